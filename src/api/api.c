@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The procedures, found by program and number. The index is filled once, from the tables; a number
- * that two rows claim, or a struct larger than callers have room for, is a mistake in a table and
- * ends the program at its first call, in every test.
+ * Finds procedures by program and number. An index is filled from the tables of this module, and by
+ * the server with those of its own, before it is read; after that it is constant, so any thread
+ * reads it without a lock. A number that two rows claim, or a struct larger than callers have room
+ * for, is a mistake in a table: the program ends at its first call, and so in every test.
  */
 #include <string.h>
 

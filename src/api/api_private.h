@@ -8,7 +8,7 @@
 #include <service/pools.h>
 #include <service/secrets.h>
 
-/* Tables, each ended by a row without a handler. */
+/* Tables of procedures, each ended by a row without a handler. */
 extern const CstProcedure cst_api_pool_procedures[];
 extern const CstProcedure cst_api_volume_procedures[];
 extern const CstProcedure cst_api_image_procedures[];
@@ -20,21 +20,33 @@ extern const CstProcedure cst_api_empty_procedures[];
 
 /* objects.c: between the structs of the protocol and the service's objects */
 
-/** The pool that a volume's name says it is in; the caller unrefs it. NO_POOL. */
+/**
+ * Returns the pool that @vol names, by name; the caller unrefs it. NULL with NO_POOL. Names pool
+ * and volume in the log's context.
+ */
 CstPool *cst_api_vol_pool(CstService *service, const wire_vol *vol, GError **error);
+/** Fills @ret with @pool's name and UUID. */
 void cst_api_fill_pool(wire_pool *ret, CstPool *pool);
-/** Takes @key over. */
+/** Fills @ret with the names and the @key of a volume of @pool. Takes @key over. */
 void cst_api_set_vol(wire_vol *ret, CstPool *pool, const char *name, char *key);
-/** Asks for the key. NO_VOL. */
+/**
+ * As cst_api_set_vol(), with the key that the service knows or finds. FALSE with NO_VOL. May touch
+ * the pool's storage.
+ */
 gboolean cst_api_fill_vol(wire_vol *ret, CstPool *pool, const char *name, GError **error);
 
-/** Borrowed; NULL: absent. */
+/** Returns the text of an optional string, borrowed, or NULL when it is absent. */
 const char *cst_api_opt_text(const wire_opt_string text);
-/** Takes @text over; NULL: absent. */
+/** Makes an optional string of @text, which it takes over; NULL: absent. */
 wire_opt_string cst_api_opt(char *text);
-/** Takes @text over; NULL becomes the empty text, for strings that aren't optional. */
+/**
+ * Returns @text, which it takes over, or an empty string for NULL: for strings that are not
+ * optional.
+ */
 char *cst_api_text(char *text);
 
-/** libvirt's refusal of a longer list than it knows ("maxnames > REMOTE_…_LIST_MAX"). */
+/**
+ * Fails with RPC and libvirt's words ("maxnames > REMOTE_…_LIST_MAX") unless 0 <= @max <= @limit.
+ */
 gboolean cst_api_check_max(int max, int limit, const char *what, const char *limit_name,
                            GError **error);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "api_private.h"
-
 /*
- * Machines, networks, interfaces, devices and filters: there are none here. Tools made for any
- * libvirt ask for them on their way to the pools, and an empty list lets them go on.
+ * Procedures of domains, networks, interfaces, devices and filters: there are none here. Tools that
+ * are made for any libvirt ask for them on their way to the pools, and an empty list lets them go
+ * on. The limits and their refusals are libvirt's.
  */
+#include "api_private.h"
 
 static gboolean empty(CstApiCall *call, const void *args, void *ret, GError **error)
 {

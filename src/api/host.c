@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures about the host and the connection. Tools ask them of any connection, virt-manager and
+ * virt-install of qemu:///system in particular, so the answers suit such a tool as far as they can
+ * be given without running guests; the rest is refused with NO_SUPPORT, as by a libvirt driver that
+ * lacks the call. What differs by driver is selected by CstApiSession.driver, that is by the URI.
+ */
 #include <string.h>
 
 #include <service/host.h>
@@ -6,8 +12,7 @@
 
 #include "api_private.h"
 
-/* --- the machine underneath, for tools that ask it of any connection ---------------------------
- */
+/* --- the host -------------------------------------------------------------------------------- */
 
 static gboolean node_info(CstApiCall *call, const void *args, void *data, GError **error)
 {
@@ -52,7 +57,7 @@ static gboolean cpu_map(CstApiCall *call, const void *data, void *ret_data, GErr
     return TRUE;
 }
 
-/* Processors of a guest that QEMU emulates: libvirt's number for any type that needs no KVM. */
+/* libvirt's number for a guest that QEMU emulates, and for any type that needs no KVM. */
 #define EMULATED_CPUS_MAX 16
 
 static gboolean max_vcpus(CstApiCall *call, const void *data, void *ret, GError **error)
@@ -76,7 +81,10 @@ static gboolean unsupported(CstApiCall *call, const void *args, void *ret, GErro
     return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s", call->procedure->name);
 }
 
-/* Asked twice: without room for an answer, how many statistics there are; then for them. */
+/*
+ * Clients call it twice: with 0 for the number of statistics, then with that number for the values.
+ * All NUMA cells together (second < 0) have four, one cell has two.
+ */
 static gboolean memory_stats(CstApiCall *call, const void *data, void *ret_data, GError **error)
 {
     const wire_node_stats_args *args = data;
@@ -127,7 +135,10 @@ static gboolean get_version(CstApiCall *call, const void *args, void *ret, GErro
 {
     unsigned major = 0, minor = 0, micro = 0;
 
-    /* Tools switch off what old QEMUs lack: formats of volumes, backing files. */
+    /*
+     * Tools look at QEMU's version to switch off what old ones lack: formats of volumes, backing
+     * files.
+     */
     if (call->session->driver == CST_API_QEMU) {
         ((wire_hyper *)ret)->value = CST_QEMU_GENERATION;
         return TRUE;
@@ -151,6 +162,7 @@ static gboolean get_hostname(CstApiCall *call, const void *args, void *ret, GErr
 
 static gboolean is_secure(CstApiCall *call, const void *args, void *ret, GError **error)
 {
+    /* The socket is local; a connection from elsewhere comes through SSH. */
     ((wire_int *)ret)->value = 1;
     return TRUE;
 }

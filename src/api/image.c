@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures about volumes as images: chains, checks, conversions, references, bitmaps. Each
+ * unpacks its arguments, calls one use case of the service with the call's task, and packs the
+ * result.
+ *
+ * Whatever opens an image needs WRITE, even if it changes nothing: a client on the read-only socket
+ * sees what the pools' tables hold, and must neither read content nor keep the storage busy. Lists
+ * that could exceed the protocol's limit are cut off there.
+ */
 #include <service/images.h>
 #include <service/trust.h>
 
@@ -239,6 +248,7 @@ static void fill_run(wire_map_run *ret, const CstVolMapRun *run)
     };
 }
 
+/* The service's page fits into a reply; larger maps come in several calls (more). */
 G_STATIC_ASSERT(CST_VOL_MAP_PAGE <= WIRE_MAP_MAX);
 
 static gboolean map(CstApiCall *call, const void *data, void *ret_data, GError **error)
@@ -279,6 +289,7 @@ static gboolean bitmap(CstApiCall *call, const void *data, void *ret, GError **e
         if (!source)
             return FALSE;
     }
+    /* The strings stay the arguments'. */
     for (guint i = 0; i < args->steps.steps_len; i++) {
         const wire_bitmap_step *wire = &args->steps.steps_val[i];
         const CstBitmapStep step = {wire->action, cst_api_opt_text(wire->from)};
@@ -293,6 +304,7 @@ const CstProcedure cst_api_image_procedures[] = {
     CST_OWN_PROCEDURE(VOL_CHAIN, LONG, READ, "cisternVolChain", vol_args, chain_ret, chain),
     CST_OWN_PROCEDURE(VOL_HOLDERS, LONG, WRITE, "cisternVolHolders", vol_args, holders_ret,
                       holders),
+    /* VOL_CHECK reports numbers only, for clients that do not know VOL_CHECK_LIST. */
     CST_OWN_PROCEDURE(VOL_CHECK, LONG, WRITE, "cisternVolCheck", vol_flags_args, check_ret, check),
     CST_OWN_PROCEDURE(VOL_CHECK_LIST, LONG, WRITE, "cisternVolCheck", vol_flags_args,
                       check_list_ret, check_list),

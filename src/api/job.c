@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures about jobs, found by number among all jobs of the root, whichever process does them.
+ * They read and write the jobs' files only, never a pool's storage, so a list can be had while
+ * storage hangs: QUICK. Procedures about calls of the same connection are in server/procs_call.c.
+ */
 #include <service/jobs.h>
 
 #include "api_private.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures about pools. Those that read the service's tables are INLINE; those that read the
+ * program's own files, or take the lock of the definitions, are QUICK; those that touch storage or
+ * wait for the pool are LONG and have a task.
+ */
 #include <string.h>
 
 #include "api_private.h"
@@ -15,6 +20,7 @@ static gboolean count_pools(CstApiCall *call, unsigned filter, wire_int *ret, GE
     return TRUE;
 }
 
+/* Up to @max names: the client has room for no more. */
 static gboolean name_pools(CstApiCall *call, unsigned filter, int max, wire_names *ret,
                            GError **error)
 {
@@ -65,8 +71,10 @@ static gboolean list_all_pools(CstApiCall *call, const void *data, void *ret_dat
     if (!pools)
         return FALSE;
     ret->ret = pools->len;
+    /* The client wants the number only. */
     if (!args->need_results)
         return TRUE;
+    /* libvirt's protocol has no pages. */
     if (pools->len > WIRE_LIST_MAX)
         return cst_fail(error, CST_ERROR_RPC, _("Too many storage_pools '%u' for limit '%d'"),
                         pools->len, WIRE_LIST_MAX);
@@ -79,6 +87,7 @@ static gboolean list_all_pools(CstApiCall *call, const void *data, void *ret_dat
 
 /* --- lookups --------------------------------------------------------------------------------- */
 
+/* Packs @pool, which it takes over; NULL: the lookup has failed and set its error. */
 static gboolean give_pool(CstPool *pool, void *ret)
 {
     if (!pool)
@@ -202,7 +211,7 @@ static gboolean define_xml(CstApiCall *call, const void *data, void *ret, GError
     return give_pool(cst_service_pool_define(call->service, args->text, args->flags, error), ret);
 }
 
-/* Calls that take a pool, with or without flags, and give nothing back. */
+/* Procedures that take a pool, with or without flags, and return nothing. */
 
 #define POOL_CALL(name, use_case)                                                       \
     static gboolean name(CstApiCall *call, const void *args, void *ret, GError **error) \

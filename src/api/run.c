@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Running a procedure. At level debug the log shows each call's beginning, with the texts among its
- * arguments, and its end. Nothing is said of arguments of which a part is secret, and no document
- * is shown: what people put into XML is not for logs.
+ * Runs procedures. At level debug the log shows each call's beginning, with the texts among its
+ * arguments, and its end. Arguments of which a part is secret are not shown, and of an XML document
+ * only the size: it may contain what does not belong into logs.
  */
 #include <string.h>
 
@@ -18,13 +18,13 @@
 /* --- arguments ------------------------------------------------------------------------------- */
 
 /*
- * An XDR stream that keeps no encoding: it notes the texts that come by. In XDR a text is its
- * length, its bytes (an empty one has none, and is not seen), and padding; a uuid is 16 bytes
- * without a length.
+ * An XDR stream that encodes nothing and lists the texts it is given, so that no procedure needs a
+ * function of its own for the log. In XDR a text is its length, its bytes (an empty one has none,
+ * and is not seen), and padding; a UUID is 16 bytes without a length.
  */
 typedef struct {
     GString *texts;
-    long length; /* the number that came last; NO_TEXT: it did not come just now */
+    long length; /* the last number, if nothing followed it yet; else NO_TEXT */
 } Listing;
 
 static bool_t see_number(XDR *xdr, const long *number)
@@ -60,12 +60,16 @@ static bool_t see_bytes(XDR *xdr, const char *bytes, u_int len)
     return TRUE;
 }
 
+/* Makes the XDR functions call x_putlong for each number. */
 static int32_t *no_buffer(XDR *xdr, u_int len)
 {
     return NULL;
 }
 
-/* " 'images' 6b5b…" of the arguments; "" when there are none to show. The caller frees it. */
+/*
+ * Returns the texts and UUIDs in @args (" 'images' 6b5b…"), or "" when there are none. The caller
+ * frees it.
+ */
 static char *list_texts(const CstProcedure *procedure, const void *args)
 {
     static const struct xdr_ops ops = {
@@ -115,6 +119,7 @@ gboolean cst_api_run(CstApiCall *call, const void *args, void *ret, GError **err
     gboolean ok;
     gint64 began;
 
+    /* Pool lookups take microseconds: without debugging they must not pay for the log. */
     if (!cst_log_enabled(CST_LOG_DEBUG))
         return call->procedure->handler(call, args, ret, error);
     began = g_get_monotonic_time();

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures about secrets. A value lives in the decoded arguments or in the result of one call;
+ * the rows' wipe functions overwrite it there, and the server overwrites the packets
+ * (CstProcedure.wipe_args, wipe_ret). All are QUICK: the files are the program's own.
+ */
 #include <string.h>
 
 #include "api_private.h"
@@ -70,6 +75,7 @@ static gboolean list_all_secrets(CstApiCall *call, const void *data, void *ret_d
 
 /* --- lookups and definitions ----------------------------------------------------------------- */
 
+/* Packs @row, which it takes over; NULL: the lookup has failed and set its error. */
 static gboolean give_secret(CstSecretRow *row, void *ret)
 {
     if (!row)
@@ -139,6 +145,7 @@ static gboolean set_value(CstApiCall *call, const void *data, void *ret, GError 
                                         args->value.value_len, args->flags, error);
 }
 
+/* Called for arguments that were decoded in part, too. */
 static void wipe_new_value(void *data)
 {
     wire_secret_set_value_args *args = data;
@@ -186,6 +193,7 @@ const CstProcedure cst_api_secret_procedures[] = {
     ROW(SECRET_GET_XML_DESC, READ, "virSecretGetXMLDesc", secret_flags_args, text, get_xml),
     ROW(SECRET_SET_VALUE, WRITE, "virSecretSetValue", secret_set_value_args, void, set_value,
         .wipe_args = wipe_new_value),
+    /* WRITE, as with libvirt: a read-only client must not see a value. */
     ROW(SECRET_GET_VALUE, WRITE, "virSecretGetValue", secret_flags_args, secret_value_ret,
         get_value, .wipe_ret = wipe_value),
     {0},

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures about snapshots of volumes. libvirt has none for storage volumes, so they belong to
+ * Cistern's program. All are LONG: to list them means to read the image or to ask the technology.
+ */
 #include <service/snapshots.h>
 
 #include "api_private.h"
-
-/* Snapshots of volumes, in Cistern's program. */
 
 static void fill_snapshot(wire_snapshot *wire, CstSnapshot *snapshot)
 {

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures about volumes. Even lookups are LONG: a name that is not in the pool's table makes the
+ * service look at the storage, and the attributes of a volume are read anew. The two calls that
+ * clients make most (lookup by name, path) are answered from the table if they can be
+ * (from_memory).
+ *
+ * A volume's struct has its pool's name, its own and its key; calls identify it by the two names.
+ */
 #include <string.h>
 
 #include "api_private.h"
@@ -30,6 +38,7 @@ static gboolean list_volumes(CstApiCall *call, const void *data, void *ret_data,
     pool = cst_api_pool(call->service, &args->pool, error);
     if (!pool)
         return FALSE;
+    /* BRIEF: names need no look at the volumes. */
     rows = cst_pool_list_volumes(pool, NULL, (guint)args->max, CST_VOL_ROWS_BRIEF, error);
     if (!rows)
         return FALSE;
@@ -75,7 +84,7 @@ static gboolean list_all_volumes(CstApiCall *call, const void *data, void *ret_d
     ret->ret = count;
     if (!args->need_results)
         return TRUE;
-    /* Cistern's own clients list in pages; libvirt's protocol has no more room. */
+    /* Cistern's clients use pages (list_page()); libvirt's reply has room for no more. */
     if (count > WIRE_LIST_MAX)
         return cst_fail(error, CST_ERROR_RPC, _("Too many storage_vols '%u' for limit '%d'"), count,
                         WIRE_LIST_MAX);
@@ -111,7 +120,7 @@ static gboolean list_page(CstApiCall *call, const void *data, void *ret_data, GE
     pool = cst_api_pool(call->service, &args->pool, error);
     if (!pool)
         return FALSE;
-    /* One more than asked for tells whether there is a next page. */
+    /* One row more than asked for shows whether there is a next page. */
     rows = cst_pool_list_volumes(
         pool, cst_api_opt_text(args->after), limit + 1,
         args->flags & WIRE_PAGE_DETAILS ? CST_VOL_ROWS_DETAILS : CST_VOL_ROWS_BRIEF, error);
@@ -134,6 +143,7 @@ static gboolean by_name(CstApiCall *call, const void *data, void *ret, GError **
     return pool && cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, args->name, error);
 }
 
+/* As by_name(), from the table. */
 static gboolean by_known_name(CstApiCall *call, const void *data, void *ret)
 {
     const wire_vol_by_name_args *args = data;
@@ -177,6 +187,7 @@ static gboolean info_with(CstApiCall *call, const wire_vol *vol, gboolean physic
         return FALSE;
     ret->type = (char)info.type;
     ret->capacity = info.capacity;
+    /* With VIR_STORAGE_VOL_GET_PHYSICAL the field of the allocation has the physical size. */
     ret->allocation = physical ? info.physical : info.allocation;
     return TRUE;
 }
@@ -214,6 +225,7 @@ static gboolean get_path(CstApiCall *call, const void *args, void *ret, GError *
     return ((wire_text *)ret)->value != NULL;
 }
 
+/* As get_path(), from the table. */
 static gboolean get_known_path(CstApiCall *call, const void *args, void *ret)
 {
     const wire_vol *vol = &((const wire_vol_args *)args)->vol;
@@ -286,6 +298,7 @@ static gboolean resize(CstApiCall *call, const void *data, void *ret, GError **e
 
 /* --- streams --------------------------------------------------------------------------------- */
 
+/* The server takes over what the two start, and goes on after the reply (server/stream.c). */
 static gboolean upload(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_stream_args *args = data;

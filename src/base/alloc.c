@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Allocations that may fail (see the header). GLib's g_try_…() do the work; this file adds the
+ * checks of products and the error. A product that overflows is a size that no machine has, so it
+ * is the same error. Zero bytes are allocated as one: to a caller NULL always means failure.
+ */
 #include <base/alloc.h>
 
 #include <string.h>
@@ -6,7 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Bytes to ask for, never 0: NULL means failure. G_MAXSIZE: more than can be counted. */
+/* Bytes to allocate, at least 1; G_MAXSIZE when the product overflows, which is never allocated. */
 static size_t bytes_of(uint64_t count, size_t size)
 {
     size_t bytes;
@@ -14,7 +19,7 @@ static size_t bytes_of(uint64_t count, size_t size)
     return __builtin_mul_overflow(count, size, &bytes) ? G_MAXSIZE : MAX(bytes, 1);
 }
 
-/* Passes @memory on; NULL sets the error. */
+/* Returns @memory; sets the error when it is NULL. */
 static gpointer checked(gpointer memory, size_t bytes, const char *name, GError **error)
 {
     if (!memory)
@@ -44,6 +49,9 @@ gpointer cst_realloc(gpointer memory, uint64_t count, size_t size, const char *n
 
 gpointer cst_grow(gpointer list, uint64_t count, size_t size, const char *name, GError **error)
 {
+    /*
+     * A power of two, or 0: the list is full. The memory always has room for the next power of two.
+     */
     if (count & (count - 1))
         return list;
     return cst_realloc(list, MAX(count * 2, 1), size, name, error);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-
-/* Calls through vtables: the contract that all of them have, and their lines in the log. */
+/*
+ * The end of a call through a vtable: enforces the contract that all vtables share and writes the
+ * line in the debug log (see the header). The callers are the dispatchers of backends, blobs and
+ * formats, which fill in a CstCall before the call. Nothing here takes a lock.
+ */
 #include <base/call.h>
 
 #include <base/error.h>
@@ -9,6 +12,7 @@ void cst_call_trace(const CstCall *call, gboolean done)
 {
     g_autoptr(GString) text = NULL;
 
+    /* Debugging was off when the call began. */
     if (call->began == 0)
         return;
     text = g_string_new(NULL);
@@ -30,6 +34,7 @@ void cst_call_trace(const CstCall *call, gboolean done)
 gboolean cst_call_broken(CstCall *call, const char *what, GError **error)
 {
     cst_call_trace(call, FALSE);
+    /* The callee's own error, if it set one, is part of the message: it may be the reason. */
     cst_fail(error, CST_ERROR_INTERNAL, "%s%s%sthe %s %s's %s %s%s%s", call->object ? "'" : "",
              call->object ? call->object : "", call->object ? "': " : "", call->kind, call->noun,
              call->slot, what, call->why ? ": " : "", call->why ? call->why->message : "");

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One thread runs one child: it polls the two pipes and a pidfd, which is readable once the child
- * has ended, so that nothing wakes it but what it waits for. A task is the exception: cancelling
- * one may happen in a signal handler and wakes nobody, so it is looked at every POLL_STEP_MS.
+ * Runs an external program (see the header). The calling thread polls the child's two pipes and a
+ * pidfd, which is readable when the child has ended, so it wakes up only when something happens. A
+ * task is the exception: cst_task_cancel() may be called in a signal handler and wakes nobody, so
+ * the task is checked every POLL_STEP_MS.
  *
- * Why not GSubprocess: it reads without a limit, knows neither time-outs nor process groups, and
- * reaps in the main context of whichever thread runs one, of which the daemon's workers have none.
+ * On timeout, cancellation or too much output the whole process group is killed. A child that does
+ * not end even then (it hangs in the kernel) is left to a thread that waits for it; the call
+ * returns.
+ *
+ * Why not GSubprocess: it reads without a limit, has neither timeouts nor process groups, and reaps
+ * in the main context of whichever thread runs one, of which the daemon's workers have none.
  */
 #include <base/child.h>
 
@@ -26,8 +31,8 @@
 
 #define DEFAULT_OUTPUT_LIMIT (16u << 20)
 #define STDERR_KEPT          (64u << 10)
-#define POLL_STEP_MS         100
-#define PATIENCE_MS          1000
+#define POLL_STEP_MS         100  /* between two checks of the task */
+#define PATIENCE_MS          1000 /* for a killed child to end */
 
 void cst_child_result_clear(CstChildResult *result)
 {
@@ -56,7 +61,10 @@ static void running_clear(Running *run)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
 
-/* Its own process group; and what it makes is for nobody else, until we say so. */
+/*
+ * Runs between fork() and exec(). A group of its own is what can be killed whole. Files that the
+ * program creates are private until we change their mode.
+ */
 static void set_up_child(gpointer data)
 {
     setpgid(0, 0);
@@ -65,6 +73,7 @@ static void set_up_child(gpointer data)
 
 static gboolean spawn(Running *run, GError **error)
 {
+    /* Output is parsed, and must be the same in every locale. */
     g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
     g_autoptr(GError) local = NULL;
 
@@ -80,7 +89,10 @@ static gboolean spawn(Running *run, GError **error)
                     local->message);
 }
 
-/* Appends what @fd has; FALSE at its end. Bytes beyond @keep are dropped and counted. */
+/*
+ * Appends what @fd has. FALSE at its end. Bytes beyond @keep are read and dropped, so that the
+ * child does not block on a full pipe, and reported in *@over.
+ */
 static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
 {
     char buf[16384];
@@ -98,7 +110,7 @@ static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
     return TRUE;
 }
 
-/* Milliseconds that poll() may take until the task or the clock must be looked at; -1: any time. */
+/* Milliseconds after which the task or the clock has to be checked; -1: never. */
 static int longest_poll(const Running *run)
 {
     gint64 left = run->deadline - g_get_monotonic_time();
@@ -119,8 +131,8 @@ static gboolean may_go_on(const Running *run, GError **error)
 }
 
 /*
- * Gathers the output until the child has ended and nobody holds the pipes any more. Either may
- * come first: a child can close its output and work on, and leave a grandchild that writes.
+ * Gathers the output until the child has ended and nobody holds the pipes any more. Either may come
+ * first: a child can close its output and go on, or leave a grandchild that writes.
  */
 static gboolean gather(const Running *run, GError **error)
 {
@@ -168,7 +180,10 @@ static gpointer reap_late(gpointer pid)
     return NULL;
 }
 
-/* A killed child that hangs in the kernel (a disk that does not answer) ends when it ends. */
+/*
+ * Reaps a killed child. One that hangs in the kernel (a disk that does not answer) ends when it
+ * ends: a thread of its own waits for it.
+ */
 static void bury(const Running *run)
 {
     struct pollfd end = {.fd = run->pid_fd, .events = POLLIN};
@@ -178,13 +193,16 @@ static void bury(const Running *run)
         reap(run->pid);
         return;
     }
-    /* Without a thread to be had it stays a zombie until we end, which harms nobody. */
+    /*
+     * If no thread can be made, the child stays a zombie until this process ends, which does no
+     * harm.
+     */
     reaper = g_thread_try_new("reaper", reap_late, GINT_TO_POINTER(run->pid), NULL);
     if (reaper)
         g_thread_unref(reaper);
 }
 
-/* Runs the child to its end; FALSE when it has to be killed, if it was started. */
+/* Waits for the end of the child that was started. FALSE: it has to be killed. */
 static gboolean run_to_end(Running *run, GError **error)
 {
     if (run->child->timeout_s)
@@ -204,6 +222,7 @@ static gboolean run_child(const CstChild *child, CstTask *task, CstChildResult *
     if (!spawn(&run, error))
         return FALSE;
     if (!run_to_end(&run, error)) {
+        /* The group: helpers of the program as well. */
         kill(-run.pid, SIGKILL);
         bury(&run);
         return FALSE;
@@ -224,7 +243,7 @@ static void log_begin(const CstChild *child)
     cst_log(CST_LOG_DEBUG, "runs: %s", command);
 }
 
-/* @error: why it did not run to its end; NULL: it did, as @result says. */
+/* @error: why the child was not started or was killed; NULL: it ended, with @result. */
 static void log_end(const CstChild *child, gint64 began, const CstChildResult *result,
                     const GError *error)
 {

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Crash points of test builds (see the header). The environment is read at each point and the
+ * number of passes counted in the process, so a test chooses the point and the pass without a build
+ * of its own. SIGKILL leaves what a real kill leaves: no handler runs, no buffer is flushed.
+ */
 #include <base/crash.h>
 
 #ifdef CST_CRASH_POINTS
@@ -24,6 +29,7 @@ static void log_passage(const char *name)
 
 void cst_crash_point(const char *name)
 {
+    /* Passes of the chosen point; several threads may reach it. */
     static atomic_int passes;
     const char *at = getenv("CISTERN_CRASH_AT");
     size_t len = strlen(name);
@@ -37,6 +43,7 @@ void cst_crash_point(const char *name)
 
 #else
 
+/* ISO C has no empty translation units. */
 typedef int CstNoCrashPoints;
 
 #endif

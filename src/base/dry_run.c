@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The dry-run flag of a thread (see the header). A thread that is made inside a dry run starts with
+ * it off.
+ */
 #include <base/dry_run.h>
 
 #include <base/error.h>

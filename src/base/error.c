@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of errors: for each code its word in JSON, its exit status, libvirt's error number and
+ * the sentence around the detail. Several codes share a number of libvirt's, where libvirt has one
+ * for what programs want to tell apart; wire/codec/error.c restores the exact code between our own
+ * programs.
+ *
+ * The numbers are virErrorNumber (libvirt virterror.h), the sentences those that libvirt's clients
+ * show for them, since scripts match them. 38 is VIR_ERR_SYSTEM_ERROR, whose message has no prefix.
+ */
 #include <base/error_class.h>
 
 #include <errno.h>
@@ -7,7 +16,6 @@
 
 #include <base/i18n.h>
 
-/* Wire numbers are virErrorNumber (libvirt virterror.h). */
 static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_NO_POOL] = {"no-pool", CST_EXIT_NOT_FOUND, 49, N_("Storage pool not found: %s")},
     [CST_ERROR_NO_VOL] = {"no-volume", CST_EXIT_NOT_FOUND, 50, N_("Storage volume not found: %s")},
@@ -59,7 +67,7 @@ static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_IO] = {"io", CST_EXIT_FAILED, 38, "%s"},
     [CST_ERROR_FAILED] = {"failed", CST_EXIT_FAILED, 9, N_("operation failed: %s")},
     [CST_ERROR_INTERNAL] = {"internal", CST_EXIT_FAILED, 1, N_("internal error: %s")},
-    /* A number that libvirt has not: no server's failure may be taken for it. */
+    /* A number that libvirt does not use: no failure that a server reports may be taken for it. */
     [CST_ERROR_DRY_RUN] = {"dry-run", CST_EXIT_FAILED, 10000, "%s"},
 };
 
@@ -77,7 +85,7 @@ const CstErrorInfo *cst_error_info(int code)
 
 CstErrorCode cst_error_from_wire(int wire)
 {
-    /* Of several codes with one number the one that claims least. */
+    /* Where several codes have the number: the one that claims least. */
     static const CstErrorCode general[] = {CST_ERROR_FAILED, CST_ERROR_STATE, CST_ERROR_INVALID,
                                            CST_ERROR_RPC,    CST_ERROR_IO,    CST_ERROR_INTERNAL};
 
@@ -117,6 +125,9 @@ CstErrorCode cst_error_code(const GError *error)
 {
     if (error->domain == CST_ERROR)
         return error->code;
+    /*
+     * Errors of GLib's functions; those of key files and options are translated where they happen.
+     */
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         return CST_ERROR_CANCELLED;
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ||

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Files and paths (see the header): files that are replaced whole, directories whose names survive
+ * a power cut, opening below a directory, complete reads and writes.
+ *
+ * Nothing here keeps state or takes a lock; where two processes could replace one file at the same
+ * time, the caller holds the lock for it. What changes names checks for a dry run
+ * (cst_may_change()).
+ */
 #include <base/alloc.h>
 #include <base/file.h>
 
@@ -18,6 +26,7 @@
 
 void cst_fd_clear(CstFd *fd)
 {
+    /* Runs on leaving a scope, where the caller may still have to look at errno. */
     int saved = errno;
 
     if (*fd >= 0)
@@ -28,6 +37,10 @@ void cst_fd_clear(CstFd *fd)
 
 gboolean cst_dir_sync(int dirfd, const char *name_for_errors, GError **error)
 {
+    /*
+     * Nothing was changed on a read-only file system, and one without the call has nothing to wait
+     * for.
+     */
     if (fsync(dirfd) < 0 && errno != EINVAL && errno != EROFS)
         return cst_fail_errno(error, errno, _("cannot sync directory '%s'"), name_for_errors);
     return TRUE;
@@ -46,6 +59,7 @@ gboolean cst_parent_sync(const char *path, GError **error)
 static gboolean write_synced(const char *path, const void *data, size_t len, mode_t mode,
                              GError **error)
 {
+    /* The mode follows by fchmod(), which the umask does not reduce. */
     g_auto(CstFd) fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
@@ -87,6 +101,10 @@ void cst_file_drop_temporaries(const char *dir)
 gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
                           GError **error)
 {
+    /*
+     * A random name: O_EXCL would refuse one that a crash has left. In the same directory, for
+     * rename().
+     */
     g_autofree char *temporary =
         g_strdup_printf("%s.%0*x" TEMPORARY_SUFFIX, path, TEMPORARY_DIGITS, g_random_int());
 
@@ -107,6 +125,10 @@ gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t
 gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                        GError **error)
 {
+    /*
+     * O_NONBLOCK and O_NOCTTY: a FIFO or a terminal at this path must not block or become ours
+     * before S_ISREG has refused it.
+     */
     g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     g_autofree char *data = NULL;
     struct stat st;
@@ -132,6 +154,7 @@ gboolean cst_file_remove(const char *path, GError **error)
     if (!cst_may_change(error))
         return FALSE;
     if (unlink(path) < 0) {
+        /* Gone already: what the caller wants, and what recovery after a crash finds. */
         if (errno == ENOENT)
             return TRUE;
         return cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
@@ -139,7 +162,10 @@ gboolean cst_file_remove(const char *path, GError **error)
     return cst_parent_sync(path, error);
 }
 
-/* A file in it would survive a power cut, and nobody would find it, if its own name did not. */
+/*
+ * Each new directory's name is synced as well: a file in it would survive a power cut, but not be
+ * found if the name did not.
+ */
 static gboolean make_dir(const char *path, mode_t mode, GError **error)
 {
     g_autofree char *parent = g_path_get_dirname(path);
@@ -176,7 +202,10 @@ int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t re
 {
     struct open_how how = {
         .flags = (uint64_t)(flags | O_CLOEXEC),
-        /* The bit of O_TMPFILE alone: the constant contains O_DIRECTORY. */
+        /*
+         * O_TMPFILE contains O_DIRECTORY; its own bit alone says whether a file is made. openat2()
+         * refuses a mode for any other open.
+         */
         .mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? mode : 0,
         .resolve = resolve,
     };

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The list of a check's findings (see the header). The lock guards the list while threads of the
+ * check add to it; reading begins when all of them have ended and takes no lock.
+ */
 #include <base/findings.h>
 
 #include <stdarg.h>
@@ -35,7 +39,7 @@ void cst_findings_free(CstFindings *findings)
     g_free(findings);
 }
 
-/* Cut between two characters, for the text goes to terminals and into JSON. */
+/* Cuts between two characters, because the text goes to terminals and into JSON. */
 static char *bounded(const char *text)
 {
     gsize length = strlen(text);
@@ -43,6 +47,7 @@ static char *bounded(const char *text)
     if (length <= CST_FINDING_MAX_LEN)
         return g_strdup(text);
     length = CST_FINDING_MAX_LEN;
+    /* A byte 10xxxxxx continues a character. */
     while (length > 0 && ((guchar)text[length] & 0xc0) == 0x80)
         length--;
     return g_strndup(text, length);
@@ -51,6 +56,7 @@ static char *bounded(const char *text)
 void cst_findings_add_v(CstFindings *findings, CstFindingKind kind, uint64_t count,
                         const char *format, va_list args)
 {
+    /* Checks run the same code whether anybody wants the list or not. */
     if (!findings || count == 0)
         return;
     g_mutex_lock(&findings->lock);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where gettext finds the catalogues (see the header). A program in the build tree uses the tree's,
+ * so that tests see the translations they were built with.
+ */
 #include <base/locale.h>
 
 #include <glib.h>
 
 #include <base/i18n.h>
 
-/** DIR/po of the executable's own DIR, when it has catalogues in it; NULL otherwise. */
+/** Returns DIR/po for an executable in DIR if there are catalogues in it, else NULL. */
 static char *build_tree_dir(void)
 {
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
@@ -26,6 +30,7 @@ void cst_bind_locale(void)
     const char *dir = wanted && *wanted ? wanted : built ? built : CST_LOCALE_DIR;
 
     bindtextdomain(CST_TEXT_DOMAIN, dir);
+    /* Messages are UTF-8 in every locale: JSON and the wire have nothing else. */
     bind_textdomain_codeset(CST_TEXT_DOMAIN, "UTF-8");
     textdomain(CST_TEXT_DOMAIN);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cst_log() makes the fields of an entry, GLib takes them to the writer of the process, and the
- * writer hands them to journald, or makes a line of them. What libraries log through GLib comes to
- * the same writer.
+ * The log. cst_log() makes the fields of an entry, GLib passes them to the writer of the process,
+ * and the writer hands them to journald or makes a line of them. Messages that libraries log
+ * through GLib come to the same writer.
+ *
+ * The level is an atomic number; the context is the thread's own. Messages are escaped, because
+ * names in them may come from tenants and the log is read in terminals.
  */
 #include <base/log.h>
 
@@ -17,7 +20,7 @@
 
 #define DOMAIN "cistern"
 
-/* A reload sets it while other threads log. */
+/* Atomic: a reload of the configuration sets it while other threads log. */
 static gint log_level = CST_LOG_WARNING;
 
 void cst_log_set_level(CstLogLevel level)
@@ -37,7 +40,7 @@ gboolean cst_log_enabled(CstLogLevel level)
 typedef struct {
     GLogField fields[FIELDS_MAX];
     gsize count;
-    GStringChunk *texts; /* what the fields borrow */
+    GStringChunk *texts; /* owns the texts of the fields */
 } Entry;
 
 /* Adds a field; @value NULL or "": there is nothing to add. */
@@ -121,7 +124,7 @@ void cst_log_write(CstLogLevel level, const char *function, const char *format, 
     va_end(args);
     message = escape(text);
     add_number(&entry, "PRIORITY", level);
-    /* GLib's own writer wants a message, empty or not. */
+    /* Added even if empty: GLib's own writer requires a message. */
     entry.fields[entry.count++] = (GLogField){"MESSAGE", message, -1};
     add(&entry, "CODE_FUNC", function);
     add(&entry, "GLIB_DOMAIN", DOMAIN);
@@ -134,7 +137,7 @@ void cst_log_write(CstLogLevel level, const char *function, const char *format, 
 
 /* --- writing an entry ------------------------------------------------------------------------ */
 
-/* The text of a field; NULL: there is no such. GLib's own messages have texts only. */
+/* Returns the text of a field, or NULL when there is none. A field with a length is binary. */
 static const char *text_of(const GLogField *fields, gsize count, const char *key)
 {
     for (gsize i = 0; i < count; i++)
@@ -143,7 +146,10 @@ static const char *text_of(const GLogField *fields, gsize count, const char *key
     return NULL;
 }
 
-/* TRUE when stderr is the service manager's: it names the device and the inode of its journal. */
+/*
+ * Whether stderr is the service manager's stream to the journal: JOURNAL_STREAM has its device and
+ * inode.
+ */
 static gboolean is_journal_stream(void)
 {
     const char *stream = g_getenv("JOURNAL_STREAM");
@@ -207,9 +213,10 @@ static GLogWriterOutput write_entry(GLogLevelFlags level, const GLogField *field
 {
     const char *domain = text_of(fields, count, "GLIB_DOMAIN");
 
-    /* Ours have been measured against our own level. */
+    /* cst_log() has checked the level of our own messages. */
     if (g_strcmp0(domain, DOMAIN) != 0 && g_log_writer_default_would_drop(level, domain))
         return G_LOG_WRITER_HANDLED;
+    /* A line is the fallback when the journal does not take the entry. */
     if (!g_log_writer_is_journald(STDERR_FILENO) ||
         g_log_writer_journald(level, fields, count, NULL) != G_LOG_WRITER_HANDLED)
         write_line(level, fields, count);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How messages name another process of this host. Every message that says who holds a file or a
- * device takes its words from here, so that an administrator can search for one form of them. A
+ * How messages name another process of this host. All messages about the holder of a file or a
+ * device take their words from here, so that an administrator can search for one form of them. A
  * process chooses its command name itself, so the name is cleaned before it reaches a terminal.
+ *
+ * A pid may be reused between the moment it was found and now: the description is a hint for
+ * people, and no decision depends on it.
  */
 #include <base/process.h>
 
@@ -14,7 +17,7 @@
 #define DOMAINS "/run/libvirt/qemu"
 #define PID     ".pid"
 
-/* Replaces what is no printable UTF-8. Takes @text. */
+/* Replaces characters that are not printable. Takes @text over. */
 static char *clean(char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(g_strchomp(text), -1);
@@ -45,7 +48,10 @@ static gboolean holds_pid(const char *file, int64_t pid)
     return g_file_get_contents(path, &text, NULL, NULL) && g_ascii_strtoll(text, NULL, 10) == pid;
 }
 
-/* The libvirt domain that @pid runs; NULL: none. */
+/*
+ * Returns the name of the libvirt domain that @pid runs; NULL: none. Only a few domains run on a
+ * host, so their pid files are read one by one.
+ */
 static char *domain_of(int64_t pid)
 {
     g_autoptr(GDir) dir = g_dir_open(DOMAINS, 0, NULL);

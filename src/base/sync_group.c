@@ -53,7 +53,7 @@ static void round_unref(Round *round)
     g_free(round);
 }
 
-/* With the lock held, which is released during the sync. */
+/* Syncs for @round. Called with the lock held, which is released during the sync. */
 static void lead(CstSyncGroup *group, Round *round, int fd, const char *name)
 {
     GError *error = NULL;
@@ -61,6 +61,7 @@ static void lead(CstSyncGroup *group, Round *round, int fd, const char *name)
     group->next = NULL;
     group->busy = TRUE;
     g_mutex_unlock(&group->lock);
+    /* Without the lock, so that the next round can collect its members. */
     group->sync(fd, name, &error);
     g_mutex_lock(&group->lock);
     round->error = error;

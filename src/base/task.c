@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Progress, cancellation and rate of a piece of work (see the header). The fields that several
+ * threads use are atomic, so that watching costs nothing and cancelling is safe in a signal
+ * handler. Only the rate needs a lock: since and base have to change together.
+ *
+ * The rate is kept by sleeping in cst_task_check(): since the time "since", at most rate bytes a
+ * second may have been moved beyond "base". Work that fell behind may catch up for CATCH_UP_US, not
+ * more: a pause must not be followed by a burst.
+ */
 #include <base/task.h>
 
 #include <stdatomic.h>
@@ -7,17 +16,17 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#define WAIT_STEP_US 50000          /* between two looks at cancel and rate while held back */
+#define WAIT_STEP_US 50000          /* between two checks of cancellation and rate in a wait */
 #define LONGEST_S    1e9            /* of a wait, so that it fits a number */
-#define CATCH_UP_US  G_USEC_PER_SEC /* what was not used for longer is not made up for */
+#define CATCH_UP_US  G_USEC_PER_SEC /* time before now whose unused rate may be made up for */
 
 struct CstTask {
     atomic_int refs;
     atomic_bool cancelled;
-    atomic_bool abandoned; /* why it is cancelled: its client is gone */
+    atomic_bool abandoned; /* cancelled because its client is gone */
     atomic_bool detached;
     atomic_bool waiting;
-    void (*on_wait)(gboolean waiting, gpointer data); /* NULL: nobody asks */
+    void (*on_wait)(gboolean waiting, gpointer data); /* may be NULL */
     gpointer on_wait_data;
     _Atomic gint64 max_wait;
     const char *_Atomic kind;
@@ -81,6 +90,7 @@ void cst_task_skip(CstTask *task, uint64_t bytes)
 void cst_task_advance(CstTask *task, uint64_t bytes)
 {
     cst_task_skip(task, bytes);
+    /* Larger steps are skipped or shared bytes, which load no device. */
     if (task && bytes <= CST_TASK_STEP_MAX)
         task->moved += bytes;
 }
@@ -112,6 +122,7 @@ void cst_task_owner(CstTask *task, uid_t *ret_uid, pid_t *ret_pid)
 
 void cst_task_set_waiting(CstTask *task, gboolean waiting)
 {
+    /* Only when the state changes. */
     if (task && !atomic_exchange(&task->waiting, waiting) == !!waiting && task->on_wait)
         task->on_wait(waiting, task->on_wait_data);
 }
@@ -135,6 +146,7 @@ void cst_task_set_max_wait(CstTask *task, gint64 us)
 
 gint64 cst_task_max_wait(CstTask *task)
 {
+    /* A detached job has nobody who waits for the answer. */
     return task && !task->detached ? task->max_wait : 0;
 }
 
@@ -169,6 +181,7 @@ void cst_task_set_rate(CstTask *task, uint64_t bytes_per_s)
     g_mutex_lock(&task->lock);
     if (bytes_per_s != task->rate) {
         task->rate = bytes_per_s;
+        /* A new rate counts from now on: what was moved before is no debt. */
         task->since = g_get_monotonic_time();
         task->base = task->moved;
     }
@@ -180,7 +193,7 @@ uint64_t cst_task_rate(CstTask *task)
     return task ? task->rate : 0;
 }
 
-/* Microseconds until what has been moved is within the rate. */
+/* Returns the microseconds until the bytes moved are within the rate; not positive: they are. */
 static gint64 ahead_by(CstTask *task)
 {
     gint64 now = g_get_monotonic_time();
@@ -191,6 +204,7 @@ static gint64 ahead_by(CstTask *task)
         double seconds = (double)(task->moved - task->base) / (double)task->rate;
 
         due = task->since + (gint64)(MIN(seconds, LONGEST_S) * G_USEC_PER_SEC);
+        /* Far behind: the account starts again CATCH_UP_US ago. */
         if (due < now - CATCH_UP_US) {
             task->since = now - CATCH_UP_US;
             task->base = task->moved;
@@ -224,6 +238,7 @@ void cst_task_detach(CstTask *task)
 
 void cst_task_abandon(CstTask *task)
 {
+    /* A task that was cancelled before keeps its reason. */
     if (!task || task->detached || task->cancelled)
         return;
     task->abandoned = TRUE;

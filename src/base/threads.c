@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs one function on several threads (see the header). The caller is one of them, so the work
+ * gets done even if no thread can be made.
+ */
 #include <base/threads.h>
 
 #include <base/log_context.h>
@@ -12,7 +16,7 @@ typedef struct {
 static gpointer run(gpointer data)
 {
     const Work *work = data;
-    /* The caller waits for us, so its task stays. */
+    /* A borrowed copy: the caller waits for this thread and keeps the task. */
     CstLogContext log = work->log;
 
     cst_log_push(&log);

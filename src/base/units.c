@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Sizes in text. Integers throughout: the whole part and the fraction are scaled separately, the
+ * fraction in 128 bits, so that "1.1T" is exact and an overflow is found.
+ */
 #include <base/units.h>
 
 #include <errno.h>
@@ -10,7 +14,7 @@
 
 static const char unit_letters[] = "KMGTPE";
 
-/* Factor of @suffix, 0 when there is no such unit. */
+/* Returns the factor of @suffix; 0: there is no such unit. */
 static uint64_t unit_factor(const char *suffix)
 {
     const char *letter;
@@ -25,6 +29,7 @@ static uint64_t unit_factor(const char *suffix)
         return 0;
     if (suffix[1] == '\0' || g_ascii_strcasecmp(suffix + 1, "iB") == 0)
         base = 1024;
+    /* As in libvirt: "K" and "KiB" are 1024, "KB" is 1000. */
     else if (g_ascii_strcasecmp(suffix + 1, "B") == 0)
         base = 1000;
     else
@@ -51,17 +56,17 @@ gboolean cst_units_scale(uint64_t *value, const char *suffix, uint64_t default_s
     return TRUE;
 }
 
-/* A size as it is written; the fraction is numerator / denominator, below 1. */
+/* A size as written. The fraction is numerator / denominator, below 1. */
 typedef struct {
     uint64_t whole;
     uint64_t numerator, denominator;
     const char *suffix;
 } WrittenSize;
 
-/* More digits than these change nothing: 10^18 parts of an exbibyte are about one byte each. */
+/* Further digits change nothing: 10^-18 of an exbibyte is about a byte. */
 #define FRACTION_DIGITS 18
 
-/* The digits behind a decimal point. */
+/* Reads the digits behind a decimal point; returns the first character behind them. */
 static const char *read_fraction(const char *digits, WrittenSize *size)
 {
     unsigned count = 0;
@@ -83,6 +88,9 @@ static gboolean read_size(const char *text, WrittenSize *size, GError **error)
 
     while (g_ascii_isspace(*start))
         start++;
+    /*
+     * "0x" without a digit behind it is 0 with an unknown suffix. A leading 0 does not mean octal.
+     */
     hex = start[0] == '0' && (start[1] == 'x' || start[1] == 'X') && g_ascii_isxdigit(start[2]);
     if (!g_ascii_isdigit(*start))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a size; write for example 10G"),

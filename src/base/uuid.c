@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * UUIDs. Formatting and generating are libuuid's; parsing accepts the forms that libvirt does.
+ */
 #include <base/uuid.h>
 
 #include <string.h>
@@ -9,7 +12,7 @@ void cst_uuid_generate(CstUuid *ret_uuid)
     uuid_generate_random(ret_uuid->bytes);
 }
 
-/* By hand: libuuid's uuid_parse() takes the canonical form only. */
+/* Not uuid_parse(), which takes the canonical form only. */
 gboolean cst_uuid_parse(const char *text, CstUuid *ret_uuid)
 {
     CstUuid uuid;
@@ -57,6 +60,7 @@ guint cst_uuid_hash(gconstpointer uuid)
 {
     guint hash;
 
+    /* UUIDs are random, so the first bytes are a good hash. */
     memcpy(&hash, uuid, sizeof(hash));
     return hash;
 }

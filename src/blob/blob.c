@@ -73,6 +73,7 @@ void cst_blob_unref(CstBlob *blob)
 
     if (!blob || !g_atomic_int_dec_and_test(&blob->refs))
         return;
+    /* close() frees the struct; the name is still needed for the log. */
     name = blob->name;
     call = call_begin(blob, "close", 0, 0);
     blob->ops->close(blob);
@@ -136,6 +137,7 @@ gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t of
         return FALSE;
     if (!blob->ops->pwrite)
         return unsupported(blob, _("be written to"), error);
+    /* A write may go past the end, but offsets of the kernel are signed. */
     if (offset > G_MAXINT64 || len > G_MAXINT64 - offset)
         return cst_fail(error, CST_ERROR_INVALID, _("write to '%s' is out of range"), blob->name);
     return len == 0 || CALL(blob, pwrite, offset, len, error, buf, len, offset);
@@ -143,6 +145,7 @@ gboolean cst_blob_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t of
 
 gboolean cst_blob_flush(CstBlob *blob, GError **error)
 {
+    /* Without a flush callback nothing is persistent, so there is nothing to make durable. */
     if (!blob->writable || !blob->ops->flush)
         return TRUE;
     return CALL(blob, flush, 0, 0, error);

@@ -134,6 +134,7 @@ static gpointer load(gpointer data)
 {
     void *libraries[2];
 
+    /* librados first: librbd depends on it. */
     libraries[0] = dlopen("librados.so.2", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     libraries[1] =
         libraries[0] ? dlopen("librbd.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) : NULL;
@@ -171,6 +172,7 @@ const CstCeph *cst_ceph(GError **error)
 
 static CstErrorCode error_code(int err)
 {
+    /* What remains is left to cst_fail_errno() (IO). */
     switch (err) {
     case ETIMEDOUT:
     case ESHUTDOWN:
@@ -306,6 +308,7 @@ static gboolean wait_done(CstCephWork *work, guint deadline_ms)
     while (!work->done) {
         gint64 until = work->last_heartbeat + deadline_ms * G_TIME_SPAN_MILLISECOND;
 
+        /* A heartbeat has moved the deadline, so it is computed anew each time. */
         if (g_get_monotonic_time() >= until)
             break;
         g_cond_wait_until(&work->cond, &work->lock, until);
@@ -322,6 +325,7 @@ gboolean cst_ceph_work_wait(CstCephWork *work, guint deadline_ms, GError **error
     if (!wait_done(work, deadline_ms))
         return cst_fail(error, CST_ERROR_UNREACHABLE,
                         _("%s: the Ceph cluster did not answer in time"), work->what);
+    /* Done: the other side does not touch the result any more. */
     if (work->error)
         g_propagate_error(error, g_steal_pointer(&work->error));
     return work->result;

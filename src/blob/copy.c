@@ -260,6 +260,9 @@ static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_len
                                  copy->dst_offset + run->offset, location.length, &why);
     if (*ret_shared || g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
         g_mutex_lock(&copy->lock);
+        /*
+         * The destination may have been changed in part; the caller copies the whole range over it.
+         */
         copy->share_unit = *ret_shared ? copy->share_unit : 0;
         g_mutex_unlock(&copy->lock);
         return TRUE;
@@ -340,6 +343,7 @@ static gboolean check_ranges(Copy *copy, GError **error)
     if (copy->src_offset > size || copy->length > size - copy->src_offset)
         return cst_fail(error, CST_ERROR_INVALID, _("cannot copy past the end of '%s'"),
                         copy->src->name);
+    /* The sum may have wrapped around. */
     if (end < copy->dst_offset || end > G_MAXINT64)
         return cst_fail(error, CST_ERROR_INVALID, _("the copy ends out of range in '%s'"),
                         copy->dst->name);
@@ -394,6 +398,7 @@ static gboolean copy_all(Copy *copy, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
+    /* A dry run ends here: all checks are passed. */
     if (!check_ranges(copy, error) || !cst_task_check(copy->task, error) || !cst_may_change(error))
         return FALSE;
     if (copy->length == 0 || share_whole(copy, &why))
@@ -443,6 +448,7 @@ gboolean cst_blob_copy_sparse(CstBlob *src, uint64_t src_offset, CstBlob *dst, u
         .src_offset = src_offset,
         .dst_offset = dst_offset,
         .length = length,
+        /* The kernel would copy or share the source's holes and not those that are wanted. */
         .flags = flags | CST_COPY_NO_SHARE,
         .zero_run = zero_run,
         .whole_runs = TRUE,

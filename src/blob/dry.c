@@ -99,6 +99,7 @@ static gboolean write_locked(DryBlob *dry, const uint8_t *buf, uint64_t len, uin
         size_t inside = (size_t)(offset % PAGE), n = (size_t)MIN(len, PAGE - inside);
         g_autofree uint8_t *page = g_malloc(PAGE);
 
+        /* A page that is not written whole begins with the content below. */
         if (n < PAGE && !read_page(dry, number, page, error))
             return FALSE;
         if (buf)
@@ -149,6 +150,7 @@ static gboolean dry_resize(CstBlob *blob, uint64_t size, GError **error)
 
     g_mutex_lock(&dry->lock);
     g_hash_table_foreach_remove(dry->pages, is_past_end, &size);
+    /* What is cut off must read as zeroes if the blob grows again. */
     last = g_hash_table_lookup(dry->pages, GSIZE_TO_POINTER(size / PAGE));
     if (last)
         memset(last + size % PAGE, 0, PAGE - size % PAGE);
@@ -158,11 +160,13 @@ static gboolean dry_resize(CstBlob *blob, uint64_t size, GError **error)
     return TRUE;
 }
 
+/* Nothing is persistent. */
 static gboolean dry_flush(CstBlob *blob, GError **error)
 {
     return TRUE;
 }
 
+/* Succeeds: whether there is space is not known before the real call. */
 static gboolean dry_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
     return TRUE;

@@ -44,6 +44,7 @@ typedef struct {
 static void walk_init(Walk *walk, const CstFileRange *range, uint64_t length)
 {
     *walk = (Walk){.fd = range->fd, .offset = range->offset, .end = range->offset + length};
+    /* Zeroed, so that the first use finds no extents and asks. */
     walk->map = g_malloc0(sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent));
 }
 

@@ -110,6 +110,7 @@ static void record_resize(CstFaultBlob *fault, uint64_t size)
 static gboolean count_call(CstFaultBlob *fault, CstFaultKind kind)
 {
     fault->seen[kind]++;
+    /* Exactly the armed call: a retry succeeds unless the mode is CUT. */
     if (fault->aim[kind] == 0 || fault->seen[kind] != fault->aim[kind])
         return FALSE;
     fault->struck = TRUE;
@@ -183,10 +184,12 @@ static gboolean fault_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_
 
     if (change_should_fail(fault, CST_FAULT_WRITE))
         return fail(blob, error);
+    /* Half of the sectors, whole ones: a disk writes a sector whole or not at all. */
     if (should_fail(fault, CST_FAULT_TORN)) {
         cst_blob_pwrite(fault->inner, buf, len / 2 / 512 * 512, offset, NULL);
         return fail(blob, error);
     }
+    /* Recorded first: a write that fails in the inner blob may have changed a part of the range. */
     record_write(fault, offset, buf, len, 0);
     return cst_blob_pwrite(fault->inner, buf, len, offset, error);
 }
@@ -240,6 +243,7 @@ static gboolean fault_discard(CstBlob *blob, uint64_t offset, uint64_t length, G
 
     if (change_should_fail(fault, CST_FAULT_DISCARD))
         return fail(blob, error);
+    /* Junk finds code that relies on discarded content. */
     if (!record_write(fault, offset, NULL, length, JUNK))
         return cst_blob_discard(fault->inner, offset, length, error);
     return fill_with_junk(fault->inner, offset, length, error);
@@ -386,6 +390,7 @@ gboolean cst_blob_fault_power_cut(CstBlob *blob, GRand *rand, GError **error)
          cst_blob_pwrite(fault->inner, content, size, 0, error);
     for (guint i = 0; ok && i < fault->since->len; i++)
         ok = replay_change(fault->inner, g_ptr_array_index(fault->since, i), rand, error);
+    /* The program that is being tested is dead: what it still writes must not reach the disk. */
     fault->cut = TRUE;
     g_mutex_unlock(&fault->lock);
     return ok;

@@ -177,6 +177,10 @@ static gboolean file_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
 /* What fallocate() and the ioctls return when the file or its file system lacks the feature. */
 static gboolean is_missing_feature(int err)
 {
+    /*
+     * EINVAL: block devices and some file systems return it for a mode or an alignment they do not
+     * know.
+     */
     return err == EOPNOTSUPP || err == ENOTTY || err == ENOSYS || err == EINVAL;
 }
 
@@ -186,6 +190,7 @@ static gboolean file_fallocate(CstBlob *blob, int mode, uint64_t offset, uint64_
     CstFileBlob *file = (CstFileBlob *)blob;
     int rc;
 
+    /* Only punching turns data into holes. */
     if (mode & FALLOC_FL_PUNCH_HOLE)
         run_set(file, 0, 0);
     do
@@ -283,6 +288,7 @@ static gboolean clone_range(CstFileBlob *src, uint64_t src_offset, CstFileBlob *
         errno = EOPNOTSUPP;
         return FALSE;
     }
+    /* The whole file in one call, whose length need not be a multiple of the unit. */
     if (src_offset == 0 && dst_offset == 0 && length == src->size && dst->size <= length)
         return ioctl(dst->fd, FICLONE, src->fd) == 0;
     return ioctl(dst->fd, FICLONERANGE, &range) == 0;
@@ -294,6 +300,7 @@ static gboolean kernel_copy(CstFileBlob *src, uint64_t src_offset, CstFileBlob *
     loff_t from = (loff_t)src_offset, to = (loff_t)dst_offset;
 
     while (length > 0) {
+        /* A failure after a part is harmless: the caller copies the whole range. */
         ssize_t n = copy_file_range(src->fd, &from, dst->fd, &to, (size_t)length, 0);
 
         if (n < 0 && errno == EINTR)
@@ -432,6 +439,7 @@ CstBlob *cst_blob_file_create(const char *path, GError **error)
 {
     int fd;
 
+    /* A dry run must not create the file; one that exists is reported as usual. */
     if (access(path, F_OK) < 0 && !cst_may_change(error))
         return NULL;
     fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);

@@ -73,6 +73,7 @@ static gboolean join_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
 
     if (part->blob && !cst_blob_extent(part->blob, part->offset + inside, n, &extent, error))
         return FALSE;
+    /* The part's answer has the offset in its own blob. */
     extent.offset = offset;
     *ret_extent = extent;
     return TRUE;
@@ -122,6 +123,7 @@ CstBlob *cst_blob_join(const CstBlobPart *parts, guint count, const char *name)
     for (guint i = 0; i < count; i++) {
         Part part = {.offset = parts[i].offset, .start = join->size, .length = parts[i].length};
 
+        /* An empty part would have the start of the next one. */
         if (part.length == 0)
             continue;
         part.blob = parts[i].blob ? cst_blob_ref(parts[i].blob) : NULL;

@@ -2,7 +2,11 @@
 /*
  * A growable buffer as a blob. Growing may move the buffer, so reads hold the lock shared and
  * everything that writes holds it exclusively. The capacity doubles, so that appending is linear,
- * up to CST_BLOB_MEMORY_MAX.
+ * up to CST_BLOB_MEMORY_MAX. Shrinking keeps the memory. Nothing is persistent, so there is no
+ * flush.
+ *
+ * Ranges of reads and zeroes lie inside the size: the dispatcher has checked them, and nobody
+ * resizes the blob meanwhile (cst_blob_resize()).
  */
 #include <blob/blob.h>
 

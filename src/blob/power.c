@@ -184,6 +184,7 @@ static gboolean copy_data(CstBlob *from, CstBlob *to, uint64_t offset, uint64_t 
     return TRUE;
 }
 
+/* Copies the content of @inner, extent by extent, so that its holes cost no memory. */
 static CstBlob *copy_content(CstBlob *inner, GError **error)
 {
     g_autoptr(CstBlob) copy = NULL;
@@ -263,9 +264,11 @@ static void survival_init(Survival *survival, uint32_t seed, unsigned floor, uns
     static const double odds[] = {0.1, 0.5, 0.9};
 
     survival->chance = g_rand_new_with_seed(seed);
+    /* Seeds 0 and 1 are LOSE_ALL and KEEP_ALL; others get one of the rest. */
     survival->policy = seed < 2 ? seed : KEEP_FIRST + seed % (RANDOM - KEEP_FIRST + 1);
     survival->pick = end > floor ? (unsigned)g_rand_int_range(survival->chance, floor, end) : 0;
     survival->odds = odds[g_rand_int_range(survival->chance, 0, G_N_ELEMENTS(odds))];
+    /* Seed 0 is the state in which nothing at all has happened since the flush. */
     survival->longer = survival->policy == LOSE_ALL ? 0 : 0.5;
 }
 

@@ -107,6 +107,7 @@ static rbd_completion_t request_completion(Request *request)
 static gboolean request_wait(Request *request, rbd_completion_t completion, int started,
                              GError **error)
 {
+    /* The completion's reference goes with it. */
     if (started < 0) {
         request->ceph->rbd_aio_release(completion);
         cst_ceph_work_unref(&request->work);
@@ -228,6 +229,7 @@ static int start_zero(RbdBlob *rbd, uint64_t offset, uint64_t length, unsigned f
 {
     return rbd->ceph->rbd_aio_write_zeroes(
         rbd->rbd.image, offset, length, completion,
+        /* Without the flag librbd would release the space. */
         flags & CST_ZERO_MAY_UNMAP ? 0 : RBD_WRITE_ZEROES_FLAG_THICK_PROVISION, 0);
 }
 
@@ -238,6 +240,7 @@ static gboolean release_range(CstBlob *blob, uint64_t offset, uint64_t length, u
     gboolean done = TRUE;
 
     while (done && length > 0) {
+        /* Steps end at multiples of RELEASE_STEP, and so at the ends of objects. */
         uint64_t step = MIN(length, RELEASE_STEP - offset % RELEASE_STEP);
         Request *request = request_new(blob);
         rbd_completion_t completion = request_completion(request);
@@ -255,6 +258,7 @@ static gboolean release_range(CstBlob *blob, uint64_t offset, uint64_t length, u
 static gboolean rbd_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                          GError **error)
 {
+    /* Zeroes that keep their space are written out by the cluster. */
     if ((flags & CST_ZERO_FAST) && !(flags & CST_ZERO_MAY_UNMAP))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has no fast zeroing"), blob->name);
     return release_range(blob, offset, length, flags, start_zero, error);
@@ -296,6 +300,7 @@ static int add_run(uint64_t offset, size_t length, int exists, void *data)
     Run *last = query->data->len ? &g_array_index(query->data, Run, query->data->len - 1) : NULL;
     Run run = {offset, offset + length};
 
+    /* A long iteration that makes progress is not a cluster that does not answer. */
     cst_ceph_work_heartbeat(&query->work);
     if (!exists)
         return 0;
@@ -309,6 +314,10 @@ static int add_run(uint64_t offset, size_t length, int exists, void *data)
 static gboolean run_query(CstCephWork *work, GError **error)
 {
     ExtentQuery *query = (ExtentQuery *)work;
+    /*
+     * With the parent's objects, whose data is this image's content, too; by whole objects, without
+     * a query for the extents within each.
+     */
     int result = query->rbd->ceph->rbd_diff_iterate2(query->rbd->rbd.image, NULL, query->offset,
                                                      query->length, 1, 1, add_run, query);
 
@@ -335,6 +344,7 @@ static gboolean load_window(RbdBlob *rbd, uint64_t offset, GError **error)
     done = cst_ceph_work_wait(&query->work, rbd->rbd.deadline_ms, error);
     g_mutex_lock(&rbd->lock);
     if (done) {
+        /* A window that a change has overtaken is stored empty. */
         gboolean fresh = changes == rbd->changes;
 
         g_clear_pointer(&rbd->window.data, g_array_unref);
@@ -461,6 +471,7 @@ static gboolean close_image(CstCephWork *work, GError **error)
 {
     Closing *closing = (Closing *)work;
 
+    /* The owner last: the image uses its connection. */
     closing->ceph->rbd_close(closing->rbd.image);
     if (closing->rbd.release_owner)
         closing->rbd.release_owner(closing->rbd.owner);

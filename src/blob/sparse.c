@@ -86,6 +86,7 @@ static gboolean sparse_pread(CstBlob *blob, void *buf, size_t len, uint64_t offs
     CstSparseBlob *sparse = (CstSparseBlob *)blob;
 
     g_mutex_lock(&sparse->lock);
+    /* Tests ask how much was read, to see that a copy has shared. */
     sparse->read += len;
     read_locked(sparse, buf, len, offset);
     g_mutex_unlock(&sparse->lock);
@@ -150,6 +151,7 @@ static gboolean sparse_extent(CstBlob *blob, uint64_t offset, uint64_t length,
     data = page_at(sparse, offset) != NULL;
     if (!data)
         at = MIN(next_page(sparse, offset), end);
+    /* Pages that follow each other are one run. */
     while (data && at < end && page_at(sparse, at))
         at += bytes_in_page(at, end - at);
     g_mutex_unlock(&sparse->lock);
@@ -193,6 +195,7 @@ static gboolean sparse_resize(CstBlob *blob, uint64_t size, GError **error)
     CstSparseBlob *sparse = (CstSparseBlob *)blob;
 
     g_mutex_lock(&sparse->lock);
+    /* What is cut off must read as zeroes if the blob grows again; to the end of the last page. */
     if (size < sparse->size)
         punch_hole(sparse, size, cst_round_up(sparse->size, PAGE));
     sparse->size = size;
@@ -223,7 +226,10 @@ static gboolean may_share(CstSparseBlob *src, CstBlob *dst, uint64_t offsets, GE
            cst_fail(error, CST_ERROR_UNSUPPORTED, "'%s' does not share this", src->head.name);
 }
 
-/* Copies one run to @to in @dst. A hole stays a hole. */
+/*
+ * Copies one run to @to in @dst. A hole stays a hole. The lock is not held across calls of @dst,
+ * which may be @src itself.
+ */
 static gboolean copy_run(CstSparseBlob *src, CstBlob *dst, uint64_t to, const CstExtent *run,
                          GError **error)
 {

@@ -60,6 +60,10 @@ gboolean cst_conn_check_result(gboolean ok, const char *name, GError **error)
 
 gboolean cst_conn_check_access(const CstConn *conn, const CstProcedure *procedure, GError **error)
 {
+    /*
+     * For each call, because an embedded call runs in this thread and another connection may have
+     * set it.
+     */
     cst_dry_run_set(conn->dry_run);
     if (procedure->needs == CST_NEEDS_WRITE && conn->read_only)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("read only access prevents %s"),
@@ -110,6 +114,7 @@ gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)
 {
     if (conn->dry_run == dry_run)
         return TRUE;
+    /* The server first: if it has no dry runs, the calls that follow must not be taken for some. */
     if (!conn->transport->set_dry_run(conn->self, dry_run, error))
         return FALSE;
     conn->dry_run = dry_run;

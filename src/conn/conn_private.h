@@ -42,14 +42,20 @@ gboolean cst_conn_fail_unsupported(const char *what, GError **error);
 
 /* convert.c: conversion between the protocol's references to objects and ours */
 
-/** Make the protocol's form of a reference; borrow its strings, so use it for arguments only. */
+/**
+ * Makes the protocol's form of a reference. Its strings are the reference's: it is for arguments
+ * only, and never freed with xdr_free().
+ */
 wire_pool cst_pool_arg(const CstPoolRef *pool);
+/** As cst_pool_arg(), for a volume; without a key the protocol's key is "". */
 wire_vol cst_vol_arg(const CstVolRef *vol);
+/** As cst_pool_arg(), for a secret. */
 wire_secret cst_secret_arg(const CstConnSecret *secret);
 /** Makes an optional string of *text, borrowed; *text NULL: absent. */
 wire_opt_string cst_opt_arg(char **text);
-/** Make references from a reply, whose strings they take over. */
+/** Makes a reference from a reply, whose strings it takes over. */
 CstPoolRef *cst_pool_ref_take(wire_pool *pool);
+/** As cst_pool_ref_take(), for a volume. */
 CstVolRef *cst_vol_ref_take(wire_vol *vol);
 /** Takes an optional string from a reply; NULL: absent. */
 char *cst_opt_take(wire_opt_string text);

@@ -17,6 +17,7 @@ wire_pool cst_pool_arg(const CstPoolRef *pool)
 
 wire_vol cst_vol_arg(const CstVolRef *vol)
 {
+    /* Keys are not optional in the protocol. Servers look volumes up by pool and name. */
     static char none[] = "";
 
     return (wire_vol){vol->pool, vol->name, vol->key ? vol->key : none};

@@ -86,6 +86,7 @@ void cst_event_queue_post(CstEventQueue *queue, const CstConnEvent *event)
     g_mutex_lock(&queue->lock);
     if (g_queue_get_length(&queue->events) >= QUEUE_MAX)
         oldest = g_queue_pop_head(&queue->events);
+    /* One warning for a connection, however many events it loses. */
     first = oldest && queue->dropped++ == 0;
     g_queue_push_tail(&queue->events, event_copy(event));
     g_mutex_unlock(&queue->lock);

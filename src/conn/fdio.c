@@ -2,7 +2,8 @@
 /*
  * The caller's side of uploads and downloads: a descriptor as a sequence of data and holes. Both
  * transports use it. Files are read and written with positional calls; the descriptor's own offset
- * is only used by lseek() to find holes. Pipes have neither positions nor holes.
+ * is used only by lseek(), to find holes, and as the position at which a sink begins. Pipes have
+ * neither positions nor holes.
  */
 #include "fdio.h"
 
@@ -41,6 +42,7 @@ static uint64_t hole_at(CstFdSource *source)
     if (!source->sparse || source->pos < source->data_end)
         return 0;
     data = lseek(source->fd, source->pos, SEEK_DATA);
+    /* No data behind the position: the rest is a hole. */
     if (data < 0 && errno == ENXIO)
         return source->size - source->pos;
     if (data >= 0 && (uint64_t)data > source->pos)
@@ -83,6 +85,10 @@ gboolean cst_fd_source_next(CstFdSource *source, void *buf, size_t size, size_t 
             *ret_hole = hole;
             return TRUE;
         }
+        /*
+         * Up to the next hole, or to the size at the start: a file that grows meanwhile is read as
+         * it was.
+         */
         size = MIN(size, (source->sparse ? source->data_end : source->size) - source->pos);
     }
     return read_piece(source, buf, size, ret_len, error);
@@ -103,6 +109,7 @@ gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer da
             return TRUE;
         if (!piece(buf, len, hole, data, error))
             return FALSE;
+        /* Only data counts against the task's rate. */
         cst_task_advance(task, len);
         cst_task_skip(task, hole);
     }
@@ -123,6 +130,10 @@ gboolean cst_fd_sink_init(CstFdSink *sink, int fd, GError **error)
     if (pos < 0)
         return cst_fail_errno(error, errno, _("cannot write the output"));
     sink->pos = pos;
+    /*
+     * A file that ends here reads as zeroes wherever nothing is written. In the middle of a file,
+     * or on a device, old content would show through a hole.
+     */
     sink->skip_holes = S_ISREG(st.st_mode) && st.st_size <= pos;
     return TRUE;
 }

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Typed calls over volumes' images: chain, check, convert and the like. */
+/*
+ * Typed calls over volumes' images: chain, check, convert and the like. All belong to Cistern's own
+ * program, so a stock server refuses them with NO_SUPPORT.
+ *
+ * Each call fills in the arguments with borrowed strings, and takes the strings of a reply over
+ * before the rest of it is freed.
+ */
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -72,6 +78,7 @@ static void fill_report(const wire_check_ret *wire, CstCheckReport *ret)
         .compressed_clusters = wire->compressed_clusters,
         .image_end = wire->image_end,
     };
+    /* Cut if it is longer: a daemon of another version may have other formats. */
     g_strlcpy(ret->format, wire->format, sizeof(ret->format));
 }
 
@@ -106,6 +113,7 @@ gboolean cst_conn_vol_check(CstConn *conn, const CstVolRef *vol, unsigned repair
     for (guint i = 0; i < report.findings.findings_len; i++) {
         const wire_finding *finding = &report.findings.findings_val[i];
 
+        /* A kind that we do not know counts as an error. */
         cst_findings_add(ret->findings,
                          finding->kind == CST_FINDING_LEAK ? CST_FINDING_LEAK : CST_FINDING_ERROR,
                          finding->count, "%s", finding->text);

@@ -82,6 +82,10 @@ static void update_task(CstTask *task, const CstJobInfo *job, uint64_t *seen)
     cst_task_set_total(task, job->total);
     cst_task_set_waiting(task, job->state == CST_JOB_WAITING);
     if (job->done > *seen)
+        /*
+         * Skipped, not advanced: the bytes are the server's, and a rate here would delay only the
+         * polling.
+         */
         cst_task_skip(task, job->done - *seen);
     *seen = MAX(*seen, job->done);
 }

@@ -41,6 +41,7 @@ static CstApiCall call_of(CstLocal *local, const CstProcedure *procedure, CstTas
 static gboolean local_supports(gpointer self, const CstProcedure *procedure,
                                gboolean *ret_supported, GError **error)
 {
+    /* The procedures are in this program. */
     *ret_supported = TRUE;
     return TRUE;
 }
@@ -49,12 +50,14 @@ static gboolean local_call(gpointer self, const CstProcedure *procedure, const v
                            void *ret, CstTask *task, GError **error)
 {
     CstApiCall call = call_of(self, procedure, task);
+    /* There is no connection, so the log shows no request. */
     CstLogContext log = {.procedure = procedure->name, .task = task};
     gboolean ok;
 
     cst_log_push(&log);
     ok = cst_api_run(&call, args, ret, error);
     cst_log_pop(&log);
+    /* A handler may fail with a part of the reply made. */
     if (!ok)
         xdr_free(procedure->ret_func, ret);
     return ok;
@@ -98,6 +101,7 @@ static gboolean local_upload(gpointer self, const wire_vol_stream_args *args, Cs
 
     if (!cst_api_run(&call, args, NULL, error))
         return FALSE;
+    /* Freeing it without finishing it aborts the upload. */
     upload = call.upload;
     return cst_fd_source_pump(source, send_piece, upload, NULL, error) &&
            cst_upload_finish(upload, error);
@@ -206,6 +210,7 @@ static gboolean local_wait_events(gpointer self, int timeout_ms, int wake_fd, gu
     struct pollfd fds[2] = {{.fd = local->event_fd, .events = POLLIN},
                             {.fd = wake_fd, .events = POLLIN}};
     gint64 end = g_get_monotonic_time() + timeout_ms * G_GINT64_CONSTANT(1000);
+    /* Events that are queued already count, so a call with a timeout of 0 delivers them. */
     guint delivered = cst_event_queue_deliver(&local->events);
 
     while (delivered == 0) {

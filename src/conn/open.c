@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Opening a connection: which transport, which socket. */
+/*
+ * Opening a connection: which transport, which socket.
+ *
+ * The choice, in this order: embedded if that is requested; the URI that is given; without --root
+ * the one of the environment; the daemon of this root if one listens; embedded. A daemon that
+ * manages the root holds the driver lock, so an embedded command would fail with BUSY: it connects
+ * to the daemon instead.
+ */
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -38,6 +45,10 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
 {
     g_autoptr(CstPaths) paths = cst_paths_new(options->root);
     g_autofree char *session = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
+    /*
+     * Root may give a session's URI and an ordinary user a system's. Then the directory is
+     * libvirt's default; --root moves both.
+     */
     const CstUriSocketDirs dirs = {
         .system_run = paths->session ? "/run/libvirt" : paths->run_dir,
         .session_run = paths->session || options->root ? paths->run_dir : session,

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Typed calls over pools. */
+/*
+ * Typed calls over pools: each fills in the procedure's arguments with borrowed strings and
+ * converts its reply. None has a task: these calls report no progress.
+ */
 #include <string.h>
 
 #include <base/i18n.h>
@@ -173,6 +176,7 @@ char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool)
     wire_pool_status_ret status = {0};
     char *problem;
 
+    /* A stock server has no such call; the reason is a help for people and never worth an error. */
     if (!cst_conn_own_call(conn, WIRE_CISTERN_POOL_STATUS, &args, &status, NULL, NULL))
         return NULL;
     problem = cst_opt_take(status.problem);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* References to pools, volumes and secrets, as callers hold them. */
+/*
+ * References to pools, volumes and secrets, as callers hold them: plain data, which stays valid
+ * when the object is gone. A call with such a reference then fails with NO_POOL, NO_VOL or
+ * NO_SECRET.
+ */
 #include <conn/conn.h>
 
 CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid)

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The remote transport: reaching a server on a Unix socket, or over ssh, and leaving it. */
+/*
+ * The remote transport: reaching a server on a Unix socket, or over ssh, and leaving it.
+ *
+ * Over ssh the server's socket is reached by netcat on the remote host. ssh has one end of a socket
+ * pair as standard input and output, so the client cannot tell it from a server's socket; closing
+ * our end makes ssh end. When ssh fails, its message is on the terminal, and ours names host and
+ * socket.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <sys/socket.h>

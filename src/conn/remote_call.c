@@ -28,6 +28,7 @@ static CstWireProc proc_of(const CstProcedure *procedure)
 
 static gboolean is_unknown_procedure(const GError *why)
 {
+    /* libvirt has no number of its own for this: its text tells. */
     return g_error_matches(why, CST_ERROR, CST_ERROR_RPC) &&
            (g_str_has_prefix(why->message, "unknown procedure") ||
             g_str_has_prefix(why->message, "Cannot find program"));
@@ -154,6 +155,7 @@ static void update_progress(Watch *watch)
         return;
     cst_task_set_total(watch->task, progress.total);
     if (progress.done > watch->done) {
+        /* Skipped, not advanced: the server keeps the rate. */
         cst_task_skip(watch->task, progress.done - watch->done);
         watch->done = progress.done;
     }
@@ -265,6 +267,7 @@ static gboolean call_watched(CstRemote *remote, const CstWireProc *proc, const v
         return FALSE;
     if (await_watched(&watch, proc, ret, ret_why, error))
         return TRUE;
+    /* The server goes on with the call unless it was cancelled; its reply is dropped. */
     cst_wire_client_forget(remote->client, watch.serial);
     return FALSE;
 }
@@ -286,6 +289,7 @@ gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const voi
     else if (!call_watched(remote, &proc, args, ret, task, &why, error))
         return FALSE;
     if (procedure->wipe_args || procedure->wipe_ret)
+        /* Handled packets are still in the buffers. */
         cst_wire_client_wipe(remote->client);
     return !why || propagate_failure(procedure, why, error);
 }
@@ -299,6 +303,7 @@ gboolean cst_remote_call_all(gpointer self, CstConnCall *calls, guint count, GEr
     for (guint i = 0; i < count; i++) {
         CstWireProc proc;
 
+        /* A window, because a server stops reading from a client with too many calls in flight. */
         for (; sent < count && sent - i < WINDOW; sent++) {
             proc = proc_of(calls[sent].procedure);
             if (!cst_wire_client_send(remote->client, &proc, calls[sent].args, &serials[sent],

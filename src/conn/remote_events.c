@@ -165,6 +165,7 @@ static gboolean register_pool(CstRemote *remote, int event, const CstUuid *uuid,
 
     if (uuid) {
         memcpy(named.uuid, uuid->bytes, sizeof(named.uuid));
+        /* The protocol wants the pool's name as well. */
         if (!cst_remote_ask(remote, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_UUID,
                             xdr_wire_uuid_args, &named, xdr_wire_pool_args, &pool, error))
             return FALSE;
@@ -228,6 +229,7 @@ gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUui
     Registration *reg = NULL;
     guint id;
 
+    /* The server does not know of CLOSED, which is made on this side. */
     if (type < CST_CONN_EVENT_CLOSED) {
         reg = get_registration(remote, type, uuid, error);
         if (!reg)
@@ -247,6 +249,7 @@ static gboolean deregister(CstRemote *remote, guint index, GError **error)
     int number = kinds[reg->type].secret ? WIRE_PROC_CONNECT_SECRET_EVENT_DEREGISTER_ANY
                                          : WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY;
 
+    /* First, so that a message that is still under way has no registration. */
     g_array_remove_index(remote->registrations, index);
     return cst_remote_ask(remote, WIRE_REMOTE_PROGRAM, number, xdr_wire_int, &args, NULL, NULL,
                           error);
@@ -306,6 +309,7 @@ gboolean cst_remote_wait_events(gpointer self, int timeout_ms, int wake_fd, guin
     while (delivered == 0) {
         gint64 left = timeout_ms < 0 ? -1 : MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
 
+        /* At least one look at the socket, also with a timeout of 0. */
         if (!first && (left == 0 || readable(wake_fd)))
             break;
         first = FALSE;

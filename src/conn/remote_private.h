@@ -35,7 +35,7 @@ typedef struct {
 gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointer args_func,
                         const void *args, gpointer ret_func, void *ret, GError **error);
 
-/* The slots of CstTransport. */
+/* Slots of CstTransport, which has the contracts. */
 
 gboolean cst_remote_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
                              GError **error);
@@ -45,7 +45,7 @@ gboolean cst_remote_call_all(gpointer self, CstConnCall *calls, guint count, GEr
 gboolean cst_remote_set_detach(gpointer self, gboolean detach, GError **error);
 gboolean cst_remote_set_dry_run(gpointer self, gboolean dry_run, GError **error);
 
-/* remote_streams.c */
+/* remote_streams.c: slots of CstTransport */
 
 gboolean cst_remote_upload(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
                            CstTask *task, GError **error);
@@ -58,6 +58,7 @@ gboolean cst_remote_download(gpointer self, const wire_vol_stream_args *args, Cs
 void cst_remote_events_init(CstRemote *remote);
 /** Frees the events of @remote. */
 void cst_remote_events_clear(CstRemote *remote);
+/** A slot of CstTransport, as the next two. */
 gboolean cst_remote_subscribe(gpointer self, CstConnEventType type, const CstUuid *uuid,
                               CstConnEventFunc func, gpointer data, guint *ret_id, GError **error);
 gboolean cst_remote_unsubscribe(gpointer self, guint id, GError **error);

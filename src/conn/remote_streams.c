@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Uploads and downloads over libvirt's streams. */
+/*
+ * Uploads and downloads over libvirt's streams. The task is the client's own: it counts the bytes
+ * that this side has moved, and its rate holds this side back, and so the server. Cancelling ends
+ * the pump, and freeing the stream aborts it at the server.
+ */
 #include "remote_private.h"
 
 static CstWireStream *start(CstRemote *remote, int number, const wire_vol_stream_args *args,

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Typed calls over secrets. */
+/*
+ * Typed calls over secrets. A value is never copied here: on its way out it is the caller's buffer,
+ * on its way in the reply's, which the caller overwrites. The remote transport overwrites its
+ * packets.
+ */
 #include <string.h>
 
 #include "conn_private.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Typed calls over snapshots of volumes. */
+/*
+ * Typed calls over snapshots of volumes, all of Cistern's own program. The server finds the
+ * technology that keeps a volume's snapshots.
+ */
 #include <base/i18n.h>
 
 #include "conn_private.h"

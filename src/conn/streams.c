@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Uploads and downloads between the caller's descriptor and a volume, over either transport. */
+/*
+ * Uploads and downloads between the caller's descriptor and a volume, over either transport. They
+ * do not pass through call() of conn.c, because a transport runs them with a source or a sink, so
+ * the same checks are made here.
+ */
 #include "conn_private.h"
 
 gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
@@ -23,6 +27,7 @@ static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset
 {
     CstVolInfo info;
 
+    /* The physical size is what a download of the whole volume has. */
     if (!task || !cst_conn_vol_info(conn, vol, TRUE, &info, NULL) || info.allocation <= offset)
         return;
     info.allocation -= offset;

@@ -54,10 +54,12 @@ typedef struct {
     /** See cst_conn_set_dry_run(). Called only when the state changes. */
     gboolean (*set_dry_run)(gpointer self, gboolean dry_run, GError **error);
 
-    /* See cst_conn_subscribe(), cst_conn_unsubscribe() and cst_conn_wait_events(). */
+    /** See cst_conn_subscribe(). @uuid may be NULL. */
     gboolean (*subscribe)(gpointer self, CstConnEventType type, const CstUuid *uuid,
                           CstConnEventFunc func, gpointer data, guint *ret_id, GError **error);
+    /** See cst_conn_unsubscribe(). */
     gboolean (*unsubscribe)(gpointer self, guint id, GError **error);
+    /** See cst_conn_wait_events(). Events are delivered in here and nowhere else. */
     gboolean (*wait_events)(gpointer self, int timeout_ms, int wake_fd, guint *ret_delivered,
                             GError **error);
 } CstTransport;

@@ -67,6 +67,7 @@ void cst_conn_uri_clear(CstConnUri *uri)
     memset(uri, 0, sizeof(*uri));
 }
 
+/* "storage+ssh": the scheme in front of "+" selects the sockets, the transport follows it. */
 static gboolean parse_scheme(const char *text, const char *scheme, Parts *parts, GError **error)
 {
     const char *plus = strchr(scheme, '+');
@@ -99,6 +100,10 @@ static char **param_slot(CstConnUri *uri, Parts *parts, const char *name)
     return NULL;
 }
 
+/*
+ * One "name=value" of the query. The client's own are unescaped and stored; others go to the server
+ * as they are.
+ */
 static gboolean parse_param(const char *text, const char *param, CstConnUri *uri, Parts *parts,
                             GError **error)
 {
@@ -201,6 +206,7 @@ static void choose_socket(const Parts *parts, const CstUriSocketDirs *dirs, gboo
             g_strconcat(REMOTE_RUN "/", fixed ? fixed : parts->scheme->over_ssh, suffix, NULL);
         return;
     }
+    /* Sessions have no read-only socket; a flag of CONNECT_OPEN makes the connection read-only. */
     uri->socket = session ? find_socket(parts, dirs->session_run, "")
                           : find_socket(parts, dirs->system_run, suffix);
 }
@@ -256,6 +262,9 @@ static gboolean resolve(const char *text, GUri *guri, const CstUriSocketDirs *di
         return cst_fail(error, CST_ERROR_INVALID,
                         _("URI '%s' names a host, but a unix socket is on this one"), text);
     session = strcmp(path, "/session") == 0;
+    /*
+     * A session's socket is below the remote user's XDG_RUNTIME_DIR, which this side cannot know.
+     */
     if (session && uri->target == CST_URI_SSH && !uri->socket)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("URI '%s': the path of a session's socket on another host is unknown; "
@@ -306,6 +315,7 @@ char **cst_conn_uri_ssh_argv(const CstConnUri *uri)
         uri->known_hosts ? g_strconcat("UserKnownHostsFile=", uri->known_hosts, NULL) : NULL;
 
     g_ptr_array_add(argv, g_strdup(uri->command ? uri->command : "ssh"));
+    /* No terminal and no escape character: the bytes are a protocol. */
     g_ptr_array_add(argv, g_strdup("-T"));
     add_option(argv, "-e", "none");
     add_option(argv, "-p", port);
@@ -314,6 +324,7 @@ char **cst_conn_uri_ssh_argv(const CstConnUri *uri)
     add_option(argv, "-o", hosts);
     add_option(argv, "-o", uri->no_tty ? "BatchMode=yes" : NULL);
     add_option(argv, "-o", uri->no_verify ? "StrictHostKeyChecking=no" : NULL);
+    /* What follows is never an option, whatever the host is called. */
     g_ptr_array_add(argv, g_strdup("--"));
     g_ptr_array_add(argv, g_strdup(uri->host));
     g_ptr_array_add(argv, g_steal_pointer(&netcat));

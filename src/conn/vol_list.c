@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Listing the volumes of a pool. cisternd has a call that returns pages of rows. A stock libvirtd
- * has a call for the names, and two calls per volume, which are pipelined in batches.
+ * Listing the volumes of a pool. cisternd has a call that returns pages of rows, each beginning
+ * behind the last name of the one before, so a listing is complete whatever the number of volumes;
+ * one that appears or disappears meanwhile may or may not be in it. A stock libvirtd has a call for
+ * the names, and two calls per volume, which are pipelined in batches.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -74,6 +76,7 @@ static CstVolRow *row_of_answers(Question *question, const CstConnCall *path,
     CstVolRow *row;
 
     if (why && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL)) {
+        /* One of the two calls may have succeeded before the deletion. */
         g_free(question->path.value);
         return NULL;
     }

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads cisternd.conf, a key file of GLib's. The table settings has a row for each key; a setter
+ * checks the value and stores it. The file is read into a local struct, so a file with an error
+ * changes nothing.
+ *
+ * A number that the file does not set stays 0, which stands for the built-in default; max_wait,
+ * which may be 0, has a flag.
+ */
 #include "config.h"
 
 #include <errno.h>
@@ -21,6 +29,10 @@ char *daemon_config_path(const CstPaths *paths)
 
 /* --- settings -------------------------------------------------------------------------------- */
 
+/*
+ * The group must exist when the daemon starts: to go on without it would lock its members out in
+ * silence.
+ */
 static gboolean set_group(const char *value, DaemonConfig *config, GError **error)
 {
     const struct group *group = getgrnam(value);
@@ -97,7 +109,10 @@ static gboolean set_max_user_memory(const char *value, DaemonConfig *config, GEr
     return parse_count(value, 1048576, &config->max_user_memory, error);
 }
 
-/* Quotes are no part of the word, whoever is used to write them. */
+/*
+ * The value is accepted with quotes and without: libvirt's configuration files have them, key files
+ * don't.
+ */
 static gboolean set_compatibility(const char *value, DaemonConfig *config, GError **error)
 {
     if (g_str_equal(value, "libvirt") || g_str_equal(value, "\"libvirt\""))
@@ -169,7 +184,7 @@ static gboolean apply_group(GKeyFile *file, const char *group, DaemonConfig *con
         g_autoptr(GError) reason = NULL;
         g_autofree char *value = g_key_file_get_string(file, group, *key, &reason);
 
-        /* With a wrong escape there is a value as well as an error. */
+        /* After a wrong escape GLib returns both a value and an error. */
         if (reason) {
             g_propagate_prefixed_error(error, g_steal_pointer(&reason), "[%s] %s: ", group, *key);
             return FALSE;
@@ -210,6 +225,7 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
         return FALSE;
     }
     if (text && !apply_text(text, len, &config, error)) {
+        /* GLib's own errors of key files are errors of the configuration as well. */
         if (error && *error && (*error)->domain != CST_ERROR) {
             (*error)->domain = CST_ERROR;
             (*error)->code = CST_ERROR_CONFIG;
@@ -218,6 +234,10 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
         return FALSE;
     }
     if (config.mode == 0)
+        /*
+         * Without a group the socket is its owner's; permissions are checked again for each
+         * connection.
+         */
         config.mode = config.has_group ? 0770 : 0700;
     *ret_config = config;
     return TRUE;

@@ -8,7 +8,9 @@
 #include <server/server.h>
 #include <store/paths.h>
 
-/** etc/cistern/cisternd.conf, a key file; packaging/cisternd.conf has every setting. */
+/**
+ * The settings of etc/cistern/cisternd.conf, a key file; packaging/cisternd.conf shows all of them.
+ */
 typedef struct {
     gboolean has_group; /**< [access] group: its members may use the read-write socket */
     gid_t group;
@@ -17,28 +19,32 @@ typedef struct {
     guint max_clients;     /**< [limits]; 0: the built-in default */
     guint max_requests;    /**< [limits] of one client in flight; 0: the built-in default */
     guint workers;         /**< [limits]; 0: the built-in default */
-    gboolean has_max_wait; /**< [limits] max_wait is set: */
+    gboolean has_max_wait; /**< [limits] max_wait is set: @max_wait is valid */
     guint max_wait;        /**< seconds that a call waits for others' work; 0: no limit */
-    guint max_user_memory; /**< [limits] MiB held for one user; 0: the built-in default */
+    guint max_user_memory; /**< [limits] MiB held for an untrusted user; 0: the built-in default */
     gboolean like_libvirt; /**< [service] compatibility is libvirt, and not cistern */
     CstLogLevel log_level; /**< [log] level: error, warning, info, debug */
 } DaemonConfig;
 
-/** Where it is looked for; the caller frees. */
+/** Returns the default path of the configuration for this root or session; the caller frees it. */
 char *daemon_config_path(const CstPaths *paths);
 
 /**
- * @required: a missing file is an error, otherwise it means the defaults. A group or key that
- * isn't known is an error, so that a misspelt one does not go unnoticed.
+ * Reads @path into *@ret_config. A missing file means the defaults, unless @required. CONFIG for a
+ * group or key that is not known, so that a misspelt one does not go unnoticed, and for a wrong
+ * value; the message names file, group and key.
  */
 gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *ret_config,
                             GError **error);
 
-/** Puts what @config says of groups and limits into @options, whose defaults stand for the rest. */
+/**
+ * Copies the group and the limits that @config sets into @options; the others keep their values.
+ */
 void daemon_config_limits(const DaemonConfig *config, CstWireOptions *options);
 
 /**
- * Names of the settings that @read has otherwise than @used, and that only a restart puts in force;
- * NULL: none. The log level is not among them. The caller frees.
+ * Returns the names of the settings that differ between @used and @read and take effect only after
+ * a restart; NULL: none. The log level takes effect at once and is not among them. The caller frees
+ * it.
  */
 char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read);

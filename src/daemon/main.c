@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cisternd: options, configuration, start, signals, end.
+ *
+ * The order of the start (run()): signals are blocked before any thread exists, so that only
+ * sigwait() in the main thread gets them. The service takes the driver lock first, which refuses a
+ * second manager of the root, and replays the journal; then the sockets are opened, and only then
+ * do pools start in the background and clients get in. READY is reported when connections are
+ * accepted.
+ *
+ * The order of the end: jobs are cancelled or left to the next daemon, the sockets' names removed,
+ * connections closed and their calls cancelled, the driver lock given up. It takes STOP_SECONDS at
+ * most (end_in_time()), because a call into storage that does not answer cannot be ended.
+ */
 #include <errno.h>
 #include <locale.h>
 #include <malloc.h>
@@ -23,7 +36,10 @@
 #include "sockets.h"
 #include "takeover.h"
 
-/* Storage is left as a crash would leave it, which does no harm. Documented in cisternd(8). */
+/*
+ * Then the process exits whatever its threads do; storage is left as a crash would leave it, which
+ * the next start repairs. Documented in cisternd(8).
+ */
 #define STOP_SECONDS 10
 
 typedef struct {
@@ -77,7 +93,7 @@ static void set_log_level(const Options *options, const DaemonConfig *config)
         cst_log_set_level(config->log_level);
 }
 
-/* A connection is a descriptor, and a stream two. */
+/* A connection takes one descriptor, a stream two, and the default limit is 1024. */
 static void raise_limits(void)
 {
     struct rlimit limit;
@@ -86,7 +102,10 @@ static void raise_limits(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    /* Each arena keeps what its threads free; with dozens of workers that would be most of us. */
+    /*
+     * Each malloc arena keeps what its threads free; with dozens of workers that would be most of
+     * the memory in use.
+     */
     mallopt(M_ARENA_MAX, 2);
 }
 
@@ -96,12 +115,15 @@ static void block_signals(sigset_t *ret_set)
     sigaddset(ret_set, SIGTERM);
     sigaddset(ret_set, SIGINT);
     sigaddset(ret_set, SIGHUP);
-    /* Before there are threads, which inherit it. */
+    /* Before any thread is made: threads inherit the mask. */
     pthread_sigmask(SIG_BLOCK, ret_set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* @used: what the daemon was started with. */
+/*
+ * Reads the configuration again (SIGHUP). Only the log level takes effect; other changes against
+ * @used, which the daemon was started with, are reported. A file with an error changes nothing.
+ */
 static void reload(const char *path, const Options *options, const DaemonConfig *used)
 {
     g_autoptr(GError) error = NULL;
@@ -133,7 +155,7 @@ static void wait_for_end(const sigset_t *signals, const char *path, const Option
         reload(path, options, used);
     }
     cst_log(CST_LOG_INFO, _("stopping: %s"), strsignal(signal_number));
-    /* A second one does not wait for work that goes on. */
+    /* A second signal ends the process at once. */
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
@@ -143,12 +165,15 @@ static gpointer end_late(gpointer nothing)
     cst_log(
         CST_LOG_WARNING,
         _("storage does not answer: stopping without it; the next start finishes what is left"));
-    /* No handlers: what they would wait for is what hangs. */
+    /* _exit(), because exit handlers would wait for what hangs. */
     _exit(CST_EXIT_OK);
     return nothing;
 }
 
-/* A call that hangs in the kernel, or in somebody's library, can't be ended from here. */
+/*
+ * Ends the process after STOP_SECONDS: a call that hangs in the kernel or in a library cannot be
+ * ended from here.
+ */
 static void end_in_time(void)
 {
     GThread *thread = g_thread_try_new("end", end_late, NULL, NULL);
@@ -158,8 +183,8 @@ static void end_in_time(void)
 }
 
 /*
- * libvirt's daemons look for secrets at virtsecretd's socket. Whoever serves it manages the
- * secrets; another program that does so already keeps both.
+ * libvirt's daemons look for secrets at virtsecretd's socket, and whoever serves it manages the
+ * secrets. When another program does so already, it keeps both, and the daemon starts without them.
  */
 static void offer_secrets(CstService *service, const CstPaths *paths, const DaemonConfig *config,
                           GPtrArray *sockets)
@@ -173,6 +198,9 @@ static void offer_secrets(CstService *service, const CstPaths *paths, const Daem
         (from == DAEMON_SECRETS_PASSED ||
          daemon_sockets_add_secrets(paths, config, sockets, &error)))
         return;
+    /*
+     * Served all the same: systemd listens, so clients would wait for an answer that never comes.
+     */
     if (from == DAEMON_SECRETS_PASSED) {
         cst_log(CST_LOG_WARNING, _("secrets can't be changed here for now: %s"), error->message);
         return;
@@ -229,6 +257,7 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
     sockets = daemon_sockets_open(paths, &config, error);
     if (!sockets)
         return FALSE;
+    /* Before pools start, whose first refresh depends on it. */
     cst_service_set_like_libvirt(service, config.like_libvirt);
     offer_secrets(service, paths, &config, sockets);
     cst_service_start(service);
@@ -241,6 +270,10 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
         end_in_time();
         cst_service_stop(service);
     }
+    /*
+     * The names are removed while the driver lock is still held, so they cannot be those of a
+     * successor.
+     */
     daemon_sockets_remove(sockets);
     return server != NULL;
 }
@@ -268,7 +301,10 @@ int main(int argc, char **argv)
     umask(022);
     if (!parse_options(&argc, &argv, &options, &error))
         return fail(error);
-    /* Logs are searched, and answers read by clients of any language: the same words everywhere. */
+    /*
+     * The log and the errors for clients are in English, whatever the locale: people search logs,
+     * and clients have locales of their own.
+     */
     setlocale(LC_MESSAGES, "C");
     if (options.version) {
         printf("cisternd %s\n", CST_VERSION);

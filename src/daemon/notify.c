@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sd_notify(3) without libsystemd: one datagram to the socket that NOTIFY_SOCKET names. It is never
+ * an error: without a service manager nobody waits for it, and one that gets no READY says so.
+ */
 #include "notify.h"
 
 #include <glib.h>

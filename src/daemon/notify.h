@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/** Tells the service manager "READY=1" and the like (sd_notify(3)); nothing without one. */
+/**
+ * Sends @state ("READY=1", sd_notify(3)) to the service manager. Does nothing without one; failures
+ * are ignored.
+ */
 void daemon_notify(const char *state);

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The sockets that clients connect to: those that systemd has passed, or the daemon's own.
+ *
+ * systemd's are used as they are: their names and modes belong to the socket units, and cisternd
+ * does not remove them. An own socket is bound to a temporary name with mode 0600, gets its group
+ * and mode, and is renamed into place, so that nobody connects before the access is right and a
+ * stale name is replaced atomically. Two daemons cannot race for the names, because the caller
+ * holds the driver lock.
+ */
 #include "sockets.h"
 
 #include <errno.h>
@@ -37,7 +46,7 @@ static void add_socket(GPtrArray *sockets, int fd, gboolean read_only, const cha
     g_ptr_array_add(sockets, s);
 }
 
-/* Closes the sockets from @first on, and removes the names of our own. */
+/* Closes the sockets from @first on and removes those names that are ours. */
 static void close_from(GPtrArray *sockets, guint first)
 {
     for (guint i = first; i < sockets->len; i++) {
@@ -59,7 +68,7 @@ static int count_passed(void)
 
     if (!pid || g_ascii_strtoll(pid, NULL, 10) != getpid())
         n = 0;
-    /* Not for our children. */
+    /* The descriptors are ours; child processes must not look for them. */
     g_unsetenv("LISTEN_PID");
     g_unsetenv("LISTEN_FDS");
     g_unsetenv("LISTEN_FDNAMES");
@@ -83,6 +92,7 @@ static gboolean add_passed(GPtrArray *sockets, int fd, GError **error)
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
         fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return cst_fail_errno(error, errno, _("cannot set up the passed socket %d"), fd);
+    /* The name tells what the socket is for, as with libvirt's units: "…-ro" is for reading. */
     name = g_path_get_basename(address.sun_path);
     add_socket(sockets, fd, g_str_has_suffix(name, "-ro"), NULL);
     ((DaemonSocket *)g_ptr_array_index(sockets, sockets->len - 1))->secrets =
@@ -104,7 +114,7 @@ static gboolean fill_address(const char *path, struct sockaddr_un *ret_address, 
     return TRUE;
 }
 
-/* Only a name where nobody answers may be taken. */
+/* Fails with BUSY when somebody answers at @path. EAGAIN means a listener whose queue is full. */
 static gboolean check_stale(const char *path, GError **error)
 {
     struct sockaddr_un address = {0};
@@ -128,6 +138,7 @@ static gboolean check_stale(const char *path, GError **error)
 static gboolean set_access(const char *path, mode_t mode, const DaemonConfig *config,
                            gboolean read_only, GError **error)
 {
+    /* The read-only socket is open to everybody, so it needs no group. */
     if (config->has_group && !read_only && chown(path, (uid_t)-1, config->group) < 0)
         return cst_fail_errno(error, errno, _("cannot give '%s' to its group"), path);
     if (chmod(path, mode) < 0)
@@ -135,7 +146,10 @@ static gboolean set_access(const char *path, mode_t mode, const DaemonConfig *co
     return TRUE;
 }
 
-/* Nobody can connect before it has its mode: it gets its name last. */
+/*
+ * Opens a listening socket at @path, which gets that name last: nobody connects before it has its
+ * group and mode.
+ */
 static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *config,
                            gboolean read_only, int *ret_fd, GError **error)
 {
@@ -150,7 +164,12 @@ static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *co
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot make a socket"));
+    /* Left by a daemon that was killed here. */
     unlink(fresh);
+    /*
+     * bind(2) makes the file with the umask, which is the process's. No pool has been started yet,
+     * so no other thread makes files.
+     */
     before = umask(0177);
     done = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(before);
@@ -165,7 +184,10 @@ static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *co
     return TRUE;
 }
 
-/* @path_ro NULL: none for reading. On failure @sockets is as it was. */
+/*
+ * Opens both sockets of a service. @path_ro may be NULL: none for reading. On failure @sockets is
+ * unchanged.
+ */
 static gboolean open_pair(const char *path, const char *path_ro, const DaemonConfig *config,
                           GPtrArray *sockets, GError **error)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cisternd --check-takeover: who manages the storage of this host now, who listens where we would,
- * what would start again and fight, and which definitions would be lost on us. Everything is looked
- * at in the places below the root; the service manager is not asked, so that it works before it is
- * there, in a chroot and with --root.
+ * cisternd --check-takeover: reports which process manages the storage of this host, which one
+ * listens where cisternd would, which units would start libvirt's daemons again, and which
+ * definitions would be lost. Only files below the root and the sockets are looked at; the service
+ * manager is not asked, so that the check works in a chroot, with --root and before systemd runs.
  *
- * A line begins with "ok", "note" (to be known, in nobody's way) or "problem" (the daemon would not
- * start, would be stopped by others, or would not have a pool that was there).
+ * A line begins with "ok", "note" (worth knowing, prevents nothing) or "problem" (the daemon would
+ * not start, would be stopped by others, or would lack a pool that was there).
  */
 #include "takeover.h"
 
@@ -57,10 +57,13 @@ static void check_lock(Check *check)
 
 /* --- sockets --------------------------------------------------------------------------------- */
 
-/* A listener whose queue of clients is full: the kernel does not tell which process it is. */
+/* A listener whose queue is full: without a connection the kernel does not name its process. */
 #define BUSY_LISTENER ((pid_t)-1)
 
-/* Process that listens at @path, as it was when it began to; BUSY_LISTENER; 0: nobody answers. */
+/*
+ * Returns the process that listens at @path, as it was when it called listen(2); BUSY_LISTENER, or
+ * 0 when nobody answers.
+ */
 static pid_t listener_of(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -84,12 +87,13 @@ static char *command_of(pid_t pid)
     return g_file_get_contents(path, &command, NULL, NULL) ? g_strchomp(command) : g_strdup("?");
 }
 
-/* @ours: where we would listen. */
+/* Reports who listens at @path. @ours: cisternd would listen there. */
 static void check_socket(Check *check, const char *path, gboolean ours)
 {
     pid_t pid = listener_of(path);
     g_autofree char *command = pid > 0 ? command_of(pid) : NULL;
 
+    /* A socket unit's listener is systemd itself, whichever unit it is. */
     if (pid == 1 && ours)
         say(check, "note",
             _("systemd listens at '%s': for cisternd.socket, or stop virtstoraged's"), path);
@@ -122,7 +126,10 @@ static void check_sockets(Check *check)
 
 /* --- what would start again ------------------------------------------------------------------ */
 
-/* The module without which libvirtd runs guests, and no storage. */
+/*
+ * Whether libvirt's storage driver is installed. Without that module libvirtd runs guests but
+ * manages no storage, so it is in nobody's way. The directory below usr/lib is the architecture's.
+ */
 static gboolean has_storage_driver(const Check *check)
 {
     g_autofree char *base = g_build_filename(check->root, "usr/lib", NULL);
@@ -162,6 +169,10 @@ static void check_unit(Check *check, const char *target, const char *unit)
         say(check, "problem", _("%s is enabled; systemctl disable --now %s"), unit, unit);
 }
 
+/*
+ * Only enabled units are looked for, by the links that "systemctl enable" makes: a daemon that runs
+ * now is found by its lock or socket.
+ */
 static void check_units(Check *check)
 {
     static const char *const targets[] = {"sockets.target.wants", "multi-user.target.wants"};

@@ -7,7 +7,7 @@
 #include <store/paths.h>
 
 /**
- * Writes to @out what a start in libvirt's place would meet at @paths, one finding a line, and
- * changes nothing. FALSE when something stands in the way; what only wants attention does not.
+ * Writes to @out what a start in libvirt's place would meet at @paths, a finding per line, and
+ * changes nothing. FALSE when a finding is a "problem"; notes do not count.
  */
 gboolean daemon_check_takeover(const CstPaths *paths, FILE *out);

@@ -30,6 +30,7 @@ static gboolean parse_untyped(xmlNode *node, CstAdapter *adapter, GError **error
     return TRUE;
 }
 
+/* <address domain='0x0' bus='0x1f' slot='0x2' function='0x1'/>, with libvirt's bounds. */
 static gboolean parse_pci(xmlNode *node, CstAdapter *adapter, GError **error)
 {
     if (!cst_xml_attr_uint(node, "domain", 0, &adapter->pci_domain, error) ||
@@ -49,6 +50,10 @@ static gboolean parse_pci(xmlNode *node, CstAdapter *adapter, GError **error)
     return TRUE;
 }
 
+/*
+ * <adapter type='scsi_host' name='host0'/>, or instead of a name, which changes with the order of
+ * discovery, <parentaddr unique_id='1'> with an <address> in it.
+ */
 static gboolean parse_scsi_host(xmlNode *node, CstAdapter *adapter, GError **error)
 {
     xmlNode *address = cst_xml_find(node, "parentaddr/address");
@@ -71,6 +76,7 @@ static gboolean parse_scsi_host(xmlNode *node, CstAdapter *adapter, GError **err
     return TRUE;
 }
 
+/* <adapter type='fc_host' parent='scsi_host5' wwnn='…' wwpn='…' managed='yes'/>. */
 static gboolean parse_fc_host(xmlNode *node, CstAdapter *adapter, GError **error)
 {
     if (!cst_xml_attr_yes_no(node, "managed", &adapter->managed, error))
@@ -88,6 +94,7 @@ gboolean cst_adapter_parse(xmlNode *node, CstAdapter *adapter, GError **error)
 {
     int type;
 
+    /* The attributes of the other type are ignored, as libvirt does. */
     adapter->managed = -1;
     if (!cst_xml_attr_enum(node, "type", type_names, &type, error))
         return FALSE;
@@ -113,6 +120,9 @@ static gboolean check_wwn(const char *wwn, GError **error)
     return TRUE;
 }
 
+/*
+ * The host's own names are required. A parent may be given by both of its names or by its fabric's.
+ */
 static gboolean check_fc_host(const CstAdapter *adapter, GError **error)
 {
     if (!adapter->wwnn || !adapter->wwpn)
@@ -229,6 +239,10 @@ gboolean cst_adapter_same(const CstAdapter *a, const CstAdapter *b)
         return FALSE;
     if (a->type == CST_ADAPTER_FC_HOST)
         return g_strcmp0(a->wwnn, b->wwnn) == 0 && g_strcmp0(a->wwpn, b->wwpn) == 0;
+    /*
+     * An adapter that is given by name and one that is given by address cannot be compared without
+     * sysfs.
+     */
     if (a->name && b->name)
         return strcmp(host_number(a->name), host_number(b->name)) == 0;
     return a->has_parent_addr && b->has_parent_addr && same_address(a, b);

@@ -14,6 +14,7 @@ gboolean cst_adapter_parse(xmlNode *node, CstAdapter *adapter, GError **error);
 /** Checks that @adapter identifies a host adapter (XML). */
 gboolean cst_adapter_check(const CstAdapter *adapter, GError **error);
 
+/** Formats <adapter>; nothing when @adapter has no type. */
 void cst_adapter_format(CstXmlWriter *xml, const CstAdapter *adapter);
 /** Makes @to, which owns nothing, a deep copy of @from. */
 void cst_adapter_copy(CstAdapter *to, const CstAdapter *from);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The <storagepoolCapabilities> document, which is generated from the table of pool types. */
+/*
+ * The <storagepoolCapabilities> document, which is generated from the table of pool types. Order
+ * and content are libvirt's, down to the types that we do not have, because clients read the
+ * document as a list of what libvirt knows.
+ */
 #include <model/pool_def.h>
 
 #include "xml_write.h"
 
 /*
  * The entries in libvirt's order. Two of the types do not exist here; they are listed as
- * unsupported for clients that expect all of libvirt's types, in this order.
+ * unsupported for clients that expect all of libvirt's types.
  */
 static const struct {
     int type; /* CstPoolType; -1: one of libvirt's only */
@@ -29,6 +33,7 @@ static const struct {
     {-1, "vstorage", TRUE},
 };
 
+/* <volOptions><defaultFormat type='raw'/><enum name='targetFormatType'><value>none</value>… */
 static void format_options(CstXmlWriter *xml, const char *element, const char *list,
                            const char *const *names, const char *default_name)
 {
@@ -60,6 +65,7 @@ static void format_foreign(CstXmlWriter *xml, const char *name, gboolean has_vol
 
     cst_xml_open(xml, "pool", "type", name, "supported", "no", NULL);
     if (has_volumes)
+        /* vstorage has the formats of directories. */
         format_options(xml, "volOptions", "targetFormatType", dir->listed_formats,
                        dir->default_volume_format);
     cst_xml_close(xml, "pool");

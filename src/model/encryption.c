@@ -77,6 +77,7 @@ void cst_encryption_free(CstEncryption *encryption)
     g_free(encryption);
 }
 
+/* <secret type='passphrase' uuid='…'/>, or with usage='…'. */
 static gboolean parse_secret(xmlNode *node, CstEncryption *encryption, GError **error)
 {
     g_autofree char *type = cst_xml_attr(node, "type");
@@ -95,6 +96,7 @@ static gboolean parse_secret(xmlNode *node, CstEncryption *encryption, GError **
     return TRUE;
 }
 
+/* <cipher name='aes' size='256' mode='cbc' hash='sha256'/>; mode and hash are optional. */
 static gboolean parse_cipher(xmlNode *node, CstEncryption *encryption, GError **error)
 {
     encryption->cipher_name = cst_xml_attr(node, "name");
@@ -110,6 +112,7 @@ static gboolean parse_cipher(xmlNode *node, CstEncryption *encryption, GError **
     return TRUE;
 }
 
+/* <ivgen name='plain64' hash='sha256'/>; the hash is optional. */
 static gboolean parse_ivgen(xmlNode *node, CstEncryption *encryption, GError **error)
 {
     if (!encryption->cipher_name)
@@ -151,6 +154,7 @@ static CstEncryption *parse_format(xmlNode *node, GError **error)
         cst_fail(error, CST_ERROR_CONFIG, _("unknown volume encryption format type %s"), text);
         return NULL;
     }
+    /* NONE has no name. */
     return cst_encryption_new(CST_ENCRYPTION_DEFAULT + (unsigned)format);
 }
 

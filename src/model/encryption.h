@@ -6,6 +6,11 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/** Parses and formats the <encryption> of a volume (libvirt docs/formatstorageencryption.rst). */
+/** The <encryption> of a volume (libvirt docs/formatstorageencryption.rst). */
+/**
+ * Parses the element @node. NULL with XML (missing or malformed parts) or CONFIG (unknown format,
+ * type of secret, …). The caller frees the result.
+ */
 CstEncryption *cst_encryption_parse(xmlNode *node, GError **error);
+/** Formats the element; nothing when @encryption has no format. */
 void cst_encryption_format(CstXmlWriter *xml, const CstEncryption *encryption);

@@ -31,6 +31,7 @@ void cst_job_info_free(CstJobInfo *job)
 
 int64_t cst_job_seconds_left(const CstJobInfo *job)
 {
+    /* A waiting job has not begun; without a rate there is nothing to estimate from. */
     if (job->state != CST_JOB_RUNNING || job->total == 0 || job->rate == 0)
         return -1;
     return job->total > job->done ? (int64_t)((job->total - job->done) / job->rate) : 0;
@@ -42,6 +43,7 @@ gboolean cst_job_check_done(const CstJobInfo *job, GError **error)
 
     if (job->state == CST_JOB_DONE)
         return TRUE;
+    /* A failure of another version's process may have a word that we do not know: FAILED. */
     if (job->error_word)
         cst_error_from_word(job->error_word, &code);
     if (job->error)

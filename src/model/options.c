@@ -36,6 +36,7 @@ void cst_options_add(GPtrArray **options, const char *key, const char *value)
 
 const char *cst_options_get(const GPtrArray *options, const char *key)
 {
+    /* From the end: the last value counts. */
     for (guint i = options ? options->len : 0; i-- > 0;) {
         const CstPoolOption *option = g_ptr_array_index(options, i);
 
@@ -73,6 +74,7 @@ static gboolean check_name(const CstPoolNamespace *ns, const char *name, GError 
     return cst_fail(error, CST_ERROR_CONFIG, _("unknown %s '%s'"), ns->what, name);
 }
 
+/* <rbd:option name='client_mount_timeout' value='45'/>; mount options have no value. */
 static gboolean parse_option(xmlNode *node, const CstPoolNamespace *ns, GPtrArray **options,
                              GError **error)
 {
@@ -82,6 +84,7 @@ static gboolean parse_option(xmlNode *node, const CstPoolNamespace *ns, GPtrArra
     if (!name)
         return cst_fail(error, CST_ERROR_XML, _("no %s name specified"), ns->what);
     if (ns->has_value) {
+        /* The checks are in libvirt's order. */
         value = cst_xml_attr(node, "value");
         if (!*name)
             return cst_fail(error, CST_ERROR_XML, _("empty %s name specified"), ns->what);

@@ -5,6 +5,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+/* <mode>0755</mode>: octal, permission bits only. */
 static gboolean parse_mode(xmlNode *node, uint32_t *ret_mode, GError **error)
 {
     g_autofree char *text = cst_xml_text(node, "mode");
@@ -47,7 +48,8 @@ gboolean cst_perms_parse(xmlNode *node, const char *path, CstPerms *perms, GErro
 }
 
 /*
- * Unlike libvirt, which writes ids above INT32_MAX as negative numbers and cannot read them back.
+ * Formats an id as an unsigned number. libvirt writes ids above INT32_MAX as negative numbers,
+ * which it cannot read back.
  */
 static void format_id(CstXmlWriter *xml, const char *name, uint32_t id)
 {

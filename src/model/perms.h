@@ -6,7 +6,10 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/** Parses the <permissions> at @path below @node; all members are unset when there is none. */
+/**
+ * Parses the <permissions> at @path below @node into *@perms, which owns nothing yet; all members
+ * are unset when there is none. XML for a malformed mode or id.
+ */
 gboolean cst_perms_parse(xmlNode *node, const char *path, CstPerms *perms, GError **error);
 
 /** Formats <permissions>; nothing when no member is set. */

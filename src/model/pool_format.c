@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Formatting of pool documents: definitions, states, sources. The pool type determines which parts
- * of <source> are written. The order of the elements is libvirt's.
+ * of <source> are written. The order of the elements is libvirt's, as definition files are compared
+ * and edited by people. A format or type without a name is an error (INVALID) and not left out: the
+ * file would not be readable again.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -30,6 +32,7 @@ static void format_hosts(CstXmlWriter *xml, const CstPoolSource *source)
     }
 }
 
+/* Written by the disk backend for people; a parser ignores them. */
 static void format_free_extents(CstXmlWriter *xml, const GArray *extents)
 {
     for (guint i = 0; i < extents->len; i++) {
@@ -159,6 +162,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
 
     if (!info)
         return cst_fail(error, CST_ERROR_INVALID, _("unknown storage pool type %d"), def->type);
+    /* Declared only if it is used, so that documents without options are libvirt's to the byte. */
     ns = cst_options_namespace(info->options, def->options);
     declaration = g_strdup_printf("xmlns:%s", ns ? ns->prefix : "");
     cst_xml_open(xml, "pool", "type", info->name, declaration, ns ? ns->uri : NULL, NULL);

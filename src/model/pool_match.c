@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Detection of pools with the same storage, by what their type says that they must not share. */
+/*
+ * Detection of pools with the same storage. What two pools must not share is a column of their
+ * type's row (CstConflict), with libvirt's rules. Only definitions are compared: two names of one
+ * device are not recognised.
+ */
 #include <model/pool_def.h>
 
 #include "adapter.h"
@@ -38,6 +42,10 @@ gboolean cst_pool_def_same_source(const CstPoolDef *a, const CstPoolDef *b)
 
     if (!info || !other || info->conflict != other->conflict)
         return FALSE;
+    /*
+     * A device conflicts between types, too: a disk cannot be partitioned by one pool and be a
+     * volume group in another.
+     */
     if (info->conflict != CST_CONFLICT_DEVICE && a->type != b->type)
         return FALSE;
     switch (info->conflict) {

@@ -60,6 +60,7 @@ static gboolean parse_uuid(xmlNode *node, CstUuid *ret_uuid, GError **error)
     return TRUE;
 }
 
+/* <features><cow state='no'/></features>: whether the pool's files are copied on write (Btrfs). */
 static gboolean parse_features(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
                                GError **error)
 {
@@ -75,6 +76,7 @@ static gboolean parse_features(xmlNode *node, const CstPoolTypeInfo *info, CstPo
     return TRUE;
 }
 
+/* Whether the source has all parts that its type requires; fills in the source's default name. */
 static gboolean check_source(const CstPoolTypeInfo *info, CstPoolDef *def, GError **error)
 {
     CstPoolSource *source = &def->source;
@@ -83,6 +85,7 @@ static gboolean check_source(const CstPoolTypeInfo *info, CstPoolDef *def, GErro
         return cst_fail(error, CST_ERROR_XML, _("missing storage pool source host name"));
     if ((info->source_parts & CST_SOURCE_DIR) && !source->dir)
         return cst_fail(error, CST_ERROR_XML, _("missing storage pool source path"));
+    /* And the other way round; parse_name() has refused a document with neither. */
     if ((info->source_parts & CST_SOURCE_NAME) && !source->name)
         source->name = g_strdup(def->name);
     if ((info->source_parts & CST_SOURCE_ADAPTER) && !cst_adapter_check(&source->adapter, error))
@@ -92,6 +95,7 @@ static gboolean check_source(const CstPoolTypeInfo *info, CstPoolDef *def, GErro
     return TRUE;
 }
 
+/* <target><path>…</path><permissions>…</permissions></target>. */
 static gboolean parse_target(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
                              GError **error)
 {
@@ -99,6 +103,7 @@ static gboolean parse_target(xmlNode *node, const CstPoolTypeInfo *info, CstPool
 
     if (!info->has_target)
         return TRUE;
+    /* The system makes the device nodes there; libvirt ignores a <path> that says otherwise. */
     if (info->target_prefix)
         path = g_strconcat(info->target_prefix, def->source.name, NULL);
     else
@@ -109,6 +114,10 @@ static gboolean parse_target(xmlNode *node, const CstPoolTypeInfo *info, CstPool
     return cst_perms_parse(node, "target/permissions", &def->target_perms, error);
 }
 
+/*
+ * <refresh><volume allocation='capacity'/></refresh>: what a refresh reports as volumes'
+ * allocation.
+ */
 static gboolean parse_refresh(xmlNode *node, CstPoolDef *def, GError **error)
 {
     g_autofree char *allocation = cst_xml_path_attr(node, "refresh/volume", "allocation");
@@ -125,6 +134,7 @@ static gboolean parse_refresh(xmlNode *node, CstPoolDef *def, GError **error)
     return TRUE;
 }
 
+/* <capacity unit='bytes'>…</capacity>. In states only; a missing element is 0. */
 static gboolean parse_size(xmlNode *node, const char *name, uint64_t *ret_bytes, GError **error)
 {
     g_autofree char *text = cst_xml_text(node, name);
@@ -153,6 +163,7 @@ static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GErro
     const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
     xmlNode *source = cst_xml_find(node, "source");
 
+    /* The source first: the pool's name may default to the source's. */
     if (source && !cst_pool_source_parse_node(source, def->type, &def->source, error))
         return FALSE;
     if (!parse_name(node, info, def, error) || !parse_uuid(node, &def->uuid, error) ||

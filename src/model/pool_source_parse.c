@@ -18,9 +18,11 @@ char *cst_path_tidy(const char *path)
     const char *scheme = strstr(path, "://");
     const char *p = path;
 
+    /* A URI: its slashes are not separators of a path. */
     if (scheme && strchr(path, '/') > scheme)
         return g_strdup(path);
     tidy = g_string_new(NULL);
+    /* POSIX gives a path with exactly two leading slashes a meaning of its own. */
     if (p[0] == '/' && p[1] == '/' && p[2] != '/') {
         g_string_append(tidy, "//");
         p += 2;
@@ -35,6 +37,7 @@ char *cst_path_tidy(const char *path)
     return g_string_free(tidy, FALSE);
 }
 
+/* <format type='nfs'/>; the type's default when it is missing. */
 static gboolean parse_format(xmlNode *node, CstPoolType type, CstPoolSource *source, GError **error)
 {
     g_autofree char *format = NULL;
@@ -47,6 +50,7 @@ static gboolean parse_format(xmlNode *node, CstPoolType type, CstPoolSource *sou
     return TRUE;
 }
 
+/* <host name='mon1' port='6789'/>, any number of them: RBD has several monitors. */
 static gboolean parse_hosts(xmlNode *node, CstPoolSource *source, GError **error)
 {
     for (xmlNode *host = cst_xml_find(node, "host"); host; host = cst_xml_next(host)) {
@@ -63,6 +67,9 @@ static gboolean parse_hosts(xmlNode *node, CstPoolSource *source, GError **error
     return TRUE;
 }
 
+/*
+ * <device path='/dev/sdb' part_separator='yes'/>, any number of them: a volume group has several.
+ */
 static gboolean parse_devices(xmlNode *node, CstPoolSource *source, GError **error)
 {
     for (xmlNode *device = cst_xml_find(node, "device"); device; device = cst_xml_next(device)) {
@@ -91,6 +98,7 @@ static gboolean parse_auth_type(const char *text, CstAuthType *ret_type, GError 
     return TRUE;
 }
 
+/* <auth type='ceph' username='admin'><secret uuid='…'/></auth>. */
 static gboolean parse_auth(xmlNode *node, CstAuth *auth, GError **error)
 {
     xmlNode *element = cst_xml_find(node, "auth");
@@ -112,6 +120,7 @@ static gboolean parse_auth(xmlNode *node, CstAuth *auth, GError **error)
     if (!cst_secret_ref_parse(secret, &auth->by_uuid, &auth->secret_uuid, &auth->secret_usage,
                               error))
         return FALSE;
+    /* Last, as libvirt reports what is missing in the element first. */
     if (auth->type == CST_AUTH_NONE)
         return cst_fail(error, CST_ERROR_CONFIG, _("storage pool missing auth type"));
     return TRUE;

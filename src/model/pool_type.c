@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of pool types, and conversions between types, formats and their names. */
+/*
+ * The table of pool types, and conversions between types, formats and their names. A row says what
+ * a type's documents may contain and which defaults and conflicts it has; what a type does is in
+ * its backend (src/pool). Lists of formats are in libvirt's order, because clients see them in the
+ * capabilities and a source format is an index into its list.
+ */
 #include <model/pool_type.h>
 
 #include <model/flags.h>
@@ -19,7 +24,7 @@ static const char *const logical_formats[] = {"unknown", "lvm2", NULL};
     "raw", "dir", "bochs", "cloop", "dmg", "iso", "vpc", "vdi", "fat", "vhd", "ploop", "cow", \
         "qcow", "qcow2", "qed", "vmdk"
 static const char *const file_formats_listed[] = {"none", FILE_FORMATS, NULL};
-/* The last ones are ours. libvirt would treat such images as raw, which risks their data. */
+/* The last three are ours. libvirt would treat such images as raw, which risks their data. */
 static const char *const file_formats[] = {FILE_FORMATS, "vhdx", "parallels", "luks", NULL};
 static const char *const partition_formats[] = {
     "none", "linux", "fat16", "fat32", "linux-swap", "linux-lvm", "linux-raid", "extended", NULL};
@@ -52,7 +57,7 @@ static const CstPoolNamespace logical_options = {
     .names = logical_option_names,
 };
 
-/* Only ever written: undeclared claims of an image's content. */
+/* Written only: references in an image's content that nobody has declared. */
 static const char *const file_volume_option_names[] = {"content", "undeclared-backing",
                                                        "undeclared-data-file", NULL};
 static const CstPoolNamespace file_volume_options = {
@@ -127,7 +132,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                           .list_flag = CST_LIST_POOLS_LOGICAL,
                           .source_parts = CST_SOURCE_NAME | CST_SOURCE_DEVICE,
                           .source_formats = logical_formats,
-                          .default_source_format = 1,
+                          .default_source_format = 1, /* lvm2 */
                           .has_target = TRUE,
                           .target_prefix = "/dev/",
                           .options = &logical_options,
@@ -176,6 +181,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                       .volume_options = &rbd_volume_options,
                       .volume_type = CST_VOL_NETWORK,
                       .volume_formats = file_formats,
+                      /* libvirt lists the default only. */
                       .listed_formats = no_formats_listed,
                       .default_volume_format = "raw"},
     [CST_POOL_GLUSTER] = {.name = "gluster",

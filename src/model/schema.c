@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Validation against libvirt's RelaxNG schemas, on request (the VALIDATE flags). A schema is loaded
- * for each validation.
+ * for each validation; nothing is kept.
  */
 #include <model/schema.h>
 
@@ -107,6 +107,7 @@ gboolean cst_xml_validate(const xmlDoc *document, const char *schema, GError **e
     if (!validator)
         return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED, _("cannot validate against '%s'"),
                         path);
+    /* A copy, because elements are removed. Without memory for it validation fails. */
     doc = xmlCopyDoc((xmlDoc *)document, 1);
     if (doc)
         drop_own_elements(xmlDocGetRootElement(doc));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A reference to a secret, by uuid or by usage, as it is in pool and volume documents. */
+/*
+ * A reference to a secret, by UUID or by usage, as pool and volume documents contain it. Whether
+ * there is such a secret is looked up when its value is needed.
+ */
 #include "secret_ref.h"
 
 #include <base/error.h>

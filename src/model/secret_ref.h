@@ -6,7 +6,10 @@
 #include "xml_read.h"
 #include "xml_write.h"
 
-/** Parses a <secret> reference, which must have exactly one of the attributes uuid and usage. */
+/**
+ * Parses a <secret> reference. XML unless it has exactly one of the attributes uuid and usage.
+ * *@ret_usage is the caller's; NULL with a UUID, and *@ret_uuid is unchanged with a usage.
+ */
 gboolean cst_secret_ref_parse(xmlNode *node, gboolean *ret_by_uuid, CstUuid *ret_uuid,
                               char **ret_usage, GError **error);
 

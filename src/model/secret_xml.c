@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Parsing and formatting of <secret> documents. */
+/* Parsing and formatting of <secret> documents. Checks and messages are libvirt's. */
 #include <model/secret_def.h>
 
 #include <base/error.h>
@@ -28,6 +28,7 @@ static gboolean parse_flag(xmlNode *node, const char *attr, gboolean *ret_value,
     g_autofree char *text = cst_xml_attr(node, attr);
     int value;
 
+    /* libvirt takes an empty attribute for a missing one here. */
     if (!text || !*text)
         return TRUE;
     value = cst_name_index(names, text);
@@ -37,6 +38,9 @@ static gboolean parse_flag(xmlNode *node, const char *attr, gboolean *ret_value,
     return TRUE;
 }
 
+/*
+ * <usage type='ceph'><name>client.admin secret</name></usage>; without it the secret has no usage.
+ */
 static gboolean parse_usage(xmlNode *node, CstSecretDef *def, GError **error)
 {
     g_autofree char *type = NULL;

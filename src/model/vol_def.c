@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volume definitions as structs: construction, deep copies, destruction. */
+/*
+ * Volume definitions as structs: construction, deep copies, destruction. A copy begins as a copy of
+ * the struct, as in pool_def.c.
+ */
 #include <model/vol_def.h>
 
 #include <string.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Formatting of <volume> documents, with libvirt's order of elements. */
+/*
+ * Formatting of <volume> documents, with libvirt's order of elements. What is not set is left out;
+ * what cannot be written as libvirt reads it (an unknown type or format) is an error.
+ */
 #include <model/vol_def.h>
 
 #include <string.h>
@@ -57,6 +60,7 @@ static void format_time(CstXmlWriter *xml, const char *name, const struct timesp
 {
     char text[40];
 
+    /* The file system does not report this time. */
     if (time->tv_nsec < 0)
         return;
     if (time->tv_nsec)
@@ -82,6 +86,7 @@ static void format_times(CstXmlWriter *xml, const CstTimes *times)
 static void format_features(CstXmlWriter *xml, const CstVolDef *def)
 {
     if (!def->lazy_refcounts && !def->extended_l2) {
+        /* An empty element means qcow2 version 3 without features. */
         if (def->has_features)
             cst_xml_empty(xml, "features", NULL);
         return;

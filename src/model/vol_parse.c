@@ -38,9 +38,11 @@ static gboolean parse_name(xmlNode *node, const CstPoolTypeInfo *info, unsigned 
     def->name = cst_xml_text(node, "name");
     if (!def->name)
         return cst_fail(error, CST_ERROR_XML, _("missing volume name element"));
+    /* A daemon's document describes a volume that exists, whatever its name. */
     return (flags & CST_VOL_PARSE_LIVE) || check_name(def->name, info->nested_names, error);
 }
 
+/* <volume type='block'>; the pool type's own when it is missing. */
 static gboolean parse_type(xmlNode *node, const CstPoolTypeInfo *info, CstVolDef *def,
                            GError **error)
 {
@@ -83,6 +85,7 @@ static gboolean parse_sizes(xmlNode *node, unsigned flags, CstVolDef *def, GErro
         return cst_fail(error, CST_ERROR_XML, _("missing capacity element"));
     if (!parse_size(node, "allocation", &def->allocation, &def->has_allocation, error))
         return FALSE;
+    /* libvirt's default: all of it is allocated. */
     if (!def->has_allocation)
         def->allocation = def->capacity;
     return TRUE;
@@ -108,6 +111,7 @@ static gboolean parse_format(xmlNode *node, const char *path, CstPoolType type,
     return TRUE;
 }
 
+/* <backingStore><path>…</path><format type='qcow2'/></backingStore>. An empty path means none. */
 static gboolean parse_backing(xmlNode *node, CstPoolType type, CstVolDef *def, GError **error)
 {
     g_autofree char *path = cst_xml_text(node, "backingStore/path");
@@ -130,6 +134,7 @@ static gboolean check_compat(const char *compat, GError **error)
     return TRUE;
 }
 
+/* <clusterSize unit='KiB'>64</clusterSize>; the image's format checks the value. */
 static gboolean parse_cluster_size(xmlNode *node, CstVolDef *def, GError **error)
 {
     g_autofree char *text = cst_xml_text(node, "target/clusterSize");
@@ -143,6 +148,7 @@ static gboolean parse_cluster_size(xmlNode *node, CstVolDef *def, GError **error
     return cst_units_scale(&def->cluster_size, unit, 1, G_MAXUINT64, error);
 }
 
+/* <features><lazy_refcounts/><extended_l2/></features>. */
 static gboolean parse_features(xmlNode *node, CstVolDef *def, GError **error)
 {
     xmlNode *features = cst_xml_find(node, "target/features");
@@ -150,6 +156,7 @@ static gboolean parse_features(xmlNode *node, CstVolDef *def, GError **error)
     if (!features)
         return TRUE;
     def->has_features = TRUE;
+    /* qcow2 has features from version 3 on, which is compat 1.1. */
     if (!def->compat)
         def->compat = g_strdup("1.1");
     for (xmlNode *feature = features->children; feature; feature = feature->next) {
@@ -241,6 +248,7 @@ static gboolean parse_extent(xmlNode *node, const char *path, CstVolDef *def, GE
     return TRUE;
 }
 
+/* <source><device path='/dev/sdb'><extent start='0' end='1048576'/></device></source>. */
 static gboolean parse_extents(xmlNode *node, CstVolDef *def, GError **error)
 {
     xmlNode *device = cst_xml_find(node, "source/device");
@@ -256,6 +264,7 @@ static gboolean parse_extents(xmlNode *node, CstVolDef *def, GError **error)
     return TRUE;
 }
 
+/* The parts that libvirt writes and ignores when it reads. */
 static gboolean parse_live(xmlNode *node, CstVolDef *def, GError **error)
 {
     if (!parse_size(node, "physical", &def->physical, &def->has_physical, error) ||
@@ -274,6 +283,7 @@ static gboolean parse_volume(xmlNode *node, CstPoolType type, unsigned flags, Cs
     if (!parse_name(node, info, flags, def, error))
         return FALSE;
     def->key = cst_xml_text(node, "key");
+    /* The backing store before the sizes: with one the capacity may be optional. */
     if (!parse_type(node, info, def, error) || !parse_backing(node, type, def, error) ||
         !parse_sizes(node, flags, def, error) || !parse_target(node, type, def, error))
         return FALSE;

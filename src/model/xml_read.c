@@ -103,6 +103,10 @@ static xmlDoc *read_doc(Reader *reader, size_t len)
     reader->parser->_private = reader;
     reader->parser->sax->serror = on_error;
     reader->parser->sax->internalSubset = on_doctype;
+    /*
+     * The length is below CST_XML_MAX_BYTES, so it fits. No option enables entities, DTDs or huge
+     * documents.
+     */
     doc = xmlCtxtReadMemory(reader->parser, reader->text, (int)len, NULL, NULL,
                             XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     xmlFreeParserCtxt(reader->parser);
@@ -132,6 +136,7 @@ xmlDoc *cst_xml_parse(const char *text, const char *root, const char *what, GErr
     }
     doc = read_doc(&reader, len);
     problem = reader.problem;
+    /* Checked first: stopping the parser may have left an error or a part of a document. */
     if (reader.has_dtd) {
         cst_fail(error, CST_ERROR_XML, _("%s: document type declarations are not allowed"), what);
         return NULL;
@@ -151,6 +156,7 @@ xmlDoc *cst_xml_parse(const char *text, const char *root, const char *what, GErr
     return g_steal_pointer(&doc);
 }
 
+/* As libvirt's XPath expressions, which name elements without a namespace. */
 static gboolean is_element(const xmlNode *node, const char *name, size_t len)
 {
     return node->type == XML_ELEMENT_NODE && !node->ns &&
@@ -192,7 +198,10 @@ xmlNode *cst_xml_next(xmlNode *node)
     return NULL;
 }
 
-/* Copies a libxml2 string into GLib's memory and frees it. */
+/*
+ * Copies a libxml2 string into GLib's memory and frees it: the two may have different allocators.
+ * An empty string counts as NULL unless @keep_empty.
+ */
 static char *take(xmlChar *text, gboolean keep_empty)
 {
     char *copy = NULL;
@@ -291,6 +300,7 @@ gboolean cst_parse_uint(const char *text, unsigned base, uint64_t *ret_value)
 
     errno = 0;
     value = g_ascii_strtoull(text, &end, base);
+    /* strtoull() accepts a minus sign and wraps around. */
     if (errno != 0 || end == text || *end || strchr(text, '-'))
         return FALSE;
     *ret_value = value;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Writing XML (see the header). */
+/*
+ * Writes XML in libvirt's layout (see the header). Byte for byte what libvirt writes, so that files
+ * can be compared and clients that search documents as text find what they expect.
+ */
 #include "xml_write.h"
 
 #include <string.h>
@@ -26,6 +29,7 @@ static void add_escaped(GString *out, const char *text, gboolean in_attribute)
         case '\n':
         case '\t': add_blank(out, *p, in_attribute); break;
         default:
+            /* Other control characters cannot be written in XML 1.0 at all. */
             if ((unsigned char)*p >= 0x20)
                 g_string_append_c(out, *p);
         }

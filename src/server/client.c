@@ -1,4 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One connection: its socket, what was read and not yet handled, what waits to be sent, its
+ * accounts, its end. Everything happens in the thread of its loop; there are no locks.
+ *
+ * Reading: bytes are read into the loop's scratch buffer and whole packets are handled where they
+ * lie. The rest is kept in the client (in, in_done), and further bytes are read behind it until it
+ * is whole. The socket is not read (client_may_read()) while replies wait to be sent, uploads wait
+ * to be written, too many calls are in flight, or the user holds its budget: the kernel's buffer
+ * fills and the client blocks.
+ *
+ * Writing: packets are queued in client->out and sent at the end of the round (clients_round()).
+ *
+ * Lifetime: references are counted without atomics. client_drop() makes a client DEAD at once; its
+ * own reference is dropped at the end of the round, calls and streams at workers keep theirs.
+ */
 #include "client.h"
 
 #include <errno.h>
@@ -14,10 +29,12 @@
 #include "server.h"
 #include "stream.h"
 
-#define PACKETS_PER_TURN 128
+#define PACKETS_PER_TURN 128 /* then other clients have their turn */
 #define READ_MAX         (1024u * 1024u)
 #define READ_AHEAD       CLIENT_READ_MIN
-/* Nobody who only reads, or has not said who to talk to, has a reason for larger packets. */
+/*
+ * A client that may only read, or has not opened the connection, has no reason for larger packets.
+ */
 #define GUEST_PACKET_MAX (1024u * 1024u)
 
 static const CstWireOptions *options_of(const Client *client)
@@ -60,7 +77,7 @@ gboolean client_has_room(const Client *client)
     return client->out.bytes < OUT_HIGH && !user_is_over(client->user);
 }
 
-/* Whether its calls are all under way that may be: the next one has to wait. */
+/* Whether as many calls are in flight as one client may have: the next one has to wait. */
 static gboolean has_all_calls(const Client *client)
 {
     return client->in_flight >= options_of(client)->max_requests;
@@ -79,8 +96,8 @@ static gboolean may_handle(const Client *client)
 }
 
 /*
- * Whether its socket is read. Behind a call that has to wait that goes on for a while, because a
- * client whose pings nobody answers would give its calls up.
+ * Whether the client's socket is read. Behind a call that has to wait, READ_AHEAD bytes are read
+ * all the same: a client whose pings are not answered would give up its calls.
  */
 gboolean client_may_read(const Client *client)
 {
@@ -89,7 +106,10 @@ gboolean client_may_read(const Client *client)
     return has_room_for_packets(client) && (!has_all_calls(client) || waiting < READ_AHEAD);
 }
 
-/* Tells the user's account what is held for this client, and the workers whether it reads. */
+/*
+ * Charges the user for what is held for this client, and stops starting its calls while it does not
+ * read its replies.
+ */
 static void settle_account(Client *client)
 {
     CstWireServer *server = client->loop->server;
@@ -122,9 +142,9 @@ static void update_watch(Client *client, gboolean blocked)
 /* --- reading --------------------------------------------------------------------------------- */
 
 /*
- * A call may carry a secret's value, so no byte of one is left behind: a packet that has been
- * handled is overwritten where it lies, and so is whatever bytes are moved away from. Pieces of
- * streams carry no secrets; they are as many as all else together, and are left alone.
+ * A call may carry a secret's value, so no copy of its bytes is left behind: a packet that has been
+ * handled is overwritten where it lies, and so is memory that bytes are moved out of. Packets of
+ * streams carry no secrets; they are most of the traffic and are left alone.
  */
 static gboolean is_stream_packet(const uint8_t *data, size_t len)
 {
@@ -136,7 +156,7 @@ static gboolean is_stream_packet(const uint8_t *data, size_t len)
     return header.type == WIRE_STREAM;
 }
 
-/* The bytes at @data, which begin with a packet, are no longer needed there. */
+/* Overwrites @len bytes that begin with a packet, unless they are all of one packet of a stream. */
 static void wipe_left(uint8_t *data, size_t len)
 {
     size_t need;
@@ -200,7 +220,7 @@ static void consume_kept(Client *client)
 
     if (!in)
         return;
-    /* Held here, because dropping the client lets go of it. */
+    /* A reference, because dropping the client releases its own. */
     g_byte_array_ref(in);
     client->in_done += consume(client, in->data + client->in_done, in->len - client->in_done);
     if (client->in && client->in_done == in->len) {
@@ -210,6 +230,7 @@ static void consume_kept(Client *client)
     g_byte_array_unref(in);
 }
 
+/* Answers pings among the packets that wait behind calls in flight. */
 static void look_ahead(Client *client)
 {
     if (client->in && has_all_calls(client))
@@ -234,7 +255,7 @@ static gboolean keep(Client *client, uint8_t *data, size_t len, size_t room)
     memcpy(memory, data, len);
     wipe_left(data, len);
     in = g_byte_array_new_take(memory, room);
-    g_byte_array_set_size(in, (guint)len); /* it has the room as before */
+    g_byte_array_set_size(in, (guint)len); /* does not shrink the memory */
     if (client->in)
         g_byte_array_unref(client->in);
     client->in = in;
@@ -251,7 +272,7 @@ static void keep_rest(Client *client, uint8_t *data, size_t len)
         wipe_left(data, len);
 }
 
-/* Moves what is not handled to the front, over what is. */
+/* Moves the bytes that are not handled over those that are. */
 static void move_to_front(Client *client)
 {
     GByteArray *in = client->in;
@@ -266,8 +287,9 @@ static void move_to_front(Client *client)
 }
 
 /*
- * Room for the rest of the first packet, but never for much more than has really come in. 0: there
- * is none, and the client has been dropped.
+ * Makes room for the rest of the first packet, but at most READ_MAX more than has come in: the
+ * length that a packet claims costs its sender nothing. 0 when there is no memory; the client has
+ * been dropped then.
  */
 static size_t make_room(Client *client)
 {
@@ -353,14 +375,14 @@ static void ready(Loop *loop, Source *source, uint32_t events)
     if (events & EPOLLOUT)
         client_sends(client);
     if ((events & EPOLLIN) && client_may_read(client)) {
-        /* With packets still to be looked at, the next ones can wait in the kernel. */
+        /* While packets wait to be handled, the next ones can wait in the kernel. */
         if (!client->in_backlog)
             read_some(client);
         update_watch(client, is_blocked(client));
     } else if (events & (EPOLLHUP | EPOLLERR)) {
         client_drop(client, "it hung up");
     } else {
-        /* Its user may have come to the end of his budget through others. */
+        /* Other clients of the user may have used up the budget. */
         update_watch(client, is_blocked(client));
     }
 }
@@ -383,7 +405,7 @@ void client_resume(Client *client)
         settle_account(client);
         return;
     }
-    /* Through the list, because the caller may be in the middle of a packet of this client. */
+    /* Through the backlog, because the caller may be in the middle of a packet of this client. */
     if (client->in && may_handle(client))
         add_to_backlog(client);
     update_watch(client, is_blocked(client));
@@ -508,6 +530,7 @@ void client_close(Client *client)
     if (client->state > CLIENT_OPEN)
         return;
     client->state = CLIENT_CLOSING;
+    /* handshake_seconds bounds the closing as well (clients.c). */
     client->born = g_get_monotonic_time();
     client_update_timed(client);
     client_sends(client);
@@ -529,6 +552,7 @@ void client_drop(Client *client, const char *why)
     close(client->fd);
     client->fd = -1;
     peer_forget(client);
+    /* Before out_clear(), which gives chunks back to streams: they must not read on. */
     hooks_of(client)->gone(client);
     out_clear(&client->out);
     forget_kept(client);

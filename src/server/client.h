@@ -17,32 +17,41 @@
 typedef enum {
     CLIENT_NEW,     /**< connected */
     CLIENT_OPEN,    /**< CONNECT_OPEN succeeded */
-    CLIENT_CLOSING, /**< says goodbye: sends what waits, reads nothing */
+    CLIENT_CLOSING, /**< sends what is queued, reads nothing */
     CLIENT_DEAD     /**< no socket any more */
 } ClientState;
 
 typedef enum { CALLBACK_POOL, CALLBACK_SECRET, CALLBACK_OTHER } CallbackKind;
 
-/** An event that a client wants to hear of. */
+/** An event that a client has registered for. */
 typedef struct {
     int id;
     CallbackKind kind;
-    int procedure; /**< that registered it; kinds of OTHER differ by it */
+    int procedure; /**< the registering one; OTHER callbacks differ by it */
     int event;
-    gboolean has_uuid; /**< only of this object */
+    gboolean has_uuid; /**< only events of the object with @uuid */
     CstUuid uuid;
 } Callback;
 
-/** What the layers above clients do for one; server.c fills it in, because it knows them all. */
+/**
+ * Calls from clients to the layers above them, all in the loop's thread. server.c fills them in;
+ * none may be NULL.
+ */
 typedef struct {
-    /** A whole packet; FALSE: the connection can't go on. */
+    /**
+     * Handles one whole packet of @len bytes, which the caller overwrites afterwards. FALSE when
+     * the connection cannot go on; the caller drops the client.
+     */
     gboolean (*packet)(Client *client, const uint8_t *packet, size_t len);
-    /** Packets that have to wait, the last of which may not be whole: what can't wait in them. */
+    /**
+     * Handles what cannot wait (pings) among @packets, which stay queued behind calls in flight.
+     * The last of them may not be whole. May change them in place, not their lengths.
+     */
     void (*ahead)(Client *client, uint8_t *packets, size_t len);
-    void (*room)(Client *client); /**< there may be room to send again */
-    void (*tick)(Client *client); /**< once a second, of open ones that need the clock */
-    void (*gone)(Client *client); /**< its calls, streams and registrations end */
-    /** Connections may be accepted again: there is one less, or a second has passed. */
+    void (*room)(Client *client); /**< bytes were sent: downloads may go on */
+    void (*tick)(Client *client); /**< once a second, for OPEN clients that need the clock */
+    void (*gone)(Client *client); /**< the client is DEAD: ends calls, streams, callbacks */
+    /** Connections may be accepted again: a client has left, or a second has passed. */
     void (*may_accept)(Loop *loop);
 } ClientHooks;
 
@@ -58,12 +67,12 @@ struct Client {
 
     uid_t uid;
     pid_t pid;
-    User *user;       /**< who it is; NULL: nobody could be told */
+    User *user;       /**< the user; NULL: the peer could not be identified */
     gboolean counted; /**< in the user's connections, and in the server's guests */
     gboolean allowed; /**< may use this socket */
     gboolean trusted; /**< root or the daemon's user */
     gboolean read_only;
-    char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token it has shown; "": none */
+    char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token that it has presented; "": none */
     CstApiSession session;
 
     GByteArray *in; /**< read but not yet handled; NULL: nothing. See "reading" in client.c */
@@ -81,7 +90,7 @@ struct Client {
     gint64 moved;        /**< monotonic µs; when bytes came in or went out last */
     GHashTable *tasks;   /**< serial -> CstTask of calls in flight; NULL: none */
     uint64_t next_rate;  /**< limit of the next call that may be long, bytes a second; 0: none */
-    gboolean dry_run;    /**< the calls from now on are (CALL_MODE) */
+    gboolean dry_run;    /**< calls from now on are dry runs (CALL_MODE) */
     GHashTable *streams; /**< serial -> Stream; NULL: none */
     size_t upload_bytes; /**< received and not yet written */
 
@@ -94,49 +103,72 @@ struct Client {
     guint pings;
 };
 
-/** Takes @fd over. NULL (and @fd closed) when the connection is refused at once. */
+/**
+ * Serves the connected socket @fd in @loop, which it takes over; the caller has counted it in
+ * n_clients. NULL, with @fd closed and the count taken back, when the connection is refused.
+ */
 Client *client_new(Loop *loop, int fd, gboolean read_only);
+/** Takes a reference. Returns @client. In the loop's thread only: the count is not atomic. */
 Client *client_ref(Client *client);
+/** Drops a reference; the last one frees the struct. In the loop's thread only. */
 void client_unref(Client *client);
 
-/** Says goodbye after what waits has been sent. */
+/** Handles no more packets; drops the connection when what is queued has been sent. */
 void client_close(Client *client);
-/** Cuts the connection off now. */
+/**
+ * Ends the connection now: its calls and streams end, what is queued is dropped. @why is for the
+ * log and may be NULL. Does nothing for a DEAD client. The struct lives until the end of the round.
+ */
 void client_drop(Client *client, const char *why);
 
-/** Something was added to client->out: send it at the end of this round. */
+/** Has client->out sent at the end of this round. Call it after adding to the queue. */
 void client_sends(Client *client);
-/** Something that stopped the reading may be over: look at the packets that wait, read on. */
+/**
+ * Call it when something that stopped the reading may be over: packets that wait are handled in the
+ * next round, and the socket is read again.
+ */
 void client_resume(Client *client);
-/** Handles packets read before; a limited number. */
+/** Handles packets that were read before, PACKETS_PER_TURN at most. */
 void client_continue(Client *client);
+/**
+ * Sends what is queued, as much as the socket takes; drops a CLOSING client that has nothing left.
+ */
 void client_flush(Client *client);
-/** Whether its socket is read now. */
+/** Whether more may be read from the client's socket now. */
 gboolean client_may_read(const Client *client);
 
 /* clients.c */
 
-/** Their turns after a round of the loop: packets that wait, what is to be sent, time-outs. */
+/** Serves all clients after a round of the loop: packets that wait, bytes to be sent, timeouts. */
 void clients_round(Loop *loop);
+/** Drops all clients of @loop. */
 void clients_drop(Loop *loop, const char *why);
-/** Keeps Loop.timed right; after a change of what the clock may be needed for. */
+/** Updates Loop.timed. Call it after a change of anything in needs_clock() (client.c). */
 void client_update_timed(Client *client);
 
-/** Bytes that are read at once, and kept of a packet that is not whole, at least. */
+/** Least room for a read into what is kept of a packet. */
 #define CLIENT_READ_MIN (64u * 1024u)
 
-/** Replies that wait to be read; above this nothing more is started or read for the client. */
+/** Bytes of unread replies above which no call is started and nothing is read for the client. */
 #define OUT_HIGH (4u * 1024u * 1024u)
 
+/** Whether the client has uploads or downloads, also ones that are over. */
 static inline gboolean client_has_streams(const Client *client)
 {
     return client->streams && g_hash_table_size(client->streams) > 0;
 }
 
-/** Whether a download may add to what waits to be sent. */
+/** Whether a download may queue another chunk. */
 gboolean client_has_room(const Client *client);
 
-/** Queues a packet. */
+/**
+ * Queues a packet: @header, and @args encoded by @func (both may be NULL: no payload). What cannot
+ * be encoded is replaced by an error. Does nothing for a DEAD client.
+ */
 void client_send(Client *client, const CstWireHeader *header, xdrproc_t func, const void *args);
+/**
+ * Queues an error reply to @header, of which it sets the status. @domain is what the client sees as
+ * the source of the error.
+ */
 void client_send_error(Client *client, const CstWireHeader *header, CstWireDomain domain,
                        const GError *error);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * All clients of a loop: their turns after each round of it, and, once a second while there is a
- * reason to, what the clock decides. Who takes too long to open or to close is dropped, and who
- * holds memory without moving; who asked for keepalive is pinged when nothing was heard from it.
+ * All clients of a loop. After each round of the loop it handles packets left over (backlog),
+ * flushes what is to be sent (unsent) and frees dead clients. Once a second, while something
+ * depends on the clock, it drops clients that take too long to open or to close, clients that hold
+ * memory without moving any while their user has used up the budget, and, when connections are
+ * scarce, idle ones. A client that asked for keepalive is pinged when nothing was heard from it.
  */
 #include "client.h"
 
@@ -24,7 +26,9 @@ static gboolean is_longer(gint64 span, guint seconds)
     return span > (gint64)seconds * G_USEC_PER_SEC;
 }
 
-/* Its user is at the end of his budget, and this client has not moved what it holds of it. */
+/*
+ * Whether the client's user has used up the budget while this client has not moved what it holds.
+ */
 static gboolean is_stalled(const Client *client, gint64 now)
 {
     return (client->user->starved || user_is_over(client->user)) &&
@@ -32,6 +36,10 @@ static gboolean is_stalled(const Client *client, gint64 now)
            is_longer(now - client->moved, client->loop->server->options.stall_seconds);
 }
 
+/*
+ * A read-only connection that waits for nothing loses nothing by being dropped; one with callbacks
+ * is silent by nature.
+ */
 static gboolean is_idle(const Client *client, gint64 now)
 {
     return !client->trusted && client->read_only && client->in_flight == 0 && !client->callbacks &&
@@ -39,10 +47,11 @@ static gboolean is_idle(const Client *client, gint64 now)
            is_longer(now - client->heard, client->loop->server->options.idle_seconds);
 }
 
-/* Why the connection is to end now; NULL: it isn't. */
+/* Returns why the connection has to end now, or NULL. */
 static const char *reason_to_drop(const Client *client, gint64 now)
 {
     if (client->state != CLIENT_OPEN)
+        /* client_close() resets born, so this bounds the closing as well. */
         return is_longer(now - client->born, client->loop->server->options.handshake_seconds)
                    ? "it took too long to open or to close"
                    : NULL;
@@ -70,7 +79,7 @@ static void client_tick(Client *client, gint64 now)
         client_resume(client);
     if (!client->keepalive || interval == 0)
         return;
-    /* Its answer may wait in a socket that is deliberately not read. */
+    /* The pong may wait in a socket that is deliberately not read: the silence is ours. */
     if (!client_may_read(client))
         client->heard = now;
     if (now - client->heard < interval * (client->pings + 1))
@@ -89,7 +98,10 @@ static void take_turns(GPtrArray *list, void (*func)(Client *client))
 {
     guint n = list->len;
 
-    /* What is added meanwhile has its turn in the next round. */
+    /*
+     * What the functions add is served in the next round, so that one client cannot keep the loop
+     * busy.
+     */
     for (guint i = 0; i < n; i++) {
         Client *client = g_ptr_array_index(list, i);
 
@@ -118,7 +130,7 @@ void clients_round(Loop *loop)
     take_turns(loop->backlog, client_continue);
     take_turns(loop->unsent, client_flush);
     tick(loop);
-    /* Only now: this round's events may have named them. */
+    /* Not before the end of the round, whose events may have named them. */
     while (loop->dead->len)
         client_unref(g_ptr_array_steal_index_fast(loop->dead, loop->dead->len - 1));
 }

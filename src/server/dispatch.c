@@ -1,4 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From packets to calls, and from calls to replies.
+ *
+ * A call is decoded and checked in the loop's thread. INLINE procedures, and those that the service
+ * can answer from memory, are run there at once. Others become a Call on the heap, which goes to
+ * the workers of its class (submit()), is run by one of them (dispatch_run()), and comes back
+ * through the loop's inbox (call_done()). While a worker has it the loop uses its client and its
+ * task only. The Call holds a reference of its client, so the reply finds a client even when that
+ * has been dropped.
+ *
+ * A LONG call has a task, which the loop keeps under the call's serial, for cancellation and
+ * progress; Loop.calls has all calls with a task. When the client goes, calls that have not begun
+ * are dropped, and the tasks of the others are abandoned (dispatch_abandon()): a detached job goes
+ * on.
+ */
 #include <string.h>
 
 #include <base/dry_run.h>
@@ -68,7 +83,10 @@ static const CstProcedure *find_procedure(const CstWireServer *server, const Cst
     found = cst_procedure_index_find(&server->procedures, header->program, header->procedure);
     if (found)
         return found;
-    /* libvirt has calls for domains, networks and more under the other numbers up to its last. */
+    /*
+     * Up to WIRE_PROC_LAST, libvirt has calls for domains, networks and more under the other
+     * numbers.
+     */
     if (header->program == WIRE_REMOTE_PROGRAM && header->procedure > 0 &&
         header->procedure <= WIRE_PROC_LAST)
         cst_fail(error, CST_ERROR_NO_SUPPORT, _("procedure %d (this server manages storage only)"),
@@ -78,6 +96,9 @@ static const CstProcedure *find_procedure(const CstWireServer *server, const Cst
     return NULL;
 }
 
+/*
+ * Checks what does not depend on the arguments: the socket's user, and that the connection is open.
+ */
 static gboolean check_access(const Client *client, const CstProcedure *procedure, GError **error)
 {
     if (procedure->needs == CST_NEEDS_NOTHING)
@@ -102,6 +123,7 @@ static gboolean check_write(const Client *client, const CstProcedure *procedure,
 
 /* --- running --------------------------------------------------------------------------------- */
 
+/* Frees the arguments, also those that were decoded in part; overwrites secrets among them. */
 static void clear_args(Call *call)
 {
     if (call->api.procedure->wipe_args)
@@ -130,6 +152,7 @@ static void answer(Call *call, GByteArray *buf)
     gboolean ok;
 
     memset(ret, 0, procedure->ret_size);
+    /* A property of the thread, which serves other calls next. */
     cst_dry_run_set(call->dry_run);
     ok = cst_api_run(&call->api, call->args, ret, &error) &&
          cst_wire_append(buf, &call->header, procedure->ret_func, ret, &error);
@@ -152,6 +175,10 @@ static void run_inline(Call *call)
     client_sends(client);
 }
 
+/*
+ * Answers a call without a worker if the service has the answer in memory; FALSE: the handler has
+ * to run, which also makes the errors.
+ */
 static gboolean run_from_memory(Call *call)
 {
     const CstProcedure *procedure = call->api.procedure;
@@ -172,12 +199,16 @@ static void forget_task(Call *call)
     if (!call->api.task)
         return;
     g_hash_table_remove(client->loop->calls, call);
+    /* The serial may belong to a later call already: only this call's own entry is removed. */
     if (client->tasks &&
         g_hash_table_lookup(client->tasks, GUINT_TO_POINTER(call->header.serial)) == call->api.task)
         g_hash_table_remove(client->tasks, GUINT_TO_POINTER(call->header.serial));
 }
 
-/* What the call started goes on only when there is still somebody, with a free serial. */
+/*
+ * Drops the stream that the call has started when the client is gone or may have no further stream;
+ * the error then replaces the reply.
+ */
 static void settle_stream(Call *call)
 {
     Client *client = call->client;
@@ -206,6 +237,7 @@ static void call_done(Loop *loop, Message *message)
     forget_task(call);
     settle_stream(call);
     if (client->state != CLIENT_DEAD) {
+        /* The reply goes before the stream's first packet, which starts only now. */
         out_take(&client->out, g_steal_pointer(&call->reply),
                  call->api.procedure->wipe_ret != NULL);
         client_sends(client);
@@ -218,10 +250,10 @@ static void call_done(Loop *loop, Message *message)
 
 /* --- at the workers -------------------------------------------------------------------------- */
 
-/* Of a listed volume: the row, its strings twice, and its part of the reply. */
+/* Bytes for a listed volume: its row, its strings twice, and its part of the reply. */
 #define LISTED_COST 640u
 #define CALL_COST   4096u
-/* More than the longest value of a secret, twice, because the encoder doubles its room. */
+/* More than twice the longest value of a secret, because the encoder doubles its room. */
 #define SECRET_REPLY (4u * 65536u)
 
 static Call *call_of(WorkItem *item)
@@ -229,7 +261,10 @@ static Call *call_of(WorkItem *item)
     return (Call *)((char *)item - G_STRUCT_OFFSET(Call, item));
 }
 
-/* From here on the stream is what the call has started; it begins with the reply. */
+/*
+ * Makes the server's stream of the upload or download that the handler has opened. It starts when
+ * the reply has been queued (call_done()).
+ */
 static void take_stream(Call *call)
 {
     const wire_vol_stream_args *args = (const wire_vol_stream_args *)call->args;
@@ -250,12 +285,15 @@ void dispatch_run(WorkItem *item)
     push_log(&log, call->client, &call->header);
     log.procedure = call->api.procedure->name;
     log.task = call->api.task;
-    /* What is secret must not be left behind by a growing array: it has room from the beginning. */
+    /*
+     * A secret must not be left behind by a growing array, so the array has its size from the
+     * beginning.
+     */
     call->reply = g_byte_array_sized_new(call->api.procedure->wipe_ret ? SECRET_REPLY : 0);
     answer(call, call->reply);
     take_stream(call);
     cst_log_pop(&log);
-    /* A stream that it started has the task from here on. */
+    /* The item is about to end, and a stream that the call started keeps the task. */
     if (call->api.task)
         cst_task_on_wait(call->api.task, NULL, NULL);
 }
@@ -267,6 +305,9 @@ void dispatch_done(WorkItem *item)
     loop_post(call->client->loop, &call->message);
 }
 
+/*
+ * Called by the task when the call begins or ends to wait: its turn at the workers goes to others.
+ */
 static void waits(gboolean waiting, gpointer data)
 {
     Call *call = data;
@@ -281,7 +322,10 @@ static gboolean lists_volumes(const CstProcedure *procedure)
            procedure->ret_func == (xdrproc_t)xdr_wire_names;
 }
 
-/* Bytes that the call may take until it is answered, from what is in memory. */
+/*
+ * Estimates the bytes that the call takes until it is answered. Looks at memory only: the loop's
+ * thread must not wait for storage.
+ */
 static size_t cost_of(Call *call)
 {
     size_t cost = CALL_COST + 2 * call->size;
@@ -309,6 +353,7 @@ static void add_task(Call *call)
     cst_task_set_rate(call->api.task, client->next_rate);
     cst_task_set_max_wait(call->api.task, seconds * G_TIME_SPAN_SECOND);
     cst_task_on_wait(call->api.task, waits, call);
+    /* A limit that CALL_RATE has set applies to one call. */
     client->next_rate = 0;
     g_hash_table_add(client->loop->calls, call);
     if (!client->tasks)
@@ -319,6 +364,7 @@ static void add_task(Call *call)
 
 static void submit(const Call *from, size_t size)
 {
+    /* The call was on the stack until here. */
     Call *call = g_memdup2(from, sizeof(*from));
     Client *client = client_ref(call->client);
     WorkClass class = call->api.procedure->run == CST_RUN_LONG ? WORK_LONG : WORK_QUICK;
@@ -335,7 +381,7 @@ static void submit(const Call *from, size_t size)
     workers_push(client->loop->server->workers[class], &call->item);
 }
 
-/* In no order that matters: they have not begun. */
+/* Frees calls that no worker has begun; no reply is owed to a client that is gone. */
 static void drop_queued(Client *client, WorkClass class)
 {
     Loop *loop = client->loop;
@@ -400,6 +446,7 @@ static void handle_call(Client *client, const CstWireHeader *header, const uint8
     call.header = reply_to(header);
     call.dry_run = client->dry_run;
     memcpy(call.api.token, client->token, sizeof(call.api.token));
+    /* As in libvirt, arguments are decoded before a read-only connection is refused. */
     if (!cst_wire_payload_decode(packet, len, procedure->args_func, call.args, &error) ||
         !check_write(client, procedure, &error)) {
         refuse(client, header, procedure->domain, error);
@@ -472,7 +519,10 @@ gboolean dispatch_packet(Client *client, const uint8_t *packet, size_t len)
     case WIRE_STREAM_HOLE: return stream_packet(client, &header, packet, len);
     case WIRE_CALL_WITH_FDS:
     case WIRE_REPLY_WITH_FDS:
-        /* Descriptors would follow as bytes between the packets; feature 8 says we take none. */
+        /*
+         * Descriptors would follow as bytes between the packets. We do not report feature 8
+         * (passing of descriptors), so no client sends any.
+         */
         return FALSE;
     default:
         cst_fail(&error, CST_ERROR_RPC, _("Unexpected message type %u"), header.type);

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Events of the service on their way to clients, and the procedures that register for them.
+ *
+ * The service calls event_post() in the thread in which an event happens. Each loop that has
+ * callbacks gets a copy of the event and sends it to those of its clients that have registered.
+ * Events of one thread reach a client in their order. n_callbacks is a hint that spares idle loops
+ * the copy; the list of callbacks itself belongs to the loop's thread.
+ *
+ * A client that does not read its events is dropped: events can be neither lost nor held for ever.
+ */
 #include "event.h"
 
 #include <string.h>
@@ -14,7 +24,7 @@ typedef struct {
     char *usage_id;
 } Posted;
 
-/* How each kind of event of the service is called on the wire. */
+/* The events of the service on the wire; those without a procedure are not sent. */
 static const struct {
     CallbackKind kind;
     int event; /* number that clients register for */
@@ -64,6 +74,10 @@ static void send_event(Client *client, const Callback *callback, const CstEvent 
     guint before;
     GByteArray *buf = out_begin(&client->out, TRUE, &before);
 
+    /*
+     * An event that cannot be encoded leaves the buffer unchanged, and there is nobody to report it
+     * to.
+     */
     if (callback->kind == CALLBACK_POOL)
         append_pool_event(buf, &header, callback, event);
     else
@@ -79,7 +93,9 @@ static gboolean wants(const Callback *callback, const CstEvent *event)
            (!callback->has_uuid || cst_uuid_equal(&callback->uuid, &event->uuid));
 }
 
-/* A user at the end of his budget has not much room for events either. */
+/*
+ * Bytes of unread events at which a client is dropped; less when its user has used up the budget.
+ */
 static size_t max_unread(const Client *client)
 {
     size_t most = client->loop->server->options.max_events;
@@ -106,6 +122,7 @@ static void tell_all(Loop *loop, Message *message)
     for (GList *link = loop->clients.head, *next; link; link = next) {
         Client *client = link->data;
 
+        /* tell_client() may drop the client. */
         next = link->next;
         if (client->callbacks && client->state == CLIENT_OPEN)
             tell_client(client, &posted->event);
@@ -138,7 +155,7 @@ void event_post(const CstEvent *event, gpointer data)
 
 /* --- registering ----------------------------------------------------------------------------- */
 
-#define CALLBACKS_MAX 1024
+#define CALLBACKS_MAX 1024 /* of one client: each event is compared with all of them */
 
 void callbacks_clear(Client *client)
 {
@@ -180,6 +197,7 @@ static gboolean remove_callback(Client *client, CallbackKind kind, int id, const
     for (guint i = 0; client->callbacks && i < client->callbacks->len; i++) {
         const Callback *callback = g_ptr_array_index(client->callbacks, i);
 
+        /* IDs are counted for all kinds together; the ID of another kind is not found. */
         if (callback->id != id || callback->kind != kind)
             continue;
         g_ptr_array_remove_index_fast(client->callbacks, i);
@@ -203,6 +221,7 @@ static gboolean pool_register(CstApiCall *call, const void *data, void *ret, GEr
 
     if (!check_event(args->event, 1, "storage pool", error))
         return FALSE;
+    /* The pool must exist; of a secret only the UUID is kept. */
     if (args->pool) {
         g_autoptr(CstPool) pool = cst_api_pool(call->service, args->pool, error);
 
@@ -240,8 +259,10 @@ static gboolean secret_deregister(CstApiCall *call, const void *data, void *ret,
                            "secret", error);
 }
 
-/* There are no machines, networks and devices here, so nothing will ever happen to them: tools that
- * listen need no polling. */
+/*
+ * There are no domains, networks and devices here, so these events never happen. The registrations
+ * succeed, so that a client that listens to them too needs no special case and does not poll.
+ */
 static gboolean other_register(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const int *event = data; /* the first field of all of these arguments */
@@ -251,6 +272,7 @@ static gboolean other_register(CstApiCall *call, const void *data, void *ret, GE
     return add_callback(client_of(call), &callback, &((wire_int *)ret)->value, error);
 }
 
+/* The procedure from before callback IDs: its reply is empty. */
 static gboolean old_register(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     int id;

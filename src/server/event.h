@@ -5,8 +5,11 @@
 
 #include "client.h"
 
-/** The service's subscriber: hands the event to every loop that has somebody to tell. */
+/**
+ * Subscriber of the service: hands @event to every loop with callbacks. From any thread; @event is
+ * copied.
+ */
 void event_post(const CstEvent *event, gpointer server);
 
-/** The client doesn't want to hear of any event any more. */
+/** Removes all callbacks of @client. */
 void callbacks_clear(Client *client);

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Listening sockets and the connections they accept. All listeners are watched by the first loop;
+ * accepted sockets go to the loops in rotation (cst_wire_server_adopt()).
+ *
+ * A connection is counted in n_clients when it is accepted, before its loop has seen it, so that a
+ * burst cannot exceed max_clients. At the limit, or when descriptors or memory run out, the loop
+ * stops watching its listeners (accepting is FALSE) and further connections wait in the kernel's
+ * queue; listeners_resume() is called when a client has left and once a second.
+ */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -11,14 +20,17 @@
 #include "listener.h"
 #include "server.h"
 
+/* Connected clients are served between two rounds of accepting, however many arrive. */
 #define ACCEPTS_PER_ROUND 64
 
+/* A listening socket; freed with its loop. */
 typedef struct {
     Source source;
     int fd;
     gboolean read_only;
 } Listener;
 
+/* An accepted socket on its way to the loop that serves it. */
 typedef struct {
     Message message;
     int fd;
@@ -34,6 +46,7 @@ static void adopt(Loop *loop, Message *message)
         g_atomic_int_add(&loop->server->n_clients, -1);
     } else {
         client_new(loop, adoption->fd, adoption->read_only);
+        /* The client may have been refused, in which case there is room for another. */
         listeners_resume(loop);
     }
     g_free(adoption);
@@ -78,7 +91,7 @@ static void accept_some(Loop *loop, Source *source, uint32_t events)
     for (int i = 0; listener->fd >= 0 && i < ACCEPTS_PER_ROUND; i++) {
         int fd;
 
-        /* The rest waits in the kernel's queue until somebody leaves. */
+        /* Further connections wait in the kernel's queue until a client leaves. */
         if (is_full(loop->server)) {
             cst_log(CST_LOG_WARNING, _("%u clients are connected, no more are accepted"),
                     loop->server->options.max_clients);
@@ -118,7 +131,7 @@ void listeners_resume(Loop *loop)
     set_events(loop, EPOLLIN);
 }
 
-/* The structs stay: events of this round may still name them. */
+/* The structs are freed with the loop: events of this round may still name them. */
 void listeners_close(Loop *loop)
 {
     for (guint i = 0; i < loop->listeners->len; i++) {

@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An I/O thread. A round waits for epoll, calls the ready function of each source with events, and
+ * then the hook that serves the clients (clients_round()). It waits without a timeout unless
+ * something depends on the clock (TICK_MS), and not at all while clients have unhandled packets or
+ * unsent bytes left over from the last round.
+ *
+ * Other threads reach the loop through its inbox, a list that its lock guards, and an eventfd that
+ * wakes it. Messages are handled in the order in which they were posted.
+ *
+ * The thread ends when it has been asked to stop, no job of its clients is at a worker, and nothing
+ * is left to handle or send; until then it goes on serving the replies of those jobs.
+ */
 #include "loop.h"
 
 #include <errno.h>
@@ -13,7 +25,7 @@
 #include "server.h"
 
 #define EVENTS_PER_ROUND 128
-#define TICK_MS          1000
+#define TICK_MS          1000 /* also how late a timeout may be noticed */
 
 gboolean loop_watch(Loop *loop, int fd, uint32_t events, Source *source)
 {
@@ -44,7 +56,7 @@ void loop_post(Loop *loop, Message *message)
     message->next = loop->inbox;
     loop->inbox = message;
     g_mutex_unlock(&loop->lock);
-    /* Whoever finds it not empty knows that the loop has been woken already. */
+    /* A sender that finds the inbox not empty knows that an earlier one has woken the loop. */
     if (first && write(loop->wake_fd, &one, sizeof(one)) < 0)
         g_assert(errno == EAGAIN);
 }
@@ -56,6 +68,7 @@ static void read_inbox(Loop *loop)
     g_mutex_lock(&loop->lock);
     newest = g_steal_pointer(&loop->inbox);
     g_mutex_unlock(&loop->lock);
+    /* Senders prepend; reversing the list restores their order. */
     while (newest) {
         Message *next = newest->next;
 
@@ -75,7 +88,10 @@ static void woken(Loop *loop, Source *source, uint32_t events)
 {
     uint64_t count;
 
-    /* Emptied before the inbox is: a message that comes in between wakes the loop again. */
+    /*
+     * The eventfd is reset before the inbox is emptied: a message posted in between wakes the loop
+     * again.
+     */
     if (read(loop->wake_fd, &count, sizeof(count)) < 0)
         g_assert(errno == EAGAIN || errno == EINTR);
     read_inbox(loop);
@@ -178,7 +194,10 @@ void loop_free(Loop *loop)
     message->func = stop;
     loop_post(loop, message);
     g_thread_join(loop->thread);
-    /* Events and sockets that came in after the end. */
+    /*
+     * Messages that were posted after the thread had ended own memory and descriptors; their
+     * functions see loop->stopping and release them.
+     */
     read_inbox(loop);
     loop->hooks->round(loop);
     destroy(loop);

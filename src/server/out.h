@@ -17,7 +17,7 @@ struct Segment {
     size_t done;
     gboolean event;
     gboolean secret;
-    void (*written)(gpointer owner); /**< called once, written or thrown away */
+    void (*written)(gpointer owner); /**< called once, when the bytes are sent or dropped */
     gpointer owner;
 };
 
@@ -27,21 +27,37 @@ typedef struct {
     size_t event_bytes; /**< of events */
 } OutQueue;
 
+/**
+ * What out_flush() has left: nothing, a full socket, a used-up share, or a connection that failed
+ * (errno is set).
+ */
 typedef enum { OUT_EMPTY, OUT_BLOCKED, OUT_MORE, OUT_BROKEN } OutResult;
 
 /**
- * Array to append packets to; call out_appended() afterwards with its length from before. @event:
- * the packets are events, counted on their own.
+ * Returns the array to append packets to; the queue keeps it. *@ret_before is its length, which
+ * out_appended() takes after the append; nothing else may be queued in between. @event: the packets
+ * are events, which are counted separately.
  */
 GByteArray *out_begin(OutQueue *out, gboolean event, guint *ret_before);
+/** Counts what was appended since out_begin() gave @before. */
 void out_appended(OutQueue *out, guint before);
 
-/** Takes @array over; @secret: overwrites it when it is sent. */
+/**
+ * Queues the bytes of @array, which it takes over. @secret: they are overwritten after they are
+ * sent.
+ */
 void out_take(OutQueue *out, GByteArray *array, gboolean secret);
-/** @written(@owner) says when @data may be used again. */
+/**
+ * Queues @len bytes at @data without copying them. They must stay unchanged until @written(@owner)
+ * is called, once, when they are sent or dropped.
+ */
 void out_borrow(OutQueue *out, const uint8_t *data, size_t len, void (*written)(gpointer),
                 gpointer owner);
 
-/** Writes until done, until the socket is full, or until it had its share (OUT_MORE). */
+/**
+ * Sends until nothing is left, the socket is full, or the client has had its share of the round
+ * (OUT_MORE). Never blocks.
+ */
 OutResult out_flush(OutQueue *out, int fd);
+/** Drops what has not been sent; calls @written of borrowed segments. */
 void out_clear(OutQueue *out);

@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Identifies the process at the other end of a socket, decides whether it may use that socket, and
+ * counts its connection.
+ *
+ * The kernel's answers (SO_PEERCRED, SO_PEERGROUPS) are of the moment of connect(2), so a process
+ * that changes its user or execs later is still whom it was then. A user who is not trusted counts
+ * against two limits: connections of all such users together (n_guests), so that root can still
+ * connect when others have taken the rest, and those of this user (user.c).
+ *
+ * A process that may not use the socket is not disconnected: it is refused when it opens the
+ * connection, with a message that says why (check_access(), dispatch.c).
+ */
 #include "peer.h"
 
 #include <errno.h>
@@ -13,6 +25,7 @@
 
 static gboolean in_supplementary_groups(int fd, gid_t group)
 {
+    /* Enough for nearly everybody; the kernel reports the length that it needs. */
     socklen_t len = 64 * sizeof(gid_t);
     g_autofree gid_t *groups = g_malloc(len);
 
@@ -29,13 +42,16 @@ static gboolean in_supplementary_groups(int fd, gid_t group)
     return FALSE;
 }
 
-/* What is left for root and the daemon's user when everybody else has connected. */
+/* Connections reserved for root and the daemon's user. */
 static guint reserve(const CstWireOptions *options)
 {
     return MIN(MAX(options->max_clients / 10, 32), options->max_clients / 2);
 }
 
-/* TRUE: say so. Once in a while only: who is refused can try again as often as he likes. */
+/*
+ * Marks connections as scarce. TRUE when the refusal should be logged: once per period of scarcity,
+ * because a refused user can fill the log by trying again.
+ */
 static gboolean note_refusal(CstWireServer *server)
 {
     gboolean first = !server_is_scarce(server);
@@ -44,7 +60,7 @@ static gboolean note_refusal(CstWireServer *server)
     return first;
 }
 
-/* Counts the connection; FALSE when there are, or the user has, as many as allowed. */
+/* Counts the connection; FALSE when all users, or this one, have as many as allowed. */
 static gboolean count_user(Client *client)
 {
     CstWireServer *server = client->loop->server;

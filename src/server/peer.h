@@ -4,9 +4,12 @@
 #include "client.h"
 
 /**
- * Who is at the other end, and may it be here: root and the daemon's own user everywhere, members
- * of the configured group on the read-write socket, anybody on the read-only one. FALSE: too many
- * connections of one user who is none of these, or a socket that does not tell.
+ * Fills in who is at the other end of @client and whether it may use this socket: root and the
+ * daemon's own user may use any, members of the configured group the read-write one, everybody the
+ * read-only one. Takes a reference of the user and counts the connection. FALSE when the socket
+ * names no peer, or when a user who is not trusted has too many connections; the caller then calls
+ * peer_forget() and drops the client.
  */
 gboolean peer_identify(Client *client);
+/** Takes the connection out of the counts. May be called more than once, and after a failure. */
 void peer_forget(Client *client);

@@ -15,7 +15,10 @@
 
 typedef struct Stream Stream;
 
-/** A call of a client on its way: from its packet to a worker and back with the reply. */
+/**
+ * A call of a client, from its packet to a worker and back with the reply. The loop's thread owns
+ * it except between workers_push() and dispatch_done(), when the worker does.
+ */
 typedef struct {
     Message message; /**< brings it back from a worker */
     WorkItem item;
@@ -24,7 +27,7 @@ typedef struct {
     Client *client;
     CstWireHeader header;
     gboolean dry_run;  /**< changes nothing (base/dry_run.h) */
-    Stream *stream;    /**< what an upload or download call started */
+    Stream *stream;    /**< the stream that an upload or download call started */
     GByteArray *reply; /**< encoded by the worker */
     uint64_t args[CST_API_STRUCT_MAX / sizeof(uint64_t)];
 } Call;
@@ -35,7 +38,7 @@ static inline Client *client_of(CstApiCall *call)
     return ((Call *)((char *)call - G_STRUCT_OFFSET(Call, api)))->client;
 }
 
-/* What belongs to a connection; each table is ended by a row without a handler. */
+/* Procedures that concern the connection itself; each table ends with a row without a handler. */
 extern const CstProcedure procedures_session[];
 extern const CstProcedure procedures_identity[];
 extern const CstProcedure procedures_event[];
@@ -43,19 +46,29 @@ extern const CstProcedure procedures_call[];
 
 /* dispatch.c */
 
-/** All procedures that are answered here: the API's, and those of a connection. */
+/**
+ * Fills the index with all procedures that are answered here: the API's, and those of a connection.
+ */
 void dispatch_index(CstProcedureIndex *ret_index);
-/** Handles one whole packet. FALSE: the connection can't go on. */
+/**
+ * Handles one whole packet of @len bytes. FALSE when the connection cannot go on: the caller drops
+ * the client. In the loop's thread, as all functions below except dispatch_run() and
+ * dispatch_done().
+ */
 gboolean dispatch_packet(Client *client, const uint8_t *packet, size_t len);
 /**
- * Answers the pings among @packets, the last of which may not be whole, while those have to wait.
- * It makes pongs of them, which nobody answers when it is their turn.
+ * Answers the pings among @packets, which wait behind calls in flight; the last packet may not be
+ * whole. Turns each ping into a pong in place: a pong is ignored when the packet is handled.
  */
 void dispatch_pings_ahead(Client *client, uint8_t *packets, size_t len);
-/** In a worker thread: runs the handler; hands the call back to its loop. */
+/** Runs the handler and encodes the reply. In a worker's thread. */
 void dispatch_run(WorkItem *item);
+/** Hands the call back to its loop, which may free it at once. In a worker's thread. */
 void dispatch_done(WorkItem *item);
-/** The client is gone: drops its calls that have not begun, cancels the others. */
+/**
+ * Drops the calls of a client that is gone if they have not begun, abandons the tasks of the
+ * others.
+ */
 void dispatch_abandon(Client *client);
-/** Cancels what is at the workers. */
+/** Cancels all calls of @loop that are at the workers and have a task. */
 void dispatch_cancel(Loop *loop);

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures about calls under way on the same connection: progress, cancellation, number of the
+ * job, detaching, rate limit, and the mode of calls to come. libvirt's protocol has none of these;
+ * its servers answer "Cannot find program".
+ *
+ * They run in the loop's thread, which owns the table of tasks, so they are answered while the
+ * workers are busy. A serial that is not in flight is no error: the call may just have ended.
+ */
 #include <string.h>
 
 #include "procedures.h"
-
-/* What libvirt's protocol has no call for. Stock servers answer "Cannot find program". */
 
 static CstTask *find_task(CstApiCall *call, const void *args)
 {
@@ -44,7 +50,10 @@ static gboolean call_job(CstApiCall *call, const void *args, void *data, GError 
     return TRUE;
 }
 
-/* Only what is listed can be left to itself: before that, nobody could find it again. */
+/*
+ * Only a call that has a job's number is detached: without a number nobody could find it again. The
+ * client asks again until there is one.
+ */
 static gboolean call_detach(CstApiCall *call, const void *args, void *data, GError **error)
 {
     wire_call_job_ret *ret = data;
@@ -63,6 +72,10 @@ static gboolean call_rate(CstApiCall *call, const void *data, void *ret, GError 
     const wire_serial_args serial = {args->serial};
     CstTask *task = find_task(call, &serial);
 
+    /*
+     * Serial 0 is the next call that has a task: a limit that is set later would come too late for
+     * the first bytes.
+     */
     if (args->serial == 0)
         client_of(call)->next_rate = args->limit;
     cst_task_set_rate(task, args->limit);

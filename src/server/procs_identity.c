@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * CONNECT_SET_IDENTITY: a daemon of libvirt's (virtqemud) tells on whose behalf it calls from now
- * on, which replaces what it told before. Of the identity only the system token has a meaning here:
- * what a connection may do depends on its socket and on who connected. The token proves that the
- * client is a daemon of this host and not just root's program; the value of a private secret is for
- * such only.
+ * CONNECT_SET_IDENTITY: a daemon of libvirt's (virtqemud) states on whose behalf it calls from now
+ * on, which replaces what it stated before. Of the identity only the system token has a meaning
+ * here: what a connection may do depends on its socket and on the user who connected. The token
+ * proves that the client is a daemon of this host and not just any program of root's; only such a
+ * client gets the value of a private secret.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@ enum { PARAM_LLONG = 3, PARAM_ULLONG = 4, PARAM_STRING = 7 };
 
 #define TOKEN "system.token"
 
-/* What libvirt tells of an identity (libvirt-host.h). */
+/* The parameters of an identity (libvirt-host.h). */
 static const struct {
     const char *field;
     int type;
@@ -62,13 +62,13 @@ static gboolean set_identity(CstApiCall *call, const void *data, void *ret, GErr
         if (g_str_equal(param->field, TOKEN))
             token = param->value.wire_param_value_u.s;
     }
-    /* One of another length is none. */
+    /* A token of another length cannot be the system's. */
     if (g_strlcpy(client->token, token, sizeof(client->token)) >= sizeof(client->token))
         client->token[0] = '\0';
     return TRUE;
 }
 
-/* Of arguments that could not be decoded to their end, strings may be missing. */
+/* Also called for arguments that could not be decoded to their end, so strings may be missing. */
 static void wipe_token(void *data)
 {
     const wire_identity_args *args = data;

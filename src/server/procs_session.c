@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures of the connection itself: authentication, opening, closing, features. They run in the
+ * loop's thread and change the Client.
+ *
+ * Nobody is authenticated by a password: the kernel names the peer (peer.c). The URI that a client
+ * opens selects the driver that it expects, and an optional flag makes the connection read-only,
+ * also on the read-write socket; nothing makes it read-write again.
+ */
 #include <string.h>
 #include <unistd.h>
 
@@ -10,7 +18,7 @@ enum { FEATURE_KEEPALIVE = 10, FEATURE_EVENT_FILTER = 14, FEATURE_CLOSE_CALLBACK
 
 enum { OPEN_READ_ONLY = 1, OPEN_NO_ALIASES = 2 };
 
-/* The names that a client may open, by scheme. */
+/* The schemes of the URIs that a client may open. */
 static const struct {
     const char *scheme;
     const char *label; /* as libvirt writes it in "unexpected … URI path" */
@@ -26,7 +34,10 @@ static gboolean auth_list(CstApiCall *call, const void *args, void *data, GError
 {
     wire_auth_list_ret *ret = data;
 
-    /* "None": the kernel has told who it is. Who may not be here hears so when it opens. */
+    /*
+     * One type, 0: no authentication, because the kernel has named the user. A user who may not use
+     * the socket is refused when opening the connection.
+     */
     ret->types.types_val = g_new0(int, 1);
     ret->types.types_len = 1;
     return TRUE;
@@ -97,6 +108,9 @@ static gboolean supports_feature(CstApiCall *call, const void *data, void *ret, 
     int feature = ((const wire_int *)data)->value;
     Client *client = client_of(call);
 
+    /*
+     * To ask for it is to switch it on, as with libvirt, and works before the connection is open.
+     */
     if (feature == FEATURE_KEEPALIVE) {
         client->keepalive = TRUE;
         client->heard = g_get_monotonic_time();

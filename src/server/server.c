@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Puts the server together: it makes the worker pools and the I/O threads (loops), and fills in the
+ * hooks through which the lower layers (loop.c, client.c) call the upper ones (dispatch.c,
+ * stream.c, event.c), so that includes go one way only.
+ *
+ * Threads: each loop owns its clients and streams and everything that belongs to them, and no lock
+ * guards those. Workers and the service's threads reach a loop through its inbox only
+ * (loop_post()). Shared state is in CstWireServer, where counters are atomic and the table of users
+ * has a lock; of a loop, other threads read n_callbacks.
+ */
 #include "server.h"
 
 #include <unistd.h>
@@ -12,6 +22,7 @@ void cst_wire_options_init(CstWireOptions *ret_options)
 {
     *ret_options = (CstWireOptions){
         .io_threads = 1,
+        /* workers, max_clients and the keepalive numbers are libvirtd's defaults. */
         .workers = 20,
         .max_threads = 500,
         .max_user_threads = 40,
@@ -49,7 +60,7 @@ static gboolean start_workers(CstWireServer *server, GError **error)
     return TRUE;
 }
 
-/* --- what happens in loops and to clients, by the layers above them -------------------------- */
+/* --- hooks of loops and clients -------------------------------------------------------------- */
 
 static void stop_loop(Loop *loop)
 {
@@ -100,8 +111,10 @@ static gboolean start(CstWireServer *server, GError **error)
         server->loops[i] = loop_new(server, &loop_hooks, error);
         if (!server->loops[i])
             return FALSE;
+        /* Counted one by one: cst_wire_server_free() frees what a failure leaves. */
         server->n_loops++;
     }
+    /* Last, because event_post() posts to all loops. */
     server->subscription = cst_service_subscribe(server->service, event_post, server);
     return TRUE;
 }
@@ -124,6 +137,7 @@ CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *op
     return server;
 }
 
+/* A listening socket on its way to the first loop, which alone has listeners. */
 typedef struct {
     Message message;
     int fd;
@@ -160,6 +174,11 @@ void cst_wire_server_free(CstWireServer *server)
 {
     if (!server)
         return;
+    /*
+     * The order matters. No event may be posted to a loop that is gone. The first loop goes before
+     * the others, because its listeners hand accepted sockets to them. Workers go last: a loop ends
+     * when its calls are back, and only workers bring them back.
+     */
     if (server->subscription)
         cst_service_unsubscribe(server->service, server->subscription);
     for (guint i = 0; i < server->n_loops; i++)

@@ -8,7 +8,10 @@
 #include "procedures.h"
 #include "user.h"
 
-/** What all threads share; constant once the threads run, but for what says otherwise. */
+/**
+ * State that all threads of the server share. Constant once the threads run, except for the fields
+ * that are marked atomic or guarded by a lock.
+ */
 struct CstWireServer {
     CstService *service;
     CstWireOptions options;
@@ -21,7 +24,7 @@ struct CstWireServer {
     guint next_loop;           /**< atomic */
     _Atomic uint64_t accepted; /**< connections so far */
     gint n_clients;            /**< atomic */
-    gint n_guests;             /**< atomic; of these, of users who aren't trusted */
+    gint n_guests;             /**< atomic; of these, connections of users who are not trusted */
     _Atomic gint64 scarce_at;  /**< when a connection was refused last; monotonic µs */
 
     GMutex users_lock;
@@ -31,9 +34,13 @@ struct CstWireServer {
     CstProcedureIndex procedures;
 };
 
+/* How long connections count as scarce after one was refused. */
 #define SCARCE_US (10 * G_TIME_SPAN_SECOND)
 
-/** A connection was refused lately because there are too many. */
+/**
+ * Whether a connection was refused within SCARCE_US for want of room. While it is so, idle
+ * connections are dropped (clients.c). From any thread.
+ */
 static inline gboolean server_is_scarce(const CstWireServer *server)
 {
     return server->scarce_at && g_get_monotonic_time() - server->scarce_at < SCARCE_US;

@@ -1,4 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Uploads and downloads as a client sees them: packets in one direction under the serial of the
+ * call that started the stream. stream_job.c does the storage's part.
+ *
+ * The loop's thread owns a stream. At most one job of it is at a worker (busy); while it is, the
+ * loop leaves the fields of the job alone, and of the upload or download it calls nothing but
+ * cst_upload_ends() and cst_download_ends(). next_job() decides what the next job is, and is called
+ * whenever something has changed: a packet came in, a job came back, a chunk has been sent, there
+ * is room again.
+ *
+ * - Upload: data and holes are queued in items. All that have come in become the batch of one WRITE
+ *   job. When the client finishes the stream (status OK) and the queue is empty, FINISH syncs and
+ *   closes it and its result is the answer.
+ * - Download: READ fills one chunk while the other is being sent. A chunk without data is the end
+ *   of the data. When that has been sent, the volume is closed (CLOSE) without waiting for the
+ *   client to finish the stream, which it may never do.
+ * - Abort (status ERROR), failure, cancellation or a lost client end the stream (ending): queued
+ *   data is dropped and CLOSE releases the volume. An aborting client is answered after that, so
+ *   that the volume is free when the answer arrives.
+ */
 #include "stream.h"
 
 #include <string.h>
@@ -100,8 +120,10 @@ static void chunk_written(gpointer owner)
 
 static void send_chunk(Stream *stream, Chunk *chunk)
 {
+    /* Nobody expects data any more. */
     if (stream->ending || stream->finish)
         return;
+    /* A packet without data ends the data; the client then finishes the stream. */
     if (chunk->len == CST_WIRE_HEADER_LEN)
         stream->at_end = TRUE;
     chunk->queued = TRUE;
@@ -120,12 +142,13 @@ static Chunk *free_chunk(Stream *stream)
 
 static void start_write(Stream *stream)
 {
+    /* The worker gets all that has come in; what comes next waits for the next batch. */
     stream->batch = stream->items;
     g_queue_init(&stream->items);
     submit(stream, JOB_WRITE);
 }
 
-/* A client that does not read what it has is read for no further. */
+/* No more is read for a client that does not read what it has; streams_continue() goes on. */
 static void read_next(Stream *stream)
 {
     if (!client_has_room(stream->client)) {
@@ -138,16 +161,22 @@ static void read_next(Stream *stream)
         submit(stream, JOB_READ);
 }
 
-/* It was closed without a word of the client's (is_sent), who may still say one. */
+/*
+ * Whether the volume is closed although the client has not finished the stream (is_sent()); it may
+ * still do so, and gets its answer.
+ */
 static gboolean stream_is_over(const Stream *stream)
 {
     return !stream->busy && !stream->upload && !stream->download;
 }
 
-/* What comes now lasts as long as the storage needs for it, not as long as the client likes. */
+/*
+ * Lets others wait for the volume: from here on the stream lasts as long as the storage needs, not
+ * as long as the client likes.
+ */
 static void say_it_ends(Stream *stream)
 {
-    /* A worker closes it, and did not need to be told. */
+    /* A worker owns them and is closing them. */
     if (stream->busy && (stream->job == JOB_FINISH || stream->job == JOB_CLOSE))
         return;
     if (stream->upload)
@@ -156,7 +185,7 @@ static void say_it_ends(Stream *stream)
         cst_download_ends(stream->download);
 }
 
-/* All of a download is in the socket: its volume is needed no longer, whatever the client says. */
+/* Whether the whole download has been sent: nothing of its volume is needed any more. */
 static gboolean is_sent(const Stream *stream)
 {
     if (!stream->download || !stream->at_end)
@@ -167,7 +196,7 @@ static gboolean is_sent(const Stream *stream)
     return TRUE;
 }
 
-/* Whatever is to be done next, when nothing is being done. */
+/* Starts the next job, if one is due and none is at a worker. */
 static void next_job(Stream *stream)
 {
     if (stream->busy)
@@ -191,7 +220,7 @@ static void next_job(Stream *stream)
     }
 }
 
-/* Drops uploads that came in and are not to be written any more. */
+/* Drops data that came in and has not been written. */
 static void drop_items(Stream *stream)
 {
     UploadItem *item;
@@ -202,7 +231,10 @@ static void drop_items(Stream *stream)
     }
 }
 
-/* Takes the stream from the client's table; its packets are orphans from now on. */
+/*
+ * Takes the stream out of the client's table, so that packets that still come are ignored, and has
+ * it closed. @answer: the client asked for the end and is answered.
+ */
 static void end_stream(Stream *stream, gboolean answer)
 {
     if (stream->ending)
@@ -251,8 +283,9 @@ static void job_done(Loop *loop, Message *message)
 /* --- beginning and end ----------------------------------------------------------------------- */
 
 /*
- * Streams that are not over. Clients that never finish a download leave those that are: the oldest
- * of them, which is the least likely to be finished still, is forgotten when there are too many.
+ * Counts the streams that are not over. A client that never finishes its downloads leaves them
+ * behind; when there are too many, the oldest, which is the least likely to be finished still, is
+ * forgotten.
  */
 static guint count_open(Client *client)
 {
@@ -294,6 +327,7 @@ void stream_start(Client *client, Stream *stream, const CstWireHeader *header)
     stream->client = client_ref(client);
     stream->loop = client->loop;
     stream->header = *header;
+    /* Program, procedure and serial of all its packets are the call's. */
     stream->header.type = WIRE_STREAM;
     if (!client->streams)
         client->streams = g_hash_table_new(NULL, NULL);
@@ -336,8 +370,7 @@ void streams_continue(Client *client)
         next_job(l->data);
 }
 
-/* A job under way sees by itself that it was cancelled, and what is in it is not ours to look at.
- */
+/* A job at a worker notices the cancellation itself, and its fields are not ours to read. */
 static gboolean is_cancelled(const Stream *stream)
 {
     if (stream->busy || stream->ending)
@@ -420,11 +453,13 @@ gboolean stream_packet(Client *client, const CstWireHeader *header, const uint8_
 
     if (client->streams)
         stream = g_hash_table_lookup(client->streams, GUINT_TO_POINTER(header->serial));
-    /* Late packets of a stream that failed are to be expected. */
+    /* Packets of a stream that has failed may still be under way; they are ignored. */
     if (!stream || stream->header.program != header->program ||
         stream->header.procedure != header->procedure || stream->finish)
         return TRUE;
-    /* A hole where none was agreed on is told from data by its type only: drop the peer. */
+    /*
+     * A hole in a stream without SPARSE breaks the protocol: its payload would be taken for data.
+     */
     if (header->type == WIRE_STREAM_HOLE && !stream->sparse)
         return FALSE;
     if (header->status == WIRE_ERROR) {

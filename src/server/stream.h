@@ -11,12 +11,14 @@
 #include "loop.h"
 
 /**
- * One upload or download. The loop's thread owns it; a worker gets it for one job at a time (read
- * a chunk, write what came in, finish, close), and the loop leaves the job's fields alone until it
- * is back. A download has two chunks: one is read while the other is written to the socket.
+ * One upload or download. The loop's thread owns it; a worker has it for one job at a time (read a
+ * chunk, write what came in, finish, close), and the loop leaves the job's fields alone until it is
+ * back. A download has two chunks: one is read while the other is sent.
  */
-#define STREAM_CHUNK     (1024u * 1024u)
-#define STREAM_QUEUE_MAX (4u * 1024u * 1024u) /* bytes of uploads before the socket waits */
+/* Bytes of data in one packet of a download. */
+#define STREAM_CHUNK (1024u * 1024u)
+/* Bytes of uploads above which the socket is not read. */
+#define STREAM_QUEUE_MAX (4u * 1024u * 1024u)
 #define STREAM_CHUNKS    2
 #define STREAMS_OVER_MAX 256 /* downloads of a connection that are sent and not finished */
 
@@ -38,7 +40,7 @@ typedef struct {
     uint8_t data[];
 } UploadItem;
 
-/** What it counts for in Client.upload_bytes: holes take memory too. */
+/** Bytes that @item counts for in Client.upload_bytes: holes take memory too. */
 static inline size_t upload_item_cost(const UploadItem *item)
 {
     return sizeof(*item) + item->len;
@@ -53,18 +55,18 @@ struct Stream {
     CstLogContext log; /**< of the call that began it; while a job is at a worker, the worker's */
     gboolean sparse;
     gboolean is_upload; /**< stays when a worker closes what follows */
-    CstUpload *upload;  /**< one of the two; both NULL once closed */
+    CstUpload *upload;  /**< one of the two is set; both are NULL once closed */
     CstDownload *download;
 
     gboolean busy;   /**< a job is at a worker */
     gboolean ending; /**< closed or to be closed; nothing else is to be done */
-    gboolean answer; /**< tell the client when it is closed */
-    gboolean finish; /**< the client said that it sent all */
+    gboolean answer; /**< answer the client when it is closed */
+    gboolean finish; /**< the client has sent all it has */
     gboolean at_end; /**< the download's last packet has been queued */
     Chunk chunks[STREAM_CHUNKS];
     GQueue items; /**< of UploadItem, to be written */
 
-    /* the job's */
+    /* The fields of the job at the worker. */
     StreamJob job;
     Chunk *chunk;   /**< READ: where to */
     GQueue batch;   /**< WRITE: what */
@@ -72,26 +74,37 @@ struct Stream {
     GError *error;  /**< how it failed */
 };
 
-/** Made by the call's handler, in a worker. Take over what they are given. */
+/**
+ * Makes a stream of an open upload, which it takes over. In the worker that runs the call, whose
+ * log context the stream copies. @sparse: the client sends holes as well as data.
+ */
 Stream *stream_new_upload(CstUpload *upload, gboolean sparse);
+/** Makes a stream of an open download, which it takes over, as stream_new_upload() does. */
 Stream *stream_new_download(CstDownload *download, gboolean sparse);
-/** There is no client to stream to: closes it at a worker. */
+/** Closes a stream that has not been started, at a worker. Takes it over. */
 void stream_discard(Loop *loop, Stream *stream);
 
-/** FALSE: the serial is taken, or the client has as many streams as it may. */
+/** FALSE with RPC when @serial has a stream already or the client has as many streams as it may. */
 gboolean stream_can_start(Client *client, uint32_t serial, GError **error);
-/** The call has been answered: from here on the stream lives. */
+/** Starts @stream under the serial of @header, the reply, which has been queued. Takes it over. */
 void stream_start(Client *client, Stream *stream, const CstWireHeader *header);
 
-/** A STREAM or STREAM_HOLE packet. FALSE: the connection can't go on. */
+/** Handles a STREAM or STREAM_HOLE packet. FALSE: the connection cannot go on. */
 gboolean stream_packet(Client *client, const CstWireHeader *header, const uint8_t *packet,
                        size_t len);
-/** The client is gone. */
+/** Ends all streams of a client that is gone. */
 void streams_abandon(Client *client);
-/** There may be room again for downloads that waited for it. */
+/** Goes on with downloads that waited for room in the client's queue, if there is some. */
 void streams_continue(Client *client);
-/** Ends streams whose job was cancelled; their clients may not move for long. Once a second. */
+/**
+ * Ends streams whose job was cancelled by request while their clients send or read nothing. Called
+ * once a second.
+ */
 void streams_tick(Client *client);
 
-/* stream_job.c: in a worker thread */
+/* stream_job.c */
+/**
+ * Does @stream's job and hands it back to its loop. In a thread of the pool of streams, whose data
+ * is @server.
+ */
 void stream_work(gpointer stream, gpointer server);

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The jobs of a stream, which run in the threads of CstWireServer.streams and touch the storage. A
+ * job has the stream's upload or download, its chunk or batch, and the error to itself; it changes
+ * nothing else of the stream (stream.h). stream.c starts it and reads the result when it is back.
+ */
 #include <string.h>
 
 #include "stream.h"
@@ -13,7 +18,10 @@ static void put_hole(uint8_t *p, uint64_t length)
     memset(p + sizeof(be), 0, HOLE_LEN - sizeof(be));
 }
 
-/* The next packet of a download, header and all, into the job's chunk. */
+/*
+ * Reads the next packet of a download, with its header, into the job's chunk. The end of the data
+ * is a packet without payload.
+ */
 static gboolean read_chunk(Stream *stream)
 {
     Chunk *chunk = stream->chunk;
@@ -51,6 +59,9 @@ static void write_batch(Stream *stream)
 
     stream->written = 0;
     while ((item = g_queue_pop_head(&stream->batch))) {
+        /*
+         * Counted after a failure, too: the loop takes all of the batch off the client's account.
+         */
         stream->written += upload_item_cost(item);
         if (!stream->error)
             write_item(stream, item);

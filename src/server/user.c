@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Users of the server by uid. The table is guarded by the server's users_lock; the bytes are an
- * atomic number, because the threads of all loops charge them.
+ * Users of the server by uid. The table, references and connection counts are guarded by the
+ * server's users_lock; the bytes are an atomic number, because the threads of all loops and of the
+ * workers charge them.
+ *
+ * A user at the end of the budget is starved: a worker that found no bytes for a call sets the flag
+ * (has_bytes(), workers.c), and the thread that brings the bytes below the budget clears it and has
+ * the workers try again.
  */
 #include "user.h"
 
@@ -60,6 +65,7 @@ void user_charge(struct CstWireServer *server, User *user, size_t before, size_t
 {
     if (now == before)
         return;
+    /* Unsigned arithmetic: a decrease wraps around to the right sum. */
     user->bytes += now - before;
     if (now < before && user->starved && !user_is_over(user)) {
         user->starved = FALSE;

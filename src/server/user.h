@@ -22,23 +22,34 @@ typedef struct User {
     gboolean trusted; /**< root or the daemon's user */
     size_t budget;    /**< bytes that may be held; G_MAXSIZE: no limit */
     _Atomic size_t bytes;
-    atomic_bool starved; /**< a call of his waits until bytes are given back */
+    atomic_bool starved; /**< a call of this user waits until bytes are given back */
     WorkerShare shares[WORK_CLASSES];
 } User;
 
-/** The user of @uid, with a reference. */
+/**
+ * Returns the user of @uid with a new reference; makes it when the uid has no connection yet. Never
+ * NULL. From any thread, as all functions here.
+ */
 User *user_get(struct CstWireServer *server, uid_t uid);
+/** Drops a reference; the last one frees @user. */
 void user_put(struct CstWireServer *server, User *user);
 
 /** Counts a connection; FALSE when the user has as many as allowed. */
 gboolean user_connect(struct CstWireServer *server, User *user);
+/** Takes one connection back that user_connect() has counted. */
 void user_disconnect(struct CstWireServer *server, User *user);
 
-/** No byte more should be read from, or made for, this user. */
+/**
+ * Whether the user holds the whole budget, so that nothing more should be read from, or made for,
+ * it.
+ */
 static inline gboolean user_is_over(const User *user)
 {
     return user->bytes >= user->budget;
 }
 
-/** Counts @now instead of @before bytes; wakes calls that waited for them. */
+/**
+ * Counts @now bytes instead of @before; starts calls that waited for bytes when that brings the
+ * user below the budget. Takes the workers' locks, so the caller must not hold them.
+ */
 void user_charge(struct CstWireServer *server, User *user, size_t before, size_t now);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A ring of users that have calls to start; each has a ring of lanes, each lane a queue. A thread
- * that is free takes the first user that may start something, the first such lane of his, and its
- * oldest call; both go to the end of their rings.
+ * Fair scheduling of calls on a pool of threads.
  *
- * A call that works has one of WorkerLimits.running turns. When those are all taken, there is still
- * a thread for the first call of a connection whose user is trusted, and for the first call of
- * another user: calls that take minutes delay those who have many, not those who have none. Calls
- * that wait have no turn, only a thread; threads are bounded for each user and altogether.
+ * There is a ring of users that have calls to start; each user has a ring of lanes, each lane a
+ * queue. A free thread takes the oldest call of the first lane that may start one, of the first
+ * user who may; both go to the end of their rings.
+ *
+ * A call that works holds one of WorkerLimits.running turns. When those are all taken, there is
+ * still a thread for the first call of a connection whose user is trusted, and for the first call
+ * of another user: calls that take minutes delay those who have many, not those who have none. A
+ * call that waits for others holds no turn, only a thread; threads are bounded for each user and
+ * altogether.
+ *
+ * The lock guards rings, lanes and counts. run() and done() are called without it.
  */
 #include "workers.h"
 
@@ -32,19 +37,25 @@ static WorkerShare *share_of(const Workers *workers, const Lane *lane)
 
 static gboolean fits(const User *user, const WorkItem *item)
 {
-    /* A call of any size starts once its user holds little else. */
+    /*
+     * A call that costs more than half of the budget starts when its user holds no more than the
+     * other half.
+     */
     size_t cost = MIN(item->cost, user->budget / 2);
 
     return user->bytes <= user->budget - cost;
 }
 
-/* A user without bytes left is starved: who gives bytes back kicks us. */
+/*
+ * Whether the user has bytes for the call. If not, the user is starved: user_charge() has us try
+ * again when bytes are given back.
+ */
 static gboolean has_bytes(User *user, const WorkItem *item)
 {
     if (fits(user, item))
         return TRUE;
     user->starved = TRUE;
-    /* They may have been given back before the flag could be seen. */
+    /* Bytes given back before the flag was visible caused no kick. */
     return fits(user, item);
 }
 
@@ -84,7 +95,10 @@ static void delist(GQueue *ring, GList *link, gboolean *listed)
     *listed = FALSE;
 }
 
-/* Puts the lane and its user into the rings, or takes them out, as their queues ask for. */
+/*
+ * Puts the lane and its user into their rings, or takes them out, depending on whether they have
+ * calls to start.
+ */
 static void relist(Workers *workers, Lane *lane)
 {
     WorkerShare *share = share_of(workers, lane);
@@ -104,6 +118,7 @@ static WorkItem *take_from(Workers *workers, Lane *lane)
     WorkerShare *share = share_of(workers, lane);
     WorkItem *item = g_queue_pop_head(&lane->calls);
 
+    /* Out and in again: to the end of both rings, if there are more calls. */
     delist(&share->lanes, &lane->link, &lane->listed);
     delist(&workers->users, &share->link, &share->listed);
     relist(workers, lane);
@@ -114,7 +129,7 @@ static WorkItem *take_from(Workers *workers, Lane *lane)
     return item;
 }
 
-/* The next call, whose turn has begun; NULL: none may start. */
+/* Takes the next call and a turn for it. NULL when none may start. */
 static WorkItem *take(Workers *workers)
 {
     for (GList *u = workers->users.head; u; u = u->next) {
@@ -130,8 +145,10 @@ static WorkItem *take(Workers *workers)
     return NULL;
 }
 
-/* Lends threads to all that may start. Fails to only when no thread could be made; GLib then runs
- * the call when another one ends. */
+/*
+ * Starts all calls that may start. The push fails only when no thread could be made; GLib then runs
+ * the call when another thread is free.
+ */
 static void lend(Workers *workers)
 {
     WorkItem *item;
@@ -159,9 +176,11 @@ static void work(gpointer data, gpointer user_data)
         g_mutex_lock(&workers->lock);
         give_back(workers, item);
         next = take(workers);
+        /* If this thread found nothing to start, no other would. */
         if (next)
             lend(workers);
         g_mutex_unlock(&workers->lock);
+        /* After the turn has gone on: done() may free the item. */
         workers->funcs.done(item);
         item = next;
     }

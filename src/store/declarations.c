@@ -51,6 +51,7 @@ static gboolean end_transaction(CstDeclarations *declarations, gboolean done, GE
 {
     if (done && db_run(declarations, db_use(declarations, SQL_COMMIT), error))
         return TRUE;
+    /* Fails only where SQLite has rolled back by itself. */
     db_run(declarations, db_use(declarations, SQL_ROLLBACK), NULL);
     return FALSE;
 }
@@ -318,6 +319,7 @@ static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *fi
     sqlite3_stmt *statement;
 
     if (has_identity(file)) {
+        /* A file has one record: those under its former names go. */
         statement = db_use(declarations, SQL_FORGET_FILE);
         db_bind_id(statement, 1, &file->id);
         if (!db_run(declarations, statement, error))
@@ -329,7 +331,10 @@ static gboolean set_row(CstDeclarations *declarations, const CstDeclaredFile *fi
     return db_run(declarations, statement, error);
 }
 
-/* Sets whether commits from now on are durable, together with all commits before them. */
+/*
+ * Sets whether commits from now on are durable, together with all commits before them. Not inside a
+ * transaction, where SQLite ignores it.
+ */
 static void set_durable(CstDeclarations *declarations, gboolean durable)
 {
     sqlite3_exec(declarations->db,
@@ -425,6 +430,7 @@ static Change *plan_change(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
     gboolean drop = !there && missing && sweep->now - missing >= sweep->grace_period;
     Change *change;
 
+    /* The record says so already. */
     if (!drop && there == (missing == 0))
         return NULL;
     change = g_new0(Change, 1);
@@ -459,6 +465,10 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
 
     if (!db_open(declarations, error))
         return FALSE;
+    /*
+     * The plan is made without a transaction, so that may_exist() does not keep other processes
+     * waiting. A record that they change meanwhile is left alone (SAME_ROW).
+     */
     row = db_use(declarations, SQL_LIST);
     db_bind_text(row, 1, dir);
     while ((result = sqlite3_step(row)) == SQLITE_ROW) {

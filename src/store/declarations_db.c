@@ -15,7 +15,10 @@
 
 #define BUSY_TIMEOUT_MS 5000 /* how long to wait for other processes */
 
-/* SQLite has signed integers only. Inodes are cast, as only equality matters. */
+/*
+ * SQLite has signed integers only: inodes are cast, as only their equality matters. Times are
+ * nanoseconds (btime) and seconds (missing); 0 is unknown and not missing.
+ */
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS declarations ("
     "  dir TEXT NOT NULL, name TEXT NOT NULL, inode INTEGER NOT NULL, btime INTEGER NOT NULL,"
@@ -26,11 +29,12 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS policies (dir TEXT PRIMARY KEY, follow TEXT NOT NULL) WITHOUT "
     "ROWID;";
 
-/* The same record that was read, not one that has replaced it since. */
+/* Selects the record that was read, not one that has replaced it since. */
 #define SAME_ROW " WHERE dir = ?1 AND name = ?2 AND inode = ?3 AND btime = ?4"
 #define COLUMNS  "format, restricted, backing, backing_format, data_file"
 
 static const char *const texts[SQL_N_STATEMENTS] = {
+    /* The write lock at once: a transaction that has read cannot wait for it any more. */
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_BEGIN_READ] = "BEGIN",
     [SQL_COMMIT] = "COMMIT",
@@ -44,6 +48,7 @@ static const char *const texts[SQL_N_STATEMENTS] = {
     [SQL_FORGET_FILE] = "DELETE FROM declarations WHERE inode = ?1 AND btime = ?2",
     [SQL_SET] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    /* A file has a record if one has its identity or, without a birth time, its name and inode. */
     [SQL_ADD] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
                 " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
                 " (SELECT 1 FROM declarations WHERE inode = ?3 AND btime = ?4"

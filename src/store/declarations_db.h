@@ -10,6 +10,7 @@
  * functions are called with CstDeclarations.lock held.
  */
 
+/** The statements; their texts are in declarations_db.c. */
 typedef enum {
     SQL_BEGIN,
     SQL_BEGIN_READ,
@@ -33,8 +34,8 @@ typedef enum {
 } SqlStatement;
 
 struct CstDeclarations {
-    char *path;
-    char *dir;
+    char *path;  /* of the database */
+    char *dir;   /* that it is in; made on the first use */
     GMutex lock; /* guards the members below and the use of the connection */
     sqlite3 *db; /* NULL: not open yet */
     sqlite3_stmt *statements[SQL_N_STATEMENTS];

@@ -50,6 +50,7 @@ void cst_driver_lock_free(CstDriverLock *lock)
 {
     if (!lock)
         return;
+    /* While the lock is held: nobody else can have acquired the file that is unlinked. */
     if (lock->fd >= 0)
         unlink(lock->path);
     cst_driver_lock_release(lock);
@@ -133,6 +134,7 @@ gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GErro
             fd = -1;
             return TRUE;
         case TRY_FAILED: return FALSE;
+        /* Closing the descriptor releases the lock on the file that is gone. */
         case TRY_STALE: continue;
         case TRY_HELD: break;
         }
@@ -148,8 +150,10 @@ void cst_driver_lock_release(CstDriverLock *lock)
 {
     if (lock->fd < 0)
         return;
+    /* So that nobody takes the pid for a holder's; a failure to do so harms nothing. */
     if (ftruncate(lock->fd, 0) < 0)
         cst_log(CST_LOG_DEBUG, "cannot empty '%s'", lock->path);
+    /* The file stays: others may be waiting for it. */
     cst_fd_clear(&lock->fd);
 }
 

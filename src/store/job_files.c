@@ -87,6 +87,10 @@ static gboolean lock_file(int fd, int command)
     return result == 0;
 }
 
+/*
+ * Whether another process works on the file. Asks for a read lock, because @fd may be open for
+ * reading only; the worker's write lock conflicts with that as well.
+ */
 static gboolean is_locked(int fd)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
@@ -205,10 +209,12 @@ CstJobFile *cst_job_file_publish(const CstPaths *paths, const CstJobInfo *job, u
 
     if (numbers < 0 || !take_number(dir, numbers, &id, error))
         return NULL;
+    /* From here on the number is used up, even if the file cannot be created. */
     CST_CRASH_POINT("job.numbered");
     fd = create_file(dir, id, job, error);
     if (fd < 0)
         return NULL;
+    /* While "next" is locked, as prune() requires. */
     prune(dir);
     *ret_id = id;
     return file_new(dir, id, fd);
@@ -219,6 +225,7 @@ void cst_job_file_update(CstJobFile *file, const CstJobInfo *job)
     JobStatus status;
 
     job_record_fill(&status, job);
+    /* A failure leaves an older status, which is no reason to fail the job. */
     job_record_write(file->fd, &status, NULL);
 }
 
@@ -486,8 +493,10 @@ static void recover_one(const Recovery *recovery, uint64_t id)
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     JobRecord record;
 
+    /* A file that is locked has a live worker. */
     if (fd < 0 || !lock_file(fd, F_OFD_SETLK))
         return;
+    /* Damaged by a power cut, or of another version: nothing of it can be shown. */
     if (!job_record_read(fd, &record)) {
         unlink(path);
         return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Conversion between a job and the fixed-size record in its file. Whatever is in the file, the
- * texts that are read are bounded by their fields and valid UTF-8.
+ * texts that are read are bounded by their fields and valid UTF-8. A record of another version has
+ * another magic and is not read.
  */
 #include "job_record.h"
 
@@ -105,6 +106,7 @@ CstJobInfo *job_record_info(uint64_t id, const JobRecord *record)
         .resume = get_text(status->resume, sizeof(status->resume)),
         .attempt = status->attempt,
     };
+    /* Never NULL, whatever the file contains. */
     if (!job->kind)
         job->kind = g_strdup("");
     if (!job->pool)

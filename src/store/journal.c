@@ -193,6 +193,7 @@ static void replay_one(const char *path, const Replay *replay)
         concerns_pool(path, replay) ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
     CstIntentRecord record;
 
+    /* Removed meanwhile, or locked: the intent is live, or another replay works on it. */
     if (fd < 0 || !lock_intent(fd))
         return;
     fields = read_fields(path, &error);
@@ -200,6 +201,10 @@ static void replay_one(const char *path, const Replay *replay)
         cst_log(CST_LOG_WARNING, "journal: %s", error->message);
         return;
     }
+    /*
+     * A record without an operation is damaged. Nothing can be completed by it, so it is removed;
+     * its draft is dropped when the pool starts.
+     */
     record.operation = g_hash_table_lookup(fields, "operation");
     record.fields = fields;
     if (record.operation && !replay->func(&record, replay->data, &error)) {

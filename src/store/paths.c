@@ -27,6 +27,7 @@ static void set_session_layout(CstPaths *paths)
     paths->pool_dir = g_build_filename(config, "libvirt/storage", NULL);
     paths->secret_dir = g_build_filename(config, "libvirt/secrets", NULL);
     paths->run_dir = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
+    /* libvirt's session drivers have a directory more than its system drivers. */
     paths->pool_run_dir = g_build_filename(paths->run_dir, "storage/run", NULL);
     paths->secret_run_dir = g_build_filename(paths->run_dir, "secrets/run", NULL);
     paths->data_dir = g_build_filename(g_get_user_data_dir(), "cistern", NULL);
@@ -36,6 +37,9 @@ CstPaths *cst_paths_new(const char *root)
 {
     CstPaths *paths = g_new0(CstPaths, 1);
 
+    /*
+     * With --root even an ordinary user has the system layout, below a directory of the user's own.
+     */
     if (root) {
         paths->root = g_canonicalize_filename(root, NULL);
         set_system_layout(paths, paths->root);

@@ -50,6 +50,7 @@ static char *state_path(const CstPaths *paths, const char *name)
     return g_strconcat(paths->pool_run_dir, "/", name, SUFFIX, NULL);
 }
 
+/* Not libvirt's: in the data directory, as it has to survive a reboot. */
 static char *identities_dir(const CstPaths *paths)
 {
     return g_build_filename(paths->data_dir, "pools", NULL);
@@ -89,6 +90,7 @@ typedef struct {
     ParseFunc parse;
 } Loading;
 
+/* Loads the file at @path, whose name without the suffix is @stem, into the list of @data. */
 static gboolean load_one(const char *path, const char *stem, gpointer data, GError **error)
 {
     Loading *loading = data;
@@ -101,6 +103,7 @@ static gboolean load_one(const char *path, const char *stem, gpointer data, GErr
     def = loading->parse(xml, error);
     if (!def)
         return FALSE;
+    /* As libvirt does: a definition under another name could not be saved or removed again. */
     if (strcmp(def->name, stem) != 0)
         return cst_fail(error, CST_ERROR_CONFIG, _("the file name does not match pool name '%s'"),
                         def->name);
@@ -176,6 +179,7 @@ GPtrArray *cst_pool_files_load(const CstPaths *paths)
 
 GPtrArray *cst_pool_states_load(const CstPaths *paths)
 {
+    /* The caller holds the driver lock, so no other process is writing there. */
     cst_file_drop_temporaries(paths->pool_run_dir);
     return load_directory(paths->pool_run_dir, cst_pool_state_parse);
 }
@@ -220,6 +224,7 @@ gboolean cst_pool_file_set_autostart(const CstPaths *paths, const char *name, gb
     g_autofree char *definition = definition_path(paths, name);
     g_autofree char *link = autostart_path(paths, name);
 
+    /* symlink() does not go through base/file.h, whose functions check for a dry run. */
     if (!cst_may_change(error))
         return FALSE;
     CST_CRASH_POINT("pool.autostart.before");

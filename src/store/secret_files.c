@@ -25,6 +25,7 @@
 
 #define VALUE_SUFFIX ".base64"
 #define FILE_LIMIT   (1u << 20) /* bytes of a definition */
+/* Base64 makes four characters of three bytes. */
 #define BASE64_LIMIT (4u * (CST_SECRET_VALUE_MAX + 2u) / 3u + 4u)
 
 void cst_secret_file_free(CstSecretFile *file)
@@ -56,6 +57,7 @@ static gboolean load_value(const CstPaths *paths, CstSecretFile *file, GError **
         return FALSE;
     file->value = g_base64_decode(text, &value_len);
     file->value_len = value_len;
+    /* The text is the value in another form. */
     explicit_bzero(text, len);
     return TRUE;
 }
@@ -76,6 +78,7 @@ static gboolean load_one(const char *path, const char *stem, gpointer data, GErr
         return FALSE;
     file = g_new0(CstSecretFile, 1);
     file->def = cst_secret_def_parse(xml, 0, error);
+    /* As libvirt does: the value's file is named by the UUID, too. */
     if (file->def && strcmp(cst_uuid_format(&file->def->uuid, uuid), stem) != 0) {
         cst_fail(error, CST_ERROR_CONFIG, _("<uuid> does not match secret file name '%s'"), stem);
     } else if (file->def && load_value(loading->paths, file, error)) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Loading a directory of XML files, one object each. A damaged file must not hide the others. */
+/*
+ * Loads a directory of XML files, one object each. A damaged file must not hide the others, so a
+ * file that fails is logged and skipped. The order is the directory's.
+ */
 #include "xml_files.h"
 
 #include <string.h>

@@ -3,7 +3,10 @@
 
 #include <glib.h>
 
-/** Loads one file; @stem is its name without the suffix. */
+/**
+ * Loads the file at @path; @stem is its name without the suffix. FALSE with @error when it is to be
+ * skipped.
+ */
 typedef gboolean (*StoreXmlFunc)(const char *path, const char *stem, gpointer data, GError **error);
 
 /**

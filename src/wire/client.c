@@ -37,6 +37,7 @@ CstWireClient *cst_wire_client_new(int fd)
 
     client->fd = fd;
     client->handle_packet = cst_wire_client_handle_packet;
+    /* The pump reads and writes what the socket takes and never waits in recv() or sendmsg(). */
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     client->in_size = 64 * 1024;
     client->in = g_malloc(client->in_size);
@@ -91,6 +92,7 @@ CstWireClient *cst_wire_client_connect(const char *path, GError **error)
     return cst_wire_client_new(taken);
 }
 
+/* Says goodbye once and does not wait: what does not fit into the socket now is not sent. */
 static void send_close(CstWireClient *client)
 {
     static const CstWireProc close_proc = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_CLOSE, NULL,

@@ -30,6 +30,7 @@ static void protocol_error(CstWireClient *client, const CstWireHeader *header, c
 static void handle_message(CstWireClient *client, const CstWireHeader *header,
                            const uint8_t *packet, size_t len)
 {
+    /* Program, version, type and serial of the answer are the ping's. */
     CstWireHeader pong = *header;
 
     if (header->program != WIRE_KEEPALIVE_PROGRAM) {
@@ -104,6 +105,7 @@ gboolean cst_wire_client_send(CstWireClient *client, const CstWireProc *proc, co
 
     if (!cst_wire_client_usable(client, error))
         return FALSE;
+    /* A call that cannot be encoded uses up no serial. */
     header.serial = client->next_serial;
     if (!cst_wire_append(client->out, &header, proc->args, args, error))
         return FALSE;
@@ -123,12 +125,14 @@ gboolean cst_wire_client_await(CstWireClient *client, uint32_t serial, int timeo
 
     g_return_val_if_fail(pending != NULL, FALSE);
     while (!pending->packet) {
+        /* Rounded up, so that the last millisecond does not turn into a busy loop. */
         gint64 left = timeout_ms < 0 ? -1 : MAX(0, (end - g_get_monotonic_time() + 999) / 1000);
 
         if (left == 0 && timeout_ms > 0)
             break;
         if (!cst_wire_client_pump(client, (int)left, -1, error) && !pending->packet)
             return FALSE;
+        /* One look at the socket, without waiting. */
         if (timeout_ms == 0)
             break;
     }
@@ -149,6 +153,7 @@ static gboolean decode_reply(const CstWirePending *pending, const CstWireProc *p
         return cst_wire_error_decode(pending->packet, pending->len, error);
     if (!proc->ret || cst_wire_payload_decode(pending->packet, pending->len, proc->ret, ret, error))
         return TRUE;
+    /* Decoding may have got part of the way; the caller frees nothing on failure. */
     xdr_free(proc->ret, ret);
     return FALSE;
 }
@@ -170,6 +175,10 @@ void cst_wire_client_forget(CstWireClient *client, uint32_t serial)
     gpointer key = GUINT_TO_POINTER(serial);
     CstWirePending *pending = g_hash_table_lookup(client->pending, key);
 
+    /*
+     * A reply that is still to come is dropped by handle_reply(): its serial must stay known until
+     * then.
+     */
     if (pending && pending->packet)
         g_hash_table_remove(client->pending, key);
     else if (pending)
@@ -214,6 +223,7 @@ gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
+    /* The server's first choice. */
     if (ret.types.types_len > 0)
         type = ret.types.types_val[0];
     xdr_free(list.ret, (char *)&ret);

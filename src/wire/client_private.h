@@ -17,7 +17,7 @@ struct CstWireClient {
     int fd;
     void (*handle_packet)(
         CstWireClient *client, const uint8_t *packet,
-        size_t len); /**< cst_wire_client_handle_packet(), which is in a file above the socket's */
+        size_t len); /**< cst_wire_client_handle_packet(), in a file above client_socket.c */
     gboolean opened;
     uint32_t next_serial;
     GError *broken; /**< the failure of the connection; NULL: it works */
@@ -39,13 +39,17 @@ struct CstWireClient {
     gint64 last_in, last_pump; /**< last packet, last return of the pump; monotonic µs */
 };
 
-/** DATA until the server ends the data (EOF); FINISHED once the server confirmed the end. */
+/**
+ * State of a stream: DATA until the server ends the data (EOF), FINISHED once it has confirmed the
+ * end, FAILED after the first failure on either side.
+ */
 typedef enum { CST_STREAM_DATA, CST_STREAM_EOF, CST_STREAM_FINISHED, CST_STREAM_FAILED } CstState;
 
 struct CstWireStream {
     CstWireClient *client;
+    /** Handles a packet of this stream; a pointer, because client_call.c is below its file. */
     void (*handle_packet)(CstWireStream *stream, const CstWireHeader *header, const uint8_t *packet,
-                          size_t len); /**< receives its packets; in a file above the dispatch's */
+                          size_t len);
     CstWireHeader header;
     CstState state;
     GError *error;        /**< in state FAILED: the failure */
@@ -56,8 +60,11 @@ struct CstWireStream {
 
 /** Fails the connection with @why, which it takes over; an earlier failure stays. */
 void cst_wire_client_break(CstWireClient *client, GError *why);
-/** FALSE with a copy of the failure when the connection has failed. */
+/** Whether the connection works. FALSE sets @error to a copy of the connection's failure. */
 gboolean cst_wire_client_usable(const CstWireClient *client, GError **error);
 
-/** Dispatches one whole packet: a reply, a message, or a packet of a stream. */
+/**
+ * Dispatches one whole packet: a reply, a message, or a packet of a stream. @packet is borrowed. A
+ * violation of the protocol fails the connection.
+ */
 void cst_wire_client_handle_packet(CstWireClient *client, const uint8_t *packet, size_t len);

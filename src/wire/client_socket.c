@@ -80,6 +80,7 @@ static gboolean grow_input_buffer(CstWireClient *client)
     GError *why = NULL;
     uint8_t *grown;
 
+    /* Free space for as much again is enough: moving the bytes would cost more than it gains. */
     if (client->in_end < client->in_size && client->in_size - client->in_end >= have)
         return TRUE;
     if (client->in_start > 0) {
@@ -114,6 +115,7 @@ static void handle_packets(CstWireClient *client)
         }
         if (client->in_end - client->in_start < len)
             return;
+        /* The handler must not pump: in_start still points to this packet. */
         client->handle_packet(client, packet, len);
         client->in_start += len;
     }
@@ -178,6 +180,9 @@ static void advance_direct(CstWireClient *client, size_t n)
 
 static void write_socket(CstWireClient *client)
 {
+    /*
+     * Packets of the queue go before stream data, except in the middle of a packet of stream data.
+     */
     gboolean queue = !client->direct_started && client->out->len > client->out_sent;
     struct iovec queued = {client->out->data + client->out_sent,
                            client->out->len - client->out_sent};
@@ -263,10 +268,12 @@ gboolean cst_wire_client_pump(CstWireClient *client, int timeout_ms, int wake_fd
         timeout_ms = ping_ms;
     if (has_output(client))
         fds[0].events |= POLLOUT;
+    /* A connection that keepalive_step() has given up does not wait. */
     rc = poll(fds, 2, client->broken ? 0 : timeout_ms);
     client->last_pump = g_get_monotonic_time();
     if (rc < 0 && errno != EINTR)
         connection_lost(client, errno);
+    /* Reading first: the server's error may be there that explains why a write fails. */
     if (rc > 0 && (fds[0].revents & (POLLIN | POLLHUP | POLLERR)))
         read_socket(client);
     if (rc > 0 && !client->broken && (fds[0].revents & POLLOUT))

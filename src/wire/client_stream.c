@@ -69,6 +69,7 @@ static void handle_packet(CstWireStream *stream, const CstWireHeader *header, co
 {
     GError *why = NULL;
 
+    /* A serial may come around; the packet of another procedure is not for this stream. */
     if (header->program != stream->header.program || header->procedure != stream->header.procedure)
         return;
     switch (header->status) {
@@ -122,6 +123,7 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
     g_hash_table_insert(client->streams, GUINT_TO_POINTER(serial), stream);
     if (cst_wire_client_collect(client, serial, proc, NULL, error))
         return stream;
+    /* The call was refused, so there is no stream at the server to be ended. */
     stream->server_done = TRUE;
     cst_wire_stream_free(stream);
     return NULL;
@@ -142,8 +144,10 @@ static gboolean send_packet(CstWireStream *stream, const void *bytes, size_t len
         if (!cst_wire_client_pump(client, -1, -1, error))
             break;
     }
+    /* @head and @bytes are about to go. */
     client->direct[0].iov_len = client->direct[1].iov_len = 0;
     client->direct_started = FALSE;
+    /* The server's reason matters more than the loss of the connection that followed. */
     if (client->broken && stream->state == CST_STREAM_FAILED)
         g_clear_error(error);
     return stream_usable(stream, error) && !client->broken;
@@ -218,7 +222,7 @@ void cst_wire_stream_free(CstWireStream *stream)
     if (!stream)
         return;
     if (!stream->server_done) {
-        /* Drop the data that still arrives. */
+        /* Data that still arrives is dropped, not passed to the function. */
         if (stream->state != CST_STREAM_FAILED)
             stream->state = CST_STREAM_EOF;
         end_stream(stream, WIRE_ERROR, &ignored);

@@ -79,6 +79,7 @@ void cst_wire_append_error(GByteArray *buf, const CstWireHeader *header, CstWire
         text[ERROR_TEXT_MAX] = '\0';
     if (strlen(detail) > ERROR_TEXT_MAX)
         detail[ERROR_TEXT_MAX] = '\0';
+    /* libvirt marks errors of the protocol itself by the domain. */
     wire.domain = code == CST_ERROR_RPC ? CST_WIRE_FROM_RPC : (int)domain;
     wire.message = &text;
     wire.str1 = &format;
@@ -133,6 +134,7 @@ static CstErrorCode code_of(const wire_error *wire)
         return code;
     if (wire->code == SYSTEM_ERROR)
         return code_from_errno(wire->int1);
+    /* LIMIT has this number, too; a stock server means the protocol. */
     if (wire->code == cst_error_info(CST_ERROR_RPC)->wire)
         return CST_ERROR_RPC;
     return cst_error_from_wire(wire->code);
@@ -150,6 +152,10 @@ static void set_error(const wire_error *wire, GError **error)
             detail = strip_format(text, _(cst_error_info(other)->format));
             code = detail ? (CstErrorCode)other : code;
         }
+    /*
+     * No sentence of ours matches: the text is kept whole, and the exit status is that of the
+     * number.
+     */
     if (!detail) {
         code = bare_class(code);
         detail = g_strdup(text);

@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+/* Through memcpy(): packets follow each other in a buffer without any alignment. */
 static uint32_t get_word(const uint8_t *p)
 {
     uint32_t word;
@@ -79,6 +80,7 @@ gboolean cst_wire_append(GByteArray *buf, const CstWireHeader *header, xdrproc_t
                          const void *args, GError **error)
 {
     guint start = buf->len;
+    /* Most calls and replies fit. */
     size_t room = 480;
 
     if (!func) {

@@ -14,6 +14,7 @@ bool_t cst_xdr_string(XDR *xdr, char **text, u_int max)
     /* Only decoding needs the check, and an XDR stream that frees has no position. */
     if (xdr->x_op != XDR_DECODE)
         return xdr_string(xdr, text, max);
+    /* Reads the length and goes back, for xdr_string() to read it again. */
     start = xdr_getpos(xdr);
     if (!xdr_u_int(xdr, &len) || !xdr_setpos(xdr, start) || !xdr_string(xdr, text, max))
         return FALSE;

@@ -13,18 +13,17 @@
  * Every operation as a procedure: libvirt's calls on storage, secrets and the host, and those of
  * Cistern's own program. The arguments and the result of a procedure are structs that rpcgen makes
  * of wire/cistern_remote.x. The server decodes a packet into them and runs the procedure in one of
- * its threads; an embedded connection fills them in and runs the same procedure itself. What
- * belongs to a connection of the server's (authentication, events, calls under way) is in the
- * server.
+ * its threads; an embedded connection fills them in and runs the same procedure itself. Procedures
+ * about the connection itself (authentication, events, calls under way) are in the server.
  */
 
-/** The driver that a connection names; they differ in little more than their words. */
+/** The driver that a connection's URI names; it decides words and versions in a few answers. */
 typedef enum { CST_API_STORAGE, CST_API_SECRET, CST_API_QEMU } CstApiDriver;
 
-/** Who calls, and how. Borrowed; does not change while calls run. */
+/** The connection that calls. Borrowed; constant while calls run. */
 typedef struct {
     CstApiDriver driver;
-    char *uri; /**< as virConnectGetURI tells it; NULL until the connection is open */
+    char *uri; /**< virConnectGetURI's answer; NULL until the connection is open */
 } CstApiSession;
 
 typedef struct CstProcedure CstProcedure;
@@ -36,20 +35,21 @@ typedef struct {
     const CstProcedure *procedure;
     CstTask *task;                        /**< of CST_RUN_LONG, otherwise NULL; borrowed */
     char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token that the caller has shown; "": none */
-    CstUpload *upload;                    /**< started by the procedure; the caller's to go on */
+    CstUpload *upload;                    /**< opened by the procedure; the caller takes it over */
     CstDownload *download;                /**< the same; at most one of the two */
 } CstApiCall;
 
 /**
- * Does the call. @args is decoded, @ret zeroed; what it puts there is freed with xdr_free(), so
- * strings come from g_strdup() and arrays from g_new(), with strings that aren't optional never
- * NULL. On failure it leaves in @ret nothing that xdr_free() can't free, and sets @error.
+ * Does the call. @args is decoded, @ret zeroed. The caller frees what it puts into @ret with
+ * xdr_free(): strings come from g_strdup(), arrays from g_new(), and strings that are not optional
+ * are never NULL. On failure it sets @error, and @ret is still fit for xdr_free(). Runs in any
+ * thread; waits only as its CstRunClass allows.
  */
 typedef gboolean (*CstHandler)(CstApiCall *call, const void *args, void *ret, GError **error);
 
 /**
- * Answers the call from what is in memory, without waiting, as the handler would: TRUE. FALSE: it
- * isn't there, and the handler has to be run; @ret is still empty then.
+ * Answers the call from memory, without waiting, as the handler would. FALSE when the answer is not
+ * in memory: the handler has to run, and @ret is unchanged.
  */
 typedef gboolean (*CstFromMemory)(CstApiCall *call, const void *args, void *ret);
 
@@ -61,7 +61,7 @@ typedef enum {
 } CstRunClass;
 
 typedef enum {
-    CST_NEEDS_NOTHING, /**< before the connection is open too, whoever it is */
+    CST_NEEDS_NOTHING, /**< allowed before the connection is open, to everybody */
     CST_NEEDS_READ,
     CST_NEEDS_WRITE /**< refused on a read-only connection */
 } CstNeeds;
@@ -72,15 +72,15 @@ struct CstProcedure {
     CstRunClass run;
     CstNeeds needs;
     CstWireDomain domain; /**< of its errors */
-    const char *name;     /**< libvirt's name for it, in refusals; ours begin with "cistern" */
+    const char *name;     /**< libvirt's name for it, used in messages; ours begin with "cistern" */
     xdrproc_t args_func;
     size_t args_size;
     xdrproc_t ret_func;
     size_t ret_size;
     CstHandler handler;
-    CstFromMemory from_memory;     /**< of CST_RUN_LONG; NULL: it is never there */
-    void (*wipe_args)(void *args); /**< overwrites what is secret in them; NULL: nothing is */
-    void (*wipe_ret)(void *ret);   /**< the same */
+    CstFromMemory from_memory;     /**< for CST_RUN_LONG only; NULL: never in memory */
+    void (*wipe_args)(void *args); /**< overwrites secrets in them; NULL: there are none */
+    void (*wipe_ret)(void *ret);   /**< overwrites secrets in it; NULL: there are none */
 };
 
 /** Bytes that hold the arguments or the result of any procedure. */
@@ -91,6 +91,7 @@ typedef struct {
     char nothing;
 } wire_void;
 
+/** Encodes and decodes nothing. */
 static inline bool_t xdr_wire_void(XDR *xdr, wire_void *none)
 {
     return TRUE;
@@ -121,23 +122,29 @@ typedef struct {
     const CstProcedure *own[WIRE_CISTERN_LAST + 1];
 } CstProcedureIndex;
 
-/** All procedures of this module. */
+/** Fills *@ret_index with all procedures of this module. */
 void cst_procedure_index_init(CstProcedureIndex *ret_index);
-/** Adds the rows of @table up to one without a handler. */
+/**
+ * Adds the rows of @table up to the one without a handler, which must be static. A number that is
+ * taken ends the program.
+ */
 void cst_procedure_index_add(CstProcedureIndex *index, const CstProcedure *table);
-/** NULL: there is no such procedure. */
+/** Returns the procedure, or NULL when there is none. From any thread. */
 const CstProcedure *cst_procedure_index_find(const CstProcedureIndex *index, uint32_t program,
                                              int number);
-/** The same among those of this module. */
+/** Finds a procedure of this module, as cst_procedure_index_find() does. From any thread. */
 const CstProcedure *cst_api_find(uint32_t program, int number);
 
 /**
- * Runs the handler of @call's procedure, as CstHandler says. The log shows the call at level debug;
- * whose it is, the thread's context tells (base/log_context.h).
+ * Runs the handler of @call's procedure; see CstHandler. At level debug the log shows the call,
+ * under the thread's context (base/log_context.h).
  */
 gboolean cst_api_run(CstApiCall *call, const void *args, void *ret, GError **error);
-/** Answers from memory, as CstFromMemory says; FALSE also when the procedure never does. */
+/** Answers @call from memory; see CstFromMemory. FALSE also when the procedure never does. */
 gboolean cst_api_run_from_memory(CstApiCall *call, const void *args, void *ret);
 
-/** The pool that @pool names; the caller unrefs it. NO_POOL. */
+/**
+ * Returns the pool with @pool's UUID; the caller unrefs it. NULL with NO_POOL. Names it in the
+ * log's context.
+ */
 CstPool *cst_api_pool(CstService *service, const wire_pool *pool, GError **error);

@@ -8,12 +8,12 @@
 #include <base/log.h>
 
 /**
- * One call through a vtable, for the dispatchers of storage backends, blobs and image formats: they
- * hold the callee to its contract, and log the call when it ends.
+ * One call through a vtable, for the dispatchers of storage backends, blobs and image formats,
+ * which enforce the callee's contract and log the call when it ends.
  *
- * The contract: a call that fails has set its error, one that succeeds has set none and has given
- * what its slot promises. A callee that breaks it makes an INTERNAL error that names it and the
- * slot, never an abort: other pools and images are none the worse for it.
+ * The contract: a call that fails has set its error; one that succeeds has set none and has
+ * returned what its slot promises. A callee that breaks it causes an INTERNAL error that names
+ * callee and slot, never an abort: other pools and images are not affected.
  *
  * With debug on, a call is one line: "dir.vol_delete 'pool' 'volume': 12 us, done", with the range
  * "offset+length" where there is one, and with the error's message in place of "done" for a
@@ -25,26 +25,29 @@ typedef struct {
     const char *slot;   /**< the member of the vtable */
     const char *object; /**< the pool, blob or image; NULL: a call without one */
     const char *part;   /**< of the object, such as a volume; NULL: all of it */
-    gboolean has_range; /**< what follows is known */
+    gboolean has_range; /**< @offset and @length are set */
     uint64_t offset, length;
     gint64 began; /**< monotonic microseconds; 0: the call is not logged */
-    GError *why;  /**< for the callee to set */
+    GError *why;  /**< passed to the callee, which sets it on failure */
 } CstCall;
 
-/** When a call begins that is to be logged; see CstCall.began. */
+/** Returns the value of CstCall.began for a call that begins now. */
 static inline gint64 cst_call_now(void)
 {
     return cst_log_enabled(CST_LOG_DEBUG) ? g_get_monotonic_time() : 0;
 }
 
 /**
- * Ends a call that returned @done: logs it, and passes its error on. Returns FALSE also when the
- * callee broke its contract; the caller then drops what the call has given.
+ * Ends a call that returned @done: logs it and moves its error to @error. Also FALSE when the
+ * callee broke its contract; the caller then drops what the call has returned.
  */
 gboolean cst_call_end(CstCall *call, gboolean done, GError **error);
 
-/** Ends a call that did what was not promised: INTERNAL, saying @what ("returned no path"). */
+/**
+ * Ends a call that broke its slot's promise: sets INTERNAL with @what ("returned no path"), drops
+ * the callee's error. Always FALSE.
+ */
 gboolean cst_call_broken(CstCall *call, const char *what, GError **error);
 
-/** Only logs the end of a call that can't fail. */
+/** Logs the end of a call that cannot fail; does nothing else. */
 void cst_call_trace(const CstCall *call, gboolean done);

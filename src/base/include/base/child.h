@@ -6,10 +6,10 @@
 #include <base/task.h>
 
 /**
- * Runs an external program: argument vector only (never a shell), LC_ALL=C, no inherited
- * descriptors above 2, stdin from /dev/null, umask 077, its own process group, killed whole on
- * time-out or cancel. Output is capped. The log has the arguments, as every user of the host can
- * see them: nothing secret is ever one.
+ * An external program: argument vector only (never a shell), LC_ALL=C, no inherited descriptors
+ * above 2, stdin from /dev/null, umask 077, its own process group, killed whole on timeout or
+ * cancellation. Output is bounded. The debug log shows the arguments, as every user of the host can
+ * see them anyway: secrets must never be among them.
  */
 typedef struct {
     const char *const *argv; /**< argv[0] is looked up in PATH */
@@ -23,9 +23,14 @@ typedef struct {
     char *err;  /**< stderr, NUL-terminated, at most 64 KiB */
 } CstChildResult;
 
+/** Frees the texts of @result, not @result itself. */
 void cst_child_result_clear(CstChildResult *result);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstChildResult, cst_child_result_clear)
 
-/** FALSE only when it could not run to its end (missing program, time-out, cancel, output cap). */
+/**
+ * Runs @child and waits for its end. TRUE whatever its exit status is; the caller clears
+ * *@ret_result. FALSE when it did not run to its end: NOT_FOUND (cannot be started), TIMEOUT,
+ * CANCELLED, LIMIT (too much output); *@ret_result is then unchanged. @task may be NULL.
+ */
 gboolean cst_child_run(const CstChild *child, CstTask *task, CstChildResult *ret_result,
                        GError **error);

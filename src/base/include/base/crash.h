@@ -8,6 +8,10 @@
  * every point it passes to the file CISTERN_CRASH_LOG. Otherwise it is nothing.
  */
 #ifdef CST_CRASH_POINTS
+/**
+ * Passes the point @name: logs it, and kills the process if it is the one that was chosen. Any
+ * thread.
+ */
 void cst_crash_point(const char *name);
 #define CST_CRASH_POINT(name) cst_crash_point(name)
 #else

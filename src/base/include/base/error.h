@@ -69,13 +69,19 @@ typedef enum {
 /** CST_ERROR. */
 GQuark cst_error_quark(void);
 
-/** Code of @error when it is of our domain, otherwise the nearest one (GIOError, GFileError). */
+/**
+ * Returns the code of @error if it is of our domain, otherwise the nearest one (GIOError,
+ * GFileError).
+ */
 CstErrorCode cst_error_code(const GError *error);
 
-/** The whole sentence that people read; the caller frees it. */
+/** Returns the whole sentence for people, in the user's language; the caller frees it. */
 char *cst_error_text(const GError *error);
 
-/** Sets @error; always returns FALSE, so that `return cst_fail(error, …)` reads well. */
+/**
+ * Sets @error, which may be NULL, to @code with the formatted detail. Always FALSE, so that `return
+ * cst_fail(error, …)` reads well.
+ */
 gboolean cst_fail(GError **error, CstErrorCode code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /**
@@ -88,8 +94,8 @@ gboolean cst_fail_errno(GError **error, int err, const char *format, ...) G_GNUC
 /* --- not in the library: what a compiler can't see in another file --------------------------- */
 
 /**
- * A @call that always gives FALSE, said where it is called: what is written only on success is then
- * not taken for read after a failure.
+ * Makes the result of @call, which is always FALSE, visible to the compiler where it is called: a
+ * variable that is written only on success is then not taken to be read after a failure.
  */
 #define CST_GIVES_FALSE(call) \
     ({                        \

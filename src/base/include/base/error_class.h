@@ -29,11 +29,14 @@ typedef struct {
     const char *format; /**< sentence around the detail, one %s ("Storage pool not found: %s") */
 } CstErrorInfo;
 
-/** Row of @code; any code outside the enum gives the row of CST_ERROR_INTERNAL. */
+/** Returns the row of @code, or that of CST_ERROR_INTERNAL for a number outside the enum. */
 const CstErrorInfo *cst_error_info(int code);
 
-/** The most general code with libvirt's number @wire; CST_ERROR_FAILED when there is none. */
+/**
+ * Returns the most general code with libvirt's number @wire, or CST_ERROR_FAILED when there is
+ * none.
+ */
 CstErrorCode cst_error_from_wire(int wire);
 
-/** The code with that word; FALSE when there is none. */
+/** Finds the code with @word. FALSE when there is none. */
 gboolean cst_error_from_word(const char *word, CstErrorCode *ret_code);

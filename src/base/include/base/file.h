@@ -11,51 +11,62 @@
  * offset.
  */
 
+/** A descriptor that g_auto(CstFd) closes; -1: none. */
 typedef int CstFd;
+/** Closes *@fd unless it is -1, and makes it -1. Keeps errno. */
 void cst_fd_clear(CstFd *fd);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstFd, cst_fd_clear)
 
 /**
- * Replaces @path by @len bytes of @data so that a crash leaves the old file or the new one, whole:
- * temporary name beside it, fsync, rename, fsync of the directory. @mode is exact (umask ignored).
+ * Replaces @path by @len bytes of @data so that a crash leaves either the old file or the new one:
+ * temporary file in the same directory, fsync, rename, fsync of the directory. @mode is exact (the
+ * umask is ignored). Durable when it returns TRUE.
  */
 gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
                           GError **error);
 
-/** TRUE for a name that cst_file_replace() gives to what it has not finished yet. */
+/** Whether @name is that of an unfinished file of cst_file_replace(). */
 gboolean cst_file_is_temporary(const char *name);
 
 /**
- * Removes from @dir what calls of cst_file_replace() left that a crash cut short. For whoever holds
- * the lock under which files there are replaced: others may be in the middle of it.
+ * Removes from @dir the temporary files that interrupted calls of cst_file_replace() have left. The
+ * caller holds the lock under which files are replaced there: another process could be in the
+ * middle of it.
  */
 void cst_file_drop_temporaries(const char *dir);
 
-/** Reads a regular file of at most @limit bytes; *ret_data is NUL-terminated, g_free() it. */
+/**
+ * Reads a regular file. *@ret_data is NUL-terminated and the caller's to free; @ret_len may be
+ * NULL. LIMIT when the file has more than @limit bytes, INVALID when it is no regular file.
+ */
 gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                        GError **error);
 
-/** unlink + fsync of the directory; a missing file is success. */
+/** Removes @path and syncs its directory; succeeds when there is no such file. */
 gboolean cst_file_remove(const char *path, GError **error);
 
-/** mkdir -p; directories made get @mode, and their names survive a power cut. */
+/**
+ * Makes the directory @path and its parents, as far as they are missing, with @mode less the umask.
+ * Their names survive a power cut.
+ */
 gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error);
 
 /**
- * fsync of a directory, so that names made or removed in it survive a power cut. File systems that
- * can't sync a directory (EINVAL: some network ones) have nothing that could be waited for.
+ * Syncs a directory, so that names that were made or removed in it survive a power cut. Succeeds
+ * where the file system cannot sync directories (EINVAL: some network ones) or is read-only
+ * (EROFS).
  */
 gboolean cst_dir_sync(int dirfd, const char *name_for_errors, GError **error);
 
-/** The same for the directory that @path lies in. */
+/** Syncs the directory that contains @path. */
 gboolean cst_parent_sync(const char *path, GError **error);
 
-/** Of root, or of the user that this process works as. */
+/** Whether @uid is root or the user of this process. */
 gboolean cst_owner_is_us(uid_t uid);
 /**
- * Only root and this process's user can write to what @st describes; of a directory: make and
- * rename entries. A POSIX ACL's mask is the mode's group bits, so these tell of named users as
- * well.
+ * Whether only root and this process's user can write to what @st describes, or, for a directory,
+ * make and rename entries. A POSIX ACL's mask is the mode's group bits, so these cover named users
+ * as well.
  */
 gboolean cst_only_we_write(const struct stat *st);
 
@@ -72,15 +83,19 @@ int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t re
 int cst_open_beneath(int dirfd, const char *name, int flags, mode_t mode, GError **error);
 
 /**
- * A name that may become one directory entry: not empty, not "." or "..", no '/', no control
- * character, valid UTF-8 or at least free of NUL, at most 255 bytes. @what names the object in
- * the message ("volume").
+ * Checks that @name may become one directory entry: not empty, not "." or "..", no '/', no control
+ * character, at most 255 bytes. INVALID otherwise. @what names the object in the message
+ * ("volume").
  */
 gboolean cst_name_check(const char *name, const char *what, GError **error);
 
-/** pread/pwrite until done; a short read before @len is an error of kind IO ("unexpected end"). */
+/**
+ * Reads @len bytes at @offset. The end of the file before that is an IO error ("unexpected end").
+ * @name is for messages.
+ */
 gboolean cst_pread_full(int fd, void *buf, size_t len, uint64_t offset, const char *name,
                         GError **error);
+/** Writes @len bytes at @offset; a failure may leave a part written. */
 gboolean cst_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset, const char *name,
                          GError **error);
 

@@ -5,13 +5,13 @@
 #include <stdint.h>
 
 /**
- * What a check has found, in words. The list is bounded, because whoever made what is checked
- * decides how much is wrong with it: the first CST_FINDINGS_MAX are kept, and how many there are in
- * all is for the check's own numbers to say. Any thread may add.
+ * What a check has found, in words. The list is bounded, because an image's author decides how much
+ * is wrong with it: the first CST_FINDINGS_MAX are kept, and the check's own numbers count all. Any
+ * thread may add.
  */
 
 #define CST_FINDINGS_MAX    100
-#define CST_FINDING_MAX_LEN 512 /* bytes of a text; what is longer is cut */
+#define CST_FINDING_MAX_LEN 512 /* bytes of a text; longer ones are cut */
 
 typedef enum { CST_FINDING_ERROR, CST_FINDING_LEAK } CstFindingKind;
 
@@ -29,9 +29,9 @@ CstFindings *cst_findings_new(void);
 void cst_findings_free(CstFindings *findings);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstFindings, cst_findings_free)
 
-/** How many are in the list; 0 for NULL. No thread may add any more. */
+/** Returns the length of the list; 0 for NULL. No thread may add any more. */
 guint cst_findings_length(const CstFindings *findings);
-/** Borrowed. */
+/** Returns the finding at @index, which must be below the length; borrowed. */
 const CstFinding *cst_findings_get(const CstFindings *findings, guint index);
 
 /* --- not in the library -------------------------------------------------------------------- */

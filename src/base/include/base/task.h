@@ -16,74 +16,94 @@ typedef struct {
     uint64_t total; /**< bytes; 0 while unknown */
 } CstProgress;
 
-/** Steps up to this count against the rate; larger ones skip or share, and move nothing. */
+/**
+ * Steps of cst_task_advance() up to this size count against the rate. Larger ones are skipped or
+ * shared, and move nothing.
+ */
 #define CST_TASK_STEP_MAX (8u << 20)
 
-/** Nothing done, total unknown, not cancelled, no rate. */
+/** Makes a task: nothing done, total unknown, not cancelled, no rate. Never NULL. */
 CstTask *cst_task_new(void);
-/** Returns @task, with a reference more. */
+/** Returns @task with another reference. */
 CstTask *cst_task_ref(CstTask *task);
-/** Frees it with the last reference. */
+/** Drops a reference; the last one frees the task. */
 void cst_task_unref(CstTask *task);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstTask, cst_task_unref)
 
-/** How much there is to do; for whoever does the work, as are the next two. */
+/** Sets the number of bytes to be done. Called by the worker, as the next three are. */
 void cst_task_set_total(CstTask *task, uint64_t total);
-/** There is more to do than was thought. */
+/** Adds to the total. */
 void cst_task_add_total(CstTask *task, uint64_t more);
-/** So much more is done. */
+/** Adds bytes that are done. */
 void cst_task_advance(CstTask *task, uint64_t bytes);
-/** The same for bytes that needed no moving (holes, shared extents): never against the rate. */
+/** Adds bytes that needed no moving (holes, shared extents) and never count against the rate. */
 void cst_task_skip(CstTask *task, uint64_t bytes);
-/** How far the work has come; for whoever watches it from another thread. */
+/** Returns the progress. From any thread. */
 CstProgress cst_task_progress(CstTask *task);
 
 /**
- * At most so many bytes a second from now on; 0: as fast as it goes. It is cst_task_check() that
- * holds the work back, and that ends the waiting when the task is cancelled or the rate changes.
+ * Limits the work to @bytes_per_s from now on; 0: no limit. cst_task_check() sleeps accordingly,
+ * and ends the sleep when the task is cancelled or the rate changes.
  */
 void cst_task_set_rate(CstTask *task, uint64_t bytes_per_s);
-/** The same; 0: not limited. */
+/** Returns the limit in bytes a second; 0: none. */
 uint64_t cst_task_rate(CstTask *task);
 
-/** Asks the work to stop at its next check. Async-signal-safe. */
+/** Requests that the work stops at its next check. Async-signal-safe. */
 void cst_task_cancel(CstTask *task);
-/** Whether that was asked; never holds back. */
+/** Whether cancellation was requested. Never sleeps. */
 gboolean cst_task_cancelled(CstTask *task);
 
-/** FALSE with CST_ERROR_CANCELLED once cancelled; workers call it at least every few MiB. */
+/**
+ * FALSE with CST_ERROR_CANCELLED once the task is cancelled. Sleeps as the rate requires. The
+ * worker calls it at least every few MiB.
+ */
 gboolean cst_task_check(CstTask *task, GError **error);
 
 /* --- not in the library: what the service keeps with its jobs --------------------------------- */
 
-/** For whom it is done; uid and pid of this process unless set. Before the work begins. */
+/**
+ * Sets for whom the work is done; this process's uid and pid unless set. Before the work begins.
+ */
 void cst_task_set_owner(CstTask *task, uid_t uid, pid_t pid);
+/** Returns for whom the work is done; this process for NULL. */
 void cst_task_owner(CstTask *task, uid_t *ret_uid, pid_t *ret_pid);
 
-/** It waits for its turn, or no longer. */
+/**
+ * Sets whether the work waits for others. Called in the working thread; calls cst_task_on_wait()'s
+ * function when that is a change.
+ */
 void cst_task_set_waiting(CstTask *task, gboolean waiting);
+/** Whether the work waits for others. */
 gboolean cst_task_waiting(CstTask *task);
 /**
- * Has @func called in the working thread whenever a wait begins (TRUE) or ends (FALSE), so that
- * whoever lent the thread can lend another one. @func takes short locks only. Before the work
- * begins.
+ * Has @func called in the working thread whenever a wait begins (TRUE) or ends (FALSE), so that the
+ * owner of the thread can start another one meanwhile. @func takes short locks only; NULL: none.
+ * @task must not be NULL, and the work must not have begun.
  */
 void cst_task_on_wait(CstTask *task, void (*func)(gboolean waiting, gpointer data), gpointer data);
 
-/** Longest single wait for others, in microseconds; 0, as it begins: no limit. From any thread. */
+/**
+ * Sets the longest single wait for others, in microseconds; 0, the default: no limit. From any
+ * thread.
+ */
 void cst_task_set_max_wait(CstTask *task, gint64 us);
+/** Returns the longest wait; 0: no limit, as for NULL and once the task is detached. */
 gint64 cst_task_max_wait(CstTask *task);
 
-/** What it does, a static word such as "wipe"; NULL while nothing has begun. */
+/** Sets the kind of work, a static word such as "wipe". */
 void cst_task_set_kind(CstTask *task, const char *kind);
+/** Returns the kind of work; NULL while nothing has begun. */
 const char *cst_task_kind(CstTask *task);
 
-/** Nobody waits for the answer on purpose: lets the work outlive its client, waits without limit.
+/**
+ * Lets the work outlive its client and wait for others without limit: nobody waits for the answer.
  */
 void cst_task_detach(CstTask *task);
-/** Its client is gone: cancels it, unless it was detached. */
+/** Cancels the work because its client is gone, unless it was detached. */
 void cst_task_abandon(CstTask *task);
 
-/** The number under which the work is listed as a job; 0: not, or not yet. */
+/** Sets the number under which the work is listed as a job. */
 void cst_task_set_job(CstTask *task, uint64_t id);
+/** Returns the job's number; 0: not listed, or not yet. */
 uint64_t cst_task_job(CstTask *task);

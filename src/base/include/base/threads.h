@@ -3,11 +3,12 @@
 
 #include <glib.h>
 
+/** The most threads of one cst_threads_run(). */
 #define CST_THREADS_MAX 64u
 
 /**
- * Runs @func(@data) on @count threads (1 to CST_THREADS_MAX), this one among them, and returns when
- * all have. On fewer where no more can be had: they share what is to be done, so it gets done. They
- * log with the context of this one.
+ * Runs @func(@data) on @count threads (1 to CST_THREADS_MAX), the calling one among them, and
+ * returns when all have returned. When fewer threads can be made, fewer run: @func takes pieces of
+ * shared work until none is left. The threads log with the caller's context.
  */
 void cst_threads_run(GThreadFunc func, gpointer data, unsigned count);

@@ -9,19 +9,19 @@
 #define CST_GIB (UINT64_C(1) << 30)
 #define CST_TIB (UINT64_C(1) << 40)
 
-/** How many pieces of @piece bytes hold @bytes: rounded up, and can't overflow. */
+/** Returns how many pieces of @piece bytes hold @bytes, rounded up. Cannot overflow. */
 static inline uint64_t cst_div_up(uint64_t bytes, uint64_t piece)
 {
     return bytes / piece + (bytes % piece != 0);
 }
 
-/** The next multiple of @piece; the caller knows that it does not overflow. */
+/** Rounds up to a multiple of @piece. The caller knows that the result does not overflow. */
 static inline uint64_t cst_round_up(uint64_t bytes, uint64_t piece)
 {
     return cst_div_up(bytes, piece) * piece;
 }
 
-/** A power of two from @least to @most. */
+/** Whether @value is a power of two from @least to @most. */
 static inline gboolean cst_is_power_of_two(uint64_t value, uint64_t least, uint64_t most)
 {
     return value >= least && value <= most && value != 0 && (value & (value - 1)) == 0;

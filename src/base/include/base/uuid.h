@@ -11,18 +11,24 @@ typedef struct {
     uint8_t bytes[CST_UUID_LEN];
 } CstUuid;
 
-/** A random (version 4) uuid. */
+/** Makes a random (version 4) UUID. */
 void cst_uuid_generate(CstUuid *ret_uuid);
 
-/** Accepts what libvirt accepts: 32 hex digits, dashes and surrounding space anywhere between. */
+/**
+ * Parses what libvirt accepts: 32 hexadecimal digits with dashes between them and space around
+ * them. FALSE for anything else; *@ret_uuid is then unchanged.
+ */
 gboolean cst_uuid_parse(const char *text, CstUuid *ret_uuid);
 
-/** Lower case 8-4-4-4-12 into @ret_text, which it also returns. */
+/** Writes the lower-case form 8-4-4-4-12 to @ret_text, which it also returns. */
 const char *cst_uuid_format(const CstUuid *uuid, char ret_text[CST_UUID_TEXT_LEN]);
 
+/** Whether the two are equal. */
 gboolean cst_uuid_equal(const CstUuid *a, const CstUuid *b);
+/** Whether all bytes are zero. */
 gboolean cst_uuid_is_zero(const CstUuid *uuid);
 
-/** For GHashTable keyed by const CstUuid *. */
+/** Hashes a const CstUuid *, for a GHashTable. */
 guint cst_uuid_hash(gconstpointer uuid);
+/** cst_uuid_equal() with GHashTable's types. */
 gboolean cst_uuid_hash_equal(gconstpointer a, gconstpointer b);

@@ -247,11 +247,11 @@ CstBlob *cst_blob_memory_new(const void *data, size_t len);
 
 /* --- not in the library: what copying and wiping ask of a blob -------------------------------- */
 
-/** TRUE when cst_blob_resize() may do something; a device can't. */
+/** Whether the blob implements resize. A device or layer may still refuse a size (UNSUPPORTED). */
 gboolean cst_blob_can_resize(CstBlob *blob);
 /**
- * CstBlobOps.copy_range: copies without moving data through this process. UNSUPPORTED where this
- * pair can't: the caller copies.
+ * Copies without moving data through this process (CstBlobOps.copy_range). UNSUPPORTED where this
+ * pair of blobs cannot do it: the caller then reads and writes.
  */
 gboolean cst_blob_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
                              uint64_t length, gboolean share_only, GError **error);

@@ -112,11 +112,12 @@ typedef struct {
 const CstCeph *cst_ceph(GError **error);
 
 /**
- * Count the connections of this process: call cst_ceph_enter() before rados_create() and
- * cst_ceph_leave() after rados_shutdown(). The libraries' destructors crash while their threads
- * still run, so a process that exits with an open connection (a call hangs in it) skips them.
+ * Counts a connection of this process; call it before rados_create(). The libraries' destructors
+ * crash while their threads still run, so a process that exits with an open connection (a call
+ * hangs in it) skips them. Any thread, as the next one.
  */
 void cst_ceph_enter(void);
+/** Ends what cst_ceph_enter() began; call it after rados_shutdown(). */
 void cst_ceph_leave(void);
 
 /**
@@ -153,6 +154,7 @@ struct CstCephWork {
 /** Allocates a zeroed struct of @size bytes that begins with a CstCephWork, with one reference. */
 gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
                            void (*clear)(CstCephWork *work));
+/** Takes a reference. Returns @work. Any thread. */
 CstCephWork *cst_ceph_work_ref(CstCephWork *work);
 /** Drops a reference and frees the work with the last one. NULL is accepted. */
 void cst_ceph_work_unref(CstCephWork *work);

@@ -84,9 +84,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolRef, cst_pool_ref_free)
 
 /** Lists pools. Elements CstPoolRef *, in the server's order. @filter: CstListPoolsFlags. */
 GPtrArray *cst_conn_pool_list(CstConn *conn, unsigned filter, GError **error);
-/** Look up a pool; NO_POOL when there is none. */
+/** Looks up a pool by name; NO_POOL when there is none. */
 CstPoolRef *cst_conn_pool_by_name(CstConn *conn, const char *name, GError **error);
+/** Looks up a pool by UUID; NO_POOL when there is none. */
 CstPoolRef *cst_conn_pool_by_uuid(CstConn *conn, const CstUuid *uuid, GError **error);
+/** Looks up a pool by the path of its target; NO_POOL when there is none. */
 CstPoolRef *cst_conn_pool_by_target(CstConn *conn, const char *path, GError **error);
 
 /** Defines a persistent pool. @flags: CstPoolDefineFlags. */
@@ -95,7 +97,10 @@ CstPoolRef *cst_conn_pool_define(CstConn *conn, const char *xml, unsigned flags,
 CstPoolRef *cst_conn_pool_create(CstConn *conn, const char *xml, unsigned flags, GError **error);
 /** Removes the definition of a pool that is not active. */
 gboolean cst_conn_pool_undefine(CstConn *conn, const CstPoolRef *pool, GError **error);
-/** @flags: CstPoolBuildFlags. */
+/**
+ * Builds the pool's storage: makes directories, file systems, volume groups. @flags:
+ * CstPoolBuildFlags.
+ */
 gboolean cst_conn_pool_build(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
 /** @flags: CstPoolCreateFlags. */
 gboolean cst_conn_pool_start(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
@@ -104,18 +109,20 @@ gboolean cst_conn_pool_stop(CstConn *conn, const CstPoolRef *pool, GError **erro
 /** Deletes the pool's storage. @flags: CstPoolDeleteFlags. */
 gboolean cst_conn_pool_delete(CstConn *conn, const CstPoolRef *pool, unsigned flags,
                               GError **error);
-/** @flags: none are defined. */
+/** Looks for the volumes that the storage has now. @flags: none are defined. */
 gboolean cst_conn_pool_refresh(CstConn *conn, const CstPoolRef *pool, unsigned flags,
                                GError **error);
 /** Sets whether the pool starts with the daemon. */
 gboolean cst_conn_pool_set_autostart(CstConn *conn, const CstPoolRef *pool, gboolean autostart,
                                      GError **error);
 
-/** Query one property of a pool. */
+/** Whether the pool starts with the daemon. */
 gboolean cst_conn_pool_get_autostart(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                      GError **error);
+/** Whether the pool is active. */
 gboolean cst_conn_pool_is_active(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                  GError **error);
+/** Whether the pool has a definition file. */
 gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboolean *ret,
                                      GError **error);
 /** Reads state and usage; persistent, autostart and volumes are not filled in. */
@@ -157,10 +164,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolRef, cst_vol_ref_free)
  */
 GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean details,
                              GError **error);
-/** Look up a volume; NO_VOL when there is none. */
+/** Looks up a volume of @pool by name; NO_VOL when there is none. */
 CstVolRef *cst_conn_vol_by_name(CstConn *conn, const CstPoolRef *pool, const char *name,
                                 GError **error);
+/** Looks up a volume of any active pool by its key; NO_VOL when there is none. */
 CstVolRef *cst_conn_vol_by_key(CstConn *conn, const char *key, GError **error);
+/** Looks up a volume of any active pool by its path; NO_VOL when there is none. */
 CstVolRef *cst_conn_vol_by_path(CstConn *conn, const char *path, GError **error);
 /** The pool that contains @vol. */
 CstPoolRef *cst_conn_pool_of_vol(CstConn *conn, const CstVolRef *vol, GError **error);
@@ -168,7 +177,9 @@ CstPoolRef *cst_conn_pool_of_vol(CstConn *conn, const CstVolRef *vol, GError **e
 char *cst_conn_vol_path(CstConn *conn, const CstVolRef *vol, GError **error);
 /** The volume's XML document. @flags: none are defined. */
 char *cst_conn_vol_xml(CstConn *conn, const CstVolRef *vol, unsigned flags, GError **error);
-/** @physical: give the physical size as allocation (libvirt's GET_PHYSICAL). */
+/**
+ * Reads size and usage. @physical: the allocation is the physical size (libvirt's GET_PHYSICAL).
+ */
 gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physical, CstVolInfo *ret,
                            GError **error);
 
@@ -183,13 +194,13 @@ CstVolRef *cst_conn_vol_create(CstConn *conn, const CstPoolRef *pool, const char
 CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const char *xml,
                                     const CstVolRef *source, unsigned flags, CstTask *task,
                                     GError **error);
-/** @flags: CstVolDeleteFlags. */
+/** Deletes a volume and its content. @flags: CstVolDeleteFlags. */
 gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags, CstTask *task,
                              GError **error);
-/** @algorithm: CstWipeAlgorithm. */
+/** Overwrites a volume's content. @algorithm: CstWipeAlgorithm. */
 gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorithm, CstTask *task,
                            GError **error);
-/** @flags: CstVolResizeFlags. */
+/** Changes the size that a volume's guest sees. @flags: CstVolResizeFlags. */
 gboolean cst_conn_vol_resize(CstConn *conn, const CstVolRef *vol, uint64_t capacity, unsigned flags,
                              CstTask *task, GError **error);
 /**
@@ -299,7 +310,10 @@ gboolean cst_conn_set_detach(CstConn *conn, gboolean detach, GError **error);
 
 /** Lists a volume's snapshots. Elements CstSnapshot *, oldest first. */
 GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **error);
-/** @limit: bytes reserved for changes, where the technology needs it; 0: its default. */
+/**
+ * Creates a snapshot of the volume's content. EXISTS when @name is taken. @limit: bytes reserved
+ * for changes, where the technology needs it; 0: its default.
+ */
 gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
                                   uint64_t limit, CstTask *task, GError **error);
 /** Restores the volume's content to that of the snapshot. */
@@ -330,8 +344,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConnSecret, cst_conn_secret_free)
 
 /** Lists secrets. Elements CstConnSecret *. @filter: CstListSecretsFlags. */
 GPtrArray *cst_conn_secret_list(CstConn *conn, unsigned filter, GError **error);
-/** Look up a secret; NO_SECRET when there is none. */
+/** Looks up a secret by UUID; NO_SECRET when there is none. */
 CstConnSecret *cst_conn_secret_by_uuid(CstConn *conn, const CstUuid *uuid, GError **error);
+/**
+ * Looks up a secret by its usage (CstSecretUsage) and the ID of that; NO_SECRET when there is none.
+ */
 CstConnSecret *cst_conn_secret_by_usage(CstConn *conn, int usage, const char *usage_id,
                                         GError **error);
 /** Defines a secret, or changes its definition. @flags: CstSecretDefineFlags. */

@@ -37,8 +37,9 @@ typedef struct {
     int64_t btime_ns; /**< birth time; distinguishes files that use the same inode number in turn */
 } CstFileId;
 
-/** For hash tables whose keys are CstFileId. */
+/** Hashes a const CstFileId *, for a GHashTable. */
 guint cst_file_id_hash(gconstpointer id);
+/** Whether both members of two const CstFileId * are equal, for a GHashTable. */
 gboolean cst_file_id_equal(gconstpointer a, gconstpointer b);
 
 /** The follow policy of a directory: which undeclared references of its images are followed. */

@@ -167,16 +167,18 @@ void cst_pool_source_clear(CstPoolSource *source);
 /** Appends an option of the type's namespace; @value NULL for mount options. */
 void cst_pool_def_add_option(CstPoolDef *def, const char *key, const char *value);
 
-/** Append to the lists of @source; copy the strings. */
+/** Appends a host to @source; copies @name. @port 0: the default. */
 void cst_pool_source_add_host(CstPoolSource *source, const char *name, uint16_t port);
+/** Appends a device to @source; copies @path. */
 void cst_pool_source_add_device(CstPoolSource *source, const char *path);
 
 /**
- * Format and parse the state file of an active pool, as libvirt writes it to
- * run/libvirt/storage/NAME.xml: <poolstate> around the pool document. The head comment
- * (model/file_header.h) is neither written nor required.
+ * Formats the state file of an active pool, as libvirt writes it to run/libvirt/storage/NAME.xml:
+ * <poolstate> around the pool document, without the head comment (model/file_header.h). Errors as
+ * of cst_pool_def_format().
  */
 char *cst_pool_state_format(const CstPoolDef *def, GError **error);
+/** Parses such a file, with or without the head comment. Errors as of cst_pool_def_parse(). */
 CstPoolDef *cst_pool_state_parse(const char *xml, GError **error);
 
 /**

@@ -71,7 +71,7 @@ typedef struct {
     CstTimes *times;           /**< NULL: absent */
     CstEncryption *encryption; /**< NULL: none */
     char *compat;              /**< "0.10", "1.1"; NULL: not given */
-    gboolean nocow;            /**< asked for at creation; never shown */
+    gboolean nocow;            /**< requested at creation; never written */
     gboolean has_features; /**< <features> is there, even with nothing in it (qcow2 version 3) */
     gboolean lazy_refcounts;
     gboolean extended_l2;

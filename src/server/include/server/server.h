@@ -9,9 +9,9 @@ typedef struct CstService CstService;
 /**
  * The server side of libvirt's RPC: sockets, packets, streams and events in front of a service.
  *
- * One thread (or a few) moves bytes and answers what needs memory only; worker threads run what
- * may wait for storage, so replies can come in another order than their calls. A client that does
- * not read its replies is not read from either; one that does not read its events is dropped.
+ * One thread (or a few) moves bytes and answers what needs memory only; worker threads run what may
+ * wait for storage, so replies may arrive in another order than their calls. A client that does not
+ * read its replies is not read from either; one that does not read its events is dropped.
  */
 typedef struct CstWireServer CstWireServer;
 
@@ -41,27 +41,32 @@ typedef struct {
     gid_t group;
 } CstWireOptions;
 
+/** Fills *@ret_options with the defaults; the caller changes what it needs. */
 void cst_wire_options_init(CstWireOptions *ret_options);
 
 /**
- * Starts the threads; no socket yet. @service is borrowed until cst_wire_server_free(); @options
- * is copied. Fails with IO when the kernel refuses (descriptors, threads).
+ * Makes a server and starts its threads; there is no socket yet. @service is borrowed until
+ * cst_wire_server_free(), @options is copied. NULL with IO when the kernel refuses descriptors or
+ * threads.
  */
 CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *options,
                                    GError **error);
 
-/** Accepts clients from the listening, non-blocking socket @fd, which it takes over. */
+/**
+ * Accepts clients from the listening, non-blocking socket @fd, which it takes over. @read_only:
+ * their calls may change nothing. From any thread.
+ */
 void cst_wire_server_listen(CstWireServer *server, int fd, gboolean read_only);
 
-/** Serves the connected stream socket @fd, which it takes over. */
+/** Serves the connected stream socket @fd, which it takes over. From any thread. */
 void cst_wire_server_adopt(CstWireServer *server, int fd, gboolean read_only);
 
-/** Connections at this moment. */
+/** Returns the number of connections at this moment. From any thread. */
 guint cst_wire_server_clients(CstWireServer *server);
 
 /**
- * Disconnects everybody, cancels calls that can be cancelled, waits for the rest. The listening
- * sockets are closed, their names are the caller's to remove.
+ * Disconnects all clients, cancels calls that can be cancelled, waits for the rest, and frees the
+ * server. Closes the listening sockets; their names are the caller's to remove. NULL is accepted.
  */
 void cst_wire_server_free(CstWireServer *server);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstWireServer, cst_wire_server_free)

@@ -16,6 +16,7 @@ typedef struct {
     gboolean autostart; /**< definitions only */
 } CstPoolFile;
 
+/** Frees the definition as well. @file must not be NULL. */
 void cst_pool_file_free(CstPoolFile *file);
 
 /**
@@ -53,4 +54,5 @@ gboolean cst_pool_identity_save(const CstPaths *paths, const CstUuid *uuid, cons
                                 GError **error);
 /** Reads the identity; NULL when there is none. The caller frees it. */
 char *cst_pool_identity_load(const CstPaths *paths, const CstUuid *uuid);
+/** Removes the identity; succeeds when there is none. */
 gboolean cst_pool_identity_remove(const CstPaths *paths, const CstUuid *uuid, GError **error);

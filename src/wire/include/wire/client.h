@@ -15,9 +15,15 @@
  */
 typedef struct CstWireClient CstWireClient;
 
-/** Makes a client of @fd, a connected stream socket, which it takes over. */
+/**
+ * Makes a client of @fd, a connected stream socket, which it takes over and makes non-blocking.
+ * Sends nothing yet.
+ */
 CstWireClient *cst_wire_client_new(int fd);
-/** Connects to the Unix socket at @path. UNREACHABLE when nobody listens, DENIED for this user. */
+/**
+ * Connects to the Unix socket at @path. NULL with UNREACHABLE when nobody listens there, DENIED
+ * when this user may not connect, INVALID when @path is too long.
+ */
 CstWireClient *cst_wire_client_connect(const char *path, GError **error);
 /**
  * Closes the connection. Sends CONNECT_CLOSE first if cst_wire_client_open() succeeded, without
@@ -32,9 +38,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstWireClient, cst_wire_client_free)
  */
 gboolean cst_wire_client_authenticate(CstWireClient *client, GError **error);
 
+/** Flags of CONNECT_OPEN; RO makes the connection read-only for good. */
 typedef enum { CST_WIRE_OPEN_RO = 1 } CstWireOpenFlags;
 
-/** Opens @name ("storage:///system"; NULL: the server chooses). @flags: CstWireOpenFlags. */
+/**
+ * Opens @name ("storage:///system"; NULL: the server chooses) with CstWireOpenFlags. FALSE with the
+ * server's error. Call it after authenticating and before any other call.
+ */
 gboolean cst_wire_client_open(CstWireClient *client, const char *name, unsigned flags,
                               GError **error);
 
@@ -121,7 +131,10 @@ gboolean cst_wire_client_pump(CstWireClient *client, int timeout_ms, int wake_fd
  */
 typedef struct CstWireStream CstWireStream;
 
-/** Receives @len bytes, or a hole of @hole bytes (@len 0). FALSE stops the stream with @error. */
+/**
+ * Receives @len bytes at @bytes, which are borrowed, or a hole of @hole bytes (@len 0). FALSE with
+ * @error fails the stream: further data is dropped, and the caller's next function returns @error.
+ */
 typedef gboolean (*CstWireStreamFunc)(const void *bytes, size_t len, uint64_t hole, gpointer data,
                                       GError **error);
 
@@ -138,10 +151,15 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
  * soon as that has arrived.
  */
 gboolean cst_wire_stream_send(CstWireStream *stream, const void *bytes, size_t len, GError **error);
-/** Sends a hole of @hole bytes. */
+/**
+ * Sends a hole of @hole bytes; the call's flags must have asked for holes. Does not wait for room.
+ */
 gboolean cst_wire_stream_send_hole(CstWireStream *stream, uint64_t hole, GError **error);
 
-/** Passes data to the stream's function until the server ends it. @task (may be NULL) cancels. */
+/**
+ * Passes data to the stream's function until the server ends the data. @task (may be NULL) cancels
+ * the wait; freeing the stream then aborts it.
+ */
 gboolean cst_wire_stream_receive(CstWireStream *stream, CstTask *task, GError **error);
 
 /** Ends the stream in both directions. Success means that the server has completed the call. */
