@@ -90,11 +90,6 @@ static void send_end(Stream *stream)
     client_send(stream->client, &header, NULL, NULL);
 }
 
-static void send_error(Stream *stream, const GError *error)
-{
-    client_send_error(stream->client, &stream->header, CST_WIRE_FROM_STREAMS, error);
-}
-
 /* --- jobs ------------------------------------------------------------------------------------ */
 
 static void next_job(Stream *stream);
@@ -251,6 +246,13 @@ static void end_stream(Stream *stream, gboolean answer)
     stream_unref(stream);
 }
 
+/* Ends the stream with an error, which its client is told. */
+static void fail_stream(Stream *stream, const GError *error)
+{
+    client_send_error(stream->client, &stream->header, CST_WIRE_FROM_STREAMS, error);
+    end_stream(stream, FALSE);
+}
+
 static void job_done(Loop *loop, Message *message)
 {
     Stream *stream = (Stream *)message;
@@ -262,8 +264,7 @@ static void job_done(Loop *loop, Message *message)
         client->upload_bytes -= stream->written;
     stream->written = 0;
     if (stream->error && !stream->ending) {
-        send_error(stream, stream->error);
-        end_stream(stream, FALSE);
+        fail_stream(stream, stream->error);
     } else if (stream->job == JOB_READ) {
         send_chunk(stream, stream->chunk);
     } else if (stream->job == JOB_FINISH) {
@@ -390,18 +391,11 @@ void streams_tick(Client *client)
         if (!is_cancelled(stream))
             continue;
         cst_fail(&error, CST_ERROR_CANCELLED, _("cancelled by request"));
-        send_error(stream, error);
-        end_stream(stream, FALSE);
+        fail_stream(stream, error);
     }
 }
 
 /* --- packets --------------------------------------------------------------------------------- */
-
-static void fail_stream(Stream *stream, const GError *error)
-{
-    send_error(stream, error);
-    end_stream(stream, FALSE);
-}
 
 static void receive(Stream *stream, uint64_t hole, const uint8_t *data, size_t len)
 {

@@ -64,4 +64,4 @@ typedef void (*CstJobResumeFunc)(CstJobFile *file, CstJobInfo *job, gpointer dat
  * others, those after CST_JOB_ATTEMPTS attempts and those older than an hour are marked as
  * interrupted. Failures are logged.
  */
-void cst_job_files_recover(const CstPaths *paths, CstJobResumeFunc take, gpointer data);
+void cst_job_files_recover(const CstPaths *paths, CstJobResumeFunc resume, gpointer data);
