@@ -224,12 +224,11 @@ static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, 
 
     cst_uuid_generate(&id);
     draft = cst_dir_draft_name(cst_uuid_format(&id, token));
-    fd = cst_entry_create(dir, draft);
+    fd = cst_dir_create_draft(dir, draft);
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot make a copy of volume '%s'"), volume);
         return -1;
     }
-    cst_dir_lock_draft(fd);
     CST_CRASH_POINT("snapshot.draft.created");
     if (!share(from, fd, volume, error)) {
         cst_entry_remove(dir, draft, FALSE);
