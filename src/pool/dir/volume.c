@@ -213,7 +213,7 @@ CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writab
     int fd;
 
     if (cst_dir_name_hidden(name)) {
-        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+        cst_fail_no_volume(name, error);
         return NULL;
     }
     if (!cst_dir_target_open(state, &target, error))
