@@ -119,7 +119,7 @@ static gboolean cmd_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption bitmap_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     CLI_REQUIRED("bitmap", N_("name of the bitmap")),
     SOURCE_FORMAT,
     CLI_BITMAP_ACTIONS,

@@ -65,7 +65,7 @@ static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption check_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     {.name = "repair",
      .kind = CLI_OPT_STRING,

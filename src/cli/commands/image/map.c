@@ -68,7 +68,7 @@ static gboolean cmd_map(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption map_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     {.name = "start-offset",
      .kind = CLI_OPT_STRING,

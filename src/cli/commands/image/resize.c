@@ -94,7 +94,7 @@ static gboolean cmd_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption resize_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     CLI_REQUIRED("size", N_("new capacity, as 10G; +1G and -1G are relative")),
     SOURCE_FORMAT,
     CLI_NAMED("preallocation", N_("off, metadata, falloc or full: space taken for what is added")),

@@ -124,7 +124,7 @@ static gboolean cmd_snapshot(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption snapshot_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     {.name = "list", .kind = CLI_OPT_BOOL, .letter = 'l', .help = N_("list them; the default")},
     SNAPSHOT_NAME("create", 'c', N_("take one of this name")),
