@@ -56,9 +56,7 @@ static gboolean read_number(const CliArgs *args, const char *option, gboolean wr
     errno = 0;
     value = strtoull(start, &end, 10);
     if ((*start == '-' && !wraps) || end == start || *end || errno)
-        return cst_fail(error, CST_ERROR_USAGE,
-                        _("Numeric value '%s' for <%s> option is malformed or out of range"), text,
-                        option);
+        return cli_args_bad_number(text, option, error);
     *ret_value = value;
     return TRUE;
 }
