@@ -97,23 +97,14 @@ static gboolean list_of_image(RbdJob *job, rbd_image_t image, GError **error)
 
 static gboolean list(RbdJob *job, GError **error)
 {
-    job->out = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
-    job->out_free = (GDestroyNotify)g_ptr_array_unref;
     return cst_rbd_with_image(job, FALSE, list_of_image, error);
 }
 
 static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                                GError **error)
 {
-    g_autoptr(RbdJob) job = cst_rbd_job_new(state, list, volume, error);
-    GPtrArray *found;
-
-    if (!job || !cst_rbd_job_wait(job, error))
-        return FALSE;
-    found = job->out;
-    while (found->len > 0)
-        g_ptr_array_add(snapshots, g_ptr_array_steal_index(found, 0));
-    return TRUE;
+    return cst_rbd_job_list(state, list, volume, (GDestroyNotify)cst_snapshot_free, snapshots,
+                            error);
 }
 
 /* --- create, remove, rename ------------------------------------------------------------------- */
