@@ -7,7 +7,6 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <base/units.h>
 
 #include "adapter.h"
 #include "options.h"
@@ -137,18 +136,7 @@ static gboolean parse_refresh(xmlNode *node, CstPoolDef *def, GError **error)
 /* <capacity unit='bytes'>…</capacity>. In states only; a missing element is 0. */
 static gboolean parse_size(xmlNode *node, const char *name, uint64_t *ret_bytes, GError **error)
 {
-    g_autofree char *text = cst_xml_text(node, name);
-    g_autofree char *unit = cst_xml_path_attr(node, name, "unit");
-    uint64_t bytes;
-
-    if (!text)
-        return TRUE;
-    if (!cst_parse_uint(text, 10, &bytes))
-        return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), name);
-    if (!cst_units_scale(&bytes, unit, 1, G_MAXUINT64, error))
-        return FALSE;
-    *ret_bytes = bytes;
-    return TRUE;
+    return cst_xml_bytes(node, name, name, G_MAXUINT64, ret_bytes, NULL, error);
 }
 
 static gboolean parse_live(xmlNode *node, CstPoolDef *def, GError **error)

@@ -54,24 +54,14 @@ static gboolean parse_type(xmlNode *node, const CstPoolTypeInfo *info, CstVolDef
     return TRUE;
 }
 
-/* The limit is signed because a size becomes a file offset. */
+/*
+ * The limit is signed because a size becomes a file offset. As in libvirt, a message says capacity
+ * whichever of them it is.
+ */
 static gboolean parse_size(xmlNode *node, const char *path, uint64_t *ret_bytes,
                            gboolean *ret_given, GError **error)
 {
-    g_autofree char *text = cst_xml_text(node, path);
-    g_autofree char *unit = cst_xml_path_attr(node, path, "unit");
-    uint64_t bytes;
-
-    *ret_given = FALSE;
-    if (!text)
-        return TRUE;
-    if (!cst_parse_uint(text, 10, &bytes))
-        return cst_fail(error, CST_ERROR_XML, _("malformed capacity element"));
-    if (!cst_units_scale(&bytes, unit, 1, G_MAXINT64, error))
-        return FALSE;
-    *ret_bytes = bytes;
-    *ret_given = TRUE;
-    return TRUE;
+    return cst_xml_bytes(node, path, "capacity", G_MAXINT64, ret_bytes, ret_given, error);
 }
 
 static gboolean parse_sizes(xmlNode *node, unsigned flags, CstVolDef *def, GError **error)

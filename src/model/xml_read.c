@@ -16,6 +16,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 #include <model/limits.h>
 
 #include "xml_guard.h"
@@ -276,6 +277,27 @@ gboolean cst_xml_attr_uint(xmlNode *node, const char *attr, unsigned base, uint3
     if (!cst_parse_uint(text, base, &value) || value > G_MAXUINT32)
         return cst_xml_bad_attr(node, attr, text, _("non-negative integer value"), error);
     *ret_value = (uint32_t)value;
+    return TRUE;
+}
+
+gboolean cst_xml_bytes(xmlNode *node, const char *path, const char *called, uint64_t max,
+                       uint64_t *ret_bytes, gboolean *ret_given, GError **error)
+{
+    g_autofree char *text = cst_xml_text(node, path);
+    g_autofree char *unit = cst_xml_path_attr(node, path, "unit");
+    uint64_t bytes;
+
+    if (ret_given)
+        *ret_given = FALSE;
+    if (!text)
+        return TRUE;
+    if (!cst_parse_uint(text, 10, &bytes))
+        return cst_fail(error, CST_ERROR_XML, _("malformed %s element"), called);
+    if (!cst_units_scale(&bytes, unit, 1, max, error))
+        return FALSE;
+    *ret_bytes = bytes;
+    if (ret_given)
+        *ret_given = TRUE;
     return TRUE;
 }
 

@@ -65,6 +65,13 @@ gboolean cst_xml_attr_uint(xmlNode *node, const char *attr, unsigned base, uint3
                            GError **error);
 
 /**
+ * Parses the element at @path as bytes, scaled by its attribute "unit", @max at most. *ret_bytes is
+ * unchanged when it is missing; *ret_given (may be NULL) tells. XML calls the element @called.
+ */
+gboolean cst_xml_bytes(xmlNode *node, const char *path, const char *called, uint64_t max,
+                       uint64_t *ret_bytes, gboolean *ret_given, GError **error);
+
+/**
  * Sets the error "Invalid value for attribute …" with libvirt's text. @expected may be NULL. Always
  * FALSE.
  */

@@ -1,11 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What backends use of the core, and what stands below all of them: the references of a pool's
- * state, the host's declarations, and the lists that callbacks append to. Which backends there are
- * is known above (registry.c, pool.c), so nothing here can lead back to one, but for the close of
- * a state that was the last to be held.
+ * state, the host's declarations, common failures, and the lists that callbacks append to. Which
+ * backends there are is known above (registry.c, pool.c), so nothing here can lead back to one, but
+ * for the close of a state that was the last to be held.
  */
 #include <pool/backend.h>
+
+#include <base/i18n.h>
+
+/* --- failures --------------------------------------------------------------------------------- */
+
+gboolean(cst_fail_no_volume)(const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+}
+
+gboolean(cst_fail_no_snapshot)(const char *volume, const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume,
+                    name);
+}
+
+gboolean(cst_fail_snapshot_exists)(const char *volume, const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"), volume,
+                    name);
+}
 
 /* --- states and drafts ------------------------------------------------------------------------ */
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include <base/dry_run.h>
-#include <base/error.h>
 #include <base/i18n.h>
 
 #include "dispatch.h"
@@ -58,10 +57,8 @@ static gboolean check_name(CstPoolState *state, const char *volume, const char *
         found |= strcmp(((const CstSnapshot *)list->pdata[i])->name, name) == 0;
     if (!list || found == wanted)
         return list != NULL;
-    return wanted ? cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"),
-                             volume, name)
-                  : cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
-                             volume, name);
+    return wanted ? cst_fail_no_snapshot(volume, name, error)
+                  : cst_fail_snapshot_exists(volume, name, error);
 }
 
 /* @name must be there, @fresh must not; either may be NULL. */

@@ -30,38 +30,45 @@ typedef struct {
     gboolean read_only;
 } Listener;
 
-/* An accepted socket on its way to the loop that serves it. */
+/* A socket on its way to a loop: an accepted one to serve, or one to listen on. */
 typedef struct {
     Message message;
     int fd;
     gboolean read_only;
-} Adoption;
+} Handover;
+
+static void hand_over(Loop *loop, void (*func)(Loop *loop, Message *message), int fd,
+                      gboolean read_only)
+{
+    Handover *handover = g_new0(Handover, 1);
+
+    handover->message.func = func;
+    handover->fd = fd;
+    handover->read_only = read_only;
+    loop_post(loop, &handover->message);
+}
 
 static void adopt(Loop *loop, Message *message)
 {
-    Adoption *adoption = (Adoption *)message;
+    Handover *handover = (Handover *)message;
 
     if (loop->stopping) {
-        close(adoption->fd);
+        close(handover->fd);
         g_atomic_int_add(&loop->server->n_clients, -1);
     } else {
-        client_new(loop, adoption->fd, adoption->read_only);
+        client_new(loop, handover->fd, handover->read_only);
         /* The client may have been refused, in which case there is room for another. */
         listeners_resume(loop);
     }
-    g_free(adoption);
+    g_free(handover);
 }
 
 void cst_wire_server_adopt(CstWireServer *server, int fd, gboolean read_only)
 {
     guint index = g_atomic_int_add((gint *)&server->next_loop, 1) % server->n_loops;
-    Adoption *adoption = g_new0(Adoption, 1);
 
     g_atomic_int_inc(&server->n_clients);
-    adoption->message.func = adopt;
-    adoption->fd = fd;
-    adoption->read_only = read_only;
-    loop_post(server->loops[index], &adoption->message);
+    hand_over(server->loops[index], adopt, fd, read_only);
 }
 
 static void set_events(Loop *loop, uint32_t events)
@@ -111,7 +118,8 @@ static void accept_some(Loop *loop, Source *source, uint32_t events)
     }
 }
 
-void listener_add(Loop *loop, int fd, gboolean read_only)
+/* Takes @fd over. A failure is logged; the socket then stays open and accepts nobody. */
+static void add(Loop *loop, int fd, gboolean read_only)
 {
     Listener *listener = g_new0(Listener, 1);
 
@@ -121,6 +129,22 @@ void listener_add(Loop *loop, int fd, gboolean read_only)
     g_ptr_array_add(loop->listeners, listener);
     if (!loop_watch(loop, fd, EPOLLIN, &listener->source))
         cst_log(CST_LOG_ERROR, _("cannot wait for clients: %s"), g_strerror(errno));
+}
+
+static void listen_on(Loop *loop, Message *message)
+{
+    Handover *handover = (Handover *)message;
+
+    if (loop->stopping)
+        close(handover->fd);
+    else
+        add(loop, handover->fd, handover->read_only);
+    g_free(handover);
+}
+
+void cst_wire_server_listen(CstWireServer *server, int fd, gboolean read_only)
+{
+    hand_over(server->loops[0], listen_on, fd, read_only);
 }
 
 void listeners_resume(Loop *loop)

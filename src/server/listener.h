@@ -3,12 +3,8 @@
 
 #include "loop.h"
 
-/**
- * Accepts connections from the listening, non-blocking socket @fd, which it takes over, in @loop. A
- * failure is logged; the socket then stays open and accepts nobody. In the loop's thread, as the
- * functions below.
- */
-void listener_add(Loop *loop, int fd, gboolean read_only);
+/* In the loop's thread. */
+
 /** Accepts connections again unless the server is full. Does nothing while they are accepted. */
 void listeners_resume(Loop *loop);
 /** Closes all listening sockets of @loop for good. */

@@ -11,8 +11,6 @@
  */
 #include "server.h"
 
-#include <unistd.h>
-
 #include "event.h"
 #include "listener.h"
 #include "procedures.h"
@@ -135,34 +133,6 @@ CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *op
     if (!start(server, error))
         g_clear_pointer(&server, cst_wire_server_free);
     return server;
-}
-
-/* A listening socket on its way to the first loop, which alone has listeners. */
-typedef struct {
-    Message message;
-    int fd;
-    gboolean read_only;
-} Listening;
-
-static void listen_on(Loop *loop, Message *message)
-{
-    Listening *listening = (Listening *)message;
-
-    if (loop->stopping)
-        close(listening->fd);
-    else
-        listener_add(loop, listening->fd, listening->read_only);
-    g_free(listening);
-}
-
-void cst_wire_server_listen(CstWireServer *server, int fd, gboolean read_only)
-{
-    Listening *listening = g_new0(Listening, 1);
-
-    listening->message.func = listen_on;
-    listening->fd = fd;
-    listening->read_only = read_only;
-    loop_post(server->loops[0], &listening->message);
 }
 
 guint cst_wire_server_clients(CstWireServer *server)

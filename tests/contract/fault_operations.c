@@ -16,12 +16,17 @@ static gboolean do_create(Site *site, CstTask *task, GError **error)
     return cst_vol_create(site->pool, xml, 0, task, &made, error);
 }
 
-static gboolean do_clone(Site *site, CstTask *task, GError **error)
+static gboolean clone_v(Site *site, const char *name, CstTask *task, GError **error)
 {
-    g_autofree char *xml = volume_xml(site, "new", SIZE);
+    g_autofree char *xml = volume_xml(site, name, SIZE);
     g_autofree char *made = NULL;
 
     return cst_vol_create_from(site->pool, xml, site->pool, "v", 0, task, &made, error);
+}
+
+static gboolean do_clone(Site *site, CstTask *task, GError **error)
+{
+    return clone_v(site, "new", task, error);
 }
 
 /* From another pool, with which nothing can be shared: the bytes are copied. */
@@ -187,10 +192,7 @@ static gboolean ask_thin(Site *site, CstTask *task, GError **error)
 
 static gboolean make_clone(Site *site, CstTask *task, GError **error)
 {
-    g_autofree char *xml = volume_xml(site, "c", SIZE);
-    g_autofree char *made = NULL;
-
-    return cst_vol_create_from(site->pool, xml, site->pool, "v", 0, task, &made, error);
+    return clone_v(site, "c", task, error);
 }
 
 static gboolean make_far(Site *site, CstTask *task, GError **error)

@@ -106,6 +106,16 @@ class Attached(WithDaemon):
             with mounted(device, self.at("mnt")):
                 self.refused(f"loop device {device} (mounted on '{self.at('mnt')}')")
 
+    def test_a_btrfs_upon_it_is_named(self):
+        """Its mounts show a number that is no device's."""
+        with open(self.path, "r+b") as stream:
+            stream.truncate(128 * MIB)
+        tool("mkfs.btrfs", "-q", self.path)
+        self.ok("pool-refresh", "p")
+        with attached(self.path) as device:
+            with mounted(device, self.at("mnt")):
+                self.refused(f"loop device {device} (mounted on '{self.at('mnt')}')")
+
     def test_a_partition_of_it_is_named(self):
         # A partition table of IBM's: one Linux partition from sector 2048 to the end.
         with open(self.path, "r+b") as stream:

@@ -14,9 +14,17 @@
 #include "output/sheet.h"
 #include "output/text.h"
 
+/** What the user asked for. */
+typedef struct {
+    const CliEventType *type;
+    int timeout_ms; /**< -1: none */
+    gboolean loop;
+    gboolean timestamp;
+} Request;
+
 typedef struct {
     CliCtl *ctl;
-    const CliEventRequest *request;
+    const Request *request;
     CliEventPrinter print;
     guint count;
 } Waiter;
@@ -31,14 +39,17 @@ const char *cli_event_kind(const CliEventType *type, int kind)
     return N_("unknown");
 }
 
-gboolean cli_events_list(CliCtl *ctl, const CliArgs *args, const CliEventType *types)
+void cli_complete_event_types(const CliEventType *types, GPtrArray *words)
 {
-    g_autoptr(GPtrArray) names = NULL;
+    for (; types->name; types++)
+        g_ptr_array_add(words, g_strdup(types->name));
+}
+
+static void list_types(CliCtl *ctl, const CliEventType *types)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
     CliSheet sheet;
 
-    if (!cli_args_has(args, "list"))
-        return FALSE;
-    names = g_ptr_array_new();
     for (; types->name; types++) {
         g_ptr_array_add(names, (gpointer)types->name);
         cli_print(ctl, "%s\n", types->name);
@@ -46,7 +57,6 @@ gboolean cli_events_list(CliCtl *ctl, const CliArgs *args, const CliEventType *t
     cli_sheet_begin(&sheet, ctl);
     cli_sheet_add_words(&sheet, "events", names);
     cli_sheet_end(&sheet);
-    return TRUE;
 }
 
 static const CliEventType *find_type(const CliEventType *types, const char *name)
@@ -57,10 +67,10 @@ static const CliEventType *find_type(const CliEventType *types, const char *name
     return NULL;
 }
 
-gboolean cli_events_request(const CliArgs *args, const CliEventType *types,
-                            CliEventRequest *ret_request, GError **error)
+static gboolean read_request(const CliArgs *args, const CliEventType *types, Request *ret_request,
+                             GError **error)
 {
-    CliEventRequest request = {
+    Request request = {
         .timeout_ms = -1,
         .loop = cli_args_has(args, "loop"),
         .timestamp = cli_args_has(args, "timestamp"),
@@ -146,8 +156,9 @@ static WaitEnd wait_events(Waiter *waiter, GError **error)
     }
 }
 
-gboolean cli_events(CliCtl *ctl, const CliEventRequest *request, const CstUuid *uuid,
-                    CliEventPrinter print, GError **error)
+/* @uuid NULL: events of all objects. */
+static gboolean subscribe_and_wait(CliCtl *ctl, const Request *request, const CstUuid *uuid,
+                                   CliEventPrinter print, GError **error)
 {
     Waiter waiter = {.ctl = ctl, .request = request, .print = print};
     WaitEnd end;
@@ -172,4 +183,22 @@ gboolean cli_events(CliCtl *ctl, const CliEventRequest *request, const CstUuid *
     ctl->reported = TRUE;
     return cst_fail(error, end == WAIT_INTERRUPTED ? CST_ERROR_CANCELLED : CST_ERROR_TIMEOUT, "%s",
                     _("no event came"));
+}
+
+/* In the order in which virsh looks at things. */
+gboolean cli_event_command(CliCtl *ctl, const CliArgs *args, const CliEvents *events,
+                           GError **error)
+{
+    gboolean one = cli_args_has(args, events->option);
+    Request request;
+    CstUuid uuid;
+
+    if (cli_args_has(args, "list")) {
+        list_types(ctl, events->types);
+        return TRUE;
+    }
+    if (!read_request(args, events->types, &request, error) || !cli_conn(ctl, error) ||
+        (one && !events->find(ctl, args, &uuid, error)))
+        return FALSE;
+    return subscribe_and_wait(ctl, &request, one ? &uuid : NULL, events->print, error);
 }

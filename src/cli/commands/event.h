@@ -16,13 +16,14 @@ typedef struct {
 typedef void (*CliEventPrinter)(CliCtl *ctl, const CliEventType *type, const CstConnEvent *event,
                                 const char *stamp);
 
-/** What the user asked for. */
+/** What an event command waits for. */
 typedef struct {
-    const CliEventType *type;
-    int timeout_ms; /**< -1: none */
-    gboolean loop;
-    gboolean timestamp;
-} CliEventRequest;
+    const CliEventType *types;
+    const char *option; /**< names the object whose events are wanted; not given: all objects' */
+    /** *ret_uuid of the object that the option names. */
+    gboolean (*find)(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid, GError **error);
+    CliEventPrinter print;
+} CliEvents;
 
 /** The options of pool-event and secret-event, but for the one that names the object. */
 #define CLI_EVENT_OPTIONS(complete_events)                                               \
@@ -35,23 +36,15 @@ typedef struct {
         CLI_SWITCH("list", N_("list valid event types")),                                \
         CLI_SWITCH("timestamp", N_("show timestamp for each printed event"))
 
-/*
- * What pool-event and secret-event share, in the order in which virsh looks at things:
- */
-
-/** TRUE with the names printed when --list was given; looks at nothing else. */
-gboolean cli_events_list(CliCtl *ctl, const CliArgs *args, const CliEventType *types);
-
-/** --event, --loop, --timeout, --timestamp. */
-gboolean cli_events_request(const CliArgs *args, const CliEventType *types,
-                            CliEventRequest *ret_request, GError **error);
-
 /**
- * Waits and prints. @uuid NULL: events of all objects. Succeeds when at least one came, as in
- * virsh.
+ * The whole of pool-event and secret-event. With --list, prints the names of the types and looks
+ * at nothing else; otherwise waits and prints. Succeeds when at least one event came, as in virsh.
  */
-gboolean cli_events(CliCtl *ctl, const CliEventRequest *request, const CstUuid *uuid,
-                    CliEventPrinter print, GError **error);
+gboolean cli_event_command(CliCtl *ctl, const CliArgs *args, const CliEvents *events,
+                           GError **error);
+
+/** Candidates for --event. */
+void cli_complete_event_types(const CliEventType *types, GPtrArray *words);
 
 /** Word for the event's kind, or "unknown". */
 const char *cli_event_kind(const CliEventType *type, int kind);

@@ -75,8 +75,5 @@ void cli_map_add(CliTable *table, const CstVolMapRun *run, const char *file)
     cli_table_add_bool(table, run->present);
     cli_table_add_bool(table, run->zero);
     cli_table_add_bool(table, run->data);
-    if (run->has_offset)
-        cli_table_add_number(table, run->offset);
-    else
-        cli_table_add_absent(table);
+    cli_table_add_known_number(table, run->has_offset, run->offset);
 }

@@ -11,6 +11,9 @@
 /** Reads a definition; the error is worded as virsh's. */
 gboolean cli_read_xml(const char *path, char **ret_xml, GError **error);
 
+/** The option of commands that hand over a definition. */
+#define CLI_VALIDATE CLI_SWITCH("validate", N_("validate the XML against the schema"))
+
 /** The options that cli_dump_xml() reads. */
 #define CLI_DUMP_XML_OPTIONS                                               \
     CLI_NAMED("xpath", N_("xpath expression to filter the XML document")), \

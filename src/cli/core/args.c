@@ -57,7 +57,7 @@ gboolean cli_args_string(const CliArgs *args, const char *name, const char **ret
     return TRUE;
 }
 
-static gboolean bad_number(const char *value, const char *name, GError **error)
+gboolean cli_args_bad_number(const char *value, const char *name, GError **error)
 {
     return cst_fail(error, CST_ERROR_USAGE,
                     _("Numeric value '%s' for <%s> option is malformed or out of range"), value,
@@ -72,7 +72,7 @@ gboolean cli_args_uint(const CliArgs *args, const char *name, unsigned *ret_valu
     if (!item)
         return TRUE;
     if (!g_ascii_string_to_unsigned(item->value, 10, 0, G_MAXUINT, &value, NULL))
-        return bad_number(item->value, name, error);
+        return cli_args_bad_number(item->value, name, error);
     *ret_value = (unsigned)value;
     return TRUE;
 }
@@ -85,7 +85,7 @@ gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_s
     if (!item)
         return TRUE;
     if (!cst_units_parse(item->value, default_scale, ret_value, NULL))
-        return bad_number(item->value, name, error);
+        return cli_args_bad_number(item->value, name, error);
     return TRUE;
 }
 
@@ -99,7 +99,7 @@ gboolean cli_args_timeout(const CliArgs *args, int *ret_ms, GError **error)
     if (!cli_args_uint(args, "timeout", &seconds, error))
         return FALSE;
     if (seconds == 0 || seconds > G_MAXINT / 1000)
-        return bad_number(item->value, "timeout", error);
+        return cli_args_bad_number(item->value, "timeout", error);
     *ret_ms = (int)seconds * 1000;
     return TRUE;
 }

@@ -32,6 +32,8 @@ gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_s
                        uint64_t *ret_value, GError **error);
 /** --timeout in seconds, as milliseconds. */
 gboolean cli_args_timeout(const CliArgs *args, int *ret_ms, GError **error);
+/** Fails for option @name, whose @value is no number or too large. */
+gboolean cli_args_bad_number(const char *value, const char *name, GError **error);
 /** FALSE with an error when both were given. */
 gboolean cli_args_exclusive(const CliArgs *args, const char *a, const char *b, GError **error);
 /** The value was given as a plain word. */

@@ -95,22 +95,42 @@ void cli_table_add_word(CliTable *table, const char *word)
 
 void cli_table_add_bool(CliTable *table, gboolean value)
 {
-    add_cell(table, CLI_CELL_BOOL, &(Cell){.present = TRUE, .number = value});
+    cli_table_add_known_bool(table, TRUE, value);
+}
+
+void cli_table_add_known_bool(CliTable *table, gboolean known, gboolean value)
+{
+    add_cell(table, CLI_CELL_BOOL, &(Cell){.present = known, .number = value});
 }
 
 void cli_table_add_size(CliTable *table, uint64_t bytes)
 {
-    add_cell(table, CLI_CELL_SIZE, &(Cell){.present = TRUE, .number = bytes});
+    cli_table_add_known_size(table, TRUE, bytes);
+}
+
+void cli_table_add_known_size(CliTable *table, gboolean known, uint64_t bytes)
+{
+    add_cell(table, CLI_CELL_SIZE, &(Cell){.present = known, .number = bytes});
 }
 
 void cli_table_add_number(CliTable *table, uint64_t value)
 {
-    add_cell(table, CLI_CELL_NUMBER, &(Cell){.present = TRUE, .number = value});
+    cli_table_add_known_number(table, TRUE, value);
+}
+
+void cli_table_add_known_number(CliTable *table, gboolean known, uint64_t value)
+{
+    add_cell(table, CLI_CELL_NUMBER, &(Cell){.present = known, .number = value});
 }
 
 void cli_table_add_duration(CliTable *table, uint64_t seconds)
 {
-    add_cell(table, CLI_CELL_DURATION, &(Cell){.present = TRUE, .number = seconds});
+    cli_table_add_known_duration(table, TRUE, seconds);
+}
+
+void cli_table_add_known_duration(CliTable *table, gboolean known, uint64_t seconds)
+{
+    add_cell(table, CLI_CELL_DURATION, &(Cell){.present = known, .number = seconds});
 }
 
 void cli_table_add_time(CliTable *table, int64_t seconds)
@@ -129,11 +149,6 @@ void cli_table_attach(CliTable *table, const char *key, CliTable *attached)
 {
     table->attached_key = key;
     table->attached = attached;
-}
-
-void cli_table_add_absent(CliTable *table)
-{
-    add_cell(table, CLI_CELL_TEXT, &(Cell){0});
 }
 
 /** Text of a cell for people; the caller frees it. NULL: nothing to show. */

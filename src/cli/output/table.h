@@ -41,7 +41,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliTable, cli_table_free)
 
 /**
  * Cells are added left to right, row after row; each call must fit the kind of the column whose
- * turn it is. Text is copied; @word must be static. A percentage of a @whole of 0 is absent.
+ * turn it is. Text is copied; @word must be static. Text or a word that is NULL, and a percentage
+ * of a @whole of 0, are absent.
  */
 void cli_table_add_text(CliTable *table, const char *text);
 void cli_table_add_word(CliTable *table, const char *word);
@@ -52,7 +53,11 @@ void cli_table_add_duration(CliTable *table, uint64_t seconds);
 /** 0: absent. */
 void cli_table_add_time(CliTable *table, int64_t seconds);
 void cli_table_add_percent(CliTable *table, uint64_t part, uint64_t whole);
-void cli_table_add_absent(CliTable *table);
+/* The same of a value that may not be @known: the cell is absent then. */
+void cli_table_add_known_bool(CliTable *table, gboolean known, gboolean value);
+void cli_table_add_known_size(CliTable *table, gboolean known, uint64_t bytes);
+void cli_table_add_known_number(CliTable *table, gboolean known, uint64_t value);
+void cli_table_add_known_duration(CliTable *table, gboolean known, uint64_t seconds);
 
 /** Things that belong to a listing: its row's member @key in JSON, further lines for people. */
 void cli_table_attach(CliTable *table, const char *key, CliTable *attached);

@@ -40,11 +40,25 @@ typedef struct {
 #define LOOK_US    (50 * G_TIME_SPAN_MILLISECOND)
 
 #define BLOCK_DEVICES "/sys/block"
+#define BTRFS         "/sys/fs/btrfs" /* a folder for each that is mounted */
 
 typedef struct libmnt_table MountTable;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountTable, mnt_unref_table)
 typedef struct libmnt_iter MountIter;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountIter, mnt_free_iter)
+
+/* Number of the device whose folder in /sys is @path; FALSE when it is none's. */
+static gboolean read_number(const char *path, dev_t *ret_device)
+{
+    g_autofree char *file = g_build_filename(path, "dev", NULL);
+    g_autofree char *text = cst_kernel_read(file);
+    unsigned device_major, device_minor;
+
+    if (!text || sscanf(text, "%u:%u", &device_major, &device_minor) != 2)
+        return FALSE;
+    *ret_device = makedev(device_major, device_minor);
+    return TRUE;
+}
 
 /* --- device-mapper's own count ---------------------------------------------------------------- */
 
@@ -107,6 +121,50 @@ static MountTable *read_table(const char *path)
     return table;
 }
 
+/* Whether btrfs @uuid, which is mounted, lies on @device. */
+static gboolean btrfs_has(const char *uuid, dev_t device)
+{
+    g_autofree char *path = g_build_filename(BTRFS, uuid, "devices", NULL);
+    g_auto(GStrv) names = cst_kernel_list(path);
+    dev_t own;
+
+    for (char **name = names; *name; name++) {
+        g_autofree char *node = g_build_filename(path, *name, NULL);
+
+        if (read_number(node, &own) && own == device)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Whether one btrfs lies on both devices. */
+static gboolean share_btrfs(dev_t one, dev_t other)
+{
+    g_auto(GStrv) uuids = cst_kernel_list(BTRFS);
+
+    for (char **uuid = uuids; *uuid; uuid++)
+        if (btrfs_has(*uuid, one) && btrfs_has(*uuid, other))
+            return TRUE;
+    return FALSE;
+}
+
+/*
+ * The device's number is in the line, but for btrfs, which has a number of its own there and names
+ * one of the devices that it lies on. Only btrfs' word is taken for it: a FUSE mount's source is
+ * what the user who mounted it has written.
+ */
+static gboolean lies_on(struct libmnt_fs *mount, dev_t device)
+{
+    const char *type = mnt_fs_get_fstype(mount);
+    const char *source = mnt_fs_get_source(mount);
+    struct stat st;
+
+    if (mnt_fs_get_devno(mount) == device)
+        return TRUE;
+    return type && strcmp(type, "btrfs") == 0 && source && cst_node_stat(source, &st) &&
+           S_ISBLK(st.st_mode) && (st.st_rdev == device || share_btrfs(st.st_rdev, device));
+}
+
 static void find_mounts(Search *search)
 {
     g_autoptr(MountTable) table = read_table("/proc/self/mountinfo");
@@ -114,7 +172,7 @@ static void find_mounts(Search *search)
     struct libmnt_fs *mount;
 
     while (mnt_table_next_fs(table, iter, &mount) == 0) {
-        if (mnt_fs_get_devno(mount) != search->device)
+        if (!lies_on(mount, search->device))
             continue;
         search->named++;
         cst_holders_add(search->holders, 0, _("mounted on '%s'"), mnt_fs_get_target(mount))
@@ -248,14 +306,10 @@ static void find_holders(Search *search)
 static void find_uses_of(const char *node, GPtrArray *holders)
 {
     Search search = {.holders = holders};
-    g_autofree char *path = g_build_filename(BLOCK_DEVICES, node, "dev", NULL);
-    g_autofree char *text = cst_kernel_read(path);
-    unsigned device_major, device_minor;
+    g_autofree char *path = g_build_filename(BLOCK_DEVICES, node, NULL);
 
-    if (!text || sscanf(text, "%u:%u", &device_major, &device_minor) != 2)
-        return;
-    search.device = makedev(device_major, device_minor);
-    find_uses(&search);
+    if (read_number(path, &search.device))
+        find_uses(&search);
 }
 
 void cst_device_uses(const char *name, GPtrArray *holders)

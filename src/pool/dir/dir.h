@@ -74,9 +74,12 @@ char *cst_dir_draft_name(const char *token);
 gboolean cst_dir_is_draft(const char *name);
 /** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
 gboolean cst_dir_name_hidden(const char *name);
-/** Locks a draft for its maker, so that nobody else takes it for a dead one's; FALSE: it is locked.
+/**
+ * Makes draft @name, a regular file with mode 0600, and locks it for its maker, so that nobody else
+ * takes it for a dead one's; open for reading and writing. -1 and errno: EAGAIN when another
+ * process found it before it was locked and removes it.
  */
-gboolean cst_dir_lock_draft(int fd);
+int cst_dir_create_draft(const CstDirHandle *dir, const char *name);
 /** Removes draft @name, a file or an empty directory; one that is gone is success. FALSE and errno.
  */
 gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name);

@@ -4,7 +4,8 @@
  * shows (PREFIX<token>SUFFIX), until a rename gives them the real one. Whoever makes a file holds a
  * lock on it (an open file description's, which the kernel drops when its process dies), so a draft
  * whose lock is to be had is a dead one's. The lock is on one byte where no content is, and in the
- * way of nobody else's. A directory is locked by nobody: one that is empty is dropped.
+ * way of nobody else's. A directory is locked by nobody: one that is empty is dropped, and whoever
+ * was making it (another host, a daemon with another root) makes it again when it gets its name.
  */
 #include "dir.h"
 
@@ -41,12 +42,32 @@ char *cst_dir_draft_name(const char *token)
 
 /* --- the files -------------------------------------------------------------------------------- */
 
-gboolean cst_dir_lock_draft(int fd)
+/* FALSE and errno. */
+static gboolean lock_draft(int fd)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = G_MAXINT64 - 1, .l_len = 1};
 
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+int cst_dir_create_draft(const CstDirHandle *dir, const char *name)
+{
+    g_auto(CstFd) fd = cst_entry_create(dir, name);
+    gboolean taken;
+    int made;
+
+    if (fd < 0)
+        return -1;
+    /* Where the file system has no locks, there is none that another process could have. */
+    taken = !lock_draft(fd) && errno == EAGAIN;
+    if (taken || !cst_entry_is(dir, name, fd)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    made = fd;
+    fd = -1;
+    return made;
 }
 
 gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name)
@@ -67,7 +88,7 @@ static void drop_if_dead(const CstDirHandle *dir, const char *name)
     is_dir = S_ISDIR(st.stx_mode);
     if (!is_dir)
         fd = cst_entry_open_draft(dir, name);
-    if ((is_dir || (fd >= 0 && cst_dir_lock_draft(fd))) && cst_entry_remove(dir, name, is_dir))
+    if ((is_dir || (fd >= 0 && lock_draft(fd))) && cst_entry_remove(dir, name, is_dir))
         cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", name);
 }
 

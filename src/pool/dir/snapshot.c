@@ -79,12 +79,6 @@ static void shelf_tidy(const CstDirHandle *target, const CstDirHandle *all, cons
         cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
 }
 
-static gboolean missing(const char *volume, const char *name, GError **error)
-{
-    return cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume,
-                    name);
-}
-
 /* The dir of @volume's snapshots; NOT_FOUND, of snapshot @name, where there are none. */
 static gboolean shelf_find(CstPoolState *state, const char *volume, const char *name,
                            CstDirHandle *ret_target, Shelf *ret_shelf, GError **error)
@@ -92,7 +86,7 @@ static gboolean shelf_find(CstPoolState *state, const char *volume, const char *
     if (!cst_dir_target_open(state, ret_target, error) ||
         !shelf_open(state, ret_target, volume, FALSE, ret_shelf, error))
         return FALSE;
-    return ret_shelf->volume.fd >= 0 || missing(volume, name, error);
+    return ret_shelf->volume.fd >= 0 || cst_fail_no_snapshot(volume, name, error);
 }
 
 /* The snapshot's file, for reading; -1 with @error. */
@@ -106,7 +100,7 @@ static int open_snapshot(CstPoolState *state, const CstDirHandle *target, const 
         return -1;
     if (shelf.volume.fd < 0 ||
         (!cst_entry_stat(&shelf.volume, name, FALSE, &st) && errno == ENOENT)) {
-        missing(volume, name, error);
+        cst_fail_no_snapshot(volume, name, error);
         return -1;
     }
     return cst_entry_open_file(&shelf.volume, name, O_RDONLY, error);
@@ -224,12 +218,11 @@ static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, 
 
     cst_uuid_generate(&id);
     draft = cst_dir_draft_name(cst_uuid_format(&id, token));
-    fd = cst_entry_create(dir, draft);
+    fd = cst_dir_create_draft(dir, draft);
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot make a copy of volume '%s'"), volume);
         return -1;
     }
-    cst_dir_lock_draft(fd);
     CST_CRASH_POINT("snapshot.draft.created");
     if (!share(from, fd, volume, error)) {
         cst_entry_remove(dir, draft, FALSE);
@@ -260,8 +253,7 @@ static gboolean put_on_shelf(const Shelf *shelf, int fd, const char *draft, cons
         return FALSE;
     if (!cst_entry_rename_new(&shelf->volume, draft, name)) {
         if (errno == EEXIST)
-            return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
-                            volume, name);
+            return cst_fail_snapshot_exists(volume, name, error);
         return cst_fail_errno(error, errno, _("cannot put a copy of volume '%s' in place"), volume);
     }
     CST_CRASH_POINT("snapshot.draft.renamed");
@@ -357,7 +349,7 @@ static gboolean snapshot_remove(CstPoolState *state, const char *volume, const c
     CST_CRASH_POINT("snapshot.remove.before");
     if (!cst_entry_remove(&shelf.volume, name, FALSE)) {
         if (errno == ENOENT)
-            return missing(volume, name, error);
+            return cst_fail_no_snapshot(volume, name, error);
         return cst_fail_errno(error, errno, _("cannot remove snapshot '%s' of volume '%s'"), name,
                               volume);
     }
@@ -379,10 +371,9 @@ static gboolean snapshot_rename(CstPoolState *state, const char *volume, const c
     if (cst_entry_rename_new(&shelf.volume, name, new_name))
         return cst_dir_sync(shelf.volume.fd, volume, error);
     if (errno == ENOENT)
-        return missing(volume, name, error);
+        return cst_fail_no_snapshot(volume, name, error);
     if (errno == EEXIST)
-        return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
-                        volume, new_name);
+        return cst_fail_snapshot_exists(volume, new_name, error);
     return cst_fail_errno(error, errno, _("cannot rename snapshot '%s' of volume '%s'"), name,
                           volume);
 }

@@ -40,11 +40,10 @@ static gboolean make_draft(const CstDirHandle *target, const char *name, const C
     /* It is given its owner by the commit: until then it must be seen to be ours. */
     if (def->type == CST_VOL_DIR)
         return cst_handle_open_own(target, name, TRUE, &made, error);
-    fd = cst_entry_create(target, name);
+    fd = cst_dir_create_draft(target, name);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("Failed to create file '%s/%s'"), target->path,
                               def->name);
-    cst_dir_lock_draft(fd);
     CST_CRASH_POINT("vol.reserve.created");
     if (def->nocow && !cst_dir_turn_cow_off(fd))
         cst_log(CST_LOG_DEBUG, "cannot turn copy-on-write off: %s", g_strerror(errno));
@@ -141,7 +140,8 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    if (!draft->blob && !cst_handle_open_own(&target, name, FALSE, &made, error))
+    /* Made again if it is gone: nothing keeps another process' start from dropping it (draft.c). */
+    if (!draft->blob && !cst_handle_open_own(&target, name, TRUE, &made, error))
         return FALSE;
     fd = draft->blob ? cst_blob_file_fd(draft->blob) : made.fd;
     if (!settle_draft(fd, def, error))
@@ -213,7 +213,7 @@ CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writab
     int fd;
 
     if (cst_dir_name_hidden(name)) {
-        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+        cst_fail_no_volume(name, error);
         return NULL;
     }
     if (!cst_dir_target_open(state, &target, error))

@@ -7,9 +7,6 @@
 
 #include <string.h>
 
-#include <base/error.h>
-#include <base/i18n.h>
-
 /* As in libvirt, what is not active is not shown, but for one thing: what is lost can be
  * deleted. */
 gboolean logical_is_shown(const LvmVolume *lv)
@@ -31,7 +28,7 @@ const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **
 
     if (lv && !lv->hidden && !logical_is_hidden(name))
         return lv;
-    cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+    cst_fail_no_volume(name, error);
     return NULL;
 }
 

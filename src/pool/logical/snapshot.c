@@ -73,7 +73,7 @@ static gboolean find_snapshot(CstPoolState *state, const char *volume, const cha
     if (!look_up(state, volume, name, now, found, error))
         return FALSE;
     if (!found->snapshot)
-        cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume, name);
+        cst_fail_no_snapshot(volume, name, error);
     return found->snapshot != NULL;
 }
 
@@ -82,8 +82,7 @@ static gboolean refuse_taken(CstPoolState *state, const char *volume, const char
 {
     if (!look_up(state, volume, name, FALSE, found, error))
         return FALSE;
-    return !found->snapshot || cst_fail(error, CST_ERROR_EXISTS,
-                                        _("volume '%s' has a snapshot '%s' already"), volume, name);
+    return !found->snapshot || cst_fail_snapshot_exists(volume, name, error);
 }
 
 /* --- list ------------------------------------------------------------------------------------- */

@@ -199,7 +199,7 @@ static const LvmVolume *clone_source(const LvmGroup *group, const char *source,
         if (g_strcmp0(name, snapshot) == 0)
             return g_ptr_array_index(snapshots, i);
     }
-    cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), source, snapshot);
+    cst_fail_no_snapshot(source, snapshot, error);
     return NULL;
 }
 

@@ -37,7 +37,7 @@ MemoryDisk *memory_enter_disk(CstPoolState *state, const char *callback, const c
 
     if (store && !disk) {
         memory_unlock();
-        cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+        cst_fail_no_volume(name, error);
     }
     return disk;
 }
@@ -50,8 +50,7 @@ MemoryDisk *memory_disk_at(MemoryDisk *disk, const char *snapshot, GError **erro
         return disk;
     if (at >= 0)
         return g_ptr_array_index(disk->below, (guint)at);
-    cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), disk->name,
-             snapshot);
+    cst_fail_no_snapshot(disk->name, snapshot, error);
     return NULL;
 }
 

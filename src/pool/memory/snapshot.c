@@ -41,8 +41,7 @@ static gboolean snapshot_create(CstPoolState *state, const char *volume, const c
     if (fresh)
         g_ptr_array_add(disk->below, memory_disk_copy(disk, name));
     memory_unlock();
-    return fresh || cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
-                             volume, name);
+    return fresh || cst_fail_snapshot_exists(volume, name, error);
 }
 
 /* The snapshot @name of @volume with the lock held; NULL with @error, and without it. */
@@ -124,8 +123,7 @@ static gboolean snapshot_rename(CstPoolState *state, const char *volume, const c
         snapshot->name = g_strdup(new_name);
     }
     memory_unlock();
-    return fresh || cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
-                             volume, new_name);
+    return fresh || cst_fail_snapshot_exists(volume, new_name, error);
 }
 
 static CstBlob *snapshot_open(CstPoolState *state, const char *volume, const char *name,

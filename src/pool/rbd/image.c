@@ -14,7 +14,7 @@ gboolean cst_rbd_image_open(RbdJob *job, const char *name, gboolean writable,
                           : job->ceph->rbd_open_read_only(job->conn->io, name, ret_image, NULL);
 
     if (result == -ENOENT)
-        return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
+        return cst_fail_no_volume(name, error);
     return result >= 0 ||
            cst_ceph_fail(error, result, _("failed to open the RBD image '%s'"), name);
 }

@@ -78,6 +78,23 @@ gboolean cst_rbd_job_wait(RbdJob *job, GError **error)
     return FALSE;
 }
 
+gboolean cst_rbd_job_list(CstPoolState *state, RbdRun run, const char *name,
+                          GDestroyNotify free_one, GPtrArray *list, GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, run, name, error);
+    GPtrArray *found;
+
+    if (!job)
+        return FALSE;
+    job->out = found = g_ptr_array_new_with_free_func(free_one);
+    job->out_free = (GDestroyNotify)g_ptr_array_unref;
+    if (!cst_rbd_job_wait(job, error))
+        return FALSE;
+    while (found->len > 0)
+        g_ptr_array_add(list, g_ptr_array_steal_index(found, 0));
+    return TRUE;
+}
+
 int cst_rbd_job_progress(uint64_t done, uint64_t total, void *data)
 {
     RbdJob *job = data;

@@ -127,6 +127,12 @@ static inline const char *cst_rbd_job_object(const RbdJob *job)
 RbdJob *cst_rbd_job_new(CstPoolState *state, RbdRun run, const char *name, GError **error);
 /** Runs it and waits. After a failure the job may still be at work: nothing of it is to be read. */
 gboolean cst_rbd_job_wait(RbdJob *job, GError **error);
+/**
+ * A job whole: @run finds things about @name and adds them to the array job->out; they are appended
+ * to @list. @free_one frees what is not handed over.
+ */
+gboolean cst_rbd_job_list(CstPoolState *state, RbdRun run, const char *name,
+                          GDestroyNotify free_one, GPtrArray *list, GError **error);
 /** Drops the waiter's reference; NULL: nothing. */
 void cst_rbd_job_unref(RbdJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdJob, cst_rbd_job_unref)

@@ -97,32 +97,17 @@ static gboolean list_of_image(RbdJob *job, rbd_image_t image, GError **error)
 
 static gboolean list(RbdJob *job, GError **error)
 {
-    job->out = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
-    job->out_free = (GDestroyNotify)g_ptr_array_unref;
     return cst_rbd_with_image(job, FALSE, list_of_image, error);
 }
 
 static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                                GError **error)
 {
-    g_autoptr(RbdJob) job = cst_rbd_job_new(state, list, volume, error);
-    GPtrArray *found;
-
-    if (!job || !cst_rbd_job_wait(job, error))
-        return FALSE;
-    found = job->out;
-    while (found->len > 0)
-        g_ptr_array_add(snapshots, g_ptr_array_steal_index(found, 0));
-    return TRUE;
+    return cst_rbd_job_list(state, list, volume, (GDestroyNotify)cst_snapshot_free, snapshots,
+                            error);
 }
 
 /* --- create, remove, rename ------------------------------------------------------------------- */
-
-static gboolean no_snapshot(const RbdJob *job, GError **error)
-{
-    return cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), job->name,
-                    job->other);
-}
 
 static gboolean create_in(RbdJob *job, rbd_image_t image, GError **error)
 {
@@ -131,8 +116,7 @@ static gboolean create_in(RbdJob *job, rbd_image_t image, GError **error)
 
     CST_CRASH_POINT("rbd.snapshot.created");
     if (result == -EEXIST)
-        return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
-                        job->name, job->other);
+        return cst_fail_snapshot_exists(job->name, job->other, error);
     return result >= 0 ||
            cst_ceph_fail(error, result, _("cannot make snapshot '%s' of volume '%s'"), job->other,
                          job->name);
@@ -151,7 +135,7 @@ static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
     gboolean done;
 
     if (result == -ENOENT)
-        return no_snapshot(job, error);
+        return cst_fail_no_snapshot(job->name, job->other, error);
     if (result < 0)
         return cst_ceph_fail(error, result, _("cannot use snapshot '%s' of volume '%s'"),
                              job->other, job->name);
@@ -187,7 +171,7 @@ static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
             job->ceph->rbd_snap_remove2(image, job->other, 0, cst_rbd_job_progress, &job->work);
     CST_CRASH_POINT("rbd.snapshot.removed");
     if (result == -ENOENT)
-        return no_snapshot(job, error);
+        return cst_fail_no_snapshot(job->name, job->other, error);
     return result >= 0 ||
            cst_ceph_fail(error, result, _("cannot remove snapshot '%s' of volume '%s'"), job->other,
                          job->name);
@@ -204,10 +188,9 @@ static gboolean rename_in(RbdJob *job, rbd_image_t image, GError **error)
     int result = job->ceph->rbd_snap_rename(image, job->other, new_name);
 
     if (result == -ENOENT)
-        return no_snapshot(job, error);
+        return cst_fail_no_snapshot(job->name, job->other, error);
     if (result == -EEXIST)
-        return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
-                        job->name, new_name);
+        return cst_fail_snapshot_exists(job->name, new_name, error);
     return result >= 0 ||
            cst_ceph_fail(error, result, _("cannot rename snapshot '%s' of volume '%s'"), job->other,
                          job->name);
@@ -288,7 +271,7 @@ static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
     int result = job->ceph->rbd_snap_get_id(image, job->other, &id);
 
     if (result == -ENOENT)
-        return no_snapshot(job, error);
+        return cst_fail_no_snapshot(job->name, job->other, error);
     if (result >= 0)
         result = cst_rbd_note_set(job, REVERT_NOTE, job->name, job->other);
     if (result >= 0) {

@@ -209,76 +209,53 @@ gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
 
 /* --- who uses it, what depends on it ---------------------------------------------------------- */
 
-static gboolean list_holders(RbdJob *job, GError **error)
+static gboolean watchers_of(RbdJob *job, rbd_image_t image, GError **error)
 {
-    GPtrArray *holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
     g_autofree rbd_image_watcher_t *watchers = NULL;
-    rbd_image_t image = NULL;
     size_t count = 8;
     int result;
 
-    job->out = holders;
-    job->out_free = (GDestroyNotify)g_ptr_array_unref;
-    if (!cst_rbd_image_open(job, job->name, FALSE, &image, error))
-        return FALSE;
     do {
         g_free(watchers);
         watchers = cst_alloc0(count, sizeof(*watchers), cst_rbd_job_object(job), error);
-        if (!watchers) {
-            job->ceph->rbd_close(image);
+        if (!watchers)
             return FALSE;
-        }
         result = job->ceph->rbd_watchers_list(image, watchers, &count);
     } while (result == -ERANGE);
     for (size_t i = 0; result >= 0 && i < count; i++)
         if ((uint64_t)watchers[i].id != job->conn->id)
-            cst_holders_add(holders, 0, _("RBD client %" G_GINT64_FORMAT " at %s"), watchers[i].id,
+            cst_holders_add(job->out, 0, _("RBD client %" G_GINT64_FORMAT " at %s"), watchers[i].id,
                             watchers[i].addr);
     if (result >= 0)
         job->ceph->rbd_watchers_list_cleanup(watchers, count);
-    job->ceph->rbd_close(image);
     return result >= 0 ||
            cst_ceph_fail(error, result, _("cannot tell who has volume '%s' open"), job->name);
 }
 
-static void move_all(GPtrArray *from, GPtrArray *to)
+static gboolean list_holders(RbdJob *job, GError **error)
 {
-    while (from->len > 0)
-        g_ptr_array_add(to, g_ptr_array_steal_index(from, 0));
+    return cst_rbd_with_image(job, FALSE, watchers_of, error);
 }
 
 gboolean cst_rbd_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error)
 {
-    g_autoptr(RbdJob) job = cst_rbd_job_new(state, list_holders, name, error);
+    return cst_rbd_job_list(state, list_holders, name, (GDestroyNotify)cst_holder_free, holders,
+                            error);
+}
 
-    if (!job || !cst_rbd_job_wait(job, error))
-        return FALSE;
-    move_all(job->out, holders);
-    return TRUE;
+static gboolean clones_of(RbdJob *job, rbd_image_t image, GError **error)
+{
+    return cst_rbd_list_clones(job, image, job->out, error);
 }
 
 static gboolean list_children(RbdJob *job, GError **error)
 {
-    rbd_image_t image = NULL;
-    gboolean done;
-
-    job->out = g_ptr_array_new_with_free_func(g_free);
-    job->out_free = (GDestroyNotify)g_ptr_array_unref;
-    if (!cst_rbd_image_open(job, job->name, FALSE, &image, error))
-        return FALSE;
-    done = cst_rbd_list_clones(job, image, job->out, error);
-    job->ceph->rbd_close(image);
-    return done;
+    return cst_rbd_with_image(job, FALSE, clones_of, error);
 }
 
 gboolean cst_rbd_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
                               GError **error)
 {
-    g_autoptr(RbdJob) job = cst_rbd_job_new(state, list_children, name, error);
-
-    if (!job || !cst_rbd_job_wait(job, error))
-        return FALSE;
-    move_all(job->out, children);
-    return TRUE;
+    return cst_rbd_job_list(state, list_children, name, g_free, children, error);
 }

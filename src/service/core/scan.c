@@ -262,11 +262,6 @@ void pool_rescan_volume(CstPool *pool, CstPoolState *state, const char *name)
     pool_usage_update(pool, state, NULL);
 }
 
-gboolean(pool_no_volume)(const char *name, GError **error)
-{
-    return cst_fail(error, CST_ERROR_NO_VOL, _("no storage vol with matching name '%s'"), name);
-}
-
 CstVolume *pool_volume(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
     CstVolume *volume;
@@ -287,7 +282,7 @@ static gboolean may_be_scanned(CstPool *pool, CstPoolState *state, const char *n
     if (!pool_scan_if_new(pool, state, error))
         return FALSE;
     known = pool_table_known(pool, name);
-    return known || pool_no_volume(name, error);
+    return known || cst_fail_no_volume(name, error);
 }
 
 CstVolume *pool_volume_now(CstPool *pool, CstPoolState *state, const char *name, GError **error)
@@ -300,6 +295,6 @@ CstVolume *pool_volume_now(CstPool *pool, CstPoolState *state, const char *name,
     if (!volume)
         volume = volume_draft_now(pool, name);
     if (!volume)
-        pool_no_volume(name, error);
+        cst_fail_no_volume(name, error);
     return volume;
 }

@@ -27,9 +27,6 @@ gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char
  */
 void pool_rescan_volume(CstPool *pool, CstPoolState *state, const char *name);
 
-/** Fails with NO_VOL. */
-gboolean pool_no_volume(const char *name, GError **error);
-#define pool_no_volume(...) CST_GIVES_FALSE(pool_no_volume(__VA_ARGS__))
 /** A new reference to the volume as it is known, or scanned when it isn't; NO_VOL: there is none.
  */
 CstVolume *pool_volume(CstPool *pool, CstPoolState *state, const char *name, GError **error);

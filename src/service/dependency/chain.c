@@ -105,7 +105,7 @@ GPtrArray *volume_backing_nodes(CstPool *pool, const char *name, gboolean *ret_e
         return NULL;
     }
     if (!first->volume) {
-        pool_no_volume(name, error);
+        cst_fail_no_volume(name, error);
         return NULL;
     }
     *ret_endless = go_down(pool->service, nodes);

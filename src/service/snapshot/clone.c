@@ -35,7 +35,7 @@ static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const char *
     const CstSnapshot *snapshot = volume_snapshot_find(snapshots, name);
 
     if (!snapshot)
-        cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' has no snapshot '%s'"), volume, name);
+        cst_fail_no_snapshot(volume, name, error);
     return snapshot;
 }
 

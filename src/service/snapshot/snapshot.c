@@ -352,8 +352,7 @@ static gboolean check_name_free(const SnapshotProvider *provider, Target *target
     }
     if ((target->older && volume_snapshot_find(target->older, name)) ||
         (inside && volume_snapshot_find(inside, name)))
-        return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"),
-                        target->volume->name, name);
+        return cst_fail_snapshot_exists(target->volume->name, name, error);
     return TRUE;
 }
 

@@ -266,7 +266,7 @@ static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GErr
         return FALSE;
     volume = rescan_as_new(claim);
     if (!volume)
-        return pool_no_volume(claim->name, error);
+        return cst_fail_no_volume(claim->name, error);
     if (!(how->flags & CST_VOL_DECLARE_CONTENT))
         return (how->flags & CST_VOL_DECLARE_NOTHING) || check_declared(volume, wanted, error);
     take_references(wanted, volume);

@@ -18,6 +18,8 @@
 #include <base/error.h>
 #include <base/log.h>
 
+#include "../logged.h"
+
 static void run(const char *script, CstChildResult *ret_result)
 {
     const char *const argv[] = {"sh", "-c", script, NULL};
@@ -198,17 +200,6 @@ static void what_cannot_be_waited_for_is_ended(void **state)
     if (g_file_test(path, G_FILE_TEST_EXISTS))
         assert_gone(path);
     unlink(path);
-}
-
-static GString *logged;
-
-static GLogWriterOutput keep_message(GLogLevelFlags level, const GLogField *fields, gsize count,
-                                     gpointer unused)
-{
-    for (gsize i = 0; i < count; i++)
-        if (g_str_equal(fields[i].key, "MESSAGE"))
-            g_string_append_printf(logged, "%s\n", (const char *)fields[i].value);
-    return G_LOG_WRITER_HANDLED;
 }
 
 static void debugging_shows_what_is_run(void **state)

@@ -12,33 +12,25 @@
 #include <blob/blob.h>
 
 #include "../captured.h"
+#include "../odd.h"
 
 #define SIZE 4096
 
 /* --- a blob that does as it is told ----------------------------------------------------------- */
 
-/* What each callback does: the wrong things are failing silently, and succeeding with an error. */
-static enum { RIGHT, SAYS_WHY, SILENT, BOTH } how;
 static gboolean has_size;             /* get_size works, whatever the others do */
 static CstExtent told_extent;         /* by extent */
 static CstBlobLocation told_location; /* by locate */
 
-static gboolean act(GError **error)
-{
-    if (how == SAYS_WHY || how == BOTH)
-        cst_fail(error, CST_ERROR_BUSY, "the reason");
-    return how == RIGHT || how == BOTH;
-}
-
 static gboolean odd_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 {
     *ret_size = SIZE;
-    return has_size || act(error);
+    return has_size || odd_act(error);
 }
 
 static void odd_close(CstBlob *blob)
@@ -49,54 +41,54 @@ static void odd_close(CstBlob *blob)
 static gboolean odd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
                            GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_flush(CstBlob *blob, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                            GError **error)
 {
     *ret_extent = told_extent;
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsigned flags,
                          GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_range(CstBlob *blob, uint64_t offset, uint64_t length, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_resize(CstBlob *blob, uint64_t size, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst, uint64_t dst_offset,
                                uint64_t length, gboolean share_only, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_locate(CstBlob *blob, uint64_t offset, uint64_t length,
                            CstBlobLocation *ret_location, GError **error)
 {
     *ret_location = told_location;
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_take_shared(CstBlob *blob, uint64_t offset, CstBlob *src, uint64_t src_offset,
                                 uint64_t length, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static const CstBlobOps odd_ops = {
@@ -128,7 +120,7 @@ static CstBlob *odd_new(void)
 
 static int set_up(void **unused)
 {
-    how = RIGHT;
+    odd_how = ODD_RIGHT;
     has_size = TRUE;
     told_extent = (CstExtent){.offset = 16, .length = 8};
     told_location = (CstBlobLocation){.offset = 1, .length = 8};
@@ -177,11 +169,7 @@ static gboolean call_locate(GError **error)
     return cst_blob_locate(odd, 16, 8, &location, error);
 }
 
-static const struct {
-    const char *slot;
-    gboolean (*call)(GError **error);
-    const char *range; /* in the log */
-} calls[] = {
+static const OddCall calls[] = {
     {"pread", call_pread, "16+8"},
     {"pwrite", call_pwrite, "16+8"},
     {"flush", call_flush, "0+0"},
@@ -195,47 +183,28 @@ static const struct {
     {"take_shared", call_take_shared, "16+8"},
 };
 
-static void assert_broken(GError *error, const char *slot, const char *what)
+static char *blame(const char *slot)
 {
-    g_autofree char *expected = g_strdup_printf("'o': the odd blob's %s %s", slot, what);
-
-    assert_non_null(error);
-    assert_int_equal(error->code, CST_ERROR_INTERNAL);
-    if (!g_str_has_prefix(error->message, expected))
-        fail_msg("%s, and not: %s", error->message, expected);
+    return g_strdup("'o': the odd blob's");
 }
+
+static char *trace(const OddCall *call)
+{
+    return g_strdup_printf("odd.%s 'o' %s: ", call->slot, call->about);
+}
+
+static const OddDispatcher dispatcher = {calls, G_N_ELEMENTS(calls), blame, trace};
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
 static void a_result_and_an_error_are_handed_on(void **unused)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autoptr(GError) error = NULL;
-
-        how = RIGHT;
-        if (!calls[i].call(&error) || error)
-            fail_msg("%s: %s", calls[i].slot, error ? error->message : "FALSE");
-        how = SAYS_WHY;
-        assert_false(calls[i].call(&error));
-        assert_int_equal(error->code, CST_ERROR_BUSY);
-        assert_string_equal(error->message, "the reason");
-        assert_false(calls[i].call(NULL));
-    }
+    odd_assert_handed_on(&dispatcher);
 }
 
 static void a_blob_that_breaks_its_contract_is_named(void **unused)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autoptr(GError) silent = NULL;
-        g_autoptr(GError) both = NULL;
-
-        how = SILENT;
-        assert_false(calls[i].call(&silent));
-        assert_broken(silent, calls[i].slot, "failed without an error");
-        how = BOTH;
-        assert_false(calls[i].call(&both));
-        assert_broken(both, calls[i].slot, "succeeded and set an error: the reason");
-    }
+    odd_assert_broken_are_named(&dispatcher);
 }
 
 static void a_size_that_is_not_told_is_an_error(void **unused)
@@ -244,12 +213,12 @@ static void a_size_that_is_not_told_is_an_error(void **unused)
     uint64_t size;
 
     has_size = FALSE;
-    how = SILENT;
+    odd_how = ODD_SILENT;
     assert_false(cst_blob_get_size(odd, &size, &error));
-    assert_broken(error, "get_size", "failed without an error");
+    odd_assert_broken(&dispatcher, error, "get_size", "failed without an error");
     g_clear_error(&error);
     assert_false(call_pread(&error));
-    assert_broken(error, "get_size", "failed without an error");
+    odd_assert_broken(&dispatcher, error, "get_size", "failed without an error");
 }
 
 static void runs_and_locations_outside_the_range_are_errors(void **unused)
@@ -269,11 +238,11 @@ static void runs_and_locations_outside_the_range_are_errors(void **unused)
         told_location = (CstBlobLocation){.offset = rows[i].offset, .length = rows[i].length};
         assert_int_equal(call_extent(&error), rows[i].good_extent);
         if (!rows[i].good_extent)
-            assert_broken(error, "extent", "returned a run");
+            odd_assert_broken(&dispatcher, error, "extent", "returned a run");
         g_clear_error(&error);
         assert_int_equal(call_locate(&error), rows[i].good_location);
         if (!rows[i].good_location)
-            assert_broken(error, "locate", "returned a location");
+            odd_assert_broken(&dispatcher, error, "locate", "returned a location");
     }
 }
 
@@ -293,42 +262,14 @@ static void a_blob_without_the_slot_says_so(void **unused)
 
 /* --- the log ---------------------------------------------------------------------------------- */
 
-static void run_call(gconstpointer i)
-{
-    calls[GPOINTER_TO_SIZE(i)].call(NULL);
-}
-
 static void run_close(gconstpointer blob)
 {
     cst_blob_unref((CstBlob *)blob);
 }
 
-static void assert_logged(const char *text, const char *slot, const char *range, const char *end)
-{
-    g_autofree char *begin = g_strdup_printf("odd.%s 'o' %s: ", slot, range);
-    const char *at = strstr(text, begin);
-
-    if (!at || !strstr(at, end))
-        fail_msg("'%s' lacks '%s…%s'", text, begin, end);
-}
-
 static void calls_are_logged_when_debug_is_on(void **unused)
 {
-    static const char *const ends[] = {
-        [RIGHT] = " us, done\n", [SAYS_WHY] = " us, the reason\n", [SILENT] = " us, failed\n"};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++)
-        for (how = RIGHT; how <= SILENT; how++) {
-            g_autofree char *quiet = NULL;
-            g_autofree char *text = NULL;
-
-            cst_log_set_level(CST_LOG_INFO);
-            quiet = captured(run_call, GSIZE_TO_POINTER(i));
-            assert_string_equal(quiet, "");
-            cst_log_set_level(CST_LOG_DEBUG);
-            text = captured(run_call, GSIZE_TO_POINTER(i));
-            assert_logged(text, calls[i].slot, calls[i].range, ends[how]);
-        }
+    odd_assert_traced(&dispatcher);
 }
 
 static void the_close_is_logged(void **unused)
@@ -337,7 +278,7 @@ static void the_close_is_logged(void **unused)
 
     cst_log_set_level(CST_LOG_DEBUG);
     text = captured(run_close, odd_new());
-    assert_logged(text, "close", "0+0", " us, done\n");
+    odd_assert_line(text, "odd.close 'o' 0+0: ", " us, done\n");
 }
 
 int main(void)

@@ -14,6 +14,7 @@
 #include <base/dry_run.h>
 #include <base/units.h>
 
+#include "extent.h"
 #include "scratch.h"
 
 #define HOLE (CST_EXTENT_HOLE | CST_EXTENT_ZERO)
@@ -98,17 +99,6 @@ static void a_flush_reaches_the_disk_unless_it_need_not(void **state)
     cst_blob_file_skip_sync(blob);
     assert_true(cst_blob_flush(blob, NULL));
     assert_int_equal(syncs, 2);
-}
-
-static void assert_extent(CstBlob *blob, uint64_t offset, uint64_t length, uint64_t wanted,
-                          unsigned flags)
-{
-    CstExtent extent;
-
-    assert_true(cst_blob_extent(blob, offset, length, &extent, NULL));
-    assert_int_equal(extent.offset, offset);
-    assert_int_equal(extent.length, wanted);
-    assert_int_equal(extent.flags, flags);
 }
 
 /* A run of data is remembered; what makes a hole in it makes it be forgotten. */

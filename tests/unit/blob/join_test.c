@@ -8,6 +8,7 @@
 
 #include <blob/copy.h>
 
+#include "extent.h"
 #include "scratch.h"
 
 #define HOLE (CST_EXTENT_HOLE | CST_EXTENT_ZERO)
@@ -44,17 +45,6 @@ static void every_range_is_read_from_its_parts(void **state)
             assert_int_equal(back[len], '?');
         }
     }
-}
-
-static void assert_extent(CstBlob *join, uint64_t offset, uint64_t length, uint64_t wanted,
-                          unsigned flags)
-{
-    CstExtent extent;
-
-    assert_true(cst_blob_extent(join, offset, length, &extent, NULL));
-    assert_int_equal(extent.offset, offset);
-    assert_int_equal(extent.length, wanted);
-    assert_int_equal(extent.flags, flags);
 }
 
 static void an_extent_ends_with_its_part(void **state)

@@ -32,10 +32,10 @@ static CliTable *make_table(void)
     cli_table_add_bool(table, TRUE);
     cli_table_add_size(table, UINT64_C(270553174016));
     cli_table_add_text(table, "longer name");
-    cli_table_add_absent(table);
-    cli_table_add_absent(table);
+    cli_table_add_text(table, NULL);
+    cli_table_add_word(table, NULL);
     cli_table_add_bool(table, FALSE);
-    cli_table_add_absent(table);
+    cli_table_add_known_size(table, FALSE, 1);
     return table;
 }
 
@@ -209,8 +209,8 @@ static void a_listing_leaves_out_what_is_absent(void **state)
     g_autoptr(CliTable) table = cli_table_new(labels, G_N_ELEMENTS(labels));
 
     cli_table_add_text(table, "p");
-    cli_table_add_absent(table);
-    cli_table_add_absent(table);
+    cli_table_add_known_bool(table, FALSE, TRUE);
+    cli_table_add_known_size(table, FALSE, 1);
     check(table, (CliSettings){0}, as_listing,
           "Name:           p\n"
           "Persistent:     unknown\n");

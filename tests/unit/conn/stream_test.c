@@ -11,6 +11,39 @@ static const CstWireProc download = {WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_
                                      NULL};
 static const CstWireProc upload = {WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_UPLOAD, NULL, NULL};
 
+/* A stream from or to a server that follows a script. */
+typedef struct {
+    FakeServer server;
+    CstWireClient *client;
+    CstWireStream *stream;
+} Session;
+
+static void session_open(Session *session, const CstWireProc *proc, FakeScript script,
+                         gpointer script_data, CstWireStreamFunc func, gpointer func_data)
+{
+    session->client = cst_wire_client_new(fake_start(&session->server, script, script_data));
+    session->stream = cst_wire_stream_start(session->client, proc, NULL, func, func_data, NULL);
+    assert_non_null(session->stream);
+}
+
+static void session_close(Session *session)
+{
+    cst_wire_stream_free(session->stream);
+    cst_wire_client_free(session->client);
+    fake_stop(&session->server);
+}
+
+/* Packets are whole on the wire, so the connection goes on when the stream is over. */
+static void session_close_asking(Session *session)
+{
+    g_autofree char *type = NULL;
+
+    g_clear_pointer(&session->stream, cst_wire_stream_free);
+    type = ask_type(session->client, NULL);
+    assert_string_equal(type, STORAGE);
+    session_close(session);
+}
+
 /* --- downloads ------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -67,19 +100,15 @@ static void serve_download(int fd, gpointer data)
 
 static void download_gives_data_and_holes_in_order(void **state)
 {
-    FakeServer server;
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_download, NULL));
+    Session session;
     Sink sink = {g_string_new(NULL), FALSE};
-    CstWireStream *stream = cst_wire_stream_start(client, &download, NULL, sink_piece, &sink, NULL);
 
-    assert_non_null(stream);
-    assert_true(cst_wire_stream_receive(stream, NULL, NULL));
-    assert_true(cst_wire_stream_finish(stream, NULL));
+    session_open(&session, &download, serve_download, NULL, sink_piece, &sink);
+    assert_true(cst_wire_stream_receive(session.stream, NULL, NULL));
+    assert_true(cst_wire_stream_finish(session.stream, NULL));
     assert_string_equal(sink.seen->str, "abc[4096]de");
-    cst_wire_stream_free(stream);
+    session_close(&session);
     g_string_free(sink.seen, TRUE);
-    cst_wire_client_free(client);
-    fake_stop(&server);
 }
 
 static void serve_failing_download(int fd, gpointer data)
@@ -100,21 +129,15 @@ static void serve_failing_download(int fd, gpointer data)
 
 static void stream_error_ends_the_download(void **state)
 {
-    FakeServer server;
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_failing_download, NULL));
+    Session session;
     Sink sink = {g_string_new(NULL), FALSE};
-    CstWireStream *stream = cst_wire_stream_start(client, &download, NULL, sink_piece, &sink, NULL);
     g_autoptr(GError) error = NULL;
-    g_autofree char *type = NULL;
 
-    assert_false(cst_wire_stream_receive(stream, NULL, &error));
+    session_open(&session, &download, serve_failing_download, NULL, sink_piece, &sink);
+    assert_false(cst_wire_stream_receive(session.stream, NULL, &error));
     assert_non_null(strstr(error->message, "the disk is gone"));
-    cst_wire_stream_free(stream);
-    type = ask_type(client, NULL);
-    assert_string_equal(type, STORAGE);
+    session_close_asking(&session);
     g_string_free(sink.seen, TRUE);
-    cst_wire_client_free(client);
-    fake_stop(&server);
 }
 
 /** Goes on sending until the client wants no more. */
@@ -133,21 +156,15 @@ static void serve_endless_download(int fd, gpointer data)
 
 static void failing_sink_aborts_the_download(void **state)
 {
-    FakeServer server;
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_endless_download, NULL));
+    Session session;
     Sink sink = {g_string_new(NULL), TRUE};
-    CstWireStream *stream = cst_wire_stream_start(client, &download, NULL, sink_piece, &sink, NULL);
     g_autoptr(GError) error = NULL;
-    g_autofree char *type = NULL;
 
-    assert_false(cst_wire_stream_receive(stream, NULL, &error));
+    session_open(&session, &download, serve_endless_download, NULL, sink_piece, &sink);
+    assert_false(cst_wire_stream_receive(session.stream, NULL, &error));
     assert_fails_with(error, CST_ERROR_NO_SPACE, "disk full");
-    cst_wire_stream_free(stream);
-    type = ask_type(client, NULL);
-    assert_string_equal(type, STORAGE);
+    session_close_asking(&session);
     g_string_free(sink.seen, TRUE);
-    cst_wire_client_free(client);
-    fake_stop(&server);
 }
 
 static gboolean cancel_after_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
@@ -159,21 +176,14 @@ static gboolean cancel_after_piece(const void *bytes, size_t len, uint64_t hole,
 
 static void cancelled_task_aborts_the_download(void **state)
 {
-    FakeServer server;
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_endless_download, NULL));
+    Session session;
     g_autoptr(CstTask) task = cst_task_new();
-    CstWireStream *stream =
-        cst_wire_stream_start(client, &download, NULL, cancel_after_piece, task, NULL);
     g_autoptr(GError) error = NULL;
-    g_autofree char *type = NULL;
 
-    assert_false(cst_wire_stream_receive(stream, task, &error));
+    session_open(&session, &download, serve_endless_download, NULL, cancel_after_piece, task);
+    assert_false(cst_wire_stream_receive(session.stream, task, &error));
     assert_fails_with(error, CST_ERROR_CANCELLED, "cancelled");
-    cst_wire_stream_free(stream);
-    type = ask_type(client, NULL);
-    assert_string_equal(type, STORAGE);
-    cst_wire_client_free(client);
-    fake_stop(&server);
+    session_close_asking(&session);
 }
 
 /** Says nothing until the client wants no more. */
@@ -187,18 +197,14 @@ static void serve_silent_download(int fd, gpointer data)
 
 static void a_download_that_brings_nothing_can_be_cancelled(void **state)
 {
-    FakeServer server;
+    Session session;
     g_autoptr(CstTask) task = cst_task_new();
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_silent_download, task));
-    CstWireStream *stream =
-        cst_wire_stream_start(client, &download, NULL, cancel_after_piece, task, NULL);
     g_autoptr(GError) error = NULL;
 
-    assert_false(cst_wire_stream_receive(stream, task, &error));
+    session_open(&session, &download, serve_silent_download, task, cancel_after_piece, task);
+    assert_false(cst_wire_stream_receive(session.stream, task, &error));
     assert_fails_with(error, CST_ERROR_CANCELLED, "cancelled");
-    cst_wire_stream_free(stream);
-    cst_wire_client_free(client);
-    fake_stop(&server);
+    session_close(&session);
 }
 
 static void serve_bad_hole(int fd, gpointer data)
@@ -212,18 +218,15 @@ static void serve_bad_hole(int fd, gpointer data)
 
 static void hole_of_negative_length_is_refused(void **state)
 {
-    FakeServer server;
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_bad_hole, NULL));
+    Session session;
     Sink sink = {g_string_new(NULL), FALSE};
-    CstWireStream *stream = cst_wire_stream_start(client, &download, NULL, sink_piece, &sink, NULL);
     g_autoptr(GError) error = NULL;
 
-    assert_false(cst_wire_stream_receive(stream, NULL, &error));
+    session_open(&session, &download, serve_bad_hole, NULL, sink_piece, &sink);
+    assert_false(cst_wire_stream_receive(session.stream, NULL, &error));
     assert_fails_with(error, CST_ERROR_RPC, "hole");
-    cst_wire_stream_free(stream);
+    session_close(&session);
     g_string_free(sink.seen, TRUE);
-    cst_wire_client_free(client);
-    fake_stop(&server);
 }
 
 /* --- uploads --------------------------------------------------------------------------------- */
@@ -266,20 +269,17 @@ static void serve_upload(int fd, gpointer data)
 
 static void upload_arrives_whole_while_events_flood_in(void **state)
 {
-    FakeServer server;
+    Session session;
     g_autoptr(GByteArray) got = g_byte_array_new();
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_upload, got));
-    CstWireStream *stream = cst_wire_stream_start(client, &upload, NULL, NULL, NULL, NULL);
     g_autofree uint8_t *bytes = g_malloc(UPLOAD_LEN);
 
+    session_open(&session, &upload, serve_upload, got, NULL, NULL);
     for (guint i = 0; i < UPLOAD_LEN; i++)
         bytes[i] = (uint8_t)(i * 31 + i / 4096);
-    assert_true(cst_wire_stream_send(stream, bytes, UPLOAD_LEN, NULL));
-    assert_true(cst_wire_stream_send_hole(stream, 8192, NULL));
-    assert_true(cst_wire_stream_finish(stream, NULL));
-    cst_wire_stream_free(stream);
-    cst_wire_client_free(client);
-    fake_stop(&server);
+    assert_true(cst_wire_stream_send(session.stream, bytes, UPLOAD_LEN, NULL));
+    assert_true(cst_wire_stream_send_hole(session.stream, 8192, NULL));
+    assert_true(cst_wire_stream_finish(session.stream, NULL));
+    session_close(&session);
     assert_int_equal(got->len, UPLOAD_LEN + 4);
     assert_memory_equal(got->data, bytes, UPLOAD_LEN);
     assert_memory_equal(got->data + UPLOAD_LEN, "HOLE", 4);
@@ -306,23 +306,16 @@ static void serve_full_disk(int fd, gpointer data)
 
 static void upload_stops_at_the_servers_error(void **state)
 {
-    FakeServer server;
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_full_disk, NULL));
-    CstWireStream *stream = cst_wire_stream_start(client, &upload, NULL, NULL, NULL, NULL);
+    Session session;
     g_autofree uint8_t *bytes = g_malloc0(UPLOAD_LEN);
     g_autoptr(GError) error = NULL;
-    g_autofree char *type = NULL;
     int sent = 0;
 
-    while (sent < 1000 && cst_wire_stream_send(stream, bytes, UPLOAD_LEN, &error))
+    session_open(&session, &upload, serve_full_disk, NULL, NULL, NULL);
+    while (sent < 1000 && cst_wire_stream_send(session.stream, bytes, UPLOAD_LEN, &error))
         sent++;
     assert_fails_with(error, CST_ERROR_NO_SPACE, "cannot write to stream");
-    cst_wire_stream_free(stream);
-    /* Packets are whole on the wire, so the connection goes on. */
-    type = ask_type(client, NULL);
-    assert_string_equal(type, STORAGE);
-    cst_wire_client_free(client);
-    fake_stop(&server);
+    session_close_asking(&session);
 }
 
 static void serve_refused_upload(int fd, gpointer data)
@@ -354,17 +347,14 @@ static void close_at_once(int fd, gpointer data)
 
 static void server_gone_during_upload_is_told(void **state)
 {
-    FakeServer server;
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, close_at_once, NULL));
-    CstWireStream *stream = cst_wire_stream_start(client, &upload, NULL, NULL, NULL, NULL);
+    Session session;
     g_autofree uint8_t *bytes = g_malloc0(UPLOAD_LEN);
     g_autoptr(GError) error = NULL;
 
-    assert_false(cst_wire_stream_send(stream, bytes, UPLOAD_LEN, &error));
+    session_open(&session, &upload, close_at_once, NULL, NULL, NULL);
+    assert_false(cst_wire_stream_send(session.stream, bytes, UPLOAD_LEN, &error));
     assert_int_equal(error->code, CST_ERROR_UNREACHABLE);
-    cst_wire_stream_free(stream);
-    cst_wire_client_free(client);
-    fake_stop(&server);
+    session_close(&session);
 }
 
 int main(void)

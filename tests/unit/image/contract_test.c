@@ -171,19 +171,6 @@ static void assert_equals(CstBlob *guest, const uint8_t *model, uint64_t size)
         fail_msg("byte %" G_GUINT64_FORMAT " is %u, not %u", at, seen[at], model[at]);
 }
 
-/* Extents cover the image without gaps, and what they call zero is zero. */
-static void assert_extents_hold(CstBlob *guest, const uint8_t *model, uint64_t size)
-{
-    for (uint64_t at = 0; at < size;) {
-        CstExtent extent;
-
-        assert_true(cst_blob_extent(guest, at, size - at, &extent, NULL));
-        if (extent.flags & CST_EXTENT_ZERO)
-            assert_true(cst_bytes_are_zero(model + at, extent.length));
-        at += extent.length;
-    }
-}
-
 static void random_change(GRand *rand, CstBlob *guest, uint8_t *model, uint64_t size)
 {
     uint64_t offset = (uint64_t)g_rand_int_range(rand, 0, (gint32)size);

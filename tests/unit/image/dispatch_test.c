@@ -13,32 +13,23 @@
 #include <image/measure.h>
 
 #include "../captured.h"
+#include "../odd.h"
 #include "format.h"
 
 #define SIZE 4096
 
 /* --- a format that does as it is told --------------------------------------------------------- */
 
-/* What each callback does: the wrong things are failing silently, and succeeding with an error. */
-static enum { RIGHT, SAYS_WHY, SILENT, BOTH } how;
-
-static gboolean act(GError **error)
-{
-    if (how == SAYS_WHY || how == BOTH)
-        cst_fail(error, CST_ERROR_BUSY, "the reason");
-    return how == RIGHT || how == BOTH;
-}
-
 static gboolean odd_create(const CstImageFormat *format, CstBlob *blob,
                            const CstImageCreate *options, CstTask *task, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure,
                             GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static CstImage *odd_open(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *to_open,
@@ -46,7 +37,7 @@ static CstImage *odd_open(const CstImageFormat *format, CstBlob *blob, const Cst
 {
     CstImage *image;
 
-    if (!act(error))
+    if (!odd_act(error))
         return NULL;
     image = g_new0(CstImage, 1);
     image->capacity = SIZE;
@@ -69,7 +60,7 @@ static gboolean odd_pwrite(CstImage *image, const void *buf, size_t len, uint64_
 
 static gboolean odd_flush(CstImage *image, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static uint64_t odd_packed_unit(CstImage *image)
@@ -80,79 +71,79 @@ static uint64_t odd_packed_unit(CstImage *image)
 static gboolean odd_write_packed(CstImage *image, const void *buf, size_t len, uint64_t offset,
                                  GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                            CstTask *task, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_amend(CstImage *image, const CstImageAmend *amend, CstTask *task,
                           GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_set_backing(CstImage *image, const char *name, const char *format,
                                 CstImage *parent, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_parent(CstImage *image, CstImage *parent, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_work(CstImage *image, CstTask *task, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
                           unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static GPtrArray *odd_list(CstImage *image, GError **error)
 {
-    return act(error) ? g_ptr_array_new() : NULL;
+    return odd_act(error) ? g_ptr_array_new() : NULL;
 }
 
 static gboolean odd_named(CstImage *image, const char *name, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_snapshot(CstImage *image, const char *name, CstTask *task, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_rename(CstImage *image, const char *name, const char *new_name, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_bitmap_add(CstImage *image, const char *name, uint64_t granularity,
                                gboolean enabled, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_bitmap_enable(CstImage *image, const char *name, gboolean enabled,
                                   GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean odd_bitmap_merge(CstImage *image, const char *name, CstImage *source,
                                  const char *source_name, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static const CstSnapshotOps odd_snapshots = {
@@ -330,82 +321,59 @@ static gboolean call_bitmap_merge(GError **error)
     return cst_image_bitmap_merge(image, "b", image, "c", error);
 }
 
-static const struct {
-    const char *slot;
-    gboolean (*call)(GError **error);
-} calls[] = {
-    {"create", call_create},
-    {"open", call_open},
-    {"flush", call_flush},
-    {"write_packed", call_write_packed},
-    {"resize", call_resize},
-    {"amend", call_amend},
-    {"set_backing", call_set_backing},
-    {"expect", call_expect},
-    {"follow", call_follow},
-    {"empty", call_empty},
-    {"trim", call_trim},
-    {"check", call_check},
-    {"snapshots->list", call_snapshot_list},
-    {"snapshots->create", call_snapshot_create},
-    {"snapshots->revert", call_snapshot_revert},
-    {"snapshots->remove", call_snapshot_remove},
-    {"snapshots->rename", call_snapshot_rename},
-    {"bitmaps->list", call_bitmap_list},
-    {"bitmaps->add", call_bitmap_add},
-    {"bitmaps->remove", call_bitmap_remove},
-    {"bitmaps->clear", call_bitmap_clear},
-    {"bitmaps->enable", call_bitmap_enable},
-    {"bitmaps->merge", call_bitmap_merge},
+static const OddCall calls[] = {
+    {"create", call_create, NULL},
+    {"open", call_open, NULL},
+    {"flush", call_flush, NULL},
+    {"write_packed", call_write_packed, NULL},
+    {"resize", call_resize, NULL},
+    {"amend", call_amend, NULL},
+    {"set_backing", call_set_backing, NULL},
+    {"expect", call_expect, NULL},
+    {"follow", call_follow, NULL},
+    {"empty", call_empty, NULL},
+    {"trim", call_trim, NULL},
+    {"check", call_check, NULL},
+    {"snapshots->list", call_snapshot_list, NULL},
+    {"snapshots->create", call_snapshot_create, NULL},
+    {"snapshots->revert", call_snapshot_revert, NULL},
+    {"snapshots->remove", call_snapshot_remove, NULL},
+    {"snapshots->rename", call_snapshot_rename, NULL},
+    {"bitmaps->list", call_bitmap_list, NULL},
+    {"bitmaps->add", call_bitmap_add, NULL},
+    {"bitmaps->remove", call_bitmap_remove, NULL},
+    {"bitmaps->clear", call_bitmap_clear, NULL},
+    {"bitmaps->enable", call_bitmap_enable, NULL},
+    {"bitmaps->merge", call_bitmap_merge, NULL},
 };
 
-static void assert_broken(GError *error, const char *slot, const char *what)
+static char *blame(const char *slot)
 {
-    g_autofree char *expected =
-        g_strdup_printf("'%s': the odd format's %s %s", file->name, slot, what);
-
-    assert_non_null(error);
-    assert_int_equal(error->code, CST_ERROR_INTERNAL);
-    if (!g_str_has_prefix(error->message, expected))
-        fail_msg("%s, and not: %s", error->message, expected);
+    return g_strdup_printf("'%s': the odd format's", file->name);
 }
+
+static char *trace(const OddCall *call)
+{
+    return g_strdup_printf("odd.%s '%s': ", call->slot, file->name);
+}
+
+static const OddDispatcher dispatcher = {calls, G_N_ELEMENTS(calls), blame, trace};
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
 static void a_result_and_an_error_are_handed_on(void **unused)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autoptr(GError) error = NULL;
-
-        how = RIGHT;
-        if (!calls[i].call(&error) || error)
-            fail_msg("%s: %s", calls[i].slot, error ? error->message : "FALSE");
-        how = SAYS_WHY;
-        assert_false(calls[i].call(&error));
-        assert_int_equal(error->code, CST_ERROR_BUSY);
-        assert_string_equal(error->message, "the reason");
-        assert_false(calls[i].call(NULL));
-    }
+    odd_assert_handed_on(&dispatcher);
 }
 
 static void a_format_that_breaks_its_contract_is_named(void **unused)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autoptr(GError) silent = NULL;
-        g_autoptr(GError) both = NULL;
-
-        how = SILENT;
-        assert_false(calls[i].call(&silent));
-        assert_broken(silent, calls[i].slot, "failed without an error");
-        how = BOTH;
-        assert_false(calls[i].call(&both));
-        assert_broken(both, calls[i].slot, "succeeded and set an error: the reason");
-    }
+    odd_assert_broken_are_named(&dispatcher);
 }
 
 static void what_a_broken_open_gave_is_closed(void **unused)
 {
-    how = BOTH;
+    odd_how = ODD_BOTH;
     closed = 0;
     assert_null(cst_image_open(file, &odd, 0, NULL, NULL));
     assert_int_equal(closed, 1);
@@ -417,7 +385,7 @@ static void a_measure_belongs_to_no_file(void **unused)
     g_autoptr(GError) error = NULL;
     CstImageMeasure measure;
 
-    how = SILENT;
+    odd_how = ODD_SILENT;
     assert_false(cst_image_measure(&odd, &options, NULL, &measure, NULL, &error));
     assert_int_equal(error->code, CST_ERROR_INTERNAL);
     assert_string_equal(error->message, "the odd format's measure failed without an error");
@@ -425,56 +393,29 @@ static void a_measure_belongs_to_no_file(void **unused)
 
 /* --- the log ---------------------------------------------------------------------------------- */
 
-static void run_call(gconstpointer i)
-{
-    calls[GPOINTER_TO_SIZE(i)].call(NULL);
-}
-
 static void run_close(gconstpointer unused)
 {
     g_clear_pointer(&image, cst_image_free);
 }
 
-static void assert_logged(const char *text, const char *slot, const char *end)
-{
-    g_autofree char *begin = g_strdup_printf("odd.%s '%s': ", slot, file->name);
-    const char *at = strstr(text, begin);
-
-    if (!at || !strstr(at, end))
-        fail_msg("'%s' lacks '%s…%s'", text, begin, end);
-}
-
 static void calls_are_logged_when_debug_is_on(void **unused)
 {
-    static const char *const ends[] = {
-        [RIGHT] = " us, done\n", [SAYS_WHY] = " us, the reason\n", [SILENT] = " us, failed\n"};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++)
-        for (how = RIGHT; how <= SILENT; how++) {
-            g_autofree char *quiet = NULL;
-            g_autofree char *text = NULL;
-
-            cst_log_set_level(CST_LOG_INFO);
-            quiet = captured(run_call, GSIZE_TO_POINTER(i));
-            assert_string_equal(quiet, "");
-            cst_log_set_level(CST_LOG_DEBUG);
-            text = captured(run_call, GSIZE_TO_POINTER(i));
-            assert_logged(text, calls[i].slot, ends[how]);
-        }
+    odd_assert_traced(&dispatcher);
 }
 
 static void the_close_is_logged(void **unused)
 {
+    g_autofree char *begin = trace(&(OddCall){.slot = "close"});
     g_autofree char *text = NULL;
 
     cst_log_set_level(CST_LOG_DEBUG);
     text = captured(run_close, NULL);
-    assert_logged(text, "close", " us, done\n");
+    odd_assert_line(text, begin, " us, done\n");
 }
 
 static int set_up(void **unused)
 {
-    how = RIGHT;
+    odd_how = ODD_RIGHT;
     file = cst_blob_memory_new(NULL, SIZE);
     image = cst_image_open(file, &odd, CST_IMAGE_WRITE, NULL, NULL);
     return image ? 0 : -1;
@@ -483,7 +424,7 @@ static int set_up(void **unused)
 static int tear_down(void **unused)
 {
     cst_log_set_level(CST_LOG_WARNING);
-    how = RIGHT;
+    odd_how = ODD_RIGHT;
     cst_image_free(image);
     cst_blob_unref(file);
     return 0;

@@ -218,20 +218,12 @@ void assert_can_go_on(const Case *c, Disk *disk, gboolean undone, const View *ol
 
 gboolean prepare(Disk *disk, const Operation *operation)
 {
-    const CstImageFiles files = {open_part, create_part, disk};
-    CstImageCreate options = disk->variant->options;
     g_autofree uint8_t *buf = g_malloc(SIZE);
     g_autoptr(CstBlob) guest = NULL;
     g_autoptr(GError) error = NULL;
     CstImage *image;
 
-    options.capacity = options.capacity ? options.capacity : SIZE;
-    options.files = &files;
-    options.file_name = "disk";
-    options.backing_guest = disk->backing;
-    disk_add(disk, "disk", cst_blob_sparse_new(0));
-    if (!cst_image_create(part_at(disk, 0)->shown, disk->format, &options, NULL, &error))
-        fail_msg("create: %s", error->message);
+    disk_create(disk);
     image = open_image(disk, CST_IMAGE_WRITE, NULL);
     assert_non_null(image);
     if (operation->prepare && !operation->prepare(image, &error)) {

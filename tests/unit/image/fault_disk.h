@@ -104,6 +104,22 @@ static inline void disk_copy(const Disk *disk, Disk *ret_copy)
         disk_add(ret_copy, part_at(disk, i)->name, cst_blob_sparse_copy(part_at(disk, i)->inner));
 }
 
+/* The image of the variant, new. */
+static inline void disk_create(Disk *disk)
+{
+    const CstImageFiles files = {open_part, create_part, disk};
+    CstImageCreate options = disk->variant->options;
+    g_autoptr(GError) error = NULL;
+
+    options.capacity = options.capacity ? options.capacity : SIZE;
+    options.files = &files;
+    options.file_name = "disk";
+    options.backing_guest = disk->backing;
+    disk_add(disk, "disk", cst_blob_sparse_new(0));
+    if (!cst_image_create(part_at(disk, 0)->shown, disk->format, &options, NULL, &error))
+        fail_msg("create: %s", error->message);
+}
+
 static inline CstImage *open_image(Disk *disk, unsigned flags, GError **error)
 {
     const CstImageFiles files = {open_part, create_part, disk};

@@ -147,18 +147,9 @@ static void add_junk(Disk *disk)
 /* Some data, and holes in between. */
 static void prepare(Disk *disk)
 {
-    const CstImageFiles files = {open_part, create_part, disk};
-    CstImageCreate options = disk->variant->options;
     g_autoptr(CstBlob) guest = NULL;
-    g_autoptr(GError) error = NULL;
 
-    options.capacity = SIZE;
-    options.files = &files;
-    options.file_name = "disk";
-    options.backing_guest = disk->backing;
-    disk_add(disk, "disk", cst_blob_sparse_new(0));
-    if (!cst_image_create(part_at(disk, 0)->shown, disk->format, &options, NULL, &error))
-        fail_msg("create: %s", error->message);
+    disk_create(disk);
     guest = cst_image_guest_blob(open_image(disk, CST_IMAGE_WRITE, NULL));
     for (uint64_t at = 0; at < SIZE; at += 3 * 65536)
         assert_true(cst_blob_pwrite(guest, "data", 4, at, NULL));

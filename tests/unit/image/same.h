@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <blob/blob.h>
+
 /**
  * The first place from @from on at which @a and @b differ; @len: there is none. memcmp() passes
  * over what is equal, since loops over bytes take most of a test's time without optimization.
@@ -27,4 +29,17 @@ static inline uint64_t next_difference(const uint8_t *a, const uint8_t *b, uint6
 static inline gboolean is_all(const uint8_t *bytes, size_t len, uint8_t value)
 {
     return len == 0 || (bytes[0] == value && memcmp(bytes, bytes + 1, len - 1) == 0);
+}
+
+/** Extents cover the image without gaps, and what they call zero is zero. */
+static inline void assert_extents_hold(CstBlob *guest, const uint8_t *model, uint64_t size)
+{
+    for (uint64_t at = 0; at < size;) {
+        CstExtent extent;
+
+        g_assert_true(cst_blob_extent(guest, at, size - at, &extent, NULL));
+        if (extent.flags & CST_EXTENT_ZERO)
+            g_assert_true(cst_bytes_are_zero(model + at, extent.length));
+        at += extent.length;
+    }
 }

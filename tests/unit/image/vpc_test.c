@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <blob/power.h>
 
+#include "same.h"
 #include "vpc/header.h"
 #include "vpc_images.h"
 
@@ -331,14 +332,7 @@ static void assert_shows(CstBlob *guest, const uint8_t *model, uint64_t size)
     assert_int_equal(size_of(guest), size);
     assert_true(cst_blob_pread(guest, seen, size, 0, NULL));
     assert_memory_equal(seen, model, size);
-    for (uint64_t at = 0; at < size;) {
-        CstExtent extent;
-
-        assert_true(cst_blob_extent(guest, at, size - at, &extent, NULL));
-        if (extent.flags & CST_EXTENT_ZERO)
-            assert_true(cst_bytes_are_zero(model + at, extent.length));
-        at += extent.length;
-    }
+    assert_extents_hold(guest, model, size);
 }
 
 /* Parents shorter, as long and longer than the child. */

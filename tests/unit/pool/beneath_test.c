@@ -380,6 +380,92 @@ static void a_record_of_an_earlier_boot_counts_for_what_it_knows(void **state)
     cst_dir_backend.close(pool);
 }
 
+/* --- drafts while another process starts a pool on the directory -------------------------------
+ */
+
+/* Linked with --wrap: called when a file has been made, before its maker does anything with it. */
+static void (*on_created)(const CstDirHandle *dir, const char *name);
+
+int __real_cst_entry_create(const CstDirHandle *dir, const char *name);
+int __wrap_cst_entry_create(const CstDirHandle *dir, const char *name);
+
+int __wrap_cst_entry_create(const CstDirHandle *dir, const char *name)
+{
+    int fd = __real_cst_entry_create(dir, name);
+
+    if (on_created)
+        on_created(dir, name);
+    return fd;
+}
+
+static void start_another_pool(void)
+{
+    CstPoolState *pool = open_pool();
+
+    assert_true(cst_dir_backend.drop_drafts(pool, NULL));
+    cst_dir_backend.close(pool);
+}
+
+static void a_volume_is_made_although_another_process_drops_dead_drafts(void **state)
+{
+    static const int types[] = {CST_VOL_FILE, CST_VOL_DIR};
+    CstPoolState *pool = open_pool();
+
+    for (gsize i = 0; i < G_N_ELEMENTS(types); i++) {
+        g_auto(CstVolDraft) draft = {.token = g_strdup("token")};
+        g_autoptr(CstVolDef) def = cst_vol_def_new();
+        g_autofree char *path = at("own/v");
+
+        def->name = g_strdup("v");
+        def->type = types[i];
+        assert_true(cst_dir_backend.vol_reserve(pool, def, &draft, NULL));
+        start_another_pool();
+        assert_true(cst_dir_backend.vol_commit(pool, &draft, def, NULL));
+        assert_int_equal(g_file_test(path, G_FILE_TEST_IS_DIR), types[i] == CST_VOL_DIR);
+        assert_true(cst_dir_backend.vol_delete(pool, "v", 0, NULL));
+    }
+    cst_dir_backend.close(pool);
+}
+
+static void drop_at_once(const CstDirHandle *dir, const char *name)
+{
+    start_another_pool();
+}
+
+static int dropper = -1; /* has the lock on what it is about to remove */
+
+static void lock_at_once(const CstDirHandle *dir, const char *name)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    dropper = cst_entry_open_draft(dir, name);
+    assert_int_equal(fcntl(dropper, F_OFD_SETLK, &lock), 0);
+}
+
+/* Nobody writes for hours to a file that has no name any more. */
+static void a_file_that_is_dropped_before_it_is_locked_fails_at_once(void **state)
+{
+    static void (*const meanwhile[])(const CstDirHandle *dir, const char *name) = {drop_at_once,
+                                                                                   lock_at_once};
+    CstPoolState *pool = open_pool();
+    g_autoptr(CstVolDef) def = cst_vol_def_new();
+
+    def->name = g_strdup("v");
+    for (gsize i = 0; i < G_N_ELEMENTS(meanwhile); i++) {
+        g_auto(CstVolDraft) draft = {.token = g_strdup("token")};
+        g_autoptr(GError) error = NULL;
+
+        on_created = meanwhile[i];
+        assert_false(cst_dir_backend.vol_reserve(pool, def, &draft, &error));
+        assert_non_null(strstr(error->message, g_strerror(EAGAIN)));
+        on_created = NULL;
+        cst_fd_clear(&dropper);
+        assert_true(cst_dir_backend.vol_reserve(pool, def, &draft, NULL));
+        assert_true(cst_dir_backend.vol_abandon(pool, "token", NULL));
+    }
+    cst_dir_backend.close(pool);
+}
+
 /* --- names that last -------------------------------------------------------------------------- */
 
 static guint syncs;
@@ -459,6 +545,8 @@ int main(void)
         TEST(a_path_is_walked_past_no_link_of_others),
         TEST(every_call_looks_whether_it_is_the_directory),
         TEST(a_record_of_an_earlier_boot_counts_for_what_it_knows),
+        TEST(a_volume_is_made_although_another_process_drops_dead_drafts),
+        TEST(a_file_that_is_dropped_before_it_is_locked_fails_at_once),
         TEST(a_name_is_durable_when_the_call_answers),
     };
 

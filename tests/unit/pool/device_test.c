@@ -214,6 +214,30 @@ static void mounts_hold_it(void **state)
                                "mounted on '/mnt' (reads); ");
 }
 
+/* btrfs has a number of its own, and tells in /sys where it lies. */
+static void a_mounted_btrfs_holds_all_its_devices(void **state)
+{
+    put("/dev/sdc", "8:32");
+    put("/dev/sdd", "8:48");
+    put("/proc/self/mountinfo", "36 35 0:39 / /srv rw,relatime - btrfs /dev/sdc rw\n"
+                                "37 35 0:40 /s /ro ro,relatime - btrfs /dev/sdc rw\n"
+                                "38 35 0:41 / /user rw - fuse.sshfs /dev/sdd rw\n"
+                                "39 35 0:42 / /gone rw - btrfs /dev/none rw\n"
+                                "40 35 0:43 / /tmp rw - btrfs garbage rw\n");
+    asked = makedev(8, 32);
+    assert_holders("/dev/sdc", "mounted on '/srv'; mounted on '/ro' (reads); ");
+    asked = makedev(8, 16);
+    assert_holders("/dev/sdb", "");
+    put("/sys/fs/btrfs/1234/devices/sdb/dev", "8:16\n");
+    assert_holders("/dev/sdb", "");
+    put("/sys/fs/btrfs/5678/devices/sdc/dev", "8:32\n");
+    assert_holders("/dev/sdb", "");
+    put("/sys/fs/btrfs/1234/devices/sdc/dev", "8:32\n");
+    assert_holders("/dev/sdb", "mounted on '/srv'; mounted on '/ro' (reads); ");
+    asked = makedev(8, 48);
+    assert_holders("/dev/sdd", "");
+}
+
 static void swap_space_holds_it(void **state)
 {
     static const char head[] = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
@@ -460,6 +484,7 @@ int main(void)
         device_test(what_is_no_device_has_no_holders),
         device_test(devices_on_top_of_it_hold_it),
         device_test(mounts_hold_it),
+        device_test(a_mounted_btrfs_holds_all_its_devices),
         device_test(swap_space_holds_it),
         device_test(processes_hold_it),
         device_test(we_do_not_hold_it),

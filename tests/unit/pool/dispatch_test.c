@@ -13,7 +13,6 @@
 #include <base/log.h>
 #include <pool/pool.h>
 
-#include "../captured.h"
 #include "odd_backend.h"
 
 /* Instead of the registry's. */
@@ -180,11 +179,7 @@ CALL(snapshots_remove, cst_pool_state_snapshot_remove(pool, "v", "s", NULL, erro
 CALL(snapshots_rename, cst_pool_state_snapshot_rename(pool, "v", "s", "t", error))
 CALL(snapshots_open, drop_blob(cst_pool_state_snapshot_open(pool, "v", "s", error)))
 
-static const struct {
-    const char *slot;
-    gboolean (*call)(GError **error);
-    const char *volume; /* that the log names; NULL: none */
-} calls[] = {
+static const OddCall calls[] = {
     {"open", call_open, NULL},
     {"check", call_check, NULL},
     {"scan", call_scan, NULL},
@@ -220,51 +215,37 @@ static const struct {
     {"watch_open", call_watch_open, NULL},
 };
 
-static void assert_broken(GError *error, const char *slot, const char *what)
+/* Sources are looked for without a pool. */
+static gboolean has_pool(const char *slot)
 {
-    g_autofree char *expected = g_strdup_printf(
-        "%sthe dir backend's %s %s", strcmp(slot, "discover") == 0 ? "" : "'p': ", slot, what);
-
-    assert_non_null(error);
-    assert_int_equal(error->code, CST_ERROR_INTERNAL);
-    if (!g_str_has_prefix(error->message, expected))
-        fail_msg("%s, and not: %s", error->message, expected);
+    return strcmp(slot, "discover") != 0;
 }
+
+static char *blame(const char *slot)
+{
+    return g_strdup_printf("%sthe dir backend's", has_pool(slot) ? "'p': " : "");
+}
+
+static char *trace(const OddCall *call)
+{
+    g_autofree char *volume = call->about ? g_strdup_printf(" '%s'", call->about) : g_strdup("");
+
+    return g_strdup_printf("dir.%s%s%s: ", call->slot, has_pool(call->slot) ? " 'p'" : "", volume);
+}
+
+static const OddDispatcher dispatcher = {calls, G_N_ELEMENTS(calls), blame, trace};
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
 static void a_result_and_an_error_are_handed_on(void **unused)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autoptr(GError) error = NULL;
-
-        odd_how = ODD_RIGHT;
-        if (!calls[i].call(&error) || error)
-            fail_msg("%s: %s", calls[i].slot, error ? error->message : "FALSE");
-        odd_how = ODD_SAYS_WHY;
-        assert_false(calls[i].call(&error));
-        assert_int_equal(error->code, CST_ERROR_BUSY);
-        assert_string_equal(error->message, "the reason");
-        /* Who does not ask for the reason is not given one. */
-        assert_false(calls[i].call(NULL));
-    }
+    odd_assert_handed_on(&dispatcher);
 }
 
 static void a_backend_that_breaks_its_contract_is_named(void **unused)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autoptr(GError) silent = NULL;
-        g_autoptr(GError) both = NULL;
-
-        odd_how = ODD_SILENT;
-        odd_found = "v";
-        assert_false(calls[i].call(&silent));
-        assert_broken(silent, calls[i].slot, "failed without an error");
-        odd_how = ODD_BOTH;
-        assert_false(calls[i].call(&both));
-        assert_broken(both, calls[i].slot, "succeeded and set an error: the reason");
-        odd_found = NULL;
-    }
+    odd_found = "v";
+    odd_assert_broken_are_named(&dispatcher);
 }
 
 static void what_a_broken_open_gave_is_closed(void **unused)
@@ -282,14 +263,14 @@ static void results_that_may_not_be_are_internal_errors(void **unused)
 
     odd_found = "w";
     assert_false(call_scan_one(&error));
-    assert_broken(error, "scan_one", "returned another volume");
+    odd_assert_broken(&dispatcher, error, "scan_one", "returned another volume");
     g_clear_error(&error);
     odd_found = "v";
     assert_true(call_scan_one(&error));
 
     odd_gives_blob = FALSE;
     assert_false(call_reserve(&error));
-    assert_broken(error, "vol_reserve", "made a draft that can't be written");
+    odd_assert_broken(&dispatcher, error, "vol_reserve", "made a draft that can't be written");
     g_clear_error(&error);
     volume_def->type = CST_VOL_DIR;
     assert_true(call_reserve(&error));
@@ -302,7 +283,7 @@ static void a_dry_run_makes_nothing(void **unused)
     odd_backend.ends_dry_runs = TRUE;
     cst_dry_run_set(TRUE);
     assert_false(call_reserve(&error));
-    assert_broken(error, "vol_reserve", "made a volume in a dry run");
+    odd_assert_broken(&dispatcher, error, "vol_reserve", "made a volume in a dry run");
     g_clear_error(&error);
     odd_how = ODD_SAYS_WHY;
     assert_false(call_reserve(&error));
@@ -337,43 +318,9 @@ static void half_a_watch_is_none(void **unused)
 
 /* --- the log ---------------------------------------------------------------------------------- */
 
-static void run_call(gconstpointer i)
-{
-    calls[GPOINTER_TO_SIZE(i)].call(NULL);
-}
-
-static void assert_logged(size_t i, const char *end)
-{
-    g_autofree char *text = captured(run_call, GSIZE_TO_POINTER(i));
-    g_autofree char *begin = g_strdup_printf(
-        "dir.%s%s%s%s%s: ", calls[i].slot, strcmp(calls[i].slot, "discover") == 0 ? "" : " 'p'",
-        calls[i].volume ? " '" : "", calls[i].volume ? calls[i].volume : "",
-        calls[i].volume ? "'" : "");
-    const char *at = strstr(text, begin);
-
-    if (!at || !strstr(at, " us, ") || !strstr(at, end))
-        fail_msg("'%s' lacks '%s… us, %s'", text, begin, end);
-}
-
 static void calls_are_logged_when_debug_is_on(void **unused)
 {
-    cst_log_set_level(CST_LOG_DEBUG);
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        odd_how = ODD_RIGHT;
-        assert_logged(i, " us, done\n");
-        odd_how = ODD_SAYS_WHY;
-        assert_logged(i, " us, the reason\n");
-        odd_how = ODD_SILENT;
-        assert_logged(i, " us, failed\n");
-    }
-    cst_log_set_level(CST_LOG_INFO);
-    odd_how = ODD_RIGHT;
-    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        g_autofree char *text = captured(run_call, GSIZE_TO_POINTER(i));
-
-        assert_string_equal(text, "");
-    }
-    cst_log_set_level(CST_LOG_WARNING);
+    odd_assert_traced(&dispatcher);
 }
 
 int main(void)

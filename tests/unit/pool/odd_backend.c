@@ -5,23 +5,15 @@
 
 #include <base/error.h>
 
-OddHow odd_how;
 guint odd_closed;
 const char *odd_found;
 gboolean odd_gives_blob = TRUE;
-
-static gboolean act(GError **error)
-{
-    if (odd_how == ODD_SAYS_WHY || odd_how == ODD_BOTH)
-        cst_fail(error, CST_ERROR_BUSY, "the reason");
-    return odd_how == ODD_RIGHT || odd_how == ODD_BOTH;
-}
 
 static CstPoolState *fake_open(const CstPoolDef *def, GError **error)
 {
     CstPoolState *state;
 
-    if (!act(error))
+    if (!odd_act(error))
         return NULL;
     state = g_new0(CstPoolState, 1);
     state->def = cst_pool_def_copy(def);
@@ -38,24 +30,24 @@ static void fake_close(CstPoolState *state)
 static gboolean fake_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     *ret_active = TRUE;
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                               CstVolume **ret_volume, GError **error)
 {
     *ret_volume = odd_found ? cst_volume_new(odd_found) : NULL;
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static char *fake_vol_path(CstPoolState *state, const char *name)
@@ -70,90 +62,90 @@ static char *fake_vol_resolve(CstPoolState *state, const char *path)
 
 static gboolean fake_change(CstPoolState *state, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_change_with_flags(CstPoolState *state, unsigned flags, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static char *fake_identity(CstPoolState *state, GError **error)
 {
-    return act(error) ? g_strdup("one line\n") : NULL;
+    return odd_act(error) ? g_strdup("one line\n") : NULL;
 }
 
 static gboolean fake_expect(CstPoolState *state, const char *recorded, gboolean starting,
                             GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error)
 {
     draft->blob = odd_gives_blob ? cst_blob_memory_new(NULL, 1) : NULL;
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                             GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_name(CstPoolState *state, const char *name, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static CstBlob *fake_vol_open(CstPoolState *state, const char *name, gboolean writable,
                               GError **error)
 {
-    return act(error) ? cst_blob_memory_new(NULL, 1) : NULL;
+    return odd_act(error) ? cst_blob_memory_new(NULL, 1) : NULL;
 }
 
 static gboolean fake_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                             GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                    const char *snapshot, CstVolDraft *draft, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_list_of_volume(CstPoolState *state, const char *name, GPtrArray *list,
                                     GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_list(CstPoolState *state, GPtrArray *list, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static int fake_watch_open(CstPoolState *state, GError **error)
 {
-    return act(error) ? dup(STDERR_FILENO) : -1;
+    return odd_act(error) ? dup(STDERR_FILENO) : -1;
 }
 
 static void fake_watch_read(CstPoolState *state, int fd,
@@ -164,19 +156,19 @@ static void fake_watch_read(CstPoolState *state, int fd,
 static gboolean fake_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                      const CstSnapshotCreate *create, CstTask *task, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_snapshot_task(CstPoolState *state, const char *volume, const char *name,
                                    CstTask *task, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static gboolean fake_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
                                      const char *new_name, GError **error)
 {
-    return act(error);
+    return odd_act(error);
 }
 
 static CstBlob *fake_snapshot_open(CstPoolState *state, const char *volume, const char *name,

@@ -3,13 +3,11 @@
 
 #include <pool/backend.h>
 
+#include "../odd.h"
+
 /** A backend of which each callback does as it is told, for tests of the dispatcher. */
 extern CstBackend odd_backend;
 
-/** What callbacks do: the wrong things are failing silently, and succeeding with an error. */
-typedef enum { ODD_RIGHT, ODD_SAYS_WHY, ODD_SILENT, ODD_BOTH } OddHow;
-
-extern OddHow odd_how;
 extern guint odd_closed;        /**< states that were closed */
 extern const char *odd_found;   /**< name of the volume that scan_one finds; NULL: none */
 extern gboolean odd_gives_blob; /**< vol_reserve makes a draft that can be written */

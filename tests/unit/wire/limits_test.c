@@ -177,6 +177,26 @@ static void send_build(Probe *probe)
                &args);
 }
 
+/* Connections that have @each calls under way. */
+static void greedy_open(Bench *bench, Probe *greedy, size_t count, void (*send)(Probe *probe),
+                        int each)
+{
+    for (size_t i = 0; i < count; i++) {
+        greedy[i] = probe_open(bench, FALSE);
+        for (int j = 0; j < each; j++)
+            send(&greedy[i]);
+    }
+}
+
+static void greedy_close(Probe *greedy, size_t count, int each)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (int j = 0; j < each; j++)
+            reply_serial(&greedy[i]);
+        probe_close(&greedy[i]);
+    }
+}
+
 /* The turns of calls that wait for others are for those who don't. */
 static void calls_that_wait_hold_nobody_up(void **state)
 {
@@ -188,20 +208,12 @@ static void calls_that_wait_hold_nobody_up(void **state)
     bench_restart(bench);
     other = probe_open(bench, FALSE);
     fake_hold(&fake.hold_build, TRUE);
-    for (size_t i = 0; i < G_N_ELEMENTS(greedy); i++) {
-        greedy[i] = probe_open(bench, FALSE);
-        for (int j = 0; j < 10; j++)
-            send_build(&greedy[i]);
-    }
+    greedy_open(bench, greedy, G_N_ELEMENTS(greedy), send_build, 10);
     assert_true(fake_wait(&fake.building, 40));
     send_refresh(&other);
     reply_serial(&other);
     fake_hold(&fake.hold_build, FALSE);
-    for (size_t i = 0; i < G_N_ELEMENTS(greedy); i++) {
-        for (int j = 0; j < 10; j++)
-            reply_serial(&greedy[i]);
-        probe_close(&greedy[i]);
-    }
+    greedy_close(greedy, G_N_ELEMENTS(greedy), 10);
     probe_close(&other);
 }
 
@@ -217,20 +229,12 @@ static void calls_that_run_leave_room_for_the_first_of_others(void **state)
     bench_restart(bench);
     other = probe_open(bench, FALSE);
     fake_hold(&fake.hold_refresh, TRUE);
-    for (size_t i = 0; i < G_N_ELEMENTS(greedy); i++) {
-        greedy[i] = probe_open(bench, FALSE);
-        for (int j = 0; j < 5; j++)
-            send_refresh(&greedy[i]);
-    }
+    greedy_open(bench, greedy, G_N_ELEMENTS(greedy), send_refresh, 5);
     /* Four at first, and one for each connection that had none. */
     assert_true(fake_wait(&fake.refreshing, 6));
     probe_call(&other, WIRE_PROC_STORAGE_VOL_GET_INFO, XDR_OF(vol_args), &args, NULL, NULL);
     fake_hold(&fake.hold_refresh, FALSE);
-    for (size_t i = 0; i < G_N_ELEMENTS(greedy); i++) {
-        for (int j = 0; j < 5; j++)
-            reply_serial(&greedy[i]);
-        probe_close(&greedy[i]);
-    }
+    greedy_close(greedy, G_N_ELEMENTS(greedy), 5);
     probe_close(&other);
 }
 

@@ -11,18 +11,8 @@
 #include <base/log.h>
 #include <base/log_context.h>
 
+#include "../logged.h"
 #include "procedures.h"
-
-static GString *logged;
-
-static GLogWriterOutput keep_message(GLogLevelFlags level, const GLogField *fields, gsize count,
-                                     gpointer unused)
-{
-    for (gsize i = 0; i < count; i++)
-        if (g_str_equal(fields[i].key, "MESSAGE"))
-            g_string_append_printf(logged, "%s\n", (const char *)fields[i].value);
-    return G_LOG_WRITER_HANDLED;
-}
 
 /* Of a run's line how long it took is left out. */
 static void assert_logged(const char *expected)

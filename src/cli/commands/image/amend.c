@@ -102,7 +102,7 @@ static gboolean cmd_amend(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption amend_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     {.name = "options",
      .kind = CLI_OPT_STRING,

@@ -259,7 +259,7 @@ static gboolean cmd_bench(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption bench_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     LETTERED("count", 'c', N_("requests; default: 75000")),
     LETTERED("depth", 'd', N_("requests at a time, up to 64, the default")),

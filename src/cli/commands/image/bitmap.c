@@ -73,18 +73,16 @@ gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *
 /** The image that --merge takes a bitmap of; what it is based on does not matter. */
 static gboolean open_source(CliCtl *ctl, const CliArgs *args, CstImage **ret_source, GError **error)
 {
-    const char *path = NULL, *name = NULL;
-    const CstImageFormat *format;
+    const char *path = NULL;
+    const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = NULL;
 
-    if (!cli_args_string(args, "source-file", &path, error) ||
-        !cli_args_string(args, "source-format", &name, error))
+    if (!cli_args_string(args, "source-file", &path, error))
         return FALSE;
     if (!path)
         return TRUE;
-    blob = cli_image_blob(ctl, path, FALSE, error);
-    format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
-    *ret_source = format ? cst_image_open(blob, format, 0, NULL, error) : NULL;
+    blob = cli_image_open(ctl, args, path, "source-format", FALSE, &format, error);
+    *ret_source = blob ? cst_image_open(blob, format, 0, NULL, error) : NULL;
     return *ret_source != NULL;
 }
 
@@ -119,7 +117,7 @@ static gboolean cmd_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption bitmap_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     CLI_REQUIRED("bitmap", N_("name of the bitmap")),
     SOURCE_FORMAT,
     CLI_BITMAP_ACTIONS,

@@ -43,29 +43,28 @@ static void print_result(CliCtl *ctl, const Check *check)
 static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstBlob) blob = NULL;
-    const char *path = NULL, *format = NULL;
+    const char *path = NULL;
     g_autoptr(CstFindings) findings = cst_findings_new();
     Check check = {.findings = findings};
     unsigned repair = 0;
 
-    if (!cli_args_string(args, "file", &path, error) ||
-        !cli_args_string(args, "format", &format, error) || !cli_check_repair(args, &repair, error))
+    if (!cli_args_string(args, "file", &path, error) || !cli_check_repair(args, &repair, error))
         return FALSE;
     check.flags = repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL
                   : repair                ? CST_CHECK_REPAIR_LEAKS
                                           : 0;
     if (check.flags)
         cli_plan(ctl, _("Would check and repair image %s"), path);
-    check.blob = blob = cli_image_blob(ctl, path, check.flags != 0, error);
-    check.format = blob ? cli_image_format(ctl, blob, format, error) : NULL;
-    if (!check.format || !cli_run_task(ctl, _("Checking"), run_check, &check, error))
+    check.blob = blob =
+        cli_image_open(ctl, args, path, "format", check.flags != 0, &check.format, error);
+    if (!blob || !cli_run_task(ctl, _("Checking"), run_check, &check, error))
         return FALSE;
     print_result(ctl, &check);
     return cli_check_judge(blob->name, check.result.errors, check.result.leaks, error);
 }
 
 static const CliOption check_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     {.name = "repair",
      .kind = CLI_OPT_STRING,

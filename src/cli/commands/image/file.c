@@ -90,17 +90,30 @@ static void warn_of_guess(CliCtl *ctl, const char *path)
              path);
 }
 
-const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *name, GError **error)
+static const CstImageFormat *guess_format(CliCtl *ctl, CstBlob *blob, GError **error)
 {
     g_auto(CstImageInfo) info = {0};
 
-    if (name)
-        return cst_image_format_find(name, error);
     if (!cst_image_inspect(blob, NULL, &info, error))
         return NULL;
     if (cst_image_format_is_plain(info.format) && cst_image_format_can_create(info.format))
         warn_of_guess(ctl, blob->name);
     return info.format;
+}
+
+CstBlob *cli_image_open(CliCtl *ctl, const CliArgs *args, const char *path, const char *option,
+                        gboolean writable, const CstImageFormat **ret_format, GError **error)
+{
+    const char *name = NULL;
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!cli_args_string(args, option, &name, error))
+        return NULL;
+    blob = cli_image_blob(ctl, path, writable, error);
+    if (!blob)
+        return NULL;
+    *ret_format = name ? cst_image_format_find(name, error) : guess_format(ctl, blob, error);
+    return *ret_format ? g_steal_pointer(&blob) : NULL;
 }
 
 /* --- words ----------------------------------------------------------------------------------- */
@@ -247,15 +260,10 @@ CstChain *cli_image_source_at(CliCtl *ctl, const CliArgs *args, const char *opti
 CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *path,
                                 const char *format, const char *snapshot, GError **error)
 {
-    const char *name = NULL;
-    const CstImageFormat *found;
-    g_autoptr(CstBlob) blob = NULL;
+    const CstImageFormat *found = NULL;
+    g_autoptr(CstBlob) blob = cli_image_open(ctl, args, path, format, FALSE, &found, error);
 
-    if (!cli_args_string(args, format, &name, error))
-        return NULL;
-    blob = cli_image_blob(ctl, path, FALSE, error);
-    found = blob ? cli_image_format(ctl, blob, name, error) : NULL;
-    return found ? open_source(args, blob, found, snapshot, error) : NULL;
+    return blob ? open_source(args, blob, found, snapshot, error) : NULL;
 }
 
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
@@ -267,15 +275,11 @@ gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImage
 CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageFormat **ret_format,
                             GError **error)
 {
-    const char *path = NULL, *name = NULL;
-    g_autoptr(CstBlob) blob = NULL;
+    const char *path = NULL;
 
-    if (!cli_args_string(args, "file", &path, error) ||
-        !cli_args_string(args, "format", &name, error))
-        return NULL;
-    blob = cli_image_blob(ctl, path, TRUE, error);
-    *ret_format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
-    return *ret_format ? g_steal_pointer(&blob) : NULL;
+    return cli_args_string(args, "file", &path, error)
+               ? cli_image_open(ctl, args, path, "format", TRUE, ret_format, error)
+               : NULL;
 }
 
 CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,

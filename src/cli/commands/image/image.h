@@ -23,11 +23,12 @@
 CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError **error);
 
 /**
- * The format called @name; NULL: a guess from the content, which is said on stderr where it is raw,
- * because the guest of a raw image can make it look like anything.
+ * Opens the image at @path in the same way. Its format is the one that option @option names; else a
+ * guess from the content, which is said on stderr where it is raw, because the guest of a raw image
+ * can make it look like anything.
  */
-const CstImageFormat *cli_image_format(CliCtl *ctl, CstBlob *blob, const char *name,
-                                       GError **error);
+CstBlob *cli_image_open(CliCtl *ctl, const CliArgs *args, const char *path, const char *option,
+                        gboolean writable, const CstImageFormat **ret_format, GError **error);
 
 /** Value of a format option; *ret_format is NULL when it was not given. */
 gboolean cli_image_format_arg(const CliArgs *args, const char *option,

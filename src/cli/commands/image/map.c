@@ -45,19 +45,17 @@ static gboolean run_mapping(CstTask *task, gpointer data, GError **error)
 static gboolean cmd_map(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const CstChainFiles files = cli_image_files(args);
-    const char *path = NULL, *name = NULL;
-    const CstImageFormat *format;
+    const char *path = NULL;
+    const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = NULL;
     g_auto(Mapping) mapping = {.length = UINT64_MAX};
 
     if (!cli_args_string(args, "file", &path, error) ||
-        !cli_args_string(args, "format", &name, error) ||
         !cli_args_size(args, "start-offset", 1, &mapping.start, error) ||
         !cli_args_size(args, "max-length", 1, &mapping.length, error))
         return FALSE;
-    blob = cli_image_blob(ctl, path, FALSE, error);
-    format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
-    mapping.chain = format ? cst_chain_look(blob, format, &files, error) : NULL;
+    blob = cli_image_open(ctl, args, path, "format", FALSE, &format, error);
+    mapping.chain = blob ? cst_chain_look(blob, format, &files, error) : NULL;
     if (!mapping.chain)
         return FALSE;
     mapping.table = cli_map_table();
@@ -68,7 +66,7 @@ static gboolean cmd_map(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption map_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     {.name = "start-offset",
      .kind = CLI_OPT_STRING,

@@ -8,6 +8,7 @@
 /* Rows that the option tables of commands over image files share. Names and letters are those of
    qemu-img. */
 
+#define IMAGE_FILE CLI_REQUIRED("file", N_("image file or block device"))
 #define FORMAT(option, short_name, text)                                              \
     {                                                                                 \
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED, .help = text, \

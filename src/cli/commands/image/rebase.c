@@ -141,7 +141,7 @@ static gboolean cmd_rebase(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption rebase_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     {.name = "backing",
      .kind = CLI_OPT_STRING,
@@ -182,7 +182,7 @@ static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption flatten_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")), SOURCE_FORMAT, FOLLOW, DATA_FILE, {0},
+    IMAGE_FILE, SOURCE_FORMAT, FOLLOW, DATA_FILE, {0},
 };
 
 const CliCommand cli_image_flatten_command = {

@@ -40,9 +40,7 @@ static gboolean read_size(const CliArgs *args, uint64_t old, uint64_t *ret_size,
     sign = *text == '+' || *text == '-' ? *text++ : 0;
     if (!cst_units_parse(text, 1, &size, NULL) || (sign == '-' && size >= old) ||
         (sign == '+' && size > G_MAXINT64 - old))
-        return cst_fail(error, CST_ERROR_USAGE,
-                        _("Numeric value '%s' for <%s> option is malformed or out of range"), text,
-                        "size");
+        return cli_args_bad_number(text, "size", error);
     *ret_size = sign == '-' ? old - size : sign == '+' ? old + size : size;
     return TRUE;
 }
@@ -94,7 +92,7 @@ static gboolean cmd_resize(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption resize_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     CLI_REQUIRED("size", N_("new capacity, as 10G; +1G and -1G are relative")),
     SOURCE_FORMAT,
     CLI_NAMED("preallocation", N_("off, metadata, falloc or full: space taken for what is added")),

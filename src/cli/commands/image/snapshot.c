@@ -51,18 +51,12 @@ static gboolean run_change(CstTask *task, gpointer data, GError **error)
 
 static gboolean list(CliCtl *ctl, const CliArgs *args, const char *path, GError **error)
 {
-    const char *name = NULL;
-    const CstImageFormat *format;
-    g_autoptr(CstBlob) blob = NULL;
-    g_autoptr(CstImage) image = NULL;
+    const CstImageFormat *format = NULL;
+    g_autoptr(CstBlob) blob = cli_image_open(ctl, args, path, "format", FALSE, &format, error);
+    g_autoptr(CstImage) image = blob ? cst_image_open(blob, format, 0, NULL, error) : NULL;
     g_autoptr(GPtrArray) snapshots = NULL;
     g_autoptr(CliTable) table = NULL;
 
-    if (!cli_args_string(args, "format", &name, error))
-        return FALSE;
-    blob = cli_image_blob(ctl, path, FALSE, error);
-    format = blob ? cli_image_format(ctl, blob, name, error) : NULL;
-    image = format ? cst_image_open(blob, format, 0, NULL, error) : NULL;
     snapshots = image ? cst_image_snapshot_list(image, error) : NULL;
     if (!snapshots)
         return FALSE;
@@ -124,7 +118,7 @@ static gboolean cmd_snapshot(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption snapshot_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     {.name = "list", .kind = CLI_OPT_BOOL, .letter = 'l', .help = N_("list them; the default")},
     SNAPSHOT_NAME("create", 'c', N_("take one of this name")),

@@ -64,7 +64,7 @@ static gboolean cmd_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption sparsify_options[] = {
-    CLI_REQUIRED("file", N_("image file or block device")),
+    IMAGE_FILE,
     SOURCE_FORMAT,
     DATA_FILE,
     {0},

@@ -124,15 +124,6 @@ static const char *state_word(int state)
     return state >= 0 && state < (int)G_N_ELEMENTS(words) ? words[state] : N_("unknown");
 }
 
-static void add_known(CliTable *table, void (*add)(CliTable *table, uint64_t value), gboolean known,
-                      uint64_t value)
-{
-    if (known)
-        add(table, value);
-    else
-        cli_table_add_absent(table);
-}
-
 static void add_job(CliTable *table, const CstJobInfo *job)
 {
     int64_t left = cst_job_seconds_left(job);
@@ -144,16 +135,16 @@ static void add_job(CliTable *table, const CstJobInfo *job)
     cli_table_add_text(table, job->pool);
     cli_table_add_text(table, job->volume);
     cli_table_add_size(table, job->done);
-    add_known(table, cli_table_add_size, job->total > 0, job->total);
-    add_known(table, cli_table_add_number, job->total > 0, (uint64_t)MIN(percent, 100));
+    cli_table_add_known_size(table, job->total > 0, job->total);
+    cli_table_add_known_number(table, job->total > 0, (uint64_t)MIN(percent, 100));
     cli_table_add_size(table, job->rate);
-    add_known(table, cli_table_add_duration, left >= 0, (uint64_t)left);
+    cli_table_add_known_duration(table, left >= 0, (uint64_t)left);
     cli_table_add_time(table, job->started / G_USEC_PER_SEC);
     cli_table_add_time(table, job->ended / G_USEC_PER_SEC);
-    add_known(table, cli_table_add_size, job->limit > 0, job->limit);
+    cli_table_add_known_size(table, job->limit > 0, job->limit);
     cli_table_add_bool(table, job->can_cancel);
     cli_table_add_number(table, job->uid);
-    add_known(table, cli_table_add_number, job->pid > 0, (uint64_t)job->pid);
+    cli_table_add_known_number(table, job->pid > 0, (uint64_t)job->pid);
     cli_table_add_text(table, job->error);
     cli_table_add_text(table, job->error_word);
 }

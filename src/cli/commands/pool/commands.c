@@ -12,6 +12,7 @@
 #include "output/report.h"
 #include "pool.h"
 
+#define XML_FILE CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description"))
 #define OVERWRITE_OPTIONS                                                 \
     CLI_SWITCH("no-overwrite", N_("do not overwrite any existing data")), \
         CLI_SWITCH("overwrite", N_("overwrite any existing data"))
@@ -140,7 +141,7 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption create_options[] = {
-    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description")),
+    XML_FILE,
     BUILD_OPTIONS,
     {0},
 };
@@ -210,8 +211,8 @@ static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption define_options[] = {
-    CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description")),
-    CLI_SWITCH("validate", N_("validate the XML against the schema")),
+    XML_FILE,
+    CLI_VALIDATE,
     {0},
 };
 

@@ -31,21 +31,20 @@ static void print_event(CliCtl *ctl, const CliEventType *type, const CstConnEven
         cli_print(ctl, _("%sevent 'refresh' for storage pool %s\n"), stamp, event->pool);
 }
 
+static gboolean find(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
+
+    if (pool)
+        *ret_uuid = pool->uuid;
+    return pool != NULL;
+}
+
+static const CliEvents events = {event_types, "pool", find, print_event};
+
 static gboolean cmd_event(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    g_autoptr(CstPoolRef) pool = NULL;
-    CliEventRequest request;
-
-    if (cli_events_list(ctl, args, event_types))
-        return TRUE;
-    if (!cli_events_request(args, event_types, &request, error) || !cli_conn(ctl, error))
-        return FALSE;
-    if (cli_args_has(args, "pool")) {
-        pool = cli_pool(ctl, args, "pool", NULL, error);
-        if (!pool)
-            return FALSE;
-    }
-    return cli_events(ctl, &request, pool ? &pool->uuid : NULL, print_event, error);
+    return cli_event_command(ctl, args, &events, error);
 }
 
 static const CliOption event_options[] = {
@@ -67,6 +66,5 @@ const CliCommand cli_pool_event_command = {
 
 void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
-    for (const CliEventType *type = event_types; type->name; type++)
-        g_ptr_array_add(words, g_strdup(type->name));
+    cli_complete_event_types(event_types, words);
 }

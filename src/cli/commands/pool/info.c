@@ -23,32 +23,23 @@ static void add_info(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, const
 {
     char uuid[CST_UUID_TEXT_LEN];
     g_autofree char *problem = NULL;
-    gboolean persistent;
-    gboolean autostart;
+    gboolean persistent = FALSE;
+    gboolean autostart = FALSE;
+    gboolean known;
     gboolean active = info->state == CST_POOL_RUNNING || info->state == CST_POOL_DEGRADED;
     const uint64_t sizes[] = {info->capacity, info->allocation, info->available};
 
     cli_table_add_text(table, pool->name);
     cli_table_add_text(table, cst_uuid_format(&pool->uuid, uuid));
     cli_table_add_word(table, cli_pool_state_word(info->state));
-    if (cst_conn_pool_is_persistent(ctl->conn, pool, &persistent, NULL))
-        cli_table_add_bool(table, persistent);
-    else
-        cli_table_add_absent(table);
-    if (cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL))
-        cli_table_add_bool(table, autostart);
-    else
-        cli_table_add_absent(table);
+    known = cst_conn_pool_is_persistent(ctl->conn, pool, &persistent, NULL);
+    cli_table_add_known_bool(table, known, persistent);
+    known = cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL);
+    cli_table_add_known_bool(table, known, autostart);
     for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++)
-        if (active)
-            cli_table_add_size(table, sizes[i]);
-        else
-            cli_table_add_absent(table);
+        cli_table_add_known_size(table, active, sizes[i]);
     problem = cst_conn_pool_problem(ctl->conn, pool);
-    if (problem)
-        cli_table_add_text(table, problem);
-    else
-        cli_table_add_absent(table);
+    cli_table_add_text(table, problem);
 }
 
 static const CliColumn thin_columns[] = {

@@ -109,14 +109,6 @@ static const CliColumn detail_columns[] = {
     {N_("Available"), "available", CLI_CELL_SIZE, "-", 0},
 };
 
-static void add_switch(CliTable *table, gboolean known, gboolean value)
-{
-    if (known)
-        cli_table_add_bool(table, value);
-    else
-        cli_table_add_absent(table);
-}
-
 static void add_identity(CliTable *table, const CstPoolRef *pool)
 {
     char uuid[CST_UUID_TEXT_LEN];
@@ -148,7 +140,7 @@ static void add_short(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
     add_identity(table, pool);
     cli_table_add_word(table, state_word(ctl, pool));
     known = cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL);
-    add_switch(table, known, autostart);
+    cli_table_add_known_bool(table, known, autostart);
 }
 
 static void add_details(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
@@ -165,14 +157,11 @@ static void add_details(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
     add_identity(table, pool);
     cli_table_add_word(table, known ? cli_pool_state_word(info.state) : NULL);
     known = cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL);
-    add_switch(table, known, autostart);
+    cli_table_add_known_bool(table, known, autostart);
     known = cst_conn_pool_is_persistent(ctl->conn, pool, &persistent, NULL);
-    add_switch(table, known, persistent);
+    cli_table_add_known_bool(table, known, persistent);
     for (gsize i = 0; i < G_N_ELEMENTS(values); i++)
-        if (sizes)
-            cli_table_add_size(table, values[i]);
-        else
-            cli_table_add_absent(table);
+        cli_table_add_known_size(table, sizes, values[i]);
 }
 
 static void print_table(CliCtl *ctl, const GPtrArray *pools, gboolean details)

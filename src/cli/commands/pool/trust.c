@@ -52,7 +52,7 @@ static gboolean cmd_trust(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption trust_options[] = {
-    CLI_REQUIRED("pool", N_("pool name or uuid"), .complete = cli_complete_pools),
+    CLI_POOL_OPTION(cli_complete_pools),
     {.name = "follow",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,

@@ -38,7 +38,7 @@ static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
 
 static const CliOption define_options[] = {
     CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing secret attributes in XML")),
-    CLI_SWITCH("validate", N_("validate the XML against the schema")),
+    CLI_VALIDATE,
     {0},
 };
 

@@ -31,21 +31,20 @@ static void print_event(CliCtl *ctl, const CliEventType *type, const CstConnEven
         cli_print(ctl, _("%sevent '%s' for secret %s\n"), stamp, type->name, uuid);
 }
 
+static gboolean find(CliCtl *ctl, const CliArgs *args, CstUuid *ret_uuid, GError **error)
+{
+    g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, NULL, error);
+
+    if (secret)
+        *ret_uuid = secret->uuid;
+    return secret != NULL;
+}
+
+static const CliEvents events = {event_types, "secret", find, print_event};
+
 static gboolean cmd_event(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    g_autoptr(CstConnSecret) secret = NULL;
-    CliEventRequest request;
-
-    if (cli_events_list(ctl, args, event_types))
-        return TRUE;
-    if (!cli_events_request(args, event_types, &request, error) || !cli_conn(ctl, error))
-        return FALSE;
-    if (cli_args_has(args, "secret")) {
-        secret = cli_secret(ctl, args, NULL, error);
-        if (!secret)
-            return FALSE;
-    }
-    return cli_events(ctl, &request, secret ? &secret->uuid : NULL, print_event, error);
+    return cli_event_command(ctl, args, &events, error);
 }
 
 static const CliOption event_options[] = {
@@ -67,6 +66,5 @@ const CliCommand cli_secret_event_command = {
 
 void cli_complete_secret_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
-    for (const CliEventType *type = event_types; type->name; type++)
-        g_ptr_array_add(words, g_strdup(type->name));
+    cli_complete_event_types(event_types, words);
 }

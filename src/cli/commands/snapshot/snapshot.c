@@ -40,26 +40,19 @@ static const CliColumn columns[] = {
     {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
 };
 
-static void add_known_size(CliTable *table, gboolean known, uint64_t bytes)
-{
-    if (known)
-        cli_table_add_size(table, bytes);
-    else
-        cli_table_add_absent(table);
-}
-
 static void add_snapshot(CliTable *table, const CstSnapshot *snapshot)
 {
     cli_table_add_text(table, snapshot->name);
     cli_table_add_time(table, snapshot->created);
     cli_table_add_size(table, snapshot->capacity);
-    add_known_size(table, snapshot->allocation != CST_SNAPSHOT_UNKNOWN, snapshot->allocation);
-    add_known_size(table, snapshot->limit != 0, snapshot->limit);
+    cli_table_add_known_size(table, snapshot->allocation != CST_SNAPSHOT_UNKNOWN,
+                             snapshot->allocation);
+    cli_table_add_known_size(table, snapshot->limit != 0, snapshot->limit);
     cli_table_add_percent(table, snapshot->allocation,
                           snapshot->allocation == CST_SNAPSHOT_UNKNOWN ? 0 : snapshot->limit);
     cli_table_add_text(table, snapshot->kept_by);
     cli_table_add_word(table, snapshot->problem ? N_("lost") : N_("good"));
-    add_known_size(table, snapshot->machine_state != 0, snapshot->machine_state);
+    cli_table_add_known_size(table, snapshot->machine_state != 0, snapshot->machine_state);
     cli_table_add_text(table, snapshot->problem);
 }
 

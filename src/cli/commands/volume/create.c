@@ -112,7 +112,14 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption create_options[] = {
-    OF_POOL(N_("pool name")), XML_FILE, PREALLOC, VALIDATE, PREALLOCATION, RATE_LIMIT, DETACH, {0},
+    OF_POOL(N_("pool name")),
+    XML_FILE,
+    PREALLOC,
+    CLI_VALIDATE,
+    PREALLOCATION,
+    RATE_LIMIT,
+    DETACH,
+    {0},
 };
 
 const CliCommand cli_vol_create_command = {
@@ -198,7 +205,7 @@ static const CliOption create_as_options[] = {
     FORMAT_OPTION("backing-vol-format", N_("format of backing volume if taking a snapshot")),
     PREALLOC,
     CLI_SWITCH("print-xml", N_("print XML document, but don't define/create")),
-    VALIDATE,
+    CLI_VALIDATE,
     PREALLOCATION,
     CLI_SWITCH("thin", N_("take space from a thin pool as it is written to (logical pools)")),
     CLI_SWITCH("thick", N_("set all space aside at once, also in a pool of thin volumes")),
@@ -246,7 +253,7 @@ static const CliOption create_from_options[] = {
     POOL_OPTION("inputpool", N_("pool name or uuid of the input volume's pool")),
     PREALLOC,
     REFLINK,
-    VALIDATE,
+    CLI_VALIDATE,
     PREALLOCATION,
     FORCE_SHARE,
     RATE_LIMIT,

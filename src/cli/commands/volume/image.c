@@ -203,18 +203,11 @@ static const CliColumn chain_columns[] = {
     {N_("Problem"), "problem", CLI_CELL_TEXT, "-", 0},
 };
 
-static void add_size(CliTable *table, const CstChainRow *row, uint64_t size)
-{
-    if (row->format)
-        cli_table_add_size(table, size);
-    else
-        cli_table_add_absent(table);
-}
-
 /** A star marks the volume that the command was asked about. */
 static void add_row(CliTable *table, const CstChainRow *row)
 {
     g_autofree char *marked = g_strdup_printf("%s%s", row->name, row->self ? " *" : "");
+    gboolean known = row->format != NULL;
 
     cli_table_add_level(table, row->level);
     cli_table_add_text(table, marked);
@@ -222,8 +215,8 @@ static void add_row(CliTable *table, const CstChainRow *row)
     cli_table_add_text(table, row->pool);
     cli_table_add_bool(table, row->self);
     cli_table_add_text(table, row->format);
-    add_size(table, row, row->capacity);
-    add_size(table, row, row->allocation);
+    cli_table_add_known_size(table, known, row->capacity);
+    cli_table_add_known_size(table, known, row->allocation);
     cli_table_add_text(table, row->path);
     cli_table_add_text(table, row->problem);
 }

@@ -52,21 +52,11 @@ static void add_details(CliTable *table, const CstVolRow *row)
     /* A stock server tells nothing at all of a volume that it could not look at. */
     gboolean known = !row->problem || info->capacity || info->allocation || info->physical;
 
-    if (known) {
-        cli_table_add_word(table, cli_vol_type_word(info->type));
-        cli_table_add_size(table, info->capacity);
-        cli_table_add_size(table, info->allocation);
-        cli_table_add_bool(table, info->estimated);
-    } else {
-        cli_table_add_absent(table);
-        cli_table_add_absent(table);
-        cli_table_add_absent(table);
-        cli_table_add_absent(table);
-    }
-    if (info->physical)
-        cli_table_add_size(table, info->physical);
-    else
-        cli_table_add_absent(table);
+    cli_table_add_word(table, known ? cli_vol_type_word(info->type) : NULL);
+    cli_table_add_known_size(table, known, info->capacity);
+    cli_table_add_known_size(table, known, info->allocation);
+    cli_table_add_known_bool(table, known, info->estimated);
+    cli_table_add_known_size(table, info->physical != 0, info->physical);
     cli_table_add_text(table, row->format);
     cli_table_add_text(table, row->problem);
 }

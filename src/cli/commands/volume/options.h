@@ -38,6 +38,11 @@
                N_("preallocate metadata (for qcow2 instead of full allocation)"))
 #define PREALLOCATION \
     CLI_NAMED("preallocation", N_("what to reserve: off, metadata, falloc or full"))
-#define REFLINK  CLI_SWITCH("reflink", N_("use btrfs COW lightweight copy"))
-#define VALIDATE CLI_SWITCH("validate", N_("validate the XML against the schema"))
-#define SPARSE   CLI_SWITCH("sparse", N_("preserve sparseness of volume"))
+#define REFLINK CLI_SWITCH("reflink", N_("use btrfs COW lightweight copy"))
+#define CONTENT_FORMAT                                                         \
+    {                                                                          \
+        .name = "format", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED,      \
+        .help = N_("what the content is; default: what the vol is listed as"), \
+        .complete = cli_complete_vol_formats                                   \
+    }
+#define SPARSE CLI_SWITCH("sparse", N_("preserve sparseness of volume"))

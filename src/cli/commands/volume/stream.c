@@ -56,9 +56,7 @@ static gboolean read_number(const CliArgs *args, const char *option, gboolean wr
     errno = 0;
     value = strtoull(start, &end, 10);
     if ((*start == '-' && !wraps) || end == start || *end || errno)
-        return cst_fail(error, CST_ERROR_USAGE,
-                        _("Numeric value '%s' for <%s> option is malformed or out of range"), text,
-                        option);
+        return cli_args_bad_number(text, option, error);
     *ret_value = value;
     return TRUE;
 }
@@ -181,11 +179,7 @@ static const CliOption upload_options[] = {
     CLI_NUMBER("offset", N_("volume offset to upload to")),
     CLI_NUMBER("length", N_("amount of data to upload")),
     SPARSE,
-    {.name = "format",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .help = N_("what the content is; default: what the vol is listed as"),
-     .complete = cli_complete_vol_formats},
+    CONTENT_FORMAT,
     {.name = "backing-vol",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,

@@ -68,11 +68,7 @@ static gboolean cmd_trust(CliCtl *ctl, const CliArgs *args, GError **error)
 static const CliOption trust_options[] = {
     VOL,
     POOL,
-    {.name = "format",
-     .kind = CLI_OPT_STRING,
-     .flags = CLI_OPT_NAMED,
-     .help = N_("what the content is; default: what the vol is listed as"),
-     .complete = cli_complete_vol_formats},
+    CONTENT_FORMAT,
     CLI_SWITCH("revoke", N_("nothing that the content names is declared any more")),
     {0},
 };

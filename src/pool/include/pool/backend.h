@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <base/error.h>
 #include <base/task.h>
 #include <blob/blob.h>
 #include <model/flags.h>
@@ -342,6 +343,14 @@ struct CstBackend {
 };
 
 /* --- what the core gives to backends (backend.c) ---------------------------------------------- */
+
+/* Failures that every pool type words alike; always FALSE. */
+gboolean cst_fail_no_volume(const char *name, GError **error);
+gboolean cst_fail_no_snapshot(const char *volume, const char *name, GError **error);
+gboolean cst_fail_snapshot_exists(const char *volume, const char *name, GError **error);
+#define cst_fail_no_volume(...)       CST_GIVES_FALSE(cst_fail_no_volume(__VA_ARGS__))
+#define cst_fail_no_snapshot(...)     CST_GIVES_FALSE(cst_fail_no_snapshot(__VA_ARGS__))
+#define cst_fail_snapshot_exists(...) CST_GIVES_FALSE(cst_fail_snapshot_exists(__VA_ARGS__))
 
 /** Returns @state, with a reference more: for what outlives the call. Any thread. */
 CstPoolState *cst_pool_state_ref(CstPoolState *state);
