@@ -9,9 +9,9 @@
 
 #include <string.h>
 
-#include "crew.h"
 #include "format.h"
 #include "mark.h"
+#include "workers.h"
 
 enum { OLD_ZERO = 1, NEW_ZERO = 2 };
 
@@ -47,7 +47,7 @@ static gboolean look(Lift *lift, CstPiece *piece, GError **error)
         (old.flags & CST_EXTENT_ZERO ? OLD_ZERO : 0) | (new.flags &CST_EXTENT_ZERO ? NEW_ZERO : 0);
     if (piece->flags == (OLD_ZERO | NEW_ZERO))
         return FALSE;
-    end = (lift->cursor / CST_CREW_PIECE + 1) * CST_CREW_PIECE;
+    end = (lift->cursor / CST_PIECE_MAX + 1) * CST_PIECE_MAX;
     piece->length = MIN(piece->length, end - lift->cursor);
     return TRUE;
 }
@@ -129,7 +129,7 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstCrewOps lift_ops = {.draw = draw, .work = work};
+static const CstWorkersOps lift_ops = {.draw = draw, .work = work};
 
 gboolean cst_lift(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags, CstTask *task,
                   GError **error)
@@ -149,5 +149,5 @@ gboolean cst_lift(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,
     if (unit > 0)
         lift.unit = unit;
     lift.size = cst_image_capacity(image);
-    return cst_crew_run(&lift_ops, &lift, task, error);
+    return cst_workers_run(&lift_ops, &lift, task, error);
 }

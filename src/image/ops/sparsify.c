@@ -17,9 +17,9 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-#include "crew.h"
 #include "format.h"
 #include "mark.h"
+#include "workers.h"
 
 #define SMALL_UNIT 4096 /* of file systems */
 
@@ -51,7 +51,7 @@ static void cut(const Sparsify *sparsify, const CstExtent *run, CstPiece *piece)
         piece->length -= piece->length % unit;
     }
     if (!piece->flags)
-        piece->length = MIN(piece->length, (at / CST_CREW_PIECE + 1) * CST_CREW_PIECE - at);
+        piece->length = MIN(piece->length, (at / CST_PIECE_MAX + 1) * CST_PIECE_MAX - at);
 }
 
 static gboolean draw(gpointer job, CstPiece *piece, GError **error)
@@ -118,7 +118,7 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstCrewOps sparsify_ops = {.draw = draw, .work = work};
+static const CstWorkersOps sparsify_ops = {.draw = draw, .work = work};
 
 /* --- what the files take ---------------------------------------------------------------------- */
 
@@ -216,7 +216,7 @@ static gboolean give_back(CstImage *image, const Files *files, uint64_t *ret_giv
     sparsify.guest = guest = cst_image_guest_blob(image);
     cst_task_add_total(task, sparsify.size);
     if (!space_taken(files, &before, error) || !cst_may_change(error) ||
-        !cst_crew_run(&sparsify_ops, &sparsify, task, error) || !cst_blob_flush(guest, error))
+        !cst_workers_run(&sparsify_ops, &sparsify, task, error) || !cst_blob_flush(guest, error))
         return FALSE;
     if (cst_guest_image(guest) && !cst_image_trim(cst_guest_image(guest), task, error))
         return FALSE;
