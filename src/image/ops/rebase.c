@@ -15,14 +15,14 @@
 #include <base/i18n.h>
 
 #include "chain.h"
+#include "difference.h"
 #include "format.h"
-#include "lift.h"
 #include "mark.h"
 
-static gboolean lift_up(CstBlob *guest, CstBlob *below, CstTask *task, GError **error)
+static gboolean keep_content(CstBlob *guest, CstBlob *below, CstTask *task, GError **error)
 {
     cst_task_add_total(task, cst_image_capacity(cst_guest_image(guest)));
-    return cst_lift(guest, guest, below, CST_LIFT_NOT_HELD, task, error) &&
+    return cst_write_difference(guest, guest, below, CST_DIFFERENCE_UNALLOCATED, task, error) &&
            cst_blob_flush(guest, error);
 }
 
@@ -83,7 +83,7 @@ gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *t
     guest = cst_image_guest_blob(image);
     if (!how->unsafe && !cst_may_change(error))
         return FALSE;
-    if ((!how->unsafe && !lift_up(guest, how->guest, task, error)) ||
+    if ((!how->unsafe && !keep_content(guest, how->guest, task, error)) ||
         !cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format,
                                how->guest, error))
         return FALSE;
