@@ -17,7 +17,7 @@
 
 #include "difference.h"
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
 
 typedef struct {
     CstBlob *from, *to;
@@ -101,7 +101,7 @@ static gboolean fill(Conversion *conversion, CstBlob *guest, CstTask *task, GErr
     if (!conversion->create.backing)
         return copy(conversion->from, guest, conversion->zero_run, zero, task, error) &&
                cst_blob_flush(guest, error);
-    endless = cst_mark_new(conversion->from);
+    endless = cst_marker_new(conversion->from);
     return cst_may_change(error) &&
            cst_write_difference(endless, guest, conversion->create.backing_guest, 0, task, error) &&
            cst_blob_flush(guest, error);

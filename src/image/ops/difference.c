@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
 #include "workers.h"
 
 enum { OLD_ZERO = 1, NEW_ZERO = 2 };
@@ -20,7 +20,7 @@ enum { OLD_ZERO = 1, NEW_ZERO = 2 };
 typedef struct {
     CstBlob *from;  /* what the image is to show: without an end */
     CstBlob *guest; /* of the image */
-    CstBlob *below; /* what the image is upon: a mark, so that it has no end */
+    CstBlob *below; /* what the image is upon: a marker, so that it has no end */
     unsigned flags; /* CstDifferenceFlags */
     uint64_t size;
     uint64_t unit;
@@ -134,13 +134,13 @@ static const CstWorkersOps difference_ops = {.draw = draw, .work = work};
 gboolean cst_write_difference(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,
                               CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) mark = cst_mark_new(below);
+    g_autoptr(CstBlob) marker = cst_marker_new(below);
     CstImage *image = cst_guest_image(guest);
     uint64_t unit = cst_image_zero_unit(image);
     Difference diff = {
         .from = from,
         .guest = guest,
-        .below = mark,
+        .below = marker,
         .flags = flags,
         .unit = SMALL_UNIT,
         .task = task,

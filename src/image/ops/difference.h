@@ -4,7 +4,7 @@
 #include <blob/blob.h>
 
 typedef enum {
-    /** @from is the image itself, opened upon a mark (mark.h): examine only what it has not
+    /** @from is the image itself, opened upon a marker (marker.h): examine only what it has not
      * allocated. */
     CST_DIFFERENCE_UNALLOCATED = 1 << 0
 } CstDifferenceFlags;

@@ -14,7 +14,7 @@
 #include <base/alloc.h>
 
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
 #include "workers.h"
 
 typedef struct {
@@ -119,7 +119,7 @@ static const CstWorkersOps pack_ops = {.per_processor = TRUE, .draw = draw, .wor
 gboolean cst_image_pack(CstBlob *src, CstImage *dst, unsigned flags, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) below =
-        dst->backing && !(flags & CST_PACK_ZEROED) ? cst_mark_new(dst->backing) : NULL;
+        dst->backing && !(flags & CST_PACK_ZEROED) ? cst_marker_new(dst->backing) : NULL;
     Pack pack = {.src = src, .below = below, .dst = dst, .flags = flags, .task = task};
 
     if (!cst_blob_get_size(src, &pack.size, error))

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Rebases an image without changing what its guest sees. The image is opened upon a mark (mark.h)
- * over its old backing image: what is marked, the image does not hold. Where the new backing image
- * differs there, the old content is written into the image, which is invisible as long as the old
- * reference stands. After a flush the format switches the reference in one atomic step. A power cut
- * before that leaves an image upon its old backing image, with some of the content in it already.
+ * Rebases an image without changing what its guest sees. The image is opened upon a marker
+ * (marker.h) over its old backing image: extents with its flag are not allocated in the image.
+ * Where the new backing image differs there, the old content is written into the image, which is
+ * invisible as long as the old reference stands. After a flush the format switches the reference in
+ * one atomic step. A power cut before that leaves an image upon its old backing image, with some of
+ * the content in it already.
  */
 #include <image/backing.h>
 #include <image/rebase.h>
@@ -17,7 +18,7 @@
 #include "chain.h"
 #include "difference.h"
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
 
 static gboolean keep_content(CstBlob *guest, CstBlob *below, CstTask *task, GError **error)
 {
@@ -69,15 +70,15 @@ static gboolean check_old(CstChain *chain, CstBlob *old, GError **error)
 
 gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) old = NULL, mark = NULL, guest = NULL;
+    g_autoptr(CstBlob) old = NULL, marker = NULL, guest = NULL;
     CstImage *image;
 
     if (!check(chain, how, error) ||
         (!how->unsafe &&
          (!cst_chain_open_below(chain, 0, &old, error) || !check_old(chain, old, error))))
         return FALSE;
-    mark = cst_mark_new(old);
-    image = cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, mark, error);
+    marker = cst_marker_new(old);
+    image = cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, marker, error);
     if (!image)
         return FALSE;
     guest = cst_image_guest_blob(image);

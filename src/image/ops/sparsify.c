@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Frees the zeroes of an image in place. The image is opened upon a mark (mark.h) instead of its
- * backing image, so only what it holds itself is examined. cst_blob_zero() without writing frees
- * the space of a run, and leaves an entry that goes on hiding the backing image; where the format
- * can't do that, the run stays as it is. At the end trim gives back what the image's file has free.
- * At every moment the guest reads the same, so the work may be interrupted anywhere.
+ * Frees the zeroes of an image in place. The image is opened upon a marker (marker.h) instead of
+ * its backing image, so only what it holds itself is examined. cst_blob_zero() without writing
+ * frees the space of a run, and leaves an entry that goes on hiding the backing image; where the
+ * format can't do that, the run stays as it is. At the end trim gives back what the image's file
+ * has free. At every moment the guest reads the same, so the work may be interrupted anywhere.
  */
 #include <image/backing.h>
 #include <image/sparsify.h>
@@ -18,7 +18,7 @@
 #include <base/units.h>
 
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
 #include "workers.h"
 
 #define SMALL_UNIT 4096 /* of file systems */
@@ -188,14 +188,14 @@ static CstImage *open_image(CstBlob *blob, const CstImageFormat *format, Files *
                             GError **error)
 {
     const CstImageFiles parts = {.open = open_part, .data = files};
-    g_autoptr(CstBlob) mark = cst_mark_new(NULL);
+    g_autoptr(CstBlob) marker = cst_marker_new(NULL);
     g_auto(CstImageInfo) info = {0};
     CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT};
 
     if (!cst_image_inspect(blob, format, &info, error))
         return NULL;
     if (info.backing)
-        how.backing = mark;
+        how.backing = marker;
     if (files->files && files->files->open)
         how.files = &parts;
     return cst_image_open_as(blob, format, &how, error);
