@@ -419,7 +419,7 @@ static gboolean do_step(CstBlocks *blocks, CstStep *step, const uint8_t *buf, GE
     g_mutex_unlock(&blocks->lock);
     ok = write_step(blocks, step, buf, error);
     g_mutex_lock(&blocks->lock);
-    ok = ok && blocks->ops->settle(blocks, step, error);
+    ok = ok && blocks->ops->link(blocks, step, error);
     if (!ok)
         blocks->ops->take_back(blocks, step);
     return ok;

@@ -11,7 +11,7 @@
  * One lock guards all metadata; data is read and written outside of it. A byte that has its place
  * is written there, by any number of threads. Bytes without a place get one step by step: the
  * block is claimed, a place is found under the lock, data is written outside of it, and only then
- * the place is entered into the tables. So a table never refers to what is not written, as long as
+ * the place is linked into the tables. So a table never refers to what is not written, as long as
  * sync() puts a barrier in front of the tables.
  *
  * A claim makes a second writer of the same block wait for the first one; writers of other blocks
@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
     uint64_t offset, length; /**< guest bytes inside one block, none of which has a place */
     uint64_t host;           /**< out: where the byte at offset goes */
-    uint64_t unit;           /**< out: settle() gives all of these units a place, so the bytes of
+    uint64_t unit;           /**< out: link() gives all of these units a place, so the bytes of
                                   the step's first and last unit that it does not write are filled in */
     uint64_t block_end;      /**< out: where the file has to reach; 0: does not matter */
     uint64_t place;          /**< out: the format's own */
@@ -68,9 +68,9 @@ typedef struct {
      * "out". The tables must not refer to the place yet.
      */
     gboolean (*place)(CstBlocks *blocks, CstStep *step, GError **error);
-    /** Enters the place of @step into the tables. The data has been written. */
-    gboolean (*settle)(CstBlocks *blocks, const CstStep *step, GError **error);
-    /** Frees the place of @step again, after a failure to write the data or of settle(). */
+    /** Links the place of @step into the tables. The data has been written. */
+    gboolean (*link)(CstBlocks *blocks, const CstStep *step, GError **error);
+    /** Frees the place of @step again, after a failure to write the data or of link(). */
     void (*take_back)(CstBlocks *blocks, const CstStep *step);
     /**
      * Makes a claimed block that shows the backing image read as zeroes, without a place; leaves

@@ -40,7 +40,7 @@ static gboolean give_place(Vdi *vdi, uint32_t index, CstPreallocation preallocat
         return FALSE;
     return cst_space_preallocate(vdi->blocks.blob, vdi_place(vdi, block), vdi->header.block_size,
                                  preallocation, task, error) &&
-           vdi_ops.settle(&vdi->blocks, &step, error);
+           vdi_ops.link(&vdi->blocks, &step, error);
 }
 
 /* Makes the file long enough for blocks of all entries of [@first, @end). */

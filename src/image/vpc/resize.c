@@ -44,7 +44,7 @@ static gboolean give_place(Vpc *vpc, uint32_t block, CstPreallocation preallocat
         !cst_blob_zero(blob, data, vpc->header.block_size, CST_ZERO_MAY_UNMAP, error))
         return FALSE;
     return cst_space_preallocate(blob, data, vpc->header.block_size, preallocation, task, error) &&
-           vpc_ops.settle(&vpc->blocks, &step, error);
+           vpc_ops.link(&vpc->blocks, &step, error);
 }
 
 gboolean vpc_preallocate(Vpc *vpc, uint32_t first, uint32_t end, CstPreallocation preallocation,
