@@ -471,21 +471,25 @@ static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t lengt
     return ok;
 }
 
+/* @buf NULL: zeroes. */
+static gboolean write_range(CstBlocks *blocks, const uint8_t *buf, uint64_t length, uint64_t offset,
+                            unsigned flags, GError **error)
+{
+    for (uint64_t at = 0; at < length;) {
+        uint64_t done = 0;
+
+        if (!write_some(blocks, buf ? buf + at : NULL, length - at, offset + at, flags, &done,
+                        error))
+            return FALSE;
+        at += done;
+    }
+    return TRUE;
+}
+
 gboolean cst_blocks_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset,
                            GError **error)
 {
-    const uint8_t *at = buf;
-
-    while (len > 0) {
-        uint64_t done = 0;
-
-        if (!write_some(blocks_of(image), at, len, offset, 0, &done, error))
-            return FALSE;
-        at += done;
-        offset += done;
-        len -= (size_t)done;
-    }
-    return TRUE;
+    return write_range(blocks_of(image), buf, len, offset, 0, error);
 }
 
 gboolean cst_blocks_write_packed(CstBlocks *blocks, const uint8_t *packed, size_t packed_len,
@@ -511,15 +515,7 @@ gboolean cst_blocks_write_packed(CstBlocks *blocks, const uint8_t *packed, size_
 gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t length,
                                  unsigned flags, GError **error)
 {
-    while (length > 0) {
-        uint64_t done = 0;
-
-        if (!write_some(blocks, NULL, length, offset, flags, &done, error))
-            return FALSE;
-        offset += done;
-        length -= done;
-    }
-    return TRUE;
+    return write_range(blocks, NULL, length, offset, flags, error);
 }
 
 gboolean cst_blocks_fill_block(CstBlocks *blocks, uint64_t offset, GError **error)
