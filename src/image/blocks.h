@@ -132,6 +132,9 @@ void cst_blocks_release(CstBlocks *blocks, CstBlockClaim *claim);
  */
 gboolean cst_blocks_barrier(CstBlocks *blocks, GError **error);
 
+/** Sets *ret_there to how many bytes of the range lie inside the data blob. Any thread. */
+gboolean cst_blocks_host_bytes(CstBlocks *blocks, uint64_t host, uint64_t length,
+                               uint64_t *ret_there, GError **error);
 /** Reads @len bytes at @host of the data blob; bytes behind its end read as zeroes. Any thread. */
 gboolean cst_blocks_read_host(CstBlocks *blocks, void *buf, size_t len, uint64_t host,
                               GError **error);
