@@ -508,6 +508,11 @@ gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error)
     return ok;
 }
 
+gboolean cst_blocks_write_through(CstBlocks *blocks, GError **error)
+{
+    return cst_blocks_write_back(blocks, error) && cst_blocks_barrier(blocks, error);
+}
+
 gboolean cst_blocks_flush(CstImage *image, GError **error)
 {
     CstBlocks *blocks = blocks_of(image);

@@ -197,3 +197,5 @@ gboolean cst_blocks_flush(CstImage *image, GError **error);
 gboolean cst_blocks_sync(CstBlocks *blocks, GError **error);
 /** Takes the lock and does what cst_blocks_sync() does. */
 gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error);
+/** The same, with a barrier at the end: what is written later refers to tables on the disk. */
+gboolean cst_blocks_write_through(CstBlocks *blocks, GError **error);
