@@ -493,8 +493,10 @@ gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, G
 
 /* --- syncing --------------------------------------------------------------------------------- */
 
-gboolean cst_blocks_sync(CstBlocks *blocks, GError **error)
+gboolean cst_blocks_spill(void *owner, GError **error)
 {
+    CstBlocks *blocks = owner;
+
     return blocks->ops->sync(blocks, error);
 }
 
@@ -503,7 +505,7 @@ gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error)
     gboolean ok;
 
     g_mutex_lock(&blocks->lock);
-    ok = cst_blocks_sync(blocks, error);
+    ok = blocks->ops->sync(blocks, error);
     g_mutex_unlock(&blocks->lock);
     return ok;
 }

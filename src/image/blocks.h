@@ -191,11 +191,11 @@ gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsi
 gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
 gboolean cst_blocks_flush(CstImage *image, GError **error);
 /**
- * Lock held: writes out all changed tables in the order of the format, without a barrier at the
- * end. The spill hook of a page cache that is full of dirty pages.
+ * The spill hook of an image's page caches, whose @owner is the CstBlocks. Lock held: writes out
+ * all changed tables in the order of the format, without a barrier at the end.
  */
-gboolean cst_blocks_sync(CstBlocks *blocks, GError **error);
-/** Takes the lock and does what cst_blocks_sync() does. */
+gboolean cst_blocks_spill(void *owner, GError **error);
+/** Takes the lock and writes out all changed tables, in the order of the format. */
 gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error);
 /** The same, with a barrier at the end: what is written later refers to tables on the disk. */
 gboolean cst_blocks_write_through(CstBlocks *blocks, GError **error);

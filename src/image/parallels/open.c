@@ -13,17 +13,12 @@
 #include "lookup.h"
 #include "parallels.h"
 
-static gboolean spill(void *owner, GError **error)
-{
-    return parallels_sync(owner, error);
-}
-
 void parallels_reset_bat(Parallels *parallels)
 {
     cst_table_free(parallels->bat);
     parallels->entries = cst_le32(parallels->raw + PARALLELS_AT_ENTRIES);
     parallels->bat = cst_table_new(parallels->blocks.blob, PARALLELS_HEADER_LEN, parallels->entries,
-                                   FALSE, spill, &parallels->blocks);
+                                   FALSE, cst_blocks_spill, &parallels->blocks);
 }
 
 /* The data offset of a header may be wrong; then the end of the table counts, as for QEMU. */

@@ -21,16 +21,11 @@ static gboolean read_header(CstBlob *blob, VdiHeader *ret_header, GError **error
     return cst_look_is_sound(&look, error);
 }
 
-static gboolean spill(void *owner, GError **error)
-{
-    return vdi_sync(owner, error);
-}
-
 void vdi_reset_map(Vdi *vdi)
 {
     cst_table_free(vdi->map);
     vdi->map = cst_table_new(vdi->blocks.blob, vdi->header.offset_map, vdi->header.blocks, FALSE,
-                             spill, &vdi->blocks);
+                             cst_blocks_spill, &vdi->blocks);
 }
 
 Vdi *vdi_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how, GError **error)

@@ -163,15 +163,10 @@ const CstBlocksOps vmdk_sparse_blocks = {
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-static gboolean spill(void *owner, GError **error)
-{
-    return sparse_sync(owner, error);
-}
-
 gboolean vmdk_sparse_reset_tables(VmdkSparse *sparse, GError **error)
 {
-    VmdkTables *tables =
-        vmdk_tables_new(sparse->blocks.blob, &sparse->header, spill, &sparse->blocks, error);
+    VmdkTables *tables = vmdk_tables_new(sparse->blocks.blob, &sparse->header, cst_blocks_spill,
+                                         &sparse->blocks, error);
 
     if (!tables)
         return FALSE;

@@ -25,16 +25,11 @@ static gboolean read_header(CstBlob *blob, VpcHeader *ret_header, GError **error
     return cst_look_is_sound(&look, error);
 }
 
-static gboolean spill(void *owner, GError **error)
-{
-    return vpc_sync(owner, error);
-}
-
 void vpc_reset_table(Vpc *vpc)
 {
     cst_table_free(vpc->table);
     vpc->table = cst_table_new(vpc->blocks.blob, vpc->header.table_offset, vpc->header.entries,
-                               TRUE, spill, &vpc->blocks);
+                               TRUE, cst_blocks_spill, &vpc->blocks);
 }
 
 /* The parent must be the one that the image was made upon. */
