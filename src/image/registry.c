@@ -62,7 +62,7 @@ static gboolean has_magic(const CstImageFormat *format, const uint8_t *head, siz
     return FALSE;
 }
 
-/* The format that the magic number alone tells; raw: none. */
+/* The format that has the magic number; raw: none. */
 static const CstImageFormat *format_of_magic(const uint8_t *head, size_t len)
 {
     for (size_t i = 0; formats[i]; i++)

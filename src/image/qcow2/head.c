@@ -260,7 +260,7 @@ static gboolean fail_layout(const Qcow2Head *head, GError **error)
                     head->q->blocks.blob->name);
 }
 
-/* The fields last, as they tell where the name is. */
+/* The fields last, as they have the offset of the name. */
 static gboolean compose(Qcow2Head *head, Layout *layout, GError **error)
 {
     Qcow2Header *header = &head->header;

@@ -137,7 +137,7 @@ static gboolean check_features(CstImageLook *look, const Qcow2Header *header)
     return TRUE;
 }
 
-static void tell(CstImageLook *look, const Qcow2Header *header)
+static void describe(CstImageLook *look, const Qcow2Header *header)
 {
     static const char *const crypts[] = {NULL, "aes", "luks"};
     CstImageInfo *info = look->info;
@@ -266,7 +266,7 @@ gboolean qcow2_header_read(CstImageLook *look, Qcow2Header *ret_header)
     }
     if (!check_frame(look, &header))
         return FALSE;
-    tell(look, &header);
+    describe(look, &header);
     /* Names first: even a damaged image shall not hide what it points to. */
     if (!read_names(look, &header) || !check_features(look, &header) ||
         !check_tables(look, &header))

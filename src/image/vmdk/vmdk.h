@@ -13,7 +13,7 @@
  * in an image of one file, that file. Only extents know how they hold their bytes.
  *
  * The content ID in the descriptor changes with the first change after opening, so that an image
- * that was made upon this one can tell that it has changed.
+ * that was made upon this one can detect that it has changed.
  */
 typedef struct VmdkExtent VmdkExtent;
 
