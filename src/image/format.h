@@ -105,7 +105,7 @@ struct CstImageFormat {
     /** See cst_image_inspect_luks(); leaves the version 0 where there is no header. NULL: never. */
     void (*inspect_luks)(CstImageLook *look, CstImageLuks *luks);
 
-    /* --- making -------------------------------------------------------------------------- */
+    /* --- creating ------------------------------------------------------------------------ */
 
     unsigned create_options; /**< CstCreateOptions */
     /** The subformat whose data is always compressed; NULL: there is none. */

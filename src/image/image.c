@@ -101,7 +101,7 @@ gboolean cst_image_inspect_luks(CstBlob *blob, const CstImageFormat *format, Cst
     return TRUE;
 }
 
-/* --- making -------------------------------------------------------------------------------- */
+/* --- creating ------------------------------------------------------------------------------ */
 
 gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCreate *options,
                                 GError **error)

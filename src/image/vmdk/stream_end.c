@@ -249,7 +249,7 @@ gboolean vmdk_stream_flush(VmdkExtent *extent, GError **error)
     return vmdk_stream_write_back(extent, error) && cst_blob_flush(extent->blob, error);
 }
 
-/* --- making ----------------------------------------------------------------------------------- */
+/* --- creating --------------------------------------------------------------------------------- */
 
 static VmdkHeader new_header(uint64_t sectors, uint64_t grain, uint64_t text_sectors)
 {
