@@ -32,16 +32,6 @@ enum {
     AT_UUID_PARENT = 0x1b8
 };
 
-static void put_le32(uint8_t *p, uint32_t value)
-{
-    memcpy(p, &value, sizeof(value)); /* bytes.h asserts little endian */
-}
-
-static void put_le64(uint8_t *p, uint64_t value)
-{
-    memcpy(p, &value, sizeof(value));
-}
-
 int vdi_probe(const uint8_t *head, size_t len, uint64_t size)
 {
     if (len < AT_LENGTH || cst_le32(head + AT_SIGNATURE) != VDI_SIGNATURE)
@@ -129,10 +119,10 @@ void vdi_header_init(VdiHeader *header)
 
     memset(header->raw, 0, sizeof(header->raw));
     memcpy(header->raw, text, sizeof(text) - 1);
-    put_le32(header->raw + AT_SIGNATURE, VDI_SIGNATURE);
-    put_le32(header->raw + AT_VERSION, VDI_VERSION);
-    put_le32(header->raw + AT_LENGTH, VDI_HEADER_LEN - AT_LENGTH);
-    put_le32(header->raw + AT_SECTOR_SIZE, VDI_SECTOR);
+    cst_put_le32(header->raw + AT_SIGNATURE, VDI_SIGNATURE);
+    cst_put_le32(header->raw + AT_VERSION, VDI_VERSION);
+    cst_put_le32(header->raw + AT_LENGTH, VDI_HEADER_LEN - AT_LENGTH);
+    cst_put_le32(header->raw + AT_SECTOR_SIZE, VDI_SECTOR);
     cst_uuid_generate(&uuid);
     memcpy(header->raw + AT_UUID, uuid.bytes, sizeof(uuid.bytes));
     cst_uuid_generate(&uuid);
@@ -141,11 +131,11 @@ void vdi_header_init(VdiHeader *header)
 
 void vdi_header_update(VdiHeader *header)
 {
-    put_le32(header->raw + AT_KIND, header->kind);
-    put_le32(header->raw + AT_MAP, header->offset_map);
-    put_le32(header->raw + AT_DATA, header->offset_data);
-    put_le64(header->raw + AT_CAPACITY, header->capacity);
-    put_le32(header->raw + AT_BLOCK_SIZE, header->block_size);
-    put_le32(header->raw + AT_BLOCKS, header->blocks);
-    put_le32(header->raw + AT_ALLOCATED, header->allocated);
+    cst_put_le32(header->raw + AT_KIND, header->kind);
+    cst_put_le32(header->raw + AT_MAP, header->offset_map);
+    cst_put_le32(header->raw + AT_DATA, header->offset_data);
+    cst_put_le64(header->raw + AT_CAPACITY, header->capacity);
+    cst_put_le32(header->raw + AT_BLOCK_SIZE, header->block_size);
+    cst_put_le32(header->raw + AT_BLOCKS, header->blocks);
+    cst_put_le32(header->raw + AT_ALLOCATED, header->allocated);
 }
