@@ -126,6 +126,8 @@ struct CstImageFormat {
 
     /** The guest's bytes are the blob's bytes: the guest's view is the blob itself. */
     gboolean is_plain;
+    /** Plain, and any bytes are an image: what is of no other format is taken for this one. */
+    gboolean is_raw;
     /** The file is an encrypted container and nothing else. */
     gboolean is_container;
     /**

@@ -37,6 +37,11 @@ gboolean cst_image_format_is_plain(const CstImageFormat *format)
     return format->is_plain;
 }
 
+gboolean cst_image_format_is_raw(const CstImageFormat *format)
+{
+    return format->is_raw;
+}
+
 gboolean cst_image_format_is_container(const CstImageFormat *format)
 {
     return format->is_container;

@@ -91,6 +91,7 @@ const CstImageFormat cst_format_raw = {
     .create = raw_create,
     .measure = raw_measure,
     .is_plain = TRUE,
+    .is_raw = TRUE,
     .open = cst_raw_open,
     .close = cst_raw_close,
     .flush = cst_raw_flush,
