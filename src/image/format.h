@@ -281,6 +281,15 @@ CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format);
 gboolean cst_image_look(CstImageLook *look, const CstImageFormat *format, GError **error);
 
 /**
+ * Inspects an image of one file that is to be opened. Fails with CORRUPT or UNSUPPORTED when the
+ * header has a problem or the image is encrypted, and with INVALID when @how has a backing image
+ * that the image does not name. The caller clears *ret_info.
+ */
+gboolean cst_image_inspect_for_open(CstBlob *blob, const CstImageFormat *format,
+                                    const CstImageOpen *how, CstImageInfo *ret_info,
+                                    GError **error);
+
+/**
  * Calls the measure() callback of measuring->format, which must have one; the options have been
  * checked.
  */

@@ -67,6 +67,39 @@ gboolean cst_image_look(CstImageLook *look, const CstImageFormat *format, GError
     return cst_look_ok(look, error);
 }
 
+static gboolean check_info(const CstBlob *blob, const CstImageInfo *info, const CstImageOpen *how,
+                           GError **error)
+{
+    gboolean may_back = info->backing || (how->flags & CST_IMAGE_SAME_CONTENT);
+
+    if (info->problem)
+        return cst_fail(error, info->corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
+                        _("'%s' can't be opened: %s"), blob->name, info->problem);
+    if (info->encryption)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' is encrypted (%s): its content can't be read here; 'qemu-img "
+                          "convert' with a secret object can decrypt it"),
+                        blob->name, info->encryption);
+    if (how->backing && !may_back)
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+    return TRUE;
+}
+
+gboolean cst_image_inspect_for_open(CstBlob *blob, const CstImageFormat *format,
+                                    const CstImageOpen *how, CstImageInfo *ret_info, GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    CstImageLook look;
+
+    if (!cst_look_init(&look, blob, head, &info, error) || !cst_image_look(&look, format, error) ||
+        !check_info(blob, &info, how, error))
+        return FALSE;
+    *ret_info = info;
+    memset(&info, 0, sizeof(info));
+    return TRUE;
+}
+
 GPtrArray *cst_image_inspect_parts(CstBlob *blob, const CstImageFormat *format, GError **error)
 {
     uint8_t head[CST_IMAGE_PROBE_LEN];

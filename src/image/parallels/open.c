@@ -10,7 +10,6 @@
 #include <base/units.h>
 
 #include "bytes.h"
-#include "lookup.h"
 #include "parallels.h"
 
 void parallels_reset_bat(Parallels *parallels)
@@ -49,7 +48,7 @@ Parallels *parallels_new(const CstImageFormat *format, CstBlob *blob, const CstI
     g_autofree Parallels *parallels = g_new0(Parallels, 1);
     g_auto(CstImageInfo) info = {0};
 
-    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
+    if (!cst_image_inspect_for_open(blob, format, how, &info, error) ||
         !cst_blob_pread(blob, parallels->raw, sizeof(parallels->raw), 0, error) ||
         !check_extension(parallels, how, blob, error) ||
         !cst_blob_get_size(blob, &parallels->file_size, error) ||

@@ -13,7 +13,6 @@
 #include <base/units.h>
 
 #include "bytes.h"
-#include "lookup.h"
 
 static gboolean write_header(CstLevels *levels, GError **error)
 {
@@ -92,7 +91,7 @@ CstImage *qcow_open(const CstImageFormat *format, CstBlob *blob, const CstImageO
     g_autofree Qcow *qcow = g_new0(Qcow, 1);
     g_auto(CstImageInfo) info = {0};
 
-    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
+    if (!cst_image_inspect_for_open(blob, format, how, &info, error) ||
         !take_geometry(qcow, blob, info.capacity, error) ||
         !cst_levels_init(&qcow->levels, &qcow_levels, blob, how, info.capacity, error))
         return NULL;

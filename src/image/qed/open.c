@@ -15,7 +15,6 @@
 #include <base/units.h>
 
 #include "bytes.h"
-#include "lookup.h"
 
 /* --- the header ------------------------------------------------------------------------------- */
 
@@ -138,7 +137,7 @@ static Qed *qed_new(const CstImageFormat *format, CstBlob *blob, const CstImageO
     g_auto(CstImageInfo) info = {0};
     CstLevels *levels = &qed->levels;
 
-    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
+    if (!cst_image_inspect_for_open(blob, format, how, &info, error) ||
         !cst_blob_pread(blob, qed->raw, sizeof(qed->raw), 0, error))
         return NULL;
     levels->cluster_size = levels->align = levels->l2_align = info.cluster_size;
