@@ -9,6 +9,7 @@
  */
 #include "look.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/alloc.h>
@@ -57,10 +58,8 @@ gboolean cst_look_read(CstImageLook *look, uint64_t offset, void *buf, size_t le
     if (look->error)
         return FALSE;
     if (offset > look->size || len > look->size - offset) {
-        cst_look_problem(look,
-                         _("the image is cut off: %" G_GSIZE_FORMAT " bytes at %" G_GUINT64_FORMAT
-                           " are missing"),
-                         len, offset);
+        cst_look_problem(look, _("the image is cut off: %zu bytes at %" PRIu64 " are missing"), len,
+                         offset);
         return FALSE;
     }
     if (offset <= look->head_len && len <= look->head_len - offset) {

@@ -7,6 +7,7 @@
  */
 #include "qcow.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/i18n.h>
@@ -34,9 +35,8 @@ static gboolean check_capacity(const CstLevels *levels, uint64_t capacity, GErro
 
     if (capacity == 0)
         return cst_fail(error, CST_ERROR_INVALID, _("a qcow image can't have 0 bytes"));
-    return capacity <= most ||
-           cst_fail(error, CST_ERROR_INVALID,
-                    _("a qcow image can have at most %" G_GUINT64_FORMAT " bytes"), most);
+    return capacity <= most || cst_fail(error, CST_ERROR_INVALID,
+                                        _("a qcow image can have at most %" PRIu64 " bytes"), most);
 }
 
 static gboolean set_name(CstLevels *levels, const char *name, const char *format, GError **error)

@@ -9,6 +9,7 @@
  */
 #include "header.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -124,7 +125,7 @@ static gboolean check_features(CstImageLook *look, const Qcow2Header *header)
     if (header->incompatible & QCOW2_INCOMPAT_CORRUPT)
         cst_look_problem(look, _("the image is marked as corrupt"));
     if (header->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN)
-        cst_look_unsupported(look, _("the image has unknown features (0x%" G_GINT64_MODIFIER "x)"),
+        cst_look_unsupported(look, _("the image has unknown features (0x%" PRIx64 ")"),
                              header->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN);
     if ((header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2) &&
         header->cluster_bits < QCOW2_MIN_EXT_CLUSTER_BITS)

@@ -9,6 +9,7 @@
  */
 #include "qed.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/i18n.h>
@@ -81,8 +82,7 @@ static gboolean check_capacity(const CstLevels *levels, uint64_t capacity, GErro
 
     return capacity <= most ||
            cst_fail(error, CST_ERROR_INVALID,
-                    _("a QED image of this geometry can have at most %" G_GUINT64_FORMAT " bytes"),
-                    most);
+                    _("a QED image of this geometry can have at most %" PRIu64 " bytes"), most);
 }
 
 /* There are two places for a name in the smallest header: the one that is not in use is taken. */

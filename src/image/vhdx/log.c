@@ -12,6 +12,8 @@
  */
 #include "log.h"
 
+#include <inttypes.h>
+
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -247,8 +249,8 @@ static gboolean check_sizes(Log *log, CstBlob *blob, const Sequence *active, Vhd
         return FALSE;
     if (size < flushed)
         return cst_fail(error, CST_ERROR_CORRUPT,
-                        _("'%s' is cut off: its log knows of %" G_GUINT64_FORMAT " bytes"),
-                        blob->name, flushed);
+                        _("'%s' is cut off: its log knows of %" PRIu64 " bytes"), blob->name,
+                        flushed);
     if (last > VHDX_MAX_FILE)
         return log_corrupt(blob, error, _("the file's size is out of range"));
     vhdx_patches_set_size(patches, last);

@@ -9,6 +9,7 @@
  * A fixed disk's only metadata is its footer: growing writes it to its new place with the old size,
  * zeroes the bytes in between, and only then writes the new size.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -274,8 +275,7 @@ gboolean vpc_resize(CstImage *image, uint64_t capacity, CstPreallocation preallo
 
     if (capacity > VPC_MAX_CAPACITY)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("a VHD image can have at most %" G_GUINT64_FORMAT " bytes"),
-                        VPC_MAX_CAPACITY);
+                        _("a VHD image can have at most %" PRIu64 " bytes"), VPC_MAX_CAPACITY);
     if (capacity == vpc->header.capacity)
         return TRUE;
     g_mutex_lock(&vpc->blocks.lock);
