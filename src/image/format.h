@@ -7,7 +7,7 @@
 #include <image/luks.h>
 #include <image/snapshot.h>
 
-#include "look.h"
+#include "inspection.h"
 #include "measuring.h"
 
 /**
@@ -94,16 +94,16 @@ struct CstImageFormat {
     CstImageMagic magic[2];
 
     /**
-     * Fills look->info (its format is set already). Reads only through @look. Damage goes to
-     * cst_look_problem(), and the rest is filled in as far as it makes sense.
+     * Fills inspection->info (its format is set already). Reads only through @inspection. Damage
+     * goes to cst_inspection_problem(), and the rest is filled in as far as it makes sense.
      */
-    void (*inspect)(CstImageLook *look);
+    void (*inspect)(CstInspection *inspection);
 
     /** See cst_image_inspect_parts(); @parts is to be filled. NULL: one file. */
-    void (*inspect_parts)(CstImageLook *look, GPtrArray *parts);
+    void (*inspect_parts)(CstInspection *inspection, GPtrArray *parts);
 
     /** See cst_image_inspect_luks(); leaves the version 0 where there is no header. NULL: never. */
-    void (*inspect_luks)(CstImageLook *look, CstImageLuks *luks);
+    void (*inspect_luks)(CstInspection *inspection, CstImageLuks *luks);
 
     /* --- creating ------------------------------------------------------------------------ */
 
@@ -275,10 +275,11 @@ CstImage *cst_guest_image(CstBlob *blob);
 CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format);
 
 /**
- * Fills @look->info with what the image says of itself as one of @format. FALSE only when the blob
- * could not be read.
+ * Fills @inspection->info with what the image says of itself as one of @format. FALSE only when the
+ * blob could not be read.
  */
-gboolean cst_image_look(CstImageLook *look, const CstImageFormat *format, GError **error);
+gboolean cst_inspection_run(CstInspection *inspection, const CstImageFormat *format,
+                            GError **error);
 
 /**
  * Inspects an image of one file that is to be opened. Fails with CORRUPT or UNSUPPORTED when the

@@ -15,7 +15,7 @@
 
 #include "inflate.h"
 
-#define MAX_STEPS 4096u /* clusters looked at for one run */
+#define MAX_STEPS 4096u /* clusters examined for one run */
 
 /* --- entries ---------------------------------------------------------------------------------- */
 

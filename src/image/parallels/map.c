@@ -12,10 +12,10 @@
 
 #include "walk.h"
 
-#define MAX_STEPS 4096u /* clusters looked at for one run */
+#define MAX_STEPS 4096u /* clusters examined for one run */
 #define MAX_FILE  ((uint64_t)G_MAXINT64 / 2)
 
-/* --- looking ---------------------------------------------------------------------------------- */
+/* --- mapping ---------------------------------------------------------------------------------- */
 
 static gboolean look_inside(Parallels *parallels, uint64_t host, gboolean *ret_inside,
                             GError **error)

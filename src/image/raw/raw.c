@@ -14,9 +14,9 @@
 #include "raw.h"
 #include "space.h"
 
-static void raw_inspect(CstImageLook *look)
+static void raw_inspect(CstInspection *inspection)
 {
-    look->info->capacity = look->size;
+    inspection->info->capacity = inspection->size;
 }
 
 static gboolean raw_create(const CstImageFormat *format, CstBlob *blob,

@@ -27,7 +27,7 @@
 #define MAX_DESCRIPTORS (128 * CST_KIB)
 
 typedef struct {
-    gboolean looked; /* the rest is known */
+    gboolean known;  /* the rest is valid */
     uint32_t length; /* 0: no valid entry starts here */
     uint32_t tail;
     uint32_t count;
@@ -126,10 +126,10 @@ static const Entry *entry_at(Log *log, uint32_t position)
 {
     Entry *entry = &log->entries[position / VHDX_SECTOR];
 
-    if (!entry->looked) {
+    if (!entry->known) {
         if (!is_entry(log, position, entry))
             entry->length = 0;
-        entry->looked = TRUE;
+        entry->known = TRUE;
     }
     return entry;
 }

@@ -6,7 +6,7 @@
  * grain. Of the header of 2 KiB the first 32 bytes describe the extent; the rest is ignored.
  *
  * Grains are often as small as a sector, so a run is made of grains that follow each other in the
- * file, or that are all missing. At most MAX_STEPS entries are looked at for one run, so that a
+ * file, or that are all missing. At most MAX_STEPS entries are examined for one run, so that a
  * single call over a large extent stays short. Damage ends a run and is reported only to a caller
  * that reads at the damaged grain. The lock of CstBlocks guards directory and tables.
  */
