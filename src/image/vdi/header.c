@@ -39,7 +39,7 @@ int vdi_probe(const uint8_t *head, size_t len, uint64_t size)
     return cst_le32(head + AT_VERSION) == VDI_VERSION ? 100 : 0;
 }
 
-static void tell_kind(CstInspection *inspection, uint32_t kind)
+static void describe_kind(CstInspection *inspection, uint32_t kind)
 {
     switch (kind) {
     case VDI_DYNAMIC: cst_inspection_set(&inspection->info->subformat, "dynamic"); break;
@@ -107,7 +107,7 @@ gboolean vdi_header_read(CstInspection *inspection, VdiHeader *ret_header)
     header.allocated = cst_le32(header.raw + AT_ALLOCATED);
     inspection->info->capacity = header.capacity;
     inspection->info->cluster_size = header.block_size;
-    tell_kind(inspection, header.kind);
+    describe_kind(inspection, header.kind);
     check_sizes(inspection, &header);
     if (header.capacity <= VDI_MAX_CAPACITY)
         inspection->info->capacity = header.capacity = (header.capacity + 511) / 512 * 512;
