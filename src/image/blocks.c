@@ -186,7 +186,7 @@ gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, Cs
 }
 
 gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
-                           CstBlobLocation *ret_place, GError **error)
+                           CstBlobLocation *ret_location, GError **error)
 {
     CstBlocks *blocks = blocks_of(image);
     uint64_t there;
@@ -196,11 +196,11 @@ gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
         return FALSE;
     there = run.kind == CST_RUN_BACKING ? backing_there(blocks, offset, run.length) : 0;
     if (run.kind == CST_RUN_DATA)
-        *ret_place = (CstBlobLocation){blocks->data, run.host, run.length};
+        *ret_location = (CstBlobLocation){blocks->data, run.host, run.length};
     else if (there > 0)
-        *ret_place = (CstBlobLocation){blocks->backing, blocks->backing_start + offset, there};
+        *ret_location = (CstBlobLocation){blocks->backing, blocks->backing_start + offset, there};
     else
-        *ret_place = (CstBlobLocation){NULL, 0, run.length};
+        *ret_location = (CstBlobLocation){NULL, 0, run.length};
     return TRUE;
 }
 

@@ -181,7 +181,7 @@ gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, Cs
 gboolean cst_blocks_run_extent(CstBlocks *blocks, uint64_t offset, const CstRun *run,
                                CstExtent *ret_extent, GError **error);
 gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
-                           CstBlobLocation *ret_place, GError **error);
+                           CstBlobLocation *ret_location, GError **error);
 gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                          GError **error);
 /**

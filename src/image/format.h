@@ -158,7 +158,7 @@ struct CstImageFormat {
      * no location is reported.
      */
     gboolean (*locate)(CstImage *image, uint64_t offset, uint64_t length,
-                       CstBlobLocation *ret_place, GError **error);
+                       CstBlobLocation *ret_location, GError **error);
     gboolean (*pwrite)(CstImage *image, const void *buf, size_t len, uint64_t offset,
                        GError **error);
     /**

@@ -102,14 +102,14 @@ static gboolean put_extent(Map *map, const Layer *layer, guint depth, const CstE
     };
 
     for (; run.start < end; run.start += run.length) {
-        CstBlobLocation place;
+        CstBlobLocation location;
 
         if (!cst_blob_locate(layer->alone ? layer->alone : layer->guest, run.start, end - run.start,
-                             &place, error))
+                             &location, error))
             return FALSE;
-        run.length = place.length;
-        run.has_offset = place.blob != NULL;
-        run.offset = place.offset;
+        run.length = location.length;
+        run.has_offset = location.blob != NULL;
+        run.offset = location.offset;
         if (!put(map, &run, error))
             return FALSE;
     }
