@@ -16,6 +16,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "bytes.h"
+
 void cst_image_info_clear(CstImageInfo *info)
 {
     g_free(info->problem);
@@ -146,14 +148,12 @@ char *cst_inspection_utf16(const uint8_t *bytes, size_t len, gboolean big_endian
     GString *text = g_string_sized_new(len);
 
     for (size_t i = 0; i + 1 < len; i += 2) {
-        gunichar c = big_endian ? (gunichar)(bytes[i] << 8 | bytes[i + 1])
-                                : (gunichar)(bytes[i + 1] << 8 | bytes[i]);
+        gunichar c = big_endian ? cst_be16(bytes + i) : cst_le16(bytes + i);
 
         if (c == 0)
             break;
         if (c >= 0xd800 && c < 0xdc00 && i + 3 < len) {
-            gunichar low = big_endian ? (gunichar)(bytes[i + 2] << 8 | bytes[i + 3])
-                                      : (gunichar)(bytes[i + 3] << 8 | bytes[i + 2]);
+            gunichar low = big_endian ? cst_be16(bytes + i + 2) : cst_le16(bytes + i + 2);
 
             if (low >= 0xdc00 && low < 0xe000) {
                 c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);

@@ -62,8 +62,10 @@ void vpc_parent_inspect(CstInspection *inspection, const VpcHeader *header)
 static void put_utf16(uint8_t *to, const gunichar2 *text, glong count, gboolean big_endian)
 {
     for (glong i = 0; i < count; i++) {
-        to[i * 2] = (uint8_t)(big_endian ? text[i] >> 8 : text[i]);
-        to[i * 2 + 1] = (uint8_t)(big_endian ? text[i] : text[i] >> 8);
+        if (big_endian)
+            cst_put_be16(to + i * 2, text[i]);
+        else
+            cst_put_le16(to + i * 2, text[i]);
     }
 }
 
