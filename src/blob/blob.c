@@ -17,6 +17,7 @@
  */
 #include <blob/blob.h>
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/call.h>
@@ -102,8 +103,7 @@ static gboolean check_range(CstBlob *blob, uint64_t offset, uint64_t length, GEr
         return FALSE;
     if (offset > size || length > size - offset)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("range %" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT
-                          " is outside of '%s' (%" G_GUINT64_FORMAT " bytes)"),
+                        _("range %" PRIu64 "+%" PRIu64 " is outside of '%s' (%" PRIu64 " bytes)"),
                         offset, length, blob->name, size);
     return TRUE;
 }

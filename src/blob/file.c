@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdatomic.h>
@@ -260,7 +261,7 @@ static gboolean file_resize(CstBlob *blob, uint64_t size, GError **error)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("the size of device '%s' is fixed"),
                         blob->name);
     if (!file->is_block && ftruncate(file->fd, (off_t)size) < 0)
-        return cst_fail_errno(error, errno, _("cannot resize '%s' to %" G_GUINT64_FORMAT " bytes"),
+        return cst_fail_errno(error, errno, _("cannot resize '%s' to %" PRIu64 " bytes"),
                               blob->name, size);
     file->size = size;
     run_set(file, 0, 0);

@@ -15,6 +15,7 @@
 #include <blob/rbd.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/alloc.h>
@@ -158,8 +159,8 @@ static gboolean check_end(RbdBlob *rbd, uint64_t end, GError **error)
     if (end <= size)
         return TRUE;
     return cst_fail(error, CST_ERROR_NO_SPACE,
-                    _("volume '%s' ends at %" G_GUINT64_FORMAT " bytes; resize it first"),
-                    rbd->blob.name, size);
+                    _("volume '%s' ends at %" PRIu64 " bytes; resize it first"), rbd->blob.name,
+                    size);
 }
 
 static gboolean rbd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,

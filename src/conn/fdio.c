@@ -8,6 +8,7 @@
 #include "fdio.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -163,9 +164,9 @@ gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, CstTask *task, GError *
 
     if (sink->skip_holes) {
         if (len > (uint64_t)INT64_MAX - sink->pos)
-            return cst_fail(
-                error, CST_ERROR_RPC,
-                _("a hole of %" G_GUINT64_FORMAT " bytes ends beyond the largest file size"), len);
+            return cst_fail(error, CST_ERROR_RPC,
+                            _("a hole of %" PRIu64 " bytes ends beyond the largest file size"),
+                            len);
         sink->pos += len;
         return TRUE;
     }

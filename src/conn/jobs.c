@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Typed calls over jobs. The protocol has no call that waits for a job, so waiting polls. */
+#include <inttypes.h>
+
 #include <base/i18n.h>
 
 #include "conn_private.h"
@@ -96,8 +98,7 @@ static gboolean wait_before_poll(uint64_t id, gint64 until, CstTask *task, GErro
     gint64 left = until ? until - g_get_monotonic_time() : POLL_INTERVAL_US;
 
     if (left <= 0)
-        return cst_fail(error, CST_ERROR_TIMEOUT, _("job %" G_GUINT64_FORMAT " is still running"),
-                        id);
+        return cst_fail(error, CST_ERROR_TIMEOUT, _("job %" PRIu64 " is still running"), id);
     g_usleep((gulong)MIN(left, POLL_INTERVAL_US));
     return cst_task_check(task, error);
 }

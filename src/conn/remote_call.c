@@ -11,6 +11,8 @@
  * Whether the server is cisternd, and which procedures it has, is asked once, before the first call
  * that depends on it.
  */
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -201,8 +203,8 @@ static gboolean check_detached(Watch *watch, GError **error)
         !job.id)
         return TRUE;
     cst_task_set_job(watch->task, job.id);
-    return cst_fail(error, CST_ERROR_CANCELLED,
-                    _("job %" G_GUINT64_FORMAT " continues on the server"), (uint64_t)job.id);
+    return cst_fail(error, CST_ERROR_CANCELLED, _("job %" PRIu64 " continues on the server"),
+                    (uint64_t)job.id);
 }
 
 /* Sends the rate limit for the next call, so that it applies from the call's start. */

@@ -12,7 +12,7 @@
 
 #define SECTOR     512u
 #define MAX_SECTOR 4096u /* larger units are whole blocks, none of which the guest sees yet */
-#define COPY_CHUNK CST_MIB
+#define FILL_CHUNK CST_MIB
 
 static CstBlocks *blocks_of(CstImage *image)
 {
@@ -58,87 +58,6 @@ static gboolean map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun 
     ok = blocks->ops->map(blocks, offset, in_block(blocks, offset, length), run, error);
     g_mutex_unlock(&blocks->lock);
     return ok;
-}
-
-/* --- the file's bytes ------------------------------------------------------------------------ */
-
-static gboolean bytes_there(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t *ret_there,
-                            GError **error)
-{
-    uint64_t size = 0;
-
-    if (!cst_blob_get_size(blocks->data, &size, error))
-        return FALSE;
-    *ret_there = host < size ? MIN(length, size - host) : 0;
-    return TRUE;
-}
-
-gboolean cst_blocks_read_host(CstBlocks *blocks, void *buf, size_t len, uint64_t host,
-                              GError **error)
-{
-    uint64_t there = 0;
-
-    if (!bytes_there(blocks, host, len, &there, error))
-        return FALSE;
-    memset((uint8_t *)buf + there, 0, len - there);
-    return there == 0 || cst_blob_pread(blocks->data, buf, there, host, error);
-}
-
-gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length, unsigned flags,
-                              GError **error)
-{
-    uint64_t there = 0;
-
-    return bytes_there(blocks, host, length, &there, error) &&
-           (there == 0 || cst_blob_zero(blocks->data, host, there, flags, error));
-}
-
-/* The run of one kind at @host, at most @length long; zeroes behind the end of the file. */
-static gboolean run_at(CstBlocks *blocks, uint64_t host, uint64_t length, CstExtent *ret_run,
-                       GError **error)
-{
-    uint64_t there = 0;
-
-    if (!bytes_there(blocks, host, length, &there, error))
-        return FALSE;
-    if (there > 0)
-        return cst_blob_extent(blocks->data, host, there, ret_run, error);
-    *ret_run = (CstExtent){host, length, CST_EXTENT_ZERO};
-    return TRUE;
-}
-
-/* Zeroes a range that may lie behind the end of the file, with holes where it can. */
-static gboolean put_zeroes(CstBlocks *blocks, uint64_t host, uint64_t length, GError **error)
-{
-    uint64_t size = 0;
-
-    return cst_blob_get_size(blocks->data, &size, error) &&
-           (host + length <= size || cst_blob_resize(blocks->data, host + length, error)) &&
-           (host >= size ||
-            cst_blob_zero(blocks->data, host, MIN(length, size - host), CST_ZERO_MAY_UNMAP, error));
-}
-
-static gboolean copy_data(CstBlocks *blocks, uint64_t from, uint64_t to, size_t len, GError **error)
-{
-    g_autofree uint8_t *buf = cst_alloc(len, 1, blocks->blob->name, error);
-
-    return buf && cst_blocks_read_host(blocks, buf, len, from, error) &&
-           cst_blob_pwrite(blocks->data, buf, len, to, error);
-}
-
-gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uint64_t length,
-                              GError **error)
-{
-    CstExtent run;
-
-    /* Keep holes: repairing an image whose blocks all share one place would fill the disk. */
-    for (uint64_t done = 0; done < length; done += run.length)
-        if (!run_at(blocks, from + done, MIN(COPY_CHUNK, length - done), &run, error) ||
-            !(run.flags & CST_EXTENT_ZERO
-                  ? put_zeroes(blocks, to + done, run.length, error)
-                  : copy_data(blocks, from + done, to + done, (size_t)run.length, error)))
-            return FALSE;
-    return TRUE;
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -208,7 +127,7 @@ static gboolean data_extent(CstBlocks *blocks, const CstRun *run, CstExtent *ext
     CstExtent host;
     uint64_t there = 0;
 
-    if (!bytes_there(blocks, run->host, run->length, &there, error))
+    if (!cst_blocks_host_bytes(blocks, run->host, run->length, &there, error))
         return FALSE;
     if (there == 0) {
         extent->flags = CST_EXTENT_ZERO;
@@ -267,7 +186,7 @@ gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, Cs
 }
 
 gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
-                           CstBlobLocation *ret_place, GError **error)
+                           CstBlobLocation *ret_location, GError **error)
 {
     CstBlocks *blocks = blocks_of(image);
     uint64_t there;
@@ -277,11 +196,11 @@ gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
         return FALSE;
     there = run.kind == CST_RUN_BACKING ? backing_there(blocks, offset, run.length) : 0;
     if (run.kind == CST_RUN_DATA)
-        *ret_place = (CstBlobLocation){blocks->data, run.host, run.length};
+        *ret_location = (CstBlobLocation){blocks->data, run.host, run.length};
     else if (there > 0)
-        *ret_place = (CstBlobLocation){blocks->backing, blocks->backing_start + offset, there};
+        *ret_location = (CstBlobLocation){blocks->backing, blocks->backing_start + offset, there};
     else
-        *ret_place = (CstBlobLocation){NULL, 0, run.length};
+        *ret_location = (CstBlobLocation){NULL, 0, run.length};
     return TRUE;
 }
 
@@ -342,12 +261,12 @@ static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length
 static gboolean fill_from_guest(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
                                 GError **error)
 {
-    g_autofree uint8_t *buf = cst_alloc(MIN(length, COPY_CHUNK), 1, blocks->blob->name, error);
+    g_autofree uint8_t *buf = cst_alloc(MIN(length, FILL_CHUNK), 1, blocks->blob->name, error);
 
     if (!buf)
         return FALSE;
     for (uint64_t done = 0; done < length;) {
-        size_t n = (size_t)MIN(COPY_CHUNK, length - done);
+        size_t n = (size_t)MIN(FILL_CHUNK, length - done);
         uint64_t left = blocks->image.capacity - MIN(offset + done, blocks->image.capacity);
         size_t there = (size_t)MIN(n, left);
 
@@ -419,7 +338,7 @@ static gboolean do_step(CstBlocks *blocks, CstStep *step, const uint8_t *buf, GE
     g_mutex_unlock(&blocks->lock);
     ok = write_step(blocks, step, buf, error);
     g_mutex_lock(&blocks->lock);
-    ok = ok && blocks->ops->settle(blocks, step, error);
+    ok = ok && blocks->ops->link(blocks, step, error);
     if (!ok)
         blocks->ops->take_back(blocks, step);
     return ok;
@@ -471,21 +390,25 @@ static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t lengt
     return ok;
 }
 
+/* @buf NULL: zeroes. */
+static gboolean write_range(CstBlocks *blocks, const uint8_t *buf, uint64_t length, uint64_t offset,
+                            unsigned flags, GError **error)
+{
+    for (uint64_t at = 0; at < length;) {
+        uint64_t done = 0;
+
+        if (!write_some(blocks, buf ? buf + at : NULL, length - at, offset + at, flags, &done,
+                        error))
+            return FALSE;
+        at += done;
+    }
+    return TRUE;
+}
+
 gboolean cst_blocks_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset,
                            GError **error)
 {
-    const uint8_t *at = buf;
-
-    while (len > 0) {
-        uint64_t done = 0;
-
-        if (!write_some(blocks_of(image), at, len, offset, 0, &done, error))
-            return FALSE;
-        at += done;
-        offset += done;
-        len -= (size_t)done;
-    }
-    return TRUE;
+    return write_range(blocks_of(image), buf, len, offset, 0, error);
 }
 
 gboolean cst_blocks_write_packed(CstBlocks *blocks, const uint8_t *packed, size_t packed_len,
@@ -511,15 +434,7 @@ gboolean cst_blocks_write_packed(CstBlocks *blocks, const uint8_t *packed, size_
 gboolean cst_blocks_write_zeroes(CstBlocks *blocks, uint64_t offset, uint64_t length,
                                  unsigned flags, GError **error)
 {
-    while (length > 0) {
-        uint64_t done = 0;
-
-        if (!write_some(blocks, NULL, length, offset, flags, &done, error))
-            return FALSE;
-        offset += done;
-        length -= done;
-    }
-    return TRUE;
+    return write_range(blocks, NULL, length, offset, flags, error);
 }
 
 gboolean cst_blocks_fill_block(CstBlocks *blocks, uint64_t offset, GError **error)
@@ -565,7 +480,8 @@ gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, G
 
         if (!map(blocks, offset, length, &run, error))
             return FALSE;
-        if (run.kind == CST_RUN_DATA && !bytes_there(blocks, run.host, run.length, &there, error))
+        if (run.kind == CST_RUN_DATA &&
+            !cst_blocks_host_bytes(blocks, run.host, run.length, &there, error))
             return FALSE;
         if (there > 0 && !cst_blob_discard(blocks->data, run.host, there, error))
             return FALSE;
@@ -577,8 +493,10 @@ gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, G
 
 /* --- syncing --------------------------------------------------------------------------------- */
 
-gboolean cst_blocks_sync(CstBlocks *blocks, GError **error)
+gboolean cst_blocks_spill(void *owner, GError **error)
 {
+    CstBlocks *blocks = owner;
+
     return blocks->ops->sync(blocks, error);
 }
 
@@ -587,9 +505,14 @@ gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error)
     gboolean ok;
 
     g_mutex_lock(&blocks->lock);
-    ok = cst_blocks_sync(blocks, error);
+    ok = blocks->ops->sync(blocks, error);
     g_mutex_unlock(&blocks->lock);
     return ok;
+}
+
+gboolean cst_blocks_write_through(CstBlocks *blocks, GError **error)
+{
+    return cst_blocks_write_back(blocks, error) && cst_blocks_barrier(blocks, error);
 }
 
 gboolean cst_blocks_flush(CstImage *image, GError **error)

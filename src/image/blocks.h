@@ -11,7 +11,7 @@
  * One lock guards all metadata; data is read and written outside of it. A byte that has its place
  * is written there, by any number of threads. Bytes without a place get one step by step: the
  * block is claimed, a place is found under the lock, data is written outside of it, and only then
- * the place is entered into the tables. So a table never refers to what is not written, as long as
+ * the place is linked into the tables. So a table never refers to what is not written, as long as
  * sync() puts a barrier in front of the tables.
  *
  * A claim makes a second writer of the same block wait for the first one; writers of other blocks
@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
     uint64_t offset, length; /**< guest bytes inside one block, none of which has a place */
     uint64_t host;           /**< out: where the byte at offset goes */
-    uint64_t unit;           /**< out: settle() gives all of these units a place, so the bytes of
+    uint64_t unit;           /**< out: link() gives all of these units a place, so the bytes of
                                   the step's first and last unit that it does not write are filled in */
     uint64_t block_end;      /**< out: where the file has to reach; 0: does not matter */
     uint64_t place;          /**< out: the format's own */
@@ -68,9 +68,9 @@ typedef struct {
      * "out". The tables must not refer to the place yet.
      */
     gboolean (*place)(CstBlocks *blocks, CstStep *step, GError **error);
-    /** Enters the place of @step into the tables. The data has been written. */
-    gboolean (*settle)(CstBlocks *blocks, const CstStep *step, GError **error);
-    /** Frees the place of @step again, after a failure to write the data or of settle(). */
+    /** Links the place of @step into the tables. The data has been written. */
+    gboolean (*link)(CstBlocks *blocks, const CstStep *step, GError **error);
+    /** Frees the place of @step again, after a failure to write the data or of link(). */
     void (*take_back)(CstBlocks *blocks, const CstStep *step);
     /**
      * Makes a claimed block that shows the backing image read as zeroes, without a place; leaves
@@ -132,6 +132,9 @@ void cst_blocks_release(CstBlocks *blocks, CstBlockClaim *claim);
  */
 gboolean cst_blocks_barrier(CstBlocks *blocks, GError **error);
 
+/** Sets *ret_there to how many bytes of the range lie inside the data blob. Any thread. */
+gboolean cst_blocks_host_bytes(CstBlocks *blocks, uint64_t host, uint64_t length,
+                               uint64_t *ret_there, GError **error);
 /** Reads @len bytes at @host of the data blob; bytes behind its end read as zeroes. Any thread. */
 gboolean cst_blocks_read_host(CstBlocks *blocks, void *buf, size_t len, uint64_t host,
                               GError **error);
@@ -178,7 +181,7 @@ gboolean cst_blocks_extent(CstImage *image, uint64_t offset, uint64_t length, Cs
 gboolean cst_blocks_run_extent(CstBlocks *blocks, uint64_t offset, const CstRun *run,
                                CstExtent *ret_extent, GError **error);
 gboolean cst_blocks_locate(CstImage *image, uint64_t offset, uint64_t length,
-                           CstBlobLocation *ret_place, GError **error);
+                           CstBlobLocation *ret_location, GError **error);
 gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                          GError **error);
 /**
@@ -188,9 +191,11 @@ gboolean cst_blocks_zero(CstImage *image, uint64_t offset, uint64_t length, unsi
 gboolean cst_blocks_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);
 gboolean cst_blocks_flush(CstImage *image, GError **error);
 /**
- * Lock held: writes out all changed tables in the order of the format, without a barrier at the
- * end. The spill hook of a page cache that is full of dirty pages.
+ * The spill hook of an image's page caches, whose @owner is the CstBlocks. Lock held: writes out
+ * all changed tables in the order of the format, without a barrier at the end.
  */
-gboolean cst_blocks_sync(CstBlocks *blocks, GError **error);
-/** Takes the lock and does what cst_blocks_sync() does. */
+gboolean cst_blocks_spill(void *owner, GError **error);
+/** Takes the lock and writes out all changed tables, in the order of the format. */
 gboolean cst_blocks_write_back(CstBlocks *blocks, GError **error);
+/** The same, with a barrier at the end: what is written later refers to tables on the disk. */
+gboolean cst_blocks_write_through(CstBlocks *blocks, GError **error);

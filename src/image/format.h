@@ -7,7 +7,7 @@
 #include <image/luks.h>
 #include <image/snapshot.h>
 
-#include "look.h"
+#include "inspection.h"
 #include "measuring.h"
 
 /**
@@ -94,18 +94,18 @@ struct CstImageFormat {
     CstImageMagic magic[2];
 
     /**
-     * Fills look->info (its format is set already). Reads only through @look. Damage goes to
-     * cst_look_problem(), and the rest is filled in as far as it makes sense.
+     * Fills inspection->info (its format is set already). Reads only through @inspection. Damage
+     * goes to cst_inspection_problem(), and the rest is filled in as far as it makes sense.
      */
-    void (*inspect)(CstImageLook *look);
+    void (*inspect)(CstInspection *inspection);
 
     /** See cst_image_inspect_parts(); @parts is to be filled. NULL: one file. */
-    void (*inspect_parts)(CstImageLook *look, GPtrArray *parts);
+    void (*inspect_parts)(CstInspection *inspection, GPtrArray *parts);
 
     /** See cst_image_inspect_luks(); leaves the version 0 where there is no header. NULL: never. */
-    void (*inspect_luks)(CstImageLook *look, CstImageLuks *luks);
+    void (*inspect_luks)(CstInspection *inspection, CstImageLuks *luks);
 
-    /* --- making -------------------------------------------------------------------------- */
+    /* --- creating ------------------------------------------------------------------------ */
 
     unsigned create_options; /**< CstCreateOptions */
     /** The subformat whose data is always compressed; NULL: there is none. */
@@ -126,6 +126,8 @@ struct CstImageFormat {
 
     /** The guest's bytes are the blob's bytes: the guest's view is the blob itself. */
     gboolean is_plain;
+    /** Plain, and any bytes are an image: what is of no other format is taken for this one. */
+    gboolean is_raw;
     /** The file is an encrypted container and nothing else. */
     gboolean is_container;
     /**
@@ -156,7 +158,7 @@ struct CstImageFormat {
      * no location is reported.
      */
     gboolean (*locate)(CstImage *image, uint64_t offset, uint64_t length,
-                       CstBlobLocation *ret_place, GError **error);
+                       CstBlobLocation *ret_location, GError **error);
     gboolean (*pwrite)(CstImage *image, const void *buf, size_t len, uint64_t offset,
                        GError **error);
     /**
@@ -273,10 +275,20 @@ CstImage *cst_guest_image(CstBlob *blob);
 CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format);
 
 /**
- * Fills @look->info with what the image says of itself as one of @format. FALSE only when the blob
- * could not be read.
+ * Fills @inspection->info with what the image says of itself as one of @format. FALSE only when the
+ * blob could not be read.
  */
-gboolean cst_image_look(CstImageLook *look, const CstImageFormat *format, GError **error);
+gboolean cst_inspection_run(CstInspection *inspection, const CstImageFormat *format,
+                            GError **error);
+
+/**
+ * Inspects an image of one file that is to be opened. Fails with CORRUPT or UNSUPPORTED when the
+ * header has a problem or the image is encrypted, and with INVALID when @how has a backing image
+ * that the image does not name. The caller clears *ret_info.
+ */
+gboolean cst_image_inspect_for_open(CstBlob *blob, const CstImageFormat *format,
+                                    const CstImageOpen *how, CstImageInfo *ret_info,
+                                    GError **error);
 
 /**
  * Calls the measure() callback of measuring->format, which must have one; the options have been

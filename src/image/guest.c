@@ -67,13 +67,13 @@ static gboolean guest_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cs
 }
 
 static gboolean guest_locate(CstBlob *blob, uint64_t offset, uint64_t length,
-                             CstBlobLocation *ret_place, GError **error)
+                             CstBlobLocation *ret_location, GError **error)
 {
     CstImage *image = image_of(blob);
 
     if (image->format->locate)
-        return image->format->locate(image, offset, length, ret_place, error);
-    *ret_place = (CstBlobLocation){NULL, 0, length};
+        return image->format->locate(image, offset, length, ret_location, error);
+    *ret_location = (CstBlobLocation){NULL, 0, length};
     return TRUE;
 }
 

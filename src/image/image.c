@@ -2,7 +2,7 @@
 /*
  * The checked dispatcher of image formats: it checks state, range and capability, turns a missing
  * callback into one clear error, calls the format, and holds it to its contract (dispatch.h).
- * Callbacks that inspect report through a CstImageLook, and can't fail by themselves.
+ * Callbacks that inspect report through a CstInspection, and can't fail by themselves.
  */
 #include <image/image.h>
 
@@ -37,6 +37,11 @@ gboolean cst_image_format_is_plain(const CstImageFormat *format)
     return format->is_plain;
 }
 
+gboolean cst_image_format_is_raw(const CstImageFormat *format)
+{
+    return format->is_raw;
+}
+
 gboolean cst_image_format_is_container(const CstImageFormat *format)
 {
     return format->is_container;
@@ -52,14 +57,47 @@ gboolean cst_image_format_can_open(const CstImageFormat *format)
     return format->open != NULL;
 }
 
-/* --- looking ------------------------------------------------------------------------------- */
+/* --- inspecting ---------------------------------------------------------------------------- */
 
-gboolean cst_image_look(CstImageLook *look, const CstImageFormat *format, GError **error)
+gboolean cst_inspection_run(CstInspection *inspection, const CstImageFormat *format, GError **error)
 {
-    look->info->format = format;
-    if (!look->error)
-        format->inspect(look);
-    return cst_look_ok(look, error);
+    inspection->info->format = format;
+    if (!inspection->error)
+        format->inspect(inspection);
+    return cst_inspection_ok(inspection, error);
+}
+
+static gboolean check_info(const CstBlob *blob, const CstImageInfo *info, const CstImageOpen *how,
+                           GError **error)
+{
+    gboolean may_back = info->backing || (how->flags & CST_IMAGE_SAME_CONTENT);
+
+    if (info->problem)
+        return cst_fail(error, info->corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
+                        _("'%s' can't be opened: %s"), blob->name, info->problem);
+    if (info->encryption)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' is encrypted (%s): its content can't be read here; 'qemu-img "
+                          "convert' with a secret object can decrypt it"),
+                        blob->name, info->encryption);
+    if (how->backing && !may_back)
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' has no backing image"), blob->name);
+    return TRUE;
+}
+
+gboolean cst_image_inspect_for_open(CstBlob *blob, const CstImageFormat *format,
+                                    const CstImageOpen *how, CstImageInfo *ret_info, GError **error)
+{
+    uint8_t head[CST_IMAGE_PROBE_LEN];
+    g_auto(CstImageInfo) info = {0};
+    CstInspection inspection;
+
+    if (!cst_inspection_init(&inspection, blob, head, &info, error) ||
+        !cst_inspection_run(&inspection, format, error) || !check_info(blob, &info, how, error))
+        return FALSE;
+    *ret_info = info;
+    memset(&info, 0, sizeof(info));
+    return TRUE;
 }
 
 GPtrArray *cst_image_inspect_parts(CstBlob *blob, const CstImageFormat *format, GError **error)
@@ -67,16 +105,16 @@ GPtrArray *cst_image_inspect_parts(CstBlob *blob, const CstImageFormat *format, 
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
     g_autoptr(GPtrArray) parts = NULL;
-    CstImageLook look;
+    CstInspection inspection;
 
     if (!format->inspect_parts)
         return NULL;
-    if (!cst_look_init(&look, blob, head, &info, error))
+    if (!cst_inspection_init(&inspection, blob, head, &info, error))
         return NULL;
     parts = g_ptr_array_new_with_free_func((GDestroyNotify)cst_image_part_free);
     info.format = format;
-    format->inspect_parts(&look, parts);
-    if (!cst_look_ok(&look, error))
+    format->inspect_parts(&inspection, parts);
+    if (!cst_inspection_ok(&inspection, error))
         return NULL;
     return g_steal_pointer(&parts);
 }
@@ -87,21 +125,21 @@ gboolean cst_image_inspect_luks(CstBlob *blob, const CstImageFormat *format, Cst
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
     g_auto(CstImageLuks) luks = {0};
-    CstImageLook look;
+    CstInspection inspection;
 
-    if (!cst_look_init(&look, blob, head, &info, error))
+    if (!cst_inspection_init(&inspection, blob, head, &info, error))
         return FALSE;
     info.format = format;
     if (format->inspect_luks)
-        format->inspect_luks(&look, &luks);
-    if (!cst_look_ok(&look, error))
+        format->inspect_luks(&inspection, &luks);
+    if (!cst_inspection_ok(&inspection, error))
         return FALSE;
     *ret_luks = luks;
     memset(&luks, 0, sizeof(luks));
     return TRUE;
 }
 
-/* --- making -------------------------------------------------------------------------------- */
+/* --- creating ------------------------------------------------------------------------------ */
 
 gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCreate *options,
                                 GError **error)
@@ -340,8 +378,8 @@ gboolean cst_image_check_as(CstBlob *blob, const CstImageFormat *format, unsigne
     return check_once(blob, format, flags, files, NULL, ret_check, task, error);
 }
 
-/* Only looks list what they find: a repair may look several times, and changes what it has found.
- */
+/* Only a check without repair lists what it finds: a repair may check several times, and changes
+ * what it has found. */
 gboolean cst_image_check_list(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                               const CstImageFiles *files, CstFindings *findings,
                               CstImageCheck *ret_check, CstTask *task, GError **error)

@@ -168,7 +168,7 @@ static void visit(const char *path, const char *value, gpointer data)
         take_slot(reading, number, path + used, value);
 }
 
-static void read_v2(CstImageLook *look, uint64_t offset, uint64_t length, const uint8_t *raw,
+static void read_v2(CstInspection *inspection, uint64_t offset, uint64_t length, const uint8_t *raw,
                     CstImageLuks *luks)
 {
     uint64_t size = cst_be64(raw + 8);
@@ -181,25 +181,26 @@ static void read_v2(CstImageLook *look, uint64_t offset, uint64_t length, const 
         note(luks, _("the LUKS header has a bad size"));
         return;
     }
-    json = cst_look_string(look, offset + V2_BINARY_LEN, size - V2_BINARY_LEN);
+    json = cst_inspection_string(inspection, offset + V2_BINARY_LEN, size - V2_BINARY_LEN);
     if (!json || !cst_json_walk(json, visit, &reading)) {
         note(luks, _("the LUKS header has no sound JSON"));
         return;
     }
-    if (luks->payload_offset > look->size)
+    if (luks->payload_offset > inspection->size)
         note(luks, _("the LUKS payload lies outside the file"));
     set_key_bytes(luks, reading.key_bytes);
 }
 
 /* --- any -------------------------------------------------------------------------------------- */
 
-void cst_luks_read(CstImageLook *look, uint64_t offset, uint64_t length, CstImageLuks *luks)
+void cst_luks_read(CstInspection *inspection, uint64_t offset, uint64_t length, CstImageLuks *luks)
 {
     uint8_t raw[V1_LEN];
 
     luks->version = 1;
-    if (offset > look->size || length > look->size - offset || length < V1_LEN ||
-        !cst_look_read(look, offset, raw, sizeof(raw)) || memcmp(raw, "LUKS\xba\xbe", 6) != 0) {
+    if (offset > inspection->size || length > inspection->size - offset || length < V1_LEN ||
+        !cst_inspection_read(inspection, offset, raw, sizeof(raw)) ||
+        memcmp(raw, "LUKS\xba\xbe", 6) != 0) {
         note(luks, _("the LUKS header is missing"));
         return;
     }
@@ -207,7 +208,7 @@ void cst_luks_read(CstImageLook *look, uint64_t offset, uint64_t length, CstImag
     if (luks->version == 1)
         read_v1(raw, luks);
     else if (luks->version == 2)
-        read_v2(look, offset, length, raw, luks);
+        read_v2(inspection, offset, length, raw, luks);
     else
         note(luks, _("the LUKS header has an unknown version"));
 }

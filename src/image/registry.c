@@ -62,7 +62,7 @@ static gboolean has_magic(const CstImageFormat *format, const uint8_t *head, siz
     return FALSE;
 }
 
-/* The format that the magic number alone tells; raw: none. */
+/* The format that has the magic number; raw: none. */
 static const CstImageFormat *format_of_magic(const uint8_t *head, size_t len)
 {
     for (size_t i = 0; formats[i]; i++)
@@ -89,14 +89,15 @@ const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t 
 }
 
 /* What follows the magic number is no header that this format has. */
-static void note_damaged_header(CstImageLook *look)
+static void note_damaged_header(CstInspection *inspection)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
     const CstImageFormat *format = info->format;
     g_autofree char *why = NULL;
 
-    if (!info->problem || !format->probe || !has_magic(format, look->head, look->head_len) ||
-        format->probe(look->head, look->head_len, look->size) > 0)
+    if (!info->problem || !format->probe ||
+        !has_magic(format, inspection->head, inspection->head_len) ||
+        format->probe(inspection->head, inspection->head_len, inspection->size) > 0)
         return;
     why = g_steal_pointer(&info->problem);
     info->problem = g_strdup_printf(_("the %s header is damaged: %s"), format->name, why);
@@ -108,18 +109,18 @@ gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImage
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
     const CstImageFormat *known = format;
-    CstImageLook look;
+    CstInspection inspection;
 
-    if (!cst_look_init(&look, blob, head, &info, error))
+    if (!cst_inspection_init(&inspection, blob, head, &info, error))
         return FALSE;
     if (!known)
-        known = cst_image_probe(head, look.head_len, look.size);
-    if (!format && known == &cst_format_raw && cst_look_is_iso(&look))
+        known = cst_image_probe(head, inspection.head_len, inspection.size);
+    if (!format && known == &cst_format_raw && cst_inspection_is_iso(&inspection))
         known = &cst_format_iso;
-    if (!cst_image_look(&look, known, error))
+    if (!cst_inspection_run(&inspection, known, error))
         return FALSE;
     if (!format)
-        note_damaged_header(&look);
+        note_damaged_header(&inspection);
     *ret_info = info;
     memset(&info, 0, sizeof(info));
     return TRUE;

@@ -8,6 +8,8 @@
  */
 #include "space.h"
 
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -32,8 +34,8 @@ gboolean cst_space_reset(CstBlob *blob, uint64_t size, gboolean *ret_zeroed, GEr
     }
     if (old < size)
         return cst_fail(error, CST_ERROR_NO_SPACE,
-                        _("'%s' has %" G_GUINT64_FORMAT " bytes, %" G_GUINT64_FORMAT " are needed"),
-                        blob->name, old, size);
+                        _("'%s' has %" PRIu64 " bytes, %" PRIu64 " are needed"), blob->name, old,
+                        size);
     *ret_zeroed = FALSE;
     return TRUE;
 }

@@ -2,6 +2,8 @@
 /* The description of a job: states, estimates, and its failure as an error. */
 #include <model/job.h>
 
+#include <inttypes.h>
+
 #include <base/error_class.h>
 #include <base/i18n.h>
 
@@ -48,6 +50,6 @@ gboolean cst_job_check_done(const CstJobInfo *job, GError **error)
         cst_error_from_word(job->error_word, &code);
     if (job->error)
         return cst_fail(error, code, "%s", job->error);
-    return cst_fail(error, code, _("job %" G_GUINT64_FORMAT " is %s"), job->id,
+    return cst_fail(error, code, _("job %" PRIu64 " is %s"), job->id,
                     cst_job_state_word(job->state));
 }

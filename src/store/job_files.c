@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -374,8 +375,7 @@ CstJobInfo *cst_job_file_load(const CstPaths *paths, uint64_t id, GError **error
 
     if (!job)
         cst_fail(error, CST_ERROR_NOT_FOUND,
-                 _("no job with number %" G_GUINT64_FORMAT
-                   "; jobs are kept for an hour after their end"),
+                 _("no job with number %" PRIu64 "; jobs are kept for an hour after their end"),
                  id);
     return job;
 }
@@ -397,7 +397,7 @@ static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, 
     }
     job = cst_job_file_load(paths, id, error);
     if (job)
-        cst_fail(error, CST_ERROR_STATE, _("job %" G_GUINT64_FORMAT " has ended: it is %s"), id,
+        cst_fail(error, CST_ERROR_STATE, _("job %" PRIu64 " has ended: it is %s"), id,
                  cst_job_state_word(job->state));
     return -1;
 }
@@ -412,7 +412,7 @@ gboolean cst_job_file_cancel(const CstPaths *paths, uint64_t id, GError **error)
         return FALSE;
     if (!record.status.can_cancel)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("job %" G_GUINT64_FORMAT " (%.*s) cannot be cancelled; it ends by "
+                        _("job %" PRIu64 " (%.*s) cannot be cancelled; it ends by "
                           "itself"),
                         id, (int)sizeof(record.status.kind), record.status.kind);
     return cst_may_change(error) &&

@@ -15,7 +15,7 @@
 
 #include "inflate.h"
 
-#define MAX_STEPS 4096u /* clusters looked at for one run */
+#define MAX_STEPS 4096u /* clusters examined for one run */
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
@@ -172,7 +172,7 @@ static gboolean levels_place(CstBlocks *blocks, CstStep *step, GError **error)
     return TRUE;
 }
 
-static gboolean levels_settle(CstBlocks *blocks, const CstStep *step, GError **error)
+static gboolean levels_link(CstBlocks *blocks, const CstStep *step, GError **error)
 {
     CstLevels *levels = (CstLevels *)blocks;
 
@@ -191,7 +191,7 @@ const CstBlocksOps cst_levels_blocks = {
     .map = levels_map,
     .unpack = levels_unpack,
     .place = levels_place,
-    .settle = levels_settle,
+    .link = levels_link,
     .take_back = levels_take_back,
     .sync = cst_levels_sync,
 };

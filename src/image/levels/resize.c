@@ -11,12 +11,6 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-static gboolean settle(CstLevels *levels, GError **error)
-{
-    return cst_blocks_write_back(&levels->blocks, error) &&
-           cst_blocks_barrier(&levels->blocks, error);
-}
-
 static uint64_t clusters_of(const CstLevels *levels, uint64_t capacity)
 {
     return cst_div_up(capacity, levels->cluster_size);
@@ -135,7 +129,8 @@ static gboolean grow(CstLevels *levels, uint64_t capacity, CstTask *task, GError
     if (!prepare_tables(levels, capacity, task, error))
         return FALSE;
     levels->blocks.image.capacity = capacity;
-    if (zero_added(levels, old, capacity, error) && settle(levels, error) &&
+    if (zero_added(levels, old, capacity, error) &&
+        cst_blocks_write_through(&levels->blocks, error) &&
         levels->format->write_header(levels, error))
         return cst_blocks_barrier(&levels->blocks, error);
     levels->blocks.image.capacity = old;
@@ -150,7 +145,7 @@ static gboolean shrink(CstLevels *levels, uint64_t capacity, CstTask *task, GErr
     CstImageCheck check = {0};
     gboolean ok;
 
-    if (!settle(levels, error))
+    if (!cst_blocks_write_through(&levels->blocks, error))
         return FALSE;
     levels->blocks.image.capacity = capacity;
     if (!levels->format->write_header(levels, error)) {

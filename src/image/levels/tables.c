@@ -17,14 +17,9 @@
 /* Groups of pages, in the order in which they are written. */
 enum { L2, L1 };
 
-static gboolean spill(void *owner, GError **error)
-{
-    return cst_levels_sync(owner, error);
-}
-
 CstPageCache *cst_levels_new_cache(CstLevels *levels)
 {
-    CstPageCacheHooks hooks = {.spill = spill, .owner = &levels->blocks};
+    CstPageCacheHooks hooks = {.spill = cst_blocks_spill, .owner = &levels->blocks};
 
     return cst_page_cache_new(levels->blocks.blob, PAGE, MAX_PAGES, &hooks);
 }

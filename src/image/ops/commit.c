@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Commits the images above the base into the base. They are opened upon a stand-in (mark.h) for the
- * base: extents that carry its mark are the base's own and stay; everything else is copied into the
- * base.
+ * Commits the images above the base into the base. They are opened upon a marker (marker.h) instead
+ * of the base: extents with its flag are the base's own and stay; everything else is copied into
+ * the base.
  *
  * At every moment the guest of the top image reads the same: it sees its own bytes before the copy,
  * after it, and during it. Everything is flushed to the base before the top image is emptied. Where
@@ -20,7 +20,7 @@
 
 #include "chain.h"
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
 
 typedef struct {
     CstBlob *above;  /* guest's view of what is above the base */
@@ -81,11 +81,11 @@ static gboolean grow(CstImage *image, const Commit *commit, CstTask *task, GErro
  */
 static gboolean open_all(CstChain *chain, guint base, Commit *commit, CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) mark = cst_mark_new(NULL), below = NULL;
+    g_autoptr(CstBlob) marker = cst_marker_new(NULL), below = NULL;
     CstImage *image;
     gboolean ok = TRUE;
 
-    commit->above = cst_chain_open_view(chain, 0, base, mark, error);
+    commit->above = cst_chain_open_view(chain, 0, base, marker, error);
     if (!commit->above || !cst_blob_get_size(commit->above, &commit->size, error) ||
         !cst_chain_open_below(chain, base, &below, error))
         return FALSE;
@@ -140,9 +140,9 @@ static gboolean push_down(const Commit *commit, CstTask *task, GError **error)
 
 static gboolean empty(CstChain *chain, CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) mark = cst_mark_new(NULL);
+    g_autoptr(CstBlob) marker = cst_marker_new(NULL);
     CstImage *image =
-        cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, mark, error);
+        cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, marker, error);
     gboolean ok = image && cst_image_empty(image, task, error), trims = FALSE;
 
     if (ok && image->format->trim) {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "crew.h"
+#include "workers.h"
 
 /*
  * Threads draw runs from one cursor. A difference far ahead does not end the comparison of what is
@@ -64,7 +64,7 @@ static gboolean draw(gpointer job, CstPiece *piece, GError **error)
     piece->flags = (a->run.flags & CST_EXTENT_ZERO ? A_ZERO : 0) |
                    (b->run.flags & CST_EXTENT_ZERO ? B_ZERO : 0);
     if (piece->flags != BOTH_ZERO)
-        piece->length = MIN(piece->length, CST_CREW_PIECE);
+        piece->length = MIN(piece->length, CST_PIECE_MAX);
     for (int i = 0; i < 2; i++)
         compare->sides[i].run.length -= piece->length;
     compare->cursor += piece->length;
@@ -108,7 +108,7 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstCrewOps compare_ops = {.draw = draw, .work = work};
+static const CstWorkersOps compare_ops = {.draw = draw, .work = work};
 
 gboolean cst_image_compare(CstBlob *a, CstBlob *b, CstDifference *ret_difference, CstTask *task,
                            GError **error)
@@ -123,7 +123,7 @@ gboolean cst_image_compare(CstBlob *a, CstBlob *b, CstDifference *ret_difference
     }
     cst_task_add_total(task, compare.length);
     g_mutex_init(&compare.lock);
-    ok = cst_crew_run(&compare_ops, &compare, task, error);
+    ok = cst_workers_run(&compare_ops, &compare, task, error);
     g_mutex_clear(&compare.lock);
     if (!ok)
         return FALSE;

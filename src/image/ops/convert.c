@@ -2,7 +2,7 @@
 /*
  * Copies what a guest sees into an image: a new one that stands alone, a new one upon a backing
  * image (which gets only what differs), or one that is there. Compression, sharing and holes are
- * decided here; moving the bytes is cst_blob_copy(), cst_lift() or cst_image_pack().
+ * decided here; moving the bytes is cst_blob_copy(), cst_write_difference() or cst_image_pack().
  */
 #include <image/convert.h>
 
@@ -15,9 +15,9 @@
 #include <blob/copy.h>
 #include <image/pack.h>
 
+#include "difference.h"
 #include "format.h"
-#include "lift.h"
-#include "mark.h"
+#include "marker.h"
 
 typedef struct {
     CstBlob *from, *to;
@@ -101,9 +101,9 @@ static gboolean fill(Conversion *conversion, CstBlob *guest, CstTask *task, GErr
     if (!conversion->create.backing)
         return copy(conversion->from, guest, conversion->zero_run, zero, task, error) &&
                cst_blob_flush(guest, error);
-    endless = cst_mark_new(conversion->from);
+    endless = cst_marker_new(conversion->from);
     return cst_may_change(error) &&
-           cst_lift(endless, guest, conversion->create.backing_guest, 0, task, error) &&
+           cst_write_difference(endless, guest, conversion->create.backing_guest, 0, task, error) &&
            cst_blob_flush(guest, error);
 }
 

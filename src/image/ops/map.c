@@ -3,13 +3,13 @@
 
 #include "chain.h"
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
 
 /*
- * Every image is opened upon a stand-in for the image below, all of whose extents are marked. Where
- * an image answers with the mark, it holds nothing, and the next one is asked. An image without a
- * backing file gets the stand-in as well if its format has blocks that hold nothing: that tells
- * them from blocks that hold zeroes. Their places are asked for without the stand-in.
+ * Every image is opened upon a marker (marker.h) instead of the image below. An extent with its
+ * flag is not allocated in the image, and the next one is asked. An image without a backing file
+ * gets a marker as well if its format has unallocated blocks: they differ from blocks that hold
+ * zeroes. Their locations are asked for without the marker.
  *
  * An extent is found once and then located piece by piece: a format may find long extents and know
  * only the places of single blocks.
@@ -18,7 +18,7 @@
 /** One image of the chain. */
 typedef struct {
     CstBlob *guest;
-    CstBlob *alone; /**< the same without a stand-in; NULL: guest has none, or needs it */
+    CstBlob *alone; /**< the same without a marker; NULL: guest has none, or needs it */
     uint64_t size;
     gboolean based; /**< it names a backing image */
 } Layer;
@@ -38,21 +38,21 @@ static void layer_clear(gpointer data)
     cst_blob_unref(layer->alone);
 }
 
-static CstBlob *open_guest(CstChain *chain, guint index, CstBlob *stand_in, GError **error)
+static CstBlob *open_guest(CstChain *chain, guint index, CstBlob *marker, GError **error)
 {
-    CstImage *image = cst_chain_open_one(chain, index, CST_IMAGE_SAME_CONTENT, stand_in, error);
+    CstImage *image = cst_chain_open_one(chain, index, CST_IMAGE_SAME_CONTENT, marker, error);
 
     return image ? cst_image_guest_blob(image) : NULL;
 }
 
-static gboolean add_layer(Map *map, CstChain *chain, guint index, CstBlob *stand_in, GError **error)
+static gboolean add_layer(Map *map, CstChain *chain, guint index, CstBlob *marker, GError **error)
 {
     const CstImageInfo *info = cst_chain_info(chain, index);
     Layer layer = {.based = info->backing != NULL};
     gboolean apart = info->format->is_layered && !layer.based;
     gboolean ok;
 
-    layer.guest = open_guest(chain, index, apart || layer.based ? stand_in : NULL, error);
+    layer.guest = open_guest(chain, index, apart || layer.based ? marker : NULL, error);
     if (!layer.guest)
         return FALSE;
     if (apart)
@@ -64,11 +64,11 @@ static gboolean add_layer(Map *map, CstChain *chain, guint index, CstBlob *stand
 
 static gboolean add_layers(Map *map, CstChain *chain, GError **error)
 {
-    g_autoptr(CstBlob) stand_in = cst_mark_new(NULL);
+    g_autoptr(CstBlob) marker = cst_marker_new(NULL);
     gboolean ok = TRUE;
 
     for (guint i = 0; ok && i < cst_chain_length(chain); i++)
-        ok = add_layer(map, chain, i, stand_in, error);
+        ok = add_layer(map, chain, i, marker, error);
     return ok;
 }
 
@@ -102,14 +102,14 @@ static gboolean put_extent(Map *map, const Layer *layer, guint depth, const CstE
     };
 
     for (; run.start < end; run.start += run.length) {
-        CstBlobLocation place;
+        CstBlobLocation location;
 
         if (!cst_blob_locate(layer->alone ? layer->alone : layer->guest, run.start, end - run.start,
-                             &place, error))
+                             &location, error))
             return FALSE;
-        run.length = place.length;
-        run.has_offset = place.blob != NULL;
-        run.offset = place.offset;
+        run.length = location.length;
+        run.has_offset = location.blob != NULL;
+        run.offset = location.offset;
         if (!put(map, &run, error))
             return FALSE;
     }

@@ -13,9 +13,9 @@
 
 #include <base/alloc.h>
 
-#include "crew.h"
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
+#include "workers.h"
 
 typedef struct {
     CstBlob *src;
@@ -114,12 +114,12 @@ static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2
     return TRUE;
 }
 
-static const CstCrewOps pack_ops = {.everybody = TRUE, .draw = draw, .work = work};
+static const CstWorkersOps pack_ops = {.per_processor = TRUE, .draw = draw, .work = work};
 
 gboolean cst_image_pack(CstBlob *src, CstImage *dst, unsigned flags, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) below =
-        dst->backing && !(flags & CST_PACK_ZEROED) ? cst_mark_new(dst->backing) : NULL;
+        dst->backing && !(flags & CST_PACK_ZEROED) ? cst_marker_new(dst->backing) : NULL;
     Pack pack = {.src = src, .below = below, .dst = dst, .flags = flags, .task = task};
 
     if (!cst_blob_get_size(src, &pack.size, error))
@@ -127,5 +127,5 @@ gboolean cst_image_pack(CstBlob *src, CstImage *dst, unsigned flags, CstTask *ta
     pack.capacity = cst_image_capacity(dst);
     pack.unit = cst_image_compression_unit(dst);
     g_return_val_if_fail(pack.unit > 0 && pack.size <= pack.capacity, FALSE);
-    return cst_crew_run(&pack_ops, &pack, task, error);
+    return cst_workers_run(&pack_ops, &pack, task, error);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Rebases an image without changing what its guest sees. The image is opened upon a mark (mark.h)
- * over its old backing image: what is marked, the image does not hold. Where the new backing image
- * differs there, the old content is written into the image, which is invisible as long as the old
- * reference stands. After a flush the format switches the reference in one atomic step. A power cut
- * before that leaves an image upon its old backing image, with some of the content in it already.
+ * Rebases an image without changing what its guest sees. The image is opened upon a marker
+ * (marker.h) over its old backing image: extents with its flag are not allocated in the image.
+ * Where the new backing image differs there, the old content is written into the image, which is
+ * invisible as long as the old reference stands. After a flush the format switches the reference in
+ * one atomic step. A power cut before that leaves an image upon its old backing image, with some of
+ * the content in it already.
  */
 #include <image/backing.h>
 #include <image/rebase.h>
@@ -15,14 +16,14 @@
 #include <base/i18n.h>
 
 #include "chain.h"
+#include "difference.h"
 #include "format.h"
-#include "lift.h"
-#include "mark.h"
+#include "marker.h"
 
-static gboolean lift_up(CstBlob *guest, CstBlob *below, CstTask *task, GError **error)
+static gboolean keep_content(CstBlob *guest, CstBlob *below, CstTask *task, GError **error)
 {
     cst_task_add_total(task, cst_image_capacity(cst_guest_image(guest)));
-    return cst_lift(guest, guest, below, CST_LIFT_NOT_HELD, task, error) &&
+    return cst_write_difference(guest, guest, below, CST_DIFFERENCE_UNALLOCATED, task, error) &&
            cst_blob_flush(guest, error);
 }
 
@@ -69,21 +70,21 @@ static gboolean check_old(CstChain *chain, CstBlob *old, GError **error)
 
 gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) old = NULL, mark = NULL, guest = NULL;
+    g_autoptr(CstBlob) old = NULL, marker = NULL, guest = NULL;
     CstImage *image;
 
     if (!check(chain, how, error) ||
         (!how->unsafe &&
          (!cst_chain_open_below(chain, 0, &old, error) || !check_old(chain, old, error))))
         return FALSE;
-    mark = cst_mark_new(old);
-    image = cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, mark, error);
+    marker = cst_marker_new(old);
+    image = cst_chain_open_one(chain, 0, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, marker, error);
     if (!image)
         return FALSE;
     guest = cst_image_guest_blob(image);
     if (!how->unsafe && !cst_may_change(error))
         return FALSE;
-    if ((!how->unsafe && !lift_up(guest, how->guest, task, error)) ||
+    if ((!how->unsafe && !keep_content(guest, how->guest, task, error)) ||
         !cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format,
                                how->guest, error))
         return FALSE;

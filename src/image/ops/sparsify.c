@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Frees the zeroes of an image in place. The image is opened upon a mark (mark.h) instead of its
- * backing image, so only what it holds itself is examined. cst_blob_zero() without writing frees
- * the space of a run, and leaves an entry that goes on hiding the backing image; where the format
- * can't do that, the run stays as it is. At the end trim gives back what the image's file has free.
- * At every moment the guest reads the same, so the work may be interrupted anywhere.
+ * Frees the zeroes of an image in place. The image is opened upon a marker (marker.h) instead of
+ * its backing image, so only what it holds itself is examined. cst_blob_zero() without writing
+ * frees the space of a run, and leaves an entry that goes on hiding the backing image; where the
+ * format can't do that, the run stays as it is. At the end trim gives back what the image's file
+ * has free. At every moment the guest reads the same, so the work may be interrupted anywhere.
  */
 #include <image/backing.h>
 #include <image/sparsify.h>
@@ -17,9 +17,9 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-#include "crew.h"
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
+#include "workers.h"
 
 #define SMALL_UNIT 4096 /* of file systems */
 
@@ -51,7 +51,7 @@ static void cut(const Sparsify *sparsify, const CstExtent *run, CstPiece *piece)
         piece->length -= piece->length % unit;
     }
     if (!piece->flags)
-        piece->length = MIN(piece->length, (at / CST_CREW_PIECE + 1) * CST_CREW_PIECE - at);
+        piece->length = MIN(piece->length, (at / CST_PIECE_MAX + 1) * CST_PIECE_MAX - at);
 }
 
 static gboolean draw(gpointer job, CstPiece *piece, GError **error)
@@ -118,7 +118,7 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     return TRUE;
 }
 
-static const CstCrewOps sparsify_ops = {.draw = draw, .work = work};
+static const CstWorkersOps sparsify_ops = {.draw = draw, .work = work};
 
 /* --- what the files take ---------------------------------------------------------------------- */
 
@@ -188,14 +188,14 @@ static CstImage *open_image(CstBlob *blob, const CstImageFormat *format, Files *
                             GError **error)
 {
     const CstImageFiles parts = {.open = open_part, .data = files};
-    g_autoptr(CstBlob) mark = cst_mark_new(NULL);
+    g_autoptr(CstBlob) marker = cst_marker_new(NULL);
     g_auto(CstImageInfo) info = {0};
     CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT};
 
     if (!cst_image_inspect(blob, format, &info, error))
         return NULL;
     if (info.backing)
-        how.backing = mark;
+        how.backing = marker;
     if (files->files && files->files->open)
         how.files = &parts;
     return cst_image_open_as(blob, format, &how, error);
@@ -216,7 +216,7 @@ static gboolean give_back(CstImage *image, const Files *files, uint64_t *ret_giv
     sparsify.guest = guest = cst_image_guest_blob(image);
     cst_task_add_total(task, sparsify.size);
     if (!space_taken(files, &before, error) || !cst_may_change(error) ||
-        !cst_crew_run(&sparsify_ops, &sparsify, task, error) || !cst_blob_flush(guest, error))
+        !cst_workers_run(&sparsify_ops, &sparsify, task, error) || !cst_blob_flush(guest, error))
         return FALSE;
     if (cst_guest_image(guest) && !cst_image_trim(cst_guest_image(guest), task, error))
         return FALSE;

@@ -2,6 +2,7 @@
 
 /* New images, laid out as QEMU does it: the header and the table take whole clusters, and nothing
  * else is there. */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -29,8 +30,7 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
 
     if (cluster > most_cluster)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("a Parallels cluster can have at most %" G_GUINT64_FORMAT " bytes"),
-                        most_cluster);
+                        _("a Parallels cluster can have at most %" PRIu64 " bytes"), most_cluster);
     plan->cluster = cst_round_up(cluster, PARALLELS_SECTOR);
     plan->entries = cst_div_up(options->capacity, plan->cluster);
     plan->data = cst_round_up(parallels_table_end(plan->entries), plan->cluster);

@@ -4,6 +4,8 @@
  * The header of an opened image, and the mark in it that the image is in use. The mark is on the
  * disk before anything else changes, and goes when the image is closed and all else is on the disk.
  */
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -25,8 +27,7 @@ gboolean parallels_check_capacity(uint64_t capacity, uint64_t cluster_size, gboo
         most = MIN(most, UINT32_MAX * (uint64_t)PARALLELS_SECTOR);
     return capacity <= most ||
            cst_fail(error, CST_ERROR_INVALID,
-                    _("a Parallels image of this cluster size can have at most %" G_GUINT64_FORMAT
-                      " bytes"),
+                    _("a Parallels image of this cluster size can have at most %" PRIu64 " bytes"),
                     most);
 }
 

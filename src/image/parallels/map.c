@@ -12,10 +12,10 @@
 
 #include "walk.h"
 
-#define MAX_STEPS 4096u /* clusters looked at for one run */
+#define MAX_STEPS 4096u /* clusters examined for one run */
 #define MAX_FILE  ((uint64_t)G_MAXINT64 / 2)
 
-/* --- looking ---------------------------------------------------------------------------------- */
+/* --- mapping ---------------------------------------------------------------------------------- */
 
 static gboolean look_inside(Parallels *parallels, uint64_t host, gboolean *ret_inside,
                             GError **error)
@@ -144,7 +144,7 @@ gboolean parallels_move(Parallels *parallels, uint64_t index, uint64_t from, GEr
            parallels_set(parallels, index, to, error);
 }
 
-static gboolean settle(CstBlocks *blocks, const CstStep *step, GError **error)
+static gboolean parallels_link(CstBlocks *blocks, const CstStep *step, GError **error)
 {
     Parallels *parallels = (Parallels *)blocks;
 
@@ -187,7 +187,7 @@ gboolean parallels_cut(Parallels *parallels, uint64_t end, GError **error)
 const CstBlocksOps parallels_blocks = {
     .map = parallels_map,
     .place = find_place,
-    .settle = settle,
+    .link = parallels_link,
     .take_back = take_back,
     .sync = parallels_sync,
 };

@@ -10,20 +10,14 @@
 #include <base/units.h>
 
 #include "bytes.h"
-#include "lookup.h"
 #include "parallels.h"
-
-static gboolean spill(void *owner, GError **error)
-{
-    return parallels_sync(owner, error);
-}
 
 void parallels_reset_bat(Parallels *parallels)
 {
     cst_table_free(parallels->bat);
     parallels->entries = cst_le32(parallels->raw + PARALLELS_AT_ENTRIES);
     parallels->bat = cst_table_new(parallels->blocks.blob, PARALLELS_HEADER_LEN, parallels->entries,
-                                   FALSE, spill, &parallels->blocks);
+                                   FALSE, cst_blocks_spill, &parallels->blocks);
 }
 
 /* The data offset of a header may be wrong; then the end of the table counts, as for QEMU. */
@@ -54,7 +48,7 @@ Parallels *parallels_new(const CstImageFormat *format, CstBlob *blob, const CstI
     g_autofree Parallels *parallels = g_new0(Parallels, 1);
     g_auto(CstImageInfo) info = {0};
 
-    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
+    if (!cst_image_inspect_for_open(blob, format, how, &info, error) ||
         !cst_blob_pread(blob, parallels->raw, sizeof(parallels->raw), 0, error) ||
         !check_extension(parallels, how, blob, error) ||
         !cst_blob_get_size(blob, &parallels->file_size, error) ||

@@ -18,16 +18,16 @@ static int parallels_probe(const uint8_t *head, size_t len, uint64_t size)
                : 0;
 }
 
-static void parallels_inspect(CstImageLook *look)
+static void parallels_inspect(CstInspection *inspection)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
     uint8_t raw[PARALLELS_HEADER_LEN];
     uint64_t sectors, tracks, entries;
 
-    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+    if (!cst_inspection_read(inspection, 0, raw, sizeof(raw)))
         return;
-    if (!parallels_probe(raw, sizeof(raw), look->size)) {
-        cst_look_problem(look, _("this is no Parallels image"));
+    if (!parallels_probe(raw, sizeof(raw), inspection->size)) {
+        cst_inspection_problem(inspection, _("this is no Parallels image"));
         return;
     }
     tracks = cst_le32(raw + PARALLELS_AT_TRACKS);
@@ -36,19 +36,20 @@ static void parallels_inspect(CstImageLook *look)
                                     : cst_le64(raw + PARALLELS_AT_SECTORS);
     info->dirty = cst_le32(raw + PARALLELS_AT_IN_USE) == PARALLELS_IN_USE;
     if (sectors > (uint64_t)G_MAXINT64 / PARALLELS_SECTOR) {
-        cst_look_problem(look, _("the Parallels header has a bad size"));
+        cst_inspection_problem(inspection, _("the Parallels header has a bad size"));
         return;
     }
     info->capacity = sectors * PARALLELS_SECTOR;
     info->cluster_size = tracks * PARALLELS_SECTOR;
     if (cst_le32(raw + PARALLELS_AT_VERSION) != PARALLELS_VERSION)
-        cst_look_unsupported(look, _("the Parallels image has an unknown version"));
+        cst_inspection_unsupported(inspection, _("the Parallels image has an unknown version"));
     else if (tracks == 0 || tracks > PARALLELS_MAX_TRACKS)
-        cst_look_problem(look, _("the Parallels header has a bad cluster size"));
-    else if (entries > PARALLELS_MAX_BAT || entries * 4 > look->size - sizeof(raw))
-        cst_look_problem(look, _("the Parallels block table lies outside the file"));
+        cst_inspection_problem(inspection, _("the Parallels header has a bad cluster size"));
+    else if (entries > PARALLELS_MAX_BAT || entries * 4 > inspection->size - sizeof(raw))
+        cst_inspection_problem(inspection, _("the Parallels block table lies outside the file"));
     else if (entries * tracks < sectors)
-        cst_look_problem(look, _("the Parallels block table is too small for the image"));
+        cst_inspection_problem(inspection,
+                               _("the Parallels block table is too small for the image"));
 }
 
 const CstImageFormat cst_format_parallels = {

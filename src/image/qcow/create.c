@@ -5,6 +5,7 @@
  * file, which older versions of QEMU could not fill in from; the name behind the header, the L1
  * table behind that.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -36,8 +37,7 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
         return cst_fail(error, CST_ERROR_INVALID, _("a qcow image can't have 0 bytes"));
     if (plan->l1_entries > QCOW_MAX_L1)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("a qcow image can have at most %" G_GUINT64_FORMAT " bytes"),
-                        span * QCOW_MAX_L1);
+                        _("a qcow image can have at most %" PRIu64 " bytes"), span * QCOW_MAX_L1);
     return cst_levels_check_create(options, error);
 }
 

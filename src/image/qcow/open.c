@@ -7,13 +7,13 @@
  */
 #include "qcow.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/i18n.h>
 #include <base/units.h>
 
 #include "bytes.h"
-#include "lookup.h"
 
 static gboolean write_header(CstLevels *levels, GError **error)
 {
@@ -35,9 +35,8 @@ static gboolean check_capacity(const CstLevels *levels, uint64_t capacity, GErro
 
     if (capacity == 0)
         return cst_fail(error, CST_ERROR_INVALID, _("a qcow image can't have 0 bytes"));
-    return capacity <= most ||
-           cst_fail(error, CST_ERROR_INVALID,
-                    _("a qcow image can have at most %" G_GUINT64_FORMAT " bytes"), most);
+    return capacity <= most || cst_fail(error, CST_ERROR_INVALID,
+                                        _("a qcow image can have at most %" PRIu64 " bytes"), most);
 }
 
 static gboolean set_name(CstLevels *levels, const char *name, const char *format, GError **error)
@@ -92,7 +91,7 @@ CstImage *qcow_open(const CstImageFormat *format, CstBlob *blob, const CstImageO
     g_autofree Qcow *qcow = g_new0(Qcow, 1);
     g_auto(CstImageInfo) info = {0};
 
-    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
+    if (!cst_image_inspect_for_open(blob, format, how, &info, error) ||
         !take_geometry(qcow, blob, info.capacity, error) ||
         !cst_levels_init(&qcow->levels, &qcow_levels, blob, how, info.capacity, error))
         return NULL;

@@ -15,48 +15,48 @@ static int qcow_probe(const uint8_t *head, size_t len, uint64_t size)
     return len >= 8 && cst_be32(head) == QCOW_MAGIC && cst_be32(head + 4) == 1 ? 100 : 0;
 }
 
-static void read_backing(CstImageLook *look, uint64_t offset, uint32_t len)
+static void read_backing(CstInspection *inspection, uint64_t offset, uint32_t len)
 {
     if (offset == 0)
         return;
     if (len > 1023)
-        cst_look_problem(look, _("the qcow header has a bad backing file name length"));
+        cst_inspection_problem(inspection, _("the qcow header has a bad backing file name length"));
     else if (len > 0)
-        look->info->backing = cst_look_string(look, offset, len);
+        inspection->info->backing = cst_inspection_string(inspection, offset, len);
 }
 
-static void qcow_inspect(CstImageLook *look)
+static void qcow_inspect(CstInspection *inspection)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
     uint8_t raw[QCOW_HEADER_LEN];
     unsigned cluster_bits, l2_bits;
     uint32_t crypt;
 
-    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+    if (!cst_inspection_read(inspection, 0, raw, sizeof(raw)))
         return;
-    if (!qcow_probe(raw, sizeof(raw), look->size)) {
-        cst_look_problem(look, _("this is no qcow image of version 1"));
+    if (!qcow_probe(raw, sizeof(raw), inspection->size)) {
+        cst_inspection_problem(inspection, _("this is no qcow image of version 1"));
         return;
     }
     info->capacity = cst_be64(raw + QCOW_AT_SIZE);
     cluster_bits = raw[QCOW_AT_CLUSTER_BITS];
     l2_bits = raw[QCOW_AT_L2_BITS];
     crypt = cst_be32(raw + QCOW_AT_CRYPT);
-    read_backing(look, cst_be64(raw + QCOW_AT_NAME), cst_be32(raw + QCOW_AT_NAME_LEN));
+    read_backing(inspection, cst_be64(raw + QCOW_AT_NAME), cst_be32(raw + QCOW_AT_NAME_LEN));
     if (crypt == 1)
-        cst_look_set(&info->encryption, "aes");
+        cst_inspection_set(&info->encryption, "aes");
     if (cluster_bits < 9 || cluster_bits > 16) {
-        cst_look_problem(look, _("the qcow header has a bad cluster size"));
+        cst_inspection_problem(inspection, _("the qcow header has a bad cluster size"));
         return;
     }
     info->cluster_size = UINT64_C(1) << cluster_bits;
     if (l2_bits < 6 || l2_bits > 13)
-        cst_look_problem(look, _("the qcow header has a bad L2 table size"));
+        cst_inspection_problem(inspection, _("the qcow header has a bad L2 table size"));
     else if (info->capacity < 2 || info->capacity > G_MAXINT64 ||
              info->capacity >> (cluster_bits + l2_bits) > QCOW_MAX_L1)
-        cst_look_problem(look, _("the qcow header has a bad size"));
+        cst_inspection_problem(inspection, _("the qcow header has a bad size"));
     else if (crypt > 1)
-        cst_look_problem(look, _("the qcow header has a bad encryption method"));
+        cst_inspection_problem(inspection, _("the qcow header has a bad encryption method"));
 }
 
 const CstImageFormat cst_format_qcow = {

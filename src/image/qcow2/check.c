@@ -48,14 +48,14 @@ static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
     Qcow2Header header = {0};
-    CstImageLook look;
+    CstInspection inspection;
     gboolean sound;
     Qcow2 *q;
 
-    if (!cst_look_init(&look, blob, head, &info, error))
+    if (!cst_inspection_init(&inspection, blob, head, &info, error))
         return NULL;
-    sound = qcow2_header_read(&look, &header);
-    if (!cst_look_ok(&look, error))
+    sound = qcow2_header_read(&inspection, &header);
+    if (!cst_inspection_ok(&inspection, error))
         return NULL;
     if (!sound || (header.incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN)) {
         cst_fail(error, sound ? CST_ERROR_UNSUPPORTED : CST_ERROR_CORRUPT,

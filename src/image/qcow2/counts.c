@@ -10,6 +10,7 @@
  */
 #include "counts.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/alloc.h>
@@ -27,8 +28,7 @@ static gboolean reach(Qcow2Counts *counts, uint64_t clusters, GError **error)
 
     if (chunks > CHUNKS_MAX)
         return cst_fail(error, CST_ERROR_LIMIT,
-                        _("the file has too many clusters (%" G_GUINT64_FORMAT ") to count them"),
-                        clusters);
+                        _("the file has too many clusters (%" PRIu64 ") to count them"), clusters);
     if (chunks > counts->chunk_count) {
         uint16_t **grown = cst_realloc(counts->chunks, chunks, sizeof(*grown), counts->name, error);
 

@@ -6,6 +6,7 @@
  * zero are written. Preallocation opens the empty image, which is valid, and fills it like any
  * other.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/alloc.h>
@@ -71,8 +72,7 @@ static gboolean parse_cluster_size(const CstImageCreate *options, Qcow2Header *h
 
     if (!cst_is_power_of_two(size, UINT64_C(1) << least, UINT64_C(1) << QCOW2_MAX_CLUSTER_BITS))
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("a cluster size of %" G_GUINT64_FORMAT
-                          " bytes: it must be a power of two "
+                        _("a cluster size of %" PRIu64 " bytes: it must be a power of two "
                           "between %u bytes and %u KiB"),
                         size, 1u << least, 1u << QCOW2_MAX_CLUSTER_BITS >> 10);
     header->cluster_bits = (uint32_t)__builtin_ctzll(size);
@@ -128,10 +128,10 @@ static gboolean plan(Qcow2Header *header, uint64_t capacity, Layout *ret_layout,
     uint64_t before = 0;
 
     if (l1_size > QCOW2_MAX_L1_BYTES / 8)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("a qcow2 image of clusters of %" G_GUINT64_FORMAT
-                          " bytes can have at most %" G_GUINT64_FORMAT " bytes"),
-                        cluster_size, QCOW2_MAX_L1_BYTES / 8 * qcow2_l1_span(header));
+        return cst_fail(
+            error, CST_ERROR_INVALID,
+            _("a qcow2 image of clusters of %" PRIu64 " bytes can have at most %" PRIu64 " bytes"),
+            cluster_size, QCOW2_MAX_L1_BYTES / 8 * qcow2_l1_span(header));
     while (layout.total != before || before == 0) {
         before = layout.total;
         layout.total = 1 + layout.reftable_clusters + layout.block_clusters + layout.l1_clusters;

@@ -4,7 +4,7 @@
  * Reads, composes and writes the first cluster of an image; head.h says what the disk holds
  * meanwhile.
  *
- * compose() lays out fields, extensions and the backing image's name in memory. settle() compares
+ * compose() lays out fields, extensions and the backing image's name in memory. lay_out() compares
  * the result with the first cluster on the disk: behind the first sector, bytes that the old header
  * uses must not change before that sector does. A name that is in the way is moved first, which is
  * a change of its own; an extension in the way makes the change impossible. put() writes what is
@@ -260,7 +260,7 @@ static gboolean fail_layout(const Qcow2Head *head, GError **error)
                     head->q->blocks.blob->name);
 }
 
-/* The fields last, as they tell where the name is. */
+/* The fields last, as they have the offset of the name. */
 static gboolean compose(Qcow2Head *head, Layout *layout, GError **error)
 {
     Qcow2Header *header = &head->header;
@@ -367,7 +367,7 @@ static gboolean move_name(Qcow2Head *head, uint64_t end, GError **error)
 }
 
 /* Composes the layout and makes sure that nothing of the old header is in the way. */
-static gboolean settle(Qcow2Head *head, Layout *layout, GError **error)
+static gboolean lay_out(Qcow2Head *head, Layout *layout, GError **error)
 {
     if (!compose(head, layout, error))
         return FALSE;
@@ -409,7 +409,7 @@ static gboolean append_names(Qcow2 *q, GBytes *names, GError **error)
     if (!qcow2_head_read(&head, q, error))
         return FALSE;
     append(&head, QCOW2_EXT_FEATURES, g_bytes_get_data(names, NULL), g_bytes_get_size(names), 0);
-    if (settle(&head, &layout, &why))
+    if (lay_out(&head, &layout, &why))
         return put(&head, &layout, error);
     if (was_refused(why))
         return TRUE;
@@ -424,7 +424,7 @@ static gboolean write_without_names(Qcow2Head *head, GError **error)
     g_auto(Layout) layout = {0};
 
     remove_all(head, QCOW2_EXT_FEATURES);
-    return settle(head, &layout, error) && put(head, &layout, error) &&
+    return lay_out(head, &layout, error) && put(head, &layout, error) &&
            append_names(head->q, names, error);
 }
 
@@ -434,7 +434,7 @@ gboolean qcow2_head_write(Qcow2Head *head, GError **error)
     g_autoptr(GError) why = NULL;
 
     remove_all(head, QCOW2_EXT_FILLER);
-    if (settle(head, &layout, &why))
+    if (lay_out(head, &layout, &why))
         return put(head, &layout, error);
     if (was_refused(why) && qcow2_head_find(head, QCOW2_EXT_FEATURES))
         return write_without_names(head, error);

@@ -9,6 +9,7 @@
  */
 #include "header.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -48,105 +49,106 @@ static void decode_v3(const uint8_t *raw, Qcow2Header *header)
         header->compression = raw[104];
 }
 
-static gboolean bad(CstImageLook *look, const char *what)
+static gboolean bad(CstInspection *inspection, const char *what)
 {
-    cst_look_problem(look, _("the qcow2 header has a bad %s"), what);
+    cst_inspection_problem(inspection, _("the qcow2 header has a bad %s"), what);
     return FALSE;
 }
 
 /* Without these nothing else in the header can be understood. */
-static gboolean check_frame(CstImageLook *look, const Qcow2Header *header)
+static gboolean check_frame(CstInspection *inspection, const Qcow2Header *header)
 {
     uint64_t cluster_size;
 
     if (header->cluster_bits < QCOW2_MIN_CLUSTER_BITS ||
         header->cluster_bits > QCOW2_MAX_CLUSTER_BITS)
-        return bad(look, "cluster size");
+        return bad(inspection, "cluster size");
     cluster_size = UINT64_C(1) << header->cluster_bits;
     if (header->version >= 3 && (header->length < QCOW2_V3_LENGTH || header->length % 8 != 0 ||
                                  header->length > cluster_size))
-        return bad(look, "header length");
+        return bad(inspection, "header length");
     if (header->backing_offset > cluster_size)
-        return bad(look, "backing file offset");
+        return bad(inspection, "backing file offset");
     if (header->backing_offset != 0 &&
         (header->backing_size > QCOW2_MAX_BACKING_NAME ||
          header->backing_size > cluster_size - header->backing_offset))
-        return bad(look, "backing file name length");
+        return bad(inspection, "backing file name length");
     return TRUE;
 }
 
-static gboolean table_is_sane(const CstImageLook *look, const Qcow2Header *header, uint64_t offset,
-                              uint64_t bytes)
+static gboolean table_is_sane(const CstInspection *inspection, const Qcow2Header *header,
+                              uint64_t offset, uint64_t bytes)
 {
     uint64_t cluster_size = UINT64_C(1) << header->cluster_bits;
 
     if (bytes == 0)
         return TRUE;
-    return offset % cluster_size == 0 && offset >= cluster_size && offset <= look->size &&
-           bytes <= look->size - offset;
+    return offset % cluster_size == 0 && offset >= cluster_size && offset <= inspection->size &&
+           bytes <= inspection->size - offset;
 }
 
-static gboolean check_tables(CstImageLook *look, const Qcow2Header *header)
+static gboolean check_tables(CstInspection *inspection, const Qcow2Header *header)
 {
     uint64_t reftable_bytes = (uint64_t)header->reftable_clusters << header->cluster_bits;
     uint64_t span = qcow2_l1_span(header);
     uint64_t needed = cst_div_up(header->size, span);
 
     if (header->size > G_MAXINT64)
-        return bad(look, "size");
+        return bad(inspection, "size");
     if (header->l1_size > QCOW2_MAX_L1_BYTES / 8 || needed > QCOW2_MAX_L1_BYTES / 8)
-        return bad(look, "L1 table size: it is too large");
+        return bad(inspection, "L1 table size: it is too large");
     if (header->l1_size < needed)
-        return bad(look, "L1 table size: it is too small for the image");
-    if (!table_is_sane(look, header, header->l1_offset, (uint64_t)header->l1_size * 8))
-        return bad(look, "L1 table offset");
+        return bad(inspection, "L1 table size: it is too small for the image");
+    if (!table_is_sane(inspection, header, header->l1_offset, (uint64_t)header->l1_size * 8))
+        return bad(inspection, "L1 table offset");
     if (reftable_bytes == 0 || reftable_bytes > QCOW2_MAX_REFTABLE_BYTES)
-        return bad(look, "refcount table size");
-    if (!table_is_sane(look, header, header->reftable_offset, reftable_bytes))
-        return bad(look, "refcount table offset");
+        return bad(inspection, "refcount table size");
+    if (!table_is_sane(inspection, header, header->reftable_offset, reftable_bytes))
+        return bad(inspection, "refcount table offset");
     if (header->snapshots > QCOW2_MAX_SNAPSHOTS) {
-        bad(look, "number of snapshots");
+        bad(inspection, "number of snapshots");
         return TRUE; /* a repair cuts them to what may be */
     }
-    if (!table_is_sane(look, header, header->snapshots_offset, (uint64_t)header->snapshots * 40))
-        return bad(look, "snapshot table offset");
+    if (!table_is_sane(inspection, header, header->snapshots_offset,
+                       (uint64_t)header->snapshots * 40))
+        return bad(inspection, "snapshot table offset");
     return TRUE;
 }
 
-static gboolean check_features(CstImageLook *look, const Qcow2Header *header)
+static gboolean check_features(CstInspection *inspection, const Qcow2Header *header)
 {
     gboolean compression_bit = (header->incompatible & QCOW2_INCOMPAT_COMPRESSION) != 0;
 
     if (header->refcount_order > 6)
-        return bad(look, "refcount width");
+        return bad(inspection, "refcount width");
     if (header->crypt > QCOW2_CRYPT_LUKS)
-        return bad(look, "encryption method");
+        return bad(inspection, "encryption method");
     if (header->incompatible & QCOW2_INCOMPAT_CORRUPT)
-        cst_look_problem(look, _("the image is marked as corrupt"));
+        cst_inspection_problem(inspection, _("the image is marked as corrupt"));
     if (header->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN)
-        cst_look_unsupported(look, _("the image has unknown features (0x%" G_GINT64_MODIFIER "x)"),
-                             header->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN);
+        cst_inspection_unsupported(inspection, _("the image has unknown features (0x%" PRIx64 ")"),
+                                   header->incompatible & ~(uint64_t)QCOW2_INCOMPAT_KNOWN);
     if ((header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2) &&
         header->cluster_bits < QCOW2_MIN_EXT_CLUSTER_BITS)
-        return bad(look, "cluster size for extended L2 entries");
+        return bad(inspection, "cluster size for extended L2 entries");
     if (compression_bit != (header->compression != 0))
-        return bad(look, "compression type");
+        return bad(inspection, "compression type");
     if (header->compression > QCOW2_ZSTD)
-        cst_look_unsupported(look, _("the image has the unknown compression type %u"),
-                             header->compression);
+        cst_inspection_unsupported(inspection, _("the image has the unknown compression type %u"),
+                                   header->compression);
     return TRUE;
 }
 
-static void tell(CstImageLook *look, const Qcow2Header *header)
+static void describe(CstInspection *inspection, const Qcow2Header *header)
 {
     static const char *const crypts[] = {NULL, "aes", "luks"};
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
 
     info->capacity = header->size;
     info->cluster_size = UINT64_C(1) << header->cluster_bits;
     info->snapshots = header->snapshots;
-    cst_look_set(&info->compat, header->version == 2 ? "0.10" : "1.1");
-    cst_look_set(&info->compression, header->compression == QCOW2_ZSTD ? "zstd" : "zlib");
+    cst_inspection_set(&info->compat, header->version == 2 ? "0.10" : "1.1");
+    cst_inspection_set(&info->compression, header->compression == QCOW2_ZSTD ? "zstd" : "zlib");
     info->marked_corrupt = (header->incompatible & QCOW2_INCOMPAT_CORRUPT) != 0;
     if (header->refcount_order <= 6)
         info->refcount_bits = 1u << header->refcount_order;
@@ -154,15 +156,15 @@ static void tell(CstImageLook *look, const Qcow2Header *header)
     info->extended_l2 = (header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2) != 0;
     info->lazy_refcounts = (header->compatible & QCOW2_COMPAT_LAZY_REFCOUNTS) != 0;
     if (header->crypt < G_N_ELEMENTS(crypts))
-        cst_look_set(&info->encryption, crypts[header->crypt]);
+        cst_inspection_set(&info->encryption, crypts[header->crypt]);
 }
 
-static gboolean read_pointer(CstImageLook *look, Qcow2Header *header, uint32_t type,
+static gboolean read_pointer(CstInspection *inspection, Qcow2Header *header, uint32_t type,
                              uint64_t offset, uint32_t len)
 {
     uint8_t raw[24] = {0};
 
-    if (!cst_look_read(look, offset, raw, MIN(len, sizeof(raw))))
+    if (!cst_inspection_read(inspection, offset, raw, MIN(len, sizeof(raw))))
         return FALSE;
     if (type == QCOW2_EXT_CRYPT) {
         header->crypt_offset = cst_be64(raw);
@@ -173,103 +175,105 @@ static gboolean read_pointer(CstImageLook *look, Qcow2Header *header, uint32_t t
     header->bitmaps = cst_be32(raw);
     header->bitmaps_bytes = cst_be64(raw + 8);
     header->bitmaps_offset = cst_be64(raw + 16);
-    look->info->bitmaps = header->autoclear & QCOW2_AUTOCLEAR_BITMAPS ? header->bitmaps : 0;
+    inspection->info->bitmaps = header->autoclear & QCOW2_AUTOCLEAR_BITMAPS ? header->bitmaps : 0;
     return TRUE;
 }
 
-static gboolean read_extension(CstImageLook *look, Qcow2Header *header, uint32_t type,
+static gboolean read_extension(CstInspection *inspection, Qcow2Header *header, uint32_t type,
                                uint64_t offset, uint32_t len)
 {
     char **field = NULL;
 
     if (type == QCOW2_EXT_BITMAPS || type == QCOW2_EXT_CRYPT)
-        return read_pointer(look, header, type, offset, len);
+        return read_pointer(inspection, header, type, offset, len);
     if (type == QCOW2_EXT_BACKING_FORMAT)
-        field = &look->info->backing_format;
+        field = &inspection->info->backing_format;
     else if (type == QCOW2_EXT_DATA_FILE)
-        field = &look->info->data_file;
+        field = &inspection->info->data_file;
     if (!field)
         return TRUE;
     if (len > QCOW2_MAX_EXTENSION_NAME)
-        return bad(look, "header extension");
+        return bad(inspection, "header extension");
     g_free(*field);
-    *field = cst_look_string(look, offset, len);
+    *field = cst_inspection_string(inspection, offset, len);
     return *field != NULL;
 }
 
 /* The extensions lie between the header and the backing file's name, inside the first cluster. */
-static gboolean read_extensions(CstImageLook *look, Qcow2Header *header)
+static gboolean read_extensions(CstInspection *inspection, Qcow2Header *header)
 {
     uint64_t end =
         header->backing_offset ? header->backing_offset : UINT64_C(1) << header->cluster_bits;
     uint64_t at = header->length;
 
-    end = MIN(end, look->size);
+    end = MIN(end, inspection->size);
     for (unsigned i = 0; at + 8 <= end && i < MAX_EXTENSIONS; i++) {
         uint8_t raw[8];
         uint32_t len;
 
-        if (!cst_look_read(look, at, raw, sizeof(raw)))
+        if (!cst_inspection_read(inspection, at, raw, sizeof(raw)))
             return FALSE;
         len = cst_be32(raw + 4);
         at += 8;
         if (cst_be32(raw) == QCOW2_EXT_END)
             break;
         if (len > end - at)
-            return bad(look, "header extension");
-        if (!read_extension(look, header, cst_be32(raw), at, len))
+            return bad(inspection, "header extension");
+        if (!read_extension(inspection, header, cst_be32(raw), at, len))
             return FALSE;
         at += (len + UINT64_C(7)) / 8 * 8;
     }
     return TRUE;
 }
 
-static gboolean read_names(CstImageLook *look, Qcow2Header *header)
+static gboolean read_names(CstInspection *inspection, Qcow2Header *header)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
 
-    if (!read_extensions(look, header))
+    if (!read_extensions(inspection, header))
         return FALSE;
     if (header->incompatible & QCOW2_INCOMPAT_DATA_FILE) {
         info->data_file_raw = (header->autoclear & QCOW2_AUTOCLEAR_RAW_DATA) != 0;
         if (!info->data_file)
-            cst_look_set(&info->data_file, "");
+            cst_inspection_set(&info->data_file, "");
     } else {
         g_clear_pointer(&info->data_file, g_free);
     }
     if (header->backing_offset != 0 && header->backing_size != 0) {
-        info->backing = cst_look_string(look, header->backing_offset, header->backing_size);
+        info->backing =
+            cst_inspection_string(inspection, header->backing_offset, header->backing_size);
         return info->backing != NULL;
     }
     g_clear_pointer(&info->backing_format, g_free); /* of nothing */
     return TRUE;
 }
 
-gboolean qcow2_header_read(CstImageLook *look, Qcow2Header *ret_header)
+gboolean qcow2_header_read(CstInspection *inspection, Qcow2Header *ret_header)
 {
     uint8_t raw[112] = {0};
     Qcow2Header header = {0};
 
-    if (!cst_look_read(look, 0, raw, QCOW2_V2_LENGTH))
+    if (!cst_inspection_read(inspection, 0, raw, QCOW2_V2_LENGTH))
         return FALSE;
     decode(raw, &header);
     if (cst_be32(raw) != QCOW2_MAGIC || header.version < 2 || header.version > 3) {
-        cst_look_problem(look, _("this is no qcow2 image of version 2 or 3"));
+        cst_inspection_problem(inspection, _("this is no qcow2 image of version 2 or 3"));
         return FALSE;
     }
     if (header.version == 3) {
-        if (!cst_look_read(look, 0, raw, QCOW2_V3_LENGTH))
+        if (!cst_inspection_read(inspection, 0, raw, QCOW2_V3_LENGTH))
             return FALSE;
-        if (look->size >= sizeof(raw) && !cst_look_read(look, 0, raw, sizeof(raw)))
+        if (inspection->size >= sizeof(raw) &&
+            !cst_inspection_read(inspection, 0, raw, sizeof(raw)))
             return FALSE;
         decode_v3(raw, &header);
     }
-    if (!check_frame(look, &header))
+    if (!check_frame(inspection, &header))
         return FALSE;
-    tell(look, &header);
+    describe(inspection, &header);
     /* Names first: even a damaged image shall not hide what it points to. */
-    if (!read_names(look, &header) || !check_features(look, &header) ||
-        !check_tables(look, &header))
+    if (!read_names(inspection, &header) || !check_features(inspection, &header) ||
+        !check_tables(inspection, &header))
         return FALSE;
     *ret_header = header;
     return TRUE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "look.h"
+#include "inspection.h"
 
 /**
  * The header of a qcow2 image, versions 2 and 3 (qemu docs/interop/qcow2, "Header"), and the
@@ -100,12 +100,12 @@ static inline uint64_t qcow2_l1_span(const Qcow2Header *header)
 }
 
 /**
- * Parses and checks the header, and adds what it says to look->info. Returns FALSE when the header
- * is too damaged to work with, which look->info->problem describes, or can't be read (see
- * cst_look_ok()). TRUE may come with a problem too: unknown features, or damage that leaves the
- * fields usable. *ret_header changes only with TRUE.
+ * Parses and checks the header, and adds what it says to inspection->info. Returns FALSE when the
+ * header is too damaged to work with, which inspection->info->problem describes, or can't be read
+ * (see cst_inspection_ok()). TRUE may come with a problem too: unknown features, or damage that
+ * leaves the fields usable. *ret_header changes only with TRUE.
  */
-gboolean qcow2_header_read(CstImageLook *look, Qcow2Header *ret_header);
+gboolean qcow2_header_read(CstInspection *inspection, Qcow2Header *ret_header);
 
 /** Writes the fields to @raw, the first bytes of an image: 72 in version 2, 105 in version 3. */
 void qcow2_header_encode(const Qcow2Header *header, uint8_t *raw);

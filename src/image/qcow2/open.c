@@ -63,13 +63,13 @@ static gboolean read_header(CstBlob *blob, const CstImageOpen *how, Qcow2Header 
 {
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
-    CstImageLook look;
+    CstInspection inspection;
     gboolean sound;
 
-    if (!cst_look_init(&look, blob, head, &info, error))
+    if (!cst_inspection_init(&inspection, blob, head, &info, error))
         return FALSE;
-    sound = qcow2_header_read(&look, ret_header);
-    if (!cst_look_ok(&look, error))
+    sound = qcow2_header_read(&inspection, ret_header);
+    if (!cst_inspection_ok(&inspection, error))
         return FALSE;
     if (!sound)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' can't be opened: %s"), blob->name,

@@ -74,7 +74,7 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
  */
 static gboolean is_placeless(const Qcow2 *q, const Qcow2Entry *entry, uint64_t offset)
 {
-    if (q->sub_count > 1 || q->data)
+    if (q->sub_count > 1)
         return entry->word == 0;
     return entry->word == QCOW2_READS_ZERO || (entry->word == 0 && !qcow2_backing_shows(q, offset));
 }

@@ -22,11 +22,11 @@ static int qcow2_probe(const uint8_t *head, size_t len, uint64_t size)
     return version == 2 || version == 3 ? 100 : 0;
 }
 
-static void qcow2_inspect(CstImageLook *look)
+static void qcow2_inspect(CstInspection *inspection)
 {
     Qcow2Header header;
 
-    qcow2_header_read(look, &header);
+    qcow2_header_read(inspection, &header);
 }
 
 static const CstSnapshotOps snapshot_ops = {
@@ -37,12 +37,12 @@ static const CstSnapshotOps snapshot_ops = {
     .rename = qcow2_snapshot_rename,
 };
 
-static void qcow2_inspect_luks(CstImageLook *look, CstImageLuks *luks)
+static void qcow2_inspect_luks(CstInspection *inspection, CstImageLuks *luks)
 {
     Qcow2Header header = {0};
 
-    if (qcow2_header_read(look, &header) && header.crypt == QCOW2_CRYPT_LUKS)
-        cst_luks_read(look, header.crypt_offset, header.crypt_bytes, luks);
+    if (qcow2_header_read(inspection, &header) && header.crypt == QCOW2_CRYPT_LUKS)
+        cst_luks_read(inspection, header.crypt_offset, header.crypt_bytes, luks);
 }
 
 const CstImageFormat cst_format_qcow2 = {

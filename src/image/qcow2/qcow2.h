@@ -14,8 +14,8 @@ CstImage *qcow2_open(const CstImageFormat *format, CstBlob *blob, const CstImage
                      GError **error);
 void qcow2_close(CstImage *image);
 gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
-gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length, CstBlobLocation *ret_place,
-                      GError **error);
+gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length,
+                      CstBlobLocation *ret_location, GError **error);
 uint64_t qcow2_share_unit(CstImage *image);
 gboolean qcow2_take_shared(CstImage *image, uint64_t offset, CstBlob *src, uint64_t src_offset,
                            uint64_t length, GError **error);

@@ -77,11 +77,11 @@ gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GE
 }
 
 /* A preallocated cluster that reads as zeroes has a place, too. */
-gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length, CstBlobLocation *ret_place,
-                      GError **error)
+gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length,
+                      CstBlobLocation *ret_location, GError **error)
 {
     Qcow2 *q = qcow2_of(image);
-    CstBlobLocation place = {NULL, 0, length};
+    CstBlobLocation location = {NULL, 0, length};
     gboolean ok;
     Qcow2Run run;
 
@@ -90,16 +90,16 @@ gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length, CstBlob
     g_mutex_unlock(&q->blocks.lock);
     if (!ok)
         return FALSE;
-    place.length = run.length;
+    location.length = run.length;
     if (q->header.crypt != QCOW2_CRYPT_NONE) { /* what lies there is not what the guest sees */
-        *ret_place = place;
+        *ret_location = location;
         return TRUE;
     }
     if (run.kind == QCOW2_UNALLOCATED && q->blocks.backing && offset < q->blocks.backing_size)
-        place = (CstBlobLocation){q->blocks.backing, offset,
-                                  MIN(run.length, q->blocks.backing_size - offset)};
+        location = (CstBlobLocation){q->blocks.backing, offset,
+                                     MIN(run.length, q->blocks.backing_size - offset)};
     else if (run.kind == QCOW2_DATA || (run.kind != QCOW2_PACKED && run.host != 0))
-        place = (CstBlobLocation){q->blocks.data, run.host, run.length};
-    *ret_place = place;
+        location = (CstBlobLocation){q->blocks.data, run.host, run.length};
+    *ret_location = location;
     return TRUE;
 }

@@ -10,6 +10,7 @@
  * that is too short for the size makes the image unusable. Bitmaps that have to follow change
  * together with the size (bitmapedit.h).
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/alloc.h>
@@ -157,10 +158,10 @@ static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
     gboolean ok;
 
     if (entries > QCOW2_MAX_L1_BYTES / 8)
-        return cst_fail(error, CST_ERROR_LIMIT,
-                        _("an image of clusters of %" G_GUINT64_FORMAT
-                          " bytes can have at most %" G_GUINT64_FORMAT " bytes"),
-                        q->cluster_size, QCOW2_MAX_L1_BYTES / 8 * qcow2_l1_span(&q->header));
+        return cst_fail(
+            error, CST_ERROR_LIMIT,
+            _("an image of clusters of %" PRIu64 " bytes can have at most %" PRIu64 " bytes"),
+            q->cluster_size, QCOW2_MAX_L1_BYTES / 8 * qcow2_l1_span(&q->header));
     g_mutex_lock(&q->blocks.lock);
     ok = grow_l1(q, entries, error);
     g_mutex_unlock(&q->blocks.lock);

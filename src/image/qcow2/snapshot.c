@@ -407,7 +407,7 @@ static gboolean rename_one(Job *job, const char *name, GError **error)
     return put_snapshots(job, error) && qcow2_switch_commit(&job->change, error);
 }
 
-/* --- looking back --------------------------------------------------------------------------- */
+/* --- showing a snapshot --------------------------------------------------------------------- */
 
 gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error)
 {

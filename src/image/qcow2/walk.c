@@ -5,9 +5,9 @@
  *
  * One thread gathers the L2 tables of all L1 tables. Then several threads take batches of tables
  * that are adjacent in the file, read and scan them without a lock, and add what they found to the
- * walk under Crew.lock. A table that several L1 tables share is scanned once and its references
- * count that many times. L1 tables that are together longer than the file overlap; the walk refuses
- * them, as they could keep it busy for hours.
+ * walk under WorkerPool.lock. A table that several L1 tables share is scanned once and its
+ * references count that many times. L1 tables that are together longer than the file overlap; the
+ * walk refuses them, as they could keep it busy for hours.
  */
 #include "walk.h"
 
@@ -199,7 +199,7 @@ typedef struct {
     GMutex lock;
     guint next; /* table */
     GError *error;
-} Crew;
+} WorkerPool;
 
 /* @what: marked with N_() */
 static void found_error(Worker *worker, const Qcow2WalkTable *table, gboolean fixable,
@@ -310,85 +310,86 @@ static void scan_table(Worker *worker, const Qcow2WalkTable *table, const uint8_
     }
 }
 
-static gboolean add_found(Crew *crew, const Worker *worker, const Qcow2WalkTable *table)
+static gboolean add_found(WorkerPool *pool, const Worker *worker, const Qcow2WalkTable *table)
 {
-    Qcow2Counts *counts = &crew->walk->counts;
+    Qcow2Counts *counts = &pool->walk->counts;
     gboolean ok = TRUE;
 
-    g_mutex_lock(&crew->lock);
+    g_mutex_lock(&pool->lock);
     for (size_t i = 0; ok && i < worker->count; i++)
         ok = qcow2_counts_add(counts, worker->clusters[i], table->uses,
-                              crew->error ? NULL : &crew->error);
-    g_mutex_unlock(&crew->lock);
+                              pool->error ? NULL : &pool->error);
+    g_mutex_unlock(&pool->lock);
     return ok;
 }
 
 /* The next tables that lie in a row. */
-static guint take_batch(Crew *crew, guint *ret_first)
+static guint take_batch(WorkerPool *pool, guint *ret_first)
 {
     const Qcow2WalkTable *first;
-    uint64_t size = crew->walk->q->cluster_size;
+    uint64_t size = pool->walk->q->cluster_size;
     guint count = 0;
 
-    g_mutex_lock(&crew->lock);
-    *ret_first = crew->next;
-    first = crew->walk->tables + *ret_first;
-    while (!crew->error && *ret_first + count < crew->walk->table_count &&
+    g_mutex_lock(&pool->lock);
+    *ret_first = pool->next;
+    first = pool->walk->tables + *ret_first;
+    while (!pool->error && *ret_first + count < pool->walk->table_count &&
            first[count].place == first->place + count * size &&
            (count == 0 || (count + 1) * size <= BATCH_BYTES))
         count++;
-    crew->next += count;
-    g_mutex_unlock(&crew->lock);
+    pool->next += count;
+    g_mutex_unlock(&pool->lock);
     return count;
 }
 
-static gboolean scan_batch(Crew *crew, Worker *worker, guint first, guint count, GError **error)
+static gboolean scan_batch(WorkerPool *pool, Worker *worker, guint first, guint count,
+                           GError **error)
 {
-    const Qcow2WalkTable *table = crew->walk->tables + first;
-    uint64_t size = crew->walk->q->cluster_size;
+    const Qcow2WalkTable *table = pool->walk->tables + first;
+    uint64_t size = pool->walk->q->cluster_size;
 
-    if (!cst_task_check(crew->task, error) ||
-        !qcow2_walk_read(crew->walk, worker->buf, table->place, count * size, error))
+    if (!cst_task_check(pool->task, error) ||
+        !qcow2_walk_read(pool->walk, worker->buf, table->place, count * size, error))
         return FALSE;
     for (guint i = 0; i < count; i++) {
         scan_table(worker, &table[i], worker->buf + i * size);
-        if (!add_found(crew, worker, &table[i]))
-            return FALSE; /* the crew knows why */
+        if (!add_found(pool, worker, &table[i]))
+            return FALSE; /* pool->error says why */
     }
     return TRUE;
 }
 
-static void add_figures(Crew *crew, const Worker *worker)
+static void add_figures(WorkerPool *pool, const Worker *worker)
 {
-    CstImageCheck *found = &crew->walk->found;
+    CstImageCheck *found = &pool->walk->found;
 
     found->errors += worker->found.errors;
     found->allocated_clusters += worker->found.allocated_clusters;
     found->fragmented_clusters += worker->found.fragmented_clusters;
     found->compressed_clusters += worker->found.compressed_clusters;
-    crew->walk->fixable += worker->fixable;
+    pool->walk->fixable += worker->fixable;
 }
 
 static void *work(void *data)
 {
-    Crew *crew = data;
-    const Qcow2 *q = crew->walk->q;
+    WorkerPool *pool = data;
+    const Qcow2 *q = pool->walk->q;
     g_autoptr(GError) error = NULL;
-    Worker worker = {.walk = crew->walk, .found.findings = crew->walk->found.findings};
+    Worker worker = {.walk = pool->walk, .found.findings = pool->walk->found.findings};
     guint first = 0, count;
 
     worker.buf = cst_alloc(MAX(BATCH_BYTES, q->cluster_size), 1, q->blocks.blob->name, &error);
     if (worker.buf) /* a compressed cluster touches three at most */
         worker.clusters = cst_alloc(3 * (UINT64_C(1) << q->l2_bits), sizeof(uint64_t),
                                     q->blocks.blob->name, &error);
-    while (worker.clusters && (count = take_batch(crew, &first)) > 0)
-        if (!scan_batch(crew, &worker, first, count, &error))
+    while (worker.clusters && (count = take_batch(pool, &first)) > 0)
+        if (!scan_batch(pool, &worker, first, count, &error))
             break;
-    g_mutex_lock(&crew->lock);
-    add_figures(crew, &worker);
-    if (error && !crew->error)
-        crew->error = g_steal_pointer(&error);
-    g_mutex_unlock(&crew->lock);
+    g_mutex_lock(&pool->lock);
+    add_figures(pool, &worker);
+    if (error && !pool->error)
+        pool->error = g_steal_pointer(&error);
+    g_mutex_unlock(&pool->lock);
     g_free(worker.buf);
     g_free(worker.clusters);
     return NULL;
@@ -425,17 +426,17 @@ static gboolean mark_areas(Qcow2Walk *walk, GError **error)
 
 gboolean qcow2_walk_tables(Qcow2Walk *walk, CstTask *task, GError **error)
 {
-    Crew crew = {.walk = walk, .task = task};
+    WorkerPool pool = {.walk = walk, .task = task};
     gboolean few = walk->table_count * walk->q->cluster_size < THREADED_BYTES;
 
     prepare(walk);
     if (!mark_areas(walk, error))
         return FALSE;
-    g_mutex_init(&crew.lock);
-    cst_threads_run(work, &crew, few ? 1 : MIN(g_get_num_processors(), THREADS_MAX));
-    g_mutex_clear(&crew.lock);
-    if (crew.error) {
-        g_propagate_error(error, crew.error);
+    g_mutex_init(&pool.lock);
+    cst_threads_run(work, &pool, few ? 1 : MIN(g_get_num_processors(), THREADS_MAX));
+    g_mutex_clear(&pool.lock);
+    if (pool.error) {
+        g_propagate_error(error, pool.error);
         return FALSE;
     }
     return TRUE;

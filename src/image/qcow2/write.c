@@ -105,7 +105,7 @@ static void plan_in_place(Qcow2 *q, const uint8_t *table, uint64_t end, Step *st
     step->unit = step->clusters = 0;
 }
 
-/* The bytes that a filling would copy are zero, as far as can be told without reading. */
+/* The bytes that a filling would copy are known to be zero, without reading them. */
 static gboolean surroundings_are_zero(const Qcow2 *q, const Qcow2Entry *entry, uint64_t offset)
 {
     uint64_t start = offset & ~(q->cluster_size - 1);

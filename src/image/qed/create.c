@@ -2,6 +2,7 @@
 
 /* New QED images, laid out as QEMU does it: a cluster for the header and the backing file's name,
  * the L1 table, nothing else. */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -25,18 +26,17 @@ static gboolean make_plan(const CstImageCreate *options, Plan *plan, GError **er
     plan->table = table * plan->cluster;
     plan->name_len = options->backing ? strlen(options->backing) : 0;
     if (!cst_is_power_of_two(plan->cluster, QED_MIN_CLUSTER, QED_MAX_CLUSTER))
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("a QED cluster must have a power of two of bytes from %" G_GUINT64_FORMAT
-                          " to %" G_GUINT64_FORMAT),
-                        QED_MIN_CLUSTER, QED_MAX_CLUSTER);
+        return cst_fail(
+            error, CST_ERROR_INVALID,
+            _("a QED cluster must have a power of two of bytes from %" PRIu64 " to %" PRIu64),
+            QED_MIN_CLUSTER, QED_MAX_CLUSTER);
     if (!cst_is_power_of_two(table, 1, QED_MAX_TABLE))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a QED table must have 1, 2, 4, 8 or 16 clusters"));
     most = qed_max_capacity(plan->cluster, table);
     if (options->capacity > most)
-        return cst_fail(
-            error, CST_ERROR_INVALID,
-            _("a QED image of this geometry can have at most %" G_GUINT64_FORMAT " bytes"), most);
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a QED image of this geometry can have at most %" PRIu64 " bytes"), most);
     return cst_levels_check_create(options, error);
 }
 

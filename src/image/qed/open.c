@@ -9,13 +9,13 @@
  */
 #include "qed.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/i18n.h>
 #include <base/units.h>
 
 #include "bytes.h"
-#include "lookup.h"
 
 /* --- the header ------------------------------------------------------------------------------- */
 
@@ -82,8 +82,7 @@ static gboolean check_capacity(const CstLevels *levels, uint64_t capacity, GErro
 
     return capacity <= most ||
            cst_fail(error, CST_ERROR_INVALID,
-                    _("a QED image of this geometry can have at most %" G_GUINT64_FORMAT " bytes"),
-                    most);
+                    _("a QED image of this geometry can have at most %" PRIu64 " bytes"), most);
 }
 
 /* There are two places for a name in the smallest header: the one that is not in use is taken. */
@@ -138,7 +137,7 @@ static Qed *qed_new(const CstImageFormat *format, CstBlob *blob, const CstImageO
     g_auto(CstImageInfo) info = {0};
     CstLevels *levels = &qed->levels;
 
-    if (!cst_lookup_inspect(blob, format, how, &info, error) ||
+    if (!cst_image_inspect_for_open(blob, format, how, &info, error) ||
         !cst_blob_pread(blob, qed->raw, sizeof(qed->raw), 0, error))
         return NULL;
     levels->cluster_size = levels->align = levels->l2_align = info.cluster_size;

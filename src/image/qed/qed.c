@@ -17,31 +17,31 @@ static int qed_probe(const uint8_t *head, size_t len, uint64_t size)
     return len >= 4 && memcmp(head, "QED", 4) == 0 ? 100 : 0;
 }
 
-static gboolean check(CstImageLook *look, uint64_t cluster, uint64_t table, uint64_t header)
+static gboolean check(CstInspection *inspection, uint64_t cluster, uint64_t table, uint64_t header)
 {
-    uint64_t capacity = look->info->capacity, entries = table * cluster / 8;
+    uint64_t capacity = inspection->info->capacity, entries = table * cluster / 8;
 
     if (!cst_is_power_of_two(cluster, QED_MIN_CLUSTER, QED_MAX_CLUSTER))
-        cst_look_problem(look, _("the QED header has a bad cluster size"));
+        cst_inspection_problem(inspection, _("the QED header has a bad cluster size"));
     else if (!cst_is_power_of_two(table, 1, QED_MAX_TABLE))
-        cst_look_problem(look, _("the QED header has a bad table size"));
+        cst_inspection_problem(inspection, _("the QED header has a bad table size"));
     else if (header == 0 || header > G_MAXUINT32 / cluster)
-        cst_look_problem(look, _("the QED header has a bad header size"));
+        cst_inspection_problem(inspection, _("the QED header has a bad header size"));
     else if (capacity % 512 != 0 || capacity > G_MAXINT64 || capacity / cluster / entries > entries)
-        cst_look_problem(look, _("the QED header has a bad size"));
-    return !look->info->corrupt;
+        cst_inspection_problem(inspection, _("the QED header has a bad size"));
+    return !inspection->info->corrupt;
 }
 
-static void qed_inspect(CstImageLook *look)
+static void qed_inspect(CstInspection *inspection)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
     uint8_t raw[QED_HEADER_LEN];
     uint64_t features, cluster, header, name, name_len;
 
-    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+    if (!cst_inspection_read(inspection, 0, raw, sizeof(raw)))
         return;
-    if (!qed_probe(raw, sizeof(raw), look->size)) {
-        cst_look_problem(look, _("this is no QED image"));
+    if (!qed_probe(raw, sizeof(raw), inspection->size)) {
+        cst_inspection_problem(inspection, _("this is no QED image"));
         return;
     }
     cluster = cst_le32(raw + QED_AT_CLUSTER);
@@ -50,22 +50,22 @@ static void qed_inspect(CstImageLook *look)
     info->capacity = cst_le64(raw + QED_AT_SIZE);
     info->cluster_size = cluster;
     info->dirty = (features & QED_NEED_CHECK) != 0;
-    if (!check(look, cluster, cst_le32(raw + QED_AT_TABLE), header))
+    if (!check(inspection, cluster, cst_le32(raw + QED_AT_TABLE), header))
         return;
     if (features & ~(uint64_t)QED_KNOWN)
-        cst_look_unsupported(look, _("the QED image has unknown features"));
+        cst_inspection_unsupported(inspection, _("the QED image has unknown features"));
     if (!(features & QED_BACKING))
         return;
     name = cst_le32(raw + QED_AT_NAME);
     name_len = cst_le32(raw + QED_AT_NAME_LEN);
     if (name > header * cluster || name_len > header * cluster - name ||
         name_len > CST_LEVELS_MAX_NAME) {
-        cst_look_problem(look, _("the QED header has a bad backing file name"));
+        cst_inspection_problem(inspection, _("the QED header has a bad backing file name"));
         return;
     }
-    info->backing = cst_look_string(look, name, name_len);
+    info->backing = cst_inspection_string(inspection, name, name_len);
     if (features & QED_BACKING_NO_PROBE)
-        cst_look_set(&info->backing_format, "raw");
+        cst_inspection_set(&info->backing_format, "raw");
     else
         info->backing_not_raw = TRUE;
 }

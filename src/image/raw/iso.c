@@ -13,9 +13,9 @@ static int iso_probe(const uint8_t *head, size_t len, uint64_t size)
     return len >= ISO_MARK_AT + 5 && memcmp(head + ISO_MARK_AT, "CD001", 5) == 0 ? 60 : 0;
 }
 
-static void iso_inspect(CstImageLook *look)
+static void iso_inspect(CstInspection *inspection)
 {
-    look->info->capacity = look->size;
+    inspection->info->capacity = inspection->size;
 }
 
 const CstImageFormat cst_format_iso = {

@@ -14,9 +14,9 @@
 #include "raw.h"
 #include "space.h"
 
-static void raw_inspect(CstImageLook *look)
+static void raw_inspect(CstInspection *inspection)
 {
-    look->info->capacity = look->size;
+    inspection->info->capacity = inspection->size;
 }
 
 static gboolean raw_create(const CstImageFormat *format, CstBlob *blob,
@@ -91,6 +91,7 @@ const CstImageFormat cst_format_raw = {
     .create = raw_create,
     .measure = raw_measure,
     .is_plain = TRUE,
+    .is_raw = TRUE,
     .open = cst_raw_open,
     .close = cst_raw_close,
     .flush = cst_raw_flush,

@@ -15,25 +15,25 @@
 #define CLOOP_HEADER_LEN 136
 #define CLOOP_MAX_BLOCK  (64 * CST_MIB)
 
-static void cloop_inspect(CstImageLook *look)
+static void cloop_inspect(CstInspection *inspection)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
     uint8_t raw[CLOOP_HEADER_LEN];
     uint64_t blocks;
 
-    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+    if (!cst_inspection_read(inspection, 0, raw, sizeof(raw)))
         return;
     if (memcmp(raw, CLOOP_MARK, strlen(CLOOP_MARK)) != 0) {
-        cst_look_problem(look, _("this is no cloop image"));
+        cst_inspection_problem(inspection, _("this is no cloop image"));
         return;
     }
     info->cluster_size = cst_be32(raw + 128);
     blocks = cst_be32(raw + 132);
     if (info->cluster_size == 0 || info->cluster_size % 512 != 0 ||
         info->cluster_size > CLOOP_MAX_BLOCK)
-        cst_look_problem(look, _("the cloop header has a bad block size"));
-    else if ((blocks + 1) * 8 > look->size - sizeof(raw))
-        cst_look_problem(look, _("the cloop offsets lie outside the file"));
+        cst_inspection_problem(inspection, _("the cloop header has a bad block size"));
+    else if ((blocks + 1) * 8 > inspection->size - sizeof(raw))
+        cst_inspection_problem(inspection, _("the cloop offsets lie outside the file"));
     else
         info->capacity = blocks * info->cluster_size;
 }

@@ -18,21 +18,21 @@ static int cow_probe(const uint8_t *head, size_t len, uint64_t size)
     return len >= 8 && memcmp(head, "OOOM", 4) == 0 && cst_be32(head + 4) == 2 ? 100 : 0;
 }
 
-static void cow_inspect(CstImageLook *look)
+static void cow_inspect(CstInspection *inspection)
 {
     uint8_t raw[COW_HEADER_LEN];
 
-    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+    if (!cst_inspection_read(inspection, 0, raw, sizeof(raw)))
         return;
-    if (!cow_probe(raw, sizeof(raw), look->size)) {
-        cst_look_problem(look, _("this is no cow image of version 2"));
+    if (!cow_probe(raw, sizeof(raw), inspection->size)) {
+        cst_inspection_problem(inspection, _("this is no cow image of version 2"));
         return;
     }
     if (raw[8] != '\0')
-        look->info->backing = g_strndup((const char *)raw + 8, COW_NAME_LEN);
-    look->info->capacity = cst_be64(raw + 8 + COW_NAME_LEN + 4);
-    if (look->info->capacity > G_MAXINT64)
-        cst_look_problem(look, _("the cow header has a bad size"));
+        inspection->info->backing = g_strndup((const char *)raw + 8, COW_NAME_LEN);
+    inspection->info->capacity = cst_be64(raw + 8 + COW_NAME_LEN + 4);
+    if (inspection->info->capacity > G_MAXINT64)
+        cst_inspection_problem(inspection, _("the cow header has a bad size"));
 }
 
 const CstImageFormat cst_format_cow = {

@@ -11,24 +11,24 @@
 
 #define DMG_TRAILER_LEN 512
 
-static void dmg_inspect(CstImageLook *look)
+static void dmg_inspect(CstInspection *inspection)
 {
     uint8_t raw[DMG_TRAILER_LEN];
     uint64_t sectors;
 
-    if (look->size < sizeof(raw)) {
-        cst_look_problem(look, _("this is no disk image of Apple's kind"));
+    if (inspection->size < sizeof(raw)) {
+        cst_inspection_problem(inspection, _("this is no disk image of Apple's kind"));
         return;
     }
-    if (!cst_look_read(look, look->size - sizeof(raw), raw, sizeof(raw)))
+    if (!cst_inspection_read(inspection, inspection->size - sizeof(raw), raw, sizeof(raw)))
         return;
     sectors = cst_be64(raw + 0x1ec);
     if (memcmp(raw, "koly", 4) != 0)
-        cst_look_problem(look, _("this is no disk image of Apple's kind"));
+        cst_inspection_problem(inspection, _("this is no disk image of Apple's kind"));
     else if (sectors > (uint64_t)G_MAXINT64 / 512)
-        cst_look_problem(look, _("the disk image has a bad size"));
+        cst_inspection_problem(inspection, _("the disk image has a bad size"));
     else
-        look->info->capacity = sectors * 512;
+        inspection->info->capacity = sectors * 512;
 }
 
 const CstImageFormat cst_format_dmg = {

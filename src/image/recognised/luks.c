@@ -24,36 +24,36 @@ static int luks_probe(const uint8_t *head, size_t len, uint64_t size)
     return version == 1 || version == 2 ? 100 : 0;
 }
 
-static void luks_inspect(CstImageLook *look)
+static void luks_inspect(CstInspection *inspection)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
     uint8_t raw[LUKS1_HEADER_LEN];
     uint64_t payload;
 
-    info->capacity = look->size;
-    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+    info->capacity = inspection->size;
+    if (!cst_inspection_read(inspection, 0, raw, sizeof(raw)))
         return;
-    if (!luks_probe(raw, sizeof(raw), look->size)) {
-        cst_look_problem(look, _("this is no LUKS container"));
+    if (!luks_probe(raw, sizeof(raw), inspection->size)) {
+        cst_inspection_problem(inspection, _("this is no LUKS container"));
         return;
     }
     if (cst_be16(raw + 6) == 2) {
-        cst_look_set(&info->encryption, "luks2");
+        cst_inspection_set(&info->encryption, "luks2");
         return;
     }
-    cst_look_set(&info->encryption, "luks");
+    cst_inspection_set(&info->encryption, "luks");
     payload = cst_be32(raw + 104) * UINT64_C(512);
-    if (payload > look->size) {
-        cst_look_problem(look, _("the LUKS payload lies outside the file"));
+    if (payload > inspection->size) {
+        cst_inspection_problem(inspection, _("the LUKS payload lies outside the file"));
         info->capacity = 0;
     } else {
-        info->capacity = look->size - payload;
+        info->capacity = inspection->size - payload;
     }
 }
 
-static void luks_describe(CstImageLook *look, CstImageLuks *luks)
+static void luks_describe(CstInspection *inspection, CstImageLuks *luks)
 {
-    cst_luks_read(look, 0, look->size, luks);
+    cst_luks_read(inspection, 0, inspection->size, luks);
 }
 
 const CstImageFormat cst_format_luks = {

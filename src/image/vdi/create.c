@@ -5,6 +5,7 @@
  * written after the map, so that what looks like an image has one. Blocks begin on a multiple of 4
  * KiB.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -33,7 +34,7 @@ static gboolean plan(const CstImageCreate *options, VdiHeader *header, GError **
                         options->subformat);
     if (blocks > VDI_MAX_BLOCKS)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("a VDI image can have at most %" G_GUINT64_FORMAT " bytes"),
+                        _("a VDI image can have at most %" PRIu64 " bytes"),
                         (uint64_t)VDI_MAX_CAPACITY);
     vdi_header_init(header);
     header->kind = is_static(options) ? VDI_STATIC : VDI_DYNAMIC;

@@ -32,16 +32,6 @@ enum {
     AT_UUID_PARENT = 0x1b8
 };
 
-static void put_le32(uint8_t *p, uint32_t value)
-{
-    memcpy(p, &value, sizeof(value)); /* bytes.h asserts little endian */
-}
-
-static void put_le64(uint8_t *p, uint64_t value)
-{
-    memcpy(p, &value, sizeof(value));
-}
-
 int vdi_probe(const uint8_t *head, size_t len, uint64_t size)
 {
     if (len < AT_LENGTH || cst_le32(head + AT_SIGNATURE) != VDI_SIGNATURE)
@@ -49,59 +39,63 @@ int vdi_probe(const uint8_t *head, size_t len, uint64_t size)
     return cst_le32(head + AT_VERSION) == VDI_VERSION ? 100 : 0;
 }
 
-static void tell_kind(CstImageLook *look, uint32_t kind)
+static void describe_kind(CstInspection *inspection, uint32_t kind)
 {
     switch (kind) {
-    case VDI_DYNAMIC: cst_look_set(&look->info->subformat, "dynamic"); break;
-    case VDI_STATIC: cst_look_set(&look->info->subformat, "static"); break;
-    case VDI_UNDO: cst_look_set(&look->info->subformat, "undo"); break;
-    case VDI_DIFFERENCING: cst_look_set(&look->info->subformat, "differencing"); break;
-    default: cst_look_problem(look, _("the VDI header has a bad image type")); break;
+    case VDI_DYNAMIC: cst_inspection_set(&inspection->info->subformat, "dynamic"); break;
+    case VDI_STATIC: cst_inspection_set(&inspection->info->subformat, "static"); break;
+    case VDI_UNDO: cst_inspection_set(&inspection->info->subformat, "undo"); break;
+    case VDI_DIFFERENCING: cst_inspection_set(&inspection->info->subformat, "differencing"); break;
+    default: cst_inspection_problem(inspection, _("the VDI header has a bad image type")); break;
     }
 }
 
-static void check_sizes(CstImageLook *look, const VdiHeader *header)
+static void check_sizes(CstInspection *inspection, const VdiHeader *header)
 {
     uint64_t map_end = header->offset_map + (uint64_t)header->blocks * 4;
 
     if (header->block_size < 512 || (header->block_size & (header->block_size - 1)) != 0)
-        cst_look_problem(look, _("the VDI header has a bad block size"));
+        cst_inspection_problem(inspection, _("the VDI header has a bad block size"));
     else if (header->capacity > VDI_MAX_CAPACITY || header->blocks > VDI_MAX_BLOCKS)
-        cst_look_problem(look, _("the VDI header has a bad size"));
+        cst_inspection_problem(inspection, _("the VDI header has a bad size"));
     else if (header->capacity > (uint64_t)header->blocks * header->block_size)
-        cst_look_problem(look, _("the VDI block map is too small for the image"));
+        cst_inspection_problem(inspection, _("the VDI block map is too small for the image"));
     else if (cst_le32(header->raw + AT_SECTOR_SIZE) != VDI_SECTOR)
-        cst_look_problem(look, _("the VDI header has a bad sector size"));
+        cst_inspection_problem(inspection, _("the VDI header has a bad sector size"));
     else if (header->offset_map % VDI_SECTOR != 0 || header->offset_data % VDI_SECTOR != 0)
-        cst_look_problem(look, _("the VDI block map or data is not aligned"));
-    else if (map_end > look->size)
-        cst_look_problem(look, _("the VDI block map lies outside the file"));
+        cst_inspection_problem(inspection, _("the VDI block map or data is not aligned"));
+    else if (map_end > inspection->size)
+        cst_inspection_problem(inspection, _("the VDI block map lies outside the file"));
     else if (header->offset_map < VDI_SECTOR || header->offset_data < map_end)
-        cst_look_problem(look, _("parts of the VDI image overlap"));
+        cst_inspection_problem(inspection, _("parts of the VDI image overlap"));
 }
 
-static void check_support(CstImageLook *look, const VdiHeader *header)
+static void check_support(CstInspection *inspection, const VdiHeader *header)
 {
     static const uint8_t nil[CST_UUID_LEN];
 
     if (memcmp(header->raw + AT_UUID_LINK, nil, sizeof(nil)) != 0 ||
         memcmp(header->raw + AT_UUID_PARENT, nil, sizeof(nil)) != 0)
-        cst_look_unsupported(look, _("the VDI image builds on another one, named by UUID only"));
+        cst_inspection_unsupported(inspection,
+                                   _("the VDI image builds on another one, named by UUID only"));
     else if (header->kind != VDI_DYNAMIC && header->kind != VDI_STATIC)
-        cst_look_unsupported(look, _("undo and differencing VDI images are not supported"));
+        cst_inspection_unsupported(inspection,
+                                   _("undo and differencing VDI images are not supported"));
     else if (cst_le32(header->raw + AT_BLOCK_EXTRA) != 0)
-        cst_look_unsupported(look, _("VDI images with extra data in their blocks are not "
+        cst_inspection_unsupported(inspection,
+                                   _("VDI images with extra data in their blocks are not "
                                      "supported"));
 }
 
-gboolean vdi_header_read(CstImageLook *look, VdiHeader *ret_header)
+gboolean vdi_header_read(CstInspection *inspection, VdiHeader *ret_header)
 {
     VdiHeader header = {0};
 
-    if (!cst_look_read(look, 0, header.raw, (size_t)CLAMP(look->size, VDI_HEADER_LEN, VDI_SECTOR)))
+    if (!cst_inspection_read(inspection, 0, header.raw,
+                             (size_t)CLAMP(inspection->size, VDI_HEADER_LEN, VDI_SECTOR)))
         return FALSE;
-    if (!vdi_probe(header.raw, VDI_HEADER_LEN, look->size)) {
-        cst_look_problem(look, _("this is no VDI image of version 1.1"));
+    if (!vdi_probe(header.raw, VDI_HEADER_LEN, inspection->size)) {
+        cst_inspection_problem(inspection, _("this is no VDI image of version 1.1"));
         return FALSE;
     }
     header.kind = cst_le32(header.raw + AT_KIND);
@@ -111,13 +105,13 @@ gboolean vdi_header_read(CstImageLook *look, VdiHeader *ret_header)
     header.block_size = cst_le32(header.raw + AT_BLOCK_SIZE);
     header.blocks = cst_le32(header.raw + AT_BLOCKS);
     header.allocated = cst_le32(header.raw + AT_ALLOCATED);
-    look->info->capacity = header.capacity;
-    look->info->cluster_size = header.block_size;
-    tell_kind(look, header.kind);
-    check_sizes(look, &header);
+    inspection->info->capacity = header.capacity;
+    inspection->info->cluster_size = header.block_size;
+    describe_kind(inspection, header.kind);
+    check_sizes(inspection, &header);
     if (header.capacity <= VDI_MAX_CAPACITY)
-        look->info->capacity = header.capacity = (header.capacity + 511) / 512 * 512;
-    check_support(look, &header);
+        inspection->info->capacity = header.capacity = (header.capacity + 511) / 512 * 512;
+    check_support(inspection, &header);
     *ret_header = header;
     return TRUE;
 }
@@ -129,10 +123,10 @@ void vdi_header_init(VdiHeader *header)
 
     memset(header->raw, 0, sizeof(header->raw));
     memcpy(header->raw, text, sizeof(text) - 1);
-    put_le32(header->raw + AT_SIGNATURE, VDI_SIGNATURE);
-    put_le32(header->raw + AT_VERSION, VDI_VERSION);
-    put_le32(header->raw + AT_LENGTH, VDI_HEADER_LEN - AT_LENGTH);
-    put_le32(header->raw + AT_SECTOR_SIZE, VDI_SECTOR);
+    cst_put_le32(header->raw + AT_SIGNATURE, VDI_SIGNATURE);
+    cst_put_le32(header->raw + AT_VERSION, VDI_VERSION);
+    cst_put_le32(header->raw + AT_LENGTH, VDI_HEADER_LEN - AT_LENGTH);
+    cst_put_le32(header->raw + AT_SECTOR_SIZE, VDI_SECTOR);
     cst_uuid_generate(&uuid);
     memcpy(header->raw + AT_UUID, uuid.bytes, sizeof(uuid.bytes));
     cst_uuid_generate(&uuid);
@@ -141,11 +135,11 @@ void vdi_header_init(VdiHeader *header)
 
 void vdi_header_update(VdiHeader *header)
 {
-    put_le32(header->raw + AT_KIND, header->kind);
-    put_le32(header->raw + AT_MAP, header->offset_map);
-    put_le32(header->raw + AT_DATA, header->offset_data);
-    put_le64(header->raw + AT_CAPACITY, header->capacity);
-    put_le32(header->raw + AT_BLOCK_SIZE, header->block_size);
-    put_le32(header->raw + AT_BLOCKS, header->blocks);
-    put_le32(header->raw + AT_ALLOCATED, header->allocated);
+    cst_put_le32(header->raw + AT_KIND, header->kind);
+    cst_put_le32(header->raw + AT_MAP, header->offset_map);
+    cst_put_le32(header->raw + AT_DATA, header->offset_data);
+    cst_put_le64(header->raw + AT_CAPACITY, header->capacity);
+    cst_put_le32(header->raw + AT_BLOCK_SIZE, header->block_size);
+    cst_put_le32(header->raw + AT_BLOCKS, header->blocks);
+    cst_put_le32(header->raw + AT_ALLOCATED, header->allocated);
 }

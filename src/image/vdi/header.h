@@ -3,7 +3,7 @@
 
 #include <base/units.h>
 
-#include "look.h"
+#include "inspection.h"
 
 /**
  * VirtualBox's disk image, version 1.1 (formats.kaitai.io/vdi): 64 bytes of text, a preheader and a
@@ -41,10 +41,10 @@ typedef struct {
 int vdi_probe(const uint8_t *head, size_t len, uint64_t size);
 
 /**
- * Reads and checks the header. Damage, and images that can't be opened, go to @look as problems.
- * FALSE: there is no header of this format.
+ * Reads and checks the header. Damage, and images that can't be opened, go to @inspection as
+ * problems. FALSE: there is no header of this format.
  */
-gboolean vdi_header_read(CstImageLook *look, VdiHeader *ret_header);
+gboolean vdi_header_read(CstInspection *inspection, VdiHeader *ret_header);
 
 /**
  * Fills header->raw for a new image, with new UUIDs. Call vdi_header_update() before it is written.

@@ -136,7 +136,7 @@ static gboolean vdi_find_place(CstBlocks *blocks, CstStep *step, GError **error)
     return TRUE;
 }
 
-static gboolean vdi_settle(CstBlocks *blocks, const CstStep *step, GError **error)
+static gboolean vdi_link(CstBlocks *blocks, const CstStep *step, GError **error)
 {
     Vdi *vdi = (Vdi *)blocks;
 
@@ -181,7 +181,7 @@ gboolean vdi_sync(CstBlocks *blocks, GError **error)
 const CstBlocksOps vdi_ops = {
     .map = vdi_map,
     .place = vdi_find_place,
-    .settle = vdi_settle,
+    .link = vdi_link,
     .take_back = vdi_take_back,
     .sync = vdi_sync,
 };

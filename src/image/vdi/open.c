@@ -13,24 +13,19 @@ static gboolean read_header(CstBlob *blob, VdiHeader *ret_header, GError **error
 {
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
-    CstImageLook look;
+    CstInspection inspection;
 
-    if (!cst_look_init(&look, blob, head, &info, error))
+    if (!cst_inspection_init(&inspection, blob, head, &info, error))
         return FALSE;
-    vdi_header_read(&look, ret_header);
-    return cst_look_is_sound(&look, error);
-}
-
-static gboolean spill(void *owner, GError **error)
-{
-    return vdi_sync(owner, error);
+    vdi_header_read(&inspection, ret_header);
+    return cst_inspection_is_sound(&inspection, error);
 }
 
 void vdi_reset_map(Vdi *vdi)
 {
     cst_table_free(vdi->map);
     vdi->map = cst_table_new(vdi->blocks.blob, vdi->header.offset_map, vdi->header.blocks, FALSE,
-                             spill, &vdi->blocks);
+                             cst_blocks_spill, &vdi->blocks);
 }
 
 Vdi *vdi_new(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how, GError **error)

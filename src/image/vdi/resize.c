@@ -9,6 +9,8 @@
  * Shrinking forgets the entries beyond the new end first, so until the header is written that range
  * reads as zeroes.
  */
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -40,7 +42,7 @@ static gboolean give_place(Vdi *vdi, uint32_t index, CstPreallocation preallocat
         return FALSE;
     return cst_space_preallocate(vdi->blocks.blob, vdi_place(vdi, block), vdi->header.block_size,
                                  preallocation, task, error) &&
-           vdi_ops.settle(&vdi->blocks, &step, error);
+           vdi_ops.link(&vdi->blocks, &step, error);
 }
 
 /* Makes the file long enough for blocks of all entries of [@first, @end). */
@@ -240,7 +242,7 @@ gboolean vdi_resize(CstImage *image, uint64_t capacity, CstPreallocation preallo
 
     if (capacity > (uint64_t)VDI_MAX_BLOCKS * vdi->header.block_size || capacity > VDI_MAX_CAPACITY)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("a VDI image can have at most %" G_GUINT64_FORMAT " bytes"),
+                        _("a VDI image can have at most %" PRIu64 " bytes"),
                         MIN((uint64_t)VDI_MAX_BLOCKS * vdi->header.block_size, VDI_MAX_CAPACITY));
     g_mutex_lock(&vdi->blocks.lock);
     ok = vdi_sync(&vdi->blocks, error);

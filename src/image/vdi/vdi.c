@@ -5,11 +5,11 @@
  */
 #include "vdi.h"
 
-static void vdi_inspect(CstImageLook *look)
+static void vdi_inspect(CstInspection *inspection)
 {
     VdiHeader header;
 
-    vdi_header_read(look, &header);
+    vdi_header_read(inspection, &header);
 }
 
 const CstImageFormat cst_format_vdi = {

@@ -138,7 +138,7 @@ static void add_item(Metadata *metadata, const uint8_t *guid, const void *data, 
 }
 
 /*
- * The parent's DataWriteGuid tells whether it has changed since. Where the parent is not at hand, a
+ * The parent's DataWriteGuid shows whether it has changed since. Where the parent is not at hand, a
  * zero GUID means that nobody knows.
  */
 static gboolean read_linkage(const CstImageFormat *format, const CstImageCreate *options,

@@ -40,45 +40,47 @@ void vhdx_checksum_set(uint8_t *raw, size_t len)
     cst_put_le32(raw + 4, checksum(raw, len));
 }
 
-static gboolean read_checked(CstImageLook *look, uint64_t offset, const char *signature,
+static gboolean read_checked(CstInspection *inspection, uint64_t offset, const char *signature,
                              uint8_t *buf, size_t len)
 {
-    return offset <= look->size && len <= look->size - offset &&
-           cst_look_read(look, offset, buf, len) && memcmp(buf, signature, 4) == 0 &&
+    return offset <= inspection->size && len <= inspection->size - offset &&
+           cst_inspection_read(inspection, offset, buf, len) && memcmp(buf, signature, 4) == 0 &&
            vhdx_checksum_holds(buf, len);
 }
 
 /* --- headers --------------------------------------------------------------------------------- */
 
-static gboolean check_header(CstImageLook *look, const VhdxHeader *header, const uint8_t *raw)
+static gboolean check_header(CstInspection *inspection, const VhdxHeader *header,
+                             const uint8_t *raw)
 {
     static const uint8_t nil[16];
 
     if (cst_le16(raw + 66) != 1) {
-        cst_look_unsupported(look, _("the VHDX image has an unknown version"));
+        cst_inspection_unsupported(inspection, _("the VHDX image has an unknown version"));
         return FALSE;
     }
     if (cst_le16(raw + 64) != 0 && memcmp(header->log_guid, nil, 16) != 0) {
-        cst_look_unsupported(look, _("the VHDX image's log has an unknown version"));
+        cst_inspection_unsupported(inspection, _("the VHDX image's log has an unknown version"));
         return FALSE;
     }
     if (header->log_offset < VHDX_SECTION || header->log_offset % CST_MIB != 0 ||
         header->log_length == 0 || header->log_length % CST_MIB != 0 ||
-        header->log_offset > look->size || header->log_length > look->size - header->log_offset) {
-        cst_look_problem(look, _("the VHDX image's log lies outside the file"));
+        header->log_offset > inspection->size ||
+        header->log_length > inspection->size - header->log_offset) {
+        cst_inspection_problem(inspection, _("the VHDX image's log lies outside the file"));
         return FALSE;
     }
     return TRUE;
 }
 
-gboolean vhdx_header_read(CstImageLook *look, VhdxHeader *ret_header)
+gboolean vhdx_header_read(CstInspection *inspection, VhdxHeader *ret_header)
 {
     static const uint8_t nil[16];
     uint8_t raw[VHDX_HEADER_LEN], best[VHDX_HEADER_LEN] = {0};
     VhdxHeader header = {0};
 
     for (unsigned i = 1; i <= 2; i++) {
-        if (!read_checked(look, i * 64 * CST_KIB, "head", raw, sizeof(raw)))
+        if (!read_checked(inspection, i * 64 * CST_KIB, "head", raw, sizeof(raw)))
             continue;
         if (header.slot != 0 && cst_le64(raw + 8) <= header.sequence)
             continue;
@@ -87,7 +89,7 @@ gboolean vhdx_header_read(CstImageLook *look, VhdxHeader *ret_header)
         memcpy(best, raw, sizeof(best));
     }
     if (header.slot == 0) {
-        cst_look_problem(look, _("the VHDX image has no valid header"));
+        cst_inspection_problem(inspection, _("the VHDX image has no valid header"));
         return FALSE;
     }
     memcpy(header.file_write, best + 16, 16);
@@ -95,9 +97,10 @@ gboolean vhdx_header_read(CstImageLook *look, VhdxHeader *ret_header)
     memcpy(header.log_guid, best + 48, 16);
     header.log_length = cst_le32(best + 68);
     header.log_offset = cst_le64(best + 72);
-    look->info->dirty = memcmp(header.log_guid, nil, 16) != 0; /* the log waits to be replayed */
+    inspection->info->dirty =
+        memcmp(header.log_guid, nil, 16) != 0; /* the log waits to be replayed */
     *ret_header = header;
-    return check_header(look, &header, best);
+    return check_header(inspection, &header, best);
 }
 
 void vhdx_header_encode(const VhdxHeader *header, uint8_t *ret_raw)
@@ -127,26 +130,27 @@ gboolean vhdx_range_is_free(const VhdxLayout *layout, uint64_t offset, uint64_t 
     return TRUE;
 }
 
-static gboolean add_range(CstImageLook *look, VhdxLayout *layout, uint64_t offset, uint64_t length)
+static gboolean add_range(CstInspection *inspection, VhdxLayout *layout, uint64_t offset,
+                          uint64_t length)
 {
-    if (offset % CST_MIB != 0 || length == 0 || length % CST_MIB != 0 || offset > look->size ||
-        length > look->size - offset) {
-        cst_look_problem(look, _("a region of the VHDX image lies outside the file"));
+    if (offset % CST_MIB != 0 || length == 0 || length % CST_MIB != 0 ||
+        offset > inspection->size || length > inspection->size - offset) {
+        cst_inspection_problem(inspection, _("a region of the VHDX image lies outside the file"));
         return FALSE;
     }
     if (!vhdx_range_is_free(layout, offset, length)) {
-        cst_look_problem(look, _("two regions of the VHDX image overlap"));
+        cst_inspection_problem(inspection, _("two regions of the VHDX image overlap"));
         return FALSE;
     }
     if (layout->range_count == VHDX_MAX_RANGES) {
-        cst_look_unsupported(look, _("the VHDX image has too many regions"));
+        cst_inspection_unsupported(inspection, _("the VHDX image has too many regions"));
         return FALSE;
     }
     layout->ranges[layout->range_count++] = (VhdxRange){offset, length};
     return TRUE;
 }
 
-static gboolean read_region(CstImageLook *look, VhdxLayout *layout, const uint8_t *entry)
+static gboolean read_region(CstInspection *inspection, VhdxLayout *layout, const uint8_t *entry)
 {
     uint64_t offset = cst_le64(entry + 16);
     uint32_t length = cst_le32(entry + 24);
@@ -154,10 +158,10 @@ static gboolean read_region(CstImageLook *look, VhdxLayout *layout, const uint8_
     gboolean is_metadata = memcmp(entry, vhdx_guid_metadata, 16) == 0;
 
     if ((is_bat && layout->bat_length) || (is_metadata && layout->metadata_length)) {
-        cst_look_problem(look, _("the VHDX region table names a region twice"));
+        cst_inspection_problem(inspection, _("the VHDX region table names a region twice"));
         return FALSE;
     }
-    if (!add_range(look, layout, offset, length))
+    if (!add_range(inspection, layout, offset, length))
         return FALSE;
     if (is_bat) {
         layout->bat_offset = offset;
@@ -166,23 +170,23 @@ static gboolean read_region(CstImageLook *look, VhdxLayout *layout, const uint8_
         layout->metadata_offset = offset;
         layout->metadata_length = length;
     } else if (cst_le32(entry + 28) & 1) {
-        cst_look_unsupported(look, _("the VHDX image requires an unknown region"));
+        cst_inspection_unsupported(inspection, _("the VHDX image requires an unknown region"));
         return FALSE;
     }
     return TRUE;
 }
 
 /* The first table that is valid counts: it is the one that is written first (resize.c). */
-static uint8_t *find_regions(CstImageLook *look, VhdxLayout *layout)
+static uint8_t *find_regions(CstInspection *inspection, VhdxLayout *layout)
 {
     g_autofree uint8_t *first = g_malloc(VHDX_REGIONS_LEN), *second = g_malloc(VHDX_REGIONS_LEN);
     uint64_t copy_at = VHDX_AT_REGIONS + VHDX_REGIONS_LEN;
-    gboolean valid = read_checked(look, VHDX_AT_REGIONS, "regi", first, VHDX_REGIONS_LEN);
+    gboolean valid = read_checked(inspection, VHDX_AT_REGIONS, "regi", first, VHDX_REGIONS_LEN);
     gboolean copy_valid =
-        !look->error && read_checked(look, copy_at, "regi", second, VHDX_REGIONS_LEN);
+        !inspection->error && read_checked(inspection, copy_at, "regi", second, VHDX_REGIONS_LEN);
 
     if (!valid && !copy_valid) {
-        cst_look_problem(look, _("the VHDX image has no valid region table"));
+        cst_inspection_problem(inspection, _("the VHDX image has no valid region table"));
         return NULL;
     }
     layout->regions_at = valid ? VHDX_AT_REGIONS : copy_at;
@@ -190,23 +194,23 @@ static uint8_t *find_regions(CstImageLook *look, VhdxLayout *layout)
     return valid ? g_steal_pointer(&first) : g_steal_pointer(&second);
 }
 
-static gboolean read_regions(CstImageLook *look, VhdxLayout *layout)
+static gboolean read_regions(CstInspection *inspection, VhdxLayout *layout)
 {
-    g_autofree uint8_t *raw = find_regions(look, layout);
+    g_autofree uint8_t *raw = find_regions(inspection, layout);
     uint32_t count;
 
     if (!raw)
         return FALSE;
     count = cst_le32(raw + 8);
     if (count > MAX_REGIONS) {
-        cst_look_problem(look, _("the VHDX region table is too large"));
+        cst_inspection_problem(inspection, _("the VHDX region table is too large"));
         return FALSE;
     }
     for (uint32_t i = 0; i < count; i++)
-        if (!read_region(look, layout, raw + 16 + i * 32))
+        if (!read_region(inspection, layout, raw + 16 + i * 32))
             return FALSE;
     if (layout->bat_length == 0 || layout->metadata_length == 0) {
-        cst_look_problem(look, _("the VHDX region table lacks a region"));
+        cst_inspection_problem(inspection, _("the VHDX region table lacks a region"));
         return FALSE;
     }
     return TRUE;
@@ -227,38 +231,41 @@ uint64_t vhdx_bat_entries(uint64_t capacity, uint32_t block_size, uint32_t secto
     return blocks + (blocks - 1) / ratio;
 }
 
-static gboolean check_layout(CstImageLook *look, const VhdxLayout *layout)
+static gboolean check_layout(CstInspection *inspection, const VhdxLayout *layout)
 {
     gboolean has_parent = (layout->flags & VHDX_FLAG_PARENT) != 0;
 
     if (!cst_is_power_of_two(layout->block_size, VHDX_MIN_BLOCK, VHDX_MAX_BLOCK))
-        cst_look_problem(look, _("the VHDX image has a bad block size"));
+        cst_inspection_problem(inspection, _("the VHDX image has a bad block size"));
     else if (layout->sector_size != 512 && layout->sector_size != 4096)
-        cst_look_problem(look, _("the VHDX image has a bad sector size"));
+        cst_inspection_problem(inspection, _("the VHDX image has a bad sector size"));
     else if (layout->capacity % layout->sector_size != 0)
-        cst_look_problem(look, _("the VHDX image has a bad size"));
-    else if (has_parent && !look->info->backing)
-        cst_look_problem(look, _("the differencing VHDX image does not name its parent"));
+        cst_inspection_problem(inspection, _("the VHDX image has a bad size"));
+    else if (has_parent && !inspection->info->backing)
+        cst_inspection_problem(inspection,
+                               _("the differencing VHDX image does not name its parent"));
     else if (vhdx_bat_entries(layout->capacity, layout->block_size, layout->sector_size,
                               has_parent) > layout->bat_length / 8)
-        cst_look_problem(look, _("the block allocation table of the VHDX image is too short"));
+        cst_inspection_problem(inspection,
+                               _("the block allocation table of the VHDX image is too short"));
     else
-        return look->info->problem == NULL;
+        return inspection->info->problem == NULL;
     return FALSE;
 }
 
-gboolean vhdx_layout_read(CstImageLook *look, const VhdxHeader *header, VhdxLayout *ret_layout)
+gboolean vhdx_layout_read(CstInspection *inspection, const VhdxHeader *header,
+                          VhdxLayout *ret_layout)
 {
     VhdxLayout layout = {0};
     gboolean sound;
 
     layout.ranges[layout.range_count++] = (VhdxRange){0, VHDX_SECTION};
-    sound = add_range(look, &layout, header->log_offset, header->log_length) &&
-            read_regions(look, &layout);
+    sound = add_range(inspection, &layout, header->log_offset, header->log_length) &&
+            read_regions(inspection, &layout);
     if (layout.metadata_length > 0)
-        vhdx_metadata_read(look, &layout);
-    if (layout.items && !look->info->problem)
-        sound = check_layout(look, &layout) && sound;
+        vhdx_metadata_read(inspection, &layout);
+    if (layout.items && !inspection->info->problem)
+        sound = check_layout(inspection, &layout) && sound;
     *ret_layout = layout;
-    return sound && !look->error && !look->info->problem;
+    return sound && !inspection->error && !inspection->info->problem;
 }

@@ -4,7 +4,7 @@
 #include <base/units.h>
 #include <base/uuid.h>
 
-#include "look.h"
+#include "inspection.h"
 
 /**
  * What a VHDX file says of itself ([MS-VHDX] 2.2 "Header Section", 2.6 "Metadata Region"): two
@@ -118,23 +118,25 @@ gboolean vhdx_checksum_holds(const uint8_t *raw, size_t len);
 void vhdx_checksum_set(uint8_t *raw, size_t len);
 
 /**
- * Reads the current header and sets look->info->dirty when its log must be replayed. Returns FALSE
- * with a problem noted in @look.
+ * Reads the current header and sets inspection->info->dirty when its log must be replayed. Returns
+ * FALSE with a problem noted in @inspection.
  */
-gboolean vhdx_header_read(CstImageLook *look, VhdxHeader *ret_header);
+gboolean vhdx_header_read(CstInspection *inspection, VhdxHeader *ret_header);
 /** Encodes a header with its checksum. @ret_raw: VHDX_HEADER_LEN bytes. */
 void vhdx_header_encode(const VhdxHeader *header, uint8_t *ret_raw);
 
 /**
- * Reads the region table and the metadata, and sets look->info->backing. @ret_layout holds what
- * could be found out even when a problem was noted (FALSE).
+ * Reads the region table and the metadata, and sets inspection->info->backing. @ret_layout holds
+ * what could be found out even when a problem was noted (FALSE).
  */
-gboolean vhdx_layout_read(CstImageLook *look, const VhdxHeader *header, VhdxLayout *ret_layout);
+gboolean vhdx_layout_read(CstInspection *inspection, const VhdxHeader *header,
+                          VhdxLayout *ret_layout);
 
 /**
- * Reads the part of the layout that the metadata region holds; damage goes to @look (metadata.c).
+ * Reads the part of the layout that the metadata region holds; damage goes to @inspection
+ * (metadata.c).
  */
-void vhdx_metadata_read(CstImageLook *look, VhdxLayout *layout);
+void vhdx_metadata_read(CstInspection *inspection, VhdxLayout *layout);
 
 /** Returns FALSE when the range overlaps one of the layout's. */
 gboolean vhdx_range_is_free(const VhdxLayout *layout, uint64_t offset, uint64_t length);

@@ -12,6 +12,8 @@
  */
 #include "log.h"
 
+#include <inttypes.h>
+
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -25,7 +27,7 @@
 #define MAX_DESCRIPTORS (128 * CST_KIB)
 
 typedef struct {
-    gboolean looked; /* the rest is known */
+    gboolean known;  /* the rest is valid */
     uint32_t length; /* 0: no valid entry starts here */
     uint32_t tail;
     uint32_t count;
@@ -124,10 +126,10 @@ static const Entry *entry_at(Log *log, uint32_t position)
 {
     Entry *entry = &log->entries[position / VHDX_SECTOR];
 
-    if (!entry->looked) {
+    if (!entry->known) {
         if (!is_entry(log, position, entry))
             entry->length = 0;
-        entry->looked = TRUE;
+        entry->known = TRUE;
     }
     return entry;
 }
@@ -247,8 +249,8 @@ static gboolean check_sizes(Log *log, CstBlob *blob, const Sequence *active, Vhd
         return FALSE;
     if (size < flushed)
         return cst_fail(error, CST_ERROR_CORRUPT,
-                        _("'%s' is cut off: its log knows of %" G_GUINT64_FORMAT " bytes"),
-                        blob->name, flushed);
+                        _("'%s' is cut off: its log knows of %" PRIu64 " bytes"), blob->name,
+                        flushed);
     if (last > VHDX_MAX_FILE)
         return log_corrupt(blob, error, _("the file's size is out of range"));
     vhdx_patches_set_size(patches, last);

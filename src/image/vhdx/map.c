@@ -243,7 +243,7 @@ static gboolean vhdx_find_place(CstBlocks *blocks, CstStep *step, GError **error
     return TRUE;
 }
 
-static gboolean settle_sectors(Vhdx *vhdx, const CstStep *step, uint64_t block, GError **error)
+static gboolean link_sectors(Vhdx *vhdx, const CstStep *step, uint64_t block, GError **error)
 {
     uint64_t sector = vhdx->layout.sector_size, inside = step->offset % vhdx->blocks.block_size;
     uint64_t first = inside / sector, end = cst_div_up(inside + step->length, sector);
@@ -254,13 +254,13 @@ static gboolean settle_sectors(Vhdx *vhdx, const CstStep *step, uint64_t block, 
            set_bits(vhdx, &bits, first, end - first, TRUE, error);
 }
 
-static gboolean vhdx_settle(CstBlocks *blocks, const CstStep *step, GError **error)
+static gboolean vhdx_link(CstBlocks *blocks, const CstStep *step, GError **error)
 {
     Vhdx *vhdx = (Vhdx *)blocks;
     uint64_t block = step->offset / blocks->block_size;
     gboolean partly = step->unit != blocks->block_size;
 
-    if (!vhdx_relieve(vhdx, error) || (partly && !settle_sectors(vhdx, step, block, error)))
+    if (!vhdx_relieve(vhdx, error) || (partly && !link_sectors(vhdx, step, block, error)))
         return FALSE;
     return !step->is_new ||
            vhdx_bat_set(vhdx, vhdx_bat_index(vhdx, block),
@@ -283,7 +283,7 @@ static gboolean vhdx_sync(CstBlocks *blocks, GError **error)
 const CstBlocksOps vhdx_blocks_ops = {
     .map = vhdx_map,
     .place = vhdx_find_place,
-    .settle = vhdx_settle,
+    .link = vhdx_link,
     .take_back = vhdx_take_back,
     .sync = vhdx_sync,
 };

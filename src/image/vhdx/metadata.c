@@ -61,9 +61,9 @@ char *vhdx_locator_value(const uint8_t *raw, size_t len, const char *wanted)
             return NULL;
         if (key_len > 2 * 64)
             continue;
-        name = cst_look_utf16(raw + key, key_len, FALSE);
+        name = cst_inspection_utf16(raw + key, key_len, FALSE);
         if (strcmp(name, wanted) == 0)
-            return cst_look_utf16(raw + value, value_len, FALSE);
+            return cst_inspection_utf16(raw + value, value_len, FALSE);
     }
     return NULL;
 }
@@ -101,20 +101,21 @@ static CstUuid guid_of_text(const char *text)
     return (CstUuid){0};
 }
 
-static void read_parent(CstImageLook *look, VhdxLayout *layout, uint64_t offset, uint32_t len)
+static void read_parent(CstInspection *inspection, VhdxLayout *layout, uint64_t offset,
+                        uint32_t len)
 {
     g_autofree uint8_t *raw = NULL;
     g_autofree char *linkage = NULL, *linkage2 = NULL;
 
     if (len < LOCATOR_LEN || len > VHDX_MAX_LOCATOR) {
-        cst_look_problem(look, _("the VHDX parent locator has a bad size"));
+        cst_inspection_problem(inspection, _("the VHDX parent locator has a bad size"));
         return;
     }
-    raw = cst_alloc(len, 1, look->blob->name, &look->error);
-    if (!raw || !cst_look_read(look, offset, raw, len))
+    raw = cst_alloc(len, 1, inspection->blob->name, &inspection->error);
+    if (!raw || !cst_inspection_read(inspection, offset, raw, len))
         return;
-    for (size_t i = 0; i < VHDX_PATHS && !look->info->backing; i++)
-        look->info->backing = vhdx_locator_value(raw, len, vhdx_path_keys[i]);
+    for (size_t i = 0; i < VHDX_PATHS && !inspection->info->backing; i++)
+        inspection->info->backing = vhdx_locator_value(raw, len, vhdx_path_keys[i]);
     linkage = vhdx_locator_value(raw, len, "parent_linkage");
     linkage2 = vhdx_locator_value(raw, len, "parent_linkage2");
     layout->linkage = guid_of_text(linkage);
@@ -141,20 +142,20 @@ static Item item_of(const uint8_t *guid)
     return 0;
 }
 
-static void read_value(CstImageLook *look, VhdxLayout *layout, Item item, uint64_t offset,
+static void read_value(CstInspection *inspection, VhdxLayout *layout, Item item, uint64_t offset,
                        uint32_t len)
 {
     uint8_t raw[8] = {0};
 
     if (item == ITEM_PARENT) {
-        read_parent(look, layout, offset, len);
+        read_parent(inspection, layout, offset, len);
         return;
     }
     if (len != (item == ITEM_SECTOR ? 4 : 8)) {
-        cst_look_problem(look, _("a VHDX metadata item has a bad size"));
+        cst_inspection_problem(inspection, _("a VHDX metadata item has a bad size"));
         return;
     }
-    if (!cst_look_read(look, offset, raw, len))
+    if (!cst_inspection_read(inspection, offset, raw, len))
         return;
     if (item == ITEM_FILE) {
         layout->block_size = cst_le32(raw);
@@ -165,49 +166,50 @@ static void read_value(CstImageLook *look, VhdxLayout *layout, Item item, uint64
         layout->capacity_at = offset;
         /* Here, as the size of an image of unknown kind is shown as well. */
         if (layout->capacity > VHDX_MAX_CAPACITY)
-            cst_look_problem(look, _("the VHDX image has a bad size"));
+            cst_inspection_problem(inspection, _("the VHDX image has a bad size"));
     } else {
         layout->sector_size = cst_le32(raw);
     }
 }
 
-static gboolean read_item(CstImageLook *look, VhdxLayout *layout, const uint8_t *entry)
+static gboolean read_item(CstInspection *inspection, VhdxLayout *layout, const uint8_t *entry)
 {
     uint32_t offset = cst_le32(entry + 16), len = cst_le32(entry + 20);
     Item item = item_of(entry);
 
     if (len > 0 && (offset < VHDX_METADATA_LEN || offset > layout->metadata_length ||
                     len > layout->metadata_length - offset)) {
-        cst_look_problem(look, _("a VHDX metadata item lies outside its region"));
+        cst_inspection_problem(inspection, _("a VHDX metadata item lies outside its region"));
         return FALSE;
     }
     if (item == 0) {
         if (cst_le32(entry + 24) & 4)
-            cst_look_unsupported(look, _("the VHDX image requires an unknown metadata item"));
+            cst_inspection_unsupported(inspection,
+                                       _("the VHDX image requires an unknown metadata item"));
         return TRUE;
     }
     if (item == ITEM_OTHER)
         return TRUE;
     if (layout->items & item) {
-        cst_look_problem(look, _("the VHDX metadata table names an item twice"));
+        cst_inspection_problem(inspection, _("the VHDX metadata table names an item twice"));
         return FALSE;
     }
     layout->items |= item;
-    read_value(look, layout, item, layout->metadata_offset + offset, len);
+    read_value(inspection, layout, item, layout->metadata_offset + offset, len);
     return TRUE;
 }
 
-void vhdx_metadata_read(CstImageLook *look, VhdxLayout *layout)
+void vhdx_metadata_read(CstInspection *inspection, VhdxLayout *layout)
 {
     g_autofree uint8_t *raw = g_malloc(VHDX_METADATA_LEN);
     const unsigned needed = ITEM_FILE | ITEM_SIZE | ITEM_SECTOR;
     uint16_t count;
 
-    if (!cst_look_read(look, layout->metadata_offset, raw, VHDX_METADATA_LEN))
+    if (!cst_inspection_read(inspection, layout->metadata_offset, raw, VHDX_METADATA_LEN))
         return;
     count = cst_le16(raw + 10);
     if (memcmp(raw, "metadata", 8) != 0 || count > MAX_ITEMS) {
-        cst_look_problem(look, _("the VHDX metadata table is damaged"));
+        cst_inspection_problem(inspection, _("the VHDX metadata table is damaged"));
         return;
     }
     layout->entries = count;
@@ -216,9 +218,9 @@ void vhdx_metadata_read(CstImageLook *look, VhdxLayout *layout)
 
         if (item_of(entry) == ITEM_PARENT)
             layout->parent_entry = layout->metadata_offset + 32 + (uint64_t)i * 32;
-        if (!read_item(look, layout, entry))
+        if (!read_item(inspection, layout, entry))
             return;
     }
-    if (!look->info->problem && (layout->items & needed) != needed)
-        cst_look_problem(look, _("the VHDX metadata table lacks an item"));
+    if (!inspection->info->problem && (layout->items & needed) != needed)
+        cst_inspection_problem(inspection, _("the VHDX metadata table lacks an item"));
 }

@@ -23,14 +23,14 @@ static gboolean read_header(CstBlob *blob, VhdxHeader *ret_header, gboolean *ret
 {
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
-    CstImageLook look;
+    CstInspection inspection;
 
-    if (!cst_look_init(&look, blob, head, &info, error))
+    if (!cst_inspection_init(&inspection, blob, head, &info, error))
         return FALSE;
-    if (look.head_len < 8 || memcmp(head, "vhdxfile", 8) != 0)
+    if (inspection.head_len < 8 || memcmp(head, "vhdxfile", 8) != 0)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is no VHDX image"), blob->name);
-    vhdx_header_read(&look, ret_header);
-    if (!cst_look_is_sound(&look, error))
+    vhdx_header_read(&inspection, ret_header);
+    if (!cst_inspection_is_sound(&inspection, error))
         return FALSE;
     *ret_dirty = info.dirty;
     return TRUE;
@@ -41,12 +41,12 @@ static gboolean read_layout(CstBlob *blob, const VhdxHeader *header, VhdxLayout 
 {
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
-    CstImageLook look;
+    CstInspection inspection;
 
-    if (!cst_look_init(&look, blob, head, &info, error))
+    if (!cst_inspection_init(&inspection, blob, head, &info, error))
         return FALSE;
-    vhdx_layout_read(&look, header, ret_layout);
-    return cst_look_is_sound(&look, error);
+    vhdx_layout_read(&inspection, header, ret_layout);
+    return cst_inspection_is_sound(&inspection, error);
 }
 
 /* --- the log ---------------------------------------------------------------------------------- */

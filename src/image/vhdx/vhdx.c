@@ -17,30 +17,30 @@ static int vhdx_probe(const uint8_t *head, size_t len, uint64_t size)
     return len >= 8 && memcmp(head, "vhdxfile", 8) == 0 ? 100 : 0;
 }
 
-static void vhdx_inspect(CstImageLook *look)
+static void vhdx_inspect(CstInspection *inspection)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
     VhdxHeader header = {0};
     VhdxLayout layout = {0};
 
-    if (!vhdx_probe(look->head, look->head_len, look->size)) {
-        cst_look_problem(look, _("this is no VHDX image"));
+    if (!vhdx_probe(inspection->head, inspection->head_len, inspection->size)) {
+        cst_inspection_problem(inspection, _("this is no VHDX image"));
         return;
     }
-    if (!vhdx_header_read(look, &header) || look->error)
+    if (!vhdx_header_read(inspection, &header) || inspection->error)
         return;
-    vhdx_layout_read(look, &header, &layout);
+    vhdx_layout_read(inspection, &header, &layout);
     if (!layout.items)
         return;
     info->capacity = layout.capacity;
     info->cluster_size = layout.block_size;
-    cst_look_set(&info->subformat, layout.flags & VHDX_FLAG_PARENT  ? "differencing"
-                                   : layout.flags & VHDX_FLAG_FIXED ? "fixed"
-                                                                    : "dynamic");
+    cst_inspection_set(&info->subformat, layout.flags & VHDX_FLAG_PARENT  ? "differencing"
+                                         : layout.flags & VHDX_FLAG_FIXED ? "fixed"
+                                                                          : "dynamic");
     if (!(layout.flags & VHDX_FLAG_PARENT))
         g_clear_pointer(&info->backing, g_free);
     else
-        cst_look_set(&info->backing_format, "vhdx");
+        cst_inspection_set(&info->backing_format, "vhdx");
 }
 
 const CstImageFormat cst_format_vhdx = {

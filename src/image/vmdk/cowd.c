@@ -4,8 +4,11 @@
  * A sparse extent of an ESX server ("Virtual Disk Format 1.1", "ESX Server Sparse Extents"), which
  * is only read: a grain directory of tables of 4096 entries, all 32-bit sector numbers, 0 for no
  * grain. Of the header of 2 KiB the first 32 bytes describe the extent; the rest is ignored.
- * Entries are looked up through lookup.h, which caches them and checks every place against the
- * file.
+ *
+ * Grains are often as small as a sector, so a run is made of grains that follow each other in the
+ * file, or that are all missing. At most MAX_STEPS entries are examined for one run, so that a
+ * single call over a large extent stays short. Damage ends a run and is reported only to a caller
+ * that reads at the damaged grain. The lock of CstBlocks guards directory and tables.
  */
 #include <string.h>
 
@@ -14,16 +17,23 @@
 #include <base/units.h>
 
 #include "bytes.h"
-#include "lookup.h"
+#include "page_cache.h"
+#include "table.h"
 #include "vmdk.h"
 
 #define COWD_HEADER_LEN 32u
 #define COWD_GTES       4096u
+#define TABLE_BYTES     (COWD_GTES * 4)
+#define MAX_TABLES      64u
+#define MAX_STEPS       4096u
 
 typedef struct {
-    CstLookup lookup;
+    CstBlocks blocks;
     VmdkExtent extent;
-    uint64_t directory; /* place in the file, bytes */
+    CstTable *directory;  /* sectors of grain tables */
+    CstPageCache *tables; /* grain tables; keys: indices of the directory */
+    uint64_t file_size;
+    uint32_t grain; /* sectors */
 } Cowd;
 
 static Cowd *cowd_of(VmdkExtent *extent)
@@ -43,54 +53,82 @@ gboolean vmdk_is_cowd(CstBlob *blob, gboolean *ret_is_cowd, GError **error)
     return TRUE;
 }
 
-static gboolean read_entry(CstLookup *lookup, uint64_t table, uint64_t index, uint32_t *ret_entry,
-                           GError **error)
-{
-    uint8_t raw[4];
-
-    if (!cst_lookup_read(lookup, table + index * 4, raw, sizeof(raw), error))
-        return FALSE;
-    *ret_entry = cst_le32(raw);
-    return TRUE;
-}
-
-static gboolean cowd_find(CstLookup *lookup, uint64_t grain, CstLookupCluster *ret_cluster,
+/* Lock held: sets the entry of @grain, and how many from it on are missing with their table; or 1.
+ */
+static gboolean get_entry(Cowd *cowd, uint64_t grain, uint32_t *ret_entry, uint64_t *ret_count,
                           GError **error)
 {
-    const Cowd *cowd = (const Cowd *)lookup;
-    uint64_t inside = grain % COWD_GTES;
-    uint32_t table = 0, entry = 0;
+    uint64_t index = grain / COWD_GTES, inside = grain % COWD_GTES;
+    CstPageId id = {.key = index, .length = TABLE_BYTES};
+    const CstPage *table;
+    uint32_t sector = 0;
 
-    if (!read_entry(lookup, cowd->directory, grain / COWD_GTES, &table, error))
+    if (!cst_table_get(cowd->directory, index, &sector, error))
         return FALSE;
-    if (table != 0 && !read_entry(lookup, table * UINT64_C(512), inside, &entry, error))
+    *ret_entry = 0;
+    *ret_count = COWD_GTES - inside;
+    if (sector == 0)
+        return TRUE;
+    id.offset = (uint64_t)sector * VMDK_SECTOR;
+    table = cst_page_cache_get(cowd->tables, &id, error);
+    if (!table)
         return FALSE;
-    if (entry != 0)
-        return cst_lookup_place(lookup, entry * UINT64_C(512), ret_cluster, error);
-    *ret_cluster =
-        (CstLookupCluster){cst_lookup_nowhere(lookup), 0, table ? 1 : COWD_GTES - inside};
+    *ret_entry = cst_le32(table->data + inside * 4);
+    *ret_count = 1;
+    return (uint64_t)*ret_entry * VMDK_SECTOR < cowd->file_size ||
+           cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), cowd->blocks.blob->name,
+                    _("a grain lies outside the file or over its tables"));
+}
+
+static gboolean cowd_map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *ret_run,
+                         GError **error)
+{
+    Cowd *cowd = (Cowd *)blocks;
+    uint64_t bytes = (uint64_t)cowd->grain * VMDK_SECTOR, grain = offset / bytes;
+    uint64_t last = (offset + length - 1) / bytes, grains = 0, count = 0;
+    uint32_t first = 0, next = 0;
+
+    if (!get_entry(cowd, grain, &first, &grains, error))
+        return FALSE;
+    for (unsigned steps = 0; grain + grains <= last && steps < MAX_STEPS; steps++) {
+        if (!get_entry(cowd, grain + grains, &next, &count, NULL) ||
+            next != (first == 0 ? 0 : first + grains * cowd->grain))
+            break;
+        grains += count;
+    }
+    *ret_run = (CstRun){CST_RUN_ZERO, MIN(length, (grain + grains) * bytes - offset), 0};
+    if (first != 0) {
+        ret_run->kind = CST_RUN_DATA;
+        ret_run->host = (uint64_t)first * VMDK_SECTOR + offset % bytes;
+    } else if (blocks->backing || blocks->lacks_backing) {
+        ret_run->kind = CST_RUN_BACKING;
+    }
     return TRUE;
 }
 
-static const CstLookupOps cowd_lookup = {.find = cowd_find};
+static const CstBlocksOps cowd_blocks = {.map = cowd_map};
 
 static gboolean cowd_pread(VmdkExtent *extent, void *buf, size_t len, uint64_t offset,
                            GError **error)
 {
-    return cst_blocks_pread(&cowd_of(extent)->lookup.blocks.image, buf, len, offset, error);
+    return cst_blocks_pread(&cowd_of(extent)->blocks.image, buf, len, offset, error);
 }
 
 static gboolean cowd_extent(VmdkExtent *extent, uint64_t offset, uint64_t length,
                             CstExtent *ret_extent, GError **error)
 {
-    return cst_blocks_extent(&cowd_of(extent)->lookup.blocks.image, offset, length, ret_extent,
-                             error);
+    return cst_blocks_extent(&cowd_of(extent)->blocks.image, offset, length, ret_extent, error);
 }
 
 static void cowd_close(VmdkExtent *extent)
 {
+    Cowd *cowd = cowd_of(extent);
+
+    cst_table_free(cowd->directory);
+    cst_page_cache_free(cowd->tables);
+    cst_blocks_clear(&cowd->blocks);
     cst_blob_unref(extent->blob);
-    cst_lookup_close(&cowd_of(extent)->lookup.blocks.image);
+    g_free(cowd);
 }
 
 static const VmdkExtentOps cowd_ops = {
@@ -132,18 +170,23 @@ static gboolean check(const CstBlob *blob, const uint8_t *raw, const VmdkExtentH
 static gboolean init(Cowd *cowd, CstBlob *blob, const VmdkExtentHow *how, GError **error)
 {
     uint8_t raw[COWD_HEADER_LEN];
-    uint64_t length;
+    uint64_t length, tables;
 
-    if (!cst_blob_pread(blob, raw, sizeof(raw), 0, error) || !check(blob, raw, how, error))
+    if (!cst_blob_pread(blob, raw, sizeof(raw), 0, error) || !check(blob, raw, how, error) ||
+        !cst_blob_get_size(blob, &cowd->file_size, error) ||
+        !cst_blocks_init(&cowd->blocks, &cowd_blocks, blob, &how->image, error))
         return FALSE;
+    cowd->grain = cst_le32(raw + 16);
     length = how->length ? how->length : cst_le32(raw + 12) * UINT64_C(512);
-    if (!cst_lookup_init(&cowd->lookup, &cowd_lookup, blob, &how->image,
-                         cst_le32(raw + 16) * UINT64_C(512), length, error))
-        return FALSE;
-    cowd->lookup.blocks.backing_start = how->start;
-    cowd->lookup.blocks.lacks_backing = how->lacks_backing;
+    tables = cst_div_up(length, (uint64_t)cowd->grain * VMDK_SECTOR * COWD_GTES);
+    cowd->directory =
+        cst_table_new(blob, cst_le32(raw + 20) * UINT64_C(512), tables, FALSE, NULL, NULL);
+    cowd->tables = cst_page_cache_new(blob, TABLE_BYTES, MAX_TABLES, &(CstPageCacheHooks){NULL});
+    cowd->blocks.block_size = CST_BLOCKS_ANY_LENGTH;
+    cowd->blocks.image.capacity = length;
+    cowd->blocks.backing_start = how->start;
+    cowd->blocks.lacks_backing = how->lacks_backing;
     cowd->extent = (VmdkExtent){&cowd_ops, blob, how->start, length, how->access};
-    cowd->directory = cst_le32(raw + 20) * UINT64_C(512);
     return TRUE;
 }
 

@@ -27,8 +27,8 @@
 
 typedef struct {
     const char *name;
-    const char *type; /* of its extents */
-    const char *mark; /* in the names of its extents; NULL: the image is one file */
+    const char *type;  /* of its extents */
+    const char *infix; /* in the names of its extents; NULL: the image is one file */
     gboolean is_split;
 } Subformat;
 
@@ -49,15 +49,15 @@ typedef struct {
     char *stem; /* the same without ".vmdk" */
     VmdkDescriptor descriptor;
     CstTask *task;
-} Making;
+} Creation;
 
-static void making_clear(Making *making)
+static void creation_clear(Creation *creation)
 {
-    g_free(making->name);
-    g_free(making->stem);
-    vmdk_descriptor_clear(&making->descriptor);
+    g_free(creation->name);
+    g_free(creation->stem);
+    vmdk_descriptor_clear(&creation->descriptor);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Making, making_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Creation, creation_clear)
 
 /* --- options --------------------------------------------------------------------------------- */
 
@@ -83,9 +83,9 @@ gboolean vmdk_is_quotable(const char *text)
     return strpbrk(text, "\"\r\n") == NULL;
 }
 
-static gboolean is_plain(const Making *making)
+static gboolean is_plain(const Creation *creation)
 {
-    return strcmp(making->subformat->type, "FLAT") == 0;
+    return strcmp(creation->subformat->type, "FLAT") == 0;
 }
 
 gboolean vmdk_is_stream(const char *create_type)
@@ -93,21 +93,21 @@ gboolean vmdk_is_stream(const char *create_type)
     return g_strcmp0(create_type, VMDK_STREAM_OPTIMIZED) == 0;
 }
 
-static gboolean parse_backing(Making *making, GError **error)
+static gboolean parse_backing(Creation *creation, GError **error)
 {
-    const CstImageCreate *options = making->options;
+    const CstImageCreate *options = creation->options;
     CstImage *parent;
 
-    making->descriptor.parent_cid = VMDK_NO_PARENT;
+    creation->descriptor.parent_cid = VMDK_NO_PARENT;
     if (!options->backing)
         return TRUE;
-    if (is_plain(making) || vmdk_is_stream(making->subformat->name))
+    if (is_plain(creation) || vmdk_is_stream(creation->subformat->name))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a VMDK image of subformat '%s' can't have a backing image"),
-                        making->subformat->name);
+                        creation->subformat->name);
     parent = options->backing_guest ? cst_guest_image(options->backing_guest) : NULL;
     if (strcmp(options->backing_format, "vmdk") != 0 ||
-        (parent && parent->format != making->format))
+        (parent && parent->format != creation->format))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the backing image of a VMDK image must be a VMDK image"));
     if (!parent)
@@ -115,76 +115,76 @@ static gboolean parse_backing(Making *making, GError **error)
                         _("the content ID of backing image '%s' is not known"), options->backing);
     if (!vmdk_is_quotable(options->backing) || strlen(options->backing) >= 4096)
         return cst_fail(error, CST_ERROR_INVALID, _("the backing image's name can't be stored"));
-    making->descriptor.parent = g_strdup(options->backing);
-    making->descriptor.parent_cid = vmdk_of(parent)->descriptor.cid;
+    creation->descriptor.parent = g_strdup(options->backing);
+    creation->descriptor.parent_cid = vmdk_of(parent)->descriptor.cid;
     return TRUE;
 }
 
-static gboolean parse_name(Making *making, GError **error)
+static gboolean parse_name(Creation *creation, GError **error)
 {
-    const char *name = making->options->file_name;
+    const char *name = creation->options->file_name;
 
     if (name)
-        making->name = g_strdup(name);
+        creation->name = g_strdup(name);
     else /* without a file it is only measured, and a name as good as any other */
-        making->name = g_path_get_basename(making->blob ? making->blob->name : "disk.vmdk");
-    if (making->subformat->mark) {
-        if (!cst_name_check(making->name, _("VMDK image"), error))
+        creation->name = g_path_get_basename(creation->blob ? creation->blob->name : "disk.vmdk");
+    if (creation->subformat->infix) {
+        if (!cst_name_check(creation->name, _("VMDK image"), error))
             return FALSE;
-        if (!vmdk_is_quotable(making->name))
+        if (!vmdk_is_quotable(creation->name))
             return cst_fail(error, CST_ERROR_INVALID, _("the image's name can't be stored"));
-    } else if (!vmdk_is_quotable(making->name)) { /* only for show */
-        g_free(making->name);
-        making->name = g_strdup("disk.vmdk");
+    } else if (!vmdk_is_quotable(creation->name)) { /* only for show */
+        g_free(creation->name);
+        creation->name = g_strdup("disk.vmdk");
     }
-    making->stem = g_strdup(making->name);
-    if (g_str_has_suffix(making->stem, ".vmdk"))
-        making->stem[strlen(making->stem) - strlen(".vmdk")] = '\0';
+    creation->stem = g_strdup(creation->name);
+    if (g_str_has_suffix(creation->stem, ".vmdk"))
+        creation->stem[strlen(creation->stem) - strlen(".vmdk")] = '\0';
     return TRUE;
 }
 
 /* Which of the descriptor's and the extents' features are wanted. */
-static gboolean parse_features(Making *making, GError **error)
+static gboolean parse_features(Creation *creation, GError **error)
 {
-    const CstImageCreate *options = making->options;
+    const CstImageCreate *options = creation->options;
     guint64 number;
 
-    making->hw_version = options->hw_version ? options->hw_version : "4";
-    if (!g_ascii_string_to_unsigned(making->hw_version, 10, 1, 9999, &number, NULL))
+    creation->hw_version = options->hw_version ? options->hw_version : "4";
+    if (!g_ascii_string_to_unsigned(creation->hw_version, 10, 1, 9999, &number, NULL))
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("'%s' is no version of VMware's virtual hardware"), making->hw_version);
+                        _("'%s' is no version of VMware's virtual hardware"), creation->hw_version);
     return !options->zeroed_grain ||
-           !(is_plain(making) || vmdk_is_stream(making->subformat->name)) ||
+           !(is_plain(creation) || vmdk_is_stream(creation->subformat->name)) ||
            cst_fail(error, CST_ERROR_INVALID,
                     _("a VMDK image of subformat '%s' can't have zeroed grains"),
-                    making->subformat->name);
+                    creation->subformat->name);
 }
 
-static gboolean parse_options(Making *making, GError **error)
+static gboolean parse_options(Creation *creation, GError **error)
 {
-    const CstImageCreate *options = making->options;
+    const CstImageCreate *options = creation->options;
     uint64_t grain = options->cluster_size ? options->cluster_size : GRAIN_DEFAULT;
 
-    making->subformat = find_subformat(options->subformat, error);
-    making->adapter = options->adapter_type ? options->adapter_type : "ide";
-    if (!making->subformat || !check_adapter(making->adapter, error))
+    creation->subformat = find_subformat(options->subformat, error);
+    creation->adapter = options->adapter_type ? options->adapter_type : "ide";
+    if (!creation->subformat || !check_adapter(creation->adapter, error))
         return FALSE;
     if (!cst_is_power_of_two(grain, GRAIN_MIN, GRAIN_MAX))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("the grain size must be a power of two between 8 KiB and 1 MiB"));
-    if (options->cluster_size && is_plain(making))
+    if (options->cluster_size && is_plain(creation))
         return cst_fail(error, CST_ERROR_INVALID, _("a VMDK image of subformat '%s' has no grains"),
-                        making->subformat->name);
+                        creation->subformat->name);
     if (options->preallocation != CST_PREALLOC_OFF &&
-        (options->backing || vmdk_is_stream(making->subformat->name)))
+        (options->backing || vmdk_is_stream(creation->subformat->name)))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a stream-optimized VMDK image, or one with a backing image, can't be "
                           "preallocated"));
-    making->grain = grain / VMDK_SECTOR;
-    making->descriptor.cid = vmdk_new_cid(0);
-    making->descriptor.create_type = g_strdup(making->subformat->name);
-    return parse_features(making, error) && parse_backing(making, error) &&
-           parse_name(making, error);
+    creation->grain = grain / VMDK_SECTOR;
+    creation->descriptor.cid = vmdk_new_cid(0);
+    creation->descriptor.create_type = g_strdup(creation->subformat->name);
+    return parse_features(creation, error) && parse_backing(creation, error) &&
+           parse_name(creation, error);
 }
 
 /* --- one sparse extent ------------------------------------------------------------------------ */
@@ -252,23 +252,23 @@ gboolean vmdk_sparse_create(CstBlob *blob, uint64_t sectors, uint64_t grain, con
            vmdk_write_header(blob, &header, error);
 }
 
-static gboolean make_sparse(Making *making, CstBlob *blob, uint64_t sectors, const char *text,
+static gboolean make_sparse(Creation *creation, CstBlob *blob, uint64_t sectors, const char *text,
                             GError **error)
 {
     const VmdkExtentHow how = {.image = {.flags = CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS}};
     VmdkExtent *extent;
     gboolean ok;
 
-    if (!vmdk_sparse_create(blob, sectors, making->grain, text, making->options->zeroed_grain,
+    if (!vmdk_sparse_create(blob, sectors, creation->grain, text, creation->options->zeroed_grain,
                             error))
         return FALSE;
-    if (making->options->preallocation == CST_PREALLOC_OFF)
+    if (creation->options->preallocation == CST_PREALLOC_OFF)
         return TRUE;
     extent = vmdk_sparse_open(cst_blob_ref(blob), &how, error);
     if (!extent)
         return FALSE;
     ok = vmdk_sparse_preallocate(vmdk_sparse_of(extent), 0, extent->length,
-                                 making->options->preallocation, making->task, error) &&
+                                 creation->options->preallocation, creation->task, error) &&
          extent->ops->write_back(extent, error);
     extent->ops->close(extent);
     return ok;
@@ -276,47 +276,47 @@ static gboolean make_sparse(Making *making, CstBlob *blob, uint64_t sectors, con
 
 /* --- the image -------------------------------------------------------------------------------- */
 
-static gboolean make_plain(Making *making, CstBlob *blob, uint64_t sectors, GError **error)
+static gboolean make_plain(Creation *creation, CstBlob *blob, uint64_t sectors, GError **error)
 {
     uint64_t length = sectors * VMDK_SECTOR;
     gboolean zeroed = FALSE;
 
     return cst_space_reset(blob, length, &zeroed, error) &&
            (zeroed ||
-            cst_blob_zero_steps(blob, 0, length, CST_ZERO_MAY_UNMAP, making->task, error)) &&
-           cst_space_preallocate(blob, 0, length, making->options->preallocation, making->task,
+            cst_blob_zero_steps(blob, 0, length, CST_ZERO_MAY_UNMAP, creation->task, error)) &&
+           cst_space_preallocate(blob, 0, length, creation->options->preallocation, creation->task,
                                  error);
 }
 
-static char *extent_name(const Making *making, guint index)
+static char *extent_name(const Creation *creation, guint index)
 {
-    if (!making->subformat->is_split)
-        return g_strdup_printf("%s-%s.vmdk", making->stem, making->subformat->mark);
-    return g_strdup_printf("%s-%s%03u.vmdk", making->stem, making->subformat->mark, index + 1);
+    if (!creation->subformat->is_split)
+        return g_strdup_printf("%s-%s.vmdk", creation->stem, creation->subformat->infix);
+    return g_strdup_printf("%s-%s%03u.vmdk", creation->stem, creation->subformat->infix, index + 1);
 }
 
-static void plan_extents(Making *making)
+static void plan_extents(Creation *creation)
 {
-    uint64_t left = making->options->capacity / VMDK_SECTOR;
-    uint64_t most = making->subformat->is_split ? VMDK_SPLIT_SECTORS : G_MAXUINT64;
+    uint64_t left = creation->options->capacity / VMDK_SECTOR;
+    uint64_t most = creation->subformat->is_split ? VMDK_SPLIT_SECTORS : G_MAXUINT64;
     guint count = 0;
 
-    if (!making->subformat->mark) {
-        vmdk_descriptor_add(&making->descriptor, left, making->subformat->type, making->name);
+    if (!creation->subformat->infix) {
+        vmdk_descriptor_add(&creation->descriptor, left, creation->subformat->type, creation->name);
         return;
     }
     do {
-        g_autofree char *name = extent_name(making, count++);
+        g_autofree char *name = extent_name(creation, count++);
         uint64_t sectors = MIN(left, most);
 
-        vmdk_descriptor_add(&making->descriptor, sectors, making->subformat->type, name);
+        vmdk_descriptor_add(&creation->descriptor, sectors, creation->subformat->type, name);
         left -= sectors;
     } while (left > 0 && count < VMDK_MAX_EXTENTS + 1);
 }
 
-static gboolean make_extent(Making *making, const VmdkLine *line, GError **error)
+static gboolean make_extent(Creation *creation, const VmdkLine *line, GError **error)
 {
-    const CstImageFiles *files = making->options->files;
+    const CstImageFiles *files = creation->options->files;
     g_autoptr(CstBlob) blob = NULL;
 
     if (!cst_name_check(line->file, _("VMDK extent"), error))
@@ -324,65 +324,65 @@ static gboolean make_extent(Making *making, const VmdkLine *line, GError **error
     blob = files->create(line->file, files->data, error);
     if (!blob)
         return FALSE;
-    return (is_plain(making) ? make_plain(making, blob, line->sectors, error)
-                             : make_sparse(making, blob, line->sectors, NULL, error)) &&
+    return (is_plain(creation) ? make_plain(creation, blob, line->sectors, error)
+                               : make_sparse(creation, blob, line->sectors, NULL, error)) &&
            cst_blob_flush(blob, error);
 }
 
 /* The descriptor comes last: before, there is no image. */
-static gboolean make_files(Making *making, const char *text, GError **error)
+static gboolean make_files(Creation *creation, const char *text, GError **error)
 {
-    const CstImageFiles *files = making->options->files;
-    const VmdkDescriptor *d = &making->descriptor;
+    const CstImageFiles *files = creation->options->files;
+    const VmdkDescriptor *d = &creation->descriptor;
     gboolean zeroed = FALSE;
 
     if (!files || !files->create)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("a VMDK image of subformat '%s' is several files, which can't be made "
                           "here"),
-                        making->subformat->name);
+                        creation->subformat->name);
     if (d->lines->len > VMDK_MAX_EXTENTS || strlen(text) > VMDK_MAX_DESCRIPTOR)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a VMDK image in files of 2 GiB can't be as large as that"));
     for (guint i = 0; i < d->lines->len; i++)
-        if (!make_extent(making, vmdk_descriptor_line(d, i), error))
+        if (!make_extent(creation, vmdk_descriptor_line(d, i), error))
             return FALSE;
-    return cst_space_reset(making->blob, 0, &zeroed, error) &&
-           cst_blob_pwrite(making->blob, text, strlen(text), 0, error);
+    return cst_space_reset(creation->blob, 0, &zeroed, error) &&
+           cst_blob_pwrite(creation->blob, text, strlen(text), 0, error);
 }
 
 gboolean vmdk_create(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
                      CstTask *task, GError **error)
 {
-    g_auto(Making) making = {.format = format, .blob = blob, .options = options, .task = task};
+    g_auto(Creation) creation = {.format = format, .blob = blob, .options = options, .task = task};
     g_autofree char *text = NULL;
     uint64_t sectors = options->capacity / VMDK_SECTOR;
 
-    if (!parse_options(&making, error))
+    if (!parse_options(&creation, error))
         return FALSE;
-    plan_extents(&making);
-    text = vmdk_descriptor_compose(&making.descriptor, making.adapter, making.hw_version);
-    if (making.subformat->mark)
-        return make_files(&making, text, error);
-    if (vmdk_is_stream(making.subformat->name))
-        return vmdk_stream_create(blob, sectors, making.grain, text, error);
-    return make_sparse(&making, blob, sectors, text, error);
+    plan_extents(&creation);
+    text = vmdk_descriptor_compose(&creation.descriptor, creation.adapter, creation.hw_version);
+    if (creation.subformat->infix)
+        return make_files(&creation, text, error);
+    if (vmdk_is_stream(creation.subformat->name))
+        return vmdk_stream_create(blob, sectors, creation.grain, text, error);
+    return make_sparse(&creation, blob, sectors, text, error);
 }
 
 /* --- how large it will be --------------------------------------------------------------------- */
 
 /* Metadata of all extents of an image whose grains are not compressed. */
-static gboolean measure_meta(const Making *making, const char *text, uint64_t *ret_meta,
+static gboolean measure_meta(const Creation *creation, const char *text, uint64_t *ret_meta,
                              GError **error)
 {
-    gboolean is_one = !making->subformat->mark;
+    gboolean is_one = !creation->subformat->infix;
     uint64_t meta = is_one ? 0 : strlen(text);
 
-    for (guint i = 0; !is_plain(making) && i < making->descriptor.lines->len; i++) {
-        const VmdkLine *line = vmdk_descriptor_line(&making->descriptor, i);
+    for (guint i = 0; !is_plain(creation) && i < creation->descriptor.lines->len; i++) {
+        const VmdkLine *line = vmdk_descriptor_line(&creation->descriptor, i);
         VmdkHeader header;
 
-        if (!sparse_header(line->sectors, making->grain, is_one ? text : NULL, FALSE, &header,
+        if (!sparse_header(line->sectors, creation->grain, is_one ? text : NULL, FALSE, &header,
                            error))
             return FALSE;
         meta += header.overhead * VMDK_SECTOR;
@@ -394,26 +394,26 @@ static gboolean measure_meta(const Making *making, const char *text, uint64_t *r
 gboolean vmdk_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)
 {
     const CstImageCreate *options = measuring->options;
-    g_auto(Making) making = {.format = measuring->format, .options = options};
+    g_auto(Creation) creation = {.format = measuring->format, .options = options};
     uint64_t used = 0, total, grain, meta = 0;
     g_autofree char *text = NULL;
 
-    if (!parse_options(&making, error))
+    if (!parse_options(&creation, error))
         return FALSE;
-    grain = making.grain * VMDK_SECTOR;
+    grain = creation.grain * VMDK_SECTOR;
     total = cst_div_up(options->capacity, grain);
-    plan_extents(&making);
-    text = vmdk_descriptor_compose(&making.descriptor, making.adapter, making.hw_version);
+    plan_extents(&creation);
+    text = vmdk_descriptor_compose(&creation.descriptor, creation.adapter, creation.hw_version);
     if (!cst_measuring_count(measuring, grain, &used, error))
         return FALSE;
-    if (vmdk_is_stream(making.subformat->name))
-        return vmdk_stream_measure(options->capacity / VMDK_SECTOR, making.grain, used, ret_measure,
-                                   error);
-    if (!measure_meta(&making, text, &meta, error))
+    if (vmdk_is_stream(creation.subformat->name))
+        return vmdk_stream_measure(options->capacity / VMDK_SECTOR, creation.grain, used,
+                                   ret_measure, error);
+    if (!measure_meta(&creation, text, &meta, error))
         return FALSE;
     if (options->preallocation != CST_PREALLOC_OFF)
         used = total;
-    *ret_measure = is_plain(&making) ? cst_measure_of(meta + options->capacity, 0, 0, 0)
-                                     : cst_measure_of(meta, used, total, grain);
+    *ret_measure = is_plain(&creation) ? cst_measure_of(meta + options->capacity, 0, 0, 0)
+                                       : cst_measure_of(meta, used, total, grain);
     return TRUE;
 }

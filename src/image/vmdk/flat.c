@@ -39,9 +39,9 @@ static gboolean flat_extent(VmdkExtent *extent, uint64_t offset, uint64_t length
 }
 
 static gboolean flat_locate(VmdkExtent *extent, uint64_t offset, uint64_t length,
-                            CstBlobLocation *ret_place, GError **error)
+                            CstBlobLocation *ret_location, GError **error)
 {
-    *ret_place = (CstBlobLocation){extent->blob, flat_of(extent)->offset + offset, length};
+    *ret_location = (CstBlobLocation){extent->blob, flat_of(extent)->offset + offset, length};
     return TRUE;
 }
 

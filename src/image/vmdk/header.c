@@ -19,16 +19,6 @@
 
 static const char newlines[4] = "\n \r\n";
 
-static void put32(uint8_t *at, uint32_t value)
-{
-    memcpy(at, &value, sizeof(value));
-}
-
-static void put64(uint8_t *at, uint64_t value)
-{
-    memcpy(at, &value, sizeof(value));
-}
-
 void vmdk_header_decode(const uint8_t *raw, VmdkHeader *ret_header)
 {
     *ret_header = (VmdkHeader){
@@ -53,20 +43,19 @@ void vmdk_header_encode(const VmdkHeader *header, uint8_t *raw)
 {
     memset(raw, 0, VMDK_HEADER_LEN);
     memcpy(raw, "KDMV", 4);
-    put32(raw + 4, header->version);
-    put32(raw + 8, header->flags);
-    put64(raw + 12, header->capacity);
-    put64(raw + 20, header->grain);
-    put64(raw + 28, header->descriptor);
-    put64(raw + 36, header->descriptor_len);
-    put32(raw + 44, header->gtes);
-    put64(raw + 48, header->rgd);
-    put64(raw + 56, header->gd);
-    put64(raw + 64, header->overhead);
+    cst_put_le32(raw + 4, header->version);
+    cst_put_le32(raw + 8, header->flags);
+    cst_put_le64(raw + 12, header->capacity);
+    cst_put_le64(raw + 20, header->grain);
+    cst_put_le64(raw + 28, header->descriptor);
+    cst_put_le64(raw + 36, header->descriptor_len);
+    cst_put_le32(raw + 44, header->gtes);
+    cst_put_le64(raw + 48, header->rgd);
+    cst_put_le64(raw + 56, header->gd);
+    cst_put_le64(raw + 64, header->overhead);
     raw[72] = header->unclean ? 1 : 0;
     memcpy(raw + 73, newlines, 4);
-    raw[77] = (uint8_t)header->compression;
-    raw[78] = (uint8_t)(header->compression >> 8);
+    cst_put_le16(raw + 77, header->compression);
 }
 
 const char *vmdk_header_problem(const VmdkHeader *header)
@@ -112,7 +101,7 @@ gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, ui
                               uint64_t table, uint64_t table_len, GError **error)
 {
     size_t room = (size_t)MIN(count, CST_MIB / 4);
-    g_autofree uint32_t *chunk = cst_alloc(room, sizeof(uint32_t), blob->name, error);
+    g_autofree uint8_t *chunk = cst_alloc(room, 4, blob->name, error);
 
     if (!chunk)
         return FALSE;
@@ -120,7 +109,7 @@ gboolean vmdk_write_directory(CstBlob *blob, uint64_t sector, uint64_t first, ui
         size_t n = (size_t)MIN(room, count - done);
 
         for (size_t i = 0; i < n; i++)
-            chunk[i] = (uint32_t)(table + (done + i) * table_len);
+            cst_put_le32(chunk + i * 4, (uint32_t)(table + (done + i) * table_len));
         if (!cst_blob_pwrite(blob, chunk, n * 4, sector * VMDK_SECTOR + (first + done) * 4, error))
             return FALSE;
         done += n;

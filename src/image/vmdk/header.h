@@ -21,7 +21,7 @@
 #define VMDK_FILE_SECTORS (UINT64_C(1) << 32)
 
 typedef enum {
-    VMDK_FLAG_NEWLINES = 1 << 0, /**< the header can tell whether newlines were converted */
+    VMDK_FLAG_NEWLINES = 1 << 0, /**< the header shows whether newlines were converted */
     VMDK_FLAG_REDUNDANT = 1 << 1,
     VMDK_FLAG_ZERO_GRAINS = 1 << 2,
     VMDK_FLAG_COMPRESSED = 1 << 16,

@@ -76,16 +76,16 @@ gboolean vmdk_guest_extent(CstImage *image, uint64_t offset, uint64_t length, Cs
     return TRUE;
 }
 
-gboolean vmdk_locate(CstImage *image, uint64_t offset, uint64_t length, CstBlobLocation *ret_place,
-                     GError **error)
+gboolean vmdk_locate(CstImage *image, uint64_t offset, uint64_t length,
+                     CstBlobLocation *ret_location, GError **error)
 {
     VmdkExtent *extent = extent_at(vmdk_of(image), offset);
     uint64_t n = piece(extent, offset, length);
 
-    *ret_place = (CstBlobLocation){NULL, 0, n};
+    *ret_location = (CstBlobLocation){NULL, 0, n};
     return !extent->ops->locate ||
            (check_readable(vmdk_of(image), extent, error) &&
-            extent->ops->locate(extent, offset - extent->start, n, ret_place, error));
+            extent->ops->locate(extent, offset - extent->start, n, ret_location, error));
 }
 
 gboolean vmdk_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error)

@@ -17,8 +17,6 @@
 #include "sparse.h"
 #include "vmdk.h"
 
-#define MAX_VERSION 3
-
 /* --- one sparse extent ------------------------------------------------------------------------ */
 
 gboolean vmdk_read_header(CstBlob *blob, VmdkHeader *ret_header, GError **error)
@@ -40,7 +38,7 @@ gboolean vmdk_read_header(CstBlob *blob, VmdkHeader *ret_header, GError **error)
     if (memcmp(raw, "KDMV", 4) != 0)
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is no VMDK extent"), blob->name);
     vmdk_header_decode(raw, ret_header);
-    if (ret_header->version == 0 || ret_header->version > MAX_VERSION)
+    if (ret_header->version == 0 || ret_header->version > VMDK_MAX_VERSION)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' is a VMDK image of version %u, which is not supported"), blob->name,
                         ret_header->version);

@@ -20,7 +20,7 @@ typedef struct {
     const char *name; /* NULL: none */
 } Parent;
 
-/* Lock held. After a failure the image must be opened anew to tell what is on the disk. */
+/* Lock held. After a failure only opening the image anew shows what is on the disk. */
 static gboolean set_parent(Vmdk *vmdk, const Parent *parent, GError **error)
 {
     VmdkDescriptor *d = &vmdk->descriptor;

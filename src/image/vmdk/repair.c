@@ -96,12 +96,6 @@ static gboolean repair_grains(VmdkWalk *walk, GError **error)
     return TRUE;
 }
 
-static gboolean settle(VmdkSparse *sparse, GError **error)
-{
-    return cst_blocks_write_back(&sparse->blocks, error) &&
-           cst_blob_flush(sparse->blocks.blob, error);
-}
-
 static gboolean repair_errors(VmdkWalk *walk, GError **error)
 {
     VmdkSparse *sparse = walk->sparse;
@@ -114,9 +108,10 @@ static gboolean repair_errors(VmdkWalk *walk, GError **error)
             return FALSE;
         moved = TRUE;
     }
-    if (moved && (!settle(sparse, error) || !vmdk_sparse_reset_tables(sparse, error)))
+    if (moved && (!cst_blocks_flush(&sparse->blocks.image, error) ||
+                  !vmdk_sparse_reset_tables(sparse, error)))
         return FALSE;
-    return repair_grains(walk, error) && settle(sparse, error);
+    return repair_grains(walk, error) && cst_blocks_flush(&sparse->blocks.image, error);
 }
 
 /* --- leaks ------------------------------------------------------------------------------------ */
@@ -160,10 +155,11 @@ static gboolean repair_leaks(VmdkWalk *walk, GError **error)
         return FALSE;
     if (header->unclean) {
         header->unclean = FALSE;
-        if (!settle(sparse, error) || !vmdk_write_header(sparse->blocks.blob, header, error))
+        if (!cst_blocks_flush(&sparse->blocks.image, error) ||
+            !vmdk_write_header(sparse->blocks.blob, header, error))
             return FALSE;
     }
-    return settle(sparse, error);
+    return cst_blocks_flush(&sparse->blocks.image, error);
 }
 
 /* Tables that were rebuilt may share grains: walks and repairs again. */

@@ -92,9 +92,9 @@ static gboolean sparse_extent(VmdkExtent *extent, uint64_t offset, uint64_t leng
 }
 
 static gboolean sparse_locate(VmdkExtent *extent, uint64_t offset, uint64_t length,
-                              CstBlobLocation *ret_place, GError **error)
+                              CstBlobLocation *ret_location, GError **error)
 {
-    return cst_blocks_locate(image_of(extent), offset, length, ret_place, error);
+    return cst_blocks_locate(image_of(extent), offset, length, ret_location, error);
 }
 
 static gboolean sparse_pwrite(VmdkExtent *extent, const void *buf, size_t len, uint64_t offset,

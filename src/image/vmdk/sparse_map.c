@@ -112,7 +112,7 @@ static gboolean sparse_place(CstBlocks *blocks, CstStep *step, GError **error)
     return TRUE;
 }
 
-static gboolean sparse_settle(CstBlocks *blocks, const CstStep *step, GError **error)
+static gboolean sparse_link(CstBlocks *blocks, const CstStep *step, GError **error)
 {
     return vmdk_tables_set(sparse_of(blocks)->tables, step->offset / blocks->block_size,
                            (uint32_t)step->place, error);
@@ -155,7 +155,7 @@ static gboolean sparse_sync(CstBlocks *blocks, GError **error)
 const CstBlocksOps vmdk_sparse_blocks = {
     .map = vmdk_sparse_map,
     .place = sparse_place,
-    .settle = sparse_settle,
+    .link = sparse_link,
     .take_back = sparse_take_back,
     .hide = sparse_hide,
     .sync = sparse_sync,
@@ -163,15 +163,10 @@ const CstBlocksOps vmdk_sparse_blocks = {
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-static gboolean spill(void *owner, GError **error)
-{
-    return sparse_sync(owner, error);
-}
-
 gboolean vmdk_sparse_reset_tables(VmdkSparse *sparse, GError **error)
 {
-    VmdkTables *tables =
-        vmdk_tables_new(sparse->blocks.blob, &sparse->header, spill, &sparse->blocks, error);
+    VmdkTables *tables = vmdk_tables_new(sparse->blocks.blob, &sparse->header, cst_blocks_spill,
+                                         &sparse->blocks, error);
 
     if (!tables)
         return FALSE;

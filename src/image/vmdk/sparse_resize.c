@@ -19,12 +19,6 @@
 /* Entries that are cleared before their grains are given back. */
 #define BATCH 65536u
 
-static gboolean settle(VmdkSparse *sparse, GError **error)
-{
-    return cst_blocks_write_back(&sparse->blocks, error) &&
-           cst_blocks_barrier(&sparse->blocks, error);
-}
-
 /* --- forgetting grains ------------------------------------------------------------------------ */
 
 /* Nothing refers to the grains any more. Neighbours are given back as one. */
@@ -88,7 +82,7 @@ static gboolean forget_grains(VmdkSparse *sparse, uint64_t grain, uint64_t end, 
 
     while (grain < end)
         if (!cst_task_check(task, error) || !forget_some(sparse, &grain, end, freed, error) ||
-            !settle(sparse, error) || !give_back(sparse, freed, error))
+            !cst_blocks_write_through(&sparse->blocks, error) || !give_back(sparse, freed, error))
             return FALSE;
     return TRUE;
 }
@@ -128,7 +122,7 @@ static gboolean adopt(VmdkSparse *sparse, const VmdkHeader *header, GError **err
 
 static gboolean write_header(VmdkSparse *sparse, GError **error)
 {
-    return settle(sparse, error) &&
+    return cst_blocks_write_through(&sparse->blocks, error) &&
            vmdk_write_header(sparse->blocks.blob, &sparse->header, error) &&
            cst_blocks_barrier(&sparse->blocks, error);
 }

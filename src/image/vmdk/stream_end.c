@@ -18,6 +18,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
+#include "bytes.h"
 #include "create.h"
 #include "space.h"
 #include "stream.h"
@@ -50,8 +51,8 @@ static gboolean put_marker(End *end, uint64_t sectors, uint32_t type)
 {
     uint8_t marker[VMDK_SECTOR] = {0};
 
-    memcpy(marker, &sectors, 8);
-    memcpy(marker + 12, &type, 4);
+    cst_put_le64(marker, sectors);
+    cst_put_le32(marker + 12, type);
     return put(end, marker, sizeof(marker));
 }
 
@@ -67,11 +68,13 @@ static gboolean put_table(gpointer key, gpointer value, gpointer data)
     const VmdkHeader *header = &end->stream->header;
     uint64_t len = vmdk_header_table_len(header);
     uint8_t table[VMDK_MAX_GTES * 4] = {0};
+    const uint32_t *entries = value;
     uint32_t place;
 
-    if (is_empty(end->stream, value))
+    if (is_empty(end->stream, entries))
         return FALSE;
-    memcpy(table, value, header->gtes * sizeof(uint32_t));
+    for (uint32_t i = 0; i < header->gtes; i++)
+        cst_put_le32(table + i * 4, entries[i]);
     if (!put_marker(end, len, VMDK_MARKER_TABLE))
         return TRUE;
     place = (uint32_t)(end->at / VMDK_SECTOR);
@@ -81,10 +84,9 @@ static gboolean put_table(gpointer key, gpointer value, gpointer data)
 
 typedef struct {
     End *end;
-    uint32_t *chunk;
+    uint8_t *bytes;
     uint64_t first, count; /* entries in the chunk */
     guint next;            /* in places */
-    gboolean used;
 } Chunk;
 
 static gboolean fill_entry(gpointer key, gpointer value, gpointer data)
@@ -95,8 +97,8 @@ static gboolean fill_entry(gpointer key, gpointer value, gpointer data)
     if (is_empty(chunk->end->stream, value))
         return FALSE;
     if (index >= chunk->first && index < chunk->first + chunk->count)
-        chunk->chunk[index - chunk->first] =
-            g_array_index(chunk->end->places, uint32_t, chunk->next);
+        cst_put_le32(chunk->bytes + (index - chunk->first) * 4,
+                     g_array_index(chunk->end->places, uint32_t, chunk->next));
     chunk->next++;
     return index >= chunk->first + chunk->count;
 }
@@ -106,14 +108,13 @@ static gboolean put_directory(End *end)
 {
     uint64_t sectors = vmdk_header_directory_len(&end->stream->header);
     uint64_t entries = sectors * (VMDK_SECTOR / 4), room = MIN(entries, CST_MIB);
-    g_autofree uint32_t *bytes =
-        cst_alloc(room, sizeof(uint32_t), end->stream->extent.blob->name, end->error);
+    g_autofree uint8_t *bytes = cst_alloc(room, 4, end->stream->extent.blob->name, end->error);
 
     if (!bytes || !put_marker(end, sectors, VMDK_MARKER_DIRECTORY))
         return FALSE;
     end->stream->header.gd = end->at / VMDK_SECTOR;
     for (uint64_t done = 0; done < entries; done += room) {
-        Chunk chunk = {end, bytes, done, MIN(room, entries - done), 0, FALSE};
+        Chunk chunk = {end, bytes, done, MIN(room, entries - done), 0};
 
         memset(bytes, 0, (size_t)room * 4);
         g_tree_foreach(end->stream->map, fill_entry, &chunk);
@@ -249,7 +250,7 @@ gboolean vmdk_stream_flush(VmdkExtent *extent, GError **error)
     return vmdk_stream_write_back(extent, error) && cst_blob_flush(extent->blob, error);
 }
 
-/* --- making ----------------------------------------------------------------------------------- */
+/* --- creating --------------------------------------------------------------------------------- */
 
 static VmdkHeader new_header(uint64_t sectors, uint64_t grain, uint64_t text_sectors)
 {

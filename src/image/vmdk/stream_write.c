@@ -13,6 +13,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
+#include "bytes.h"
 #include "stream.h"
 
 #define PENDING_BYTES (32 * CST_MIB) /* unpacked size of the grains that may wait */
@@ -25,7 +26,6 @@ static gboolean append(VmdkStream *stream, uint64_t number, const uint8_t *packe
     uint64_t lba = number * stream->header.grain;
     uint64_t room = cst_div_up(VMDK_MARKER_LEN + len, VMDK_SECTOR) * VMDK_SECTOR;
     g_autofree uint8_t *bytes = cst_alloc0(room, 1, stream->extent.blob->name, error);
-    uint32_t len32 = (uint32_t)len;
 
     if (!bytes)
         return FALSE;
@@ -33,8 +33,8 @@ static gboolean append(VmdkStream *stream, uint64_t number, const uint8_t *packe
         return cst_fail(error, CST_ERROR_LIMIT,
                         _("'%s' is full: the file of a VMDK extent can't be longer than 2 TiB"),
                         stream->extent.blob->name);
-    memcpy(bytes, &lba, 8);
-    memcpy(bytes + 8, &len32, 4);
+    cst_put_le64(bytes, lba);
+    cst_put_le32(bytes + 8, (uint32_t)len);
     memcpy(bytes + VMDK_MARKER_LEN, packed, len);
     if (!cst_blob_pwrite(stream->extent.blob, bytes, room, stream->tail, error))
         return FALSE;

@@ -51,93 +51,97 @@ static void take_ids(CstImageInfo *info, const VmdkDescriptor *d)
 }
 
 /* @is_extent: the text is embedded in the one extent, which names itself. */
-static void describe(CstImageLook *look, uint64_t offset, uint64_t len, gboolean is_extent)
+static void describe(CstInspection *inspection, uint64_t offset, uint64_t len, gboolean is_extent)
 {
-    g_autofree char *text = cst_look_string(look, offset, (size_t)MIN(len, VMDK_MAX_DESCRIPTOR));
+    g_autofree char *text =
+        cst_inspection_string(inspection, offset, (size_t)MIN(len, VMDK_MAX_DESCRIPTOR));
     g_auto(VmdkDescriptor) d = {0};
 
     if (!text)
         return;
     vmdk_descriptor_parse(text, FALSE, &d);
-    take_string(&look->info->subformat, &d.create_type);
-    take_ids(look->info, &d);
+    take_string(&inspection->info->subformat, &d.create_type);
+    take_ids(inspection->info, &d);
     if (d.parent) {
-        take_string(&look->info->backing, &d.parent);
-        cst_look_set(&look->info->backing_format, "vmdk");
+        take_string(&inspection->info->backing, &d.parent);
+        cst_inspection_set(&inspection->info->backing_format, "vmdk");
     }
     if (d.problem)
-        cst_look_problem(look, "%s", d.problem);
+        cst_inspection_problem(inspection, "%s", d.problem);
     if (is_extent)
         return;
     if (d.lines->len > 0)
-        take_string(&look->info->data_file, &vmdk_descriptor_line(&d, 0)->file);
-    look->info->capacity = d.sectors * VMDK_SECTOR;
+        take_string(&inspection->info->data_file, &vmdk_descriptor_line(&d, 0)->file);
+    inspection->info->capacity = d.sectors * VMDK_SECTOR;
     if (d.extents == 0)
-        cst_look_problem(look, _("the VMDK descriptor names no extent"));
+        cst_inspection_problem(inspection, _("the VMDK descriptor names no extent"));
 }
 
-static void take_geometry(CstImageLook *look, const VmdkHeader *header)
+static void take_geometry(CstInspection *inspection, const VmdkHeader *header)
 {
     const char *problem = vmdk_header_problem(header);
 
     if (problem)
-        cst_look_problem(look, "%s", problem);
+        cst_inspection_problem(inspection, "%s", problem);
     if (header->capacity <= VMDK_MAX_SECTORS)
-        look->info->capacity = header->capacity * VMDK_SECTOR;
+        inspection->info->capacity = header->capacity * VMDK_SECTOR;
     if (header->grain <= UINT32_MAX)
-        look->info->cluster_size = header->grain * VMDK_SECTOR;
+        inspection->info->cluster_size = header->grain * VMDK_SECTOR;
 }
 
-static void inspect_kdmv(CstImageLook *look)
+static void inspect_kdmv(CstInspection *inspection)
 {
     uint8_t raw[KDMV_HEADER_LEN];
     VmdkHeader header;
 
-    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+    if (!cst_inspection_read(inspection, 0, raw, sizeof(raw)))
         return;
     vmdk_header_decode(raw, &header);
-    take_geometry(look, &header);
-    if (header.overhead > look->size / VMDK_SECTOR)
-        cst_look_problem(look, _("the VMDK image is cut off in front of its first grain"));
-    look->info->dirty = header.unclean;
+    take_geometry(inspection, &header);
+    if (header.overhead > inspection->size / VMDK_SECTOR)
+        cst_inspection_problem(inspection,
+                               _("the VMDK image is cut off in front of its first grain"));
+    inspection->info->dirty = header.unclean;
     if (header.flags & VMDK_FLAG_COMPRESSED)
-        cst_look_set(&look->info->compression, "zlib");
+        cst_inspection_set(&inspection->info->compression, "zlib");
     if (header.descriptor != 0 && header.descriptor <= VMDK_MAX_SECTORS / 2 &&
         header.descriptor_len <= VMDK_MAX_SECTORS / 2)
-        describe(look, header.descriptor * VMDK_SECTOR, header.descriptor_len * VMDK_SECTOR, TRUE);
+        describe(inspection, header.descriptor * VMDK_SECTOR, header.descriptor_len * VMDK_SECTOR,
+                 TRUE);
 }
 
-static void inspect_cowd(CstImageLook *look)
+static void inspect_cowd(CstInspection *inspection)
 {
     VmdkHeader header = {.gtes = VMDK_MAX_GTES};
     uint8_t raw[28];
 
-    if (!cst_look_read(look, 0, raw, sizeof(raw)))
+    if (!cst_inspection_read(inspection, 0, raw, sizeof(raw)))
         return;
     header.version = cst_le32(raw + 4) == 1 ? 1 : 0;
     header.capacity = cst_le32(raw + 12);
     header.grain = cst_le32(raw + 16);
-    cst_look_set(&look->info->subformat, "vmfsSparse");
-    take_geometry(look, &header);
+    cst_inspection_set(&inspection->info->subformat, "vmfsSparse");
+    take_geometry(inspection, &header);
 }
 
-static void vmdk_inspect(CstImageLook *look)
+static void vmdk_inspect(CstInspection *inspection)
 {
-    if (is_descriptor(look->head, look->head_len))
-        describe(look, 0, look->size, FALSE);
-    else if (look->head_len >= 4 && memcmp(look->head, "KDMV", 4) == 0)
-        inspect_kdmv(look);
-    else if (look->head_len >= 4 && memcmp(look->head, "COWD", 4) == 0)
-        inspect_cowd(look);
+    if (is_descriptor(inspection->head, inspection->head_len))
+        describe(inspection, 0, inspection->size, FALSE);
+    else if (inspection->head_len >= 4 && memcmp(inspection->head, "KDMV", 4) == 0)
+        inspect_kdmv(inspection);
+    else if (inspection->head_len >= 4 && memcmp(inspection->head, "COWD", 4) == 0)
+        inspect_cowd(inspection);
     else
-        cst_look_problem(look, _("this is no VMDK image"));
+        cst_inspection_problem(inspection, _("this is no VMDK image"));
 }
 
 /* --- the files that it is --------------------------------------------------------------------- */
 
-static void list_lines(CstImageLook *look, GPtrArray *parts)
+static void list_lines(CstInspection *inspection, GPtrArray *parts)
 {
-    g_autofree char *text = cst_look_string(look, 0, (size_t)MIN(look->size, VMDK_MAX_DESCRIPTOR));
+    g_autofree char *text =
+        cst_inspection_string(inspection, 0, (size_t)MIN(inspection->size, VMDK_MAX_DESCRIPTOR));
     g_auto(VmdkDescriptor) d = {0};
 
     if (!text)
@@ -154,20 +158,20 @@ static void list_lines(CstImageLook *look, GPtrArray *parts)
     }
 }
 
-static void vmdk_inspect_parts(CstImageLook *look, GPtrArray *parts)
+static void vmdk_inspect_parts(CstInspection *inspection, GPtrArray *parts)
 {
     CstImagePart *part;
 
-    if (is_descriptor(look->head, look->head_len)) {
-        list_lines(look, parts);
+    if (is_descriptor(inspection->head, inspection->head_len)) {
+        list_lines(inspection, parts);
         return;
     }
-    vmdk_inspect(look);
+    vmdk_inspect(inspection);
     part = g_new0(CstImagePart, 1);
     part->kind = "";
-    part->capacity = look->info->capacity;
-    part->cluster_size = look->info->cluster_size;
-    part->compressed = look->info->compression != NULL;
+    part->capacity = inspection->info->capacity;
+    part->cluster_size = inspection->info->cluster_size;
+    part->compressed = inspection->info->compression != NULL;
     g_ptr_array_add(parts, part);
 }
 

@@ -13,7 +13,7 @@
  * in an image of one file, that file. Only extents know how they hold their bytes.
  *
  * The content ID in the descriptor changes with the first change after opening, so that an image
- * that was made upon this one can tell that it has changed.
+ * that was made upon this one can detect that it has changed.
  */
 typedef struct VmdkExtent VmdkExtent;
 
@@ -24,7 +24,7 @@ typedef struct {
                        GError **error);
     /* NULL: the location is not known */
     gboolean (*locate)(VmdkExtent *extent, uint64_t offset, uint64_t length,
-                       CstBlobLocation *ret_place, GError **error);
+                       CstBlobLocation *ret_location, GError **error);
     /* NULL: can't be written */
     gboolean (*pwrite)(VmdkExtent *extent, const void *buf, size_t len, uint64_t offset,
                        GError **error);
@@ -148,8 +148,8 @@ gboolean vmdk_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GEr
 gboolean vmdk_pwrite(CstImage *image, const void *buf, size_t len, uint64_t offset, GError **error);
 gboolean vmdk_guest_extent(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                            GError **error);
-gboolean vmdk_locate(CstImage *image, uint64_t offset, uint64_t length, CstBlobLocation *ret_place,
-                     GError **error);
+gboolean vmdk_locate(CstImage *image, uint64_t offset, uint64_t length,
+                     CstBlobLocation *ret_location, GError **error);
 gboolean vmdk_zero(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                    GError **error);
 gboolean vmdk_discard(CstImage *image, uint64_t offset, uint64_t length, GError **error);

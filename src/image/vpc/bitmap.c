@@ -13,14 +13,9 @@
 #define CACHE_BYTES     (2 * CST_MIB)
 #define CACHE_MIN_PAGES 4
 
-static gboolean spill(void *owner, GError **error)
-{
-    return cst_blocks_sync(owner, error);
-}
-
 CstPageCache *vpc_bitmap_new_cache(Vpc *vpc)
 {
-    CstPageCacheHooks hooks = {.spill = spill, .owner = &vpc->blocks};
+    CstPageCacheHooks hooks = {.spill = cst_blocks_spill, .owner = &vpc->blocks};
     uint64_t pages = MAX(CACHE_BYTES / vpc->header.bitmap_size, CACHE_MIN_PAGES);
 
     return cst_page_cache_new(vpc->blocks.blob, vpc->header.bitmap_size, (unsigned)pages, &hooks);

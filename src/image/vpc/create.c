@@ -5,6 +5,7 @@
  * dynamic header, the parent's locator, an empty table and the footer again. The footer at the end
  * goes last: it is the one that counts.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -58,8 +59,7 @@ static gboolean set_size(VpcHeader *header, const CstImageCreate *options, GErro
 
     if (options->capacity > VPC_MAX_CAPACITY)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("a VHD image can have at most %" G_GUINT64_FORMAT " bytes"),
-                        VPC_MAX_CAPACITY);
+                        _("a VHD image can have at most %" PRIu64 " bytes"), VPC_MAX_CAPACITY);
     round = vpc_geometry_sectors(vpc_geometry_round_up(sectors));
     if (header->kind == VPC_DIFFERENCING && round != sectors)
         exact = TRUE;

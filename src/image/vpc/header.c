@@ -3,7 +3,7 @@
 /*
  * Decodes, checks and encodes footer and dynamic header. The footer at the end of the file counts;
  * the copy in front of a dynamic disk stands in for one that is missing or damaged. Damage becomes
- * a problem of the CstImageLook, so that inspection can go on.
+ * a problem of the CstInspection, so that inspection can go on.
  */
 #include "header.h"
 
@@ -111,13 +111,13 @@ void vpc_header_derive(VpcHeader *header)
     }
 }
 
-static void check_regions(CstImageLook *look, const VpcHeader *header)
+static void check_regions(CstInspection *inspection, const VpcHeader *header)
 {
     for (unsigned i = 0; i < header->region_count; i++) {
         const VpcRegion *a = &header->regions[i];
 
-        if (a->offset > look->size || a->length > look->size - a->offset) {
-            cst_look_problem(look, _("a part of the VHD image lies outside the file"));
+        if (a->offset > inspection->size || a->length > inspection->size - a->offset) {
+            cst_inspection_problem(inspection, _("a part of the VHD image lies outside the file"));
             return;
         }
         for (unsigned j = 0; j < i; j++) {
@@ -125,22 +125,22 @@ static void check_regions(CstImageLook *look, const VpcHeader *header)
 
             if (a->length > 0 && b->length > 0 && a->offset < b->offset + b->length &&
                 b->offset < a->offset + a->length) {
-                cst_look_problem(look, _("parts of the VHD image overlap"));
+                cst_inspection_problem(inspection, _("parts of the VHD image overlap"));
                 return;
             }
         }
     }
 }
 
-static gboolean read_dynamic(CstImageLook *look, VpcHeader *header)
+static gboolean read_dynamic(CstInspection *inspection, VpcHeader *header)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
 
     header->header_offset = cst_be64(header->footer + AT_HEADER);
-    if (!cst_look_read(look, header->header_offset, header->raw, sizeof(header->raw)))
+    if (!cst_inspection_read(inspection, header->header_offset, header->raw, sizeof(header->raw)))
         return FALSE;
     if (memcmp(header->raw, "cxsparse", 8) != 0) {
-        cst_look_problem(look, _("the dynamic header of the VHD image is missing"));
+        cst_inspection_problem(inspection, _("the dynamic header of the VHD image is missing"));
         return FALSE;
     }
     header->table_offset = cst_be64(header->raw + AT_TABLE);
@@ -148,16 +148,17 @@ static gboolean read_dynamic(CstImageLook *look, VpcHeader *header)
     header->block_size = cst_be32(header->raw + AT_BLOCK_SIZE);
     info->cluster_size = header->block_size;
     if (header->kind == VPC_DIFFERENCING)
-        vpc_parent_inspect(look, header);
+        vpc_parent_inspect(inspection, header);
     if (cst_be32(header->raw + AT_HEADER_CHECKSUM) !=
         checksum_of(header->raw, sizeof(header->raw), AT_HEADER_CHECKSUM))
-        cst_look_problem(look, _("the checksum of the VHD image's dynamic header is wrong"));
+        cst_inspection_problem(inspection,
+                               _("the checksum of the VHD image's dynamic header is wrong"));
     else if (header->block_size < 512 || (header->block_size & (header->block_size - 1)) != 0)
-        cst_look_problem(look, _("the VHD image has a bad block size"));
+        cst_inspection_problem(inspection, _("the VHD image has a bad block size"));
     else if ((uint64_t)header->entries * header->block_size < info->capacity)
-        cst_look_problem(look, _("the VHD block table is too small for the image"));
+        cst_inspection_problem(inspection, _("the VHD block table is too small for the image"));
     vpc_header_derive(header);
-    check_regions(look, header);
+    check_regions(inspection, header);
     return TRUE;
 }
 
@@ -165,60 +166,61 @@ static gboolean read_dynamic(CstImageLook *look, VpcHeader *header)
  * The footer at the end counts; the copy in front stands in for it. Not the other way round: the
  * front of a fixed disk is the guest's, who may write anything there.
  */
-static gboolean find_footer(CstImageLook *look, VpcHeader *header)
+static gboolean find_footer(CstInspection *inspection, VpcHeader *header)
 {
     uint8_t end[VPC_FOOTER_LEN] = {0}, front[VPC_FOOTER_LEN] = {0};
 
-    if (look->size < VPC_FOOTER_LEN) {
-        cst_look_problem(look, _("this is no VHD image: it has no footer"));
+    if (inspection->size < VPC_FOOTER_LEN) {
+        cst_inspection_problem(inspection, _("this is no VHD image: it has no footer"));
         return FALSE;
     }
-    if (!cst_look_read(look, look->size - VPC_FOOTER_LEN, end, sizeof(end)) ||
-        !cst_look_read(look, 0, front, sizeof(front)))
+    if (!cst_inspection_read(inspection, inspection->size - VPC_FOOTER_LEN, end, sizeof(end)) ||
+        !cst_inspection_read(inspection, 0, front, sizeof(front)))
         return FALSE;
     header->has_end = footer_holds(end);
     header->has_front = footer_holds(front) && cst_be32(front + AT_KIND) != VPC_FIXED;
     header->differ = memcmp(front, end, sizeof(end)) != 0;
     if (!is_footer(end) && !is_footer(front)) {
-        cst_look_problem(look, _("this is no VHD image: it has no footer"));
+        cst_inspection_problem(inspection, _("this is no VHD image: it has no footer"));
         return FALSE;
     }
     if (!header->has_end && !header->has_front)
-        cst_look_problem(look, _("the checksum of the VHD image's footer is wrong"));
+        cst_inspection_problem(inspection, _("the checksum of the VHD image's footer is wrong"));
     memcpy(header->footer, header->has_end || (is_footer(end) && !header->has_front) ? end : front,
            sizeof(header->footer));
     return TRUE;
 }
 
-static void check_fixed(CstImageLook *look, const VpcHeader *header)
+static void check_fixed(CstInspection *inspection, const VpcHeader *header)
 {
-    cst_look_set(&look->info->subformat, "fixed");
+    cst_inspection_set(&inspection->info->subformat, "fixed");
     if (!header->has_end)
-        cst_look_problem(look, _("the fixed VHD image has no sound footer at its end"));
-    else if (header->capacity > look->size - VPC_FOOTER_LEN)
-        cst_look_problem(look, _("the fixed VHD image is cut off"));
+        cst_inspection_problem(inspection, _("the fixed VHD image has no sound footer at its end"));
+    else if (header->capacity > inspection->size - VPC_FOOTER_LEN)
+        cst_inspection_problem(inspection, _("the fixed VHD image is cut off"));
 }
 
-gboolean vpc_header_read(CstImageLook *look, VpcHeader *ret_header)
+gboolean vpc_header_read(CstInspection *inspection, VpcHeader *ret_header)
 {
-    CstImageInfo *info = look->info;
+    CstImageInfo *info = inspection->info;
     VpcHeader header = {0};
 
-    if (!find_footer(look, &header))
+    if (!find_footer(inspection, &header))
         return FALSE;
     header.kind = cst_be32(header.footer + AT_KIND);
     info->capacity = header.capacity = guest_size(header.footer) / VPC_SECTOR * VPC_SECTOR;
     if (info->capacity > VPC_MAX_CAPACITY)
-        cst_look_problem(look, _("the VHD image has a bad size"));
+        cst_inspection_problem(inspection, _("the VHD image has a bad size"));
     if (header.kind == VPC_FIXED) {
-        check_fixed(look, &header);
+        check_fixed(inspection, &header);
     } else if (header.kind == VPC_DYNAMIC || header.kind == VPC_DIFFERENCING) {
-        cst_look_set(&info->subformat, header.kind == VPC_DYNAMIC ? "dynamic" : "differencing");
+        cst_inspection_set(&info->subformat,
+                           header.kind == VPC_DYNAMIC ? "dynamic" : "differencing");
         info->dirty = !header.has_end;
-        if (!read_dynamic(look, &header))
+        if (!read_dynamic(inspection, &header))
             return FALSE;
     } else {
-        cst_look_problem(look, _("the VHD image has a bad type"));
+        cst_inspection_problem(inspection, _("the VHD image has a bad type"));
     }
     *ret_header = header;
     return TRUE;

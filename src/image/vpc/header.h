@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "look.h"
+#include "inspection.h"
 
 /**
  * Virtual Hard Disk, called vpc (Virtual Hard Disk Image Format Specification 1.0, "Hard Disk
@@ -51,10 +51,10 @@ typedef struct {
  */
 int vpc_probe(const uint8_t *head, size_t len, uint64_t size);
 /**
- * Reads and checks footer and dynamic header; damage goes to @look as problems. FALSE: there is no
- * footer or no dynamic header, and @ret_header is untouched.
+ * Reads and checks footer and dynamic header; damage goes to @inspection as problems. FALSE: there
+ * is no footer or no dynamic header, and @ret_header is untouched.
  */
-gboolean vpc_header_read(CstImageLook *look, VpcHeader *ret_header);
+gboolean vpc_header_read(CstInspection *inspection, VpcHeader *ret_header);
 
 /** Computes bitmap_size and the regions from the other fields. */
 void vpc_header_derive(VpcHeader *header);
@@ -112,8 +112,8 @@ const uint8_t *vpc_footer_uuid(const VpcHeader *header);
 
 /* --- parent.c -------------------------------------------------------------------------------- */
 
-/** Sets look->info->backing to the parent's name. header->raw has been read. */
-void vpc_parent_inspect(CstImageLook *look, const VpcHeader *header);
+/** Sets inspection->info->backing to the parent's name. header->raw has been read. */
+void vpc_parent_inspect(CstInspection *inspection, const VpcHeader *header);
 /** Clears all fields of header->raw that describe the parent. */
 void vpc_parent_forget(VpcHeader *header);
 /**

@@ -148,7 +148,7 @@ static gboolean vpc_find_place(CstBlocks *blocks, CstStep *step, GError **error)
     return TRUE;
 }
 
-static gboolean vpc_settle(CstBlocks *blocks, const CstStep *step, GError **error)
+static gboolean vpc_link(CstBlocks *blocks, const CstStep *step, GError **error)
 {
     Vpc *vpc = (Vpc *)blocks;
     uint32_t block = (uint32_t)(step->offset / blocks->block_size);
@@ -214,7 +214,7 @@ gboolean vpc_sync(CstBlocks *blocks, GError **error)
 const CstBlocksOps vpc_ops = {
     .map = vpc_map,
     .place = vpc_find_place,
-    .settle = vpc_settle,
+    .link = vpc_link,
     .take_back = vpc_take_back,
     .sync = vpc_sync,
 };

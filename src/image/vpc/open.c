@@ -17,24 +17,19 @@ static gboolean read_header(CstBlob *blob, VpcHeader *ret_header, GError **error
 {
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
-    CstImageLook look;
+    CstInspection inspection;
 
-    if (!cst_look_init(&look, blob, head, &info, error))
+    if (!cst_inspection_init(&inspection, blob, head, &info, error))
         return FALSE;
-    vpc_header_read(&look, ret_header);
-    return cst_look_is_sound(&look, error);
-}
-
-static gboolean spill(void *owner, GError **error)
-{
-    return vpc_sync(owner, error);
+    vpc_header_read(&inspection, ret_header);
+    return cst_inspection_is_sound(&inspection, error);
 }
 
 void vpc_reset_table(Vpc *vpc)
 {
     cst_table_free(vpc->table);
     vpc->table = cst_table_new(vpc->blocks.blob, vpc->header.table_offset, vpc->header.entries,
-                               TRUE, spill, &vpc->blocks);
+                               TRUE, cst_blocks_spill, &vpc->blocks);
 }
 
 /* The parent must be the one that the image was made upon. */

@@ -23,7 +23,7 @@
 #define AT_LOCATORS 576
 #define W2RU        0x57327275u
 
-static char *relative_locator(CstImageLook *look, const VpcHeader *header)
+static char *relative_locator(CstInspection *inspection, const VpcHeader *header)
 {
     for (unsigned i = 0; i < VPC_LOCATORS; i++) {
         const uint8_t *locator = header->raw + AT_LOCATORS + (size_t)i * 24;
@@ -32,23 +32,23 @@ static char *relative_locator(CstImageLook *look, const VpcHeader *header)
 
         if (cst_be32(locator) != W2RU || len == 0)
             continue;
-        text = cst_alloc(len, 1, look->blob->name, &look->error);
-        if (!text || !cst_look_read(look, cst_be64(locator + 16), text, len))
+        text = cst_alloc(len, 1, inspection->blob->name, &inspection->error);
+        if (!text || !cst_inspection_read(inspection, cst_be64(locator + 16), text, len))
             return NULL;
-        return cst_look_utf16(text, len, FALSE);
+        return cst_inspection_utf16(text, len, FALSE);
     }
     return NULL;
 }
 
-void vpc_parent_inspect(CstImageLook *look, const VpcHeader *header)
+void vpc_parent_inspect(CstInspection *inspection, const VpcHeader *header)
 {
-    g_autofree char *relative = relative_locator(look, header);
+    g_autofree char *relative = relative_locator(inspection, header);
     const char *name = relative;
 
-    cst_look_set(&look->info->backing_format, "vpc");
+    cst_inspection_set(&inspection->info->backing_format, "vpc");
     if (!relative || *relative == '\0') {
-        g_free(look->info->backing);
-        look->info->backing = cst_look_utf16(header->raw + AT_NAME, NAME_LEN, TRUE);
+        g_free(inspection->info->backing);
+        inspection->info->backing = cst_inspection_utf16(header->raw + AT_NAME, NAME_LEN, TRUE);
         return;
     }
     for (char *at = relative; *at; at++)
@@ -56,14 +56,16 @@ void vpc_parent_inspect(CstImageLook *look, const VpcHeader *header)
             *at = '/';
     while (g_str_has_prefix(name, "./"))
         name += 2;
-    cst_look_set(&look->info->backing, name);
+    cst_inspection_set(&inspection->info->backing, name);
 }
 
 static void put_utf16(uint8_t *to, const gunichar2 *text, glong count, gboolean big_endian)
 {
     for (glong i = 0; i < count; i++) {
-        to[i * 2] = (uint8_t)(big_endian ? text[i] >> 8 : text[i]);
-        to[i * 2 + 1] = (uint8_t)(big_endian ? text[i] : text[i] >> 8);
+        if (big_endian)
+            cst_put_be16(to + i * 2, text[i]);
+        else
+            cst_put_le16(to + i * 2, text[i]);
     }
 }
 

@@ -9,6 +9,7 @@
  * A fixed disk's only metadata is its footer: growing writes it to its new place with the old size,
  * zeroes the bytes in between, and only then writes the new size.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -44,7 +45,7 @@ static gboolean give_place(Vpc *vpc, uint32_t block, CstPreallocation preallocat
         !cst_blob_zero(blob, data, vpc->header.block_size, CST_ZERO_MAY_UNMAP, error))
         return FALSE;
     return cst_space_preallocate(blob, data, vpc->header.block_size, preallocation, task, error) &&
-           vpc_ops.settle(&vpc->blocks, &step, error);
+           vpc_ops.link(&vpc->blocks, &step, error);
 }
 
 gboolean vpc_preallocate(Vpc *vpc, uint32_t first, uint32_t end, CstPreallocation preallocation,
@@ -274,8 +275,7 @@ gboolean vpc_resize(CstImage *image, uint64_t capacity, CstPreallocation preallo
 
     if (capacity > VPC_MAX_CAPACITY)
         return cst_fail(error, CST_ERROR_INVALID,
-                        _("a VHD image can have at most %" G_GUINT64_FORMAT " bytes"),
-                        VPC_MAX_CAPACITY);
+                        _("a VHD image can have at most %" PRIu64 " bytes"), VPC_MAX_CAPACITY);
     if (capacity == vpc->header.capacity)
         return TRUE;
     g_mutex_lock(&vpc->blocks.lock);

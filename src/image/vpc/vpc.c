@@ -5,11 +5,11 @@
  */
 #include "vpc.h"
 
-static void vpc_inspect(CstImageLook *look)
+static void vpc_inspect(CstInspection *inspection)
 {
     VpcHeader header;
 
-    vpc_header_read(look, &header);
+    vpc_header_read(inspection, &header);
 }
 
 const CstImageFormat cst_format_vpc = {

@@ -2,6 +2,8 @@
 /* Changes of volumes that are there: deleted, wiped, resized. */
 #include "logical.h"
 
+#include <inttypes.h>
+
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/flags.h>
@@ -101,10 +103,9 @@ static gboolean check_size(LogicalState *state, const char *name, uint64_t size,
     if (lv->size == size)
         return TRUE;
     if (!*why)
-        return cst_fail(
-            error, CST_ERROR_FAILED,
-            _("LVM claims to have resized volume '%s', but it has %" G_GUINT64_FORMAT " bytes"),
-            name, lv->size);
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("LVM claims to have resized volume '%s', but it has %" PRIu64 " bytes"),
+                        name, lv->size);
     g_propagate_error(error, g_steal_pointer(why));
     return FALSE;
 }
@@ -123,8 +124,8 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
     if (!lv)
         return FALSE;
     if (capacity == 0 || capacity > G_MAXINT64 - group->extent_size)
-        return cst_fail(error, CST_ERROR_INVALID,
-                        _("volume '%s' can't have %" G_GUINT64_FORMAT " bytes"), name, capacity);
+        return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't have %" PRIu64 " bytes"),
+                        name, capacity);
     size = cst_round_up(capacity, group->extent_size);
     if (!check_resizable(lv, error))
         return FALSE;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -153,10 +154,9 @@ static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef 
     if (!blob || !cst_blob_get_size(blob, &size, error))
         return FALSE;
     if (size < def->capacity)
-        return cst_fail(
-            error, CST_ERROR_FAILED,
-            _("LVM made volume '%s' smaller (%" G_GUINT64_FORMAT " bytes) than it was asked to"),
-            def->name, size);
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("LVM made volume '%s' smaller (%" PRIu64 " bytes) than it was asked to"),
+                        def->name, size);
     if (fchmod(logical_blob_fd(blob), 0600) < 0)
         return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), lv, 0600);
     draft->blob = g_steal_pointer(&blob);

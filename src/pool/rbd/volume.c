@@ -6,6 +6,7 @@
 #include "rbd.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include <base/alloc.h>
 #include <base/crash.h>
@@ -224,7 +225,7 @@ static gboolean watchers_of(RbdJob *job, rbd_image_t image, GError **error)
     } while (result == -ERANGE);
     for (size_t i = 0; result >= 0 && i < count; i++)
         if ((uint64_t)watchers[i].id != job->conn->id)
-            cst_holders_add(job->out, 0, _("RBD client %" G_GINT64_FORMAT " at %s"), watchers[i].id,
+            cst_holders_add(job->out, 0, _("RBD client %" PRId64 " at %s"), watchers[i].id,
                             watchers[i].addr);
     if (result >= 0)
         job->ceph->rbd_watchers_list_cleanup(watchers, count);

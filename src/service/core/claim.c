@@ -12,6 +12,8 @@
  */
 #include "claim.h"
 
+#include <inttypes.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -32,8 +34,8 @@ static char *work_name(CstTask *task)
         return g_strdup(_("other work"));
     if (!id)
         return g_strdup_printf(_("'%s' of process %d, user %u"), kind, (int)pid, (unsigned)uid);
-    return g_strdup_printf(_("'%s' of process %d, user %u (job %" G_GUINT64_FORMAT ")"), kind,
-                           (int)pid, (unsigned)uid, (guint64)id);
+    return g_strdup_printf(_("'%s' of process %d, user %u (job %" PRIu64 ")"), kind, (int)pid,
+                           (unsigned)uid, (guint64)id);
 }
 
 static gboolean refuse_held(const VolumeHolder *holder, GError **error)

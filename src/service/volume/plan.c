@@ -29,17 +29,17 @@ static gboolean is_plain(const CstVolDef *def)
     return !def->format || cst_image_name_is_plain(def->format);
 }
 
-/* Plain bytes that no image is made of, such as an ISO: made as a raw image, and declared. */
-static gboolean is_medium(const CstVolDef *def)
+gboolean volume_is_raw(const CstVolDef *def)
 {
     const CstImageFormat *format = def->format ? cst_image_format_find(def->format, NULL) : NULL;
 
-    return format && cst_image_format_is_plain(format) && !cst_image_format_can_create(format);
+    return !def->format || (format && cst_image_format_is_raw(format));
 }
 
-gboolean volume_is_raw(const CstVolDef *def)
+/* Plain bytes with a structure of their own, such as an ISO: made as a raw image, and declared. */
+static gboolean is_medium(const CstVolDef *def)
 {
-    return is_plain(def) && !is_medium(def);
+    return is_plain(def) && !volume_is_raw(def);
 }
 
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)

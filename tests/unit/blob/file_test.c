@@ -239,7 +239,7 @@ static void a_message_names_the_range(void **state)
                                                                            cst_blob_allocate};
     GError *errors[7] = {NULL};
     CstExtent extent;
-    CstBlobLocation place;
+    CstBlobLocation location;
     char buf[4];
 
     assert_false(cst_blob_pread(blob, buf, 4, 4095, &errors[0]));
@@ -247,7 +247,7 @@ static void a_message_names_the_range(void **state)
     assert_false(cst_blob_zero(blob, 4095, 4, 0, &errors[2]));
     assert_false(calls[0](blob, 4095, 4, &errors[3]));
     assert_false(calls[1](blob, 4095, 4, &errors[4]));
-    assert_false(cst_blob_locate(blob, 4095, 4, &place, &errors[5]));
+    assert_false(cst_blob_locate(blob, 4095, 4, &location, &errors[5]));
     assert_false(cst_blob_share(blob, 4095, other, 0, 4, &errors[6]));
     for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
         assert_code(errors[i], CST_ERROR_INVALID);

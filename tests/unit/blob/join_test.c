@@ -61,15 +61,15 @@ static void an_extent_ends_with_its_part(void **state)
     assert_extent(join, 6, 2, 2, CST_EXTENT_DATA);
 }
 
-static void assert_place(CstBlob *join, uint64_t offset, uint64_t length, CstBlobLocation wanted)
+static void assert_location(CstBlob *join, uint64_t offset, uint64_t length, CstBlobLocation wanted)
 {
-    CstBlobLocation place;
+    CstBlobLocation location;
 
-    assert_true(cst_blob_locate(join, offset, length, &place, NULL));
-    assert_ptr_equal(place.blob, wanted.blob);
-    assert_int_equal(place.length, wanted.length);
+    assert_true(cst_blob_locate(join, offset, length, &location, NULL));
+    assert_ptr_equal(location.blob, wanted.blob);
+    assert_int_equal(location.length, wanted.length);
     if (wanted.blob)
-        assert_int_equal(place.offset, wanted.offset);
+        assert_int_equal(location.offset, wanted.offset);
 }
 
 static void bytes_are_located_in_their_part(void **state)
@@ -78,9 +78,9 @@ static void bytes_are_located_in_their_part(void **state)
     g_autoptr(CstBlob) digits = NULL;
     g_autoptr(CstBlob) join = sample(&letters, &digits);
 
-    assert_place(join, 1, 9, (CstBlobLocation){letters, 3, 2});
-    assert_place(join, 3, 7, (CstBlobLocation){NULL, 0, 2});
-    assert_place(join, 6, 3, (CstBlobLocation){digits, 5, 3});
+    assert_location(join, 1, 9, (CstBlobLocation){letters, 3, 2});
+    assert_location(join, 3, 7, (CstBlobLocation){NULL, 0, 2});
+    assert_location(join, 6, 3, (CstBlobLocation){digits, 5, 3});
 }
 
 /* A file that became shorter, behind the back of its blob. */
@@ -91,7 +91,7 @@ static void what_a_part_cannot_tell_is_an_error(void **state)
     g_autoptr(CstBlob) join = sample(&letters, &digits);
     g_autoptr(GError) error = NULL;
     CstExtent extent;
-    CstBlobLocation place;
+    CstBlobLocation location;
     char back[10];
 
     assert_int_equal(ftruncate(cst_blob_file_fd(digits), 0), 0);
@@ -100,7 +100,7 @@ static void what_a_part_cannot_tell_is_an_error(void **state)
     assert_true(cst_blob_pread(join, back, 5, 0, NULL));
     assert_true(cst_blob_resize(digits, 0, NULL));
     assert_false(cst_blob_extent(join, 5, 1, &extent, NULL));
-    assert_false(cst_blob_locate(join, 5, 1, &place, NULL));
+    assert_false(cst_blob_locate(join, 5, 1, &location, NULL));
 }
 
 static void it_keeps_its_parts_and_lets_them_go(void **state)

@@ -461,6 +461,13 @@ class Spanish(unittest.TestCase):
     def test_errors(self):
         self.assertEqual("error: orden desconocida: «nosuch»\n", self.spanish("nosuch")[2])
 
+    def test_messages_with_numbers(self):
+        """xgettext finds the whole of a message only where it knows the format of its numbers."""
+        image = os.path.join(self.where, "new.qcow2")
+        error = self.spanish("image-create", image, "1M", "-f", "qcow2", "-o",
+                             "cluster_size=100")[2]
+        self.assertIn("un tamaño de clúster de 100 bytes: debe ser", error)
+
     def test_prompts_have_the_letters_of_the_language(self):
         for answer, status in (("s", 0), ("y", 0), ("n", 1), ("\u00f1", 1)):
             got, seen = at_terminal(

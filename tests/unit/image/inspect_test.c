@@ -143,9 +143,13 @@ static void iso_is_seen_beyond_the_head_but_never_wins_over_it(void **state)
     g_autoptr(CstBlob) blob = blob_of(NULL, 0, 32774);
     g_auto(CstImageInfo) info = {0};
 
+    inspect(blob, NULL, &info);
+    assert_true(cst_image_format_is_raw(info.format));
+    cst_image_info_clear(&info);
     put(blob, 32769, "CD001", 5);
     inspect(blob, NULL, &info);
     assert_string_equal(cst_image_format_name(info.format), "iso");
+    assert_true(cst_image_format_is_plain(info.format) && !cst_image_format_is_raw(info.format));
     assert_int_equal(info.capacity, 32774);
     cst_image_info_clear(&info);
     put(blob, 0, "QFI\xfb\0\0\0\3", 8);

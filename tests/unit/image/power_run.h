@@ -35,13 +35,13 @@ typedef struct {
     gboolean is_flush;
     uint8_t byte;
     uint64_t offset, length;
-} Deed;
+} Request;
 
 typedef struct {
     const CstImageFormat *format;
     CstBlob *power;
     CstBlob *backing; /* NULL: none; else full of BACKING */
-    GArray *deeds;
+    GArray *requests;
 } Run;
 
 static CstImage *open_image(const Run *run, CstBlob *blob, unsigned flags)
@@ -61,7 +61,7 @@ static void run_init(Run *run, const Variant *variant)
     g_autoptr(GError) error = NULL;
 
     run->format = cst_image_format_find(variant->format, NULL);
-    run->deeds = g_array_new(FALSE, TRUE, sizeof(Deed));
+    run->requests = g_array_new(FALSE, TRUE, sizeof(Request));
     run->backing = options.backing ? make_backing(options.backing_format, SIZE, BACKING) : NULL;
     options.backing_guest = run->backing;
     if (!cst_image_create(blob, run->format, &options, NULL, &error))
@@ -72,7 +72,7 @@ static void run_init(Run *run, const Variant *variant)
 
 static void run_clear(Run *run)
 {
-    g_array_unref(run->deeds);
+    g_array_unref(run->requests);
     cst_blob_unref(run->power);
     cst_blob_unref(run->backing);
 }
@@ -80,7 +80,7 @@ static void run_clear(Run *run)
 /* @byte 0: by zeroing, which may give the space back. */
 static void put(Run *run, CstBlob *guest, uint64_t offset, uint64_t length, uint8_t byte)
 {
-    Deed deed = {
+    Request request = {
         .from = cst_blob_power_steps(run->power), .byte = byte, .offset = offset, .length = length};
 
     if (byte != 0) {
@@ -91,36 +91,36 @@ static void put(Run *run, CstBlob *guest, uint64_t offset, uint64_t length, uint
     } else {
         assert_true(cst_blob_zero(guest, offset, length, CST_ZERO_MAY_UNMAP, NULL));
     }
-    deed.to = cst_blob_power_steps(run->power);
-    g_array_append_val(run->deeds, deed);
+    request.to = cst_blob_power_steps(run->power);
+    g_array_append_val(run->requests, request);
 }
 
 static void flush(Run *run, CstBlob *guest)
 {
-    Deed deed = {.from = cst_blob_power_steps(run->power), .is_flush = TRUE};
+    Request request = {.from = cst_blob_power_steps(run->power), .is_flush = TRUE};
 
     assert_true(cst_blob_flush(guest, NULL));
-    deed.to = cst_blob_power_steps(run->power);
-    g_array_append_val(run->deeds, deed);
+    request.to = cst_blob_power_steps(run->power);
+    g_array_append_val(run->requests, request);
 }
 
-/* Sets what was durable when the power failed; returns the first deed that may be lost. */
+/* Sets what was durable when the power failed; returns the first request that may be lost. */
 static guint recall(const Run *run, unsigned steps, uint8_t *model)
 {
     guint flushed = 0;
 
     memset(model, run->backing ? BACKING : 0, SIZE);
-    for (guint i = 0; i < run->deeds->len; i++) {
-        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+    for (guint i = 0; i < run->requests->len; i++) {
+        const Request *request = &g_array_index(run->requests, Request, i);
 
-        if (deed->is_flush && deed->to <= steps)
+        if (request->is_flush && request->to <= steps)
             flushed = i;
     }
     for (guint i = 0; i < flushed; i++) {
-        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+        const Request *request = &g_array_index(run->requests, Request, i);
 
-        if (!deed->is_flush)
-            memset(model + deed->offset, deed->byte, deed->length);
+        if (!request->is_flush)
+            memset(model + request->offset, request->byte, request->length);
     }
     return flushed;
 }
@@ -128,11 +128,11 @@ static guint recall(const Run *run, unsigned steps, uint8_t *model)
 /* Some write that may have been lost has put this byte here. */
 static gboolean may_be(const Run *run, guint first, unsigned steps, uint64_t at, uint8_t byte)
 {
-    for (guint i = first; i < run->deeds->len; i++) {
-        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+    for (guint i = first; i < run->requests->len; i++) {
+        const Request *request = &g_array_index(run->requests, Request, i);
 
-        if (!deed->is_flush && deed->from <= steps && deed->byte == byte && at >= deed->offset &&
-            at - deed->offset < deed->length)
+        if (!request->is_flush && request->from <= steps && request->byte == byte &&
+            at >= request->offset && at - request->offset < request->length)
             return TRUE;
     }
     return FALSE;

@@ -72,10 +72,10 @@ static void assert_sound(const Run *run, CstBlob *blob, unsigned steps)
 /* Metadata is under way. */
 static gboolean is_flushing(const Run *run, unsigned steps)
 {
-    for (guint i = 0; i < run->deeds->len; i++) {
-        const Deed *deed = &g_array_index(run->deeds, Deed, i);
+    for (guint i = 0; i < run->requests->len; i++) {
+        const Request *request = &g_array_index(run->requests, Request, i);
 
-        if (deed->is_flush && deed->from < steps && steps < deed->to)
+        if (request->is_flush && request->from < steps && steps < request->to)
             return TRUE;
     }
     return FALSE;

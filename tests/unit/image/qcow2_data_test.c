@@ -4,6 +4,7 @@
 #include <base/units.h>
 #include <image/snapshot.h>
 
+#include "backing_guest.h"
 #include "qcow2/header.h"
 #include "qcow2_images.h"
 
@@ -15,6 +16,7 @@ enum { SIZE = 3 * 1024 * 1024 + 512, CLUSTER = 65536 };
 typedef struct {
     CstBlob *blob;
     CstBlob *data;
+    CstBlob *backing; /* NULL: none */
     char *name;
     unsigned opened_for_writing;
     CstImageFiles files;
@@ -38,23 +40,27 @@ static CstBlob *pair_create(const char *name, gpointer data, GError **error)
     return cst_blob_ref(pair->data);
 }
 
-static void pair_make(Pair *pair, gboolean is_raw, gboolean extended)
+static void pair_create_image(Pair *pair, CstImageCreate options)
 {
-    CstImageCreate options = {.capacity = SIZE,
-                              .data_file = "disk.raw",
-                              .data_file_raw = is_raw,
-                              .extended_l2 = extended,
-                              .files = &pair->files};
     g_autoptr(GError) error = NULL;
 
     *pair = (Pair){.blob = cst_blob_memory_new(NULL, 0),
                    .files = {.open = pair_open, .create = pair_create, .data = pair}};
+    options.data_file = "disk.raw";
+    options.files = &pair->files;
     if (!cst_image_create(pair->blob, qcow2(), &options, NULL, &error))
         fail_msg("create: %s", error->message);
 }
 
+static void pair_make(Pair *pair, gboolean is_raw, gboolean extended)
+{
+    pair_create_image(
+        pair, (CstImageCreate){.capacity = SIZE, .data_file_raw = is_raw, .extended_l2 = extended});
+}
+
 static void pair_clear(Pair *pair)
 {
+    cst_blob_unref(pair->backing);
     cst_blob_unref(pair->blob);
     cst_blob_unref(pair->data);
     g_free(pair->name);
@@ -63,7 +69,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pair, pair_clear)
 
 static CstImage *pair_image(Pair *pair, unsigned flags)
 {
-    const CstImageOpen how = {.flags = flags, .files = &pair->files};
+    const CstImageOpen how = {.flags = flags, .files = &pair->files, .backing = pair->backing};
     g_autoptr(GError) error = NULL;
     CstImage *image = cst_image_open_as(pair->blob, qcow2(), &how, &error);
 
@@ -157,6 +163,39 @@ static void a_data_file_is_written_and_a_raw_one_is_the_disk(void **state)
             work(&pair, rand, model, size, is_raw);
         }
         assert_true(pair.opened_for_writing > 0);
+    }
+}
+
+/*
+ * The last cluster of before is not full, and goes on to show the backing image; a longer backing
+ * image does not show in the new bytes. All other new clusters get their place in the data file.
+ */
+static void growing_with_preallocation_keeps_the_backing_image(void **state)
+{
+    enum { OLD = CLUSTER + 1024, NEW = 4 * CLUSTER };
+    static const struct {
+        uint64_t backing_size, placed;
+    } cases[] = {{OLD, 2}, {NEW, 3}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree uint8_t *model = g_malloc0(NEW);
+        g_autoptr(CstImage) image = NULL;
+        g_autoptr(CstBlob) guest = NULL;
+        CstImageCheck check = {0};
+        g_auto(Pair) pair;
+
+        pair_create_image(
+            &pair, (CstImageCreate){.capacity = OLD, .backing = "base", .backing_format = "raw"});
+        pair.backing = make_backing("raw", cases[i].backing_size, 0x55);
+        memset(model, 0x55, OLD);
+        image = pair_image(&pair, CST_IMAGE_WRITE);
+        assert_true(cst_image_resize(image, NEW, CST_PREALLOC_METADATA, NULL, NULL));
+        g_clear_pointer(&image, cst_image_free);
+        guest = cst_image_guest_blob(pair_image(&pair, 0));
+        assert_reads(guest, model, NEW);
+        assert_true(cst_image_check(pair.blob, qcow2(), 0, &check, NULL, NULL));
+        assert_int_equal(check.errors + check.leaks, 0);
+        assert_int_equal(check.allocated_clusters, cases[i].placed);
     }
 }
 
@@ -305,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_data_file_is_written_and_a_raw_one_is_the_disk),
+        cmocka_unit_test(growing_with_preallocation_keeps_the_backing_image),
         cmocka_unit_test(garbage_behind_a_raw_disk_does_not_show),
         cmocka_unit_test(the_raw_mark_stays_and_others_go),
         cmocka_unit_test(what_a_data_file_can_not_do_is_refused),

@@ -233,6 +233,35 @@ static void extents_skip_what_has_no_table(void **state)
     }
 }
 
+/* Grains of one sector: those that follow each other in the file are one run, and only those. */
+static void grains_of_a_server_form_runs(void **state)
+{
+    static const uint32_t entries[] = {0, 1, 2, 2, UINT32_MAX, 7}; /* UINT32_MAX: no grain */
+    static const uint64_t runs[] = {3, 1, 1, 1};
+    g_autoptr(CstBlob) blob = make_cowd();
+    g_autoptr(CstBlob) guest = NULL;
+    uint64_t at = 0;
+
+    put32le(blob, 16, 1);
+    put32le(blob, 24, CAPACITY / 512 / 4096);
+    for (uint32_t i = 0; i < 8; i++)
+        put32le(blob, AT_DATA + i * 512, 'a' + i);
+    for (uint32_t i = 0; i < G_N_ELEMENTS(entries); i++)
+        put32le(blob, 4 * CLUSTER + i * 4,
+                entries[i] == UINT32_MAX ? 0 : AT_DATA / 512 + entries[i]);
+    guest = open_guest("vmdk", blob, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(runs); i++) {
+        CstExtent extent;
+
+        assert_true(cst_blob_extent(guest, at, CAPACITY - at, &extent, NULL));
+        assert_int_equal(extent.length, runs[i] * 512);
+        at += extent.length;
+    }
+    for (uint32_t i = 0; i < G_N_ELEMENTS(entries); i++)
+        assert_int_equal(byte_at(guest, i * 512),
+                         entries[i] == UINT32_MAX ? 0 : 'a' + (int)entries[i]);
+}
+
 static void extents_of_a_server_can_only_be_read(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(makers); i++) {
@@ -491,6 +520,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_and_holes_read_as_they_are),
         cmocka_unit_test(extents_skip_what_has_no_table),
+        cmocka_unit_test(grains_of_a_server_form_runs),
         cmocka_unit_test(extents_of_a_server_can_only_be_read),
         cmocka_unit_test(holes_show_the_backing_image),
         cmocka_unit_test(a_backing_image_nobody_asked_for_is_refused),

@@ -311,7 +311,7 @@ static void a_missing_or_bad_sector_bitmap_is_found_and_repaired(void **state)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
-static void deeds(CstBlob *guest, gboolean *ok)
+static void write_and_flush(CstBlob *guest, gboolean *ok)
 {
     g_autofree uint8_t *twos = g_malloc(3 * CST_MIB);
 
@@ -322,7 +322,7 @@ static void deeds(CstBlob *guest, gboolean *ok)
           cst_blob_pwrite(guest, twos, 700, 7 * CST_MIB + 3, NULL) && cst_blob_flush(guest, NULL);
 }
 
-static void assert_deeds(CstBlob *guest)
+static void assert_written(CstBlob *guest)
 {
     assert_byte(guest, CST_MIB + 100, 5000, 2);
     assert_byte(guest, CST_MIB, 100, 9);
@@ -341,19 +341,19 @@ static gboolean fail_once(CstFaultKind kind, unsigned nth, CstBlob *parent)
     put(guest, 0, 4096, 1);
     assert_true(cst_blob_flush(guest, NULL));
     cst_blob_fault_arm(fault, kind, nth, CST_FAULT_ONCE);
-    deeds(guest, &ok);
+    write_and_flush(guest, &ok);
     struck = cst_blob_fault_struck(fault);
     assert_int_equal(ok, !struck);
     cst_blob_fault_arm(fault, kind, 0, CST_FAULT_ONCE);
     assert_byte(guest, 0, 4096, 1);
-    deeds(guest, &ok);
+    write_and_flush(guest, &ok);
     assert_true(ok);
-    assert_deeds(guest);
+    assert_written(guest);
     cst_blob_unref(guest);
     assert_int_equal(check_image(inner, 0).errors, 0);
     guest = open_guest(inner, 0, parent);
     assert_byte(guest, 0, 4096, 1);
-    assert_deeds(guest);
+    assert_written(guest);
     cst_blob_unref(guest);
     return struck;
 }
@@ -421,7 +421,7 @@ static void storage_that_goes_away_leaves_a_sound_image(void **state)
         put(guest, 0, 4096, 1);
         assert_true(cst_blob_flush(guest, NULL));
         cst_blob_fault_arm(fault, CST_FAULT_WRITE, nth, CST_FAULT_CUT);
-        deeds(guest, &ok);
+        write_and_flush(guest, &ok);
         struck = cst_blob_fault_struck(fault);
         cst_blob_unref(guest);
         assert_int_equal(check_image(inner, 0).errors, 0);
@@ -443,7 +443,7 @@ static void a_power_cut_over_a_parent_loses_nothing_flushed(void **state)
     put(parent, 0, 10 * CST_MIB, 9);
     power = cst_blob_power_new(blob, NULL);
     guest = open_guest(power, CST_IMAGE_WRITE, parent);
-    deeds(guest, &ok);
+    write_and_flush(guest, &ok);
     assert_true(ok);
     done = cst_blob_power_steps(power);
     put(guest, 8 * CST_MIB + 1, 3, 3);
@@ -457,7 +457,7 @@ static void a_power_cut_over_a_parent_loses_nothing_flushed(void **state)
             guest = open_guest(left, 0, parent);
             assert_byte(guest, 0, CST_MIB, 9);
             if (steps >= done)
-                assert_deeds(guest);
+                assert_written(guest);
             cst_blob_unref(guest);
             assert_int_equal(check_image(left, CST_CHECK_REPAIR_LEAKS).errors, 0);
             assert_clean(left);

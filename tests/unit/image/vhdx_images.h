@@ -94,10 +94,10 @@ static inline VhdxHeader header_of(CstBlob *blob)
     uint8_t head[CST_IMAGE_PROBE_LEN];
     g_auto(CstImageInfo) info = {0};
     VhdxHeader header = {0};
-    CstImageLook look;
+    CstInspection inspection;
 
-    assert_true(cst_look_init(&look, blob, head, &info, NULL));
-    assert_true(vhdx_header_read(&look, &header));
+    assert_true(cst_inspection_init(&inspection, blob, head, &info, NULL));
+    assert_true(vhdx_header_read(&inspection, &header));
     return header;
 }
 

@@ -3,7 +3,7 @@
 /* VHDX beyond what the contract of all formats says: parents, sectors, sizes, identity. */
 #include "vhdx_images.h"
 
-/* --- making ---------------------------------------------------------------------------------- */
+/* --- creating -------------------------------------------------------------------------------- */
 
 static void every_block_and_sector_size_is_made_and_opens(void **state)
 {

@@ -96,7 +96,7 @@ static const CstImageFormat *guess_format(CliCtl *ctl, CstBlob *blob, GError **e
 
     if (!cst_image_inspect(blob, NULL, &info, error))
         return NULL;
-    if (cst_image_format_is_plain(info.format) && cst_image_format_can_create(info.format))
+    if (cst_image_format_is_raw(info.format))
         warn_of_guess(ctl, blob->name);
     return info.format;
 }

@@ -21,7 +21,7 @@ typedef enum {
  * afterwards. Advances @task by the capacity of the image on top.
  *
  * STATE when an image above @base has snapshots, which see @base and would see it change;
- * UNSUPPORTED where the format of an image above can't be emptied; MISMATCH where it tells that
+ * UNSUPPORTED where the format of an image above can't be emptied; MISMATCH where it records that
  * @base is not what it was made upon. Where its format minds changes of its backing image
  * (image/backing.h), the image right above @base is writable as well, and made to fit.
  */

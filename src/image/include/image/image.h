@@ -27,6 +27,11 @@ const char *cst_image_format_xml_name(const CstImageFormat *format);
 gboolean cst_image_format_is_plain(const CstImageFormat *format);
 /** The same for the name of a format; FALSE for NULL or an unknown name. */
 gboolean cst_image_name_is_plain(const char *name);
+/**
+ * Returns whether any bytes are an image of @format: a plain format of which nothing in a file
+ * shows that it is one. An iso is plain as well, but has a volume descriptor.
+ */
+gboolean cst_image_format_is_raw(const CstImageFormat *format);
 /** Returns whether an image is an encrypted container and nothing else, as for luks. */
 gboolean cst_image_format_is_container(const CstImageFormat *format);
 /**

@@ -5,7 +5,7 @@
 
 /**
  * The inspection of an untrusted image. Parsers read through it and report through it, so that they
- * need no error paths of their own: `if (!cst_look_read(…)) return;`.
+ * need no error paths of their own: `if (!cst_inspection_read(…)) return;`.
  */
 typedef struct {
     CstBlob *blob;
@@ -13,54 +13,55 @@ typedef struct {
     const uint8_t *head;
     size_t head_len;    /**< bytes of head that are known; the whole blob when it is shorter */
     CstImageInfo *info; /**< what is found out */
-    GError *error;      /**< the blob could not be read; ends the look */
-} CstImageLook;
+    GError *error;      /**< the blob could not be read; ends the inspection */
+} CstInspection;
 
 /**
  * Begins the inspection of @blob: reads its first bytes into @head, which has room for
- * CST_IMAGE_PROBE_LEN. @blob, @head and @info are borrowed and must outlive @look.
+ * CST_IMAGE_PROBE_LEN. @blob, @head and @info are borrowed and must outlive @inspection.
  */
-gboolean cst_look_init(CstImageLook *look, CstBlob *blob, uint8_t *head, CstImageInfo *info,
-                       GError **error);
+gboolean cst_inspection_init(CstInspection *inspection, CstBlob *blob, uint8_t *head,
+                             CstImageInfo *info, GError **error);
 
 /**
  * Copies bytes of the image. FALSE: they lie outside (a problem is noted: the image is cut off) or
- * the blob could not be read (look->error).
+ * the blob could not be read (inspection->error).
  */
-gboolean cst_look_read(CstImageLook *look, uint64_t offset, void *buf, size_t len);
+gboolean cst_inspection_read(CstInspection *inspection, uint64_t offset, void *buf, size_t len);
 
 /**
  * Reads @len bytes as a string that ends at the first NUL; g_free() it. NULL on failure, as of
- * cst_look_read(). The caller bounds @len.
+ * cst_inspection_read(). The caller bounds @len.
  */
-char *cst_look_string(CstImageLook *look, uint64_t offset, size_t len);
+char *cst_inspection_string(CstInspection *inspection, uint64_t offset, size_t len);
 
-/** Returns FALSE, and moves the error of @look to @error, when the blob could not be read. */
-gboolean cst_look_ok(CstImageLook *look, GError **error);
+/** Returns FALSE, and moves the error of @inspection to @error, when the blob could not be read. */
+gboolean cst_inspection_ok(CstInspection *inspection, GError **error);
 
 /**
  * Returns FALSE when the image can't be opened: the blob could not be read, or a problem was noted
  * (CORRUPT when it is damage, else UNSUPPORTED).
  */
-gboolean cst_look_is_sound(CstImageLook *look, GError **error);
+gboolean cst_inspection_is_sound(CstInspection *inspection, GError **error);
 
 /** Notes damage and sets info->corrupt. Only the text of the first problem is kept. */
-void cst_look_problem(CstImageLook *look, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void cst_inspection_problem(CstInspection *inspection, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /** Notes why an undamaged image can't be opened. Only the text of the first problem is kept. */
-void cst_look_unsupported(CstImageLook *look, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void cst_inspection_unsupported(CstInspection *inspection, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
 
 /**
  * Returns whether the volume descriptor of ISO 9660 is in sector 16, behind the head. FALSE also
  * when the blob can't be read there.
  */
-gboolean cst_look_is_iso(CstImageLook *look);
+gboolean cst_inspection_is_iso(CstInspection *inspection);
 
 /** Replaces the string at @field by a copy of @text. */
-void cst_look_set(char **field, const char *text);
+void cst_inspection_set(char **field, const char *text);
 
 /**
  * Converts @len bytes of UTF-16 to UTF-8, up to the first NUL; unpaired surrogates become U+FFFD.
  * Never NULL; g_free() it.
  */
-char *cst_look_utf16(const uint8_t *bytes, size_t len, gboolean big_endian);
+char *cst_inspection_utf16(const uint8_t *bytes, size_t len, gboolean big_endian);

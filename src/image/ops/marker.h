@@ -11,4 +11,4 @@
  * reads as @inner (referenced; NULL: none) followed by zeroes, has no end, and marks all extents
  * with CST_EXTENT_BELOW. Read-only; any number of threads.
  */
-CstBlob *cst_mark_new(CstBlob *inner);
+CstBlob *cst_marker_new(CstBlob *inner);

@@ -5,13 +5,13 @@
  * pieces, read both sides, and compare them in units of the format; units of one kind in a row are
  * written together.
  */
-#include "lift.h"
+#include "difference.h"
 
 #include <string.h>
 
-#include "crew.h"
 #include "format.h"
-#include "mark.h"
+#include "marker.h"
+#include "workers.h"
 
 enum { OLD_ZERO = 1, NEW_ZERO = 2 };
 
@@ -20,55 +20,55 @@ enum { OLD_ZERO = 1, NEW_ZERO = 2 };
 typedef struct {
     CstBlob *from;  /* what the image is to show: without an end */
     CstBlob *guest; /* of the image */
-    CstBlob *below; /* what the image is upon: a mark, so that it has no end */
-    unsigned flags; /* CstLiftFlags */
+    CstBlob *below; /* what the image is upon: a marker, so that it has no end */
+    unsigned flags; /* CstDifferenceFlags */
     uint64_t size;
     uint64_t unit;
     uint64_t cursor;
     CstTask *task;
-} Lift;
+} Difference;
 
 /** Finds what may have to be copied at the cursor; FALSE without an error: nothing there. */
-static gboolean look(Lift *lift, CstPiece *piece, GError **error)
+static gboolean next_run(Difference *diff, CstPiece *piece, GError **error)
 {
     CstExtent old, new;
     uint64_t end;
 
-    if (!cst_blob_extent(lift->from, lift->cursor, lift->size - lift->cursor, &old, error))
+    if (!cst_blob_extent(diff->from, diff->cursor, diff->size - diff->cursor, &old, error))
         return FALSE;
-    piece->offset = lift->cursor;
+    piece->offset = diff->cursor;
     piece->length = old.length;
-    if ((lift->flags & CST_LIFT_NOT_HELD) && !(old.flags & CST_EXTENT_BELOW))
+    if ((diff->flags & CST_DIFFERENCE_UNALLOCATED) && !(old.flags & CST_EXTENT_BELOW))
         return FALSE;
-    if (!cst_blob_extent(lift->below, lift->cursor, old.length, &new, error))
+    if (!cst_blob_extent(diff->below, diff->cursor, old.length, &new, error))
         return FALSE;
     piece->length = new.length;
     piece->flags =
         (old.flags & CST_EXTENT_ZERO ? OLD_ZERO : 0) | (new.flags &CST_EXTENT_ZERO ? NEW_ZERO : 0);
     if (piece->flags == (OLD_ZERO | NEW_ZERO))
         return FALSE;
-    end = (lift->cursor / CST_CREW_PIECE + 1) * CST_CREW_PIECE;
-    piece->length = MIN(piece->length, end - lift->cursor);
+    end = (diff->cursor / CST_PIECE_MAX + 1) * CST_PIECE_MAX;
+    piece->length = MIN(piece->length, end - diff->cursor);
     return TRUE;
 }
 
 static gboolean draw(gpointer job, CstPiece *piece, GError **error)
 {
-    Lift *lift = job;
+    Difference *diff = job;
 
-    while (lift->cursor < lift->size) {
+    while (diff->cursor < diff->size) {
         GError *why = NULL;
-        gboolean found = look(lift, piece, &why);
+        gboolean found = next_run(diff, piece, &why);
 
         if (why) {
             g_propagate_error(error, why);
             return FALSE;
         }
-        lift->cursor += piece->length;
+        diff->cursor += piece->length;
         if (found)
             return TRUE;
-        cst_task_skip(lift->task, piece->length);
-        if (!cst_task_check(lift->task, error))
+        cst_task_skip(diff->task, piece->length);
+        if (!cst_task_check(diff->task, error))
             return FALSE;
     }
     return FALSE;
@@ -92,62 +92,62 @@ static Verdict judge(const uint8_t *old, const uint8_t *new, size_t len)
     return cst_bytes_are_zero(old, len) ? ZERO : DATA;
 }
 
-static gboolean settle(const Lift *lift, Verdict verdict, const uint8_t *buf, size_t len,
-                       uint64_t offset, GError **error)
+static gboolean write_run(const Difference *diff, Verdict verdict, const uint8_t *buf, size_t len,
+                          uint64_t offset, GError **error)
 {
     if (verdict == SAME)
         return TRUE;
-    return verdict == ZERO ? cst_blob_zero(lift->guest, offset, len, CST_ZERO_MAY_UNMAP, error)
-                           : cst_blob_pwrite(lift->guest, buf, len, offset, error);
+    return verdict == ZERO ? cst_blob_zero(diff->guest, offset, len, CST_ZERO_MAY_UNMAP, error)
+                           : cst_blob_pwrite(diff->guest, buf, len, offset, error);
 }
 
 /** Writes consecutive units with the same outcome of the comparison together. */
 static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
 {
-    const Lift *lift = job;
+    const Difference *diff = job;
     size_t start = 0, at = 0, end = (size_t)piece->length;
     Verdict last = SAME;
 
-    if (!read_side(lift->from, piece, OLD_ZERO, bufs[0], error) ||
-        !read_side(lift->below, piece, NEW_ZERO, bufs[1], error))
+    if (!read_side(diff->from, piece, OLD_ZERO, bufs[0], error) ||
+        !read_side(diff->below, piece, NEW_ZERO, bufs[1], error))
         return FALSE;
     while (at < end) {
-        size_t n = (size_t)MIN(lift->unit - (piece->offset + at) % lift->unit, end - at);
+        size_t n = (size_t)MIN(diff->unit - (piece->offset + at) % diff->unit, end - at);
         Verdict verdict = judge(bufs[0] + at, bufs[1] + at, n);
 
         if (verdict != last) {
-            if (!settle(lift, last, bufs[0] + start, at - start, piece->offset + start, error))
+            if (!write_run(diff, last, bufs[0] + start, at - start, piece->offset + start, error))
                 return FALSE;
             start = at;
             last = verdict;
         }
         at += n;
     }
-    if (!settle(lift, last, bufs[0] + start, end - start, piece->offset + start, error))
+    if (!write_run(diff, last, bufs[0] + start, end - start, piece->offset + start, error))
         return FALSE;
-    cst_task_advance(lift->task, piece->length);
+    cst_task_advance(diff->task, piece->length);
     return TRUE;
 }
 
-static const CstCrewOps lift_ops = {.draw = draw, .work = work};
+static const CstWorkersOps difference_ops = {.draw = draw, .work = work};
 
-gboolean cst_lift(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags, CstTask *task,
-                  GError **error)
+gboolean cst_write_difference(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,
+                              CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) mark = cst_mark_new(below);
+    g_autoptr(CstBlob) marker = cst_marker_new(below);
     CstImage *image = cst_guest_image(guest);
     uint64_t unit = cst_image_zero_unit(image);
-    Lift lift = {
+    Difference diff = {
         .from = from,
         .guest = guest,
-        .below = mark,
+        .below = marker,
         .flags = flags,
         .unit = SMALL_UNIT,
         .task = task,
     };
 
     if (unit > 0)
-        lift.unit = unit;
-    lift.size = cst_image_capacity(image);
-    return cst_crew_run(&lift_ops, &lift, task, error);
+        diff.unit = unit;
+    diff.size = cst_image_capacity(image);
+    return cst_workers_run(&difference_ops, &diff, task, error);
 }
