@@ -14,19 +14,19 @@ typedef struct Recovery Recovery;
 typedef struct Rebasing Rebasing;
 
 /**
- * What the use cases wake above themselves; set by cst_service_new(), called with no lock of a pool
- * or table held.
+ * By which the use cases wake what stands above them (recovery); set by cst_service_new(). Called
+ * with no lock of a pool or table held.
  */
 typedef struct {
-    /** The files under etc and run may have changed: read them. Definitions are entered. */
+    /** Read the files under etc and run, which may have changed. Definitions are entered. */
     void (*load)(CstService *service);
-    /** The pool is active from now on. */
+    /** The pool has become active: watch its storage. */
     void (*pool_started)(CstPool *pool);
-    /** The pool is no longer active. */
+    /** The pool has been stopped: end the watch. */
     void (*pool_stopped)(CstPool *pool);
-    /** The pool's storage answers: drop and finish what dead processes left there. */
+    /** The pool's storage answers: drop or complete what dead processes left there. */
     void (*recover)(CstPool *pool, CstPoolState *state);
-    /** The pool's storage does not answer, or something is left to recover: see to it later. */
+    /** The pool's storage does not answer, or something is left to recover: try again later. */
     void (*retry)(CstPool *pool);
 } ServiceHooks;
 
