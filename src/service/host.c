@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What libvirt's clients ask of a host besides its storage: its processors, its memory, its
- * capabilities. All of it is read from the kernel at each call.
+ * What libvirt's clients ask of a host besides its storage: processors, memory, capabilities. All
+ * of it is read from the kernel at each call, without a cache or a lock, as processors and memory
+ * come and go.
  */
 #include <service/host.h>
 
@@ -31,13 +32,13 @@ static char *read_text(const char *path)
 {
     char *text;
 
-    /* The kernel's own files, whose sizes say nothing. */
+    /* Files of procfs and sysfs report no useful size: this reads until the end. */
     if (!g_file_get_contents(path, &text, NULL, NULL))
         return NULL;
     return g_strstrip(text);
 }
 
-/* Calls @func for every number of a list like "0-3,5". */
+/* What does not parse is skipped; numbers beyond the map of cst_host_get_cpus() are cut off. */
 static void each_in_list(const char *list, void (*func)(int number, gpointer data), gpointer data)
 {
     g_auto(GStrv) parts = g_strsplit(list, ",", -1);
@@ -82,6 +83,7 @@ gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
 
 /* --- processors ------------------------------------------------------------------------------ */
 
+/* The map's length: the highest number and one, so that gaps count. */
 static void count_present(int cpu, gpointer data)
 {
     CstHostCpus *cpus = data;
@@ -110,6 +112,7 @@ typedef struct {
     guint nodes;
 } Topology;
 
+/* 0 where the kernel does not say: everything then counts as one package, or one core of it. */
 static gint64 cpu_number(int cpu, const char *what)
 {
     g_autofree char *path = g_strdup_printf(SYS_CPU "cpu%d/topology/%s", cpu, what);
@@ -160,6 +163,7 @@ static void fill_topology(CstHostInfo *info)
     }
 }
 
+/* The first processor's clock now; 0: the architecture does not report it. */
 static int clock_mhz(void)
 {
     g_autofree char *text = read_text("/proc/cpuinfo");
@@ -179,6 +183,7 @@ void cst_host_get_info(CstHostInfo *ret_info)
         g_strlcpy(ret_info->model, name.machine, sizeof(ret_info->model));
     if (sysinfo(&memory) == 0)
         ret_info->memory = (uint64_t)memory.totalram * memory.mem_unit / 1024;
+    /* GLib counts those that this process may use; the number online is preferred. */
     ret_info->cpus = (int)g_get_num_processors();
     if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
         ret_info->cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -236,6 +241,7 @@ gboolean cst_host_get_memory(int node, CstHostMemory *ret_memory, GError **error
 
 /* --- capabilities ---------------------------------------------------------------------------- */
 
+/* An unset UUID of the firmware is all zeroes. */
 static gboolean read_uuid(const char *path, CstUuid *ret_uuid)
 {
     g_autofree char *text = read_text(path);
@@ -269,6 +275,7 @@ char *cst_service_capabilities(CstService *service, GError **error)
     g_string_append(xml, "  <pool>\n    <enum name='type'>\n");
     for (int type = 0; type < CST_POOL_TYPE_LAST; type++) {
         const char *word = cst_pool_type_name(type);
+        /* Taken from the other document, so that the two always agree. */
         g_autofree char *mark = g_strdup_printf("<pool type='%s' supported='yes'>", word);
 
         if (strstr(pools, mark))
