@@ -58,7 +58,7 @@ GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error);
  * one in force from the next start.
  */
 char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error);
-/** FALSE with STATE for a transient pool, as libvirt answers. */
+/** Reads whether the pool is started with the daemon; a transient one never is. Always succeeds. */
 gboolean cst_pool_get_autostart(CstPool *pool, gboolean *ret_autostart, GError **error);
 
 /* --- definitions ----------------------------------------------------------------------------- */
