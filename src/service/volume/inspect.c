@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What guests see of volumes, without changing anything: compare, measure, map. */
+/*
+ * Reports on what guests see of volumes, without changing anything: compare, measure, map. The
+ * whole chain of a volume is claimed for reading meanwhile. Images that a guest writes to are read
+ * as well; the report is of no one moment then.
+ */
 #include <service/images.h>
 
 #include <base/error.h>
@@ -84,6 +88,7 @@ typedef struct {
     guint limit;
 } Page;
 
+/* CstMapFunc. The error stops the walk; it never reaches the caller. */
 static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
 {
     Page *page = data;
@@ -97,6 +102,7 @@ static gboolean add_run(const CstMapRun *run, gpointer data, GError **error)
     return TRUE;
 }
 
+/* At the limit the walk ends with an error, which map->more tells from a real one. */
 static CstVolMap *map_volume(CstPool *pool, const char *name, uint64_t start, guint limit,
                              CstTask *task, GError **error)
 {

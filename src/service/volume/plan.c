@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A volume's definition turned into the image engine's words, and what is refused on the way, as
- * libvirt words it.
+ * Turns a volume's definition into the image engine's terms, and refuses what can't be made, in
+ * libvirt's words. Nothing is opened here, and strings of a plan belong to the definition.
  */
 #include "plan.h"
 
@@ -11,7 +11,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-/* What is of the format "dir" is a directory, whatever type the document says. */
+/* A volume of the format "dir" is a directory, whatever type the document says, as with libvirt. */
 CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned create_flags,
                         unsigned parse_flags, GError **error)
 {
@@ -24,6 +24,7 @@ CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned cre
     return def;
 }
 
+/* Without a format a volume is raw, as with libvirt. */
 static gboolean is_plain(const CstVolDef *def)
 {
     return !def->format || cst_image_name_is_plain(def->format);
@@ -51,6 +52,7 @@ gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
                                    : _("metadata preallocation is not supported for raw volumes"));
 }
 
+/* Neither preallocated metadata nor a backing file for plain bytes. */
 static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!volume_flags_fit(def, flags, error))
@@ -63,6 +65,7 @@ static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError *
                     _("backing storage not supported for raw volumes"));
 }
 
+/* CONFIG: libvirt refuses to preallocate an overlay. */
 static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!def->backing)
@@ -78,6 +81,7 @@ static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **err
     return TRUE;
 }
 
+/* Compared as formats of the engine, since documents have more than one name for some. */
 gboolean volume_base_format(const CstVolume *base, const char *path, char **format, GError **error)
 {
     const CstImageFormat *said = *format ? cst_image_format_find(*format, NULL) : NULL;
@@ -127,6 +131,7 @@ static gboolean refuse_format(const char *name, const char *more, GError **error
                     name, can->str);
 }
 
+/* A format that can be created; NULL with CONFIG, naming those that can. */
 static const CstImageFormat *find_format(const char *name, const char *more, GError **error)
 {
     const CstImageFormat *format = cst_image_format_find(name, NULL);

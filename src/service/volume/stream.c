@@ -5,7 +5,10 @@
  * first failure, with its finish, or when the client goes away.
  *
  * Before the first byte of an upload is written, the volume is restricted (declare.h): its content
- * is the sender's from then on.
+ * is the sender's from then on. What was written stays when the upload ends early, as with libvirt.
+ *
+ * The caller serialises the calls on a stream; only cst_upload_ends() and cst_download_ends() may
+ * run during another one.
  */
 #include <base/crash.h>
 #include <base/dry_run.h>
@@ -35,7 +38,7 @@ struct CstUpload {
     gboolean dirty;
 };
 
-/* How a stream ends that nobody finished. */
+/* Ends the job of a stream that was not finished; does nothing when it has ended. */
 static void end_stream(Job *job, const char *why)
 {
     g_autoptr(GError) error = NULL;
@@ -46,7 +49,7 @@ static void end_stream(Job *job, const char *why)
     job_end(job, FALSE, &error);
 }
 
-/* Its first failure is how the job ends; what comes after it is of no interest. */
+/* The first failure ends the job; later ones don't change how it ended. */
 static gboolean stream_step(Job *job, gboolean ok, GError **error)
 {
     if (!ok && job->entry)
@@ -54,6 +57,7 @@ static gboolean stream_step(Job *job, gboolean ok, GError **error)
     return ok;
 }
 
+/* Claims as a stream. An upload scans the volume, a download takes it as it is known. */
 static CstVolume *claim_stream(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                                GError **error)
 {
@@ -116,6 +120,7 @@ static gboolean begin_change(CstUpload *upload, GError **error)
     return TRUE;
 }
 
+/* As much as fits is written before NO_SPACE. */
 static gboolean write_piece(CstUpload *upload, const void *data, size_t len, GError **error)
 {
     size_t fits = (size_t)MIN((uint64_t)len, upload->end - upload->offset);
@@ -168,6 +173,7 @@ gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
     return stream_step(&upload->job, put_hole(upload, length, error), error);
 }
 
+/* Once, from finish or free. */
 static void rescan_upload(CstUpload *upload)
 {
     if (upload->dirty)
@@ -195,6 +201,7 @@ gboolean cst_upload_cancelled(const CstUpload *upload)
     return cst_task_cancelled(upload->task);
 }
 
+/* The event comes after the release, so that who reacts to it finds the volume free. */
 void cst_upload_free(CstUpload *upload)
 {
     CstPool *pool;
@@ -228,6 +235,7 @@ struct CstDownload {
     CstExtent extent; /* the run that offset lies in, when sparse */
 };
 
+/* Without a limit or beyond the end, the download ends with the volume. */
 static gboolean open_download(CstDownload *download, CstPool *pool, const char *name,
                               uint64_t offset, uint64_t length, unsigned flags, GError **error)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Overwrites a blob by the passes of an algorithm: patterns of one to three bytes, or random bytes,
- * in the order that its author published. All bytes are written and synced once a pass.
+ * in the order that its author published. Each pass writes and syncs all bytes before the next one
+ * begins, so that each reaches the medium. A cancelled wipe leaves what it has written.
  */
 #include "wipe_passes.h"
 
@@ -113,6 +114,7 @@ static const Pass *const algorithms[CST_WIPE_LAST] = {
     [CST_WIPE_RANDOM] = random_passes,
 };
 
+/* getrandom() may return less than was asked for. */
 static gboolean fill_random(uint8_t *buf, size_t len, GError **error)
 {
     for (size_t done = 0; done < len;) {
@@ -158,7 +160,10 @@ static gboolean run_pass(CstBlob *blob, uint64_t size, const Pass *pass, uint8_t
     return cst_blob_flush(blob, error);
 }
 
-/* A sparse file's holes hold nothing to overwrite: cutting it to nothing and back is the same. */
+/*
+ * As libvirt does, cuts a sparse file to nothing and back: its holes hold nothing to overwrite.
+ * *ret_done FALSE: the blob is not sparse, and its bytes have to be written.
+ */
 static gboolean zero_sparse(CstBlob *blob, uint64_t size, gboolean *ret_done, GError **error)
 {
     CstExtent extent;
