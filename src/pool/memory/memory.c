@@ -46,6 +46,7 @@ static gboolean memory_check(CstPoolState *state, gboolean *ret_active, GError *
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
+/* "STORE/NAME"; no leading slash, as with RBD. */
 static char *memory_vol_resolve(CstPoolState *state, const char *path)
 {
     size_t len = strlen(state->def->source.name);
@@ -55,7 +56,7 @@ static char *memory_vol_resolve(CstPoolState *state, const char *path)
     return g_strdup(path + len + 1);
 }
 
-/* What is known still fits when nothing was written since. */
+/* Makes the record of a disk, or returns @known when nothing was written since. */
 static CstVolume *describe(CstPoolState *state, MemoryDisk *disk, CstVolume *known)
 {
     CstVolumeStamp stamp = memory_disk_stamp(disk);

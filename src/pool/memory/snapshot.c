@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots of the example backend: disks below the volume's that share all of its blocks. A clone
- * knows the disk and the snapshot that it began with by their names, so a rename visits the clones.
+ * Snapshots of the example backend: disks kept in their volume's list, which share all blocks with
+ * it. A clone names the disk and the snapshot that it was made from, so a rename updates the
+ * clones. Each change is one step under the lock.
  */
 #include "memory.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The technology of the example backend: disks in this process's memory, made of blocks that are
- * shared until somebody writes to them. One lock guards what stores and disks there are; each
- * disk's own lock, taken after it, guards its size and its blocks, so that reads and writes of
- * content wait for nothing else.
+ * shared until somebody writes to them. One lock guards what stores and disks exist; each disk's
+ * own lock, acquired after it, guards its size and its blocks, so that reads and writes of content
+ * wait for nothing else. A block (GBytes) is immutable; NULL stands for zeroes.
  */
 #include "store.h"
 
@@ -87,7 +87,7 @@ int memory_disk_find(const MemoryDisk *disk, const char *snapshot)
     return -1;
 }
 
-/* With the disk's lock held. */
+/* With the disk's lock held: a list of the same blocks, with references of its own. */
 static GPtrArray *share_blocks(const MemoryDisk *disk)
 {
     GPtrArray *shared = g_ptr_array_new_with_free_func(block_free);
@@ -98,6 +98,7 @@ static GPtrArray *share_blocks(const MemoryDisk *disk)
     return shared;
 }
 
+/* One lock after the other: two disks that become each other can't deadlock. */
 void memory_disk_become(MemoryDisk *disk, MemoryDisk *from)
 {
     GPtrArray *blocks;
@@ -142,7 +143,7 @@ static void put_into_block(MemoryDisk *disk, uint64_t offset, const void *buf, s
     *block = g_bytes_new_take(bytes, BLOCK);
 }
 
-/* With the disk's lock held. */
+/* With the disk's lock held: writes @len bytes of @buf (NULL: zeroes), block by block. */
 static void put(MemoryDisk *disk, uint64_t offset, const uint8_t *buf, uint64_t len)
 {
     disk->writes++;
@@ -184,6 +185,7 @@ gboolean memory_disk_own(MemoryDisk *disk, guint index)
     return found;
 }
 
+/* Adds the disk's blocks to @seen, so that shared ones count once. */
 static void collect_blocks(MemoryDisk *disk, GHashTable *seen)
 {
     g_mutex_lock(&disk->lock);
