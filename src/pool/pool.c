@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The checked dispatch of a pool's life, its volumes and its watch; relations.c and snapshot.c have
- * the rest of it. A call here looks at what the backend can, ends a dry run before the first
- * change, calls through the vtable, and holds the backend to its contract (dispatch.h).
+ * the rest of it. Each call checks that the backend has the callback, ends a dry run before the
+ * first change, calls through the vtable, and holds the backend to its contract (dispatch.h).
+ *
+ * No lock is taken: a state's own locking is its backend's, and who may call what in parallel is
+ * the core's affair (pool/backend.h).
  */
 #include <pool/pool.h>
 
@@ -18,6 +21,7 @@
 
 #include "dispatch.h"
 
+/* A state that breaks the contract (it is returned with an error) is closed again. */
 CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host, GError **error)
 {
     const CstBackend *backend = cst_backend_for(def->type, error);
@@ -66,6 +70,7 @@ gboolean cst_pool_state_start(CstPoolState *state, GError **error)
     return POOL_CALL(state, start, NULL, error);
 }
 
+/* Drafts of dead processes are no part of what a dry run plans. */
 gboolean cst_pool_state_settle(CstPoolState *state, GError **error)
 {
     if (!state->backend->drop_drafts || cst_dry_run())
@@ -73,6 +78,7 @@ gboolean cst_pool_state_settle(CstPoolState *state, GError **error)
     return POOL_CALL(state, drop_drafts, NULL, error);
 }
 
+/* A pool that has nothing to stop still becomes inactive, so a dry run ends here. */
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error)
 {
     if (!cst_may_change(error))
@@ -118,6 +124,7 @@ gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErr
     return POOL_CALL(state, usage, NULL, error, ret_usage);
 }
 
+/* Paths can't fail for their callers, so a backend's failure is only logged. */
 char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
 {
     char *path = state->backend->vol_path(state, name);
@@ -186,7 +193,10 @@ gboolean cst_pool_state_check_create(CstPoolState *state, GError **error)
            pool_unsupported(state, _("storage pool does not support volume creation"), error);
 }
 
-/* Whether the backend would make @def: in a dry run it ends before it makes anything. */
+/*
+ * Has the backend check whether it would make @def: in a dry run it ends before it makes anything,
+ * so success is a breach of its contract.
+ */
 static gboolean try_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error)
 {
@@ -202,7 +212,7 @@ static gboolean try_reserve(CstPoolState *state, const CstVolDef *def, CstVolDra
     return FALSE;
 }
 
-/* A draft that is nowhere, so that the image in it is made with all of its checks. */
+/* Makes a draft in memory, so that the creation of the image runs with all of its checks. */
 static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error)
 {
@@ -236,6 +246,7 @@ gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const Cs
     return cst_may_change(error) && POOL_CALL(state, vol_commit, def->name, error, draft, def);
 }
 
+/* There is no draft on the storage in a dry run. */
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error)
 {
     if (!state->backend->vol_abandon || cst_dry_run())
@@ -275,7 +286,10 @@ gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                  GError **error)
 {
-    /* What opens no file for that (blob/dry.h) is not opened for writing at all. */
+    /*
+     * In a dry run a file that is opened for writing gets a layer in memory by itself (blob/dry.h).
+     * Remote storage is no file: it is opened for reading, with such a layer on top.
+     */
     gboolean below = writable && cst_dry_run() && state->backend->remote;
     CstBlob *blob;
     CstCall call;
@@ -292,7 +306,10 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
     }
     if (below)
         return cst_blob_dry_new(blob, name);
-    /* A machine that runs on it and this process refuse each other, whatever is to be written. */
+    /*
+     * Acquires QEMU's locks, so that a machine that runs on the volume and this process exclude
+     * each other, whatever is to be written.
+     */
     if (writable && !cst_image_hold(blob, error))
         g_clear_pointer(&blob, cst_blob_unref);
     return blob;
@@ -314,6 +331,7 @@ gboolean cst_pool_state_can_resize(CstPoolState *state)
     return state->backend->vol_resize != NULL;
 }
 
+/* In a dry run the caller takes the path of a copy, whose draft is in memory. */
 gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                       const char *snapshot, CstVolDraft *draft, GError **error)
 {
@@ -324,6 +342,7 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
     return POOL_CALL(state, vol_reserve_clone, def->name, error, def, source, snapshot, draft);
 }
 
+/* -1 without an error where there is nothing to watch. */
 int cst_pool_state_watch_open(CstPoolState *state, GError **error)
 {
     CstCall call;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The part of the checked dispatch that asks who uses a volume, what depends on it, and what it
- * draws its space from.
+ * The part of the checked dispatch that queries who uses a volume, what depends on it, and what it
+ * draws its space from. Where a backend has no callback, the answer is an empty list; only to
+ * flatten is unsupported.
  */
 #include <pool/pool.h>
 
