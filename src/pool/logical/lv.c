@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of one LV that are checked. Tools are not believed about what they have done: what is
- * there afterwards counts. Where a device's node shows it, the node will do; a report takes as
- * long as most changes do.
+ * Checked changes of one LV. Tools are not believed about what they have done: what exists
+ * afterwards counts. Where a device's node shows it, the node suffices; a report takes as long as
+ * most changes do. Each change marks the cached report outdated.
  */
 #include "logical.h"
 

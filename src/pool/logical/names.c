@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Names and tags of LVs: which people may give, and which are ours (logical.h). The maker in a
- * draft's name is a process: the start of its boot's id, its number, and when it was started.
+ * draft's name is a process: the start of its boot's id, its number, and when it was started. A
+ * draft thus shows by itself whether its maker lives.
  */
 #include "logical.h"
 
@@ -52,7 +53,7 @@ gboolean logical_name_check(const char *name, GError **error)
 
 /* --- ours ------------------------------------------------------------------------------------- */
 
-/* When a process was started, in the kernel's ticks since boot; 0: there is none. */
+/* Returns when a process was started, in the kernel's ticks since boot; 0: there is none. */
 static unsigned long long start_of(int pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
@@ -72,7 +73,7 @@ static unsigned long long start_of(int pid)
     return start;
 }
 
-/* The first characters of this boot's id: the same process number may be another's tomorrow. */
+/* The first characters of this boot's id, which tell process numbers of different boots apart. */
 static void boot_mark(char mark[5])
 {
     g_autofree char *text = cst_kernel_read("/proc/sys/kernel/random/boot_id");
@@ -82,6 +83,7 @@ static void boot_mark(char mark[5])
         g_strlcpy(mark, text, 5);
 }
 
+/* The token without its dashes. */
 static char *hex_of(const char *token)
 {
     g_autoptr(GString) hex = g_string_new(NULL);
@@ -142,6 +144,7 @@ gboolean logical_is_draft_of(const char *name, const char *token)
            name[strlen(LOGICAL_PREFIX) + HEX_LEN] == '.';
 }
 
+/* The start time tells apart processes that have had the same number. */
 gboolean logical_maker_lives(const char *name)
 {
     char boot[5], now[5];
@@ -158,7 +161,7 @@ gboolean logical_maker_lives(const char *name)
 
 /* --- tags ------------------------------------------------------------------------------------- */
 
-/* Names of snapshots may hold what tags may not: "#HH" stands for such a byte. */
+/* Snapshot names may hold bytes that tags may not: "#HH" stands for such a byte. */
 char *logical_tag(const char *key, const char *value)
 {
     g_autoptr(GString) tag = g_string_new(TAG_PREFIX);

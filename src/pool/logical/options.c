@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The pool's options of our namespace, checked when it is opened. */
+/*
+ * The pool's options of our namespace, checked when the pool is opened, so that a misspelt value
+ * fails there and not in the middle of a creation. Sizes are kept in the form in which LVM's tools
+ * take them.
+ */
 #include "logical.h"
 
 #include <string.h>
@@ -17,7 +21,7 @@ static gboolean refuse(const char *key, const char *value, const char *wanted, G
                     value, wanted);
 }
 
-/* "20%" */
+/* Parses "20%". */
 static gboolean parse_percent(const char *text, unsigned *ret_percent)
 {
     g_autofree char *number = NULL;

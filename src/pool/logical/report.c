@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reading LVM's report. LVM's tools run as root on devices that others fill, so the report is
- * believed only whole (report.h): any field that is missing, of another kind or out of bounds makes
- * it CORRUPT.
+ * Reads LVM's report. LVM's tools run as root on devices that others fill, so the report is
+ * believed only as a whole (report.h): any field that is missing, of another kind or out of bounds
+ * makes it CORRUPT.
+ *
+ * A report is parsed into an LvmGroup, which is immutable from then on and shared by references.
+ * The tables by name and by UUID borrow from the list of volumes.
  */
 #include "report.h"
 
@@ -94,6 +97,7 @@ const LvmVolume *lvm_group_origin(const LvmGroup *group, const LvmVolume *lv)
 
 /* --- strict reading --------------------------------------------------------------------------- */
 
+/* Fails with CORRUPT; @what: the field, as LVM calls it. */
 static gboolean disbelieve(GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT,
@@ -131,6 +135,7 @@ static gboolean take_optional(JsonObject *row, const char *field, char **ret_tex
     return text != NULL;
 }
 
+/* LVM's JSON has numbers as text. */
 static gboolean take_number(JsonObject *row, const char *field, uint64_t *ret_number,
                             GError **error)
 {
@@ -177,6 +182,10 @@ static char *strip_brackets(char *name, gboolean *ret_hidden)
 
 typedef gboolean (*RowReader)(LvmGroup *group, JsonObject *row, GError **error);
 
+/*
+ * Reads all rows of one part of the report ("vg", "lv", …) by @read. *ret_count: how many there
+ * were.
+ */
 static gboolean read_rows(LvmGroup *group, JsonObject *report, const char *part, RowReader read,
                           guint *ret_count, GError **error)
 {
@@ -200,6 +209,7 @@ static gboolean read_rows(LvmGroup *group, JsonObject *report, const char *part,
 
 /* --- the parts -------------------------------------------------------------------------------- */
 
+/* There is exactly one group in a report. */
 static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
 {
     if (group->name)
@@ -238,6 +248,7 @@ static gboolean fill_names(LvmVolume *lv, JsonObject *row, GError **error)
         !take_optional(row, "origin_uuid", &lv->origin_uuid, error) ||
         !take_optional(row, "pool_lv", &lv->pool, error))
         return FALSE;
+    /* The functions of report.h read that many letters. */
     if (strlen(lv->attr) < 9)
         return disbelieve(error, "lv_attr");
     strip_brackets(lv->name, &lv->hidden);
@@ -267,6 +278,7 @@ static gboolean fill_numbers(LvmVolume *lv, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* The list owns the volume from the beginning, so an error frees it with the group. */
 static gboolean read_lv(LvmGroup *group, JsonObject *row, GError **error)
 {
     LvmVolume *lv = g_new0(LvmVolume, 1);
@@ -281,6 +293,7 @@ static gboolean read_lv(LvmGroup *group, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* A segment of an LV that the report does not list is not believed. */
 static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
 {
     const char *uuid = text_of(row, "lv_uuid", error);
@@ -299,6 +312,7 @@ static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+/* Whether the segments add up to the LV's size. */
 static gboolean covered(const LvmVolume *lv)
 {
     uint64_t sum = 0;
@@ -308,7 +322,7 @@ static gboolean covered(const LvmVolume *lv)
     return sum == lv->size;
 }
 
-/* A report of which something was lost is worse than none: volumes would seem to be gone. */
+/* Checks that nothing was lost from the report: volumes would seem to be gone. */
 static gboolean check_whole(const LvmGroup *group, JsonObject *vg, guint pvs, GError **error)
 {
     uint64_t pv_count = 0, lv_count = 0;
@@ -329,6 +343,7 @@ static gboolean check_whole(const LvmGroup *group, JsonObject *vg, guint pvs, GE
     return visible == lv_count || disbelieve(error, "lv_count");
 }
 
+/* The order matters: segments refer to LVs. */
 static gboolean read_report(LvmGroup *group, const char *name, JsonObject *report, GError **error)
 {
     guint vgs = 0, pvs = 0, count = 0;
@@ -379,6 +394,10 @@ LvmGroup *lvm_group_parse(const char *name, const char *json, GError **error)
     return g_steal_pointer(&group);
 }
 
+/*
+ * Sizes in bytes without a unit, times as seconds since the epoch, hidden LVs marked by brackets.
+ * Nobody needs "pvseg", so it has one field only.
+ */
 LvmGroup *lvm_group_read(const char *name, CstTask *task, GError **error)
 {
     const char *const argv[] = {"lvm",
