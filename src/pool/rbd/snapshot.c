@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots of images, made, listed and removed by librbd; what it lists besides (helpers of
- * clones, the trash, those of groups and mirrors) is none of people's, and not shown.
+ * Snapshots of images, made, listed and removed by librbd. What it lists besides (helpers of
+ * clones, the trash, those of groups and mirrors) is not people's, and not shown.
  *
- * Going back to a snapshot copies object by object, so one that is cut short leaves a mixture. The
- * pool's metadata notes it before it begins: the next start of the pool does it again, to the end.
+ * A revert copies object by object, so one that is cut short leaves a mixture. A note in the pool's
+ * metadata names it before it begins: the next start of the pool repeats it to the end, unless
+ * somebody has the volume open.
  */
 #include "rbd.h"
 
@@ -66,7 +67,7 @@ int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t 
     return result;
 }
 
-/* What it alone keeps alive is known to the OSDs only, object by object. */
+/* How much a snapshot alone keeps allocated only the OSDs know, object by object. */
 static CstSnapshot *describe(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *info)
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
@@ -127,6 +128,10 @@ static gboolean create(RbdJob *job, GError **error)
     return cst_rbd_with_image(job, TRUE, create_in, error);
 }
 
+/*
+ * Clones of version 2 do not keep a snapshot from being removed by Ceph, so this is checked here.
+ * The image is set back to its head.
+ */
 static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
 {
     g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
@@ -149,6 +154,10 @@ static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
                     job->other, job->name, text);
 }
 
+/*
+ * A snapshot that somebody else protected is left to them; what we protected for clones that are
+ * gone is unprotected.
+ */
 static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
 {
     int result, is_protected = 0;
@@ -257,6 +266,7 @@ static gboolean snapshots_rename(CstPoolState *state, const char *volume, const 
 
 /* --- revert ----------------------------------------------------------------------------------- */
 
+/* 0 or a negative errno. The task counts the image's size. */
 static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
     job->ceph->rbd_get_size(image, &job->size);
@@ -265,6 +275,10 @@ static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
                                                       &job->work);
 }
 
+/*
+ * The note is written only after the snapshot is known to exist, and removed only after the whole
+ * revert.
+ */
 static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
 {
     uint64_t id = 0;
@@ -292,7 +306,7 @@ static gboolean revert(RbdJob *job, GError **error)
     return cst_rbd_with_image(job, TRUE, revert_in, error);
 }
 
-/* Stopping midway would leave a mixture, so nobody can. */
+/* A revert can't be cancelled: stopped midway, it would leave a mixture. */
 static gboolean snapshots_revert(CstPoolState *state, const char *volume, const char *name,
                                  CstTask *task, GError **error)
 {
@@ -304,7 +318,9 @@ static gboolean snapshots_revert(CstPoolState *state, const char *volume, const 
     return cst_rbd_job_wait(job, error);
 }
 
-/* TRUE: nobody has it open, and so nobody is at it. */
+/*
+ * TRUE: nobody has the volume open, so nobody is reverting it. *ret_result: 0 or a negative errno.
+ */
 static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
 {
     rbd_image_t image = NULL;
@@ -321,7 +337,10 @@ static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
     return FALSE;
 }
 
-/* The revert of @volume that a crash cut short; one that somebody is at is left to them. */
+/*
+ * RbdNoteFunc: completes the revert of @volume that a crash cut short; one that another process is
+ * doing is left to it.
+ */
 static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
 {
     rbd_image_t image = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes that are there: opened, removed, resized, flattened, and who uses them. Each is a job
- * (job.c) of one open image. What is removed or flattened releases its origin (origin.c).
+ * Existing volumes: opened, removed, resized, flattened, and who uses them. Each is a job (job.c)
+ * with one open image. What is removed or flattened releases its origin (origin.c), after a note
+ * that survives a crash.
  */
 #include "rbd.h"
 
@@ -17,6 +18,7 @@
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
+/* job->flags: for writing. */
 static gboolean open_blob(RbdJob *job, GError **error)
 {
     job->out_free = (GDestroyNotify)cst_blob_unref;
@@ -64,6 +66,7 @@ static gboolean remove_snapshots(RbdJob *job, rbd_image_t image, const char *nam
            cst_ceph_fail(error, result, _("failed to remove the snapshots of volume '%s'"), name);
 }
 
+/* librbd's own refusal would not name the clones. */
 static gboolean refuse_parent(RbdJob *job, rbd_image_t image, const char *name, GError **error)
 {
     g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
@@ -78,6 +81,10 @@ static gboolean refuse_parent(RbdJob *job, rbd_image_t image, const char *name, 
                     _("volume '%s' has clones: %s; flatten or delete them first"), name, text);
 }
 
+/*
+ * Everything that forbids the removal, then the snapshots; what is left after a failure is the
+ * image without some of them.
+ */
 static gboolean prepare_removal(RbdJob *job, const char *name, gboolean snapshots,
                                 RbdOrigin *origin, GError **error)
 {
@@ -136,6 +143,7 @@ gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flag
 
 /* --- resize, flatten -------------------------------------------------------------------------- */
 
+/* "true": shrinking is allowed; the core has checked it. */
 static gboolean resize(RbdJob *job, GError **error)
 {
     rbd_image_t image = NULL;
@@ -210,6 +218,10 @@ gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
 
 /* --- who uses it, what depends on it ---------------------------------------------------------- */
 
+/*
+ * Watchers are who has the image open for writing. This client's own are not counted, whichever of
+ * its calls they belong to.
+ */
 static gboolean watchers_of(RbdJob *job, rbd_image_t image, GError **error)
 {
     g_autofree rbd_image_watcher_t *watchers = NULL;
