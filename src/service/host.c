@@ -56,6 +56,7 @@ static void each_in_list(const char *list, void (*func)(int number, gpointer dat
     }
 }
 
+/* A file that is missing (no NUMA in the kernel, for example) is an empty list. */
 static void each_in_file(const char *path, void (*func)(int number, gpointer data), gpointer data)
 {
     g_autofree char *list = read_text(path);
@@ -66,6 +67,7 @@ static void each_in_file(const char *path, void (*func)(int number, gpointer dat
 
 /* --- KVM ------------------------------------------------------------------------------------- */
 
+/* What the kernel supports, and not what it recommends: libvirt's getMaxVcpus answers that. */
 gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
 {
     g_auto(CstFd) fd = open(KVM_DEVICE, O_RDONLY | O_CLOEXEC);
@@ -121,6 +123,7 @@ static gint64 cpu_number(int cpu, const char *what)
     return text ? g_ascii_strtoll(text, NULL, 10) : 0;
 }
 
+/* Cores are counted per package, as their ids are unique only within one. */
 static void add_cpu(int cpu, gpointer data)
 {
     Topology *topology = data;
@@ -205,7 +208,10 @@ static void max_node(int node, gpointer data)
     *max = MAX(*max, node);
 }
 
-/* The number after @key in a text of lines "MemTotal:  123 kB" or "Node 0 MemTotal:  123 kB". */
+/*
+ * Returns the number after @key in a text of lines "MemTotal:  123 kB" or "Node 0 MemTotal:  123
+ * kB"; 0: it is not there. @key has to begin a word: "Cached" is not found in "SwapCached".
+ */
 static uint64_t meminfo_value(const char *text, const char *key)
 {
     g_autofree char *wanted = g_strconcat(key, ":", NULL);
@@ -249,6 +255,7 @@ static gboolean read_uuid(const char *path, CstUuid *ret_uuid)
     return text && cst_uuid_parse(text, ret_uuid) && !cst_uuid_is_zero(ret_uuid);
 }
 
+/* The firmware's UUID identifies the machine; where it is unset, systemd's machine id. */
 static void append_host(GString *xml)
 {
     char text[CST_UUID_TEXT_LEN];

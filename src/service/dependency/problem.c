@@ -22,7 +22,10 @@ VolumeBases *volume_bases_new(void)
     return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
-/* The format of the volume at @path, static; nowhere: there is no such volume. */
+/*
+ * The format of the volume at @path, static; nowhere: there is no such volume. May scan that volume
+ * if its pool does not know it yet.
+ */
 static const char *look_up_format(CstService *service, const char *path)
 {
     g_autoptr(CstPool) pool = NULL;
@@ -57,6 +60,7 @@ static const char *format_at(CstService *service, const char *path, VolumeBases 
     return format;
 }
 
+/* The same sentence for backing and data files; @what is translated. */
 static char *undeclared_problem(const char *what, const char *reference)
 {
     return g_strdup_printf(_("its content names '%s' as its %s, which nobody has declared; it is "
@@ -78,6 +82,10 @@ static char *missing_problem(CstPool *pool, const CstVolumeExtra *extra)
                            extra->backing_path);
 }
 
+/*
+ * Returns the first problem of the backing file: undeclared, missing, of another format; NULL:
+ * none.
+ */
 static char *backing_problem(CstPool *pool, const CstVolumeExtra *extra, VolumeBases *bases)
 {
     const char *format;
@@ -103,6 +111,7 @@ static char *data_problem(const CstVolumeExtra *extra)
                : NULL;
 }
 
+/* A problem of the content itself comes first. */
 char *volume_problem(CstPool *pool, const CstVolume *volume, VolumeBases *bases)
 {
     const CstVolumeExtra *extra = volume->extra;

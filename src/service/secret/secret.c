@@ -28,6 +28,7 @@ void cst_secret_row_free(CstSecretRow *row)
     g_free(row);
 }
 
+/* Lists and look-ups return copies, so that no lock is held while they are used. */
 static CstSecretRow *row_new(const CstSecretDef *def)
 {
     CstSecretRow *row = g_new0(CstSecretRow, 1);
@@ -291,6 +292,7 @@ gboolean cst_service_secret_undefine(CstService *service, const CstUuid *uuid, G
 
 /* --- value ------------------------------------------------------------------------------------ */
 
+/* Returns the row for the event. The table keeps a copy of the value. */
 static CstSecretRow *set_value_entered(CstService *service, const CstUuid *uuid,
                                        const uint8_t *value, size_t len, GError **error)
 {
@@ -349,7 +351,7 @@ gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
     return row != NULL;
 }
 
-/* With the tables locked. */
+/* With the tables locked: copies the value. NO_SECRET when the secret has none, as in libvirt. */
 static gboolean copy_value(const CstSecretFile *secret, uint8_t **ret_value, size_t *ret_len,
                            GError **error)
 {

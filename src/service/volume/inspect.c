@@ -17,6 +17,7 @@
 
 /* --- compare ---------------------------------------------------------------------------------- */
 
+/* Both chains are opened as a pair, since they may share volumes (image_chain_open_pair()). */
 static gboolean compare_volumes(CstPool *pool, const char *name, CstPool *other_pool,
                                 const char *other_name, CstTask *task, CstCompareReport *ret_report,
                                 GError **error)
@@ -83,6 +84,7 @@ gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, co
 
 /* --- map -------------------------------------------------------------------------------------- */
 
+/* One page of a map, filled until its limit. */
 typedef struct {
     CstVolMap *map;
     guint limit;
@@ -118,6 +120,7 @@ static CstVolMap *map_volume(CstPool *pool, const char *name, uint64_t start, gu
         g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
     }
+    /* The runs' depth is the index of these paths. */
     for (guint i = 0; i < chain.links->len; i++)
         g_ptr_array_add(map->files, g_strdup(image_chain_link(&chain, i)->path));
     return g_steal_pointer(&map);

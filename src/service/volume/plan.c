@@ -43,6 +43,7 @@ static gboolean is_medium(const CstVolDef *def)
     return is_plain(def) && !volume_is_raw(def);
 }
 
+/* Checked for copies as well, where no image is planned. */
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!(flags & CST_VOL_CREATE_PREALLOC_METADATA) || !is_plain(def))
@@ -115,7 +116,10 @@ static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboo
     return raw && covered ? CST_PREALLOC_FALLOC : CST_PREALLOC_OFF;
 }
 
-/* @more: names of formats that are none of the engine's; NULL: none. */
+/*
+ * CONFIG, with the names of the formats that can be created. @more: names of formats that are none
+ * of the engine's; NULL: none.
+ */
 static gboolean refuse_format(const char *name, const char *more, GError **error)
 {
     g_autoptr(GString) can = g_string_new(NULL);
@@ -187,6 +191,7 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
     return TRUE;
 }
 
+/* A directory takes neither preallocation nor a backing store; the plan of one is empty. */
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error)
 {
     if (def->type != CST_VOL_DIR)

@@ -90,6 +90,7 @@ static gboolean open_upload(CstUpload *upload, CstPool *pool, const char *name, 
     return cst_may_change(error);
 }
 
+/* Whatever fails after job_begin() ends the job with that error (stream_step()). */
 CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
                           unsigned flags, CstTask *task, GError **error)
 {
@@ -97,6 +98,7 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
 
     upload->task = task;
     job_begin(&upload->job, pool, "upload", name, &upload->task);
+    /* The job drops its own reference when it ends, which may be before the upload is freed. */
     cst_task_ref(upload->task);
     if (!stream_step(&upload->job, open_upload(upload, pool, name, offset, length, flags, error),
                      error))
@@ -104,6 +106,7 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
     return g_steal_pointer(&upload);
 }
 
+/* libvirt's words, which virsh prints. */
 static gboolean no_space(GError **error)
 {
     return cst_fail(error, CST_ERROR_NO_SPACE,
@@ -144,6 +147,7 @@ gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GErro
     return stream_step(&upload->job, write_piece(upload, data, len, error), error);
 }
 
+/* Fails before anything is written when the hole passes the end. */
 static gboolean put_hole(CstUpload *upload, uint64_t length, GError **error)
 {
     uint64_t end;
@@ -181,6 +185,7 @@ static void rescan_upload(CstUpload *upload)
     upload->dirty = FALSE;
 }
 
+/* The volume is rescanned also after a failed flush: something was written. */
 gboolean cst_upload_finish(CstUpload *upload, GError **error)
 {
     gboolean done = cst_blob_flush(upload->blob, error);
@@ -276,7 +281,10 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
     return g_steal_pointer(&download);
 }
 
-/* Bytes that may be read at once: all there are, or, when sparse, those of this run. */
+/*
+ * *ret_len: bytes that may be read at once, all there are or, when sparse, those of the run that
+ * the offset lies in. Data that is zero counts as data: only holes are skipped.
+ */
 static gboolean next_run(CstDownload *download, uint64_t *ret_len, gboolean *ret_hole,
                          GError **error)
 {
@@ -316,6 +324,9 @@ static gboolean read_piece(CstDownload *download, void *buf, size_t size, size_t
     return TRUE;
 }
 
+/*
+ * The end of the content is also the end of the job, though the client may take its time to close.
+ */
 gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
                            uint64_t *ret_hole, GError **error)
 {
@@ -339,6 +350,7 @@ gboolean cst_download_cancelled(const CstDownload *download)
     return cst_task_cancelled(download->task);
 }
 
+/* Nothing was changed, so there is nothing to rescan and no event. */
 void cst_download_free(CstDownload *download)
 {
     if (!download)

@@ -25,6 +25,10 @@ typedef struct {
     uint8_t bytes[3];
 } Pass;
 
+/*
+ * Rows of the tables below: a pass of random bytes, of one byte, of three bytes in turn, and the
+ * end.
+ */
 #define R               \
     {                   \
         PASS_RANDOM, 0, \
@@ -138,6 +142,10 @@ static void fill_pattern(uint8_t *buf, size_t len, uint64_t offset, const Pass *
         buf[i] = pass->bytes[(offset + i) % pass->len];
 }
 
+/*
+ * Writes one pass from the beginning to the end, and syncs it. @buf has CHUNK bytes; random ones
+ * are made anew for each chunk.
+ */
 static gboolean run_pass(CstBlob *blob, uint64_t size, const Pass *pass, uint8_t *buf,
                          CstTask *task, GError **error)
 {
@@ -189,6 +197,7 @@ gboolean wipe_blob(CstBlob *blob, CstWipeAlgorithm algorithm, CstTask *task, GEr
 
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
+    /* CST_ZERO_FAST: only if the storage does it without writing zeroes. */
     if (algorithm == CST_WIPE_TRIM)
         return size == 0 || (cst_blob_zero_steps(blob, 0, size, CST_ZERO_MAY_UNMAP | CST_ZERO_FAST,
                                                  task, error) &&

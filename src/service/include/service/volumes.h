@@ -147,5 +147,6 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
 /** As cst_upload_ends() and cst_upload_cancelled(). */
 void cst_download_ends(CstDownload *download);
 gboolean cst_download_cancelled(const CstDownload *download);
+/** Closes the download and releases the volume. NULL is accepted. */
 void cst_download_free(CstDownload *download);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDownload, cst_download_free)
