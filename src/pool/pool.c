@@ -52,6 +52,10 @@ gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError 
     return POOL_CALL(state, check, NULL, error, ret_active);
 }
 
+/*
+ * A backend that ends dry runs by itself checks first what it would refuse; others are not called
+ * at all.
+ */
 gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error)
 {
     if (!state->backend->build)
@@ -103,6 +107,7 @@ gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *
     return POOL_CALL(state, scan, NULL, error, scan, task);
 }
 
+/* The name of the record is checked, as the core's table goes by it. */
 gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                                  CstVolume **ret_volume, GError **error)
 {
@@ -136,6 +141,7 @@ char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
     return g_strdup(name);
 }
 
+/* Only types whose keys are no paths (LVM's UUIDs) set one. */
 char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume)
 {
     if (volume->extra && volume->extra->key)
@@ -173,6 +179,7 @@ gboolean cst_pool_state_is_on_mounts(CstPoolState *state)
     return state->backend->on_mounts;
 }
 
+/* The prefix keeps users from making what the backend would hide or take for a draft. */
 gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const char *what,
                                    GError **error)
 {
@@ -223,6 +230,7 @@ static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDra
     return TRUE;
 }
 
+/* Only a directory may come without a blob: everything else has to be filled. */
 gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error)
 {
@@ -240,6 +248,7 @@ gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVo
     return cst_call_end(&call, done, error);
 }
 
+/* A draft in memory has no commit: a dry run ends here at the latest. */
 gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                                GError **error)
 {
@@ -269,6 +278,7 @@ gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GE
     return !state->backend->vol_check_wipe || POOL_CALL(state, vol_check_wipe, name, error, name);
 }
 
+/* FALSE is no failure: the caller's own record then has to survive by itself. */
 gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
                                     const CstDeclaration *declaration)
 {

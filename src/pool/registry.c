@@ -15,6 +15,7 @@ static const CstBackend *const backends[] = {
     &cst_rbd_backend,
 };
 
+/* NULL: this build has no backend for the type. */
 static const CstBackend *find(CstPoolType type)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(backends); i++)

@@ -41,6 +41,7 @@ GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GEr
 
     if (!ops || !SNAPSHOT_CALL(state, ops, list, error, volume, list))
         return NULL;
+    /* Set here, so that all backends are named alike. */
     for (guint i = 0; i < list->len; i++)
         ((CstSnapshot *)list->pdata[i])->kept_by =
             g_strdup(cst_pool_type_name(state->backend->type));

@@ -14,6 +14,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+/* The target is not touched: a definition may be loaded before its storage is mounted. */
 static CstPoolState *dir_open(const CstPoolDef *def, GError **error)
 {
     DirState *state;
@@ -102,6 +103,10 @@ static char *dir_vol_resolve(CstPoolState *state, const char *path)
     return g_strdup(path + len);
 }
 
+/*
+ * No vol_resize and no vol_children: files are images, which the image engine resizes and the
+ * core's tables relate.
+ */
 const CstBackend cst_dir_backend = {
     .type = CST_POOL_DIR,
     .on_mounts = TRUE,

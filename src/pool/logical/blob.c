@@ -116,6 +116,7 @@ CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean 
     return &blob->head;
 }
 
+/* For owner and mode of the node, which only this folder sets. */
 int logical_blob_fd(CstBlob *blob)
 {
     return cst_blob_file_fd(LV_BLOB(blob)->inner);

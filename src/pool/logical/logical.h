@@ -114,6 +114,7 @@ char *logical_target(const LogicalState *state, const char *name);
 /** Stats the device node of an LV; FALSE: it has none, so it is not active. */
 gboolean logical_has_node(const LogicalState *state, const char *lv, struct stat *ret_st);
 
+/** CstBackend.vol_path. */
 char *logical_vol_path(CstPoolState *state, const char *name);
 
 /* --- group.c ---------------------------------------------------------------------------------- */
@@ -133,6 +134,7 @@ GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const
 
 /* --- cache.c ---------------------------------------------------------------------------------- */
 
+/** Initialises, or frees, a cache. */
 void logical_cache_init(LogicalCache *cache);
 void logical_cache_clear(LogicalCache *cache);
 /** The group as it is now; the caller unrefs. NOT_FOUND: there is none; STATE: another one. */
@@ -174,6 +176,7 @@ gboolean logical_thin_create(LogicalState *state, const char *in, const char *co
  */
 void logical_explain_full(LogicalState *state, const char *lv, GError **why);
 
+/** CstBackend.thin and space_usage. */
 gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error);
 gboolean logical_space_usage(CstPoolState *state, GPtrArray *usage, GError **error);
 

@@ -94,6 +94,10 @@ static char *hex_of(const char *token)
     return g_string_free(g_steal_pointer(&hex), FALSE);
 }
 
+/*
+ * From the token, the same process makes the same name again (commit); another one finds it by the
+ * token alone.
+ */
 char *logical_draft_name(const char *token)
 {
     g_autofree char *hex = hex_of(token);
@@ -104,6 +108,7 @@ char *logical_draft_name(const char *token)
                            start_of(getpid()));
 }
 
+/* The maker in it is the draft's, so both are recovered together. */
 char *logical_old_name(const char *draft)
 {
     return g_strdup_printf("%.*s" OLD_SUFFIX, (int)(strlen(draft) - strlen(DRAFT_SUFFIX)), draft);
@@ -135,6 +140,7 @@ gboolean logical_is_old(const char *name)
     return logical_is_hidden(name) && g_str_has_suffix(name, OLD_SUFFIX);
 }
 
+/* By the token only: the maker may be another process, or an earlier boot. */
 gboolean logical_is_draft_of(const char *name, const char *token)
 {
     g_autofree char *hex = hex_of(token);
@@ -176,6 +182,7 @@ char *logical_tag(const char *key, const char *value)
     return g_string_free(g_steal_pointer(&tag), FALSE);
 }
 
+/* What is no escape stays as it is. */
 static char *unescape(const char *text)
 {
     g_autoptr(GString) value = g_string_new(NULL);

@@ -105,7 +105,10 @@ static gboolean disbelieve(GError **error, const char *what)
                     what);
 }
 
-/* The field's text; NULL with an error when it is missing or no string. */
+/*
+ * Returns the field's text, borrowed from the parser; NULL with an error when it is missing or no
+ * string. LVM's JSON has all values as strings.
+ */
 static const char *text_of(JsonObject *row, const char *field, GError **error)
 {
     JsonNode *node = json_object_get_member(row, field);
@@ -125,7 +128,7 @@ static gboolean take_text(JsonObject *row, const char *field, char **ret_text, G
     return text != NULL;
 }
 
-/* Empty means absent. */
+/* Reads a field that may be empty, which means absent. */
 static gboolean take_optional(JsonObject *row, const char *field, char **ret_text, GError **error)
 {
     const char *text = text_of(row, field, error);
@@ -148,7 +151,7 @@ static gboolean take_number(JsonObject *row, const char *field, uint64_t *ret_nu
     return TRUE;
 }
 
-/* "12.34" or "". */
+/* Reads "12.34", or "" for unknown, as hundredths of a percent. */
 static gboolean take_percent(JsonObject *row, const char *field, int *ret_percent, GError **error)
 {
     const char *text = text_of(row, field, error);
@@ -225,6 +228,7 @@ static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* A missing device is reported by "missing" in pv_missing, else "". */
 static gboolean read_pv(LvmGroup *group, JsonObject *row, GError **error)
 {
     char *device = NULL;
@@ -237,6 +241,7 @@ static gboolean read_pv(LvmGroup *group, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* Names, attributes and relations of an LV. */
 static gboolean fill_names(LvmVolume *lv, JsonObject *row, GError **error)
 {
     gboolean origin_hidden;
@@ -259,6 +264,7 @@ static gboolean fill_names(LvmVolume *lv, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* Sizes, percentages, time and tags of an LV. Only thin pools have a size of metadata. */
 static gboolean fill_numbers(LvmVolume *lv, JsonObject *row, GError **error)
 {
     g_autofree char *metadata_size = NULL;
@@ -360,7 +366,10 @@ static gboolean read_report(LvmGroup *group, const char *name, JsonObject *repor
            check_whole(group, json_array_get_object_element(rows, 0), pvs, error);
 }
 
-/* {"report": [ {…} ]}: the object inside; NULL with an error when it is another shape. */
+/*
+ * Returns the object in {"report": [ {…} ]}, which belongs to @parser; NULL with an error when the
+ * text has another shape.
+ */
 static JsonObject *only_report(JsonParser *parser, const char *json, GError **error)
 {
     g_autoptr(GError) local = NULL;
@@ -470,6 +479,7 @@ static gboolean read_devices(JsonObject *report, GPtrArray *devices, GError **er
     return TRUE;
 }
 
+/* Devices of all groups and of none, for build and discovery. */
 GPtrArray *lvm_devices_read(GError **error)
 {
     const char *const argv[] = {"pvs",      "--reportformat", "json", "-o", "pv_name,vg_name",

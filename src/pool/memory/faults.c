@@ -80,6 +80,7 @@ static gboolean strikes(const char *callback)
     return left == 1;
 }
 
+/* Hangs first, then fails: a test may release a call into its failure. */
 gboolean memory_enter(const char *callback, GError **error)
 {
     CstErrorCode code;

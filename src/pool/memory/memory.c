@@ -16,6 +16,7 @@
 
 /* --- state ------------------------------------------------------------------------------------ */
 
+/* No store is looked up: a state may be opened before its store exists. */
 static CstPoolState *memory_open(const CstPoolDef *def, GError **error)
 {
     CstPoolState *state = g_new0(CstPoolState, 1);
@@ -113,6 +114,7 @@ static gboolean memory_scan_one(CstPoolState *state, const char *name, CstVolume
     return TRUE;
 }
 
+/* Shared blocks count once, so the sum of the volumes may be larger. */
 static gboolean memory_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
     MemoryStore *store;
@@ -163,6 +165,7 @@ static gboolean memory_stop(CstPoolState *state, GError **error)
     return set_active(state, "stop", FALSE, error);
 }
 
+/* Checked under the same lock as the removal, so that no volume comes in between. */
 static gboolean memory_destroy(CstPoolState *state, unsigned flags, GError **error)
 {
     MemoryStore *store;

@@ -9,6 +9,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+/* The list is in order of age, as snapshots are appended. */
 static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                               GError **error)
 {
@@ -70,6 +71,7 @@ static gboolean snapshot_revert(CstPoolState *state, const char *volume, const c
     return TRUE;
 }
 
+/* Clones refer to the snapshot by name, so it has to stay while there are any. */
 static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {

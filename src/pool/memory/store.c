@@ -42,6 +42,9 @@ static guint blocks_of(uint64_t size)
     return (guint)cst_div_up(size, BLOCK);
 }
 
+/*
+ * Every disk gets another number, so that one that replaces another of its name has another stamp.
+ */
 MemoryDisk *memory_disk_new(const char *name, uint64_t size)
 {
     MemoryDisk *disk = g_new0(MemoryDisk, 1);
@@ -124,7 +127,10 @@ MemoryDisk *memory_disk_copy(MemoryDisk *disk, const char *name)
     return copy;
 }
 
-/* With the disk's lock held: @len bytes of @buf (NULL: zeroes) into one block. */
+/*
+ * With the disk's lock held: puts @len bytes of @buf (NULL: zeroes) into one block. The block is
+ * replaced, never changed, as others may share it; zeroes cost no memory.
+ */
 static void put_into_block(MemoryDisk *disk, uint64_t offset, const void *buf, size_t len)
 {
     gpointer *block = &disk->blocks->pdata[offset / BLOCK];
@@ -169,6 +175,7 @@ void memory_disk_resize(MemoryDisk *disk, uint64_t size)
     g_mutex_unlock(&disk->lock);
 }
 
+/* Copies a block even if nobody shares it any more. */
 gboolean memory_disk_own(MemoryDisk *disk, guint index)
 {
     gboolean found;
@@ -221,6 +228,7 @@ typedef struct {
     MemoryDisk *disk;
 } DiskBlob;
 
+/* The dispatcher has checked the range, so every block exists. */
 static gboolean disk_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
 {
     MemoryDisk *disk = ((DiskBlob *)blob)->disk;
@@ -289,6 +297,7 @@ static gboolean disk_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsig
     return TRUE;
 }
 
+/* One run of equal kind, from block to block. */
 static gboolean disk_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                             GError **error)
 {
@@ -324,6 +333,7 @@ static const CstBlobOps disk_ops = {
     .zero = disk_zero,
 };
 
+/* The reference keeps a deleted disk readable for who has it open, as an unlinked file is. */
 CstBlob *memory_blob_new(MemoryDisk *disk, gboolean writable)
 {
     DiskBlob *blob = g_new0(DiskBlob, 1);
@@ -335,6 +345,7 @@ CstBlob *memory_blob_new(MemoryDisk *disk, gboolean writable)
 
 /* --- stores ----------------------------------------------------------------------------------- */
 
+/* Disks that somebody has open survive their store. */
 static void store_free(gpointer data)
 {
     MemoryStore *store = data;
@@ -427,6 +438,7 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* With drafts and snapshots, so that a test sees what a crash would leave. */
 char **cst_memory_list(const char *store)
 {
     GPtrArray *names = g_ptr_array_new();
@@ -457,6 +469,7 @@ char **cst_memory_list(const char *store)
     return (char **)g_ptr_array_free(names, FALSE);
 }
 
+/* Holders are texts only: nothing keeps the volume from being used. */
 void cst_memory_hold(const char *store, const char *volume, const char *who)
 {
     MemoryStore *there;

@@ -109,6 +109,7 @@ gboolean memory_drop_drafts(CstPoolState *state, GError **error)
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
+/* A volume that is gone already is success. Its snapshots go with it. */
 gboolean memory_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
     MemoryStore *store;
@@ -170,6 +171,7 @@ static gboolean add_clone(MemoryStore *store, MemoryDisk *source, const char *sn
     return TRUE;
 }
 
+/* Always possible here, so the core never has to copy within a store. */
 gboolean memory_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                   const char *snapshot, CstVolDraft *draft, GError **error)
 {

@@ -22,6 +22,7 @@
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
+/* An error counts as "not people's": what can't be identified is not shown. */
 gboolean cst_rbd_snapshot_is_users(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap)
 {
     rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
@@ -101,6 +102,7 @@ static gboolean list(RbdJob *job, GError **error)
     return cst_rbd_with_image(job, FALSE, list_of_image, error);
 }
 
+/* Moves the list out of the job, which frees what stays in it. */
 static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                                GError **error)
 {
@@ -222,6 +224,7 @@ static RbdJob *snapshot_job(CstPoolState *state, RbdRun run, const char *volume,
     return job;
 }
 
+/* Names under the hidden prefix would not be listed. */
 static gboolean name_ok(const char *name, GError **error)
 {
     if (g_str_has_prefix(name, RBD_HIDDEN_PREFIX))
@@ -366,6 +369,7 @@ static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
         job->flags |= RBD_JOB_LEFT;
 }
 
+/* In the job that drops drafts; from here on it can't be cancelled, either. */
 gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
 {
     job->flags = RBD_JOB_UNSTOPPABLE;
@@ -379,6 +383,7 @@ gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
 
 /* --- open ------------------------------------------------------------------------------------- */
 
+/* job->other: the snapshot. */
 static gboolean open_one(RbdJob *job, GError **error)
 {
     job->out_free = (GDestroyNotify)cst_blob_unref;

@@ -39,7 +39,10 @@ CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writab
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/* Removes the snapshots that may go: all, or those that only clones needed. */
+/*
+ * Removes the snapshots that may go: all, or (@all FALSE) those that only clones needed. BUSY when
+ * others are left.
+ */
 static gboolean remove_snapshots(RbdJob *job, rbd_image_t image, const char *name, gboolean all,
                                  GError **error)
 {
@@ -100,6 +103,10 @@ static gboolean prepare_removal(RbdJob *job, const char *name, gboolean snapshot
     return done;
 }
 
+/*
+ * The note about the origin is written before the removal: afterwards nobody could read what the
+ * image was cloned from.
+ */
 gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error)
 {
     g_auto(RbdOrigin) origin = {0};
@@ -111,6 +118,7 @@ gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots,
     CST_CRASH_POINT("rbd.remove.prepared");
     result =
         job->ceph->rbd_remove_with_progress(job->conn->io, name, cst_rbd_job_progress, &job->work);
+    /* Ceph keeps an image while it has watchers; the core's own check was a moment ago. */
     if (result == -EBUSY)
         return cst_fail(error, CST_ERROR_BUSY,
                         _("volume '%s' is open somewhere; close it there first"), name);
@@ -184,6 +192,10 @@ static gboolean flatten_image(RbdJob *job, rbd_image_t image, GError **error)
            cst_ceph_fail(error, result, _("failed to flatten volume '%s'"), job->name);
 }
 
+/*
+ * The origin is read first, since a flattened image has none. It is released also after a failure,
+ * which does nothing while the clone still needs it.
+ */
 static gboolean flatten(RbdJob *job, GError **error)
 {
     g_auto(RbdOrigin) origin = {0};
