@@ -76,7 +76,7 @@ gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
     if (fd < 0)
         return cst_fail_errno(error, errno, _("Unable to open %s"), KVM_DEVICE);
     cpus = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-    /* Kernels that do not know the question: what they recommend, and failing that four. */
+    /* Old kernels lack that capability: take the recommended number, or four without that, too. */
     if (cpus <= 0)
         cpus = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
     *ret_cpus = cpus > 0 ? cpus : KVM_CPUS_DEFAULT;

@@ -93,8 +93,8 @@ static gboolean walk_to(Walk *walk, int fd)
 
 /*
  * Continues the walk where the link @fd leads, if it is root's or ours and nobody else can make
- * entries beside it; DENIED otherwise. The link's content replaces the part in front of the rest of
- * the path.
+ * entries in its directory; DENIED otherwise. The link's content replaces the part in front of the
+ * rest of the path.
  */
 static gboolean follow(Walk *walk, const char *part, int fd, const struct stat *link,
                        GError **error)

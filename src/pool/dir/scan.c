@@ -7,9 +7,9 @@
  * listed with the reason as its problem.
  *
  * What is declared of a file is looked up after its content has been read, for all files of a scan
- * at once. Whoever writes content that nobody stands behind restricts the file before the first
- * byte, so content that was seen is never judged by an older declaration. Each file is first
- * inspected as what it looks like, and again only where another format is declared.
+ * at once. Whoever writes content that nobody declared restricts the file before the first byte, so
+ * content that was seen is never judged by an older declaration. Each file is first inspected as
+ * what it looks like, and again only where another format is declared.
  *
  * A scan has no lock: entries belong to the thread that has taken their index, and everything else
  * is done by the caller's thread. An error in one entry becomes that volume's problem; only the

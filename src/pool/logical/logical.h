@@ -52,10 +52,10 @@ typedef struct {
     GCond cond;
     LvmGroup *last;
     gint64 last_at;     /**< monotonic; 0: something was changed since */
-    guint changes;      /**< so many so far, as far as is known here */
-    guint reports;      /**< that are being made */
+    guint changes;      /**< count of the changes known here so far */
+    guint reports;      /**< being read now */
     GHashTable *nodes;  /**< names of nodes that came (TRUE) or went meanwhile */
-    gboolean reporting; /**< one of them is for all who need none of their own */
+    gboolean reporting; /**< a thread reads one that logical_group_cached() waits for */
 } LogicalCache;
 
 typedef struct {

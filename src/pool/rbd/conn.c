@@ -256,7 +256,7 @@ static gboolean wait_or_begin(RbdState *state, GError **error)
         g_cond_wait(&state->cond, &state->lock);
     if (state->conn)
         return FALSE;
-    /* Who waited for an attempt shares its end: a second one would take as long again. */
+    /* A caller that waited for a failed attempt fails with it: another would take as long again. */
     if (attempt != state->attempt && state->problem) {
         g_propagate_error(error, g_error_copy(state->problem));
         return FALSE;

@@ -223,7 +223,7 @@ static void ask(RbdQuery *query)
 
 gboolean cst_rbd_scanning_ask(RbdScanning *s)
 {
-    s->pending = 1; /* this very call, so that the end does not come before the beginning */
+    s->pending = 1; /* this call counts as one, so that the first answers can't end the scan */
     for (guint i = 0; i < IN_FLIGHT; i++) {
         gboolean left;
 

@@ -21,10 +21,10 @@ typedef struct {
 struct RbdScanning {
     CstCephWork work;
     RbdConn *conn;          /* referenced */
-    gboolean capacity_only; /* the definition wants nothing asked of what is allocated */
-    gboolean no_list;       /* of names, for old formats and parents: ask for those, too */
-    char *namespace;        /* "": none */
-    char *prefix;           /* of paths */
+    gboolean capacity_only; /* the definition says not to ask for allocations */
+    gboolean no_list; /* without lists of images: also ask for old formats and the parent's name */
+    char *namespace;  /* "": none */
+    char *prefix;     /* of paths */
     RbdQuery *queries;
     guint count;
     guint next, pending; /* under work.lock */

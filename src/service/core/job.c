@@ -32,7 +32,7 @@
 #define PUBLISH_AFTER_US (200 * G_TIME_SPAN_MILLISECOND)
 #define IDLE_TICKS       50 /* without a job, before the thread goes to sleep */
 #define RATE_SPAN_US     (3 * G_TIME_SPAN_SECOND) /* that a rate is smoothed over */
-#define LATE_US          (2 * G_TIME_SPAN_SECOND) /* that a file may name its end too early */
+#define LATE_US          (2 * G_TIME_SPAN_SECOND) /* that the end in a job's file may be early */
 
 struct Jobs {
     CstPaths *paths; /* borrowed */
@@ -45,7 +45,7 @@ struct Jobs {
     GThread *thread;     /* NULL until the first job */
     gboolean asleep;
     gboolean stop;
-    gboolean failed; /* publishing does; said once */
+    gboolean failed; /* a job could not be published; only the first failure is logged */
 };
 
 struct JobEntry {
@@ -63,7 +63,7 @@ struct JobEntry {
     gboolean ended;
     gboolean cancel_requested; /* through the file */
     gint64 measured;           /* monotonic; when info.done was what it is */
-    uint64_t asked;            /* limit that the file asked for last */
+    uint64_t asked;            /* the last rate limit taken from the file */
 };
 
 static JobEntry *entry_ref(JobEntry *entry)
@@ -169,7 +169,7 @@ static void publish(JobEntry *entry)
     entry->jobs->failed = TRUE;
 }
 
-/* The limit is what was said last, by the task's own caller or in the file. */
+/* Obeys requests in the job's file. Of a limit there and one set here, the later one wins. */
 static void take_requests(JobEntry *entry)
 {
     /*
@@ -430,7 +430,7 @@ void job_may_resume(Job *job, CstPool *pool, const char *format, ...)
 gboolean job_left_alone(const Job *job, const CstVolume *volume, GError **error)
 {
     const JobEntry *entry = job->entry;
-    /* A file that was put in its place has an old content, and a new name. */
+    /* Moving an older file into this place keeps its mtime, but sets its ctime. */
     gint64 changed = MAX(volume->stamp.mtime_ns, volume->stamp.ctime_ns) / 1000;
 
     if (!entry->left || (volume->type == CST_VOL_FILE && changed <= entry->left + LATE_US &&

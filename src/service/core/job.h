@@ -8,7 +8,7 @@
 
 typedef struct CstJobFile CstJobFile;
 
-/** All jobs that this process does, and the thread that publishes those that last. */
+/** The jobs of this process, and the thread that writes the files of those that take long. */
 typedef struct Jobs Jobs;
 typedef struct JobEntry JobEntry;
 

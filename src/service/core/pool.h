@@ -49,15 +49,15 @@ struct CstPool {
     gboolean scanning;
     GHashTable *touched; /* names changed during the running scan; NULL when there is none */
     gint64 scanned_at;   /* monotonic */
-    gint64 swept_at;     /* the same, of its declarations; for who scans */
+    gint64 swept_at;     /* monotonic: last sweep of its declarations; of the scanning thread */
 
     GHashTable *claims; /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
     GPtrArray *orphans; /* of VolumeHolder *: streams that read what has been deleted */
     GHashTable *deferred; /* claimed names reported as changed, to be scanned when released */
     GHashTable *stale;    /* names that changed through us, and could not be scanned since */
     guint claimed;        /* claims altogether */
-    gboolean changing;    /* a change of the pool has begun, */
-    gint draining;        /* atomic: and waits for the claims there are */
+    gboolean changing;    /* the pool is being changed: new claims wait or are refused */
+    gint draining;        /* atomic: that change still waits for older claims to end */
     CstTask *changer;     /* the task of that change; a reference, NULL while there is none or it is
                              unknown */
 };

@@ -41,7 +41,7 @@ struct CstService {
     CstDriverLock *driver_lock;
     CstDriverLock *secret_lock; /* guarded by secret_files */
     Jobs *jobs;
-    CstPoolHost pool_host; /* what backends may ask of us */
+    CstPoolHost pool_host; /* the functions that backends call in the service */
 
     /*
      * definitions: held through a whole change of what is on disk under etc and run, so that such
@@ -53,9 +53,9 @@ struct CstService {
 
     /* secret_files: held while the secrets' directory is read or changed (secret/sync.c). */
     GRecMutex secret_files;
-    guint secret_depth;       /* of changes */
-    gboolean manages_secrets; /* the lock is kept for good once it has been had */
-    gint secrets_held;        /* atomic: it is, so that memory is what the directory says */
+    guint secret_depth;       /* of nested changes by this process */
+    gboolean manages_secrets; /* a daemon: keeps secret_lock once it has got it */
+    gint secrets_held;        /* atomic: it is kept, so the table need not be read again */
 
     /* tables: guards the members below; held for moments only, never with I/O. */
     GMutex tables;

@@ -56,7 +56,9 @@ static gboolean start_storage(CstPool *pool, CstPoolState *state, CstTask *task,
 {
     if (!cst_pool_state_start(state, error))
         return FALSE;
-    /* Far away, what dead processes left may have to wait: pool_recover() sees to it when it can.
+    /*
+     * Remote storage may not answer now: pool_recover() settles what dead processes left there
+     * once it does.
      */
     if (pool_expect_recorded(pool->service, &pool->uuid, state, TRUE, error) &&
         (cst_pool_state_is_remote(state) || cst_pool_state_settle(state, error)) &&
@@ -99,7 +101,9 @@ static void set_inactive(CstPool *pool)
     cst_pool_state_unref(state);
 }
 
-/* The storage is asked before the definitions are entered: it may hang, and they are everybody's.
+/*
+ * Asks the storage before it enters the definitions: storage may hang, and the definitions' lock
+ * would then stop every other pool, too.
  */
 static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
 {
@@ -229,7 +233,7 @@ gboolean pool_adopt(CstPool *pool, GError **error)
 
     if (state && expect_as_adopted(pool, state, error) &&
         cst_pool_state_check(state, &active, error)) {
-        /* Storage that is gone for now is a problem of an active pool, not the pool's end. */
+        /* The pool stays active while its storage is away, with a problem that says so. */
         set_active(pool, state);
         if (!active) {
             g_autofree char *problem = describe_missing(pool, state);

@@ -20,7 +20,7 @@
 #define WORKERS_MAX     16
 #define FIRST_RETRY_S   1
 #define LONGEST_RETRY_S 60
-/* An active pool is asked for more often: somebody is using it. */
+/* An active pool's storage is tried more often, as guests may be waiting for it. */
 #define LONGEST_ACTIVE_RETRY_S 10
 
 typedef struct {

@@ -3,7 +3,7 @@
 
 #include <service/service.h>
 
-/** The jobs of dead processes that this one goes on with. */
+/** The jobs of dead processes that this process resumes. */
 typedef struct Resumption Resumption;
 
 /**

@@ -94,7 +94,7 @@ static gboolean grow_to_capacity(CstBlob *blob, const VolumeClone *clone, GError
     const CstImageFormat *format;
     g_autoptr(CstImage) image = NULL;
 
-    /* No blob: a clone that is as large as it shall be. */
+    /* A draft without a blob was made by the pool's technology, in its full size. */
     if (!blob || clone->def->capacity <= clone->source->capacity)
         return TRUE;
     format = cst_image_format_find(clone->source->format, error);
@@ -196,7 +196,10 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
 {
     g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from};
 
-    /* What a raw volume shares with another is its pool's doing: a copy of its bytes is whole. */
+    /*
+     * A raw volume has no backing file of its own: where its pool shares data with another volume,
+     * reading it gives all bytes. So the copy depends on nothing.
+     */
     if (cst_image_name_is_plain(clone->source->format))
         g_clear_pointer(&clone->def->backing, cst_backing_def_free);
     txn.declaration = trust_of_copy(clone->def, clone->source);

@@ -99,7 +99,7 @@ gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
         return TRUE;
     if (!cst_may_change(error))
         return FALSE;
-    /* Of a volume of that name that was removed behind our back. */
+    /* A record there is now is of an earlier volume of this name, removed without Cistern. */
     if (!needs_record(claim->pool, draft, declaration))
         return cst_declarations_remove(store_of(claim->pool), file.dir, file.name, error);
     kept = cst_declaration_copy(declaration);
@@ -176,7 +176,7 @@ void trust_keep_for_new_file(const VolumeClaim *claim)
     if (!trust_applies(claim->state) ||
         !cst_declarations_find(store_of(claim->pool), &file, TRUE, &before, &error))
         return;
-    /* The record kept with the content of then comes first. */
+    /* If the earlier state has its own record in its attributes, the scan now finds that one. */
     cst_declarations_remove(store_of(claim->pool), file.dir, file.name, NULL);
     volume = rescan_as_new(claim);
     if (!volume || !before || (volume->flags & CST_VOLUME_DECLARED))

@@ -8,7 +8,7 @@
 /** One image of a chain, opened: a volume, claimed, or a declared file outside of all pools. */
 typedef struct {
     VolumeClaim claim; /* without a pool: of a file outside */
-    CstVolume *volume; /* of a file outside: what was found out of it */
+    CstVolume *volume; /* its record; of a file outside: made by inspecting it */
     CstBlob *blob;
     char *path; /* of the file */
 } ImageLink;
@@ -20,7 +20,7 @@ struct ImageChain {
     CstTask *task;             /* borrowed; ends the waiting for a claim */
     const VolumeClaim *after;  /* what the work holds already; NULL: nothing */
     gboolean write;            /* the volume itself is to be changed */
-    guint base;                /* the one this far down, too; 0: none */
+    guint base;                /* depth of a second image to open for writing; 0: none */
     gboolean alone;            /* nothing that it is based on is opened */
     gboolean at_once;          /* BUSY instead of waiting for a claim */
     gboolean at_rest;          /* images that are read are BUSY while somebody writes to them */

@@ -98,8 +98,9 @@ gboolean volume_base_format(const CstVolume *base, const char *path, char **form
 }
 
 /*
- * The caller's word, or what libvirt makes of <allocation>: a raw volume reserves its space when
- * the allocation covers the capacity, and so does one whose metadata is to be preallocated.
+ * What the flags say, or else what libvirt takes <allocation> to mean: a raw volume reserves its
+ * space when the allocation covers the capacity, and so does one whose metadata is to be
+ * preallocated.
  */
 static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboolean raw)
 {

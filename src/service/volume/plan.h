@@ -12,7 +12,7 @@
 CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned create_flags,
                         unsigned parse_flags, GError **error);
 
-/** What a new volume is to be: its definition turned into the image engine's words. */
+/** What a new volume is to be: its definition as parameters of the image engine. */
 typedef struct {
     const CstImageFormat *format; /* NULL: a directory volume */
     CstImageCreate options;       /* strings belong to the definition */

@@ -25,7 +25,7 @@ typedef struct {
 
 /** Why a file that an image names may be opened, or that it may not. */
 typedef enum {
-    CST_TRUST_NONE,  /**< nobody stands behind the reference: it is shown, and never followed */
+    CST_TRUST_NONE,  /**< nobody declared the reference: it is shown, and never followed */
     CST_TRUST_PLACE, /**< the image lies where only root writes; followed to other volumes */
     CST_TRUST_NAMED  /**< declared one by one: followed wherever it leads */
 } CstTrust;
@@ -89,7 +89,7 @@ CstVolumeExtra *cst_volume_extra(CstVolume *volume);
 CstFileId cst_volume_file_id(const CstVolume *volume);
 
 /**
- * Decides for each file that the volume's image names whether somebody stands behind it, from what
+ * Decides for each file that the volume's image names whether it may be followed, from what
  * is declared (NULL: nothing) and from where it lies (CST_VOLUME_SHARED). Call it once the record
  * says what the image names.
  */

@@ -29,9 +29,9 @@ gboolean cst_vol_check(CstPool *pool, const char *name, unsigned repair, CstTask
 gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError **error);
 
 /**
- * Pushes what it holds down into the volume @base of its chain (a name, or a path; NULL: the one
- * directly below). BUSY when others are based on what would change under them. @flags:
- * CstVolCommitFlags.
+ * Writes all data that the chain of @name has above @base into @base, a volume of that chain (a
+ * name, or a path; NULL: the one directly below). BUSY when others are based on what would change
+ * under them. @flags: CstVolCommitFlags.
  */
 gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsigned flags,
                         CstTask *task, GError **error);

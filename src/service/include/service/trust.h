@@ -6,7 +6,7 @@
 #include <model/image_report.h>
 #include <service/pools.h>
 
-/** What the administrator stands behind of the content of volumes; see docs/security-model.md. */
+/** What the administrator has declared of volumes' content; see docs/security-model.md. */
 
 /**
  * Declares the format of @name's content and what it is based on. With CST_VOL_DECLARE_CONTENT
