@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The root of the command table: every group of commands that the program has. It stands above all
- * of them; what parses, completes and explains commands is given it (CliCtl.groups).
+ * of them; whatever parses, completes and explains commands gets it by CliCtl.groups.
  */
 #include "groups.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The program: its own options, then one command line, a script or the shell.
+ * The program: its own options, then one command line, a script or the shell. The locale is set
+ * first, as messages are translated from then on; with --json messages are those of the locale C,
+ * also for mistakes in the options. The exit status is the last command's, or that of a failure to
+ * write to stdout.
  */
 #include <locale.h>
 #include <string.h>

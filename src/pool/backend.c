@@ -2,8 +2,10 @@
 /*
  * What backends use of the core, and what stands below all of them: the references of a pool's
  * state, the host's declarations, common failures, and the lists that callbacks append to. Which
- * backends there are is known above (registry.c, pool.c), so nothing here can lead back to one, but
- * for the close of a state that was the last to be held.
+ * backends there are is known above (registry.c, pool.c), so nothing here calls one, except that
+ * the last reference closes its state.
+ *
+ * There is no lock: reference counts are atomic, lists belong to the caller.
  */
 #include <pool/backend.h>
 
@@ -42,6 +44,7 @@ void cst_pool_state_unref(CstPoolState *state)
         state->backend->close(state);
 }
 
+/* Without a host (tests, tools) nothing is declared. */
 void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                              CstDeclaration **declarations)
 {

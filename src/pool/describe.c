@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What <volume> shows, from a record. What nobody has declared is shown as an option of ours and
- * not in the elements that clients act on.
+ * Fills in what <volume> shows, from a record; no storage is touched. References that nobody has
+ * declared are shown as options of our namespace and not in the elements that clients act on: a
+ * client that follows <backingStore> must not follow what an attacker wrote into an image.
  */
 #include <pool/pool.h>
 
@@ -31,6 +32,7 @@ static CstTimes *describe_times(const CstVolume *volume)
     return times;
 }
 
+/* libvirt's word for the encryption that the image engine reports; "default" for others. */
 static CstEncryptionFormat encryption_format(const char *name)
 {
     static const struct {
@@ -48,7 +50,7 @@ static CstEncryptionFormat encryption_format(const char *name)
     return CST_ENCRYPTION_DEFAULT;
 }
 
-/* What only the content says of itself. */
+/* What only the content says of itself, as options of our namespace. */
 static void describe_claims(CstVolDef *def, const CstVolumeExtra *extra)
 {
     if (extra->content)
@@ -59,9 +61,11 @@ static void describe_claims(CstVolDef *def, const CstVolumeExtra *extra)
         cst_options_add(&def->options, "undeclared-data-file", extra->data_file);
 }
 
+/* Everything is copied but extents, which are immutable and shared. */
 static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
 {
     def->compat = g_strdup(extra->compat);
+    /* <features> exists from version 1.1 of qcow2 on. */
     def->has_features = g_strcmp0(extra->compat, "1.1") == 0;
     def->cluster_size = extra->cluster_size;
     def->lazy_refcounts = extra->lazy_refcounts;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How calls through a CstBackend begin; see dispatch.h. */
+/*
+ * How calls through a CstBackend begin, and the one error of what a technology can't do; see
+ * dispatch.h.
+ */
 #include "dispatch.h"
 
 #include <base/error.h>

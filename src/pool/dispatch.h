@@ -15,7 +15,7 @@
  * cst_call_end(). Hand &call.why to the backend.
  */
 CstCall pool_call_begin(const CstPoolState *state, const char *slot, const char *volume);
-/** The same where there is no state yet; @pool may be NULL. */
+/** Begins a call where there is no state yet; @pool (its name) may be NULL. */
 CstCall pool_call_begin_type(CstPoolType type, const char *slot, const char *pool);
 
 /** Calls backend->SLOT(state, …, error) for @volume (NULL: none), checked and traced. */
@@ -27,5 +27,5 @@ CstCall pool_call_begin_type(CstPoolType type, const char *slot, const char *poo
         cst_call_end(&call_, done_, error);                                        \
     })
 
-/** NO_SUPPORT: @what, with the pool's type. */
+/** Fails with NO_SUPPORT: @what, translated, and the pool's type. Returns FALSE. */
 gboolean pool_unsupported(const CstPoolState *state, const char *what, GError **error);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * When to warn that a space runs full: at each level once. The level that a space is on is kept
- * from one look to the next, so that going below a level makes it worth a warning again.
+ * Decides when to warn that a space runs full: at each level once. The level that a space is on is
+ * kept from one check to the next, so that falling below a level makes reaching it worth a warning
+ * again. The caller locks.
  */
 #include <pool/fullness.h>
 
@@ -32,6 +33,7 @@ void cst_fullness_free(CstFullness *fullness)
     g_free(fullness);
 }
 
+/* The number of levels reached; LEVEL_LOST is above all of them. */
 static guint level_of(const CstSpaceUsage *space)
 {
     guint level = 0;
@@ -64,7 +66,7 @@ GPtrArray *cst_fullness_warnings(CstFullness *fullness, const GPtrArray *usage)
             g_ptr_array_add(warnings, describe(space));
         g_hash_table_insert(now, g_strdup(space->what), GUINT_TO_POINTER(level));
     }
-    /* Whatever is gone is forgotten. */
+    /* Spaces that no longer exist are forgotten. */
     g_hash_table_unref(fullness->reported);
     fullness->reported = now;
     return warnings;

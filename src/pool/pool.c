@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The checked dispatch of a pool's life, its volumes and its watch; relations.c and snapshot.c have
- * the rest of it. A call here looks at what the backend can, ends a dry run before the first
- * change, calls through the vtable, and holds the backend to its contract (dispatch.h).
+ * the rest of it. Each call checks that the backend has the callback, ends a dry run before the
+ * first change, calls through the vtable, and holds the backend to its contract (dispatch.h).
+ *
+ * No lock is taken: a state's own locking is its backend's, and who may call what in parallel is
+ * the core's affair (pool/backend.h).
  */
 #include <pool/pool.h>
 
@@ -18,6 +21,7 @@
 
 #include "dispatch.h"
 
+/* A state that breaks the contract (it is returned with an error) is closed again. */
 CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host, GError **error)
 {
     const CstBackend *backend = cst_backend_for(def->type, error);
@@ -48,6 +52,10 @@ gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError 
     return POOL_CALL(state, check, NULL, error, ret_active);
 }
 
+/*
+ * A backend that ends dry runs by itself checks first what it would refuse; others are not called
+ * at all.
+ */
 gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error)
 {
     if (!state->backend->build)
@@ -66,6 +74,7 @@ gboolean cst_pool_state_start(CstPoolState *state, GError **error)
     return POOL_CALL(state, start, NULL, error);
 }
 
+/* Drafts of dead processes are no part of what a dry run plans. */
 gboolean cst_pool_state_settle(CstPoolState *state, GError **error)
 {
     if (!state->backend->drop_drafts || cst_dry_run())
@@ -73,6 +82,7 @@ gboolean cst_pool_state_settle(CstPoolState *state, GError **error)
     return POOL_CALL(state, drop_drafts, NULL, error);
 }
 
+/* A pool that has nothing to stop still becomes inactive, so a dry run ends here. */
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error)
 {
     if (!cst_may_change(error))
@@ -97,6 +107,7 @@ gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *
     return POOL_CALL(state, scan, NULL, error, scan, task);
 }
 
+/* The name of the record is checked, as the core's table goes by it. */
 gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                                  CstVolume **ret_volume, GError **error)
 {
@@ -118,6 +129,7 @@ gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErr
     return POOL_CALL(state, usage, NULL, error, ret_usage);
 }
 
+/* Paths can't fail for their callers, so a backend's failure is only logged. */
 char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
 {
     char *path = state->backend->vol_path(state, name);
@@ -129,6 +141,7 @@ char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
     return g_strdup(name);
 }
 
+/* Only types whose keys are no paths (LVM's UUIDs) set one. */
 char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume)
 {
     if (volume->extra && volume->extra->key)
@@ -166,6 +179,7 @@ gboolean cst_pool_state_is_on_mounts(CstPoolState *state)
     return state->backend->on_mounts;
 }
 
+/* The prefix keeps users from making what the backend would hide or take for a draft. */
 gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const char *what,
                                    GError **error)
 {
@@ -186,7 +200,10 @@ gboolean cst_pool_state_check_create(CstPoolState *state, GError **error)
            pool_unsupported(state, _("storage pool does not support volume creation"), error);
 }
 
-/* Whether the backend would make @def: in a dry run it ends before it makes anything. */
+/*
+ * Has the backend check whether it would make @def: in a dry run it ends before it makes anything,
+ * so success is a breach of its contract.
+ */
 static gboolean try_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error)
 {
@@ -202,7 +219,7 @@ static gboolean try_reserve(CstPoolState *state, const CstVolDef *def, CstVolDra
     return FALSE;
 }
 
-/* A draft that is nowhere, so that the image in it is made with all of its checks. */
+/* Makes a draft in memory, so that the creation of the image runs with all of its checks. */
 static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error)
 {
@@ -213,6 +230,7 @@ static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDra
     return TRUE;
 }
 
+/* Only a directory may come without a blob: everything else has to be filled. */
 gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error)
 {
@@ -230,12 +248,14 @@ gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVo
     return cst_call_end(&call, done, error);
 }
 
+/* A draft in memory has no commit: a dry run ends here at the latest. */
 gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                                GError **error)
 {
     return cst_may_change(error) && POOL_CALL(state, vol_commit, def->name, error, draft, def);
 }
 
+/* There is no draft on the storage in a dry run. */
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error)
 {
     if (!state->backend->vol_abandon || cst_dry_run())
@@ -258,6 +278,7 @@ gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GE
     return !state->backend->vol_check_wipe || POOL_CALL(state, vol_check_wipe, name, error, name);
 }
 
+/* FALSE is no failure: the caller's own record then has to survive by itself. */
 gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
                                     const CstDeclaration *declaration)
 {
@@ -275,7 +296,10 @@ gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
 CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                  GError **error)
 {
-    /* What opens no file for that (blob/dry.h) is not opened for writing at all. */
+    /*
+     * In a dry run a file that is opened for writing gets a layer in memory by itself (blob/dry.h).
+     * Remote storage is no file: it is opened for reading, with such a layer on top.
+     */
     gboolean below = writable && cst_dry_run() && state->backend->remote;
     CstBlob *blob;
     CstCall call;
@@ -292,7 +316,10 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
     }
     if (below)
         return cst_blob_dry_new(blob, name);
-    /* A machine that runs on it and this process refuse each other, whatever is to be written. */
+    /*
+     * Acquires QEMU's locks, so that a machine that runs on the volume and this process exclude
+     * each other, whatever is to be written.
+     */
     if (writable && !cst_image_hold(blob, error))
         g_clear_pointer(&blob, cst_blob_unref);
     return blob;
@@ -314,6 +341,7 @@ gboolean cst_pool_state_can_resize(CstPoolState *state)
     return state->backend->vol_resize != NULL;
 }
 
+/* In a dry run the caller takes the path of a copy, whose draft is in memory. */
 gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                       const char *snapshot, CstVolDraft *draft, GError **error)
 {
@@ -324,6 +352,7 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
     return POOL_CALL(state, vol_reserve_clone, def->name, error, def, source, snapshot, draft);
 }
 
+/* -1 without an error where there is nothing to watch. */
 int cst_pool_state_watch_open(CstPoolState *state, GError **error)
 {
     CstCall call;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The part of the checked dispatch that asks who uses a volume, what depends on it, and what it
- * draws its space from.
+ * The part of the checked dispatch that queries who uses a volume, what depends on it, and what it
+ * draws its space from. Where a backend has no callback, the answer is an empty list; only to
+ * flatten is unsupported.
  */
 #include <pool/pool.h>
 
@@ -60,6 +61,7 @@ GPtrArray *cst_pool_state_space_usage(CstPoolState *state, GError **error)
     return g_steal_pointer(&usage);
 }
 
+/* By the type's traits, without a question to the backend. */
 gboolean cst_pool_state_holds_images(CstPoolState *state)
 {
     return cst_pool_type_info(state->def->type)->volume_type == CST_VOL_FILE;

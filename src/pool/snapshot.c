@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The part of the checked dispatch that calls through a CstSnapshotBackend. In a dry run the names
- * are compared with the snapshots that there are, and nothing is called that would change them.
+ * The part of the checked dispatch that calls through a CstSnapshotBackend. A dry run compares the
+ * names with the snapshots that exist, and calls nothing that would change them.
  */
 #include <pool/pool.h>
 
@@ -26,6 +26,7 @@ gboolean cst_pool_state_has_snapshots(CstPoolState *state)
     return state->backend->snapshots != NULL;
 }
 
+/* NULL with NO_SUPPORT where the technology makes no snapshots. */
 static const CstSnapshotBackend *snapshots_of(CstPoolState *state, GError **error)
 {
     if (!state->backend->snapshots)
@@ -40,13 +41,14 @@ GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GEr
 
     if (!ops || !SNAPSHOT_CALL(state, ops, list, error, volume, list))
         return NULL;
+    /* Set here, so that all backends are named alike. */
     for (guint i = 0; i < list->len; i++)
         ((CstSnapshot *)list->pdata[i])->kept_by =
             g_strdup(cst_pool_type_name(state->backend->type));
     return g_steal_pointer(&list);
 }
 
-/* What a dry run can know of a change without the technology: what there is. */
+/* Checks in a dry run that snapshot @name exists, or (@wanted FALSE) does not. */
 static gboolean check_name(CstPoolState *state, const char *volume, const char *name,
                            gboolean wanted, GError **error)
 {
@@ -61,7 +63,10 @@ static gboolean check_name(CstPoolState *state, const char *volume, const char *
                   : cst_fail_snapshot_exists(volume, name, error);
 }
 
-/* @name must be there, @fresh must not; either may be NULL. */
+/*
+ * Whether a change may begin; in a dry run it may not, after the names were checked: snapshot @name
+ * must exist, @fresh must not. Either may be NULL.
+ */
 static gboolean may_change(CstPoolState *state, const char *volume, const char *name,
                            const char *fresh, GError **error)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The record of a volume, and which of the files that its image names somebody stands behind
- * (docs/security-model.md).
+ * The record of a volume, and the judgement which of the files that its image names may be followed
+ * (docs/security-model.md). A record is filled by the backend that makes it, and is immutable once
+ * it is handed on; only the reference count changes, which is atomic.
  */
 #include <pool/volume.h>
 
@@ -9,6 +10,7 @@
 
 #include <image/image.h>
 
+/* The name is part of the allocation: tables of ten thousands of volumes are kept. */
 CstVolume *cst_volume_new(const char *name)
 {
     size_t len = strlen(name) + 1;
@@ -70,7 +72,10 @@ CstFileId cst_volume_file_id(const CstVolume *volume)
 
 /* --- trust ------------------------------------------------------------------------------------ */
 
-/* Names of formats have aliases ("vhd"); no name agrees with any. */
+/*
+ * Whether the declared format does not contradict the one found. Aliases ("vhd") are equal; a
+ * missing or unknown name contradicts nothing.
+ */
 static gboolean same_format(const char *declared, const char *found)
 {
     const CstImageFormat *a = declared ? cst_image_format_find(declared, NULL) : NULL;
@@ -79,7 +84,10 @@ static gboolean same_format(const char *declared, const char *found)
     return !a || !b || a == b;
 }
 
-/* @named: the reference is one of those that are declared one by one. */
+/*
+ * How far a reference of the volume is trusted. @named: it is declared one by one; else the place
+ * decides, unless others can write there or the volume is restricted.
+ */
 static CstTrust trust_in(const CstVolume *volume, const CstDeclaration *declaration, gboolean named)
 {
     if (named)
@@ -89,6 +97,10 @@ static CstTrust trust_in(const CstVolume *volume, const CstDeclaration *declarat
     return CST_TRUST_PLACE;
 }
 
+/*
+ * A backing file is declared by name only together with its format: the same file read as another
+ * format is another disk.
+ */
 void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration)
 {
     CstVolumeExtra *extra = volume->extra;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What libvirt's clients ask of a host besides its storage: its processors, its memory, its
- * capabilities. All of it is read from the kernel at each call.
+ * What libvirt's clients ask of a host besides its storage: processors, memory, capabilities. All
+ * of it is read from the kernel at each call, without a cache or a lock, as processors and memory
+ * come and go.
  */
 #include <service/host.h>
 
@@ -31,13 +32,13 @@ static char *read_text(const char *path)
 {
     char *text;
 
-    /* The kernel's own files, whose sizes say nothing. */
+    /* Files of procfs and sysfs report no useful size: this reads until the end. */
     if (!g_file_get_contents(path, &text, NULL, NULL))
         return NULL;
     return g_strstrip(text);
 }
 
-/* Calls @func for every number of a list like "0-3,5". */
+/* What does not parse is skipped; numbers beyond the map of cst_host_get_cpus() are cut off. */
 static void each_in_list(const char *list, void (*func)(int number, gpointer data), gpointer data)
 {
     g_auto(GStrv) parts = g_strsplit(list, ",", -1);
@@ -55,6 +56,7 @@ static void each_in_list(const char *list, void (*func)(int number, gpointer dat
     }
 }
 
+/* A file that is missing (no NUMA in the kernel, for example) is an empty list. */
 static void each_in_file(const char *path, void (*func)(int number, gpointer data), gpointer data)
 {
     g_autofree char *list = read_text(path);
@@ -65,6 +67,7 @@ static void each_in_file(const char *path, void (*func)(int number, gpointer dat
 
 /* --- KVM ------------------------------------------------------------------------------------- */
 
+/* What the kernel supports, and not what it recommends: libvirt's getMaxVcpus answers that. */
 gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
 {
     g_auto(CstFd) fd = open(KVM_DEVICE, O_RDONLY | O_CLOEXEC);
@@ -73,7 +76,7 @@ gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
     if (fd < 0)
         return cst_fail_errno(error, errno, _("Unable to open %s"), KVM_DEVICE);
     cpus = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-    /* Kernels that do not know the question: what they recommend, and failing that four. */
+    /* Old kernels lack that capability: take the recommended number, or four without that, too. */
     if (cpus <= 0)
         cpus = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
     *ret_cpus = cpus > 0 ? cpus : KVM_CPUS_DEFAULT;
@@ -82,6 +85,7 @@ gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error)
 
 /* --- processors ------------------------------------------------------------------------------ */
 
+/* The map's length: the highest number and one, so that gaps count. */
 static void count_present(int cpu, gpointer data)
 {
     CstHostCpus *cpus = data;
@@ -110,6 +114,7 @@ typedef struct {
     guint nodes;
 } Topology;
 
+/* 0 where the kernel does not say: everything then counts as one package, or one core of it. */
 static gint64 cpu_number(int cpu, const char *what)
 {
     g_autofree char *path = g_strdup_printf(SYS_CPU "cpu%d/topology/%s", cpu, what);
@@ -118,6 +123,7 @@ static gint64 cpu_number(int cpu, const char *what)
     return text ? g_ascii_strtoll(text, NULL, 10) : 0;
 }
 
+/* Cores are counted per package, as their ids are unique only within one. */
 static void add_cpu(int cpu, gpointer data)
 {
     Topology *topology = data;
@@ -160,6 +166,7 @@ static void fill_topology(CstHostInfo *info)
     }
 }
 
+/* The first processor's clock now; 0: the architecture does not report it. */
 static int clock_mhz(void)
 {
     g_autofree char *text = read_text("/proc/cpuinfo");
@@ -179,6 +186,7 @@ void cst_host_get_info(CstHostInfo *ret_info)
         g_strlcpy(ret_info->model, name.machine, sizeof(ret_info->model));
     if (sysinfo(&memory) == 0)
         ret_info->memory = (uint64_t)memory.totalram * memory.mem_unit / 1024;
+    /* GLib counts those that this process may use; the number online is preferred. */
     ret_info->cpus = (int)g_get_num_processors();
     if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
         ret_info->cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -200,7 +208,10 @@ static void max_node(int node, gpointer data)
     *max = MAX(*max, node);
 }
 
-/* The number after @key in a text of lines "MemTotal:  123 kB" or "Node 0 MemTotal:  123 kB". */
+/*
+ * Returns the number after @key in a text of lines "MemTotal:  123 kB" or "Node 0 MemTotal:  123
+ * kB"; 0: it is not there. @key has to begin a word: "Cached" is not found in "SwapCached".
+ */
 static uint64_t meminfo_value(const char *text, const char *key)
 {
     g_autofree char *wanted = g_strconcat(key, ":", NULL);
@@ -236,6 +247,7 @@ gboolean cst_host_get_memory(int node, CstHostMemory *ret_memory, GError **error
 
 /* --- capabilities ---------------------------------------------------------------------------- */
 
+/* An unset UUID of the firmware is all zeroes. */
 static gboolean read_uuid(const char *path, CstUuid *ret_uuid)
 {
     g_autofree char *text = read_text(path);
@@ -243,6 +255,7 @@ static gboolean read_uuid(const char *path, CstUuid *ret_uuid)
     return text && cst_uuid_parse(text, ret_uuid) && !cst_uuid_is_zero(ret_uuid);
 }
 
+/* The firmware's UUID identifies the machine; where it is unset, systemd's machine id. */
 static void append_host(GString *xml)
 {
     char text[CST_UUID_TEXT_LEN];
@@ -269,6 +282,7 @@ char *cst_service_capabilities(CstService *service, GError **error)
     g_string_append(xml, "  <pool>\n    <enum name='type'>\n");
     for (int type = 0; type < CST_POOL_TYPE_LAST; type++) {
         const char *word = cst_pool_type_name(type);
+        /* Taken from the other document, so that the two always agree. */
         g_autofree char *mark = g_strdup_printf("<pool type='%s' supported='yes'>", word);
 
         if (strstr(pools, mark))

@@ -2,6 +2,11 @@
 /*
  * The service as a whole: puts the parts together, fills in the hooks by which the lower ones wake
  * the upper ones, and brings everything up and down in order.
+ *
+ * Up: a daemon acquires the driver lock first, then loads definitions, state and secrets, then
+ * recovers. An embedded process does all of it within one change of definitions. Down: jobs are
+ * cancelled, recovery's threads end, and only then are pools and tables freed; clients' calls have
+ * ended before.
  */
 #include <base/i18n.h>
 #include <base/log.h>
@@ -17,6 +22,7 @@
 
 #define DAEMON_LOCK_TIMEOUT_MS 5000
 
+/* The keys lie in the values: a pool's name and UUID, a secret's UUID. */
 static void init_tables(CstService *service)
 {
     g_rec_mutex_init(&service->definitions);
@@ -36,6 +42,10 @@ static void load_files(CstService *service)
     secrets_load(service);
 }
 
+/*
+ * A damaged database does not keep the daemon from starting: without it every reference is refused,
+ * which is safe.
+ */
 static void open_declarations(CstService *service)
 {
     g_autoptr(GError) error = NULL;

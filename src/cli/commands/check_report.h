@@ -16,7 +16,7 @@ typedef struct {
     gboolean always; /**< shown when it is 0, too */
 } CliCheckRow;
 
-/** The first rows, which findings are listed of: errors and leaks. */
+/** How many rows come first of which findings are listed: errors and leaks. */
 #define CLI_CHECK_LISTED 2
 
 /** Rows of @r, a pointer to any struct whose members are named like CstCheckReport's. */
@@ -34,13 +34,14 @@ typedef struct {
     }
 
 /**
- * @name: of the file, as JSON's "filename". @findings: which errors and leaks the first rows count;
- * NULL: not known, from a daemon that only counts. @problems: elements char *, what else is wrong
- * with a volume, as JSON's "problems"; NULL: it is none.
+ * Prints a check's result. @name: of the file, as JSON's "filename". @findings: the errors and
+ * leaks that the first rows count; NULL: not known, from a daemon that only counts. @problems:
+ * elements char *, what else is wrong with a volume, as JSON's "problems"; NULL: the image is no
+ * volume.
  */
 void cli_check_print(CliCtl *ctl, const char *name, const char *format, const CliCheckRow *rows,
                      size_t count, const CstFindings *findings, const GPtrArray *problems);
-/** MISMATCH when something is left that is wrong. */
+/** Fails with MISMATCH when errors or leaks are left. */
 gboolean cli_check_judge(const char *name, uint64_t errors, uint64_t leaks, GError **error);
-/** --repair as CstRepairFlags. */
+/** Reads --repair as CstRepairFlags; 0 when it was not given. */
 gboolean cli_check_repair(const CliArgs *args, unsigned *ret_flags, GError **error);

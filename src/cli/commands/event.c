@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Waiting for events, as pool-event and secret-event do it: the kinds of events and the sentence
- * that reports one are the command's, the options, the loop and its ends (an event, a timeout, an
- * interrupt) are here.
+ * Waits for events, as pool-event and secret-event do: the kinds of events and the sentence that
+ * reports one are the command's; the options, the loop and its ends (an event, a timeout, an
+ * interrupt) are here. Everything happens in this thread: events are delivered while it waits on
+ * the connection, and a signal wakes the wait by the descriptor of core/interrupt.h.
  */
 #include "event.h"
 

@@ -38,7 +38,8 @@ typedef struct {
 
 /**
  * The whole of pool-event and secret-event. With --list, prints the names of the types and looks
- * at nothing else; otherwise waits and prints. Succeeds when at least one event came, as in virsh.
+ * at nothing else; otherwise waits and prints. As in virsh, succeeds when at least one event came;
+ * else CANCELLED or TIMEOUT, reported already.
  */
 gboolean cli_event_command(CliCtl *ctl, const CliArgs *args, const CliEvents *events,
                            GError **error);
@@ -46,5 +47,5 @@ gboolean cli_event_command(CliCtl *ctl, const CliArgs *args, const CliEvents *ev
 /** Candidates for --event. */
 void cli_complete_event_types(const CliEventType *types, GPtrArray *words);
 
-/** Word for the event's kind, or "unknown". */
+/** Returns the word for the event's kind, or "unknown"; static, untranslated. */
 const char *cli_event_kind(const CliEventType *type, int kind);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * XML documents: reading a definition from a file, and printing what an XPath expression selects.
+ * XML documents: reads a definition from a file, and prints what an XPath expression selects. A
+ * document may come from a server, so it is parsed without network access, and libxml2's own
+ * messages are suppressed. Files are bounded by CLI_XML_MAX.
  */
 #include "xml.h"
 

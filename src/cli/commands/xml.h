@@ -8,7 +8,10 @@
 /** Definition files larger than this are refused, as virsh does. */
 #define CLI_XML_MAX (10 * 1024 * 1024)
 
-/** Reads a definition; the error is worded as virsh's. */
+/**
+ * Reads a definition from file @path; free *ret_xml. Errors are worded as virsh's; LIMIT for a file
+ * above CLI_XML_MAX.
+ */
 gboolean cli_read_xml(const char *path, char **ret_xml, GError **error);
 
 /** The option of commands that hand over a definition. */
@@ -24,7 +27,7 @@ gboolean cli_read_xml(const char *path, char **ret_xml, GError **error);
  * dumpxml commands of virsh do.
  */
 gboolean cli_dump_xml(CliCtl *ctl, const CliArgs *args, const char *xml, GError **error);
-/** The text that @xpath selects in @xml, NULL when it selects none; the caller frees it. */
+/** Returns the text that @xpath selects in @xml; NULL when it selects none. Free it. */
 char *cli_xml_text(const char *xml, const char *xpath);
-/** TRUE when @xpath selects something in @xml. */
+/** Whether @xpath selects something in @xml. */
 gboolean cli_xml_has(const char *xml, const char *xpath);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Values of a command line that has been taken apart. Whether an option was given, its kind and
- * whether it may be empty stand in its row; values are read, and their mistakes found, when the
- * command asks.
+ * Values of a parsed command line. Whether an option was given, its kind and whether it may be
+ * empty are in its row; values are read, and their mistakes found, when the command asks for them,
+ * so that the first mistake in the command's own order is reported, as virsh does. Texts are
+ * borrowed from the CliArgs.
  */
 #include "args.h"
 

@@ -18,25 +18,35 @@ struct CliArgs {
     GArray *items; /**< of CliArg, in the order given */
 };
 
+/** Frees the arguments with their values. NULL is accepted. */
 void cli_args_free(CliArgs *args);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliArgs, cli_args_free)
 
-/** TRUE when the option was given (whatever its kind). */
+/** Whether the option was given, whatever its kind. */
 gboolean cli_args_has(const CliArgs *args, const char *name);
-/** Value, or NULL when not given. An empty one fails unless the table says CLI_OPT_EMPTY_OK. */
+/**
+ * Gets the value, borrowed, or NULL when the option was not given. USAGE for an empty one, unless
+ * its row has CLI_OPT_EMPTY_OK.
+ */
 gboolean cli_args_string(const CliArgs *args, const char *name, const char **ret_value,
                          GError **error);
-/** *ret_value is left alone when the option was not given. */
+/**
+ * Gets a number, or a scaled size in bytes (@default_scale: of one without a unit). *ret_value is
+ * left alone when the option was not given; USAGE when it does not parse.
+ */
 gboolean cli_args_uint(const CliArgs *args, const char *name, unsigned *ret_value, GError **error);
 gboolean cli_args_size(const CliArgs *args, const char *name, uint64_t default_scale,
                        uint64_t *ret_value, GError **error);
-/** --timeout in seconds, as milliseconds. */
+/**
+ * Gets --timeout, which is in seconds, as milliseconds; left alone when it was not given. USAGE for
+ * 0.
+ */
 gboolean cli_args_timeout(const CliArgs *args, int *ret_ms, GError **error);
-/** Fails for option @name, whose @value is no number or too large. */
+/** Fails with USAGE for option @name, whose @value is no number or too large. */
 gboolean cli_args_bad_number(const char *value, const char *name, GError **error);
-/** FALSE with an error when both were given. */
+/** Fails with USAGE when both options were given. */
 gboolean cli_args_exclusive(const CliArgs *args, const char *a, const char *b, GError **error);
-/** The value was given as a plain word. */
+/** Whether the value was given as a plain word, without the option's name. */
 gboolean cli_args_is_plain(const CliArgs *args, const char *name);
-/** All values of a CLI_OPT_ARGV option; borrowed strings. */
+/** Returns all values of the CLI_OPT_ARGV option, borrowed; free the array. */
 GPtrArray *cli_args_rest(const CliArgs *args);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Look-ups in a table of commands, and the options that commands have in common. The table itself
- * stands above the commands and is handed down, so that nothing here depends on any command.
+ * stands above the commands and is handed down (CliCtl.groups), so that nothing here depends on any
+ * command.
  */
 #include "command.h"
 

@@ -33,8 +33,11 @@ typedef enum {
     CLI_OPT_OFFERED = 1 << 6     /**< completed as a plain word, though it is not required */
 } CliOptionFlags;
 
-/** Appends candidates (owned strings) for a value; what they start with is checked by the
- *  caller. */
+/**
+ * Appends candidates (owned strings) for a value; "WORD\tDESCRIPTION" is possible. The caller drops
+ * those that don't begin like what was typed. @ctl and @args may be NULL where the candidates don't
+ * depend on them (CLI_OPT_HELP_LISTS).
+ */
 typedef void (*CliCompleter)(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
 typedef struct {
@@ -81,17 +84,23 @@ typedef struct {
     const CliCommand *const *commands; /**< ended by NULL */
 } CliGroup;
 
-/* Look-ups in a table of groups, which one without title ends. NULL when there is none. */
+/* Look-ups in a table of groups, which ends with one without a title. NULL when there is none. */
 const CliGroup *cli_group_find(const CliGroup *groups, const char *title_or_keyword);
 const CliCommand *cli_command_find(const CliGroup *groups, const char *name);
-/** The first command that has one of the flags @flag. */
+/** Returns the first command that has one of the flags @flag. */
 const CliCommand *cli_command_with(const CliGroup *groups, unsigned flag);
-/** The command called "FIRST-SECOND": `pool list` is `pool-list`. */
+/** Returns the command called "FIRST-SECOND": `pool list` is `pool-list`. */
 const CliCommand *cli_command_find_joined(const CliGroup *groups, const char *first,
                                           const char *second);
 
-/** Options that go with every command (--json, --root) or with some (--dry-run, --yes). */
+/**
+ * Returns the options that go with every command (--json, --root) or with some (--dry-run, --yes).
+ */
 const CliOption *cli_common_options(void);
+/**
+ * Whether a common option goes with @command: by their flags, and unless the command has an option
+ * of that name itself.
+ */
 gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command);
 
 /* Rows of option tables. Texts are marked with N_() by the caller. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The context of one run of the program: what the user asked for, the connection, which is opened
- * when a command first needs it, and what the command has left for its end (headline, hint, plan).
+ * when a command first needs it, and what the command leaves for its end (headline, hint, plan). A
+ * handler fails with an error and perhaps a headline; shell/run.c prints both and makes the exit
+ * status of them. One thread uses a context at a time.
  */
 #include "ctl.h"
 

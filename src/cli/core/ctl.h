@@ -58,25 +58,35 @@ struct CliCtl {
 
 /** @groups: the table of commands; it outlives @ctl. */
 void cli_ctl_init(CliCtl *ctl, const CliSettings *settings, const CliGroup *groups);
+/** Closes the connection and frees what the context holds. */
 void cli_ctl_clear(CliCtl *ctl);
 
-/** The connection, opened when first asked for. */
+/**
+ * Returns the connection, opened when first asked for and borrowed; NULL with an error and a
+ * headline. In a dry run the connection is set to that mode; a root that does not exist is an error
+ * unless the command may make it.
+ */
 CstConn *cli_conn(CliCtl *ctl, GError **error);
-/** Closes the connection that is open and opens @uri (NULL: the default) in its place. */
+/**
+ * Closes the connection and opens @uri (NULL or "": the default) in its place, for this command and
+ * those after it.
+ */
 gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError **error);
 
 /**
- * Puts a headline ("Failed to start pool x") in front of the error that is set. Always FALSE, so
- * that `return cli_failed(ctl, …)` reads well.
+ * Puts a headline ("Failed to start pool x") in front of the error that is set; the last call wins.
+ * Always returns FALSE, so that `return cli_failed(ctl, …)` reads well.
  */
 gboolean cli_failed(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 #define cli_failed(...) CST_GIVES_FALSE(cli_failed(__VA_ARGS__))
-/** Exit status for @error, with regard to ctl->blame. */
+/**
+ * Returns the exit status for @error; ctl->blame may make it that of a mistake in the command line.
+ */
 CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error);
 
 /**
- * Says what the command is about to do ("Would start pool x"). With --dry-run the command then goes
- * on through all of its checks to the call that would do it; when that ends as a dry run does, the
- * plan is what is printed. Without, it is nothing.
+ * Sets the plan of a dry run: what the command is about to do ("Would start pool x"). With
+ * --dry-run the command then goes on through all of its checks to the call that would do it; when
+ * that ends as a dry run does, the plan is printed. Does nothing without --dry-run.
  */
 void cli_plan(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * SIGINT and SIGTERM while something long goes on. The handler sets flags, cancels the task and
- * writes to a pipe, nothing else. Signals are caught between begin and end only; begins nest, and
- * the last end restores what was there.
+ * writes to a pipe, all of which is safe in a signal handler; a second signal restores the default
+ * action and raises itself again. Signals are caught between begin and end only; begins nest, and
+ * the last end restores what was set before.
+ *
+ * State is static, as handlers have no context, and belongs to the thread that begins and ends.
  */
 #include "interrupt.h"
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Options of the program itself, before the command. One table drives getopt_long(), --help and the
- * manual page.
+ * manual page; a row's name or letter leads to the setting. Parsing stops at the first word that is
+ * no option: that one is the command. Options that virsh has and that mean nothing here are
+ * accepted.
  */
 #include "options.h"
 

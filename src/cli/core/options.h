@@ -17,11 +17,13 @@ typedef struct {
     const char *help;
 } CliGlobalOption;
 
+/** Returns the table, static. */
 const CliGlobalOption *cli_global_options(void);
 
 /**
- * Reads the options before the first word that is none. *ret_first is the index of that word.
- * Fails with CST_ERROR_USAGE.
+ * Reads the options before the first word that is none, whose index *ret_first is. Changes in
+ * *ret_settings only what is given. *ret_action: what to do instead of running commands. Fails with
+ * CST_ERROR_USAGE. Not thread safe (getopt).
  */
 gboolean cli_options_parse(int argc, char **argv, CliSettings *ret_settings, CliAction *ret_action,
                            int *ret_first, GError **error);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Command lines taken apart as virsh does it. A word is the value that an option waits for, an
- * option, one of its letters, or data for the next option that takes plain words. The command's row
- * says which options there are; an unknown name is answered with the nearest one.
+ * Parses command lines as virsh does. A word is the value that an option waits for, an option, one
+ * of its letters, or data for the next option that takes plain words; after "--" all words are
+ * data. The command's row says which options there are; an unknown name fails with the nearest
+ * known one in the message.
+ *
+ * An alias is replaced by its target, lists with commas are joined, and `CMD … --help` becomes
+ * `help CMD`, so that handlers see none of these.
  */
 #include "parse.h"
 

@@ -2,7 +2,9 @@
 /*
  * "Did you mean …": finds the known name that is nearest to a mistyped one. The distance is that of
  * Damerau and Levenshtein in its restricted form: the number of characters to insert, delete,
- * replace or swap with their neighbour. A name is near when about a third of it is wrong at most.
+ * replace or swap with their neighbour. A name is near when at most about a third of it is wrong.
+ * Three rows of the matrix suffice, which bounds memory; names longer than NAME_MAX_COMPARED are
+ * never near, which bounds time.
  */
 #include "suggest.h"
 

@@ -14,13 +14,23 @@ typedef struct {
 void cli_nearest_init(CliNearest *nearest, const char *typed);
 /** Remembers a copy of @name when it is nearer than all that were offered before. */
 void cli_nearest_offer(CliNearest *nearest, const char *name);
+/** Frees the name that was found. */
 void cli_nearest_clear(CliNearest *nearest);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliNearest, cli_nearest_clear)
 
-/** The command that @words (NULL-terminated) most likely mean; NULL: none is near. */
+/**
+ * Returns the command that @words (NULL-terminated, of which one or two name it) most likely mean;
+ * NULL: none is near. Free it.
+ */
 char *cli_suggest_command(const CliGroup *groups, const char *const *words);
-/** The option of @command that --@name most likely means, without its dashes; NULL: none. */
+/**
+ * Returns the option of @command that --@name most likely means, without its dashes; NULL: none.
+ * Free it.
+ */
 char *cli_suggest_option(const CliCommand *command, const char *name);
 
-/** The hint of the error being reported is the name that was found; without one it stays. */
+/**
+ * Makes the name that was found the hint of the error to be reported; does nothing when none was
+ * found.
+ */
 void cli_suggest_name(CliCtl *ctl, const CliNearest *nearest);

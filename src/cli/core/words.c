@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Splits a line into commands and words, with virsh's rules of quoting, and quotes a word for them.
+ * Splits a line into commands and words, with virsh's rules of quoting (words.h), and quotes a word
+ * for them. One pass, character by character; a quoted part and an unquoted one may make one word,
+ * as in a shell.
  */
 #include "words.h"
 

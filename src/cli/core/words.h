@@ -14,5 +14,8 @@
  */
 GPtrArray *cli_words_split(const char *text, GError **error);
 
-/** @text quoted so that cli_words_split() and a POSIX shell give it back as one word. */
+/**
+ * Returns @text quoted so that cli_words_split() and a POSIX shell give it back as one word; free
+ * it.
+ */
 char *cli_words_quote(const char *text);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The question before data is destroyed.
+ * The question before data is destroyed. It is asked on stderr and answered on stdin, both of which
+ * must be a terminal. The answer may begin with the translated letter for "yes" or with "y";
+ * everything else, and Enter alone, means no.
  */
 #include "confirm.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * JSON objects, one a line, each with the version of its schema.
+ * JSON objects, one a line, each with the version of its schema. The text is appended to a string;
+ * the only state is whether a comma is due.
  *
  * The text is written here, and not by json-glib, whose generator needs the whole object as a tree
  * (the map of an image may have millions of rows), prints 56.77 as 56.770000000000003 and lets the

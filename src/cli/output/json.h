@@ -22,24 +22,25 @@ void cli_json_end(CliJson *json, FILE *stream);
 void cli_json_clear(CliJson *json);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliJson, cli_json_clear)
 
-/** Prints what has been written so far, of an object that is too long to be kept. */
+/** Prints what has been written so far, of an object that is too long to be kept in memory. */
 void cli_json_flush(CliJson *json, FILE *stream);
 
 /*
  * @key is the name of the member, NULL in a list. Names have underscores everywhere; keys that are
  * qemu-img's may be spelt as it has them.
  */
-/** @bracket: '{' or '['. */
+/** Opens an object or a list; @bracket: '{' or '['. */
 void cli_json_open(CliJson *json, const char *key, char bracket);
-/** @bracket: '}' or ']'. */
+/** Closes it; @bracket: '}' or ']'. */
 void cli_json_close(CliJson *json, char bracket);
-/** @value NULL: null. Bytes that are no UTF-8, as file names may have, are replaced. */
+/** Adds a text; NULL: null. Bytes that are no UTF-8, as file names may have, are replaced. */
 void cli_json_add_string(CliJson *json, const char *key, const char *value);
+/** Adds true or false. */
 void cli_json_add_bool(CliJson *json, const char *key, gboolean value);
-/** JSON has no number above 2⁶³-1; larger ones are cut to it. */
+/** Adds a number. Readers of JSON may have no number above 2⁶³-1; larger ones are cut to it. */
 void cli_json_add_number(CliJson *json, const char *key, uint64_t value);
-/** A number that @text spells. */
+/** Adds a literal as @text spells it. */
 void cli_json_add_spelt(CliJson *json, const char *key, const char *text);
 
-/** A time in seconds since 1970 as ISO 8601 in UTC: "2026-11-21T02:44:39Z". */
+/** Returns a time in seconds since 1970 as ISO 8601 in UTC: "2026-11-21T02:44:39Z". Free it. */
 char *cli_json_time(int64_t seconds);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Long work in a thread of its own, while this one shows how far it is: a bar on a terminal, a line
- * now and then elsewhere, JSON events with --json. The lock guards whether the work has finished,
- * and nothing else is shared but the task.
+ * now and then elsewhere, JSON events with --json. Work that is done within QUIET_US shows nothing.
+ *
+ * The lock guards whether the work has finished; otherwise the threads share only the task, which
+ * is safe from any thread. The first SIGINT or SIGTERM cancels the task, and the work's own error
+ * is what the command fails with.
  */
 #include "core/ctl.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How a command ends: that it was done, what a dry run would do, one value or document, or an
- * error. Each is a line of text, or one JSON object.
+ * How a command ends: with what was done, what a dry run would do, one value or document, or an
+ * error. Each is a line of text, or one JSON object. Errors go to stderr, with the headline before
+ * and a hint after them.
  */
 #include "report.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Facts about one thing, as lines of text or as one JSON object. Who adds a fact does not ask which
- * of the two it will be.
+ * Facts about one thing, as lines of text or as one JSON object. Whoever adds a fact does not ask
+ * which of the two it will be. Text is printed at once; JSON is collected and printed at the end,
+ * so that a failure in between never leaves half an object.
  */
 #include "sheet.h"
 

@@ -20,13 +20,13 @@ typedef struct {
     double real;      /**< CLI_FACT_REAL */
 } CliFact;
 
-/** Known unless it is NULL. */
+/** A text that is known unless it is NULL. */
 static inline CliFact cli_fact_text(const char *key, const char *label, const char *text)
 {
     return (CliFact){key, label, text != NULL, CLI_FACT_TEXT, text, 0, 0};
 }
 
-/** null in JSON where it is not known. */
+/** A text that is null in JSON where it is not known. */
 static inline CliFact cli_fact_nullable(const char *key, const char *label, const char *text)
 {
     return (CliFact){key, label, TRUE, CLI_FACT_TEXT, text, 0, 0};
@@ -44,7 +44,7 @@ static inline CliFact cli_fact_bool(const char *key, const char *label, gboolean
     return (CliFact){key, label, is_known, CLI_FACT_BOOL, NULL, value ? 1 : 0, 0};
 }
 
-/** For JSON alone. */
+/** A fraction, for JSON alone. */
 static inline CliFact cli_fact_real(const char *key, double real)
 {
     return (CliFact){key, NULL, TRUE, CLI_FACT_REAL, NULL, 0, real};
@@ -58,6 +58,7 @@ typedef struct {
     int label_width; /**< labels are padded to it, and nothing is escaped; 0: "label: value" */
 } CliSheet;
 
+/** Begins a sheet, for stdout or what cli_sheet_end_on() says. */
 void cli_sheet_begin(CliSheet *sheet, CliCtl *ctl);
 /** Prints the object on stdout, or on @stream. */
 void cli_sheet_end(CliSheet *sheet);
@@ -66,26 +67,30 @@ void cli_sheet_end_on(CliSheet *sheet, FILE *stream);
 void cli_sheet_clear(CliSheet *sheet);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliSheet, cli_sheet_clear)
 
-/** A sheet of these facts and nothing else. */
+/** Prints a sheet of these facts and nothing else. */
 void cli_sheet_print(CliCtl *ctl, const CliFact *facts, unsigned count);
-/** The same in JSON alone, on @stream; does nothing without --json. */
+/** Prints the same in JSON alone, on @stream; does nothing without --json. */
 void cli_sheet_print_json(CliCtl *ctl, FILE *stream, const CliFact *facts, unsigned count);
 
+/** Adds the facts that are known, in their order. */
 void cli_sheet_add(CliSheet *sheet, const CliFact *facts, unsigned count);
+/** Whether any of the facts is known, so that an object for them is worth beginning. */
 gboolean cli_facts_any_known(const CliFact *facts, unsigned count);
-/** Rows of a table: a list of objects in JSON. */
+/** Adds the rows of a table: a list of objects in JSON, the table itself in text. */
 void cli_sheet_add_table(CliSheet *sheet, const char *key, const CliTable *table);
 
-/** An object within; @label is in the user's language, NULL: text does not show that it begins. */
+/** Begins an object; @label is in the user's language, NULL: text does not show that it begins. */
 void cli_sheet_begin_object(CliSheet *sheet, const char *key, const char *label);
+/** Ends the object, or the list's item, that was begun last. */
 void cli_sheet_end_object(CliSheet *sheet);
 
-/** A list within; @summary: what text says behind the label, else "". */
+/** Begins a list; @summary: what text says behind the label, else "". */
 void cli_sheet_begin_list(CliSheet *sheet, const char *key, const char *label, const char *summary);
-/** One of the list that is an object; cli_sheet_end_object() ends it. */
+/** Begins an item that is an object; cli_sheet_end_object() ends it. @index: from 0, for text. */
 void cli_sheet_begin_item(CliSheet *sheet, unsigned index);
-/** One that is a word. */
+/** Adds an item that is a word. */
 void cli_sheet_add_item(CliSheet *sheet, unsigned index, const char *word);
+/** Ends the list that was begun last. */
 void cli_sheet_end_list(CliSheet *sheet);
-/** A list of words, elements const char *, in JSON alone. */
+/** Adds a list of words (const char *), in JSON alone. */
 void cli_sheet_add_words(CliSheet *sheet, const char *key, const GPtrArray *words);

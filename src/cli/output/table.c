@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tables, listings and trees of rows. The cells are kept as values; text and JSON are made of them
- * when they are printed. Text is laid out as virsh does: everything is encoded and measured first,
- * and each column is as wide as its widest cell.
+ * Tables, listings and trees of rows. Cells are kept as values; text and JSON are made of them when
+ * they are printed. Text is laid out as virsh does: everything is encoded and measured first, and
+ * each column is as wide as its widest cell. JSON of many rows is printed row by row and never
+ * kept.
+ *
+ * What is in a cell may come from a server or an image, so whatever can't be printed is escaped,
+ * and the depth of a tree is bounded.
  */
 #include "table.h"
 

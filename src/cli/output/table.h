@@ -35,7 +35,9 @@ typedef struct {
 
 typedef struct CliTable CliTable;
 
+/** Makes a table with @columns, which are borrowed. */
 CliTable *cli_table_new(const CliColumn *columns, guint n_columns);
+/** Frees the table with what is attached. NULL is accepted. */
 void cli_table_free(CliTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliTable, cli_table_free)
 
@@ -59,24 +61,30 @@ void cli_table_add_known_size(CliTable *table, gboolean known, uint64_t bytes);
 void cli_table_add_known_number(CliTable *table, gboolean known, uint64_t value);
 void cli_table_add_known_duration(CliTable *table, gboolean known, uint64_t seconds);
 
-/** Things that belong to a listing: its row's member @key in JSON, further lines for people. */
+/**
+ * Attaches things that belong to a listing, and takes them over: its row's member @key in JSON,
+ * further lines in text.
+ */
 void cli_table_attach(CliTable *table, const char *key, CliTable *attached);
 
 /**
- * Makes the table a tree: how deep the row stands that is added next. A row hangs on the nearest
+ * Makes the table a tree: the level of the row that is added next. A row is a child of the nearest
  * one before it that is less deep.
  */
 void cli_table_add_level(CliTable *table, guint level);
 
-/** The table, or {"schema":1,KEY:[{…},…]}. */
+/** Prints the table, or {"schema":1,KEY:[{…},…]}. */
 void cli_table_print(CliCtl *ctl, const CliTable *table, const char *key);
-/** The first row as a listing with labels @width wide, or {"schema":1,KEY:{…}}. */
+/** Prints the only row as a listing with labels @width wide, or {"schema":1,KEY:{…}}. */
 void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key, int width);
 
-/** The table with the first column indented, or the first row with those below it as "children". */
+/**
+ * Prints the table with the first column indented, or the first row with those below it as
+ * "children".
+ */
 void cli_table_print_tree(CliCtl *ctl, const CliTable *table, const char *key);
 /** Adds the rows to @json as the list @key. */
 void cli_table_add_json(const CliTable *table, CliJson *json, const char *key);
 
-/** @text with everything unprintable as \xNN, and its width on the screen. */
+/** Returns @text with everything unprintable as \xNN, and its width on the screen; free it. */
 char *cli_table_encode(const char *text, size_t *ret_width);

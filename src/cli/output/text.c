@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lines for people: on stdout, which --json and --quiet silence, and on stderr.
+ * Lines for people: on stdout, which --json and --quiet silence, and on stderr, before which stdout
+ * is flushed, so that both keep their order where they go to one place.
  */
 #include "text.h"
 

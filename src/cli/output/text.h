@@ -5,21 +5,27 @@
 
 /* Text for people. */
 
-/** Text for people on stdout; nothing with --json. */
+/** Prints text for people on stdout; nothing with --json. */
 void cli_print(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/** The same, left out with --quiet: headers, blank lines, that something was done. */
+/** Prints the same unless --quiet is given: headers, blank lines, that something was done. */
 void cli_extra(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/** A line "error: …" on stderr that does not end the command. */
+/** Prints a line "error: …" on stderr that does not end the command. */
 void cli_complain(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/** The same of a whole text. */
+/** Prints a whole text as such a line. */
 void cli_error_line(CliCtl *ctl, const char *text);
-/** "warning: …" on stderr, after what went to stdout before; @format has the word and the line end.
+/**
+ * Prints "warning: …" on stderr, after what went to stdout before; @format has the word and the
+ * line end.
  */
 void cli_warn(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/**
+ * Whether to colour what goes to @stream: by --color, else by NO_COLOR, TERM and whether it is a
+ * terminal.
+ */
 gboolean cli_use_color(const CliCtl *ctl, FILE *stream);
 
-/** "251.97 GiB" in the locale's digits, or plain bytes with --bytes. */
+/** Returns "251.97 GiB" in the locale's digits, or plain bytes with --bytes. Free it. */
 char *cli_size_text(const CliCtl *ctl, uint64_t bytes);
-/** A time in seconds since 1970, in the local zone and with it: "2026-11-21 03:44:39+0100". */
+/** Returns a time in seconds since 1970 in the local zone, "2026-11-21 03:44:39+0100". Free it. */
 char *cli_time_text(int64_t seconds);

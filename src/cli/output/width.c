@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How many columns text takes on a screen, in the locale's encoding.
+ * How many columns text takes on a screen, in the locale's encoding. ASCII, which nearly everything
+ * is, needs no conversion. Bytes that are no character, and characters that can't be printed, count
+ * one column per byte, as cli_table_encode() escapes them.
  */
 #include "width.h"
 

@@ -4,13 +4,14 @@
 #include <stddef.h>
 
 /**
- * Bytes of the character that @text starts with, in the locale's encoding, and the columns it
- * takes on a screen: -1 when it cannot be printed (a byte that is no character counts alone).
+ * Returns the bytes of the character that @text starts with, in the locale's encoding.
+ * *ret_columns: the columns it takes on a screen; -1 when it can't be printed (a byte that is no
+ * character counts alone).
  */
 size_t cli_char_width(const char *text, int *ret_columns);
 
-/** Columns of a whole text; unprintable characters count one per byte. */
+/** Returns the columns of a whole text; unprintable characters count one per byte. */
 size_t cli_text_width(const char *text);
 
-/** @text with blanks behind it up to @columns; the caller frees it. */
+/** Returns @text with blanks behind it up to @columns; free it. */
 char *cli_text_pad(const char *text, size_t columns);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on the program itself: help, the connection, and what an interactive shell needs.
+ * Commands on the program itself: help, the connection, and what an interactive shell needs. Names
+ * and texts are virsh's. None of them needs a connection to run; `connect` replaces it for the
+ * commands that follow.
  */
 #include "commands.h"
 

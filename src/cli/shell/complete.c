@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Candidates for the last word of an unfinished command line: names of commands, their options, and
- * values, which the completer in the option's row knows. Words that don't begin like the last one
- * are left out at the end.
+ * values, which the completer in the option's row knows. The line is parsed as far as it goes,
+ * without complaints; words that don't begin like the last one are dropped at the end.
+ *
+ * A completer may ask a server. It stays silent when that fails, since a message in the middle of a
+ * line being typed helps nobody.
  */
 #include "complete.h"
 

@@ -3,19 +3,20 @@
 
 #include "core/ctl.h"
 
-/** Candidates for an option whose value is a command: all that `help` lists. */
+/** Appends the names of all commands that `help` lists, with their summaries: a CliCompleter. */
 void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
 /**
- * All candidates for the last of @argc words of an unfinished command: command names, options,
- * values. Words that don't begin like the last one are left out. With @describe a word may be
- * followed by a tab and what it is. *ret_files: the word may be the name of a file as well.
+ * Returns all candidates for the last of @argc words of an unfinished command: command names,
+ * options, values. Words that don't begin like the last one are left out. With @describe a word may
+ * be followed by a tab and a description. *ret_files: the word may be the name of a file as well.
+ * Freed with the array.
  */
 GPtrArray *cli_complete_line(CliCtl *ctl, int argc, char **argv, gboolean describe,
                              gboolean *ret_files);
 
 /**
- * The same for all words after the program's name, its own options (--connect URI, --root DIR)
+ * Does the same for all words after the program's name, its own options (--connect URI, --root DIR)
  * among them, which then say where to ask for names.
  */
 GPtrArray *cli_complete_program(CliCtl *ctl, int argc, char **argv, gboolean describe,

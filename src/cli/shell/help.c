@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the table of commands says of a command, a group or all of them: virsh's text, or JSON.
+ * What the table of commands says of a command, a group or all of them: virsh's text, or JSON. The
+ * synopsis and the usage of options follow virsh's rules; common options, which virsh does not
+ * have, come after everything else. Hidden commands are left out.
  */
 #include "help.h"
 

@@ -3,16 +3,23 @@
 
 #include "core/ctl.h"
 
-/** Usage of one option as SYNOPSIS shows it: "<pool>", "[--type <string>]", …. */
+/**
+ * Returns one option as SYNOPSIS shows it, "<pool>", "[--type <string>]", …; NULL for an alias.
+ * Free it.
+ */
 char *cli_help_synopsis(const CliCommand *command, const CliOption *option);
-/** What the option is for, translated; the caller frees it. */
+/** Returns what the option is for, translated and with its list of values filled in; free it. */
 char *cli_help_text(const CliOption *option);
-/** Usage of one option as OPTIONS shows it: "[--pool] <string>", "--bytes", …. */
+/**
+ * Returns one option as OPTIONS shows it, "[--pool] <string>", "--bytes", …; NULL for an alias.
+ * Free it.
+ */
 char *cli_help_usage(const CliCommand *command, const CliOption *option);
 
+/** Prints the help of a command, a group, or all groups; as JSON with --json. */
 void cli_help_command(CliCtl *ctl, const CliCommand *command);
 void cli_help_group(CliCtl *ctl, const CliGroup *group);
 void cli_help_groups(CliCtl *ctl);
 
-/** FALSE for a group all of whose commands are hidden. */
+/** Whether the group has a command that is not hidden. */
 gboolean cli_help_group_visible(const CliGroup *group);

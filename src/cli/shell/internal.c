@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands for completion scripts and the build; `help` does not list them.
+ * Commands for completion scripts and the build; `help` does not list them, and their output is for
+ * programs.
  */
 #include <base/error.h>
 #include <base/i18n.h>

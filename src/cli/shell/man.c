@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The manual page's source, filled in with what the tables of options, commands and exit statuses
- * say.
+ * The manual page's source (scdoc), filled in with what the tables of options, commands and exit
+ * statuses say, so that the page can't differ from the program. Texts are escaped; a line of the
+ * template that is one of the marks is replaced as a whole.
  */
 #include "man.h"
 

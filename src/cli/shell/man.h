@@ -4,8 +4,8 @@
 #include "core/command.h"
 
 /**
- * The manual page of the commands in @groups: @template is scdoc(5) text in which the lines
+ * Returns the manual page of the commands in @groups: @template is scdoc(5) text in which the lines
  * @OPTIONS@, @COMMANDS@ and @EXIT@ are replaced by what the tables of options, commands and exit
- * statuses say.
+ * statuses say. Free it.
  */
 char *cli_man_fill(const CliGroup *groups, const char *template);

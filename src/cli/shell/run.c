@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Runs commands that have been parsed. Around each one: options given after it count for it alone,
- * a dry run ends with its plan, a job that was detached with its number, and a failure is reported
- * and becomes the exit status.
+ * a dry run ends with its plan, a detached command with the number of its job, and a failure is
+ * reported and becomes the exit status.
+ *
+ * Options after a command that say where it works give it a connection of its own; the one of the
+ * shell is put aside and comes back afterwards.
  */
 #include "run.h"
 

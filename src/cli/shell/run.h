@@ -5,7 +5,13 @@
 
 #include "core/ctl.h"
 
-/** Runs parsed commands one after the other; the result is the last one's exit status. */
+/**
+ * Runs parsed commands (CliArgs *) one after the other, until one leaves the shell; returns the
+ * last one's exit status.
+ */
 CstExitStatus cli_run_all(CliCtl *ctl, const GPtrArray *commands);
-/** Parses @text and runs it. */
+/**
+ * Parses @text and runs all commands in it, or none when it does not parse (CST_EXIT_USAGE).
+ * Returns the exit status.
+ */
 CstExitStatus cli_run_string(CliCtl *ctl, const char *text);

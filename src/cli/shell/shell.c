@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The interactive shell, on a terminal with editing, history and completion, or over a script on
- * stdin. ^C while a line is edited clears it: the signal wakes the wait for a key through an
- * eventfd, because a flag could be missed right before the wait.
+ * stdin. A command that fails does not end it.
+ *
+ * ^C while a line is edited clears it: the signal wakes the wait for a key through an eventfd,
+ * because a flag could be missed right before the wait. While a command runs, its own handler is in
+ * force (core/interrupt.c). State that readline's callbacks need is static, as they have no
+ * context.
  */
 #include "shell.h"
 

@@ -5,5 +5,9 @@
 
 #include "core/ctl.h"
 
-/** Reads commands from the terminal, with editing, history and completion, or from a script. */
+/**
+ * Reads and runs commands from the terminal, with editing, history and completion, or from a script
+ * on stdin, until its end or `quit`. Fails only when the connection that was asked for can't be
+ * opened.
+ */
 CstExitStatus cli_shell(CliCtl *ctl);

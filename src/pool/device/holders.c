@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who has a block device open. The kernel has no list of them, so each kind is looked for where it
- * shows: devices on top in /sys, mounts in mountinfo, swap space, descriptors of processes in
- * /proc. For a device of device-mapper the kernel's own count says first whether there is anybody
- * at all, and afterwards whether somebody was missed.
+ * Who has a block device open. The kernel has no list of them, so each kind is searched for where
+ * it shows: devices on top in /sys, mounts in mountinfo, swap space, descriptors of processes in
+ * /proc. For a device of device-mapper the kernel's own open count says first whether there is
+ * anybody at all, and afterwards whether somebody was missed.
+ *
+ * The answer is a snapshot: somebody may open the device right after it, and a process that ends
+ * during the search is not listed.
  */
 #include <pool/device.h>
 
@@ -33,8 +36,9 @@ typedef struct {
 } Search;
 
 /*
- * udev looks at a device whenever somebody who wrote to it has closed it. It is gone again before
- * anybody reads that it was there, and so is a tool of LVM's that scans devices.
+ * udev opens a device whenever somebody who wrote to it has closed it, and a tool of LVM's when it
+ * scans. Both are gone again before anybody could act on their being listed, so the search is
+ * repeated for PASSING_US while nobody else has the device open.
  */
 #define PASSING_US (3 * G_TIME_SPAN_SECOND)
 #define LOOK_US    (50 * G_TIME_SPAN_MILLISECOND)
@@ -62,7 +66,10 @@ static gboolean read_number(const char *path, dev_t *ret_device)
 
 /* --- device-mapper's own count ---------------------------------------------------------------- */
 
-/* How often the device is open; -1: it is no device-mapper device, or can't be asked. */
+/*
+ * Returns how often the device is open; -1: it is no device-mapper device, or the kernel can't be
+ * asked.
+ */
 static int open_count(dev_t device)
 {
     g_auto(CstFd) control = cst_node_open("/dev/mapper/control", O_RDWR);
@@ -70,7 +77,7 @@ static int open_count(dev_t device)
                               .data_size = sizeof(status),
                               .data_start = sizeof(status)};
 
-    /* The kernel's number, which is the C library's for every device that there is. */
+    /* The kernel's encoding of device numbers equals the C library's for all numbers in use. */
     status.dev = device;
     if (control < 0 || ioctl(control, DM_DEV_STATUS, &status) < 0)
         return -1;
@@ -79,7 +86,7 @@ static int open_count(dev_t device)
 
 /* --- who -------------------------------------------------------------------------------------- */
 
-/* Devices on top of it: "crypt-srv (dm-4)", "md0". */
+/* Adds the devices that lie on top of it: "crypt-srv (dm-4)", "md0". */
 static void find_stacked(Search *search)
 {
     g_autofree char *path = g_strdup_printf("/sys/dev/block/%u:%u/holders", major(search->device),
@@ -165,6 +172,7 @@ static gboolean lies_on(struct libmnt_fs *mount, dev_t device)
            S_ISBLK(st.st_mode) && (st.st_rdev == device || share_btrfs(st.st_rdev, device));
 }
 
+/* Adds its mounts in this process's mount namespace. */
 static void find_mounts(Search *search)
 {
     g_autoptr(MountTable) table = read_table("/proc/self/mountinfo");
@@ -211,7 +219,10 @@ static void find_swap(Search *search)
     cst_holders_add(search->holders, 0, "%s", _("swap space"));
 }
 
-/* fdinfo: "flags:\t0100002", in octal. */
+/*
+ * Whether a descriptor is open for writing, by fdinfo's line "flags:\t0100002", in octal. A
+ * descriptor that can't be read any more counts as writable.
+ */
 static gboolean is_writable(const char *pid, const char *descriptor)
 {
     g_autofree char *path = g_strdup_printf("/proc/%s/fdinfo/%s", pid, descriptor);
@@ -224,6 +235,10 @@ static gboolean is_writable(const char *pid, const char *descriptor)
     return !flags || (strtoul(flags + strlen("flags:"), NULL, 8) & O_ACCMODE) != O_RDONLY;
 }
 
+/*
+ * Counts the descriptors that process @pid has of @device; those of other users' processes are only
+ * seen by root.
+ */
 static guint descriptors_of(const char *pid, dev_t device, gboolean *ret_writes)
 {
     g_autofree char *path = g_strdup_printf("/proc/%s/fd", pid);
@@ -286,7 +301,10 @@ static void find_uses(Search *search)
     find_swap(search);
 }
 
-/* One look. Nobody admits to what only the kernel counts: that may be over already, too. */
+/*
+ * Searches once. If nothing was found although the kernel counts more opens than this process has,
+ * the count itself is listed; that may be over in a moment as well.
+ */
 static void find_holders(Search *search)
 {
     int count = open_count(search->device);
@@ -312,6 +330,7 @@ static void find_uses_of(const char *node, GPtrArray *holders)
         find_uses(&search);
 }
 
+/* Partitions have directories of their own below the device's, which begin with its name. */
 void cst_device_uses(const char *name, GPtrArray *holders)
 {
     g_autofree char *path = g_build_filename(BLOCK_DEVICES, name, NULL);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Who uses a regular file as if it were a device: loop devices upon it, with whatever lies upon
- * those, and swap space. Files are compared by device and inode: the name under which somebody
- * attached the file says nothing, for it may have been renamed or linked since. Only devices with a
- * size are asked, which /proc/partitions lists, so that a host without attached loop devices pays
- * for two short reads (7 microseconds; looking into eight idle devices would take 25).
+ * those, and swap space. Files are compared by device and inode: the name under which the file was
+ * attached proves nothing, as it may have been renamed or linked since.
+ *
+ * Only devices with a size are queried, which /proc/partitions lists, so that a host without
+ * attached loop devices pays for two short reads (7 microseconds; querying eight idle devices would
+ * take 25).
  */
 #include <pool/device.h>
 
@@ -23,7 +25,9 @@ static gboolean is_same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Where there is no node for the device (a container), its backing file's name has to do. */
+/*
+ * Compares by the name of the backing file, where the device has no node to query (in a container).
+ */
 static gboolean is_named(const char *name, const struct stat *file)
 {
     g_autofree char *attribute = g_build_filename("/sys/block", name, "loop/backing_file", NULL);
@@ -33,6 +37,10 @@ static gboolean is_named(const char *name, const struct stat *file)
     return path && cst_node_stat(g_strchomp(path), &st) && is_same_file(&st, file);
 }
 
+/*
+ * Whether loop device @name lies upon @file. LOOP_GET_STATUS64 reports device and inode of the
+ * file.
+ */
 static gboolean is_upon(const char *name, const struct stat *file)
 {
     g_autofree char *node = g_strconcat("/dev/", name, NULL);
@@ -44,7 +52,10 @@ static gboolean is_upon(const char *name, const struct stat *file)
     return info.lo_device == file->st_dev && info.lo_inode == file->st_ino;
 }
 
-/* "loop device /dev/loop3 (mounted on '/srv')" */
+/*
+ * Adds one holder for the loop device, with what uses it: "loop device /dev/loop3 (mounted on
+ * '/srv')".
+ */
 static void add_loop(const char *name, GPtrArray *holders)
 {
     g_autoptr(GPtrArray) uses = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
@@ -60,7 +71,10 @@ static void add_loop(const char *name, GPtrArray *holders)
         cst_holders_add(holders, 0, _("loop device /dev/%s"), name);
 }
 
-/* A line of /proc/partitions: "   7        3     102400 loop3". */
+/*
+ * Returns the name of the loop device in a line of /proc/partitions, "   7        3     102400
+ * loop3"; NULL: the line is about something else, or about a partition ("loop3p1").
+ */
 static const char *loop_of(const char *line)
 {
     const char *name = strrchr(line, ' ');

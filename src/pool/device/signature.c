@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a block device carries, as libblkid knows it, and making it carry nothing. */
+/*
+ * What a block device carries, as libblkid knows it, and the means to make it carry nothing.
+ * Formatting depends on the answer, so what is not known for certain is an error and never
+ * "nothing". Devices are opened with O_EXCL before they are cleared, which the kernel refuses while
+ * they are mounted or part of another device.
+ */
 #include <pool/device.h>
 
 #include <blkid.h>
@@ -13,6 +18,10 @@
 #include <base/units.h>
 #include <blob/blob.h>
 
+/*
+ * The type of the content; of a partitioned device, that of its table. FALSE: libblkid found
+ * something without a name.
+ */
 static gboolean name_of(blkid_probe probe, char **ret_name)
 {
     const char *name = NULL;
@@ -24,7 +33,10 @@ static gboolean name_of(blkid_probe probe, char **ret_name)
     return TRUE;
 }
 
-/* 0: *ret_name is what was found, or NULL; other: it is not known. */
+/*
+ * Probes for file systems, RAIDs and partition tables. 0: *ret_name is what was found, or NULL when
+ * nothing was; other values: it is not known (an error, or several signatures).
+ */
 static int probe_fd(int fd, char **ret_name)
 {
     blkid_probe probe = blkid_new_probe();
@@ -57,6 +69,10 @@ gboolean cst_device_signature(const char *path, char **ret_name, GError **error)
     return TRUE;
 }
 
+/*
+ * Opens a block device exclusively; -1 with BUSY while the kernel or another exclusive opener has
+ * it.
+ */
 static int open_alone(const char *path, int flags, GError **error)
 {
     int fd = cst_node_open(path, flags | O_EXCL);
@@ -75,6 +91,7 @@ gboolean cst_device_is_free(const char *path, GError **error)
     return fd >= 0;
 }
 
+/* Some signatures lie at the end of a device (RAID, GPT's backup). */
 gboolean cst_device_clear(const char *path, GError **error)
 {
     int fd = open_alone(path, O_RDWR, error);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Opening beneath a directory whose owner may be an attacker: a tenant's share on which root works.
- * Such an owner can rename, replace and link entries at any moment, so a name is worth nothing from
- * one call to the next; what counts is the descriptor, and what fstat says of it.
+ * Such an owner can rename, replace and link entries at any moment, so a name proves nothing from
+ * one call to the next; what counts is the descriptor, and what fstat() says of it.
  *
  * A first stat by name only keeps FIFOs and device nodes from being opened, which may have effects
- * of its own; all that is decided is decided again on the descriptor. Links are refused by the
- * kernel (openat2 with RESOLVE_NO_SYMLINKS), not by a check before. They are followed only in a
+ * of its own; everything is decided again on the descriptor. Links are refused by the kernel
+ * (openat2() with RESOLVE_NO_SYMLINKS), not by a check beforehand. They are followed only in a
  * directory in which root and we alone can make entries, when the link is root's or ours.
+ *
+ * A change (rename, unlink) works on names, so a caller that must know what it has changed compares
+ * entry and descriptor (cst_entry_is()). Functions without a GError return errno. Nothing here has
+ * state; handles are not shared between threads.
  */
 #include "beneath.h"
 
@@ -24,6 +28,11 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+/*
+ * How names are opened: neither through links nor out of the directory (STRICT), and without
+ * waiting for a FIFO's other end or making a terminal ours (SAFELY). LINKS_MAX is the kernel's
+ * limit as well.
+ */
 #define STRICT    (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 #define SAFELY    (O_NONBLOCK | O_NOCTTY)
 #define LINKS_MAX 40
@@ -72,6 +81,7 @@ static void walk_clear(Walk *walk)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Walk, walk_clear)
 
+/* Takes @fd over as the directory reached; FALSE and errno if it is no descriptor. */
 static gboolean walk_to(Walk *walk, int fd)
 {
     if (fd < 0)
@@ -81,7 +91,11 @@ static gboolean walk_to(Walk *walk, int fd)
     return TRUE;
 }
 
-/* Goes on where the link @fd leads, if whoever made it may be trusted. */
+/*
+ * Continues the walk where the link @fd leads, if it is root's or ours and nobody else can make
+ * entries in its directory; DENIED otherwise. The link's content replaces the part in front of the
+ * rest of the path.
+ */
 static gboolean follow(Walk *walk, const char *part, int fd, const struct stat *link,
                        GError **error)
 {
@@ -119,6 +133,10 @@ static char *next_part(Walk *walk)
     return part;
 }
 
+/*
+ * Descends into one part, never through a link by the kernel: O_PATH and O_NOFOLLOW open the link
+ * itself.
+ */
 static gboolean walk_part(Walk *walk, const char *part, GError **error)
 {
     g_auto(CstFd) fd = openat(walk->at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -136,7 +154,7 @@ static gboolean walk_part(Walk *walk, const char *part, GError **error)
     return walk_to(walk, next);
 }
 
-/* Makes @part where the walk has come to, if it is not there; its name survives a power cut. */
+/* Makes @part in the directory reached unless it exists; its name survives a power cut. */
 static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GError **error)
 {
     g_auto(CstFd) fd = -1;
@@ -150,6 +168,7 @@ static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GErro
     return cst_dir_sync(fd, walk->path, error);
 }
 
+/* O_PATH descriptors can't be listed or synced, so the last directory is opened anew by ".". */
 gboolean cst_handle_open_trusted(const char *path, gboolean make, mode_t mode,
                                  CstDirHandle *ret_handle, GError **error)
 {
@@ -211,6 +230,7 @@ gboolean cst_handle_open_own(const CstDirHandle *in, const char *name, gboolean 
     return not_ours(path, error);
 }
 
+/* A descriptor of its own, as the position of a directory stream belongs to the open file. */
 DIR *cst_handle_list(const CstDirHandle *dir)
 {
     g_auto(CstFd) fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -223,6 +243,10 @@ DIR *cst_handle_list(const CstDirHandle *dir)
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
+/*
+ * A link is trusted by its maker and place. In a directory where others can write, a hard link may
+ * lead to another tenant's file, and a device node to the host's disk.
+ */
 char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEntryOwner *owner)
 {
     if (S_ISLNK(owner->mode)) {
@@ -255,6 +279,7 @@ static gboolean check_trust(const CstDirHandle *dir, const char *name, const Cst
     return !why || cst_fail(error, CST_ERROR_DENIED, "%s", why);
 }
 
+/* What can be a volume with content. */
 static gboolean has_content(mode_t mode)
 {
     return S_ISREG(mode) || S_ISBLK(mode);
@@ -271,7 +296,7 @@ static gboolean no_content(const char *name, GError **error)
                     name);
 }
 
-/* What is there now may be opened; *ret_link: through a link. */
+/* Checks by name what is there now, before anything is opened; *ret_link: a trusted link. */
 static gboolean check_entry(const CstDirHandle *dir, const char *name, gboolean *ret_link,
                             GError **error)
 {
@@ -289,7 +314,10 @@ static gboolean check_entry(const CstDirHandle *dir, const char *name, gboolean 
     return has_content(st.st_mode) || no_content(name, error);
 }
 
-/* It was no link a moment ago. */
+/*
+ * Fails as for an untrusted link: the entry was none when it was checked, and somebody has just
+ * replaced it.
+ */
 static gboolean became_link(const CstDirHandle *dir, const char *name, GError **error)
 {
     const CstEntryOwner link = {.mode = S_IFLNK, .uid = (uid_t)-1};
@@ -307,6 +335,7 @@ int cst_entry_open_stat(const CstDirHandle *dir, const char *name, int flags, st
 
     if (!check_entry(dir, name, &link, error))
         return -1;
+    /* A trusted link may lead out of the directory. */
     fd = cst_openat2(dir->fd, name, flags | SAFELY, 0, link ? 0 : STRICT);
     if (fd < 0 || !cst_fd_stat(fd, ret_st)) {
         if (link || errno != ELOOP || became_link(dir, name, error))
@@ -333,6 +362,7 @@ int cst_entry_open(const CstDirHandle *dir, const char *name, int flags, GError 
     return cst_entry_open_stat(dir, name, flags, &st, error);
 }
 
+/* Through a trusted link the entry is not what was opened, which cst_entry_is() shows. */
 int cst_entry_open_file(const CstDirHandle *dir, const char *name, int flags, GError **error)
 {
     g_auto(CstFd) fd = cst_entry_open(dir, name, flags, error);
@@ -351,6 +381,7 @@ int cst_entry_open_file(const CstDirHandle *dir, const char *name, int flags, GE
     return opened;
 }
 
+/* Hard links are no objection: nothing is read or written, and the name is removed. */
 int cst_entry_open_draft(const CstDirHandle *dir, const char *name)
 {
     struct stat st;
@@ -417,6 +448,7 @@ gboolean cst_handle_may_change(const CstDirHandle *dir)
     return !cst_dry_run() || faccessat(dir->fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
 }
 
+/* FALSE with ENOTEMPTY, which rmdir(2) would return. */
 gboolean cst_entry_is_empty(const CstDirHandle *dir, const char *name)
 {
     int fd = cst_openat2(dir->fd, name, O_RDONLY | O_DIRECTORY | SAFELY, 0, STRICT);

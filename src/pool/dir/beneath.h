@@ -8,12 +8,13 @@
 #include <base/file.h>
 
 /**
- * The way into directories that somebody else may write to: the only code of the pools' that turns
- * a path or a name into a descriptor or a change of a directory (scripts/lint, check "paths").
+ * The way into directories that somebody else may write to: the only code of the pools that turns a
+ * path or a name into a descriptor or a change of a directory (scripts/lint, check "paths").
  *
  * A directory is opened once and held (CstDirHandle); an entry is one name in it. No function here
- * follows a symbolic link, unless it says so, waits for anybody (FIFOs), or believes what it saw of
- * a name after it has opened it. "Ours" is what belongs to this process's user.
+ * follows a symbolic link, unless it says so, waits for anybody (FIFOs), or relies on what it saw
+ * of a name before it opened it. "Ours" is what belongs to this process's user. Functions that
+ * return FALSE or -1 "and errno" set no GError.
  */
 
 /** A directory held open. */
@@ -26,6 +27,7 @@ typedef struct {
 
 #define CST_DIR_HANDLE_NONE ((CstDirHandle){.fd = -1})
 
+/** Closes the handle; does nothing for CST_DIR_HANDLE_NONE. */
 void cst_handle_clear(CstDirHandle *dir);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstDirHandle, cst_handle_clear)
 
@@ -52,7 +54,7 @@ gboolean cst_handle_open_own(const CstDirHandle *in, const char *name, gboolean 
 /** Stats the directory that @dir lies in; FALSE and errno. */
 gboolean cst_handle_stat_above(const CstDirHandle *dir, struct stat *ret_st);
 
-/** For readdir(), with a position of its own; NULL and errno. closedir() it. */
+/** Opens a stream for readdir() with a position of its own; NULL and errno. closedir() it. */
 DIR *cst_handle_list(const CstDirHandle *dir);
 
 /** What stat says of an entry's owner. */
@@ -63,9 +65,9 @@ typedef struct {
 } CstEntryOwner;
 
 /**
- * Why entry @name must be neither read nor written; NULL: it may be. Such are symbolic links that
- * others can have planted, and in a directory that others may write to files with more than one
- * name (another tenant's, linked there) and device nodes. g_free() it.
+ * Returns why entry @name must be neither read nor written; NULL: it may be. Refused are symbolic
+ * links that others can have planted and, in a directory that others may write to, files with more
+ * than one name (another tenant's, linked there) and device nodes. g_free() it.
  */
 char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEntryOwner *owner);
 
@@ -75,11 +77,11 @@ char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEnt
  * where cst_entry_distrust() has a reason, INVALID where it is something else.
  */
 int cst_entry_open(const CstDirHandle *dir, const char *name, int flags, GError **error);
-/** The same; *ret_st is a stat of what was opened. */
+/** Does the same; *ret_st is a stat of what was opened. */
 int cst_entry_open_stat(const CstDirHandle *dir, const char *name, int flags, struct statx *ret_st,
                         GError **error);
 
-/** The same, of a regular file that lies there itself: links are UNSUPPORTED. */
+/** Does the same for a regular file that lies in the directory itself: UNSUPPORTED for links. */
 int cst_entry_open_file(const CstDirHandle *dir, const char *name, int flags, GError **error);
 
 /**
@@ -97,7 +99,7 @@ gboolean cst_entry_stat(const CstDirHandle *dir, const char *name, gboolean foll
 /** The same of what is open. */
 gboolean cst_fd_stat(int fd, struct statx *ret_st);
 
-/** TRUE while entry @name is what @fd has open, not another file, nor a link to it. */
+/** Whether entry @name is still what @fd has open, not another file or a link to it. */
 gboolean cst_entry_is(const CstDirHandle *dir, const char *name, int fd);
 
 /** Removes the entry, of a directory an empty one; FALSE and errno. Never what a link leads to. */
@@ -114,8 +116,8 @@ gboolean cst_entry_rename_over(const CstDirHandle *dir, const char *from, const 
  */
 gboolean cst_handle_may_change(const CstDirHandle *dir);
 
-/** Whether rmdir(2) would take the directory @name away; FALSE and errno otherwise. */
+/** Whether rmdir(2) would remove the directory @name; FALSE and errno otherwise. */
 gboolean cst_entry_is_empty(const CstDirHandle *dir, const char *name);
 
-/** FALSE and errno unless the file at @path could be read; nothing is opened. */
+/** Whether the file at @path could be read; nothing is opened. FALSE and errno. */
 gboolean cst_path_readable(const char *path);

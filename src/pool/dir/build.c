@@ -2,7 +2,8 @@
 /*
  * pool-build and pool-delete of directories. Root gives the target away here (owner, mode), so the
  * path is walked part by part, and a link in it is followed only where nobody else can have made
- * it.
+ * it. A build that is repeated changes nothing more; one that was interrupted leaves a directory
+ * without its owner or mode, which the next one sets.
  */
 #include "dir.h"
 
@@ -16,9 +17,13 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-#define DEFAULT_DIR_MODE 0711
+#define DEFAULT_DIR_MODE 0711 /* libvirt's */
 
-/* Copy on write makes guests' disks slow on btrfs: off unless the definition asks for it. */
+/*
+ * Copy-on-write makes guests' disks slow on btrfs: it is turned off there unless the definition
+ * asks for it (@feature_cow 1). A definition that turns it off (0) must not be ignored, so a
+ * failure is an error then.
+ */
 static gboolean set_cow(int fd, const char *path, int feature_cow, GError **error)
 {
     struct statfs fs;
@@ -40,7 +45,7 @@ static gboolean apply_perms(int fd, const char *path, const CstPerms *perms, GEr
     return TRUE;
 }
 
-/* Overwriting is for devices: libvirt words the refusal like this, and scripts know it. */
+/* Refuses flags about formatting, which are for devices, in libvirt's words. */
 static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GError **error)
 {
     const unsigned formatting = CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE;
@@ -57,7 +62,9 @@ static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GEr
     return TRUE;
 }
 
-/* In a dry run, whether what is there would do; what is missing would be made. */
+/*
+ * In a dry run, checks that what exists of the path could be opened; what is missing would be made.
+ */
 static gboolean check_there(const char *path, GError **error)
 {
     g_auto(CstDirHandle) there = CST_DIR_HANDLE_NONE;
@@ -89,6 +96,7 @@ gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error)
            cst_dir_sync(target.fd, path, error);
 }
 
+/* rmdir(2) refuses what is not empty, and what is mounted. */
 gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error)
 {
     const char *path = state->def->target_path;

@@ -2,8 +2,9 @@
 /*
  * Declarations kept with a file's content: the extended attribute "user.cistern.format" holds
  * "FORMAT" or "FORMAT restricted". It goes along where a tool copies a file with its attributes,
- * and is there when our own records are lost. Whoever owns the file can write it, so it only ever
- * takes away: it fixes the format and restricts the references, and declares none.
+ * and exists when our own records are lost. Whoever owns the file can write it, so it only ever
+ * takes away: it fixes the format and restricts the references, and declares none. That of a draft
+ * is synced with its content.
  */
 #include "dir.h"
 
@@ -20,6 +21,10 @@
 #define RESTRICTED        " restricted"
 #define VALUE_MAX         64
 
+/*
+ * File systems without such attributes are no error: the core's record then has to be durable by
+ * itself.
+ */
 gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration)
 {
     g_autofree char *value =
@@ -32,6 +37,9 @@ gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclar
     return FALSE;
 }
 
+/*
+ * The owner of the file may have written anything: an unknown format or a longer value is nothing.
+ */
 CstDeclaration *cst_dir_declaration_read(CstBlob *blob)
 {
     char value[VALUE_MAX];
@@ -47,6 +55,7 @@ CstDeclaration *cst_dir_declaration_read(CstBlob *blob)
     return cst_image_format_find(value, NULL) ? cst_declaration_new(value, restricted) : NULL;
 }
 
+/* A record without a format (of references alone) takes that of the attribute. */
 void cst_dir_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                       CstDeclaration **declarations)
 {

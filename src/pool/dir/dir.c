@@ -2,7 +2,8 @@
 /*
  * The backend's table, above the files that do the work, and the callbacks that need no more than
  * the definition and a stat. Every path goes through beneath.c; which directory is the pool's is
- * decided in target.c.
+ * decided in target.c. A state holds no descriptor between calls, so an unmount is never in its
+ * way.
  */
 #include "dir.h"
 
@@ -13,6 +14,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+/* The target is not touched: a definition may be loaded before its storage is mounted. */
 static CstPoolState *dir_open(const CstPoolDef *def, GError **error)
 {
     DirState *state;
@@ -39,6 +41,7 @@ static void dir_close(CstPoolState *state)
     g_free(dir);
 }
 
+/* Any failure to open the right target means "not active". */
 static gboolean dir_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
@@ -47,6 +50,7 @@ static gboolean dir_check(CstPoolState *state, gboolean *ret_active, GError **er
     return TRUE;
 }
 
+/* Nothing is mounted by this type: the directory has to be there. */
 static gboolean dir_start(CstPoolState *state, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
@@ -67,11 +71,13 @@ static gboolean dir_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError *
     ret_usage->uid = target.st.st_uid;
     ret_usage->gid = target.st.st_gid;
     ret_usage->capacity = (uint64_t)fs.f_frsize * fs.f_blocks;
+    /* f_bfree and not f_bavail, as libvirt shows it: with what is reserved for root. */
     ret_usage->available = (uint64_t)fs.f_frsize * fs.f_bfree;
     ret_usage->allocation = ret_usage->capacity - ret_usage->available;
     return TRUE;
 }
 
+/* The target may be "/". */
 static char *dir_vol_path(CstPoolState *state, const char *name)
 {
     const char *target = state->def->target_path;
@@ -79,6 +85,7 @@ static char *dir_vol_path(CstPoolState *state, const char *name)
     return g_strconcat(target, g_str_has_suffix(target, "/") ? "" : "/", name, NULL);
 }
 
+/* Only direct entries of the directory are volumes. */
 static char *dir_vol_resolve(CstPoolState *state, const char *path)
 {
     const char *target = state->def->target_path;
@@ -96,6 +103,10 @@ static char *dir_vol_resolve(CstPoolState *state, const char *path)
     return g_strdup(path + len);
 }
 
+/*
+ * No vol_resize and no vol_children: files are images, which the image engine resizes and the
+ * core's tables relate.
+ */
 const CstBackend cst_dir_backend = {
     .type = CST_POOL_DIR,
     .on_mounts = TRUE,

@@ -71,6 +71,7 @@ gboolean cst_dir_turn_cow_off(int fd);
 
 /** Name of the draft that @token stands for; the caller frees it. */
 char *cst_dir_draft_name(const char *token);
+/** Whether @name has the form of a draft's name, whoever made it. */
 gboolean cst_dir_is_draft(const char *name);
 /** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
 gboolean cst_dir_name_hidden(const char *name);

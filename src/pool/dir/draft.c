@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Drafts in a directory: files and directories that are being made, under names that no listing
- * shows (PREFIX<token>SUFFIX), until a rename gives them the real one. Whoever makes a file holds a
- * lock on it (an open file description's, which the kernel drops when its process dies), so a draft
- * whose lock is to be had is a dead one's. The lock is on one byte where no content is, and in the
- * way of nobody else's. A directory is locked by nobody: one that is empty is dropped, and whoever
- * was making it (another host, a daemon with another root) makes it again when it gets its name.
+ * shows (PREFIX<token>SUFFIX), until a rename gives them the real one.
+ *
+ * Whoever makes a file holds a lock on it (an open file description's, which the kernel drops when
+ * its process dies), so a draft whose lock can be acquired is a dead process's. The lock is on one
+ * byte where no content is, and conflicts with nobody else's. A directory can't be locked: one that
+ * is empty is dropped, and a living maker (another host, a daemon with another root) makes it again
+ * when its commit finds it gone.
  */
 #include "dir.h"
 
@@ -42,7 +44,7 @@ char *cst_dir_draft_name(const char *token)
 
 /* --- the files -------------------------------------------------------------------------------- */
 
-/* FALSE and errno. */
+/* The byte before the last possible offset: QEMU's locks are at the beginning. FALSE and errno. */
 static gboolean lock_draft(int fd)
 {
     struct flock lock = {
@@ -70,13 +72,17 @@ int cst_dir_create_draft(const CstDirHandle *dir, const char *name)
     return made;
 }
 
+/* EISDIR is what Linux returns for unlinking a directory. */
 gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name)
 {
     return cst_entry_remove(dir, name, FALSE) || errno == ENOENT ||
            (errno == EISDIR && cst_entry_remove(dir, name, TRUE));
 }
 
-/* What is neither a file nor a directory is no draft of ours, whatever it is called. */
+/*
+ * Removes draft @name if its maker is dead. What is neither a file nor a directory is no draft of
+ * ours, whatever its name.
+ */
 static void drop_if_dead(const CstDirHandle *dir, const char *name)
 {
     g_auto(CstFd) fd = -1;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a new file or directory gets besides its content: its owner, and no copy on write. */
+/*
+ * What a new file or directory gets besides its content: its owner, and no copy-on-write. Both work
+ * on descriptors only.
+ */
 #include "dir.h"
 
 #include <errno.h>
@@ -20,6 +23,9 @@ gboolean cst_dir_set_owner(int fd, const char *name, const CstPerms *perms, GErr
     return TRUE;
 }
 
+/*
+ * Of a file, btrfs obeys the flag only while it is empty; what is made in a directory inherits it.
+ */
 gboolean cst_dir_turn_cow_off(int fd)
 {
     int attributes;

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finding volumes: the directory's entries are stat'ed one after another, and what has changed
- * since it was last seen is opened and inspected on several threads. A record describes the file
- * that was open while it was made; the stat before says only whether the old record still holds,
- * and keeps FIFOs and devices from being opened. What must not be opened (cst_entry_distrust) is
+ * Finds volumes: the directory's entries are stat'ed one after another, and what has changed since
+ * its record was made is opened and inspected on several threads. A record describes the file that
+ * was open while it was made; the stat before that only decides whether the old record still fits,
+ * and keeps FIFOs and devices from being opened. What must not be opened (cst_entry_distrust()) is
  * listed with the reason as its problem.
  *
  * What is declared of a file is looked up after its content has been read, for all files of a scan
- * at once. Whoever writes content that nobody stands behind restricts the file before the first
- * byte, so content that was seen is never judged by an older declaration. Each file is first taken
- * for what it looks like, and inspected again only where another format is declared.
+ * at once. Whoever writes content that nobody declared restricts the file before the first byte, so
+ * content that was seen is never judged by an older declaration. Each file is first inspected as
+ * what it looks like, and again only where another format is declared.
+ *
+ * A scan has no lock: entries belong to the thread that has taken their index, and everything else
+ * is done by the caller's thread. An error in one entry becomes that volume's problem; only the
+ * directory itself can fail a scan.
  */
 #include "dir.h"
 
@@ -57,6 +61,7 @@ typedef struct {
     gboolean shared; /* others can write where its content lies, as far as we know */
 } Seen;
 
+/* The record as far as a stat can fill it: a raw file, until its content says otherwise. */
 static CstVolume *volume_from_stat(const char *name, const Seen *seen)
 {
     const struct statx *st = &seen->st;
@@ -84,9 +89,9 @@ static CstVolume *volume_from_stat(const char *name, const Seen *seen)
 }
 
 /*
- * A record of before still describes the file when its stamp fits. Allocation can change without
- * the stamp (a hole filled within the same clock tick, space punched by the file system), so it
- * is compared as well.
+ * Whether the known record still describes the file. The allocation can change without the stamp (a
+ * hole filled within the same clock tick, space punched by the file system), so it is compared as
+ * well. A record with a problem is always made anew.
  */
 static gboolean still_fits(const CstVolume *known, const Seen *seen)
 {
@@ -111,6 +116,7 @@ static char *absolute_backing(const char *directory, const char *reference)
     return g_canonicalize_filename(reference, directory);
 }
 
+/* Copies what inspection found; the extra part is made only where there is something for it. */
 static void take_info(const CstDirHandle *dir, CstVolume *volume, const CstImageInfo *info)
 {
     CstVolumeExtra *extra;
@@ -132,6 +138,7 @@ static void take_info(const CstDirHandle *dir, CstVolume *volume, const CstImage
     extra->extended_l2 = info->extended_l2;
 }
 
+/* Returns @volume, for chaining. */
 static CstVolume *with_problem(CstVolume *volume, const char *problem)
 {
     cst_volume_extra(volume)->problem = g_strdup(problem);
@@ -139,8 +146,8 @@ static CstVolume *with_problem(CstVolume *volume, const char *problem)
 }
 
 /*
- * Opens an entry of which a stat said *seen, which is then what was opened. NULL: *ret_volume is
- * complete, or NULL as well when the entry is gone, or no volume.
+ * Opens an entry of which a stat said *seen, which is updated to what was opened. NULL: *ret_volume
+ * is complete, or NULL as well when the entry is gone or no volume.
  */
 static CstBlob *open_entry(const CstDirHandle *dir, const char *name, CstVolume *known, Seen *seen,
                            CstVolume **ret_volume)
@@ -167,9 +174,8 @@ static CstBlob *open_entry(const CstDirHandle *dir, const char *name, CstVolume 
 }
 
 /*
- * What an open file says of itself when it is taken for @format; NULL: for what it looks like,
- * which is the volume's format then. *ret_readable FALSE: it could not be read, and is listed with
- * that as its problem.
+ * Makes the record of an open file, inspected as @format (NULL: as what it looks like).
+ * *ret_readable FALSE: it could not be read, and the record has that as its problem. Never NULL.
  */
 static CstVolume *read_as(const CstDirHandle *dir, CstBlob *blob, const Seen *seen,
                           const CstImageFormat *format, gboolean *ret_readable)
@@ -187,7 +193,7 @@ static CstVolume *read_as(const CstDirHandle *dir, CstBlob *blob, const Seen *se
     return volume;
 }
 
-/* The declared format, where that is another one than the volume's; NULL: it is not. */
+/* Returns the declared format if it differs from the one found, else NULL. */
 static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclaration *declaration)
 {
     const CstImageFormat *format;
@@ -199,8 +205,8 @@ static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclar
 }
 
 /*
- * @volume is declared to be of another format than its content looks like. Where both hold nothing
- * but the guest's bytes (a disk, a medium) that says nothing: the guest can write the mark.
+ * Notes that @volume is declared to be of another format than its content looks like. Where both
+ * are plain bytes (a disk, a medium) nothing is noted: a guest can write such a signature.
  */
 static void note_content(CstVolume *volume, const char *content)
 {
@@ -208,6 +214,10 @@ static void note_content(CstVolume *volume, const char *content)
         cst_volume_extra(volume)->content = content;
 }
 
+/*
+ * Reads the content, then what is declared of it, in this order (see the top), and again as the
+ * declared format.
+ */
 static CstVolume *inspect(const CstPoolState *state, const CstDirHandle *dir, CstBlob *blob,
                           const Seen *seen)
 {
@@ -242,6 +252,7 @@ static CstVolume *open_and_inspect(const CstPoolState *state, const CstDirHandle
 /* PROBE_NONE: no volume; PROBE_DONE: *ret_volume is complete; PROBE_OPEN: it wants to be opened. */
 typedef enum { PROBE_NONE, PROBE_DONE, PROBE_OPEN } Probe;
 
+/* Entries that are gone and links that lead nowhere are no volumes. */
 static Probe probe_failed(const char *name, CstVolume **ret_volume)
 {
     g_autofree char *problem = NULL;
@@ -254,6 +265,7 @@ static Probe probe_failed(const char *name, CstVolume **ret_volume)
     return PROBE_DONE;
 }
 
+/* Decides by a stat what is to be done with an entry. *ret_seen is for open_entry(). */
 static Probe probe(const CstDirHandle *dir, const char *name, CstVolume *known, Seen *ret_seen,
                    CstVolume **ret_volume)
 {
@@ -296,6 +308,7 @@ CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirHandle *dir, con
     return volume;
 }
 
+/* Only when a record is made, so that a problem is not logged with every look-up. */
 static void log_problem(const CstPoolState *state, const CstVolume *volume)
 {
     const char *problem = volume ? cst_volume_problem(volume) : NULL;
@@ -323,7 +336,7 @@ gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
 /* --- scanning the directory ------------------------------------------------------------------- */
 
-/* An entry that is to be opened, and what was found in it. */
+/* An entry that is to be opened, and what was found in it. Owned by Scanning.waiting. */
 typedef struct {
     char *name;
     CstVolume *known; /* referenced; NULL: nothing */
@@ -351,6 +364,7 @@ static void entry_free(Entry *entry)
     g_free(entry);
 }
 
+/* Runs on each thread: takes the next entry until there is none. */
 static gpointer read_waiting(gpointer data)
 {
     Scanning *s = data;
@@ -371,7 +385,10 @@ static gpointer read_waiting(gpointer data)
     return NULL;
 }
 
-/* The content of all of them has been read. */
+/*
+ * Looks up what is declared of all entries that were read, in one call. The content of all of them
+ * has been read by now.
+ */
 static void declare_waiting(Scanning *s)
 {
     g_autofree CstVolume **volumes = g_new(CstVolume *, s->waiting->len);
@@ -395,7 +412,10 @@ static void declare_waiting(Scanning *s)
     }
 }
 
-/* Hands on what became of an entry. */
+/*
+ * Hands an entry's record to the sink. One that is declared to be of another format is opened
+ * again, as it was closed after reading.
+ */
 static void conclude(const Scanning *s, Entry *entry)
 {
     if (entry->undeclared && overruling(entry->volume, entry->declaration)) {
@@ -420,6 +440,7 @@ static void inspect_waiting(Scanning *s)
         conclude(s, g_ptr_array_index(s->waiting, i));
 }
 
+/* Hands on what a stat suffices for, and keeps the rest for the threads. */
 static void scan_entry(Scanning *s, const char *name)
 {
     g_autoptr(CstVolume) known = s->scan->known(name, s->scan->data);
@@ -443,6 +464,7 @@ static gboolean read_entries(Scanning *s, DIR *dir, GError **error)
     struct dirent *entry;
 
     for (errno = 0; (entry = readdir(dir)); errno = 0) {
+        /* Not all file systems fill in d_type; the stat decides then. */
         if (cst_dir_name_hidden(entry->d_name) || entry->d_type == DT_FIFO ||
             entry->d_type == DT_SOCK || entry->d_type == DT_CHR)
             continue;

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Snapshots of files on a file system that shares extents: TARGET/.cistern-snapshots/VOLUME/NAME is
- * a reflink copy of the whole file, and the files that are there are all there is to know. A copy
- * being made has a draft's name and lock, so that what a dead process left is not taken for one.
+ * a reflink copy of the whole file, and the files that exist are all the record there is. A copy
+ * being made has a draft's name and lock, so that what a dead process left is not taken for a
+ * snapshot.
  *
- * The two directories are ours alone (cst_handle_open_own): who may write to the target can put
- * something else in their dir, which is refused, or take them away. Each is opened below the
- * other; a path of two parts would only have the last one guarded.
+ * create: copy to a draft, sync, rename without replacing, sync the directory. revert: the same
+ * with a draft in the target, which then replaces the volume's file; a crash leaves the old or the
+ * new one, and a draft that replay drops. The core has claimed the volume meanwhile.
+ *
+ * The two directories are ours alone (cst_handle_open_own()): who may write to the target can put
+ * something else in their place, which is refused, or remove them. Each is opened below the other;
+ * with a path of two parts only the last one would be guarded.
  */
 #include "dir.h"
 
@@ -43,6 +48,7 @@ static void shelf_clear(Shelf *shelf)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shelf, shelf_clear)
 
+/* TRUE with descriptors of -1 where directories are missing and not to be made. */
 static gboolean shelf_try_open(const CstDirHandle *target, const char *volume, gboolean make,
                                Shelf *ret_shelf, GError **error)
 {
@@ -53,7 +59,11 @@ static gboolean shelf_try_open(const CstDirHandle *target, const char *volume, g
            cst_handle_open_own(&ret_shelf->all, volume, make, &ret_shelf->volume, error);
 }
 
-/* @make: with the directories made, and durable; else without an error where they are missing. */
+/*
+ * Opens the directories of @volume's snapshots. @make: makes them, durably; otherwise missing ones
+ * are no error. Making is retried, as another volume's last snapshot may take the upper directory
+ * with it.
+ */
 static gboolean shelf_open(CstPoolState *state, const CstDirHandle *target, const char *volume,
                            gboolean make, Shelf *ret_shelf, GError **error)
 {
@@ -79,7 +89,7 @@ static void shelf_tidy(const CstDirHandle *target, const CstDirHandle *all, cons
         cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
 }
 
-/* The dir of @volume's snapshots; NOT_FOUND, of snapshot @name, where there are none. */
+/* Opens the directory of @volume's snapshots; NOT_FOUND, of snapshot @name, where there is none. */
 static gboolean shelf_find(CstPoolState *state, const char *volume, const char *name,
                            CstDirHandle *ret_target, Shelf *ret_shelf, GError **error)
 {
@@ -114,6 +124,10 @@ typedef struct {
     int64_t ns;
 } Found;
 
+/*
+ * FALSE: the entry is gone or no file. The time of a snapshot is that of the copy's birth; where
+ * the file system keeps none, of its last change of the inode.
+ */
 static gboolean describe(const CstDirHandle *dir, const char *name, Found *ret_found)
 {
     g_autoptr(CstVolume) file = cst_dir_probe(NULL, dir, name, NULL);
@@ -132,6 +146,7 @@ static gboolean describe(const CstDirHandle *dir, const char *name, Found *ret_f
     return TRUE;
 }
 
+/* By name where the times are equal. */
 static int compare_age(gconstpointer a, gconstpointer b)
 {
     const Found *left = a, *right = b;
@@ -173,6 +188,7 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
 
 /* --- copying ---------------------------------------------------------------------------------- */
 
+/* The errors that mean "this file system can't" become one UNSUPPORTED. */
 static gboolean share(int from, int to, const char *volume, GError **error)
 {
     if (ioctl(to, FICLONE, from) == 0)
@@ -187,8 +203,8 @@ static gboolean share(int from, int to, const char *volume, GError **error)
 }
 
 /*
- * Labels, the word about the format, whatever else was attached: best effort but for the copy.
- * Except what gives rights to whoever runs the file.
+ * Copies labels, the declaration and whatever else is attached; failures are ignored, as the copy
+ * is what counts. Capabilities are left out: they would give rights to whoever runs the file.
  */
 static void copy_attributes(int from, int to)
 {
@@ -237,7 +253,7 @@ static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, 
 
 /* --- the changes ------------------------------------------------------------------------------ */
 
-/* Before the rename: the content is on the disk. */
+/* The content has to be on the disk before the rename shows it. */
 static gboolean sync_draft(int fd, const char *volume, GError **error)
 {
     if (fsync(fd) < 0)
@@ -246,6 +262,7 @@ static gboolean sync_draft(int fd, const char *volume, GError **error)
     return TRUE;
 }
 
+/* Makes the draft a snapshot, durably; EXISTS rather than replace another. */
 static gboolean put_on_shelf(const Shelf *shelf, int fd, const char *draft, const char *name,
                              const char *volume, GError **error)
 {
@@ -286,7 +303,10 @@ static gboolean snapshot_create(CstPoolState *state, const char *volume, const c
     return FALSE;
 }
 
-/* The snapshot may be of a time when the file's owner was another: the mode gives no rights. */
+/*
+ * Gives the copy the owner and mode that the volume has now: at the time of the snapshot the owner
+ * may have been another. Set-id bits are dropped.
+ */
 static gboolean take_owner(int from, int to, const char *volume, GError **error)
 {
     struct stat st;
@@ -297,7 +317,10 @@ static gboolean take_owner(int from, int to, const char *volume, GError **error)
     return TRUE;
 }
 
-/* The draft takes the place of the file that @now has open, and of no other. */
+/*
+ * Replaces the volume's file, which @now has open, by the draft; DENIED when either name has become
+ * another file.
+ */
 static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, int now, int copy,
                              const char *draft, const char *volume, GError **error)
 {
@@ -314,7 +337,10 @@ static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, in
     return cst_dir_names_sync(state, target, error);
 }
 
-/* The volume's file is replaced whole; owner and mode are those that it has now. */
+/*
+ * The volume's file is replaced as a whole, so the old content stays intact until the rename. Owner
+ * and mode are those that it has now.
+ */
 static gboolean snapshot_revert(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
@@ -338,6 +364,7 @@ static gboolean snapshot_revert(CstPoolState *state, const char *volume, const c
     return FALSE;
 }
 
+/* One unlink; clones share extents and don't depend on the file. */
 static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
@@ -401,6 +428,7 @@ const CstSnapshotBackend cst_dir_snapshots = {
 
 /* --- what is left over ------------------------------------------------------------------------ */
 
+/* Directories that are not ours are left alone. */
 void cst_dir_drop_snapshot_drafts(const CstDirHandle *target)
 {
     g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
@@ -421,6 +449,6 @@ void cst_dir_drop_snapshot_drafts(const CstDirHandle *target)
     }
     if (dir)
         closedir(dir);
-    /* It may have been made, and nothing in it before the power went. */
+    /* It may have been made by a process that died before it put anything into it. */
     cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
 }

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Which directory is the pool's: the target. It is opened once in each call, here, and before
- * anything else happens it is compared with the one that the pool was started with: when its file
- * system is not mounted, the directory below is somebody else's, and nothing may be read there or
- * written.
+ * anything else is compared with the one that the pool was started with: when its file system is
+ * not mounted, the directory below is somebody else's, and nothing may be read or written there.
  *
  * What the target must be comes from the core (expect) and is written as one line:
  *
  *     mounted=1 type=58465342 inode=128 device=2049 boot=UUID
  *
- * whether the directory is the root of a mounted file system, which kind, and which inode it is
- * there. Device numbers hold until the next boot only. So after one, what is found counts as the
- * same if it is mounted as before, and from then on its inode and device count as well.
+ * which says whether the directory is the root of a mounted file system, of which type, and which
+ * inode and device it is. Device numbers hold until the next boot only. After a boot, what is found
+ * counts as the same if it is mounted as before, and from then on its inode and device count as
+ * well.
  *
- * state->lock guards what is expected.
+ * state->lock guards what is expected; it is not held while the directory is touched.
  */
 #include "dir.h"
 
@@ -35,6 +35,7 @@ static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
         g_strlcpy(boot, g_strchomp(text), CST_UUID_TEXT_LEN);
 }
 
+/* A directory on another device than the one above it is the root of a mounted file system. */
 static gboolean identify(const CstDirHandle *target, DirIdentity *ret, GError **error)
 {
     struct statfs fs;
@@ -51,7 +52,9 @@ static gboolean identify(const CstDirHandle *target, DirIdentity *ret, GError **
     return TRUE;
 }
 
-/* A line that can't be read says nothing. */
+/*
+ * Parses the recorded line. One that can't be read expects nothing; the boot's UUID may be missing.
+ */
 static void parse(const char *recorded, DirIdentity *ret)
 {
     char was[CST_UUID_TEXT_LEN] = "", is[CST_UUID_TEXT_LEN];
@@ -70,7 +73,7 @@ static gboolean is_exactly(const DirIdentity *must, const CstDirHandle *target)
     return must->device == target->st.st_dev && must->inode == target->st.st_ino;
 }
 
-/* STATE, saying what is missing, when @is can't be @must. */
+/* Fails with STATE, saying what is missing, when @is can't be @must. */
 static gboolean compare(const DirIdentity *must, const DirIdentity *is, const char *path,
                         GError **error)
 {
@@ -101,6 +104,7 @@ static void set_expected(DirState *state, const DirIdentity *must)
     g_mutex_unlock(&state->lock);
 }
 
+/* The usual case, the very same directory, costs no more than the fstat() of opening it. */
 gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GError **error)
 {
     DirState *dir = (DirState *)state;
@@ -114,6 +118,7 @@ gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GErr
     if (!must.known || (must.exact && is_exactly(&must, ret_target)))
         return TRUE;
     if (identify(ret_target, &is, error) && compare(&must, &is, state->def->target_path, error)) {
+        /* What was found after a boot counts exactly from now on. */
         set_expected(dir, &is);
         return TRUE;
     }

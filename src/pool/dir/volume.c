@@ -2,10 +2,10 @@
 /*
  * Volumes of a directory pool: made as drafts (draft.c), opened, and removed.
  *
- * A volume is whole or not there. Its draft is filled under a hidden name with mode 0600; the
- * commit sets owner and mode, syncs the content, renames without replacing, and syncs the directory
- * before the call answers. Killed before the rename, the draft is left, and dropped by its token or
- * at the pool's next start; killed after it, the volume is there.
+ * A volume is complete or does not exist. Its draft is filled under a hidden name with mode 0600;
+ * the commit sets owner and mode, syncs the content, renames without replacing, and syncs the
+ * directory before the call answers. A process killed before the rename leaves the draft, which is
+ * dropped by its token or at the pool's next start; killed after it, the volume exists.
  */
 #include "dir.h"
 
@@ -29,6 +29,10 @@
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
+/*
+ * Makes the file or directory and, of a file, its blob. The file has its owner from the beginning,
+ * and nobody else may read it yet.
+ */
 static gboolean make_draft(const CstDirHandle *target, const char *name, const CstVolDef *def,
                            CstVolDraft *draft, GError **error)
 {
@@ -37,7 +41,10 @@ static gboolean make_draft(const CstDirHandle *target, const char *name, const C
     struct statx st;
     int blob_fd;
 
-    /* It is given its owner by the commit: until then it must be seen to be ours. */
+    /*
+     * A directory gets its owner at the commit: until then cst_handle_open_own() must recognise it
+     * as ours.
+     */
     if (def->type == CST_VOL_DIR)
         return cst_handle_open_own(target, name, TRUE, &made, error);
     fd = cst_dir_create_draft(target, name);
@@ -57,7 +64,7 @@ static gboolean make_draft(const CstDirHandle *target, const char *name, const C
     return draft->blob != NULL;
 }
 
-/* What the new image is to point to must be there now; it is named, not opened. */
+/* The backing file must exist now, as with libvirt. It is not opened: the image only names it. */
 static gboolean check_backing(const CstVolDef *def, GError **error)
 {
     if (!def->backing || !g_path_is_absolute(def->backing->path) ||
@@ -67,6 +74,7 @@ static gboolean check_backing(const CstVolDef *def, GError **error)
                           def->backing->path);
 }
 
+/* The checks come before the end of a dry run. The name is checked again by the commit's rename. */
 gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error)
 {
@@ -91,7 +99,10 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     return FALSE;
 }
 
-/* Content, owner and mode of a finished draft; @fd is the file or the directory. */
+/*
+ * Gives a finished draft its mode and, if it is a directory, its owner, and syncs it; @fd is the
+ * file or the directory.
+ */
 static gboolean settle_draft(int fd, const CstVolDef *def, GError **error)
 {
     mode_t mode = def->perms.mode == CST_PERMS_UNSET ? DEFAULT_MODE : def->perms.mode & 07777;
@@ -105,7 +116,10 @@ static gboolean settle_draft(int fd, const CstVolDef *def, GError **error)
     return TRUE;
 }
 
-/* Gives the draft, which @fd has open, its name, for good. Not done: it has it no longer. */
+/*
+ * Gives the draft, which @fd has open, its name, durably. DENIED when somebody else's file has got
+ * the name, which stays then. A failure to sync removes the volume again.
+ */
 static gboolean name_draft(CstPoolState *state, const CstDirHandle *target, int fd,
                            const char *draft, const char *name, GError **error)
 {
@@ -150,6 +164,7 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     return name_draft(state, &target, fd, name, def->name, error);
 }
 
+/* The token comes from a journal file, but it must not lead out of the directory. */
 gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
     g_autofree char *name = cst_dir_draft_name(token);
@@ -177,6 +192,7 @@ gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
 
 /* --- existing volumes ------------------------------------------------------------------------- */
 
+/* One unlink; a file that is gone already is success. Of a link the link is removed. */
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
@@ -222,6 +238,10 @@ CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writab
     return fd < 0 ? NULL : cst_blob_file_new(fd, name, writable, error);
 }
 
+/*
+ * Locks show QEMU and our own processes, loop devices and swap the kernel's use. Other readers and
+ * writers of the file are not known.
+ */
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Changes of the directory by others, from inotify. An event names the entry that it is about; an
- * event without a name, or a queue that ran over, means "anything".
+ * event without a name, or a queue that overflowed, means "anything". Writes are reported when the
+ * file is closed, not while a guest writes.
  */
 #include "dir.h"
 
@@ -35,6 +36,10 @@ int cst_dir_watch_open(CstPoolState *state, GError **error)
     return -1;
 }
 
+/*
+ * Until the queue is empty (the descriptor does not block). Names that no listing shows are
+ * skipped.
+ */
 void cst_dir_watch_read(CstPoolState *state, int fd,
                         void (*changed)(const char *name, gpointer data), gpointer data)
 {

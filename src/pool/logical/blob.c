@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An LV's device as a blob. The kernel reports a full thin pool as an input/output error, for
- * writes are put off until a flush: when one fails, LVM is asked, so that "no space" is reported as
- * that.
+ * An LV as a blob: the device's file blob, with one difference. When a write, a flush or a zeroing
+ * fails, LVM's report is read to find out whether the LV's thin pool is full, and the error says so
+ * instead of "I/O error" (thin.c). That costs nothing until something fails. Reads and discards
+ * pass through.
  */
 #include "logical.h"
 
@@ -115,11 +116,13 @@ CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean 
     return &blob->head;
 }
 
+/* For owner and mode of the node, which only this folder sets. */
 int logical_blob_fd(CstBlob *blob)
 {
     return cst_blob_file_fd(LV_BLOB(blob)->inner);
 }
 
+/* What LVM calls active has a node; one that is missing is an error here. */
 CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error)
 {
     g_autofree char *path = logical_device(state, lv);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The last report, and how long it may be used. A report takes LVM about as long as a change does,
- * so one serves all who ask for what is so now: for a moment (lvm_host.fresh_us), until something
- * is known to have changed since it was begun. cache->lock guards it; it is not held while LVM
- * works.
+ * so one serves all who ask what is so now: for a moment (lvm_host.fresh_us), until something is
+ * known to have changed since it was begun. cache->lock guards it and is not held while LVM works.
  *
  * What changed is known from our own changes, and from device nodes that come and go (watch.c). A
- * node's report may come late, and be of a change that the last report has already: then nothing is
- * forgotten.
+ * node's event may come late, and be about a change that the last report has already: then nothing
+ * is forgotten. While a report is being made, events are collected in cache->nodes, and the report
+ * is only kept as fresh if it agrees with all of them.
+ *
+ * last_at 0 means that the last report is outdated; it stays for logical_name_of_uuid(), which may
+ * guess.
  */
 #include "logical.h"
 
@@ -33,12 +36,14 @@ void logical_cache_clear(LogicalCache *cache)
 
 /* --- what changed (with the lock held) -------------------------------------------------------- */
 
+/* Also counts the change, so that a report begun before it is not taken for fresh. */
 static void forget(LogicalCache *cache)
 {
     cache->last_at = 0;
     cache->changes++;
 }
 
+/* Whether the report agrees with a node being there or not. */
 static gboolean says(const LvmGroup *group, const char *lv, gboolean is_there)
 {
     const LvmVolume *known = lvm_group_find(group, lv);
@@ -46,7 +51,7 @@ static gboolean says(const LvmGroup *group, const char *lv, gboolean is_there)
     return (known && lvm_is_active(known)) == is_there;
 }
 
-/* A report that was being made while nodes came and went knows of them, or it is no use. */
+/* Whether a report agrees with all nodes that came and went while it was made. */
 static gboolean says_all(const LogicalCache *cache, const LvmGroup *group)
 {
     GHashTableIter iter;
@@ -72,7 +77,7 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
 
     g_mutex_lock(&cache->lock);
     if (cache->reports > 0) {
-        /* One that went and came back in the meantime may be another LV. */
+        /* Inserting a name for the second time: what went and came back may be another LV. */
         if (!g_hash_table_insert(cache->nodes, g_strdup(lv), GINT_TO_POINTER(is_there)))
             forget(cache);
     } else if (cache->last_at && !says(cache->last, lv, is_there)) {
@@ -83,6 +88,7 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/* Returns the count of changes, for report_end(). */
 static guint report_begin(LogicalCache *cache)
 {
     guint changes;
@@ -94,7 +100,10 @@ static guint report_begin(LogicalCache *cache)
     return changes;
 }
 
-/* @group NULL: there was no answer. What was changed since it was asked, it may have missed. */
+/*
+ * Ends a report; @group NULL: there was no answer. It is fresh only if nothing was changed since
+ * report_begin() returned @changes: what was changed in between, it may have missed.
+ */
 static void report_end(LogicalCache *cache, LvmGroup *group, guint changes)
 {
     g_mutex_lock(&cache->lock);
@@ -111,7 +120,10 @@ static void report_end(LogicalCache *cache, LvmGroup *group, guint changes)
     g_mutex_unlock(&cache->lock);
 }
 
-/* Takes @group over; NULL when it is another one than that the pool was started with. */
+/*
+ * Takes @group (NULL: none) over and returns it; NULL with STATE when it is not the one that the
+ * pool was started with.
+ */
 static LvmGroup *expected_group(const LogicalState *state, LvmGroup *group, GError **error)
 {
     if (!group || !state->uuid || strcmp(group->uuid, state->uuid) == 0)
@@ -134,7 +146,7 @@ LvmGroup *logical_group_read(LogicalState *state, CstTask *task, GError **error)
     return group;
 }
 
-/* With the lock held; NULL: nothing that will do. */
+/* With the lock held: a new reference to the last report while it is fresh, else NULL. */
 static LvmGroup *cached_group(const LogicalCache *cache)
 {
     return cache->last_at && g_get_monotonic_time() - cache->last_at < lvm_host.fresh_us
@@ -142,7 +154,10 @@ static LvmGroup *cached_group(const LogicalCache *cache)
                : NULL;
 }
 
-/* With the lock held; also NULL when LVM takes longer than it may. */
+/*
+ * With the lock held: waits for the report that another thread is reading for all. NULL when there
+ * is none, or LVM takes too long.
+ */
 static LvmGroup *wait_for_report(LogicalCache *cache)
 {
     gint64 until = g_get_monotonic_time() + lvm_host.report_s * G_TIME_SPAN_SECOND;
@@ -161,6 +176,7 @@ LvmGroup *logical_group_cached(LogicalState *state, GError **error)
 
     g_mutex_lock(&cache->lock);
     group = wait_for_report(cache);
+    /* Only the first of those without a report reads one; after a timeout several may. */
     cache->reporting = cache->reporting || !group;
     g_mutex_unlock(&cache->lock);
     if (group)

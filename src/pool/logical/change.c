@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Changes of volumes that are there: deleted, wiped, resized. */
+/*
+ * Changes of existing volumes: delete, wipe (the check), resize. What a tool has done is read from
+ * the device or a new report; its exit status alone proves nothing.
+ */
 #include "logical.h"
 
 #include <inttypes.h>
@@ -13,7 +16,9 @@
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/* The core has seen to it; but LVM would remove an origin together with what depends on it by now.
+/*
+ * Checked by the core already, and again here: "lvremove -f" removes an origin together with its
+ * snapshots.
  */
 static gboolean refuse_dependents(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
                                   GError **error)
@@ -49,7 +54,7 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
 
 /* --- wipe ------------------------------------------------------------------------------------- */
 
-/* A snapshot that has to hold all of its capacity runs out of room, and is lost. */
+/* A classic snapshot would run out of room, and be lost, if all of it was written. */
 gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **error)
 {
     g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(state), error);
@@ -65,6 +70,7 @@ gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **
 
 /* --- resize ----------------------------------------------------------------------------------- */
 
+/* LVM keeps origins and their classic snapshots at one size. */
 static gboolean check_resizable(const LvmVolume *lv, GError **error)
 {
     if (lvm_is_cow(lv))
@@ -79,6 +85,7 @@ static gboolean check_resizable(const LvmVolume *lv, GError **error)
     return TRUE;
 }
 
+/* Whether the device has the size; cheaper than a report. */
 static gboolean has_size(LogicalState *state, const char *name, uint64_t size)
 {
     g_autoptr(CstBlob) device = logical_open_lv(state, name, FALSE, NULL);
@@ -87,7 +94,10 @@ static gboolean has_size(LogicalState *state, const char *name, uint64_t size)
     return device && cst_blob_get_size(device, &now, NULL) && now == size;
 }
 
-/* The size that the LV has now, whatever the tool said. */
+/*
+ * Checks the size that the LV has now. @why: the tool's error, NULL: it reported success; returned
+ * if the size is wrong.
+ */
 static gboolean check_size(LogicalState *state, const char *name, uint64_t size, GError **why,
                            GError **error)
 {
@@ -126,6 +136,7 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
     if (capacity == 0 || capacity > G_MAXINT64 - group->extent_size)
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't have %" PRIu64 " bytes"),
                         name, capacity);
+    /* LVM rounds up to extents as well; the check needs the exact size. */
     size = cst_round_up(capacity, group->extent_size);
     if (!check_resizable(lv, error))
         return FALSE;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Flattening: a draft of the same size and kind gets the volume's content, and then its name
- * (swap.c). The volume is whole at every moment: the old one, or the new one.
+ * (swap.c). A guest sees the same at every moment, from the old LV or the new one. A failure or a
+ * cancel drops the draft; after a crash drop_drafts does, or ends the swap. The core has claimed
+ * the volume.
  */
 #include "logical.h"
 
@@ -9,7 +11,10 @@
 #include <base/error.h>
 #include <base/uuid.h>
 
-/* A draft of the same size and kind that shares nothing, and keeps the volume's snapshots. */
+/*
+ * Makes a draft of the same size and kind that shares nothing. The tag "id" ties the volume's
+ * snapshots to it.
+ */
 static gboolean reserve_like(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
                              CstVolDraft *draft, GError **error)
 {
@@ -62,6 +67,7 @@ gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
     if (reserve_like(state, group, lv, &draft, error) &&
         copy_content(logical, name, &draft, task, error)) {
         CST_CRASH_POINT("logical.flatten.copied");
+        /* Closed before the swap, which LVM refuses while the LV is open. */
         g_clear_pointer(&draft.blob, cst_blob_unref);
         if (logical_swap_in(logical, name, draft_name, error))
             return TRUE;

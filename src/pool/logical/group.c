@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What one report (report.h) says of the pool's volumes: which LVs are volumes, how large they are
- * to whoever opens them, and which LVs are their snapshots or depend on them.
+ * to whoever opens them, and which LVs are their snapshots or depend on them. Pure functions of a
+ * report; what they return is borrowed from it.
  */
 #include "logical.h"
 
 #include <string.h>
 
-/* As in libvirt, what is not active is not shown, but for one thing: what is lost can be
- * deleted. */
+/*
+ * As in libvirt, only active LVs are shown, no thin pools ("t") and no parts of them ("d", "D"). A
+ * lost snapshot is shown, too, so that it can be deleted.
+ */
 gboolean logical_is_shown(const LvmVolume *lv)
 {
     return !lv->hidden && !strchr("tdD", lvm_kind(lv)) && (lvm_is_active(lv) || lvm_is_lost(lv)) &&
            !logical_is_hidden(lv->name);
 }
 
+/* A classic snapshot's own size is its room for changes; who opens it sees its origin's. */
 uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv)
 {
     const LvmVolume *origin = lvm_is_cow(lv) ? lvm_group_origin(group, lv) : NULL;
@@ -32,6 +36,7 @@ const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **
     return NULL;
 }
 
+/* The tag is set when another LV takes the volume's place (swap.c). */
 char *logical_volume_id(const LvmVolume *lv)
 {
     char *id = logical_tag_value(lv, "id");
@@ -39,6 +44,7 @@ char *logical_volume_id(const LvmVolume *lv)
     return id ? id : g_strdup(lv->uuid);
 }
 
+/* The tag "at" survives a revert, which makes the LV anew. */
 static int by_age(gconstpointer a, gconstpointer b)
 {
     const LvmVolume *const *left = a, *const *right = b;
@@ -68,6 +74,7 @@ GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id)
     return snapshots;
 }
 
+/* Thin snapshots are independent of their origin; only classic ones would be removed with it. */
 GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv)
 {
     GPtrArray *children = g_ptr_array_new_with_free_func(g_free);

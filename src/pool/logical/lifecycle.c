@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The volume group of a pool: made on devices that carry nothing, activated and deactivated,
- * removed. libvirt's words and rules stand where scripts may depend on them. Whether a tool has
+ * removed. Messages and rules are libvirt's where scripts may depend on them. Whether a tool has
  * done what it says is read from a report.
+ *
+ * A build that fails or is interrupted leaves cleared devices, or physical volumes in no group,
+ * which the next attempt removes or reuses; an existing group is never made anew, whatever the
+ * flags say.
  */
 #include "logical.h"
 
@@ -20,12 +24,13 @@
 /* libblkid's word for a physical volume. */
 #define LVM_SIGNATURE "LVM2_member"
 
+/* Borrowed from the definition. */
 static const char *device_path(const CstPoolState *state, guint i)
 {
     return ((const CstPoolDevice *)g_ptr_array_index(state->def->source.devices, i))->path;
 }
 
-/* Two paths of one device, as /dev/sdb and /dev/disk/by-id/… are. */
+/* Whether two paths name one device, as /dev/sdb and /dev/disk/by-id/… may. */
 static gboolean same_device(const char *a, const char *b)
 {
     struct stat x, y;
@@ -46,7 +51,10 @@ static gboolean has_device(const LvmGroup *group, const char *path)
 
 /* --- check, start, stop ----------------------------------------------------------------------- */
 
-/* The definition's devices are a hint of which group is meant: one that fits is enough. */
+/*
+ * Checks that at least one of the definition's devices is in the group, as libvirt does: they only
+ * hint at which group is meant.
+ */
 static gboolean match_devices(const CstPoolState *state, const LvmGroup *group, GError **error)
 {
     guint count = state->def->source.devices->len, matches = 0;
@@ -63,7 +71,7 @@ static gboolean match_devices(const CstPoolState *state, const LvmGroup *group, 
     return TRUE;
 }
 
-/* The group as it is, when it is there and the one that is meant. */
+/* Reads the group, if it exists and is the one that is meant; NULL with CONFIG otherwise. */
 static LvmGroup *read_matching(CstPoolState *state, GError **error)
 {
     GError *why = NULL;
@@ -80,7 +88,7 @@ static LvmGroup *read_matching(CstPoolState *state, GError **error)
     return group && match_devices(state, group, error) ? g_steal_pointer(&group) : NULL;
 }
 
-/* A group without volumes has nothing that could be active; it is there, that will do. */
+/* A group without volumes has nothing that could be active: its existence suffices. */
 gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -99,6 +107,7 @@ gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error
     return TRUE;
 }
 
+/* "l": only on this host, where a group is shared. */
 static gboolean set_active(CstPoolState *state, const char *how, GError **error)
 {
     logical_cache_invalidate(LOGICAL(state));
@@ -112,7 +121,9 @@ gboolean logical_start(CstPoolState *state, GError **error)
     return group && set_active(state, "-aly", error);
 }
 
-/* LVM refuses as a whole while one of its volumes is open; say which, and by whom. */
+/*
+ * Fails with BUSY, naming the volume and its first holder; LVM itself would only refuse as a whole.
+ */
 static gboolean refuse_held(CstPoolState *state, const LvmGroup *group, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
@@ -157,7 +168,10 @@ static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GEr
     return TRUE;
 }
 
-/* What is a volume group already is used, never made anew, whatever the flags say. */
+/*
+ * An existing group is used and never made anew; a device of another group is never taken, whatever
+ * the flags say.
+ */
 static gboolean refuse_member(const CstPoolState *state, const char *path, const GPtrArray *members,
                               GError **error)
 {
@@ -179,6 +193,7 @@ static gboolean refuse_member(const CstPoolState *state, const char *path, const
     return TRUE;
 }
 
+/* First by name for the message, then by asking the kernel, which knows of more. */
 static gboolean refuse_used_device(const char *path, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
@@ -191,6 +206,7 @@ static gboolean refuse_used_device(const char *path, GError **error)
     return cst_device_is_free(path, error);
 }
 
+/* Without the flag to overwrite, a device that carries anything is refused, in libvirt's words. */
 static gboolean refuse_signature(const char *path, GError **error)
 {
     g_autofree char *found = NULL;
@@ -225,7 +241,7 @@ static gboolean check_devices(const CstPoolState *state, unsigned flags, GError 
     return TRUE;
 }
 
-/* Whether the group is there with all our devices, whatever the tool said of its work. */
+/* Whether the group exists with all devices of the definition, whatever the tool said. */
 static gboolean built(CstPoolState *state)
 {
     g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), NULL, NULL);
@@ -236,7 +252,10 @@ static gboolean built(CstPoolState *state)
     return group != NULL;
 }
 
-/* Physical volumes in no group: what a failed build left of our devices. */
+/*
+ * Removes the physical volumes on our devices that are in no group: what a failed build or a
+ * removed group has left.
+ */
 static void release_devices(const CstPoolState *state)
 {
     g_autoptr(GPtrArray) members = lvm_devices_read(NULL);
@@ -263,6 +282,7 @@ static gboolean make_group(CstPoolState *state, GError **error)
         g_ptr_array_add(argv, (gpointer)device_path(state, i));
     g_ptr_array_add(argv, NULL);
     said = lvm_changev((const char *const *)argv->pdata, NULL, &why);
+    /* A group that is complete despite an error is a success. */
     if (built(state)) {
         g_clear_error(&why);
         return TRUE;
@@ -290,7 +310,10 @@ gboolean logical_build(CstPoolState *state, unsigned flags, GError **error)
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/* FALSE with an error while the group is there, or when LVM does not say. */
+/*
+ * TRUE when the group no longer exists. FALSE with an error while it does, or when LVM does not
+ * answer.
+ */
 static gboolean group_is_gone(CstPoolState *state, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -328,6 +351,7 @@ gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error)
 
 /* --- discover --------------------------------------------------------------------------------- */
 
+/* Returns the source for @group, appended when it is the first device of that group. */
 static CstPoolSource *source_of(GArray *sources, const char *group)
 {
     CstPoolSource source;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The backend's table, above the files that do the work, and the life of a pool's state. */
+/*
+ * The backend's table, above the files that do the work, and the life of a pool's state. The group
+ * is known by its UUID from the start on: another group of the same name is refused in every call
+ * (cache.c).
+ */
 #include "logical.h"
 
 #include <string.h>
@@ -47,6 +51,7 @@ static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErr
     return TRUE;
 }
 
+/* Keys are LVs' UUIDs, which only the last report knows; paths follow from the names. */
 static char *logical_vol_resolve(CstPoolState *state, const char *path)
 {
     const char *target = state->def->target_path;
@@ -69,7 +74,10 @@ static char *logical_identity(CstPoolState *state, GError **error)
     return group ? g_strdup_printf("vg=%s\n", group->uuid) : NULL;
 }
 
-/* A start may find another group of the name: restored, or made anew. It is known by its uuid. */
+/*
+ * A start accepts another group of the name (restored, or made anew) and expects that one, by its
+ * UUID, from then on.
+ */
 static gboolean logical_expect(CstPoolState *state, const char *recorded, gboolean starting,
                                GError **error)
 {

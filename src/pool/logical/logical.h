@@ -52,10 +52,10 @@ typedef struct {
     GCond cond;
     LvmGroup *last;
     gint64 last_at;     /**< monotonic; 0: something was changed since */
-    guint changes;      /**< so many so far, as far as is known here */
-    guint reports;      /**< that are being made */
+    guint changes;      /**< count of the changes known here so far */
+    guint reports;      /**< being read now */
     GHashTable *nodes;  /**< names of nodes that came (TRUE) or went meanwhile */
-    gboolean reporting; /**< one of them is for all who need none of their own */
+    gboolean reporting; /**< a thread reads one that logical_group_cached() waits for */
 } LogicalCache;
 
 typedef struct {
@@ -73,6 +73,7 @@ typedef struct {
 /** Reads the definition's options; CONFIG names one that can't be. Clear *ret_options either way.
  */
 gboolean logical_options_read(const CstPoolDef *def, LogicalOptions *ret_options, GError **error);
+/** Frees what the options hold. */
 void logical_options_clear(LogicalOptions *options);
 
 /* --- names.c ---------------------------------------------------------------------------------- */
@@ -83,24 +84,25 @@ void logical_options_clear(LogicalOptions *options);
 /** INVALID when LVM would not take @name, or would take it for something of its own. */
 gboolean logical_name_check(const char *name, GError **error);
 
-/** Name of the draft of @token that this process makes. */
+/** Returns the name of the draft of @token that this process makes; free it. */
 char *logical_draft_name(const char *token);
-/** Name for the volume whose name LV @draft takes. */
+/** Returns the name for the LV that steps aside while LV @draft takes its name; free it. */
 char *logical_old_name(const char *draft);
-/** A new name for a snapshot. */
+/** Returns a new, random name for a snapshot's LV; free it. */
 char *logical_snapshot_name(void);
-/** The draft of @token, whoever made it. */
+/** Whether @name is the draft of @token, whoever made it. */
 gboolean logical_is_draft_of(const char *name, const char *token);
+/** Whether @name has the form of a draft's, or of an LV's that stepped aside. */
 gboolean logical_is_draft(const char *name);
 gboolean logical_is_old(const char *name);
-/** One of ours that no listing shows. */
+/** Whether @name is one of ours, which no listing shows. */
 gboolean logical_is_hidden(const char *name);
-/** TRUE while the process lives that a draft's name has as its maker. */
+/** Whether the process lives that @name has as its maker; FALSE for names without one. */
 gboolean logical_maker_lives(const char *name);
 
-/** "cistern:KEY=VALUE", with what LVM takes in no tag escaped. */
+/** Returns the tag "cistern:KEY=VALUE", with what LVM takes in no tag escaped; free it. */
 char *logical_tag(const char *key, const char *value);
-/** The value of @key, unescaped; NULL: no such tag. */
+/** Returns the value of tag @key, unescaped; NULL: no such tag. Free it. */
 char *logical_tag_value(const LvmVolume *lv, const char *key);
 
 /* --- paths.c ---------------------------------------------------------------------------------- */
@@ -109,18 +111,19 @@ char *logical_tag_value(const LvmVolume *lv, const char *key);
 char *logical_device(const LogicalState *state, const char *name);
 /** "VG/NAME", as the tools take it */
 char *logical_target(const LogicalState *state, const char *name);
-/** The device that an active LV has; FALSE: there is none. */
+/** Stats the device node of an LV; FALSE: it has none, so it is not active. */
 gboolean logical_has_node(const LogicalState *state, const char *lv, struct stat *ret_st);
 
+/** CstBackend.vol_path. */
 char *logical_vol_path(CstPoolState *state, const char *name);
 
 /* --- group.c ---------------------------------------------------------------------------------- */
 
 /** The LV that is volume @name; NO_VOL when there is none. The group keeps it. */
 const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error);
-/** TRUE for what vol-list shows. */
+/** Whether vol-list shows the LV. */
 gboolean logical_is_shown(const LvmVolume *lv);
-/** Capacity that whoever opens the LV sees. */
+/** Returns the capacity that whoever opens the LV sees. */
 uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv);
 /** What ties snapshots to a volume, whatever LV it is at the time; free it. */
 char *logical_volume_id(const LvmVolume *lv);
@@ -131,6 +134,7 @@ GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const
 
 /* --- cache.c ---------------------------------------------------------------------------------- */
 
+/** Initialises, or frees, a cache. */
 void logical_cache_init(LogicalCache *cache);
 void logical_cache_clear(LogicalCache *cache);
 /** The group as it is now; the caller unrefs. NOT_FOUND: there is none; STATE: another one. */
@@ -139,20 +143,31 @@ LvmGroup *logical_group_read(LogicalState *state, CstTask *task, GError **error)
 LvmGroup *logical_group_cached(LogicalState *state, GError **error);
 /** Name of the volume of that uuid in the last report; NULL: none. */
 char *logical_name_of_uuid(LogicalState *state, const char *uuid);
-/** Something was changed: the last report is no answer any more. */
+/** Marks the last report outdated, as something is changed. */
 void logical_cache_invalidate(LogicalState *state);
-/** The same, of a device node that came or went; nothing where the last report has that already. */
+/**
+ * Marks the last report outdated because the node of @lv came or went; does nothing where the
+ * report agrees already.
+ */
 void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is_there);
 
 /* --- thin.c ----------------------------------------------------------------------------------- */
 
-/** The name of the thin pool that a new volume is to draw from, made when there is none. */
+/**
+ * Returns the name of the thin pool that a new volume is to draw from, made when there is none;
+ * free it. INVALID when the name is another LV's.
+ */
 char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
                                GError **error);
-/** A thin snapshot of LV @source under the name @lv, with @tags (NULL-terminated; NULL: none). */
+/**
+ * Makes a thin snapshot of LV @source under the name @lv, with @tags (NULL-terminated; NULL: none).
+ */
 gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
                                gboolean writable, char *const *tags, GError **error);
-/** Calls lvcreate for a thin volume in the pool @in, or in that of volume @in. */
+/**
+ * Runs @argv (lvcreate) for a thin volume in the pool @in, or in that of volume @in; explains a
+ * full pool.
+ */
 gboolean logical_thin_create(LogicalState *state, const char *in, const char *const *argv,
                              GError **error);
 /**
@@ -161,16 +176,17 @@ gboolean logical_thin_create(LogicalState *state, const char *in, const char *co
  */
 void logical_explain_full(LogicalState *state, const char *lv, GError **why);
 
+/** CstBackend.thin and space_usage. */
 gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error);
 gboolean logical_space_usage(CstPoolState *state, GPtrArray *usage, GError **error);
 
 /* --- lv.c ------------------------------------------------------------------------------------- */
 
-/** lvremove, with what it says checked against what is there afterwards. */
+/** Removes an LV; succeeds when it is gone afterwards, whatever lvremove said. */
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
-/** lvrename, checked likewise; EXISTS when the name is taken. */
+/** Renames an LV, checked likewise; EXISTS when the name is taken. */
 gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error);
-/** lvchange with @option, "--addtag" or "--deltag", and @tag. */
+/** Runs lvchange with @option, "--addtag" or "--deltag", and @tag. */
 gboolean logical_change_tag(LogicalState *state, const char *lv, const char *option,
                             const char *tag, GError **error);
 
@@ -178,7 +194,10 @@ gboolean logical_change_tag(LogicalState *state, const char *lv, const char *opt
 
 /** Opens an LV of any name as a blob. */
 CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error);
-/** As cst_blob_file_new(), but a full thin pool is reported as that. */
+/**
+ * Makes a blob of a device's descriptor, which it takes over, as cst_blob_file_new() does; a full
+ * thin pool is reported as such.
+ */
 CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean writable,
                           GError **error);
 /** The descriptor of what logical_open_lv() opened; the blob keeps it. */
@@ -186,9 +205,9 @@ int logical_blob_fd(CstBlob *blob);
 
 /* --- swap.c ----------------------------------------------------------------------------------- */
 
-/** LV @draft becomes volume @name; what @name was is removed. */
+/** Gives LV @draft the name of volume @name, whose LV is removed. */
 gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error);
-/** Ends or undoes the swap that a dead process left LV @old of. */
+/** Completes or undoes the swap of which a dead process left LV @old. */
 gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,
                               GError **error);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of one LV that are checked. Tools are not believed about what they have done: what is
- * there afterwards counts. Where a device's node shows it, the node will do; a report takes as
- * long as most changes do.
+ * Checked changes of one LV. Tools are not believed about what they have done: what exists
+ * afterwards counts. Where a device's node shows it, the node suffices; a report takes as long as
+ * most changes do. Each change marks the cached report outdated.
  */
 #include "logical.h"
 
@@ -11,6 +11,9 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+/*
+ * The node is looked at before: one that was inactive has none, and only a report can show its end.
+ */
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
 {
     g_autofree char *target = logical_target(state, lv);
@@ -41,6 +44,10 @@ gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
     return FALSE;
 }
 
+/*
+ * The same device under the new name, and none under the old one, proves the rename without a
+ * report.
+ */
 gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -65,6 +72,7 @@ gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to
     return FALSE;
 }
 
+/* Tags show in no node; LVM's exit status is believed here. */
 gboolean logical_change_tag(LogicalState *state, const char *lv, const char *option,
                             const char *tag, GError **error)
 {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Running LVM's tools, and what their complaints mean. */
+/*
+ * Runs LVM's tools and translates what they complain of. A tool gets an argument vector, no shell,
+ * LVM's C locale, no inherited descriptors and a time limit (base/child.h); its output is bounded
+ * by OUTPUT_LIMIT.
+ */
 #include "lvm.h"
 
 #include <stdarg.h>
@@ -15,7 +19,10 @@
 
 LvmHost lvm_host = {.dev = "/dev", .report_s = 60, .change_s = 300, .fresh_us = G_TIME_SPAN_SECOND};
 
-/* What LVM says in its only locale, and what that means; the first line that fits counts. */
+/*
+ * Parts of LVM's messages (it has one locale here) and the class of error that they mean; the first
+ * row that fits counts. Capital letters are left out where a message begins in either way.
+ */
 static const struct {
     const char *words;
     CstErrorCode code;
@@ -45,7 +52,10 @@ static CstErrorCode meaning_of(const char *said)
     return CST_ERROR_FAILED;
 }
 
-/* Its complaint on one line, without the warnings that accompany success as well. */
+/*
+ * Returns the tool's messages on one line, without the warnings that accompany success as well.
+ * Bounded, as it becomes part of an error.
+ */
 static char *complaint(const char *err)
 {
     g_auto(GStrv) lines = g_strsplit(err, "\n", -1);
@@ -59,6 +69,7 @@ static char *complaint(const char *err)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
+/* Only the exit status decides; warnings of a success go to the log. */
 static gboolean judge(const char *tool, const CstChildResult *result, GError **error)
 {
     g_autofree char *said = complaint(result->err);
@@ -74,7 +85,7 @@ static gboolean judge(const char *tool, const CstChildResult *result, GError **e
     return cst_fail(error, meaning_of(said), _("'%s' failed: %s"), tool, said);
 }
 
-/* A daemon's PATH may lack the administrator's folders. */
+/* Returns the path of a tool; free it. A daemon's PATH may lack /usr/sbin. */
 static char *find_tool(const char *name)
 {
     char *path = g_find_program_in_path(name);

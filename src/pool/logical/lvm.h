@@ -6,7 +6,7 @@
 
 #include <base/task.h>
 
-/** Running LVM's tools: argument vectors, no shell, a fixed locale, no inherited descriptors. */
+/** Runs LVM's tools: argument vectors, no shell, a fixed locale, no inherited descriptors. */
 
 typedef struct {
     const char *dev;   /**< where devices are: "/dev" */
@@ -15,15 +15,22 @@ typedef struct {
     gint64 fresh_us;   /**< a report this old will do where nothing is changed by it */
 } LvmHost;
 
-/** One for the program; tests change it. */
+/** The settings of this program; tests change them. */
 extern LvmHost lvm_host;
 
-/** Runs argv[0], a tool of LVM's; its stdout in *ret_out. @timeout_s 0: none. */
+/**
+ * Runs argv[0], a tool of LVM's; *ret_out (NULL: of no interest) is its stdout, which the caller
+ * frees. @timeout_s 0: no limit. UNSUPPORTED when the tool is not installed; else the class that
+ * its message means.
+ */
 gboolean lvm_output(const char *const *argv, unsigned timeout_s, CstTask *task, char **ret_out,
                     GError **error);
-/** Runs a tool that changes something. Arguments end with NULL; NULL in a vector ends it. */
+/**
+ * Runs a tool that changes something, within lvm_host.change_s. The arguments, or the vector, end
+ * with NULL.
+ */
 gboolean lvm_change(CstTask *task, GError **error, const char *tool, ...) G_GNUC_NULL_TERMINATED;
 gboolean lvm_changev(const char *const *argv, CstTask *task, GError **error);
 
-/** "-L10240k": LVM rounds up to its extents by itself. */
+/** Returns @option with a size, "-L10240k"; LVM rounds up to its extents by itself. Free it. */
 char *lvm_size(const char *option, uint64_t bytes);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Names and tags of LVs: which people may give, and which are ours (logical.h). The maker in a
- * draft's name is a process: the start of its boot's id, its number, and when it was started.
+ * draft's name is a process: the start of its boot's id, its number, and when it was started. A
+ * draft thus shows by itself whether its maker lives.
  */
 #include "logical.h"
 
@@ -52,7 +53,7 @@ gboolean logical_name_check(const char *name, GError **error)
 
 /* --- ours ------------------------------------------------------------------------------------- */
 
-/* When a process was started, in the kernel's ticks since boot; 0: there is none. */
+/* Returns when a process was started, in the kernel's ticks since boot; 0: there is none. */
 static unsigned long long start_of(int pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
@@ -72,7 +73,7 @@ static unsigned long long start_of(int pid)
     return start;
 }
 
-/* The first characters of this boot's id: the same process number may be another's tomorrow. */
+/* The first characters of this boot's id, which tell process numbers of different boots apart. */
 static void boot_mark(char mark[5])
 {
     g_autofree char *text = cst_kernel_read("/proc/sys/kernel/random/boot_id");
@@ -82,6 +83,7 @@ static void boot_mark(char mark[5])
         g_strlcpy(mark, text, 5);
 }
 
+/* The token without its dashes. */
 static char *hex_of(const char *token)
 {
     g_autoptr(GString) hex = g_string_new(NULL);
@@ -92,6 +94,10 @@ static char *hex_of(const char *token)
     return g_string_free(g_steal_pointer(&hex), FALSE);
 }
 
+/*
+ * From the token, the same process makes the same name again (commit); another one finds it by the
+ * token alone.
+ */
 char *logical_draft_name(const char *token)
 {
     g_autofree char *hex = hex_of(token);
@@ -102,6 +108,7 @@ char *logical_draft_name(const char *token)
                            start_of(getpid()));
 }
 
+/* The maker in it is the draft's, so both are recovered together. */
 char *logical_old_name(const char *draft)
 {
     return g_strdup_printf("%.*s" OLD_SUFFIX, (int)(strlen(draft) - strlen(DRAFT_SUFFIX)), draft);
@@ -133,6 +140,7 @@ gboolean logical_is_old(const char *name)
     return logical_is_hidden(name) && g_str_has_suffix(name, OLD_SUFFIX);
 }
 
+/* By the token only: the maker may be another process, or an earlier boot. */
 gboolean logical_is_draft_of(const char *name, const char *token)
 {
     g_autofree char *hex = hex_of(token);
@@ -142,6 +150,7 @@ gboolean logical_is_draft_of(const char *name, const char *token)
            name[strlen(LOGICAL_PREFIX) + HEX_LEN] == '.';
 }
 
+/* The start time tells apart processes that have had the same number. */
 gboolean logical_maker_lives(const char *name)
 {
     char boot[5], now[5];
@@ -158,7 +167,7 @@ gboolean logical_maker_lives(const char *name)
 
 /* --- tags ------------------------------------------------------------------------------------- */
 
-/* Names of snapshots may hold what tags may not: "#HH" stands for such a byte. */
+/* Snapshot names may hold bytes that tags may not: "#HH" stands for such a byte. */
 char *logical_tag(const char *key, const char *value)
 {
     g_autoptr(GString) tag = g_string_new(TAG_PREFIX);
@@ -173,6 +182,7 @@ char *logical_tag(const char *key, const char *value)
     return g_string_free(g_steal_pointer(&tag), FALSE);
 }
 
+/* What is no escape stays as it is. */
 static char *unescape(const char *text)
 {
     g_autoptr(GString) value = g_string_new(NULL);

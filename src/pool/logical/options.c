@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The pool's options of our namespace, checked when it is opened. */
+/*
+ * The pool's options of our namespace, checked when the pool is opened, so that a misspelt value
+ * fails there and not in the middle of a creation. Sizes are kept in the form in which LVM's tools
+ * take them.
+ */
 #include "logical.h"
 
 #include <string.h>
@@ -11,13 +15,14 @@
 #define DEFAULT_THIN_SIZE        "-l90%FREE"
 #define DEFAULT_SNAPSHOT_PERCENT 20
 
+/* CONFIG, with the option, its value and what it takes instead. */
 static gboolean refuse(const char *key, const char *value, const char *wanted, GError **error)
 {
     return cst_fail(error, CST_ERROR_CONFIG, _("option '%s' of the pool is '%s'; it takes %s"), key,
                     value, wanted);
 }
 
-/* "20%" */
+/* Parses "20%". */
 static gboolean parse_percent(const char *text, unsigned *ret_percent)
 {
     g_autofree char *number = NULL;
@@ -43,6 +48,7 @@ static gboolean read_thin(const GPtrArray *options, LogicalOptions *o, GError **
     return !o->thin_pool || logical_name_check(o->thin_pool, error);
 }
 
+/* Sizes of a thin pool are only used when one has to be made. */
 static gboolean read_sizes(const GPtrArray *options, LogicalOptions *o, GError **error)
 {
     const char *size = cst_options_get(options, "thin-pool-size");
@@ -66,6 +72,7 @@ static gboolean read_sizes(const GPtrArray *options, LogicalOptions *o, GError *
     return TRUE;
 }
 
+/* Of classic snapshots, when the caller gives no limit of its own. */
 static gboolean read_snapshot(const GPtrArray *options, LogicalOptions *o, GError **error)
 {
     const char *size = cst_options_get(options, "snapshot-size");

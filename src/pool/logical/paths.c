@@ -14,6 +14,9 @@ char *logical_target(const LogicalState *state, const char *name)
     return g_strdup_printf("%s/%s", state->vg, name);
 }
 
+/*
+ * As libvirt shows it, by the definition's target; the device itself is always below lvm_host.dev.
+ */
 char *logical_vol_path(CstPoolState *state, const char *name)
 {
     return g_strdup_printf("%s/%s", state->def->target_path, name);

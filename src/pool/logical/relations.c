@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who uses a volume, and what depends on it. */
+/*
+ * Who uses a volume, and what depends on it. Users are those of the device (pool/device.h);
+ * dependents are classic snapshots, which are volumes by themselves.
+ */
 #include "logical.h"
 
 #include <pool/device.h>

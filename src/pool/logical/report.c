@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reading LVM's report. LVM's tools run as root on devices that others fill, so the report is
- * believed only whole (report.h): any field that is missing, of another kind or out of bounds makes
- * it CORRUPT.
+ * Reads LVM's report. LVM's tools run as root on devices that others fill, so the report is
+ * believed only as a whole (report.h): any field that is missing, of another kind or out of bounds
+ * makes it CORRUPT.
+ *
+ * A report is parsed into an LvmGroup, which is immutable from then on and shared by references.
+ * The tables by name and by UUID borrow from the list of volumes.
  */
 #include "report.h"
 
@@ -94,6 +97,7 @@ const LvmVolume *lvm_group_origin(const LvmGroup *group, const LvmVolume *lv)
 
 /* --- strict reading --------------------------------------------------------------------------- */
 
+/* Fails with CORRUPT; @what: the field, as LVM calls it. */
 static gboolean disbelieve(GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT,
@@ -101,7 +105,10 @@ static gboolean disbelieve(GError **error, const char *what)
                     what);
 }
 
-/* The field's text; NULL with an error when it is missing or no string. */
+/*
+ * Returns the field's text, borrowed from the parser; NULL with an error when it is missing or no
+ * string. LVM's JSON has all values as strings.
+ */
 static const char *text_of(JsonObject *row, const char *field, GError **error)
 {
     JsonNode *node = json_object_get_member(row, field);
@@ -121,7 +128,7 @@ static gboolean take_text(JsonObject *row, const char *field, char **ret_text, G
     return text != NULL;
 }
 
-/* Empty means absent. */
+/* Reads a field that may be empty, which means absent. */
 static gboolean take_optional(JsonObject *row, const char *field, char **ret_text, GError **error)
 {
     const char *text = text_of(row, field, error);
@@ -131,6 +138,7 @@ static gboolean take_optional(JsonObject *row, const char *field, char **ret_tex
     return text != NULL;
 }
 
+/* LVM's JSON has numbers as text. */
 static gboolean take_number(JsonObject *row, const char *field, uint64_t *ret_number,
                             GError **error)
 {
@@ -143,7 +151,7 @@ static gboolean take_number(JsonObject *row, const char *field, uint64_t *ret_nu
     return TRUE;
 }
 
-/* "12.34" or "". */
+/* Reads "12.34", or "" for unknown, as hundredths of a percent. */
 static gboolean take_percent(JsonObject *row, const char *field, int *ret_percent, GError **error)
 {
     const char *text = text_of(row, field, error);
@@ -177,6 +185,10 @@ static char *strip_brackets(char *name, gboolean *ret_hidden)
 
 typedef gboolean (*RowReader)(LvmGroup *group, JsonObject *row, GError **error);
 
+/*
+ * Reads all rows of one part of the report ("vg", "lv", …) by @read. *ret_count: how many there
+ * were.
+ */
 static gboolean read_rows(LvmGroup *group, JsonObject *report, const char *part, RowReader read,
                           guint *ret_count, GError **error)
 {
@@ -200,6 +212,7 @@ static gboolean read_rows(LvmGroup *group, JsonObject *report, const char *part,
 
 /* --- the parts -------------------------------------------------------------------------------- */
 
+/* There is exactly one group in a report. */
 static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
 {
     if (group->name)
@@ -215,6 +228,7 @@ static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* A missing device is reported by "missing" in pv_missing, else "". */
 static gboolean read_pv(LvmGroup *group, JsonObject *row, GError **error)
 {
     char *device = NULL;
@@ -227,6 +241,7 @@ static gboolean read_pv(LvmGroup *group, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* Names, attributes and relations of an LV. */
 static gboolean fill_names(LvmVolume *lv, JsonObject *row, GError **error)
 {
     gboolean origin_hidden;
@@ -238,6 +253,7 @@ static gboolean fill_names(LvmVolume *lv, JsonObject *row, GError **error)
         !take_optional(row, "origin_uuid", &lv->origin_uuid, error) ||
         !take_optional(row, "pool_lv", &lv->pool, error))
         return FALSE;
+    /* The functions of report.h read that many letters. */
     if (strlen(lv->attr) < 9)
         return disbelieve(error, "lv_attr");
     strip_brackets(lv->name, &lv->hidden);
@@ -248,6 +264,7 @@ static gboolean fill_names(LvmVolume *lv, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* Sizes, percentages, time and tags of an LV. Only thin pools have a size of metadata. */
 static gboolean fill_numbers(LvmVolume *lv, JsonObject *row, GError **error)
 {
     g_autofree char *metadata_size = NULL;
@@ -267,6 +284,7 @@ static gboolean fill_numbers(LvmVolume *lv, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* The list owns the volume from the beginning, so an error frees it with the group. */
 static gboolean read_lv(LvmGroup *group, JsonObject *row, GError **error)
 {
     LvmVolume *lv = g_new0(LvmVolume, 1);
@@ -281,6 +299,7 @@ static gboolean read_lv(LvmGroup *group, JsonObject *row, GError **error)
     return TRUE;
 }
 
+/* A segment of an LV that the report does not list is not believed. */
 static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
 {
     const char *uuid = text_of(row, "lv_uuid", error);
@@ -299,6 +318,7 @@ static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+/* Whether the segments add up to the LV's size. */
 static gboolean covered(const LvmVolume *lv)
 {
     uint64_t sum = 0;
@@ -308,7 +328,7 @@ static gboolean covered(const LvmVolume *lv)
     return sum == lv->size;
 }
 
-/* A report of which something was lost is worse than none: volumes would seem to be gone. */
+/* Checks that nothing was lost from the report: volumes would seem to be gone. */
 static gboolean check_whole(const LvmGroup *group, JsonObject *vg, guint pvs, GError **error)
 {
     uint64_t pv_count = 0, lv_count = 0;
@@ -329,6 +349,7 @@ static gboolean check_whole(const LvmGroup *group, JsonObject *vg, guint pvs, GE
     return visible == lv_count || disbelieve(error, "lv_count");
 }
 
+/* The order matters: segments refer to LVs. */
 static gboolean read_report(LvmGroup *group, const char *name, JsonObject *report, GError **error)
 {
     guint vgs = 0, pvs = 0, count = 0;
@@ -345,7 +366,10 @@ static gboolean read_report(LvmGroup *group, const char *name, JsonObject *repor
            check_whole(group, json_array_get_object_element(rows, 0), pvs, error);
 }
 
-/* {"report": [ {…} ]}: the object inside; NULL with an error when it is another shape. */
+/*
+ * Returns the object in {"report": [ {…} ]}, which belongs to @parser; NULL with an error when the
+ * text has another shape.
+ */
 static JsonObject *only_report(JsonParser *parser, const char *json, GError **error)
 {
     g_autoptr(GError) local = NULL;
@@ -379,6 +403,10 @@ LvmGroup *lvm_group_parse(const char *name, const char *json, GError **error)
     return g_steal_pointer(&group);
 }
 
+/*
+ * Sizes in bytes without a unit, times as seconds since the epoch, hidden LVs marked by brackets.
+ * Nobody needs "pvseg", so it has one field only.
+ */
 LvmGroup *lvm_group_read(const char *name, CstTask *task, GError **error)
 {
     const char *const argv[] = {"lvm",
@@ -451,6 +479,7 @@ static gboolean read_devices(JsonObject *report, GPtrArray *devices, GError **er
     return TRUE;
 }
 
+/* Devices of all groups and of none, for build and discovery. */
 GPtrArray *lvm_devices_read(GError **error)
 {
     const char *const argv[] = {"pvs",      "--reportformat", "json", "-o", "pv_name,vg_name",

@@ -8,8 +8,9 @@
 
 /**
  * What LVM says of a volume group: one report (lvm fullreport, as JSON) that is consistent in
- * itself. It is believed only whole: every field asked for is there and of its kind, the numbers
- * of devices and volumes are those that the group itself reports, every volume's segments cover it.
+ * itself. It is believed only as a whole: every requested field is there and of its kind, the
+ * numbers of devices and volumes are those that the group itself reports, every volume's segments
+ * cover it. Volumes are borrowed from their group.
  */
 
 #define LVM_PERCENT_UNKNOWN (-1)
@@ -52,12 +53,17 @@ typedef struct {
     GHashTable *by_uuid; /**< char * to LvmVolume */
 } LvmGroup;
 
-/** Asks LVM; NOT_FOUND when there is no such group. */
+/**
+ * Reads the group from LVM; a new reference. NOT_FOUND when there is no such group; CORRUPT when
+ * the report is not believed. @task cancels; NULL: nobody.
+ */
 LvmGroup *lvm_group_read(const char *name, CstTask *task, GError **error);
-/** Reads the JSON of a report on group @name. CORRUPT when it is not to be believed. */
+/** Parses the JSON of a report on group @name; a new reference. CORRUPT when it is not believed. */
 LvmGroup *lvm_group_parse(const char *name, const char *json, GError **error);
 
+/** Returns @group with one reference more. Any thread. */
 LvmGroup *lvm_group_ref(LvmGroup *group);
+/** Frees the group with the last reference. NULL is accepted. */
 void lvm_group_unref(LvmGroup *group);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LvmGroup, lvm_group_unref)
 
@@ -67,11 +73,12 @@ typedef struct {
     char *group; /**< "": in none */
 } LvmDevice;
 
+/** Frees a device. */
 void lvm_device_free(LvmDevice *device);
-/** All of this host (of LvmDevice, which the array frees). */
+/** Reads all physical volumes of this host, as LvmDevice freed with the array. */
 GPtrArray *lvm_devices_read(GError **error);
 
-/** So many hundredths of a percent of @size; 0 when that is unknown. */
+/** Returns @percent hundredths of a percent of @size, without overflow; 0 when that is unknown. */
 static inline uint64_t lvm_part(uint64_t size, int percent)
 {
     uint64_t part = percent == LVM_PERCENT_UNKNOWN ? 0 : (uint64_t)percent;
@@ -79,7 +86,7 @@ static inline uint64_t lvm_part(uint64_t size, int percent)
     return size / 10000 * part + size % 10000 * part / 10000;
 }
 
-/** lvs' type letter. */
+/** Returns the first letter of lvs' attributes: the type. */
 static inline char lvm_kind(const LvmVolume *lv)
 {
     return lv->attr[0];
@@ -90,7 +97,10 @@ static inline gboolean lvm_is_thin(const LvmVolume *lv)
     return lvm_kind(lv) == 'V';
 }
 
-/** lvs' health letter: of a thin pool 'D' (no room for data), 'M' (none for metadata). */
+/**
+ * Returns the ninth letter of lvs' attributes, its health: of a thin pool 'D' (no room for data),
+ * 'M' (none for metadata).
+ */
 static inline char lvm_health(const LvmVolume *lv)
 {
     return lv->attr[8];
@@ -119,6 +129,7 @@ static inline gboolean lvm_needs_check(const LvmVolume *lv)
     return lv->attr[4] == 'c' || lv->attr[4] == 'C';
 }
 
+/** Returns the LV @name; NULL: there is none. */
 const LvmVolume *lvm_group_find(const LvmGroup *group, const char *name);
-/** The LV that @lv is a snapshot of; NULL: none, or gone. */
+/** Returns the LV that @lv is a snapshot of; NULL: none, or gone. */
 const LvmVolume *lvm_group_origin(const LvmGroup *group, const LvmVolume *lv);

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Records of the volumes, from one report each time and from the devices' nodes. */
+/*
+ * Records of the volumes, made from one report each time and from the devices' nodes. Where an LV
+ * lies on devices is followed through its parts (RAID, mirrors), which are LVs themselves; a report
+ * in which parts go round in circles is refused.
+ *
+ * A scan collects all records first and hands them on only when the whole report has proved right.
+ */
 #include "logical.h"
 
 #include <string.h>
@@ -9,7 +15,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
-/* Parts of an LV are LVs themselves, which may have parts: that deep is believed. */
+/* Parts of an LV are LVs themselves, which may have parts; deeper nesting is not believed. */
 #define PART_DEPTH_MAX 6
 
 /* --- where it lies on devices
@@ -65,6 +71,7 @@ static gboolean map_segment(Mapping *mapping, const LvmSegment *segment, unsigne
     return TRUE;
 }
 
+/* Adds the extents of @lv, a part at @depth, to the mapping. */
 static gboolean map_lv(Mapping *mapping, const LvmVolume *lv, unsigned depth, GError **error)
 {
     if (depth > PART_DEPTH_MAX)
@@ -76,6 +83,7 @@ static gboolean map_lv(Mapping *mapping, const LvmVolume *lv, unsigned depth, GE
     return TRUE;
 }
 
+/* Takes the extents over into the record. A device that is missing is a problem of the volume. */
 static gboolean map_extents(const LvmGroup *group, const LvmVolume *lv, CstVolumeExtra *extra,
                             GError **error)
 {
@@ -109,6 +117,7 @@ static void take_node(CstVolume *volume, const char *path)
     volume->stamp.ctime_ns = st.st_ctim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_ctim.tv_nsec;
 }
 
+/* What a thin volume has drawn from its pool is its allocation. */
 static void take_thin(const LvmVolume *lv, CstVolume *volume, CstVolumeExtra *extra)
 {
     char percent[16];
@@ -149,6 +158,7 @@ static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const Lv
     return map_extents(group, lv, extra, error) ? g_steal_pointer(&volume) : NULL;
 }
 
+/* A pvmove changes the extents and nothing else. */
 static gboolean same_extents(const GPtrArray *a, const GPtrArray *b)
 {
     guint len = a ? a->len : 0;
@@ -164,7 +174,7 @@ static gboolean same_extents(const GPtrArray *a, const GPtrArray *b)
     return TRUE;
 }
 
-/* Times of the node move with every write; they alone make no new record. */
+/* Whether two records say the same, so that the older one is kept. */
 static gboolean same(const CstVolume *a, const CstVolume *b)
 {
     const CstVolumeExtra *x = a->extra, *y = b->extra;
@@ -177,7 +187,10 @@ static gboolean same(const CstVolume *a, const CstVolume *b)
            same_extents(x->extents, y->extents);
 }
 
-/* The record of before when nothing has changed. Takes both references over. */
+/*
+ * Returns @known (NULL: none) if it says the same as @volume, else @volume. Takes both references
+ * over.
+ */
 static CstVolume *newest(CstVolume *known, CstVolume *volume)
 {
     if (!known)
@@ -208,13 +221,16 @@ gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
             return FALSE;
         g_ptr_array_add(volumes, newest(scan->known(lv->name, scan->data), volume));
     }
-    /* Nothing is handed on of a report that is not right to its end. */
+    /* Only now, as an error above must leave the table as it was. */
     for (guint i = 0; i < volumes->len; i++)
         scan->sink(cst_volume_ref(g_ptr_array_index(volumes, i)), scan->data);
     return TRUE;
 }
 
-/* A report that does not know what has a node is older than the node. */
+/*
+ * Returns a report that knows @name, which has a node: one that doesn't is older than the node, and
+ * read anew.
+ */
 static LvmGroup *group_with(LogicalState *state, const char *name, GError **error)
 {
     LvmGroup *group = logical_group_cached(state, error);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A snapshot is an LV under a hidden name. Its tags: "of" (the volume's id), "snap" (its name),
- * "at" (when it was taken). Thin ones need no size. Classic ones have one, and die when more of the
- * volume is overwritten than fits.
+ * A snapshot is an LV under a hidden name. Its tags are all there is to know of it: "of" (the
+ * volume's id), "snap" (its name), "at" (when it was taken). Thin ones need no size. Classic ones
+ * have one, and are lost when more of the volume is overwritten than fits.
  *
  * Reverting keeps the snapshot. A writable thin snapshot of a thin one takes the volume's name
- * (swap.c); a classic one is merged back, which consumes it, and made anew.
+ * (swap.c). A classic one is merged back, which consumes it, and made anew; a crash between the two
+ * loses the snapshot, not the volume's content. The core has claimed the volume and, for revert and
+ * delete, checked that nobody has it open.
  */
 #include "logical.h"
 
@@ -24,6 +26,7 @@ typedef struct {
     char *id;
 } Lookup;
 
+/* volume and snapshot are borrowed from the group. */
 static void lookup_clear(Lookup *found)
 {
     lvm_group_unref(found->group);
@@ -31,7 +34,10 @@ static void lookup_clear(Lookup *found)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Lookup, lookup_clear)
 
-/* The volume in @group, of which it takes the reference over, and its snapshots. */
+/*
+ * Finds the volume in @group, whose reference it takes over. Returns its snapshots, oldest first;
+ * NULL with @error.
+ */
 static GPtrArray *find_volume(LvmGroup *group, const char *volume, Lookup *found, GError **error)
 {
     lookup_clear(found);
@@ -43,7 +49,10 @@ static GPtrArray *find_volume(LvmGroup *group, const char *volume, Lookup *found
     return logical_snapshots_of(group, found->id);
 }
 
-/* @now: from a new report, for how full a snapshot is changes with each write of a guest. */
+/*
+ * Finds the volume and, unless @name is NULL, its snapshot of that name, if any. @now: from a new
+ * report, as each write of a guest changes how full a classic snapshot is.
+ */
 static gboolean look_up(CstPoolState *state, const char *volume, const char *name, gboolean now,
                         Lookup *found, GError **error)
 {
@@ -67,6 +76,7 @@ static gboolean look_up(CstPoolState *state, const char *volume, const char *nam
     return TRUE;
 }
 
+/* NOT_FOUND when there is none of that name. */
 static gboolean find_snapshot(CstPoolState *state, const char *volume, const char *name,
                               gboolean now, Lookup *found, GError **error)
 {
@@ -77,6 +87,7 @@ static gboolean find_snapshot(CstPoolState *state, const char *volume, const cha
     return found->snapshot != NULL;
 }
 
+/* EXISTS when there is one of that name. */
 static gboolean refuse_taken(CstPoolState *state, const char *volume, const char *name,
                              Lookup *found, GError **error)
 {
@@ -141,6 +152,7 @@ static char **make_tags(const char *id, const char *name, int64_t at)
     return g_strv_builder_end(tags);
 }
 
+/* Bytes for changes by the pool's options: a size, or a percentage of the volume. */
 static uint64_t default_room(const LogicalState *state, uint64_t capacity)
 {
     if (state->options.snapshot_bytes)
@@ -159,7 +171,10 @@ static gboolean make_classic(LogicalState *state, const char *volume, const char
                       "--addtag", tags[0], "--addtag", tags[1], "--addtag", tags[2], target, NULL);
 }
 
-/* Made, or not; a tool that did it and then died has done it. */
+/*
+ * Checks whether the LV was made, whatever the tool said: one that failed afterwards has made it.
+ * @why: its error, NULL: none.
+ */
 static gboolean check_made(LogicalState *state, const char *lv, GError **why, GError **error)
 {
     g_autoptr(LvmGroup) group = NULL;
@@ -197,6 +212,9 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
             _("volume '%s' is itself a snapshot or sparse; LVM takes snapshots of those "
               "only when they are thin"),
             volume);
+    /*
+     * With the LV in one change of the group's metadata, so no crash leaves one without its name.
+     */
     tags = make_tags(found.id, name, g_get_real_time() / G_USEC_PER_SEC);
     CST_CRASH_POINT("logical.snapshot.before");
     if (lvm_is_thin(found.volume))
@@ -226,6 +244,7 @@ static gboolean revert_thin(CstPoolState *state, const Lookup *found, GError **e
     done = logical_thin_snapshot(logical, found->snapshot->name, draft, TRUE, tags, error);
     CST_CRASH_POINT("logical.revert.drafted");
     g_free(tags[0]);
+    /* The tag "id" on the draft keeps the other snapshots tied to the volume. */
     done = done && logical_swap_in(logical, found->volume->name, draft, error);
     if (!done)
         logical_vol_abandon(state, token, NULL);
@@ -233,8 +252,8 @@ static gboolean revert_thin(CstPoolState *state, const Lookup *found, GError **e
 }
 
 /*
- * Merges classic snapshot LV @lv back into its origin. What counts is the report: after a merge the
- * snapshot is gone, whatever the tool said.
+ * Merges classic snapshot LV @lv back into its origin, however long that takes. What counts is the
+ * report: after a merge the snapshot is gone, whatever the tool said.
  */
 static gboolean merge_classic(LogicalState *state, const char *lv, GError **error)
 {

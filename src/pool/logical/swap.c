@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One LV takes another's name: the old one steps aside under a hidden name, with a tag that names
- * which volume it was; the new one takes the name; the old one goes. Killed in between, the next
- * start sees which step was the last: while nobody has the name, the old one gets it back.
+ * One LV takes another's name, in steps that a crash may cut at any point:
+ *
+ * - the old LV gets a tag with its name ("was");
+ * - it is renamed to a hidden name, so for a moment nobody has the name;
+ * - the draft is renamed to the name;
+ * - the old LV is removed.
+ *
+ * The next start sees which step was the last: while nobody has the name, the old LV gets it back;
+ * otherwise the old one is removed.
  */
 #include "logical.h"
 
@@ -17,7 +23,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/* The name's owner and mode go over to whoever has it next. */
+/* Gives the node of the new LV the owner and mode of the old one; a failure is logged. */
 static void copy_owner(const struct stat *from, const char *path)
 {
     g_auto(CstFd) fd = cst_node_open(path, O_RDONLY);
@@ -34,6 +40,7 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
     g_autofree char *was = logical_tag("was", name);
     struct stat owner;
 
+    /* Before anything is changed: an inactive volume can't be swapped. */
     if (!cst_node_stat(path, &owner))
         return cst_fail(error, CST_ERROR_STATE, _("device '%s' is not there"), path);
     if (!logical_change_tag(state, name, "--addtag", was, error))
@@ -51,6 +58,9 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
     return logical_remove_lv(state, old, error);
 }
 
+/*
+ * The tag was written by us, but anybody with access to LVM can change it, so the name is checked.
+ */
 gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,
                               GError **error)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Thin pools: found or made when a volume wants one, how full they are, and what their being full
- * makes of other errors.
+ * makes of other errors. A full pool fails writes and tools in many ways; whenever one fails, the
+ * report is read for the cause, and the error names the pool and what to do.
  */
 #include "logical.h"
 
@@ -19,7 +20,7 @@ static gboolean is_thin_pool(const LvmVolume *lv)
     return !lv->hidden && lvm_kind(lv) == 't';
 }
 
-/* The only one there is; NULL: there is none, or a choice. */
+/* Returns the only thin pool of the group; NULL: there is none, or more than one. */
 static const LvmVolume *only_thin_pool(const LvmGroup *group)
 {
     const LvmVolume *only = NULL;
@@ -36,6 +37,7 @@ static const LvmVolume *only_thin_pool(const LvmGroup *group)
     return only;
 }
 
+/* The volume's option comes first, then the pool's, then the only pool there is. */
 static const char *wanted_name(const LogicalState *state, const LvmGroup *group,
                                const CstVolDef *def)
 {
@@ -51,8 +53,8 @@ static const char *wanted_name(const LogicalState *state, const LvmGroup *group,
 }
 
 /*
- * A full pool is to answer writes with "no space" at once, which pauses a guest; LVM's default is
- * to hold them for a minute and then to fail them as broken.
+ * Has a full pool answer writes with "no space" at once, which pauses a guest; LVM's default is to
+ * hold them for a minute and then to fail them as broken. A failure is logged.
  */
 static void say_when_full(LogicalState *state, const char *name)
 {
@@ -63,6 +65,7 @@ static void say_when_full(LogicalState *state, const char *name)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
 }
 
+/* thin_metadata may be NULL, which ends the arguments. */
 static gboolean make_thin_pool(LogicalState *state, const char *name, GError **error)
 {
     const char *const argv[] = {"lvcreate",
@@ -84,7 +87,7 @@ static gboolean make_thin_pool(LogicalState *state, const char *name, GError **e
     group = logical_group_read(state, NULL, error);
     if (!group)
         return FALSE;
-    /* Somebody else may have made it meanwhile, or the tool lied either way. */
+    /* Another process may have made it meanwhile; then it keeps that one's settings. */
     lv = lvm_group_find(group, name);
     if (lv && is_thin_pool(lv)) {
         if (!why)
@@ -118,6 +121,7 @@ char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const
 
 /* --- full ------------------------------------------------------------------------------------- */
 
+/* Sets the error that explains a full pool; @data: its data, else its metadata. */
 static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data, GError **error)
 {
     int percent = data ? pool->data : pool->metadata;
@@ -138,7 +142,8 @@ static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data
 }
 
 /*
- * FALSE: neither full nor broken, as far as LVM says. LVM refuses new volumes (@refused) long
+ * Sets an error that explains what is wrong with the pool; FALSE: it is neither full nor broken, as
+ * far as LVM says. @refused: LVM has refused a new volume for lack of space, which it does long
  * before the metadata is full.
  */
 static gboolean say_what_ails(const LvmGroup *group, const LvmVolume *pool, gboolean refused,
@@ -163,7 +168,9 @@ static gboolean say_what_ails(const LvmGroup *group, const LvmVolume *pool, gboo
     return TRUE;
 }
 
-/* What a full pool makes of a write or of a tool's work. */
+/*
+ * Whether the error may come from a full pool: such a write or tool fails in one of these classes.
+ */
 static gboolean may_be_fullness(const GError *why)
 {
     CstErrorCode code = cst_error_code(why);
@@ -171,6 +178,7 @@ static gboolean may_be_fullness(const GError *why)
     return code == CST_ERROR_NO_SPACE || code == CST_ERROR_IO || code == CST_ERROR_FAILED;
 }
 
+/* Replaces *why if the pool of the LV explains it. @lv_name: a volume or the pool itself. */
 static void explain(LogicalState *state, const char *lv_name, gboolean refused, GError **why)
 {
     g_autoptr(LvmGroup) group =
@@ -269,7 +277,7 @@ static void add_pool_usage(const LvmVolume *lv, GPtrArray *usage)
                             lv->name);
 }
 
-/* The volume whose snapshot of ours @lv is; NULL: none that is there. */
+/* Returns the volume of which @lv is a snapshot of ours; NULL: none that exists. */
 static const LvmVolume *volume_of_snapshot(const LvmGroup *group, const LvmVolume *lv)
 {
     g_autofree char *of = logical_tag_value(lv, "of");
@@ -284,7 +292,10 @@ static const LvmVolume *volume_of_snapshot(const LvmGroup *group, const LvmVolum
     return NULL;
 }
 
-/* Room for changes: of a snapshot of ours, or of a volume that is one in LVM's terms. */
+/*
+ * Adds the room for changes of a classic snapshot: one of ours, or a volume that is one in LVM's
+ * terms.
+ */
 static void add_cow_usage(const LvmGroup *group, const LvmVolume *lv, GPtrArray *usage)
 {
     const LvmVolume *volume = volume_of_snapshot(group, lv);

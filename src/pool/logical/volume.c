@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New volumes, and opening them. A draft is an LV under a hidden name, in which stands who makes it
- * (names.c); lvrename makes it a volume. Killed before, it is a dead one's, and removed by its
- * token or at the pool's next start.
+ * New volumes, and opening them. A draft is an LV under a hidden name, which also says who makes it
+ * (names.c); lvrename makes it a volume in one step. A process killed before that leaves a draft,
+ * which is removed by its token or at the pool's next start; killed after it, the volume exists.
  */
 #include "logical.h"
 
@@ -34,6 +34,10 @@ CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writab
 
 typedef enum { KIND_THICK, KIND_SPARSE, KIND_THIN, KIND_SNAPSHOT } Kind;
 
+/*
+ * Whether the definition asks for a thin volume; @otherwise: what a definition means that says
+ * nothing.
+ */
 static gboolean asks_thin(const LogicalState *state, const CstVolDef *def, gboolean otherwise)
 {
     const char *thin = cst_options_get(def->options, "thin");
@@ -42,8 +46,9 @@ static gboolean asks_thin(const LogicalState *state, const CstVolDef *def, gbool
 }
 
 /*
- * Thin when asked for, or when the pool's volumes are; else a capacity above the allocation means
- * what it means to libvirt: a snapshot of nothing, which breaks when more is written than fits.
+ * What kind of LV the definition asks for: thin when it says so, or when the pool's volumes are;
+ * else a capacity above the allocation means what it means to libvirt: a sparse volume, LVM's
+ * snapshot of nothing, which breaks when more is written than fits.
  */
 static Kind kind_of(const LogicalState *state, const CstVolDef *def)
 {
@@ -57,7 +62,7 @@ static Kind kind_of(const LogicalState *state, const CstVolDef *def)
     return KIND_THICK;
 }
 
-/* A name that an inactive LV has is found out by the commit. */
+/* Refuses what can't be made. A name that an inactive LV has is refused by the commit. */
 static gboolean check_def(const LogicalState *state, const CstVolDef *def, GError **error)
 {
     const char *thin = cst_options_get(def->options, "thin");
@@ -87,6 +92,7 @@ static gboolean make_thick(LogicalState *state, const CstVolDef *def, const char
     return lvm_change(NULL, error, "lvcreate", "-y", "-n", lv, size, state->vg, NULL);
 }
 
+/* A snapshot without an origin, of a virtual size: LVM's sparse volume. */
 static gboolean make_sparse(LogicalState *state, const CstVolDef *def, const char *lv,
                             GError **error)
 {
@@ -108,7 +114,10 @@ static gboolean make_thin(LogicalState *state, const LvmGroup *group, const CstV
     return pool && logical_thin_create(state, pool, argv, error);
 }
 
-/* A backing store is the origin of a snapshot, as libvirt has it. */
+/*
+ * Makes a snapshot whose origin is the definition's backing store, as libvirt does. Only volumes of
+ * this group can be origins.
+ */
 static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
                               const char *lv, GError **error)
 {
@@ -127,6 +136,7 @@ static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const 
     return lvm_change(NULL, error, "lvcreate", "-y", "-s", room, "-n", lv, target, NULL);
 }
 
+/* Only kinds that refer to other LVs need a report. */
 static gboolean make_lv(LogicalState *state, const CstVolDef *def, Kind kind, const char *lv,
                         GError **error)
 {
@@ -144,7 +154,7 @@ static gboolean make_lv(LogicalState *state, const CstVolDef *def, Kind kind, co
     }
 }
 
-/* Nobody but the maker sees it before it has its name. */
+/* Opens the draft for its maker. LVM may have made it larger than asked for, never smaller. */
 static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef *def,
                            CstVolDraft *draft, GError **error)
 {
@@ -182,7 +192,7 @@ gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
 
 /* --- clones ----------------------------------------------------------------------------------- */
 
-/* The LV to take: the volume, or its snapshot of that name. */
+/* Returns the LV to clone: the volume, or its snapshot of that name. Borrowed. */
 static const LvmVolume *clone_source(const LvmGroup *group, const char *source,
                                      const char *snapshot, GError **error)
 {
@@ -203,6 +213,7 @@ static const LvmVolume *clone_source(const LvmGroup *group, const char *source,
     return NULL;
 }
 
+/* Whatever fails after the snapshot was made leaves a draft, which the core abandons. */
 gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                    const char *snapshot, CstVolDraft *draft, GError **error)
 {
@@ -231,7 +242,7 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
 
 /* --- commit and abandon ----------------------------------------------------------------------- */
 
-/* udev may have set its own owner when the name changed, so this comes last. */
+/* Sets owner and mode of the node, after the rename: udev may have set its own then. */
 static gboolean settle_owner(int fd, const CstVolDef *def, GError **error)
 {
     mode_t mode = def->perms.mode == CST_PERMS_UNSET ? DEFAULT_MODE : def->perms.mode & 07777;
@@ -246,6 +257,10 @@ static gboolean settle_owner(int fd, const CstVolDef *def, GError **error)
     return TRUE;
 }
 
+/*
+ * The rename is the commit. An owner that can't be set afterwards is only logged: the volume
+ * exists.
+ */
 gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                             GError **error)
 {
@@ -286,6 +301,7 @@ gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **er
     return group != NULL;
 }
 
+/* Drafts and interrupted swaps whose maker is dead. */
 gboolean logical_drop_drafts(CstPoolState *state, GError **error)
 {
     LogicalState *logical = LOGICAL(state);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * udev keeps a link /dev/VG/NAME for each active LV, so its folder shows what LVM's own tools do.
- * The folder comes and goes with the first and the last of them; the one above is watched for it.
+ * Changes of the group by others. udev keeps a link /dev/VG/NAME for each active LV, so that
+ * directory shows what LVM's tools do. It comes and goes with the first and the last of the links,
+ * so the one above is watched for it as well.
+ *
+ * An event is also reported to the cache (cache.c). Inactive LVs have no node, and are not shown
+ * either.
  */
 #include "logical.h"
 
@@ -16,6 +20,7 @@
 #define LINKS  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define FOLDER (IN_CREATE | IN_MOVED_TO)
 
+/* Fails silently where the group has no active LV: the directory does not exist then. */
 static void watch_links(const LogicalState *state, int fd)
 {
     g_autofree char *path = g_strdup_printf("%s/%s", lvm_host.dev, state->vg);
@@ -37,13 +42,18 @@ int logical_watch_open(CstPoolState *state, GError **error)
     return -1;
 }
 
-/* The first watch of an instance: the folder above. */
+/*
+ * Whether the event is from the directory above, whose watch is the first of the inotify instance.
+ */
 static gboolean is_above(const struct inotify_event *event)
 {
     return event->wd == 1;
 }
 
-/* Reports come late: what is there by now counts. What went and came back may be another LV. */
+/*
+ * Reports a node to the cache. Events come late, so what exists by now counts; what went and came
+ * back may be another LV.
+ */
 static void take_node(LogicalState *state, const struct inotify_event *event)
 {
     gboolean went = (event->mask & (IN_CREATE | IN_MOVED_TO)) == 0;
@@ -56,6 +66,7 @@ static void take_node(LogicalState *state, const struct inotify_event *event)
         logical_cache_node_changed(state, event->name, is_there);
 }
 
+/* An overflow, or a new directory of the group, means that anything may have changed. */
 static void take_event(LogicalState *state, int fd, const struct inotify_event *event,
                        void (*changed)(const char *name, gpointer data), gpointer data)
 {

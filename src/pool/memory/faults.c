@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Calls that fail or wait because a test wants it so; see pool/memory.h. */
+/*
+ * Makes callbacks fail or hang because a test wants it; see pool/memory.h. One lock guards
+ * everything here; it is released while a call hangs.
+ */
 #include "store.h"
 
 #include <base/error.h>
@@ -65,7 +68,7 @@ void cst_memory_release(void)
     g_mutex_unlock(&faults_lock);
 }
 
-/* With the lock held. */
+/* With the lock held: counts the call, and returns TRUE when it is the one that has to fail. */
 static gboolean strikes(const char *callback)
 {
     guint left = failing ? GPOINTER_TO_UINT(g_hash_table_lookup(failing, callback)) : 0;
@@ -77,6 +80,7 @@ static gboolean strikes(const char *callback)
     return left == 1;
 }
 
+/* Hangs first, then fails: a test may release a call into its failure. */
 gboolean memory_enter(const char *callback, GError **error)
 {
     CstErrorCode code;

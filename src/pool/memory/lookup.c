@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How every callback begins: the store, the disk or the snapshot that it is about is looked up,
- * with the lock held, because others may have changed it since the last call.
+ * How every callback begins: the store, the disk or the snapshot that it is about is looked up, and
+ * the lock is acquired, because others may have changed it since the last call. Whoever gets
+ * something has the lock, and unlocks it; a failure returns without the lock.
  */
 #include "memory.h"
 
@@ -13,6 +14,7 @@ char *memory_vol_path(CstPoolState *state, const char *name)
     return g_strconcat(state->def->source.name, "/", name, NULL);
 }
 
+/* The fault is tried without the lock, so that a call that hangs is in nobody's way. */
 MemoryStore *memory_enter_store(CstPoolState *state, const char *callback, GError **error)
 {
     MemoryStore *store;

@@ -16,6 +16,7 @@
 
 /* --- state ------------------------------------------------------------------------------------ */
 
+/* No store is looked up: a state may be opened before its store exists. */
 static CstPoolState *memory_open(const CstPoolDef *def, GError **error)
 {
     CstPoolState *state = g_new0(CstPoolState, 1);
@@ -46,6 +47,7 @@ static gboolean memory_check(CstPoolState *state, gboolean *ret_active, GError *
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
+/* "STORE/NAME"; no leading slash, as with RBD. */
 static char *memory_vol_resolve(CstPoolState *state, const char *path)
 {
     size_t len = strlen(state->def->source.name);
@@ -55,7 +57,7 @@ static char *memory_vol_resolve(CstPoolState *state, const char *path)
     return g_strdup(path + len + 1);
 }
 
-/* What is known still fits when nothing was written since. */
+/* Makes the record of a disk, or returns @known when nothing was written since. */
 static CstVolume *describe(CstPoolState *state, MemoryDisk *disk, CstVolume *known)
 {
     CstVolumeStamp stamp = memory_disk_stamp(disk);
@@ -112,6 +114,7 @@ static gboolean memory_scan_one(CstPoolState *state, const char *name, CstVolume
     return TRUE;
 }
 
+/* Shared blocks count once, so the sum of the volumes may be larger. */
 static gboolean memory_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
     MemoryStore *store;
@@ -162,6 +165,7 @@ static gboolean memory_stop(CstPoolState *state, GError **error)
     return set_active(state, "stop", FALSE, error);
 }
 
+/* Checked under the same lock as the removal, so that no volume comes in between. */
 static gboolean memory_destroy(CstPoolState *state, unsigned flags, GError **error)
 {
     MemoryStore *store;

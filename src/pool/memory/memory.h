@@ -12,17 +12,24 @@
 /* --- lookup.c --------------------------------------------------------------------------------- */
 
 /**
- * Every callback begins with one of these: the store, or its disk @name, with the lock held. NULL
- * with @error, and without the lock, when @callback is to fail or there is no such thing.
+ * Begins a callback: returns the store, or its disk @name, with the lock held, which the caller
+ * releases (memory_unlock()). NULL with @error, and without the lock, when @callback is to fail or
+ * there is no such thing.
  */
 MemoryStore *memory_enter_store(CstPoolState *state, const char *callback, GError **error);
 MemoryDisk *memory_enter_disk(CstPoolState *state, const char *callback, const char *name,
                               GError **error);
-/** With the lock held: the disk itself (@snapshot NULL), or one of its snapshots. */
+/**
+ * With the lock held: returns the disk itself (@snapshot NULL) or one of its snapshots, borrowed;
+ * NULL with NOT_FOUND.
+ */
 MemoryDisk *memory_disk_at(MemoryDisk *disk, const char *snapshot, GError **error);
 /** CstBackend.vol_path, also for the paths of clones. */
 char *memory_vol_path(CstPoolState *state, const char *name);
-/** With the lock held: appends the path of each that began with it (NULL: whatever of it). */
+/**
+ * With the lock held: appends the path of each disk that was cloned from @disk, or from its
+ * snapshot @snapshot (NULL: from any).
+ */
 void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snapshot,
                         GPtrArray *children);
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots of the example backend: disks below the volume's that share all of its blocks. A clone
- * knows the disk and the snapshot that it began with by their names, so a rename visits the clones.
+ * Snapshots of the example backend: disks kept in their volume's list, which share all blocks with
+ * it. A clone names the disk and the snapshot that it was made from, so a rename updates the
+ * clones. Each change is one step under the lock.
  */
 #include "memory.h"
 
 #include <base/error.h>
 #include <base/i18n.h>
 
+/* The list is in order of age, as snapshots are appended. */
 static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                               GError **error)
 {
@@ -69,6 +71,7 @@ static gboolean snapshot_revert(CstPoolState *state, const char *volume, const c
     return TRUE;
 }
 
+/* Clones refer to the snapshot by name, so it has to stay while there are any. */
 static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The technology of the example backend: disks in this process's memory, made of blocks that are
- * shared until somebody writes to them. One lock guards what stores and disks there are; each
- * disk's own lock, taken after it, guards its size and its blocks, so that reads and writes of
- * content wait for nothing else.
+ * shared until somebody writes to them. One lock guards what stores and disks exist; each disk's
+ * own lock, acquired after it, guards its size and its blocks, so that reads and writes of content
+ * wait for nothing else. A block (GBytes) is immutable; NULL stands for zeroes.
  */
 #include "store.h"
 
@@ -42,6 +42,9 @@ static guint blocks_of(uint64_t size)
     return (guint)cst_div_up(size, BLOCK);
 }
 
+/*
+ * Every disk gets another number, so that one that replaces another of its name has another stamp.
+ */
 MemoryDisk *memory_disk_new(const char *name, uint64_t size)
 {
     MemoryDisk *disk = g_new0(MemoryDisk, 1);
@@ -87,7 +90,7 @@ int memory_disk_find(const MemoryDisk *disk, const char *snapshot)
     return -1;
 }
 
-/* With the disk's lock held. */
+/* With the disk's lock held: a list of the same blocks, with references of its own. */
 static GPtrArray *share_blocks(const MemoryDisk *disk)
 {
     GPtrArray *shared = g_ptr_array_new_with_free_func(block_free);
@@ -98,6 +101,7 @@ static GPtrArray *share_blocks(const MemoryDisk *disk)
     return shared;
 }
 
+/* One lock after the other: two disks that become each other can't deadlock. */
 void memory_disk_become(MemoryDisk *disk, MemoryDisk *from)
 {
     GPtrArray *blocks;
@@ -123,7 +127,10 @@ MemoryDisk *memory_disk_copy(MemoryDisk *disk, const char *name)
     return copy;
 }
 
-/* With the disk's lock held: @len bytes of @buf (NULL: zeroes) into one block. */
+/*
+ * With the disk's lock held: puts @len bytes of @buf (NULL: zeroes) into one block. The block is
+ * replaced, never changed, as others may share it; zeroes cost no memory.
+ */
 static void put_into_block(MemoryDisk *disk, uint64_t offset, const void *buf, size_t len)
 {
     gpointer *block = &disk->blocks->pdata[offset / BLOCK];
@@ -142,7 +149,7 @@ static void put_into_block(MemoryDisk *disk, uint64_t offset, const void *buf, s
     *block = g_bytes_new_take(bytes, BLOCK);
 }
 
-/* With the disk's lock held. */
+/* With the disk's lock held: writes @len bytes of @buf (NULL: zeroes), block by block. */
 static void put(MemoryDisk *disk, uint64_t offset, const uint8_t *buf, uint64_t len)
 {
     disk->writes++;
@@ -168,6 +175,7 @@ void memory_disk_resize(MemoryDisk *disk, uint64_t size)
     g_mutex_unlock(&disk->lock);
 }
 
+/* Copies a block even if nobody shares it any more. */
 gboolean memory_disk_own(MemoryDisk *disk, guint index)
 {
     gboolean found;
@@ -184,6 +192,7 @@ gboolean memory_disk_own(MemoryDisk *disk, guint index)
     return found;
 }
 
+/* Adds the disk's blocks to @seen, so that shared ones count once. */
 static void collect_blocks(MemoryDisk *disk, GHashTable *seen)
 {
     g_mutex_lock(&disk->lock);
@@ -219,6 +228,7 @@ typedef struct {
     MemoryDisk *disk;
 } DiskBlob;
 
+/* The dispatcher has checked the range, so every block exists. */
 static gboolean disk_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
 {
     MemoryDisk *disk = ((DiskBlob *)blob)->disk;
@@ -287,6 +297,7 @@ static gboolean disk_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsig
     return TRUE;
 }
 
+/* One run of equal kind, from block to block. */
 static gboolean disk_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                             GError **error)
 {
@@ -322,6 +333,7 @@ static const CstBlobOps disk_ops = {
     .zero = disk_zero,
 };
 
+/* The reference keeps a deleted disk readable for who has it open, as an unlinked file is. */
 CstBlob *memory_blob_new(MemoryDisk *disk, gboolean writable)
 {
     DiskBlob *blob = g_new0(DiskBlob, 1);
@@ -333,6 +345,7 @@ CstBlob *memory_blob_new(MemoryDisk *disk, gboolean writable)
 
 /* --- stores ----------------------------------------------------------------------------------- */
 
+/* Disks that somebody has open survive their store. */
 static void store_free(gpointer data)
 {
     MemoryStore *store = data;
@@ -425,6 +438,7 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* With drafts and snapshots, so that a test sees what a crash would leave. */
 char **cst_memory_list(const char *store)
 {
     GPtrArray *names = g_ptr_array_new();
@@ -455,6 +469,7 @@ char **cst_memory_list(const char *store)
     return (char **)g_ptr_array_free(names, FALSE);
 }
 
+/* Holders are texts only: nothing keeps the volume from being used. */
 void cst_memory_hold(const char *store, const char *volume, const char *who)
 {
     MemoryStore *there;

@@ -33,35 +33,51 @@ typedef struct {
     GHashTable *drafts; /* token to MemoryDisk */
 } MemoryStore;
 
-/** Guards all stores: what is in them, and their disks but for content and size. */
+/**
+ * Acquires or releases the lock of all stores, which guards what is in them and their disks, except
+ * content and size.
+ */
 void memory_lock(void);
 void memory_unlock(void);
-/** With the lock held, as all that follows; NULL when it was not built. */
+/**
+ * With the lock held, as for all that follows: returns a store, borrowed; NULL when it was not
+ * built.
+ */
 MemoryStore *memory_store(const char *name);
+/** Returns the store, made if necessary. */
 MemoryStore *memory_store_build(const char *name);
+/** Removes the store with its disks. It exists. */
 void memory_store_remove(const char *name);
-/** Bytes of blocks, those that are shared counted once. */
+/** Returns the bytes of all blocks, shared ones counted once. */
 uint64_t memory_store_used(const MemoryStore *store);
 
+/** Makes a disk of zeroes; one reference. @name is copied. */
 MemoryDisk *memory_disk_new(const char *name, uint64_t size);
-/** Shares all blocks. */
+/** Makes a disk that shares all blocks of @disk; one reference. */
 MemoryDisk *memory_disk_copy(MemoryDisk *disk, const char *name);
+/** Returns @disk with one reference more. Any thread. */
 MemoryDisk *memory_disk_ref(MemoryDisk *disk);
+/** Frees the disk with the last reference. NULL is accepted. */
 void memory_disk_unref(MemoryDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MemoryDisk, memory_disk_unref)
-/** Position of a snapshot in disk->below, -1: none of that name. */
+/** Returns the position of a snapshot in disk->below; -1: none of that name. */
 int memory_disk_find(const MemoryDisk *disk, const char *snapshot);
+/** Grows the disk by zeroes, or cuts it off. */
 void memory_disk_resize(MemoryDisk *disk, uint64_t size);
-/** Size and blocks become those of @from. */
+/** Gives @disk the size and blocks of @from. */
 void memory_disk_become(MemoryDisk *disk, MemoryDisk *from);
-/** Block @index becomes its own; FALSE: there is no such block. */
+/** Makes block @index the disk's own copy; FALSE: there is no such block. */
 gboolean memory_disk_own(MemoryDisk *disk, guint index);
+/** Returns the bytes of the disk's blocks, shared ones included. */
 uint64_t memory_disk_used(MemoryDisk *disk);
-/** Its size, and a count of writes. */
+/** Returns a stamp of the disk: its size, and its count of writes as the time of change. */
 CstVolumeStamp memory_disk_stamp(MemoryDisk *disk);
 
-/** The disk's content; references it. */
+/** Opens the disk's content, with a reference to the disk. */
 CstBlob *memory_blob_new(MemoryDisk *disk, gboolean writable);
 
-/** Every callback begins with this: FALSE, with IO, when it is to fail. Without the lock. */
+/**
+ * Begins a call of @callback: waits while it is to hang, and fails (with IO, or the class that the
+ * test has set) when it is to fail. Without the lock held.
+ */
 gboolean memory_enter(const char *callback, GError **error);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Volumes of the example backend. A draft is a disk that its store lists under its token; the
- * commit moves it among the disks under its name, with the lock held: one step for who looks.
+ * commit moves it among the disks under its name while the lock is held, so that others see one
+ * step.
  */
 #include "memory.h"
 
@@ -15,7 +16,7 @@
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
-/* With the lock held; consumes @disk. */
+/* With the lock held: lists @disk as a draft; takes it over. */
 static void add_draft(MemoryStore *store, MemoryDisk *disk, CstVolDraft *draft)
 {
     draft->blob = memory_blob_new(disk, TRUE);
@@ -23,7 +24,7 @@ static void add_draft(MemoryStore *store, MemoryDisk *disk, CstVolDraft *draft)
     g_hash_table_insert(store->drafts, g_strdup(draft->token), disk);
 }
 
-/* With the lock held. */
+/* With the lock held: what forbids a new disk for @def. */
 static gboolean check_new(const MemoryStore *store, const CstVolDef *def, GError **error)
 {
     if (def->type == CST_VOL_DIR)
@@ -52,7 +53,7 @@ gboolean memory_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDra
     return fits;
 }
 
-/* One step for everybody who looks: the draft is gone and the volume there. */
+/* Moves the draft among the disks in one step; VOL_EXISTS when the name was taken meanwhile. */
 gboolean memory_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                            GError **error)
 {
@@ -75,7 +76,7 @@ gboolean memory_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVol
     return free_name || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
 }
 
-/* Also called for a process that died, in a later one, and twice. */
+/* May be called by another process than the one that made the draft, and twice. */
 gboolean memory_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
     MemoryStore *store;
@@ -88,6 +89,7 @@ gboolean memory_vol_abandon(CstPoolState *state, const char *token, GError **err
     return TRUE;
 }
 
+/* The table's own reference is the only one left. */
 static gboolean is_dead(gpointer token, gpointer disk, gpointer data)
 {
     return g_atomic_int_get(&((MemoryDisk *)disk)->refs) == 1;
@@ -107,6 +109,7 @@ gboolean memory_drop_drafts(CstPoolState *state, GError **error)
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
+/* A volume that is gone already is success. Its snapshots go with it. */
 gboolean memory_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
     MemoryStore *store;
@@ -150,7 +153,7 @@ gboolean memory_vol_resize(CstPoolState *state, const char *name, uint64_t capac
 
 /* --- sharing ---------------------------------------------------------------------------------- */
 
-/* With the lock held. */
+/* With the lock held: a draft that shares the blocks of @source or of its snapshot. */
 static gboolean add_clone(MemoryStore *store, MemoryDisk *source, const char *snapshot,
                           const CstVolDef *def, CstVolDraft *draft, GError **error)
 {
@@ -168,6 +171,7 @@ static gboolean add_clone(MemoryStore *store, MemoryDisk *source, const char *sn
     return TRUE;
 }
 
+/* Always possible here, so the core never has to copy within a store. */
 gboolean memory_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                   const char *snapshot, CstVolDraft *draft, GError **error)
 {
@@ -206,7 +210,10 @@ gboolean memory_vol_children(CstPoolState *state, const char *name, GPtrArray *c
     return TRUE;
 }
 
-/* Block by block, without the lock; it is whole and right after each of them. */
+/*
+ * Copies block by block without holding the lock; the disk is complete and right after each block,
+ * and a repetition continues.
+ */
 gboolean memory_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
 {
     MemoryDisk *found = memory_enter_disk(state, "vol_flatten", name, error);

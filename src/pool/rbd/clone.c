@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Cloning. An RBD clone depends on a snapshot. When nobody named one, a helper is made for it: with
- * clones of version 2 it goes to the snapshots' trash at once, which the cluster empties itself
- * when the last clone is gone; with version 1 (clusters that old clients must understand) it is
- * protected, and dropped with the last clone (origin.c). Between the helper and the clone a note in
- * the pool's metadata says which image it is on, so that a crash leaves nothing behind.
+ * Clones. An RBD clone depends on a snapshot. When the caller names none, a helper is made for the
+ * clone: with clones of version 2 it goes to the snapshots' trash at once, which the cluster
+ * empties itself when the last clone is gone; with version 1 (clusters that old clients must
+ * understand) it is protected, and dropped with the last clone (origin.c).
+ *
+ * In order: a note in the pool's metadata says on which image the helper is; helper; clone, under
+ * the draft's name; the note is removed. A crash leaves the note, by which vol_abandon drops both.
  */
 #include "rbd.h"
 
@@ -21,6 +23,7 @@
 
 /* --- cloning ---------------------------------------------------------------------------------- */
 
+/* As librbd decides it: by the configuration, else by the oldest client that the cluster admits. */
 static unsigned clone_format(RbdJob *job)
 {
     char text[16] = "";
@@ -45,6 +48,10 @@ typedef struct {
     rbd_image_options_t options; /* of the clone */
 } Cloning;
 
+/*
+ * Makes the helper if there is to be one, protects the snapshot for version 1, and clones. 0 or a
+ * negative errno.
+ */
 static int make_clone(const Cloning *c, const char *draft)
 {
     const CstCeph *ceph = c->job->ceph;
@@ -68,6 +75,7 @@ static int make_clone(const Cloning *c, const char *draft)
     return result;
 }
 
+/* The note is removed only after success: a failure leaves it for vol_abandon. */
 static gboolean clone_from(Cloning *c, const char *token, GError **error)
 {
     RbdJob *job = c->job;
@@ -90,6 +98,7 @@ static gboolean clone_from(Cloning *c, const char *token, GError **error)
     return cst_ceph_fail(error, result, _("failed to clone volume '%s'"), c->source);
 }
 
+/* Bit 0 is RBD_FEATURE_LAYERING, which clones need. */
 static gboolean layered(RbdJob *job, rbd_image_t image)
 {
     uint64_t features = 0;
@@ -116,6 +125,7 @@ static void clone_request_free(gpointer data)
     g_free(request);
 }
 
+/* With the source open: what makes cloning impossible is UNSUPPORTED, and the core copies. */
 static gboolean clone_opened(Cloning *c, const CloneRequest *request, GError **error)
 {
     const CstCeph *ceph = c->job->ceph;
@@ -133,7 +143,10 @@ static gboolean clone_opened(Cloning *c, const CloneRequest *request, GError **e
     return done;
 }
 
-/* A clone that need not grow is not opened: that takes a dozen round trips. */
+/*
+ * Whether the clone is large enough already; then it is not opened, which would take a dozen round
+ * trips. A snapshot's size is not known here, so its clone is opened.
+ */
 static gboolean is_large_enough(const Cloning *c)
 {
     uint64_t size = 0;
@@ -141,6 +154,7 @@ static gboolean is_large_enough(const Cloning *c)
     return c->helper && c->job->ceph->rbd_get_size(c->image, &size) >= 0 && size >= c->job->size;
 }
 
+/* Runs in the job's thread. No blob and no error: a clone that is complete. */
 static gboolean clone_volume(RbdJob *job, GError **error)
 {
     const CloneRequest *request = job->in;
@@ -194,6 +208,7 @@ gboolean cst_rbd_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
         return FALSE;
     }
     draft->blob = g_steal_pointer(&job->out);
+    /* What was not written shows the source. */
     draft->zeroed = FALSE;
     return TRUE;
 }

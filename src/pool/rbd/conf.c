@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the definition says of the cluster: options of the connection, the Ceph pool, monitors. */
+/*
+ * What the definition says of the cluster: options of the connection, the Ceph pool, monitors. Ours
+ * come first and can be overridden by the definition's; the key is not among them (conn.c sets it).
+ * No ceph.conf is read.
+ */
 #include "rbd.h"
 
 #include <string.h>
@@ -26,6 +30,7 @@ static void add(GPtrArray *options, const char *key, const char *value)
     g_ptr_array_add(options, option);
 }
 
+/* An IPv6 address needs brackets to have a port. */
 char *cst_rbd_conf_monitors(const CstPoolSource *source)
 {
     GString *text = g_string_new(NULL);

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The connection to a cluster, one for all calls of a pool, made by the first of them. Calls that
- * come while it is being made wait for that attempt and share its end. state->lock guards which
- * connection there is; it is not held while connecting.
+ * come while it is being made wait for that attempt and share its result, also a failure, since the
+ * next attempt would take as long. state->lock guards which connection there is; it is not held
+ * while connecting.
+ *
+ * A connection lives as long as anybody references it: one that is dropped serves the calls under
+ * way, and the next call makes another. Connecting runs in a thread of its own (CstCephWork) that a
+ * hanging library can't keep the caller in.
  */
 #include "rbd.h"
 
@@ -37,6 +42,7 @@ RbdConn *cst_rbd_conn_ref(RbdConn *conn)
     return conn;
 }
 
+/* May run in any thread, also in that of a job that was given up. */
 void cst_rbd_conn_unref(RbdConn *conn)
 {
     if (!conn || !g_atomic_int_dec_and_test(&conn->refs))
@@ -50,6 +56,7 @@ void cst_rbd_conn_unref(RbdConn *conn)
     g_free(conn);
 }
 
+/* Outside of the lock: the last reference shuts the client down. */
 void cst_rbd_conn_drop(RbdState *state)
 {
     RbdConn *conn;
@@ -73,6 +80,7 @@ typedef struct {
     RbdConn *conn; /* the result, when all went well */
 } Connecting;
 
+/* Runs when both the thread and the waiter have let go; wipes the key. */
 static void connecting_clear(CstCephWork *work)
 {
     Connecting *c = (Connecting *)work;
@@ -87,6 +95,7 @@ static void connecting_clear(CstCephWork *work)
     cst_rbd_conn_unref(c->conn);
 }
 
+/* A misspelt option of the definition is CONFIG, before anything is sent. */
 static gboolean configure(Connecting *c, rados_t cluster, GError **error)
 {
     int result;
@@ -162,6 +171,7 @@ static gboolean refused(const Connecting *c, GError **error)
                     c->user);
 }
 
+/* Runs in its own thread. What it has made so far is in c->conn, which frees it after a failure. */
 static gboolean connect_now(CstCephWork *work, GError **error)
 {
     Connecting *c = (Connecting *)work;
@@ -213,6 +223,7 @@ static gboolean read_key(RbdState *state, Connecting *c, GError **error)
     return TRUE;
 }
 
+/* Takes the connection out of the work; one that comes after the deadline is freed with it. */
 static RbdConn *connect_with_deadline(RbdState *state, GError **error)
 {
     const CstCeph *ceph = cst_ceph(error);
@@ -245,7 +256,7 @@ static gboolean wait_or_begin(RbdState *state, GError **error)
         g_cond_wait(&state->cond, &state->lock);
     if (state->conn)
         return FALSE;
-    /* Who waited for an attempt shares its end: a second one would take as long again. */
+    /* A caller that waited for a failed attempt fails with it: another would take as long again. */
     if (attempt != state->attempt && state->problem) {
         g_propagate_error(error, g_error_copy(state->problem));
         return FALSE;

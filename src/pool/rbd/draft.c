@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * New images. A draft is an image under a hidden name (RBD_HIDDEN_PREFIX); a rename, which the
- * cluster does in one step, makes it a volume. Drafts that even the journal lost are known by their
- * age and by having no watcher: whoever makes one has it open.
+ * cluster does in one step, makes it a volume. A crash before that leaves the draft, which the
+ * journal's replay abandons by its token. Drafts that even the journal has lost are recognised by
+ * their age and by having no watcher: whoever makes one has it open.
  */
 #include "rbd.h"
 
@@ -24,6 +25,7 @@
 
 /* --- making ----------------------------------------------------------------------------------- */
 
+/* @text: names as the rbd tool takes them; NULL: the configuration's default. */
 static gboolean set_features(RbdJob *job, rbd_image_options_t options, const char *text,
                              GError **error)
 {
@@ -37,6 +39,7 @@ static gboolean set_features(RbdJob *job, rbd_image_options_t options, const cha
     return TRUE;
 }
 
+/* @text: a size; NULL: the configuration's default. */
 static gboolean set_object_size(RbdJob *job, rbd_image_options_t options, const char *text,
                                 GError **error)
 {
@@ -66,7 +69,10 @@ gboolean cst_rbd_set_options(RbdJob *job, rbd_image_options_t options, const GPt
            set_object_size(job, options, cst_options_get(wanted, "object-size"), error);
 }
 
-/* What the definition leaves open comes from the connection's configuration (rbd_default_…). */
+/*
+ * Makes the image job->other. What the options leave open comes from the connection's configuration
+ * (rbd_default_…).
+ */
 static gboolean make_image(RbdJob *job, const GPtrArray *wanted, GError **error)
 {
     rbd_image_options_t options = NULL;
@@ -84,6 +90,7 @@ static gboolean make_image(RbdJob *job, const GPtrArray *wanted, GError **error)
     return done;
 }
 
+/* Runs in the job's thread, as all functions here that take a job. */
 static gboolean make_draft(RbdJob *job, GError **error)
 {
     if (!make_image(job, job->in, error))
@@ -137,6 +144,7 @@ gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     return TRUE;
 }
 
+/* One step for everybody else; EEXIST when the name was taken meanwhile. */
 static gboolean name_draft(RbdJob *job, GError **error)
 {
     int result = job->ceph->rbd_rename(job->conn->io, job->other, job->name);
@@ -167,6 +175,7 @@ gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     return cst_rbd_job_wait(job, error);
 }
 
+/* A draft that does not exist may still have left a helper on its source. */
 static gboolean abandon(RbdJob *job, GError **error)
 {
     g_autofree char *draft = cst_rbd_draft_name(job->other);
@@ -205,13 +214,16 @@ static gboolean is_dead(RbdJob *job, const char *name)
     if (!cst_rbd_image_open(job, name, FALSE, &image, NULL))
         return FALSE;
     result = job->ceph->rbd_get_create_timestamp(image, &made);
-    /* -ERANGE: there are some. */
+    /*
+     * A list without room: -ERANGE means that there are watchers. Opening read-only makes us none.
+     */
     if (result >= 0)
         result = job->ceph->rbd_watchers_list(image, NULL, &watchers);
     job->ceph->rbd_close(image);
     return result >= 0 && watchers == 0 && time(NULL) - made.tv_sec > DRAFT_MAX_AGE_S;
 }
 
+/* One that can't be dropped is logged and keeps nobody from the rest. */
 static gboolean drop_dead(RbdJob *job, GError **error)
 {
     const GPtrArray *pairs = job->in;
@@ -231,6 +243,10 @@ static gboolean drop_dead(RbdJob *job, GError **error)
     return cst_rbd_finish_releases(job, error) && cst_rbd_finish_reverts(job, error);
 }
 
+/*
+ * Names are listed first, by a job of its own; then everything that crashes left is dropped or
+ * completed.
+ */
 gboolean cst_rbd_drop_drafts(CstPoolState *state, GError **error)
 {
     g_autoptr(GPtrArray) pairs = cst_rbd_list_names(state, error);

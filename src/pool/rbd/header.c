@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What an image is, from the answers of OSDs; see header.h. Answers come from the network: every
- * length is checked, and whatever does not decode is left to librbd.
+ * What an image is, from the answers of OSDs; see header.h. Questions are added to one read
+ * operation per object, so an image takes one round trip for its header. Answers come from the
+ * network: every length is checked, and whatever does not decode is left to librbd.
  */
 #include "header.h"
 
@@ -33,6 +34,7 @@ void cst_rbd_answers_clear(const CstCeph *ceph, RbdAnswers *answers)
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
+/* Adds one method call; @of_head: its argument is the snapshot id of the image's head. */
 static void ask(const CstCeph *ceph, rados_read_op_t op, RbdAnswers *answers, size_t i,
                 const char *method, gboolean of_head)
 {
@@ -47,12 +49,14 @@ char *cst_rbd_id_ask(const CstCeph *ceph, rados_read_op_t op, const char *name, 
     return g_strconcat("rbd_id.", name, NULL);
 }
 
+/* Images of format 1 are the object "NAME.rbd". */
 char *cst_rbd_old_ask(const CstCeph *ceph, rados_read_op_t op, const char *name)
 {
     ceph->rados_read_op_stat(op, NULL, NULL, NULL);
     return g_strconcat(name, ".rbd", NULL);
 }
 
+/* The argument is an encoded string: a little-endian length, then the bytes. */
 char *cst_rbd_name_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, RbdAnswers *answers)
 {
     uint32_t len = (uint32_t)strlen(id);
@@ -90,11 +94,13 @@ typedef struct {
     gboolean bad;
 } Reader;
 
+/* An answer that is an error makes the reader bad, and so everything that is read from it. */
 static Reader reader(const RbdAnswers *answers, size_t i)
 {
     return (Reader){(const uint8_t *)answers->data[i], answers->len[i], answers->result[i] < 0};
 }
 
+/* Reads a little-endian integer; 0 from a reader that is bad or at its end. */
 static uint64_t take_int(Reader *r, size_t bytes)
 {
     uint64_t value = 0;
@@ -110,6 +116,7 @@ static uint64_t take_int(Reader *r, size_t bytes)
     return value;
 }
 
+/* Reads a string, which the caller frees; NULL if it has zeroes in it or is too long. */
 static char *take_string(Reader *r)
 {
     size_t len = (size_t)take_int(r, 4);
@@ -125,7 +132,10 @@ static char *take_string(Reader *r)
     return text;
 }
 
-/* Version, oldest version that may read it, length. */
+/*
+ * Enters a versioned struct: its version, the oldest version of readers that understand it, its
+ * length.
+ */
 static void enter_struct(Reader *r)
 {
     uint64_t compatible, len;
@@ -147,6 +157,7 @@ char *cst_rbd_id_decode(const RbdAnswers *answers)
     return id;
 }
 
+/* A parent pool of -1 means that the image is no clone. */
 static gboolean decode_parent(const RbdAnswers *answers, RbdHeader *header)
 {
     Reader r = reader(answers, 3);
@@ -195,7 +206,10 @@ uint64_t cst_rbd_header_objects_size(const RbdHeader *header)
     return object_count(header) << header->order;
 }
 
-/* Two bits an object, four in a byte; 00: not there. */
+/*
+ * Counts the objects that exist: two bits an object, the first in the highest bits; 00 does not
+ * exist.
+ */
 static uint64_t count_there(const uint8_t *bits, uint64_t objects)
 {
     uint64_t there = 0;

@@ -4,9 +4,9 @@
 #include "rbd.h"
 
 /**
- * What an image is, asked for with the methods that an OSD offers on an image's objects (class
- * "rbd"; Ceph's cls_rbd and doc/dev/rbd-layering): librbd's own way, without opening the image.
- * They are what every released client and server agree on. What can't be decoded is for librbd.
+ * What an image is, queried by the methods that an OSD offers on an image's objects (class "rbd";
+ * Ceph's cls_rbd and doc/dev/rbd-layering), as librbd itself does, without opening the image. All
+ * released clients and servers agree on them. What can't be decoded is left to librbd.
  */
 
 typedef struct {
@@ -34,26 +34,40 @@ typedef struct {
 /** For RbdJob.flags: what is allocated is of no interest. */
 #define RBD_PROBE_CAPACITY_ONLY 1u
 
+/** Frees what the header holds. */
 void cst_rbd_header_clear(RbdHeader *header);
+/** Frees librados' buffers, for the next step. */
 void cst_rbd_answers_clear(const CstCeph *ceph, RbdAnswers *answers);
 
 /* Each adds its questions to @op and returns the name of the object to ask. */
 
+/** Queries the id of image @name. */
 char *cst_rbd_id_ask(const CstCeph *ceph, rados_read_op_t op, const char *name,
                      RbdAnswers *answers);
-/** NULL when it can't be decoded. */
+/** Returns the image's id, which the caller frees; NULL when it can't be decoded. */
 char *cst_rbd_id_decode(const RbdAnswers *answers);
-/** Whether there is an image of the old format: -ENOENT when not. */
+/**
+ * Queries whether there is an image of the old format; the operation fails with -ENOENT when not.
+ */
 char *cst_rbd_old_ask(const CstCeph *ceph, rados_read_op_t op, const char *name);
-/** What the image @id of this pool and namespace is called: decoded as an id is. */
+/** Queries the name of image @id in this pool and namespace; decode it as an id. */
 char *cst_rbd_name_ask(const CstCeph *ceph, rados_read_op_t op, const char *id,
                        RbdAnswers *answers);
+/** Queries size, features, flags and parent. */
 char *cst_rbd_header_ask(const CstCeph *ceph, rados_read_op_t op, const char *id,
                          RbdAnswers *answers);
+/** Fills in @header; FALSE when an answer is missing or makes no sense. */
 gboolean cst_rbd_header_decode(const RbdAnswers *answers, RbdHeader *header);
-/** Whether the cluster keeps a map of the image's objects that can be believed. */
+/** Whether the cluster keeps a valid map of the image's objects. */
 gboolean cst_rbd_header_has_map(const RbdHeader *header);
+/** Queries the map of the image's objects. */
 char *cst_rbd_map_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, RbdAnswers *answers);
+/**
+ * Fills in what is allocated, of a header that was decoded; FALSE when the map is not of its size.
+ */
 gboolean cst_rbd_map_decode(const RbdAnswers *answers, RbdHeader *header);
-/** All objects that the image may have: what libvirt calls its allocation. */
+/**
+ * Returns the size of all objects that the image may have, which is what libvirt calls its
+ * allocation.
+ */
 uint64_t cst_rbd_header_objects_size(const RbdHeader *header);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Jobs: each call on the cluster runs in a thread of its own, which may hang as long as it likes.
- * Whoever waits gives up after the connection's deadline and leaves the job to itself; what the job
- * uses is therefore its own, or referenced by it.
+ * The waiting caller gives up after the connection's deadline and leaves the job to itself;
+ * therefore everything the job uses is its own, or referenced by it, and after a failure the caller
+ * must not read what the job writes.
+ *
+ * A heartbeat (progress, for example) restarts the deadline: long work that moves is not given up.
  */
 #include "rbd.h"
 
@@ -19,6 +22,7 @@ static gboolean run_job(CstCephWork *work, GError **error)
     return job->run(job, error);
 }
 
+/* Runs when the last of caller and thread lets go. */
 static void job_clear(CstCephWork *work)
 {
     RbdJob *job = (RbdJob *)work;
@@ -95,9 +99,11 @@ gboolean cst_rbd_job_list(CstPoolState *state, RbdRun run, const char *name,
     return TRUE;
 }
 
+/* Called in librbd's threads. The result cancels librbd's work where that does no harm. */
 int cst_rbd_job_progress(uint64_t done, uint64_t total, void *data)
 {
     RbdJob *job = data;
+    /* librbd counts in units of its own, the task in bytes. */
     uint64_t now = total ? (uint64_t)((double)done / (double)total * (double)job->size) : 0;
 
     cst_ceph_work_heartbeat(&job->work);

@@ -17,6 +17,7 @@ gboolean cst_rbd_is_draft(const char *name)
     return g_str_has_prefix(name, RBD_HIDDEN_PREFIX) && g_str_has_suffix(name, RBD_DRAFT_SUFFIX);
 }
 
+/* No suffix: a helper is a snapshot, and no draft. */
 char *cst_rbd_helper_name(const char *token)
 {
     return g_strconcat(RBD_HIDDEN_PREFIX, token, NULL);

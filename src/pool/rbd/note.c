@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Notes: keys in the Ceph pool's metadata that say, after a crash, what was being
- * done.
+ * Notes: keys in the Ceph pool's metadata that say, after a crash, what was being done. They lie
+ * with the images, where every host that uses the pool finds them. A key is a prefix, which says
+ * what kind of note it is, and a name.
  */
 #include "rbd.h"
 
@@ -38,7 +39,10 @@ char *cst_rbd_note_get(RbdJob *job, const char *prefix, const char *name, int *r
     return *ret_result < 0 ? NULL : g_steal_pointer(&value);
 }
 
-/* Hands the notes in @keys to @each; FALSE when the last of them has been passed. */
+/*
+ * Hands the notes in @keys, which end with an empty one, to @each. *ret_last: the last key, from
+ * which the next list goes on. FALSE: the notes with this prefix are over.
+ */
 static gboolean hand_out(RbdJob *job, const char *prefix, const char *keys, const char *values,
                          RbdNoteFunc each, char **ret_last)
 {
@@ -52,6 +56,10 @@ static gboolean hand_out(RbdJob *job, const char *prefix, const char *keys, cons
     return *keys == '\0';
 }
 
+/*
+ * Reads NOTES_AT_ONCE at a time, from after the last key on; keys are sorted, so those of a prefix
+ * are contiguous. @each may remove the note.
+ */
 gboolean cst_rbd_note_each(RbdJob *job, const char *prefix, RbdNoteFunc each, GError **error)
 {
     g_autofree char *keys = g_malloc(NOTES_AT_ONCE * NOTE_MAX + 1);

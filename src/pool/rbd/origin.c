@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a clone was cloned from, its origin, and what becomes of that when the clone needs it no
- * more. A clone depends on a snapshot: one of people's, or a helper that was made for the clone
- * alone (clone.c). With the last clone a helper is removed, and a snapshot that we protected for
- * the clones is unprotected again.
+ * more. A clone depends on a snapshot: one that people made, or a helper that was made for the
+ * clone alone (clone.c). With the last clone a helper is removed, and a snapshot that we protected
+ * for the clones is unprotected again.
  *
- * Two notes in the pool's metadata outlive a crash: "cistern_release_IMAGE@SNAPSHOT" from before a
+ * Two notes in the pool's metadata survive a crash: "cistern_release_IMAGE@SNAPSHOT" from before a
  * clone is removed or flattened until its origin is released, and "cistern_clone_TOKEN" from before
- * a helper is made until the clone is.
+ * a helper is made until the clone is. Releasing may be repeated: it does nothing while another
+ * clone needs the snapshot.
  */
 #include "rbd.h"
 
@@ -33,6 +34,7 @@ void cst_rbd_origin_clear(RbdOrigin *origin)
     memset(origin, 0, sizeof(*origin));
 }
 
+/* "pool/namespace/image"; @namespace may be NULL or "". */
 static char *image_path(const char *pool, const char *namespace, const char *image)
 {
     gboolean has_namespace = namespace && *namespace;
@@ -46,6 +48,7 @@ char *cst_rbd_origin_path(const RbdOrigin *origin)
     return image_path(origin->pool, origin->namespace, origin->image);
 }
 
+/* librbd's texts are copied, as it frees them with its own function. */
 gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_origin, GError **error)
 {
     rbd_linked_image_spec_t parent = {0};
@@ -82,6 +85,7 @@ char *cst_rbd_clones_text(const RbdState *state, const GPtrArray *paths)
     return g_string_free(text, FALSE);
 }
 
+/* The list may grow between two calls, so it is asked for again until it fits. */
 gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children, GError **error)
 {
     g_autofree rbd_linked_image_spec_t *specs = NULL;
@@ -106,7 +110,10 @@ gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children
 
 /* --- releasing an origin ---------------------------------------------------------------------- */
 
-/* Unprotected, and removed when it was a helper. EBUSY: other clones need it. */
+/*
+ * Unprotects the snapshot and, when it is a helper, removes it. 0 or a negative errno; -EBUSY:
+ * other clones need it.
+ */
 static int release_snapshot(RbdJob *job, const RbdOrigin *origin)
 {
     rbd_image_t image = NULL;
@@ -125,8 +132,10 @@ static int release_snapshot(RbdJob *job, const RbdOrigin *origin)
     return result;
 }
 
-/* "IMAGE@SNAPSHOT" when there may be something to do behind @origin: helpers are made in the pool
- * that they are used in, and what is in the trash goes by itself. */
+/*
+ * "IMAGE@SNAPSHOT" when there may be something to release; NULL otherwise. Helpers are made in the
+ * pool that they are used in, and what is in the trash goes by itself.
+ */
 static char *release_name(RbdJob *job, const RbdOrigin *origin)
 {
     g_autofree char *path = origin->image ? cst_rbd_origin_path(origin) : NULL;
@@ -145,11 +154,12 @@ void cst_rbd_origin_note(RbdJob *job, const RbdOrigin *origin)
         cst_rbd_note_set(job, RELEASE_NOTE, name, "1");
 }
 
+/* Releases the origin and removes its note, which stays after an unexpected failure. */
 static void release_noted(RbdJob *job, const RbdOrigin *origin, const char *name)
 {
     int result = release_snapshot(job, origin);
 
-    /* Busy: other clones need it, and the last of them will be back. */
+    /* -EBUSY: another clone needs the snapshot, and will release it when it goes. */
     if (result < 0 && result != -EBUSY && result != -ENOENT)
         cst_log(CST_LOG_WARNING, "cannot release snapshot '%s': %s", name, g_strerror(-result));
     else
@@ -164,6 +174,7 @@ void cst_rbd_origin_release(RbdJob *job, const RbdOrigin *origin)
         release_noted(job, origin, name);
 }
 
+/* RbdNoteFunc. What was a helper is recognised by its name. */
 static void finish_release(RbdJob *job, const char *name, const char *value)
 {
     g_auto(GStrv) parts = g_strsplit(name, "@", 2);

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Protection of snapshots, which clones of version 1 need. What people protected stays protected;
- * that it was us is noted in the image's metadata, under the snapshot's number.
+ * that it was us is noted in the image's metadata, under the snapshot's number, before the
+ * protection is set: a crash in between leaves a note without a protection, rather than a
+ * protection that nobody undoes.
  */
 #include "rbd.h"
 
 #include <errno.h>
 
-/* Snapshots of people's that we protected, and may unprotect again. */
+/* The key of snapshots that we protected and may unprotect again. */
 #define PROTECTED_KEY "cistern_protected_"
 
-/* By number, which stays when the snapshot is renamed. 0 or a negative errno. */
+/*
+ * The metadata key of a snapshot, by its number, which stays when the snapshot is renamed. 0 or a
+ * negative errno.
+ */
 static int protected_key(RbdJob *job, rbd_image_t image, const char *snapshot, char **ret_key)
 {
     uint64_t id = 0;
@@ -35,7 +40,7 @@ int cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char 
     return result < 0 ? result : 1;
 }
 
-/* A snapshot of people's is noted as ours first: protected and not noted, it would stay so. */
+/* One that people made is noted first: if it were protected without a note, it would stay so. */
 int cst_rbd_snapshot_protect(RbdJob *job, rbd_image_t image, const char *snapshot, gboolean helper)
 {
     g_autofree char *key = NULL;
@@ -55,6 +60,7 @@ int cst_rbd_snapshot_protect(RbdJob *job, rbd_image_t image, const char *snapsho
     return result == -EBUSY ? 0 : result;
 }
 
+/* The note goes last, for the same reason. */
 int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
     g_autofree char *key = NULL;

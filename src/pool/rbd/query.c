@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Listing is one call; what each image is takes two more (its header, its object map), which are
- * asked for asynchronously, many at once. Opening a thousand images with librbd would take ten
- * times as long. Images that this can't describe are opened after all.
+ * Queries many images without opening them. Listing is one call; what each image is takes two more
+ * (its header, its object map), which are made asynchronously, many at once. Opening a thousand
+ * images with librbd would take ten times as long. Images that this can't describe are opened after
+ * all (scan.c).
  *
  * Each image goes through steps (its id, its header, its object map, its parent's name), one call
- * after another; the answer to one is what begins the next, in librados' thread. work.lock guards
- * which image is next and how many are under way.
+ * after another; the answer to one begins the next, in librados' thread. work.lock guards which
+ * image is next and how many calls are under way; a query belongs to the thread that its answer
+ * comes in.
+ *
+ * Whoever waits gives up after the deadline. Calls under way keep a reference on the scanning, so a
+ * late answer writes into memory that still exists, and nobody reads.
  */
 #include "query.h"
 
@@ -15,12 +20,15 @@
 
 #include <base/alloc.h>
 
-/* Asked for at once: enough that those of an OSD that hangs leave room for the others,
- * and less than librados lets through (objecter_inflight_ops). */
+/*
+ * Calls under way at once: enough that those to an OSD that hangs leave room for the others, and
+ * less than librados lets through (objecter_inflight_ops).
+ */
 #define IN_FLIGHT 512
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
+/* Runs when the last answer is in and the waiter has let go. */
 static void scanning_clear(CstCephWork *work)
 {
     RbdScanning *s = (RbdScanning *)work;
@@ -40,7 +48,10 @@ static void scanning_clear(CstCephWork *work)
 
 static void ask(RbdQuery *query);
 
-/* With the lock held. Once calls have timed out, the rest gets what is left of their time. */
+/*
+ * With the lock held: the next image to query, NULL: none. Once a call has timed out, the rest is
+ * given up when the deadline of the first is over.
+ */
 static RbdQuery *next_query(RbdScanning *s)
 {
     if (s->late &&
@@ -49,13 +60,14 @@ static RbdQuery *next_query(RbdScanning *s)
     while (s->next < s->count) {
         RbdQuery *query = &s->queries[s->next++];
 
+        /* Images of the old format have no header object to ask. */
         if (!query->id || *query->id)
             return query;
     }
     return NULL;
 }
 
-/* Begins the next query that needs asking; with none left and none under way, all is done. */
+/* Ends one query and begins the next; with none left and none under way, the whole is done. */
 static void query_done(RbdScanning *s)
 {
     RbdQuery *next;
@@ -81,6 +93,7 @@ static void name_parent(RbdQuery *query)
         query->header.parent = g_strconcat(query->scanning->prefix, name, NULL);
 }
 
+/* Whether the parent is in this pool and namespace, where its name can be queried. */
 static gboolean has_parent_here(const RbdQuery *query)
 {
     const RbdScanning *s = query->scanning;
@@ -89,7 +102,7 @@ static gboolean has_parent_here(const RbdQuery *query)
            strcmp(query->header.parent_namespace, s->namespace) == 0;
 }
 
-/* TRUE when there is more to ask, which is what query->step says then. */
+/* Moves to the next step; TRUE when there is one to ask for. */
 static gboolean next_step(RbdQuery *query)
 {
     const RbdScanning *s = query->scanning;
@@ -108,7 +121,10 @@ static gboolean next_step(RbdQuery *query)
     return FALSE;
 }
 
-/* What the answer says; TRUE when there is more to ask. */
+/*
+ * Decodes the answer; TRUE when there is another step to ask for. What does not decode becomes
+ * -EBADMSG, by which scan.c opens the image.
+ */
 static gboolean take_answer(RbdQuery *query)
 {
     gboolean done = TRUE;
@@ -128,7 +144,10 @@ static gboolean take_answer(RbdQuery *query)
     return done && next_step(query);
 }
 
-/* The same for an answer that is an error. */
+/*
+ * Does the same for an answer that is an error. An image without an id may be one of the old
+ * format.
+ */
 static gboolean take_refusal(RbdQuery *query)
 {
     if (query->result != -ENOENT)
@@ -142,6 +161,10 @@ static gboolean take_refusal(RbdQuery *query)
     return TRUE;
 }
 
+/*
+ * librados' callback, in one of its threads. The reference from ask() keeps the scanning alive
+ * until here.
+ */
 static void answered(rados_completion_t completion, void *data)
 {
     RbdQuery *query = data;
@@ -176,6 +199,7 @@ static char *add_questions(RbdQuery *query, rados_read_op_t op)
     return cst_rbd_map_ask(ceph, op, query->id, &query->answers);
 }
 
+/* Makes the call of the query's step. A call that can't be made ends the query with its error. */
 static void ask(RbdQuery *query)
 {
     RbdScanning *s = query->scanning;
@@ -199,7 +223,7 @@ static void ask(RbdQuery *query)
 
 gboolean cst_rbd_scanning_ask(RbdScanning *s)
 {
-    s->pending = 1; /* this very call, so that the end does not come before the beginning */
+    s->pending = 1; /* this call counts as one, so that the first answers can't end the scan */
     for (guint i = 0; i < IN_FLIGHT; i++) {
         gboolean left;
 

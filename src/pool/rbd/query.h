@@ -3,7 +3,7 @@
 
 #include "header.h"
 
-/** Asking for many images at once, without opening them (query.c). */
+/** Queries many images at once, without opening them (query.c). */
 
 typedef struct RbdScanning RbdScanning;
 
@@ -21,10 +21,10 @@ typedef struct {
 struct RbdScanning {
     CstCephWork work;
     RbdConn *conn;          /* referenced */
-    gboolean capacity_only; /* the definition wants nothing asked of what is allocated */
-    gboolean no_list;       /* of names, for old formats and parents: ask for those, too */
-    char *namespace;        /* "": none */
-    char *prefix;           /* of paths */
+    gboolean capacity_only; /* the definition says not to ask for allocations */
+    gboolean no_list; /* without lists of images: also ask for old formats and the parent's name */
+    char *namespace;  /* "": none */
+    char *prefix;     /* of paths */
     RbdQuery *queries;
     guint count;
     guint next, pending; /* under work.lock */
@@ -33,11 +33,18 @@ struct RbdScanning {
     char *what;
 };
 
-/** Makes one for at most @count images; add them, and ask. Drop it with cst_ceph_work_unref().
- *  NULL: NO_MEMORY. */
+/**
+ * Makes a scanning for at most @count images: add them, then ask. Drop it with
+ * cst_ceph_work_unref(). NULL with NO_MEMORY.
+ */
 RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count, GError **error);
-/** Adds image @name; @id NULL: to be asked. */
+/**
+ * Adds image @name. @id: its id; NULL: it has to be queried; "": of the old format, which is not
+ * queried.
+ */
 void cst_rbd_scanning_add(RbdScanning *s, const char *name, const char *id);
-/** TRUE when all have been asked and have answered, in whatever way; else they are not to be
- *  read. */
+/**
+ * Queries all images and waits. TRUE: each has an answer, or an error, in its query. FALSE: time
+ * ran out, and the queries must not be read.
+ */
 gboolean cst_rbd_scanning_ask(RbdScanning *s);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backend's table, above the files that do the work, and the life of a pool's state.
+ * The backend's table, above the files that do the work, and the life of a pool's state. Nothing
+ * here touches the cluster before a start or a first call: definitions of clusters that don't
+ * answer must load.
  */
 #include "rbd.h"
 
@@ -26,6 +28,7 @@ static CstPoolState *rbd_open_state(const CstPoolDef *def, GError **error)
     return &state->head;
 }
 
+/* Calls under way have references on the state, so none is left here. */
 static void rbd_close_state(CstPoolState *head)
 {
     RbdState *state = (RbdState *)head;
@@ -55,12 +58,14 @@ static gboolean rbd_start(CstPoolState *state, GError **error)
     return conn != NULL;
 }
 
+/* Drafts and blobs that are open keep their connection. */
 static gboolean rbd_stop(CstPoolState *state, GError **error)
 {
     cst_rbd_conn_drop((RbdState *)state);
     return TRUE;
 }
 
+/* As libvirt does, shows the cluster's capacity and available space, and the pool's allocation. */
 static gboolean ask_usage(RbdJob *job, GError **error)
 {
     CstPoolUsage *usage = job->out = g_new0(CstPoolUsage, 1);

@@ -33,6 +33,7 @@ extern const CstBackend cst_rbd_backend;
 gboolean cst_rbd_name_check(const char *name, const char *what, GError **error);
 /** Name of the draft that @token stands for; the caller frees it. */
 char *cst_rbd_draft_name(const char *token);
+/** Whether @name has the form of a draft's name. */
 gboolean cst_rbd_is_draft(const char *name);
 /** Name of the helper snapshot of the clone whose draft is @token's; the caller frees it. */
 char *cst_rbd_helper_name(const char *token);
@@ -50,9 +51,12 @@ typedef struct {
  * them. Elements RbdOption.
  */
 GPtrArray *cst_rbd_conf_options(const CstPoolDef *def);
-/** "a.example:6789,[2001:db8::1]". */
+/** Returns the monitors as Ceph takes them, "a.example:6789,[2001:db8::1]"; free it. */
 char *cst_rbd_conf_monitors(const CstPoolSource *source);
-/** Parts "pool" or "pool/namespace"; CONFIG for anything else. */
+/**
+ * Splits "pool" or "pool/namespace"; *ret_namespace NULL: none. The caller frees both. CONFIG for
+ * anything else.
+ */
 gboolean cst_rbd_conf_split(const char *source_name, char **ret_pool, char **ret_namespace,
                             GError **error);
 /* --- conn.c ----------------------------------------------------------------------------------- */
@@ -81,15 +85,24 @@ typedef struct {
     GError *problem; /* how the last one failed */
 } RbdState;
 
+/** Initialises, or frees, the connection's part of a state. */
 void cst_rbd_state_init(RbdState *state);
 void cst_rbd_state_clear(RbdState *state);
 
-/** The pool's connection, made when there is none; a new reference. */
+/**
+ * Returns a new reference to the pool's connection, made when there is none. Fails with
+ * UNREACHABLE, DENIED, NOT_FOUND (no such Ceph pool) and the like.
+ */
 RbdConn *cst_rbd_conn_get(RbdState *state, GError **error);
+/** Returns @conn with one reference more. Any thread. */
 RbdConn *cst_rbd_conn_ref(RbdConn *conn);
+/**
+ * Disconnects with the last reference, which may take as long as the cluster does. NULL is
+ * accepted.
+ */
 void cst_rbd_conn_unref(RbdConn *conn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdConn, cst_rbd_conn_unref)
-/** The next call connects anew; those under way keep what they have. */
+/** Drops the pool's connection: the next call connects anew, those under way keep theirs. */
 void cst_rbd_conn_drop(RbdState *state);
 
 /* --- job.c ------------------------------------------------------------------------------------ */
@@ -125,7 +138,10 @@ static inline const char *cst_rbd_job_object(const RbdJob *job)
 
 /** Makes a job on the pool's connection; NULL with @error when there is none. */
 RbdJob *cst_rbd_job_new(CstPoolState *state, RbdRun run, const char *name, GError **error);
-/** Runs it and waits. After a failure the job may still be at work: nothing of it is to be read. */
+/**
+ * Runs the job and waits, until its deadline at most. After a failure the job may still be at work:
+ * don't read anything of it.
+ */
 gboolean cst_rbd_job_wait(RbdJob *job, GError **error);
 /**
  * A job whole: @run finds things about @name and adds them to the array job->out; they are appended
@@ -192,11 +208,15 @@ typedef struct {
     gboolean helper; /* it was made for the clone alone */
 } RbdOrigin;
 
+/** Frees what the origin holds; all NULL afterwards. */
 void cst_rbd_origin_clear(RbdOrigin *origin);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RbdOrigin, cst_rbd_origin_clear)
 /** Reads what @image was cloned from; *ret_origin stays empty when it was not. */
 gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_origin, GError **error);
-/** Notes that the clone is about to need @origin no more: a crash won't keep the helper alive. */
+/**
+ * Notes that the clone is about to need @origin no more, so that a crash does not keep the helper
+ * alive. A failure is ignored: the helper would stay, and do no harm.
+ */
 void cst_rbd_origin_note(RbdJob *job, const RbdOrigin *origin);
 /** Drops the helper snapshot behind @origin when no clone needs it any more. */
 void cst_rbd_origin_release(RbdJob *job, const RbdOrigin *origin);
@@ -206,18 +226,24 @@ gboolean cst_rbd_finish_releases(RbdJob *job, GError **error);
 char *cst_rbd_origin_path(const RbdOrigin *origin);
 /** Appends the path of each clone of @image as it is set (a snapshot, or all of them). */
 gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children, GError **error);
-/** Those for a message: volumes of this pool by its name, others by their place in Ceph. */
+/**
+ * Returns the clones as a text for a message: volumes of this pool by its name, others by their
+ * path in Ceph. Free it.
+ */
 char *cst_rbd_clones_text(const RbdState *state, const GPtrArray *paths);
 /** Notes that a helper is about to be made on image @source for the clone of @token. */
 int cst_rbd_helper_note(RbdJob *job, const char *token, const char *source);
-/** The clone is made: the note is taken back. */
+/** Removes the note, as the clone exists. */
 int cst_rbd_helper_done(RbdJob *job, const char *token);
-/** Drops the helper that a clone that never was left on its source. */
+/**
+ * Drops the helper that an unfinished clone left on its source, by the draft's @token. Succeeds
+ * when there is none.
+ */
 gboolean cst_rbd_helper_forget(RbdJob *job, const char *token, GError **error);
 
 /* --- scan.c ----------------------------------------------------------------------------------- */
 
-/** Ids and names of all images in turn, hidden ones too. */
+/** Lists all images, hidden ones too: ids and names alternate. Free the array. */
 GPtrArray *cst_rbd_list_names(CstPoolState *state, GError **error);
 
 gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
@@ -226,21 +252,26 @@ gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
 /* --- snapshot.c ------------------------------------------------------------------------------- */
 
-/** TRUE for snapshots that people made. */
+/**
+ * Whether people made the snapshot: neither a helper, nor in the trash, nor of a group or mirror.
+ */
 gboolean cst_rbd_snapshot_is_users(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap);
 /** The snapshots of @image, of all kinds; the caller ends the list (rbd_snap_list_end, g_free). */
 gboolean cst_rbd_snapshot_infos(RbdJob *job, rbd_image_t image, rbd_snap_info_t **ret_infos,
                                 int *ret_count, GError **error);
 /** Unprotects and removes; one that is not ours to remove is left. 0 or a negative errno. */
 int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap);
-/** Ends reverts that a crash cut short; BUSY while somebody has such a volume open. */
+/** Completes reverts that a crash cut short; BUSY while somebody has such a volume open. */
 gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error);
 
 extern const CstSnapshotBackend cst_rbd_snapshots;
 
 /* --- volume.c --------------------------------------------------------------------------------- */
 
-/** Removes an image, with what only serves it; and the helper it was cloned from. */
+/**
+ * Removes an image with its helpers, and with all snapshots if @snapshots; releases its origin.
+ * NO_VOL; BUSY for clones, snapshots and whoever has it open.
+ */
 gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error);
 
 gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
@@ -255,7 +286,7 @@ gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
 
 /* --- draft.c ---------------------------------------------------------------------------------- */
 
-/** Refuses what can't become an image, and names that are taken. Not in a job. */
+/** Refuses what can't become an image, and names that are taken. Call it outside of a job. */
 gboolean cst_rbd_check_new(CstPoolState *state, const CstVolDef *def, GError **error);
 /** Sets what @wanted (a volume's options) asks for: features, object size, data pool. */
 gboolean cst_rbd_set_options(RbdJob *job, rbd_image_options_t options, const GPtrArray *wanted,

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Listing a Ceph pool's images, and making their records. What OSDs know is asked for many images
- * at once (query.c); an image that this does not describe is opened through librbd. One that does
- * not answer is listed as it was, with that as its problem.
+ * Lists a Ceph pool's images and makes their records. What OSDs know is queried for many images at
+ * once (query.c); an image that this does not describe is opened through librbd. One that does not
+ * answer is listed as it was, with that as its problem: a part of the cluster that hangs must not
+ * make volumes vanish.
+ *
+ * There is no stamp of an image's content: a record fits while size, features and allocation stay
+ * the same.
  */
 #include "query.h"
 
@@ -23,7 +27,10 @@ static void list_free(gpointer data)
     g_ptr_array_unref(pairs);
 }
 
-/* Ids and names in turn. */
+/*
+ * Lists ids and names alternately, in the job's thread. The list may grow between two calls, so it
+ * is asked for again until it fits.
+ */
 static gboolean list_images(RbdJob *job, GError **error)
 {
     g_autofree rbd_image_spec_t *specs = NULL;
@@ -57,6 +64,7 @@ GPtrArray *cst_rbd_list_names(CstPoolState *state, GError **error)
     return job && cst_rbd_job_wait(job, error) ? g_steal_pointer(&job->out) : NULL;
 }
 
+/* Drafts, and names with control characters, which XML can't hold. */
 static gboolean is_hidden(const char *name)
 {
     if (cst_rbd_is_draft(name))
@@ -94,7 +102,7 @@ static gboolean still_fits(const CstVolume *known, const CstVolume *now)
                      now->extra ? now->extra->backing_path : NULL);
 }
 
-/* Takes @volume over; what is known already is handed on as it is. */
+/* Takes @volume over; returns @known instead if that still fits. */
 static CstVolume *or_known(CstVolume *volume, CstVolume *known)
 {
     if (!still_fits(known, volume))
@@ -103,6 +111,10 @@ static CstVolume *or_known(CstVolume *volume, CstVolume *known)
     return cst_volume_ref(known);
 }
 
+/*
+ * Without a map of its objects, all that an image may have counts as allocated, and the option says
+ * that it is an estimate.
+ */
 static CstVolume *volume_new(const CstPoolState *state, const RbdHeader *header, const char *name)
 {
     CstVolume *volume = cst_volume_new(name);
@@ -125,7 +137,9 @@ static CstVolume *volume_new(const CstPoolState *state, const RbdHeader *header,
     return volume;
 }
 
-/* What could not be asked now is shown as it was, and why. */
+/*
+ * The record of an image that could not be queried now: as it was, with the reason as its problem.
+ */
 static CstVolume *volume_unanswered(const char *name, const CstVolume *known, const char *problem)
 {
     CstVolume *volume = cst_volume_new(name);
@@ -163,6 +177,7 @@ static int add_run(uint64_t offset, size_t length, int exists, void *data)
     return 0;
 }
 
+/* With a map, the iteration over whole objects is answered from it, without asking each object. */
 static gboolean read_image(RbdJob *job, rbd_image_t image, RbdHeader *header, GError **error)
 {
     rbd_image_info_t info = {0};
@@ -188,6 +203,7 @@ static gboolean read_image(RbdJob *job, rbd_image_t image, RbdHeader *header, GE
     return TRUE;
 }
 
+/* Opens the image through librbd, in the job's thread. */
 static gboolean probe_image(RbdJob *job, GError **error)
 {
     RbdHeader *header = g_new0(RbdHeader, 1);
@@ -203,6 +219,7 @@ static gboolean probe_image(RbdJob *job, GError **error)
     return done;
 }
 
+/* The job that is returned has the header as its result. */
 static RbdJob *open_and_probe(CstPoolState *state, const char *name, GError **error)
 {
     g_autoptr(RbdJob) job = cst_rbd_job_new(state, probe_image, name, error);
@@ -216,7 +233,10 @@ static RbdJob *open_and_probe(CstPoolState *state, const char *name, GError **er
 
 /* --- handing on ------------------------------------------------------------------------------- */
 
-/* The name of a parent in this pool is in the list that the scan began with. */
+/*
+ * Names the parent, which in this pool is in the list that the scan began with. FALSE: it is
+ * elsewhere, so the image has to be opened.
+ */
 static gboolean name_parent(RbdState *state, RbdConn *conn, GHashTable *names, RbdHeader *header)
 {
     const char *name;
@@ -233,7 +253,10 @@ static gboolean name_parent(RbdState *state, RbdConn *conn, GHashTable *names, R
     return TRUE;
 }
 
-/* NULL: the image is gone. */
+/*
+ * The record of a queried image; NULL: it is gone. @described: the answers say all. An image that
+ * timed out is not opened: that would take another deadline.
+ */
 static CstVolume *record_of(CstPoolState *state, RbdQuery *query, gboolean described,
                             CstVolume *known)
 {
@@ -256,6 +279,7 @@ static CstVolume *record_of(CstPoolState *state, RbdQuery *query, gboolean descr
     return volume_unanswered(query->name, known, why->message);
 }
 
+/* Hands on all records. Only this thread calls the scan's functions. */
 static gboolean hand_on(CstPoolState *state, RbdScanning *s, GPtrArray *pairs, const CstScan *scan,
                         CstTask *task, GError **error)
 {
@@ -280,7 +304,7 @@ static gboolean hand_on(CstPoolState *state, RbdScanning *s, GPtrArray *pairs, c
     return TRUE;
 }
 
-/* Nobody answered any more: what each volume is said to be is what it was. */
+/* Hands on all volumes as they were: the cluster stopped answering. */
 static void hand_on_unanswered(RbdScanning *s, const CstScan *scan)
 {
     for (guint i = 0; i < s->count; i++) {
@@ -313,7 +337,10 @@ gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
     return done;
 }
 
-/* Without opening it; *ret_answered FALSE: it has to be opened for the rest. */
+/*
+ * Queries one image without opening it; *ret_answered FALSE: it has to be opened. A silent cluster
+ * is an error here, where somebody waits for this one volume, and has the next call connect anew.
+ */
 static gboolean query_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, gboolean *ret_answered, GError **error)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots of images, made, listed and removed by librbd; what it lists besides (helpers of
- * clones, the trash, those of groups and mirrors) is none of people's, and not shown.
+ * Snapshots of images, made, listed and removed by librbd. What it lists besides (helpers of
+ * clones, the trash, those of groups and mirrors) is not people's, and not shown.
  *
- * Going back to a snapshot copies object by object, so one that is cut short leaves a mixture. The
- * pool's metadata notes it before it begins: the next start of the pool does it again, to the end.
+ * A revert copies object by object, so one that is cut short leaves a mixture. A note in the pool's
+ * metadata names it before it begins: the next start of the pool repeats it to the end, unless
+ * somebody has the volume open.
  */
 #include "rbd.h"
 
@@ -21,6 +22,7 @@
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
+/* An error counts as "not people's": what can't be identified is not shown. */
 gboolean cst_rbd_snapshot_is_users(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap)
 {
     rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
@@ -66,7 +68,7 @@ int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t 
     return result;
 }
 
-/* What it alone keeps alive is known to the OSDs only, object by object. */
+/* How much a snapshot alone keeps allocated only the OSDs know, object by object. */
 static CstSnapshot *describe(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *info)
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
@@ -100,6 +102,7 @@ static gboolean list(RbdJob *job, GError **error)
     return cst_rbd_with_image(job, FALSE, list_of_image, error);
 }
 
+/* Moves the list out of the job, which frees what stays in it. */
 static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                                GError **error)
 {
@@ -127,6 +130,10 @@ static gboolean create(RbdJob *job, GError **error)
     return cst_rbd_with_image(job, TRUE, create_in, error);
 }
 
+/*
+ * Clones of version 2 do not keep a snapshot from being removed by Ceph, so this is checked here.
+ * The image is set back to its head.
+ */
 static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
 {
     g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
@@ -149,6 +156,10 @@ static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
                     job->other, job->name, text);
 }
 
+/*
+ * A snapshot that somebody else protected is left to them; what we protected for clones that are
+ * gone is unprotected.
+ */
 static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
 {
     int result, is_protected = 0;
@@ -213,6 +224,7 @@ static RbdJob *snapshot_job(CstPoolState *state, RbdRun run, const char *volume,
     return job;
 }
 
+/* Names under the hidden prefix would not be listed. */
 static gboolean name_ok(const char *name, GError **error)
 {
     if (g_str_has_prefix(name, RBD_HIDDEN_PREFIX))
@@ -257,6 +269,7 @@ static gboolean snapshots_rename(CstPoolState *state, const char *volume, const 
 
 /* --- revert ----------------------------------------------------------------------------------- */
 
+/* 0 or a negative errno. The task counts the image's size. */
 static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
     job->ceph->rbd_get_size(image, &job->size);
@@ -265,6 +278,10 @@ static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
                                                       &job->work);
 }
 
+/*
+ * The note is written only after the snapshot is known to exist, and removed only after the whole
+ * revert.
+ */
 static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
 {
     uint64_t id = 0;
@@ -292,7 +309,7 @@ static gboolean revert(RbdJob *job, GError **error)
     return cst_rbd_with_image(job, TRUE, revert_in, error);
 }
 
-/* Stopping midway would leave a mixture, so nobody can. */
+/* A revert can't be cancelled: stopped midway, it would leave a mixture. */
 static gboolean snapshots_revert(CstPoolState *state, const char *volume, const char *name,
                                  CstTask *task, GError **error)
 {
@@ -304,7 +321,9 @@ static gboolean snapshots_revert(CstPoolState *state, const char *volume, const 
     return cst_rbd_job_wait(job, error);
 }
 
-/* TRUE: nobody has it open, and so nobody is at it. */
+/*
+ * TRUE: nobody has the volume open, so nobody is reverting it. *ret_result: 0 or a negative errno.
+ */
 static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
 {
     rbd_image_t image = NULL;
@@ -321,7 +340,10 @@ static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
     return FALSE;
 }
 
-/* The revert of @volume that a crash cut short; one that somebody is at is left to them. */
+/*
+ * RbdNoteFunc: completes the revert of @volume that a crash cut short; one that another process is
+ * doing is left to it.
+ */
 static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
 {
     rbd_image_t image = NULL;
@@ -347,6 +369,7 @@ static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
         job->flags |= RBD_JOB_LEFT;
 }
 
+/* In the job that drops drafts; from here on it can't be cancelled, either. */
 gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
 {
     job->flags = RBD_JOB_UNSTOPPABLE;
@@ -360,6 +383,7 @@ gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
 
 /* --- open ------------------------------------------------------------------------------------- */
 
+/* job->other: the snapshot. */
 static gboolean open_one(RbdJob *job, GError **error)
 {
     job->out_free = (GDestroyNotify)cst_blob_unref;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes that are there: opened, removed, resized, flattened, and who uses them. Each is a job
- * (job.c) of one open image. What is removed or flattened releases its origin (origin.c).
+ * Existing volumes: opened, removed, resized, flattened, and who uses them. Each is a job (job.c)
+ * with one open image. What is removed or flattened releases its origin (origin.c), after a note
+ * that survives a crash.
  */
 #include "rbd.h"
 
@@ -17,6 +18,7 @@
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
+/* job->flags: for writing. */
 static gboolean open_blob(RbdJob *job, GError **error)
 {
     job->out_free = (GDestroyNotify)cst_blob_unref;
@@ -37,7 +39,10 @@ CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writab
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/* Removes the snapshots that may go: all, or those that only clones needed. */
+/*
+ * Removes the snapshots that may go: all, or (@all FALSE) those that only clones needed. BUSY when
+ * others are left.
+ */
 static gboolean remove_snapshots(RbdJob *job, rbd_image_t image, const char *name, gboolean all,
                                  GError **error)
 {
@@ -64,6 +69,7 @@ static gboolean remove_snapshots(RbdJob *job, rbd_image_t image, const char *nam
            cst_ceph_fail(error, result, _("failed to remove the snapshots of volume '%s'"), name);
 }
 
+/* librbd's own refusal would not name the clones. */
 static gboolean refuse_parent(RbdJob *job, rbd_image_t image, const char *name, GError **error)
 {
     g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
@@ -78,6 +84,10 @@ static gboolean refuse_parent(RbdJob *job, rbd_image_t image, const char *name, 
                     _("volume '%s' has clones: %s; flatten or delete them first"), name, text);
 }
 
+/*
+ * Everything that forbids the removal, then the snapshots; what is left after a failure is the
+ * image without some of them.
+ */
 static gboolean prepare_removal(RbdJob *job, const char *name, gboolean snapshots,
                                 RbdOrigin *origin, GError **error)
 {
@@ -93,6 +103,10 @@ static gboolean prepare_removal(RbdJob *job, const char *name, gboolean snapshot
     return done;
 }
 
+/*
+ * The note about the origin is written before the removal: afterwards nobody could read what the
+ * image was cloned from.
+ */
 gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error)
 {
     g_auto(RbdOrigin) origin = {0};
@@ -104,6 +118,7 @@ gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots,
     CST_CRASH_POINT("rbd.remove.prepared");
     result =
         job->ceph->rbd_remove_with_progress(job->conn->io, name, cst_rbd_job_progress, &job->work);
+    /* Ceph keeps an image while it has watchers; the core's own check was a moment ago. */
     if (result == -EBUSY)
         return cst_fail(error, CST_ERROR_BUSY,
                         _("volume '%s' is open somewhere; close it there first"), name);
@@ -136,6 +151,7 @@ gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flag
 
 /* --- resize, flatten -------------------------------------------------------------------------- */
 
+/* "true": shrinking is allowed; the core has checked it. */
 static gboolean resize(RbdJob *job, GError **error)
 {
     rbd_image_t image = NULL;
@@ -176,6 +192,10 @@ static gboolean flatten_image(RbdJob *job, rbd_image_t image, GError **error)
            cst_ceph_fail(error, result, _("failed to flatten volume '%s'"), job->name);
 }
 
+/*
+ * The origin is read first, since a flattened image has none. It is released also after a failure,
+ * which does nothing while the clone still needs it.
+ */
 static gboolean flatten(RbdJob *job, GError **error)
 {
     g_auto(RbdOrigin) origin = {0};
@@ -210,6 +230,10 @@ gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
 
 /* --- who uses it, what depends on it ---------------------------------------------------------- */
 
+/*
+ * Watchers are who has the image open for writing. This client's own are not counted, whichever of
+ * its calls they belong to.
+ */
 static gboolean watchers_of(RbdJob *job, rbd_image_t image, GError **error)
 {
     g_autofree rbd_image_watcher_t *watchers = NULL;

@@ -2,13 +2,18 @@
 /*
  * Who works on what: changes of a pool, and claims on its volumes.
  *
- * A volume is read by many or written by one. A change of the pool waits for all claims, and lets
- * in no new one but those of work that some change waits for: otherwise two pieces of work and two
- * changes could each wait for the next. Whoever waits does so in pool_wait() only, with the pool's
- * lock held, which guards all of this; the lock is not held while the work is done.
+ * A volume is read by many or written by one. A change of the pool waits for all claims and lets in
+ * no new one, except those of work that some change waits for: otherwise two pieces of work and two
+ * changes could each wait for the next. Only pool_wait() waits, with the pool's lock held. That
+ * lock guards all of this and is not held while the work is done.
  *
- * A change that was reported while a writer had the volume is rescanned when the writer releases
- * it.
+ * A claim that is held has a record (VolumeHolder) in pool->claims, with a reference to the task
+ * that works. Whoever is refused is given the task's kind, process, user and job number from there.
+ * Streams are never waited for, as their client decides when they end.
+ *
+ * A change of a file that is reported while a writer has the volume is rescanned when the writer
+ * releases it. Claims exist in memory only: a crash leaves none, and what the work did to the
+ * storage is for the journal and the job files.
  */
 #include "claim.h"
 
@@ -21,7 +26,10 @@
 #include "pool.h"
 #include "scan.h"
 
-/* Names work that others are refused for, with what job-list shows of it. */
+/*
+ * Names the work that a caller is refused for, as job-list shows it. The number is missing in the
+ * first moments, before the job is published. The caller frees the text.
+ */
 static char *work_name(CstTask *task)
 {
     const char *kind = cst_task_kind(task);
@@ -59,7 +67,10 @@ static gboolean refuse_changing(const CstPool *pool, GError **error)
                     work);
 }
 
-/* With the lock held: a claim that keeps a change waiting; a stream's, if there is one. */
+/*
+ * With the lock held: a claim that keeps a change waiting, preferably a stream's, for which the
+ * change must fail instead of waiting. An orphan always belongs to a stream (past_readers).
+ */
 static const VolumeHolder *any_holder(const CstPool *pool)
 {
     const VolumeHolder *found = NULL;
@@ -78,7 +89,9 @@ static const VolumeHolder *any_holder(const CstPool *pool)
     return found;
 }
 
-/* With the lock held: until no other change is under way. */
+/*
+ * With the lock held: waits until no other change is under way. BUSY when the longest wait is over.
+ */
 static gboolean wait_for_others(CstPool *pool, CstTask *task, gint64 *since, GError **error)
 {
     GError *why = NULL;
@@ -94,11 +107,18 @@ static gboolean wait_for_others(CstPool *pool, CstTask *task, gint64 *since, GEr
     return TRUE;
 }
 
-/* With the lock held: until the work on volumes has ended. */
+/*
+ * With the lock held: waits until the work on volumes has ended. Fails with BUSY at once when one
+ * of the holders is a stream.
+ */
 static gboolean wait_for_claims(CstPool *pool, CstTask *task, gint64 *since, GError **error)
 {
     GError *why = NULL;
 
+    /*
+     * The holder is looked up again in each round: pool_wait() lets go of the lock, so it may be
+     * freed.
+     */
     while (pool->claimed > 0) {
         const VolumeHolder *holder = any_holder(pool);
 
@@ -112,7 +132,7 @@ static gboolean wait_for_claims(CstPool *pool, CstTask *task, gint64 *since, GEr
     return TRUE;
 }
 
-/* With the lock held. */
+/* With the lock held. Also wakes the claims that wait for the change to end. */
 static void leave_change(CstPool *pool)
 {
     pool->changing = FALSE;
@@ -128,6 +148,10 @@ static gboolean enter_change(CstPool *pool, CstTask *task, GError **error)
 
     if (!wait_for_others(pool, task, &since, error))
         return FALSE;
+    /*
+     * From here on no new claim is let in, so that a steady stream of short claims can't starve the
+     * change.
+     */
     pool->changing = TRUE;
     g_atomic_int_set(&pool->draining, TRUE);
     pool->changer = cst_task_ref(task);
@@ -161,6 +185,10 @@ void pool_change_end(CstPool *pool)
 
 /* --- claims on volumes ------------------------------------------------------------------------ */
 
+/*
+ * Whether @claim may be granted while @holder has the volume. Deleting a file needs exclusive
+ * access but for downloads, which go on with the descriptor that they have (past_readers).
+ */
 static gboolean is_compatible(const VolumeHolder *holder, const VolumeClaim *claim, ClaimKind kind)
 {
     if (holder->kind == CLAIM_WRITE)
@@ -168,7 +196,10 @@ static gboolean is_compatible(const VolumeHolder *holder, const VolumeClaim *cla
     return kind == CLAIM_READ || (claim->past_readers && holder->stream);
 }
 
-/* Who keeps @claim waiting; a stream, if there is one. NULL: the volume is free for it. */
+/*
+ * With the pool's lock held: the holder that keeps @claim waiting, preferably a stream; NULL: the
+ * volume is free for it.
+ */
 static const VolumeHolder *find_conflict(const CstPool *pool, const VolumeClaim *claim,
                                          const char *name, ClaimKind kind)
 {
@@ -184,7 +215,10 @@ static const VolumeHolder *find_conflict(const CstPool *pool, const VolumeClaim 
     return found;
 }
 
-/* Whether a change of some pool waits for what this work holds already. */
+/*
+ * Whether a change of some pool waits for a volume that this work holds already. That pool's lock
+ * is not held here, therefore draining is atomic.
+ */
 static gboolean is_waited_for(const VolumeClaim *claim)
 {
     for (const VolumeClaim *held = claim->after; held; held = held->after)
@@ -208,6 +242,10 @@ static gboolean refuse_claim(const CstPool *pool, const VolumeHolder *conflict, 
     return conflict ? refuse_held(conflict, error) : refuse_changing(pool, error);
 }
 
+/*
+ * A stream may last for hours and a creation nearly as long. libvirt refuses access to a volume
+ * that is being created; only a second creation of that name waits.
+ */
 static gboolean refuses_at_once(const VolumeHolder *holder, const VolumeClaim *claim)
 {
     return holder->stream || (holder->creating && !claim->creating);
@@ -221,6 +259,10 @@ static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const c
     GError *why = NULL;
     gint64 since = 0;
 
+    /*
+     * A pool that is stopped while we wait ends the wait with STATE. The conflict is searched anew
+     * for the message, as the one from before the wait may have been freed.
+     */
     while ((conflict = find_conflict(pool, claim, name, kind)) ||
            (pool->active && pool_is_closed(pool, claim))) {
         if (!pool->active)
@@ -237,7 +279,10 @@ static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const c
     return pool->active || pool_not_active(pool, error);
 }
 
-/* With the pool's lock held. */
+/*
+ * With the pool's lock held: records that @claim has @name. The pool owns the record until
+ * remove_holder(), and the claim borrows it.
+ */
 static VolumeHolder *add_holder(CstPool *pool, const VolumeClaim *claim, const char *name,
                                 ClaimKind kind)
 {
@@ -258,7 +303,10 @@ static VolumeHolder *add_holder(CstPool *pool, const VolumeClaim *claim, const c
     return holder;
 }
 
-/* The same. */
+/*
+ * With the pool's lock held: takes the record out, and wakes whoever waits for the volume or the
+ * pool.
+ */
 static void remove_holder(CstPool *pool, VolumeHolder *holder)
 {
     GPtrArray *holders =
@@ -301,6 +349,10 @@ gboolean volume_claim_now(VolumeClaim *claim, CstPool *pool, const char *name, C
     return *ret_volume != NULL;
 }
 
+/*
+ * Moved out of pool->claims, the remaining readers no longer conflict with claims on a new volume
+ * of that name; in pool->orphans they still keep the pool from being stopped.
+ */
 void volume_orphan_readers(const VolumeClaim *claim)
 {
     CstPool *pool = claim->pool;
@@ -347,7 +399,11 @@ void volume_rescan(const VolumeClaim *claim)
         pool_rescan_volume(claim->pool, claim->state, claim->name);
 }
 
-/* With the pool's lock held, which is released meanwhile. A scan takes the name off the list. */
+/*
+ * With the pool's lock held, which is released during each scan. More reports may arrive in that
+ * time, so it repeats until the name is no longer listed; the scan takes it off the list even if it
+ * fails.
+ */
 static void rescan_deferred(const VolumeClaim *claim)
 {
     CstPool *pool = claim->pool;
@@ -376,6 +432,7 @@ void volume_release(VolumeClaim *claim)
     g_clear_pointer(&claim->parts, g_ptr_array_unref);
     g_clear_pointer(&claim->image, cst_volume_unref);
     g_mutex_lock(&pool->lock);
+    /* Before the volume is let go, so that the next claim finds a table that is up to date. */
     if (claim->kind == CLAIM_WRITE)
         rescan_deferred(claim);
     remove_holder(pool, holder);

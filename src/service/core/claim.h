@@ -10,7 +10,9 @@
  * NO_POOL when the pool was removed meanwhile.
  */
 gboolean pool_change_begin(CstPool *pool, CstTask *task, GError **error);
-/** Lets in the claims and the changes that wait. */
+/**
+ * Ends the change that this caller has begun, and wakes the claims and changes that wait for it.
+ */
 void pool_change_end(CstPool *pool);
 
 typedef enum { CLAIM_READ, CLAIM_WRITE } ClaimKind;
@@ -24,7 +26,10 @@ typedef enum { CLAIM_READ, CLAIM_WRITE } ClaimKind;
  */
 typedef struct VolumeClaim VolumeClaim;
 
-/** A claim as others see it: what they name when they are refused. Guarded by the pool's lock. */
+/**
+ * A claim as others see it: what they name when they are refused. Owned by the pool from the claim
+ * to the release, and guarded by the pool's lock.
+ */
 typedef struct {
     char *name;
     ClaimKind kind;
@@ -74,19 +79,27 @@ gboolean volume_claim(VolumeClaim *claim, CstPool *pool, const char *name, Claim
 /** The same; *ret_volume is a new reference to what the volume is now. NO_VOL: there is none. */
 gboolean volume_claim_now(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                           CstVolume **ret_volume, GError **error);
-/** Brings the table and the usage up to date with what was done to a claimed volume. */
+/**
+ * Rescans a claimed volume and the pool's usage after the volume was changed. Does nothing when
+ * nothing is claimed; failures are logged.
+ */
 void volume_rescan(const VolumeClaim *claim);
-/** The volume was deleted: streams that read it go on with what they have open, its name is free.
+/**
+ * Call it after the file of a volume claimed with past_readers was deleted: detaches the downloads
+ * that still read it from the name, which may be used for a new volume from then on.
  */
 void volume_orphan_readers(const VolumeClaim *claim);
-/** The stream ends by itself from here on: others may wait for that. */
+/**
+ * Marks a claim as no longer a stream: its end does not depend on the client any more, so others
+ * may wait for it. From any thread, while the claim is held.
+ */
 void volume_stream_ends(const VolumeClaim *claim);
 /** Ends the claim, and rescans what was reported meanwhile. Without effect when nothing is claimed.
  */
 void volume_release(VolumeClaim *claim);
 /**
- * A change of @name was reported. TRUE: a writer has it, who rescans it when done, or whose release
- * does.
+ * Handles a reported change of @name. TRUE: a writer has claimed the volume, and its work or the
+ * release of its claim rescans it. FALSE: nobody does, so the caller should.
  */
 gboolean volume_defer_rescan(CstPool *pool, const char *name);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeClaim, volume_release)

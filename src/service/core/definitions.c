@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of what is on disk under etc and run: one at a time, by whoever has the mutex
- * "definitions", which nests. An embedded process holds the driver lock for just as long, and reads
- * the files again when somebody else has changed them since. A daemon has the lock for life, and
- * nobody else changes them.
+ * Changes of what is on disk under etc and run. They are serialised by the recursive mutex
+ * "definitions", so that checks (is the name free?), the write of a file and the update of the
+ * tables are one step to everybody else.
+ *
+ * A daemon holds the driver lock for life, and nobody else changes the files, so memory is right.
+ * An embedded process holds that lock only from the outermost enter to its leave. In between, other
+ * processes may have changed the files: it compares a stamp of the directories, and reads all files
+ * again when the stamp differs from that of its last reading.
  */
 #include "definitions.h"
 
@@ -13,7 +17,10 @@
 
 #define EMBEDDED_LOCK_TIMEOUT_MS 10000
 
-/* What the directories look like: another process's change of any file changes it. */
+/*
+ * Inodes and times of the directories. Files are replaced by renaming (base/file.h), so each change
+ * of one changes the time of its directory.
+ */
 static char *directories_stamp(const CstService *service)
 {
     const CstPaths *paths = service->paths;
@@ -33,6 +40,7 @@ static char *directories_stamp(const CstService *service)
     return g_string_free(stamp, FALSE);
 }
 
+/* Stamped before the files are read: a change in between is read twice rather than never. */
 static void reload_if_changed(CstService *service)
 {
     g_autofree char *stamp = directories_stamp(service);
@@ -44,6 +52,10 @@ static void reload_if_changed(CstService *service)
     service->loaded_stamp = g_steal_pointer(&stamp);
 }
 
+/*
+ * The mutex is taken before the driver lock, since threads of one process do not exclude each other
+ * by the latter (a POSIX lock).
+ */
 gboolean definitions_enter(CstService *service, GError **error)
 {
     g_rec_mutex_lock(&service->definitions);
@@ -61,6 +73,7 @@ gboolean definitions_enter(CstService *service, GError **error)
 void definitions_leave(CstService *service)
 {
     if (--service->definitions_depth == 0 && service->mode == CST_SERVICE_EMBEDDED) {
+        /* Our own changes need not be read back: what they did is in the tables already. */
         g_free(service->loaded_stamp);
         cst_driver_lock_release(service->driver_lock);
         service->loaded_stamp = directories_stamp(service);

@@ -9,9 +9,16 @@
  * and pools.
  */
 
-/** Enters a change of definitions or state. Nests. Reloads when others changed them. */
+/**
+ * Enters a change of definitions or state; nests within a thread. In the embedded mode acquires the
+ * driver lock, waiting up to 10 s (BUSY names the holder), and reloads the files when another
+ * process has changed them. Call definitions_leave() after each success.
+ */
 gboolean definitions_enter(CstService *service, GError **error);
-/** The last one to leave lets others in, and in the embedded mode other processes. */
+/** Leaves a change; the outermost one releases the driver lock in the embedded mode. */
 void definitions_leave(CstService *service);
-/** Embedded: brings memory up to date with the files. Daemon: nothing to do. */
+/**
+ * Brings the tables up to date with the files before a look-up. Does nothing in a daemon, whose
+ * tables always are.
+ */
 gboolean definitions_sync(CstService *service, GError **error);

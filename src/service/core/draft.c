@@ -20,6 +20,7 @@
 
 #define DRAFT_MODE 0600 /* of the file until its commit */
 
+/* The format as the image engine calls it, static; NULL: it has none of that name. */
 static const char *format_name(const CstVolDef *def)
 {
     const CstImageFormat *format = def->format ? cst_image_format_find(def->format, NULL) : NULL;
@@ -29,6 +30,10 @@ static const char *format_name(const CstVolDef *def)
     return format ? cst_image_format_name(format) : NULL;
 }
 
+/*
+ * The record that listings show until the volume exists. Permissions that the definition leaves
+ * open are those of the draft's file.
+ */
 static CstVolume *volume_of_definition(const CstVolDef *def)
 {
     CstVolume *volume = cst_volume_new(def->name);
@@ -44,6 +49,7 @@ static CstVolume *volume_of_definition(const CstVolDef *def)
 
         extra->backing_path = g_strdup(def->backing->path);
         extra->backing_format = g_strdup(def->backing->format);
+        /* The definition names the backing file, and that is a declaration. */
         extra->backing_trust = CST_TRUST_NAMED;
     }
     return volume;
@@ -83,7 +89,10 @@ gboolean volume_drafts_any(CstPool *pool)
     return any;
 }
 
-/* As @then, with what the file has by now. */
+/*
+ * A copy of @then with the sizes that the file has by now. Records are immutable, so it is a new
+ * one.
+ */
 static CstVolume *volume_with_sizes(const CstVolume *then, const struct stat *st)
 {
     CstVolume *now = cst_volume_new(then->name);
@@ -121,6 +130,10 @@ CstVolume *volume_draft_now(CstPool *pool, const char *name)
         blob = draft->blob ? cst_blob_ref(draft->blob) : NULL;
     }
     g_mutex_unlock(&pool->lock);
+    /*
+     * Outside of the lock: fstat() may hang on a network file system. No descriptor, or no regular
+     * file, means that the allocation can't be had this way.
+     */
     fd = blob ? cst_blob_file_fd(blob) : -1;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return g_steal_pointer(&then);

@@ -3,11 +3,17 @@
 
 #include "pool.h"
 
-/** Shows the volume @def that is being created, and claimed; @blob: its content, NULL: none. */
+/**
+ * Adds the volume @def, whose name is claimed, to the pool's table of drafts. @blob: its content,
+ * of which a reference is kept; NULL: none.
+ */
 void volume_draft_show(CstPool *pool, const CstVolDef *def, CstBlob *blob);
-/** It is a volume now, or there is none. Without effect when nothing of that name is shown. */
+/**
+ * Removes the draft from the table, as the volume exists or never will. Does nothing when there is
+ * no draft of that name.
+ */
 void volume_draft_hide(CstPool *pool, const char *name);
-/** Whether any volume is being created: cheaper than asking of each. */
+/** Whether any volume is being created; a listing then looks up the draft of each row. */
 gboolean volume_drafts_any(CstPool *pool);
 /** A new record with what is allocated by now; NULL: no volume of that name is being created. */
 CstVolume *volume_draft_now(CstPool *pool, const char *name);

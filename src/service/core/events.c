@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has happened, to whoever has subscribed. A subscriber's function runs in the thread that
- * caused the event, one call at a time for each subscriber; unsubscribing waits for a call that
- * runs. The tables' lock guards the list and is not held during calls.
+ * Delivers events to subscribers. A subscriber's function runs in the thread that caused the event,
+ * one call at a time for each subscriber; unsubscribing waits for a call that runs.
+ *
+ * The tables' lock guards the list and is not held during calls: the list is copied, with
+ * references, and a subscriber that unsubscribes meanwhile is marked as gone.
  */
 #include "events.h"
 
@@ -15,6 +17,10 @@ typedef struct {
     CstEventFunc func;
     gpointer data;
     GMutex running; /* held while func runs, so that unsubscribing can wait for it */
+    /*
+     * Guarded by running: an event that took its copy of the list before the removal must not call
+     * func.
+     */
     gboolean gone;
 } Subscriber;
 
@@ -43,6 +49,9 @@ guint cst_service_subscribe(CstService *service, CstEventFunc func, gpointer dat
     return subscriber->id;
 }
 
+/*
+ * Acquiring "running" waits for the call under way, which is why @func itself must not unsubscribe.
+ */
 void cst_service_unsubscribe(CstService *service, guint id)
 {
     Subscriber *found = NULL;

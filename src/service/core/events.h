@@ -3,7 +3,7 @@
 
 #include <service/pools.h>
 
-/** Calls all subscribers, in this thread. Call it with no lock held. */
+/** Calls all subscribers, in this thread. Call it with no lock held: they may call the service. */
 void event_emit(CstService *service, const CstEvent *event);
-/** The same, about a pool; @kind: CstPoolEventKind for its life cycle, else 0. */
+/** Emits an event about a pool; @kind is a CstPoolEventKind for its life cycle, else 0. */
 void event_emit_pool(CstPool *pool, CstEventType type, int kind);

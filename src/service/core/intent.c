@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Intents: what is being changed in more steps than one is in the journal (store/journal.h) from
- * before the first step until after the last one. replay.c has what becomes of those of dead
- * processes.
+ * Intents: a change of storage that takes more than one step is in the journal (store/journal.h)
+ * from before its first step until after its last one. recovery/replay.c decides what becomes of
+ * the intents of dead processes.
  */
 #include "intent.h"
 
@@ -17,6 +17,10 @@ CstIntent *intent_begin(CstPool *pool, CstPoolState *state, const char *operatio
     g_autofree char *xml = cst_pool_def_format(state->def, error);
     CstIntent *intent;
 
+    /*
+     * The journal asks for the driver lock, so that no process replays an intent that is only being
+     * made.
+     */
     if (!xml || !definitions_enter(pool->service, error))
         return NULL;
     intent =

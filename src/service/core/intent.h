@@ -7,8 +7,9 @@
 
 /**
  * Records that @name of @pool is being changed. The intent holds the whole definition of the pool,
- * because a transient pool is gone when it is replayed. @token: of the draft; NULL: there is none,
- * and what is left halfway is for the backend to find.
+ * because a transient pool no longer exists when the intent is replayed. @token: of the draft;
+ * NULL: there is no draft, and the backend finds what is left halfway. End it with
+ * cst_intent_end().
  */
 CstIntent *intent_begin(CstPool *pool, CstPoolState *state, const char *operation, const char *name,
                         const char *token, GError **error);

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Jobs. A job costs a line in a list; only when it lasts does a thread give it a file that other
- * processes see. That thread wakes up every TICK_US, brings the files up to date and takes over
- * what was requested in them. It sleeps while there is no job.
+ * Jobs. To begin one costs an entry in a table; only when it lasts does it get a file that other
+ * processes see (store/job_files.h). One thread per process wakes up every TICK_US, publishes the
+ * jobs that are older than PUBLISH_AFTER_US, writes the progress of all published ones into their
+ * files and takes over what was requested there: to cancel, to limit the rate. It sleeps while
+ * there is no job.
  *
- * The lock of Jobs guards the lists, the lock of an entry its record and its file; the first is not
- * held while a file is written.
+ * The caller of job_begin() owns the job until job_end(). The publishing thread takes references,
+ * and the entry's flag "ended" keeps it from writing a file whose end has been written.
+ *
+ * The lock of Jobs guards the tables, the lock of an entry its record and its file. The first is
+ * not held while a file is written, so that a slow disk delays no beginning of a job.
+ *
+ * When the process is asked to stop, all tasks are cancelled. A job that ends for that reason, and
+ * not because somebody has cancelled it, is reported as interrupted; its file is left for the next
+ * daemon if it may be resumed (recovery/resume.c).
  */
 #include "job.h"
 
@@ -21,9 +30,9 @@
 
 #define TICK_US          (100 * G_TIME_SPAN_MILLISECOND)
 #define PUBLISH_AFTER_US (200 * G_TIME_SPAN_MILLISECOND)
-#define IDLE_TICKS       50
+#define IDLE_TICKS       50 /* without a job, before the thread goes to sleep */
 #define RATE_SPAN_US     (3 * G_TIME_SPAN_SECOND) /* that a rate is smoothed over */
-#define LATE_US          (2 * G_TIME_SPAN_SECOND) /* that a file may name its end too early */
+#define LATE_US          (2 * G_TIME_SPAN_SECOND) /* that the end in a job's file may be early */
 
 struct Jobs {
     CstPaths *paths; /* borrowed */
@@ -36,7 +45,7 @@ struct Jobs {
     GThread *thread;     /* NULL until the first job */
     gboolean asleep;
     gboolean stop;
-    gboolean failed; /* publishing does; said once */
+    gboolean failed; /* a job could not be published; only the first failure is logged */
 };
 
 struct JobEntry {
@@ -54,7 +63,7 @@ struct JobEntry {
     gboolean ended;
     gboolean cancel_requested; /* through the file */
     gint64 measured;           /* monotonic; when info.done was what it is */
-    uint64_t asked;            /* limit that the file asked for last */
+    uint64_t asked;            /* the last rate limit taken from the file */
 };
 
 static JobEntry *entry_ref(JobEntry *entry)
@@ -101,6 +110,7 @@ static void log_end(const JobEntry *entry, gboolean ok, const GError *why)
     log_job(entry, what);
 }
 
+/* Runs in the publishing thread, under the log context of the request that began the job. */
 static void log_number(JobEntry *entry)
 {
     g_autofree char *what = NULL;
@@ -115,7 +125,10 @@ static void log_number(JobEntry *entry)
 
 /* --- publishing ------------------------------------------------------------------------------ */
 
-/* The rate follows what has been done of late; the longer the time since the last call, the more.
+/*
+ * The rate is a moving average over RATE_SPAN_US, weighted by the time since the last call, since
+ * ticks may be late. While the job is younger than that span, it is the average since its
+ * beginning.
  */
 static void update_progress(JobEntry *entry)
 {
@@ -136,6 +149,10 @@ static void update_progress(JobEntry *entry)
     entry->measured = now;
 }
 
+/*
+ * A failure (a full disk, for example) leaves the job unlisted and is logged once for the process;
+ * the next tick tries again. The job itself goes on.
+ */
 static void publish(JobEntry *entry)
 {
     g_autoptr(GError) error = NULL;
@@ -152,9 +169,13 @@ static void publish(JobEntry *entry)
     entry->jobs->failed = TRUE;
 }
 
-/* The limit is what was said last, by the task's own caller or in the file. */
+/* Obeys requests in the job's file. Of a limit there and one set here, the later one wins. */
 static void take_requests(JobEntry *entry)
 {
+    /*
+     * Not entry->info.limit: a limit that the task's own caller has set since would look like a
+     * request.
+     */
     uint64_t limit = entry->asked;
     gboolean cancel;
 
@@ -169,6 +190,7 @@ static void take_requests(JobEntry *entry)
     entry->asked = entry->info.limit = limit;
 }
 
+/* Holds the entry's lock through the write, so that report_end() can't end the file in between. */
 static void update_entry(JobEntry *entry)
 {
     g_mutex_lock(&entry->lock);
@@ -184,7 +206,10 @@ static void update_entry(JobEntry *entry)
     g_mutex_unlock(&entry->lock);
 }
 
-/* With the lock of @jobs held, which it lets go meanwhile. */
+/*
+ * With the lock of @jobs held, which is released while the files are written. References keep
+ * entries alive that end in that time.
+ */
 static void update_all(Jobs *jobs)
 {
     g_autoptr(GPtrArray) entries = g_ptr_array_new();
@@ -202,6 +227,7 @@ static void update_all(Jobs *jobs)
     g_mutex_lock(&jobs->lock);
 }
 
+/* The publishing thread. A signal means a new job or the end, a timeout means a tick. */
 static gpointer run(gpointer data)
 {
     Jobs *jobs = data;
@@ -257,6 +283,7 @@ void jobs_stop(Jobs *jobs)
     GHashTableIter iter;
     gpointer entry;
 
+    /* Before the table is walked: a job that is not in it yet sees the flag in add_entry(). */
     g_atomic_int_set(&jobs->stopping, TRUE);
     g_mutex_lock(&jobs->lock);
     g_hash_table_iter_init(&iter, jobs->running);
@@ -271,6 +298,7 @@ static void add_entry(Jobs *jobs, JobEntry *entry)
     if (g_atomic_int_get(&jobs->stopping))
         cst_task_cancel(entry->task);
     g_hash_table_add(jobs->running, entry);
+    /* Without a thread jobs are not listed, which is no reason to refuse work. */
     if (!jobs->thread)
         jobs->thread = g_thread_try_new("jobs", run, jobs, NULL);
     if (jobs->asleep)
@@ -301,6 +329,7 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
 
     cst_log_set_pool(pool->name);
     cst_log_set_volume(volume);
+    /* A resumed job goes on under the number and file that it had. */
     if (task && *task && job_take(job, pool->service->jobs, *task))
         return;
     entry = entry_new(pool->service->jobs, task && *task ? cst_task_ref(*task) : cst_task_new());
@@ -320,6 +349,7 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
         .attempt = 1,
     };
     cst_log_context_copy(&entry->log);
+    /* Log lines take the job's number from the task of their context. */
     if (!entry->log.task)
         entry->log.task = cst_task_ref(entry->task);
     log_job(entry, "begins");
@@ -336,6 +366,7 @@ CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *
     entry->info = *info;
     entry->info.kind = (char *)kind;
     entry->info.ended = 0;
+    /* Work that is resumed begins anew. */
     entry->info.done = entry->info.total = entry->info.rate = 0;
     entry->file = file;
     entry->asked = info->limit;
@@ -385,15 +416,21 @@ void job_may_resume(Job *job, CstPool *pool, const char *format, ...)
     g_free(job->entry->info.resume);
     job->entry->info.resume =
         g_strdup_printf("%s %s", cst_uuid_format(cst_pool_uuid(pool), uuid), how);
+    /* Dropped as a whole where the text or the names do not fit into the file. */
     if (!cst_job_file_can_resume(&job->entry->info))
         g_clear_pointer(&job->entry->info.resume, g_free);
     g_mutex_unlock(&job->entry->lock);
 }
 
+/*
+ * A file without later changes is as the job left it, as its own last writes may be up to LATE_US
+ * younger than the end that the file names. Devices and objects have no time of change; anybody may
+ * have written to them, so work on those is never repeated.
+ */
 gboolean job_left_alone(const Job *job, const CstVolume *volume, GError **error)
 {
     const JobEntry *entry = job->entry;
-    /* A file that was put in its place has an old content, and a new name. */
+    /* Moving an older file into this place keeps its mtime, but sets its ctime. */
     gint64 changed = MAX(volume->stamp.mtime_ns, volume->stamp.ctime_ns) / 1000;
 
     if (!entry->left || (volume->type == CST_VOL_FILE && changed <= entry->left + LATE_US &&
@@ -414,13 +451,16 @@ void job_set_volume(Job *job, const char *volume)
     g_mutex_unlock(&job->entry->lock);
 }
 
-/* Not what anybody has asked for. */
+/*
+ * Whether the job was cancelled by jobs_stop(), as opposed to a request in its file or a failure.
+ */
 static gboolean is_interrupted(const JobEntry *entry, CstErrorCode code)
 {
     return code == CST_ERROR_CANCELLED && !entry->cancel_requested &&
            g_atomic_int_get(&entry->jobs->stopping);
 }
 
+/* With the entry's lock held. Ends the file, or suspends it for the next daemon to resume. */
 static void report_interruption(JobEntry *entry, CstJobInfo *info)
 {
     g_autofree char *text = NULL;
@@ -435,6 +475,10 @@ static void report_interruption(JobEntry *entry, CstJobInfo *info)
         cst_job_file_end(g_steal_pointer(&entry->file), info);
 }
 
+/*
+ * With the entry's lock held: writes how the job ended. Jobs that were never published leave no
+ * trace.
+ */
 static void report_end(JobEntry *entry, gboolean ok, const GError *why)
 {
     CstJobInfo info;
@@ -442,7 +486,7 @@ static void report_end(JobEntry *entry, gboolean ok, const GError *why)
     update_progress(entry);
     info = entry->info;
     info.ended = g_get_real_time();
-    /* On the whole, now that there is a whole. */
+    /* The final rate is the average over the whole job. */
     info.rate = (uint64_t)((double)info.done * G_USEC_PER_SEC /
                            (double)MAX(entry->measured - entry->began, 1));
     info.state = CST_JOB_DONE;
@@ -460,6 +504,7 @@ static void report_end(JobEntry *entry, gboolean ok, const GError *why)
     cst_job_file_end(g_steal_pointer(&entry->file), &info);
 }
 
+/* Takes the entry off the table first, so that the publishing thread takes no new reference. */
 static void end(Job *job, gboolean ok, const GError *why)
 {
     JobEntry *entry = g_steal_pointer(&job->entry);
@@ -490,7 +535,9 @@ void job_clear(Job *job)
 
 /* --- questions ------------------------------------------------------------------------------- */
 
-/* Nobody was there to write why. */
+/*
+ * An interrupted job was killed before it could write an error: says in its place what it has left.
+ */
 static void explain(CstJobInfo *job)
 {
     if (job->state != CST_JOB_INTERRUPTED || job->error)

@@ -8,14 +8,18 @@
 
 typedef struct CstJobFile CstJobFile;
 
-/** All jobs that this process does, and the thread that publishes those that last. */
+/** The jobs of this process, and the thread that writes the files of those that take long. */
 typedef struct Jobs Jobs;
 typedef struct JobEntry JobEntry;
 
-/** @daemon: what it does may be gone on with by the next one. */
+/** @paths is borrowed. @daemon: jobs may be resumed by the next daemon (job_may_resume()). */
 Jobs *jobs_new(const CstPaths *paths, gboolean daemon);
+/** Joins the publishing thread. All jobs have ended. NULL is accepted. */
 void jobs_free(Jobs *jobs);
-/** The process stops: cancels all of them, which end as interrupted, or are left to be resumed. */
+/**
+ * Call it when the process is asked to stop: cancels all jobs, which end as interrupted or are left
+ * to be resumed, and those that begin later. Does not wait for their end. From any thread.
+ */
 void jobs_stop(Jobs *jobs);
 
 /**
@@ -31,35 +35,43 @@ typedef struct {
 } Job;
 
 /**
- * @kind is static. @volume may be NULL, and be set later by job_set_volume(). A *task that is NULL
- * becomes one of the job's own, so that others can cancel it; @task NULL: it can't be cancelled.
+ * Begins a job. @kind is static and a row of job_kind.c where its end in the middle leaves
+ * something. @volume may be NULL, and be set later by job_set_volume(). A *task that is NULL
+ * becomes one of the job's own, valid until job_end(), so that others can cancel it; @task NULL: it
+ * can't be cancelled.
  */
 void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task);
+/** Names the volume once it is known, in the list of jobs and in the log. */
 void job_set_volume(Job *job, const char *volume);
 /**
- * It does no harm to begin it again when the process ends in the middle. The text is what the next
- * daemon needs to know (resume.c); the pool's UUID goes with it, because its name may be
- * another pool's by then. Called before the work begins.
+ * Declares that repeating the work does no harm, so that the next daemon may resume it when this
+ * one ends in the middle. The text is what that daemon needs to know (recovery/resume.c). The
+ * pool's UUID is added, because its name may be another pool's by then. Call it before the work
+ * begins; without effect in an embedded process.
  */
 void job_may_resume(Job *job, CstPool *pool, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /**
- * FALSE with STATE when this is a resumed job, and @volume, which is claimed and was scanned
- * since, isn't as the job left it: what was asked for then may not be meant for what is there now.
+ * Fails with STATE when this is a resumed job, and @volume, which is claimed and was scanned since,
+ * is not as the job left it: the request may not be meant for what is there now. Succeeds for other
+ * jobs.
  */
 gboolean job_left_alone(const Job *job, const CstVolume *volume, GError **error);
-/** Passes @ok through; when it is FALSE, *error says why. */
+/** Ends the job and returns @ok; when it is FALSE, *error says why. Call it once, in any thread. */
 gboolean job_end(Job *job, gboolean ok, GError **error);
-/** Without an end before it: as a failure that nobody explained. */
+/** Ends a job that has not ended as an unexplained failure; does nothing after job_end(). */
 void job_clear(Job *job);
 
 /* --- jobs of a daemon that is gone (resume.c) ------------------------------------------------- */
 
 /**
- * Makes it a job of this process; takes over both. @kind is static. The next job_begin() with the
- * task, which belongs to the job, is this one.
+ * Makes an interrupted job one of this process; takes over @file and @info. @kind is static.
+ * Returns its task, which belongs to the job: the next job_begin() with that task continues this
+ * job.
  */
 CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *info);
-/** The one that was adopted with @task; FALSE: there is none, or it was taken already. */
+/**
+ * Takes the job that was adopted with @task into @job; FALSE when there is none, or it was taken.
+ */
 gboolean job_take(Job *job, Jobs *jobs, CstTask *task);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Job, job_clear)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a job leaves when its process ends in the middle. New volumes are undone, by the journal;
- * most changes keep a volume's meaning at every moment; what may be begun again without harm is:
- * the next daemon goes on with it (resume.c).
+ * What a job leaves when its process ends in the middle, as a sentence for people. New volumes are
+ * undone by the journal; most changes keep the image consistent at every moment; the next daemon
+ * resumes what may be repeated without harm (recovery/resume.c).
  */
 #include "job_kind.h"
 
@@ -36,6 +36,7 @@ static const char *left_by(const char *kind)
     return NULL;
 }
 
+/* A killed process could not roll back its draft: that is done when the journal is replayed. */
 const char *job_left(const CstJobInfo *info, gboolean killed)
 {
     const char *left = left_by(info->kind);

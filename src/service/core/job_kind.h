@@ -3,5 +3,8 @@
 
 #include <service/jobs.h>
 
-/** What an interrupted job has left; @killed: and could not clean up after. Static, translated. */
+/**
+ * Describes what an interrupted job has left; @killed: its process could not clean up. Static,
+ * translated.
+ */
 const char *job_left(const CstJobInfo *info, gboolean killed);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes by their path or key, in whichever active pool they are. */
+/*
+ * Finds volumes by path or key among all active pools. A path belongs to the first pool, in the
+ * order of names, whose backend resolves it and which has such a volume; several pools may list one
+ * directory. What the table does not know is scanned, so a look-up may touch storage.
+ */
 #include <service/volumes.h>
 
 #include <string.h>
@@ -10,7 +14,10 @@
 #include "pool.h"
 #include "scan.h"
 
-/* TRUE when @path leads into this pool and there is such a volume. */
+/*
+ * TRUE: @path leads into this pool and the volume exists. A pool that fails to answer counts as not
+ * having it: the look-up goes on with the others.
+ */
 static gboolean resolve_in(CstPool *pool, const char *path, char **ret_name)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
@@ -26,6 +33,7 @@ static gboolean resolve_in(CstPool *pool, const char *path, char **ret_name)
     return TRUE;
 }
 
+/* *ret_found: whether any pool has it. FALSE is a failure to read the definitions. */
 static gboolean resolve(CstService *service, const char *path, CstPool **ret_pool, char **ret_name,
                         gboolean *ret_found, GError **error)
 {
@@ -60,6 +68,7 @@ gboolean cst_service_volume_by_key(CstService *service, const char *key, CstPool
 gboolean cst_service_volume_by_path(CstService *service, const char *path, CstPool **ret_pool,
                                     char **ret_name, GError **error)
 {
+    /* libvirt looks for the clean path, and its message names both forms where they differ. */
     g_autofree char *clean =
         g_path_is_absolute(path) ? g_canonicalize_filename(path, NULL) : g_strdup(path);
     gboolean found;

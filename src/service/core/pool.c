@@ -18,6 +18,9 @@ void pool_draft_free(VolumeDraft *draft)
     g_free(draft);
 }
 
+/*
+ * A pool may have been used by a process that died, so recovery is needed until it has been tried.
+ */
 CstPool *pool_new(CstService *service, CstPoolDef *def)
 {
     CstPool *pool = g_new0(CstPool, 1);
@@ -49,6 +52,7 @@ CstPool *cst_pool_ref(CstPool *pool)
     return pool;
 }
 
+/* The last reference is gone: nobody waits, claims or scans any more, so no lock is needed. */
 void cst_pool_unref(CstPool *pool)
 {
     if (!pool || !g_atomic_int_dec_and_test(&pool->refs))
@@ -96,6 +100,10 @@ gboolean(pool_not_active)(const CstPool *pool, GError **error)
     return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), pool->name);
 }
 
+/*
+ * The reference keeps the state valid, not the pool active: who must not lose the storage while he
+ * works holds a claim or the pool's change.
+ */
 CstPoolState *pool_state_get(CstPool *pool, GError **error)
 {
     CstPoolState *state;
@@ -121,6 +129,7 @@ void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
+/* A cancelled task does not signal the condition, so waits with a task end at least this often. */
 #define CANCEL_POLL_US (50 * G_TIME_SPAN_MILLISECOND)
 
 gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error)
@@ -151,6 +160,10 @@ void pool_recover(CstPool *pool, CstPoolState *state)
     needed = pool->needs_recovery;
     pool->needs_recovery = FALSE;
     g_mutex_unlock(&pool->lock);
+    /*
+     * The hook may find that something is still left, and sets the flag again
+     * (pool_recover_later()).
+     */
     if (needed)
         pool->service->hooks->recover(pool, state);
 }

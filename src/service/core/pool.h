@@ -49,15 +49,15 @@ struct CstPool {
     gboolean scanning;
     GHashTable *touched; /* names changed during the running scan; NULL when there is none */
     gint64 scanned_at;   /* monotonic */
-    gint64 swept_at;     /* the same, of its declarations; for who scans */
+    gint64 swept_at;     /* monotonic: last sweep of its declarations; of the scanning thread */
 
     GHashTable *claims; /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
     GPtrArray *orphans; /* of VolumeHolder *: streams that read what has been deleted */
     GHashTable *deferred; /* claimed names reported as changed, to be scanned when released */
     GHashTable *stale;    /* names that changed through us, and could not be scanned since */
     guint claimed;        /* claims altogether */
-    gboolean changing;    /* a change of the pool has begun, */
-    gint draining;        /* atomic: and waits for the claims there are */
+    gboolean changing;    /* the pool is being changed: new claims wait or are refused */
+    gint draining;        /* atomic: that change still waits for older claims to end */
     CstTask *changer;     /* the task of that change; a reference, NULL while there is none or it is
                              unknown */
 };
@@ -71,29 +71,40 @@ typedef struct {
 /** Drops what the draft refers to; for the pool's table of drafts. */
 void pool_draft_free(VolumeDraft *draft);
 
-/** A pool that is inactive and in no table; takes @def over. One reference. */
+/** A new inactive pool that is in no table; takes @def over. The caller owns the one reference. */
 CstPool *pool_new(CstService *service, CstPoolDef *def);
 
 /**
- * With the pool's lock held: waits until something about the pool has changed, 50 ms at most when
- * there is a @task. *since: when the caller's wait began, 0 at first. FALSE with CANCELLED when
- * @task was cancelled, FALSE without an error when it has waited as long as it may.
+ * With the pool's lock held, which is released meanwhile: waits until something about the pool has
+ * changed, 50 ms at most when there is a @task. *since is when the caller's wait began: 0 before
+ * the first call. TRUE: check again. FALSE with CANCELLED when @task was cancelled; FALSE without
+ * an error when the caller has waited as long as the task may. The caller resets
+ * cst_task_set_waiting().
  */
 gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error);
 
-/** Fails with STATE: the pool is not active. */
+/** Fails with STATE, naming the pool; returns FALSE. */
 gboolean pool_not_active(const CstPool *pool, GError **error);
 #define pool_not_active(...) CST_GIVES_FALSE(pool_not_active(__VA_ARGS__))
-/** The state to work with; STATE ("not active") when there is none. */
+/**
+ * Returns a new reference to the state of an active pool; NULL with STATE when it is not active.
+ */
 CstPoolState *pool_state_get(CstPool *pool, GError **error);
 
 /**
- * The storage of a pool answers. Of a remote one, what dead processes left there is dropped or
- * finished now; what can't be leaves the pool in need of recovery.
+ * Call it when a pool's storage has answered: drops or completes, once, what dead processes left on
+ * remote storage. What can't be now makes the pool need recovery again. Without effect on local
+ * storage, which was recovered when the service was loaded.
  */
 void pool_recover(CstPool *pool, CstPoolState *state);
-/** Something is left to recover, or the storage does not answer: a daemon tries again later. */
+/**
+ * Call it when something on remote storage could not be recovered, or the storage did not answer:
+ * has a daemon try again later.
+ */
 void pool_recover_later(CstPool *pool, CstPoolState *state);
 
-/** What is wrong with the pool, for people; NULL: nothing. @inaccessible: so is its storage. */
+/**
+ * Sets what is wrong with the pool, for people; NULL: nothing. @inaccessible: its storage is not
+ * there.
+ */
 void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible);

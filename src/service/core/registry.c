@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The pools that there are, by name and by UUID. The tables' lock guards both tables. */
+/*
+ * The pools of a service, by name and by UUID. The table by name owns a reference, the other one
+ * borrows it; the tables' lock guards both. A look-up brings the tables up to date with the files
+ * first, which only an embedded process has to do (definitions.c).
+ *
+ * A pool that is removed stays valid for whoever has a reference, and is marked, so that whoever
+ * waited for it learns that it is gone.
+ */
 #include "registry.h"
 
 #include <string.h>
@@ -29,11 +36,13 @@ void registry_remove(CstPool *pool)
     pool->removed = TRUE;
     g_mutex_unlock(&pool->lock);
     g_mutex_lock(&service->tables);
+    /* First from the table that borrows: removal from the other one drops the tables' reference. */
     g_hash_table_remove(service->pools_by_uuid, &pool->uuid);
     g_hash_table_remove(service->pools_by_name, pool->name);
     g_mutex_unlock(&service->tables);
 }
 
+/* As with libvirt, a pool without a definition ceases to exist when it stops. */
 void registry_forget_transient(CstPool *pool)
 {
     gboolean transient;
@@ -103,8 +112,12 @@ gboolean registry_filter_passes(unsigned filter, unsigned yes_bit, unsigned no_b
     return (value && (filter & yes_bit)) || (!value && (filter & no_bit));
 }
 
+/* libvirt's flags from CST_LIST_POOLS_DIR upwards are one bit for each type of pool. */
 #define ALL_TYPE_BITS (CST_LIST_POOLS_ALL_FLAGS & ~(CST_LIST_POOLS_DIR - 1u))
 
+/*
+ * Called with the tables' lock held; a pool's lock is acquired after it, never the other way round.
+ */
 static gboolean pool_passes(CstPool *pool, unsigned filter)
 {
     gboolean passes;

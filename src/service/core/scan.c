@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What brings a pool's table of volumes in line with its storage: scans of all of it, one at a time
- * and in parallel with the work on volumes, and scans of one name, before and after work on that
- * volume. No lock is held while storage is read.
+ * Brings a pool's table of volumes in line with its storage. Scans of the whole pool run one at a
+ * time and in parallel with the work on volumes; scans of one name run before and after work on
+ * that volume. No lock is held while storage is read.
+ *
+ * A whole scan fills a table of its own and swaps it in at its end. Names that change through us in
+ * the meantime (pool->touched) keep the record from the current table, which is newer than what the
+ * scan saw. A scan that fails leaves the table as it was.
+ *
+ * pool->deferred lists names whose change was reported while a writer had them, pool->stale names
+ * that we have changed and could not scan since; the next look-up or listing scans the latter
+ * again.
  */
 #include "scan.h"
 
@@ -25,17 +33,24 @@ typedef struct {
     GHashTable *found;
 } Scan;
 
+/*
+ * CstScan.known: the record as it is; the backend returns it again when the file has not changed.
+ */
 static CstVolume *scan_known(const char *name, gpointer data)
 {
     return pool_table_found(((Scan *)data)->pool, name);
 }
 
+/* CstScan.sink: takes the reference over. */
 static void scan_sink(CstVolume *volume, gpointer data)
 {
     g_hash_table_replace(((Scan *)data)->found, volume->name, volume);
 }
 
-/* With the lock held: until no other scan runs. Storage that hangs does not end one. */
+/*
+ * With the lock held: waits until no other scan runs. One that hangs with its storage never ends,
+ * and the others fail with BUSY when their longest wait is over.
+ */
 static gboolean wait_for_scan(CstPool *pool, CstTask *task, GError **error)
 {
     GError *why = NULL;
@@ -55,6 +70,7 @@ static gboolean wait_for_scan(CstPool *pool, CstTask *task, GError **error)
     return TRUE;
 }
 
+/* Acquires the right to scan; from here on changes through us are noted in pool->touched. */
 static gboolean scan_begin(CstPool *pool, CstTask *task, GError **error)
 {
     gboolean ours;
@@ -97,6 +113,7 @@ static void scan_end(CstPool *pool, GHashTable *found)
         keep_touched(pool, found);
         old = pool->volumes;
         pool->volumes = found;
+        /* Thousands of records are freed outside of the lock, after the swap. */
         pool->scanned = TRUE;
         pool->scanned_at = g_get_monotonic_time();
         pool_table_unsort(pool);
@@ -122,7 +139,7 @@ gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
     return TRUE;
 }
 
-/* The table is not published yet. */
+/* Before the table is published: trust_pin() marks the records, which nobody may do afterwards. */
 static void pin_found(CstPool *pool, const CstPoolState *state, GHashTable *found)
 {
     guint count = 0;
@@ -136,6 +153,10 @@ static void pin_found(CstPool *pool, const CstPoolState *state, GHashTable *foun
     trust_pin(pool, state, (CstVolume *const *)volumes, count);
 }
 
+/*
+ * Neither pins nor declarations stop a scan: their failures are logged, and volumes stay
+ * restricted.
+ */
 gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
 {
     Scan context = {.pool = pool};
@@ -155,6 +176,9 @@ gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **e
     return FALSE;
 }
 
+/*
+ * A scan that was cancelled says nothing about the storage, so the pool keeps the problem it has.
+ */
 gboolean pool_rescan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
 {
     GError *local = NULL;
@@ -183,7 +207,7 @@ static GStrv stale_names(CstPool *pool)
     return g_strdupv((char **)keys);
 }
 
-/* What can't be scanned now either is shown as it was. */
+/* A volume that can't be scanned now either is shown as it was, and stays stale. */
 static void rescan_stale(CstPool *pool, CstPoolState *state, char *const *names)
 {
     for (guint i = 0; names && names[i]; i++) {
@@ -193,6 +217,10 @@ static void rescan_stale(CstPool *pool, CstPoolState *state, char *const *names)
     }
 }
 
+/*
+ * Waits for a first scan without a limit, as there is nothing to answer from. If that one fails,
+ * this caller scans, and returns the error.
+ */
 gboolean pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **error)
 {
     g_auto(GStrv) stale = NULL;
@@ -227,6 +255,7 @@ gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char
     CstVolume *volume;
 
     g_mutex_lock(&pool->lock);
+    /* Before the scan and not after it: a report that arrives during the scan must not get lost. */
     g_hash_table_remove(pool->deferred, name);
     g_mutex_unlock(&pool->lock);
     known = pool_table_found(pool, name);
@@ -238,6 +267,7 @@ gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char
     if (!volume) {
         if (known)
             pool_table_remove(pool, name);
+        /* The same pointer means that the backend found nothing changed. */
     } else if (volume != known) {
         trust_pin(pool, state, &volume, 1);
         pool_table_put(pool, cst_volume_ref(volume));
@@ -262,6 +292,7 @@ void pool_rescan_volume(CstPool *pool, CstPoolState *state, const char *name)
     pool_usage_update(pool, state, NULL);
 }
 
+/* A stale record is not shown: it is scanned again, as one that is not known. */
 CstVolume *pool_volume(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
     CstVolume *volume;
@@ -272,7 +303,10 @@ CstVolume *pool_volume(CstPool *pool, CstPoolState *state, const char *name, GEr
     return volume ? volume : pool_volume_now(pool, state, name, error);
 }
 
-/* libvirt knows what the last refresh has found and what was made through it, and no more. */
+/*
+ * libvirt knows only what its last refresh found and what was made through it. With like_libvirt
+ * other names do not exist, even if a file of that name does.
+ */
 static gboolean may_be_scanned(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
     g_autoptr(CstVolume) known = NULL;

@@ -14,19 +14,19 @@ typedef struct Recovery Recovery;
 typedef struct Rebasing Rebasing;
 
 /**
- * What the use cases wake above themselves; set by cst_service_new(), called with no lock of a pool
- * or table held.
+ * By which the use cases wake what stands above them (recovery); set by cst_service_new(). Called
+ * with no lock of a pool or table held.
  */
 typedef struct {
-    /** The files under etc and run may have changed: read them. Definitions are entered. */
+    /** Read the files under etc and run, which may have changed. Definitions are entered. */
     void (*load)(CstService *service);
-    /** The pool is active from now on. */
+    /** The pool has become active: watch its storage. */
     void (*pool_started)(CstPool *pool);
-    /** The pool is no longer active. */
+    /** The pool has been stopped: end the watch. */
     void (*pool_stopped)(CstPool *pool);
-    /** The pool's storage answers: drop and finish what dead processes left there. */
+    /** The pool's storage answers: drop or complete what dead processes left there. */
     void (*recover)(CstPool *pool, CstPoolState *state);
-    /** The pool's storage does not answer, or something is left to recover: see to it later. */
+    /** The pool's storage does not answer, or something is left to recover: try again later. */
     void (*retry)(CstPool *pool);
 } ServiceHooks;
 
@@ -41,7 +41,7 @@ struct CstService {
     CstDriverLock *driver_lock;
     CstDriverLock *secret_lock; /* guarded by secret_files */
     Jobs *jobs;
-    CstPoolHost pool_host; /* what backends may ask of us */
+    CstPoolHost pool_host; /* the functions that backends call in the service */
 
     /*
      * definitions: held through a whole change of what is on disk under etc and run, so that such
@@ -53,9 +53,9 @@ struct CstService {
 
     /* secret_files: held while the secrets' directory is read or changed (secret/sync.c). */
     GRecMutex secret_files;
-    guint secret_depth;       /* of changes */
-    gboolean manages_secrets; /* the lock is kept for good once it has been had */
-    gint secrets_held;        /* atomic: it is, so that memory is what the directory says */
+    guint secret_depth;       /* of nested changes by this process */
+    gboolean manages_secrets; /* a daemon: keeps secret_lock once it has got it */
+    gint secrets_held;        /* atomic: it is kept, so the table need not be read again */
 
     /* tables: guards the members below; held for moments only, never with I/O. */
     GMutex tables;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What may run full while guests write, and no command is there to fail: thin pools, the stores of
- * snapshots. A daemon warns in its log as they fill up; what it has said is remembered in the pool.
+ * Warns of space that may run full while guests write, where no command is there to fail: thin
+ * pools, snapshot stores. Only a daemon warns, in its log. The pool keeps what was warned of
+ * (CstFullness), so that a warning is repeated only when the space has become fuller; the pool's
+ * lock guards that.
  */
 #include "space.h"
 
@@ -17,7 +19,7 @@ void pool_check_space(CstPool *pool, CstPoolState *state)
 
     if (pool->service->mode != CST_SERVICE_DAEMON)
         return;
-    /* What does not answer is asked again; that it does not is reported elsewhere. */
+    /* The next check asks again, and the pool's problem reports storage that does not answer. */
     spaces = cst_pool_state_space_usage(state, NULL);
     if (!spaces)
         return;

@@ -3,7 +3,7 @@
 
 #include "pool.h"
 
-/** In a daemon: warns in its log about what has become fuller than was said. */
+/** Warns in a daemon's log about space that has become fuller than warned of. Touches storage. */
 void pool_check_space(CstPool *pool, CstPoolState *state);
-/** There was something that may run full when last checked. */
+/** Whether the last check found space that may run full. */
 gboolean pool_has_limited_space(CstPool *pool);

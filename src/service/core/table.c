@@ -25,7 +25,10 @@ void pool_table_unsort(CstPool *pool)
     g_clear_pointer(&pool->sorted, g_ptr_array_unref);
 }
 
-/* With the lock held: what is known is no longer what a running scan or a sorted list says. */
+/*
+ * With the lock held: @name changes through us. Sorted lists are outdated, and a running scan must
+ * not overwrite the change.
+ */
 static void note_change(CstPool *pool, const char *name)
 {
     pool_table_unsort(pool);
@@ -50,6 +53,7 @@ void pool_table_remove(CstPool *pool, const char *name)
     g_mutex_unlock(&pool->lock);
 }
 
+/* The records are freed outside of the lock: there may be thousands. */
 void pool_table_clear(CstPool *pool)
 {
     GHashTable *old;
@@ -78,6 +82,7 @@ CstVolume *pool_table_found(CstPool *pool, const char *name)
     return volume;
 }
 
+/* The table comes first: from the commit to the end of a creation a name is in both. */
 CstVolume *pool_table_find(CstPool *pool, const char *name)
 {
     CstVolume *volume = g_hash_table_lookup(pool->volumes, name);
@@ -100,6 +105,7 @@ CstVolume *pool_table_known(CstPool *pool, const char *name)
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
+/* Byte order, which the pages of cst_pool_list_volumes() continue after a name. */
 static int compare_names(gconstpointer a, gconstpointer b)
 {
     const CstVolume *const *left = a, *const *right = b;
@@ -165,6 +171,7 @@ GPtrArray *pool_table_sorted(CstPool *pool)
     /* Sorting ten thousand names takes milliseconds that others need not wait. */
     g_ptr_array_sort(sorted, compare_names);
     g_mutex_lock(&pool->lock);
+    /* Kept only when the table has not changed while it was sorted. */
     if (!pool->sorted && pool->generation == generation)
         pool->sorted = g_ptr_array_ref(sorted);
     g_mutex_unlock(&pool->lock);
@@ -173,7 +180,10 @@ GPtrArray *pool_table_sorted(CstPool *pool)
 
 /* --- what is based on what -------------------------------------------------------------------- */
 
-/* Images may call what they are based on "/a/../b//c". NULL: it is clean as it is. */
+/*
+ * An image may name its backing file "/a/../b//c". Returns the clean path; NULL: @path is clean
+ * already (or relative), which costs no allocation for nearly all of them.
+ */
 static char *clean_path(const char *path)
 {
     return g_path_is_absolute(path) && (strstr(path, "/.") || strstr(path, "//"))
@@ -181,6 +191,7 @@ static char *clean_path(const char *path)
                : NULL;
 }
 
+/* Takes @text over. */
 static void note_overlay(GHashTable *overlays, const char *path, char *text)
 {
     g_autofree char *clean = clean_path(path);
@@ -200,7 +211,10 @@ static gboolean is_same_path(const char *reference, const char *path)
     return strcmp(clean ? clean : reference, path) == 0;
 }
 
-/* Path of the file with the guest's data; NULL: none, or none that is declared. */
+/*
+ * Path of the file with the guest's data (qcow2's external data file); NULL: none, or none
+ * declared.
+ */
 static char *data_path(const CstPool *pool, const CstVolume *volume)
 {
     const CstVolumeExtra *extra = volume->extra;
@@ -210,7 +224,10 @@ static char *data_path(const CstPool *pool, const CstVolume *volume)
                : NULL;
 }
 
-/* As far as that is declared: what an image merely claims holds nobody's volume. */
+/*
+ * Only declared references count. An image that merely claims to be based on another volume must
+ * not keep its owner from deleting it.
+ */
 static gboolean is_based_on(const CstPool *pool, const CstVolume *volume, const char *path)
 {
     g_autofree char *data = data_path(pool, volume);

@@ -39,11 +39,16 @@ static CstDeclarations *store_of(const CstPool *pool)
     return pool->service->declarations;
 }
 
+/* Records are kept by directory (target_path), so pools without one have none. */
 gboolean trust_applies(CstPoolState *state)
 {
     return state->def->target_path && cst_pool_state_holds_images(state);
 }
 
+/*
+ * One query for all @count volumes: a scan of ten thousand files would otherwise be as many. When
+ * the database can't be read, everything counts as restricted, so that no reference is followed.
+ */
 void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                     CstDeclaration **ret_declarations, gpointer data)
 {
@@ -65,7 +70,11 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
 
 /* --- what other tools have made --------------------------------------------------------------- */
 
-/* What is to be recorded of @volume, which the caller frees; NULL: its place says all there is. */
+/*
+ * Returns what to record of @volume, of which nothing is declared, as it is found: plain bytes,
+ * which a guest could make look like an image, keep their format; an image with references where
+ * others can write is restricted. NULL: its place says all there is. The caller frees it.
+ */
 static CstDeclaration *declaration_to_pin(const CstVolume *volume)
 {
     const CstVolumeExtra *extra = volume->extra;
@@ -81,6 +90,10 @@ static CstDeclaration *declaration_to_pin(const CstVolume *volume)
     return NULL;
 }
 
+/*
+ * Records all in one transaction. @volumes are not published yet, so they may be marked. A record
+ * that can't be written is written by the next scan that reads the file anew.
+ */
 void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volumes, guint count)
 {
     g_autoptr(GArray) records = g_array_new(FALSE, FALSE, sizeof(CstDeclaredRecord));
@@ -126,7 +139,11 @@ static gboolean undeclared(const CstVolume *volume, const char *reference, GErro
                     volume->name, reference, volume->name);
 }
 
-/* @outside: it is no volume of an active pool. */
+/*
+ * Whether @reference, which @volume names, may be followed. The order is that of the rules in
+ * docs/security-model.md: undeclared never, declared by name always, and what is declared by its
+ * place as the pool's follow policy allows. @outside: it is no volume of an active pool.
+ */
 static gboolean check(CstPool *pool, const CstVolume *volume, const char *reference, CstTrust trust,
                       gboolean outside, GError **error)
 {
@@ -179,7 +196,7 @@ gboolean trust_check_part(CstPool *pool, const CstVolume *volume, const char *pa
     const CstVolumeExtra *extra = volume->extra;
     CstTrust trust = extra ? extra->data_trust : CST_TRUST_NONE;
 
-    /* Declared by name is the one file; an image of several has more than that. */
+    /* A declaration by name covers one file; an image in several files names others as well. */
     if (trust == CST_TRUST_NAMED && g_strcmp0(extra->data_file, part) != 0)
         trust = CST_TRUST_NONE;
     return check(pool, volume, part, trust, FALSE, error);

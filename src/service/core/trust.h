@@ -11,9 +11,11 @@
  * names may be opened. docs/security-model.md has the rules.
  */
 
-/** Something may be declared: only volumes that are files hold images whose content is probed. */
+/**
+ * Whether declarations apply to the pool's volumes: only files hold images whose content is probed.
+ */
 gboolean trust_applies(CstPoolState *state);
-/** The record of the file @name, which is borrowed, as is the state's directory. */
+/** The key of the record of file @name. Borrows @name and the state's directory. */
 CstDeclaredFile trust_file(const CstPoolState *state, const char *name, CstFileId id);
 
 /** CstPoolHost.declared; @data is the service. What can't be looked up counts as restricted. */
@@ -28,14 +30,16 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
 void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volumes, guint count);
 
 /**
- * Whether the backing file of @volume may be opened: one that is a volume of a pool, or (@outside)
- * any other file. DENIED, saying how it can be declared; NOT_FOUND.
+ * Checks that the backing file of @volume, which it has, may be opened. @outside: the file is no
+ * volume of an active pool. DENIED, saying how it can be declared; NOT_FOUND.
  */
 gboolean trust_check_backing(CstPool *pool, const CstVolume *volume, gboolean outside,
                              GError **error);
-/** Whether a declared backing file that is no volume of an active pool may be opened. */
+/**
+ * Whether a backing file declared as @trust may be opened though it is no volume of an active pool.
+ */
 gboolean trust_follows_outside(CstPool *pool, CstTrust trust);
-/** The same of @part, a file with data of @volume's image. */
+/** Checks the same of @part, another file in which @volume's image keeps data. */
 gboolean trust_check_part(CstPool *pool, const CstVolume *volume, const char *part, GError **error);
 
 /** TRUE when the volume names a backing file that is declared. */

@@ -43,6 +43,7 @@ static void collect(Sweep *sweep, GHashTable *volumes)
     }
 }
 
+/* The lock is held while a table is walked; no storage is touched. */
 static void collect_pool(Sweep *sweep, CstPool *pool)
 {
     g_mutex_lock(&pool->lock);
@@ -53,6 +54,11 @@ static void collect_pool(Sweep *sweep, CstPool *pool)
     g_mutex_unlock(&pool->lock);
 }
 
+/*
+ * Only when the first file is missing, which is rare: the sets of all pools may be large.
+ * References are taken first, so that the tables' lock is not held together with those of the
+ * pools.
+ */
 static void collect_all(Sweep *sweep)
 {
     CstService *service = sweep->pool->service;
@@ -72,6 +78,9 @@ static void collect_all(Sweep *sweep)
         collect_pool(sweep, g_ptr_array_index(others, i));
 }
 
+/*
+ * CstDeclarationSweep.may_exist. In case of doubt TRUE: a record that stays too long does no harm.
+ */
 static gboolean may_be_there(const char *name, const CstFileId *id, gpointer data)
 {
     Sweep *sweep = data;

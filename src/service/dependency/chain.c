@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a volume is based on, as the pools' tables know it: from the volume down, by what is
- * declared of each. No image is opened, and nothing is claimed. Images may claim anything, so the
- * walk is bounded and stops where it comes to a volume for the second time.
+ * declared of each. No image is opened, and nothing is claimed. Images may name anything, so the
+ * walk is bounded (CST_CHAIN_MAX) and stops when it comes to a volume for the second time.
+ *
+ * A node that the walk can't see through (in no active pool, or a scan that failed) is the last
+ * one, with the reason in it; each caller decides whether that is an error.
  */
 #include "chain.h"
 
@@ -26,6 +29,7 @@ void volume_node_free(VolumeNode *node)
     g_free(node);
 }
 
+/* A scan rather than the table's record: another program may have changed the image. */
 VolumeNode *volume_node_new(CstPool *pool, char *name)
 {
     VolumeNode *node = g_new0(VolumeNode, 1);
@@ -62,14 +66,20 @@ VolumeNode *volume_node_of_path(CstService *service, const char *path)
     return volume_node_new(NULL, g_strdup(path));
 }
 
-/* What nobody has declared is reported as a problem of the volume, and not followed. */
+/*
+ * The declared backing file; NULL: none. An undeclared one is reported as a problem of the volume
+ * (problem.c) and not followed.
+ */
 static const char *backing_of(const VolumeNode *node)
 {
     return node->volume && trust_has_backing(node->volume) ? node->volume->extra->backing_path
                                                            : NULL;
 }
 
-/* From the volume down; TRUE: it leads back to itself, or too far. */
+/*
+ * Appends what the last node is based on, and so on. TRUE: the chain leads back to itself, or is
+ * longer than CST_CHAIN_MAX.
+ */
 static gboolean go_down(CstService *service, GPtrArray *nodes)
 {
     const char *path;

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What depends on a volume: the tree of all that is based on it, and on what it is based on. A tree
- * may be large (a golden image under thousands of overlays) and images may claim anything (that
- * they are based on themselves), so the walk is bounded both ways and enters no volume twice. It
- * reads the pools' tables and asks each pool's technology for its clones; it opens no image.
+ * may be large (a golden image under thousands of overlays) and images may name anything
+ * (themselves, for example), so the walk is bounded in rows and levels and enters no volume twice.
+ * It reads the pools' tables and queries each pool's technology for its clones; it opens no image
+ * and claims nothing.
+ *
+ * Two relations make a child: an image names the parent as its backing or data file, or the
+ * technology of the parent's pool shares content (vol_children). Both may name the same volume,
+ * which is shown once. The map from paths to overlays is collected once per tree, over all active
+ * pools.
  */
 #include "dependents.h"
 
@@ -44,6 +50,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tree, tree_clear)
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
+/* Appends a row. The tree owns it. */
 static CstChainRow *add_row(Tree *tree, unsigned level, const char *name)
 {
     CstChainRow *row = g_new0(CstChainRow, 1);
@@ -85,7 +92,10 @@ static void set_problem(CstChainRow *row, const char *problem)
 
 /* --- children --------------------------------------------------------------------------------- */
 
-/* "pool/volume", as the tables of the pools have it. */
+/*
+ * The node of "pool/volume", as pool_table_overlays() writes it. A pool's name has no slash. A pool
+ * that is gone since leaves a node in no pool.
+ */
 static VolumeNode *node_of_overlay(const Tree *tree, const char *text)
 {
     const char *slash = strchr(text, '/');
@@ -95,7 +105,10 @@ static VolumeNode *node_of_overlay(const Tree *tree, const char *text)
     return volume_node_new(pool, g_strdup(pool ? slash + 1 : text));
 }
 
-/* Several pools may list the same place: the parent's own comes first. */
+/*
+ * The node of a clone that the parent's technology reports by its path. Several pools may list the
+ * same storage: the parent's own pool has precedence.
+ */
 static VolumeNode *node_of_child(const Tree *tree, CstPoolState *parent, const char *path)
 {
     g_autofree char *name = cst_pool_state_vol_resolve(parent, path);
@@ -105,6 +118,7 @@ static VolumeNode *node_of_child(const Tree *tree, CstPoolState *parent, const c
                 : volume_node_of_path(tree->service, path);
 }
 
+/* Identifies a node in sets: "pool/volume", or its path. The caller frees it. */
 static char *key_of(const VolumeNode *node)
 {
     return node->pool ? g_strconcat(cst_pool_name(node->pool), "/", node->name, NULL)
@@ -119,7 +133,10 @@ static int by_key(gconstpointer a, gconstpointer b)
     return strcmp(left, right);
 }
 
-/* The technology and the images may both name the same one. */
+/*
+ * Adds @node, which it takes over, unless it has been found already: the technology and an image
+ * may both name it.
+ */
 static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
 {
     if (g_hash_table_add(found, key_of(node)))
@@ -128,7 +145,10 @@ static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
         volume_node_free(node);
 }
 
-/* @state, @name: whose technology is asked; NULL: nobody's. @path: what images call it. */
+/*
+ * The children of a volume, by name. @state, @name: the volume, whose technology is queried; @state
+ * NULL: only images count. @path: the volume as images name it.
+ */
 static GPtrArray *children_of(const Tree *tree, CstPoolState *state, const char *name,
                               const char *path, GError **error)
 {
@@ -152,13 +172,20 @@ static GPtrArray *children_of(const Tree *tree, CstPoolState *state, const char 
 
 static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, GError **error);
 
+/*
+ * Once the limit of rows is reached, only the chain of the volume that was asked for is still
+ * shown.
+ */
 static gboolean may_add(const Tree *tree, const VolumeNode *node)
 {
     return tree->rows->len < tree->most ||
            (tree->chain && volume_nodes_have(tree->chain, node->pool, node->name));
 }
 
-/* Of the line itself, the places are those that it has, so that its first one knows itself. */
+/*
+ * The chain's own node where @node is one of the chain, else @node: add_node() recognises the
+ * volume that was asked for by its address.
+ */
 static const VolumeNode *in_chain(const Tree *tree, const VolumeNode *node)
 {
     for (guint i = 0; tree->chain && i < tree->chain->len; i++) {
@@ -170,6 +197,10 @@ static const VolumeNode *in_chain(const Tree *tree, const VolumeNode *node)
     return node;
 }
 
+/*
+ * Adds all children with what is based on them. Says once, at the first level that was cut, how
+ * many are left out.
+ */
 static gboolean add_branches(Tree *tree, CstPoolState *state, const char *name, const char *path,
                              unsigned level, GError **error)
 {
@@ -195,6 +226,7 @@ static gboolean add_branches(Tree *tree, CstPoolState *state, const char *name, 
     return TRUE;
 }
 
+/* Adds @node and, recursively, what is based on it; at most LEVELS_MAX deep. */
 static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, GError **error)
 {
     CstChainRow *row = add_node(tree, node, level);
@@ -214,8 +246,9 @@ static gboolean add_branch(Tree *tree, const VolumeNode *node, unsigned level, G
 /* --- what the pools know ---------------------------------------------------------------------- */
 
 /*
- * Images live in pools of files: those are scanned where nobody has yet. @all: what shares
- * content with its origin without depending on it (thin snapshots) counts too.
+ * Whether the pool's table may name backing files. Images live in pools of files, which are scanned
+ * first when they are not known yet. @all: volumes that share content with their origin without
+ * depending on it (thin snapshots) count too.
  */
 static gboolean may_hold_overlays(CstPool *pool, gboolean all)
 {
@@ -226,6 +259,10 @@ static gboolean may_hold_overlays(CstPool *pool, gboolean all)
     return pool_scan_if_new(pool, state, NULL);
 }
 
+/*
+ * Collects who is based on what, over all active pools. A pool that can't be scanned contributes
+ * nothing.
+ */
 static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, GError **error)
 {
     g_autoptr(GPtrArray) pools = cst_service_pools(pool->service, CST_LIST_POOLS_ACTIVE, error);
@@ -244,7 +281,10 @@ static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, 
     return TRUE;
 }
 
-/* What most volumes are, said without a list of all that is based on others. */
+/*
+ * Whether nothing is based on the volume at @path, the usual case: a search through the tables
+ * without collecting all overlays. FALSE where the technology has to be queried as well.
+ */
 static gboolean has_no_overlays(const VolumeClaim *claim, const char *path)
 {
     g_autoptr(GPtrArray) pools = NULL;
@@ -259,6 +299,10 @@ static gboolean has_no_overlays(const VolumeClaim *claim, const char *path)
     return pools != NULL;
 }
 
+/*
+ * The tree starts at the root of the chain, so it shows the volume's ancestors, it, and all
+ * relatives.
+ */
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
 {
     gboolean endless = FALSE;
@@ -283,6 +327,7 @@ GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint mo
         return g_ptr_array_new();
     if (!tree_begin(&tree, claim->pool, FALSE, most, error))
         return NULL;
+    /* The volume itself gets no row, but an image that leads back to it must end the walk. */
     g_hash_table_add(tree.seen, g_strconcat(cst_pool_name(claim->pool), "/", claim->name, NULL));
     if (!add_branches(&tree, images ? NULL : claim->state, claim->name, path, 0, error))
         return NULL;

@@ -9,11 +9,12 @@
 #define VOLUME_MORE "..."
 
 /**
- * Elements CstChainRow *: what would be lost with a claimed volume, each before its dependents;
- * level 0 depends on the volume. At most @most of them, and one more, VOLUME_MORE. @images: only
- * what would be lost with what the volume holds now.
+ * Returns what would be lost with a claimed volume as CstChainRow *, each before its dependents;
+ * level 0 depends on the volume directly. At most @most rows, and VOLUME_MORE if there are more.
+ * @images: only what would be lost with what the volume holds now, which clones by the pool's
+ * technology are not.
  */
 GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint most, GError **error);
 
-/** How many depend on it directly. */
+/** Counts the volumes that depend directly on a claimed one, by image or by technology. */
 gboolean volume_count_dependents(const VolumeClaim *claim, guint *ret_count, GError **error);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What forbids a change of a claimed volume: who has it open, and what depends on it. Each guard is
- * called right before the change, and its error names what is in the way.
+ * What forbids a change of a claimed volume: who has it open, and what depends on it. A guard is
+ * called right before the change, with the volume claimed; its error names what is in the way.
+ *
+ * Holders are asked of the backend (locks, open counts, watchers), since guests don't claim
+ * anything here. Nothing keeps another program from opening the volume right after the check; the
+ * image engine's and QEMU's locks refuse that where there are any.
  */
 #include "guard.h"
 
@@ -37,6 +41,7 @@ gboolean volume_not_held(const VolumeClaim *claim, GError **error)
     return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), claim->name, text->str);
 }
 
+/* The engine queries QEMU's image locks on the file, and acquires none. */
 gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **error)
 {
     g_autofree char *who = NULL;
@@ -71,6 +76,7 @@ GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
     return holders;
 }
 
+/* One line for each row, indented by its level. */
 static char *tree_of(const GPtrArray *rows)
 {
     GString *tree = g_string_new(NULL);
@@ -86,7 +92,10 @@ static char *tree_of(const GPtrArray *rows)
     return g_string_free(tree, FALSE);
 }
 
-/* What is based on the volume, as the end of a message; "": nothing is. NULL with an error. */
+/*
+ * What depends on the volume, as the end of a message; "": nothing. NULL with an error. The caller
+ * frees it.
+ */
 static char *tree_below(const VolumeClaim *claim, gboolean images, GError **error)
 {
     g_autoptr(GPtrArray) rows = volume_dependents(claim, images, NAMED_AT_MOST, error);
@@ -98,7 +107,10 @@ gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
 {
     g_autofree char *tree = NULL;
 
-    /* What images merely name, libvirt deletes; what shares its content with others, nobody. */
+    /*
+     * libvirt deletes a file although images name it as their backing file. Content that others
+     * share by the pool's technology can't be deleted by libvirt either.
+     */
     if (claim->pool->service->like_libvirt && cst_pool_state_holds_images(claim->state))
         return TRUE;
     tree = tree_below(claim, FALSE, error);

@@ -3,19 +3,22 @@
 
 #include "core/claim.h"
 
-/** BUSY, naming who has the volume open. */
+/** Checks that nobody has the volume open, machines included; BUSY names who has. */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);
 /**
- * Call before the image of a claimed volume, which @blob has open, is copied: BUSY names a process
- * that writes to it. What is copied while its metadata changes is likely to be no valid image. Raw
- * volumes pass, for any of their moments is one that a guest may have to start from.
+ * Checks, before the image of a claimed volume (open as @blob) is copied, that nobody writes to it;
+ * BUSY names the process. A copy made while its metadata changes is likely to be no valid image.
+ * Raw volumes pass: their content at any moment is one that a guest has to be able to start from.
  */
 gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **error);
 /**
- * Call before whatever changes what a claimed volume reads as (wipe, upload, shrink, revert). BUSY
- * names who has the volume open, or shows the tree of images that are based on it and would read
- * something else.
+ * Checks before whatever changes the content of a claimed volume (wipe, upload, shrink, revert).
+ * BUSY names who has the volume open, or shows the tree of images that are based on it and would
+ * read something else.
  */
 gboolean volume_not_shown(const VolumeClaim *claim, GError **error);
-/** BUSY, with the tree of everything that is based on it, by whatever technology. */
+/**
+ * Checks before a claimed volume is deleted that nothing depends on it; BUSY shows the tree of
+ * everything that does, by image or by technology. With like_libvirt, backing files of images pass.
+ */
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is wrong with a volume, as far as the pools' tables show: its own content, what it names
- * without anybody having declared it, and what it is based on: missing, or of another format than
- * the image says. Images are not opened for it, so a listing of ten thousand can say it.
+ * What is wrong with a volume, as far as the pools' tables show: its own content, references that
+ * nobody has declared, and its backing file: missing, or of another format than the image says.
+ * Images are not opened for it, so a listing of ten thousand volumes can show it.
+ *
+ * volume_problem() returns the first problem, for listings; cst_vol_problems() all of them.
  */
 #include "problem.h"
 
@@ -12,7 +14,7 @@
 #include "core/scan.h"
 #include "core/trust.h"
 
-/* What stands for the format of a backing file that no pool has. */
+/* Stands for the format of a backing file that no pool has; NULL is a volume of unknown format. */
 static const char nowhere[] = "";
 
 VolumeBases *volume_bases_new(void)
@@ -20,7 +22,10 @@ VolumeBases *volume_bases_new(void)
     return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
-/* The format of the volume at @path, static; nowhere: there is no such volume. */
+/*
+ * The format of the volume at @path, static; nowhere: there is no such volume. May scan that volume
+ * if its pool does not know it yet.
+ */
 static const char *look_up_format(CstService *service, const char *path)
 {
     g_autoptr(CstPool) pool = NULL;
@@ -42,6 +47,7 @@ const char *volume_format_at(CstService *service, const char *path)
     return format == nowhere ? NULL : format;
 }
 
+/* Looks the format up once for each path: thousands of overlays may have the same backing file. */
 static const char *format_at(CstService *service, const char *path, VolumeBases *bases)
 {
     const char *format = bases ? g_hash_table_lookup(bases, path) : NULL;
@@ -54,6 +60,7 @@ static const char *format_at(CstService *service, const char *path, VolumeBases 
     return format;
 }
 
+/* The same sentence for backing and data files; @what is translated. */
 static char *undeclared_problem(const char *what, const char *reference)
 {
     return g_strdup_printf(_("its content names '%s' as its %s, which nobody has declared; it is "
@@ -61,6 +68,9 @@ static char *undeclared_problem(const char *what, const char *reference)
                            reference, what);
 }
 
+/*
+ * A reference to a file in no active pool: whether it is missing, or not allowed outside of pools.
+ */
 static char *missing_problem(CstPool *pool, const CstVolumeExtra *extra)
 {
     if (!g_file_test(extra->backing_path, G_FILE_TEST_EXISTS))
@@ -72,6 +82,10 @@ static char *missing_problem(CstPool *pool, const CstVolumeExtra *extra)
                            extra->backing_path);
 }
 
+/*
+ * Returns the first problem of the backing file: undeclared, missing, of another format; NULL:
+ * none.
+ */
 static char *backing_problem(CstPool *pool, const CstVolumeExtra *extra, VolumeBases *bases)
 {
     const char *format;
@@ -97,6 +111,7 @@ static char *data_problem(const CstVolumeExtra *extra)
                : NULL;
 }
 
+/* A problem of the content itself comes first. */
 char *volume_problem(CstPool *pool, const CstVolume *volume, VolumeBases *bases)
 {
     const CstVolumeExtra *extra = volume->extra;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Definitions of pools: define, create (transient), undefine, autostart. Names, UUIDs and sources
- * are checked, and the files written, while the definitions are entered, so that no two pools get
- * the same ones. A start or an undefine begins a change of the pool first (core/definitions.h has
- * the order).
+ * are checked, the files written and the tables updated while the definitions are entered, so that
+ * no two pools get the same ones. A start or an undefine begins a change of the pool first
+ * (core/definitions.h has the order).
+ *
+ * The file is on the disk before the table has the pool, and gone before the table forgets it; a
+ * crash in between leaves what the next start reads. Events are emitted when everything is left
+ * again.
  */
 #include <string.h>
 
@@ -23,7 +27,10 @@
 #include "core/service.h"
 #include "lifecycle.h"
 
-/* The pool named like @def or with its uuid, with a reference, or NULL. */
+/*
+ * Returns the pool with the UUID of @def, else the one with its name, as a reference; NULL:
+ * neither.
+ */
 static CstPool *find_namesake(CstService *service, const CstPoolDef *def)
 {
     CstPool *pool;
@@ -61,6 +68,7 @@ static gboolean check_names(CstService *service, const CstPoolDef *def, gboolean
     return TRUE;
 }
 
+/* No two pools may use the same source, active or not, as with libvirt. */
 static gboolean check_sources(CstService *service, const CstPoolDef *def, GError **error)
 {
     g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, error);
@@ -83,6 +91,7 @@ static gboolean check_sources(CstService *service, const CstPoolDef *def, GError
 
 /* --- define ----------------------------------------------------------------------------------- */
 
+/* Takes @def over. The definition of an active pool stays in force until it is stopped. */
 static void redefine(CstPool *pool, CstPoolDef *def)
 {
     g_mutex_lock(&pool->lock);
@@ -97,6 +106,7 @@ static void redefine(CstPool *pool, CstPoolDef *def)
     g_mutex_unlock(&pool->lock);
 }
 
+/* Takes @parsed over. The file comes last of the steps that may fail. */
 static CstPool *define_entered(CstService *service, CstPoolDef *parsed, GError **error)
 {
     g_autoptr(CstPoolDef) def = parsed;
@@ -141,7 +151,10 @@ CstPool *cst_service_pool_define(CstService *service, const char *xml, unsigned 
 
 /* --- create (transient) ----------------------------------------------------------------------- */
 
-/* The pool to start: a new one, or the inactive one of the same name and uuid. */
+/*
+ * Takes @parsed over and returns the pool to start: a new one, or the inactive one of the same name
+ * and UUID, whose definition is replaced in memory only.
+ */
 static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError **error)
 {
     g_autoptr(CstPoolDef) def = parsed;
@@ -165,6 +178,7 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError *
     return g_steal_pointer(&pool);
 }
 
+/* One change of the pool, so that nobody sees it built and not started. */
 static gboolean build_and_start(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     gboolean done;
@@ -203,6 +217,7 @@ CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned 
     definitions_leave(service);
     if (!pool)
         return NULL;
+    /* A transient pool that did not start ceases to exist; a persistent one stays. */
     if (!start_created(pool, flags, task, error)) {
         if (!cst_dry_run())
             registry_forget_transient(pool);
@@ -228,6 +243,7 @@ static gboolean undefine_changing(CstPool *pool, GError **error)
 
     if (!definitions_enter(service, error))
         return FALSE;
+    /* Checked again: the pool may have been started while this change waited to begin. */
     done = check_inactive(pool, error) && cst_pool_file_remove(service->paths, pool->name, error);
     if (done) {
         cst_pool_identity_remove(service->paths, &pool->uuid, NULL);

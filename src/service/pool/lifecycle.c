@@ -3,8 +3,14 @@
  * Start, stop, build, delete and refresh of pools. Each but the refresh is a change of the pool
  * (core/claim.h), during which its storage is touched without any lock.
  *
- * A pool is active from the moment its state file is on the disk; it is inactive from the moment
- * the file is gone. A start that fails before that stops the storage again.
+ * A pool is active from the moment its state file is on the disk, and inactive from the moment the
+ * file is gone. A start that fails before that stops the storage again. A crash after the file was
+ * written leaves an active pool, which pool_adopt() takes over; a crash of a stop leaves the pool
+ * active with its storage stopped, which pool_adopt() reports as missing.
+ *
+ * The identity of the storage (CstBackend.identity) is recorded with each start and expected from
+ * then on (CstBackend.expect), so that nothing is done to another disk that happens to be mounted
+ * at the pool's path. Building the pool forgets it.
  */
 #include "lifecycle.h"
 
@@ -35,6 +41,7 @@ gboolean pool_expect_recorded(CstService *service, const CstUuid *uuid, CstPoolS
     return cst_pool_state_expect(state, recorded, starting, error);
 }
 
+/* Failures are logged: without a record the next start accepts what is there. */
 static void record_identity(CstPool *pool, const char *identity)
 {
     g_autoptr(GError) error = NULL;
@@ -49,7 +56,9 @@ static gboolean start_storage(CstPool *pool, CstPoolState *state, CstTask *task,
 {
     if (!cst_pool_state_start(state, error))
         return FALSE;
-    /* Far away, what dead processes left may have to wait: pool_recover() sees to it when it can.
+    /*
+     * Remote storage may not answer now: pool_recover() settles what dead processes left there
+     * once it does.
      */
     if (pool_expect_recorded(pool->service, &pool->uuid, state, TRUE, error) &&
         (cst_pool_state_is_remote(state) || cst_pool_state_settle(state, error)) &&
@@ -72,6 +81,7 @@ static void set_active(CstPool *pool, CstPoolState *state)
     g_mutex_unlock(&pool->lock);
 }
 
+/* The state is dropped outside of the lock: that may close connections. */
 static void set_inactive(CstPool *pool)
 {
     CstPoolState *state;
@@ -91,7 +101,9 @@ static void set_inactive(CstPool *pool)
     cst_pool_state_unref(state);
 }
 
-/* The storage is asked before the definitions are entered: it may hang, and they are everybody's.
+/*
+ * Asks the storage before it enters the definitions: storage may hang, and the definitions' lock
+ * would then stop every other pool, too.
  */
 static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
 {
@@ -110,6 +122,10 @@ static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
     return done;
 }
 
+/*
+ * The state is opened, the storage started and scanned, the state file written, and only then is
+ * the pool active. Hooks come last: they see an active pool.
+ */
 gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
@@ -139,6 +155,7 @@ gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
     return FALSE;
 }
 
+/* As libvirt does, overwriting and not overwriting exclude each other. */
 gboolean pool_create_flags_check(unsigned flags, const char *function, GError **error)
 {
     return cst_flags_check(flags,
@@ -151,6 +168,7 @@ gboolean pool_create_flags_check(unsigned flags, const char *function, GError **
                                "VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE", error);
 }
 
+/* An active pool must not be built: the start then fails with STATE by itself. */
 static gboolean start_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     gboolean done;
@@ -203,6 +221,10 @@ static char *describe_missing(CstPool *pool, CstPoolState *state)
                                                                     : pool->def->source.name);
 }
 
+/*
+ * A pool whose storage can't even be opened, or is not the one on record, loses its state file: it
+ * is inactive from now on.
+ */
 gboolean pool_adopt(CstPool *pool, GError **error)
 {
     g_autoptr(CstPoolState) state =
@@ -211,7 +233,7 @@ gboolean pool_adopt(CstPool *pool, GError **error)
 
     if (state && expect_as_adopted(pool, state, error) &&
         cst_pool_state_check(state, &active, error)) {
-        /* Storage that is gone for now is a problem of an active pool, not the pool's end. */
+        /* The pool stays active while its storage is away, with a problem that says so. */
         set_active(pool, state);
         if (!active) {
             g_autofree char *problem = describe_missing(pool, state);
@@ -227,6 +249,7 @@ gboolean pool_adopt(CstPool *pool, GError **error)
 
 /* --- stop ------------------------------------------------------------------------------------- */
 
+/* The storage first: if it can't be stopped, the pool stays active. */
 static gboolean stop_changing(CstPool *pool, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
@@ -378,6 +401,7 @@ static void stop_unrefreshed(CstPool *pool, CstTask *task, const GError *why)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
+/* Not a change of the pool: work on volumes goes on, and their claims keep it active. */
 static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;

@@ -3,13 +3,26 @@
 
 #include "core/pool.h"
 
-/** What cst_pool_start() does, for who has begun a change of the pool already. */
+/**
+ * Starts the pool as cst_pool_start() does; the caller has begun a change of it. STATE when it is
+ * active.
+ */
 gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error);
-/** Checks CstPoolCreateFlags, and builds the pool's storage when they ask for it. */
+/** Checks CstPoolCreateFlags; @function is libvirt's name of the call, for the message. */
 gboolean pool_create_flags_check(unsigned flags, const char *function, GError **error);
+/**
+ * Builds the storage when the flags say so; the caller has begun a change of the pool, which is
+ * inactive.
+ */
 gboolean pool_build_if_asked(CstPool *pool, unsigned create_flags, GError **error);
-/** Makes an active pool of one whose state is on the host already (after a restart). */
+/**
+ * Makes a pool active that has a state file (after a restart). Storage that is missing becomes a
+ * problem of the active pool. FALSE: the pool is not active, and its state file is removed.
+ */
 gboolean pool_adopt(CstPool *pool, GError **error);
-/** Has @state make sure that the storage is the one on record for that pool (CstBackend.expect). */
+/**
+ * Has @state verify that the storage is the one on record for the pool @uuid (CstBackend.expect).
+ * @starting: the call is part of a start.
+ */
 gboolean pool_expect_recorded(CstService *service, const CstUuid *uuid, CstPoolState *state,
                               gboolean starting, GError **error);

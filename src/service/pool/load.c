@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Brings the pools in memory in line with the files of definitions and states: those of libvirt, of
- * an older run of ours or, while we are embedded, of another process. A pool with a state file was
- * active when its process ended, and is active from here on (pool_adopt()).
+ * an earlier run of ours or, in the embedded mode, of another process. Definitions are entered, or
+ * the process is only starting.
+ *
+ * Definitions are taken first, then states: a state file has the definition in force, and makes the
+ * pool active (pool_adopt()). Pools that have lost a file lose what it stood for; pools without any
+ * file are removed from the tables, but stay valid for whoever has a reference.
  */
 #include "load.h"
 
@@ -30,6 +34,7 @@ static CstPool *find_or_add(CstService *service, const CstPoolDef *def)
     return pool;
 }
 
+/* Compares what a file would contain. */
 static gboolean same_definition(const CstPoolDef *a, const CstPoolDef *b)
 {
     g_autofree char *left = cst_pool_def_format(a, NULL);
@@ -38,6 +43,10 @@ static gboolean same_definition(const CstPoolDef *a, const CstPoolDef *b)
     return g_strcmp0(left, right) == 0;
 }
 
+/*
+ * Steals the definition. That of an active pool waits for its next start; the same one is no new
+ * one.
+ */
 static void take_definition(CstPool *pool, CstPoolFile *file)
 {
     g_mutex_lock(&pool->lock);
@@ -55,6 +64,7 @@ static void take_definition(CstPool *pool, CstPoolFile *file)
     g_mutex_unlock(&pool->lock);
 }
 
+/* A pool that is active here already needs nothing: its state file says nothing new. */
 static void take_state(CstPool *pool, CstPoolFile *file)
 {
     g_autoptr(GError) error = NULL;
@@ -76,7 +86,7 @@ static void take_state(CstPool *pool, CstPoolFile *file)
         cst_log(CST_LOG_WARNING, "pool '%s' is no longer active: %s", pool->name, error->message);
 }
 
-/* Elements: names that still have a file of one kind or the other. */
+/* Removes the pools that have no file any more. @seen: the names that have one. */
 static void forget_others(CstService *service, GHashTable *seen)
 {
     g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
@@ -106,6 +116,7 @@ static void take_vanished(CstPool *pool, gboolean has_definition, gboolean has_s
     g_mutex_unlock(&pool->lock);
 }
 
+/* @pools keeps the references from find_or_add(); a pool with both files is in it twice. */
 void pools_load(CstService *service)
 {
     g_autoptr(GPtrArray) files = cst_pool_files_load(service->paths);
@@ -135,6 +146,7 @@ void pools_load(CstService *service)
 
         take_vanished(pool, g_hash_table_contains(defined, pool->name),
                       g_hash_table_contains(active, pool->name));
+        /* From here on the set of names that have any file, for forget_others(). */
         g_hash_table_add(active, g_strdup(pool->name));
     }
     forget_others(service, active);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What is known of a pool: state, sizes, XML, thin stores; and of pools in general: sources that
- * can be found, capabilities.
+ * can be found, capabilities. Answers come from memory, copied under the pool's lock; thin stores
+ * and sources are queried from the storage.
  */
 #include <base/error.h>
 #include <base/flags.h>
@@ -30,6 +31,7 @@ GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error)
     return cst_pool_state_thin(state, error);
 }
 
+/* With the pool's lock held. libvirt calls a pool that is starting "building". */
 static CstPoolRunState run_state(const CstPool *pool)
 {
     if (pool->starting)
@@ -39,7 +41,10 @@ static CstPoolRunState run_state(const CstPool *pool)
     return pool->inaccessible ? CST_POOL_INACCESSIBLE : CST_POOL_RUNNING;
 }
 
-/* An embedded process has not scanned: it asks for the sizes when somebody wants them. */
+/*
+ * An embedded process has not scanned the pool: it queries the sizes when somebody wants them. A
+ * failure becomes the pool's problem, as a failed scan's would.
+ */
 static void refresh_usage_if_embedded(CstPool *pool)
 {
     g_autoptr(CstPoolState) state = NULL;
@@ -68,7 +73,7 @@ void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info)
     g_mutex_unlock(&pool->lock);
 }
 
-/* Live XML shows the storage as it is, also where the definition said nothing. */
+/* As libvirt's live XML does: sizes and permissions as they are on the storage. */
 static void show_usage(CstPoolDef *def, const CstPoolUsage *usage)
 {
     def->capacity = usage->capacity;
@@ -81,6 +86,7 @@ static void show_usage(CstPoolDef *def, const CstPoolUsage *usage)
     def->target_perms.gid = usage->gid;
 }
 
+/* Formatted outside of the lock, from a copy. */
 char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
 {
     g_autoptr(CstPoolDef) def = NULL;

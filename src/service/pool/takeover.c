@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a daemon would leave out of the definitions that another one, libvirt's or ours, has left on
- * this host. Nothing is locked, since whoever manages them now may hold the lock.
+ * Reports which definitions, of libvirt or of an earlier version, this daemon would not load. It is
+ * asked before the daemon takes a host over, so it changes nothing and acquires no lock: whoever
+ * manages the definitions now may hold it.
  */
 #include <service/takeover.h>
 
@@ -9,6 +10,9 @@
 #include <pool/registry.h>
 #include <store/pool_files.h>
 
+/*
+ * NULL: the definition in @path would be loaded, and its type has a backend. The caller frees it.
+ */
 static char *problem_of(const char *path)
 {
     g_autoptr(GError) error = NULL;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starts of pools when a daemon starts, and every later attempt to bring one back. One scheduler
+ * Starts pools when a daemon starts, and retries until each is as it should be. One scheduler
  * thread keeps what is due when; workers start or scan, because storage may hang. Each pool has one
- * task at most (pool->retried), which lasts until the pool is as it should be, or nobody wants it
- * any more. The delay doubles from try to try.
+ * task at most (pool->retried), which lasts until the pool is active and recovered, or nobody wants
+ * it any more. The delay doubles from try to try, up to a minute.
+ *
+ * A task is owned by the list of waiting ones or by the worker that runs it, never by both. The
+ * lock guards that list and the flag to stop; it is not held while a pool is started.
  */
 #include "autostart.h"
 
@@ -17,7 +20,7 @@
 #define WORKERS_MAX     16
 #define FIRST_RETRY_S   1
 #define LONGEST_RETRY_S 60
-/* An active pool is asked for more often: somebody is using it. */
+/* An active pool's storage is tried more often, as guests may be waiting for it. */
 #define LONGEST_ACTIVE_RETRY_S 10
 
 typedef struct {
@@ -44,7 +47,10 @@ static void task_free(AutostartTask *task)
     g_free(task);
 }
 
-/* libvirt takes a pool whose storage is there for an active one when it starts. */
+/*
+ * At its start libvirt takes a pool whose storage is there for active. Only with like_libvirt, and
+ * not for remote storage, which may not answer.
+ */
 static gboolean is_there(CstPool *pool)
 {
     g_autoptr(CstPoolState) state = NULL;
@@ -57,6 +63,10 @@ static gboolean is_there(CstPool *pool)
            there;
 }
 
+/*
+ * Whether the pool is to be started; checked before each try, as autostart may be switched off
+ * meanwhile.
+ */
 static gboolean wanted(CstPool *pool)
 {
     gboolean autostart, startable;
@@ -68,7 +78,10 @@ static gboolean wanted(CstPool *pool)
     return startable && (autostart || is_there(pool));
 }
 
-/* Refreshes an active pool; FALSE: to be tried again. A pool of files is watched instead. */
+/*
+ * Watches and rescans a pool that is active already. FALSE: to be tried again, as remote storage
+ * is; a pool of files is watched instead.
+ */
 static gboolean bring_back(AutostartTask *task, CstPoolState *state)
 {
     CstPool *pool = task->pool;
@@ -79,6 +92,7 @@ static gboolean bring_back(AutostartTask *task, CstPoolState *state)
         pool->service->hooks->pool_started(pool);
     task->watched = TRUE;
     if (!pool_rescan(pool, state, NULL, &error)) {
+        /* Logged at the first failure only; the pool's problem says the same meanwhile. */
         if (task->delay_s == FIRST_RETRY_S)
             cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
         return !cst_pool_state_is_remote(state);
@@ -99,7 +113,10 @@ static gboolean bring_up(AutostartTask *task, GError **error)
     return !wanted(task->pool) || cst_pool_start(task->pool, 0, NULL, error);
 }
 
-/* TRUE: while its task came to an end, something was left to recover. */
+/*
+ * Ends the pool's task. TRUE: something was left to recover while the task came to its end, when
+ * another one could not be added.
+ */
 static gboolean finish(CstPool *pool)
 {
     gboolean again;
@@ -119,7 +136,10 @@ static void add(Autostart *autostart, AutostartTask *task)
     g_mutex_unlock(&autostart->lock);
 }
 
-/* @error: why it failed; NULL: an active pool that needs another try. */
+/*
+ * Makes the task due again after its delay. @error: why the start failed; NULL: an active pool that
+ * needs another try.
+ */
 static void put_off(AutostartTask *task, const GError *error)
 {
     if (error) {
@@ -131,6 +151,7 @@ static void put_off(AutostartTask *task, const GError *error)
     task->delay_s = MIN(task->delay_s * 2, error ? LONGEST_RETRY_S : LONGEST_ACTIVE_RETRY_S);
 }
 
+/* Runs on a worker. The task is done, or goes back into the list of waiting ones. */
 static void run_task(gpointer data, gpointer autostart_data)
 {
     AutostartTask *task = data;
@@ -153,7 +174,10 @@ static void run_task(gpointer data, gpointer autostart_data)
         add(autostart, task);
 }
 
-/* With the lock held: hands out what is due, returns when the next one will be. */
+/*
+ * With the lock held: hands the tasks that are due to workers; returns when the next one is due,
+ * G_MAXINT64: none is waiting.
+ */
 static gint64 dispatch_due(Autostart *autostart)
 {
     gint64 now = g_get_monotonic_time();
@@ -171,6 +195,7 @@ static gint64 dispatch_due(Autostart *autostart)
     return next;
 }
 
+/* The scheduler thread: sleeps until a task is due, or one is added. */
 static gpointer schedule(gpointer data)
 {
     Autostart *autostart = data;
@@ -208,6 +233,10 @@ void autostart_free(Autostart *autostart)
     autostart->stop = TRUE;
     g_cond_signal(&autostart->cond);
     g_mutex_unlock(&autostart->lock);
+    /*
+     * Before the workers: nothing is handed out any more. Starts under way are waited for, others
+     * dropped.
+     */
     g_thread_join(autostart->scheduler);
     g_thread_pool_free(autostart->workers, FALSE, TRUE);
     g_ptr_array_unref(autostart->waiting);
@@ -216,7 +245,7 @@ void autostart_free(Autostart *autostart)
     g_free(autostart);
 }
 
-/* TRUE once for each pool: its task lasts until there is nothing more to do. */
+/* TRUE for the first caller until the pool's task has ended. */
 static gboolean claim(CstPool *pool)
 {
     gboolean free;

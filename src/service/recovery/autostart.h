@@ -10,8 +10,12 @@
  */
 typedef struct Autostart Autostart;
 
+/** Starts the scheduler thread. Nothing is started before autostart_add(). */
 Autostart *autostart_new(void);
-/** Waits for the starts that are running. */
+/** Waits for the starts under way and drops the others. NULL is accepted. */
 void autostart_free(Autostart *autostart);
-/** Also later, for an active pool whose storage stopped answering; once is enough. */
+/**
+ * Adds a pool that is to be started or is active; others, and those that have a task, are ignored.
+ * Call it later, too, for an active pool whose storage stopped answering. From any thread.
+ */
 void autostart_add(Autostart *autostart, CstPool *pool);

@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes behind our back: one thread polls the watches of all active pools, and the kernel's table
- * of mounts, and hands to workers what is due. inotify reports names in a directory, but not of a
- * file system that is unmounted lazily, or of one mounted on top; so with each change of the mounts
- * every pool whose storage is a mounted directory (CstBackend.on_mounts) is asked whether it is
- * still there. That costs an open and a stat. It is scanned only when it went away or came back.
+ * Sees changes made behind our back. One thread polls the watches of all active pools and the
+ * kernel's table of mounts; it touches no storage, as that may hang, and hands what is due to
+ * workers.
+ *
+ * inotify reports names in a directory, but not that a file system was unmounted lazily or mounted
+ * on top. Therefore each change of the mounts makes every pool whose storage is a mounted directory
+ * (CstBackend.on_mounts) due for a check whether it is still there, which costs an open and a stat.
+ * The pool is scanned only when it went away or came back.
+ *
+ * A watch belongs to the thread while it is idle, and to its worker while it is busy: the lock
+ * guards that flag and the list, the rest of a watch needs none. What is reported while a worker
+ * has the watch stays in the inotify queue until the worker has returned it. A pool that is stopped
+ * gets another state (or none), by which the thread finds the watches to free.
  */
 #include "monitor.h"
 
@@ -73,6 +81,7 @@ static void watch_free(Watch *watch)
     g_free(watch);
 }
 
+/* Makes the thread's poll() return. */
 static void wake(Monitor *monitor)
 {
     uint64_t one = 1;
@@ -81,6 +90,7 @@ static void wake(Monitor *monitor)
         cst_log(CST_LOG_DEBUG, "monitor: cannot wake the thread");
 }
 
+/* Receives a changed name from cst_pool_state_watch_read(); NULL: anything may have changed. */
 static void note_changed(const char *name, gpointer data)
 {
     Watch *watch = data;
@@ -91,7 +101,10 @@ static void note_changed(const char *name, gpointer data)
         watch->all = TRUE;
 }
 
-/* Like libvirt, names in a pool are scanned when a client has it refreshed, and not before. */
+/*
+ * With like_libvirt the table changes only when a client refreshes the pool, so there is nothing to
+ * watch but whether the storage is there.
+ */
 static void drop_unless_wanted(Watch *watch)
 {
     if (watch->pool->service->like_libvirt)
@@ -100,6 +113,7 @@ static void drop_unless_wanted(Watch *watch)
 
 /* --- one watch, on a worker ------------------------------------------------------------------- */
 
+/* The storage that has come back is another directory than the one that was watched. */
 static gboolean renew_watch(Watch *watch)
 {
     int fd = cst_pool_state_watch_open(watch->state, NULL);
@@ -112,13 +126,19 @@ static gboolean renew_watch(Watch *watch)
     return TRUE;
 }
 
+/*
+ * Scans the whole pool. The watch is renewed before the scan, so that nothing is missed in between.
+ */
 static gboolean rescan(Watch *watch)
 {
     gboolean watched = !watch->lost || renew_watch(watch);
     g_autoptr(GError) error = NULL;
 
     if (pool_rescan(watch->pool, watch->state, NULL, &error)) {
-        /* It came back a moment ago, or there are no more watches to be had. */
+        /*
+         * Either the storage came back after the first attempt, or the limit of inotify watches is
+         * reached.
+         */
         if (!watched && !renew_watch(watch))
             cst_log(CST_LOG_WARNING, "pool '%s': changes are not seen", watch->pool->name);
         watch->lost = FALSE;
@@ -130,7 +150,10 @@ static gboolean rescan(Watch *watch)
     return FALSE;
 }
 
-/* TRUE when the table was not up to date: our own changes come back as reports, too. */
+/*
+ * Scans the names that were reported. TRUE: the table was outdated; our own changes are reported,
+ * too, and find it up to date.
+ */
 static gboolean rescan_changed(Watch *watch)
 {
     gboolean any = FALSE;
@@ -144,6 +167,7 @@ static gboolean rescan_changed(Watch *watch)
 
         if (volume_defer_rescan(watch->pool, name))
             continue;
+        /* The storage may have gone: catch_up() scans all of it, and notes that it is lost. */
         if (!pool_scan_volume_changed(watch->pool, watch->state, name, &volume, &changed, NULL)) {
             watch->all = TRUE;
             return FALSE;
@@ -155,6 +179,7 @@ static gboolean rescan_changed(Watch *watch)
     return any;
 }
 
+/* Reads what was reported since the last time, and brings the table up to date with it. */
 static void catch_up(Watch *watch)
 {
     gboolean changed;
@@ -174,7 +199,9 @@ static void catch_up(Watch *watch)
         event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
 }
 
-/* Something was mounted or unmounted: the pool is due at once if that was its storage. */
+/*
+ * After a change of the mounts: makes the pool due at once if its storage went away or came back.
+ */
 static void check_storage(Watch *watch)
 {
     gboolean active = FALSE;
@@ -192,6 +219,7 @@ static void check_space(Watch *watch)
     watch->space_due = g_get_monotonic_time() + SPACE_MS * 1000;
 }
 
+/* Gives the watch back to the thread, which computes its next time anew. */
 static void return_watch(Monitor *monitor, Watch *watch)
 {
     g_mutex_lock(&monitor->lock);
@@ -207,9 +235,11 @@ static guint mounts_for(const Monitor *monitor, const Watch *watch)
                                                      : watch->mounts;
 }
 
+/* Runs on a worker, with an empty log context of its own. */
 static void check_watch(gpointer data, gpointer monitor)
 {
     Watch *watch = data;
+    /* Read before the check: a mount during the check makes the watch due again. */
     guint mounts = mounts_for(monitor, watch);
     CstLogContext log = {0};
 
@@ -228,6 +258,7 @@ static void check_watch(gpointer data, gpointer monitor)
 
 /* --- the thread: waits, and hands out what is due --------------------------------------------- */
 
+/* Whether the pool is still active, and was not stopped and started since the watch was made. */
 static gboolean is_alive(const Watch *watch)
 {
     gboolean alive;
@@ -239,8 +270,9 @@ static gboolean is_alive(const Watch *watch)
 }
 
 /*
- * Those that no worker has; of them, the ones whose pool was stopped are freed. Only this thread
- * hands out and frees, so what it polls stays alive and is touched by nobody else meanwhile.
+ * The watches that no worker has, borrowed; those of stopped pools are freed. Only this thread
+ * hands out and frees watches, so what it polls stays alive and is touched by nobody else
+ * meanwhile.
  */
 static GPtrArray *idle_watches(Monitor *monitor)
 {
@@ -271,6 +303,7 @@ static gint64 due_at(const Monitor *monitor, const Watch *watch)
     return pool_has_limited_space(watch->pool) ? MIN(due, watch->space_due) : due;
 }
 
+/* The timeout for poll() until the first watch is due, in ms; -1: none is. */
 static int next_timeout(const Monitor *monitor, GPtrArray *watches)
 {
     gint64 now = g_get_monotonic_time();
@@ -283,7 +316,10 @@ static int next_timeout(const Monitor *monitor, GPtrArray *watches)
     return due <= now ? 0 : (int)((due - now) / 1000 + 1);
 }
 
-/* Once something has changed, the rest of the burst is left in the queue until it is read. */
+/*
+ * Once a change was reported, the descriptor is not polled until the burst is over and has been
+ * read.
+ */
 static int fd_to_poll(const Watch *watch)
 {
     return watch->due ? -1 : watch->fd;
@@ -292,6 +328,7 @@ static int fd_to_poll(const Watch *watch)
 /* What is polled besides the watches. */
 #define OTHER_FDS 2
 
+/* Polls everything, and makes due what was reported. The mount table reports by POLLPRI. */
 static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
 {
     g_autofree struct pollfd *fds = g_new0(struct pollfd, watches->len + OTHER_FDS);
@@ -316,7 +353,7 @@ static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
     }
 }
 
-/* Hosts that run containers mount all the time: a burst is one change. */
+/* Ends a burst of mounts, which containers cause all the time, and counts it as one change. */
 static void count_mounts(Monitor *monitor)
 {
     if (!monitor->mounts_at || monitor->mounts_at > g_get_monotonic_time())
@@ -343,6 +380,7 @@ static gboolean is_stopped(Monitor *monitor)
     return stop;
 }
 
+/* The thread: waits, then hands the watches that are due to workers. */
 static gpointer monitor_thread(gpointer data)
 {
     Monitor *monitor = data;
@@ -406,6 +444,7 @@ void monitor_watch(Monitor *monitor, CstPool *pool)
     if (!state)
         return;
     fd = cst_pool_state_watch_open(state, &error);
+    /* The type of pool has nothing to watch. */
     if (fd < 0 && !error)
         return;
     if (error)

@@ -9,10 +9,14 @@
  */
 typedef struct Monitor Monitor;
 
+/** Starts the thread. */
 Monitor *monitor_new(void);
-/** Begins no more scans, and waits for those under way, which use the pools until they end. */
+/** Begins no more scans and waits for those under way, which use their pools. NULL is accepted. */
 void monitor_free(Monitor *monitor);
-/** Watches an active pool until it is stopped. NULL monitor: nothing is watched. */
+/**
+ * Watches an active pool until it is stopped. Does nothing when @monitor is NULL, the pool is not
+ * active or its type has no watch. Opens the storage.
+ */
 void monitor_watch(Monitor *monitor, CstPool *pool);
-/** Says that a pool has been stopped. */
+/** Frees the watches of pools that have been stopped, soon. NULL is accepted. */
 void monitor_unwatch(Monitor *monitor);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Puts together what brings pools and jobs back after a start or a failure: the journal's replay,
- * the autostart with its retries, the monitor of active pools, and the jobs of dead processes that
- * are gone on with. The use cases wake them through the hooks of the service (ServiceHooks).
+ * the autostart with its retries, the monitor of active pools, and the resumption of jobs of dead
+ * processes. The use cases wake them through the hooks of the service (ServiceHooks).
+ *
+ * The order of a start: with definitions loaded, the journal is replayed before anything uses the
+ * storage; then interrupted jobs are taken over; pools and jobs start with cst_service_start().
  */
 #include "recovery.h"
 
@@ -43,6 +46,7 @@ void recovery_start(CstService *service)
     resumption_start(recovery->resumption);
 }
 
+/* In the reverse order of use: resumed jobs need their pools, starts need the monitor. */
 void recovery_free(Recovery *recovery)
 {
     resumption_free(recovery->resumption);
@@ -62,6 +66,7 @@ void recovery_pool_stopped(CstPool *pool)
     monitor_unwatch(pool->service->recovery->monitor);
 }
 
+/* Without an autostart (an embedded process, or before cst_service_start()) nobody tries again. */
 void recovery_retry(CstPool *pool)
 {
     Autostart *autostart = pool->service->recovery->autostart;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What dead processes left halfway, from the journal of intents (store/journal.h). An intent names
- * the pool as it was then, by its whole definition, and the draft, if there is one: the draft is
- * dropped; a change without a draft is dropped or finished by the backend, which finds what is left
- * of it (drop_drafts).
+ * Replays what dead processes left halfway, from the journal of intents (store/journal.h). An
+ * intent has the whole definition of the pool as it was then and, for a new volume, the draft,
+ * which is dropped. A change without a draft is dropped or completed by the backend, which finds
+ * what is left of it (drop_drafts). Both may be repeated, so a crash during the replay does no
+ * harm.
  *
- * Storage of this host is seen to while the service loads, before anything else uses it.
- * Storage that is far away may not answer for long, so its intents wait until it does: the start of
- * the pool, or a scan of it that succeeds, replays them then.
+ * Local storage is recovered while the service loads, before anything else uses it. Remote storage
+ * may not answer for long, so its intents are kept until it does: the start of the pool, or a scan
+ * of it that succeeds, replays them then.
  */
 #include "replay.h"
 
@@ -18,7 +19,11 @@
 #include "core/service.h"
 #include "pool/lifecycle.h"
 
-/* *ret_state: the pool's as it was then, NULL: nothing to recover. */
+/*
+ * Opens the pool as it was when the intent was recorded. *ret_state NULL: the record names none, so
+ * there is nothing to recover. Fails when the storage there is not the one on record for the pool
+ * (CstBackend.expect): nothing may be dropped from another one.
+ */
 static gboolean open_recorded(CstService *service, const CstIntentRecord *record,
                               CstPoolState **ret_state, GError **error)
 {
@@ -50,6 +55,7 @@ static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record
     return FALSE;
 }
 
+/* CstReplayFunc. A record without a state is removed; one about remote storage is kept. */
 static gboolean replay_local(const CstIntentRecord *record, gpointer data, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
@@ -70,6 +76,7 @@ typedef struct {
     gboolean kept;
 } PoolReplay;
 
+/* CstReplayFunc for a remote pool that answers. */
 static gboolean replay_remote(const CstIntentRecord *record, gpointer data, GError **error)
 {
     PoolReplay *replay = data;
@@ -77,7 +84,7 @@ static gboolean replay_remote(const CstIntentRecord *record, gpointer data, GErr
 
     if (!open_recorded(replay->pool->service, record, &then, error))
         return FALSE;
-    /* On the storage that the pool had then. */
+    /* On the storage that the pool had then; it may have been redefined. */
     if (!then || drop_recorded(then, record, error))
         return TRUE;
     replay->kept = TRUE;
@@ -90,6 +97,7 @@ void replay_pool(CstPool *pool, CstPoolState *state)
     g_autoptr(GError) error = NULL;
 
     cst_journal_replay_kept(pool->service->journal, pool->name, replay_remote, &replay);
+    /* Also finds what no intent records: the journal is not synced, so a power cut may lose it. */
     if (!cst_pool_state_settle(state, &error)) {
         cst_log(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY) ? CST_LOG_INFO : CST_LOG_WARNING,
                 "pool '%s': %s", pool->name, error->message);

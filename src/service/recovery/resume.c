@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Jobs that a daemon goes on with because the one before it ended in the middle of them. The job's
- * file says how (info.resume): it was written by a daemon, since whoever ends a command of his own
- * has ended what it did. Each job is taken over with its number and its rate, waits until its pool
- * is active, and is begun again. Only kinds of jobs are listed here that do no harm then;
- * job_kind.c says what the others leave.
+ * Resumes jobs because the daemon before this one ended in the middle of them. The job's file says
+ * how (info.resume); only daemons write that, since whoever ends a command of his own has ended its
+ * work. Each job is taken over with its number and rate limit, waits until its pool is active, and
+ * is begun again. The table lists only kinds of jobs that do no harm when they are repeated;
+ * core/job_kind.c says what the others leave.
+ *
+ * All jobs are taken over while the service loads, so that they are listed as waiting from the
+ * beginning. A job belongs to resumption->jobs until it is pushed to a worker, which then frees it.
  */
 #include "resume.h"
 
@@ -58,6 +61,7 @@ static gboolean wipe(CstPool *pool, const char *volume, const char *how, CstTask
     return cst_vol_wipe(pool, volume, algorithm, 0, task, error);
 }
 
+/* "FLAGS BASE", as cst_vol_commit() writes it; the base may be empty. */
 static gboolean commit(CstPool *pool, const char *volume, const char *how, CstTask *task,
                        GError **error)
 {
@@ -81,6 +85,7 @@ static const Resumable resumables[] = {
     {"sparsify", sparsify},
 };
 
+/* NULL: a job of this kind is not resumed. */
 static const Resumable *resumable_find(const char *kind)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(resumables); i++)
@@ -113,6 +118,7 @@ static void interrupted_job_free(InterruptedJob *job)
     g_free(job);
 }
 
+/* Ends a job that no use case has begun; does nothing when one has, and has ended it. */
 static void fail_job(CstService *service, const InterruptedJob *job, GError **error)
 {
     g_auto(Job) taken = {0};
@@ -133,6 +139,10 @@ static gboolean parse_resume(const char *resume, CstUuid *ret_uuid, const char *
     return TRUE;
 }
 
+/*
+ * CstJobResumeFunc: adopts the job, or marks it as interrupted when it can't be resumed (a file
+ * written by another version, for example).
+ */
 static void take_over(CstJobFile *file, CstJobInfo *info, gpointer data)
 {
     Resumption *resumption = data;
@@ -157,7 +167,10 @@ static void take_over(CstJobFile *file, CstJobInfo *info, gpointer data)
     g_ptr_array_add(resumption->jobs, job);
 }
 
-/* Autostarted pools, and those on a network, may take a while. */
+/*
+ * Waits until the job's pool is active, a minute at most: autostarted pools and remote ones take a
+ * while. Polls, as the pool need not exist yet.
+ */
 static CstPool *active_pool(CstService *service, const InterruptedJob *job, GError **error)
 {
     gint64 end = g_get_monotonic_time() + POOL_TIMEOUT_US;
@@ -196,7 +209,7 @@ static void resume_job(gpointer data, gpointer resumption)
     if (error)
         cst_log(CST_LOG_WARNING, "pool '%s': going on with %s of '%s': %s", job->pool,
                 job->kind->kind, job->volume, error->message);
-    /* If it never came that far. */
+    /* Does nothing when the use case has taken the job. */
     fail_job(service, job, &error);
     cst_log_pop(&log);
     interrupted_job_free(job);
@@ -209,6 +222,7 @@ Resumption *resumption_new(CstService *service)
 
     resumption->service = service;
     resumption->jobs = g_ptr_array_new();
+    /* An embedded process leaves jobs that may be resumed to the next daemon. */
     cst_job_files_recover(service->paths, daemon ? take_over : NULL, resumption);
     return resumption;
 }

@@ -3,12 +3,15 @@
 
 #include <service/service.h>
 
-/** The jobs of dead processes that this one goes on with. */
+/** The jobs of dead processes that this process resumes. */
 typedef struct Resumption Resumption;
 
-/** Ends what dead processes began, but for what a daemon can go on with: that is kept. */
+/**
+ * Marks the jobs of dead processes as interrupted, except those that can be resumed: a daemon takes
+ * them over, an embedded process leaves them.
+ */
 Resumption *resumption_new(CstService *service);
-/** Goes on with it, each job once its pool is active. */
+/** Resumes the jobs in threads, each one once its pool is active. */
 void resumption_start(Resumption *resumption);
-/** Waits for what is under way; what was not begun is cancelled. NULL: nothing. */
+/** Waits for the jobs under way and cancels those not begun. NULL is accepted. */
 void resumption_free(Resumption *resumption);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Secrets: definitions and values. The tables' lock guards the table of them; sync.c keeps it in
- * line with the files. A change is on the disk before it is in the table. Ephemeral secrets are in
+ * line with the files. A change is on the disk before it is in the table, so a crash in between
+ * shows it after the restart and never takes back what a client was told. Ephemeral secrets are in
  * the table only.
+ *
+ * Values are never logged. Memory that held a value is wiped where this file frees it; what it
+ * hands out is the caller's to wipe.
  */
 #include "secret.h"
 
@@ -24,6 +28,7 @@ void cst_secret_row_free(CstSecretRow *row)
     g_free(row);
 }
 
+/* Lists and look-ups return copies, so that no lock is held while they are used. */
 static CstSecretRow *row_new(const CstSecretDef *def)
 {
     CstSecretRow *row = g_new0(CstSecretRow, 1);
@@ -34,6 +39,7 @@ static CstSecretRow *row_new(const CstSecretDef *def)
     return row;
 }
 
+/* Emits an event about the secret @row; without a lock held. */
 static void emit(CstService *service, const CstSecretRow *row, CstEventType type, int kind)
 {
     CstEvent event = {.type = type,
@@ -159,7 +165,10 @@ char *cst_service_secret_get_xml(CstService *service, const CstUuid *uuid, unsig
 
 /* --- define, undefine ------------------------------------------------------------------------- */
 
-/* With the tables locked: what libvirt refuses in a new or changed definition. */
+/*
+ * With the tables locked: refuses what libvirt refuses in a new or changed definition.
+ * *ret_was_stored: the definition that it replaces has a file.
+ */
 static gboolean check_definition(CstService *service, const CstSecretDef *def,
                                  gboolean *ret_was_stored, GError **error)
 {
@@ -181,7 +190,7 @@ static gboolean check_definition(CstService *service, const CstSecretDef *def,
     return TRUE;
 }
 
-/* The value stays with the uuid. Takes @def over. */
+/* With the tables locked: takes @def over. The value stays with the UUID. */
 static void put_definition(CstService *service, CstSecretDef *def)
 {
     CstSecretFile *old = g_hash_table_lookup(service->secrets, &def->uuid);
@@ -204,6 +213,10 @@ static gboolean store_definition(CstService *service, const CstSecretDef *def, g
     return !was_stored || cst_secret_file_remove(service->paths, &def->uuid, error);
 }
 
+/*
+ * Takes @parsed over. The tables are not locked during the write; the definitions are entered, so
+ * nobody else changes secrets meanwhile.
+ */
 static CstSecretRow *define_entered(CstService *service, CstSecretDef *parsed, GError **error)
 {
     g_autoptr(CstSecretDef) def = parsed;
@@ -251,6 +264,7 @@ CstSecretRow *cst_service_secret_define(CstService *service, const char *xml, un
     return row;
 }
 
+/* The row that is returned is for the event. */
 static CstSecretRow *undefine_entered(CstService *service, const CstUuid *uuid, GError **error)
 {
     g_autoptr(CstSecretRow) row = cst_service_secret_by_uuid(service, uuid, error);
@@ -278,6 +292,7 @@ gboolean cst_service_secret_undefine(CstService *service, const CstUuid *uuid, G
 
 /* --- value ------------------------------------------------------------------------------------ */
 
+/* Returns the row for the event. The table keeps a copy of the value. */
 static CstSecretRow *set_value_entered(CstService *service, const CstUuid *uuid,
                                        const uint8_t *value, size_t len, GError **error)
 {
@@ -300,6 +315,7 @@ static CstSecretRow *set_value_entered(CstService *service, const CstUuid *uuid,
         return NULL;
     }
     g_mutex_lock(&service->tables);
+    /* Looked up again, as the lock was released for the write. */
     secret = g_hash_table_lookup(service->secrets, uuid);
     if (secret) {
         if (secret->value)
@@ -335,7 +351,7 @@ gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
     return row != NULL;
 }
 
-/* With the tables locked. */
+/* With the tables locked: copies the value. NO_SECRET when the secret has none, as in libvirt. */
 static gboolean copy_value(const CstSecretFile *secret, uint8_t **ret_value, size_t *ret_len,
                            GError **error)
 {
@@ -344,12 +360,17 @@ static gboolean copy_value(const CstSecretFile *secret, uint8_t **ret_value, siz
     if (!secret->value)
         return cst_fail(error, CST_ERROR_NO_SECRET, _("secret '%s' does not have a value"),
                         cst_uuid_format(&secret->def->uuid, text));
+    /* A zero byte follows the value; *ret_len does not count it. */
     *ret_value = g_malloc0(secret->value_len + 1);
     memcpy(*ret_value, secret->value, secret->value_len);
     *ret_len = secret->value_len;
     return TRUE;
 }
 
+/*
+ * libvirt's daemons prove themselves to each other by the host's system token; with it they read
+ * private secrets, too.
+ */
 gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
                                       const char *token, uint8_t **ret_value, size_t *ret_len,
                                       GError **error)
@@ -370,6 +391,10 @@ gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, 
     return done;
 }
 
+/*
+ * Not secrets_sync(): the caller may hold locks that come after the definitions. A pool may use a
+ * private secret, as with libvirt.
+ */
 gboolean secret_for_pool(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
                          GError **error)
 {

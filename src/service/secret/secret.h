@@ -6,20 +6,24 @@
 #include <service/service.h>
 
 /**
- * Enters a change of secrets: a change of definitions under the lock of libvirt's secret driver
- * too. BUSY names the program that manages the secrets. Nests.
+ * Enters a change of secrets: enters the definitions, acquires the lock of libvirt's secret driver,
+ * and reads the files anew. BUSY names the program that manages the secrets. Nests; call
+ * secrets_leave() after each success.
  */
 gboolean secrets_enter(CstService *service, GError **error);
-/** The last one to leave lets go of the driver's lock, unless this process manages the secrets. */
+/**
+ * Leaves a change; the outermost one releases the driver's lock unless this process manages the
+ * secrets.
+ */
 void secrets_leave(CstService *service);
-/** Before secrets are looked up: brings memory up to date with the files if others change them. */
+/** Brings memory up to date with the files before a look-up, if others may have changed them. */
 gboolean secrets_sync(CstService *service, GError **error);
 /**
- * The same for callers that may hold locks: in a daemon only, and never waits for a change of
- * definitions.
+ * Does the same for callers that may hold locks: only in a daemon, and without waiting for a change
+ * of definitions.
  */
 void secrets_refresh(CstService *service);
-/** Reads the secrets' files and brings the table in line with them. */
+/** Reads the secrets' files and updates the table; ephemeral secrets stay. */
 void secrets_load(CstService *service);
 
 /** CstPoolHost.secret: the value of a pool's secret, private or not; @data is the service. */

@@ -19,9 +19,9 @@
 #include "secret.h"
 
 /*
- * Does not wait: programs of ours exclude each other by the storage driver's lock already, and
- * libvirt's driver would not let go. A dry run makes no directory, and without the directory nobody
- * holds the lock.
+ * Acquires the driver's lock without waiting: our own programs exclude each other by the storage
+ * driver's lock already, and libvirt's driver would not let go. A dry run makes no directory, and
+ * without the directory nobody holds the lock.
  */
 static gboolean take_lock(CstService *service, GError **error)
 {
@@ -35,6 +35,7 @@ static gboolean take_lock(CstService *service, GError **error)
     return TRUE;
 }
 
+/* Keeps the lock while this process manages the secrets, or is in an outer change. */
 static void release_lock(CstService *service)
 {
     if (service->manages_secrets || service->secret_depth > 0)
@@ -43,7 +44,10 @@ static void release_lock(CstService *service)
     cst_driver_lock_release(service->secret_lock);
 }
 
-/* While another program manages the directory, they are part of a change that it is making. */
+/*
+ * Removes temporary files of dead processes. While another program has the lock they may belong to
+ * a change that it is making, and stay.
+ */
 static void drop_leftovers(CstService *service)
 {
     if (!cst_secret_files_have_leftovers(service->paths) || !take_lock(service, NULL))
@@ -60,6 +64,7 @@ void secrets_load(CstService *service)
 
     g_rec_mutex_lock(&service->secret_files);
     drop_leftovers(service);
+    /* Read without the tables' lock, which no I/O may hold. */
     files = cst_secret_files_load(service->paths);
     g_mutex_lock(&service->tables);
     /* Ephemeral secrets have no file and live as long as the process. */
@@ -82,6 +87,7 @@ void secrets_load(CstService *service)
     g_rec_mutex_unlock(&service->secret_files);
 }
 
+/* Within a change of this process (secret_depth) the table is newer than the files. */
 void secrets_refresh(CstService *service)
 {
     if (service->mode == CST_SERVICE_EMBEDDED || g_atomic_int_get(&service->secrets_held))
@@ -104,6 +110,10 @@ gboolean secrets_sync(CstService *service, GError **error)
     return TRUE;
 }
 
+/*
+ * In the order of core/definitions.h. Who has just acquired the lock reads the files: others may
+ * have changed them since the last time.
+ */
 gboolean secrets_enter(CstService *service, GError **error)
 {
     gboolean was_held;
@@ -137,6 +147,7 @@ gboolean cst_service_manage_secrets(CstService *service, GError **error)
     gboolean taken;
 
     g_rec_mutex_lock(&service->secret_files);
+    /* Also when the lock can't be had: secrets_refresh() tries again. */
     service->manages_secrets = TRUE;
     taken = take_lock(service, error);
     if (taken)

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A new volume with the content of a snapshot: in the size of then, in the volume's own shape. */
+/*
+ * A new volume with the content of a snapshot: in the size of then, in the volume's own format. The
+ * volume is claimed for reading until the clone is there, and its snapshots are listed before that,
+ * so a snapshot that is deleted in between makes the copy fail.
+ */
 #include <service/snapshots.h>
 
 #include <string.h>
@@ -13,7 +17,10 @@
 #include "snapshot.h"
 #include "volume/clone.h"
 
-/* The volume's own shape, in the size of then, on its own feet. */
+/*
+ * The definition of the clone: the volume's own, with the capacity of then. A clone of a snapshot
+ * inside an image is read through its whole chain and has no backing file.
+ */
 static CstVolDef *describe_clone(const VolumeClaim *source, const CstVolume *volume,
                                  const CstSnapshot *snapshot, const char *new_name)
 {
@@ -39,7 +46,10 @@ static const CstSnapshot *find_snapshot(const GPtrArray *snapshots, const char *
     return snapshot;
 }
 
-/* One that the pool keeps of a volume that has become an image that keeps its own. */
+/*
+ * Whether the snapshot is kept by the pool, from before the volume became an image that keeps its
+ * own: its bytes are of another format than the volume.
+ */
 static gboolean is_of_another_format(const CstVolume *volume, const CstSnapshot *snapshot)
 {
     return volume_keeps_snapshots(volume) && strcmp(snapshot->kept_by, volume->format) != 0;
@@ -60,6 +70,7 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
     source = pool_volume(pool, claim.state, volume, error);
     if (!source)
         return FALSE;
+    /* Otherwise the transaction would wait for the claim that this call holds. */
     if (strcmp(volume, new_volume) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", volume);
     if (is_of_another_format(source, snapshot))

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Snapshots of a volume. They are kept by its image where the format can (qcow2), else by the
- * pool's technology: one table of callbacks for each. A pool whose volume has become such an image
- * may still keep older ones; they are listed first, and a name of theirs means them.
+ * pool's technology; each is a SnapshotProvider. A pool whose volume has become such an image may
+ * still keep older ones: they are listed first, and their names refer to them.
  *
- * A change by the image engine is whole or not at all. One by the pool's technology takes more
- * steps than one and is an intent in the journal meanwhile.
+ * Every call claims the volume: for reading to list, for writing to change. A change by the image
+ * engine is done as a whole or not at all. One by the pool's technology takes more than one step,
+ * and is an intent in the journal meanwhile: after a crash the backend drops or completes it. The
+ * volume is rescanned after each change, also after a failed one.
  */
 #include "snapshot.h"
 
@@ -55,6 +57,7 @@ typedef struct {
 
 /* --- the image -------------------------------------------------------------------------------- */
 
+/* Taken over one to one; how much space a snapshot inside of an image takes is not known. */
 static GPtrArray *image_list(Target *target, GError **error)
 {
     g_autoptr(CstImage) image = volume_open_image(&target->claim, target->volume, 0, error);
@@ -147,6 +150,10 @@ static gboolean pool_create(Target *target, const char *name, uint64_t limit, Cs
                                           task, error);
 }
 
+/*
+ * The technology puts another file in place, for which the declaration of the volume has to be
+ * kept.
+ */
 static gboolean pool_revert(Target *target, const char *name, CstTask *task, GError **error)
 {
     if (!cst_pool_state_snapshot_revert(target->claim.state, target->volume->name, name, task,
@@ -178,6 +185,7 @@ static const SnapshotProvider pool_provider = {
 
 /* --- which of them ---------------------------------------------------------------------------- */
 
+/* NULL with UNSUPPORTED where neither the format nor the pool can keep snapshots. */
 static const SnapshotProvider *provider_of(const Target *target, GError **error)
 {
     if (volume_keeps_snapshots(target->volume))
@@ -202,7 +210,10 @@ const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *
     return NULL;
 }
 
-/* The image's own, unless @name is one of the pool's from before the volume was such an image. */
+/*
+ * The provider for a volume that is an image: its own, unless @name is one that the pool keeps from
+ * before the volume was such an image. Notes the pool's snapshots in the target.
+ */
 static const SnapshotProvider *provider_by_name(Target *target, const char *name, GError **error)
 {
     if (!cst_pool_state_has_snapshots(target->claim.state))
@@ -213,8 +224,10 @@ static const SnapshotProvider *provider_by_name(Target *target, const char *name
     return name && volume_snapshot_find(target->older, name) ? &pool_provider : &image_provider;
 }
 
-/* @name: of the snapshot, NULL: none. Images made elsewhere may have names that no file can
- * have. */
+/*
+ * Claims the volume and finds the provider. @name: of the snapshot, NULL: none. Names are checked
+ * only where they become names of files: images made elsewhere may have any.
+ */
 static const SnapshotProvider *claim_target(Target *target, CstPool *pool, const char *volume,
                                             ClaimKind kind, const char *name, GError **error)
 {
@@ -234,6 +247,7 @@ static const SnapshotProvider *claim_target(Target *target, CstPool *pool, const
 
 /* --- the calls -------------------------------------------------------------------------------- */
 
+/* The older ones of the pool come first: they were taken before the image existed. */
 static GPtrArray *list_all(const SnapshotProvider *provider, Target *target, GError **error)
 {
     GPtrArray *inside = provider->list(target, error);
@@ -265,6 +279,7 @@ struct SnapshotChange {
     uint64_t limit;       /* create: bytes to set aside for changes; 0: the default */
 };
 
+/* A failure to record the intent keeps the change from beginning. */
 static gboolean change_claimed(CstPool *pool, const char *volume, const SnapshotChange *change,
                                CstTask *task, GError **error)
 {
@@ -309,6 +324,7 @@ gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *
     return run_change(pool, volume, &change, task, error);
 }
 
+/* Reverting changes what others see: guests, and images based on this one. */
 static gboolean run_revert(const SnapshotProvider *provider, Target *target,
                            const SnapshotChange *change, CstTask *task, GError **error)
 {
@@ -339,7 +355,10 @@ gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *
     return run_change(pool, volume, &change, task, error);
 }
 
-/* Each provider knows its own; between the two no name may be there twice. */
+/*
+ * Fails with EXISTS when the other provider has a snapshot of that name; each refuses its own
+ * twice.
+ */
 static gboolean check_name_free(const SnapshotProvider *provider, Target *target, const char *name,
                                 GError **error)
 {

@@ -4,5 +4,5 @@
 #include <pool/pool.h>
 #include <service/snapshots.h>
 
-/** NULL: there is none of that name. */
+/** Returns the snapshot @name of a list, borrowed; NULL: there is none. */
 const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Changes of a dirty bitmap in a volume's image. The steps of a change are done one after another;
- * each one is whole before the next one begins.
+ * each is a whole before the next one begins, so a failure or a cancel leaves those before it done.
+ *
+ * The volume is claimed for writing, without what it is based on. The source of a merge, if it is
+ * another volume, is claimed for reading, without waiting.
  */
 #include <service/images.h>
 
@@ -21,7 +24,7 @@ typedef struct {
     CstTask *task;
 } Work;
 
-/* Each step is whole, and on the disk, before the next one begins. */
+/* All actions were checked before the first step (check()); they are parsed again here. */
 static gboolean do_steps(const Work *work, GError **error)
 {
     const CstBitmapChange *change = work->change;
@@ -39,6 +42,7 @@ static gboolean do_steps(const Work *work, GError **error)
     return cst_image_flush(work->image, error);
 }
 
+/* Before anything is opened: a misspelt last step must not leave the first ones done. */
 static gboolean check(const CstBitmapChange *change, GError **error)
 {
     if (change->steps->len == 0 || change->steps->len > CST_BITMAP_STEPS_MAX)
@@ -55,7 +59,10 @@ static gboolean check(const CstBitmapChange *change, GError **error)
     return TRUE;
 }
 
-/* What is held for writing must not wait for another one that may wait for it. */
+/*
+ * Work that holds a volume for writing must not wait for another volume, whose work may wait for
+ * it: fails with BUSY instead (at_once).
+ */
 static gboolean open_source(ImageChain *chain, const ImageChain *target, CstPool *pool,
                             const char *name, Work *work, GError **error)
 {

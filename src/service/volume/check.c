@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Checks, and repairs, the image of one volume alone. What it is based on is not opened.
+ * Checks, and with @repair repairs, the image of one volume alone. What it is based on is not
+ * opened. Without a repair the volume is only read, and may be read by others meanwhile; in use by
+ * a guest it may look damaged.
  */
 #include <service/images.h>
 
@@ -31,6 +33,7 @@ static gboolean check_volume(CstPool *pool, const char *name, unsigned repair, C
                              CstCheckReport *ret_report, GError **error)
 {
     g_auto(ImageChain) chain = {.task = task, .write = repair != 0, .alone = TRUE};
+    /* To repair everything includes leaks. */
     unsigned flags = (repair & CST_REPAIR_LEAKS ? CST_CHECK_REPAIR_LEAKS : 0) |
                      (repair & CST_REPAIR_ALL ? CST_CHECK_REPAIR_LEAKS | CST_CHECK_REPAIR_ALL : 0);
     g_autoptr(CstFindings) findings = cst_findings_new();

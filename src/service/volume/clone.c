@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A new volume with the content of another one. When nothing of the image's shape is to change, its
- * bytes are copied as they are stored, or shared by the pool's technology; otherwise a new image is
- * filled through the guest's view of the source's whole chain, and stands on its own.
+ * A new volume with the content of another one, or of a snapshot of it. When nothing of the image's
+ * shape is to change, its bytes are copied as they are stored, or shared by the pool's technology;
+ * otherwise a new image is filled through the guest's view of the source's whole chain, and has no
+ * backing file.
+ *
+ * The source is claimed for reading until the end. The clone is a transaction (transaction.c): it
+ * appears complete, or not at all. What is declared of a copy of bytes is no more than what is of
+ * its source.
  */
 #include "clone.h"
 
@@ -32,12 +37,16 @@ gboolean volume_keeps_snapshots(const CstVolume *volume)
     return format && cst_image_format_has_snapshots(format);
 }
 
+/* Whether what is wanted (NULL: anything) is what the source has. */
 static gboolean same_text(const char *wanted, const char *have)
 {
     return !wanted || g_strcmp0(wanted, have) == 0;
 }
 
-/* Where documents name no format, volumes are raw. */
+/*
+ * Documents and the engine may name a format differently. Where documents name none, volumes are
+ * raw.
+ */
 static gboolean same_format(const char *asked, const char *have)
 {
     const CstImageFormat *format = cst_image_format_find(have, NULL);
@@ -65,6 +74,7 @@ static gboolean bytes_will_do(const VolumeClone *clone)
            (!def->cluster_size || (extra && def->cluster_size == extra->cluster_size));
 }
 
+/* @zeroed: what is not written of @to reads as zeroes. */
 static gboolean copy_whole(CstBlob *from, CstBlob *to, gboolean zeroed, const VolumeClone *clone,
                            GError **error)
 {
@@ -78,12 +88,13 @@ static gboolean copy_whole(CstBlob *from, CstBlob *to, gboolean zeroed, const Vo
     return cst_blob_copy(from, 0, to, 0, size, flags, clone->task, error);
 }
 
+/* NO_BARRIERS: nobody depends on a draft, and the commit syncs it. */
 static gboolean grow_to_capacity(CstBlob *blob, const VolumeClone *clone, GError **error)
 {
     const CstImageFormat *format;
     g_autoptr(CstImage) image = NULL;
 
-    /* No blob: a clone that is as large as it shall be. */
+    /* A draft without a blob was made by the pool's technology, in its full size. */
     if (!blob || clone->def->capacity <= clone->source->capacity)
         return TRUE;
     format = cst_image_format_find(clone->source->format, error);
@@ -107,7 +118,10 @@ static CstBlob *open_bytes(const VolumeClone *clone, GError **error)
                : cst_pool_state_vol_open(clone->from->state, name, FALSE, error);
 }
 
-/* A snapshot's bytes rest, whoever writes to the volume. */
+/*
+ * Fails with BUSY while somebody writes to the source, unless the caller has asked to copy it
+ * anyway. A snapshot's bytes don't change, whoever writes to the volume.
+ */
 static gboolean check_at_rest(const VolumeClone *clone, CstBlob *from, GError **error)
 {
     return clone->snapshot || (clone->flags & CST_VOL_CREATE_FORCE_SHARE) ||
@@ -115,8 +129,8 @@ static gboolean check_at_rest(const VolumeClone *clone, CstBlob *from, GError **
 }
 
 /*
- * A clone is what its source holds now. One that can't be opened is left as it is: its bytes are
- * all there.
+ * A clone is what its source holds now, without the source's snapshots. A clone that can't be
+ * opened is left as it is: its bytes are all there.
  */
 static gboolean drop_snapshots_inside(CstBlob *blob, const VolumeClone *clone, GError **error)
 {
@@ -182,7 +196,10 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
 {
     g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from};
 
-    /* What a raw volume shares with another is its pool's doing: a copy of its bytes is whole. */
+    /*
+     * A raw volume has no backing file of its own: where its pool shares data with another volume,
+     * reading it gives all bytes. So the copy depends on nothing.
+     */
     if (cst_image_name_is_plain(clone->source->format))
         g_clear_pointer(&clone->def->backing, cst_backing_def_free);
     txn.declaration = trust_of_copy(clone->def, clone->source);
@@ -191,7 +208,10 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
            copy_bytes(&txn, clone, error) && volume_txn_commit(&txn, clone->def, error);
 }
 
-/* A change of shape needs a format that we can make. */
+/*
+ * Fills a new image, of a format that can be created, with what the guest sees of the source. The
+ * order of claims is that of VolumeClaim: the source's chain from the top down, then the new name.
+ */
 static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
 {
     g_auto(ImageChain) source = {
@@ -254,6 +274,10 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     state = pool_state_get(pool, error);
     if (!state)
         return FALSE;
+    /*
+     * The error of a bad document waits until the source is claimed: a missing source is reported
+     * first.
+     */
     def = volume_parse(xml, state, flags, CST_VOL_PARSE_NO_CAPACITY, &bad_xml);
     if (def)
         job_set_volume(job, def->name);
@@ -263,6 +287,7 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
         g_propagate_error(error, g_steal_pointer(&bad_xml));
         return FALSE;
     }
+    /* Otherwise the transaction would wait for the claim that this call holds. */
     if (pool == source_pool && strcmp(def->name, source) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", source);
     fit_to_source(def, volume);

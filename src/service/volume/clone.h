@@ -4,7 +4,10 @@
 #include "core/claim.h"
 #include "plan.h"
 
-/** A copy of a volume, or of a snapshot of it, as a new volume. */
+/**
+ * A copy of a volume, or of a snapshot of it, as a new volume. All is borrowed; the caller fills it
+ * but for plan.
+ */
 typedef struct {
     CstVolDef *def; /* of the new volume */
     VolumePlan plan;
@@ -15,7 +18,10 @@ typedef struct {
     CstTask *task;
 } VolumeClone;
 
-/** Makes the new volume in @pool; the source is claimed. */
+/**
+ * Makes the new volume in @pool: whole, or not at all. The source stays claimed. May change
+ * clone->def.
+ */
 gboolean volume_clone(CstPool *pool, VolumeClone *clone, GError **error);
-/** The format of the volume keeps snapshots inside of the image. */
+/** Whether the format of the volume keeps snapshots inside of the image. */
 gboolean volume_keeps_snapshots(const CstVolume *volume);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Writes what a volume holds into one that it is based on. That one changes, and what is between
- * the two becomes worthless, so nothing but this chain may depend on any of them. The chain is
- * opened twice: to find how far down the base is, and with the claims that its place asks for.
+ * the two becomes worthless, so nothing but this chain may depend on any of them.
+ *
+ * The chain is opened twice: first to find how far down the base is, then with the claims that its
+ * position asks for. In between nothing is held, so the second opening checks the length again. A
+ * guest sees the same at every moment, and the commit may be repeated (job_may_resume()).
  */
 #include <service/images.h>
 
@@ -18,12 +21,16 @@
 #include "dependency/dependents.h"
 #include "image_chain.h"
 
+/* A base may be given by its volume's name or by its path. */
 static gboolean is_named(const ImageLink *link, const char *name)
 {
     return strcmp(link->volume->name, name) == 0 || g_strcmp0(link->path, name) == 0;
 }
 
-/* How far down @base is; the chain is let go again, to be claimed anew for what it takes. */
+/*
+ * Finds how far down @base is (NULL: directly below). The chain is closed again, to be claimed anew
+ * for what that depth takes.
+ */
 static gboolean find_base(CstPool *pool, const char *name, const char *base, CstTask *task,
                           guint *ret_depth, GError **error)
 {
@@ -41,7 +48,10 @@ static gboolean find_base(CstPool *pool, const char *name, const char *base, Cst
     return cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' is not based on '%s'"), name, base);
 }
 
-/* What changes, and what becomes worthless, must be what nobody but this chain is based on. */
+/*
+ * Fails with BUSY when anything but this chain is based on the base or on what is between: each may
+ * have one dependent, which is the next of the chain.
+ */
 static gboolean check_nobody_else(const ImageChain *chain, GError **error)
 {
     for (guint i = 1; i <= chain->base; i++) {
@@ -68,7 +78,10 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
                               unsigned flags, CstTask *task, GError **error)
 {
     g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE};
-    /* Not emptied where it must go on hiding what is between. */
+    /*
+     * An image is emptied only when it was committed into the one directly below: otherwise what
+     * lies between would show through.
+     */
     gboolean keep = base || (flags & CST_VOL_COMMIT_KEEP);
 
     if (!cst_flags_check(flags, CST_VOL_COMMIT_KEEP, "storageVolCommit", error) ||

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A new volume with what the guest of another one sees, in any format that can be made. The
- * source's whole chain is read, so the new volume stands on its own.
+ * A new volume with what the guest of another one sees, in any format that can be created. The
+ * source's whole chain is read, so the new volume has no backing file.
+ *
+ * The chain is claimed for reading until the end. The new volume is a transaction (transaction.c):
+ * it appears complete, or not at all.
  */
 #include <service/images.h>
 
@@ -35,7 +38,10 @@ static void conversion_clear(Conversion *conversion)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
 
-/* What the documents of the pool call it; where they name none, volumes are raw. */
+/*
+ * Sets type and format of the new volume's definition, as documents of the pool name them. Where
+ * they name none, only raw volumes can be made.
+ */
 static gboolean take_format(CstPool *pool, Conversion *conversion, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(pool->def->type);

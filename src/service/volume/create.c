@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A new volume from nothing but its definition. The volume that it is to be based on is claimed
- * until the new one is there, so that it stays what it is.
+ * A new volume from nothing but its definition. The volume that it is to be based on is claimed for
+ * reading until the new one is there, so that it is neither deleted nor changed meanwhile. The new
+ * one is a transaction (transaction.c): it appears complete, or not at all.
  */
 #include <service/volumes.h>
 
@@ -65,6 +66,7 @@ static gboolean is_made_whole(CstPool *pool, unsigned flags)
            !(flags & CST_VOL_CREATE_PREALLOC_FULL);
 }
 
+/* What is wrong with the definition is refused before anything is reserved. */
 static gboolean fill_volume(CstPool *pool, const CstVolDef *def, const VolumeClaim *backing,
                             unsigned flags, CstTask *task, GError **error)
 {

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is declared of a volume's content when the volume is made, changed or deleted through us,
- * and when the administrator declares it. core/trust.c has the rules, and docs/security-model.md
- * the reasons. All of this is done with the volume claimed.
+ * Records what is declared of a volume's content when the volume is made, changed or deleted
+ * through us, and when the administrator declares it. core/trust.c has the rules, and
+ * docs/security-model.md the reasons. All of this is done with the volume claimed.
+ *
+ * The order against content: a draft is declared before it gets its name; a volume is restricted,
+ * durably, before the first byte of somebody else is written to it; a deleted volume's record goes
+ * after its file. A crash in between thus never leaves content that is trusted more than it may be.
  */
 #include "declare.h"
 
@@ -32,6 +36,7 @@ static CstDeclarations *store_of(const CstPool *pool)
 
 /* --- new volumes ------------------------------------------------------------------------------ */
 
+/* Documents may name a format differently than the image engine, whose names are recorded. */
 static const char *engine_name(const char *name)
 {
     const CstImageFormat *format = cst_image_format_find(name ? name : "raw", NULL);
@@ -59,6 +64,7 @@ CstDeclaration *trust_of_copy(const CstVolDef *def, const CstVolume *source)
     return declaration;
 }
 
+/* Whether @path is no volume of an active pool. */
 static gboolean is_outside(const CstPool *pool, const char *path)
 {
     g_autoptr(CstPool) owner = NULL;
@@ -67,6 +73,11 @@ static gboolean is_outside(const CstPool *pool, const char *path)
     return !cst_service_volume_by_path(pool->service, path, &owner, &name, NULL);
 }
 
+/*
+ * Whether the place of the new file does not say it all: plain bytes could be taken for an image;
+ * where others can write (draft->shared) nothing is declared by place; nor is a backing file
+ * outside of all pools.
+ */
 static gboolean needs_record(const CstPool *pool, const CstVolDraft *draft,
                              const CstDeclaration *declaration)
 {
@@ -88,10 +99,11 @@ gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
         return TRUE;
     if (!cst_may_change(error))
         return FALSE;
-    /* Of a volume of that name that was removed behind our back. */
+    /* A record there is now is of an earlier volume of this name, removed without Cistern. */
     if (!needs_record(claim->pool, draft, declaration))
         return cst_declarations_remove(store_of(claim->pool), file.dir, file.name, error);
     kept = cst_declaration_copy(declaration);
+    /* Where others can write, an image's references are declared one by one. */
     kept->restricted |= draft->shared;
     carried = cst_pool_state_vol_declare(claim->state, draft->blob, kept);
     return cst_declarations_set(store_of(claim->pool), &file, kept, !carried, error);
@@ -137,7 +149,10 @@ gboolean trust_restrict(const VolumeClaim *claim, const CstVolume *volume, CstBl
     return record(claim, volume, blob, declaration, error);
 }
 
-/* Looks at the volume as if for the first time: what is declared of it has changed. */
+/*
+ * Scans the volume as if for the first time, since what is declared of it has changed: its stamp
+ * has not, so the backend would hand the old record on.
+ */
 static CstVolume *rescan_as_new(const VolumeClaim *claim)
 {
     CstVolume *volume = NULL;
@@ -147,6 +162,10 @@ static CstVolume *rescan_as_new(const VolumeClaim *claim)
     return volume;
 }
 
+/*
+ * A file with another identity has no record. If none came back with its content, the one of before
+ * is recorded for it, found by name. Failures are logged: the volume is restricted then.
+ */
 void trust_keep_for_new_file(const VolumeClaim *claim)
 {
     CstDeclaredFile file = trust_file(claim->state, claim->name, (CstFileId){0});
@@ -157,7 +176,7 @@ void trust_keep_for_new_file(const VolumeClaim *claim)
     if (!trust_applies(claim->state) ||
         !cst_declarations_find(store_of(claim->pool), &file, TRUE, &before, &error))
         return;
-    /* The record kept with the content of then comes first. */
+    /* If the earlier state has its own record in its attributes, the scan now finds that one. */
     cst_declarations_remove(store_of(claim->pool), file.dir, file.name, NULL);
     volume = rescan_as_new(claim);
     if (!volume || !before || (volume->flags & CST_VOLUME_DECLARED))
@@ -169,6 +188,10 @@ void trust_keep_for_new_file(const VolumeClaim *claim)
     volume = rescan_as_new(claim);
 }
 
+/*
+ * An image whose references are declared by its place needs no record. Failures are logged: the
+ * reference is not followed until it is declared.
+ */
 void trust_note_backing(const VolumeClaim *claim, const char *path, const char *format)
 {
     g_autoptr(CstVolume) volume = NULL;
@@ -189,6 +212,7 @@ void trust_note_backing(const VolumeClaim *claim, const char *path, const char *
     volume = rescan_as_new(claim);
 }
 
+/* A record that stays is dropped by the sweep (core/trust_sweep.c). */
 void trust_forget(const VolumeClaim *claim)
 {
     if (trust_applies(claim->state))
@@ -198,6 +222,7 @@ void trust_forget(const VolumeClaim *claim)
 
 /* --- declared by the administrator ------------------------------------------------------------ */
 
+/* The content must be an image of the declared format and name the declared backing file. */
 static gboolean check_declared(const CstVolume *volume, const CstDeclaration *wanted,
                                GError **error)
 {

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Deletion of a volume: of one that nobody has open and nothing depends on. Snapshots that the pool
- * keeps of it go first, and only when that was asked for. Whoever only downloads a file reads on
+ * Deletion of a volume that nobody has open and nothing depends on. Snapshots that the pool keeps
+ * of it are deleted first, and only when that was asked for. Whoever only downloads a file reads on
  * without its name.
+ *
+ * The volume is claimed for writing, past readers if it is a file. A crash among the snapshots
+ * leaves the volume with the oldest of them; the file itself goes in one step, and its declaration
+ * after it.
  */
 #include <service/volumes.h>
 
@@ -18,7 +22,9 @@
 #include "declare.h"
 #include "dependency/guard.h"
 
-/* The newest first: what is left by a failure is still a row of snapshots. */
+/*
+ * Deletes the newest first: a failure leaves the volume with its oldest snapshots, in their order.
+ */
 static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots, CstTask *task,
                                  GError **error)
 {
@@ -35,7 +41,10 @@ static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots,
     return done;
 }
 
-/* Snapshots that the pool keeps of the volume are deleted with it only when that was asked for. */
+/*
+ * Deletes the snapshots that the pool keeps of the volume if @flags say so, else fails with BUSY.
+ * Takes that flag, which the backend does not know, out of @flags.
+ */
 static gboolean drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsigned *flags,
                                CstTask *task, GError **error)
 {
@@ -56,7 +65,10 @@ static gboolean drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsi
     return snapshots->len == 0 || remove_snapshots(claim, snapshots, task, error);
 }
 
-/* Whoever reads a file goes on reading it when its name is gone. */
+/*
+ * A deleted file can still be read through an open descriptor, unlike a device or an object. Asked
+ * before the claim, which needs the answer.
+ */
 static gboolean is_file(CstPool *pool, const char *name)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
@@ -76,6 +88,7 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
         !drop_snapshots(&claim, volume, &flags, task, error) ||
         !cst_pool_state_delete(claim.state, name, flags, error))
         return FALSE;
+    /* The volume is gone; from here on nothing may fail. */
     trust_forget(&claim);
     volume_orphan_readers(&claim);
     pool_table_remove(pool, name);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Makes a volume independent of what it is based on: the pool's technology does it where it shares
- * the content, else the image engine fills in what the image lacks.
+ * the content, else the image engine fills in what the image lacks and removes the reference.
+ *
+ * A guest sees the same at every moment, and a repetition continues, so the next daemon resumes a
+ * flatten that was interrupted. By the technology it takes several steps and is an intent in the
+ * journal.
  */
 #include <service/images.h>
 
@@ -13,7 +17,10 @@
 #include "core/job.h"
 #include "image_chain.h"
 
-/* Where the pool's technology shares the content, it is what makes it independent. */
+/*
+ * Flattens a raw volume that is no file by its pool's technology. *ret_handled FALSE: the volume is
+ * an image, for the engine to flatten.
+ */
 static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
                                 gboolean *ret_handled, GError **error)
 {

@@ -23,6 +23,10 @@
 #include "image_outside.h"
 #include "open.h"
 
+/*
+ * Closes before it rescans, and rescans before it releases: the table is right when the next claim
+ * is granted.
+ */
 static void link_free(ImageLink *link)
 {
     g_clear_pointer(&link->blob, cst_blob_unref);
@@ -39,6 +43,7 @@ ImageLink *image_chain_link(const ImageChain *chain, guint index)
     return g_ptr_array_index(chain->links, index);
 }
 
+/* Whether link @index is the volume @name of @pool; a file outside of pools never is. */
 static gboolean is_link(const ImageChain *chain, guint index, CstPool *pool, const char *name)
 {
     const VolumeClaim *claim = &image_chain_link(chain, index)->claim;
@@ -46,7 +51,10 @@ static gboolean is_link(const ImageChain *chain, guint index, CstPool *pool, con
     return pool && claim->pool == pool && strcmp(claim->name, name) == 0;
 }
 
-/* A claim that waits for ourselves would wait for ever. */
+/*
+ * Refuses a volume that this work has claimed already: the claim would wait for itself for ever. A
+ * chain that is written to must not be read by its partner, either.
+ */
 static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char *name,
                               GError **error)
 {
@@ -60,6 +68,7 @@ static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char
     return TRUE;
 }
 
+/* Opens a claimed volume, after checking that nobody else's use of it is in the way. */
 static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, GError **error)
 {
     const VolumeClaim *claim = &link->claim;
@@ -78,6 +87,7 @@ static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, 
            (writable || !at_rest || volume_not_written(link->volume, link->blob, error));
 }
 
+/* The links follow the claims that were made in advance, but the first link precedes those. */
 const VolumeClaim *image_chain_last_claim(const ImageChain *chain)
 {
     guint links = chain->links->len;
@@ -88,6 +98,7 @@ const VolumeClaim *image_chain_last_claim(const ImageChain *chain)
                       : chain->after;
 }
 
+/* The link is in the list before its claim is tried, so that closing the chain releases it. */
 static ImageLink *link_new(ImageChain *chain)
 {
     ImageLink *link = g_new0(ImageLink, 1);
@@ -97,6 +108,7 @@ static ImageLink *link_new(ImageChain *chain)
     return link;
 }
 
+/* Claims and opens a volume as the next link. */
 static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *name, GError **error)
 {
     guint depth = chain->links->len;
@@ -114,7 +126,10 @@ static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *n
     return link;
 }
 
-/* A guest under an overlay that calls its base by the wrong format sees other bytes. */
+/*
+ * Fails with INVALID when the overlay calls its base by another format than it has: a guest would
+ * see other bytes than are meant.
+ */
 static gboolean check_format(const ImageLink *overlay, const ImageLink *base, GError **error)
 {
     const char *said = overlay->volume->extra->backing_format;
@@ -129,6 +144,7 @@ static gboolean check_format(const ImageLink *overlay, const ImageLink *base, GE
         overlay->volume->name, base->path, said, base->volume->format, base->volume->format);
 }
 
+/* A file outside of pools is only read, so it can't be the one to be changed. */
 static const ImageLink *open_outside(ImageChain *chain, const ImageLink *owner, GError **error)
 {
     guint depth = chain->links->len;
@@ -154,7 +170,11 @@ static CstPool *pool_of(const ImageChain *chain)
     g_assert_not_reached();
 }
 
-/* The engine asks from the volume down, each time for what the last one is based on. */
+/*
+ * CstChainFiles.open_backing. The engine asks from the volume down, each time for what the last
+ * link is based on. It has just read the reference from the image; it is followed as our record of
+ * the volume has it, so that what was checked is what is opened.
+ */
 static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer data, GError **error)
 {
     ImageChain *chain = data;
@@ -180,6 +200,7 @@ static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer dat
     return cst_blob_ref(link->blob);
 }
 
+/* CstChainFiles.format_of: the format that the record of the last link has. */
 static const CstImageFormat *format_of(CstBlob *backing, gpointer data)
 {
     const ImageChain *chain = data;
@@ -188,6 +209,7 @@ static const CstImageFormat *format_of(CstBlob *backing, gpointer data)
     return cst_image_format_find(last->volume->format, NULL);
 }
 
+/* CstChainFiles.open_part: opens another file in which an image of the chain keeps data. */
 static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, gpointer data,
                           GError **error)
 {
@@ -212,6 +234,7 @@ static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, g
     g_assert_not_reached();
 }
 
+/* Begins the chain with the volume itself. */
 static const ImageLink *open_first(ImageChain *chain, CstPool *pool, const char *name,
                                    GError **error)
 {
@@ -249,6 +272,10 @@ static void claim_free(VolumeClaim *claim)
     g_free(claim);
 }
 
+/*
+ * Claims a volume that the chain will come to. Claims for reading are shared, so the link claims it
+ * again.
+ */
 static gboolean preclaim(ImageChain *chain, const VolumeNode *node, GError **error)
 {
     VolumeClaim *claim = g_new0(VolumeClaim, 1);
@@ -260,7 +287,10 @@ static gboolean preclaim(ImageChain *chain, const VolumeNode *node, GError **err
     return !node->pool || volume_claim(claim, node->pool, node->name, CLAIM_READ, error);
 }
 
-/* Those of @places that are, or are not, in @others; not the one that is claimed already. */
+/*
+ * Claims in advance those of @nodes that are (@in_both), or are not, in @others, from the top down,
+ * but for the first link's.
+ */
 static gboolean claim_some(ImageChain *chain, const GPtrArray *nodes, const GPtrArray *others,
                            gboolean in_both, GError **error)
 {
@@ -276,6 +306,7 @@ static gboolean claim_some(ImageChain *chain, const GPtrArray *nodes, const GPtr
     return TRUE;
 }
 
+/* When one volume is below the other, the upper one's chain is opened first: from the top down. */
 gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *name,
                                ImageChain *other, CstPool *other_pool, const char *other_name,
                                GError **error)
@@ -292,6 +323,7 @@ gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *nam
     if (!open_first(chain, pool, name, error))
         return FALSE;
     chain->preclaimed = g_ptr_array_new_with_free_func((GDestroyNotify)claim_free);
+    /* First what only one of the chains has, then what both share. */
     if (!claim_some(chain, down, other_down, FALSE, error) ||
         !claim_some(chain, other_down, down, FALSE, error) ||
         !claim_some(chain, down, other_down, TRUE, error))

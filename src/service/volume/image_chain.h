@@ -8,7 +8,7 @@
 /** One image of a chain, opened: a volume, claimed, or a declared file outside of all pools. */
 typedef struct {
     VolumeClaim claim; /* without a pool: of a file outside */
-    CstVolume *volume; /* of a file outside: what was found out of it */
+    CstVolume *volume; /* its record; of a file outside: made by inspecting it */
     CstBlob *blob;
     char *path; /* of the file */
 } ImageLink;
@@ -20,7 +20,7 @@ struct ImageChain {
     CstTask *task;             /* borrowed; ends the waiting for a claim */
     const VolumeClaim *after;  /* what the work holds already; NULL: nothing */
     gboolean write;            /* the volume itself is to be changed */
-    guint base;                /* the one this far down, too; 0: none */
+    guint base;                /* depth of a second image to open for writing; 0: none */
     gboolean alone;            /* nothing that it is based on is opened */
     gboolean at_once;          /* BUSY instead of waiting for a claim */
     gboolean at_rest;          /* images that are read are BUSY while somebody writes to them */
@@ -39,23 +39,31 @@ struct ImageChain {
  */
 gboolean image_chain_open(ImageChain *chain, CstPool *pool, const char *name, GError **error);
 /**
- * Opens two chains for one piece of work. What they share comes last in the order of claims, so
- * that nobody who works on one of them from the top down waits for us while we wait for him. The
- * volume that @other begins with must not be based on that of a @chain that is written to.
+ * Opens two chains for one piece of work. The volumes that they share are claimed last, so that
+ * work on one of them from the top down never waits for this work while this work waits for it. The
+ * volume that @other begins with must not be based on that of a @chain that is written to
+ * (INVALID).
  */
 gboolean image_chain_open_pair(ImageChain *chain, CstPool *pool, const char *name,
                                ImageChain *other, CstPool *other_pool, const char *other_name,
                                GError **error);
-/** Looks anew at what was changed, and lets everything go. */
+/**
+ * Closes the images, rescans the volumes that were claimed for writing, and releases all claims.
+ * Also after a failed open.
+ */
 void image_chain_close(ImageChain *chain);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImageChain, image_chain_close)
 
 /**
- * What the guest sees of it, for reading; borrowed. @snapshot: of the volume's image; NULL: what it
- * holds now.
+ * Returns what the guest sees, for reading; borrowed from the chain. @snapshot: of the volume's
+ * image; NULL: what it holds now.
  */
 CstBlob *image_chain_guest(ImageChain *chain, const char *snapshot, GError **error);
 
+/** Returns link @index, 0 being the volume itself; borrowed. */
 ImageLink *image_chain_link(const ImageChain *chain, guint index);
-/** What the next claim of the same work comes after (VolumeClaim.after); borrowed. */
+/**
+ * Returns the claim that the next one of the same work comes after (VolumeClaim.after); borrowed,
+ * NULL: none.
+ */
 const VolumeClaim *image_chain_last_claim(const ImageChain *chain);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Backing files outside of all pools, which a pool's policy or a declaration lets in. Nothing is
- * claimed for them, and they are only read. What such a file names itself is judged as it would be
- * in a pool: by where the file lies.
+ * Backing files outside of all pools, which a pool's follow policy or a declaration lets in.
+ * Nothing is claimed for them, and they are only read. What such a file names itself is judged as
+ * it would be in a pool: by where the file lies.
  */
 #include "image_outside.h"
 
@@ -15,7 +15,10 @@
 
 #include "image_chain.h"
 
-/* A record of it, as a pool would have it. */
+/*
+ * Describes the file as a pool's scan would, with its path as the name. @shared: others can write
+ * to its directory.
+ */
 static CstVolume *describe(const char *path, gboolean shared, const CstImageInfo *info)
 {
     g_autofree char *dir = g_path_get_dirname(path);
@@ -47,6 +50,10 @@ gboolean image_outside_open(ImageLink *link, const ImageLink *owner, GError **er
                         _("volume '%s' is based on '%s', which lies in no active pool and where "
                           "others can write; declare it if that is meant (vol-trust %s)"),
                         owner->volume->name, extra->backing_path, owner->volume->name);
+    /*
+     * Without a declared format the content is probed: the file lies where only we write, or is
+     * declared.
+     */
     if (extra->backing_format && !(format = cst_image_format_find(extra->backing_format, error)))
         return FALSE;
     link->path = g_strdup(extra->backing_path);

@@ -31,6 +31,7 @@ static gboolean has_claimed(const VolumeClaim *claim, const char *name)
     return FALSE;
 }
 
+/* Rescans what was changed before it is released. */
 static void part_free(VolumeClaim *part)
 {
     if (part->pool && part->kind == CLAIM_WRITE)
@@ -39,6 +40,10 @@ static void part_free(VolumeClaim *part)
     g_free(part);
 }
 
+/*
+ * Claims a file of the image as the volume that it is, in the way the image itself is claimed; it
+ * is released with it. A file that is claimed already is not claimed twice.
+ */
 static gboolean claim_part(VolumeClaim *claim, const char *name, GError **error)
 {
     VolumeClaim *part;
@@ -62,6 +67,10 @@ static gboolean claim_part(VolumeClaim *claim, const char *name, GError **error)
     return TRUE;
 }
 
+/*
+ * CstImageFiles.open: opens a file that the image names, if it is declared and a volume of the same
+ * pool.
+ */
 static CstBlob *part_open(const char *reference, gboolean writable, gpointer data, GError **error)
 {
     VolumeClaim *claim = data;

@@ -6,9 +6,9 @@
 #include "core/claim.h"
 
 /**
- * Opens the other files that the image of @volume, which @claim holds, keeps its content in: those
- * that are declared, and are volumes of the same pool. They are claimed with the volume, and
- * released with it. The result is good as long as the claim.
+ * Returns the callback that opens the other files in which the image of @volume, which @claim
+ * holds, keeps its content: those that are declared, and are volumes of the same pool. They are
+ * claimed with the volume and released with it. Valid as long as the claim.
  */
 CstImageFiles volume_part_files(VolumeClaim *claim, const CstVolume *volume);
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A volume's definition turned into the image engine's words, and what is refused on the way, as
- * libvirt words it.
+ * Turns a volume's definition into the image engine's terms, and refuses what can't be made, in
+ * libvirt's words. Nothing is opened here, and strings of a plan belong to the definition.
  */
 #include "plan.h"
 
@@ -11,7 +11,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-/* What is of the format "dir" is a directory, whatever type the document says. */
+/* A volume of the format "dir" is a directory, whatever type the document says, as with libvirt. */
 CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned create_flags,
                         unsigned parse_flags, GError **error)
 {
@@ -24,6 +24,7 @@ CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned cre
     return def;
 }
 
+/* Without a format a volume is raw, as with libvirt. */
 static gboolean is_plain(const CstVolDef *def)
 {
     return !def->format || cst_image_name_is_plain(def->format);
@@ -42,6 +43,7 @@ static gboolean is_medium(const CstVolDef *def)
     return is_plain(def) && !volume_is_raw(def);
 }
 
+/* Checked for copies as well, where no image is planned. */
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!(flags & CST_VOL_CREATE_PREALLOC_METADATA) || !is_plain(def))
@@ -51,6 +53,7 @@ gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
                                    : _("metadata preallocation is not supported for raw volumes"));
 }
 
+/* Neither preallocated metadata nor a backing file for plain bytes. */
 static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!volume_flags_fit(def, flags, error))
@@ -63,6 +66,7 @@ static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError *
                     _("backing storage not supported for raw volumes"));
 }
 
+/* CONFIG: libvirt refuses to preallocate an overlay. */
 static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **error)
 {
     if (!def->backing)
@@ -78,6 +82,7 @@ static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **err
     return TRUE;
 }
 
+/* Compared as formats of the engine, since documents have more than one name for some. */
 gboolean volume_base_format(const CstVolume *base, const char *path, char **format, GError **error)
 {
     const CstImageFormat *said = *format ? cst_image_format_find(*format, NULL) : NULL;
@@ -93,8 +98,9 @@ gboolean volume_base_format(const CstVolume *base, const char *path, char **form
 }
 
 /*
- * The caller's word, or what libvirt makes of <allocation>: a raw volume reserves its space when
- * the allocation covers the capacity, and so does one whose metadata is to be preallocated.
+ * What the flags say, or else what libvirt takes <allocation> to mean: a raw volume reserves its
+ * space when the allocation covers the capacity, and so does one whose metadata is to be
+ * preallocated.
  */
 static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboolean raw)
 {
@@ -111,7 +117,10 @@ static CstPreallocation preallocation(const CstVolDef *def, unsigned flags, gboo
     return raw && covered ? CST_PREALLOC_FALLOC : CST_PREALLOC_OFF;
 }
 
-/* @more: names of formats that are none of the engine's; NULL: none. */
+/*
+ * CONFIG, with the names of the formats that can be created. @more: names of formats that are none
+ * of the engine's; NULL: none.
+ */
 static gboolean refuse_format(const char *name, const char *more, GError **error)
 {
     g_autoptr(GString) can = g_string_new(NULL);
@@ -127,6 +136,7 @@ static gboolean refuse_format(const char *name, const char *more, GError **error
                     name, can->str);
 }
 
+/* A format that can be created; NULL with CONFIG, naming those that can. */
 static const CstImageFormat *find_format(const char *name, const char *more, GError **error)
 {
     const CstImageFormat *format = cst_image_format_find(name, NULL);
@@ -182,6 +192,7 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
     return TRUE;
 }
 
+/* A directory takes neither preallocation nor a backing store; the plan of one is empty. */
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error)
 {
     if (def->type != CST_VOL_DIR)

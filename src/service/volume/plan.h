@@ -5,35 +5,41 @@
 #include <model/vol_def.h>
 #include <pool/pool.h>
 
-/** The definition of a new volume; CstVolCreateFlags, and CST_VOL_PARSE_… more. */
+/**
+ * Parses the document of a new volume of @state's type of pool. @create_flags: CstVolCreateFlags;
+ * @parse_flags: CST_VOL_PARSE_… in addition. The caller frees it.
+ */
 CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned create_flags,
                         unsigned parse_flags, GError **error);
 
-/** What a new volume is to be: its definition turned into the image engine's words. */
+/** What a new volume is to be: its definition as parameters of the image engine. */
 typedef struct {
     const CstImageFormat *format; /* NULL: a directory volume */
     CstImageCreate options;       /* strings belong to the definition */
 } VolumePlan;
 
-/** Refuses what can't be made, in libvirt's words. @flags: CstVolCreateFlags. */
+/**
+ * Plans the volume, or refuses what can't be made in libvirt's words. @flags: CstVolCreateFlags.
+ * The plan borrows from @def.
+ */
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error);
 
 /**
- * What an overlay says of the format of @base, which its definition calls @path: *format is filled
- * in when nothing was said; CONFIG when it contradicts the base's own.
+ * Checks what a definition says of the format of @base, which it calls @path: fills *format in when
+ * nothing was said; CONFIG when it contradicts the base's own.
  */
 gboolean volume_base_format(const CstVolume *base, const char *path, char **format, GError **error);
 
 /**
- * The format of a copy, with @text ("name=value,…"; NULL: none) as its options. CONFIG, naming
- * those that there are, when images of that format can't be made.
+ * Parses the format of a copy and its options @text ("name=value,…"; NULL: none). CONFIG, naming
+ * those that can be created, when images of that format can't be. The caller clears *ret_options.
  */
 gboolean volume_copy_options(const char *format, const char *text,
                              const CstImageFormat **ret_format, CstImageOptions *ret_options,
                              GError **error);
 
-/** The definition names raw, or no format. */
+/** Whether the definition names raw, or no format. */
 gboolean volume_is_raw(const CstVolDef *def);
 
-/** CONFIG when @flags ask for what the format of @def has not. */
+/** Fails with CONFIG when @flags ask for what the format of @def does not have. */
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error);

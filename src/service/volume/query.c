@@ -2,7 +2,8 @@
 /*
  * What is known of volumes: listings, XML, sizes, paths and keys. A listing is answered from the
  * pool's table; one with sizes rescans the pool first when the last scan is older than a second,
- * because no watch reports files that grow.
+ * because no watch reports files that grow. XML and sizes of a single volume scan that volume.
+ * Nothing is claimed: an answer is what was true at its moment.
  */
 #include <string.h>
 
@@ -19,6 +20,7 @@
 /* A details listing may show sizes this old; older ones are scanned for again first. */
 #define LISTING_MAX_AGE_US G_TIME_SPAN_SECOND
 
+/* Some backends can only estimate the allocation, and say so in the volume's options. */
 static gboolean is_estimated(const CstVolume *volume)
 {
     const GPtrArray *options = volume->extra ? volume->extra->options : NULL;
@@ -48,6 +50,7 @@ typedef struct {
     gboolean drafts; /* volumes are being created */
 } Listing;
 
+/* Sizes of a draft are read from its file now. */
 static CstVolRow *row_new(const Listing *listing, const CstVolume *volume)
 {
     CstVolRow *row = g_new0(CstVolRow, 1);
@@ -76,7 +79,11 @@ gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
     return TRUE;
 }
 
-/* No watch reports files that grow while a guest writes: a listing with sizes scans again. */
+/*
+ * Scans again before a listing with sizes, as no watch reports files that grow while a guest
+ * writes. With like_libvirt, sizes are those of the last refresh. A pool whose storage is missing
+ * is left to the monitor.
+ */
 static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
 {
     gboolean fresh;
@@ -90,6 +97,7 @@ static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
     return fresh || pool_rescan(pool, state, NULL, error);
 }
 
+/* Index of the first volume whose name sorts after @after, which need not exist. */
 static guint first_after(GPtrArray *sorted, const char *after)
 {
     guint low = 0, high = sorted->len;
@@ -178,7 +186,10 @@ char *cst_vol_known_key(CstPool *pool, const char *name)
     return volume ? cst_pool_state_vol_key(state, volume) : NULL;
 }
 
-/* Some images do not say it (no qcow of version 1 does): then the volume that it is says it. */
+/*
+ * Fills in the format of a backing file where the image does not say it (qcow of version 1 never
+ * does): that of the volume at its path.
+ */
 static void describe_backing(CstService *service, CstBackingDef *backing)
 {
     const char *known = backing->format ? NULL : volume_format_at(service, backing->path);

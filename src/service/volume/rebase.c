@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Another volume, or none, to be based on. A rebase that is under way is a link between volumes
- * that no table knows yet, so all of them are listed in the service: of two that would make a ring
- * together and wait for each other for ever, the later one is refused.
+ * Makes a volume based on another one, or on none, while its guest sees the same at every moment.
+ * The chain of the volume and that of its new base are claimed together (image_chain_open_pair()),
+ * the new base and what it is based on for reading.
+ *
+ * A rebase under way is a link between volumes that no table knows yet, so all of them are listed
+ * in the service: of two that would make a ring together, and wait for each other for ever, the
+ * later one is refused. The tables' lock guards that list. The entry goes after the rescan of the
+ * volume, when the tables know the new link.
  */
 #include <service/images.h>
 
@@ -49,7 +54,10 @@ static void rebasing_free(Rebasing *rebasing)
     g_free(rebasing);
 }
 
-/* What is enlisted is let go by enlisted_clear(), once the tables know what has become of it. */
+/*
+ * A rebase in the service's list, until enlisted_clear(). By then the chains are closed, and the
+ * tables know what has become of it.
+ */
 typedef struct {
     CstService *service;
     Rebasing *own;
@@ -68,6 +76,7 @@ static void enlisted_clear(Enlisted *enlisted)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Enlisted, enlisted_clear)
 
+/* Under one lock: of two that begin together, exactly one sees the other as earlier. */
 static void enlist(Enlisted *enlisted, CstPool *pool, const char *name, CstPool *base_pool,
                    const char *base)
 {
@@ -87,7 +96,10 @@ static void enlist(Enlisted *enlisted, CstPool *pool, const char *name, CstPool 
     g_mutex_unlock(&service->tables);
 }
 
-/* @from is based on the volume, or is about to be; @steps bounds the rebases that are followed. */
+/*
+ * *ret_leads: @from is based on the volume, or will be by the rebases that began before. @steps
+ * bounds the rebases that are followed; a longer way counts as leading there.
+ */
 static gboolean leads_to(const Enlisted *enlisted, CstPool *from, const char *from_name,
                          guint steps, gboolean *ret_leads, GError **error)
 {
@@ -108,6 +120,7 @@ static gboolean leads_to(const Enlisted *enlisted, CstPool *from, const char *fr
 
 #define STEPS_MAX 16
 
+/* Includes a volume that is to be based on itself: the chain begins with it. */
 static gboolean check_no_ring(const Enlisted *enlisted, GError **error)
 {
     const Rebasing *own = enlisted->own;
@@ -144,7 +157,7 @@ static void rebase_clear(Rebase *rebase)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, rebase_clear)
 
-/* The format of the base is its own; a caller who names another one is mistaken. */
+/* Takes the base's own format; CONFIG when the caller has named another one. */
 static gboolean take_format(Rebase *rebase, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(rebase->base_pool, error);
@@ -163,7 +176,7 @@ static gboolean find_base(Rebase *rebase, GError **error)
         return TRUE;
     if (how->backing_format && !cst_image_format_find(how->backing_format, error))
         return FALSE;
-    /* The reference is read by machines, too. */
+    /* QEMU reads the reference as well, so it must be a path. */
     if (!g_path_is_absolute(how->backing))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("volume '%s' can't be based on '%s', which has no path"), rebase->name,
@@ -187,7 +200,10 @@ static gboolean change(ImageChain *chain, const CstImageRebase *how, CstTask *ta
     return TRUE;
 }
 
-/* On nothing, or unsafe: nothing but the volume is opened. */
+/*
+ * Rebases upon nothing, for which its present chain is read, or without looking at content
+ * (unsafe), for which nothing but the volume is opened.
+ */
 static gboolean rebase_alone(const Rebase *rebase, CstImageRebase *how, GError **error)
 {
     g_auto(ImageChain)
@@ -197,6 +213,10 @@ static gboolean rebase_alone(const Rebase *rebase, CstImageRebase *how, GError *
            change(&chain, how, rebase->task, error);
 }
 
+/*
+ * The engine compares what the guest of the new base sees with what the old backing file shows, and
+ * writes the differences into the volume before the reference changes (cst_chain_rebase()).
+ */
 static gboolean rebase_upon(const Rebase *rebase, CstImageRebase *how, GError **error)
 {
     g_auto(ImageChain) chain = {.task = rebase->task, .write = TRUE, .at_rest = TRUE};

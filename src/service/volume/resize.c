@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Another capacity for a volume. Images in files are resized by the image engine, raw bytes on
- * anything else by the pool's technology. Only shrinking can change what others show.
+ * Changes the capacity of a volume. Images in files are resized by the image engine, raw bytes on
+ * anything else by the pool's technology. Only shrinking can change what others see, so only that
+ * is guarded. The volume is claimed for writing, and the image is valid at every moment.
  */
 #include <service/volumes.h>
 
@@ -17,6 +18,10 @@
 #include "dependency/guard.h"
 #include "open.h"
 
+/*
+ * The new capacity from @capacity and @flags. A delta that is larger than the capacity shrinks it
+ * to 0.
+ */
 static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsigned flags,
                               uint64_t *ret_capacity, GError **error)
 {
@@ -38,6 +43,10 @@ static gboolean resize_target(const CstVolume *volume, uint64_t capacity, unsign
     return TRUE;
 }
 
+/*
+ * libvirt refuses to shrink below the allocation even if shrinking is asked for; we do so only with
+ * like_libvirt.
+ */
 static gboolean check_resize(const VolumeClaim *claim, const CstVolume *volume, uint64_t capacity,
                              unsigned flags, GError **error)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Gives back the space of zeroes in a volume's image. */
+/*
+ * Gives back the space of zeroes in a volume's image. The volume alone is claimed for writing. Its
+ * guest sees the same, and a repetition does no harm, so the next daemon resumes it.
+ */
 #include <service/images.h>
 
 #include <base/crash.h>

@@ -5,7 +5,10 @@
  * first failure, with its finish, or when the client goes away.
  *
  * Before the first byte of an upload is written, the volume is restricted (declare.h): its content
- * is the sender's from then on.
+ * is the sender's from then on. What was written stays when the upload ends early, as with libvirt.
+ *
+ * The caller serialises the calls on a stream; only cst_upload_ends() and cst_download_ends() may
+ * run during another one.
  */
 #include <base/crash.h>
 #include <base/dry_run.h>
@@ -35,7 +38,7 @@ struct CstUpload {
     gboolean dirty;
 };
 
-/* How a stream ends that nobody finished. */
+/* Ends the job of a stream that was not finished; does nothing when it has ended. */
 static void end_stream(Job *job, const char *why)
 {
     g_autoptr(GError) error = NULL;
@@ -46,7 +49,7 @@ static void end_stream(Job *job, const char *why)
     job_end(job, FALSE, &error);
 }
 
-/* Its first failure is how the job ends; what comes after it is of no interest. */
+/* The first failure ends the job; later ones don't change how it ended. */
 static gboolean stream_step(Job *job, gboolean ok, GError **error)
 {
     if (!ok && job->entry)
@@ -54,6 +57,7 @@ static gboolean stream_step(Job *job, gboolean ok, GError **error)
     return ok;
 }
 
+/* Claims as a stream. An upload scans the volume, a download takes it as it is known. */
 static CstVolume *claim_stream(VolumeClaim *claim, CstPool *pool, const char *name, ClaimKind kind,
                                GError **error)
 {
@@ -86,6 +90,7 @@ static gboolean open_upload(CstUpload *upload, CstPool *pool, const char *name, 
     return cst_may_change(error);
 }
 
+/* Whatever fails after job_begin() ends the job with that error (stream_step()). */
 CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
                           unsigned flags, CstTask *task, GError **error)
 {
@@ -93,6 +98,7 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
 
     upload->task = task;
     job_begin(&upload->job, pool, "upload", name, &upload->task);
+    /* The job drops its own reference when it ends, which may be before the upload is freed. */
     cst_task_ref(upload->task);
     if (!stream_step(&upload->job, open_upload(upload, pool, name, offset, length, flags, error),
                      error))
@@ -100,6 +106,7 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
     return g_steal_pointer(&upload);
 }
 
+/* libvirt's words, which virsh prints. */
 static gboolean no_space(GError **error)
 {
     return cst_fail(error, CST_ERROR_NO_SPACE,
@@ -116,6 +123,7 @@ static gboolean begin_change(CstUpload *upload, GError **error)
     return TRUE;
 }
 
+/* As much as fits is written before NO_SPACE. */
 static gboolean write_piece(CstUpload *upload, const void *data, size_t len, GError **error)
 {
     size_t fits = (size_t)MIN((uint64_t)len, upload->end - upload->offset);
@@ -139,6 +147,7 @@ gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GErro
     return stream_step(&upload->job, write_piece(upload, data, len, error), error);
 }
 
+/* Fails before anything is written when the hole passes the end. */
 static gboolean put_hole(CstUpload *upload, uint64_t length, GError **error)
 {
     uint64_t end;
@@ -168,6 +177,7 @@ gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
     return stream_step(&upload->job, put_hole(upload, length, error), error);
 }
 
+/* Once, from finish or free. */
 static void rescan_upload(CstUpload *upload)
 {
     if (upload->dirty)
@@ -175,6 +185,7 @@ static void rescan_upload(CstUpload *upload)
     upload->dirty = FALSE;
 }
 
+/* The volume is rescanned also after a failed flush: something was written. */
 gboolean cst_upload_finish(CstUpload *upload, GError **error)
 {
     gboolean done = cst_blob_flush(upload->blob, error);
@@ -195,6 +206,7 @@ gboolean cst_upload_cancelled(const CstUpload *upload)
     return cst_task_cancelled(upload->task);
 }
 
+/* The event comes after the release, so that who reacts to it finds the volume free. */
 void cst_upload_free(CstUpload *upload)
 {
     CstPool *pool;
@@ -228,6 +240,7 @@ struct CstDownload {
     CstExtent extent; /* the run that offset lies in, when sparse */
 };
 
+/* Without a limit or beyond the end, the download ends with the volume. */
 static gboolean open_download(CstDownload *download, CstPool *pool, const char *name,
                               uint64_t offset, uint64_t length, unsigned flags, GError **error)
 {
@@ -268,7 +281,10 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
     return g_steal_pointer(&download);
 }
 
-/* Bytes that may be read at once: all there are, or, when sparse, those of this run. */
+/*
+ * *ret_len: bytes that may be read at once, all there are or, when sparse, those of the run that
+ * the offset lies in. Data that is zero counts as data: only holes are skipped.
+ */
 static gboolean next_run(CstDownload *download, uint64_t *ret_len, gboolean *ret_hole,
                          GError **error)
 {
@@ -308,6 +324,9 @@ static gboolean read_piece(CstDownload *download, void *buf, size_t size, size_t
     return TRUE;
 }
 
+/*
+ * The end of the content is also the end of the job, though the client may take its time to close.
+ */
 gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
                            uint64_t *ret_hole, GError **error)
 {
@@ -331,6 +350,7 @@ gboolean cst_download_cancelled(const CstDownload *download)
     return cst_task_cancelled(download->task);
 }
 
+/* Nothing was changed, so there is nothing to rescan and no event. */
 void cst_download_free(CstDownload *download)
 {
     if (!download)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How a new volume comes to be: begun, filled by whoever began it, committed or rolled back.
+ * How a new volume comes to be: begun, filled by the caller, committed or rolled back.
  *
  * begin: the name is claimed, the intent is in the journal, and the backend has reserved a draft
  * under a hidden name, which the intent names. commit: what is declared of the content is recorded,
- * and the draft gets its name in one step; only from then on there is a volume. A transaction that
+ * and the draft gets its name in one step; only from then on is there a volume. A transaction that
  * ends without a commit drops its draft; after a crash the journal's replay does
  * (recovery/replay.c).
+ *
+ * Meanwhile the table of drafts shows the volume (core/draft.c), from the reservation to the commit
+ * or the end.
  */
 #include "transaction.h"
 
@@ -23,6 +26,7 @@
 #include "core/scan.h"
 #include "declare.h"
 
+/* VOL_EXISTS when the storage has a volume of that name; the table may be outdated. */
 static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
 {
     g_autoptr(CstVolume) existing = NULL;
@@ -34,7 +38,10 @@ static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name,
     return TRUE;
 }
 
-/* Work that holds another volume already does not wait for one that exists: it fails. */
+/*
+ * Work that holds another volume already fails for a name that exists, instead of waiting for its
+ * claim: the holder of that may wait for what we hold.
+ */
 static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char *name,
                                  GError **error)
 {
@@ -46,7 +53,7 @@ static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char
     return state && check_free(pool, state, name, error);
 }
 
-/* Claims the name and records the intent. */
+/* Checks the name, claims it, and records the intent before the backend makes anything. */
 static gboolean prepare(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, const char *operation,
                         GError **error)
 {
@@ -59,6 +66,7 @@ static gboolean prepare(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, con
         !volume_claim(&txn->claim, pool, def->name, CLAIM_WRITE, error) ||
         !cst_pool_state_name_check(txn->claim.state, def->name, _("volume"), error))
         return FALSE;
+    /* Checked again under the claim: from here on nobody else creates the name through us. */
     if (!cst_pool_state_check_create(txn->claim.state, error) ||
         !check_free(pool, txn->claim.state, def->name, error))
         return FALSE;
@@ -80,6 +88,7 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
     return TRUE;
 }
 
+/* UNSUPPORTED means that the technology can't share this content: the caller copies it. */
 gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                                 CstPool *source_pool, const char *source, const char *snapshot,
                                 GError **error)
@@ -101,6 +110,7 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
     return TRUE;
 }
 
+/* Rescanned before the draft is hidden, so that a listing never misses the volume. */
 gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
 {
     CstPool *pool = txn->claim.pool;
@@ -120,7 +130,10 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
     return TRUE;
 }
 
-/* What can't be dropped now stays in the journal for the next start. */
+/*
+ * Drops the draft and forgets the intent. What can't be dropped now stays in the journal, for the
+ * next start or, on remote storage, until that answers.
+ */
 static void roll_back(VolumeTxn *txn, CstPool *pool)
 {
     g_autoptr(GError) error = NULL;
@@ -134,6 +147,7 @@ static void roll_back(VolumeTxn *txn, CstPool *pool)
     cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
+/* Without an intent there is nothing to roll back: it was committed, or never begun. */
 void volume_txn_end(VolumeTxn *txn)
 {
     CstPool *pool = txn->claim.pool;

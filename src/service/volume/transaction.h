@@ -6,27 +6,37 @@
 
 #include "core/claim.h"
 
-/** The making of a new volume: begun, then committed or rolled back; see CstVolDraft. */
+/**
+ * A new volume's transaction: begun, then committed or rolled back; see CstVolDraft. The caller
+ * sets claim.task and claim.after.
+ */
 typedef struct {
     VolumeClaim claim;
     CstVolDraft draft;
     CstIntent *intent;
-    /* What is declared of it; set by who knows more than its definition says. NULL: that. */
+    /*
+     * What is declared of the volume, owned; set by a caller who knows more than the definition
+     * says. NULL: what the definition says.
+     */
     CstDeclaration *declaration;
     gboolean shared; /* the draft has the source's content already (volume_txn_begin_clone) */
 } VolumeTxn;
 
-/** Claims the name, records the intent and reserves the draft. */
+/**
+ * Claims the name, records the intent and reserves the draft, which the caller then fills
+ * (txn->draft.blob). @operation is for the journal. VOL_EXISTS. Call volume_txn_end() in any case.
+ */
 gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                           const char *operation, GError **error);
 /**
- * The same for a copy, as it is stored, of @source in @source_pool (or of its snapshot @snapshot;
- * NULL: of what it is now): where the pool's technology can share content, the draft has it.
+ * Does the same for a copy, as it is stored, of @source in @source_pool, or of its snapshot
+ * @snapshot (NULL: of what it is now). Where the pool's technology can share content, the draft has
+ * it (txn->shared).
  */
 gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                                 CstPool *source_pool, const char *source, const char *snapshot,
                                 GError **error);
-/** Commits; the volume is in the table afterwards. */
+/** Declares and syncs the draft and gives it its name; the volume is in the table afterwards. */
 gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error);
 /** Rolls back what was not committed, and releases the claim. */
 void volume_txn_end(VolumeTxn *txn);

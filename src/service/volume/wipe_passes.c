@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Overwrites a blob by the passes of an algorithm: patterns of one to three bytes, or random bytes,
- * in the order that its author published. All bytes are written and synced once a pass.
+ * in the order that its author published. Each pass writes and syncs all bytes before the next one
+ * begins, so that each reaches the medium. A cancelled wipe leaves what it has written.
  */
 #include "wipe_passes.h"
 
@@ -24,6 +25,10 @@ typedef struct {
     uint8_t bytes[3];
 } Pass;
 
+/*
+ * Rows of the tables below: a pass of random bytes, of one byte, of three bytes in turn, and the
+ * end.
+ */
 #define R               \
     {                   \
         PASS_RANDOM, 0, \
@@ -113,6 +118,7 @@ static const Pass *const algorithms[CST_WIPE_LAST] = {
     [CST_WIPE_RANDOM] = random_passes,
 };
 
+/* getrandom() may return less than was asked for. */
 static gboolean fill_random(uint8_t *buf, size_t len, GError **error)
 {
     for (size_t done = 0; done < len;) {
@@ -136,6 +142,10 @@ static void fill_pattern(uint8_t *buf, size_t len, uint64_t offset, const Pass *
         buf[i] = pass->bytes[(offset + i) % pass->len];
 }
 
+/*
+ * Writes one pass from the beginning to the end, and syncs it. @buf has CHUNK bytes; random ones
+ * are made anew for each chunk.
+ */
 static gboolean run_pass(CstBlob *blob, uint64_t size, const Pass *pass, uint8_t *buf,
                          CstTask *task, GError **error)
 {
@@ -158,7 +168,10 @@ static gboolean run_pass(CstBlob *blob, uint64_t size, const Pass *pass, uint8_t
     return cst_blob_flush(blob, error);
 }
 
-/* A sparse file's holes hold nothing to overwrite: cutting it to nothing and back is the same. */
+/*
+ * As libvirt does, cuts a sparse file to nothing and back: its holes hold nothing to overwrite.
+ * *ret_done FALSE: the blob is not sparse, and its bytes have to be written.
+ */
 static gboolean zero_sparse(CstBlob *blob, uint64_t size, gboolean *ret_done, GError **error)
 {
     CstExtent extent;
@@ -184,6 +197,7 @@ gboolean wipe_blob(CstBlob *blob, CstWipeAlgorithm algorithm, CstTask *task, GEr
 
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
+    /* CST_ZERO_FAST: only if the storage does it without writing zeroes. */
     if (algorithm == CST_WIPE_TRIM)
         return size == 0 || (cst_blob_zero_steps(blob, 0, size, CST_ZERO_MAY_UNMAP | CST_ZERO_FAST,
                                                  task, error) &&

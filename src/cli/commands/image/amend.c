@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-amend: changes options of an image that is there. What makes the image smaller needs
+ * image-amend: changes options of an existing image, in place. What makes the image smaller needs
  * --shrink and asks, as with image-resize.
  */
 #include "image.h"

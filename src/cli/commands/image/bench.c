@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-bench: how fast an image is read or written through its format. Requests of one size go out
- * at a fixed distance from one another, as many at a time as there are threads; a request that
- * would pass the end goes on at the start. With --write the image's content is lost.
+ * image-bench: measures how fast an image is read or written through its format. Requests of one
+ * size go out at a fixed distance from one another, as many at a time as there are threads; a
+ * request that would pass the end starts at the beginning again. With --write the image's content
+ * is lost.
+ *
+ * Threads draw requests from the Bench, whose lock guards the next offset, the number under way and
+ * the first error, which ends the run. A flush with draining waits until it is alone, and nothing
+ * begins meanwhile.
  */
 #include "image.h"
 

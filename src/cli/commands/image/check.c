@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * image-check: verifies the metadata of an image, and repairs it with --repair. Only a repair opens
- * the image for writing.
+ * the image for writing. What is found is no failure of the command but an exit status of its own
+ * (check_report.c).
  */
 #include "image.h"
 

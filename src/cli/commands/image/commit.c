@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * image-commit: writes what an image holds into its backing file, or into one further down. The
- * chain is opened twice: for reading, to find the base, and then with the base, and what has to be
- * told of its change, for writing.
+ * chain is opened twice: for reading, to find the base, and then with the base, and what has to
+ * record its change, for writing. A failure or a cancel leaves the image valid, and the command may
+ * be repeated.
  */
 #include "image.h"
 

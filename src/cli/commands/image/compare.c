@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-compare: compares what guests see of two images.
+ * image-compare: compares what guests see of two images. Nothing is written; the exit status says
+ * whether they differ.
  */
 #include "image.h"
 

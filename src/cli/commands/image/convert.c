@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-convert: one image or several behind one another, copied into a new image (alone or upon a
- * backing file) or over the content of one that is there. A new image is made as a draft and takes
- * its name when it is whole; one that is there is changed in place.
+ * image-convert: one image, or several one after the other, copied into a new image (alone or upon
+ * a backing file) or over the content of an existing one. A new image is made as a draft and takes
+ * its name when it is complete (target.c); an existing one is changed in place, and left half
+ * written by a failure.
+ *
+ * Sources are opened first and must not be written to by others (--force-share): a copy lasts
+ * longer than a warning. What is overwritten must be none of them. The mode of the new file lets
+ * nobody read more than the sources did.
  */
 #include "image.h"
 

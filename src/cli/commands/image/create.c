@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * image-create: makes an empty image, alone or upon a backing file; and -o of all commands that
- * make images. The image is made as a draft (target.c). Its backing file is opened to learn its
- * size, and what that one points to stays closed.
+ * make images. The image is made as a draft (target.c). Its backing file is opened only to learn
+ * its size, and what that one refers to stays closed.
  */
 #include "image.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-dd: a stretch of what the guest sees of an image, copied into a new image. The operands are
- * those of dd(1). The stretch is shown by a blob of its own, so that the copy is an ordinary
- * conversion, with holes, shared extents and progress.
+ * image-dd: a range of what the guest sees of an image, copied into a new image. The operands are
+ * those of dd(1). A blob of its own shows the range, so that the copy is an ordinary conversion,
+ * with holes, shared extents and progress. The new image is a draft until it is complete
+ * (target.c).
  */
 #include "image.h"
 

@@ -23,24 +23,26 @@
 CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError **error);
 
 /**
- * Opens the image at @path in the same way. Its format is the one that option @option names; else a
- * guess from the content, which is said on stderr where it is raw, because the guest of a raw image
- * can make it look like anything.
+ * Opens the image at @path in the same way. Its format is the one that option @option names; else
+ * guessed from the content, with a warning on stderr where the guess is raw, because the guest of a
+ * raw image can make it look like anything.
  */
 CstBlob *cli_image_open(CliCtl *ctl, const CliArgs *args, const char *path, const char *option,
                         gboolean writable, const CstImageFormat **ret_format, GError **error);
 
-/** Value of a format option; *ret_format is NULL when it was not given. */
+/** Reads the format that option @option names; *ret_format is NULL when it was not given. */
 gboolean cli_image_format_arg(const CliArgs *args, const char *option,
                               const CstImageFormat **ret_format, GError **error);
 
-/** --cache, with qemu-img's words: *ret_unsafe when what is written need not reach the disk. */
+/**
+ * Reads --cache, with qemu-img's words: *ret_unsafe when what is written need not reach the disk.
+ */
 gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **error);
-/** Value of --target-format; raw when it was not given, as with qemu-img. */
+/** Reads --target-format; raw when it was not given, as with qemu-img. */
 gboolean cli_image_target_format(const CliArgs *args, const CstImageFormat **ret_format,
                                  GError **error);
 
-/** "1.5 GiB" as qemu-img has it; with --bytes digits. */
+/** Returns "1.5 GiB" as qemu-img has it, with --bytes digits. Free it. */
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
 
 /** What only some formats have to say of an image; any list may be NULL. */
@@ -56,12 +58,15 @@ void cli_image_add_specific(CliSheet *sheet, const CliImageSpecific *specific);
 /** Adds what a LUKS header says. */
 void cli_image_add_luks(CliSheet *sheet, const CstImageLuks *luks);
 
-/** Snapshots inside an image (CstImageSnapshot); in JSON qemu-img's "snapshots". */
+/**
+ * Returns a table of the snapshots inside an image (CstImageSnapshot); in JSON qemu-img's
+ * "snapshots".
+ */
 CliTable *cli_image_snapshot_table(const GPtrArray *snapshots);
 
 /**
- * An image being made. It and its parts grow in a directory of their own beside the final name, and
- * move there when they are whole; a block device is written in place.
+ * An image being made. It and its parts grow in a directory of their own next to the final name,
+ * and move there when they are complete; a block device is written in place.
  */
 typedef struct {
     char *path;       /**< as it was named */
@@ -76,52 +81,66 @@ typedef struct {
     gboolean guarded; /**< an interrupt waits until the draft is cleared away */
 } CliImageTarget;
 
-/** Asks before something is overwritten; see cli_confirm(). */
+/**
+ * Opens the draft of an image at @path, or the block device; in a dry run a draft in memory. Asks
+ * before something is overwritten (cli_confirm()). Clear *ret_target in any case.
+ */
 gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
                                GError **error);
 /**
- * For the parts that the image is made with: they grow with it, but for a data file in another
- * directory, which -o data_file names. That one must not be there yet, and is made where it stays.
+ * Returns callbacks for the parts that the image is made with: they grow with it, except a data
+ * file in another directory, which -o data_file names. That one must not exist yet, and is made
+ * where it stays.
  */
 CstImageFiles cli_image_target_files(CliImageTarget *target);
-/** The image is written and flushed, and nobody else uses the blob: puts it in its place. */
+/**
+ * Puts the image in its place. Call it when the image is written and flushed, and nobody else uses
+ * the blob. EXISTS when somebody has taken the name meanwhile.
+ */
 gboolean cli_image_target_commit(CliImageTarget *target, GError **error);
 /** Removes what was not committed. */
 void cli_image_target_clear(CliImageTarget *target);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliImageTarget, cli_image_target_clear)
 
-/** One of the words of -o, which may be NULL, asks which options there are. */
+/** Whether one of the words of -o (NULL: none) asks which options there are. */
 gboolean cli_image_asks_for_help(const char *text);
-/** Tells them; @options: of CstImageOption. */
+/** Prints the options of @format; @options: of CstImageOption. */
 void cli_image_print_options(CliCtl *ctl, const CstImageFormat *format, const GPtrArray *options);
-/** -o; TRUE with *ret_help when it asked for help, which is then printed. */
+/**
+ * Parses -o for @format. TRUE with *ret_help when it asked for help, which is then printed. The
+ * caller clears @options.
+ */
 gboolean cli_image_options(CliCtl *ctl, const CliArgs *args, const CstImageFormat *format,
                            CstImageOptions *options, gboolean *ret_help, GError **error);
 
 /**
- * The image named by option @option, its format by @format, opened for reading. Its backing files
- * are opened with --backing-chain; without, an image that has one is refused.
+ * Opens the image that option @option names, its format named by @format, for reading. Its backing
+ * files are opened with --backing-chain; without it, an image that has one is refused.
  */
 CstChain *cli_image_source(CliCtl *ctl, const CliArgs *args, const char *option, const char *format,
                            GError **error);
 
-/** The same as its snapshot @snapshot has it; NULL: as it is now. */
+/** Opens the same as its snapshot @snapshot has it; NULL: as it is now. */
 CstChain *cli_image_source_at(CliCtl *ctl, const CliArgs *args, const char *option,
                               const char *format, const char *snapshot, GError **error);
 
-/** The same of the image at @path. */
+/** Opens the image at @path likewise. */
 CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *path,
                                 const char *format, const char *snapshot, GError **error);
 
-/** BUSY when another program writes to one of the images of @source, unless --force-share. */
+/**
+ * Fails with BUSY when another program writes to one of the images of @source, unless --force-share
+ * is given.
+ */
 gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GError **error);
 
-/** The mode of a copy that shows no file of @source to more users than may read that. */
+/** Returns the mode of a copy that no more users may read than all the files of @source. */
 mode_t cli_image_copy_mode(const CstChain *source);
 
 /**
- * What the command line lets an image open: its backing files with --backing-chain, its data file
- * with --data-file (or, when it lies beside the image, with --backing-chain). Borrows @args.
+ * Returns the callbacks by which an image opens what the command line lets it: its backing files
+ * with --backing-chain, its data file with --data-file (or, when it lies next to the image, with
+ * --backing-chain). Borrows @args.
  */
 CstChainFiles cli_image_files(const CliArgs *args);
 /** The callback of cli_image_files() for data files; @args is a CliArgs. */
@@ -134,20 +153,24 @@ typedef struct {
 } CliImageParts;
 
 /**
- * Its parts: those beside it, or with --data-file its data file and nothing else. DENIED when it
- * has a data file and --data-file is not given. *ret_files borrows @parts.
+ * Returns the callbacks for its parts: those next to it, or with --data-file its data file and
+ * nothing else. DENIED when it has a data file and --data-file is not given. *ret_files borrows
+ * @parts.
  */
 gboolean cli_image_parts(CliImageParts *parts, const CstImageFormat *format,
                          CstImageFiles *ret_files, GError **error);
 
-/** DENIED when the image points to another file and --backing-chain is not given. */
+/** Fails with DENIED when the image refers to another file and --backing-chain is not given. */
 gboolean cli_image_may_follow(const CliArgs *args, CstBlob *blob, const CstImageFormat *format,
                               GError **error);
 
-/** The file of option "file" for writing, its format by "format". */
+/**
+ * Opens the file of option "file" for writing, claimed; its format is that of option "format", or
+ * guessed.
+ */
 CstBlob *cli_image_changing(CliCtl *ctl, const CliArgs *args, const CstImageFormat **ret_format,
                             GError **error);
-/** The same, opened. */
+/** Opens the image in that file, with what @files let it open. */
 CstChain *cli_image_open_changing(CliCtl *ctl, const CliArgs *args, const CstChainFiles *files,
                                   GError **error);
 

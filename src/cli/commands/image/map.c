@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-map: which parts of an image hold data, and which file of the chain each run comes from.
+ * image-map: which ranges of an image hold data, and which file of the chain each one comes from.
+ * Runs are printed as a table of their own (view_report.c), which vol-map shares.
  */
 #include "image.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-resize: changes the capacity of an image. Shrinking needs --shrink and asks.
+ * image-resize: changes the capacity of an image, in place. Shrinking cuts off what is behind the
+ * new end, so it needs --shrink and asks.
  */
 #include "image.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * image-snapshot: lists, takes, reverts to and deletes snapshots inside an image. One run does one
- * of them.
+ * of them. A change is done as a whole or not at all by the engine.
  */
 #include "image.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * image-sparsify: turns zeroes of an image, and what it does not use of its file, into holes, in
- * place.
+ * image-sparsify: turns zeroes of an image, and what the image does not use of its file, into
+ * holes, in place. The guest sees the same; a repetition does no harm.
  */
 #include "image.h"
 

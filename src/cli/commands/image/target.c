@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The image that a command makes. It grows in a hidden directory beside its final name, so that
- * parts get the names that they keep, and moves to that name when it is whole and synced; whatever
- * ends the command before that removes the directory, and an interrupt waits for it. A block device
- * is written in place.
+ * The image that a command makes. It grows in a hidden directory next to its final name, so that
+ * its parts get the names that they keep, and moves to that name when it is complete and synced,
+ * the parts first. Whatever ends the command before that removes the directory, and an interrupt
+ * waits for it; only a kill leaves it behind. A block device is written in place.
+ *
+ * A file that is replaced is claimed, so that no machine goes on with it unnoticed, and passes its
+ * mode and owner on. A new name is taken without replacing what somebody else has put there
+ * meanwhile.
  */
 #include "image.h"
 

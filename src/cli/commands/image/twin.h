@@ -16,21 +16,24 @@ gboolean cli_image_option_help(CliCtl *ctl, const CliArgs *args, const char *nam
                                const char **ret_text, gboolean *ret_help, GError **error);
 
 /** Names of formats, for completion. */
-/** Formats that a volume or an image can be created in. */
+/**
+ * Appends the formats that a volume or an image can be created in, or all that are known; as
+ * CliCompleter.
+ */
 void cli_complete_vol_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_image_formats(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
-/** USAGE when @format is NULL: --@option must tell it. */
+/** Fails with USAGE when @format is NULL: --@option must name it. */
 gboolean cli_backing_format_given(const char *format, const char *option, GError **error);
 
 /**
- * The steps of image-bitmap and vol-bitmap in the order of the command line; texts are borrowed.
- * @source names the option that tells whose bitmap is merged, @detail one that needs it.
+ * Reads the steps of image-bitmap and vol-bitmap in the order of the command line; texts are
+ * borrowed. @source names the option that says whose bitmap is merged, @detail one that needs it.
  */
 gboolean cli_bitmap_change(const CliArgs *args, const char *source, const char *detail,
                            CstBitmapChange *ret_change, GError **error);
 
-/** image-measure, of the file that option @subject names or, without it, of --size. */
+/** Runs image-measure, of the file that option @subject names or, without it, of --size. */
 gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject, GError **error);
 
 /* Rows of option tables. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands on jobs: the work that lasts, whoever started it and in whichever process it runs.
+ * Commands on jobs: work that lasts, whoever started it and in whichever process it runs. A job is
+ * named by its number. job-list and job-info show the same values, in columns and in lines;
+ * job-wait exits with the job's own status, so that a script can go on where the detached command
+ * left off.
  */
 #include <base/error.h>
 #include <base/i18n.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The <pool> document of pool-define-as and pool-create-as, put together from options as virsh
- * does.
+ * The <pool> document of pool-define-as and pool-create-as, made of the options as virsh does:
+ * values are inserted as they are, so that both tools send the same document. What virsh would let
+ * the server refuse without a useful message (an unknown --type) is refused here.
  */
 #include "pool.h"
 

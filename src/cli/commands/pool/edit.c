@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * pool-edit: hands the inactive definition to an editor and defines what comes back. A definition
- * that somebody else has changed meanwhile is not overwritten.
+ * that somebody else has changed meanwhile is not overwritten: it is read again right before, and
+ * compared as a definition, since the sizes in the document of an active pool change all the time.
  */
 #include <base/error.h>
 #include <base/i18n.h>

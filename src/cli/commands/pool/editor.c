@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs the user's editor on a temporary file, again and again until what it leaves is taken or the
- * user gives up.
+ * Runs the user's editor on a temporary file (mode 0600), again and again until what it leaves is
+ * accepted or the user gives up. The file is removed in any case.
  */
 #include "editor.h"
 

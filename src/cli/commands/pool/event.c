@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-event: waits for events of pools.
+ * pool-event: waits for events of pools. The loop is that of commands/event.c; the kinds of events
+ * and the sentences, which are virsh's, are here.
  */
 #include <base/error.h>
 #include <base/i18n.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-info: facts about one pool, with the thin pools behind it.
+ * pool-info: facts about one pool, with the thin pools behind it. What an older server does not
+ * answer is left out or shown as unknown. Sizes are shown for active pools only, as virsh does.
  */
 #include <base/i18n.h>
 

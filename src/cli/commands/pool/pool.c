@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the commands on pools share: finding the pool that an option names, words for its state and
- * type, flags, and the completion of names.
+ * type, flags, and the completion of names. A pool that is not found makes the nearest name the
+ * hint of the error.
  */
 #include "pool.h"
 

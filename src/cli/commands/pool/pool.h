@@ -6,15 +6,17 @@
 #include "core/ctl.h"
 
 /**
- * What the commands on pools share. cli_pool() finds the pool that option @option names, by uuid
- * and then by name as virsh does; *ret_name (may be NULL) is what the user wrote.
+ * Finds the pool that option @option names, by UUID and then by name as virsh does; the caller
+ * frees it. *ret_name (may be NULL) is what the user wrote. NULL with an error, a headline and
+ * perhaps a hint.
  */
 CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char **ret_name,
                      GError **error);
+/** Finds the pool by name only, or by UUID only. */
 CstPoolRef *cli_pool_by_name(CliCtl *ctl, const CliArgs *args, const char *option, GError **error);
 CstPoolRef *cli_pool_by_uuid(CliCtl *ctl, const CliArgs *args, const char *option, GError **error);
 
-/** "running", …, "unknown"; untranslated. */
+/** Returns "running", …, "unknown"; static, untranslated. */
 const char *cli_pool_state_word(CstPoolRunState state);
 
 /** A name that --type takes, and its bit in a list filter. */
@@ -22,12 +24,12 @@ typedef struct {
     const char *name;
     unsigned filter;
 } CliPoolType;
-/** Ended by one without name. */
+/** Returns the types, ended by one without a name. */
 const CliPoolType *cli_pool_types(void);
 
 /**
- * The <pool> of pool-define-as and pool-create-as, as virsh builds it (nothing is escaped), but
- * with an absolute target.
+ * Makes the <pool> of pool-define-as and pool-create-as, as virsh does (nothing is escaped), but
+ * with an absolute target. Free *ret_xml; *ret_name is borrowed.
  */
 gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_name, char **ret_xml,
                             GError **error);
@@ -38,13 +40,16 @@ gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_n
  */
 gboolean cli_pool_check_type(const CliArgs *args, GError **error);
 
-/** --build, --overwrite, --no-overwrite as CstPoolCreateFlags. */
+/**
+ * Reads --build, --overwrite and --no-overwrite as CstPoolCreateFlags; USAGE for both of the
+ * latter.
+ */
 gboolean cli_pool_create_flags(const CliArgs *args, unsigned *ret_flags, GError **error);
 
-/** All pools that match @filter, sorted by name without regard to case. */
+/** Returns all pools that match @filter (CstPoolRef *), sorted by name without regard to case. */
 GPtrArray *cli_pool_collect(CliCtl *ctl, unsigned filter, GError **error);
 
-/* Candidates for option values. They keep silent when the server cannot be asked. */
+/* Candidates for option values, as CliCompleter. They are silent when the server can't be asked. */
 void cli_complete_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_active_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_inactive_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);

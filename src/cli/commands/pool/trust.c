@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-trust: the administrator's word on what images of a pool name, where nobody has declared it
- * volume by volume (vol-trust).
+ * pool-trust: shows or sets which references of a pool's images are followed that nobody has
+ * declared volume by volume (vol-trust).
  */
 #include <base/error.h>
 #include <base/i18n.h>

@@ -6,11 +6,12 @@
 #include "core/ctl.h"
 
 /**
- * What the commands on secrets share. cli_secret() finds the secret whose uuid option <secret>
- * gives; *ret_name (may be NULL) is what the user wrote.
+ * Finds the secret whose UUID option <secret> gives; the caller frees it. *ret_name (may be NULL)
+ * is what the user wrote.
  */
 CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_name, GError **error);
 
+/** Candidates for <secret> and --event, as CliCompleter. */
 void cli_complete_secrets(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_secret_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 

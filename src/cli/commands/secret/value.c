@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * secret-set-value and secret-get-value. A value passes through memory that is wiped before it is
- * given back, never through stdio. On a terminal it is typed unseen. The texts are virsh's: scripts
- * compare them.
+ * secret-set-value and secret-get-value. A value is kept in memory that is wiped before it is
+ * freed, and read by read(2), never through stdio, whose buffers nobody wipes. On a terminal it is
+ * typed unseen, with signals of the terminal off meanwhile, so that none leaves it in that state.
+ * The texts are virsh's: scripts compare them.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * vol-convert, vol-rebase and vol-compare: the counterparts of image-convert, image-rebase and
- * image-compare over volumes.
+ * image-compare over volumes. The work is the server's; these commands find the volumes, start one
+ * call and report its end.
  */
 #include <string.h>
 

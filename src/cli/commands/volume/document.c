@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Documents of volumes: the one that vol-create-as puts together from options, and the one that
- * vol-clone makes of its source's.
+ * Documents of volumes: the one that vol-create-as makes of its options, and the one that vol-clone
+ * makes of its source's. As in virsh, options are inserted as they are.
  */
 #include <libxml/parser.h>
 #include <libxml/tree.h>

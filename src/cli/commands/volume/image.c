@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes as the images that they are: vol-check, vol-flatten, vol-commit, vol-sparsify and
- * vol-chain.
+ * Commands on volumes as images: vol-check, vol-flatten, vol-commit, vol-sparsify and vol-chain.
+ * The work is the server's; nothing is opened here.
  */
 #include <base/error.h>
 #include <base/i18n.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * vol-list: the volumes of a pool in virsh's tables. All details come in one call; what is wrong
- * with a volume is a warning beside the table.
+ * with a volume is a warning on stderr, next to the table.
  */
 #include <base/error.h>
 #include <base/i18n.h>

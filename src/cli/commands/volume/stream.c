@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * vol-upload and vol-download: content from and to a file or a standard stream. A download that
- * fails removes the file that it has made. The texts are virsh's: scripts compare them.
+ * fails removes the file that it has made; an upload that fails leaves in the volume what was
+ * written. After an upload the content may be declared (--format). The texts are virsh's: scripts
+ * compare them.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What is in volumes' images: vol-map, vol-measure and vol-bitmap, the counterparts of image-map,
- * image-measure and image-bitmap.
+ * image-measure and image-bitmap. A map comes in pages, as a server's answer is bounded; all of
+ * them make one table.
  */
 #include <base/error.h>
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the commands on volumes share: finding the volume that an option names, by name, key, path
- * or POOL/NAME; sizes; warnings of writers; and the completion of names.
+ * or POOL/NAME; sizes; warnings of writers; and the completion of names. virsh's ways of finding
+ * come first, and ours only where those fail, so that no command line of virsh means another volume
+ * here.
  */
 #include "volume.h"
 

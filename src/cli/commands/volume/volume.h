@@ -4,41 +4,45 @@
 #include "core/ctl.h"
 
 /**
- * What the commands on volumes share.
- *
- * cli_vol() finds the volume that <vol> names as virsh does: by name in the pool that
- * @pool_option names (NULL: the command takes no pool), else by key, else by path. What virsh does
- * not find may also be POOL/NAME or, without a pool, a name that only one active pool has.
+ * Finds the volume that <vol> names as virsh does: by name in the pool that @pool_option names
+ * (NULL: the command takes no pool), else by key, else by path. What virsh does not find may also
+ * be POOL/NAME or, without a pool, a name that only one active pool has. The caller frees it.
  * *ret_name (may be NULL) is what the user wrote.
  */
 CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, const char **ret_name,
                    GError **error);
 
-/** The same for the volume that the option @option names. */
+/** Finds the volume that the option @option names likewise. */
 CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, const char *pool_option,
                       const char **ret_name, GError **error);
-/** A volume that goes with one of @pool: by name in that pool, by key or by path. */
+/**
+ * Finds a volume that goes with one of @pool: by name in that pool, by key or by path. The caller
+ * frees it.
+ */
 CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error);
 
 /**
- * Who may be writing to @vol now, for a warning once it has been copied: "" when nobody is, or the
- * server can't tell. Looks at --force-share of the command, which asks not to be warned.
+ * Returns who may be writing to @vol now, for a warning once it has been copied: "" when nobody is,
+ * the server can't say, or the command has --force-share, which asks not to be warned. Free it.
  */
 char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol);
-/** Warns that the copy of the volume that the user calls @name may be inconsistent; "": doesn't. */
+/**
+ * Warns that the copy of the volume that the user calls @name may be inconsistent; does nothing for
+ * "".
+ */
 void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers);
 
-/** "file", …, "unknown"; untranslated. */
+/** Returns "file", …, "unknown"; static, untranslated. */
 const char *cli_vol_type_word(int type);
 
 /**
- * The name of a new volume, from option @option. A name that no volume can have goes on to the
+ * Reads the name of a new volume from option @option. A name that no volume can have goes on to the
  * server, whose words virsh prints, but fails as a mistake in the command line.
  */
 gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
                           const char **ret_name, GError **error);
 
-/** "10G" as bytes; the error is worded as virsh's ("Malformed size 1X"). */
+/** Parses "10G" as bytes; the error is worded as virsh's ("Malformed size 1X"). */
 gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError **error);
 
 /** What vol-create-as makes its document of; NULL or FALSE where not given. */
@@ -53,26 +57,34 @@ typedef struct {
     const char *thin;           /**< "yes", "no": in our own namespace, for logical pools */
 } CliVolSpec;
 
-/** The <volume> of @spec, as virsh writes it (nothing is escaped). */
+/** Returns the <volume> of @spec, as virsh writes it (nothing is escaped). Free it. */
 char *cli_vol_spec_xml(const CliVolSpec *spec);
-/** The document of a volume with another name in it, as virsh's vol-clone edits it. */
+/**
+ * Returns the document of a volume with another name in it, as virsh's vol-clone edits it. Free it.
+ */
 char *cli_vol_clone_xml(const char *xml, const char *name, GError **error);
 
-/* Candidates for <vol>, with and without a pool to take names from, and for --algorithm. */
+/*
+ * Candidates for <vol>, with and without a pool to take names from, and for --algorithm; as
+ * CliCompleter.
+ */
 void cli_complete_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_input_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_vol_keys(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
-/** Number of the algorithm, -1 when there is no such one. */
+/** Returns the number of the algorithm (CstWipeAlgorithm); -1: there is none of that name. */
 int cli_wipe_algorithm(const char *name);
 
 /* Options of commands whose handlers are not where the table is. */
 
-/** What is wrong with it, elements char *; empty where the server does not say. */
+/**
+ * Returns what is wrong with the volume, elements char *; empty where the server does not say. Free
+ * the array.
+ */
 GPtrArray *cli_vol_problems(CliCtl *ctl, const CstVolRef *vol);
-/** A line on stderr for each. */
+/** Prints a line on stderr for each problem. */
 void cli_vol_warn(CliCtl *ctl, const char *name, const GPtrArray *problems);
-/** Declares what the volume's content is. */
+/** Declares what the volume's content is, as vol-trust does. */
 gboolean cli_vol_declare(CliCtl *ctl, const CstVolRef *vol, const CstVolDeclare *how,
                          GError **error);
 

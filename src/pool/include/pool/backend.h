@@ -38,16 +38,16 @@ typedef struct CstPoolState CstPoolState;
 /** What the core lends to a state for as long as it lives. Any thread; takes no long locks. */
 typedef struct {
     /**
-     * The value of the secret that @auth names; the caller wipes (explicit_bzero) and frees it.
-     * NO_SECRET when there is none of that name, or it has no value.
+     * Reads the value of the secret that @auth names; the caller wipes (explicit_bzero) and frees
+     * it. NO_SECRET when there is none of that name, or it has no value.
      */
     gboolean (*secret)(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
                        GError **error);
     /**
-     * What is declared of the content of @count volumes, records that say name, file and place
-     * (CST_VOLUME_SHARED): a new declaration for each in @ret_declarations; NULL: nothing. It is
-     * asked after the content has been read, since who writes a stranger's bytes declares that
-     * before them. NULL callback: nothing is ever declared.
+     * Looks up what is declared of the content of @count volumes, records that have name, file and
+     * place (CST_VOLUME_SHARED): puts a new declaration for each into @ret_declarations; NULL:
+     * nothing. Call it after the content has been read: whoever lets a stranger's bytes be written
+     * declares that before them. NULL callback: nothing is ever declared.
      */
     void (*declared)(const CstPoolState *state, CstVolume *const *volumes, guint count,
                      CstDeclaration **ret_declarations, gpointer data);
@@ -75,9 +75,11 @@ typedef struct {
 #define CST_POOL_USAGE_UNKNOWN \
     ((CstPoolUsage){.mode = CST_PERMS_UNSET, .uid = CST_PERMS_UNSET, .gid = CST_PERMS_UNSET})
 
-/** Called by a scan for each volume found; takes the reference over. Any thread, one at a time. */
+/**
+ * Receives each volume that a scan finds; takes the reference over. Any thread, one call at a time.
+ */
 typedef void (*CstVolumeSink)(CstVolume *volume, gpointer data);
-/** What is known of @name from before, a new reference, or NULL. Any thread. */
+/** Returns what is known of @name from before as a new reference, or NULL. Any thread. */
 typedef CstVolume *(*CstVolumeKnown)(const char *name, gpointer data);
 
 typedef struct {
@@ -152,8 +154,8 @@ typedef struct {
     gboolean (*create)(CstPoolState *state, const char *volume, const char *name,
                        const CstSnapshotCreate *how, CstTask *task, GError **error);
     /**
-     * The volume holds what the snapshot does; the snapshot stays. Killed midway: one or other
-     * (a technology that consumes the snapshot and makes it anew may lose it there).
+     * Makes the volume hold what the snapshot does; the snapshot stays. Killed midway: one content
+     * or the other (a technology that consumes the snapshot and makes it anew may lose it there).
      */
     gboolean (*revert)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
                        GError **error);
@@ -216,12 +218,14 @@ struct CstBackend {
                          CstVolume **ret_volume, GError **error);
     /** Fills *ret_usage, which begins as CST_POOL_USAGE_UNKNOWN, in bytes. */
     gboolean (*usage)(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
-    /** Path of a volume as libvirt shows it, from the definition alone; never NULL. Caller frees.
+    /**
+     * Returns the path of a volume as libvirt shows it, from the definition alone; never NULL.
+     * Caller frees.
      */
     char *(*vol_path)(CstPoolState *state, const char *name);
     /**
-     * Name of the volume that @path (clean, absolute) or key may mean, from the definition alone;
-     * NULL: it can't be in this pool. Caller frees.
+     * Returns the name of the volume that @path (clean, absolute) or key may mean, from the
+     * definition alone; NULL: it can't be in this pool. Caller frees.
      */
     char *(*vol_resolve)(CstPoolState *state, const char *path);
 
@@ -230,10 +234,12 @@ struct CstBackend {
     /**
      * Makes the storage (pool-build). @flags: CstPoolBuildFlags; those that mean nothing here are
      * FLAGS. What carries something is never formatted without CST_POOL_BUILD_OVERWRITE:
-     * POOL_BUILT. Doing it twice is as good as once. NULL: nothing has to be made.
+     * POOL_BUILT. A repetition changes nothing more. NULL: nothing has to be made.
      */
     gboolean (*build)(CstPoolState *state, unsigned flags, GError **error);
-    /** Makes the storage usable on this host; for a pool that is so already, too. NULL: it is. */
+    /**
+     * Makes the storage usable on this host; also called when it is already. NULL: it always is.
+     */
     gboolean (*start)(CstPoolState *state, GError **error);
     /** Undoes start; BUSY, naming it, while a volume is in use. NULL: nothing to undo. */
     gboolean (*stop)(CstPoolState *state, GError **error);
@@ -250,13 +256,13 @@ struct CstBackend {
     /** Returns one line, ended by "\n", that describes the storage now; NULL with @error. */
     char *(*identity)(CstPoolState *state, GError **error);
     /**
-     * From now on the storage must be @recorded's (NULL, or a line that says nothing: any), and
-     * each callback makes sure of that before it touches anything: STATE, saying what is missing,
-     * when it can't be the same. Called once, before the state is shared.
+     * Expects the storage of @recorded from now on (NULL, or a line that says nothing: any): each
+     * callback verifies it before it touches anything, and fails with STATE, saying what is
+     * missing, when it can't be the same. Called once, before the state is shared.
      *
-     * @starting: compares at once, takes something of the same kind (restored, made anew) as well,
-     * and expects from then on what is there now. Else it touches no storage: an active pool's may
-     * be away for the moment.
+     * @starting: compares at once, also accepts something of the same kind (restored, made anew),
+     * and expects from then on what is there now. Otherwise it touches no storage: that of an
+     * active pool may be away for the moment.
      */
     gboolean (*expect)(CstPoolState *state, const char *recorded, gboolean starting,
                        GError **error);
@@ -291,11 +297,16 @@ struct CstBackend {
      * (no error) where the storage has no place for it. NULL: it never has.
      */
     gboolean (*vol_declare)(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
-    /** FALSE with the reason where writing to all of a volume would break it. NULL: never. */
+    /**
+     * Fails with the reason where writing to all of a volume would break it. NULL: it never does.
+     */
     gboolean (*vol_check_wipe)(CstPoolState *state, const char *name, GError **error);
     /** Opens the volume's bytes as they are stored; a new reference. NULL: can't. */
     CstBlob *(*vol_open)(CstPoolState *state, const char *name, gboolean writable, GError **error);
-    /** Volumes that are no files, with raw content: both ways; durable. NULL: can't. */
+    /**
+     * Changes the capacity, in both directions and durably, of volumes that are no files and have
+     * raw content. NULL: can't.
+     */
     gboolean (*vol_resize)(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                            GError **error);
     /**
@@ -329,7 +340,7 @@ struct CstBackend {
 
     /** Appends a CstThinStore for each store that volumes draw their space from. */
     gboolean (*thin)(CstPoolState *state, GPtrArray *stores, GError **error);
-    /** Appends a CstSpaceUsage for each space that may run full while nobody looks. */
+    /** Appends a CstSpaceUsage for each space that may run full while no command is running. */
     gboolean (*space_usage)(CstPoolState *state, GPtrArray *usage, GError **error);
     const CstSnapshotBackend *snapshots;
 

@@ -9,9 +9,10 @@
 
 /**
  * Appends a CstHolder for everybody on this host who has the block device at @path open, this
- * process not counted: mounts, swap, devices on top of it, processes. What the kernel counts but
- * nobody admits to (another mount namespace) is listed as such. Those that only pass by (udev) are
- * waited for, some seconds at most. A path that is no block device has no holders.
+ * process not counted: mounts, swap, devices on top of it, processes. What the kernel counts and no
+ * place shows (another mount namespace) is listed as such. Programs that open every device for a
+ * moment (udev) are waited for, some seconds at most. A path that is no block device, or does not
+ * exist, has no holders.
  */
 gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error);
 
@@ -32,17 +33,20 @@ gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data
 void cst_file_holders(int fd, GPtrArray *holders);
 
 /**
- * Asks libblkid what a block device carries: a file system's, RAID's or partition table's
- * name ("ext4", "LVM2_member", "gpt"); *ret_name NULL: nothing known. A device of which it can't
- * be said surely is an error, never "nothing".
+ * Identifies by libblkid what a block device carries: the name of a file system, RAID or partition
+ * table ("ext4", "LVM2_member", "gpt"); *ret_name NULL: nothing known. PROBE when libblkid can't
+ * say for certain; an ambivalent device is never "empty".
  */
 gboolean cst_device_signature(const char *path, char **ret_name, GError **error);
 
-/** BUSY when the kernel gives the device to nobody else: it, or a partition of it, is in use. */
+/**
+ * Checks that the kernel would give the device exclusively: BUSY when it, or a partition of it, is
+ * in use.
+ */
 gboolean cst_device_is_free(const char *path, GError **error);
 
 /**
- * Zeroes the places where signatures are (the first and the last MiB), so that nothing of what was
- * there is found again. BUSY when somebody has the device open or mounted.
+ * Zeroes the places where signatures are (the first and the last MiB) and syncs, so that nothing of
+ * what was there is found again. BUSY when somebody has the device open or mounted.
  */
 gboolean cst_device_clear(const char *path, GError **error);

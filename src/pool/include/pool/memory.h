@@ -22,13 +22,16 @@ extern const CstBackend cst_memory_backend;
 
 /* --- the "tool" of this technology: what goes on behind the backend's back -------------------- */
 
-/** Puts a volume there that holds @data; replaces one of that name. */
+/** Makes a volume that holds @data, building the store if needed; replaces one of that name. */
 void cst_memory_put(const char *store, const char *volume, const void *data, size_t len);
-/** Takes it away, whatever depends on it; FALSE when there is none. */
+/** Removes a volume, whatever depends on it; FALSE when there is none. */
 gboolean cst_memory_take(const char *store, const char *volume);
-/** Names of all that there is in order, drafts as "token.part", snapshots as "volume@name". */
+/**
+ * Returns the names of everything in the store, sorted: drafts as "token.part", snapshots as
+ * "volume@name". g_strfreev() it.
+ */
 char **cst_memory_list(const char *store);
-/** Somebody (@who, in words) has the volume open from now on; NULL: nobody any more. */
+/** Adds a holder (@who, in words) of the volume; NULL removes all. */
 void cst_memory_hold(const char *store, const char *volume, const char *who);
 /** Forgets all stores and faults. */
 void cst_memory_clear(void);
@@ -41,13 +44,13 @@ void cst_memory_clear(void);
  * then "flush".
  */
 void cst_memory_fault(const char *callback, guint nth);
-/** The same with another class of error, which all faults that are set then have. */
+/** Does the same with another class of error, which all faults that are set then have. */
 void cst_memory_fault_as(const char *callback, guint nth, CstErrorCode code);
-/** TRUE once one has failed since the last cst_memory_fault(). */
+/** Whether a fault has struck since the last cst_memory_fault(). */
 gboolean cst_memory_struck(void);
 /** Calls of @callback wait from now on, until cst_memory_release(). */
 void cst_memory_hang(const char *callback);
-/** TRUE while a call waits there. */
+/** Whether a call waits there. */
 gboolean cst_memory_hangs(const char *callback);
-/** Lets those go on that wait, and takes all faults back. */
+/** Releases the calls that wait, and removes all faults. */
 void cst_memory_release(void);

@@ -25,7 +25,7 @@ typedef struct {
 
 /** Why a file that an image names may be opened, or that it may not. */
 typedef enum {
-    CST_TRUST_NONE,  /**< nobody stands behind the reference: it is shown, and never followed */
+    CST_TRUST_NONE,  /**< nobody declared the reference: it is shown, and never followed */
     CST_TRUST_PLACE, /**< the image lies where only root writes; followed to other volumes */
     CST_TRUST_NAMED  /**< declared one by one: followed wherever it leads */
 } CstTrust;
@@ -74,7 +74,7 @@ typedef struct {
     char name[];
 } CstVolume;
 
-/** One reference, everything else zero. */
+/** Makes a record with one reference and everything else zero. @name is copied. */
 CstVolume *cst_volume_new(const char *name);
 /** Returns @volume, with a reference more. Any thread. */
 CstVolume *cst_volume_ref(CstVolume *volume);
@@ -82,25 +82,26 @@ CstVolume *cst_volume_ref(CstVolume *volume);
 void cst_volume_unref(CstVolume *volume);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolume, cst_volume_unref)
 
-/** The extra part, made on first use; only while the record is being filled. */
+/** Returns the extra part, made on first use; only while the record is being filled. */
 CstVolumeExtra *cst_volume_extra(CstVolume *volume);
 
-/** Identity of the file behind a record. */
+/** Returns the identity of the file behind a record; zero where it is none. */
 CstFileId cst_volume_file_id(const CstVolume *volume);
 
 /**
- * Decides for each file that the volume's image names whether somebody stands behind it, from what
+ * Decides for each file that the volume's image names whether it may be followed, from what
  * is declared (NULL: nothing) and from where it lies (CST_VOLUME_SHARED). Call it once the record
  * says what the image names.
  */
 void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration);
 
-/** Whether both are names of one format, aliases ("vhd", "vpc") included; FALSE for unknown ones.
+/**
+ * Whether both are names of one format, aliases ("vhd", "vpc") included; FALSE for unknown names.
  */
 gboolean cst_volume_same_format(const char *a, const char *b);
 
-/** NULL: fine. */
+/** Returns why the volume can't be used; NULL: it can. Borrowed. */
 const char *cst_volume_problem(const CstVolume *volume);
 
-/** TRUE when the storage behind both is the same, and has not changed in between. */
+/** Whether the storage behind both is the same and has not changed in between. */
 gboolean cst_volume_stamp_equal(const CstVolumeStamp *a, const CstVolumeStamp *b);

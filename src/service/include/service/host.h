@@ -23,8 +23,9 @@ typedef struct {
     int nodes, sockets, cores, threads; /**< per level above; their product is cpus or more */
 } CstHostInfo;
 
+/** Reads the machine's description from the kernel; what the kernel does not say is 0 or 1. */
 void cst_host_get_info(CstHostInfo *ret_info);
-/** Bytes. */
+/** Returns the free memory in bytes; 0: unknown. */
 uint64_t cst_host_free_memory(void);
 
 /** Counters of the kernel; the last two are known of the whole machine only. In KiB. */
@@ -41,10 +42,16 @@ typedef struct {
     uint8_t map[CST_HOST_CPUS_MAX / 8]; /**< bit n of byte n/8: cpu n is online */
 } CstHostCpus;
 
+/** Reads which processors are present and online. */
 void cst_host_get_cpus(CstHostCpus *ret_cpus);
 
-/** The most processors of a KVM guest, as /dev/kvm says; an error where there is no KVM. */
+/**
+ * Reads the largest number of processors of a KVM guest from /dev/kvm. Fails where there is no KVM.
+ */
 gboolean cst_host_kvm_max_cpus(int *ret_cpus, GError **error);
 
-/** The <capabilities> document: host uuid and architecture, and the pool types there are. */
+/**
+ * Returns the <capabilities> document: host UUID, architecture and the pool types there are. The
+ * caller frees it.
+ */
 char *cst_service_capabilities(CstService *service, GError **error);

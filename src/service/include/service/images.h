@@ -6,33 +6,43 @@
 #include <service/pools.h>
 
 /**
- * Work on the images that volumes are. Backing files are followed only as far as they are volumes
- * of active pools; all that a call needs of a chain is held while it works: what is read for
- * others to read, what is changed for nobody else, machines included (BUSY names the holder).
+ * Work on volumes as images. Backing files are followed only as far as they are volumes of active
+ * pools, or are declared. What a call needs of a chain stays claimed while it works: what is read
+ * may be read by others, what is changed is used by nobody else, machines included (BUSY names the
+ * holder).
+ *
+ * All calls wait for claims and may take long: @task (NULL: nobody) limits the wait, reports
+ * progress and cancels. From any thread.
  */
 
-/** @repair: CstRepairFlags. Finding damage is no failure; the report tells what is left. */
+/**
+ * Checks and, by @repair (CstRepairFlags), repairs the image. Damage found is no failure; the
+ * report counts what is left. The caller frees the findings.
+ */
 gboolean cst_vol_check(CstPool *pool, const char *name, unsigned repair, CstTask *task,
                        CstCheckReport *ret_report, GError **error);
 
-/** Makes it independent of what it is based on; valid at every moment, and may be begun again. */
+/**
+ * Makes the volume independent of what it is based on. The image is valid at every moment; a
+ * repetition continues.
+ */
 gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError **error);
 
 /**
- * Pushes what it holds down into the volume @base of its chain (a name, or a path; NULL: the one
- * directly below). BUSY when others are based on what would change under them. @flags:
- * CstVolCommitFlags.
+ * Writes all data that the chain of @name has above @base into @base, a volume of that chain (a
+ * name, or a path; NULL: the one directly below). BUSY when others are based on what would change
+ * under them. @flags: CstVolCommitFlags.
  */
 gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsigned flags,
                         CstTask *task, GError **error);
 
-/** Gives zeroes and unused space back to the pool. */
+/** Gives zeroes and unused space back to the pool. *ret_given_back: bytes. */
 gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64_t *ret_given_back,
                           GError **error);
 
 /**
- * Makes a new volume how->name in @pool of what the guest sees of @source: whole, or not there.
- * CONFIG when the pool can't hold the format, VOL_EXISTS.
+ * Makes a new volume how->name in @pool with what the guest of @source sees: whole, or not at all.
+ * CONFIG when the pool can't hold the format; VOL_EXISTS.
  */
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,
                          const CstVolConvert *how, CstTask *task, GError **error);
@@ -45,35 +55,37 @@ gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source
 gboolean cst_vol_rebase(CstPool *pool, const char *name, const CstVolRebase *how, CstTask *task,
                         GError **error);
 
-/** That they differ is no failure. */
+/** Compares what the guests of two volumes see. A difference is no failure but a report. */
 gboolean cst_vol_compare(CstPool *pool, const char *name, CstPool *other_pool,
                          const char *other_name, CstTask *task, CstCompareReport *ret_report,
                          GError **error);
 
-/** How large an image of @format with @options (NULL: none) would be that is a copy of the
- *  volume. */
+/** Measures how large a copy of the volume in @format with @options (NULL: none) would be. */
 gboolean cst_vol_measure(CstPool *pool, const char *name, const char *format, const char *options,
                          CstTask *task, CstMeasureReport *ret_report, GError **error);
 
-/** The runs from offset @start on, at most @limit (0: CST_VOL_MAP_PAGE, which is the most). */
+/**
+ * Returns the runs from offset @start on, at most @limit (0: CST_VOL_MAP_PAGE, which is the
+ * maximum). The caller frees the map.
+ */
 CstVolMap *cst_vol_map(CstPool *pool, const char *name, uint64_t start, guint limit, CstTask *task,
                        GError **error);
 
 /**
- * Changes a dirty bitmap inside of the image; each step is whole or not at all. Merges take from
- * the image of @source in @source_pool (NULL: from the same image), which is BUSY when it is being
- * changed.
+ * Changes a dirty bitmap inside of the image; each step is done as a whole or not at all, and those
+ * before a failed one stay done. Merges take from the image of @source in @source_pool (NULL: from
+ * the same image), which is BUSY when it is being changed.
  */
 gboolean cst_vol_bitmap(CstPool *pool, const char *name, const CstBitmapChange *change,
                         CstPool *source_pool, const char *source, CstTask *task, GError **error);
 
-/** Elements CstVolHolder *: who has the volume open now, this process not counted. */
+/** Returns who has the volume open now as CstVolHolder *, without this process. */
 GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error);
 
 /**
- * Elements CstChainRow *: the whole family, from what is based on nothing (level 0) down, each
- * before those that hang on it: what the volume is based on, it, what is based on it, and what
- * else is based on any of these, in whatever active pool. Opens nothing but what the pools list.
- * Rings and what is too much for one answer are told as problems of rows.
+ * Returns the whole family as CstChainRow *, from what is based on nothing (level 0) down, each
+ * before its dependents: what the volume is based on, the volume, what is based on it, and what
+ * else is based on any of these in any active pool. Opens no image. Rings, and what is too much for
+ * one answer, are problems of rows.
  */
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error);

@@ -5,17 +5,22 @@
 #include <service/service.h>
 
 /**
- * Jobs: the work on storage that lasts. Every call of this service that may take over a second is
- * one; it is listed once it has lasted a moment, whichever process of this root does it. A number
- * is never given twice. How a job ended can be asked for an hour.
+ * Jobs: work on storage that lasts. Every call of this service that may take over a second is one;
+ * it is listed once it has lasted a moment, whichever process of this root does it. A number is
+ * never used again. Jobs that have ended are listed for an hour at most.
  */
 
-/** Elements CstJobInfo *, by number: those that go on, with @ended also those that are over. */
+/** Returns CstJobInfo * by number: the jobs under way, with @ended also those that are over. */
 GPtrArray *cst_service_jobs(CstService *service, gboolean ended);
-/** NOT_FOUND when there is none with this number, or no longer. */
+/**
+ * Returns one job, which the caller frees; NULL with NOT_FOUND when there is none, or no longer.
+ */
 CstJobInfo *cst_service_job(CstService *service, uint64_t id, GError **error);
-/** Asks it to stop; how it ends then is for cst_service_job() to tell. */
+/**
+ * Requests that the job stops; cst_service_job() reports how it ended. STATE when it has ended,
+ * UNSUPPORTED when it can't be cancelled.
+ */
 gboolean cst_service_job_cancel(CstService *service, uint64_t id, GError **error);
-/** Bytes a second; 0: as fast as it goes. */
+/** Limits the job's rate to @limit bytes a second; 0: no limit. STATE when it has ended. */
 gboolean cst_service_job_set_limit(CstService *service, uint64_t id, uint64_t limit,
                                    GError **error);

@@ -12,28 +12,44 @@ typedef struct {
     char *usage_id; /**< "" for usage none */
 } CstSecretRow;
 
+/** Frees a row. */
 void cst_secret_row_free(CstSecretRow *row);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstSecretRow, cst_secret_row_free)
 
-/** @filter: CstListSecretsFlags, 0: all. Elements CstSecretRow *, freed with the array. */
+/**
+ * Returns the secrets that match @filter (CstListSecretsFlags, 0: all) as CstSecretRow *, freed
+ * with the array.
+ */
 GPtrArray *cst_service_secrets(CstService *service, unsigned filter, GError **error);
+/** Returns the row of the secret, which the caller frees; NULL with NO_SECRET. */
 CstSecretRow *cst_service_secret_by_uuid(CstService *service, const CstUuid *uuid, GError **error);
+/** Finds a secret by usage and identifier. @usage: CstSecretUsage; "none" never matches. */
 CstSecretRow *cst_service_secret_by_usage(CstService *service, int usage, const char *usage_id,
                                           GError **error);
+/**
+ * Defines or changes a secret; a value that it has stays. Returns its row. EXISTS when another
+ * secret has the usage, or the usage differs; STATE when a private one is to become public, or an
+ * embedded process is to hold an ephemeral one. @flags: CST_SECRET_DEFINE_VALIDATE.
+ */
 CstSecretRow *cst_service_secret_define(CstService *service, const char *xml, unsigned flags,
                                         GError **error);
+/** Removes the secret with its value. NO_SECRET. */
 gboolean cst_service_secret_undefine(CstService *service, const CstUuid *uuid, GError **error);
+/** Returns the definition as XML, without the value. The caller frees it. */
 char *cst_service_secret_get_xml(CstService *service, const CstUuid *uuid, unsigned flags,
                                  GError **error);
-/** @len ≤ CST_SECRET_VALUE_MAX. */
+/**
+ * Sets the value, which is copied: 1 to CST_SECRET_VALUE_MAX bytes. It is on the disk when the call
+ * returns, unless the secret is ephemeral.
+ */
 gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
                                       const uint8_t *value, size_t len, unsigned flags,
                                       GError **error);
 /**
- * INVALID_SECRET for a private secret ("secret is private") unless @token is the host's system
- * token (store/system_token.h), by which libvirt's daemons prove themselves to each other; NULL:
- * none. NO_SECRET when the secret has no value. The caller wipes (explicit_bzero) and frees
- * *ret_value.
+ * Copies the value to *ret_value, with a zero behind it; the caller wipes (explicit_bzero) and
+ * frees it. INVALID_SECRET for a private secret ("secret is private") unless @token is the host's
+ * system token (store/system_token.h), by which libvirt's daemons prove themselves to each other;
+ * NULL: none. NO_SECRET when the secret has no value.
  */
 gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
                                       const char *token, uint8_t **ret_value, size_t *ret_len,
@@ -41,9 +57,10 @@ gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, 
 
 /**
  * Manages the secrets from now on in libvirt's place: keeps libvirt's lock of them, as virtsecretd
- * would. FALSE with BUSY while another program has it, who is named; it is taken as soon as it can
- * be, and until then the files are read anew for each answer and changes are refused.
+ * would. FALSE with BUSY, naming the program, while another one has it; it is acquired as soon as
+ * possible then, and until that moment the files are read anew for each answer and changes are
+ * refused.
  */
 gboolean cst_service_manage_secrets(CstService *service, GError **error);
-/** Leaves them to others again: the lock is held during changes only. */
+/** Stops managing the secrets: the lock is held during changes only. */
 void cst_service_leave_secrets(CstService *service);

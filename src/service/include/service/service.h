@@ -27,8 +27,8 @@ typedef enum {
 CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError **error);
 
 /**
- * Before cst_service_start(): whether what clients see is libvirt's, where this service does
- * otherwise on purpose and no safety depends on it. docs/compatibility.md lists what changes.
+ * Call it before cst_service_start(): whether clients see libvirt's behaviour where this service
+ * deliberately differs and no safety depends on it. docs/compatibility.md lists what changes.
  */
 void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt);
 
@@ -36,12 +36,16 @@ void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt);
 void cst_service_start(CstService *service);
 
 /**
- * The process is about to end: jobs are cancelled, and end as interrupted; those that may be begun
- * again without harm are left for the next daemon. From then on, nothing begins.
+ * Call it when the process is about to end: cancels all jobs, which end as interrupted; those that
+ * may be repeated without harm are left for the next daemon. New ones are cancelled at once. Does
+ * not wait.
  */
 void cst_service_stop(CstService *service);
 
-/** Stops watching and waits for running work; pools stay active on the host. */
+/**
+ * Stops watching, waits for recovery's threads and frees everything; pools stay active on the host.
+ * No other call is under way. NULL is accepted.
+ */
 void cst_service_free(CstService *service);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstService, cst_service_free)
 
@@ -67,6 +71,13 @@ typedef struct {
 /** Called from the thread that caused the event, without locks held; must not block. */
 typedef void (*CstEventFunc)(const CstEvent *event, gpointer data);
 
+/**
+ * Calls @func with each event from now on, in the thread that caused it. Returns a number for
+ * cst_service_unsubscribe().
+ */
 guint cst_service_subscribe(CstService *service, CstEventFunc func, gpointer data);
-/** After it returns @func is not running and will not be called again. Not from inside @func. */
+/**
+ * Ends a subscription: after the return @func is not running and will not be called again. Do not
+ * call it from inside @func.
+ */
 void cst_service_unsubscribe(CstService *service, guint id);

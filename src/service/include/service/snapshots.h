@@ -14,20 +14,29 @@
  */
 
 /**
- * Elements CstSnapshot, oldest first; frees them. Claims the volume, as all of these do; @task
- * limits and ends the wait.
+ * Returns the volume's snapshots as CstSnapshot *, oldest first, freed with the array. Claims the
+ * volume, as all of these calls do; @task limits and ends the wait.
  */
 GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error);
 
-/** @limit: bytes to set aside for changes, where the technology wants that; 0: its default. */
+/**
+ * Takes a snapshot of what the volume holds now. @limit: bytes to set aside for changes, where the
+ * technology wants that; 0: its default.
+ */
 gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
                                  uint64_t limit, CstTask *task, GError **error);
+/**
+ * Makes the volume hold again what it held at the snapshot, which stays. What was written since is
+ * lost.
+ */
 gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
                                  GError **error);
+/** Deletes the snapshot; the volume keeps what it holds. */
 gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
                                  GError **error);
+/** Renames the snapshot; EXISTS when the volume has one of that name. */
 gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *name,
                                  const char *new_name, CstTask *task, GError **error);
-/** A new volume of the same pool and format that holds what the snapshot does. */
+/** Makes a new volume of the same pool and format with the content and capacity of the snapshot. */
 gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *name,
                                 const char *new_volume, CstTask *task, GError **error);

@@ -7,25 +7,26 @@
 #include <service/pools.h>
 
 /**
- * Volumes are addressed by their pool and name. One call that changes a volume runs at a time; the
- * next one waits its turn. All sizes in bytes.
+ * Volumes are addressed by their pool and name. Calls that change one volume are serialised; others
+ * wait for their end as long as @task allows (NULL: without a limit). All sizes are in bytes.
  */
 
 typedef enum { CST_VOL_ROWS_BRIEF = 0, CST_VOL_ROWS_DETAILS = 1 } CstVolRowsFlags;
 
-/** Number of volumes; STATE when the pool is not active. */
+/** Counts the volumes, those being created included; STATE when the pool is not active. */
 gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error);
 
 /**
- * Rows of at most @limit (0: all) volumes whose names sort after @after (NULL: from the start), in
- * byte order of their names. Brief rows have name, key and path only.
+ * Returns the rows of at most @limit (0: all) volumes whose names sort after @after (NULL: from the
+ * start), in byte order of their names, as CstVolRow * freed with the array. Brief rows have name,
+ * key and path only; details may scan the storage first.
  */
 GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, unsigned flags,
                                  GError **error);
 
 /**
- * Resolve a volume. A name that isn't known is looked for on the storage before the answer is
- * "not found". ret_name is the caller's.
+ * Resolve a volume. A name that is not known is scanned for before the answer is NO_VOL. *ret_pool
+ * is a new reference, *ret_name is the caller's.
  */
 gboolean cst_pool_has_volume(CstPool *pool, const char *name, GError **error);
 gboolean cst_service_volume_by_key(CstService *service, const char *key, CstPool **ret_pool,
@@ -33,34 +34,57 @@ gboolean cst_service_volume_by_key(CstService *service, const char *key, CstPool
 gboolean cst_service_volume_by_path(CstService *service, const char *path, CstPool **ret_pool,
                                     char **ret_name, GError **error);
 
+/** The volume's key or path, which the caller frees; NO_VOL. */
 char *cst_vol_get_key(CstPool *pool, const char *name, GError **error);
 char *cst_vol_get_path(CstPool *pool, const char *name, GError **error);
 
 /**
- * The same from memory, for callers that must not wait: NULL when the pool's table has no such
- * volume, which doesn't mean that there is none.
+ * Return the same from memory, for callers that must not wait: NULL when the pool's table has no
+ * such volume, which does not mean that there is none.
  */
 char *cst_vol_known_key(CstPool *pool, const char *name);
 char *cst_vol_known_path(CstPool *pool, const char *name);
+/** Returns the volume's document, which the caller frees; it is scanned first. @flags: 0. */
 char *cst_vol_get_xml(CstPool *pool, const char *name, unsigned flags, GError **error);
+/** Reads type and sizes; the volume is scanned first. */
 gboolean cst_vol_get_info(CstPool *pool, const char *name, CstVolInfo *ret_info, GError **error);
 
 /**
- * Elements char *, for people: what is wrong with the volume, or with what it names, and what only
- * its content claims. Empty: nothing.
+ * Returns, as sentences, what is wrong with the volume, with its backing file, and what its content
+ * says without being declared. Empty: nothing.
  */
 GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error);
 
-/** @flags: CstVolCreateFlags. *ret_name: the name the volume got. */
+/**
+ * Creates a volume from its document: whole, or not at all. @flags: CstVolCreateFlags. *ret_name is
+ * the caller's. VOL_EXISTS; CONFIG for what the format or the pool can't do.
+ */
 gboolean cst_vol_create(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
                         char **ret_name, GError **error);
+/**
+ * Creates a volume with the content of @source in @source_pool, which is claimed for reading
+ * meanwhile. Errors as above; BUSY when the source is written to, unless CST_VOL_CREATE_FORCE_SHARE
+ * is set.
+ */
 gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_pool,
                              const char *source, unsigned flags, CstTask *task, char **ret_name,
                              GError **error);
+/**
+ * Deletes a volume that nobody has open and nothing depends on (else BUSY). Downloads of a file
+ * continue. @flags: CstVolDeleteFlags.
+ */
 gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
                         GError **error);
+/**
+ * Overwrites all bytes of the volume by @algorithm (CstWipeAlgorithm). BUSY when others have it
+ * open or show its content. May be interrupted: what was wiped stays wiped.
+ */
 gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsigned flags,
                       CstTask *task, GError **error);
+/**
+ * Changes the capacity to @capacity, or by it (CST_VOL_RESIZE_DELTA). Shrinking needs
+ * CST_VOL_RESIZE_SHRINK, and cuts off what is behind the new end.
+ */
 gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsigned flags,
                         CstTask *task, GError **error);
 
@@ -70,40 +94,59 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
 typedef struct CstUpload CstUpload;
 
 /**
- * @length 0: no limit. @flags: CstVolStreamFlags. The volume stays held until the end. @task: the
- * pieces advance it, end with CANCELLED once it is, and wait for its rate; NULL: one of its own.
+ * Opens an upload to @offset. @length 0: no limit. @flags: CstVolStreamFlags. The volume stays
+ * claimed until the end. @task: the pieces advance it, fail with CANCELLED once it is cancelled,
+ * and wait for its rate; NULL: one of its own. Calls on one upload are serialised by the caller,
+ * except where stated.
  */
 CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
                           unsigned flags, CstTask *task, GError **error);
-/** Beyond the length: NO_SPACE "cannot write to stream", after the bytes that fit were written. */
+/**
+ * Writes the next piece. Beyond the length: NO_SPACE "cannot write to stream", after the bytes that
+ * fit were written.
+ */
 gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GError **error);
+/**
+ * Makes the next @length bytes zeroes, without space where the storage can; NO_SPACE beyond the
+ * length.
+ */
 gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error);
-/** Syncs, refreshes the volume, sends REFRESH. Free it afterwards. */
+/** Syncs and rescans the volume and ends the job. Free the upload afterwards. */
 gboolean cst_upload_finish(CstUpload *upload, GError **error);
-/** Its job was asked to stop. For a stream whose client does not move; not beside another call. */
+/**
+ * Whether the job was cancelled, for a stream whose client does not move. Not during another call.
+ */
 gboolean cst_upload_cancelled(const CstUpload *upload);
 /**
- * Its client has nothing more to say: finish or free follows, and who needs the volume may wait for
- * that. Takes no time; beside another call, but not beside those two.
+ * Announces the end: finish or free follows, and others may wait for that. Takes no time; allowed
+ * during another call except those two.
  */
 void cst_upload_ends(CstUpload *upload);
-/** Without a finish before it: abandons (bytes written stay, as with libvirt). */
+/**
+ * Frees the upload, releases the volume and emits REFRESH. Without a finish before it the job has
+ * failed; bytes written stay, as with libvirt. NULL is accepted.
+ */
 void cst_upload_free(CstUpload *upload);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstUpload, cst_upload_free)
 
 typedef struct CstDownload CstDownload;
 
-/** The total of @task becomes what there is to come. */
+/**
+ * Opens a download from @offset; @length 0: to the end. @flags and @task: as for an upload; the
+ * task's total becomes the length to be read. BUSY when the image is written to, unless
+ * CST_VOL_STREAM_FORCE_SHARE is set.
+ */
 CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
                               unsigned flags, CstTask *task, GError **error);
 /**
- * Next piece: either *ret_len bytes in @buf, or (sparse streams) a hole of *ret_hole bytes. Both 0:
- * the end.
+ * Reads the next piece: either *ret_len bytes in @buf or, for sparse streams, a hole of *ret_hole
+ * bytes. Both 0: the end.
  */
 gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
                            uint64_t *ret_hole, GError **error);
 /** As cst_upload_ends() and cst_upload_cancelled(). */
 void cst_download_ends(CstDownload *download);
 gboolean cst_download_cancelled(const CstDownload *download);
+/** Closes the download and releases the volume. NULL is accepted. */
 void cst_download_free(CstDownload *download);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDownload, cst_download_free)
