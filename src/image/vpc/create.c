@@ -13,6 +13,7 @@
 #include <base/units.h>
 #include <blob/steps.h>
 
+#include "geometry.h"
 #include "space.h"
 #include "vpc.h"
 

@@ -5,7 +5,7 @@
  * a size, and its inverse. Not every size has one: programs that go by the geometry see a disk of
  * vpc_geometry_sectors().
  */
-#include "header.h"
+#include "geometry.h"
 
 VpcGeometry vpc_geometry_for(uint64_t sectors)
 {

@@ -14,6 +14,7 @@
 #include <base/uuid.h>
 
 #include "bytes.h"
+#include "geometry.h"
 
 enum { /* of the footer */
        AT_FEATURES = 8,

@@ -2,7 +2,7 @@
 #include <blob/power.h>
 
 #include "same.h"
-#include "vpc/header.h"
+#include "vpc/geometry.h"
 #include "vpc_images.h"
 
 /* --- sizes ----------------------------------------------------------------------------------- */
