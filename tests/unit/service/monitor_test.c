@@ -34,6 +34,7 @@ static struct {
     guint begun;          /* looks at single volumes */
     guint watched;        /* watches that were asked for */
     gboolean missing;     /* the storage is not there */
+    guint warned;         /* times that the log said so */
     GHashTable *watchers; /* name of a store to the end to write to */
     GHashTable *events;   /* name of a pool to how often it was said to be refreshed */
 } fake;
@@ -392,18 +393,42 @@ static guint watched(void)
     return result;
 }
 
+static GLogWriterOutput count_warning(GLogLevelFlags level, const GLogField *fields, gsize count,
+                                      gpointer unused)
+{
+    g_mutex_lock(&fake.lock);
+    for (gsize i = 0; i < count; i++)
+        fake.warned += g_str_equal(fields[i].key, "MESSAGE") &&
+                       strstr(fields[i].value, "the storage is away") != NULL;
+    g_mutex_unlock(&fake.lock);
+    return G_LOG_WRITER_HANDLED;
+}
+
+static guint warned(void)
+{
+    guint result;
+
+    g_mutex_lock(&fake.lock);
+    result = fake.warned;
+    g_mutex_unlock(&fake.lock);
+    return result;
+}
+
 static void wait_for_problem(CstPool *pool)
 {
     gint64 end = g_get_monotonic_time() + PATIENCE_US;
     g_autofree char *problem = NULL;
 
-    while (!(problem = cst_pool_get_problem(pool)) && g_get_monotonic_time() < end)
+    while (warned() == 0 && g_get_monotonic_time() < end)
         g_usleep(10000);
+    assert_int_equal(warned(), 1);
+    problem = cst_pool_get_problem(pool);
     assert_non_null(problem);
     assert_non_null(strstr(problem, "the storage is away"));
 }
 
-/* The old watch may be one of what is no longer there: a new one is needed, and one only. */
+/* That it is away is said once. The old watch may be one of what is no longer there: a new one is
+ * needed, and one only. */
 static void storage_that_comes_back_is_watched_again(void **state)
 {
     Fixture *f = *state;
@@ -419,6 +444,7 @@ static void storage_that_comes_back_is_watched_again(void **state)
     set_missing(FALSE);
     assert_count(pool, 1);
     assert_int_equal(watched(), 2);
+    assert_int_equal(warned(), 1);
     problem = cst_pool_get_problem(pool);
     assert_null(problem);
     put("away", "b");
@@ -483,7 +509,7 @@ static int set_up(void **state)
     backend.watch_open = fake_watch_open;
     backend.watch_read = fake_watch_read;
     fake.test = g_thread_self();
-    fake.begun = fake.watched = 0;
+    fake.begun = fake.watched = fake.warned = 0;
     fake.missing = FALSE;
     fake.watchers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_watcher);
     fake.events = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -518,5 +544,6 @@ int main(void)
         TEST(the_end_waits_for_looks_that_were_begun_only),
     };
 
+    g_log_set_writer_func(count_warning, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
