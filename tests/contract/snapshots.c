@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <service/trust.h>
+
 /* Snapshots: what was written before, between and after them comes back exactly. */
 
 #define BLOCKS ((guint)(VOLUME_SIZE / TAG_BLOCK))
@@ -333,6 +335,62 @@ static void clones_outlive_their_snapshot(Site *site)
     expect(site, "w", 1, 1, 1);
 }
 
+/* --- kept by two ------------------------------------------------------------------------------ */
+
+/* What somebody uploads makes an image of it, and that is declared. */
+static void becomes_qcow2(Site *site, const char *name)
+{
+    static const char xml[] = "<volume><name>image</name><capacity unit='MiB'>4</capacity>"
+                              "<target><format type='qcow2'/></target></volume>";
+    const CstVolDeclare how = {.format = "qcow2", .flags = CST_VOL_DECLARE_CONTENT};
+    g_autofree char *made = NULL, *path = NULL, *content = NULL;
+    g_autoptr(CstUpload) upload = NULL;
+    gsize len;
+
+    assert_true(cst_vol_create(site->pool, xml, 0, NULL, &made, NULL));
+    path = cst_vol_get_path(site->pool, made, NULL);
+    assert_true(g_file_get_contents(path, &content, &len, NULL));
+    assert_true(cst_vol_delete(site->pool, made, 0, NULL, NULL));
+    upload = cst_vol_upload(site->pool, name, 0, 0, 0, NULL, NULL);
+    assert_true(upload && cst_upload_write(upload, content, len, NULL));
+    assert_true(cst_upload_finish(upload, NULL));
+    g_clear_pointer(&upload, cst_upload_free);
+    assert_true(cst_vol_declare(site->pool, name, &how, NULL, NULL));
+}
+
+/* What the pool keeps of it stays in reach; the image keeps what is taken from then on. */
+static void a_volume_becomes_an_image(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (site_has(site, GROUND_SNAPSHOTS_INSIDE))
+        return;
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "old");
+    snapshot(site, "v", "other");
+    becomes_qcow2(site, "v");
+    snapshot(site, "v", "inside");
+    assert_snapshots(site, "v", "old other inside");
+    assert_false(cst_vol_snapshot_create(site->pool, "v", "inside", 0, NULL, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+    assert_false(cst_vol_snapshot_create(site->pool, "v", "old", 0, NULL, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+    assert_false(cst_vol_snapshot_rename(site->pool, "v", "inside", "old", NULL, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+    assert_false(cst_vol_snapshot_rename(site->pool, "v", "old", "inside", NULL, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+    assert_false(cst_vol_snapshot_clone(site->pool, "v", "old", "w", NULL, &error));
+    assert_error_says(&error, CST_ERROR_UNSUPPORTED, "before volume 'v' became qcow2");
+    clone_snapshot(site, "v", "inside", "w");
+    remove_snapshot(site, "v", "other");
+    assert_false(cst_vol_delete(site->pool, "v", 0, NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, "has 1 snapshots");
+    revert(site, "v", "old");
+    expect(site, "v", 1, 1, 1);
+    assert_snapshots(site, "v", "old");
+}
+
 const ContractTest snapshot_tests[] = {
     {"content before, between and after snapshots comes back", content_comes_back, GROUND_SNAPSHOTS,
      the_one_error},
@@ -348,5 +406,7 @@ const ContractTest snapshot_tests[] = {
     {"snapshots are not listed as volumes", they_are_no_volumes, GROUND_SNAPSHOTS, NULL},
     {"clones keep their snapshot", clones_keep_their_snapshot,
      GROUND_SNAPSHOTS | GROUND_CLONES_DEPEND, clones_outlive_their_snapshot},
+    {"a snapshot of a volume that becomes an image", a_volume_becomes_an_image,
+     GROUND_SNAPSHOTS | GROUND_DIRECTORIES, NULL},
     {0},
 };

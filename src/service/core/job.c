@@ -30,7 +30,7 @@
 
 #define TICK_US          (100 * G_TIME_SPAN_MILLISECOND)
 #define PUBLISH_AFTER_US (200 * G_TIME_SPAN_MILLISECOND)
-#define IDLE_TICKS       50 /* without a job, before the thread goes to sleep */
+#define IDLE_TICKS       10 /* without a job, before the thread goes to sleep */
 #define RATE_SPAN_US     (3 * G_TIME_SPAN_SECOND) /* that a rate is smoothed over */
 #define LATE_US          (2 * G_TIME_SPAN_SECOND) /* that the end in a job's file may be early */
 

@@ -53,11 +53,9 @@ gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error)
                                    : _("metadata preallocation is not supported for raw volumes"));
 }
 
-/* Neither preallocated metadata nor a backing file for plain bytes. */
-static gboolean refuse_raw_extras(const CstVolDef *def, unsigned flags, GError **error)
+/* No backing file for plain bytes. */
+static gboolean refuse_raw_backing(const CstVolDef *def, GError **error)
 {
-    if (!volume_flags_fit(def, flags, error))
-        return FALSE;
     if (!def->backing)
         return TRUE;
     if (is_medium(def))
@@ -173,7 +171,7 @@ static gboolean plan_image(const CstVolDef *def, unsigned flags, VolumePlan *pla
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("encrypted volumes can't be created by this version; create the volume "
                           "without <encryption>"));
-    if (plain ? !refuse_raw_extras(def, flags, error) : !check_backing(def, flags, error))
+    if (plain ? !refuse_raw_backing(def, error) : !check_backing(def, flags, error))
         return FALSE;
     if (def->lazy_refcounts && g_strcmp0(def->compat, "0.10") == 0)
         return cst_fail(error, CST_ERROR_CONFIG,

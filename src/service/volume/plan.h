@@ -19,8 +19,8 @@ typedef struct {
 } VolumePlan;
 
 /**
- * Plans the volume, or refuses what can't be made in libvirt's words. @flags: CstVolCreateFlags.
- * The plan borrows from @def.
+ * Plans the volume, or refuses what can't be made in libvirt's words. @flags: CstVolCreateFlags
+ * that fit @def. The plan borrows from @def.
  */
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error);
 

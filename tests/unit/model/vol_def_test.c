@@ -221,6 +221,21 @@ static void encryption_is_built_and_printed(void **state)
                                  "    </encryption>\n"));
 }
 
+/* What has no name in a document is left out. */
+static void encryption_of_no_kind_is_not_printed(void **state)
+{
+    static const CstEncryptionFormat none[] = {CST_ENCRYPTION_NONE, CST_ENCRYPTION_LUKS2 + 1};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(none); i++) {
+        g_autoptr(CstVolDef) def = parse(TARGET(""), CST_POOL_DIR, 0);
+        g_autofree char *text = NULL;
+
+        def->encryption = cst_encryption_new(none[i]);
+        text = cst_vol_def_format(def, CST_POOL_DIR, NULL);
+        assert_null(strstr(text, "encryption"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +251,7 @@ int main(void)
         cmocka_unit_test(names_that_leave_the_pool_are_refused_unless_a_daemon_says_them),
         cmocka_unit_test(extents_are_grouped_by_device),
         cmocka_unit_test(encryption_is_built_and_printed),
+        cmocka_unit_test(encryption_of_no_kind_is_not_printed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include <store/job_files.h>
+
 #include "wipe.h"
 
 static void test_seen_and_cancelled(void **state)
@@ -109,12 +113,115 @@ static void test_short_ones_are_not_listed(void **state)
     assert_int_equal(after->len, before->len);
 }
 
+/* The thread that publishes jobs sleeps when there are none for a while. */
+static void test_seen_after_a_rest(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = make_disk(f);
+    Wipe wipe;
+
+    g_usleep(2 * G_USEC_PER_SEC);
+    wipe_begin(&wipe, pool, CST_MIB);
+    number_of(wipe.task);
+    cst_task_cancel(wipe.task);
+    wipe_end(&wipe);
+    assert_error(&wipe.error, CST_ERROR_CANCELLED);
+}
+
+/* A job of @kind whose process is gone without a word. */
+static uint64_t leave_job(Fixture *f, const char *kind)
+{
+    const CstJobInfo job = {.state = CST_JOB_RUNNING,
+                            .kind = (char *)kind,
+                            .pool = (char *)"p",
+                            .volume = (char *)"disk",
+                            .started = g_get_real_time(),
+                            .attempt = 1};
+    g_autoptr(GError) error = NULL;
+    uint64_t id = 0;
+    CstJobFile *file = cst_job_file_publish(f->paths, &job, &id, &error);
+
+    assert_no_error(error);
+    cst_job_file_suspend(file, &job);
+    return id;
+}
+
+/* Of a process that is gone nobody knows how far it came; what it had half done, the journal has.
+ */
+static void test_what_is_left_is_told(void **state)
+{
+    static const struct {
+        const char *kind, *left;
+    } jobs[] = {
+        {"create", "finished or taken back"},  {"clone", "finished or taken back"},
+        {"convert", "finished or taken back"}, {"snapshot", "finished or taken back"},
+        {"upload", "written until then"},      {"wipe", "written until then"},
+        {"flatten", "the volume is whole"},    {"commit", "the volume is whole"},
+        {"sparsify", "the volume is whole"},   {"resize", "the volume is whole"},
+        {"rebase", "the volume is whole"},     {"check", "the volume is whole"},
+        {"bitmap", "the volume is whole"},     {"download", "it changed nothing"},
+        {"compare", "it changed nothing"},     {"measure", "it changed nothing"},
+        {"map", "it changed nothing"},         {"refresh", "it changed nothing"},
+    };
+    Fixture *f = *state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++) {
+        g_autoptr(CstJobInfo) job = wait_for(f, leave_job(f, jobs[i].kind), CST_JOB_INTERRUPTED);
+
+        if (!g_str_has_prefix(job->error, "the process that did it is gone; ") ||
+            !strstr(job->error, jobs[i].left))
+            fail_msg("%s: %s", jobs[i].kind, job->error);
+        assert_string_equal(job->error_word, "failed");
+    }
+}
+
+static gpointer clone_slowly(gpointer data)
+{
+    Wipe *clone = data;
+    g_autofree char *made = NULL;
+
+    clone->ok = cst_vol_create_from(clone->pool,
+                                    "<volume><name>copy</name><target><format type='qcow2'/>"
+                                    "</target></volume>",
+                                    clone->pool, "full", 0, clone->task, &made, &clone->error);
+    return NULL;
+}
+
+/* Who stops in the middle has cleared up. */
+static void test_what_a_stop_leaves_is_told(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = make_disk(f);
+    g_autofree char *content = g_strnfill(4 * CST_MIB, 'x');
+    g_autoptr(CstJobInfo) job = NULL;
+    Wipe clone = {.pool = pool, .task = cst_task_new()};
+    uint64_t id;
+
+    fixture_write(f, "p", "full", content);
+    cst_task_set_rate(clone.task, 1000);
+    clone.thread = g_thread_new("clone", clone_slowly, &clone);
+    id = number_of(clone.task);
+    cst_service_stop(f->service);
+    wipe_end(&clone);
+    assert_error(&clone.error, CST_ERROR_CANCELLED);
+    job = wait_for(f, id, CST_JOB_INTERRUPTED);
+    assert_string_equal(job->error, "the daemon was stopped; nothing of it is left");
+    assert_string_equal(job->error_word, "failed");
+    assert_false(fixture_exists(f, "p", "copy"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_seen_and_cancelled), TEST(test_rate_is_changed),           TEST(test_waiting),
-        TEST(test_failure_is_told),    TEST(test_short_ones_are_not_listed),
+        TEST(test_seen_and_cancelled),
+        TEST(test_rate_is_changed),
+        TEST(test_waiting),
+        TEST(test_failure_is_told),
+        TEST(test_short_ones_are_not_listed),
+        TEST(test_seen_after_a_rest),
+        TEST(test_what_is_left_is_told),
+        TEST(test_what_a_stop_leaves_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

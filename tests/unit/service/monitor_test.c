@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include <base/error.h>
 #include <pool/memory.h>
 #include <pool/registry.h>
 
@@ -30,6 +32,9 @@ static struct {
     const char *store;    /* in stores whose names begin like this; NULL: none */
     guint waiting;        /* calls that do */
     guint begun;          /* looks at single volumes */
+    guint watched;        /* watches that were asked for */
+    gboolean missing;     /* the storage is not there */
+    guint warned;         /* times that the log said so */
     GHashTable *watchers; /* name of a store to the end to write to */
     GHashTable *events;   /* name of a pool to how often it was said to be refreshed */
 } fake;
@@ -80,10 +85,32 @@ static gboolean fake_space_usage(CstPoolState *state, GPtrArray *usage, GError *
     return TRUE;
 }
 
+static gboolean is_missing(GError **error)
+{
+    gboolean missing;
+
+    g_mutex_lock(&fake.lock);
+    missing = fake.missing;
+    g_mutex_unlock(&fake.lock);
+    if (missing)
+        cst_fail(error, CST_ERROR_IO, "the storage is away");
+    return missing;
+}
+
+static gboolean fake_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
+{
+    return !is_missing(error) && cst_memory_backend.scan(state, scan, task, error);
+}
+
 static int fake_watch_open(CstPoolState *state, GError **error)
 {
     int ends[2];
 
+    g_mutex_lock(&fake.lock);
+    fake.watched++;
+    g_mutex_unlock(&fake.lock);
+    if (is_missing(error))
+        return -1;
     assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
     g_mutex_lock(&fake.lock);
     g_hash_table_insert(fake.watchers, g_strdup(state->def->source.name), GINT_TO_POINTER(ends[1]));
@@ -91,14 +118,14 @@ static int fake_watch_open(CstPoolState *state, GError **error)
     return ends[0];
 }
 
-/* Volumes have names of one character, so nothing comes in two pieces. */
+/* Volumes have names of one character, so nothing comes in two pieces; "*": any of them. */
 static void fake_watch_read(CstPoolState *state, int fd,
                             void (*changed)(const char *name, gpointer data), gpointer data)
 {
     char name[2] = {0};
 
     while (read(fd, name, 1) == 1)
-        changed(name, data);
+        changed(*name == '*' ? NULL : name, data);
 }
 
 static void hang(const char *callback, const char *store)
@@ -160,16 +187,21 @@ static CstPool *start_pool(Fixture *f, const char *name)
     return pool;
 }
 
-/* Somebody else makes a volume. */
-static void put(const char *store, const char *volume)
+static void tell(const char *store, const char *what)
 {
     int fd;
 
-    cst_memory_put(store, volume, NULL, 512);
     g_mutex_lock(&fake.lock);
     fd = GPOINTER_TO_INT(g_hash_table_lookup(fake.watchers, store));
     g_mutex_unlock(&fake.lock);
-    assert_int_equal(write(fd, volume, 1), 1);
+    assert_int_equal(write(fd, what, 1), 1);
+}
+
+/* Somebody else makes a volume. */
+static void put(const char *store, const char *volume)
+{
+    cst_memory_put(store, volume, NULL, 512);
+    tell(store, volume);
 }
 
 static guint count_volumes(CstPool *pool)
@@ -344,6 +376,93 @@ static void a_pool_stops_and_starts_while_a_look_hangs(void **state)
     assert_count(again, 2);
 }
 
+static void set_missing(gboolean missing)
+{
+    g_mutex_lock(&fake.lock);
+    fake.missing = missing;
+    g_mutex_unlock(&fake.lock);
+}
+
+static guint watched(void)
+{
+    guint result;
+
+    g_mutex_lock(&fake.lock);
+    result = fake.watched;
+    g_mutex_unlock(&fake.lock);
+    return result;
+}
+
+static GLogWriterOutput count_warning(GLogLevelFlags level, const GLogField *fields, gsize count,
+                                      gpointer unused)
+{
+    g_mutex_lock(&fake.lock);
+    for (gsize i = 0; i < count; i++)
+        fake.warned += g_str_equal(fields[i].key, "MESSAGE") &&
+                       strstr(fields[i].value, "the storage is away") != NULL;
+    g_mutex_unlock(&fake.lock);
+    return G_LOG_WRITER_HANDLED;
+}
+
+static guint warned(void)
+{
+    guint result;
+
+    g_mutex_lock(&fake.lock);
+    result = fake.warned;
+    g_mutex_unlock(&fake.lock);
+    return result;
+}
+
+static void wait_for_problem(CstPool *pool)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+    g_autofree char *problem = NULL;
+
+    while (warned() == 0 && g_get_monotonic_time() < end)
+        g_usleep(10000);
+    assert_int_equal(warned(), 1);
+    problem = cst_pool_get_problem(pool);
+    assert_non_null(problem);
+    assert_non_null(strstr(problem, "the storage is away"));
+}
+
+/* That it is away is said once. The old watch may be one of what is no longer there: a new one is
+ * needed, and one only. */
+static void storage_that_comes_back_is_watched_again(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "away");
+    g_autofree char *problem = NULL;
+
+    set_missing(TRUE);
+    cst_memory_put("away", "a", NULL, 512);
+    tell("away", "*");
+    wait_for_problem(pool);
+    assert_int_equal(watched(), 1);
+    assert_int_equal(count_volumes(pool), 0);
+    set_missing(FALSE);
+    assert_count(pool, 1);
+    assert_int_equal(watched(), 2);
+    assert_int_equal(warned(), 1);
+    problem = cst_pool_get_problem(pool);
+    assert_null(problem);
+    put("away", "b");
+    assert_count(pool, 2);
+}
+
+static void nothing_is_done_while_nothing_changes(void **state)
+{
+    g_autoptr(CstPool) pool = start_pool(*state, "quick");
+    clock_t before;
+
+    put("quick", "a");
+    assert_noticed(pool, 1, 1);
+    before = clock();
+    g_usleep(MOMENT_US);
+    assert_true(clock() - before < CLOCKS_PER_SEC / 20);
+}
+
 static gpointer end_service(gpointer data)
 {
     Fixture *f = data;
@@ -384,12 +503,14 @@ static int set_up(void **state)
     Fixture *f;
 
     backend = cst_memory_backend;
+    backend.scan = fake_scan;
     backend.scan_one = fake_scan_one;
     backend.space_usage = fake_space_usage;
     backend.watch_open = fake_watch_open;
     backend.watch_read = fake_watch_read;
     fake.test = g_thread_self();
-    fake.begun = 0;
+    fake.begun = fake.watched = fake.warned = 0;
+    fake.missing = FALSE;
     fake.watchers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_watcher);
     fake.events = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     fixture_setup(state);
@@ -418,8 +539,11 @@ int main(void)
         TEST(what_somebody_works_on_is_looked_at_when_that_is_done),
         TEST(workers_are_bounded_and_everybody_has_a_turn),
         TEST(a_pool_stops_and_starts_while_a_look_hangs),
+        TEST(storage_that_comes_back_is_watched_again),
+        TEST(nothing_is_done_while_nothing_changes),
         TEST(the_end_waits_for_looks_that_were_begun_only),
     };
 
+    g_log_set_writer_func(count_warning, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

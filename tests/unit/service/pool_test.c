@@ -390,6 +390,84 @@ static void an_embedded_service_sees_what_another_process_did(void **state)
     assert_error(&error, CST_ERROR_NO_POOL);
 }
 
+/* --- another definition ----------------------------------------------------------------------- */
+
+/* "p" as it is, but with its storage at @dir. */
+static void redefine(CstService *service, Fixture *f, CstPool *pool, const char *dir)
+{
+    char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *xml = g_strdup_printf(
+        "<pool type='dir'><name>p</name><uuid>%s</uuid><target><path>%s/%s</path></target></pool>",
+        cst_uuid_format(cst_pool_uuid(pool), uuid), f->images, dir);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstPool) same = cst_service_pool_define(service, xml, 0, &error);
+
+    assert_no_error(error);
+}
+
+/* Where the pool of that name is now, and where it will be. */
+static void assert_places(CstService *service, Fixture *f, const char *now, const char *later)
+{
+    g_autoptr(CstPool) pool = cst_service_pool_by_name(service, "p", NULL);
+    g_autofree char *now_path = g_strdup_printf("<path>%s/%s</path>", f->images, now);
+    g_autofree char *later_path = g_strdup_printf("<path>%s/%s</path>", f->images, later);
+    g_autofree char *live = NULL, *inactive = NULL;
+
+    assert_non_null(pool);
+    live = cst_pool_get_xml(pool, 0, NULL);
+    inactive = cst_pool_get_xml(pool, CST_STORAGE_XML_INACTIVE, NULL);
+    assert_non_null(strstr(live, now_path));
+    assert_non_null(strstr(inactive, later_path));
+    if (strcmp(now, later) == 0)
+        assert_string_equal(live, inactive);
+}
+
+/* An active pool is what it was started as, over any number of restarts. */
+static void a_new_definition_is_for_the_next_start(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_places(f->service, f, "p", "p");
+    pool = cst_service_pool_by_name(f->service, "p", NULL);
+    redefine(f->service, f, pool, "other");
+    assert_places(f->service, f, "p", "other");
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_places(f->service, f, "p", "other");
+    pool = cst_service_pool_by_name(f->service, "p", NULL);
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_places(f->service, f, "other", "other");
+}
+
+/* What another process changes holds for an embedded one from its next call on. */
+static void an_embedded_service_follows_what_another_process_changes(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p"), seen = NULL;
+    g_autoptr(CstService) other = NULL;
+
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    other = cst_service_new(f->paths, CST_SERVICE_EMBEDDED, NULL);
+    assert_places(other, f, "p", "p");
+    pool = cst_service_pool_by_name(f->service, "p", NULL);
+    redefine(f->service, f, pool, "other");
+    assert_places(other, f, "p", "other");
+    redefine(f->service, f, pool, "p");
+    assert_places(other, f, "p", "p");
+    seen = cst_service_pool_by_name(other, "p", NULL);
+    assert_true(cst_pool_is_active(seen));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    g_clear_pointer(&seen, cst_pool_unref);
+    seen = cst_service_pool_by_name(other, "p", NULL);
+    assert_false(cst_pool_is_active(seen));
+    redefine(f->service, f, pool, "other");
+    assert_places(other, f, "other", "other");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -409,6 +487,8 @@ int main(void)
         CASE(sources_are_looked_for_where_there_may_be_some),
         CASE(a_takeover_names_the_definitions_that_would_be_lost),
         CASE(an_embedded_service_sees_what_another_process_did),
+        CASE(a_new_definition_is_for_the_next_start),
+        CASE(an_embedded_service_follows_what_another_process_changes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

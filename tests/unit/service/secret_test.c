@@ -250,6 +250,19 @@ static void the_lock_is_kept_by_whom_the_secrets_are_left_to(void **state)
     stop_rival(rival);
 }
 
+/* Who manages them has them in memory, as libvirt's driver does; nobody else changes them. */
+static void what_we_manage_is_not_read_anew(void **state)
+{
+    Fixture *f = *state;
+
+    write_secret(f, OTHER, "b25l");
+    assert_true(cst_service_manage_secrets(f->service, NULL));
+    write_secret(f, OTHER, "dHdv");
+    assert_value(f, OTHER, "one");
+    cst_service_leave_secrets(f->service);
+    assert_value(f, OTHER, "two");
+}
+
 static void a_command_without_daemon_takes_the_lock_for_a_change(void **state)
 {
     Fixture *f = *state;
@@ -283,6 +296,7 @@ int main(void)
         CASE(one_usage_belongs_to_one_secret),
         CASE(what_another_program_manages_is_read_anew_and_not_changed),
         CASE(the_lock_is_kept_by_whom_the_secrets_are_left_to),
+        CASE(what_we_manage_is_not_read_anew),
         CASE(a_command_without_daemon_takes_the_lock_for_a_change),
     };
 

@@ -266,6 +266,60 @@ static void it_is_undone_where_it_was_begun(void **state)
     cst_pool_unref(pool);
 }
 
+/* For whoever looks at what a dead process has left. */
+static void an_intent_names_what_it_is_of(void **state)
+{
+    static const struct {
+        const char *key, *value;
+    } fields[] = {{"operation", "create"}, {"pool", "p"}, {"volume", "v"}};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = start_pool(f, "store");
+    g_autofree char *dir_path = g_build_filename(f->paths->data_dir, "journal", NULL);
+    g_autoptr(GDir) dir = NULL;
+    g_autofree char *path = NULL;
+    g_autoptr(GKeyFile) record = g_key_file_new();
+
+    leave_half_made(pool, "v");
+    dir = g_dir_open(dir_path, 0, NULL);
+    path = g_build_filename(dir_path, g_dir_read_name(dir), NULL);
+    assert_true(g_key_file_load_from_file(record, path, G_KEY_FILE_NONE, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+        g_autofree char *value = g_key_file_get_string(record, "intent", fields[i].key, NULL);
+
+        assert_string_equal(value, fields[i].value);
+    }
+    set_broken(FALSE);
+    wait_until_settled(f, "store");
+}
+
+/* --- what can't be looked at after a change --------------------------------------------------- */
+
+static uint64_t listed_capacity(CstPool *pool)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) rows = cst_pool_list_volumes(pool, NULL, 0, CST_VOL_ROWS_DETAILS, &error);
+
+    assert_no_error(error);
+    assert_int_equal(rows->len, 1);
+    return ((const CstVolRow *)g_ptr_array_index(rows, 0))->info.capacity;
+}
+
+/* A list does not wait for the next refresh to show what a volume has become. */
+static void a_volume_is_looked_at_again_when_it_is_listed(void **state)
+{
+    g_autoptr(CstPool) pool = start_pool(*state, "store");
+    g_autoptr(GError) error = NULL;
+
+    assert_true(create(pool, "v", NULL));
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    /* Once before it is resized, once afterwards. */
+    cst_memory_fault("scan_one", 2);
+    cst_vol_resize(pool, "v", 2 * CST_MIB, 0, NULL, &error);
+    assert_no_error(error);
+    assert_true(cst_memory_struck());
+    assert_int_equal(listed_capacity(pool), 2 * CST_MIB);
+}
+
 /* --- pools that can't be taken over ----------------------------------------------------------- */
 
 /* A transient pool is its state on the host and nothing else; a persistent one becomes inactive. */
@@ -324,6 +378,8 @@ int main(void)
         TEST(the_next_daemon_keeps_it_until_it_is_undone),
         TEST(a_start_waits_for_no_storage),
         TEST(it_is_undone_where_it_was_begun),
+        TEST(an_intent_names_what_it_is_of),
+        TEST(a_volume_is_looked_at_again_when_it_is_listed),
         TEST(what_cannot_be_taken_over_is_not_active),
     };
 

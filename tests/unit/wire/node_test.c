@@ -50,6 +50,35 @@ static void memory_is_told_when_there_is_room_for_it(void **state)
     probe_close(&probe);
 }
 
+/* KiB, by the kernel's name of it. */
+static uint64_t meminfo(const char *key)
+{
+    g_autofree char *text = NULL, *wanted = g_strdup_printf("\n%s: ", key);
+    const char *line;
+
+    assert_true(g_file_get_contents("/proc/meminfo", &text, NULL, NULL));
+    line = strstr(text, wanted);
+    assert_non_null(line);
+    return g_ascii_strtoull(line + strlen(wanted), NULL, 10);
+}
+
+/* It changes meanwhile, but not that much. */
+static void memory_is_what_the_kernel_says(void **state)
+{
+    static const char *const keys[] = {NULL, "MemFree", "Buffers", "Cached"};
+    Probe probe = open_name(*state, "qemu:///system");
+    wire_memory_stats_ret ret = ask_memory(&probe, G_N_ELEMENTS(keys), -1);
+
+    for (size_t i = 1; i < G_N_ELEMENTS(keys); i++) {
+        uint64_t value = ret.stats.stats_val[i].value, now = meminfo(keys[i]);
+
+        if (value / 4 > now || now / 4 > value)
+            fail_msg("%s: %d, not %d", keys[i], (int)value, (int)now);
+    }
+    xdr_free(XDR_OF(memory_stats_ret), (char *)&ret);
+    probe_close(&probe);
+}
+
 static void wrong_questions_about_memory_are_refused(void **state)
 {
     static const wire_node_stats_args wrong[] = {
@@ -142,6 +171,7 @@ int main(void)
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(memory_is_told_when_there_is_room_for_it),
+        BENCH_TEST(memory_is_what_the_kernel_says),
         BENCH_TEST(wrong_questions_about_memory_are_refused),
         BENCH_TEST(guests_have_sixteen_processors_without_kvm),
         BENCH_TEST(storage_has_no_guests),

@@ -208,12 +208,51 @@ static void a_mode_of_calls_has_known_flags(void **state)
     probe_close(&probe);
 }
 
+/* Pages that follow one another, each of which says whether there is another one. */
+static void a_page_has_its_limits(void **state)
+{
+    static const struct {
+        unsigned limit, flags;
+        int status;
+        u_int rows;
+        gboolean more;
+    } pages[] = {
+        {0, 0, WIRE_OK, 5, FALSE},
+        {4, 0, WIRE_OK, 4, TRUE},
+        {5, WIRE_PAGE_DETAILS, WIRE_OK, 5, FALSE},
+        {6, WIRE_PAGE_DETAILS, WIRE_OK, 5, FALSE},
+        {WIRE_PAGE_MAX, 0, WIRE_OK, 5, FALSE},
+        {WIRE_PAGE_MAX + 1, 0, WIRE_ERROR, 0, FALSE},
+        {G_MAXUINT, 0, WIRE_ERROR, 0, FALSE},
+        {1, 2, WIRE_ERROR, 0, FALSE},
+    };
+    Probe probe = probe_open(*state, FALSE);
+
+    fake.volumes = 5;
+    for (size_t i = 0; i < G_N_ELEMENTS(pages); i++) {
+        wire_vol_page_args args = {probe_pool("images"), NULL, pages[i].limit, pages[i].flags};
+        wire_vol_page_ret ret = {0};
+
+        assert_int_equal(call_own(&probe, WIRE_CISTERN_VOL_LIST_PAGE, XDR_OF(vol_page_args), &args,
+                                  XDR_OF(vol_page_ret), &ret),
+                         pages[i].status);
+        assert_int_equal(ret.rows.rows_len, pages[i].rows);
+        assert_int_equal(ret.more, pages[i].more);
+        for (u_int row = 0; row < ret.rows.rows_len; row++)
+            assert_int_equal(ret.rows.rows_val[row].capacity,
+                             pages[i].flags & WIRE_PAGE_DETAILS ? 1000 + row : 0);
+        xdr_free(XDR_OF(vol_page_ret), (char *)&ret);
+    }
+    probe_close(&probe);
+}
+
 int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(what_goes_wrong_is_passed_on),
         BENCH_TEST(references_are_followed_by_known_words_only),
+        BENCH_TEST(a_page_has_its_limits),
         BENCH_TEST(a_mode_of_calls_has_known_flags),
     };
 

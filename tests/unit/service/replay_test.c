@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a start makes of the journal: what it can't undo now is kept for the next one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+
+#define TOKEN "11111111-2222-3333-4444-555555555555"
+#define DRAFT ".cistern-" TOKEN ".part"
+
+static char *path_of_intent(Fixture *f)
+{
+    return g_build_filename(f->paths->data_dir, "journal", TOKEN ".intent", NULL);
+}
+
+/* As a process that died while it made a volume leaves it. @xml NULL: without a definition. */
+static void leave_intent(Fixture *f, const char *xml)
+{
+    g_autofree char *path = path_of_intent(f);
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autoptr(GKeyFile) record = g_key_file_new();
+
+    g_key_file_set_string(record, "intent", "operation", "create");
+    g_key_file_set_string(record, "intent", "pool", "p");
+    g_key_file_set_string(record, "intent", "volume", "v");
+    g_key_file_set_string(record, "intent", "draft", TOKEN);
+    if (xml)
+        g_key_file_set_string(record, "intent", "definition", xml);
+    assert_int_equal(g_mkdir_with_parents(dir, 0700), 0);
+    assert_true(g_key_file_save_to_file(record, path, NULL));
+}
+
+static void an_intent_is_kept_until_it_is_undone(void **state)
+{
+    static const struct {
+        const char *xml; /* "": the pool's own */
+        gboolean kept, draft_kept;
+    } intents[] = {
+        {"<pool", TRUE, TRUE},
+        {"<pool type='zfs'><name>p</name><source><name>tank</name></source></pool>", TRUE, TRUE},
+        {NULL, FALSE, TRUE},
+        {"<pool type='dir'><name>p</name><target><path>/nowhere</path></target></pool>", FALSE,
+         TRUE},
+        {"", FALSE, FALSE},
+    };
+    Fixture *f = *state;
+    g_autofree char *own = fixture_pool_xml(f, "p");
+    g_autofree char *path = path_of_intent(f);
+
+    g_clear_pointer(&f->service, cst_service_free);
+    assert_int_equal(g_mkdir_with_parents(f->images, 0700), 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(intents); i++) {
+        g_autofree char *dir = g_build_filename(f->images, "p", NULL);
+        const char *xml = intents[i].xml;
+
+        g_mkdir_with_parents(dir, 0700);
+        fixture_write(f, "p", DRAFT, "half of it");
+        leave_intent(f, xml && !*xml ? own : xml);
+        fixture_restart(f, CST_SERVICE_EMBEDDED);
+        if ((access(path, F_OK) == 0) != intents[i].kept)
+            fail_msg("%s: %s", xml, intents[i].kept ? "forgotten" : "kept");
+        if (fixture_exists(f, "p", DRAFT) != intents[i].draft_kept)
+            fail_msg("%s: the draft is %s", xml, intents[i].draft_kept ? "gone" : "there");
+        g_clear_pointer(&f->service, cst_service_free);
+        unlink(path);
+    }
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_intent_is_kept_until_it_is_undone, fixture_setup,
+                                        fixture_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

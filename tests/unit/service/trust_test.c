@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which references of images are followed, and what is remembered of those who wrote them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <service/images.h>
+#include <service/trust.h>
+
+#include "fixture.h"
+
+static void create(CstPool *pool, const char *name, const char *format, const char *more)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<volume><name>%s</name><capacity>1048576</capacity><target><format type='%s'/></target>"
+        "%s</volume>",
+        name, format, more);
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_create(pool, xml, 0, NULL, &made, &error);
+    assert_no_error(error);
+}
+
+/* An overlay of @base, which is raw, in any pool. */
+static void create_overlay(CstPool *pool, const char *name, const char *base, const char *format)
+{
+    g_autofree char *more = g_strdup_printf("<backingStore><path>%s</path><format type='%s'/>"
+                                            "</backingStore>",
+                                            base, format);
+
+    create(pool, name, "qcow2", more);
+}
+
+static char *path_of(Fixture *f, const char *pool, const char *name)
+{
+    return g_build_filename(f->images, pool, name, NULL);
+}
+
+/* As a tool does that knows nothing of this program: another file, or the same one (@in_place). */
+static void write_copy(Fixture *f, const char *name, const char *of, gboolean in_place)
+{
+    g_autofree char *from = path_of(f, "p", of), *to = path_of(f, "p", name), *content = NULL;
+    gsize len;
+    FILE *file;
+
+    assert_true(g_file_get_contents(from, &content, &len, NULL));
+    if (!in_place)
+        remove(to);
+    file = fopen(to, in_place ? "r+" : "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(content, 1, len, file), len);
+    fclose(file);
+}
+
+static void set_mode(Fixture *f, const char *pool, mode_t mode)
+{
+    g_autofree char *path = path_of(f, pool, NULL);
+
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void refresh(CstPool *pool)
+{
+    g_autoptr(GError) error = NULL;
+
+    cst_pool_refresh(pool, 0, NULL, &error);
+    assert_no_error(error);
+}
+
+/* Whether all that a guest of @name would see may be read; @code: of the refusal, 0: it may. */
+static void assert_followed(CstPool *pool, const char *name, int code, guint files)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstVolMap) map = cst_vol_map(pool, name, 0, 0, NULL, &error);
+
+    if (code) {
+        if (map)
+            fail_msg("'%s' is followed", name);
+        assert_error(&error, code);
+        return;
+    }
+    assert_no_error(error);
+    assert_int_equal(map->files->len, files);
+}
+
+static void assert_format(CstPool *pool, const char *name, const char *format)
+{
+    g_autoptr(GPtrArray) rows = cst_pool_list_volumes(pool, NULL, 0, CST_VOL_ROWS_DETAILS, NULL);
+
+    for (guint i = 0; i < rows->len; i++) {
+        const CstVolRow *row = g_ptr_array_index(rows, i);
+
+        if (strcmp(row->name, name) == 0) {
+            assert_string_equal(row->format, format);
+            return;
+        }
+    }
+    fail_msg("no '%s'", name);
+}
+
+/* --- what is remembered ----------------------------------------------------------------------- */
+
+/* What was there while others could write stays theirs when they no longer can. */
+static void what_others_could_write_is_not_believed_later(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *base = path_of(f, "p", "base");
+
+    create(pool, "base", "raw", "");
+    create_overlay(pool, "ours", base, "raw");
+    create(pool, "alone", "qcow2", "");
+    set_mode(f, "p", 0777);
+    write_copy(f, "theirs", "ours", FALSE);
+    write_copy(f, "empty", "alone", FALSE);
+    refresh(pool);
+    assert_followed(pool, "theirs", CST_ERROR_DENIED, 0);
+    set_mode(f, "p", 0700);
+    refresh(pool);
+    assert_followed(pool, "theirs", CST_ERROR_DENIED, 0);
+    /* Nothing was to be remembered of an image that names nothing. */
+    write_copy(f, "empty", "ours", TRUE);
+    refresh(pool);
+    assert_followed(pool, "empty", 0, 2);
+    for (int i = 0; i < 2; i++) {
+        write_copy(f, "here", "ours", i > 0);
+        refresh(pool);
+        assert_followed(pool, "here", 0, 2);
+    }
+}
+
+/* What a guest can write is no image later; but an empty file is nobody's disk yet. */
+static void an_empty_file_may_become_anything(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    create(pool, "image", "qcow2", "");
+    fixture_write(f, "p", "empty", "");
+    fixture_write(f, "p", "disk", "a guest's bytes");
+    refresh(pool);
+    write_copy(f, "empty", "image", TRUE);
+    write_copy(f, "disk", "image", TRUE);
+    refresh(pool);
+    assert_format(pool, "empty", "qcow2");
+    assert_format(pool, "disk", "raw");
+}
+
+/* --- outside of all pools --------------------------------------------------------------------- */
+
+static void what_lies_outside_is_judged_by_where_it_lies(void **state)
+{
+    static const struct {
+        CstFollow follow;
+        mode_t mode; /* of the directory outside */
+        int direct;  /* error of what is based on a raw file there; 0: none */
+        int deep;    /* of what is based on an image that is based on it, declared or not */
+    } places[] = {
+        {CST_FOLLOW_POOLS, 0700, CST_ERROR_NOT_FOUND, CST_ERROR_NOT_FOUND},
+        {CST_FOLLOW_NONE, 0700, CST_ERROR_DENIED, CST_ERROR_DENIED},
+        {CST_FOLLOW_ANYWHERE, 0700, 0, 0},
+        {CST_FOLLOW_ANYWHERE, 0777, CST_ERROR_DENIED, CST_ERROR_DENIED},
+    };
+    const CstVolDeclare content = {.flags = CST_VOL_DECLARE_CONTENT};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p"), outside = fixture_pool(f, "q");
+    g_autoptr(CstPool) safe = fixture_pool(f, "safe");
+    g_autofree char *base = path_of(f, "q", "base"), *middle = path_of(f, "q", "middle");
+    g_autofree char *bottom = path_of(f, "safe", "bottom");
+
+    create(outside, "base", "raw", "");
+    create(safe, "bottom", "raw", "");
+    create_overlay(outside, "middle", bottom, "raw");
+    create_overlay(pool, "declared", middle, "qcow2");
+    create_overlay(pool, "overlay", base, "raw");
+    write_copy(f, "direct", "overlay", FALSE);
+    write_copy(f, "deep", "declared", FALSE);
+    refresh(pool);
+    assert_true(cst_pool_stop(outside, NULL, NULL));
+    assert_true(cst_pool_stop(safe, NULL, NULL));
+    assert_true(cst_vol_declare(pool, "declared", &content, NULL, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        assert_true(cst_pool_set_follow(pool, places[i].follow, NULL));
+        set_mode(f, "q", places[i].mode);
+        assert_followed(pool, "direct", places[i].direct, 2);
+        assert_followed(pool, "deep", places[i].deep, 3);
+        assert_followed(pool, "declared", places[i].deep, 3);
+    }
+}
+
+/* --- what is shown ---------------------------------------------------------------------------- */
+
+/* An image of the first version, which has no place for the format of what it is based on. */
+static void write_qcow(Fixture *f, const char *name, const char *base)
+{
+    uint8_t image[512] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 1};
+    g_autofree char *path = path_of(f, "p", name);
+
+    image[15] = 64;                    /* where the base's name is */
+    image[19] = (uint8_t)strlen(base); /* how long that is */
+    image[29] = 16;                    /* capacity: 1 MiB */
+    image[32] = 12;                    /* bits of a cluster */
+    image[33] = 9;                     /* bits of a table */
+    image[46] = 1;                     /* where the table is: 256 */
+    memcpy(image + 64, base, strlen(base));
+    assert_true(g_file_set_contents(path, (char *)image, sizeof(image), NULL));
+}
+
+static void the_base_says_what_the_image_does_not(void **state)
+{
+    static const char *const formats[] = {"raw", "qcow2", "vdi"};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autofree char *base = path_of(f, "p", formats[i]), *xml = NULL;
+        g_autofree char *shown =
+            g_strdup_printf("<path>%s</path>\n    <format type='%s'/>", base, formats[i]);
+
+        create(pool, formats[i], formats[i], "");
+        write_qcow(f, "old", base);
+        refresh(pool);
+        xml = cst_vol_get_xml(pool, "old", 0, NULL);
+        if (!strstr(xml, shown))
+            fail_msg("no %s in %s", shown, xml);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(what_others_could_write_is_not_believed_later),
+        TEST(an_empty_file_may_become_anything),
+        TEST(what_lies_outside_is_judged_by_where_it_lies),
+        TEST(the_base_says_what_the_image_does_not),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
