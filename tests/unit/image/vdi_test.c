@@ -9,6 +9,8 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <blob/fault.h>
+#include <blob/sparse.h>
 #include <image/image.h>
 
 #include "bytes.h"
@@ -245,6 +247,53 @@ static void growing_past_the_room_for_the_map_moves_the_first_blocks(void **stat
     assert_clean(blob);
 }
 
+/* Its map is longer than what is kept of it in memory, and so is read again to be moved. */
+static CstBlob *make_long_map(void)
+{
+    const CstImageCreate options = {.capacity = 1025 * CST_GIB};
+    CstBlob *blob = cst_blob_sparse_new(0);
+    g_autoptr(CstBlob) guest = NULL;
+
+    assert_true(cst_image_create(blob, vdi(), &options, NULL, NULL));
+    guest = open_guest(blob);
+    mark(guest, 1);
+    mark(guest, 1024 * 1024);
+    return blob;
+}
+
+static gboolean grow_long_map(CstBlob *blob, GError **error)
+{
+    g_autoptr(CstImage) image = cst_image_open(blob, vdi(), CST_IMAGE_WRITE, NULL, error);
+
+    return image && cst_image_resize(image, 1030 * CST_GIB, CST_PREALLOC_OFF, NULL, error);
+}
+
+static void a_map_that_can_not_be_read_is_not_moved(void **state)
+{
+    g_autoptr(CstBlob) sound = make_long_map();
+    guint reads = 0;
+
+    /* the last reads, each of one map or the other */
+    for (guint back = 0; back < 4; back++) {
+        g_autoptr(CstBlob) inner = cst_blob_sparse_copy(sound);
+        g_autoptr(CstBlob) fault = cst_blob_fault_new(inner);
+        g_autoptr(CstBlob) guest = NULL;
+        g_autoptr(GError) error = NULL;
+        uint64_t size = 0;
+
+        if (back > 0)
+            cst_blob_fault_arm(fault, CST_FAULT_READ, reads - back * 7, CST_FAULT_ONCE);
+        assert_int_equal(grow_long_map(fault, &error), back == 0);
+        assert_true(back == 0 || g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+        reads = back == 0 ? cst_blob_fault_count(fault, CST_FAULT_READ) : reads;
+        assert_true(back == 0 || grow_long_map(inner, NULL));
+        guest = open_guest(inner);
+        assert_true(is_marked(guest, 1) && is_marked(guest, 1024 * 1024));
+        assert_true(cst_blob_get_size(guest, &size, NULL));
+        assert_int_equal(size, 1030 * CST_GIB);
+    }
+}
+
 static void growing_an_image_without_blocks_past_the_room_works(void **state)
 {
     g_autoptr(CstBlob) blob = create(BLOCK, NULL);
@@ -471,6 +520,7 @@ int main(void)
         cmocka_unit_test(too_large_images_and_unknown_subformats_are_refused),
         cmocka_unit_test(images_beyond_two_terabytes_work),
         cmocka_unit_test(growing_past_the_room_for_the_map_moves_the_first_blocks),
+        cmocka_unit_test(a_map_that_can_not_be_read_is_not_moved),
         cmocka_unit_test(growing_an_image_without_blocks_past_the_room_works),
         cmocka_unit_test(shrinking_moves_blocks_and_cuts_the_file),
         cmocka_unit_test(growing_a_static_image_gives_it_all_its_blocks),
