@@ -438,6 +438,80 @@ static void the_backing_file_changes_in_one_step(void **state)
     }
 }
 
+static void assert_backing(CstBlob *blob, const char *name)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    assert_true(cst_image_inspect(blob, NULL, &info, NULL));
+    assert_string_equal(info.backing, name);
+}
+
+/* A name may lie at the end of the file: it is neither cut off, nor is anything moved over it. */
+static void a_repair_leaves_the_name_alone(void **state)
+{
+    g_autofree char *name = g_strnfill(1000, 'n');
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        const Variant *variant = &variants[i];
+        g_autoptr(CstBlob) blob = make(variant);
+        CstImage *image = cst_image_open(blob, format_of(variant), CST_IMAGE_WRITE, NULL, NULL);
+
+        assert_true(cst_image_set_backing(image, name, "raw", NULL, NULL));
+        cst_image_free(image);
+        assert_int_equal(check(variant, blob, 0).leaks, 0);
+        put(variant, blob, get(variant, blob, variant->l1), 0);
+        check(variant, blob, CST_CHECK_REPAIR_LEAKS);
+        assert_backing(blob, name);
+        assert_int_equal(check(variant, blob, 0).errors, 0);
+    }
+}
+
+static void a_name_that_can_not_be_written_is_not_taken(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
+        for (guint nth = 1;; nth++) {
+            const Variant *variant = &variants[i];
+            g_autoptr(CstBlob) blob = make(variant), fault = cst_blob_fault_new(blob);
+            CstImage *image =
+                cst_image_open(fault, format_of(variant), CST_IMAGE_WRITE, NULL, NULL);
+            g_autoptr(GError) error = NULL;
+            gboolean done, struck;
+
+            assert_true(cst_image_set_backing(image, "first", "raw", NULL, NULL));
+            cst_blob_fault_arm(fault, CST_FAULT_WRITE, nth, CST_FAULT_ONCE);
+            done = cst_image_set_backing(image, "second", "raw", NULL, &error);
+            struck = cst_blob_fault_struck(fault);
+            cst_image_free(image);
+            assert_int_equal(done, !struck);
+            assert_backing(blob, done ? "second" : "first");
+            if (done)
+                break;
+            assert_int_equal(error->code, CST_ERROR_IO);
+        }
+}
+
+/* What compression would make longer is written as it is. */
+static void noise_is_not_compressed(void **state)
+{
+    const Variant *qcow = &variants[0];
+    g_autoptr(CstBlob) blob = make(qcow), guest = NULL;
+    CstImage *image = cst_image_open(blob, format_of(qcow), CST_IMAGE_WRITE, NULL, NULL);
+    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+    uint8_t noise[4096], seen[4096];
+    CstImageCheck found;
+
+    for (size_t i = 0; i < sizeof(noise); i++)
+        noise[i] = (uint8_t)g_rand_int(rand);
+    assert_true(cst_image_write_compressed(image, noise, sizeof(noise), 9 * 4096, NULL));
+    guest = cst_image_guest_blob(image);
+    assert_true(cst_blob_pread(guest, seen, sizeof(seen), 9 * 4096, NULL));
+    assert_memory_equal(seen, noise, sizeof(noise));
+    assert_true(cst_blob_flush(guest, NULL));
+    found = check(qcow, blob, 0);
+    assert_int_equal(found.allocated_clusters, 6);
+    assert_int_equal(found.compressed_clusters, 0);
+}
+
 static void what_goes_with_a_backing_file_is_bounded(void **state)
 {
     g_autofree char *longest = g_strnfill(1023, 'n'), *too_long = g_strnfill(1024, 'n');
@@ -496,6 +570,9 @@ int main(void)
         cmocka_unit_test(qed_is_marked_before_a_repair_changes_it),
         cmocka_unit_test(a_table_that_has_moved_fills_a_gap),
         cmocka_unit_test(the_backing_file_changes_in_one_step),
+        cmocka_unit_test(a_repair_leaves_the_name_alone),
+        cmocka_unit_test(a_name_that_can_not_be_written_is_not_taken),
+        cmocka_unit_test(noise_is_not_compressed),
         cmocka_unit_test(what_goes_with_a_backing_file_is_bounded),
         cmocka_unit_test(a_table_behind_the_end_of_the_file_is_not_written_to),
     };

@@ -398,6 +398,27 @@ static void a_cluster_moves_behind_a_table_longer_than_the_file(void **state)
     assert_clean(blob);
 }
 
+/* What was given back lies where the longer table is now. */
+static void a_longer_table_is_no_place_for_what_failed_before(void **state)
+{
+    const CstImageCreate options = {.capacity = CLUSTER, .cluster_size = CLUSTER};
+    g_autoptr(CstBlob) inner = cst_blob_sparse_new(0), blob = cst_blob_fault_new(inner);
+    g_autoptr(CstBlob) guest = NULL;
+    CstImage *image;
+
+    assert_true(cst_image_create(inner, parallels(), &options, NULL, NULL));
+    image = cst_image_open(blob, parallels(), CST_IMAGE_WRITE, NULL, NULL);
+    cst_blob_fault_arm(blob, CST_FAULT_WRITE, 2, CST_FAULT_ONCE); /* behind that of the mark */
+    guest = cst_image_guest_blob(image);
+    assert_false(cst_blob_pwrite(guest, "a", 1, 0, NULL));
+    assert_true(cst_image_resize(image, 2000 * CLUSTER, CST_PREALLOC_OFF, NULL, NULL));
+    mark(guest, 1, CLUSTER);
+    cst_blob_unref(g_steal_pointer(&guest));
+    assert_int_equal(get(inner, TABLE + 4), 2);
+    assert_reads(inner, CLUSTER, ".b...");
+    assert_clean(inner);
+}
+
 /* Entries behind the end, and bytes of the last cluster behind it, may hold anything. */
 static void what_is_added_is_zero(void **state)
 {
@@ -505,6 +526,7 @@ int main(void)
         cmocka_unit_test(an_extension_is_neither_made_untrue_nor_cut_off),
         cmocka_unit_test(clusters_make_room_for_a_longer_table),
         cmocka_unit_test(a_cluster_moves_behind_a_table_longer_than_the_file),
+        cmocka_unit_test(a_longer_table_is_no_place_for_what_failed_before),
         cmocka_unit_test(what_is_added_is_zero),
         cmocka_unit_test(shrinking_gives_the_space_back),
         cmocka_unit_test(what_is_added_can_be_preallocated),
