@@ -434,6 +434,43 @@ static void plain_extents_that_are_too_short_are_errors(void **state)
     assert_opens(cst_blob_ref(blob), &how, TRUE);
 }
 
+/* Of several extents the last one is cut, if it can be and we may; none is dropped. */
+static void only_a_last_extent_that_may_change_is_cut(void **state)
+{
+    static const struct {
+        const char *last;
+        uint64_t sectors;
+        gboolean done;
+    } cases[] = {
+        {"RW 4 FLAT \"x\" 4\n", 5, TRUE},
+        {"RW 4 FLAT \"x\" 4\n", 3, FALSE},
+        {"RDONLY 4 FLAT \"x\" 4\n", 5, FALSE},
+        {"NOACCESS 4 FLAT \"x\" 4\n", 5, FALSE},
+        {"RW 4 ZERO\n", 5, FALSE},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GHashTable) directory = directory_new();
+        const CstImageFiles files = directory_files(directory);
+        const CstImageOpen how = {.flags = CST_IMAGE_WRITE, .files = &files};
+        g_autoptr(CstBlob) blob = text_of("RW 4 FLAT \"x\" 0\n%s", cases[i].last);
+        CstBlob *extent = cst_blob_memory_new(NULL, 8 * 512);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(CstImage) image = NULL;
+        uint64_t size = 0;
+
+        g_hash_table_insert(directory, g_strdup("x"), extent);
+        image = cst_image_open_as(blob, vmdk(), &how, NULL);
+        assert_int_equal(
+            cst_image_resize(image, cases[i].sectors * 512, CST_PREALLOC_OFF, NULL, &error),
+            cases[i].done);
+        assert_true(cases[i].done || error->code == CST_ERROR_UNSUPPORTED);
+        assert_int_equal(cst_image_capacity(image), (cases[i].done ? cases[i].sectors : 8) * 512);
+        assert_true(cst_blob_get_size(extent, &size, NULL));
+        assert_int_equal(size < 8 * 512, cases[i].done);
+    }
+}
+
 static void extents_without_access_are_left_alone(void **state)
 {
     g_autoptr(GHashTable) directory = directory_new();
@@ -545,6 +582,7 @@ int main(void)
         cmocka_unit_test(hostile_descriptors_are_refused),
         cmocka_unit_test(extents_are_checked_and_repaired),
         cmocka_unit_test(plain_extents_that_are_too_short_are_errors),
+        cmocka_unit_test(only_a_last_extent_that_may_change_is_cut),
         cmocka_unit_test(extents_without_access_are_left_alone),
         cmocka_unit_test(a_stream_that_was_not_finished_is_refused),
         cmocka_unit_test(a_stream_is_written_again_behind_what_it_has),
