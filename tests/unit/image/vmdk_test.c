@@ -160,6 +160,7 @@ static void a_full_file_is_reported(void **state)
 
 static void bad_options_are_refused(void **state)
 {
+    g_autofree char *long_name = g_strnfill(20000, 'n');
     const CstImageCreate bad[] = {
         {.subformat = "vmfsSparse"},
         {.adapter_type = "nvme"},
@@ -172,6 +173,8 @@ static void bad_options_are_refused(void **state)
         {.backing = "base", .backing_format = "vmdk"}, /* whose content ID is not known */
         {.backing = "base", .backing_format = "raw"},
         {.capacity = G_MAXINT64 - 511},
+        {.subformat = "streamOptimized", .capacity = G_MAXINT64 - 511},
+        {.subformat = "streamOptimized", .capacity = CST_MIB, .file_name = long_name},
         {.compat = "1.1"},
     };
     g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 0);
