@@ -69,7 +69,8 @@ static gboolean repair_leaks(CstLevelsWalk *walk, GError **error)
     if (levels->format->begin && !levels->format->begin(levels, error))
         return FALSE;
     if (!cst_levels_compact(walk, error) || !cst_levels_walk(walk, error) ||
-        !cst_levels_cut(levels, walk->check->image_end, error) || !cst_levels_walk(walk, error))
+        !cst_levels_cut(levels, walk->check->image_end, error) ||
+        !cst_blob_flush(levels->blocks.blob, error) || !cst_levels_walk(walk, error))
         return FALSE;
     found.leaks_fixed = found.leaks - MIN(found.leaks, walk->check->leaks);
     found.image_end = walk->check->image_end;

@@ -33,8 +33,7 @@ static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck 
     if (flags == 0 || check->errors > check->errors_fixed)
         return TRUE;
     check->leaks_fixed = check->leaks;
-    return parallels_begin(parallels, error) && cst_blob_flush(blob, error) &&
-           parallels_cut(parallels, check->image_end, error);
+    return parallels_begin(parallels, error) && parallels_cut(parallels, check->image_end, error);
 }
 
 /* Clears the in-use mark after everything else. A mark that the check found set is an error. */

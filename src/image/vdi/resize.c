@@ -123,7 +123,9 @@ static gboolean copy_map(Vdi *vdi, CstTable *to, uint32_t count, GError **error)
     return cst_table_write(to, error);
 }
 
-static gboolean move_map(Vdi *vdi, uint32_t blocks, CstTask *task, GError **error)
+/* Sets the count of @before, too: the old map refers to the blocks where they have moved. */
+static gboolean move_map(Vdi *vdi, uint32_t blocks, VdiHeader *before, CstTask *task,
+                         GError **error)
 {
     uint32_t size = vdi->header.block_size, offset_map = vdi->header.offset_data, used_end;
     uint32_t count = (uint32_t)cst_div_up((uint64_t)blocks * 4, size);
@@ -147,6 +149,7 @@ static gboolean move_map(Vdi *vdi, uint32_t blocks, CstTask *task, GError **erro
         return FALSE;
     vdi->header.offset_map = offset_map;
     vdi->header.offset_data = (uint32_t)offset_data;
+    before->allocated = vdi->header.allocated;
     vdi->header.allocated -= MIN(vdi->header.allocated, count);
     return TRUE;
 }
@@ -204,7 +207,7 @@ static gboolean grow(Vdi *vdi, uint64_t capacity, CstPreallocation preallocation
     if (!zero_tail(vdi, error) || !clear_spare_entries(vdi, error))
         return FALSE;
     if (before.offset_map + (uint64_t)blocks * 4 > before.offset_data)
-        ok = move_map(vdi, blocks, task, error);
+        ok = move_map(vdi, blocks, &before, task, error);
     else
         ok = cst_table_fill(vdi->blocks.blob, before.offset_map, old, blocks - old, VDI_NOWHERE,
                             task, error);

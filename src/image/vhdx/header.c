@@ -194,26 +194,23 @@ static uint8_t *find_regions(CstInspection *inspection, VhdxLayout *layout)
     return valid ? g_steal_pointer(&first) : g_steal_pointer(&second);
 }
 
-static gboolean read_regions(CstInspection *inspection, VhdxLayout *layout)
+static void read_regions(CstInspection *inspection, VhdxLayout *layout)
 {
     g_autofree uint8_t *raw = find_regions(inspection, layout);
     uint32_t count;
 
     if (!raw)
-        return FALSE;
+        return;
     count = cst_le32(raw + 8);
     if (count > MAX_REGIONS) {
         cst_inspection_problem(inspection, _("the VHDX region table is too large"));
-        return FALSE;
+        return;
     }
     for (uint32_t i = 0; i < count; i++)
         if (!read_region(inspection, layout, raw + 16 + i * 32))
-            return FALSE;
-    if (layout->bat_length == 0 || layout->metadata_length == 0) {
+            return;
+    if (layout->bat_length == 0 || layout->metadata_length == 0)
         cst_inspection_problem(inspection, _("the VHDX region table lacks a region"));
-        return FALSE;
-    }
-    return TRUE;
 }
 
 /* --- all of it ------------------------------------------------------------------------------- */
@@ -231,7 +228,7 @@ uint64_t vhdx_bat_entries(uint64_t capacity, uint32_t block_size, uint32_t secto
     return blocks + (blocks - 1) / ratio;
 }
 
-static gboolean check_layout(CstInspection *inspection, const VhdxLayout *layout)
+static void check_layout(CstInspection *inspection, const VhdxLayout *layout)
 {
     gboolean has_parent = (layout->flags & VHDX_FLAG_PARENT) != 0;
 
@@ -248,24 +245,18 @@ static gboolean check_layout(CstInspection *inspection, const VhdxLayout *layout
                               has_parent) > layout->bat_length / 8)
         cst_inspection_problem(inspection,
                                _("the block allocation table of the VHDX image is too short"));
-    else
-        return inspection->info->problem == NULL;
-    return FALSE;
 }
 
-gboolean vhdx_layout_read(CstInspection *inspection, const VhdxHeader *header,
-                          VhdxLayout *ret_layout)
+void vhdx_layout_read(CstInspection *inspection, const VhdxHeader *header, VhdxLayout *ret_layout)
 {
     VhdxLayout layout = {0};
-    gboolean sound;
 
     layout.ranges[layout.range_count++] = (VhdxRange){0, VHDX_SECTION};
-    sound = add_range(inspection, &layout, header->log_offset, header->log_length) &&
-            read_regions(inspection, &layout);
+    if (add_range(inspection, &layout, header->log_offset, header->log_length))
+        read_regions(inspection, &layout);
     if (layout.metadata_length > 0)
         vhdx_metadata_read(inspection, &layout);
     if (layout.items && !inspection->info->problem)
-        sound = check_layout(inspection, &layout) && sound;
+        check_layout(inspection, &layout);
     *ret_layout = layout;
-    return sound && !inspection->error && !inspection->info->problem;
 }

@@ -127,10 +127,9 @@ void vhdx_header_encode(const VhdxHeader *header, uint8_t *ret_raw);
 
 /**
  * Reads the region table and the metadata, and sets inspection->info->backing. @ret_layout holds
- * what could be found out even when a problem was noted (FALSE).
+ * what could be found out even when a problem was noted, which the inspection tells.
  */
-gboolean vhdx_layout_read(CstInspection *inspection, const VhdxHeader *header,
-                          VhdxLayout *ret_layout);
+void vhdx_layout_read(CstInspection *inspection, const VhdxHeader *header, VhdxLayout *ret_layout);
 
 /**
  * Reads the part of the layout that the metadata region holds; damage goes to @inspection

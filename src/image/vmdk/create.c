@@ -341,7 +341,8 @@ static gboolean make_files(Creation *creation, const char *text, GError **error)
                         _("a VMDK image of subformat '%s' is several files, which can't be made "
                           "here"),
                         creation->subformat->name);
-    if (d->lines->len > VMDK_MAX_EXTENTS || strlen(text) > VMDK_MAX_DESCRIPTOR)
+    /* lines of more than VMDK_MAX_EXTENTS are longer, too */
+    if (strlen(text) > VMDK_MAX_DESCRIPTOR)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a VMDK image in files of 2 GiB can't be as large as that"));
     for (guint i = 0; i < d->lines->len; i++)

@@ -67,10 +67,14 @@ gboolean vpc_preallocate(Vpc *vpc, uint32_t first, uint32_t end, CstPreallocatio
 /* Writes the exact size, so that from now on no program goes by the geometry. */
 static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
 {
+    uint64_t old = vpc->header.capacity;
+
     vpc_footer_set_size(&vpc->header, capacity, TRUE);
     if (!vpc_find_end(vpc, error) || !vpc_write_footer(vpc, error) ||
-        !cst_blocks_barrier(&vpc->blocks, error))
+        !cst_blocks_barrier(&vpc->blocks, error)) {
+        vpc_footer_set_size(&vpc->header, old, TRUE); /* so that it can be done again */
         return FALSE;
+    }
     vpc->blocks.image.capacity = capacity;
     return cst_blob_pwrite(vpc->blocks.blob, vpc->header.footer, VPC_FOOTER_LEN, 0, error) &&
            cst_blocks_barrier(&vpc->blocks, error);
@@ -149,17 +153,20 @@ static gboolean shrink_fixed(Vpc *vpc, uint64_t capacity, GError **error)
 /* The changed fields and the checksum lie in the header's first sector, which is written alone. */
 static gboolean switch_table(Vpc *vpc, uint64_t offset, uint32_t entries, GError **error)
 {
+    VpcHeader before = vpc->header;
+
     vpc->header.table_offset = offset;
     vpc->header.entries = entries;
     vpc_header_update(&vpc->header);
     vpc_header_derive(&vpc->header);
     if (!cst_blocks_barrier(&vpc->blocks, error) ||
         !cst_blob_pwrite(vpc->blocks.blob, vpc->header.raw, VPC_SECTOR, vpc->header.header_offset,
-                         error) ||
-        !cst_blocks_barrier(&vpc->blocks, error))
+                         error)) {
+        vpc->header = before;
         return FALSE;
+    }
     vpc_reset_table(vpc);
-    return TRUE;
+    return cst_blocks_barrier(&vpc->blocks, error);
 }
 
 /* A longer table at the end of the file; the footer behind it. */

@@ -137,6 +137,32 @@ static void what_takes_too_long_is_ended_with_all_that_it_has_started(void **sta
     unlink(path);
 }
 
+static guint count_descriptors(void)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    guint count = 0;
+
+    assert_non_null(dir);
+    while (g_dir_read_name(dir))
+        count++;
+    return count;
+}
+
+/* The daemon runs tools for as long as it lives. */
+static void nothing_of_a_child_stays_open(void **state)
+{
+    const CstChild child = {.timeout_s = 10, .output_limit = 4};
+    guint before = count_descriptors();
+
+    for (int i = 0; i < 3; i++) {
+        g_auto(CstChildResult) result = {0};
+
+        run("echo out; echo err >&2", &result);
+        assert_refused(&child, "printf 12345", NULL, CST_ERROR_LIMIT, NULL);
+    }
+    assert_int_equal(count_descriptors(), before);
+}
+
 static gpointer cancel_soon(gpointer task)
 {
     g_usleep(50000);
@@ -238,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_program_that_is_not_there_is_named),
         cmocka_unit_test(output_has_a_limit_and_errors_are_cut),
         cmocka_unit_test(what_takes_too_long_is_ended_with_all_that_it_has_started),
+        cmocka_unit_test(nothing_of_a_child_stays_open),
         cmocka_unit_test(a_cancelled_task_ends_it),
         cmocka_unit_test(waiting_wakes_nobody),
         cmocka_unit_test(what_cannot_be_waited_for_is_ended),

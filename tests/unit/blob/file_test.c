@@ -6,7 +6,10 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdarg.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -63,6 +66,109 @@ int fdatasync(int fd)
     syncs++;
     errno = sync_errno;
     return sync_errno ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+/* A file that passes for a device of this size; 0: none does. */
+static uint64_t device_size;
+static int discard_errno;
+static uint64_t discarded[2];
+
+int fstat64(int fd, struct stat64 *st)
+{
+    int rc = (int)syscall(SYS_fstat, fd, st);
+
+    if (device_size > 0)
+        st->st_mode = (st->st_mode & ~(mode_t)S_IFMT) | S_IFBLK;
+    return rc;
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    void *what;
+    va_list args;
+
+    va_start(args, request);
+    what = va_arg(args, void *);
+    va_end(args);
+    if (request == BLKGETSIZE64) {
+        memcpy(what, &device_size, sizeof(device_size));
+        return 0;
+    }
+    if (request == BLKDISCARD) {
+        memcpy(discarded, what, sizeof(discarded));
+        errno = discard_errno;
+        return discard_errno ? -1 : 0;
+    }
+    return (int)syscall(SYS_ioctl, fd, request, what);
+}
+
+static CstBlob *scratch_device(uint64_t size)
+{
+    CstBlob *blob;
+
+    device_size = size;
+    blob = scratch_file(size);
+    device_size = 0;
+    return blob;
+}
+
+static void a_device_discards_what_it_is_told_to(void **state)
+{
+    static const struct {
+        int error, code;
+    } failures[] = {{EOPNOTSUPP, CST_ERROR_UNSUPPORTED},
+                    {ENOTTY, CST_ERROR_UNSUPPORTED},
+                    {EINVAL, CST_ERROR_UNSUPPORTED},
+                    {ENOSYS, CST_ERROR_UNSUPPORTED},
+                    {EIO, CST_ERROR_IO}};
+    g_autoptr(CstBlob) blob = scratch_device(CST_MIB);
+
+    assert_true(blob->ops->discard(blob, 4096, 8192, NULL));
+    assert_int_equal(discarded[0], 4096);
+    assert_int_equal(discarded[1], 8192);
+    for (size_t i = 0; i < G_N_ELEMENTS(failures); i++) {
+        g_autoptr(GError) error = NULL;
+
+        discard_errno = failures[i].error;
+        assert_false(blob->ops->discard(blob, 0, 4096, &error));
+        assert_code(error, failures[i].code);
+    }
+    discard_errno = 0;
+}
+
+/* The kernel may write zeroes out where a device can't drop them, which is not fast. */
+static void a_device_zeroes_as_fast_as_it_must(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_device(CST_MIB);
+    g_autoptr(GError) error = NULL;
+
+    asked.mode = -1;
+    assert_false(blob->ops->zero(blob, 0, 4096, CST_ZERO_FAST, &error));
+    assert_code(error, CST_ERROR_UNSUPPORTED);
+    assert_true(blob->ops->allocate(blob, 0, 4096, NULL)); /* it has all its space */
+    assert_int_equal(asked.mode, -1);
+    assert_true(blob->ops->zero(blob, 4096, 8192, 0, NULL));
+    assert_int_equal(asked.mode, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE);
+    assert_int_equal(asked.offset, 4096);
+    assert_int_equal(asked.length, 8192);
+}
+
+static void a_device_keeps_its_size_and_shares_nothing(void **state)
+{
+    g_autoptr(CstBlob) device = scratch_device(CST_MIB);
+    g_autoptr(CstBlob) file = scratch_file(CST_MIB);
+    g_autoptr(GError) written = NULL, resized = NULL;
+
+    assert_int_equal(size_of(device), CST_MIB);
+    assert_int_equal(cst_blob_share_unit(device), 0);
+    assert_int_not_equal(cst_blob_share_unit(file), 0);
+    assert_true(cst_blob_pwrite(device, "x", 1, CST_MIB - 1, NULL));
+    assert_false(cst_blob_pwrite(device, "xy", 2, CST_MIB - 1, &written));
+    assert_code(written, CST_ERROR_NO_SPACE);
+    assert_false(cst_blob_resize(device, CST_MIB + 512, &resized));
+    assert_code(resized, CST_ERROR_UNSUPPORTED);
+    assert_true(cst_blob_resize(device, CST_MIB, NULL));
+    assert_extent(device, 0, CST_MIB, CST_MIB, CST_EXTENT_DATA);
 }
 
 static void the_last_reference_closes_the_descriptor(void **state)
@@ -401,6 +507,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_reference_closes_the_descriptor),
+        cmocka_unit_test(a_device_discards_what_it_is_told_to),
+        cmocka_unit_test(a_device_zeroes_as_fast_as_it_must),
+        cmocka_unit_test(a_device_keeps_its_size_and_shares_nothing),
         cmocka_unit_test(a_flush_reaches_the_disk_unless_it_need_not),
         cmocka_unit_test(a_hole_made_in_known_data_is_seen),
         cmocka_unit_test(a_run_is_looked_for_once),

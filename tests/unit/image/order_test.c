@@ -61,7 +61,8 @@ static uint64_t directory_at(CstBlob *blob, gboolean redundant)
     return cst_le64(raw) * VMDK_SECTOR;
 }
 
-/* A VMDK that has no grain tables yet, and may say of a grain that it is zero. */
+/* A VMDK that has no grain tables yet, and may say of a grain that it is zero. Where the tables
+ * are going to be lies what must not be taken for them. */
 static void drop_grain_tables(CstBlob *blob)
 {
     const uint8_t flags = VMDK_FLAG_NEWLINES | VMDK_FLAG_REDUNDANT | VMDK_FLAG_ZERO_GRAINS;
@@ -96,12 +97,14 @@ static void take_snapshot(Run *run, gboolean revert)
 
 static void prepare(Run *run, const Variant *variant, Ground ground)
 {
+    gboolean has_tables = ground != EMPTY || !g_str_equal(variant->format, "vmdk");
+
     run_init(run, variant);
     if (ground != EMPTY)
         fill_in(run);
-    else if (g_str_equal(variant->format, "vmdk"))
+    else if (!has_tables)
         drop_grain_tables(run->power);
-    if (ground == LEFTOVERS)
+    if (ground == LEFTOVERS || !has_tables)
         leave_stale_end(run->power, run->format, STALE_BYTES);
     else if (ground > LEFTOVERS)
         take_snapshot(run, ground == REVERTED);

@@ -234,6 +234,45 @@ static void leaks_alone_do_not_take_the_mark_away(void **state)
     assert_clean(blob);
 }
 
+/* Whatever a repair changes, the mark is on the disk before it. */
+static void a_repair_is_marked_before_its_first_change(void **state)
+{
+    static const CstFaultKind first[] = {CST_FAULT_WRITE, CST_FAULT_FLUSH};
+
+    for (int leak = 0; leak < 2; leak++)
+        for (size_t i = 0; i < G_N_ELEMENTS(first); i++) {
+            g_autoptr(CstBlob) inner = make(), blob = cst_blob_fault_new(inner);
+            uint64_t size = size_of(inner) + leak * CLUSTER;
+            CstImageCheck found = {0};
+
+            assert_true(cst_blob_resize(inner, size, NULL));
+            put(inner, TABLE + 4, leak ? 2 : 1);
+            /* the second write, or the flush that is to come before it */
+            cst_blob_fault_arm(blob, first[i], first[i] == CST_FAULT_WRITE ? 2 : 1, CST_FAULT_CUT);
+            assert_false(
+                cst_image_check(blob, parallels(), CST_CHECK_REPAIR_ALL, &found, NULL, NULL));
+            assert_int_equal(get(inner, AT_IN_USE), IN_USE);
+            assert_int_equal(get(inner, TABLE + 4), leak ? 2 : 1);
+            assert_int_equal(size_of(inner), size);
+        }
+}
+
+/* What an entry that is wrong should refer to may be just there. */
+static void leaks_stay_while_there_are_errors(void **state)
+{
+    g_autoptr(CstBlob) blob = make();
+    uint64_t size = size_of(blob) + 2 * CLUSTER;
+    CstImageCheck found;
+
+    assert_true(cst_blob_resize(blob, size, NULL));
+    put(blob, TABLE + 4, 1);
+    found = check(blob, CST_CHECK_REPAIR_LEAKS);
+    assert_int_equal(found.errors, 1);
+    assert_int_equal(found.leaks, 2);
+    assert_int_equal(found.leaks_fixed, 0);
+    assert_int_equal(size_of(blob), size);
+}
+
 /* --- damage ----------------------------------------------------------------------------------- */
 
 /* New clusters are never put where an entry points, and no writer makes a shared one worse. */
@@ -359,6 +398,27 @@ static void a_cluster_moves_behind_a_table_longer_than_the_file(void **state)
     assert_clean(blob);
 }
 
+/* What was given back lies where the longer table is now. */
+static void a_longer_table_is_no_place_for_what_failed_before(void **state)
+{
+    const CstImageCreate options = {.capacity = CLUSTER, .cluster_size = CLUSTER};
+    g_autoptr(CstBlob) inner = cst_blob_sparse_new(0), blob = cst_blob_fault_new(inner);
+    g_autoptr(CstBlob) guest = NULL;
+    CstImage *image;
+
+    assert_true(cst_image_create(inner, parallels(), &options, NULL, NULL));
+    image = cst_image_open(blob, parallels(), CST_IMAGE_WRITE, NULL, NULL);
+    cst_blob_fault_arm(blob, CST_FAULT_WRITE, 2, CST_FAULT_ONCE); /* behind that of the mark */
+    guest = cst_image_guest_blob(image);
+    assert_false(cst_blob_pwrite(guest, "a", 1, 0, NULL));
+    assert_true(cst_image_resize(image, 2000 * CLUSTER, CST_PREALLOC_OFF, NULL, NULL));
+    mark(guest, 1, CLUSTER);
+    cst_blob_unref(g_steal_pointer(&guest));
+    assert_int_equal(get(inner, TABLE + 4), 2);
+    assert_reads(inner, CLUSTER, ".b...");
+    assert_clean(inner);
+}
+
 /* Entries behind the end, and bytes of the last cluster behind it, may hold anything. */
 static void what_is_added_is_zero(void **state)
 {
@@ -458,12 +518,15 @@ int main(void)
         cmocka_unit_test(a_place_that_could_not_be_written_is_used_again),
         cmocka_unit_test(opening_for_writing_repairs_what_was_not_closed),
         cmocka_unit_test(leaks_alone_do_not_take_the_mark_away),
+        cmocka_unit_test(a_repair_is_marked_before_its_first_change),
+        cmocka_unit_test(leaks_stay_while_there_are_errors),
         cmocka_unit_test(a_writer_needs_a_sound_table_to_allocate),
         cmocka_unit_test(the_table_is_no_place_for_data),
         cmocka_unit_test(clusters_that_overlap_are_parted),
         cmocka_unit_test(an_extension_is_neither_made_untrue_nor_cut_off),
         cmocka_unit_test(clusters_make_room_for_a_longer_table),
         cmocka_unit_test(a_cluster_moves_behind_a_table_longer_than_the_file),
+        cmocka_unit_test(a_longer_table_is_no_place_for_what_failed_before),
         cmocka_unit_test(what_is_added_is_zero),
         cmocka_unit_test(shrinking_gives_the_space_back),
         cmocka_unit_test(what_is_added_can_be_preallocated),

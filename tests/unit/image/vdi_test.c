@@ -9,6 +9,8 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <blob/fault.h>
+#include <blob/sparse.h>
 #include <image/image.h>
 
 #include "bytes.h"
@@ -122,6 +124,16 @@ static void blocks_follow_each_other_as_they_are_written(void **state)
         assert_int_equal(get32(blob, get32(blob, AT_MAP) + i * 4), 4 - i);
     assert_clean(blob);
     assert_int_equal(check(blob, 0).allocated_clusters, 5);
+}
+
+/* What file(1) and people see of it first. */
+static void it_begins_with_a_line_of_text(void **state)
+{
+    g_autoptr(CstBlob) blob = create(BLOCK, NULL);
+    char head[65] = "";
+
+    assert_true(cst_blob_pread(blob, head, 64, 0, NULL));
+    assert_string_equal(head, "<<< Cistern virtual disk image >>>\n");
 }
 
 static void a_static_image_has_all_its_blocks(void **state)
@@ -243,6 +255,53 @@ static void growing_past_the_room_for_the_map_moves_the_first_blocks(void **stat
     assert_true(cst_blob_flush(guest, NULL));
     assert_true(is_marked(guest, 999));
     assert_clean(blob);
+}
+
+/* Its map is longer than what is kept of it in memory, and so is read again to be moved. */
+static CstBlob *make_long_map(void)
+{
+    const CstImageCreate options = {.capacity = 1025 * CST_GIB};
+    CstBlob *blob = cst_blob_sparse_new(0);
+    g_autoptr(CstBlob) guest = NULL;
+
+    assert_true(cst_image_create(blob, vdi(), &options, NULL, NULL));
+    guest = open_guest(blob);
+    mark(guest, 1);
+    mark(guest, 1024 * 1024);
+    return blob;
+}
+
+static gboolean grow_long_map(CstBlob *blob, GError **error)
+{
+    g_autoptr(CstImage) image = cst_image_open(blob, vdi(), CST_IMAGE_WRITE, NULL, error);
+
+    return image && cst_image_resize(image, 1030 * CST_GIB, CST_PREALLOC_OFF, NULL, error);
+}
+
+static void a_map_that_can_not_be_read_is_not_moved(void **state)
+{
+    g_autoptr(CstBlob) sound = make_long_map();
+    guint reads = 0;
+
+    /* reads of the old map, to see what is in the way, and of both to copy it */
+    for (guint back = 0; back < 6; back++) {
+        g_autoptr(CstBlob) inner = cst_blob_sparse_copy(sound);
+        g_autoptr(CstBlob) fault = cst_blob_fault_new(inner);
+        g_autoptr(CstBlob) guest = NULL;
+        g_autoptr(GError) error = NULL;
+        uint64_t size = 0;
+
+        if (back > 0)
+            cst_blob_fault_arm(fault, CST_FAULT_READ, reads - back * 32, CST_FAULT_ONCE);
+        assert_int_equal(grow_long_map(fault, &error), back == 0);
+        assert_true(back == 0 || g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+        reads = back == 0 ? cst_blob_fault_count(fault, CST_FAULT_READ) : reads;
+        assert_true(back == 0 || grow_long_map(inner, NULL));
+        guest = open_guest(inner);
+        assert_true(is_marked(guest, 1) && is_marked(guest, 1024 * 1024));
+        assert_true(cst_blob_get_size(guest, &size, NULL));
+        assert_int_equal(size, 1030 * CST_GIB);
+    }
 }
 
 static void growing_an_image_without_blocks_past_the_room_works(void **state)
@@ -465,12 +524,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_follow_each_other_as_they_are_written),
+        cmocka_unit_test(it_begins_with_a_line_of_text),
         cmocka_unit_test(a_static_image_has_all_its_blocks),
         cmocka_unit_test(static_images_of_any_size_are_whole),
         cmocka_unit_test(sizes_around_the_ends_of_blocks_and_map_work),
         cmocka_unit_test(too_large_images_and_unknown_subformats_are_refused),
         cmocka_unit_test(images_beyond_two_terabytes_work),
         cmocka_unit_test(growing_past_the_room_for_the_map_moves_the_first_blocks),
+        cmocka_unit_test(a_map_that_can_not_be_read_is_not_moved),
         cmocka_unit_test(growing_an_image_without_blocks_past_the_room_works),
         cmocka_unit_test(shrinking_moves_blocks_and_cuts_the_file),
         cmocka_unit_test(growing_a_static_image_gives_it_all_its_blocks),

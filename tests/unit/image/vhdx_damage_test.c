@@ -59,6 +59,7 @@ typedef struct {
 
 static const Lie lies[] = {
     {"version", HEADER + 66, 2, 2, CST_ERROR_UNSUPPORTED},
+    {"log version", HEADER + 58, UINT64_C(1) << 48 | 1, 8, CST_ERROR_UNSUPPORTED},
     {"log offset 0", HEADER + 72, 0, 8, CST_ERROR_CORRUPT},
     {"log offset odd", HEADER + 72, CST_MIB + 4096, 8, CST_ERROR_CORRUPT},
     {"log offset far", HEADER + 72, UINT64_MAX / CST_MIB *CST_MIB, 8, CST_ERROR_CORRUPT},
@@ -125,6 +126,24 @@ static void every_field_that_lies_is_found_out(void **state)
         if (!info.problem)
             fail_msg("%s: not inspected", lie->name);
         assert_int_equal(info.corrupt, lie->code == CST_ERROR_CORRUPT);
+    }
+}
+
+/* Of a version that is not known nothing else can be called damage. */
+static void what_has_an_unknown_version_is_not_called_damaged(void **state)
+{
+    static const struct {
+        uint64_t offset, value;
+    } versions[] = {{HEADER + 66, 2}, {HEADER + 58, UINT64_C(1) << 48 | 1}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
+        g_autoptr(CstBlob) blob = make(&small);
+        g_autoptr(GError) error = NULL;
+
+        poke(blob, versions[i].offset, versions[i].value, i == 0 ? 2 : 8);
+        poke(blob, REGIONS + 8, 0, 4);
+        assert_null(cst_image_open(blob, vhdx(), 0, NULL, &error));
+        assert_int_equal(error->code, CST_ERROR_UNSUPPORTED);
     }
 }
 
@@ -272,6 +291,26 @@ static void entries_without_meaning_are_ignored(void **state)
     assert_clean(blob);
     guest = open_guest(blob, CST_IMAGE_WRITE, NULL);
     put(guest, 4 * CST_GIB - 512, 1024, 1);
+    cst_blob_unref(guest);
+    assert_clean(blob);
+}
+
+/* Entries behind the end of the disk may hold anything, and come to life when it grows. */
+static void what_is_added_is_zero_whatever_its_entries_held(void **state)
+{
+    g_autoptr(CstBlob) blob = make(&small);
+    CstBlob *guest = open_guest(blob, CST_IMAGE_WRITE, NULL);
+    CstImage *image;
+
+    put(guest, 0, 4096, 1);
+    cst_blob_unref(guest);
+    for (uint64_t block = 10; block < 15; block++)
+        poke(blob, BAT + block * 8, UINT64_C(4) << 20 | 6, 8); /* where block 0 is */
+    image = open_image(blob, CST_IMAGE_WRITE, NULL);
+    assert_true(cst_image_resize(image, 14 * CST_MIB, CST_PREALLOC_OFF, NULL, NULL));
+    guest = cst_image_guest_blob(image);
+    assert_byte(guest, 0, 4096, 1);
+    assert_byte(guest, 10 * CST_MIB, 4 * CST_MIB, 0);
     cst_blob_unref(guest);
     assert_clean(blob);
 }
@@ -497,12 +536,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_that_lies_is_found_out),
+        cmocka_unit_test(what_has_an_unknown_version_is_not_called_damaged),
         cmocka_unit_test(a_file_cut_off_anywhere_is_no_crash),
         cmocka_unit_test(one_damaged_header_or_region_table_is_no_loss),
         cmocka_unit_test(a_bad_entry_is_refused_found_and_repaired),
         cmocka_unit_test(blocks_that_share_a_place_are_told_apart),
         cmocka_unit_test(what_nothing_refers_to_is_a_leak),
         cmocka_unit_test(entries_without_meaning_are_ignored),
+        cmocka_unit_test(what_is_added_is_zero_whatever_its_entries_held),
         cmocka_unit_test(a_missing_or_bad_sector_bitmap_is_found_and_repaired),
         cmocka_unit_test(every_failure_is_reported_and_harmless),
         cmocka_unit_test(every_failing_read_is_reported_and_harmless),

@@ -143,6 +143,21 @@ static void space_of_a_smaller_disk_is_given_back_and_used_again(void **state)
     assert_clean(blob);
 }
 
+/* What is added is there at once, up to the end; what was there keeps its holes. */
+static void what_is_added_can_be_written_in_full(void **state)
+{
+    const CstImageCreate options = {.capacity = 4 * CST_MIB, .block_size = CST_MIB};
+    g_autoptr(CstBlob) blob = make(&options);
+    CstImage *image = open_image(blob, CST_IMAGE_WRITE, NULL);
+    uint64_t before = cst_blob_sparse_used(blob);
+
+    assert_true(cst_image_resize(image, 7 * CST_MIB, CST_PREALLOC_FULL, NULL, NULL));
+    cst_image_free(image);
+    assert_in_range(cst_blob_sparse_used(blob) - before, 3 * CST_MIB, 3 * CST_MIB + 256 * CST_KIB);
+    assert_int_equal(check_image(blob, 0).allocated_clusters, 3);
+    assert_clean(blob);
+}
+
 /* --- identity -------------------------------------------------------------------------------- */
 
 static void only_changes_change_the_identity(void **state)
@@ -433,6 +448,7 @@ int main(void)
         cmocka_unit_test(the_largest_disk_costs_what_is_written),
         cmocka_unit_test(a_table_that_gets_too_short_moves),
         cmocka_unit_test(space_of_a_smaller_disk_is_given_back_and_used_again),
+        cmocka_unit_test(what_is_added_can_be_written_in_full),
         cmocka_unit_test(only_changes_change_the_identity),
         cmocka_unit_test(random_work_over_a_parent_equals_a_plain_array),
         cmocka_unit_test(threads_over_a_parent_do_not_disturb_each_other),

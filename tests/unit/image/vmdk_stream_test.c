@@ -6,6 +6,8 @@
 #include <blob/fault.h>
 #include <blob/sparse.h>
 
+#include "vmdk/stream.h"
+
 enum {
     SMALL = 8192,             /* bytes of a grain */
     OF_A_TABLE = 512 * SMALL, /* bytes that one table covers */
@@ -54,6 +56,38 @@ static int byte_at(CstBlob *guest, uint64_t offset)
 static uint64_t footer_of(CstBlob *blob)
 {
     return size_of(blob) - 3 * 512;
+}
+
+/* A stream of 1000 bytes, whole or cut off, for buffers and demands around that length. */
+static void a_grain_is_a_whole_stream_of_bytes_enough(void **state)
+{
+    static const struct {
+        size_t cut, len, least;
+        gboolean sound;
+    } cases[] = {{0, 1000, 1000, TRUE}, {0, 1001, 1000, TRUE},  {0, 1001, 1001, FALSE},
+                 {0, 2000, 0, TRUE},    {0, 999, 999, TRUE},    {0, 1, 1, TRUE},
+                 {6, 1000, 0, FALSE},   {6, 1000, 1000, FALSE}, {6, 10, 10, TRUE}};
+    uint8_t bytes[1000], seen[2000];
+    g_autofree uint8_t *packed = NULL;
+    size_t packed_len = 0;
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * i / 7 + 1);
+    packed = vmdk_pack(bytes, sizeof(bytes), "test", &packed_len, NULL);
+    assert_non_null(packed);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        size_t len = cases[i].len, there = MIN(len, sizeof(bytes));
+
+        memset(seen, 0xaa, sizeof(seen));
+        assert_int_equal(vmdk_unpack(packed, packed_len - cases[i].cut, seen, len, cases[i].least),
+                         cases[i].sound);
+        if (!cases[i].sound)
+            continue;
+        assert_memory_equal(seen, bytes, there);
+        assert_true(cst_bytes_are_zero(seen + there, len - there));
+    }
+    packed[0] ^= 0xff;
+    assert_false(vmdk_unpack(packed, packed_len, seen, sizeof(bytes), 0));
 }
 
 static void an_old_footer_is_no_end_any_more(void **state)
@@ -197,6 +231,7 @@ static void every_fault_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_grain_is_a_whole_stream_of_bytes_enough),
         cmocka_unit_test(an_old_footer_is_no_end_any_more),
         cmocka_unit_test(what_the_last_grains_took_is_given_back),
         cmocka_unit_test(what_was_cut_off_does_not_come_back),

@@ -48,6 +48,56 @@ static void the_content_id_changes_once_with_the_first_write(void **state)
     assert_int_equal(content_id(blob), after);
 }
 
+/* Programs of VMware go by the geometry: whole cylinders of so many heads and sectors. */
+static void the_geometry_follows_the_adapter(void **state)
+{
+    static const struct {
+        const char *adapter;
+        unsigned heads;
+    } adapters[] = {{"ide", 16}, {"lsilogic", 255}, {"buslogic", 255}, {"legacyESX", 255}};
+    const uint64_t capacity = 10 * CST_GIB;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(adapters); i++) {
+        const CstImageCreate options = {.capacity = capacity, .adapter_type = adapters[i].adapter};
+        g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
+        g_autofree char *wanted =
+            g_strdup_printf("ddb.geometry.cylinders = \"%u\"\nddb.geometry.heads = \"%u\"\n"
+                            "ddb.geometry.sectors = \"63\"\nddb.adapterType = \"%s\"\n",
+                            (unsigned)(capacity / 512 / adapters[i].heads / 63), adapters[i].heads,
+                            adapters[i].adapter);
+        char text[2048] = "";
+
+        assert_true(cst_image_create(blob, vmdk(), &options, NULL, NULL));
+        assert_true(cst_blob_pread(blob, text, sizeof(text) - 1, 512, NULL));
+        assert_non_null(strstr(text, wanted));
+    }
+}
+
+/* A directory may be the last thing in the file; it must not be cut off, or lie behind the end. */
+static void a_directory_ends_with_the_file_at_most(void **state)
+{
+    static const struct {
+        unsigned bytes, sectors_behind;
+    } ends[] = {{4, 0}, {3, 0}, {0, 0}, {4, 1}, {4, 1000}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+        g_autoptr(CstBlob) blob = five_grains();
+        uint32_t table = get32(blob, get32(blob, AT_GD) * 512);
+        g_autoptr(CstBlob) guest = NULL;
+        CstImage *image;
+        uint64_t size = 0;
+
+        assert_true(cst_blob_get_size(blob, &size, NULL));
+        assert_int_equal(size % 512, 0);
+        assert_true(cst_blob_pwrite(blob, &table, ends[i].bytes, size, NULL));
+        put32(blob, AT_GD, (uint32_t)(size / 512) + ends[i].sectors_behind);
+        image = cst_image_open(blob, vmdk(), 0, NULL, NULL);
+        assert_int_equal(image != NULL, i == 0);
+        guest = image ? cst_image_guest_blob(image) : NULL;
+        assert_true(!guest || is_marked(guest, 4));
+    }
+}
+
 static void sizes_around_the_ends_of_tables_work(void **state)
 {
     const uint64_t table = UINT64_C(512) * GRAIN, directory = 128 * table;
@@ -110,6 +160,7 @@ static void a_full_file_is_reported(void **state)
 
 static void bad_options_are_refused(void **state)
 {
+    g_autofree char *long_name = g_strnfill(20000, 'n');
     const CstImageCreate bad[] = {
         {.subformat = "vmfsSparse"},
         {.adapter_type = "nvme"},
@@ -122,6 +173,8 @@ static void bad_options_are_refused(void **state)
         {.backing = "base", .backing_format = "vmdk"}, /* whose content ID is not known */
         {.backing = "base", .backing_format = "raw"},
         {.capacity = G_MAXINT64 - 511},
+        {.subformat = "streamOptimized", .capacity = G_MAXINT64 - 511},
+        {.subformat = "streamOptimized", .capacity = CST_MIB, .file_name = long_name},
         {.compat = "1.1"},
     };
     g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 0);
@@ -384,6 +437,43 @@ static void plain_extents_that_are_too_short_are_errors(void **state)
     assert_opens(cst_blob_ref(blob), &how, TRUE);
 }
 
+/* Of several extents the last one is cut, if it can be and we may; none is dropped. */
+static void only_a_last_extent_that_may_change_is_cut(void **state)
+{
+    static const struct {
+        const char *last;
+        uint64_t sectors;
+        gboolean done;
+    } cases[] = {
+        {"RW 4 FLAT \"x\" 4\n", 5, TRUE},
+        {"RW 4 FLAT \"x\" 4\n", 3, FALSE},
+        {"RDONLY 4 FLAT \"x\" 4\n", 5, FALSE},
+        {"NOACCESS 4 FLAT \"x\" 4\n", 5, FALSE},
+        {"RW 4 ZERO\n", 5, FALSE},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GHashTable) directory = directory_new();
+        const CstImageFiles files = directory_files(directory);
+        const CstImageOpen how = {.flags = CST_IMAGE_WRITE, .files = &files};
+        g_autoptr(CstBlob) blob = text_of("RW 4 FLAT \"x\" 0\n%s", cases[i].last);
+        CstBlob *extent = cst_blob_memory_new(NULL, 8 * 512);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(CstImage) image = NULL;
+        uint64_t size = 0;
+
+        g_hash_table_insert(directory, g_strdup("x"), extent);
+        image = cst_image_open_as(blob, vmdk(), &how, NULL);
+        assert_int_equal(
+            cst_image_resize(image, cases[i].sectors * 512, CST_PREALLOC_OFF, NULL, &error),
+            cases[i].done);
+        assert_true(cases[i].done || error->code == CST_ERROR_UNSUPPORTED);
+        assert_int_equal(cst_image_capacity(image), (cases[i].done ? cases[i].sectors : 8) * 512);
+        assert_true(cst_blob_get_size(extent, &size, NULL));
+        assert_int_equal(size < 8 * 512, cases[i].done);
+    }
+}
+
 static void extents_without_access_are_left_alone(void **state)
 {
     g_autoptr(GHashTable) directory = directory_new();
@@ -479,6 +569,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_copies_of_the_tables_change),
         cmocka_unit_test(the_content_id_changes_once_with_the_first_write),
+        cmocka_unit_test(the_geometry_follows_the_adapter),
+        cmocka_unit_test(a_directory_ends_with_the_file_at_most),
         cmocka_unit_test(sizes_around_the_ends_of_tables_work),
         cmocka_unit_test(holes_of_many_terabytes_are_few_extents),
         cmocka_unit_test(a_full_file_is_reported),
@@ -493,6 +585,7 @@ int main(void)
         cmocka_unit_test(hostile_descriptors_are_refused),
         cmocka_unit_test(extents_are_checked_and_repaired),
         cmocka_unit_test(plain_extents_that_are_too_short_are_errors),
+        cmocka_unit_test(only_a_last_extent_that_may_change_is_cut),
         cmocka_unit_test(extents_without_access_are_left_alone),
         cmocka_unit_test(a_stream_that_was_not_finished_is_refused),
         cmocka_unit_test(a_stream_is_written_again_behind_what_it_has),

@@ -111,6 +111,25 @@ static void a_file_that_was_cut_off_keeps_what_is_left(void **state)
     assert_int_equal(first, 0);
 }
 
+/* The copy needs all of the block to be there, whether or not a footer is at the file's end. */
+static void a_shared_block_that_was_cut_off_is_copied(void **state)
+{
+    for (int has_end = 0; has_end < 2; has_end++) {
+        g_autoptr(CstBlob) blob = five_blocks();
+        uint64_t size = size_of(blob) - 100 * 512;
+        uint8_t footer[512];
+
+        assert_true(cst_blob_pread(blob, footer, sizeof(footer), 0, NULL));
+        assert_true(cst_blob_resize(blob, size, NULL));
+        if (has_end)
+            put(blob, size - sizeof(footer), footer, sizeof(footer));
+        put32(blob, TABLE + 4, get32(blob, TABLE)); /* block 1 where block 0 is */
+        assert_int_equal(check(blob, 0).errors, 3); /* both cut off, one over the other */
+        assert_int_equal(check(blob, CST_CHECK_REPAIR_ALL).errors_fixed, 3);
+        assert_clean(blob);
+    }
+}
+
 static void overlapping_blocks_are_told_and_parted(void **state)
 {
     g_autoptr(CstBlob) blob = five_blocks();
@@ -153,6 +172,7 @@ int main(void)
         cmocka_unit_test(hostile_locators_are_told),
         cmocka_unit_test(misplaced_blocks_are_errors_where_they_are_used),
         cmocka_unit_test(a_file_that_was_cut_off_keeps_what_is_left),
+        cmocka_unit_test(a_shared_block_that_was_cut_off_is_copied),
         cmocka_unit_test(overlapping_blocks_are_told_and_parted),
         cmocka_unit_test(leaks_are_counted_and_given_back),
     };

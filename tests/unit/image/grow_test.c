@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Images that grow so far that their tables have to move, or get all their blocks on the way, while
+ * a call fails: it is told, the disk is the old or the new one, and growing again works. Adding a
+ * format adds a row.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <blob/fault.h>
+#include <blob/sparse.h>
+#include <image/image.h>
+
+enum { WRITTEN = 3 };
+
+typedef struct {
+    const char *format;
+    CstImageCreate options;
+    uint64_t block, grown; /* bytes; there are five blocks at first */
+    CstPreallocation preallocation;
+} Variant;
+
+static const Variant variants[] = {
+    {"vdi", {0}, CST_MIB, 2 * CST_GIB, CST_PREALLOC_OFF},
+    {"vpc", {.force_size = TRUE}, 2 * CST_MIB, 2 * CST_GIB, CST_PREALLOC_OFF},
+    {"vhdx", {.block_size = CST_MIB}, CST_MIB, 300 * CST_GIB, CST_PREALLOC_OFF},
+    {"vmdk", {0}, 64 * CST_KIB, 40 * CST_GIB, CST_PREALLOC_OFF},
+    {"parallels", {.cluster_size = 4096}, 4096, 2000 * 4096, CST_PREALLOC_OFF},
+    {"qcow", {0}, 4096, CST_GIB, CST_PREALLOC_OFF},
+    {"vdi", {0}, CST_MIB, 7 * CST_MIB, CST_PREALLOC_METADATA},
+    {"vpc", {.force_size = TRUE}, 2 * CST_MIB, 14 * CST_MIB, CST_PREALLOC_METADATA},
+    {"vhdx", {.block_size = CST_MIB}, CST_MIB, 7 * CST_MIB, CST_PREALLOC_METADATA},
+    {"parallels", {.cluster_size = 4096}, 4096, 7 * 4096, CST_PREALLOC_METADATA},
+    {"qcow", {0}, 4096, 7 * 4096, CST_PREALLOC_METADATA},
+    {"qed", {.cluster_size = 4096, .table_size = 1}, 4096, 7 * 4096, CST_PREALLOC_METADATA},
+};
+
+typedef struct {
+    const Variant *variant;
+    const CstImageFormat *format;
+    CstBlob *blob;
+} Disk;
+
+static void fail_disk(const Disk *disk, CstFaultKind kind, guint nth, const char *what)
+{
+    fail_msg("%s to %" G_GUINT64_FORMAT ", fault %d %u: %s", disk->variant->format,
+             disk->variant->grown, kind, nth, what);
+}
+
+static void disk_init(Disk *disk, const Variant *variant)
+{
+    CstImageCreate options = variant->options;
+    g_autoptr(CstBlob) guest = NULL;
+
+    *disk = (Disk){variant, cst_image_format_find(variant->format, NULL), cst_blob_sparse_new(0)};
+    options.capacity = 5 * variant->block;
+    assert_true(cst_image_create(disk->blob, disk->format, &options, NULL, NULL));
+    guest =
+        cst_image_guest_blob(cst_image_open(disk->blob, disk->format, CST_IMAGE_WRITE, NULL, NULL));
+    for (uint64_t i = 0; i < WRITTEN; i++)
+        assert_true(cst_blob_pwrite(guest, &"abc"[i], 1, i * variant -> block, NULL));
+}
+
+static gboolean grow(const Disk *disk, CstImage *image, GError **error)
+{
+    return cst_image_resize(image, disk->variant->grown, disk->variant->preallocation, NULL,
+                            error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean grow_file(const Disk *disk, CstBlob *blob, GError **error)
+{
+    g_autoptr(CstImage) image = cst_image_open(blob, disk->format, CST_IMAGE_WRITE, NULL, error);
+
+    return image && grow(disk, image, error);
+}
+
+/* With @at_once what has failed is done again before the image is closed, and *ret_grown says so.
+ */
+static gboolean grow_with_fault(const Disk *disk, CstBlob *fault, gboolean at_once,
+                                gboolean *ret_struck, gboolean *ret_grown, GError **error)
+{
+    g_autoptr(CstImage) image = cst_image_open(fault, disk->format, CST_IMAGE_WRITE, NULL, error);
+    gboolean done = image && grow(disk, image, error);
+
+    /* closing has nobody to tell it to */
+    *ret_struck = cst_blob_fault_struck(fault);
+    *ret_grown = done || (image && at_once && grow(disk, image, NULL));
+    return done;
+}
+
+static const char *look_at_guest(const Disk *disk, CstBlob *blob, gboolean done)
+{
+    uint64_t size = 0, block = disk->variant->block;
+    g_autoptr(CstBlob) guest = NULL;
+    CstImage *image = cst_image_open(blob, disk->format, 0, NULL, NULL);
+
+    if (!image)
+        return "it can't be opened";
+    guest = cst_image_guest_blob(image);
+    assert_true(cst_blob_get_size(guest, &size, NULL));
+    if (size != disk->variant->grown && (done || size != 5 * block))
+        return "the size is neither the old nor the new one";
+    for (uint64_t at = 0; at < size; at += MAX(block, size / 8 / block * block)) {
+        char seen = 'x', wanted = at / block < WRITTEN ? "abc"[at / block] : '\0';
+
+        if (!cst_blob_pread(guest, &seen, 1, at, NULL) || seen != wanted)
+            return "it shows something else";
+    }
+    return NULL;
+}
+
+static const char *judge(const Disk *disk, CstBlob *blob, gboolean done)
+{
+    /* closing may have failed, which is no error but of this format */
+    uint64_t marked = strcmp(disk->variant->format, "parallels") == 0;
+    CstImageCheck found = {0};
+
+    if (!cst_image_check(blob, disk->format, 0, &found, NULL, NULL))
+        return "it can't be checked";
+    if (found.errors > marked)
+        return "a check finds errors";
+    return look_at_guest(disk, blob, done);
+}
+
+/* Three blocks were written, and of those that are added each has its space. */
+static gboolean all_is_allocated(const Disk *disk, CstBlob *blob)
+{
+    CstImageCheck found = {0};
+
+    return disk->variant->preallocation == CST_PREALLOC_OFF ||
+           (cst_image_check(blob, disk->format, 0, &found, NULL, NULL) &&
+            found.allocated_clusters == WRITTEN + 2);
+}
+
+/* FALSE: there are fewer such calls. */
+static gboolean play(const Disk *disk, CstFaultKind kind, guint nth, gboolean at_once)
+{
+    g_autoptr(CstBlob) inner = cst_blob_sparse_copy(disk->blob);
+    g_autoptr(CstBlob) fault = cst_blob_fault_new(inner);
+    g_autoptr(GError) error = NULL;
+    gboolean done, struck = FALSE, grown = FALSE;
+    const char *wrong;
+
+    cst_blob_fault_arm(fault, kind, nth, CST_FAULT_ONCE);
+    done = grow_with_fault(disk, fault, at_once, &struck, &grown, &error);
+    if (done == struck || (!done && !g_error_matches(error, CST_ERROR, CST_ERROR_IO)))
+        fail_disk(disk, kind, nth, done ? "it was not told" : error->message);
+    wrong = judge(disk, inner, grown);
+    if (!wrong && done && !all_is_allocated(disk, inner))
+        wrong = "not all that was added has its space";
+    if (!wrong && !done && !grow_file(disk, inner, NULL))
+        wrong = "it can't be done again";
+    if (!wrong)
+        wrong = judge(disk, inner, TRUE);
+    if (wrong)
+        fail_disk(disk, kind, nth, wrong);
+    return struck;
+}
+
+static void a_failure_while_tables_move_costs_nothing(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        Disk disk;
+
+        disk_init(&disk, &variants[i]);
+        for (CstFaultKind kind = 0; kind < CST_FAULT_KINDS; kind++)
+            for (guint nth = 1; play(&disk, kind, nth, FALSE) && play(&disk, kind, nth, TRUE);)
+                nth += 1 + nth / 8;
+        cst_blob_unref(disk.blob);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_failure_while_tables_move_costs_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
