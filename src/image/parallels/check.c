@@ -36,7 +36,10 @@ static gboolean look_at_end(Parallels *parallels, unsigned flags, CstImageCheck 
     return parallels_begin(parallels, error) && parallels_cut(parallels, check->image_end, error);
 }
 
-/* Clears the in-use mark after everything else. A mark that the check found set is an error. */
+/*
+ * Has what was repaired on the disk, and then clears the in-use mark. A mark that the check found
+ * set is an error, which stays unless all errors are repaired.
+ */
 static gboolean look_at_mark(Parallels *parallels, gboolean was_in_use, unsigned flags,
                              CstImageCheck *check, GError **error)
 {
@@ -46,9 +49,11 @@ static gboolean look_at_mark(Parallels *parallels, gboolean was_in_use, unsigned
     if (was_in_use)
         cst_check_errors(check, 1, _("the image is marked as in use: it was not closed"));
     check->errors_fixed += was_in_use && all;
-    return flags == 0 || (was_in_use && !all) ||
-           (cst_blob_flush(blob, error) && parallels_end(parallels, error) &&
-            cst_blob_flush(blob, error));
+    if (flags == 0)
+        return TRUE;
+    return cst_blob_flush(blob, error) &&
+           ((was_in_use && !all) ||
+            (parallels_end(parallels, error) && cst_blob_flush(blob, error)));
 }
 
 gboolean parallels_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,

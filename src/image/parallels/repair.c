@@ -30,7 +30,7 @@ static gboolean repair_table(const ParallelsWalk *walk, GError **error)
     again.before = 0;
     again.check = &recount;
     again.fix = fix_entry;
-    /* whoever called flushes before it clears the mark */
+    /* parallels_check() flushes before it clears the mark. */
     if (!parallels_begin(parallels, error) || !parallels_walk_table(&again, error) ||
         !parallels_sync(&parallels->blocks, error))
         return FALSE;

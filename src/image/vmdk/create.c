@@ -341,7 +341,7 @@ static gboolean make_files(Creation *creation, const char *text, GError **error)
                         _("a VMDK image of subformat '%s' is several files, which can't be made "
                           "here"),
                         creation->subformat->name);
-    /* lines of more than VMDK_MAX_EXTENTS are longer, too */
+    /* The lines of more extents than VMDK_MAX_EXTENTS would be longer, too. */
     if (strlen(text) > VMDK_MAX_DESCRIPTOR)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a VMDK image in files of 2 GiB can't be as large as that"));

@@ -72,7 +72,7 @@ static gboolean write_footers(Vpc *vpc, uint64_t capacity, GError **error)
     vpc_footer_set_size(&vpc->header, capacity, TRUE);
     if (!vpc_find_end(vpc, error) || !vpc_write_footer(vpc, error) ||
         !cst_blocks_barrier(&vpc->blocks, error)) {
-        vpc_footer_set_size(&vpc->header, old, TRUE); /* so that it can be done again */
+        vpc_footer_set_size(&vpc->header, old, TRUE); /* The resize can be tried again. */
         return FALSE;
     }
     vpc->blocks.image.capacity = capacity;
