@@ -16,6 +16,7 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <blob/fault.h>
 #include <blob/sparse.h>
 #include <image/image.h>
 
@@ -327,6 +328,32 @@ static void what_a_device_held_never_shows(void **state)
     }
 }
 
+/* Nothing of an image that was not made may be taken for one. */
+static void a_device_that_fails_gets_no_image(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        g_autoptr(CstBlob) device = NULL, fault = NULL;
+        gboolean struck = can_use_a_device(&variants[i]);
+
+        if (!struck)
+            continue;
+        device = device_new();
+        fault = cst_blob_fault_new(device);
+        for (unsigned nth = 1; struck; nth++) {
+            g_autoptr(GError) error = NULL;
+            gboolean made;
+
+            cst_blob_fault_arm(fault, CST_FAULT_WRITE, nth, CST_FAULT_ONCE);
+            made = cst_image_create(fault, cst_image_format_find(variants[i].format, NULL),
+                                    &variants[i].options, NULL, &error);
+            struck = cst_blob_fault_struck(fault);
+            assert_int_equal(made, !struck);
+            if (struck)
+                assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+        }
+    }
+}
+
 /* --- space that is used again ------------------------------------------------------------------
  */
 
@@ -363,6 +390,7 @@ int main(void)
         cmocka_unit_test(what_lies_behind_the_end_never_shows),
         cmocka_unit_test(what_lies_behind_the_end_does_not_show_in_grown_space),
         cmocka_unit_test(what_a_device_held_never_shows),
+        cmocka_unit_test(a_device_that_fails_gets_no_image),
         cmocka_unit_test(what_was_cut_off_never_comes_back),
     };
 
