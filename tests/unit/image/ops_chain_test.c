@@ -9,7 +9,9 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <blob/sparse.h>
 #include <image/chain.h>
+#include <image/map.h>
 
 /* Chains over blobs in memory: what is opened, on whose word, and what it reads as. */
 
@@ -129,6 +131,95 @@ static void test_qed_declares_by_leaving_out(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_LIMIT)); /* it leads on, to itself */
 }
 
+/* --- map -------------------------------------------------------------------------------------- */
+
+enum { CLUSTER = 64 * 1024 };
+
+/** Three images: "top" upon "middle" upon "base", each shorter than the one above. */
+typedef struct {
+    CstBlob *top, *middle, *base;
+} Tower;
+
+static CstBlob *give_tower(CstBlob *owner, const char *name, gpointer data, GError **error)
+{
+    const Tower *tower = data;
+
+    return cst_blob_ref(strcmp(name, "middle") == 0 ? tower->middle : tower->base);
+}
+
+static CstBlob *make_upon(const char *backing, const char *format, uint64_t clusters)
+{
+    const CstImageCreate options = {
+        .capacity = clusters * CLUSTER, .backing = backing, .backing_format = format};
+    CstBlob *blob = cst_blob_sparse_new(0);
+
+    assert_true(cst_image_create(blob, cst_image_format_find("qcow2", NULL), &options, NULL, NULL));
+    return blob;
+}
+
+/* @data: a cluster of it; G_MAXUINT64: none. The same for @zero. */
+static void fill(CstBlob *blob, CstBlob *below, uint64_t data, uint64_t zero)
+{
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(
+        cst_image_open(blob, cst_image_format_find("qcow2", NULL), CST_IMAGE_WRITE, below, NULL));
+    g_autofree uint8_t *bytes = g_malloc(CLUSTER);
+
+    memset(bytes, 1, CLUSTER);
+    assert_true(cst_blob_pwrite(guest, bytes, CLUSTER, data * CLUSTER, NULL));
+    if (zero != G_MAXUINT64)
+        assert_true(cst_blob_zero(guest, zero * CLUSTER, CLUSTER, CST_ZERO_MAY_UNMAP, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+}
+
+static gboolean note_run(const CstMapRun *run, gpointer data, GError **error)
+{
+    g_string_append_printf(data, "%d+%d:%u%s%s%s%s ", (int)(run->start / 512),
+                           (int)(run->length / 512), run->depth, run->present ? "p" : "",
+                           run->zero ? "z" : "", run->data ? "d" : "", run->has_offset ? "o" : "");
+    return TRUE;
+}
+
+static void assert_map(Tower *tower, uint64_t start, uint64_t length, const char *runs)
+{
+    const CstChainFiles files = {.open_backing = give_tower, .data = tower};
+    g_autoptr(CstChain) chain =
+        cst_chain_look(tower->top, cst_image_format_find("qcow2", NULL), &files, NULL);
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(CstTask) task = cst_task_new();
+
+    assert_non_null(chain);
+    assert_int_equal(cst_chain_length(chain), 3);
+    assert_true(cst_chain_map_range(chain, start, length, note_run, text, task, NULL));
+    assert_string_equal(text->str, runs);
+    assert_int_equal(cst_task_progress(task).done, cst_task_progress(task).total);
+}
+
+/* A cluster has 128 sectors. */
+static void test_map_names_the_image_that_decides(void **state)
+{
+    Tower tower = {.base = cst_blob_sparse_new(5 * CLUSTER)};
+
+    tower.middle = make_upon("base", "raw", 6);
+    tower.top = make_upon("middle", "qcow2", 8);
+    assert_true(cst_blob_pwrite(tower.base, "x", 1, 0, NULL));
+    fill(tower.middle, tower.base, 1, 2);
+    fill(tower.top, tower.middle, 3, G_MAXUINT64);
+    assert_map(&tower, 0, UINT64_MAX,
+               "0+128:2pdo 128+128:1pdo 256+128:1pz 384+128:0pdo 512+128:2pzo 640+128:1z "
+               "768+256:0z ");
+    assert_map(&tower, 0, 8 * CLUSTER - 1,
+               "0+128:2pdo 128+128:1pdo 256+128:1pz 384+128:0pdo 512+128:2pzo 640+128:1z "
+               "768+255:0z ");
+    assert_map(&tower, CLUSTER + 512, CLUSTER, "129+127:1pdo 256+1:1pz ");
+    assert_map(&tower, 7 * CLUSTER, CLUSTER, "896+128:0z ");
+    assert_map(&tower, 7 * CLUSTER, CLUSTER + 512, "896+128:0z ");
+    assert_map(&tower, 8 * CLUSTER, 512, "");
+    assert_map(&tower, 9 * CLUSTER, 512, "");
+    cst_blob_unref(tower.top);
+    cst_blob_unref(tower.middle);
+    cst_blob_unref(tower.base);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_opened_without_leave),
         cmocka_unit_test(test_loop_ends),
         cmocka_unit_test(test_guessed_image_leads_nowhere),
+        cmocka_unit_test(test_map_names_the_image_that_decides),
         cmocka_unit_test(test_qed_declares_by_leaving_out),
     };
 
