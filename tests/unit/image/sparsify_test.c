@@ -147,6 +147,29 @@ static void zeroes_are_freed_and_nothing_else_changes(void **state)
     }
 }
 
+/* Version 2 can't say that a cluster hides the one below and holds nothing. */
+static void what_can_not_be_freed_is_not_written_either(void **state)
+{
+    static const Variant variant = {
+        "qcow2",
+        {.capacity = SIZE, .compat = "0.10", .backing = "base", .backing_format = "raw"},
+        0};
+    const CstImageFormat *format = cst_image_format_find("qcow2", NULL);
+    g_autoptr(CstBlob) below = NULL, blob = NULL, fault = NULL;
+    uint64_t given_back = 1;
+
+    make_content(FALSE);
+    below = cst_blob_memory_new(content, SIZE);
+    make_content(TRUE);
+    blob = make(&variant, below);
+    fault = cst_blob_fault_new(blob);
+    cst_blob_fault_arm(fault, CST_FAULT_WRITE, 0, CST_FAULT_ONCE);
+    assert_true(cst_image_sparsify(fault, format, NULL, &given_back, NULL, NULL));
+    assert_int_equal(cst_blob_fault_count(fault, CST_FAULT_WRITE), 0);
+    assert_int_equal(given_back, 0);
+    assert_shows(&variant, blob, below);
+}
+
 /* What a repair would have to decide on is left alone. */
 static void a_damaged_image_is_refused(void **state)
 {
@@ -195,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(zeroes_are_freed_and_nothing_else_changes),
+        cmocka_unit_test(what_can_not_be_freed_is_not_written_either),
         cmocka_unit_test(a_damaged_image_is_refused),
         cmocka_unit_test(a_failing_read_ends_the_work_and_harms_nothing),
     };
