@@ -142,13 +142,13 @@ static gboolean resolve(Map *map, uint64_t start, uint64_t *length, GError **err
 
 static gboolean walk(Map *map, uint64_t start, uint64_t length, CstTask *task, GError **error)
 {
-    uint64_t size = g_array_index(map->layers, Layer, 0).size;
+    uint64_t size = g_array_index(map->layers, Layer, 0).size, end;
 
-    if (length < size && start < size - length)
-        size = start + length;
-    cst_task_add_total(task, size > start ? size - start : 0);
-    for (uint64_t at = start; at < size; at += length) {
-        length = size - at;
+    start = MIN(start, size);
+    end = start + MIN(length, size - start);
+    cst_task_add_total(task, end - start);
+    for (uint64_t at = start; at < end; at += length) {
+        length = end - at;
         if (!cst_task_check(task, error) || !resolve(map, at, &length, error))
             return FALSE;
         cst_task_skip(task, length);

@@ -73,26 +73,32 @@ void qcow2_give_up(Qcow2 *q, uint64_t cluster, uint64_t count)
     }
 }
 
-/* Clusters that became free in a row are handed back to the file system together. */
-typedef struct {
-    uint64_t first, count;
-} Freed;
-
 void qcow2_hand_back(const Qcow2 *q, uint64_t cluster, uint64_t count)
 {
-    uint64_t offset = cluster << q->cluster_bits, length = count << q->cluster_bits, size = 0;
+    uint64_t offset = cluster << q->cluster_bits, end = (cluster + count) << q->cluster_bits;
+    uint64_t size = 0;
 
-    if (count > 0 && cst_blob_get_size(q->blocks.blob, &size, NULL) && offset < size)
-        cst_blob_discard(q->blocks.blob, offset, MIN(length, size - offset), NULL);
+    if (cst_blob_get_size(q->blocks.blob, &size, NULL))
+        cst_blob_discard(q->blocks.blob, MIN(offset, size), MIN(end, size) - MIN(offset, size),
+                         NULL);
 }
 
-static void hand_back(Qcow2 *q, Freed *freed)
+void qcow2_freed_end(const Qcow2 *q, Qcow2Freed *freed)
 {
     qcow2_hand_back(q, freed->first, freed->count);
     freed->count = 0;
 }
 
-static gboolean count_down(Qcow2 *q, uint64_t cluster, Freed *freed, GError **error)
+void qcow2_freed_add(const Qcow2 *q, Qcow2Freed *freed, uint64_t cluster)
+{
+    if (freed->first + freed->count != cluster)
+        qcow2_freed_end(q, freed);
+    if (freed->count == 0)
+        freed->first = cluster;
+    freed->count++;
+}
+
+static gboolean count_down(Qcow2 *q, uint64_t cluster, Qcow2Freed *freed, GError **error)
 {
     uint64_t count = 0;
 
@@ -107,11 +113,7 @@ static gboolean count_down(Qcow2 *q, uint64_t cluster, Freed *freed, GError **er
     cst_page_cache_drop(q->l2s, cluster << q->cluster_bits, 0);
     if (q->packed_at >> q->cluster_bits == cluster)
         q->packed_at = 0;
-    if (freed->count > 0 && freed->first + freed->count != cluster)
-        hand_back(q, freed);
-    if (freed->count == 0)
-        freed->first = cluster;
-    freed->count++;
+    qcow2_freed_add(q, freed, cluster);
     return TRUE;
 }
 
@@ -125,7 +127,7 @@ static int by_number(const void *a, const void *b)
 gboolean qcow2_apply_pending(Qcow2 *q, GError **error)
 {
     g_autoptr(GArray) work = NULL;
-    Freed freed = {0, 0};
+    Qcow2Freed freed = {0, 0};
     gboolean ok = TRUE;
 
     if (q->applying || q->pending->len == 0)
@@ -136,7 +138,7 @@ gboolean qcow2_apply_pending(Qcow2 *q, GError **error)
     qsort(work->data, work->len, sizeof(uint64_t), by_number);
     for (guint i = 0; ok && i < work->len; i++)
         ok = count_down(q, g_array_index(work, uint64_t, i), &freed, error);
-    hand_back(q, &freed);
+    qcow2_freed_end(q, &freed);
     q->applying = FALSE;
     return ok;
 }

@@ -141,6 +141,14 @@ void qcow2_alloc_undo(Qcow2 *q, uint64_t cluster, uint64_t count);
 void qcow2_give_up(Qcow2 *q, uint64_t cluster, uint64_t count);
 /** Discards @count free clusters from @cluster on, as far as the file reaches. Ignores errors. */
 void qcow2_hand_back(const Qcow2 *q, uint64_t cluster, uint64_t count);
+/** Free clusters in a row, which are handed back together. Begins as {0, 0}. */
+typedef struct {
+    uint64_t first, count;
+} Qcow2Freed;
+/** Adds a free cluster. Those before it are handed back first when it does not follow them. */
+void qcow2_freed_add(const Qcow2 *q, Qcow2Freed *freed, uint64_t cluster);
+/** Hands back what was added last. */
+void qcow2_freed_end(const Qcow2 *q, Qcow2Freed *freed);
 /** Counts down all clusters that were given up. Called by qcow2_sync(), when the disk no longer
  * refers to them. CORRUPT when one is not counted. */
 gboolean qcow2_apply_pending(Qcow2 *q, GError **error);

@@ -234,40 +234,16 @@ static gboolean put_header(Qcow2Switch *change, GError **error)
     return TRUE;
 }
 
-typedef struct {
-    CstBlob *blob;
-    uint64_t size; /* of the blob */
-    unsigned bits;
-    uint64_t first, count; /* clusters in a row that are free now */
-} Freed;
-
-static void discard_run(Freed *freed)
-{
-    uint64_t offset = freed->first << freed->bits, bytes = freed->count << freed->bits;
-
-    if (freed->count > 0 && offset < freed->size)
-        cst_blob_discard(freed->blob, offset, MIN(bytes, freed->size - offset), NULL);
-    freed->count = 0;
-}
-
 /* What the old image used and the new one does not goes back to the file system. */
 static void hand_back(const Qcow2Switch *change)
 {
-    Freed freed = {change->q->blocks.blob, 0, change->q->cluster_bits, 0, 0};
     uint64_t end = change->minus.clusters, at = 0;
+    Qcow2Freed freed = {0, 0};
 
-    if (!cst_blob_get_size(freed.blob, &freed.size, NULL))
-        return;
-    for (; (at = qcow2_counts_next(&change->minus, at, end)) < end; at++) {
-        if (qcow2_switch_count(change, at) != 0)
-            continue;
-        if (freed.first + freed.count != at)
-            discard_run(&freed);
-        if (freed.count == 0)
-            freed.first = at;
-        freed.count++;
-    }
-    discard_run(&freed);
+    for (; (at = qcow2_counts_next(&change->minus, at, end)) < end; at++)
+        if (qcow2_switch_count(change, at) == 0)
+            qcow2_freed_add(change->q, &freed, at);
+    qcow2_freed_end(change->q, &freed);
 }
 
 gboolean qcow2_switch_commit(Qcow2Switch *change, GError **error)

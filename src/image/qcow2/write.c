@@ -132,8 +132,7 @@ static gboolean plan_new(Qcow2 *q, const uint8_t *table, uint64_t end, Step *ste
 
         if (at != start && (entry.word & QCOW2_COPIED))
             break;
-        /* one cluster at a time where data moves: its surroundings differ from the others' */
-        if (at != start && (q->sub_count > 1 || has_data(q, &entry) != has_data(q, &first)))
+        if (has_data(q, &entry) != has_data(q, &first)) /* filled in another unit */
             break;
         last = entry;
         at += q->cluster_size;

@@ -74,13 +74,21 @@ static Qcow2Entry zeroed_entry(const Qcow2 *q, const Qcow2Entry *old, uint64_t s
     return entry;
 }
 
+/* The last subcluster of a range in one cluster. The image's last cluster is whole. */
+static unsigned last_sub(const Qcow2 *q, uint64_t end)
+{
+    if (end == q->blocks.image.capacity)
+        return q->sub_count - 1;
+    return (unsigned)(((end - 1) & (q->cluster_size - 1)) >> q->sub_bits);
+}
+
 /* Lock held. Whole subclusters of one cluster. FALSE without error: they must be written. */
 static gboolean zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t length, unsigned flags,
                                  GError **error)
 {
     uint64_t inside = offset & (q->cluster_size - 1), index = qcow2_l2_index(q, offset);
     unsigned first = (unsigned)(inside >> q->sub_bits);
-    unsigned last = (unsigned)((inside + length - 1) >> q->sub_bits);
+    unsigned last = last_sub(q, offset + length);
     uint64_t subs = (G_MAXUINT32 >> (31 - last)) & (uint64_t)(G_MAXUINT32 << first);
     CstPage *table = qcow2_l2_for_write(q, offset, error);
     Qcow2Entry old, entry;

@@ -12,6 +12,7 @@
 #include <base/error.h>
 #include <base/units.h>
 #include <blob/fault.h>
+#include <image/amend.h>
 #include <image/compare.h>
 #include <image/hold.h>
 #include <image/map.h>
@@ -326,9 +327,114 @@ static void test_options_refuse_nonsense(void **state)
     }
 }
 
+/** Options as a user types them, and why they are refused; code 0: they are not. */
+typedef struct {
+    const char *format, *text;
+    gboolean amends;
+    int code;
+    const char *message;
+} Typed;
+
+static const Typed typed[] = {
+    {"qcow2", "size=1G,lazy_refcounts=off", TRUE, 0, NULL},
+    {"qcow2", "cluster_size=64k", TRUE, CST_ERROR_ARGUMENT_UNSUPPORTED, "can't be changed"},
+    {"qcow2", "preallocation=full", TRUE, CST_ERROR_ARGUMENT_UNSUPPORTED, "can't be changed"},
+    {"qcow2", "encrypt.keyslot=1", TRUE, CST_ERROR_UNSUPPORTED, "'encrypt.keyslot': keys of"},
+    {"qcow2", "encrypt.keyslot=1", FALSE, CST_ERROR_ARGUMENT_UNSUPPORTED, "has no option"},
+    {"qcow2", "encrypt=on", TRUE, CST_ERROR_ARGUMENT_UNSUPPORTED, "has no option 'encrypt'"},
+    {"qcow2", "e=on", TRUE, CST_ERROR_ARGUMENT_UNSUPPORTED, "has no option 'e'"},
+    {"qcow2", "subformat=x", TRUE, CST_ERROR_ARGUMENT_UNSUPPORTED, "has no option 'subformat'"},
+    {"qcow2", "lazy_refcounts=maybe", TRUE, CST_ERROR_INVALID, "can't be 'maybe'; it takes on|off"},
+    {"vdi", "size=1G", TRUE, CST_ERROR_ARGUMENT_UNSUPPORTED, "can't be changed"},
+    {"vdi", "static=on", FALSE, 0, NULL},
+    {"vdi", "static=1", FALSE, CST_ERROR_INVALID, "it takes on|off"},
+    {"vhdx", "block_size=0,log_size=2M", FALSE, 0, NULL},
+    {"qed", "table_size=0", FALSE, CST_ERROR_INVALID, "it takes 1|2|4|8|16"},
+};
+
+static void test_options_say_why_they_are_refused(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(typed); i++) {
+        g_auto(CstImageOptions) options = {0};
+        g_autoptr(GError) error = NULL;
+        const CstImageFormat *of = format(typed[i].format);
+        gboolean ok = typed[i].amends
+                          ? cst_image_amend_parse(&options, of, typed[i].text, &error)
+                          : cst_image_options_parse(&options, of, typed[i].text, &error);
+
+        assert_int_equal(ok, typed[i].code == 0);
+        if (ok)
+            continue;
+        if (!g_error_matches(error, CST_ERROR, typed[i].code) ||
+            !strstr(error->message, typed[i].message))
+            fail_msg("%s: %s", typed[i].text, error->message);
+    }
+}
+
+static void test_switches_that_are_not_given_are_kept(void **state)
+{
+    static const struct {
+        const char *text;
+        CstAmendSwitch lazy, raw;
+    } cases[] = {
+        {"compat=v3", CST_AMEND_KEEP, CST_AMEND_KEEP},
+        {"lazy_refcounts", CST_AMEND_ON, CST_AMEND_KEEP},
+        {"lazy_refcounts=off,data_file_raw=on", CST_AMEND_OFF, CST_AMEND_ON},
+        {"lazy_refcounts=on,lazy_refcounts=off", CST_AMEND_OFF, CST_AMEND_KEEP},
+        {"data_file_raw=off", CST_AMEND_KEEP, CST_AMEND_OFF},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_auto(CstImageOptions) options = {0};
+        CstImageAmend amend;
+
+        assert_true(cst_image_amend_parse(&options, format("qcow2"), cases[i].text, NULL));
+        cst_image_amend_read(&options, &amend);
+        assert_int_equal(amend.lazy_refcounts, cases[i].lazy);
+        assert_int_equal(amend.data_file_raw, cases[i].raw);
+        assert_false(amend.has_size);
+    }
+}
+
+static void test_static_is_a_subformat(void **state)
+{
+    static const char *const words[][2] = {{"static=on", "static"}, {"static=off", "dynamic"}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        g_auto(CstImageOptions) options = {0};
+
+        assert_true(cst_image_options_parse(&options, format("vdi"), words[i][0], NULL));
+        assert_string_equal(options.create.subformat, words[i][1]);
+    }
+}
+
+static void test_a_copy_has_the_size_and_all_data_of_its_source(void **state)
+{
+    static const struct {
+        const char *text;
+        gboolean ok;
+    } cases[] = {
+        {"cluster_size=4k", TRUE},
+        {"size=1G", FALSE},
+        {"backing_file=a", FALSE},
+        {"backing_fmt=raw", FALSE},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_auto(CstImageOptions) options = {0};
+
+        assert_true(cst_image_options_parse(&options, format("qcow2"), cases[i].text, NULL));
+        assert_int_equal(cst_image_options_for_copy(&options, NULL), cases[i].ok);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options_say_why_they_are_refused),
+        cmocka_unit_test(test_switches_that_are_not_given_are_kept),
+        cmocka_unit_test(test_static_is_a_subformat),
+        cmocka_unit_test(test_a_copy_has_the_size_and_all_data_of_its_source),
         cmocka_unit_test(test_compare_finds_the_first_difference),
         cmocka_unit_test(test_compare_takes_a_longer_rest_for_zero),
         cmocka_unit_test(test_compare_fails_with_the_storage),

@@ -418,6 +418,69 @@ static void free_space_is_given_back_after_a_flush_only(void **state)
     assert_sound(blob, FALSE);
 }
 
+/* Counts what is discarded in the file by a guest that discards every @step-th of 16 clusters. */
+static void give_back_every(unsigned step, unsigned discards)
+{
+    enum { LENGTH = 65536, COUNT = 16 };
+    g_autoptr(CstBlob) blob = make(&(CstImageCreate){.capacity = 4 * CST_MIB});
+    g_autoptr(CstBlob) fault = cst_blob_fault_new(blob), guest = NULL;
+    uint64_t full, given = 0, size = 0, after = 0;
+
+    write_guest(blob, 0, 4 * CST_MIB, 1);
+    full = cst_blob_sparse_used(blob);
+    assert_true(cst_blob_get_size(blob, &size, NULL));
+    guest = cst_image_guest_blob(open_image(fault, CST_IMAGE_WRITE));
+    for (uint64_t i = 0; i < COUNT; i += step, given += LENGTH)
+        assert_true(cst_blob_zero(guest, i * LENGTH, LENGTH, CST_ZERO_MAY_UNMAP, NULL));
+    assert_int_equal(cst_blob_sparse_used(blob), full); /* the disk may still refer to it */
+    cst_blob_fault_arm(fault, CST_FAULT_DISCARD, 0, CST_FAULT_ONCE);
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_int_equal(cst_blob_sparse_used(blob), full - given);
+    assert_int_equal(cst_blob_fault_count(fault, CST_FAULT_DISCARD), discards);
+
+    /* and it is used again, before anything behind the end */
+    for (uint64_t i = 0; i < COUNT; i += step)
+        assert_true(cst_blob_pwrite(guest, "again", 5, i * LENGTH, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_true(cst_blob_get_size(blob, &after, NULL));
+    assert_int_equal(after, size);
+    assert_sound(blob, FALSE);
+}
+
+static void what_the_guest_discards_is_given_back_in_runs(void **state)
+{
+    give_back_every(1, 1);
+    give_back_every(2, 8);
+    give_back_every(15, 2);
+}
+
+/* A table that a writer has replaced, and whose place becomes that of another one. */
+static void the_place_of_a_table_that_is_free_shows_nothing_of_it(void **state)
+{
+    enum { SPAN_OF = PER_TABLE * CLUSTER };
+    g_autoptr(CstBlob) blob =
+        make(&(CstImageCreate){.capacity = 4 * SPAN_OF, .cluster_size = CLUSTER});
+    g_autofree uint8_t *seen = g_malloc(SPAN_OF), *wanted = g_malloc0(SPAN_OF);
+    g_autoptr(CstBlob) guest = NULL;
+    uint64_t l1 = get64(blob, QCOW2_AT_L1_OFFSET), old;
+
+    write_guest(blob, 0, 3 * CLUSTER, 1);
+    old = place_at(blob, l1);
+    put64(blob, l1, old); /* as if somebody else used the table: it is copied to be changed */
+    guest = cst_image_guest_blob(open_image(blob, CST_IMAGE_WRITE));
+    assert_true(cst_blob_pread(guest, seen, CLUSTER, CLUSTER, NULL));
+    assert_true(cst_blob_pwrite(guest, "x", 1, 0, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_int_not_equal(place_at(blob, l1), old);
+    assert_true(cst_blob_pwrite(guest, "y", 1, 2 * SPAN_OF, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_int_equal(place_at(blob, l1 + 16), old);
+    wanted[0] = 'y';
+    assert_true(cst_blob_pread(guest, seen, SPAN_OF, 2 * SPAN_OF, NULL));
+    assert_memory_equal(seen, wanted, SPAN_OF);
+    assert_sound(blob, FALSE);
+}
+
 /* --- a full cache of refcount blocks ------------------------------------------------------- */
 
 /*
@@ -471,6 +534,8 @@ int main(void)
         cmocka_unit_test(too_many_sharers_are_reported_and_lose_nothing),
         cmocka_unit_test(counts_are_rebuilt_in_every_width),
         cmocka_unit_test(free_space_is_given_back_after_a_flush_only),
+        cmocka_unit_test(what_the_guest_discards_is_given_back_in_runs),
+        cmocka_unit_test(the_place_of_a_table_that_is_free_shows_nothing_of_it),
         cmocka_unit_test(counting_down_while_a_block_is_needed_loses_no_count),
         cmocka_unit_test(snapshots_stop_where_the_counts_do),
     };

@@ -510,6 +510,49 @@ static void failing_compressed_writes_leak_at_worst(void **state)
     }
 }
 
+/* Half of it can't be compressed: two of them don't fit into one cluster. */
+static void fill_half(uint8_t *buf, unsigned number)
+{
+    memset(buf, (int)number, CLUSTER);
+    fill_unit(buf, CLUSTER / 8 * 5, 4 + 5 * number);
+}
+
+/* Tables are written by a flush only: what was counted for a piece that failed is given back. */
+static void a_compressed_write_that_fails_takes_no_space(void **state)
+{
+    for (unsigned written = 0; written < 3; written++) {
+        gboolean struck = TRUE;
+
+        for (unsigned nth = 1; struck; nth++) {
+            g_autoptr(CstBlob) blob = make(&packable[0]);
+            g_autoptr(CstBlob) fault = cst_blob_fault_new(blob);
+            CstImage *image = open_image(fault, CST_IMAGE_WRITE);
+            uint8_t buf[CLUSTER], seen[CLUSTER];
+            g_autoptr(CstBlob) guest = NULL;
+
+            for (unsigned i = 0; i < written; i++) {
+                fill_half(buf, i);
+                assert_true(cst_image_write_compressed(image, buf, CLUSTER, i * CLUSTER, NULL));
+            }
+            cst_blob_fault_arm(fault, CST_FAULT_WRITE, nth, CST_FAULT_ONCE);
+            fill_half(buf, written);
+            struck = !cst_image_write_compressed(image, buf, CLUSTER, SIZE / 2, NULL);
+            assert_int_equal(struck, cst_blob_fault_struck(fault));
+            cst_blob_fault_arm(fault, CST_FAULT_WRITE, 0, CST_FAULT_ONCE);
+            assert_true(cst_image_write_compressed(image, buf, CLUSTER, SIZE - CLUSTER, NULL));
+            guest = cst_image_guest_blob(image);
+            assert_true(cst_blob_flush(guest, NULL));
+            assert_sound(blob, FALSE);
+            for (unsigned i = 0; i <= written; i++) {
+                fill_half(buf, i);
+                assert_true(cst_blob_pread(guest, seen, CLUSTER,
+                                           i < written ? i * CLUSTER : SIZE - CLUSTER, NULL));
+                assert_memory_equal(seen, buf, CLUSTER);
+            }
+        }
+    }
+}
+
 static void what_is_no_whole_unit_is_refused(void **state)
 {
     g_autoptr(CstBlob) blob = make(&packable[0]), raw = cst_blob_memory_new(NULL, CLUSTER);
@@ -547,6 +590,7 @@ int main(void)
         cmocka_unit_test(threads_compress_side_by_side),
         cmocka_unit_test(compressed_clusters_are_written_over),
         cmocka_unit_test(failing_compressed_writes_leak_at_worst),
+        cmocka_unit_test(a_compressed_write_that_fails_takes_no_space),
         cmocka_unit_test(what_is_no_whole_unit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,10 @@
 /*
  * Bytes of the file that the guest has not written: what an interrupted writer has left behind the
  * end of an image, or what a block held before. The space gets in use again, and nothing of it may
- * show. Adding a format adds a row.
+ * show. Nor may our own memory get into the file, which others may read. Adding a format adds a
+ * row.
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +16,7 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <blob/fault.h>
 #include <blob/sparse.h>
 #include <image/image.h>
 
@@ -22,6 +25,9 @@
 
 /* Not even whole sectors of the last block; the stale bytes reach over several blocks or none. */
 enum { SIZE = 5 * 1024 * 1024 + 512, GROWN = 7 * 1024 * 1024 + 1024, BELOW = 0xee };
+
+/* What fresh memory is full of, and freed memory; no writer here writes several of them. */
+enum { FRESH = 0xc3, FREED = 0x3c, MEMORY = 16 };
 
 typedef struct {
     const char *format;
@@ -116,12 +122,48 @@ static void assert_shows(Disk *disk, CstBlob *guest, const char *when)
                      when, i, seen[i], disk->bytes[i]);
 }
 
+static gboolean holds_memory(const uint8_t *bytes, uint64_t length)
+{
+    unsigned run = 0;
+
+    /* any MEMORY bytes in a row have one of these places */
+    for (uint64_t at = MEMORY - 1; at < length; at += MEMORY) {
+        if (bytes[at] != FRESH && bytes[at] != FREED)
+            continue;
+        run = 0;
+        for (uint64_t i = at + 1 - MEMORY; i < MIN(at + MEMORY, length) && run < MEMORY; i++)
+            run = bytes[i] == FRESH || bytes[i] == FREED ? run + 1 : 0;
+        if (run == MEMORY)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void assert_holds_no_memory(const Disk *disk, const char *when)
+{
+    static uint8_t bytes[CST_MIB];
+    uint64_t size = 0;
+    CstExtent run;
+
+    assert_true(cst_blob_get_size(disk->blob, &size, NULL));
+    for (uint64_t at = 0; at < size; at += run.length) {
+        assert_true(cst_blob_extent(disk->blob, at, MIN(size - at, sizeof(bytes)), &run, NULL));
+        if (run.flags & CST_EXTENT_ZERO)
+            continue;
+        assert_true(cst_blob_pread(disk->blob, bytes, run.length, at, NULL));
+        if (holds_memory(bytes, run.length))
+            fail_msg("%s, %s: memory in the file from %" G_GUINT64_FORMAT " on",
+                     disk->variant->format, when, at);
+    }
+}
+
 static void assert_holds(Disk *disk, const char *when)
 {
     g_autoptr(CstBlob) guest = NULL;
     CstImageCheck found = check_listed(disk->blob, disk->format, 0);
 
     assert_int_equal(found.errors, 0);
+    assert_holds_no_memory(disk, when);
     guest = cst_image_guest_blob(open_image(disk));
     assert_shows(disk, guest, when);
 }
@@ -286,6 +328,32 @@ static void what_a_device_held_never_shows(void **state)
     }
 }
 
+/* Nothing of an image that was not made may be taken for one. */
+static void a_device_that_fails_gets_no_image(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        g_autoptr(CstBlob) device = NULL, fault = NULL;
+        gboolean struck = can_use_a_device(&variants[i]);
+
+        if (!struck)
+            continue;
+        device = device_new();
+        fault = cst_blob_fault_new(device);
+        for (unsigned nth = 1; struck; nth++) {
+            g_autoptr(GError) error = NULL;
+            gboolean made;
+
+            cst_blob_fault_arm(fault, CST_FAULT_WRITE, nth, CST_FAULT_ONCE);
+            made = cst_image_create(fault, cst_image_format_find(variants[i].format, NULL),
+                                    &variants[i].options, NULL, &error);
+            struck = cst_blob_fault_struck(fault);
+            assert_int_equal(made, !struck);
+            if (struck)
+                assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+        }
+    }
+}
+
 /* --- space that is used again ------------------------------------------------------------------
  */
 
@@ -322,7 +390,10 @@ int main(void)
         cmocka_unit_test(what_lies_behind_the_end_never_shows),
         cmocka_unit_test(what_lies_behind_the_end_does_not_show_in_grown_space),
         cmocka_unit_test(what_a_device_held_never_shows),
+        cmocka_unit_test(a_device_that_fails_gets_no_image),
         cmocka_unit_test(what_was_cut_off_never_comes_back),
     };
+
+    mallopt(M_PERTURB, FREED);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
