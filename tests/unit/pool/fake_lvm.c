@@ -94,7 +94,7 @@ int fake_set_up(void **unused)
 
     fake_folder = g_dir_make_tmp("cst-lvm-XXXXXX", NULL);
     for (const char *const *part =
-             (const char *[]){"bin", "lvs", "lie", "percent", "dev", "dev/vg", NULL};
+             (const char *[]){"bin", "lvs", "lie", "percent", "place", "dev", "dev/vg", NULL};
          *part; part++) {
         g_autofree char *made = fake_path(*part);
 
