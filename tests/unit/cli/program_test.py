@@ -55,6 +55,14 @@ class Help(unittest.TestCase):
                     self.assertRegex(out, rf"(--|<){re.escape(option['name'])}\b")
                 self.assertEqual(out, run(name, "--help")[1])
 
+    def test_json_tells_what_an_option_takes(self):
+        options = {o["name"]: o for o in ours()["vol-rebase"]["options"]}
+        facts = {name: [options[name].get(k) for k in ("kind", "letter", "required", "positional")]
+                 for name in ("vol", "backing-vol", "unsafe")}
+        self.assertEqual({"vol": ["string", None, True, True],
+                          "backing-vol": ["string", "b", True, False],
+                          "unsafe": ["switch", "u", False, False]}, facts)
+
     def test_groups_and_unknown_names(self):
         for group in GROUPS:
             self.assertIn(f"(help keyword '{group}'):\n", run("help", group)[1])
@@ -62,6 +70,9 @@ class Help(unittest.TestCase):
         self.assertEqual((2, "\n"), (status, out))
         self.assertEqual("error: command or command group 'nosuch' doesn't exist\n", err)
         everything = run("help")[1]
+        self.assertEqual("Grouped commands:\n\n" + "".join(
+            run("help", group)[1] for group in re.findall(r"keyword '(\w+)'", everything)) +
+            "\n", everything)
         self.assertIn("pool-list ", everything)
         self.assertNotIn("gen-man", everything)
 
@@ -478,7 +489,7 @@ class Spanish(unittest.TestCase):
 
     def test_json_is_never_translated(self):
         for words in (["pool-list", "--all", "--details", "--json"], ["pool-info", "no", "--json"],
-                      ["--json", "help"]):
+                      ["--json", "help"], ["help", "--json"], ["pool-list", "--json", "--nosuch"]):
             self.assertEqual(run(*words), self.spanish(*words))
 
     def test_help_is_in_spanish_and_aligned(self):

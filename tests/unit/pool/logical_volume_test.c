@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -129,11 +130,15 @@ static void flattening_a_clone_copies_it(void **unused)
 {
     g_autoptr(CstTask) task = cst_task_new();
     g_autoptr(GError) error = NULL;
-    g_autofree char *line = NULL;
+    g_autofree char *line = NULL, *device = fake_path("dev/vg/c");
+    struct stat st;
 
     fake_add_disk(TRUE);
     fake_write("disk", "then");
     assert_true(clone_as("c", 8 * MIB, NULL, NULL));
+    assert_int_equal(chmod(device, 0640), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(device, 65534, 65533), 0);
     assert_true(cst_pool_state_vol_flatten(fake_state, "disk", task, NULL));
     assert_int_equal(cst_task_progress(task).total, 0);
     if (!cst_pool_state_vol_flatten(fake_state, "c", task, &error))
@@ -143,6 +148,10 @@ static void flattening_a_clone_copies_it(void **unused)
     /* Of no origin, in the same pool, and known by the id that it had. */
     assert_true(g_str_has_prefix(line, "8388608 Vwi-a-tz--  tp cistern:id=uuid-"));
     fake_assert_holds("c", "then");
+    assert_int_equal(stat(device, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    if (geteuid() == 0)
+        assert_true(st.st_uid == 65534 && st.st_gid == 65533);
     assert_int_equal(fake_count(), 3);
     assert_false(cst_pool_state_vol_flatten(fake_state, "none", NULL, &error));
     assert_code(error, CST_ERROR_NO_VOL);
