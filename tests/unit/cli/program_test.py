@@ -454,8 +454,8 @@ class Spanish(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.where)
 
-    def spanish(self, *words):
-        return run(*words, LC_ALL="es_ES.UTF-8", LOCPATH=self.where, LANGUAGE="",
+    def spanish(self, *words, stdin=""):
+        return run(*words, stdin=stdin, LC_ALL="es_ES.UTF-8", LOCPATH=self.where, LANGUAGE="",
                    CISTERN_LOCALE_DIR=os.path.join(self.where, "po"))
 
     def test_words_and_decimal_comma(self):
@@ -489,8 +489,13 @@ class Spanish(unittest.TestCase):
 
     def test_json_is_never_translated(self):
         for words in (["pool-list", "--all", "--details", "--json"], ["pool-info", "no", "--json"],
-                      ["--json", "help"], ["help", "--json"], ["pool-list", "--json", "--nosuch"]):
+                      ["--json", "help"]):
             self.assertEqual(run(*words), self.spanish(*words))
+
+    def test_json_of_one_line_leaves_the_next_in_spanish(self):
+        english = run("-q", stdin="pool-info no --json\n")[2]
+        self.assertEqual(english + self.spanish("pool-info", "no")[2],
+                         self.spanish("-q", stdin="pool-info no --json\npool-info no\n")[2])
 
     def test_help_is_in_spanish_and_aligned(self):
         out = self.spanish("help", "pool-event")[1]
