@@ -56,7 +56,7 @@ static gboolean needs_clock(const Client *client)
 {
     return client->state != CLIENT_DEAD &&
            (client->keepalive || client->state != CLIENT_OPEN || client->starved ||
-            client->parked || client_has_streams(client) || is_blocked(client));
+            client_has_streams(client) || is_blocked(client));
 }
 
 void client_update_timed(Client *client)

@@ -148,7 +148,6 @@ static void read_next(Stream *stream)
 {
     if (!client_has_room(stream->client)) {
         stream->client->parked = TRUE;
-        client_update_timed(stream->client);
         return;
     }
     stream->chunk = free_chunk(stream);
@@ -365,8 +364,7 @@ void streams_continue(Client *client)
     if (!client->parked || client->state == CLIENT_DEAD || !client_has_room(client))
         return;
     client->parked = FALSE;
-    client_update_timed(client);
-    streams = client->streams ? g_hash_table_get_values(client->streams) : NULL;
+    streams = g_hash_table_get_values(client->streams);
     for (GList *l = streams; l; l = l->next)
         next_job(l->data);
 }

@@ -274,7 +274,10 @@ static gboolean put_on_shelf(const Shelf *shelf, int fd, const char *draft, cons
         return cst_fail_errno(error, errno, _("cannot put a copy of volume '%s' in place"), volume);
     }
     CST_CRASH_POINT("snapshot.draft.renamed");
-    return cst_dir_sync(shelf->volume.fd, volume, error);
+    if (cst_dir_sync(shelf->volume.fd, volume, error))
+        return TRUE;
+    cst_entry_remove(&shelf->volume, name, FALSE);
+    return FALSE;
 }
 
 static gboolean snapshot_create(CstPoolState *state, const char *volume, const char *name,

@@ -71,6 +71,7 @@ CstJobInfo *cst_conn_job_wait(CstConn *conn, uint64_t id, gint64 until, CstTask 
 {
     CstJobInfo *job = cst_conn_job_info(conn, id, error);
 
+    fake_jobs.waited_until = until;
     if (job && job->state == CST_JOB_RUNNING) {
         g_clear_pointer(&job, cst_job_info_free);
         cst_fail(error, CST_ERROR_TIMEOUT, "it goes on");

@@ -8,7 +8,8 @@ typedef struct {
     uint64_t cancelled; /**< job that was asked to stop last */
     uint64_t limited;   /**< job whose limit was set last */
     uint64_t limit;
-    gboolean detach; /**< as set last */
+    gboolean detach;     /**< as set last */
+    gint64 waited_until; /**< the last wait; 0: without end */
 } FakeJobs;
 
 extern FakeJobs fake_jobs;

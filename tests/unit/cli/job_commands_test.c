@@ -47,11 +47,16 @@ static void test_info(void **state)
 /* The exit status is the job's. */
 static void test_wait(void **state)
 {
+    gint64 left;
+
     says(state, "job-wait 5", CST_EXIT_OK, "Job 5 is done\n\n", "");
+    assert_int_equal(fake_jobs.waited_until, 0);
     says(state, "job-wait 4", CST_EXIT_FAILED, "\n",
          "error: Job 4 was not done\nerror: the pool is full\n");
-    says(state, "job-wait 3 --timeout 1", CST_EXIT_TRY_AGAIN, "\n",
+    says(state, "job-wait 3 --timeout 3600", CST_EXIT_TRY_AGAIN, "\n",
          "error: Timed out during operation: it goes on\n");
+    left = fake_jobs.waited_until - g_get_monotonic_time();
+    assert_in_range(left / G_TIME_SPAN_SECOND, 3000, 3600);
 }
 
 static void test_cancel(void **state)

@@ -148,24 +148,23 @@ static void every_change_says_what_it_did(void **state)
 
 static void dry_run_changes_nothing(void **state)
 {
-    static const char *const lines[] = {
-        "pool-start backup --dry-run",
-        "pool-build backup --overwrite --dry-run",
-        "pool-destroy images --dry-run",
-        "pool-delete backup --dry-run",
-        "pool-undefine backup --dry-run",
-        "pool-autostart images --dry-run",
-        "pool-define-as n dir --dry-run",
-        "pool-create-as n dir --dry-run",
-        "pool-autostart images --disable --dry-run",
+    static const struct {
+        const char *line, *plan;
+    } cases[] = {
+        {"pool-start backup --dry-run", "Would start pool backup\n\n"},
+        {"pool-build backup --overwrite --dry-run", "Would build pool backup\n\n"},
+        {"pool-destroy images --dry-run", "Would stop pool images\n\n"},
+        {"pool-delete backup --dry-run", "Would delete the storage of pool backup\n\n"},
+        {"pool-undefine backup --dry-run", "Would undefine pool backup\n\n"},
+        {"pool-autostart images --dry-run", "Would mark pool images as autostarted\n\n"},
+        {"pool-define-as n dir --dry-run", "Would define pool n\n\n"},
+        {"pool-create-as n dir --dry-run", "Would create pool n\n\n"},
+        {"pool-autostart images --disable --dry-run",
+         "Would unmark pool images as autostarted\n\n"},
     };
-    Session *session = *state;
 
-    for (gsize i = 0; i < G_N_ELEMENTS(lines); i++) {
-        session_run(session, lines[i]);
-        assert_int_equal(session->status, CST_EXIT_OK);
-        assert_true(g_str_has_prefix(session->out, "Would "));
-        assert_string_equal(session->err, "");
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        says(state, cases[i].line, CST_EXIT_OK, cases[i].plan, "");
         assert_int_equal(fake_world.changes, 0);
     }
 }

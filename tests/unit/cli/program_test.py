@@ -55,6 +55,14 @@ class Help(unittest.TestCase):
                     self.assertRegex(out, rf"(--|<){re.escape(option['name'])}\b")
                 self.assertEqual(out, run(name, "--help")[1])
 
+    def test_json_tells_what_an_option_takes(self):
+        options = {o["name"]: o for o in ours()["vol-rebase"]["options"]}
+        facts = {name: [options[name].get(k) for k in ("kind", "letter", "required", "positional")]
+                 for name in ("vol", "backing-vol", "unsafe")}
+        self.assertEqual({"vol": ["string", None, True, True],
+                          "backing-vol": ["string", "b", True, False],
+                          "unsafe": ["switch", "u", False, False]}, facts)
+
     def test_groups_and_unknown_names(self):
         for group in GROUPS:
             self.assertIn(f"(help keyword '{group}'):\n", run("help", group)[1])
@@ -62,6 +70,9 @@ class Help(unittest.TestCase):
         self.assertEqual((2, "\n"), (status, out))
         self.assertEqual("error: command or command group 'nosuch' doesn't exist\n", err)
         everything = run("help")[1]
+        self.assertEqual("Grouped commands:\n\n" + "".join(
+            run("help", group)[1] for group in re.findall(r"keyword '(\w+)'", everything)) +
+            "\n", everything)
         self.assertIn("pool-list ", everything)
         self.assertNotIn("gen-man", everything)
 
@@ -443,8 +454,8 @@ class Spanish(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.where)
 
-    def spanish(self, *words):
-        return run(*words, LC_ALL="es_ES.UTF-8", LOCPATH=self.where, LANGUAGE="",
+    def spanish(self, *words, stdin=""):
+        return run(*words, stdin=stdin, LC_ALL="es_ES.UTF-8", LOCPATH=self.where, LANGUAGE="",
                    CISTERN_LOCALE_DIR=os.path.join(self.where, "po"))
 
     def test_words_and_decimal_comma(self):
@@ -480,6 +491,11 @@ class Spanish(unittest.TestCase):
         for words in (["pool-list", "--all", "--details", "--json"], ["pool-info", "no", "--json"],
                       ["--json", "help"]):
             self.assertEqual(run(*words), self.spanish(*words))
+
+    def test_json_of_one_line_leaves_the_next_in_spanish(self):
+        english = run("-q", stdin="pool-info no --json\n")[2]
+        self.assertEqual(english + self.spanish("pool-info", "no")[2],
+                         self.spanish("-q", stdin="pool-info no --json\npool-info no\n")[2])
 
     def test_help_is_in_spanish_and_aligned(self):
         out = self.spanish("help", "pool-event")[1]

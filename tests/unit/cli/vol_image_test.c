@@ -46,6 +46,25 @@ static void test_check(void **state)
     assert_non_null(strstr(session->out, "\"filename\":\"/images/disk\",\"format\":\"qcow2\""));
 }
 
+static void dry_run_changes_nothing(void **state)
+{
+    static const struct {
+        const char *line, *plan;
+    } cases[] = {
+        {"vol-rebase disk --pool images --backing-vol low --dry-run",
+         "Would base vol disk on low\n\n"},
+        {"vol-rebase disk --pool images --backing-vol '' --dry-run",
+         "Would base vol disk on nothing\n\n"},
+        {"vol-sparsify disk --pool images --dry-run", "Would sparsify vol disk\n\n"},
+        {"vol-commit disk --pool images --dry-run", "Would commit vol disk\n\n"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
+        says(state, cases[i].line, CST_EXIT_OK, cases[i].plan, "");
+    session_run(*state, "vol-check disk --pool images --repair leaks --dry-run");
+    assert_non_null(strstr(((Session *)*state)->out, "Would check and repair vol disk\n"));
+}
+
 static void test_check_lists(void **state)
 {
     Session *session = *state;
@@ -232,9 +251,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_check), TEST(test_check_lists), TEST(test_changes), TEST(test_commit_deeper_asks),
-        TEST(test_chain), TEST(test_convert),     TEST(test_rebase),  TEST(test_compare),
-        TEST(test_map),   TEST(test_measure),     TEST(test_bitmap),
+        TEST(dry_run_changes_nothing),
+        TEST(test_check),
+        TEST(test_check_lists),
+        TEST(test_changes),
+        TEST(test_commit_deeper_asks),
+        TEST(test_chain),
+        TEST(test_convert),
+        TEST(test_rebase),
+        TEST(test_compare),
+        TEST(test_map),
+        TEST(test_measure),
+        TEST(test_bitmap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "ask_type.h"
+#include "client_private.h"
 
 static const CstWireProc lookup = {WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_NAME,
                                    (xdrproc_t)xdr_wire_text, (xdrproc_t)xdr_wire_pool_args};
@@ -50,6 +51,63 @@ static void error_answer_prints_as_the_server_wrote_it(void **state)
     assert_string_equal(type, STORAGE);
     cst_wire_client_free(client);
     fake_stop(&server);
+}
+
+static gboolean holds(const void *memory, size_t len, const char *text)
+{
+    return memmem(memory, len, text, strlen(text)) != NULL;
+}
+
+/* The reply, and behind it half of a ping, whose other half comes with the next reply. */
+static void serve_one_and_a_half(int fd, gpointer data)
+{
+    CstWireHeader call = fake_expect(fd, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_NAME);
+    CstWireHeader ping = {
+        WIRE_KEEPALIVE_PROGRAM, WIRE_VERSION, WIRE_KEEPALIVE_PING, WIRE_MESSAGE, 0, WIRE_OK};
+    g_autoptr(GByteArray) buf = g_byte_array_new();
+    g_autoptr(GError) error = NULL;
+    guint half;
+
+    cst_fail(&error, CST_ERROR_NO_POOL, "what came");
+    call.type = WIRE_REPLY;
+    cst_wire_append_error(buf, &call, CST_WIRE_FROM_DRIVER, error);
+    half = buf->len + CST_WIRE_HEADER_LEN / 2;
+    cst_wire_append_raw(buf, &ping, NULL, 0);
+    fake_write(fd, buf->data, half);
+    call = fake_expect(fd, WIRE_PROC_CONNECT_GET_TYPE);
+    fake_write(fd, buf->data + half, buf->len - half);
+    reply_type(fd, call);
+}
+
+static void serve_one(int fd, gpointer data)
+{
+    fake_reply_error(fd, fake_expect(fd, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_NAME), 49, "what came");
+    serve_one_type(fd, NULL);
+}
+
+/* What was sent and what came may be the value of a secret. */
+static void a_wiped_client_keeps_no_byte_of_a_call(void **state)
+{
+    static const FakeScript scripts[] = {serve_one, serve_one_and_a_half};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
+        FakeServer server;
+        CstWireClient *client = cst_wire_client_new(fake_start(&server, scripts[i], NULL));
+        wire_text args = {(char *)"what was sent"};
+        wire_pool_args ret = {0};
+        g_autofree char *type = NULL;
+
+        assert_false(cst_wire_client_call(client, &lookup, &args, &ret, NULL));
+        assert_true(holds(client->in, client->in_size, "what came"));
+        cst_wire_client_wipe(client);
+        assert_false(holds(client->in, client->in_size, "what came"));
+        assert_int_equal(client->out->len, 0);
+        assert_false(holds(client->out->data, CST_WIRE_HEADER_LEN + 64, "what was sent"));
+        type = ask_type(client, NULL);
+        assert_string_equal(type, STORAGE);
+        cst_wire_client_free(client);
+        fake_stop(&server);
+    }
 }
 
 #define BATCH 4
@@ -426,6 +484,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(call_gives_the_answer),
         cmocka_unit_test(error_answer_prints_as_the_server_wrote_it),
+        cmocka_unit_test(a_wiped_client_keeps_no_byte_of_a_call),
         cmocka_unit_test(answers_out_of_order_find_their_calls),
         cmocka_unit_test(many_calls_under_way_do_not_lock_up),
         cmocka_unit_test(forgotten_answer_is_dropped),

@@ -275,6 +275,42 @@ static void a_planted_directory_is_not_taken_for_ours(void **state)
     assert_int_equal(st.st_mode & 07777, 0700);
 }
 
+/* Where it can't be made or opened, for whatever reason, there is none, and that is no success. */
+static void a_directory_that_cannot_be_made_is_told(void **state)
+{
+    g_autofree char *longer = g_strnfill(256, 'n');
+    g_auto(CstDirHandle) in = CST_DIR_HANDLE_NONE;
+
+    open_handle("own", &in);
+    for (int make = 0; make < 2; make++) {
+        g_auto(CstDirHandle) made = CST_DIR_HANDLE_NONE;
+        g_autoptr(GError) error = NULL;
+
+        assert_false(cst_handle_open_own(&in, longer, make, &made, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+        assert_non_null(strstr(error->message, make ? "cannot create" : "cannot open"));
+        assert_int_equal(made.fd, -1);
+    }
+}
+
+/* As many as the kernel follows. */
+static void a_path_has_so_many_links_and_no_more(void **state)
+{
+    for (int i = 0; i < 42; i++) {
+        g_autofree char *name = g_strdup_printf("own/link%d", i);
+        g_autofree char *target = i ? g_strdup_printf("own/link%d", i - 1) : g_strdup("outside");
+
+        link_to(target, name);
+    }
+    for (int links = 40; links <= 41; links++) {
+        g_autofree char *name = g_strdup_printf("own/link%d", links - 1);
+        g_autofree char *path = at(name);
+        g_auto(CstDirHandle) dir = CST_DIR_HANDLE_NONE;
+
+        assert_int_equal(cst_handle_open_trusted(path, FALSE, 0, &dir, NULL), links == 40);
+    }
+}
+
 static void a_path_is_walked_past_no_link_of_others(void **state)
 {
     g_auto(CstDirHandle) dir = CST_DIR_HANDLE_NONE;
@@ -542,6 +578,8 @@ int main(void)
         TEST(a_file_that_becomes_a_link_is_never_followed),
         TEST(a_directory_that_becomes_a_link_is_never_followed),
         TEST(a_planted_directory_is_not_taken_for_ours),
+        TEST(a_directory_that_cannot_be_made_is_told),
+        TEST(a_path_has_so_many_links_and_no_more),
         TEST(a_path_is_walked_past_no_link_of_others),
         TEST(every_call_looks_whether_it_is_the_directory),
         TEST(a_record_of_an_earlier_boot_counts_for_what_it_knows),

@@ -85,7 +85,8 @@ CstPoolState *fake_pool(const char *options)
 }
 
 static const char *const tools[] = {"lvm",      "pvs",      "lvcreate", "lvremove", "lvrename",
-                                    "lvextend", "lvreduce", "lvchange", "vgchange", "lvconvert"};
+                                    "lvextend", "lvreduce", "lvchange", "vgchange", "lvconvert",
+                                    "vgcreate", "vgremove", "pvremove"};
 
 int fake_set_up(void **unused)
 {
@@ -93,7 +94,7 @@ int fake_set_up(void **unused)
 
     fake_folder = g_dir_make_tmp("cst-lvm-XXXXXX", NULL);
     for (const char *const *part =
-             (const char *[]){"bin", "lvs", "lie", "percent", "dev", "dev/vg", NULL};
+             (const char *[]){"bin", "lvs", "lie", "percent", "place", "dev", "dev/vg", NULL};
          *part; part++) {
         g_autofree char *made = fake_path(*part);
 
@@ -104,6 +105,7 @@ int fake_set_up(void **unused)
 
         assert_int_equal(symlink(FAKE_LVM_SCRIPT, link_name), 0);
     }
+    fake_put("devices", "/dev/sda vg\n/dev/sdb \n");
     path = g_strconcat(fake_folder, "/bin:/usr/bin:/bin", NULL);
     g_setenv("PATH", path, TRUE);
     g_setenv("FAKE_LVM", fake_folder, TRUE);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -129,11 +130,15 @@ static void flattening_a_clone_copies_it(void **unused)
 {
     g_autoptr(CstTask) task = cst_task_new();
     g_autoptr(GError) error = NULL;
-    g_autofree char *line = NULL;
+    g_autofree char *line = NULL, *device = fake_path("dev/vg/c");
+    struct stat st;
 
     fake_add_disk(TRUE);
     fake_write("disk", "then");
     assert_true(clone_as("c", 8 * MIB, NULL, NULL));
+    assert_int_equal(chmod(device, 0640), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(device, 65534, 65533), 0);
     assert_true(cst_pool_state_vol_flatten(fake_state, "disk", task, NULL));
     assert_int_equal(cst_task_progress(task).total, 0);
     if (!cst_pool_state_vol_flatten(fake_state, "c", task, &error))
@@ -143,6 +148,10 @@ static void flattening_a_clone_copies_it(void **unused)
     /* Of no origin, in the same pool, and known by the id that it had. */
     assert_true(g_str_has_prefix(line, "8388608 Vwi-a-tz--  tp cistern:id=uuid-"));
     fake_assert_holds("c", "then");
+    assert_int_equal(stat(device, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    if (geteuid() == 0)
+        assert_true(st.st_uid == 65534 && st.st_gid == 65533);
     assert_int_equal(fake_count(), 3);
     assert_false(cst_pool_state_vol_flatten(fake_state, "none", NULL, &error));
     assert_code(error, CST_ERROR_NO_VOL);
@@ -232,6 +241,222 @@ static void a_thin_pool_that_is_not_made_is_told(void **unused)
     assert_int_equal(fake_count(), 0);
 }
 
+/* --- what is asked of LVM --------------------------------------------------------------------- */
+
+static void refuse_volume(const CstVolDef *def, CstErrorCode code, const char *words)
+{
+    g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
+    g_autoptr(GError) error = NULL;
+    guint before = fake_count();
+
+    assert_false(cst_pool_state_reserve(fake_state, def, &draft, &error));
+    if (error->code != (int)code || !strstr(error->message, words))
+        fail_msg("%d %s", error->code, error->message);
+    assert_int_equal(fake_count(), before);
+}
+
+static void a_volume_that_lvm_cannot_make_is_not_asked_for(void **unused)
+{
+    g_autoptr(CstVolDef) odd = fake_volume("a", 4 * MIB), empty = fake_volume("a", 0);
+    g_autoptr(CstVolDef) named = fake_volume("a/b", 4 * MIB), taken = fake_volume("disk", 4 * MIB);
+    g_autoptr(CstVolDef) secret = fake_volume("a", 4 * MIB);
+
+    fake_add_disk(FALSE);
+    cst_options_add(&odd->options, "thin", "maybe");
+    secret->encryption = cst_encryption_new(CST_ENCRYPTION_LUKS);
+    refuse_volume(odd, CST_ERROR_CONFIG, "takes 'yes' or 'no', not 'maybe'");
+    refuse_volume(empty, CST_ERROR_INVALID, "has no capacity");
+    refuse_volume(named, CST_ERROR_INVALID, "a/b");
+    refuse_volume(taken, CST_ERROR_VOL_EXISTS, "disk");
+    refuse_volume(secret, CST_ERROR_CONFIG, "encrypted volumes");
+}
+
+/* A volume of 8 MiB called "new", whose backing store is volume @origin of the group. */
+static CstVolDef *snapshot_of(const char *origin)
+{
+    CstVolDef *def = fake_volume("new", 8 * MIB);
+    g_autofree char *path = g_strdup_printf("%s/vg/%s", lvm_host.dev, origin);
+
+    def->backing = cst_backing_def_new(path, NULL);
+    return def;
+}
+
+static void assert_asks(const CstVolDef *def, const char *call, gboolean zeroed)
+{
+    g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
+    g_autoptr(GError) error = NULL;
+
+    fake_put("log", "");
+    if (!cst_pool_state_reserve(fake_state, def, &draft, &error))
+        fail_msg("%s", error->message);
+    if (!fake_was_called(call))
+        fail_msg("not called: %s", call);
+    assert_int_equal(draft.zeroed, zeroed);
+    g_clear_pointer(&draft.blob, cst_blob_unref);
+    assert_true(cst_pool_state_abandon(fake_state, TOKEN, NULL));
+}
+
+static void a_volume_is_asked_for_as_what_it_is(void **unused)
+{
+    g_autoptr(CstVolDef) thick = fake_volume("new", 8 * MIB), sparse = fake_volume("new", 8 * MIB);
+    g_autoptr(CstVolDef) full = fake_volume("new", 8 * MIB), snapshot = snapshot_of("disk");
+
+    fake_add_disk(FALSE);
+    sparse->has_allocation = thick->has_allocation = full->has_allocation = TRUE;
+    sparse->allocation = full->allocation = 3 * MIB;
+    cst_options_add(&full->options, "thin", "no");
+    assert_asks(thick, " -L8192k vg\n", FALSE);
+    assert_asks(full, " -L8192k vg\n", FALSE);
+    assert_asks(sparse, " --type snapshot -L3072k -V8192k vg\n", TRUE);
+    assert_asks(snapshot, "lvcreate -y -s -L8192k -n ", FALSE);
+    assert_asks(snapshot, " vg/disk\n", FALSE);
+    snapshot->allocation = 5 * MIB;
+    assert_asks(snapshot, "lvcreate -y -s -L5120k -n ", FALSE);
+}
+
+/* The origin of a thin one may be shared, without room that is set aside. */
+static void a_snapshot_of_a_thin_volume_is_thin(void **unused)
+{
+    g_autoptr(CstVolDef) thin = snapshot_of("disk"), thick = snapshot_of("disk");
+    g_autoptr(CstVolDef) lost = snapshot_of("none"), outside = snapshot_of("disk");
+
+    fake_add_disk(TRUE);
+    assert_asks(thin, " vg/disk\n", FALSE);
+    assert_false(fake_was_called(" -L"));
+    cst_options_add(&thick->options, "thin", "no");
+    assert_asks(thick, "lvcreate -y -s -L8192k -n ", FALSE);
+    refuse_volume(lost, CST_ERROR_INVALID, "is no volume of volume group 'vg'");
+    g_free(outside->backing->path);
+    outside->backing->path = g_strdup("/elsewhere/disk");
+    refuse_volume(outside, CST_ERROR_INVALID, "'/elsewhere/disk' is no volume of");
+}
+
+static void a_volume_is_resized_by_whole_extents(void **unused)
+{
+    static const struct {
+        const char *name;
+        uint64_t capacity;
+        int code;          /* -1: it works */
+        const char *words; /* of the error, or of the call; NULL: nothing is called */
+    } rows[] = {
+        {"disk", 0, CST_ERROR_INVALID, "can't have 0 bytes"},
+        {"disk", G_MAXINT64, CST_ERROR_INVALID, "can't have 9223372036854775807 bytes"},
+        {"none", MIB, CST_ERROR_NO_VOL, "none"},
+        {"snap", 16 * MIB, CST_ERROR_UNSUPPORTED, "is a snapshot or sparse"},
+        {"base", 16 * MIB, CST_ERROR_BUSY, "has snapshots"},
+        {"disk", 8 * MIB, -1, NULL},
+        {"disk", 8 * MIB - 1, -1, NULL},
+        {"disk", 8 * MIB + 1, -1, "lvextend -L12288k vg/disk\n"},
+        {"disk", 4 * MIB, -1, "lvreduce -f -L4096k vg/disk\n"},
+        {"disk", 1, -1, NULL},
+    };
+
+    fake_add_disk(FALSE);
+    fake_add("base", 8 * MIB, "owi-a-s---", "", "");
+    fake_add("snap", 4 * MIB, "swi-a-s---", "base", "");
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        const char *call = rows[i].code == -1 ? rows[i].words : NULL;
+
+        fake_put("log", "");
+        if (cst_pool_state_vol_resize(fake_state, rows[i].name, rows[i].capacity, NULL, &error) !=
+            (rows[i].code == -1))
+            fail_msg("row %zu: %s", i, error ? error->message : "it works");
+        if (error && (error->code != rows[i].code || !strstr(error->message, rows[i].words)))
+            fail_msg("row %zu: %d %s", i, error->code, error->message);
+        assert_int_equal(fake_was_called("lvextend") || fake_was_called("lvreduce"), call != NULL);
+        if (call && !fake_was_called(call))
+            fail_msg("not called: %s", call);
+    }
+}
+
+static void what_has_room_for_a_part_only_is_not_wiped(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_add("base", 8 * MIB, "owi-a-s---", "", "");
+    fake_add("snap", 4 * MIB, "swi-a-s---", "base", "");
+    assert_true(cst_pool_state_vol_check_wipe(fake_state, "base", NULL));
+    assert_false(cst_pool_state_vol_check_wipe(fake_state, "snap", &error));
+    assert_code(error, CST_ERROR_NO_SUPPORT);
+    g_clear_error(&error);
+    assert_false(cst_pool_state_vol_check_wipe(fake_state, "none", &error));
+    assert_code(error, CST_ERROR_NO_VOL);
+    g_clear_error(&error);
+    assert_null(cst_pool_state_vol_open(fake_state, ".cistern-1.part", FALSE, &error));
+    assert_code(error, CST_ERROR_INVALID);
+}
+
+/* --- where it lies ---------------------------------------------------------------------------- */
+
+/* "path start end" of each extent of "r", in extents of LVM's. */
+static char *places_of_r(CstVolume **known, GError **error)
+{
+    g_autoptr(CstVolume) volume = NULL;
+    GString *text;
+
+    if (!cst_pool_state_scan_one(fake_state, "r", *known, &volume, error))
+        return NULL;
+    text = g_string_new(volume->extra->problem);
+    for (guint i = 0; volume->extra->extents && i < volume->extra->extents->len; i++) {
+        const CstVolExtent *extent = g_ptr_array_index(volume->extra->extents, i);
+
+        g_string_append_printf(text, "%s %d-%d, ", extent->path, (int)(extent->start / (4 * MIB)),
+                               (int)(extent->end / (4 * MIB)));
+    }
+    cst_volume_unref(*known);
+    *known = g_steal_pointer(&volume);
+    return g_string_free(text, FALSE);
+}
+
+/* What is known of before is the record that is kept, as long as it says where the volume lies. */
+static void a_volume_lies_where_its_parts_lie(void **unused)
+{
+    static const struct {
+        const char *place, *expected; /* NULL: the report is refused */
+        const char *words;
+    } rows[] = {
+        {"/dev/sda(2)", "/dev/sda 2-6, ", NULL},
+        {"/dev/sda(3)", "/dev/sda 3-7, ", NULL},
+        {"/dev/sdb(3)", "/dev/sdb 3-7, ", NULL},
+        {"/dev/sda(2),/dev/sdb(5)", "/dev/sda 2-4, /dev/sdb 5-7, ", NULL},
+        {"r_rimage_0(0),r_rimage_1(0)", "/dev/sda 2-6, /dev/sdc 9-13, ", NULL},
+        {"[unknown](0)", "a device of the volume group is missing", NULL},
+        {"/dev/sda", NULL, "a place that is none: '/dev/sda'"},
+        {"/dev/sda(x)", NULL, "a place that is none"},
+        {"/dev/sda(2199023255552)", NULL, "a place that is none"},
+        {"r(0)", NULL, "go round in circles"},
+        {"/dev/sda(2)", "/dev/sda 2-6, ", NULL},
+    };
+    CstVolume *known = NULL;
+
+    fake_add("r", 16 * MIB, "rwi-a-r---", "", "");
+    fake_add("[r_rimage_0]", 16 * MIB, "iwi-aor---", "", "");
+    fake_add("[r_rimage_1]", 16 * MIB, "iwi-aor---", "", "");
+    fake_put("place/[r_rimage_1]", "/dev/sdc(9)");
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *places = NULL;
+
+        fake_put("place/r", rows[i].place);
+        places = places_of_r(&known, &error);
+        assert_int_equal(places != NULL, rows[i].expected != NULL);
+        if (places) {
+            const CstVolume *before = known;
+            g_autofree char *again = places_of_r(&known, NULL);
+
+            assert_string_equal(places, rows[i].expected);
+            assert_ptr_equal(known, before);
+        } else {
+            assert_code(error, CST_ERROR_CORRUPT);
+            assert_non_null(strstr(error->message, rows[i].words));
+        }
+    }
+    assert_false(fake_is_seen("r_rimage_0"));
+    assert_false(fake_is_seen("[r_rimage_0]"));
+    cst_volume_unref(known);
+}
+
 /* --- owners ----------------------------------------------------------------------------------- */
 
 static void a_volume_has_the_mode_it_was_asked_for(void **unused)
@@ -263,6 +488,12 @@ int main(void)
         TEST(flattening_that_fails_leaves_nothing),
         TEST(a_thin_pool_is_made_with_the_first_thin_volume),
         TEST(a_thin_pool_that_is_not_made_is_told),
+        TEST(a_volume_that_lvm_cannot_make_is_not_asked_for),
+        TEST(a_volume_is_asked_for_as_what_it_is),
+        TEST(a_snapshot_of_a_thin_volume_is_thin),
+        TEST(a_volume_is_resized_by_whole_extents),
+        TEST(what_has_room_for_a_part_only_is_not_wiped),
+        TEST(a_volume_lies_where_its_parts_lie),
         TEST(a_volume_has_the_mode_it_was_asked_for),
     };
 

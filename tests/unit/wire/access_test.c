@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "probe.h"
 
-#include <grp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -363,33 +362,11 @@ static void a_call_may_not_be_cancelled_by_a_reader(void **state)
     probe_close(&probe);
 }
 
-/* The kernel remembers who made a socket pair, so a test that is root can be anybody. */
-#define STRANGER     65534
 #define STORAGE_TEAM 64123
-
-static Probe connect_in_groups(Bench *bench, gid_t primary, const gid_t *others, size_t count,
-                               gboolean read_only)
-{
-    Probe probe = {.serial = 100};
-    int fds[2];
-
-    if (geteuid() != 0)
-        skip();
-    assert_int_equal(setgroups(count, others), 0);
-    assert_int_equal(setegid(primary), 0);
-    assert_int_equal(seteuid(STRANGER), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    assert_int_equal(seteuid(0), 0);
-    assert_int_equal(setegid(0), 0);
-    assert_int_equal(setgroups(0, NULL), 0);
-    probe.fd = fds[0];
-    cst_wire_server_adopt(bench->server, fds[1], read_only);
-    return probe;
-}
 
 static Probe connect_as(Bench *bench, gid_t primary, gid_t other, gboolean read_only)
 {
-    return connect_in_groups(bench, primary, &other, 1, read_only);
+    return probe_connect_as(bench, primary, &other, 1, read_only);
 }
 
 static char *open_refused(Probe *probe)
@@ -409,8 +386,8 @@ static void open_allowed(Probe *probe)
 
 static void a_stranger_may_only_read(void **state)
 {
-    Probe writer = connect_as(*state, STRANGER, STRANGER, FALSE);
-    Probe reader = connect_as(*state, STRANGER, STRANGER, TRUE);
+    Probe writer = connect_as(*state, PROBE_STRANGER, PROBE_STRANGER, FALSE);
+    Probe reader = connect_as(*state, PROBE_STRANGER, PROBE_STRANGER, TRUE);
     g_autofree char *text = open_refused(&writer), *later = NULL;
 
     assert_non_null(strstr(text, "user 65534 may not use this socket"));
@@ -418,6 +395,18 @@ static void a_stranger_may_only_read(void **state)
     open_allowed(&reader);
     assert_every_change_refused(&reader);
     probe_close(&writer);
+    probe_close(&reader);
+}
+
+/* The token of a daemon of this host may be shown by root only. */
+static void a_stranger_speaks_for_nobody(void **state)
+{
+    Probe reader = probe_open_stranger(*state, TRUE);
+    wire_identity_args args = {0};
+    g_autofree char *text =
+        probe_call_error(&reader, WIRE_PROC_CONNECT_SET_IDENTITY, XDR_OF(identity_args), &args, 45);
+
+    assert_non_null(strstr(text, "only root may speak for somebody else"));
     probe_close(&reader);
 }
 
@@ -430,9 +419,9 @@ static void members_of_the_group_may_write(void **state)
     bench->options.has_group = TRUE;
     bench->options.group = STORAGE_TEAM;
     bench_restart(bench);
-    first = connect_as(bench, STORAGE_TEAM, STRANGER, FALSE);
-    second = connect_as(bench, STRANGER, STORAGE_TEAM, FALSE);
-    third = connect_as(bench, STRANGER, STRANGER, FALSE);
+    first = connect_as(bench, STORAGE_TEAM, PROBE_STRANGER, FALSE);
+    second = connect_as(bench, PROBE_STRANGER, STORAGE_TEAM, FALSE);
+    third = connect_as(bench, PROBE_STRANGER, PROBE_STRANGER, FALSE);
     open_allowed(&first);
     open_allowed(&second);
     text = open_refused(&third);
@@ -458,10 +447,10 @@ static void members_of_many_groups_are_known(void **state)
         for (size_t n = 0; n < counts[i]; n++)
             groups[n] = (gid_t)(10000 + n);
         groups[counts[i]] = STORAGE_TEAM;
-        member = connect_in_groups(bench, STRANGER, groups, counts[i] + 1, FALSE);
+        member = probe_connect_as(bench, PROBE_STRANGER, groups, counts[i] + 1, FALSE);
         open_allowed(&member);
         probe_close(&member);
-        stranger = connect_in_groups(bench, STRANGER, groups, counts[i], FALSE);
+        stranger = probe_connect_as(bench, PROBE_STRANGER, groups, counts[i], FALSE);
         g_free(open_refused(&stranger));
         probe_close(&stranger);
     }
@@ -474,23 +463,15 @@ static void one_user_may_not_take_all_places(void **state)
 
     bench->options.max_user_clients = 1;
     bench_restart(bench);
-    first = connect_as(bench, STRANGER, STRANGER, TRUE);
+    first = connect_as(bench, PROBE_STRANGER, PROBE_STRANGER, TRUE);
     open_allowed(&first);
-    second = connect_as(bench, STRANGER, STRANGER, TRUE);
+    second = connect_as(bench, PROBE_STRANGER, PROBE_STRANGER, TRUE);
     probe_assert_dropped(&second);
     root = probe_open(bench, FALSE);
     probe_call(&first, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
     probe_close(&first);
     probe_close(&second);
     probe_close(&root);
-}
-
-static Probe open_as_reader(Bench *bench)
-{
-    Probe probe = connect_as(bench, STRANGER, STRANGER, TRUE);
-
-    open_allowed(&probe);
-    return probe;
 }
 
 static void wait_for_events(Probe *probe)
@@ -518,11 +499,11 @@ static void silent_readers_make_room_when_connections_are_scarce(void **state)
     bench->options.has_group = TRUE;
     bench->options.group = STORAGE_TEAM;
     bench_restart(bench);
-    silent = open_as_reader(bench);
-    kept[BUSY] = open_as_reader(bench);
-    kept[EVENTS] = open_as_reader(bench);
+    silent = probe_open_stranger(bench, TRUE);
+    kept[BUSY] = probe_open_stranger(bench, TRUE);
+    kept[EVENTS] = probe_open_stranger(bench, TRUE);
     wait_for_events(&kept[EVENTS]);
-    kept[WRITER] = connect_as(bench, STORAGE_TEAM, STRANGER, FALSE);
+    kept[WRITER] = connect_as(bench, STORAGE_TEAM, PROBE_STRANGER, FALSE);
     open_allowed(&kept[WRITER]);
     kept[ROOT] = probe_open(bench, TRUE);
     /* With such a client the server looks at all of them every second. */
@@ -531,7 +512,7 @@ static void silent_readers_make_room_when_connections_are_scarce(void **state)
     assert_true(probe_is_silent(&silent, 2500));
     probe_call(&silent, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
     probe_call(&kept[BUSY], WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
-    refused = connect_as(bench, STRANGER, STRANGER, TRUE);
+    refused = connect_as(bench, PROBE_STRANGER, PROBE_STRANGER, TRUE);
     probe_assert_dropped(&refused);
     for (int i = 0; i < 15; i++) {
         probe_call(&kept[BUSY], WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
@@ -559,6 +540,7 @@ int main(void)
         BENCH_TEST(arguments_are_looked_at_before_access),
         BENCH_TEST(a_call_may_not_be_cancelled_by_a_reader),
         BENCH_TEST(a_stranger_may_only_read),
+        BENCH_TEST(a_stranger_speaks_for_nobody),
         BENCH_TEST(members_of_the_group_may_write),
         BENCH_TEST(members_of_many_groups_are_known),
         BENCH_TEST(one_user_may_not_take_all_places),

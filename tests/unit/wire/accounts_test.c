@@ -251,6 +251,36 @@ static void does_not_read_a_download(const Watch *watch, Probe *probe)
     wait_timed(watch, 1);
 }
 
+/* Of many downloads that nobody reads so much is got ready, and no more; then all of them come. */
+static void reads_downloads_late(const Watch *watch, Probe *probe)
+{
+    enum { COUNT = 12 };
+    wire_vol_stream_args args = {.vol = probe_vol("vol00000")};
+    uint32_t last = probe->serial + COUNT;
+    size_t payload = 0;
+
+    g_byte_array_set_size(fake.data, 2 * KIB * KIB);
+    for (int i = 0; i < COUNT; i++)
+        probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD,
+                   XDR_OF(vol_stream_args), &args);
+    wait_bytes(watch, OUT_HIGH);
+    g_usleep(50000);
+    assert_true(look(watch).bytes < OUT_HIGH + (COUNT + 1) * KIB * KIB);
+    for (int ends = 0; ends < COUNT;) {
+        Packet packet = probe_reply(probe);
+
+        payload += packet.len - CST_WIRE_HEADER_LEN;
+        ends += packet.header.type == WIRE_STREAM && packet.len == CST_WIRE_HEADER_LEN;
+        packet_free(&packet);
+    }
+    assert_int_equal(payload, COUNT * fake.data->len);
+    for (uint32_t serial = last - COUNT + 1; serial <= last; serial++) {
+        probe_stream(probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD, serial, WIRE_STREAM, WIRE_OK, NULL, 0);
+        read_end(probe);
+    }
+    wait_timed(watch, 0);
+}
+
 static void gives_up_a_download(const Watch *watch, Probe *probe)
 {
     does_not_read_a_download(watch, probe);
@@ -297,6 +327,7 @@ static const struct {
     {"leaves uploads that are not written", leaves_uploads_that_are_not_written},
     {"downloads", downloads},
     {"does not read a download", does_not_read_a_download},
+    {"reads downloads late", reads_downloads_late},
     {"gives up a download", gives_up_a_download},
     {"leaves a call that runs", leaves_a_call_that_runs},
     {"does not read its replies", does_not_read_its_replies},
@@ -354,6 +385,25 @@ static void who_hangs_up_unread_is_gone_at_once(void **state)
     probe_close(&w.idle);
 }
 
+/* Nor of who has more pieces of an upload waiting than may; his is given up. */
+static void who_hangs_up_behind_a_full_queue_is_gone_at_once(void **state)
+{
+    Watch w = watch(*state);
+    Probe probe = probe_open(*state, FALSE);
+    uint32_t serial = start(&probe, WIRE_PROC_STORAGE_VOL_UPLOAD);
+
+    fake_hold(&fake.hold_writes, TRUE);
+    send_data(&probe, serial, 5 * KIB * KIB);
+    wait_bytes(&w, 5 * KIB * KIB);
+    probe_close(&probe);
+    for (int tries = 0; tries < 2000 && look(&w).clients > 1; tries++)
+        g_usleep(1000);
+    assert_int_equal(look(&w).clients, 1);
+    fake_hold(&fake.hold_writes, FALSE);
+    assert_settled(&w, "hangs up behind a full queue");
+    probe_close(&w.idle);
+}
+
 static void a_server_that_ends_leaves_no_descriptor(void **state)
 {
     Bench *bench = *state;
@@ -377,6 +427,7 @@ int main(void)
         BENCH_TEST(whatever_a_client_does_nothing_of_it_stays),
         BENCH_TEST(who_has_not_opened_is_timed_until_he_leaves),
         BENCH_TEST(who_hangs_up_unread_is_gone_at_once),
+        BENCH_TEST(who_hangs_up_behind_a_full_queue_is_gone_at_once),
         BENCH_TEST(a_server_that_ends_leaves_no_descriptor),
     };
 

@@ -35,8 +35,9 @@ void fake_reset(void)
     g_byte_array_set_size(fake.data, 0);
     fake.hole_at = fake.hole_len = fake.upload_limit = 0;
     fake.any_name = fake.hold_refresh = fake.hold_build = fake.hold_wipe = fake.hold_writes = FALSE;
-    fake.cancelled = fake.broken = FALSE;
-    fake.refreshing = fake.mutations = fake.streams_open = fake.finished = fake.abandoned = 0;
+    fake.cancelled = fake.broken = fake.hold_reads = fake.cancel_streams = FALSE;
+    fake.refreshing = fake.listed = fake.mutations = fake.streams_open = fake.finished =
+        fake.abandoned = 0;
     g_mutex_unlock(&fake.lock);
 }
 
@@ -340,6 +341,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
 
     if (!fake_works(error))
         return NULL;
+    count(&fake.listed, 1);
     rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
     for (guint i = first; i < count_of(pool) && (limit == 0 || rows->len < limit); i++) {
         CstVolRow *row = g_new0(CstVolRow, 1);
@@ -526,7 +528,7 @@ void cst_upload_ends(CstUpload *upload)
 
 gboolean cst_upload_cancelled(const CstUpload *upload)
 {
-    return FALSE;
+    return is_held(&fake.cancel_streams);
 }
 
 void cst_upload_free(CstUpload *upload)
@@ -557,6 +559,9 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
 {
     guint end;
 
+    wait_while(&fake.hold_reads);
+    if (!fake_works(error))
+        return FALSE;
     g_mutex_lock(&fake.lock);
     end = fake.data->len;
     *ret_len = *ret_hole = 0;
@@ -577,7 +582,7 @@ void cst_download_ends(CstDownload *download)
 
 gboolean cst_download_cancelled(const CstDownload *download)
 {
-    return FALSE;
+    return is_held(&fake.cancel_streams);
 }
 
 void cst_download_free(CstDownload *download)

@@ -24,8 +24,11 @@ typedef struct {
     gboolean hold_refresh;   /**< refresh runs on */
     gboolean hold_build;     /**< build waits for others, and ends when it is cancelled */
     guint building;          /**< calls in build */
+    guint listed;            /**< calls that listed volumes */
     gboolean hold_wipe;      /**< a wipe goes on until it is cancelled */
     gboolean hold_writes;    /**< uploads wait */
+    gboolean hold_reads;     /**< downloads wait */
+    gboolean cancel_streams; /**< the jobs of streams are cancelled */
     gboolean broken;         /**< what asks the storage fails */
     guint refreshing;        /**< calls in refresh */
     guint mutations;         /**< calls that would have changed something */

@@ -54,6 +54,19 @@ static void truncated_arguments_are_refused_and_the_connection_goes_on(void **st
     probe_close(&probe);
 }
 
+/* The answer of memory, which has no worker to fail in. */
+static void a_reply_that_is_too_long_is_an_error(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    g_autofree char *name = g_strnfill(4 * 1024 * 1024 - 1, 'n'), *text = NULL;
+    wire_vol_args args = {.vol = probe_vol(name)};
+
+    fake.any_name = TRUE;
+    text = probe_call_error(&probe, WIRE_PROC_STORAGE_VOL_GET_PATH, XDR_OF(vol_args), &args, 39);
+    probe_call(&probe, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
+    probe_close(&probe);
+}
+
 static void bytes_after_the_arguments_are_ignored(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
@@ -236,6 +249,7 @@ int main(void)
         BENCH_TEST(a_guest_may_not_send_huge_packets),
         BENCH_TEST(a_length_that_is_only_claimed_costs_nothing_and_may_wait),
         BENCH_TEST(truncated_arguments_are_refused_and_the_connection_goes_on),
+        BENCH_TEST(a_reply_that_is_too_long_is_an_error),
         BENCH_TEST(bytes_after_the_arguments_are_ignored),
         BENCH_TEST(odd_headers_are_answered_in_libvirts_words),
         BENCH_TEST(messages_and_orphans_are_ignored),

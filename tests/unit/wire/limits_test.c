@@ -270,6 +270,32 @@ static void known_volumes_are_found_without_a_worker(void **state)
     probe_close(&probe);
 }
 
+/* Replies that nobody reads are made up to a bound; what was sent is answered when they are read.
+ */
+static void who_does_not_read_has_no_more_calls_started(void **state)
+{
+    enum { CALLS = 40 };
+    wire_vols_args args = {.pool = probe_pool("images"), .need_results = 1};
+    Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
+    guint listed = 0;
+
+    fake.volumes = 8000;
+    for (int i = 0; i < CALLS; i++)
+        probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES,
+                   XDR_OF(vols_args), &args);
+    do {
+        listed = fake.listed;
+        g_usleep(200 * G_TIME_SPAN_MILLISECOND);
+    } while (listed == 0 || listed != fake.listed);
+    assert_in_range(listed, 10, CALLS - 10);
+    probe_call(&other, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES, XDR_OF(vols_args), &args, NULL,
+               NULL);
+    for (int i = 0; i < CALLS; i++)
+        reply_serial(&probe);
+    probe_close(&probe);
+    probe_close(&other);
+}
+
 /* Those that run, those that wait for others, and those that have not begun. */
 static void calls_end_with_their_client(void **state)
 {
@@ -421,6 +447,7 @@ int main(void)
         BENCH_TEST(calls_that_wait_hold_nobody_up),
         BENCH_TEST(calls_that_run_leave_room_for_the_first_of_others),
         BENCH_TEST(known_volumes_are_found_without_a_worker),
+        BENCH_TEST(who_does_not_read_has_no_more_calls_started),
         BENCH_TEST(calls_end_with_their_client),
         BENCH_TEST(calls_of_one_serial_end_with_their_client),
         BENCH_TEST(a_listed_call_that_is_detached_goes_on_until_the_server_ends),

@@ -2,6 +2,7 @@
 #include "probe.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ int bench_teardown(void **state)
 
     fake_hold(&fake.hold_refresh, FALSE);
     fake_hold(&fake.hold_writes, FALSE);
+    fake_hold(&fake.hold_reads, FALSE);
     cst_wire_server_free(bench->server);
     g_free(bench);
     return 0;
@@ -49,14 +51,43 @@ Probe probe_connect(Bench *bench, gboolean read_only)
     return probe;
 }
 
-Probe probe_open(Bench *bench, gboolean read_only)
+Probe probe_connect_as(Bench *bench, gid_t primary, const gid_t *others, size_t count,
+                       gboolean read_only)
+{
+    Probe probe = {.serial = 100};
+    int fds[2];
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(setgroups(count, others), 0);
+    assert_int_equal(setegid(primary), 0);
+    assert_int_equal(seteuid(PROBE_STRANGER), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(setegid(0), 0);
+    assert_int_equal(setgroups(0, NULL), 0);
+    probe.fd = fds[0];
+    cst_wire_server_adopt(bench->server, fds[1], read_only);
+    return probe;
+}
+
+static Probe opened(Probe probe)
 {
     char text[] = "storage:///system", *name = text;
     wire_open_args args = {.name = &name};
-    Probe probe = probe_connect(bench, read_only);
 
     probe_call(&probe, WIRE_PROC_CONNECT_OPEN, XDR_OF(open_args), &args, NULL, NULL);
     return probe;
+}
+
+Probe probe_open(Bench *bench, gboolean read_only)
+{
+    return opened(probe_connect(bench, read_only));
+}
+
+Probe probe_open_stranger(Bench *bench, gboolean read_only)
+{
+    return opened(probe_connect_as(bench, PROBE_STRANGER, NULL, 0, read_only));
 }
 
 void probe_close(Probe *probe)

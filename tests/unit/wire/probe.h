@@ -41,8 +41,17 @@ int bench_teardown(void **state);
 void bench_restart(Bench *bench);
 
 Probe probe_connect(Bench *bench, gboolean read_only);
+/**
+ * As user PROBE_STRANGER, in these groups: the kernel remembers who made a socket pair, so a test
+ * that is root can be anybody. Others skip the test.
+ */
+#define PROBE_STRANGER 65534
+Probe probe_connect_as(Bench *bench, gid_t primary, const gid_t *others, size_t count,
+                       gboolean read_only);
 /** Connected, and CONNECT_OPEN done. */
 Probe probe_open(Bench *bench, gboolean read_only);
+/** The same, as a stranger who is in no group but his own (PROBE_STRANGER). */
+Probe probe_open_stranger(Bench *bench, gboolean read_only);
 void probe_close(Probe *probe);
 
 void probe_write(Probe *probe, const void *bytes, size_t len);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the connections of one user share: the bytes that are held for them, and their places. Who
+ * has to wait for either goes on when it is given back, and not before.
+ */
+#include "probe.h"
+
+#include <poll.h>
+
+#define KIB 1024
+
+static void restart_with_budget(Bench *bench, size_t bytes)
+{
+    bench->options.max_user_bytes = bytes;
+    bench->options.stall_seconds = 1;
+    bench->options.has_group = TRUE;
+    bench->options.group = PROBE_STRANGER;
+    bench_restart(bench);
+}
+
+/* @len bytes of a packet that is one longer: they are held until the rest comes. */
+static void send_part(Probe *probe, uint32_t len)
+{
+    g_autofree uint8_t *part = g_malloc0(len);
+    uint32_t whole = GUINT32_TO_BE(len + 1);
+
+    memcpy(part, &whole, sizeof(whole));
+    probe_write(probe, part, len);
+    /* Until they are in the server's hands. */
+    g_usleep(100 * G_TIME_SPAN_MILLISECOND);
+}
+
+static void ask(Probe *probe)
+{
+    wire_vol_args args = {.vol = probe_vol("vol00000")};
+
+    probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_GET_INFO, XDR_OF(vol_args), &args);
+}
+
+static void expect_answer(Probe *probe)
+{
+    Packet packet = probe_reply(probe);
+
+    assert_int_equal(packet.header.serial, probe->serial);
+    assert_int_equal(packet.header.status, WIRE_OK);
+    packet_free(&packet);
+}
+
+static gboolean is_connected(const Probe *probe)
+{
+    struct pollfd p = {.fd = probe->fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 0;
+}
+
+/* It is read, but what it may take is not there yet. */
+static void a_call_begins_when_its_users_bytes_are_given_back(void **state)
+{
+    Probe holder, caller;
+
+    restart_with_budget(*state, 64 * KIB);
+    holder = probe_open_stranger(*state, TRUE);
+    caller = probe_open_stranger(*state, TRUE);
+    send_part(&holder, 61 * KIB);
+    ask(&caller);
+    assert_true(probe_is_silent(&caller, 200));
+    probe_close(&holder);
+    expect_answer(&caller);
+    probe_close(&caller);
+}
+
+/* Not even read, as long as a connection of the same user holds all that he may. */
+static void who_is_over_is_read_again_when_bytes_are_given_back(void **state)
+{
+    Probe holder, caller, root;
+
+    restart_with_budget(*state, 16 * KIB);
+    root = probe_open(*state, FALSE);
+    holder = probe_open_stranger(*state, TRUE);
+    caller = probe_open_stranger(*state, TRUE);
+    send_part(&holder, 20 * KIB);
+    probe_send(&caller, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
+    /* Longer than who holds much may stand still: so little does not count as much. */
+    assert_true(probe_is_silent(&caller, 2500));
+    assert_true(is_connected(&holder));
+    ask(&root);
+    expect_answer(&root);
+    probe_close(&holder);
+    expect_answer(&caller);
+    probe_close(&caller);
+    probe_close(&root);
+}
+
+static void who_holds_his_users_bytes_and_does_not_move_is_dropped(void **state)
+{
+    Probe holder, caller;
+
+    restart_with_budget(*state, 16 * KIB);
+    holder = probe_open_stranger(*state, TRUE);
+    caller = probe_open_stranger(*state, TRUE);
+    send_part(&holder, 100 * KIB);
+    probe_send(&caller, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
+    assert_true(probe_is_silent(&caller, 500));
+    probe_assert_dropped(&holder);
+    expect_answer(&caller);
+    probe_close(&holder);
+    probe_close(&caller);
+}
+
+static size_t read_piece(Probe *probe)
+{
+    Packet packet = probe_reply(probe);
+    size_t len = packet.len - CST_WIRE_HEADER_LEN;
+
+    assert_int_equal(packet.header.type, WIRE_STREAM);
+    assert_int_equal(packet.header.status, WIRE_CONTINUE);
+    packet_free(&packet);
+    return len;
+}
+
+static void a_download_goes_on_when_its_users_bytes_are_given_back(void **state)
+{
+    wire_vol_stream_args args = {.vol = probe_vol("vol00000")};
+    Probe holder, reader;
+    size_t total;
+
+    restart_with_budget(*state, 16 * KIB);
+    holder = probe_open_stranger(*state, TRUE);
+    reader = probe_open_stranger(*state, FALSE);
+    g_byte_array_set_size(fake.data, 3 * KIB * KIB);
+    fake_hold(&fake.hold_reads, TRUE);
+    probe_call(&reader, WIRE_PROC_STORAGE_VOL_DOWNLOAD, XDR_OF(vol_stream_args), &args, NULL, NULL);
+    send_part(&holder, 20 * KIB);
+    fake_hold(&fake.hold_reads, FALSE);
+    total = read_piece(&reader);
+    assert_true(probe_is_silent(&reader, 1500));
+    probe_close(&holder);
+    for (size_t len = total; len > 0; total += len)
+        len = read_piece(&reader);
+    assert_int_equal(total, fake.data->len);
+    probe_close(&reader);
+}
+
+static void the_last_places_are_for_root(void **state)
+{
+    Bench *bench = *state;
+    Probe guests[2], refused, root;
+
+    bench->options.max_clients = 4; /* half of so few */
+    bench_restart(bench);
+    for (size_t i = 0; i < G_N_ELEMENTS(guests); i++)
+        guests[i] = probe_open_stranger(bench, TRUE);
+    refused = probe_connect_as(bench, PROBE_STRANGER, NULL, 0, TRUE);
+    probe_assert_dropped(&refused);
+    probe_close(&refused);
+    root = probe_open(bench, FALSE);
+    probe_close(&guests[0]);
+    while (cst_wire_server_clients(bench->server) > 2)
+        g_usleep(1000);
+    guests[0] = probe_open_stranger(bench, TRUE);
+    for (size_t i = 0; i < G_N_ELEMENTS(guests); i++)
+        probe_close(&guests[i]);
+    probe_close(&root);
+}
+
+int main(void)
+{
+#define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(a_call_begins_when_its_users_bytes_are_given_back),
+        BENCH_TEST(who_is_over_is_read_again_when_bytes_are_given_back),
+        BENCH_TEST(who_holds_his_users_bytes_and_does_not_move_is_dropped),
+        BENCH_TEST(a_download_goes_on_when_its_users_bytes_are_given_back),
+        BENCH_TEST(the_last_places_are_for_root),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
