@@ -108,7 +108,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    g_free(output_of("rm -rf far .cistern-* *"));
+    g_free(output_of("find . -mindepth 1 -delete"));
     assert_int_equal(chdir("/"), 0);
     assert_int_equal(rmdir(folder), 0);
     g_free(folder);
@@ -121,11 +121,12 @@ static void assert_order(const char *const *expected)
 {
     const char *at = calls->str;
 
-    for (; *expected; expected++) {
+    for (; at && *expected; expected++) {
         at = strstr(at, *expected);
-        if (!at)
+        if (at)
+            at += strlen(*expected);
+        else
             fail_msg("no '%s' where it should be: %s", *expected, calls->str);
-        at += strlen(*expected);
     }
 }
 

@@ -72,6 +72,7 @@ static uint64_t put_cluster(const Bitmap *bitmap, uint64_t first)
     for (uint64_t i = 0; i < bitmap->cluster; i++)
         any = byte_bits(bitmap, first + i * 8, &bytes[i]) || any;
     assert_true(cst_blob_get_size(bitmap->blob, &end, NULL));
+    g_assert(bitmap->cluster > 0);
     end = (end + bitmap->cluster - 1) / bitmap->cluster * bitmap->cluster;
     if (any)
         assert_true(cst_blob_pwrite(bitmap->blob, bytes, bitmap->cluster, end, NULL));
