@@ -216,7 +216,13 @@ int logical_blob_fd(CstBlob *blob);
 
 /* --- swap.c ----------------------------------------------------------------------------------- */
 
-/** Gives LV @draft the name of volume @name, whose LV is removed. */
+/** BUSY, naming the holders, while anybody has the LV @lv of volume @volume open. */
+gboolean logical_refuse_held(LogicalState *state, const char *lv, const char *volume,
+                             GError **error);
+/**
+ * Gives LV @draft the name of volume @name, whose LV is removed. BUSY, with nothing changed, when
+ * somebody has the volume open.
+ */
 gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error);
 /** Completes or undoes the swap of which a dead process left LV @old. */
 gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,

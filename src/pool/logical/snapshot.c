@@ -294,7 +294,9 @@ static gboolean revert_classic(LogicalState *state, const Lookup *found, const c
         return cst_fail(error, CST_ERROR_CORRUPT,
                         _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"),
                         name, found->volume->name);
-    if (!merge_classic(state, snapshot->name, error))
+    /* Looked at as late as can be: a merge that LVM puts off can't be called off any more. */
+    if (!logical_refuse_held(state, found->volume->name, found->volume->name, error) ||
+        !merge_classic(state, snapshot->name, error))
         return FALSE;
     CST_CRASH_POINT("logical.revert.merged");
     make_classic(state, found->volume->name, lv, snapshot->size, tags, &why);
