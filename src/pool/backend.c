@@ -79,6 +79,19 @@ CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, 
     return holder;
 }
 
+gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error)
+{
+    g_autoptr(GString) text = NULL;
+
+    if (holders->len == 0)
+        return TRUE;
+    text = g_string_new(NULL);
+    for (guint i = 0; i < holders->len; i++)
+        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "",
+                               ((const CstHolder *)g_ptr_array_index(holders, i))->what);
+    return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), volume, text->str);
+}
+
 void cst_space_usage_free(CstSpaceUsage *space)
 {
     g_free(space->what);

@@ -105,39 +105,6 @@ static void assert_in_use(gboolean done, GError **error)
     assert_error(error, CST_ERROR_BUSY);
 }
 
-static void holders(Site *site)
-{
-    g_autofree char *native = NULL;
-    g_autofree char *after = NULL;
-    g_autoptr(GError) error = NULL;
-
-    if (!site->ground->hold)
-        return;
-    volume_make(site, "v", VOLUME_SIZE);
-    if (site_has(site, GROUND_SNAPSHOTS))
-        assert_true(cst_vol_snapshot_create(site->pool, "v", "s", 0, NULL, NULL));
-    native = site_native(site, "p");
-    site->ground->hold("p", "v");
-    assert_in_use(cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error),
-                  &error);
-    assert_in_use(cst_vol_wipe(site->pool, "v", CST_WIPE_ZERO, 0, NULL, &error), &error);
-    if (site_has(site, GROUND_RESIZES))
-        assert_in_use(
-            cst_vol_resize(site->pool, "v", VOLUME_SIZE / 2, CST_VOL_RESIZE_SHRINK, NULL, &error),
-            &error);
-    if (site_has(site, GROUND_SNAPSHOTS))
-        assert_in_use(cst_vol_snapshot_revert(site->pool, "v", "s", NULL, &error), &error);
-    after = site_native(site, "p");
-    assert_string_equal(after, native);
-    site->ground->release("p", "v");
-    cst_vol_wipe(site->pool, "v", CST_WIPE_ZERO, 0, NULL, &error);
-    assert_no_error(error);
-    cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error);
-    assert_no_error(error);
-}
-
-/* --- clones ----------------------------------------------------------------------------------- */
-
 static CstPoolState *state_of(Site *site)
 {
     g_autofree char *xml = site->ground->pool_xml("p");
@@ -148,6 +115,43 @@ static CstPoolState *state_of(Site *site)
     assert_no_error(error);
     return state;
 }
+
+static void holders(Site *site)
+{
+    g_autofree char *native = NULL;
+    g_autofree char *after = NULL;
+    g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!site->ground->hold)
+        return;
+    volume_make(site, "v", VOLUME_SIZE);
+    if (site_has(site, GROUND_SNAPSHOTS))
+        assert_true(cst_vol_snapshot_create(site->pool, "v", "s", 0, NULL, NULL));
+    native = site_native(site, "p");
+    state = state_of(site);
+    site->ground->hold("p", "v");
+    assert_in_use(cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error),
+                  &error);
+    assert_in_use(cst_vol_wipe(site->pool, "v", CST_WIPE_ZERO, 0, NULL, &error), &error);
+    if (site_has(site, GROUND_RESIZES))
+        assert_in_use(
+            cst_vol_resize(site->pool, "v", VOLUME_SIZE / 2, CST_VOL_RESIZE_SHRINK, NULL, &error),
+            &error);
+    if (site_has(site, GROUND_SNAPSHOTS))
+        assert_in_use(cst_vol_snapshot_revert(site->pool, "v", "s", NULL, &error), &error);
+    if (cst_pool_state_flattens_at_rest(state))
+        assert_in_use(cst_vol_flatten(site->pool, "v", NULL, &error), &error);
+    after = site_native(site, "p");
+    assert_string_equal(after, native);
+    site->ground->release("p", "v");
+    cst_vol_wipe(site->pool, "v", CST_WIPE_ZERO, 0, NULL, &error);
+    assert_no_error(error);
+    cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error);
+    assert_no_error(error);
+}
+
+/* --- clones ----------------------------------------------------------------------------------- */
 
 static void clone_from(Site *site, const char *source, const char *name)
 {

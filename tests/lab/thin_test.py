@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -162,12 +163,16 @@ def a_snapshot_is_cloned_and_the_clone_has_snapshots():
 
 
 @case
-def what_is_open_or_mounted_is_not_reverted_and_the_holder_is_named():
+def what_is_open_or_mounted_is_not_replaced_and_the_holder_is_named():
     with open(dev("third"), "rb") as held:
         holder = subprocess.Popen(["sleep", "1000"], stdin=held)
     try:
         for verb in ("revert", "delete"):
             expect_in(f"process {holder.pid} (sleep)", snap(verb, "third", "s", status=CONFLICT))
+        for sure in ([], ["--dry-run"]):
+            expect_in(f"process {holder.pid} (sleep)",
+                      OURS.cistern("vol-flatten", "third", "--pool", "thin", *sure,
+                                   status=CONFLICT))
     finally:
         holder.kill()
         holder.wait()
@@ -180,6 +185,21 @@ def what_is_open_or_mounted_is_not_reverted_and_the_holder_is_named():
         run("umount", "/mnt")
     snap("revert", "third", "s")
     expect(read_at(dev("third")) == "three", read_at(dev("third")))
+
+
+@case
+def what_is_written_to_while_it_is_flattened_stays_what_it_is():
+    said = []
+    worker = threading.Thread(target=lambda: said.append(OURS.cistern(
+        "vol-flatten", "third", "--pool", "thin", "--rate-limit", "16M", status=CONFLICT)))
+    worker.start()
+    expect(wait_until(lambda: any(row[0].endswith(".part") for row in lvs("thin"))), "no draft")
+    write_at(dev("third"), "late")
+    worker.join()
+    expect(said and "was written to" in said[0], said)
+    expect(read_at(dev("third")) == "late", read_at(dev("third")))
+    expect(not any(row[0].endswith(".part") for row in lvs("thin")), lvs("thin"))
+    write_at(dev("third"), "three")
 
 
 @case

@@ -65,7 +65,8 @@ static void parse(const char *recorded, DirIdentity *ret)
         return;
     read_boot_id(is);
     ret->known = TRUE;
-    ret->exact = strcmp(was, is) == 0;
+    /* Ids that are not known ("") say nothing about the boots. */
+    ret->exact = *is && strcmp(was, is) == 0;
 }
 
 static gboolean is_exactly(const DirIdentity *must, const CstDirHandle *target)

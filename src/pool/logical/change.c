@@ -145,10 +145,9 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
     option = lvm_size("-L", size);
     CST_CRASH_POINT("logical.resize.before");
     if (size > lv->size)
-        lvm_change(task, &why, "lvextend", option, target, NULL);
+        logical_change(logical, task, &why, "lvextend", option, target, NULL);
     else
-        lvm_change(task, &why, "lvreduce", "-f", option, target, NULL);
-    logical_cache_invalidate(logical);
+        logical_change(logical, task, &why, "lvreduce", "-f", option, target, NULL);
     CST_CRASH_POINT("logical.resize.done");
     if (why)
         logical_explain_full(logical, name, &why);

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Flattening: a draft of the same size and kind gets the volume's content, and then its name
- * (swap.c). A guest sees the same at every moment, from the old LV or the new one. A failure or a
- * cancel drops the draft; after a crash drop_drafts does, or ends the swap. The core has claimed
+ * (swap.c). Nobody may have the volume open meanwhile: the core has checked that at the start, the
+ * swap checks it again, and who came and went in between is known by what was written. A failure or
+ * a cancel drops the draft; after a crash drop_drafts does, or ends the swap. The core has claimed
  * the volume.
  */
 #include "logical.h"
 
+#include <stdio.h>
+#include <sys/sysmacros.h>
+
 #include <base/crash.h>
 #include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
 #include <base/uuid.h>
 
 /*
@@ -33,6 +39,26 @@ static gboolean reserve_like(CstPoolState *state, const LvmGroup *group, const L
            logical_change_tag(LOGICAL(state), name, "--addtag", tag, error);
 }
 
+/*
+ * Returns how often the LV was written to or discarded from since it was activated; 0 where the
+ * kernel does not say.
+ */
+static unsigned long long count_writes(LogicalState *state, const char *name)
+{
+    g_autofree char *path = NULL, *text = NULL;
+    unsigned long long writes = 0, discards = 0;
+    struct stat node;
+
+    if (!logical_has_node(state, name, &node))
+        return 0;
+    path = g_strdup_printf("/sys/dev/block/%u:%u/stat", major(node.st_rdev), minor(node.st_rdev));
+    text = cst_kernel_read(path);
+    /* Fields 5 and 12 of 17 (Documentation/block/stat.rst). */
+    if (text)
+        sscanf(text, "%*u %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %llu", &writes, &discards);
+    return writes + discards;
+}
+
 static gboolean copy_content(LogicalState *state, const char *name, const CstVolDraft *draft,
                              CstTask *task, GError **error)
 {
@@ -47,6 +73,20 @@ static gboolean copy_content(LogicalState *state, const char *name, const CstVol
            cst_blob_flush(draft->blob, error);
 }
 
+/*
+ * Fails with BUSY when somebody wrote to the volume since count_writes() returned @before. Call it
+ * with the volume closed: the last close writes out what the kernel still had in memory.
+ */
+static gboolean refuse_written(LogicalState *state, const char *name, unsigned long long before,
+                               GError **error)
+{
+    return count_writes(state, name) == before ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' was written to while it was copied; flatten it while nobody "
+                      "uses it"),
+                    name);
+}
+
 gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
@@ -55,17 +95,20 @@ gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
     g_auto(CstVolDraft) draft = {0};
     g_autofree char *draft_name = NULL;
     char token[CST_UUID_TEXT_LEN];
+    unsigned long long writes;
     CstUuid uuid;
 
     if (!lv)
         return FALSE;
     if (!lv->origin)
         return TRUE; /* on its own already */
+    writes = count_writes(logical, name);
     cst_uuid_generate(&uuid);
     draft.token = g_strdup(cst_uuid_format(&uuid, token));
     draft_name = logical_draft_name(draft.token);
     if (reserve_like(state, group, lv, &draft, error) &&
-        copy_content(logical, name, &draft, task, error)) {
+        copy_content(logical, name, &draft, task, error) &&
+        refuse_written(logical, name, writes, error)) {
         CST_CRASH_POINT("logical.flatten.copied");
         /* Closed before the swap, which LVM refuses while the LV is open. */
         g_clear_pointer(&draft.blob, cst_blob_unref);

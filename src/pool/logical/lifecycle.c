@@ -110,8 +110,7 @@ gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error
 /* "l": only on this host, where a group is shared. */
 static gboolean set_active(CstPoolState *state, const char *how, GError **error)
 {
-    logical_cache_invalidate(LOGICAL(state));
-    return lvm_change(NULL, error, "vgchange", how, LOGICAL(state)->vg, NULL);
+    return logical_change(LOGICAL(state), NULL, error, "vgchange", how, LOGICAL(state)->vg, NULL);
 }
 
 gboolean logical_start(CstPoolState *state, GError **error)
@@ -256,7 +255,7 @@ static gboolean built(CstPoolState *state)
  * Removes the physical volumes on our devices that are in no group: what a failed build or a
  * removed group has left.
  */
-static void release_devices(const CstPoolState *state)
+static void release_devices(CstPoolState *state)
 {
     g_autoptr(GPtrArray) members = lvm_devices_read(NULL);
 
@@ -265,7 +264,8 @@ static void release_devices(const CstPoolState *state)
 
         for (guint j = 0; !*member->group && j < state->def->source.devices->len; j++)
             if (same_device(member->device, device_path(state, j)))
-                lvm_change(NULL, NULL, "pvremove", "-y", device_path(state, j), NULL);
+                logical_change(LOGICAL(state), NULL, NULL, "pvremove", "-y", device_path(state, j),
+                               NULL);
     }
 }
 
@@ -281,7 +281,7 @@ static gboolean make_group(CstPoolState *state, GError **error)
     for (guint i = 0; i < state->def->source.devices->len; i++)
         g_ptr_array_add(argv, (gpointer)device_path(state, i));
     g_ptr_array_add(argv, NULL);
-    said = lvm_changev((const char *const *)argv->pdata, NULL, &why);
+    said = logical_changev(LOGICAL(state), (const char *const *)argv->pdata, NULL, &why);
     /* A group that is complete despite an error is a success. */
     if (built(state)) {
         g_clear_error(&why);
@@ -339,7 +339,7 @@ gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error)
     group = logical_group_read(LOGICAL(state), NULL, error);
     if (!group || !refuse_held(state, group, error))
         return FALSE;
-    lvm_change(NULL, &why, "vgremove", "-f", LOGICAL(state)->vg, NULL);
+    logical_change(LOGICAL(state), NULL, &why, "vgremove", "-f", LOGICAL(state)->vg, NULL);
     if (!group_is_gone(state, why ? NULL : error)) {
         if (why)
             g_propagate_error(error, g_steal_pointer(&why));

@@ -17,7 +17,7 @@
  *
  *     lvm.c  report.c  names.c  options.c      the tools and their report; names, tags, options
  *     paths.c  group.c  cache.c                nodes; what a report says; how long it is used
- *     thin.c  lv.c  blob.c  swap.c             thin pools; checked changes of one LV; its content
+ *     lv.c  thin.c  blob.c  swap.c             checked changes of one LV; thin pools; its content
  *     scan.c  volume.c                         records; new volumes
  *     change.c  flatten.c  snapshot.c  relations.c  lifecycle.c  watch.c
  *                                              the other callbacks
@@ -182,6 +182,17 @@ gboolean logical_space_usage(CstPoolState *state, GPtrArray *usage, GError **err
 
 /* --- lv.c ------------------------------------------------------------------------------------- */
 
+/**
+ * Runs a tool that changes something of the group, and marks the last report outdated, whatever
+ * the tool said. The arguments, or the vector, end with NULL. Limit: lvm_host.change_s.
+ */
+gboolean logical_change(LogicalState *state, CstTask *task, GError **error, const char *tool,
+                        ...) G_GNUC_NULL_TERMINATED;
+gboolean logical_changev(LogicalState *state, const char *const *argv, CstTask *task,
+                         GError **error);
+/** As logical_changev(), with a limit of its own; 0: none. */
+gboolean logical_change_within(LogicalState *state, const char *const *argv, unsigned timeout_s,
+                               CstTask *task, GError **error);
 /** Removes an LV; succeeds when it is gone afterwards, whatever lvremove said. */
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
 /** Renames an LV, checked likewise; EXISTS when the name is taken. */
@@ -205,7 +216,13 @@ int logical_blob_fd(CstBlob *blob);
 
 /* --- swap.c ----------------------------------------------------------------------------------- */
 
-/** Gives LV @draft the name of volume @name, whose LV is removed. */
+/** BUSY, naming the holders, while anybody has the LV @lv of volume @volume open. */
+gboolean logical_refuse_held(LogicalState *state, const char *lv, const char *volume,
+                             GError **error);
+/**
+ * Gives LV @draft the name of volume @name, whose LV is removed. BUSY, with nothing changed, when
+ * somebody has the volume open.
+ */
 gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error);
 /** Completes or undoes the swap of which a dead process left LV @old. */
 gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,

@@ -1,15 +1,50 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Checked changes of one LV. Tools are not believed about what they have done: what exists
- * afterwards counts. Where a device's node shows it, the node suffices; a report takes as long as
- * most changes do. Each change marks the cached report outdated.
+ * Changes. Tools are not believed about what they have done: what exists afterwards counts. Where a
+ * device's node shows it, the node suffices; a report takes as long as most changes do.
  */
 #include "logical.h"
 
+#include <stdarg.h>
 #include <sys/stat.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
+
+/*
+ * Marks the report outdated only when the tool has ended: of a report that was begun while it ran,
+ * nobody knows on which side of the change it is. One from before is not wrong until then.
+ */
+gboolean logical_change_within(LogicalState *state, const char *const *argv, unsigned timeout_s,
+                               CstTask *task, GError **error)
+{
+    gboolean done = lvm_output(argv, timeout_s, task, NULL, error);
+
+    logical_cache_invalidate(state);
+    return done;
+}
+
+gboolean logical_changev(LogicalState *state, const char *const *argv, CstTask *task,
+                         GError **error)
+{
+    return logical_change_within(state, argv, lvm_host.change_s, task, error);
+}
+
+gboolean logical_change(LogicalState *state, CstTask *task, GError **error, const char *tool, ...)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    const char *argument;
+    va_list args;
+
+    g_ptr_array_add(argv, (gpointer)tool);
+    va_start(args, tool);
+    do {
+        argument = va_arg(args, const char *);
+        g_ptr_array_add(argv, (gpointer)argument);
+    } while (argument);
+    va_end(args);
+    return logical_changev(state, (const char *const *)argv->pdata, task, error);
+}
 
 /*
  * The node is looked at before: one that was inactive has none, and only a report can show its end.
@@ -22,14 +57,12 @@ gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
     struct stat node;
     gboolean had_node = logical_has_node(state, lv, &node);
 
-    logical_cache_invalidate(state);
-    if (!lvm_change(NULL, &why, "lvremove", "-f", target, NULL)) {
+    if (!logical_change(state, NULL, &why, "lvremove", "-f", target, NULL)) {
         /* As libvirt: an LV that LVM can't remove in one step may go in two. */
-        lvm_change(NULL, NULL, "lvchange", "-aln", target, NULL);
+        logical_change(state, NULL, NULL, "lvchange", "-aln", target, NULL);
         g_clear_error(&why);
-        lvm_change(NULL, &why, "lvremove", "-f", target, NULL);
+        logical_change(state, NULL, &why, "lvremove", "-f", target, NULL);
     }
-    logical_cache_invalidate(state);
     if (!why && had_node && !logical_has_node(state, lv, &node))
         return TRUE;
     group = logical_group_read(state, NULL, error);
@@ -55,8 +88,7 @@ gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to
     struct stat before, after;
     gboolean had_node = logical_has_node(state, from, &before);
 
-    lvm_change(NULL, &why, "lvrename", state->vg, from, to, NULL);
-    logical_cache_invalidate(state);
+    logical_change(state, NULL, &why, "lvrename", state->vg, from, to, NULL);
     if (!why && had_node && logical_has_node(state, to, &after) && before.st_dev == after.st_dev &&
         before.st_ino == after.st_ino && !logical_has_node(state, from, &after))
         return TRUE;
@@ -78,6 +110,5 @@ gboolean logical_change_tag(LogicalState *state, const char *lv, const char *opt
 {
     g_autofree char *target = logical_target(state, lv);
 
-    logical_cache_invalidate(state);
-    return lvm_change(NULL, error, "lvchange", option, tag, target, NULL);
+    return logical_change(state, NULL, error, "lvchange", option, tag, target, NULL);
 }

@@ -6,7 +6,6 @@
  */
 #include "lvm.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include <base/child.h>
@@ -116,27 +115,6 @@ gboolean lvm_output(const char *const *argv, unsigned timeout_s, CstTask *task, 
     if (ret_out)
         *ret_out = g_steal_pointer(&result.out);
     return TRUE;
-}
-
-gboolean lvm_changev(const char *const *argv, CstTask *task, GError **error)
-{
-    return lvm_output(argv, lvm_host.change_s, task, NULL, error);
-}
-
-gboolean lvm_change(CstTask *task, GError **error, const char *tool, ...)
-{
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    const char *argument;
-    va_list args;
-
-    g_ptr_array_add(argv, (gpointer)tool);
-    va_start(args, tool);
-    do {
-        argument = va_arg(args, const char *);
-        g_ptr_array_add(argv, (gpointer)argument);
-    } while (argument);
-    va_end(args);
-    return lvm_changev((const char *const *)argv->pdata, task, error);
 }
 
 char *lvm_size(const char *option, uint64_t bytes)

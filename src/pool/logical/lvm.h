@@ -25,12 +25,6 @@ extern LvmHost lvm_host;
  */
 gboolean lvm_output(const char *const *argv, unsigned timeout_s, CstTask *task, char **ret_out,
                     GError **error);
-/**
- * Runs a tool that changes something, within lvm_host.change_s. The arguments, or the vector, end
- * with NULL.
- */
-gboolean lvm_change(CstTask *task, GError **error, const char *tool, ...) G_GNUC_NULL_TERMINATED;
-gboolean lvm_changev(const char *const *argv, CstTask *task, GError **error);
 
 /** Returns @option with a size, "-L10240k"; LVM rounds up to its extents by itself. Free it. */
 char *lvm_size(const char *option, uint64_t bytes);

@@ -166,9 +166,9 @@ static gboolean make_classic(LogicalState *state, const char *volume, const char
     g_autofree char *target = logical_target(state, volume);
     g_autofree char *size = lvm_size("-L", room);
 
-    logical_cache_invalidate(state);
-    return lvm_change(NULL, error, "lvcreate", "-y", "-s", size, "-n", lv, "--permission", "r",
-                      "--addtag", tags[0], "--addtag", tags[1], "--addtag", tags[2], target, NULL);
+    return logical_change(state, NULL, error, "lvcreate", "-y", "-s", size, "-n", lv,
+                          "--permission", "r", "--addtag", tags[0], "--addtag", tags[1], "--addtag",
+                          tags[2], target, NULL);
 }
 
 /*
@@ -180,7 +180,6 @@ static gboolean check_made(LogicalState *state, const char *lv, GError **why, GE
     g_autoptr(LvmGroup) group = NULL;
     struct stat node;
 
-    logical_cache_invalidate(state);
     if (!*why && logical_has_node(state, lv, &node))
         return TRUE;
     group = logical_group_read(state, NULL, error);
@@ -262,8 +261,7 @@ static gboolean merge_classic(LogicalState *state, const char *lv, GError **erro
     g_autoptr(GError) why = NULL;
     g_autoptr(LvmGroup) group = NULL;
 
-    lvm_output(argv, 0, NULL, NULL, &why);
-    logical_cache_invalidate(state);
+    logical_change_within(state, argv, 0, NULL, &why);
     group = logical_group_read(state, NULL, error);
     if (!group)
         return FALSE;
@@ -296,7 +294,9 @@ static gboolean revert_classic(LogicalState *state, const Lookup *found, const c
         return cst_fail(error, CST_ERROR_CORRUPT,
                         _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"),
                         name, found->volume->name);
-    if (!merge_classic(state, snapshot->name, error))
+    /* Looked at as late as can be: a merge that LVM puts off can't be called off any more. */
+    if (!logical_refuse_held(state, found->volume->name, found->volume->name, error) ||
+        !merge_classic(state, snapshot->name, error))
         return FALSE;
     CST_CRASH_POINT("logical.revert.merged");
     make_classic(state, found->volume->name, lv, snapshot->size, tags, &why);
@@ -344,8 +344,8 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
         !refuse_taken(state, volume, new_name, &taken, error))
         return FALSE;
     target = logical_target(logical, found.snapshot->name);
-    logical_cache_invalidate(logical);
-    return lvm_change(NULL, error, "lvchange", "--deltag", was, "--addtag", is, target, NULL);
+    return logical_change(logical, NULL, error, "lvchange", "--deltag", was, "--addtag", is, target,
+                          NULL);
 }
 
 static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const char *name,

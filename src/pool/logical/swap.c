@@ -7,6 +7,10 @@
  * - the draft is renamed to the name;
  * - the old LV is removed.
  *
+ * Who has the old LV open would go on writing to what is removed. So nobody may have: that is
+ * checked before the first step, and once more when the LV has stepped aside, as from then on
+ * nobody opens it by its name. Then it gets its name back.
+ *
  * The next start sees which step was the last: while nobody has the name, the old LV gets it back;
  * otherwise the old one is removed.
  */
@@ -22,6 +26,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <pool/device.h>
 
 /* Gives the node of the new LV the owner and mode of the old one; a failure is logged. */
 static void copy_owner(const struct stat *from, const char *path)
@@ -31,6 +36,15 @@ static void copy_owner(const struct stat *from, const char *path)
     if (fd < 0 || fchown(fd, from->st_uid, from->st_gid) < 0 ||
         fchmod(fd, from->st_mode & 07777) < 0)
         cst_log(CST_LOG_WARNING, "cannot give '%s' the owner it had", path);
+}
+
+gboolean logical_refuse_held(LogicalState *state, const char *lv, const char *volume,
+                             GError **error)
+{
+    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+    g_autofree char *path = logical_device(state, lv);
+
+    return cst_device_holders(path, holders, error) && cst_holders_refuse(holders, volume, error);
 }
 
 gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error)
@@ -43,13 +57,15 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
     /* Before anything is changed: an inactive volume can't be swapped. */
     if (!cst_node_stat(path, &owner))
         return cst_fail(error, CST_ERROR_STATE, _("device '%s' is not there"), path);
-    if (!logical_change_tag(state, name, "--addtag", was, error))
+    if (!logical_refuse_held(state, name, name, error) ||
+        !logical_change_tag(state, name, "--addtag", was, error))
         return FALSE;
     CST_CRASH_POINT("logical.swap.tagged");
     if (!logical_rename_lv(state, name, old, error))
         return FALSE;
     CST_CRASH_POINT("logical.swap.aside");
-    if (!logical_rename_lv(state, draft, name, error)) {
+    if (!logical_refuse_held(state, old, name, error) ||
+        !logical_rename_lv(state, draft, name, error)) {
         logical_rename_lv(state, old, name, NULL);
         return FALSE;
     }

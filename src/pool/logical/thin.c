@@ -61,7 +61,7 @@ static void say_when_full(LogicalState *state, const char *name)
     g_autofree char *target = logical_target(state, name);
     g_autoptr(GError) why = NULL;
 
-    if (!lvm_change(NULL, &why, "lvchange", "--errorwhenfull", "y", target, NULL))
+    if (!logical_change(state, NULL, &why, "lvchange", "--errorwhenfull", "y", target, NULL))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
 }
 
@@ -82,8 +82,7 @@ static gboolean make_thin_pool(LogicalState *state, const char *name, GError **e
     g_autoptr(LvmGroup) group = NULL;
     const LvmVolume *lv;
 
-    lvm_changev(argv, NULL, &why);
-    logical_cache_invalidate(state);
+    logical_changev(state, argv, NULL, &why);
     group = logical_group_read(state, NULL, error);
     if (!group)
         return FALSE;
@@ -203,8 +202,7 @@ gboolean logical_thin_create(LogicalState *state, const char *in, const char *co
 {
     GError *why = NULL;
 
-    logical_cache_invalidate(state);
-    if (lvm_changev(argv, NULL, &why))
+    if (logical_changev(state, argv, NULL, &why))
         return TRUE;
     explain(state, in, g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE), &why);
     g_propagate_error(error, why);

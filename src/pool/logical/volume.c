@@ -89,7 +89,7 @@ static gboolean make_thick(LogicalState *state, const CstVolDef *def, const char
 {
     g_autofree char *size = lvm_size("-L", def->capacity);
 
-    return lvm_change(NULL, error, "lvcreate", "-y", "-n", lv, size, state->vg, NULL);
+    return logical_change(state, NULL, error, "lvcreate", "-y", "-n", lv, size, state->vg, NULL);
 }
 
 /* A snapshot without an origin, of a virtual size: LVM's sparse volume. */
@@ -99,8 +99,8 @@ static gboolean make_sparse(LogicalState *state, const CstVolDef *def, const cha
     g_autofree char *room = lvm_size("-L", def->allocation);
     g_autofree char *size = lvm_size("-V", def->capacity);
 
-    return lvm_change(NULL, error, "lvcreate", "-y", "-n", lv, "--type", "snapshot", room, size,
-                      state->vg, NULL);
+    return logical_change(state, NULL, error, "lvcreate", "-y", "-n", lv, "--type", "snapshot",
+                          room, size, state->vg, NULL);
 }
 
 static gboolean make_thin(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
@@ -133,7 +133,7 @@ static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const 
                         def->backing->path, group->name);
     if (lvm_is_thin(origin) && asks_thin(state, def, TRUE))
         return logical_thin_snapshot(state, origin_name, lv, TRUE, NULL, error);
-    return lvm_change(NULL, error, "lvcreate", "-y", "-s", room, "-n", lv, target, NULL);
+    return logical_change(state, NULL, error, "lvcreate", "-y", "-s", room, "-n", lv, target, NULL);
 }
 
 /* Only kinds that refer to other LVs need a report. */
@@ -145,7 +145,6 @@ static gboolean make_lv(LogicalState *state, const CstVolDef *def, Kind kind, co
 
     if (on_others && !group)
         return FALSE;
-    logical_cache_invalidate(state);
     switch (kind) {
     case KIND_THIN: return make_thin(state, group, def, lv, error);
     case KIND_SPARSE: return make_sparse(state, def, lv, error);
@@ -233,7 +232,7 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
         g_autofree char *target = logical_target(logical, lv);
         g_autofree char *size = lvm_size("-L", def->capacity);
 
-        if (!lvm_change(NULL, error, "lvextend", size, target, NULL))
+        if (!logical_change(logical, NULL, error, "lvextend", size, target, NULL))
             return FALSE;
     }
     CST_CRASH_POINT("logical.clone.created");

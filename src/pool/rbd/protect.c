@@ -4,6 +4,12 @@
  * that it was us is noted in the image's metadata, under the snapshot's number, before the
  * protection is set: a crash in between leaves a note without a protection, rather than a
  * protection that nobody undoes.
+ *
+ * Such a note outlives its reason only until our next clone of the snapshot, which ends with both
+ * gone. Where people protect the snapshot before that (or once more, after they unprotected one of
+ * ours), it is taken for ours, and unprotected when the snapshot is deleted through us or its last
+ * clone goes. Ceph says neither who protected a snapshot nor when, so no order of the two steps
+ * tells those cases apart; the other order would leave snapshots that can't be deleted.
  */
 #include "rbd.h"
 

@@ -73,10 +73,13 @@ gboolean definitions_enter(CstService *service, GError **error)
 void definitions_leave(CstService *service)
 {
     if (--service->definitions_depth == 0 && service->mode == CST_SERVICE_EMBEDDED) {
-        /* Our own changes need not be read back: what they did is in the tables already. */
+        /*
+         * Our own changes need not be read back: what they did is in the tables already. Stamped
+         * under the lock, so that the stamp covers no change of another process.
+         */
         g_free(service->loaded_stamp);
-        cst_driver_lock_release(service->driver_lock);
         service->loaded_stamp = directories_stamp(service);
+        cst_driver_lock_release(service->driver_lock);
     }
     g_rec_mutex_unlock(&service->definitions);
 }

@@ -28,17 +28,8 @@
 gboolean volume_not_held(const VolumeClaim *claim, GError **error)
 {
     g_autoptr(GPtrArray) holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
-    g_autoptr(GString) text = NULL;
 
-    if (!holders)
-        return FALSE;
-    if (holders->len == 0)
-        return TRUE;
-    text = g_string_new(NULL);
-    for (guint i = 0; i < holders->len; i++)
-        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "",
-                               ((const CstHolder *)g_ptr_array_index(holders, i))->what);
-    return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), claim->name, text->str);
+    return holders && cst_holders_refuse(holders, claim->name, error);
 }
 
 /* The engine queries QEMU's image locks on the file, and acquires none. */

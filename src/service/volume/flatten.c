@@ -3,8 +3,8 @@
  * Makes a volume independent of what it is based on: the pool's technology does it where it shares
  * the content, else the image engine fills in what the image lacks and removes the reference.
  *
- * A guest sees the same at every moment, and a repetition continues, so the next daemon resumes a
- * flatten that was interrupted. By the technology it takes several steps and is an intent in the
+ * The volume holds the same at every moment, and a repetition continues, so the next daemon resumes
+ * a flatten that was interrupted. By the technology it takes several steps and is an intent in the
  * journal.
  */
 #include <service/images.h>
@@ -15,6 +15,7 @@
 #include "core/claim.h"
 #include "core/intent.h"
 #include "core/job.h"
+#include "dependency/guard.h"
 #include "image_chain.h"
 
 /*
@@ -36,6 +37,8 @@ static gboolean flatten_in_pool(CstPool *pool, const char *name, CstTask *task,
         *ret_handled = FALSE;
         return TRUE;
     }
+    if (cst_pool_state_flattens_at_rest(claim.state) && !volume_not_held(&claim, error))
+        return FALSE;
     intent = volume_intent(&claim, "flatten", error);
     done = intent && cst_pool_state_vol_flatten(claim.state, name, task, error);
     cst_intent_end(intent);

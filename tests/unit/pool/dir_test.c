@@ -45,6 +45,8 @@ int __wrap_renameat(int from, const char *old, int to, const char *new);
 int __real_unlinkat(int fd, const char *name, int flags);
 int __wrap_unlinkat(int fd, const char *name, int flags);
 int __wrap_ioctl(int fd, unsigned long request, int from);
+char *__real_cst_kernel_read(const char *path);
+char *__wrap_cst_kernel_read(const char *path);
 
 static gboolean strikes(const char *call)
 {
@@ -52,6 +54,11 @@ static gboolean strikes(const char *call)
         return FALSE;
     errno = EIO;
     return TRUE;
+}
+
+char *__wrap_cst_kernel_read(const char *path)
+{
+    return strikes("cst_kernel_read") ? NULL : __real_cst_kernel_read(path);
 }
 
 int __wrap_fsync(int fd)
@@ -509,6 +516,20 @@ static void what_is_in_the_way_of_building_is_told(void **unused)
     assert_int_equal(access(target, F_OK), 0);
 }
 
+/* Two boots that nobody knows the id of are not the same one. */
+static void an_unknown_boot_is_no_known_one(void **unused)
+{
+    CstPoolUsage usage;
+
+    fault = "cst_kernel_read";
+    fault_at = 1;
+    assert_true(
+        cst_pool_state_expect(pool, "mounted=0 type=1 inode=2 device=3 boot=\n", FALSE, NULL));
+    fault = NULL;
+    assert_int_equal(fault_at, 0);
+    assert_true(cst_pool_state_usage(pool, &usage, NULL));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -522,6 +543,7 @@ int main(void)
         TEST(drafts_of_the_dead_are_dropped_among_snapshots),
         TEST(a_directory_is_deleted_when_it_is_empty),
         TEST(what_is_in_the_way_of_building_is_told),
+        TEST(an_unknown_boot_is_no_known_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

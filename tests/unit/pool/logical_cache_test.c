@@ -138,6 +138,36 @@ static void a_report_that_is_being_made_serves_those_who_wait(void **unused)
     }
 }
 
+static gpointer rename_a_snapshot(gpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_pool_state_snapshot_rename(fake_state, "disk", "a", "b", &error))
+        fail_msg("%s", error->message);
+    return NULL;
+}
+
+/* A report that was begun while a tool ran may lack what the tool did. */
+static void a_report_from_before_a_changes_end_is_outdated(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+    GThread *renamer;
+
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    fake_add("disk", 8 * MIB, "Vwi-a-tz--", "", "");
+    fake_add(".cistern-1.snap", 8 * MIB, "Vri-a-tz--", "disk",
+             "cistern:of=uuid-disk,cistern:snap=a,cistern:at=7");
+    look_once(NULL);
+    fake_lie("lvchange", "slow");
+    renamer = g_thread_new("rename", rename_a_snapshot, NULL);
+    while (!fake_was_called("lvchange"))
+        g_usleep(1000);
+    g_ptr_array_unref(cst_pool_state_snapshots(fake_state, "disk", NULL));
+    g_thread_join(renamer);
+    if (!cst_pool_state_snapshot_rename(fake_state, "disk", "b", "c", &error))
+        fail_msg("%s", error->message);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
@@ -146,6 +176,7 @@ int main(void)
         TEST(a_change_asks_lvm_no_more_than_it_must),
         TEST(a_node_is_news_when_the_report_does_not_know_it),
         TEST(a_report_that_is_being_made_serves_those_who_wait),
+        TEST(a_report_from_before_a_changes_end_is_outdated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

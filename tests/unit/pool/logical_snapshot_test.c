@@ -12,6 +12,7 @@
 #include <base/error.h>
 #include <pool/pool.h>
 
+#include "fake_guest.h"
 #include "fake_lvm.h"
 
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
@@ -126,6 +127,36 @@ static void a_revert_that_fails_leaves_the_volume(void **unused)
             fail_msg("%s %s: %s", rows[i].tool, rows[i].how, error->message);
         fake_lie(rows[i].tool, "");
         fake_assert_holds("disk", rows[i].content);
+        assert_snapshots("s ");
+        assert_int_equal(fake_count(), 3);
+        assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "s", NULL, NULL));
+        assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
+    }
+}
+
+/* It opened the volume after the core had looked: by its name, or as it stepped aside. */
+static void a_revert_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
+{
+    static const struct {
+        gboolean thin;
+        const char *held;
+    } rows[] = {{TRUE, "/disk"}, {TRUE, ".old"}, {FALSE, "/disk"}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        gboolean done;
+
+        fake_add_disk(rows[i].thin);
+        fake_write("disk", "then");
+        snap("s");
+        fake_write("disk", "now!");
+        fake_hold(rows[i].held);
+        done = cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error);
+        fake_hold(NULL);
+        assert_false(done);
+        assert_code(error, CST_ERROR_BUSY);
+        assert_non_null(strstr(error->message, "volume 'disk' is in use: the guest"));
+        fake_assert_holds("disk", "now!");
         assert_snapshots("s ");
         assert_int_equal(fake_count(), 3);
         assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "s", NULL, NULL));
@@ -321,6 +352,7 @@ int main(void)
         TEST(a_revert_brings_the_content_back_and_keeps_the_snapshot),
         TEST(a_revert_keeps_owner_and_time),
         TEST(a_revert_that_fails_leaves_the_volume),
+        TEST(a_revert_gives_way_to_a_guest_that_starts_meanwhile),
         TEST(a_snapshot_that_is_lost_by_a_revert_is_told),
         TEST(a_merge_whose_tool_failed_counts_as_done),
         TEST(snapshots_are_renamed_in_one_change),

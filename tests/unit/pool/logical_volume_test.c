@@ -12,6 +12,7 @@
 #include <base/error.h>
 #include <pool/pool.h>
 
+#include "fake_guest.h"
 #include "fake_lvm.h"
 
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
@@ -173,6 +174,45 @@ static void flattening_that_fails_leaves_nothing(void **unused)
         assert_true(fake_has("c"));
         assert_int_equal(fake_count(), 3);
     }
+}
+
+/* A guest would go on with the LV that is removed, or have written what the copy lacks. */
+static void flattening_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
+{
+    static const struct {
+        const char *held;
+        guint writes;
+        const char *words;
+    } rows[] = {
+        {"/c", 0, "volume 'c' is in use: the guest"},
+        {".old", 0, "volume 'c' is in use: the guest"},
+        {NULL, 1, "volume 'c' was written to"},
+    };
+
+    fake_add_disk(TRUE);
+    fake_write("disk", "then");
+    assert_true(clone_as("c", 8 * MIB, NULL, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *line = NULL;
+        gboolean done;
+
+        fake_write("c", "mine");
+        fake_hold(rows[i].held);
+        fake_writes = rows[i].writes;
+        done = cst_pool_state_vol_flatten(fake_state, "c", NULL, &error);
+        fake_hold(NULL);
+        fake_writes = 0;
+        assert_false(done);
+        assert_code(error, CST_ERROR_BUSY);
+        assert_non_null(strstr(error->message, rows[i].words));
+        fake_assert_holds("c", "mine");
+        /* It is the same LV still, and the draft has gone. */
+        line = lv_line("c");
+        assert_non_null(strstr(line, " disk "));
+        assert_int_equal(fake_count(), 3);
+    }
+    assert_true(cst_pool_state_vol_flatten(fake_state, "c", NULL, NULL));
 }
 
 /* --- thin pools ------------------------------------------------------------------------------- */
@@ -486,6 +526,7 @@ int main(void)
         TEST(only_volumes_that_are_snapshots_of_it_hang_on_it),
         TEST(flattening_a_clone_copies_it),
         TEST(flattening_that_fails_leaves_nothing),
+        TEST(flattening_gives_way_to_a_guest_that_starts_meanwhile),
         TEST(a_thin_pool_is_made_with_the_first_thin_volume),
         TEST(a_thin_pool_that_is_not_made_is_told),
         TEST(a_volume_that_lvm_cannot_make_is_not_asked_for),

@@ -13,6 +13,7 @@
 
 #include <base/error.h>
 #include <service/takeover.h>
+#include <store/driver_lock.h>
 
 static void define_keeps_the_pool_across_a_restart(void **state)
 {
@@ -468,6 +469,50 @@ static void an_embedded_service_follows_what_another_process_changes(void **stat
     assert_places(other, f, "other", "other");
 }
 
+/* Linked with --wrap: what "other" defines as soon as the driver lock is released. */
+static struct {
+    CstService *other;
+    const char *xml;
+} upon_release;
+
+void __real_cst_driver_lock_release(CstDriverLock *lock);
+void __wrap_cst_driver_lock_release(CstDriverLock *lock);
+
+/* The pause is for the directory's time, which the kernel counts in ticks. */
+void __wrap_cst_driver_lock_release(CstDriverLock *lock)
+{
+    CstService *other = g_steal_pointer(&upon_release.other);
+    g_autoptr(CstPool) pool = NULL;
+
+    __real_cst_driver_lock_release(lock);
+    if (!other)
+        return;
+    g_usleep(20000);
+    pool = cst_service_pool_define(other, upon_release.xml, 0, NULL);
+    assert_non_null(pool);
+}
+
+static void a_change_right_after_an_embedded_ones_own_is_seen(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstService) other = NULL;
+    g_autofree char *own_xml = fixture_pool_xml(f, "own"), *xml = fixture_pool_xml(f, "p");
+    g_autoptr(CstPool) own = NULL, seen = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    other = cst_service_new(f->paths, CST_SERVICE_EMBEDDED, &error);
+    assert_no_error(error);
+    upon_release.other = other;
+    upon_release.xml = xml;
+    own = cst_service_pool_define(f->service, own_xml, 0, &error);
+    assert_no_error(error);
+    assert_null(upon_release.other);
+    seen = cst_service_pool_by_name(f->service, "p", &error);
+    assert_no_error(error);
+    assert_non_null(seen);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -489,6 +534,7 @@ int main(void)
         CASE(an_embedded_service_sees_what_another_process_did),
         CASE(a_new_definition_is_for_the_next_start),
         CASE(an_embedded_service_follows_what_another_process_changes),
+        CASE(a_change_right_after_an_embedded_ones_own_is_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,8 @@ void cst_holder_free(CstHolder *holder);
 /** Appends to @holders, an array that frees them; returns the new one, borrowed. */
 CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
+/** Returns TRUE when @holders is empty; else fails with BUSY, naming @volume and all of them. */
+gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error);
 
 /**
  * How full a space is that was set aside and may run out while guests write: a thin pool's data or
@@ -156,6 +158,7 @@ typedef struct {
     /**
      * Makes the volume hold what the snapshot does; the snapshot stays. Killed midway: one content
      * or the other (a technology that consumes the snapshot and makes it anew may lose it there).
+     * BUSY when somebody has opened the volume since the core looked.
      */
     gboolean (*revert)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
                        GError **error);
@@ -187,6 +190,12 @@ struct CstBackend {
      * calls check, which must be cheap, and scans the pool when it went away or came back.
      */
     gboolean on_mounts;
+    /**
+     * vol_flatten puts other storage in the volume's place, so whoever has the volume open would
+     * go on with the old one. The core makes sure that nobody has before it calls; the callback
+     * does so again before the replacement, and fails with BUSY. FALSE: it is safe under a guest.
+     */
+    gboolean flattens_at_rest;
     /** Names that begin like this are the backend's own, and no volume's or snapshot's; NULL: none.
      */
     const char *reserved_prefix;
@@ -332,7 +341,7 @@ struct CstBackend {
                              GError **error);
     /**
      * Makes a volume that shares content with another (extra->backing_path) hold all of it, in
-     * steps after each of which it is whole.
+     * steps after each of which it is whole. Guests may have it open, unless flattens_at_rest.
      */
     gboolean (*vol_flatten)(CstPoolState *state, const char *name, CstTask *task, GError **error);
 

@@ -105,6 +105,8 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
 GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GError **error);
 /** Lists the paths (char *) of what depends on the volume; empty where nothing can. */
 GPtrArray *cst_pool_state_vol_children(CstPoolState *state, const char *name, GError **error);
+/** Whether nobody may have a volume open that is flattened (CstBackend.flattens_at_rest). */
+gboolean cst_pool_state_flattens_at_rest(CstPoolState *state);
 /** CstBackend.vol_flatten. */
 gboolean cst_pool_state_vol_flatten(CstPoolState *state, const char *name, CstTask *task,
                                     GError **error);

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/** A guest of the played LVM's volumes (fake_lvm.h), as the kernel knows of it. */
+
+/** From now on LVs whose path ends with @end have a holder, "the guest"; NULL: none has. */
+void fake_hold(const char *end);
+/** So many writes the kernel counts to LVs between two looks at its count. */
+extern guint fake_writes;
