@@ -174,9 +174,11 @@ def statement_spans(function):
     for cursor in function.walk_preorder():
         for statement in list(cursor.get_children())[BODIES.get(cursor.kind, slice(0, 0))]:
             start, end = span(statement)
-            if statement.kind in BODIES:
-                end = max([start, *(span(part)[1] for part in statement.get_children()
-                                    if part.kind not in BODIES)])
+            parts = list(statement.get_children())
+            # A bare for (;;) has no code of its own: whoever reaches its body has reached it.
+            if statement.kind in BODIES and (statement.kind != CursorKind.FOR_STMT or
+                                             len(parts) > 1):
+                end = max([start, *(span(part)[1] for part in parts if part.kind not in BODIES)])
             yield start, end
 
 

@@ -192,6 +192,11 @@ class Operators(InFolder):
         self.assertEqual(lines[mutant.line - 1], "    return a &&")
         self.assertEqual((mutant.first_line, mutant.last_line), (mutant.line, mutant.line + 1))
 
+    def test_a_loop_without_an_end_is_reached_with_its_body(self):
+        text = "int f(int a)\n{\n    for (;;) {\n        if (a++ > 3)\n            return a;\n    }\n}\n"
+        (mutant,) = [m for m in self.mutants(text) if m.operator == "return"]
+        self.assertEqual((mutant.last_line - mutant.first_line), 3)
+
     def test_what_does_not_compile_is_said(self):
         with self.assertRaises(ValueError):
             self.mutants("int f(void) { return unknown; }")
