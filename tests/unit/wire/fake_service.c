@@ -62,6 +62,24 @@ gboolean fake_wait(const guint *counter, guint value)
     return ok;
 }
 
+guint fake_settled(const guint *counter, guint least)
+{
+    guint seen = 0;
+    gboolean changed = TRUE;
+
+    g_mutex_lock(&fake.lock);
+    while (changed || seen < least) {
+        gint64 end = g_get_monotonic_time() + G_TIME_SPAN_SECOND;
+
+        seen = *counter;
+        while (*counter == seen && g_cond_wait_until(&fake.changed, &fake.lock, end))
+            continue;
+        changed = *counter != seen;
+    }
+    g_mutex_unlock(&fake.lock);
+    return seen;
+}
+
 static void count(guint *counter, int by)
 {
     g_mutex_lock(&fake.lock);

@@ -55,6 +55,8 @@ void fake_reset(void);
 void fake_hold(gboolean *flag, gboolean hold);
 /** Waits until *@counter is @value; FALSE after 10 s. */
 gboolean fake_wait(const guint *counter, guint value);
+/** Waits until *@counter is at least @least and has not changed for a second; returns it. */
+guint fake_settled(const guint *counter, guint least);
 const CstUuid *fake_uuid(const char *pool);
 void fake_emit(CstEventType type, const char *pool, int kind);
 CstService *fake_service(void);

@@ -277,17 +277,12 @@ static void who_does_not_read_has_no_more_calls_started(void **state)
     enum { CALLS = 40 };
     wire_vols_args args = {.pool = probe_pool("images"), .need_results = 1};
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
-    guint listed = 0;
 
     fake.volumes = 8000;
     for (int i = 0; i < CALLS; i++)
         probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES,
                    XDR_OF(vols_args), &args);
-    do {
-        listed = fake.listed;
-        g_usleep(200 * G_TIME_SPAN_MILLISECOND);
-    } while (listed == 0 || listed != fake.listed);
-    assert_in_range(listed, 10, CALLS - 10);
+    assert_in_range(fake_settled(&fake.listed, 10), 10, CALLS - 10);
     probe_call(&other, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES, XDR_OF(vols_args), &args, NULL,
                NULL);
     for (int i = 0; i < CALLS; i++)
