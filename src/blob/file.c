@@ -418,9 +418,8 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
         return NULL;
     file = g_steal_pointer(&made);
     cst_blob_init(&file->head, &file_ops, name, writable);
-    file->fd = owned;
+    file->fd = g_steal_fd(&owned);
     g_mutex_init(&file->run_lock);
-    owned = -1;
     return writable && cst_dry_run() ? cst_blob_dry_new(&file->head, name) : &file->head;
 }
 

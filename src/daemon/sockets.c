@@ -179,8 +179,7 @@ static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *co
         return FALSE;
     if (rename(fresh, path) < 0)
         return cst_fail_errno(error, errno, _("cannot name the socket '%s'"), path);
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = g_steal_fd(&fd);
     return TRUE;
 }
 

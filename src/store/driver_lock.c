@@ -129,10 +129,7 @@ gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GErro
         if (fd < 0)
             return cst_fail_errno(error, errno, _("cannot open '%s'"), lock->path);
         switch (try_lock(fd, lock->path, error)) {
-        case TRY_ACQUIRED:
-            lock->fd = fd;
-            fd = -1;
-            return TRUE;
+        case TRY_ACQUIRED: lock->fd = g_steal_fd(&fd); return TRUE;
         case TRY_FAILED: return FALSE;
         /* Closing the descriptor releases the lock on the file that is gone. */
         case TRY_STALE: continue;

@@ -104,7 +104,6 @@ static int lock_numbers(const char *dir, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, NEXT, NULL);
     g_auto(CstFd) fd = -1;
-    int result;
 
     if (!cst_dir_ensure(dir, 0700, error))
         return -1;
@@ -113,9 +112,7 @@ static int lock_numbers(const char *dir, GError **error)
         cst_fail_errno(error, errno, _("cannot lock '%s'"), path);
         return -1;
     }
-    result = fd;
-    fd = -1;
-    return result;
+    return g_steal_fd(&fd);
 }
 
 /* The highest number of any job: "next" is restored from it when it is damaged. */
@@ -167,7 +164,6 @@ static int create_file(const char *dir, uint64_t id, const CstJobInfo *job, GErr
     g_autofree char *path = file_name(dir, id, LIVE);
     g_auto(CstFd) fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     JobRecord record = {.magic = JOB_MAGIC, .requests.limit = job->limit};
-    int result;
 
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot create '%s'"), temporary);
@@ -182,9 +178,7 @@ static int create_file(const char *dir, uint64_t id, const CstJobInfo *job, GErr
         return -1;
     }
     CST_CRASH_POINT("job.published");
-    result = fd;
-    fd = -1;
-    return result;
+    return g_steal_fd(&fd);
 }
 
 /* Takes over @fd. */
@@ -387,13 +381,10 @@ static int open_live(const CstPaths *paths, uint64_t id, JobRecord *ret_record, 
     g_autofree char *path = file_name(dir, id, LIVE);
     g_autoptr(CstJobInfo) job = NULL;
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    int result;
 
     if (fd >= 0 && read_current(fd, ret_record) &&
         !cst_job_state_is_end(ret_record->status.state)) {
-        result = fd;
-        fd = -1;
-        return result;
+        return g_steal_fd(&fd);
     }
     job = cst_job_file_load(paths, id, error);
     if (job)

@@ -67,7 +67,7 @@ CstWireClient *cst_wire_client_connect(const char *path, GError **error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     g_auto(CstFd) fd = -1;
-    int rc, taken;
+    int rc;
 
     if (strlen(path) >= sizeof(address.sun_path)) {
         cst_fail(error, CST_ERROR_INVALID, _("path of the socket is longer than %zu bytes: '%s'"),
@@ -87,9 +87,7 @@ CstWireClient *cst_wire_client_connect(const char *path, GError **error)
         fail_connect(errno, path, error);
         return NULL;
     }
-    taken = fd;
-    fd = -1;
-    return cst_wire_client_new(taken);
+    return cst_wire_client_new(g_steal_fd(&fd));
 }
 
 /* Says goodbye once and does not wait: what does not fit into the socket now is not sent. */

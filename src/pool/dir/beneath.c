@@ -141,7 +141,6 @@ static gboolean walk_part(Walk *walk, const char *part, GError **error)
 {
     g_auto(CstFd) fd = openat(walk->at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
-    int next;
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
@@ -149,9 +148,7 @@ static gboolean walk_part(Walk *walk, const char *part, GError **error)
         return follow(walk, part, fd, &st, error);
     if (!S_ISDIR(st.st_mode))
         return cst_fail_errno(error, ENOTDIR, _("cannot open directory '%s'"), walk->path);
-    next = fd;
-    fd = -1;
-    return walk_to(walk, next);
+    return walk_to(walk, g_steal_fd(&fd));
 }
 
 /* Makes @part in the directory reached unless it exists; its name survives a power cut. */
@@ -331,7 +328,6 @@ int cst_entry_open_stat(const CstDirHandle *dir, const char *name, int flags, st
     g_auto(CstFd) fd = -1;
     gboolean link = FALSE;
     CstEntryOwner owner;
-    int opened;
 
     if (!check_entry(dir, name, &link, error))
         return -1;
@@ -350,9 +346,7 @@ int cst_entry_open_stat(const CstDirHandle *dir, const char *name, int flags, st
     /* What a trusted link leads to is its maker's affair. */
     if (!link && !check_trust(dir, name, &owner, error))
         return -1;
-    opened = fd;
-    fd = -1;
-    return opened;
+    return g_steal_fd(&fd);
 }
 
 int cst_entry_open(const CstDirHandle *dir, const char *name, int flags, GError **error)
@@ -367,7 +361,6 @@ int cst_entry_open_file(const CstDirHandle *dir, const char *name, int flags, GE
 {
     g_auto(CstFd) fd = cst_entry_open(dir, name, flags, error);
     struct stat st;
-    int opened;
 
     if (fd < 0)
         return -1;
@@ -376,9 +369,7 @@ int cst_entry_open_file(const CstDirHandle *dir, const char *name, int flags, GE
                  _("'%s' is no regular file that lies in '%s' itself"), name, dir->path);
         return -1;
     }
-    opened = fd;
-    fd = -1;
-    return opened;
+    return g_steal_fd(&fd);
 }
 
 /* Hard links are no objection: nothing is read or written, and the name is removed. */

@@ -57,7 +57,6 @@ int cst_dir_create_draft(const CstDirHandle *dir, const char *name)
 {
     g_auto(CstFd) fd = cst_entry_create(dir, name);
     gboolean taken;
-    int made;
 
     if (fd < 0)
         return -1;
@@ -67,9 +66,7 @@ int cst_dir_create_draft(const CstDirHandle *dir, const char *name)
         errno = EAGAIN;
         return -1;
     }
-    made = fd;
-    fd = -1;
-    return made;
+    return g_steal_fd(&fd);
 }
 
 /* EISDIR is what Linux returns for unlinking a directory. */

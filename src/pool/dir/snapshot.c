@@ -230,7 +230,6 @@ static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, 
     g_autofree char *draft = NULL;
     g_auto(CstFd) fd = -1;
     CstUuid id;
-    int copy;
 
     cst_uuid_generate(&id);
     draft = cst_dir_draft_name(cst_uuid_format(&id, token));
@@ -246,9 +245,7 @@ static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, 
     }
     copy_attributes(from, fd);
     *ret_draft = g_steal_pointer(&draft);
-    copy = fd;
-    fd = -1;
-    return copy;
+    return g_steal_fd(&fd);
 }
 
 /* --- the changes ------------------------------------------------------------------------------ */

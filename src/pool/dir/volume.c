@@ -39,7 +39,6 @@ static gboolean make_draft(const CstDirHandle *target, const char *name, const C
     g_auto(CstDirHandle) made = CST_DIR_HANDLE_NONE;
     g_auto(CstFd) fd = -1;
     struct statx st;
-    int blob_fd;
 
     /*
      * A directory gets its owner at the commit: until then cst_handle_open_own() must recognise it
@@ -58,9 +57,7 @@ static gboolean make_draft(const CstDirHandle *target, const char *name, const C
         return FALSE;
     if (cst_fd_stat(fd, &st))
         draft->id = (CstFileId){.inode = st.stx_ino, .btime_ns = cst_dir_btime_ns(&st)};
-    blob_fd = fd;
-    fd = -1;
-    draft->blob = cst_blob_file_new(blob_fd, def->name, TRUE, error);
+    draft->blob = cst_blob_file_new(g_steal_fd(&fd), def->name, TRUE, error);
     return draft->blob != NULL;
 }
 

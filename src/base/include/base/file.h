@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -11,7 +12,7 @@
  * offset.
  */
 
-/** A descriptor that g_auto(CstFd) closes; -1: none. */
+/** A descriptor that g_auto(CstFd) closes, unless g_steal_fd() has given it away; -1: none. */
 typedef int CstFd;
 /** Closes *@fd unless it is -1, and makes it -1. Keeps errno. */
 void cst_fd_clear(CstFd *fd);
