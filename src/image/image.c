@@ -72,9 +72,6 @@ static gboolean check_info(const CstBlob *blob, const CstImageInfo *info, const 
 {
     gboolean may_back = info->backing || (how->flags & CST_IMAGE_SAME_CONTENT);
 
-    if (info->problem)
-        return cst_fail(error, info->corrupt ? CST_ERROR_CORRUPT : CST_ERROR_UNSUPPORTED,
-                        _("'%s' can't be opened: %s"), blob->name, info->problem);
     if (info->encryption)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' is encrypted (%s): its content can't be read here; 'qemu-img "
@@ -93,7 +90,8 @@ gboolean cst_image_inspect_for_open(CstBlob *blob, const CstImageFormat *format,
     CstInspection inspection;
 
     if (!cst_inspection_init(&inspection, blob, head, &info, error) ||
-        !cst_inspection_run(&inspection, format, error) || !check_info(blob, &info, how, error))
+        !cst_inspection_run(&inspection, format, error) ||
+        !cst_inspection_is_sound(&inspection, error) || !check_info(blob, &info, how, error))
         return FALSE;
     *ret_info = info;
     memset(&info, 0, sizeof(info));
