@@ -142,22 +142,13 @@ static void release(void)
     hang(NULL, NULL);
 }
 
-static guint waiting(void)
+/* One of the counters of @fake. */
+static guint counted(const guint *counter)
 {
     guint result;
 
     g_mutex_lock(&fake.lock);
-    result = fake.waiting;
-    g_mutex_unlock(&fake.lock);
-    return result;
-}
-
-static guint begun(void)
-{
-    guint result;
-
-    g_mutex_lock(&fake.lock);
-    result = fake.begun;
+    result = *counter;
     g_mutex_unlock(&fake.lock);
     return result;
 }
@@ -166,9 +157,9 @@ static void assert_waiting(guint count)
 {
     gint64 end = g_get_monotonic_time() + PATIENCE_US;
 
-    while (waiting() != count && g_get_monotonic_time() < end)
+    while (counted(&fake.waiting) != count && g_get_monotonic_time() < end)
         g_usleep(10000);
-    assert_int_equal(waiting(), count);
+    assert_int_equal(counted(&fake.waiting), count);
 }
 
 /* --- pools on it, and what is said of them ---------------------------------------------------- */
@@ -245,7 +236,7 @@ static void assert_count(CstPool *pool, guint volumes)
     assert_int_equal(count_volumes(pool), volumes);
 }
 
-/* The table is right when the event comes. */
+/* The table, and what the pool says of its storage, are right when the event comes. */
 static void assert_noticed(CstPool *pool, guint events, guint volumes)
 {
     gint64 end = g_get_monotonic_time() + PATIENCE_US;
@@ -285,7 +276,7 @@ static void pools_that_hang_delay_no_others(void **state)
     assert_noticed(quick, 1, 1);
     put("quick", "b");
     assert_noticed(quick, 2, 2);
-    assert_int_equal(waiting(), slow->len);
+    assert_int_equal(counted(&fake.waiting), slow->len);
     release();
     for (guint i = 0; i < slow->len; i++)
         assert_noticed(g_ptr_array_index(slow, i), 1, 1);
@@ -318,12 +309,12 @@ static void what_changes_during_a_look_is_looked_at_afterwards(void **state)
     put("slow", "b");
     put("slow", "c");
     g_usleep(MOMENT_US);
-    assert_int_equal(waiting(), 1);
-    assert_int_equal(begun(), 1);
+    assert_int_equal(counted(&fake.waiting), 1);
+    assert_int_equal(counted(&fake.begun), 1);
     assert_int_equal(count_events("slow"), 0);
     release();
     assert_noticed(pool, 2, 3);
-    assert_int_equal(begun(), 3);
+    assert_int_equal(counted(&fake.begun), 3);
 }
 
 /* Our own changes are told, too: who makes them looks once, when they are done. */
@@ -338,13 +329,13 @@ static void what_somebody_works_on_is_looked_at_when_that_is_done(void **state)
     assert_noticed(pool, 1, 1);
     upload = cst_vol_upload(pool, "a", 0, 4, 0, NULL, NULL);
     assert_non_null(upload);
-    before = begun();
+    before = counted(&fake.begun);
     put("quick", "b");
     put("quick", "a");
     assert_noticed(pool, 2, 2);
-    assert_int_equal(begun(), before + 1);
+    assert_int_equal(counted(&fake.begun), before + 1);
     g_clear_pointer(&upload, cst_upload_free);
-    assert_int_equal(begun(), before + 2);
+    assert_int_equal(counted(&fake.begun), before + 2);
 }
 
 static void workers_are_bounded_and_everybody_has_a_turn(void **state)
@@ -353,7 +344,7 @@ static void workers_are_bounded_and_everybody_has_a_turn(void **state)
     g_autoptr(GPtrArray) pools = hang_many(f, AT_ONCE + 6);
 
     g_usleep(MOMENT_US);
-    assert_int_equal(waiting(), AT_ONCE);
+    assert_int_equal(counted(&fake.waiting), AT_ONCE);
     release();
     for (guint i = 0; i < pools->len; i++)
         assert_noticed(g_ptr_array_index(pools, i), 1, 1);
@@ -383,16 +374,6 @@ static void set_missing(gboolean missing)
     g_mutex_unlock(&fake.lock);
 }
 
-static guint watched(void)
-{
-    guint result;
-
-    g_mutex_lock(&fake.lock);
-    result = fake.watched;
-    g_mutex_unlock(&fake.lock);
-    return result;
-}
-
 static GLogWriterOutput count_warning(GLogLevelFlags level, const GLogField *fields, gsize count,
                                       gpointer unused)
 {
@@ -404,24 +385,14 @@ static GLogWriterOutput count_warning(GLogLevelFlags level, const GLogField *fie
     return G_LOG_WRITER_HANDLED;
 }
 
-static guint warned(void)
-{
-    guint result;
-
-    g_mutex_lock(&fake.lock);
-    result = fake.warned;
-    g_mutex_unlock(&fake.lock);
-    return result;
-}
-
 static void wait_for_problem(CstPool *pool)
 {
     gint64 end = g_get_monotonic_time() + PATIENCE_US;
     g_autofree char *problem = NULL;
 
-    while (warned() == 0 && g_get_monotonic_time() < end)
+    while (counted(&fake.warned) == 0 && g_get_monotonic_time() < end)
         g_usleep(10000);
-    assert_int_equal(warned(), 1);
+    assert_int_equal(counted(&fake.warned), 1);
     problem = cst_pool_get_problem(pool);
     assert_non_null(problem);
     assert_non_null(strstr(problem, "the storage is away"));
@@ -439,12 +410,12 @@ static void storage_that_comes_back_is_watched_again(void **state)
     cst_memory_put("away", "a", NULL, 512);
     tell("away", "*");
     wait_for_problem(pool);
-    assert_int_equal(watched(), 1);
+    assert_int_equal(counted(&fake.watched), 1);
     assert_int_equal(count_volumes(pool), 0);
     set_missing(FALSE);
-    assert_count(pool, 1);
-    assert_int_equal(watched(), 2);
-    assert_int_equal(warned(), 1);
+    assert_noticed(pool, 1, 1);
+    assert_int_equal(counted(&fake.watched), 2);
+    assert_int_equal(counted(&fake.warned), 1);
     problem = cst_pool_get_problem(pool);
     assert_null(problem);
     put("away", "b");
@@ -485,10 +456,10 @@ static void the_end_waits_for_looks_that_were_begun_only(void **state)
     g_ptr_array_unref(pools);
     thread = g_thread_new("end", end_service, f);
     g_usleep(MOMENT_US);
-    assert_int_equal(waiting(), AT_ONCE);
+    assert_int_equal(counted(&fake.waiting), AT_ONCE);
     release();
     g_thread_join(thread);
-    assert_int_equal(begun(), AT_ONCE);
+    assert_int_equal(counted(&fake.begun), AT_ONCE);
 }
 
 /* --- ------------------------------------------------------------------------------------------ */
