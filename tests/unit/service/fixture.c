@@ -78,6 +78,25 @@ void fixture_write(Fixture *f, const char *pool, const char *name, const char *c
     assert_true(g_file_set_contents(path, content, -1, NULL));
 }
 
+void fixture_create_xml(CstPool *pool, const char *xml)
+{
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_create(pool, xml, 0, NULL, &made, &error);
+    assert_no_error(error);
+}
+
+void fixture_create(CstPool *pool, const char *name, const char *format, const char *more)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<volume><name>%s</name><capacity>1048576</capacity><target><format type='%s'/></target>"
+        "%s</volume>",
+        name, format, more);
+
+    fixture_create_xml(pool, xml);
+}
+
 gboolean fixture_exists(Fixture *f, const char *pool, const char *name)
 {
     g_autofree char *path = g_build_filename(f->images, pool, name, NULL);

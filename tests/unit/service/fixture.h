@@ -22,6 +22,10 @@ void fixture_restart(Fixture *f, CstServiceMode mode);
 CstPool *fixture_pool(Fixture *f, const char *name);
 char *fixture_pool_xml(Fixture *f, const char *name);
 void fixture_write(Fixture *f, const char *pool, const char *name, const char *content);
+/** Creates the volume that @xml describes; fails the test when it can't be. */
+void fixture_create_xml(CstPool *pool, const char *xml);
+/** The same of a volume of 1 MiB; @more: further elements of <volume>. */
+void fixture_create(CstPool *pool, const char *name, const char *format, const char *more);
 gboolean fixture_exists(Fixture *f, const char *pool, const char *name);
 
 /** Fails the test with the error's text when @error is set. */

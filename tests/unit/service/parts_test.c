@@ -84,11 +84,8 @@ static void create_overlay(Fixture *f, const char *name, const char *where, cons
         "</target><backingStore><path>%s/%s/%s</path><format type='qcow2'/></backingStore>"
         "</volume>",
         name, f->images, where, base);
-    g_autofree char *made = NULL;
-    g_autoptr(GError) error = NULL;
 
-    cst_vol_create(pool, xml, 0, NULL, &made, &error);
-    assert_no_error(error);
+    fixture_create_xml(pool, xml);
 }
 
 static void assert_same(const char *name)
@@ -221,16 +218,14 @@ static void data_that_an_upload_names_is_not_opened(void **state)
 {
     Fixture *f = *state;
     g_autofree char *path = g_build_filename(f->images, "p", "vol", NULL);
-    g_autofree char *content = NULL, *made = NULL;
+    g_autofree char *content = NULL;
     g_autoptr(CstUpload) upload = NULL;
     gsize len;
 
     make_volume(f);
     assert_true(g_file_get_contents(path, &content, &len, NULL));
-    assert_true(cst_vol_create(pool,
-                               "<volume><name>up</name><capacity>4194304</capacity><target>"
-                               "<format type='qcow2'/></target></volume>",
-                               0, NULL, &made, NULL));
+    fixture_create_xml(pool, "<volume><name>up</name><capacity>4194304</capacity><target>"
+                             "<format type='qcow2'/></target></volume>");
     upload = cst_vol_upload(pool, "up", 0, 0, 0, NULL, NULL);
     assert_true(cst_upload_write(upload, content, len, NULL) && cst_upload_finish(upload, NULL));
     g_clear_pointer(&upload, cst_upload_free);

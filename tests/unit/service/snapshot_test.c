@@ -13,19 +13,6 @@
 
 #include "fixture.h"
 
-static void create(CstPool *pool, const char *name, const char *format, const char *more)
-{
-    g_autofree char *xml = g_strdup_printf(
-        "<volume><name>%s</name><capacity>1048576</capacity><target><format type='%s'/></target>"
-        "%s</volume>",
-        name, format, more);
-    g_autofree char *made = NULL;
-    g_autoptr(GError) error = NULL;
-
-    cst_vol_create(pool, xml, 0, NULL, &made, &error);
-    assert_no_error(error);
-}
-
 static char *names_of(CstPool *pool, const char *volume)
 {
     g_autoptr(GError) error = NULL;
@@ -51,7 +38,7 @@ static void a_qcow2_volume_keeps_its_own(void **state)
     g_autoptr(GError) error = NULL;
     CstVolInfo info = {0};
 
-    create(pool, "v", "qcow2", "");
+    fixture_create(pool, "v", "qcow2", "");
     assert_true(cst_vol_snapshot_create(pool, "v", "one", 0, NULL, NULL));
     assert_true(cst_vol_snapshot_create(pool, "v", "two", 0, NULL, NULL));
     assert_names(pool, "v", "one two ");
@@ -74,7 +61,7 @@ static void a_snapshot_becomes_a_volume(void **state)
     g_autoptr(GError) error = NULL;
     g_autofree char *xml = NULL;
 
-    create(pool, "v", "qcow2", "");
+    fixture_create(pool, "v", "qcow2", "");
     assert_true(cst_vol_snapshot_create(pool, "v", "s", 0, NULL, NULL));
     cst_vol_snapshot_clone(pool, "v", "s", "w", NULL, &error);
     assert_no_error(error);
@@ -92,7 +79,7 @@ static void names_that_lead_elsewhere_are_refused(void **state)
     g_autoptr(CstPool) pool = fixture_pool(*state, "p");
     g_autoptr(GError) error = NULL;
 
-    create(pool, "v", "raw", "");
+    fixture_create(pool, "v", "raw", "");
     assert_false(cst_vol_snapshot_create(pool, "v", "../x", 0, NULL, &error));
     assert_non_null(error);
     g_clear_error(&error);
@@ -110,8 +97,8 @@ static void a_base_of_others_stays(void **state)
     g_autofree char *backing = g_strdup_printf(
         "<backingStore><path>%s/p/base</path><format type='qcow2'/></backingStore>", f->images);
 
-    create(pool, "base", "qcow2", "");
-    create(pool, "top", "qcow2", backing);
+    fixture_create(pool, "base", "qcow2", "");
+    fixture_create(pool, "top", "qcow2", backing);
     assert_false(cst_vol_delete(pool, "base", 0, NULL, &error));
     assert_non_null(strstr(error->message, "p/top"));
     assert_error(&error, CST_ERROR_BUSY);

@@ -16,19 +16,6 @@
 
 #include "fixture.h"
 
-static void create(CstPool *pool, const char *name, const char *format, const char *more)
-{
-    g_autofree char *xml = g_strdup_printf(
-        "<volume><name>%s</name><capacity>1048576</capacity><target><format type='%s'/></target>"
-        "%s</volume>",
-        name, format, more);
-    g_autofree char *made = NULL;
-    g_autoptr(GError) error = NULL;
-
-    cst_vol_create(pool, xml, 0, NULL, &made, &error);
-    assert_no_error(error);
-}
-
 /* An overlay of @base, which is raw, in any pool. */
 static void create_overlay(CstPool *pool, const char *name, const char *base, const char *format)
 {
@@ -36,7 +23,7 @@ static void create_overlay(CstPool *pool, const char *name, const char *base, co
                                             "</backingStore>",
                                             base, format);
 
-    create(pool, name, "qcow2", more);
+    fixture_create(pool, name, "qcow2", more);
 }
 
 static char *path_of(Fixture *f, const char *pool, const char *name)
@@ -115,9 +102,9 @@ static void what_others_could_write_is_not_believed_later(void **state)
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
     g_autofree char *base = path_of(f, "p", "base");
 
-    create(pool, "base", "raw", "");
+    fixture_create(pool, "base", "raw", "");
     create_overlay(pool, "ours", base, "raw");
-    create(pool, "alone", "qcow2", "");
+    fixture_create(pool, "alone", "qcow2", "");
     set_mode(f, "p", 0777);
     write_copy(f, "theirs", "ours", FALSE);
     write_copy(f, "empty", "alone", FALSE);
@@ -143,7 +130,7 @@ static void an_empty_file_may_become_anything(void **state)
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
 
-    create(pool, "image", "qcow2", "");
+    fixture_create(pool, "image", "qcow2", "");
     fixture_write(f, "p", "empty", "");
     fixture_write(f, "p", "disk", "a guest's bytes");
     refresh(pool);
@@ -176,8 +163,8 @@ static void what_lies_outside_is_judged_by_where_it_lies(void **state)
     g_autofree char *base = path_of(f, "q", "base"), *middle = path_of(f, "q", "middle");
     g_autofree char *bottom = path_of(f, "safe", "bottom");
 
-    create(outside, "base", "raw", "");
-    create(safe, "bottom", "raw", "");
+    fixture_create(outside, "base", "raw", "");
+    fixture_create(safe, "bottom", "raw", "");
     create_overlay(outside, "middle", bottom, "raw");
     create_overlay(pool, "declared", middle, "qcow2");
     create_overlay(pool, "overlay", base, "raw");
@@ -225,7 +212,7 @@ static void the_base_says_what_the_image_does_not(void **state)
         g_autofree char *shown =
             g_strdup_printf("<path>%s</path>\n    <format type='%s'/>", base, formats[i]);
 
-        create(pool, formats[i], formats[i], "");
+        fixture_create(pool, formats[i], formats[i], "");
         write_qcow(f, "old", base);
         refresh(pool);
         xml = cst_vol_get_xml(pool, "old", 0, NULL);
