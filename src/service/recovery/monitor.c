@@ -182,6 +182,7 @@ static gboolean rescan_changed(Watch *watch)
 /* Reads what was reported since the last time, and brings the table up to date with it. */
 static void catch_up(Watch *watch)
 {
+    gboolean was_lost = watch->lost;
     gboolean changed;
 
     if (watch->fd >= 0)
@@ -190,10 +191,11 @@ static void catch_up(Watch *watch)
     changed = !watch->all && rescan_changed(watch);
     g_hash_table_remove_all(watch->changed);
     if (watch->all) {
-        changed = TRUE;
         watch->all = !rescan(watch);
         if (watch->all)
             watch->due = g_get_monotonic_time() + RETRY_MS * 1000;
+        /* Storage that is still away has been reported. */
+        changed = !was_lost || !watch->lost;
     }
     if (changed)
         event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
