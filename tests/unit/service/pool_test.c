@@ -419,8 +419,6 @@ static void assert_places(CstService *service, Fixture *f, const char *now, cons
     inactive = cst_pool_get_xml(pool, CST_STORAGE_XML_INACTIVE, NULL);
     assert_non_null(strstr(live, now_path));
     assert_non_null(strstr(inactive, later_path));
-    if (strcmp(now, later) == 0)
-        assert_string_equal(live, inactive);
 }
 
 /* An active pool is what it was started as, over any number of restarts. */
