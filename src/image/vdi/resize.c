@@ -160,13 +160,19 @@ static gboolean switch_header(Vdi *vdi, uint64_t capacity, uint32_t blocks, GErr
 {
     vdi->header.capacity = capacity;
     vdi->header.blocks = blocks;
-    if (!cst_blocks_barrier(&vdi->blocks, error) || !vdi_write_header(vdi, error) ||
-        !cst_blocks_barrier(&vdi->blocks, error))
-        return FALSE;
+    return cst_blocks_barrier(&vdi->blocks, error) && vdi_write_header(vdi, error);
+}
+
+/*
+ * Goes on with the header that was written. That holds although it may not be durable: whoever
+ * opens the file now finds it there, and with it the new map.
+ */
+static gboolean use_header(Vdi *vdi, GError **error)
+{
     vdi_forget_used(vdi);
     vdi_reset_map(vdi);
-    vdi->blocks.image.capacity = capacity;
-    return TRUE;
+    vdi->blocks.image.capacity = vdi->header.capacity;
+    return cst_blocks_barrier(&vdi->blocks, error);
 }
 
 /* What lies in the last block behind the old end is not known to be zero. */
@@ -217,6 +223,8 @@ static gboolean grow(Vdi *vdi, uint64_t capacity, CstPreallocation preallocation
         vdi_forget_used(vdi);
         return FALSE;
     }
+    if (!use_header(vdi, error))
+        return FALSE;
     return (vdi->header.kind == VDI_DYNAMIC && preallocation == CST_PREALLOC_OFF) ||
            vdi_preallocate(vdi, old, blocks, preallocation, task, error);
 }
@@ -234,7 +242,7 @@ static gboolean shrink(Vdi *vdi, uint64_t capacity, CstTask *task, GError **erro
     vdi->header.capacity = vdi->blocks.image.capacity = capacity;
     if (!vdi_compact(vdi, task, error))
         return FALSE;
-    return switch_header(vdi, capacity, blocks, error);
+    return switch_header(vdi, capacity, blocks, error) && use_header(vdi, error);
 }
 
 gboolean vdi_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,

@@ -2,8 +2,8 @@
 
 /*
  * Images that grow so far that their tables have to move, or get all their blocks on the way, while
- * a call fails: it is told, the disk is the old or the new one, and growing again works. Adding a
- * format adds a row.
+ * a call fails: it is told, the disk is the old or the new one, growing again works, and what a
+ * guest flushes after it is kept. Adding a format adds a row.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,12 +18,12 @@
 #include <blob/sparse.h>
 #include <image/image.h>
 
-enum { WRITTEN = 3 };
+enum { BLOCKS = 5, WRITTEN = 3 };
 
 typedef struct {
     const char *format;
     CstImageCreate options;
-    uint64_t block, grown; /* bytes; there are five blocks at first */
+    uint64_t block, grown; /* bytes; there are BLOCKS blocks at first */
     CstPreallocation preallocation;
 } Variant;
 
@@ -46,6 +46,7 @@ typedef struct {
     const Variant *variant;
     const CstImageFormat *format;
     CstBlob *blob;
+    const char *content; /* the first byte of each of the first BLOCKS blocks */
 } Disk;
 
 static void fail_disk(const Disk *disk, CstFaultKind kind, guint nth, const char *what)
@@ -59,13 +60,14 @@ static void disk_init(Disk *disk, const Variant *variant)
     CstImageCreate options = variant->options;
     g_autoptr(CstBlob) guest = NULL;
 
-    *disk = (Disk){variant, cst_image_format_find(variant->format, NULL), cst_blob_sparse_new(0)};
-    options.capacity = 5 * variant->block;
+    *disk = (Disk){variant, cst_image_format_find(variant->format, NULL), cst_blob_sparse_new(0),
+                   "abc\0\0"};
+    options.capacity = BLOCKS * variant->block;
     assert_true(cst_image_create(disk->blob, disk->format, &options, NULL, NULL));
     guest =
         cst_image_guest_blob(cst_image_open(disk->blob, disk->format, CST_IMAGE_WRITE, NULL, NULL));
     for (uint64_t i = 0; i < WRITTEN; i++)
-        assert_true(cst_blob_pwrite(guest, &"abc"[i], 1, i * variant -> block, NULL));
+        assert_true(cst_blob_pwrite(guest, &disk->content[i], 1, i * variant->block, NULL));
 }
 
 static gboolean grow(const Disk *disk, CstImage *image, GError **error)
@@ -106,10 +108,10 @@ static const char *look_at_guest(const Disk *disk, CstBlob *blob, gboolean done)
         return "it can't be opened";
     guest = cst_image_guest_blob(image);
     assert_true(cst_blob_get_size(guest, &size, NULL));
-    if (size != disk->variant->grown && (done || size != 5 * block))
+    if (size != disk->variant->grown && (done || size != BLOCKS * block))
         return "the size is neither the old nor the new one";
     for (uint64_t at = 0; at < size; at += MAX(block, size / 8 / block * block)) {
-        char seen = 'x', wanted = at / block < WRITTEN ? "abc"[at / block] : '\0';
+        char seen = 'x', wanted = at / block < BLOCKS ? disk->content[at / block] : '\0';
 
         if (!cst_blob_pread(guest, &seen, 1, at, NULL) || seen != wanted)
             return "it shows something else";
@@ -178,10 +180,59 @@ static void a_failure_while_tables_move_costs_nothing(void **state)
     }
 }
 
+/* A guest discards the first block, and writes to one that has no place yet. */
+static gboolean use_guest(const Disk *disk, CstBlob *guest)
+{
+    uint64_t block = disk->variant->block;
+
+    return cst_blob_zero(guest, 0, block, CST_ZERO_MAY_UNMAP, NULL) &&
+           cst_blob_pwrite(guest, "d", 1, WRITTEN * block, NULL) && cst_blob_flush(guest, NULL);
+}
+
+/* FALSE: there are fewer such calls. The program ends without closing the image. */
+static gboolean play_guest(const Disk *disk, CstFaultKind kind, guint nth)
+{
+    g_autoptr(CstBlob) inner = cst_blob_sparse_copy(disk->blob), left = NULL, guest = NULL;
+    g_autoptr(CstBlob) fault = cst_blob_fault_new(inner);
+    CstImage *image = cst_image_open(fault, disk->format, CST_IMAGE_WRITE, NULL, NULL);
+    Disk used = *disk;
+    const char *wrong;
+    gboolean done;
+
+    assert_non_null(image);
+    cst_blob_fault_arm(fault, kind, nth, CST_FAULT_ONCE);
+    done = grow(disk, image, NULL);
+    guest = cst_image_guest_blob(image);
+    if (done)
+        return FALSE;
+    if (!use_guest(disk, guest))
+        fail_disk(disk, kind, nth, "it can't be written to");
+    left = cst_blob_sparse_copy(inner);
+    used.content = "\0bcd\0";
+    wrong = judge(&used, left, FALSE);
+    if (wrong)
+        fail_disk(disk, kind, nth, wrong);
+    return TRUE;
+}
+
+static void what_a_guest_flushes_after_a_failure_is_kept(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        Disk disk;
+
+        disk_init(&disk, &variants[i]);
+        for (CstFaultKind kind = 0; kind < CST_FAULT_KINDS; kind++)
+            for (guint nth = 1; play_guest(&disk, kind, nth);)
+                nth += 1 + nth / 8;
+        cst_blob_unref(disk.blob);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failure_while_tables_move_costs_nothing),
+        cmocka_unit_test(what_a_guest_flushes_after_a_failure_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
