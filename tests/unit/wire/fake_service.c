@@ -17,8 +17,6 @@ struct CstService {
     gpointer data;
 };
 
-#define DATA_MAX (64u * 1024u * 1024u)
-
 FakeState fake;
 static struct CstService service;
 static struct CstPool pools[] = {
@@ -80,7 +78,7 @@ guint fake_settled(const guint *counter, guint least)
     return seen;
 }
 
-static void count(guint *counter, int by)
+void fake_count(guint *counter, int by)
 {
     g_mutex_lock(&fake.lock);
     *counter += (guint)by;
@@ -88,7 +86,7 @@ static void count(guint *counter, int by)
     g_mutex_unlock(&fake.lock);
 }
 
-static void wait_while(const gboolean *flag)
+void fake_wait_while(const gboolean *flag)
 {
     g_mutex_lock(&fake.lock);
     while (*flag)
@@ -96,7 +94,7 @@ static void wait_while(const gboolean *flag)
     g_mutex_unlock(&fake.lock);
 }
 
-static gboolean is_held(const gboolean *flag)
+gboolean fake_is_held(const gboolean *flag)
 {
     g_mutex_lock(&fake.lock);
     gboolean held = *flag;
@@ -115,12 +113,12 @@ static gboolean see_cancel(void)
 
 gboolean fake_works(GError **error)
 {
-    return !is_held(&fake.broken) || cst_fail(error, CST_ERROR_IO, "the disk is gone");
+    return !fake_is_held(&fake.broken) || cst_fail(error, CST_ERROR_IO, "the disk is gone");
 }
 
 gboolean fake_changed(GError **error)
 {
-    count(&fake.mutations, 1);
+    fake_count(&fake.mutations, 1);
     return fake_works(error);
 }
 
@@ -182,7 +180,7 @@ CstPool *cst_service_pool_by_name(CstService *s, const char *name, GError **erro
     for (size_t i = 0; i < G_N_ELEMENTS(pools); i++)
         if (g_str_equal(pools[i].name, name))
             return &pools[i];
-    if (is_held(&fake.any_name))
+    if (fake_is_held(&fake.any_name))
         return &pools[1];
     cst_fail(error, CST_ERROR_NO_POOL, "no storage pool with matching name '%s'", name);
     return NULL;
@@ -193,7 +191,7 @@ CstPool *cst_service_pool_by_uuid(CstService *s, const CstUuid *uuid, GError **e
     for (size_t i = 0; i < G_N_ELEMENTS(pools); i++)
         if (cst_uuid_equal(&pools[i].uuid, uuid))
             return &pools[i];
-    if (is_held(&fake.any_name))
+    if (fake_is_held(&fake.any_name))
         return &pools[1];
     cst_fail(error, CST_ERROR_NO_POOL, "no storage pool with matching uuid");
     return NULL;
@@ -279,14 +277,14 @@ POOL_CHANGE(cst_pool_delete)
 
 gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
-    count(&fake.building, 1);
+    fake_count(&fake.building, 1);
     cst_task_set_waiting(task, TRUE);
     g_mutex_lock(&fake.lock);
     while (fake.hold_build && !cst_task_cancelled(task))
         g_cond_wait_until(&fake.changed, &fake.lock, g_get_monotonic_time() + 10000);
     g_mutex_unlock(&fake.lock);
     cst_task_set_waiting(task, FALSE);
-    count(&fake.building, -1);
+    fake_count(&fake.building, -1);
     return cst_task_check(task, error) && fake_changed(error);
 }
 
@@ -299,9 +297,9 @@ gboolean cst_pool_refresh(CstPool *pool, unsigned flags, CstTask *task, GError *
 {
     if (!cst_flags_check(flags, 0, "storagePoolRefresh", error))
         return FALSE;
-    count(&fake.refreshing, 1);
-    wait_while(&fake.hold_refresh);
-    count(&fake.refreshing, -1);
+    fake_count(&fake.refreshing, 1);
+    fake_wait_while(&fake.hold_refresh);
+    fake_count(&fake.refreshing, -1);
     return fake_changed(error);
 }
 
@@ -338,7 +336,7 @@ static char *vol_name(guint i)
 
 gboolean cst_pool_has_volume(CstPool *pool, const char *name, GError **error)
 {
-    if (is_held(&fake.any_name))
+    if (fake_is_held(&fake.any_name))
         return TRUE;
     if (g_str_has_prefix(name, "vol") && number_of(name) < count_of(pool))
         return TRUE;
@@ -359,7 +357,7 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
 
     if (!fake_works(error))
         return NULL;
-    count(&fake.listed, 1);
+    fake_count(&fake.listed, 1);
     rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
     for (guint i = first; i < count_of(pool) && (limit == 0 || rows->len < limit); i++) {
         CstVolRow *row = g_new0(CstVolRow, 1);
@@ -452,7 +450,7 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
     g_mutex_unlock(&fake.lock);
     cst_task_set_total(task, 1000);
     cst_task_advance(task, 250);
-    while (is_held(&fake.hold_wipe)) {
+    while (fake_is_held(&fake.hold_wipe)) {
         if (!cst_task_check(task, error))
             return see_cancel();
         g_usleep(1000);
@@ -464,147 +462,4 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
                         CstTask *task, GError **error)
 {
     return fake_changed(error);
-}
-
-/* --- streams --------------------------------------------------------------------------------- */
-
-struct CstUpload {
-    uint64_t at;
-    gboolean finished;
-};
-
-struct CstDownload {
-    guint at;
-    gboolean sparse;
-};
-
-CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
-                          unsigned flags, CstTask *task, GError **error)
-{
-    CstUpload *upload;
-
-    if (!cst_pool_has_volume(pool, name, error))
-        return NULL;
-    fake_changed(NULL);
-    count(&fake.streams_open, 1);
-    upload = g_new0(CstUpload, 1);
-    upload->at = offset;
-    return upload;
-}
-
-static gboolean grow(CstUpload *upload, uint64_t len, GError **error)
-{
-    uint64_t limit = fake.upload_limit ? fake.upload_limit : DATA_MAX;
-
-    if (upload->at > limit || len > limit - upload->at)
-        return cst_fail(error, CST_ERROR_NO_SPACE,
-                        "cannot write to stream: No space left on device");
-    upload->at += len;
-    if (upload->at > fake.data->len) {
-        guint before = fake.data->len;
-
-        g_byte_array_set_size(fake.data, (guint)upload->at);
-        memset(fake.data->data + before, 0, fake.data->len - before);
-    }
-    return TRUE;
-}
-
-gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GError **error)
-{
-    uint64_t at = upload->at;
-    gboolean ok;
-
-    wait_while(&fake.hold_writes);
-    g_mutex_lock(&fake.lock);
-    ok = grow(upload, len, error);
-    if (ok)
-        memcpy(fake.data->data + at, data, len);
-    g_mutex_unlock(&fake.lock);
-    return ok;
-}
-
-gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
-{
-    gboolean ok;
-
-    g_mutex_lock(&fake.lock);
-    ok = grow(upload, length, error);
-    g_mutex_unlock(&fake.lock);
-    return ok;
-}
-
-gboolean cst_upload_finish(CstUpload *upload, GError **error)
-{
-    upload->finished = TRUE;
-    count(&fake.finished, 1);
-    return TRUE;
-}
-
-void cst_upload_ends(CstUpload *upload)
-{
-}
-
-gboolean cst_upload_cancelled(const CstUpload *upload)
-{
-    return is_held(&fake.cancel_streams);
-}
-
-void cst_upload_free(CstUpload *upload)
-{
-    if (!upload->finished)
-        count(&fake.abandoned, 1);
-    count(&fake.streams_open, -1);
-    g_free(upload);
-}
-
-CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
-                              unsigned flags, CstTask *task, GError **error)
-{
-    CstDownload *download;
-
-    if (!cst_pool_has_volume(pool, name, error))
-        return NULL;
-    fake_changed(NULL);
-    count(&fake.streams_open, 1);
-    download = g_new0(CstDownload, 1);
-    download->at = (guint)MIN(offset, fake.data->len);
-    download->sparse = (flags & CST_VOL_STREAM_SPARSE) != 0;
-    return download;
-}
-
-gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
-                           uint64_t *ret_hole, GError **error)
-{
-    guint end;
-
-    wait_while(&fake.hold_reads);
-    if (!fake_works(error))
-        return FALSE;
-    g_mutex_lock(&fake.lock);
-    end = fake.data->len;
-    *ret_len = *ret_hole = 0;
-    if (download->sparse && fake.hole_len > 0 && download->at <= fake.hole_at)
-        end = fake.hole_at;
-    if (end == fake.hole_at && download->at == end)
-        *ret_hole = fake.hole_len;
-    else if (download->at < end)
-        memcpy(buf, fake.data->data + download->at, *ret_len = MIN(size, end - download->at));
-    download->at += (guint)(*ret_len + *ret_hole);
-    g_mutex_unlock(&fake.lock);
-    return TRUE;
-}
-
-void cst_download_ends(CstDownload *download)
-{
-}
-
-gboolean cst_download_cancelled(const CstDownload *download)
-{
-    return is_held(&fake.cancel_streams);
-}
-
-void cst_download_free(CstDownload *download)
-{
-    count(&fake.streams_open, -1);
-    g_free(download);
 }

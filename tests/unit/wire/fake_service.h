@@ -53,6 +53,11 @@ gboolean fake_changed(GError **error);
 void fake_reset(void);
 /** Sets one of the hold flags and wakes who waits. */
 void fake_hold(gboolean *flag, gboolean hold);
+/** Whether a flag is set; until when it is. */
+gboolean fake_is_held(const gboolean *flag);
+void fake_wait_while(const gboolean *flag);
+/** Adds @by to a counter and wakes who waits for it. */
+void fake_count(guint *counter, int by);
 /** Waits until *@counter is @value; FALSE after 10 s. */
 gboolean fake_wait(const guint *counter, guint value);
 /** Waits until *@counter is at least @least and has not changed for a second; returns it. */

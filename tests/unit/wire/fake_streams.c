@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Uploads and downloads of the service in memory: all of them work on the same bytes. */
+#include <string.h>
+
+#include <base/error.h>
+
+#include "fake_service.h"
+
+#define DATA_MAX (64u * 1024u * 1024u)
+
+struct CstUpload {
+    uint64_t at;
+    gboolean finished;
+};
+
+struct CstDownload {
+    guint at;
+    gboolean sparse;
+};
+
+CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
+                          unsigned flags, CstTask *task, GError **error)
+{
+    CstUpload *upload;
+
+    if (!cst_pool_has_volume(pool, name, error))
+        return NULL;
+    fake_changed(NULL);
+    fake_count(&fake.streams_open, 1);
+    upload = g_new0(CstUpload, 1);
+    upload->at = offset;
+    return upload;
+}
+
+static gboolean grow(CstUpload *upload, uint64_t len, GError **error)
+{
+    uint64_t limit = fake.upload_limit ? fake.upload_limit : DATA_MAX;
+
+    if (upload->at > limit || len > limit - upload->at)
+        return cst_fail(error, CST_ERROR_NO_SPACE,
+                        "cannot write to stream: No space left on device");
+    upload->at += len;
+    if (upload->at > fake.data->len) {
+        guint before = fake.data->len;
+
+        g_byte_array_set_size(fake.data, (guint)upload->at);
+        memset(fake.data->data + before, 0, fake.data->len - before);
+    }
+    return TRUE;
+}
+
+gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GError **error)
+{
+    uint64_t at = upload->at;
+    gboolean ok;
+
+    fake_wait_while(&fake.hold_writes);
+    g_mutex_lock(&fake.lock);
+    ok = grow(upload, len, error);
+    if (ok)
+        memcpy(fake.data->data + at, data, len);
+    g_mutex_unlock(&fake.lock);
+    return ok;
+}
+
+gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
+{
+    gboolean ok;
+
+    g_mutex_lock(&fake.lock);
+    ok = grow(upload, length, error);
+    g_mutex_unlock(&fake.lock);
+    return ok;
+}
+
+gboolean cst_upload_finish(CstUpload *upload, GError **error)
+{
+    upload->finished = TRUE;
+    fake_count(&fake.finished, 1);
+    return TRUE;
+}
+
+void cst_upload_ends(CstUpload *upload)
+{
+}
+
+gboolean cst_upload_cancelled(const CstUpload *upload)
+{
+    return fake_is_held(&fake.cancel_streams);
+}
+
+void cst_upload_free(CstUpload *upload)
+{
+    if (!upload->finished)
+        fake_count(&fake.abandoned, 1);
+    fake_count(&fake.streams_open, -1);
+    g_free(upload);
+}
+
+CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
+                              unsigned flags, CstTask *task, GError **error)
+{
+    CstDownload *download;
+
+    if (!cst_pool_has_volume(pool, name, error))
+        return NULL;
+    fake_changed(NULL);
+    fake_count(&fake.streams_open, 1);
+    download = g_new0(CstDownload, 1);
+    download->at = (guint)MIN(offset, fake.data->len);
+    download->sparse = (flags & CST_VOL_STREAM_SPARSE) != 0;
+    return download;
+}
+
+gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
+                           uint64_t *ret_hole, GError **error)
+{
+    guint end;
+
+    fake_wait_while(&fake.hold_reads);
+    if (!fake_works(error))
+        return FALSE;
+    g_mutex_lock(&fake.lock);
+    end = fake.data->len;
+    *ret_len = *ret_hole = 0;
+    if (download->sparse && fake.hole_len > 0 && download->at <= fake.hole_at)
+        end = fake.hole_at;
+    if (end == fake.hole_at && download->at == end)
+        *ret_hole = fake.hole_len;
+    else if (download->at < end)
+        memcpy(buf, fake.data->data + download->at, *ret_len = MIN(size, end - download->at));
+    download->at += (guint)(*ret_len + *ret_hole);
+    g_mutex_unlock(&fake.lock);
+    return TRUE;
+}
+
+void cst_download_ends(CstDownload *download)
+{
+}
+
+gboolean cst_download_cancelled(const CstDownload *download)
+{
+    return fake_is_held(&fake.cancel_streams);
+}
+
+void cst_download_free(CstDownload *download)
+{
+    fake_count(&fake.streams_open, -1);
+    g_free(download);
+}
