@@ -246,6 +246,46 @@ static void a_page_has_its_limits(void **state)
     probe_close(&probe);
 }
 
+/*
+ * A reply holds so many rows and no more. What has no pages is cut off there, or refused where the
+ * whole is wanted.
+ */
+static void a_list_is_as_long_as_a_reply_may_be(void **state)
+{
+    static const struct {
+        int procedure;
+        gboolean of_volume, is_cut;
+        xdrproc_t ret_func;
+    } lists[] = {
+        {WIRE_CISTERN_VOL_CHAIN, TRUE, TRUE, XDR_OF(chain_ret)},
+        {WIRE_CISTERN_VOL_HOLDERS, TRUE, TRUE, XDR_OF(holders_ret)},
+        {WIRE_CISTERN_VOL_PROBLEMS, TRUE, TRUE, XDR_OF(vol_problems_ret)},
+        {WIRE_CISTERN_JOB_LIST, FALSE, TRUE, XDR_OF(job_list_ret)},
+        {WIRE_CISTERN_SNAPSHOT_LIST, TRUE, FALSE, XDR_OF(snapshot_list_ret)},
+    };
+    Probe probe = probe_open(*state, FALSE);
+    wire_vol_args vol = {.vol = probe_vol("vol00000")};
+    wire_job_list_args jobs = {0};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
+        for (guint over = 0; over <= 1; over++) {
+            /* All of these begin with the length of their only list. */
+            wire_chain_ret ret = {0};
+            int status;
+
+            fake.rows = WIRE_LIST_MAX + over;
+            status =
+                call_own(&probe, lists[i].procedure,
+                         lists[i].of_volume ? XDR_OF(vol_args) : XDR_OF(job_list_args),
+                         lists[i].of_volume ? (const void *)&vol : &jobs, lists[i].ret_func, &ret);
+            assert_int_equal(status, over && !lists[i].is_cut ? WIRE_ERROR : WIRE_OK);
+            if (status == WIRE_OK)
+                assert_int_equal(ret.rows.rows_len, WIRE_LIST_MAX);
+            xdr_free(lists[i].ret_func, (char *)&ret);
+        }
+    probe_close(&probe);
+}
+
 int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -253,6 +293,7 @@ int main(void)
         BENCH_TEST(what_goes_wrong_is_passed_on),
         BENCH_TEST(references_are_followed_by_known_words_only),
         BENCH_TEST(a_page_has_its_limits),
+        BENCH_TEST(a_list_is_as_long_as_a_reply_may_be),
         BENCH_TEST(a_mode_of_calls_has_known_flags),
     };
 
