@@ -395,6 +395,63 @@ static void another_file_system_is_found_out_by_its_type(void **unused)
     cst_dir_backend.close(mounted);
 }
 
+/* --- descriptors ------------------------------------------------------------------------------ */
+
+static guint open_descriptors(void)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    guint found = 0;
+
+    while (g_dir_read_name(dir))
+        found++;
+    return found;
+}
+
+static void walk(const char *name)
+{
+    g_auto(CstDirHandle) dir = CST_DIR_HANDLE_NONE;
+    g_autofree char *path = at(name);
+
+    cst_handle_open_trusted(path, FALSE, 0, &dir, NULL);
+}
+
+/* A daemon that loses one with each call comes to its end some day. */
+static void no_call_keeps_a_descriptor(void **unused)
+{
+    static const char *const names[] = {"disk", "none", "link", "hard", "fifo", "folder"};
+    guint before, volumes = 0;
+    CstScan scan = {.known = none_known, .sink = count, .data = &volumes};
+
+    put("victim", "x");
+    put("pool/disk", "x");
+    plant_link("pool/link");
+    plant_hard_link("pool/hard");
+    plant_fifo("pool/fifo");
+    make_dir("pool/folder");
+    assert_true(cst_dir_backend.expect(pool, NULL, TRUE, NULL));
+    before = open_descriptors();
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *name = g_build_filename("pool", names[i], NULL);
+        CstVolume *volume = NULL;
+        CstBlob *blob = cst_dir_backend.vol_open(pool, names[i], TRUE, NULL);
+
+        g_clear_pointer(&blob, cst_blob_unref);
+        cst_dir_backend.scan_one(pool, names[i], NULL, &volume, NULL);
+        g_clear_pointer(&volume, cst_volume_unref);
+        walk(name);
+        assert_int_equal(open_descriptors(), before);
+    }
+    walk("pool/folder/deeper");
+    assert_true(cst_dir_backend.scan(pool, &scan, NULL, NULL));
+    assert_true(cst_dir_backend.drop_drafts(pool, NULL));
+    g_free(cst_dir_backend.identity(pool, NULL));
+    assert_int_equal(open_descriptors(), before);
+    exchange();
+    assert_false(is_used(pool, NOT_THE_ONE));
+    assert_false(cst_dir_backend.scan(pool, &scan, NULL, NULL));
+    assert_int_equal(open_descriptors(), before);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -405,6 +462,7 @@ int main(void)
         TEST(the_record_names_the_boot),
         TEST(another_directory_is_found_out_within_a_boot),
         TEST(a_record_that_cannot_be_read_expects_nothing),
+        TEST(no_call_keeps_a_descriptor),
         TEST(another_file_system_is_found_out_by_its_type),
     };
 
