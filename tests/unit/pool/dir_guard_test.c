@@ -165,6 +165,24 @@ static void what_is_refused_is_not_even_opened(void **unused)
     close(watch);
 }
 
+/* Nor is a FIFO waited for. */
+static void only_directories_are_pools(void **unused)
+{
+    g_auto(CstDirHandle) dir = CST_DIR_HANDLE_NONE;
+    static const char *const names[] = {"file", "fifo", "none"};
+
+    put("file", "x");
+    plant_fifo("fifo");
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = at(names[i]);
+        g_autoptr(GError) error = NULL;
+
+        assert_false(cst_handle_open(path, &dir, &error));
+        assert_non_null(strstr(error->message, "cannot open directory"));
+        assert_int_equal(dir.fd, -1);
+    }
+}
+
 /* --- names ------------------------------------------------------------------------------------ */
 
 static CstVolume *none_known(const char *name, gpointer data)
@@ -457,6 +475,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_is_refused_is_not_even_opened),
+        TEST(only_directories_are_pools),
         TEST(names_are_volumes_or_hidden_from_everybody),
         TEST(only_drafts_of_the_dead_are_dropped),
         TEST(the_record_names_the_boot),

@@ -147,6 +147,24 @@ static void test_many_are_found_as_each_alone_is(void **state)
     lookups_clear(&all);
 }
 
+/* A few are searched for one by one, and from 64 on all at once. */
+static void test_as_many_are_found_as_are_looked_up(void **state)
+{
+    static const guint counts[] = {1, 63, 64, 65};
+    Root *root = *state;
+    Lookups all;
+
+    lookups_fill(&all);
+    for (guint i = 0; i < 65; i++)
+        set(root, all.lookups[i].file, "raw", FALSE);
+    for (guint i = 0; i < G_N_ELEMENTS(counts); i++) {
+        assert_true(cst_declarations_find_many(root->store, all.lookups, counts[i], NULL));
+        for (guint j = 0; j < counts[i]; j++)
+            assert_non_null(all.lookups[j].declaration);
+        lookups_clear(&all);
+    }
+}
+
 /* As a single look-up has it: the record is about the file that took the name, from then on. */
 static void test_a_record_follows_its_name_when_many_are_looked_up(void **state)
 {
@@ -204,6 +222,7 @@ int main(void)
         TEST(test_the_memory_of_a_large_transaction_is_given_back),
         TEST(test_many_are_added_only_where_nothing_is_recorded),
         TEST(test_many_are_found_as_each_alone_is),
+        TEST(test_as_many_are_found_as_are_looked_up),
         TEST(test_a_record_follows_its_name_when_many_are_looked_up),
         TEST(test_what_another_process_records_is_seen_by_the_next_look_up),
         TEST(test_many_are_not_found_in_a_damaged_database),

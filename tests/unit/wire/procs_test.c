@@ -208,6 +208,30 @@ static void a_mode_of_calls_has_known_flags(void **state)
     probe_close(&probe);
 }
 
+/* In libvirt's words, which clients may look for. */
+static void what_is_too_much_is_refused(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_int secrets = {WIRE_LIST_MAX + 1};
+    wire_pool_max_args volumes = {probe_pool("images"), WIRE_LIST_MAX + 1};
+    wire_flags_args flags = {1};
+    g_autofree char *uuids =
+        probe_call_error(&probe, WIRE_PROC_CONNECT_LIST_SECRETS, XDR_OF(int), &secrets, 39);
+    g_autofree char *names = probe_call_error(&probe, WIRE_PROC_STORAGE_POOL_LIST_VOLUMES,
+                                              XDR_OF(pool_max_args), &volumes, 39);
+    g_autofree char *unknown = probe_call_error(
+        &probe, WIRE_PROC_CONNECT_GET_STORAGE_POOL_CAPABILITIES, XDR_OF(flags_args), &flags, 8);
+
+    assert_string_equal(uuids, "maxuuids > REMOTE_SECRET_LIST_MAX");
+    assert_string_equal(names, "maxnames > REMOTE_STORAGE_VOL_LIST_MAX");
+    assert_non_null(strstr(unknown, "unsupported flags (0x1) in function"));
+    secrets.value = volumes.max = WIRE_LIST_MAX;
+    probe_call(&probe, WIRE_PROC_CONNECT_LIST_SECRETS, XDR_OF(int), &secrets, NULL, NULL);
+    probe_call(&probe, WIRE_PROC_STORAGE_POOL_LIST_VOLUMES, XDR_OF(pool_max_args), &volumes, NULL,
+               NULL);
+    probe_close(&probe);
+}
+
 /* Pages that follow one another, each of which says whether there is another one. */
 static void a_page_has_its_limits(void **state)
 {
@@ -292,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(what_goes_wrong_is_passed_on),
         BENCH_TEST(references_are_followed_by_known_words_only),
+        BENCH_TEST(what_is_too_much_is_refused),
         BENCH_TEST(a_page_has_its_limits),
         BENCH_TEST(a_list_is_as_long_as_a_reply_may_be),
         BENCH_TEST(a_mode_of_calls_has_known_flags),
