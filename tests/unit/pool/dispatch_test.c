@@ -319,6 +319,33 @@ static void a_volume_without_a_key_of_its_own_has_its_path_as_key(void **unused)
     assert_string_equal(with, "uuid");
 }
 
+/* What an image says of itself and nobody has declared is not shown as a fact. */
+static void what_is_not_declared_is_told_apart(void **unused)
+{
+    static const struct {
+        int trust;
+        gboolean told;
+    } rows[] = {{CST_TRUST_NONE, TRUE}, {CST_TRUST_NAMED, FALSE}};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(CstVolume) volume = cst_volume_new("v");
+        CstVolumeExtra *extra = cst_volume_extra(volume);
+        g_autoptr(CstVolDef) def = NULL;
+
+        volume->format = "raw";
+        extra->content = g_strdup("qcow2");
+        extra->backing_path = g_strdup("/base");
+        extra->data_file = g_strdup("/data");
+        extra->backing_trust = extra->data_trust = rows[i].trust;
+        def = cst_volume_describe(pool, volume);
+        assert_string_equal(cst_options_get(def->options, "content"), "qcow2");
+        assert_true(g_strcmp0(cst_options_get(def->options, "undeclared-backing"),
+                              rows[i].told ? "/base" : NULL) == 0);
+        assert_true(g_strcmp0(cst_options_get(def->options, "undeclared-data-file"),
+                              rows[i].told ? "/data" : NULL) == 0);
+    }
+}
+
 static void half_a_watch_is_none(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -449,6 +476,7 @@ int main(void)
         TEST(a_dry_run_makes_nothing),
         TEST(a_volume_always_has_a_path),
         TEST(a_volume_without_a_key_of_its_own_has_its_path_as_key),
+        TEST(what_is_not_declared_is_told_apart),
         TEST(half_a_watch_is_none),
         TEST(a_callback_that_is_missing_is_told_or_not_needed),
         TEST(a_dry_run_reaches_no_callback_that_changes_anything),
