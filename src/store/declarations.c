@@ -380,12 +380,8 @@ gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDecla
                                    guint count, GError **error)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
-    gboolean done = db_open(declarations, error) && add_rows(declarations, records, count, error);
 
-    /* A large transaction leaves a large page cache behind. */
-    if (declarations->db)
-        sqlite3_db_release_memory(declarations->db);
-    return done;
+    return db_open(declarations, error) && add_rows(declarations, records, count, error);
 }
 
 gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir, const char *name,

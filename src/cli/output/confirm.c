@@ -26,7 +26,6 @@ static gboolean ask(CliCtl *ctl, const char *question)
 
     /* Translators: the letters for yes and no; "no" is the answer to Enter alone. */
     fprintf(ctl->err, "%s %s ", question, _("[y/N]"));
-    fflush(ctl->err);
     if (!fgets(answer, sizeof(answer), stdin))
         return FALSE;
     /* Translators: the letter that means "yes" in the answer to "… [y/N]". */

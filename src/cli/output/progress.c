@@ -154,7 +154,6 @@ static void show(View *view)
     text = cli_progress_text(view->label, progress, &figures,
                              view->bar ? terminal_columns(fileno(view->ctl->err)) : G_MAXINT);
     fprintf(view->ctl->err, view->bar ? "\r%s\033[K" : "%s\n", text);
-    fflush(view->ctl->err);
     view->drawn = view->bar;
 }
 

@@ -158,7 +158,6 @@ void cli_report(CliCtl *ctl, const GError *error)
         report_json(ctl, error);
     else if (!ctl->reported && !ctl->silent)
         report_text(ctl, error);
-    fflush(ctl->err);
     ctl->reported = FALSE;
     g_clear_pointer(&ctl->headline, g_free);
     g_clear_pointer(&ctl->hint, g_free);

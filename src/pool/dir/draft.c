@@ -82,15 +82,10 @@ gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name)
  */
 static void drop_if_dead(const CstDirHandle *dir, const char *name)
 {
-    g_auto(CstFd) fd = -1;
-    gboolean is_dir;
     struct statx st;
+    gboolean is_dir = cst_entry_stat(dir, name, FALSE, &st) && S_ISDIR(st.stx_mode);
+    g_auto(CstFd) fd = is_dir ? -1 : cst_entry_open_draft(dir, name);
 
-    if (!cst_entry_stat(dir, name, FALSE, &st) || (!S_ISREG(st.stx_mode) && !S_ISDIR(st.stx_mode)))
-        return;
-    is_dir = S_ISDIR(st.stx_mode);
-    if (!is_dir)
-        fd = cst_entry_open_draft(dir, name);
     if ((is_dir || (fd >= 0 && lock_draft(fd))) && cst_entry_remove(dir, name, is_dir))
         cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", name);
 }

@@ -30,9 +30,7 @@ static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
 {
     g_autofree char *text = cst_kernel_read("/proc/sys/kernel/random/boot_id");
 
-    boot[0] = '\0';
-    if (text)
-        g_strlcpy(boot, g_strchomp(text), CST_UUID_TEXT_LEN);
+    g_strlcpy(boot, text ? g_strchomp(text) : "", CST_UUID_TEXT_LEN);
 }
 
 /* A directory on another device than the one above it is the root of a mounted file system. */

@@ -31,7 +31,6 @@ void cst_rbd_origin_clear(RbdOrigin *origin)
     g_free(origin->namespace);
     g_free(origin->image);
     g_free(origin->snapshot);
-    memset(origin, 0, sizeof(*origin));
 }
 
 /* "pool/namespace/image"; @namespace may be NULL or "". */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -103,6 +104,61 @@ static void what_cannot_be_replaced_is_as_it_was(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
     assert_content("a", "one");
     assert_files((const char *const[]){"a", "d", NULL});
+}
+
+/* Linked with --wrap: the @fault_at'th call of the step named @fault fails. */
+static const char *fault;
+static int fault_at;
+
+int __real_fchmod(int fd, mode_t mode);
+int __wrap_fchmod(int fd, mode_t mode);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+static gboolean strikes(const char *step)
+{
+    if (g_strcmp0(fault, step) != 0 || --fault_at != 0)
+        return FALSE;
+    errno = EIO;
+    return TRUE;
+}
+
+int __wrap_fchmod(int fd, mode_t mode)
+{
+    return strikes("fchmod") ? -1 : __real_fchmod(fd, mode);
+}
+
+int __wrap_fsync(int fd)
+{
+    return strikes("fsync") ? -1 : __real_fsync(fd);
+}
+
+/* Before the rename the old file is there; after it the new one is, and may not last. */
+static void a_replacement_that_fails_leaves_a_whole_file(void **state)
+{
+    static const struct {
+        const char *fault;
+        int at;
+        const char *says, *left;
+    } rows[] = {
+        {"fchmod", 1, "cannot set the mode of", "old"},
+        {"fsync", 1, "cannot sync", "old"},
+        {"fsync", 2, "cannot sync", "newer"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_true(cst_file_replace("a", "old", 3, 0600, NULL));
+        fault = rows[i].fault;
+        fault_at = rows[i].at;
+        assert_false(cst_file_replace("a", "newer", 5, 0600, &error));
+        fault = NULL;
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+        assert_non_null(strstr(error->message, rows[i].says));
+        assert_content("a", rows[i].left);
+        assert_files((const char *const[]){"a", NULL});
+    }
 }
 
 static void a_dry_run_changes_no_file(void **state)
@@ -247,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_file_is_replaced_whole_with_its_mode),
         TEST(what_cannot_be_replaced_is_as_it_was),
+        TEST(a_replacement_that_fails_leaves_a_whole_file),
         TEST(a_dry_run_changes_no_file),
         TEST(a_file_is_read_up_to_its_limit),
         TEST(what_is_gone_is_removed),

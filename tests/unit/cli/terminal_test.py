@@ -2,6 +2,7 @@
 """What only someone at a terminal meets: completion, secrets, an editor, progress. CISTERN names
 the program, which works on a root of its own."""
 
+import json
 import os
 import re
 import subprocess
@@ -112,6 +113,25 @@ class Terminal(unittest.TestCase):
         for bar in bars:
             self.assertRegex(bar, r"^Copying \[(?=[#.]{40}\])#*\.*\] .*% ")
         self.assertIn("\r\x1b[KImage a converted to b\r\n", seen)
+
+    def test_quiet_work_shows_no_progress(self):
+        with open("a", "wb") as stream:
+            stream.write(b"x" * (8 << 20))
+        status, seen = self.at("-q", "image-dd", "if=a", "of=b", "-f", "raw", "-r", "8M", until=[],
+                               typed=[], env={"TERM": "xterm"})
+        self.assertEqual((0, ""), (status, seen))
+
+    def test_progress_of_a_measurement_is_what_was_read(self):
+        with open("a", "wb") as stream:
+            stream.write(b"x" * (1 << 20))
+        status, seen = self.at("--json", "image-bench", "a", "-f", "raw", "-d", "1",
+                               "-c", "4000000000", until=['"progress"'], typed=["\x03"])
+        self.assertEqual(1, status, seen)
+        event = json.loads(re.search(r'{[^}]*"progress"[^}]*}', seen).group())
+        self.assertEqual(4096 * 4000000000, event["total"])
+        self.assertGreater(event["done"], 0)
+        self.assertEqual(0, event["done"] % 4096)
+        self.assertGreater(event["rate"], 0)
 
 
 if __name__ == "__main__":

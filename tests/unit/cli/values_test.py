@@ -78,12 +78,14 @@ class Values(unittest.TestCase):
         self.where.cleanup()
 
     def test_an_empty_one_is_said(self):
-        rows = [(option["name"], words_for(command, option))
+        rows = [(option["name"], words_for(command, option) + dry)
                 for command in commands() for option in command["options"]
+                for dry in ["", " --dry-run"][:1 + command["mutates"]]
                 if option["kind"] != "switch" and option["name"] not in ("root", "connect")
                 and not FINE(f"{command['name']} {option['name']}")]
         script = "".join(f"echo --err ={at}=\n{line}\n" for at, (_, line) in enumerate(rows))
-        said = re.split(r"error: =\d+=\n", run(stdin=script)[2])[1:]
+        _, out, err = run(stdin=script)
+        said = re.split(r"error: =\d+=\n", err)[1:]
         self.assertEqual(len(rows), len(said))
         self.assertGreater(len(rows), 250)
         for (option, line), err in zip(rows, said):
@@ -91,6 +93,9 @@ class Values(unittest.TestCase):
                 self.assertRegex(err, rf"^(error: .*\n)?error: (Failed to get option '{option}': "
                                  rf"Option argument is empty|Numeric value '' for <{option}> "
                                  r"option is malformed or out of range)\n$")
+        # Of a shell that is not typed at, its commands are the only output.
+        self.assertEqual([], [line for line in out.splitlines()
+                              if not line.startswith("cistern # ")])
         self.assertEqual(["image", "p", "root", "x.xml"], sorted(os.listdir(".")))
 
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <model/limits.h>
 #include <model/pool_def.h>
 #include <model/schema.h>
 #include <model/secret_def.h>
@@ -54,25 +55,48 @@ static void documents_are_bounded_in_depth(void **state)
     assert_int_equal(refusal(text->str, 0), CST_ERROR_XML_SYNTAX);
 }
 
+/* A pool whose first element has @count attributes, of which one has '=' and '>' in its value. */
+static char *with_attributes(int count)
+{
+    GString *text = g_string_new("<pool type='dir' a='=>='");
+
+    for (int i = 2; i < count; i++)
+        g_string_append_printf(text, " a%d=\"'=\"", i);
+    g_string_append(text, strchr(POOL, '>'));
+    return g_string_free(text, FALSE);
+}
+
 static void elements_are_bounded_in_attributes(void **state)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GString) text = g_string_new("<pool type='dir' ");
+    static const struct {
+        int count;
+        gboolean taken;
+    } rows[] = {{CST_XML_MAX_ATTRIBUTES - 1, TRUE},
+                {CST_XML_MAX_ATTRIBUTES, TRUE},
+                {CST_XML_MAX_ATTRIBUTES + 1, FALSE},
+                {80000, FALSE}};
 
-    for (int i = 0; i < 80000; i++)
-        g_string_append_printf(text, "a%d='' ", i);
-    assert_null(cst_pool_def_parse(text->str, 0, &error));
-    assert_int_equal(error->code, CST_ERROR_XML);
-    assert_non_null(strstr(error->message, "more than 512 attributes"));
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *xml = with_attributes(rows[i].count);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, &error);
+
+        assert_int_equal(def != NULL, rows[i].taken);
+        if (def)
+            continue;
+        assert_int_equal(error->code, CST_ERROR_XML);
+        assert_non_null(strstr(error->message, "more than 512 attributes"));
+    }
 }
 
 static void comments_and_text_are_not_taken_for_attributes(void **state)
 {
     g_autofree char *bars = g_strnfill(10000, '=');
     g_autofree char *xml =
-        g_strdup_printf("<?xml version='1.0'?><!-- <it's %s --><pool type='dir'><name>a</name>"
+        g_strdup_printf("<?xml version='1.0'?><?note <a %s?><!-- <a %s --><!-- <it's %s -->"
+                        "<pool type='dir'><name>a</name>"
                         "<target><path>/%s<![CDATA[<a %s]]></path></target></pool>",
-                        bars, bars, bars);
+                        bars, bars, bars, bars, bars);
     g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
 
     assert_non_null(def);

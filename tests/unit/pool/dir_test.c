@@ -519,9 +519,13 @@ static void what_is_in_the_way_of_building_is_told(void **unused)
 /* Two boots that nobody knows the id of are not the same one. */
 static void an_unknown_boot_is_no_known_one(void **unused)
 {
+    g_autofree char *line = NULL;
     CstPoolUsage usage;
 
     fault = "cst_kernel_read";
+    fault_at = 1;
+    line = cst_pool_state_identity(pool, NULL);
+    assert_true(g_str_has_suffix(line, " boot=\n"));
     fault_at = 1;
     assert_true(
         cst_pool_state_expect(pool, "mounted=0 type=1 inode=2 device=3 boot=\n", FALSE, NULL));

@@ -303,6 +303,49 @@ static void a_volume_always_has_a_path(void **unused)
     assert_string_equal(instead, "v");
 }
 
+/* Types whose keys are no paths set one. */
+static void a_volume_without_a_key_of_its_own_has_its_path_as_key(void **unused)
+{
+    g_autoptr(CstVolume) volume = cst_volume_new("v");
+    g_autofree char *bare = cst_pool_state_vol_key(pool, volume);
+    CstVolumeExtra *extra = cst_volume_extra(volume);
+    g_autofree char *without = cst_pool_state_vol_key(pool, volume);
+    g_autofree char *with = NULL;
+
+    assert_string_equal(bare, "/v");
+    assert_string_equal(without, "/v");
+    extra->key = g_strdup("uuid");
+    with = cst_pool_state_vol_key(pool, volume);
+    assert_string_equal(with, "uuid");
+}
+
+/* What an image says of itself and nobody has declared is not shown as a fact. */
+static void what_is_not_declared_is_told_apart(void **unused)
+{
+    static const struct {
+        int trust;
+        gboolean told;
+    } rows[] = {{CST_TRUST_NONE, TRUE}, {CST_TRUST_NAMED, FALSE}};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(CstVolume) volume = cst_volume_new("v");
+        CstVolumeExtra *extra = cst_volume_extra(volume);
+        g_autoptr(CstVolDef) def = NULL;
+
+        volume->format = "raw";
+        extra->content = g_strdup("qcow2");
+        extra->backing_path = g_strdup("/base");
+        extra->data_file = g_strdup("/data");
+        extra->backing_trust = extra->data_trust = rows[i].trust;
+        def = cst_volume_describe(pool, volume);
+        assert_string_equal(cst_options_get(def->options, "content"), "qcow2");
+        assert_true(g_strcmp0(cst_options_get(def->options, "undeclared-backing"),
+                              rows[i].told ? "/base" : NULL) == 0);
+        assert_true(g_strcmp0(cst_options_get(def->options, "undeclared-data-file"),
+                              rows[i].told ? "/data" : NULL) == 0);
+    }
+}
+
 static void half_a_watch_is_none(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -314,6 +357,105 @@ static void half_a_watch_is_none(void **unused)
     assert_int_equal(cst_pool_state_watch_open(pool, &error), -1);
     assert_null(error);
     odd_backend.watch_read = real;
+}
+
+/* Calls that a backend may not have, or that a dry run does not reach. */
+static const struct {
+    gboolean (*call)(GError **error);
+    gsize slot;          /* of CstBackend */
+    const char *without; /* what is said without the callback; NULL: nothing, it succeeds */
+    int dry;             /* the error of a dry run; 0: it succeeds, CALLED: the callback's */
+    gboolean checks;     /* a backend that ends dry runs by itself is called in them */
+} optional[] = {
+#define CALLED     (-1)
+#define SLOT(name) offsetof(CstBackend, name)
+    {call_build, SLOT(build), NULL, CST_ERROR_DRY_RUN, TRUE},
+    {call_start, SLOT(start), NULL, CST_ERROR_DRY_RUN, TRUE},
+    {call_stop, SLOT(stop), NULL, CST_ERROR_DRY_RUN, FALSE},
+    {call_destroy, SLOT(destroy), "does not support pool deletion", CST_ERROR_DRY_RUN, TRUE},
+    {call_drop_drafts, SLOT(drop_drafts), NULL, 0, FALSE},
+    {call_expect, SLOT(expect), NULL, CALLED, FALSE},
+    {call_discover, SLOT(discover), "does not support source discovery", CALLED, FALSE},
+    {call_reserve, SLOT(vol_reserve), "does not support volume creation", 0, TRUE},
+    {call_reserve_clone, SLOT(vol_reserve_clone), "does not share content", CST_ERROR_UNSUPPORTED,
+     FALSE},
+    {call_vol_abandon, SLOT(vol_abandon), NULL, 0, FALSE},
+    {call_vol_delete, SLOT(vol_delete), "does not support vol deletion", CST_ERROR_DRY_RUN, TRUE},
+    {call_vol_check_wipe, SLOT(vol_check_wipe), NULL, CALLED, FALSE},
+    {call_vol_open, SLOT(vol_open), "does not give access to volume contents", CALLED, FALSE},
+    {call_vol_resize, SLOT(vol_resize), "does not support changing of volume capacity",
+     CST_ERROR_DRY_RUN, FALSE},
+    {call_vol_holders, SLOT(vol_holders), NULL, CALLED, FALSE},
+    {call_vol_children, SLOT(vol_children), NULL, CALLED, FALSE},
+    {call_vol_flatten, SLOT(vol_flatten), "has no volumes that share content", CST_ERROR_DRY_RUN,
+     FALSE},
+    {call_thin, SLOT(thin), NULL, CALLED, FALSE},
+    {call_space_usage, SLOT(space_usage), NULL, CALLED, FALSE},
+    {call_snapshots_list, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
+    {call_snapshots_create, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
+    {call_snapshots_revert, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
+    {call_snapshots_remove, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
+    {call_snapshots_rename, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
+    {call_snapshots_open, SLOT(snapshots), "has no snapshots of its own", CALLED, FALSE},
+};
+
+static void a_callback_that_is_missing_is_told_or_not_needed(void **unused)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(optional); i++) {
+        gpointer *slot = (gpointer *)((char *)&odd_backend + optional[i].slot);
+        gpointer real = *slot;
+        g_autoptr(GError) error = NULL;
+
+        *slot = NULL;
+        assert_int_equal(optional[i].call(&error), !optional[i].without);
+        *slot = real;
+        if (optional[i].without && !strstr(error->message, optional[i].without))
+            fail_msg("%s", error->message);
+    }
+}
+
+/* The callback would fail with BUSY. */
+static void assert_dry(gsize row, int code)
+{
+    g_autoptr(GError) error = NULL;
+
+    odd_how = ODD_SAYS_WHY;
+    assert_int_equal(optional[row].call(&error), code == 0);
+    if ((error ? error->code : 0) != (code == CALLED ? CST_ERROR_BUSY : code))
+        fail_msg("row %zu: %s", row, error ? error->message : "success");
+}
+
+static void a_dry_run_reaches_no_callback_that_changes_anything(void **unused)
+{
+    cst_dry_run_set(TRUE);
+    for (gsize i = 0; i < G_N_ELEMENTS(optional); i++) {
+        odd_backend.ends_dry_runs = FALSE;
+        assert_dry(i, optional[i].dry);
+        odd_backend.ends_dry_runs = TRUE;
+        assert_dry(i, optional[i].checks ? CALLED : optional[i].dry);
+    }
+}
+
+static gboolean declares = TRUE;
+
+static gboolean declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration)
+{
+    return declares;
+}
+
+/* FALSE makes the caller keep its own record safe. */
+static void a_pool_that_keeps_no_declarations_says_so(void **unused)
+{
+    g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 1);
+    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
+
+    assert_false(cst_pool_state_vol_declare(pool, blob, raw));
+    odd_backend.vol_declare = declare;
+    for (int kept = FALSE; kept <= TRUE; kept++) {
+        declares = kept;
+        assert_int_equal(cst_pool_state_vol_declare(pool, blob, raw), kept);
+    }
+    odd_backend.vol_declare = NULL;
 }
 
 /* --- the log ---------------------------------------------------------------------------------- */
@@ -333,7 +475,12 @@ int main(void)
         TEST(results_that_may_not_be_are_internal_errors),
         TEST(a_dry_run_makes_nothing),
         TEST(a_volume_always_has_a_path),
+        TEST(a_volume_without_a_key_of_its_own_has_its_path_as_key),
+        TEST(what_is_not_declared_is_told_apart),
         TEST(half_a_watch_is_none),
+        TEST(a_callback_that_is_missing_is_told_or_not_needed),
+        TEST(a_dry_run_reaches_no_callback_that_changes_anything),
+        TEST(a_pool_that_keeps_no_declarations_says_so),
         TEST(calls_are_logged_when_debug_is_on),
     };
 

@@ -68,6 +68,24 @@ static CstPoolState *pool_of(const char *devices)
     return cst_pool_state_open(def, NULL, NULL);
 }
 
+/* They may mean that something is to be kept. */
+static void unknown_flags_change_nothing(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_add("a", 4 * MIB, "-wi-a-----", "", "");
+    assert_false(cst_pool_state_destroy(fake_state, 1, &error));
+    assert_code(error, CST_ERROR_FLAGS);
+    g_clear_error(&error);
+    assert_false(cst_pool_state_build(fake_state, 1u << 20, &error));
+    assert_code(error, CST_ERROR_FLAGS);
+    g_clear_error(&error);
+    assert_false(cst_pool_state_delete(fake_state, "a", 1u << 20, &error));
+    assert_code(error, CST_ERROR_FLAGS);
+    assert_true(fake_has("a"));
+    assert_true(is_active());
+}
+
 /* The devices are a hint of which group is meant. */
 static void one_device_of_the_group_is_enough(void **unused)
 {
@@ -253,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_group_is_active_when_a_volume_is),
         TEST(starting_and_stopping_change_the_group),
+        TEST(unknown_flags_change_nothing),
         TEST(one_device_of_the_group_is_enough),
         TEST(building_needs_devices_that_are_free),
         TEST(groups_are_found_with_their_devices),

@@ -345,6 +345,21 @@ static void dry_runs_look_at_what_there_is(void **unused)
     assert_false(fake_was_called("lvremove") || fake_was_called("lvchange --deltag"));
 }
 
+/* Whether there is a snapshot is asked after each lvcreate; no answer is no snapshot. */
+static void a_snapshot_that_nobody_knows_of_is_no_success(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    lvm_host.fresh_us = G_TIME_SPAN_HOUR;
+    fake_add_disk(FALSE);
+    assert_true(fake_is_seen("disk"));
+    fake_lie("lvcreate", "fail");
+    fake_lie("lvm", "fail");
+    assert_false(cst_pool_state_snapshot_create(fake_state, "disk", "s", NULL, NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_FAILED));
+    assert_true(fake_was_called("lvcreate"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
@@ -359,6 +374,7 @@ int main(void)
         TEST(snapshots_of_what_is_not_there),
         TEST(the_room_of_a_snapshot_is_asked_for),
         TEST(dry_runs_look_at_what_there_is),
+        TEST(a_snapshot_that_nobody_knows_of_is_no_success),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

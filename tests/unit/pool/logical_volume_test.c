@@ -517,6 +517,34 @@ static void a_volume_has_the_mode_it_was_asked_for(void **unused)
     }
 }
 
+/* Each of them alone, too: who is not named stays. */
+static void a_volume_has_the_owners_it_was_asked_for(void **unused)
+{
+    static const struct {
+        uid_t uid;
+        gid_t gid;
+    } rows[] = {
+        {12, 34}, {12, CST_PERMS_UNSET}, {CST_PERMS_UNSET, 34}, {CST_PERMS_UNSET, CST_PERMS_UNSET}};
+    g_autofree char *device = fake_path("dev/vg/disk");
+
+    if (geteuid() != 0)
+        skip();
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(CstVolDef) def = fake_volume("disk", 5 * MIB);
+        g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
+        struct stat st;
+
+        def->perms.uid = rows[i].uid;
+        def->perms.gid = rows[i].gid;
+        assert_true(cst_pool_state_reserve(fake_state, def, &draft, NULL));
+        assert_true(cst_pool_state_commit(fake_state, &draft, def, NULL));
+        assert_int_equal(stat(device, &st), 0);
+        assert_int_equal(st.st_uid, rows[i].uid == CST_PERMS_UNSET ? 0 : rows[i].uid);
+        assert_int_equal(st.st_gid, rows[i].gid == CST_PERMS_UNSET ? getegid() : rows[i].gid);
+        assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
@@ -535,6 +563,7 @@ int main(void)
         TEST(a_volume_is_resized_by_whole_extents),
         TEST(what_has_room_for_a_part_only_is_not_wiped),
         TEST(a_volume_lies_where_its_parts_lie),
+        TEST(a_volume_has_the_owners_it_was_asked_for),
         TEST(a_volume_has_the_mode_it_was_asked_for),
     };
 

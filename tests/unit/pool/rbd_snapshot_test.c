@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include <base/log.h>
+
+#include "../logged.h"
 #include "rbd/rbd.h"
 
 /* Snapshots of an RBD pool: what is refused, and reverts that were cut short. */
@@ -150,6 +153,7 @@ static void a_revert_that_was_cut_short_is_finished(void **unused)
     site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
     assert_true(cst_pool_state_settle(site_pool, NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
+    assert_non_null(strstr(logged->str, "finished the revert of volume 'v' to snapshot 's'\n"));
     cst_pool_state_unref(other);
 }
 
@@ -200,5 +204,12 @@ int main(void)
         volume_test(there_may_be_many_notes),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed;
+
+    logged = g_string_new(NULL);
+    g_log_set_writer_func(keep_message, NULL, NULL);
+    cst_log_set_level(CST_LOG_INFO);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    g_string_free(logged, TRUE);
+    return failed;
 }

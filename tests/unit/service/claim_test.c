@@ -5,15 +5,18 @@
  */
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include <base/error.h>
 #include <base/units.h>
+#include <service/images.h>
 #include <service/snapshots.h>
 
 #define AT_ONCE_US (2 * G_TIME_SPAN_SECOND)
@@ -448,6 +451,109 @@ static void clones_between_pools_that_stop_go_on(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
+/* --- machines --------------------------------------------------------------------------------- */
+
+/* Has the volume open as QEMU does that writes to it and lets others read (image/hold.h). */
+static int write_as_qemu(CstPool *pool, const char *name)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1};
+    g_autofree char *path = cst_vol_get_path(pool, name, NULL);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    return fd;
+}
+
+static gboolean map(CstPool *pool, unsigned flags, GError **error)
+{
+    g_autoptr(CstVolMap) runs = cst_vol_map(pool, "v", 0, 0, NULL, error);
+
+    return runs != NULL;
+}
+
+static gboolean measure(CstPool *pool, unsigned flags, GError **error)
+{
+    CstMeasureReport report;
+
+    return cst_vol_measure(pool, "v", "raw", NULL, NULL, &report, error);
+}
+
+static gboolean compare(CstPool *pool, unsigned flags, GError **error)
+{
+    CstCompareReport report;
+
+    return cst_vol_compare(pool, "v", pool, "other", NULL, &report, error);
+}
+
+static gboolean convert(CstPool *pool, unsigned flags, GError **error)
+{
+    const CstVolConvert how = {.name = "copy", .format = "raw", .flags = flags};
+
+    return cst_vol_convert(pool, pool, "v", &how, NULL, error);
+}
+
+/* @format: of the copy, which is made of the guest's view when it is not the volume's own. */
+static gboolean copy_as(CstPool *pool, const char *format, unsigned flags, GError **error)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<volume><name>copy</name><target><format type='%s'/></target></volume>", format);
+    g_autofree char *made = NULL;
+
+    return cst_vol_create_from(pool, xml, pool, "v", flags, NULL, &made, error);
+}
+
+static gboolean copy_bytes(CstPool *pool, unsigned flags, GError **error)
+{
+    return copy_as(pool, "qcow2", flags, error);
+}
+
+static gboolean copy_content(CstPool *pool, unsigned flags, GError **error)
+{
+    return copy_as(pool, "raw", flags, error);
+}
+
+static gboolean flatten(CstPool *pool, unsigned flags, GError **error)
+{
+    return cst_vol_flatten(pool, "v", NULL, error);
+}
+
+/* A report shows what is there at some moment; a copy would mix several, unless that is asked for.
+ */
+static void what_a_machine_writes_to_is_looked_at_and_not_copied(void **state)
+{
+    static const struct {
+        gboolean (*call)(CstPool *pool, unsigned flags, GError **error);
+        unsigned flags;
+        gboolean done;
+    } rows[] = {
+        {map, 0, TRUE},
+        {measure, 0, TRUE},
+        {compare, 0, TRUE},
+        {convert, 0, FALSE},
+        {convert, CST_VOL_CONVERT_FORCE_SHARE, TRUE},
+        {copy_bytes, 0, FALSE},
+        {copy_bytes, CST_VOL_CREATE_FORCE_SHARE, TRUE},
+        {copy_content, 0, FALSE},
+        {copy_content, CST_VOL_CREATE_FORCE_SHARE, TRUE},
+        {flatten, 0, FALSE},
+    };
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+    g_autofree char *made = create(pool, "v", "qcow2"), *other = create(pool, "other", "raw");
+    int machine = write_as_qemu(pool, "v");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+
+        if (rows[i].call(pool, rows[i].flags, &error) != rows[i].done)
+            fail_msg("row %zu: %s", i, error ? error->message : "done");
+        if (!rows[i].done)
+            assert_error(&error, CST_ERROR_BUSY);
+        cst_vol_delete(pool, "copy", 0, NULL, NULL);
+    }
+    close(machine);
+    assert_true(convert(pool, 0, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -462,6 +568,7 @@ int main(void)
         CASE(work_goes_on_after_a_stop_that_gave_up),
         CASE(a_stop_does_not_wait_for_clones_that_come_later),
         CASE(clones_between_pools_that_stop_go_on),
+        CASE(what_a_machine_writes_to_is_looked_at_and_not_copied),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

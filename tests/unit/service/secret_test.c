@@ -263,6 +263,19 @@ static void what_we_manage_is_not_read_anew(void **state)
     assert_value(f, OTHER, "two");
 }
 
+/* The program whose secrets they are must get it. */
+static void a_look_at_secrets_of_others_takes_no_lock(void **state)
+{
+    Fixture *f = *state;
+    pid_t rival;
+
+    write_secret(f, OTHER, "b25l");
+    assert_value(f, OTHER, "one");
+    rival = start_rival(f);
+    assert_int_not_equal(rival, 0);
+    stop_rival(rival);
+}
+
 static void a_command_without_daemon_takes_the_lock_for_a_change(void **state)
 {
     Fixture *f = *state;
@@ -297,6 +310,7 @@ int main(void)
         CASE(what_another_program_manages_is_read_anew_and_not_changed),
         CASE(the_lock_is_kept_by_whom_the_secrets_are_left_to),
         CASE(what_we_manage_is_not_read_anew),
+        CASE(a_look_at_secrets_of_others_takes_no_lock),
         CASE(a_command_without_daemon_takes_the_lock_for_a_change),
     };
 

@@ -13,6 +13,7 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <service/images.h>
 
 static char *vol_xml(const char *name, const char *format, const char *more)
 {
@@ -398,6 +399,21 @@ static void two_clones_onto_each_others_source_do_not_wait(void **state)
     assert_error(&clone.error, CST_ERROR_VOL_EXISTS);
 }
 
+/* It depends on nothing, which is what was asked for. */
+static void a_file_without_a_base_is_flat(void **state)
+{
+    static const char *const formats[] = {"raw", "qcow2"};
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autofree char *made = create(pool, formats[i], formats[i]);
+        g_autoptr(GError) error = NULL;
+
+        cst_vol_flatten(pool, formats[i], NULL, &error);
+        assert_no_error(error);
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -415,6 +431,7 @@ int main(void)
         CASE(upload_and_download_give_back_the_same_bytes),
         CASE(a_clone_has_its_sources_bytes),
         CASE(wiped_bytes_are_gone),
+        CASE(a_file_without_a_base_is_flat),
         CASE(a_cancelled_clone_leaves_nothing),
         CASE(a_stop_waits_for_work_that_still_needs_a_volume),
         CASE(two_clones_onto_each_others_source_do_not_wait),

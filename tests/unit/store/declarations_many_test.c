@@ -2,6 +2,8 @@
 /* Declarations of all files of a directory, looked up and added together. */
 #include "declared.h"
 
+#include <sqlite3.h>
+
 static void test_many_at_once(void **state)
 {
     Root *root = *state;
@@ -17,6 +19,28 @@ static void test_many_at_once(void **state)
     assert_true(cst_declarations_add_many(root->store, records, G_N_ELEMENTS(records), NULL));
     for (guint i = 0; i < G_N_ELEMENTS(records); i++)
         assert_format(root, records[i].file, FALSE, i % 2 ? "iso" : "raw");
+}
+
+/* The daemon keeps the database open for ever, and a pool may have a hundred thousand files. */
+static void test_the_memory_of_a_large_transaction_is_given_back(void **state)
+{
+    enum { COUNT = 10000 };
+    Root *root = *state;
+    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
+    g_autofree CstDeclaredRecord *records = g_new(CstDeclaredRecord, COUNT);
+    g_auto(GStrv) names = g_new0(char *, COUNT + 1);
+    sqlite3_int64 before, most;
+
+    for (guint i = 0; i < COUNT; i++) {
+        names[i] = g_strdup_printf("volume-with-a-name-of-some-length-%u", i);
+        records[i] = (CstDeclaredRecord){file("/p", names[i], i + 1, 5), raw};
+    }
+    assert_true(cst_declarations_open(root->store, NULL));
+    before = sqlite3_memory_used();
+    assert_true(cst_declarations_add_many(root->store, records, COUNT, NULL));
+    most = sqlite3_memory_highwater(FALSE) - before;
+    assert_true(most > (1 << 20));
+    assert_true(sqlite3_memory_used() - before < most / 4);
 }
 
 /* What an administrator or another process has recorded meanwhile stays. */
@@ -123,6 +147,24 @@ static void test_many_are_found_as_each_alone_is(void **state)
     lookups_clear(&all);
 }
 
+/* A few are searched for one by one, and from 64 on all at once. */
+static void test_as_many_are_found_as_are_looked_up(void **state)
+{
+    static const guint counts[] = {1, 63, 64, 65};
+    Root *root = *state;
+    Lookups all;
+
+    lookups_fill(&all);
+    for (guint i = 0; i < 65; i++)
+        set(root, all.lookups[i].file, "raw", FALSE);
+    for (guint i = 0; i < G_N_ELEMENTS(counts); i++) {
+        assert_true(cst_declarations_find_many(root->store, all.lookups, counts[i], NULL));
+        for (guint j = 0; j < counts[i]; j++)
+            assert_non_null(all.lookups[j].declaration);
+        lookups_clear(&all);
+    }
+}
+
 /* As a single look-up has it: the record is about the file that took the name, from then on. */
 static void test_a_record_follows_its_name_when_many_are_looked_up(void **state)
 {
@@ -177,8 +219,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_many_at_once),
+        TEST(test_the_memory_of_a_large_transaction_is_given_back),
         TEST(test_many_are_added_only_where_nothing_is_recorded),
         TEST(test_many_are_found_as_each_alone_is),
+        TEST(test_as_many_are_found_as_are_looked_up),
         TEST(test_a_record_follows_its_name_when_many_are_looked_up),
         TEST(test_what_another_process_records_is_seen_by_the_next_look_up),
         TEST(test_many_are_not_found_in_a_damaged_database),

@@ -149,6 +149,130 @@ static void test_a_database_in_the_making_is_waited_for(void **state)
     assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
 }
 
+/* --- other processes -------------------------------------------------------------------------- */
+
+static gboolean is_a(const char *name, const CstFileId *id, gpointer data)
+{
+    return strcmp(name, "a") == 0;
+}
+
+static gboolean is_not(const char *name, const CstFileId *id, gpointer data)
+{
+    return FALSE;
+}
+
+static void look_by_file(Root *root)
+{
+    assert_format(root, file("/elsewhere", "x", 7, 5), FALSE, "raw");
+}
+
+static void look_by_name(Root *root)
+{
+    assert_format(root, file("/p", "old", 9, 0), FALSE, "raw");
+}
+
+static void look_in_vain(Root *root)
+{
+    assert_format(root, file("/p", "old", 10, 0), FALSE, NULL);
+}
+
+static void look_for_a_policy(Root *root)
+{
+    CstFollow follow;
+
+    assert_true(cst_declarations_follow(root->store, "/p", &follow, NULL));
+    assert_int_equal(follow, CST_FOLLOW_NONE);
+}
+
+static void sweep_nothing(Root *root)
+{
+    const CstDeclarationSweep how = {.may_exist = is_a, .now = 1000, .grace_period = 100};
+
+    assert_true(cst_declarations_sweep(root->store, "/other", &how, NULL));
+}
+
+/* A read that is not at its end keeps its view of the database, in which nothing can be changed. */
+static void test_what_was_read_does_not_hide_what_others_write(void **state)
+{
+    static void (*const reads[])(Root *) = {look_by_file, look_by_name, look_in_vain,
+                                            look_for_a_policy, sweep_nothing};
+    Root *root = *state;
+    Root other = {.store = cst_declarations_new(root->paths)};
+
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+    set(root, file("/p", "old", 9, 0), "raw", FALSE);
+    set(root, file("/other", "a", 11, 5), "raw", FALSE);
+    assert_true(cst_declarations_set_follow(root->store, "/p", CST_FOLLOW_NONE, NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(reads); i++) {
+        reads[i](root);
+        set(&other, file("/p", "new", 100 + i, 5), "qcow2", TRUE);
+        assert_format(root, file("/p", "new", 100 + i, 5), FALSE, "qcow2");
+        reads[i](root);
+        set(&other, file("/p", "new", 200 + i, 5), "qcow2", TRUE);
+        set(root, file("/p", "ours", 300 + i, 5), "vdi", TRUE);
+    }
+    cst_declarations_free(other.store);
+}
+
+static gboolean write_one(Root *root, GError **error)
+{
+    const CstDeclaredFile about = file("/p", "a", 7, 5);
+    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
+
+    return cst_declarations_set(root->store, &about, raw, FALSE, error);
+}
+
+static gboolean write_many(Root *root, GError **error)
+{
+    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
+    const CstDeclaredRecord record = {file("/p", "b", 8, 5), raw};
+
+    return cst_declarations_add_many(root->store, &record, 1, error);
+}
+
+static gboolean write_policy(Root *root, GError **error)
+{
+    return cst_declarations_set_follow(root->store, "/p", CST_FOLLOW_NONE, error);
+}
+
+static gboolean write_sweep(Root *root, GError **error)
+{
+    const CstDeclarationSweep how = {.may_exist = is_not, .now = 1000, .grace_period = 100};
+
+    return cst_declarations_sweep(root->store, "/p", &how, error);
+}
+
+static gboolean write_removal(Root *root, GError **error)
+{
+    return cst_declarations_remove(root->store, "/p", "a", error);
+}
+
+/* While another process writes, which lasts as long as its disk needs. */
+static void test_writers_wait_for_each_other(void **state)
+{
+    static gboolean (*const writes[])(Root *, GError **) = {write_one, write_many, write_policy,
+                                                            write_sweep, write_removal};
+    Root *root = *state;
+    g_autofree char *path = database_path(root);
+    sqlite3 *db;
+
+    assert_true(cst_declarations_open(root->store, NULL));
+    assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
+    for (guint i = 0; i < G_N_ELEMENTS(writes); i++) {
+        g_autoptr(GError) error = NULL;
+        GThread *other;
+
+        assert_int_equal(SQLITE_OK, sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+        other = g_thread_new("other", unlock_soon, db);
+        if (!writes[i](root, &error))
+            fail_msg("%u: %s", i, error->message);
+        g_thread_join(other);
+    }
+    sqlite3_close(db);
+}
+
+/* --- power cuts ------------------------------------------------------------------------------- */
+
 static void set_durably(Root *root, gboolean durable)
 {
     const CstDeclaredFile about = file("/p", "a", 7, 5);
@@ -171,6 +295,12 @@ static void test_only_what_must_last_is_synced(void **state)
     before = syncs;
     set_durably(root, FALSE);
     assert_int_equal(syncs, before);
+    /* What an administrator says of a directory lasts, too. */
+    assert_true(cst_declarations_set_follow(root->store, "/p", CST_FOLLOW_NONE, NULL));
+    assert_int_not_equal(syncs, before);
+    before = syncs;
+    set_durably(root, FALSE);
+    assert_int_equal(syncs, before);
 }
 
 static void test_removed_is_forgotten(void **state)
@@ -184,16 +314,6 @@ static void test_removed_is_forgotten(void **state)
 }
 
 /* --- records whose files are gone ------------------------------------------------------------- */
-
-static gboolean is_a(const char *name, const CstFileId *id, gpointer data)
-{
-    return strcmp(name, "a") == 0;
-}
-
-static gboolean is_not(const char *name, const CstFileId *id, gpointer data)
-{
-    return FALSE;
-}
 
 static void sweep(Root *root, gboolean (*may_exist)(const char *, const CstFileId *, gpointer),
                   gint64 now)
@@ -420,6 +540,8 @@ int main(void)
         TEST(test_a_record_found_by_name_follows_the_file_that_is_there),
         TEST(test_nothing_stays_open),
         TEST(test_a_database_in_the_making_is_waited_for),
+        TEST(test_what_was_read_does_not_hide_what_others_write),
+        TEST(test_writers_wait_for_each_other),
         TEST(test_only_what_must_last_is_synced),
         TEST(test_damaged_tables_are_an_error),
         TEST(test_tables_of_something_else_are_an_error),

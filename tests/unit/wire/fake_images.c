@@ -39,22 +39,34 @@ gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error)
 {
     GPtrArray *rows;
-    CstChainRow *row;
 
     if (!fake_works(error))
         return NULL;
     rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
-    row = g_new0(CstChainRow, 1);
-    row->self = TRUE;
-    row->name = g_strdup(name);
-    g_ptr_array_add(rows, row);
+    for (guint i = 0; i < fake_rows(1); i++) {
+        CstChainRow *row = g_new0(CstChainRow, 1);
+
+        row->self = i == 0;
+        row->name = g_strdup(name);
+        g_ptr_array_add(rows, row);
+    }
     return rows;
 }
 
 GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error)
 {
-    return fake_works(error) ? g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free)
-                             : NULL;
+    GPtrArray *holders;
+
+    if (!fake_works(error))
+        return NULL;
+    holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+    for (guint i = 0; i < fake_rows(0); i++) {
+        CstVolHolder *holder = g_new0(CstVolHolder, 1);
+
+        holder->what = g_strdup("a process");
+        g_ptr_array_add(holders, holder);
+    }
+    return holders;
 }
 
 gboolean cst_vol_convert(CstPool *pool, CstPool *source_pool, const char *source,
@@ -82,7 +94,8 @@ GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error)
     if (!fake_works(error))
         return NULL;
     problems = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(problems, g_strdup("its backing store is missing"));
+    for (guint i = 0; i < fake_rows(1); i++)
+        g_ptr_array_add(problems, g_strdup("its backing store is missing"));
     return problems;
 }
 

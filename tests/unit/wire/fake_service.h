@@ -17,6 +17,7 @@ typedef struct {
     GMutex lock;
     GCond changed;
     guint volumes;           /**< in "images": vol00000, vol00001, … */
+    guint rows;              /**< in each other list; 0: as few as usual */
     GByteArray *data;        /**< what downloads read and uploads write, whichever volume */
     guint hole_at, hole_len; /**< sparse downloads tell this range as a hole */
     guint upload_limit;      /**< bytes after which an upload is out of space; 0: none */
@@ -45,6 +46,12 @@ typedef struct {
 extern FakeState fake;
 /** Of the one secret. */
 extern const CstUuid fake_secret_uuid;
+
+/** How many rows a list has. */
+static inline guint fake_rows(guint usual)
+{
+    return fake.rows ? fake.rows : usual;
+}
 
 /** FALSE with IO while @broken. */
 gboolean fake_works(GError **error);

@@ -9,16 +9,18 @@
 GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error)
 {
     GPtrArray *snapshots;
-    CstSnapshot *snapshot;
 
     if (!fake_works(error))
         return NULL;
     snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
-    snapshot = g_new0(CstSnapshot, 1);
-    snapshot->name = g_strdup("s");
-    snapshot->kept_by = g_strdup("qcow2");
-    snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
-    g_ptr_array_add(snapshots, snapshot);
+    for (guint i = 0; i < fake_rows(1); i++) {
+        CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
+
+        snapshot->name = g_strdup("s");
+        snapshot->kept_by = g_strdup("qcow2");
+        snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
+        g_ptr_array_add(snapshots, snapshot);
+    }
     return snapshots;
 }
 

@@ -166,11 +166,25 @@ static void processors_are_mapped_as_far_as_asked_for(void **state)
     probe_close(&probe);
 }
 
+/* The first processor's, which changes, where the kernel tells it. */
+static void the_clock_is_what_the_kernel_says(void **state)
+{
+    Probe probe = open_name(*state, "qemu:///system");
+    wire_node_info_ret ret = {0};
+    g_autofree char *text = NULL;
+
+    assert_true(g_file_get_contents("/proc/cpuinfo", &text, NULL, NULL));
+    probe_call(&probe, WIRE_PROC_NODE_GET_INFO, NULL, NULL, XDR_OF(node_info_ret), &ret);
+    assert_int_equal(ret.mhz > 0, strstr(text, "cpu MHz") != NULL);
+    probe_close(&probe);
+}
+
 int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(memory_is_told_when_there_is_room_for_it),
+        BENCH_TEST(the_clock_is_what_the_kernel_says),
         BENCH_TEST(memory_is_what_the_kernel_says),
         BENCH_TEST(wrong_questions_about_memory_are_refused),
         BENCH_TEST(guests_have_sixteen_processors_without_kvm),

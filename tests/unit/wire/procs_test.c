@@ -208,6 +208,30 @@ static void a_mode_of_calls_has_known_flags(void **state)
     probe_close(&probe);
 }
 
+/* In libvirt's words, which clients may look for. */
+static void what_is_too_much_is_refused(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_int secrets = {WIRE_LIST_MAX + 1};
+    wire_pool_max_args volumes = {probe_pool("images"), WIRE_LIST_MAX + 1};
+    wire_flags_args flags = {1};
+    g_autofree char *uuids =
+        probe_call_error(&probe, WIRE_PROC_CONNECT_LIST_SECRETS, XDR_OF(int), &secrets, 39);
+    g_autofree char *names = probe_call_error(&probe, WIRE_PROC_STORAGE_POOL_LIST_VOLUMES,
+                                              XDR_OF(pool_max_args), &volumes, 39);
+    g_autofree char *unknown = probe_call_error(
+        &probe, WIRE_PROC_CONNECT_GET_STORAGE_POOL_CAPABILITIES, XDR_OF(flags_args), &flags, 8);
+
+    assert_string_equal(uuids, "maxuuids > REMOTE_SECRET_LIST_MAX");
+    assert_string_equal(names, "maxnames > REMOTE_STORAGE_VOL_LIST_MAX");
+    assert_non_null(strstr(unknown, "unsupported flags (0x1) in function"));
+    secrets.value = volumes.max = WIRE_LIST_MAX;
+    probe_call(&probe, WIRE_PROC_CONNECT_LIST_SECRETS, XDR_OF(int), &secrets, NULL, NULL);
+    probe_call(&probe, WIRE_PROC_STORAGE_POOL_LIST_VOLUMES, XDR_OF(pool_max_args), &volumes, NULL,
+               NULL);
+    probe_close(&probe);
+}
+
 /* Pages that follow one another, each of which says whether there is another one. */
 static void a_page_has_its_limits(void **state)
 {
@@ -246,13 +270,55 @@ static void a_page_has_its_limits(void **state)
     probe_close(&probe);
 }
 
+/*
+ * A reply holds so many rows and no more. What has no pages is cut off there, or refused where the
+ * whole is wanted.
+ */
+static void a_list_is_as_long_as_a_reply_may_be(void **state)
+{
+    static const struct {
+        int procedure;
+        gboolean of_volume, is_cut;
+        xdrproc_t ret_func;
+    } lists[] = {
+        {WIRE_CISTERN_VOL_CHAIN, TRUE, TRUE, XDR_OF(chain_ret)},
+        {WIRE_CISTERN_VOL_HOLDERS, TRUE, TRUE, XDR_OF(holders_ret)},
+        {WIRE_CISTERN_VOL_PROBLEMS, TRUE, TRUE, XDR_OF(vol_problems_ret)},
+        {WIRE_CISTERN_JOB_LIST, FALSE, TRUE, XDR_OF(job_list_ret)},
+        {WIRE_CISTERN_SNAPSHOT_LIST, TRUE, FALSE, XDR_OF(snapshot_list_ret)},
+    };
+    Probe probe = probe_open(*state, FALSE);
+    wire_vol_args vol = {.vol = probe_vol("vol00000")};
+    wire_job_list_args jobs = {0};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
+        for (guint over = 0; over <= 1; over++) {
+            /* All of these begin with the length of their only list. */
+            wire_chain_ret ret = {0};
+            int status;
+
+            fake.rows = WIRE_LIST_MAX + over;
+            status =
+                call_own(&probe, lists[i].procedure,
+                         lists[i].of_volume ? XDR_OF(vol_args) : XDR_OF(job_list_args),
+                         lists[i].of_volume ? (const void *)&vol : &jobs, lists[i].ret_func, &ret);
+            assert_int_equal(status, over && !lists[i].is_cut ? WIRE_ERROR : WIRE_OK);
+            if (status == WIRE_OK)
+                assert_int_equal(ret.rows.rows_len, WIRE_LIST_MAX);
+            xdr_free(lists[i].ret_func, (char *)&ret);
+        }
+    probe_close(&probe);
+}
+
 int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(what_goes_wrong_is_passed_on),
         BENCH_TEST(references_are_followed_by_known_words_only),
+        BENCH_TEST(what_is_too_much_is_refused),
         BENCH_TEST(a_page_has_its_limits),
+        BENCH_TEST(a_list_is_as_long_as_a_reply_may_be),
         BENCH_TEST(a_mode_of_calls_has_known_flags),
     };
 

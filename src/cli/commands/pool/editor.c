@@ -80,7 +80,6 @@ static gboolean ask_again(CliCtl *ctl)
     if (!cli_can_ask(ctl))
         return FALSE;
     fprintf(ctl->err, "%s ", _("Failed. Try again? [y,n]:"));
-    fflush(ctl->err);
     return fgets(answer, sizeof(answer), stdin) && g_ascii_tolower(answer[0]) == 'y';
 }
 

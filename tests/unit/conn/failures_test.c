@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Every call of a connection, to a server that fails: what it says reaches who has called. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+
+#include "transport.h"
+
+/* --- a transport over which nothing succeeds -------------------------------------------------- */
+
+typedef enum { KNOWS_ALL, KNOWS_LIBVIRTS, CANNOT_TELL } Knows;
+
+static Knows knows;
+
+static gboolean refuse(GError **error)
+{
+    return cst_fail(error, CST_ERROR_BUSY, "the server says no");
+}
+
+static void bad_close(gpointer self)
+{
+}
+
+static gboolean bad_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
+                             GError **error)
+{
+    *ret_supported = knows == KNOWS_ALL;
+    return knows != CANNOT_TELL || refuse(error);
+}
+
+static gboolean bad_call(gpointer self, const CstProcedure *procedure, const void *args, void *ret,
+                         CstTask *task, GError **error)
+{
+    return refuse(error);
+}
+
+static gboolean bad_call_all(gpointer self, CstConnCall *calls, guint count, GError **error)
+{
+    return refuse(error);
+}
+
+static gboolean bad_upload(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
+                           CstTask *task, GError **error)
+{
+    return refuse(error);
+}
+
+static gboolean bad_download(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
+                             CstTask *task, GError **error)
+{
+    return refuse(error);
+}
+
+static gboolean bad_switch(gpointer self, gboolean on, GError **error)
+{
+    return refuse(error);
+}
+
+static gboolean bad_subscribe(gpointer self, CstConnEventType type, const CstUuid *uuid,
+                              CstConnEventFunc func, gpointer data, guint *ret_id, GError **error)
+{
+    return refuse(error);
+}
+
+static gboolean bad_unsubscribe(gpointer self, guint id, GError **error)
+{
+    return refuse(error);
+}
+
+static gboolean bad_wait(gpointer self, int timeout_ms, int wake_fd, guint *ret_delivered,
+                         GError **error)
+{
+    return refuse(error);
+}
+
+static const CstTransport bad_transport = {
+    .close = bad_close,
+    .supports = bad_supports,
+    .call = bad_call,
+    .call_all = bad_call_all,
+    .upload = bad_upload,
+    .download = bad_download,
+    .set_detach = bad_switch,
+    .set_dry_run = bad_switch,
+    .subscribe = bad_subscribe,
+    .unsubscribe = bad_unsubscribe,
+    .wait_events = bad_wait,
+};
+
+/* --- the calls -------------------------------------------------------------------------------- */
+
+static char name[] = "n";
+static const CstPoolRef pool = {.name = name};
+static const CstVolRef vol = {name, name, name};
+static const CstConnSecret secret = {0};
+static const CstUuid uuid = {{1}};
+static CstConn *conn;
+
+/* Where results would go. */
+static union {
+    gboolean flag;
+    guint count;
+    uint64_t number;
+    CstPoolInfo pool;
+    CstVolInfo vol;
+    CstFollow follow;
+    CstCheckReport check;
+    CstCompareReport compare;
+    CstMeasureReport measure;
+} result;
+static uint8_t *value;
+static size_t value_len;
+
+#define CALL(what, expression)                  \
+    static gboolean call_##what(GError **error) \
+    {                                           \
+        return (expression) ? TRUE : FALSE;     \
+    }
+#define CALLS                                                                                    \
+    X(hostname, cst_conn_hostname(conn, error))                                                  \
+    X(type, cst_conn_type(conn, error))                                                          \
+    X(uri, cst_conn_uri(conn, error))                                                            \
+    X(lib_version, cst_conn_lib_version(conn, &result.number, error))                            \
+    X(hv_version, cst_conn_hv_version(conn, &result.number, error))                              \
+    X(capabilities, cst_conn_capabilities(conn, error))                                          \
+    X(set_dry_run, cst_conn_set_dry_run(conn, TRUE, error))                                      \
+    X(set_detach, cst_conn_set_detach(conn, TRUE, error))                                        \
+    X(pool_list, cst_conn_pool_list(conn, 0, error))                                             \
+    X(pool_by_name, cst_conn_pool_by_name(conn, name, error))                                    \
+    X(pool_by_uuid, cst_conn_pool_by_uuid(conn, &uuid, error))                                   \
+    X(pool_by_target, cst_conn_pool_by_target(conn, "/n", error))                                \
+    X(pool_define, cst_conn_pool_define(conn, "<pool/>", 0, error))                              \
+    X(pool_create, cst_conn_pool_create(conn, "<pool/>", 0, error))                              \
+    X(pool_undefine, cst_conn_pool_undefine(conn, &pool, error))                                 \
+    X(pool_build, cst_conn_pool_build(conn, &pool, 0, error))                                    \
+    X(pool_start, cst_conn_pool_start(conn, &pool, 0, error))                                    \
+    X(pool_stop, cst_conn_pool_stop(conn, &pool, error))                                         \
+    X(pool_delete, cst_conn_pool_delete(conn, &pool, 0, error))                                  \
+    X(pool_refresh, cst_conn_pool_refresh(conn, &pool, 0, error))                                \
+    X(pool_set_autostart, cst_conn_pool_set_autostart(conn, &pool, TRUE, error))                 \
+    X(pool_get_autostart, cst_conn_pool_get_autostart(conn, &pool, &result.flag, error))         \
+    X(pool_is_active, cst_conn_pool_is_active(conn, &pool, &result.flag, error))                 \
+    X(pool_is_persistent, cst_conn_pool_is_persistent(conn, &pool, &result.flag, error))         \
+    X(pool_info, cst_conn_pool_info(conn, &pool, &result.pool, error))                           \
+    X(pool_thin, cst_conn_pool_thin(conn, &pool, error))                                         \
+    X(pool_xml, cst_conn_pool_xml(conn, &pool, 0, error))                                        \
+    X(pool_count_volumes, cst_conn_pool_count_volumes(conn, &pool, &result.count, error))        \
+    X(pool_follow, cst_conn_pool_follow(conn, &pool, NULL, &result.follow, error))               \
+    X(find_sources, cst_conn_find_sources(conn, "dir", NULL, error))                             \
+    X(pool_capabilities, cst_conn_pool_capabilities(conn, error))                                \
+    X(vol_list, cst_conn_vol_list(conn, &pool, FALSE, error))                                    \
+    X(vol_details, cst_conn_vol_list(conn, &pool, TRUE, error))                                  \
+    X(vol_by_name, cst_conn_vol_by_name(conn, &pool, name, error))                               \
+    X(vol_by_key, cst_conn_vol_by_key(conn, name, error))                                        \
+    X(vol_by_path, cst_conn_vol_by_path(conn, "/n", error))                                      \
+    X(pool_of_vol, cst_conn_pool_of_vol(conn, &vol, error))                                      \
+    X(vol_path, cst_conn_vol_path(conn, &vol, error))                                            \
+    X(vol_xml, cst_conn_vol_xml(conn, &vol, 0, error))                                           \
+    X(vol_info, cst_conn_vol_info(conn, &vol, FALSE, &result.vol, error))                        \
+    X(vol_physical, cst_conn_vol_info(conn, &vol, TRUE, &result.vol, error))                     \
+    X(vol_create, cst_conn_vol_create(conn, &pool, "<volume/>", 0, NULL, error))                 \
+    X(vol_create_from, cst_conn_vol_create_from(conn, &pool, "<volume/>", &vol, 0, NULL, error)) \
+    X(vol_delete, cst_conn_vol_delete(conn, &vol, 0, NULL, error))                               \
+    X(vol_wipe, cst_conn_vol_wipe(conn, &vol, 0, NULL, error))                                   \
+    X(vol_resize, cst_conn_vol_resize(conn, &vol, 1, 0, NULL, error))                            \
+    X(vol_upload, cst_conn_vol_upload(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))          \
+    X(vol_download, cst_conn_vol_download(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))      \
+    X(vol_chain, cst_conn_vol_chain(conn, &vol, error))                                          \
+    X(vol_holders, cst_conn_vol_holders(conn, &vol, error))                                      \
+    X(vol_check, cst_conn_vol_check(conn, &vol, 0, NULL, &result.check, error))                  \
+    X(vol_flatten, cst_conn_vol_flatten(conn, &vol, NULL, error))                                \
+    X(vol_commit, cst_conn_vol_commit(conn, &vol, NULL, 0, NULL, error))                         \
+    X(vol_sparsify, cst_conn_vol_sparsify(conn, &vol, NULL, &result.number, error))              \
+    X(vol_convert,                                                                               \
+      cst_conn_vol_convert(conn, &pool, &vol, &(CstVolConvert){.name = name, .format = "raw"},   \
+                           NULL, error))                                                         \
+    X(vol_rebase, cst_conn_vol_rebase(conn, &vol, &(CstVolRebase){0}, NULL, error))              \
+    X(vol_declare, cst_conn_vol_declare(conn, &vol, &(CstVolDeclare){0}, NULL, error))           \
+    X(vol_problems, cst_conn_vol_problems(conn, &vol, error))                                    \
+    X(vol_compare, cst_conn_vol_compare(conn, &vol, &vol, NULL, &result.compare, error))         \
+    X(vol_measure, cst_conn_vol_measure(conn, &vol, "raw", NULL, NULL, &result.measure, error))  \
+    X(vol_map, cst_conn_vol_map(conn, &vol, 0, 0, NULL, error))                                  \
+    X(job_list, cst_conn_job_list(conn, TRUE, error))                                            \
+    X(job_info, cst_conn_job_info(conn, 1, error))                                               \
+    X(job_cancel, cst_conn_job_cancel(conn, 1, error))                                           \
+    X(job_set_limit, cst_conn_job_set_limit(conn, 1, 1, error))                                  \
+    X(job_wait, cst_conn_job_wait(conn, 1, 0, NULL, error))                                      \
+    X(snapshot_list, cst_conn_snapshot_list(conn, &vol, error))                                  \
+    X(snapshot_create, cst_conn_snapshot_create(conn, &vol, name, 0, NULL, error))               \
+    X(snapshot_revert, cst_conn_snapshot_revert(conn, &vol, name, NULL, error))                  \
+    X(snapshot_delete, cst_conn_snapshot_delete(conn, &vol, name, NULL, error))                  \
+    X(snapshot_rename, cst_conn_snapshot_rename(conn, &vol, name, name, error))                  \
+    X(snapshot_clone, cst_conn_snapshot_clone(conn, &vol, name, name, NULL, error))              \
+    X(secret_list, cst_conn_secret_list(conn, 0, error))                                         \
+    X(secret_by_uuid, cst_conn_secret_by_uuid(conn, &uuid, error))                               \
+    X(secret_by_usage, cst_conn_secret_by_usage(conn, 1, name, error))                           \
+    X(secret_define, cst_conn_secret_define(conn, "<secret/>", 0, error))                        \
+    X(secret_undefine, cst_conn_secret_undefine(conn, &secret, error))                           \
+    X(secret_xml, cst_conn_secret_xml(conn, &secret, error))                                     \
+    X(secret_set_value, cst_conn_secret_set_value(conn, &secret, uuid.bytes, 1, error))          \
+    X(secret_get_value, cst_conn_secret_get_value(conn, &secret, &value, &value_len, error))     \
+    X(subscribe, cst_conn_subscribe(conn, 0, NULL, NULL, NULL, &result.count, error))            \
+    X(unsubscribe, cst_conn_unsubscribe(conn, 1, error))                                         \
+    X(wait_events, cst_conn_wait_events(conn, 0, -1, &result.count, error))
+
+#define X(what, expression) CALL(what, expression)
+CALLS
+#undef X
+
+static const struct {
+    const char *name;
+    gboolean (*call)(GError **error);
+} calls[] = {
+#define X(what, expression) {#what, call_##what},
+    CALLS
+#undef X
+};
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void failures_reach_the_caller(Knows what)
+{
+    knows = what;
+    conn = cst_conn_new(&bad_transport, NULL, NULL, FALSE);
+    for (gsize i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autoptr(GError) error = NULL;
+
+        if (calls[i].call(&error) || !error)
+            fail_msg("%s succeeds", calls[i].name);
+        /* Or that the server does not know the call. */
+        if (what != KNOWS_LIBVIRTS && !g_error_matches(error, CST_ERROR, CST_ERROR_BUSY))
+            fail_msg("%s: %s", calls[i].name, error->message);
+    }
+    g_clear_pointer(&conn, cst_conn_free);
+}
+
+static void of_a_server_that_knows_every_call(void **state)
+{
+    failures_reach_the_caller(KNOWS_ALL);
+}
+
+static void of_an_older_server(void **state)
+{
+    failures_reach_the_caller(KNOWS_LIBVIRTS);
+}
+
+static void of_a_server_that_cannot_be_asked_what_it_knows(void **state)
+{
+    failures_reach_the_caller(CANNOT_TELL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_a_server_that_knows_every_call),
+        cmocka_unit_test(of_an_older_server),
+        cmocka_unit_test(of_a_server_that_cannot_be_asked_what_it_knows),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sizes of a pool are those of its storage when a change answers, not at its next refresh. */
+#include "fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <pool/pool.h>
+#include <service/images.h>
+#include <service/snapshots.h>
+
+/* --- storage of which nothing else takes space ------------------------------------------------ */
+
+static GThread *asking; /* whose calls are answered: nobody else's look is to help */
+
+gboolean __wrap_cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
+
+/* What the files in @dir have written to them, without what is hidden there. */
+static uint64_t written_to(const char *dir)
+{
+    g_autoptr(GDir) entries = g_dir_open(dir, 0, NULL);
+    uint64_t sum = 0;
+    const char *name;
+
+    while (entries && (name = g_dir_read_name(entries))) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+        struct stat st;
+
+        if (name[0] != '.' && stat(path, &st) == 0)
+            sum += (uint64_t)st.st_size;
+    }
+    return sum;
+}
+
+/* Linked with --wrap. */
+gboolean __wrap_cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
+{
+    *ret_usage = CST_POOL_USAGE_UNKNOWN;
+    if (g_thread_self() != asking)
+        return cst_fail(error, CST_ERROR_BUSY, "only the test asks");
+    ret_usage->capacity = CST_GIB;
+    ret_usage->allocation = written_to(state->def->target_path);
+    ret_usage->available = ret_usage->capacity - ret_usage->allocation;
+    return TRUE;
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+static gboolean create(CstPool *pool, GError **error)
+{
+    fixture_create(pool, "new", "raw", "");
+    return TRUE;
+}
+
+static gboolean copy(CstPool *pool, GError **error)
+{
+    g_autofree char *made = NULL;
+
+    return cst_vol_create_from(pool, "<volume><name>copy</name></volume>", pool, "v", 0, NULL,
+                               &made, error);
+}
+
+static gboolean convert(CstPool *pool, GError **error)
+{
+    const CstVolConvert how = {.name = "converted", .format = "qcow2"};
+
+    return cst_vol_convert(pool, pool, "v", &how, NULL, error);
+}
+
+static gboolean grow(CstPool *pool, GError **error)
+{
+    return cst_vol_resize(pool, "v", 3 * CST_MIB, 0, NULL, error);
+}
+
+static gboolean take_snapshot(CstPool *pool, GError **error)
+{
+    return cst_vol_snapshot_create(pool, "converted", "s", 0, NULL, error);
+}
+
+static gboolean upload(CstPool *pool, GError **error)
+{
+    g_autoptr(CstUpload) stream = cst_vol_upload(pool, "converted", 0, 0, 0, NULL, error);
+    static const char bytes[3 * CST_MIB] = "no image";
+
+    return stream && cst_upload_write(stream, bytes, sizeof(bytes), error) &&
+           cst_upload_finish(stream, error);
+}
+
+static gboolean drop(CstPool *pool, GError **error)
+{
+    return cst_vol_delete(pool, "v", 0, NULL, error);
+}
+
+static gboolean refresh(CstPool *pool, GError **error)
+{
+    g_autofree char *path = cst_vol_get_path(pool, "copy", error);
+
+    return path && g_file_set_contents(path, "shorter", -1, NULL) &&
+           cst_pool_refresh(pool, 0, NULL, error);
+}
+
+static void a_pool_has_the_sizes_that_its_storage_has(void **state)
+{
+    static const struct {
+        const char *name;
+        gboolean (*change)(CstPool *pool, GError **error);
+    } rows[] = {{"create", create},
+                {"clone", copy},
+                {"convert", convert},
+                {"grow", grow},
+                {"snapshot", take_snapshot},
+                {"upload", upload},
+                {"delete", drop},
+                {"refresh", refresh}};
+    Fixture *f = *state;
+    g_autofree char *dir = g_build_filename(f->images, "p", NULL);
+    g_autoptr(CstPool) pool = NULL;
+    uint64_t before;
+
+    asking = g_thread_self();
+    pool = fixture_pool(f, "p");
+    fixture_create(pool, "v", "raw", "");
+    before = written_to(dir);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        CstPoolInfo info;
+
+        if (!rows[i].change(pool, &error))
+            fail_msg("%s: %s", rows[i].name, error->message);
+        cst_pool_get_info(pool, &info);
+        if (written_to(dir) == before)
+            fail_msg("%s changes no size", rows[i].name);
+        if (info.allocation != written_to(dir) || info.available != CST_GIB - info.allocation)
+            fail_msg("%s: %" G_GUINT64_FORMAT " instead of %" G_GUINT64_FORMAT, rows[i].name,
+                     info.allocation, written_to(dir));
+        before = info.allocation;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_pool_has_the_sizes_that_its_storage_has, fixture_setup,
+                                        fixture_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
