@@ -27,8 +27,9 @@
 static guint syncs;
 static int sync_errno;
 
-/* What was asked for last; with an error it is not passed on. */
+/* What was asked for last; it is passed on unless it fails or is only taken down. */
 static struct {
+    gboolean is_enough;
     int error, mode;
     off_t offset, length;
 } asked;
@@ -40,7 +41,9 @@ int fallocate64(int fd, int mode, off_t offset, off_t length)
     asked.offset = offset;
     asked.length = length;
     errno = asked.error;
-    return asked.error ? -1 : (int)syscall(SYS_fallocate, fd, mode, offset, length);
+    if (asked.error || asked.is_enough)
+        return asked.error ? -1 : 0;
+    return (int)syscall(SYS_fallocate, fd, mode, offset, length);
 }
 
 static guint seeks;
@@ -147,7 +150,9 @@ static void a_device_zeroes_as_fast_as_it_must(void **state)
     assert_code(error, CST_ERROR_UNSUPPORTED);
     assert_true(blob->ops->allocate(blob, 0, 4096, NULL)); /* it has all its space */
     assert_int_equal(asked.mode, -1);
+    asked.is_enough = TRUE; /* the file that passes for a device may be in memory, without this */
     assert_true(blob->ops->zero(blob, 4096, 8192, 0, NULL));
+    asked.is_enough = FALSE;
     assert_int_equal(asked.mode, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE);
     assert_int_equal(asked.offset, 4096);
     assert_int_equal(asked.length, 8192);
