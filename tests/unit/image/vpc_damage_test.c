@@ -163,6 +163,46 @@ static void leaks_are_counted_and_given_back(void **state)
         assert_true(is_marked(guest, n));
 }
 
+/* A program that made the disk smaller and forgot the blocks behind its new end. */
+static void blocks_behind_the_disks_end_are_leaks_and_given_back(void **state)
+{
+    g_autoptr(CstBlob) blob = five_blocks();
+    g_autoptr(CstBlob) guest = NULL;
+    uint64_t before = size_of(blob);
+    uint8_t raw[8];
+
+    cst_put_be64(raw, BLOCK + 512); /* the second block is the last, and not used in full */
+    put_footers(blob, 48, raw, sizeof(raw));
+    assert_int_equal(check(blob, 0).errors, 0);
+    assert_int_equal(check(blob, 0).leaks, 3);
+    assert_int_equal(check(blob, 0).allocated_clusters, 2);
+    assert_int_equal(check(blob, 0).total_clusters, 2);
+    assert_int_equal(check(blob, CST_CHECK_REPAIR_LEAKS).leaks_fixed, 3);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(get32(blob, TABLE + 4 * i) == 0xffffffff, i >= 2);
+    assert_int_equal(size_of(blob), before - 3 * STRIDE);
+    assert_clean(blob);
+    guest = open_guest(blob);
+    assert_true(is_marked(guest, 0));
+}
+
+/* Where the missing footer belongs is not known while an entry is damaged. */
+static void a_footer_that_has_no_place_is_told_by_the_flush(void **state)
+{
+    g_autoptr(CstBlob) blob = five_blocks();
+    g_autoptr(CstBlob) guest = NULL;
+    g_autoptr(GError) error = NULL;
+    uint64_t size = size_of(blob) - 512;
+
+    assert_true(cst_blob_resize(blob, size, NULL));
+    put32(blob, TABLE + 4 * 4, (uint32_t)(size / 512));
+    guest = open_guest(blob);
+    put(guest, 0, "x", 1);
+    assert_false(cst_blob_flush(guest, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
+    assert_int_equal(size_of(blob), size);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +215,8 @@ int main(void)
         cmocka_unit_test(a_shared_block_that_was_cut_off_is_copied),
         cmocka_unit_test(overlapping_blocks_are_told_and_parted),
         cmocka_unit_test(leaks_are_counted_and_given_back),
+        cmocka_unit_test(blocks_behind_the_disks_end_are_leaks_and_given_back),
+        cmocka_unit_test(a_footer_that_has_no_place_is_told_by_the_flush),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
