@@ -50,6 +50,10 @@ static const Limit limits[] = {
      END + 1,
      "lies outside the file",
      {{FOOTER, CAPACITY, 8, 0}, {HEADER, ENTRIES, 4, 0}}},
+    {{HEADER, TABLE_OFFSET, 8, 600},
+     UINT64_MAX,
+     "lies outside the file",
+     {{FOOTER, CAPACITY, 8, 0}, {HEADER, ENTRIES, 4, 0}}},
     {{HEADER, TABLE_OFFSET, 8, TABLE}, TABLE - 1, "parts of the VHD image overlap", {{0}}},
     {{HEADER, TABLE_OFFSET, 8, TABLE}, 512 - 19, "parts of the VHD image overlap", {{0}}},
 };
@@ -96,6 +100,24 @@ static void what_is_at_a_limit_is_read_and_what_is_beyond_is_damage(void **state
     }
 }
 
+static void a_table_may_end_where_the_header_begins(void **state)
+{
+    static const Field data_offset = {FOOTER, DATA_OFFSET, 8, FIRST};
+
+    for (uint64_t table = FIRST - 20; table <= FIRST - 19; table++) {
+        g_autoptr(CstBlob) blob = five_blocks();
+        uint8_t header[1024], raw[8];
+
+        assert_true(cst_blob_pread(blob, header, sizeof(header), 512, NULL));
+        cst_put_be64(raw, table);
+        memcpy(header + TABLE_OFFSET, raw, sizeof(raw));
+        put(blob, FIRST, header, sizeof(header));
+        sign(blob, FIRST, sizeof(header), 36);
+        set(blob, &data_offset, FIRST);
+        assert_problem(blob, table + 20 == FIRST ? NULL : "parts of the VHD image overlap");
+    }
+}
+
 /* The same for the bytes of a file that are a footer, and for the footer's checksum. */
 static void a_footer_is_whole_and_signed_or_none(void **state)
 {
@@ -119,7 +141,8 @@ static void a_fixed_disk_ends_with_its_footer(void **state)
 {
     g_autoptr(CstBlob) blob =
         make(&(CstImageCreate){.capacity = CST_MIB, .subformat = "fixed", .force_size = TRUE});
-    uint8_t raw[8];
+    g_autoptr(CstBlob) nothing = cst_blob_sparse_new(0);
+    uint8_t raw[8], footer[512];
 
     for (uint64_t size = CST_MIB - 512; size <= CST_MIB + 512; size += 512) {
         cst_put_be64(raw, size);
@@ -129,12 +152,19 @@ static void a_fixed_disk_ends_with_its_footer(void **state)
     }
     put(blob, CST_MIB + 100, "x", 1);
     assert_problem(blob, "checksum of the VHD image's footer is wrong");
+    cst_put_be64(raw, 0);
+    put(blob, CST_MIB + CAPACITY, raw, sizeof(raw));
+    sign(blob, CST_MIB, 512, 64);
+    assert_true(cst_blob_pread(blob, footer, sizeof(footer), CST_MIB, NULL));
+    put(nothing, 0, footer, sizeof(footer));
+    assert_problem(nothing, NULL);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_at_a_limit_is_read_and_what_is_beyond_is_damage),
+        cmocka_unit_test(a_table_may_end_where_the_header_begins),
         cmocka_unit_test(a_footer_is_whole_and_signed_or_none),
         cmocka_unit_test(a_fixed_disk_ends_with_its_footer),
     };
