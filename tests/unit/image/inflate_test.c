@@ -65,6 +65,7 @@ static void any_window_is_read(void **state)
     for (int bits = 9; bits <= 15; bits++) {
         stream_make(&stream, CONTENT, -bits);
         assert_inflates(&stream, stream.len, CONTENT);
+        assert_inflates(&stream, stream.len, CONTENT - 1);
     }
 }
 
