@@ -160,6 +160,70 @@ static void a_fixed_disk_ends_with_its_footer(void **state)
     assert_problem(nothing, NULL);
 }
 
+typedef struct {
+    unsigned at, bytes;
+    uint64_t value;
+} Fact;
+
+static void assert_facts(CstBlob *blob, uint64_t offset, const Fact *facts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t raw[8];
+        uint64_t seen;
+
+        assert_true(cst_blob_pread(blob, raw, facts[i].bytes, offset + facts[i].at, NULL));
+        seen = facts[i].bytes == 8 ? cst_be64(raw) : cst_be32(raw);
+        if (seen != facts[i].value)
+            fail_msg("field %u is %" G_GINT64_MODIFIER "x, not %" G_GINT64_MODIFIER "x",
+                     facts[i].at, seen, facts[i].value);
+    }
+}
+
+/* What the specification has in the fields, after creation and after a change of the header. */
+static void every_field_is_filled_in(void **state)
+{
+    static const uint64_t sizes[] = {SIZE, 8 * BLOCK};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autoptr(CstBlob) blob = create(SIZE);
+        const Fact footer[] = {{8, 4, 2},
+                               {12, 4, 0x00010000},
+                               {DATA_OFFSET, 8, 512},
+                               {32, 4, 0x00010000},
+                               {36, 4, 0x5769326b},
+                               {40, 8, SIZE},
+                               {CAPACITY, 8, sizes[i]},
+                               {KIND, 4, VPC_DYNAMIC}};
+        const Fact header[] = {{0, 8, UINT64_C(0x6378737061727365)},
+                               {8, 8, UINT64_MAX},
+                               {TABLE_OFFSET, 8, TABLE},
+                               {24, 4, 0x00010000},
+                               {ENTRIES, 4, (uint32_t)(sizes[i] / BLOCK)},
+                               {UNIT, 4, BLOCK}};
+
+        if (sizes[i] != SIZE)
+            resize(blob, sizes[i]);
+        assert_facts(blob, 0, footer, G_N_ELEMENTS(footer));
+        assert_facts(blob, size_of(blob) - 512, footer, G_N_ELEMENTS(footer));
+        assert_facts(blob, 512, header, G_N_ELEMENTS(header));
+        assert_problem(blob, NULL); /* and the checksums hold */
+    }
+}
+
+static void a_probe_needs_cookie_and_version(void **state)
+{
+    uint8_t head[16] = "conectix";
+
+    cst_put_be32(head + 12, 0x00010000);
+    assert_int_equal(vpc_probe(head, sizeof(head), CST_MIB), 100);
+    assert_int_equal(vpc_probe(head, sizeof(head) - 1, CST_MIB), 0);
+    cst_put_be32(head + 12, 0x00020000);
+    assert_int_equal(vpc_probe(head, sizeof(head), CST_MIB), 0);
+    cst_put_be32(head + 12, 0x00010000);
+    head[7] = 'X';
+    assert_int_equal(vpc_probe(head, sizeof(head), CST_MIB), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +231,8 @@ int main(void)
         cmocka_unit_test(a_table_may_end_where_the_header_begins),
         cmocka_unit_test(a_footer_is_whole_and_signed_or_none),
         cmocka_unit_test(a_fixed_disk_ends_with_its_footer),
+        cmocka_unit_test(every_field_is_filled_in),
+        cmocka_unit_test(a_probe_needs_cookie_and_version),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
