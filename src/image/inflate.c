@@ -64,7 +64,7 @@ static gboolean inflate_as_far_as_it_goes(const uint8_t *packed, size_t packed_l
     rc = inflate(&stream, Z_FINISH);
     inflateEnd(&stream);
     /* bytes may follow, so the end of the stream need not be seen */
-    return stream.avail_out == 0 && (rc == Z_STREAM_END || rc == Z_BUF_ERROR || rc == Z_OK);
+    return stream.avail_out == 0 && (rc == Z_STREAM_END || rc == Z_BUF_ERROR);
 }
 
 gboolean cst_inflate(const uint8_t *packed, size_t packed_len, uint8_t *buf, size_t len)

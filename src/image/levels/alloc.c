@@ -2,36 +2,24 @@
 
 /*
  * Allocates clusters of the file. Neither format counts references, so clusters are allocated at
- * the end of the file, as QEMU does it; on a device, whose size says nothing, behind everything
- * that the tables refer to, which takes one walk through them. A cluster that was allocated and
- * given back is used again first. Freed clusters in the middle of the file stay leaks until a check
- * compacts the file (compact.c).
+ * the end of the file, as QEMU does it; a device, which can't grow, has no more of them. A cluster
+ * that was allocated and given back is used again first. Freed clusters in the middle of the file
+ * stay leaks until a check compacts the file (compact.c).
  */
 #include <base/i18n.h>
 #include <base/units.h>
 
-#include "walk.h"
+#include "levels.h"
 
 #define MAX_FILE ((uint64_t)G_MAXINT64 / 2)
 
 static gboolean find_end(CstLevels *levels, GError **error)
 {
-    CstImageCheck check = {0};
-    CstLevelsWalk walk = {.levels = levels, .check = &check};
-    gboolean walked;
-
     if (levels->end_known)
         return TRUE;
     if (!cst_blob_get_size(levels->blocks.blob, &levels->old_size, error))
         return FALSE;
     levels->end = levels->old_size;
-    if (!levels->blocks.blob->ops->resize) {
-        walked = cst_levels_walk(&walk, error);
-        cst_levels_walk_clear(&walk);
-        if (!walked)
-            return FALSE;
-        levels->end = check.image_end;
-    }
     levels->end_known = TRUE;
     return TRUE;
 }

@@ -30,7 +30,6 @@
 
 gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error)
 {
-    memset(walk, 0, sizeof(*walk));
     walk->q = q;
     if (!cst_blob_get_size(q->blocks.blob, &walk->file_size, error) ||
         !qcow2_counts_init(&walk->counts, cst_div_up(walk->file_size, q->cluster_size),

@@ -38,8 +38,8 @@ typedef struct {
     uint64_t fixable;    /**< number of errors that qcow2_entry_mended() mends */
 } Qcow2Walk;
 
-/** Begins a walk over @q, which it borrows. Call qcow2_walk_clear() after a failure too. LIMIT when
- * the file is too long. */
+/** Begins a walk over @q, which it borrows. @walk is zero. Call qcow2_walk_clear() after a failure
+ * too. LIMIT when the file is too long. */
 gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error);
 /** Frees what the walk owns. May be called for a struct of zeroes. */
 void qcow2_walk_clear(Qcow2Walk *walk);

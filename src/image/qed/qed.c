@@ -19,7 +19,7 @@ static int qed_probe(const uint8_t *head, size_t len, uint64_t size)
 
 static gboolean check(CstInspection *inspection, uint64_t cluster, uint64_t table, uint64_t header)
 {
-    uint64_t capacity = inspection->info->capacity, entries = table * cluster / 8;
+    uint64_t capacity = inspection->info->capacity;
 
     if (!cst_is_power_of_two(cluster, QED_MIN_CLUSTER, QED_MAX_CLUSTER))
         cst_inspection_problem(inspection, _("the QED header has a bad cluster size"));
@@ -27,7 +27,7 @@ static gboolean check(CstInspection *inspection, uint64_t cluster, uint64_t tabl
         cst_inspection_problem(inspection, _("the QED header has a bad table size"));
     else if (header == 0 || header > G_MAXUINT32 / cluster)
         cst_inspection_problem(inspection, _("the QED header has a bad header size"));
-    else if (capacity % 512 != 0 || capacity > G_MAXINT64 || capacity / cluster / entries > entries)
+    else if (capacity % 512 != 0 || capacity > qed_max_capacity(cluster, table))
         cst_inspection_problem(inspection, _("the QED header has a bad size"));
     return !inspection->info->corrupt;
 }

@@ -179,12 +179,11 @@ static gboolean repair_leaks(Walk *walk, GError **error)
 
 static gboolean check_blocks(Walk *walk, unsigned flags, GError **error)
 {
-    const VpcHeader *header = &walk->vpc->header;
     CstImageCheck *check = walk->check;
 
     if (!look_at_entries(walk, error) || !look_at_places(walk, error))
         return FALSE;
-    walk->footers = walk->footers || !header->has_front || !header->has_end || header->differ;
+    walk->footers = walk->footers || walk->vpc->header.differ;
     cst_check_leaks(check, walk->footers,
                     _("the footer or its copy in front is missing or out of date"));
     if ((flags & CST_CHECK_REPAIR_ALL) && check->errors > 0 && !repair_errors(walk, error))

@@ -32,7 +32,7 @@ typedef struct {
     uint8_t footer[VPC_FOOTER_LEN];
     gboolean has_front; /**< a sound copy of the footer is in front */
     gboolean has_end;   /**< a sound footer is at the end */
-    gboolean differ;    /**< both are there, and not the same */
+    gboolean differ;    /**< the two are not the same, or one is missing */
 
     /* unless fixed */
     uint8_t raw[VPC_HEADER_LEN];

@@ -10,6 +10,7 @@
 
 #include <base/units.h>
 #include <blob/fault.h>
+#include <blob/sparse.h>
 
 #include "scratch.h"
 
@@ -129,6 +130,36 @@ static void cancelling_stops_a_copy(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
 }
 
+/* Long data is several pieces of work, between which the copy can be cancelled. */
+static void cancelling_stops_a_copy_of_one_run(void **state)
+{
+    enum { LENGTH = 96 * 1024 * 1024 };
+    g_autoptr(CstBlob) src = cst_blob_sparse_new(0), inner = cst_blob_sparse_new(LENGTH);
+    g_autoptr(CstBlob) dst = cst_blob_fault_new(inner);
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GError) error = NULL;
+    g_autofree uint8_t *ones = g_malloc(CST_MIB);
+
+    memset(ones, 1, CST_MIB);
+    for (uint64_t at = 0; at < LENGTH; at += CST_MIB)
+        assert_true(cst_blob_pwrite(src, ones, CST_MIB, at, NULL));
+    cst_blob_fault_cancel(dst, task, 1);
+    assert_false(cst_blob_copy(src, 0, dst, 0, LENGTH, CST_COPY_NO_SHARE, task, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
+    assert_true(cst_blob_sparse_used(inner) < LENGTH);
+}
+
+/* A hole is one piece, however long. */
+static void a_long_hole_is_one_change(void **state)
+{
+    g_autoptr(CstBlob) src = cst_blob_sparse_new(CST_TIB), inner = cst_blob_sparse_new(CST_TIB);
+    g_autoptr(CstBlob) dst = cst_blob_fault_new(inner);
+
+    cst_blob_fault_arm(dst, CST_FAULT_WRITE, 0, CST_FAULT_ONCE);
+    assert_true(cst_blob_copy(src, 0, dst, 0, CST_TIB, CST_COPY_NO_SHARE, NULL, NULL));
+    assert_int_equal(cst_blob_fault_count(dst, CST_FAULT_WRITE), 1);
+}
+
 static void bad_ranges_are_refused(void **state)
 {
     g_autoptr(CstBlob) src = scratch_file(1000);
@@ -212,6 +243,8 @@ int main(void)
         cmocka_unit_test(a_short_destination_grows),
         cmocka_unit_test(holes_and_zeroes_take_no_space),
         cmocka_unit_test(cancelling_stops_a_copy),
+        cmocka_unit_test(cancelling_stops_a_copy_of_one_run),
+        cmocka_unit_test(a_long_hole_is_one_change),
         cmocka_unit_test(bad_ranges_are_refused),
         cmocka_unit_test(every_failure_is_reported),
         cmocka_unit_test(sharing_only_says_when_it_cannot),

@@ -2,6 +2,7 @@
 
 /* qcow2 images whose data is in another file, and those that were not closed cleanly. */
 #include <base/units.h>
+#include <blob/fault.h>
 #include <image/snapshot.h>
 
 #include "backing_guest.h"
@@ -203,12 +204,95 @@ static void growing_with_preallocation_keeps_the_backing_image(void **state)
 static void garbage_behind_a_raw_disk_does_not_show(void **state)
 {
     g_autofree uint8_t *model = g_malloc0(2 * SIZE);
+    CstImageCheck check = {0};
     g_auto(Pair) pair;
 
     pair_make(&pair, TRUE, FALSE);
     assert_true(cst_blob_pwrite(pair.data, "garbage", 7, SIZE + 3 * CLUSTER, NULL));
     resize(&pair, SIZE + 5 * CLUSTER);
     assert_reads(pair.data, model, SIZE + 5 * CLUSTER);
+    assert_true(cst_image_check(pair.blob, qcow2(), 0, &check, NULL, NULL));
+    assert_int_equal(check.allocated_clusters, check.total_clusters); /* as it is all the disk */
+}
+
+/* One that is the disk has its length; another one is only made longer. */
+static void a_data_file_has_the_length_that_it_needs(void **state)
+{
+    for (int is_raw = 0; is_raw < 2; is_raw++) {
+        uint64_t size = 0;
+        g_auto(Pair) pair;
+
+        pair_make(&pair, is_raw, FALSE);
+        assert_true(cst_blob_resize(pair.data, CLUSTER, NULL)); /* somebody has cut it off */
+        resize(&pair, SIZE + CLUSTER);
+        assert_true(cst_blob_get_size(pair.data, &size, NULL));
+        assert_int_equal(size, SIZE + CLUSTER);
+        assert_true(cst_blob_resize(pair.data, 3 * SIZE, NULL));
+        assert_true(cst_blob_pwrite(pair.data, "behind", 6, 3 * SIZE - 6, NULL));
+        resize(&pair, 2 * SIZE);
+        assert_true(cst_blob_get_size(pair.data, &size, NULL));
+        assert_int_equal(size, 3 * SIZE);
+        resize(&pair, SIZE);
+        assert_true(cst_blob_get_size(pair.data, &size, NULL));
+        assert_int_equal(size, is_raw ? SIZE : 3 * SIZE);
+    }
+}
+
+/* As a program leaves it that makes a disk smaller by its header alone. */
+static void what_old_entries_lead_to_does_not_show(void **state)
+{
+    g_autofree uint8_t *model = g_malloc(SIZE);
+    g_autoptr(CstBlob) guest = NULL;
+    g_auto(Pair) pair;
+
+    pair_make(&pair, TRUE, FALSE);
+    memset(model, 0x77, SIZE);
+    guest = cst_image_guest_blob(pair_image(&pair, CST_IMAGE_WRITE));
+    assert_true(cst_blob_pwrite(guest, model, SIZE, 0, NULL));
+    cst_blob_unref(g_steal_pointer(&guest));
+    put64(pair.blob, QCOW2_AT_SIZE, 2 * CLUSTER);
+    resize(&pair, SIZE);
+    memset(model + 2 * CLUSTER, 0, SIZE - 2 * CLUSTER);
+    assert_reads(pair.data, model, SIZE);
+    guest = cst_image_guest_blob(pair_image(&pair, 0));
+    assert_reads(guest, model, SIZE);
+}
+
+/* The image's own file is sound meanwhile, and growing works once the data file does. */
+static void a_data_file_that_fails_fails_the_growth(void **state)
+{
+    static const CstFaultKind kinds[] = {CST_FAULT_QUERY, CST_FAULT_WRITE};
+    static uint8_t zeroes[2 * SIZE];
+
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        gboolean struck = TRUE;
+
+        for (unsigned nth = 1; struck; nth++) {
+            g_autoptr(CstImage) image = NULL;
+            g_autoptr(CstBlob) inner = NULL;
+            g_autoptr(GError) error = NULL;
+            g_auto(Pair) pair;
+            gboolean done;
+
+            pair_make(&pair, TRUE, FALSE);
+            assert_true(cst_blob_pwrite(pair.data, "garbage", 7, SIZE + CLUSTER, NULL));
+            inner = pair.data;
+            pair.data = cst_blob_fault_new(inner);
+            image = pair_image(&pair, CST_IMAGE_WRITE);
+            cst_blob_fault_arm(pair.data, kinds[i], nth, CST_FAULT_ONCE);
+            done = cst_image_resize(image, 2 * SIZE, CST_PREALLOC_OFF, NULL, &error);
+            struck = cst_blob_fault_struck(pair.data);
+            assert_int_equal(done, !struck);
+            if (struck) {
+                assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+                assert_int_equal(cst_image_capacity(image), SIZE);
+                assert_true(cst_image_resize(image, 2 * SIZE, CST_PREALLOC_OFF, NULL, NULL));
+            }
+            g_clear_pointer(&image, cst_image_free);
+            assert_reads(inner, zeroes, 2 * SIZE);
+            assert_clean(pair.blob);
+        }
+    }
 }
 
 static void the_raw_mark_stays_and_others_go(void **state)
@@ -346,6 +430,9 @@ int main(void)
         cmocka_unit_test(a_data_file_is_written_and_a_raw_one_is_the_disk),
         cmocka_unit_test(growing_with_preallocation_keeps_the_backing_image),
         cmocka_unit_test(garbage_behind_a_raw_disk_does_not_show),
+        cmocka_unit_test(a_data_file_has_the_length_that_it_needs),
+        cmocka_unit_test(what_old_entries_lead_to_does_not_show),
+        cmocka_unit_test(a_data_file_that_fails_fails_the_growth),
         cmocka_unit_test(the_raw_mark_stays_and_others_go),
         cmocka_unit_test(what_a_data_file_can_not_do_is_refused),
         cmocka_unit_test(a_dirty_image_is_repaired_before_it_is_written),

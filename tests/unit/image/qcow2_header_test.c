@@ -151,6 +151,31 @@ static void clusters_have_512_bytes_to_2_mib(void **state)
     }
 }
 
+/* A name has a place and a length, and what goes with it means nothing without it. */
+static void a_name_without_a_place_or_a_length_is_none(void **state)
+{
+    enum { EXTENSION = 112, NAME = 4096 };
+
+    for (uint64_t place = 0; place <= NAME; place += NAME) {
+        for (uint32_t length = 0; length <= 4; length += 4) {
+            g_autoptr(CstBlob) blob = make(CLUSTER, FALSE);
+            g_auto(CstImageInfo) info = {0};
+            gboolean named = place > 0 && length > 0;
+
+            put32(blob, EXTENSION, QCOW2_EXT_BACKING_FORMAT);
+            put32(blob, EXTENSION + 4, 3);
+            assert_true(cst_blob_pwrite(blob, "raw", 3, EXTENSION + 8, NULL));
+            assert_true(cst_blob_pwrite(blob, "base", 4, NAME, NULL));
+            put64(blob, BACKING, place);
+            put32(blob, BACKING_SIZE, length);
+            assert_true(cst_image_inspect(blob, qcow2(), &info, NULL));
+            assert_null(info.problem);
+            assert_int_equal(g_strcmp0(info.backing, named ? "base" : NULL), 0);
+            assert_int_equal(g_strcmp0(info.backing_format, named ? "raw" : NULL), 0);
+        }
+    }
+}
+
 /* --- a header without a byte to spare ------------------------------------------------------- */
 
 enum { EXT = 112, UNKNOWN = 0x12345678 };
@@ -247,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_at_a_limit_is_read_and_what_is_beyond_is_damage),
         cmocka_unit_test(clusters_have_512_bytes_to_2_mib),
+        cmocka_unit_test(a_name_without_a_place_or_a_length_is_none),
         cmocka_unit_test(an_extension_that_ends_where_the_name_begins_is_kept),
         cmocka_unit_test(an_empty_extension_before_the_name_is_seen),
         cmocka_unit_test(an_extension_that_reaches_into_the_name_is_damage),

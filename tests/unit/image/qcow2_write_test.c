@@ -10,6 +10,7 @@
 #include <image/snapshot.h>
 
 #include "format.h"
+#include "qcow2/header.h"
 #include "qcow2_images.h"
 
 enum { CLUSTER = 16384, COUNT = 24, SIZE = COUNT * CLUSTER - 512, SHORT = 17 * CLUSTER + 512 };
@@ -340,6 +341,41 @@ static void a_write_that_fails_takes_no_space(void **state)
     }
 }
 
+/* With clusters of 512 bytes and counts of 64 bits each of its clusters counts 2 MiB. */
+static void the_refcount_table_grows_by_half(void **state)
+{
+    enum { STEP = 65536, END = 8 * 1024 * 1024, MOVES = 3 };
+    const CstImageCreate options = {.capacity = END, .cluster_size = 512, .refcount_bits = 64};
+    g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
+    g_autofree uint8_t *ones = g_malloc(STEP);
+    g_autoptr(CstBlob) guest = NULL;
+    unsigned moves = 0;
+    uint64_t place;
+    uint32_t clusters;
+
+    memset(ones, 1, STEP);
+    assert_true(cst_image_create(blob, qcow2(), &options, NULL, NULL));
+    place = get64(blob, QCOW2_AT_REFTABLE_OFFSET);
+    clusters = (uint32_t)(get64(blob, QCOW2_AT_REFTABLE_SIZE) >> 32);
+    guest = cst_image_guest_blob(open_image(blob, CST_IMAGE_WRITE));
+    for (uint64_t at = 0; at < END; at += STEP) {
+        uint32_t now;
+
+        assert_true(cst_blob_pwrite(guest, ones, STEP, at, NULL));
+        if (get64(blob, QCOW2_AT_REFTABLE_OFFSET) == place)
+            continue;
+        now = (uint32_t)(get64(blob, QCOW2_AT_REFTABLE_SIZE) >> 32);
+        assert_true(now >= clusters + (clusters + 1) / 2);
+        assert_true(now <= clusters * 2);
+        place = get64(blob, QCOW2_AT_REFTABLE_OFFSET);
+        clusters = now;
+        moves++;
+    }
+    assert_int_equal(moves, MOVES);
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_sound(blob, FALSE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_small_write_to_new_space_fills_no_cluster),
         cmocka_unit_test(zeroing_and_discarding_give_back_whole_clusters),
         cmocka_unit_test(a_write_that_fails_takes_no_space),
+        cmocka_unit_test(the_refcount_table_grows_by_half),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -532,6 +532,31 @@ static void a_power_cut_while_the_table_moves_loses_nothing(void **state)
     }
 }
 
+/* Behind the last of a region table's entries anything may lie: here, what was one. */
+static void what_is_no_entry_of_a_region_table_stays(void **state)
+{
+    enum { BEHIND = 16 + 2 * 32 };
+    g_autoptr(CstBlob) blob = make(&small);
+    CstImage *image;
+    uint8_t raw[32], seen[32];
+
+    assert_true(cst_blob_pread(blob, raw, sizeof(raw), REGIONS + REGION_BAT, NULL));
+    for (unsigned i = 0; i < sizeof(raw); i += 8)
+        poke(blob, REGIONS + BEHIND + i, cst_le64(raw + i), 8);
+    image = open_image(blob, CST_IMAGE_WRITE, NULL);
+    assert_true(cst_image_resize(image, 300 * CST_GIB, CST_PREALLOC_OFF, NULL, NULL));
+    cst_image_free(image);
+    for (unsigned copy = 0; copy < 2; copy++) {
+        uint64_t at = REGIONS + copy * VHDX_REGIONS_LEN;
+
+        assert_true(cst_blob_pread(blob, seen, sizeof(seen), at + BEHIND, NULL));
+        assert_memory_equal(seen, raw, sizeof(seen));
+        assert_true(cst_blob_pread(blob, seen, sizeof(seen), at + REGION_BAT, NULL));
+        assert_memory_not_equal(seen, raw, sizeof(seen)); /* the table has moved */
+    }
+    assert_clean(blob);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -550,6 +575,7 @@ int main(void)
         cmocka_unit_test(storage_that_goes_away_leaves_a_sound_image),
         cmocka_unit_test(a_power_cut_over_a_parent_loses_nothing_flushed),
         cmocka_unit_test(a_power_cut_while_the_table_moves_loses_nothing),
+        cmocka_unit_test(what_is_no_entry_of_a_region_table_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,31 @@ static void a_writer_replays_onto_the_file(void **state)
     assert_clean(blob);
 }
 
+/* Behind all blocks, where another program may have put it. */
+static void a_log_is_read_where_the_header_says(void **state)
+{
+    g_autoptr(CstBlob) blob = make_dirty();
+    g_autofree uint8_t *log = g_malloc(CST_MIB);
+    VhdxHeader header = header_of(blob);
+    uint8_t head[VHDX_HEADER_LEN];
+    uint64_t end = 0;
+
+    assert_true(cst_blob_get_size(blob, &end, NULL));
+    end = cst_round_up(end, CST_MIB);
+    assert_true(cst_blob_pread(blob, log, CST_MIB, header.log_offset, NULL));
+    assert_true(cst_blob_pwrite(blob, log, CST_MIB, end, NULL));
+    put(blob, header.log_offset, CST_MIB, 0);
+    header.log_offset = end;
+    header.sequence++;
+    vhdx_header_encode(&header, head);
+    assert_true(cst_blob_pwrite(blob, head, sizeof(head), header.slot * UINT64_C(65536), NULL));
+    assert_true(is_dirty(blob));
+    assert_content(blob);
+    cst_image_free(open_image(blob, CST_IMAGE_WRITE, NULL));
+    assert_false(is_dirty(blob));
+    assert_content(blob);
+}
+
 static void a_repair_replays_too(void **state)
 {
     g_autoptr(CstBlob) blob = make_dirty();
@@ -398,6 +423,7 @@ int main(void)
         cmocka_unit_test(a_reader_replays_in_memory),
         cmocka_unit_test(a_giant_image_with_a_log_is_read_by_its_holes),
         cmocka_unit_test(a_writer_replays_onto_the_file),
+        cmocka_unit_test(a_log_is_read_where_the_header_says),
         cmocka_unit_test(a_repair_replays_too),
         cmocka_unit_test(a_power_cut_while_replaying_loses_nothing),
         cmocka_unit_test(changes_in_several_sectors_of_the_table_are_one),

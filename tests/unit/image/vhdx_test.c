@@ -439,6 +439,27 @@ static void zeroing_whole_blocks_over_a_parent_takes_no_space(void **state)
     assert_true(cst_blob_sparse_used(blob) < before + 2 * CST_MIB);
 }
 
+/* A block that the child has keeps its place, so that nothing of it is lost or leaks. */
+static void zeroing_blocks_of_the_child_leaks_none(void **state)
+{
+    const Child child = {4 * CST_MIB, 0, 512, CST_MIB};
+    g_autoptr(CstBlob) blob = make_child(&child), parent = cst_blob_sparse_new(0);
+    CstBlob *guest = open_guest(blob, CST_IMAGE_WRITE, parent);
+
+    put(parent, 0, 4 * CST_MIB, 9);
+    put(guest, CST_MIB, CST_MIB, 1);         /* all of a block */
+    put(guest, 2 * CST_MIB + 4096, 4096, 2); /* a part of one */
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_true(cst_blob_zero(guest, CST_MIB, 3 * CST_MIB, 0, NULL));
+    assert_true(cst_blob_flush(guest, NULL));
+    cst_blob_unref(guest);
+    assert_clean(blob);
+    guest = open_guest(blob, 0, parent);
+    assert_byte(guest, 0, CST_MIB, 9);
+    assert_byte(guest, CST_MIB, 3 * CST_MIB, 0);
+    cst_blob_unref(guest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +478,7 @@ int main(void)
         cmocka_unit_test(without_its_parent_a_child_gives_what_it_has),
         cmocka_unit_test(a_longer_parent_does_not_show_in_grown_space),
         cmocka_unit_test(zeroing_whole_blocks_over_a_parent_takes_no_space),
+        cmocka_unit_test(zeroing_blocks_of_the_child_leaks_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

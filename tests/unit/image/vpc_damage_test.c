@@ -85,6 +85,8 @@ static void misplaced_blocks_are_errors_where_they_are_used(void **state)
         assert_true(is_marked(guest, 2));
         assert_false(cst_blob_pread(guest, &byte, 1, 4 * BLOCK, NULL));
         assert_false(cst_blob_pwrite(guest, "x", 1, 4 * BLOCK, NULL));
+        put(guest, 2 * BLOCK + 100, "x", 1); /* the others are none the worse */
+        assert_true(cst_blob_flush(guest, NULL));
         cst_blob_unref(g_steal_pointer(&guest));
         assert_int_equal(check(blob, CST_CHECK_REPAIR_ALL).errors_fixed, 1);
         assert_clean(blob);
@@ -125,6 +127,7 @@ static void a_shared_block_that_was_cut_off_is_copied(void **state)
             put(blob, size - sizeof(footer), footer, sizeof(footer));
         put32(blob, TABLE + 4, get32(blob, TABLE)); /* block 1 where block 0 is */
         assert_int_equal(check(blob, 0).errors, 3); /* both cut off, one over the other */
+        assert_true(check(blob, 0).leaks > 0);      /* the footer is not behind the last block */
         assert_int_equal(check(blob, CST_CHECK_REPAIR_ALL).errors_fixed, 3);
         assert_clean(blob);
     }
@@ -163,6 +166,101 @@ static void leaks_are_counted_and_given_back(void **state)
         assert_true(is_marked(guest, n));
 }
 
+/* A program that made the disk smaller and forgot the blocks behind its new end. */
+static void blocks_behind_the_disks_end_are_leaks_and_given_back(void **state)
+{
+    static const struct {
+        uint64_t size;
+        unsigned blocks;
+    } disks[] = {{BLOCK + 512, 2}, {4 * BLOCK, 4}};
+
+    for (size_t n = 0; n < G_N_ELEMENTS(disks); n++) {
+        g_autoptr(CstBlob) blob = five_blocks();
+        g_autoptr(CstBlob) guest = NULL;
+        uint64_t before = size_of(blob);
+        unsigned lost = 5 - disks[n].blocks;
+        uint8_t raw[8];
+
+        cst_put_be64(raw, disks[n].size);
+        put_footers(blob, 48, raw, sizeof(raw));
+        assert_int_equal(check(blob, 0).errors, 0);
+        assert_int_equal(check(blob, 0).leaks, lost);
+        assert_int_equal(check(blob, 0).allocated_clusters, disks[n].blocks);
+        assert_int_equal(check(blob, 0).total_clusters, disks[n].blocks);
+        assert_int_equal(check(blob, CST_CHECK_REPAIR_LEAKS).leaks_fixed, lost);
+        for (unsigned i = 0; i < 5; i++)
+            assert_int_equal(get32(blob, TABLE + 4 * i) == 0xffffffff, i >= disks[n].blocks);
+        assert_int_equal(size_of(blob), before - lost * STRIDE);
+        assert_clean(blob);
+        guest = open_guest(blob);
+        assert_true(is_marked(guest, 0));
+    }
+}
+
+static void what_does_not_follow_its_neighbour_is_fragmented(void **state)
+{
+    g_autoptr(CstBlob) backwards = five_blocks(), forwards = create(SIZE);
+    g_autoptr(CstBlob) guest = open_guest(forwards);
+
+    for (uint64_t i = 0; i < 5; i++)
+        mark(guest, i);
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_int_equal(check(backwards, 0).fragmented_clusters, 4);
+    assert_int_equal(check(forwards, 0).fragmented_clusters, 0);
+}
+
+/* Both are sound, and a tool has changed only one of them. */
+static void footers_that_differ_are_made_the_same(void **state)
+{
+    g_autoptr(CstBlob) blob = five_blocks();
+    uint8_t front[512], end[512];
+
+    put32(blob, 24, 1); /* the time of the copy in front */
+    sign_all(blob);
+    assert_int_equal(check(blob, 0).leaks, 1);
+    assert_int_equal(check(blob, CST_CHECK_REPAIR_LEAKS).leaks_fixed, 1);
+    assert_clean(blob);
+    assert_true(cst_blob_pread(blob, front, sizeof(front), 0, NULL));
+    assert_true(cst_blob_pread(blob, end, sizeof(end), size_of(blob) - 512, NULL));
+    assert_memory_equal(front, end, sizeof(end));
+    assert_int_not_equal(cst_be32(end + 24), 1);
+}
+
+/* As on a device, where it is looked for at the end. */
+static void a_longer_file_has_its_footer_at_its_end(void **state)
+{
+    g_autoptr(CstBlob) blob = five_blocks();
+    g_autoptr(CstBlob) guest = NULL;
+    uint64_t size = size_of(blob) + CST_MIB;
+    uint8_t front[512], end[512];
+
+    assert_true(cst_blob_resize(blob, size, NULL));
+    guest = open_guest(blob);
+    put(guest, 0, "x", 1);
+    assert_true(cst_blob_flush(guest, NULL));
+    assert_int_equal(size_of(blob), size);
+    assert_true(cst_blob_pread(blob, front, sizeof(front), 0, NULL));
+    assert_true(cst_blob_pread(blob, end, sizeof(end), size - 512, NULL));
+    assert_memory_equal(front, end, sizeof(end));
+}
+
+/* Where the missing footer belongs is not known while an entry is damaged. */
+static void a_footer_that_has_no_place_is_told_by_the_flush(void **state)
+{
+    g_autoptr(CstBlob) blob = five_blocks();
+    g_autoptr(CstBlob) guest = NULL;
+    g_autoptr(GError) error = NULL;
+    uint64_t size = size_of(blob) - 512;
+
+    assert_true(cst_blob_resize(blob, size, NULL));
+    put32(blob, TABLE + 4 * 4, (uint32_t)(size / 512));
+    guest = open_guest(blob);
+    put(guest, 0, "x", 1);
+    assert_false(cst_blob_flush(guest, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
+    assert_int_equal(size_of(blob), size);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +273,11 @@ int main(void)
         cmocka_unit_test(a_shared_block_that_was_cut_off_is_copied),
         cmocka_unit_test(overlapping_blocks_are_told_and_parted),
         cmocka_unit_test(leaks_are_counted_and_given_back),
+        cmocka_unit_test(blocks_behind_the_disks_end_are_leaks_and_given_back),
+        cmocka_unit_test(what_does_not_follow_its_neighbour_is_fragmented),
+        cmocka_unit_test(footers_that_differ_are_made_the_same),
+        cmocka_unit_test(a_longer_file_has_its_footer_at_its_end),
+        cmocka_unit_test(a_footer_that_has_no_place_is_told_by_the_flush),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,6 +93,27 @@ static void the_creator_tells_whether_geometry_or_size_counts(void **state)
     }
 }
 
+/* The largest one can say no more, and one of nothing says nothing. */
+static void a_geometry_at_its_end_leaves_it_to_the_size(void **state)
+{
+    static const struct {
+        uint8_t geometry[4];
+        uint64_t capacity;
+    } cases[] = {{{0xff, 0xff, 16, 255}, 10 * CST_MIB},
+                 {{0xff, 0xff, 16, 254}, UINT64_C(65535) * 16 * 254 * 512},
+                 {{0, 0, 0, 0}, 10 * CST_MIB}};
+    g_autoptr(CstBlob) blob = create(10 * CST_MIB);
+
+    put_footers(blob, 28, "vpc ", 4);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_auto(CstImageInfo) info = {0};
+
+        put_footers(blob, 56, cases[i].geometry, sizeof(cases[i].geometry));
+        assert_true(cst_image_inspect(blob, vpc(), &info, NULL));
+        assert_int_equal(info.capacity, cases[i].capacity);
+    }
+}
+
 static void sizes_around_the_ends_of_blocks_and_table_work(void **state)
 {
     /* 128 entries fill the first sector of the table */
@@ -481,6 +502,7 @@ int main(void)
         cmocka_unit_test(geometries_follow_the_appendix),
         cmocka_unit_test(sizes_are_whole_cylinders_unless_forced),
         cmocka_unit_test(the_creator_tells_whether_geometry_or_size_counts),
+        cmocka_unit_test(a_geometry_at_its_end_leaves_it_to_the_size),
         cmocka_unit_test(sizes_around_the_ends_of_blocks_and_table_work),
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(blocks_follow_each_other_with_their_bitmaps),
