@@ -32,8 +32,7 @@ static char *changed(const char *part, const char *from, const char *to)
     const char *begin = strstr(whole, heading);
     const char *at = begin ? strstr(begin, from) : NULL;
 
-    if (!at)
-        fail_msg("no %s in %s", from, part);
+    assert_non_null(at);
     return g_strdup_printf("%.*s%s%s", (int)(at - whole), whole, to, at + strlen(from));
 }
 
