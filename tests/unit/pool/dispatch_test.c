@@ -333,7 +333,7 @@ static void what_is_not_declared_is_told_apart(void **unused)
         g_autoptr(CstVolDef) def = NULL;
 
         volume->format = "raw";
-        extra->content = g_strdup("qcow2");
+        extra->content = "qcow2";
         extra->backing_path = g_strdup("/base");
         extra->data_file = g_strdup("/data");
         extra->backing_trust = extra->data_trust = rows[i].trust;
