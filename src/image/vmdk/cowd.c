@@ -181,7 +181,7 @@ static gboolean init(Cowd *cowd, CstBlob *blob, const VmdkExtentHow *how, GError
     tables = cst_div_up(length, (uint64_t)cowd->grain * VMDK_SECTOR * COWD_GTES);
     cowd->directory =
         cst_table_new(blob, cst_le32(raw + 20) * UINT64_C(512), tables, FALSE, NULL, NULL);
-    cowd->tables = cst_page_cache_new(blob, TABLE_BYTES, MAX_TABLES, &(CstPageCacheHooks){NULL});
+    cowd->tables = cst_page_cache_new(blob, TABLE_BYTES, MAX_TABLES, &(CstPageCacheHooks){0});
     cowd->blocks.block_size = CST_BLOCKS_ANY_LENGTH;
     cowd->blocks.image.capacity = length;
     cowd->blocks.backing_start = how->start;

@@ -111,7 +111,7 @@ static gboolean call_many(gpointer self, GError **error)
 {
     wire_vol_args args = {.vol = {name, name, name}};
     wire_text rets[2] = {{NULL}};
-    CstConnCall calls[2] = {{NULL}};
+    CstConnCall calls[2] = {{0}};
     gboolean done;
 
     for (gsize i = 0; i < G_N_ELEMENTS(calls); i++)
