@@ -18,6 +18,7 @@
 #include <base/error.h>
 #include <base/log.h>
 
+#include "../descriptors.h"
 #include "../logged.h"
 
 static void run(const char *script, CstChildResult *ret_result)
@@ -135,17 +136,6 @@ static void what_takes_too_long_is_ended_with_all_that_it_has_started(void **sta
     assert_refused(&child, silent, NULL, CST_ERROR_TIMEOUT, "'sh' did not finish in 1 seconds");
     assert_gone(path);
     unlink(path);
-}
-
-static guint count_descriptors(void)
-{
-    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
-    guint count = 0;
-
-    assert_non_null(dir);
-    while (g_dir_read_name(dir))
-        count++;
-    return count;
 }
 
 /* The daemon runs tools for as long as it lives. */

@@ -17,6 +17,8 @@
 #include <dir/beneath.h>
 #include <dir/dir.h>
 
+#include "tree.h"
+
 /*
  * Opening in a directory where somebody else plants things: "shared" is such a directory (others
  * may write to it), "own" is one where only we do, and "outside/victim" must stay as it is.
@@ -24,20 +26,6 @@
 
 #define SECRET "only the owner may read or write this"
 #define RACES  4000
-
-static char *root;
-
-static char *at(const char *name)
-{
-    return g_build_filename(root, name, NULL);
-}
-
-static void put(const char *name, const char *text)
-{
-    g_autofree char *path = at(name);
-
-    assert_true(g_file_set_contents(path, text, -1, NULL));
-}
 
 static char *get(const char *name)
 {
@@ -54,14 +42,6 @@ static void link_to(const char *target, const char *name)
     g_autofree char *path = at(name);
 
     assert_int_equal(symlink(to, path), 0);
-}
-
-static void make_dir(const char *name, mode_t mode)
-{
-    g_autofree char *path = at(name);
-
-    assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(chmod(path, mode), 0);
 }
 
 static int set_up(void **state)

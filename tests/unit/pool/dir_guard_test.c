@@ -22,30 +22,12 @@
 #include <dir/beneath.h>
 #include <dir/dir.h>
 
+#include "../descriptors.h"
+#include "tree.h"
+
 #define OTHER_BOOT "aaaaaaaa-0000-0000-0000-000000000001"
 
-static char *root; /* has "pool", the pool's directory, into which others may write */
-static CstPoolState *pool;
-
-static char *at(const char *name)
-{
-    return g_build_filename(root, name, NULL);
-}
-
-static void put(const char *name, const char *text)
-{
-    g_autofree char *path = at(name);
-
-    assert_true(g_file_set_contents(path, text, -1, NULL));
-}
-
-static void make_dir(const char *name)
-{
-    g_autofree char *path = at(name);
-
-    assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(chmod(path, 0777), 0);
-}
+static CstPoolState *pool; /* in "pool", into which others may write */
 
 static CstPoolState *open_pool(const char *path)
 {
@@ -63,7 +45,7 @@ static int set_up(void **unused)
     g_autofree char *path = NULL;
 
     root = g_dir_make_tmp("cistern-guard-XXXXXX", NULL);
-    make_dir("pool");
+    make_dir("pool", 0777);
     path = at("pool");
     pool = open_pool(path);
     return 0;
@@ -270,11 +252,11 @@ static void only_drafts_of_the_dead_are_dropped(void **unused)
 
     put("victim", "x");
     put("pool/.cistern-dead.part", "x");
-    make_dir("pool/.cistern-empty.part");
+    make_dir("pool/.cistern-empty.part", 0777);
     put("pool/.cistern-living.part", "x");
     plant_link("pool/.cistern-link.part");
     plant_fifo("pool/.cistern-fifo.part");
-    make_dir("pool/.cistern-full.part");
+    make_dir("pool/.cistern-full.part", 0777);
     put("pool/.cistern-full.part/x", "x");
     put("pool/.cistern-other", "x");
     put("pool/disk.part", "x");
@@ -316,7 +298,7 @@ static void exchange(void)
     g_autofree char *path = at("pool"), *away = at(name);
 
     assert_int_equal(rename(path, away), 0);
-    make_dir("pool");
+    make_dir("pool", 0777);
 }
 
 static gboolean is_used(CstPoolState *state, const char *why)
@@ -415,16 +397,6 @@ static void another_file_system_is_found_out_by_its_type(void **unused)
 
 /* --- descriptors ------------------------------------------------------------------------------ */
 
-static guint open_descriptors(void)
-{
-    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
-    guint found = 0;
-
-    while (g_dir_read_name(dir))
-        found++;
-    return found;
-}
-
 static void walk(const char *name)
 {
     g_auto(CstDirHandle) dir = CST_DIR_HANDLE_NONE;
@@ -445,9 +417,9 @@ static void no_call_keeps_a_descriptor(void **unused)
     plant_link("pool/link");
     plant_hard_link("pool/hard");
     plant_fifo("pool/fifo");
-    make_dir("pool/folder");
+    make_dir("pool/folder", 0777);
     assert_true(cst_dir_backend.expect(pool, NULL, TRUE, NULL));
-    before = open_descriptors();
+    before = count_descriptors();
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *name = g_build_filename("pool", names[i], NULL);
         CstVolume *volume = NULL;
@@ -457,17 +429,17 @@ static void no_call_keeps_a_descriptor(void **unused)
         cst_dir_backend.scan_one(pool, names[i], NULL, &volume, NULL);
         g_clear_pointer(&volume, cst_volume_unref);
         walk(name);
-        assert_int_equal(open_descriptors(), before);
+        assert_int_equal(count_descriptors(), before);
     }
     walk("pool/folder/deeper");
     assert_true(cst_dir_backend.scan(pool, &scan, NULL, NULL));
     assert_true(cst_dir_backend.drop_drafts(pool, NULL));
     g_free(cst_dir_backend.identity(pool, NULL));
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(count_descriptors(), before);
     exchange();
     assert_false(is_used(pool, NOT_THE_ONE));
     assert_false(cst_dir_backend.scan(pool, &scan, NULL, NULL));
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(count_descriptors(), before);
 }
 
 int main(void)

@@ -25,6 +25,8 @@
 #include <dir/dir.h>
 #include <pool/pool.h>
 
+#include "tree.h"
+
 /* --- system calls ----------------------------------------------------------------------------- */
 
 /* Linked with --wrap for these; the @fault_at'th call of @fault fails with EIO. */
@@ -113,27 +115,14 @@ int __wrap_ioctl(int fd, unsigned long request, int from)
 
 /* --- the pool --------------------------------------------------------------------------------- */
 
-static char *root;
 static CstPoolState *pool;
 
-static char *at(const char *name)
-{
-    return g_build_filename(root, name, NULL);
-}
-
-static void put(const char *name, const char *text)
+static void put_writable(const char *name, const char *text)
 {
     g_autofree char *path = at(name);
 
-    assert_true(g_file_set_contents(path, text, -1, NULL));
+    put(name, text);
     assert_int_equal(chmod(path, 0666), 0);
-}
-
-static void make_dir(const char *name)
-{
-    g_autofree char *path = at(name);
-
-    assert_int_equal(mkdir(path, 0700), 0);
 }
 
 /* What the shell prints that runs @command in the folder above the pool. */
@@ -167,8 +156,8 @@ static CstPoolState *open_pool(const char *permissions)
 static int set_up(void **unused)
 {
     root = g_dir_make_tmp("cistern-dir-XXXXXX", NULL);
-    make_dir("pool");
-    put("pool/disk", "now");
+    make_dir("pool", 0700);
+    put_writable("pool/disk", "now");
     pool = open_pool("");
     fault = NULL;
     no_flags = FALSE;
@@ -249,9 +238,9 @@ static gboolean build(GError **error)
 
 static void plant_snapshot(void)
 {
-    make_dir("pool/.cistern-snapshots");
-    make_dir("pool/.cistern-snapshots/disk");
-    put("pool/.cistern-snapshots/disk/old", "old");
+    make_dir("pool/.cistern-snapshots", 0700);
+    make_dir("pool/.cistern-snapshots/disk", 0700);
+    put_writable("pool/.cistern-snapshots/disk/old", "old");
 }
 
 /* @changed: the change has been made, and may be lost in a power cut. */
@@ -299,7 +288,7 @@ static void a_call_that_fails_leaves_nothing(void **unused)
         g_autoptr(GError) error = NULL;
 
         g_free(output_of("rm -rf pool/.cistern-snapshots"));
-        put("pool/disk", "now");
+        put_writable("pool/disk", "now");
         if (has_snapshot)
             plant_snapshot();
         before = tree();
@@ -329,7 +318,7 @@ static void a_name_that_is_taken_meanwhile_stays_with_who_took_it(void **unused)
         def->name = g_strdup("new");
         def->type = types[i];
         assert_true(cst_pool_state_reserve(pool, def, &draft, NULL));
-        put("pool/new", "theirs");
+        put_writable("pool/new", "theirs");
         assert_false(cst_pool_state_commit(pool, &draft, def, &error));
         assert_error(error, CST_ERROR_VOL_EXISTS, "'new'");
         assert_true(cst_pool_state_abandon(pool, "token", NULL));
@@ -354,7 +343,7 @@ static void names_are_given_without_flags_of_renaming(void **unused)
     no_flags = TRUE;
     assert_true(make(CST_VOL_FILE, NULL));
     plant_snapshot();
-    put("pool/.cistern-snapshots/disk/other", "other");
+    put_writable("pool/.cistern-snapshots/disk/other", "other");
     assert_false(cst_pool_state_snapshot_rename(pool, "disk", "old", "other", &error));
     assert_error(error, CST_ERROR_EXISTS, "has a snapshot 'other' already");
     assert_true(cst_pool_state_snapshot_rename(pool, "disk", "old", "newer", NULL));
@@ -413,7 +402,7 @@ static void a_snapshot_that_is_not_there_is_told(void **unused)
     g_autofree char *before = NULL, *after = NULL;
 
     plant_snapshot();
-    put("pool/.cistern-snapshots/disk/other", "other");
+    put_writable("pool/.cistern-snapshots/disk/other", "other");
     before = tree();
     assert_false(cst_pool_state_snapshot_remove(pool, "disk", "none", NULL, &error));
     assert_error(error, CST_ERROR_NOT_FOUND, "has no snapshot 'none'");
@@ -445,12 +434,12 @@ static void drafts_of_the_dead_are_dropped_among_snapshots(void **unused)
     g_auto(CstFd) live = -1;
 
     plant_snapshot();
-    put("pool/.cistern-snapshots/disk/.cistern-dead.part", "dead");
+    put_writable("pool/.cistern-snapshots/disk/.cistern-dead.part", "dead");
     assert_true(cst_handle_open(path, &dir, NULL));
     live = cst_dir_create_draft(&dir, ".cistern-live.part");
     assert_true(live >= 0);
-    make_dir("pool/.cistern-snapshots/gone");
-    put("pool/.cistern-snapshots/gone/.cistern-dead.part", "dead");
+    make_dir("pool/.cistern-snapshots/gone", 0700);
+    put_writable("pool/.cistern-snapshots/gone/.cistern-dead.part", "dead");
     assert_true(cst_pool_state_settle(pool, NULL));
     after = tree();
     assert_null(strstr(after, "dead"));
@@ -484,7 +473,7 @@ static void a_directory_is_deleted_when_it_is_empty(void **unused)
     assert_false(cst_pool_state_destroy(pool, 0, &error));
     assert_error(error, CST_ERROR_IO, "");
     g_clear_error(&error);
-    make_dir("pool");
+    make_dir("pool", 0700);
     assert_true(cst_pool_state_destroy(pool, 0, NULL));
     assert_int_equal(access(target, F_OK), -1);
 }
@@ -504,7 +493,7 @@ static void what_is_in_the_way_of_building_is_told(void **unused)
     assert_error(error, CST_ERROR_DRY_RUN, "");
     g_clear_error(&error);
     assert_int_equal(access(target, F_OK), -1);
-    put("pool", "a file");
+    put_writable("pool", "a file");
     for (int dry = 1; dry >= 0; dry--) {
         cst_dry_run_set(dry);
         assert_false(cst_pool_state_build(pool, 0, &error));

@@ -4,6 +4,7 @@
  * bytes stay charged to its user, no thread keeps looking at the clock, and no descriptor stays
  * open. An idle client is connected meanwhile, whose user is the same.
  */
+#include "../descriptors.h"
 #include "probe.h"
 
 #include <unistd.h>
@@ -18,17 +19,6 @@ typedef struct {
     User *user;
     guint descriptors;
 } Watch;
-
-static guint count_descriptors(void)
-{
-    GDir *dir = g_dir_open("/proc/self/fd", 0, NULL);
-    guint count = 0;
-
-    while (g_dir_read_name(dir))
-        count++;
-    g_dir_close(dir);
-    return count;
-}
 
 static Watch watch(Bench *bench)
 {

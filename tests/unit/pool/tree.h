@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A folder with files in it, for tests that plant something in a pool's directory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <glib.h>
+#include <sys/stat.h>
+
+/** The folder; its test makes it and removes it. Names are those below it. */
+static char *root;
+
+static inline char *at(const char *name)
+{
+    return g_build_filename(root, name, NULL);
+}
+
+static inline void put(const char *name, const char *text)
+{
+    g_autofree char *path = at(name);
+
+    assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+/** @mode is exact: the umask is ignored. */
+static inline void make_dir(const char *name, mode_t mode)
+{
+    g_autofree char *path = at(name);
+
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
