@@ -212,7 +212,6 @@ static void a_flush_reaches_the_disk_unless_it_need_not(void **state)
     assert_int_equal(syncs, 2);
 }
 
-/* A run of data is remembered; what makes a hole in it makes it be forgotten. */
 static void what_can_not_be_read_or_written_is_told(void **state)
 {
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "cst-blob-XXXXXX", NULL);
@@ -235,6 +234,7 @@ static void what_can_not_be_read_or_written_is_told(void **state)
     assert_code(read_error, CST_ERROR_IO);
 }
 
+/* A run of data is remembered; what makes a hole in it makes it be forgotten. */
 static void a_hole_made_in_known_data_is_seen(void **state)
 {
     g_autoptr(CstBlob) blob = scratch_file(0);

@@ -41,6 +41,7 @@ static const Variant variants[] = {
     {"qed", CST_PREALLOC_METADATA, {.cluster_size = 65536}},
     {"parallels", CST_PREALLOC_METADATA, {0}},
 };
+
 static const CstImageFormat *format_of(const Variant *variant)
 {
     return cst_image_format_find(variant->format, NULL);

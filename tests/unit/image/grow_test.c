@@ -167,17 +167,28 @@ static gboolean play(const Disk *disk, CstFaultKind kind, guint nth, gboolean at
     return struck;
 }
 
-static void a_failure_while_tables_move_costs_nothing(void **state)
+static gboolean play_both(const Disk *disk, CstFaultKind kind, guint nth)
+{
+    return play(disk, kind, nth, FALSE) && play(disk, kind, nth, TRUE);
+}
+
+/* Every format, with each kind of call failing sooner or later; @one is FALSE behind the last. */
+static void play_all(gboolean (*one)(const Disk *disk, CstFaultKind kind, guint nth))
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         Disk disk;
 
         disk_init(&disk, &variants[i]);
         for (CstFaultKind kind = 0; kind < CST_FAULT_KINDS; kind++)
-            for (guint nth = 1; play(&disk, kind, nth, FALSE) && play(&disk, kind, nth, TRUE);)
+            for (guint nth = 1; one(&disk, kind, nth);)
                 nth += 1 + nth / 8;
         cst_blob_unref(disk.blob);
     }
+}
+
+static void a_failure_while_tables_move_costs_nothing(void **state)
+{
+    play_all(play_both);
 }
 
 /* A guest discards the first block, and writes to one that has no place yet. */
@@ -217,15 +228,7 @@ static gboolean play_guest(const Disk *disk, CstFaultKind kind, guint nth)
 
 static void what_a_guest_flushes_after_a_failure_is_kept(void **state)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
-        Disk disk;
-
-        disk_init(&disk, &variants[i]);
-        for (CstFaultKind kind = 0; kind < CST_FAULT_KINDS; kind++)
-            for (guint nth = 1; play_guest(&disk, kind, nth);)
-                nth += 1 + nth / 8;
-        cst_blob_unref(disk.blob);
-    }
+    play_all(play_guest);
 }
 
 int main(void)
