@@ -13,11 +13,14 @@ its own line changes. Of equal lines in one function the second is "write_record
 import re
 
 ENTRY = re.compile(r"(?P<file>\S+): (?P<function>\w+)(?: \((?P<copy>\d+)\))?\n"
-                   r"- (?P<before>.*)\n\+ (?P<after>.*)\n(?P<reason>\S[\s\S]*)")
+                   r"- (?P<before>.*)\n\+ (?P<after>.*)\n(?P<reason>[^-+\s].*(\n[^-+\s].*)*)")
 
 
 def read(path):
-    """{mutants.identity(): reason} of the file at @path. An entry without a reason is refused."""
+    """
+    {mutants.identity(): reason} of the file at @path. An entry without a reason is refused, and so
+    is one that an empty line should part from the next: that would pass for a part of the reason.
+    """
     with open(path, encoding="utf-8") as stream:
         text = re.sub(r"^#.*\n", "", stream.read(), flags=re.M)
     entries = {}

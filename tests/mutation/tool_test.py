@@ -228,6 +228,10 @@ class Equivalents(InFolder):
         with self.assertRaises(ValueError):
             self.entries("src/a.c: f\n- a\n+ b\n")
 
+    def test_an_entry_must_not_pass_for_the_reason_of_the_one_above(self):
+        with self.assertRaises(ValueError):
+            self.entries("src/a.c: f\n- a\n+ b\nbecause\nsrc/b.c: g\n- c\n+ d\nbecause\n")
+
 
 class OfProject(InFolder):
     PROJECT = PROJECT
