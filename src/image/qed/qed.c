@@ -17,9 +17,12 @@ static int qed_probe(const uint8_t *head, size_t len, uint64_t size)
     return len >= 4 && memcmp(head, "QED", 4) == 0 ? 100 : 0;
 }
 
-static gboolean check(CstInspection *inspection, uint64_t cluster, uint64_t table, uint64_t header)
+/* @raw: the header; @cluster: its cluster size. */
+static gboolean check(CstInspection *inspection, const uint8_t *raw, uint64_t cluster)
 {
     uint64_t capacity = inspection->info->capacity;
+    uint64_t table = cst_le32(raw + QED_AT_TABLE), header = cst_le32(raw + QED_AT_HEADER);
+    uint64_t l1_offset = cst_le64(raw + QED_AT_L1);
 
     if (!cst_is_power_of_two(cluster, QED_MIN_CLUSTER, QED_MAX_CLUSTER))
         cst_inspection_problem(inspection, _("the QED header has a bad cluster size"));
@@ -29,6 +32,9 @@ static gboolean check(CstInspection *inspection, uint64_t cluster, uint64_t tabl
         cst_inspection_problem(inspection, _("the QED header has a bad header size"));
     else if (capacity % 512 != 0 || capacity > qed_max_capacity(cluster, table))
         cst_inspection_problem(inspection, _("the QED header has a bad size"));
+    /* tables made behind it would lie in the header */
+    else if (l1_offset % cluster != 0 || l1_offset / cluster < header)
+        cst_inspection_problem(inspection, _("the QED header puts the L1 table in a bad place"));
     return !inspection->info->corrupt;
 }
 
@@ -50,7 +56,7 @@ static void qed_inspect(CstInspection *inspection)
     info->capacity = cst_le64(raw + QED_AT_SIZE);
     info->cluster_size = cluster;
     info->dirty = (features & QED_NEED_CHECK) != 0;
-    if (!check(inspection, cluster, cst_le32(raw + QED_AT_TABLE), header))
+    if (!check(inspection, raw, cluster))
         return;
     if (features & ~(uint64_t)QED_KNOWN)
         cst_inspection_unsupported(inspection, _("the QED image has unknown features"));

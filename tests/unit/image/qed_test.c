@@ -37,11 +37,16 @@ static const Limit limits[] = {
     {QED_AT_SIZE, 8, MOST, MOST + 512, "bad size"},
     {QED_AT_SIZE, 8, MOST, UINT64_MAX - 511, "bad size"},
     {QED_AT_SIZE, 8, 512, 513, "bad size"},
+    {QED_AT_L1, 8, CLUSTER, 0, "L1 table in a bad place"},
+    {QED_AT_L1, 8, 2 * CLUSTER, 2 * CLUSTER + 8, "L1 table in a bad place"},
     {QED_AT_FEATURES, 8, 0, 8, "unknown features"},
     {QED_AT_NAME, 4, CLUSTER - 10, CLUSTER - 9, "bad backing file name"},
     {QED_AT_NAME, 4, 64, CLUSTER + 1, "bad backing file name"},
     {QED_AT_NAME_LEN, 4, 1023, 1024, "bad backing file name"},
 };
+
+/* Behind the longest header, for every cluster size. */
+#define L1_OFFSET (4 * CST_GIB)
 
 static CstBlob *make(void)
 {
@@ -51,8 +56,11 @@ static CstBlob *make(void)
                                     .backing = "0123456789",
                                     .backing_format = "raw"};
     CstBlob *blob = cst_blob_sparse_new(0);
+    uint8_t raw[8];
 
     assert_true(cst_image_create(blob, cst_image_format_find("qed", NULL), &options, NULL, NULL));
+    cst_put_le64(raw, L1_OFFSET);
+    assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), QED_AT_L1, NULL));
     return blob;
 }
 

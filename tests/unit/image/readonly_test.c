@@ -384,7 +384,7 @@ static const Damage damages[] = {
      UINT64_C(1) << 63 | UINT64_C(4095) << 51 | AT_DATA, TRUE},
     {"L1 outside the file", "qed", 40, FILE_SIZE, TRUE},
     {"L1 far outside the file", "qed", 40, UINT64_MAX - CLUSTER + 1, TRUE},
-    {"L1 at an odd place", "qed", 40, AT_L1 + 8, TRUE},
+    {"L1 at an odd place", "qed", 40, AT_L1 + 8, FALSE},
     {"L2 outside the file", "qed", AT_L1, FILE_SIZE, TRUE},
     {"L2 at an odd place", "qed", AT_L1, AT_L2 + 512, TRUE},
     {"data outside the file", "qed", AT_L2 + 8, FILE_SIZE, TRUE},
