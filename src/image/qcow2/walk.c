@@ -325,15 +325,14 @@ static gboolean add_found(WorkerPool *pool, const Worker *worker, const Qcow2Wal
 /* The next tables that lie in a row. */
 static guint take_batch(WorkerPool *pool, guint *ret_first)
 {
-    const Qcow2WalkTable *first;
+    const Qcow2WalkTable *tables = pool->walk->tables;
     uint64_t size = pool->walk->q->cluster_size;
-    guint count = 0;
+    guint count = 0, first;
 
     g_mutex_lock(&pool->lock);
-    *ret_first = pool->next;
-    first = pool->walk->tables + *ret_first;
-    while (!pool->error && *ret_first + count < pool->walk->table_count &&
-           first[count].place == first->place + count * size &&
+    first = *ret_first = pool->next;
+    while (!pool->error && first + count < pool->walk->table_count &&
+           tables[first + count].place == tables[first].place + count * size &&
            (count == 0 || (count + 1) * size <= BATCH_BYTES))
         count++;
     pool->next += count;
