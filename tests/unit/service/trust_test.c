@@ -185,22 +185,6 @@ static void what_lies_outside_is_judged_by_where_it_lies(void **state)
 
 /* --- what is shown ---------------------------------------------------------------------------- */
 
-/* An image of the first version, which has no place for the format of what it is based on. */
-static void write_qcow(Fixture *f, const char *name, const char *base)
-{
-    uint8_t image[512] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 1};
-    g_autofree char *path = path_of(f, "p", name);
-
-    image[15] = 64;                    /* where the base's name is */
-    image[19] = (uint8_t)strlen(base); /* how long that is */
-    image[29] = 16;                    /* capacity: 1 MiB */
-    image[32] = 12;                    /* bits of a cluster */
-    image[33] = 9;                     /* bits of a table */
-    image[46] = 1;                     /* where the table is: 256 */
-    memcpy(image + 64, base, strlen(base));
-    assert_true(g_file_set_contents(path, (char *)image, sizeof(image), NULL));
-}
-
 static void the_base_says_what_the_image_does_not(void **state)
 {
     static const char *const formats[] = {"raw", "qcow2", "vdi"};
@@ -213,7 +197,7 @@ static void the_base_says_what_the_image_does_not(void **state)
             g_strdup_printf("<path>%s</path>\n    <format type='%s'/>", base, formats[i]);
 
         fixture_create(pool, formats[i], formats[i], "");
-        write_qcow(f, "old", base);
+        fixture_write_qcow(f, "p", "old", base);
         refresh(pool);
         xml = cst_vol_get_xml(pool, "old", 0, NULL);
         if (!strstr(xml, shown))
@@ -265,7 +249,7 @@ static void what_is_wrong_with_a_base_is_told(void **state)
     fixture_create(other, "far", "raw", "");
     create_overlay(pool, "overlay", base, "qcow2");
     create_overlay(pool, "distant", far, "raw");
-    write_qcow(f, "silent", base); /* on the format of its base */
+    fixture_write_qcow(f, "p", "silent", base); /* on the format of its base */
     refresh(pool);
     assert_problems(pool, "base", "");
     assert_problems(pool, "overlay", "");
