@@ -91,3 +91,8 @@ gboolean cli_common_option_applies(const CliOption *option, const CliCommand *co
     return (command->flags & option->needs) == option->needs &&
            !(command->flags & option->excludes);
 }
+
+gboolean cli_option_is_positional(const CliOption *option)
+{
+    return option->kind != CLI_OPT_BOOL && !(option->flags & CLI_OPT_NAMED);
+}

@@ -18,9 +18,8 @@ typedef struct CliArgs CliArgs;
 typedef enum {
     CLI_OPT_BOOL,
     CLI_OPT_STRING,
-    CLI_OPT_INT,  /**< shown as <number> */
-    CLI_OPT_ARGV, /**< everything that is left; last in the table */
-    CLI_OPT_ALIAS /**< another name: help names the real option, or "option=value" */
+    CLI_OPT_INT, /**< shown as <number> */
+    CLI_OPT_ARGV /**< everything that is left; last in the table */
 } CliOptionKind;
 
 typedef enum {
@@ -102,6 +101,9 @@ const CliOption *cli_common_options(void);
  * of that name itself.
  */
 gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command);
+
+/** Whether a plain word may fill @option. */
+gboolean cli_option_is_positional(const CliOption *option);
 
 /* Rows of option tables. Texts are marked with N_() by the caller. */
 #define CLI_SWITCH(option, text)                           \

@@ -5,8 +5,8 @@
  * data. The command's row says which options there are; an unknown name fails with the nearest
  * known one in the message.
  *
- * An alias is replaced by its target, lists with commas are joined, and `CMD … --help` becomes
- * `help CMD`, so that handlers see none of these.
+ * Lists with commas are joined, and `CMD … --help` becomes `help CMD`, so that handlers see none of
+ * these.
  */
 #include "parse.h"
 
@@ -107,18 +107,11 @@ static const CliOption *option_in(const CliOption *options, const char *name)
     return NULL;
 }
 
-/** The option called @name; an alias leads to its target and may bring a value along. */
-static const CliOption *lookup_option(const CliCommand *command, const char *name,
-                                      char **ret_alias_value)
+/** The option called @name: the command's own, or one in common; NULL: none. */
+static const CliOption *lookup_option(const CliCommand *command, const char *name)
 {
     const CliOption *option = option_in(command->options, name);
 
-    if (option && option->kind == CLI_OPT_ALIAS) {
-        g_auto(GStrv) target = g_strsplit(option->help, "=", 2);
-
-        *ret_alias_value = g_strdup(target[1]);
-        return option_in(command->options, target[0]);
-    }
     if (option)
         return option;
     if (g_str_equal(name, help_option.name))
@@ -145,17 +138,14 @@ static gboolean take_option(Parser *parser, const char *word, GError **error)
     const char *equals = strchr(word, '=');
     g_autofree char *name = equals ? g_strndup(word, equals - word) : g_strdup(word);
     g_autofree char *value = equals ? g_strdup(equals + 1) : NULL;
-    g_autofree char *alias_value = NULL;
-    const CliOption *option = lookup_option(command, name, &alias_value);
+    const CliOption *option = lookup_option(command, name);
 
     if (!option)
         return fail_option(command, name, error);
     if (!may_be_given(parser, option, name, error))
         return FALSE;
-    if (value && (option->kind == CLI_OPT_BOOL || alias_value))
+    if (value && option->kind == CLI_OPT_BOOL)
         return cst_fail(error, CST_ERROR_USAGE, _("invalid '=' after option --%s"), name);
-    if (alias_value)
-        value = g_steal_pointer(&alias_value);
     if (option->kind == CLI_OPT_BOOL || value)
         return add_arg(parser, option, value, error);
     parser->pending = option;
@@ -200,9 +190,7 @@ static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, 
 static const CliOption *next_positional(const CliArgs *args)
 {
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (option->kind == CLI_OPT_BOOL || option->kind == CLI_OPT_ALIAS)
-            continue;
-        if (option->flags & CLI_OPT_NAMED)
+        if (!cli_option_is_positional(option))
             continue;
         if (option->kind == CLI_OPT_ARGV || !cli_args_has(args, option->name))
             return option;

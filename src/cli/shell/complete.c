@@ -48,8 +48,7 @@ static void add_second_words(CliCtl *ctl, const char *first, GPtrArray *words)
 static void add_options(const CliOption *options, const CliArgs *args, GPtrArray *words)
 {
     for (; options && options->name; options++)
-        if (options->kind != CLI_OPT_ALIAS && options->kind != CLI_OPT_ARGV &&
-            !cli_args_has(args, options->name))
+        if (options->kind != CLI_OPT_ARGV && !cli_args_has(args, options->name))
             add_described(words, g_strdup_printf("--%s", options->name), options->help);
 }
 
@@ -83,8 +82,7 @@ static void add_values(CliCtl *ctl, const CliArgs *args, const CliOption *option
 static const CliOption *wanted_positional(const CliArgs *args)
 {
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (option->kind == CLI_OPT_BOOL || option->kind == CLI_OPT_ALIAS ||
-            (option->flags & CLI_OPT_NAMED))
+        if (!cli_option_is_positional(option))
             continue;
         if (option->kind == CLI_OPT_ARGV)
             return option;

@@ -18,8 +18,7 @@
 static gboolean other_positional(const CliCommand *command, const CliOption *option)
 {
     for (const CliOption *other = command->options; other < option; other++)
-        if (other->kind != CLI_OPT_BOOL && other->kind != CLI_OPT_ALIAS &&
-            !(other->flags & CLI_OPT_NAMED))
+        if (cli_option_is_positional(other))
             return TRUE;
     return FALSE;
 }
@@ -41,44 +40,34 @@ static char *argv_synopsis(const CliCommand *command, const CliOption *option)
 
 char *cli_help_synopsis(const CliCommand *command, const CliOption *option)
 {
-    switch (option->kind) {
-    case CLI_OPT_BOOL: return g_strdup_printf("[--%s]", option->name);
-    case CLI_OPT_ARGV: return argv_synopsis(command, option);
-    case CLI_OPT_STRING:
-    case CLI_OPT_INT:
-        if (!(option->flags & CLI_OPT_REQUIRED))
-            return g_strdup_printf("[--%s <%s>]", option->name, value_word(option));
-        if (option->flags & CLI_OPT_NAMED)
-            return g_strdup_printf("--%s <%s>", option->name, value_word(option));
-        return g_strdup_printf("<%s>", option->name);
-    case CLI_OPT_ALIAS: break;
-    }
-    return NULL;
+    if (option->kind == CLI_OPT_BOOL)
+        return g_strdup_printf("[--%s]", option->name);
+    if (option->kind == CLI_OPT_ARGV)
+        return argv_synopsis(command, option);
+    if (!(option->flags & CLI_OPT_REQUIRED))
+        return g_strdup_printf("[--%s <%s>]", option->name, value_word(option));
+    if (option->flags & CLI_OPT_NAMED)
+        return g_strdup_printf("--%s <%s>", option->name, value_word(option));
+    return g_strdup_printf("<%s>", option->name);
 }
 
 static char *plain_usage(const CliCommand *command, const CliOption *option)
 {
-    switch (option->kind) {
-    case CLI_OPT_BOOL: return g_strdup_printf("--%s", option->name);
-    case CLI_OPT_ARGV:
-        if (other_positional(command, option))
-            return g_strdup_printf("[--%s] <%s>", option->name, _("string"));
+    if (option->kind == CLI_OPT_BOOL)
+        return g_strdup_printf("--%s", option->name);
+    if (option->kind == CLI_OPT_ARGV && !other_positional(command, option))
         return g_strdup_printf("<%s>", option->name);
-    case CLI_OPT_STRING:
-    case CLI_OPT_INT:
-        if ((option->flags & CLI_OPT_REQUIRED) && !(option->flags & CLI_OPT_NAMED))
-            return g_strdup_printf("[--%s] <%s>", option->name, value_word(option));
-        return g_strdup_printf("--%s <%s>", option->name, value_word(option));
-    case CLI_OPT_ALIAS: break;
-    }
-    return NULL;
+    if (option->kind == CLI_OPT_ARGV ||
+        ((option->flags & CLI_OPT_REQUIRED) && !(option->flags & CLI_OPT_NAMED)))
+        return g_strdup_printf("[--%s] <%s>", option->name, value_word(option));
+    return g_strdup_printf("--%s <%s>", option->name, value_word(option));
 }
 
 char *cli_help_usage(const CliCommand *command, const CliOption *option)
 {
     char *usage = plain_usage(command, option);
 
-    if (usage && option->letter) {
+    if (option->letter) {
         g_autofree char *plain = usage;
 
         usage = g_strdup_printf("-%c, %s", option->letter, plain);
@@ -109,12 +98,10 @@ static void print_options(CliCtl *ctl, const CliCommand *command)
     cli_print(ctl, "%s", _("\n  OPTIONS\n"));
     for (const CliOption *option = command->options; option->name; option++) {
         g_autofree char *usage = cli_help_usage(command, option);
-        g_autofree char *padded = usage ? cli_text_pad(usage, 15) : NULL;
-
+        g_autofree char *padded = cli_text_pad(usage, 15);
         g_autofree char *help = cli_help_text(option);
 
-        if (usage)
-            cli_print(ctl, "    %s  %s\n", padded, help);
+        cli_print(ctl, "    %s  %s\n", padded, help);
     }
 }
 
@@ -137,16 +124,14 @@ static void print_synopsis(CliCtl *ctl, const CliCommand *command)
     for (const CliOption *option = command->options; option && option->name; option++) {
         g_autofree char *synopsis = cli_help_synopsis(command, option);
 
-        if (synopsis)
-            cli_print(ctl, " %s", synopsis);
+        cli_print(ctl, " %s", synopsis);
     }
     cli_print(ctl, "\n");
 }
 
-static void add_json_option(CliJson *json, const CliCommand *command, const CliOption *option)
+static void add_json_option(CliJson *json, const CliOption *option)
 {
-    static const char *const kinds[] = {"switch", "string", "number", "words", "alias"};
-    g_autofree char *usage = cli_help_usage(command, option);
+    static const char *const kinds[] = {"switch", "string", "number", "words"};
     g_autofree char *help = cli_help_text(option);
 
     cli_json_open(json, NULL, '{');
@@ -155,9 +140,7 @@ static void add_json_option(CliJson *json, const CliCommand *command, const CliO
     if (option->letter)
         cli_json_add_string(json, "letter", (const char[]){option->letter, 0});
     cli_json_add_bool(json, "required", (option->flags & CLI_OPT_REQUIRED) != 0);
-    cli_json_add_bool(json, "positional",
-                      option->kind != CLI_OPT_BOOL && option->kind != CLI_OPT_ALIAS &&
-                          !(option->flags & CLI_OPT_NAMED));
+    cli_json_add_bool(json, "positional", cli_option_is_positional(option));
     cli_json_add_string(json, "help", help);
     cli_json_close(json, '}');
 }
@@ -173,10 +156,10 @@ static void add_json_command(CliJson *json, const char *key, const CliCommand *c
     cli_json_add_bool(json, "destroys", (command->flags & CLI_CMD_DESTROYS) != 0);
     cli_json_open(json, "options", '[');
     for (const CliOption *option = command->options; option && option->name; option++)
-        add_json_option(json, command, option);
+        add_json_option(json, option);
     for (const CliOption *option = cli_common_options(); option->name; option++)
         if (cli_common_option_applies(option, command))
-            add_json_option(json, command, option);
+            add_json_option(json, option);
     cli_json_close(json, ']');
     cli_json_close(json, '}');
 }

@@ -3,17 +3,11 @@
 
 #include "core/ctl.h"
 
-/**
- * Returns one option as SYNOPSIS shows it, "<pool>", "[--type <string>]", …; NULL for an alias.
- * Free it.
- */
+/** Returns one option as SYNOPSIS shows it, "<pool>", "[--type <string>]", …; free it. */
 char *cli_help_synopsis(const CliCommand *command, const CliOption *option);
 /** Returns what the option is for, translated and with its list of values filled in; free it. */
 char *cli_help_text(const CliOption *option);
-/**
- * Returns one option as OPTIONS shows it, "[--pool] <string>", "--bytes", …; NULL for an alias.
- * Free it.
- */
+/** Returns one option as OPTIONS shows it, "[--pool] <string>", "--bytes", …; free it. */
 char *cli_help_usage(const CliCommand *command, const CliOption *option);
 
 /** Prints the help of a command, a group, or all groups; as JSON with --json. */

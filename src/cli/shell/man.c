@@ -84,8 +84,6 @@ static void append_command_option(GString *page, const CliCommand *command, cons
     g_autofree char *usage = cli_help_usage(command, option);
     g_autofree char *help = cli_help_text(option);
 
-    if (!usage)
-        return;
     g_string_append(page, "\t*");
     append_escaped(page, usage);
     g_string_append(page, "*\n\t");
@@ -98,8 +96,6 @@ static void append_command(GString *page, const CliCommand *command)
     for (const CliOption *option = command->options; option && option->name; option++) {
         g_autofree char *synopsis = cli_help_synopsis(command, option);
 
-        if (!synopsis)
-            continue;
         g_string_append_c(page, ' ');
         append_escaped(page, synopsis);
     }

@@ -144,7 +144,7 @@ static CstExitStatus run_one(CliCtl *ctl, const CliArgs *args)
         /* Its plan is the output. */
     } else if (!ok && ctl->detached) {
         report_detached(ctl);
-    } else if (error) {
+    } else if (!ok) {
         status = cli_exit_status(ctl, error);
         cli_report(ctl, error);
     }

@@ -111,9 +111,8 @@ char *cst_service_find_sources(CstService *service, const char *type, const char
                                unsigned flags, GError **error)
 {
     g_autoptr(GArray) sources = g_array_new(FALSE, FALSE, sizeof(CstPoolSource));
-    CstPoolSource source = {0};
+    g_auto(CstPoolSource) source = {0};
     CstPoolType pool_type;
-    gboolean found;
 
     g_array_set_clear_func(sources, (GDestroyNotify)cst_pool_source_clear);
     if (!cst_flags_check(flags, 0, "storageConnectFindStoragePoolSources", error))
@@ -122,11 +121,8 @@ char *cst_service_find_sources(CstService *service, const char *type, const char
         cst_fail(error, CST_ERROR_INVALID, _("unknown storage pool type %s"), type);
         return NULL;
     }
-    if (spec && !cst_pool_source_parse(spec, pool_type, &source, error))
-        return NULL;
-    found = cst_pool_discover(pool_type, spec ? &source : NULL, sources, error);
-    cst_pool_source_clear(&source);
-    if (!found)
+    if ((spec && !cst_pool_source_parse(spec, pool_type, &source, error)) ||
+        !cst_pool_discover(pool_type, spec ? &source : NULL, sources, error))
         return NULL;
     return cst_pool_source_list_format((CstPoolSource *)sources->data, sources->len, pool_type,
                                        error);

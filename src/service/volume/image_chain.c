@@ -183,6 +183,7 @@ static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer dat
     CstPool *rules = pool_of(chain);
     g_autoptr(CstPool) pool = NULL;
     g_autofree char *name = NULL;
+    g_autoptr(GError) why = NULL;
     const ImageLink *link;
     gboolean inside;
 
@@ -191,7 +192,12 @@ static CstBlob *open_backing(CstBlob *owner, const char *reference, gpointer dat
                  last->volume->name);
         return NULL;
     }
-    inside = cst_service_volume_by_path(rules->service, path, &pool, &name, NULL);
+    inside = cst_service_volume_by_path(rules->service, path, &pool, &name, &why);
+    /* A volume that could not be looked up must not be opened as a file that nobody claims. */
+    if (!inside && !g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
     if (!trust_check_backing(rules, last->volume, !inside, error))
         return NULL;
     link = inside ? add_link(chain, pool, name, error) : open_outside(chain, last, error);

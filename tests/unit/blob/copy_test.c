@@ -164,12 +164,18 @@ static void bad_ranges_are_refused(void **state)
 {
     g_autoptr(CstBlob) src = scratch_file(1000);
     g_autoptr(CstBlob) dst = scratch_file(1000);
+    g_autoptr(GError) error = NULL;
 
     assert_false(cst_blob_copy(src, 0, dst, 0, 1001, 0, NULL, NULL));
     assert_false(cst_blob_copy(src, UINT64_MAX, dst, 0, 2, 0, NULL, NULL));
     assert_false(cst_blob_copy(src, 0, dst, UINT64_MAX, 2, 0, NULL, NULL));
     assert_false(cst_blob_copy(src, 0, src, 10, 100, 0, NULL, NULL));
     assert_true(cst_blob_copy(src, 0, src, 500, 500, 0, NULL, NULL));
+    /* Even where nothing would have to be written: a hole is there already. */
+    dst->writable = FALSE;
+    assert_false(
+        cst_blob_copy(src, 0, dst, 0, 100, CST_COPY_NO_SHARE | CST_COPY_DST_ZERO, NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_READ_ONLY));
     assert_int_equal(size_of(dst), 1000);
 }
 

@@ -200,6 +200,8 @@ class Completion(unittest.TestCase):
         self.assertEqual(["--root"], self.words("--roo"))
         self.assertIn("--json", self.words("pool-list", "--j"))
         self.assertEqual([], self.words("pool-info", "--", "--"))
+        # A word alone is never the format, which has to be named.
+        self.assertTrue(all(word.startswith("-") for word in self.words("vol-convert", "v", "w", "")))
 
     def test_descriptions_on_request(self):
         self.assertEqual("pool-list\tlist pools\n", run("complete", "--describe", "--",

@@ -102,6 +102,22 @@ class Terminal(unittest.TestCase):
                 self.assertEqual(status, seen[0], seen[1])
                 self.assertIn(said, seen[1])
 
+    def test_nothing_is_overwritten_unless_one_says_yes(self):
+        self.ok("pool-destroy", "p")
+        with open("q.xml", "w", encoding="ascii") as stream:
+            stream.write(f"<pool type='dir'><name>q</name><target><path>{os.path.abspath('q')}"
+                         "</path></target></pool>")
+        for words in (["pool-build", "p"], ["pool-start", "p", "--build"],
+                      ["pool-create", "q.xml", "--build"],
+                      ["pool-create-as", "q", "dir", "--target", os.path.abspath("q"), "--build"]):
+            with self.subTest(words=words):
+                status, seen = self.at(*words, "--overwrite", until=["[y/N]"], typed=["n\n"])
+                self.assertNotEqual(0, status)
+                self.assertIn("error: operation aborted: not confirmed\r\n", seen)
+                self.assertNotRegex(seen, "built|started|created")
+                self.assertEqual("", self.ok("pool-list", "--name").strip())
+                self.assertFalse(os.path.exists("q"))
+
     def test_progress_is_a_bar_as_wide_as_the_terminal_allows(self):
         with open("a", "wb") as stream:
             stream.write(b"x" * (16 << 20))

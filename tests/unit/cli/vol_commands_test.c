@@ -231,6 +231,26 @@ static void problems_go_beside_the_table(void **state)
          "warning: volume 'wreck': not a disk image\n");
 }
 
+/* One size that is known is enough for the others to be. */
+static void of_a_volume_with_a_problem_what_is_known_is_told(void **state)
+{
+    static const CstVolInfo known[] = {{.capacity = 512}, {.allocation = 512}, {.physical = 512}};
+    FakeVol *vol = fake_vols_add("backup", "v", 0, 0);
+
+    vol->problem = g_strdup("odd");
+    for (gsize i = 0; i < G_N_ELEMENTS(known); i++) {
+        g_autofree char *json = g_strdup_printf(
+            "{\"schema\":1,\"volumes\":[{\"name\":\"v\",\"path\":\"/backup/v\","
+            "\"key\":\"/backup/v\",\"type\":\"file\",\"capacity\":%d,\"allocation\":%d,"
+            "\"allocation_estimated\":false,\"physical\":%s,\"format\":null,"
+            "\"problem\":\"odd\"}]}\n",
+            i == 0 ? 512 : 0, i == 1 ? 512 : 0, i == 2 ? "512" : "null");
+
+        vol->info = known[i];
+        says(state, "vol-list backup --details --json", CST_EXIT_OK, json, "");
+    }
+}
+
 static void json_rows_tell_what_the_table_has_no_room_for(void **state)
 {
     FakeVol *b;
@@ -551,6 +571,7 @@ int main(void)
         VOL_TEST(an_inactive_pool_has_no_volumes),
         VOL_TEST(lists_are_virshs),
         VOL_TEST(problems_go_beside_the_table),
+        VOL_TEST(of_a_volume_with_a_problem_what_is_known_is_told),
         VOL_TEST(json_rows_tell_what_the_table_has_no_room_for),
         VOL_TEST(info_has_its_own_way_with_bytes),
         VOL_TEST(dumpxml_takes_xpath_by_its_name_only),

@@ -22,6 +22,9 @@ void fixture_restart(Fixture *f, CstServiceMode mode);
 CstPool *fixture_pool(Fixture *f, const char *name);
 char *fixture_pool_xml(Fixture *f, const char *name);
 void fixture_write(Fixture *f, const char *pool, const char *name, const char *content);
+/** An image of the first version, 1 MiB, which has no place for the format of what it is based on.
+ */
+void fixture_write_qcow(Fixture *f, const char *pool, const char *name, const char *base);
 /** Creates the volume that @xml describes; fails the test when it can't be. */
 void fixture_create_xml(CstPool *pool, const char *xml);
 /** The same of a volume of 1 MiB; @more: further elements of <volume>. */

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <service/images.h>
+#include <store/job_files.h>
+
 #include "wipe.h"
 
 /* A daemon's wipe of "disk" is stopped with it; a command may now change things before the next. */
@@ -146,6 +149,114 @@ static void a_job_that_waits_for_its_pool_can_be_cancelled(void **state)
     cst_job_info_free(wait_for(f, id, CST_JOB_CANCELLED));
 }
 
+/* --- what is asked for ------------------------------------------------------------------------ */
+
+#define DATA_LEN CST_MIB
+
+static void create_over(Fixture *f, CstPool *pool, const char *name, const char *base)
+{
+    g_autofree char *below = g_strdup_printf("<backingStore><path>%s/%s/%s</path>"
+                                             "<format type='qcow2'/></backingStore>",
+                                             f->images, cst_pool_name(pool), base);
+
+    fixture_create(pool, name, "qcow2", below);
+}
+
+/* "top" on "middle" on "base", images in a pool of their own; only "top" has data. */
+static void make_chain(Fixture *f, const char *name)
+{
+    const CstVolConvert how = {.name = "top", .format = "qcow2"};
+    g_autoptr(CstPool) pool = fixture_pool(f, name);
+    g_autofree char *middle = g_build_filename(f->images, name, "middle", NULL);
+    const CstVolRebase upon = {middle, "qcow2", CST_VOL_REBASE_UNSAFE};
+    g_autofree char *data = g_strnfill(DATA_LEN, 'x');
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(pool, "base", "qcow2", "");
+    create_over(f, pool, "middle", "base");
+    fixture_write(f, name, "data", data);
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    cst_vol_convert(pool, pool, "data", &how, NULL, &error);
+    assert_no_error(error);
+    cst_vol_rebase(pool, "top", &upon, NULL, &error);
+    assert_no_error(error);
+}
+
+/* As a daemon has left it that was stopped in the middle. */
+static uint64_t leave_job(Fixture *f, const char *pool_name, const char *kind, const char *how)
+{
+    g_autoptr(CstPool) pool = cst_service_pool_by_name(f->service, pool_name, NULL);
+    char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *resume =
+        g_strdup_printf("%s %s", cst_uuid_format(cst_pool_uuid(pool), uuid), how);
+    const CstJobInfo job = {.state = CST_JOB_RUNNING,
+                            .kind = (char *)kind,
+                            .pool = (char *)pool_name,
+                            .volume = (char *)"top",
+                            .resume = resume,
+                            .started = g_get_real_time()};
+    uint64_t id;
+    CstJobFile *file = cst_job_file_publish(f->paths, &job, &id, NULL);
+
+    assert_non_null(file);
+    cst_job_file_suspend(file, &job);
+    return id;
+}
+
+static gboolean has_data(Fixture *f, const char *pool_name, const char *name)
+{
+    g_autoptr(CstPool) pool = cst_service_pool_by_name(f->service, pool_name, NULL);
+    CstVolInfo info;
+
+    assert_true(cst_vol_get_info(pool, name, &info, NULL));
+    return info.allocation >= DATA_LEN;
+}
+
+/* What the file of a job says is all that the next daemon knows of it. */
+static void a_job_goes_on_as_it_was_asked_for(void **state)
+{
+    static const struct {
+        const char *pool, *kind, *how; /* %s: the pool's directory */
+        CstJobState end;
+        gboolean in_base, in_middle, in_top;
+    } jobs[] = {
+        {"next", "commit", "0 ", CST_JOB_DONE, FALSE, TRUE, FALSE},
+        {"kept", "commit", "1 ", CST_JOB_DONE, FALSE, TRUE, TRUE},
+        {"named", "commit", "0 base", CST_JOB_DONE, TRUE, FALSE, TRUE},
+        {"path", "commit", "1 %s/base", CST_JOB_DONE, TRUE, FALSE, TRUE},
+        {"other", "commit", "0 elsewhere", CST_JOB_FAILED, FALSE, FALSE, TRUE},
+        {"flags", "commit", "2 ", CST_JOB_FAILED, FALSE, FALSE, TRUE},
+        {"short", "commit", "0", CST_JOB_FAILED, FALSE, FALSE, TRUE},
+        {"odd", "commit", "x base", CST_JOB_FAILED, FALSE, FALSE, TRUE},
+        {"wiped", "wipe", "0", CST_JOB_DONE, FALSE, FALSE, FALSE},
+        {"unknown", "wipe", "99", CST_JOB_FAILED, FALSE, FALSE, TRUE},
+        {"blank", "wipe", "", CST_JOB_FAILED, FALSE, FALSE, TRUE},
+        {"flat", "flatten", "-", CST_JOB_DONE, FALSE, FALSE, TRUE},
+    };
+    Fixture *f = *state;
+    uint64_t ids[G_N_ELEMENTS(jobs)];
+
+    for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++)
+        make_chain(f, jobs[i].pool);
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++) {
+        g_autofree char *dir = g_build_filename(f->images, jobs[i].pool, NULL);
+        g_autoptr(GString) how = g_string_new(jobs[i].how);
+
+        g_string_replace(how, "%s", dir, 0);
+        ids[i] = leave_job(f, jobs[i].pool, jobs[i].kind, how->str);
+    }
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++) {
+        g_autoptr(CstJobInfo) job = wait_for(f, ids[i], jobs[i].end);
+
+        if (has_data(f, jobs[i].pool, "base") != jobs[i].in_base ||
+            has_data(f, jobs[i].pool, "middle") != jobs[i].in_middle ||
+            has_data(f, jobs[i].pool, "top") != jobs[i].in_top)
+            fail_msg("%s: data in the wrong place (%s)", jobs[i].pool, job->error);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -155,6 +266,7 @@ int main(void)
         TEST(a_job_is_not_gone_on_with_on_another_file),
         TEST(a_job_waits_until_its_pool_is_active),
         TEST(a_job_that_waits_for_its_pool_can_be_cancelled),
+        TEST(a_job_goes_on_as_it_was_asked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

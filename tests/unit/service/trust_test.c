@@ -185,22 +185,6 @@ static void what_lies_outside_is_judged_by_where_it_lies(void **state)
 
 /* --- what is shown ---------------------------------------------------------------------------- */
 
-/* An image of the first version, which has no place for the format of what it is based on. */
-static void write_qcow(Fixture *f, const char *name, const char *base)
-{
-    uint8_t image[512] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 1};
-    g_autofree char *path = path_of(f, "p", name);
-
-    image[15] = 64;                    /* where the base's name is */
-    image[19] = (uint8_t)strlen(base); /* how long that is */
-    image[29] = 16;                    /* capacity: 1 MiB */
-    image[32] = 12;                    /* bits of a cluster */
-    image[33] = 9;                     /* bits of a table */
-    image[46] = 1;                     /* where the table is: 256 */
-    memcpy(image + 64, base, strlen(base));
-    assert_true(g_file_set_contents(path, (char *)image, sizeof(image), NULL));
-}
-
 static void the_base_says_what_the_image_does_not(void **state)
 {
     static const char *const formats[] = {"raw", "qcow2", "vdi"};
@@ -213,12 +197,81 @@ static void the_base_says_what_the_image_does_not(void **state)
             g_strdup_printf("<path>%s</path>\n    <format type='%s'/>", base, formats[i]);
 
         fixture_create(pool, formats[i], formats[i], "");
-        write_qcow(f, "old", base);
+        fixture_write_qcow(f, "p", "old", base);
         refresh(pool);
         xml = cst_vol_get_xml(pool, "old", 0, NULL);
         if (!strstr(xml, shown))
             fail_msg("no %s in %s", shown, xml);
     }
+}
+
+/* --- what is wrong ---------------------------------------------------------------------------- */
+
+/* @wanted: all that is wrong with the volume, a line each; a listing has the first of them. */
+static void assert_problems(CstPool *pool, const char *name, const char *wanted)
+{
+    g_autoptr(GPtrArray) problems = cst_vol_problems(pool, name, NULL);
+    g_autoptr(GPtrArray) rows = cst_pool_list_volumes(pool, NULL, 0, CST_VOL_ROWS_DETAILS, NULL);
+    g_autofree char *all = NULL;
+
+    g_ptr_array_add(problems, NULL);
+    all = g_strjoinv("\n", (char **)problems->pdata);
+    assert_string_equal(all, wanted);
+    for (guint i = 0; i < rows->len; i++) {
+        const CstVolRow *row = g_ptr_array_index(rows, i);
+
+        if (strcmp(row->name, name) == 0 && g_strcmp0(row->problem, problems->pdata[0]) != 0)
+            fail_msg("'%s' is listed with '%s'", name, row->problem);
+    }
+}
+
+#define NOT_DECLARED \
+    "its content names '%s' as its %s, which nobody has declared; it is not followed (vol-trust)"
+
+static void what_is_wrong_with_a_base_is_told(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
+    g_autofree char *base = path_of(f, "p", "base"), *far = path_of(f, "q", "far");
+    g_autofree char *undeclared = g_strdup_printf(NOT_DECLARED, base, "backing store");
+    g_autofree char *is_raw = g_strdup_printf(
+        "it says that its backing store '%s' is qcow2, but that is raw; its guest would see other "
+        "bytes than are meant",
+        base);
+    g_autofree char *missing = g_strdup_printf("its backing store '%s' does not exist", base);
+    g_autofree char *far_missing = g_strdup_printf("its backing store '%s' does not exist", far);
+    g_autofree char *outside = g_strdup_printf(
+        "its backing store '%s' is no volume of an active pool; define and start a pool that holds "
+        "it, or declare it (vol-trust)",
+        far);
+
+    fixture_create(pool, "base", "qcow2", "");
+    fixture_create(other, "far", "raw", "");
+    create_overlay(pool, "overlay", base, "qcow2");
+    create_overlay(pool, "distant", far, "raw");
+    fixture_write_qcow(f, "p", "silent", base); /* on the format of its base */
+    refresh(pool);
+    assert_problems(pool, "base", "");
+    assert_problems(pool, "overlay", "");
+    assert_problems(pool, "distant", "");
+    assert_problems(pool, "silent", "");
+    remove(base);
+    fixture_write(f, "p", "base", "a guest's bytes");
+    refresh(pool);
+    assert_problems(pool, "overlay", is_raw);
+    assert_problems(pool, "silent", "");
+    remove(base);
+    refresh(pool);
+    assert_problems(pool, "overlay", missing);
+    assert_problems(pool, "silent", missing);
+    assert_true(cst_pool_stop(other, NULL, NULL));
+    assert_problems(pool, "distant", outside);
+    remove(far);
+    assert_problems(pool, "distant", far_missing);
+    set_mode(f, "p", 0777);
+    write_copy(f, "theirs", "overlay", FALSE);
+    refresh(pool);
+    assert_problems(pool, "theirs", undeclared);
 }
 
 int main(void)
@@ -229,6 +282,7 @@ int main(void)
         TEST(an_empty_file_may_become_anything),
         TEST(what_lies_outside_is_judged_by_where_it_lies),
         TEST(the_base_says_what_the_image_does_not),
+        TEST(what_is_wrong_with_a_base_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,7 @@ gboolean cst_pool_source_parse(const char *xml, CstPoolType type, CstPoolSource 
 void cst_pool_source_init(CstPoolSource *source, CstPoolType type);
 /** Frees what @source owns and zeroes it. */
 void cst_pool_source_clear(CstPoolSource *source);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstPoolSource, cst_pool_source_clear)
 
 /** Appends an option of the type's namespace; @value NULL for mount options. */
 void cst_pool_def_add_option(CstPoolDef *def, const char *key, const char *value);
