@@ -8,6 +8,7 @@
 #include <blob/fault.h>
 #include <blob/sparse.h>
 
+#include "no_memory.h"
 #include "qcow2/header.h"
 #include "qcow2_images.h"
 #include "same.h"
@@ -84,9 +85,18 @@ static void assert_is_all(CstBlob *guest, uint64_t offset, uint64_t length, uint
     assert_true(is_all(buf, length, byte));
 }
 
+/* The first block lies behind the first table, where nothing of a longer table belongs. */
+static void assert_counts_the_header(CstBlob *blob)
+{
+    uint64_t block = get64(blob, get64(blob, QCOW2_AT_REFTABLE_OFFSET));
+
+    assert_int_equal(get64(blob, block), 1);
+}
+
 /* Blocks of counts that were made for the longer table, and did not come to be, are not written by
  * later flushes, when something else may be where they were to be. */
-static gboolean fail_and_go_on(CstBlob *full, uint64_t filled, CstFaultKind kind, unsigned nth)
+static gboolean fail_and_go_on(CstBlob *full, uint64_t filled, CstFaultKind kind, unsigned nth,
+                               gboolean flushed)
 {
     g_autoptr(CstBlob) inner = cst_blob_sparse_copy(full), fault = cst_blob_fault_new(inner);
     CstBlob *guest = cst_image_guest_blob(open_image(fault, CST_IMAGE_WRITE));
@@ -99,8 +109,11 @@ static gboolean fail_and_go_on(CstBlob *full, uint64_t filled, CstFaultKind kind
     cst_blob_fault_arm(fault, kind, 0, CST_FAULT_ONCE);
     assert_int_equal(done, !struck);
     assert_true(done || g_error_matches(error, CST_ERROR, CST_ERROR_IO));
-    assert_true(cst_blob_flush(guest, NULL));
-    assert_sound(inner, TRUE);
+    if (flushed) {
+        assert_true(cst_blob_flush(guest, NULL));
+        assert_counts_the_header(inner);
+        assert_sound(inner, TRUE);
+    }
     assert_true(fill(guest, filled, 4 * STEP, 3, NULL));
     assert_true(fill(guest, CAPACITY - STEP, STEP, 4, NULL));
     assert_true(cst_blob_flush(guest, NULL));
@@ -122,9 +135,36 @@ static void a_table_that_could_not_grow_grows_later(void **state)
     uint64_t filled = 0;
     g_autoptr(CstBlob) full = make_full(&filled);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
-        for (unsigned nth = 1; fail_and_go_on(full, filled, kinds[i], nth);)
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(kinds); i++)
+        for (unsigned nth = 1; fail_and_go_on(full, filled, kinds[i / 2], nth, i % 2);)
             nth++;
+}
+
+/* Blocks that were made for a longer L1 table, and count themselves last, are nobody's either. */
+static void an_area_for_which_there_is_no_memory_is_taken_back(void **state)
+{
+    gboolean struck = TRUE;
+
+    for (guint nth = 1; struck; nth++) {
+        g_autoptr(CstBlob) blob = make();
+        CstImage *image = open_image(blob, CST_IMAGE_WRITE);
+        g_autoptr(GError) error = NULL;
+        CstBlob *guest;
+        gboolean done;
+
+        no_memory_arm(nth);
+        done = cst_image_resize(image, CST_GIB, CST_PREALLOC_OFF, NULL, &error);
+        struck = no_memory_struck();
+        no_memory_arm(0);
+        assert_int_equal(done, !struck);
+        assert_true(done || g_error_matches(error, CST_ERROR, CST_ERROR_NO_MEMORY));
+        guest = cst_image_guest_blob(image);
+        assert_true(fill(guest, 0, 10 * STEP, 1, NULL));
+        assert_true(cst_blob_flush(guest, NULL));
+        assert_is_all(guest, 0, 10 * STEP, 1);
+        cst_blob_unref(guest);
+        assert_sound(blob, TRUE);
+    }
 }
 
 int main(void)
@@ -132,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_grows_by_half),
         cmocka_unit_test(a_table_that_could_not_grow_grows_later),
+        cmocka_unit_test(an_area_for_which_there_is_no_memory_is_taken_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
