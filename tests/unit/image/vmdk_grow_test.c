@@ -70,14 +70,14 @@ static void assert_names(const Disk *disk, const char *last)
     assert_non_null(strstr(text, last));
 }
 
-/* The storage of @name can't be flushed, and takes no more changes. */
-static void assert_refused(const char *name, uint64_t capacity)
+/* The @nth flush of @name fails, and so does all that is changed in it afterwards. */
+static void assert_refused(const char *name, unsigned nth, uint64_t capacity)
 {
     g_autoptr(GError) error = NULL;
     Disk disk;
 
     disk_init(&disk, "RW");
-    cst_blob_fault_arm(file_of(&disk, name), CST_FAULT_FLUSH, 1, CST_FAULT_CUT);
+    cst_blob_fault_arm(file_of(&disk, name), CST_FAULT_FLUSH, nth, CST_FAULT_CUT);
     assert_false(resize(&disk, capacity, &error));
     assert_int_equal(error->code, CST_ERROR_IO);
     if (capacity > 2 * LENGTH)
@@ -89,13 +89,14 @@ static void assert_refused(const char *name, uint64_t capacity)
 
 static void extents_are_on_the_disk_before_the_descriptor_says_so(void **state)
 {
-    assert_refused("first", 3 * LENGTH);
-    assert_refused("last", 3 * LENGTH);
+    assert_refused("first", 1, 3 * LENGTH);
+    assert_refused("last", 1, 3 * LENGTH);
 }
 
 static void the_descriptor_is_on_the_disk_before_an_extent_is_cut(void **state)
 {
-    assert_refused("text", LENGTH + 512);
+    assert_refused("text", 1, LENGTH + 512); /* with the new content ID */
+    assert_refused("text", 2, LENGTH + 512);
 }
 
 static void an_extent_that_is_only_read_is_not_flushed(void **state)
