@@ -414,15 +414,14 @@ static void a_table_that_has_moved_fills_a_gap(void **state)
     assert_int_equal(byte_at(guest, grown - 1), 'x');
 }
 
-/* Up to the end of the first table, and a cluster to either side: the second one is still needed
- * or gone with its place, and never left behind empty. */
+/* A table's span and a cluster to either side: the second table is needed, or gone for good. */
 static void a_table_that_nothing_needs_is_given_back(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
         for (int more = -1; more <= 1; more++) {
             const Variant *variant = &variants[i];
             const uint64_t span = UINT64_C(512) * 4096;
-            g_autoptr(CstBlob) blob = make(variant), guest = NULL;
+            g_autoptr(CstBlob) blob = make(variant);
             CstImage *image = cst_image_open(blob, format_of(variant), CST_IMAGE_WRITE, NULL, NULL);
 
             assert_true(cst_image_resize(image, span + (uint64_t)(more * 4096), CST_PREALLOC_OFF,
@@ -431,8 +430,6 @@ static void a_table_that_nothing_needs_is_given_back(void **state)
             assert_int_equal(get(variant, blob, variant->l1 + 8) != 0, more > 0);
             assert_int_equal(check(variant, blob, 0).allocated_clusters, more > 0 ? 5 : 4);
             assert_int_equal(check(variant, blob, 0).leaks, 0);
-            guest = open_guest(variant, blob, 0);
-            assert_int_equal(byte_at(guest, 3 * 4096), 4);
         }
 }
 
