@@ -217,7 +217,9 @@ int cst_open_beneath(int dirfd, const char *name, int flags, mode_t mode, GError
 {
     int fd = cst_openat2(dirfd, name, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 
-    if (fd < 0)
+    if (fd < 0 && errno == EXDEV) /* what openat2(2) has to say of such a name */
+        cst_fail(error, CST_ERROR_DENIED, _("'%s' leads out of its directory"), name);
+    else if (fd < 0)
         cst_fail_errno(error, errno, _("cannot open '%s'"), name);
     return fd;
 }

@@ -76,7 +76,7 @@ static gboolean preallocate(const CstImageFormat *format, CstBlob *blob,
 
     return image &&
            parallels_preallocate(parallels, 0, parallels->entries, preallocation, task, error) &&
-           cst_blocks_write_back(&parallels->blocks, error);
+           cst_blocks_write_back(&parallels->blocks, error) && parallels_end(parallels, error);
 }
 
 gboolean parallels_create(const CstImageFormat *format, CstBlob *blob,

@@ -78,11 +78,15 @@ static gboolean plan_region(Qcow2 *q, uint64_t count, Region *ret_region, GError
     return TRUE;
 }
 
-/* Counts the region in the cache and enters its blocks into the table in memory. */
-static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
+/*
+ * Enters the region's blocks into the table in memory. What the table on the disk has no place for
+ * is written with the longer one (switch_reftable()), and never where the shorter one ends.
+ */
+static gboolean add_blocks(Qcow2 *q, const Region *region, GError **error)
 {
     uint64_t end = region->first + region->count + region->blocks;
     uint64_t place = region->first + region->count;
+    uint64_t on_disk = (uint64_t)q->header.reftable_clusters << (q->cluster_bits - 3);
 
     for (uint64_t i = region->first >> q->block_bits; i <= (end - 1) >> q->block_bits; i++) {
         CstPageId id;
@@ -93,13 +97,41 @@ static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
         if (!cst_page_cache_add(q->refblocks, &id, error))
             return FALSE;
         q->reftable[i] = place++ << q->cluster_bits;
+        if (i >= on_disk)
+            continue;
         q->reftable_dirty_first = MIN(q->reftable_dirty_first, (uint32_t)i);
         q->reftable_dirty_end = MAX(q->reftable_dirty_end, (uint32_t)i + 1);
     }
+    return TRUE;
+}
+
+/* Counts the region, with its blocks, in the cache. */
+static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
+{
+    uint64_t end = region->first + region->count + region->blocks;
+
+    if (!add_blocks(q, region, error))
+        return FALSE;
     for (uint64_t cluster = region->first; cluster < end; cluster++)
         if (!qcow2_count_set(q, cluster, 1, error))
             return FALSE;
     return TRUE;
+}
+
+/* Takes the blocks of a region that could not be used out of the table and the cache, so that they
+ * are never written. What older blocks count of the region is leaked. */
+static void forget_region(Qcow2 *q, const Region *region)
+{
+    uint64_t end = region->first + region->count + region->blocks;
+    uint64_t place = region->first + region->count;
+
+    for (uint64_t i = region->first >> q->block_bits; i <= (end - 1) >> q->block_bits; i++) {
+        if (q->reftable[i] != place << q->cluster_bits)
+            continue;
+        cst_page_cache_drop(q->refblocks, q->reftable[i], 0);
+        q->reftable[i] = 0;
+        place++;
+    }
 }
 
 static uint64_t entries_for(const Qcow2 *q, const Region *region)
@@ -117,8 +149,10 @@ gboolean qcow2_alloc_region(Qcow2 *q, uint64_t count, uint64_t *ret_cluster, GEr
         if (!qcow2_reftable_grow(q, entries_for(q, &region), error) ||
             !plan_region(q, count, &region, error))
             return FALSE;
-    if (!install_region(q, &region, error))
+    if (!install_region(q, &region, error)) {
+        forget_region(q, &region);
         return FALSE;
+    }
     *ret_cluster = region.first;
     return TRUE;
 }
@@ -157,14 +191,6 @@ static gboolean switch_reftable(Qcow2 *q, const Region *region, GError **error)
     return TRUE;
 }
 
-/* Drops the cached blocks of a region that could not be used, so that they are never written. */
-static void forget_region(Qcow2 *q, const uint64_t *old, uint32_t old_entries)
-{
-    for (uint32_t i = 0; i < q->reftable_entries; i++)
-        if (q->reftable[i] != 0 && (i >= old_entries || old[i] == 0))
-            cst_page_cache_drop(q->refblocks, q->reftable[i], 0);
-}
-
 gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)
 {
     uint64_t per_cluster = q->cluster_size / 8;
@@ -190,7 +216,7 @@ gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)
     q->reftable = table;
     q->reftable_entries = (uint32_t)(clusters * per_cluster);
     if (!install_region(q, &region, error) || !switch_reftable(q, &region, error)) {
-        forget_region(q, old, old_entries);
+        forget_region(q, &region);
         g_free(q->reftable);
         q->reftable = old;
         q->reftable_entries = old_entries;

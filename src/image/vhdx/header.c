@@ -50,30 +50,22 @@ static gboolean read_checked(CstInspection *inspection, uint64_t offset, const c
 
 /* --- headers --------------------------------------------------------------------------------- */
 
-static gboolean check_header(CstInspection *inspection, const VhdxHeader *header,
-                             const uint8_t *raw)
+static void check_header(CstInspection *inspection, const VhdxHeader *header, const uint8_t *raw)
 {
     static const uint8_t nil[16];
 
-    if (cst_le16(raw + 66) != 1) {
+    if (cst_le16(raw + 66) != 1)
         cst_inspection_unsupported(inspection, _("the VHDX image has an unknown version"));
-        return FALSE;
-    }
-    if (cst_le16(raw + 64) != 0 && memcmp(header->log_guid, nil, 16) != 0) {
+    else if (cst_le16(raw + 64) != 0 && memcmp(header->log_guid, nil, 16) != 0)
         cst_inspection_unsupported(inspection, _("the VHDX image's log has an unknown version"));
-        return FALSE;
-    }
-    if (header->log_offset < VHDX_SECTION || header->log_offset % CST_MIB != 0 ||
-        header->log_length == 0 || header->log_length % CST_MIB != 0 ||
-        header->log_offset > inspection->size ||
-        header->log_length > inspection->size - header->log_offset) {
+    else if (header->log_offset < VHDX_SECTION || header->log_offset % CST_MIB != 0 ||
+             header->log_length == 0 || header->log_length % CST_MIB != 0 ||
+             header->log_offset > inspection->size ||
+             header->log_length > inspection->size - header->log_offset)
         cst_inspection_problem(inspection, _("the VHDX image's log lies outside the file"));
-        return FALSE;
-    }
-    return TRUE;
 }
 
-gboolean vhdx_header_read(CstInspection *inspection, VhdxHeader *ret_header)
+void vhdx_header_read(CstInspection *inspection, VhdxHeader *ret_header)
 {
     static const uint8_t nil[16];
     uint8_t raw[VHDX_HEADER_LEN], best[VHDX_HEADER_LEN] = {0};
@@ -90,7 +82,7 @@ gboolean vhdx_header_read(CstInspection *inspection, VhdxHeader *ret_header)
     }
     if (header.slot == 0) {
         cst_inspection_problem(inspection, _("the VHDX image has no valid header"));
-        return FALSE;
+        return;
     }
     memcpy(header.file_write, best + 16, 16);
     memcpy(header.data_write, best + 32, 16);
@@ -100,7 +92,7 @@ gboolean vhdx_header_read(CstInspection *inspection, VhdxHeader *ret_header)
     inspection->info->dirty =
         memcmp(header.log_guid, nil, 16) != 0; /* the log waits to be replayed */
     *ret_header = header;
-    return check_header(inspection, &header, best);
+    check_header(inspection, &header, best);
 }
 
 void vhdx_header_encode(const VhdxHeader *header, uint8_t *ret_raw)

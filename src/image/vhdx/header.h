@@ -118,10 +118,10 @@ gboolean vhdx_checksum_holds(const uint8_t *raw, size_t len);
 void vhdx_checksum_set(uint8_t *raw, size_t len);
 
 /**
- * Reads the current header and sets inspection->info->dirty when its log must be replayed. Returns
- * FALSE with a problem noted in @inspection.
+ * Reads the current header and sets inspection->info->dirty when its log must be replayed. What is
+ * wrong with it is noted in @inspection.
  */
-gboolean vhdx_header_read(CstInspection *inspection, VhdxHeader *ret_header);
+void vhdx_header_read(CstInspection *inspection, VhdxHeader *ret_header);
 /** Encodes a header with its checksum. @ret_raw: VHDX_HEADER_LEN bytes. */
 void vhdx_header_encode(const VhdxHeader *header, uint8_t *ret_raw);
 

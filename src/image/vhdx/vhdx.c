@@ -27,7 +27,8 @@ static void vhdx_inspect(CstInspection *inspection)
         cst_inspection_problem(inspection, _("this is no VHDX image"));
         return;
     }
-    if (!vhdx_header_read(inspection, &header) || inspection->error)
+    vhdx_header_read(inspection, &header);
+    if (info->problem || inspection->error)
         return;
     vhdx_layout_read(inspection, &header, &layout);
     if (!layout.items)

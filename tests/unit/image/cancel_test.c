@@ -96,6 +96,19 @@ static const Variant sound[] = {
      .cluster = 2 * CST_MIB},
 };
 
+/* Every other cluster is there. */
+static CstBlob *make_sound(const Variant *variant, const CstImageFormat *format)
+{
+    CstBlob *blob = cst_blob_sparse_new(0);
+    g_autoptr(CstBlob) guest = NULL;
+
+    assert_true(cst_image_create(blob, format, &variant->options, NULL, NULL));
+    guest = open_guest(format, blob);
+    for (uint64_t n = 0; n < CLUSTERS; n += 2)
+        assert_true(cst_blob_pwrite(guest, "x", 1, n * variant->cluster, NULL));
+    return blob;
+}
+
 static GBytes *bytes_of(CstBlob *blob)
 {
     uint64_t size;
@@ -135,6 +148,31 @@ static gboolean fail_one(const Variant *variant, CstBlob *inner, GBytes *before,
     return TRUE;
 }
 
+/* Not even a flush, for which others would wait; nor is a file that can't be written to a
+ * hindrance.
+ */
+static void a_check_changes_nothing(void **state)
+{
+    static const CstFaultKind changes[] = {CST_FAULT_WRITE, CST_FAULT_DISCARD, CST_FAULT_FLUSH};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sound) + G_N_ELEMENTS(variants); i++) {
+        gboolean damaged = i >= G_N_ELEMENTS(sound);
+        const Variant *variant = damaged ? &variants[i - G_N_ELEMENTS(sound)] : &sound[i];
+        const CstImageFormat *format = cst_image_format_find(variant->format, NULL);
+        g_autoptr(CstBlob) inner = NULL, blob = NULL;
+        CstImageCheck found = {0};
+
+        inner = damaged ? make_shared(variant, format) : make_sound(variant, format);
+        blob = cst_blob_fault_new(inner);
+        for (size_t k = 0; k < G_N_ELEMENTS(changes); k++)
+            cst_blob_fault_arm(blob, changes[k], 0, CST_FAULT_ONCE);
+        assert_true(cst_image_check(blob, format, 0, &found, NULL, NULL));
+        assert_int_equal(found.errors > 0, damaged);
+        for (size_t k = 0; k < G_N_ELEMENTS(changes); k++)
+            assert_int_equal(cst_blob_fault_count(blob, changes[k]), 0);
+    }
+}
+
 /* What can't be read for the moment is not damage, and nothing is repaired for it. */
 static void a_repair_that_cannot_read_changes_nothing(void **state)
 {
@@ -142,16 +180,9 @@ static void a_repair_that_cannot_read_changes_nothing(void **state)
 
     for (size_t i = 0; i < G_N_ELEMENTS(sound); i++) {
         const CstImageFormat *format = cst_image_format_find(sound[i].format, NULL);
-        g_autoptr(CstBlob) inner = cst_blob_sparse_new(0);
-        g_autoptr(GBytes) before = NULL;
-        CstBlob *guest;
+        g_autoptr(CstBlob) inner = make_sound(&sound[i], format);
+        g_autoptr(GBytes) before = bytes_of(inner);
 
-        assert_true(cst_image_create(inner, format, &sound[i].options, NULL, NULL));
-        guest = open_guest(format, inner);
-        for (uint64_t n = 0; n < CLUSTERS; n += 2)
-            assert_true(cst_blob_pwrite(guest, "x", 1, n * sound[i].cluster, NULL));
-        cst_blob_unref(guest);
-        before = bytes_of(inner);
         for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++)
             for (unsigned nth = 1; fail_one(&sound[i], inner, before, kinds[k], nth);)
                 nth += nth < MANY ? 1 : nth / 4;
@@ -162,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_repair_is_cancelled_between_copies),
+        cmocka_unit_test(a_check_changes_nothing),
         cmocka_unit_test(a_repair_that_cannot_read_changes_nothing),
     };
 

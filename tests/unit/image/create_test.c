@@ -13,6 +13,7 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <blob/fault.h>
 #include <blob/sparse.h>
 #include <image/image.h>
 
@@ -151,12 +152,37 @@ static void preallocation_can_be_cancelled(void **state)
     }
 }
 
+/* FALSE once there are fewer changes. */
+static gboolean fail_change(const Variant *variant, CstPreallocation how, unsigned nth)
+{
+    g_autoptr(CstBlob) inner = cst_blob_sparse_new(0), blob = cst_blob_fault_new(inner);
+    g_autoptr(GError) error = NULL;
+    gboolean done;
+
+    cst_blob_fault_arm(blob, CST_FAULT_WRITE, nth, CST_FAULT_ONCE);
+    done = create(variant, blob, SIZE, how, NULL, &error);
+    if (done == cst_blob_fault_struck(blob))
+        fail_variant(variant, how, done ? "nobody was told of a failure" : error->message);
+    if (!done && !g_error_matches(error, CST_ERROR, CST_ERROR_IO))
+        fail_variant(variant, how, error->message);
+    return !done;
+}
+
+static void preallocation_fails_with_the_storage(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
+        for (CstPreallocation how = variants[i].first; how <= CST_PREALLOC_FULL; how++)
+            for (unsigned nth = 1; fail_change(&variants[i], how, nth);)
+                nth += 1 + nth / 8;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_image_is_preallocated_and_closed),
         cmocka_unit_test(what_is_added_is_preallocated_and_closed),
         cmocka_unit_test(preallocation_can_be_cancelled),
+        cmocka_unit_test(preallocation_fails_with_the_storage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -221,7 +221,7 @@ static void a_magic_number_alone_tells_a_damaged_image(void **state)
         put(blob, 0, rows[i].head, rows[i].len);
         assert_true(cst_image_inspect(blob, NULL, &info, NULL));
         assert_string_equal(cst_image_format_name(info.format), rows[i].format);
-        assert_non_null(info.problem);
+        assert_true(info.problem && strstr(info.problem, " header is damaged: "));
         assert_null(cst_image_open(blob, info.format, 0, NULL, NULL));
     }
 }

@@ -414,6 +414,25 @@ static void a_table_that_has_moved_fills_a_gap(void **state)
     assert_int_equal(byte_at(guest, grown - 1), 'x');
 }
 
+/* A table's span and a cluster to either side: the second table is needed, or gone for good. */
+static void a_table_that_nothing_needs_is_given_back(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++)
+        for (int more = -1; more <= 1; more++) {
+            const Variant *variant = &variants[i];
+            const uint64_t span = UINT64_C(512) * 4096;
+            g_autoptr(CstBlob) blob = make(variant);
+            CstImage *image = cst_image_open(blob, format_of(variant), CST_IMAGE_WRITE, NULL, NULL);
+
+            assert_true(cst_image_resize(image, span + (uint64_t)(more * 4096), CST_PREALLOC_OFF,
+                                         NULL, NULL));
+            cst_image_free(image);
+            assert_int_equal(get(variant, blob, variant->l1 + 8) != 0, more > 0);
+            assert_int_equal(check(variant, blob, 0).allocated_clusters, more > 0 ? 5 : 4);
+            assert_int_equal(check(variant, blob, 0).leaks, 0);
+        }
+}
+
 /* --- what is below -----------------------------------------------------------------------------
  */
 
@@ -569,6 +588,7 @@ int main(void)
         cmocka_unit_test(qed_needs_a_check_until_all_is_on_the_disk),
         cmocka_unit_test(qed_is_marked_before_a_repair_changes_it),
         cmocka_unit_test(a_table_that_has_moved_fills_a_gap),
+        cmocka_unit_test(a_table_that_nothing_needs_is_given_back),
         cmocka_unit_test(the_backing_file_changes_in_one_step),
         cmocka_unit_test(a_repair_leaves_the_name_alone),
         cmocka_unit_test(a_name_that_can_not_be_written_is_not_taken),

@@ -199,6 +199,37 @@ static void test_map_tells_what_is_in_the_image_itself(void **state)
     assert_true(cluster[0] == 'x' && cluster[65535] == 'x');
 }
 
+/* Without a backing image, too: in these formats a block can be there or not. */
+static void test_map_tells_blocks_that_are_not_there(void **state)
+{
+    static const char *const formats[] = {"qcow2", "qcow", "qed", "vmdk", "parallels"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        const CstImageCreate options = {.capacity = 4 * CST_MIB};
+        g_autoptr(CstBlob) file = cst_blob_memory_new(NULL, 0), guest = NULL;
+        g_autoptr(GArray) runs = g_array_new(FALSE, FALSE, sizeof(CstMapRun));
+        g_autofree char *block = g_strnfill(CST_MIB, 'x');
+        g_autoptr(CstChain) chain = NULL;
+
+        assert_true(cst_image_create(file, format(formats[i]), &options, NULL, NULL));
+        guest = cst_image_guest_blob(
+            cst_image_open(file, format(formats[i]), CST_IMAGE_WRITE, NULL, NULL));
+        assert_true(cst_blob_pwrite(guest, block, CST_MIB, 2 * CST_MIB, NULL));
+        assert_true(cst_blob_flush(guest, NULL));
+        chain = cst_chain_look(file, format(formats[i]), NULL, NULL);
+        assert_true(cst_chain_map(chain, count_runs, runs, NULL, NULL));
+        for (guint n = 0; n < runs->len; n++) {
+            const CstMapRun *run = &g_array_index(runs, CstMapRun, n);
+            gboolean there = run->start >= 2 * CST_MIB && run->start < 3 * CST_MIB;
+
+            assert_int_equal(run->present, there);
+            assert_int_equal(run->data, there);
+            assert_int_equal(run->has_offset, there);
+            assert_int_equal(run->zero, !there);
+        }
+    }
+}
+
 /* --- measure ---------------------------------------------------------------------------------- */
 
 static void test_measure_is_what_creation_takes(void **state)
@@ -441,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_pack_reads_back_the_same),
         cmocka_unit_test(test_pack_fails_with_the_storage_and_stops_when_told),
         cmocka_unit_test(test_map_tells_what_is_in_the_image_itself),
+        cmocka_unit_test(test_map_tells_blocks_that_are_not_there),
         cmocka_unit_test(test_measure_is_what_creation_takes),
         cmocka_unit_test(test_measure_refuses_what_creation_refuses),
         cmocka_unit_test(test_held_files_refuse_a_second_writer),

@@ -131,7 +131,9 @@ static void work(Run *run)
     put(run, guest, 600000, 30000, 15);
     put(run, guest, 1050 * CST_KIB, 512, 16);
     flush(run, guest);
-    cst_blob_unref(guest);
+    put(run, guest, 100000, 9000, 17);
+    put(run, guest, 800000, 30000, 18);
+    cst_blob_unref(guest); /* which nobody has to wait for, but must be in order as well */
 }
 
 /* Whoever opens an image of these formats that has no mark looks for nothing to repair. */

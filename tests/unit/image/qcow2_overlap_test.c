@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * An L2 table that lies over something else of its image. A check names the place, and one that
- * can't read all that it has to compare fails: it never calls sound what it has not seen.
+ * Parts of an image that lie over others of it, or behind its file's end. A check names the place,
+ * and one that can't read all that it has to compare fails: it never calls sound what it has not
+ * seen.
  */
 #include <blob/fault.h>
 #include <blob/sparse.h>
+#include <image/bitmap.h>
 
 #include "listed.h"
 #include "qcow2/state.h"
@@ -74,6 +76,38 @@ static void a_table_over_something_is_told(void **state)
     }
 }
 
+/* Where the first entry of the first bitmap's table is. */
+static uint64_t find_bitmap(CstBlob *blob)
+{
+    enum { EXTENSION = 0x23852875 };
+    uint64_t at = QCOW2_V3_LENGTH + 8; /* of what we write into a header of version 3 */
+
+    while (get64(blob, at) >> 32 != EXTENSION)
+        at += 8;
+    return get64(blob, get64(blob, at + 8 + 16));
+}
+
+/* The last cluster of the file, and what is behind it. */
+static void a_bitmap_behind_the_end_of_the_file_is_told(void **state)
+{
+    for (int64_t behind = -CLUSTER; behind <= CLUSTER; behind += CLUSTER) {
+        g_autoptr(CstBlob) blob = make(NOTHING);
+        g_autoptr(CstFindings) findings = cst_findings_new();
+        CstImage *image = open_image(blob, CST_IMAGE_WRITE);
+        CstImageCheck found;
+        uint64_t size = 0;
+
+        assert_true(cst_image_bitmap_add(image, "b", 512, FALSE, NULL));
+        cst_image_free(image);
+        assert_true(cst_blob_get_size(blob, &size, NULL));
+        size = (size + CLUSTER - 1) / CLUSTER * CLUSTER;
+        put64(blob, find_bitmap(blob), size + (uint64_t)behind);
+        assert_true(check_listed(blob, qcow2(), 0).errors > 0); /* the last one is in use already */
+        assert_true(cst_image_check_list(blob, qcow2(), 0, NULL, findings, &found, NULL, NULL));
+        assert_int_equal(is_told(findings, "behind the end of the file"), behind >= 0);
+    }
+}
+
 /* FALSE once the check makes fewer reads. */
 static gboolean fail_read(CstBlob *inner, unsigned flags, unsigned nth)
 {
@@ -110,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_over_something_is_told),
+        cmocka_unit_test(a_bitmap_behind_the_end_of_the_file_is_told),
         cmocka_unit_test(a_check_that_cannot_read_fails),
     };
 

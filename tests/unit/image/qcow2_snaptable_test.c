@@ -4,6 +4,7 @@
  * The snapshot table as other programs write it: extra data that is unknown here is kept, entries
  * at their limits are read, and a repair writes those anew that break the rules of the format.
  */
+#include <blob/fault.h>
 #include <blob/sparse.h>
 #include <image/snapshot.h>
 
@@ -193,6 +194,31 @@ static void entries_that_break_the_rules_are_written_anew(void **state)
     assert_repaired(0, 16, 88, SIZE);
 }
 
+/* What can't be read is not cut from the table. */
+static void a_table_that_cannot_be_read_is_not_repaired(void **state)
+{
+    gboolean struck = TRUE;
+
+    for (unsigned nth = 1; struck; nth++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(CstBlob) fault = NULL;
+        CstImageCheck found;
+        gboolean done;
+        Table table;
+
+        table_init(&table, 1025, 2, 300, SIZE / 2);
+        fault = cst_blob_fault_new(table.blob);
+        cst_blob_fault_arm(fault, CST_FAULT_READ, nth, CST_FAULT_ONCE);
+        done = cst_image_check(fault, qcow2(), CST_CHECK_REPAIR_ALL, &found, NULL, &error);
+        struck = cst_blob_fault_struck(fault);
+        assert_int_equal(done, !struck);
+        assert_true(done || g_error_matches(error, CST_ERROR, CST_ERROR_IO));
+        check_listed(table.blob, qcow2(), CST_CHECK_REPAIR_ALL);
+        assert_listed(&table, 77, SIZE / 2);
+        table_clear(&table);
+    }
+}
+
 static void a_table_ends_with_the_file_at_the_latest(void **state)
 {
     static const uint64_t cuts[] = {0, 1, 9 + 2 + 1, 0}; /* a byte of the name; of the extra data */
@@ -226,6 +252,7 @@ int main(void)
         cmocka_unit_test(entries_of_version_2_need_no_extra_data),
         cmocka_unit_test(a_snapshot_is_found_by_its_name_before_its_id),
         cmocka_unit_test(entries_that_break_the_rules_are_written_anew),
+        cmocka_unit_test(a_table_that_cannot_be_read_is_not_repaired),
         cmocka_unit_test(a_table_ends_with_the_file_at_the_latest),
     };
 

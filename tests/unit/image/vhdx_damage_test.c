@@ -139,11 +139,14 @@ static void what_has_an_unknown_version_is_not_called_damaged(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
         g_autoptr(CstBlob) blob = make(&small);
         g_autoptr(GError) error = NULL;
+        g_auto(CstImageInfo) info = {0};
 
         poke(blob, versions[i].offset, versions[i].value, i == 0 ? 2 : 8);
         poke(blob, REGIONS + 8, 0, 4);
         assert_null(cst_image_open(blob, vhdx(), 0, NULL, &error));
         assert_int_equal(error->code, CST_ERROR_UNSUPPORTED);
+        assert_true(cst_image_inspect(blob, vhdx(), &info, NULL));
+        assert_false(info.corrupt);
     }
 }
 
@@ -239,6 +242,21 @@ static void a_bad_entry_is_refused_found_and_repaired(void **state)
         put(guest, 3 * CST_MIB, CST_MIB, 3);
         cst_blob_unref(guest);
         assert_clean(blob);
+    }
+}
+
+static void no_block_lies_beyond_the_longest_file(void **state)
+{
+    const uint64_t end = VHDX_MAX_FILE / CST_MIB;
+
+    for (uint64_t place = end - 1; place <= end + 1; place++) {
+        g_autoptr(CstBlob) blob = make_filled(), guest = NULL;
+        uint8_t byte;
+
+        assert_true(cst_blob_resize(blob, VHDX_MAX_FILE + 3 * CST_MIB, NULL));
+        poke(blob, BAT + 3 * 8, place << 20 | 6, 8);
+        guest = open_guest(blob, 0, NULL);
+        assert_int_equal(cst_blob_pread(guest, &byte, 1, 3 * CST_MIB, NULL), place < end);
     }
 }
 
@@ -565,6 +583,7 @@ int main(void)
         cmocka_unit_test(a_file_cut_off_anywhere_is_no_crash),
         cmocka_unit_test(one_damaged_header_or_region_table_is_no_loss),
         cmocka_unit_test(a_bad_entry_is_refused_found_and_repaired),
+        cmocka_unit_test(no_block_lies_beyond_the_longest_file),
         cmocka_unit_test(blocks_that_share_a_place_are_told_apart),
         cmocka_unit_test(what_nothing_refers_to_is_a_leak),
         cmocka_unit_test(entries_without_meaning_are_ignored),

@@ -85,13 +85,20 @@ static void a_writer_replays_onto_the_file(void **state)
     assert_clean(blob);
 }
 
+static void put_header(CstBlob *blob, const VhdxHeader *header)
+{
+    uint8_t head[VHDX_HEADER_LEN];
+
+    vhdx_header_encode(header, head);
+    assert_true(cst_blob_pwrite(blob, head, sizeof(head), header->slot * UINT64_C(65536), NULL));
+}
+
 /* Behind all blocks, where another program may have put it. */
 static void a_log_is_read_where_the_header_says(void **state)
 {
     g_autoptr(CstBlob) blob = make_dirty();
     g_autofree uint8_t *log = g_malloc(CST_MIB);
     VhdxHeader header = header_of(blob);
-    uint8_t head[VHDX_HEADER_LEN];
     uint64_t end = 0;
 
     assert_true(cst_blob_get_size(blob, &end, NULL));
@@ -101,13 +108,39 @@ static void a_log_is_read_where_the_header_says(void **state)
     put(blob, header.log_offset, CST_MIB, 0);
     header.log_offset = end;
     header.sequence++;
-    vhdx_header_encode(&header, head);
-    assert_true(cst_blob_pwrite(blob, head, sizeof(head), header.slot * UINT64_C(65536), NULL));
+    put_header(blob, &header);
     assert_true(is_dirty(blob));
     assert_content(blob);
     cst_image_free(open_image(blob, CST_IMAGE_WRITE, NULL));
     assert_false(is_dirty(blob));
     assert_content(blob);
+}
+
+/* Nothing is replayed of a log that is no whole units, or not all in the file behind the headers.
+ */
+static void a_log_in_a_bad_place_is_not_replayed(void **state)
+{
+    static const struct {
+        uint64_t offset; /* 0: where it is */
+        uint32_t length;
+    } bad[] = {{CST_MIB / 2, CST_MIB}, {CST_MIB + 4096, CST_MIB}, {0, 0},
+               {0, CST_MIB / 2},       {0, CST_MIB + 4096},       {0, 512 * CST_MIB},
+               {CST_TIB, CST_MIB}};
+    g_autoptr(CstBlob) good = make_dirty();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(CstBlob) blob = cst_blob_sparse_copy(good), before = NULL;
+        VhdxHeader header = header_of(blob);
+        g_autoptr(GError) error = NULL;
+
+        header.log_offset = bad[i].offset ? bad[i].offset : header.log_offset;
+        header.log_length = bad[i].length;
+        put_header(blob, &header);
+        before = cst_blob_sparse_copy(blob);
+        assert_null(cst_image_open(blob, vhdx(), CST_IMAGE_WRITE, NULL, &error));
+        assert_int_equal(error->code, CST_ERROR_CORRUPT);
+        assert_same_bytes(blob, before);
+    }
 }
 
 static void a_repair_replays_too(void **state)
@@ -424,6 +457,7 @@ int main(void)
         cmocka_unit_test(a_giant_image_with_a_log_is_read_by_its_holes),
         cmocka_unit_test(a_writer_replays_onto_the_file),
         cmocka_unit_test(a_log_is_read_where_the_header_says),
+        cmocka_unit_test(a_log_in_a_bad_place_is_not_replayed),
         cmocka_unit_test(a_repair_replays_too),
         cmocka_unit_test(a_power_cut_while_replaying_loses_nothing),
         cmocka_unit_test(changes_in_several_sectors_of_the_table_are_one),

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* VHDX beyond what the contract of all formats says: parents, sectors, sizes, identity. */
+#include <image/backing.h>
+
+#include "format.h"
 #include "vhdx_images.h"
 
 /* --- creating -------------------------------------------------------------------------------- */
@@ -184,6 +187,29 @@ static void only_changes_change_the_identity(void **state)
     assert_memory_not_equal(now.data_write, old.data_write, 16);
     cst_blob_unref(guest);
     assert_false(is_dirty(blob));
+}
+
+/* What the guest sees is the same, and yet the file is another one from the first change on. */
+static void another_parent_changes_the_identity_of_the_file(void **state)
+{
+    const CstImageCreate plain = {.capacity = CST_MIB};
+    const CstImageCreate above = {.capacity = CST_MIB, .backing = "p", .backing_format = "vhdx"};
+    g_autoptr(CstBlob) parent = make(&plain), below = open_guest(parent, CST_IMAGE_WRITE, NULL);
+
+    for (int expects = 0; expects < 2; expects++) {
+        g_autoptr(CstBlob) blob = make(&above);
+        VhdxHeader old = header_of(blob), now;
+        CstImage *image = open_image(blob, CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT, below);
+
+        assert_true(expects ? cst_image_expect(image, cst_guest_image(below), NULL)
+                            : cst_image_set_backing(image, "q", "vhdx", below, NULL));
+        cst_image_free(image);
+        now = header_of(blob);
+        assert_true(now.sequence > old.sequence);
+        assert_memory_not_equal(now.file_write, old.file_write, 16);
+        assert_memory_equal(now.data_write, old.data_write, 16);
+        assert_false(is_dirty(blob));
+    }
 }
 
 /* --- parents --------------------------------------------------------------------------------- */
@@ -471,6 +497,7 @@ int main(void)
         cmocka_unit_test(space_of_a_smaller_disk_is_given_back_and_used_again),
         cmocka_unit_test(what_is_added_can_be_written_in_full),
         cmocka_unit_test(only_changes_change_the_identity),
+        cmocka_unit_test(another_parent_changes_the_identity_of_the_file),
         cmocka_unit_test(random_work_over_a_parent_equals_a_plain_array),
         cmocka_unit_test(threads_over_a_parent_do_not_disturb_each_other),
         cmocka_unit_test(a_parent_is_reported_and_never_followed),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Damaged and hostile VMDK images: what is refused, what a check finds, what a repair leaves. */
+#include "vmdk/header.h"
 #include "vmdk_images.h"
 
 static void hostile_headers_are_refused(void **state)
@@ -268,6 +269,43 @@ static void damaged_grains_of_a_stream_are_told(void **state)
     }
 }
 
+/* Where an entry of the table leads, in sectors from the file's end on. */
+static void a_packed_grain_outside_the_file_is_damage(void **state)
+{
+    for (uint32_t behind = 0; behind < 2; behind++) {
+        g_autoptr(CstBlob) blob = one_packed_grain();
+        g_autoptr(CstBlob) guest = NULL;
+        g_autoptr(GError) error = NULL;
+        uint64_t size = 0, directory, table;
+        uint8_t byte;
+
+        assert_true(cst_blob_get_size(blob, &size, NULL));
+        directory = get32(blob, size - 1024 + AT_GD) * UINT64_C(512);
+        table = get32(blob, directory) * UINT64_C(512);
+        put32(blob, table + 4, (uint32_t)(size / 512) + behind);
+        guest = open_guest(blob);
+        assert_false(cst_blob_pread(guest, &byte, 1, GRAIN, &error));
+        assert_int_equal(error->code, CST_ERROR_CORRUPT);
+        assert_non_null(strstr(error->message, "outside the file"));
+    }
+}
+
+/* The longest disk whose length in bytes is a number, and one that is longer. */
+static void a_capacity_is_told_if_it_has_a_number_of_bytes(void **state)
+{
+    const uint64_t most = VMDK_MAX_SECTORS;
+
+    for (uint64_t sectors = most - 1; sectors <= most + 1; sectors++) {
+        g_autoptr(CstBlob) blob = five_grains();
+        g_auto(CstImageInfo) info = {0};
+
+        put32(blob, AT_CAPACITY, (uint32_t)sectors);
+        put32(blob, AT_CAPACITY + 4, (uint32_t)(sectors >> 32));
+        assert_true(cst_image_inspect(blob, vmdk(), &info, NULL));
+        assert_int_equal(info.capacity, sectors <= most ? sectors * 512 : 0);
+    }
+}
+
 static void hostile_footers_are_refused(void **state)
 {
     static const struct {
@@ -308,6 +346,8 @@ int main(void)
         cmocka_unit_test(a_redundant_table_that_lags_behind_catches_up),
         cmocka_unit_test(grains_that_nobody_knows_are_leaks),
         cmocka_unit_test(damaged_grains_of_a_stream_are_told),
+        cmocka_unit_test(a_packed_grain_outside_the_file_is_damage),
+        cmocka_unit_test(a_capacity_is_told_if_it_has_a_number_of_bytes),
         cmocka_unit_test(hostile_footers_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

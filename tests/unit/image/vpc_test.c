@@ -270,6 +270,27 @@ static void growing_moves_the_table_to_the_end(void **state)
     assert_clean(blob);
 }
 
+/* 128 entries fill the table's sector. */
+static void a_table_stays_while_its_sector_has_room(void **state)
+{
+    static const uint64_t counts[] = {6, 127, 128, 129};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
+        g_autoptr(CstBlob) blob = five_blocks();
+        g_autoptr(CstBlob) guest = NULL;
+
+        resize(blob, counts[i] * BLOCK);
+        assert_int_equal(get32(blob, 512 + 20), counts[i] <= 128 ? TABLE : FIRST + 5 * STRIDE);
+        assert_int_equal(get32(blob, 512 + 28), counts[i]);
+        assert_clean(blob);
+        guest = open_guest(blob);
+        for (uint64_t n = 0; n < 5; n++)
+            assert_true(is_marked(guest, n));
+        mark(guest, counts[i] - 1);
+        assert_true(is_marked(guest, counts[i] - 1));
+    }
+}
+
 static void shrinking_moves_blocks_and_cuts_the_file(void **state)
 {
     g_autoptr(CstBlob) blob = five_blocks();
@@ -511,6 +532,7 @@ int main(void)
         cmocka_unit_test(a_lost_copy_in_front_is_written_again),
         cmocka_unit_test(a_guest_can_not_turn_a_fixed_disk_into_another_kind),
         cmocka_unit_test(growing_moves_the_table_to_the_end),
+        cmocka_unit_test(a_table_stays_while_its_sector_has_room),
         cmocka_unit_test(shrinking_moves_blocks_and_cuts_the_file),
         cmocka_unit_test(a_fixed_disk_keeps_its_footer_at_its_end),
         cmocka_unit_test(a_fixed_disk_that_grows_never_shows_its_footer),

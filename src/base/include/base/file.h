@@ -79,7 +79,8 @@ int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t re
 
 /**
  * Opens @name below @dirfd with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS), so that neither
- * ".." nor a symbolic link leads outside. @flags as open(2). Returns -1 and sets @error.
+ * ".." nor a symbolic link leads outside; DENIED if one does. @flags as open(2). Returns -1 and
+ * sets @error.
  */
 int cst_open_beneath(int dirfd, const char *name, int flags, mode_t mode, GError **error);
 
