@@ -133,8 +133,8 @@ gboolean cst_levels_l1_get(CstLevels *levels, uint64_t index, uint64_t *ret_entr
  */
 gboolean cst_levels_l1_set(CstLevels *levels, uint64_t index, uint64_t entry, GError **error);
 /**
- * Reads entry @index of the L2 table at @table. CORRUPT when the table lies outside the file or is
- * not aligned.
+ * Reads entry @index of the L2 table at @table. CORRUPT when the table lies outside the file, or is
+ * not aligned; in an image that is written to also when it lies over the header or the L1 table.
  */
 gboolean cst_levels_l2_get(CstLevels *levels, uint64_t table, uint64_t index, uint64_t *ret_entry,
                            GError **error);
@@ -143,12 +143,13 @@ gboolean cst_levels_l2_set(CstLevels *levels, uint64_t table, uint64_t index, ui
                            GError **error);
 /**
  * CORRUPT when the L1 table does not end inside the file: what is allocated at the file's end would
- * be what the table reaches. For before cst_levels_init(); its place and length are set.
+ * be what the table reaches; also when it lies over the header. For before cst_levels_init(); the
+ * places and lengths of both are set.
  */
 gboolean cst_levels_check_l1(const CstLevels *levels, CstBlob *blob, GError **error);
 /**
- * Returns whether an L2 table may lie at @table in a file of @file_size bytes: aligned, and inside
- * the file.
+ * Returns whether an L2 table may lie at @table in a file of @file_size bytes: aligned, inside the
+ * file, and over neither the header nor the L1 table.
  */
 gboolean cst_levels_table_is_sound(const CstLevels *levels, uint64_t table, uint64_t file_size);
 /** Writes dirty pages in their order; no barrier at the end. */

@@ -108,22 +108,35 @@ static CstPage *l1_page(CstLevels *levels, uint64_t index, GError **error)
 
 gboolean cst_levels_check_l1(const CstLevels *levels, CstBlob *blob, GError **error)
 {
+    const char *what = NULL;
     uint64_t size = 0;
 
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
-    return (levels->l1_offset <= size && levels->l1_entries <= (size - levels->l1_offset) / 8) ||
-           cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blob->name,
-                    _("a table lies outside the file"));
+    if (levels->l1_offset > size || levels->l1_entries > (size - levels->l1_offset) / 8)
+        what = _("a table lies outside the file");
+    else if (levels->l1_offset < levels->header.length)
+        what = _("a table lies over other parts of the image");
+    return !what ||
+           cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blob->name, what);
+}
+
+/* Whether an L2 table at @table would lie over the header or the L1 table. */
+static gboolean lies_over(const CstLevels *levels, uint64_t table)
+{
+    return table < levels->header.length ||
+           (table < levels->l1_offset + levels->l1_entries * 8 &&
+            levels->l1_offset < table + cst_levels_l2_bytes(levels));
 }
 
 gboolean cst_levels_table_is_sound(const CstLevels *levels, uint64_t table, uint64_t file_size)
 {
     return table % levels->l2_align == 0 && table <= file_size &&
-           cst_levels_l2_bytes(levels) <= file_size - table;
+           cst_levels_l2_bytes(levels) <= file_size - table && !lies_over(levels, table);
 }
 
-/* Only an image that is not written to may have a table that reaches over the end of the file. */
+/* Only an image that is not written to may have a table that reaches over the end of the file, or
+ * lies over what is none. */
 static CstPage *l2_page(CstLevels *levels, uint64_t table, uint64_t index, GError **error)
 {
     uint64_t size = 0, bytes = cst_levels_l2_bytes(levels), needed;
@@ -135,6 +148,10 @@ static CstPage *l2_page(CstLevels *levels, uint64_t table, uint64_t index, GErro
         return NULL;
     if (table % levels->l2_align != 0) {
         cst_levels_corrupt(levels, error, _("a table is not aligned"));
+        return NULL;
+    }
+    if (!cst_levels_is_read_only(levels) && lies_over(levels, table)) {
+        cst_levels_corrupt(levels, error, _("a table lies over other parts of the image"));
         return NULL;
     }
     if (table <= size && needed <= size - table) {

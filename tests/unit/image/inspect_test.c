@@ -441,8 +441,9 @@ static void hostile_qcow_headers_are_corrupt(void **state)
 static void hostile_qed_headers_are_corrupt(void **state)
 {
     static const uint32_t table[][2] = {
-        {4, 0},  {4, 3},    {4, 0x8000000}, {8, 0},           {8, 3},           {8, 32},
-        {12, 0}, {48, 511}, {52, 0xffffff}, {56, 0xffffffff}, {60, 0xffffffff}, {60, 2000},
+        {4, 0},         {4, 3},           {4, 0x8000000},   {8, 0},      {8, 3},
+        {8, 32},        {12, 0},          {40, 0},          {40, 65544}, {48, 511},
+        {52, 0xffffff}, {56, 0xffffffff}, {60, 0xffffffff}, {60, 2000},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
@@ -452,6 +453,7 @@ static void hostile_qed_headers_are_corrupt(void **state)
         put32le(blob, 8, 4);
         put32le(blob, 12, 1);
         put32le(blob, 16, 1);
+        put64le(blob, 40, 65536);
         put64le(blob, 48, CST_GIB);
         put32le(blob, 56, 100);
         put32le(blob, 60, 10);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* An L2 table of qcow (version 1) or QED that is said to lie over the header or the L1 table: what
+ * a guest writes, and what a repair clears, must not end up there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/units.h>
+#include <image/image.h>
+
+#include "bytes.h"
+#include "listed.h"
+
+enum { CLUSTER = 4096, AT_L1 = 40 /* of its offset, in both */, HEAD_MAX = 2 * CLUSTER + 16 };
+
+typedef struct {
+    const char *format;
+    uint64_t l1;       /* where the L1 table lies */
+    uint64_t table;    /* where its first entry says that an L2 table lies */
+    gboolean harmless; /* a place that is as good as any other */
+} Place;
+
+/* The header of qcow ends at 48, and an L1 table of two entries there at 64. */
+static const Place places[] = {
+    {"qcow", 48, 47, FALSE},          {"qcow", 48, 63, FALSE},
+    {"qcow", 48, 64, TRUE},           {"qcow", 2 * CLUSTER, 4, FALSE},
+    {"qcow", 2 * CLUSTER, 47, FALSE}, {"qcow", 2 * CLUSTER, 48, TRUE},
+    {"qed", CLUSTER, CLUSTER, FALSE},
+};
+
+static const CstImageCreate options = {
+    .capacity = 4 * CST_MIB, .cluster_size = CLUSTER, .table_size = 1};
+
+static const CstImageFormat *format_of(const Place *place)
+{
+    return cst_image_format_find(place->format, NULL);
+}
+
+static gboolean is_qcow(const Place *place)
+{
+    return strcmp(place->format, "qcow") == 0;
+}
+
+static void put(const Place *place, CstBlob *blob, uint64_t at, uint64_t value)
+{
+    uint8_t raw[8];
+
+    if (is_qcow(place))
+        cst_put_be64(raw, value);
+    else
+        cst_put_le64(raw, value);
+    assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), at, NULL));
+}
+
+static CstBlob *make(const Place *place)
+{
+    CstImageCreate how = options;
+    CstBlob *blob = cst_blob_memory_new(NULL, 0);
+
+    if (is_qcow(place))
+        how.cluster_size = how.table_size = 0;
+    assert_true(cst_image_create(blob, format_of(place), &how, NULL, NULL));
+    put(place, blob, AT_L1, place->l1);
+    put(place, blob, place->l1, place->table);
+    assert_true(cst_blob_resize(blob, 64 * CLUSTER, NULL));
+    return blob;
+}
+
+/* The header and the L1 table's first two entries, which every file has. Returns their length. */
+static size_t read_head(const Place *place, CstBlob *blob, uint8_t *ret_head)
+{
+    size_t len = (size_t)place->l1 + 16;
+
+    assert_true(cst_blob_pread(blob, ret_head, len, 0, NULL));
+    return len;
+}
+
+static void a_guest_can_not_write_over_the_header(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_autoptr(CstBlob) blob = make(&places[i]), guest = NULL;
+        g_autoptr(GError) error = NULL;
+        uint8_t before[HEAD_MAX], after[HEAD_MAX], byte = 1;
+        gboolean written;
+        size_t len;
+
+        read_head(&places[i], blob, before);
+        guest = cst_image_guest_blob(
+            cst_image_open(blob, format_of(&places[i]), CST_IMAGE_WRITE, NULL, NULL));
+        written = cst_blob_pwrite(guest, &byte, 1, 0, &error) && cst_blob_flush(guest, &error);
+        if (written != places[i].harmless)
+            fail_msg("%s at %u: %s", places[i].format, (unsigned)places[i].table,
+                     error ? error->message : "written");
+        if (written)
+            continue;
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
+        g_clear_pointer(&guest, cst_blob_unref);
+        len = read_head(&places[i], blob, after);
+        /* QED notes in its header that it was being written */
+        memset(before + 16, 0, 8);
+        memset(after + 16, 0, 8);
+        assert_memory_equal(before, after, len);
+    }
+}
+
+/* It may move the L1 table; all that the header says in front of that stays. */
+static void a_repair_gives_up_the_table_and_not_the_header(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_autoptr(CstBlob) blob = make(&places[i]);
+        uint8_t before[AT_L1], after[AT_L1];
+        CstImageCheck found;
+
+        if (places[i].harmless)
+            continue;
+        assert_true(cst_blob_pread(blob, before, sizeof(before), 0, NULL));
+        found = check_listed(blob, format_of(&places[i]), 0);
+        assert_int_equal(found.errors, 1);
+        found = check_listed(blob, format_of(&places[i]), CST_CHECK_REPAIR_ALL);
+        assert_int_equal(found.errors_fixed, 1);
+        assert_true(cst_blob_pread(blob, after, sizeof(after), 0, NULL));
+        assert_memory_equal(before, after, sizeof(before));
+        found = check_listed(blob, format_of(&places[i]), 0);
+        assert_int_equal(found.errors, 0);
+    }
+}
+
+static void an_l1_table_over_the_header_is_refused(void **state)
+{
+    const Place qcow = {"qcow", 48, 0, TRUE};
+    g_autoptr(CstBlob) blob = make(&qcow);
+    g_autoptr(GError) error = NULL;
+
+    put(&qcow, blob, AT_L1, 47);
+    assert_null(cst_image_open(blob, format_of(&qcow), 0, NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
+    assert_non_null(strstr(error->message, "lies over other parts"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_guest_can_not_write_over_the_header),
+        cmocka_unit_test(a_repair_gives_up_the_table_and_not_the_header),
+        cmocka_unit_test(an_l1_table_over_the_header_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
