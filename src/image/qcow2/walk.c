@@ -163,6 +163,15 @@ gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gbool
 
 /* --- L2 ------------------------------------------------------------------------------------ */
 
+/* Anything that our own reading would call damaged. */
+static gboolean is_damaged(const Qcow2 *q, const Qcow2Entry *entry)
+{
+    for (unsigned sub = 0; sub < q->sub_count; sub++)
+        if (qcow2_entry_kind(q, entry, sub) == QCOW2_BAD)
+            return TRUE;
+    return FALSE;
+}
+
 Qcow2Entry qcow2_entry_mended(const Qcow2 *q, const Qcow2Entry *entry)
 {
     Qcow2Entry mended = *entry;
@@ -178,7 +187,7 @@ Qcow2Entry qcow2_entry_mended(const Qcow2 *q, const Qcow2Entry *entry)
                (qcow2_entry_host(entry) & (q->cluster_size - 1))) {
         mended.word = QCOW2_READS_ZERO; /* its place was not used for reading anyway */
     }
-    return mended;
+    return is_damaged(q, &mended) ? *entry : mended;
 }
 
 /* One thread's part of the work: what it found, until it adds that to the walk. */
@@ -235,15 +244,6 @@ static void scan_packed(Worker *worker, const Qcow2WalkTable *table, const Qcow2
         worker->found.compressed_clusters++;
         worker->found.fragmented_clusters++;
     }
-}
-
-/* Anything that our own reading would call damaged. */
-static gboolean is_damaged(const Qcow2 *q, const Qcow2Entry *entry)
-{
-    for (unsigned sub = 0; sub < q->sub_count; sub++)
-        if (qcow2_entry_kind(q, entry, sub) == QCOW2_BAD)
-            return TRUE;
-    return FALSE;
 }
 
 static void scan_damaged(Worker *worker, const Qcow2WalkTable *table, Qcow2Entry *entry)

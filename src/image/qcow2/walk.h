@@ -68,5 +68,6 @@ gboolean qcow2_walk_read(Qcow2Walk *walk, uint8_t *buf, uint64_t place, uint64_t
 /**
  * Returns @entry with those errors corrected that can be corrected without losing data: flags that
  * must not be set, subclusters marked both as zero and as data, places that nothing is read from.
+ * One that would still be damaged is returned as it is.
  */
 Qcow2Entry qcow2_entry_mended(const Qcow2 *q, const Qcow2Entry *entry);

@@ -123,6 +123,27 @@ static void damaged_entries_are_found_and_mended_where_they_can_be(void **state)
     }
 }
 
+/* An entry of which only a part could be put right is neither changed nor counted as repaired. */
+static void what_can_not_be_mended_stays_beside_what_can(void **state)
+{
+    static const Damage mendable = {.extended = TRUE, .index = DATA, .bitmap = ZERO(0)};
+    static const Damage hopeless = {
+        .extended = TRUE, .index = NONE, .word = 2, .bitmap = ZERO(0) | 1};
+    g_autoptr(CstBlob) blob = make(TRUE);
+    CstImageCheck found;
+
+    write_guest(blob, DATA * CLUSTER, CLUSTER, DATA + 1);
+    turn_over(blob, &mendable);
+    turn_over(blob, &hopeless);
+    found = check_listed(blob, qcow2(), CST_CHECK_REPAIR_ALL);
+    assert_int_equal(found.errors, 2);
+    assert_int_equal(found.errors_fixed, 1);
+    assert_int_equal(entry_of(blob, &hopeless).word, hopeless.word);
+    assert_int_equal(entry_of(blob, &hopeless).bitmap, hopeless.bitmap);
+    found = check_listed(blob, qcow2(), 0);
+    assert_int_equal(found.errors, 1);
+}
+
 /* Compressed clusters have no flag that tells of other users: snapshot and image have one table. */
 static void an_entry_of_a_shared_table_is_one_error_for_each_user(void **state)
 {
@@ -181,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_entries_are_found_and_mended_where_they_can_be),
+        cmocka_unit_test(what_can_not_be_mended_stays_beside_what_can),
         cmocka_unit_test(an_entry_of_a_shared_table_is_one_error_for_each_user),
         cmocka_unit_test(a_table_of_a_snapshot_alone_is_mended_as_well),
         cmocka_unit_test(compressed_data_up_to_the_end_of_the_file_are_sound),
