@@ -177,18 +177,18 @@ class Streams(Fair):
 
     def test_a_client_does_not_wait_for_its_own_download(self):
         """In one thread: start a download, delete the volume; then read the download."""
-        content = os.urandom(MIB)
+        content = os.urandom(16 * MIB)  # more than is on its way to a client that does not read
         with open(self.at("p", "raw"), "wb") as out:
             out.write(content)
         self.ok("pool-refresh", "p")
         client = self.wire(timeout=5).open()
         serial = self.download(client, "raw")
-        self.busy(client, 260, vol_arg("p", "raw") + u64(16 * MIB) + u32(0))
+        self.busy(self.wire(timeout=5).open(), 260, vol_arg("p", "raw") + u64(32 * MIB) + u32(0))
         self.assertLess(self.timed(client, 94, vol_arg("p", "raw") + u32(0)), AT_ONCE)
         self.assertFalse(os.path.exists(self.at("p", "raw")))
         self.ok("vol-create-as", "p", "raw", "1M")
         got = b""
-        while len(got) < MIB:
+        while len(got) < len(content):
             got += client.answer(serial).payload
         self.assertEqual(content, got)
 
