@@ -163,6 +163,8 @@ gboolean cst_levels_sync(CstBlocks *blocks, GError **error);
  */
 gboolean cst_levels_alloc(CstLevels *levels, uint64_t length, uint64_t *ret_host,
                           gboolean *ret_fresh, GError **error);
+/** Has allocations go on @length bytes further behind the end of the file than they would. */
+gboolean cst_levels_leave(CstLevels *levels, uint64_t length, GError **error);
 /** Allocates @length bytes at the very end of the file, for compressed data. */
 gboolean cst_levels_alloc_packed(CstLevels *levels, uint64_t length, uint64_t *ret_host,
                                  GError **error);

@@ -33,6 +33,11 @@ static gboolean take(CstLevels *levels, uint64_t host, uint64_t length, GError *
     return TRUE;
 }
 
+gboolean cst_levels_leave(CstLevels *levels, uint64_t length, GError **error)
+{
+    return find_end(levels, error) && take(levels, levels->end, length, error);
+}
+
 gboolean cst_levels_alloc(CstLevels *levels, uint64_t length, uint64_t *ret_host,
                           gboolean *ret_fresh, GError **error)
 {

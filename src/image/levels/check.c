@@ -47,6 +47,11 @@ static gboolean repair_errors(CstLevelsWalk *walk, GError **error)
 
     if (levels->format->begin && !levels->format->begin(levels, error))
         return FALSE;
+    /* A cluster that is not aligned may reach over the end of the file, to where copies would go.
+     */
+    if (levels->align < levels->cluster_size &&
+        !cst_levels_leave(levels, levels->cluster_size, error))
+        return FALSE;
     walk->fix = &copies;
     if (!cst_levels_walk(walk, error) || !cst_levels_sync(&levels->blocks, error) ||
         !cst_blob_flush(levels->blocks.blob, error))

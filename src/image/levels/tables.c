@@ -117,8 +117,7 @@ gboolean cst_levels_check_l1(const CstLevels *levels, CstBlob *blob, GError **er
         what = _("a table lies outside the file");
     else if (levels->l1_offset < levels->header.length)
         what = _("a table lies over other parts of the image");
-    return !what ||
-           cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blob->name, what);
+    return !what || cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: %s"), blob->name, what);
 }
 
 /* Whether an L2 table at @table would lie over the header or the L1 table. */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* An L2 table of qcow (version 1) or QED that is said to lie over the header or the L1 table: what
- * a guest writes, and what a repair clears, must not end up there. */
+/*
+ * What lies over something else in a qcow (version 1) or QED image. An L2 table over the header or
+ * the L1 table: what a guest writes, and what a repair clears, must not end up there. A cluster
+ * that reaches over the end of the file, where others would be made.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -142,11 +145,50 @@ static void an_l1_table_over_the_header_is_refused(void **state)
     assert_non_null(strstr(error->message, "lies over other parts"));
 }
 
+static void assert_all_is_read_after_a_repair(uint64_t end)
+{
+    const Place qcow = {"qcow", 48, CLUSTER, TRUE};
+    enum { DATA = 2 * CLUSTER, ODD = DATA + 1536 };
+    g_autoptr(CstBlob) blob = make(&qcow), guest = NULL;
+    uint8_t bytes[2 * CLUSTER] = {0}, read[CLUSTER];
+    CstImageCheck found;
+
+    for (uint64_t i = 0; i < end - DATA; i++)
+        bytes[i] = (uint8_t)(i / 512 + 1);
+    assert_true(cst_blob_pwrite(blob, bytes, end - DATA, DATA, NULL));
+    assert_true(cst_blob_resize(blob, end, NULL));
+    put(&qcow, blob, CLUSTER, ODD);
+    put(&qcow, blob, CLUSTER + 8, DATA);
+    put(&qcow, blob, CLUSTER + 16, ODD);
+    found = check_listed(blob, format_of(&qcow), CST_CHECK_REPAIR_ALL);
+    assert_int_equal(found.errors, 2);
+    assert_int_equal(found.errors_fixed, 2);
+    found = check_listed(blob, format_of(&qcow), 0);
+    assert_int_equal(found.errors, 0);
+    assert_int_equal(found.leaks, 0);
+    guest = cst_image_guest_blob(cst_image_open(blob, format_of(&qcow), 0, NULL, NULL));
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_true(cst_blob_pread(guest, read, CLUSTER, i * CLUSTER, NULL));
+        assert_memory_equal(read, bytes + (i == 1 ? 0 : ODD - DATA), CLUSTER);
+    }
+}
+
+/*
+ * Two clusters that share bytes, of which one reaches over the end of the file: each has what was
+ * read of it before the repair, zeroes behind the end included.
+ */
+static void a_repair_copies_nothing_to_where_a_cluster_reaches(void **state)
+{
+    assert_all_is_read_after_a_repair(3 * CLUSTER);
+    assert_all_is_read_after_a_repair(3 * CLUSTER - 512);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_guest_can_not_write_over_the_header),
         cmocka_unit_test(a_repair_gives_up_the_table_and_not_the_header),
+        cmocka_unit_test(a_repair_copies_nothing_to_where_a_cluster_reaches),
         cmocka_unit_test(an_l1_table_over_the_header_is_refused),
     };
 
