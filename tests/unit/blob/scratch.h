@@ -8,6 +8,8 @@
 #include <base/error.h>
 #include <blob/blob.h>
 
+#include "../blob_size.h"
+
 /* A file blob on an unlinked temporary file: nothing to clean up. */
 static inline CstBlob *scratch_file(uint64_t size)
 {
@@ -21,12 +23,4 @@ static inline CstBlob *scratch_file(uint64_t size)
     blob = cst_blob_file_new(fd, "scratch", TRUE, NULL);
     g_assert_nonnull(blob);
     return blob;
-}
-
-static inline uint64_t size_of(CstBlob *blob)
-{
-    uint64_t size = 0;
-
-    g_assert_true(cst_blob_get_size(blob, &size, NULL));
-    return size;
 }

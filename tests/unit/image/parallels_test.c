@@ -15,6 +15,7 @@
 #include <blob/sparse.h>
 #include <image/image.h>
 
+#include "../blob_size.h"
 #include "bytes.h"
 
 enum {
@@ -50,14 +51,6 @@ static void put(CstBlob *blob, uint64_t at, uint32_t value)
 
     cst_put_le32(raw, value);
     assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), at, NULL));
-}
-
-static uint64_t size_of(CstBlob *blob)
-{
-    uint64_t size = 0;
-
-    assert_true(cst_blob_get_size(blob, &size, NULL));
-    return size;
 }
 
 static CstBlob *open_guest(CstBlob *blob, unsigned flags)

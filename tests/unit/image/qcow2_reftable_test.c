@@ -8,6 +8,7 @@
 #include <blob/fault.h>
 #include <blob/sparse.h>
 
+#include "../blob_size.h"
 #include "no_memory.h"
 #include "qcow2/header.h"
 #include "qcow2_images.h"
@@ -22,14 +23,6 @@ static CstBlob *make(void)
 
     assert_true(cst_image_create(blob, qcow2(), &options, NULL, NULL));
     return blob;
-}
-
-static uint64_t size_of(CstBlob *blob)
-{
-    uint64_t size = 0;
-
-    assert_true(cst_blob_get_size(blob, &size, NULL));
-    return size;
 }
 
 static unsigned clusters_of_table(CstBlob *blob)

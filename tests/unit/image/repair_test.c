@@ -20,6 +20,7 @@
 #include <blob/sparse.h>
 #include <image/image.h>
 
+#include "../blob_size.h"
 #include "bytes.h"
 
 enum { BLOCKS = 8, WRITTEN = 7 };
@@ -158,14 +159,6 @@ static CstBlob *make(const Variant *variant)
     for (uint64_t i = 0; i < WRITTEN; i++)
         assert_true(cst_blob_pwrite(guest, &"abcdefg"[i], 1, i * variant -> block, NULL));
     return blob;
-}
-
-static uint64_t size_of(CstBlob *blob)
-{
-    uint64_t size = 0;
-
-    assert_true(cst_blob_get_size(blob, &size, NULL));
-    return size;
 }
 
 static CstImageCheck check(const Scene *scene, CstBlob *blob, unsigned flags)

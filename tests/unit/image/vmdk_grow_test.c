@@ -4,6 +4,7 @@
  * VMDK images whose descriptor is a file of its own: it never says that an extent is longer than
  * what is on the disk of it.
  */
+#include "../blob_size.h"
 #include "vmdk_images.h"
 
 #include <blob/fault.h>
@@ -50,14 +51,6 @@ static gboolean resize(const Disk *disk, uint64_t capacity, GError **error)
     g_autoptr(CstImage) image = cst_image_open_as(disk->image, vmdk(), &how, error);
 
     return image && cst_image_resize(image, capacity, CST_PREALLOC_OFF, NULL, error);
-}
-
-static uint64_t size_of(CstBlob *blob)
-{
-    uint64_t size = 0;
-
-    assert_true(cst_blob_get_size(blob, &size, NULL));
-    return size;
 }
 
 /* The descriptor, whose content ID is another one after each change. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Streams that are changed again: what is at their end, what is given back, and what fails. */
+#include "../blob_size.h"
 #include "vmdk_images.h"
 
 #include <blob/fault.h>
@@ -25,14 +26,6 @@ static CstBlob *make_stream(void)
 
     assert_true(cst_image_create(blob, vmdk(), &options, NULL, NULL));
     return blob;
-}
-
-static uint64_t size_of(CstBlob *blob)
-{
-    uint64_t size = 0;
-
-    assert_true(cst_blob_get_size(blob, &size, NULL));
-    return size;
 }
 
 /* Fills whole grains, so that each takes the same room in the file. */

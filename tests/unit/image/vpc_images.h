@@ -13,6 +13,7 @@
 #include <blob/sparse.h>
 #include <image/image.h>
 
+#include "../blob_size.h"
 #include "bytes.h"
 #include "listed.h"
 
@@ -80,14 +81,6 @@ static inline uint32_t get32(CstBlob *blob, uint64_t offset)
 
     assert_true(cst_blob_pread(blob, raw, sizeof(raw), offset, NULL));
     return cst_be32(raw);
-}
-
-static inline uint64_t size_of(CstBlob *blob)
-{
-    uint64_t size = 0;
-
-    assert_true(cst_blob_get_size(blob, &size, NULL));
-    return size;
 }
 
 /* The checksum of @len bytes at @offset, kept at @at of them. */
