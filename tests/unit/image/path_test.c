@@ -28,13 +28,6 @@ enum { SIZE = 4096, NOBODY = 65534 };
 /* The image's file, "in/disk". What is planted lies beside it, and in the folder "out". */
 static CstBlob *owner;
 
-static void plant_link(const char *name, const char *to)
-{
-    g_autofree char *path = at(name);
-
-    assert_int_equal(symlink(to, path), 0);
-}
-
 static CstBlob *open_file(const char *name, gboolean writable)
 {
     g_autofree char *path = at(name);
@@ -56,19 +49,16 @@ static int setup(void **state)
     put("in/disk", "disk");
     put("in/part", "part");
     put("out/other", "other");
-    plant_link("in/near", "part");
-    plant_link("in/far", "../out/other");
+    make_link("in/near", "part");
+    make_link("in/far", "../out/other");
     owner = open_file("in/disk", TRUE);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", root);
-
     cst_blob_unref(owner);
-    assert_int_equal(system(command), 0);
-    g_clear_pointer(&root, g_free);
+    remove_tree();
     return 0;
 }
 

@@ -10,9 +10,11 @@
 #include <cmocka.h>
 
 #include <glib.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-/** The folder; its test makes it and removes it. Names are those below it. */
+/** The folder; its test makes it. Names are those below it. */
 static char *root;
 
 static inline char *at(const char *name)
@@ -34,4 +36,20 @@ static inline void make_dir(const char *name, mode_t mode)
 
     assert_int_equal(mkdir(path, 0700), 0);
     assert_int_equal(chmod(path, mode), 0);
+}
+
+/** Makes the link @name, which leads to @to as it is said. */
+static inline void make_link(const char *name, const char *to)
+{
+    g_autofree char *path = at(name);
+
+    assert_int_equal(symlink(to, path), 0);
+}
+
+static inline void remove_tree(void)
+{
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", root);
+
+    assert_int_equal(system(command), 0);
+    g_clear_pointer(&root, g_free);
 }
