@@ -16,7 +16,7 @@
 #include <base/units.h>
 #include <image/image.h>
 
-#include "bytes.h"
+#include "levels_images.h"
 #include "listed.h"
 
 enum { CLUSTER = 4096, AT_L1 = 40 /* of its offset, in both */, HEAD_MAX = 2 * CLUSTER + 16 };
@@ -44,32 +44,16 @@ static const CstImageFormat *format_of(const Place *place)
     return cst_image_format_find(place->format, NULL);
 }
 
-static gboolean is_qcow(const Place *place)
-{
-    return strcmp(place->format, "qcow") == 0;
-}
-
-static void put(const Place *place, CstBlob *blob, uint64_t at, uint64_t value)
-{
-    uint8_t raw[8];
-
-    if (is_qcow(place))
-        cst_put_be64(raw, value);
-    else
-        cst_put_le64(raw, value);
-    assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), at, NULL));
-}
-
 static CstBlob *make(const Place *place)
 {
     CstImageCreate how = options;
     CstBlob *blob = cst_blob_memory_new(NULL, 0);
 
-    if (is_qcow(place))
+    if (strcmp(place->format, "qcow") == 0)
         how.cluster_size = how.table_size = 0;
     assert_true(cst_image_create(blob, format_of(place), &how, NULL, NULL));
-    put(place, blob, AT_L1, place->l1);
-    put(place, blob, place->l1, place->table);
+    put_word(place->format, blob, AT_L1, place->l1);
+    put_word(place->format, blob, place->l1, place->table);
     assert_true(cst_blob_resize(blob, 64 * CLUSTER, NULL));
     return blob;
 }
@@ -139,7 +123,7 @@ static void an_l1_table_over_the_header_is_refused(void **state)
     g_autoptr(CstBlob) blob = make(&qcow);
     g_autoptr(GError) error = NULL;
 
-    put(&qcow, blob, AT_L1, 47);
+    put_word("qcow", blob, AT_L1, 47);
     assert_null(cst_image_open(blob, format_of(&qcow), 0, NULL, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
     assert_non_null(strstr(error->message, "lies over other parts"));
@@ -157,9 +141,9 @@ static void assert_all_is_read_after_a_repair(uint64_t end)
         bytes[i] = (uint8_t)(i / 512 + 1);
     assert_true(cst_blob_pwrite(blob, bytes, end - DATA, DATA, NULL));
     assert_true(cst_blob_resize(blob, end, NULL));
-    put(&qcow, blob, CLUSTER, ODD);
-    put(&qcow, blob, CLUSTER + 8, DATA);
-    put(&qcow, blob, CLUSTER + 16, ODD);
+    put_word("qcow", blob, CLUSTER, ODD);
+    put_word("qcow", blob, CLUSTER + 8, DATA);
+    put_word("qcow", blob, CLUSTER + 16, ODD);
     found = check_listed(blob, format_of(&qcow), CST_CHECK_REPAIR_ALL);
     assert_int_equal(found.errors, 2);
     assert_int_equal(found.errors_fixed, 2);

@@ -17,7 +17,7 @@
 #include <image/backing.h>
 #include <image/image.h>
 
-#include "bytes.h"
+#include "levels_images.h"
 #include "listed.h"
 
 enum { SIZE = 4 * 1024 * 1024, AT_FEATURES = 16, NEED_CHECK = 2 };
@@ -40,21 +40,12 @@ static const CstImageFormat *format_of(const Variant *variant)
 
 static uint64_t get(const Variant *variant, CstBlob *blob, uint64_t at)
 {
-    uint8_t raw[8];
-
-    assert_true(cst_blob_pread(blob, raw, sizeof(raw), at, NULL));
-    return variant->format[1] == 'c' ? cst_be64(raw) : cst_le64(raw);
+    return get_word(variant->format, blob, at);
 }
 
 static void put(const Variant *variant, CstBlob *blob, uint64_t at, uint64_t value)
 {
-    uint8_t raw[8];
-
-    if (variant->format[1] == 'c')
-        cst_put_be64(raw, value);
-    else
-        cst_put_le64(raw, value);
-    assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), at, NULL));
+    put_word(variant->format, blob, at, value);
 }
 
 static CstBlob *open_guest(const Variant *variant, CstBlob *blob, unsigned flags)
