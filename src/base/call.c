@@ -8,7 +8,22 @@
 
 #include <base/error.h>
 
-void cst_call_trace(const CstCall *call, gboolean done)
+gboolean cst_call_enter(CstCall *call, CstLiveness *liveness)
+{
+    if (!cst_liveness_enter(liveness, &call->inside, &call->why))
+        return FALSE;
+    call->liveness = liveness;
+    return TRUE;
+}
+
+static void leave(CstCall *call)
+{
+    cst_liveness_leave(call->liveness, &call->inside);
+    call->liveness = NULL;
+}
+
+/* The line in the log. */
+static void trace(const CstCall *call, gboolean done)
 {
     g_autoptr(GString) text = NULL;
 
@@ -29,6 +44,12 @@ void cst_call_trace(const CstCall *call, gboolean done)
             done        ? "done"
             : call->why ? call->why->message
                         : "failed");
+}
+
+void cst_call_trace(CstCall *call, gboolean done)
+{
+    leave(call);
+    trace(call, done);
 }
 
 gboolean cst_call_broken(CstCall *call, const char *what, GError **error)

@@ -9,6 +9,8 @@
  * not end even then (it hangs in the kernel) is left to a thread that waits for it; the call
  * returns.
  *
+ * Input is a file in memory, not a pipe: a child that does not read it delays and breaks nothing.
+ *
  * Why not GSubprocess: it reads without a limit, has neither timeouts nor process groups, and reaps
  * in the main context of whichever thread runs one, of which the daemon's workers have none.
  */
@@ -19,6 +21,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -71,16 +74,36 @@ static void set_up_child(gpointer data)
     umask(077);
 }
 
+/* *ret_fd, which is closed on exec, stays -1 where there is no input. */
+static gboolean open_input(const CstChild *child, int *ret_fd, GError **error)
+{
+    g_auto(CstFd) fd = -1;
+
+    if (!child->input)
+        return TRUE;
+    fd = memfd_create("input", MFD_CLOEXEC);
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot give '%s' its input"), child->argv[0]);
+    if (!cst_pwrite_full(fd, child->input, child->input_len, 0, child->argv[0], error))
+        return FALSE;
+    *ret_fd = g_steal_fd(&fd);
+    return TRUE;
+}
+
 static gboolean spawn(Running *run, GError **error)
 {
     /* Output is parsed, and must be the same in every locale. */
     g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
+    g_auto(CstFd) input = -1;
     g_autoptr(GError) local = NULL;
 
-    if (g_spawn_async_with_pipes(
-            NULL, (char **)run->child->argv, env,
-            G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES, set_up_child,
-            NULL, &run->pid, NULL, &run->out_fd, &run->err_fd, &local)) {
+    if (!open_input(run->child, &input, error))
+        return FALSE;
+    if (g_spawn_async_with_pipes_and_fds(NULL, run->child->argv, (const char *const *)env,
+                                         G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
+                                             G_SPAWN_CLOEXEC_PIPES,
+                                         set_up_child, NULL, input, -1, -1, NULL, NULL, 0,
+                                         &run->pid, NULL, &run->out_fd, &run->err_fd, &local)) {
         run->out = g_string_new(NULL);
         run->err = g_string_new(NULL);
         return TRUE;

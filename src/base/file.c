@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -318,4 +319,23 @@ GStrv cst_kernel_list(const char *path)
         g_dir_close(dir);
     g_ptr_array_add(names, NULL);
     return (GStrv)g_ptr_array_free(g_steal_pointer(&names), FALSE);
+}
+
+char *cst_kernel_link(const char *path)
+{
+    return g_file_read_link(path, NULL);
+}
+
+gboolean cst_kernel_write(const char *path, const char *text)
+{
+    g_auto(CstFd) fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+char *cst_kernel_resolve(const char *path)
+{
+    g_autofree char *resolved = realpath(path, NULL);
+
+    return g_strdup(resolved);
 }

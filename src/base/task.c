@@ -36,10 +36,12 @@ struct CstTask {
     uid_t uid;
     pid_t pid;
 
-    _Atomic uint64_t rate;  /* bytes a second; 0: no limit */
-    _Atomic uint64_t moved; /* bytes that count against it */
-    GMutex lock;            /* guards what follows */
-    gint64 since;           /* monotonic; at that time "base" bytes had been moved */
+    _Atomic uint64_t rate;                              /* bytes a second; 0: no limit */
+    _Atomic uint64_t moved;                             /* bytes that count against it */
+    GMutex lock;                                        /* guards what follows */
+    void (*on_stuck)(const GError *why, gpointer data); /* may be NULL */
+    gpointer on_stuck_data;
+    gint64 since; /* monotonic; at that time "base" bytes had been moved */
     uint64_t base;
 };
 
@@ -136,6 +138,24 @@ void cst_task_on_wait(CstTask *task, void (*func)(gboolean waiting, gpointer dat
 {
     task->on_wait = func;
     task->on_wait_data = data;
+}
+
+void cst_task_on_stuck(CstTask *task, void (*func)(const GError *why, gpointer data), gpointer data)
+{
+    g_mutex_lock(&task->lock);
+    task->on_stuck = func;
+    task->on_stuck_data = data;
+    g_mutex_unlock(&task->lock);
+}
+
+void cst_task_tell_stuck(CstTask *task, const GError *why)
+{
+    if (!task)
+        return;
+    g_mutex_lock(&task->lock);
+    if (task->on_stuck)
+        task->on_stuck(why, task->on_stuck_data);
+    g_mutex_unlock(&task->lock);
 }
 
 void cst_task_set_max_wait(CstTask *task, gint64 us)

@@ -17,6 +17,7 @@
 #include <base/child.h>
 #include <base/error.h>
 #include <base/log.h>
+#include <base/units.h>
 
 #include "../descriptors.h"
 #include "../logged.h"
@@ -66,6 +67,28 @@ static void assert_refused(const CstChild *like, const char *script, CstTask *ta
     if (message)
         assert_string_equal(error->message, message);
     assert_null(result.out);
+}
+
+static void assert_reads(const void *input, size_t len, const char *script, const char *expected)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    const CstChild child = {.argv = argv, .timeout_s = 10, .input = input, .input_len = len};
+    g_auto(CstChildResult) result = {0};
+
+    assert_true(cst_child_run(&child, NULL, &result, NULL));
+    assert_string_equal(result.out, expected);
+}
+
+static void input_is_read_whole_or_not_at_all(void **state)
+{
+    g_autofree char *much = g_malloc0(CST_MIB);
+
+    assert_reads("secret\0value\n", 13, "tr '\\0' '-'", "secret-value\n");
+    assert_reads(much, CST_MIB, "wc -c", "1048576\n");
+    assert_reads(much, CST_MIB, "head -c 1 | wc -c", "1\n");
+    assert_reads(much, CST_MIB, "echo later", "later\n");
+    assert_reads("", 0, "wc -c", "0\n");
+    assert_reads(NULL, 0, "readlink /proc/self/fd/0", "/dev/null\n");
 }
 
 static void a_signal_is_a_status(void **state)
@@ -148,6 +171,7 @@ static void nothing_of_a_child_stays_open(void **state)
         g_auto(CstChildResult) result = {0};
 
         run("echo out; echo err >&2", &result);
+        assert_reads("input", 5, "cat", "input");
         assert_refused(&child, "printf 12345", NULL, CST_ERROR_LIMIT, NULL);
     }
     assert_int_equal(count_descriptors(), before);
@@ -250,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_tool_makes_is_for_nobody_else),
         cmocka_unit_test(status_and_output_come_back),
+        cmocka_unit_test(input_is_read_whole_or_not_at_all),
         cmocka_unit_test(a_signal_is_a_status),
         cmocka_unit_test(a_program_that_is_not_there_is_named),
         cmocka_unit_test(output_has_a_limit_and_errors_are_cut),

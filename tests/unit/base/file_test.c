@@ -297,6 +297,29 @@ static void names_are_of_one_file(void **state)
                   "volume name contains a control character");
 }
 
+/* A file takes a command whole, and says why it doesn't. */
+static void a_command_is_written_whole_or_fails(void **state)
+{
+    assert_true(g_file_set_contents("scan", "", 0, NULL));
+    assert_true(cst_kernel_write("scan", "- - -"));
+    assert_content("scan", "- - -");
+    assert_false(cst_kernel_write("none", "1"));
+    assert_int_equal(errno, ENOENT);
+    assert_false(cst_kernel_write("/dev/full", "1"));
+    assert_int_equal(errno, ENOSPC);
+}
+
+static void a_path_of_the_kernel_has_no_links(void **state)
+{
+    g_autofree char *path = NULL, *wanted = g_build_filename(*state, "host2", NULL);
+
+    assert_true(g_file_set_contents("host2", "", 0, NULL));
+    assert_int_equal(symlink("host2", "link"), 0);
+    path = cst_kernel_resolve("link");
+    assert_string_equal(path, wanted);
+    assert_null(cst_kernel_resolve("none"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -307,6 +330,8 @@ int main(void)
         TEST(a_dry_run_changes_no_file),
         TEST(a_file_is_read_up_to_its_limit),
         TEST(what_is_gone_is_removed),
+        TEST(a_command_is_written_whole_or_fails),
+        TEST(a_path_of_the_kernel_has_no_links),
         TEST(directories_are_made_with_those_above),
         TEST(leftovers_are_known_by_their_names),
         TEST(a_read_or_write_is_whole_or_fails),

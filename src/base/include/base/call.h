@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include <base/liveness.h>
 #include <base/log.h>
 
 /**
@@ -27,8 +28,10 @@ typedef struct {
     const char *part;   /**< of the object, such as a volume; NULL: all of it */
     gboolean has_range; /**< @offset and @length are set */
     uint64_t offset, length;
-    gint64 began; /**< monotonic microseconds; 0: the call is not logged */
-    GError *why;  /**< passed to the callee, which sets it on failure */
+    gint64 began;           /**< monotonic microseconds; 0: the call is not logged */
+    GError *why;            /**< passed to the callee, which sets it on failure */
+    CstLiveness *liveness;  /**< private: cst_call_enter()'s, until the call ends */
+    CstLivenessCall inside; /**< the same */
 } CstCall;
 
 /** Returns the value of CstCall.began for a call that begins now. */
@@ -36,6 +39,13 @@ static inline gint64 cst_call_now(void)
 {
     return cst_log_enabled(CST_LOG_DEBUG) ? g_get_monotonic_time() : 0;
 }
+
+/**
+ * Lets a call into storage that may hang (@liveness NULL: it never does), right before the callee
+ * is called. FALSE, with UNREACHABLE in call->why as if the callee had failed, while the storage
+ * does not answer. @call is ended in any case, and stays where it is until then.
+ */
+gboolean cst_call_enter(CstCall *call, CstLiveness *liveness);
 
 /**
  * Ends a call that returned @done: logs it and moves its error to @error. Also FALSE when the
@@ -49,5 +59,5 @@ gboolean cst_call_end(CstCall *call, gboolean done, GError **error);
  */
 gboolean cst_call_broken(CstCall *call, const char *what, GError **error);
 
-/** Logs the end of a call that cannot fail; does nothing else. */
-void cst_call_trace(const CstCall *call, gboolean done);
+/** Ends a call that cannot fail. */
+void cst_call_trace(CstCall *call, gboolean done);

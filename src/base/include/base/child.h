@@ -7,14 +7,16 @@
 
 /**
  * An external program: argument vector only (never a shell), LC_ALL=C, no inherited descriptors
- * above 2, stdin from /dev/null, umask 077, its own process group, killed whole on timeout or
- * cancellation. Output is bounded. The debug log shows the arguments, as every user of the host can
- * see them anyway: secrets must never be among them.
+ * above 2, umask 077, its own process group, killed whole on timeout or cancellation. Output is
+ * bounded. The debug log shows the arguments, as every user of the host can see them anyway:
+ * secrets must never be among them, and are given as input.
  */
 typedef struct {
     const char *const *argv; /**< argv[0] is looked up in PATH */
     unsigned timeout_s;      /**< 0: none */
     size_t output_limit;     /**< bytes of stdout kept; more is an error. 0: 16 MiB */
+    const void *input;       /**< what it reads from its stdin; NULL: that is /dev/null */
+    size_t input_len;
 } CstChild;
 
 typedef struct {

@@ -122,3 +122,18 @@ char *cst_kernel_read(const char *path);
 
 /** Names in a directory of the kernel's, "." and ".." left out; empty when it can't be read. */
 GStrv cst_kernel_list(const char *path);
+
+/**
+ * Where a link of the kernel's leads (/proc/PID/cwd), without going there; NULL when it can't be
+ * read. g_free() it.
+ */
+char *cst_kernel_link(const char *path);
+
+/**
+ * Writes @text, in one piece, to a file of the kernel's that takes commands. FALSE with errno set.
+ * A command may last as long as the hardware likes.
+ */
+gboolean cst_kernel_write(const char *path, const char *text);
+
+/** The path that a file or directory of the kernel's has without symbolic links; NULL: none. */
+char *cst_kernel_resolve(const char *path);

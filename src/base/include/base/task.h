@@ -84,6 +84,16 @@ gboolean cst_task_waiting(CstTask *task);
 void cst_task_on_wait(CstTask *task, void (*func)(gboolean waiting, gpointer data), gpointer data);
 
 /**
+ * Has @func called, in another thread, when storage that the work uses does not answer, and the
+ * work may last as long as the storage likes (base/liveness.h). Waits while it is being called;
+ * @func takes short locks only. NULL: nobody wants to know.
+ */
+void cst_task_on_stuck(CstTask *task, void (*func)(const GError *why, gpointer data),
+                       gpointer data);
+/** Tells whoever wants to know that the work is stuck. NULL: nothing. */
+void cst_task_tell_stuck(CstTask *task, const GError *why);
+
+/**
  * Sets the longest single wait for others, in microseconds; 0, the default: no limit. From any
  * thread.
  */
