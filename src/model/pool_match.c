@@ -51,9 +51,11 @@ gboolean cst_pool_def_same_source(const CstPoolDef *a, const CstPoolDef *b)
     switch (info->conflict) {
     case CST_CONFLICT_NONE: return FALSE;
     case CST_CONFLICT_TARGET: return g_strcmp0(a->target_path, b->target_path) == 0;
+    case CST_CONFLICT_HOST: return same_host(x, y);
     case CST_CONFLICT_HOST_DIR:
         return g_strcmp0(x->dir, y->dir) == 0 && g_strcmp0(x->name, y->name) == 0 &&
                same_host(x, y);
+    case CST_CONFLICT_NAME: return g_strcmp0(x->name, y->name) == 0;
     case CST_CONFLICT_DEVICE: return share_device(x, y);
     case CST_CONFLICT_INITIATOR:
         return g_strcmp0(x->initiator_iqn, y->initiator_iqn) == 0 && share_device(x, y);

@@ -11,9 +11,12 @@
 
 #include "xml_read.h"
 
-static const char *const fs_formats[] = {"auto",    "ext2", "ext3",  "ext4", "ufs",
-                                         "iso9660", "udf",  "gfs",   "gfs2", "vfat",
-                                         "hfs+",    "xfs",  "ocfs2", "vmfs", NULL};
+/* The last ones are ours, so they are not listed: libvirt mounts such devices as "auto". */
+#define FS_FORMATS                                                                                 \
+    "auto", "ext2", "ext3", "ext4", "ufs", "iso9660", "udf", "gfs", "gfs2", "vfat", "hfs+", "xfs", \
+        "ocfs2", "vmfs"
+static const char *const fs_formats_listed[] = {FS_FORMATS, NULL};
+static const char *const fs_formats[] = {FS_FORMATS, "btrfs", "ntfs", NULL};
 static const char *const netfs_formats[] = {"auto", "nfs", "glusterfs", "cifs", NULL};
 static const char *const disk_formats[] = {"unknown", "dos",  "dvh", "gpt",  "mac",
                                            "bsd",     "pc98", "sun", "lvm2", NULL};
@@ -26,7 +29,7 @@ static const char *const logical_formats[] = {"unknown", "lvm2", NULL};
 static const char *const file_formats_listed[] = {"none", FILE_FORMATS, NULL};
 /* The last three are ours. libvirt would treat such images as raw, which risks their data. */
 static const char *const file_formats[] = {FILE_FORMATS, "vhdx", "parallels", "luks", NULL};
-static const char *const partition_formats[] = {
+static const char *const partition_marks[] = {
     "none", "linux", "fat16", "fat32", "linux-swap", "linux-lvm", "linux-raid", "extended", NULL};
 static const char *const no_formats_listed[] = {NULL};
 
@@ -80,6 +83,26 @@ static const CstPoolNamespace logical_volume_options = {
     .names = logical_volume_option_names,
 };
 
+static const char *const iscsi_option_names[] = {"mutual-username", "mutual-secret", NULL};
+static const CstPoolNamespace iscsi_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "iscsi pool option",
+    .names = iscsi_option_names,
+};
+
+static const char *const mpath_volume_option_names[] = {"wwid", "paths", NULL};
+static const CstPoolNamespace mpath_volume_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "multipath volume option",
+    .names = mpath_volume_option_names,
+};
+
 static const char *const rbd_volume_option_names[] = {"features", "object-size", "data-pool",
                                                       "allocation", NULL};
 static const CstPoolNamespace rbd_volume_options = {
@@ -89,6 +112,23 @@ static const CstPoolNamespace rbd_volume_options = {
     .has_value = TRUE,
     .what = "RBD volume option",
     .names = rbd_volume_option_names,
+};
+
+/* Properties of ZFS under their own names, and what the backend has besides: any name. */
+static const CstPoolNamespace zfs_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "zfs pool option",
+};
+
+static const CstPoolNamespace zfs_volume_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "zfs volume option",
 };
 
 static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
@@ -107,6 +147,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                      .source_parts = CST_SOURCE_DEVICE,
                      .device_required = TRUE,
                      .source_formats = fs_formats,
+                     .listed_source_formats = fs_formats_listed,
                      .has_target = TRUE,
                      .cow_feature = TRUE,
                      .options = &fs_options,
@@ -146,14 +187,15 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                        .source_formats = disk_formats,
                        .has_target = TRUE,
                        .volume_type = CST_VOL_BLOCK,
-                       .volume_formats = partition_formats,
-                       .listed_formats = partition_formats,
+                       .volume_marks = partition_marks,
+                       .listed_formats = partition_marks,
                        .default_volume_format = "none",
                        .conflict = CST_CONFLICT_DEVICE},
     [CST_POOL_ISCSI] = {.name = "iscsi",
                         .list_flag = CST_LIST_POOLS_ISCSI,
                         .source_parts = CST_SOURCE_HOST | CST_SOURCE_DEVICE | CST_SOURCE_INITIATOR,
                         .has_target = TRUE,
+                        .options = &iscsi_options,
                         .volume_type = CST_VOL_BLOCK,
                         .conflict = CST_CONFLICT_INITIATOR},
     [CST_POOL_ISCSI_DIRECT] = {.name = "iscsi-direct",
@@ -171,6 +213,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
     [CST_POOL_MPATH] = {.name = "mpath",
                         .list_flag = CST_LIST_POOLS_MPATH,
                         .has_target = TRUE,
+                        .volume_options = &mpath_volume_options,
                         .volume_type = CST_VOL_BLOCK,
                         .conflict = CST_CONFLICT_TYPE},
     [CST_POOL_RBD] = {.name = "rbd",
@@ -184,6 +227,12 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                       /* libvirt lists the default only. */
                       .listed_formats = no_formats_listed,
                       .default_volume_format = "raw"},
+    [CST_POOL_SHEEPDOG] = {.name = "sheepdog",
+                           .list_flag = CST_LIST_POOLS_SHEEPDOG,
+                           .source_parts = CST_SOURCE_HOST | CST_SOURCE_NAME,
+                           .source_name_required = TRUE,
+                           .volume_type = CST_VOL_NETWORK,
+                           .conflict = CST_CONFLICT_HOST},
     [CST_POOL_GLUSTER] = {.name = "gluster",
                           .list_flag = CST_LIST_POOLS_GLUSTER,
                           .source_parts = CST_SOURCE_HOST | CST_SOURCE_NAME | CST_SOURCE_DIR,
@@ -198,9 +247,20 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                       .source_parts = CST_SOURCE_NAME | CST_SOURCE_DEVICE,
                       .has_target = TRUE,
                       .target_prefix = "/dev/zvol/",
+                      .options = &zfs_options,
+                      .volume_options = &zfs_volume_options,
                       .volume_type = CST_VOL_BLOCK,
                       .nested_names = TRUE,
                       .conflict = CST_CONFLICT_DEVICE},
+    [CST_POOL_VSTORAGE] = {.name = "vstorage",
+                           .list_flag = CST_LIST_POOLS_VSTORAGE,
+                           .source_parts = CST_SOURCE_NAME,
+                           .has_target = TRUE,
+                           .volume_type = CST_VOL_FILE,
+                           .volume_formats = file_formats,
+                           .listed_formats = file_formats_listed,
+                           .default_volume_format = "raw",
+                           .conflict = CST_CONFLICT_NAME},
 };
 
 static const char *const vol_type_names[] = {"file",   "block", "dir", "network",
@@ -265,6 +325,13 @@ gboolean cst_vol_type_parse(const char *name, CstVolType *ret_type)
         return FALSE;
     *ret_type = type;
     return TRUE;
+}
+
+gboolean cst_pool_volume_mark_ok(CstPoolType type, const char *mark)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+
+    return info && info->volume_marks && mark && cst_name_index(info->volume_marks, mark) >= 0;
 }
 
 gboolean cst_pool_volume_format_ok(CstPoolType type, const char *format)

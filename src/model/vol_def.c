@@ -82,6 +82,7 @@ CstVolDef *cst_vol_def_copy(const CstVolDef *def)
     }
     copy->path = g_strdup(def->path);
     copy->format = g_strdup(def->format);
+    copy->mark = g_strdup(def->mark);
     cst_perms_copy(&copy->perms, &def->perms);
     copy->times = g_memdup2(def->times, sizeof(*def->times));
     if (def->encryption)
@@ -102,6 +103,7 @@ void cst_vol_def_free(CstVolDef *def)
     g_clear_pointer(&def->extents, g_ptr_array_unref);
     g_free(def->path);
     g_free(def->format);
+    g_free(def->mark);
     g_free(def->perms.label);
     g_free(def->times);
     cst_encryption_free(def->encryption);

@@ -56,6 +56,20 @@ static gboolean format_format(CstXmlWriter *xml, const char *format, CstPoolType
     return TRUE;
 }
 
+static gboolean format_mark(CstXmlWriter *xml, const char *mark, CstPoolType type, GError **error)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+
+    if (!info->volume_marks)
+        return TRUE;
+    if (!mark)
+        mark = info->default_volume_format;
+    if (!cst_pool_volume_mark_ok(type, mark))
+        return cst_fail(error, CST_ERROR_INVALID, _("unknown volume format %s"), mark);
+    cst_xml_empty(xml, "format", "type", mark, NULL);
+    return TRUE;
+}
+
 static void format_time(CstXmlWriter *xml, const char *name, const struct timespec *time)
 {
     char text[40];
@@ -104,7 +118,7 @@ static gboolean format_target(CstXmlWriter *xml, const CstVolDef *def, CstPoolTy
 {
     cst_xml_open(xml, "target", NULL);
     cst_xml_element(xml, "path", def->path);
-    if (!format_format(xml, def->format, type, error))
+    if (!format_format(xml, def->format, type, error) || !format_mark(xml, def->mark, type, error))
         return FALSE;
     cst_perms_format(xml, &def->perms);
     format_times(xml, def->times);

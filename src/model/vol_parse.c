@@ -101,6 +101,23 @@ static gboolean parse_format(xmlNode *node, const char *path, CstPoolType type,
     return TRUE;
 }
 
+/* <format> where that is how the technology marks the volume. */
+static gboolean parse_mark(xmlNode *node, CstPoolType type, char **ret_mark, GError **error)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+    g_autofree char *mark = NULL;
+
+    if (!info->volume_marks)
+        return TRUE;
+    mark = cst_xml_path_attr(node, "target/format", "type");
+    if (!mark)
+        mark = g_strdup(info->default_volume_format);
+    if (!cst_pool_volume_mark_ok(type, mark))
+        return cst_fail(error, CST_ERROR_CONFIG, _("unknown volume format type %s"), mark);
+    *ret_mark = g_steal_pointer(&mark);
+    return TRUE;
+}
+
 /* <backingStore><path>…</path><format type='qcow2'/></backingStore>. An empty path means none. */
 static gboolean parse_backing(xmlNode *node, CstPoolType type, CstVolDef *def, GError **error)
 {
@@ -171,6 +188,7 @@ static gboolean parse_target(xmlNode *node, CstPoolType type, CstVolDef *def, GE
     def->path = cst_xml_text(node, "target/path");
     if (!parse_format(node, "target/format", type, cst_pool_type_info(type)->default_volume_format,
                       &def->format, error) ||
+        !parse_mark(node, type, &def->mark, error) ||
         !cst_perms_parse(node, "target/permissions", &def->perms, error))
         return FALSE;
     if (encryption) {

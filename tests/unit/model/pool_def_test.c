@@ -226,6 +226,11 @@ static void check_match(const MatchCase *match)
 #define FC(wwpn) "<adapter type='fc_host' wwnn='20000000c9831b4b' wwpn='10000000c9831b" wwpn "'/>"
 #define RBD      "<pool type='rbd'><name>n</name><source><host name='h'/><name>p</name></source></pool>"
 #define MPATH    "<pool type='mpath'><name>n</name>" T "</pool>"
+#define SHEEPDOG(host, name)                                                             \
+    "<pool type='sheepdog'><name>n</name><source>" host "<name>" name "</name></source>" \
+    "</pool>"
+#define VSTORAGE(name) \
+    "<pool type='vstorage'><name>n</name><source><name>" name "</name></source>" T "</pool>"
 #define GLUSTER(name)                                                                           \
     "<pool type='gluster'><name>n</name><source><host name='h'/><name>" name "</name></source>" \
     "</pool>"
@@ -243,6 +248,10 @@ static void pools_on_the_same_storage_are_told_apart_from_others(void **state)
         {NETFS("<host name='h'/>", "/a"), NETFS("<host name='h'/><host name='h'/>", "/a"), FALSE},
         {GLUSTER("v"), GLUSTER("v"), TRUE},
         {GLUSTER("v"), GLUSTER("w"), FALSE},
+        {SHEEPDOG("<host name='h'/>", "v"), SHEEPDOG("<host name='h'/>", "w"), TRUE},
+        {SHEEPDOG("<host name='h'/>", "v"), SHEEPDOG("<host name='g'/>", "v"), FALSE},
+        {VSTORAGE("v"), VSTORAGE("v"), TRUE},
+        {VSTORAGE("v"), VSTORAGE("w"), FALSE},
         {DEVICE("fs", "/dev/sdb"), DEVICE("disk", "/dev/sdb"), TRUE},
         {DEVICE("fs", "/dev/sdb"), DEVICE("logical", "/dev/sdb"), TRUE},
         {DEVICE("fs", "/dev/sdb"), DEVICE("fs", "/dev/sdc"), FALSE},

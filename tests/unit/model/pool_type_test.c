@@ -17,8 +17,11 @@ static void every_type_has_a_whole_row(void **state)
         assert_non_null(info);
         assert_true(cst_pool_type_parse(info->name, &parsed));
         assert_int_equal(parsed, type);
-        assert_true(!info->volume_formats == !info->listed_formats);
-        assert_true(!info->volume_formats == !info->default_volume_format);
+        assert_false(info->volume_formats && info->volume_marks);
+        assert_true((info->volume_formats || info->volume_marks) == !!info->listed_formats);
+        assert_true(!info->listed_formats == !info->default_volume_format);
+        if (info->volume_marks)
+            assert_true(cst_pool_volume_mark_ok(type, info->default_volume_format));
         if (info->volume_formats)
             assert_true(cst_pool_volume_format_ok(type, info->default_volume_format));
         if (info->source_formats)
@@ -35,7 +38,7 @@ static void names_outside_the_lists_are_not_parsed(void **state)
     CstVolType volume;
     int format;
 
-    assert_false(cst_pool_type_parse("sheepdog", &pool));
+    assert_false(cst_pool_type_parse("floppy", &pool));
     assert_false(cst_pool_type_parse(NULL, &pool));
     assert_false(cst_vol_type_parse("files", &volume));
     assert_false(cst_vol_type_parse(NULL, &volume));
@@ -46,6 +49,11 @@ static void names_outside_the_lists_are_not_parsed(void **state)
     assert_false(cst_pool_volume_format_ok(CST_POOL_DIR, "none"));
     assert_false(cst_pool_volume_format_ok(CST_POOL_LOGICAL, "raw"));
     assert_false(cst_pool_volume_format_ok(CST_POOL_DIR, NULL));
+    assert_false(cst_pool_volume_format_ok(CST_POOL_DISK, "linux"));
+    assert_false(cst_pool_volume_mark_ok(CST_POOL_DIR, "linux"));
+    assert_false(cst_pool_volume_mark_ok(CST_POOL_DISK, "raw"));
+    assert_false(cst_pool_volume_mark_ok(CST_POOL_DISK, NULL));
+    assert_true(cst_pool_volume_mark_ok(CST_POOL_DISK, "linux-swap"));
 }
 
 static void volume_types_have_libvirts_numbers(void **state)

@@ -63,16 +63,17 @@ static void type_and_format_default_to_the_pool_types(void **state)
         CstPoolType pool;
         CstVolType type;
         const char *format;
+        const char *mark;
     } defaults[] = {
-        {CST_POOL_DIR, CST_VOL_FILE, "raw"},
-        {CST_POOL_NETFS, CST_VOL_FILE, "raw"},
-        {CST_POOL_LOGICAL, CST_VOL_BLOCK, NULL},
-        {CST_POOL_DISK, CST_VOL_BLOCK, "none"},
-        {CST_POOL_ZFS, CST_VOL_BLOCK, NULL},
-        {CST_POOL_RBD, CST_VOL_NETWORK, "raw"},
-        {CST_POOL_GLUSTER, CST_VOL_NETWORK, "raw"},
-        {CST_POOL_SCSI, CST_VOL_BLOCK, NULL},
-        {CST_POOL_ISCSI_DIRECT, CST_VOL_NETWORK, NULL},
+        {CST_POOL_DIR, CST_VOL_FILE, "raw", NULL},
+        {CST_POOL_NETFS, CST_VOL_FILE, "raw", NULL},
+        {CST_POOL_LOGICAL, CST_VOL_BLOCK, NULL, NULL},
+        {CST_POOL_DISK, CST_VOL_BLOCK, NULL, "none"},
+        {CST_POOL_ZFS, CST_VOL_BLOCK, NULL, NULL},
+        {CST_POOL_RBD, CST_VOL_NETWORK, "raw", NULL},
+        {CST_POOL_GLUSTER, CST_VOL_NETWORK, "raw", NULL},
+        {CST_POOL_SCSI, CST_VOL_BLOCK, NULL, NULL},
+        {CST_POOL_ISCSI_DIRECT, CST_VOL_NETWORK, NULL, NULL},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(defaults); i++) {
@@ -80,6 +81,7 @@ static void type_and_format_default_to_the_pool_types(void **state)
 
         assert_int_equal(def->type, defaults[i].type);
         assert_true(g_strcmp0(def->format, defaults[i].format) == 0);
+        assert_true(g_strcmp0(def->mark, defaults[i].mark) == 0);
     }
 }
 
@@ -97,6 +99,7 @@ static void format_of_another_pool_type_is_not_printed(void **state)
     g_autoptr(GError) error = NULL;
     g_autofree char *text = NULL;
 
+    def->mark = g_strdup("qcow2");
     assert_null(cst_vol_def_format(def, CST_POOL_DISK, &error));
     assert_int_equal(error->code, CST_ERROR_INVALID);
     text = cst_vol_def_format(def, CST_POOL_LOGICAL, NULL);

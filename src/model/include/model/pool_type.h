@@ -9,6 +9,7 @@
  * (docs/formatstorage.rst, docs/formatstoragecaps.rst).
  */
 
+/** In the order of libvirt's capabilities. A type may have no backend; its definitions are kept. */
 typedef enum {
     CST_POOL_DIR,
     CST_POOL_FS,
@@ -20,8 +21,10 @@ typedef enum {
     CST_POOL_SCSI,
     CST_POOL_MPATH,
     CST_POOL_RBD,
+    CST_POOL_SHEEPDOG,
     CST_POOL_GLUSTER,
     CST_POOL_ZFS,
+    CST_POOL_VSTORAGE,
     CST_POOL_TYPE_LAST
 } CstPoolType;
 
@@ -49,7 +52,9 @@ typedef enum {
 typedef enum {
     CST_CONFLICT_NONE,
     CST_CONFLICT_TARGET,    /**< the same target path */
+    CST_CONFLICT_HOST,      /**< the same single host */
     CST_CONFLICT_HOST_DIR,  /**< the same single host, source directory and name */
+    CST_CONFLICT_NAME,      /**< the same source name */
     CST_CONFLICT_DEVICE,    /**< a device, also between different types of this kind */
     CST_CONFLICT_INITIATOR, /**< a device and the initiator */
     CST_CONFLICT_ADAPTER,   /**< the same adapter */
@@ -81,18 +86,25 @@ typedef struct {
     gboolean initiator_required;       /**< <initiator><iqn> */
     const char *default_dir;           /**< <dir> when not given; NULL: none */
     const char *const *source_formats; /**< NULL-terminated; NULL: no <format> */
-    int default_source_format;         /**< index into source_formats */
-    gboolean has_target;               /**< <target> with path and permissions */
+    /** As <storagepoolCapabilities> lists them; NULL: all. */
+    const char *const *listed_source_formats;
+    int default_source_format; /**< index into source_formats */
+    gboolean has_target;       /**< <target> with path and permissions */
     const char *target_prefix; /**< target path is this and the source name; NULL: it is given */
     gboolean cow_feature;      /**< <features><cow/> may be set */
     const CstPoolNamespace *options;        /**< of pools; NULL: none */
     const CstPoolNamespace *volume_options; /**< NULL: none */
     CstVolType volume_type;                 /**< default type of volumes */
     const char *const *volume_formats;      /**< NULL-terminated, as accepted; NULL: no <format> */
+    /**
+     * What documents say as <format> of volumes that are always raw: how the technology marks them
+     * (a partition's type). NULL-terminated; NULL: they are not marked.
+     */
+    const char *const *volume_marks;
     /** As <storagepoolCapabilities> lists them; "none" there is not accepted for a volume. */
     const char *const *listed_formats;
-    const char *default_volume_format;
-    gboolean nested_names; /**< volume names may contain '/' (nested datasets) */
+    const char *default_volume_format; /**< or mark */
+    gboolean nested_names;             /**< volume names may contain '/' (nested datasets) */
     CstConflict conflict;
 } CstPoolTypeInfo;
 
@@ -114,5 +126,7 @@ const char *cst_vol_type_name(CstVolType type);
 /** FALSE for an unknown name. */
 gboolean cst_vol_type_parse(const char *name, CstVolType *ret_type);
 
+/** Whether the technology of pools of @type can mark volumes as @mark ("linux-swap"). */
+gboolean cst_pool_volume_mark_ok(CstPoolType type, const char *mark);
 /** Whether volumes in pools of @type may have @format ("qcow2"). */
 gboolean cst_pool_volume_format_ok(CstPoolType type, const char *format);

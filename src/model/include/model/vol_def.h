@@ -67,6 +67,7 @@ typedef struct {
     GPtrArray *extents;      /**< of CstVolExtent; NULL: none */
     char *path;
     char *format; /**< name as in XML; NULL: the type shows none */
+    char *mark;   /**< of the type's volume_marks, shown as <format>; NULL: its default, or none */
     CstPerms perms;
     CstTimes *times;           /**< NULL: absent */
     CstEncryption *encryption; /**< NULL: none */
