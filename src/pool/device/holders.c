@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Who has a block device open. The kernel has no list of them, so each kind is searched for where
- * it shows: devices on top in /sys, mounts in mountinfo, swap space, descriptors of processes in
- * /proc. For a device of device-mapper the kernel's own open count says first whether there is
- * anybody at all, and afterwards whether somebody was missed.
+ * it shows: devices on top in /sys, loop devices by asking each, mounts in mountinfo, swap space,
+ * descriptors of processes in /proc. For a device of device-mapper the kernel's own open count says
+ * first whether there is anybody at all, and afterwards whether somebody was missed.
  *
  * The answer is a snapshot: somebody may open the device right after it, and a process that ends
  * during the search is not listed.
@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libmount.h>
 #include <linux/dm-ioctl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +25,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/process.h>
+#include <pool/mounts.h>
 
 typedef struct {
     dev_t device;
@@ -36,33 +36,15 @@ typedef struct {
 } Search;
 
 /*
- * udev opens a device whenever somebody who wrote to it has closed it, and a tool of LVM's when it
- * scans. Both are gone again before anybody could act on their being listed, so the search is
- * repeated for PASSING_US while nobody else has the device open.
+ * udev opens a device whenever somebody who wrote to it has closed it, a tool of LVM's when it
+ * scans, losetup when it looks for a free one. They are gone again before anybody could act on
+ * their being listed, so the search is repeated for PASSING_US while nobody else has the device
+ * open.
  */
 #define PASSING_US (3 * G_TIME_SPAN_SECOND)
 #define LOOK_US    (50 * G_TIME_SPAN_MILLISECOND)
 
 #define BLOCK_DEVICES "/sys/block"
-#define BTRFS         "/sys/fs/btrfs" /* a folder for each that is mounted */
-
-typedef struct libmnt_table MountTable;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountTable, mnt_unref_table)
-typedef struct libmnt_iter MountIter;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountIter, mnt_free_iter)
-
-/* Number of the device whose folder in /sys is @path; FALSE when it is none's. */
-static gboolean read_number(const char *path, dev_t *ret_device)
-{
-    g_autofree char *file = g_build_filename(path, "dev", NULL);
-    g_autofree char *text = cst_kernel_read(file);
-    unsigned device_major, device_minor;
-
-    if (!text || sscanf(text, "%u:%u", &device_major, &device_minor) != 2)
-        return FALSE;
-    *ret_device = makedev(device_major, device_minor);
-    return TRUE;
-}
 
 /* --- device-mapper's own count ---------------------------------------------------------------- */
 
@@ -72,14 +54,9 @@ static gboolean read_number(const char *path, dev_t *ret_device)
  */
 static int open_count(dev_t device)
 {
-    g_auto(CstFd) control = cst_node_open("/dev/mapper/control", O_RDWR);
-    struct dm_ioctl status = {.version = {DM_VERSION_MAJOR, 0, 0},
-                              .data_size = sizeof(status),
-                              .data_start = sizeof(status)};
+    struct dm_ioctl status = {0};
 
-    /* The kernel's encoding of device numbers equals the C library's for all numbers in use. */
-    status.dev = device;
-    if (control < 0 || ioctl(control, DM_DEV_STATUS, &status) < 0)
+    if (cst_dm_ask(DM_DEV_STATUS, device, &status, sizeof(status), NULL) != 1)
         return -1;
     return status.open_count;
 }
@@ -106,104 +83,32 @@ static void find_stacked(Search *search)
     }
 }
 
-/* Returns @made of libmount's; as with GLib's allocators, the process ends when memory is short. */
-static gpointer checked(gpointer made)
-{
-    if (!made)
-        g_error("no memory for a table of the kernel's");
-    return made;
-}
-
-/* The kernel's table at @path (/proc/self/mountinfo, /proc/swaps); empty when it can't be read. */
-static MountTable *read_table(const char *path)
-{
-    MountTable *table = checked(mnt_new_table());
-    g_autofree char *text = cst_kernel_read(path);
-    FILE *stream = text && *text ? fmemopen(text, strlen(text), "r") : NULL;
-
-    if (stream) {
-        mnt_table_parse_stream(table, stream, path);
-        fclose(stream);
-    }
-    return table;
-}
-
-/* Whether btrfs @uuid, which is mounted, lies on @device. */
-static gboolean btrfs_has(const char *uuid, dev_t device)
-{
-    g_autofree char *path = g_build_filename(BTRFS, uuid, "devices", NULL);
-    g_auto(GStrv) names = cst_kernel_list(path);
-    dev_t own;
-
-    for (char **name = names; *name; name++) {
-        g_autofree char *node = g_build_filename(path, *name, NULL);
-
-        if (read_number(node, &own) && own == device)
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* Whether one btrfs lies on both devices. */
-static gboolean share_btrfs(dev_t one, dev_t other)
-{
-    g_auto(GStrv) uuids = cst_kernel_list(BTRFS);
-
-    for (char **uuid = uuids; *uuid; uuid++)
-        if (btrfs_has(*uuid, one) && btrfs_has(*uuid, other))
-            return TRUE;
-    return FALSE;
-}
-
-/*
- * The device's number is in the line, but for btrfs, which has a number of its own there and names
- * one of the devices that it lies on. Only btrfs' word is taken for it: a FUSE mount's source is
- * what the user who mounted it has written.
- */
-static gboolean lies_on(struct libmnt_fs *mount, dev_t device)
-{
-    const char *type = mnt_fs_get_fstype(mount);
-    const char *source = mnt_fs_get_source(mount);
-    struct stat st;
-
-    if (mnt_fs_get_devno(mount) == device)
-        return TRUE;
-    return type && strcmp(type, "btrfs") == 0 && source && cst_node_stat(source, &st) &&
-           S_ISBLK(st.st_mode) && (st.st_rdev == device || share_btrfs(st.st_rdev, device));
-}
-
 /* Adds its mounts in this process's mount namespace. */
 static void find_mounts(Search *search)
 {
-    g_autoptr(MountTable) table = read_table("/proc/self/mountinfo");
-    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
-    struct libmnt_fs *mount;
+    g_autoptr(GPtrArray) mounts = cst_mounts_read();
 
-    while (mnt_table_next_fs(table, iter, &mount) == 0) {
-        if (!lies_on(mount, search->device))
+    for (guint i = 0; i < mounts->len; i++) {
+        const CstMount *mount = g_ptr_array_index(mounts, i);
+
+        if (!cst_mount_lies_on(mount, search->device))
             continue;
         search->named++;
-        cst_holders_add(search->holders, 0, _("mounted on '%s'"), mnt_fs_get_target(mount))
-            ->reads_only =
-            mnt_optstr_get_option(mnt_fs_get_vfs_options(mount), "ro", NULL, NULL) == 0;
+        cst_holders_add(search->holders, 0, _("mounted on '%s'"), mount->target)->reads_only =
+            mount->read_only;
     }
 }
 
-gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data),
-                     gconstpointer data)
+/* The kernel does not list them as devices on top. */
+static void find_loops(Search *search)
 {
-    g_autoptr(MountTable) table = read_table("/proc/swaps");
-    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
-    struct libmnt_fs *swap;
+    const struct stat device = {.st_mode = S_IFBLK, .st_rdev = search->device};
+    g_auto(GStrv) names = cst_loops_upon(&device);
 
-    while (mnt_table_next_fs(table, iter, &swap) == 0) {
-        const char *path = mnt_fs_get_source(swap);
-        struct stat st;
-
-        if (path && path[0] == '/' && cst_node_stat(path, &st) && is_it(&st, data))
-            return TRUE;
+    for (char **name = names; *name; name++) {
+        search->named++;
+        cst_holders_add(search->holders, 0, _("loop device /dev/%s"), *name);
     }
-    return FALSE;
 }
 
 static gboolean is_device(const struct stat *st, gconstpointer device)
@@ -260,8 +165,8 @@ static guint descriptors_of(const char *pid, dev_t device, gboolean *ret_writes)
 
 static gboolean passes_by(const char *process)
 {
-    static const char *const names[] = {"systemd-udevd", "(udev-worker)", "udevd", "blkid",
-                                        "lvm",           "pvscan",        NULL};
+    static const char *const names[] = {"systemd-udevd", "(udev-worker)", "udevd",   "blkid",
+                                        "lvm",           "pvscan",        "losetup", NULL};
 
     return g_strv_contains(names, process);
 }
@@ -297,6 +202,7 @@ static void find_processes(Search *search)
 static void find_uses(Search *search)
 {
     find_stacked(search);
+    find_loops(search);
     find_mounts(search);
     find_swap(search);
 }
@@ -326,7 +232,7 @@ static void find_uses_of(const char *node, GPtrArray *holders)
     Search search = {.holders = holders};
     g_autofree char *path = g_build_filename(BLOCK_DEVICES, node, NULL);
 
-    if (read_number(path, &search.device))
+    if (cst_sysfs_device(path, &search.device))
         find_uses(&search);
 }
 

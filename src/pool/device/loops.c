@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who uses a regular file as if it were a device: loop devices upon it, with whatever lies upon
- * those, and swap space. Files are compared by device and inode: the name under which the file was
- * attached proves nothing, as it may have been renamed or linked since.
+ * Which loop devices lie upon a file, or upon another block device: for that the kernel keeps no
+ * list of holders, and gives the device exclusively all the same. Files are compared by device and
+ * inode, devices by their number: the name under which they were attached proves nothing, as it may
+ * have been renamed or linked since.
  *
  * Only devices with a size are queried, which /proc/partitions lists, so that a host without
  * attached loop devices pays for two short reads (7 microseconds; querying eight idle devices would
@@ -18,57 +19,41 @@
 #include <unistd.h>
 
 #include <base/file.h>
-#include <base/i18n.h>
 
-static gboolean is_same_file(const struct stat *a, const struct stat *b)
+static gboolean is_same(const struct stat *a, const struct stat *b)
 {
+    if (S_ISBLK(a->st_mode) || S_ISBLK(b->st_mode))
+        return S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode) && a->st_rdev == b->st_rdev;
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /*
  * Compares by the name of the backing file, where the device has no node to query (in a container).
  */
-static gboolean is_named(const char *name, const struct stat *file)
+static gboolean is_named(const char *name, const struct stat *below)
 {
     g_autofree char *attribute = g_build_filename("/sys/block", name, "loop/backing_file", NULL);
     g_autofree char *path = cst_kernel_read(attribute);
     struct stat st;
 
-    return path && cst_node_stat(g_strchomp(path), &st) && is_same_file(&st, file);
+    return path && cst_node_stat(g_strchomp(path), &st) && is_same(&st, below);
 }
 
 /*
- * Whether loop device @name lies upon @file. LOOP_GET_STATUS64 reports device and inode of the
- * file.
+ * Whether loop device @name lies upon what @below is. LOOP_GET_STATUS64 reports device and inode of
+ * a file, and of a block device its number (0: it is none).
  */
-static gboolean is_upon(const char *name, const struct stat *file)
+static gboolean is_upon(const char *name, const struct stat *below)
 {
     g_autofree char *node = g_strconcat("/dev/", name, NULL);
     g_auto(CstFd) fd = cst_node_open(node, O_RDONLY);
     struct loop_info64 info;
 
     if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
-        return is_named(name, file);
-    return info.lo_device == file->st_dev && info.lo_inode == file->st_ino;
-}
-
-/*
- * Adds one holder for the loop device, with what uses it: "loop device /dev/loop3 (mounted on
- * '/srv')".
- */
-static void add_loop(const char *name, GPtrArray *holders)
-{
-    g_autoptr(GPtrArray) uses = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
-    g_autoptr(GString) text = g_string_new(NULL);
-
-    cst_device_uses(name, uses);
-    for (guint i = 0; i < uses->len; i++)
-        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "",
-                               ((const CstHolder *)g_ptr_array_index(uses, i))->what);
-    if (text->len > 0)
-        cst_holders_add(holders, 0, _("loop device /dev/%s (%s)"), name, text->str);
-    else
-        cst_holders_add(holders, 0, _("loop device /dev/%s"), name);
+        return is_named(name, below);
+    if (S_ISBLK(below->st_mode))
+        return info.lo_rdevice == below->st_rdev;
+    return info.lo_device == below->st_dev && info.lo_inode == below->st_ino;
 }
 
 /*
@@ -84,34 +69,20 @@ static const char *loop_of(const char *line)
     return strchr(name + 5, 'p') ? NULL : name + 1; /* no partition ("loop3p1") */
 }
 
-static void find_loops(const struct stat *file, GPtrArray *holders)
+GStrv cst_loops_upon(const struct stat *below)
 {
+    g_autoptr(GStrvBuilder) found = g_strv_builder_new();
     g_autofree char *table = cst_kernel_read("/proc/partitions");
     g_auto(GStrv) lines = NULL;
 
     if (!table || !strstr(table, " loop"))
-        return;
+        return g_strv_builder_end(found);
     lines = g_strsplit(table, "\n", -1);
     for (char **line = lines; *line; line++) {
         const char *name = loop_of(*line);
 
-        if (name && is_upon(name, file))
-            add_loop(name, holders);
+        if (name && is_upon(name, below))
+            g_strv_builder_add(found, name);
     }
-}
-
-static gboolean is_file(const struct stat *st, gconstpointer file)
-{
-    return is_same_file(st, file);
-}
-
-void cst_file_holders(int fd, GPtrArray *holders)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        return;
-    find_loops(&st, holders);
-    if (cst_is_swap(is_file, &st))
-        cst_holders_add(holders, 0, "%s", _("swap space"));
+    return g_strv_builder_end(found);
 }

@@ -84,6 +84,25 @@ static int open_alone(const char *path, int flags, GError **error)
     return fd;
 }
 
+char *cst_device_uuid(const char *path)
+{
+    g_auto(CstFd) fd = cst_node_open(path, O_RDONLY);
+    blkid_probe probe = fd < 0 ? NULL : blkid_new_probe();
+    const char *uuid = NULL;
+    char *copy = NULL;
+
+    if (probe && blkid_probe_set_device(probe, fd, 0, 0) == 0) {
+        blkid_probe_enable_superblocks(probe, 1);
+        blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_UUID);
+        if (blkid_do_safeprobe(probe) == 0 &&
+            blkid_probe_lookup_value(probe, "UUID", &uuid, NULL) == 0)
+            copy = g_strdup(uuid);
+    }
+    if (probe)
+        blkid_free_probe(probe);
+    return copy;
+}
+
 gboolean cst_device_is_free(const char *path, GError **error)
 {
     g_auto(CstFd) fd = open_alone(path, O_RDONLY, error);
@@ -106,4 +125,26 @@ gboolean cst_device_clear(const char *path, GError **error)
     part = MIN(CST_MIB, size);
     return cst_blob_zero(blob, 0, part, 0, error) &&
            cst_blob_zero(blob, size - part, part, 0, error) && cst_blob_flush(blob, error);
+}
+
+/* What there is too little of here, and files that can't be read like this, blame no device. */
+static gboolean blames_device(int err)
+{
+    static const int others[] = {EMFILE, ENFILE, ENOMEM, EINTR, EACCES, EPERM, EINVAL, EISDIR};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+        if (err == others[i])
+            return FALSE;
+    return TRUE;
+}
+
+gboolean cst_device_touch(const char *path, GError **error)
+{
+    g_auto(CstFd) fd = cst_node_open(path, O_RDONLY | O_DIRECT);
+    static char block[4096] __attribute__((aligned(4096)));
+
+    /* What is read is nobody's business, so that threads may share the block. */
+    if (fd >= 0 && pread(fd, block, sizeof(block), 0) >= 0)
+        return TRUE;
+    return !blames_device(errno) || cst_fail_errno(error, errno, _("cannot read '%s'"), path);
 }

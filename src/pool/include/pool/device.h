@@ -7,14 +7,68 @@
 
 /** Block devices of this host, for the backends whose volumes or sources are such. */
 
+/** Whether two paths name one block device, as /dev/sdb and /dev/disk/by-id/… may. */
+gboolean cst_device_is_same(const char *a, const char *b);
+
+/**
+ * Returns the path of the link in @folder, a pool's target path, that leads to the device at @node;
+ * @node where there is none, or @folder has no links to devices. Free it.
+ */
+char *cst_device_stable_path(const char *folder, const char *node);
+
+/** Takes owner, mode, times and stamp from the device's node; where there is none they stay unset.
+ */
+void cst_device_take_node(CstVolume *volume, const char *path);
+/**
+ * Returns @known (NULL: none) if it says the same as @volume, both with their extra part, else
+ * @volume. Takes both references over.
+ */
+CstVolume *cst_device_newest(CstVolume *known, CstVolume *volume);
+
 /**
  * Appends a CstHolder for everybody on this host who has the block device at @path open, this
- * process not counted: mounts, swap, devices on top of it, processes. What the kernel counts and no
- * place shows (another mount namespace) is listed as such. Programs that open every device for a
- * moment (udev) are waited for, some seconds at most. A path that is no block device, or does not
- * exist, has no holders.
+ * process not counted: mounts, swap, devices on top of it, loop devices upon it, processes. What
+ * the kernel counts and no place shows (another mount namespace) is listed as such. Programs that
+ * open every device for a moment (udev) are waited for, some seconds at most. A path that is no
+ * block device, or does not exist, has no holders.
  */
 gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error);
+
+/**
+ * Sets owner and mode of the device that @fd has open to what @def says, mode 0600 when it says
+ * none. Call it once the device has its last name: udev sets its own with each.
+ */
+gboolean cst_device_settle_owner(int fd, const CstVolDef *def, GError **error);
+
+/** Gives the device at @path the owner and mode of @from; a failure is logged. */
+void cst_device_copy_owner(const struct stat *from, const char *path);
+
+/** Fails with BUSY, naming them, when the device at @path, of @volume, has holders. */
+gboolean cst_device_refuse_held(const char *path, const char *volume, GError **error);
+
+/**
+ * Fails with BUSY, naming the first one, when the device at @path has holders, or the kernel would
+ * not give it exclusively: before what makes it another thing.
+ */
+gboolean cst_device_refuse_used(const char *path, GError **error);
+/**
+ * Fails with POOL_BUILT, naming it, when the device carries anything; @wanted, in libblkid's words,
+ * is what it is to carry.
+ */
+gboolean cst_device_refuse_content(const char *path, const char *wanted, GError **error);
+
+/**
+ * Returns how often the device at @path was written to or discarded from since it is there; 0 where
+ * the kernel does not say.
+ */
+uint64_t cst_device_count_writes(const char *path);
+/**
+ * Fails with BUSY when somebody wrote to the device, of @volume, since cst_device_count_writes()
+ * returned @before. Call it with the device closed: the last close writes out what the kernel still
+ * had in memory.
+ */
+gboolean cst_device_refuse_written(const char *path, const char *volume, uint64_t before,
+                                   GError **error);
 
 /**
  * Appends a CstHolder for each thing of the kernel's that lies on the block device called @name in
@@ -22,9 +76,8 @@ gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error
  */
 void cst_device_uses(const char *name, GPtrArray *holders);
 
-/** Whether the kernel swaps to a device or file that @is_it knows by its stat. */
-gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data),
-                     gconstpointer data);
+/** Returns the names ("loop3") of the loop devices upon the file, or block device, of @below. */
+GStrv cst_loops_upon(const struct stat *below);
 
 /**
  * Appends a CstHolder for each loop device upon the regular file that @fd has open, saying what
@@ -39,6 +92,15 @@ void cst_file_holders(int fd, GPtrArray *holders);
  */
 gboolean cst_device_signature(const char *path, char **ret_name, GError **error);
 
+/** UUID of the file system on the device; NULL: it has none, or that can't be told. g_free() it. */
+char *cst_device_uuid(const char *path);
+
+/**
+ * Reads from the device itself, not from what is cached of it, which takes as long as it likes.
+ * FALSE: the device is gone or fails.
+ */
+gboolean cst_device_touch(const char *path, GError **error);
+
 /**
  * Checks that the kernel would give the device exclusively: BUSY when it, or a partition of it, is
  * in use.
@@ -50,3 +112,71 @@ gboolean cst_device_is_free(const char *path, GError **error);
  * what was there is found again. BUSY when somebody has the device open or mounted.
  */
 gboolean cst_device_clear(const char *path, GError **error);
+
+/* --- device-mapper (dm.c) --------------------------------------------------------------------- */
+
+struct dm_ioctl;
+/**
+ * Asks device-mapper @request (<linux/dm-ioctl.h>: DM_TABLE_STATUS) about the device with that
+ * number. @answer, of @size bytes, has the flags that are sent, zeroes else, and is filled in.
+ * Returns 1; 0: device-mapper has no such device; -1: it could not be asked, @error says why.
+ */
+int cst_dm_ask(unsigned long request, dev_t device, struct dm_ioctl *answer, size_t size,
+               GError **error);
+
+/* --- sysfs (sysfs.c) -------------------------------------------------------------------------- */
+
+/** Text of attribute @name of the thing at @dir, without blanks around it; NULL: none. Free it. */
+char *cst_sysfs_read(const char *dir, const char *name);
+/** Number of the block device whose directory is @dir; FALSE when it is none's. */
+gboolean cst_sysfs_device(const char *dir, dev_t *ret_device);
+/** Its size in bytes; FALSE when it has none. */
+gboolean cst_sysfs_size(const char *dir, uint64_t *ret_bytes);
+
+/**
+ * Hidden names: what nobody may see of a pool carries CST_HIDDEN_PREFIX in front. Those of volumes
+ * that are being made, or replaced, say who is at it:
+ *
+ *     .cistern-HEX.MAKER.part   a draft (HEX: its token without dashes)
+ *     .cistern-HEX.MAKER.old    a volume while the draft takes its name
+ *
+ * MAKER names the process at work, so that what a dead one left is not taken for what a live one is
+ * making, nor the other way round.
+ */
+#define CST_HIDDEN_PREFIX ".cistern-"
+
+/** Returns the name of the draft of @token that this process makes; free it. */
+char *cst_draft_name(const char *token);
+/** Returns the name for the volume that steps aside while @draft takes its name; free it. */
+char *cst_draft_old_name(const char *draft);
+/** Whether @name is the draft of @token, whoever made it. */
+gboolean cst_draft_is_of(const char *name, const char *token);
+/** Whether @name has the form of a draft's, or of a volume's that stepped aside. */
+gboolean cst_draft_is(const char *name);
+gboolean cst_draft_is_old(const char *name);
+/** Whether @name is hidden. */
+gboolean cst_draft_is_hidden(const char *name);
+/** Whether the process lives that @name has as its maker; FALSE for names without one. */
+gboolean cst_draft_maker_lives(const char *name);
+/** Returns a new, random hidden name that ends with @suffix; free it. */
+char *cst_hidden_name(const char *suffix);
+/* --- udev (udev.c) ---------------------------------------------------------------------------- */
+
+/**
+ * Opens a descriptor that becomes readable when udev has taken note of a change of any block device
+ * (a disk, a partition, a device-mapper device that came, changed or went): for
+ * CstBackend.watch_open. The caller closes it. -1 with @error.
+ */
+int cst_device_watch_open(GError **error);
+/** Reads, without waiting, all that such a descriptor has. TRUE: there was something. */
+gboolean cst_device_watch_drain(int fd);
+
+/**
+ * Waits until udev has worked off all that the kernel has reported so far, or until @path (NULL:
+ * none) exists, at most @timeout_s seconds: whether what the caller needs is there is the caller's
+ * to look at. FALSE only when @task was cancelled.
+ */
+gboolean cst_device_settle(const char *path, unsigned timeout_s, CstTask *task, GError **error);
+
+/** What udev knows of a block device under @key ("ID_SERIAL"); NULL: nothing. Free it. */
+char *cst_device_property(dev_t device, const char *key);

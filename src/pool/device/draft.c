@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Names that the volumes of block pools have while nobody may see them. The maker in a draft's name
+ * is a process: the start of its boot's id, its number, and when it was started. A draft thus shows
+ * by itself whether its maker lives.
+ */
+#include <pool/device.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/file.h>
+#include <base/uuid.h>
+
+#define DRAFT_SUFFIX ".part"
+#define OLD_SUFFIX   ".old"
+#define HEX_LEN      32
+
+/* Returns when a process was started, in the kernel's ticks since boot; 0: there is none. */
+static unsigned long long start_of(int pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
+    g_autofree char *text = cst_kernel_read(path);
+    unsigned long long start = 0;
+    const char *rest;
+
+    if (!text)
+        return 0;
+    /* The second field is a name that may hold anything, so the count begins behind its ")". */
+    rest = strrchr(text, ')');
+    if (!rest || sscanf(rest,
+                        ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                        "%*d %*d %*d %llu",
+                        &start) != 1)
+        return 0;
+    return start;
+}
+
+/* The first characters of this boot's id, which tell process numbers of different boots apart. */
+static void boot_mark(char mark[5])
+{
+    g_autofree char *text = cst_kernel_read("/proc/sys/kernel/random/boot_id");
+
+    g_strlcpy(mark, "0000", 5);
+    if (text)
+        g_strlcpy(mark, text, 5);
+}
+
+/* The token without its dashes. */
+static char *hex_of(const char *token)
+{
+    g_autoptr(GString) hex = g_string_new(NULL);
+
+    for (const char *p = token; *p; p++)
+        if (g_ascii_isxdigit(*p))
+            g_string_append_c(hex, *p);
+    return g_string_free(g_steal_pointer(&hex), FALSE);
+}
+
+/*
+ * From the token, the same process makes the same name again (commit); another one finds it by the
+ * token alone.
+ */
+char *cst_draft_name(const char *token)
+{
+    g_autofree char *hex = hex_of(token);
+    char boot[5];
+
+    boot_mark(boot);
+    return g_strdup_printf(CST_HIDDEN_PREFIX "%s.%s_%d_%llu" DRAFT_SUFFIX, hex, boot, getpid(),
+                           start_of(getpid()));
+}
+
+/* The maker in it is the draft's, so both are recovered together. */
+char *cst_draft_old_name(const char *draft)
+{
+    return g_strdup_printf("%.*s" OLD_SUFFIX, (int)(strlen(draft) - strlen(DRAFT_SUFFIX)), draft);
+}
+
+char *cst_hidden_name(const char *suffix)
+{
+    char text[CST_UUID_TEXT_LEN];
+    g_autofree char *hex = NULL;
+    CstUuid uuid;
+
+    cst_uuid_generate(&uuid);
+    hex = hex_of(cst_uuid_format(&uuid, text));
+    return g_strconcat(CST_HIDDEN_PREFIX, hex, suffix, NULL);
+}
+
+gboolean cst_draft_is_hidden(const char *name)
+{
+    return g_str_has_prefix(name, CST_HIDDEN_PREFIX);
+}
+
+gboolean cst_draft_is(const char *name)
+{
+    return cst_draft_is_hidden(name) && g_str_has_suffix(name, DRAFT_SUFFIX);
+}
+
+gboolean cst_draft_is_old(const char *name)
+{
+    return cst_draft_is_hidden(name) && g_str_has_suffix(name, OLD_SUFFIX);
+}
+
+/* By the token only: the maker may be another process, or an earlier boot. */
+gboolean cst_draft_is_of(const char *name, const char *token)
+{
+    g_autofree char *hex = hex_of(token);
+
+    return strlen(hex) == HEX_LEN && cst_draft_is(name) &&
+           strncmp(name + strlen(CST_HIDDEN_PREFIX), hex, HEX_LEN) == 0 &&
+           name[strlen(CST_HIDDEN_PREFIX) + HEX_LEN] == '.';
+}
+
+/* The start time tells apart processes that have had the same number. */
+gboolean cst_draft_maker_lives(const char *name)
+{
+    char boot[5], now[5];
+    unsigned long long start = 0;
+    int pid = 0;
+
+    if (!cst_draft_is_hidden(name) ||
+        sscanf(name + strlen(CST_HIDDEN_PREFIX), "%*32[0-9a-f].%4[0-9a-f]_%d_%llu", boot, &pid,
+               &start) != 3)
+        return FALSE;
+    boot_mark(now);
+    return strcmp(boot, now) == 0 && start != 0 && start_of(pid) == start;
+}

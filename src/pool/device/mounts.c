@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The kernel's tables of mounts and of swap space, and the host's fstab, parsed by libmount. The
+ * tables are read at once and as a whole: each answer is a snapshot.
+ */
+#include <pool/mounts.h>
+
+#include <libmount.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <base/file.h>
+#include <pool/device.h>
+
+#define BTRFS "/sys/fs/btrfs" /* a folder for each that is mounted */
+
+typedef struct libmnt_table MountTable;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountTable, mnt_unref_table)
+typedef struct libmnt_iter MountIter;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountIter, mnt_free_iter)
+
+/* Returns @made of libmount's; as with GLib's allocators, the process ends when memory is short. */
+static gpointer checked(gpointer made)
+{
+    if (!made)
+        g_error("no memory for a table of mounts");
+    return made;
+}
+
+/* The kernel's table at @path (/proc/self/mountinfo, /proc/swaps); empty when it can't be read. */
+static MountTable *read_table(const char *path)
+{
+    MountTable *table = checked(mnt_new_table());
+    g_autofree char *text = cst_kernel_read(path);
+    FILE *stream = text && *text ? fmemopen(text, strlen(text), "r") : NULL;
+
+    if (stream) {
+        mnt_table_parse_stream(table, stream, path);
+        fclose(stream);
+    }
+    return table;
+}
+
+/* --- mounts ----------------------------------------------------------------------------------- */
+
+static void mount_free(gpointer data)
+{
+    CstMount *mount = data;
+
+    g_free(mount->target);
+    g_free(mount->source);
+    g_free(mount->type);
+    g_free(mount->root);
+    g_free(mount);
+}
+
+static CstMount *mount_new(struct libmnt_fs *row)
+{
+    CstMount *mount = g_new0(CstMount, 1);
+
+    mount->id = mnt_fs_get_id(row);
+    mount->target = g_strdup(mnt_fs_get_target(row));
+    mount->source = g_strdup(mnt_fs_get_source(row));
+    mount->type = g_strdup(mnt_fs_get_fstype(row));
+    mount->root = g_strdup(mnt_fs_get_root(row));
+    mount->device = mnt_fs_get_devno(row);
+    mount->read_only = mnt_optstr_get_option(mnt_fs_get_vfs_options(row), "ro", NULL, NULL) == 0;
+    return mount;
+}
+
+GPtrArray *cst_mounts_read(void)
+{
+    g_autoptr(MountTable) table = read_table("/proc/self/mountinfo");
+    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
+    GPtrArray *mounts = g_ptr_array_new_with_free_func(mount_free);
+    struct libmnt_fs *row;
+
+    while (mnt_table_next_fs(table, iter, &row) == 0)
+        g_ptr_array_add(mounts, mount_new(row));
+    return mounts;
+}
+
+const CstMount *cst_mounts_at(const GPtrArray *mounts, const char *target)
+{
+    for (guint i = mounts->len; i-- > 0;) {
+        const CstMount *mount = g_ptr_array_index(mounts, i);
+
+        if (g_strcmp0(mount->target, target) == 0)
+            return mount;
+    }
+    return NULL;
+}
+
+/* Whether btrfs @uuid, which is mounted, lies on @device. */
+static gboolean btrfs_has(const char *uuid, dev_t device)
+{
+    g_autofree char *path = g_build_filename(BTRFS, uuid, "devices", NULL);
+    g_auto(GStrv) names = cst_kernel_list(path);
+    dev_t own;
+
+    for (char **name = names; *name; name++) {
+        g_autofree char *node = g_build_filename(path, *name, NULL);
+
+        if (cst_sysfs_device(node, &own) && own == device)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Whether one btrfs lies on both devices. */
+static gboolean share_btrfs(dev_t one, dev_t other)
+{
+    g_auto(GStrv) uuids = cst_kernel_list(BTRFS);
+
+    for (char **uuid = uuids; *uuid; uuid++)
+        if (btrfs_has(*uuid, one) && btrfs_has(*uuid, other))
+            return TRUE;
+    return FALSE;
+}
+
+/*
+ * The device's number is in the row, but for btrfs, which has a number of its own there and names
+ * one of the devices that it lies on. Only btrfs' word is taken for it: a FUSE mount's source is
+ * what the user who mounted it has written.
+ */
+gboolean cst_mount_lies_on(const CstMount *mount, dev_t device)
+{
+    struct stat st;
+
+    if (mount->device == device)
+        return TRUE;
+    return g_strcmp0(mount->type, "btrfs") == 0 && mount->source &&
+           cst_node_stat(mount->source, &st) && S_ISBLK(st.st_mode) &&
+           (st.st_rdev == device || share_btrfs(st.st_rdev, device));
+}
+
+/* --- fstab ------------------------------------------------------------------------------------ */
+
+static gboolean has_option(struct libmnt_fs *row, const char *name)
+{
+    return mnt_fs_get_option(row, name, NULL, NULL) == 0;
+}
+
+/* What is mounted when somebody looks there is the host's doing, too. */
+static gboolean is_automatic(struct libmnt_fs *row)
+{
+    return !has_option(row, "noauto") || has_option(row, "x-systemd.automount");
+}
+
+/* A slash at the end means nothing. */
+static gboolean is_same_path(const char *a, const char *b)
+{
+    size_t len = strlen(b);
+
+    return strncmp(a, b, len) == 0 && strspn(a + len, "/") == strlen(a + len);
+}
+
+gboolean cst_fstab_mounts(const char *target)
+{
+    g_autoptr(MountTable) table = checked(mnt_new_table());
+    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
+    struct libmnt_fs *row;
+
+    mnt_table_parse_fstab(table, NULL);
+    while (mnt_table_next_fs(table, iter, &row) == 0) {
+        const char *where = mnt_fs_get_target(row);
+
+        if (where && is_same_path(where, target) && is_automatic(row))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* --- swap space ------------------------------------------------------------------------------- */
+
+gboolean cst_is_swap(gboolean (*is_it)(const struct stat *st, gconstpointer data),
+                     gconstpointer data)
+{
+    g_autoptr(MountTable) table = read_table("/proc/swaps");
+    g_autoptr(MountIter) iter = checked(mnt_new_iter(MNT_ITER_FORWARD));
+    struct libmnt_fs *swap;
+
+    while (mnt_table_next_fs(table, iter, &swap) == 0) {
+        const char *path = mnt_fs_get_source(swap);
+        struct stat st;
+
+        if (path && path[0] == '/' && cst_node_stat(path, &st) && is_it(&st, data))
+            return TRUE;
+    }
+    return FALSE;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What keeps a block device from being changed: who has it open, and what it carries. The reasons
+ * name who and what, in libvirt's words where scripts may depend on them.
+ */
+#include <pool/device.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+gboolean cst_device_refuse_held(const char *path, const char *volume, GError **error)
+{
+    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+
+    return cst_device_holders(path, holders, error) && cst_holders_refuse(holders, volume, error);
+}
+
+/* First by name for the message, then by asking the kernel, which knows of more. */
+gboolean cst_device_refuse_used(const char *path, GError **error)
+{
+    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+
+    if (!cst_device_holders(path, holders, error))
+        return FALSE;
+    if (holders->len > 0)
+        return cst_fail(error, CST_ERROR_BUSY, _("device '%s' is in use: %s"), path,
+                        ((const CstHolder *)g_ptr_array_index(holders, 0))->what);
+    return cst_device_is_free(path, error);
+}
+
+gboolean cst_device_refuse_content(const char *path, const char *wanted, GError **error)
+{
+    g_autofree char *found = NULL;
+
+    if (!cst_device_signature(path, &found, error))
+        return FALSE;
+    if (!found)
+        return TRUE;
+    if (strcmp(found, wanted) == 0)
+        return cst_fail(error, CST_ERROR_POOL_BUILT, _("Device '%s' already formatted using '%s'"),
+                        path, found);
+    return cst_fail(error, CST_ERROR_POOL_BUILT,
+                    _("Device '%s' carries '%s': its format does not match the expected format "
+                      "'%s', forced overwrite is necessary"),
+                    path, found, wanted);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include <base/error.h>
+#include <base/task.h>
+
+/**
+ * Programs of the host that backends work with: LVM's, mount, mkfs and the like, run as
+ * base/child.h does, and what they complain of.
+ */
+
+/** Words of a complaint and the class of error that they mean. */
+typedef struct {
+    const char *words; /**< a part of the message; NULL ends a list */
+    CstErrorCode code;
+} CstToolMeaning;
+
+/** An exit status that is part of a tool's interface, and what it means. */
+typedef struct {
+    int status; /**< 0 ends a list */
+    CstErrorCode code;
+    const char *hint; /**< what to do, marked by N_(); NULL: the complaint says enough */
+} CstToolStatus;
+
+typedef struct {
+    const char *const *argv;        /**< argv[0] is the tool's name */
+    const char *package;            /**< of Debian's that has the tool, for a message */
+    const CstToolMeaning *meanings; /**< the first one that fits counts; NULL: none is known */
+    const CstToolStatus *statuses;  /**< these count before words; NULL: all mean the same */
+    int accepted;                   /**< a status that is success as 0 is */
+    unsigned timeout_s;             /**< 0: none */
+    size_t output_limit;            /**< bytes of stdout; 0: as CstChild has it */
+    const void *input;              /**< what it reads from its stdin; NULL: nothing */
+    size_t input_len;
+} CstTool;
+
+/**
+ * Runs @tool. *ret_out (NULL: of no interest) is its stdout, which the caller frees; it is set
+ * whenever the tool ran to its end, a failure's too. Only the exit status decides. UNSUPPORTED when
+ * the tool is not installed; TIMEOUT, CANCELLED, LIMIT; else the class that its status or its
+ * message means, FAILED when they mean none. @task may be NULL.
+ */
+gboolean cst_tool_run(const CstTool *tool, CstTask *task, char **ret_out, GError **error);
+
+/** Whether the tool called @name is on this host. */
+gboolean cst_tool_exists(const char *name);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_tools.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+char *fake_folder;
+CstPoolState *fake_state;
+
+static const FakeTools *played;
+
+char *fake_path(const char *name)
+{
+    return g_build_filename(fake_folder, name, NULL);
+}
+
+void fake_put(const char *name, const char *text)
+{
+    g_autofree char *path = fake_path(name);
+
+    assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+guint fake_count_in(const char *folder)
+{
+    g_autofree char *path = fake_path(folder);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    guint count = 0;
+
+    while (g_dir_read_name(dir))
+        count++;
+    return count;
+}
+
+gboolean fake_was_called(const char *line)
+{
+    g_autofree char *path = fake_path("log");
+    g_autofree char *text = NULL;
+
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return strstr(text, line) != NULL;
+}
+
+static void make_folder(const char *name)
+{
+    g_autofree char *path = fake_path(name);
+
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+void fake_tools_set_up(const FakeTools *tools)
+{
+    g_autofree char *path = NULL;
+
+    played = tools;
+    fake_folder = g_dir_make_tmp("cst-tools-XXXXXX", NULL);
+    make_folder("bin");
+    make_folder("lie");
+    for (const char *const *folder = tools->folders; *folder; folder++)
+        make_folder(*folder);
+    for (const char *const *tool = tools->tools; *tool; tool++) {
+        g_autofree char *link_name = g_build_filename(fake_folder, "bin", *tool, NULL);
+
+        assert_int_equal(symlink(tools->script, link_name), 0);
+    }
+    path = g_strconcat(fake_folder, "/bin:/usr/bin:/bin", NULL);
+    g_setenv("PATH", path, TRUE);
+    g_setenv(tools->variable, fake_folder, TRUE);
+}
+
+int fake_tools_tear_down(void)
+{
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", fake_folder);
+
+    cst_pool_state_unref(fake_state);
+    g_clear_pointer(&fake_folder, g_free);
+    return system(command) == 0 ? 0 : -1;
+}
+
+CstPoolState *fake_open(const char *xml)
+{
+    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
+    CstPoolState *opened;
+
+    assert_non_null(def);
+    opened = cst_pool_state_open(def, NULL, NULL);
+    assert_non_null(opened);
+    return opened;
+}
+
+CstVolDef *fake_volume(const char *name, uint64_t capacity)
+{
+    CstVolDef *def = cst_vol_def_new();
+
+    def->type = CST_VOL_BLOCK;
+    def->name = g_strdup(name);
+    def->capacity = def->allocation = capacity;
+    return def;
+}
+
+gboolean fake_create(const char *name, GError **error)
+{
+    g_autoptr(CstVolDef) def = fake_volume(name, 5 * MIB);
+    g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
+    g_autofree char *lie = g_strconcat("lie/", played->remover, NULL);
+
+    if (cst_pool_state_reserve(fake_state, def, &draft, error) &&
+        cst_pool_state_commit(fake_state, &draft, def, error))
+        return TRUE;
+    fake_put(lie, "");
+    assert_true(cst_pool_state_abandon(fake_state, TOKEN, NULL));
+    return FALSE;
+}

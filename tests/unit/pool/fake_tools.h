@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <pool/pool.h>
+
+/** A folder in which a script plays the host's tools for a backend, and its pool; for unit tests.
+ */
+
+#define MIB   (UINT64_C(1) << 20)
+#define TOKEN "01234567-89ab-cdef-0123-456789abcdef" /**< of the draft that fake_create() makes */
+
+/** What the script plays, and with what. */
+typedef struct {
+    const char *script;         /**< called by each tool's name; its folder is in @variable */
+    const char *variable;       /**< of the environment */
+    const char *const *tools;   /**< ends with NULL */
+    const char *const *folders; /**< besides "bin" and "lie"; ends with NULL */
+    const char *remover;        /**< what removes a volume, by its name among the lies */
+} FakeTools;
+
+extern char *fake_folder;
+extern CstPoolState *fake_state; /**< the caller's to make, by fake_open() */
+
+/** Makes the folder and puts the tools first in PATH. */
+void fake_tools_set_up(const FakeTools *tools);
+/** Closes the pool and removes the folder; what a test's teardown returns. */
+int fake_tools_tear_down(void);
+/** The pool of a document. */
+CstPoolState *fake_open(const char *xml);
+
+char *fake_path(const char *name);
+void fake_put(const char *name, const char *text);
+/** Number of files in one of the folders. */
+guint fake_count_in(const char *folder);
+/** A tool was called with a line that @line is part of. */
+gboolean fake_was_called(const char *line);
+
+CstVolDef *fake_volume(const char *name, uint64_t capacity);
+/** A volume of 5 MiB by a draft; what fails leaves nothing. */
+gboolean fake_create(const char *name, GError **error);

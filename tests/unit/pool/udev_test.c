@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is asked of udev: its events, its queue, its facts. The tool udevadm is played by a script.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <pool/device.h>
+
+static char *bin;
+
+static char *said_path(void)
+{
+    return g_build_filename(bin, "said", NULL);
+}
+
+/* What the tool was called with. */
+static char *said(void)
+{
+    g_autofree char *path = said_path();
+    char *text = NULL;
+
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return g_strchomp(text);
+}
+
+/* Has udevadm note its arguments and go on with @then. */
+static void play(const char *then)
+{
+    g_autofree char *tool = g_build_filename(bin, "udevadm", NULL);
+    g_autofree char *path = said_path();
+    g_autofree char *script = g_strdup_printf("#!/bin/sh\necho \"$*\" >'%s'\n%s\n", path, then);
+
+    assert_true(g_file_set_contents(tool, script, -1, NULL));
+    assert_int_equal(g_chmod(tool, 0700), 0);
+}
+
+static int set_up(void **state)
+{
+    g_autofree char *path = NULL;
+
+    bin = g_dir_make_tmp("cst-udev-XXXXXX", NULL);
+    path = g_strdup_printf("%s:/usr/bin:/bin", bin);
+    g_setenv("PATH", path, TRUE);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    g_autofree char *tool = g_build_filename(bin, "udevadm", NULL);
+    g_autofree char *path = said_path();
+
+    g_unlink(tool);
+    g_unlink(path);
+    g_rmdir(bin);
+    g_clear_pointer(&bin, g_free);
+    return 0;
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+static void test_settle_waits_for_the_queue(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *line = NULL;
+
+    play("exit 0");
+    assert_true(cst_device_settle(NULL, 7, NULL, &error));
+    assert_null(error);
+    line = said();
+    assert_string_equal(line, "settle --timeout=7");
+}
+
+static void test_settle_ends_with_the_path(void **state)
+{
+    g_autofree char *line = NULL;
+
+    play("exit 0");
+    assert_true(cst_device_settle("/dev/disk/by-id/x y", 3, NULL, NULL));
+    line = said();
+    assert_string_equal(line, "settle --timeout=3 --exit-if-exists=/dev/disk/by-id/x y");
+}
+
+/* Events go on for longer than anybody waits, or there is no udev: what is there counts. */
+static void test_settle_is_no_verdict(void **state)
+{
+    play("exit 1");
+    assert_true(cst_device_settle(NULL, 1, NULL, NULL));
+    g_setenv("PATH", "/nowhere", TRUE);
+    assert_true(cst_device_settle(NULL, 1, NULL, NULL));
+}
+
+static void test_settle_is_cancelled(void **state)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GError) error = NULL;
+
+    play("exec sleep 20");
+    cst_task_cancel(task);
+    assert_false(cst_device_settle(NULL, 20, task, &error));
+    assert_int_equal(error->code, CST_ERROR_CANCELLED);
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+/* As a netlink socket, one of datagrams gives up the rest of one that is read in part. */
+static void test_drain_reads_all_events(void **state)
+{
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_false(cst_device_watch_drain(pair[0]));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(send(pair[1], "libudev", 8, 0), 8);
+    assert_true(cst_device_watch_drain(pair[0]));
+    assert_false(cst_device_watch_drain(pair[0]));
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void test_watch_is_quiet_without_events(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(CstFd) fd = cst_device_watch_open(&error);
+
+    if (fd < 0)
+        skip(); /* no netlink in this sandbox */
+    assert_null(error);
+    cst_device_watch_drain(fd);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+}
+
+/* --- facts ------------------------------------------------------------------------------------ */
+
+static void test_unknown_device_has_no_properties(void **state)
+{
+    assert_null(cst_device_property(makedev(259, 65000), "ID_SERIAL"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_settle_waits_for_the_queue, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settle_ends_with_the_path, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settle_is_no_verdict, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settle_is_cancelled, set_up, tear_down),
+        cmocka_unit_test(test_drain_reads_all_events),
+        cmocka_unit_test(test_watch_is_quiet_without_events),
+        cmocka_unit_test(test_unknown_device_has_no_properties),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
