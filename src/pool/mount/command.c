@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Mounts and unmounts by mount(8) and umount(8), as children with a time limit: a mount in this
+ * process could hang one of its threads for as long as a server likes. What they have really done
+ * is read from the kernel's table, whatever they say.
+ *
+ * umount gets a path that is known to be the target's, and must not resolve it (-c), which would
+ * ask the server. Where the storage does not answer it is cut off: first by force (-f), which ends
+ * what waits for the server, then by taking the mount out of the tree while it is in use (-l).
+ */
+#include "mount.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <pool/tool.h>
+
+MountTimes mount_times = {.mount_s = 300,
+                          .mount_network_s = 30,
+                          .umount_s = 300,
+                          .umount_network_s = 20,
+                          .force_s = 5,
+                          .format_s = 3600,
+                          .ask_s = 20};
+
+/* For a program that has looked in for a moment (udev, a probe of ours) to be gone again. */
+#define PASSING_US (2 * G_TIME_SPAN_SECOND)
+#define LOOK_US    (100 * G_TIME_SPAN_MILLISECOND)
+
+/* As mount, mount.nfs, mount.cifs and mount.glusterfs word it. */
+static const CstToolMeaning meanings[] = {
+    {"onnection timed out", CST_ERROR_UNREACHABLE},
+    {"onnection refused", CST_ERROR_UNREACHABLE},
+    {"No route to host", CST_ERROR_UNREACHABLE},
+    {"etwork is unreachable", CST_ERROR_UNREACHABLE},
+    {"Host is down", CST_ERROR_UNREACHABLE},
+    {"Failed to resolve server", CST_ERROR_UNREACHABLE},
+    {"could not resolve address", CST_ERROR_UNREACHABLE},
+    {"DNS resolution failed", CST_ERROR_UNREACHABLE},
+    {"Unable to find suitable address", CST_ERROR_UNREACHABLE},
+    {"mount error(115)", CST_ERROR_UNREACHABLE},
+    {"mount error(113)", CST_ERROR_UNREACHABLE},
+    {"access denied by server", CST_ERROR_DENIED},
+    {"ermission denied", CST_ERROR_DENIED},
+    {"Operation not permitted", CST_ERROR_DENIED},
+    {"No such file or directory", CST_ERROR_NOT_FOUND},
+    {"does not exist", CST_ERROR_NOT_FOUND},
+    {"unknown filesystem type", CST_ERROR_UNSUPPORTED},
+    {"bad option", CST_ERROR_CONFIG},
+    {"incorrect mount option", CST_ERROR_CONFIG},
+    {"wrong fs type", CST_ERROR_CONFIG},
+    {"busy", CST_ERROR_BUSY},
+    {NULL, 0},
+};
+
+static const CstPoolDef *def_of(const MountState *state)
+{
+    return state->dir.head.def;
+}
+
+static gboolean is_network(const MountState *state)
+{
+    return def_of(state)->type == CST_POOL_NETFS;
+}
+
+/* --- credentials ------------------------------------------------------------------------------ */
+
+static gboolean is_one_line(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (g_ascii_iscntrl(text[i]))
+            return FALSE;
+    return TRUE;
+}
+
+/*
+ * What mount.cifs reads as a file of credentials; "DOMAIN\\user" gives both. Wiped and freed by the
+ * caller. A line break in a value would begin another option.
+ */
+static char *credentials(const CstAuth *auth, const char *password, size_t len, GError **error)
+{
+    const char *name = strchr(auth->username, '\\');
+    g_autofree char *domain =
+        name ? g_strndup(auth->username, (gsize)(name - auth->username)) : NULL;
+
+    if (!is_one_line(auth->username, strlen(auth->username))) {
+        cst_fail(error, CST_ERROR_INVALID,
+                 _("the name of a user can't contain control characters"));
+        return NULL;
+    }
+    if (!is_one_line(password, len)) {
+        cst_fail(error, CST_ERROR_INVALID_SECRET,
+                 _("the secret of user '%s' is no password: it contains control characters"),
+                 auth->username);
+        return NULL;
+    }
+    return g_strdup_printf("username=%s\npassword=%.*s\n%s%s%s", name ? name + 1 : auth->username,
+                           (int)len, password, domain ? "domain=" : "", domain ? domain : "",
+                           domain ? "\n" : "");
+}
+
+/* *ret_text NULL: nobody has to be named. */
+static gboolean read_credentials(const MountState *state, char **ret_text, GError **error)
+{
+    const CstAuth *auth = &def_of(state)->source.auth;
+    const CstPoolHost *host = state->dir.head.host;
+    uint8_t *value = NULL;
+    size_t len = 0;
+
+    if (auth->type == CST_AUTH_NONE)
+        return TRUE;
+    if (!host)
+        return cst_fail(error, CST_ERROR_NO_SECRET, _("no secret for user '%s'"), auth->username);
+    if (!host->secret(auth, &value, &len, host->data, error))
+        return FALSE;
+    *ret_text = credentials(auth, (const char *)value, len, error);
+    explicit_bzero(value, len);
+    g_free(value);
+    return *ret_text != NULL;
+}
+
+static void wipe(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    g_free(text);
+}
+
+/* --- mount ------------------------------------------------------------------------------------ */
+
+static gboolean run_mount(const MountState *state, const char *input, GError **error)
+{
+    const CstPoolDef *def = def_of(state);
+    g_autofree char *options = mount_options(def, input != NULL, error);
+    const char *argv[] = {"mount", "-t",          mount_type(def),  "-o",
+                          options, state->source, def->target_path, NULL};
+    const CstTool tool = {.argv = argv,
+                          .package = "mount",
+                          .meanings = meanings,
+                          .timeout_s =
+                              is_network(state) ? mount_times.mount_network_s : mount_times.mount_s,
+                          .input = input,
+                          .input_len = input ? strlen(input) : 0};
+
+    return options && cst_tool_run(&tool, NULL, NULL, error);
+}
+
+/* A server that does not answer is what the time-out means. */
+static void report(const MountState *state, GError *why, GError **error)
+{
+    if (is_network(state) && g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT)) {
+        cst_fail(error, CST_ERROR_UNREACHABLE, _("'%s' has not answered for %u s"), state->source,
+                 mount_times.mount_network_s);
+        g_error_free(why);
+    } else {
+        g_propagate_error(error, why);
+    }
+}
+
+gboolean mount_run(MountState *state, GError **error)
+{
+    char *input = NULL;
+    GError *why = NULL;
+
+    if (!read_credentials(state, &input, error))
+        return FALSE;
+    run_mount(state, input, &why);
+    wipe(input);
+    if (mount_is_there(state)) {
+        g_clear_error(&why);
+        return TRUE;
+    }
+    if (!why)
+        cst_fail(&why, CST_ERROR_FAILED,
+                 _("'mount' claims success, but '%s' is not mounted on '%s'"), state->source,
+                 def_of(state)->target_path);
+    report(state, why, error);
+    return FALSE;
+}
+
+/* --- umount ----------------------------------------------------------------------------------- */
+
+/* @how: options, the last one NULL; at most four. */
+static gboolean run_umount(const MountState *state, const char *const how[4], unsigned timeout_s,
+                           GError **error)
+{
+    g_autoptr(GPtrArray) mounts = cst_mounts_read();
+    const CstMount *mount = mount_at_target(state, mounts);
+    const char *argv[7] = {"umount", "-c"};
+    const CstTool tool = {
+        .argv = argv, .package = "mount", .meanings = meanings, .timeout_s = timeout_s};
+    size_t count = 2;
+
+    if (!mount || !mount_is_ours(state, mount))
+        return TRUE;
+    for (size_t i = 0; how[i]; i++)
+        argv[count++] = how[i];
+    argv[count] = mount->target;
+    return cst_tool_run(&tool, NULL, NULL, error);
+}
+
+/* Fails with BUSY and the names of those who use the mount; TRUE when nobody is found. */
+static gboolean refuse_used(const MountState *state, GError **error)
+{
+    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+    g_autoptr(GPtrArray) mounts = cst_mounts_read();
+    const CstMount *mount = mount_at_target(state, mounts);
+    g_autofree char *who = NULL;
+
+    if (mount)
+        mount_users(mount, mounts, holders);
+    who = cst_holders_describe(holders);
+    return holders->len == 0 || cst_fail(error, CST_ERROR_BUSY, _("'%s' is in use: %s"),
+                                         def_of(state)->target_path, who);
+}
+
+/* While the storage answers. TIMEOUT: it has stopped to. */
+static gboolean unmount(const MountState *state, GError **error)
+{
+    unsigned timeout_s = is_network(state) ? mount_times.umount_network_s : mount_times.umount_s;
+    gint64 end = g_get_monotonic_time() + PASSING_US;
+    static const char *const plainly[4] = {NULL};
+
+    for (;;) {
+        GError *why = NULL;
+
+        run_umount(state, plainly, timeout_s, &why);
+        if (!why || !mount_is_there(state)) {
+            g_clear_error(&why);
+            return TRUE;
+        }
+        if (!g_error_matches(why, CST_ERROR, CST_ERROR_BUSY) || g_get_monotonic_time() > end) {
+            g_propagate_error(error, why);
+            return FALSE;
+        }
+        if (!refuse_used(state, error)) {
+            g_error_free(why);
+            return FALSE;
+        }
+        g_error_free(why);
+        g_usleep(LOOK_US);
+    }
+}
+
+/* -i: without umount.nfs, which would tell the server about it. */
+static gboolean cut_off(const MountState *state, GError **error)
+{
+    static const char *const forced[4] = {"-i", "-f", NULL};
+    static const char *const lazily[4] = {"-i", "-l", NULL};
+
+    cst_log(CST_LOG_WARNING, "pool '%s': '%s' does not answer; it is unmounted by force",
+            def_of(state)->name, state->source);
+    run_umount(state, forced, mount_times.force_s, NULL);
+    return run_umount(state, lazily, mount_times.force_s, error);
+}
+
+gboolean mount_undo(MountState *state, GError **error)
+{
+    GError *why = NULL;
+
+    if (cst_liveness_check(state->dir.head.liveness, NULL)) {
+        if (unmount(state, &why))
+            return TRUE;
+        if (!g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT)) {
+            g_propagate_error(error, why);
+            return FALSE;
+        }
+        g_error_free(why);
+    }
+    if (!cut_off(state, error))
+        return FALSE;
+    return !mount_is_there(state) ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("'umount' claims success, but '%s' is still mounted"),
+                    def_of(state)->target_path);
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a server has to mount: NFS exports, as showmount lists them, and Gluster volumes, as the
+ * gluster tool does. A host that answers for one of them is a success; what the other tool says is
+ * then of no interest. Both print what a stranger's server has sent.
+ */
+#include "mount.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <pool/tool.h>
+
+#define OUTPUT_LIMIT (4u << 20)
+
+/* Whether the name can stand in a document: a server may send anything. */
+static gboolean is_text(const char *name, gsize len)
+{
+    for (gsize i = 0; i < len; i++)
+        if (g_ascii_iscntrl(name[i]))
+            return FALSE;
+    return g_utf8_validate(name, (gssize)len, NULL);
+}
+
+/* --- showmount -------------------------------------------------------------------------------- */
+
+/*
+ * Returns the path in a line, which ends with the clients that may mount it, without spaces:
+ *
+ *     /srv/two words  host1,host2
+ *
+ * NULL: it is no such line.
+ */
+static char *export_in(const char *line)
+{
+    const char *clients;
+    g_autofree char *path = NULL;
+
+    if (*line != '/' || !is_text(line, strlen(line)))
+        return NULL;
+    clients = strrchr(line, ' ');
+    path = clients ? g_strchomp(g_strndup(line, (gsize)(clients - line))) : NULL;
+    return path && path[1] ? g_steal_pointer(&path) : NULL;
+}
+
+void mount_parse_exports(const char *text, GPtrArray *paths)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    for (char **line = lines; *line; line++) {
+        char *path = export_in(g_strchomp(*line));
+
+        if (path)
+            g_ptr_array_add(paths, path);
+    }
+}
+
+/* --- gluster ---------------------------------------------------------------------------------- */
+
+/* Whether the text that follows is a volume's name. */
+static gboolean is_name(GMarkupParseContext *context)
+{
+    static const char *const path[] = {"name", "volume", "volumes", "volInfo", "cliOutput"};
+    const GSList *element = g_markup_parse_context_get_element_stack(context);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(path); i++, element = element->next)
+        if (!element || !g_str_equal(element->data, path[i]))
+            return FALSE;
+    return element == NULL;
+}
+
+static void take_text(GMarkupParseContext *context, const char *text, gsize len, gpointer names,
+                      GError **error)
+{
+    if (len > 0 && is_text(text, len) && is_name(context))
+        g_ptr_array_add(names, g_strndup(text, len));
+}
+
+gboolean mount_parse_gluster(const char *xml, GPtrArray *names, GError **error)
+{
+    static const GMarkupParser parser = {.text = take_text};
+    GMarkupParseContext *context = g_markup_parse_context_new(&parser, 0, names, NULL);
+    g_autoptr(GError) why = NULL;
+    gboolean done = g_markup_parse_context_parse(context, xml, (gssize)strlen(xml), &why) &&
+                    g_markup_parse_context_end_parse(context, &why);
+
+    g_markup_parse_context_free(context);
+    return done ||
+           cst_fail(error, CST_ERROR_CORRUPT, _("'gluster' printed no volumes: %s"), why->message);
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static const CstToolMeaning meanings[] = {
+    {"Unknown host", CST_ERROR_UNREACHABLE},
+    {"Unable to receive", CST_ERROR_UNREACHABLE},
+    {"Port mapper failure", CST_ERROR_UNREACHABLE},
+    {"Program not registered", CST_ERROR_UNREACHABLE},
+    {"Connection", CST_ERROR_UNREACHABLE},
+    {NULL, 0},
+};
+
+static gboolean ask(const char *const *argv, const char *package, char **ret_out, GError **error)
+{
+    const CstTool tool = {.argv = argv,
+                          .package = package,
+                          .meanings = meanings,
+                          .timeout_s = mount_times.ask_s,
+                          .output_limit = OUTPUT_LIMIT};
+
+    return cst_tool_run(&tool, NULL, ret_out, error);
+}
+
+static gboolean find_exports(const char *host, GPtrArray *paths, GError **error)
+{
+    const char *argv[] = {"showmount", "--no-headers", "--exports", host, NULL};
+    g_autofree char *out = NULL;
+
+    if (!ask(argv, "nfs-common", &out, error))
+        return FALSE;
+    mount_parse_exports(out, paths);
+    return TRUE;
+}
+
+static gboolean find_volumes(const char *host, GPtrArray *names, GError **error)
+{
+    g_autofree char *remote = g_strconcat("--remote-host=", host, NULL);
+    const char *argv[] = {"gluster", "--xml", "--log-file=/dev/null", "volume", "info", "all",
+                          remote,    NULL};
+    g_autofree char *out = NULL;
+
+    return ask(argv, "glusterfs-cli", &out, error) && mount_parse_gluster(out, names, error);
+}
+
+static void add_sources(GArray *sources, const char *host, const GPtrArray *dirs,
+                        const char *format)
+{
+    for (guint i = 0; i < dirs->len; i++) {
+        CstPoolSource source;
+
+        cst_pool_source_init(&source, CST_POOL_NETFS);
+        cst_pool_source_add_host(&source, host, 0);
+        source.dir = g_strdup(g_ptr_array_index(dirs, i));
+        cst_pool_format_parse(CST_POOL_NETFS, format, &source.format);
+        g_array_append_val(sources, source);
+    }
+}
+
+static gboolean discover_on(const char *host, GArray *sources, GError **error)
+{
+    g_autoptr(GPtrArray) exports = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) volumes = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) no_nfs = NULL, no_gluster = NULL;
+
+    find_exports(host, exports, &no_nfs);
+    find_volumes(host, volumes, &no_gluster);
+    if (no_gluster)
+        cst_log(CST_LOG_DEBUG, "%s", no_gluster->message);
+    if (no_nfs && volumes->len == 0)
+        return cst_fail(error, no_nfs->code, _("no storage pools were found on host '%s': %s"),
+                        host, no_nfs->message);
+    add_sources(sources, host, exports, "nfs");
+    add_sources(sources, host, volumes, "glusterfs");
+    return TRUE;
+}
+
+gboolean mount_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error)
+{
+    const CstHost *host;
+
+    if (!spec)
+        return cst_fail(error, CST_ERROR_INVALID, "%s",
+                        _("hostname must be specified for netfs sources"));
+    if (spec->hosts->len != 1)
+        return cst_fail(error, CST_ERROR_CONFIG, "%s",
+                        _("expected exactly 1 host for the storage pool"));
+    host = g_ptr_array_index(spec->hosts, 0);
+    return mount_host_check(host->name, error) && discover_on(host->name, ret_sources, error);
+}

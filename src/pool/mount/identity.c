@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whether the storage is that which the pool was started with. Its identity is a line,
+ *
+ *     uuid=2f1c… type=ext4
+ *     source=host:/export fsid=a1b2…
+ *
+ * of the file system on a device, and of what a server exports, where the server tells an id. Two
+ * lines are the same storage if they are equal.
+ *
+ * What is mounted is looked at when it was mounted anew, and then known by the directory's device
+ * and inode (dir/target.c). Which mount a directory is in is told by the number of the mount of its
+ * descriptor, so nothing can come between the table and the directory.
+ */
+#include "mount.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <pool/device.h>
+
+/* --- the line --------------------------------------------------------------------------------- */
+
+/*
+ * NFS keeps the server's id of a file system to itself but for this table:
+ *
+ *     NV SERVER   PORT DEV          FSID                              FSC
+ *     v4 0a000002  801 0:45         29a53b4cdd4a42f1:8b9e3ec9e7a1d0b2 no
+ *
+ * NULL: there is no such row.
+ */
+static char *nfs_fsid(dev_t device)
+{
+    g_autofree char *table = cst_kernel_read("/proc/fs/nfsfs/volumes");
+    g_auto(GStrv) lines = g_strsplit(table ? table : "", "\n", -1);
+
+    for (char **line = lines; *line; line++) {
+        unsigned device_major, device_minor;
+        char fsid[64];
+
+        if (sscanf(*line, "%*s %*s %*s %u:%u %63s", &device_major, &device_minor, fsid) == 3 &&
+            makedev(device_major, device_minor) == device)
+            return g_strdup(fsid);
+    }
+    return NULL;
+}
+
+/*
+ * Of what statfs(2) tells of an SMB share, the first word is the volume's serial number; the second
+ * one is of a time that Samba does not keep. FUSE tells nothing.
+ */
+static char *fsid_of(const CstDirHandle *target, const CstMount *mount)
+{
+    char *fsid = nfs_fsid(mount->device);
+    struct statfs fs;
+    uint32_t id = 0;
+
+    if (fsid)
+        return fsid;
+    if (fstatfs(target->fd, &fs) == 0)
+        memcpy(&id, &fs.f_fsid, sizeof(id));
+    return g_strdup_printf("%" PRIx32, id);
+}
+
+static char *line_of(const MountState *state, const CstDirHandle *target, const CstMount *mount)
+{
+    if (state->dir.head.def->type == CST_POOL_NETFS) {
+        g_autofree char *fsid = fsid_of(target, mount);
+
+        return g_strdup_printf("source=%s fsid=%s\n", state->source, fsid);
+    } else {
+        g_autofree char *uuid = cst_device_uuid(state->source);
+
+        return g_strdup_printf("uuid=%s type=%s\n", uuid ? uuid : "", mount->type);
+    }
+}
+
+/* --- admission -------------------------------------------------------------------------------- */
+
+/* The mount that the open directory is in, borrowed from @mounts; NULL: it is gone already. */
+static const CstMount *mount_of(const CstDirHandle *target, const GPtrArray *mounts)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/fdinfo/%d", target->fd);
+    g_autofree char *text = cst_kernel_read(path);
+    const char *line = text ? strstr(text, "mnt_id:") : NULL;
+
+    for (guint i = 0; line && i < mounts->len; i++) {
+        const CstMount *mount = g_ptr_array_index(mounts, i);
+
+        if (mount->id == atoi(line + strlen("mnt_id:")))
+            return mount;
+    }
+    return NULL;
+}
+
+/* Not a directory somewhere below the root of what is mounted. */
+static gboolean is_root(const CstDirHandle *target, const CstMount *mount)
+{
+    g_autofree char *real = cst_path_real(target->path);
+
+    return strcmp(target->path, mount->target) == 0 || strcmp(real, mount->target) == 0;
+}
+
+/* The line of what is mounted at the target; NULL with STATE when it is not the pool's source. */
+static char *look(const MountState *state, const CstDirHandle *target, GError **error)
+{
+    g_autoptr(GPtrArray) mounts = cst_mounts_read();
+    const CstMount *mount = mount_of(target, mounts);
+
+    if (mount && mount_is_ours(state, mount) && is_root(target, mount))
+        return line_of(state, target, mount);
+    cst_fail(error, CST_ERROR_STATE,
+             _("'%s' is not mounted on '%s'; mount it there, or stop and start the pool"),
+             state->source, target->path);
+    return NULL;
+}
+
+gboolean mount_admit(CstPoolState *state, const CstDirHandle *target, GError **error)
+{
+    MountState *mounted = (MountState *)state;
+    g_autofree char *line = look(mounted, target, error);
+    gboolean same;
+
+    if (!line)
+        return FALSE;
+    g_mutex_lock(&mounted->dir.lock);
+    same = !mounted->recorded || strcmp(mounted->recorded, line) == 0;
+    if (same && !mounted->recorded)
+        mounted->recorded = g_steal_pointer(&line);
+    g_mutex_unlock(&mounted->dir.lock);
+    return same || cst_fail(error, CST_ERROR_STATE,
+                            _("another file system is mounted on '%s' than when the pool was last "
+                              "started; mount the right one, or run pool-build to accept this one"),
+                            target->path);
+}
+
+char *mount_identity(CstPoolState *state, GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+
+    if (!cst_dir_target_open(state, &target, error))
+        return NULL;
+    return look((MountState *)state, &target, error);
+}
+
+gboolean mount_expect(CstPoolState *state, const char *recorded, gboolean starting, GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    MountState *mounted = (MountState *)state;
+
+    g_free(mounted->recorded);
+    mounted->recorded = recorded && *recorded ? g_strdup(recorded) : NULL;
+    if (!starting)
+        return TRUE;
+    if (!cst_dir_target_open(state, &target, error))
+        return FALSE;
+    mounted->foreign = FALSE;
+    return TRUE;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Starting mounts the source at the target, stopping unmounts it. The right mount that is there
+ * already is used; a wrong one, and a device that is in use elsewhere, are refused by name. Root
+ * mounts on a path, so it must be one in which nobody else can exchange a directory meanwhile.
+ *
+ * A process killed after the mount leaves it, and the next start uses it. What fstab has the host
+ * mount is not unmounted: others count on its being there.
+ */
+#include "mount.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <pool/device.h>
+
+static const CstPoolDef *def_of(const MountState *state)
+{
+    return state->dir.head.def;
+}
+
+gboolean mount_check(CstPoolState *state, gboolean *ret_active, GError **error)
+{
+    *ret_active = mount_is_there((MountState *)state);
+    return TRUE;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+/* A process that has the device open does not mind; what the kernel does with it, does. */
+static gboolean refuse_used_device(const char *path, GError **error)
+{
+    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+
+    if (!cst_device_holders(path, holders, error))
+        return FALSE;
+    for (guint i = 0; i < holders->len; i++) {
+        const CstHolder *holder = g_ptr_array_index(holders, i);
+
+        if (holder->pid == 0)
+            return cst_fail(error, CST_ERROR_BUSY, _("device '%s' is in use: %s"), path,
+                            holder->what);
+    }
+    return TRUE;
+}
+
+static gboolean check_device(const MountState *state, GError **error)
+{
+    struct stat st;
+
+    if (!cst_node_stat(state->source, &st))
+        return cst_fail_errno(error, errno, _("cannot find device '%s' of pool '%s'"),
+                              state->source, def_of(state)->name);
+    if (!S_ISBLK(st.st_mode))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no block device"), state->source);
+    return refuse_used_device(state->source, error);
+}
+
+/*
+ * *ret_there: the right one is mounted already. BUSY, naming it, when something else is. What an
+ * automount would mount is mounted first.
+ */
+static gboolean check_mounted(MountState *state, gboolean *ret_there, GError **error)
+{
+    g_autoptr(GPtrArray) mounts = cst_mounts_read();
+    const CstMount *mount = mount_at_target(state, mounts);
+
+    if (mount && strcmp(mount->type, "autofs") == 0) {
+        cst_path_touch(def_of(state)->target_path, NULL);
+        g_ptr_array_unref(mounts);
+        mounts = cst_mounts_read();
+        mount = mount_at_target(state, mounts);
+    }
+    *ret_there = mount && mount_is_ours(state, mount);
+    return !mount || *ret_there ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("'%s' is mounted on '%s', where pool '%s' has '%s'; unmount it, or give the "
+                      "pool another target"),
+                    mount->source, mount->target, def_of(state)->name, state->source);
+}
+
+gboolean mount_start(CstPoolState *state, GError **error)
+{
+    MountState *mounted = (MountState *)state;
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    gboolean there;
+
+    if (!check_mounted(mounted, &there, error))
+        return FALSE;
+    mounted->foreign = there;
+    if (there)
+        return TRUE;
+    if (state->def->type == CST_POOL_FS && !check_device(mounted, error))
+        return FALSE;
+    if (!cst_handle_open_fixed(state->def->target_path, &target, error) || !cst_may_change(error))
+        return FALSE;
+    /* An open directory would keep a later unmount of what lies above it from happening. */
+    cst_handle_clear(&target);
+    if (!mount_run(mounted, error))
+        return FALSE;
+    CST_CRASH_POINT("mount.start.mounted");
+    return TRUE;
+}
+
+/* --- stop ------------------------------------------------------------------------------------- */
+
+static gboolean is_the_hosts(const MountState *state)
+{
+    g_autofree char *real = cst_path_real(def_of(state)->target_path);
+
+    return cst_fstab_mounts(def_of(state)->target_path) || cst_fstab_mounts(real);
+}
+
+/* A start that failed does not unmount what it has found, which may be another file system. */
+gboolean mount_stop(CstPoolState *state, GError **error)
+{
+    MountState *mounted = (MountState *)state;
+
+    if (mounted->foreign || !mount_is_there(mounted))
+        return TRUE;
+    if (is_the_hosts(mounted)) {
+        cst_log(CST_LOG_INFO, "pool '%s': '%s' stays mounted on '%s', as fstab has it there",
+                state->def->name, mounted->source, state->def->target_path);
+        return TRUE;
+    }
+    return mount_undo(mounted, error);
+}
+
+/* The directory below goes; the storage stays as it is. */
+gboolean mount_destroy(CstPoolState *state, unsigned flags, GError **error)
+{
+    g_autoptr(GPtrArray) mounts = cst_mounts_read();
+    const CstMount *mount = mount_at_target((MountState *)state, mounts);
+
+    if (mount)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("failed to remove pool '%s': '%s' is mounted there; unmount it first"),
+                        state->def->target_path, mount->source);
+    return cst_dir_destroy(state, flags, error);
+}
