@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A pool's disk, opened: the one that is expected, with the table that the definition says. The
+ * table is read each time, which takes a millisecond, so that nothing of what other tools change
+ * is missed. Which disk it must be is the label's identifier and the disk's serial number, as far
+ * as it has these.
+ */
+#include "disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <pool/device.h>
+
+/* udev holds the lock while it looks at a disk, other tools while they change it. */
+#define LOCK_WAIT_US (30 * G_TIME_SPAN_SECOND)
+#define LOCK_LOOK_US (20 * G_TIME_SPAN_MILLISECOND)
+#define SETTLE_S     10
+
+void disk_access_clear(DiskAccess *access)
+{
+    disk_device_clear(&access->device);
+    cst_fd_clear(&access->fd);
+    g_clear_pointer(&access->table, disk_table_free);
+}
+
+const char *disk_wanted_label(const CstPoolDef *def)
+{
+    const char *name = cst_pool_format_name(CST_POOL_DISK, def->source.format);
+
+    return !name || strcmp(name, "unknown") == 0 ? "dos" : name;
+}
+
+static gboolean any_label(const CstPoolDef *def)
+{
+    return g_strcmp0(cst_pool_format_name(CST_POOL_DISK, def->source.format), "unknown") == 0;
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static gboolean open_disk(CstPoolState *state, DiskAccess *access, GError **error)
+{
+    access->fd = -1;
+    access->ops = disk_label_ops(disk_wanted_label(state->def), error);
+    if (!access->ops || !disk_device_find(state->def, &access->device, error))
+        return FALSE;
+    access->fd = cst_node_open(access->device.node, O_RDONLY);
+    if (access->fd < 0)
+        return cst_fail_errno(error, errno, _("cannot open device '%s'"), access->device.node);
+    return TRUE;
+}
+
+static gboolean lock_disk(const DiskAccess *access, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + LOCK_WAIT_US;
+
+    while (flock(access->fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return cst_fail_errno(error, errno, _("cannot lock device '%s'"), access->device.node);
+        if (g_get_monotonic_time() > end)
+            return cst_fail(error, CST_ERROR_BUSY, _("another program keeps device '%s' locked"),
+                            access->device.node);
+        g_usleep(LOCK_LOOK_US);
+    }
+    return TRUE;
+}
+
+/* In libvirt's words. */
+static gboolean refuse_label(const DiskAccess *access, const char *wanted, GError **error)
+{
+    const char *node = access->device.node;
+    g_autofree char *found = NULL;
+
+    if (!access->table && !cst_device_signature(node, &found, error))
+        return FALSE;
+    if (!access->table && !found)
+        return cst_fail(error, CST_ERROR_PROBE, _("Device '%s' is unrecognized, requires build"),
+                        node);
+    return cst_fail(error, CST_ERROR_STATE,
+                    _("Format of device '%s' ('%s') does not match the expected format '%s'"), node,
+                    found ? found : access->table->label, wanted);
+}
+
+static gboolean read_table(CstPoolState *state, DiskAccess *access, GError **error)
+{
+    const char *wanted = disk_wanted_label(state->def);
+
+    if (!access->ops->read(access->fd, access->device.node, &access->table, error))
+        return FALSE;
+    if (!access->table || (!any_label(state->def) && strcmp(access->table->label, wanted) != 0))
+        return refuse_label(access, wanted, error);
+    return TRUE;
+}
+
+/* --- identity --------------------------------------------------------------------------------- */
+
+static gboolean refuse_other(const CstPoolState *state, const DiskAccess *access, const char *what,
+                             const char *is, const char *was, GError **error)
+{
+    return cst_fail(error, CST_ERROR_STATE,
+                    _("'%s' is another disk than the one that pool '%s' was started on: its %s is "
+                      "'%s', and was '%s'; stop the pool, and start it if that is meant"),
+                    access->device.node, state->def->name, what, is ? is : "", was);
+}
+
+static gboolean check_identity(CstPoolState *state, const DiskAccess *access, GError **error)
+{
+    DiskState *disk = DISK(state);
+    g_autofree char *serial =
+        disk->serial ? cst_device_property(access->device.number, "ID_SERIAL") : NULL;
+
+    if (disk->id && g_strcmp0(access->table->id, disk->id) != 0)
+        return refuse_other(state, access, _("label's identifier"), access->table->id, disk->id,
+                            error);
+    /* udev may not have got that far. */
+    if (serial && strcmp(serial, disk->serial) != 0)
+        return refuse_other(state, access, _("serial number"), serial, disk->serial, error);
+    return TRUE;
+}
+
+gboolean disk_access_open(CstPoolState *state, DiskAccess *ret_access, GError **error)
+{
+    return open_disk(state, ret_access, error) && read_table(state, ret_access, error) &&
+           check_identity(state, ret_access, error);
+}
+
+gboolean disk_access_lock(CstPoolState *state, DiskAccess *ret_access, GError **error)
+{
+    return open_disk(state, ret_access, error) && lock_disk(ret_access, error) &&
+           read_table(state, ret_access, error) && check_identity(state, ret_access, error);
+}
+
+/* "id=… serial=…", without what there isn't. */
+char *disk_identity(CstPoolState *state, GError **error)
+{
+    g_auto(DiskAccess) access = {.fd = -1};
+    g_autofree char *serial = NULL;
+
+    if (!disk_access_open(state, &access, error))
+        return NULL;
+    serial = cst_device_property(access.device.number, "ID_SERIAL");
+    return g_strdup_printf("id=%s serial=%s\n", access.table->id ? access.table->id : "",
+                           serial ? serial : "");
+}
+
+/* Takes over what disk_identity() wrote. */
+static void expect_line(DiskState *disk, const char *line)
+{
+    const char *serial = line ? strstr(line, " serial=") : NULL;
+
+    g_clear_pointer(&disk->id, g_free);
+    g_clear_pointer(&disk->serial, g_free);
+    if (!serial || !g_str_has_prefix(line, "id="))
+        return;
+    disk->id = g_strndup(line + 3, (gsize)(serial - line) - 3);
+    disk->serial = g_strchomp(g_strdup(serial + strlen(" serial=")));
+    if (!*disk->id)
+        g_clear_pointer(&disk->id, g_free);
+    if (!*disk->serial)
+        g_clear_pointer(&disk->serial, g_free);
+}
+
+/* A start accepts another disk with a table of the right type, and expects that from then on. */
+gboolean disk_expect(CstPoolState *state, const char *recorded, gboolean starting, GError **error)
+{
+    g_autofree char *line = NULL;
+
+    DISK(state)->known = TRUE;
+    expect_line(DISK(state), starting ? NULL : recorded);
+    if (!starting)
+        return TRUE;
+    line = disk_identity(state, error);
+    expect_line(DISK(state), line);
+    return line != NULL;
+}
+
+/* --- changing --------------------------------------------------------------------------------- */
+
+gboolean disk_change(DiskAccess *access, const DiskChange *change, GError **error)
+{
+    g_autoptr(DiskTable) now = NULL;
+
+    if (!access->ops->change(access->device.node, access->table, change, error))
+        return FALSE;
+    CST_CRASH_POINT("disk.change.written");
+    return access->ops->read(access->fd, access->device.node, &now, error) &&
+           (!now || disk_show(&access->device, access->fd, now, error));
+}
+
+/* Opens any partition of the disk; -1: it has none. */
+static int open_any(const DiskAccess *access)
+{
+    g_autoptr(GArray) shown = disk_shown(&access->device);
+
+    for (guint i = 0; i < shown->len; i++) {
+        g_autofree char *node =
+            disk_partition_node(&access->device, g_array_index(shown, DiskShown, i).number);
+        int fd = cst_node_open(node, O_RDONLY);
+
+        if (fd >= 0)
+            return fd;
+    }
+    return -1;
+}
+
+/*
+ * udev has the kernel read the table anew once a disk that was written to is closed: all nodes go
+ * and come back, unless one of them is open.
+ */
+void disk_access_settle(DiskAccess *access)
+{
+    g_auto(CstFd) held = open_any(access);
+
+    disk_access_clear(access);
+    cst_device_settle(NULL, SETTLE_S, NULL, NULL);
+}
+
+gboolean disk_complete(CstPoolState *state, GError **error)
+{
+    g_auto(DiskAccess) access = {.fd = -1};
+
+    if (!disk_access_lock(state, &access, error) ||
+        (access.ops->repair && !access.ops->repair(access.device.node, error)) ||
+        !disk_show(&access.device, access.fd, access.table, error))
+        return FALSE;
+    disk_access_settle(&access);
+    return TRUE;
+}

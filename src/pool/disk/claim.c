@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a volume that is being made takes of the disk before the table says so: an extent and a
+ * number. Both are claimed by locks of the descriptor that it is written through (F_OFD_SETLK), on
+ * the bytes of the extent and on a byte far behind any disk's end that stands for the number. Other
+ * makers, in this process and in others, see them, and they end with their owner, however it ends.
+ * Whoever looks for a place does so with the disk locked, so nobody claims what is being chosen.
+ */
+#include "disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/* The byte that stands for number 0. */
+#define NUMBERS (INT64_C(1) << 62)
+
+static struct flock range(uint64_t start, uint64_t end)
+{
+    return (struct flock){.l_type = F_WRLCK,
+                          .l_whence = SEEK_SET,
+                          .l_start = (off_t)start,
+                          .l_len = (off_t)(end - start)};
+}
+
+/*
+ * Adds what others hold of the range. The kernel tells one lock, in no order, so both sides of it
+ * are asked about again. Where it can't tell, the claim itself will fail.
+ */
+static void add_held(int fd, uint64_t start, uint64_t end, GArray *extents)
+{
+    struct flock lock = range(start, end);
+    uint64_t from, to;
+
+    if (start >= end || fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+        return;
+    from = MAX((uint64_t)lock.l_start, start);
+    to = lock.l_len == 0 ? end : MIN((uint64_t)lock.l_start + (uint64_t)lock.l_len, end);
+    disk_extent_add(extents, from, to, 0);
+    add_held(fd, start, from, extents);
+    add_held(fd, to, end, extents);
+}
+
+void disk_claims(int fd, const DiskTable *table, GArray *numbers, GArray *extents)
+{
+    g_autoptr(GArray) bytes = g_array_new(FALSE, TRUE, sizeof(CstDeviceExtent));
+
+    add_held(fd, table->start, table->end, extents);
+    add_held(fd, NUMBERS, NUMBERS + G_MAXUINT16, bytes);
+    for (guint i = 0; i < bytes->len; i++) {
+        const CstDeviceExtent *extent = &g_array_index(bytes, CstDeviceExtent, i);
+
+        for (uint64_t at = extent->start; at < extent->end; at++) {
+            guint number = (guint)(at - NUMBERS);
+
+            g_array_append_val(numbers, number);
+        }
+    }
+}
+
+static gboolean take(int fd, uint64_t start, uint64_t end, GError **error)
+{
+    struct flock lock = range(start, end);
+
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+        return TRUE;
+    if (errno == EAGAIN || errno == EACCES)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("somebody else holds a lock on this part of the disk"));
+    return cst_fail_errno(error, errno, _("cannot claim a part of the disk"));
+}
+
+gboolean disk_claim(int fd, const DiskPartition *wanted, GError **error)
+{
+    return take(fd, NUMBERS + wanted->number, NUMBERS + wanted->number + 1, error) &&
+           take(fd, wanted->start, wanted->end, error);
+}

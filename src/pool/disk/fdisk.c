@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Tables of type gpt and dos, by libfdisk.
+ *
+ * What a kill or a power cut leaves: the disk is opened with O_DSYNC, so that what libfdisk writes
+ * is on the disk in the order in which it writes. Of a GPT it writes the backup's entries, the
+ * backup's header, the primary entries, the primary header: at each moment at least one of the two
+ * is whole and says either what was or what is to be. A primary one that is half written makes
+ * libfdisk, and only it, go by the backup; the kernel would show no partitions, so the next start
+ * of the pool completes it (repair). A change of a dos table is one sector, but for a new logical
+ * partition: its own link is zeroed before (an empty chain ends there), libfdisk writes the link
+ * that leads to it, then its own.
+ */
+#include "label.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libfdisk.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+typedef struct fdisk_context Context;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Context, fdisk_unref_context)
+typedef struct fdisk_table Listing;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Listing, fdisk_unref_table)
+typedef struct fdisk_partition Partition;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Partition, fdisk_unref_partition)
+typedef struct fdisk_parttype PartType;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PartType, fdisk_unref_parttype)
+
+/* Numbers in 32 bits, as a dos table has them. */
+#define DOS_SECTORS (UINT64_C(1) << 32)
+#define DOS_PRIMARY 4
+
+/* --- marks ------------------------------------------------------------------------------------ */
+
+/*
+ * The type of a partition that is marked like this, and the other way round: the first row that
+ * fits counts. "none", what documents have that say nothing, is Linux' data, as with libvirt.
+ */
+static const struct {
+    const char *mark;
+    const char *gpt;
+    unsigned dos;
+} marks[] = {
+    {"none", "0FC63DAF-8483-4772-8E79-3D69D8477DE4", 0x83},
+    {"linux", "0FC63DAF-8483-4772-8E79-3D69D8477DE4", 0x83},
+    {"fat32", "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", 0x0c},
+    {"fat32", "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", 0x0b},
+    {"fat16", "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", 0x06},
+    {"fat16", "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", 0x0e},
+    {"fat16", "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", 0x04},
+    {"linux-swap", "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F", 0x82},
+    {"linux-lvm", "E6D6D379-F507-44C2-A23C-238F2A3DF928", 0x8e},
+    {"linux-raid", "A19D880F-05FC-4D3B-A006-743F0F84911E", 0xfd},
+    {"extended", NULL, 0x0f},
+};
+
+static const char *mark_of(const PartType *type)
+{
+    const char *text = fdisk_parttype_get_string(type);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(marks); i++)
+        if (text ? g_strcmp0(text, marks[i].gpt) == 0
+                 : fdisk_parttype_get_code(type) == marks[i].dos)
+            return marks[i].mark;
+    return "none";
+}
+
+/* A new reference to the type that stands for @mark. */
+static PartType *type_of(const struct fdisk_label *label, const char *mark)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(marks); i++) {
+        if (strcmp(marks[i].mark, mark) != 0)
+            continue;
+        if (!fdisk_label_has_code_parttypes(label))
+            return fdisk_label_parse_parttype(label, marks[i].gpt);
+        return fdisk_new_unknown_parttype(marks[i].dos, NULL);
+    }
+    return NULL;
+}
+
+/* --- a context -------------------------------------------------------------------------------- */
+
+/*
+ * Collects what libfdisk complains of, for the error. It asks nothing, as its dialogs are off, and
+ * what it tells of success is of no interest.
+ */
+static int hear(struct fdisk_context *context, struct fdisk_ask *ask, void *said)
+{
+    int type = fdisk_ask_get_type(ask);
+
+    if (type == FDISK_ASKTYPE_WARN || type == FDISK_ASKTYPE_WARNX)
+        g_string_append_printf(said, "%s%s", ((GString *)said)->len > 0 ? " " : "",
+                               fdisk_ask_print_get_mesg(ask));
+    return 0;
+}
+
+/* Keeps the descriptor the caller's. @said collects complaints. NULL with @error. */
+static Context *context_open(int fd, const char *node, gboolean writable, GString *said,
+                             GError **error)
+{
+    g_autoptr(Context) context = fdisk_new_context();
+    int result = context ? fdisk_disable_dialogs(context, 1) : -ENOMEM;
+
+    if (result == 0)
+        result = fdisk_set_ask(context, hear, said);
+    if (result == 0)
+        result = fdisk_assign_device_by_fd(context, fd, node, !writable);
+    if (result == 0)
+        return g_steal_pointer(&context);
+    cst_fail_errno(error, -result, _("cannot read the partition table of '%s'"), node);
+    return NULL;
+}
+
+/* FALSE always. @result: what libfdisk returned, a negative errno. */
+static gboolean refused(int result, const char *node, const GString *said, GError **error)
+{
+    if (result == -ENOSPC || result == -ERANGE)
+        return cst_fail(error, CST_ERROR_NO_SPACE,
+                        _("the partition table of '%s' has no place for it: %s"), node,
+                        said->len > 0 ? said->str : g_strerror(-result));
+    if (said->len > 0)
+        return cst_fail(error, CST_ERROR_FAILED, _("cannot change the partition table of '%s': %s"),
+                        node, said->str);
+    return cst_fail_errno(error, -result, _("cannot change the partition table of '%s'"), node);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static DiskKind kind_of(Partition *partition)
+{
+    if (fdisk_partition_is_container(partition))
+        return DISK_EXTENDED;
+    return fdisk_partition_is_nested(partition) ? DISK_LOGICAL : DISK_PRIMARY;
+}
+
+/* An entry that lies outside of the disk, as garbage or an enlarged file may have it, is CORRUPT.
+ */
+static gboolean take_partition(DiskTable *table, Partition *from, const char *node, GError **error)
+{
+    uint64_t sectors = table->size / table->sector;
+    uint64_t start = fdisk_partition_get_start(from), size = fdisk_partition_get_size(from);
+    const PartType *type = fdisk_partition_get_type(from);
+    DiskPartition partition = {.number = (guint)fdisk_partition_get_partno(from) + 1,
+                               .kind = kind_of(from),
+                               .mark = type ? mark_of(type) : "none"};
+
+    if (!fdisk_partition_has_start(from) || !fdisk_partition_has_size(from) || size == 0 ||
+        start >= sectors || size > sectors - start)
+        return cst_fail(error, CST_ERROR_CORRUPT,
+                        _("partition %u of '%s' does not lie on the disk; look with 'fdisk -l %s'"),
+                        partition.number, node, node);
+    partition.start = start * table->sector;
+    partition.end = (start + size) * table->sector;
+    if (partition.kind == DISK_EXTENDED)
+        partition.mark = "extended";
+    g_array_append_val(table->partitions, partition);
+    return TRUE;
+}
+
+static gboolean take_partitions(DiskTable *table, Context *context, const char *node,
+                                GError **error)
+{
+    g_autoptr(Listing) listing = NULL;
+    int result = fdisk_get_partitions(context, &listing);
+
+    if (result != 0)
+        return cst_fail_errno(error, -result, _("cannot read the partition table of '%s'"), node);
+    for (size_t i = 0; i < fdisk_table_get_nents(listing); i++) {
+        Partition *partition = fdisk_table_get_partition(listing, i);
+
+        if (partition && fdisk_partition_is_used(partition) &&
+            !take_partition(table, partition, node, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* The first item is the table itself. */
+static void take_links(DiskTable *table, Context *context)
+{
+    const char *name = NULL;
+    uint64_t offset = 0;
+    size_t size = 0;
+
+    for (int i = 1; fdisk_locate_disklabel(context, i, &name, &offset, &size) == 0; i++)
+        disk_extent_add(table->links, offset, offset + size, DISK_LOGICAL);
+}
+
+static gboolean is_dos(Context *context)
+{
+    return fdisk_is_labeltype(context, FDISK_DISKLABEL_DOS);
+}
+
+static DiskTable *table_of(Context *context, const char *node, GError **error)
+{
+    g_autoptr(DiskTable) table = disk_table_new();
+    uint64_t sectors = fdisk_get_nsectors(context), last = fdisk_get_last_lba(context) + 1;
+    char *id = NULL;
+
+    table->label = is_dos(context) ? "dos" : "gpt";
+    table->sector = table->step = fdisk_get_sector_size(context);
+    table->size = sectors * table->sector;
+    table->grain = MAX(fdisk_get_grain_size(context), table->sector);
+    table->start = fdisk_get_first_lba(context) * table->sector;
+    if (fdisk_get_disklabel_id(context, &id) == 0)
+        table->id = id;
+    if (is_dos(context)) {
+        table->slots = DOS_PRIMARY;
+        table->lead = table->start;
+        last = MIN(last, DOS_SECTORS);
+        take_links(table, context);
+    } else {
+        table->slots = (guint)fdisk_get_npartitions(context);
+    }
+    table->end = MIN(last, sectors) * table->sector;
+    if (!take_partitions(table, context, node, error))
+        return NULL;
+    disk_table_complete(table);
+    return g_steal_pointer(&table);
+}
+
+static gboolean fdisk_read(int fd, const char *node, DiskTable **ret_table, GError **error)
+{
+    g_autoptr(GString) said = g_string_new(NULL);
+    g_autoptr(Context) context = context_open(fd, node, FALSE, said, error);
+
+    *ret_table = NULL;
+    if (!context)
+        return FALSE;
+    if (said->len > 0)
+        cst_log(CST_LOG_DEBUG, "%s: %s", node, said->str);
+    if (!fdisk_is_labeltype(context, FDISK_DISKLABEL_GPT) && !is_dos(context))
+        return TRUE;
+    *ret_table = table_of(context, node, error);
+    return *ret_table != NULL;
+}
+
+/* --- changing --------------------------------------------------------------------------------- */
+
+/*
+ * A chain that leads to the new link while that is not yet written ends there. Before libfdisk
+ * reads the disk: it would go on with what an old chain has there.
+ */
+static gboolean clear_link(int fd, const char *node, const DiskTable *table,
+                           const DiskChange *change, GError **error)
+{
+    const DiskPartition *wanted = &change->partition;
+    g_autofree char *zeroes = NULL;
+
+    if (change->action != DISK_ADD || wanted->kind != DISK_LOGICAL)
+        return TRUE;
+    zeroes = g_malloc0(table->sector);
+    return cst_pwrite_full(fd, zeroes, table->sector, wanted->start - table->lead, node, error);
+}
+
+static int add(Context *context, const DiskTable *table, const DiskPartition *wanted)
+{
+    const struct fdisk_label *label = fdisk_get_label(context, NULL);
+    g_autoptr(Partition) partition = fdisk_new_partition();
+    g_autoptr(PartType) type = type_of(label, wanted->mark);
+    size_t number = 0;
+    int result;
+
+    if (!partition || !type)
+        return -ENOMEM;
+    fdisk_partition_set_partno(partition, wanted->number - 1);
+    fdisk_partition_set_start(partition, wanted->start / table->sector);
+    fdisk_partition_set_size(partition, (wanted->end - wanted->start) / table->sector);
+    fdisk_partition_size_explicit(partition, 1);
+    fdisk_partition_set_type(partition, type);
+    result = fdisk_add_partition(context, partition, &number);
+    /* Written under another number it would be another volume. */
+    return result == 0 && number != wanted->number - 1 ? -ERANGE : result;
+}
+
+static int resize(Context *context, const DiskTable *table, const DiskPartition *wanted)
+{
+    g_autoptr(Partition) partition = fdisk_new_partition();
+
+    if (!partition)
+        return -ENOMEM;
+    fdisk_partition_set_size(partition, (wanted->end - wanted->start) / table->sector);
+    fdisk_partition_size_explicit(partition, 1);
+    return fdisk_set_partition(context, wanted->number - 1, partition);
+}
+
+static int apply(Context *context, const DiskTable *table, const DiskChange *change)
+{
+    switch (change->action) {
+    case DISK_ADD: return add(context, table, &change->partition);
+    case DISK_REMOVE: return fdisk_delete_partition(context, change->partition.number - 1);
+    default: return resize(context, table, &change->partition);
+    }
+}
+
+/* Opened so that each write is on the disk before the next one begins; -1 with @error. */
+static int open_to_write(const char *node, GError **error)
+{
+    int fd = cst_node_open(node, O_RDWR | O_DSYNC);
+
+    if (fd < 0)
+        cst_fail_errno(error, errno, _("cannot open device '%s'"), node);
+    return fd;
+}
+
+static gboolean fdisk_change(const char *node, const DiskTable *table, const DiskChange *change,
+                             GError **error)
+{
+    g_auto(CstFd) fd = open_to_write(node, error);
+    g_autoptr(GString) said = g_string_new(NULL);
+    g_autoptr(Context) context = NULL;
+    int result;
+
+    if (fd < 0 || !clear_link(fd, node, table, change, error))
+        return FALSE;
+    context = context_open(fd, node, TRUE, said, error);
+    if (!context)
+        return FALSE;
+    g_string_truncate(said, 0);
+    result = apply(context, table, change);
+    if (result == 0)
+        result = fdisk_write_disklabel(context);
+    return result == 0 || refused(result, node, said, error);
+}
+
+static gboolean fdisk_put_label(const char *node, const char *label, GError **error)
+{
+    g_auto(CstFd) fd = open_to_write(node, error);
+    g_autoptr(GString) said = g_string_new(NULL);
+    g_autoptr(Context) context = fd >= 0 ? context_open(fd, node, TRUE, said, error) : NULL;
+    int result;
+
+    if (!context)
+        return FALSE;
+    result = fdisk_create_disklabel(context, label);
+    if (result == 0)
+        result = fdisk_write_disklabel(context);
+    return result == 0 || refused(result, node, said, error);
+}
+
+/* libfdisk has marked a GPT as changed when it found one of its two copies damaged. */
+static gboolean fdisk_repair(const char *node, GError **error)
+{
+    g_auto(CstFd) fd = open_to_write(node, error);
+    g_autoptr(GString) said = g_string_new(NULL);
+    g_autoptr(Context) context = fd >= 0 ? context_open(fd, node, TRUE, said, error) : NULL;
+    int result;
+
+    if (!context)
+        return FALSE;
+    if (!fdisk_is_labeltype(context, FDISK_DISKLABEL_GPT) ||
+        !fdisk_label_is_changed(fdisk_get_label(context, NULL)))
+        return TRUE;
+    cst_log(CST_LOG_INFO, "%s: %s It is being restored from the other copy.", node, said->str);
+    result = fdisk_write_disklabel(context);
+    return result == 0 || refused(result, node, said, error);
+}
+
+const DiskLabelOps disk_fdisk = {
+    .read = fdisk_read,
+    .change = fdisk_change,
+    .put_label = fdisk_put_label,
+    .repair = fdisk_repair,
+};

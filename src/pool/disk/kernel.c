@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The partitions that the kernel has of a disk, and how it comes to have those of the table. It
+ * would read the table itself (BLKRRPART), but only while nobody has any partition open, and only
+ * the types of tables that it was built with; so it is told of each that came, went or changed its
+ * size (BLKPG), and the others stay as they are. Partitions of a device-mapper device are maps,
+ * which kpartx makes.
+ */
+#include "disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/blkpg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <pool/tool.h>
+
+/* Sizes and starts in /sys count these, whatever the disk's sector is. */
+#define SYS_SECTOR 512
+/* What the kernel shows of an extended partition: its link, so that nobody writes over it. */
+#define EXTENDED_BYTES 1024
+#define TOOL_S         60
+
+static const CstToolMeaning meanings[] = {
+    {"in use", CST_ERROR_BUSY},
+    {"resource busy", CST_ERROR_BUSY},
+    {NULL, 0},
+};
+
+static gboolean run(const char *const *argv, const char *package, GError **error)
+{
+    const CstTool tool = {
+        .argv = argv, .package = package, .meanings = meanings, .timeout_s = TOOL_S};
+
+    return cst_tool_run(&tool, NULL, NULL, error);
+}
+
+/* --- what there is ---------------------------------------------------------------------------- */
+
+static gboolean read_number(const char *folder, const char *name, uint64_t *ret_number)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *text = cst_kernel_read(path);
+
+    return text && g_ascii_string_to_unsigned(g_strchomp(text), 10, 0, G_MAXINT64 / SYS_SECTOR,
+                                              ret_number, NULL);
+}
+
+GArray *disk_shown(const DiskDevice *device)
+{
+    GArray *shown = g_array_new(FALSE, TRUE, sizeof(DiskShown));
+    g_autofree char *folder = g_build_filename("/sys/block", device->kernel, NULL);
+    g_auto(GStrv) names = device->mapped ? NULL : cst_kernel_list(folder);
+
+    for (char **name = names; name && *name; name++) {
+        g_autofree char *path = g_build_filename(folder, *name, NULL);
+        uint64_t number, start, size;
+
+        if (!g_str_has_prefix(*name, device->kernel) || !read_number(path, "partition", &number) ||
+            !read_number(path, "start", &start) || !read_number(path, "size", &size))
+            continue;
+        g_array_append_val(shown, ((DiskShown){.number = (guint)number,
+                                               .start = start * SYS_SECTOR,
+                                               .size = size * SYS_SECTOR}));
+    }
+    return shown;
+}
+
+static const DiskShown *find_shown(const GArray *shown, guint number)
+{
+    for (guint i = 0; i < shown->len; i++)
+        if (g_array_index(shown, DiskShown, i).number == number)
+            return &g_array_index(shown, DiskShown, i);
+    return NULL;
+}
+
+static uint64_t shown_size(const DiskPartition *partition)
+{
+    uint64_t size = partition->end - partition->start;
+
+    return partition->kind == DISK_EXTENDED ? MIN(size, EXTENDED_BYTES) : size;
+}
+
+/* Of an extended one only the start counts: tools show as much of it as they like. */
+gboolean disk_is_shown(const GArray *shown, const DiskPartition *partition)
+{
+    const DiskShown *now = find_shown(shown, partition->number);
+
+    return now && now->start == partition->start &&
+           (partition->kind == DISK_EXTENDED || now->size == shown_size(partition));
+}
+
+/* --- telling it ------------------------------------------------------------------------------- */
+
+static gboolean tell(int fd, int action, guint number, uint64_t start, uint64_t size)
+{
+    struct blkpg_partition partition = {
+        .start = (long long)start, .length = (long long)size, .pno = (int)number};
+    struct blkpg_ioctl_arg argument = {
+        .op = action, .datalen = sizeof(partition), .data = &partition};
+
+    return ioctl(fd, BLKPG, &argument) == 0;
+}
+
+/* A map that is in use stays, and dmsetup says so. */
+static gboolean hide_map(const DiskDevice *device, guint number, GError **error)
+{
+    g_autofree char *node = disk_partition_node(device, number);
+    g_autofree char *name = disk_partition_name(device, number);
+    const char *const argv[] = {"dmsetup", "remove", "--", name, NULL};
+    struct stat st;
+
+    return !cst_node_stat(node, &st) || run(argv, "dmsetup", error);
+}
+
+gboolean disk_hide(const DiskDevice *device, int fd, guint number, GError **error)
+{
+    g_autofree char *node = NULL;
+
+    if (device->mapped)
+        return hide_map(device, number, error);
+    if (tell(fd, BLKPG_DEL_PARTITION, number, 0, 0) || errno == ENXIO)
+        return TRUE;
+    node = disk_partition_node(device, number);
+    if (errno == EBUSY)
+        return cst_fail(error, CST_ERROR_BUSY, _("partition '%s' is in use"), node);
+    return cst_fail_errno(error, errno, _("the kernel does not let go of partition '%s'"), node);
+}
+
+/* Forgets those that the table has elsewhere, or not at all; the label's own are its own matter. */
+static gboolean hide_others(const DiskDevice *device, int fd, const DiskTable *table,
+                            const GArray *shown, GError **error)
+{
+    for (guint i = 0; i < shown->len; i++) {
+        const DiskShown *now = &g_array_index(shown, DiskShown, i);
+        const DiskPartition *partition = disk_table_find(table, now->number);
+
+        if (partition && (partition->reserved || partition->start == now->start))
+            continue;
+        if (!disk_hide(device, fd, now->number, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean show_one(const DiskDevice *device, int fd, const DiskPartition *partition,
+                         const DiskShown *now, GError **error)
+{
+    g_autofree char *node = NULL;
+    gboolean there = now && now->start == partition->start;
+
+    if (tell(fd, there ? BLKPG_RESIZE_PARTITION : BLKPG_ADD_PARTITION, partition->number,
+             partition->start, shown_size(partition)))
+        return TRUE;
+    node = disk_partition_node(device, partition->number);
+    return cst_fail_errno(error, errno, _("the kernel does not take over partition '%s'"), node);
+}
+
+static gboolean show_maps(const DiskDevice *device, GError **error)
+{
+    const char *const argv[] = {"kpartx", "-u", "-s", "-p", device->separator, device->node, NULL};
+
+    return run(argv, "kpartx", error);
+}
+
+gboolean disk_show(const DiskDevice *device, int fd, const DiskTable *table, GError **error)
+{
+    g_autoptr(GArray) shown = disk_shown(device);
+
+    if (device->mapped)
+        return show_maps(device, error);
+    if (!hide_others(device, fd, table, shown, error))
+        return FALSE;
+    for (guint i = 0; i < table->partitions->len; i++) {
+        const DiskPartition *partition = &g_array_index(table->partitions, DiskPartition, i);
+
+        if (!partition->reserved && !disk_is_shown(shown, partition) &&
+            !show_one(device, fd, partition, find_shown(shown, partition->number), error))
+            return FALSE;
+    }
+    return TRUE;
+}

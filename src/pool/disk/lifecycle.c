@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The partition table of a pool: made on a disk that carries nothing, expected at the start,
+ * removed. Messages and rules are libvirt's where scripts may depend on them. A build that is
+ * killed leaves a disk with cleared ends or with the new table.
+ */
+#include "disk.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <pool/device.h>
+
+#define SETTLE_S 10
+
+/*
+ * A disk does not show that it is in use as a pool, so one that was never started is not active, as
+ * with libvirt. Of others it counts that the disk is there: nothing is read, since that may hang.
+ */
+gboolean disk_check(CstPoolState *state, gboolean *ret_active, GError **error)
+{
+    g_auto(DiskDevice) device = {0};
+
+    *ret_active = DISK(state)->known && disk_device_find(state->def, &device, NULL);
+    return TRUE;
+}
+
+gboolean disk_start(CstPoolState *state, GError **error)
+{
+    g_auto(DiskAccess) access = {.fd = -1};
+
+    cst_device_settle(disk_path(state->def), SETTLE_S, NULL, NULL);
+    return disk_access_open(state, &access, error);
+}
+
+/* --- build, delete ---------------------------------------------------------------------------- */
+
+/* The disk itself and each of its partitions. */
+static gboolean refuse_used(const DiskDevice *device, GError **error)
+{
+    g_autoptr(GArray) shown = disk_shown(device);
+
+    for (guint i = 0; i < shown->len; i++) {
+        g_autofree char *node =
+            disk_partition_node(device, g_array_index(shown, DiskShown, i).number);
+
+        if (!cst_device_refuse_used(node, error))
+            return FALSE;
+    }
+    return cst_device_refuse_used(device->node, error);
+}
+
+/* Has the kernel forget all partitions of a table that is going away. */
+static gboolean hide_all(const DiskDevice *device, GError **error)
+{
+    g_auto(CstFd) fd = cst_node_open(device->node, O_RDONLY);
+    g_autoptr(GArray) shown = disk_shown(device);
+
+    for (guint i = 0; i < shown->len; i++)
+        if (!disk_hide(device, fd, g_array_index(shown, DiskShown, i).number, error))
+            return FALSE;
+    return TRUE;
+}
+
+/* libblkid's names of tables are the definitions', but for one. */
+static const char *signature_of(const char *label)
+{
+    return strcmp(label, "dvh") == 0 ? "sgi" : label;
+}
+
+gboolean disk_build(CstPoolState *state, unsigned flags, GError **error)
+{
+    const char *label = disk_wanted_label(state->def);
+    const DiskLabelOps *ops = disk_label_ops(label, error);
+    g_auto(DiskDevice) device = {0};
+
+    if (!ops ||
+        !cst_flags_check(flags, CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE,
+                         "virStorageBackendDiskBuildPool", error) ||
+        !cst_flags_exclusive(flags, CST_POOL_BUILD_OVERWRITE, "VIR_STORAGE_POOL_BUILD_OVERWRITE",
+                             CST_POOL_BUILD_NO_OVERWRITE, "VIR_STORAGE_POOL_BUILD_NO_OVERWRITE",
+                             error) ||
+        !disk_device_find(state->def, &device, error) || !refuse_used(&device, error))
+        return FALSE;
+    if (!(flags & CST_POOL_BUILD_OVERWRITE) &&
+        !cst_device_refuse_content(device.node, signature_of(label), error))
+        return FALSE;
+    if (!cst_may_change(error) || !hide_all(&device, error) ||
+        !cst_device_clear(device.node, error))
+        return FALSE;
+    CST_CRASH_POINT("disk.build.cleared");
+    if (!ops->put_label(device.node, label, error))
+        return FALSE;
+    cst_device_settle(NULL, SETTLE_S, NULL, NULL);
+    return TRUE;
+}
+
+/* With all partitions, as libvirt does, but for a disk of which anything is in use. */
+gboolean disk_destroy(CstPoolState *state, unsigned flags, GError **error)
+{
+    g_auto(DiskAccess) access = {.fd = -1};
+
+    return cst_flags_check(flags, 0, "virStorageBackendDiskDeletePool", error) &&
+           disk_access_open(state, &access, error) && refuse_used(&access.device, error) &&
+           cst_may_change(error) && hide_all(&access.device, error) &&
+           cst_device_clear(access.device.node, error);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Records of the volumes, and what the pool says of itself, each time from the table as it is on
+ * the disk. A partition that the kernel has not taken over, or has elsewhere, is listed with that
+ * as its problem: what its node leads to is not the volume.
+ */
+#include "disk.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <pool/device.h>
+
+/* What logical partitions take of the extended one. */
+static uint64_t logical_bytes(const DiskTable *table)
+{
+    uint64_t bytes = 0;
+
+    for (guint i = 0; i < table->partitions->len; i++) {
+        const DiskPartition *partition = &g_array_index(table->partitions, DiskPartition, i);
+
+        if (partition->kind == DISK_LOGICAL)
+            bytes += partition->end - partition->start;
+    }
+    return bytes;
+}
+
+static void take_extent(const DiskAccess *access, const DiskPartition *partition,
+                        CstVolumeExtra *extra)
+{
+    g_autoptr(CstVolDef) into = cst_vol_def_new();
+
+    cst_vol_def_add_extent(into, access->device.node, partition->start, partition->end);
+    extra->extents = g_steal_pointer(&into->extents);
+}
+
+static CstVolume *volume_of(const DiskAccess *access, const GArray *shown,
+                            const DiskPartition *partition)
+{
+    g_autofree char *name = disk_partition_name(&access->device, partition->number);
+    g_autofree char *node = disk_partition_node(&access->device, partition->number);
+    CstVolume *volume = cst_volume_new(name);
+    CstVolumeExtra *extra = cst_volume_extra(volume);
+    struct stat st;
+
+    volume->type = CST_VOL_BLOCK;
+    volume->format = "raw";
+    volume->capacity = volume->physical = partition->end - partition->start;
+    volume->allocation =
+        partition->kind == DISK_EXTENDED ? logical_bytes(access->table) : volume->capacity;
+    cst_device_take_node(volume, node);
+    extra->mark = partition->mark;
+    take_extent(access, partition, extra);
+    if (!cst_node_stat(node, &st) || (!access->device.mapped && !disk_is_shown(shown, partition)))
+        extra->problem = g_strdup_printf(
+            _("the kernel does not have it as the partition table does; see 'partx %s'"),
+            access->device.node);
+    return volume;
+}
+
+static gboolean all_shown(const DiskAccess *access)
+{
+    g_autoptr(GArray) shown = disk_shown(&access->device);
+
+    for (guint i = 0; i < access->table->partitions->len; i++) {
+        const DiskPartition *partition =
+            &g_array_index(access->table->partitions, DiskPartition, i);
+
+        if (!partition->reserved && !access->device.mapped && !disk_is_shown(shown, partition))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/*
+ * The first scan of a program has the kernel follow the table, as a program that was killed may
+ * have ended between the two. Later ones leave a difference to whoever is making it.
+ */
+static gboolean open_to_scan(CstPoolState *state, DiskAccess *access, GError **error)
+{
+    if (!disk_access_open(state, access, error))
+        return FALSE;
+    if (g_atomic_int_exchange(&DISK(state)->scanned, 1) || all_shown(access))
+        return TRUE;
+    disk_access_clear(access);
+    disk_complete(state, NULL); /* what stays different is shown with its problem */
+    return disk_access_open(state, access, error);
+}
+
+gboolean disk_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
+{
+    g_auto(DiskAccess) access = {.fd = -1};
+    g_autoptr(GArray) shown = NULL;
+
+    if (!open_to_scan(state, &access, error))
+        return FALSE;
+    shown = disk_shown(&access.device);
+    for (guint i = 0; i < access.table->partitions->len; i++) {
+        const DiskPartition *partition = &g_array_index(access.table->partitions, DiskPartition, i);
+        CstVolume *volume;
+
+        if (partition->reserved)
+            continue;
+        volume = volume_of(&access, shown, partition);
+        scan->sink(cst_device_newest(scan->known(volume->name, scan->data), volume), scan->data);
+    }
+    return TRUE;
+}
+
+gboolean disk_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                       CstVolume **ret_volume, GError **error)
+{
+    g_auto(DiskAccess) access = {.fd = -1};
+    g_autoptr(GArray) shown = NULL;
+    const DiskPartition *partition;
+
+    *ret_volume = NULL;
+    if (!disk_access_open(state, &access, error))
+        return FALSE;
+    partition = disk_table_find(access.table, disk_number_of(&access.device, name));
+    if (!partition || partition->reserved)
+        return TRUE;
+    shown = disk_shown(&access.device);
+    *ret_volume = cst_device_newest(known ? cst_volume_ref(known) : NULL,
+                                    volume_of(&access, shown, partition));
+    return TRUE;
+}
+
+/* --- the pool --------------------------------------------------------------------------------- */
+
+static void remember(DiskState *disk, const DiskTable *table)
+{
+    g_mutex_lock(&disk->lock);
+    g_clear_pointer(&disk->free, g_array_unref);
+    disk->free = g_array_ref(table->free);
+    disk->label = table->label;
+    g_mutex_unlock(&disk->lock);
+}
+
+gboolean disk_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
+{
+    g_auto(DiskAccess) access = {.fd = -1};
+
+    if (!disk_access_open(state, &access, error))
+        return FALSE;
+    ret_usage->capacity = access.table->size;
+    ret_usage->available = ret_usage->allocation = 0;
+    for (guint i = 0; i < access.table->free->len; i++) {
+        const CstDeviceExtent *extent = &g_array_index(access.table->free, CstDeviceExtent, i);
+
+        ret_usage->available += extent->end - extent->start;
+    }
+    for (guint i = 0; i < access.table->partitions->len; i++) {
+        const DiskPartition *partition = &g_array_index(access.table->partitions, DiskPartition, i);
+
+        if (!partition->reserved && partition->kind != DISK_EXTENDED)
+            ret_usage->allocation += partition->end - partition->start;
+    }
+    remember(DISK(state), access.table);
+    return TRUE;
+}
+
+/* A definition that leaves the type of the table open shows the one that the disk has. */
+void disk_describe(CstPoolState *state, CstPoolDef *def)
+{
+    DiskState *disk = DISK(state);
+    CstPoolDevice *device = g_ptr_array_index(def->source.devices, 0);
+
+    g_mutex_lock(&disk->lock);
+    g_clear_pointer(&device->free_extents, g_array_unref);
+    device->free_extents = disk->free ? g_array_copy(disk->free) : NULL;
+    if (disk->label)
+        cst_pool_format_parse(CST_POOL_DISK, disk->label, &def->source.format);
+    g_mutex_unlock(&disk->lock);
+}

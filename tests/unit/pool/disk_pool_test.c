@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The life of a pool that is a disk, on a file: built, known again, put right after a crash. */
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <glib/gstdio.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+
+#include "fake_disk.h"
+
+/* Clears @error, which must have @code and say @words. */
+static void assert_says(GError **error, int code, const char *words)
+{
+    assert_non_null(*error);
+    if ((*error)->code != code || !strstr((*error)->message, words))
+        fail_msg("%d: %s", (*error)->code, (*error)->message);
+    g_clear_error(error);
+}
+
+/* --- build ------------------------------------------------------------------------------------ */
+
+static void a_disk_without_a_table_needs_a_build(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_pool("gpt");
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_pool_state_start(pool, &error));
+    assert_says(&error, CST_ERROR_PROBE, "Device '/dev/sdx' is unrecognized, requires build");
+    assert_true(cst_pool_state_build(pool, 0, NULL));
+    assert_true(cst_pool_state_start(pool, NULL));
+}
+
+/* libvirt's default for a definition that says nothing. */
+static void a_label_that_is_not_named_is_dos(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("unknown"), other = fake_disk_pool("dos");
+
+    assert_true(cst_pool_state_start(pool, NULL));
+    assert_true(cst_pool_state_start(other, NULL));
+}
+
+static void another_table_than_the_definitions_is_refused(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("dos");
+    g_autoptr(CstPoolState) any = fake_disk_pool("unknown");
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_pool_state_start(other, &error));
+    assert_says(&error, CST_ERROR_STATE, "('gpt') does not match the expected format 'dos'");
+    assert_true(cst_pool_state_start(any, NULL));
+    assert_true(cst_pool_state_build(other, CST_POOL_BUILD_OVERWRITE, NULL));
+    assert_true(cst_pool_state_start(other, NULL));
+}
+
+static void what_carries_something_is_not_built_on_unless_told(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("dos");
+    g_autoptr(GError) error = NULL;
+
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    assert_false(cst_pool_state_build(pool, 0, &error));
+    assert_says(&error, CST_ERROR_POOL_BUILT, "Device '/dev/sdx' already formatted using 'gpt'");
+    assert_false(cst_pool_state_build(other, CST_POOL_BUILD_NO_OVERWRITE, &error));
+    assert_says(&error, CST_ERROR_POOL_BUILT, "carries 'gpt'");
+    assert_false(
+        cst_pool_state_build(pool, CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE, &error));
+    assert_says(&error, CST_ERROR_USAGE, "exclusive");
+    fake_disk_assert_listed(pool, "sdx1=1-5");
+    assert_true(cst_pool_state_build(pool, CST_POOL_BUILD_OVERWRITE, NULL));
+    fake_disk_assert_listed(pool, "");
+    fake_disk_assert_shown("");
+}
+
+static void a_disk_in_use_is_never_built_on(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+    g_autoptr(GError) error = NULL;
+
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    fake_disk.held = "/dev/sdx1";
+    assert_false(cst_pool_state_build(pool, CST_POOL_BUILD_OVERWRITE, &error));
+    assert_says(&error, CST_ERROR_BUSY, "'/dev/sdx1' is in use: process 812 (dd)");
+    fake_disk.held = "/dev/sdx";
+    assert_false(cst_pool_state_build(pool, CST_POOL_BUILD_OVERWRITE, &error));
+    assert_says(&error, CST_ERROR_BUSY, "process 812 (dd)");
+    fake_disk.held = NULL;
+    fake_disk.busy = 1;
+    assert_false(cst_pool_state_build(pool, CST_POOL_BUILD_OVERWRITE, &error));
+    assert_says(&error, CST_ERROR_BUSY, "in use");
+    fake_disk_assert_listed(pool, "sdx1=1-5");
+}
+
+static void what_no_program_writes_is_refused(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_pool("lvm2");
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_pool_state_build(pool, 0, &error));
+    assert_says(&error, CST_ERROR_UNSUPPORTED, "'lvm2'");
+    assert_false(cst_pool_state_start(pool, &error));
+    assert_says(&error, CST_ERROR_UNSUPPORTED, "'lvm2'");
+}
+
+static void a_dry_run_builds_nothing(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_pool("gpt");
+    g_autoptr(GError) error = NULL;
+
+    cst_dry_run_set(TRUE);
+    assert_false(cst_pool_state_build(pool, 0, &error));
+    cst_dry_run_set(FALSE);
+    assert_says(&error, CST_ERROR_DRY_RUN, "");
+    assert_false(cst_pool_state_start(pool, NULL));
+}
+
+static void a_deleted_pool_takes_its_partitions_along(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+    g_autoptr(GError) error = NULL;
+
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    fake_disk.held = "/dev/sdx1";
+    assert_false(cst_pool_state_destroy(pool, 0, &error));
+    assert_says(&error, CST_ERROR_BUSY, "process 812 (dd)");
+    fake_disk.held = NULL;
+    fake_disk.busy = 1;
+    assert_false(cst_pool_state_destroy(pool, 0, &error));
+    assert_says(&error, CST_ERROR_BUSY, "in use");
+    fake_disk.busy = 0;
+    fake_disk_assert_listed(pool, "sdx1=1-5");
+    assert_true(cst_pool_state_destroy(pool, 0, NULL));
+    fake_disk_assert_shown("");
+    assert_false(cst_pool_state_start(pool, &error));
+    assert_says(&error, CST_ERROR_PROBE, "requires build");
+    /* What is no pool of ours is not deleted either. */
+    assert_false(cst_pool_state_destroy(pool, 0, &error));
+    assert_says(&error, CST_ERROR_PROBE, "requires build");
+}
+
+/* --- what it says of itself ------------------------------------------------------------------- */
+
+static void usage_and_document_say_what_is_free(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("unknown");
+    g_autoptr(CstPoolDef) def = cst_pool_def_copy(pool->def);
+    g_autofree char *xml = NULL;
+    CstPoolUsage usage;
+
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    fake_disk_make(pool, "sdx2", 20, "extended");
+    cst_pool_state_describe(pool, def);
+    assert_null(((CstPoolDevice *)def->source.devices->pdata[0])->free_extents);
+    assert_true(cst_pool_state_usage(pool, &usage, NULL));
+    assert_int_equal(usage.capacity, FAKE_BYTES);
+    assert_int_equal(usage.allocation, 4 * FAKE_MIB);
+    assert_int_equal(usage.available, (20 + 39) * FAKE_MIB);
+    cst_pool_state_describe(pool, def);
+    xml = cst_pool_def_format(def, NULL);
+    assert_non_null(strstr(xml, "<freeExtent start='5242880' end='26214400'/>"));
+    assert_non_null(strstr(xml, "<freeExtent start='26214400' end='67108864'/>"));
+    assert_non_null(strstr(xml, "<format type='dos'/>"));
+}
+
+static void a_record_says_what_the_table_does(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+    g_autoptr(CstVolume) volume = NULL, same = NULL, none = NULL;
+
+    fake_disk_make(pool, "sdx1", 4, "linux-swap");
+    assert_true(cst_pool_state_scan_one(pool, "sdx1", NULL, &volume, NULL));
+    assert_string_equal(volume->format, "raw");
+    assert_string_equal(volume->extra->mark, "linux-swap");
+    assert_int_equal(volume->type, CST_VOL_BLOCK);
+    assert_int_equal(volume->capacity, 4 * FAKE_MIB);
+    assert_int_equal(volume->allocation, 4 * FAKE_MIB);
+    assert_true(cst_pool_state_scan_one(pool, "sdx1", volume, &same, NULL));
+    assert_ptr_equal(volume, same);
+    assert_true(cst_pool_state_scan_one(pool, "sdx2", NULL, &none, NULL));
+    assert_null(none);
+}
+
+/* --- identity --------------------------------------------------------------------------------- */
+
+static void another_disk_is_refused(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("gpt");
+    g_autofree char *line = cst_pool_state_identity(pool, NULL);
+    g_autoptr(GError) error = NULL;
+    CstPoolUsage usage;
+
+    assert_true(g_str_has_prefix(line, "id="));
+    assert_true(g_str_has_suffix(line, " serial=S1\n"));
+    assert_true(cst_pool_state_expect(other, line, FALSE, NULL));
+    assert_true(cst_pool_state_usage(other, &usage, NULL));
+    fake_disk.serial = "S2";
+    assert_false(cst_pool_state_usage(other, &usage, &error));
+    assert_says(&error, CST_ERROR_STATE, "serial number is 'S2', and was 'S1'");
+    /* udev may know nothing yet. */
+    fake_disk.serial = NULL;
+    assert_true(cst_pool_state_usage(other, &usage, NULL));
+    assert_true(cst_pool_state_build(pool, CST_POOL_BUILD_OVERWRITE, NULL));
+    assert_false(cst_pool_state_usage(other, &usage, &error));
+    assert_says(&error, CST_ERROR_STATE, "label's identifier");
+    assert_false(cst_pool_state_delete(other, "sdx1", 0, &error));
+    assert_says(&error, CST_ERROR_STATE, "another disk");
+}
+
+static void a_start_expects_what_is_there_then(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+    g_autofree char *line = cst_pool_state_identity(pool, NULL);
+    g_autoptr(GError) error = NULL;
+    CstPoolUsage usage;
+
+    assert_true(cst_pool_state_build(pool, CST_POOL_BUILD_OVERWRITE, NULL));
+    assert_true(cst_pool_state_expect(pool, line, TRUE, NULL));
+    assert_true(cst_pool_state_usage(pool, &usage, NULL));
+    fake_disk.serial = "S2";
+    assert_false(cst_pool_state_usage(pool, &usage, &error));
+    assert_says(&error, CST_ERROR_STATE, "another disk");
+}
+
+/* Lines that say nothing: any disk will do. */
+static void a_line_that_is_none_expects_nothing(void **state)
+{
+    static const char *const lines[] = {
+        NULL, "", "\n", "id=", " serial=", "vg=x\n", "id= serial=\n"};
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        CstPoolUsage usage;
+
+        assert_true(cst_pool_state_expect(pool, lines[i], FALSE, NULL));
+        assert_true(cst_pool_state_usage(pool, &usage, NULL));
+    }
+}
+
+static void a_pool_that_was_started_is_active_while_its_disk_is_there(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_pool("gpt");
+    gboolean active = TRUE;
+
+    assert_true(cst_pool_state_check(pool, &active, NULL));
+    assert_false(active);
+    assert_true(cst_pool_state_expect(pool, NULL, FALSE, NULL));
+    assert_true(cst_pool_state_check(pool, &active, NULL));
+    assert_true(active);
+    fake_disk.gone = TRUE;
+    assert_true(cst_pool_state_check(pool, &active, NULL));
+    assert_false(active);
+}
+
+/* --- after a crash ---------------------------------------------------------------------------- */
+
+static void the_kernel_is_told_what_it_has_missed(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("gpt");
+
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    fake_disk_make(pool, "sdx2", 4, NULL);
+    /* Its own, as it stood before three changes. */
+    g_array_index(fake_disk.shown, DiskShown, 0).size = FAKE_MIB;
+    g_array_index(fake_disk.shown, DiskShown, 1) =
+        (DiskShown){.number = 3, .start = 20 * FAKE_MIB, .size = FAKE_MIB};
+    assert_true(cst_pool_state_abandon(other, "t", NULL));
+    fake_disk_assert_shown("1=1-5 2=5-9");
+    g_array_set_size(fake_disk.shown, 0);
+    assert_true(cst_pool_state_settle(other, NULL));
+    fake_disk_assert_shown("1=1-5 2=5-9");
+}
+
+/* A delete that was killed, and others that are under way. */
+static void the_first_scan_has_the_kernel_follow(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt"), other = fake_disk_pool("gpt");
+
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    fake_disk_make(pool, "sdx2", 4, NULL);
+    g_array_set_size(fake_disk.shown, 0);
+    fake_disk_assert_listed(other, "sdx1=1-5 sdx2=5-9");
+    fake_disk_assert_shown("1=1-5 2=5-9");
+    g_array_set_size(fake_disk.shown, 1);
+    fake_disk_assert_listed(other, "sdx1=1-5 sdx2=5-9!");
+    fake_disk_assert_shown("1=1-5");
+}
+
+/* What somebody still uses, though the table does not have it, keeps no pool from starting. */
+static void what_the_kernel_keeps_is_no_failure_of_a_start(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+
+    g_array_append_val(fake_disk.shown, ((DiskShown){3, 20 * FAKE_MIB, FAKE_MIB}));
+    fake_disk.busy = 3;
+    assert_true(cst_pool_state_settle(pool, NULL));
+    fake_disk_assert_shown("3=20-21");
+}
+
+static void a_half_written_gpt_is_completed(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    fake_disk_write(512, "no header");
+    fake_disk_assert_listed(pool, "sdx1=1-5");
+    assert_true(cst_pool_state_settle(pool, NULL));
+    assert_true(fake_disk_has(512, "EFI PART"));
+    fake_disk_assert_listed(pool, "sdx1=1-5");
+}
+
+/* --- watch ------------------------------------------------------------------------------------ */
+
+static void count(const char *name, gpointer counted)
+{
+    assert_null(name);
+    (*(guint *)counted)++;
+}
+
+static guint changes(CstPoolState *pool, int fd)
+{
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    guint counted = 0;
+
+    while (poll(&poller, 1, 0) > 0)
+        cst_pool_state_watch_read(pool, fd, count, &counted);
+    return counted;
+}
+
+static void who_writes_to_the_disk_is_noticed(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+    g_autofree char *folder = g_path_get_dirname(fake_disk.file);
+    g_autofree char *own = g_build_filename(folder, "sdx9", NULL);
+    g_autofree char *other = g_build_filename(folder, "sdy9", NULL);
+    int fd = cst_pool_state_watch_open(pool, NULL);
+
+    assert_true(fd >= 0);
+    assert_int_equal(changes(pool, fd), 0);
+    fake_disk_write(0, "");
+    assert_int_equal(changes(pool, fd), 1);
+    assert_true(fake_disk_has(0, ""));
+    assert_int_equal(changes(pool, fd), 0);
+    assert_true(g_file_set_contents(other, "", 0, NULL));
+    g_unlink(other);
+    assert_int_equal(changes(pool, fd), 0);
+    close(g_open(own, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    g_unlink(own);
+    assert_int_equal(changes(pool, fd), 1);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_disk_set_up, fake_disk_tear_down)
+        TEST(a_disk_without_a_table_needs_a_build),
+        TEST(a_label_that_is_not_named_is_dos),
+        TEST(another_table_than_the_definitions_is_refused),
+        TEST(what_carries_something_is_not_built_on_unless_told),
+        TEST(a_disk_in_use_is_never_built_on),
+        TEST(what_no_program_writes_is_refused),
+        TEST(a_dry_run_builds_nothing),
+        TEST(a_deleted_pool_takes_its_partitions_along),
+        TEST(usage_and_document_say_what_is_free),
+        TEST(a_record_says_what_the_table_does),
+        TEST(another_disk_is_refused),
+        TEST(a_start_expects_what_is_there_then),
+        TEST(a_line_that_is_none_expects_nothing),
+        TEST(a_pool_that_was_started_is_active_while_its_disk_is_there),
+        TEST(the_kernel_is_told_what_it_has_missed),
+        TEST(the_first_scan_has_the_kernel_follow),
+        TEST(what_the_kernel_keeps_is_no_failure_of_a_start),
+        TEST(a_half_written_gpt_is_completed),
+        TEST(who_writes_to_the_disk_is_noticed),
+    };
+
+    return cmocka_run_group_tests_name("disk pool", tests, NULL, NULL);
+}
