@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a pool's sessions are: at how many of its portals it is logged in, and whether the one that
+ * the LUNs are taken from answers. The first is read from the kernel and costs nothing.
+ *
+ * A read through a session that gets no answer hangs until open-iscsi gives the session up, minutes
+ * after the kernel has called it lost. Where another session works the pool goes on with that, so
+ * the read is done by a thread that is left to itself then.
+ */
+#include "iscsi.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <pool/device.h>
+
+/* How often to look what has become of a session. */
+#define LOOK_US (500 * G_TIME_SPAN_MILLISECOND)
+
+/* --- whether it answers ----------------------------------------------------------------------- */
+
+/* A read that may hang; its thread and whoever waits for it have a reference each. */
+typedef struct {
+    gatomicrefcount references;
+    GMutex lock;
+    GCond changed;
+    gboolean done;
+    char *node;
+} Read;
+
+static void read_unref(Read *read)
+{
+    if (!g_atomic_ref_count_dec(&read->references))
+        return;
+    g_mutex_clear(&read->lock);
+    g_cond_clear(&read->changed);
+    g_free(read->node);
+    g_free(read);
+}
+
+/* That it fails is an answer. */
+static gpointer run_read(gpointer data)
+{
+    Read *read = data;
+
+    cst_device_touch(read->node, NULL);
+    g_mutex_lock(&read->lock);
+    read->done = TRUE;
+    g_cond_signal(&read->changed);
+    g_mutex_unlock(&read->lock);
+    read_unref(read);
+    return NULL;
+}
+
+static Read *start_read(const char *node)
+{
+    Read *read = g_new0(Read, 1);
+
+    g_atomic_ref_count_init(&read->references);
+    g_atomic_ref_count_inc(&read->references);
+    g_mutex_init(&read->lock);
+    g_cond_init(&read->changed);
+    read->node = g_strdup(node);
+    g_thread_unref(g_thread_new("iscsi-touch", run_read, read));
+    return read;
+}
+
+/* Waits for a moment; TRUE: it has come back. */
+static gboolean await_read(Read *read)
+{
+    gint64 end = g_get_monotonic_time() + LOOK_US;
+    gboolean done;
+
+    g_mutex_lock(&read->lock);
+    while (!read->done && g_cond_wait_until(&read->changed, &read->lock, end))
+        continue;
+    done = read->done;
+    g_mutex_unlock(&read->lock);
+    return done;
+}
+
+/*
+ * The session that LUNs are taken from; NULL: none works. *ret_lost: calls hang in one. That is so
+ * while the kernel says FAILED, and not in one that is just being logged in or was given up (FREE).
+ */
+static IscsiSession *first_working(const CstPoolDef *def, gboolean *ret_lost)
+{
+    g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
+
+    *ret_lost = FALSE;
+    for (guint i = 0; i < sessions->len; i++) {
+        const IscsiSession *session = g_ptr_array_index(sessions, i);
+
+        if (iscsi_session_works(session))
+            return g_ptr_array_steal_index(sessions, i);
+        *ret_lost |= strcmp(session->state, "FAILED") == 0;
+    }
+    return NULL;
+}
+
+static gboolean is_first_working(const CstPoolDef *def, unsigned sid)
+{
+    gboolean lost;
+    g_autoptr(IscsiSession) session = first_working(def, &lost);
+
+    return session && session->sid == sid;
+}
+
+/* FALSE: the session was lost meanwhile, or gave its place up. */
+static gboolean session_answers(const CstPoolDef *def, const IscsiSession *session)
+{
+    g_autoptr(GPtrArray) luns = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
+    gboolean done = FALSE;
+    Read *read;
+
+    cst_luns_find(session->host, "/dev", luns);
+    if (luns->len == 0)
+        return TRUE;
+    read = start_read(((const CstAttached *)g_ptr_array_index(luns, 0))->node);
+    do
+        done = await_read(read);
+    while (!done && is_first_working(def, session->sid));
+    read_unref(read);
+    return done;
+}
+
+/* A disk that fails is the affair of its volume: the target may have others. */
+gboolean iscsi_touch(const CstPoolDef *def, GError **error)
+{
+    for (;;) {
+        gboolean lost;
+        g_autoptr(IscsiSession) session = first_working(def, &lost);
+
+        if (session ? session_answers(def, session) : !lost)
+            return TRUE;
+        if (!session)
+            g_usleep(LOOK_US);
+    }
+}
+
+/* --- how the sessions are --------------------------------------------------------------------- */
+
+static guint count_working(const GPtrArray *sessions)
+{
+    guint working = 0;
+
+    for (guint i = 0; i < sessions->len; i++)
+        working += iscsi_session_works(g_ptr_array_index(sessions, i));
+    return working;
+}
+
+static void note_portal(CstPoolHealth *health, const char *address, unsigned port,
+                        const char *state)
+{
+    g_autofree char *portal =
+        g_strdup_printf(strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
+    g_autofree char *note = g_strdup_printf(_("portal %s: %s"), portal, state);
+
+    cst_pool_health_note(health, note);
+}
+
+static void note_lost(CstPoolHealth *health, const GPtrArray *sessions)
+{
+    for (guint i = 0; i < sessions->len; i++) {
+        const IscsiSession *session = g_ptr_array_index(sessions, i);
+
+        if (!iscsi_session_works(session))
+            note_portal(health, session->address ? session->address : "?", session->port,
+                        session->state);
+    }
+}
+
+/* Portals that never let the pool in. Names of hosts are not looked up here, as that may last. */
+static void note_missing(CstPoolHealth *health, const CstPoolDef *def, const GPtrArray *sessions)
+{
+    for (guint i = 0; i < def->source.hosts->len; i++) {
+        const CstHost *host = g_ptr_array_index(def->source.hosts, i);
+        IscsiNode node = {.address = host->name, .port = host->port ? host->port : ISCSI_PORT};
+
+        if (g_hostname_is_ip_address(host->name) && !iscsi_has_session(sessions, &node))
+            note_portal(health, host->name, node.port, _("no session"));
+    }
+}
+
+gboolean iscsi_health(CstPoolState *state, gboolean details, CstPoolHealth *health, GError **error)
+{
+    const CstPoolDef *def = state->def;
+    g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
+    guint wanted = MAX(sessions->len, def->source.hosts->len);
+    guint working = count_working(sessions);
+
+    health->level = working == 0       ? CST_HEALTH_FAILED
+                    : working < wanted ? CST_HEALTH_DEGRADED
+                                       : CST_HEALTH_GOOD;
+    health->state = g_strdup_printf(_("logged in at %u of %u portals"), working, wanted);
+    if (details) {
+        note_lost(health, sessions);
+        note_missing(health, def, sessions);
+    }
+    return TRUE;
+}

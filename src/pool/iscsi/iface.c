@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Interfaces of ours. open-iscsi tells initiators of one host apart by its interfaces, so each
+ * initiator's name gets one, under a name as libvirt makes it ("libvirt-iface-1a2b3c4d"); pools of
+ * one initiator share it, and so do those that have the host's name (ISCSI_IFACE_PLAIN).
+ *
+ * Removing an interface removes the records that use it, so nobody may be making one meanwhile:
+ * iscsi_lock().
+ */
+#include "iscsi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+/* As long as another pool's login may take. */
+#define LOCK_US   (120 * G_TIME_SPAN_SECOND)
+#define LOCK_STEP (50 * G_TIME_SPAN_MILLISECOND)
+
+int iscsi_lock(GError **error)
+{
+    g_auto(CstFd) fd = cst_node_open(iscsi_host.config, O_RDONLY | O_DIRECTORY);
+    gint64 end = g_get_monotonic_time() + LOCK_US;
+
+    if (fd < 0) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("there is no '%s' on this host; install package '%s'"), iscsi_host.config,
+                 "open-iscsi");
+        return -1;
+    }
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            cst_fail_errno(error, errno, _("cannot lock '%s'"), iscsi_host.config);
+            return -1;
+        }
+        if (g_get_monotonic_time() > end) {
+            cst_fail(error, CST_ERROR_BUSY, _("another iSCSI pool is being started or stopped"));
+            return -1;
+        }
+        g_usleep(LOCK_STEP);
+    }
+    return g_steal_fd(&fd);
+}
+
+static gboolean run(const char *const *args, char **ret_out, GError **error)
+{
+    return iscsi_run(args, iscsi_host.change_s, ISCSI_NO_OBJECTS, ret_out, error);
+}
+
+static GPtrArray *list_ifaces(GError **error)
+{
+    static const char *const args[] = {"-m", "iface", NULL};
+    g_autofree char *text = NULL;
+
+    return run(args, &text, error) ? iscsi_ifaces_parse(text) : NULL;
+}
+
+/*
+ * One of ours with @initiator; else, for an initiator's name, one that has none and is not the
+ * plain one: somebody who died has made it and not given it its name. NULL: none.
+ */
+static const IscsiIface *choose(const GPtrArray *ifaces, const char *initiator)
+{
+    const IscsiIface *unfinished = NULL;
+
+    for (guint i = 0; i < ifaces->len; i++) {
+        const IscsiIface *iface = g_ptr_array_index(ifaces, i);
+        gboolean plain = strcmp(iface->name, ISCSI_IFACE_PLAIN) == 0;
+
+        if (!g_str_has_prefix(iface->name, ISCSI_IFACE_PREFIX) || plain != !initiator)
+            continue;
+        if (plain || g_strcmp0(iface->initiator, initiator) == 0)
+            return iface;
+        if (!iface->initiator)
+            unfinished = iface;
+    }
+    return unfinished;
+}
+
+/* A name that no interface has. */
+static char *new_name(const GPtrArray *ifaces)
+{
+    for (;;) {
+        g_autofree char *name = g_strdup_printf(ISCSI_IFACE_PREFIX "%08x", g_random_int());
+        gboolean taken = strcmp(name, ISCSI_IFACE_PLAIN) == 0;
+
+        for (guint i = 0; i < ifaces->len; i++)
+            taken |= strcmp(((const IscsiIface *)g_ptr_array_index(ifaces, i))->name, name) == 0;
+        if (!taken)
+            return g_steal_pointer(&name);
+    }
+}
+
+static gboolean make(const char *name, GError **error)
+{
+    const char *const args[] = {"-m", "iface", "-I", name, "-o", "new", NULL};
+
+    return iscsi_run(args, iscsi_host.change_s, ISCSI_DONE, NULL, error);
+}
+
+static gboolean set_initiator(const char *name, const char *initiator, GError **error)
+{
+    const char *const args[] = {"-m", "iface",   "-I", name,
+                                "-o", "update",  "-n", "iface.initiatorname",
+                                "-v", initiator, NULL};
+
+    return iscsi_run(args, iscsi_host.change_s, ISCSI_DONE, NULL, error);
+}
+
+gboolean iscsi_iface_find(const char *initiator, char **ret_name, GError **error)
+{
+    g_autoptr(GPtrArray) ifaces = list_ifaces(error);
+    const IscsiIface *found = ifaces ? choose(ifaces, initiator) : NULL;
+
+    *ret_name = found ? g_strdup(found->name) : NULL;
+    return ifaces != NULL;
+}
+
+char *iscsi_iface_ensure(const char *initiator, GError **error)
+{
+    g_autoptr(GPtrArray) ifaces = list_ifaces(error);
+    const IscsiIface *found = ifaces ? choose(ifaces, initiator) : NULL;
+    g_autofree char *name = NULL;
+
+    if (!ifaces)
+        return NULL;
+    if (found)
+        name = g_strdup(found->name);
+    else
+        name = initiator ? new_name(ifaces) : g_strdup(ISCSI_IFACE_PLAIN);
+    if (!found && !make(name, error))
+        return NULL;
+    CST_CRASH_POINT("iscsi.iface.unnamed");
+    if (initiator && !(found && found->initiator) && !set_initiator(name, initiator, error))
+        return NULL;
+    return g_steal_pointer(&name);
+}
+
+gboolean iscsi_iface_release(const char *iface, GError **error)
+{
+    static const char *const list[] = {"-m", "node", "-P", "1", NULL};
+    const char *const remove[] = {"-m", "iface", "-I", iface, "-o", "delete", NULL};
+    g_autofree char *text = NULL;
+
+    if (!g_str_has_prefix(iface, ISCSI_IFACE_PREFIX))
+        return TRUE;
+    if (!run(list, &text, error))
+        return FALSE;
+    return iscsi_tree_uses(text, iface) || run(remove, NULL, error);
+}

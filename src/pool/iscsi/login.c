@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From a definition to sessions, and back. For each portal: ask it for the target (which tells its
+ * portal group), make a record of it through an interface of ours, log in. One portal that lets us
+ * in is enough; the others are for when it doesn't.
+ *
+ * Sessions with the target that somebody else has made are used as they are: a second one would
+ * show each LUN twice on this host. They stay when the pool stops.
+ *
+ * Killed on its way, a start leaves records and sessions through an interface of ours; the next
+ * start of the pool goes on with them, and its stop removes them.
+ */
+#include "iscsi.h"
+
+#include <netdb.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <pool/device.h>
+
+/* How long the kernel may take to remove what a logout has ended. */
+#define GONE_US   (10 * G_TIME_SPAN_SECOND)
+#define GONE_STEP (100 * G_TIME_SPAN_MILLISECOND)
+
+static const CstHost *host_of(const CstPoolDef *def, guint i)
+{
+    return g_ptr_array_index(def->source.hosts, i);
+}
+
+/* --- discovery -------------------------------------------------------------------------------- */
+
+/* *ret_address: the numeric address of @name; the caller frees it. */
+static gboolean resolve(const char *name, char **ret_address, GError **error)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    char address[NI_MAXHOST] = "";
+    int result = getaddrinfo(name, NULL, &hints, &found);
+
+    if (result == 0)
+        result = getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof(address), NULL, 0,
+                             NI_NUMERICHOST);
+    if (found)
+        freeaddrinfo(found);
+    if (result != 0)
+        return cst_fail(error, CST_ERROR_UNREACHABLE, _("cannot find the address of host '%s': %s"),
+                        name, gai_strerror(result));
+    *ret_address = g_strdup(address);
+    return TRUE;
+}
+
+/* Asks a portal for its targets; nothing of the answer is kept in the database. */
+static GPtrArray *ask(const char *address, uint16_t port, const char *iface, GError **error)
+{
+    g_autofree char *portal =
+        g_strdup_printf(strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
+    const char *const args[] = {"-m", "discovery",     "-t", "sendtargets", "-p", portal,
+                                "-o", "nonpersistent", "-I", iface,         NULL};
+    g_autofree char *text = NULL;
+
+    if (!iscsi_run(args, iscsi_host.discover_s, ISCSI_NO_OBJECTS, &text, error))
+        return NULL;
+    return iscsi_offers_parse(text);
+}
+
+/*
+ * The group of the portal that was asked; where the target names other addresses only (behind
+ * address translation), that of the first. FALSE: the portal does not offer the target.
+ */
+static gboolean find_group(const GPtrArray *offers, IscsiNode *node)
+{
+    gboolean any = FALSE;
+
+    for (guint i = 0; i < offers->len; i++) {
+        const IscsiOffer *offer = g_ptr_array_index(offers, i);
+        gboolean asked = offer->port == node->port && strcmp(offer->address, node->address) == 0;
+
+        if (strcmp(offer->target, node->target) != 0 || (any && !asked))
+            continue;
+        node->tpgt = offer->tpgt;
+        any = TRUE;
+        if (asked)
+            break;
+    }
+    return any;
+}
+
+/* --- login ------------------------------------------------------------------------------------ */
+
+static gboolean log_in_to_node(const IscsiNode *node, const IscsiChap *chap, GError **error)
+{
+    g_autofree char *portal = iscsi_portal(node);
+    const char *const args[] = {"-m",   "node", "-T",        node->target, "-p",
+                                portal, "-I",   node->iface, "--login",    NULL};
+
+    if (!iscsi_record_make(node, chap, error))
+        return FALSE;
+    CST_CRASH_POINT("iscsi.start.record");
+    if (!iscsi_run(args, iscsi_host.login_s, ISCSI_SESSION_EXISTS, NULL, error))
+        return FALSE;
+    CST_CRASH_POINT("iscsi.start.login");
+    return TRUE;
+}
+
+/* Logs in to one of the definition's hosts, unless there is a session with it. */
+static gboolean log_in_to_host(const CstPoolDef *def, const CstHost *host, const char *iface,
+                               const IscsiChap *chap, GError **error)
+{
+    g_autofree char *address = NULL;
+    g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
+    g_autoptr(GPtrArray) offers = NULL;
+    IscsiNode node = {
+        .target = iscsi_target(def), .port = host->port ? host->port : ISCSI_PORT, .iface = iface};
+
+    if (!resolve(host->name, &address, error))
+        return FALSE;
+    node.address = address;
+    if (iscsi_has_session(sessions, &node))
+        return TRUE;
+    offers = ask(address, node.port, iface, error);
+    if (!offers)
+        return FALSE;
+    if (!find_group(offers, &node))
+        return cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("host '%s' has no target '%s' for this initiator"), host->name,
+                        node.target);
+    return log_in_to_node(&node, chap, error);
+}
+
+static gboolean verify_session(const CstPoolDef *def, GError **error)
+{
+    g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
+
+    return sessions->len > 0 ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("'iscsiadm' claims to have logged in to target '%s', but the kernel has no "
+                      "session with it"),
+                    iscsi_target(def));
+}
+
+/* TRUE when one login was a success; else the first failure is the error. */
+static gboolean log_in_to_hosts(const CstPoolDef *def, const char *iface, const IscsiChap *chap,
+                                GError **error)
+{
+    g_autoptr(GError) first = NULL;
+    gboolean any = FALSE;
+
+    for (guint i = 0; i < def->source.hosts->len; i++) {
+        g_autoptr(GError) why = NULL;
+
+        if (log_in_to_host(def, host_of(def, i), iface, chap, &why)) {
+            any = TRUE;
+            continue;
+        }
+        cst_log(CST_LOG_WARNING, "pool '%s': host '%s': %s", def->name, host_of(def, i)->name,
+                why->message);
+        if (!first)
+            first = g_steal_pointer(&why);
+    }
+    if (!any)
+        g_propagate_error(error, g_steal_pointer(&first));
+    return any;
+}
+
+/* --- logout ----------------------------------------------------------------------------------- */
+
+static gboolean await_end(const CstPoolDef *def)
+{
+    gint64 end = g_get_monotonic_time() + GONE_US;
+
+    for (;;) {
+        g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
+        guint ours = 0;
+
+        for (guint i = 0; i < sessions->len; i++)
+            ours += iscsi_session_is_ours(g_ptr_array_index(sessions, i));
+        if (ours == 0)
+            return TRUE;
+        if (g_get_monotonic_time() > end)
+            return FALSE;
+        g_usleep(GONE_STEP);
+    }
+}
+
+static gboolean log_out(const CstPoolDef *def, const GPtrArray *sessions, GError **error)
+{
+    for (guint i = 0; i < sessions->len; i++) {
+        const IscsiSession *session = g_ptr_array_index(sessions, i);
+        g_autofree char *sid = g_strdup_printf("%u", session->sid);
+        const char *const args[] = {"-m", "session", "-r", sid, "--logout", NULL};
+
+        if (iscsi_session_is_ours(session) &&
+            !iscsi_run(args, iscsi_host.login_s, ISCSI_NO_OBJECTS, NULL, error))
+            return FALSE;
+        CST_CRASH_POINT("iscsi.stop.logout");
+    }
+    return await_end(def) ||
+           cst_fail(error, CST_ERROR_BUSY, _("the kernel still has a session with target '%s'"),
+                    iscsi_target(def));
+}
+
+/* Removes records of the target through interfaces of ours with its initiator, and those. */
+static gboolean remove_records(const CstPoolDef *def, GError **error)
+{
+    g_autofree char *iface = NULL;
+
+    if (!iscsi_iface_find(def->source.initiator_iqn, &iface, error))
+        return FALSE;
+    if (!iface)
+        return TRUE;
+    if (!iscsi_records_remove(iscsi_target(def), iface, error))
+        return FALSE;
+    CST_CRASH_POINT("iscsi.stop.records");
+    return iscsi_iface_release(iface, error);
+}
+
+static gboolean refuse_held(const CstPoolState *state, const GPtrArray *sessions, GError **error)
+{
+    g_autoptr(GPtrArray) luns = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
+
+    for (guint i = 0; i < sessions->len; i++) {
+        const IscsiSession *session = g_ptr_array_index(sessions, i);
+
+        if (iscsi_session_is_ours(session))
+            cst_luns_find(session->host, state->def->target_path, luns);
+    }
+    for (guint i = 0; i < luns->len; i++) {
+        const CstAttached *lun = g_ptr_array_index(luns, i);
+
+        if (!cst_device_refuse_held(lun->node, lun->name, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean iscsi_stop(CstPoolState *state, GError **error)
+{
+    g_autoptr(GPtrArray) sessions = iscsi_sessions_of(state->def);
+    g_auto(CstFd) lock = -1;
+
+    if (!refuse_held(state, sessions, error))
+        return FALSE;
+    lock = iscsi_lock(error);
+    return lock >= 0 && log_out(state->def, sessions, error) && remove_records(state->def, error);
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static gboolean any_of_others(const GPtrArray *sessions)
+{
+    for (guint i = 0; i < sessions->len; i++)
+        if (!iscsi_session_is_ours(g_ptr_array_index(sessions, i)))
+            return TRUE;
+    return FALSE;
+}
+
+gboolean iscsi_rescan(const CstPoolDef *def, CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
+
+    for (guint i = 0; i < sessions->len; i++) {
+        const IscsiSession *session = g_ptr_array_index(sessions, i);
+
+        if (iscsi_session_works(session) && !cst_luns_rescan(session->host, task, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* What a failed start has made is removed again; that its removal fails is not what went wrong. */
+gboolean iscsi_start(CstPoolState *state, GError **error)
+{
+    const CstPoolDef *def = state->def;
+    g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
+    g_auto(IscsiChap) chap = {0};
+    g_auto(CstFd) lock = -1;
+    g_autofree char *iface = NULL;
+
+    if (any_of_others(sessions))
+        return iscsi_rescan(def, NULL, error);
+    if (!iscsi_chap_read(state, &chap, error))
+        return FALSE;
+    lock = iscsi_lock(error);
+    if (lock < 0)
+        return FALSE;
+    iface = iscsi_iface_ensure(def->source.initiator_iqn, error);
+    if (!iface)
+        return FALSE;
+    CST_CRASH_POINT("iscsi.start.iface");
+    if (log_in_to_hosts(def, iface, &chap, error) && verify_session(def, error) &&
+        iscsi_rescan(def, NULL, error))
+        return TRUE;
+    g_clear_pointer(&sessions, g_ptr_array_unref);
+    sessions = iscsi_sessions_of(def);
+    if (log_out(def, sessions, NULL))
+        remove_records(def, NULL);
+    return FALSE;
+}
+
+/* --- discover --------------------------------------------------------------------------------- */
+
+static void add_source(GArray *sources, const CstPoolSource *spec, const char *target)
+{
+    const CstHost *host = g_ptr_array_index(spec->hosts, 0);
+    CstPoolSource source;
+
+    for (guint i = 0; i < sources->len; i++) {
+        const CstPoolSource *other = &g_array_index(sources, CstPoolSource, i);
+        const CstPoolDevice *device = g_ptr_array_index(other->devices, 0);
+
+        if (strcmp(device->path, target) == 0)
+            return; /* at another portal */
+    }
+    cst_pool_source_init(&source, CST_POOL_ISCSI);
+    cst_pool_source_add_host(&source, host->name, host->port ? host->port : ISCSI_PORT);
+    cst_pool_source_add_device(&source, target);
+    source.initiator_iqn = g_strdup(spec->initiator_iqn);
+    g_array_append_val(sources, source);
+}
+
+gboolean iscsi_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error)
+{
+    const CstHost *host = spec && spec->hosts->len == 1 ? g_ptr_array_index(spec->hosts, 0) : NULL;
+    g_autofree char *address = NULL, *iface = NULL;
+    g_autoptr(GPtrArray) offers = NULL;
+    g_auto(CstFd) lock = -1;
+
+    if (!spec || spec->hosts->len == 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("hostname must be specified for iscsi sources"));
+    if (!host)
+        return cst_fail(error, CST_ERROR_CONFIG, _("Expected exactly 1 host for the storage pool"));
+    if (!resolve(host->name, &address, error))
+        return FALSE;
+    lock = iscsi_lock(error);
+    iface = lock >= 0 ? iscsi_iface_ensure(spec->initiator_iqn, error) : NULL;
+    if (!iface)
+        return FALSE;
+    offers = ask(address, host->port ? host->port : ISCSI_PORT, iface, error);
+    for (guint i = 0; offers && i < offers->len; i++)
+        add_source(ret_sources, spec, ((const IscsiOffer *)g_ptr_array_index(offers, i))->target);
+    iscsi_iface_release(iface, NULL);
+    return offers != NULL;
+}

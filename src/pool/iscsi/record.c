@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Node records and their CHAP values.
+ *
+ * iscsiadm takes a value on its command line only, where every user of the host can read it, and
+ * reads nothing from its input. The library of open-iscsi can't write records, and iscsid's socket
+ * speaks a structure of each version's own. So the record is made by iscsiadm, without secrets, and
+ * the values are then put into its file, which has lines "name = value" and is replaced whole; mode
+ * 600, as iscsiadm makes it under our umask. iscsid reads it again when it has been restarted, so
+ * it stays for as long as the pool is active.
+ *
+ * iscsiadm's lock is a file that outlives a process that dies with it, and then keeps everybody out
+ * of the database; it is not taken here. Nobody else has reason to change a record of an interface
+ * of ours, and readers see the old file or the new one.
+ */
+#include "iscsi.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#define AUTH_PREFIX "node.session.auth."
+#define FIRST_LINE  "# BEGIN RECORD"
+
+/* iscsid keeps a value in 256 bytes, and a record has some 60 short lines. */
+#define VALUE_MAX  255
+#define RECORD_MAX (256 * CST_KIB)
+
+/* --- secrets ---------------------------------------------------------------------------------- */
+
+static void wipe(char **text)
+{
+    if (*text)
+        explicit_bzero(*text, strlen(*text));
+    g_clear_pointer(text, g_free);
+}
+
+void iscsi_chap_clear(IscsiChap *chap)
+{
+    g_clear_pointer(&chap->user, g_free);
+    g_clear_pointer(&chap->user_in, g_free);
+    wipe(&chap->password);
+    wipe(&chap->password_in);
+}
+
+/* Whether a record's line can hold it: iscsiadm strips blanks at both ends. */
+static gboolean fits_in_line(const char *value, size_t len)
+{
+    if (len == 0 || len > VALUE_MAX || value[0] == ' ' || value[len - 1] == ' ')
+        return FALSE;
+    for (size_t i = 0; i < len; i++)
+        if (g_ascii_iscntrl(value[i]))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean check_user(const char *user, GError **error)
+{
+    return (user && fits_in_line(user, strlen(user))) ||
+           cst_fail(error, CST_ERROR_CONFIG,
+                    _("the user name for CHAP has to have 1 to %d printable characters"),
+                    VALUE_MAX);
+}
+
+static gboolean read_password(const CstPoolState *state, const CstAuth *auth, char **ret_password,
+                              GError **error)
+{
+    uint8_t *value = NULL;
+    size_t len = 0;
+    gboolean fits;
+
+    if (!state->host)
+        return cst_fail(error, CST_ERROR_NO_SECRET, _("no secret for CHAP user '%s'"),
+                        auth->username);
+    if (!state->host->secret(auth, &value, &len, state->host->data, error))
+        return FALSE;
+    fits = fits_in_line((const char *)value, len);
+    if (fits)
+        *ret_password = g_strndup((const char *)value, len);
+    explicit_bzero(value, len);
+    g_free(value);
+    return fits || cst_fail(error, CST_ERROR_INVALID_SECRET,
+                            _("the secret for CHAP user '%s' is no password that open-iscsi can "
+                              "keep: it takes 1 to %d printable characters"),
+                            auth->username, VALUE_MAX);
+}
+
+/* The target's own user and secret are options of our namespace: libvirt has no word for them. */
+static gboolean read_mutual(const CstPoolState *state, IscsiChap *chap, GError **error)
+{
+    const char *user = cst_options_get(state->def->options, "mutual-username");
+    const char *secret = cst_options_get(state->def->options, "mutual-secret");
+    CstAuth auth = {.type = CST_AUTH_CHAP, .username = (char *)user};
+
+    if (!user && !secret)
+        return TRUE;
+    if (!user || !secret || !chap->user)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("mutual CHAP takes both options, 'mutual-username' and 'mutual-secret', "
+                          "and the pool's <auth>"));
+    if (!check_user(user, error))
+        return FALSE;
+    auth.by_uuid = cst_uuid_parse(secret, &auth.secret_uuid);
+    auth.secret_usage = auth.by_uuid ? NULL : (char *)secret;
+    chap->user_in = g_strdup(user);
+    return read_password(state, &auth, &chap->password_in, error);
+}
+
+gboolean iscsi_chap_read(const CstPoolState *state, IscsiChap *ret_chap, GError **error)
+{
+    const CstAuth *auth = &state->def->source.auth;
+
+    if (auth->type == CST_AUTH_NONE)
+        return read_mutual(state, ret_chap, error);
+    if (auth->type != CST_AUTH_CHAP)
+        return cst_fail(error, CST_ERROR_XML, _("iscsi pool only supports 'chap' auth type"));
+    if (!check_user(auth->username, error))
+        return FALSE;
+    ret_chap->user = g_strdup(auth->username);
+    return read_password(state, auth, &ret_chap->password, error) &&
+           read_mutual(state, ret_chap, error);
+}
+
+/* --- the text of a record --------------------------------------------------------------------- */
+
+static void append_value(GString *text, const char *name, const char *value)
+{
+    if (value)
+        g_string_append_printf(text, AUTH_PREFIX "%s = %s\n", name, value);
+}
+
+static void append_chap(GString *text, const IscsiChap *chap)
+{
+    append_value(text, "authmethod", chap->user ? "CHAP" : "None");
+    append_value(text, "username", chap->user);
+    append_value(text, "password", chap->password);
+    append_value(text, "username_in", chap->user_in);
+    append_value(text, "password_in", chap->password_in);
+}
+
+/* Lines that say what CHAP is done with; "…auth.chap_algs" says how, and is the host's to choose.
+ */
+static gboolean is_value(const char *line, size_t len)
+{
+    static const char *const names[] = {
+        "authmethod",  "username",           "password",        "username_in",
+        "password_in", "username_in_length", "password_length", "password_in_length"};
+
+    if (strncmp(line, AUTH_PREFIX, strlen(AUTH_PREFIX)) != 0)
+        return FALSE;
+    line += strlen(AUTH_PREFIX);
+    len -= strlen(AUTH_PREFIX);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        size_t n = strlen(names[i]);
+
+        if (len > n && strncmp(line, names[i], n) == 0 && (line[n] == ' ' || line[n] == '='))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Room for all of it is made at once, so that no copy of a secret is left behind in memory. */
+char *iscsi_record_with(const char *text, const IscsiChap *chap)
+{
+    GString *out = g_string_sized_new(strlen(text) + 6 * (VALUE_MAX + 64));
+    gboolean done = FALSE;
+
+    for (const char *line = text; *line;) {
+        size_t len = strcspn(line, "\n");
+        size_t whole = len + (line[len] == '\n');
+
+        if (!is_value(line, len))
+            g_string_append_len(out, line, (gssize)whole);
+        if (!done && g_str_has_prefix(line, FIRST_LINE)) {
+            append_chap(out, chap);
+            done = TRUE;
+        }
+        line += whole;
+    }
+    if (!done)
+        append_chap(out, chap);
+    return g_string_free(out, FALSE);
+}
+
+/* --- its file --------------------------------------------------------------------------------- */
+
+/* "nodes/IQN/10.0.0.1,3260,1": the directory of the record, below one of the databases. */
+static char *record_dir(const IscsiNode *node, const char *database)
+{
+    g_autofree char *portal = g_strdup_printf("%s,%u,%u", node->address, node->port, node->tpgt);
+
+    return g_build_filename(database, "nodes", node->target, portal, NULL);
+}
+
+/* Unfinished files of a process that died here would keep iscsiadm from removing the directory. */
+static gboolean write_chap(const IscsiNode *node, const IscsiChap *chap, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(iscsi_host.databases); i++) {
+        g_autofree char *dir = record_dir(node, iscsi_host.databases[i]);
+        g_autofree char *path = g_build_filename(dir, node->iface, NULL);
+        g_autofree char *text = NULL;
+        char *with = NULL;
+        gboolean done;
+
+        if (!g_file_test(path, G_FILE_TEST_EXISTS))
+            continue;
+        cst_file_drop_temporaries(dir);
+        if (!cst_file_read(path, RECORD_MAX, &text, NULL, error))
+            return FALSE;
+        with = iscsi_record_with(text, chap);
+        wipe(&text);
+        done = cst_file_replace(path, with, strlen(with), 0600, error);
+        wipe(&with);
+        return done;
+    }
+    return cst_fail(error, CST_ERROR_NOT_FOUND,
+                    _("'iscsiadm' claims to have made the record of target '%s', but neither '%s' "
+                      "nor '%s' has it"),
+                    node->target, iscsi_host.databases[0], iscsi_host.databases[1]);
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+char *iscsi_portal(const IscsiNode *node)
+{
+    return g_strdup_printf(strchr(node->address, ':') ? "[%s]:%u,%u" : "%s:%u,%u", node->address,
+                           node->port, node->tpgt);
+}
+
+/*
+ * The pool logs in, not the host when it starts; and a portal that does not answer is given up
+ * before our own patience ends (2 x 15 s).
+ */
+gboolean iscsi_record_make(const IscsiNode *node, const IscsiChap *chap, GError **error)
+{
+    g_autofree char *portal = iscsi_portal(node);
+    const char *const make[] = {"-m", "node",      "-T", node->target, "-p", portal,
+                                "-I", node->iface, "-o", "new",        NULL};
+    const char *const update[] = {"-m", "node",   "-T", node->target,
+                                  "-p", portal,   "-I", node->iface,
+                                  "-o", "update", "-n", "node.startup",
+                                  "-v", "manual", "-n", "node.session.initial_login_retry_max",
+                                  "-v", "2",      NULL};
+
+    return iscsi_run(make, iscsi_host.change_s, ISCSI_DONE, NULL, error) &&
+           iscsi_run(update, iscsi_host.change_s, ISCSI_DONE, NULL, error) &&
+           write_chap(node, chap, error);
+}
+
+static void drop_unfinished(const char *target)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(iscsi_host.databases); i++) {
+        g_autofree char *of = g_build_filename(iscsi_host.databases[i], "nodes", target, NULL);
+        g_auto(GStrv) portals = cst_kernel_list(of);
+
+        for (char **portal = portals; *portal; portal++) {
+            g_autofree char *dir = g_build_filename(of, *portal, NULL);
+
+            cst_file_drop_temporaries(dir);
+        }
+    }
+}
+
+gboolean iscsi_records_remove(const char *target, const char *iface, GError **error)
+{
+    const char *const args[] = {"-m", "node", "-T", target, "-I", iface, "-o", "delete", NULL};
+
+    drop_unfinished(target);
+    return iscsi_run(args, iscsi_host.change_s, ISCSI_NO_OBJECTS, NULL, error);
+}

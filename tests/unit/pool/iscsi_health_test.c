@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How the sessions of iSCSI pools are: portals that are lost, and whether the target answers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/units.h>
+
+#include "iscsi/iscsi.h"
+#include "iscsi_site.h"
+
+#define TWO_HOSTS ONE_HOST "<host name='127.0.0.2'/>"
+
+/* --- portals ---------------------------------------------------------------------------------- */
+
+static void assert_health(CstPoolState *pool, CstHealthLevel level, const char *state,
+                          const char *notes)
+{
+    for (int details = 0; details < 2; details++) {
+        g_auto(CstPoolHealth) health = {0};
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        assert_true(cst_pool_state_health(pool, details, &health, NULL));
+        for (guint i = 0; health.notes && i < health.notes->len; i++)
+            g_string_append_printf(text, "%s;", (char *)g_ptr_array_index(health.notes, i));
+        assert_int_equal(health.level, level);
+        assert_string_equal(health.state, state);
+        assert_string_equal(text->str, details ? notes : "");
+    }
+}
+
+static void test_lost_portal_is_less_than_a_lost_target(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);
+
+    site_start(pool);
+    assert_health(pool, CST_HEALTH_GOOD, "logged in at 2 of 2 portals", "");
+    site_set_state(2, "FAILED\n");
+    assert_health(pool, CST_HEALTH_DEGRADED, "logged in at 1 of 2 portals",
+                  "portal 127.0.0.2:3260: FAILED;");
+    site_set_state(1, "FREE\n");
+    assert_health(pool, CST_HEALTH_FAILED, "logged in at 0 of 2 portals",
+                  "portal 127.0.0.1:3260: FREE;portal 127.0.0.2:3260: FAILED;");
+    site_set_state(1, "LOGGED_IN\n");
+    site_set_state(2, "LOGGED_IN\n");
+    assert_health(pool, CST_HEALTH_GOOD, "logged in at 2 of 2 portals", "");
+}
+
+/* Neither was there when the pool started; what a name means is not looked up. */
+static void test_portals_that_let_nobody_in(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(ONE_HOST "<host name='no host of this name.'/>"
+                                                      "<host name='fe80::1' port='99'/>");
+
+    fake_file("/offers", "127.0.0.1:3260,7 " IQN "\n");
+    site_start(pool);
+    fake_remove("/sys/class/iscsi_session/session2");
+    assert_health(pool, CST_HEALTH_DEGRADED, "logged in at 1 of 3 portals",
+                  "portal [fe80::1]:99: no session;");
+    fake_remove("/sys/class/iscsi_session/session1");
+    assert_health(pool, CST_HEALTH_FAILED, "logged in at 0 of 3 portals",
+                  "portal 127.0.0.1:3260: no session;portal [fe80::1]:99: no session;");
+}
+
+/* More sessions than the definition has hosts: somebody else has logged in at both portals. */
+static void test_session_more_than_asked_for(void **state)
+{
+    g_autoptr(CstPoolState) two = site_pool(TWO_HOSTS);
+    g_autoptr(CstPoolState) one = site_pool(ONE_HOST);
+
+    site_start(two);
+    assert_health(one, CST_HEALTH_GOOD, "logged in at 2 of 2 portals", "");
+    fake_remove("/sys/class/iscsi_connection/connection2:0");
+    site_set_state(2, "FAILED\n");
+    assert_health(one, CST_HEALTH_DEGRADED, "logged in at 1 of 2 portals", "portal ?:0: FAILED;");
+}
+
+/* --- whether it answers ----------------------------------------------------------------------- */
+
+static gint answers; /* atomic: so many probes have come back */
+
+static gpointer touch(gpointer pool)
+{
+    assert_true(cst_iscsi_backend.touch(((CstPoolState *)pool)->def, NULL));
+    g_atomic_int_inc(&answers);
+    return NULL;
+}
+
+/* Two looks of the probe, which must not come back meanwhile. */
+static GThread *touch_in_vain(CstPoolState *pool)
+{
+    GThread *thread = g_thread_new("touch", touch, pool);
+    gint before = g_atomic_int_get(&answers);
+
+    g_usleep(1100 * G_TIME_SPAN_MILLISECOND);
+    assert_int_equal(g_atomic_int_get(&answers), before);
+    return thread;
+}
+
+/* A probe waits for as long as no session works, and no longer. */
+static void test_probe_waits_for_the_session(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
+    GThread *thread;
+
+    site_start(pool);
+    fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
+    touch(pool);
+    site_set_state(1, "FAILED\n");
+    thread = touch_in_vain(pool);
+    site_set_state(1, "LOGGED_IN\n");
+    g_thread_join(thread);
+    site_set_state(1, "FAILED\n");
+    thread = touch_in_vain(pool);
+    fake_remove("/sys/class/iscsi_session/session1");
+    g_thread_join(thread);
+}
+
+/* A login may take its time, and what was given up keeps nobody waiting. */
+static void test_probe_does_not_wait_for_a_login(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);
+    GThread *thread;
+
+    site_start(pool);
+    fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
+    site_set_state(1, "FREE\n");
+    site_set_state(2, "FREE\n");
+    touch(pool);
+    site_set_state(2, "FAILED\n");
+    thread = touch_in_vain(pool);
+    site_set_state(2, "FREE\n");
+    g_thread_join(thread);
+}
+
+/* The read hangs on in the session that is lost; the pool goes on with the other. */
+static void test_probe_leaves_a_session_that_hangs(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);
+    GThread *thread;
+
+    site_start(pool);
+    fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
+    fake_lun("12:0:0:1", "sdc", 32, 8 * CST_MIB, "naa.1");
+    g_atomic_pointer_set(&fake_hanging, "/dev/sdb");
+    thread = touch_in_vain(pool);
+    site_set_state(1, "FAILED\n");
+    g_thread_join(thread);
+    g_atomic_pointer_set(&fake_hanging, NULL);
+}
+
+/* Nothing is taken from the second, so it may be as slow as it likes. */
+static void test_probe_asks_the_session_that_is_used(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);
+
+    site_start(pool);
+    fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
+    fake_lun("12:0:0:1", "sdc", 32, 8 * CST_MIB, "naa.1");
+    g_atomic_pointer_set(&fake_hanging, "/dev/sdc");
+    touch(pool);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_lost_portal_is_less_than_a_lost_target),
+        TEST(test_portals_that_let_nobody_in),
+        TEST(test_session_more_than_asked_for),
+        TEST(test_probe_waits_for_the_session),
+        TEST(test_probe_does_not_wait_for_a_login),
+        TEST(test_probe_leaves_a_session_that_hangs),
+        TEST(test_probe_asks_the_session_that_is_used),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
