@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Multipath maps: those of device-mapper's devices whose table is a multipath target. A map is the
+ * volume "dm-N", as with libvirt, and has the path below /dev/mapper. multipathd or "multipath"
+ * makes the maps and removes them; starting and stopping the pool changes nothing.
+ *
+ * A map without a path that works may keep its readers waiting for as long as that lasts, so it is
+ * shown with that problem and not read.
+ */
+#include "mpath.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <pool/device.h>
+
+#define BLOCK_DEVICES "/sys/block"
+#define UUID_PREFIX   "mpath-"
+
+/* --- paths ------------------------------------------------------------------------------------ */
+
+/* "sdb"; its number where the kernel has the device no longer. */
+static char *name_of(const MpathPath *path)
+{
+    g_autofree char *file =
+        g_strdup_printf("/sys/dev/block/%u:%u/uevent", path->device_major, path->device_minor);
+    g_autofree char *text = cst_kernel_read(file);
+    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+
+    for (char **line = lines; *line; line++)
+        if (g_str_has_prefix(*line, "DEVNAME="))
+            return g_strdup(*line + strlen("DEVNAME="));
+    return g_strdup_printf("%u:%u", path->device_major, path->device_minor);
+}
+
+/* "sdb active", "sdc failed", "sdd failed (offline)": the kernel's state of the disk as well. */
+static void describe_path(GString *text, const MpathPath *path)
+{
+    g_autofree char *dir =
+        g_strdup_printf("/sys/dev/block/%u:%u/device", path->device_major, path->device_minor);
+    g_autofree char *state = cst_sysfs_read(dir, "state");
+    g_autofree char *name = name_of(path);
+
+    g_string_append_printf(text, "%s%s %s", text->len > 0 ? ", " : "", name,
+                           path->active ? "active" : "failed");
+    if (state && strcmp(state, "running") != 0)
+        g_string_append_printf(text, " (%s)", state);
+}
+
+static char *describe_paths(const GArray *paths, gboolean *ret_any_active)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    *ret_any_active = FALSE;
+    for (guint i = 0; i < paths->len; i++) {
+        const MpathPath *path = &g_array_index(paths, MpathPath, i);
+
+        describe_path(text, path);
+        *ret_any_active |= path->active;
+    }
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static void take_paths(CstAttached *map, const GArray *paths)
+{
+    gboolean any_active;
+    g_autofree char *text = describe_paths(paths, &any_active);
+
+    if (paths->len > 0)
+        cst_options_add(&map->options, "paths", text);
+    if (map->problem || any_active)
+        return;
+    map->problem = paths->len > 0
+                       ? g_strdup_printf(_("no path to the multipath map works: %s"), text)
+                       : g_strdup(_("the multipath map has no path"));
+}
+
+/* --- maps ------------------------------------------------------------------------------------- */
+
+/* Appends the device "dm-N" if it is a map. One that goes meanwhile is left out. */
+static gboolean take_map(const char *node, GPtrArray *found, GError **error)
+{
+    g_autofree char *dir = g_build_filename(BLOCK_DEVICES, node, NULL);
+    g_autofree char *name = cst_sysfs_read(dir, "dm/name");
+    g_autofree char *uuid = cst_sysfs_read(dir, "dm/uuid");
+    g_autofree char *suspended = cst_sysfs_read(dir, "dm/suspended");
+    g_autoptr(GArray) paths = NULL;
+    CstAttached *map;
+    uint64_t size;
+    dev_t device;
+
+    if (!name || !cst_sysfs_device(dir, &device) || !cst_sysfs_size(dir, &size))
+        return TRUE;
+    if (!mpath_status_read(device, &paths, error))
+        return FALSE;
+    if (!paths)
+        return TRUE;
+    map = cst_attached_add(found);
+    map->name = g_strdup(node);
+    map->device = device;
+    map->node = g_build_filename("/dev", node, NULL);
+    map->path = g_build_filename("/dev/mapper", name, NULL);
+    map->size = size;
+    if (g_strcmp0(suspended, "1") == 0)
+        map->problem = g_strdup(_("the multipath map is suspended"));
+    if (uuid && g_str_has_prefix(uuid, UUID_PREFIX))
+        cst_options_add(&map->options, "wwid", uuid + strlen(UUID_PREFIX));
+    take_paths(map, paths);
+    return TRUE;
+}
+
+/* "dm-2" before "dm-10". */
+static gint compare_nodes(gconstpointer a, gconstpointer b)
+{
+    const CstAttached *x = *(CstAttached *const *)a, *y = *(CstAttached *const *)b;
+
+    return x->device < y->device ? -1 : x->device > y->device;
+}
+
+static gboolean mpath_find(CstPoolState *state, GPtrArray *found, GError **error)
+{
+    g_auto(GStrv) nodes = cst_kernel_list(BLOCK_DEVICES);
+
+    for (char **node = nodes; *node; node++)
+        if (g_str_has_prefix(*node, "dm-") && !take_map(*node, found, error))
+            return FALSE;
+    g_ptr_array_sort(found, compare_nodes);
+    return TRUE;
+}
+
+/* --- health ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    guint all;
+    guint active;
+} PathCount;
+
+/* Counts the paths of a map; those of one that lacks some are named in @notes (NULL: nowhere). */
+static gboolean count_paths(const char *node, PathCount *count, CstPoolHealth *notes,
+                            GError **error)
+{
+    g_autofree char *dir = g_build_filename(BLOCK_DEVICES, node, NULL);
+    g_autofree char *name = cst_sysfs_read(dir, "dm/name");
+    g_autoptr(GArray) paths = NULL;
+    guint active = 0;
+    dev_t device;
+
+    if (!name || !cst_sysfs_device(dir, &device))
+        return TRUE;
+    if (!mpath_status_read(device, &paths, error))
+        return FALSE;
+    for (guint i = 0; paths && i < paths->len; i++)
+        active += g_array_index(paths, MpathPath, i).active ? 1 : 0;
+    if (notes && paths && (active < paths->len || paths->len == 0)) {
+        gboolean any_active;
+        g_autofree char *text = describe_paths(paths, &any_active);
+        g_autofree char *note = g_strdup_printf("%s: %s", name, *text ? text : _("no path"));
+
+        cst_pool_health_note(notes, note);
+    }
+    count->active += active;
+    count->all += paths ? paths->len : 0;
+    return TRUE;
+}
+
+/* A map without a path is a volume with a problem; others go on, and so does the pool. */
+static gboolean mpath_health(CstPoolState *state, gboolean details, CstPoolHealth *health,
+                             GError **error)
+{
+    g_auto(GStrv) nodes = cst_kernel_list(BLOCK_DEVICES);
+    PathCount count = {0};
+
+    for (char **node = nodes; *node; node++)
+        if (g_str_has_prefix(*node, "dm-") &&
+            !count_paths(*node, &count, details ? health : NULL, error))
+            return FALSE;
+    health->level = count.active < count.all ? CST_HEALTH_DEGRADED : CST_HEALTH_GOOD;
+    health->state = g_strdup_printf(_("%u of %u paths work"), count.active, count.all);
+    return TRUE;
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static void state_free(CstPoolState *state)
+{
+    cst_attached_clear((CstAttachedState *)state);
+    g_free(state);
+}
+
+static CstPoolState *mpath_open(const CstPoolDef *def, GError **error)
+{
+    CstAttachedState *state = g_new0(CstAttachedState, 1);
+
+    if (cst_attached_init(state, def, mpath_find, error))
+        return &state->head;
+    state_free(&state->head);
+    return NULL;
+}
+
+/* The maps are there, or none, whatever anybody does: as with libvirt the pool is always active. */
+static gboolean mpath_check(CstPoolState *state, gboolean *ret_active, GError **error)
+{
+    *ret_active = TRUE;
+    return TRUE;
+}
+
+const CstBackend cst_mpath_backend = {
+    .type = CST_POOL_MPATH,
+    .open = mpath_open,
+    .close = state_free,
+    .check = mpath_check,
+    .scan = cst_attached_scan,
+    .scan_one = cst_attached_scan_one,
+    .usage = cst_attached_usage,
+    .vol_path = cst_attached_vol_path,
+    .vol_resolve = cst_attached_vol_resolve,
+    .vol_open = cst_attached_vol_open,
+    .vol_holders = cst_attached_vol_holders,
+    .health = mpath_health,
+    .watch_open = cst_attached_watch_open,
+    .watch_read = cst_attached_watch_read,
+};

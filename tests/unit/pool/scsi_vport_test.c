@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Virtual ports of Fibre Channel hosts (NPIV), on a sysfs that is played with its driver. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/units.h>
+
+#include "fake_sysfs.h"
+
+#define WWNN "20000000c9831b4b"
+#define WWPN "10000000c9831b4b"
+
+static char *fc_pool(const char *attributes)
+{
+    return g_strdup_printf(
+        "<pool type='scsi'><name>p</name><source><adapter type='fc_host' %s wwnn='" WWNN
+        "' wwpn='" WWPN "'/></source><target><path>/dev</path></target></pool>",
+        attributes);
+}
+
+static void put_fc(unsigned host, const char *name, const char *text)
+{
+    g_autofree char *path = g_strdup_printf("/sys/class/fc_host/host%u/%s", host, name);
+
+    fake_file(path, text);
+}
+
+/* A physical port that can have two virtual ones, of which @used are there. */
+static void put_parent(unsigned host, const char *wwn, const char *state, const char *used)
+{
+    g_autofree char *node = g_strdup_printf("0x2%s\n", wwn);
+    g_autofree char *port = g_strdup_printf("0x1%s\n", wwn);
+    g_autofree char *place = g_strdup_printf("/sys/devices/pci0000:00/0000:07:00.%u", host);
+
+    fake_host(host, place, host);
+    put_fc(host, "node_name", node);
+    put_fc(host, "port_name", port);
+    put_fc(host, "port_state", state);
+    put_fc(host, "fabric_name", "0x2001000dec3eb0c1\n");
+    put_fc(host, "max_npiv_vports", "2\n");
+    put_fc(host, "npiv_vports_inuse", used);
+}
+
+/* The driver makes the port as host 30 below the parent, and removes it. */
+static void be_driver(const char *path, const char *text)
+{
+    unsigned parent = 0;
+    g_autofree char *place = NULL;
+
+    if (sscanf(path, "/sys/class/fc_host/host%u/", &parent) != 1)
+        return;
+    assert_string_equal(text, WWPN ":" WWNN);
+    if (g_str_has_suffix(path, "/vport_delete")) {
+        fake_remove("/sys/class/fc_host/host30");
+        fake_remove("/sys/class/scsi_host/host30");
+        return;
+    }
+    place = g_strdup_printf("/sys/devices/pci0000:00/0000:07:00.%u/host%u/vport-%u:0-0", parent,
+                            parent, parent);
+    fake_host(30, place, 0);
+    put_fc(30, "node_name", "0x" WWNN "\n");
+    put_fc(30, "port_name", "0x" WWPN "\n");
+    fake_lun("30:0:0:0", "sdf", 80, CST_MIB, "naa.30");
+}
+
+static int set_up_fc(void **state)
+{
+    fake_sysfs_set_up(state);
+    put_parent(8, "000000000000008", "Linkdown\n", "0\n");
+    put_parent(9, "000000000000009", "Online\n", "2\n");
+    put_parent(10, "00000000000000a", "Online\n", "1\n");
+    fake_on_write = be_driver;
+    return 0;
+}
+
+/* Which port makes the virtual one. */
+static void test_parent_of_virtual_port(void **state)
+{
+    static const struct {
+        const char *attributes;
+        const char *written; /* NULL: refused */
+    } rows[] = {
+        {"", "host10/vport_create"},
+        {"parent='scsi_host8'", "host8/vport_create"},
+        {"parent_wwnn='2000000000000009' parent_wwpn='1000000000000009'", "host9/vport_create"},
+        {"parent_wwnn='2000000000000009' parent_wwpn='1000000000000008'", NULL},
+        {"parent_fabric_wwn='2001000dec3eb0c1'", "host10/vport_create"},
+        {"parent_fabric_wwn='2001000dec3eb0c2'", NULL},
+        {"parent='scsi_host11'", NULL},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *xml = fc_pool(rows[i].attributes);
+        g_autoptr(CstPoolState) pool = fake_pool(xml);
+        g_autoptr(GError) error = NULL;
+        gboolean done = cst_pool_state_start(pool, &error);
+
+        assert_int_equal(done, rows[i].written != NULL);
+        if (rows[i].written)
+            assert_non_null(strstr(fake_written->str, rows[i].written));
+        else
+            assert_non_null(strstr(error->message, "can have the virtual port of pool 'p'"));
+        assert_true(cst_pool_state_stop(pool, NULL));
+        g_string_truncate(fake_written, 0);
+    }
+}
+
+static void test_virtual_port_goes_with_the_pool(void **state)
+{
+    g_autofree char *xml = fc_pool("");
+    g_autoptr(CstPoolState) pool = fake_pool(xml), next = fake_pool(xml);
+    g_autofree char *found = NULL, *identity = NULL;
+
+    assert_true(cst_pool_state_start(pool, NULL));
+    found = fake_scan(pool);
+    assert_string_equal(found, "unit:0:0:0");
+    /* The next process knows that the port is the pool's. */
+    identity = cst_pool_state_identity(pool, NULL);
+    assert_non_null(strstr(identity, "vport-10:0-0 vport=made\n"));
+    assert_true(cst_pool_state_expect(next, identity, FALSE, NULL));
+    g_string_truncate(fake_written, 0);
+    assert_true(cst_pool_state_stop(next, NULL));
+    assert_string_equal(fake_written->str,
+                        "/sys/class/fc_host/host10/vport_delete " WWPN ":" WWNN "\n");
+}
+
+static void test_virtual_port_in_use_stays(void **state)
+{
+    g_autofree char *xml = fc_pool("");
+    g_autoptr(CstPoolState) pool = fake_pool(xml);
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_pool_state_start(pool, NULL));
+    fake_holder = "mounted on '/srv'";
+    assert_false(cst_pool_state_stop(pool, &error));
+    assert_int_equal(error->code, CST_ERROR_BUSY);
+    assert_null(strstr(fake_written->str, "vport_delete"));
+}
+
+/* One that was there stays, unless the definition says that it is ours. */
+static void test_virtual_port_of_others(void **state)
+{
+    static const struct {
+        const char *attributes;
+        gboolean removed;
+    } rows[] = {{"", FALSE}, {"managed='no'", FALSE}, {"managed='yes'", TRUE}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *xml = fc_pool(rows[i].attributes);
+        g_autoptr(CstPoolState) pool = fake_pool(xml);
+
+        if (i == 0)
+            be_driver("/sys/class/fc_host/host10/vport_create", WWPN ":" WWNN);
+        g_string_truncate(fake_written, 0);
+        assert_true(cst_pool_state_start(pool, NULL));
+        assert_null(strstr(fake_written->str, "vport_create"));
+        assert_true(cst_pool_state_stop(pool, NULL));
+        assert_int_equal(strstr(fake_written->str, "vport_delete") != NULL, rows[i].removed);
+    }
+}
+
+/* managed='yes' on the hardware itself: there is nothing to remove, and it is no virtual port. */
+static void test_physical_port_is_never_removed(void **state)
+{
+    g_autofree char *xml = fc_pool("managed='yes'");
+    g_autoptr(CstPoolState) pool = fake_pool(xml);
+    g_autoptr(GError) error = NULL;
+
+    put_fc(8, "node_name", "0x" WWNN "\n");
+    put_fc(8, "port_name", "0x" WWPN "\n");
+    assert_true(cst_pool_state_start(pool, NULL));
+    assert_false(cst_pool_state_stop(pool, &error));
+    assert_int_equal(error->code, CST_ERROR_STATE);
+    assert_null(strstr(fake_written->str, "vport_delete"));
+}
+
+static void test_machine_without_fibre_channel(void **state)
+{
+    g_autofree char *xml = fc_pool("parent='scsi_host5'");
+    g_autoptr(CstPoolState) pool = fake_pool(xml);
+    g_autoptr(GError) error = NULL;
+
+    fake_remove("/sys/class/fc_host");
+    assert_false(cst_pool_state_start(pool, &error));
+    assert_int_equal(error->code, CST_ERROR_NOT_FOUND);
+    assert_non_null(strstr(error->message, "this machine has none"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_fc, fake_sysfs_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_parent_of_virtual_port),         TEST(test_virtual_port_goes_with_the_pool),
+        TEST(test_virtual_port_in_use_stays),      TEST(test_virtual_port_of_others),
+        TEST(test_physical_port_is_never_removed), TEST(test_machine_without_fibre_channel),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
