@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Changes of existing volumes: delete and resize; and who uses one, or would be lost with it. ZFS
+ * removes no volume that has snapshots, and none of those are removed here but what has become
+ * useless of our own.
+ */
+#include "zfs.h"
+
+#include <inttypes.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+/* --- who ------------------------------------------------------------------------------------- */
+
+/* A clone as vol_path has it, also one in another dataset of the ZFS pool. */
+static char *path_of(CstPoolState *state, const char *dataset)
+{
+    const char *volume = zfs_volume_of(ZFS(state), dataset);
+
+    return volume ? zfs_vol_path(state, volume) : zfs_device_of(dataset);
+}
+
+gboolean zfs_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
+                          GError **error)
+{
+    g_autoptr(GPtrArray) datasets = NULL, snapshots = NULL;
+    const ZfsDataset *dataset = zfs_read_volume(ZFS(state), name, &datasets, error);
+
+    snapshots = dataset ? zfs_read_snapshots(dataset->name, FALSE, error) : NULL;
+    for (guint i = 0; snapshots && i < snapshots->len; i++) {
+        const ZfsSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        for (char **clone = snapshot->clones; *clone; clone++)
+            if (!cst_draft_is_hidden(zfs_last_of(*clone)))
+                g_ptr_array_add(children, path_of(state, *clone));
+    }
+    return snapshots != NULL;
+}
+
+gboolean zfs_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders, GError **error)
+{
+    g_autofree char *dataset = zfs_dataset_of(ZFS(state), name);
+    g_autofree char *path = zfs_device_of(dataset);
+
+    return cst_device_holders(path, holders, error);
+}
+
+/* --- delete ----------------------------------------------------------------------------------- */
+
+gboolean zfs_refuse_snapshots(const char *name, const char *dataset, GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = zfs_read_snapshots(dataset, FALSE, error);
+
+    for (guint i = 0; snapshots && i < snapshots->len; i++) {
+        const ZfsSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        if (*snapshot->clones)
+            return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' has a clone, '%s'"), name,
+                            *snapshot->clones);
+        if (!cst_draft_is_hidden(snapshot->name))
+            return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' has a snapshot, '%s'"), name,
+                            snapshot->name);
+        if (cst_draft_maker_lives(snapshot->name))
+            return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is being cloned"), name);
+        if (!cst_dry_run() && !zfs_drop_snapshot(snapshot, error))
+            return FALSE;
+    }
+    return snapshots != NULL;
+}
+
+gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
+{
+    g_autoptr(GPtrArray) datasets = NULL;
+    const ZfsDataset *dataset;
+
+    if (!cst_flags_check(flags, 0, "virStorageBackendZFSDeleteVol", error))
+        return FALSE;
+    dataset = zfs_read_volume(ZFS(state), name, &datasets, error);
+    if (!dataset || !zfs_refuse_snapshots(name, dataset->name, error))
+        return FALSE;
+    if (!cst_may_change(error))
+        return FALSE;
+    CST_CRASH_POINT("zfs.delete.before");
+    if (!zfs_destroy_dataset(ZFS(state), dataset->name, error))
+        return FALSE;
+    CST_CRASH_POINT("zfs.delete.removed");
+    return TRUE;
+}
+
+/* --- resize ----------------------------------------------------------------------------------- */
+
+gboolean zfs_set_size(const char *dataset, uint64_t size, CstTask *task, GError **error)
+{
+    g_autofree char *option = g_strdup_printf("volsize=%" PRIu64, size);
+
+    return zfs_change(task, error, "zfs", "set", option, dataset, NULL);
+}
+
+/*
+ * Checks the size that the volume has now. @why: the tool's error, NULL: it reported success;
+ * returned if the size is wrong.
+ */
+static gboolean check_size(const ZfsState *state, const char *name, uint64_t size, GError **why,
+                           GError **error)
+{
+    g_autoptr(GPtrArray) datasets = NULL;
+    const ZfsDataset *dataset = zfs_read_volume(state, name, &datasets, error);
+
+    if (!dataset)
+        return FALSE;
+    if (dataset->size == size)
+        return TRUE;
+    if (!*why)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("ZFS claims to have resized volume '%s', but it has %" PRIu64 " bytes"),
+                        name, dataset->size);
+    g_propagate_error(error, g_steal_pointer(why));
+    return FALSE;
+}
+
+/* ZFS changes what the volume has reserved by itself, where that was all of it. */
+gboolean zfs_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
+                        GError **error)
+{
+    g_autoptr(GPtrArray) datasets = NULL;
+    const ZfsDataset *dataset = zfs_read_volume(ZFS(state), name, &datasets, error);
+    g_autoptr(GError) why = NULL;
+    uint64_t size;
+
+    if (!dataset)
+        return FALSE;
+    if (capacity == 0 || capacity > G_MAXINT64 / 2)
+        return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't have %" PRIu64 " bytes"),
+                        name, capacity);
+    size = cst_round_up(capacity, dataset->block);
+    if (size == dataset->size)
+        return TRUE;
+    CST_CRASH_POINT("zfs.resize.before");
+    zfs_set_size(dataset->name, size, task, &why);
+    CST_CRASH_POINT("zfs.resize.done");
+    return check_size(ZFS(state), name, size, &why, error);
+}

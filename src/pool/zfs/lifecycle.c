@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The dataset of a pool: made (with a ZFS pool on devices that carry nothing, or inside of one),
+ * started, removed. Messages and rules are libvirt's where scripts may depend on them.
+ *
+ * A ZFS pool is imported for the whole host, with file systems that have nothing to do with us; so
+ * a start imports none, and a stop exports none: both are the host's affair (zfs-import.service). A
+ * start loads the key of an encrypted dataset, from the secret that the definition names.
+ */
+#include "zfs.h"
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#define LOOK_AGAIN_US (500 * G_TIME_SPAN_MILLISECOND)
+
+/* --- check ------------------------------------------------------------------------------------ */
+
+/* Whether the kernel has suspended a ZFS pool, whose calls hang then. It says so by itself. */
+static gboolean is_suspended(const char *pool)
+{
+    g_autofree char *state = zfs_kernel_state(pool);
+
+    return g_strcmp0(state, ZFS_SUSPENDED) == 0;
+}
+
+/*
+ * A ZFS pool that has lost its devices waits for them, and so does all that touches it. What else
+ * is wrong with it zfs_health() tells.
+ */
+gboolean zfs_touch(const CstPoolDef *def, GError **error)
+{
+    g_autofree char *pool = g_strndup(def->source.name, strcspn(def->source.name, "/"));
+
+    while (is_suspended(pool))
+        g_usleep(LOOK_AGAIN_US);
+    return TRUE;
+}
+
+/* A ZFS pool that is suspended is there; only what lies in it is not asked for. */
+gboolean zfs_check(CstPoolState *state, gboolean *ret_active, GError **error)
+{
+    g_autoptr(GPtrArray) datasets = NULL;
+    g_autoptr(GError) why = NULL;
+
+    *ret_active = zfs_is_imported(ZFS(state));
+    if (!*ret_active || is_suspended(ZFS(state)->pool))
+        return TRUE;
+    datasets = zfs_read(ZFS(state), NULL, &why);
+    if (why)
+        cst_log(CST_LOG_INFO, "pool '%s': %s", state->def->name, why->message);
+    *ret_active = datasets != NULL;
+    return TRUE;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+/* Runs @argv with the key as its input. */
+static gboolean run_with_key(CstPoolState *state, const char *const *argv, GError **error)
+{
+    const CstAuth auth = {.by_uuid = TRUE, .secret_uuid = ZFS(state)->key};
+    uint8_t *key = NULL;
+    size_t length;
+    gboolean done;
+
+    if (!state->host || !state->host->secret)
+        return cst_fail(error, CST_ERROR_NO_SECRET, _("there are no secrets here"));
+    if (!state->host->secret(&auth, &key, &length, state->host->data, error))
+        return FALSE;
+    done = zfs_change_with(argv, key, length, error);
+    explicit_bzero(key, length);
+    g_free(key);
+    return done;
+}
+
+static gboolean load_key(CstPoolState *state, const ZfsDataset *root, GError **error)
+{
+    const char *const argv[] = {"zfs", "load-key", "-L", "prompt", root->encryption_root, NULL};
+    g_autoptr(GPtrArray) datasets = NULL;
+
+    if (!root->encryption_root || !run_with_key(state, argv, error))
+        return FALSE;
+    datasets = zfs_read(ZFS(state), NULL, error);
+    if (!datasets)
+        return FALSE;
+    return !zfs_datasets_find(datasets, root->name)->locked ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("'zfs load-key' claims success, but the key of '%s' is not loaded"),
+                    root->name);
+}
+
+gboolean zfs_start(CstPoolState *state, GError **error)
+{
+    g_autoptr(GPtrArray) datasets = zfs_read(ZFS(state), NULL, error);
+    const ZfsDataset *root = datasets ? zfs_datasets_find(datasets, ZFS(state)->root) : NULL;
+
+    if (!root || !cst_may_change(error))
+        return FALSE;
+    return !root->locked || !ZFS(state)->has_key || load_key(state, root, error);
+}
+
+/* --- build ------------------------------------------------------------------------------------ */
+
+/* Borrowed from the definition. */
+static const char *device_path(const CstPoolState *state, guint i)
+{
+    return ((const CstPoolDevice *)g_ptr_array_index(state->def->source.devices, i))->path;
+}
+
+static gboolean lies_in_dataset(const ZfsState *state)
+{
+    return strchr(state->root, '/') != NULL;
+}
+
+/* libvirt takes no flags here at all. */
+static gboolean check_build(CstPoolState *state, unsigned flags, GError **error)
+{
+    if (!cst_flags_check(flags, CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE,
+                         "virStorageBackendZFSBuildPool", error) ||
+        !cst_flags_exclusive(flags, CST_POOL_BUILD_OVERWRITE, "VIR_STORAGE_POOL_BUILD_OVERWRITE",
+                             CST_POOL_BUILD_NO_OVERWRITE, "VIR_STORAGE_POOL_BUILD_NO_OVERWRITE",
+                             error))
+        return FALSE;
+    if (!lies_in_dataset(ZFS(state)) && state->def->source.devices->len == 0)
+        return cst_fail(error, CST_ERROR_CONFIG, _("missing source devices"));
+    return TRUE;
+}
+
+/* What is there is used, and never made anew. Whatever else the report may fail of is an error. */
+static gboolean refuse_existing(const ZfsState *state, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GPtrArray) datasets = zfs_read(state, NULL, &why);
+
+    if (datasets)
+        return cst_fail(error, CST_ERROR_POOL_BUILT,
+                        _("ZFS dataset '%s' exists already; start the pool to use it"),
+                        state->root);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/* Without the flag to overwrite, a device that carries anything is refused. */
+static gboolean refuse_signature(const char *path, GError **error)
+{
+    g_autofree char *found = NULL;
+
+    if (!cst_device_signature(path, &found, error))
+        return FALSE;
+    return !found ||
+           cst_fail(error, CST_ERROR_POOL_BUILT,
+                    _("Device '%s' carries '%s': forced overwrite is necessary"), path, found);
+}
+
+static gboolean check_devices(const CstPoolState *state, unsigned flags, GError **error)
+{
+    for (guint i = 0; i < state->def->source.devices->len; i++) {
+        const char *path = device_path(state, i);
+
+        /* First by name for the message, then by asking the kernel, which knows of more. */
+        if (!cst_device_refuse_held(path, path, error) || !cst_device_is_free(path, error))
+            return FALSE;
+        if (!(flags & CST_POOL_BUILD_OVERWRITE) && !refuse_signature(path, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* The words of a vector that borrows all of them. */
+static void add_words(GPtrArray *argv, const char *const *words)
+{
+    for (; *words; words++)
+        g_ptr_array_add(argv, (gpointer)*words);
+}
+
+/* Ends @argv and runs it, with the pool's key as input when it has one. */
+static gboolean run_vector(CstPoolState *state, GPtrArray *argv, GError **error)
+{
+    g_ptr_array_add(argv, NULL);
+    if (ZFS(state)->has_key)
+        return run_with_key(state, (const char *const *)argv->pdata, error);
+    return zfs_changev((const char *const *)argv->pdata, NULL, error);
+}
+
+static gboolean make_dataset(CstPoolState *state, GError **error)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+
+    add_words(argv, (const char *[]){"zfs", "create", "-o", "mountpoint=none", NULL});
+    if (ZFS(state)->has_key)
+        add_words(argv, (const char *[]){"-o", "encryption=on", "-o", "keyformat=passphrase", "-o",
+                                         "keylocation=prompt", NULL});
+    g_ptr_array_add(argv, (gpointer)ZFS(state)->root);
+    return run_vector(state, argv, error);
+}
+
+/* "-f" also for old labels of ZFS's own, which come to light with the new partitions. */
+static gboolean make_pool(CstPoolState *state, unsigned flags, GError **error)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+
+    for (guint i = 0; i < state->def->source.devices->len; i++)
+        if (!cst_device_clear(device_path(state, i), error))
+            return FALSE;
+    CST_CRASH_POINT("zfs.build.cleared");
+    add_words(argv, (const char *[]){"zpool", "create", "-m", "none", NULL});
+    if (flags & CST_POOL_BUILD_OVERWRITE)
+        g_ptr_array_add(argv, (gpointer) "-f");
+    if (ZFS(state)->has_key)
+        add_words(argv, (const char *[]){"-O", "encryption=on", "-O", "keyformat=passphrase", "-O",
+                                         "keylocation=prompt", NULL});
+    g_ptr_array_add(argv, (gpointer)ZFS(state)->root);
+    for (guint i = 0; i < state->def->source.devices->len; i++)
+        g_ptr_array_add(argv, (gpointer)device_path(state, i));
+    return run_vector(state, argv, error);
+}
+
+gboolean zfs_build(CstPoolState *state, unsigned flags, GError **error)
+{
+    gboolean inside = lies_in_dataset(ZFS(state));
+    g_autoptr(GPtrArray) datasets = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!check_build(state, flags, error) || !refuse_existing(ZFS(state), error) ||
+        (!inside && !check_devices(state, flags, error)) || !cst_may_change(error))
+        return FALSE;
+    if (inside)
+        make_dataset(state, &why);
+    else
+        make_pool(state, flags, &why);
+    /* One that is there despite an error is a success, as its devices were empty before. */
+    datasets = zfs_read(ZFS(state), NULL, why ? NULL : error);
+    if (!datasets && why)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return datasets != NULL;
+}
+
+/* --- delete ----------------------------------------------------------------------------------- */
+
+/*
+ * ZFS would remove all datasets with their snapshots, also those that no volume list shows; so
+ * there may be none.
+ */
+static gboolean refuse_content(const ZfsState *state, GError **error)
+{
+    g_autoptr(GPtrArray) datasets = zfs_read_all(state, NULL, error);
+    g_autoptr(GPtrArray) snapshots = datasets ? zfs_read_snapshots(state->root, TRUE, error) : NULL;
+
+    if (!snapshots)
+        return FALSE;
+    if (datasets->len > 1)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("ZFS dataset '%s' would be removed with all that it holds: '%s'"),
+                        state->root, ((const ZfsDataset *)g_ptr_array_index(datasets, 1))->name);
+    return snapshots->len == 0 ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("ZFS dataset '%s' has a snapshot, '%s', which would be removed with it"),
+                    state->root, ((const ZfsSnapshot *)g_ptr_array_index(snapshots, 0))->name);
+}
+
+/* TRUE when the dataset is gone. FALSE with an error while it is not, or when ZFS does not answer.
+ */
+static gboolean is_gone(const ZfsState *state, GError **why, GError **error)
+{
+    g_autoptr(GError) missing = NULL;
+    g_autoptr(GPtrArray) left = zfs_read(state, NULL, &missing);
+
+    if (g_error_matches(missing, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return TRUE;
+    if (*why)
+        g_propagate_error(error, g_steal_pointer(why));
+    else if (missing)
+        g_propagate_error(error, g_steal_pointer(&missing));
+    else
+        cst_fail(error, CST_ERROR_FAILED, _("'zfs %s' claims success, but '%s' is as it was"),
+                 "destroy", state->root);
+    return FALSE;
+}
+
+gboolean zfs_destroy(CstPoolState *state, unsigned flags, GError **error)
+{
+    const ZfsState *zfs = ZFS(state);
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_flags_check(flags, 0, "virStorageBackendZFSDeletePool", error) ||
+        !refuse_content(zfs, error) || !cst_may_change(error))
+        return FALSE;
+    zfs_change_idle(&why, lies_in_dataset(zfs) ? "zfs" : "zpool", "destroy", zfs->root, NULL);
+    return is_gone(zfs, &why, error);
+}

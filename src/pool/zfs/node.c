@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Devices of volumes. The kernel makes them behind a change's back, and udev links them by their
+ * datasets' names later still; so a link may be missing, or be that of a dataset that had the name
+ * before. A device says itself which dataset it is (BLKZNAME), and is waited for until it does.
+ */
+#include "zfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#define TRY_AGAIN_US (10 * G_TIME_SPAN_MILLISECOND)
+
+/* From OpenZFS's zvol(4) driver (sys/fs/zfs.h), whose header is on no host without its sources. */
+#define DATASET_NAME_LEN 256
+#define BLKZNAME         _IOR(0x12, 125, char[DATASET_NAME_LEN])
+
+static gboolean is_device_of(int fd, const char *dataset)
+{
+    char name[DATASET_NAME_LEN + 1] = "";
+
+    return ioctl(fd, BLKZNAME, name) >= 0 && strcmp(name, dataset) == 0;
+}
+
+/* Opens what is linked there now; -1 with errno, ENOENT also when that is another dataset. */
+static int open_now(const char *path, const char *dataset, int flags)
+{
+    int fd = cst_node_open(path, flags);
+
+    if (fd < 0 || is_device_of(fd, dataset))
+        return fd;
+    close(fd);
+    errno = ENOENT;
+    return -1;
+}
+
+static int open_awaited(const char *path, const char *dataset, int flags)
+{
+    gint64 end = g_get_monotonic_time() + zfs_host.node_us;
+    int fd;
+
+    /* ENXIO: the link leads to a device that has gone. */
+    while ((fd = open_now(path, dataset, flags)) < 0 && (errno == ENOENT || errno == ENXIO) &&
+           g_get_monotonic_time() < end)
+        g_usleep(TRY_AGAIN_US);
+    return fd;
+}
+
+int zfs_node_open(const char *dataset, int flags, GError **error)
+{
+    g_autofree char *path = zfs_device_of(dataset);
+    int fd = open_awaited(path, dataset, flags);
+
+    if (fd < 0)
+        cst_fail_errno(error, errno, _("cannot open volume '%s'"), path);
+    return fd;
+}
+
+CstBlob *zfs_node_blob(const char *dataset, gboolean writable, GError **error)
+{
+    int fd = zfs_node_open(dataset, writable ? O_RDWR : O_RDONLY, error);
+
+    return fd < 0 ? NULL : cst_blob_file_new(fd, zfs_last_of(dataset), writable, error);
+}
+
+gboolean zfs_node_comes(const char *dataset)
+{
+    g_autofree char *path = zfs_device_of(dataset);
+    g_auto(CstFd) fd = open_awaited(path, dataset, O_RDONLY);
+
+    return fd >= 0;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Parses reports of zfs and zpool (report.h). Names hold no tabs and no line ends, which ZFS takes
+ * in none; values of properties that anybody may set are not asked for, but for our own mark.
+ *
+ * Every line ends with a line end, so a report that was cut in the middle of a line shows.
+ */
+#include "report.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#define NOTHING "-" /* a property that the dataset does not have */
+
+/* Always FALSE. @what: the field that is wrong. */
+static gboolean disbelieve(const char *what, GError **error)
+{
+    return cst_fail(error, CST_ERROR_CORRUPT,
+                    _("ZFS's report is not to be believed (%s); look at it with 'zfs list'"), what);
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
+/*
+ * Parses one line's fields, @count of them, and adds what they say to @into. FALSE with @error.
+ */
+typedef gboolean (*TakeFields)(char **fields, GPtrArray *into, GError **error);
+
+/* Parses all lines. NULL with @error; otherwise @into, which is freed in that case. */
+static GPtrArray *parse_lines(const char *text, guint count, TakeFields take, GPtrArray *into,
+                              GError **error)
+{
+    g_autoptr(GPtrArray) owned = into;
+
+    while (*text) {
+        const char *end = strchr(text, '\n');
+        g_autofree char *line = g_strndup(text, end ? (gsize)(end - text) : 0);
+        g_auto(GStrv) fields = g_strsplit(line, "\t", -1);
+
+        if (!end || g_strv_length(fields) != count) {
+            disbelieve(_("a line of another length"), error);
+            return NULL;
+        }
+        if (!take(fields, owned, error))
+            return NULL;
+        text = end + 1;
+    }
+    return g_steal_pointer(&owned);
+}
+
+/* --- fields ----------------------------------------------------------------------------------- */
+
+/* A number of bytes; "-" and "none" are 0. */
+static gboolean take_number(const char *text, const char *what, uint64_t *ret_number,
+                            GError **error)
+{
+    guint64 number = 0;
+
+    if (strcmp(text, NOTHING) != 0 && strcmp(text, "none") != 0 &&
+        !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, &number, NULL))
+        return disbelieve(what, error);
+    *ret_number = number;
+    return TRUE;
+}
+
+/* A guid is any number of 64 bits, kept as text. */
+static gboolean take_guid(const char *text, char **ret_guid, GError **error)
+{
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, NULL, NULL))
+        return disbelieve("guid", error);
+    *ret_guid = g_strdup(text);
+    return TRUE;
+}
+
+/* NULL where the dataset has no such property. */
+static char *take_text(const char *text)
+{
+    return *text && strcmp(text, NOTHING) != 0 ? g_strdup(text) : NULL;
+}
+
+/* --- datasets --------------------------------------------------------------------------------- */
+
+enum {
+    DATASET_NAME,
+    DATASET_TYPE,
+    DATASET_GUID,
+    DATASET_AVAILABLE,
+    DATASET_REFERENCED,
+    DATASET_SIZE,
+    DATASET_RESERVED,
+    DATASET_BLOCK,
+    DATASET_COMPRESSION,
+    DATASET_ORIGIN,
+    DATASET_ENCRYPTION_ROOT,
+    DATASET_KEY_STATUS,
+    DATASET_REPLACES,
+    DATASET_COUNT
+};
+
+static void dataset_free(gpointer data)
+{
+    ZfsDataset *dataset = data;
+
+    g_free(dataset->name);
+    g_free(dataset->guid);
+    g_free(dataset->compression);
+    g_free(dataset->origin);
+    g_free(dataset->encryption_root);
+    g_free(dataset->replaces);
+    g_free(dataset);
+}
+
+static gboolean take_sizes(char **fields, ZfsDataset *dataset, GError **error)
+{
+    return take_number(fields[DATASET_AVAILABLE], "available", &dataset->available, error) &&
+           take_number(fields[DATASET_REFERENCED], "referenced", &dataset->referenced, error) &&
+           take_number(fields[DATASET_SIZE], "volsize", &dataset->size, error) &&
+           take_number(fields[DATASET_RESERVED], "refreservation", &dataset->reserved, error) &&
+           take_number(fields[DATASET_BLOCK], "volblocksize", &dataset->block, error);
+}
+
+static gboolean take_dataset(char **fields, GPtrArray *into, GError **error)
+{
+    ZfsDataset *dataset = g_new0(ZfsDataset, 1);
+
+    g_ptr_array_add(into, dataset);
+    dataset->name = g_strdup(fields[DATASET_NAME]);
+    dataset->is_volume = strcmp(fields[DATASET_TYPE], "volume") == 0;
+    dataset->compression = take_text(fields[DATASET_COMPRESSION]);
+    dataset->origin = take_text(fields[DATASET_ORIGIN]);
+    dataset->encryption_root = take_text(fields[DATASET_ENCRYPTION_ROOT]);
+    dataset->locked = strcmp(fields[DATASET_KEY_STATUS], "unavailable") == 0;
+    dataset->replaces = take_text(fields[DATASET_REPLACES]);
+    if (!dataset->is_volume && strcmp(fields[DATASET_TYPE], "filesystem") != 0)
+        return disbelieve("type", error);
+    if (dataset->origin && !strchr(dataset->origin, '@'))
+        return disbelieve("origin", error);
+    if (!take_guid(fields[DATASET_GUID], &dataset->guid, error) ||
+        !take_sizes(fields, dataset, error))
+        return FALSE;
+    /* A volume that could be divided by its block size has one. */
+    if (dataset->is_volume && (dataset->size == 0 || dataset->block == 0))
+        return disbelieve("volsize", error);
+    return TRUE;
+}
+
+GPtrArray *zfs_datasets_parse(const char *text, GError **error)
+{
+    return parse_lines(text, DATASET_COUNT, take_dataset,
+                       g_ptr_array_new_with_free_func(dataset_free), error);
+}
+
+const ZfsDataset *zfs_datasets_find(const GPtrArray *datasets, const char *name)
+{
+    for (guint i = 0; i < datasets->len; i++) {
+        const ZfsDataset *dataset = g_ptr_array_index(datasets, i);
+
+        if (strcmp(dataset->name, name) == 0)
+            return dataset;
+    }
+    return NULL;
+}
+
+/* --- snapshots -------------------------------------------------------------------------------- */
+
+enum {
+    SNAPSHOT_NAME,
+    SNAPSHOT_CREATED,
+    SNAPSHOT_SIZE,
+    SNAPSHOT_USED,
+    SNAPSHOT_CLONES,
+    SNAPSHOT_COUNT
+};
+
+static void snapshot_free(gpointer data)
+{
+    ZfsSnapshot *snapshot = data;
+
+    g_free(snapshot->dataset);
+    g_free(snapshot->name);
+    g_strfreev(snapshot->clones);
+    g_free(snapshot);
+}
+
+static gboolean take_snapshot(char **fields, GPtrArray *into, GError **error)
+{
+    ZfsSnapshot *snapshot = g_new0(ZfsSnapshot, 1);
+    const char *name = fields[SNAPSHOT_NAME], *at = strchr(name, '@');
+    const char *clones = fields[SNAPSHOT_CLONES];
+    uint64_t created;
+
+    g_ptr_array_add(into, snapshot);
+    snapshot->clones = g_strsplit(strcmp(clones, NOTHING) == 0 ? "" : clones, ",", -1);
+    if (!at || at == name || !at[1])
+        return disbelieve("name", error);
+    snapshot->dataset = g_strndup(name, (gsize)(at - name));
+    snapshot->name = g_strdup(at + 1);
+    if (!take_number(fields[SNAPSHOT_CREATED], "creation", &created, error) ||
+        !take_number(fields[SNAPSHOT_SIZE], "volsize", &snapshot->size, error) ||
+        !take_number(fields[SNAPSHOT_USED], "used", &snapshot->used, error))
+        return FALSE;
+    snapshot->created = (int64_t)created;
+    return TRUE;
+}
+
+GPtrArray *zfs_snapshots_parse(const char *text, GError **error)
+{
+    return parse_lines(text, SNAPSHOT_COUNT, take_snapshot,
+                       g_ptr_array_new_with_free_func(snapshot_free), error);
+}
+
+/* --- a pool ----------------------------------------------------------------------------------- */
+
+enum { POOL_NAME, POOL_GUID, POOL_SIZE, POOL_ALLOCATED, POOL_HEALTH, POOL_COUNT };
+
+void zfs_pool_free(ZfsPool *pool)
+{
+    if (!pool)
+        return;
+    g_free(pool->name);
+    g_free(pool->guid);
+    g_free(pool->health);
+    g_free(pool);
+}
+
+static gboolean take_pool(char **fields, GPtrArray *into, GError **error)
+{
+    ZfsPool *pool = g_new0(ZfsPool, 1);
+
+    g_ptr_array_add(into, pool);
+    pool->name = g_strdup(fields[POOL_NAME]);
+    pool->health = g_strdup(fields[POOL_HEALTH]);
+    /* A pool that has lost its devices has no sizes any more. */
+    return take_guid(fields[POOL_GUID], &pool->guid, error) &&
+           take_number(fields[POOL_SIZE], "size", &pool->size, error) &&
+           take_number(fields[POOL_ALLOCATED], "allocated", &pool->allocated, error);
+}
+
+ZfsPool *zfs_pool_parse(const char *text, GError **error)
+{
+    g_autoptr(GPtrArray) pools =
+        parse_lines(text, POOL_COUNT, take_pool,
+                    g_ptr_array_new_with_free_func((GDestroyNotify)zfs_pool_free), error);
+
+    if (!pools)
+        return NULL;
+    if (pools->len != 1) {
+        disbelieve("name", error);
+        return NULL;
+    }
+    return g_ptr_array_steal_index(pools, 0);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Records of the volumes, made from one report each time and from the devices' nodes, and what the
+ * pool as a whole holds. A volume's allocation is what is kept for it: what it has reserved, or
+ * what it holds where that is more, as sparse volumes reserve nothing.
+ */
+#include "zfs.h"
+
+#include <string.h>
+
+#include <base/i18n.h>
+#include <base/units.h>
+
+/* "16K", as people and ZFS's tools write it. */
+static void add_size_option(CstVolumeExtra *extra, const char *key, uint64_t bytes)
+{
+    g_autofree char *text = bytes % CST_KIB == 0
+                                ? g_strdup_printf("%" G_GUINT64_FORMAT "K", bytes / CST_KIB)
+                                : g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
+
+    cst_options_add(&extra->options, key, text);
+}
+
+/* The volume behind a clone's snapshot may be anywhere in the ZFS pool. */
+static void take_origin(const ZfsState *state, const ZfsDataset *dataset, CstVolumeExtra *extra)
+{
+    g_autofree char *origin = NULL;
+    const char *volume;
+
+    if (!dataset->origin)
+        return;
+    origin = zfs_origin_of(dataset->origin);
+    volume = zfs_volume_of(state, origin);
+    extra->backing_path =
+        volume ? zfs_vol_path((CstPoolState *)&state->head, volume) : zfs_device_of(origin);
+    extra->backing_format = g_strdup("raw");
+    extra->backing_trust = CST_TRUST_NAMED;
+}
+
+static CstVolume *volume_of(const ZfsState *state, const ZfsDataset *dataset)
+{
+    CstVolume *volume = cst_volume_new(zfs_volume_of(state, dataset->name));
+    CstVolumeExtra *extra = cst_volume_extra(volume);
+    g_autofree char *path = zfs_device_of(dataset->name);
+
+    volume->type = CST_VOL_BLOCK;
+    volume->format = "raw";
+    volume->capacity = volume->physical = dataset->size;
+    volume->allocation = MAX(dataset->reserved, dataset->referenced);
+    cst_device_take_node(volume, path);
+    extra->key = g_strdup(dataset->name);
+    take_origin(state, dataset, extra);
+    add_size_option(extra, "volblocksize", dataset->block);
+    if (dataset->compression)
+        cst_options_add(&extra->options, "compression", dataset->compression);
+    if (dataset->locked)
+        extra->problem =
+            g_strdup_printf(_("the key of ZFS dataset '%s' is not loaded"),
+                            dataset->encryption_root ? dataset->encryption_root : dataset->name);
+    return volume;
+}
+
+gboolean zfs_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) datasets = zfs_read_all(ZFS(state), task, error);
+
+    if (!datasets)
+        return FALSE;
+    for (guint i = 0; i < datasets->len; i++) {
+        const ZfsDataset *dataset = g_ptr_array_index(datasets, i);
+        CstVolume *volume;
+
+        if (!zfs_is_shown(ZFS(state), dataset))
+            continue;
+        volume = volume_of(ZFS(state), dataset);
+        scan->sink(cst_device_newest(scan->known(volume->name, scan->data), volume), scan->data);
+    }
+    return TRUE;
+}
+
+gboolean zfs_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                      CstVolume **ret_volume, GError **error)
+{
+    g_autofree char *dataset = zfs_dataset_of(ZFS(state), name);
+    const char *const names[] = {zfs_is_name(name) ? dataset : NULL, NULL};
+    g_autoptr(GPtrArray) datasets = zfs_read(ZFS(state), names, error);
+    const ZfsDataset *found;
+
+    *ret_volume = NULL;
+    if (!datasets)
+        return FALSE;
+    found = zfs_datasets_find(datasets, dataset);
+    if (found && zfs_is_shown(ZFS(state), found))
+        *ret_volume =
+            cst_device_newest(known ? cst_volume_ref(known) : NULL, volume_of(ZFS(state), found));
+    return TRUE;
+}
+
+/*
+ * Capacity and allocation are the ZFS pool's, as libvirt has them. What is available is what ZFS
+ * would give to the dataset: the pool's free space has more, which reservations and quotas hold.
+ */
+gboolean zfs_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
+{
+    g_autoptr(ZfsPool) pool = zfs_read_pool(ZFS(state), error);
+    g_autoptr(GPtrArray) datasets = pool ? zfs_read(ZFS(state), NULL, error) : NULL;
+
+    if (!datasets)
+        return FALSE;
+    ret_usage->capacity = pool->size;
+    ret_usage->allocation = pool->allocated;
+    ret_usage->available = zfs_datasets_find(datasets, ZFS(state)->root)->available;
+    return TRUE;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots are ZFS's own, whoever made them; only the hidden ones that clones hang on are not
+ * shown (clone.c).
+ *
+ * ZFS takes a volume back to its newest snapshot only: to go further back, it removes what is newer
+ * than the snapshot, and it can't while a clone hangs on one of those. So a revert says first what
+ * it would remove.
+ *
+ * A snapshot has no device of its own, unless the volume is told to show all of them to the host.
+ * It is read by a clone under a hidden name, which is removed when it is closed, or, after a crash,
+ * by drop_drafts.
+ */
+#include "zfs.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/uuid.h>
+
+/* A volume, its snapshots, and one of them. */
+typedef struct {
+    GPtrArray *datasets;
+    const ZfsDataset *volume;
+    GPtrArray *snapshots;        /* oldest first, hidden ones too */
+    const ZfsSnapshot *snapshot; /* NULL: there is none of that name */
+    guint at;                    /* its index */
+} Lookup;
+
+static void lookup_clear(Lookup *found)
+{
+    g_clear_pointer(&found->datasets, g_ptr_array_unref);
+    g_clear_pointer(&found->snapshots, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Lookup, lookup_clear)
+
+/* Finds the volume and, unless @name is NULL, its snapshot of that name, if any. */
+static gboolean look_up(CstPoolState *state, const char *volume, const char *name, Lookup *found,
+                        GError **error)
+{
+    found->volume = zfs_read_volume(ZFS(state), volume, &found->datasets, error);
+    if (!found->volume)
+        return FALSE;
+    found->snapshots = zfs_read_snapshots(found->volume->name, FALSE, error);
+    for (guint i = 0; found->snapshots && name && i < found->snapshots->len; i++) {
+        const ZfsSnapshot *snapshot = g_ptr_array_index(found->snapshots, i);
+
+        if (strcmp(snapshot->name, name) == 0) {
+            found->snapshot = snapshot;
+            found->at = i;
+        }
+    }
+    return found->snapshots != NULL;
+}
+
+/* NOT_FOUND when there is none of that name. */
+static gboolean find_snapshot(CstPoolState *state, const char *volume, const char *name,
+                              Lookup *found, GError **error)
+{
+    if (!look_up(state, volume, name, found, error))
+        return FALSE;
+    return found->snapshot || cst_fail_no_snapshot(volume, name, error);
+}
+
+/* The text of "DATASET@NAME"; free it. */
+static char *whole_name(const ZfsDataset *volume, const char *name)
+{
+    return g_strdup_printf("%s@%s", volume->name, name);
+}
+
+/* --- list ------------------------------------------------------------------------------------- */
+
+static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArray *snapshots,
+                               GError **error)
+{
+    g_auto(Lookup) found = {0};
+
+    if (!look_up(state, volume, NULL, &found, error))
+        return FALSE;
+    for (guint i = 0; i < found.snapshots->len; i++) {
+        const ZfsSnapshot *from = g_ptr_array_index(found.snapshots, i);
+        CstSnapshot *to;
+
+        if (cst_draft_is_hidden(from->name))
+            continue;
+        to = g_new0(CstSnapshot, 1);
+        to->name = g_strdup(from->name);
+        to->created = from->created;
+        to->capacity = from->size;
+        to->allocation = from->used;
+        g_ptr_array_add(snapshots, to);
+    }
+    return TRUE;
+}
+
+/* --- create, rename, remove ------------------------------------------------------------------- */
+
+/* EXISTS when there is one of that name. */
+static gboolean refuse_taken(const Lookup *found, const char *volume, GError **error)
+{
+    return !found->snapshot || cst_fail_snapshot_exists(volume, found->snapshot->name, error);
+}
+
+/*
+ * Ends a change of which zfs said @why (NULL: success): checks that there is a snapshot @name now,
+ * or (@wanted FALSE) that there is none.
+ */
+static gboolean check_done(CstPoolState *state, const char *volume, const char *name,
+                           gboolean wanted, GError **why, GError **error)
+{
+    g_auto(Lookup) now = {0};
+
+    if (!look_up(state, volume, name, &now, error))
+        return FALSE;
+    if ((now.snapshot != NULL) == wanted)
+        return TRUE;
+    if (!*why)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'zfs' claims success, but the snapshots of '%s' are as they were"),
+                        volume);
+    g_propagate_error(error, g_steal_pointer(why));
+    return FALSE;
+}
+
+static gboolean create_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                const CstSnapshotCreate *how, CstTask *task, GError **error)
+{
+    g_auto(Lookup) found = {0};
+    g_autofree char *whole = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (how && how->limit)
+        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
+                        _("snapshots of ZFS have no size of their own"));
+    if (!zfs_snapshot_name_check(name, error) || !look_up(state, volume, name, &found, error) ||
+        !refuse_taken(&found, volume, error))
+        return FALSE;
+    whole = whole_name(found.volume, name);
+    CST_CRASH_POINT("zfs.snapshot.before");
+    zfs_change(task, &why, "zfs", "snapshot", whole, NULL);
+    CST_CRASH_POINT("zfs.snapshot.made");
+    return check_done(state, volume, name, TRUE, &why, error);
+}
+
+static gboolean rename_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                const char *new_name, GError **error)
+{
+    g_auto(Lookup) found = {0}, taken = {0};
+    g_autofree char *from = NULL, *to = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!zfs_snapshot_name_check(new_name, error) ||
+        !find_snapshot(state, volume, name, &found, error) ||
+        !look_up(state, volume, new_name, &taken, error) || !refuse_taken(&taken, volume, error))
+        return FALSE;
+    from = whole_name(found.volume, name);
+    to = whole_name(found.volume, new_name);
+    zfs_change(NULL, &why, "zfs", "rename", from, to, NULL);
+    return check_done(state, volume, new_name, TRUE, &why, error);
+}
+
+/* BUSY, naming it, while a clone hangs on the snapshot. */
+static gboolean refuse_clones(const ZfsSnapshot *snapshot, const char *volume, GError **error)
+{
+    return !*snapshot->clones ||
+           cst_fail(error, CST_ERROR_BUSY, _("snapshot '%s' of volume '%s' has a clone, '%s'"),
+                    snapshot->name, volume, *snapshot->clones);
+}
+
+static gboolean remove_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                CstTask *task, GError **error)
+{
+    g_auto(Lookup) found = {0};
+    g_autofree char *whole = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!find_snapshot(state, volume, name, &found, error) ||
+        !refuse_clones(found.snapshot, volume, error))
+        return FALSE;
+    whole = whole_name(found.volume, name);
+    zfs_change_idle(&why, "zfs", "destroy", whole, NULL);
+    return check_done(state, volume, name, FALSE, &why, error);
+}
+
+/* --- revert ----------------------------------------------------------------------------------- */
+
+static gboolean revert_loses(CstPoolState *state, const char *volume, const char *name,
+                             GPtrArray *names, GError **error)
+{
+    g_auto(Lookup) found = {0};
+
+    if (!find_snapshot(state, volume, name, &found, error))
+        return FALSE;
+    for (guint i = found.at + 1; i < found.snapshots->len; i++) {
+        const ZfsSnapshot *newer = g_ptr_array_index(found.snapshots, i);
+
+        if (!cst_draft_is_hidden(newer->name))
+            g_ptr_array_add(names, g_strdup(newer->name));
+    }
+    return TRUE;
+}
+
+/* A clone that hangs on what is newer keeps ZFS from going back, and is never removed for that. */
+static gboolean refuse_newer(const Lookup *found, const char *volume, GError **error)
+{
+    for (guint i = found->at + 1; i < found->snapshots->len; i++) {
+        const ZfsSnapshot *newer = g_ptr_array_index(found->snapshots, i);
+
+        if (*newer->clones)
+            return cst_fail(error, CST_ERROR_BUSY,
+                            _("'%s' is a clone of what volume '%s' held after snapshot '%s'; "
+                              "flatten it first"),
+                            *newer->clones, volume, found->snapshot->name);
+    }
+    return TRUE;
+}
+
+/* Without clones in the way, "-r" removes the newer snapshots in the same change. */
+static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
+                                CstTask *task, GError **error)
+{
+    g_auto(Lookup) found = {0};
+    g_autofree char *whole = NULL, *path = NULL;
+
+    if (!find_snapshot(state, volume, name, &found, error) || !refuse_newer(&found, volume, error))
+        return FALSE;
+    whole = whole_name(found.volume, name);
+    path = zfs_device_of(found.volume->name);
+    CST_CRASH_POINT("zfs.revert.before");
+    /* Looked at as late as can be. */
+    return cst_device_refuse_held(path, volume, error) &&
+           zfs_change_idle(error, "zfs", "rollback", "-r", whole, NULL);
+}
+
+/* --- open ------------------------------------------------------------------------------------- */
+
+/* The clone that shows a snapshot, as a blob that removes it in the end. */
+typedef struct {
+    CstBlob head;
+    CstBlob *inner;
+    CstPoolState *state; /* referenced */
+    char *dataset;
+} View;
+
+#define VIEW(blob) ((View *)(blob))
+
+static gboolean view_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
+{
+    return cst_blob_pread(VIEW(blob)->inner, buf, len, offset, error);
+}
+
+static gboolean view_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
+{
+    return cst_blob_get_size(VIEW(blob)->inner, ret_size, error);
+}
+
+static gboolean view_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
+                            GError **error)
+{
+    return cst_blob_extent(VIEW(blob)->inner, offset, length, ret_extent, error);
+}
+
+static void view_close(CstBlob *blob)
+{
+    View *view = VIEW(blob);
+    g_autoptr(GError) why = NULL;
+
+    cst_blob_unref(view->inner);
+    if (!zfs_destroy_dataset(ZFS(view->state), view->dataset, &why))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", view->state->def->name, why->message);
+    cst_pool_state_unref(view->state);
+    g_free(view->dataset);
+    g_free(view);
+}
+
+static const CstBlobOps view_ops = {
+    .kind = "zfs snapshot",
+    .pread = view_pread,
+    .get_size = view_get_size,
+    .close = view_close,
+    .extent = view_extent,
+};
+
+static CstBlob *view_new(CstPoolState *state, const char *dataset, GError **error)
+{
+    CstBlob *inner = zfs_node_blob(dataset, FALSE, error);
+    View *view;
+
+    if (!inner) {
+        zfs_destroy_dataset(ZFS(state), dataset, NULL);
+        return NULL;
+    }
+    view = g_new0(View, 1);
+    cst_blob_init(&view->head, &view_ops, zfs_last_of(dataset), FALSE);
+    view->inner = inner;
+    view->state = cst_pool_state_ref(state);
+    view->dataset = g_strdup(dataset);
+    return &view->head;
+}
+
+static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const char *name,
+                              GError **error)
+{
+    g_auto(Lookup) found = {0};
+    g_autofree char *whole = NULL, *dataset = NULL;
+    char token[CST_UUID_TEXT_LEN];
+    CstUuid uuid;
+
+    if (!find_snapshot(state, volume, name, &found, error))
+        return NULL;
+    cst_uuid_generate(&uuid);
+    whole = whole_name(found.volume, name);
+    dataset = zfs_draft_of(ZFS(state), volume, cst_uuid_format(&uuid, token));
+    if (!zfs_clone(whole, dataset, NULL, error)) {
+        /* A tool that was killed may have made it all the same. */
+        zfs_destroy_dataset(ZFS(state), dataset, NULL);
+        return NULL;
+    }
+    CST_CRASH_POINT("zfs.view.made");
+    return view_new(state, dataset, error);
+}
+
+const CstSnapshotBackend zfs_snapshots = {
+    .list = list_snapshots,
+    .create = create_snapshot,
+    .revert_loses = revert_loses,
+    .revert = revert_snapshot,
+    .remove = remove_snapshot,
+    .rename = rename_snapshot,
+    .open = open_snapshot,
+};

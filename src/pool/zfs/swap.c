@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One volume takes another's name, in steps that a crash may cut at any point:
+ *
+ * - the draft was made with the mark ZFS_REPLACES: the hidden name that the volume will get, and
+ *   the volume's name;
+ * - the volume is renamed to the hidden name, so for a moment nobody has the name;
+ * - the draft is renamed to the name;
+ * - the old one is removed.
+ *
+ * Who has the old one open would go on writing to what is removed. So nobody may have: that is
+ * checked before the first step, and once more when the old one has stepped aside, as from then on
+ * nobody opens it by its name. Then it gets its name back.
+ *
+ * The next start, which finds the old one, looks for the mark that names it. If a draft has it, the
+ * old one gets its name back; if the volume has it, the old one is removed. An old one that no mark
+ * names is left alone; and a draft is not dropped before its old one is gone.
+ */
+#include "zfs.h"
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+/* The old one's dataset; @draft: that of the one that takes its name. Free it. */
+static char *old_of(const char *draft)
+{
+    g_autofree char *parent = zfs_parent_of(draft);
+    g_autofree char *old = cst_draft_old_name(zfs_last_of(draft));
+
+    return g_strdup_printf("%s/%s", parent, old);
+}
+
+char *zfs_swap_mark(const char *draft, const char *name)
+{
+    g_autofree char *old = cst_draft_old_name(zfs_last_of(draft));
+
+    return g_strdup_printf(ZFS_REPLACES "=%s/%s", old, name);
+}
+
+gboolean zfs_swap_in(const ZfsState *state, const char *name, const char *draft, GError **error)
+{
+    g_autofree char *dataset = zfs_dataset_of(state, name);
+    g_autofree char *old = old_of(draft);
+    g_autofree char *path = zfs_device_of(dataset), *old_path = zfs_device_of(old);
+    struct stat owner;
+
+    /* Before anything is changed: who has a volume without a node open can't be known. */
+    if (!cst_node_stat(path, &owner))
+        return cst_fail(error, CST_ERROR_STATE, _("device '%s' is not there"), path);
+    if (!cst_device_refuse_held(path, name, error) ||
+        !zfs_rename_dataset(state, dataset, old, error))
+        return FALSE;
+    CST_CRASH_POINT("zfs.swap.aside");
+    if (!cst_device_refuse_held(old_path, name, error) ||
+        !zfs_rename_dataset(state, draft, dataset, error)) {
+        zfs_rename_dataset(state, old, dataset, NULL);
+        return FALSE;
+    }
+    CST_CRASH_POINT("zfs.swap.in");
+    cst_device_copy_owner(&owner, path);
+    return zfs_destroy_dataset(state, old, error);
+}
+
+/* Returns the dataset whose mark names @old, and in *ret_name the volume's name; NULL: none. */
+static const ZfsDataset *successor_of(const GPtrArray *datasets, const ZfsDataset *old,
+                                      const char **ret_name)
+{
+    const char *last = zfs_last_of(old->name);
+    size_t len = strlen(last);
+
+    for (guint i = 0; i < datasets->len; i++) {
+        const ZfsDataset *dataset = g_ptr_array_index(datasets, i);
+
+        if (dataset->replaces && strncmp(dataset->replaces, last, len) == 0 &&
+            dataset->replaces[len] == '/') {
+            *ret_name = dataset->replaces + len + 1;
+            return dataset;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * The mark was written by us, but anybody with access to ZFS can change it, so the name is checked.
+ */
+gboolean zfs_swap_recover(const ZfsState *state, const GPtrArray *datasets, const ZfsDataset *old,
+                          GError **error)
+{
+    const char *name = NULL;
+    const ZfsDataset *successor = successor_of(datasets, old, &name);
+    g_autofree char *dataset = NULL;
+
+    if (!successor || !zfs_name_check(state, name, NULL))
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("'%s' was a volume, whose name is not known any more; give it one by "
+                          "'zfs rename'"),
+                        old->name);
+    dataset = zfs_dataset_of(state, name);
+    if (strcmp(successor->name, dataset) == 0)
+        return zfs_destroy_dataset(state, old->name, error);
+    return zfs_rename_dataset(state, old->name, dataset, error);
+}
+
+gboolean zfs_drop_draft(const ZfsState *state, const char *draft, GError **error)
+{
+    g_autofree char *old = old_of(draft);
+    const char *const names[] = {old, NULL};
+    g_autoptr(GPtrArray) datasets = zfs_read(state, names, error);
+
+    if (!datasets)
+        return FALSE;
+    if (zfs_datasets_find(datasets, old))
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("the volume that '%s' was to replace has not got its name back yet"),
+                        draft);
+    return zfs_destroy_dataset(state, draft, error);
+}

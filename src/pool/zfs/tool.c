@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs zfs and zpool (pool/tool.h), and knows what they complain of. Both say in the kernel's place
+ * what it refused, in one language, and end with a status that is not 0.
+ */
+#include "tool.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include <base/units.h>
+#include <pool/tool.h>
+
+#define OUTPUT_LIMIT (32u << 20)
+#define TRY_AGAIN_US (50 * G_TIME_SPAN_MILLISECOND)
+
+/* zfs's words for what is open, as opposed to what has dependents; zpool's are the same. */
+#define IS_BUSY "is busy"
+
+ZfsHost zfs_host = {.dev = "/dev",
+                    .kstat = "/proc/spl/kstat/zfs",
+                    .report_s = 60,
+                    .change_s = 300,
+                    .node_us = 10 * G_TIME_SPAN_SECOND,
+                    .busy_us = 3 * G_TIME_SPAN_SECOND};
+
+static const CstToolMeaning meanings[] = {
+    {"does not exist", CST_ERROR_NOT_FOUND},
+    {"no such pool", CST_ERROR_NOT_FOUND},
+    {"already exists", CST_ERROR_EXISTS},
+    {"out of space", CST_ERROR_NO_SPACE},
+    {"greater than available space", CST_ERROR_NO_SPACE},
+    {IS_BUSY, CST_ERROR_BUSY},
+    {"has children", CST_ERROR_BUSY},
+    {"has dependent clones", CST_ERROR_BUSY},
+    {"clones of previous snapshots exist", CST_ERROR_BUSY},
+    {"more recent snapshots", CST_ERROR_BUSY},
+    {"in use", CST_ERROR_BUSY},
+    {"currently suspended", CST_ERROR_UNREACHABLE},
+    {"ncorrect key", CST_ERROR_AUTH},
+    {"ermission denied", CST_ERROR_DENIED},
+    {"cannot be auto-loaded", CST_ERROR_NO_SUPPORT},
+    {NULL, CST_ERROR_FAILED},
+};
+
+/* Runs @tool, of which the vector, the time and the input are given. */
+static gboolean run(CstTool tool, CstTask *task, char **ret_out, GError **error)
+{
+    tool.package = "zfsutils-linux";
+    tool.meanings = meanings;
+    tool.output_limit = OUTPUT_LIMIT;
+    return cst_tool_run(&tool, task, ret_out, error);
+}
+
+gboolean zfs_report(const char *const *argv, CstTask *task, char **ret_out, GError **error)
+{
+    return run((CstTool){.argv = argv, .timeout_s = zfs_host.report_s}, task, ret_out, error);
+}
+
+gboolean zfs_change_with(const char *const *argv, const void *input, size_t length, GError **error)
+{
+    const CstTool tool = {
+        .argv = argv, .timeout_s = zfs_host.change_s, .input = input, .input_len = length};
+
+    return run(tool, NULL, NULL, error);
+}
+
+gboolean zfs_changev(const char *const *argv, CstTask *task, GError **error)
+{
+    return run((CstTool){.argv = argv, .timeout_s = zfs_host.change_s}, task, NULL, error);
+}
+
+/* The vector of a tool and its arguments, which it borrows. */
+static GPtrArray *vector_of(const char *tool, va_list args)
+{
+    GPtrArray *argv = g_ptr_array_new();
+    const char *argument = tool;
+
+    do {
+        g_ptr_array_add(argv, (gpointer)argument);
+        argument = va_arg(args, const char *);
+    } while (argument);
+    g_ptr_array_add(argv, NULL);
+    return argv;
+}
+
+gboolean zfs_change(CstTask *task, GError **error, const char *tool, ...)
+{
+    g_autoptr(GPtrArray) argv = NULL;
+    va_list args;
+
+    va_start(args, tool);
+    argv = vector_of(tool, args);
+    va_end(args);
+    return zfs_changev((const char *const *)argv->pdata, task, error);
+}
+
+gboolean zfs_change_idle(GError **error, const char *tool, ...)
+{
+    gint64 end = g_get_monotonic_time() + zfs_host.busy_us;
+    g_autoptr(GPtrArray) argv = NULL;
+    GError *why = NULL;
+    va_list args;
+
+    va_start(args, tool);
+    argv = vector_of(tool, args);
+    va_end(args);
+    while (!zfs_changev((const char *const *)argv->pdata, NULL, &why)) {
+        if (!strstr(why->message, IS_BUSY) || g_get_monotonic_time() > end) {
+            g_propagate_error(error, why);
+            return FALSE;
+        }
+        g_clear_error(&why);
+        g_usleep(TRY_AGAIN_US);
+    }
+    return TRUE;
+}
+
+char *zfs_size(const char *property, uint64_t bytes)
+{
+    return g_strdup_printf("%s=%" G_GUINT64_FORMAT "K", property, cst_div_up(bytes, CST_KIB));
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What dead processes left in zfs pools (fake-zfs plays the tools), and what must not be lost. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+
+#include "fake_zfs.h"
+
+#define DEAD       ".cistern-0123456789abcdef0123456789abcdef.0000_1_1"
+#define DEAD_DRAFT DEAD ".part"
+#define DEAD_OLD   DEAD ".old"
+
+static void drafts_of_the_dead_are_dropped_and_those_of_the_living_stay(void **unused)
+{
+    g_autofree char *living = cst_draft_name(TOKEN);
+    g_autofree char *draft = g_strconcat("tank/", living, NULL);
+
+    fake_add("tank/disk");
+    fake_add(draft);
+    fake_snapshot("tank/disk", living);
+    fake_snapshot("tank/disk", DEAD_DRAFT);
+    fake_snapshot("tank/disk", "theirs");
+    fake_add_as("tank/" DEAD_DRAFT, "tank/disk@" DEAD_DRAFT, NULL);
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+    assert_true(fake_has("tank/disk") && fake_has(draft));
+    assert_true(fake_has("tank/disk@theirs"));
+    assert_false(fake_has("tank/" DEAD_DRAFT));
+    assert_false(fake_has("tank/disk@" DEAD_DRAFT));
+    assert_int_equal(fake_count(), 4);
+}
+
+/* Killed before the snapshot of a clone was told to go with it: it is told then. */
+static void a_clones_snapshot_goes_with_it_after_a_kill_as_well(void **unused)
+{
+    fake_add("tank/disk");
+    fake_snapshot("tank/disk", DEAD_DRAFT);
+    fake_add_as("tank/copy", "tank/disk@" DEAD_DRAFT, NULL);
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+    assert_true(fake_has("tank/disk@" DEAD_DRAFT));
+    assert_true(cst_pool_state_delete(fake_state, "copy", 0, NULL));
+    assert_false(fake_has("tank/disk@" DEAD_DRAFT));
+}
+
+static void a_swap_of_the_dead_is_ended(void **unused)
+{
+    /* Before the draft has got the name: undone. */
+    fake_add("tank/" DEAD_OLD);
+    fake_add_as("tank/" DEAD_DRAFT, NULL, DEAD_OLD "/disk");
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+    assert_true(fake_has("tank/disk"));
+    assert_int_equal(fake_count(), 1);
+    /* Afterwards: completed. */
+    fake_add("tank/" DEAD_OLD);
+    fake_add_as("tank/disk", NULL, DEAD_OLD "/disk");
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+    assert_true(fake_has("tank/disk"));
+    assert_int_equal(fake_count(), 1);
+}
+
+/* What may be the only copy of a volume is never removed. */
+static void a_volume_that_stepped_aside_is_not_lost(void **unused)
+{
+    /* Nobody knows its name any more. */
+    fake_add("tank/" DEAD_OLD);
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+    assert_true(fake_has("tank/" DEAD_OLD));
+    /* It can't get its name back: its draft, which knows it, stays. */
+    fake_add_as("tank/" DEAD_DRAFT, NULL, DEAD_OLD "/disk");
+    fake_lie("rename", "fail");
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+    assert_int_equal(fake_count(), 2);
+    assert_false(cst_pool_state_abandon(fake_state, TOKEN, NULL));
+    assert_int_equal(fake_count(), 2);
+    /* A mark that somebody has changed. */
+    fake_lie("rename", "");
+    fake_add_as("tank/" DEAD_DRAFT, NULL, DEAD_OLD "/../x");
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+    assert_int_equal(fake_count(), 2);
+    fake_add_as("tank/" DEAD_DRAFT, NULL, DEAD_OLD "/disk");
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+    assert_true(fake_has("tank/disk"));
+    assert_int_equal(fake_count(), 1);
+}
+
+int main(void)
+{
+#define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
+    const struct CMUnitTest tests[] = {
+        FAKE_TEST(drafts_of_the_dead_are_dropped_and_those_of_the_living_stay),
+        FAKE_TEST(a_clones_snapshot_goes_with_it_after_a_kill_as_well),
+        FAKE_TEST(a_swap_of_the_dead_is_ended),
+        FAKE_TEST(a_volume_that_stepped_aside_is_not_lost),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

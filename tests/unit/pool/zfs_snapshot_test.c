@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Snapshots of zfs pools by tools that lie (fake-zfs); real ZFS is in tests/lab. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+
+#include "fake_guest.h"
+#include "fake_zfs.h"
+
+#define DEAD_DRAFT ".cistern-0123456789abcdef0123456789abcdef.0000_1_1.part"
+
+/* The names of the volume's snapshots, each with a blank behind it. */
+static char *names_of(const char *volume)
+{
+    g_autoptr(GPtrArray) list = cst_pool_state_snapshots(fake_state, volume, NULL);
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    for (guint i = 0; i < list->len; i++)
+        g_string_append_printf(names, "%s ", ((CstSnapshot *)g_ptr_array_index(list, i))->name);
+    return g_string_free(g_steal_pointer(&names), FALSE);
+}
+
+static void assert_names(const char *expected)
+{
+    g_autofree char *names = names_of("disk");
+
+    assert_string_equal(names, expected);
+}
+
+static gboolean take(const char *name, GError **error)
+{
+    return cst_pool_state_snapshot_create(fake_state, "disk", name, NULL, NULL, error);
+}
+
+static gboolean revert(const char *name, GError **error)
+{
+    return cst_pool_state_snapshot_revert(fake_state, "disk", name, NULL, error);
+}
+
+static void snapshots_are_listed_by_age_and_ours_are_hidden(void **unused)
+{
+    g_autoptr(GPtrArray) list = NULL;
+    const CstSnapshot *first;
+
+    fake_add("tank/disk");
+    fake_snapshot("tank/disk", "zebra");
+    fake_snapshot("tank/disk", DEAD_DRAFT);
+    assert_true(take("ant", NULL));
+    assert_names("zebra ant ");
+    list = cst_pool_state_snapshots(fake_state, "disk", NULL);
+    first = g_ptr_array_index(list, 0);
+    assert_string_equal(first->kept_by, "zfs");
+    assert_int_equal(first->capacity, 8 * MIB);
+    assert_int_equal(first->allocation, 512);
+    assert_true(first->created > 0);
+}
+
+static void names_and_limits_are_checked(void **unused)
+{
+    static const char *const bad[] = {"a/b", "a@b", "a%", "..", ".cistern-1"};
+    const CstSnapshotCreate how = {.limit = 1};
+    g_autoptr(GError) error = NULL;
+
+    fake_add("tank/disk");
+    assert_true(take("s", NULL));
+    assert_false(take("s", &error));
+    fake_assert_error(&error, CST_ERROR_EXISTS);
+    for (size_t i = 0; i + 1 < G_N_ELEMENTS(bad); i++) {
+        assert_false(take(bad[i], &error));
+        fake_assert_error(&error, CST_ERROR_INVALID);
+        assert_false(cst_pool_state_snapshot_rename(fake_state, "disk", "s", bad[i], &error));
+        fake_assert_error(&error, CST_ERROR_INVALID);
+    }
+    assert_false(cst_pool_state_snapshot_create(fake_state, "disk", "t", &how, NULL, &error));
+    fake_assert_error(&error, CST_ERROR_ARGUMENT_UNSUPPORTED);
+    assert_false(cst_pool_state_snapshot_create(fake_state, "none", "t", NULL, NULL, &error));
+    fake_assert_error(&error, CST_ERROR_NO_VOL);
+    assert_names("s ");
+}
+
+/* Either it is done and we say so, or it is not and we say why. */
+static void changes_tell_what_is_there_whatever_the_tool_says(void **unused)
+{
+    static const struct {
+        const char *how;
+        gboolean done;
+    } rows[] = {{"", TRUE},        {"fail", FALSE}, {"nothing", FALSE}, {"silent", FALSE},
+                {"failing", TRUE}, {"dying", TRUE}, {"noisy", TRUE}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+
+        fake_add("tank/disk");
+        fake_lie("snapshot", rows[i].how);
+        assert_int_equal(take("s", &error), rows[i].done);
+        assert_int_equal(error == NULL, rows[i].done);
+        assert_names(rows[i].done ? "s " : "");
+        g_clear_error(&error);
+        fake_lie("snapshot", "");
+        if (!rows[i].done)
+            assert_true(take("s", NULL));
+        fake_lie("rename", rows[i].how);
+        assert_int_equal(cst_pool_state_snapshot_rename(fake_state, "disk", "s", "t", &error),
+                         rows[i].done);
+        assert_names(rows[i].done ? "t " : "s ");
+        g_clear_error(&error);
+        fake_lie("rename", "");
+        fake_lie("destroy", rows[i].how);
+        assert_int_equal(cst_pool_state_snapshot_remove(fake_state, "disk",
+                                                        rows[i].done ? "t" : "s", NULL, &error),
+                         rows[i].done);
+        assert_names(rows[i].done ? "" : "s ");
+        g_clear_error(&error);
+        fake_lie("destroy", "");
+        if (!rows[i].done)
+            assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "s", NULL, NULL));
+    }
+}
+
+static void what_is_not_there_is_named(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_add("tank/disk");
+    assert_true(take("s", NULL));
+    assert_true(take("t", NULL));
+    assert_false(revert("none", &error));
+    fake_assert_error(&error, CST_ERROR_NOT_FOUND);
+    assert_null(cst_pool_state_snapshot_revert_loses(fake_state, "disk", "none", &error));
+    fake_assert_error(&error, CST_ERROR_NOT_FOUND);
+    assert_false(cst_pool_state_snapshot_remove(fake_state, "disk", "none", NULL, &error));
+    fake_assert_error(&error, CST_ERROR_NOT_FOUND);
+    assert_null(cst_pool_state_snapshot_open(fake_state, "disk", "none", &error));
+    fake_assert_error(&error, CST_ERROR_NOT_FOUND);
+    assert_false(cst_pool_state_snapshot_rename(fake_state, "disk", "none", "u", &error));
+    fake_assert_error(&error, CST_ERROR_NOT_FOUND);
+    assert_false(cst_pool_state_snapshot_rename(fake_state, "disk", "s", "t", &error));
+    fake_assert_error(&error, CST_ERROR_EXISTS);
+}
+
+/* --- revert ----------------------------------------------------------------------------------- */
+
+static void a_revert_removes_what_is_newer_and_says_so_before(void **unused)
+{
+    g_autoptr(GPtrArray) lost = NULL, none = NULL;
+
+    fake_add("tank/disk");
+    for (const char *const *name = (const char *[]){"one", "two", "three", NULL}; *name; name++) {
+        fake_write("disk", *name);
+        assert_true(take(*name, NULL));
+    }
+    fake_snapshot("tank/disk", DEAD_DRAFT);
+    fake_write("disk", "late");
+    none = cst_pool_state_snapshot_revert_loses(fake_state, "disk", "three", NULL);
+    assert_int_equal(none->len, 0);
+    assert_true(revert("three", NULL));
+    assert_names("one two three ");
+    lost = cst_pool_state_snapshot_revert_loses(fake_state, "disk", "one", NULL);
+    assert_int_equal(lost->len, 2);
+    assert_string_equal(g_ptr_array_index(lost, 0), "two");
+    assert_string_equal(g_ptr_array_index(lost, 1), "three");
+    assert_true(revert("one", NULL));
+    assert_names("one ");
+    fake_assert_holds("disk", "one");
+}
+
+static void a_clone_of_what_is_newer_keeps_the_volume(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_add("tank/disk");
+    assert_true(take("one", NULL));
+    fake_write("disk", "late");
+    fake_snapshot("tank/disk", DEAD_DRAFT);
+    fake_add_as("tank/clone", "tank/disk@" DEAD_DRAFT, NULL);
+    assert_false(revert("one", &error));
+    assert_non_null(strstr(error->message, "tank/clone"));
+    fake_assert_error(&error, CST_ERROR_BUSY);
+    fake_assert_holds("disk", "late");
+    assert_false(fake_was_called("rollback"));
+}
+
+static void who_has_the_volume_open_keeps_it(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_add("tank/disk");
+    assert_true(take("one", NULL));
+    fake_hold("/disk");
+    assert_false(revert("one", &error));
+    fake_hold(NULL);
+    assert_non_null(strstr(error->message, "the guest"));
+    fake_assert_error(&error, CST_ERROR_BUSY);
+    assert_false(fake_was_called("rollback"));
+}
+
+static void a_snapshot_with_a_clone_stays(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_add("tank/disk");
+    assert_true(take("one", NULL));
+    fake_add_as("tank/clone", "tank/disk@one", NULL);
+    assert_false(cst_pool_state_snapshot_remove(fake_state, "disk", "one", NULL, &error));
+    assert_non_null(strstr(error->message, "tank/clone"));
+    fake_assert_error(&error, CST_ERROR_BUSY);
+    assert_false(fake_was_called("destroy"));
+}
+
+/* --- open ------------------------------------------------------------------------------------- */
+
+static void a_snapshot_is_read_by_a_hidden_clone(void **unused)
+{
+    g_autofree char *names = NULL;
+    CstBlob *blob;
+    char buf[5] = "";
+    uint64_t size = 0;
+
+    fake_add("tank/disk");
+    fake_write("disk", "then");
+    assert_true(take("s", NULL));
+    fake_write("disk", "now!");
+    blob = cst_pool_state_snapshot_open(fake_state, "disk", "s", NULL);
+    assert_non_null(blob);
+    assert_true(cst_blob_pread(blob, buf, 4, 0, NULL));
+    assert_string_equal(buf, "then");
+    assert_true(cst_blob_get_size(blob, &size, NULL));
+    assert_int_equal(size, 8 * MIB);
+    assert_false(cst_blob_pwrite(blob, "x", 1, 0, NULL));
+    names = fake_names(NULL);
+    assert_string_equal(names, "disk ");
+    assert_int_equal(fake_count(), 3);
+    cst_blob_unref(blob);
+    assert_int_equal(fake_count(), 2);
+}
+
+static void a_snapshot_that_can_not_be_opened_leaves_nothing(void **unused)
+{
+    static const char *const how[] = {"fail", "nothing", "dying"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(how); i++) {
+        g_autoptr(GError) error = NULL;
+
+        fake_add("tank/disk");
+        if (i == 0)
+            assert_true(take("s", NULL));
+        fake_lie("clone", how[i]);
+        assert_null(cst_pool_state_snapshot_open(fake_state, "disk", "s", &error));
+        assert_non_null(error);
+        assert_true(cst_pool_state_settle(fake_state, NULL));
+        assert_int_equal(fake_count(), 2);
+    }
+}
+
+int main(void)
+{
+#define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
+    const struct CMUnitTest tests[] = {
+        FAKE_TEST(snapshots_are_listed_by_age_and_ours_are_hidden),
+        FAKE_TEST(names_and_limits_are_checked),
+        FAKE_TEST(changes_tell_what_is_there_whatever_the_tool_says),
+        FAKE_TEST(what_is_not_there_is_named),
+        FAKE_TEST(a_revert_removes_what_is_newer_and_says_so_before),
+        FAKE_TEST(a_clone_of_what_is_newer_keeps_the_volume),
+        FAKE_TEST(who_has_the_volume_open_keeps_it),
+        FAKE_TEST(a_snapshot_with_a_clone_stays),
+        FAKE_TEST(a_snapshot_is_read_by_a_hidden_clone),
+        FAKE_TEST(a_snapshot_that_can_not_be_opened_leaves_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
