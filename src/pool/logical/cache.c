@@ -10,7 +10,7 @@
  * is only kept as fresh if it agrees with all of them.
  *
  * last_at 0 means that the last report is outdated; it stays for logical_name_of_uuid(), which may
- * guess.
+ * guess, and for what of it does not change (plain.c).
  */
 #include "logical.h"
 
@@ -24,12 +24,16 @@ void logical_cache_init(LogicalCache *cache)
     g_mutex_init(&cache->lock);
     g_cond_init(&cache->cond);
     cache->nodes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    cache->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    cache->ours = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
 void logical_cache_clear(LogicalCache *cache)
 {
     lvm_group_unref(cache->last);
     g_hash_table_unref(cache->nodes);
+    g_hash_table_unref(cache->seen);
+    g_hash_table_unref(cache->ours);
     g_cond_clear(&cache->cond);
     g_mutex_clear(&cache->lock);
 }
@@ -80,7 +84,8 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
         /* Inserting a name for the second time: what went and came back may be another LV. */
         if (!g_hash_table_insert(cache->nodes, g_strdup(lv), GINT_TO_POINTER(is_there)))
             forget(cache);
-    } else if (cache->last_at && !says(cache->last, lv, is_there)) {
+    } else if (cache->last && !g_hash_table_contains(cache->ours, lv) &&
+               !says(cache->last, lv, is_there)) {
         forget(cache);
     }
     g_mutex_unlock(&cache->lock);
@@ -112,6 +117,11 @@ static void report_end(LogicalCache *cache, LvmGroup *group, guint changes)
         cache->last = lvm_group_ref(group);
         cache->last_at =
             changes == cache->changes && says_all(cache, group) ? g_get_monotonic_time() : 0;
+        g_hash_table_remove_all(cache->seen);
+        g_hash_table_remove_all(cache->ours);
+        cache->accounted = changes;
+        cache->taken = 0;
+        cache->taken_at = 0;
     } else if (g_hash_table_size(cache->nodes) > 0) {
         forget(cache);
     }
@@ -189,14 +199,86 @@ LvmGroup *logical_group_cached(LogicalState *state, GError **error)
     return group;
 }
 
+LvmGroup *logical_group_last(LogicalState *state)
+{
+    LogicalCache *cache = &state->cache;
+    LvmGroup *group;
+
+    g_mutex_lock(&cache->lock);
+    group = cache->last ? lvm_group_ref(cache->last) : NULL;
+    g_mutex_unlock(&cache->lock);
+    return group;
+}
+
+/* --- what our own changes make of the last report --------------------------------------------- */
+
+void logical_cache_own(LogicalState *state, const char *lv)
+{
+    g_mutex_lock(&state->cache.lock);
+    g_hash_table_add(state->cache.ours, g_strdup(lv));
+    g_mutex_unlock(&state->cache.lock);
+}
+
+void logical_cache_account(LogicalState *state, int64_t bytes)
+{
+    LogicalCache *cache = &state->cache;
+
+    g_mutex_lock(&cache->lock);
+    cache->accounted++;
+    cache->taken += bytes;
+    if (cache->taken_at == 0)
+        cache->taken_at = g_get_monotonic_time();
+    g_mutex_unlock(&cache->lock);
+}
+
+/* With the lock held: whether all that was changed since the last report is accounted for. */
+static gboolean is_accounted(const LogicalCache *cache)
+{
+    return cache->taken_at && cache->accounted == cache->changes &&
+           g_get_monotonic_time() - cache->taken_at < lvm_host.estimate_us;
+}
+
+LvmGroup *logical_group_estimate(LogicalState *state, int64_t *ret_taken, gint64 *ret_until)
+{
+    LogicalCache *cache = &state->cache;
+    LvmGroup *group;
+
+    *ret_taken = *ret_until = 0;
+    g_mutex_lock(&cache->lock);
+    group = cached_group(cache);
+    if (!group && is_accounted(cache)) {
+        group = lvm_group_ref(cache->last);
+        *ret_taken = cache->taken;
+        *ret_until = cache->taken_at + lvm_host.estimate_us;
+    }
+    g_mutex_unlock(&cache->lock);
+    return group;
+}
+
+LvmVolume *logical_plain_now(LogicalState *state, const char *name)
+{
+    g_autoptr(LvmGroup) last = logical_group_last(state);
+    LvmVolume *lv = logical_plain_lv(state, last, name);
+
+    if (!lv)
+        return NULL;
+    g_mutex_lock(&state->cache.lock);
+    g_hash_table_replace(state->cache.seen, g_strdup(lv->uuid), g_strdup(name));
+    g_mutex_unlock(&state->cache.lock);
+    return lv;
+}
+
 char *logical_name_of_uuid(LogicalState *state, const char *uuid)
 {
     LogicalCache *cache = &state->cache;
     const LvmVolume *lv;
-    char *name = NULL;
+    char *name;
 
     g_mutex_lock(&cache->lock);
-    lv = cache->last ? g_hash_table_lookup(cache->last->by_uuid, uuid) : NULL;
+    name = g_strdup(g_hash_table_lookup(cache->seen, uuid));
+    if (name && cst_draft_is_hidden(name))
+        g_clear_pointer(&name, g_free);
+    lv = cache->last && !name ? g_hash_table_lookup(cache->last->by_uuid, uuid) : NULL;
     if (lv && logical_is_shown(lv))
         name = g_strdup(lv->name);
     g_mutex_unlock(&cache->lock);

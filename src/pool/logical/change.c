@@ -12,16 +12,11 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/units.h>
-#include <pool/device.h>
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/*
- * Checked by the core already, and again here: "lvremove -f" removes an origin together with its
- * snapshots.
- */
-static gboolean refuse_dependents(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
-                                  GError **error)
+static gboolean refuse_dependents_of(CstPoolState *state, const LvmGroup *group,
+                                     const LvmVolume *lv, GError **error)
 {
     g_autofree char *id = logical_volume_id(lv);
     g_autoptr(GPtrArray) children = logical_children_of(state, group, lv);
@@ -33,21 +28,35 @@ static gboolean refuse_dependents(CstPoolState *state, const LvmGroup *group, co
                     children->len, snapshots->len, lv->name);
 }
 
+/*
+ * Checked by the core already, and again here: "lvremove -f" removes an origin together with its
+ * snapshots.
+ */
+static gboolean refuse_dependents(CstPoolState *state, const char *name, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(state), error);
+    const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
+
+    return lv && refuse_dependents_of(state, group, lv, error);
+}
+
 gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = NULL;
-    const LvmVolume *lv;
+    g_autoptr(LvmVolume) plain = NULL;
 
     if (!cst_flags_check(flags, 0, "virStorageBackendLogicalDeleteVol", error))
         return FALSE;
-    group = logical_group_cached(logical, error);
-    lv = group ? logical_find(group, name, error) : NULL;
-    if (!lv || !refuse_dependents(state, group, lv, error))
+    plain = logical_plain_now(logical, name);
+    if (plain)
+        logical_cache_own(logical, name);
+    else if (!refuse_dependents(state, name, error))
         return FALSE;
     CST_CRASH_POINT("logical.delete.before");
     if (!logical_remove_lv(logical, name, error))
         return FALSE;
+    if (plain)
+        logical_cache_account(logical, -(int64_t)plain->size);
     CST_CRASH_POINT("logical.delete.removed");
     return TRUE;
 }

@@ -8,9 +8,6 @@
  */
 #include "logical.h"
 
-#include <stdio.h>
-#include <sys/sysmacros.h>
-
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/file.h>
@@ -27,7 +24,7 @@ static gboolean reserve_like(CstPoolState *state, const LvmGroup *group, const L
     g_autoptr(CstVolDef) def = cst_vol_def_new();
     g_autofree char *id = logical_volume_id(lv);
     g_autofree char *tag = logical_tag("id", id);
-    g_autofree char *name = logical_draft_name(draft->token);
+    g_autofree char *name = cst_draft_name(draft->token);
 
     def->type = CST_VOL_BLOCK;
     def->name = g_strdup_printf("%s.flat", lv->name);
@@ -37,26 +34,6 @@ static gboolean reserve_like(CstPoolState *state, const LvmGroup *group, const L
         cst_options_add(&def->options, "thin-pool", lv->pool);
     return logical_vol_reserve(state, def, draft, error) &&
            logical_change_tag(LOGICAL(state), name, "--addtag", tag, error);
-}
-
-/*
- * Returns how often the LV was written to or discarded from since it was activated; 0 where the
- * kernel does not say.
- */
-static unsigned long long count_writes(LogicalState *state, const char *name)
-{
-    g_autofree char *path = NULL, *text = NULL;
-    unsigned long long writes = 0, discards = 0;
-    struct stat node;
-
-    if (!logical_has_node(state, name, &node))
-        return 0;
-    path = g_strdup_printf("/sys/dev/block/%u:%u/stat", major(node.st_rdev), minor(node.st_rdev));
-    text = cst_kernel_read(path);
-    /* Fields 5 and 12 of 17 (Documentation/block/stat.rst). */
-    if (text)
-        sscanf(text, "%*u %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %llu", &writes, &discards);
-    return writes + discards;
 }
 
 static gboolean copy_content(LogicalState *state, const char *name, const CstVolDraft *draft,
@@ -73,20 +50,6 @@ static gboolean copy_content(LogicalState *state, const char *name, const CstVol
            cst_blob_flush(draft->blob, error);
 }
 
-/*
- * Fails with BUSY when somebody wrote to the volume since count_writes() returned @before. Call it
- * with the volume closed: the last close writes out what the kernel still had in memory.
- */
-static gboolean refuse_written(LogicalState *state, const char *name, unsigned long long before,
-                               GError **error)
-{
-    return count_writes(state, name) == before ||
-           cst_fail(error, CST_ERROR_BUSY,
-                    _("volume '%s' was written to while it was copied; flatten it while nobody "
-                      "uses it"),
-                    name);
-}
-
 gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
@@ -95,20 +58,21 @@ gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
     g_auto(CstVolDraft) draft = {0};
     g_autofree char *draft_name = NULL;
     char token[CST_UUID_TEXT_LEN];
-    unsigned long long writes;
+    g_autofree char *path = logical_device(logical, name);
+    uint64_t writes;
     CstUuid uuid;
 
     if (!lv)
         return FALSE;
     if (!lv->origin)
         return TRUE; /* on its own already */
-    writes = count_writes(logical, name);
+    writes = cst_device_count_writes(path);
     cst_uuid_generate(&uuid);
     draft.token = g_strdup(cst_uuid_format(&uuid, token));
-    draft_name = logical_draft_name(draft.token);
+    draft_name = cst_draft_name(draft.token);
     if (reserve_like(state, group, lv, &draft, error) &&
         copy_content(logical, name, &draft, task, error) &&
-        refuse_written(logical, name, writes, error)) {
+        cst_device_refuse_written(path, name, writes, error)) {
         CST_CRASH_POINT("logical.flatten.copied");
         /* Closed before the swap, which LVM refuses while the LV is open. */
         g_clear_pointer(&draft.blob, cst_blob_unref);

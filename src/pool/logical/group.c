@@ -15,7 +15,7 @@
 gboolean logical_is_shown(const LvmVolume *lv)
 {
     return !lv->hidden && !strchr("tdD", lvm_kind(lv)) && (lvm_is_active(lv) || lvm_is_lost(lv)) &&
-           !logical_is_hidden(lv->name);
+           !cst_draft_is_hidden(lv->name);
 }
 
 /* A classic snapshot's own size is its room for changes; who opens it sees its origin's. */
@@ -30,7 +30,7 @@ const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **
 {
     const LvmVolume *lv = lvm_group_find(group, name);
 
-    if (lv && !lv->hidden && !logical_is_hidden(name))
+    if (lv && !lv->hidden && !cst_draft_is_hidden(name))
         return lv;
     cst_fail_no_volume(name, error);
     return NULL;
@@ -64,7 +64,7 @@ GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id)
         LvmVolume *lv = g_ptr_array_index(group->volumes, i);
         g_autofree char *of = NULL;
 
-        if (!logical_is_hidden(lv->name))
+        if (!cst_draft_is_hidden(lv->name))
             continue;
         of = logical_tag_value(lv, "of");
         if (g_strcmp0(of, id) == 0)
@@ -82,7 +82,7 @@ GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const
     for (guint i = 0; i < group->volumes->len; i++) {
         const LvmVolume *other = g_ptr_array_index(group->volumes, i);
 
-        if (lvm_is_cow(other) && !logical_is_hidden(other->name) &&
+        if (lvm_is_cow(other) && !cst_draft_is_hidden(other->name) &&
             lvm_group_origin(group, other) == lv)
             g_ptr_array_add(children, logical_vol_path(state, other->name));
     }

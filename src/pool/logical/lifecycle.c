@@ -11,7 +11,6 @@
 #include "logical.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include <base/crash.h>
 #include <base/error.h>
@@ -19,7 +18,6 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
-#include <pool/device.h>
 
 /* libblkid's word for a physical volume. */
 #define LVM_SIGNATURE "LVM2_member"
@@ -30,21 +28,11 @@ static const char *device_path(const CstPoolState *state, guint i)
     return ((const CstPoolDevice *)g_ptr_array_index(state->def->source.devices, i))->path;
 }
 
-/* Whether two paths name one device, as /dev/sdb and /dev/disk/by-id/… may. */
-static gboolean same_device(const char *a, const char *b)
-{
-    struct stat x, y;
-
-    if (strcmp(a, b) == 0)
-        return TRUE;
-    return cst_node_stat(a, &x) && cst_node_stat(b, &y) && S_ISBLK(x.st_mode) &&
-           S_ISBLK(y.st_mode) && x.st_rdev == y.st_rdev;
-}
-
 static gboolean has_device(const LvmGroup *group, const char *path)
 {
     for (guint i = 0; i < group->devices->len; i++)
-        if (same_device(g_ptr_array_index(group->devices, i), path))
+        if (cst_device_is_same(((const LvmPhysical *)g_ptr_array_index(group->devices, i))->path,
+                               path))
             return TRUE;
     return FALSE;
 }
@@ -120,25 +108,14 @@ gboolean logical_start(CstPoolState *state, GError **error)
     return group && set_active(state, "-aly", error);
 }
 
-/*
- * Fails with BUSY, naming the volume and its first holder; LVM itself would only refuse as a whole.
- */
+/* LVM itself would only refuse as a whole, and name nobody. */
 static gboolean refuse_held(CstPoolState *state, const LvmGroup *group, GError **error)
 {
-    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
-
     for (guint i = 0; i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
-        g_autofree char *path = logical_device(LOGICAL(state), lv->name);
 
-        if (!logical_is_shown(lv))
-            continue;
-        if (!cst_device_holders(path, holders, error))
+        if (logical_is_shown(lv) && !logical_refuse_held(LOGICAL(state), lv->name, lv->name, error))
             return FALSE;
-        if (holders->len > 0)
-            return cst_fail(error, CST_ERROR_BUSY,
-                            _("volume '%s' of volume group '%s' is in use: %s"), lv->name,
-                            group->name, ((const CstHolder *)g_ptr_array_index(holders, 0))->what);
     }
     return TRUE;
 }
@@ -183,44 +160,13 @@ static gboolean refuse_member(const CstPoolState *state, const char *path, const
             return cst_fail(error, CST_ERROR_POOL_BUILT,
                             _("volume group '%s' exists already; start the pool to use it"),
                             member->group);
-        if (same_device(member->device, path))
+        if (cst_device_is_same(member->device, path))
             return cst_fail(error, CST_ERROR_POOL_BUILT,
                             _("device '%s' belongs to volume group '%s'; take it out of there "
                               "(vgreduce, vgremove) before building on it"),
                             path, member->group);
     }
     return TRUE;
-}
-
-/* First by name for the message, then by asking the kernel, which knows of more. */
-static gboolean refuse_used_device(const char *path, GError **error)
-{
-    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
-
-    if (!cst_device_holders(path, holders, error))
-        return FALSE;
-    if (holders->len > 0)
-        return cst_fail(error, CST_ERROR_BUSY, _("device '%s' is in use: %s"), path,
-                        ((const CstHolder *)g_ptr_array_index(holders, 0))->what);
-    return cst_device_is_free(path, error);
-}
-
-/* Without the flag to overwrite, a device that carries anything is refused, in libvirt's words. */
-static gboolean refuse_signature(const char *path, GError **error)
-{
-    g_autofree char *found = NULL;
-
-    if (!cst_device_signature(path, &found, error))
-        return FALSE;
-    if (!found)
-        return TRUE;
-    if (strcmp(found, LVM_SIGNATURE) == 0)
-        return cst_fail(error, CST_ERROR_POOL_BUILT, _("Device '%s' already formatted using '%s'"),
-                        path, found);
-    return cst_fail(error, CST_ERROR_POOL_BUILT,
-                    _("Device '%s' carries '%s': its format does not match the expected format "
-                      "'%s', forced overwrite is necessary"),
-                    path, found, LVM_SIGNATURE);
 }
 
 static gboolean check_devices(const CstPoolState *state, unsigned flags, GError **error)
@@ -232,9 +178,10 @@ static gboolean check_devices(const CstPoolState *state, unsigned flags, GError 
     for (guint i = 0; i < state->def->source.devices->len; i++) {
         const char *path = device_path(state, i);
 
-        if (!refuse_member(state, path, members, error) || !refuse_used_device(path, error))
+        if (!refuse_member(state, path, members, error) || !cst_device_refuse_used(path, error))
             return FALSE;
-        if (!(flags & CST_POOL_BUILD_OVERWRITE) && !refuse_signature(path, error))
+        if (!(flags & CST_POOL_BUILD_OVERWRITE) &&
+            !cst_device_refuse_content(path, LVM_SIGNATURE, error))
             return FALSE;
     }
     return TRUE;
@@ -263,7 +210,7 @@ static void release_devices(CstPoolState *state)
         const LvmDevice *member = g_ptr_array_index(members, i);
 
         for (guint j = 0; !*member->group && j < state->def->source.devices->len; j++)
-            if (same_device(member->device, device_path(state, j)))
+            if (cst_device_is_same(member->device, device_path(state, j)))
                 logical_change(LOGICAL(state), NULL, NULL, "pvremove", "-y", device_path(state, j),
                                NULL);
     }

@@ -41,13 +41,17 @@ static CstPoolState *logical_open(const CstPoolDef *def, GError **error)
 
 static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(state), error);
+    int64_t taken = 0;
+    g_autoptr(LvmGroup) group = logical_group_estimate(LOGICAL(state), &taken, &ret_usage->until);
 
     if (!group)
+        group = logical_group_cached(LOGICAL(state), error);
+    if (!group)
         return FALSE;
+    /* What others did meanwhile may have left less than we reckon with. */
     ret_usage->capacity = group->size;
-    ret_usage->available = group->free;
-    ret_usage->allocation = group->size - group->free;
+    ret_usage->available = (uint64_t)CLAMP((int64_t)group->free - taken, 0, (int64_t)group->size);
+    ret_usage->allocation = group->size - ret_usage->available;
     return TRUE;
 }
 
@@ -60,7 +64,7 @@ static char *logical_vol_resolve(CstPoolState *state, const char *path)
     if (path[0] != '/')
         return strlen(path) == LV_UUID_LEN ? logical_name_of_uuid(LOGICAL(state), path) : NULL;
     if (strncmp(path, target, len) != 0 || path[len] != '/' || !path[len + 1] ||
-        strchr(path + len + 1, '/') || logical_is_hidden(path + len + 1))
+        strchr(path + len + 1, '/') || cst_draft_is_hidden(path + len + 1))
         return NULL;
     return g_strdup(path + len + 1);
 }
@@ -98,7 +102,7 @@ static gboolean logical_expect(CstPoolState *state, const char *recorded, gboole
 const CstBackend cst_logical_backend = {
     .type = CST_POOL_LOGICAL,
     .flattens_at_rest = TRUE,
-    .reserved_prefix = LOGICAL_PREFIX,
+    .reserved_prefix = CST_HIDDEN_PREFIX,
     .open = logical_open,
     .close = state_free,
     .check = logical_check,
@@ -115,6 +119,7 @@ const CstBackend cst_logical_backend = {
     .identity = logical_identity,
     .expect = logical_expect,
     .discover = logical_discover,
+    .vol_make = logical_vol_make,
     .vol_reserve = logical_vol_reserve,
     .vol_commit = logical_vol_commit,
     .vol_abandon = logical_vol_abandon,

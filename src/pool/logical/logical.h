@@ -3,7 +3,7 @@
 
 #include <sys/stat.h>
 
-#include <pool/backend.h>
+#include <pool/device.h>
 
 #include "lvm.h"
 #include "report.h"
@@ -15,8 +15,10 @@
  *
  * From below to above; a file calls files of the lines before its own, and to its left:
  *
- *     lvm.c  report.c  names.c  options.c      the tools and their report; names, tags, options
- *     paths.c  group.c  cache.c                nodes; what a report says; how long it is used
+ *     lvm.c  mapping.c  report.c               the tools, device-mapper, the tools' report
+ *     names.c  options.c                       names, tags, options
+ *     paths.c  group.c  plain.c  cache.c       nodes; what a report says, what the kernel says
+ *                                              instead; how long a report is used
  *     lv.c  thin.c  blob.c  swap.c             checked changes of one LV; thin pools; its content
  *     scan.c  volume.c                         records; new volumes
  *     change.c  flatten.c  snapshot.c  relations.c  lifecycle.c  watch.c
@@ -25,14 +27,10 @@
  *
  * Functions that are a callback of the table do what CstBackend says of it.
  *
- * Names: a volume is the LV of its name. What nobody may see carries ".cistern-" in front:
+ * Names: a volume is the LV of its name. Hidden ones (pool/device.h) are drafts, volumes while
+ * another LV takes their name (tag "was" has it), and
  *
- *     .cistern-HEX.MAKER.part   a draft (HEX: its token without dashes)
- *     .cistern-HEX.MAKER.old    a volume while another LV takes its name; tag "was" has its name
  *     .cistern-HEX.snap         a snapshot; tags "of", "snap" and "at" (snapshot.c)
- *
- * MAKER names the process at work, so that what a dead one left is not taken for what a live one is
- * making, nor the other way round.
  */
 extern const CstBackend cst_logical_backend;
 
@@ -55,6 +53,11 @@ typedef struct {
     guint changes;      /**< count of the changes known here so far */
     guint reports;      /**< being read now */
     GHashTable *nodes;  /**< names of nodes that came (TRUE) or went meanwhile */
+    GHashTable *seen;   /**< uuid to name of plain LVs that were seen since the last report */
+    GHashTable *ours;   /**< names that we changed since then: their nodes' events are no news */
+    guint accounted;    /**< as changes, of those whose effect on the space is known */
+    int64_t taken;      /**< bytes of the group, by those */
+    gint64 taken_at;    /**< monotonic: the first of those; 0: there was none */
     gboolean reporting; /**< a thread reads one that logical_group_cached() waits for */
 } LogicalCache;
 
@@ -78,27 +81,11 @@ void logical_options_clear(LogicalOptions *options);
 
 /* --- names.c ---------------------------------------------------------------------------------- */
 
-/** Names that begin like this are ours. */
-#define LOGICAL_PREFIX ".cistern-"
+/** Ends the name of a snapshot's LV (cst_hidden_name). */
+#define LOGICAL_SNAPSHOT_SUFFIX ".snap"
 
 /** INVALID when LVM would not take @name, or would take it for something of its own. */
 gboolean logical_name_check(const char *name, GError **error);
-
-/** Returns the name of the draft of @token that this process makes; free it. */
-char *logical_draft_name(const char *token);
-/** Returns the name for the LV that steps aside while LV @draft takes its name; free it. */
-char *logical_old_name(const char *draft);
-/** Returns a new, random name for a snapshot's LV; free it. */
-char *logical_snapshot_name(void);
-/** Whether @name is the draft of @token, whoever made it. */
-gboolean logical_is_draft_of(const char *name, const char *token);
-/** Whether @name has the form of a draft's, or of an LV's that stepped aside. */
-gboolean logical_is_draft(const char *name);
-gboolean logical_is_old(const char *name);
-/** Whether @name is one of ours, which no listing shows. */
-gboolean logical_is_hidden(const char *name);
-/** Whether the process lives that @name has as its maker; FALSE for names without one. */
-gboolean logical_maker_lives(const char *name);
 
 /** Returns the tag "cistern:KEY=VALUE", with what LVM takes in no tag escaped; free it. */
 char *logical_tag(const char *key, const char *value);
@@ -132,6 +119,15 @@ GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id);
 /** Paths of what would be removed together with @lv, but for its snapshots; frees them. */
 GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv);
 
+/* --- plain.c ---------------------------------------------------------------------------------- */
+
+/**
+ * Returns what a report would say of the LV, from what device-mapper has loaded, if it is plain:
+ * nothing hangs on it, and it lies on physical volumes of @group (any report; NULL: none), linear
+ * or striped. NULL: it isn't, or is not known to be; a report says what it is. Free it.
+ */
+LvmVolume *logical_plain_lv(LogicalState *state, const LvmGroup *group, const char *name);
+
 /* --- cache.c ---------------------------------------------------------------------------------- */
 
 /** Initialises, or frees, a cache. */
@@ -141,7 +137,24 @@ void logical_cache_clear(LogicalCache *cache);
 LvmGroup *logical_group_read(LogicalState *state, CstTask *task, GError **error);
 /** The same, or the last report when it is new enough and no change is known of since. */
 LvmGroup *logical_group_cached(LogicalState *state, GError **error);
-/** Name of the volume of that uuid in the last report; NULL: none. */
+/** The last report, however old; a new reference. NULL: there was none. */
+LvmGroup *logical_group_last(LogicalState *state);
+/** As logical_plain_lv(), with the last report. */
+LvmVolume *logical_plain_now(LogicalState *state, const char *name);
+/** Says that LV @lv is about to be changed by us, and that nothing else of the group will be. */
+void logical_cache_own(LogicalState *state, const char *lv);
+/**
+ * Says that such a change has been made, by one call of a tool, and took @bytes of the group's
+ * space (negative: gave them back).
+ */
+void logical_cache_account(LogicalState *state, int64_t bytes);
+/**
+ * The last report while it is fresh (*ret_until 0), or while only changes that are accounted for
+ * came since, which took *ret_taken bytes: at most until *ret_until. NULL: nobody knows. A new
+ * reference.
+ */
+LvmGroup *logical_group_estimate(LogicalState *state, int64_t *ret_taken, gint64 *ret_until);
+/** Name of the volume of that uuid in the last report, or seen since; NULL: none. */
 char *logical_name_of_uuid(LogicalState *state, const char *uuid);
 /** Marks the last report outdated, as something is changed. */
 void logical_cache_invalidate(LogicalState *state);
@@ -236,6 +249,7 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
 /* --- volume.c --------------------------------------------------------------------------------- */
 
+gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **error);
 gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error);
 gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,

@@ -8,11 +8,22 @@
 
 /** Runs LVM's tools: argument vectors, no shell, a fixed locale, no inherited descriptors. */
 
+/** What device-mapper has loaded for an LV. */
 typedef struct {
-    const char *dev;   /**< where devices are: "/dev" */
+    char *group_uuid; /**< in the form of LVM's reports */
+    char *uuid;
+    char *table; /**< "START LENGTH TYPE PARAMETERS" in sectors, one target a line */
+} LvmMapping;
+
+typedef struct {
+    const char *dev; /**< where devices are: "/dev" */
+    /** lvm_mapping_read() */
+    gboolean (*mapping)(const char *path, LvmMapping *ret_mapping);
     unsigned report_s; /**< a report may take this long */
     unsigned change_s; /**< a change */
     gint64 fresh_us;   /**< a report this old will do where nothing is changed by it */
+    /** so long what is free is computed from a report and what we changed since */
+    gint64 estimate_us;
 } LvmHost;
 
 /** The settings of this program; tests change them. */
@@ -25,6 +36,15 @@ extern LvmHost lvm_host;
  */
 gboolean lvm_output(const char *const *argv, unsigned timeout_s, CstTask *task, char **ret_out,
                     GError **error);
+
+/**
+ * Asks the kernel what it has loaded for the LV whose node is @path; the caller clears
+ * *ret_mapping. FALSE when that is no active LV's own device, or changes just now.
+ */
+gboolean lvm_mapping_read(const char *path, LvmMapping *ret_mapping);
+/** Frees what the mapping holds. */
+void lvm_mapping_clear(LvmMapping *mapping);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LvmMapping, lvm_mapping_clear)
 
 /** Returns @option with a size, "-L10240k"; LVM rounds up to its extents by itself. Free it. */
 char *lvm_size(const char *option, uint64_t bytes);

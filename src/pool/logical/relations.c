@@ -5,14 +5,17 @@
  */
 #include "logical.h"
 
-#include <pool/device.h>
-
 gboolean logical_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
                               GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(state), error);
-    const LvmVolume *lv = group ? logical_find(group, name, error) : NULL;
+    g_autoptr(LvmVolume) plain = logical_plain_now(LOGICAL(state), name);
+    g_autoptr(LvmGroup) group = NULL;
+    const LvmVolume *lv;
 
+    if (plain)
+        return TRUE;
+    group = logical_group_cached(LOGICAL(state), error);
+    lv = group ? logical_find(group, name, error) : NULL;
     if (lv)
         g_ptr_array_extend_and_steal(children, logical_children_of(state, group, lv));
     return lv != NULL;

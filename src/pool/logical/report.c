@@ -22,7 +22,7 @@
      "log{report_command_log=0}")
 
 #define VG_FIELDS  "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,pv_count,lv_count"
-#define PV_FIELDS  "pv_name,pv_missing"
+#define PV_FIELDS  "pv_name,pe_start,pv_missing"
 #define SEG_FIELDS "lv_uuid,segtype,seg_start,seg_size,devices"
 #define LV_FIELDS                                                               \
     ("lv_uuid,lv_name,lv_attr,lv_size,origin,origin_uuid,pool_lv,data_percent," \
@@ -39,10 +39,28 @@ static void segment_free(gpointer data)
     g_free(segment);
 }
 
-static void volume_free(gpointer data)
+LvmVolume *lvm_volume_new(const char *name)
 {
-    LvmVolume *lv = data;
+    LvmVolume *lv = g_new0(LvmVolume, 1);
 
+    lv->name = g_strdup(name);
+    lv->data = lv->metadata = LVM_PERCENT_UNKNOWN;
+    lv->segments = g_ptr_array_new_with_free_func(segment_free);
+    return lv;
+}
+
+LvmSegment *lvm_volume_add_segment(LvmVolume *lv)
+{
+    LvmSegment *segment = g_new0(LvmSegment, 1);
+
+    g_ptr_array_add(lv->segments, segment);
+    return segment;
+}
+
+void lvm_volume_free(LvmVolume *lv)
+{
+    if (!lv)
+        return;
     g_free(lv->uuid);
     g_free(lv->name);
     g_free(lv->attr);
@@ -54,13 +72,21 @@ static void volume_free(gpointer data)
     g_free(lv);
 }
 
+static void physical_free(gpointer data)
+{
+    LvmPhysical *physical = data;
+
+    g_free(physical->path);
+    g_free(physical);
+}
+
 static LvmGroup *group_new(void)
 {
     LvmGroup *group = g_new0(LvmGroup, 1);
 
     group->refs = 1;
-    group->devices = g_ptr_array_new_with_free_func(g_free);
-    group->volumes = g_ptr_array_new_with_free_func(volume_free);
+    group->devices = g_ptr_array_new_with_free_func(physical_free);
+    group->volumes = g_ptr_array_new_with_free_func((GDestroyNotify)lvm_volume_free);
     group->by_name = g_hash_table_new(g_str_hash, g_str_equal);
     group->by_uuid = g_hash_table_new(g_str_hash, g_str_equal);
     return group;
@@ -231,13 +257,14 @@ static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
 /* A missing device is reported by "missing" in pv_missing, else "". */
 static gboolean read_pv(LvmGroup *group, JsonObject *row, GError **error)
 {
-    char *device = NULL;
+    LvmPhysical *physical = g_new0(LvmPhysical, 1);
     const char *missing = text_of(row, "pv_missing", error);
 
-    if (!missing || !take_text(row, "pv_name", &device, error))
+    g_ptr_array_add(group->devices, physical);
+    if (!missing || !take_text(row, "pv_name", &physical->path, error) ||
+        !take_number(row, "pe_start", &physical->start, error))
         return FALSE;
     group->partial = group->partial || *missing;
-    g_ptr_array_add(group->devices, device);
     return TRUE;
 }
 
@@ -287,9 +314,8 @@ static gboolean fill_numbers(LvmVolume *lv, JsonObject *row, GError **error)
 /* The list owns the volume from the beginning, so an error frees it with the group. */
 static gboolean read_lv(LvmGroup *group, JsonObject *row, GError **error)
 {
-    LvmVolume *lv = g_new0(LvmVolume, 1);
+    LvmVolume *lv = lvm_volume_new(NULL);
 
-    lv->segments = g_ptr_array_new_with_free_func(segment_free);
     g_ptr_array_add(group->volumes, lv);
     if (!fill_names(lv, row, error) || !fill_numbers(lv, row, error))
         return FALSE;
@@ -308,8 +334,7 @@ static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
 
     if (!lv)
         return uuid ? disbelieve(error, "lv_uuid") : FALSE;
-    segment = g_new0(LvmSegment, 1);
-    g_ptr_array_add(lv->segments, segment);
+    segment = lvm_volume_add_segment(lv);
     return take_text(row, "segtype", &segment->type, error) &&
            take_number(row, "seg_start", &segment->start, error) &&
            take_number(row, "seg_size", &segment->size, error) &&

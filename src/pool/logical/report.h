@@ -39,6 +39,12 @@ typedef struct {
     GPtrArray *segments; /**< of LvmSegment */
 } LvmVolume;
 
+/** A physical volume of a group. */
+typedef struct {
+    char *path;
+    uint64_t start; /**< bytes in front of its first extent */
+} LvmPhysical;
+
 typedef struct {
     gint refs;
     char *name;
@@ -46,7 +52,7 @@ typedef struct {
     uint64_t size;
     uint64_t free;
     uint64_t extent_size;
-    GPtrArray *devices;  /**< of char *: paths of the physical volumes */
+    GPtrArray *devices;  /**< of LvmPhysical */
     gboolean partial;    /**< a device is missing */
     GPtrArray *volumes;  /**< of LvmVolume, in the report's order */
     GHashTable *by_name; /**< char * to LvmVolume */
@@ -66,6 +72,14 @@ LvmGroup *lvm_group_ref(LvmGroup *group);
 /** Frees the group with the last reference. NULL is accepted. */
 void lvm_group_unref(LvmGroup *group);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LvmGroup, lvm_group_unref)
+
+/** Makes an LV without segments, for what is known without a report; free it. */
+LvmVolume *lvm_volume_new(const char *name);
+/** Frees an LV with its segments. */
+void lvm_volume_free(LvmVolume *lv);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LvmVolume, lvm_volume_free)
+/** Appends an empty segment, which the LV keeps. */
+LvmSegment *lvm_volume_add_segment(LvmVolume *lv);
 
 /** A physical volume and the group it is in. */
 typedef struct {

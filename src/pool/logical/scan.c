@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 
 #include <base/error.h>
-#include <base/file.h>
 #include <base/i18n.h>
 
 /* Parts of an LV are LVs themselves, which may have parts; deeper nesting is not believed. */
@@ -100,23 +99,6 @@ static gboolean map_extents(const LvmGroup *group, const LvmVolume *lv, CstVolum
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* Owner, mode and times of the device's node; without a node the record has none. */
-static void take_node(CstVolume *volume, const char *path)
-{
-    struct stat st;
-
-    volume->mode = 0600;
-    if (!cst_node_stat(path, &st))
-        return;
-    volume->mode = st.st_mode & 07777;
-    volume->uid = st.st_uid;
-    volume->gid = st.st_gid;
-    volume->atime_ns = st.st_atim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_atim.tv_nsec;
-    volume->stamp.device = st.st_rdev;
-    volume->stamp.mtime_ns = st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
-    volume->stamp.ctime_ns = st.st_ctim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_ctim.tv_nsec;
-}
-
 /* What a thin volume has drawn from its pool is its allocation. */
 static void take_thin(const LvmVolume *lv, CstVolume *volume, CstVolumeExtra *extra)
 {
@@ -144,9 +126,9 @@ static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const Lv
     volume->capacity = volume->physical = logical_capacity(group, lv);
     volume->allocation = lv->size;
     volume->btime_ns = 0;
-    take_node(volume, path);
+    cst_device_take_node(volume, path);
     extra->key = g_strdup(lv->uuid);
-    if (lv->origin && !logical_is_hidden(lv->origin)) {
+    if (lv->origin && !cst_draft_is_hidden(lv->origin)) {
         extra->backing_path = g_strdup_printf("%s/%s", state->head.def->target_path, lv->origin);
         extra->backing_format = g_strdup("raw");
         extra->backing_trust = CST_TRUST_NAMED;
@@ -156,51 +138,6 @@ static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const Lv
     if (lvm_is_lost(lv))
         extra->problem = g_strdup(_("more was written than the snapshot has room for; it is lost"));
     return map_extents(group, lv, extra, error) ? g_steal_pointer(&volume) : NULL;
-}
-
-/* A pvmove changes the extents and nothing else. */
-static gboolean same_extents(const GPtrArray *a, const GPtrArray *b)
-{
-    guint len = a ? a->len : 0;
-
-    if (len != (b ? b->len : 0))
-        return FALSE;
-    for (guint i = 0; i < len; i++) {
-        const CstVolExtent *x = g_ptr_array_index(a, i), *y = g_ptr_array_index(b, i);
-
-        if (x->start != y->start || x->end != y->end || strcmp(x->path, y->path) != 0)
-            return FALSE;
-    }
-    return TRUE;
-}
-
-/* Whether two records say the same, so that the older one is kept. */
-static gboolean same(const CstVolume *a, const CstVolume *b)
-{
-    const CstVolumeExtra *x = a->extra, *y = b->extra;
-
-    return x && a->capacity == b->capacity && a->allocation == b->allocation &&
-           a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
-           cst_volume_stamp_equal(&a->stamp, &b->stamp) && strcmp(x->key, y->key) == 0 &&
-           g_strcmp0(x->backing_path, y->backing_path) == 0 &&
-           g_strcmp0(x->problem, y->problem) == 0 && !x->options == !y->options &&
-           same_extents(x->extents, y->extents);
-}
-
-/*
- * Returns @known (NULL: none) if it says the same as @volume, else @volume. Takes both references
- * over.
- */
-static CstVolume *newest(CstVolume *known, CstVolume *volume)
-{
-    if (!known)
-        return volume;
-    if (same(known, volume)) {
-        cst_volume_unref(volume);
-        return known;
-    }
-    cst_volume_unref(known);
-    return volume;
 }
 
 gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
@@ -219,7 +156,7 @@ gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
         volume = volume_of(LOGICAL(state), group, lv, error);
         if (!volume)
             return FALSE;
-        g_ptr_array_add(volumes, newest(scan->known(lv->name, scan->data), volume));
+        g_ptr_array_add(volumes, cst_device_newest(scan->known(lv->name, scan->data), volume));
     }
     /* Only now, as an error above must leave the table as it was. */
     for (guint i = 0; i < volumes->len; i++)
@@ -244,6 +181,7 @@ static LvmGroup *group_with(LogicalState *state, const char *name, GError **erro
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
+    g_autoptr(LvmVolume) plain = NULL;
     g_autoptr(LvmGroup) group = NULL;
     const LvmVolume *lv;
     CstVolume *volume;
@@ -252,15 +190,16 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
     *ret_volume = NULL;
     if (!logical_has_node(LOGICAL(state), name, &node))
         return TRUE; /* what is not active is not shown */
-    group = group_with(LOGICAL(state), name, error);
+    plain = logical_plain_now(LOGICAL(state), name);
+    group = plain ? logical_group_last(LOGICAL(state)) : group_with(LOGICAL(state), name, error);
     if (!group)
         return FALSE;
-    lv = lvm_group_find(group, name);
+    lv = plain ? plain : lvm_group_find(group, name);
     if (!lv || !logical_is_shown(lv))
         return TRUE;
     volume = volume_of(LOGICAL(state), group, lv, error);
     if (!volume)
         return FALSE;
-    *ret_volume = newest(known ? cst_volume_ref(known) : NULL, volume);
+    *ret_volume = cst_device_newest(known ? cst_volume_ref(known) : NULL, volume);
     return TRUE;
 }

@@ -127,9 +127,12 @@ static CstSnapshot *describe(const LvmGroup *group, const LvmVolume *lv)
 static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                                GError **error)
 {
+    g_autoptr(LvmVolume) plain = logical_plain_now(LOGICAL(state), volume);
     g_auto(Lookup) found = {0};
     g_autoptr(GPtrArray) list = NULL;
 
+    if (plain)
+        return TRUE; /* an origin's device lies on more than physical volumes, a thin one's too */
     if (!look_up(state, volume, NULL, TRUE, &found, error))
         return FALSE;
     list = logical_snapshots_of(found.group, found.id);
@@ -200,7 +203,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
     LogicalState *logical = LOGICAL(state);
     g_auto(Lookup) found = {0};
     g_auto(GStrv) tags = NULL;
-    g_autofree char *lv = logical_snapshot_name();
+    g_autofree char *lv = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
     g_autoptr(GError) why = NULL;
 
     if (!refuse_taken(state, volume, name, &found, error))
@@ -239,7 +242,7 @@ static gboolean revert_thin(CstPoolState *state, const Lookup *found, GError **e
     gboolean done;
 
     cst_uuid_generate(&uuid);
-    draft = logical_draft_name(cst_uuid_format(&uuid, token));
+    draft = cst_draft_name(cst_uuid_format(&uuid, token));
     done = logical_thin_snapshot(logical, found->snapshot->name, draft, TRUE, tags, error);
     CST_CRASH_POINT("logical.revert.drafted");
     g_free(tags[0]);
@@ -285,7 +288,7 @@ static gboolean revert_classic(LogicalState *state, const Lookup *found, const c
 {
     const LvmVolume *snapshot = found->snapshot;
     g_autofree char *at = logical_tag_value(snapshot, "at");
-    g_autofree char *lv = logical_snapshot_name();
+    g_autofree char *lv = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
     g_auto(GStrv) tags =
         make_tags(found->id, name, at ? g_ascii_strtoll(at, NULL, 10) : snapshot->created);
     g_autoptr(GError) why = NULL;

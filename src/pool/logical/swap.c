@@ -16,41 +16,26 @@
  */
 #include "logical.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
-#include <base/log.h>
-#include <pool/device.h>
-
-/* Gives the node of the new LV the owner and mode of the old one; a failure is logged. */
-static void copy_owner(const struct stat *from, const char *path)
-{
-    g_auto(CstFd) fd = cst_node_open(path, O_RDONLY);
-
-    if (fd < 0 || fchown(fd, from->st_uid, from->st_gid) < 0 ||
-        fchmod(fd, from->st_mode & 07777) < 0)
-        cst_log(CST_LOG_WARNING, "cannot give '%s' the owner it had", path);
-}
 
 gboolean logical_refuse_held(LogicalState *state, const char *lv, const char *volume,
                              GError **error)
 {
-    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
     g_autofree char *path = logical_device(state, lv);
 
-    return cst_device_holders(path, holders, error) && cst_holders_refuse(holders, volume, error);
+    return cst_device_refuse_held(path, volume, error);
 }
 
 gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error)
 {
     g_autofree char *path = logical_device(state, name);
-    g_autofree char *old = logical_old_name(draft);
+    g_autofree char *old = cst_draft_old_name(draft);
     g_autofree char *was = logical_tag("was", name);
     struct stat owner;
 
@@ -70,7 +55,7 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
         return FALSE;
     }
     CST_CRASH_POINT("logical.swap.in");
-    copy_owner(&owner, path);
+    cst_device_copy_owner(&owner, path);
     return logical_remove_lv(state, old, error);
 }
 

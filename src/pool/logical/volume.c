@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New volumes, and opening them. A draft is an LV under a hidden name, which also says who makes it
- * (names.c); lvrename makes it a volume in one step. A process killed before that leaves a draft,
- * which is removed by its token or at the pool's next start; killed after it, the volume exists.
+ * New volumes, and opening them. What nothing has to be written to is made by one lvcreate, under
+ * its name. Else a draft is an LV under a hidden name, which also says who makes it (names.c);
+ * lvrename makes it a volume in one step. A process killed before that leaves a draft, which is
+ * removed by its token or at the pool's next start; killed after it, the volume exists.
  */
 #include "logical.h"
 
@@ -19,9 +20,6 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
-#include <pool/device.h>
-
-#define DEFAULT_MODE 0600
 
 CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
 {
@@ -88,8 +86,15 @@ static gboolean make_thick(LogicalState *state, const CstVolDef *def, const char
                            GError **error)
 {
     g_autofree char *size = lvm_size("-L", def->capacity);
+    g_autoptr(LvmVolume) plain = NULL;
 
-    return logical_change(state, NULL, error, "lvcreate", "-y", "-n", lv, size, state->vg, NULL);
+    logical_cache_own(state, lv);
+    if (!logical_change(state, NULL, error, "lvcreate", "-y", "-n", lv, size, state->vg, NULL))
+        return FALSE;
+    plain = logical_plain_now(state, lv);
+    if (plain)
+        logical_cache_account(state, (int64_t)plain->size);
+    return TRUE;
 }
 
 /* A snapshot without an origin, of a virtual size: LVM's sparse volume. */
@@ -153,30 +158,104 @@ static gboolean make_lv(LogicalState *state, const CstVolDef *def, Kind kind, co
     }
 }
 
-/* Opens the draft for its maker. LVM may have made it larger than asked for, never smaller. */
-static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef *def,
-                           CstVolDraft *draft, GError **error)
+/* Opens a new LV. LVM may have made it larger than asked for, never smaller. */
+static CstBlob *open_made(LogicalState *state, const char *lv, const CstVolDef *def,
+                          gboolean writable, GError **error)
 {
-    g_autoptr(CstBlob) blob = logical_open_lv(state, lv, TRUE, error);
+    g_autoptr(CstBlob) blob = logical_open_lv(state, lv, writable, error);
     uint64_t size = 0;
 
     if (!blob || !cst_blob_get_size(blob, &size, error))
+        return NULL;
+    if (size >= def->capacity)
+        return g_steal_pointer(&blob);
+    cst_fail(error, CST_ERROR_FAILED,
+             _("LVM made volume '%s' smaller (%" PRIu64 " bytes) than it was asked to"), def->name,
+             size);
+    return NULL;
+}
+
+/* Opens the draft for its maker. */
+static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef *def,
+                           CstVolDraft *draft, GError **error)
+{
+    g_autoptr(CstBlob) blob = open_made(state, lv, def, TRUE, error);
+
+    if (!blob)
         return FALSE;
-    if (size < def->capacity)
-        return cst_fail(error, CST_ERROR_FAILED,
-                        _("LVM made volume '%s' smaller (%" PRIu64 " bytes) than it was asked to"),
-                        def->name, size);
     if (fchmod(logical_blob_fd(blob), 0600) < 0)
         return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), lv, 0600);
     draft->blob = g_steal_pointer(&blob);
     return TRUE;
 }
 
+/* The volume exists, so that a failure is only logged. */
+static void settle_made(LogicalState *state, CstBlob *blob, const CstVolDef *def)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_device_settle_owner(logical_blob_fd(blob), def, &why))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
+}
+
+/* --- in one step ------------------------------------------------------------------------------ */
+
+/*
+ * After lvcreate has failed with @why. There may be an LV of that name all the same, made by that
+ * lvcreate or by others since: nobody can tell, so it stays, and the error says so.
+ */
+static gboolean fail_made(LogicalState *state, const CstVolDef *def, GError *why, GError **error)
+{
+    gboolean taken = g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS);
+    struct stat node;
+
+    if (taken)
+        cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
+    else if (logical_has_node(state, def->name, &node))
+        cst_fail(error, CST_ERROR_FAILED,
+                 _("%s; but there is a volume '%s' now: delete it if nobody else has made it"),
+                 why->message, def->name);
+    else
+        g_propagate_error(error, g_steal_pointer(&why));
+    g_clear_error(&why);
+    return FALSE;
+}
+
+/*
+ * lvcreate makes an LV under its name or does not. What is not as it was asked for is removed
+ * again. The device is not opened for writing: udev would look at it once more.
+ */
+gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_autoptr(CstBlob) blob = NULL;
+    GError *why = NULL;
+    struct stat node;
+
+    if (!check_def(logical, def, error))
+        return FALSE;
+    if (!make_lv(logical, def, kind_of(logical, def), def->name, &why))
+        return fail_made(logical, def, why, error);
+    CST_CRASH_POINT("logical.make.created");
+    if (!logical_has_node(logical, def->name, &node))
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'lvcreate' claims success, but volume '%s' is not there"), def->name);
+    blob = open_made(logical, def->name, def, FALSE, error);
+    if (!blob) {
+        logical_remove_lv(logical, def->name, NULL);
+        return FALSE;
+    }
+    settle_made(logical, blob, def);
+    return TRUE;
+}
+
+/* --- drafts ----------------------------------------------------------------------------------- */
+
 gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autofree char *lv = logical_draft_name(draft->token);
+    g_autofree char *lv = cst_draft_name(draft->token);
     Kind kind = kind_of(logical, def);
 
     if (!check_def(logical, def, error) || !make_lv(logical, def, kind, lv, error))
@@ -218,7 +297,7 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
 {
     LogicalState *logical = LOGICAL(state);
     g_autoptr(LvmGroup) group = logical_group_cached(logical, error);
-    g_autofree char *lv = logical_draft_name(draft->token);
+    g_autofree char *lv = cst_draft_name(draft->token);
     const LvmVolume *from = group ? clone_source(group, source, snapshot, error) : NULL;
 
     if (!from || !check_def(logical, def, error))
@@ -241,35 +320,19 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
 
 /* --- commit and abandon ----------------------------------------------------------------------- */
 
-/* Sets owner and mode of the node, after the rename: udev may have set its own then. */
-static gboolean settle_owner(int fd, const CstVolDef *def, GError **error)
-{
-    mode_t mode = def->perms.mode == CST_PERMS_UNSET ? DEFAULT_MODE : def->perms.mode & 07777;
-    uid_t uid = def->perms.uid == CST_PERMS_UNSET ? (uid_t)-1 : def->perms.uid;
-    gid_t gid = def->perms.gid == CST_PERMS_UNSET ? (gid_t)-1 : def->perms.gid;
-
-    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
-        return cst_fail_errno(error, errno, _("cannot chown '%s' to (%u, %u)"), def->name, uid,
-                              gid);
-    if (fchmod(fd, mode) < 0)
-        return cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), def->name, mode);
-    return TRUE;
-}
-
-/*
- * The rename is the commit. An owner that can't be set afterwards is only logged: the volume
- * exists.
- */
+/* The rename is the commit. */
 gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                             GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autofree char *lv = logical_draft_name(draft->token);
+    g_autofree char *lv = cst_draft_name(draft->token);
     GError *why = NULL;
 
     if (!cst_blob_flush(draft->blob, error))
         return FALSE;
     CST_CRASH_POINT("logical.commit.synced");
+    logical_cache_own(logical, lv);
+    logical_cache_own(logical, def->name);
     if (!logical_rename_lv(logical, lv, def->name, &why)) {
         if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS)) {
             g_clear_error(&why);
@@ -278,11 +341,9 @@ gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
         g_propagate_error(error, why);
         return FALSE;
     }
+    logical_cache_account(logical, 0);
     CST_CRASH_POINT("logical.commit.renamed");
-    if (!settle_owner(logical_blob_fd(draft->blob), def, &why)) {
-        cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
-        g_clear_error(&why);
-    }
+    settle_made(logical, draft->blob, def);
     return TRUE;
 }
 
@@ -294,7 +355,7 @@ gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **er
     for (guint i = 0; group && i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
 
-        if (!lv->hidden && logical_is_draft_of(lv->name, token))
+        if (!lv->hidden && cst_draft_is_of(lv->name, token))
             return logical_remove_lv(logical, lv->name, error);
     }
     return group != NULL;
@@ -310,11 +371,11 @@ gboolean logical_drop_drafts(CstPoolState *state, GError **error)
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
         g_autoptr(GError) why = NULL;
 
-        if (lv->hidden || logical_maker_lives(lv->name))
+        if (lv->hidden || cst_draft_maker_lives(lv->name))
             continue;
-        if (logical_is_old(lv->name))
+        if (cst_draft_is_old(lv->name))
             logical_swap_recover(logical, group, lv, &why);
-        else if (logical_is_draft(lv->name) && logical_remove_lv(logical, lv->name, &why))
+        else if (cst_draft_is(lv->name) && logical_remove_lv(logical, lv->name, &why))
             cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", lv->name);
         /* One that can't be dropped keeps nobody from the rest. */
         if (why)

@@ -82,7 +82,7 @@ static void take_event(LogicalState *state, int fd, const struct inotify_event *
         changed(NULL, data);
     } else if (event->len > 0) {
         take_node(state, event);
-        if (!logical_is_hidden(event->name))
+        if (!cst_draft_is_hidden(event->name))
             changed(event->name, data);
     }
 }

@@ -4,26 +4,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-char *fake_folder;
-CstPoolState *fake_state;
-
-char *fake_path(const char *name)
-{
-    return g_build_filename(fake_folder, name, NULL);
-}
-
-void fake_put(const char *name, const char *text)
-{
-    g_autofree char *path = fake_path(name);
-
-    assert_true(g_file_set_contents(path, text, -1, NULL));
-}
 
 /* Only tools of the kind that hangs are waited for impatiently: a busy machine is no liar. */
 void fake_lie(const char *tool, const char *how)
@@ -60,13 +44,7 @@ gboolean fake_has(const char *lv)
 
 guint fake_count(void)
 {
-    g_autofree char *path = fake_path("lvs");
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    guint count = 0;
-
-    while (g_dir_read_name(dir))
-        count++;
-    return count;
+    return fake_count_in("lvs");
 }
 
 CstPoolState *fake_pool(const char *options)
@@ -75,81 +53,68 @@ CstPoolState *fake_pool(const char *options)
         g_strdup_printf("<pool type='logical' xmlns:c='urn:cistern:storage:1.0'><name>vg</name>"
                         "<source><device path='/dev/sda'/><name>vg</name></source>%s</pool>",
                         options);
-    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
-    CstPoolState *opened;
 
-    assert_non_null(def);
-    opened = cst_pool_state_open(def, NULL, NULL);
-    assert_non_null(opened);
-    return opened;
+    return fake_open(xml);
 }
 
-static const char *const tools[] = {"lvm",      "pvs",      "lvcreate", "lvremove", "lvrename",
-                                    "lvextend", "lvreduce", "lvchange", "vgchange", "lvconvert",
-                                    "vgcreate", "vgremove", "pvremove"};
+/* What "map/NAME" says, else what LVM would have loaded for an LV at extent 2 of /dev/null. */
+static gboolean fake_mapping(const char *path, LvmMapping *ret_mapping)
+{
+    const char *lv = strrchr(path, '/') + 1;
+    g_autofree char *map = g_strconcat("map/", lv, NULL), *map_file = fake_path(map);
+    g_autofree char *entry = g_strconcat("lvs/", lv, NULL), *entry_file = fake_path(entry);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    if (!g_file_get_contents(entry_file, &text, NULL, NULL))
+        return FALSE;
+    lines = g_strsplit(text, "\n", -1);
+    *ret_mapping = (LvmMapping){.group_uuid = g_strdup("uuid-vg")};
+    ret_mapping->uuid = g_strconcat("uuid-", lv, NULL);
+    if (g_file_get_contents(map_file, &ret_mapping->table, NULL, NULL))
+        return TRUE;
+    ret_mapping->table =
+        g_strdup_printf("0 %" G_GUINT64_FORMAT " %s\n", g_ascii_strtoull(lines[0], NULL, 10) / 512,
+                        lines[1][0] == '-'   ? "linear 1:3 18432"
+                        : lines[1][0] == 'V' ? "thin 254:7 1"
+                                             : "snapshot-origin 254:8");
+    return TRUE;
+}
+
+void fake_on_known_device(void)
+{
+    fake_put("devices", "/dev/null vg\n");
+    fake_put("place/disk", "/dev/null(2)");
+}
+
+static const FakeTools tools = {
+    .script = FAKE_LVM_SCRIPT,
+    .variable = "FAKE_LVM",
+    .tools = (const char *[]){"lvm", "pvs", "lvcreate", "lvremove", "lvrename", "lvextend",
+                              "lvreduce", "lvchange", "vgchange", "lvconvert", "vgcreate",
+                              "vgremove", "pvremove", NULL},
+    .folders = (const char *[]){"lvs", "map", "percent", "place", "dev", "dev/vg", NULL},
+    .remover = "lvremove"};
 
 int fake_set_up(void **unused)
 {
-    g_autofree char *path = NULL;
-
-    fake_folder = g_dir_make_tmp("cst-lvm-XXXXXX", NULL);
-    for (const char *const *part =
-             (const char *[]){"bin", "lvs", "lie", "percent", "place", "dev", "dev/vg", NULL};
-         *part; part++) {
-        g_autofree char *made = fake_path(*part);
-
-        assert_int_equal(mkdir(made, 0700), 0);
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(tools); i++) {
-        g_autofree char *link_name = g_build_filename(fake_folder, "bin", tools[i], NULL);
-
-        assert_int_equal(symlink(FAKE_LVM_SCRIPT, link_name), 0);
-    }
+    fake_tools_set_up(&tools);
     fake_put("devices", "/dev/sda vg\n/dev/sdb \n");
-    path = g_strconcat(fake_folder, "/bin:/usr/bin:/bin", NULL);
-    g_setenv("PATH", path, TRUE);
-    g_setenv("FAKE_LVM", fake_folder, TRUE);
     lvm_host.dev = fake_path("dev");
     lvm_host.report_s = lvm_host.change_s = 60;
+    lvm_host.mapping = fake_mapping;
     lvm_host.fresh_us = 0;
+    lvm_host.estimate_us = G_TIME_SPAN_HOUR;
     fake_state = fake_pool("");
     return 0;
 }
 
 int fake_tear_down(void **unused)
 {
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", fake_folder);
+    int status = fake_tools_tear_down();
 
-    cst_pool_state_unref(fake_state);
     g_free((gpointer)lvm_host.dev);
-    if (system(command) != 0)
-        return -1;
-    g_free(fake_folder);
-    return 0;
-}
-
-CstVolDef *fake_volume(const char *name, uint64_t capacity)
-{
-    CstVolDef *def = cst_vol_def_new();
-
-    def->type = CST_VOL_BLOCK;
-    def->name = g_strdup(name);
-    def->capacity = def->allocation = capacity;
-    return def;
-}
-
-gboolean fake_create(const char *name, GError **error)
-{
-    g_autoptr(CstVolDef) def = fake_volume(name, 5 * MIB);
-    g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
-    gboolean made = cst_pool_state_reserve(fake_state, def, &draft, error) &&
-                    cst_pool_state_commit(fake_state, &draft, def, error);
-
-    if (!made) {
-        fake_lie("lvremove", "");
-        assert_true(cst_pool_state_abandon(fake_state, TOKEN, NULL));
-    }
-    return made;
+    return status;
 }
 
 gboolean fake_is_seen(const char *name)
@@ -179,17 +144,31 @@ void fake_assert_holds(const char *lv, const char *text)
     assert_string_equal(buf, text);
 }
 
-gboolean fake_was_called(const char *line)
-{
-    g_autofree char *path = fake_path("log");
-    g_autofree char *text = NULL;
-
-    assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    return strstr(text, line) != NULL;
-}
-
 void fake_add_disk(gboolean thin)
 {
     fake_add("tp", 64 * MIB, "twi-aotz--", "", "");
     fake_add("disk", 8 * MIB, thin ? "Vwi-a-tz--" : "-wi-a-----", "", "");
+}
+
+static char *calls(void)
+{
+    g_autofree char *path = fake_path("log");
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    g_autoptr(GString) words = g_string_new(NULL);
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return g_strdup("");
+    fake_put("log", "");
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line && **line; line++)
+        g_string_append_printf(words, "%.*s ", (int)strcspn(*line, " "), *line);
+    return g_string_free(g_steal_pointer(&words), FALSE);
+}
+
+void fake_assert_calls(const char *expected)
+{
+    g_autofree char *made = calls();
+
+    assert_string_equal(made, expected);
 }

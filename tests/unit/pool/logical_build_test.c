@@ -248,10 +248,10 @@ static void a_group_in_use_is_left_as_it_is(void **unused)
     device.path = "/b";
     device.holder = "mounted";
     assert_false(cst_pool_state_stop(fake_state, &error));
-    assert_error(error, CST_ERROR_BUSY, "volume 'b' of volume group 'vg' is in use: mounted");
+    assert_error(error, CST_ERROR_BUSY, "volume 'b' is in use: mounted");
     g_clear_error(&error);
     assert_false(cst_pool_state_destroy(fake_state, 0, &error));
-    assert_error(error, CST_ERROR_BUSY, "volume 'b' of volume group 'vg' is in use: mounted");
+    assert_error(error, CST_ERROR_BUSY, "volume 'b' is in use: mounted");
     g_clear_error(&error);
     device.unknown = TRUE;
     assert_false(cst_pool_state_stop(fake_state, &error));

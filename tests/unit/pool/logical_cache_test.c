@@ -9,30 +9,6 @@
 
 #include "fake_lvm.h"
 
-/* What LVM was asked since the last call, by the tools' first words. */
-static char *calls(void)
-{
-    g_autofree char *path = fake_path("log");
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
-    g_autoptr(GString) words = g_string_new(NULL);
-
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return g_strdup("");
-    fake_put("log", "");
-    lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line && **line; line++)
-        g_string_append_printf(words, "%.*s ", (int)strcspn(*line, " "), *line);
-    return g_string_free(g_steal_pointer(&words), FALSE);
-}
-
-static void assert_calls(const char *expected)
-{
-    g_autofree char *made = calls();
-
-    assert_string_equal(made, expected);
-}
-
 /* Many looks at once cost one report; what is known to have changed is looked at again. */
 static void a_report_serves_for_a_moment(void **unused)
 {
@@ -41,13 +17,13 @@ static void a_report_serves_for_a_moment(void **unused)
     assert_true(fake_is_seen("first"));
     fake_add("second", 4 * MIB, "-wi-a-----", "", "");
     assert_true(fake_is_seen("first"));
-    assert_calls("lvm ");
+    fake_assert_calls("lvm ");
     /* What has a node is there, whatever was seen. */
     assert_true(fake_is_seen("second"));
-    assert_calls("lvm ");
+    fake_assert_calls("lvm ");
     logical_cache_invalidate(LOGICAL(fake_state));
     assert_true(fake_is_seen("second"));
-    assert_calls("lvm ");
+    fake_assert_calls("lvm ");
     assert_true(cst_pool_state_delete(fake_state, "first", 0, NULL));
     assert_false(fake_is_seen("first"));
 }
@@ -57,19 +33,19 @@ static void a_change_asks_lvm_no_more_than_it_must(void **unused)
 {
     lvm_host.fresh_us = G_TIME_SPAN_HOUR;
     assert_true(fake_create("disk", NULL));
-    assert_calls("lvcreate lvrename ");
+    fake_assert_calls("lvcreate lvrename ");
     assert_true(fake_is_seen("disk"));
-    assert_calls("lvm ");
+    fake_assert_calls("lvm ");
     assert_true(cst_pool_state_vol_resize(fake_state, "disk", 16 * MIB, NULL, NULL));
-    assert_calls("lvm lvextend ");
+    fake_assert_calls("lvm lvextend ");
     assert_true(fake_is_seen("disk"));
-    assert_calls("lvm ");
+    fake_assert_calls("lvm ");
     g_ptr_array_unref(cst_pool_state_snapshots(fake_state, "disk", NULL));
-    assert_calls("");
+    fake_assert_calls("");
     assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
-    assert_calls("lvremove ");
+    fake_assert_calls("lvremove ");
     assert_false(fake_is_seen("disk"));
-    assert_calls("");
+    fake_assert_calls("");
 }
 
 /* Nodes come and go with our own changes, too: those are known already. */
@@ -78,18 +54,18 @@ static void a_node_is_news_when_the_report_does_not_know_it(void **unused)
     lvm_host.fresh_us = G_TIME_SPAN_HOUR;
     fake_add("first", 4 * MIB, "-wi-a-----", "", "");
     assert_true(fake_is_seen("first"));
-    assert_calls("lvm ");
+    fake_assert_calls("lvm ");
     logical_cache_node_changed(LOGICAL(fake_state), "first", TRUE);
     logical_cache_node_changed(LOGICAL(fake_state), "other", FALSE);
     assert_true(fake_is_seen("first"));
-    assert_calls("");
+    fake_assert_calls("");
     fake_add("second", 4 * MIB, "-wi-a-----", "", "");
     logical_cache_node_changed(LOGICAL(fake_state), "second", TRUE);
     assert_true(fake_is_seen("first"));
-    assert_calls("lvm ");
+    fake_assert_calls("lvm ");
     logical_cache_node_changed(LOGICAL(fake_state), "second", FALSE);
     assert_true(fake_is_seen("first"));
-    assert_calls("lvm ");
+    fake_assert_calls("lvm ");
 }
 
 static gpointer look_once(gpointer unused)
@@ -134,7 +110,7 @@ static void a_report_that_is_being_made_serves_those_who_wait(void **unused)
         logical_cache_node_changed(LOGICAL(fake_state), rows[i].node, rows[i].is_there);
         assert_true(fake_is_seen("first"));
         g_thread_join(looker);
-        assert_calls(rows[i].calls);
+        fake_assert_calls(rows[i].calls);
     }
 }
 

@@ -21,7 +21,7 @@
 /* "BOOT_PID_START" of a draft's name that this process made. */
 static char *our_mark(void)
 {
-    g_autofree char *draft = logical_draft_name(TOKEN);
+    g_autofree char *draft = cst_draft_name(TOKEN);
     const char *mark = strchr(draft + strlen(".cistern-"), '.') + 1;
 
     return g_strndup(mark, strlen(mark) - strlen(".part"));
@@ -29,7 +29,7 @@ static char *our_mark(void)
 
 static void a_draft_tells_who_makes_it(void **unused)
 {
-    g_autofree char *draft = logical_draft_name(TOKEN), *old = logical_old_name(draft);
+    g_autofree char *draft = cst_draft_name(TOKEN), *old = cst_draft_old_name(draft);
     g_autofree char *mark = our_mark();
     char boot[5];
     unsigned long long start = 0;
@@ -39,10 +39,10 @@ static void a_draft_tells_who_makes_it(void **unused)
     assert_int_equal(sscanf(mark, "%4[0-9a-f]_%d_%llu", boot, &pid, &start), 3);
     assert_int_equal(pid, getpid());
     assert_true(start > 0);
-    assert_true(logical_is_draft(draft) && !logical_is_old(draft));
-    assert_true(logical_is_old(old) && !logical_is_draft(old));
-    assert_true(logical_maker_lives(draft));
-    assert_true(logical_maker_lives(old));
+    assert_true(cst_draft_is(draft) && !cst_draft_is_old(draft));
+    assert_true(cst_draft_is_old(old) && !cst_draft_is(old));
+    assert_true(cst_draft_maker_lives(draft));
+    assert_true(cst_draft_maker_lives(old));
 }
 
 static void makers_of_other_starts_and_boots_are_dead(void **unused)
@@ -64,24 +64,25 @@ static void makers_of_other_starts_and_boots_are_dead(void **unused)
     names[6] = g_strdup_printf("disk-" HEX ".%s_%d_%llu.part", boot, pid, start);
     names[7] = g_strdup(".cistern-1.snap");
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        assert_int_equal(logical_maker_lives(names[i]), i == 0);
+        assert_int_equal(cst_draft_maker_lives(names[i]), i == 0);
         g_free(names[i]);
     }
 }
 
 static void a_draft_is_of_its_token_only(void **unused)
 {
-    assert_true(logical_is_draft_of(".cistern-" HEX ".0000_1_1.part", TOKEN));
-    assert_false(logical_is_draft_of(".cistern-" HEX ".0000_1_1.old", TOKEN));
-    assert_false(logical_is_draft_of(".cistern-" HEX "f.0000_1_1.part", TOKEN));
-    assert_false(logical_is_draft_of(".cistern-1" HEX ".0000_1_1.part", TOKEN));
-    assert_false(logical_is_draft_of(".cistern-" HEX ".0000_1_1.part", "0123"));
-    assert_false(logical_is_draft_of("disk", TOKEN));
+    assert_true(cst_draft_is_of(".cistern-" HEX ".0000_1_1.part", TOKEN));
+    assert_false(cst_draft_is_of(".cistern-" HEX ".0000_1_1.old", TOKEN));
+    assert_false(cst_draft_is_of(".cistern-" HEX "f.0000_1_1.part", TOKEN));
+    assert_false(cst_draft_is_of(".cistern-1" HEX ".0000_1_1.part", TOKEN));
+    assert_false(cst_draft_is_of(".cistern-" HEX ".0000_1_1.part", "0123"));
+    assert_false(cst_draft_is_of("disk", TOKEN));
 }
 
 static void snapshots_have_names_of_their_own(void **unused)
 {
-    g_autofree char *one = logical_snapshot_name(), *two = logical_snapshot_name();
+    g_autofree char *one = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX),
+                    *two = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
 
     assert_string_not_equal(one, two);
     assert_int_equal(strlen(one), strlen(".cistern-.snap") + 32);

@@ -17,7 +17,7 @@ static const char whole[] =
     "{\"report\": [ {"
     "\"vg\": [{\"vg_name\":\"vg\", \"vg_uuid\":\"vu\", \"vg_size\":\"100\", \"vg_free\":\"40\", "
     "\"vg_extent_size\":\"4\", \"pv_count\":\"1\", \"lv_count\":\"1\"}], "
-    "\"pv\": [{\"pv_missing\":\"\", \"pv_name\":\"/dev/sda\"}], "
+    "\"pv\": [{\"pv_missing\":\"\", \"pe_start\":\"1048576\", \"pv_name\":\"/dev/sda\"}], "
     "\"lv\": [{\"lv_uuid\":\"lu\", \"lv_name\":\"disk\", \"lv_attr\":\"-wi-a----\", "
     "\"lv_size\":\"60\", \"origin\":\"base\", \"origin_uuid\":\"bu\", \"pool_lv\":\"tp\", "
     "\"data_percent\":\"12.34\", \"metadata_percent\":\"56.78\", \"lv_metadata_size\":\"8\", "
@@ -61,7 +61,8 @@ static void everything_is_read(void **unused)
     assert_int_equal(group->free, 40);
     assert_int_equal(group->extent_size, 4);
     assert_int_equal(group->devices->len, 1);
-    assert_string_equal(g_ptr_array_index(group->devices, 0), "/dev/sda");
+    assert_string_equal(((LvmPhysical *)g_ptr_array_index(group->devices, 0))->path, "/dev/sda");
+    assert_int_equal(((LvmPhysical *)g_ptr_array_index(group->devices, 0))->start, MIB);
     assert_false(group->partial);
     assert_string_equal(lv->uuid, "lu");
     assert_string_equal(lv->attr, "-wi-a----");
@@ -91,7 +92,7 @@ static void each_field_must_be_there_and_of_its_kind(void **unused)
     } rows[] = {
         {"vg",
          {"vg_name", "vg_uuid", "vg_size", "vg_free", "vg_extent_size", "pv_count", "lv_count"}},
-        {"pv", {"pv_missing", "pv_name"}},
+        {"pv", {"pv_missing", "pv_name", "pe_start"}},
         {"lv",
          {"lv_uuid", "lv_name", "lv_attr", "lv_size", "origin", "origin_uuid", "pool_lv",
           "data_percent", "metadata_percent", "lv_metadata_size", "lv_time", "lv_tags"}},

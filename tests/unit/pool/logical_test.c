@@ -274,7 +274,7 @@ static void a_resize_that_did_not_happen_is_told(void **unused)
 
 static void drafts_of_the_dead_go_and_those_of_the_living_stay(void **unused)
 {
-    g_autofree char *mine = logical_draft_name(TOKEN);
+    g_autofree char *mine = cst_draft_name(TOKEN);
 
     fake_add(mine, 4 * MIB, "-wi-a-----", "", "");
     fake_add(".cistern-0123456789abcdef0123456789abcdef.0000_1_1.part", 4 * MIB, "-wi-a-----", "",

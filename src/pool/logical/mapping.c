@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Asks device-mapper for what it has loaded for an LV: one ioctl on a node, where a tool of LVM's
+ * would read the whole group. LVM gives its devices uuids that begin with "LVM-", the group's uuid
+ * and the LV's; parts of LVs, and the layers of those that are more than a mapping, have a suffix
+ * behind.
+ */
+#include "lvm.h"
+
+#include <linux/dm-ioctl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <base/file.h>
+#include <pool/device.h>
+
+#define UUID_PREFIX "LVM-"
+#define UUID_LEN    32 /* without dashes */
+#define ANSWER_SIZE 16384
+
+/* What the kernel fills in; targets follow at data_start, each with its parameters as text. */
+typedef union {
+    struct dm_ioctl head;
+    char bytes[ANSWER_SIZE];
+} Answer;
+
+void lvm_mapping_clear(LvmMapping *mapping)
+{
+    g_clear_pointer(&mapping->group_uuid, g_free);
+    g_clear_pointer(&mapping->uuid, g_free);
+    g_clear_pointer(&mapping->table, g_free);
+}
+
+/* A mapping that is not live, or is being replaced, is no answer; nor is one that does not fit. */
+static gboolean ask(const char *path, Answer *answer)
+{
+    struct stat node;
+
+    answer->head.flags = DM_STATUS_TABLE_FLAG;
+    return cst_node_stat(path, &node) && S_ISBLK(node.st_mode) &&
+           cst_dm_ask(DM_TABLE_STATUS, node.st_rdev, &answer->head, sizeof(*answer), NULL) == 1 &&
+           (answer->head.flags & DM_ACTIVE_PRESENT_FLAG) &&
+           !(answer->head.flags &
+             (DM_SUSPEND_FLAG | DM_INACTIVE_PRESENT_FLAG | DM_BUFFER_FULL_FLAG));
+}
+
+/* "abcdef-ghij-…": 32 characters as LVM shows them; free it. */
+static char *dashed(const char *raw)
+{
+    GString *text = g_string_new_len(raw, UUID_LEN);
+
+    for (gssize at = UUID_LEN - 6; at >= 6; at -= 4)
+        g_string_insert_c(text, at, '-');
+    return g_string_free(text, FALSE);
+}
+
+static gboolean take_uuids(const char *text, LvmMapping *mapping)
+{
+    const char *uuids = text + strlen(UUID_PREFIX);
+
+    if (!g_str_has_prefix(text, UUID_PREFIX) || strlen(uuids) != (size_t)2 * UUID_LEN)
+        return FALSE;
+    mapping->group_uuid = dashed(uuids);
+    mapping->uuid = dashed(uuids + UUID_LEN);
+    return TRUE;
+}
+
+/* The kernel counts from the first target to the next one. */
+static void take_table(const Answer *answer, LvmMapping *mapping)
+{
+    GString *table = g_string_new(NULL);
+    size_t at = answer->head.data_start;
+
+    for (uint32_t i = 0; i < answer->head.target_count; i++) {
+        const struct dm_target_spec *target = (const void *)(answer->bytes + at);
+
+        if (at + sizeof(*target) >= sizeof(*answer))
+            break;
+        g_string_append_printf(table, "%llu %llu %s %s\n", target->sector_start, target->length,
+                               target->target_type, (const char *)(target + 1));
+        at = answer->head.data_start + target->next;
+    }
+    mapping->table = g_string_free(table, FALSE);
+}
+
+gboolean lvm_mapping_read(const char *path, LvmMapping *ret_mapping)
+{
+    g_autofree Answer *answer = g_new0(Answer, 1);
+
+    if (!ask(path, answer) || !take_uuids(answer->head.uuid, ret_mapping))
+        return FALSE;
+    take_table(answer, ret_mapping);
+    return TRUE;
+}

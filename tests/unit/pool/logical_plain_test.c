@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Volumes that lie on physical volumes alone: made, cloned and deleted without a report of LVM's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <pool/device.h>
+
+#include "fake_lvm.h"
+
+#define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
+
+#define FREE (512 * MIB) /* of the group, whatever the script has made of it */
+
+static gboolean make(const char *name, uint64_t size, GError **error)
+{
+    g_autoptr(CstVolDef) def = fake_volume(name, size);
+
+    return cst_pool_state_make(fake_state, def, error);
+}
+
+/* A report was read, as at the start of the pool. */
+static void start(void)
+{
+    fake_on_known_device();
+    g_ptr_array_unref(cst_pool_state_thin(fake_state, NULL));
+    fake_put("log", "");
+}
+
+static void assert_usage(uint64_t available, gboolean estimated)
+{
+    CstPoolUsage usage;
+
+    assert_true(cst_pool_state_usage(fake_state, &usage, NULL));
+    assert_int_equal(usage.available, available);
+    assert_int_equal(usage.allocation, 1024 * MIB - available);
+    assert_int_equal(usage.until != 0, estimated);
+}
+
+static CstVolume *look_at(const char *name)
+{
+    CstVolume *volume = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_pool_state_scan_one(fake_state, name, NULL, &volume, &error))
+        fail_msg("%s", error->message);
+    return volume;
+}
+
+/* --- what the kernel says --------------------------------------------------------------------- */
+
+static void the_kernel_says_what_a_report_would(void **unused)
+{
+    g_autoptr(CstVolume) kernels = NULL;
+    g_autoptr(CstVolume) reports = NULL;
+
+    fake_add("disk", 8 * MIB, "-wi-a-----", "", "");
+    start();
+    kernels = look_at("disk");
+    fake_assert_calls("");
+    assert_string_equal(kernels->extra->key, "uuid-disk");
+    fake_put("map/disk", "0 16384 error");
+    reports = look_at("disk");
+    fake_assert_calls("lvm ");
+    /* One that says the same in all is given back. */
+    assert_ptr_equal(cst_device_newest(cst_volume_ref(kernels), cst_volume_ref(reports)), kernels);
+    cst_volume_unref(kernels);
+}
+
+/* Anything else is asked of LVM. */
+static void only_what_lies_on_known_devices_is_plain(void **unused)
+{
+    static const struct {
+        const char *table;
+        gboolean plain;
+    } rows[] = {
+        {"0 16384 linear 1:3 18432\n", TRUE},
+        {"0 16384 linear 1:3 2048\n", TRUE},
+        {"0 8192 linear 1:3 2048\n8192 8192 linear 1:3 18432\n", TRUE},
+        {"0 16384 striped 2 128 1:3 2048 1:3 18432\n", TRUE},
+        {"", FALSE},
+        {"\n", FALSE},
+        {"0 16384\n", FALSE},
+        {"0 16384 linear\n", FALSE},
+        {"0 16384 linear 1:3\n", FALSE},
+        {"0 16384 linear 1:3 18432 1:3\n", FALSE},
+        {"0 16384 linear 1:5 18432\n", FALSE}, /* another device */
+        {"0 16384 linear dm-3 18432\n", FALSE},
+        {"0 16384 linear 1:3 18433\n", FALSE}, /* no extent's beginning */
+        {"0 16384 linear 1:3 1024\n", FALSE},  /* in front of the first */
+        {"0 16384 linear 1:3 -1\n", FALSE},
+        {"0 16384 linear 1:3 18446744073709551615\n", FALSE},
+        {"0 0 linear 1:3 18432\n", FALSE},
+        {"8 16384 linear 1:3 18432\n", FALSE}, /* a gap */
+        {"0 8192 linear 1:3 2048\n0 8192 linear 1:3 2048\n", FALSE},
+        {"0 18446744073709551615 linear 1:3 18432\n", FALSE},
+        {"0 16384 striped 2 128\n", FALSE},
+        {"0 16384 striped 2 128 1:3 2048 1:5 18432\n", FALSE},
+        {"0 16384 snapshot-origin 254:9\n", FALSE},
+        {"0 16384 thin 254:7 1 1:3 2048\n", FALSE},
+        {"0 16384 raid raid1 3 0 region_size 4096\n", FALSE},
+    };
+
+    fake_add("disk", 8 * MIB, "-wi-a-----", "", "");
+    start();
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(CstVolume) volume = NULL;
+
+        fake_put("map/disk", rows[i].table);
+        fake_put("log", "");
+        volume = look_at("disk");
+        assert_non_null(volume);
+        if (fake_was_called("lvm") == rows[i].plain)
+            fail_msg("%s", rows[i].table);
+    }
+}
+
+/* The group that is there now has another uuid: what the kernel has loaded is not asked. */
+static void a_volume_of_another_group_is_none_of_ours(void **unused)
+{
+    g_autoptr(LvmGroup) last = NULL;
+
+    fake_add("disk", 8 * MIB, "-wi-a-----", "", "");
+    start();
+    last = logical_group_last(LOGICAL(fake_state));
+    assert_null(logical_plain_lv(LOGICAL(fake_state), NULL, "disk"));
+    assert_null(logical_plain_lv(LOGICAL(fake_state), last, "none"));
+    g_free(last->uuid);
+    last->uuid = g_strdup("another");
+    assert_null(logical_plain_lv(LOGICAL(fake_state), last, "disk"));
+}
+
+/* --- one call of LVM for each change ---------------------------------------------------------- */
+
+static void each_change_is_one_call(void **unused)
+{
+    g_autoptr(CstVolDef) clone = fake_volume("clone", 8 * MIB);
+    g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
+    g_autoptr(CstVolume) volume = NULL;
+    g_autofree char *name = NULL;
+
+    start();
+    assert_true(make("disk", 5 * MIB, NULL));
+    volume = look_at("disk");
+    assert_int_equal(volume->capacity, 8 * MIB);
+    assert_int_equal(volume->mode, 0600);
+    assert_usage(FREE - 8 * MIB, TRUE);
+    fake_assert_calls("lvcreate ");
+    name = cst_pool_state_vol_resolve(fake_state, "uuid-disk");
+    assert_true(name == NULL); /* too short for a uuid of LVM's */
+    name = logical_name_of_uuid(LOGICAL(fake_state), "uuid-disk");
+    assert_string_equal(name, "disk");
+
+    assert_true(cst_pool_state_reserve(fake_state, clone, &draft, NULL));
+    assert_true(cst_pool_state_commit(fake_state, &draft, clone, NULL));
+    assert_true(fake_is_seen("clone"));
+    assert_usage(FREE - 16 * MIB, TRUE);
+    fake_assert_calls("lvcreate lvrename ");
+
+    g_ptr_array_unref(cst_pool_state_vol_children(fake_state, "disk", NULL));
+    g_ptr_array_unref(cst_pool_state_snapshots(fake_state, "disk", NULL));
+    assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
+    assert_false(fake_is_seen("disk"));
+    assert_usage(FREE - 8 * MIB, TRUE);
+    fake_assert_calls("lvremove ");
+}
+
+/* An origin is none that lvremove may be asked to remove without a look. */
+static void what_others_hang_on_is_looked_at(void **unused)
+{
+    g_autoptr(GPtrArray) children = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fake_add("disk", 8 * MIB, "owi-a-s---", "", "");
+    fake_add("a", 4 * MIB, "swi-a-s---", "disk", "");
+    start();
+    children = cst_pool_state_vol_children(fake_state, "disk", NULL);
+    assert_int_equal(children->len, 1);
+    assert_false(cst_pool_state_delete(fake_state, "disk", 0, &error));
+    assert_code(error, CST_ERROR_BUSY);
+    assert_false(fake_was_called("lvremove"));
+}
+
+/* --- estimates -------------------------------------------------------------------------------- */
+
+static void delete_in_two_steps(void)
+{
+    fake_lie("lvremove", "failing");
+    assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
+}
+
+static void let_time_pass(void)
+{
+    lvm_host.estimate_us = 0;
+}
+
+static void make_as(const CstVolDef *def)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_pool_state_make(fake_state, def, &error))
+        fail_msg("%s", error->message);
+}
+
+static void make_a_thin_one(void)
+{
+    g_autoptr(CstVolDef) def = fake_volume("thin", 8 * MIB);
+
+    cst_options_add(&def->options, "thin", "yes");
+    make_as(def);
+}
+
+static void others_make_one(void)
+{
+    fake_add("other", 8 * MIB, "-wi-a-----", "", "");
+    logical_cache_node_changed(LOGICAL(fake_state), "other", TRUE);
+}
+
+static void others_report(void)
+{
+    g_ptr_array_unref(cst_pool_state_thin(fake_state, NULL));
+}
+
+/* What only a report can say is asked for. */
+static void an_estimate_stands_while_all_changes_are_known(void **unused)
+{
+    static void (*const changes[])(void) = {delete_in_two_steps, let_time_pass, make_a_thin_one,
+                                            others_make_one, others_report};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
+        fake_add_disk(FALSE);
+        start();
+        lvm_host.estimate_us = G_TIME_SPAN_HOUR;
+        assert_true(make("new", 8 * MIB, NULL));
+        /* Our own node is no news. */
+        logical_cache_node_changed(LOGICAL(fake_state), "new", TRUE);
+        assert_usage(FREE - 8 * MIB, TRUE);
+        changes[i]();
+        fake_put("log", "");
+        assert_usage(FREE, FALSE);
+        fake_assert_calls("lvm ");
+        fake_lie("lvremove", "");
+        assert_true(cst_pool_state_delete(fake_state, "new", 0, NULL));
+    }
+}
+
+/* --- making in one step ----------------------------------------------------------------------- */
+
+static void what_is_made_goes_by_what_is_there(void **unused)
+{
+    static const struct {
+        const char *lie;
+        int code; /* -1: it is made */
+        const char *words;
+        gboolean left;
+    } rows[] = {
+        {"", -1, "", TRUE},
+        {"noisy", -1, "", TRUE},
+        {"fail", CST_ERROR_FAILED, "Something is wrong", FALSE},
+        {"full", CST_ERROR_NO_SPACE, "insufficient free space", FALSE},
+        {"denied", CST_ERROR_DENIED, "Permission denied", FALSE},
+        {"silent", CST_ERROR_FAILED, "no word why", FALSE},
+        {"hang", CST_ERROR_TIMEOUT, "lvcreate", FALSE},
+        {"nothing", CST_ERROR_FAILED, "claims success, but volume 'new' is not there", FALSE},
+        /* It may be another's: it stays, and is told. */
+        {"failing", CST_ERROR_FAILED, "but there is a volume 'new' now", TRUE},
+        {"dying", CST_ERROR_FAILED, "but there is a volume 'new' now", TRUE},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        gboolean made;
+
+        fake_lie("lvcreate", rows[i].lie);
+        made = make("new", 8 * MIB, &error);
+        assert_int_equal(made, rows[i].code == -1);
+        if (error && (error->code != rows[i].code || !strstr(error->message, rows[i].words)))
+            fail_msg("%s: %d %s", rows[i].lie, error->code, error->message);
+        assert_int_equal(fake_has("new"), rows[i].left);
+        fake_lie("lvcreate", "");
+        if (rows[i].left)
+            assert_true(cst_pool_state_delete(fake_state, "new", 0, NULL));
+    }
+}
+
+/* By LVM, which knows inactive ones, too: the other volume stays what it is. */
+static void a_name_that_is_taken_is_refused(void **unused)
+{
+    g_autofree char *device = fake_path("dev/vg/new");
+    g_autoptr(GError) error = NULL;
+
+    fake_add("new", 4 * MIB, "-wi-------", "", "");
+    assert_int_equal(unlink(device), 0);
+    assert_false(make("new", 8 * MIB, &error));
+    assert_code(error, CST_ERROR_VOL_EXISTS);
+    assert_true(fake_has("new"));
+    assert_int_equal(fake_count(), 1);
+}
+
+static void what_is_too_small_is_removed(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_lie("lvcreate", "small");
+    assert_false(make("new", 8 * MIB, &error));
+    assert_code(error, CST_ERROR_FAILED);
+    assert_non_null(strstr(error->message, "smaller"));
+    assert_false(fake_has("new"));
+}
+
+/* In the one call: with the name that it keeps. */
+static void each_kind_is_made_under_its_name(void **unused)
+{
+    g_autoptr(CstVolDef) sparse = fake_volume("sparse", 8 * MIB);
+    g_autoptr(CstVolDef) snapshot = fake_volume("cow", 8 * MIB);
+    g_autofree char *origin = g_strdup_printf("%s/vg/disk", lvm_host.dev);
+
+    fake_add_disk(FALSE);
+    sparse->has_allocation = TRUE;
+    sparse->allocation = 3 * MIB;
+    snapshot->backing = cst_backing_def_new(origin, NULL);
+    make_as(sparse);
+    assert_true(fake_was_called("lvcreate -y -n sparse --type snapshot -L3072k -V8192k vg\n"));
+    make_as(snapshot);
+    assert_true(fake_was_called("lvcreate -y -s -L8192k -n cow vg/disk\n"));
+    make_a_thin_one();
+    assert_true(fake_was_called("lvcreate -y -n thin --thinpool tp -V8192k vg\n"));
+    assert_false(fake_was_called("lvrename"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_kernel_says_what_a_report_would),
+        TEST(only_what_lies_on_known_devices_is_plain),
+        TEST(a_volume_of_another_group_is_none_of_ours),
+        TEST(each_change_is_one_call),
+        TEST(what_others_hang_on_is_looked_at),
+        TEST(an_estimate_stands_while_all_changes_are_known),
+        TEST(what_is_made_goes_by_what_is_there),
+        TEST(a_name_that_is_taken_is_refused),
+        TEST(what_is_too_small_is_removed),
+        TEST(each_kind_is_made_under_its_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
