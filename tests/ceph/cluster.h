@@ -140,6 +140,8 @@ void fake_layer_discard(Layer *layer, uint64_t offset, uint64_t len);
 void fake_layer_flatten(Layer *layer);
 /** Whether the object @number is there; with what the parent has of it. */
 gboolean fake_layer_has_object(const Layer *layer, int order, uint64_t number, gboolean of_parent);
+/** Whether the object @number is another one in the two layers. */
+gboolean fake_layer_differs(const Layer *one, const Layer *other, int order, uint64_t number);
 
 /** The images that were cloned from @image at the snapshot @snap; 0: at any. */
 GPtrArray *fake_children(Image *image, uint64_t snap);

@@ -166,6 +166,18 @@ gboolean fake_layer_has_object(const Layer *layer, int order, uint64_t number, g
     return FALSE;
 }
 
+/* A snapshot has the pieces of then; what was written since is in others, also if it is the same.
+ */
+gboolean fake_layer_differs(const Layer *one, const Layer *other, int order, uint64_t number)
+{
+    uint64_t last = (((number + 1) << order) - 1) / PIECE;
+
+    for (uint64_t i = (number << order) / PIECE; i <= last; i++)
+        if (g_hash_table_lookup(one->pieces, &i) != g_hash_table_lookup(other->pieces, &i))
+            return TRUE;
+    return FALSE;
+}
+
 /* --- images ----------------------------------------------------------------------------------- */
 
 static int compare_keys(gconstpointer a, gconstpointer b, gpointer unused)

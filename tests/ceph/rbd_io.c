@@ -141,9 +141,10 @@ int rbd_aio_write_zeroes(rbd_image_t image, uint64_t off, size_t len, rbd_comple
 
 typedef int (*ExtentFunc)(uint64_t offset, size_t length, int exists, void *data);
 
-/* Whole objects, cut to the range; the callback may ask for nothing of the cluster. */
-static int iterate(const Handle *handle, uint64_t offset, uint64_t end, gboolean of_parent,
-                   ExtentFunc each, void *data)
+/* Whole objects, cut to the range, or those that differ from @since (NULL: nothing); the callback
+ * may ask for nothing of the cluster. */
+static int iterate(const Handle *handle, const Layer *since, uint64_t offset, uint64_t end,
+                   gboolean of_parent, ExtentFunc each, void *data)
 {
     const Layer *layer = fake_layer(handle->image, handle->snap);
     uint64_t object = UINT64_C(1) << handle->image->order;
@@ -152,7 +153,8 @@ static int iterate(const Handle *handle, uint64_t offset, uint64_t end, gboolean
     while (offset < end) {
         uint64_t number = offset / object, next = MIN((number + 1) * object, end);
 
-        if (fake_layer_has_object(layer, handle->image->order, number, of_parent)) {
+        if (since ? fake_layer_differs(since, layer, handle->image->order, number)
+                  : fake_layer_has_object(layer, handle->image->order, number, of_parent)) {
             int result;
 
             fake_take_time();
@@ -169,8 +171,12 @@ int rbd_diff_iterate2(rbd_image_t image, const char *from, uint64_t offset, uint
                       uint8_t include_parent, uint8_t whole_object, ExtentFunc each, void *data)
 {
     int began = fake_begin(__func__);
+    Handle *handle = image;
+    Snap *snap = began >= 0 && from ? fake_snap(handle->image, from) : NULL;
 
-    return fake_end(began, began < 0
-                               ? began
-                               : iterate(image, offset, offset + len, include_parent, each, data));
+    if (began >= 0 && from && !snap)
+        return fake_end(began, -ENOENT);
+    return fake_end(began, began < 0 ? began
+                                     : iterate(handle, snap ? &snap->layer : NULL, offset,
+                                               offset + len, include_parent, each, data));
 }

@@ -202,12 +202,13 @@ int cst_rbd_helper_done(RbdJob *job, const char *token)
     return cst_rbd_note_remove(job, HELPER_NOTE, token);
 }
 
+/* -EBUSY: another clone was made of it, and will release it when it goes. */
 static int drop_helper(RbdJob *job, const char *source, const char *snapshot)
 {
     RbdOrigin origin = {.image = (char *)source, .snapshot = (char *)snapshot, .helper = TRUE};
     int result = release_snapshot(job, &origin);
 
-    return result == -ENOENT ? 0 : result;
+    return result == -ENOENT || result == -EBUSY ? 0 : result;
 }
 
 gboolean cst_rbd_helper_forget(RbdJob *job, const char *token, GError **error)

@@ -274,6 +274,9 @@ extern const CstSnapshotBackend cst_rbd_snapshots;
  */
 gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error);
 
+/** Appends a CstHolder for each other client that has the image open for writing. */
+gboolean cst_rbd_list_watchers(RbdJob *job, rbd_image_t image, GPtrArray *holders, GError **error);
+
 gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
 CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean cst_rbd_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,

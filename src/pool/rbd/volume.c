@@ -234,7 +234,7 @@ gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
  * Watchers are who has the image open for writing. This client's own are not counted, whichever of
  * its calls they belong to.
  */
-static gboolean watchers_of(RbdJob *job, rbd_image_t image, GError **error)
+gboolean cst_rbd_list_watchers(RbdJob *job, rbd_image_t image, GPtrArray *holders, GError **error)
 {
     g_autofree rbd_image_watcher_t *watchers = NULL;
     size_t count = 8;
@@ -249,12 +249,17 @@ static gboolean watchers_of(RbdJob *job, rbd_image_t image, GError **error)
     } while (result == -ERANGE);
     for (size_t i = 0; result >= 0 && i < count; i++)
         if ((uint64_t)watchers[i].id != job->conn->id)
-            cst_holders_add(job->out, 0, _("RBD client %" PRId64 " at %s"), watchers[i].id,
+            cst_holders_add(holders, 0, _("RBD client %" PRId64 " at %s"), watchers[i].id,
                             watchers[i].addr);
     if (result >= 0)
         job->ceph->rbd_watchers_list_cleanup(watchers, count);
     return result >= 0 ||
            cst_ceph_fail(error, result, _("cannot tell who has volume '%s' open"), job->name);
+}
+
+static gboolean watchers_of(RbdJob *job, rbd_image_t image, GError **error)
+{
+    return cst_rbd_list_watchers(job, image, job->out, error);
 }
 
 static gboolean list_holders(RbdJob *job, GError **error)

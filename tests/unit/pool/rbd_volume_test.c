@@ -328,6 +328,130 @@ static void the_last_clone_releases_the_snapshot(void **unused)
     site_assert_dump("notes:\nb 22 3d 8388608 ''\nv 22 3d 8388608 ''\n  @s 8388608 ''\n");
 }
 
+/* Whether a clone of "v" was made without a new snapshot. */
+static gboolean takes_what_is_ready(const char *name)
+{
+    guint before = fake_ceph_calls("rbd_snap_create2");
+    g_autoptr(GError) error = NULL;
+
+    if (!site_clone(site_pool, name, SITE_SIZE, "v", NULL, &error))
+        fail_msg("%s", error->message);
+    return fake_ceph_calls("rbd_snap_create2") == before;
+}
+
+static void nothing_more(void)
+{
+}
+
+static void write_to_it(void)
+{
+    site_write(site_pool, "v", "more");
+}
+
+static void make_it_larger(void)
+{
+    assert_true(cst_pool_state_vol_resize(site_pool, "v", 2 * SITE_SIZE, NULL, NULL));
+}
+
+static void lose_its_map(void)
+{
+    fake_ceph_set_flags("libvirt", "", "v", 1);
+}
+
+static void let_the_snapshot_go(void)
+{
+    fake_ceph_fail("rbd_clone3", 0, 1, -ENOENT);
+}
+
+static void fail_to_compare(void)
+{
+    fake_ceph_fail("rbd_diff_iterate2", 0, 1, -EIO);
+}
+
+/* Only if it holds what the volume does, and nobody's snapshot is taken for it. */
+static void a_snapshot_that_is_ready_is_cloned(void **unused)
+{
+    static const struct {
+        const char *snapshot;
+        void (*then)(void);
+        gboolean taken;
+    } rows[] = {
+        {"libvirt-1", nothing_more, TRUE},
+        {"libvirt-1", write_to_it, FALSE},
+        {"libvirt-1", make_it_larger, FALSE},
+        {"libvirt-1", lose_its_map, FALSE},
+        {"libvirt-1", let_the_snapshot_go, FALSE},
+        {"libvirt-1", fail_to_compare, FALSE},
+        {"s", nothing_more, FALSE},
+        {"libvirt-", nothing_more, FALSE},
+        {"libvirt-1b", nothing_more, FALSE},
+    };
+
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(rows); i++) {
+        gboolean taken = rows[i / 2].taken;
+        g_autofree char *dump = NULL;
+
+        fake_ceph_require_release(i % 2 ? 12 : 13);
+        site_make_plain("v");
+        site_write(site_pool, "v", "then");
+        site_snap(site_pool, "v", rows[i / 2].snapshot);
+        rows[i / 2].then();
+        if (takes_what_is_ready("c") != taken)
+            fail_msg("row %zu", i / 2);
+        dump = fake_ceph_dump("libvirt", "");
+        assert_int_equal(strstr(dump, "of v@libvirt-1") != NULL, taken);
+        assert_true(taken || !strstr(dump, "@libvirt-1 protected"));
+        assert_true(cst_pool_state_delete(site_pool, "c", 0, NULL));
+        assert_true(cst_pool_state_delete(site_pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL));
+    }
+}
+
+/* A guest may hold back what it has written. */
+static void what_is_open_elsewhere_is_cloned_from_a_new_snapshot(void **unused)
+{
+    g_autoptr(CstPoolState) other = NULL;
+    g_autoptr(RbdConn) conn = site_another_client(&other);
+    rbd_image_t image;
+
+    site_make_plain("v");
+    site_snap(site_pool, "v", "libvirt-1");
+    image = site_open_elsewhere(conn, "v");
+    assert_false(takes_what_is_ready("a"));
+    conn->ceph->rbd_close(image);
+    assert_true(takes_what_is_ready("b"));
+}
+
+/* Clones of version 1 share a helper, which goes with the last of them. */
+static void clones_share_a_helper_while_nothing_is_written(void **unused)
+{
+    fake_ceph_require_release(12);
+    site_make_plain("v");
+    assert_false(takes_what_is_ready("a"));
+    assert_true(takes_what_is_ready("b"));
+    write_to_it();
+    assert_false(takes_what_is_ready("c"));
+    assert_true(takes_what_is_ready("d"));
+    for (const char *name = "abcd"; *name; name++) {
+        char one[] = {*name, '\0'};
+
+        assert_true(cst_pool_state_delete(site_pool, one, 0, NULL));
+    }
+    site_assert_dump("notes:\nv 22 3d 8388608 'more'\n");
+}
+
+/* Whoever made it has died in the middle: it goes with the clone that uses it. */
+static void a_helper_that_others_use_outlives_its_maker(void **unused)
+{
+    fake_ceph_require_release(12);
+    site_make_plain("v");
+    fake_ceph_fail("rbd_clone3", 0, 1, -EIO);
+    assert_false(site_clone(site_pool, "a", SITE_SIZE, "v", NULL, NULL));
+    assert_true(takes_what_is_ready("b"));
+    assert_true(cst_pool_state_abandon(site_pool, "a", NULL));
+    assert_true(cst_pool_state_delete(site_pool, "b", 0, NULL));
+    site_assert_dump("notes:\nv 22 3d 8388608 ''\n");
+}
+
 static void what_ceph_cannot_clone_is_left_to_the_copy(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -393,6 +517,10 @@ int main(void)
         volume_test(drafts_of_the_dead_are_dropped_when_they_are_old),
         volume_test(the_version_of_clones_can_be_chosen),
         volume_test(the_last_clone_releases_the_snapshot),
+        volume_test(a_snapshot_that_is_ready_is_cloned),
+        volume_test(what_is_open_elsewhere_is_cloned_from_a_new_snapshot),
+        volume_test(clones_share_a_helper_while_nothing_is_written),
+        volume_test(a_helper_that_others_use_outlives_its_maker),
         volume_test(what_ceph_cannot_clone_is_left_to_the_copy),
         volume_test(only_a_clone_that_has_to_grow_is_opened),
     };
