@@ -54,10 +54,17 @@ static CstCall call_begin(const CstBlob *blob, const char *slot, uint64_t offset
 #define CALL(blob, slot, offset, length, error, ...)                         \
     ({                                                                       \
         CstCall call_ = call_begin(blob, #slot, offset, length);             \
-        gboolean done_ = (blob)->ops->slot(blob, ##__VA_ARGS__, &call_.why); \
+        gboolean done_ = cst_call_enter(&call_, (blob)->liveness) &&         \
+                         (blob)->ops->slot(blob, ##__VA_ARGS__, &call_.why); \
                                                                              \
         cst_call_end(&call_, done_, error);                                  \
     })
+
+void cst_blob_set_liveness(CstBlob *blob, CstLiveness *liveness)
+{
+    cst_liveness_unref(blob->liveness);
+    blob->liveness = cst_liveness_ref(liveness);
+}
 
 /* --- references ----------------------------------------------------------------------------- */
 
@@ -70,15 +77,18 @@ CstBlob *cst_blob_ref(CstBlob *blob)
 void cst_blob_unref(CstBlob *blob)
 {
     g_autofree char *name = NULL;
+    CstLiveness *liveness;
     CstCall call;
 
     if (!blob || !g_atomic_int_dec_and_test(&blob->refs))
         return;
     /* close() frees the struct; the name is still needed for the log. */
     name = blob->name;
+    liveness = blob->liveness;
     call = call_begin(blob, "close", 0, 0);
     blob->ops->close(blob);
     cst_call_trace(&call, TRUE);
+    cst_liveness_unref(liveness);
 }
 
 /* --- checks --------------------------------------------------------------------------------- */
@@ -113,9 +123,12 @@ static gboolean check_range(CstBlob *blob, uint64_t offset, uint64_t length, GEr
 gboolean cst_blob_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 {
     GError *why = NULL;
-    gboolean done = blob->ops->get_size(blob, ret_size, &why);
+    gboolean done;
     CstCall call;
 
+    if (blob->liveness)
+        return CALL(blob, get_size, 0, 0, error, ret_size);
+    done = blob->ops->get_size(blob, ret_size, &why);
     if (done && !why)
         return TRUE;
     call = call_begin(blob, "get_size", 0, 0);
@@ -162,7 +175,8 @@ gboolean cst_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExt
         return FALSE;
     if (length > 0 && blob->ops->extent) {
         call = call_begin(blob, "extent", offset, length);
-        done = blob->ops->extent(blob, offset, length, &extent, &call.why);
+        done = cst_call_enter(&call, blob->liveness) &&
+               blob->ops->extent(blob, offset, length, &extent, &call.why);
         if (done && (extent.offset != offset || extent.length == 0 || extent.length > length))
             return cst_call_broken(&call, "returned a run that is not the range's", error);
         if (!cst_call_end(&call, done, error))

@@ -40,8 +40,13 @@ CstPoolState *cst_pool_state_ref(CstPoolState *state)
 
 void cst_pool_state_unref(CstPoolState *state)
 {
-    if (state && g_atomic_int_dec_and_test(&state->refs))
-        state->backend->close(state);
+    CstLiveness *liveness;
+
+    if (!state || !g_atomic_int_dec_and_test(&state->refs))
+        return;
+    liveness = state->liveness;
+    state->backend->close(state);
+    cst_liveness_unref(liveness);
 }
 
 /* Without a host (tests, tools) nothing is declared. */
@@ -79,17 +84,22 @@ CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, 
     return holder;
 }
 
-gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error)
+char *cst_holders_describe(const GPtrArray *holders)
 {
-    g_autoptr(GString) text = NULL;
+    GString *text = g_string_new(NULL);
 
-    if (holders->len == 0)
-        return TRUE;
-    text = g_string_new(NULL);
     for (guint i = 0; i < holders->len; i++)
         g_string_append_printf(text, "%s%s", i > 0 ? ", " : "",
                                ((const CstHolder *)g_ptr_array_index(holders, i))->what);
-    return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), volume, text->str);
+    return g_string_free(text, FALSE);
+}
+
+gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error)
+{
+    g_autofree char *text = cst_holders_describe(holders);
+
+    return holders->len == 0 ||
+           cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is in use: %s"), volume, text);
 }
 
 void cst_space_usage_free(CstSpaceUsage *space)

@@ -64,6 +64,7 @@ static void describe_claims(CstVolDef *def, const CstVolumeExtra *extra)
 /* Everything is copied but extents, which are immutable and shared. */
 static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
 {
+    def->mark = g_strdup(extra->mark);
     def->compat = g_strdup(extra->compat);
     /* <features> exists from version 1.1 of qcow2 on. */
     def->has_features = g_strcmp0(extra->compat, "1.1") == 0;

@@ -24,6 +24,12 @@ CstCall pool_call_begin(const CstPoolState *state, const char *slot, const char 
     return call;
 }
 
+void pool_blob_watched(const CstPoolState *state, CstBlob *blob)
+{
+    if (blob && state->liveness)
+        cst_blob_set_liveness(blob, state->liveness);
+}
+
 gboolean pool_unsupported(const CstPoolState *state, const char *what, GError **error)
 {
     return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s (pool type '%s')", what,

@@ -18,14 +18,30 @@ CstCall pool_call_begin(const CstPoolState *state, const char *slot, const char 
 /** Begins a call where there is no state yet; @pool (its name) may be NULL. */
 CstCall pool_call_begin_type(CstPoolType type, const char *slot, const char *pool);
 
-/** Calls backend->SLOT(state, …, error) for @volume (NULL: none), checked and traced. */
+/**
+ * Calls backend->SLOT(state, …, error) for @volume (NULL: none), checked and traced; refused while
+ * the storage does not answer.
+ */
 #define POOL_CALL(state, slot, volume, error, ...)                                 \
     ({                                                                             \
         CstCall call_ = pool_call_begin(state, #slot, volume);                     \
+        gboolean done_ = cst_call_enter(&call_, (state)->liveness) &&              \
+                         (state)->backend->slot(state, ##__VA_ARGS__, &call_.why); \
+                                                                                   \
+        cst_call_end(&call_, done_, error);                                        \
+    })
+
+/** As POOL_CALL, for the slots that never wait for the storage. */
+#define POOL_CALL_OUTSIDE(state, slot, error, ...)                                 \
+    ({                                                                             \
+        CstCall call_ = pool_call_begin(state, #slot, NULL);                       \
         gboolean done_ = (state)->backend->slot(state, ##__VA_ARGS__, &call_.why); \
                                                                                    \
         cst_call_end(&call_, done_, error);                                        \
     })
+
+/** Has calls on @blob (NULL: none), of a volume in @state, refused while that does not answer. */
+void pool_blob_watched(const CstPoolState *state, CstBlob *blob);
 
 /** Fails with NO_SUPPORT: @what, translated, and the pool's type. Returns FALSE. */
 gboolean pool_unsupported(const CstPoolState *state, const char *what, GError **error);

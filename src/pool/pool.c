@@ -21,6 +21,41 @@
 
 #include "dispatch.h"
 
+/* What a probe uses, which may outlive the state. */
+typedef struct {
+    const CstBackend *backend;
+    CstPoolDef *def;
+} Touched;
+
+static gboolean touch(gpointer data, GError **error)
+{
+    const Touched *touched = data;
+
+    return touched->backend->touch(touched->def, error);
+}
+
+static void touched_free(gpointer data)
+{
+    Touched *touched = data;
+
+    cst_pool_def_free(touched->def);
+    g_free(touched);
+}
+
+static CstLiveness *liveness_of(const CstBackend *backend, const CstPoolDef *def)
+{
+    CstProbe probe = {.touch = touch, .free_data = touched_free};
+    g_autofree char *what = NULL;
+    Touched *touched;
+
+    if (!backend->touch)
+        return NULL;
+    what = g_strdup_printf(_("the storage of pool '%s'"), def->name);
+    probe.data = touched = g_new(Touched, 1);
+    *touched = (Touched){backend, cst_pool_def_copy(def)};
+    return cst_liveness_new(&probe, what);
+}
+
 /* A state that breaks the contract (it is returned with an error) is closed again. */
 CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host, GError **error)
 {
@@ -36,6 +71,7 @@ CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host
         state->refs = 1;
         state->backend = backend;
         state->host = host;
+        state->liveness = liveness_of(backend, def);
     }
     if (!cst_call_end(&call, state != NULL, error))
         g_clear_pointer(&state, cst_pool_state_unref);
@@ -47,9 +83,24 @@ gboolean cst_pool_state_is_remote(CstPoolState *state)
     return state->backend->remote;
 }
 
+gboolean cst_pool_state_may_hang(CstPoolState *state)
+{
+    return state->liveness != NULL;
+}
+
+gboolean cst_pool_state_answers(CstPoolState *state, GError **error)
+{
+    return cst_liveness_check(state->liveness, error);
+}
+
+gboolean cst_pool_state_works(CstPoolState *state, GError **error)
+{
+    return cst_liveness_works(state->liveness, error);
+}
+
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
-    return POOL_CALL(state, check, NULL, error, ret_active);
+    return POOL_CALL_OUTSIDE(state, check, error, ret_active);
 }
 
 /*
@@ -89,7 +140,7 @@ gboolean cst_pool_state_stop(CstPoolState *state, GError **error)
         return FALSE;
     if (!state->backend->stop)
         return TRUE;
-    return POOL_CALL(state, stop, NULL, error);
+    return POOL_CALL_OUTSIDE(state, stop, error);
 }
 
 gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **error)
@@ -99,6 +150,11 @@ gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **er
     if (!state->backend->ends_dry_runs && !cst_may_change(error))
         return FALSE;
     return POOL_CALL(state, destroy, NULL, error, flags);
+}
+
+gboolean cst_pool_state_rescan_bus(CstPoolState *state, CstTask *task, GError **error)
+{
+    return !state->backend->rescan_bus || POOL_CALL(state, rescan_bus, NULL, error, task);
 }
 
 gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *task,
@@ -113,7 +169,8 @@ gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolum
 {
     CstCall call = pool_call_begin(state, "scan_one", name);
     g_autoptr(CstVolume) volume = NULL;
-    gboolean done = state->backend->scan_one(state, name, known, &volume, &call.why);
+    gboolean done = cst_call_enter(&call, state->liveness) &&
+                    state->backend->scan_one(state, name, known, &volume, &call.why);
 
     if (done && volume && strcmp(volume->name, name) != 0)
         return cst_call_broken(&call, "returned another volume than it was asked for", error);
@@ -127,6 +184,12 @@ gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErr
 {
     *ret_usage = CST_POOL_USAGE_UNKNOWN;
     return POOL_CALL(state, usage, NULL, error, ret_usage);
+}
+
+void cst_pool_state_describe(CstPoolState *state, CstPoolDef *def)
+{
+    if (state->backend->describe)
+        state->backend->describe(state, def);
 }
 
 /* Paths can't fail for their callers, so a backend's failure is only logged. */
@@ -162,7 +225,8 @@ char *cst_pool_state_identity(CstPoolState *state, GError **error)
     if (!state->backend->identity)
         return NULL;
     call = pool_call_begin(state, "identity", NULL);
-    line = state->backend->identity(state, &call.why);
+    if (cst_call_enter(&call, state->liveness))
+        line = state->backend->identity(state, &call.why);
     return cst_call_end(&call, line != NULL, error) ? g_steal_pointer(&line) : NULL;
 }
 
@@ -194,10 +258,44 @@ gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const 
                     what, name, reserved);
 }
 
+/* A name of a nested dataset is one of names; it is checked whole where the type has none. */
+gboolean cst_pool_state_volume_name_check(CstPoolState *state, const char *name, GError **error)
+{
+    g_auto(GStrv) parts = NULL;
+
+    if (!cst_pool_type_info(state->def->type)->nested_names)
+        return cst_pool_state_name_check(state, name, _("volume"), error);
+    parts = g_strsplit(*name ? name : "/", "/", -1);
+    for (char **part = parts; *part; part++)
+        if (!cst_pool_state_name_check(state, *part, _("volume"), error))
+            return FALSE;
+    return TRUE;
+}
+
 gboolean cst_pool_state_check_create(CstPoolState *state, GError **error)
 {
     return state->backend->vol_reserve ||
            pool_unsupported(state, _("storage pool does not support volume creation"), error);
+}
+
+/* In a dry run it ends before it makes anything, so success is a breach of its contract. */
+gboolean cst_pool_state_make(CstPoolState *state, const CstVolDef *def, GError **error)
+{
+    CstCall call;
+    gboolean done;
+
+    if (!state->backend->vol_make)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("pool type '%s' does not make volumes in one step"),
+                        cst_pool_type_name(state->backend->type));
+    if (!state->backend->ends_dry_runs && !cst_may_change(error))
+        return FALSE;
+    call = pool_call_begin(state, "vol_make", def->name);
+    done =
+        cst_call_enter(&call, state->liveness) && state->backend->vol_make(state, def, &call.why);
+    if (done && cst_dry_run())
+        return cst_call_broken(&call, "made a volume in a dry run", error);
+    return cst_call_end(&call, done, error);
 }
 
 /*
@@ -210,7 +308,8 @@ static gboolean try_reserve(CstPoolState *state, const CstVolDef *def, CstVolDra
     CstCall call = pool_call_begin(state, "vol_reserve", def->name);
     g_autoptr(GError) why = NULL;
 
-    if (state->backend->vol_reserve(state, def, draft, &call.why))
+    if (cst_call_enter(&call, state->liveness) &&
+        state->backend->vol_reserve(state, def, draft, &call.why))
         return cst_call_broken(&call, "made a volume in a dry run", error);
     cst_call_end(&call, FALSE, &why);
     if (g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN))
@@ -242,9 +341,11 @@ gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVo
     if (cst_dry_run())
         return reserve_dry(state, def, draft, error);
     call = pool_call_begin(state, "vol_reserve", def->name);
-    done = state->backend->vol_reserve(state, def, draft, &call.why);
+    done = cst_call_enter(&call, state->liveness) &&
+           state->backend->vol_reserve(state, def, draft, &call.why);
     if (done && !draft->blob && def->type != CST_VOL_DIR)
         return cst_call_broken(&call, "made a draft that can't be written", error);
+    pool_blob_watched(state, draft->blob);
     return cst_call_end(&call, done, error);
 }
 
@@ -263,11 +364,17 @@ gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError *
     return POOL_CALL(state, vol_abandon, NULL, error, token);
 }
 
+gboolean cst_pool_state_check_delete(CstPoolState *state, GError **error)
+{
+    return state->backend->vol_delete ||
+           pool_unsupported(state, _("storage pool does not support vol deletion"), error);
+}
+
 gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
                                GError **error)
 {
-    if (!state->backend->vol_delete)
-        return pool_unsupported(state, _("storage pool does not support vol deletion"), error);
+    if (!cst_pool_state_check_delete(state, error))
+        return FALSE;
     if (!state->backend->ends_dry_runs && !cst_may_change(error))
         return FALSE;
     return POOL_CALL(state, vol_delete, name, error, name, flags);
@@ -288,8 +395,10 @@ gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
     if (!state->backend->vol_declare)
         return FALSE;
     call = pool_call_begin(state, "vol_declare", blob->name);
-    done = state->backend->vol_declare(state, blob, declaration);
+    done = cst_call_enter(&call, state->liveness) &&
+           state->backend->vol_declare(state, blob, declaration);
     cst_call_trace(&call, done);
+    g_clear_error(&call.why);
     return done;
 }
 
@@ -301,7 +410,7 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
      * Remote storage is no file: it is opened for reading, with such a layer on top.
      */
     gboolean below = writable && cst_dry_run() && state->backend->remote;
-    CstBlob *blob;
+    CstBlob *blob = NULL;
     CstCall call;
 
     if (!state->backend->vol_open) {
@@ -309,20 +418,20 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
         return NULL;
     }
     call = pool_call_begin(state, "vol_open", name);
-    blob = state->backend->vol_open(state, name, writable && !below, &call.why);
+    if (cst_call_enter(&call, state->liveness))
+        blob = state->backend->vol_open(state, name, writable && !below, &call.why);
+    pool_blob_watched(state, blob);
+    /*
+     * Acquires QEMU's locks, so that a machine that runs on the volume and this process exclude
+     * each other, whatever is to be written. Over a network that may hang, too.
+     */
+    if (blob && !call.why && writable && !below && !cst_image_hold(blob, &call.why))
+        g_clear_pointer(&blob, cst_blob_unref);
     if (!cst_call_end(&call, blob != NULL, error)) {
         cst_blob_unref(blob);
         return NULL;
     }
-    if (below)
-        return cst_blob_dry_new(blob, name);
-    /*
-     * Acquires QEMU's locks, so that a machine that runs on the volume and this process exclude
-     * each other, whatever is to be written.
-     */
-    if (writable && !cst_image_hold(blob, error))
-        g_clear_pointer(&blob, cst_blob_unref);
-    return blob;
+    return below ? cst_blob_dry_new(blob, name) : blob;
 }
 
 gboolean cst_pool_state_vol_resize(CstPoolState *state, const char *name, uint64_t capacity,
@@ -349,19 +458,23 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("pool type '%s' does not share content between volumes"),
                         cst_pool_type_name(state->backend->type));
-    return POOL_CALL(state, vol_reserve_clone, def->name, error, def, source, snapshot, draft);
+    if (!POOL_CALL(state, vol_reserve_clone, def->name, error, def, source, snapshot, draft))
+        return FALSE;
+    pool_blob_watched(state, draft->blob);
+    return TRUE;
 }
 
 /* -1 without an error where there is nothing to watch. */
 int cst_pool_state_watch_open(CstPoolState *state, GError **error)
 {
     CstCall call;
-    int fd;
+    int fd = -1;
 
     if (!state->backend->watch_open || !state->backend->watch_read)
         return -1;
     call = pool_call_begin(state, "watch_open", NULL);
-    fd = state->backend->watch_open(state, &call.why);
+    if (cst_call_enter(&call, state->liveness))
+        fd = state->backend->watch_open(state, &call.why);
     if (!cst_call_end(&call, fd >= 0, error))
         cst_fd_clear(&fd);
     return fd;

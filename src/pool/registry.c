@@ -6,13 +6,19 @@
 #include <base/i18n.h>
 
 #include "dir/dir.h"
+#include "disk/disk.h"
+#include "iscsi/iscsi.h"
 #include "logical/logical.h"
+#include "mount/mount.h"
+#include "mpath/mpath.h"
 #include "rbd/rbd.h"
+#include "scsi/scsi.h"
+#include "zfs/zfs.h"
 
 static const CstBackend *const backends[] = {
-    &cst_dir_backend,
-    &cst_logical_backend,
-    &cst_rbd_backend,
+    &cst_dir_backend,     &cst_disk_backend,  &cst_fs_backend,    &cst_iscsi_backend,
+    &cst_logical_backend, &cst_mpath_backend, &cst_netfs_backend, &cst_rbd_backend,
+    &cst_scsi_backend,    &cst_zfs_backend,
 };
 
 /* NULL: this build has no backend for the type. */

@@ -46,6 +46,18 @@ gboolean cst_pool_state_vol_flatten(CstPoolState *state, const char *name, CstTa
     return POOL_CALL(state, vol_flatten, name, error, name, task);
 }
 
+gboolean cst_pool_state_has_health(CstPoolState *state)
+{
+    return state->backend->health != NULL;
+}
+
+gboolean cst_pool_state_health(CstPoolState *state, gboolean details, CstPoolHealth *ret_health,
+                               GError **error)
+{
+    *ret_health = (CstPoolHealth){0};
+    return !state->backend->health || POOL_CALL(state, health, NULL, error, details, ret_health);
+}
+
 GPtrArray *cst_pool_state_thin(CstPoolState *state, GError **error)
 {
     g_autoptr(GPtrArray) stores =

@@ -16,7 +16,8 @@
 #define SNAPSHOT_CALL(state, ops, slot, error, volume, ...)                   \
     ({                                                                        \
         CstCall call_ = pool_call_begin(state, "snapshots." #slot, volume);   \
-        gboolean done_ = (ops)->slot(state, volume, __VA_ARGS__, &call_.why); \
+        gboolean done_ = cst_call_enter(&call_, (state)->liveness) &&         \
+                         (ops)->slot(state, volume, __VA_ARGS__, &call_.why); \
                                                                               \
         cst_call_end(&call_, done_, error);                                   \
     })
@@ -85,6 +86,18 @@ gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume,
            SNAPSHOT_CALL(state, ops, create, error, volume, name, how, task);
 }
 
+GPtrArray *cst_pool_state_snapshot_revert_loses(CstPoolState *state, const char *volume,
+                                                const char *name, GError **error)
+{
+    const CstSnapshotBackend *ops = snapshots_of(state, error);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+
+    if (!ops ||
+        (ops->revert_loses && !SNAPSHOT_CALL(state, ops, revert_loses, error, volume, name, names)))
+        return NULL;
+    return g_steal_pointer(&names);
+}
+
 gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
                                         CstTask *task, GError **error)
 {
@@ -116,13 +129,15 @@ CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, c
                                       GError **error)
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
-    CstBlob *blob;
+    CstBlob *blob = NULL;
     CstCall call;
 
     if (!ops)
         return NULL;
     call = pool_call_begin(state, "snapshots.open", volume);
-    blob = ops->open(state, volume, name, &call.why);
+    if (cst_call_enter(&call, state->liveness))
+        blob = ops->open(state, volume, name, &call.why);
+    pool_blob_watched(state, blob);
     if (!cst_call_end(&call, blob != NULL, error))
         g_clear_pointer(&blob, cst_blob_unref);
     return blob;

@@ -11,7 +11,8 @@ char *volume_xml(const Site *site, const char *name, uint64_t size)
 {
     return g_strdup_printf("<volume><name>%s</name><capacity>%" G_GUINT64_FORMAT "</capacity>"
                            "<target><format type='%s'/></target></volume>",
-                           name, size, site->ground->format);
+                           name, size,
+                           site->ground->mark ? site->ground->mark : site->ground->format);
 }
 
 char *volume_clone_xml(Site *site, const char *source, const char *name)
@@ -68,6 +69,28 @@ char *snapshot_names(Site *site, const char *volume)
     for (guint i = 0; i < rows->len; i++)
         g_string_append_printf(text, "%s%s", i ? " " : "", ((CstSnapshot *)rows->pdata[i])->name);
     return g_string_free(text, FALSE);
+}
+
+void volume_assert_found(Site *site, const char *name)
+{
+    g_autofree char *path = cst_vol_get_path(site->pool, name, NULL);
+    g_autofree char *key = cst_vol_get_key(site->pool, name, NULL);
+    g_autofree char *xml = cst_vol_get_xml(site->pool, name, 0, NULL);
+    g_autofree char *by_path = NULL;
+    g_autofree char *by_key = NULL;
+    g_autoptr(CstPool) first = NULL;
+    g_autoptr(CstPool) second = NULL;
+    g_autoptr(GError) error = NULL;
+
+    assert_non_null(strstr(xml, name));
+    cst_service_volume_by_path(site->service, path, &first, &by_path, &error);
+    assert_no_error(error);
+    assert_string_equal(by_path, name);
+    cst_service_volume_by_key(site->service, key, &second, &by_key, &error);
+    assert_no_error(error);
+    assert_string_equal(by_key, name);
+    assert_ptr_equal(first, site->pool);
+    assert_ptr_equal(second, site->pool);
 }
 
 /* --- content ---------------------------------------------------------------------------------- */

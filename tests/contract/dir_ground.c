@@ -14,7 +14,10 @@
 #include <base/child.h>
 #include <base/file.h>
 
-/* Directories: with raw files, with qcow2 images, and on a file system that shares extents. */
+/*
+ * Directories: with raw files, with qcow2 images, on a file system that shares extents, and those
+ * that a pool mounts itself: a device's, a server's.
+ */
 
 static char *base; /* directory of the pools' directories */
 static gboolean mounted;
@@ -60,7 +63,7 @@ static char *set_up_plain(const char *dir)
 {
     set_up_in(dir);
     if (shares_extents())
-        dir_ground.flags |= GROUND_SNAPSHOTS;
+        dir_ground.flags |= GROUND_SNAPSHOTS | GROUND_REVERTS_ANY;
     return NULL;
 }
 
@@ -147,15 +150,21 @@ static void list_into(GPtrArray *names, const char *path, const char *prefix)
         g_dir_close(dir);
 }
 
-static char **native_list(const char *pool)
+static char **list_of(const char *path)
 {
-    g_autofree char *path = path_of(pool, NULL);
     GPtrArray *names = g_ptr_array_new();
 
     list_into(names, path, "");
     g_ptr_array_sort(names, compare_names);
     g_ptr_array_add(names, NULL);
     return (char **)g_ptr_array_free(names, FALSE);
+}
+
+static char **native_list(const char *pool)
+{
+    g_autofree char *path = path_of(pool, NULL);
+
+    return list_of(path);
 }
 
 /* As QEMU does: a shared lock that says "I write". */
@@ -177,12 +186,166 @@ static void let_go(const char *pool, const char *volume)
     g_hash_table_remove(held, path);
 }
 
-#define DIR_FLAGS                                                               \
-    (GROUND_NEEDS_BUILD | GROUND_DELETES | GROUND_RESIZES | GROUND_GROWS_ZERO | \
-     GROUND_GROWS_BY_WRITE | GROUND_DIRECTORIES)
-#define DIR_CALLS                                                                                 \
-    .tear_down = tear_down, .pool_xml = pool_xml, .clean = clean, .native_create = native_create, \
-    .native_delete = native_delete, .native_list = native_list, .hold = hold, .release = let_go
+/* --- devices' file systems -------------------------------------------------------------------- */
+
+static GHashTable *loops; /* pool to its loop device */
+
+/* The pool's device, with a file system on it: the first time it is asked for, it is made. */
+static const char *loop_of(const char *pool)
+{
+    const char *known = g_hash_table_lookup(loops, pool);
+    g_auto(GStrv) words = NULL;
+
+    if (known)
+        return known;
+    words = site_shell("rm -f \"$1/$2.image\"; truncate -s 512M \"$1/$2.image\" && "
+                       "mkfs.xfs -q -m reflink=1 \"$1/$2.image\" && "
+                       "losetup -f --show \"$1/$2.image\"",
+                       base, pool);
+    g_hash_table_insert(loops, g_strdup(pool), g_strdup(words[0]));
+    return g_hash_table_lookup(loops, pool);
+}
+
+static char *set_up_fs(const char *dir)
+{
+    const char *has_loops[] = {"losetup", "-f", NULL};
+    const char *has_xfs[] = {"mkfs.xfs", "-V", NULL};
+
+    set_up_in(dir);
+    loops = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    if (geteuid() != 0)
+        return g_strdup("mounting a file system needs root");
+    if (!run_quietly(has_xfs))
+        return g_strdup("there is no mkfs.xfs");
+    return run_quietly(has_loops) ? NULL : g_strdup("there are no loop devices here");
+}
+
+static void tear_down_fs(void)
+{
+    g_clear_pointer(&loops, g_hash_table_unref);
+    tear_down();
+}
+
+static char *fs_xml(const char *pool)
+{
+    g_autofree char *path = path_of(pool, NULL);
+
+    return g_strdup_printf("<pool type='fs'><name>%s</name><source><device path='%s'/>"
+                           "<format type='xfs'/></source><target><path>%s</path></target></pool>",
+                           pool, loop_of(pool), path);
+}
+
+static void clean_fs(const char *pool)
+{
+    const char *loop = g_hash_table_lookup(loops, pool);
+
+    g_strfreev(site_shell("umount -l \"$1/$2\" 2>/dev/null; rm -rf \"$1/$2\"", base, pool));
+    if (!loop)
+        return;
+    g_strfreev(site_shell("losetup -d \"$2\"", "", loop));
+    g_hash_table_remove(loops, pool);
+}
+
+/* What a stopped pool has is seen where it is mounted for the moment. */
+static char **native_list_fs(const char *pool)
+{
+    g_autofree char *path = path_of(pool, NULL);
+    const char *mounted_there[] = {"mountpoint", "-q", path, NULL};
+    char **names;
+
+    if (run_quietly(mounted_there))
+        return native_list(pool);
+    g_strfreev(site_shell("mkdir -p \"$1/look\"; mount \"$2\" \"$1/look\"", base, loop_of(pool)));
+    names = native_list("look");
+    g_strfreev(site_shell("umount \"$1/look\"; rmdir \"$1/look\"", base, ""));
+    return names;
+}
+
+/* --- a server's directories ------------------------------------------------------------------- */
+
+/*
+ * CISTERN_CONTRACT_NFS and CISTERN_CONTRACT_CIFS name a folder of this machine whose content may go
+ * and what a server on it has it mounted as: "/srv/nfs/all /all", "/srv/smb share". tests/lab has
+ * such servers. The user of the share is in CISTERN_CONTRACT_CREDENTIALS, a file for mount.cifs.
+ */
+static char **server;
+
+static char *set_up_server(const char *dir, const char *variable)
+{
+    const char *named = g_getenv(variable);
+
+    set_up_in(dir);
+    server = g_strsplit(named ? named : "", " ", -1);
+    return g_strv_length(server) == 2 ? NULL : g_strdup_printf("%s names no server", variable);
+}
+
+static char *set_up_nfs(const char *dir)
+{
+    return set_up_server(dir, "CISTERN_CONTRACT_NFS");
+}
+
+static char *set_up_cifs(const char *dir)
+{
+    return set_up_server(dir, "CISTERN_CONTRACT_CIFS");
+}
+
+static void tear_down_server(void)
+{
+    g_clear_pointer(&server, g_strfreev);
+    tear_down();
+}
+
+static char *netfs_xml(const char *pool, const char *format, const char *option)
+{
+    g_autofree char *path = path_of(pool, NULL);
+
+    g_strfreev(site_shell("mkdir -p \"$1/$2\"", server[0], pool));
+    return g_strdup_printf("<pool type='netfs'><name>%s</name><source><host name='127.0.0.1'/>"
+                           "<dir path='%s/%s'/><format type='%s'/></source>"
+                           "<target><path>%s</path></target>"
+                           "<mount_opts xmlns='http://libvirt.org/schemas/storagepool/fs/1.0'>"
+                           "<option name='%s'/></mount_opts></pool>",
+                           pool, server[1], pool, format, path, option);
+}
+
+static char *nfs_xml(const char *pool)
+{
+    return netfs_xml(pool, "nfs", "noac");
+}
+
+static char *cifs_xml(const char *pool)
+{
+    g_autofree char *option =
+        g_strconcat("credentials=", g_getenv("CISTERN_CONTRACT_CREDENTIALS"), NULL);
+
+    return netfs_xml(pool, "cifs", option);
+}
+
+static void clean_netfs(const char *pool)
+{
+    g_strfreev(site_shell("umount -l \"$1/$2\" 2>/dev/null; rm -rf \"$1/$2\"", base, pool));
+    g_strfreev(site_shell("rm -rf \"$1/$2\"", server[0], pool));
+}
+
+static char **native_list_netfs(const char *pool)
+{
+    g_autofree char *path = g_build_filename(server[0], pool, NULL);
+
+    return list_of(path);
+}
+
+#define FILE_FLAGS                                                                     \
+    (GROUND_NEEDS_BUILD | GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_GROWS_BY_WRITE | \
+     GROUND_DIRECTORIES)
+#define FILE_CALLS \
+    .native_create = native_create, .native_delete = native_delete, .hold = hold, .release = let_go
+#define DIR_FLAGS (FILE_FLAGS | GROUND_DELETES)
+#define DIR_CALLS                                                                             \
+    .tear_down = tear_down, .pool_xml = pool_xml, .clean = clean, .native_list = native_list, \
+    FILE_CALLS
+#define NETFS_CALLS                                                                        \
+    .tear_down = tear_down_server, .clean = clean_netfs, .native_list = native_list_netfs, \
+    FILE_CALLS
 
 Ground dir_ground = {
     .name = "dir", .format = "raw", .flags = DIR_FLAGS, .set_up = set_up_plain, DIR_CALLS};
@@ -190,12 +353,37 @@ Ground dir_ground = {
 const Ground dir_qcow2_ground = {.name = "dir-qcow2",
                                  .format = "qcow2",
                                  .flags = (DIR_FLAGS & ~GROUND_GROWS_BY_WRITE) | GROUND_SNAPSHOTS |
-                                          GROUND_SNAPSHOTS_INSIDE,
+                                          GROUND_REVERTS_ANY | GROUND_SNAPSHOTS_INSIDE,
                                  .set_up = set_up_in,
                                  DIR_CALLS};
 
 const Ground dir_reflink_ground = {.name = "dir-reflink",
                                    .format = "raw",
-                                   .flags = DIR_FLAGS | GROUND_SNAPSHOTS,
+                                   .flags = DIR_FLAGS | GROUND_SNAPSHOTS | GROUND_REVERTS_ANY,
                                    .set_up = set_up_xfs,
                                    DIR_CALLS};
+
+const Ground fs_ground = {.name = "fs",
+                          .format = "raw",
+                          .flags =
+                              FILE_FLAGS | GROUND_MOUNTS | GROUND_SNAPSHOTS | GROUND_REVERTS_ANY,
+                          .set_up = set_up_fs,
+                          .tear_down = tear_down_fs,
+                          .pool_xml = fs_xml,
+                          .clean = clean_fs,
+                          .native_list = native_list_fs,
+                          FILE_CALLS};
+
+const Ground nfs_ground = {.name = "nfs",
+                           .format = "raw",
+                           .flags = FILE_FLAGS | GROUND_MOUNTS,
+                           .set_up = set_up_nfs,
+                           .pool_xml = nfs_xml,
+                           NETFS_CALLS};
+
+const Ground cifs_ground = {.name = "cifs",
+                            .format = "raw",
+                            .flags = FILE_FLAGS | GROUND_MOUNTS,
+                            .set_up = set_up_cifs,
+                            .pool_xml = cifs_xml,
+                            NETFS_CALLS};

@@ -41,6 +41,7 @@ static const char *const callbacks[] = {
     "vol_delete",
     "vol_flatten",
     "vol_holders",
+    "vol_make",
     "vol_open",
     "vol_reserve",
     "vol_reserve_clone",
@@ -65,6 +66,7 @@ static const char figure[] = "it is done; the pool's usage is as of the last loo
 
 static Tolerated tolerated[] = {
     {"create", "scan_one", 2, look_after, FALSE},
+    {"create written", "scan_one", 2, look_after, FALSE},
     {"clone", "scan_one", 4, look_after, FALSE},
     {"copy", "scan_one", 4, look_after, FALSE},
     {"grow", "scan_one", 2, look_after, FALSE},
@@ -79,6 +81,7 @@ static Tolerated tolerated[] = {
     {"snapshot rename", "scan_one", 1, look_after, FALSE},
     {"snapshot clone", "scan_one", 3, look_after, FALSE},
     {"create", "usage", 1, figure, FALSE},
+    {"create written", "usage", 1, figure, FALSE},
     {"clone", "usage", 1, figure, FALSE},
     {"copy", "usage", 1, figure, FALSE},
     {"delete", "usage", 1, figure, FALSE},

@@ -8,12 +8,23 @@
 #define SIZE   FAULT_VOLUME_SIZE
 #define BLOCKS FAULT_VOLUME_BLOCKS
 
-static gboolean do_create(Site *site, CstTask *task, GError **error)
+static gboolean create(Site *site, unsigned flags, CstTask *task, GError **error)
 {
     g_autofree char *xml = volume_xml(site, "new", SIZE);
     g_autofree char *made = NULL;
 
-    return cst_vol_create(site->pool, xml, 0, task, &made, error);
+    return cst_vol_create(site->pool, xml, flags, task, &made, error);
+}
+
+static gboolean do_create(Site *site, CstTask *task, GError **error)
+{
+    return create(site, 0, task, error);
+}
+
+/* What has to be written is written to a draft. */
+static gboolean do_create_written(Site *site, CstTask *task, GError **error)
+{
+    return create(site, CST_VOL_CREATE_PREALLOC_FULL, task, error);
 }
 
 static gboolean clone_v(Site *site, const char *name, CstTask *task, GError **error)
@@ -108,7 +119,7 @@ static gboolean do_snapshot(Site *site, CstTask *task, GError **error)
 
 static gboolean do_revert(Site *site, CstTask *task, GError **error)
 {
-    return cst_vol_snapshot_revert(site->pool, "v", "s", task, error);
+    return cst_vol_snapshot_revert(site->pool, "v", "s", NULL, task, error);
 }
 
 static gboolean do_snapshot_delete(Site *site, CstTask *task, GError **error)
@@ -218,6 +229,7 @@ static gboolean stop_and_empty(Site *site, CstTask *task, GError **error)
 
 const FaultOperation fault_operations[] = {
     {"create", do_create, NULL, FAULT_WHOLE},
+    {"create written", do_create_written, NULL, FAULT_WHOLE},
     {"clone", do_clone, NULL, FAULT_WHOLE},
     {"copy", do_copy, make_far, FAULT_WHOLE},
     {"delete", do_delete, NULL, FAULT_WHOLE},

@@ -32,6 +32,39 @@ static void a_pool_does_not_start(Site *site)
     assert_true(cst_pool_is_active(site->pool));
 }
 
+/* In one step where the backend has one, else by a draft. */
+static void a_volume_is_made_either_way(Site *site)
+{
+    g_autofree char *all = NULL;
+    g_autoptr(GError) error = NULL;
+
+    /* No draft is asked for. */
+    cst_memory_fault("vol_reserve", 1);
+    volume_make(site, "once", VOLUME_SIZE);
+    assert_false(cst_memory_struck());
+    content_assert_all(site, "once", 0);
+
+    cst_memory_release();
+    cst_memory_fault_as("vol_make", 1, CST_ERROR_UNSUPPORTED);
+    volume_make(site, "draft", VOLUME_SIZE);
+    assert_true(cst_memory_struck());
+    content_assert_all(site, "draft", 0);
+    all = site_native(site, "p");
+    assert_string_equal(all, "draft once");
+}
+
+/* Another process has made one of that name since the core looked. */
+static void a_name_that_is_taken_meanwhile(Site *site)
+{
+    g_autofree char *xml = volume_xml(site, "v", VOLUME_SIZE);
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_memory_fault_as("vol_make", 1, CST_ERROR_VOL_EXISTS);
+    assert_false(cst_vol_create(site->pool, xml, 0, NULL, &made, &error));
+    assert_error(&error, CST_ERROR_VOL_EXISTS);
+}
+
 /* What can't even be cleaned up now is left to the journal. */
 static void a_draft_that_sticks(Site *site)
 {
@@ -43,7 +76,8 @@ static void a_draft_that_sticks(Site *site)
 
     cst_memory_fault("vol_commit", 1);
     cst_memory_fault("vol_abandon", 1);
-    assert_false(cst_vol_create(site->pool, xml, 0, NULL, &made, &error));
+    assert_false(
+        cst_vol_create(site->pool, xml, CST_VOL_CREATE_PREALLOC_FULL, NULL, &made, &error));
     assert_error_says(&error, CST_ERROR_IO, "vol_commit");
     left = site_native(site, "p");
     assert_string_not_equal(left, "");
@@ -161,6 +195,8 @@ static void a_hung_pool_delays_no_other(Site *site)
 const ContractTest fault_tests[] = {
     {"every failed callback is told, and nothing is done", every_fault_is_told, 0, NULL},
     {"a pool that can't start is not active", a_pool_does_not_start, 0, NULL},
+    {"a volume is made in one step, or by a draft", a_volume_is_made_either_way, 0, NULL},
+    {"a name that is taken meanwhile stays its owner's", a_name_that_is_taken_meanwhile, 0, NULL},
     {"a draft that can't be dropped is dropped later", a_draft_that_sticks, 0, NULL},
     {"a failed refresh is a problem, not an empty pool", a_pool_that_is_gone, 0, NULL},
     {"a change that can't be looked at is shown", a_change_that_cannot_be_looked_at, 0, NULL},

@@ -92,18 +92,17 @@ static char **native_list(const char *pool)
                       group, "");
 }
 
-/* An open device: dd holds it as its standard input. */
 static void hold(const char *pool, const char *volume)
 {
-    run("sh -c 'exec sleep 600' <\"/dev/$1/$2\" >/dev/null 2>&1 & echo $! >\"/tmp/$1-$2.pid\"",
-        pool, volume);
+    g_autofree char *group = group_of(pool);
+    g_autofree char *path = g_build_filename("/dev", group, volume, NULL);
+
+    site_hold(path);
 }
 
 static void let_go(const char *pool, const char *volume)
 {
-    run("pid=$(cat \"/tmp/$1-$2.pid\"); rm \"/tmp/$1-$2.pid\"; kill \"$pid\"; "
-        "while kill -0 \"$pid\" 2>/dev/null; do sleep 0.1; done",
-        pool, volume);
+    site_release();
 }
 
 #define LOGICAL_CALLS                                                                         \
@@ -113,13 +112,14 @@ static void let_go(const char *pool, const char *volume)
 const Ground logical_ground = {.name = "logical",
                                .format = "raw",
                                .flags = GROUND_NEEDS_BUILD | GROUND_DELETES_ALL | GROUND_RESIZES |
-                                        GROUND_SNAPSHOTS,
+                                        GROUND_SNAPSHOTS | GROUND_REVERTS_ANY | GROUND_MAKER_LIVES,
                                .pool_xml = thick_xml,
                                LOGICAL_CALLS};
 
-const Ground logical_thin_ground = {.name = "logical-thin",
-                                    .format = "raw",
-                                    .flags = GROUND_NEEDS_BUILD | GROUND_DELETES_ALL |
-                                             GROUND_RESIZES | GROUND_SNAPSHOTS | GROUND_GROWS_ZERO,
-                                    .pool_xml = thin_xml,
-                                    LOGICAL_CALLS};
+const Ground logical_thin_ground = {
+    .name = "logical-thin",
+    .format = "raw",
+    .flags = GROUND_NEEDS_BUILD | GROUND_DELETES_ALL | GROUND_RESIZES | GROUND_SNAPSHOTS |
+             GROUND_REVERTS_ANY | GROUND_MAKER_LIVES | GROUND_GROWS_ZERO,
+    .pool_xml = thin_xml,
+    LOGICAL_CALLS};

@@ -23,6 +23,7 @@
 typedef struct {
     char *name;
     uint32_t tags[BLOCKS];
+    guint taken; /* World.names of then: what is newer has a higher one */
 } Shot;
 
 typedef struct {
@@ -31,6 +32,7 @@ typedef struct {
     GPtrArray *shots; /* of Shot, oldest first */
     char *origin;     /* volume that it is a clone of, as far as it hangs on it; NULL: none */
     char *origin_at;  /* snapshot of that one; NULL: what it was then */
+    guint taken;      /* when that was, as with Shot */
 } Vol;
 
 typedef struct {
@@ -119,11 +121,18 @@ static gboolean done_or_busy(gboolean done, gboolean needed, GError **error)
     return TRUE;
 }
 
+static gboolean is_full(const World *world)
+{
+    guint room = world->site->ground->room;
+
+    return world->vols->len >= (room ? MIN(room, MOST_VOLUMES) : MOST_VOLUMES);
+}
+
 /* --- steps ------------------------------------------------------------------------------------ */
 
 static void step_create(World *world)
 {
-    if (world->vols->len >= MOST_VOLUMES)
+    if (is_full(world))
         return;
     add_vol(world, fresh_name(world, "v"), NULL);
     volume_make(world->site, ((Vol *)world->vols->pdata[world->vols->len - 1])->name, SIZE);
@@ -156,23 +165,55 @@ static void step_snapshot(World *world)
         return;
     shot = g_new0(Shot, 1);
     shot->name = fresh_name(world, "s");
+    shot->taken = world->names;
     memcpy(shot->tags, vol->tags, sizeof(shot->tags));
     g_ptr_array_add(vol->shots, shot);
     cst_vol_snapshot_create(world->site->pool, vol->name, shot->name, 0, NULL, &error);
     assert_no_error(error);
 }
 
+/* Does a clone hang on what the volume held after @shot? */
+static gboolean newer_is_needed(World *world, const Vol *vol, const Shot *shot)
+{
+    for (guint i = 0; i < world->vols->len; i++) {
+        const Vol *other = g_ptr_array_index(world->vols, i);
+
+        if (g_strcmp0(other->origin, vol->name) == 0 && other->taken > shot->taken)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Agrees to lose what the service says would be lost. */
+static gboolean revert(World *world, const Vol *vol, const Shot *shot, GError **error)
+{
+    CstPool *pool = world->site->pool;
+    g_autoptr(GPtrArray) agreed =
+        cst_vol_snapshot_revert_loses(pool, vol->name, shot->name, NULL, error);
+
+    if (!agreed)
+        return FALSE;
+    g_ptr_array_add(agreed, NULL);
+    return cst_vol_snapshot_revert(pool, vol->name, shot->name, (const char *const *)agreed->pdata,
+                                   NULL, error);
+}
+
 static void step_revert(World *world)
 {
+    gboolean any = site_has(world->site, GROUND_REVERTS_ANY);
     g_autoptr(GError) error = NULL;
     Vol *vol;
     const Shot *shot = any_shot(world, &vol);
+    gboolean done;
 
     if (!shot)
         return;
-    cst_vol_snapshot_revert(world->site->pool, vol->name, shot->name, NULL, &error);
-    assert_no_error(error);
+    done = revert(world, vol, shot, &error);
+    if (!done_or_busy(done, !any && newer_is_needed(world, vol, shot), &error))
+        return;
     memcpy(vol->tags, shot->tags, sizeof(vol->tags));
+    while (!any && g_ptr_array_index(vol->shots, vol->shots->len - 1) != shot)
+        g_ptr_array_remove_index(vol->shots, vol->shots->len - 1);
     content_assert(world->site, vol->name, vol->tags, BLOCKS);
 }
 
@@ -215,12 +256,14 @@ static void step_rename_snapshot(World *world)
     shot->name = g_steal_pointer(&name);
 }
 
-static void hang_on(World *world, Vol *clone, const Vol *origin, const char *at)
+/* @at: NULL: on what the origin holds now */
+static void hang_on(World *world, Vol *clone, const Vol *origin, const Shot *at)
 {
     if (!site_has(world->site, GROUND_CLONES_DEPEND))
         return;
     clone->origin = g_strdup(origin->name);
-    clone->origin_at = g_strdup(at);
+    clone->origin_at = at ? g_strdup(at->name) : NULL;
+    clone->taken = at ? at->taken : world->names;
 }
 
 static void step_clone(World *world)
@@ -231,7 +274,7 @@ static void step_clone(World *world)
     g_autoptr(GError) error = NULL;
     Vol *clone;
 
-    if (!vol || world->vols->len >= MOST_VOLUMES)
+    if (!vol || is_full(world))
         return;
     clone = add_vol(world, fresh_name(world, "c"), vol->tags);
     xml = volume_clone_xml(world->site, vol->name, clone->name);
@@ -248,12 +291,12 @@ static void step_clone_snapshot(World *world)
     Vol *vol, *clone;
     const Shot *shot = any_shot(world, &vol);
 
-    if (!shot || world->vols->len >= MOST_VOLUMES)
+    if (!shot || is_full(world))
         return;
     clone = add_vol(world, fresh_name(world, "c"), shot->tags);
     cst_vol_snapshot_clone(world->site->pool, vol->name, shot->name, clone->name, NULL, &error);
     assert_no_error(error);
-    hang_on(world, clone, vol, shot->name);
+    hang_on(world, clone, vol, shot);
     content_assert(world->site, clone->name, clone->tags, BLOCKS);
 }
 
@@ -261,11 +304,15 @@ static void step_flatten(World *world)
 {
     Vol *vol = any_vol(world);
     g_autoptr(GError) error = NULL;
+    gboolean done, needed;
 
     if (!vol || !vol->origin)
         return;
-    cst_vol_flatten(world->site->pool, vol->name, NULL, &error);
-    assert_no_error(error);
+    needed = !site_has(world->site, GROUND_FLATTENS_ANY) &&
+             (vol->shots->len > 0 || is_needed(world, vol, NULL));
+    done = cst_vol_flatten(world->site->pool, vol->name, NULL, &error);
+    if (!done_or_busy(done, needed, &error))
+        return;
     g_clear_pointer(&vol->origin, g_free);
     g_clear_pointer(&vol->origin_at, g_free);
     content_assert(world->site, vol->name, vol->tags, BLOCKS);
@@ -280,7 +327,7 @@ static void step_delete(World *world)
     if (!vol)
         return;
     done =
-        cst_vol_delete(world->site->pool, vol->name, CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error);
+        cst_vol_delete(world->site->pool, vol->name, site_delete_flags(world->site), NULL, &error);
     if (done_or_busy(done, is_needed(world, vol, NULL), &error))
         g_ptr_array_remove(world->vols, vol);
 }

@@ -131,15 +131,14 @@ static void holders(Site *site)
     native = site_native(site, "p");
     state = state_of(site);
     site->ground->hold("p", "v");
-    assert_in_use(cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error),
-                  &error);
+    assert_in_use(cst_vol_delete(site->pool, "v", site_delete_flags(site), NULL, &error), &error);
     assert_in_use(cst_vol_wipe(site->pool, "v", CST_WIPE_ZERO, 0, NULL, &error), &error);
     if (site_has(site, GROUND_RESIZES))
         assert_in_use(
             cst_vol_resize(site->pool, "v", VOLUME_SIZE / 2, CST_VOL_RESIZE_SHRINK, NULL, &error),
             &error);
     if (site_has(site, GROUND_SNAPSHOTS))
-        assert_in_use(cst_vol_snapshot_revert(site->pool, "v", "s", NULL, &error), &error);
+        assert_in_use(cst_vol_snapshot_revert(site->pool, "v", "s", NULL, NULL, &error), &error);
     if (cst_pool_state_flattens_at_rest(state))
         assert_in_use(cst_vol_flatten(site->pool, "v", NULL, &error), &error);
     after = site_native(site, "p");
@@ -147,7 +146,7 @@ static void holders(Site *site)
     site->ground->release("p", "v");
     cst_vol_wipe(site->pool, "v", CST_WIPE_ZERO, 0, NULL, &error);
     assert_no_error(error);
-    cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, NULL, &error);
+    cst_vol_delete(site->pool, "v", site_delete_flags(site), NULL, &error);
     assert_no_error(error);
 }
 
@@ -203,6 +202,48 @@ static void clones_keep_their_source(Site *site)
     content_assert_all(site, "top", 1);
 }
 
+/* A clone with a snapshot, "own", that another clone hangs on. */
+static void in_the_middle(Site *site)
+{
+    volume_make(site, "base", VOLUME_SIZE);
+    content_write(site, "base", 0, VOLUME_SIZE / TAG_BLOCK, 1);
+    clone_from(site, "base", "middle");
+    assert_true(cst_vol_snapshot_create(site->pool, "middle", "own", 0, NULL, NULL));
+    assert_true(cst_vol_snapshot_clone(site->pool, "middle", "own", "top", NULL, NULL));
+}
+
+static void flattened_in_the_middle(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    in_the_middle(site);
+    cst_vol_flatten(site->pool, "middle", NULL, &error);
+    assert_no_error(error);
+    assert_chain(site, "top", "0 middle, 1 top *");
+    content_assert_all(site, "middle", 1);
+    content_assert_all(site, "top", 1);
+}
+
+static void flattened_when_bare(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!site_has(site, GROUND_CLONES_DEPEND))
+        return;
+    in_the_middle(site);
+    assert_false(cst_vol_flatten(site->pool, "middle", NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, "top'");
+    assert_true(cst_vol_delete(site->pool, "top", 0, NULL, NULL));
+    assert_false(cst_vol_flatten(site->pool, "middle", NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, "'own'");
+    assert_chain(site, "middle", "0 base, 1 middle *");
+    assert_true(cst_vol_snapshot_delete(site->pool, "middle", "own", NULL, NULL));
+    cst_vol_flatten(site->pool, "middle", NULL, &error);
+    assert_no_error(error);
+    assert_chain(site, "middle", "0 middle *");
+    content_assert_all(site, "middle", 1);
+}
+
 static void clones_stand_alone(Site *site)
 {
     g_autoptr(GError) error = NULL;
@@ -250,6 +291,8 @@ const ContractTest relation_tests[] = {
     {"a volume that is in use is not deleted, wiped or reverted", holders, 0, NULL},
     {"clones keep their source until they are flattened", clones_keep_their_source,
      GROUND_CLONES_DEPEND, clones_stand_alone},
+    {"a clone with snapshots and clones is flattened", flattened_in_the_middle,
+     GROUND_CLONES_DEPEND | GROUND_SNAPSHOTS | GROUND_FLATTENS_ANY, flattened_when_bare},
     {"the numbers of pool and thin stores add up", numbers_add_up, 0, NULL},
     {0},
 };

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "contract.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <base/child.h>
+#include <base/file.h>
 
 #define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
 
@@ -31,6 +36,12 @@ void assert_error_says(GError **error, int code, const char *words)
 gboolean site_has(const Site *site, unsigned flag)
 {
     return (site->ground->flags & flag) != 0;
+}
+
+/* As with libvirt, who has no snapshots does not know the flag. */
+unsigned site_delete_flags(const Site *site)
+{
+    return site_has(site, GROUND_SNAPSHOTS) ? CST_VOL_DELETE_WITH_SNAPSHOTS : 0;
 }
 
 void site_stop_service(Site *site)
@@ -86,6 +97,27 @@ char *site_native(Site *site, const char *pool)
 
     g_strfreev(names);
     return text;
+}
+
+static GPid holder;
+
+void site_hold(const char *path)
+{
+    static const char *const argv[] = {"sleep", "600", NULL};
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_autoptr(GError) error = NULL;
+
+    assert_true(fd >= 0);
+    g_spawn_async_with_fds(NULL, (char **)argv, NULL,
+                           G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &holder, fd,
+                           STDOUT_FILENO, STDERR_FILENO, &error);
+    assert_no_error(error);
+}
+
+void site_release(void)
+{
+    kill(holder, SIGKILL);
+    assert_int_equal(waitpid(holder, NULL, 0), holder);
 }
 
 char **site_shell(const char *line, const char *one, const char *two)

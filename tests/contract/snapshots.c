@@ -21,7 +21,7 @@ static void revert(Site *site, const char *volume, const char *name)
 {
     g_autoptr(GError) error = NULL;
 
-    cst_vol_snapshot_revert(site->pool, volume, name, NULL, &error);
+    cst_vol_snapshot_revert(site->pool, volume, name, NULL, NULL, &error);
     assert_no_error(error);
 }
 
@@ -81,18 +81,86 @@ static void content_comes_back(Site *site)
     expect(site, "v", 3, 2, 1);
     clone_snapshot(site, "v", "two", "then");
     expect(site, "then", 1, 2, 1);
+    revert(site, "v", "two");
+    expect(site, "v", 1, 2, 1);
+    assert_snapshots(site, "v", "one two");
+    content_write(site, "v", 0, BLOCKS, 4);
+    revert(site, "v", "two");
+    revert(site, "v", "two");
+    expect(site, "v", 1, 2, 1);
+    content_write(site, "v", 0, 1, 5);
+    expect(site, "then", 1, 2, 1);
+}
+
+/* --- to other than the newest ----------------------------------------------------------------- */
+
+/* A clone "w" of what the volume holds now. */
+static void clone_now(Site *site)
+{
+    g_autofree char *xml = volume_clone_xml(site, "v", "w");
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_create_from(site->pool, xml, site->pool, "v", 0, NULL, &made, &error);
+    assert_no_error(error);
+}
+
+/* Two snapshots, and a clone of what was written since. */
+static void older_and_newer(Site *site)
+{
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    snapshot(site, "v", "one");
+    content_write(site, "v", 0, BLOCKS, 2);
+    snapshot(site, "v", "two");
+    content_write(site, "v", 0, BLOCKS / 2, 3);
+    clone_now(site);
+}
+
+static void a_revert_keeps_all(Site *site)
+{
+    older_and_newer(site);
     revert(site, "v", "one");
     expect(site, "v", 1, 1, 1);
     assert_snapshots(site, "v", "one two");
     content_write(site, "v", 0, BLOCKS, 4);
     revert(site, "v", "two");
-    expect(site, "v", 1, 2, 1);
-    content_write(site, "v", 0, 1, 5);
-    expect(site, "then", 1, 2, 1);
+    expect(site, "v", 2, 2, 2);
     revert(site, "v", "one");
     revert(site, "v", "one");
     expect(site, "v", 1, 1, 1);
+    expect(site, "w", 3, 3, 2);
 }
+
+static void assert_not_reverted(Site *site, const char *const *agreed, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_vol_snapshot_revert(site->pool, "v", "one", agreed, NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, words);
+    assert_snapshots(site, "v", "one two");
+    expect(site, "v", 3, 3, 2);
+}
+
+/* Who hangs on something newer stops it; what would be lost otherwise has to be agreed to. */
+static void a_revert_drops_what_is_newer(Site *site)
+{
+    static const char *const agreed[] = {"two", NULL};
+    g_autoptr(GError) error = NULL;
+
+    if (!site_has(site, GROUND_SNAPSHOTS))
+        return;
+    older_and_newer(site);
+    assert_not_reverted(site, agreed, "w'");
+    assert_true(cst_vol_delete(site->pool, "w", 0, NULL, NULL));
+    assert_not_reverted(site, NULL, "'two'");
+    cst_vol_snapshot_revert(site->pool, "v", "one", agreed, NULL, &error);
+    assert_no_error(error);
+    expect(site, "v", 1, 1, 1);
+    assert_snapshots(site, "v", "one");
+}
+
+/* --- clones ----------------------------------------------------------------------------------- */
 
 static void a_clone_is_a_volume(Site *site)
 {
@@ -116,20 +184,12 @@ static void a_clone_is_a_volume(Site *site)
 /* A copy of a volume is of what it holds now, whoever keeps its snapshots. */
 static void a_clone_has_none(Site *site)
 {
-    g_autofree char *xml = NULL;
-    g_autofree char *made = NULL;
-    g_autoptr(GError) error = NULL;
-
     volume_make(site, "v", VOLUME_SIZE);
     content_write(site, "v", 0, BLOCKS, 1);
     snapshot(site, "v", "s");
     content_write(site, "v", 0, BLOCKS / 2, 2);
-    xml = volume_clone_xml(site, "v", "w");
-    cst_vol_create_from(site->pool, xml, site->pool, "v", 0, NULL, &made, &error);
-    assert_no_error(error);
+    clone_now(site);
     assert_snapshots(site, "w", "");
-    expect(site, "w", 2, 2, 1);
-    revert(site, "v", "s");
     expect(site, "w", 2, 2, 1);
 }
 
@@ -149,10 +209,10 @@ static void the_middle_one_goes(Site *site)
     expect(site, "v", 4, 4, 4);
     revert(site, "v", "s3");
     expect(site, "v", 3, 3, 3);
+    remove_snapshot(site, "v", "s3");
     revert(site, "v", "s1");
     expect(site, "v", 1, 1, 1);
     remove_snapshot(site, "v", "s1");
-    remove_snapshot(site, "v", "s3");
     assert_snapshots(site, "v", "");
     expect(site, "v", 1, 1, 1);
 }
@@ -212,6 +272,7 @@ static void renaming(Site *site)
     assert_error(&error, CST_ERROR_EXISTS);
     assert_false(cst_vol_snapshot_rename(site->pool, "v", "a", "d", NULL, &error));
     assert_error(&error, CST_ERROR_NOT_FOUND);
+    remove_snapshot(site, "v", "b");
     revert(site, "v", "c");
     expect(site, "v", 1, 1, 1);
 }
@@ -225,7 +286,7 @@ static void what_is_not_there(Site *site)
     snapshot(site, "v", "s");
     assert_false(cst_vol_snapshot_create(site->pool, "v", "s", 0, NULL, &error));
     assert_error_says(&error, CST_ERROR_EXISTS, "'s'");
-    assert_false(cst_vol_snapshot_revert(site->pool, "v", "t", NULL, &error));
+    assert_false(cst_vol_snapshot_revert(site->pool, "v", "t", NULL, NULL, &error));
     assert_error_says(&error, CST_ERROR_NOT_FOUND, "'t'");
     assert_false(cst_vol_snapshot_delete(site->pool, "v", "t", NULL, &error));
     assert_error_says(&error, CST_ERROR_NOT_FOUND, "'t'");
@@ -394,6 +455,8 @@ static void a_volume_becomes_an_image(Site *site)
 const ContractTest snapshot_tests[] = {
     {"content before, between and after snapshots comes back", content_comes_back, GROUND_SNAPSHOTS,
      the_one_error},
+    {"a revert keeps the newer snapshots", a_revert_keeps_all,
+     GROUND_SNAPSHOTS | GROUND_REVERTS_ANY, a_revert_drops_what_is_newer},
     {"a clone of a snapshot is a volume like any", a_clone_is_a_volume, GROUND_SNAPSHOTS, NULL},
     {"a clone of a volume has none of its snapshots", a_clone_has_none, GROUND_SNAPSHOTS, NULL},
     {"a snapshot between others is deleted", the_middle_one_goes, GROUND_SNAPSHOTS, NULL},

@@ -21,28 +21,6 @@ static void assert_native(Site *site, const char *expected)
     assert_string_equal(names, expected);
 }
 
-static void it_can_be_found(Site *site, const char *name)
-{
-    g_autofree char *path = cst_vol_get_path(site->pool, name, NULL);
-    g_autofree char *key = cst_vol_get_key(site->pool, name, NULL);
-    g_autofree char *xml = cst_vol_get_xml(site->pool, name, 0, NULL);
-    g_autofree char *by_path = NULL;
-    g_autofree char *by_key = NULL;
-    g_autoptr(CstPool) first = NULL;
-    g_autoptr(CstPool) second = NULL;
-    g_autoptr(GError) error = NULL;
-
-    assert_non_null(strstr(xml, name));
-    cst_service_volume_by_path(site->service, path, &first, &by_path, &error);
-    assert_no_error(error);
-    assert_string_equal(by_path, name);
-    cst_service_volume_by_key(site->service, key, &second, &by_key, &error);
-    assert_no_error(error);
-    assert_string_equal(by_key, name);
-    assert_ptr_equal(first, site->pool);
-    assert_ptr_equal(second, site->pool);
-}
-
 static void creating(Site *site)
 {
     g_autofree char *again = volume_xml(site, "v", VOLUME_SIZE);
@@ -51,7 +29,7 @@ static void creating(Site *site)
     char *made = NULL;
 
     volume_make(site, "v", VOLUME_SIZE);
-    it_can_be_found(site, "v");
+    volume_assert_found(site, "v");
     rows = cst_pool_list_volumes(site->pool, NULL, 0, CST_VOL_ROWS_DETAILS, &error);
     assert_no_error(error);
     assert_int_equal(rows->len, 1);

@@ -22,6 +22,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <base/dry_run.h>
@@ -72,6 +73,7 @@ typedef struct {
     CstFd at;         /* O_PATH */
     char *rest;
     guint links;
+    gboolean fixed; /* nobody else may be able to exchange a part */
 } Walk;
 
 static void walk_clear(Walk *walk)
@@ -134,6 +136,27 @@ static char *next_part(Walk *walk)
 }
 
 /*
+ * Fails with DENIED when somebody else could put another entry in the place of @part, which @st
+ * describes: who may write to the directory that it is in, unless that is sticky.
+ */
+static gboolean check_fixed(const Walk *walk, const char *part, const struct stat *st,
+                            GError **error)
+{
+    struct stat above;
+
+    if (fstat(walk->at, &above) < 0)
+        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
+    if (cst_only_we_write(&above) ||
+        (cst_owner_is_us(above.st_uid) && above.st_mode & S_ISVTX && cst_owner_is_us(st->st_uid)))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("nothing is mounted on '%s', because others than root can put another "
+                      "directory in the place of '%s' in that path; use a path that only root can "
+                      "change"),
+                    walk->path, part);
+}
+
+/*
  * Descends into one part, never through a link by the kernel: O_PATH and O_NOFOLLOW open the link
  * itself.
  */
@@ -144,6 +167,8 @@ static gboolean walk_part(Walk *walk, const char *part, GError **error)
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
+    if (walk->fixed && !check_fixed(walk, part, &st, error))
+        return FALSE;
     if (S_ISLNK(st.st_mode))
         return follow(walk, part, fd, &st, error);
     if (!S_ISDIR(st.st_mode))
@@ -166,25 +191,86 @@ static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GErro
 }
 
 /* O_PATH descriptors can't be listed or synced, so the last directory is opened anew by ".". */
+static gboolean walk_all(Walk *walk, gboolean make, mode_t mode, CstDirHandle *ret_handle,
+                         GError **error)
+{
+    char *part;
+
+    if (!walk_to(walk, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)))
+        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
+    while ((part = next_part(walk))) {
+        g_autofree char *name = part;
+
+        if (make && !make_part(walk, name, *walk->rest ? 0755 : mode, error))
+            return FALSE;
+        if (!walk_part(walk, name, error))
+            return FALSE;
+    }
+    return handle_init(ret_handle, openat(walk->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                       walk->path) ||
+           cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
+}
+
 gboolean cst_handle_open_trusted(const char *path, gboolean make, mode_t mode,
                                  CstDirHandle *ret_handle, GError **error)
 {
     g_auto(Walk) walk = {.path = path, .at = -1, .rest = g_strdup(path)};
-    char *part;
 
-    if (!walk_to(&walk, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)))
-        return cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
-    while ((part = next_part(&walk))) {
-        g_autofree char *name = part;
+    return walk_all(&walk, make, mode, ret_handle, error);
+}
 
-        if (make && !make_part(&walk, name, *walk.rest ? 0755 : mode, error))
-            return FALSE;
-        if (!walk_part(&walk, name, error))
-            return FALSE;
-    }
-    return handle_init(ret_handle, openat(walk.at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-                       path) ||
-           cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
+gboolean cst_handle_open_fixed(const char *path, CstDirHandle *ret_handle, GError **error)
+{
+    g_auto(Walk) walk = {.path = path, .at = -1, .rest = g_strdup(path), .fixed = TRUE};
+
+    return walk_all(&walk, FALSE, 0, ret_handle, error);
+}
+
+/* Where the directory @fd is, without links; NULL: that can't be told. */
+static char *path_of_fd(int fd)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    char path[PATH_MAX];
+    ssize_t len = readlink(link, path, sizeof(path) - 1);
+
+    return len > 0 ? g_strndup(path, (gsize)len) : NULL;
+}
+
+/* Text of the link that is open as @fd (O_PATH); NULL: it is none. */
+static char *text_of_link(int fd)
+{
+    char text[PATH_MAX];
+    ssize_t len = readlinkat(fd, "", text, sizeof(text) - 1);
+
+    return len > 0 ? g_strndup(text, (gsize)len) : NULL;
+}
+
+/*
+ * The last part is opened with RESOLVE_NO_XDEV, which fails before what is mounted there is asked
+ * anything. Only the directories above are entered.
+ */
+static char *real_path(const char *path, guint links)
+{
+    g_autofree char *above = g_path_get_dirname(path);
+    g_autofree char *name = g_path_get_basename(path);
+    g_auto(CstFd) parent = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    g_autofree char *real = parent < 0 ? NULL : path_of_fd(parent);
+    g_autofree char *target = NULL, *next = NULL;
+    g_auto(CstFd) last = -1;
+
+    if (!real)
+        return g_strdup(path);
+    last = cst_openat2(parent, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_XDEV);
+    target = last < 0 ? NULL : text_of_link(last);
+    if (!target || links >= LINKS_MAX)
+        return g_build_filename(real, name, NULL);
+    next = g_canonicalize_filename(target, real);
+    return real_path(next, links + 1);
+}
+
+char *cst_path_real(const char *path)
+{
+    return real_path(path, 0);
 }
 
 gboolean cst_handle_stat_above(const CstDirHandle *dir, struct stat *ret_st)
@@ -455,6 +541,13 @@ gboolean cst_entry_is_empty(const CstDirHandle *dir, const char *name)
     closedir(stream);
     errno = ENOTEMPTY;
     return is_empty;
+}
+
+gboolean cst_path_touch(const char *path, GError **error)
+{
+    struct statfs fs;
+
+    return statfs(path, &fs) == 0 || cst_fail_errno(error, errno, _("cannot statfs '%s'"), path);
 }
 
 gboolean cst_path_readable(const char *path)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <base/file.h>
+#include <pool/files.h>
 
 /**
  * The way into directories that somebody else may write to: the only code of the pools that turns a
@@ -16,20 +17,6 @@
  * of a name before it opened it. "Ours" is what belongs to this process's user. Functions that
  * return FALSE or -1 "and errno" set no GError.
  */
-
-/** A directory held open. */
-typedef struct {
-    CstFd fd;
-    char *path;          /**< for messages and for what images refer to; nothing is opened by it */
-    gboolean is_private; /**< only root and we may make, rename and remove entries */
-    struct stat st;      /**< as it was when it was opened */
-} CstDirHandle;
-
-#define CST_DIR_HANDLE_NONE ((CstDirHandle){.fd = -1})
-
-/** Closes the handle; does nothing for CST_DIR_HANDLE_NONE. */
-void cst_handle_clear(CstDirHandle *dir);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstDirHandle, cst_handle_clear)
 
 /** Opens the directory at @path, which the administrator chose: links in it are followed. */
 gboolean cst_handle_open(const char *path, CstDirHandle *ret_handle, GError **error);

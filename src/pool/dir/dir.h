@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <base/sync_group.h>
-#include <pool/backend.h>
+#include <pool/files.h>
 
 #include "beneath.h"
 
 /**
- * Pools that are a directory of files: type dir, and the part of fs and netfs above the mount.
- * Volumes are the directory's entries; their format is what their first bytes say.
+ * Pools that are a directory of files: type dir, and the part of fs and netfs above the mount,
+ * whose backends (pool/mount) have the volumes from here (CST_DIR_VOLUMES). Volumes are the
+ * directory's entries; their format is what their first bytes say.
  *
  * From below to above; a file calls files of the lines before its own, and to its left:
  *
@@ -17,37 +17,16 @@
  *     declare.c                    declarations kept with the content
  *     scan.c                       records of the volumes
  *     snapshot.c                   snapshots
- *     volume.c  build.c  watch.c   the other callbacks
+ *     volume.c  build.c  watch.c  state.c   the other callbacks
  *     dir.c                        the table
  *
+ * What pools that mount their directory share of it is in pool/files.h, the callbacks too.
  * Functions that are a callback of the table do what CstBackend says of it.
  */
 extern const CstBackend cst_dir_backend;
 
-/** What a target directory must be (target.c). */
-typedef struct {
-    gboolean known; /**< FALSE: anything will do */
-    gboolean exact; /**< inode and device count, because they were seen since the last boot */
-    int mounted;
-    unsigned long type;
-    unsigned long long inode;
-    unsigned long long device;
-} DirIdentity;
-
-typedef struct {
-    CstPoolState head;
-    GMutex lock;
-    DirIdentity must;    /**< guarded by the lock */
-    CstSyncGroup *names; /**< syncs of the target directory */
-} DirState;
-
 /* --- target.c --------------------------------------------------------------------------------- */
 
-/**
- * Opens the target directory for one call. STATE when it is not the one that the pool was started
- * with; NOT_FOUND and the like when it can't be opened.
- */
-gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GError **error);
 /** Makes the names in the target durable, with one sync for all who wait for it. */
 gboolean cst_dir_names_sync(CstPoolState *state, const CstDirHandle *target, GError **error);
 
@@ -64,8 +43,6 @@ gboolean cst_dir_turn_cow_off(int fd);
 
 /* --- draft.c ---------------------------------------------------------------------------------- */
 
-/** Names that begin like this are ours: no listing shows them and no volume may have one. */
-#define CST_DRAFT_PREFIX ".cistern-"
 /** Drafts are called PREFIX<token>SUFFIX. */
 #define CST_DRAFT_SUFFIX ".part"
 
@@ -99,8 +76,6 @@ CstDeclaration *cst_dir_declaration_read(CstBlob *blob);
 void cst_dir_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                       CstDeclaration **declarations);
 
-gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
-
 /* --- scan.c ----------------------------------------------------------------------------------- */
 
 /** 0 where the file system does not keep the time of birth. */
@@ -113,10 +88,6 @@ int64_t cst_dir_btime_ns(const struct statx *st);
 CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirHandle *dir, const char *name,
                          CstVolume *known);
 
-gboolean cst_dir_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
-gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *known,
-                          CstVolume **ret_volume, GError **error);
-
 /* --- snapshot.c ------------------------------------------------------------------------------- */
 
 /** In the target directory: VOLUME/NAME below it is a snapshot. */
@@ -124,29 +95,3 @@ gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
 /** Removes drafts of dead processes among the snapshots, and directories without any. */
 void cst_dir_drop_snapshot_drafts(const CstDirHandle *target);
-
-extern const CstSnapshotBackend cst_dir_snapshots;
-
-/* --- volume.c --------------------------------------------------------------------------------- */
-
-gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
-                             GError **error);
-gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
-                            GError **error);
-gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **error);
-gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error);
-gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
-CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
-gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
-                             GError **error);
-
-/* --- build.c ---------------------------------------------------------------------------------- */
-
-gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error);
-gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error);
-
-/* --- watch.c ---------------------------------------------------------------------------------- */
-
-int cst_dir_watch_open(CstPoolState *state, GError **error);
-void cst_dir_watch_read(CstPoolState *state, int fd,
-                        void (*changed)(const char *name, gpointer data), gpointer data);

@@ -13,6 +13,10 @@
  * counts as the same if it is mounted as before, and from then on its inode and device count as
  * well.
  *
+ * A pool of another type, whose directory is what it mounts, knows by itself whether it is the
+ * right one (CstDirState.admit); of the above, inode and device alone then count, until the next
+ * mount.
+ *
  * state->lock guards what is expected; it is not held while the directory is touched.
  */
 #include "dir.h"
@@ -34,7 +38,7 @@ static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
 }
 
 /* A directory on another device than the one above it is the root of a mounted file system. */
-static gboolean identify(const CstDirHandle *target, DirIdentity *ret, GError **error)
+static gboolean identify(const CstDirHandle *target, CstDirIdentity *ret, GError **error)
 {
     struct statfs fs;
     struct stat above;
@@ -53,11 +57,11 @@ static gboolean identify(const CstDirHandle *target, DirIdentity *ret, GError **
 /*
  * Parses the recorded line. One that can't be read expects nothing; the boot's UUID may be missing.
  */
-static void parse(const char *recorded, DirIdentity *ret)
+static void parse(const char *recorded, CstDirIdentity *ret)
 {
     char was[CST_UUID_TEXT_LEN] = "", is[CST_UUID_TEXT_LEN];
 
-    *ret = (DirIdentity){0};
+    *ret = (CstDirIdentity){0};
     if (!recorded || sscanf(recorded, "mounted=%d type=%lx inode=%llu device=%llu boot=%36s",
                             &ret->mounted, &ret->type, &ret->inode, &ret->device, was) < 4)
         return;
@@ -67,13 +71,13 @@ static void parse(const char *recorded, DirIdentity *ret)
     ret->exact = *is && strcmp(was, is) == 0;
 }
 
-static gboolean is_exactly(const DirIdentity *must, const CstDirHandle *target)
+static gboolean is_exactly(const CstDirIdentity *must, const CstDirHandle *target)
 {
     return must->device == target->st.st_dev && must->inode == target->st.st_ino;
 }
 
 /* Fails with STATE, saying what is missing, when @is can't be @must. */
-static gboolean compare(const DirIdentity *must, const DirIdentity *is, const char *path,
+static gboolean compare(const CstDirIdentity *must, const CstDirIdentity *is, const char *path,
                         GError **error)
 {
     if (!must->known)
@@ -96,31 +100,43 @@ static gboolean compare(const DirIdentity *must, const DirIdentity *is, const ch
     return TRUE;
 }
 
-static void set_expected(DirState *state, const DirIdentity *must)
+static void set_expected(CstDirState *state, const CstDirIdentity *must)
 {
     g_mutex_lock(&state->lock);
     state->must = *must;
     g_mutex_unlock(&state->lock);
 }
 
+/* Whether a directory that is not exactly the expected one is the pool's all the same. */
+static gboolean admit(CstDirState *dir, const CstDirIdentity *must, const CstDirHandle *target,
+                      GError **error)
+{
+    CstDirIdentity is = {0};
+
+    if (!identify(target, &is, error) ||
+        !(dir->admit ? dir->admit(&dir->head, target, error)
+                     : compare(must, &is, dir->head.def->target_path, error)))
+        return FALSE;
+    /* What was found after a boot, or mounted anew, counts exactly from now on. */
+    set_expected(dir, &is);
+    return TRUE;
+}
+
 /* The usual case, the very same directory, costs no more than the fstat() of opening it. */
 gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GError **error)
 {
-    DirState *dir = (DirState *)state;
-    DirIdentity must, is = {0};
+    CstDirState *dir = (CstDirState *)state;
+    CstDirIdentity must;
 
     if (!cst_handle_open(state->def->target_path, ret_target, error))
         return FALSE;
     g_mutex_lock(&dir->lock);
     must = dir->must;
     g_mutex_unlock(&dir->lock);
-    if (!must.known || (must.exact && is_exactly(&must, ret_target)))
+    if (must.known ? must.exact && is_exactly(&must, ret_target) : !dir->admit)
         return TRUE;
-    if (identify(ret_target, &is, error) && compare(&must, &is, state->def->target_path, error)) {
-        /* What was found after a boot counts exactly from now on. */
-        set_expected(dir, &is);
+    if (admit(dir, &must, ret_target, error))
         return TRUE;
-    }
     cst_handle_clear(ret_target);
     return FALSE;
 }
@@ -129,7 +145,7 @@ gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean star
                         GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
-    DirIdentity must, is = {0};
+    CstDirIdentity must, is = {0};
 
     parse(recorded, &must);
     if (starting) {
@@ -140,7 +156,7 @@ gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean star
             return FALSE;
         must = is;
     }
-    set_expected((DirState *)state, &must);
+    set_expected((CstDirState *)state, &must);
     return TRUE;
 }
 
@@ -148,7 +164,7 @@ char *cst_dir_identity(CstPoolState *state, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     char boot[CST_UUID_TEXT_LEN];
-    DirIdentity id = {0};
+    CstDirIdentity id = {0};
 
     if (!cst_dir_target_open(state, &target, error) || !identify(&target, &id, error))
         return NULL;
@@ -159,5 +175,5 @@ char *cst_dir_identity(CstPoolState *state, GError **error)
 
 gboolean cst_dir_names_sync(CstPoolState *state, const CstDirHandle *target, GError **error)
 {
-    return cst_sync_group_wait(((DirState *)state)->names, target->fd, target->path, error);
+    return cst_sync_group_wait(((CstDirState *)state)->names, target->fd, target->path, error);
 }

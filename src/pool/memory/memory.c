@@ -199,6 +199,7 @@ const CstBackend cst_memory_backend = {
     .stop = memory_stop,
     .destroy = memory_destroy,
     .drop_drafts = memory_drop_drafts,
+    .vol_make = memory_vol_make,
     .vol_reserve = memory_vol_reserve,
     .vol_commit = memory_vol_commit,
     .vol_abandon = memory_vol_abandon,

@@ -35,6 +35,7 @@ void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snaps
 
 /* --- volume.c: the callbacks of those names --------------------------------------------------- */
 
+gboolean memory_vol_make(CstPoolState *state, const CstVolDef *def, GError **error);
 gboolean memory_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error);
 gboolean memory_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,

@@ -58,6 +58,7 @@ MemoryDisk *memory_disk_new(const char *name, uint64_t size)
     g_mutex_init(&disk->lock);
     disk->blocks = g_ptr_array_new_with_free_func(block_free);
     disk->size = size;
+    disk->writes = 1; /* that it was made: a time of 0 would be an unknown one */
     g_ptr_array_set_size(disk->blocks, (gint)blocks_of(size));
     return disk;
 }

@@ -37,6 +37,22 @@ static gboolean check_new(const MemoryStore *store, const CstVolDef *def, GError
     return TRUE;
 }
 
+/* Others see one step, as the lock is held. */
+gboolean memory_vol_make(CstPoolState *state, const CstVolDef *def, GError **error)
+{
+    MemoryStore *store = memory_enter_store(state, "vol_make", error);
+    gboolean fits;
+
+    if (!store)
+        return FALSE;
+    fits = check_new(store, def, error);
+    if (fits)
+        g_hash_table_insert(store->disks, g_strdup(def->name),
+                            memory_disk_new(def->name, def->capacity));
+    memory_unlock();
+    return fits;
+}
+
 gboolean memory_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error)
 {

@@ -165,6 +165,7 @@ static void play_pool(Side *side)
     g_autoptr(CstPoolRef) again = NULL;
     g_autoptr(GPtrArray) stores = NULL;
     CstPoolRef nobody = {.name = (char *)"nobody"};
+    g_auto(CstPoolHealth) health = {0};
     gboolean persistent = TRUE;
 
     outcome(side, "create", transient != NULL);
@@ -182,6 +183,10 @@ static void play_pool(Side *side)
     g_clear_pointer(&stores, g_ptr_array_unref);
     stores = cst_conn_pool_thin(side->conn, &nobody, &side->error);
     outcome(side, "thin of nobody", stores != NULL);
+    outcome(side, "health", cst_conn_pool_health(side->conn, pool, &health, &side->error));
+    note(side, "%d %s", health.level, health.state ? health.state : "-");
+    outcome(side, "health of nobody",
+            cst_conn_pool_health(side->conn, &nobody, &health, &side->error));
 }
 
 /* --- dry runs -------------------------------------------------------------------------------- */

@@ -492,6 +492,7 @@ static void play_snapshots(Side *side)
     g_autoptr(CstVolRef) vol = NULL;
     g_autoptr(CstTask) task = cst_task_new();
     g_autoptr(GPtrArray) list = NULL;
+    g_auto(GStrv) lost = NULL;
 
     vol = cst_conn_vol_create(side->conn, pool,
                               "<volume><name>v</name><capacity>1048576</capacity><target>"
@@ -503,8 +504,12 @@ static void play_snapshots(Side *side)
     outcome(side, "sized",
             cst_conn_snapshot_create(side->conn, vol, "t", 4096, NULL, &side->error));
     outcome(side, "rename", cst_conn_snapshot_rename(side->conn, vol, "s", "u", &side->error));
-    outcome(side, "none", cst_conn_snapshot_revert(side->conn, vol, "s", task, &side->error));
-    outcome(side, "revert", cst_conn_snapshot_revert(side->conn, vol, "u", task, &side->error));
+    lost = cst_conn_snapshot_revert_loses(side->conn, vol, "u", &side->error);
+    outcome(side, "lost", lost != NULL);
+    note(side, "%u", lost ? g_strv_length(lost) : 99);
+    outcome(side, "none", cst_conn_snapshot_revert(side->conn, vol, "s", NULL, task, &side->error));
+    outcome(side, "revert",
+            cst_conn_snapshot_revert(side->conn, vol, "u", NULL, task, &side->error));
     outcome(side, "clone", cst_conn_snapshot_clone(side->conn, vol, "u", "w", task, &side->error));
     list = cst_conn_snapshot_list(side->conn, vol, &side->error);
     outcome(side, "list", list != NULL);

@@ -514,7 +514,7 @@ static gboolean make_volume(CstPoolState *pool, int type, GError **error)
 static void a_name_is_durable_when_the_call_answers(void **state)
 {
     CstPoolState *pool = open_pool();
-    DirState *dir = (DirState *)pool;
+    CstDirState *dir = (CstDirState *)pool;
     g_autofree char *path = at("own/v");
     g_autoptr(GError) error = NULL;
 

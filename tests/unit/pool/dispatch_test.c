@@ -155,6 +155,7 @@ static gboolean call_watch_open(GError **error)
         return expression;                      \
     }
 
+CALL(rescan_bus, cst_pool_state_rescan_bus(pool, NULL, error))
 CALL(scan, cst_pool_state_scan(pool, NULL, NULL, error))
 CALL(build, cst_pool_state_build(pool, 0, error))
 CALL(start, cst_pool_state_start(pool, error))
@@ -162,6 +163,7 @@ CALL(stop, cst_pool_state_stop(pool, error))
 CALL(destroy, cst_pool_state_destroy(pool, 0, error))
 CALL(drop_drafts, cst_pool_state_settle(pool, error))
 CALL(expect, cst_pool_state_expect(pool, NULL, FALSE, error))
+CALL(vol_make, cst_pool_state_make(pool, volume_def, error))
 CALL(vol_abandon, cst_pool_state_abandon(pool, "t", error))
 CALL(vol_delete, cst_pool_state_delete(pool, "v", 0, error))
 CALL(vol_check_wipe, cst_pool_state_vol_check_wipe(pool, "v", error))
@@ -182,6 +184,7 @@ CALL(snapshots_open, drop_blob(cst_pool_state_snapshot_open(pool, "v", "s", erro
 static const OddCall calls[] = {
     {"open", call_open, NULL},
     {"check", call_check, NULL},
+    {"rescan_bus", call_rescan_bus, NULL},
     {"scan", call_scan, NULL},
     {"scan_one", call_scan_one, "v"},
     {"usage", call_usage, NULL},
@@ -193,6 +196,7 @@ static const OddCall calls[] = {
     {"identity", call_identity, NULL},
     {"expect", call_expect, NULL},
     {"discover", call_discover, NULL},
+    {"vol_make", call_vol_make, "v"},
     {"vol_reserve", call_reserve, "v"},
     {"vol_commit", call_commit, "v"},
     {"vol_abandon", call_vol_abandon, NULL},
@@ -285,6 +289,9 @@ static void a_dry_run_makes_nothing(void **unused)
     assert_false(call_reserve(&error));
     odd_assert_broken(&dispatcher, error, "vol_reserve", "made a volume in a dry run");
     g_clear_error(&error);
+    assert_false(call_vol_make(&error));
+    odd_assert_broken(&dispatcher, error, "vol_make", "made a volume in a dry run");
+    g_clear_error(&error);
     odd_how = ODD_SAYS_WHY;
     assert_false(call_reserve(&error));
     assert_int_equal(error->code, CST_ERROR_BUSY);
@@ -374,8 +381,10 @@ static const struct {
     {call_stop, SLOT(stop), NULL, CST_ERROR_DRY_RUN, FALSE},
     {call_destroy, SLOT(destroy), "does not support pool deletion", CST_ERROR_DRY_RUN, TRUE},
     {call_drop_drafts, SLOT(drop_drafts), NULL, 0, FALSE},
+    {call_rescan_bus, SLOT(rescan_bus), NULL, CALLED, FALSE},
     {call_expect, SLOT(expect), NULL, CALLED, FALSE},
     {call_discover, SLOT(discover), "does not support source discovery", CALLED, FALSE},
+    {call_vol_make, SLOT(vol_make), "does not make volumes in one step", CST_ERROR_DRY_RUN, TRUE},
     {call_reserve, SLOT(vol_reserve), "does not support volume creation", 0, TRUE},
     {call_reserve_clone, SLOT(vol_reserve_clone), "does not share content", CST_ERROR_UNSUPPORTED,
      FALSE},
@@ -458,6 +467,48 @@ static void a_pool_that_keeps_no_declarations_says_so(void **unused)
     odd_backend.vol_declare = NULL;
 }
 
+/* --- storage that hangs ----------------------------------------------------------------------- */
+
+static void await_answers(gboolean answers)
+{
+    gint64 until = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    while (cst_pool_state_answers(pool, NULL) != answers && g_get_monotonic_time() < until)
+        g_usleep(1000);
+    assert_int_equal(cst_pool_state_answers(pool, NULL), answers);
+}
+
+/* Those that need no pool, and those that never wait for the storage. */
+static gboolean is_outside(const char *slot)
+{
+    static const char *const outside[] = {"open", "discover", "check", "stop", NULL};
+
+    return g_strv_contains(outside, slot);
+}
+
+static void nothing_else_is_called_while_the_storage_hangs(void **unused)
+{
+    g_autoptr(CstBlob) blob = cst_pool_state_vol_open(pool, "v", FALSE, NULL);
+    char byte;
+
+    g_atomic_int_set(&odd_hangs, TRUE);
+    await_answers(FALSE);
+    odd_found = "v";
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autoptr(GError) error = NULL;
+
+        if (calls[i].call(&error) != is_outside(calls[i].slot))
+            fail_msg("%s", calls[i].slot);
+        if (error)
+            assert_string_equal(error->message, "the storage of pool 'p' has not answered for 0 s");
+    }
+    assert_false(cst_blob_pread(blob, &byte, 1, 0, NULL));
+    g_atomic_int_set(&odd_hangs, FALSE);
+    await_answers(TRUE);
+    assert_true(call_usage(NULL));
+    assert_true(cst_blob_pread(blob, &byte, 1, 0, NULL));
+}
+
 /* --- the log ---------------------------------------------------------------------------------- */
 
 static void calls_are_logged_when_debug_is_on(void **unused)
@@ -481,9 +532,11 @@ int main(void)
         TEST(a_callback_that_is_missing_is_told_or_not_needed),
         TEST(a_dry_run_reaches_no_callback_that_changes_anything),
         TEST(a_pool_that_keeps_no_declarations_says_so),
+        TEST(nothing_else_is_called_while_the_storage_hangs),
         TEST(calls_are_logged_when_debug_is_on),
     };
 
     cst_log_init();
+    cst_liveness_times = (struct CstLivenessTimes){.patience = 50000, .period = 1000};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 guint odd_closed;
 const char *odd_found;
 gboolean odd_gives_blob = TRUE;
+gint odd_hangs;
 
 static CstPoolState *fake_open(const CstPoolDef *def, GError **error)
 {
@@ -30,6 +31,11 @@ static void fake_close(CstPoolState *state)
 static gboolean fake_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     *ret_active = TRUE;
+    return odd_act(error);
+}
+
+static gboolean fake_rescan_bus(CstPoolState *state, CstTask *task, GError **error)
+{
     return odd_act(error);
 }
 
@@ -82,6 +88,11 @@ static gboolean fake_expect(CstPoolState *state, const char *recorded, gboolean 
 }
 
 static gboolean fake_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error)
+{
+    return odd_act(error);
+}
+
+static gboolean fake_make(CstPoolState *state, const CstVolDef *def, GError **error)
 {
     return odd_act(error);
 }
@@ -177,6 +188,13 @@ static CstBlob *fake_snapshot_open(CstPoolState *state, const char *volume, cons
     return fake_vol_open(state, name, FALSE, error);
 }
 
+static gboolean fake_touch(const CstPoolDef *def, GError **error)
+{
+    while (g_atomic_int_get(&odd_hangs))
+        g_usleep(1000);
+    return TRUE;
+}
+
 static const CstSnapshotBackend snapshots = {
     .list = fake_list_of_volume,
     .create = fake_snapshot_create,
@@ -191,10 +209,12 @@ CstBackend odd_backend = {
     .open = fake_open,
     .close = fake_close,
     .check = fake_check,
+    .rescan_bus = fake_rescan_bus,
     .scan = fake_scan,
     .scan_one = fake_scan_one,
     .usage = fake_usage,
     .vol_path = fake_vol_path,
+    .touch = fake_touch,
     .vol_resolve = fake_vol_resolve,
     .build = fake_change_with_flags,
     .start = fake_change,
@@ -204,6 +224,7 @@ CstBackend odd_backend = {
     .identity = fake_identity,
     .expect = fake_expect,
     .discover = fake_discover,
+    .vol_make = fake_make,
     .vol_reserve = fake_reserve,
     .vol_commit = fake_commit,
     .vol_abandon = fake_name,

@@ -10,4 +10,5 @@ extern CstBackend odd_backend;
 
 extern guint odd_closed;        /**< states that were closed */
 extern const char *odd_found;   /**< name of the volume that scan_one finds; NULL: none */
+extern gint odd_hangs;          /**< touch does; atomic */
 extern gboolean odd_gives_blob; /**< vol_reserve makes a draft that can be written */

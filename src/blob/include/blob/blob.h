@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <base/liveness.h>
 #include <base/task.h>
 
 /**
@@ -130,7 +131,8 @@ struct CstBlob {
     const CstBlobOps *ops;
     char *name; /**< for messages: a path, "memory" */
     gboolean writable;
-    gint refs; /**< atomic */
+    gint refs;                    /**< atomic */
+    struct CstLiveness *liveness; /**< NULL: calls end by themselves */
 };
 
 /** Initialises the head of an implementation's struct with one reference. Copies @name. */
@@ -245,7 +247,13 @@ int cst_blob_file_fd(CstBlob *blob);
  */
 CstBlob *cst_blob_memory_new(const void *data, size_t len);
 
-/* --- not in the library: what copying and wiping ask of a blob -------------------------------- */
+/* --- not in the library: what pools, copying and wiping ask of a blob ------------------------- */
+
+/**
+ * Has calls on @blob refused while the storage that it lies on does not answer (NULL: that never
+ * hangs). Before the blob is shared; takes a reference on @liveness.
+ */
+void cst_blob_set_liveness(CstBlob *blob, CstLiveness *liveness);
 
 /** Whether the blob implements resize. A device or layer may still refuse a size (UNSUPPORTED). */
 gboolean cst_blob_can_resize(CstBlob *blob);

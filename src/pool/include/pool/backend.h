@@ -5,10 +5,12 @@
 #include <stdint.h>
 
 #include <base/error.h>
+#include <base/liveness.h>
 #include <base/task.h>
 #include <blob/blob.h>
 #include <model/flags.h>
 #include <model/pool_def.h>
+#include <model/pool_health.h>
 #include <model/snapshot.h>
 #include <model/thin_store.h>
 #include <model/vol_def.h>
@@ -59,7 +61,8 @@ struct CstPoolState {
     gint refs;
     const CstBackend *backend;
     const CstPoolHost *host;
-    CstPoolDef *def; /**< copy, owned; what the state was opened with */
+    CstPoolDef *def;       /**< copy, owned; what the state was opened with */
+    CstLiveness *liveness; /**< whether the storage answers; NULL: calls end by themselves */
 };
 
 /** What an active pool's storage says of itself. */
@@ -70,6 +73,11 @@ typedef struct {
     uint32_t mode; /**< of the target; CST_PERMS_UNSET where there is no such thing */
     uint32_t uid;
     uint32_t gid;
+    /**
+     * Not 0: the sizes are estimated, from those that were read before and our own changes since.
+     * What others have changed is not in them, so the core asks again at that (monotonic) time.
+     */
+    gint64 until;
 } CstPoolUsage;
 
 #define CST_POOL_USAGE_UNKNOWN \
@@ -120,6 +128,8 @@ void cst_holder_free(CstHolder *holder);
 /** Appends to @holders, an array that frees them; returns the new one, borrowed. */
 CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
+/** All of @holders in one line; empty when there are none. g_free() it. */
+char *cst_holders_describe(const GPtrArray *holders);
 /** Returns TRUE when @holders is empty; else fails with BUSY, naming @volume and all of them. */
 gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error);
 
@@ -156,7 +166,14 @@ typedef struct {
     gboolean (*create)(CstPoolState *state, const char *volume, const char *name,
                        const CstSnapshotCreate *how, CstTask *task, GError **error);
     /**
-     * Makes the volume hold what the snapshot does; the snapshot stays. Killed midway: one content
+     * Appends the names, oldest first, of the snapshots that a revert to @name would remove. NULL:
+     * it never removes any.
+     */
+    gboolean (*revert_loses)(CstPoolState *state, const char *volume, const char *name,
+                             GPtrArray *names, GError **error);
+    /**
+     * Makes the volume hold what the snapshot does; the snapshot stays, and those that revert_loses
+     * names go, to which the user has agreed. Killed midway: one content
      * or the other (a technology that consumes the snapshot and makes it anew may lose it there).
      * BUSY when somebody has opened the volume since the core looked.
      */
@@ -175,9 +192,9 @@ typedef struct {
 struct CstBackend {
     CstPoolType type;
     /**
-     * In a dry run build, start, destroy, vol_reserve and vol_delete end by themselves right before
-     * their first change (cst_may_change), after their checks. FALSE: the dispatcher does not call
-     * them then, and does not know what they would have refused.
+     * In a dry run build, start, destroy, vol_make, vol_reserve and vol_delete end by themselves
+     * right before their first change (cst_may_change), after their checks. FALSE: the dispatcher
+     * does not call them then, and does not know what they would have refused.
      */
     gboolean ends_dry_runs;
     /**
@@ -228,6 +245,12 @@ struct CstBackend {
     /** Fills *ret_usage, which begins as CST_POOL_USAGE_UNKNOWN, in bytes. */
     gboolean (*usage)(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
     /**
+     * Adds to @def, a copy of the definition that is about to be shown, what the storage says of
+     * itself besides its usage (free extents of a disk), as the last usage() saw it. Touches no
+     * storage. NULL: nothing.
+     */
+    void (*describe)(CstPoolState *state, CstPoolDef *def);
+    /**
      * Returns the path of a volume as libvirt shows it, from the definition alone; never NULL.
      * Caller frees.
      */
@@ -237,6 +260,17 @@ struct CstBackend {
      * definition alone; NULL: it can't be in this pool. Caller frees.
      */
     char *(*vol_resolve)(CstPoolState *state, const char *path);
+
+    /* --- storage that hangs or fails ---------------------------------------------------------- */
+
+    /**
+     * Touches the storage of @def for a moment, in a thread of its own that may hang as long as it
+     * likes. While it hangs the other callbacks are not called, except for check, stop and
+     * watch_read, which must not wait for the storage. FALSE: all of the storage fails, not some
+     * volume of it; the error is the pool's problem until the next touch succeeds. NULL: calls into
+     * this storage end by themselves.
+     */
+    gboolean (*touch)(const CstPoolDef *def, GError **error);
 
     /* --- lifecycle --------------------------------------------------------------------------- */
 
@@ -259,6 +293,12 @@ struct CstBackend {
      * first scan after a start (remote: and before the first one of this program).
      */
     gboolean (*drop_drafts)(CstPoolState *state, GError **error);
+
+    /**
+     * Has the host look for devices that came, went or changed, which nobody tells it of, before a
+     * scan that a client has asked for; may last. NULL: a scan sees what there is.
+     */
+    gboolean (*rescan_bus)(CstPoolState *state, CstTask *task, GError **error);
 
     /* --- identity: notice that the storage under the pool is not the one it was --------------- */
 
@@ -283,6 +323,16 @@ struct CstBackend {
 
     /* --- volumes ----------------------------------------------------------------------------- */
 
+    /**
+     * Makes volume def->name in one step, for which the core needs neither a draft nor an intent:
+     * at every moment there is no such volume, or the whole of it, whoever dies meanwhile. It has
+     * the size, space, owner and mode that @def asks for and is on the disk on return. Nothing is
+     * written to it, so it reads as zeroes if the type's documents name formats. VOL_EXISTS when
+     * the name is taken; other failures leave no volume. UNSUPPORTED, before anything has changed:
+     * the core goes by vol_reserve. NULL: never; so for volumes that are files, whose content has
+     * to be declared.
+     */
+    gboolean (*vol_make)(CstPoolState *state, const CstVolDef *def, GError **error);
     /**
      * Makes the draft that @draft's token names, for @def, and sets its blob: owner as it will be,
      * readable by nobody else before the commit. VOL_EXISTS when the name is taken. The blob of a
@@ -347,6 +397,12 @@ struct CstBackend {
 
     /* --- groups; NULL: the technology has none ------------------------------------------------ */
 
+    /**
+     * Says how the storage is, by its technology; *ret_health begins empty. @details: with the
+     * notes; without them the daemon asks every few seconds, so that it must cost nothing.
+     */
+    gboolean (*health)(CstPoolState *state, gboolean details, CstPoolHealth *ret_health,
+                       GError **error);
     /** Appends a CstThinStore for each store that volumes draw their space from. */
     gboolean (*thin)(CstPoolState *state, GPtrArray *stores, GError **error);
     /** Appends a CstSpaceUsage for each space that may run full while no command is running. */

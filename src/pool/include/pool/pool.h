@@ -17,6 +17,18 @@ CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host
 
 /** Whether its storage is far away and may not answer for long (CstBackend.remote). */
 gboolean cst_pool_state_is_remote(CstPoolState *state);
+/** Whether calls into its storage may hang in the kernel (CstBackend.touch). */
+gboolean cst_pool_state_may_hang(CstPoolState *state);
+/**
+ * FALSE with UNREACHABLE while its storage hangs (CstBackend.touch), and calls are refused. From
+ * the first question on that is found out in the background.
+ */
+gboolean cst_pool_state_answers(CstPoolState *state, GError **error);
+/**
+ * As cst_pool_state_answers(), and FALSE while its storage answers with an error
+ * (CstBackend.touch), although calls are let in then.
+ */
+gboolean cst_pool_state_works(CstPoolState *state, GError **error);
 /** CstBackend.check. */
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error);
 /** CstBackend.build; success where nothing has to be made. */
@@ -33,6 +45,8 @@ gboolean cst_pool_state_stop(CstPoolState *state, GError **error);
 /** CstBackend.destroy. */
 gboolean cst_pool_state_destroy(CstPoolState *state, unsigned flags, GError **error);
 
+/** CstBackend.rescan_bus; success where a scan sees what there is. */
+gboolean cst_pool_state_rescan_bus(CstPoolState *state, CstTask *task, GError **error);
 /** CstBackend.scan: hands each volume to scan->sink(). */
 gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *task,
                              GError **error);
@@ -41,6 +55,8 @@ gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolum
                                  CstVolume **ret_volume, GError **error);
 /** CstBackend.usage. */
 gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
+/** CstBackend.describe: completes @def, a copy of the definition; touches no storage. */
+void cst_pool_state_describe(CstPoolState *state, CstPoolDef *def);
 /** CstBackend.vol_path; touches no storage, never NULL. */
 char *cst_pool_state_vol_path(CstPoolState *state, const char *name);
 /** The key of a volume: its own, or its path. */
@@ -64,6 +80,17 @@ gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const 
                                    GError **error);
 
 /**
+ * The same for a volume, whose name may be several with '/' between them where the type has nested
+ * ones.
+ */
+gboolean cst_pool_state_volume_name_check(CstPoolState *state, const char *name, GError **error);
+
+/**
+ * CstBackend.vol_make: makes an empty volume in one step. UNSUPPORTED: go by reserve and commit. A
+ * dry run ends here.
+ */
+gboolean cst_pool_state_make(CstPoolState *state, const CstVolDef *def, GError **error);
+/**
  * CstBackend.vol_reserve: makes the draft that @draft's token names. In a dry run the draft is
  * nowhere (blob/dry.h).
  */
@@ -74,6 +101,8 @@ gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const Cs
                                GError **error);
 /** CstBackend.vol_abandon: drops a draft by its token; a missing one is success. */
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error);
+/** NO_SUPPORT when volumes of this pool can't be deleted at all. */
+gboolean cst_pool_state_check_delete(CstPoolState *state, GError **error);
 /** CstBackend.vol_delete. */
 gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
                                GError **error);
@@ -110,6 +139,11 @@ gboolean cst_pool_state_flattens_at_rest(CstPoolState *state);
 /** CstBackend.vol_flatten. */
 gboolean cst_pool_state_vol_flatten(CstPoolState *state, const char *name, CstTask *task,
                                     GError **error);
+/** Whether the technology tells how its storage is (CstBackend.health). */
+gboolean cst_pool_state_has_health(CstPoolState *state);
+/** CstBackend.health; UNKNOWN where the technology does not tell. The caller clears *ret_health. */
+gboolean cst_pool_state_health(CstPoolState *state, gboolean details, CstPoolHealth *ret_health,
+                               GError **error);
 /** Lists stores that volumes draw space from: of CstThinStore; empty where there are none. */
 GPtrArray *cst_pool_state_thin(CstPoolState *state, GError **error);
 /** Lists what may run full: of CstSpaceUsage; empty where nothing can. */
@@ -123,6 +157,10 @@ GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GEr
 gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                         const CstSnapshotCreate *how, CstTask *task,
                                         GError **error);
+/** Lists the names of the snapshots that a revert to @name would remove; empty where it keeps all.
+ */
+GPtrArray *cst_pool_state_snapshot_revert_loses(CstPoolState *state, const char *volume,
+                                                const char *name, GError **error);
 /** CstSnapshotBackend.revert. */
 gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
                                         CstTask *task, GError **error);

@@ -38,6 +38,8 @@ typedef struct {
     char *data_file;     /**< other file with the guest's data, as the image names it; NULL: none */
     const char *content; /**< the format that the content has, where it is not the declared one;
                               static; NULL: it is */
+    const char *mark;    /**< how the technology marks the volume, of the type's volume_marks;
+                              static; NULL: it doesn't */
     char *encryption;    /**< "luks", …; NULL: none */
     char *compat;        /**< qcow2: "1.1"; NULL: none */
     char *problem;       /**< why it can't be used; NULL: fine */
