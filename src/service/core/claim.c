@@ -107,9 +107,16 @@ static gboolean wait_for_others(CstPool *pool, CstTask *task, gint64 *since, GEr
     return TRUE;
 }
 
+/* With the lock held: FALSE with UNREACHABLE while the pool's storage does not answer. */
+static gboolean storage_answers(const CstPool *pool, GError **error)
+{
+    return !pool->state || cst_pool_state_answers(pool->state, error);
+}
+
 /*
  * With the lock held: waits until the work on volumes has ended. Fails with BUSY at once when one
- * of the holders is a stream.
+ * of the holders is a stream. Work in storage that does not answer is not waited for: it may never
+ * end, and a stop cuts it off.
  */
 static gboolean wait_for_claims(CstPool *pool, CstTask *task, gint64 *since, GError **error)
 {
@@ -119,7 +126,7 @@ static gboolean wait_for_claims(CstPool *pool, CstTask *task, gint64 *since, GEr
      * The holder is looked up again in each round: pool_wait() lets go of the lock, so it may be
      * freed.
      */
-    while (pool->claimed > 0) {
+    while (pool->claimed > 0 && storage_answers(pool, NULL)) {
         const VolumeHolder *holder = any_holder(pool);
 
         if (!holder->stream && pool_wait(pool, task, since, &why))
@@ -269,6 +276,9 @@ static gboolean wait_until_free(const VolumeClaim *claim, CstPool *pool, const c
             break;
         if (claim->at_once || (conflict && refuses_at_once(conflict, claim)))
             return refuse_claim(pool, conflict, error);
+        /* Whoever has it may never come back. */
+        if (!storage_answers(pool, error))
+            return FALSE;
         if (pool_wait(pool, claim->task, &since, &why))
             continue;
         if (!why)

@@ -37,6 +37,7 @@ struct CstPool {
     gboolean retried;        /* the autostart has a task that brings it back */
     char *problem;
     CstPoolUsage usage;
+    CstHealthLevel health; /* of its storage, when last asked */
     guint limited_spaces;  /* thin pools and the like, which may run full, when last checked */
     CstFullness *fullness; /* the warnings about them so far; NULL: none */
     CstPoolState *state;   /* non-NULL while active */

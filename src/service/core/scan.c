@@ -19,6 +19,7 @@
 #include <base/log.h>
 
 #include "draft.h"
+#include "health.h"
 #include "pool.h"
 #include "service.h"
 #include "space.h"
@@ -126,6 +127,10 @@ static void scan_end(CstPool *pool, GHashTable *found)
         g_hash_table_unref(old);
 }
 
+/*
+ * A usage that is estimated spares the storage what it would cost to look, so the space of its
+ * stores is not checked either.
+ */
 gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
 {
     CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
@@ -135,8 +140,20 @@ gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
     g_mutex_lock(&pool->lock);
     pool->usage = usage;
     g_mutex_unlock(&pool->lock);
-    pool_check_space(pool, state);
+    if (!usage.until)
+        pool_check_space(pool, state);
+    pool_check_health(pool, state);
     return TRUE;
+}
+
+gint64 pool_usage_due(CstPool *pool)
+{
+    gint64 due;
+
+    g_mutex_lock(&pool->lock);
+    due = pool->usage.until;
+    g_mutex_unlock(&pool->lock);
+    return due;
 }
 
 /* Before the table is published: trust_pin() marks the records, which nobody may do afterwards. */
@@ -176,6 +193,15 @@ gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **e
     return FALSE;
 }
 
+/* A scan may be answered from what is cached of storage that fails; the probe is not. */
+static void note_success(CstPool *pool, CstPoolState *state)
+{
+    g_autoptr(GError) why = NULL;
+    gboolean works = cst_pool_state_works(state, &why);
+
+    pool_set_problem(pool, works ? NULL : why->message, !works);
+}
+
 /*
  * A scan that was cancelled says nothing about the storage, so the pool keeps the problem it has.
  */
@@ -184,7 +210,7 @@ gboolean pool_rescan(CstPool *pool, CstPoolState *state, CstTask *task, GError *
     GError *local = NULL;
 
     if (pool_scan(pool, state, task, &local)) {
-        pool_set_problem(pool, NULL, FALSE);
+        note_success(pool, state);
         pool_recover(pool, state);
         return TRUE;
     }

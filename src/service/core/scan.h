@@ -21,6 +21,8 @@ gboolean pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **error);
  * that fills up (space.h).
  */
 gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error);
+/** When the usage has to be updated, as it is estimated, in monotonic time; 0: it isn't. */
+gint64 pool_usage_due(CstPool *pool);
 
 /**
  * Scans one name and updates the table; *ret_volume is a new reference, or NULL when there is no

@@ -106,14 +106,17 @@ static void redefine(CstPool *pool, CstPoolDef *def)
     g_mutex_unlock(&pool->lock);
 }
 
-/* Takes @parsed over. The file comes last of the steps that may fail. */
+/*
+ * Takes @parsed over. The file comes last of the steps that may fail. A definition whose type has
+ * no backend is kept as libvirt would show it; what needs the backend refuses it.
+ */
 static CstPool *define_entered(CstService *service, CstPoolDef *parsed, GError **error)
 {
     g_autoptr(CstPoolDef) def = parsed;
     g_autoptr(CstPool) pool = NULL;
 
     if (!check_names(service, def, FALSE, &pool, error) || !check_sources(service, def, error) ||
-        !cst_backend_for(def->type, error) || !cst_pool_file_save(service->paths, def, error))
+        !cst_pool_file_save(service->paths, def, error))
         return NULL;
     if (pool) {
         redefine(pool, g_steal_pointer(&def));

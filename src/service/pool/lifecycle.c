@@ -412,7 +412,7 @@ static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GErro
     state = pool_state_get(pool, error);
     if (!state)
         return FALSE;
-    if (!pool_rescan(pool, state, task, &why)) {
+    if (!cst_pool_state_rescan_bus(state, task, &why) || !pool_rescan(pool, state, task, &why)) {
         if (pool->service->like_libvirt)
             stop_unrefreshed(pool, task, why);
         g_propagate_error(error, why);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is known of a pool: state, sizes, XML, thin stores; and of pools in general: sources that
- * can be found, capabilities. Answers come from memory, copied under the pool's lock; thin stores
- * and sources are queried from the storage.
+ * What is known of a pool: state, sizes, XML, thin stores, health; and of pools in general: sources
+ * that can be found, capabilities. Answers come from memory, copied under the pool's lock; thin
+ * stores, health and sources are queried from the storage.
  */
 #include <base/error.h>
 #include <base/flags.h>
@@ -31,6 +31,14 @@ GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error)
     return cst_pool_state_thin(state, error);
 }
 
+gboolean cst_pool_get_health(CstPool *pool, CstPoolHealth *ret_health, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+
+    *ret_health = (CstPoolHealth){0};
+    return !state || cst_pool_state_health(state, TRUE, ret_health, error);
+}
+
 /* With the pool's lock held. libvirt calls a pool that is starting "building". */
 static CstPoolRunState run_state(const CstPool *pool)
 {
@@ -38,7 +46,9 @@ static CstPoolRunState run_state(const CstPool *pool)
         return CST_POOL_BUILDING;
     if (!pool->active)
         return CST_POOL_INACTIVE;
-    return pool->inaccessible ? CST_POOL_INACCESSIBLE : CST_POOL_RUNNING;
+    if (pool->inaccessible || pool->health == CST_HEALTH_FAILED)
+        return CST_POOL_INACCESSIBLE;
+    return pool->health == CST_HEALTH_DEGRADED ? CST_POOL_DEGRADED : CST_POOL_RUNNING;
 }
 
 /*
@@ -89,19 +99,22 @@ static void show_usage(CstPoolDef *def, const CstPoolUsage *usage)
 /* Formatted outside of the lock, from a copy. */
 char *cst_pool_get_xml(CstPool *pool, unsigned flags, GError **error)
 {
+    g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstPoolDef) def = NULL;
+    gboolean live;
 
     if (!cst_flags_check(flags, CST_STORAGE_XML_INACTIVE, "storagePoolGetXMLDesc", error))
         return NULL;
     refresh_usage_if_embedded(pool);
+    state = pool_state_get(pool, NULL);
     g_mutex_lock(&pool->lock);
-    if ((flags & CST_STORAGE_XML_INACTIVE) && pool->new_def) {
-        def = cst_pool_def_copy(pool->new_def);
-    } else {
-        def = cst_pool_def_copy(pool->def);
+    live = !(flags & CST_STORAGE_XML_INACTIVE) || !pool->new_def;
+    def = cst_pool_def_copy(live ? pool->def : pool->new_def);
+    if (live)
         show_usage(def, &pool->usage);
-    }
     g_mutex_unlock(&pool->lock);
+    if (live && state)
+        cst_pool_state_describe(state, def);
     return cst_pool_def_format(def, error);
 }
 

@@ -9,10 +9,15 @@
  * (CstBackend.on_mounts) due for a check whether it is still there, which costs an open and a stat.
  * The pool is scanned only when it went away or came back.
  *
+ * Storage that may hang is asked whether it works (base/liveness.h), which costs nothing: when it
+ * does not answer, or with an error, its pool has a problem at once, whatever its worker waits for,
+ * and when it works again the pool is scanned.
+ *
  * A watch belongs to the thread while it is idle, and to its worker while it is busy: the lock
- * guards that flag and the list, the rest of a watch needs none. What is reported while a worker
- * has the watch stays in the inotify queue until the worker has returned it. A pool that is stopped
- * gets another state (or none), by which the thread finds the watches to free.
+ * guards that flag, the list and what the storage answers, the rest of a watch needs none. What is
+ * reported while a worker has the watch stays in the inotify queue until the worker has returned
+ * it. A pool that is stopped gets another state (or none), by which the thread finds the watches to
+ * free.
  */
 #include "monitor.h"
 
@@ -28,6 +33,7 @@
 
 #include "core/claim.h"
 #include "core/events.h"
+#include "core/health.h"
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
@@ -37,8 +43,12 @@
 #define BURST_MS 100
 /* A pool whose storage was missing is scanned this often. */
 #define RETRY_MS 5000
+/* Storage that may hang is asked this often whether it works. */
+#define ANSWER_MS 2000
 /* Space that may run full while guests write is checked this often: no watch reports it. */
 #define SPACE_MS 10000
+/* Storage whose technology tells how it is, which costs nothing, is asked this often. */
+#define HEALTH_MS 3000
 /*
  * A scan may wait for storage that hangs, and holds its worker as long. Workers are started when
  * they are needed, up to this many: that many pools may hang and delay no other one. With more of
@@ -57,18 +67,24 @@ typedef struct {
     guint mounts;        /* changes of mounts up to which the storage was checked */
     gint64 due;          /* monotonic; 0: nothing to do */
     gint64 space_due;    /* monotonic: when to check limited space, if there is any */
-    gboolean busy;       /* guarded by the monitor's lock: a worker has it */
+    gint64 health_due;   /* monotonic: when to ask how the storage is; G_MAXINT64: it can't tell */
+
+    /* Guarded by the monitor's lock. */
+    gboolean busy;   /* a worker has it */
+    gboolean broken; /* the storage does not answer, or with an error */
+    gboolean back;   /* it works again, and the pool is to be scanned */
 } Watch;
 
 struct Monitor {
-    GMutex lock; /* guards watches as a list, busy, and stop; never held in a scan */
+    GMutex lock; /* guards watches as a list, parts of each, and stop; never held in a scan */
     GPtrArray *watches;
     GThread *thread;
     GThreadPool *workers;
     CstFd wake;
-    CstFd mountinfo;  /* -1: can't be had */
-    gint64 mounts_at; /* the thread's: when to count a change of mounts; 0: there was none */
-    gint mounts;      /* atomic: so many changes */
+    CstFd mountinfo;   /* -1: can't be had */
+    gint64 mounts_at;  /* the thread's: when to count a change of mounts; 0: there was none */
+    gint mounts;       /* atomic: so many changes */
+    gint64 answers_at; /* the thread's: when to ask what may hang; 0: nothing may */
     gboolean stop;
 };
 
@@ -126,6 +142,18 @@ static gboolean renew_watch(Watch *watch)
     return TRUE;
 }
 
+/* Whether the pool is being stopped, which may take its storage away before the pool is inactive.
+ */
+static gboolean is_changing(const Watch *watch)
+{
+    gboolean changing;
+
+    g_mutex_lock(&watch->pool->lock);
+    changing = watch->pool->changing;
+    g_mutex_unlock(&watch->pool->lock);
+    return changing;
+}
+
 /*
  * Scans the whole pool. The watch is renewed before the scan, so that nothing is missed in between.
  */
@@ -144,6 +172,8 @@ static gboolean rescan(Watch *watch)
         watch->lost = FALSE;
         return TRUE;
     }
+    if (is_changing(watch))
+        return FALSE;
     if (!watch->lost)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", watch->pool->name, error->message);
     watch->lost = TRUE;
@@ -214,11 +244,84 @@ static void check_storage(Watch *watch)
     watch->due = g_get_monotonic_time();
 }
 
+/* Estimates end, also where no watch reports what others change. */
+static void check_usage(Watch *watch)
+{
+    gint64 due = pool_usage_due(watch->pool);
+
+    if (due && due <= g_get_monotonic_time())
+        pool_usage_update(watch->pool, watch->state, NULL);
+}
+
+/* Whoever watches the pool's state is told of a change. */
+static void check_health(Watch *watch)
+{
+    if (pool_check_health(watch->pool, watch->state))
+        event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
+    watch->health_due = cst_pool_state_has_health(watch->state)
+                            ? g_get_monotonic_time() + HEALTH_MS * 1000
+                            : G_MAXINT64;
+}
+
 static void check_space(Watch *watch)
 {
     if (pool_has_limited_space(watch->pool))
         pool_check_space(watch->pool, watch->state);
     watch->space_due = g_get_monotonic_time() + SPACE_MS * 1000;
+}
+
+/* Whether the pool is still active, and was not stopped and started since the watch was made. */
+static gboolean is_alive(const Watch *watch)
+{
+    gboolean alive;
+
+    g_mutex_lock(&watch->pool->lock);
+    alive = watch->pool->state == watch->state;
+    g_mutex_unlock(&watch->pool->lock);
+    return alive;
+}
+
+/* --- storage that hangs or fails -------------------------------------------------------------- */
+
+/*
+ * With the lock held. TRUE: the pool has a problem that it had not. A scan that began before may
+ * have ended since and found none, so the problem is set as long as there is one.
+ */
+static gboolean ask(Watch *watch)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean was_broken = watch->broken;
+
+    watch->broken = !cst_pool_state_works(watch->state, &error);
+    if (watch->broken)
+        pool_set_problem(watch->pool, error->message, TRUE);
+    if (watch->broken != was_broken)
+        watch->back = was_broken;
+    return watch->broken && !was_broken;
+}
+
+/* Asks all storage that may hang, and reports what does not work. */
+static void ask_all(Monitor *monitor)
+{
+    g_autoptr(GPtrArray) broken = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
+    gboolean any = FALSE;
+
+    if (monitor->answers_at > g_get_monotonic_time())
+        return;
+    g_mutex_lock(&monitor->lock);
+    for (guint i = 0; i < monitor->watches->len; i++) {
+        Watch *watch = g_ptr_array_index(monitor->watches, i);
+
+        if (!cst_pool_state_may_hang(watch->state) || !is_alive(watch))
+            continue;
+        any = TRUE;
+        if (ask(watch))
+            g_ptr_array_add(broken, cst_pool_ref(watch->pool));
+    }
+    g_mutex_unlock(&monitor->lock);
+    monitor->answers_at = any ? g_get_monotonic_time() + ANSWER_MS * 1000 : 0;
+    for (guint i = 0; i < broken->len; i++)
+        event_emit_pool(g_ptr_array_index(broken, i), CST_EVENT_POOL_REFRESH, 0);
 }
 
 /* Gives the watch back to the thread, which computes its next time anew. */
@@ -252,24 +355,16 @@ static void check_watch(gpointer data, gpointer monitor)
     watch->mounts = mounts;
     if (watch->due && watch->due <= g_get_monotonic_time())
         catch_up(watch);
+    check_usage(watch);
     if (watch->space_due <= g_get_monotonic_time())
         check_space(watch);
+    if (watch->health_due <= g_get_monotonic_time())
+        check_health(watch);
     cst_log_pop(&log);
     return_watch(monitor, watch);
 }
 
 /* --- the thread: waits, and hands out what is due --------------------------------------------- */
-
-/* Whether the pool is still active, and was not stopped and started since the watch was made. */
-static gboolean is_alive(const Watch *watch)
-{
-    gboolean alive;
-
-    g_mutex_lock(&watch->pool->lock);
-    alive = watch->pool->state == watch->state;
-    g_mutex_unlock(&watch->pool->lock);
-    return alive;
-}
 
 /*
  * The watches that no worker has, borrowed; those of stopped pools are freed. Only this thread
@@ -286,10 +381,16 @@ static GPtrArray *idle_watches(Monitor *monitor)
 
         if (watch->busy)
             continue;
-        if (is_alive(watch))
-            g_ptr_array_add(idle, watch);
-        else
+        if (!is_alive(watch)) {
             g_ptr_array_remove_index_fast(monitor->watches, i);
+            continue;
+        }
+        if (watch->back) {
+            watch->back = FALSE;
+            watch->all = TRUE;
+            watch->due = g_get_monotonic_time();
+        }
+        g_ptr_array_add(idle, watch);
     }
     g_mutex_unlock(&monitor->lock);
     return idle;
@@ -299,9 +400,13 @@ static GPtrArray *idle_watches(Monitor *monitor)
 static gint64 due_at(const Monitor *monitor, const Watch *watch)
 {
     gint64 due = watch->due ? watch->due : G_MAXINT64;
+    gint64 usage_due = pool_usage_due(watch->pool);
 
     if (mounts_for(monitor, watch) != watch->mounts)
         return 0;
+    if (usage_due)
+        due = MIN(due, usage_due);
+    due = MIN(due, watch->health_due);
     return pool_has_limited_space(watch->pool) ? MIN(due, watch->space_due) : due;
 }
 
@@ -311,6 +416,8 @@ static int next_timeout(const Monitor *monitor, GPtrArray *watches)
     gint64 now = g_get_monotonic_time();
     gint64 due = monitor->mounts_at ? monitor->mounts_at : G_MAXINT64;
 
+    if (monitor->answers_at)
+        due = MIN(due, monitor->answers_at);
     for (guint i = 0; i < watches->len; i++)
         due = MIN(due, due_at(monitor, g_ptr_array_index(watches, i)));
     if (due == G_MAXINT64)
@@ -388,9 +495,11 @@ static gpointer monitor_thread(gpointer data)
     Monitor *monitor = data;
 
     for (;;) {
-        g_autoptr(GPtrArray) watches = idle_watches(monitor);
+        g_autoptr(GPtrArray) watches = NULL;
         gint64 now;
 
+        ask_all(monitor);
+        watches = idle_watches(monitor);
         wait_for_changes(monitor, watches);
         if (is_stopped(monitor))
             return NULL;
@@ -447,16 +556,17 @@ void monitor_watch(Monitor *monitor, CstPool *pool)
         return;
     fd = cst_pool_state_watch_open(state, &error);
     /* The type of pool has nothing to watch. */
-    if (fd < 0 && !error)
+    if (fd < 0 && !error && !cst_pool_state_may_hang(state) && !cst_pool_state_has_health(state))
         return;
     if (error)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
     watch = g_new0(Watch, 1);
     /* Storage that is not there yet can't be watched; it is scanned again and again. */
-    watch->lost = watch->all = fd < 0;
-    watch->due = fd < 0 ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
+    watch->lost = watch->all = error != NULL;
+    watch->due = error ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
     watch->mounts = (guint)g_atomic_int_get(&monitor->mounts);
     watch->pool = cst_pool_ref(pool);
+    watch->health_due = cst_pool_state_has_health(state) ? 0 : G_MAXINT64;
     watch->state = g_steal_pointer(&state);
     watch->fd = fd;
     drop_unless_wanted(watch);

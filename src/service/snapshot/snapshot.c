@@ -274,9 +274,10 @@ struct SnapshotChange {
     const char *kind; /* of the job */
     gboolean (*run)(const SnapshotProvider *provider, Target *target, const SnapshotChange *change,
                     CstTask *task, GError **error);
-    const char *name;     /* of the snapshot */
-    const char *new_name; /* rename */
-    uint64_t limit;       /* create: bytes to set aside for changes; 0: the default */
+    const char *name;          /* of the snapshot */
+    const char *new_name;      /* rename */
+    const char *const *agreed; /* revert: names of snapshots that may be lost; NULL: none */
+    uint64_t limit;            /* create: bytes to set aside for changes; 0: the default */
 };
 
 /* A failure to record the intent keeps the change from beginning. */
@@ -324,18 +325,59 @@ gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *
     return run_change(pool, volume, &change, task, error);
 }
 
+/* What a revert would remove; snapshots inside of an image all stay. */
+static GPtrArray *lost_by_revert(const SnapshotProvider *provider, Target *target, const char *name,
+                                 GError **error)
+{
+    if (provider != &pool_provider)
+        return g_ptr_array_new();
+    return cst_pool_state_snapshot_revert_loses(target->claim.state, target->volume->name, name,
+                                                error);
+}
+
+GPtrArray *cst_vol_snapshot_revert_loses(CstPool *pool, const char *volume, const char *name,
+                                         CstTask *task, GError **error)
+{
+    g_auto(Target) target = {.claim.task = task};
+    const SnapshotProvider *provider = claim_target(&target, pool, volume, CLAIM_READ, name, error);
+
+    return provider ? lost_by_revert(provider, &target, name, error) : NULL;
+}
+
+/* BUSY, naming them all, when a snapshot would be lost that nobody has agreed to lose. */
+static gboolean refuse_loss(const SnapshotProvider *provider, Target *target,
+                            const SnapshotChange *change, GError **error)
+{
+    g_autoptr(GPtrArray) lost = lost_by_revert(provider, target, change->name, error);
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    for (guint i = 0; lost && i < lost->len; i++) {
+        const char *name = g_ptr_array_index(lost, i);
+
+        if (!change->agreed || !g_strv_contains(change->agreed, name))
+            g_string_append_printf(names, "%s'%s'", names->len > 0 ? ", " : "", name);
+    }
+    if (!lost || names->len == 0)
+        return lost != NULL;
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("reverting volume '%s' to snapshot '%s' would remove its newer snapshots: "
+                      "%s; agree to that, or delete them"),
+                    target->volume->name, change->name, names->str);
+}
+
 /* Reverting changes what others see: guests, and images based on this one. */
 static gboolean run_revert(const SnapshotProvider *provider, Target *target,
                            const SnapshotChange *change, CstTask *task, GError **error)
 {
     return volume_not_shown(&target->claim, error) &&
+           refuse_loss(provider, target, change, error) &&
            provider->revert(target, change->name, task, error);
 }
 
-gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
-                                 GError **error)
+gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name,
+                                 const char *const *agreed, CstTask *task, GError **error)
 {
-    const SnapshotChange change = {"revert", run_revert, .name = name};
+    const SnapshotChange change = {"revert", run_revert, .name = name, .agreed = agreed};
 
     return run_change(pool, volume, &change, task, error);
 }

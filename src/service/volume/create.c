@@ -66,6 +66,14 @@ static gboolean is_made_whole(CstPool *pool, unsigned flags)
            !(flags & CST_VOL_CREATE_PREALLOC_FULL);
 }
 
+/* Whether the volume is as it should be once it has its size: no image in it, nothing allocated. */
+static gboolean is_empty(const CstVolDef *def, const VolumePlan *plan, unsigned flags)
+{
+    return !plan->format ||
+           (volume_is_raw(def) &&
+            !(flags & (CST_VOL_CREATE_PREALLOC_FALLOC | CST_VOL_CREATE_PREALLOC_FULL)));
+}
+
 /* What is wrong with the definition is refused before anything is reserved. */
 static gboolean fill_volume(CstPool *pool, const CstVolDef *def, const VolumeClaim *backing,
                             unsigned flags, CstTask *task, GError **error)
@@ -74,10 +82,12 @@ static gboolean fill_volume(CstPool *pool, const CstVolDef *def, const VolumeCla
     VolumePlan plan = {0};
 
     if (!volume_flags_fit(def, flags, error) ||
-        !(is_made_whole(pool, flags) || volume_plan(def, flags, &plan, error)) ||
-        !volume_txn_begin(&txn, pool, def, "create", error))
+        !(is_made_whole(pool, flags) || volume_plan(def, flags, &plan, error)))
         return FALSE;
-    if (plan.format &&
+    txn.empty = is_empty(def, &plan, flags);
+    if (!volume_txn_begin(&txn, pool, def, "create", error))
+        return FALSE;
+    if (plan.format && !txn.made &&
         (!cst_image_create(txn.draft.blob, plan.format, &plan.options, task, error) ||
          !allocate_part(txn.draft.blob, def, flags, &plan, task, error)))
         return FALSE;

@@ -84,8 +84,8 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
     g_autoptr(CstVolume) volume = NULL;
 
     if (!volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error) ||
-        !volume_not_held(&claim, error) || !volume_not_needed(&claim, error) ||
-        !drop_snapshots(&claim, volume, &flags, task, error) ||
+        !cst_pool_state_check_delete(claim.state, error) || !volume_not_held(&claim, error) ||
+        !volume_not_needed(&claim, error) || !drop_snapshots(&claim, volume, &flags, task, error) ||
         !cst_pool_state_delete(claim.state, name, flags, error))
         return FALSE;
     /* The volume is gone; from here on nothing may fail. */

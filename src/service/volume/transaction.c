@@ -6,7 +6,8 @@
  * under a hidden name, which the intent names. commit: what is declared of the content is recorded,
  * and the draft gets its name in one step; only from then on is there a volume. A transaction that
  * ends without a commit drops its draft; after a crash the journal's replay does
- * (recovery/replay.c).
+ * (recovery/replay.c). A volume to which nothing has to be written may be made in one step instead,
+ * if the technology has one: then begin makes it, and there is nothing to roll back.
  *
  * Meanwhile the table of drafts shows the volume (core/draft.c), from the reservation to the commit
  * or the end.
@@ -15,8 +16,6 @@
 
 #include <base/crash.h>
 #include <base/error.h>
-#include <base/file.h>
-#include <base/i18n.h>
 #include <base/log.h>
 
 #include "core/claim.h"
@@ -53,23 +52,28 @@ static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char
     return state && check_free(pool, state, name, error);
 }
 
-/* Checks the name, claims it, and records the intent before the backend makes anything. */
-static gboolean prepare(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, const char *operation,
-                        GError **error)
+/* Checks the name, claims it, and makes sure that it is free. */
+static gboolean claim_name(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+
+    txn->claim.creating = TRUE;
+    if (!state || !cst_pool_state_volume_name_check(state, def->name, error) ||
+        !check_free_first(txn, pool, def->name, error) ||
+        !volume_claim(&txn->claim, pool, def->name, CLAIM_WRITE, error))
+        return FALSE;
+    /* Checked again under the claim: from here on nobody else creates the name through us. */
+    return cst_pool_state_check_create(txn->claim.state, error) &&
+           check_free(pool, txn->claim.state, def->name, error);
+}
+
+/* Records the intent, which names the draft, before the backend makes it. */
+static gboolean record_intent(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
+                              const char *operation, GError **error)
 {
     CstUuid id;
     char token[CST_UUID_TEXT_LEN];
 
-    txn->claim.creating = TRUE;
-    if (!cst_name_check(def->name, _("volume"), error) ||
-        !check_free_first(txn, pool, def->name, error) ||
-        !volume_claim(&txn->claim, pool, def->name, CLAIM_WRITE, error) ||
-        !cst_pool_state_name_check(txn->claim.state, def->name, _("volume"), error))
-        return FALSE;
-    /* Checked again under the claim: from here on nobody else creates the name through us. */
-    if (!cst_pool_state_check_create(txn->claim.state, error) ||
-        !check_free(pool, txn->claim.state, def->name, error))
-        return FALSE;
     cst_uuid_generate(&id);
     txn->draft.token = g_strdup(cst_uuid_format(&id, token));
     txn->intent =
@@ -77,10 +81,26 @@ static gboolean prepare(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, con
     return txn->intent != NULL;
 }
 
+/* TRUE with txn->made unset where the technology can't. */
+static gboolean make_at_once(VolumeTxn *txn, const CstVolDef *def, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    txn->made = cst_pool_state_make(txn->claim.state, def, &why);
+    if (txn->made || g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                           const char *operation, GError **error)
 {
-    if (!prepare(txn, pool, def, operation, error) ||
+    if (!claim_name(txn, pool, def, error) || (txn->empty && !make_at_once(txn, def, error)))
+        return FALSE;
+    if (txn->made)
+        return TRUE;
+    if (!record_intent(txn, pool, def, operation, error) ||
         !cst_pool_state_reserve(txn->claim.state, def, &txn->draft, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.reserved");
@@ -95,7 +115,7 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
 {
     g_autoptr(GError) why = NULL;
 
-    if (!prepare(txn, pool, def, "clone", error))
+    if (!claim_name(txn, pool, def, error) || !record_intent(txn, pool, def, "clone", error))
         return FALSE;
     txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,
                                                                       snapshot, &txn->draft, &why);
@@ -110,18 +130,23 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
     return TRUE;
 }
 
-/* Rescanned before the draft is hidden, so that a listing never misses the volume. */
-gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
+static gboolean commit_draft(VolumeTxn *txn, const CstVolDef *def, GError **error)
 {
-    CstPool *pool = txn->claim.pool;
-
     if (!txn->declaration)
         txn->declaration = trust_of_definition(def);
     CST_CRASH_POINT("vol.create.filled");
     if (!trust_declare_draft(&txn->claim, &txn->draft, txn->declaration, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.declared");
-    if (!cst_pool_state_commit(txn->claim.state, &txn->draft, def, error))
+    return cst_pool_state_commit(txn->claim.state, &txn->draft, def, error);
+}
+
+/* Rescanned before the draft is hidden, so that a listing never misses the volume. */
+gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
+{
+    CstPool *pool = txn->claim.pool;
+
+    if (!txn->made && !commit_draft(txn, def, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.committed");
     g_clear_pointer(&txn->intent, cst_intent_end);

@@ -19,12 +19,16 @@ typedef struct {
      * says. NULL: what the definition says.
      */
     CstDeclaration *declaration;
+    gboolean empty;  /* set by a caller who writes nothing to the volume */
+    gboolean made;   /* the volume is there already, without a draft (volume_txn_begin) */
     gboolean shared; /* the draft has the source's content already (volume_txn_begin_clone) */
 } VolumeTxn;
 
 /**
  * Claims the name, records the intent and reserves the draft, which the caller then fills
- * (txn->draft.blob). @operation is for the journal. VOL_EXISTS. Call volume_txn_end() in any case.
+ * (txn->draft.blob). Where nothing is to be written (txn->empty), the pool's technology may make
+ * the volume at once (txn->made). @operation is for the journal. VOL_EXISTS. Call volume_txn_end()
+ * in any case.
  */
 gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                           const char *operation, GError **error);

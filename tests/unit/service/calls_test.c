@@ -152,7 +152,7 @@ static gboolean call_snapshot(CstPool *pool, const char *name, unsigned flags, G
 static gboolean call_snapshot_revert(CstPool *pool, const char *name, unsigned flags,
                                      GError **error)
 {
-    return cst_vol_snapshot_revert(pool, name, "s", NULL, error);
+    return cst_vol_snapshot_revert(pool, name, "s", NULL, NULL, error);
 }
 
 static gboolean call_snapshot_delete(CstPool *pool, const char *name, unsigned flags,

@@ -167,7 +167,7 @@ static gboolean snapshot(GError **error)
 
 static gboolean revert(GError **error)
 {
-    return cst_vol_snapshot_revert(pool, "w", "s", NULL, error);
+    return cst_vol_snapshot_revert(pool, "w", "s", NULL, NULL, error);
 }
 
 static gboolean drop_snapshot(GError **error)

@@ -35,6 +35,7 @@ static struct {
     guint scanned;        /* and at all of them */
     guint watched;        /* watches that were asked for */
     gboolean missing;     /* the storage is not there */
+    gint estimates;       /* atomic: usages still to come that are estimated */
     guint warned;         /* times that the log said so */
     GHashTable *watchers; /* name of a store to the end to write to */
     GHashTable *events;   /* name of a pool to how often it was said to be refreshed */
@@ -53,36 +54,50 @@ gboolean cst_backend_exists(CstPoolType type)
 }
 
 /* With the lock held. */
-static gboolean hangs(const char *callback, const CstPoolState *state)
+static gboolean hangs(const char *callback, const CstPoolDef *def)
 {
     return fake.store && g_thread_self() != fake.test && strcmp(callback, fake.hanging) == 0 &&
-           g_str_has_prefix(state->def->source.name, fake.store);
+           g_str_has_prefix(def->source.name, fake.store);
 }
 
-static void enter(const char *callback, const CstPoolState *state)
+static void enter(const char *callback, const CstPoolDef *def)
 {
     g_mutex_lock(&fake.lock);
     fake.begun += strcmp(callback, "scan_one") == 0;
-    if (hangs(callback, state)) {
+    if (hangs(callback, def)) {
         fake.waiting++;
-        while (hangs(callback, state))
+        while (hangs(callback, def))
             g_cond_wait(&fake.cond, &fake.lock);
         fake.waiting--;
     }
     g_mutex_unlock(&fake.lock);
 }
 
+static gboolean fake_touch(const CstPoolDef *def, GError **error)
+{
+    enter("touch", def);
+    return TRUE;
+}
+
 static gboolean fake_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                               CstVolume **ret_volume, GError **error)
 {
-    enter("scan_one", state);
+    enter("scan_one", state->def);
     return cst_memory_backend.scan_one(state, name, known, ret_volume, error);
 }
 
 static gboolean fake_space_usage(CstPoolState *state, GPtrArray *usage, GError **error)
 {
-    enter("space_usage", state);
+    enter("space_usage", state->def);
     cst_space_usage_add(usage, 5000, FALSE, "a room");
+    return TRUE;
+}
+
+/* The first ones are estimates. */
+static gboolean fake_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
+{
+    if (g_atomic_int_add(&fake.estimates, -1) > 0)
+        ret_usage->until = g_get_monotonic_time() + MOMENT_US;
     return TRUE;
 }
 
@@ -432,6 +447,36 @@ static void storage_that_comes_back_is_watched_again(void **state)
     assert_noticed(pool, 3, 2);
 }
 
+static void await_problem(CstPool *pool)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+    char *problem;
+
+    while (!(problem = cst_pool_get_problem(pool)) && g_get_monotonic_time() < end)
+        g_usleep(10000);
+    g_free(problem);
+}
+
+/* Nobody has asked it anything: it is found out by itself. */
+static void storage_that_hangs_is_a_problem_until_it_answers(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = NULL, quick = NULL;
+
+    backend.touch = fake_touch;
+    hang("touch", "away");
+    pool = start_pool(f, "away");
+    quick = start_pool(f, "quick");
+    await_problem(pool);
+    assert_problem(pool, "the storage of pool 'away' has not answered for");
+    assert_problem(quick, NULL);
+    assert_noticed(pool, 1, 0);
+    cst_memory_put("away", "a", NULL, 512);
+    release();
+    assert_noticed(pool, 2, 1);
+    assert_problem(pool, NULL);
+}
+
 static void nothing_is_done_while_nothing_changes(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state, "quick");
@@ -442,6 +487,21 @@ static void nothing_is_done_while_nothing_changes(void **state)
     before = clock();
     g_usleep(MOMENT_US);
     assert_true(clock() - before < CLOCKS_PER_SEC / 20);
+}
+
+/* As often as it takes, and then no more. */
+static void an_estimated_usage_is_asked_for_again(void **state)
+{
+    g_autoptr(CstPool) pool = start_pool(*state, "quick");
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    g_atomic_int_set(&fake.estimates, 2);
+    put("quick", "a");
+    assert_noticed(pool, 1, 1);
+    while (g_atomic_int_get(&fake.estimates) >= 0 && g_get_monotonic_time() < end)
+        g_usleep(10000);
+    g_usleep(MOMENT_US);
+    assert_int_equal(g_atomic_int_get(&fake.estimates), -1);
 }
 
 static gpointer end_service(gpointer data)
@@ -487,6 +547,7 @@ static int set_up(void **state)
     backend.scan = fake_scan;
     backend.scan_one = fake_scan_one;
     backend.space_usage = fake_space_usage;
+    backend.usage = fake_usage;
     backend.watch_open = fake_watch_open;
     backend.watch_read = fake_watch_read;
     fake.test = g_thread_self();
@@ -521,10 +582,13 @@ int main(void)
         TEST(workers_are_bounded_and_everybody_has_a_turn),
         TEST(a_pool_stops_and_starts_while_a_look_hangs),
         TEST(storage_that_comes_back_is_watched_again),
+        TEST(storage_that_hangs_is_a_problem_until_it_answers),
         TEST(nothing_is_done_while_nothing_changes),
+        TEST(an_estimated_usage_is_asked_for_again),
         TEST(the_end_waits_for_looks_that_were_begun_only),
     };
 
     g_log_set_writer_func(count_warning, NULL, NULL);
+    cst_liveness_times = (struct CstLivenessTimes){.patience = MOMENT_US, .period = 1000};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -296,6 +296,34 @@ static void sources_are_looked_for_where_there_may_be_some(void **state)
     }
 }
 
+/* As libvirt's daemon would show them, whoever moves a host between the two. */
+static void definitions_without_a_backend_are_kept(void **state)
+{
+    static const char *const xml =
+        "<pool type='vstorage'><name>v</name><target><path>/v</path></target></pool>";
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+    CstPool *pool = cst_service_pool_define(f->service, xml, 0, &error);
+
+    assert_no_error(error);
+    assert_false(cst_pool_start(pool, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_UNSUPPORTED);
+    assert_false(cst_pool_build(pool, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_UNSUPPORTED);
+    assert_false(cst_pool_delete(pool, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_UNSUPPORTED);
+    cst_pool_unref(pool);
+
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    pool = cst_service_pool_by_name(f->service, "v", &error);
+    assert_no_error(error);
+    assert_false(cst_pool_is_active(pool));
+    assert_true(cst_pool_undefine(pool, NULL, NULL));
+    cst_pool_unref(pool);
+    assert_null(cst_service_pool_create(f->service, xml, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_UNSUPPORTED);
+}
+
 /* What libvirt has defined, and this program would not have or not start. */
 static void a_takeover_names_the_definitions_that_would_be_lost(void **state)
 {
@@ -306,8 +334,8 @@ static void a_takeover_names_the_definitions_that_would_be_lost(void **state)
         {"bad.xml", "<pool", "bad.xml' would not be loaded: "},
         {"other.xml", "<pool type='dir'><name>p</name><target><path>/p</path></target></pool>",
          "other.xml' would not be loaded: "},
-        {"z.xml", "<pool type='zfs'><name>z</name><source><name>tank</name></source></pool>",
-         "pool 'z' would not start: there is no backend for pools of type zfs yet"},
+        {"v.xml", "<pool type='vstorage'><name>v</name><target><path>/v</path></target></pool>",
+         "pool 'v' would not start: there is no backend for pools of type vstorage yet"},
         {"notes.txt", "<pool", NULL},
     };
     Fixture *f = *state;
@@ -528,6 +556,7 @@ int main(void)
         CASE(every_change_of_a_pool_is_told_once),
         CASE(lists_hold_what_passes_every_filter),
         CASE(sources_are_looked_for_where_there_may_be_some),
+        CASE(definitions_without_a_backend_are_kept),
         CASE(a_takeover_names_the_definitions_that_would_be_lost),
         CASE(an_embedded_service_sees_what_another_process_did),
         CASE(a_new_definition_is_for_the_next_start),

@@ -352,6 +352,7 @@ static void what_cannot_be_taken_over_is_not_active(void **state)
 static int set_up(void **state)
 {
     backend = cst_memory_backend;
+    backend.vol_make = NULL; /* everything is made by way of a draft */
     backend.remote = TRUE;
     backend.vol_abandon = fake_vol_abandon;
     backend.drop_drafts = fake_drop_drafts;

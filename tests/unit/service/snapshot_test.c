@@ -46,12 +46,12 @@ static void a_qcow2_volume_keeps_its_own(void **state)
     assert_error(&error, CST_ERROR_EXISTS);
     assert_true(cst_vol_resize(pool, "v", 2097152, 0, NULL, NULL));
     assert_true(cst_vol_snapshot_rename(pool, "v", "one", "first", NULL, NULL));
-    assert_true(cst_vol_snapshot_revert(pool, "v", "first", NULL, NULL));
+    assert_true(cst_vol_snapshot_revert(pool, "v", "first", NULL, NULL, NULL));
     assert_true(cst_vol_get_info(pool, "v", &info, NULL));
     assert_int_equal(info.capacity, 1048576);
     assert_true(cst_vol_snapshot_delete(pool, "v", "two", NULL, NULL));
     assert_names(pool, "v", "first ");
-    assert_false(cst_vol_snapshot_revert(pool, "v", "two", NULL, &error));
+    assert_false(cst_vol_snapshot_revert(pool, "v", "two", NULL, NULL, &error));
     assert_error(&error, CST_ERROR_NOT_FOUND);
 }
 

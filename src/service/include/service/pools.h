@@ -5,6 +5,7 @@
 #include <model/flags.h>
 #include <model/listing.h>
 #include <model/pool_def.h>
+#include <model/pool_health.h>
 #include <model/thin_store.h>
 #include <service/service.h>
 
@@ -53,6 +54,11 @@ char *cst_pool_get_problem(CstPool *pool);
  * active.
  */
 GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error);
+/**
+ * Asks how the storage of an active pool is, by its own technology; UNKNOWN where that does not
+ * tell. The caller clears *ret_health.
+ */
+gboolean cst_pool_get_health(CstPool *pool, CstPoolHealth *ret_health, GError **error);
 /**
  * Returns the definition as XML, which the caller frees. @flags: CST_STORAGE_XML_INACTIVE for the
  * one in force from the next start.

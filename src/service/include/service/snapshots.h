@@ -26,11 +26,18 @@ GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, G
 gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
                                  uint64_t limit, CstTask *task, GError **error);
 /**
- * Makes the volume hold again what it held at the snapshot, which stays. What was written since is
- * lost.
+ * Returns the names of the snapshots that would be lost by reverting to @name: of char, freed with
+ * the array. Empty where the technology keeps all.
  */
-gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
-                                 GError **error);
+GPtrArray *cst_vol_snapshot_revert_loses(CstPool *pool, const char *volume, const char *name,
+                                         CstTask *task, GError **error);
+/**
+ * Makes the volume hold again what it held at the snapshot, which stays. What was written since is
+ * lost. @agreed: snapshots that may be lost, too (NULL-terminated; NULL: none); BUSY, naming them,
+ * when there are others.
+ */
+gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name,
+                                 const char *const *agreed, CstTask *task, GError **error);
 /** Deletes the snapshot; the volume keeps what it holds. */
 gboolean cst_vol_snapshot_delete(CstPool *pool, const char *volume, const char *name, CstTask *task,
                                  GError **error);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a pool's storage is by its own technology (CstBackend.health), kept for the pool's state.
+ * Only its level is; what else the technology says is asked for when somebody wants to know it.
+ */
+#include "health.h"
+
+#include <base/log.h>
+
+gboolean pool_check_health(CstPool *pool, CstPoolState *state)
+{
+    g_auto(CstPoolHealth) health = {0};
+    gboolean changed;
+
+    /* Storage that can't tell is the affair of whoever needs it. */
+    if (!cst_pool_state_has_health(state) || !cst_pool_state_health(state, FALSE, &health, NULL))
+        return FALSE;
+    g_mutex_lock(&pool->lock);
+    changed = pool->health != health.level;
+    pool->health = health.level;
+    g_mutex_unlock(&pool->lock);
+    if (changed)
+        cst_log(health.level == CST_HEALTH_GOOD ? CST_LOG_INFO : CST_LOG_WARNING,
+                "pool '%s': its storage is %s", pool->name, health.state);
+    return changed;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What only a pool's technology knows, and the service passes on: its health, whether its storage
+ * fails, what a revert costs.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <pool/memory.h>
+#include <pool/registry.h>
+#include <service/snapshots.h>
+
+#include "fixture.h"
+
+#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+
+/* --- storage that tells ----------------------------------------------------------------------- */
+
+static CstBackend backend;
+static CstSnapshotBackend snapshots;
+static gint level;         /* atomic: CstHealthLevel; UNKNOWN: it fails to tell */
+static gint fails;         /* atomic: the storage does */
+static const char *lost;   /* names of what a revert removes */
+static guint with_details; /* times that it was asked for those */
+
+const CstBackend *cst_backend_for(CstPoolType type, GError **error)
+{
+    return &backend;
+}
+
+gboolean cst_backend_exists(CstPoolType type)
+{
+    return type == backend.type;
+}
+
+static gboolean fake_health(CstPoolState *state, gboolean details, CstPoolHealth *ret_health,
+                            GError **error)
+{
+    with_details += details;
+    ret_health->level = (CstHealthLevel)g_atomic_int_get(&level);
+    if (ret_health->level == CST_HEALTH_UNKNOWN)
+        return cst_fail(error, CST_ERROR_IO, "the storage does not answer");
+    ret_health->state = g_strdup("IN SOME WAY");
+    if (details)
+        cst_pool_health_note(ret_health, "a note");
+    return TRUE;
+}
+
+static gboolean fake_touch(const CstPoolDef *def, GError **error)
+{
+    return !g_atomic_int_get(&fails) || cst_fail_errno(error, EIO, "the disk fails");
+}
+
+static gboolean fake_loses(CstPoolState *state, const char *volume, const char *name,
+                           GPtrArray *names, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(lost, " ", -1);
+
+    for (char **word = words; *word; word++)
+        g_ptr_array_add(names, g_strdup(*word));
+    return TRUE;
+}
+
+static CstPool *start_pool(Fixture *f)
+{
+    g_autoptr(GError) error = NULL;
+    CstPool *pool = cst_service_pool_create(
+        f->service,
+        "<pool type='rbd'><name>p</name><source><host name='localhost'/><name>s</name></source>"
+        "</pool>",
+        CST_POOL_CREATE_WITH_BUILD, NULL, &error);
+
+    assert_no_error(error);
+    return pool;
+}
+
+static CstPoolRunState state_of(CstPool *pool)
+{
+    CstPoolInfo info;
+
+    cst_pool_get_info(pool, &info);
+    return info.state;
+}
+
+static gboolean comes_to(CstPool *pool, CstPoolRunState state)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+
+    while (state_of(pool) != state && g_get_monotonic_time() < end)
+        g_usleep(20 * G_TIME_SPAN_MILLISECOND);
+    return state_of(pool) == state;
+}
+
+/* --- health ----------------------------------------------------------------------------------- */
+
+static void a_pools_state_follows_its_health(void **state)
+{
+    g_autoptr(CstPool) pool = start_pool(*state);
+    guint asked = with_details;
+
+    assert_int_equal(state_of(pool), CST_POOL_RUNNING);
+    g_atomic_int_set(&level, CST_HEALTH_DEGRADED);
+    assert_true(comes_to(pool, CST_POOL_DEGRADED));
+    g_atomic_int_set(&level, CST_HEALTH_FAILED);
+    assert_true(comes_to(pool, CST_POOL_INACCESSIBLE));
+    g_atomic_int_set(&level, CST_HEALTH_GOOD);
+    assert_true(comes_to(pool, CST_POOL_RUNNING));
+    assert_int_equal(with_details, asked);
+}
+
+static void health_is_asked_for_with_its_notes(void **state)
+{
+    g_autoptr(CstPool) pool = start_pool(*state);
+    g_auto(CstPoolHealth) health = {0}, stopped = {0};
+    g_autoptr(GError) error = NULL;
+
+    g_atomic_int_set(&level, CST_HEALTH_DEGRADED);
+    assert_true(cst_pool_get_health(pool, &health, NULL));
+    assert_int_equal(health.level, CST_HEALTH_DEGRADED);
+    assert_string_equal(health.state, "IN SOME WAY");
+    assert_string_equal(g_ptr_array_index(health.notes, 0), "a note");
+    g_atomic_int_set(&level, CST_HEALTH_UNKNOWN);
+    assert_false(cst_pool_get_health(pool, &stopped, &error));
+    assert_error(&error, CST_ERROR_IO);
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_true(cst_pool_get_health(pool, &stopped, NULL));
+    assert_int_equal(stopped.level, CST_HEALTH_UNKNOWN);
+}
+
+/* --- storage that fails ----------------------------------------------------------------------- */
+
+static void assert_problem(CstPool *pool, const char *expected)
+{
+    g_autofree char *problem = cst_pool_get_problem(pool);
+
+    assert_true(expected ? problem && strstr(problem, expected) : !problem);
+}
+
+/* Nobody asks for it, and what is cached may still be listed, which is no sign that it works. */
+static void storage_that_fails_is_a_problem_until_it_works(void **state)
+{
+    g_autoptr(CstPool) pool = NULL;
+
+    backend.touch = fake_touch;
+    pool = start_pool(*state);
+    assert_problem(pool, NULL);
+    g_atomic_int_set(&fails, TRUE);
+    assert_true(comes_to(pool, CST_POOL_INACCESSIBLE));
+    assert_problem(pool, "the disk fails");
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_int_equal(state_of(pool), CST_POOL_INACCESSIBLE);
+    assert_problem(pool, "the disk fails");
+    g_atomic_int_set(&fails, FALSE);
+    assert_true(comes_to(pool, CST_POOL_RUNNING));
+    assert_problem(pool, NULL);
+}
+
+/* --- reverts ---------------------------------------------------------------------------------- */
+
+static void a_revert_loses_what_was_agreed_to_and_nothing_else(void **state)
+{
+    static const char *const some[] = {"two", NULL}, *const all[] = {"three", "two", NULL};
+    g_autoptr(CstPool) pool = start_pool(*state);
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *made = NULL;
+
+    assert_true(cst_vol_create(pool,
+                               "<volume><name>v</name><capacity unit='MiB'>1</capacity></volume>",
+                               0, NULL, &made, NULL));
+    assert_true(cst_vol_snapshot_create(pool, "v", "one", 0, NULL, NULL));
+    lost = "two three";
+    names = cst_vol_snapshot_revert_loses(pool, "v", "one", NULL, NULL);
+    assert_int_equal(names->len, 2);
+    assert_string_equal(g_ptr_array_index(names, 1), "three");
+    assert_false(cst_vol_snapshot_revert(pool, "v", "one", NULL, NULL, &error));
+    assert_non_null(strstr(error->message, "'two', 'three'"));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_false(cst_vol_snapshot_revert(pool, "v", "one", some, NULL, &error));
+    assert_null(strstr(error->message, "'two'"));
+    assert_non_null(strstr(error->message, "'three'"));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_true(cst_vol_snapshot_revert(pool, "v", "one", all, NULL, NULL));
+    lost = "";
+    g_ptr_array_unref(names);
+    names = cst_vol_snapshot_revert_loses(pool, "v", "one", NULL, NULL);
+    assert_int_equal(names->len, 0);
+}
+
+static int set_up(void **state)
+{
+    snapshots = *cst_memory_backend.snapshots;
+    snapshots.revert_loses = fake_loses;
+    backend = cst_memory_backend;
+    backend.snapshots = &snapshots;
+    backend.health = fake_health;
+    level = CST_HEALTH_GOOD;
+    fails = FALSE;
+    return fixture_setup(state);
+}
+
+static int tear_down(void **state)
+{
+    int failed = fixture_teardown(state);
+
+    cst_memory_clear();
+    return failed;
+}
+
+int main(void)
+{
+#define TECHNOLOGY_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TECHNOLOGY_TEST(a_pools_state_follows_its_health),
+        TECHNOLOGY_TEST(health_is_asked_for_with_its_notes),
+        TECHNOLOGY_TEST(storage_that_fails_is_a_problem_until_it_works),
+        TECHNOLOGY_TEST(a_revert_loses_what_was_agreed_to_and_nothing_else),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
