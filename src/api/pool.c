@@ -269,6 +269,25 @@ static gboolean get_problem(CstApiCall *call, const void *args, void *ret, GErro
     return TRUE;
 }
 
+/* What is too much for a reply is left out: the first lines say most. */
+static gboolean health(CstApiCall *call, const void *args, void *data, GError **error)
+{
+    wire_pool_health_ret *ret = data;
+    g_autoptr(CstPool) pool =
+        cst_api_pool(call->service, &((const wire_pool_args *)args)->pool, error);
+    g_auto(CstPoolHealth) found = {0};
+
+    if (!pool || !cst_pool_get_health(pool, &found, error))
+        return FALSE;
+    ret->level = found.level;
+    ret->state = cst_api_opt(g_steal_pointer(&found.state));
+    ret->notes.notes_val = g_new0(char *, (found.notes ? found.notes->len : 0) + 1);
+    for (guint i = 0; found.notes && i < MIN(found.notes->len, WIRE_LIST_MAX); i++)
+        ret->notes.notes_val[ret->notes.notes_len++] =
+            cst_api_text(g_strdup(g_ptr_array_index(found.notes, i)));
+    return TRUE;
+}
+
 static gboolean thin_stores(CstApiCall *call, const void *args, void *data, GError **error)
 {
     wire_pool_thin_ret *ret = data;
@@ -342,6 +361,8 @@ const CstProcedure cst_api_pool_procedures[] = {
         is_persistent),
     CST_OWN_PROCEDURE(POOL_STATUS, INLINE, READ, "cisternPoolStatus", pool_args, pool_status_ret,
                       get_problem),
+    CST_OWN_PROCEDURE(POOL_HEALTH, LONG, READ, "cisternPoolHealth", pool_args, pool_health_ret,
+                      health),
     CST_OWN_PROCEDURE(POOL_THIN, LONG, READ, "cisternPoolThin", pool_args, pool_thin_ret,
                       thin_stores),
     {0},

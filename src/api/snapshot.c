@@ -46,12 +46,33 @@ static gboolean create(CstApiCall *call, const void *data, void *ret, GError **e
                                            call->task, error);
 }
 
+static gboolean lost(CstApiCall *call, const void *data, void *result, GError **error)
+{
+    const wire_snapshot_args *args = data;
+    wire_snapshot_lost_ret *ret = result;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    g_autoptr(GPtrArray) names =
+        pool ? cst_vol_snapshot_revert_loses(pool, args->vol.name, args->name, call->task, error)
+             : NULL;
+
+    if (!names || !cst_api_check_max((int)MIN(names->len, G_MAXINT), WIRE_LIST_MAX, "snapshots",
+                                     "WIRE_LIST_MAX", error))
+        return FALSE;
+    ret->names.names_val = g_new0(char *, names->len + 1);
+    for (guint i = 0; i < names->len; i++)
+        ret->names.names_val[ret->names.names_len++] = cst_api_text(g_strdup(names->pdata[i]));
+    return TRUE;
+}
+
+/* No snapshot has a '/' in its name. */
 static gboolean revert(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_snapshot_args *args = data;
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    g_auto(GStrv) agreed = g_strsplit(args->other, "/", -1);
 
-    return pool && cst_vol_snapshot_revert(pool, args->vol.name, args->name, call->task, error);
+    return pool && cst_vol_snapshot_revert(pool, args->vol.name, args->name,
+                                           (const char *const *)agreed, call->task, error);
 }
 
 static gboolean delete (CstApiCall *call, const void *data, void *ret, GError **error)
@@ -85,6 +106,7 @@ static gboolean clone_one(CstApiCall *call, const void *data, void *ret, GError 
 const CstProcedure cst_api_snapshot_procedures[] = {
     ROW(LIST, READ, "cisternVolSnapshotList", vol_args, snapshot_list_ret, list),
     ROW(CREATE, WRITE, "cisternVolSnapshotCreate", snapshot_args, void, create),
+    ROW(LOST, READ, "cisternVolSnapshotLost", snapshot_args, snapshot_lost_ret, lost),
     ROW(REVERT, WRITE, "cisternVolSnapshotRevert", snapshot_args, void, revert),
     ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, delete),
     ROW(RENAME, WRITE, "cisternVolSnapshotRename", snapshot_args, void, rename_one),

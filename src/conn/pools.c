@@ -184,6 +184,23 @@ char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool)
     return problem;
 }
 
+gboolean cst_conn_pool_health(CstConn *conn, const CstPoolRef *pool, CstPoolHealth *ret_health,
+                              GError **error)
+{
+    wire_pool_args args = {cst_pool_arg(pool)};
+    wire_pool_health_ret ret = {0};
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_POOL_HEALTH, &args, &ret, NULL, error))
+        return FALSE;
+    /* A level of a later version is no good news. */
+    *ret_health = (CstPoolHealth){.level = MIN(ret.level, CST_HEALTH_FAILED),
+                                  .state = cst_opt_take(ret.state)};
+    for (guint i = 0; i < ret.notes.notes_len; i++)
+        cst_pool_health_note(ret_health, ret.notes.notes_val[i]);
+    xdr_free((xdrproc_t)xdr_wire_pool_health_ret, (char *)&ret);
+    return TRUE;
+}
+
 GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **error)
 {
     wire_pool_args args = {cst_pool_arg(pool)};

@@ -40,7 +40,8 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
 }
 
 /*
- * All changes have the same arguments: the snapshot, a second name ("": none), a limit (0: none).
+ * All changes have the same arguments: the snapshot, a second name or several ("": none), a limit
+ * (0: none).
  */
 static gboolean change(CstConn *conn, int number, const CstVolRef *vol, const char *name,
                        const char *other, uint64_t limit, CstTask *task, GError **error)
@@ -56,10 +57,28 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
     return change(conn, WIRE_CISTERN_SNAPSHOT_CREATE, vol, name, "", limit, task, error);
 }
 
-gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
-                                  CstTask *task, GError **error)
+GStrv cst_conn_snapshot_revert_loses(CstConn *conn, const CstVolRef *vol, const char *name,
+                                     GError **error)
 {
-    return change(conn, WIRE_CISTERN_SNAPSHOT_REVERT, vol, name, "", 0, task, error);
+    wire_snapshot_args args = {cst_vol_arg(vol), (char *)name, (char *)"", 0};
+    wire_snapshot_lost_ret ret = {0};
+    GStrv names;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_SNAPSHOT_LOST, &args, &ret, NULL, error))
+        return NULL;
+    names = g_new0(char *, ret.names.names_len + 1);
+    for (guint i = 0; i < ret.names.names_len; i++)
+        names[i] = g_strdup(ret.names.names_val[i]);
+    xdr_free((xdrproc_t)xdr_wire_snapshot_lost_ret, (char *)&ret);
+    return names;
+}
+
+gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
+                                  char *const *agreed, CstTask *task, GError **error)
+{
+    g_autofree char *joined = agreed ? g_strjoinv("/", (char **)agreed) : g_strdup("");
+
+    return change(conn, WIRE_CISTERN_SNAPSHOT_REVERT, vol, name, joined, 0, task, error);
 }
 
 gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const char *name,

@@ -9,6 +9,10 @@
  * task only. The Call holds a reference of its client, so the reply finds a client even when that
  * has been dropped.
  *
+ * A call that hangs in storage is answered while its thread is still in the kernel (stuck()): its
+ * turn at the workers and its place on the connection are free for others, and what it comes back
+ * with one day is dropped.
+ *
  * A LONG call has a task, which the loop keeps under the call's serial, for cancellation and
  * progress; Loop.calls has all calls with a task. When the client goes, calls that have not begun
  * are dropped, and the tasks of the others are abandoned (dispatch_abandon()): a detached job goes
@@ -138,6 +142,7 @@ static void call_free(Call *call)
         explicit_bzero(call->reply->data, call->reply->len);
     if (call->reply)
         g_byte_array_unref(call->reply);
+    g_clear_error(&call->why_stuck);
     cst_task_unref(call->api.task);
     client_unref(call->client);
     g_free(call);
@@ -216,7 +221,8 @@ static void settle_stream(Call *call)
 
     if (!call->stream)
         return;
-    if (client->state == CLIENT_OPEN && stream_can_start(client, call->header.serial, &error))
+    if (client->state == CLIENT_OPEN && !call->answered &&
+        stream_can_start(client, call->header.serial, &error))
         return;
     stream_discard(client->loop, g_steal_pointer(&call->stream));
     if (!error)
@@ -225,18 +231,41 @@ static void settle_stream(Call *call)
     cst_wire_append_error(call->reply, &call->header, call->api.procedure->domain, error);
 }
 
+/* The client has its answer, or is gone. */
+static void settle_account(Call *call)
+{
+    Client *client = call->client;
+
+    client->in_flight--;
+    client->call_bytes -= call->size;
+}
+
+/* Before call_done(): messages arrive in the order in which they were posted. */
+static void call_stuck(Loop *loop, Message *message)
+{
+    Call *call = (Call *)((char *)message - G_STRUCT_OFFSET(Call, stuck));
+    Client *client = call->client;
+
+    call->answered = TRUE;
+    settle_account(call);
+    if (client->state == CLIENT_DEAD)
+        return;
+    refuse(client, &call->header, call->api.procedure->domain, call->why_stuck);
+    client_resume(client);
+}
+
 static void call_done(Loop *loop, Message *message)
 {
     Call *call = (Call *)message;
     Client *client = call->client;
 
     loop->jobs--;
-    client->in_flight--;
-    client->call_bytes -= call->size;
+    if (!call->answered)
+        settle_account(call);
     user_charge(loop->server, client->user, call->item.cost, 0);
     forget_task(call);
     settle_stream(call);
-    if (client->state != CLIENT_DEAD) {
+    if (client->state != CLIENT_DEAD && !call->answered) {
         /* The reply goes before the stream's first packet, which starts only now. */
         out_take(&client->out, g_steal_pointer(&call->reply),
                  call->api.procedure->wipe_ret != NULL);
@@ -294,8 +323,12 @@ void dispatch_run(WorkItem *item)
     take_stream(call);
     cst_log_pop(&log);
     /* The item is about to end, and a stream that the call started keeps the task. */
-    if (call->api.task)
+    if (call->api.task) {
         cst_task_on_wait(call->api.task, NULL, NULL);
+        cst_task_on_stuck(call->api.task, NULL, NULL);
+    }
+    if (call->why_stuck)
+        workers_wait(call->client->loop->server->workers[WORK_LONG], &call->item, FALSE);
 }
 
 void dispatch_done(WorkItem *item)
@@ -313,6 +346,22 @@ static void waits(gboolean waiting, gpointer data)
     Call *call = data;
 
     workers_wait(call->client->loop->server->workers[WORK_LONG], &call->item, waiting);
+}
+
+/*
+ * Called by another thread when the call hangs in storage: its client is answered, and its turn
+ * goes to others, as in a wait. More than one storage may say so.
+ */
+static void stuck(const GError *why, gpointer data)
+{
+    Call *call = data;
+
+    if (call->why_stuck)
+        return;
+    call->why_stuck = g_error_copy(why);
+    call->stuck.func = call_stuck;
+    workers_wait(call->client->loop->server->workers[WORK_LONG], &call->item, TRUE);
+    loop_post(call->client->loop, &call->stuck);
 }
 
 static gboolean lists_volumes(const CstProcedure *procedure)
@@ -353,6 +402,7 @@ static void add_task(Call *call)
     cst_task_set_rate(call->api.task, client->next_rate);
     cst_task_set_max_wait(call->api.task, seconds * G_TIME_SPAN_SECOND);
     cst_task_on_wait(call->api.task, waits, call);
+    cst_task_on_stuck(call->api.task, stuck, call);
     /* A limit that CALL_RATE has set applies to one call. */
     client->next_rate = 0;
     g_hash_table_add(client->loop->calls, call);

@@ -29,6 +29,9 @@ typedef struct {
     gboolean dry_run;  /**< changes nothing (base/dry_run.h) */
     Stream *stream;    /**< the stream that an upload or download call started */
     GByteArray *reply; /**< encoded by the worker */
+    Message stuck;     /**< tells that it hangs in storage, before it comes back */
+    GError *why_stuck; /**< NULL: it does not; guarded by the task's lock while a worker has it */
+    gboolean answered; /**< with that error: the reply is dropped */
     uint64_t args[CST_API_STRUCT_MAX / sizeof(uint64_t)];
 } Call;
 

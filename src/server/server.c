@@ -128,6 +128,7 @@ CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *op
     server->client_hooks = &client_hooks;
     server->loops = g_new0(Loop *, MAX(options->io_threads, 1));
     g_mutex_init(&server->users_lock);
+    g_mutex_init(&server->streams_lock);
     server->users = g_hash_table_new(NULL, NULL);
     dispatch_index(&server->procedures);
     if (!start(server, error))
@@ -159,6 +160,7 @@ void cst_wire_server_free(CstWireServer *server)
         g_thread_pool_free(server->streams, FALSE, TRUE);
     g_hash_table_unref(server->users);
     g_mutex_clear(&server->users_lock);
+    g_mutex_clear(&server->streams_lock);
     g_free(server->loops);
     g_free(server);
 }

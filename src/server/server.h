@@ -18,7 +18,8 @@ struct CstWireServer {
     uid_t owner; /**< the daemon's user, who is trusted as root is */
     guint subscription;
     Workers *workers[WORK_CLASSES];
-    GThreadPool *streams; /**< pieces of streams */
+    GThreadPool *streams; /**< pieces of streams; a thread more for each that hangs in storage */
+    GMutex streams_lock;  /**< guards how many */
     Loop **loops;
     guint n_loops;
     guint next_loop;           /**< atomic */

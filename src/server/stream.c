@@ -17,7 +17,8 @@
  *   client to finish the stream, which it may never do.
  * - Abort (status ERROR), failure, cancellation or a lost client end the stream (ending): queued
  *   data is dropped and CLOSE releases the volume. An aborting client is answered after that, so
- *   that the volume is free when the answer arrives.
+ *   that the volume is free when the answer arrives. A job that hangs in storage is a failure
+ *   already while it hangs.
  */
 #include "stream.h"
 
@@ -74,6 +75,7 @@ static void stream_unref(Stream *stream)
     drop_chunks(stream);
     g_queue_clear_full(&stream->items, g_free);
     g_clear_error(&stream->error);
+    g_clear_error(&stream->why_stuck);
     cst_log_context_clear(&stream->log);
     if (stream->client)
         client_unref(stream->client);
@@ -250,6 +252,18 @@ static void fail_stream(Stream *stream, const GError *error)
 {
     client_send_error(stream->client, &stream->header, CST_WIRE_FROM_STREAMS, error);
     end_stream(stream, FALSE);
+}
+
+/*
+ * The job keeps the stream alive; its message comes after this one. What it comes back with is
+ * dropped then, and the volume closed.
+ */
+void stream_is_stuck(Loop *loop, Message *stuck)
+{
+    Stream *stream = (Stream *)((char *)stuck - G_STRUCT_OFFSET(Stream, stuck));
+
+    if (stream->client && !stream->ending)
+        fail_stream(stream, stream->why_stuck);
 }
 
 static void job_done(Loop *loop, Message *message)

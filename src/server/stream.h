@@ -72,6 +72,10 @@ struct Stream {
     GQueue batch;   /**< WRITE: what */
     size_t written; /**< WRITE: bytes of the batch, counted in Client.upload_bytes */
     GError *error;  /**< how it failed */
+
+    /* Guarded by the task's lock while a job is at a worker. */
+    Message stuck;     /**< tells that the job hangs in storage, before it comes back */
+    GError *why_stuck; /**< NULL: none of its jobs has */
 };
 
 /**
@@ -101,6 +105,9 @@ void streams_continue(Client *client);
  * once a second.
  */
 void streams_tick(Client *client);
+
+/** Fails the stream with why_stuck: its job hangs. Stream.stuck's function. */
+void stream_is_stuck(Loop *loop, Message *stuck);
 
 /* stream_job.c */
 /**

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "server.h"
 #include "stream.h"
 
 #define HOLE_LEN 12 /* XDR size of wire_hole */
@@ -75,11 +76,35 @@ static void close_both(Stream *stream)
     g_clear_pointer(&stream->download, cst_download_free);
 }
 
-void stream_work(gpointer data, gpointer server)
+/* A thread more or less for streams: one hangs, or is back. */
+static void add_threads(CstWireServer *server, int count)
+{
+    g_mutex_lock(&server->streams_lock);
+    g_thread_pool_set_max_threads(server->streams,
+                                  g_thread_pool_get_max_threads(server->streams) + count, NULL);
+    g_mutex_unlock(&server->streams_lock);
+}
+
+/* Called by another thread when the job hangs in storage. More than one storage may say so. */
+static void stuck(const GError *why, gpointer data)
 {
     Stream *stream = data;
 
+    if (stream->why_stuck)
+        return;
+    stream->why_stuck = g_error_copy(why);
+    stream->stuck.func = stream_is_stuck;
+    add_threads(stream->loop->server, 1);
+    loop_post(stream->loop, &stream->stuck);
+}
+
+void stream_work(gpointer data, gpointer server)
+{
+    Stream *stream = data;
+    gboolean was_stuck = stream->why_stuck != NULL;
+
     cst_log_push(&stream->log);
+    cst_task_on_stuck(stream->log.task, stuck, stream);
     switch (stream->job) {
     case JOB_READ: read_chunk(stream); break;
     case JOB_WRITE: write_batch(stream); break;
@@ -90,6 +115,9 @@ void stream_work(gpointer data, gpointer server)
         break;
     case JOB_CLOSE: close_both(stream); break;
     }
+    cst_task_on_stuck(stream->log.task, NULL, NULL);
+    if (stream->why_stuck && !was_stuck)
+        add_threads(server, -1);
     cst_log_pop(&stream->log);
     loop_post(stream->loop, &stream->message);
 }

@@ -108,6 +108,7 @@ static union {
     guint count;
     uint64_t number;
     CstPoolInfo pool;
+    CstPoolHealth health;
     CstVolInfo vol;
     CstFollow follow;
     CstCheckReport check;
@@ -149,6 +150,7 @@ static size_t value_len;
     X(pool_is_persistent, cst_conn_pool_is_persistent(conn, &pool, &result.flag, error))         \
     X(pool_info, cst_conn_pool_info(conn, &pool, &result.pool, error))                           \
     X(pool_thin, cst_conn_pool_thin(conn, &pool, error))                                         \
+    X(pool_health, cst_conn_pool_health(conn, &pool, &result.health, error))                     \
     X(pool_xml, cst_conn_pool_xml(conn, &pool, 0, error))                                        \
     X(pool_count_volumes, cst_conn_pool_count_volumes(conn, &pool, &result.count, error))        \
     X(pool_follow, cst_conn_pool_follow(conn, &pool, NULL, &result.follow, error))               \
@@ -193,7 +195,8 @@ static size_t value_len;
     X(job_wait, cst_conn_job_wait(conn, 1, 0, NULL, error))                                      \
     X(snapshot_list, cst_conn_snapshot_list(conn, &vol, error))                                  \
     X(snapshot_create, cst_conn_snapshot_create(conn, &vol, name, 0, NULL, error))               \
-    X(snapshot_revert, cst_conn_snapshot_revert(conn, &vol, name, NULL, error))                  \
+    X(snapshot_lost, cst_conn_snapshot_revert_loses(conn, &vol, name, error))                    \
+    X(snapshot_revert, cst_conn_snapshot_revert(conn, &vol, name, NULL, NULL, error))            \
     X(snapshot_delete, cst_conn_snapshot_delete(conn, &vol, name, NULL, error))                  \
     X(snapshot_rename, cst_conn_snapshot_rename(conn, &vol, name, name, error))                  \
     X(snapshot_clone, cst_conn_snapshot_clone(conn, &vol, name, name, NULL, error))              \

@@ -144,6 +144,8 @@ static const Row own[] = {
     {WIRE_CISTERN_CALL_JOB, NULL},
     {WIRE_CISTERN_CALL_RATE, "cisternCallRate"},
     {WIRE_CISTERN_SNAPSHOT_LIST, NULL},
+    {WIRE_CISTERN_SNAPSHOT_LOST, NULL},
+    {WIRE_CISTERN_POOL_HEALTH, NULL},
     {WIRE_CISTERN_SNAPSHOT_CREATE, "cisternVolSnapshotCreate"},
     {WIRE_CISTERN_SNAPSHOT_REVERT, "cisternVolSnapshotRevert"},
     {WIRE_CISTERN_SNAPSHOT_DELETE, "cisternVolSnapshotDelete"},

@@ -295,10 +295,14 @@ gboolean cst_pool_stop(CstPool *pool, CstTask *task, GError **error)
 
 gboolean cst_pool_refresh(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
-    if (!cst_flags_check(flags, 0, "storagePoolRefresh", error))
+    CstLivenessCall call;
+
+    if (!cst_flags_check(flags, 0, "storagePoolRefresh", error) ||
+        !cst_liveness_enter(fake.liveness, &call, error))
         return FALSE;
     fake_count(&fake.refreshing, 1);
     fake_wait_while(&fake.hold_refresh);
+    cst_liveness_leave(fake.liveness, &call);
     fake_count(&fake.refreshing, -1);
     return fake_changed(error);
 }

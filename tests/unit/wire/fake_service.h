@@ -3,6 +3,8 @@
 
 #include <glib.h>
 
+#include <base/liveness.h>
+
 #include <service/jobs.h>
 #include <service/pools.h>
 #include <service/secrets.h>
@@ -23,6 +25,7 @@ typedef struct {
     guint upload_limit;      /**< bytes after which an upload is out of space; 0: none */
     gboolean any_name;       /**< every name and uuid is that of "images", or of a volume in it */
     gboolean hold_refresh;   /**< refresh runs on */
+    CstLiveness *liveness;   /**< of what refreshes and downloads read; NULL: it never hangs */
     gboolean hold_build;     /**< build waits for others, and ends when it is cancelled */
     guint building;          /**< calls in build */
     guint listed;            /**< calls that listed volumes */

@@ -30,8 +30,21 @@ gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *
     return fake_changed(error);
 }
 
-gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name, CstTask *task,
-                                 GError **error)
+GPtrArray *cst_vol_snapshot_revert_loses(CstPool *pool, const char *volume, const char *name,
+                                         CstTask *task, GError **error)
+{
+    GPtrArray *names;
+
+    if (!fake_works(error))
+        return NULL;
+    names = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < fake_rows(1); i++)
+        g_ptr_array_add(names, g_strdup("s"));
+    return names;
+}
+
+gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name,
+                                 const char *const *agreed, CstTask *task, GError **error)
 {
     return fake_changed(error);
 }
@@ -52,6 +65,16 @@ gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *n
                                 const char *new_volume, CstTask *task, GError **error)
 {
     return fake_changed(error);
+}
+
+gboolean cst_pool_get_health(CstPool *pool, CstPoolHealth *ret_health, GError **error)
+{
+    if (!fake_works(error))
+        return FALSE;
+    *ret_health = (CstPoolHealth){.level = CST_HEALTH_GOOD, .state = g_strdup("fine")};
+    for (guint i = 0; i < fake_rows(1); i++)
+        cst_pool_health_note(ret_health, "note");
+    return TRUE;
 }
 
 GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error)

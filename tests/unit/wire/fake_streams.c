@@ -116,9 +116,13 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
 gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
                            uint64_t *ret_hole, GError **error)
 {
+    CstLivenessCall call;
     guint end;
 
+    if (!cst_liveness_enter(fake.liveness, &call, error))
+        return FALSE;
     fake_wait_while(&fake.hold_reads);
+    cst_liveness_leave(fake.liveness, &call);
     if (!fake_works(error))
         return FALSE;
     g_mutex_lock(&fake.lock);

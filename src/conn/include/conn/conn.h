@@ -9,6 +9,7 @@
 #include <model/job.h>
 #include <model/listing.h>
 #include <model/pool_def.h>
+#include <model/pool_health.h>
 #include <model/secret_def.h>
 #include <model/snapshot.h>
 #include <model/thin_store.h>
@@ -130,6 +131,12 @@ gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstPoolInfo *
                             GError **error);
 /** Why the pool could not be started or is inaccessible; NULL: it is fine, or that is unknown. */
 char *cst_conn_pool_problem(CstConn *conn, const CstPoolRef *pool);
+/**
+ * Asks how the pool's storage is, by its own technology; the caller clears *ret_health. NO_SUPPORT
+ * by a server that can't tell.
+ */
+gboolean cst_conn_pool_health(CstConn *conn, const CstPoolRef *pool, CstPoolHealth *ret_health,
+                              GError **error);
 /** The thin pools (or equivalents) of a pool. Elements CstThinStore *; empty: it has none. */
 GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **error);
 /** The pool's XML document. @flags: CstStorageXmlFlags. */
@@ -316,9 +323,18 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
  */
 gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
                                   uint64_t limit, CstTask *task, GError **error);
-/** Restores the volume's content to that of the snapshot. */
+/**
+ * Returns the names of the snapshots that reverting to @name would remove; the caller frees them.
+ * NO_SUPPORT by a server that can't tell, as none of its technologies removes any.
+ */
+GStrv cst_conn_snapshot_revert_loses(CstConn *conn, const CstVolRef *vol, const char *name,
+                                     GError **error);
+/**
+ * Restores the volume's content to that of the snapshot. @agreed: snapshots that may be removed for
+ * that, as cst_conn_snapshot_revert_loses() has them; NULL: none.
+ */
 gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
-                                  CstTask *task, GError **error);
+                                  char *const *agreed, CstTask *task, GError **error);
 /** Deletes a snapshot; the volume stays as it is. */
 gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const char *name,
                                   CstTask *task, GError **error);
