@@ -7,9 +7,11 @@
  */
 #include <locale.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <base/error_class.h>
 #include <base/i18n.h>
+#include <base/liveness.h>
 #include <base/locale.h>
 #include <base/log.h>
 
@@ -109,6 +111,20 @@ static CstExitStatus run(CliCtl *ctl, CliAction action, int argc, char **argv)
     return argc == 0 ? cli_shell(ctl) : run_words(ctl, argc, argv);
 }
 
+/* --- storage that hangs ----------------------------------------------------------------------- */
+
+static CliCtl *running; /* what this process runs */
+
+/*
+ * Embedded, the command's own thread is in a call into storage that does not answer, and can't be
+ * got out of it. Ends the program, which leaves what a crash would leave. In another thread.
+ */
+static void give_up(const GError *why)
+{
+    cli_report(running, why);
+    _exit(cli_exit_status(running, why));
+}
+
 static void start_locale(const CliSettings *settings)
 {
     setlocale(LC_ALL, "");
@@ -133,12 +149,15 @@ int main(int argc, char **argv)
     cst_log_set_level(CST_LOG_ERROR);
     ok = cli_options_parse(argc, argv, &settings, &action, &first, &error);
     cli_ctl_init(&ctl, &settings, cli_groups());
+    running = &ctl;
+    cst_liveness_given_up = give_up;
     if (ok) {
         status = run(&ctl, action, argc - first, argv + first);
     } else {
         cli_report(&ctl, error);
         status = CST_EXIT_USAGE;
     }
+    cst_liveness_given_up = NULL;
     cli_ctl_clear(&ctl);
     if (fflush(stdout) != 0 || ferror(stdout))
         status = status == CST_EXIT_OK ? CST_EXIT_FAILED : status;

@@ -33,11 +33,16 @@ typedef struct {
 struct CliTable {
     const CliColumn *columns;
     guint n_columns;
-    GArray *cells;  /**< of Cell, row after row */
-    GArray *levels; /**< of guint, one a row of a tree */
-    const char *attached_key;
-    CliTable *attached; /**< owned; NULL: none */
+    GArray *cells;    /**< of Cell, row after row */
+    GArray *levels;   /**< of guint, one a row of a tree */
+    GArray *attached; /**< of Attached, in the order of their being attached */
 };
+
+/** What belongs to a listing. */
+typedef struct {
+    const char *key;
+    CliTable *table; /**< owned */
+} Attached;
 
 /** A cell or title ready for the screen. */
 typedef struct {
@@ -52,6 +57,11 @@ static void cell_clear(gpointer data)
     g_free(cell->text);
 }
 
+static void attached_clear(gpointer data)
+{
+    cli_table_free(((Attached *)data)->table);
+}
+
 CliTable *cli_table_new(const CliColumn *columns, guint n_columns)
 {
     CliTable *table = g_new0(CliTable, 1);
@@ -61,6 +71,8 @@ CliTable *cli_table_new(const CliColumn *columns, guint n_columns)
     table->cells = g_array_new(FALSE, FALSE, sizeof(Cell));
     g_array_set_clear_func(table->cells, cell_clear);
     table->levels = g_array_new(FALSE, FALSE, sizeof(guint));
+    table->attached = g_array_new(FALSE, FALSE, sizeof(Attached));
+    g_array_set_clear_func(table->attached, attached_clear);
     return table;
 }
 
@@ -70,7 +82,7 @@ void cli_table_free(CliTable *table)
         return;
     g_array_unref(table->cells);
     g_array_unref(table->levels);
-    cli_table_free(table->attached);
+    g_array_unref(table->attached);
     g_free(table);
 }
 
@@ -151,8 +163,9 @@ void cli_table_add_percent(CliTable *table, uint64_t part, uint64_t whole)
 
 void cli_table_attach(CliTable *table, const char *key, CliTable *attached)
 {
-    table->attached_key = key;
-    table->attached = attached;
+    const Attached one = {key, attached};
+
+    g_array_append_val(table->attached, one);
 }
 
 /** Text of a cell for people; the caller frees it. NULL: nothing to show. */
@@ -267,8 +280,11 @@ static void print_json_row(CliCtl *ctl, const CliTable *table, const char *key)
 
     cli_json_begin(&json);
     open_json_row(&json, table, 0, key);
-    if (table->attached)
-        cli_table_add_json(table->attached, &json, table->attached_key);
+    for (guint i = 0; i < table->attached->len; i++) {
+        const Attached *attached = &g_array_index(table->attached, Attached, i);
+
+        cli_table_add_json(attached->table, &json, attached->key);
+    }
     cli_json_close(&json, '}');
     cli_json_end(&json, ctl->out);
 }
@@ -436,8 +452,12 @@ void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key
         return;
     }
     list_row(ctl, table, 0, width);
-    for (guint row = 0; table->attached && row < row_count(table->attached); row++)
-        list_row(ctl, table->attached, row, width);
+    for (guint i = 0; i < table->attached->len; i++) {
+        const CliTable *attached = g_array_index(table->attached, Attached, i).table;
+
+        for (guint row = 0; row < row_count(attached); row++)
+            list_row(ctl, attached, row, width);
+    }
 }
 
 char *cli_table_encode(const char *text, size_t *ret_width)

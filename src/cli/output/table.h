@@ -63,7 +63,7 @@ void cli_table_add_known_duration(CliTable *table, gboolean known, uint64_t seco
 
 /**
  * Attaches things that belong to a listing, and takes them over: its row's member @key in JSON,
- * further lines in text.
+ * further lines in text. Several may be attached.
  */
 void cli_table_attach(CliTable *table, const char *key, CliTable *attached);
 

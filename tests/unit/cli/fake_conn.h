@@ -19,7 +19,8 @@ typedef struct {
     guint changes;    /**< calls that change something */
     char *last_xml;   /**< what define or create got last */
     unsigned last_flags;
-    char *fail_open; /**< message: cst_conn_open() fails; NULL: it works */
+    const char *health; /**< the state of the storage of "images"; NULL: it can't tell */
+    char *fail_open;    /**< message: cst_conn_open() fails; NULL: it works */
 } FakeWorld;
 
 extern FakeWorld fake_world;

@@ -40,11 +40,22 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
     return !find(vol, name, NULL) || cst_fail(error, CST_ERROR_EXISTS, "there is one already");
 }
 
+/* Two are newer than "broken". */
+GStrv cst_conn_snapshot_revert_loses(CstConn *conn, const CstVolRef *vol, const char *name,
+                                     GError **error)
+{
+    if (!find(vol, name, error))
+        return NULL;
+    return g_strsplit(g_str_equal(name, "broken") ? "one two" : "", " ", -1);
+}
+
 gboolean cst_conn_snapshot_revert(CstConn *conn, const CstVolRef *vol, const char *name,
-                                  CstTask *task, GError **error)
+                                  char *const *agreed, CstTask *task, GError **error)
 {
     if (!cst_may_change(error))
         return FALSE;
+    if (g_str_equal(name, "broken") && g_strv_length((char **)agreed) != 2)
+        return cst_fail(error, CST_ERROR_BUSY, "not all are agreed to");
     return find(vol, name, error);
 }
 

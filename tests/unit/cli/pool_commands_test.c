@@ -81,6 +81,30 @@ static void info_of_a_running_pool(void **state)
          "");
 }
 
+static void a_pools_health_is_shown_where_it_tells(void **state)
+{
+    Session *session = *state;
+
+    fake_world.health = "DEGRADED";
+    session_run(session, "pool-info images");
+    assert_non_null(strstr(session->out, "Health:         DEGRADED\n"
+                                         "Health note:    scan: none requested\n"
+                                         "Health note:    sdb: FAULTED\n"));
+    session_run(session, "pool-info images --json");
+    assert_non_null(strstr(session->out,
+                           "\"health\":[{\"state\":\"DEGRADED\",\"level\":\"degraded\"}],"
+                           "\"health_notes\":[{\"note\":\"scan: none requested\"},"
+                           "{\"note\":\"sdb: FAULTED\"}]"));
+    session_run(session, "pool-info backup");
+    assert_null(strstr(session->out, "Health"));
+    session_run(session, "pool-list --all --details");
+    assert_non_null(strstr(session->out, "Available    Health\n"));
+    assert_non_null(strstr(session->out, "DEGRADED; scan: none requested; sdb: FAULTED\n"));
+    fake_world.health = NULL;
+    session_run(session, "pool-list --all --details");
+    assert_null(strstr(session->out, "Health"));
+}
+
 static void info_takes_uuids_and_bytes(void **state)
 {
     Session *session = *state;
@@ -350,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(list_shows_active_pools_unless_asked),
         TEST(list_sorts_by_name_and_shows_details),
+        TEST(a_pools_health_is_shown_where_it_tells),
         TEST(list_passes_its_filters_on),
         TEST(list_prints_bare_names_in_fixed_width),
         TEST(info_of_a_running_pool),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-info: facts about one pool, with the thin pools behind it. What an older server does not
- * answer is left out or shown as unknown. Sizes are shown for active pools only, as virsh does.
+ * pool-info: facts about one pool, with the thin pools behind it and how its storage is. What an
+ * older server does not answer is left out or shown as unknown. Sizes are shown for active pools
+ * only, as virsh does.
  */
 #include <base/i18n.h>
 
@@ -54,6 +55,36 @@ static const CliColumn thin_columns[] = {
     {N_("Thin volumes:"), "volumes", CLI_CELL_NUMBER, NULL, 0},
 };
 
+static const CliColumn health_columns[] = {
+    {N_("Health:"), "state", CLI_CELL_TEXT, NULL, 0},
+    {"", "level", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+};
+
+static const CliColumn note_columns[] = {
+    {N_("Health note:"), "note", CLI_CELL_TEXT, NULL, 0},
+};
+
+/* What the technology says is shown in its own words. */
+static void attach_health(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
+{
+    static const char *const levels[] = {"unknown", "good", "degraded", "failed"};
+    g_auto(CstPoolHealth) health = {0};
+    CliTable *found, *notes;
+
+    if (!cst_conn_pool_health(ctl->conn, pool, &health, NULL) || health.level == CST_HEALTH_UNKNOWN)
+        return;
+    found = cli_table_new(health_columns, G_N_ELEMENTS(health_columns));
+    cli_table_add_text(found, health.state);
+    cli_table_add_text(found, levels[health.level]);
+    cli_table_attach(table, "health", found);
+    if (!health.notes)
+        return;
+    notes = cli_table_new(note_columns, G_N_ELEMENTS(note_columns));
+    for (guint i = 0; i < health.notes->len; i++)
+        cli_table_add_text(notes, g_ptr_array_index(health.notes, i));
+    cli_table_attach(table, "health_notes", notes);
+}
+
 /* A server that can't tell has nothing attached. */
 static void attach_thin(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
 {
@@ -88,6 +119,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     add_info(table, ctl, pool, &info);
     attach_thin(table, ctl, pool);
+    attach_health(table, ctl, pool);
     cli_table_print_listing(ctl, table, "pool", 15);
     return TRUE;
 }

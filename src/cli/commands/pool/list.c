@@ -107,6 +107,7 @@ static const CliColumn detail_columns[] = {
     {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", 0},
     {N_("Allocation"), "allocation", CLI_CELL_SIZE, "-", 0},
     {N_("Available"), "available", CLI_CELL_SIZE, "-", 0},
+    {N_("Health"), "health", CLI_CELL_TEXT, "-", 0}, /* the last: only where a pool tells of it */
 };
 
 static void add_identity(CliTable *table, const CstPoolRef *pool)
@@ -164,17 +165,47 @@ static void add_details(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
         cli_table_add_known_size(table, sizes, values[i]);
 }
 
-static void print_table(CliCtl *ctl, const GPtrArray *pools, gboolean details)
+/* How a pool's storage is, in its technology's words; NULL: that does not tell. Free it. */
+static char *health_text(CliCtl *ctl, const CstPoolRef *pool)
 {
-    g_autoptr(CliTable) table = details
-                                    ? cli_table_new(detail_columns, G_N_ELEMENTS(detail_columns))
-                                    : cli_table_new(short_columns, G_N_ELEMENTS(short_columns));
+    g_auto(CstPoolHealth) health = {0};
+    g_autoptr(GString) text = NULL;
+
+    if (!cst_conn_pool_health(ctl->conn, pool, &health, NULL) || health.level == CST_HEALTH_UNKNOWN)
+        return NULL;
+    text = g_string_new(health.state);
+    for (guint i = 0; health.notes && i < health.notes->len; i++)
+        g_string_append_printf(text, "; %s", (const char *)g_ptr_array_index(health.notes, i));
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static void print_details(CliCtl *ctl, const GPtrArray *pools)
+{
+    g_autoptr(GPtrArray) healths = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(CliTable) table = NULL;
+    gboolean any = FALSE;
+
+    for (guint i = 0; i < pools->len; i++) {
+        char *text = health_text(ctl, g_ptr_array_index(pools, i));
+
+        any = any || text;
+        g_ptr_array_add(healths, text);
+    }
+    table = cli_table_new(detail_columns, G_N_ELEMENTS(detail_columns) - (any ? 0 : 1));
+    for (guint i = 0; i < pools->len; i++) {
+        add_details(table, ctl, g_ptr_array_index(pools, i));
+        if (any)
+            cli_table_add_text(table, g_ptr_array_index(healths, i));
+    }
+    cli_table_print(ctl, table, "pools");
+}
+
+static void print_short(CliCtl *ctl, const GPtrArray *pools)
+{
+    g_autoptr(CliTable) table = cli_table_new(short_columns, G_N_ELEMENTS(short_columns));
 
     for (guint i = 0; i < pools->len; i++)
-        if (details)
-            add_details(table, ctl, g_ptr_array_index(pools, i));
-        else
-            add_short(table, ctl, g_ptr_array_index(pools, i));
+        add_short(table, ctl, g_ptr_array_index(pools, i));
     cli_table_print(ctl, table, "pools");
 }
 
@@ -205,8 +236,10 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     if ((request.uuid || request.name) && !ctl->settings.json)
         print_bare(ctl, pools, &request);
+    else if (request.details)
+        print_details(ctl, pools);
     else
-        print_table(ctl, pools, request.details);
+        print_short(ctl, pools);
     return TRUE;
 }
 

@@ -146,7 +146,14 @@ typedef struct {
     const char *name;
     const char *other; /**< the third word; NULL: the command takes none */
     uint64_t limit;
+    GStrv lost; /**< snapshots that go with the change; NULL: none is asked for */
 } Change;
+
+static void change_clear(Change *change)
+{
+    g_strfreev(change->lost);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, change_clear)
 
 /** How a change is made and reported. All texts take the snapshot, the volume and the third word.
  */
@@ -154,6 +161,8 @@ typedef struct {
     const char *other;    /**< option with the third word; NULL: none */
     gboolean takes_size;  /**< option --size limits what the snapshot may grow to */
     const char *question; /**< asked when data is lost; NULL: none is */
+    /** Asked instead when snapshots are lost with it, which are its third word; NULL: none are. */
+    const char *question_lost;
     const char *plan, *label, *done, *failed;
     CliTaskFunc run;
 } ChangeKind;
@@ -170,24 +179,56 @@ static gboolean read_change(CliCtl *ctl, const CliArgs *args, const ChangeKind *
     return !limit || cli_vol_size(ctl, limit, &change->limit, error);
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+
+/* Finds out which snapshots go with the change; an older server has none that do. */
+static gboolean find_lost(Change *change, GError **error)
+{
+    GError *why = NULL;
+
+    change->lost = cst_conn_snapshot_revert_loses(change->conn, change->vol, change->name, &why);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
+        g_clear_error(&why);
+    if (why)
+        g_propagate_error(error, why);
+    return why == NULL;
+}
+
+/* Whether the user agrees to what is lost. */
+static gboolean confirm_loss(CliCtl *ctl, const ChangeKind *kind, Change *change, GError **error)
+{
+    g_autofree char *names = NULL;
+
+    if (!kind->question)
+        return TRUE;
+    if (kind->question_lost && !find_lost(change, error))
+        return cli_failed(ctl, _(kind->failed), change->name, change->vol->name);
+    names = change->lost ? g_strjoinv(", ", change->lost) : NULL;
+    if (!names || !*names)
+        return cli_confirm(ctl, error, _(kind->question), change->name, change->vol->name);
+    cli_plan(ctl, _("Would revert to snapshot %s of vol %s, and remove these snapshots: %s"),
+             change->name, change->vol->name, names);
+    return cli_confirm(ctl, error, _(kind->question_lost), change->name, change->vol->name, names);
+}
+
 static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
                                 GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
-    Change change = {.conn = ctl->conn, .vol = vol};
+    g_auto(Change) change = {.conn = ctl->conn, .vol = vol};
 
     if (!vol || !read_change(ctl, args, kind, &change, error))
         return FALSE;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
     cli_plan(ctl, _(kind->plan), change.name, vol->name, change.other);
-    if (kind->question && !cli_confirm(ctl, error, _(kind->question), change.name, vol->name))
+    if (!confirm_loss(ctl, kind, &change, error))
         return FALSE;
     return cli_outcome(ctl, cli_run_task(ctl, _(kind->label), kind->run, &change, error),
                        "snapshot", change.name, _(kind->done), _(kind->failed), change.name,
                        vol->name, change.other);
-#pragma GCC diagnostic pop
 }
+
+#pragma GCC diagnostic pop
 
 static gboolean run_create(CstTask *task, gpointer data, GError **error)
 {
@@ -231,11 +272,13 @@ static gboolean run_revert(CstTask *task, gpointer data, GError **error)
 {
     const Change *c = data;
 
-    return cst_conn_snapshot_revert(c->conn, c->vol, c->name, task, error);
+    return cst_conn_snapshot_revert(c->conn, c->vol, c->name, c->lost, task, error);
 }
 
 static const ChangeKind revert_kind = {
     .question = N_("What is newer than snapshot %s of vol %s is lost. Go on?"),
+    .question_lost = N_("What is newer than snapshot %s of vol %s is lost, and so are these "
+                        "snapshots: %s. Go on?"),
     .plan = N_("Would revert to snapshot %s of vol %s"),
     .label = N_("Reverting"),
     .done = N_("Reverted to snapshot %s of vol %s"),
@@ -255,7 +298,9 @@ static const CliCommand revert_command = {
     .summary = N_("take a volume back to a snapshot"),
     .description = N_(
         "The volume holds what it did when the snapshot was taken. What was written since is lost, "
-        "unless it is in another snapshot."),
+        "unless it is in another snapshot. ZFS removes the snapshots that are newer; they are "
+        "named "
+        "before."),
     .options = change_options,
     .handler = cmd_revert,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
