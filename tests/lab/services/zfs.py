@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""ZFS in the kernel, pools on disks, and vdevs that fail."""
+
+import os
+
+from kit import Skipped, expect, run, wait_until
+
+
+def require():
+    """The module is there; without it, the case that asks is skipped."""
+    if os.path.exists("/etc/no-zfs"):
+        with open("/etc/no-zfs", encoding="utf-8") as file:
+            raise Skipped(file.read().strip())
+    run("modprobe", "zfs")
+    expect(wait_until(lambda: os.path.exists("/dev/zfs"), 10), "there is no /dev/zfs")
+
+
+def create_pool(name, *words):
+    """Pool NAME on disks (or "mirror", disks…)."""
+    require()
+    run("zpool", "create", "-f", name, *words)
+
+
+def destroy_pool(name):
+    run("zpool", "destroy", "-f", name, check=False)
+
+
+def fail(pool, device):
+    """As if the device had too many errors: the vdev is FAULTED."""
+    run("zpool", "offline", "-f", pool, device)
+
+
+def mend(pool, device):
+    run("zpool", "clear", pool, device)
+
+
+def kernel_state(pool):
+    """The kernel's word, whatever the pool's devices do."""
+    with open(f"/proc/spl/kstat/zfs/{pool}/state", encoding="ascii") as file:
+        return file.read().strip()

@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kill -9 at every crash point of the ZFS backend: what the next start makes of it (crash.py)."""
+# lab: -m 2048 -d 512M -d 512M
+
+import collections
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from crash import Victim, survives  # noqa: E402
+from kit import (BUILD, WORK, Ours, case, cst_pool, disk, expect, long_case, main, out, read_at,
+                 run, wait_until, write_at, write_xml)  # noqa: E402
+from services import zfs  # noqa: E402
+
+ROOT = os.path.join(WORK, "crash-root")
+OURS = Ours()
+
+
+def definition(name, source, device=None):
+    path = f"<device path='{device}'/>" if device else ""
+    return write_xml(f"{name}.xml", f"<pool type='zfs'><name>{name}</name><source>{path}"
+                                    f"<name>{source}</name></source></pool>")
+
+
+XML = definition("z", "tank/z")
+# Its blocks can't be shared, so the volume is made empty, and filled.
+OTHER_BLOCKS = write_xml("w.xml", "<volume><name>w</name><capacity unit='MiB'>8</capacity>"
+                                  "<options xmlns='urn:cistern:storage:1.0'>"
+                                  "<option name='volblocksize' value='64K'/></options></volume>")
+
+
+def cistern(*words, check=True, env=None):
+    return run(os.path.join(BUILD, "cistern"), "--root", ROOT, *words, check=check, env=env)
+
+
+def dev(name):
+    return f"/dev/zvol/tank/z/{name}"
+
+
+# --- what there is ---------------------------------------------------------------------------------
+
+def content(name):
+    """Of a volume whose device udev may be about to link."""
+    expect(wait_until(lambda: os.path.exists(dev(name)), 20), f"no device of {name}")
+    return read_at(dev(name))
+
+
+def state():
+    """Size, origin and content of each volume, and the snapshots that are shown."""
+    volumes, snapshots = {}, []
+    text = out("zfs", "list", "-H", "-p", "-r", "-t", "volume,snapshot", "-o",
+               "name,volsize,origin,defer_destroy", "tank/z")
+    for row in text.splitlines():
+        path, size, origin, deferred = row.split("\t")
+        name = path.removeprefix("tank/z/")
+        if "@" not in name:
+            expect(".cistern" not in name, f"left behind: {row}")
+            volumes[name] = size, origin.partition("@")[0], content(name)
+        elif "@.cistern" in name:
+            # ZFS removes it by itself with the clone that hangs on it.
+            expect(deferred == "on", f"left behind: {row}")
+        else:
+            snapshots.append(name)
+    return volumes, snapshots
+
+
+# --- operations ------------------------------------------------------------------------------------
+
+# What is only the ground for a kill is made by ZFS's own tool.
+def nothing():
+    pass
+
+
+def volume():
+    run("zfs", "create", "-o", "volmode=dev", "-s", "-V", "8M", "tank/z/v")
+    expect(wait_until(lambda: os.path.exists(dev("v")), 20), "no device")
+    write_at(dev("v"), "first")
+
+
+def with_snapshots():
+    volume()
+    run("zfs", "snapshot", "tank/z/v@s")
+    write_at(dev("v"), "second")
+    run("zfs", "snapshot", "tank/z/v@newer")
+
+
+def clone():
+    volume()
+    run("zfs", "snapshot", "tank/z/v@s")
+    run("zfs", "clone", "-o", "volmode=dev", "tank/z/v@s", "tank/z/w")
+
+
+Operation = collections.namedtuple("Operation", "name prepare words")
+
+OPERATIONS = [
+    Operation("create", nothing, ("vol-create-as", "z", "v", "8M")),
+    Operation("copy", volume, ("vol-create-from", "z", OTHER_BLOCKS, "v", "--inputpool", "z")),
+    Operation("clone", volume, ("vol-clone", "v", "w", "--pool", "z")),
+    Operation("resize", volume, ("vol-resize", "v", "16M", "--pool", "z")),
+    Operation("snapshot", volume, ("snap-create", "v", "s", "--pool", "z")),
+    Operation("revert", with_snapshots, ("snap-revert", "v", "s", "--pool", "z", "--yes")),
+    Operation("flatten", clone, ("vol-flatten", "w", "--pool", "z")),
+    Operation("delete", volume, ("vol-delete", "v", "--pool", "z")),
+]
+
+
+class Dataset(Victim):
+    """The operations are commands of our client, by itself."""
+
+    prefix = "zfs."
+
+    def prepare(self, operation):
+        if out("zfs", "list", "-H", "-o", "name", "-r", "tank/z") != "tank/z\n":
+            # A device is held for moments by udev, which looks at what was written to it.
+            expect(wait_until(lambda: run("zfs", "destroy", "-R", "tank/z", check=False)[0] == 0),
+                   "tank/z is in use")
+            run("zfs", "create", "-o", "mountpoint=none", "tank/z")
+        cistern("pool-destroy", "z", check=False)
+        operation.prepare()
+        cistern("pool-start", "z")
+
+    def play(self, operation, check, env):
+        return cistern(*operation.words, check=check, env=env)
+
+    def recover(self):
+        # Where the machine is starved, ZFS may take longer than a pool is waited for.
+        expect(wait_until(lambda: cistern("vol-list", "z", check=False)[0] == 0, 60), "no recovery")
+
+    def state(self):
+        return state()
+
+
+@case
+def a_dataset_is_there():
+    zfs.create_pool("tank", "-m", "none", disk(0))
+    run("zfs", "create", "-o", "mountpoint=none", "tank/z")
+    cistern("pool-define", XML)
+
+
+# What the others do, too, is among these.
+SHORT = ("create", "clone", "resize", "snapshot", "flatten")
+
+for OPERATION in OPERATIONS:
+    survives(Dataset(), OPERATION, case if OPERATION.name in SHORT else long_case)
+
+
+@case
+def a_snapshot_that_was_being_read_is_left_alone():
+    """It is read by way of a hidden clone."""
+    Dataset().prepare(Operation("read", with_snapshots, ()))
+    before = state()
+    status, text = cst_pool(XML, "snap-read", "v", "s", check=False,
+                            env={"CISTERN_CRASH_AT": "zfs.view.made"})
+    expect(status == -9, f"not killed: {status} {text}")
+    expect("/.cistern" in out("zfs", "list", "-H", "-o", "name", "-r", "tank/z"), "no clone")
+    cistern("pool-destroy", "z")
+    cistern("pool-start", "z")
+    expect(state() == before, (state(), before))
+
+
+@case
+def a_build_that_was_killed_is_done_again():
+    cistern("pool-define", definition("new", "new", disk(1)))
+    status, text = cistern("pool-build", "new", "--overwrite", check=False,
+                           env={"CISTERN_CRASH_AT": "zfs.build.cleared"})
+    expect(status == -9, f"not killed: {status} {text}")
+    cistern("pool-build", "new")
+    cistern("pool-start", "new")
+    expect(out("zfs", "list", "-H", "-o", "name", "-r", "new") == "new\n", "more than a pool")
+
+
+@case
+def a_daemon_killed_while_cloning_leaves_nothing():
+    Dataset().prepare(Operation("clone", volume, ()))
+    OURS.start()
+    OURS.virsh(f"pool-define {XML}", "pool-start z")
+    OURS.stop()
+    before = state()
+    for point in ("zfs.clone.snapshot", "zfs.clone.cloned", "zfs.clone.made"):
+        os.environ["CISTERN_CRASH_AT"] = point
+        OURS.start()
+        del os.environ["CISTERN_CRASH_AT"]
+        OURS.virsh("vol-clone v made --pool z", check=False)
+        expect(wait_until(lambda: OURS.process.poll() is not None), f"{point}: not killed")
+        OURS.start()
+        expect("made" not in OURS.virsh("vol-list z")[0], f"{point}: there is a volume")
+        expect(state() == before, f"{point}: {state()}, not {before}")
+        OURS.stop()
+
+
+main()
