@@ -210,3 +210,14 @@ class Faults(OnCeph):
             self.ceph.run("ceph", "osd", "pool", "set-quota", "libvirt", "max_bytes", "0")
         self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
                                             "r")[0] == 0)
+
+    def test_what_hangs_the_lab_fails_one_test_and_not_the_next(self):
+        self.ok("vol-create-as", "r", "a", "1M")
+        self.ceph.freeze()
+        with self.assertRaisesRegex(AssertionError, "(?s)timed out.*osd.0: T"):
+            self.ceph.clear(limit=2)
+        self.assertEqual([], self.ceph.images())
+        self.back()
+        self.ok("pool-refresh", "r")
+        self.put("b", noise(MIB))
+        self.assertEqual(["b"], self.names())

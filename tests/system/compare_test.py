@@ -7,7 +7,7 @@ import os
 from harness import peers
 from harness.compare import Compared, cistern_client, play_all, virsh_client
 
-for _name in ("scenarios_pool", "scenarios_secret", "scenarios_volume"):
+for _name in ("scenarios_mount", "scenarios_pool", "scenarios_secret", "scenarios_volume"):
     importlib.import_module(_name)  # registers its scenarios
 
 SELF_CHECK = "CST_SELF_CHECK" in os.environ

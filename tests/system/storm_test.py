@@ -98,8 +98,8 @@ class Client(threading.Thread):
         return self.cistern(command, name, *words, "--pool", "q")
 
     def deed_upload(self):
-        name = self.name("over")
-        form = "raw" if name == "raw" else "qcow2"
+        """To volumes whose format is known: a clone of "raw" is raw, whatever is uploaded to it."""
+        name, form = self.random.choice([("raw", "raw"), ("cow", "qcow2")])
         self.vol("vol-upload", name, self.case.images[form, self.random.choice(BYTES)])
 
     def deed_download(self):
@@ -211,7 +211,7 @@ class Storm(WithDaemon):
     def look_at(self, name, good=(0,)):
         path = self.at("q", name)
         form = json.loads(peers.run(["qemu-img", "info", "--output=json", path])[1])["format"]
-        self.assertLessEqual(len(self.shown(path, form)), 1, name)
+        self.assertLessEqual(len(self.shown(path, form)), 1, f"{name}, seed {SEED}")
         if form != "qcow2":
             return
         status, out, err = peers.run(["qemu-img", "check", "-f", form, path])

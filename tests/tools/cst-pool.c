@@ -9,6 +9,7 @@
  *   snap-clone VOLUME NAME NEW           settle                     ends what dead ones began
  *   flatten VOLUME     holders VOLUME     children VOLUME    thin    resize VOLUME BYTES
  *   create NAME BYTES [thin|thick]       clone VOLUME NEW           delete VOLUME
+ *   make NAME BYTES [thin|thick]         as create does, but in one step
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -149,8 +150,8 @@ static void name_draft(CstVolDraft *draft)
 
 static gboolean create(const Call *call, GError **error)
 {
-    g_autoptr(CstVolDef) def = new_volume(call->args[0], strtoull(call->args[1], NULL, 10),
-                                          call->args[2] ? call->args[2] : NULL);
+    g_autoptr(CstVolDef) def =
+        new_volume(call->args[0], strtoull(call->args[1], NULL, 10), call->args[2]);
     g_auto(CstVolDraft) draft = {0};
 
     name_draft(&draft);
@@ -159,6 +160,14 @@ static gboolean create(const Call *call, GError **error)
         return TRUE;
     cst_pool_state_abandon(call->state, draft.token, NULL);
     return FALSE;
+}
+
+static gboolean make(const Call *call, GError **error)
+{
+    g_autoptr(CstVolDef) def =
+        new_volume(call->args[0], strtoull(call->args[1], NULL, 10), call->args[2]);
+
+    return cst_pool_state_make(call->state, def, error);
 }
 
 static gboolean clone_from(const Call *call, const char *snapshot, const char *name, GError **error)
@@ -189,14 +198,23 @@ static const struct {
     guint arguments; /* at least */
     gboolean (*run)(const Call *call, GError **error);
 } verbs[] = {
-    {"snap-list", 1, snap_list},     {"snap-create", 2, snap_create},
-    {"snap-revert", 2, snap_revert}, {"snap-delete", 2, snap_delete},
-    {"snap-rename", 3, snap_rename}, {"snap-read", 2, snap_read},
-    {"snap-clone", 3, snap_clone},   {"settle", 0, settle},
-    {"flatten", 1, flatten},         {"holders", 1, holders},
-    {"children", 1, children},       {"thin", 0, thin},
-    {"resize", 2, resize},           {"create", 2, create},
-    {"clone", 2, clone_volume},      {"delete", 1, delete},
+    {"snap-list", 1, snap_list},
+    {"snap-create", 2, snap_create},
+    {"snap-revert", 2, snap_revert},
+    {"snap-delete", 2, snap_delete},
+    {"snap-rename", 3, snap_rename},
+    {"snap-read", 2, snap_read},
+    {"snap-clone", 3, snap_clone},
+    {"settle", 0, settle},
+    {"flatten", 1, flatten},
+    {"holders", 1, holders},
+    {"children", 1, children},
+    {"thin", 0, thin},
+    {"resize", 2, resize},
+    {"create", 2, create},
+    {"clone", 2, clone_volume},
+    {"delete", 1, delete},
+    {"make", 2, make},
 };
 
 static gboolean run(const char *verb, const Call *call, GError **error)

@@ -6,14 +6,18 @@ import json
 import os
 import signal
 import subprocess
+import time
 import unittest
 
 from . import space
 
 SCRIPT = os.path.join(space.TOP, "tests/lab/ceph")
+DAEMONS = ("mon.a", "mgr.x", "osd.0")
 UUID = "11111111-2222-3333-4444-555555555555"
 # Short, so that what does not answer is noticed within a test.
 TIMEOUT_S = 3
+# What takes so long hangs, however busy the machine is.
+HANGS_S = 60
 
 SECRET = f"""<secret ephemeral='no' private='yes'><uuid>{UUID}</uuid>
 <usage type='ceph'><name>client.libvirt secret</name></usage></secret>"""
@@ -52,8 +56,8 @@ class Ceph:
         self.thaw()
         subprocess.run([SCRIPT, "stop", self.dir], check=False)
 
-    def run(self, *words, check=True):
-        done = subprocess.run(words, env=self.env, text=True, timeout=180, check=False,
+    def run(self, *words, check=True, limit=HANGS_S):
+        done = subprocess.run(words, env=self.env, text=True, timeout=limit, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE)
         if check and done.returncode:
@@ -78,20 +82,49 @@ class Ceph:
         """What is noted in the pool's metadata."""
         return self.run("rados", "-p", pool, "listomapkeys", "rbd_info").split()
 
-    def clear(self, pool="libvirt"):
-        """Removes all images; clones before their parents."""
-        for _ in range(5):
-            left = self.rbd("ls", pool=pool).split()
+    def clear(self, pool="libvirt", limit=HANGS_S):
+        """
+        Removes all images. When that hangs the test fails that asked for it, with what the cluster
+        was doing; the next one finds a cluster without images that works.
+        """
+        try:
+            self.remove_images(pool, limit)
+        except subprocess.TimeoutExpired as late:
+            told = self.doings()
+            subprocess.run([SCRIPT, "renew", self.dir], check=True, timeout=300,
+                           stdin=subprocess.DEVNULL)
+            raise AssertionError(f"{late}\n{told}") from late
+
+    def remove_images(self, pool, limit):
+        """Clones before their parents, half-removed ones too, and what a process had open that died."""
+        def rbd(*words, check=False):
+            return self.rbd(*words, pool=pool, check=check, limit=limit)
+        ends = time.monotonic() + limit
+        while left := rbd("ls", check=True).split():
             for image in left:
-                for snap in json.loads(self.rbd("snap", "ls", "--format", "json", image,
-                                                pool=pool)):
+                for snap in json.loads(rbd("snap", "ls", "--format", "json", image) or "[]"):
                     if snap.get("protected") == "true":
-                        self.rbd("snap", "unprotect", f"{image}@{snap['name']}", pool=pool,
-                                 check=False)
-                self.rbd("snap", "purge", "--no-progress", image, pool=pool, check=False)
-                self.rbd("rm", "--no-progress", image, pool=pool, check=False)
-            if not left:
-                return
+                        rbd("snap", "unprotect", f"{image}@{snap['name']}")
+                rbd("snap", "purge", "--no-progress", image)
+                rbd("rm", "--no-progress", image)
+            if time.monotonic() > ends:
+                raise subprocess.TimeoutExpired(f"removing {left}", limit)
+
+    def doings(self):
+        """What each daemon does: its process's state, and the requests that it has not answered."""
+        told = []
+        for name in DAEMONS:
+            try:
+                with open(f"/proc/{self.daemon(name)}/stat", encoding="ascii") as stream:
+                    told.append(f"{name}: {stream.read().rpartition(')')[2].split()[0]}")
+            except OSError as error:
+                told.append(f"{name}: {error}")
+        try:
+            told.append(self.run("ceph", "--admin-daemon", os.path.join(self.dir, "run/osd.0.asok"),
+                                 "dump_ops_in_flight", check=False, limit=10))
+        except subprocess.TimeoutExpired as late:
+            told.append(str(late))
+        return "\n".join(told)
 
     def daemon(self, name):
         with open(os.path.join(self.dir, "run", name + ".pid"), encoding="utf-8") as stream:

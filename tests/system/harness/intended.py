@@ -120,12 +120,15 @@ INTENDED = [
     ("virsh says nothing of the pool when an editor fails, and (null) when a name was changed",
      CISTERN + ":pool_edit", "pool-edit p", lambda theirs, ours: (
          (theirs, theirs) if "error: Failed to edit pool p" in ours[2] else (theirs, ours))),
-    ("pools of the other types come with their backends", "definitions_of_the_other_types",
-     "pool-define", unlike("are not supported by this version")),
-    ("pools of the other types come with their backends", "definitions_of_the_other_types",
-     "pool-(dumpxml|list)", ours_anything),
     ("pools of the other types come with their backends", "find_sources", "netfs$",
      unlike("are not supported by this version")),
+
+    ("what a device carries is named", "fs_build", "pool-build p --no-overwrite",
+     both(masked("Format of device '[^']*' does not match", "Device FORMAT does not match"),
+          masked("Device '[^']*' carries 'ext4': its format does not match",
+                 "Device FORMAT does not match"))),
+    ("what is missing is found before anything is mounted", "fs_pool_without_its_device",
+     "pool-start p", unlike("cannot find device")),
 
     # Volumes: who has them open, what depends on them.
     ("what QEMU has open is not changed under it", "change_what_qemu_has_open",

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Pools on a server that falls silent: nobody waits for it for long, and nobody else at all. The
+server is played (harness/fuse.py); tests/lab has real ones."""
+
+import json
+import os
+import subprocess
+import time
+import unittest
+
+from harness import fuse, peers, space
+from harness.cases import WithDaemon
+
+# A silence is noticed after five seconds, and asked for every three.
+NOTICED_S = 12
+
+
+def can_play():
+    return space.private_mounts() and os.access("/dev/fuse", os.R_OK | os.W_OK)
+
+
+@unittest.skipUnless(can_play(), "needs root, a mount namespace and /dev/fuse")
+class Silence(WithDaemon):
+    """Pool "n" is the server's directory, pool "p" is one of this machine."""
+
+    def setUp(self):
+        super().setUp()
+        os.makedirs(self.at("n"))
+        self.fresh_server()
+        self.ok("pool-define-as", "n", "netfs", "--source-host", "host.example", "--source-path",
+                "vol", "--source-format", "glusterfs", "--target", self.at("n"))
+        self.ok("pool-start", "n")
+
+    def fresh_server(self):
+        self.server = fuse.Server(self.at("n"), "host.example:/vol")
+        self.addCleanup(self.server.end)
+
+    def timed(self, function, *words, **options):
+        started = time.monotonic()
+        result = function(*words, **options)
+        return time.monotonic() - started, result
+
+    def problem(self):
+        _status, out, _err = self.cistern("--json", "pool-info", "n")
+        return json.loads(out)["pool"].get("problem")
+
+    def embedded(self, *words, timeout=60):
+        return peers.run([space.CISTERN, "-c", f"storage:///embed?root={self.peer.root}", "--yes",
+                          *words], timeout=timeout)
+
+    def test_it_answers_nothing_and_everybody_else_does(self):
+        self.assertIsNone(self.problem())
+        self.server.fall_silent()
+        seconds, (status, _out, err) = self.timed(self.virsh, "vol-create-as", "n", "v", "64k",
+                                                  timeout=40)
+        self.assertEqual(1, status, err)
+        self.assertIn("the storage of pool 'n' has not answered for", err)
+        self.assertLess(seconds, NOTICED_S)
+        self.wait_until(lambda: "has not answered" in (self.problem() or ""), "a problem")
+        for words in (("vol-create-as", "n", "v", "64k"), ("pool-refresh", "n")):
+            seconds, (status, _out, err) = self.timed(self.virsh, *words, timeout=40)
+            self.assertEqual(1, status, err)
+            self.assertLess(seconds, 2, f"{words}: {err}")
+        seconds, _ = self.timed(self.ok, "vol-create-as", "p", "v", "64k", timeout=40)
+        self.assertLess(seconds, 2, "another pool waited")
+        seconds, _ = self.timed(self.virsh, "vol-info", self.at("n", "missing"), timeout=40)
+        self.assertLess(seconds, 2, "a look-up waited")
+
+    def test_it_comes_back(self):
+        self.server.fall_silent()
+        self.wait_until(lambda: "has not answered" in (self.problem() or ""), "a problem")
+        self.server.speak()
+        self.wait_until(lambda: self.problem() is None, "the end of the problem")
+        self.ok("pool-refresh", "n")
+
+    def test_it_is_stopped(self):
+        self.server.fall_silent()
+        self.wait_until(lambda: "has not answered" in (self.problem() or ""), "a problem")
+        seconds, _ = self.timed(self.ok, "pool-destroy", "n", timeout=60)
+        self.assertLess(seconds, NOTICED_S)
+        self.assertFalse(self.server.is_mounted())
+        self.assertIn("inactive", self.ok("pool-info", "n"))
+
+    def test_it_is_stopped_under_calls_that_hang(self):
+        self.server.fall_silent()
+        status, _out, err = self.virsh("vol-create-as", "n", "v", "64k", timeout=40)
+        self.assertEqual(1, status, err)
+        seconds, _ = self.timed(self.ok, "pool-destroy", "n", timeout=60)
+        self.assertLess(seconds, NOTICED_S)
+        self.assertFalse(self.server.is_mounted())
+        self.server.end()
+        self.fresh_server()
+        self.ok("pool-start", "n", timeout=40)
+
+    def test_the_daemon_restarts(self):
+        self.server.fall_silent()
+        self.wait_until(lambda: "has not answered" in (self.problem() or ""), "a problem")
+        seconds, _ = self.timed(self.peer.restart)
+        self.assertLess(seconds, NOTICED_S + 10)
+        self.assertIn("running", self.ok("pool-info", "n"))
+        seconds, _ = self.timed(self.ok, "vol-create-as", "p", "v", "64k", timeout=40)
+        self.assertLess(seconds, 2, "another pool waited")
+        self.server.speak()
+        self.wait_until(lambda: self.virsh("pool-refresh", "n")[0] == 0, "it is back", 30)
+
+    def test_an_embedded_command_ends(self):
+        self.peer.stop()
+        self.server.fall_silent()
+        seconds, (status, out, err) = self.timed(self.embedded, "vol-create-as", "n", "v", "64k")
+        self.assertEqual((6, ""), (status, out), err)
+        self.assertIn("error: the storage of pool 'n' has not answered for", err)
+        self.assertLess(seconds, NOTICED_S)
+        _seconds, (status, _out, err) = self.timed(self.embedded, "--json", "vol-create-as", "n",
+                                                   "v", "64k")
+        self.assertEqual(6, status)
+        told = json.loads(err.splitlines()[-1])["error"]
+        self.assertEqual(("unreachable", 6), (told["code"], told["exit"]))
+        # Another pool needs no answer.
+        seconds, (status, _out, err) = self.timed(self.embedded, "vol-create-as", "p", "v", "64k")
+        self.assertEqual(0, status, err)
+        self.assertLess(seconds, 3)
+
+
+@unittest.skipUnless(can_play(), "needs root, a mount namespace and /dev/fuse")
+class Mounted(WithDaemon):
+    """What is mounted at a pool's target already."""
+
+    def define(self, path):
+        os.makedirs(self.at("n"), exist_ok=True)
+        self.ok("pool-define-as", "n", "netfs", "--source-host", "host.example", "--source-path",
+                path, "--source-format", "glusterfs", "--target", self.at("n"))
+
+    def mount(self, source):
+        server = fuse.Server(self.at("n"), source)
+        self.addCleanup(server.end)
+        return server
+
+    def test_another_volume_is_refused_by_name(self):
+        self.define("vol")
+        self.mount("host.example:/other")
+        self.fails("pool-start", "n", text="'host.example:/other' is mounted on")
+
+    def test_slashes_make_no_difference(self):
+        self.define("/vol")
+        server = self.mount("host.example:vol")
+        self.ok("pool-start", "n")
+        self.ok("pool-destroy", "n")
+        self.assertFalse(server.is_mounted())
+
+    def test_what_is_unmounted_behind_our_back_is_missed_and_found_again(self):
+        self.define("vol")
+        server = self.mount("host.example:/vol")
+        self.ok("pool-start", "n")
+        subprocess.run(["umount", self.at("n")], check=True)
+        server.over = True
+        self.fails("vol-create-as", "n", "v", "64k", text="is not mounted on")
+        self.assertEqual([], os.listdir(self.at("n")))
+        # Mounted anew it has another device number, and is the same.
+        self.mount("host.example:/vol")
+        self.ok("pool-refresh", "n")
+
+
+if __name__ == "__main__":
+    unittest.main()
