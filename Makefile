@@ -32,9 +32,11 @@ build: ## build cistern and cisternd into build/
 	@$(DEPS) build
 	$(call meson_build,$(BUILD),)
 
+# As scripts/test builds it.
+build-asan: export CC := $(CC) -no-pie
 build-asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/
 	@$(DEPS) build
-	$(call meson_build,$(BUILD)-asan,-Db_sanitize=address$(comma)undefined)
+	$(call meson_build,$(BUILD)-asan,-Db_sanitize=address$(comma)undefined -Db_pie=false)
 
 build-crash: ## build with the named crash points compiled in into build-crash/
 	@$(DEPS) build

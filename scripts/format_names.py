@@ -11,7 +11,7 @@ NO_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 COMPARE = r"\b(?:strcmp|strcasecmp|strncmp|g_strcmp0|g_str_equal|g_ascii_strcasecmp)\s*\("
 # A format's folder in src/image; ops and levels serve all formats.
 FORMAT_FOLDER = re.compile(r"src/image/(?!ops/|levels/|include/)\w+/")
-TYPE_FOLDER = re.compile(r"src/pool/(?:dir|logical|rbd|memory|device)/")
+TYPE_FOLDER = re.compile(r"src/pool/(?!include/)\w+/")
 
 
 def format_names(files, read):

@@ -9,17 +9,18 @@ set -eu
 [ -z "${CISTERN_NO_DEPS:-}" ] || exit 0
 command -v dpkg-query >/dev/null 2>&1 || exit 0
 
-# libmount-dev: the kernel's tables of mounts and swap space; uuid-dev: random uuids and their text.
+# libfdisk-dev: partition tables (parted: those that libfdisk lacks); libmount-dev: the kernel's tables
+# of mounts and swap space; libudev-dev: devices that come and go; uuid-dev: random uuids and their text.
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
-    libzstd-dev scdoc libcmocka-dev libblkid-dev libmount-dev libsqlite3-dev librbd-dev librados-dev
-    uuid-dev"
+    libzstd-dev scdoc libcmocka-dev libblkid-dev libfdisk-dev libmount-dev libsqlite3-dev librbd-dev
+    librados-dev libudev-dev uuid-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvirt virtinst libvirt-dbus
     dbus dbus-daemon libglib2.0-bin python3-gi qemu-utils cryptsetup-bin qemu-system-x86
     g++ binutils locales e2fsprogs
     btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc
-    systemd python3-seccomp lvm2 zsh fish"
+    systemd python3-seccomp lvm2 parted fdisk zsh fish"
 # For scripts/libvirt-daemons, and what they run.
 virtqemud="libvirt-daemon-driver-qemu qemu-system-x86 dpkg-dev patch xz-utils libgnutls28-dev xsltproc
     libxml2-utils libyajl-dev libnl-3-dev libnl-route-3-dev libcap-ng-dev libpciaccess-dev libudev-dev
@@ -32,7 +33,8 @@ test="$test strace"
 bench="$test"
 fuzz="clang libclang-rt-14-dev"
 tsan="dpkg-dev patch xz-utils libffi-dev libpcre2-dev"
-lab="qemu-system-x86 erofs-utils busybox-static kmod cpio libvirt-daemon libvirt-clients"
+# gcc, make and binutils build ZFS's modules for the machine's kernel.
+lab="qemu-system-x86 erofs-utils busybox-static kmod cpio libvirt-daemon libvirt-clients gcc make binutils"
 ceph="ceph-mon ceph-osd ceph-mgr ceph-common libvirt-daemon-driver-storage-rbd"
 tck="libsys-virt-perl libyaml-perl libwww-perl libio-interface-perl libio-string-perl libnetaddr-ip-perl
     libnet-openssh-perl libsub-uplevel-perl libtest-exception-perl libxml-twig-perl libxml-writer-perl
