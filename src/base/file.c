@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +25,8 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+
+#define LOCK_LOOK_US (20 * G_TIME_SPAN_MILLISECOND)
 
 void cst_fd_clear(CstFd *fd)
 {
@@ -284,6 +287,20 @@ gboolean cst_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset, c
         at += n;
         len -= (size_t)n;
         offset += (uint64_t)n;
+    }
+    return TRUE;
+}
+
+gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *busy, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + wait_us;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return cst_fail_errno(error, errno, _("cannot lock '%s'"), name);
+        if (g_get_monotonic_time() > end)
+            return cst_fail(error, CST_ERROR_BUSY, "%s", busy);
+        g_usleep(LOCK_LOOK_US);
     }
     return TRUE;
 }

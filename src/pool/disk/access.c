@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <base/crash.h>
@@ -21,7 +20,6 @@
 
 /* udev holds the lock while it looks at a disk, other tools while they change it. */
 #define LOCK_WAIT_US (30 * G_TIME_SPAN_SECOND)
-#define LOCK_LOOK_US (20 * G_TIME_SPAN_MILLISECOND)
 #define SETTLE_S     10
 
 void disk_access_clear(DiskAccess *access)
@@ -59,17 +57,10 @@ static gboolean open_disk(CstPoolState *state, DiskAccess *access, GError **erro
 
 static gboolean lock_disk(const DiskAccess *access, GError **error)
 {
-    gint64 end = g_get_monotonic_time() + LOCK_WAIT_US;
+    g_autofree char *busy =
+        g_strdup_printf(_("another program keeps device '%s' locked"), access->device.node);
 
-    while (flock(access->fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return cst_fail_errno(error, errno, _("cannot lock device '%s'"), access->device.node);
-        if (g_get_monotonic_time() > end)
-            return cst_fail(error, CST_ERROR_BUSY, _("another program keeps device '%s' locked"),
-                            access->device.node);
-        g_usleep(LOCK_LOOK_US);
-    }
-    return TRUE;
+    return cst_flock_wait(access->fd, access->device.node, LOCK_WAIT_US, busy, error);
 }
 
 /* In libvirt's words. */

@@ -9,10 +9,8 @@
  */
 #include "iscsi.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 
 #include <base/crash.h>
 #include <base/error.h>
@@ -20,13 +18,11 @@
 #include <base/i18n.h>
 
 /* As long as another pool's login may take. */
-#define LOCK_US   (120 * G_TIME_SPAN_SECOND)
-#define LOCK_STEP (50 * G_TIME_SPAN_MILLISECOND)
+#define LOCK_US (120 * G_TIME_SPAN_SECOND)
 
 int iscsi_lock(GError **error)
 {
     g_auto(CstFd) fd = cst_node_open(iscsi_host.config, O_RDONLY | O_DIRECTORY);
-    gint64 end = g_get_monotonic_time() + LOCK_US;
 
     if (fd < 0) {
         cst_fail(error, CST_ERROR_UNSUPPORTED,
@@ -34,17 +30,9 @@ int iscsi_lock(GError **error)
                  "open-iscsi");
         return -1;
     }
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR) {
-            cst_fail_errno(error, errno, _("cannot lock '%s'"), iscsi_host.config);
-            return -1;
-        }
-        if (g_get_monotonic_time() > end) {
-            cst_fail(error, CST_ERROR_BUSY, _("another iSCSI pool is being started or stopped"));
-            return -1;
-        }
-        g_usleep(LOCK_STEP);
-    }
+    if (!cst_flock_wait(fd, iscsi_host.config, LOCK_US,
+                        _("another iSCSI pool is being started or stopped"), error))
+        return -1;
     return g_steal_fd(&fd);
 }
 

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -320,6 +321,33 @@ static void a_path_of_the_kernel_has_no_links(void **state)
     assert_null(cst_kernel_resolve("none"));
 }
 
+static gpointer let_go(gpointer fd)
+{
+    g_usleep(60 * G_TIME_SPAN_MILLISECOND);
+    flock(GPOINTER_TO_INT(fd), LOCK_UN);
+    return NULL;
+}
+
+static void a_lock_is_waited_for(void **state)
+{
+    g_auto(CstFd) theirs = open("locked", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    g_auto(CstFd) ours = open("locked", O_RDWR | O_CLOEXEC);
+    g_auto(CstFd) third = open("locked", O_RDWR | O_CLOEXEC);
+    g_autoptr(GError) busy = NULL, broken = NULL;
+    GThread *thread;
+
+    assert_int_equal(flock(theirs, LOCK_SH), 0);
+    assert_false(cst_flock_wait(ours, "locked", 0, "they are at it", &busy));
+    assert_true(g_error_matches(busy, CST_ERROR, CST_ERROR_BUSY));
+    assert_string_equal(busy->message, "they are at it");
+    thread = g_thread_new("let-go", let_go, GINT_TO_POINTER(theirs));
+    assert_true(cst_flock_wait(ours, "locked", G_TIME_SPAN_MINUTE, "they are at it", NULL));
+    g_thread_join(thread);
+    assert_int_equal(flock(third, LOCK_SH | LOCK_NB), -1);
+    assert_false(cst_flock_wait(-1, "locked", G_TIME_SPAN_MINUTE, "they are at it", &broken));
+    assert_string_equal(broken->message, "cannot lock 'locked': Bad file descriptor");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -336,6 +364,7 @@ int main(void)
         TEST(leftovers_are_known_by_their_names),
         TEST(a_read_or_write_is_whole_or_fails),
         TEST(names_are_of_one_file),
+        TEST(a_lock_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,12 @@ gboolean cst_pread_full(int fd, void *buf, size_t len, uint64_t offset, const ch
 gboolean cst_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset, const char *name,
                          GError **error);
 
+/**
+ * Takes the exclusive flock(2) on @fd, which is @name, and waits @wait_us for who has it; BUSY with
+ * @busy, a whole message, when that is longer.
+ */
+gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *busy, GError **error);
+
 /* --- the host's own trees: device nodes, /proc, /sys -------------------------------------------
  */
 
