@@ -31,11 +31,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", root);
-    int status = system(command);
-
-    g_clear_pointer(&root, g_free);
-    return status;
+    remove_tree();
+    return 0;
 }
 
 static void assert_fixed(const char *name, gboolean fixed)

@@ -82,12 +82,9 @@ static int set_up(void **unused)
 
 static int tear_down(void **unused)
 {
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", root);
-    int status = system(command);
-
     mount_times = usual;
-    g_clear_pointer(&root, g_free);
-    return status;
+    remove_tree();
+    return 0;
 }
 
 static char *get(const char *name)

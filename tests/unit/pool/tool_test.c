@@ -20,11 +20,8 @@ static int set_up(void **unused)
 
 static int tear_down(void **unused)
 {
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", root);
-    int status = system(command);
-
-    g_clear_pointer(&root, g_free);
-    return status;
+    remove_tree();
+    return 0;
 }
 
 static void make_tool(const char *name, const char *script)
