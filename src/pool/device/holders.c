@@ -13,12 +13,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <base/error.h>
@@ -66,18 +64,17 @@ static int open_count(dev_t device)
 /* Adds the devices that lie on top of it: "crypt-srv (dm-4)", "md0". */
 static void find_stacked(Search *search)
 {
-    g_autofree char *path = g_strdup_printf("/sys/dev/block/%u:%u/holders", major(search->device),
-                                            minor(search->device));
+    g_autofree char *dir = cst_sysfs_block(search->device);
+    g_autofree char *path = g_build_filename(dir, "holders", NULL);
     g_auto(GStrv) names = cst_kernel_list(path);
 
     for (char **name = names; *name; name++) {
-        g_autofree char *file = g_strdup_printf("%s/%s/dm/name", path, *name);
-        g_autofree char *mapped = cst_kernel_read(file);
+        g_autofree char *above = g_build_filename(path, *name, NULL);
+        g_autofree char *mapped = cst_sysfs_read(above, "dm/name");
 
         search->named++;
         if (mapped)
-            cst_holders_add(search->holders, 0, _("device '%s' (%s) lies on it"),
-                            g_strchomp(mapped), *name);
+            cst_holders_add(search->holders, 0, _("device '%s' (%s) lies on it"), mapped, *name);
         else
             cst_holders_add(search->holders, 0, _("device '%s' lies on it"), *name);
     }

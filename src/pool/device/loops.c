@@ -32,11 +32,11 @@ static gboolean is_same(const struct stat *a, const struct stat *b)
  */
 static gboolean is_named(const char *name, const struct stat *below)
 {
-    g_autofree char *attribute = g_build_filename("/sys/block", name, "loop/backing_file", NULL);
-    g_autofree char *path = cst_kernel_read(attribute);
+    g_autofree char *dir = g_build_filename("/sys/block", name, NULL);
+    g_autofree char *path = cst_sysfs_read(dir, "loop/backing_file");
     struct stat st;
 
-    return path && cst_node_stat(g_strchomp(path), &st) && is_same(&st, below);
+    return path && cst_node_stat(path, &st) && is_same(&st, below);
 }
 
 /*

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <base/error.h>
 #include <base/file.h>
@@ -118,9 +117,8 @@ static GHashTable *names_in(const char *dir)
 /* Whether the LUN behind block device @device is that with @wwid. */
 static gboolean is_lun(gint64 device, const char *wwid)
 {
-    g_autofree char *dir =
-        g_strdup_printf("/sys/dev/block/%u:%u/device", major((dev_t)device), minor((dev_t)device));
-    g_autofree char *other = cst_sysfs_read(dir, "wwid");
+    g_autofree char *dir = cst_sysfs_block((dev_t)device);
+    g_autofree char *other = cst_sysfs_read(dir, "device/wwid");
 
     return other && strcmp(other, wwid) == 0;
 }
@@ -183,7 +181,7 @@ static gboolean take_block(CstAttached *lun, const char *block)
     g_autofree char *name = g_path_get_basename(block);
 
     lun->node = g_build_filename("/dev", name, NULL);
-    return cst_sysfs_device(block, &lun->device) && cst_sysfs_size(block, &lun->size);
+    return cst_sysfs_device(block, &lun->device) && cst_sysfs_bytes(block, "size", &lun->size);
 }
 
 /* "blocked" and "quiesce" pass: the kernel then waits for the transport, and so do reads. */

@@ -3,11 +3,17 @@
 #include <pool/device.h>
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/sysmacros.h>
 
 #include <base/file.h>
 
 #define SECTOR 512 /* sizes are in these, whatever the device has */
+
+char *cst_sysfs_block(dev_t device)
+{
+    return g_strdup_printf("/sys/dev/block/%u:%u", major(device), minor(device));
+}
 
 char *cst_sysfs_read(const char *dir, const char *name)
 {
@@ -17,23 +23,48 @@ char *cst_sysfs_read(const char *dir, const char *name)
     return text ? g_strstrip(text) : NULL;
 }
 
-gboolean cst_sysfs_device(const char *dir, dev_t *ret_device)
+char *cst_sysfs_uevent(const char *dir, const char *key)
 {
-    g_autofree char *text = cst_sysfs_read(dir, "dev");
-    unsigned device_major, device_minor;
+    g_autofree char *text = cst_sysfs_read(dir, "uevent");
+    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+    size_t len = strlen(key);
 
-    if (!text || sscanf(text, "%u:%u", &device_major, &device_minor) != 2)
+    for (char **line = lines; *line; line++)
+        if (g_str_has_prefix(*line, key) && (*line)[len] == '=')
+            return g_strdup(*line + len + 1);
+    return NULL;
+}
+
+gboolean cst_sysfs_number(const char *dir, const char *name, uint64_t *ret_number)
+{
+    g_autofree char *text = cst_sysfs_read(dir, name);
+
+    return text && g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, ret_number, NULL);
+}
+
+gboolean cst_device_number(const char *text, dev_t *ret_device)
+{
+    unsigned device_major, device_minor;
+    int len = 0;
+
+    if (sscanf(text, "%u:%u%n", &device_major, &device_minor, &len) != 2 || text[len] != '\0')
         return FALSE;
     *ret_device = makedev(device_major, device_minor);
     return TRUE;
 }
 
-gboolean cst_sysfs_size(const char *dir, uint64_t *ret_bytes)
+gboolean cst_sysfs_device(const char *dir, dev_t *ret_device)
 {
-    g_autofree char *text = cst_sysfs_read(dir, "size");
-    guint64 sectors;
+    g_autofree char *text = cst_sysfs_read(dir, "dev");
 
-    if (!text || !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64 / SECTOR, &sectors, NULL))
+    return text && cst_device_number(text, ret_device);
+}
+
+gboolean cst_sysfs_bytes(const char *dir, const char *name, uint64_t *ret_bytes)
+{
+    uint64_t sectors;
+
+    if (!cst_sysfs_number(dir, name, &sectors) || sectors > G_MAXINT64 / SECTOR)
         return FALSE;
     *ret_bytes = sectors * SECTOR;
     return TRUE;

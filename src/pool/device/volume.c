@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <base/error.h>
@@ -127,13 +126,13 @@ void cst_device_copy_owner(const struct stat *from, const char *path)
 uint64_t cst_device_count_writes(const char *path)
 {
     unsigned long long writes = 0, discards = 0;
-    g_autofree char *file = NULL, *text = NULL;
+    g_autofree char *dir = NULL, *text = NULL;
     struct stat node;
 
     if (!cst_node_stat(path, &node))
         return 0;
-    file = g_strdup_printf("/sys/dev/block/%u:%u/stat", major(node.st_rdev), minor(node.st_rdev));
-    text = cst_kernel_read(file);
+    dir = cst_sysfs_block(node.st_rdev);
+    text = cst_sysfs_read(dir, "stat");
     /* Fields 5 and 12 of 17 (Documentation/block/stat.rst). */
     if (text)
         sscanf(text, "%*u %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %llu", &writes, &discards);

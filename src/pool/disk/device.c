@@ -8,7 +8,6 @@
 #include "disk.h"
 
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
@@ -30,27 +29,6 @@ const char *disk_path(const CstPoolDef *def)
     return source_device(def)->path;
 }
 
-/* Returns the text of an attribute of the device in /sys; NULL: it has none. Free it. */
-static char *attribute(dev_t number, const char *name)
-{
-    g_autofree char *path =
-        g_strdup_printf("/sys/dev/block/%u:%u/%s", major(number), minor(number), name);
-    char *text = cst_kernel_read(path);
-
-    return text ? g_strchomp(text) : NULL;
-}
-
-/* Returns the value of "KEY=" in a device's uevent; NULL: none. Free it. */
-static char *uevent_value(const char *uevent, const char *key)
-{
-    g_auto(GStrv) lines = g_strsplit(uevent, "\n", -1);
-
-    for (char **line = lines; *line; line++)
-        if (g_str_has_prefix(*line, key))
-            return g_strdup(*line + strlen(key));
-    return NULL;
-}
-
 static const char *separator_of(const CstPoolDef *def, const DiskDevice *device)
 {
     size_t len = strlen(device->node);
@@ -63,10 +41,10 @@ static const char *separator_of(const CstPoolDef *def, const DiskDevice *device)
 /* The kernel writes "cciss!c0d0" for what lies below a folder of /dev. */
 static gboolean name_device(dev_t number, DiskDevice *device)
 {
-    g_autofree char *uevent = attribute(number, "uevent");
-    g_autofree char *mapped = attribute(number, "dm/name");
-    g_autofree char *node = uevent ? uevent_value(uevent, "DEVNAME=") : NULL;
-    g_autofree char *type = uevent ? uevent_value(uevent, "DEVTYPE=") : NULL;
+    g_autofree char *dir = cst_sysfs_block(number);
+    g_autofree char *mapped = cst_sysfs_read(dir, "dm/name");
+    g_autofree char *node = cst_sysfs_uevent(dir, "DEVNAME");
+    g_autofree char *type = cst_sysfs_uevent(dir, "DEVTYPE");
 
     if (!node || g_strcmp0(type, "disk") != 0)
         return FALSE;
@@ -147,18 +125,15 @@ char *disk_vol_path(CstPoolState *state, const char *name)
 /* Of a link: the name of what it leads to. */
 static char *kernel_name(const char *path)
 {
-    g_auto(DiskDevice) device = {0};
-    g_autofree char *uevent = NULL;
-    g_autofree char *mapped = NULL;
+    g_autofree char *dir = NULL;
+    char *mapped;
     struct stat st;
 
     if (!cst_node_stat(path, &st) || !S_ISBLK(st.st_mode))
         return NULL;
-    mapped = attribute(st.st_rdev, "dm/name");
-    if (mapped)
-        return g_steal_pointer(&mapped);
-    uevent = attribute(st.st_rdev, "uevent");
-    return uevent ? uevent_value(uevent, "DEVNAME=") : NULL;
+    dir = cst_sysfs_block(st.st_rdev);
+    mapped = cst_sysfs_read(dir, "dm/name");
+    return mapped ? mapped : cst_sysfs_uevent(dir, "DEVNAME");
 }
 
 char *disk_vol_resolve(CstPoolState *state, const char *path)

@@ -17,10 +17,9 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <pool/device.h>
 #include <pool/tool.h>
 
-/* Sizes and starts in /sys count these, whatever the disk's sector is. */
-#define SYS_SECTOR 512
 /* What the kernel shows of an extended partition: its link, so that nobody writes over it. */
 #define EXTENDED_BYTES 1024
 #define TOOL_S         60
@@ -41,15 +40,6 @@ static gboolean run(const char *const *argv, const char *package, GError **error
 
 /* --- what there is ---------------------------------------------------------------------------- */
 
-static gboolean read_number(const char *folder, const char *name, uint64_t *ret_number)
-{
-    g_autofree char *path = g_build_filename(folder, name, NULL);
-    g_autofree char *text = cst_kernel_read(path);
-
-    return text && g_ascii_string_to_unsigned(g_strchomp(text), 10, 0, G_MAXINT64 / SYS_SECTOR,
-                                              ret_number, NULL);
-}
-
 GArray *disk_shown(const DiskDevice *device)
 {
     GArray *shown = g_array_new(FALSE, TRUE, sizeof(DiskShown));
@@ -60,12 +50,12 @@ GArray *disk_shown(const DiskDevice *device)
         g_autofree char *path = g_build_filename(folder, *name, NULL);
         uint64_t number, start, size;
 
-        if (!g_str_has_prefix(*name, device->kernel) || !read_number(path, "partition", &number) ||
-            !read_number(path, "start", &start) || !read_number(path, "size", &size))
+        if (!g_str_has_prefix(*name, device->kernel) ||
+            !cst_sysfs_number(path, "partition", &number) ||
+            !cst_sysfs_bytes(path, "start", &start) || !cst_sysfs_bytes(path, "size", &size))
             continue;
-        g_array_append_val(shown, ((DiskShown){.number = (guint)number,
-                                               .start = start * SYS_SECTOR,
-                                               .size = size * SYS_SECTOR}));
+        g_array_append_val(shown,
+                           ((DiskShown){.number = (guint)number, .start = start, .size = size}));
     }
     return shown;
 }

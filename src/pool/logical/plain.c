@@ -9,12 +9,11 @@
  */
 #include "logical.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <base/file.h>
+#include <pool/device.h>
 
 #define SECTOR 512
 /* A disk has less sectors than that, so that sums of them can't overflow. */
@@ -23,15 +22,15 @@
 /* The physical volume that has the device's number; NULL: none that is known. */
 static const LvmPhysical *physical_of(const LvmGroup *group, const char *number)
 {
-    unsigned device_major, device_minor;
     struct stat st;
+    dev_t device;
 
-    if (sscanf(number, "%u:%u", &device_major, &device_minor) != 2)
+    if (!cst_device_number(number, &device))
         return NULL;
     for (guint i = 0; i < group->devices->len; i++) {
         const LvmPhysical *physical = g_ptr_array_index(group->devices, i);
 
-        if (cst_node_stat(physical->path, &st) && st.st_rdev == makedev(device_major, device_minor))
+        if (cst_node_stat(physical->path, &st) && st.st_rdev == device)
             return physical;
     }
     return NULL;

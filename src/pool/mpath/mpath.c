@@ -10,6 +10,7 @@
 #include "mpath.h"
 
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include <base/error.h>
 #include <base/file.h>
@@ -21,30 +22,22 @@
 
 /* --- paths ------------------------------------------------------------------------------------ */
 
-/* "sdb"; its number where the kernel has the device no longer. */
-static char *name_of(const MpathPath *path)
-{
-    g_autofree char *file =
-        g_strdup_printf("/sys/dev/block/%u:%u/uevent", path->device_major, path->device_minor);
-    g_autofree char *text = cst_kernel_read(file);
-    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
-
-    for (char **line = lines; *line; line++)
-        if (g_str_has_prefix(*line, "DEVNAME="))
-            return g_strdup(*line + strlen("DEVNAME="));
-    return g_strdup_printf("%u:%u", path->device_major, path->device_minor);
-}
-
-/* "sdb active", "sdc failed", "sdd failed (offline)": the kernel's state of the disk as well. */
+/*
+ * "sdb active", "sdc failed", "sdd failed (offline)": the kernel's state of the disk as well. "8:16
+ * failed" where it has the device no longer.
+ */
 static void describe_path(GString *text, const MpathPath *path)
 {
-    g_autofree char *dir =
-        g_strdup_printf("/sys/dev/block/%u:%u/device", path->device_major, path->device_minor);
-    g_autofree char *state = cst_sysfs_read(dir, "state");
-    g_autofree char *name = name_of(path);
+    g_autofree char *dir = cst_sysfs_block(path->device);
+    g_autofree char *state = cst_sysfs_read(dir, "device/state");
+    g_autofree char *name = cst_sysfs_uevent(dir, "DEVNAME");
 
-    g_string_append_printf(text, "%s%s %s", text->len > 0 ? ", " : "", name,
-                           path->active ? "active" : "failed");
+    g_string_append(text, text->len > 0 ? ", " : "");
+    if (name)
+        g_string_append(text, name);
+    else
+        g_string_append_printf(text, "%u:%u", major(path->device), minor(path->device));
+    g_string_append(text, path->active ? " active" : " failed");
     if (state && strcmp(state, "running") != 0)
         g_string_append_printf(text, " (%s)", state);
 }
@@ -91,7 +84,7 @@ static gboolean take_map(const char *node, GPtrArray *found, GError **error)
     uint64_t size;
     dev_t device;
 
-    if (!name || !cst_sysfs_device(dir, &device) || !cst_sysfs_size(dir, &size))
+    if (!name || !cst_sysfs_device(dir, &device) || !cst_sysfs_bytes(dir, "size", &size))
         return TRUE;
     if (!mpath_status_read(device, &paths, error))
         return FALSE;

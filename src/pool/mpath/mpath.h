@@ -14,8 +14,7 @@ extern const CstBackend cst_mpath_backend;
 
 /** One path of a map. */
 typedef struct {
-    unsigned device_major;
-    unsigned device_minor;
+    dev_t device;
     gboolean active; /**< the kernel sends requests there; else it has failed */
 } MpathPath;
 

@@ -12,7 +12,6 @@
 #include "mpath.h"
 
 #include <linux/dm-ioctl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -62,11 +61,9 @@ static gboolean parse_path(Words *words, guint64 arguments, GArray *paths)
     const char *device = next_word(words);
     const char *state = next_word(words);
     MpathPath path;
-    int len = 0;
 
-    if (!device || !state ||
-        sscanf(device, "%u:%u%n", &path.device_major, &path.device_minor, &len) != 2 ||
-        device[len] != '\0' || (strcmp(state, "A") != 0 && strcmp(state, "F") != 0))
+    if (!device || !state || !cst_device_number(device, &path.device) ||
+        (strcmp(state, "A") != 0 && strcmp(state, "F") != 0))
         return FALSE;
     path.active = *state == 'A';
     g_array_append_val(paths, path);

@@ -59,6 +59,9 @@ int ioctl(int fd, unsigned long request, ...)
 static int set_up(void **state)
 {
     kernel_make();
+    kernel_put("/dev/mapper/control", "");
+    kernel_put("/dev/sdb", "8:16");
+    kernel_put("/proc/self/mountinfo", "");
     asked = makedev(8, 16);
     open_count = -1;
     looks = 0;
@@ -68,7 +71,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    return kernel_remove();
+    kernel_remove();
+    return 0;
 }
 
 /* What the holders are said to be, and "(reads)" of those that do not write. */

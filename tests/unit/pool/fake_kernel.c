@@ -11,14 +11,17 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <base/file.h>
 
 char *kernel_folder;
 int kernel_open_errno;
 gboolean kernel_no_nodes;
+const char *kernel_hanging;
 
 gboolean __real_cst_node_stat(const char *path, struct stat *ret_st);
 gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st);
@@ -27,7 +30,7 @@ GStrv __wrap_cst_kernel_list(const char *path);
 
 char *kernel_file(const char *path)
 {
-    return g_strconcat(kernel_folder, path, NULL);
+    return g_strconcat(g_str_has_prefix(path, kernel_folder) ? "" : kernel_folder, path, NULL);
 }
 
 char *__wrap_cst_kernel_read(const char *path)
@@ -49,15 +52,24 @@ GStrv __wrap_cst_kernel_list(const char *path)
     return g_strv_builder_end(names);
 }
 
+gboolean kernel_number(const char *text, dev_t *ret_device)
+{
+    unsigned device_major, device_minor;
+
+    if (sscanf(text, "%u:%u", &device_major, &device_minor) != 2)
+        return FALSE;
+    *ret_device = makedev(device_major, device_minor);
+    return TRUE;
+}
+
 gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st)
 {
     g_autofree char *text = __wrap_cst_kernel_read(path);
     g_autofree char *file = kernel_file(path);
-    unsigned device_major, device_minor;
+    dev_t device;
 
-    if (text && sscanf(text, "%u:%u", &device_major, &device_minor) == 2) {
-        *ret_st = (struct stat){.st_mode = S_IFBLK | 0660,
-                                .st_rdev = makedev(device_major, device_minor)};
+    if (text && kernel_number(text, &device)) {
+        *ret_st = (struct stat){.st_mode = S_IFBLK | 0660, .st_rdev = device};
         return TRUE;
     }
     return __real_cst_node_stat(file, ret_st);
@@ -67,6 +79,8 @@ int __wrap_cst_node_open(const char *path, int flags)
 {
     g_autofree char *file = kernel_file(path);
 
+    while (g_strcmp0(g_atomic_pointer_get(&kernel_hanging), path) == 0)
+        g_usleep(1000);
     if (kernel_no_nodes && strstr(path, "loop")) {
         errno = ENOENT;
         return -1;
@@ -74,33 +88,71 @@ int __wrap_cst_node_open(const char *path, int flags)
     errno = kernel_open_errno;
     if (kernel_open_errno && (flags & (O_EXCL | O_DIRECT)))
         return -1;
-    return open(file, (flags & O_ACCMODE) | O_CLOEXEC);
+    return open(file, (flags & ~(O_DIRECT | O_EXCL)) | O_CLOEXEC);
+}
+
+/* --- the folder ------------------------------------------------------------------------------- */
+
+static void make_parent(const char *file)
+{
+    g_autofree char *folder = g_path_get_dirname(file);
+
+    assert_int_equal(g_mkdir_with_parents(folder, 0700), 0);
 }
 
 void kernel_put(const char *path, const char *text)
 {
     g_autofree char *file = kernel_file(path);
-    g_autofree char *folder = g_path_get_dirname(file);
 
-    assert_int_equal(g_mkdir_with_parents(folder, 0700), 0);
+    make_parent(file);
     assert_true(g_file_set_contents(file, text, -1, NULL));
+}
+
+void kernel_link(const char *path, const char *target)
+{
+    g_autofree char *file = kernel_file(path);
+    g_autofree char *to = kernel_file(target);
+
+    make_parent(file);
+    g_unlink(file);
+    assert_int_equal(symlink(to, file), 0);
+}
+
+/* By itself: tests have a PATH without rm. */
+static void remove_tree(const char *path)
+{
+    g_autoptr(GDir) dir = NULL;
+
+    if (!g_file_test(path, G_FILE_TEST_IS_SYMLINK) && g_file_test(path, G_FILE_TEST_IS_DIR))
+        dir = g_dir_open(path, 0, NULL);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *entry = g_build_filename(path, name, NULL);
+
+        remove_tree(entry);
+    }
+    g_remove(path);
+}
+
+void kernel_drop(const char *path)
+{
+    g_autofree char *file = kernel_file(path);
+
+    remove_tree(file);
 }
 
 void kernel_make(void)
 {
-    kernel_folder = g_dir_make_tmp("cst-device-XXXXXX", NULL);
+    g_autofree char *made = g_dir_make_tmp("cst-kernel-XXXXXX", NULL);
+
+    kernel_folder = realpath(made, NULL);
     kernel_open_errno = 0;
     kernel_no_nodes = FALSE;
-    kernel_put("/dev/mapper/control", "");
-    kernel_put("/dev/sdb", "8:16");
-    kernel_put("/proc/self/mountinfo", "");
+    kernel_hanging = NULL;
 }
 
-int kernel_remove(void)
+void kernel_remove(void)
 {
-    g_autofree char *command = g_strdup_printf("rm -rf '%s'", kernel_folder);
-    int result = system(command);
-
-    g_free(kernel_folder);
-    return result;
+    kernel_drop(kernel_folder);
+    free(kernel_folder);
+    kernel_folder = NULL;
 }

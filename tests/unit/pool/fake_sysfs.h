@@ -7,13 +7,13 @@
 #include <model/pool_def.h>
 #include <pool/pool.h>
 
+#include "fake_kernel.h"
+
 /**
- * A host whose /sys, /proc and /dev are a folder. Tests are linked with --wrap for the functions
- * that ask the kernel and udev. A file that begins with "MAJOR:MINOR" is a block device.
+ * A host with SCSI hosts and LUNs, whose /sys, /proc and /dev are those of fake_kernel.h. Linked
+ * with --wrap for the functions that ask the kernel and udev.
  */
 
-/** The folder. */
-extern char *fake_root;
 /** What was written to the kernel's files, a line "PATH TEXT" each. */
 extern GString *fake_written;
 /** Called after each such write, as the kernel that does something about it; NULL: it doesn't. */
@@ -25,20 +25,9 @@ extern guint fake_settled;
 /** Who holds any device that is asked for; NULL: nobody. */
 extern const char *fake_holder;
 
-/** The node that nobody gets to open until it is another; atomic. NULL: none. */
-extern const char *fake_hanging;
-
 /** Makes and removes the folder; cmocka's fixtures. */
 int fake_sysfs_set_up(void **state);
 int fake_sysfs_tear_down(void **state);
-
-/** Writes a file below the folder, with its directories. */
-void fake_file(const char *path, const char *text);
-/** Makes a symbolic link at @path to @target, which need not be a neighbour; both as seen inside.
- */
-void fake_link(const char *path, const char *target);
-/** Removes a file or a tree. */
-void fake_remove(const char *path);
 
 /** Makes SCSI host @host, with its hardware at @place ("/sys/devices/pci0000:00/…"). */
 void fake_host(unsigned host, const char *place, unsigned unique_id);

@@ -62,7 +62,7 @@ static void test_chap_is_in_the_record_and_nowhere_else(void **state)
     struct stat st;
 
     secret_value = "a secret = #x";
-    fake_file("/chap", "me a secret = #x");
+    kernel_put("/chap", "me a secret = #x");
     site_start(pool);
     told = site_calls();
     assert_null(strstr(told, "a secret"));
@@ -75,7 +75,7 @@ static void test_chap_is_in_the_record_and_nowhere_else(void **state)
                                 "iface.iscsi_ifacename = " PLAIN "\n"
                                 "node.session.auth.chap_algs = MD5\n"
                                 "# END RECORD\n");
-    path = g_strconcat(fake_root, "/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7/" PLAIN, NULL);
+    path = g_strconcat(kernel_folder, "/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7/" PLAIN, NULL);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     site_stop(pool);
@@ -87,7 +87,7 @@ static void test_wrong_secret_is_refused(void **state)
     g_autoptr(CstPoolState) pool = pool_with(ONE_HOST AUTH, "");
 
     secret_value = "wrong";
-    fake_file("/chap", "me right");
+    kernel_put("/chap", "me right");
     assert_start_fails(pool, CST_ERROR_AUTH, "refuses the user or the secret");
     assert_nothing_left();
 }
@@ -97,8 +97,8 @@ static void test_mutual_chap(void **state)
     static const char *const names[] = {"inner", "11111111-1111-1111-1111-111111111111"};
 
     secret_value = "outer";
-    fake_file("/chap", "me outer");
-    fake_file("/chap_in", "it inner = #1");
+    kernel_put("/chap", "me outer");
+    kernel_put("/chap_in", "it inner = #1");
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *options = g_strdup_printf(
             "<options xmlns='urn:cistern:storage:1.0'><option name='mutual-username' value='it'/>"
@@ -154,7 +154,7 @@ static void test_secrets_that_no_record_can_hold(void **state)
         g_autofree char *wanted = g_strconcat("me ", fine[i], NULL);
 
         secret_value = fine[i];
-        fake_file("/chap", wanted);
+        kernel_put("/chap", wanted);
         site_start(pool);
         site_stop(pool);
     }

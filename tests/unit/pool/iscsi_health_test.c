@@ -56,12 +56,12 @@ static void test_portals_that_let_nobody_in(void **state)
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST "<host name='no host of this name.'/>"
                                                       "<host name='fe80::1' port='99'/>");
 
-    fake_file("/offers", "127.0.0.1:3260,7 " IQN "\n");
+    kernel_put("/offers", "127.0.0.1:3260,7 " IQN "\n");
     site_start(pool);
-    fake_remove("/sys/class/iscsi_session/session2");
+    kernel_drop("/sys/class/iscsi_session/session2");
     assert_health(pool, CST_HEALTH_DEGRADED, "logged in at 1 of 3 portals",
                   "portal [fe80::1]:99: no session;");
-    fake_remove("/sys/class/iscsi_session/session1");
+    kernel_drop("/sys/class/iscsi_session/session1");
     assert_health(pool, CST_HEALTH_FAILED, "logged in at 0 of 3 portals",
                   "portal 127.0.0.1:3260: no session;portal [fe80::1]:99: no session;");
 }
@@ -74,7 +74,7 @@ static void test_session_more_than_asked_for(void **state)
 
     site_start(two);
     assert_health(one, CST_HEALTH_GOOD, "logged in at 2 of 2 portals", "");
-    fake_remove("/sys/class/iscsi_connection/connection2:0");
+    kernel_drop("/sys/class/iscsi_connection/connection2:0");
     site_set_state(2, "FAILED\n");
     assert_health(one, CST_HEALTH_DEGRADED, "logged in at 1 of 2 portals", "portal ?:0: FAILED;");
 }
@@ -116,7 +116,7 @@ static void test_probe_waits_for_the_session(void **state)
     g_thread_join(thread);
     site_set_state(1, "FAILED\n");
     thread = touch_in_vain(pool);
-    fake_remove("/sys/class/iscsi_session/session1");
+    kernel_drop("/sys/class/iscsi_session/session1");
     g_thread_join(thread);
 }
 
@@ -146,11 +146,11 @@ static void test_probe_leaves_a_session_that_hangs(void **state)
     site_start(pool);
     fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
     fake_lun("12:0:0:1", "sdc", 32, 8 * CST_MIB, "naa.1");
-    g_atomic_pointer_set(&fake_hanging, "/dev/sdb");
+    g_atomic_pointer_set(&kernel_hanging, "/dev/sdb");
     thread = touch_in_vain(pool);
     site_set_state(1, "FAILED\n");
     g_thread_join(thread);
-    g_atomic_pointer_set(&fake_hanging, NULL);
+    g_atomic_pointer_set(&kernel_hanging, NULL);
 }
 
 /* Nothing is taken from the second, so it may be as slow as it likes. */
@@ -161,7 +161,7 @@ static void test_probe_asks_the_session_that_is_used(void **state)
     site_start(pool);
     fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
     fake_lun("12:0:0:1", "sdc", 32, 8 * CST_MIB, "naa.1");
-    g_atomic_pointer_set(&fake_hanging, "/dev/sdc");
+    g_atomic_pointer_set(&kernel_hanging, "/dev/sdc");
     touch(pool);
 }
 

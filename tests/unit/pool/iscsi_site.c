@@ -37,16 +37,16 @@ int site_set_up(void **state)
     g_autofree char *path = NULL, *tool = NULL;
 
     fake_sysfs_set_up(state);
-    fake_file("/etc/iscsi/ifaces/none", "");
-    fake_remove("/etc/iscsi/ifaces/none");
-    fake_file("/offers", "127.0.0.1:3260,7 " IQN "\n127.0.0.2:3260,8 " IQN "\n");
-    fake_file("/bin/x", "");
-    tool = g_strconcat(fake_root, "/bin/iscsiadm", NULL);
+    kernel_put("/etc/iscsi/ifaces/none", "");
+    kernel_drop("/etc/iscsi/ifaces/none");
+    kernel_put("/offers", "127.0.0.1:3260,7 " IQN "\n127.0.0.2:3260,8 " IQN "\n");
+    kernel_put("/bin/x", "");
+    tool = g_strconcat(kernel_folder, "/bin/iscsiadm", NULL);
     assert_int_equal(symlink(FAKE_ISCSIADM, tool), 0);
-    path = g_strdup_printf("%s/bin:/usr/bin:/bin", fake_root);
+    path = g_strdup_printf("%s/bin:/usr/bin:/bin", kernel_folder);
     g_setenv("PATH", path, TRUE);
-    g_setenv("FAKE_ROOT", fake_root, TRUE);
-    etc = g_strconcat(fake_root, "/etc/iscsi", NULL);
+    g_setenv("FAKE_ROOT", kernel_folder, TRUE);
+    etc = g_strconcat(kernel_folder, "/etc/iscsi", NULL);
     iscsi_host = (IscsiHost){.config = "/etc/iscsi",
                              .databases = {etc, "/nowhere"},
                              .discover_s = 20,
@@ -65,12 +65,12 @@ void site_lie(const char *operation, const char *how)
 {
     g_autofree char *path = g_strconcat("/lie/", operation, NULL);
 
-    fake_file(path, how);
+    kernel_put(path, how);
 }
 
 char *site_read(const char *path)
 {
-    g_autofree char *file = g_strconcat(fake_root, path, NULL);
+    g_autofree char *file = g_strconcat(kernel_folder, path, NULL);
     char *text = NULL;
 
     g_file_get_contents(file, &text, NULL, NULL);
@@ -101,7 +101,7 @@ char *site_calls(void)
 {
     char *text = site_read("/log");
 
-    fake_file("/log", "");
+    kernel_put("/log", "");
     return text;
 }
 
@@ -151,5 +151,5 @@ void site_set_state(unsigned sid, const char *state)
     g_autofree char *path = g_strdup_printf(
         "/sys/devices/platform/host%u/session%u/iscsi_session/session%u/state", sid + 10, sid, sid);
 
-    fake_file(path, state);
+    kernel_put(path, state);
 }

@@ -3,7 +3,7 @@
 
 #include "fake_sysfs.h"
 
-/** A host with iscsiadm, iscsid and a target, which fake-iscsiadm plays below fake_root. */
+/** A host with iscsiadm, iscsid and a target, which fake-iscsiadm plays below kernel_folder. */
 
 #define IQN      "iqn.2026-01.lab:one"
 #define PLAIN    "libvirt-iface-00000000"

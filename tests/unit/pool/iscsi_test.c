@@ -74,7 +74,7 @@ static void test_pools_of_one_initiator_share_its_interface(void **state)
     assert_string_equal(initiator, "iqn.2026-01.lab:a\n");
     /* Another target of that initiator's. */
     other = g_strdup_printf("/etc/iscsi/nodes/iqn.other/10.0.0.1,3260,1/%s", name);
-    fake_file(other, "");
+    kernel_put(other, "");
     site_stop(pool);
     assert_list("/etc/iscsi/ifaces", name);
     assert_list("/etc/iscsi/nodes", "iqn.other");
@@ -86,9 +86,9 @@ static void test_interface_that_is_there_is_used(void **state)
     static const char with[] = ONE_HOST "<initiator><iqn name='iqn.2026-01.lab:a'/></initiator>";
     g_autoptr(CstPoolState) pool = site_pool(with);
 
-    fake_file("/etc/iscsi/ifaces/admin", "iqn.2026-01.lab:a\n");
-    fake_file("/etc/iscsi/ifaces/libvirt-iface-0000000b", "iqn.2026-01.lab:b\n");
-    fake_file("/etc/iscsi/ifaces/libvirt-iface-0000000a", "");
+    kernel_put("/etc/iscsi/ifaces/admin", "iqn.2026-01.lab:a\n");
+    kernel_put("/etc/iscsi/ifaces/libvirt-iface-0000000b", "iqn.2026-01.lab:b\n");
+    kernel_put("/etc/iscsi/ifaces/libvirt-iface-0000000a", "");
     site_start(pool);
     assert_list("/etc/iscsi/ifaces", "admin libvirt-iface-0000000a libvirt-iface-0000000b");
     assert_true(site_is_active(pool));
@@ -98,17 +98,17 @@ static void test_interface_that_is_there_is_used(void **state)
 
 static void log_in_as_admin(void)
 {
-    fake_file("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7/default", "");
-    fake_file("/sys/devices/platform/host40/session30/iscsi_session/session30/targetname",
-              IQN "\n");
-    fake_file("/sys/devices/platform/host40/session30/iscsi_session/session30/ifacename",
-              "default\n");
-    fake_file("/sys/devices/platform/host40/session30/iscsi_session/session30/initiatorname",
-              "iqn.2026-01.lab:host\n");
-    fake_file("/sys/devices/platform/host40/session30/iscsi_session/session30/state",
-              "LOGGED_IN\n");
-    fake_link("/sys/class/iscsi_session/session30",
-              "/sys/devices/platform/host40/session30/iscsi_session/session30");
+    kernel_put("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7/default", "");
+    kernel_put("/sys/devices/platform/host40/session30/iscsi_session/session30/targetname",
+               IQN "\n");
+    kernel_put("/sys/devices/platform/host40/session30/iscsi_session/session30/ifacename",
+               "default\n");
+    kernel_put("/sys/devices/platform/host40/session30/iscsi_session/session30/initiatorname",
+               "iqn.2026-01.lab:host\n");
+    kernel_put("/sys/devices/platform/host40/session30/iscsi_session/session30/state",
+               "LOGGED_IN\n");
+    kernel_link("/sys/class/iscsi_session/session30",
+                "/sys/devices/platform/host40/session30/iscsi_session/session30");
     fake_lun("40:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
     fake_name(BY_PATH, 16);
 }
@@ -153,7 +153,7 @@ static void test_several_portals(void **state)
     site_lie("make", "0"); /* the record of none is made, and each login fails */
     assert_start_fails(pool, CST_ERROR_NOT_FOUND, "iscsiadm");
     assert_list("/sys/class/iscsi_session", "");
-    fake_remove("/lie");
+    kernel_drop("/lie");
     site_start(pool);
     /* The first is behind address translation: the group is that of the first. */
     assert_list("/etc/iscsi/nodes/" IQN, "127.0.0.1,3260,7 127.0.0.2,3260,8 127.0.0.9,99,7");
@@ -204,7 +204,7 @@ static void test_failures_of_a_start(void **state)
         iscsi_host.discover_s = iscsi_host.login_s = strcmp(rows[i].how, "hang") == 0 ? 1 : 20;
         site_lie(rows[i].operation, rows[i].how);
         assert_start_fails(pool, rows[i].code, rows[i].words);
-        fake_remove("/lie");
+        kernel_drop("/lie");
         assert_nothing_left();
     }
 }
@@ -217,7 +217,7 @@ static void test_host_without_the_tool(void **state)
     if (g_file_test("/usr/sbin/iscsiadm", G_FILE_TEST_EXISTS))
         skip();
     assert_start_fails(pool, CST_ERROR_UNSUPPORTED, "install package 'open-iscsi'");
-    fake_remove("/etc/iscsi");
+    kernel_drop("/etc/iscsi");
     assert_start_fails(pool, CST_ERROR_UNSUPPORTED, "install package 'open-iscsi'");
 }
 
@@ -243,7 +243,7 @@ static void test_logout_that_fails_leaves_the_pool_as_it_is(void **state)
         assert_false(cst_pool_state_stop(pool, &error));
         assert_non_null(strstr(error->message, "this is how it fails"));
         assert_int_equal(site_is_active(pool), i == 0);
-        fake_remove("/lie");
+        kernel_drop("/lie");
         site_stop(pool);
         assert_nothing_left();
     }
@@ -270,8 +270,8 @@ static void test_leftovers_of_the_dead_are_taken_over(void **state)
 {
     g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
 
-    fake_file("/etc/iscsi/ifaces/" PLAIN, "");
-    fake_file("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7/" PLAIN, "# BEGIN RECORD\n");
+    kernel_put("/etc/iscsi/ifaces/" PLAIN, "");
+    kernel_put("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7/" PLAIN, "# BEGIN RECORD\n");
     site_start(pool);
     assert_list("/sys/class/iscsi_session", "session1");
     site_stop(pool);
@@ -285,7 +285,7 @@ static void test_unfinished_record_goes_with_the_others(void **state)
 
     assert_true(cst_file_is_temporary(UNFINISHED));
     site_start(pool);
-    fake_file("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7/" UNFINISHED, "");
+    kernel_put("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7/" UNFINISHED, "");
     site_stop(pool);
     assert_nothing_left();
 }
@@ -335,7 +335,7 @@ static void test_lost_session_is_what_is_wrong(void **state)
     site_set_state(1, "LOGGED_IN\n");
     found = fake_scan(pool);
     assert_string_equal(found, "unit:0:0:1");
-    fake_remove("/sys/class/iscsi_session/session1");
+    kernel_drop("/sys/class/iscsi_session/session1");
     gone = fake_scan(pool);
     assert_non_null(strstr(gone, "there is no session with target '" IQN "' any more"));
     assert_false(site_is_active(pool));
@@ -400,8 +400,8 @@ static void test_discovery_lists_each_target_once(void **state)
     g_autoptr(GError) error = NULL;
     g_autofree char *xml = NULL, *told = NULL;
 
-    fake_file("/offers", "127.0.0.1:3260,1 iqn.a\n[fe80::1]:3260,2 iqn.a\n"
-                         "127.0.0.1:3260,1 iqn.b\nrubbish\n");
+    kernel_put("/offers", "127.0.0.1:3260,1 iqn.a\n[fe80::1]:3260,2 iqn.a\n"
+                          "127.0.0.1:3260,1 iqn.b\nrubbish\n");
     xml = discover("<source><host name='127.0.0.1'/>"
                    "<initiator><iqn name='iqn.me'/></initiator></source>",
                    &error);

@@ -74,10 +74,10 @@ static void put_device(unsigned minor_number, const char *name, const char *uuid
     for (size_t i = 0; i < G_N_ELEMENTS(values); i++) {
         g_autofree char *path = g_build_filename(dir, values[i][0], NULL);
 
-        fake_file(path, values[i][1]);
+        kernel_put(path, values[i][1]);
     }
-    fake_file(dev, number);
-    fake_file(node, number);
+    kernel_put(dev, number);
+    kernel_put(node, number);
 }
 
 /* A map, an LV, and a partition of the map. */
@@ -86,7 +86,7 @@ static int set_up(void **state)
     fake_sysfs_set_up(state);
     dm_errno = 0;
     unended = FALSE;
-    fake_file("/dev/mapper/control", "");
+    kernel_put("/dev/mapper/control", "");
     put_device(0, "vg-lv\n", "LVM-xyz\n");
     put_device(1, "mpatha\n", "mpath-36001405\n");
     put_device(2, "mpatha1\n", "part1-mpath-36001405\n");
@@ -95,8 +95,8 @@ static int set_up(void **state)
     tables[2] = (Table){"linear", ""};
     fake_lun("2:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
     fake_lun("3:0:0:1", "sdc", 32, 8 * CST_MIB, "naa.1");
-    fake_file("/sys/dev/block/8:16/uevent", "MAJOR=8\nDEVNAME=sdb\nDEVTYPE=disk\n");
-    fake_file("/sys/bus/scsi/devices/3:0:0:1/state", "transport-offline\n");
+    kernel_put("/sys/dev/block/8:16/uevent", "MAJOR=8\nDEVNAME=sdb\nDEVTYPE=disk\n");
+    kernel_put("/sys/bus/scsi/devices/3:0:0:1/state", "transport-offline\n");
     return 0;
 }
 
@@ -147,7 +147,7 @@ static void test_map_that_would_keep_readers_waiting(void **state)
         g_autoptr(CstPoolState) pool = fake_pool(definition);
         g_autofree char *found = NULL;
 
-        fake_file("/sys/block/dm-1/dm/suspended", rows[i].suspended);
+        kernel_put("/sys/block/dm-1/dm/suspended", rows[i].suspended);
         tables[1].status = rows[i].status;
         found = fake_scan(pool);
         assert_string_equal(found, rows[i].problem);
@@ -182,7 +182,7 @@ static void test_kernel_that_refuses(void **state)
     dm_errno = EPERM;
     found = fake_scan(pool);
     assert_non_null(strstr(found, "cannot ask device-mapper"));
-    fake_remove("/dev/mapper/control");
+    kernel_drop("/dev/mapper/control");
     none = fake_scan(pool);
     assert_non_null(strstr(none, "cannot open '/dev/mapper/control'"));
 }
@@ -269,8 +269,8 @@ static void test_status_lines(void **state)
         for (guint p = 0; p < paths->len; p++) {
             const MpathPath *path = &g_array_index(paths, MpathPath, p);
 
-            g_string_append_printf(text, "%s%u:%u%c", p > 0 ? " " : "", path->device_major,
-                                   path->device_minor, path->active ? 'A' : 'F');
+            g_string_append_printf(text, "%s%u:%u%c", p > 0 ? " " : "", major(path->device),
+                                   minor(path->device), path->active ? 'A' : 'F');
         }
         assert_string_equal(text->str, rows[i].paths);
     }

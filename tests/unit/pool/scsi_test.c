@@ -35,8 +35,8 @@ static int set_up(void **state)
     fake_lun("2:0:0:10", "sdc", 32, 4 * CST_MIB, "naa.10");
     fake_lun("2:0:0:2", "sdb", 16, 8 * CST_MIB, "naa.2");
     fake_lun("20:0:0:0", "sdd", 48, CST_MIB, "naa.20");
-    fake_file("/sys/bus/scsi/devices/2:0:1:0/type", "1\n");
-    fake_file("/sys/bus/scsi/devices/host2/uevent", "");
+    kernel_put("/sys/bus/scsi/devices/2:0:1:0/type", "1\n");
+    kernel_put("/sys/bus/scsi/devices/host2/uevent", "");
     fake_name("/dev/disk/by-path/pci-0000:00:1f.2-lun-2", 16);
     fake_name("/dev/disk/by-path/pci-0000:00:1f.2-lun-2.0", 16);
     fake_name("/dev/disk/by-path/pci-0000:00:1f.2-lun-10", 32);
@@ -95,10 +95,10 @@ static void test_keys(void **state)
         g_autoptr(CstPoolState) pool = fake_pool(by_name);
         g_autofree char *xml = NULL, *wanted = NULL;
 
-        fake_file("/sys/bus/scsi/devices/2:0:0:2/wwid", rows[i].wwid);
-        fake_remove("/run/udev");
+        kernel_put("/sys/bus/scsi/devices/2:0:0:2/wwid", rows[i].wwid);
+        kernel_drop("/run/udev");
         if (rows[i].serial)
-            fake_file("/run/udev/8:16", rows[i].serial);
+            kernel_put("/run/udev/8:16", rows[i].serial);
         xml = fake_volume_xml(pool, "unit:0:0:2");
         wanted = g_strdup_printf("<key>%s</key>", rows[i].key);
         assert_non_null(strstr(xml, wanted));
@@ -155,7 +155,7 @@ static void test_disk_without_a_name_that_lasts_has_a_problem(void **state)
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
     g_autofree char *path = NULL, *found = NULL;
 
-    fake_remove("/dev/disk/by-path/pci-0000:00:1f.2-lun-10");
+    kernel_drop("/dev/disk/by-path/pci-0000:00:1f.2-lun-10");
     found = fake_scan(pool);
     assert_non_null(strstr(found, "unit:0:0:10!udev has no name for '/dev/sdc'"));
     path = cst_pool_state_vol_path(pool, "unit:0:0:10");
@@ -191,7 +191,7 @@ static void test_lun_that_is_offline_has_a_problem(void **state)
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
     g_autofree char *found = NULL;
 
-    fake_file("/sys/bus/scsi/devices/2:0:0:2/state", "offline\n");
+    kernel_put("/sys/bus/scsi/devices/2:0:0:2/state", "offline\n");
     found = fake_scan(pool);
     assert_string_equal(found,
                         "unit:0:0:2!the kernel has the device in state 'offline' unit:0:0:10");
@@ -217,10 +217,10 @@ static void test_odd_entries_are_no_volumes(void **state)
         g_autoptr(CstPoolState) pool = fake_pool(by_name);
         g_autofree char *found = NULL;
 
-        fake_remove("/sys/bus/scsi/devices/2:0:0:2");
-        fake_remove("/sys/dev/block/8:16");
+        kernel_drop("/sys/bus/scsi/devices/2:0:0:2");
+        kernel_drop("/sys/dev/block/8:16");
         fake_lun("2:0:0:2", "sdb", 16, 8 * CST_MIB, "naa.2");
-        fake_file(rows[i].path, rows[i].text);
+        kernel_put(rows[i].path, rows[i].text);
         found = fake_scan(pool);
         assert_string_equal(found, "unit:0:0:10");
     }
@@ -244,7 +244,7 @@ static void test_long_lun_and_optical_drive(void **state)
     g_autofree char *found = NULL;
 
     fake_lun("2:0:3:4611686018427387904", "sr0", 64, 0, "naa.5");
-    fake_file("/sys/bus/scsi/devices/2:0:3:4611686018427387904/type", "5\n");
+    kernel_put("/sys/bus/scsi/devices/2:0:3:4611686018427387904/type", "5\n");
     fake_name("/dev/disk/by-path/pci-0000:00:1f.2-lun-long", 64);
     found = fake_scan(pool);
     assert_string_equal(found, "unit:0:0:2 unit:0:0:10 unit:0:3:4611686018427387904");
@@ -288,7 +288,7 @@ static void test_open_notices_a_node_that_changed_hands(void **state)
     g_autoptr(CstPoolState) pool = fake_pool(by_name);
     g_autoptr(GError) error = NULL;
 
-    fake_file("/dev/sdb", "8:48\n");
+    kernel_put("/dev/sdb", "8:48\n");
     assert_null(cst_pool_state_vol_open(pool, "unit:0:0:2", TRUE, &error));
     assert_int_equal(error->code, CST_ERROR_BUSY);
 }
@@ -316,7 +316,7 @@ static void test_adapter_by_address(void **state)
     g_autofree char *found = NULL, *none = NULL;
 
     /* The same function has another host, and the number is another one after a restart. */
-    fake_remove("/sys/class/scsi_host/host2");
+    kernel_drop("/sys/class/scsi_host/host2");
     fake_host(5, PLACE, 2);
     fake_host(7, PLACE, 3);
     fake_lun("5:0:0:0", "sde", 64, CST_MIB, "naa.50");
@@ -324,7 +324,7 @@ static void test_adapter_by_address(void **state)
     fake_name("/dev/disk/by-path/pci-0000:00:1f.2-lun-0", 80);
     found = fake_scan(pool);
     assert_string_equal(found, "unit:0:1:0");
-    fake_remove("/sys/class/scsi_host/host7");
+    kernel_drop("/sys/class/scsi_host/host7");
     none = fake_scan(pool);
     assert_non_null(
         strstr(none, "there is no SCSI host with unique_id 3 at PCI address 0000:00:1f.2"));
@@ -415,7 +415,7 @@ static void test_another_adapter_of_the_number_is_refused(void **state)
     assert_true(cst_pool_state_expect(later, identity, FALSE, NULL));
     found = fake_scan(later);
     assert_string_equal(found, "unit:0:0:2 unit:0:0:10");
-    fake_remove("/sys/class/scsi_host/host2");
+    kernel_drop("/sys/class/scsi_host/host2");
     fake_host(2, OTHER, 1);
     refused = fake_scan(later);
     assert_non_null(strstr(refused, "SCSI host 2 is now the adapter at '" OTHER "'"));

@@ -30,7 +30,7 @@ static void put_fc(unsigned host, const char *name, const char *text)
 {
     g_autofree char *path = g_strdup_printf("/sys/class/fc_host/host%u/%s", host, name);
 
-    fake_file(path, text);
+    kernel_put(path, text);
 }
 
 /* A physical port that can have two virtual ones, of which @used are there. */
@@ -59,8 +59,8 @@ static void be_driver(const char *path, const char *text)
         return;
     assert_string_equal(text, WWPN ":" WWNN);
     if (g_str_has_suffix(path, "/vport_delete")) {
-        fake_remove("/sys/class/fc_host/host30");
-        fake_remove("/sys/class/scsi_host/host30");
+        kernel_drop("/sys/class/fc_host/host30");
+        kernel_drop("/sys/class/scsi_host/host30");
         return;
     }
     place = g_strdup_printf("/sys/devices/pci0000:00/0000:07:00.%u/host%u/vport-%u:0-0", parent,
@@ -188,7 +188,7 @@ static void test_machine_without_fibre_channel(void **state)
     g_autoptr(CstPoolState) pool = fake_pool(xml);
     g_autoptr(GError) error = NULL;
 
-    fake_remove("/sys/class/fc_host");
+    kernel_drop("/sys/class/fc_host");
     assert_false(cst_pool_state_start(pool, &error));
     assert_int_equal(error->code, CST_ERROR_NOT_FOUND);
     assert_non_null(strstr(error->message, "this machine has none"));

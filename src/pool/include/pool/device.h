@@ -126,12 +126,20 @@ int cst_dm_ask(unsigned long request, dev_t device, struct dm_ioctl *answer, siz
 
 /* --- sysfs (sysfs.c) -------------------------------------------------------------------------- */
 
+/** Reads the kernel's way to write a device's number, "8:16". */
+gboolean cst_device_number(const char *text, dev_t *ret_device);
+/** Directory of the block device with that number, disk or partition. Free it. */
+char *cst_sysfs_block(dev_t device);
 /** Text of attribute @name of the thing at @dir, without blanks around it; NULL: none. Free it. */
 char *cst_sysfs_read(const char *dir, const char *name);
+/** What the uevent of the thing at @dir says of @key, "DEVNAME"; NULL: nothing. Free it. */
+char *cst_sysfs_uevent(const char *dir, const char *key);
+/** Attribute @name as a number that fits a gint64; FALSE when there is none. */
+gboolean cst_sysfs_number(const char *dir, const char *name, uint64_t *ret_number);
 /** Number of the block device whose directory is @dir; FALSE when it is none's. */
 gboolean cst_sysfs_device(const char *dir, dev_t *ret_device);
-/** Its size in bytes; FALSE when it has none. */
-gboolean cst_sysfs_size(const char *dir, uint64_t *ret_bytes);
+/** Attribute @name ("size", "start"), which the kernel tells in sectors, in bytes. */
+gboolean cst_sysfs_bytes(const char *dir, const char *name, uint64_t *ret_bytes);
 
 /**
  * Hidden names: what nobody may see of a pool carries CST_HIDDEN_PREFIX in front. Those of volumes
