@@ -107,6 +107,19 @@ static const CstAttached *find_in(const GPtrArray *found, const char *name)
     return NULL;
 }
 
+/* Returns volume @name, which *ret_found keeps; the caller unrefs that. NULL with NO_VOL. */
+static const CstAttached *find_volume(CstPoolState *state, const char *name, GPtrArray **ret_found,
+                                      GError **error)
+{
+    const CstAttached *attached;
+
+    *ret_found = find_all(state, error);
+    attached = *ret_found ? find_in(*ret_found, name) : NULL;
+    if (*ret_found && !attached)
+        cst_fail_no_volume(name, error);
+    return attached;
+}
+
 /* --- records ---------------------------------------------------------------------------------- */
 
 static CstVolume *volume_of(const CstAttached *attached)
@@ -241,12 +254,10 @@ char *cst_attached_vol_resolve(CstPoolState *state, const char *path)
  */
 static gboolean is_still(CstPoolState *state, const char *name, dev_t device, GError **error)
 {
-    g_autoptr(GPtrArray) found = find_all(state, error);
-    const CstAttached *attached = found ? find_in(found, name) : NULL;
+    g_autoptr(GPtrArray) found = NULL;
+    const CstAttached *attached = find_volume(state, name, &found, error);
 
-    if (found && !attached)
-        return cst_fail_no_volume(name, error);
-    return found &&
+    return attached &&
            (attached->device == device ||
             cst_fail(error, CST_ERROR_BUSY,
                      _("the device of volume '%s' is changing just now; try again"), name));
@@ -255,13 +266,11 @@ static gboolean is_still(CstPoolState *state, const char *name, dev_t device, GE
 CstBlob *cst_attached_vol_open(CstPoolState *state, const char *name, gboolean writable,
                                GError **error)
 {
-    g_autoptr(GPtrArray) found = find_all(state, error);
-    const CstAttached *attached = found ? find_in(found, name) : NULL;
+    g_autoptr(GPtrArray) found = NULL;
+    const CstAttached *attached = find_volume(state, name, &found, error);
     g_auto(CstFd) fd = -1;
     struct stat st;
 
-    if (found && !attached)
-        cst_fail_no_volume(name, error);
     if (!attached)
         return NULL;
     fd = cst_node_open(attached->node, writable ? O_RDWR : O_RDONLY);
@@ -277,12 +286,10 @@ CstBlob *cst_attached_vol_open(CstPoolState *state, const char *name, gboolean w
 gboolean cst_attached_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                                   GError **error)
 {
-    g_autoptr(GPtrArray) found = find_all(state, error);
-    const CstAttached *attached = found ? find_in(found, name) : NULL;
+    g_autoptr(GPtrArray) found = NULL;
+    const CstAttached *attached = find_volume(state, name, &found, error);
 
-    if (found && !attached)
-        return cst_fail_no_volume(name, error);
-    return found && cst_device_holders(attached->node, holders, error);
+    return attached && cst_device_holders(attached->node, holders, error);
 }
 
 /* --- changes by others ------------------------------------------------------------------------ */

@@ -38,6 +38,9 @@ gboolean cst_device_refuse_content(const char *path, const char *wanted, GError 
         return FALSE;
     if (!found)
         return TRUE;
+    if (!wanted)
+        return cst_fail(error, CST_ERROR_POOL_BUILT,
+                        _("Device '%s' carries '%s': forced overwrite is necessary"), path, found);
     if (strcmp(found, wanted) == 0)
         return cst_fail(error, CST_ERROR_POOL_BUILT, _("Device '%s' already formatted using '%s'"),
                         path, found);

@@ -72,35 +72,55 @@ static void take_paths(CstAttached *map, const GArray *paths)
 
 /* --- maps ------------------------------------------------------------------------------------- */
 
-/* Appends the device "dm-N" if it is a map. One that goes meanwhile is left out. */
+/** What the kernel calls "dm-N". */
+typedef struct {
+    char *dir; /**< in /sys */
+    char *name;
+    dev_t device;
+    GArray *paths; /**< of MpathPath; NULL: it is no map, or has gone */
+} Map;
+
+static void map_clear(Map *map)
+{
+    g_free(map->dir);
+    g_free(map->name);
+    if (map->paths)
+        g_array_unref(map->paths);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Map, map_clear)
+
+static gboolean map_read(const char *node, Map *map, GError **error)
+{
+    map->dir = g_build_filename(BLOCK_DEVICES, node, NULL);
+    map->name = cst_sysfs_read(map->dir, "dm/name");
+    return !map->name || !cst_sysfs_device(map->dir, &map->device) ||
+           mpath_status_read(map->device, &map->paths, error);
+}
+
 static gboolean take_map(const char *node, GPtrArray *found, GError **error)
 {
-    g_autofree char *dir = g_build_filename(BLOCK_DEVICES, node, NULL);
-    g_autofree char *name = cst_sysfs_read(dir, "dm/name");
-    g_autofree char *uuid = cst_sysfs_read(dir, "dm/uuid");
-    g_autofree char *suspended = cst_sysfs_read(dir, "dm/suspended");
-    g_autoptr(GArray) paths = NULL;
+    g_auto(Map) read = {0};
+    g_autofree char *uuid = NULL, *suspended = NULL;
     CstAttached *map;
     uint64_t size;
-    dev_t device;
 
-    if (!name || !cst_sysfs_device(dir, &device) || !cst_sysfs_bytes(dir, "size", &size))
-        return TRUE;
-    if (!mpath_status_read(device, &paths, error))
+    if (!map_read(node, &read, error))
         return FALSE;
-    if (!paths)
+    if (!read.paths || !cst_sysfs_bytes(read.dir, "size", &size))
         return TRUE;
+    uuid = cst_sysfs_read(read.dir, "dm/uuid");
+    suspended = cst_sysfs_read(read.dir, "dm/suspended");
     map = cst_attached_add(found);
     map->name = g_strdup(node);
-    map->device = device;
+    map->device = read.device;
     map->node = g_build_filename("/dev", node, NULL);
-    map->path = g_build_filename("/dev/mapper", name, NULL);
+    map->path = g_build_filename("/dev/mapper", read.name, NULL);
     map->size = size;
     if (g_strcmp0(suspended, "1") == 0)
         map->problem = g_strdup(_("the multipath map is suspended"));
     if (uuid && g_str_has_prefix(uuid, UUID_PREFIX))
         cst_options_add(&map->options, "wwid", uuid + strlen(UUID_PREFIX));
-    take_paths(map, paths);
+    take_paths(map, read.paths);
     return TRUE;
 }
 
@@ -134,27 +154,24 @@ typedef struct {
 static gboolean count_paths(const char *node, PathCount *count, CstPoolHealth *notes,
                             GError **error)
 {
-    g_autofree char *dir = g_build_filename(BLOCK_DEVICES, node, NULL);
-    g_autofree char *name = cst_sysfs_read(dir, "dm/name");
-    g_autoptr(GArray) paths = NULL;
+    g_auto(Map) map = {0};
     guint active = 0;
-    dev_t device;
 
-    if (!name || !cst_sysfs_device(dir, &device))
-        return TRUE;
-    if (!mpath_status_read(device, &paths, error))
+    if (!map_read(node, &map, error))
         return FALSE;
-    for (guint i = 0; paths && i < paths->len; i++)
-        active += g_array_index(paths, MpathPath, i).active ? 1 : 0;
-    if (notes && paths && (active < paths->len || paths->len == 0)) {
+    if (!map.paths)
+        return TRUE;
+    for (guint i = 0; i < map.paths->len; i++)
+        active += g_array_index(map.paths, MpathPath, i).active ? 1 : 0;
+    if (notes && (active < map.paths->len || map.paths->len == 0)) {
         gboolean any_active;
-        g_autofree char *text = describe_paths(paths, &any_active);
-        g_autofree char *note = g_strdup_printf("%s: %s", name, *text ? text : _("no path"));
+        g_autofree char *text = describe_paths(map.paths, &any_active);
+        g_autofree char *note = g_strdup_printf("%s: %s", map.name, *text ? text : _("no path"));
 
         cst_pool_health_note(notes, note);
     }
     count->active += active;
-    count->all += paths ? paths->len : 0;
+    count->all += map.paths->len;
     return TRUE;
 }
 

@@ -149,26 +149,13 @@ static gboolean refuse_existing(const ZfsState *state, GError **error)
 }
 
 /* Without the flag to overwrite, a device that carries anything is refused. */
-static gboolean refuse_signature(const char *path, GError **error)
-{
-    g_autofree char *found = NULL;
-
-    if (!cst_device_signature(path, &found, error))
-        return FALSE;
-    return !found ||
-           cst_fail(error, CST_ERROR_POOL_BUILT,
-                    _("Device '%s' carries '%s': forced overwrite is necessary"), path, found);
-}
-
 static gboolean check_devices(const CstPoolState *state, unsigned flags, GError **error)
 {
     for (guint i = 0; i < state->def->source.devices->len; i++) {
         const char *path = device_path(state, i);
 
-        /* First by name for the message, then by asking the kernel, which knows of more. */
-        if (!cst_device_refuse_held(path, path, error) || !cst_device_is_free(path, error))
-            return FALSE;
-        if (!(flags & CST_POOL_BUILD_OVERWRITE) && !refuse_signature(path, error))
+        if (!cst_device_refuse_used(path, error) ||
+            (!(flags & CST_POOL_BUILD_OVERWRITE) && !cst_device_refuse_content(path, NULL, error)))
             return FALSE;
     }
     return TRUE;

@@ -53,7 +53,7 @@ gboolean cst_device_refuse_held(const char *path, const char *volume, GError **e
 gboolean cst_device_refuse_used(const char *path, GError **error);
 /**
  * Fails with POOL_BUILT, naming it, when the device carries anything; @wanted, in libblkid's words,
- * is what it is to carry.
+ * is what it is to carry (NULL: nothing that libblkid has a word for).
  */
 gboolean cst_device_refuse_content(const char *path, const char *wanted, GError **error);
 
