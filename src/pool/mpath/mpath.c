@@ -209,7 +209,7 @@ static CstPoolState *mpath_open(const CstPoolDef *def, GError **error)
     return NULL;
 }
 
-/* The maps are there, or none, whatever anybody does: as with libvirt the pool is always active. */
+/* The maps are there, or none, whether the pool was started or not. */
 static gboolean mpath_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     *ret_active = TRUE;
