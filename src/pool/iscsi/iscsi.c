@@ -70,11 +70,6 @@ static gboolean iscsi_find(CstPoolState *state, GPtrArray *found, GError **error
     return any || fail_without(state->def, sessions, error);
 }
 
-static gboolean iscsi_rescan_bus(CstPoolState *state, CstTask *task, GError **error)
-{
-    return iscsi_rescan(state->def, task, error);
-}
-
 /* --- the table -------------------------------------------------------------------------------- */
 
 static void state_free(CstPoolState *state)
@@ -131,7 +126,7 @@ const CstBackend cst_iscsi_backend = {
     .touch = iscsi_touch,
     .start = iscsi_start,
     .stop = iscsi_stop,
-    .rescan_bus = iscsi_rescan_bus,
+    .rescan_bus = iscsi_refresh,
     .discover = iscsi_discover,
     .vol_open = cst_attached_vol_open,
     .vol_holders = cst_attached_vol_holders,

@@ -170,8 +170,11 @@ int iscsi_lock(GError **error);
 
 /* --- login.c ---------------------------------------------------------------------------------- */
 
-/** Has the kernel look for LUNs at the other end of each session that works. */
-gboolean iscsi_rescan(const CstPoolDef *def, CstTask *task, GError **error);
+/**
+ * Logs in at portals that were away, if they answer now, and has the kernel look for LUNs at the
+ * other end of each session that works.
+ */
+gboolean iscsi_refresh(CstPoolState *state, CstTask *task, GError **error);
 gboolean iscsi_start(CstPoolState *state, GError **error);
 gboolean iscsi_stop(CstPoolState *state, GError **error);
 gboolean iscsi_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error);

@@ -12,6 +12,7 @@
  */
 #include "iscsi.h"
 
+#include <gio/gio.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@
 /* How long the kernel may take to remove what a logout has ended. */
 #define GONE_US   (10 * G_TIME_SPAN_SECOND)
 #define GONE_STEP (100 * G_TIME_SPAN_MILLISECOND)
+#define ANSWER_S  2
 
 static const CstHost *host_of(const CstPoolDef *def, guint i)
 {
@@ -259,7 +261,7 @@ static gboolean any_of_others(const GPtrArray *sessions)
     return FALSE;
 }
 
-gboolean iscsi_rescan(const CstPoolDef *def, CstTask *task, GError **error)
+static gboolean iscsi_rescan(const CstPoolDef *def, CstTask *task, GError **error)
 {
     g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
 
@@ -271,6 +273,66 @@ gboolean iscsi_rescan(const CstPoolDef *def, CstTask *task, GError **error)
     }
     return TRUE;
 }
+
+/* --- portals that were away ------------------------------------------------------------------- */
+
+/* Whether something accepts connections there: a login to a silent host may take minutes. */
+static gboolean answers(const CstHost *host)
+{
+    g_autoptr(GSocketClient) client = g_socket_client_new();
+    g_autoptr(GSocketConnection) connection = NULL;
+
+    g_socket_client_set_timeout(client, ANSWER_S);
+    g_socket_client_set_enable_proxy(client, FALSE);
+    connection = g_socket_client_connect_to_host(client, host->name,
+                                                 host->port ? host->port : ISCSI_PORT, NULL, NULL);
+    return connection != NULL;
+}
+
+/*
+ * Logs in where the pool has no session and somebody answers. A pool without any session by now has
+ * been stopped meanwhile, and stays so.
+ */
+static gboolean log_in_again(CstPoolState *state, GError **error)
+{
+    const CstPoolDef *def = state->def;
+    g_autoptr(GPtrArray) sessions = NULL;
+    g_auto(IscsiChap) chap = {0};
+    g_auto(CstFd) lock = -1;
+    g_autofree char *iface = NULL;
+
+    if (!iscsi_chap_read(state, &chap, error))
+        return FALSE;
+    lock = iscsi_lock(error);
+    if (lock < 0)
+        return FALSE;
+    sessions = iscsi_sessions_of(def);
+    if (sessions->len == 0)
+        return TRUE;
+    iface = iscsi_iface_ensure(def->source.initiator_iqn, error);
+    for (guint i = 0; iface && i < def->source.hosts->len; i++) {
+        g_autoptr(GError) why = NULL;
+
+        if (answers(host_of(def, i)) && !log_in_to_host(def, host_of(def, i), iface, &chap, &why))
+            cst_log(CST_LOG_WARNING, "pool '%s': host '%s': %s", def->name, host_of(def, i)->name,
+                    why->message);
+    }
+    return iface != NULL;
+}
+
+/* The pool works without those portals, and its health tells of them. */
+gboolean iscsi_refresh(CstPoolState *state, CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) sessions = iscsi_sessions_of(state->def);
+    g_autoptr(GError) why = NULL;
+
+    if (sessions->len < state->def->source.hosts->len && !any_of_others(sessions) &&
+        !log_in_again(state, &why))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
+    return iscsi_rescan(state->def, task, error);
+}
+
+/* --- from nothing ----------------------------------------------------------------------------- */
 
 /* What a failed start has made is removed again; that its removal fails is not what went wrong. */
 gboolean iscsi_start(CstPoolState *state, GError **error)

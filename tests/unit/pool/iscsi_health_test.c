@@ -7,7 +7,10 @@
 
 #include <cmocka.h>
 
+#include <gio/gio.h>
+
 #include <base/error.h>
+#include <base/file.h>
 #include <base/units.h>
 
 #include "iscsi/iscsi.h"
@@ -64,6 +67,44 @@ static void test_portals_that_let_nobody_in(void **state)
     kernel_drop("/sys/class/iscsi_session/session1");
     assert_health(pool, CST_HEALTH_FAILED, "logged in at 0 of 3 portals",
                   "portal 127.0.0.1:3260: no session;portal [fe80::1]:99: no session;");
+}
+
+/* A portal of 127.0.0.1 at which somebody accepts connections from now on; free it. */
+static char *open_portal(GSocketListener *listener)
+{
+    guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+
+    assert_int_not_equal(port, 0);
+    return g_strdup_printf("<host name='127.0.0.1' port='%u'/>", port);
+}
+
+static guint count_sessions(void)
+{
+    g_auto(GStrv) names = cst_kernel_list("/sys/class/iscsi_session");
+
+    return g_strv_length(names);
+}
+
+/* The second portal lets nobody in at the start, and nobody answers at the third one, ever. */
+static void test_refresh_logs_in_at_a_portal_that_is_back(void **state)
+{
+    g_autoptr(GSocketListener) listener = g_socket_listener_new();
+    g_autofree char *back = open_portal(listener);
+    g_autofree char *hosts = g_strconcat(ONE_HOST, back, "<host name='127.0.0.1' port='1'/>", NULL);
+    g_autoptr(CstPoolState) pool = site_pool(hosts);
+
+    site_start(pool);
+    assert_int_equal(count_sessions(), 3);
+    kernel_drop("/sys/class/iscsi_session/session2");
+    kernel_drop("/sys/class/iscsi_session/session3");
+    g_free(site_calls());
+    assert_true(cst_pool_state_rescan_bus(pool, NULL, NULL));
+    assert_health(pool, CST_HEALTH_DEGRADED, "logged in at 2 of 3 portals",
+                  "portal 127.0.0.1:1: no session;");
+    /* A pool that is stopped meanwhile is left alone. */
+    site_stop(pool);
+    assert_true(cst_pool_state_rescan_bus(pool, NULL, NULL));
+    assert_nothing_left();
 }
 
 /* More sessions than the definition has hosts: somebody else has logged in at both portals. */
@@ -171,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_lost_portal_is_less_than_a_lost_target),
         TEST(test_portals_that_let_nobody_in),
+        TEST(test_refresh_logs_in_at_a_portal_that_is_back),
         TEST(test_session_more_than_asked_for),
         TEST(test_probe_waits_for_the_session),
         TEST(test_probe_does_not_wait_for_a_login),
