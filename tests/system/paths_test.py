@@ -228,8 +228,9 @@ class Snapshots(Tenants):
             pass
         self.tree = self.picture()
         as_tenant('ln -s "$2" "$1/.cistern-snapshots"', self.at("t"), self.outside)
-        status, out, err = peers.run([space.CISTERN, "-c", self.peer.uri_ro, "snap-list", "private",
-                                      "--pool", "t"], user=TENANT)
+        program, env = space.as_other_user()
+        status, out, err = peers.run([program, "-c", self.peer.uri_ro, "snap-list", "private",
+                                      "--pool", "t"], env=env.items(), user=TENANT)
         self.assertNotIn("name-of-a-secret", out + err)
         self.assertNotEqual(0, status)
 
