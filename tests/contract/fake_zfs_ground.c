@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "contract.h"
+#include "zfs_ground.h"
 
 #include <string.h>
 
@@ -73,11 +73,10 @@ static void let_go(const char *pool, const char *volume)
     fake_hold(NULL);
 }
 
-static const Ground zfs_ground = {
+static const Ground fake_ground = {
     .name = "zfs-fake",
     .format = "raw",
-    .flags = GROUND_NEEDS_BUILD | GROUND_DELETES | GROUND_RESIZES | GROUND_GROWS_ZERO |
-             GROUND_SNAPSHOTS | GROUND_CLONES_DEPEND | GROUND_MAKER_LIVES,
+    .flags = ZFS_GROUND_FLAGS,
     .set_up = set_up,
     .tear_down = tear_down,
     .pool_xml = pool_xml,
@@ -89,4 +88,4 @@ static const Ground zfs_ground = {
     .release = let_go,
 };
 
-const Ground *const grounds[] = {&zfs_ground, NULL};
+const Ground *const grounds[] = {&fake_ground, NULL};

@@ -97,8 +97,7 @@ static void let_go(const char *pool, const char *volume)
 const Ground zfs_ground = {
     .name = "zfs",
     .format = "raw",
-    .flags = GROUND_NEEDS_BUILD | GROUND_DELETES | GROUND_RESIZES | GROUND_GROWS_ZERO |
-             GROUND_SNAPSHOTS | GROUND_CLONES_DEPEND | GROUND_MAKER_LIVES,
+    .flags = ZFS_GROUND_FLAGS,
     .set_up = set_up,
     .tear_down = tear_down,
     .pool_xml = pool_xml,
