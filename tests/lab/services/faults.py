@@ -20,7 +20,8 @@ class Disk:
         # What is under way may be stuck in the disk that hangs: it is not waited for.
         run("dmsetup", "suspend", "--noflush", "--nolockfs", self.name)
         run("dmsetup", "load", self.name, "--table", table)
-        run("dmsetup", "resume", self.name)
+        # udev may be waiting itself, for what reads the disk that hung.
+        run("dmsetup", "--noudevsync", "resume", self.name)
 
     def fail(self):
         """Every read and every write is an I/O error."""
