@@ -16,6 +16,13 @@
 
 #include <base/secret_bytes.h>
 
+/* Sanitizers do as if memory were locked. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LOCKS FALSE
+#else
+#define LOCKS TRUE
+#endif
+
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
 static CstSecretBytes make(size_t len)
@@ -131,8 +138,8 @@ static void it_is_locked_and_in_no_dump(void **state)
 
         assert_non_null(strstr(flags, " dd "));
         assert_non_null(strstr(flags, " wf "));
-        assert_non_null(strstr(flags, " lo "));
-        assert_true(locked > 0);
+        assert_true(!LOCKS || strstr(flags, " lo "));
+        assert_true(!LOCKS || locked > 0);
     }
     assert_true(cst_secret_bytes_locked());
     cst_secret_bytes_clear(&small);
@@ -195,8 +202,10 @@ static void base64_goes_both_ways(void **state)
 static void unlocked_memory_is_better_than_none(void **state)
 {
     int status;
-    pid_t pid = fork();
+    pid_t pid = LOCKS ? fork() : -1;
 
+    if (pid < 0)
+        skip();
     if (pid == 0) {
         const struct rlimit none = {0, 0};
         CstSecretBytes bytes = {0};
