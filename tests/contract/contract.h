@@ -10,6 +10,7 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <blob/blob.h>
 #include <service/snapshots.h>
 #include <service/volumes.h>
 
@@ -46,7 +47,8 @@ typedef enum {
     GROUND_SINGLE = 1 << 14,       /**< there is one pool of its kind at most */
     GROUND_REVERTS_ANY = 1 << 15,  /**< a revert keeps the snapshots that are newer */
     GROUND_FLATTENS_ANY = 1 << 16, /**< also volumes with snapshots, and clones, of their own */
-    GROUND_MAKER_LIVES = 1 << 17   /**< whose a draft is goes by the process, the test's own here */
+    GROUND_MAKER_LIVES = 1 << 17,  /**< whose a draft is goes by the process, the test's own here */
+    GROUND_URLS = 1 << 18          /**< volumes have URLs, and are network and netdir to clients */
 } GroundFlags;
 
 typedef struct Site Site;
@@ -86,6 +88,9 @@ struct Ground {
     /** Opens the volume as a user of it does, until released. NULL: nobody can tell. */
     void (*hold)(const char *pool, const char *volume);
     void (*release)(const char *pool, const char *volume);
+
+    /** Opens a volume's file as another client does; NULL: by its path. */
+    CstBlob *(*open)(const char *pool, const char *volume, gboolean writable, GError **error);
 
     /** Tests that it alone has, ended as the tables below; NULL: none. */
     const ContractTest *own_tests;
