@@ -53,7 +53,7 @@ demo: build ## the main job end to end in a scratch directory, saying what it do
 	@BUILD=$(BUILD) scripts/demo
 
 test: ## everything: unit, fuzz corpora, system and crash tests, packages, lint; ends with the count
-	@$(DEPS) build test virtqemud tsan lab ceph deb mutation lint
+	@$(DEPS) build test virtqemud tsan lab ceph gluster deb mutation lint
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test
 
 test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
@@ -81,7 +81,7 @@ lab: ## prepare the machine for tests that need a kernel of their own (once a ke
 	@CISTERN_LAB=$(LAB) tests/lab/vm build
 
 test-lab: build-crash ## only the tests in that machine; T=pattern picks some
-	@$(DEPS) test lab ceph
+	@$(DEPS) test lab ceph gluster
 	@BUILD=$(BUILD) CISTERN_LAB=$(LAB) scripts/test lab $(T)
 
 test-tck: build ## only libvirt's own test kit, its storage part: TCK=DIR is a checkout of libvirt-tck
@@ -106,7 +106,7 @@ sequences: build ## SEQUENCES (default 2000) random sequences per image format a
 	    $(BUILD)/tests/tools/cst-play $(T)
 
 bench: build ## measure against stock libvirtd and qemu-img; BENCH_ARGS=--quick for a short run
-	@$(DEPS) bench lab ceph
+	@$(DEPS) bench lab ceph gluster
 	@CISTERN_LAB=$(LAB) BUILD=$(BUILD) bench/bench $(BENCH_ARGS)
 
 fuzz: build-fuzz ## run each fuzz target for FUZZ_SECONDS (default 600)

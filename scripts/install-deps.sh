@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# usage: install-deps.sh SET…   (build, demo, test, virtqemud, ecosystem, bench, fuzz, tsan, lint, lab, ceph, tck,
-#        deb, mutation)
+# usage: install-deps.sh SET…   (build, demo, test, virtqemud, ecosystem, bench, fuzz, tsan, lint, lab, ceph, gluster,
+#        tck, deb, mutation)
 # Installs the packages of the sets that are missing. As an ordinary user it prints what to install.
 # CISTERN_NO_DEPS=1 skips the check (other distributions, offline builds).
 set -eu
@@ -15,7 +15,7 @@ command -v dpkg-query >/dev/null 2>&1 || exit 0
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
     libgnutls28-dev libzstd-dev scdoc libcmocka-dev libblkid-dev libfdisk-dev libmount-dev libsqlite3-dev librbd-dev
-    librados-dev libiscsi-dev libudev-dev uuid-dev"
+    librados-dev libiscsi-dev libglusterfs-dev libudev-dev uuid-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvirt virtinst libvirt-dbus
     dbus dbus-daemon libglib2.0-bin python3-gi qemu-utils cryptsetup-bin qemu-system-x86
@@ -38,6 +38,7 @@ tsan="dpkg-dev patch xz-utils libffi-dev libpcre2-dev"
 # gcc, make and binutils build ZFS's modules for the machine's kernel.
 lab="qemu-system-x86 erofs-utils busybox-static kmod cpio libvirt-daemon libvirt-clients gcc make binutils"
 ceph="ceph-mon ceph-osd ceph-mgr ceph-common libvirt-daemon-driver-storage-rbd"
+gluster="glusterfs-server glusterfs-client libgfapi0 libvirt-daemon-driver-storage-gluster qemu-block-extra iproute2"
 tck="libsys-virt-perl libyaml-perl libwww-perl libio-interface-perl libio-string-perl libnetaddr-ip-perl
     libnet-openssh-perl libsub-uplevel-perl libtest-exception-perl libxml-twig-perl libxml-writer-perl
     libxml-xpath-perl qemu-utils"
@@ -69,6 +70,7 @@ for set in "$@"; do
     tsan) wanted="$wanted $tsan" ;;
     lab) wanted="$wanted $lab" ;;
     ceph) wanted="$wanted $ceph" ;;
+    gluster) wanted="$wanted $gluster" ;;
     tck) wanted="$wanted $tck" ;;
     deb) wanted="$wanted $deb" ;;
     *) echo "install-deps.sh: unknown set '$set'" >&2; exit 2 ;;

@@ -151,7 +151,9 @@ static void tell_calls(CstLiveness *liveness)
 /* With the lock held: until the probe that runs has returned. */
 static void await_probe(CstLiveness *liveness)
 {
-    gint64 until = liveness->asked_at + cst_liveness_times.patience;
+    gint64 patience =
+        liveness->probe.patience ? liveness->probe.patience : cst_liveness_times.patience;
+    gint64 until = liveness->asked_at + patience;
 
     while (liveness->asked_at && !liveness->ended) {
         if (liveness->silent) {

@@ -17,6 +17,7 @@
  */
 #include <blob/blob.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -247,6 +248,35 @@ gboolean cst_blob_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GErr
     if (!blob->ops->allocate)
         return unsupported(blob, _("reserve space"), error);
     return CALL(blob, allocate, offset, length, error, offset, length);
+}
+
+gboolean cst_blob_pad_image(CstBlob *blob, GError **error)
+{
+    const uint64_t unit = blob->ops->image_unit;
+    uint64_t size = 0;
+
+    if (unit == 0 || !blob->writable)
+        return TRUE;
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    return size % unit == 0 || cst_blob_resize(blob, size + unit - size % unit, error);
+}
+
+/* The result is errno's and not an error's, as for fcntl(2): a lock that is taken is an answer. */
+int cst_blob_lock(CstBlob *blob, int command, struct flock *lock)
+{
+    CstLivenessCall call;
+    int result = -1;
+
+    if (!blob->ops->lock) {
+        errno = EOPNOTSUPP;
+    } else if (!cst_liveness_enter(blob->liveness, &call, NULL)) {
+        errno = EIO;
+    } else {
+        result = blob->ops->lock(blob, command, lock);
+        cst_liveness_leave(blob->liveness, &call);
+    }
+    return result;
 }
 
 gboolean cst_blob_can_resize(CstBlob *blob)

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ceph's client libraries: loading, a workaround for a race in librbd, errors, and calls with a
- * deadline.
- *
- * Work with a deadline (CstCephWork) is owned by two sides, the caller and the thread or completion
- * callback that does it. Each holds a reference. A caller whose deadline expires drops its own and
- * returns; the struct lives until the call into Ceph returns, if it ever does. Work that hangs
- * therefore costs a thread and its memory, but blocks nobody. CstCephWork.lock guards its result.
+ * Ceph's client libraries: loading, a workaround for a race in librbd, and errors.
  */
 #include <blob/ceph.h>
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
@@ -108,27 +99,6 @@ static int open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *image
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-static gint connections;
-
-void cst_ceph_enter(void)
-{
-    g_atomic_int_inc(&connections);
-}
-
-void cst_ceph_leave(void)
-{
-    g_atomic_int_add(&connections, -1);
-}
-
-/* See cst_ceph_enter(). */
-static void end_without_destructors(int status, void *unused)
-{
-    if (g_atomic_int_get(&connections) == 0)
-        return;
-    fflush(NULL);
-    _exit(status);
-}
-
 /* The libraries start threads and register destructors, so they are never unloaded. */
 static gpointer load(gpointer data)
 {
@@ -150,8 +120,7 @@ static gpointer load(gpointer data)
     unwrapped = loaded.table;
     loaded.table.rbd_open = open_image;
     loaded.table.rbd_open_read_only = open_read_only;
-    /* Registered after the libraries' destructors, so it runs before them. */
-    on_exit(end_without_destructors, NULL);
+    cst_foreign_loaded();
     return NULL;
 }
 
@@ -200,133 +169,4 @@ gboolean(cst_ceph_fail)(GError **error, int result, const char *format, ...)
     if (code == CST_ERROR_IO)
         return cst_fail_errno(error, -result, "%s", text);
     return cst_fail(error, code, "%s: %s", text, g_strerror(-result));
-}
-
-/* --- work with a deadline --------------------------------------------------------------------- */
-
-gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
-                           void (*clear)(CstCephWork *work))
-{
-    CstCephWork *work = g_malloc0(size);
-
-    work->run = run;
-    work->clear = clear;
-    work->refs = 1;
-    work->last_heartbeat = g_get_monotonic_time();
-    cst_log_context_copy(&work->log);
-    g_mutex_init(&work->lock);
-    g_cond_init(&work->cond);
-    return work;
-}
-
-CstCephWork *cst_ceph_work_ref(CstCephWork *work)
-{
-    g_atomic_int_inc(&work->refs);
-    return work;
-}
-
-void cst_ceph_work_unref(CstCephWork *work)
-{
-    if (!work || !g_atomic_int_dec_and_test(&work->refs))
-        return;
-    if (work->clear)
-        work->clear(work);
-    cst_log_context_clear(&work->log);
-    g_clear_error(&work->error);
-    g_mutex_clear(&work->lock);
-    g_cond_clear(&work->cond);
-    g_free(work);
-}
-
-static void unref_later(gpointer work, gpointer unused)
-{
-    cst_ceph_work_unref(work);
-}
-
-void cst_ceph_work_unref_in_callback(CstCephWork *work)
-{
-    static GThreadPool *thread;
-    gint refs;
-
-    do {
-        refs = g_atomic_int_get(&work->refs);
-        /* This is the last reference, so nobody can take another. */
-        if (refs == 1) {
-            if (g_once_init_enter(&thread))
-                g_once_init_leave(&thread, g_thread_pool_new(unref_later, NULL, 1, FALSE, NULL));
-            g_thread_pool_push(thread, work, NULL);
-            return;
-        }
-    } while (!g_atomic_int_compare_and_exchange(&work->refs, refs, refs - 1));
-}
-
-void cst_ceph_work_heartbeat(CstCephWork *work)
-{
-    g_mutex_lock(&work->lock);
-    work->last_heartbeat = g_get_monotonic_time();
-    g_mutex_unlock(&work->lock);
-}
-
-void cst_ceph_work_finish(CstCephWork *work, gboolean result, GError *error)
-{
-    g_mutex_lock(&work->lock);
-    work->result = result;
-    work->error = error;
-    work->done = TRUE;
-    g_cond_signal(&work->cond);
-    g_mutex_unlock(&work->lock);
-}
-
-static void run_work(gpointer data, gpointer unused)
-{
-    CstCephWork *work = data;
-    GError *error = NULL;
-    gboolean result;
-
-    cst_log_push(&work->log);
-    result = work->run(work, &error);
-    cst_log_pop(&work->log);
-    cst_ceph_work_finish(work, result, error);
-    cst_ceph_work_unref(work);
-}
-
-/* The pool is unlimited: work that hangs must not keep other work from starting. */
-static void start_work(CstCephWork *work)
-{
-    static GThreadPool *threads;
-
-    if (g_once_init_enter(&threads))
-        g_once_init_leave(&threads, g_thread_pool_new(run_work, NULL, -1, FALSE, NULL));
-    g_thread_pool_push(threads, cst_ceph_work_ref(work), NULL);
-}
-
-static gboolean wait_done(CstCephWork *work, guint deadline_ms)
-{
-    gboolean done;
-
-    g_mutex_lock(&work->lock);
-    while (!work->done) {
-        gint64 until = work->last_heartbeat + deadline_ms * G_TIME_SPAN_MILLISECOND;
-
-        /* A heartbeat has moved the deadline, so it is computed anew each time. */
-        if (g_get_monotonic_time() >= until)
-            break;
-        g_cond_wait_until(&work->cond, &work->lock, until);
-    }
-    done = work->done;
-    g_mutex_unlock(&work->lock);
-    return done;
-}
-
-gboolean cst_ceph_work_wait(CstCephWork *work, guint deadline_ms, GError **error)
-{
-    if (work->run)
-        start_work(work);
-    if (!wait_done(work, deadline_ms))
-        return cst_fail(error, CST_ERROR_UNREACHABLE,
-                        _("%s: the Ceph cluster did not answer in time"), work->what);
-    /* Done: the other side does not touch the result any more. */
-    if (work->error)
-        g_propagate_error(error, g_steal_pointer(&work->error));
-    return work->result;
 }

@@ -13,6 +13,7 @@
  */
 #include <blob/dry.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -182,6 +183,17 @@ static void dry_close(CstBlob *blob)
     g_free(dry);
 }
 
+/* A lock changes no content, and shows what a real run would meet. */
+static int dry_lock(CstBlob *blob, int command, struct flock *lock)
+{
+    CstBlob *below = ((DryBlob *)blob)->below;
+
+    if (below)
+        return cst_blob_lock(below, command, lock);
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
 static const CstBlobOps dry_ops = {
     .kind = "dry run",
     .pread = dry_pread,
@@ -192,6 +204,7 @@ static const CstBlobOps dry_ops = {
     .zero = dry_zero,
     .allocate = dry_allocate,
     .resize = dry_resize,
+    .lock = dry_lock,
 };
 
 CstBlob *cst_blob_dry_new(CstBlob *below, const char *name)

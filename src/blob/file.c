@@ -362,6 +362,11 @@ static gboolean file_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
     return cst_fail_errno(error, errno, _("cannot copy from '%s' to '%s'"), src->name, dst->name);
 }
 
+static int file_lock(CstBlob *blob, int command, struct flock *lock)
+{
+    return fcntl(((CstFileBlob *)blob)->fd, command, lock);
+}
+
 static const CstBlobOps file_ops = {
     .kind = "file",
     .pread = file_pread,
@@ -376,6 +381,7 @@ static const CstBlobOps file_ops = {
     .resize = file_resize,
     .copy_range = file_copy_range,
     .share_unit = file_share_unit,
+    .lock = file_lock,
 };
 
 /* The file system's block size, by which FICLONERANGE is aligned; 0 for devices. */

@@ -2,7 +2,7 @@
 /*
  * An RBD image as a blob.
  *
- * Every call into librbd that may wait for the cluster is CstCephWork with a deadline. Reads,
+ * Every call into librbd that may wait for the cluster is CstWork with a deadline. Reads,
  * writes, flushes, zeroes and discards use librbd's asynchronous calls and complete in a callback;
  * extents, resizing and closing have synchronous calls only and run in a thread. A request owns its
  * buffer, because the caller's is gone after a timeout.
@@ -51,14 +51,14 @@ typedef struct {
 /* --- requests --------------------------------------------------------------------------------- */
 
 typedef struct {
-    CstCephWork work;
+    CstWork work;
     const CstCeph *ceph;
     char *name;
     char *buf;
     guint deadline_ms;
 } Request;
 
-static void request_clear(CstCephWork *work)
+static void request_clear(CstWork *work)
 {
     Request *request = (Request *)work;
 
@@ -75,14 +75,14 @@ static void request_done(rbd_completion_t completion, void *data)
     if (result < 0)
         cst_ceph_fail(&error, (int)result, _("I/O on volume '%s'"), request->name);
     request->ceph->rbd_aio_release(completion);
-    cst_ceph_work_finish(&request->work, result >= 0, error);
-    cst_ceph_work_unref_in_callback(&request->work);
+    cst_work_finish(&request->work, result >= 0, error);
+    cst_work_unref_in_callback(&request->work);
 }
 
 /* Holds no reference to the blob: closing an image waits for its requests. */
 static Request *request_new(CstBlob *blob)
 {
-    Request *request = cst_ceph_work_new(sizeof(*request), NULL, request_clear);
+    Request *request = cst_work_new(sizeof(*request), NULL, request_clear);
 
     request->ceph = ((RbdBlob *)blob)->ceph;
     request->deadline_ms = ((RbdBlob *)blob)->rbd.deadline_ms;
@@ -96,7 +96,7 @@ static rbd_completion_t request_completion(Request *request)
 {
     rbd_completion_t completion = NULL;
 
-    request->ceph->rbd_aio_create_completion(cst_ceph_work_ref(&request->work), request_done,
+    request->ceph->rbd_aio_create_completion(cst_work_ref(&request->work), request_done,
                                              &completion);
     return completion;
 }
@@ -111,10 +111,10 @@ static gboolean request_wait(Request *request, rbd_completion_t completion, int 
     /* The completion's reference goes with it. */
     if (started < 0) {
         request->ceph->rbd_aio_release(completion);
-        cst_ceph_work_unref(&request->work);
+        cst_work_unref(&request->work);
         return cst_ceph_fail(error, started, _("I/O on volume '%s'"), request->name);
     }
-    return cst_ceph_work_wait(&request->work, request->deadline_ms, error);
+    return cst_work_wait(&request->work, request->deadline_ms, error);
 }
 
 /* --- reading and writing ---------------------------------------------------------------------- */
@@ -137,7 +137,7 @@ static gboolean rbd_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset,
     done = request_wait(request, completion, started, error);
     if (done)
         memcpy(buf, read, len);
-    cst_ceph_work_unref(&request->work);
+    cst_work_unref(&request->work);
     return done;
 }
 
@@ -181,7 +181,7 @@ static gboolean rbd_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t 
     started = rbd->ceph->rbd_aio_write(rbd->rbd.image, offset, len, request->buf, completion);
     done = request_wait(request, completion, started, error);
     invalidate_window(rbd);
-    cst_ceph_work_unref(&request->work);
+    cst_work_unref(&request->work);
     return done;
 }
 
@@ -210,7 +210,7 @@ static gboolean rbd_flush_all(CstBlob *blob, GError **error)
     completion = request_completion(request);
     started = rbd->ceph->rbd_aio_flush(rbd->rbd.image, completion);
     done = request_wait(request, completion, started, error);
-    cst_ceph_work_unref(&request->work);
+    cst_work_unref(&request->work);
     return done;
 }
 
@@ -248,7 +248,7 @@ static gboolean release_range(CstBlob *blob, uint64_t offset, uint64_t length, u
 
         done =
             request_wait(request, completion, start(rbd, offset, step, flags, completion), error);
-        cst_ceph_work_unref(&request->work);
+        cst_work_unref(&request->work);
         offset += step;
         length -= step;
     }
@@ -279,14 +279,14 @@ static gboolean rbd_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GE
 /* --- extents ---------------------------------------------------------------------------------- */
 
 typedef struct {
-    CstCephWork work;
+    CstWork work;
     RbdBlob *rbd; /* referenced */
     char *name;
     uint64_t offset, length;
     GArray *data; /* of Run */
 } ExtentQuery;
 
-static void query_clear(CstCephWork *work)
+static void query_clear(CstWork *work)
 {
     ExtentQuery *query = (ExtentQuery *)work;
 
@@ -302,7 +302,7 @@ static int add_run(uint64_t offset, size_t length, int exists, void *data)
     Run run = {offset, offset + length};
 
     /* A long iteration that makes progress is not a cluster that does not answer. */
-    cst_ceph_work_heartbeat(&query->work);
+    cst_work_heartbeat(&query->work);
     if (!exists)
         return 0;
     if (last && last->end == offset)
@@ -312,7 +312,7 @@ static int add_run(uint64_t offset, size_t length, int exists, void *data)
     return 0;
 }
 
-static gboolean run_query(CstCephWork *work, GError **error)
+static gboolean run_query(CstWork *work, GError **error)
 {
     ExtentQuery *query = (ExtentQuery *)work;
     /*
@@ -329,7 +329,7 @@ static gboolean run_query(CstCephWork *work, GError **error)
 /* Queries the extents of the window that begins at @offset. */
 static gboolean load_window(RbdBlob *rbd, uint64_t offset, GError **error)
 {
-    ExtentQuery *query = cst_ceph_work_new(sizeof(*query), run_query, query_clear);
+    ExtentQuery *query = cst_work_new(sizeof(*query), run_query, query_clear);
     uint64_t changes;
     gboolean done;
 
@@ -342,7 +342,7 @@ static gboolean load_window(RbdBlob *rbd, uint64_t offset, GError **error)
     query->length = MIN(WINDOW, rbd->size - offset);
     changes = rbd->changes;
     g_mutex_unlock(&rbd->lock);
-    done = cst_ceph_work_wait(&query->work, rbd->rbd.deadline_ms, error);
+    done = cst_work_wait(&query->work, rbd->rbd.deadline_ms, error);
     g_mutex_lock(&rbd->lock);
     if (done) {
         /* A window that a change has overtaken is stored empty. */
@@ -353,7 +353,7 @@ static gboolean load_window(RbdBlob *rbd, uint64_t offset, GError **error)
             (Window){offset, fresh ? offset + query->length : offset, g_array_ref(query->data)};
     }
     g_mutex_unlock(&rbd->lock);
-    cst_ceph_work_unref(&query->work);
+    cst_work_unref(&query->work);
     return done;
 }
 
@@ -413,13 +413,13 @@ static gboolean rbd_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 }
 
 typedef struct {
-    CstCephWork work;
+    CstWork work;
     RbdBlob *rbd; /* referenced */
     char *name;
     uint64_t size;
 } Resizing;
 
-static void resizing_clear(CstCephWork *work)
+static void resizing_clear(CstWork *work)
 {
     cst_blob_unref(&((Resizing *)work)->rbd->blob);
     g_free(((Resizing *)work)->name);
@@ -427,11 +427,11 @@ static void resizing_clear(CstCephWork *work)
 
 static int resize_progress(uint64_t done, uint64_t total, void *data)
 {
-    cst_ceph_work_heartbeat(data);
+    cst_work_heartbeat(data);
     return 0;
 }
 
-static gboolean resize(CstCephWork *work, GError **error)
+static gboolean resize(CstWork *work, GError **error)
 {
     Resizing *resizing = (Resizing *)work;
     int result = resizing->rbd->ceph->rbd_resize2(resizing->rbd->rbd.image, resizing->size, TRUE,
@@ -444,15 +444,15 @@ static gboolean resize(CstCephWork *work, GError **error)
 static gboolean rbd_resize_to(CstBlob *blob, uint64_t size, GError **error)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
-    Resizing *resizing = cst_ceph_work_new(sizeof(*resizing), resize, resizing_clear);
+    Resizing *resizing = cst_work_new(sizeof(*resizing), resize, resizing_clear);
     gboolean done;
 
     resizing->rbd = (RbdBlob *)cst_blob_ref(blob);
     resizing->name = g_strdup(blob->name);
     resizing->work.what = resizing->name;
     resizing->size = size;
-    done = cst_ceph_work_wait(&resizing->work, rbd->rbd.deadline_ms, error);
-    cst_ceph_work_unref(&resizing->work);
+    done = cst_work_wait(&resizing->work, rbd->rbd.deadline_ms, error);
+    cst_work_unref(&resizing->work);
     invalidate_window(rbd);
     if (done) {
         g_mutex_lock(&rbd->lock);
@@ -463,12 +463,12 @@ static gboolean rbd_resize_to(CstBlob *blob, uint64_t size, GError **error)
 }
 
 typedef struct {
-    CstCephWork work;
+    CstWork work;
     const CstCeph *ceph;
     CstBlobRbd rbd;
 } Closing;
 
-static gboolean close_image(CstCephWork *work, GError **error)
+static gboolean close_image(CstWork *work, GError **error)
 {
     Closing *closing = (Closing *)work;
 
@@ -483,13 +483,13 @@ static gboolean close_image(CstCephWork *work, GError **error)
 static void rbd_close_blob(CstBlob *blob)
 {
     RbdBlob *rbd = (RbdBlob *)blob;
-    Closing *closing = cst_ceph_work_new(sizeof(*closing), close_image, NULL);
+    Closing *closing = cst_work_new(sizeof(*closing), close_image, NULL);
 
     closing->work.what = "close";
     closing->ceph = rbd->ceph;
     closing->rbd = rbd->rbd;
-    cst_ceph_work_wait(&closing->work, rbd->rbd.deadline_ms, NULL);
-    cst_ceph_work_unref(&closing->work);
+    cst_work_wait(&closing->work, rbd->rbd.deadline_ms, NULL);
+    cst_work_unref(&closing->work);
     g_clear_pointer(&rbd->window.data, g_array_unref);
     g_mutex_clear(&rbd->lock);
     g_free(rbd);

@@ -197,7 +197,8 @@ gboolean cst_image_create(CstBlob *blob, const CstImageFormat *format,
     if (!blob->writable)
         return cst_fail(error, CST_ERROR_READ_ONLY, _("'%s' is open for reading only"), blob->name);
     call = image_call_begin(format, "create", blob->name);
-    done = format->create(format, blob, &rounded, task, &call.why);
+    done = format->create(format, blob, &rounded, task, &call.why) &&
+           (format->is_plain || cst_blob_pad_image(blob, &call.why));
     return cst_call_end(&call, done, error);
 }
 
@@ -264,15 +265,21 @@ CstImage *cst_image_open_as(CstBlob *blob, const CstImageFormat *format, const C
 void cst_image_free(CstImage *image)
 {
     CstBlob *blob, *backing;
+    gboolean padded;
     CstCall call;
 
     if (!image)
         return;
     blob = image->blob;
+    padded = image->writable && !image->format->is_plain;
     backing = image->backing;
     call = image_call_begin(image->format, "close", blob->name);
     image->format->close(image);
     cst_call_trace(&call, TRUE);
+    /* The image is whole without: another program that can't read it is told so by its own error.
+     */
+    if (padded)
+        cst_blob_pad_image(blob, NULL);
     cst_blob_unref(blob);
     cst_blob_unref(backing);
 }

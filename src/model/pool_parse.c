@@ -7,6 +7,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/url.h>
 
 #include "adapter.h"
 #include "options.h"
@@ -94,12 +95,31 @@ static gboolean check_source(const CstPoolTypeInfo *info, CstPoolDef *def, GErro
     return TRUE;
 }
 
+/* The URL of the directory that holds the volumes, as libvirt writes it into their paths. */
+static char *url_of_source(const CstPoolSource *source, const char *scheme)
+{
+    const CstHost *host = g_ptr_array_index(source->hosts, 0);
+    gboolean bare_ipv6 = strchr(host->name, ':') && host->name[0] != '[';
+    const char *dir = source->dir[0] == '/' && source->dir[1] ? source->dir : "";
+    g_autofree char *path = g_strconcat(source->name, dir, NULL);
+    g_autofree char *escaped = cst_url_escape_path(path);
+    g_autofree char *port = host->port ? g_strdup_printf(":%u", host->port) : g_strdup("");
+
+    /* The path of a socket has no place in front of the volume's name (docs/gluster.md). */
+    if (host->name[0] == '/')
+        return g_strconcat(scheme, "+unix:///", escaped, NULL);
+    return g_strconcat(scheme, "://", bare_ipv6 ? "[" : "", host->name, bare_ipv6 ? "]" : "", port,
+                       "/", escaped, NULL);
+}
+
 /* <target><path>…</path><permissions>…</permissions></target>. */
 static gboolean parse_target(xmlNode *node, const CstPoolTypeInfo *info, CstPoolDef *def,
                              GError **error)
 {
     g_autofree char *path = NULL;
 
+    if (info->url_scheme)
+        def->target_path = url_of_source(&def->source, info->url_scheme);
     if (!info->has_target)
         return TRUE;
     /* The system makes the device nodes there; libvirt ignores a <path> that says otherwise. */

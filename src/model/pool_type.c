@@ -104,6 +104,16 @@ static const CstPoolNamespace iscsi_direct_options = {
     .names = iscsi_direct_option_names,
 };
 
+static const char *const gluster_option_names[] = {"transport", "timeout", NULL};
+static const CstPoolNamespace gluster_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "gluster pool option",
+    .names = gluster_option_names,
+};
+
 static const char *const mpath_volume_option_names[] = {"wwid", "paths", NULL};
 static const CstPoolNamespace mpath_volume_options = {
     .prefix = "cistern",
@@ -249,7 +259,10 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                           .list_flag = CST_LIST_POOLS_GLUSTER,
                           .source_parts = CST_SOURCE_HOST | CST_SOURCE_NAME | CST_SOURCE_DIR,
                           .default_dir = "/",
+                          .options = &gluster_options,
+                          .volume_options = &file_volume_options,
                           .volume_type = CST_VOL_NETWORK,
+                          .url_scheme = "gluster",
                           .volume_formats = file_formats,
                           .listed_formats = file_formats_listed,
                           .default_volume_format = "raw",
@@ -281,6 +294,31 @@ static const char *const vol_type_names[] = {"file",   "block", "dir", "network"
 const CstPoolTypeInfo *cst_pool_type_info(CstPoolType type)
 {
     return (unsigned)type < CST_POOL_TYPE_LAST ? &type_table[type] : NULL;
+}
+
+gboolean cst_pool_type_has_files(CstPoolType type)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+
+    return info && (info->volume_type == CST_VOL_FILE || info->url_scheme);
+}
+
+CstVolType cst_pool_new_volume_type(CstPoolType type)
+{
+    return cst_pool_type_has_files(type) ? CST_VOL_FILE : cst_pool_type_info(type)->volume_type;
+}
+
+CstVolType cst_pool_shown_type(CstPoolType type, CstVolType volume_type)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(type);
+
+    if (!info || !info->url_scheme)
+        return volume_type;
+    switch (volume_type) {
+    case CST_VOL_FILE: return CST_VOL_NETWORK;
+    case CST_VOL_DIR: return CST_VOL_NETDIR;
+    default: return volume_type;
+    }
 }
 
 const char *cst_pool_type_name(CstPoolType type)

@@ -14,8 +14,9 @@ static struct timespec from_ns(int64_t ns)
 }
 
 /* NULL: the technology keeps none. */
-static CstTimes *describe_times(const CstVolume *volume)
+static CstTimes *describe_times(const CstPoolState *state, const CstVolume *volume)
 {
+    const CstPoolTypeInfo *info = cst_pool_type_info(state->def->type);
     CstTimes *times;
 
     if (volume->stamp.mtime_ns == 0 && volume->stamp.ctime_ns == 0 && volume->btime_ns == 0)
@@ -26,8 +27,8 @@ static CstTimes *describe_times(const CstVolume *volume)
     times->mtime = from_ns(volume->stamp.mtime_ns);
     times->ctime = from_ns(volume->stamp.ctime_ns);
     times->btime = from_ns(volume->btime_ns);
-    /* A device has none either; libvirt shows it as 0 there. */
-    if (volume->btime_ns == 0 && volume->type != CST_VOL_BLOCK)
+    /* Devices and remote files have none either; libvirt shows it as 0 there. */
+    if (volume->btime_ns == 0 && volume->type != CST_VOL_BLOCK && !info->url_scheme)
         times->btime.tv_nsec = CST_TIME_ABSENT;
     return times;
 }
@@ -92,7 +93,7 @@ CstVolDef *cst_volume_describe(CstPoolState *state, const CstVolume *volume)
 {
     CstVolDef *def = cst_vol_def_new();
 
-    def->type = volume->type;
+    def->type = cst_pool_shown_type(state->def->type, volume->type);
     def->name = g_strdup(volume->name);
     def->path = cst_pool_state_vol_path(state, volume->name);
     def->key = cst_pool_state_vol_key(state, volume);
@@ -105,7 +106,7 @@ CstVolDef *cst_volume_describe(CstPoolState *state, const CstVolume *volume)
     def->perms.mode = volume->mode;
     def->perms.uid = volume->uid;
     def->perms.gid = volume->gid;
-    def->times = describe_times(volume);
+    def->times = describe_times(state, volume);
     if (volume->extra)
         describe_extra(def, volume->extra);
     return def;

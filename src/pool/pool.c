@@ -51,6 +51,7 @@ static CstLiveness *liveness_of(const CstBackend *backend, const CstPoolDef *def
     if (!backend->touch)
         return NULL;
     what = g_strdup_printf(_("the storage of pool '%s'"), def->name);
+    probe.patience = backend->patience ? backend->patience(def) : 0;
     probe.data = touched = g_new(Touched, 1);
     *touched = (Touched){backend, cst_pool_def_copy(def)};
     return cst_liveness_new(&probe, what);

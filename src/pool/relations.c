@@ -81,5 +81,5 @@ GPtrArray *cst_pool_state_space_usage(CstPoolState *state, GError **error)
 /* By the type's traits, without a question to the backend. */
 gboolean cst_pool_state_holds_images(CstPoolState *state)
 {
-    return cst_pool_type_info(state->def->type)->volume_type == CST_VOL_FILE;
+    return cst_pool_type_has_files(state->def->type);
 }

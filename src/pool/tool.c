@@ -126,3 +126,23 @@ gboolean cst_tool_run(const CstTool *tool, CstTask *task, char **ret_out, GError
         *ret_out = g_steal_pointer(&result.out);
     return done;
 }
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+gboolean cst_host_check(const char *host, GError **error)
+{
+    gboolean plain = host && *host && *host != '-';
+
+    for (const char *c = host; plain && *c; c++)
+        plain = !g_ascii_isspace(*c) && !g_ascii_iscntrl(*c) && *c != '/';
+    return plain || cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be the name of a host"),
+                             host ? host : "");
+}
+
+gboolean cst_tool_is_text(const char *name, gsize len)
+{
+    for (gsize i = 0; i < len; i++)
+        if (g_ascii_iscntrl(name[i]))
+            return FALSE;
+    return g_utf8_validate(name, (gssize)len, NULL);
+}

@@ -5,33 +5,33 @@
 
 #include "fake_ceph.h"
 
-/* Linked with --wrap=cst_ceph_work_new: counts what is made and cleared, so that tests see a
+/* Linked with --wrap=cst_work_new: counts what is made and cleared, so that tests see a
  * reference that nobody gave back. */
 
-gpointer __real_cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
-                                  void (*clear)(CstCephWork *work));
-gpointer __wrap_cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
-                                  void (*clear)(CstCephWork *work));
+gpointer __real_cst_work_new(gsize size, gboolean (*run)(CstWork *work, GError **error),
+                             void (*clear)(CstWork *work));
+gpointer __wrap_cst_work_new(gsize size, gboolean (*run)(CstWork *work, GError **error),
+                             void (*clear)(CstWork *work));
 
 static GMutex lock;
 static GHashTable *clears; /* of each work; NULL: it has none */
 
-static void clear_counted(CstCephWork *work)
+static void clear_counted(CstWork *work)
 {
-    void (*clear)(CstCephWork * work);
+    void (*clear)(CstWork * work);
 
     g_mutex_lock(&lock);
-    clear = (void (*)(CstCephWork *))g_hash_table_lookup(clears, work);
+    clear = (void (*)(CstWork *))g_hash_table_lookup(clears, work);
     g_hash_table_remove(clears, work);
     g_mutex_unlock(&lock);
     if (clear)
         clear(work);
 }
 
-gpointer __wrap_cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
-                                  void (*clear)(CstCephWork *work))
+gpointer __wrap_cst_work_new(gsize size, gboolean (*run)(CstWork *work, GError **error),
+                             void (*clear)(CstWork *work))
 {
-    gpointer work = __real_cst_ceph_work_new(size, run, clear_counted);
+    gpointer work = __real_cst_work_new(size, run, clear_counted);
 
     g_mutex_lock(&lock);
     if (!clears)

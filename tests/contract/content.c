@@ -111,7 +111,9 @@ static CstBlob *open_image(Site *site, const char *volume, gboolean writable)
     g_autofree char *path = cst_vol_get_path(site->pool, volume, NULL);
     const CstImageFormat *format = cst_image_format_find(site->ground->format, NULL);
     g_autoptr(GError) error = NULL;
-    g_autoptr(CstBlob) blob = cst_blob_file_open(path, writable, &error);
+    g_autoptr(CstBlob) blob =
+        site->ground->open ? site->ground->open(cst_pool_name(site->pool), volume, writable, &error)
+                           : cst_blob_file_open(path, writable, &error);
     CstImage *image;
 
     assert_no_error(error);

@@ -10,6 +10,7 @@
 
 #include <base/error.h>
 #include <base/units.h>
+#include <blob/blob.h>
 #include <service/snapshots.h>
 #include <service/volumes.h>
 
@@ -48,7 +49,8 @@ typedef enum {
     GROUND_FLATTENS_ANY = 1 << 16, /**< also volumes with snapshots, and clones, of their own */
     GROUND_MAKER_LIVES = 1 << 17,  /**< whose a draft is goes by the process, the test's own here */
     /** Volumes are on the network, and nobody is told when one of them comes or goes. */
-    GROUND_UNWATCHED = 1 << 18
+    GROUND_UNWATCHED = 1 << 18,
+    GROUND_URLS = 1 << 19 /**< volumes have URLs, and are network and netdir to clients */
 } GroundFlags;
 
 typedef struct Site Site;
@@ -88,6 +90,9 @@ struct Ground {
     /** Opens the volume as a user of it does, until released. NULL: nobody can tell. */
     void (*hold)(const char *pool, const char *volume);
     void (*release)(const char *pool, const char *volume);
+
+    /** Opens a volume's file as another client does; NULL: by its path. */
+    CstBlob *(*open)(const char *pool, const char *volume, gboolean writable, GError **error);
 
     /** Tests that it alone has, ended as the tables below; NULL: none. */
     const ContractTest *own_tests;

@@ -46,7 +46,7 @@ static char *set_up(const char *dir)
     if (!ceph)
         return g_strdup("Ceph's libraries are not there");
     assert_int_equal(ceph->rados_create(&cluster, "admin"), 0);
-    cst_ceph_enter();
+    cst_foreign_enter();
     assert_int_equal(ceph->rados_conf_set(cluster, "mon_host", ceph_at[0]), 0);
     assert_int_equal(ceph->rados_conf_set(cluster, "key", ceph_at[2]), 0);
     assert_int_equal(ceph->rados_connect(cluster), 0);
@@ -57,7 +57,7 @@ static void tear_down(void)
 {
     if (cluster) {
         ceph->rados_shutdown(cluster);
-        cst_ceph_leave();
+        cst_foreign_leave();
     }
     g_clear_pointer(&held, g_hash_table_unref);
     g_clear_pointer(&ceph_at, g_strfreev);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <mount/mount.h>
+#include <pool/gluster_volumes.h>
 
 #include "fuzz.h"
 
@@ -35,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (*(const char *)g_ptr_array_index(paths, i) != '/')
             abort();
     check_names(paths);
-    if (mount_parse_gluster(text, names, &error) != !error)
+    if (cst_gluster_parse_volumes(text, names, &error) != !error)
         abort();
     check_names(names);
     return 0;

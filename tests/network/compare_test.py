@@ -4,33 +4,24 @@
 import importlib
 import os
 
-from harness import ceph, peers, tgt
+from harness import peers
 from harness.compare import Compared, cistern_client, play_all, virsh_client
 
-# They register their scenarios.
-importlib.import_module("scenarios_rbd")
-importlib.import_module("scenarios_iscsi_direct")
+for name in ("scenarios_gluster", "scenarios_iscsi_direct", "scenarios_rbd"):
+    importlib.import_module(name)  # registers its scenarios
 
 SELF_CHECK = "CST_SELF_CHECK" in os.environ
 
 
-class OnLabs(Compared):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        ceph.lab()
-        tgt.server()
-
-
 @play_all
-class Virsh(OnLabs):
+class Virsh(Compared):
     WHERE = "virsh"
     PLACE = peers.Libvirtd if SELF_CHECK else peers.Cisternd
     CLIENT = staticmethod(virsh_client)
 
 
 @play_all
-class Cistern(OnLabs):
+class Cistern(Compared):
     WHERE = "cistern"
     PLACE = peers.Cisternd
     CLIENT = staticmethod(cistern_client)

@@ -4,7 +4,7 @@
 import os
 import unittest
 
-from harness import ceph, peers, space, tgt
+from harness import ceph, gluster, peers, space, tgt
 
 # Each takes some 50 ms; a thousand are for whoever asks for them.
 STEPS = os.environ.get("CISTERN_CONTRACT_STEPS", "150")
@@ -12,17 +12,27 @@ CONTRACT = os.path.join(space.BUILD, "tests/contract/contract")
 
 
 class Contract(unittest.TestCase):
+    def play(self, ground, **env):
+        env["CISTERN_CONTRACT_STEPS"] = STEPS
+        if "CISTERN_CONTRACT_SEED" in os.environ:
+            env["CISTERN_CONTRACT_SEED"] = os.environ["CISTERN_CONTRACT_SEED"]
+        status, out, err = peers.run([CONTRACT, ground], env=env.items(), timeout=7200)
+        self.assertEqual(0, status, (out + err)[-6000:])
+        return out + err
+
     def test_rbd(self):
         lab = ceph.lab()
         lab.clear()
         key = lab.run("ceph-authtool", "-p", "-n", "client.admin",
                       os.path.join(lab.dir, "keyring")).strip()
-        env = {"CEPH_CONF": lab.conf, "CST_TEST_CEPH": f"{lab.host} {lab.port} {key}",
-               "CISTERN_CONTRACT_STEPS": STEPS}
-        if "CISTERN_CONTRACT_SEED" in os.environ:
-            env["CISTERN_CONTRACT_SEED"] = os.environ["CISTERN_CONTRACT_SEED"]
-        status, out, err = peers.run([CONTRACT, "rbd"], env=env.items(), timeout=7200)
-        self.assertEqual(0, status, (out + err)[-6000:])
+        self.play("rbd", CEPH_CONF=lab.conf, CST_TEST_CEPH=f"{lab.host} {lab.port} {key}")
+
+    def test_gluster(self):
+        lab = gluster.lab()
+        for ground in ("gluster", "gluster-raw"):
+            lab.clear()
+            with self.subTest(ground):
+                self.play(ground, CST_TEST_GLUSTER=f"{lab.host} {gluster.VOLUME}")
 
     def test_iscsi_direct(self):
         server = tgt.server()
@@ -33,8 +43,6 @@ class Contract(unittest.TestCase):
             names.append(target.iqn)
             for _unit in range(3):
                 target.add(8 << 20, thin=False)
-        env = {"TGT_IPC_SOCKET": server.env["TGT_IPC_SOCKET"],
-               "CISTERN_CONTRACT_ATTACHED": " ".join(names)}
-        status, out, err = peers.run([CONTRACT, "iscsi-direct"], env=env.items(), timeout=1200)
-        self.assertEqual(0, status, (out + err)[-6000:])
-        self.assertIn("is cloned onto", out + err)
+        told = self.play("iscsi-direct", TGT_IPC_SOCKET=server.env["TGT_IPC_SOCKET"],
+                         CISTERN_CONTRACT_ATTACHED=" ".join(names))
+        self.assertIn("is cloned onto", told)

@@ -92,7 +92,7 @@ class Takeover(Service):
         self.put("etc/libvirt/storage/broken.xml", "<pool type='dir'>")
         self.put("etc/libvirt/storage/other.xml", "<pool type='dir'><name>x</name>"
                  "<target><path>/srv/x</path></target></pool>")
-        self.put("etc/libvirt/storage/m.xml", "<pool type='gluster'><name>m</name><source>"
+        self.put("etc/libvirt/storage/m.xml", "<pool type='sheepdog'><name>m</name><source>"
                  "<host name='h'/><name>v</name></source></pool>")
         said = self.check(5)
         self.assertRegex(said, "problem '.*/broken.xml' would not be loaded")

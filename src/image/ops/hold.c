@@ -45,21 +45,21 @@ static const Bytes using = {
 /* Held by whoever changes the file. */
 static const Bytes changing = {2, {DOES + WRITE, DOES + RESIZE}};
 
-static int lock_byte(int fd, int command, short type, off_t byte, short *ret_type)
+static int lock_byte(CstBlob *blob, int command, short type, off_t byte, short *ret_type)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-    int result = fcntl(fd, command, &lock);
+    int result = cst_blob_lock(blob, command, &lock);
 
     *ret_type = lock.l_type;
     return result;
 }
 
-static void let_go(int fd)
+static void let_go(CstBlob *blob)
 {
     short type;
 
     for (size_t i = 0; i < claimed.count; i++)
-        lock_byte(fd, F_OFD_SETLK, F_UNLCK, claimed.at[i], &type);
+        lock_byte(blob, F_OFD_SETLK, F_UNLCK, claimed.at[i], &type);
 }
 
 /* --- who holds it ----------------------------------------------------------------------------- */
@@ -114,10 +114,11 @@ static gboolean process_holds(const char *pid, const char *inode, const Bytes *b
 
 /*
  * Returns the process that holds a lock on one of @bytes; 0 when it is unknown, because only root
- * can read the descriptors of others.
+ * can read the descriptors of others, or it is on another host.
  */
-static int64_t holder(int fd, const Bytes *bytes)
+static int64_t holder(CstBlob *blob, const Bytes *bytes)
 {
+    int fd = cst_blob_file_fd(blob);
     g_autofree char *self = g_strdup_printf("%d", getpid());
     g_autofree char *inode = NULL;
     GDir *dir = g_dir_open("/proc", 0, NULL);
@@ -125,7 +126,7 @@ static int64_t holder(int fd, const Bytes *bytes)
     const char *name;
     struct stat st;
 
-    if (fstat(fd, &st) == 0)
+    if (fd >= 0 && fstat(fd, &st) == 0)
         inode = g_strdup_printf(":%ju ", (uintmax_t)st.st_ino);
     while (dir && inode && result == 0 && (name = g_dir_read_name(dir)))
         if (g_ascii_isdigit(*name) && strcmp(name, self) != 0 && process_holds(name, inode, bytes))
@@ -138,33 +139,30 @@ static int64_t holder(int fd, const Bytes *bytes)
 /* --- claiming --------------------------------------------------------------------------------- */
 
 /* Whether another open file description has a lock on one of @bytes. */
-static gboolean is_locked(int fd, const Bytes *bytes)
+static gboolean is_locked(CstBlob *blob, const Bytes *bytes)
 {
     short type;
 
     for (size_t i = 0; i < bytes->count; i++)
-        if (lock_byte(fd, F_OFD_GETLK, F_WRLCK, bytes->at[i], &type) == 0 && type != F_UNLCK)
+        if (lock_byte(blob, F_OFD_GETLK, F_WRLCK, bytes->at[i], &type) == 0 && type != F_UNLCK)
             return TRUE;
     return FALSE;
 }
 
 gboolean cst_image_hold(CstBlob *blob, GError **error)
 {
-    int fd = cst_blob_file_fd(blob);
     g_autofree char *who = NULL;
     short type;
 
-    if (fd < 0)
-        return TRUE;
     /* Claim first, then check: of two that do so at once, at least one sees the other. */
     for (size_t i = 0; i < claimed.count; i++)
-        if (lock_byte(fd, F_OFD_SETLK, F_RDLCK, claimed.at[i], &type) < 0 && errno != EAGAIN &&
+        if (lock_byte(blob, F_OFD_SETLK, F_RDLCK, claimed.at[i], &type) < 0 && errno != EAGAIN &&
             errno != EACCES)
             return TRUE; /* no locks here */
-    if (!is_locked(fd, &refused))
+    if (!is_locked(blob, &refused))
         return TRUE;
-    who = cst_process_describe(holder(fd, &refused));
-    let_go(fd);
+    who = cst_process_describe(holder(blob, &refused));
+    let_go(blob);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("'%s' is in use by %s; stop it before the image is changed"), blob->name,
                     who);
@@ -172,21 +170,17 @@ gboolean cst_image_hold(CstBlob *blob, GError **error)
 
 gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid)
 {
-    int fd = cst_blob_file_fd(blob);
-
-    if (fd < 0 || !is_locked(fd, &using))
+    if (!is_locked(blob, &using))
         return FALSE;
-    *ret_pid = holder(fd, is_locked(fd, &changing) ? &changing : &using);
+    *ret_pid = holder(blob, is_locked(blob, &changing) ? &changing : &using);
     return TRUE;
 }
 
 gboolean cst_image_is_written(CstBlob *blob, char **ret_who)
 {
-    int fd = cst_blob_file_fd(blob);
-
-    if (fd < 0 || !is_locked(fd, &changing))
+    if (!is_locked(blob, &changing))
         return FALSE;
     if (ret_who)
-        *ret_who = cst_process_describe(holder(fd, &changing));
+        *ret_who = cst_process_describe(holder(blob, &changing));
     return TRUE;
 }

@@ -44,20 +44,6 @@ gboolean cst_handle_stat_above(const CstDirHandle *dir, struct stat *ret_st);
 /** Opens a stream for readdir() with a position of its own; NULL and errno. closedir() it. */
 DIR *cst_handle_list(const CstDirHandle *dir);
 
-/** What stat says of an entry's owner. */
-typedef struct {
-    mode_t mode;
-    uid_t uid;
-    guint nlink;
-} CstEntryOwner;
-
-/**
- * Returns why entry @name must be neither read nor written; NULL: it may be. Refused are symbolic
- * links that others can have planted and, in a directory that others may write to, files with more
- * than one name (another tenant's, linked there) and device nodes. g_free() it.
- */
-char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEntryOwner *owner);
-
 /**
  * Opens the content of entry @name, a regular file or a block device, with @flags (O_RDONLY or
  * O_RDWR). A symbolic link is followed where it may be trusted. Returns -1 and sets @error: DENIED

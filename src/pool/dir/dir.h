@@ -43,15 +43,6 @@ gboolean cst_dir_turn_cow_off(int fd);
 
 /* --- draft.c ---------------------------------------------------------------------------------- */
 
-/** Drafts are called PREFIX<token>SUFFIX. */
-#define CST_DRAFT_SUFFIX ".part"
-
-/** Name of the draft that @token stands for; the caller frees it. */
-char *cst_dir_draft_name(const char *token);
-/** Whether @name has the form of a draft's name, whoever made it. */
-gboolean cst_dir_is_draft(const char *name);
-/** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
-gboolean cst_dir_name_hidden(const char *name);
 /**
  * Makes draft @name, a regular file with mode 0600, and locks it for its maker, so that nobody else
  * takes it for a dead one's; open for reading and writing. -1 and errno: EAGAIN when another
@@ -68,13 +59,6 @@ void cst_dir_drop_dead(const CstDirHandle *dir);
 
 /** Reads what is kept with the content of @blob, a file; NULL: nothing, or nothing of ours. */
 CstDeclaration *cst_dir_declaration_read(CstBlob *blob);
-/**
- * What is declared of the content of @count volumes, which has been read already: by the core's
- * records, else by what is kept with the content, which declarations[i] is at first. NULL there:
- * nothing. @state NULL: files that the core has no records of.
- */
-void cst_dir_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
-                      CstDeclaration **declarations);
 
 /* --- scan.c ----------------------------------------------------------------------------------- */
 

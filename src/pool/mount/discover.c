@@ -11,18 +11,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <pool/gluster_volumes.h>
 #include <pool/tool.h>
 
 #define OUTPUT_LIMIT (4u << 20)
-
-/* Whether the name can stand in a document: a server may send anything. */
-static gboolean is_text(const char *name, gsize len)
-{
-    for (gsize i = 0; i < len; i++)
-        if (g_ascii_iscntrl(name[i]))
-            return FALSE;
-    return g_utf8_validate(name, (gssize)len, NULL);
-}
 
 /* --- showmount -------------------------------------------------------------------------------- */
 
@@ -38,7 +30,7 @@ static char *export_in(const char *line)
     const char *clients;
     g_autofree char *path = NULL;
 
-    if (*line != '/' || !is_text(line, strlen(line)))
+    if (*line != '/' || !cst_tool_is_text(line, strlen(line)))
         return NULL;
     clients = strrchr(line, ' ');
     path = clients ? g_strchomp(g_strndup(line, (gsize)(clients - line))) : NULL;
@@ -55,40 +47,6 @@ void mount_parse_exports(const char *text, GPtrArray *paths)
         if (path)
             g_ptr_array_add(paths, path);
     }
-}
-
-/* --- gluster ---------------------------------------------------------------------------------- */
-
-/* Whether the text that follows is a volume's name. */
-static gboolean is_name(GMarkupParseContext *context)
-{
-    static const char *const path[] = {"name", "volume", "volumes", "volInfo", "cliOutput"};
-    const GSList *element = g_markup_parse_context_get_element_stack(context);
-
-    for (size_t i = 0; i < G_N_ELEMENTS(path); i++, element = element->next)
-        if (!element || !g_str_equal(element->data, path[i]))
-            return FALSE;
-    return element == NULL;
-}
-
-static void take_text(GMarkupParseContext *context, const char *text, gsize len, gpointer names,
-                      GError **error)
-{
-    if (len > 0 && is_text(text, len) && is_name(context))
-        g_ptr_array_add(names, g_strndup(text, len));
-}
-
-gboolean mount_parse_gluster(const char *xml, GPtrArray *names, GError **error)
-{
-    static const GMarkupParser parser = {.text = take_text};
-    GMarkupParseContext *context = g_markup_parse_context_new(&parser, 0, names, NULL);
-    g_autoptr(GError) why = NULL;
-    gboolean done = g_markup_parse_context_parse(context, xml, (gssize)strlen(xml), &why) &&
-                    g_markup_parse_context_end_parse(context, &why);
-
-    g_markup_parse_context_free(context);
-    return done ||
-           cst_fail(error, CST_ERROR_CORRUPT, _("'gluster' printed no volumes: %s"), why->message);
 }
 
 /* --- asking ----------------------------------------------------------------------------------- */
@@ -124,16 +82,6 @@ static gboolean find_exports(const char *host, GPtrArray *paths, GError **error)
     return TRUE;
 }
 
-static gboolean find_volumes(const char *host, GPtrArray *names, GError **error)
-{
-    g_autofree char *remote = g_strconcat("--remote-host=", host, NULL);
-    const char *argv[] = {"gluster", "--xml", "--log-file=/dev/null", "volume", "info", "all",
-                          remote,    NULL};
-    g_autofree char *out = NULL;
-
-    return ask(argv, "glusterfs-cli", &out, error) && mount_parse_gluster(out, names, error);
-}
-
 static void add_sources(GArray *sources, const char *host, const GPtrArray *dirs,
                         const char *format)
 {
@@ -155,7 +103,7 @@ static gboolean discover_on(const char *host, GArray *sources, GError **error)
     g_autoptr(GError) no_nfs = NULL, no_gluster = NULL;
 
     find_exports(host, exports, &no_nfs);
-    find_volumes(host, volumes, &no_gluster);
+    cst_gluster_volumes(host, mount_times.ask_s, volumes, &no_gluster);
     if (no_gluster)
         cst_log(CST_LOG_DEBUG, "%s", no_gluster->message);
     if (no_nfs && volumes->len == 0)
@@ -177,5 +125,5 @@ gboolean mount_discover(const CstPoolSource *spec, GArray *ret_sources, GError *
         return cst_fail(error, CST_ERROR_CONFIG, "%s",
                         _("expected exactly 1 host for the storage pool"));
     host = g_ptr_array_index(spec->hosts, 0);
-    return mount_host_check(host->name, error) && discover_on(host->name, ret_sources, error);
+    return cst_host_check(host->name, error) && discover_on(host->name, ret_sources, error);
 }

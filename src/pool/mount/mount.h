@@ -45,8 +45,6 @@ extern MountTimes mount_times;
  * definition does not say so. Free it.
  */
 char *mount_source(const CstPoolDef *def, GError **error);
-/** Fails with INVALID when @host can't be a server's name. */
-gboolean mount_host_check(const char *host, GError **error);
 /** The type for mount -t; "auto": mount finds it out. Static. */
 const char *mount_type(const CstPoolDef *def);
 /**
@@ -75,8 +73,6 @@ gboolean mount_is_there(const MountState *state);
 
 /** Appends the paths that showmount has printed to @paths, an array that frees them. */
 void mount_parse_exports(const char *text, GPtrArray *paths);
-/** Appends the volumes' names that gluster has printed to @names, an array that frees them. */
-gboolean mount_parse_gluster(const char *xml, GPtrArray *names, GError **error);
 
 gboolean mount_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error);
 

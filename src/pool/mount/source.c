@@ -10,6 +10,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <pool/tool.h>
 
 /* What a server's directory is mounted as; indexed by the format of netfs pools (pool_type.c). */
 typedef struct {
@@ -45,16 +46,6 @@ static gboolean is_cifs(const CstPoolDef *def)
     return g_strcmp0(network_format(def)->type, "cifs") == 0;
 }
 
-gboolean mount_host_check(const char *host, GError **error)
-{
-    gboolean plain = host && *host && *host != '-';
-
-    for (const char *c = host; plain && *c; c++)
-        plain = !g_ascii_isspace(*c) && !g_ascii_iscntrl(*c) && *c != '/';
-    return plain || cst_fail(error, CST_ERROR_INVALID, _("'%s' can't be the name of a host"),
-                             host ? host : "");
-}
-
 /* An IPv6 address stands in brackets, as the path follows after a colon. */
 static char *export_source(const CstPoolDef *def, const char *host)
 {
@@ -75,7 +66,7 @@ static char *network_source(const CstPoolDef *def, GError **error)
         return NULL;
     }
     host = g_ptr_array_index(def->source.hosts, 0);
-    if (!mount_host_check(host->name, error))
+    if (!cst_host_check(host->name, error))
         return NULL;
     if (def->source.dir)
         return export_source(def, host->name);

@@ -6,7 +6,7 @@
  * while connecting.
  *
  * A connection lives as long as anybody references it: one that is dropped serves the calls under
- * way, and the next call makes another. Connecting runs in a thread of its own (CstCephWork) that a
+ * way, and the next call makes another. Connecting runs in a thread of its own (CstWork) that a
  * hanging library can't keep the caller in.
  */
 #include "rbd.h"
@@ -51,7 +51,7 @@ void cst_rbd_conn_unref(RbdConn *conn)
         conn->ceph->rados_ioctx_destroy(conn->io);
     if (conn->cluster) {
         conn->ceph->rados_shutdown(conn->cluster);
-        cst_ceph_leave();
+        cst_foreign_leave();
     }
     g_free(conn);
 }
@@ -70,7 +70,7 @@ void cst_rbd_conn_drop(RbdState *state)
 /* --- connecting ------------------------------------------------------------------------------- */
 
 typedef struct {
-    CstCephWork work;
+    CstWork work;
     const CstCeph *ceph;
     GPtrArray *options; /* of RbdOption */
     char *user;         /* NULL: no authentication */
@@ -81,7 +81,7 @@ typedef struct {
 } Connecting;
 
 /* Runs when both the thread and the waiter have let go; wipes the key. */
-static void connecting_clear(CstCephWork *work)
+static void connecting_clear(CstWork *work)
 {
     Connecting *c = (Connecting *)work;
 
@@ -170,7 +170,7 @@ static gboolean refused(const Connecting *c, GError **error)
 }
 
 /* Runs in its own thread. What it has made so far is in c->conn, which frees it after a failure. */
-static gboolean connect_now(CstCephWork *work, GError **error)
+static gboolean connect_now(CstWork *work, GError **error)
 {
     Connecting *c = (Connecting *)work;
     RbdConn *conn = c->conn = g_new0(RbdConn, 1);
@@ -180,10 +180,10 @@ static gboolean connect_now(CstCephWork *work, GError **error)
     conn->refs = 1;
     conn->ceph = c->ceph;
     /* From here on, the program must not end under Ceph's feet. */
-    cst_ceph_enter();
+    cst_foreign_enter();
     result = c->ceph->rados_create(&cluster, c->user);
     if (result < 0) {
-        cst_ceph_leave();
+        cst_foreign_leave();
         return cst_ceph_fail(error, result, _("failed to initialize RADOS"));
     }
     conn->cluster = cluster;
@@ -243,12 +243,12 @@ static gboolean read_key(RbdState *state, Connecting *c, GError **error)
 static RbdConn *connect_with_deadline(RbdState *state, GError **error)
 {
     const CstCeph *ceph = cst_ceph(error);
-    g_autoptr(CstCephWork) work = NULL;
+    g_autoptr(CstWork) work = NULL;
     Connecting *c;
 
     if (!ceph)
         return NULL;
-    c = cst_ceph_work_new(sizeof(*c), connect_now, connecting_clear);
+    c = cst_work_new(sizeof(*c), connect_now, connecting_clear);
     work = &c->work;
     c->ceph = ceph;
     c->pool = g_strdup(state->pool);
@@ -256,7 +256,7 @@ static RbdConn *connect_with_deadline(RbdState *state, GError **error)
     c->options = cst_rbd_conf_options(state->head.def);
     work->what = c->pool;
     /* Bounded by client_mount_timeout; this is for name servers that hang, and the like. */
-    if (!read_key(state, c, error) || !cst_ceph_work_wait(work, DEADLINE_MAX * 1000, error))
+    if (!read_key(state, c, error) || !cst_work_wait(work, DEADLINE_MAX * 1000, error))
         return NULL;
     return g_steal_pointer(&c->conn);
 }

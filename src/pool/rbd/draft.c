@@ -234,7 +234,7 @@ static gboolean drop_dead(RbdJob *job, GError **error)
 
         if (!cst_rbd_is_draft(name) || !is_dead(job, name))
             continue;
-        cst_ceph_work_heartbeat(&job->work);
+        cst_work_heartbeat(&job->work);
         if (cst_rbd_remove_image(job, name, TRUE, &why))
             cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", name);
         else

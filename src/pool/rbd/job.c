@@ -15,7 +15,7 @@
 #include <base/i18n.h>
 #include <pool/backend.h>
 
-static gboolean run_job(CstCephWork *work, GError **error)
+static gboolean run_job(CstWork *work, GError **error)
 {
     RbdJob *job = (RbdJob *)work;
 
@@ -23,7 +23,7 @@ static gboolean run_job(CstCephWork *work, GError **error)
 }
 
 /* Runs when the last of caller and thread lets go. */
-static void job_clear(CstCephWork *work)
+static void job_clear(CstWork *work)
 {
     RbdJob *job = (RbdJob *)work;
 
@@ -46,7 +46,7 @@ RbdJob *cst_rbd_job_new(CstPoolState *state, RbdRun run, const char *name, GErro
 
     if (!conn)
         return NULL;
-    job = cst_ceph_work_new(sizeof(*job), run_job, job_clear);
+    job = cst_work_new(sizeof(*job), run_job, job_clear);
     job->run = run;
     job->conn = conn;
     job->ceph = conn->ceph;
@@ -61,14 +61,14 @@ RbdJob *cst_rbd_job_new(CstPoolState *state, RbdRun run, const char *name, GErro
 void cst_rbd_job_unref(RbdJob *job)
 {
     if (job)
-        cst_ceph_work_unref(&job->work);
+        cst_work_unref(&job->work);
 }
 
 gboolean cst_rbd_job_wait(RbdJob *job, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
-    if (cst_ceph_work_wait(&job->work, job->conn->deadline_ms, &why))
+    if (cst_work_wait(&job->work, job->conn->deadline_ms, &why))
         return TRUE;
     /*
      * Ceph's own layers find a cluster again that was away; a client that was shut out, or whose
@@ -106,7 +106,7 @@ int cst_rbd_job_progress(uint64_t done, uint64_t total, void *data)
     /* librbd counts in units of its own, the task in bytes. */
     uint64_t now = total ? (uint64_t)((double)done / (double)total * (double)job->size) : 0;
 
-    cst_ceph_work_heartbeat(&job->work);
+    cst_work_heartbeat(&job->work);
     if (now > job->reported) {
         cst_task_skip(job->task, now - job->reported);
         job->reported = now;

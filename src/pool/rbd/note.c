@@ -47,7 +47,7 @@ static gboolean hand_out(RbdJob *job, const char *prefix, const char *keys, cons
                          RbdNoteFunc each, char **ret_last)
 {
     for (; *keys && g_str_has_prefix(keys, prefix); keys += strlen(keys) + 1) {
-        cst_ceph_work_heartbeat(&job->work);
+        cst_work_heartbeat(&job->work);
         each(job, keys + strlen(prefix), values);
         g_free(*ret_last);
         *ret_last = g_strdup(keys);

@@ -29,7 +29,7 @@
 /* --- asking ----------------------------------------------------------------------------------- */
 
 /* Runs when the last answer is in and the waiter has let go. */
-static void scanning_clear(CstCephWork *work)
+static void scanning_clear(CstWork *work)
 {
     RbdScanning *s = (RbdScanning *)work;
 
@@ -82,7 +82,7 @@ static void query_done(RbdScanning *s)
     if (next)
         ask(next);
     else if (finished)
-        cst_ceph_work_finish(&s->work, TRUE, NULL);
+        cst_work_finish(&s->work, TRUE, NULL);
 }
 
 static void name_parent(RbdQuery *query)
@@ -173,7 +173,7 @@ static void answered(rados_completion_t completion, void *data)
 
     query->result = s->conn->ceph->rados_aio_get_return_value(completion);
     s->conn->ceph->rados_aio_release(completion);
-    cst_ceph_work_heartbeat(&s->work);
+    cst_work_heartbeat(&s->work);
     if (query->result == -ETIMEDOUT)
         s->late = TRUE;
     more = query->result >= 0 ? take_answer(query) : take_refusal(query);
@@ -182,7 +182,7 @@ static void answered(rados_completion_t completion, void *data)
         ask(query);
     else
         query_done(s);
-    cst_ceph_work_unref_in_callback(&s->work);
+    cst_work_unref_in_callback(&s->work);
 }
 
 static char *add_questions(RbdQuery *query, rados_read_op_t op)
@@ -209,7 +209,7 @@ static void ask(RbdQuery *query)
     g_autofree char *object = add_questions(query, op);
     int result;
 
-    cst_ceph_work_ref(&s->work);
+    cst_work_ref(&s->work);
     ceph->rados_aio_create_completion2(query, answered, &completion);
     result = ceph->rados_aio_read_op_operate(op, s->conn->io, completion, object, 0);
     ceph->rados_release_read_op(op);
@@ -217,7 +217,7 @@ static void ask(RbdQuery *query)
         ceph->rados_aio_release(completion);
         query->result = result;
         query_done(s);
-        cst_ceph_work_unref_in_callback(&s->work);
+        cst_work_unref_in_callback(&s->work);
     }
 }
 
@@ -236,12 +236,12 @@ gboolean cst_rbd_scanning_ask(RbdScanning *s)
         query_done(s);
     }
     query_done(s);
-    return cst_ceph_work_wait(&s->work, s->conn->deadline_ms, NULL);
+    return cst_work_wait(&s->work, s->conn->deadline_ms, NULL);
 }
 
 RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count, GError **error)
 {
-    RbdScanning *s = cst_ceph_work_new(sizeof(*s), NULL, scanning_clear);
+    RbdScanning *s = cst_work_new(sizeof(*s), NULL, scanning_clear);
 
     s->conn = cst_rbd_conn_ref(conn);
     s->capacity_only = state->def->refresh_alloc == CST_REFRESH_ALLOC_CAPACITY;
@@ -254,7 +254,7 @@ RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint coun
     s->started = g_get_monotonic_time();
     s->queries = cst_alloc0(count, sizeof(*s->queries), s->what, error);
     if (!s->queries) {
-        cst_ceph_work_unref(&s->work);
+        cst_work_unref(&s->work);
         return NULL;
     }
     return s;

@@ -19,7 +19,7 @@ typedef struct {
 } RbdQuery;
 
 struct RbdScanning {
-    CstCephWork work;
+    CstWork work;
     RbdConn *conn;          /* referenced */
     gboolean capacity_only; /* the definition says not to ask for allocations */
     gboolean no_list; /* without lists of images: also ask for old formats and the parent's name */
@@ -35,7 +35,7 @@ struct RbdScanning {
 
 /**
  * Makes a scanning for at most @count images: add them, then ask. Drop it with
- * cst_ceph_work_unref(). NULL with NO_MEMORY.
+ * cst_work_unref(). NULL with NO_MEMORY.
  */
 RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count, GError **error);
 /**

@@ -107,12 +107,12 @@ void cst_rbd_conn_drop(RbdState *state);
 
 /* --- job.c ------------------------------------------------------------------------------------ */
 
-/** One call on the cluster, in a thread of its own and with a deadline: see CstCephWork. */
+/** One call on the cluster, in a thread of its own and with a deadline: see CstWork. */
 typedef struct RbdJob RbdJob;
 /** What a job does, in its thread. */
 typedef gboolean (*RbdRun)(RbdJob *job, GError **error);
 struct RbdJob {
-    CstCephWork work;
+    CstWork work;
     RbdRun run;
     RbdConn *conn; /**< referenced */
     const CstCeph *ceph;

@@ -333,7 +333,7 @@ gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
         done = hand_on(state, s, pairs, scan, task, error);
     else
         hand_on_unanswered(s, scan);
-    cst_ceph_work_unref(&s->work);
+    cst_work_unref(&s->work);
     return done;
 }
 
@@ -366,7 +366,7 @@ static gboolean query_one(CstPoolState *state, const char *name, CstVolume *know
     } else {
         *ret_answered = query->result == -ENOENT && query->step == ASK_OLD;
     }
-    cst_ceph_work_unref(&s->work);
+    cst_work_unref(&s->work);
     return done;
 }
 

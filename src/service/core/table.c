@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include <base/url.h>
+
 #include "pool.h"
 #include "trust.h"
 
@@ -220,7 +222,7 @@ static char *data_path(const CstPool *pool, const CstVolume *volume)
     const CstVolumeExtra *extra = volume->extra;
 
     return extra && extra->data_file && extra->data_trust != CST_TRUST_NONE
-               ? g_canonicalize_filename(extra->data_file, pool->def->target_path)
+               ? cst_reference_resolve(pool->def->target_path, extra->data_file)
                : NULL;
 }
 

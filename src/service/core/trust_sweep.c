@@ -47,7 +47,7 @@ static void collect(Sweep *sweep, GHashTable *volumes)
 static void collect_pool(Sweep *sweep, CstPool *pool)
 {
     g_mutex_lock(&pool->lock);
-    if (cst_pool_type_info(pool->def->type)->volume_type == CST_VOL_FILE) {
+    if (cst_pool_type_has_files(pool->def->type)) {
         sweep->unknown |= !pool->active || !pool->scanned || pool->inaccessible;
         collect(sweep, pool->volumes);
     }

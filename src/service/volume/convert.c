@@ -58,7 +58,7 @@ static gboolean take_format(CstPool *pool, Conversion *conversion, GError **erro
     const CstPoolTypeInfo *info = cst_pool_type_info(pool->def->type);
     const char *name = cst_image_format_name(conversion->format);
 
-    conversion->def->type = info->volume_type;
+    conversion->def->type = cst_pool_new_volume_type(pool->def->type);
     if (cst_pool_volume_format_ok(pool->def->type, name))
         conversion->def->format = g_strdup(name);
     else if (!cst_image_format_is_plain(conversion->format) && !fills_volumes(pool))

@@ -11,7 +11,10 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-/* A volume of the format "dir" is a directory, whatever type the document says, as with libvirt. */
+/*
+ * A volume of the format "dir" is a directory, whatever type the document says, as with libvirt;
+ * files that documents call "network" are files here.
+ */
 CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned create_flags,
                         unsigned parse_flags, GError **error)
 {
@@ -21,6 +24,8 @@ CstVolDef *volume_parse(const char *xml, const CstPoolState *state, unsigned cre
 
     if (def && g_strcmp0(def->format, "dir") == 0)
         def->type = CST_VOL_DIR;
+    else if (def && cst_pool_type_info(state->def->type)->url_scheme)
+        def->type = cst_pool_new_volume_type(state->def->type);
     return def;
 }
 

@@ -28,10 +28,10 @@ static gboolean is_estimated(const CstVolume *volume)
     return options && g_strcmp0(cst_options_get(options, "allocation"), "estimate") == 0;
 }
 
-static void volume_info(const CstVolume *volume, CstVolInfo *ret_info)
+static void volume_info(const CstPool *pool, const CstVolume *volume, CstVolInfo *ret_info)
 {
     *ret_info = (CstVolInfo){
-        .type = volume->type,
+        .type = cst_pool_shown_type(pool->def->type, volume->type),
         .capacity = volume->capacity,
         .allocation = volume->allocation,
         .physical = volume->physical,
@@ -62,7 +62,7 @@ static CstVolRow *row_new(const Listing *listing, const CstVolume *volume)
         g_autoptr(CstVolume) draft =
             listing->drafts ? volume_draft_now(listing->pool, volume->name) : NULL;
 
-        volume_info(draft ? draft : volume, &row->info);
+        volume_info(listing->pool, draft ? draft : volume, &row->info);
         row->format = g_strdup(volume->format);
         row->problem = volume_problem(listing->pool, volume, listing->bases);
     }
@@ -224,6 +224,6 @@ gboolean cst_vol_get_info(CstPool *pool, const char *name, CstVolInfo *ret_info,
 
     if (!volume)
         return FALSE;
-    volume_info(volume, ret_info);
+    volume_info(pool, volume, ret_info);
     return TRUE;
 }

@@ -62,10 +62,10 @@ static int child_main(const char *what)
         return 7;
     }
     if (strcmp(what, "connected") == 0 || strcmp(what, "twice") == 0)
-        cst_ceph_enter();
+        cst_foreign_enter();
     if (strcmp(what, "twice") == 0 || strcmp(what, "left") == 0) {
-        cst_ceph_enter();
-        cst_ceph_leave();
+        cst_foreign_enter();
+        cst_foreign_leave();
     }
     printf("said");
     return 7;
@@ -248,7 +248,7 @@ static void what_cannot_be_waited_for_is_not_waited_for(void **state)
 /* --- work ------------------------------------------------------------------------------------- */
 
 typedef struct {
-    CstCephWork work;
+    CstWork work;
     gboolean result;
     int code; /* of the error; 0: none */
 } Work;
@@ -257,7 +257,7 @@ static GMutex gate; /* work is done when it is open */
 static gint cleared;
 static GThread *cleared_in;
 
-static gboolean run(CstCephWork *work, GError **error)
+static gboolean run(CstWork *work, GError **error)
 {
     g_mutex_lock(&gate);
     g_mutex_unlock(&gate);
@@ -266,16 +266,16 @@ static gboolean run(CstCephWork *work, GError **error)
     return ((Work *)work)->result;
 }
 
-static void clear(CstCephWork *work)
+static void clear(CstWork *work)
 {
     assert_string_equal(work->what, "volume 'v'");
     cleared_in = g_thread_self();
     g_atomic_int_inc(&cleared);
 }
 
-static Work *work_new(gboolean (*how)(CstCephWork *work, GError **error))
+static Work *work_new(gboolean (*how)(CstWork *work, GError **error))
 {
-    Work *work = cst_ceph_work_new(sizeof(*work), how, clear);
+    Work *work = cst_work_new(sizeof(*work), how, clear);
 
     assert_false(work->result);
     work->work.what = "volume 'v'";
@@ -300,14 +300,14 @@ static void work_gives_its_result(void **state)
 
         work->result = result;
         work->code = result ? 0 : CST_ERROR_NO_SPACE;
-        assert_int_equal(cst_ceph_work_wait(&work->work, 20000, &error), result);
+        assert_int_equal(cst_work_wait(&work->work, 20000, &error), result);
         assert_int_equal(error ? error->code : 0, work->code);
-        cst_ceph_work_unref(&work->work);
+        cst_work_unref(&work->work);
         assert_cleared_once();
     }
 }
 
-static gboolean is_request_12_7(CstCephWork *work, GError **error)
+static gboolean is_request_12_7(CstWork *work, GError **error)
 {
     const CstLogContext *context = cst_log_context();
 
@@ -322,8 +322,8 @@ static void work_is_logged_for_whoever_has_made_it(void **state)
     cst_log_push(&context);
     work = work_new(is_request_12_7);
     cst_log_pop(&context);
-    assert_true(cst_ceph_work_wait(&work->work, 20000, NULL));
-    cst_ceph_work_unref(&work->work);
+    assert_true(cst_work_wait(&work->work, 20000, NULL));
+    cst_work_unref(&work->work);
     assert_cleared_once();
 }
 
@@ -334,12 +334,12 @@ static void work_that_hangs_is_left_to_itself(void **state)
     g_autoptr(GError) error = NULL;
 
     g_mutex_lock(&gate);
-    assert_false(cst_ceph_work_wait(&work->work, 60, &error));
+    assert_false(cst_work_wait(&work->work, 60, &error));
     assert_true(g_get_monotonic_time() - start >= 60000);
     assert_true(g_get_monotonic_time() - start < 20 * SECOND);
     assert_code(error, CST_ERROR_UNREACHABLE);
-    assert_string_equal(error->message, "volume 'v': the Ceph cluster did not answer in time");
-    cst_ceph_work_unref(&work->work);
+    assert_string_equal(error->message, "volume 'v': the storage's servers did not answer in time");
+    cst_work_unref(&work->work);
     assert_int_equal(g_atomic_int_get(&cleared), 0);
     g_mutex_unlock(&gate);
     assert_cleared_once();
@@ -352,8 +352,8 @@ static void work_that_fails_late_is_cleared(void **state)
 
     work->code = CST_ERROR_IO;
     g_mutex_lock(&gate);
-    assert_false(cst_ceph_work_wait(&work->work, 10, NULL));
-    cst_ceph_work_unref(&work->work);
+    assert_false(cst_work_wait(&work->work, 10, NULL));
+    cst_work_unref(&work->work);
     g_mutex_unlock(&gate);
     assert_cleared_once();
 }
@@ -365,21 +365,21 @@ static void progress_pushes_the_deadline_back(void **state)
 
     /* Last heard of a minute ago: the deadline of half a minute is over. */
     work->work.last_heartbeat = start - 60 * SECOND;
-    assert_false(cst_ceph_work_wait(&work->work, 30000, NULL));
+    assert_false(cst_work_wait(&work->work, 30000, NULL));
     assert_true(g_get_monotonic_time() - start < 20 * SECOND);
-    cst_ceph_work_heartbeat(&work->work);
+    cst_work_heartbeat(&work->work);
     assert_true(work->work.last_heartbeat >= start);
     start = g_get_monotonic_time();
-    assert_false(cst_ceph_work_wait(&work->work, 60, NULL));
+    assert_false(cst_work_wait(&work->work, 60, NULL));
     assert_true(g_get_monotonic_time() - start >= 30000);
-    cst_ceph_work_unref(&work->work);
+    cst_work_unref(&work->work);
     assert_cleared_once();
 }
 
 static gpointer finish_soon(gpointer work)
 {
     g_usleep(20000);
-    cst_ceph_work_finish(work, TRUE, NULL);
+    cst_work_finish(work, TRUE, NULL);
     return NULL;
 }
 
@@ -389,17 +389,17 @@ static void who_waits_is_woken_by_the_end(void **state)
     GThread *thread = g_thread_new("finish", finish_soon, work);
     gint64 start = g_get_monotonic_time();
 
-    assert_true(cst_ceph_work_wait(&work->work, 8000, NULL));
+    assert_true(cst_work_wait(&work->work, 8000, NULL));
     assert_true(g_get_monotonic_time() - start < 7 * SECOND);
     g_thread_join(thread);
-    cst_ceph_work_unref(&work->work);
+    cst_work_unref(&work->work);
     assert_cleared_once();
 }
 
 static void works_without_a_clear_and_no_work_at_all_are_fine(void **state)
 {
-    cst_ceph_work_unref(cst_ceph_work_new(sizeof(CstCephWork), NULL, NULL));
-    cst_ceph_work_unref(NULL);
+    cst_work_unref(cst_work_new(sizeof(CstWork), NULL, NULL));
+    cst_work_unref(NULL);
 }
 
 /* In a thread of Ceph's own, a connection or an image can't be closed. */
@@ -407,17 +407,17 @@ static void what_a_callback_lets_go_of_is_cleared_elsewhere(void **state)
 {
     Work *work = work_new(NULL);
 
-    assert_ptr_equal(cst_ceph_work_ref(&work->work), work);
-    cst_ceph_work_unref_in_callback(&work->work);
+    assert_ptr_equal(cst_work_ref(&work->work), work);
+    cst_work_unref_in_callback(&work->work);
     g_usleep(20000);
     assert_int_equal(g_atomic_int_get(&cleared), 0);
-    cst_ceph_work_unref(&work->work);
+    cst_work_unref(&work->work);
     assert_cleared_once();
     assert_ptr_equal(cleared_in, g_thread_self());
 
     for (int i = 0; i < 3; i++) {
         work = work_new(NULL);
-        cst_ceph_work_unref_in_callback(&work->work);
+        cst_work_unref_in_callback(&work->work);
         assert_cleared_once();
         assert_ptr_not_equal(cleared_in, g_thread_self());
     }

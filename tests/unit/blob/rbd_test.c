@@ -505,7 +505,7 @@ static void a_call_that_hangs_is_given_up(void **state)
         fake_ceph_hang(calls[i].performs);
         assert_false(calls[i].run(blob, &error));
         assert_code(error, CST_ERROR_UNREACHABLE);
-        assert_string_equal(error->message, "v: the Ceph cluster did not answer in time");
+        assert_string_equal(error->message, "v: the storage's servers did not answer in time");
         fake_ceph_resume();
         cst_blob_unref(blob);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <pool/gluster_volumes.h>
 
 static int set_up(void **unused)
 {
@@ -145,7 +146,7 @@ static gboolean volumes_are(const char *xml, const char *expected)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *joined = NULL;
-    gboolean done = mount_parse_gluster(xml, names, NULL);
+    gboolean done = cst_gluster_parse_volumes(xml, names, NULL);
 
     g_ptr_array_add(names, NULL);
     joined = g_strjoinv("|", (char **)names->pdata);

@@ -26,6 +26,7 @@ typedef struct {
     gboolean (*touch)(gpointer data, GError **error);
     gpointer data;
     GDestroyNotify free_data; /**< called when no probe uses @data any more; NULL: nothing to do */
+    gint64 patience;          /**< how long a probe may take, in microseconds; 0: the default */
 } CstProbe;
 
 /** @what, for messages: "the storage of pool 'x'". Takes @probe's data over. Never NULL. */

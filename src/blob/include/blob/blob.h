@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <fcntl.h>
 #include <glib.h>
 #include <stdint.h>
 
@@ -124,6 +125,20 @@ typedef struct {
      */
     gboolean (*take_shared)(CstBlob *blob, uint64_t offset, CstBlob *src, uint64_t src_offset,
                             uint64_t length, GError **error);
+
+    /* Locks. NULL: there are none. */
+
+    /**
+     * Sets, drops or tests a lock of the open file, as fcntl(2) does with F_OFD_SETLK and
+     * F_OFD_GETLK. Returns 0, or -1 and errno.
+     */
+    int (*lock)(CstBlob *blob, int command, struct flock *lock);
+
+    /**
+     * Other programs that open images on such blobs (QEMU, by a library of the storage) can't read
+     * one whose size is no multiple of this. 0: any size will do.
+     */
+    unsigned image_unit;
 } CstBlobOps;
 
 /** First member of every implementation's struct. */
@@ -255,6 +270,16 @@ CstBlob *cst_blob_memory_new(const void *data, size_t len);
  */
 void cst_blob_set_liveness(CstBlob *blob, CstLiveness *liveness);
 
+/**
+ * Sets, drops or tests a lock of the open file (CstBlobOps.lock). Returns 0, or -1 and errno;
+ * EOPNOTSUPP where the blob has no locks.
+ */
+int cst_blob_lock(CstBlob *blob, int command, struct flock *lock);
+/**
+ * Makes the blob, an image whose end may be followed by zeroes, longer where its size is not one
+ * that other programs can read (CstBlobOps.image_unit). As cst_blob_resize().
+ */
+gboolean cst_blob_pad_image(CstBlob *blob, GError **error);
 /** Whether the blob implements resize. A device or layer may still refuse a size (UNSUPPORTED). */
 gboolean cst_blob_can_resize(CstBlob *blob);
 /**

@@ -6,7 +6,8 @@
 #include <rbd/librbd.h>
 
 #include <base/error.h>
-#include <base/log_context.h>
+#include <base/foreign.h>
+#include <base/work.h>
 
 /**
  * Ceph's client libraries, loaded with dlopen() on first use. Linking them would slow down every
@@ -112,64 +113,8 @@ typedef struct {
 const CstCeph *cst_ceph(GError **error);
 
 /**
- * Counts a connection of this process; call it before rados_create(). The libraries' destructors
- * crash while their threads still run, so a process that exits with an open connection (a call
- * hangs in it) skips them. Any thread, as the next one.
- */
-void cst_ceph_enter(void);
-/** Ends what cst_ceph_enter() began; call it after rados_shutdown(). */
-void cst_ceph_leave(void);
-
-/**
  * Sets @error from @result, a negative errno that a Ceph call returned, with the formatted text in
  * front. A timeout is UNREACHABLE, a wrong key DENIED, a full pool NO_SPACE. Always FALSE.
  */
 gboolean cst_ceph_fail(GError **error, int result, const char *format, ...) G_GNUC_PRINTF(3, 4);
 #define cst_ceph_fail(...) CST_GIVES_FALSE(cst_ceph_fail(__VA_ARGS__))
-
-/**
- * A call into Ceph with a deadline. Not all of Ceph's calls time out, and one that hangs must not
- * block its caller for ever. The call therefore runs in a thread of its own, and its arguments and
- * results live in a struct that begins with this one and is freed when both the caller and the
- * thread have dropped their references.
- */
-typedef struct CstCephWork CstCephWork;
-struct CstCephWork {
-    /** Called in a pool thread; NULL: a completion callback calls cst_ceph_work_finish(). */
-    gboolean (*run)(CstCephWork *work, GError **error);
-    void (*clear)(CstCephWork *work); /**< frees the members; may be NULL; called in any thread */
-    const char *what;                 /**< "volume 'x'", for messages; lives as long as the work */
-
-    /* Private to ceph.c. The lock guards done, result, error and last_heartbeat. */
-    GMutex lock;
-    GCond cond;
-    gint refs;
-    gboolean done;
-    gboolean result;
-    GError *error;
-    gint64 last_heartbeat; /* monotonic time, µs */
-    CstLogContext log;     /* of the thread that made the work */
-};
-
-/** Allocates a zeroed struct of @size bytes that begins with a CstCephWork, with one reference. */
-gpointer cst_ceph_work_new(gsize size, gboolean (*run)(CstCephWork *work, GError **error),
-                           void (*clear)(CstCephWork *work));
-/** Takes a reference. Returns @work. Any thread. */
-CstCephWork *cst_ceph_work_ref(CstCephWork *work);
-/** Drops a reference and frees the work with the last one. NULL is accepted. */
-void cst_ceph_work_unref(CstCephWork *work);
-/**
- * Drops a reference from a thread of Ceph's own. Connections and images must not be closed there,
- * so the last reference is passed to another thread.
- */
-void cst_ceph_work_unref_in_callback(CstCephWork *work);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstCephWork, cst_ceph_work_unref)
-/** Reports progress: the deadline starts again. Any thread. */
-void cst_ceph_work_heartbeat(CstCephWork *work);
-/** Completes work that has no run callback. Takes over @error (NULL on success). Any thread. */
-void cst_ceph_work_finish(CstCephWork *work, gboolean result, GError *error);
-/**
- * Starts the work and waits for its result. UNREACHABLE when it has neither ended nor sent a
- * heartbeat for @deadline_ms; the caller must then only drop its reference, as the work still runs.
- */
-gboolean cst_ceph_work_wait(CstCephWork *work, guint deadline_ms, GError **error);

@@ -95,7 +95,13 @@ typedef struct {
     const CstPoolNamespace *options;        /**< of pools; NULL: none */
     const CstPoolNamespace *volume_options; /**< NULL: none */
     CstVolType volume_type;                 /**< default type of volumes */
-    const char *const *volume_formats;      /**< NULL-terminated, as accepted; NULL: no <format> */
+    /**
+     * Volumes are files and directories (records have CST_VOL_FILE and CST_VOL_DIR) that clients
+     * reach by URLs of this scheme: documents call them "network" and "netdir", and the target path
+     * is the URL of their directory, which no document shows. NULL: no such type.
+     */
+    const char *url_scheme;
+    const char *const *volume_formats; /**< NULL-terminated, as accepted; NULL: no <format> */
     /**
      * What documents say as <format> of volumes that are always raw: how the technology marks them
      * (a partition's type). NULL-terminated; NULL: they are not marked.
@@ -110,6 +116,13 @@ typedef struct {
 
 /** Row of @type; NULL outside the enum. */
 const CstPoolTypeInfo *cst_pool_type_info(CstPoolType type);
+
+/** Whether volumes of pools of @type are files, whatever documents call them. */
+gboolean cst_pool_type_has_files(CstPoolType type);
+/** What clients are told of a volume whose record says @volume_type. */
+CstVolType cst_pool_shown_type(CstPoolType type, CstVolType volume_type);
+/** What the record of a new volume of pools of @type says, if it is no directory. */
+CstVolType cst_pool_new_volume_type(CstPoolType type);
 
 /** The name of @type ("dir"); static; NULL outside the enum. */
 const char *cst_pool_type_name(CstPoolType type);

@@ -278,6 +278,8 @@ struct CstBackend {
      * this storage end by themselves.
      */
     gboolean (*touch)(const CstPoolDef *def, GError **error);
+    /** How long touch may take, in microseconds; 0 or NULL: the default, five seconds. */
+    gint64 (*patience)(const CstPoolDef *def);
 
     /* --- lifecycle --------------------------------------------------------------------------- */
 

@@ -46,6 +46,34 @@ char *cst_path_real(const char *path);
  */
 gboolean cst_path_touch(const char *path, GError **error);
 
+/* --- trust (dir/beneath.c) ---------------------------------------------------------------------
+ */
+
+/** What stat says of an entry's owner. */
+typedef struct {
+    mode_t mode;
+    uid_t uid;
+    guint nlink;
+} CstEntryOwner;
+
+/**
+ * Returns why entry @name must be neither read nor written; NULL: it may be. Refused are symbolic
+ * links that others can have planted and, in a directory that others may write to, files with more
+ * than one name (another tenant's, linked there) and device nodes. g_free() it.
+ */
+char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEntryOwner *owner);
+
+/* --- names (dir/draft.c) ---------------------------------------------------------------------- */
+
+/** What is being made is called PREFIX<token>SUFFIX. */
+#define CST_DRAFT_SUFFIX ".part"
+
+/** Name of the draft that @token stands for; the caller frees it. */
+char *cst_dir_draft_name(const char *token);
+/** Whether @name has the form of a draft's name, whoever made it. */
+gboolean cst_dir_is_draft(const char *name);
+/** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
+gboolean cst_dir_name_hidden(const char *name);
 /* --- the state -------------------------------------------------------------------------------- */
 
 /** What a target directory must be (target.c). */

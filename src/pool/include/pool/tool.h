@@ -44,5 +44,9 @@ typedef struct {
  */
 gboolean cst_tool_run(const CstTool *tool, CstTask *task, char **ret_out, GError **error);
 
+/** FALSE with INVALID when @host can't be a host's name, or would be an option of a tool. */
+gboolean cst_host_check(const char *host, GError **error);
+/** Whether a name that a tool has printed can stand in a document: a server may send anything. */
+gboolean cst_tool_is_text(const char *name, gsize len);
 /** Whether the tool called @name is on this host. */
 gboolean cst_tool_exists(const char *name);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/** The path of a URL, escaped as libvirt (libxml2) does it in what it shows. g_free() it. */
+char *cst_url_escape_path(const char *path);
+/** Undoes it; NULL: no such text, or it has an escaped NUL. g_free() it. */
+char *cst_url_unescape_path(const char *escaped);
+/**
+ * The file that an image in @directory means by @reference. Relative references are relative to
+ * the directory, which is a path or a URL (RFC 3986, without a query); URLs and "json:" stay as
+ * they are. g_free() it.
+ */
+char *cst_reference_resolve(const char *directory, const char *reference);

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Makes records of files: what the storage says of them decides whether the old record still fits,
+ * and what has changed is opened and inspected, in a scan on several threads. A record describes
+ * the file that was open while it was made.
+ *
+ * What is declared of a file is looked up after its content has been read, for all files of a scan
+ * at once. Whoever writes content that nobody declared restricts the file before the first byte, so
+ * content that was seen is never judged by an older declaration. Each file is first inspected as
+ * what it looks like, and again only where another format is declared.
+ *
+ * A scan has no lock: entries belong to the thread that has taken their index, and everything else
+ * is done by the caller's thread. An error in one file becomes that volume's problem.
+ */
+#include <pool/content.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/threads.h>
+#include <image/image.h>
+
+/* Inspecting a file waits for the storage, so more threads than cores; a few files need none. */
+#define SCAN_THREADS_MAX 32
+#define FILES_PER_THREAD 16
+
+#define RESTRICTED " restricted"
+
+/* --- declarations kept with the content ------------------------------------------------------- */
+
+char *cst_declaration_text(const CstDeclaration *declaration)
+{
+    return g_strconcat(declaration->format, declaration->restricted ? RESTRICTED : NULL, NULL);
+}
+
+CstDeclaration *cst_declaration_of_text(const char *text)
+{
+    gboolean restricted = g_str_has_suffix(text, RESTRICTED);
+    g_autofree char *format = g_strndup(text, strlen(text) - (restricted ? strlen(RESTRICTED) : 0));
+
+    return cst_image_format_find(format, NULL) ? cst_declaration_new(format, restricted) : NULL;
+}
+
+/* A record without a format (of references alone) takes that of the content. */
+void cst_files_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
+                        CstDeclaration **declarations)
+{
+    g_autofree CstDeclaration **recorded = g_new0(CstDeclaration *, count);
+
+    if (state)
+        cst_pool_state_declared(state, volumes, count, recorded);
+    for (guint i = 0; i < count; i++) {
+        if (!recorded[i])
+            continue;
+        if (declarations[i] && !recorded[i]->format)
+            recorded[i]->format = g_steal_pointer(&declarations[i]->format);
+        cst_declaration_free(declarations[i]);
+        declarations[i] = recorded[i];
+    }
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+CstVolume *cst_file_record(const char *name, const CstFileSeen *seen)
+{
+    CstVolume *volume = cst_volume_new(name);
+
+    volume->flags = seen->shared ? CST_VOLUME_SHARED : 0;
+    volume->stamp = seen->stamp;
+    volume->mode = seen->mode;
+    volume->uid = seen->uid;
+    volume->gid = seen->gid;
+    volume->atime_ns = seen->atime_ns;
+    volume->btime_ns = seen->btime_ns;
+    volume->type = seen->type;
+    volume->format = "raw";
+    if (seen->type == CST_VOL_DIR)
+        volume->format = "dir";
+    if (seen->type != CST_VOL_DIR || seen->counted) {
+        volume->allocation = seen->allocation;
+        volume->physical = seen->stamp.size;
+        volume->capacity = seen->stamp.size;
+    }
+    return volume;
+}
+
+CstVolume *cst_file_with_problem(CstVolume *volume, const char *problem)
+{
+    cst_volume_extra(volume)->problem = g_strdup(problem);
+    return volume;
+}
+
+/*
+ * The allocation can change without the stamp (a hole filled within the same clock tick, space
+ * punched by the file system), so it is compared as well. A record with a problem is always made
+ * anew.
+ */
+gboolean cst_file_fits(const CstVolume *known, const CstFileSeen *seen)
+{
+    return known && !(known->flags & CST_VOLUME_SHARED) == !seen->shared &&
+           cst_volume_stamp_equal(&known->stamp, &seen->stamp) &&
+           (known->type != CST_VOL_FILE || known->allocation == seen->allocation) &&
+           !cst_volume_problem(known);
+}
+
+/* Only when a record is made, so that a problem is not logged with every look-up. */
+void cst_file_log_problem(const CstPoolState *state, const CstVolume *volume)
+{
+    const char *problem = volume ? cst_volume_problem(volume) : NULL;
+
+    if (problem)
+        cst_log(CST_LOG_WARNING, "pool '%s': volume '%s': %s", state->def->name, volume->name,
+                problem);
+}
+
+/* --- inspecting one file ---------------------------------------------------------------------- */
+
+/* Copies what inspection found; the extra part is made only where there is something for it. */
+static void take_info(const CstFiles *files, CstVolume *volume, const CstImageInfo *info)
+{
+    CstVolumeExtra *extra;
+
+    volume->format = cst_image_format_name(info->format);
+    if (info->capacity)
+        volume->capacity = info->capacity;
+    if (!info->backing && !info->data_file && !info->encryption && !info->compat && !info->problem)
+        return;
+    extra = cst_volume_extra(volume);
+    extra->backing_path = info->backing ? files->reference(files->data, info->backing) : NULL;
+    extra->backing_format = g_strdup(info->backing_format);
+    extra->data_file = g_strdup(info->data_file);
+    extra->encryption = g_strdup(info->encryption);
+    extra->compat = g_strdup(info->compat);
+    extra->problem = g_strdup(info->problem);
+    extra->cluster_size = info->compat ? info->cluster_size : 0; /* libvirt: of qcow2 only */
+    extra->lazy_refcounts = info->lazy_refcounts;
+    extra->extended_l2 = info->extended_l2;
+}
+
+/*
+ * Opens a file of which *seen was said, which is updated to what was opened. NULL: *ret_volume is
+ * complete, or NULL as well when the file is gone or no volume.
+ */
+static CstBlob *open_file(const CstFiles *files, const char *name, CstVolume *known,
+                          CstFileSeen *seen, CstVolume **ret_volume)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstBlob) blob = NULL;
+
+    *ret_volume = NULL;
+    blob = files->open(files->data, name, seen, &error);
+    if (g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND) ||
+        g_error_matches(error, CST_ERROR, CST_ERROR_INVALID))
+        return NULL;
+    if (error) {
+        *ret_volume = cst_file_with_problem(cst_file_record(name, seen), error->message);
+        return NULL;
+    }
+    if (!cst_file_fits(known, seen))
+        return g_steal_pointer(&blob);
+    *ret_volume = cst_volume_ref(known);
+    return NULL;
+}
+
+/*
+ * Makes the record of an open file, inspected as @format (NULL: as what it looks like).
+ * *ret_readable FALSE: it could not be read, and the record has that as its problem. Never NULL.
+ */
+static CstVolume *read_as(const CstFiles *files, const char *name, CstBlob *blob,
+                          const CstFileSeen *seen, const CstImageFormat *format,
+                          gboolean *ret_readable)
+{
+    CstVolume *volume = cst_file_record(name, seen);
+    g_auto(CstImageInfo) info = {0};
+    g_autoptr(GError) error = NULL;
+
+    *ret_readable =
+        (volume->type != CST_VOL_BLOCK || cst_blob_get_size(blob, &volume->capacity, &error)) &&
+        cst_image_inspect(blob, format, &info, &error);
+    if (!*ret_readable)
+        return cst_file_with_problem(volume, error->message);
+    take_info(files, volume, &info);
+    return volume;
+}
+
+/* Returns the declared format if it differs from the one found, else NULL. */
+static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclaration *declaration)
+{
+    const CstImageFormat *format;
+
+    if (!declaration || !declaration->format)
+        return NULL;
+    format = cst_image_format_find(declaration->format, NULL);
+    return format != cst_image_format_find(volume->format, NULL) ? format : NULL;
+}
+
+/*
+ * Notes that @volume is declared to be of another format than its content looks like. Where both
+ * are plain bytes (a disk, a medium) nothing is noted: a guest can write such a signature.
+ */
+static void note_content(CstVolume *volume, const char *content)
+{
+    if (!cst_image_name_is_plain(volume->format) || !cst_image_name_is_plain(content))
+        cst_volume_extra(volume)->content = content;
+}
+
+/*
+ * Reads the content, then what is declared of it, in this order (see the top), and again as the
+ * declared format.
+ */
+static CstVolume *inspect(const CstFiles *files, const char *name, CstBlob *blob,
+                          const CstFileSeen *seen)
+{
+    gboolean readable, again;
+    CstVolume *volume = read_as(files, name, blob, seen, NULL, &readable);
+    g_autoptr(CstDeclaration) declaration = files->declared(blob);
+    const CstImageFormat *format;
+
+    cst_files_declared(files->state, &volume, 1, &declaration);
+    format = overruling(volume, declaration);
+    if (format) {
+        const char *content = volume->format;
+
+        cst_volume_unref(volume);
+        volume = read_as(files, name, blob, seen, format, &again);
+        if (readable && again)
+            note_content(volume, content);
+    }
+    cst_volume_judge(volume, declaration);
+    return volume;
+}
+
+CstVolume *cst_file_inspect(const CstFiles *files, const char *name, CstFileSeen *seen,
+                            CstVolume *known)
+{
+    CstVolume *volume = NULL;
+    g_autoptr(CstBlob) blob = open_file(files, name, known, seen, &volume);
+
+    return blob ? inspect(files, name, blob, seen) : volume;
+}
+
+/* --- reading many ----------------------------------------------------------------------------- */
+
+/* A file that is to be opened, and what was found in it. Owned by CstFileReading.waiting. */
+typedef struct {
+    char *name;
+    CstVolume *known; /* referenced; NULL: nothing */
+    CstFileSeen seen;
+    CstVolume *volume;           /* NULL: not looked at yet; gone, or no volume */
+    CstDeclaration *declaration; /* at first what is kept with the content */
+    gboolean undeclared;         /* what is declared of the volume has still to be asked for */
+} Entry;
+
+struct CstFileReading {
+    const CstFiles *files;
+    const CstScan *scan;
+    GPtrArray *waiting; /* of Entry */
+    gint next;          /* index of the next one, shared by the threads */
+};
+
+static void entry_free(Entry *entry)
+{
+    g_free(entry->name);
+    cst_volume_unref(entry->known);
+    cst_volume_unref(entry->volume);
+    cst_declaration_free(entry->declaration);
+    g_free(entry);
+}
+
+CstFileReading *cst_file_reading_new(const CstFiles *files, const CstScan *scan)
+{
+    CstFileReading *reading = g_new0(CstFileReading, 1);
+
+    reading->files = files;
+    reading->scan = scan;
+    reading->waiting = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
+    return reading;
+}
+
+void cst_file_reading_free(CstFileReading *reading)
+{
+    g_ptr_array_unref(reading->waiting);
+    g_free(reading);
+}
+
+void cst_file_reading_add(CstFileReading *reading, const char *name, const CstFileSeen *seen,
+                          CstVolume *known)
+{
+    Entry *entry = g_new0(Entry, 1);
+
+    *entry = (Entry){
+        .name = g_strdup(name), .known = known ? cst_volume_ref(known) : NULL, .seen = *seen};
+    g_ptr_array_add(reading->waiting, entry);
+}
+
+/* Runs on each thread: takes the next file until there is none. */
+static gpointer read_waiting(gpointer data)
+{
+    CstFileReading *r = data;
+    guint i;
+
+    while ((i = (guint)g_atomic_int_add(&r->next, 1)) < r->waiting->len) {
+        Entry *entry = g_ptr_array_index(r->waiting, i);
+        g_autoptr(CstBlob) blob =
+            open_file(r->files, entry->name, entry->known, &entry->seen, &entry->volume);
+        gboolean readable;
+
+        if (!blob)
+            continue;
+        entry->volume = read_as(r->files, entry->name, blob, &entry->seen, NULL, &readable);
+        entry->declaration = r->files->declared(blob);
+        entry->undeclared = TRUE;
+    }
+    return NULL;
+}
+
+/*
+ * Looks up what is declared of all files that were read, in one call. The content of all of them
+ * has been read by now.
+ */
+static void declare_waiting(CstFileReading *r)
+{
+    g_autofree CstVolume **volumes = g_new(CstVolume *, r->waiting->len);
+    g_autofree CstDeclaration **declarations = g_new(CstDeclaration *, r->waiting->len);
+    guint count = 0;
+
+    for (guint i = 0; i < r->waiting->len; i++) {
+        Entry *entry = g_ptr_array_index(r->waiting, i);
+
+        if (!entry->undeclared)
+            continue;
+        volumes[count] = entry->volume;
+        declarations[count++] = g_steal_pointer(&entry->declaration);
+    }
+    cst_files_declared(r->files->state, volumes, count, declarations);
+    for (guint i = r->waiting->len; i-- > 0;) {
+        Entry *entry = g_ptr_array_index(r->waiting, i);
+
+        if (entry->undeclared)
+            entry->declaration = declarations[--count];
+    }
+}
+
+/*
+ * Hands a file's record to the sink. One that is declared to be of another format is opened again,
+ * as it was closed after reading.
+ */
+static void conclude(const CstFileReading *r, Entry *entry)
+{
+    if (entry->undeclared && overruling(entry->volume, entry->declaration)) {
+        cst_volume_unref(entry->volume);
+        entry->volume = cst_file_inspect(r->files, entry->name, &entry->seen, NULL);
+    } else if (entry->undeclared) {
+        cst_volume_judge(entry->volume, entry->declaration);
+    }
+    if (!entry->volume)
+        return;
+    cst_file_log_problem(r->files->state, entry->volume);
+    r->scan->sink(g_steal_pointer(&entry->volume), r->scan->data);
+}
+
+void cst_file_reading_run(CstFileReading *reading)
+{
+    guint others = MIN(reading->waiting->len / FILES_PER_THREAD, SCAN_THREADS_MAX);
+
+    cst_threads_run(read_waiting, reading, 1 + others);
+    declare_waiting(reading);
+    for (guint i = 0; i < reading->waiting->len; i++)
+        conclude(reading, g_ptr_array_index(reading->waiting, i));
+}

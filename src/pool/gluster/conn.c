@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Connections to volumes. One is shared by all calls of all pools with the same volume and servers:
+ * making one takes tens of milliseconds, and ending one up to ten seconds, in glfs_fini(), which a
+ * thread waits for that nobody else does. A program that ends waits for none (base/foreign.h).
+ *
+ * The library connects again by itself when servers were away. What it does not get over (a server
+ * that was restored with other bricks) is given up after a while without an answer, and connected
+ * anew.
+ *
+ * Our client has no caches and no write-behind: others write to the volume too, a refresh wants to
+ * see it, and a write that fails should say so itself and not the next one.
+ *
+ * The registry's lock guards the table of places and their users; each place's lock what follows in
+ * it. Neither is held across a call into the library.
+ */
+#include "gluster.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/uuid.h>
+
+/* A connection that has not had an answer for so long is given up. */
+#define GIVE_UP_US (30 * G_TIME_SPAN_SECOND)
+/* Attempts of one place that hang: further ones are refused until one of them ends. */
+#define HANGING_MAX 4
+/* What the servers say of the volume's structure is text of some kilobytes. */
+#define VOLFILE_MAX (1 << 20)
+#define UUID_BYTES  16
+
+struct GlusterPlace {
+    guint users; /* guarded by the registry's lock */
+    gint refs;   /* of users together, and of attempts */
+    char *key;
+    GMutex lock;
+    GCond cond;
+    GlusterConn *conn; /* NULL: none now */
+    gboolean connecting;
+    guint attempt;        /* counts the attempts to connect */
+    GError *problem;      /* how the last one failed */
+    guint hanging;        /* attempts that nobody waits for any more */
+    gint64 failing_since; /* monotonic: since when touches fail; 0: the last one succeeded */
+};
+
+static GMutex registry_lock;
+static GHashTable *places; /* key, the place's own, to GlusterPlace */
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+GlusterConn *gluster_conn_ref(GlusterConn *conn)
+{
+    g_atomic_int_inc(&conn->refs);
+    return conn;
+}
+
+static void disconnect(gpointer data, gpointer unused)
+{
+    GlusterConn *conn = data;
+
+    if (conn->fs) {
+        conn->gluster->glfs_fini(conn->fs);
+        cst_foreign_leave();
+    }
+    g_free(conn);
+}
+
+/* Unlimited: one that hangs must not keep others from ending. */
+void gluster_conn_unref(GlusterConn *conn)
+{
+    static GThreadPool *threads;
+
+    if (!conn || !g_atomic_int_dec_and_test(&conn->refs))
+        return;
+    if (g_once_init_enter(&threads))
+        g_once_init_leave(&threads, g_thread_pool_new(disconnect, NULL, -1, FALSE, NULL));
+    g_thread_pool_push(threads, conn, NULL);
+}
+
+/* --- connecting ------------------------------------------------------------------------------- */
+
+typedef struct {
+    CstWork work;
+    GlusterPlace *place; /* referenced */
+    const CstGluster *gluster;
+    CstPoolDef *def;
+    GlusterConf conf; /* of def */
+    char *url;
+    GlusterConn *conn; /* what has been made; NULL: taken, or none */
+    gboolean left;     /* guarded by the place's lock: its caller has given up */
+} Connecting;
+
+static void place_free_ref(GlusterPlace *place);
+
+static void connecting_clear(CstWork *work)
+{
+    Connecting *c = (Connecting *)work;
+
+    g_mutex_lock(&c->place->lock);
+    if (c->left)
+        c->place->hanging--;
+    g_mutex_unlock(&c->place->lock);
+    gluster_conn_unref(c->conn);
+    gluster_conf_clear(&c->conf);
+    cst_pool_def_free(c->def);
+    g_free(c->url);
+    place_free_ref(c->place);
+}
+
+static void configure(const Connecting *c, glfs_t *fs)
+{
+    static const char *const caches[] = {"*-write-behind",  "*-md-cache", "*-quick-read",
+                                         "*-open-behind",   "*-io-cache", "*-read-ahead",
+                                         "*-readdir-ahead", "*-nl-cache"};
+    g_autofree char *seconds = g_strdup_printf("%u", c->conf.timeout_ms / 1000);
+
+    /* What it has to say goes into our errors, not into a file of its own. */
+    c->gluster->glfs_set_logging(fs, "/dev/null", 1);
+    for (size_t i = 0; i < G_N_ELEMENTS(caches); i++)
+        c->gluster->glfs_set_xlator_option(fs, caches[i], "pass-through", "true");
+    c->gluster->glfs_set_xlator_option(fs, "*-client-*", "ping-timeout", seconds);
+}
+
+static gboolean add_servers(const Connecting *c, glfs_t *fs, GError **error)
+{
+    const GPtrArray *hosts = c->def->source.hosts;
+
+    for (guint i = 0; i < hosts->len; i++) {
+        const CstHost *host = g_ptr_array_index(hosts, i);
+
+        if (c->gluster->glfs_set_volfile_server(fs, c->conf.transport, host->name, host->port) < 0)
+            return cst_gluster_fail(error, errno, _("failed to connect to %s"), c->url);
+    }
+    return TRUE;
+}
+
+/*
+ * Whether copying by the servers is right on a volume of this structure: in one that keeps several
+ * copies, or pieces, of a file, only a layer that knows that may copy, and those of today do not.
+ */
+static gboolean may_copy(const CstGluster *gluster, glfs_t *fs)
+{
+    static const char *const layers[] = {"type cluster/replicate", "type cluster/disperse",
+                                         "type features/shard", "type cluster/afr"};
+    /*
+     * Without room it tells the length that is missing. It must be given exactly that: the library
+     * copies as much as there is room for (Gluster 10.3).
+     */
+    ssize_t missing = gluster->glfs_get_volfile(fs, NULL, 0);
+    g_autofree char *text = NULL;
+
+    if (missing >= 0 || missing < -VOLFILE_MAX)
+        return FALSE;
+    text = g_malloc0((gsize)-missing + 1);
+    if (gluster->glfs_get_volfile(fs, text, (size_t)-missing) != -missing)
+        return FALSE;
+    for (size_t i = 0; i < G_N_ELEMENTS(layers); i++)
+        if (strstr(text, layers[i]))
+            return FALSE;
+    return TRUE;
+}
+
+/* glusterd does not tell it over a Unix socket (Gluster 10.3): a pool over one goes without. */
+static void read_id(const Connecting *c, GlusterConn *conn)
+{
+    CstUuid id;
+
+    if (c->gluster->glfs_get_volumeid(conn->fs, (char *)id.bytes, sizeof(id.bytes)) == UUID_BYTES)
+        cst_uuid_format(&id, conn->id);
+}
+
+static gboolean init_failed(const Connecting *c, int err, GError **error)
+{
+    if (err == ENOENT)
+        return cst_fail(error, CST_ERROR_NOT_FOUND,
+                        _("failed to connect to %s: the servers have no volume '%s'"), c->url,
+                        c->def->source.name);
+    /* The library's answer to a structure whose bricks are not there. */
+    if (err == 0 || err == EIO)
+        return cst_fail(error, CST_ERROR_UNREACHABLE,
+                        _("failed to connect to %s: the servers do not serve volume '%s'; see "
+                          "whether it is started"),
+                        c->url, c->def->source.name);
+    return cst_gluster_fail(error, err, _("failed to connect to %s"), c->url);
+}
+
+/* Runs in its own thread. What it has made so far is in c->conn, which frees it after a failure. */
+static gboolean connect_now(CstWork *work, GError **error)
+{
+    Connecting *c = (Connecting *)work;
+    GlusterConn *conn = c->conn = g_new0(GlusterConn, 1);
+
+    conn->refs = 1;
+    conn->gluster = c->gluster;
+    conn->timeout_ms = c->conf.timeout_ms;
+    /* From here on, the program must not end under the library's feet. */
+    cst_foreign_enter();
+    conn->fs = c->gluster->glfs_new(c->def->source.name);
+    if (!conn->fs) {
+        cst_foreign_leave();
+        return cst_gluster_fail(error, ENOMEM, _("failed to connect to %s"), c->url);
+    }
+    if (!add_servers(c, conn->fs, error))
+        return FALSE;
+    configure(c, conn->fs);
+    errno = 0;
+    if (c->gluster->glfs_init(conn->fs) < 0)
+        return init_failed(c, errno, error);
+    conn->copies = may_copy(c->gluster, conn->fs) ? -1 : 0;
+    read_id(c, conn);
+    return TRUE;
+}
+
+static Connecting *connecting_new(GlusterPlace *place, const GlusterConf *conf,
+                                  const CstGluster *gluster)
+{
+    Connecting *c = cst_work_new(sizeof(*c), connect_now, connecting_clear);
+
+    g_atomic_int_inc(&place->refs);
+    c->place = place;
+    c->gluster = gluster;
+    c->def = cst_pool_def_copy(conf->def);
+    gluster_conf_read(c->def, &c->conf, NULL); /* it has been read before */
+    c->url = gluster_conf_url(&c->conf);
+    c->work.what = c->url;
+    return c;
+}
+
+/*
+ * Takes the connection out of the work. One that comes after the deadline is ended when it does,
+ * and counts as hanging until then.
+ */
+static GlusterConn *connect_with_deadline(GlusterPlace *place, const GlusterConf *conf,
+                                          GError **error)
+{
+    const CstGluster *gluster = cst_gluster(error);
+    g_autoptr(CstWork) work = NULL;
+    g_autoptr(GError) why = NULL;
+    GlusterConn *conn = NULL;
+    Connecting *c;
+
+    if (!gluster)
+        return NULL;
+    c = connecting_new(place, conf, gluster);
+    work = &c->work;
+    if (cst_work_wait(work, conf->timeout_ms, &why))
+        conn = g_steal_pointer(&c->conn);
+    if (why) {
+        g_mutex_lock(&place->lock);
+        c->left = !cst_work_is_done(work);
+        place->hanging += c->left;
+        g_mutex_unlock(&place->lock);
+        g_propagate_error(error, g_steal_pointer(&why));
+    }
+    return conn;
+}
+
+/* --- places ----------------------------------------------------------------------------------- */
+
+/* Returns the place with a user more; NULL: there is none, and @make is FALSE. */
+static GlusterPlace *place_get(const GlusterConf *conf, gboolean make)
+{
+    GlusterPlace *place;
+
+    g_mutex_lock(&registry_lock);
+    if (!places)
+        places = g_hash_table_new(g_str_hash, g_str_equal);
+    place = g_hash_table_lookup(places, conf->key);
+    if (!place && make) {
+        place = g_new0(GlusterPlace, 1);
+        place->refs = 1;
+        place->key = g_strdup(conf->key);
+        g_mutex_init(&place->lock);
+        g_cond_init(&place->cond);
+        g_hash_table_insert(places, place->key, place);
+    }
+    if (place)
+        place->users++;
+    g_mutex_unlock(&registry_lock);
+    return place;
+}
+
+GlusterPlace *gluster_place_get(const GlusterConf *conf)
+{
+    return place_get(conf, TRUE);
+}
+
+static void place_free_ref(GlusterPlace *place)
+{
+    if (!g_atomic_int_dec_and_test(&place->refs))
+        return;
+    gluster_conn_unref(place->conn);
+    g_clear_error(&place->problem);
+    g_cond_clear(&place->cond);
+    g_mutex_clear(&place->lock);
+    g_free(place->key);
+    g_free(place);
+}
+
+void gluster_place_unref(GlusterPlace *place)
+{
+    gboolean last;
+
+    if (!place)
+        return;
+    g_mutex_lock(&registry_lock);
+    last = --place->users == 0;
+    if (last)
+        g_hash_table_remove(places, place->key);
+    g_mutex_unlock(&registry_lock);
+    if (last)
+        place_free_ref(place);
+}
+
+/* With the lock held: TRUE when the caller is the one to connect. */
+static gboolean wait_or_begin(GlusterPlace *place, const GlusterConf *conf, GError **error)
+{
+    guint attempt = place->attempt;
+
+    while (place->connecting)
+        g_cond_wait(&place->cond, &place->lock);
+    if (place->conn)
+        return FALSE;
+    /* A caller that waited for a failed attempt fails with it: another would take as long again. */
+    if (attempt != place->attempt && place->problem) {
+        g_propagate_error(error, g_error_copy(place->problem));
+        return FALSE;
+    }
+    if (place->hanging >= HANGING_MAX)
+        return cst_fail(error, CST_ERROR_UNREACHABLE,
+                        _("the servers of Gluster volume '%s' accept connections and do not "
+                          "answer"),
+                        conf->def->source.name);
+    place->connecting = TRUE;
+    return TRUE;
+}
+
+GlusterConn *gluster_conn_get(GlusterPlace *place, const GlusterConf *conf, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+    GlusterConn *conn;
+
+    g_mutex_lock(&place->lock);
+    if (!place->conn && wait_or_begin(place, conf, error)) {
+        g_mutex_unlock(&place->lock);
+        conn = connect_with_deadline(place, conf, &problem);
+        g_mutex_lock(&place->lock);
+        place->conn = conn;
+        place->connecting = FALSE;
+        place->attempt++;
+        g_clear_error(&place->problem);
+        if (problem) {
+            place->problem = g_error_copy(problem);
+            g_propagate_error(error, g_steal_pointer(&problem));
+        }
+        g_cond_broadcast(&place->cond);
+    }
+    conn = place->conn ? gluster_conn_ref(place->conn) : NULL;
+    g_mutex_unlock(&place->lock);
+    return conn;
+}
+
+/* --- signs of life ---------------------------------------------------------------------------- */
+
+/* Returns the connection to be given up, for the caller to release; NULL: it may stay. */
+static GlusterConn *note_touch(GlusterPlace *place, const GlusterConn *conn, gboolean answered)
+{
+    GlusterConn *dead = NULL;
+    gint64 now = g_get_monotonic_time();
+
+    g_mutex_lock(&place->lock);
+    if (answered)
+        place->failing_since = 0;
+    else if (place->failing_since == 0)
+        place->failing_since = now;
+    else if (place->conn == conn && now - place->failing_since > GIVE_UP_US) {
+        dead = g_steal_pointer(&place->conn);
+        place->failing_since = 0;
+    }
+    g_mutex_unlock(&place->lock);
+    return dead;
+}
+
+/* A statfs is answered by each brick, and kept by no cache. */
+gboolean gluster_touch(const CstPoolDef *def, GError **error)
+{
+    g_auto(GlusterConf) conf = {0};
+    g_autoptr(GlusterConn) conn = NULL;
+    g_autoptr(GlusterConn) dead = NULL;
+    GlusterPlace *place;
+    struct statvfs fs;
+    int err = 0;
+
+    if (!gluster_conf_read(def, &conf, error))
+        return FALSE;
+    /* A probe may outlive its pool, and then wants no connection. */
+    place = place_get(&conf, FALSE);
+    if (!place)
+        return TRUE;
+    conn = gluster_conn_get(place, &conf, error);
+    if (conn && conn->gluster->glfs_statvfs(conn->fs, GLUSTER_ROOT, &fs) < 0)
+        err = errno ? errno : EIO;
+    if (conn)
+        dead = note_touch(place, conn, err == 0);
+    gluster_place_unref(place);
+    if (err)
+        return cst_gluster_fail(error, err, _("Gluster volume '%s'"), def->source.name);
+    return conn != NULL;
+}
+
+/* --- the state's ------------------------------------------------------------------------------ */
+
+void gluster_expect_now(GlusterState *state, const GlusterConn *conn)
+{
+    g_mutex_lock(&state->lock);
+    g_free(state->expected);
+    state->expected = *conn->id ? g_strdup(conn->id) : NULL;
+    g_mutex_unlock(&state->lock);
+}
+
+GlusterConn *gluster_connect(CstPoolState *head, GError **error)
+{
+    GlusterState *state = (GlusterState *)head;
+    g_autoptr(GlusterConn) conn = gluster_conn_get(state->place, &state->conf, error);
+    gboolean same;
+
+    if (!conn)
+        return NULL;
+    g_mutex_lock(&state->lock);
+    same = !state->expected || !*conn->id || strcmp(state->expected, conn->id) == 0;
+    g_mutex_unlock(&state->lock);
+    if (same)
+        return g_steal_pointer(&conn);
+    cst_fail(
+        error, CST_ERROR_STATE,
+        _("the servers have another volume '%s' than when pool '%s' was last started; stop and "
+          "start the pool, if that is meant"),
+        head->def->source.name, head->def->name);
+    return NULL;
+}

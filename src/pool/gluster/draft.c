@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * New volumes. A draft is a file under a hidden name, which its maker has locked; the servers drop
+ * the lock when its process dies. Gluster's rename replaces what has the name, so the commit links
+ * the draft to it, which fails when the name is taken, and then removes the draft's own. A crash in
+ * between leaves the volume whole, and a second name of it, which is dropped as any draft is.
+ *
+ * Nothing syncs a directory over Gluster. A sync of the file after the link has the brick's file
+ * system write the names as well, as both are of one transaction there.
+ */
+#include "gluster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <pool/files.h>
+
+#define DEFAULT_MODE 0600 /* of a directory too, as libvirt makes them */
+/*
+ * A draft without a lock may be that of a client that was cut off from the servers, and comes back;
+ * so only an old one is dropped without its maker's journal.
+ */
+#define DRAFT_MAX_AGE_S 3600
+/* Bytes that are copied to see whether that is done right. */
+#define TRIAL 512
+
+/* --- making ----------------------------------------------------------------------------------- */
+
+static gboolean exists(const GlusterConn *conn, const char *path)
+{
+    struct stat st;
+
+    return conn->gluster->glfs_lstat(conn->fs, path, &st) == 0;
+}
+
+/* The backing file must exist now where it is one of this pool; the image only names it. */
+static gboolean check_backing(CstPoolState *state, const GlusterConn *conn, const CstVolDef *def,
+                              GError **error)
+{
+    g_autofree char *name = def->backing ? gluster_vol_resolve(state, def->backing->path) : NULL;
+    g_autofree char *path = name ? gluster_conf_path(&((GlusterState *)state)->conf, name) : NULL;
+
+    return !path || exists(conn, path) ||
+           cst_fail_errno(error, errno, _("inaccessible backing store volume %s"),
+                          def->backing->path);
+}
+
+static gboolean set_owner(const GlusterConn *conn, glfs_fd_t *fd, const CstVolDef *def,
+                          GError **error)
+{
+    uid_t uid = def->perms.uid == CST_PERMS_UNSET ? (uid_t)-1 : def->perms.uid;
+    gid_t gid = def->perms.gid == CST_PERMS_UNSET ? (gid_t)-1 : def->perms.gid;
+
+    if ((uid == (uid_t)-1 && gid == (gid_t)-1) || conn->gluster->glfs_fchown(fd, uid, gid) == 0)
+        return TRUE;
+    return cst_gluster_fail(error, errno, _("cannot chown '%s' to (%d, %d)"), def->name, (int)uid,
+                            (int)gid);
+}
+
+/*
+ * Whether the servers copy what they are asked to: those of Gluster 10.3 take the beginning of the
+ * source for any part of it. @fd is a new file, which holds nothing before and afterwards.
+ */
+static gboolean copies_right(const GlusterConn *conn, glfs_fd_t *fd)
+{
+    char bytes[2 * TRIAL], back[TRIAL] = "";
+    off64_t in = TRIAL, out = sizeof(bytes);
+    struct glfs_stat told[3]; /* the library writes all of them */
+
+    memset(bytes, 'a', TRIAL);
+    memset(bytes + TRIAL, 'b', TRIAL);
+    return conn->gluster->glfs_pwrite(fd, bytes, sizeof(bytes), 0, 0, NULL, NULL) ==
+               sizeof(bytes) &&
+           conn->gluster->glfs_copy_file_range(fd, &in, fd, &out, TRIAL, 0, &told[0], &told[1],
+                                               &told[2]) == TRIAL &&
+           conn->gluster->glfs_pread(fd, back, TRIAL, sizeof(bytes), 0, NULL) == TRIAL &&
+           memcmp(back, bytes + TRIAL, TRIAL) == 0;
+}
+
+/* Tries it once for a connection, on the first file that is made. */
+static gboolean try_copying(GlusterConn *conn, glfs_fd_t *fd, const char *name, GError **error)
+{
+    if (g_atomic_int_get(&conn->copies) >= 0)
+        return TRUE;
+    g_atomic_int_set(&conn->copies, copies_right(conn, fd));
+    return conn->gluster->glfs_ftruncate(fd, 0, NULL, NULL) == 0 ||
+           cst_gluster_fail(error, errno, _("Failed to create file '%s'"), name);
+}
+
+static gboolean make_draft(GlusterConn *conn, const char *path, const CstVolDef *def,
+                           CstVolDraft *draft, GError **error)
+{
+    g_autoptr(CstBlob) blob = gluster_file_create(conn, path, def->name, error);
+    struct stat st;
+
+    if (!blob)
+        return FALSE;
+    CST_CRASH_POINT("gluster.reserve.created");
+    if (!set_owner(conn, cst_blob_gluster_fd(blob), def, error) ||
+        !try_copying(conn, cst_blob_gluster_fd(blob), def->name, error))
+        return FALSE;
+    if (conn->gluster->glfs_fstat(cst_blob_gluster_fd(blob), &st) == 0)
+        draft->id = (CstFileId){.inode = st.st_ino};
+    draft->blob = g_steal_pointer(&blob);
+    return TRUE;
+}
+
+/*
+ * The checks come before the end of a dry run. The name is checked again by the commit. A directory
+ * is made by its commit, in one step.
+ */
+gboolean gluster_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
+                             GError **error)
+{
+    const GlusterConf *conf = &((GlusterState *)state)->conf;
+    g_autoptr(GlusterConn) conn = gluster_connect(state, error);
+    g_autofree char *hidden = cst_dir_draft_name(draft->token);
+    g_autofree char *path = gluster_conf_path(conf, hidden);
+    g_autofree char *final = gluster_conf_path(conf, def->name);
+
+    if (!conn || !check_backing(state, conn, def, error))
+        return FALSE;
+    if (exists(conn, final))
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
+    draft->zeroed = TRUE;
+    draft->shared = !gluster_is_private(conn, conf);
+    if (!cst_may_change(error))
+        return FALSE;
+    if (def->type == CST_VOL_DIR || make_draft(conn, path, def, draft, error))
+        return TRUE;
+    conn->gluster->glfs_unlink(conn->fs, path);
+    return FALSE;
+}
+
+/* --- naming ----------------------------------------------------------------------------------- */
+
+static mode_t mode_of(const CstVolDef *def)
+{
+    return def->perms.mode == CST_PERMS_UNSET ? DEFAULT_MODE : def->perms.mode & 07777;
+}
+
+/* Owner and mode are no part of the one step: a crash leaves a directory that is only ours. */
+static gboolean make_directory(const GlusterConn *conn, const char *path, const CstVolDef *def,
+                               GError **error)
+{
+    uid_t uid = def->perms.uid == CST_PERMS_UNSET ? (uid_t)-1 : def->perms.uid;
+    gid_t gid = def->perms.gid == CST_PERMS_UNSET ? (gid_t)-1 : def->perms.gid;
+
+    if (conn->gluster->glfs_mkdir(conn->fs, path, 0700) < 0) {
+        if (errno == EEXIST)
+            return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
+        return cst_gluster_fail(error, errno, _("cannot create path '%s'"), def->name);
+    }
+    CST_CRASH_POINT("gluster.commit.made");
+    if (((uid == (uid_t)-1 && gid == (gid_t)-1) ||
+         conn->gluster->glfs_chown(conn->fs, path, uid, gid) == 0) &&
+        conn->gluster->glfs_chmod(conn->fs, path, mode_of(def)) == 0)
+        return TRUE;
+    cst_gluster_fail(error, errno, _("cannot set owner and mode of '%s'"), def->name);
+    conn->gluster->glfs_rmdir(conn->fs, path);
+    return FALSE;
+}
+
+static gboolean is_file(const GlusterConn *conn, const char *path, glfs_fd_t *fd)
+{
+    struct stat named, opened;
+
+    return conn->gluster->glfs_lstat(conn->fs, path, &named) == 0 &&
+           conn->gluster->glfs_fstat(fd, &opened) == 0 && named.st_ino == opened.st_ino;
+}
+
+/*
+ * Gives the draft, which @fd has open, its name, durably. DENIED when somebody else's file has got
+ * the name, which stays then. A failure to sync removes the volume again.
+ */
+static gboolean name_draft(const GlusterConn *conn, glfs_fd_t *fd, const char *hidden,
+                           const char *path, const CstVolDef *def, GError **error)
+{
+    if (conn->gluster->glfs_link(conn->fs, hidden, path) < 0) {
+        if (errno == EEXIST)
+            return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
+        return cst_gluster_fail(error, errno, _("Failed to create file '%s'"), def->name);
+    }
+    CST_CRASH_POINT("gluster.commit.linked");
+    if (!is_file(conn, path, fd))
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("somebody put something else in the place of volume '%s' while it was "
+                          "made; see who may write to '%s'"),
+                        def->name, path);
+    conn->gluster->glfs_unlink(conn->fs, hidden);
+    CST_CRASH_POINT("gluster.commit.named");
+    if (conn->gluster->glfs_fsync(fd, NULL, NULL) == 0)
+        return TRUE;
+    cst_gluster_fail(error, errno, _("cannot sync data to file '%s'"), def->name);
+    conn->gluster->glfs_unlink(conn->fs, path);
+    return FALSE;
+}
+
+/* The content is synced before the name appears, so that a volume is whole or not there. */
+gboolean gluster_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
+                            GError **error)
+{
+    const GlusterConf *conf = &((GlusterState *)state)->conf;
+    g_autoptr(GlusterConn) conn = gluster_connect(state, error);
+    g_autofree char *name = cst_dir_draft_name(draft->token);
+    g_autofree char *hidden = gluster_conf_path(conf, name);
+    g_autofree char *path = gluster_conf_path(conf, def->name);
+    glfs_fd_t *fd;
+
+    if (!conn)
+        return FALSE;
+    if (!draft->blob)
+        return make_directory(conn, path, def, error);
+    fd = cst_blob_gluster_fd(draft->blob);
+    if (conn->gluster->glfs_fchmod(fd, mode_of(def)) < 0)
+        return cst_gluster_fail(error, errno, _("cannot set mode of '%s' to %04o"), def->name,
+                                mode_of(def));
+    if (conn->gluster->glfs_fsync(fd, NULL, NULL) < 0)
+        return cst_gluster_fail(error, errno, _("cannot sync data to file '%s'"), def->name);
+    CST_CRASH_POINT("gluster.commit.synced");
+    return name_draft(conn, fd, hidden, path, def, error);
+}
+
+/* --- dropping --------------------------------------------------------------------------------- */
+
+/* The token comes from a journal file, but it must not lead out of the directory. */
+gboolean gluster_vol_abandon(CstPoolState *state, const char *token, GError **error)
+{
+    g_autoptr(GlusterConn) conn = NULL;
+    g_autofree char *name = cst_dir_draft_name(token);
+    g_autofree char *path = gluster_conf_path(&((GlusterState *)state)->conf, name);
+
+    if (strchr(token, '/'))
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' does not name a draft"), token);
+    conn = gluster_connect(state, error);
+    if (!conn)
+        return FALSE;
+    if (conn->gluster->glfs_unlink(conn->fs, path) < 0 && errno != ENOENT)
+        return cst_gluster_fail(error, errno, _("cannot unlink file '%s'"), name);
+    return TRUE;
+}
+
+/* Of a draft that was linked already only this name goes. */
+static gboolean is_dead(GlusterConn *conn, const char *path, const char *name,
+                        const struct stat *st)
+{
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!S_ISREG(st->st_mode) || time(NULL) - st->st_mtim.tv_sec < DRAFT_MAX_AGE_S)
+        return FALSE;
+    blob = gluster_file_open(conn, path, name, O_RDWR | O_NOFOLLOW, NULL);
+    return blob && gluster_file_lock(blob);
+}
+
+gboolean gluster_drop_drafts(CstPoolState *state, GError **error)
+{
+    const GlusterConf *conf = &((GlusterState *)state)->conf;
+    g_autoptr(GlusterConn) conn = gluster_connect(state, error);
+    g_auto(GlusterListing) listing = {0};
+
+    if (!conn || !gluster_listing_open(conn, conf, &listing, error))
+        return FALSE;
+    while (gluster_listing_next(&listing)) {
+        g_autofree char *path = gluster_conf_path(conf, listing.name);
+
+        if (cst_dir_is_draft(listing.name) && is_dead(conn, path, listing.name, &listing.st) &&
+            conn->gluster->glfs_unlink(conn->fs, path) == 0)
+            cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", listing.name);
+    }
+    return listing.err == 0 ||
+           cst_gluster_fail(error, listing.err, _("failed to read directory '%s' in '%s'"),
+                            conf->directory, conf->def->source.name);
+}

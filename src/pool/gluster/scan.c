@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Records of volumes. One listing tells what a stat would say of every entry, so a refresh without
+ * changes costs a few round trips whatever their number; the content of what has changed is read by
+ * pool/content.c, on several threads.
+ *
+ * As in a directory of this host, an entry is not opened when others may have planted it
+ * (cst_entry_distrust()), and is listed with that as its problem.
+ */
+#include "gluster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include <base/i18n.h>
+#include <base/url.h>
+#include <pool/content.h>
+#include <pool/files.h>
+
+/* What one call looks at. */
+typedef struct {
+    CstPoolState *state;
+    const GlusterConf *conf;
+    GlusterConn *conn;  /* borrowed */
+    CstDirHandle place; /* for cst_entry_distrust(): no descriptor, and its path is borrowed */
+} Looking;
+
+static int64_t to_ns(const struct timespec *time)
+{
+    return time->tv_sec * G_GINT64_CONSTANT(1000000000) + time->tv_nsec;
+}
+
+static CstFileSeen seen_of(const struct stat *st, gboolean shared)
+{
+    return (CstFileSeen){
+        .type = S_ISDIR(st->st_mode) ? CST_VOL_DIR : CST_VOL_FILE,
+        .stamp = {.device = st->st_dev,
+                  .inode = st->st_ino,
+                  .size = (uint64_t)st->st_size,
+                  .mtime_ns = to_ns(&st->st_mtim),
+                  .ctime_ns = to_ns(&st->st_ctim)},
+        .allocation = (uint64_t)st->st_blocks * 512,
+        .mode = st->st_mode & 07777,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
+        .atime_ns = to_ns(&st->st_atim),
+        .shared = shared,
+        .counted = TRUE, /* as libvirt has it here, and not in pools of type dir */
+    };
+}
+
+/* --- CstFiles --------------------------------------------------------------------------------- */
+
+/* Another URL of a file of this pool becomes ours, by which the tables know it. */
+static char *reference_of(gpointer data, const char *reference)
+{
+    const Looking *looking = data;
+    CstPoolState *state = looking->state;
+    g_autofree char *path = cst_reference_resolve(state->def->target_path, reference);
+    g_autofree char *name = gluster_vol_resolve(state, path);
+
+    return name ? gluster_vol_path(state, name) : g_steal_pointer(&path);
+}
+
+static CstBlob *open_entry(gpointer data, const char *name, CstFileSeen *seen, GError **error)
+{
+    const Looking *looking = data;
+    g_autofree char *path = gluster_conf_path(looking->conf, name);
+    g_autoptr(CstBlob) blob = gluster_file_open(looking->conn, path, name, O_RDONLY, error);
+    struct stat st;
+
+    if (!blob)
+        return NULL;
+    if (looking->conn->gluster->glfs_fstat(cst_blob_gluster_fd(blob), &st) < 0) {
+        cst_gluster_fail(error, errno, _("cannot stat file '%s'"), name);
+        return NULL;
+    }
+    *seen = seen_of(&st, seen->shared);
+    cst_blob_set_liveness(blob, looking->state->liveness);
+    return g_steal_pointer(&blob);
+}
+
+static CstFiles files_of(Looking *looking)
+{
+    return (CstFiles){.state = looking->state,
+                      .reference = reference_of,
+                      .open = open_entry,
+                      .declared = gluster_declared,
+                      .data = looking};
+}
+
+static void look(CstPoolState *state, GlusterConn *conn, Looking *ret_looking)
+{
+    const GlusterConf *conf = &((GlusterState *)state)->conf;
+
+    *ret_looking = (Looking){
+        .state = state,
+        .conf = conf,
+        .conn = conn,
+        .place = {.fd = -1,
+                  .path = state->def->target_path,
+                  .is_private = gluster_is_private(conn, conf)},
+    };
+}
+
+/* --- one entry -------------------------------------------------------------------------------- */
+
+/* PROBE_NONE: no volume; PROBE_DONE: *ret_volume is complete; PROBE_OPEN: it wants to be opened. */
+typedef enum { PROBE_NONE, PROBE_DONE, PROBE_OPEN } Probe;
+
+/* What is gone, and links that lead nowhere, are no volumes. */
+static Probe probe_failed(const char *name, int err, CstVolume **ret_volume)
+{
+    g_autofree char *problem = NULL;
+
+    if (err == ENOENT || err == ELOOP || err == ENAMETOOLONG || err == ESTALE)
+        return PROBE_NONE;
+    problem = g_strdup_printf(_("cannot stat file '%s': %s"), name, g_strerror(err));
+    *ret_volume = cst_file_with_problem(cst_volume_new(name), problem);
+    (*ret_volume)->format = "raw";
+    return PROBE_DONE;
+}
+
+/* @st is what lstat says; what a trusted link leads to takes its place. */
+static Probe probe(const Looking *looking, const char *name, struct stat *st, CstVolume *known,
+                   CstFileSeen *ret_seen, CstVolume **ret_volume)
+{
+    const CstEntryOwner owner = {st->st_mode, st->st_uid, (guint)st->st_nlink};
+    gboolean shared = !looking->place.is_private || S_ISLNK(st->st_mode);
+    g_autofree char *distrust = cst_entry_distrust(&looking->place, name, &owner);
+
+    *ret_seen = seen_of(st, shared);
+    if (distrust) {
+        *ret_volume = cst_file_with_problem(cst_file_record(name, ret_seen), distrust);
+        return PROBE_DONE;
+    }
+    if (S_ISLNK(st->st_mode)) {
+        g_autofree char *path = gluster_conf_path(looking->conf, name);
+
+        if (looking->conn->gluster->glfs_stat(looking->conn->fs, path, st) < 0)
+            return probe_failed(name, errno, ret_volume);
+        *ret_seen = seen_of(st, shared);
+    }
+    if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
+        return PROBE_NONE;
+    if (cst_file_fits(known, ret_seen)) {
+        *ret_volume = cst_volume_ref(known);
+        return PROBE_DONE;
+    }
+    if (S_ISREG(st->st_mode))
+        return PROBE_OPEN;
+    *ret_volume = cst_file_record(name, ret_seen);
+    return PROBE_DONE;
+}
+
+gboolean gluster_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                          CstVolume **ret_volume, GError **error)
+{
+    const GlusterConf *conf = &((GlusterState *)state)->conf;
+    g_autoptr(GlusterConn) conn = NULL;
+    g_autofree char *path = NULL;
+    CstFileSeen seen;
+    Looking looking;
+    CstFiles files;
+    struct stat st;
+
+    *ret_volume = NULL;
+    if (cst_dir_name_hidden(name) || strchr(name, '/'))
+        return TRUE;
+    conn = gluster_connect(state, error);
+    if (!conn)
+        return FALSE;
+    path = gluster_conf_path(conf, name);
+    if (conn->gluster->glfs_lstat(conn->fs, path, &st) < 0)
+        return errno == ENOENT || errno == ESTALE || errno == ENAMETOOLONG ||
+               cst_gluster_fail(error, errno, _("cannot stat file '%s'"), name);
+    look(state, conn, &looking);
+    files = files_of(&looking);
+    if (probe(&looking, name, &st, known, &seen, ret_volume) == PROBE_OPEN)
+        *ret_volume = cst_file_inspect(&files, name, &seen, known);
+    if (*ret_volume != known)
+        cst_file_log_problem(state, *ret_volume);
+    return TRUE;
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
+/* Asks again for what the listing could not tell. FALSE: the entry is gone, or is a problem. */
+static gboolean stat_entry(const Looking *looking, const CstScan *scan, GlusterListing *listing)
+{
+    g_autofree char *path = NULL;
+    CstVolume *volume = NULL;
+
+    if (listing->st.st_ino != 0)
+        return TRUE;
+    path = gluster_conf_path(looking->conf, listing->name);
+    if (looking->conn->gluster->glfs_lstat(looking->conn->fs, path, &listing->st) == 0)
+        return TRUE;
+    if (probe_failed(listing->name, errno, &volume) == PROBE_DONE)
+        scan->sink(volume, scan->data);
+    return FALSE;
+}
+
+/* Hands on what the listing suffices for, and keeps the rest to be read. */
+static void scan_entry(const Looking *looking, const CstScan *scan, GlusterListing *listing,
+                       CstFileReading *reading)
+{
+    g_autoptr(CstVolume) known = scan->known(listing->name, scan->data);
+    CstVolume *volume = NULL;
+    CstFileSeen seen;
+
+    if (!stat_entry(looking, scan, listing))
+        return;
+    switch (probe(looking, listing->name, &listing->st, known, &seen, &volume)) {
+    case PROBE_NONE: break;
+    case PROBE_DONE: scan->sink(volume, scan->data); break;
+    case PROBE_OPEN: cst_file_reading_add(reading, listing->name, &seen, known); break;
+    }
+}
+
+gboolean gluster_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
+{
+    const GlusterConf *conf = &((GlusterState *)state)->conf;
+    g_autoptr(GlusterConn) conn = gluster_connect(state, error);
+    g_auto(GlusterListing) listing = {0};
+    g_autoptr(CstFileReading) reading = NULL;
+    Looking looking;
+    CstFiles files;
+
+    if (!conn || !gluster_listing_open(conn, conf, &listing, error))
+        return FALSE;
+    look(state, conn, &looking);
+    files = files_of(&looking);
+    reading = cst_file_reading_new(&files, scan);
+    while (gluster_listing_next(&listing)) {
+        if (!cst_task_check(task, error))
+            return FALSE;
+        if (!cst_dir_name_hidden(listing.name))
+            scan_entry(&looking, scan, &listing, reading);
+    }
+    if (listing.err)
+        return cst_gluster_fail(error, listing.err, _("failed to read directory '%s' in '%s'"),
+                                conf->directory, conf->def->source.name);
+    cst_file_reading_run(reading);
+    return TRUE;
+}

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Gluster servers that die, freeze or are full: a clear error with its own code within the deadline, other
+pools as quick as ever meanwhile, and all well again, without a restart, when they are back."""
+
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import threading
+import time
+
+from gluster_test import MIB, OnGluster, noise, timed
+from harness import gluster, peers, space
+
+# Exit statuses of our command line.
+FAILED, UNREACHABLE = 1, 6
+# The probe's period, the pool's timeout, and what a busy machine adds.
+BOUND = 3 + gluster.TIMEOUT_S + 6
+
+
+class Faults(OnGluster):
+    def setUp(self):
+        for which in ("glusterd", "brick"):
+            self.lab.signal(which, signal.SIGCONT)
+        super().setUp()
+        directory = os.path.join(self.peer.dir, "d")
+        os.makedirs(directory, exist_ok=True)
+        if "d" not in self.ok("pool-list", "--name").split():
+            self.ok("pool-create-as", "d", "dir", "--target", directory)
+            self.ok("vol-create-as", "d", "beside", "1M")
+
+    def look_beside(self):
+        return timed(lambda: self.ok("vol-list", "d", "--details"))
+
+    @contextlib.contextmanager
+    def beside(self):
+        """Another pool is listed all the time and takes as long as when all is well."""
+        quiet = [self.look_beside() for _ in range(7)]
+        meanwhile, done = [], threading.Event()
+
+        def look():
+            while not done.is_set():
+                meanwhile.append(self.look_beside())
+        watching = threading.Thread(target=look)
+        watching.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watching.join()
+        before, now, worst = (statistics.median(quiet), statistics.median(meanwhile),
+                              max(meanwhile))
+        print(f"        another pool: {before * 1000:.0f} ms, meanwhile {now * 1000:.0f} ms, "
+              f"at worst {worst * 1000:.0f} ms in {len(meanwhile)} looks", flush=True)
+        self.assertLess(now, 3 * before + 0.1)
+        self.assertLess(worst, max(gluster.TIMEOUT_S, 10 * before))
+
+    def late(self, *words):
+        """It fails as something that did not answer, in time."""
+        took = timed(lambda: self.cistern(*words, status=UNREACHABLE))
+        print(f"        {words[0]}: {took:.1f} s", flush=True)
+        self.assertLess(took, BOUND)
+
+    def back(self):
+        self.eventually(lambda: "running" in self.ok("pool-info", "g")
+                        and peers.virsh(self.peer, "pool-refresh", "g")[0] == 0)
+
+    def test_a_frozen_brick(self):
+        self.ok("vol-create-as", "g", "a", "1M")
+        with self.beside():
+            self.lab.freeze()
+            self.late("pool-refresh", "g")
+            self.late("vol-create-as", "g", "b", "1M")
+            self.late("vol-wipe", "a", "--pool", "g", "--yes")
+            # Not vanished, only not answering.
+            self.assertEqual(["a"], self.names())
+            self.assertIn("inaccessible", self.ok("pool-info", "g"))
+        self.lab.thaw()
+        self.back()
+        self.ok("vol-create-as", "g", "c", "1M")
+        self.eventually(lambda: [n for n in self.lab.names() if n != "b"] == ["a", "c"])
+
+    def test_a_brick_that_freezes_in_mid_refresh(self):
+        for name in ("a", "b", "c"):
+            self.ok("vol-create-as", "g", name, "1M", "--format", "qcow2")
+        ended = []
+
+        def refresh():
+            while not ended or ended[-1][0] == 0:
+                started = time.monotonic()
+                status, _out, err = peers.virsh(self.peer, "pool-refresh", "g")
+                ended.append((status, err, time.monotonic() - started))
+        with self.beside():
+            refreshing = threading.Thread(target=refresh)
+            refreshing.start()
+            self.eventually(lambda: len(ended) > 3)
+            self.lab.freeze()
+            refreshing.join()
+            self.assertIn("answer", ended[-1][1])
+            self.assertLess(ended[-1][2], BOUND)
+            self.assertEqual(["a", "b", "c"], self.names())
+        self.lab.thaw()
+        self.back()
+        self.assertEqual(["a", "b", "c"], self.names())
+
+    def upload_halfway(self, strike):
+        """Uploads 64 MiB, and strikes after the first half; returns what virsh said, and how late."""
+        self.ok("vol-create-as", "g", "a", "64M")
+        payload = noise(64 * MIB, 3)
+        fifo = os.path.join(self.peer.files, "fifo")
+        os.mkfifo(fifo)
+        self.addCleanup(os.unlink, fifo)
+        with subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-upload", "a", fifo, "--pool", "g"],
+                              env=space.ENV, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as uploading:
+            with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
+                stream.write(payload[:32 * MIB])
+                self.eventually(lambda: os.stat(self.lab.path("a")).st_blocks * 512 > 4 * MIB)
+                strike()
+                struck = time.monotonic()
+                stream.write(payload[32 * MIB:])
+            err = uploading.communicate(timeout=300)[1]
+            took = time.monotonic() - struck
+        self.assertEqual(1, uploading.returncode)
+        return payload, err, took
+
+    def recovered(self, payload):
+        large = self.file("large", payload)
+        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", large, "--pool",
+                                            "g")[0] == 0)
+        with open(self.lab.path("a"), "rb") as stream:
+            self.assertEqual(payload, stream.read())
+
+    def test_a_brick_that_freezes_in_mid_write(self):
+        with self.beside():
+            payload, err, took = self.upload_halfway(self.lab.freeze)
+        self.assertIn("answer", err)
+        self.assertLess(took, 2 * BOUND)
+        self.lab.thaw()
+        self.recovered(payload)
+
+    def test_a_brick_that_is_killed_in_mid_write(self):
+        with self.beside():
+            payload, err, took = self.upload_halfway(self.lab.kill)
+        self.assertIn("do not answer", err)
+        self.assertLess(took, BOUND)
+        self.lab.revive()
+        self.recovered(payload)
+
+    def test_a_killed_brick(self):
+        self.ok("vol-create-as", "g", "a", "1M")
+        with self.beside():
+            self.lab.kill()
+            self.late("pool-refresh", "g")
+            self.late("vol-create-as", "g", "b", "1M")
+            self.assertEqual(["a"], self.names())
+        self.lab.revive()
+        self.back()
+        self.ok("vol-create-as", "g", "b", "1M")
+
+    def test_glusterd_away(self):
+        """Those that have a connection do without it; a new one is not made, and says so in time."""
+        self.ok("vol-create-as", "g", "a", "1M")
+        self.lab.client("mkdir /h")
+        self.define("h", start=False, directory="/h", options={"timeout": gluster.TIMEOUT_S + 1})
+        self.addCleanup(self.undefine, "h")
+        for strike, restore in ((self.lab.freeze, self.lab.thaw),
+                                (self.lab.kill, lambda: self.lab.revive("glusterd"))):
+            with self.beside():
+                strike("glusterd")
+                self.ok("pool-refresh", "g")
+                self.ok("vol-create-as", "g", "b", "1M")
+                self.ok("vol-delete", "b", "g")
+                self.late("pool-start", "h")
+            if restore == self.lab.thaw:
+                self.lab.signal("glusterd", signal.SIGCONT)
+            else:
+                restore()
+            self.eventually(lambda: peers.virsh(self.peer, "pool-start", "h")[0] == 0)
+            self.assertEqual([], self.names("h"))
+            self.ok("pool-destroy", "h")
+
+    def test_the_daemon_starts_and_stops_at_once_beside_frozen_servers(self):
+        self.ok("vol-create-as", "g", "a", "1M")
+        alive = timed(self.peer.restart)
+        self.lab.freeze("glusterd")
+        self.lab.freeze()
+        took = timed(self.peer.stop)
+        self.assertLess(took, 11)
+        self.assertLess(timed(self.peer.start), max(gluster.TIMEOUT_S, 3 * alive))
+        self.assertRegex(self.ok("pool-list"), r" g +active")
+        self.assertEqual(0, peers.virsh(self.peer, "vol-list", "d")[0])
+        self.lab.thaw()
+        self.eventually(lambda: "running" in self.ok("pool-info", "g") and self.names() == ["a"])
+
+    def test_a_full_volume_is_no_space(self):
+        small = os.path.join(self.lab.dir, "small")
+        os.makedirs(small)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", small], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", small], check=False)
+        image = os.path.join(small, "image")
+        self.lab.tool("volume", "stop", "full", check=False)
+        brick = os.path.join(self.lab.dir, "fullbrick")
+        os.makedirs(brick)
+        with open(image, "wb") as stream:
+            stream.truncate(20 * MIB)
+        subprocess.run(["mkfs.ext4", "-q", image], check=True)
+        if subprocess.run(["mount", "-o", "loop", image, brick], check=False).returncode:
+            self.skipTest("no loop devices here")
+        self.addCleanup(subprocess.run, ["umount", "-l", brick], check=False)
+        self.lab.add_volume("full", os.path.join(brick, "b"))
+        self.addCleanup(self.lab.tool, "volume", "stop", "full", "force", check=False)
+        self.define("f", volume="full")
+        self.addCleanup(self.undefine, "f")
+        self.ok("vol-create-as", "f", "a", "64M", "--allocation", "0")
+        payload = self.file("large", noise(32 * MIB))
+        err = self.cistern("vol-upload", "a", payload, "--pool", "f", status=FAILED)
+        self.assertIn("No space left", err)
+        self.fails("vol-create-as", "f", "b", "64M", text="No space left")
+        self.assertEqual(["a"], self.names("f"))

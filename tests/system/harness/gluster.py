@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The lab's Gluster (tests/lab/gluster): one for the whole run, started when the first test needs it."""
+
+import atexit
+import glob
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from . import space
+
+SCRIPT = os.path.join(space.TOP, "tests/lab/gluster")
+VOLUME = "gv0"
+# Short, so that what does not answer is noticed within a test.
+TIMEOUT_S = 3
+
+POOL = """<pool type='gluster'><name>{name}</name><source><host name='{host}'/>
+<dir path='{dir}'/><name>{volume}</name></source>
+<options xmlns='urn:cistern:storage:1.0'>{options}</options></pool>"""
+
+
+class Gluster:
+    def __init__(self):
+        self.dir = space.path("gluster")
+        atexit.register(self.stop)
+        subprocess.run([SCRIPT, "start", self.dir], check=True, timeout=300,
+                       stdin=subprocess.DEVNULL)
+        with open(os.path.join(self.dir, "host"), encoding="utf-8") as stream:
+            self.host = stream.read().strip()
+        self.brick = os.path.join(self.dir, "brick", VOLUME)
+        self.socket = os.path.join(self.dir, "socket")
+
+    def stop(self):
+        self.thaw()
+        subprocess.run([SCRIPT, "stop", self.dir], check=False)
+
+    def tool(self, *words, check=True):
+        return subprocess.run(["gluster", "--mode=script", f"--glusterd-sock={self.socket}",
+                               f"--log-file={self.dir}/log/cli.log", *words], check=check, text=True,
+                              timeout=120, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE).stdout
+
+    def add_volume(self, name, brick=None):
+        subprocess.run([SCRIPT, "volume", self.dir, name, *([brick] if brick else [])], check=True,
+                       timeout=120, stdout=subprocess.DEVNULL)
+
+    def url(self, name="", directory=""):
+        return f"gluster://{self.host}/{VOLUME}/{directory}{name}"
+
+    def path(self, name):
+        """A file of the volume as the brick has it."""
+        return os.path.join(self.brick, name)
+
+    def names(self):
+        """All there is in the volume but Gluster's own."""
+        return sorted(name for name in os.listdir(self.brick) if name not in (".glusterfs",
+                                                                              ".glusterfs-anonymous-inode"))
+
+    def clear(self):
+        """
+        Empties the volume through a client: what the brick knows beside the files has to go with
+        them.
+        """
+        if left := self.names():
+            self.client("\n".join(f"remove {name}" for name in left))
+
+    def client(self, script):
+        """Plays commands to the volume: tests/lab/glfs."""
+        subprocess.run([os.path.join(space.TOP, "tests/lab/glfs"), self.host, VOLUME], check=True,
+                       input=script, text=True, timeout=120)
+
+    def pids(self, which):
+        """Of "glusterd", or of the "brick"s that serve VOLUME."""
+        pattern = "run/glusterd.pid" if which == "glusterd" else f"run/vols/{VOLUME}/*.pid"
+        found = []
+        for name in glob.glob(os.path.join(self.dir, pattern)):
+            with open(name, encoding="utf-8") as stream:
+                found.append(int(stream.read()))
+        return found
+
+    def signal(self, which, number):
+        for pid in self.pids(which):
+            try:
+                os.kill(pid, number)
+            except OSError:
+                pass  # not there
+
+    def freeze(self, which="brick"):
+        self.signal(which, signal.SIGSTOP)
+
+    def kill(self, which="brick"):
+        self.signal(which, signal.SIGKILL)
+
+    def thaw(self):
+        for which in ("glusterd", "brick"):
+            try:
+                self.signal(which, signal.SIGCONT)
+            except (OSError, ValueError):
+                pass  # not there, or not yet
+
+    def revive(self, which="brick"):
+        """Starts what was killed."""
+        if which == "glusterd":
+            subprocess.run([SCRIPT, "serve", self.dir], check=True, timeout=120)
+        ends = time.monotonic() + 60
+        while "Y" not in self.tool("volume", "status", VOLUME, check=False).split("Brick")[-1].split():
+            if time.monotonic() > ends:
+                raise AssertionError(self.tool("volume", "status", VOLUME, check=False))
+            time.sleep(0.5)
+            # glusterd may not have noticed yet that the brick is gone.
+            self.tool("volume", "start", VOLUME, "force", check=False)
+
+    def pool_xml(self, name, directory="/", volume=VOLUME, host=None, options=None):
+        given = {"timeout": TIMEOUT_S, **(options or {})}
+        text = "".join(f"<option name='{k}' value='{v}'/>" for k, v in given.items())
+        return POOL.format(name=name, host=host or self.host, dir=directory, volume=volume,
+                           options=text)
+
+
+_lab = []
+
+
+def lab():
+    """The lab; skips the test that asks where it can't run."""
+    if not _lab:
+        missing = subprocess.run([SCRIPT, "check"], text=True, stdout=subprocess.PIPE,
+                                 check=False).stdout.strip()
+        if missing:
+            raise unittest.SkipTest(f"no Gluster here ({missing})")
+        if os.environ.get("CST_PRIVATE_NETWORK") != "1":
+            raise unittest.SkipTest("no Gluster here (it needs a network of its own)")
+        _lab.append(Gluster())
+    return _lab[0]

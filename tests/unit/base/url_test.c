@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <base/url.h>
+
+static void paths_are_escaped_and_back(void **state)
+{
+    static const struct {
+        const char *path, *escaped;
+    } cases[] = {
+        {"/v/a", "/v/a"},
+        {"/v/two words", "/v/two%20words"},
+        {"a?b#c%d", "a%3Fb%23c%25d"},
+        {"\303\244", "%C3%A4"},
+        {"a:b@c&d=e+f$g,h;i", "a:b@c&d=e+f$g,h;i"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *escaped = cst_url_escape_path(cases[i].path);
+        g_autofree char *back = cst_url_unescape_path(escaped);
+
+        assert_string_equal(escaped, cases[i].escaped);
+        assert_string_equal(back, cases[i].path);
+    }
+    assert_null(cst_url_unescape_path("a%00b"));
+    assert_null(cst_url_unescape_path("a%zz"));
+}
+
+static void references_lead_from_the_directory(void **state)
+{
+    static const struct {
+        const char *directory, *reference, *meant;
+    } cases[] = {
+        {"/srv", "base", "/srv/base"},
+        {"/srv", "../other/base", "/other/base"},
+        {"/srv", "/abs", "/abs"},
+        {"/srv", "nbd://h/x", "nbd://h/x"},
+        {"/srv", "json:{}", "json:{}"},
+        {"/srv", "dir/a:b", "/srv/dir/a:b"},
+        {"gluster://h/v/d", "base", "gluster://h/v/d/base"},
+        {"gluster://h/v/d", "../base", "gluster://h/v/base"},
+        {"gluster://h/v/d", "../../../../x", "gluster://h/x"},
+        {"gluster://h/v", "two words?", "gluster://h/v/two%20words%3F"},
+        {"gluster+unix:///v", "base", "gluster+unix:///v/base"},
+        {"gluster://h/v", "/abs", "/abs"},
+        {"gluster://h/v", "gluster://i/w/x", "gluster://i/w/x"},
+        {"gluster://h", "base", "gluster://h/base"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *is = cst_reference_resolve(cases[i].directory, cases[i].reference);
+
+        assert_string_equal(is, cases[i].meant);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths_are_escaped_and_back),
+        cmocka_unit_test(references_lead_from_the_directory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

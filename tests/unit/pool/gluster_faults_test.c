@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Gluster servers that do not answer: nobody waits for longer than said, and all is well later. */
+#include "gluster_site.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A pool with the shortest timeout, a second. */
+static int set_up_short(void **state)
+{
+    site_set_up(state);
+    cst_pool_state_unref(site_pool);
+    site_pool = site_open("/d", "<option name='timeout' value='1'/>");
+    return 0;
+}
+
+static double seconds_of(gint64 began)
+{
+    return (double)(g_get_monotonic_time() - began) / G_TIME_SPAN_SECOND;
+}
+
+static void a_connection_that_hangs_has_a_deadline(void **state)
+{
+    gint64 began = g_get_monotonic_time();
+    GError *error = NULL;
+
+    fake_gluster_hang("glfs_init");
+    site_assert_failed(cst_pool_state_start(site_pool, &error), &error, CST_ERROR_UNREACHABLE,
+                       "did not answer in time");
+    assert_true(seconds_of(began) < 5);
+    fake_gluster_resume();
+    assert_true(cst_pool_state_start(site_pool, NULL));
+}
+
+/* Servers that accept and say nothing must not cost a thread for each call. */
+static void attempts_that_hang_are_few(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    gint64 began;
+
+    /* Not through the dispatch, which would know by then that nobody answers. */
+    fake_gluster_hang("glfs_init");
+    for (int i = 0; i < 4; i++)
+        assert_null(gluster_connect(site_pool, NULL));
+    assert_int_equal(fake_gluster_calls("glfs_init"), 4);
+    began = g_get_monotonic_time();
+    for (int i = 0; i < 20; i++) {
+        g_clear_error(&error);
+        assert_null(gluster_connect(site_pool, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE));
+    }
+    assert_true(seconds_of(began) < 1);
+    assert_int_equal(fake_gluster_calls("glfs_init"), 4);
+    fake_gluster_resume();
+    while (!cst_pool_state_start(site_pool, NULL))
+        g_usleep(1000);
+}
+
+static gpointer start(gpointer state)
+{
+    return GINT_TO_POINTER(cst_pool_state_start(state, NULL));
+}
+
+static void those_who_come_meanwhile_wait_for_the_one_attempt(void **state)
+{
+    GThread *threads[8];
+
+    fake_gluster_hang("glfs_init");
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+        threads[i] = g_thread_new("start", start, site_pool);
+    while (fake_gluster_calls("glfs_init") == 0)
+        g_usleep(1000);
+    fake_gluster_resume();
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+        assert_true(GPOINTER_TO_INT(g_thread_join(threads[i])));
+    assert_int_equal(fake_gluster_calls("glfs_init"), 1);
+}
+
+static void servers_that_fall_silent_are_noticed(void **state)
+{
+    gint64 began;
+    GError *error = NULL;
+    CstPoolUsage usage;
+
+    cst_liveness_times.period = G_TIME_SPAN_SECOND / 10;
+    assert_true(cst_pool_state_start(site_pool, NULL));
+    fake_gluster_hang("glfs_statvfs");
+    began = g_get_monotonic_time();
+    while (cst_pool_state_answers(site_pool, NULL))
+        g_usleep(10000);
+    assert_true(seconds_of(began) < 5);
+    site_assert_failed(site_scan(&error) != NULL, &error, CST_ERROR_UNREACHABLE,
+                       "has not answered for");
+    fake_gluster_resume();
+    while (!cst_pool_state_answers(site_pool, NULL))
+        g_usleep(10000);
+    assert_true(cst_pool_state_usage(site_pool, &usage, NULL));
+    assert_int_equal(fake_gluster_calls("glfs_init"), 1);
+}
+
+/* The pool's storage does not work, which is said, and calls tell what they could not do. */
+static void servers_that_are_away_are_a_problem(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    cst_liveness_times.period = G_TIME_SPAN_SECOND / 10;
+    assert_true(cst_pool_state_start(site_pool, NULL));
+    fake_gluster_fail("glfs_statvfs", 0, 1000, ENOTCONN);
+    while (cst_pool_state_works(site_pool, &error))
+        g_usleep(10000);
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE));
+    assert_true(cst_pool_state_answers(site_pool, NULL));
+    fake_gluster_fail("glfs_statvfs", 0, 0, 0);
+    while (!cst_pool_state_works(site_pool, NULL))
+        g_usleep(10000);
+}
+
+static void closing_a_file_waits_for_the_deadline_at_most(void **state)
+{
+    CstBlob *blob;
+    gint64 began;
+
+    site_put("a", "content");
+    blob = cst_pool_state_vol_open(site_pool, "a", FALSE, NULL);
+    fake_gluster_hang("glfs_close");
+    began = g_get_monotonic_time();
+    cst_blob_unref(blob);
+    assert_true(seconds_of(began) < 5);
+    assert_int_equal(fake_gluster_files(), 1);
+}
+
+static void errors_have_their_codes(void **state)
+{
+    static const struct {
+        int err;
+        int code;
+    } cases[] = {
+        {ENOTCONN, CST_ERROR_UNREACHABLE}, {ETIMEDOUT, CST_ERROR_UNREACHABLE},
+        {EBADFD, CST_ERROR_UNREACHABLE},   {ENOSPC, CST_ERROR_NO_SPACE},
+        {EDQUOT, CST_ERROR_NO_SPACE},      {EROFS, CST_ERROR_READ_ONLY},
+        {EACCES, CST_ERROR_DENIED},        {ENOENT, CST_ERROR_NOT_FOUND},
+        {EBUSY, CST_ERROR_BUSY},           {0, CST_ERROR_IO},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        CstPoolUsage usage;
+
+        assert_true(cst_pool_state_start(site_pool, NULL));
+        fake_gluster_fail("glfs_opendir", 0, 1, cases[i].err);
+        assert_null(site_scan(&error));
+        if (!g_error_matches(error, CST_ERROR, cases[i].code))
+            fail_msg("%d: %s", cases[i].err, error->message);
+        assert_true(cst_pool_state_usage(site_pool, &usage, NULL));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_short, site_tear_down)
+        TEST(a_connection_that_hangs_has_a_deadline),
+        TEST(attempts_that_hang_are_few),
+        TEST(those_who_come_meanwhile_wait_for_the_one_attempt),
+        TEST(servers_that_fall_silent_are_noticed),
+        TEST(servers_that_are_away_are_a_problem),
+        TEST(closing_a_file_waits_for_the_deadline_at_most),
+        TEST(errors_have_their_codes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
