@@ -10,10 +10,10 @@ set -eu
 command -v dpkg-query >/dev/null 2>&1 || exit 0
 
 # libfdisk-dev: partition tables (parted: those that libfdisk lacks); libmount-dev: the kernel's tables
-# of mounts and swap space; libudev-dev: devices that come and go; uuid-dev: random uuids and their text.
+# of mounts and swap space; libgnutls28-dev: AES-256-GCM for values of secrets; libudev-dev: devices that come and go; uuid-dev: random uuids and their text.
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
-    libzstd-dev scdoc libcmocka-dev libblkid-dev libfdisk-dev libmount-dev libsqlite3-dev librbd-dev
+    libgnutls28-dev libzstd-dev scdoc libcmocka-dev libblkid-dev libfdisk-dev libmount-dev libsqlite3-dev librbd-dev
     librados-dev libudev-dev uuid-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvirt virtinst libvirt-dbus

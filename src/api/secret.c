@@ -2,7 +2,8 @@
 /*
  * Procedures about secrets. A value lives in the decoded arguments or in the result of one call;
  * the rows' wipe functions overwrite it there, and the server overwrites the packets
- * (CstProcedure.wipe_args, wipe_ret). All are QUICK: the files are the program's own.
+ * (CstProcedure.wipe_args, wipe_ret). libvirt's are QUICK: the files are the program's own. Ours
+ * are about many values at once, and so LONG.
  */
 #include <string.h>
 
@@ -159,14 +160,14 @@ static gboolean get_value(CstApiCall *call, const void *data, void *ret_data, GE
     const wire_secret_flags_args *args = data;
     wire_secret_value_ret *ret = ret_data;
     CstUuid uuid = uuid_of(args->secret.uuid);
-    uint8_t *value;
-    size_t len;
+    g_auto(CstSecretBytes) value = {0};
 
-    if (!cst_service_secret_get_value(call->service, &uuid, args->flags, call->token, &value, &len,
+    if (!cst_service_secret_get_value(call->service, &uuid, args->flags, call->token, &value,
                                       error))
         return FALSE;
-    ret->value.value_val = (char *)value;
-    ret->value.value_len = (u_int)len;
+    /* XDR frees it; wipe_value() overwrites it before that. */
+    ret->value.value_val = g_memdup2(value.data, value.len + 1);
+    ret->value.value_len = (u_int)value.len;
     return TRUE;
 }
 
@@ -176,6 +177,76 @@ static void wipe_value(void *ret_data)
 
     if (ret->value.value_val)
         explicit_bzero(ret->value.value_val, ret->value.value_len);
+}
+
+/* --- values at rest -------------------------------------------------------------------------- */
+
+typedef gboolean (*SealFunc)(CstService *service, const CstSecretSealArgs *args, guint *ret_count,
+                             GError **error);
+
+G_STATIC_ASSERT((int)CST_SECRET_SEAL_ALL == WIRE_SEAL_ALL);
+G_STATIC_ASSERT((int)CST_SECRET_SEAL_REKEY == WIRE_SEAL_REKEY);
+
+static gboolean change_seals(CstApiCall *call, const wire_secret_seal_args *args,
+                             wire_secret_seal_ret *ret, SealFunc change, GError **error)
+{
+    g_autofree CstUuid *uuids = g_new0(CstUuid, args->secrets.secrets_len + 1);
+    CstSecretSealArgs wanted = {uuids, args->secrets.secrets_len, args->flags};
+    guint count;
+
+    for (u_int i = 0; i < args->secrets.secrets_len; i++)
+        uuids[i] = uuid_of(args->secrets.secrets_val[i].uuid);
+    if (!change(call->service, &wanted, &count, error))
+        return FALSE;
+    ret->changed = count;
+    return TRUE;
+}
+
+static gboolean seal(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    return change_seals(call, args, ret, cst_service_secrets_seal, error);
+}
+
+static gboolean unseal(CstApiCall *call, const void *args, void *ret, GError **error)
+{
+    return change_seals(call, args, ret, cst_service_secrets_unseal, error);
+}
+
+static void fill_use(wire_secret_use *ret, const CstSecretUse *use)
+{
+    guint count = MIN(use->pools->len, (guint)WIRE_LIST_MAX);
+
+    memcpy(ret->secret.uuid, use->uuid.bytes, sizeof(ret->secret.uuid));
+    ret->secret.usage_type = use->usage;
+    ret->secret.usage_id = g_strdup(use->usage_id);
+    ret->flags = (use->ephemeral ? WIRE_USE_EPHEMERAL : 0) |
+                 (use->is_private ? WIRE_USE_PRIVATE : 0) |
+                 (use->has_value ? WIRE_USE_HAS_VALUE : 0) | (use->sealed ? WIRE_USE_SEALED : 0) |
+                 (use->overdue ? WIRE_USE_OVERDUE : 0);
+    ret->changed = use->changed;
+    ret->key_id = cst_api_opt(g_strdup(use->key_id));
+    ret->problem = cst_api_opt(g_strdup(use->problem));
+    ret->pools.pools_val = g_new0(char *, count + 1);
+    for (; ret->pools.pools_len < count; ret->pools.pools_len++)
+        ret->pools.pools_val[ret->pools.pools_len] =
+            g_strdup(g_ptr_array_index(use->pools, ret->pools.pools_len));
+}
+
+static gboolean uses(CstApiCall *call, const void *args, void *data, GError **error)
+{
+    g_autoptr(GPtrArray) list = cst_service_secret_uses(call->service, error);
+    wire_secret_uses_ret *ret = data;
+
+    if (!list)
+        return FALSE;
+    if (list->len > WIRE_LIST_MAX)
+        return cst_fail(error, CST_ERROR_RPC, _("Too many secrets '%u' for limit '%d'"), list->len,
+                        WIRE_LIST_MAX);
+    ret->uses.uses_val = g_new0(wire_secret_use, list->len + 1);
+    for (; ret->uses.uses_len < list->len; ret->uses.uses_len++)
+        fill_use(&ret->uses.uses_val[ret->uses.uses_len],
+                 g_ptr_array_index(list, ret->uses.uses_len));
+    return TRUE;
 }
 
 #define ROW(number, needs, ...) CST_REMOTE_PROCEDURE(number, QUICK, needs, SECRET, __VA_ARGS__)
@@ -196,5 +267,10 @@ const CstProcedure cst_api_secret_procedures[] = {
     /* WRITE, as with libvirt: a read-only client must not see a value. */
     ROW(SECRET_GET_VALUE, WRITE, "virSecretGetValue", secret_flags_args, secret_value_ret,
         get_value, .wipe_ret = wipe_value),
+    CST_OWN_PROCEDURE(SECRET_SEAL, LONG, WRITE, "cisternSecretSeal", secret_seal_args,
+                      secret_seal_ret, seal),
+    CST_OWN_PROCEDURE(SECRET_UNSEAL, LONG, WRITE, "cisternSecretUnseal", secret_seal_args,
+                      secret_seal_ret, unseal),
+    CST_OWN_PROCEDURE(SECRET_USES, LONG, READ, "cisternSecretUses", void, secret_uses_ret, uses),
     {0},
 };

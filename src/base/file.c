@@ -60,9 +60,14 @@ gboolean cst_parent_sync(const char *path, GError **error)
     return cst_dir_sync(fd, parent, error);
 }
 
+/* The time of a file that is as old as its content. */
+#define NOW ((gint64)-1)
+
 static gboolean write_synced(const char *path, const void *data, size_t len, mode_t mode,
-                             GError **error)
+                             gint64 mtime, GError **error)
 {
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = mtime}};
+
     /* The mode follows by fchmod(), which the umask does not reduce. */
     g_auto(CstFd) fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -72,6 +77,8 @@ static gboolean write_synced(const char *path, const void *data, size_t len, mod
         return cst_fail_errno(error, errno, _("cannot set the mode of '%s'"), path);
     if (!cst_pwrite_full(fd, data, len, 0, path, error))
         return FALSE;
+    if (mtime != NOW && futimens(fd, times) < 0)
+        return cst_fail_errno(error, errno, _("cannot set the time of '%s'"), path);
     if (fsync(fd) < 0)
         return cst_fail_errno(error, errno, _("cannot sync '%s'"), path);
     return TRUE;
@@ -105,6 +112,12 @@ void cst_file_drop_temporaries(const char *dir)
 gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
                           GError **error)
 {
+    return cst_file_replace_dated(path, data, len, mode, NOW, error);
+}
+
+gboolean cst_file_replace_dated(const char *path, const void *data, size_t len, mode_t mode,
+                                gint64 mtime, GError **error)
+{
     /*
      * A random name: O_EXCL would refuse one that a crash has left. In the same directory, for
      * rename().
@@ -114,7 +127,7 @@ gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t
 
     if (!cst_may_change(error))
         return FALSE;
-    if (!write_synced(temporary, data, len, mode, error)) {
+    if (!write_synced(temporary, data, len, mode, mtime, error)) {
         unlink(temporary);
         return FALSE;
     }

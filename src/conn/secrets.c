@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Typed calls over secrets. A value is never copied here: on its way out it is the caller's buffer,
- * on its way in the reply's, which the caller overwrites. The remote transport overwrites its
+ * Typed calls over secrets. A value is the caller's buffer on its way out; on its way in it is
+ * moved from the reply, which XDR allocates, to locked memory. The remote transport overwrites its
  * packets.
  */
 #include <string.h>
@@ -91,15 +91,86 @@ gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, c
     return cst_conn_call(conn, WIRE_PROC_SECRET_SET_VALUE, &args, NULL, NULL, error);
 }
 
-gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret, uint8_t **ret_value,
-                                   size_t *ret_len, GError **error)
+gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret,
+                                   CstSecretBytes *ret_value, GError **error)
 {
     wire_secret_flags_args args = {cst_secret_arg(secret), 0};
     wire_secret_value_ret ret = {0};
+    gboolean done;
 
     if (!cst_conn_call(conn, WIRE_PROC_SECRET_GET_VALUE, &args, &ret, NULL, error))
         return FALSE;
-    *ret_value = (uint8_t *)ret.value.value_val;
-    *ret_len = ret.value.value_len;
+    done = cst_secret_bytes_copy(ret_value, ret.value.value_val, ret.value.value_len, error);
+    if (ret.value.value_val)
+        explicit_bzero(ret.value.value_val, ret.value.value_len);
+    xdr_free((xdrproc_t)xdr_wire_secret_value_ret, (char *)&ret);
+    return done;
+}
+
+/* --- values at rest --------------------------------------------------------------------------- */
+
+static gboolean change_seals(CstConn *conn, int procedure, const GPtrArray *secrets, unsigned flags,
+                             guint *ret_count, GError **error)
+{
+    guint count = secrets ? secrets->len : 0;
+    g_autofree wire_uuid_args *uuids = g_new0(wire_uuid_args, count + 1);
+    wire_secret_seal_args args = {.secrets = {count, uuids}, .flags = flags};
+    wire_secret_seal_ret ret = {0};
+
+    for (guint i = 0; i < count; i++) {
+        const CstConnSecret *secret = g_ptr_array_index(secrets, i);
+
+        memcpy(uuids[i].uuid, secret->uuid.bytes, sizeof(uuids[i].uuid));
+    }
+    if (!cst_conn_own_call(conn, procedure, &args, &ret, NULL, error))
+        return FALSE;
+    *ret_count = ret.changed;
     return TRUE;
+}
+
+gboolean cst_conn_secrets_seal(CstConn *conn, const GPtrArray *secrets, unsigned flags,
+                               guint *ret_count, GError **error)
+{
+    return change_seals(conn, WIRE_CISTERN_SECRET_SEAL, secrets, flags, ret_count, error);
+}
+
+gboolean cst_conn_secrets_unseal(CstConn *conn, const GPtrArray *secrets, unsigned flags,
+                                 guint *ret_count, GError **error)
+{
+    return change_seals(conn, WIRE_CISTERN_SECRET_UNSEAL, secrets, flags, ret_count, error);
+}
+
+/* Makes a row from @wire, whose strings it takes over. */
+static CstSecretUse *use_take(wire_secret_use *wire)
+{
+    CstSecretUse *use = cst_secret_use_new();
+
+    memcpy(use->uuid.bytes, wire->secret.uuid, sizeof(use->uuid.bytes));
+    use->usage = (CstSecretUsage)wire->secret.usage_type;
+    use->usage_id = g_steal_pointer(&wire->secret.usage_id);
+    use->ephemeral = (wire->flags & WIRE_USE_EPHEMERAL) != 0;
+    use->is_private = (wire->flags & WIRE_USE_PRIVATE) != 0;
+    use->has_value = (wire->flags & WIRE_USE_HAS_VALUE) != 0;
+    use->sealed = (wire->flags & WIRE_USE_SEALED) != 0;
+    use->overdue = (wire->flags & WIRE_USE_OVERDUE) != 0;
+    use->changed = wire->changed;
+    use->key_id = cst_opt_take(wire->key_id);
+    use->problem = cst_opt_take(wire->problem);
+    for (u_int i = 0; i < wire->pools.pools_len; i++)
+        g_ptr_array_add(use->pools, g_steal_pointer(&wire->pools.pools_val[i]));
+    return use;
+}
+
+GPtrArray *cst_conn_secret_uses(CstConn *conn, GError **error)
+{
+    wire_secret_uses_ret ret = {0};
+    GPtrArray *uses;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_SECRET_USES, NULL, &ret, NULL, error))
+        return NULL;
+    uses = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_use_free);
+    for (u_int i = 0; i < ret.uses.uses_len; i++)
+        g_ptr_array_add(uses, use_take(&ret.uses.uses_val[i]));
+    xdr_free((xdrproc_t)xdr_wire_secret_uses_ret, (char *)&ret);
+    return uses;
 }

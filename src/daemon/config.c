@@ -110,18 +110,63 @@ static gboolean set_max_user_memory(const char *value, DaemonConfig *config, GEr
 }
 
 /*
- * The value is accepted with quotes and without: libvirt's configuration files have them, key files
- * don't.
+ * Returns the number of the word that @value is. It is accepted with quotes and without: libvirt's
+ * configuration files have them, key files don't.
  */
+static gboolean parse_word(const char *value, const char *const *words, guint *ret_number,
+                           GError **error)
+{
+    g_autofree char *bare = g_strndup(value + (*value == '"'), strlen(value));
+    g_autofree char *all = NULL;
+
+    if (g_str_has_suffix(bare, "\""))
+        bare[strlen(bare) - 1] = '\0';
+    for (guint i = 0; words[i]; i++)
+        if (g_str_equal(bare, words[i])) {
+            *ret_number = i;
+            return TRUE;
+        }
+    all = g_strjoinv(", ", (char **)words);
+    return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is not one of %s"), value, all);
+}
+
 static gboolean set_compatibility(const char *value, DaemonConfig *config, GError **error)
 {
-    if (g_str_equal(value, "libvirt") || g_str_equal(value, "\"libvirt\""))
-        config->like_libvirt = TRUE;
-    else if (g_str_equal(value, "cistern") || g_str_equal(value, "\"cistern\""))
-        config->like_libvirt = FALSE;
-    else
-        return cst_fail(error, CST_ERROR_CONFIG, _("'%s' is not one of cistern, libvirt"), value);
+    static const char *const words[] = {"cistern", "libvirt", NULL};
+    guint number;
+
+    if (!parse_word(value, words, &number, error))
+        return FALSE;
+    config->like_libvirt = number == 1;
     return TRUE;
+}
+
+static gboolean set_core_dumps(const char *value, DaemonConfig *config, GError **error)
+{
+    static const char *const words[] = {"no", "yes", NULL};
+    guint number;
+
+    if (!parse_word(value, words, &number, error))
+        return FALSE;
+    config->core_dumps = number == 1;
+    return TRUE;
+}
+
+static gboolean set_seal_secrets(const char *value, DaemonConfig *config, GError **error)
+{
+    static const char *const words[] = {
+        [CST_SEAL_AUTO] = "auto", [CST_SEAL_ALWAYS] = "yes", [CST_SEAL_NEVER] = "no", NULL};
+    guint number;
+
+    if (!parse_word(value, words, &number, error))
+        return FALSE;
+    config->secrets.seal = (CstSealPolicy)number;
+    return TRUE;
+}
+
+static gboolean set_secret_max_age(const char *value, DaemonConfig *config, GError **error)
+{
+    return parse_count(value, 36500, &config->secrets.max_age_days, error);
 }
 
 static gboolean set_log_level(const char *value, DaemonConfig *config, GError **error)
@@ -156,6 +201,9 @@ static const struct {
     {"limits", "max_wait", set_max_wait},
     {"limits", "max_user_memory", set_max_user_memory},
     {"service", "compatibility", set_compatibility},
+    {"service", "core_dumps", set_core_dumps},
+    {"secrets", "seal_secrets", set_seal_secrets},
+    {"secrets", "secret_max_age", set_secret_max_age},
     {"log", "level", set_log_level},
 };
 
@@ -274,6 +322,9 @@ char *daemon_config_changes(const DaemonConfig *used, const DaemonConfig *read)
         {"workers", used->workers != read->workers},
         {"max_wait", used->has_max_wait != read->has_max_wait || used->max_wait != read->max_wait},
         {"max_user_memory", used->max_user_memory != read->max_user_memory},
+        {"core_dumps", used->core_dumps != read->core_dumps},
+        {"seal_secrets", used->secrets.seal != read->secrets.seal},
+        {"secret_max_age", used->secrets.max_age_days != read->secrets.max_age_days},
     };
     g_autoptr(GString) names = g_string_new(NULL);
 

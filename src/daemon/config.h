@@ -6,6 +6,7 @@
 
 #include <base/log.h>
 #include <server/server.h>
+#include <service/secrets.h>
 #include <store/paths.h>
 
 /**
@@ -22,8 +23,10 @@ typedef struct {
     gboolean has_max_wait; /**< [limits] max_wait is set: @max_wait is valid */
     guint max_wait;        /**< seconds that a call waits for others' work; 0: no limit */
     guint max_user_memory; /**< [limits] MiB held for an untrusted user; 0: the built-in default */
-    gboolean like_libvirt; /**< [service] compatibility is libvirt, and not cistern */
-    CstLogLevel log_level; /**< [log] level: error, warning, info, debug */
+    CstSecretPolicy secrets; /**< [secrets] seal_secrets, secret_max_age */
+    gboolean core_dumps;     /**< [service] core_dumps: memory may be dumped and read */
+    gboolean like_libvirt;   /**< [service] compatibility is libvirt, and not cistern */
+    CstLogLevel log_level;   /**< [log] level: error, warning, info, debug */
 } DaemonConfig;
 
 /** Returns the default path of the configuration for this root or session; the caller frees it. */

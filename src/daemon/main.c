@@ -26,6 +26,7 @@
 #include <base/i18n.h>
 #include <base/locale.h>
 #include <base/log.h>
+#include <base/secret_bytes.h>
 #include <server/server.h>
 #include <service/secrets.h>
 #include <service/service.h>
@@ -249,6 +250,9 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
     if (!daemon_config_load(config_path, options->config != NULL, &config, error))
         return FALSE;
     set_log_level(options, &config);
+    if (config.core_dumps)
+        cst_secret_process_allow_dumps();
+    cst_secret_process_protect();
     raise_limits();
     block_signals(&signals);
     service = cst_service_new(paths, CST_SERVICE_DAEMON, error);
@@ -259,6 +263,7 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
         return FALSE;
     /* Before pools start, whose first refresh depends on it. */
     cst_service_set_like_libvirt(service, config.like_libvirt);
+    cst_service_set_secret_policy(service, &config.secrets);
     offer_secrets(service, paths, &config, sockets);
     cst_service_start(service);
     server = serve(service, paths, &config, sockets, error);

@@ -20,6 +20,7 @@
 #include <base/i18n.h>
 #include <service/takeover.h>
 #include <store/driver_lock.h>
+#include <store/secret_values.h>
 
 typedef struct {
     const CstPaths *paths;
@@ -203,6 +204,20 @@ static void check_definitions(Check *check)
         count, check->paths->pool_dir);
 }
 
+/* --- secrets ---------------------------------------------------------------------------------- */
+
+/* About the way back: libvirt passes over what is sealed. */
+static void check_secrets(Check *check)
+{
+    guint sealed = cst_secret_values_sealed(check->paths);
+
+    if (sealed > 0)
+        say(check, "note",
+            _("%u values of secrets are sealed, which libvirt cannot read: before going back, "
+              "cistern secret-unseal --all"),
+            sealed);
+}
+
 gboolean daemon_check_takeover(const CstPaths *paths, FILE *out)
 {
     Check check = {.paths = paths, .root = paths->root ? paths->root : "/", .out = out};
@@ -212,6 +227,7 @@ gboolean daemon_check_takeover(const CstPaths *paths, FILE *out)
     if (!paths->session)
         check_units(&check);
     check_definitions(&check);
+    check_secrets(&check);
     if (check.problems == 0)
         fprintf(out, "%s\n", _("Nothing stands in the way."));
     else

@@ -19,6 +19,7 @@
 #include "recovery/recovery.h"
 #include "recovery/replay.h"
 #include "secret/secret.h"
+#include "secret/usage.h"
 
 #define DAEMON_LOCK_TIMEOUT_MS 5000
 
@@ -109,7 +110,9 @@ void cst_service_set_like_libvirt(CstService *service, gboolean like_libvirt)
 
 void cst_service_start(CstService *service)
 {
+    secret_key_at_start(service);
     recovery_start(service);
+    service->secret_watch = secret_watch_start(service);
 }
 
 void cst_service_stop(CstService *service)
@@ -138,6 +141,7 @@ void cst_service_free(CstService *service)
     if (!service)
         return;
     jobs_stop(service->jobs);
+    secret_watch_stop(service->secret_watch);
     recovery_free(service->recovery);
     drop_pools(service);
     g_hash_table_unref(service->secrets);

@@ -42,7 +42,7 @@ MORE_OPERATIONS = [
 # Played with the daemon as well, which does not close its database after each call, has threads
 # for what goes on besides, and joins syncs of directories.
 BY_DAEMON = ["create-qcow2", "clone-raw", "delete-raw", "resize-qcow2", "upload", "define",
-             "autostart", "secret-set-again", "snap-create-qcow2", "vol-trust-revoke",
+             "autostart", "secret-set-again", "secret-rekey", "snap-create-qcow2", "vol-trust-revoke",
              "vol-trust-format", "pool-trust", "upload-untrusted"]
 
 # What leaves an intent or the file of a job: the power fails again while that is settled.
@@ -98,6 +98,18 @@ PLANTS = [
     Plant("secret-value-renamed-first", "secret-set-again", r"secrets/.*\.base64\.", late=True),
     Plant("secret-value-name", "secret-set", r"etc/libvirt/secrets$"),
     Plant("secret-removal", "secret-undefine", r"etc/libvirt/secrets$"),
+    Plant("sealed-content", "secret-seal", r"secrets/.*\.sealed\."),
+    Plant("sealed-renamed-first", "secret-set-sealed", r"secrets/.*\.sealed\.", late=True),
+    Plant("sealed-name", "secret-seal", r"etc/libvirt/secrets$"),
+    Plant("unsealed-content", "secret-unseal", r"secrets/.*\.base64\."),
+    Plant("unsealed-name", "secret-unseal", r"etc/libvirt/secrets$"),
+    Plant("key-content", "secret-seal", r"secret-keys/1\.key\."),
+    Plant("key-name", "secret-seal", r"secret-keys$"),
+    Plant("key-directory", "secret-seal", r"var/lib/cistern$"),
+    Plant("rekeyed-content", "secret-rekey", r"secrets/.*\.sealed\."),
+    Plant("rekeyed-name", "secret-rekey", r"etc/libvirt/secrets$"),
+    Plant("new-key-content", "secret-rekey", r"secret-keys/2\.key\."),
+    Plant("new-key-name", "secret-rekey", r"secret-keys$"),
     Plant("pool-directory", "build", r"^$"),
     Plant("pool-directory-removal", "pool-delete", r"^$"),
     Plant("volume-content", "clone-raw", r"^pool/.*\.part$"),

@@ -117,9 +117,12 @@ static gboolean iscsi_check(CstPoolState *state, gboolean *ret_active, GError **
     return TRUE;
 }
 
+static const char *const secret_options[] = {"mutual-secret", NULL};
+
 const CstBackend cst_iscsi_backend = {
     .type = CST_POOL_ISCSI,
     .remote = TRUE,
+    .secret_options = secret_options,
     .open = iscsi_open,
     .close = state_free,
     .check = iscsi_check,

@@ -127,9 +127,9 @@ const char *iscsi_target(const CstPoolDef *def);
 /** The values of CHAP; NULL: none. */
 typedef struct {
     char *user;
-    char *password;
+    CstSecretBytes password;
     char *user_in; /**< what the target has to prove to know, too */
-    char *password_in;
+    CstSecretBytes password_in;
 } IscsiChap;
 
 /** Wipes and frees the values. */

@@ -42,8 +42,8 @@ void iscsi_chap_clear(IscsiChap *chap)
 {
     g_clear_pointer(&chap->user, g_free);
     g_clear_pointer(&chap->user_in, g_free);
-    wipe(&chap->password);
-    wipe(&chap->password_in);
+    cst_secret_bytes_clear(&chap->password);
+    cst_secret_bytes_clear(&chap->password_in);
 }
 
 /* Whether a record's line can hold it: iscsiadm strips blanks at both ends. */
@@ -65,27 +65,20 @@ static gboolean check_user(const char *user, GError **error)
                     VALUE_MAX);
 }
 
-static gboolean read_password(const CstPoolState *state, const CstAuth *auth, char **ret_password,
-                              GError **error)
+static gboolean read_password(const CstPoolState *state, const CstAuth *auth,
+                              CstSecretBytes *ret_password, GError **error)
 {
-    uint8_t *value = NULL;
-    size_t len = 0;
-    gboolean fits;
 
     if (!state->host)
         return cst_fail(error, CST_ERROR_NO_SECRET, _("no secret for CHAP user '%s'"),
                         auth->username);
-    if (!state->host->secret(auth, &value, &len, state->host->data, error))
+    if (!state->host->secret(auth, ret_password, state->host->data, error))
         return FALSE;
-    fits = fits_in_line((const char *)value, len);
-    if (fits)
-        *ret_password = g_strndup((const char *)value, len);
-    explicit_bzero(value, len);
-    g_free(value);
-    return fits || cst_fail(error, CST_ERROR_INVALID_SECRET,
-                            _("the secret for CHAP user '%s' is no password that open-iscsi can "
-                              "keep: it takes 1 to %d printable characters"),
-                            auth->username, VALUE_MAX);
+    return fits_in_line((const char *)ret_password->data, ret_password->len) ||
+           cst_fail(error, CST_ERROR_INVALID_SECRET,
+                    _("the secret for CHAP user '%s' is no password that open-iscsi can "
+                      "keep: it takes 1 to %d printable characters"),
+                    auth->username, VALUE_MAX);
 }
 
 /* The target's own user and secret are options of our namespace: libvirt has no word for them. */
@@ -136,9 +129,9 @@ static void append_chap(GString *text, const IscsiChap *chap)
 {
     append_value(text, "authmethod", chap->user ? "CHAP" : "None");
     append_value(text, "username", chap->user);
-    append_value(text, "password", chap->password);
+    append_value(text, "password", (const char *)chap->password.data);
     append_value(text, "username_in", chap->user_in);
-    append_value(text, "password_in", chap->password_in);
+    append_value(text, "password_in", (const char *)chap->password_in.data);
 }
 
 /* Lines that say what CHAP is done with; "…auth.chap_algs" says how, and is the host's to choose.

@@ -77,64 +77,55 @@ static gboolean is_one_line(const char *text, size_t len)
 }
 
 /*
- * What mount.cifs reads as a file of credentials; "DOMAIN\\user" gives both. Wiped and freed by the
- * caller. A line break in a value would begin another option.
+ * What mount.cifs reads as a file of credentials; "DOMAIN\\user" gives both. A line break in a
+ * value would begin another option.
  */
-static char *credentials(const CstAuth *auth, const char *password, size_t len, GError **error)
+static gboolean credentials(const CstAuth *auth, const CstSecretBytes *password,
+                            CstSecretBytes *ret_text, GError **error)
 {
+    static const char format[] = "username=%s\npassword=%.*s\n%s%s%s";
     const char *name = strchr(auth->username, '\\');
     g_autofree char *domain =
         name ? g_strndup(auth->username, (gsize)(name - auth->username)) : NULL;
 
-    if (!is_one_line(auth->username, strlen(auth->username))) {
-        cst_fail(error, CST_ERROR_INVALID,
-                 _("the name of a user can't contain control characters"));
-        return NULL;
-    }
-    if (!is_one_line(password, len)) {
-        cst_fail(error, CST_ERROR_INVALID_SECRET,
-                 _("the secret of user '%s' is no password: it contains control characters"),
-                 auth->username);
-        return NULL;
-    }
-    return g_strdup_printf("username=%s\npassword=%.*s\n%s%s%s", name ? name + 1 : auth->username,
-                           (int)len, password, domain ? "domain=" : "", domain ? domain : "",
-                           domain ? "\n" : "");
+    if (!is_one_line(auth->username, strlen(auth->username)))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the name of a user can't contain control characters"));
+    if (!is_one_line((const char *)password->data, password->len))
+        return cst_fail(error, CST_ERROR_INVALID_SECRET,
+                        _("the secret of user '%s' is no password: it contains control characters"),
+                        auth->username);
+    if (!cst_secret_bytes_alloc(
+            ret_text, sizeof(format) + 16 + 2 * strlen(auth->username) + password->len, error))
+        return FALSE;
+    ret_text->len = (size_t)snprintf((char *)ret_text->data, ret_text->len, format,
+                                     name ? name + 1 : auth->username, (int)password->len,
+                                     (const char *)password->data, domain ? "domain=" : "",
+                                     domain ? domain : "", domain ? "\n" : "");
+    return TRUE;
 }
 
-/* *ret_text NULL: nobody has to be named. */
-static gboolean read_credentials(const MountState *state, char **ret_text, GError **error)
+/* *ret_text stays empty where nobody has to be named. */
+static gboolean read_credentials(const MountState *state, CstSecretBytes *ret_text, GError **error)
 {
     const CstAuth *auth = &def_of(state)->source.auth;
     const CstPoolHost *host = state->dir.head.host;
-    uint8_t *value = NULL;
-    size_t len = 0;
+    g_auto(CstSecretBytes) value = {0};
 
     if (auth->type == CST_AUTH_NONE)
         return TRUE;
     if (!host)
         return cst_fail(error, CST_ERROR_NO_SECRET, _("no secret for user '%s'"), auth->username);
-    if (!host->secret(auth, &value, &len, host->data, error))
-        return FALSE;
-    *ret_text = credentials(auth, (const char *)value, len, error);
-    explicit_bzero(value, len);
-    g_free(value);
-    return *ret_text != NULL;
-}
-
-static void wipe(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    g_free(text);
+    return host->secret(auth, &value, host->data, error) &&
+           credentials(auth, &value, ret_text, error);
 }
 
 /* --- mount ------------------------------------------------------------------------------------ */
 
-static gboolean run_mount(const MountState *state, const char *input, GError **error)
+static gboolean run_mount(const MountState *state, const CstSecretBytes *input, GError **error)
 {
     const CstPoolDef *def = def_of(state);
-    g_autofree char *options = mount_options(def, input != NULL, error);
+    g_autofree char *options = mount_options(def, input->data != NULL, error);
     const char *argv[] = {"mount", "-t",          mount_type(def),  "-o",
                           options, state->source, def->target_path, NULL};
     const CstTool tool = {.argv = argv,
@@ -142,8 +133,8 @@ static gboolean run_mount(const MountState *state, const char *input, GError **e
                           .meanings = meanings,
                           .timeout_s =
                               is_network(state) ? mount_times.mount_network_s : mount_times.mount_s,
-                          .input = input,
-                          .input_len = input ? strlen(input) : 0};
+                          .input = input->data,
+                          .input_len = input->len};
 
     return options && cst_tool_run(&tool, NULL, NULL, error);
 }
@@ -162,13 +153,12 @@ static void report(const MountState *state, GError *why, GError **error)
 
 gboolean mount_run(MountState *state, GError **error)
 {
-    char *input = NULL;
+    g_auto(CstSecretBytes) input = {0};
     GError *why = NULL;
 
     if (!read_credentials(state, &input, error))
         return FALSE;
-    run_mount(state, input, &why);
-    wipe(input);
+    run_mount(state, &input, &why);
     if (mount_is_there(state)) {
         g_clear_error(&why);
         return TRUE;

@@ -74,7 +74,7 @@ typedef struct {
     const CstCeph *ceph;
     GPtrArray *options; /* of RbdOption */
     char *user;         /* NULL: no authentication */
-    char *key;          /* base64; wiped */
+    CstSecretBytes key; /* base64 */
     char *pool;
     char *namespace;
     RbdConn *conn; /* the result, when all went well */
@@ -87,9 +87,7 @@ static void connecting_clear(CstCephWork *work)
 
     g_ptr_array_unref(c->options);
     g_free(c->user);
-    if (c->key)
-        explicit_bzero(c->key, strlen(c->key));
-    g_free(c->key);
+    cst_secret_bytes_clear(&c->key);
     g_free(c->pool);
     g_free(c->namespace);
     cst_rbd_conn_unref(c->conn);
@@ -110,7 +108,7 @@ static gboolean configure(Connecting *c, rados_t cluster, GError **error)
             return cst_fail(error, CST_ERROR_CONFIG, _("failed to set RADOS option: %s=%s: %s"),
                             option->key, option->value, g_strerror(-result));
     }
-    if (c->key && c->ceph->rados_conf_set(cluster, "key", c->key) < 0)
+    if (c->key.data && c->ceph->rados_conf_set(cluster, "key", (const char *)c->key.data) < 0)
         return cst_fail(error, CST_ERROR_CONFIG, _("failed to set RADOS option: %s"), "key");
     return TRUE;
 }
@@ -202,25 +200,43 @@ static gboolean connect_now(CstCephWork *work, GError **error)
     return open_pool(c, conn, error);
 }
 
+/*
+ * What a cephx key is (Ceph's CryptoKey, little-endian): type (1: AES, 2: AES256KRB5), time (8
+ * bytes), length of the secret, secret. Ceph's library writes a key that it cannot decode to
+ * stderr, in full and whatever its options say, so it must never see one.
+ */
+static gboolean is_cephx_key(const CstSecretBytes *value)
+{
+    const uint8_t *at = value->data;
+    size_t type, len;
+
+    if (value->len < 12)
+        return FALSE;
+    type = at[0] | (size_t)at[1] << 8;
+    len = at[10] | (size_t)at[11] << 8;
+    return value->len >= 12 + len && ((type == 1 && len >= 16) || (type == 2 && len >= 32));
+}
+
 /* cephx keys are base64; the secret holds what they stand for. */
 static gboolean read_key(RbdState *state, Connecting *c, GError **error)
 {
     const CstAuth *auth = &state->head.def->source.auth;
     const CstPoolHost *host = state->head.host;
-    uint8_t *value = NULL;
-    size_t len = 0;
+    g_auto(CstSecretBytes) value = {0};
 
     if (auth->type != CST_AUTH_CEPH)
         return TRUE;
     c->user = g_strdup(auth->username);
     if (!host)
         return cst_fail(error, CST_ERROR_NO_SECRET, _("no secret for Ceph user '%s'"), c->user);
-    if (!host->secret(auth, &value, &len, host->data, error))
+    if (!host->secret(auth, &value, host->data, error))
         return FALSE;
-    c->key = g_base64_encode(value, len);
-    explicit_bzero(value, len);
-    g_free(value);
-    return TRUE;
+    return (is_cephx_key(&value) ||
+            cst_fail(error, CST_ERROR_INVALID_SECRET,
+                     _("the secret for Ceph user '%s' is no key of Ceph's: it has to be what 'ceph "
+                       "auth print-key' prints, which is base64"),
+                     c->user)) &&
+           cst_secret_bytes_to_base64(&c->key, &value, error);
 }
 
 /* Takes the connection out of the work; one that comes after the deadline is freed with it. */

@@ -65,18 +65,12 @@ gboolean zfs_check(CstPoolState *state, gboolean *ret_active, GError **error)
 static gboolean run_with_key(CstPoolState *state, const char *const *argv, GError **error)
 {
     const CstAuth auth = {.by_uuid = TRUE, .secret_uuid = ZFS(state)->key};
-    uint8_t *key = NULL;
-    size_t length;
-    gboolean done;
+    g_auto(CstSecretBytes) key = {0};
 
     if (!state->host || !state->host->secret)
         return cst_fail(error, CST_ERROR_NO_SECRET, _("there are no secrets here"));
-    if (!state->host->secret(&auth, &key, &length, state->host->data, error))
-        return FALSE;
-    done = zfs_change_with(argv, key, length, error);
-    explicit_bzero(key, length);
-    g_free(key);
-    return done;
+    return state->host->secret(&auth, &key, state->host->data, error) &&
+           zfs_change_with(argv, key.data, key.len, error);
 }
 
 static gboolean load_key(CstPoolState *state, const ZfsDataset *root, GError **error)

@@ -82,11 +82,14 @@ static gboolean zfs_expect(CstPoolState *state, const char *recorded, gboolean s
     return TRUE;
 }
 
+static const char *const secret_options[] = {"key-secret", NULL};
+
 const CstBackend cst_zfs_backend = {
     .type = CST_POOL_ZFS,
     .ends_dry_runs = TRUE,
     .flattens_at_rest = TRUE,
     .reserved_prefix = CST_HIDDEN_PREFIX,
+    .secret_options = secret_options,
     .open = zfs_open,
     .close = state_free,
     .check = zfs_check,

@@ -12,6 +12,7 @@
 
 typedef struct Recovery Recovery;
 typedef struct Rebasing Rebasing;
+typedef struct SecretWatch SecretWatch;
 
 /**
  * By which the use cases wake what stands above them (recovery); set by cst_service_new(). Called
@@ -53,9 +54,11 @@ struct CstService {
 
     /* secret_files: held while the secrets' directory is read or changed (secret/sync.c). */
     GRecMutex secret_files;
-    guint secret_depth;       /* of nested changes by this process */
-    gboolean manages_secrets; /* a daemon: keeps secret_lock once it has got it */
-    gint secrets_held;        /* atomic: it is kept, so the table need not be read again */
+    guint secret_depth;            /* of nested changes by this process */
+    gboolean manages_secrets;      /* a daemon: keeps secret_lock once it has got it */
+    CstSecretPolicy secret_policy; /* set before the start */
+    SecretWatch *secret_watch;     /* NULL: none is needed */
+    gint secrets_held;             /* atomic: it is kept, so the table need not be read again */
 
     /* tables: guards the members below; held for moments only, never with I/O. */
     GMutex tables;

@@ -26,6 +26,9 @@ void secrets_refresh(CstService *service);
 /** Reads the secrets' files and updates the table; ephemeral secrets stay. */
 void secrets_load(CstService *service);
 
+/** Makes the key of a daemon that is to seal all values; a failure is logged. */
+void secret_key_at_start(CstService *service);
+
 /** CstPoolHost.secret: the value of a pool's secret, private or not; @data is the service. */
-gboolean secret_for_pool(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
+gboolean secret_for_pool(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
                          GError **error);

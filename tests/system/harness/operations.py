@@ -20,6 +20,7 @@ EMBED = f"storage:///embed?root={ROOT}"
 SOCK = os.path.join(ROOT, "run/libvirt/virtstoraged-sock")
 REMOTE = f"storage+unix:///system?socket={SOCK}"
 UUID = "aaaaaaaa-0000-0000-0000-000000000001"
+UUID3 = "aaaaaaaa-0000-0000-0000-000000000003"
 
 FILES = {
     "pool.xml": f"<pool type='dir'><name>n</name><uuid>{UUID}</uuid><target><path>{WORK}/n</path>"
@@ -32,6 +33,7 @@ FILES = {
     "secret.xml": f"<secret><uuid>{UUID}</uuid><usage type='ceph'><name>c</name></usage></secret>",
     "secret2.xml": f"<secret private='yes'><uuid>{UUID}</uuid><usage type='ceph'><name>c</name>"
                    "</usage></secret>",
+    "secret3.xml": f"<secret><uuid>{UUID3}</uuid></secret>",
 }
 
 # Steps before the operation besides the active pool "p" with volumes "raw" and "cow".
@@ -45,6 +47,11 @@ SHOTS_INSIDE = ["snap-create cow one --pool p", "!qemu-io -f qcow2 -c 'write -P 
                 "snap-create cow two --pool p", "!qemu-io -f qcow2 -c 'write -P 7 0 99k' {p}/cow"]
 SECRET = ["secret-define {f}/secret.xml"]
 VALUED = SECRET + [f"secret-set-value {UUID} --file {{f}}/value"]
+SEALED = VALUED + [f"secret-seal {UUID}"]
+# Two values, and what shows that one of them can be read.
+TWO_VALUES = VALUED + ["secret-define {f}/secret3.xml",
+                       f"secret-set-value {UUID3} --file {{f}}/value2"]
+VALUE = f"secret-get-value {UUID}"
 
 
 class Operation:
@@ -131,6 +138,16 @@ OPERATIONS = [
     Operation("secret-set", f"secret-set-value {UUID} --file {{f}}/value", SECRET),
     Operation("secret-set-again", f"secret-set-value {UUID} --file {{f}}/value2", VALUED),
     Operation("secret-undefine", f"secret-undefine {UUID}", VALUED),
+    Operation("secret-seal", f"secret-seal {UUID}", VALUED, partway=True, shows=VALUE),
+    Operation("secret-seal-all", "secret-seal --all", TWO_VALUES, partway=True, shows=VALUE),
+    Operation("secret-unseal", f"secret-unseal {UUID}", SEALED, shows=VALUE),
+    Operation("secret-unseal-all", "secret-unseal --all", TWO_VALUES + ["secret-seal --all"],
+              partway=True, shows=VALUE),
+    Operation("secret-rekey", "secret-seal --rekey", TWO_VALUES + ["secret-seal --all"],
+              partway=True, shows=VALUE),
+    Operation("secret-set-sealed", f"secret-set-value {UUID} --file {{f}}/value2", SEALED,
+              shows=VALUE),
+    Operation("secret-undefine-sealed", f"secret-undefine {UUID}", SEALED),
 ]
 
 

@@ -125,17 +125,54 @@ gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, c
     return TRUE;
 }
 
-gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret, uint8_t **ret_value,
-                                   size_t *ret_len, GError **error)
+gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret,
+                                   CstSecretBytes *ret_value, GError **error)
 {
     const FakeSecret *mine = find(&secret->uuid);
     char text[CST_UUID_TEXT_LEN];
     gconstpointer data;
+    gsize len;
 
     if (!mine->value)
         return cst_fail(error, CST_ERROR_NO_SECRET, "secret '%s' does not have a value",
                         cst_uuid_format(&secret->uuid, text));
-    data = g_bytes_get_data(mine->value, ret_len);
-    *ret_value = g_memdup2(data, *ret_len);
-    return TRUE;
+    data = g_bytes_get_data(mine->value, &len);
+    return cst_secret_bytes_copy(ret_value, data, len, error);
+}
+
+static gboolean change_seals(const GPtrArray *secrets, unsigned flags, guint *ret_count,
+                             GError **error)
+{
+    fake_secrets.last_flags = flags;
+    *ret_count = flags ? 2 : secrets->len;
+    return cst_may_change(error) && change(error);
+}
+
+gboolean cst_conn_secrets_seal(CstConn *conn, const GPtrArray *secrets, unsigned flags,
+                               guint *ret_count, GError **error)
+{
+    return change_seals(secrets, flags, ret_count, error);
+}
+
+gboolean cst_conn_secrets_unseal(CstConn *conn, const GPtrArray *secrets, unsigned flags,
+                                 guint *ret_count, GError **error)
+{
+    return change_seals(secrets, flags, ret_count, error);
+}
+
+GPtrArray *cst_conn_secret_uses(CstConn *conn, GError **error)
+{
+    GPtrArray *uses = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_use_free);
+
+    for (guint i = 0; fake_secrets.secrets && i < fake_secrets.secrets->len; i++) {
+        const FakeSecret *secret = g_ptr_array_index(fake_secrets.secrets, i);
+        CstSecretUse *use = cst_secret_use_new();
+
+        use->uuid = secret->secret.uuid;
+        use->usage = (CstSecretUsage)secret->secret.usage;
+        use->usage_id = g_strdup(secret->secret.usage_id ? secret->secret.usage_id : "");
+        use->has_value = secret->value != NULL;
+        g_ptr_array_add(uses, use);
+    }
+    return uses;
 }

@@ -27,7 +27,8 @@ MORE = {"secret-event": "--event lifecycle", "pool-event": "--event lifecycle",
 FINE = re.compile("vol-create-as allocation|(image|vol)-rebase backing(-vol)?|"
                   ".* (merge|data-file|more)|"
                   "(vol-(commit|compare|measure|rebase)|image-commit) rate-limit|"
-                  "image-(info file|dd operand)|(vol|image)-measure size|job-wait timeout|"
+                  "image-(info file|dd operand)|secret-(un)?seal secret|"
+                  "(vol|image)-measure size|job-wait timeout|"
                   "echo string|connect name").fullmatch
 
 

@@ -331,13 +331,11 @@ static void note_secrets(Side *side)
 
 static void note_value(Side *side, const CstConnSecret *secret)
 {
-    uint8_t *value = NULL;
-    size_t len = 0;
+    g_auto(CstSecretBytes) value = {0};
 
-    outcome(side, "get value",
-            cst_conn_secret_get_value(side->conn, secret, &value, &len, &side->error));
-    note(side, "%zu bytes: %.*s", len, (int)len, value ? (char *)value : "");
-    g_free(value);
+    outcome(side, "get value", cst_conn_secret_get_value(side->conn, secret, &value, &side->error));
+    note(side, "%zu bytes: %.*s", value.len, (int)value.len,
+         value.data ? (const char *)value.data : "");
 }
 
 static void play_secrets(Side *side)

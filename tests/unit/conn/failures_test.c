@@ -115,8 +115,7 @@ static union {
     CstCompareReport compare;
     CstMeasureReport measure;
 } result;
-static uint8_t *value;
-static size_t value_len;
+static CstSecretBytes value;
 
 #define CALL(what, expression)                  \
     static gboolean call_##what(GError **error) \
@@ -207,7 +206,10 @@ static size_t value_len;
     X(secret_undefine, cst_conn_secret_undefine(conn, &secret, error))                           \
     X(secret_xml, cst_conn_secret_xml(conn, &secret, error))                                     \
     X(secret_set_value, cst_conn_secret_set_value(conn, &secret, uuid.bytes, 1, error))          \
-    X(secret_get_value, cst_conn_secret_get_value(conn, &secret, &value, &value_len, error))     \
+    X(secret_get_value, cst_conn_secret_get_value(conn, &secret, &value, error))                 \
+    X(secrets_seal, cst_conn_secrets_seal(conn, NULL, 1, &result.count, error))                  \
+    X(secrets_unseal, cst_conn_secrets_unseal(conn, NULL, 1, &result.count, error))              \
+    X(secret_uses, cst_conn_secret_uses(conn, error))                                            \
     X(subscribe, cst_conn_subscribe(conn, 0, NULL, NULL, NULL, &result.count, error))            \
     X(unsubscribe, cst_conn_unsubscribe(conn, 1, error))                                         \
     X(wait_events, cst_conn_wait_events(conn, 0, -1, &result.count, error))

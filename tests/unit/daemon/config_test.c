@@ -32,6 +32,9 @@ static void a_missing_file_means_the_defaults_unless_it_was_asked_for(void **sta
     assert_int_equal(config.log_level, CST_LOG_WARNING);
     assert_false(config.has_group);
     assert_false(config.like_libvirt);
+    assert_false(config.core_dumps);
+    assert_int_equal(config.secrets.seal, CST_SEAL_AUTO);
+    assert_int_equal(config.secrets.max_age_days, 0);
     assert_false(daemon_config_load(path, TRUE, &config, &error));
     assert_int_equal(error->code, CST_ERROR_NOT_FOUND);
 }
@@ -43,10 +46,14 @@ static void every_setting_is_read(void **state)
     assert_true(load("[access]\ngroup = root\nsocket_ro_mode = 0770\n"
                      "[limits]\nmax_clients=7\nmax_requests=8\nworkers=9\nmax_wait=0\n"
                      "max_user_memory=10\n"
-                     "[service]\ncompatibility = \"libvirt\"\n"
+                     "[service]\ncompatibility = \"libvirt\"\ncore_dumps = yes\n"
+                     "[secrets]\nseal_secrets = no\nsecret_max_age = 90\n"
                      "[log]\nlevel = debug\n",
                      &config, NULL));
     assert_true(config.like_libvirt);
+    assert_true(config.core_dumps);
+    assert_int_equal(config.secrets.seal, CST_SEAL_NEVER);
+    assert_int_equal(config.secrets.max_age_days, 90);
     assert_true(config.has_group);
     assert_int_equal(config.group, 0);
     assert_int_equal(config.mode, 0770); /* follows from the group */
@@ -76,6 +83,10 @@ static void mistakes_name_the_file_and_the_setting(void **state)
         {"[access]\ngruop=root\n", "[access] gruop: there is no such setting"},
         {"[acess]\ngroup=root\n", "[acess] group: there is no such setting"},
         {"[log]\ngroup=root\n", "[log] group: there is no such setting"},
+        {"[secrets]\nseal_secrets=maybe\n",
+         "[secrets] seal_secrets: 'maybe' is not one of auto, yes, no"},
+        {"[secrets]\nsecret_max_age=0\n", "[secrets] secret_max_age: '0' is not a number from 1"},
+        {"[service]\ncore_dumps=\"\n", "[service] core_dumps: '\"' is not one of no, yes"},
         {"[access]\nsocket_mode=rw\n", "[access] socket_mode: 'rw' is not an octal mode"},
         {"[access]\nsocket_mode=\n", "[access] socket_mode: '' is not an octal mode"},
         {"[access]\nsocket_mode=0778\n", "[access] socket_mode: '0778' is not an octal mode"},

@@ -22,8 +22,8 @@
 
 static const char *secret_value;
 
-static gboolean lend_secret(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len,
-                            gpointer data, GError **error)
+static gboolean lend_secret(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
+                            GError **error)
 {
     static const CstUuid inner = {{0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11,
                                    0x11, 0x11, 0x11, 0x11, 0x11}};
@@ -38,9 +38,7 @@ static gboolean lend_secret(const CstAuth *auth, uint8_t **ret_value, size_t *re
         value = "inner = #1";
     if (!value)
         return cst_fail(error, CST_ERROR_NO_SECRET, "no such secret");
-    *ret_len = strlen(value);
-    *ret_value = (uint8_t *)g_strdup(value);
-    return TRUE;
+    return cst_secret_bytes_copy(ret_value, value, strlen(value), error);
 }
 
 static const CstPoolHost host = {.secret = lend_secret};
@@ -194,7 +192,7 @@ static void test_record_with_other_values(void **state)
          "# BEGIN RECORD 2\nnode.session.auth.authmethod = CHAP\nnode.session.auth.username = u\n"
          "node.session.auth.password = p\nnode.session.auth.passwords = k\n"},
     };
-    const IscsiChap chap = {.user = (char *)"u", .password = (char *)"p"};
+    const IscsiChap chap = {.user = (char *)"u", .password = {(uint8_t *)"p", 1}};
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *with = iscsi_record_with(rows[i].text, &chap);

@@ -346,14 +346,12 @@ static void an_unmount_that_does_not_end_is_forced(void **unused)
 
 static const char *password;
 
-static gboolean give_secret(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len,
-                            gpointer data, GError **error)
+static gboolean give_secret(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
+                            GError **error)
 {
     if (!password)
         return cst_fail(error, CST_ERROR_NO_SECRET, "no secret");
-    *ret_value = (uint8_t *)g_strdup(password);
-    *ret_len = strlen(password);
-    return TRUE;
+    return cst_secret_bytes_copy(ret_value, password, strlen(password), error);
 }
 
 static const CstPoolHost host = {.secret = give_secret};

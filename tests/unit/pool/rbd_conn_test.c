@@ -103,17 +103,21 @@ static void each_step_of_connecting_may_fail(void **unused)
 
 /* --- authentication --------------------------------------------------------------------------- */
 
-static const char *secret; /* NULL: there is none */
+/* Keys as Ceph makes them: type 1, a time, 16 bytes. */
+#define RIGHT_KEY "\1\0ttttnnnn\x10\0value of 16 byte"
+#define WRONG_KEY "\1\0ttttnnnn\x10\0wrong, of 16 byt"
+#define KEY_LEN   28
 
-static gboolean give_secret(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len,
-                            gpointer data, GError **error)
+static const char *secret; /* NULL: there is none */
+static size_t secret_len = KEY_LEN;
+
+static gboolean give_secret(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
+                            GError **error)
 {
     assert_ptr_equal(data, &secret);
     if (!secret)
         return cst_fail(error, CST_ERROR_NO_SECRET, "no secret '%s'", auth->username);
-    *ret_value = (uint8_t *)g_strdup(secret);
-    *ret_len = strlen(secret);
-    return TRUE;
+    return cst_secret_bytes_copy(ret_value, secret, secret_len, error);
 }
 
 static CstPoolState *open_with(const CstPoolHost *host, const char *source)
@@ -138,16 +142,16 @@ static void the_secret_of_a_pool_opens_the_cluster(void **unused)
     const CstPoolHost host = {.secret = give_secret, .data = &secret};
     CstPoolState *state;
 
-    /* The base64 of "value". */
-    fake_ceph_require("u", "dmFsdWU=");
+    /* The base64 of RIGHT_KEY. */
+    fake_ceph_require("u", "AQB0dHR0bm5ubhAAdmFsdWUgb2YgMTYgYnl0ZQ==");
     assert_refused(open_with(&host, "<name>libvirt</name>"), CST_ERROR_DENIED, "add <auth>");
     secret = NULL;
     assert_refused(open_with(&host, WITH_AUTH), CST_ERROR_NO_SECRET, "no secret 'u'");
     assert_refused(open_with(NULL, WITH_AUTH), CST_ERROR_NO_SECRET, "no secret for Ceph user 'u'");
-    secret = "wrong";
+    secret = WRONG_KEY;
     assert_refused(open_with(&host, WITH_AUTH), CST_ERROR_DENIED,
                    "the Ceph cluster refused user 'u'");
-    secret = "value";
+    secret = RIGHT_KEY;
     state = open_with(&host, WITH_AUTH);
     assert_true(cst_pool_state_start(state, NULL));
     assert_string_equal(fake_ceph_option("auth_supported"), "cephx");
@@ -155,6 +159,34 @@ static void the_secret_of_a_pool_opens_the_cluster(void **unused)
     fake_ceph_fail("rados_conf_set", 11, 1, -EINVAL);
     assert_refused(open_with(&host, WITH_AUTH), CST_ERROR_CONFIG,
                    "failed to set RADOS option: key");
+}
+
+/* Ceph's library would write it to stderr, in full. */
+static void what_is_no_key_never_reaches_ceph(void **unused)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } bad[] = {
+        {"value", 5},
+        {"\1\0ttttnnnn\x10\0value of 15 byt", 27},
+        {"\1\0ttttnnnn\x0f\0value of 15 byt", 27},
+        {"\0\0ttttnnnn\x10\0value of 16 byte", KEY_LEN},
+        {"\2\0ttttnnnn\x10\0value of 16 byte", KEY_LEN},
+        {"\1\1ttttnnnn\x10\0value of 16 byte", KEY_LEN},
+        {"\1\0ttttnnnn\x10\1value of 16 byte", KEY_LEN},
+        {"\1\0ttttnnnn\x10", 11},
+    };
+    const CstPoolHost host = {.secret = give_secret, .data = &secret};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        secret = bad[i].bytes;
+        secret_len = bad[i].len;
+        assert_refused(open_with(&host, WITH_AUTH), CST_ERROR_INVALID_SECRET,
+                       "the secret for Ceph user 'u' is no key of Ceph's");
+        assert_null(fake_ceph_option("key"));
+    }
+    secret_len = KEY_LEN;
 }
 
 /* --- namespaces ------------------------------------------------------------------------------- */
@@ -384,6 +416,7 @@ int main(void)
         conn_test(options_that_ceph_refuses_are_named),
         conn_test(each_step_of_connecting_may_fail),
         conn_test(the_secret_of_a_pool_opens_the_cluster),
+        conn_test(what_is_no_key_never_reaches_ceph),
         conn_test(a_pool_may_be_a_namespace),
         conn_test(paths_lead_to_volumes_of_this_pool_only),
         conn_test(a_call_may_take_longer_than_ceph_waits),

@@ -74,16 +74,13 @@ static gboolean is_active(void)
     return active;
 }
 
-static gboolean lend(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
-                     GError **error)
+static gboolean lend(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data, GError **error)
 {
     char text[CST_UUID_TEXT_LEN];
 
     assert_true(auth->by_uuid);
     assert_string_equal(cst_uuid_format(&auth->secret_uuid, text), SECRET);
-    *ret_value = (uint8_t *)g_strdup(data);
-    *ret_len = strlen(data);
-    return TRUE;
+    return cst_secret_bytes_copy(ret_value, data, strlen(data), error);
 }
 
 static CstPoolHost host = {.secret = lend};

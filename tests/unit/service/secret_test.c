@@ -37,8 +37,7 @@ static void a_value_survives_a_restart_in_libvirts_files(void **state)
     char uuid[CST_UUID_TEXT_LEN];
     g_autofree char *file = NULL;
     g_autofree char *text = NULL;
-    uint8_t *value = NULL;
-    size_t len = 0;
+    g_auto(CstSecretBytes) value = {0};
     struct stat st;
 
     assert_true(cst_service_secret_set_value(f->service, &row->uuid, (const uint8_t *)"s3cret", 6,
@@ -49,10 +48,9 @@ static void a_value_survives_a_restart_in_libvirts_files(void **state)
     assert_int_equal(stat(file, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     fixture_restart(f, CST_SERVICE_DAEMON);
-    assert_true(cst_service_secret_get_value(f->service, &row->uuid, 0, NULL, &value, &len, NULL));
-    assert_int_equal(len, 6);
-    assert_memory_equal(value, "s3cret", 6);
-    g_free(value);
+    assert_true(cst_service_secret_get_value(f->service, &row->uuid, 0, NULL, &value, NULL));
+    assert_int_equal(value.len, 6);
+    assert_memory_equal(value.data, "s3cret", 6);
 }
 
 static void a_value_has_its_limits(void **state)
@@ -88,13 +86,11 @@ static void a_private_value_is_never_given_out(void **state)
     Fixture *f = *state;
     g_autoptr(CstSecretRow) row = define(f, "no", "yes", "t1");
     g_autoptr(GError) error = NULL;
-    uint8_t *value = NULL;
-    size_t len;
+    g_auto(CstSecretBytes) value = {0};
 
     assert_true(
         cst_service_secret_set_value(f->service, &row->uuid, (const uint8_t *)"x", 1, 0, NULL));
-    assert_false(
-        cst_service_secret_get_value(f->service, &row->uuid, 0, NULL, &value, &len, &error));
+    assert_false(cst_service_secret_get_value(f->service, &row->uuid, 0, NULL, &value, &error));
     assert_error(&error, CST_ERROR_INVALID_SECRET);
 }
 
@@ -194,14 +190,13 @@ static void write_secret(Fixture *f, const char *uuid, const char *value)
 static void assert_value(Fixture *f, const char *uuid_text, const char *expected)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree uint8_t *value = NULL;
+    g_auto(CstSecretBytes) value = {0};
     CstUuid uuid;
-    size_t len = 0;
 
     assert_true(cst_uuid_parse(uuid_text, &uuid));
-    cst_service_secret_get_value(f->service, &uuid, 0, NULL, &value, &len, &error);
+    cst_service_secret_get_value(f->service, &uuid, 0, NULL, &value, &error);
     assert_no_error(error);
-    assert_string_equal((const char *)value, expected);
+    assert_string_equal((const char *)value.data, expected);
 }
 
 static void what_another_program_manages_is_read_anew_and_not_changed(void **state)
@@ -255,12 +250,18 @@ static void what_we_manage_is_not_read_anew(void **state)
 {
     Fixture *f = *state;
 
+    CstUuid lone;
+
+    assert_true(cst_uuid_parse(LONE, &lone));
     write_secret(f, OTHER, "b25l");
     assert_true(cst_service_manage_secrets(f->service, NULL));
+    write_secret(f, LONE, "dHdv");
+    assert_null(cst_service_secret_by_uuid(f->service, &lone, NULL));
+    /* But values, which are in their files only. */
     write_secret(f, OTHER, "dHdv");
-    assert_value(f, OTHER, "one");
-    cst_service_leave_secrets(f->service);
     assert_value(f, OTHER, "two");
+    cst_service_leave_secrets(f->service);
+    assert_value(f, LONE, "two");
 }
 
 /* The program whose secrets they are must get it. */

@@ -6,6 +6,7 @@
 
 #include <model/flags.h>
 #include <store/secret_files.h>
+#include <store/secret_values.h>
 
 #define UUID  "11111111-1111-1111-1111-111111111111"
 #define OTHER "22222222-2222-2222-2222-222222222222"
@@ -20,13 +21,21 @@ static CstSecretDef *parse(const char *xml)
     return def;
 }
 
+static gboolean save_value(const Scratch *s, const CstSecretDef *def, const void *value, size_t len,
+                           GError **error)
+{
+    const CstSecretBytes bytes = {(uint8_t *)value, len};
+
+    return cst_secret_value_save(s->paths, &def->uuid, &bytes, CST_SEAL_AUTO, error);
+}
+
 static void a_secret_and_its_value_are_kept_for_their_owner(void **state)
 {
     Scratch *s = *state;
     const char *dir = s->paths->secret_dir;
     g_autoptr(CstSecretDef) def = parse(SECRET(UUID));
     g_autoptr(GPtrArray) bare = NULL;
-    g_autoptr(GPtrArray) filled = NULL;
+    g_auto(CstSecretBytes) value = {0};
     const CstSecretFile *file;
 
     assert_true(cst_secret_file_save(s->paths, def, NULL));
@@ -36,15 +45,13 @@ static void a_secret_and_its_value_are_kept_for_their_owner(void **state)
     assert_int_equal(bare->len, 1);
     file = g_ptr_array_index(bare, 0);
     assert_string_equal(file->def->usage_id, "t");
-    assert_null(file->value);
-    assert_true(
-        cst_secret_value_save(s->paths, &def->uuid, (const uint8_t *)"\0\xff value", 8, NULL));
+    assert_true(cst_secret_value_load(s->paths, &def->uuid, &value, NULL));
+    assert_null(value.data);
+    assert_true(save_value(s, def, "\0\xff value", 8, NULL));
     assert_int_equal(scratch_mode(dir, UUID ".base64"), 0600);
-    filled = cst_secret_files_load(s->paths);
-    assert_int_equal(filled->len, 1);
-    file = g_ptr_array_index(filled, 0);
-    assert_int_equal(file->value_len, 8);
-    assert_memory_equal(file->value, "\0\xff value", 8);
+    assert_true(cst_secret_value_load(s->paths, &def->uuid, &value, NULL));
+    assert_int_equal(value.len, 8);
+    assert_memory_equal(value.data, "\0\xff value", 9);
 }
 
 static void a_value_may_be_saved_first(void **state)
@@ -52,7 +59,7 @@ static void a_value_may_be_saved_first(void **state)
     Scratch *s = *state;
     g_autoptr(CstSecretDef) def = parse(SECRET(UUID));
 
-    assert_true(cst_secret_value_save(s->paths, &def->uuid, (const uint8_t *)"v", 1, NULL));
+    assert_true(save_value(s, def, "v", 1, NULL));
     assert_int_equal(scratch_mode(s->paths->secret_dir, "."), 0700);
     assert_true(cst_secret_files_have_leftovers(s->paths));
     assert_true(cst_secret_file_save(s->paths, def, NULL));
@@ -68,11 +75,11 @@ static void both_are_removed_and_nothing_is_no_mistake(void **state)
     assert_true(cst_secret_file_remove(s->paths, &def->uuid, NULL));
     assert_true(cst_secret_value_remove(s->paths, &def->uuid, NULL));
     assert_true(cst_secret_file_save(s->paths, def, NULL));
-    assert_true(cst_secret_value_save(s->paths, &def->uuid, (const uint8_t *)"v", 1, NULL));
+    assert_true(save_value(s, def, "v", 1, NULL));
     assert_true(cst_secret_value_remove(s->paths, &def->uuid, NULL));
     assert_int_equal(scratch_mode(dir, UUID ".base64"), -1);
     assert_int_equal(scratch_mode(dir, UUID ".xml"), 0600);
-    assert_true(cst_secret_value_save(s->paths, &def->uuid, (const uint8_t *)"v", 1, NULL));
+    assert_true(save_value(s, def, "v", 1, NULL));
     assert_true(cst_secret_file_remove(s->paths, &def->uuid, NULL));
     assert_int_equal(scratch_mode(dir, UUID ".xml"), -1);
     assert_int_equal(scratch_mode(dir, UUID ".base64"), -1);
@@ -102,14 +109,15 @@ static void the_longest_value_can_be_read_back(void **state)
     Scratch *s = *state;
     g_autoptr(CstSecretDef) def = parse(SECRET(UUID));
     g_autofree uint8_t *value = g_malloc0(CST_SECRET_VALUE_MAX);
+    g_auto(CstSecretBytes) found = {0};
     g_autoptr(GPtrArray) files = NULL;
 
     assert_true(cst_secret_file_save(s->paths, def, NULL));
-    assert_true(cst_secret_value_save(s->paths, &def->uuid, value, CST_SECRET_VALUE_MAX, NULL));
+    assert_true(save_value(s, def, value, CST_SECRET_VALUE_MAX, NULL));
     files = cst_secret_files_load(s->paths);
     assert_int_equal(files->len, 1);
-    assert_int_equal(((CstSecretFile *)g_ptr_array_index(files, 0))->value_len,
-                     CST_SECRET_VALUE_MAX);
+    assert_true(cst_secret_value_load(s->paths, &def->uuid, &found, NULL));
+    assert_int_equal(found.len, CST_SECRET_VALUE_MAX);
 }
 
 static void what_cannot_be_written_is_said(void **state)
@@ -120,8 +128,7 @@ static void what_cannot_be_written_is_said(void **state)
 
     scratch_block(s->paths->secret_dir);
     scratch_failed(cst_secret_file_save(s->paths, def, &error), &error, CST_ERROR_IO);
-    scratch_failed(cst_secret_value_save(s->paths, &def->uuid, (const uint8_t *)"v", 1, &error),
-                   &error, CST_ERROR_IO);
+    scratch_failed(save_value(s, def, "v", 1, &error), &error, CST_ERROR_IO);
 }
 
 /* Where a file should be there is a directory, which is neither replaced nor removed. */
@@ -136,8 +143,7 @@ static void what_is_in_the_way_is_said(void **state)
     assert_int_equal(g_mkdir_with_parents(value, 0700), 0);
     assert_int_equal(g_mkdir_with_parents(definition, 0700), 0);
     scratch_failed(cst_secret_file_save(s->paths, def, &error), &error, CST_ERROR_IO);
-    scratch_failed(cst_secret_value_save(s->paths, &def->uuid, (const uint8_t *)"v", 1, &error),
-                   &error, CST_ERROR_IO);
+    scratch_failed(save_value(s, def, "v", 1, &error), &error, CST_ERROR_INVALID);
     scratch_failed(cst_secret_value_remove(s->paths, &def->uuid, &error), &error, CST_ERROR_IO);
     scratch_failed(cst_secret_file_remove(s->paths, &def->uuid, &error), &error, CST_ERROR_IO);
     assert_int_equal(rmdir(definition), 0);

@@ -73,14 +73,35 @@ gboolean cst_service_secret_set_value(CstService *s, const CstUuid *uuid, const 
 }
 
 gboolean cst_service_secret_get_value(CstService *s, const CstUuid *uuid, unsigned flags,
-                                      const char *token, uint8_t **ret_value, size_t *ret_len,
-                                      GError **error)
+                                      const char *token, CstSecretBytes *ret_value, GError **error)
 {
     fake_changed(NULL);
     g_strlcpy(fake.token, token, sizeof(fake.token));
     if (!is_the_secret(uuid, error))
         return FALSE;
-    *ret_value = g_memdup2("s3cret\0", 7);
-    *ret_len = 7;
-    return TRUE;
+    return cst_secret_bytes_copy(ret_value, "s3cret\0", 7, error);
+}
+
+gboolean cst_service_secrets_seal(CstService *s, const CstSecretSealArgs *args, guint *ret_count,
+                                  GError **error)
+{
+    *ret_count = args->n_uuids;
+    return fake_changed(error);
+}
+
+gboolean cst_service_secrets_unseal(CstService *s, const CstSecretSealArgs *args, guint *ret_count,
+                                    GError **error)
+{
+    return cst_service_secrets_seal(s, args, ret_count, error);
+}
+
+GPtrArray *cst_service_secret_uses(CstService *s, GError **error)
+{
+    GPtrArray *uses = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_use_free);
+    CstSecretUse *use = cst_secret_use_new();
+
+    use->uuid = fake_secret_uuid;
+    use->usage_id = g_strdup("");
+    g_ptr_array_add(uses, use);
+    return uses;
 }

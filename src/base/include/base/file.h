@@ -26,6 +26,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstFd, cst_fd_clear)
 gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,
                           GError **error);
 
+/**
+ * As cst_file_replace(), with @mtime (seconds since 1970) as the new file's time of modification.
+ */
+gboolean cst_file_replace_dated(const char *path, const void *data, size_t len, mode_t mode,
+                                gint64 mtime, GError **error);
+
 /** Whether @name is that of an unfinished file of cst_file_replace(). */
 gboolean cst_file_is_temporary(const char *name);
 

@@ -155,6 +155,8 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!conn)
         return FALSE;
+    if (cli_args_has(args, "usage"))
+        return cli_secret_list_usage(ctl, error);
     secrets = cst_conn_secret_list(conn, list_filter(args), error);
     if (!secrets)
         return cli_failed(ctl, "%s", _("Failed to list node secrets"));
@@ -170,6 +172,8 @@ static const CliOption list_options[] = {
     CLI_SWITCH("no-ephemeral", N_("list non-ephemeral secrets")),
     CLI_SWITCH("private", N_("list private secrets")),
     CLI_SWITCH("no-private", N_("list non-private secrets")),
+    CLI_SWITCH("usage", N_("list all secrets with the pools that use them, how old their values "
+                           "are and whether they are sealed")),
     {0},
 };
 
@@ -187,7 +191,9 @@ const CliCommand *const cli_secret_commands[] = {
     &cli_secret_event_command,
     &cli_secret_get_value_command,
     &list_command,
+    &cli_secret_seal_command,
     &cli_secret_set_value_command,
     &undefine_command,
+    &cli_secret_unseal_command,
     NULL,
 };

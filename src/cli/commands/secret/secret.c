@@ -8,14 +8,11 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_name, GError **error)
+CstConnSecret *cli_secret_named(CliCtl *ctl, const char *name, GError **error)
 {
     CstConnSecret *secret = NULL;
-    const char *name;
     CstUuid uuid;
 
-    if (!cli_conn(ctl, error) || !cli_args_string(args, "secret", &name, error))
-        return NULL;
     if (cst_uuid_parse(name, &uuid))
         secret = cst_conn_secret_by_uuid(ctl->conn, &uuid, error);
     else
@@ -24,7 +21,18 @@ CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_nam
                  name);
     if (!secret)
         cli_failed(ctl, _("failed to get secret '%s'"), name);
-    else if (ret_name)
+    return secret;
+}
+
+CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_name, GError **error)
+{
+    CstConnSecret *secret;
+    const char *name;
+
+    if (!cli_conn(ctl, error) || !cli_args_string(args, "secret", &name, error))
+        return NULL;
+    secret = cli_secret_named(ctl, name, error);
+    if (secret && ret_name)
         *ret_name = name;
     return secret;
 }

@@ -11,6 +11,11 @@
  */
 CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_name, GError **error);
 
+/** Finds the secret with the UUID @name, which the user wrote. The connection is open. */
+CstConnSecret *cli_secret_named(CliCtl *ctl, const char *name, GError **error);
+/** Prints the listing of secret-list --usage. The connection is open. */
+gboolean cli_secret_list_usage(CliCtl *ctl, GError **error);
+
 /** Candidates for <secret> and --event, as CliCompleter. */
 void cli_complete_secrets(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_secret_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
@@ -22,4 +27,6 @@ void cli_complete_secret_events(CliCtl *ctl, const CliArgs *args, GPtrArray *wor
 /* The rows of commands, each beside its handler. */
 extern const CliCommand cli_secret_event_command;
 extern const CliCommand cli_secret_get_value_command;
+extern const CliCommand cli_secret_seal_command;
 extern const CliCommand cli_secret_set_value_command;
+extern const CliCommand cli_secret_unseal_command;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * secret-set-value and secret-get-value. A value is kept in memory that is wiped before it is
- * freed, and read by read(2), never through stdio, whose buffers nobody wipes. On a terminal it is
- * typed unseen, with signals of the terminal off meanwhile, so that none leaves it in that state.
- * The texts are virsh's: scripts compare them.
+ * secret-set-value and secret-get-value. A value is kept in memory for secrets, and read by
+ * read(2), never through stdio, whose buffers nobody wipes. On a terminal it is typed unseen, with
+ * signals of the terminal off meanwhile, so that none leaves it in that state. The texts are
+ * virsh's: scripts compare them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,24 +22,18 @@
 /** A file with the largest value in base64 and line ends. */
 #define FILE_MAX (2 * CST_SECRET_VALUE_MAX)
 
-/** Bytes that are wiped before their memory is given back. */
+/** Room for what is read into it, @len bytes so far. */
 typedef struct {
-    uint8_t *data; /**< one more byte than size, so that text in it ends */
-    size_t len, size;
+    CstSecretBytes room;
+    size_t len;
 } Value;
-
-static void value_init(Value *value, size_t size)
-{
-    *value = (Value){.data = g_malloc0(size + 1), .size = size};
-}
 
 static void value_clear(Value *value)
 {
-    if (value->data)
-        explicit_bzero(value->data, value->size);
-    g_clear_pointer(&value->data, g_free);
+    cst_secret_bytes_clear(&value->room);
     value->len = 0;
 }
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Value, value_clear)
 
 /* --- set ------------------------------------------------------------------------------------- */
 
@@ -50,8 +44,8 @@ static gboolean read_file(const char *path, Value *value, GError **error)
 
     if (fd < 0)
         return cst_fail_errno(error, errno, _("Failed to open file '%s'"), path);
-    while (value->len < value->size) {
-        ssize_t n = read(fd, value->data + value->len, value->size - value->len);
+    while (value->len < value->room.len) {
+        ssize_t n = read(fd, value->room.data + value->len, value->room.len - value->len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -67,8 +61,8 @@ static gboolean read_file(const char *path, Value *value, GError **error)
 /** @stop (-1: none) ends it unsuccessfully: ^C, which the terminal no longer makes a signal. */
 static gboolean read_line(int fd, int stop, Value *value)
 {
-    while (value->len < value->size) {
-        ssize_t n = read(fd, value->data + value->len, 1);
+    while (value->len < value->room.len) {
+        ssize_t n = read(fd, value->room.data + value->len, 1);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -76,9 +70,9 @@ static gboolean read_line(int fd, int stop, Value *value)
             return FALSE;
         if (n == 0)
             return value->len > 0;
-        if (value->data[value->len] == stop)
+        if (value->room.data[value->len] == stop)
             return FALSE;
-        if (value->data[value->len] == '\n')
+        if (value->room.data[value->len] == '\n')
             return TRUE;
         value->len++;
     }
@@ -137,8 +131,8 @@ static void decode(Value *value)
     gint state = 0;
     guint save = 0;
 
-    value->len =
-        g_base64_decode_step((const char *)value->data, value->len, value->data, &state, &save);
+    value->len = g_base64_decode_step((const char *)value->room.data, value->len, value->room.data,
+                                      &state, &save);
 }
 
 static gboolean check_options(const CliArgs *args, GError **error)
@@ -160,16 +154,16 @@ static gboolean read_value(CliCtl *ctl, const CliArgs *args, Value *value, GErro
         return FALSE;
     if (base64) {
         cli_complain(ctl, "%s", _("Passing secret value as command-line argument is insecure!"));
-        value_init(value, strlen(base64));
-        memcpy(value->data, base64, value->size);
-        value->len = value->size;
+        if (!cst_secret_bytes_copy(&value->room, base64, strlen(base64), error))
+            return FALSE;
+        value->len = value->room.len;
     } else if (file) {
-        value_init(value, FILE_MAX);
-        if (!read_file(file, value, error))
+        if (!cst_secret_bytes_alloc(&value->room, FILE_MAX, error) ||
+            !read_file(file, value, error))
             return FALSE;
     } else if (cli_args_has(args, "interactive")) {
-        value_init(value, CST_SECRET_VALUE_MAX);
-        return read_prompt(ctl, value, error);
+        return cst_secret_bytes_alloc(&value->room, CST_SECRET_VALUE_MAX, error) &&
+               read_prompt(ctl, value, error);
     } else {
         return cst_fail(error, CST_ERROR_USAGE, "%s", _("Input secret value is missing"));
     }
@@ -188,14 +182,14 @@ static gboolean set_value(CliCtl *ctl, const CliArgs *args, const CstConnSecret 
         ok = cst_fail(error, CST_ERROR_USAGE, _("value in %s must not be NULL"),
                       "virSecretSetValue");
     else
-        ok = cst_conn_secret_set_value(ctl->conn, secret, value->data, value->len, error);
+        ok = cst_conn_secret_set_value(ctl->conn, secret, value->room.data, value->len, error);
     return ok || cli_failed(ctl, "%s", _("Failed to set secret value"));
 }
 
 static gboolean cmd_set_value(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstConnSecret) secret = NULL;
-    Value value = {0};
+    g_auto(Value) value = {0};
     const char *name;
     gboolean ok;
 
@@ -206,7 +200,6 @@ static gboolean cmd_set_value(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     cli_plan(ctl, _("Would set the value of secret %s"), name);
     ok = read_value(ctl, args, &value, error) && set_value(ctl, args, secret, &value, error);
-    value_clear(&value);
     if (ok)
         cli_done(ctl, "secret", name, "%s", _("Secret value set"));
     return ok;
@@ -235,37 +228,45 @@ const CliCommand cli_secret_set_value_command = {
 
 /* --- get ------------------------------------------------------------------------------------- */
 
-static gboolean print_value(CliCtl *ctl, const CliArgs *args, const uint8_t *value, size_t len,
+/*
+ * Writes past the stream's buffer, which nobody wipes: of an unbuffered stream the C library hands
+ * the bytes to the kernel as they are.
+ */
+static gboolean write_unbuffered(CliCtl *ctl, const CstSecretBytes *bytes, GError **error)
+{
+    gboolean done;
+
+    fflush(ctl->out);
+    /* A stream of the tests, in memory, has no descriptor and no other place for the bytes. */
+    if (fileno(ctl->out) >= 0)
+        setvbuf(ctl->out, NULL, _IONBF, 0);
+    done = fwrite(bytes->data, 1, bytes->len, ctl->out) == bytes->len;
+    return done || cst_fail_errno(error, errno, "%s", _("failed to write secret"));
+}
+
+static gboolean print_value(CliCtl *ctl, const CliArgs *args, const CstSecretBytes *value,
                             GError **error)
 {
-    g_autofree char *base64 = NULL;
+    g_auto(CstSecretBytes) base64 = {0};
 
+    if (cli_args_has(args, "plain") && !ctl->settings.json)
+        return write_unbuffered(ctl, value, error);
+    if (!cst_secret_bytes_to_base64(&base64, value, error))
+        return FALSE;
+    if (!ctl->settings.json)
+        return write_unbuffered(ctl, &base64, error);
     /* JSON can't hold any bytes, so there it is always base64. */
-    if (cli_args_has(args, "plain") && !ctl->settings.json) {
-        if (fwrite(value, 1, len, ctl->out) != len)
-            return cst_fail_errno(error, errno, "%s", _("failed to write secret"));
-        return TRUE;
-    }
-    base64 = g_base64_encode(value, len);
-    cli_document(ctl, "base64", base64);
-    explicit_bzero(base64, strlen(base64));
+    cli_document(ctl, "base64", (const char *)base64.data);
     return TRUE;
 }
 
 static gboolean cmd_get_value(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstConnSecret) secret = cli_secret(ctl, args, NULL, error);
-    uint8_t *value = NULL;
-    size_t len = 0;
-    gboolean ok;
+    g_auto(CstSecretBytes) value = {0};
 
-    if (!secret || !cst_conn_secret_get_value(ctl->conn, secret, &value, &len, error))
-        return FALSE;
-    ok = print_value(ctl, args, value, len, error);
-    if (value)
-        explicit_bzero(value, len);
-    g_free(value);
-    return ok;
+    return secret && cst_conn_secret_get_value(ctl->conn, secret, &value, error) &&
+           print_value(ctl, args, &value, error);
 }
 
 static const CliOption get_value_options[] = {

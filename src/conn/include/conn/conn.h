@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/secret_bytes.h>
 #include <base/task.h>
 #include <base/uuid.h>
 #include <model/declaration.h>
@@ -11,6 +12,7 @@
 #include <model/pool_def.h>
 #include <model/pool_health.h>
 #include <model/secret_def.h>
+#include <model/secret_use.h>
 #include <model/snapshot.h>
 #include <model/thin_store.h>
 #include <model/vol_def.h>
@@ -377,9 +379,26 @@ char *cst_conn_secret_xml(CstConn *conn, const CstConnSecret *secret, GError **e
 /** Sets the value, @len bytes, at most CST_SECRET_VALUE_MAX. */
 gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, const uint8_t *value,
                                    size_t len, GError **error);
-/** Reads the value. The caller overwrites *ret_value before it frees it. */
-gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret, uint8_t **ret_value,
-                                   size_t *ret_len, GError **error);
+/** Reads the value. */
+gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret,
+                                   CstSecretBytes *ret_value, GError **error);
+
+typedef enum {
+    CST_CONN_SEAL_ALL = 1 << 0,  /**< all secrets, and not those that are given */
+    CST_CONN_SEAL_REKEY = 1 << 1 /**< seal what is sealed with a new key */
+} CstConnSealFlags;
+
+/**
+ * Seals the values of @secrets (of CstConnSecret *; NULL with a flag). *ret_count: how many were
+ * not sealed so already. NO_SUPPORT by a stock server, here and below.
+ */
+gboolean cst_conn_secrets_seal(CstConn *conn, const GPtrArray *secrets, unsigned flags,
+                               guint *ret_count, GError **error);
+/** Makes sealed values plain ones. @flags: 0 or CST_CONN_SEAL_ALL. */
+gboolean cst_conn_secrets_unseal(CstConn *conn, const GPtrArray *secrets, unsigned flags,
+                                 guint *ret_count, GError **error);
+/** Returns CstSecretUse * of all secrets, by UUID. */
+GPtrArray *cst_conn_secret_uses(CstConn *conn, GError **error);
 
 /* --- events ---------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 
 #include <base/error.h>
 #include <base/liveness.h>
+#include <base/secret_bytes.h>
 #include <base/task.h>
 #include <blob/blob.h>
 #include <model/flags.h>
@@ -40,10 +41,11 @@ typedef struct CstPoolState CstPoolState;
 /** What the core lends to a state for as long as it lives. Any thread; takes no long locks. */
 typedef struct {
     /**
-     * Reads the value of the secret that @auth names; the caller wipes (explicit_bzero) and frees
-     * it. NO_SECRET when there is none of that name, or it has no value.
+     * Reads the value of the secret that @auth names; the caller clears it as soon as possible, and
+     * what it makes of it is in CstSecretBytes as well. NO_SECRET when there is none of that name,
+     * or it has no value; INVALID_SECRET when it is sealed with a key that is not here.
      */
-    gboolean (*secret)(const CstAuth *auth, uint8_t **ret_value, size_t *ret_len, gpointer data,
+    gboolean (*secret)(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
                        GError **error);
     /**
      * Looks up what is declared of the content of @count volumes, records that have name, file and
@@ -216,6 +218,11 @@ struct CstBackend {
     /** Names that begin like this are the backend's own, and no volume's or snapshot's; NULL: none.
      */
     const char *reserved_prefix;
+    /**
+     * The options of a definition that name a secret besides its <auth>, by UUID or usage, ended by
+     * NULL, so that users of a secret are found; NULL: none.
+     */
+    const char *const *secret_options;
 
     /* --- required ---------------------------------------------------------------------------- */
 

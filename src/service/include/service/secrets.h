@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/secret_bytes.h>
 #include <model/flags.h>
 #include <model/secret_def.h>
+#include <model/secret_use.h>
 #include <service/service.h>
+#include <store/secret_values.h>
 
 /** A secret as lists and lookups name it. */
 typedef struct {
@@ -46,14 +49,54 @@ gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
                                       const uint8_t *value, size_t len, unsigned flags,
                                       GError **error);
 /**
- * Copies the value to *ret_value, with a zero behind it; the caller wipes (explicit_bzero) and
- * frees it. INVALID_SECRET for a private secret ("secret is private") unless @token is the host's
- * system token (store/system_token.h), by which libvirt's daemons prove themselves to each other;
- * NULL: none. NO_SECRET when the secret has no value.
+ * Reads the value. INVALID_SECRET for a private secret ("secret is private") unless @token is the
+ * host's system token (store/system_token.h), by which libvirt's daemons prove themselves to each
+ * other (NULL: none), and for a value that is sealed with a key that is not here. NO_SECRET when
+ * the secret has no value.
  */
 gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
-                                      const char *token, uint8_t **ret_value, size_t *ret_len,
-                                      GError **error);
+                                      const char *token, CstSecretBytes *ret_value, GError **error);
+
+/* --- values at rest --------------------------------------------------------------------------- */
+
+/** What the configuration says of values. */
+typedef struct {
+    CstSealPolicy seal; /**< how new ones are kept */
+    guint max_age_days; /**< older ones are warned of; 0: none */
+} CstSecretPolicy;
+
+/** Call it before cst_service_start(). Without it values are sealed as CST_SEAL_AUTO says. */
+void cst_service_set_secret_policy(CstService *service, const CstSecretPolicy *policy);
+
+typedef enum {
+    CST_SECRET_SEAL_ALL = 1 << 0,  /**< all secrets with files, and not those that are named */
+    CST_SECRET_SEAL_REKEY = 1 << 1 /**< seal what is sealed with a new key */
+} CstSecretSealFlags;
+
+typedef struct {
+    const CstUuid *uuids; /**< of secrets; none with a flag */
+    guint n_uuids;
+    unsigned flags; /**< CstSecretSealFlags */
+} CstSecretSealArgs;
+
+/**
+ * Seals values, or seals them anew. Makes the first key; from then on new values are sealed.
+ * *ret_count: how many were changed, also when it fails midway: each value can be read then, in its
+ * old form or the new one. INVALID_SECRET, and nothing is changed, when one can't be read.
+ */
+gboolean cst_service_secrets_seal(CstService *service, const CstSecretSealArgs *args,
+                                  guint *ret_count, GError **error);
+/**
+ * Makes sealed values plain, for libvirt to read. With CST_SECRET_SEAL_ALL the key files go as
+ * well, and new values are plain again unless a policy or a credential has them sealed.
+ */
+gboolean cst_service_secrets_unseal(CstService *service, const CstSecretSealArgs *args,
+                                    guint *ret_count, GError **error);
+
+/** All secrets with their users and the state of their values: CstSecretUse *, by UUID. */
+GPtrArray *cst_service_secret_uses(CstService *service, GError **error);
+
+/* ---------------------------------------------------------------------------------------------- */
 
 /**
  * Manages the secrets from now on in libvirt's place: keeps libvirt's lock of them, as virtsecretd

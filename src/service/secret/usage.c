@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who uses which secret, how its value is kept, and how old that is; and the daemon's warnings of
+ * values that are too old. A pool uses what its definition names (and the one that will be in force
+ * from its next start): its <auth>, and the options that its backend says name secrets.
+ *
+ * The warnings are given once a day, all at once, by a thread. When that was is the time of a file,
+ * so that restarts do not repeat them.
+ */
+#include "usage.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <pool/registry.h>
+#include <service/pools.h>
+#include <store/secret_values.h>
+
+#include "core/pool.h"
+#include "core/service.h"
+#include "secret.h"
+#include "table.h"
+
+#define DAY           ((gint64)24 * 60 * 60)
+#define LOOK_INTERVAL (10 * G_TIME_SPAN_MINUTE)
+
+/* --- who uses it ------------------------------------------------------------------------------ */
+
+/* With the tables locked: notes that pool @name uses the secret, if there is one. */
+static void note_user(CstService *service, const CstAuth *auth, const char *name, GHashTable *users)
+{
+    CstSecretFile *secret = secret_find_auth(service, auth, NULL);
+    CstSecretUse *use = secret ? g_hash_table_lookup(users, &secret->def->uuid) : NULL;
+
+    if (use && !g_ptr_array_find_with_equal_func(use->pools, name, g_str_equal, NULL))
+        g_ptr_array_add(use->pools, g_strdup(name));
+}
+
+/* A secret of an option is named by UUID, or by usage as <auth> would. */
+static void note_option(CstService *service, const CstPoolDef *def, const char *option,
+                        GHashTable *users)
+{
+    const char *text = cst_options_get(def->options, option);
+    CstAuth auth = {.type = def->source.auth.type, .secret_usage = (char *)text};
+
+    if (!text)
+        return;
+    auth.by_uuid = cst_uuid_parse(text, &auth.secret_uuid);
+    note_user(service, &auth, def->name, users);
+}
+
+/* With the tables and the pool locked. */
+static void note_definition(CstService *service, const CstPoolDef *def, GHashTable *users)
+{
+    const CstBackend *backend = cst_backend_for(def->type, NULL);
+    const char *const *option = backend ? backend->secret_options : NULL;
+
+    if (def->source.auth.type != CST_AUTH_NONE)
+        note_user(service, &def->source.auth, def->name, users);
+    for (; option && *option; option++)
+        note_option(service, def, *option, users);
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* With the tables locked. @users: CstUuid * to CstSecretUse *. */
+static void note_pools(CstService *service, GHashTable *users)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, service->pools_by_name);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        CstPool *pool = value;
+
+        g_mutex_lock(&pool->lock);
+        note_definition(service, pool->def, users);
+        if (pool->new_def)
+            note_definition(service, pool->new_def, users);
+        g_mutex_unlock(&pool->lock);
+    }
+    g_hash_table_iter_init(&iter, users);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_ptr_array_sort(((CstSecretUse *)value)->pools, compare_names);
+}
+
+/* --- its value -------------------------------------------------------------------------------- */
+
+/* The value is opened, because that alone shows that its key is here and the file whole. */
+static void look_at_value(const CstService *service, CstSecretUse *use)
+{
+    g_auto(CstSecretBytes) value = {0};
+    CstSecretValueInfo info = {0};
+    g_autoptr(GError) error = NULL;
+
+    if (use->ephemeral)
+        return;
+    if (cst_secret_value_info(service->paths, &use->uuid, &info, &error)) {
+        use->has_value = info.present;
+        use->sealed = info.sealed;
+        use->key_id = info.sealed ? g_strdup(info.key_id) : NULL;
+        use->changed = info.present ? info.changed : 0;
+        cst_secret_value_load(service->paths, &use->uuid, &value, &error);
+    }
+    if (error)
+        use->problem = cst_error_text(error);
+}
+
+static gboolean is_overdue(const CstService *service, const CstSecretUse *use)
+{
+    gint64 age = g_get_real_time() / G_USEC_PER_SEC - use->changed;
+
+    return service->secret_policy.max_age_days && use->changed &&
+           age > service->secret_policy.max_age_days * DAY;
+}
+
+/* With the tables locked. */
+static CstSecretUse *use_new(const CstSecretFile *secret)
+{
+    CstSecretUse *use = cst_secret_use_new();
+
+    use->uuid = secret->def->uuid;
+    use->usage = secret->def->usage;
+    use->usage_id = g_strdup(secret->def->usage_id ? secret->def->usage_id : "");
+    use->ephemeral = secret->def->ephemeral;
+    use->is_private = secret->def->is_private;
+    use->has_value = secret->value.data != NULL;
+    use->changed = secret->changed;
+    return use;
+}
+
+static int compare_uses(gconstpointer a, gconstpointer b)
+{
+    const CstSecretUse *const *left = a, *const *right = b;
+
+    return memcmp(&(*left)->uuid, &(*right)->uuid, sizeof(CstUuid));
+}
+
+GPtrArray *cst_service_secret_uses(CstService *service, GError **error)
+{
+    g_autoptr(GHashTable) users = NULL;
+    GPtrArray *uses;
+    GHashTableIter iter;
+    gpointer value;
+
+    if (!secrets_sync(service, error))
+        return NULL;
+    uses = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_use_free);
+    users = g_hash_table_new(cst_uuid_hash, cst_uuid_hash_equal);
+    g_mutex_lock(&service->tables);
+    g_hash_table_iter_init(&iter, service->secrets);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        CstSecretUse *use = use_new(value);
+
+        g_ptr_array_add(uses, use);
+        g_hash_table_insert(users, &use->uuid, use);
+    }
+    note_pools(service, users);
+    g_mutex_unlock(&service->tables);
+    for (guint i = 0; i < uses->len; i++) {
+        CstSecretUse *use = g_ptr_array_index(uses, i);
+
+        look_at_value(service, use);
+        use->overdue = is_overdue(service, use);
+    }
+    g_ptr_array_sort(uses, compare_uses);
+    return uses;
+}
+
+/* --- warnings --------------------------------------------------------------------------------- */
+
+struct SecretWatch {
+    CstService *service;
+    GThread *thread;
+    GMutex lock;
+    GCond cond;
+    gboolean stopping;
+};
+
+static char *stamp_path(const CstService *service)
+{
+    return g_build_filename(service->paths->data_dir, "secret-warnings", NULL);
+}
+
+/* Whether a day has passed since the warnings; a time in the future is a clock that was wrong. */
+static gboolean is_due(const char *stamp)
+{
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+    struct stat st;
+
+    return stat(stamp, &st) < 0 || st.st_mtime > now || now - st.st_mtime >= DAY;
+}
+
+static void warn(const CstService *service, const CstSecretUse *use)
+{
+    gint64 days = (g_get_real_time() / G_USEC_PER_SEC - use->changed) / DAY;
+    char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *pools = NULL;
+
+    g_ptr_array_add(use->pools, NULL);
+    pools = g_strjoinv(", ", (char **)use->pools->pdata);
+    g_ptr_array_set_size(use->pools, (gint)use->pools->len - 1);
+    cst_log(CST_LOG_WARNING,
+            _("secret %s has had the same value for %d days; secret_max_age is %u (used by: %s)"),
+            cst_uuid_format(&use->uuid, uuid), (int)days, service->secret_policy.max_age_days,
+            *pools ? pools : "-");
+}
+
+static void warn_if_due(CstService *service)
+{
+    g_autofree char *stamp = stamp_path(service);
+    g_autoptr(GPtrArray) uses = is_due(stamp) ? cst_service_secret_uses(service, NULL) : NULL;
+    guint overdue = 0;
+
+    for (guint i = 0; uses && i < uses->len; i++)
+        overdue += ((const CstSecretUse *)g_ptr_array_index(uses, i))->overdue;
+    /* First the stamp: where it can't be kept the warnings would come every ten minutes. */
+    if (overdue == 0 || !cst_dir_ensure(service->paths->data_dir, 0700, NULL) ||
+        !cst_file_replace(stamp, "", 0, 0600, NULL))
+        return;
+    for (guint i = 0; i < uses->len; i++) {
+        const CstSecretUse *use = g_ptr_array_index(uses, i);
+
+        if (use->overdue)
+            warn(service, use);
+    }
+}
+
+static gpointer watch_thread(gpointer data)
+{
+    SecretWatch *watch = data;
+
+    gboolean stopping;
+
+    do {
+        warn_if_due(watch->service);
+        g_mutex_lock(&watch->lock);
+        if (!watch->stopping)
+            g_cond_wait_until(&watch->cond, &watch->lock, g_get_monotonic_time() + LOOK_INTERVAL);
+        stopping = watch->stopping;
+        g_mutex_unlock(&watch->lock);
+    } while (!stopping);
+    return NULL;
+}
+
+SecretWatch *secret_watch_start(CstService *service)
+{
+    SecretWatch *watch;
+
+    if (service->mode != CST_SERVICE_DAEMON || !service->secret_policy.max_age_days)
+        return NULL;
+    watch = g_new0(SecretWatch, 1);
+    watch->service = service;
+    g_mutex_init(&watch->lock);
+    g_cond_init(&watch->cond);
+    watch->thread = g_thread_new("secret-age", watch_thread, watch);
+    return watch;
+}
+
+void secret_watch_stop(SecretWatch *watch)
+{
+    if (!watch)
+        return;
+    g_mutex_lock(&watch->lock);
+    watch->stopping = TRUE;
+    g_cond_signal(&watch->cond);
+    g_mutex_unlock(&watch->lock);
+    g_thread_join(watch->thread);
+    g_mutex_clear(&watch->lock);
+    g_cond_clear(&watch->cond);
+    g_free(watch);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Values of secrets. That of an ephemeral secret is in the table, in locked memory; any other is
+ * read from its file for each use and is nowhere else, so that there is no copy of it in memory
+ * between uses, and what another program or the administrator does to the file is seen.
+ *
+ * The file is read without a lock: store/secret_values.h says what holds while another process
+ * changes it.
+ */
+#include <string.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <store/secret_values.h>
+#include <store/system_token.h>
+
+#include "core/events.h"
+#include "core/service.h"
+#include "secret.h"
+#include "table.h"
+
+void cst_service_set_secret_policy(CstService *service, const CstSecretPolicy *policy)
+{
+    service->secret_policy = *policy;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* What a look-up with the tables locked has found. */
+typedef struct {
+    CstUuid uuid;
+    gboolean ephemeral;
+    CstSecretBytes value; /* of an ephemeral secret */
+} Found;
+
+static void found_clear(Found *found)
+{
+    cst_secret_bytes_clear(&found->value);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
+
+/* With the tables locked. @secret NULL: the look-up has failed and set its error. */
+static gboolean found(const CstSecretFile *secret, Found *ret_found, GError **error)
+{
+    if (!secret)
+        return FALSE;
+    ret_found->uuid = secret->def->uuid;
+    ret_found->ephemeral = secret->def->ephemeral;
+    return !secret->value.data ||
+           cst_secret_bytes_copy(&ret_found->value, secret->value.data, secret->value.len, error);
+}
+
+/* NO_SECRET when the secret has no value, as in libvirt. */
+static gboolean read_value(const CstService *service, Found *found, CstSecretBytes *ret_value,
+                           GError **error)
+{
+    char text[CST_UUID_TEXT_LEN];
+
+    if (!found->ephemeral &&
+        !cst_secret_value_load(service->paths, &found->uuid, &found->value, error))
+        return FALSE;
+    if (!found->value.data)
+        return cst_fail(error, CST_ERROR_NO_SECRET, _("secret '%s' does not have a value"),
+                        cst_uuid_format(&found->uuid, text));
+    *ret_value = found->value;
+    found->value = (CstSecretBytes){0};
+    return TRUE;
+}
+
+/*
+ * libvirt's daemons prove themselves to each other by the host's system token; with it they read
+ * private secrets, too.
+ */
+gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
+                                      const char *token, CstSecretBytes *ret_value, GError **error)
+{
+    gboolean elevated = token && cst_system_token_matches(service->paths, token);
+    g_auto(Found) it = {0};
+    CstSecretFile *secret;
+    gboolean done = FALSE;
+
+    if (!cst_flags_check(flags, 0, "secretGetValue", error) || !secrets_sync(service, error))
+        return FALSE;
+    g_mutex_lock(&service->tables);
+    secret = secret_find(service, uuid, error);
+    if (secret && secret->def->is_private && !elevated)
+        cst_fail(error, CST_ERROR_INVALID_SECRET, _("secret is private"));
+    else
+        done = found(secret, &it, error);
+    g_mutex_unlock(&service->tables);
+    return done && read_value(service, &it, ret_value, error);
+}
+
+/*
+ * Not secrets_sync(): the caller may hold locks that come after the definitions. A pool may use a
+ * private secret, as with libvirt.
+ */
+gboolean secret_for_pool(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
+                         GError **error)
+{
+    CstService *service = data;
+    g_auto(Found) it = {0};
+    gboolean done;
+
+    secrets_refresh(service);
+    g_mutex_lock(&service->tables);
+    done = found(secret_find_auth(service, auth, error), &it, error);
+    g_mutex_unlock(&service->tables);
+    return done && read_value(service, &it, ret_value, error);
+}
+
+/* --- setting ---------------------------------------------------------------------------------- */
+
+/* The tables' lock is not held. */
+static gboolean keep_in_memory(CstService *service, const CstUuid *uuid,
+                               const CstSecretBytes *value, GError **error)
+{
+    g_auto(CstSecretBytes) copy = {0};
+    CstSecretFile *secret;
+
+    if (!cst_secret_bytes_copy(&copy, value->data, value->len, error))
+        return FALSE;
+    g_mutex_lock(&service->tables);
+    /* Looked up again, as the lock was released meanwhile. */
+    secret = g_hash_table_lookup(service->secrets, uuid);
+    if (secret) {
+        cst_secret_bytes_clear(&secret->value);
+        secret->value = copy;
+        secret->changed = g_get_real_time() / G_USEC_PER_SEC;
+        copy = (CstSecretBytes){0};
+    }
+    g_mutex_unlock(&service->tables);
+    return TRUE;
+}
+
+/* Returns the row for the event. */
+static CstSecretRow *set_value_entered(CstService *service, const CstUuid *uuid,
+                                       const CstSecretBytes *value, GError **error)
+{
+    g_autoptr(CstSecretRow) row = NULL;
+    CstSecretFile *secret;
+    gboolean ephemeral = FALSE, done;
+
+    g_mutex_lock(&service->tables);
+    secret = secret_find(service, uuid, error);
+    if (secret) {
+        row = secret_row_new(secret->def);
+        ephemeral = secret->def->ephemeral;
+    }
+    g_mutex_unlock(&service->tables);
+    if (!row || !cst_may_change(error))
+        return NULL;
+    done = ephemeral ? keep_in_memory(service, uuid, value, error)
+                     : cst_secret_value_save(service->paths, uuid, value,
+                                             service->secret_policy.seal, error);
+    return done ? g_steal_pointer(&row) : NULL;
+}
+
+gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
+                                      const uint8_t *value, size_t len, unsigned flags,
+                                      GError **error)
+{
+    /* The caller's own bytes, which it wipes. */
+    const CstSecretBytes bytes = {(uint8_t *)value, len};
+    g_autoptr(CstSecretRow) row = NULL;
+
+    if (!cst_flags_check(flags, 0, "secretSetValue", error))
+        return FALSE;
+    if (len == 0)
+        return cst_fail(error, CST_ERROR_USAGE, _("value in %s must not be NULL"),
+                        "virSecretSetValue");
+    if (len > CST_SECRET_VALUE_MAX)
+        return cst_fail(error, CST_ERROR_INVALID, _("a secret's value has at most %d bytes"),
+                        CST_SECRET_VALUE_MAX);
+    if (!secrets_enter(service, error))
+        return FALSE;
+    row = set_value_entered(service, uuid, &bytes, error);
+    secrets_leave(service);
+    if (row)
+        secret_emit(service, row, CST_EVENT_SECRET_VALUE, 0);
+    return row != NULL;
+}

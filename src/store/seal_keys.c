@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where keys are kept (see the header). A file that others than its owner could have read or
+ * written, or that is somebody else's, holds no key: whoever made it would know it. Key files are
+ * replaced whole, and a number is used once, because the highest stays until a higher one is there.
+ */
+#include "seal_keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+#define CREDENTIAL "cistern-secret-key"
+#define SUFFIX     ".key"
+
+static void key_free(gpointer data)
+{
+    SealKey *key = data;
+
+    cst_secret_bytes_clear(&key->key);
+    g_free(key->path);
+    g_free(key);
+}
+
+char *seal_keys_dir(const CstPaths *paths)
+{
+    return g_build_filename(paths->data_dir, "secret-keys", NULL);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* @others: the mode bits that a key's file must not have. */
+static gboolean read_key(const char *path, mode_t others, CstSecretBytes *ret_key, GError **error)
+{
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+    if (!S_ISREG(st.st_mode) || st.st_size != SEAL_KEY_BYTES)
+        return cst_fail(error, CST_ERROR_INVALID_SECRET,
+                        _("'%s' is not used: a key is a file of %d bytes"), path, SEAL_KEY_BYTES);
+    if (!cst_owner_is_us(st.st_uid) || (st.st_mode & others))
+        return cst_fail(error, CST_ERROR_INVALID_SECRET,
+                        _("'%s' is not used: it is user %u's, mode %04o, so others may know or "
+                          "change it; its owner alone may have access to a key"),
+                        path, (unsigned)st.st_uid, st.st_mode & 07777);
+    return cst_secret_bytes_alloc(ret_key, SEAL_KEY_BYTES, error) &&
+           cst_pread_full(fd, ret_key->data, SEAL_KEY_BYTES, 0, path, error);
+}
+
+static void add_key(SealKeys *keys, const char *path, guint64 number)
+{
+    /* systemd gives a service's user access by an ACL, whose mask is the mode's group bits. */
+    mode_t others = number ? S_IRWXG | S_IRWXO : S_IWGRP | S_IRWXO;
+    SealKey *key = g_new0(SealKey, 1);
+    g_autoptr(GError) error = NULL;
+
+    key->path = g_strdup(path);
+    key->number = number;
+    if (read_key(path, others, &key->key, &error)) {
+        seal_key_id(&key->key, key->id);
+        g_ptr_array_add(keys->keys, key);
+        return;
+    }
+    g_ptr_array_add(keys->refused, g_strdup(error->message));
+    key_free(key);
+}
+
+/* The number of a key file; 0: another file. */
+static guint64 number_of(const char *name)
+{
+    g_autofree char *digits = NULL;
+    guint64 number;
+
+    if (!g_str_has_suffix(name, SUFFIX))
+        return 0;
+    digits = g_strndup(name, strlen(name) - strlen(SUFFIX));
+    return g_ascii_string_to_unsigned(digits, 10, 1, G_MAXINT64, &number, NULL) ? number : 0;
+}
+
+static void load_files(SealKeys *keys, const char *dir)
+{
+    GDir *listing = g_dir_open(dir, 0, NULL);
+    const char *name;
+    struct stat st;
+
+    if (listing && (stat(dir, &st) < 0 || !cst_only_we_write(&st))) {
+        g_ptr_array_add(keys->refused,
+                        g_strdup_printf(_("'%s' is not used: others may change it"), dir));
+        g_dir_close(listing);
+        return;
+    }
+    while (listing && (name = g_dir_read_name(listing))) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+        guint64 number = number_of(name);
+
+        if (number)
+            add_key(keys, path, number);
+    }
+    if (listing)
+        g_dir_close(listing);
+}
+
+static void load_credentials(SealKeys *keys, const char *dir)
+{
+    GDir *listing = dir ? g_dir_open(dir, 0, NULL) : NULL;
+    const char *name;
+
+    while (listing && (name = g_dir_read_name(listing))) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+
+        if (g_str_has_prefix(name, CREDENTIAL))
+            add_key(keys, path, 0);
+    }
+    if (listing)
+        g_dir_close(listing);
+}
+
+/* Key files by number, then credentials by name: the last one seals. */
+static int compare_keys(gconstpointer a, gconstpointer b)
+{
+    const SealKey *one = *(const SealKey *const *)a, *two = *(const SealKey *const *)b;
+
+    if ((one->number == 0) != (two->number == 0))
+        return one->number == 0 ? 1 : -1;
+    if (one->number != two->number)
+        return one->number < two->number ? -1 : 1;
+    return strcmp(one->path, two->path);
+}
+
+SealKeys *seal_keys_load(const CstPaths *paths)
+{
+    const char *credentials = g_getenv("CREDENTIALS_DIRECTORY");
+    g_autofree char *dir = seal_keys_dir(paths);
+    SealKeys *keys = g_new0(SealKeys, 1);
+
+    keys->keys = g_ptr_array_new_with_free_func(key_free);
+    keys->refused = g_ptr_array_new_with_free_func(g_free);
+    keys->places =
+        credentials ? g_strdup_printf(_("the credentials '%s*' in '%s' and the files in '%s'"),
+                                      CREDENTIAL, credentials, dir)
+                    : g_strdup_printf(_("the files in '%s' (this process has no credentials of a "
+                                        "service; if cisternd has the key as one, ask cisternd)"),
+                                      dir);
+    load_files(keys, dir);
+    load_credentials(keys, credentials);
+    g_ptr_array_sort(keys->keys, compare_keys);
+    return keys;
+}
+
+void seal_keys_free(SealKeys *keys)
+{
+    if (!keys)
+        return;
+    g_ptr_array_unref(keys->keys);
+    g_ptr_array_unref(keys->refused);
+    g_free(keys->places);
+    g_free(keys);
+}
+
+/* "; 'PATH' is not used: …" for each; empty when there are none. */
+static char *refusals(const SealKeys *keys)
+{
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; i < keys->refused->len; i++)
+        g_string_append_printf(text, "; %s", (const char *)g_ptr_array_index(keys->refused, i));
+    return g_string_free(text, FALSE);
+}
+
+const SealKey *seal_keys_find(const SealKeys *keys, const char *id, const char *path,
+                              GError **error)
+{
+    g_autofree char *reasons = NULL;
+
+    for (guint i = 0; i < keys->keys->len; i++) {
+        const SealKey *key = g_ptr_array_index(keys->keys, i);
+
+        if (strcmp(key->id, id) == 0)
+            return key;
+    }
+    reasons = refusals(keys);
+    cst_fail(error, CST_ERROR_INVALID_SECRET,
+             _("'%s' is sealed with key %s, which is not among %s%s"), path, id, keys->places,
+             reasons);
+    return NULL;
+}
+
+/* A key that is refused could be the one that ought to seal, so nothing is sealed meanwhile. */
+const SealKey *seal_keys_current(const SealKeys *keys, GError **error)
+{
+    g_autofree char *reasons = refusals(keys);
+
+    if (keys->refused->len > 0) {
+        cst_fail(error, CST_ERROR_INVALID_SECRET, _("nothing can be sealed%s"), reasons);
+        return NULL;
+    }
+    return keys->keys->len > 0 ? g_ptr_array_index(keys->keys, keys->keys->len - 1) : NULL;
+}
+
+/* --- making and dropping ---------------------------------------------------------------------- */
+
+static guint64 highest(const SealKeys *keys)
+{
+    guint64 number = 0;
+
+    for (guint i = 0; i < keys->keys->len; i++)
+        number = MAX(number, ((const SealKey *)g_ptr_array_index(keys->keys, i))->number);
+    return number;
+}
+
+gboolean seal_keys_make(const CstPaths *paths, GError **error)
+{
+    g_autoptr(SealKeys) keys = seal_keys_load(paths);
+    g_autofree char *dir = seal_keys_dir(paths);
+    g_autofree char *path = g_strdup_printf("%s/%" G_GUINT64_FORMAT SUFFIX, dir, highest(keys) + 1);
+    g_auto(CstSecretBytes) key = {0};
+    int result;
+
+    if (!cst_secret_bytes_alloc(&key, SEAL_KEY_BYTES, error) || !cst_dir_ensure(dir, 0700, error))
+        return FALSE;
+    result = gnutls_rnd(GNUTLS_RND_KEY, key.data, key.len);
+    if (result < 0)
+        return cst_fail(error, CST_ERROR_FAILED, _("GnuTLS cannot %s: %s"), _("make a key"),
+                        gnutls_strerror(result));
+    CST_CRASH_POINT("secret.key.before_save");
+    return cst_file_replace(path, key.data, key.len, 0600, error);
+}
+
+gboolean seal_keys_drop(const CstPaths *paths, GHashTable *needed, gboolean keep_current,
+                        GError **error)
+{
+    g_autoptr(SealKeys) keys = seal_keys_load(paths);
+    guint64 current = keep_current ? highest(keys) : 0;
+
+    for (guint i = 0; i < keys->keys->len; i++) {
+        const SealKey *key = g_ptr_array_index(keys->keys, i);
+
+        if (key->number && key->number != current && !g_hash_table_contains(needed, key->id)) {
+            CST_CRASH_POINT("secret.key.before_drop");
+            if (!cst_file_remove(key->path, error))
+                return FALSE;
+        }
+    }
+    return TRUE;
+}
