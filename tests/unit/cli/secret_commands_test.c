@@ -322,7 +322,7 @@ static void what_makes_no_sense_in_a_rotation_is_refused(void **state)
             fail_msg("%s", lines[i]);
     }
     says(state, "secret-rotate " B " --stdin", CST_EXIT_FAILED, "\n",
-         "error: this function is not supported by the connection driver: a secret of usage 'none' "
+         "error: Operation not supported: a secret of usage 'none' "
          "can't be rotated: only those of usages 'ceph' and 'iscsi' are what a pool logs in with; "
          "see secret-set-value\n");
     assert_int_equal(fake_secrets.changes, 0);
