@@ -93,6 +93,17 @@ static const CstPoolNamespace iscsi_options = {
     .names = iscsi_option_names,
 };
 
+static const char *const iscsi_direct_option_names[] = {"mutual-username", "mutual-secret",
+                                                        "timeout", NULL};
+static const CstPoolNamespace iscsi_direct_options = {
+    .prefix = "cistern",
+    .uri = CST_XML_NAMESPACE,
+    .element = "options",
+    .has_value = TRUE,
+    .what = "iscsi-direct pool option",
+    .names = iscsi_direct_option_names,
+};
+
 static const char *const mpath_volume_option_names[] = {"wwid", "paths", NULL};
 static const CstPoolNamespace mpath_volume_options = {
     .prefix = "cistern",
@@ -203,6 +214,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                                .source_parts =
                                    CST_SOURCE_HOST | CST_SOURCE_DEVICE | CST_SOURCE_INITIATOR,
                                .initiator_required = TRUE,
+                               .options = &iscsi_direct_options,
                                .volume_type = CST_VOL_NETWORK},
     [CST_POOL_SCSI] = {.name = "scsi",
                        .list_flag = CST_LIST_POOLS_SCSI,

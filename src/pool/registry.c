@@ -8,6 +8,7 @@
 #include "dir/dir.h"
 #include "disk/disk.h"
 #include "iscsi/iscsi.h"
+#include "iscsi_direct/iscsi_direct.h"
 #include "logical/logical.h"
 #include "mount/mount.h"
 #include "mpath/mpath.h"
@@ -16,9 +17,9 @@
 #include "zfs/zfs.h"
 
 static const CstBackend *const backends[] = {
-    &cst_dir_backend,     &cst_disk_backend,  &cst_fs_backend,    &cst_iscsi_backend,
-    &cst_logical_backend, &cst_mpath_backend, &cst_netfs_backend, &cst_rbd_backend,
-    &cst_scsi_backend,    &cst_zfs_backend,
+    &cst_dir_backend,          &cst_disk_backend,    &cst_fs_backend,    &cst_iscsi_backend,
+    &cst_iscsi_direct_backend, &cst_logical_backend, &cst_mpath_backend, &cst_netfs_backend,
+    &cst_rbd_backend,          &cst_scsi_backend,    &cst_zfs_backend,
 };
 
 /* NULL: this build has no backend for the type. */

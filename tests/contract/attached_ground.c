@@ -4,9 +4,10 @@
 #include <string.h>
 
 /*
- * Whole devices that a machine has attached: LUNs of iSCSI targets (tgt), of SCSI hosts, multipath
- * maps. CISTERN_CONTRACT_ATTACHED says where those of the pools "p" and "q" are: two names of
- * targets at 127.0.0.1, two numbers of hosts, or any two words for maps. tests/lab makes them.
+ * Whole devices that a machine has attached, or talks to: LUNs of iSCSI targets (tgt), of SCSI
+ * hosts, multipath maps. CISTERN_CONTRACT_ATTACHED says where those of the pools "p" and "q" are:
+ * two names of targets at 127.0.0.1, two numbers of hosts, or any two words for maps. tests/lab and
+ * tests/network make them.
  */
 
 /* Lines of shell, which find the place of the pool in $1 and the volume in $2. */
@@ -18,20 +19,32 @@ typedef struct {
     const char *clean;
 } Native;
 
+#define TID                                                 \
+    "--tid $(tgtadm --lld iscsi --op show --mode target | " \
+    "awk -v target=\"$1\" '/^Target/ && $3 == target {print $2 + 0}')"
+
+#define LIST                                                             \
+    "tgtadm --lld iscsi --op show --mode target | awk -v target=\"$1\" " \
+    "'/^Target/ {on = $3 == target} on && $1 == \"LUN:\" && $2 > 0 "     \
+    "{print \"unit:0:0:\" $2}'"
+
 static const Native iscsi = {
     .node = "node=$(readlink -f /dev/disk/by-path/ip-*-iscsi-\"$1\"-lun-\"${2##*:}\")",
-    .list = "tgtadm --lld iscsi --op show --mode target | awk -v target=\"$1\" "
-            "'/^Target/ {on = $3 == target} on && $1 == \"LUN:\" && $2 > 0 "
-            "{print \"unit:0:0:\" $2}'",
-    .detach = "tgtadm --lld iscsi --op delete --mode logicalunit --lun \"${2##*:}\" --tid "
-              "$(tgtadm --lld iscsi --op show --mode target | "
-              "awk -v target=\"$1\" '/^Target/ && $3 == target {print $2 + 0}'); "
+    .list = LIST,
+    .detach = "tgtadm --lld iscsi --op delete --mode logicalunit --lun \"${2##*:}\" " TID "; "
               "echo 1 >\"/sys/block/${node##*/}/device/delete\"",
-    .attach = "tgtadm --lld iscsi --op new --mode logicalunit --lun \"${2##*:}\" -b \"$file\" "
-              "--tid $(tgtadm --lld iscsi --op show --mode target | "
-              "awk -v target=\"$1\" '/^Target/ && $3 == target {print $2 + 0}')",
+    .attach = "tgtadm --lld iscsi --op new --mode logicalunit --lun \"${2##*:}\" -b \"$file\" " TID,
     .clean = "udevadm settle; iscsiadm -m node -T \"$1\" --logout; "
              "iscsiadm -m node -T \"$1\" -o delete; rm -f /etc/iscsi/ifaces/libvirt*",
+};
+
+/* No device of this host. */
+static const Native iscsi_direct = {
+    .node = ":",
+    .list = LIST,
+    .detach = "tgtadm --lld iscsi --op delete --mode logicalunit --lun \"${2##*:}\" " TID,
+    .attach = "tgtadm --lld iscsi --op new --mode logicalunit --lun \"${2##*:}\" -b \"$file\" " TID,
+    .clean = ":",
 };
 
 /* What was detached is found again by the host's next scan. */
@@ -72,6 +85,11 @@ static char *use_iscsi(const char *dir)
     return use(&iscsi);
 }
 
+static char *use_iscsi_direct(const char *dir)
+{
+    return use(&iscsi_direct);
+}
+
 static char *use_scsi(const char *dir)
 {
     return use(&scsi);
@@ -107,6 +125,14 @@ static char *iscsi_xml(const char *pool)
         g_strdup_printf("<host name='127.0.0.1'/><device path='%s'/>", place_of(pool));
 
     return describe("iscsi", pool, source, "/dev/disk/by-path");
+}
+
+static char *iscsi_direct_xml(const char *pool)
+{
+    return g_strdup_printf("<pool type='iscsi-direct'><name>%s</name><source>"
+                           "<host name='127.0.0.1'/><device path='%s'/><initiator>"
+                           "<iqn name='iqn.2026-01.test:contract'/></initiator></source></pool>",
+                           pool, place_of(pool));
 }
 
 static char *scsi_xml(const char *pool)
@@ -188,6 +214,17 @@ const Ground iscsi_ground = {.name = "iscsi",
                              .set_up = use_iscsi,
                              .pool_xml = iscsi_xml,
                              ATTACHED_CALLS};
+
+const Ground iscsi_direct_ground = {.name = "iscsi-direct",
+                                    .format = "raw",
+                                    .flags = GROUND_FIXED | GROUND_UNWATCHED,
+                                    .set_up = use_iscsi_direct,
+                                    .tear_down = tear_down,
+                                    .pool_xml = iscsi_direct_xml,
+                                    .clean = clean,
+                                    .native_create = native_create,
+                                    .native_delete = native_delete,
+                                    .native_list = native_list};
 
 const Ground scsi_ground = {.name = "scsi",
                             .flags = GROUND_FIXED,

@@ -3,4 +3,4 @@
 
 #include "contract.h"
 
-extern const Ground iscsi_ground, scsi_ground, mpath_ground;
+extern const Ground iscsi_ground, iscsi_direct_ground, scsi_ground, mpath_ground;

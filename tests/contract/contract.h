@@ -46,7 +46,9 @@ typedef enum {
     GROUND_SINGLE = 1 << 14,       /**< there is one pool of its kind at most */
     GROUND_REVERTS_ANY = 1 << 15,  /**< a revert keeps the snapshots that are newer */
     GROUND_FLATTENS_ANY = 1 << 16, /**< also volumes with snapshots, and clones, of their own */
-    GROUND_MAKER_LIVES = 1 << 17   /**< whose a draft is goes by the process, the test's own here */
+    GROUND_MAKER_LIVES = 1 << 17,  /**< whose a draft is goes by the process, the test's own here */
+    /** Volumes are on the network, and nobody is told when one of them comes or goes. */
+    GROUND_UNWATCHED = 1 << 18
 } GroundFlags;
 
 typedef struct Site Site;

@@ -27,7 +27,7 @@ static void check_iface(const IscsiIface *iface)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const IscsiChap chap = {.user = (char *)"u", .password = {(uint8_t *)"p", 1}};
+    const CstChap chap = {.user = (char *)"u", .password = {(uint8_t *)"p", 1}};
     g_autofree char *text = g_strndup((const char *)data, size);
     g_autoptr(GPtrArray) offers = iscsi_offers_parse(text);
     g_autoptr(GPtrArray) ifaces = iscsi_ifaces_parse(text);

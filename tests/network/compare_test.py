@@ -4,10 +4,12 @@
 import importlib
 import os
 
-from harness import ceph, peers
+from harness import ceph, peers, tgt
 from harness.compare import Compared, cistern_client, play_all, virsh_client
 
-importlib.import_module("scenarios_rbd")  # registers its scenarios
+# They register their scenarios.
+importlib.import_module("scenarios_rbd")
+importlib.import_module("scenarios_iscsi_direct")
 
 SELF_CHECK = "CST_SELF_CHECK" in os.environ
 
@@ -17,6 +19,7 @@ class OnLabs(Compared):
     def setUpClass(cls):
         super().setUpClass()
         ceph.lab()
+        tgt.server()
 
 
 @play_all

@@ -4,7 +4,7 @@
 import os
 import unittest
 
-from harness import ceph, peers, space
+from harness import ceph, peers, space, tgt
 
 # Each takes some 50 ms; a thousand are for whoever asks for them.
 STEPS = os.environ.get("CISTERN_CONTRACT_STEPS", "150")
@@ -23,3 +23,18 @@ class Contract(unittest.TestCase):
             env["CISTERN_CONTRACT_SEED"] = os.environ["CISTERN_CONTRACT_SEED"]
         status, out, err = peers.run([CONTRACT, "rbd"], env=env.items(), timeout=7200)
         self.assertEqual(0, status, (out + err)[-6000:])
+
+    def test_iscsi_direct(self):
+        server = tgt.server()
+        self.addCleanup(server.clear)
+        names = []
+        for pool in ("p", "q"):
+            target = server.target(pool, ())
+            names.append(target.iqn)
+            for _unit in range(3):
+                target.add(8 << 20, thin=False)
+        env = {"TGT_IPC_SOCKET": server.env["TGT_IPC_SOCKET"],
+               "CISTERN_CONTRACT_ATTACHED": " ".join(names)}
+        status, out, err = peers.run([CONTRACT, "iscsi-direct"], env=env.items(), timeout=1200)
+        self.assertEqual(0, status, (out + err)[-6000:])
+        self.assertIn("is cloned onto", out + err)

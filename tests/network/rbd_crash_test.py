@@ -11,8 +11,9 @@ import re
 import unittest
 
 from harness import peers, space
+from harness.onserver import MIB, noise
 from rbd_snapshot_test import snap_command
-from rbd_test import MIB, OnCeph, noise
+from rbd_test import OnCeph
 
 
 def compiled_points():

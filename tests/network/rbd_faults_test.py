@@ -4,57 +4,23 @@ pools as quick as ever meanwhile, and all well again, without a restart, when th
 
 import contextlib
 import os
-import statistics
 import subprocess
 import threading
 import time
 
 from harness import ceph, peers, space
-from rbd_test import MIB, OnCeph, noise, timed
+from harness.onserver import MIB, Beside, noise, timed
+from rbd_test import OnCeph
 
 # Exit statuses of our command line.
 FAILED, DENIED, UNREACHABLE = 1, 4, 6
 
 
-class Faults(OnCeph):
+class Faults(Beside, OnCeph):
     """With deadlines of a few seconds, so that a test sees them."""
 
+    PATIENCE_S = ceph.TIMEOUT_S
     BOUND = ceph.TIMEOUT_S * 2 + 6
-
-    def setUp(self):
-        super().setUp()
-        directory = os.path.join(self.peer.dir, "d")
-        os.makedirs(directory, exist_ok=True)
-        if "d" not in self.ok("pool-list", "--name").split():
-            self.ok("pool-create-as", "d", "dir", "--target", directory)
-            self.ok("vol-create-as", "d", "beside", "1M")
-
-    def look_beside(self):
-        return timed(lambda: self.ok("vol-list", "d", "--details"))
-
-    @contextlib.contextmanager
-    def beside(self):
-        """Another pool is listed all the time and takes as long as when all is well."""
-        quiet = [self.look_beside() for _ in range(7)]
-        meanwhile, done = [], threading.Event()
-
-        def look():
-            while not done.is_set():
-                meanwhile.append(self.look_beside())
-        watching = threading.Thread(target=look)
-        watching.start()
-        try:
-            yield
-        finally:
-            done.set()
-            watching.join()
-        before, now, worst = (statistics.median(quiet), statistics.median(meanwhile),
-                              max(meanwhile))
-        print(f"        another pool: {before * 1000:.0f} ms, meanwhile {now * 1000:.0f} ms, "
-              f"at worst {worst * 1000:.0f} ms in {len(meanwhile)} looks", flush=True)
-        self.assertLess(now, 3 * before + 0.1)
-        # Whoever waits for Ceph waits at least as long.
-        self.assertLess(worst, max(ceph.TIMEOUT_S, 10 * before))
 
     def late(self, *words, times=1):
         """It fails as something that did not answer, in time."""

@@ -5,7 +5,8 @@ import os
 import random
 
 from harness import peers, space
-from rbd_test import MIB, OnCeph, noise
+from harness.onserver import MIB, noise
+from rbd_test import OnCeph
 
 
 def snap_command(verb, *names):

@@ -1,38 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """RBD pools on a real Ceph: stock virsh and our command line against cisternd, rbd as the oracle."""
 
-import hashlib
 import json
 import os
-import re
 import subprocess
 import threading
 import time
-import unittest
 
 import libvirt
 
 from harness import ceph, peers, space
-
-MIB = 1 << 20
-
-
-def noise(size, seed=1):
-    """Bytes that no hole or zero run hides in."""
-    block = hashlib.sha256(str(seed).encode()).digest() * 32768
-    return (block * (size // len(block) + 1))[:size]
+from harness.onserver import MIB, OnServer, noise, timed
 
 
-def timed(function):
-    started = time.monotonic()
-    function()
-    return time.monotonic() - started
-
-
-class OnCeph(unittest.TestCase):
+class OnCeph(OnServer):
     """One daemon for the class with the pool "r", and "o" beside it; no images before each test."""
 
-    maxDiff = None
+    POOL = "r"
     OPTIONS = ()
 
     @classmethod
@@ -61,47 +45,11 @@ class OnCeph(unittest.TestCase):
         self.ok("pool-refresh", "o")
 
     @classmethod
-    def file(cls, name, content):
-        path = os.path.join(cls.peer.files, name)
-        with open(path, "wb") as out:
-            out.write(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    @classmethod
     def define(cls, name, start=True, **how):
         xml = cls.file(name + ".xml", cls.ceph.pool_xml(name, **how))
         for words in (["pool-define", xml], *([["pool-start", name]] if start else [])):
             status, _out, err = peers.virsh(cls.peer, *words)
             assert status == 0, err
-
-    def undefine(self, name):
-        peers.virsh(self.peer, "pool-destroy", name)
-        peers.virsh(self.peer, "pool-undefine", name)
-
-    def ok(self, *words, **options):
-        status, out, err = peers.virsh(self.peer, *words, **options)
-        self.assertEqual(0, status, f"virsh {' '.join(words)}: {err}")
-        return out
-
-    def fails(self, *words, text="", **options):
-        status, _out, err = peers.virsh(self.peer, *words, **options)
-        self.assertEqual(1, status, f"virsh {' '.join(words)} should have failed")
-        self.assertIn(text, err)
-        return err
-
-    def cistern(self, *words, status=0, **options):
-        done = peers.run([space.CISTERN, "-c", self.peer.uri, *words], **options)
-        self.assertEqual(status, done[0], f"cistern {' '.join(words)}: {done[2]}")
-        return done[1] if status == 0 else done[2]
-
-    def names(self, pool="r"):
-        return [line.split()[0] for line in self.ok("vol-list", pool).splitlines()[2:] if line]
-
-    def details(self, pool="r"):
-        """{name: (capacity, allocation)} as printed."""
-        lines = self.ok("vol-list", pool, "--details").splitlines()[2:]
-        rows = [re.split(r"\s{2,}", line.strip()) for line in lines if line]
-        return {row[0]: tuple(row[3:]) for row in rows}
 
     def content(self, image):
         """What the rbd tool reads."""
@@ -112,23 +60,11 @@ class OnCeph(unittest.TestCase):
         with open(path, "rb") as stream:
             return stream.read()
 
-    def download(self, name, pool="r"):
-        out = os.path.join(self.peer.files, "downloaded")
-        self.ok("vol-download", name, out, "--pool", pool)
-        with open(out, "rb") as stream:
-            return stream.read()
-
     def put(self, name, data, size=None):
         """A volume with this content, through our upload."""
         self.ok("vol-create-as", "r", name, str(size or len(data)))
         self.ok("vol-upload", name, self.file("payload", data), "--pool", "r")
 
-    def eventually(self, true, seconds=90):
-        """Only a failure takes as long: it is meant for slow machines too."""
-        end = time.monotonic() + seconds
-        while not true():
-            self.assertLess(time.monotonic(), end, "it never came true")
-            time.sleep(0.2)
 
 
 class Volumes(OnCeph):

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pool/attached.h>
+#include <pool/chap.h>
 
 /**
  * Pools that are the LUNs of an iSCSI target, as libvirt has them, over one portal or several. All
@@ -12,7 +13,8 @@
  *     ../device/…                   LUNs, names, volumes
  *     iscsiadm.c  report.c  session.c     the tool, what it prints; sessions as the kernel has them
  *     record.c  iface.c             node records with their CHAP values; interfaces of ours
- *     login.c  health.c             from a definition to sessions, and back; how sessions are
+ *     login.c  prove.c  health.c    from a definition to sessions, and back; values of CHAP that
+ *                                   change; how sessions are
  *     iscsi.c                       the callbacks and their table
  *
  * Functions that are a callback of the table do what CstBackend says of it.
@@ -37,6 +39,7 @@ typedef struct {
     unsigned discover_s;      /**< a discovery may take this long */
     unsigned login_s;         /**< a login or logout */
     unsigned change_s;        /**< a change of the records */
+    unsigned prove_s;         /**< one step of a login that is only tried */
 } IscsiHost;
 extern IscsiHost iscsi_host;
 
@@ -124,24 +127,16 @@ const char *iscsi_target(const CstPoolDef *def);
 
 /* --- record.c --------------------------------------------------------------------------------- */
 
-/** The values of CHAP; NULL: none. */
-typedef struct {
-    char *user;
-    CstSecretBytes password;
-    char *user_in; /**< what the target has to prove to know, too */
-    CstSecretBytes password_in;
-} IscsiChap;
-
-/** Wipes and frees the values. */
-void iscsi_chap_clear(IscsiChap *chap);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(IscsiChap, iscsi_chap_clear)
-/** Reads what the pool's definition names as its secrets. */
-gboolean iscsi_chap_read(const CstPoolState *state, IscsiChap *ret_chap, GError **error);
+/** As cst_chap_read(); CONFIG and INVALID_SECRET too for what no line of a record can hold. */
+gboolean iscsi_chap_read(const CstPoolState *state, CstChap *ret_chap, GError **error);
 
 /** "10.0.0.1:3260,1", "[fe80::1]:3260,1"; free it. */
 char *iscsi_portal(const IscsiNode *node);
 /** Makes the record, or takes over the one that is there, with exactly these values. */
-gboolean iscsi_record_make(const IscsiNode *node, const IscsiChap *chap, GError **error);
+gboolean iscsi_record_make(const IscsiNode *node, const CstChap *chap, GError **error);
+/** Puts @chap into all records of @target through @iface; sessions stay as they are. */
+gboolean iscsi_records_renew(const char *target, const char *iface, const CstChap *chap,
+                             GError **error);
 /** Removes all records of @target through @iface. */
 gboolean iscsi_records_remove(const char *target, const char *iface, GError **error);
 
@@ -149,7 +144,7 @@ gboolean iscsi_records_remove(const char *target, const char *iface, GError **er
  * Returns the text of record @text with the values of @chap instead of those that it has. Pure.
  * The caller wipes and frees it.
  */
-char *iscsi_record_with(const char *text, const IscsiChap *chap);
+char *iscsi_record_with(const char *text, const CstChap *chap);
 
 /* --- iface.c ---------------------------------------------------------------------------------- */
 
@@ -175,6 +170,11 @@ gboolean iscsi_rescan(const CstPoolDef *def, CstTask *task, GError **error);
 gboolean iscsi_start(CstPoolState *state, GError **error);
 gboolean iscsi_stop(CstPoolState *state, GError **error);
 gboolean iscsi_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error);
+
+/* --- prove.c ---------------------------------------------------------------------------------- */
+
+gboolean iscsi_prove(CstPoolState *state, GError **error);
+gboolean iscsi_renew(CstPoolState *state, GError **error);
 
 /* --- health.c --------------------------------------------------------------------------------- */
 

@@ -92,7 +92,7 @@ static gboolean find_group(const GPtrArray *offers, IscsiNode *node)
 
 /* --- login ------------------------------------------------------------------------------------ */
 
-static gboolean log_in_to_node(const IscsiNode *node, const IscsiChap *chap, GError **error)
+static gboolean log_in_to_node(const IscsiNode *node, const CstChap *chap, GError **error)
 {
     g_autofree char *portal = iscsi_portal(node);
     const char *const args[] = {"-m",   "node", "-T",        node->target, "-p",
@@ -109,7 +109,7 @@ static gboolean log_in_to_node(const IscsiNode *node, const IscsiChap *chap, GEr
 
 /* Logs in to one of the definition's hosts, unless there is a session with it. */
 static gboolean log_in_to_host(const CstPoolDef *def, const CstHost *host, const char *iface,
-                               const IscsiChap *chap, GError **error)
+                               const CstChap *chap, GError **error)
 {
     g_autofree char *address = NULL;
     g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
@@ -144,7 +144,7 @@ static gboolean verify_session(const CstPoolDef *def, GError **error)
 }
 
 /* TRUE when one login was a success; else the first failure is the error. */
-static gboolean log_in_to_hosts(const CstPoolDef *def, const char *iface, const IscsiChap *chap,
+static gboolean log_in_to_hosts(const CstPoolDef *def, const char *iface, const CstChap *chap,
                                 GError **error)
 {
     g_autoptr(GError) first = NULL;
@@ -277,7 +277,7 @@ gboolean iscsi_start(CstPoolState *state, GError **error)
 {
     const CstPoolDef *def = state->def;
     g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);
-    g_auto(IscsiChap) chap = {0};
+    g_auto(CstChap) chap = {0};
     g_auto(CstFd) lock = -1;
     g_autofree char *iface = NULL;
 

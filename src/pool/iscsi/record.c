@@ -25,8 +25,7 @@
 #define AUTH_PREFIX "node.session.auth."
 #define FIRST_LINE  "# BEGIN RECORD"
 
-/* iscsid keeps a value in 256 bytes, and a record has some 60 short lines. */
-#define VALUE_MAX  255
+/* A record has some 60 short lines. */
 #define RECORD_MAX (256 * CST_KIB)
 
 /* --- secrets ---------------------------------------------------------------------------------- */
@@ -38,18 +37,10 @@ static void wipe(char **text)
     g_clear_pointer(text, g_free);
 }
 
-void iscsi_chap_clear(IscsiChap *chap)
-{
-    g_clear_pointer(&chap->user, g_free);
-    g_clear_pointer(&chap->user_in, g_free);
-    cst_secret_bytes_clear(&chap->password);
-    cst_secret_bytes_clear(&chap->password_in);
-}
-
 /* Whether a record's line can hold it: iscsiadm strips blanks at both ends. */
 static gboolean fits_in_line(const char *value, size_t len)
 {
-    if (len == 0 || len > VALUE_MAX || value[0] == ' ' || value[len - 1] == ' ')
+    if (len == 0 || len > CST_CHAP_MAX || value[0] == ' ' || value[len - 1] == ' ')
         return FALSE;
     for (size_t i = 0; i < len; i++)
         if (g_ascii_iscntrl(value[i]))
@@ -57,64 +48,29 @@ static gboolean fits_in_line(const char *value, size_t len)
     return TRUE;
 }
 
+static gboolean check_value(const char *user, const CstSecretBytes *value, GError **error)
+{
+    return !value->data || fits_in_line((const char *)value->data, value->len) ||
+           cst_fail(error, CST_ERROR_INVALID_SECRET,
+                    _("the secret for CHAP user '%s' is no password that open-iscsi can keep: it "
+                      "takes 1 to %d printable characters"),
+                    user, CST_CHAP_MAX);
+}
+
 static gboolean check_user(const char *user, GError **error)
 {
-    return (user && fits_in_line(user, strlen(user))) ||
+    return !user || fits_in_line(user, strlen(user)) ||
            cst_fail(error, CST_ERROR_CONFIG,
                     _("the user name for CHAP has to have 1 to %d printable characters"),
-                    VALUE_MAX);
+                    CST_CHAP_MAX);
 }
 
-static gboolean read_password(const CstPoolState *state, const CstAuth *auth,
-                              CstSecretBytes *ret_password, GError **error)
+gboolean iscsi_chap_read(const CstPoolState *state, CstChap *ret_chap, GError **error)
 {
-
-    if (!state->host)
-        return cst_fail(error, CST_ERROR_NO_SECRET, _("no secret for CHAP user '%s'"),
-                        auth->username);
-    if (!state->host->secret(auth, ret_password, state->host->data, error))
-        return FALSE;
-    return fits_in_line((const char *)ret_password->data, ret_password->len) ||
-           cst_fail(error, CST_ERROR_INVALID_SECRET,
-                    _("the secret for CHAP user '%s' is no password that open-iscsi can "
-                      "keep: it takes 1 to %d printable characters"),
-                    auth->username, VALUE_MAX);
-}
-
-/* The target's own user and secret are options of our namespace: libvirt has no word for them. */
-static gboolean read_mutual(const CstPoolState *state, IscsiChap *chap, GError **error)
-{
-    const char *user = cst_options_get(state->def->options, "mutual-username");
-    const char *secret = cst_options_get(state->def->options, "mutual-secret");
-    CstAuth auth = {.type = CST_AUTH_CHAP, .username = (char *)user};
-
-    if (!user && !secret)
-        return TRUE;
-    if (!user || !secret || !chap->user)
-        return cst_fail(error, CST_ERROR_CONFIG,
-                        _("mutual CHAP takes both options, 'mutual-username' and 'mutual-secret', "
-                          "and the pool's <auth>"));
-    if (!check_user(user, error))
-        return FALSE;
-    auth.by_uuid = cst_uuid_parse(secret, &auth.secret_uuid);
-    auth.secret_usage = auth.by_uuid ? NULL : (char *)secret;
-    chap->user_in = g_strdup(user);
-    return read_password(state, &auth, &chap->password_in, error);
-}
-
-gboolean iscsi_chap_read(const CstPoolState *state, IscsiChap *ret_chap, GError **error)
-{
-    const CstAuth *auth = &state->def->source.auth;
-
-    if (auth->type == CST_AUTH_NONE)
-        return read_mutual(state, ret_chap, error);
-    if (auth->type != CST_AUTH_CHAP)
-        return cst_fail(error, CST_ERROR_XML, _("iscsi pool only supports 'chap' auth type"));
-    if (!check_user(auth->username, error))
-        return FALSE;
-    ret_chap->user = g_strdup(auth->username);
-    return read_password(state, auth, &ret_chap->password, error) &&
-           read_mutual(state, ret_chap, error);
+    return cst_chap_read(state, ret_chap, error) && check_user(ret_chap->user, error) &&
+           check_user(ret_chap->user_in, error) &&
+           check_value(ret_chap->user, &ret_chap->password, error) &&
+           check_value(ret_chap->user_in, &ret_chap->password_in, error);
 }
 
 /* --- the text of a record --------------------------------------------------------------------- */
@@ -125,7 +81,7 @@ static void append_value(GString *text, const char *name, const char *value)
         g_string_append_printf(text, AUTH_PREFIX "%s = %s\n", name, value);
 }
 
-static void append_chap(GString *text, const IscsiChap *chap)
+static void append_chap(GString *text, const CstChap *chap)
 {
     append_value(text, "authmethod", chap->user ? "CHAP" : "None");
     append_value(text, "username", chap->user);
@@ -156,9 +112,9 @@ static gboolean is_value(const char *line, size_t len)
 }
 
 /* Room for all of it is made at once, so that no copy of a secret is left behind in memory. */
-char *iscsi_record_with(const char *text, const IscsiChap *chap)
+char *iscsi_record_with(const char *text, const CstChap *chap)
 {
-    GString *out = g_string_sized_new(strlen(text) + 6 * (VALUE_MAX + 64));
+    GString *out = g_string_sized_new(strlen(text) + 6 * (CST_CHAP_MAX + 64));
     gboolean done = FALSE;
 
     for (const char *line = text; *line;) {
@@ -189,25 +145,31 @@ static char *record_dir(const IscsiNode *node, const char *database)
 }
 
 /* Unfinished files of a process that died here would keep iscsiadm from removing the directory. */
-static gboolean write_chap(const IscsiNode *node, const IscsiChap *chap, GError **error)
+static gboolean write_chap_to(const char *dir, const char *path, const CstChap *chap,
+                              GError **error)
+{
+    g_autofree char *text = NULL;
+    char *with = NULL;
+    gboolean done;
+
+    cst_file_drop_temporaries(dir);
+    if (!cst_file_read(path, RECORD_MAX, &text, NULL, error))
+        return FALSE;
+    with = iscsi_record_with(text, chap);
+    wipe(&text);
+    done = cst_file_replace(path, with, strlen(with), 0600, error);
+    wipe(&with);
+    return done;
+}
+
+static gboolean write_chap(const IscsiNode *node, const CstChap *chap, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(iscsi_host.databases); i++) {
         g_autofree char *dir = record_dir(node, iscsi_host.databases[i]);
         g_autofree char *path = g_build_filename(dir, node->iface, NULL);
-        g_autofree char *text = NULL;
-        char *with = NULL;
-        gboolean done;
 
-        if (!g_file_test(path, G_FILE_TEST_EXISTS))
-            continue;
-        cst_file_drop_temporaries(dir);
-        if (!cst_file_read(path, RECORD_MAX, &text, NULL, error))
-            return FALSE;
-        with = iscsi_record_with(text, chap);
-        wipe(&text);
-        done = cst_file_replace(path, with, strlen(with), 0600, error);
-        wipe(&with);
-        return done;
+        if (g_file_test(path, G_FILE_TEST_EXISTS))
+            return write_chap_to(dir, path, chap, error);
     }
     return cst_fail(error, CST_ERROR_NOT_FOUND,
                     _("'iscsiadm' claims to have made the record of target '%s', but neither '%s' "
@@ -227,7 +189,7 @@ char *iscsi_portal(const IscsiNode *node)
  * The pool logs in, not the host when it starts; and a portal that does not answer is given up
  * before our own patience ends (2 x 15 s).
  */
-gboolean iscsi_record_make(const IscsiNode *node, const IscsiChap *chap, GError **error)
+gboolean iscsi_record_make(const IscsiNode *node, const CstChap *chap, GError **error)
 {
     g_autofree char *portal = iscsi_portal(node);
     const char *const make[] = {"-m", "node",      "-T", node->target, "-p", portal,
@@ -243,18 +205,42 @@ gboolean iscsi_record_make(const IscsiNode *node, const IscsiChap *chap, GError 
            write_chap(node, chap, error);
 }
 
-static void drop_unfinished(const char *target)
+/* Appends the directories of the target's records, one for each portal. */
+static GPtrArray *record_dirs(const char *target)
 {
+    GPtrArray *dirs = g_ptr_array_new_with_free_func(g_free);
+
     for (size_t i = 0; i < G_N_ELEMENTS(iscsi_host.databases); i++) {
         g_autofree char *of = g_build_filename(iscsi_host.databases[i], "nodes", target, NULL);
         g_auto(GStrv) portals = cst_kernel_list(of);
 
-        for (char **portal = portals; *portal; portal++) {
-            g_autofree char *dir = g_build_filename(of, *portal, NULL);
-
-            cst_file_drop_temporaries(dir);
-        }
+        for (char **portal = portals; *portal; portal++)
+            g_ptr_array_add(dirs, g_build_filename(of, *portal, NULL));
     }
+    return dirs;
+}
+
+static void drop_unfinished(const char *target)
+{
+    g_autoptr(GPtrArray) dirs = record_dirs(target);
+
+    for (guint i = 0; i < dirs->len; i++)
+        cst_file_drop_temporaries(g_ptr_array_index(dirs, i));
+}
+
+gboolean iscsi_records_renew(const char *target, const char *iface, const CstChap *chap,
+                             GError **error)
+{
+    g_autoptr(GPtrArray) dirs = record_dirs(target);
+
+    for (guint i = 0; i < dirs->len; i++) {
+        const char *dir = g_ptr_array_index(dirs, i);
+        g_autofree char *path = g_build_filename(dir, iface, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_EXISTS) && !write_chap_to(dir, path, chap, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 gboolean iscsi_records_remove(const char *target, const char *iface, GError **error)

@@ -194,7 +194,10 @@ static gboolean copy_content(ImageChain *source, const CstVolDraft *draft, const
 /* The bytes as they are stored. Any format can be copied like this. */
 static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
 {
-    g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from};
+    g_auto(VolumeTxn) txn = {.claim.task = clone->task,
+                             .claim.after = clone->from,
+                             .copies = TRUE,
+                             .overwrite = (clone->flags & CST_VOL_CREATE_OVERWRITE) != 0};
 
     /*
      * A raw volume has no backing file of its own: where its pool shares data with another volume,
@@ -219,7 +222,9 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
         .after = clone->from,
         .at_rest = !(clone->flags & CST_VOL_CREATE_FORCE_SHARE),
     };
-    g_auto(VolumeTxn) txn = {.claim.task = clone->task};
+    g_auto(VolumeTxn) txn = {.claim.task = clone->task,
+                             .copies = TRUE,
+                             .overwrite = (clone->flags & CST_VOL_CREATE_OVERWRITE) != 0};
 
     if (clone->flags & CST_VOL_CREATE_REFLINK)
         return cst_fail(error, CST_ERROR_CONFIG,
@@ -268,7 +273,8 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
 
     if (!cst_flags_check(flags,
                          CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_REFLINK |
-                             CST_VOL_CREATE_VALIDATE | CST_VOL_CREATE_FORCE_SHARE,
+                             CST_VOL_CREATE_VALIDATE | CST_VOL_CREATE_FORCE_SHARE |
+                             CST_VOL_CREATE_OVERWRITE,
                          "storageVolCreateXMLFrom", error))
         return FALSE;
     state = pool_state_get(pool, error);

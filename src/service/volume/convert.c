@@ -39,6 +39,17 @@ static void conversion_clear(Conversion *conversion)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Conversion, conversion_clear)
 
 /*
+ * Whether a new volume is one that is there already. It takes whatever is written to it; that it is
+ * an image, whoever opens it has to know.
+ */
+static gboolean fills_volumes(CstPool *pool)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+
+    return state && !cst_pool_state_check_create(state, NULL);
+}
+
+/*
  * Sets type and format of the new volume's definition, as documents of the pool name them. Where
  * they name none, only raw volumes can be made.
  */
@@ -50,7 +61,7 @@ static gboolean take_format(CstPool *pool, Conversion *conversion, GError **erro
     conversion->def->type = info->volume_type;
     if (cst_pool_volume_format_ok(pool->def->type, name))
         conversion->def->format = g_strdup(name);
-    else if (!cst_image_format_is_plain(conversion->format))
+    else if (!cst_image_format_is_plain(conversion->format) && !fills_volumes(pool))
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("pools of type '%s' hold no volumes of format '%s'"), info->name, name);
     return TRUE;
@@ -74,7 +85,12 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
         .task = conversion->task,
         .at_rest = !(conversion->how->flags & CST_VOL_CONVERT_FORCE_SHARE),
     };
-    g_auto(VolumeTxn) txn = {.claim.task = conversion->task};
+    g_auto(VolumeTxn) txn = {
+        .claim.task = conversion->task,
+        .copies = TRUE,
+        .overwrite = (conversion->how->flags & CST_VOL_CONVERT_OVERWRITE) != 0,
+        .image = !cst_image_format_is_plain(conversion->format),
+    };
     CstVolDef *def = conversion->def = cst_vol_def_new();
     CstBlob *guest;
 
@@ -95,7 +111,9 @@ static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *
     g_auto(Conversion) conversion = {.how = how, .task = task};
     g_autoptr(CstPoolState) state = NULL;
 
-    if (!cst_flags_check(how->flags, CST_VOL_CONVERT_COMPRESS | CST_VOL_CONVERT_FORCE_SHARE,
+    if (!cst_flags_check(how->flags,
+                         CST_VOL_CONVERT_COMPRESS | CST_VOL_CONVERT_FORCE_SHARE |
+                             CST_VOL_CONVERT_OVERWRITE,
                          "storageVolConvert", error) ||
         !cst_name_check(how->name, _("volume"), error))
         return FALSE;

@@ -24,6 +24,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "declare.h"
+#include "fill.h"
 
 /* VOL_EXISTS when the storage has a volume of that name; the table may be outdated. */
 static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
@@ -93,9 +94,19 @@ static gboolean make_at_once(VolumeTxn *txn, const CstVolDef *def, GError **erro
     return FALSE;
 }
 
+/* A volume that is to be empty is no content for one that is there. */
+static gboolean fill_instead(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, GError **error)
+{
+    return txn->empty || !txn->copies || volume_fill_begin(txn, pool, def, error);
+}
+
 gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                           const char *operation, GError **error)
 {
+    if (!fill_instead(txn, pool, def, error))
+        return FALSE;
+    if (txn->fills)
+        return TRUE;
     if (!claim_name(txn, pool, def, error) || (txn->empty && !make_at_once(txn, def, error)))
         return FALSE;
     if (txn->made)
@@ -115,6 +126,10 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
 {
     g_autoptr(GError) why = NULL;
 
+    if (!fill_instead(txn, pool, def, error))
+        return FALSE;
+    if (txn->fills)
+        return TRUE;
     if (!claim_name(txn, pool, def, error) || !record_intent(txn, pool, def, "clone", error))
         return FALSE;
     txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,
@@ -146,7 +161,7 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
 {
     CstPool *pool = txn->claim.pool;
 
-    if (!txn->made && !commit_draft(txn, def, error))
+    if (txn->fills ? !volume_fill_commit(txn, error) : !txn->made && !commit_draft(txn, def, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.committed");
     g_clear_pointer(&txn->intent, cst_intent_end);
@@ -181,6 +196,9 @@ void volume_txn_end(VolumeTxn *txn)
         volume_draft_hide(pool, txn->claim.name);
     if (pool && txn->intent)
         roll_back(txn, pool);
+    /* Its content was changed, and the copy is not done. */
+    if (pool && txn->fills && txn->draft.blob)
+        volume_rescan(&txn->claim);
     txn->intent = NULL;
     cst_vol_draft_clear(&txn->draft);
     g_clear_pointer(&txn->declaration, cst_declaration_free);

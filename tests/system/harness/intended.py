@@ -243,6 +243,16 @@ INTENDED = [
     ("an error says of which type the pool is", "rbd", "pool-delete",
      masked(r" \(pool type 'rbd'\)", "")),
 
+    ("libvirt lists tgt's controller as a volume", "iscsi_direct", "vol-list",
+     masked(r"^ unit:0:0:0 .*\n", "")),
+    ("libvirt's LUNs are one block too small", "iscsi_direct", "vol-|pool-dumpxml",
+     both(masked(r"<(capacity|allocation) unit='bytes'>\d+<", r"<\1 unit='bytes'>N<"),
+          masked(r"^(Capacity|Allocation): +\d+ bytes$", r"\1: N bytes"))),
+    ("an error says of which type the pool is", "iscsi_direct", "",
+     masked(r" \(pool type 'iscsi-direct'\)", "")),
+    ("a copy may go into a LUN that is there", "iscsi_direct", "vol-clone",
+     ours_is((1, 2, 3, 4, 5), stderr="does not support volume creation")),
+
     # Secrets.
     ("an ephemeral secret needs a process that holds it", "embedded:private_and_ephemeral",
      "", lambda theirs, ours: (ours, ours) if EPHEMERAL.search(ours[2]) else (theirs, ours)),

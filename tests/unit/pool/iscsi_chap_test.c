@@ -192,7 +192,7 @@ static void test_record_with_other_values(void **state)
          "# BEGIN RECORD 2\nnode.session.auth.authmethod = CHAP\nnode.session.auth.username = u\n"
          "node.session.auth.password = p\nnode.session.auth.passwords = k\n"},
     };
-    const IscsiChap chap = {.user = (char *)"u", .password = {(uint8_t *)"p", 1}};
+    const CstChap chap = {.user = (char *)"u", .password = {(uint8_t *)"p", 1}};
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *with = iscsi_record_with(rows[i].text, &chap);

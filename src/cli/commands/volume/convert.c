@@ -65,7 +65,8 @@ static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     CstVolConvert how = {.flags =
                              (cli_args_has(args, "compress") ? CST_VOL_CONVERT_COMPRESS : 0) |
-                             (cli_args_has(args, "force-share") ? CST_VOL_CONVERT_FORCE_SHARE : 0)};
+                             (cli_args_has(args, "force-share") ? CST_VOL_CONVERT_FORCE_SHARE : 0) |
+                             (cli_args_has(args, "overwrite") ? CST_VOL_CONVERT_OVERWRITE : 0)};
     gboolean help;
 
     if (!cli_vol_new_name(ctl, args, "newname", &how.name, error) ||
@@ -89,6 +90,7 @@ static const CliOption convert_options[] = {
     CLI_IMAGE_OPTIONS,
     CLI_COMPRESS,
     FORCE_SHARE,
+    OVERWRITE,
     RATE_LIMIT,
     DETACH,
     {0},

@@ -71,6 +71,8 @@ static gboolean create_flags(const CliArgs *args, unsigned *ret_flags, GError **
         *ret_flags |= CST_VOL_CREATE_VALIDATE;
     if (cli_args_has(args, "force-share"))
         *ret_flags |= CST_VOL_CREATE_FORCE_SHARE;
+    if (cli_args_has(args, "overwrite"))
+        *ret_flags |= CST_VOL_CREATE_OVERWRITE;
     if (!cli_args_has(args, "preallocation"))
         return TRUE;
     return cli_args_string(args, "preallocation", &mode, error) &&
@@ -256,6 +258,7 @@ static const CliOption create_from_options[] = {
     CLI_VALIDATE,
     PREALLOCATION,
     FORCE_SHARE,
+    OVERWRITE,
     RATE_LIMIT,
     DETACH,
     {0},
@@ -325,6 +328,7 @@ static const CliOption clone_options[] = {
     REFLINK,
     CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
     FORCE_SHARE,
+    OVERWRITE,
     RATE_LIMIT,
     DETACH,
     {0},

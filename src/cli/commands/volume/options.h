@@ -24,6 +24,7 @@
         .name = "force-share", .kind = CLI_OPT_BOOL, .letter = 'U', \
         .help = N_("copy also what another program is writing to")  \
     }
+#define OVERWRITE CLI_SWITCH("overwrite", N_("copy onto a LUN, whatever that holds"))
 #define FORMAT_OPTION(option, text)                                                        \
     {                                                                                      \
         .name = option, .kind = CLI_OPT_STRING, .flags = CLI_OPT_HELP_LISTS, .help = text, \

@@ -64,7 +64,8 @@ typedef enum {
     CST_VOL_CREATE_PREALLOC_FALLOC = 1 << 16, /**< reserve all space */
     CST_VOL_CREATE_PREALLOC_FULL = 1 << 17,   /**< write zeroes to all of it */
     CST_VOL_CREATE_PREALLOC_OFF = 1 << 18,    /**< no space, whatever <allocation> says */
-    CST_VOL_CREATE_FORCE_SHARE = 1 << 19      /**< copy a source that is open for writing */
+    CST_VOL_CREATE_FORCE_SHARE = 1 << 19,     /**< copy a source that is open for writing */
+    CST_VOL_CREATE_OVERWRITE = 1 << 20        /**< copy onto a LUN, whatever that holds */
 } CstVolCreateFlags;
 
 #define CST_VOL_CREATE_PREALLOC_FLAGS                                    \

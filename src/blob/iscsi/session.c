@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A session: commands to a target, over a connection that may be lost and made anew.
+ *
+ * All of libiscsi is called in the session's thread. Callers put requests into the queue and wait;
+ * the thread sends up to DEPTH of them, serves the connection, and hands answers back. A request
+ * belongs to the thread from the queue to its end, and its end always comes: by an answer, or by
+ * the rules of the header, after which the connection is dropped and with it libiscsi's hold on the
+ * request's buffer. So a caller waits for nothing but the thread.
+ *
+ * libiscsi may forget a command that it has failed over (a protocol error in an answer), so those
+ * under way are in a list of ours, too; whatever is still in there when the connection is gone is
+ * lost and queued again.
+ *
+ * The lock guards the queue, the epoch, the requests' ends and what is asked of the thread. Context
+ * and list of requests under way are the thread's own.
+ */
+#include "initiator.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+/* Commands under way at a time. */
+#define DEPTH 32
+/* A busy target is asked again after a moment. */
+#define BUSY_US (100 * G_TIME_SPAN_MILLISECOND)
+/* A command may draw so many attentions in a row; each login alone draws one for each LUN. */
+#define ATTENTIONS_MAX 8
+/* A command is sent so often, each time over another connection. */
+#define LOSSES_MAX 3
+/* In time-outs: how long a command may take at a target that is alive, and one that is not. */
+#define ALIVE_TIMEOUTS 12
+#define DEAD_TIMEOUTS  6
+/* A session without commands logs out. */
+#define IDLE_US (60 * G_TIME_SPAN_SECOND)
+/* How long a logout may take. */
+#define LOGOUT_US (1 * G_TIME_SPAN_SECOND)
+
+struct CstIscsiBatch {
+    guint left;
+    GError *error;
+};
+
+struct CstIscsi {
+    CstIscsiTarget target; /* copied */
+    uint32_t isid;
+    gint leaving; /* atomic: end all waiting, and log out */
+    gint closing; /* atomic: and end the thread */
+
+    GMutex lock;
+    GCond cond;
+    GThread *thread; /* NULL: nobody has called yet */
+    int wake;        /* an eventfd, written to when there is something to do */
+    GQueue queue;    /* of CstIscsiRequest */
+    uint64_t epoch;
+
+    /* the thread's own */
+    const IscsiLib *lib;
+    struct iscsi_context *context; /* NULL: not logged in */
+    GQueue sent;                   /* of Sent */
+    guint portal;
+    gint64 heard_at;  /* when the target has sent anything, or something was asked of it */
+    gint64 pinged_at; /* 0: no ping is under way */
+    gint64 idle_since;
+};
+
+/* A command under way; libiscsi's callbacks have it. */
+typedef struct {
+    CstIscsi *iscsi;
+    CstIscsiRequest *request;
+    struct scsi_task *task;
+} Sent;
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+/* Takes over @error, of which the batch keeps the first. */
+static void finish(CstIscsi *iscsi, CstIscsiRequest *request, CstIscsiOutcome outcome,
+                   GError *error)
+{
+    CstIscsiBatch *batch = request->batch;
+
+    request->outcome = outcome;
+    g_mutex_lock(&iscsi->lock);
+    if (error && !batch->error)
+        batch->error = g_steal_pointer(&error);
+    if (--batch->left == 0)
+        g_cond_broadcast(&iscsi->cond);
+    g_mutex_unlock(&iscsi->lock);
+    g_clear_error(&error);
+}
+
+static void queue_again(CstIscsi *iscsi, CstIscsiRequest *request, gint64 not_before)
+{
+    request->not_before = not_before;
+    g_mutex_lock(&iscsi->lock);
+    g_queue_push_head(&iscsi->queue, request);
+    g_mutex_unlock(&iscsi->lock);
+}
+
+void cst_iscsi_next_epoch(CstIscsi *iscsi)
+{
+    g_mutex_lock(&iscsi->lock);
+    iscsi->epoch++;
+    g_mutex_unlock(&iscsi->lock);
+}
+
+uint64_t cst_iscsi_epoch(CstIscsi *iscsi)
+{
+    uint64_t epoch;
+
+    g_mutex_lock(&iscsi->lock);
+    epoch = iscsi->epoch;
+    g_mutex_unlock(&iscsi->lock);
+    return epoch;
+}
+
+static gint64 patience_of(const CstIscsi *iscsi)
+{
+    return iscsi->target.timeout_ms * G_TIME_SPAN_MILLISECOND;
+}
+
+static GError *late_error(const CstIscsi *iscsi)
+{
+    return g_error_new(CST_ERROR, CST_ERROR_UNREACHABLE, _("target '%s' did not answer in time"),
+                       iscsi->target.target);
+}
+
+/* The connection has gone while the request was under way. */
+static void lose(CstIscsi *iscsi, CstIscsiRequest *request)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (++request->losses < LOSSES_MAX && !g_atomic_int_get(&iscsi->leaving) &&
+        now - request->queued_at < DEAD_TIMEOUTS * patience_of(iscsi))
+        queue_again(iscsi, request, 0);
+    else
+        finish(iscsi, request, CST_ISCSI_LOST, late_error(iscsi));
+}
+
+/* --- answers (in callbacks of libiscsi) ------------------------------------------------------- */
+
+/* A request that belongs to an epoch is stale now, which shows when it is about to be sent. */
+static void attend(CstIscsi *iscsi, CstIscsiRequest *request)
+{
+    cst_iscsi_next_epoch(iscsi);
+    if (++request->attentions <= ATTENTIONS_MAX)
+        queue_again(iscsi, request, 0);
+    else
+        finish(iscsi, request, CST_ISCSI_ANSWERED, NULL);
+}
+
+static gboolean is_busy(const CstIscsiRequest *request)
+{
+    return request->sense.status == CST_SCSI_BUSY ||
+           request->sense.status == CST_SCSI_TASK_SET_FULL ||
+           request->sense.status == CST_SCSI_ACA_ACTIVE ||
+           request->sense.status == CST_SCSI_TASK_ABORTED;
+}
+
+static void answer(CstIscsi *iscsi, CstIscsiRequest *request)
+{
+    const CstScsiSense *sense = &request->sense;
+    gint64 now = g_get_monotonic_time();
+
+    if (sense->status == CST_SCSI_CHECK_CONDITION && sense->key == CST_SENSE_UNIT_ATTENTION)
+        attend(iscsi, request);
+    else if (is_busy(request) && now - request->queued_at < DEAD_TIMEOUTS * patience_of(iscsi))
+        queue_again(iscsi, request, now + BUSY_US);
+    else
+        finish(iscsi, request, CST_ISCSI_ANSWERED, NULL);
+}
+
+static void command_done(struct iscsi_context *context, int status, void *command, void *data)
+{
+    Sent *sent = data;
+    CstIscsi *iscsi = sent->iscsi;
+    CstIscsiRequest *request = sent->request;
+    struct scsi_task *task = sent->task;
+    size_t residual = task->residual_status == SCSI_RESIDUAL_UNDERFLOW ? task->residual : 0;
+
+    /* Cancelled, timed out, a protocol error: no answer; those are in the list of what was sent. */
+    if (status < 0 || status > 0xff)
+        return;
+    request->sense = (CstScsiSense){.status = (uint8_t)status};
+    if (status == SCSI_STATUS_CHECK_CONDITION) {
+        request->sense.key = (uint8_t)task->sense.key & 0xf;
+        request->sense.ascq = (uint16_t)task->sense.ascq;
+    }
+    request->got = request->command.length - (uint32_t)MIN(residual, request->command.length);
+    g_queue_remove(&iscsi->sent, sent);
+    iscsi->lib->scsi_free_scsi_task(task);
+    g_free(sent);
+    answer(iscsi, request);
+}
+
+static void ping_done(struct iscsi_context *context, int status, void *command, void *data)
+{
+    CstIscsi *iscsi = data;
+
+    if (status == SCSI_STATUS_GOOD)
+        iscsi->pinged_at = 0;
+}
+
+/* --- the connection --------------------------------------------------------------------------- */
+
+/* Frees the connection; what was under way is lost. */
+static void drop(CstIscsi *iscsi)
+{
+    Sent *sent;
+
+    iscsi->lib->iscsi_destroy_context(g_steal_pointer(&iscsi->context));
+    while ((sent = g_queue_pop_tail(&iscsi->sent))) {
+        CstIscsiRequest *request = sent->request;
+
+        iscsi->lib->scsi_free_scsi_task(sent->task);
+        g_free(sent);
+        lose(iscsi, request);
+    }
+}
+
+static void leave(CstIscsi *iscsi)
+{
+    iscsi_log_out(iscsi->lib, g_steal_pointer(&iscsi->context), g_get_monotonic_time() + LOGOUT_US);
+}
+
+/* All that is queued fails with @why. */
+static void fail_queue(CstIscsi *iscsi, const GError *why)
+{
+    for (;;) {
+        CstIscsiRequest *request;
+
+        g_mutex_lock(&iscsi->lock);
+        request = g_queue_pop_head(&iscsi->queue);
+        g_mutex_unlock(&iscsi->lock);
+        if (!request)
+            return;
+        finish(iscsi, request, CST_ISCSI_LOST, g_error_copy(why));
+    }
+}
+
+static void connect_anywhere(CstIscsi *iscsi)
+{
+    IscsiLogin how = {.target = &iscsi->target,
+                      .type = ISCSI_SESSION_NORMAL,
+                      .isid = iscsi->isid,
+                      .closing = &iscsi->leaving};
+    g_autoptr(GError) why = NULL;
+
+    iscsi->lib = iscsi_lib(&why);
+    if (iscsi->lib)
+        iscsi->context = iscsi_log_in_anywhere(&how, &iscsi->portal, &why);
+    if (!iscsi->context) {
+        fail_queue(iscsi, why);
+        return;
+    }
+    cst_iscsi_next_epoch(iscsi);
+    iscsi->heard_at = iscsi->idle_since = g_get_monotonic_time();
+    iscsi->pinged_at = 0;
+}
+
+/* The next login begins at the portal behind the one that was lost. */
+static void lose_portal(CstIscsi *iscsi)
+{
+    guint count = g_strv_length((char **)iscsi->target.portals);
+
+    cst_log(CST_LOG_INFO, "the session with target '%s' at '%s' is lost", iscsi->target.target,
+            iscsi->target.portals[iscsi->portal]);
+    iscsi->portal = (iscsi->portal + 1) % count;
+    drop(iscsi);
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+/* FALSE: the connection takes no more. */
+static gboolean send_request(CstIscsi *iscsi, CstIscsiRequest *request)
+{
+    const CstScsiCommand *command = &request->command;
+    int direction = command->direction == CST_SCSI_READ    ? SCSI_XFER_READ
+                    : command->direction == CST_SCSI_WRITE ? SCSI_XFER_WRITE
+                                                           : SCSI_XFER_NONE;
+    struct scsi_task *task = iscsi->lib->scsi_create_task(command->cdb_len, (uint8_t *)command->cdb,
+                                                          direction, (int)command->length);
+    Sent *sent = g_new(Sent, 1);
+    gboolean whole = task != NULL;
+
+    *sent = (Sent){iscsi, request, task};
+    if (task && command->direction == CST_SCSI_READ && command->length) {
+        /* A target that sends less than it says must not show what this memory held before. */
+        memset(request->buf, 0, command->length);
+        whole =
+            iscsi->lib->scsi_task_add_data_in_buffer(task, (int)command->length, request->buf) == 0;
+    } else if (task && command->length) {
+        whole = iscsi->lib->scsi_task_add_data_out_buffer(task, (int)command->length,
+                                                          request->buf) == 0;
+    }
+    request->sent_at = g_get_monotonic_time();
+    /* Nothing was heard of for as long as nothing was asked for. */
+    if (g_queue_is_empty(&iscsi->sent))
+        iscsi->heard_at = request->sent_at;
+    g_queue_push_tail(&iscsi->sent, sent);
+    return whole && iscsi->lib->iscsi_scsi_command_async(iscsi->context, request->lun, task,
+                                                         command_done, NULL, sent) == 0;
+}
+
+/* NULL: none may be sent now. *ret_again is when to look again, at most. */
+static CstIscsiRequest *take_request(CstIscsi *iscsi, gint64 *ret_again)
+{
+    gint64 now = g_get_monotonic_time();
+    CstIscsiRequest *found = NULL;
+
+    g_mutex_lock(&iscsi->lock);
+    for (GList *at = iscsi->queue.head; at && !found; at = at->next) {
+        CstIscsiRequest *request = at->data;
+
+        if (request->not_before > now) {
+            *ret_again = MIN(*ret_again, request->not_before);
+            continue;
+        }
+        found = request;
+        g_queue_delete_link(&iscsi->queue, at);
+        break;
+    }
+    g_mutex_unlock(&iscsi->lock);
+    return found;
+}
+
+/* What was looked at in another epoch is not sent. */
+static gboolean send_queued(CstIscsi *iscsi, gint64 *again)
+{
+    while (g_queue_get_length(&iscsi->sent) < DEPTH) {
+        CstIscsiRequest *request = take_request(iscsi, again);
+
+        if (!request)
+            return TRUE;
+        if (request->epoch && request->epoch != cst_iscsi_epoch(iscsi))
+            finish(iscsi, request, CST_ISCSI_STALE, NULL);
+        else if (!send_request(iscsi, request))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* --- watching --------------------------------------------------------------------------------- */
+
+/* FALSE: the target is dead, or a command has taken too long. *again: when to look again. */
+static gboolean watch(CstIscsi *iscsi, gint64 *again)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 patience = patience_of(iscsi);
+    const Sent *oldest = g_queue_peek_head(&iscsi->sent);
+
+    if (!oldest)
+        return TRUE;
+    if (now - oldest->request->sent_at > ALIVE_TIMEOUTS * patience ||
+        (iscsi->pinged_at && now - iscsi->pinged_at > patience))
+        return FALSE;
+    if (!iscsi->pinged_at && now - iscsi->heard_at > patience) {
+        iscsi->pinged_at = now;
+        if (iscsi->lib->iscsi_nop_out_async(iscsi->context, ping_done, NULL, 0, iscsi) < 0)
+            return FALSE;
+    }
+    *again = MIN(*again, (iscsi->pinged_at ? iscsi->pinged_at : iscsi->heard_at) + patience + 1);
+    return TRUE;
+}
+
+static void drain(int fd)
+{
+    uint64_t count;
+
+    while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
+        ;
+}
+
+/*
+ * FALSE: the connection is lost. libiscsi does not always say so: it cancels what is under way, or
+ * forgets a command that it has failed over.
+ */
+static gboolean serve(CstIscsi *iscsi, int revents)
+{
+    if (revents & POLLIN) {
+        iscsi->heard_at = g_get_monotonic_time();
+        iscsi->pinged_at = 0;
+    }
+    return iscsi->lib->iscsi_service(iscsi->context, revents) >= 0 &&
+           !(revents & (POLLERR | POLLHUP | POLLNVAL)) &&
+           iscsi->lib->iscsi_is_logged_in(iscsi->context) &&
+           iscsi->lib->iscsi_queue_length(iscsi->context) >= (int)g_queue_get_length(&iscsi->sent);
+}
+
+/* Waits for the connection, for a caller, or until @again. FALSE: the connection is lost. */
+static gboolean wait_for_events(CstIscsi *iscsi, gint64 again)
+{
+    struct pollfd fds[2] = {{.fd = iscsi->wake, .events = POLLIN}, {.fd = -1}};
+    gint64 left = again - g_get_monotonic_time();
+
+    if (iscsi->context) {
+        fds[1].fd = iscsi->lib->iscsi_get_fd(iscsi->context);
+        fds[1].events = (short)iscsi->lib->iscsi_which_events(iscsi->context);
+        if (fds[1].fd < 0)
+            return FALSE;
+    }
+    if (poll(fds, 2, again == G_MAXINT64 ? -1 : (int)MAX(left / G_TIME_SPAN_MILLISECOND + 1, 0)) <
+        0)
+        return TRUE;
+    if (fds[0].revents)
+        drain(iscsi->wake);
+    return !iscsi->context || serve(iscsi, fds[1].revents);
+}
+
+/* --- the thread ------------------------------------------------------------------------------- */
+
+static gboolean has_queued(CstIscsi *iscsi)
+{
+    gboolean any;
+
+    g_mutex_lock(&iscsi->lock);
+    any = !g_queue_is_empty(&iscsi->queue);
+    g_mutex_unlock(&iscsi->lock);
+    return any;
+}
+
+/* Logs out of a session that nobody has used for a while. */
+static void rest(CstIscsi *iscsi, gint64 *again)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (!g_queue_is_empty(&iscsi->sent) || has_queued(iscsi))
+        iscsi->idle_since = now;
+    else if (iscsi->context && now - iscsi->idle_since >= IDLE_US)
+        leave(iscsi);
+    if (iscsi->context)
+        *again = MIN(*again, iscsi->idle_since + IDLE_US);
+}
+
+/* Whoever waits for an answer gets none. */
+static void end_session(CstIscsi *iscsi)
+{
+    g_autoptr(GError) closed = late_error(iscsi);
+
+    if (iscsi->context)
+        leave(iscsi);
+    if (iscsi->lib)
+        drop(iscsi);
+    fail_queue(iscsi, closed);
+    g_mutex_lock(&iscsi->lock);
+    g_atomic_int_set(&iscsi->leaving, 0);
+    g_cond_broadcast(&iscsi->cond);
+    g_mutex_unlock(&iscsi->lock);
+}
+
+static void serve_once(CstIscsi *iscsi)
+{
+    gint64 again = G_MAXINT64;
+
+    if (!iscsi->context && has_queued(iscsi))
+        connect_anywhere(iscsi);
+    if (iscsi->context && (!send_queued(iscsi, &again) || !watch(iscsi, &again))) {
+        lose_portal(iscsi);
+        return;
+    }
+    rest(iscsi, &again);
+    if (!wait_for_events(iscsi, again))
+        lose_portal(iscsi);
+}
+
+static gpointer session_thread(gpointer data)
+{
+    CstIscsi *iscsi = data;
+
+    while (!g_atomic_int_get(&iscsi->closing)) {
+        if (g_atomic_int_get(&iscsi->leaving))
+            end_session(iscsi);
+        else
+            serve_once(iscsi);
+    }
+    end_session(iscsi);
+    return NULL;
+}
+
+/* --- for callers ------------------------------------------------------------------------------ */
+
+static void wake_thread(CstIscsi *iscsi)
+{
+    const uint64_t one = 1;
+
+    while (write(iscsi->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+/* Starts the thread unless it runs; with the lock held. */
+static gboolean ensure_thread(CstIscsi *iscsi, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (iscsi->thread)
+        return TRUE;
+    if (iscsi->wake < 0)
+        iscsi->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (iscsi->wake < 0)
+        return cst_fail_errno(error, errno, _("cannot talk to target '%s'"), iscsi->target.target);
+    iscsi->thread = g_thread_try_new("iscsi", session_thread, iscsi, &why);
+    return iscsi->thread || cst_fail(error, CST_ERROR_NO_MEMORY, "%s", why->message);
+}
+
+gboolean cst_iscsi_run(CstIscsi *iscsi, CstIscsiRequest *requests, guint count, GError **error)
+{
+    CstIscsiBatch batch = {.left = count};
+
+    g_mutex_lock(&iscsi->lock);
+    if (!ensure_thread(iscsi, error)) {
+        g_mutex_unlock(&iscsi->lock);
+        return FALSE;
+    }
+    for (guint i = 0; i < count; i++) {
+        CstIscsiRequest *request = &requests[i];
+
+        request->batch = &batch;
+        if (!request->queued_at)
+            request->queued_at = g_get_monotonic_time();
+        request->not_before = 0;
+        g_queue_push_tail(&iscsi->queue, request);
+    }
+    wake_thread(iscsi);
+    while (batch.left > 0)
+        g_cond_wait(&iscsi->cond, &iscsi->lock);
+    g_mutex_unlock(&iscsi->lock);
+    if (!batch.error)
+        return TRUE;
+    g_propagate_error(error, batch.error);
+    return FALSE;
+}
+
+/* TEST UNIT READY to LUN 0, which need not be there: any answer will do. */
+gboolean cst_iscsi_connect(CstIscsi *iscsi, GError **error)
+{
+    CstIscsiRequest request = {.command = cst_scsi_test_ready()};
+
+    return iscsi_lib(error) && cst_iscsi_run(iscsi, &request, 1, error);
+}
+
+void cst_iscsi_disconnect(CstIscsi *iscsi)
+{
+    g_mutex_lock(&iscsi->lock);
+    if (iscsi->thread) {
+        g_atomic_int_set(&iscsi->leaving, 1);
+        wake_thread(iscsi);
+        while (g_atomic_int_get(&iscsi->leaving))
+            g_cond_wait(&iscsi->cond, &iscsi->lock);
+    }
+    g_mutex_unlock(&iscsi->lock);
+}
+
+CstIscsi *cst_iscsi_new(const CstIscsiTarget *target)
+{
+    CstIscsi *iscsi = g_new0(CstIscsi, 1);
+
+    iscsi->target = *target;
+    iscsi->target.target = g_strdup(target->target);
+    iscsi->target.initiator = g_strdup(target->initiator);
+    iscsi->target.portals = (const char *const *)g_strdupv((char **)target->portals);
+    iscsi->isid = g_random_int();
+    iscsi->epoch = 1; /* 0 is any */
+    iscsi->wake = -1;
+    g_mutex_init(&iscsi->lock);
+    g_cond_init(&iscsi->cond);
+    g_queue_init(&iscsi->queue);
+    g_queue_init(&iscsi->sent);
+    return iscsi;
+}
+
+void cst_iscsi_free(CstIscsi *iscsi)
+{
+    if (!iscsi)
+        return;
+    g_atomic_int_set(&iscsi->closing, 1);
+    g_atomic_int_set(&iscsi->leaving, 1);
+    if (iscsi->thread) {
+        wake_thread(iscsi);
+        g_thread_join(iscsi->thread);
+    }
+    if (iscsi->wake >= 0)
+        close(iscsi->wake);
+    g_mutex_clear(&iscsi->lock);
+    g_cond_clear(&iscsi->cond);
+    g_free((char *)iscsi->target.target);
+    g_free((char *)iscsi->target.initiator);
+    g_strfreev((char **)iscsi->target.portals);
+    g_free(iscsi);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Records of the LUNs. */
+#include "iscsi_direct.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+/* The unit's digest is what an inode is to a file. */
+static void stamp(CstVolume *volume, const CstScsiUnit *unit)
+{
+    volume->stamp.inode = g_str_hash(unit->id);
+    volume->stamp.size = volume->capacity;
+    volume->stamp.device = unit->block_size;
+}
+
+static CstVolume *volume_of(DirectState *state, const CstIscsiLun *lun)
+{
+    g_autofree char *name = direct_name(lun->lun);
+    CstVolume *volume = cst_volume_new(name);
+    g_autoptr(GError) why = NULL;
+
+    volume->type = CST_VOL_NETWORK;
+    volume->format = "raw";
+    volume->mode = volume->uid = volume->gid = CST_PERMS_UNSET;
+    if (!lun->error)
+        volume->capacity = lun->unit.blocks * lun->unit.block_size;
+    volume->allocation = lun->error ? 0 : lun->allocated;
+    stamp(volume, &lun->unit);
+    if (lun->error)
+        cst_volume_extra(volume)->problem = g_strdup(lun->error->message);
+    else if (!direct_is_known(state, lun, &why))
+        cst_volume_extra(volume)->problem = g_strdup(why->message);
+    return volume;
+}
+
+/* The old record, if nothing of it has changed; takes both references over. */
+static CstVolume *newest(CstVolume *known, CstVolume *now)
+{
+    gboolean same = known && cst_volume_stamp_equal(&known->stamp, &now->stamp) &&
+                    known->allocation == now->allocation &&
+                    g_strcmp0(cst_volume_problem(known), cst_volume_problem(now)) == 0;
+
+    cst_volume_unref(same ? now : known);
+    return same ? known : now;
+}
+
+/* --- what they count for in the pool ---------------------------------------------------------- */
+
+typedef struct {
+    uint64_t capacity, allocation; /* bytes */
+} Size;
+
+/* With the lock held. */
+static void note_size(DirectState *state, const CstIscsiLun *lun)
+{
+    gpointer key = GUINT_TO_POINTER(lun->lun);
+    Size *size;
+
+    if (!direct_is_volume(lun) || lun->error) {
+        g_hash_table_remove(state->sizes, key);
+        return;
+    }
+    size = g_new(Size, 1);
+    *size = (Size){lun->unit.blocks * lun->unit.block_size, lun->allocated};
+    g_hash_table_insert(state->sizes, key, size);
+}
+
+static void note_all_sizes(DirectState *state, const GArray *luns)
+{
+    g_mutex_lock(&state->lock);
+    g_hash_table_remove_all(state->sizes);
+    for (guint i = 0; i < luns->len; i++)
+        note_size(state, &g_array_index(luns, CstIscsiLun, i));
+    state->scanned = TRUE;
+    g_mutex_unlock(&state->lock);
+}
+
+static gboolean take_usage(DirectState *state, CstPoolUsage *ret_usage)
+{
+    GHashTableIter iter;
+    gpointer value;
+    gboolean scanned;
+
+    g_mutex_lock(&state->lock);
+    scanned = state->scanned;
+    g_hash_table_iter_init(&iter, state->sizes);
+    while (scanned && g_hash_table_iter_next(&iter, NULL, &value)) {
+        const Size *size = value;
+
+        ret_usage->capacity += MIN(size->capacity, UINT64_MAX - ret_usage->capacity);
+        ret_usage->allocation += MIN(size->allocation, UINT64_MAX - ret_usage->allocation);
+    }
+    g_mutex_unlock(&state->lock);
+    return scanned;
+}
+
+/* What the scans have seen; to ask again would see no more. Nothing can be made in what is free. */
+gboolean direct_usage(CstPoolState *head, CstPoolUsage *ret_usage, GError **error)
+{
+    DirectState *state = (DirectState *)head;
+    g_autoptr(GArray) luns = NULL;
+
+    if (take_usage(state, ret_usage))
+        return TRUE;
+    luns = direct_units(state, error);
+    if (!luns)
+        return FALSE;
+    note_all_sizes(state, luns);
+    return take_usage(state, ret_usage);
+}
+
+/* --- scans ------------------------------------------------------------------------------------ */
+
+gboolean direct_scan(CstPoolState *head, const CstScan *scan, CstTask *task, GError **error)
+{
+    DirectState *state = (DirectState *)head;
+    g_autoptr(GArray) luns = direct_units(state, error);
+
+    if (!luns)
+        return FALSE;
+    direct_forget_gone(state, luns);
+    note_all_sizes(state, luns);
+    for (guint i = 0; i < luns->len; i++) {
+        const CstIscsiLun *lun = &g_array_index(luns, CstIscsiLun, i);
+        CstVolume *volume;
+
+        if (!cst_task_check(task, error))
+            return FALSE;
+        if (!direct_is_volume(lun))
+            continue;
+        volume = volume_of(state, lun);
+        scan->sink(newest(scan->known(volume->name, scan->data), volume), scan->data);
+    }
+    return TRUE;
+}
+
+gboolean direct_scan_one(CstPoolState *head, const char *name, CstVolume *known,
+                         CstVolume **ret_volume, GError **error)
+{
+    DirectState *state = (DirectState *)head;
+    g_auto(CstIscsiLun) lun = {0};
+
+    *ret_volume = NULL;
+    if (!direct_lun_of(name, &lun.lun))
+        return TRUE;
+    if (!cst_iscsi_look(state->session, &lun, 1, error) ||
+        !cst_iscsi_measure(state->session, &lun, 1, error))
+        return FALSE;
+    g_mutex_lock(&state->lock);
+    note_size(state, &lun);
+    g_mutex_unlock(&state->lock);
+    if (direct_is_volume(&lun))
+        *ret_volume = newest(known ? cst_volume_ref(known) : NULL, volume_of(state, &lun));
+    return TRUE;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Copies into volumes that are there. Where a technology makes no volumes (LUNs, multipath maps), a
+ * "new" volume is one of those that somebody else has made, so it has no draft that could be
+ * dropped: from the first byte on, its former content is gone.
+ *
+ * That it holds nothing is seen by reading it, which costs nothing where the storage says what is
+ * unallocated, and tells besides that zeroes need not be written. A copy that was interrupted
+ * leaves a volume that holds something, so the next one asks for consent.
+ */
+#include "fill.h"
+
+#include <inttypes.h>
+
+#include <base/alloc.h>
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+#include <blob/steps.h>
+
+#include "core/claim.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "dependency/guard.h"
+
+#define CHUNK (1 * CST_MIB)
+
+static gboolean holds_something(const char *name, GError **error)
+{
+    return cst_fail(error, CST_ERROR_STATE,
+                    _("volume '%s' holds something: wipe it first (vol-wipe), or say that it may "
+                      "be overwritten (--overwrite)"),
+                    name);
+}
+
+static gboolean check_zero(CstBlob *blob, const CstExtent *extent, uint8_t *buf, GError **error)
+{
+    for (uint64_t done = 0; done < extent->length;) {
+        size_t len = (size_t)MIN(CHUNK, extent->length - done);
+
+        if (!cst_blob_pread(blob, buf, len, extent->offset + done, error))
+            return FALSE;
+        if (!cst_bytes_are_zero(buf, len))
+            return holds_something(blob->name, error);
+        done += len;
+    }
+    return TRUE;
+}
+
+static gboolean check_empty(CstBlob *blob, uint64_t size, CstTask *task, GError **error)
+{
+    g_autofree uint8_t *buf = cst_alloc(CHUNK, 1, blob->name, error);
+    CstExtent extent;
+
+    for (uint64_t at = 0; buf && at < size; at += extent.length) {
+        if (!cst_task_check(task, error) ||
+            !cst_blob_extent(blob, at, MIN(size - at, 64 * CHUNK), &extent, error) ||
+            (!(extent.flags & CST_EXTENT_ZERO) && !check_zero(blob, &extent, buf, error)))
+            return FALSE;
+    }
+    return buf != NULL;
+}
+
+/* What was in it is no part of what it will hold, so all of it becomes zero. */
+static gboolean make_empty(VolumeTxn *txn, uint64_t size, uint64_t needed, GError **error)
+{
+    CstTask *task = txn->claim.task;
+    g_autoptr(GError) why = NULL;
+
+    if (cst_blob_zero_steps(txn->draft.blob, 0, size, CST_ZERO_MAY_UNMAP | CST_ZERO_FAST, task,
+                            &why)) {
+        txn->draft.zeroed = TRUE;
+        return TRUE;
+    }
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    /* What the copy writes, zeroes too, need not be zeroed before. */
+    return cst_blob_zero_steps(txn->draft.blob, needed, size - needed, 0, task, error);
+}
+
+static gboolean prepare(VolumeTxn *txn, const CstVolDef *def, GError **error)
+{
+    uint64_t needed = txn->image ? 0 : def->capacity;
+    uint64_t size;
+
+    if (!cst_blob_get_size(txn->draft.blob, &size, error))
+        return FALSE;
+    if (size < needed)
+        return cst_fail(error, CST_ERROR_NO_SPACE,
+                        _("volume '%s' has %" PRIu64 " bytes, and %" PRIu64 " are needed"),
+                        def->name, size, needed);
+    if (!txn->overwrite) {
+        txn->draft.zeroed = TRUE;
+        return check_empty(txn->draft.blob, size, txn->claim.task, error) && cst_may_change(error);
+    }
+    if (!cst_may_change(error))
+        return FALSE;
+    CST_CRASH_POINT("fill.begun");
+    return make_empty(txn, size, needed, error);
+}
+
+static gboolean is_there(CstPool *pool, const char *name, gboolean *ret_there, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstVolume) volume = NULL;
+
+    *ret_there = FALSE;
+    if (!state)
+        return FALSE;
+    if (cst_pool_state_check_create(state, NULL))
+        return TRUE;
+    if (!pool_scan_volume(pool, state, name, &volume, error))
+        return FALSE;
+    *ret_there = volume != NULL;
+    return TRUE;
+}
+
+gboolean volume_fill_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, GError **error)
+{
+    g_autoptr(CstVolume) volume = NULL;
+
+    if (!is_there(pool, def->name, &txn->fills, error))
+        return FALSE;
+    if (!txn->fills)
+        return TRUE;
+    /* The source may be claimed, and somebody may be copying the other way. */
+    txn->claim.at_once = txn->claim.after != NULL;
+    if (!volume_claim_now(&txn->claim, pool, def->name, CLAIM_WRITE, &volume, error) ||
+        !volume_not_shown(&txn->claim, error))
+        return FALSE;
+    txn->draft.blob = cst_pool_state_vol_open(txn->claim.state, def->name, TRUE, error);
+    return txn->draft.blob && prepare(txn, def, error);
+}
+
+gboolean volume_fill_commit(VolumeTxn *txn, GError **error)
+{
+    CST_CRASH_POINT("fill.filled");
+    if (!cst_blob_flush(txn->draft.blob, error))
+        return FALSE;
+    CST_CRASH_POINT("fill.synced");
+    g_clear_pointer(&txn->draft.blob, cst_blob_unref);
+    return TRUE;
+}

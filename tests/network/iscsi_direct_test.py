@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""iscsi-direct pools on a real target (tgt): stock virsh and our command line against cisternd,
+QEMU's own initiator and the target's files as oracles."""
+
+import os
+import subprocess
+
+from harness import peers, space, tgt
+from harness.onserver import MIB, OnServer, noise
+
+SECRET = """<secret ephemeral='no' private='yes'><uuid>{uuid}</uuid>
+<usage type='iscsi'><target>{usage}</target></usage></secret>"""
+UUIDS = {"ours": "11111111-2222-3333-4444-555555555551",
+         "theirs": "11111111-2222-3333-4444-555555555552"}
+AUTH = "<auth type='chap' username='{user}'><secret usage='ours'/></auth>"
+
+
+class OnTarget(OnServer):
+    """One daemon for the class; a target of its own with the pool "i" for each test."""
+
+    POOL = "i"
+    SIZES = (64 * MIB, 32 * MIB)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = tgt.server()
+        cls.peer = peers.ours()
+        cls.peer.fresh()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.thaw()
+        cls.server.clear()
+        cls.peer.stop()
+
+    def setUp(self):
+        super().setUp()
+        self.server.thaw()
+        if not self.server.process:
+            self.server.start()
+        for pool in self.ok("pool-list", "--all", "--name").split():
+            if pool != "d":
+                self.undefine(pool)
+        self.server.clear()
+        self.target = self.server.target("t", self.SIZES)
+        self.define("i")
+
+    def define(self, name, start=True, target=None, **how):
+        self.ok("pool-define", self.file(name + ".xml", (target or self.target).pool_xml(name, **how)))
+        if start:
+            self.ok("pool-start", name)
+
+    def secret(self, usage, value):
+        uri = ["virsh", "-c", self.peer.secret_uri]
+        path = self.file("secret", SECRET.format(uuid=UUIDS[usage], usage=usage))
+        value = self.file("value", value)
+        for words in (["secret-define", path],
+                      ["secret-set-value", UUIDS[usage], "--file", value, "--plain"]):
+            status, _out, err = peers.run(uri + words)
+            self.assertEqual(0, status, err)
+
+    def held(self, unit=1, target=None):
+        """What the target's file has."""
+        with open((target or self.target).path(unit), "rb") as stream:
+            return stream.read()
+
+    def allocated(self, unit=1):
+        return os.stat(self.target.path(unit)).st_blocks * 512
+
+    def upload(self, data, unit=1, *words):
+        self.ok("vol-upload", f"unit:0:0:{unit}", self.file("payload", data), "--pool", "i", *words)
+
+    def tool(self, *words):
+        done = subprocess.run(words, env=space.ENV, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
+                              check=False)
+        self.assertEqual(0, done.returncode, done.stdout)
+        return done.stdout
+
+
+class Volumes(OnTarget):
+    def test_luns_are_listed_with_their_exact_size_and_no_controller(self):
+        self.target.add(48 * MIB + 512, unit=7)
+        self.ok("pool-refresh", "i")
+        self.assertEqual(["unit:0:0:1", "unit:0:0:2", "unit:0:0:7"], self.names())
+        xml = self.ok("vol-dumpxml", "unit:0:0:7", "--pool", "i")
+        self.assertIn(f"<capacity unit='bytes'>{48 * MIB + 512}</capacity>", xml)
+        path = f"ip-127.0.0.1:3260-iscsi-{self.target.iqn}-lun-7"
+        self.assertIn(f"<path>{path}</path>", xml)
+        self.assertEqual("unit:0:0:7", self.ok("vol-name", path).strip())
+
+    def test_a_lun_with_blocks_of_4096_bytes(self):
+        self.target.add(16 * MIB, unit=5, block=4096)
+        self.ok("pool-refresh", "i")
+        data = noise(5 * MIB + 777)
+        self.upload(noise(16 * MIB, 9), 5)
+        self.upload(data, 5, "--offset", "12345")
+        wanted = bytearray(noise(16 * MIB, 9))
+        wanted[12345:12345 + len(data)] = data
+        self.assertEqual(bytes(wanted), self.held(5))
+        self.assertEqual(bytes(wanted), self.download("unit:0:0:5"))
+        part = self.download("unit:0:0:5", words=("--offset", "4097", "--length", "70001"))
+        self.assertEqual(bytes(wanted[4097:74098]), part)
+
+    def test_qemu_reads_what_was_written_and_we_what_qemu_wrote(self):
+        self.upload(noise(3 * MIB))
+        self.tool("qemu-io", "-f", "raw", "-c", "write -P 0x5a 1M 64k", self.target.url(1))
+        wanted = bytearray(noise(3 * MIB))
+        wanted[MIB:MIB + 65536] = b"\x5a" * 65536
+        self.assertEqual(bytes(wanted), self.download("unit:0:0:1")[:3 * MIB])
+        image = self.file("image", bytes(wanted) + bytes(61 * MIB))
+        self.tool("qemu-img", "compare", "-f", "raw", "-F", "raw", self.target.url(1), image)
+
+    def test_an_image_is_converted_onto_a_lun_and_a_lun_into_an_image(self):
+        self.upload(noise(3 * MIB))
+        self.cistern("vol-convert", "unit:0:0:1", "unit:0:0:2", "-O", "qcow2", "--pool", "i")
+        self.tool("qemu-img", "check", "-f", "qcow2", self.target.url(2))
+        self.tool("qemu-img", "compare", "-f", "qcow2", "-F", "raw", self.target.url(2),
+                  self.target.url(1))
+        os.makedirs(os.path.join(self.peer.dir, "images"), exist_ok=True)
+        self.ok("pool-create-as", "images", "dir", "--target",
+                os.path.join(self.peer.dir, "images"))
+        self.cistern("vol-convert", "unit:0:0:1", "copy", "-O", "qcow2", "--pool", "i",
+                     "--newpool", "images")
+        self.cistern("vol-check", "copy", "--pool", "images")
+        self.cistern("vol-compare", "copy", "unit:0:0:1", "--pool", "images", "--otherpool", "i")
+
+    def test_a_wipe_writes_zeroes_and_a_trim_releases(self):
+        self.upload(noise(64 * MIB))
+        self.ok("vol-wipe", "unit:0:0:1", "--pool", "i", "--algorithm", "trim")
+        self.assertEqual(bytes(64 * MIB), self.held())
+        self.assertLess(self.allocated(), MIB)
+        self.upload(noise(64 * MIB))
+        self.ok("vol-wipe", "unit:0:0:1", "--pool", "i")
+        self.assertEqual(bytes(64 * MIB), self.held())
+        self.assertEqual(64 * MIB, self.allocated())
+
+    def test_allocation_is_what_the_target_says(self):
+        self.assertEqual(("64.00 MiB", "0.00 B"), self.details()["unit:0:0:1"])
+        self.upload(noise(2 * MIB))
+        self.assertEqual(("64.00 MiB", "2.00 MiB"), self.details()["unit:0:0:1"])
+        self.assertIn(f"<allocation unit='bytes'>{2 * MIB}<", self.ok("pool-dumpxml", "i"))
+
+    def test_luns_come_go_and_grow(self):
+        self.target.add(MIB, unit=9)
+        self.ok("pool-refresh", "i")
+        self.assertIn("unit:0:0:9", self.names())
+        self.target.drop(9)
+        self.ok("pool-refresh", "i")
+        self.assertEqual(["unit:0:0:1", "unit:0:0:2"], self.names())
+        path = self.target.path(2)
+        self.target.drop(2)
+        self.target.add(40 * MIB, unit=2, path=path, serial="s" + self.target.number + "x2x2")
+        self.ok("pool-refresh", "i")
+        self.assertEqual("40.00 MiB", self.details()["unit:0:0:2"][0])
+
+    def test_nothing_is_made_or_removed(self):
+        self.fails("vol-create-as", "i", "new", "1M", text="does not support volume creation")
+        self.fails("vol-clone", "unit:0:0:1", "new", "--pool", "i", text="volume creation")
+        self.fails("vol-delete", "unit:0:0:1", "--pool", "i", text="not support")
+        self.fails("vol-resize", "unit:0:0:1", "80M", "--pool", "i", text="not support")
+
+
+class Cloning(OnTarget):
+    def test_a_clone_onto_an_empty_lun(self):
+        self.target.add(64 * MIB, unit=3)
+        self.upload(noise(5 * MIB))
+        self.ok("vol-clone", "unit:0:0:1", "unit:0:0:3", "--pool", "i")
+        self.assertEqual(self.held(1), self.held(3))
+        self.assertLess(self.allocated(3), 6 * MIB)
+
+    def test_a_lun_that_holds_something_is_overwritten_on_demand_only(self):
+        self.upload(noise(32 * MIB, 2), 2)
+        self.upload(noise(MIB))
+        self.target.add(64 * MIB, unit=3, thin=False)
+        with open(self.target.path(3), "r+b") as stream:
+            stream.seek(64 * MIB - 1)
+            stream.write(b"x")
+        self.ok("pool-refresh", "i")
+        for _again in range(2):
+            self.fails("vol-clone", "unit:0:0:1", "unit:0:0:3", "--pool", "i",
+                       text="holds something")
+        self.assertEqual(bytes(64 * MIB - 1) + b"x", self.held(3))
+        # What is behind the copied content is nobody's any more.
+        self.cistern("vol-clone", "unit:0:0:2", "unit:0:0:3", "--pool", "i", "--overwrite")
+        self.assertEqual(noise(32 * MIB, 2) + bytes(32 * MIB), self.held(3))
+
+    def test_a_lun_that_is_too_small(self):
+        err = self.fails("vol-clone", "unit:0:0:1", "unit:0:0:2", "--pool", "i")
+        self.assertIn(f"has {32 * MIB} bytes, and {64 * MIB} are needed", err)
+        self.assertEqual(bytes(32 * MIB), self.held(2))
+
+    def test_a_dry_run_changes_nothing_and_refuses_what_would_be(self):
+        self.upload(noise(MIB))
+        self.target.add(64 * MIB, unit=3)
+        self.cistern("vol-clone", "unit:0:0:1", "unit:0:0:3", "--pool", "i", "--dry-run")
+        self.assertEqual(bytes(64 * MIB), self.held(3))
+        self.cistern("vol-clone", "unit:0:0:3", "unit:0:0:1", "--pool", "i", "--dry-run", status=5)
+
+
+class Identity(OnTarget):
+    def replace(self, unit=2):
+        """Another unit of the same size behind the same number, whose file is empty."""
+        self.target.drop(unit)
+        self.target.add(self.SIZES[unit - 1], unit=unit)
+
+    def test_another_unit_behind_the_number_is_not_written_to(self):
+        self.replace()
+        payload = self.file("payload", noise(MIB))
+        self.fails("vol-upload", "unit:0:0:2", payload, "--pool", "i", text="another unit")
+        self.fails("vol-wipe", "unit:0:0:2", "--pool", "i", text="another unit")
+        self.assertEqual(0, self.allocated(2))
+        self.ok("pool-refresh", "i")
+        self.fails("vol-upload", "unit:0:0:2", payload, "--pool", "i", text="another unit")
+        # The next life of the daemon remembers.
+        self.peer.restart()
+        self.eventually(lambda: "unit:0:0:1" in self.names())
+        self.fails("vol-upload", "unit:0:0:2", payload, "--pool", "i", text="another unit")
+        self.assertEqual(0, self.allocated(2))
+        self.ok("pool-destroy", "i")
+        self.ok("pool-start", "i")
+        self.upload(noise(MIB), 2)
+        self.assertEqual(noise(MIB), self.held(2)[:MIB])
+
+    def test_a_number_that_was_seen_free_may_be_anybodys(self):
+        self.target.drop(2)
+        self.ok("pool-refresh", "i")
+        self.target.add(32 * MIB, unit=2)
+        self.ok("pool-refresh", "i")
+        self.upload(noise(MIB), 2)
+
+    def test_a_unit_that_is_replaced_under_a_running_upload(self):
+        fifo = os.path.join(self.peer.files, "fifo")
+        os.mkfifo(fifo)
+        self.addCleanup(os.unlink, fifo)
+        with subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-upload", "unit:0:0:2", fifo,
+                               "--pool", "i"], env=space.ENV, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              text=True) as uploading:
+            with open(fifo, "wb", buffering=0) as stream:
+                stream.write(noise(16 * MIB))
+                self.eventually(lambda: self.allocated(2) > MIB)
+                self.replace()
+                try:
+                    stream.write(noise(16 * MIB, 2))
+                except BrokenPipeError:
+                    pass
+            err = uploading.communicate(timeout=120)[1]
+        self.assertEqual(1, uploading.returncode)
+        # The latter is what the target says between the two.
+        self.assertRegex(err, "not the unit any more|has no such LUN")
+        self.assertEqual(0, self.allocated(2))
+
+
+class Chap(OnTarget):
+    def test_one_way(self):
+        self.target.account("me", "onewaysecret1")
+        self.define("wrong", start=False)
+        self.fails("pool-start", "wrong", text="does not let this initiator in")
+        self.secret("ours", "badbadbadbad1")
+        self.define("c", start=False, auth=AUTH.format(user="me"))
+        self.fails("pool-start", "c", text="does not let this initiator in")
+        self.cistern("pool-start", "c", status=4)
+        self.secret("ours", "onewaysecret1")
+        self.ok("pool-start", "c")
+        self.assertEqual(["unit:0:0:1", "unit:0:0:2"], self.names("c"))
+
+    def test_mutual(self):
+        self.target.account("me", "onewaysecret1")
+        self.target.account("them", "otherwaysecret", outgoing=True)
+        self.secret("ours", "onewaysecret1")
+        self.secret("theirs", "notthesecret1")
+        options = {"mutual-username": "them", "mutual-secret": "theirs"}
+        self.define("c", start=False, auth=AUTH.format(user="me"), options=options)
+        self.fails("pool-start", "c", text="does not prove")
+        self.cistern("pool-start", "c", status=4)
+        self.secret("theirs", "otherwaysecret")
+        self.ok("pool-start", "c")
+        self.assertEqual(["unit:0:0:1", "unit:0:0:2"], self.names("c"))
+
+    def test_no_secret_is_left_anywhere(self):
+        self.target.account("me", "plantedsecret77")
+        self.secret("ours", "plantedsecret77")
+        # What keeps the secrets has it: that is another matter.
+        self.peer.restart()
+        self.define("c", start=False, auth=AUTH.format(user="me"))
+        before = memory(self.peer.process.pid).count(b"plantedsecret77")
+        self.ok("pool-start", "c")
+        self.ok("pool-refresh", "c")
+        self.assertLessEqual(memory(self.peer.process.pid).count(b"plantedsecret77"), before)
+        self.assertNotIn("plantedsecret77", self.peer.log())
+
+
+def memory(pid):
+    """All that a process can write to."""
+    found = []
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, \
+         open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+        for line in maps:
+            span, mode = line.split()[:2]
+            begin, end = (int(part, 16) for part in span.split("-"))
+            if "rw" in mode and "[v" not in line:
+                mem.seek(begin)
+                try:
+                    found.append(mem.read(end - begin))
+                except OSError:
+                    pass
+    return b"".join(found)
+
+
+class Discovery(OnTarget):
+    def test_targets_are_found_as_libvirt_shows_them(self):
+        self.server.target("u", (MIB,))
+        out = self.ok("find-storage-pool-sources-as", "iscsi-direct", "127.0.0.1", "3260",
+                      tgt.INITIATOR)
+        for name in ("t", "u"):
+            self.assertIn(f"<device path='iqn.2026-01.test:{name}'/>", out)
+        self.assertIn("<host name='127.0.0.1' port='3260'/>", out)
+        self.fails("find-storage-pool-sources-as", "iscsi-direct", "127.0.0.1", text="initiator")
+        self.assertEqual(1, self.server.sessions())
