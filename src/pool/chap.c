@@ -29,7 +29,7 @@ static gboolean read_password(const CstPoolState *state, const CstAuth *auth,
             !memchr(ret_password->data, 0, ret_password->len)) ||
            cst_fail(error, CST_ERROR_INVALID_SECRET,
                     _("the secret for CHAP user '%s' is no password: it takes 1 to %d "
-                      "characters"),
+                      "printable characters"),
                     auth->username, CST_CHAP_MAX);
 }
 

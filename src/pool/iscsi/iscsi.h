@@ -137,6 +137,8 @@ gboolean iscsi_record_make(const IscsiNode *node, const CstChap *chap, GError **
 /** Puts @chap into all records of @target through @iface; sessions stay as they are. */
 gboolean iscsi_records_renew(const char *target, const char *iface, const CstChap *chap,
                              GError **error);
+/** The name that open-iscsi logs in as where an interface has none; NULL with an error. Free it. */
+char *iscsi_host_initiator(GError **error);
 /** Removes all records of @target through @iface. */
 gboolean iscsi_records_remove(const char *target, const char *iface, GError **error);
 

@@ -1,42 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Values of CHAP that change. A login with another value is tried by libiscsi and not by the kernel,
- * whose session is not touched: the initiator's name is the same, and the session's identifier
- * (ISID) another one, so that the target takes it for one more session of this host.
+ * Values of CHAP that change. A login with another value is tried by libiscsi and not by the
+ * kernel, whose session is not touched: the initiator's name is the same, and the session's
+ * identifier (ISID) another one, so that the target takes it for one more session of this host.
  *
- * A session that is there goes on with its login. iscsid, which makes it anew when it is lost, reads
- * the record again only when it was restarted itself.
+ * A session that is there goes on with its login. iscsid, which makes it anew when it is lost,
+ * reads the record again only when it was restarted itself.
  */
 #include "iscsi.h"
-
-#include <string.h>
 
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
-#include <base/units.h>
 #include <blob/iscsi.h>
-
-#define INITIATOR_FILE "initiatorname.iscsi"
-#define INITIATOR_MAX  (64 * CST_KIB)
-#define INITIATOR_KEY  "InitiatorName="
-
-/* The name of this host; NULL with an error. Free it. */
-static char *host_initiator(GError **error)
-{
-    g_autofree char *path = g_build_filename(iscsi_host.config, INITIATOR_FILE, NULL);
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
-
-    if (!cst_file_read(path, INITIATOR_MAX, &text, NULL, error))
-        return NULL;
-    lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line; line++)
-        if (g_str_has_prefix(g_strstrip(*line), INITIATOR_KEY))
-            return g_strdup(g_strstrip(*line + strlen(INITIATOR_KEY)));
-    cst_fail(error, CST_ERROR_CONFIG, _("'%s' has no line '%s…'"), path, INITIATOR_KEY);
-    return NULL;
-}
 
 static gboolean lend_chap(gpointer state, CstChap *ret_chap, GError **error)
 {
@@ -60,7 +36,7 @@ gboolean iscsi_prove(CstPoolState *state, GError **error)
     const CstPoolDef *def = state->def;
     g_auto(GStrv) portals = portals_of(def);
     g_autofree char *initiator = def->source.initiator_iqn ? g_strdup(def->source.initiator_iqn)
-                                                           : host_initiator(error);
+                                                           : iscsi_host_initiator(error);
     const CstIscsiTarget target = {.target = iscsi_target(def),
                                    .initiator = initiator,
                                    .portals = (const char *const *)portals,

@@ -26,7 +26,10 @@
 #define FIRST_LINE  "# BEGIN RECORD"
 
 /* A record has some 60 short lines. */
-#define RECORD_MAX (256 * CST_KIB)
+#define INITIATOR_FILE "initiatorname.iscsi"
+#define INITIATOR_MAX  (64 * CST_KIB)
+#define INITIATOR_KEY  "InitiatorName="
+#define RECORD_MAX     (256 * CST_KIB)
 
 /* --- secrets ---------------------------------------------------------------------------------- */
 
@@ -249,4 +252,22 @@ gboolean iscsi_records_remove(const char *target, const char *iface, GError **er
 
     drop_unfinished(target);
     return iscsi_run(args, iscsi_host.change_s, ISCSI_NO_OBJECTS, NULL, error);
+}
+
+/* --- the host --------------------------------------------------------------------------------- */
+
+char *iscsi_host_initiator(GError **error)
+{
+    g_autofree char *path = g_build_filename(iscsi_host.config, INITIATOR_FILE, NULL);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    if (!cst_file_read(path, INITIATOR_MAX, &text, NULL, error))
+        return NULL;
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++)
+        if (g_str_has_prefix(g_strstrip(*line), INITIATOR_KEY))
+            return g_strdup(g_strstrip(*line + strlen(INITIATOR_KEY)));
+    cst_fail(error, CST_ERROR_CONFIG, _("'%s' has no line '%s…'"), path, INITIATOR_KEY);
+    return NULL;
 }
