@@ -478,7 +478,6 @@ static void the_next_daemon_settles_which_value_counts(void **state)
         leave_two(f, NEW, 60);
         fake_ceph_require("u", cases[i].cluster);
         fixture_restart(f, CST_SERVICE_DAEMON);
-        cst_service_start(f->service);
         await_one(f);
         assert_values(f, cases[i].left, NULL);
     }
@@ -495,7 +494,6 @@ static void both_stay_while_the_server_does_not_say(void **state)
     /* First none is accepted, then nobody answers; the pool itself is not kept from trying. */
     fake_ceph_require("u", THIRD);
     fixture_restart(f, CST_SERVICE_DAEMON);
-    cst_service_start(f->service);
     g_usleep(300000);
     assert_values(f, OLD, NEW);
     fake_ceph_fail("rados_connect", 0, 3, -ETIMEDOUT);
