@@ -49,7 +49,7 @@ TABLES = (
           ("src/pool/", "src/service/", "src/api/", "src/server/", "src/daemon/", "src/conn/"),
           ("backend", "snapshots", "ops"),
           # the last one for the close of a state that nobody holds any more
-          ("src/pool/pool.c", "src/pool/relations.c", "src/pool/snapshot.c",
+          ("src/pool/login.c", "src/pool/pool.c", "src/pool/relations.c", "src/pool/snapshot.c",
            "src/pool/backend.c")),
     Table("src/blob/include/blob/blob.h", ("CstBlobOps",), ("src/",), ("ops",),
           ("src/blob/blob.c",)),

@@ -249,6 +249,45 @@ static gboolean uses(CstApiCall *call, const void *args, void *data, GError **er
     return TRUE;
 }
 
+/* --- rotation --------------------------------------------------------------------------------- */
+
+G_STATIC_ASSERT((int)CST_SECRET_ROTATE_ACTIVE == WIRE_ROTATE_ACTIVE);
+
+static gboolean rotate(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    const wire_secret_rotate_args *args = data;
+    wire_secret_rotate_ret *ret = ret_data;
+    const CstSecretBytes value = {(uint8_t *)args->value.value_val, args->value.value_len};
+    const CstSecretBytes key = {(uint8_t *)args->admin_key.admin_key_val,
+                                args->admin_key.admin_key_len};
+    const CstSecretRotate wanted = {.uuid = uuid_of(args->secret.uuid),
+                                    .value = &value,
+                                    .flags = args->flags,
+                                    .wait_s = args->wait_s,
+                                    .admin_user = cst_api_opt_text(args->admin_user),
+                                    .admin_key = &key};
+    g_autoptr(GPtrArray) pools = NULL;
+    gsize count;
+
+    if (!cst_service_secret_rotate(call->service, &wanted, call->task, &pools, error))
+        return FALSE;
+    g_ptr_array_set_size(pools, (gint)MIN(pools->len, (guint)WIRE_LIST_MAX));
+    ret->pools.pools_val = (char **)g_ptr_array_steal(pools, &count);
+    ret->pools.pools_len = (u_int)count;
+    return TRUE;
+}
+
+/* Called for arguments that were decoded in part, too. */
+static void wipe_rotation(void *data)
+{
+    wire_secret_rotate_args *args = data;
+
+    if (args->value.value_val)
+        explicit_bzero(args->value.value_val, args->value.value_len);
+    if (args->admin_key.admin_key_val)
+        explicit_bzero(args->admin_key.admin_key_val, args->admin_key.admin_key_len);
+}
+
 #define ROW(number, needs, ...) CST_REMOTE_PROCEDURE(number, QUICK, needs, SECRET, __VA_ARGS__)
 
 const CstProcedure cst_api_secret_procedures[] = {
@@ -267,6 +306,8 @@ const CstProcedure cst_api_secret_procedures[] = {
     /* WRITE, as with libvirt: a read-only client must not see a value. */
     ROW(SECRET_GET_VALUE, WRITE, "virSecretGetValue", secret_flags_args, secret_value_ret,
         get_value, .wipe_ret = wipe_value),
+    CST_OWN_PROCEDURE(SECRET_ROTATE, LONG, WRITE, "cisternSecretRotate", secret_rotate_args,
+                      secret_rotate_ret, rotate, .wipe_args = wipe_rotation),
     CST_OWN_PROCEDURE(SECRET_SEAL, LONG, WRITE, "cisternSecretSeal", secret_seal_args,
                       secret_seal_ret, seal),
     CST_OWN_PROCEDURE(SECRET_UNSEAL, LONG, WRITE, "cisternSecretUnseal", secret_seal_args,

@@ -174,3 +174,32 @@ GPtrArray *cst_conn_secret_uses(CstConn *conn, GError **error)
     xdr_free((xdrproc_t)xdr_wire_secret_uses_ret, (char *)&ret);
     return uses;
 }
+
+/* --- rotation --------------------------------------------------------------------------------- */
+
+GPtrArray *cst_conn_secret_rotate(CstConn *conn, const CstConnSecret *secret,
+                                  const CstConnRotate *how, CstTask *task, GError **error)
+{
+    char *admin_user = (char *)how->admin_user;
+    wire_secret_rotate_args args = {
+        .value = {(u_int)how->value->len, (char *)how->value->data},
+        .flags = how->flags,
+        .wait_s = how->wait_s,
+        .admin_user = cst_opt_arg(&admin_user),
+    };
+    wire_secret_rotate_ret ret = {0};
+    GPtrArray *pools;
+
+    memcpy(args.secret.uuid, secret->uuid.bytes, sizeof(args.secret.uuid));
+    if (how->admin_key) {
+        args.admin_key.admin_key_val = (char *)how->admin_key->data;
+        args.admin_key.admin_key_len = (u_int)how->admin_key->len;
+    }
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_SECRET_ROTATE, &args, &ret, task, error))
+        return NULL;
+    pools = g_ptr_array_new_with_free_func(g_free);
+    for (u_int i = 0; i < ret.pools.pools_len; i++)
+        g_ptr_array_add(pools, g_steal_pointer(&ret.pools.pools_val[i]));
+    xdr_free((xdrproc_t)xdr_wire_secret_rotate_ret, (char *)&ret);
+    return pools;
+}

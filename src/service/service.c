@@ -19,6 +19,7 @@
 #include "recovery/recovery.h"
 #include "recovery/replay.h"
 #include "secret/secret.h"
+#include "secret/settle.h"
 #include "secret/usage.h"
 
 #define DAEMON_LOCK_TIMEOUT_MS 5000
@@ -75,6 +76,7 @@ static gboolean load(CstService *service, GError **error)
 }
 
 static const ServiceHooks hooks = {.load = load_files,
+                                   .before_start = secret_before_start,
                                    .pool_started = recovery_pool_started,
                                    .pool_stopped = recovery_pool_stopped,
                                    .recover = replay_pool,
@@ -113,6 +115,7 @@ void cst_service_start(CstService *service)
     secret_key_at_start(service);
     recovery_start(service);
     service->secret_watch = secret_watch_start(service);
+    service->secret_settler = secret_settler_start(service);
 }
 
 void cst_service_stop(CstService *service)
@@ -142,6 +145,7 @@ void cst_service_free(CstService *service)
         return;
     jobs_stop(service->jobs);
     secret_watch_stop(service->secret_watch);
+    secret_settler_stop(service->secret_settler);
     recovery_free(service->recovery);
     drop_pools(service);
     g_hash_table_unref(service->secrets);

@@ -10,6 +10,8 @@
 #define SECRET_PLAIN  ".base64"
 #define SECRET_SEALED ".sealed"
 #define SECRET_NEXT   ".next"
+/* The same, of a value that is kept plain. */
+#define SECRET_NEXT_PLAIN ".next-base64"
 
 /** The path of a secret's file; the caller frees it. */
 char *secret_file_path(const CstPaths *paths, const CstUuid *uuid, const char *suffix);

@@ -8,7 +8,7 @@
 #include <store/secret_values.h>
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,119 +18,12 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
-#include "seal_keys.h"
 #include "secret_names.h"
-
-/* Base64 makes four characters of three bytes. */
-#define BASE64_LIMIT (4u * (CST_SECRET_VALUE_MAX + 2u) / 3u + 4u)
-#define LOOKS        3 /* for a file whose form changes meanwhile */
+#include "secret_value_io.h"
 
 G_STATIC_ASSERT(sizeof(((CstSecretValueInfo *)NULL)->key_id) == SEAL_ID_TEXT);
 
-/* A value's file as it was read. */
-typedef struct {
-    char *path;
-    CstSecretBytes bytes;
-    gboolean sealed;
-    gint64 mtime;
-} ValueFile;
-
-static void value_file_clear(ValueFile *file)
-{
-    g_clear_pointer(&file->path, g_free);
-    cst_secret_bytes_clear(&file->bytes);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ValueFile, value_file_clear)
-
-/* --- names ------------------------------------------------------------------------------------ */
-
-char *secret_file_path(const CstPaths *paths, const CstUuid *uuid, const char *suffix)
-{
-    char text[CST_UUID_TEXT_LEN];
-
-    return g_strconcat(paths->secret_dir, "/", cst_uuid_format(uuid, text), suffix, NULL);
-}
-
-const char *secret_value_suffix(const char *name)
-{
-    static const char *const suffixes[] = {SECRET_PLAIN, SECRET_SEALED, SECRET_NEXT};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++)
-        if (g_str_has_suffix(name, suffixes[i]))
-            return name + strlen(name) - strlen(suffixes[i]);
-    return NULL;
-}
-
 /* --- reading ---------------------------------------------------------------------------------- */
-
-/* @file->path stays NULL where there is no such file. */
-static gboolean read_file(char *path, size_t limit, ValueFile *file, GError **error)
-{
-    g_autofree char *name = path;
-    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
-
-    if (fd < 0 && errno == ENOENT)
-        return TRUE;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
-    if (!S_ISREG(st.st_mode))
-        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a regular file"), path);
-    if ((uint64_t)st.st_size > limit)
-        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is larger than %zu bytes"), path, limit);
-    if (!cst_secret_bytes_alloc(&file->bytes, (size_t)st.st_size, error) ||
-        !cst_pread_full(fd, file->bytes.data, file->bytes.len, 0, path, error))
-        return FALSE;
-    file->mtime = st.st_mtime;
-    file->path = g_steal_pointer(&name);
-    return TRUE;
-}
-
-/* The file that counts; its path is NULL where there is none. */
-static gboolean read_value(const CstPaths *paths, const CstUuid *uuid, ValueFile *file,
-                           GError **error)
-{
-    for (int look = 0; look < LOOKS && !file->path; look++) {
-        if (!read_file(secret_file_path(paths, uuid, SECRET_PLAIN), BASE64_LIMIT, file, error))
-            return FALSE;
-        if (file->path)
-            return TRUE;
-        if (!read_file(secret_file_path(paths, uuid, SECRET_SEALED), SEAL_MAX, file, error))
-            return FALSE;
-        file->sealed = file->path != NULL;
-    }
-    return TRUE;
-}
-
-gboolean secret_value_check(const CstPaths *paths, const CstUuid *uuid, GError **error)
-{
-    g_autofree char *path = secret_file_path(paths, uuid, SECRET_PLAIN);
-    struct stat st;
-
-    return stat(path, &st) < 0 || (uint64_t)st.st_size <= BASE64_LIMIT ||
-           cst_fail(error, CST_ERROR_LIMIT, _("'%s' is larger than %zu bytes"), path,
-                    (size_t)BASE64_LIMIT);
-}
-
-/* The value in @file, and when it was set. */
-static gboolean open_file(const ValueFile *file, const CstUuid *uuid, const SealKeys *keys,
-                          CstSecretBytes *ret_value, gint64 *ret_changed, GError **error)
-{
-    const SealKey *key;
-    SealHead head;
-
-    if (!file->sealed) {
-        *ret_changed = file->mtime;
-        return cst_secret_bytes_from_base64(ret_value, (const char *)file->bytes.data,
-                                            file->bytes.len, error);
-    }
-    if (!seal_read_head(file->bytes.data, file->bytes.len, file->path, &head, error))
-        return FALSE;
-    key = seal_keys_find(keys, head.key_id, file->path, error);
-    *ret_changed = head.changed;
-    return key && seal_open(&key->key, uuid, file->bytes.data, file->bytes.len, file->path,
-                            ret_value, error);
-}
 
 gboolean cst_secret_value_info(const CstPaths *paths, const CstUuid *uuid,
                                CstSecretValueInfo *ret_info, GError **error)
@@ -139,7 +32,7 @@ gboolean cst_secret_value_info(const CstPaths *paths, const CstUuid *uuid,
     CstSecretValueInfo info = {0};
     SealHead head;
 
-    if (!read_value(paths, uuid, &file, error))
+    if (!value_read(paths, uuid, &value_present, &file, error))
         return FALSE;
     info.present = file.path != NULL;
     info.sealed = file.sealed;
@@ -154,83 +47,40 @@ gboolean cst_secret_value_info(const CstPaths *paths, const CstUuid *uuid,
     return TRUE;
 }
 
-gboolean cst_secret_value_load(const CstPaths *paths, const CstUuid *uuid,
-                               CstSecretBytes *ret_value, GError **error)
+static gboolean load_value(const CstPaths *paths, const CstUuid *uuid, const ValuePlace *place,
+                           CstSecretBytes *ret_value, GError **error)
 {
     g_auto(ValueFile) file = {0};
     g_autoptr(SealKeys) keys = NULL;
     gint64 changed;
 
-    if (!read_value(paths, uuid, &file, error))
+    if (!value_read(paths, uuid, place, &file, error))
         return FALSE;
     if (!file.path)
         return TRUE;
     keys = file.sealed ? seal_keys_load(paths) : NULL;
-    return open_file(&file, uuid, keys, ret_value, &changed, error);
+    return value_open(&file, uuid, keys, ret_value, &changed, error);
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
-
-static gboolean remove_form(const CstPaths *paths, const CstUuid *uuid, const char *suffix,
-                            GError **error)
+gboolean cst_secret_value_load(const CstPaths *paths, const CstUuid *uuid,
+                               CstSecretBytes *ret_value, GError **error)
 {
-    g_autofree char *path = secret_file_path(paths, uuid, suffix);
-
-    if (access(path, F_OK) < 0)
-        return TRUE;
-    return cst_file_remove(path, error);
+    return load_value(paths, uuid, &value_present, ret_value, error);
 }
 
-static gboolean write_plain(const CstPaths *paths, const CstUuid *uuid, const CstSecretBytes *value,
-                            gint64 changed, GError **error)
+/* --- removing --------------------------------------------------------------------------------- */
+
+gboolean cst_secret_next_remove(const CstPaths *paths, const CstUuid *uuid, GError **error)
 {
-    g_autofree char *path = secret_file_path(paths, uuid, SECRET_PLAIN);
-    g_auto(CstSecretBytes) text = {0};
-
-    CST_CRASH_POINT("secret.value.before_save");
-    if (!cst_dir_ensure(paths->secret_dir, 0700, error) ||
-        !cst_secret_bytes_to_base64(&text, value, error) ||
-        !cst_file_replace_dated(path, text.data, text.len, 0600, changed, error))
-        return FALSE;
-    CST_CRASH_POINT("secret.value.plain_saved");
-    return remove_form(paths, uuid, SECRET_SEALED, error);
-}
-
-/* Writes the sealed form to @path, after it has been opened again. */
-static gboolean write_seal(const char *path, const CstUuid *uuid, const CstSecretBytes *value,
-                           gint64 changed, const SealKey *key, GError **error)
-{
-    g_auto(CstSecretBytes) opened = {0};
-    g_autofree uint8_t *file = NULL;
-    size_t len;
-
-    if (!seal_close(&key->key, uuid, changed, value, &file, &len, error) ||
-        !seal_open(&key->key, uuid, file, len, path, &opened, error))
-        return FALSE;
-    if (opened.len != value->len || memcmp(opened.data, value->data, value->len) != 0)
-        return cst_fail(error, CST_ERROR_INTERNAL, "'%s' does not open as it was sealed", path);
-    return cst_file_replace(path, file, len, 0600, error);
-}
-
-static gboolean write_sealed(const CstPaths *paths, const CstUuid *uuid,
-                             const CstSecretBytes *value, gint64 changed, const SealKey *key,
-                             GError **error)
-{
-    g_autofree char *path = secret_file_path(paths, uuid, SECRET_SEALED);
-
-    CST_CRASH_POINT("secret.value.before_seal");
-    if (!cst_dir_ensure(paths->secret_dir, 0700, error) ||
-        !write_seal(path, uuid, value, changed, key, error))
-        return FALSE;
-    CST_CRASH_POINT("secret.value.sealed_saved");
-    return remove_form(paths, uuid, SECRET_PLAIN, error);
+    return value_remove_form(paths, uuid, value_pending.sealed, error) &&
+           value_remove_form(paths, uuid, value_pending.plain, error);
 }
 
 gboolean cst_secret_value_remove(const CstPaths *paths, const CstUuid *uuid, GError **error)
 {
-    return remove_form(paths, uuid, SECRET_NEXT, error) &&
-           remove_form(paths, uuid, SECRET_SEALED, error) &&
-           remove_form(paths, uuid, SECRET_PLAIN, error);
+    return cst_secret_next_remove(paths, uuid, error) &&
+           value_remove_form(paths, uuid, value_present.sealed, error) &&
+           value_remove_form(paths, uuid, value_present.plain, error);
 }
 
 /* --- all sealed files ------------------------------------------------------------------------- */
@@ -248,6 +98,11 @@ static void sealed_name_free(gpointer data)
     g_free(name);
 }
 
+static gboolean is_sealed_suffix(const char *suffix, gboolean with_next)
+{
+    return strcmp(suffix, SECRET_SEALED) == 0 || (with_next && strcmp(suffix, SECRET_NEXT) == 0);
+}
+
 /* Of SealedName *. A sealed file beside a plain one is a leftover, and is not among them. */
 static GPtrArray *list_sealed(const CstPaths *paths, gboolean with_next)
 {
@@ -262,8 +117,7 @@ static GPtrArray *list_sealed(const CstPaths *paths, gboolean with_next)
         SealedName *name;
         CstUuid uuid;
 
-        if (!suffix || strcmp(suffix, SECRET_PLAIN) == 0 || !cst_uuid_parse(stem, &uuid) ||
-            (!with_next && strcmp(suffix, SECRET_NEXT) == 0))
+        if (!suffix || !is_sealed_suffix(suffix, with_next) || !cst_uuid_parse(stem, &uuid))
             continue;
         plain = secret_file_path(paths, &uuid, SECRET_PLAIN);
         if (strcmp(suffix, SECRET_SEALED) == 0 && access(plain, F_OK) == 0)
@@ -298,7 +152,7 @@ static gboolean for_each_sealed(const CstPaths *paths, SealedFunc each, gpointer
         const SealedName *name = g_ptr_array_index(names, i);
         g_auto(ValueFile) file = {.sealed = TRUE};
 
-        if (!read_file(g_strdup(name->path), SEAL_MAX, &file, error) ||
+        if (!value_read_file(g_strdup(name->path), SEAL_MAX, &file, error) ||
             (file.path && !each(name, &file, data, error)))
             return FALSE;
     }
@@ -314,7 +168,7 @@ static gboolean check_opens(const SealedName *name, const ValueFile *file, gpoin
     g_auto(CstSecretBytes) value = {0};
     gint64 changed;
 
-    return open_file(file, &name->uuid, data, &value, &changed, error);
+    return value_open(file, &name->uuid, data, &value, &changed, error);
 }
 
 /*
@@ -393,8 +247,8 @@ static gboolean check_replaced(const CstPaths *paths, const CstUuid *uuid, const
     return FALSE;
 }
 
-gboolean cst_secret_value_save(const CstPaths *paths, const CstUuid *uuid,
-                               const CstSecretBytes *value, CstSealPolicy policy, GError **error)
+static gboolean save_value(const CstPaths *paths, const CstUuid *uuid, const ValuePlace *place,
+                           const CstSecretBytes *value, CstSealPolicy policy, GError **error)
 {
     gint64 now = g_get_real_time() / G_USEC_PER_SEC;
     g_autoptr(SealKeys) keys = NULL;
@@ -411,33 +265,72 @@ gboolean cst_secret_value_save(const CstPaths *paths, const CstUuid *uuid,
     }
     if (!found || !check_replaced(paths, uuid, keys, error))
         return FALSE;
-    return key ? write_sealed(paths, uuid, value, now, key, error)
-               : write_plain(paths, uuid, value, now, error);
+    return key ? value_write_sealed(paths, uuid, place, value, now, key, error)
+               : value_write_plain(paths, uuid, place, value, now, error);
+}
+
+gboolean cst_secret_value_save(const CstPaths *paths, const CstUuid *uuid,
+                               const CstSecretBytes *value, CstSealPolicy policy, GError **error)
+{
+    return save_value(paths, uuid, &value_present, value, policy, error);
+}
+
+static gboolean seal_place(const CstPaths *paths, const CstUuid *uuid, const ValuePlace *place,
+                           const SealKeys *keys, const SealKey *key, gboolean *ret_changed,
+                           GError **error)
+{
+    g_auto(ValueFile) file = {0};
+    g_auto(CstSecretBytes) value = {0};
+    SealHead head;
+    gint64 changed;
+
+    if (!value_read(paths, uuid, place, &file, error))
+        return FALSE;
+    if (!file.path)
+        return TRUE;
+    if (file.sealed && !seal_read_head(file.bytes.data, file.bytes.len, file.path, &head, error))
+        return FALSE;
+    if (file.sealed && strcmp(head.key_id, key->id) == 0)
+        return TRUE;
+    if (!value_open(&file, uuid, keys, &value, &changed, error))
+        return FALSE;
+    /* An empty file of libvirt's is no value that could be sealed. */
+    if (value.len == 0)
+        return TRUE;
+    if (!value_write_sealed(paths, uuid, place, &value, changed, key, error))
+        return FALSE;
+    *ret_changed = TRUE;
+    return TRUE;
 }
 
 gboolean cst_secret_value_seal(const CstPaths *paths, const CstUuid *uuid, gboolean *ret_changed,
                                GError **error)
 {
     g_autoptr(SealKeys) keys = NULL;
-    g_auto(ValueFile) file = {0};
-    g_auto(CstSecretBytes) value = {0};
+    gboolean next_changed;
     const SealKey *key;
-    CstSecretValueInfo info;
-    gint64 changed;
 
     *ret_changed = FALSE;
-    if (!find_or_make_key(paths, &keys, &key, error) ||
-        !cst_secret_value_info(paths, uuid, &info, error))
+    return find_or_make_key(paths, &keys, &key, error) &&
+           seal_place(paths, uuid, &value_present, keys, key, ret_changed, error) &&
+           seal_place(paths, uuid, &value_pending, keys, key, &next_changed, error);
+}
+
+static gboolean unseal_place(const CstPaths *paths, const CstUuid *uuid, const ValuePlace *place,
+                             gboolean *ret_changed, GError **error)
+{
+    g_autoptr(SealKeys) keys = NULL;
+    g_auto(ValueFile) file = {0};
+    g_auto(CstSecretBytes) value = {0};
+    gint64 changed;
+
+    if (!value_read(paths, uuid, place, &file, error))
         return FALSE;
-    if (!info.present || strcmp(info.key_id, key->id) == 0)
+    if (!file.sealed)
         return TRUE;
-    if (!read_value(paths, uuid, &file, error) ||
-        !open_file(&file, uuid, keys, &value, &changed, error))
-        return FALSE;
-    /* An empty file of libvirt's is no value that could be sealed. */
-    if (value.len == 0)
-        return TRUE;
-    if (!write_sealed(paths, uuid, &value, changed, key, error))
+    keys = seal_keys_load(paths);
+    if (!value_open(&file, uuid, keys, &value, &changed, error) ||
+        !value_write_plain(paths, uuid, place, &value, changed, error))
         return FALSE;
     *ret_changed = TRUE;
     return TRUE;
@@ -446,22 +339,11 @@ gboolean cst_secret_value_seal(const CstPaths *paths, const CstUuid *uuid, gbool
 gboolean cst_secret_value_unseal(const CstPaths *paths, const CstUuid *uuid, gboolean *ret_changed,
                                  GError **error)
 {
-    g_autoptr(SealKeys) keys = NULL;
-    g_auto(ValueFile) file = {0};
-    g_auto(CstSecretBytes) value = {0};
-    gint64 changed;
+    gboolean next_changed;
 
     *ret_changed = FALSE;
-    if (!read_value(paths, uuid, &file, error))
-        return FALSE;
-    if (!file.sealed)
-        return TRUE;
-    keys = seal_keys_load(paths);
-    if (!open_file(&file, uuid, keys, &value, &changed, error) ||
-        !write_plain(paths, uuid, &value, changed, error))
-        return FALSE;
-    *ret_changed = TRUE;
-    return TRUE;
+    return unseal_place(paths, uuid, &value_present, ret_changed, error) &&
+           unseal_place(paths, uuid, &value_pending, &next_changed, error);
 }
 
 typedef struct {
@@ -482,10 +364,10 @@ static gboolean rekey_file(const SealedName *name, const ValueFile *file, gpoint
         return FALSE;
     if (strcmp(head.key_id, rekeying->key->id) == 0)
         return TRUE;
-    if (!open_file(file, &name->uuid, rekeying->keys, &value, &changed, error))
+    if (!value_open(file, &name->uuid, rekeying->keys, &value, &changed, error))
         return FALSE;
     CST_CRASH_POINT("secret.rekey.before_value");
-    if (!write_seal(name->path, &name->uuid, &value, changed, rekeying->key, error))
+    if (!value_write_seal(name->path, &name->uuid, &value, changed, rekeying->key, error))
         return FALSE;
     rekeying->count++;
     return TRUE;
@@ -512,4 +394,81 @@ gboolean cst_secret_values_rekey(const CstPaths *paths, guint *ret_count, GError
     *ret_count = rekeying.count;
     CST_CRASH_POINT("secret.rekey.sealed");
     return cst_secret_keys_drop_unused(paths, FALSE, error);
+}
+
+/* --- the value to come ------------------------------------------------------------------------ */
+
+gboolean cst_secret_next_save(const CstPaths *paths, const CstUuid *uuid,
+                              const CstSecretBytes *value, CstSealPolicy policy, GError **error)
+{
+    return cst_secret_next_remove(paths, uuid, error) &&
+           save_value(paths, uuid, &value_pending, value, policy, error);
+}
+
+gboolean cst_secret_next_load(const CstPaths *paths, const CstUuid *uuid, CstSecretBytes *ret_value,
+                              GError **error)
+{
+    return load_value(paths, uuid, &value_pending, ret_value, error);
+}
+
+gint64 cst_secret_next_saved(const CstPaths *paths, const CstUuid *uuid)
+{
+    g_autofree char *plain = secret_file_path(paths, uuid, value_pending.plain);
+    g_autofree char *sealed = secret_file_path(paths, uuid, value_pending.sealed);
+    struct stat st;
+
+    return stat(plain, &st) == 0 || stat(sealed, &st) == 0 ? (gint64)st.st_mtime : 0;
+}
+
+gboolean cst_secret_next_exists(const CstPaths *paths, const CstUuid *uuid)
+{
+    return cst_secret_next_saved(paths, uuid) != 0;
+}
+
+/*
+ * A plain value counts beside a sealed one, so the rename is what makes the new value count: where
+ * the old one is plain and the new one sealed, the old one is sealed first.
+ */
+gboolean cst_secret_next_promote(const CstPaths *paths, const CstUuid *uuid, GError **error)
+{
+    g_auto(ValueFile) now = {0}, next = {0};
+    g_autofree char *path = NULL;
+    gboolean changed;
+
+    if (!value_read(paths, uuid, &value_present, &now, error) ||
+        !value_read(paths, uuid, &value_pending, &next, error))
+        return FALSE;
+    if (!next.path)
+        return cst_fail(error, CST_ERROR_STATE, _("there is no new value any more"));
+    if (next.sealed && now.path && !now.sealed &&
+        !cst_secret_value_seal(paths, uuid, &changed, error))
+        return FALSE;
+    path = secret_file_path(paths, uuid, next.sealed ? value_present.sealed : value_present.plain);
+    CST_CRASH_POINT("secret.next.before_switch");
+    if (rename(next.path, path) < 0)
+        return cst_fail_errno(error, errno, _("cannot rename '%s'"), next.path);
+    if (!cst_parent_sync(path, error))
+        return FALSE;
+    CST_CRASH_POINT("secret.next.switched");
+    return next.sealed || value_remove_form(paths, uuid, value_present.sealed, error);
+}
+
+GArray *cst_secret_next_list(const CstPaths *paths)
+{
+    GArray *uuids = g_array_new(FALSE, FALSE, sizeof(CstUuid));
+    g_autoptr(GDir) dir = g_dir_open(paths->secret_dir, 0, NULL);
+    const char *entry;
+
+    while (dir && (entry = g_dir_read_name(dir))) {
+        const char *suffix = secret_value_suffix(entry);
+        g_autofree char *stem = suffix ? g_strndup(entry, (gsize)(suffix - entry)) : NULL;
+        CstUuid uuid;
+
+        if (suffix &&
+            (strcmp(suffix, value_pending.plain) == 0 ||
+             strcmp(suffix, value_pending.sealed) == 0) &&
+            cst_uuid_parse(stem, &uuid))
+            g_array_append_val(uuids, uuid);
+    }
+    return uuids;
 }

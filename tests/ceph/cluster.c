@@ -242,6 +242,13 @@ void fake_ceph_reset(void)
     g_clear_pointer(&cluster.options, g_hash_table_unref);
     g_clear_pointer(&cluster.user, g_free);
     g_clear_pointer(&cluster.key, g_free);
+    g_clear_pointer(&cluster.admin_key, g_free);
+    g_clear_pointer(&cluster.old_keys, g_ptr_array_unref);
+    cluster.old_keys = g_ptr_array_new_with_free_func(g_free);
+    cluster.keeps_old = FALSE;
+    g_free(cluster.caps);
+    cluster.caps =
+        g_strdup("\tcaps mon = \"profile rbd\"\n\tcaps osd = \"profile rbd pool=libvirt\"\n");
     cluster.pools = g_ptr_array_new_with_free_func(pool_free);
     cluster.clients = cluster.clients ? cluster.clients : g_ptr_array_new();
     cluster.handles = cluster.handles ? cluster.handles : g_ptr_array_new();
@@ -264,6 +271,31 @@ void fake_ceph_require(const char *user, const char *key)
     cluster.user = g_strdup(user);
     cluster.key = g_strdup(key);
     g_mutex_unlock(&cluster.lock);
+}
+
+void fake_ceph_require_admin(const char *key)
+{
+    g_mutex_lock(&cluster.lock);
+    g_free(cluster.admin_key);
+    cluster.admin_key = g_strdup(key);
+    g_mutex_unlock(&cluster.lock);
+}
+
+void fake_ceph_keep_old_keys(gboolean keep)
+{
+    g_mutex_lock(&cluster.lock);
+    cluster.keeps_old = keep;
+    g_mutex_unlock(&cluster.lock);
+}
+
+char *fake_ceph_keyring(void)
+{
+    char *text;
+
+    g_mutex_lock(&cluster.lock);
+    text = fake_keyring();
+    g_mutex_unlock(&cluster.lock);
+    return text;
 }
 
 void fake_ceph_require_release(int release)

@@ -98,6 +98,10 @@ typedef struct {
     uint64_t last_id; /**< of whatever has a number */
     char *user;
     char *key;
+    char *caps;         /**< lines of a keyring: what the user may do */
+    char *admin_key;    /**< of the user "admin"; NULL: there is no such user */
+    gboolean keeps_old; /**< the user's old keys stay good */
+    GPtrArray *old_keys;
     int release;
     GHashTable *calls;   /**< function to how often */
     GHashTable *faults;  /**< function to Fault */
@@ -111,6 +115,9 @@ extern Cluster cluster;
 int fake_begin(const char *function);
 /** Gives the lock back where fake_begin() (@began) has taken it. */
 int fake_end(int began, int result);
+
+/** The user's section of the keyring; with the lock held. The caller frees it. */
+char *fake_keyring(void);
 
 /** Takes as long as fake_ceph_slow() says. */
 void fake_take_time(void);

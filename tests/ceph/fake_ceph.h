@@ -14,6 +14,12 @@
 void fake_ceph_reset(void);
 /** @user NULL: nobody has to prove anything. */
 void fake_ceph_require(const char *user, const char *key);
+/** Lets "admin" in with @key (base64), who may change the user's key; NULL: nobody may. */
+void fake_ceph_require_admin(const char *key);
+/** A cluster that goes on accepting the keys that were replaced. */
+void fake_ceph_keep_old_keys(gboolean keep);
+/** The user's section of the keyring, as "auth get" prints it; the caller frees it. */
+char *fake_ceph_keyring(void);
 /** Which clients the cluster puts up with: Ceph's number of a release, 13 for Mimic. */
 void fake_ceph_require_release(int release);
 void fake_ceph_add_pool(const char *pool);

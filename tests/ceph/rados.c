@@ -102,6 +102,13 @@ static const char *option(const Client *client, const char *key)
     return value ? value : default_of(key);
 }
 
+static gboolean is_good_key(const char *key)
+{
+    return strcmp(key, cluster.key) == 0 ||
+           (cluster.keeps_old &&
+            g_ptr_array_find_with_equal_func(cluster.old_keys, key, g_str_equal, NULL));
+}
+
 static int log_in(const Client *client)
 {
     if (!*option(client, "mon_host"))
@@ -110,10 +117,10 @@ static int log_in(const Client *client)
         return 0;
     if (strcmp(option(client, "auth_supported"), "cephx") != 0)
         return -EOPNOTSUPP;
-    return strcmp(client->user, cluster.user) == 0 &&
-                   strcmp(option(client, "key"), cluster.key) == 0
-               ? 0
-               : -EACCES;
+    if (strcmp(client->user, "admin") == 0)
+        return g_strcmp0(option(client, "key"), cluster.admin_key) == 0 ? 0 : -EACCES;
+    return strcmp(client->user, cluster.user) == 0 && is_good_key(option(client, "key")) ? 0
+                                                                                         : -EACCES;
 }
 
 int rados_connect(rados_t client)
@@ -159,6 +166,75 @@ int rados_cluster_stat(rados_t client, struct rados_cluster_stat_t *result)
     if (began >= 0)
         *result = (struct rados_cluster_stat_t){.kb = 1000, .kb_used = 300, .kb_avail = 600};
     return fake_end(began, 0);
+}
+
+int rados_cluster_fsid(rados_t client, char *buf, size_t len)
+{
+    int began = fake_begin(__func__);
+
+    if (began >= 0)
+        g_strlcpy(buf, "11111111-2222-3333-4444-555555555555", len);
+    return fake_end(began, 0);
+}
+
+/* --- users ------------------------------------------------------------------------------------ */
+
+char *fake_keyring(void)
+{
+    return g_strdup_printf("[client.%s]\n\tkey = %s\n%s", cluster.user, cluster.key, cluster.caps);
+}
+
+static int give(const char *text, char **outbuf, size_t *outbuflen)
+{
+    *outbuf = strdup(text);
+    *outbuflen = strlen(text);
+    return 0;
+}
+
+static int get_user(const char *command, char **outbuf, size_t *outbuflen)
+{
+    g_autofree char *wanted = g_strdup_printf("\"client.%s\"", cluster.user);
+    g_autofree char *keyring = strstr(command, wanted) ? fake_keyring() : NULL;
+
+    return keyring ? give(keyring, outbuf, outbuflen) : -ENOENT;
+}
+
+/* All that it holds takes the place of what there was. */
+static int import_user(const char *text, size_t len)
+{
+    g_autofree char *keyring = g_strndup(text, len);
+    g_auto(GStrv) lines = g_strsplit(keyring, "\n", -1);
+    g_autofree char *head = g_strdup_printf("[client.%s]", cluster.user);
+    GString *caps = g_string_new(NULL);
+
+    if (g_strcmp0(lines[0], head) != 0 || !g_str_has_prefix(lines[1], "key = "))
+        return -EINVAL;
+    g_ptr_array_add(cluster.old_keys, g_steal_pointer(&cluster.key));
+    cluster.key = g_strdup(lines[1] + strlen("key = "));
+    for (char **line = lines + 2; *line && **line; line++)
+        g_string_append_printf(caps, "\t%s\n", *line);
+    g_free(cluster.caps);
+    cluster.caps = g_string_free(caps, FALSE);
+    return 0;
+}
+
+int rados_mon_command(rados_t client, const char **cmd, size_t cmdlen, const char *inbuf,
+                      size_t inbuflen, char **outbuf, size_t *outbuflen, char **outs,
+                      size_t *outslen)
+{
+    int began = fake_begin(__func__);
+    int result = -EINVAL;
+
+    if (began < 0)
+        return began;
+    give("status", outs, outslen);
+    if (strcmp(((Client *)client)->user, "admin") != 0)
+        result = -EACCES;
+    else if (strstr(cmd[0], "\"auth get\""))
+        result = get_user(cmd[0], outbuf, outbuflen);
+    else if (strstr(cmd[0], "\"auth import\""))
+        result = import_user(inbuf, inbuflen);
+    return fake_end(began, result);
 }
 
 /* --- pools ------------------------------------------------------------------------------------ */

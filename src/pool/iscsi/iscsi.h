@@ -13,7 +13,8 @@
  *     ../device/…                   LUNs, names, volumes
  *     iscsiadm.c  report.c  session.c     the tool, what it prints; sessions as the kernel has them
  *     record.c  iface.c             node records with their CHAP values; interfaces of ours
- *     login.c  health.c             from a definition to sessions, and back; how sessions are
+ *     login.c  prove.c  health.c    from a definition to sessions, and back; values of CHAP that
+ *                                   change; how sessions are
  *     iscsi.c                       the callbacks and their table
  *
  * Functions that are a callback of the table do what CstBackend says of it.
@@ -38,6 +39,7 @@ typedef struct {
     unsigned discover_s;      /**< a discovery may take this long */
     unsigned login_s;         /**< a login or logout */
     unsigned change_s;        /**< a change of the records */
+    unsigned prove_s;         /**< one step of a login that is only tried */
 } IscsiHost;
 extern IscsiHost iscsi_host;
 
@@ -132,6 +134,11 @@ gboolean iscsi_chap_read(const CstPoolState *state, CstChap *ret_chap, GError **
 char *iscsi_portal(const IscsiNode *node);
 /** Makes the record, or takes over the one that is there, with exactly these values. */
 gboolean iscsi_record_make(const IscsiNode *node, const CstChap *chap, GError **error);
+/** Puts @chap into all records of @target through @iface; sessions stay as they are. */
+gboolean iscsi_records_renew(const char *target, const char *iface, const CstChap *chap,
+                             GError **error);
+/** The name that open-iscsi logs in as where an interface has none; NULL with an error. Free it. */
+char *iscsi_host_initiator(GError **error);
 /** Removes all records of @target through @iface. */
 gboolean iscsi_records_remove(const char *target, const char *iface, GError **error);
 
@@ -168,6 +175,11 @@ gboolean iscsi_refresh(CstPoolState *state, CstTask *task, GError **error);
 gboolean iscsi_start(CstPoolState *state, GError **error);
 gboolean iscsi_stop(CstPoolState *state, GError **error);
 gboolean iscsi_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error);
+
+/* --- prove.c ---------------------------------------------------------------------------------- */
+
+gboolean iscsi_prove(CstPoolState *state, GError **error);
+gboolean iscsi_renew(CstPoolState *state, GError **error);
 
 /* --- health.c --------------------------------------------------------------------------------- */
 

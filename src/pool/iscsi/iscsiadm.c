@@ -16,6 +16,7 @@ IscsiHost iscsi_host = {
     .discover_s = 30,
     .login_s = 60,
     .change_s = 40, /* iscsiadm waits 30 s for its lock */
+    .prove_s = 15,
 };
 
 /* open-iscsi's exit statuses (include/iscsi_err.h), and the class of error that they mean. */

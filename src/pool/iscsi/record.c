@@ -26,7 +26,10 @@
 #define FIRST_LINE  "# BEGIN RECORD"
 
 /* A record has some 60 short lines. */
-#define RECORD_MAX (256 * CST_KIB)
+#define INITIATOR_FILE "initiatorname.iscsi"
+#define INITIATOR_MAX  (64 * CST_KIB)
+#define INITIATOR_KEY  "InitiatorName="
+#define RECORD_MAX     (256 * CST_KIB)
 
 /* --- secrets ---------------------------------------------------------------------------------- */
 
@@ -145,25 +148,31 @@ static char *record_dir(const IscsiNode *node, const char *database)
 }
 
 /* Unfinished files of a process that died here would keep iscsiadm from removing the directory. */
+static gboolean write_chap_to(const char *dir, const char *path, const CstChap *chap,
+                              GError **error)
+{
+    g_autofree char *text = NULL;
+    char *with = NULL;
+    gboolean done;
+
+    cst_file_drop_temporaries(dir);
+    if (!cst_file_read(path, RECORD_MAX, &text, NULL, error))
+        return FALSE;
+    with = iscsi_record_with(text, chap);
+    wipe(&text);
+    done = cst_file_replace(path, with, strlen(with), 0600, error);
+    wipe(&with);
+    return done;
+}
+
 static gboolean write_chap(const IscsiNode *node, const CstChap *chap, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(iscsi_host.databases); i++) {
         g_autofree char *dir = record_dir(node, iscsi_host.databases[i]);
         g_autofree char *path = g_build_filename(dir, node->iface, NULL);
-        g_autofree char *text = NULL;
-        char *with = NULL;
-        gboolean done;
 
-        if (!g_file_test(path, G_FILE_TEST_EXISTS))
-            continue;
-        cst_file_drop_temporaries(dir);
-        if (!cst_file_read(path, RECORD_MAX, &text, NULL, error))
-            return FALSE;
-        with = iscsi_record_with(text, chap);
-        wipe(&text);
-        done = cst_file_replace(path, with, strlen(with), 0600, error);
-        wipe(&with);
-        return done;
+        if (g_file_test(path, G_FILE_TEST_EXISTS))
+            return write_chap_to(dir, path, chap, error);
     }
     return cst_fail(error, CST_ERROR_NOT_FOUND,
                     _("'iscsiadm' claims to have made the record of target '%s', but neither '%s' "
@@ -199,18 +208,42 @@ gboolean iscsi_record_make(const IscsiNode *node, const CstChap *chap, GError **
            write_chap(node, chap, error);
 }
 
-static void drop_unfinished(const char *target)
+/* Appends the directories of the target's records, one for each portal. */
+static GPtrArray *record_dirs(const char *target)
 {
+    GPtrArray *dirs = g_ptr_array_new_with_free_func(g_free);
+
     for (size_t i = 0; i < G_N_ELEMENTS(iscsi_host.databases); i++) {
         g_autofree char *of = g_build_filename(iscsi_host.databases[i], "nodes", target, NULL);
         g_auto(GStrv) portals = cst_kernel_list(of);
 
-        for (char **portal = portals; *portal; portal++) {
-            g_autofree char *dir = g_build_filename(of, *portal, NULL);
-
-            cst_file_drop_temporaries(dir);
-        }
+        for (char **portal = portals; *portal; portal++)
+            g_ptr_array_add(dirs, g_build_filename(of, *portal, NULL));
     }
+    return dirs;
+}
+
+static void drop_unfinished(const char *target)
+{
+    g_autoptr(GPtrArray) dirs = record_dirs(target);
+
+    for (guint i = 0; i < dirs->len; i++)
+        cst_file_drop_temporaries(g_ptr_array_index(dirs, i));
+}
+
+gboolean iscsi_records_renew(const char *target, const char *iface, const CstChap *chap,
+                             GError **error)
+{
+    g_autoptr(GPtrArray) dirs = record_dirs(target);
+
+    for (guint i = 0; i < dirs->len; i++) {
+        const char *dir = g_ptr_array_index(dirs, i);
+        g_autofree char *path = g_build_filename(dir, iface, NULL);
+
+        if (g_file_test(path, G_FILE_TEST_EXISTS) && !write_chap_to(dir, path, chap, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 gboolean iscsi_records_remove(const char *target, const char *iface, GError **error)
@@ -219,4 +252,22 @@ gboolean iscsi_records_remove(const char *target, const char *iface, GError **er
 
     drop_unfinished(target);
     return iscsi_run(args, iscsi_host.change_s, ISCSI_NO_OBJECTS, NULL, error);
+}
+
+/* --- the host --------------------------------------------------------------------------------- */
+
+char *iscsi_host_initiator(GError **error)
+{
+    g_autofree char *path = g_build_filename(iscsi_host.config, INITIATOR_FILE, NULL);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+
+    if (!cst_file_read(path, INITIATOR_MAX, &text, NULL, error))
+        return NULL;
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++)
+        if (g_str_has_prefix(g_strstrip(*line), INITIATOR_KEY))
+            return g_strdup(g_strstrip(*line + strlen(INITIATOR_KEY)));
+    cst_fail(error, CST_ERROR_CONFIG, _("'%s' has no line '%s…'"), path, INITIATOR_KEY);
+    return NULL;
 }

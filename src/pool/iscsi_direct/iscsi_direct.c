@@ -74,6 +74,12 @@ static gboolean direct_stop(CstPoolState *state, GError **error)
     return TRUE;
 }
 
+/* Each login asks for the values, so a change of them needs no renewal. */
+static gboolean direct_prove(CstPoolState *state, GError **error)
+{
+    return cst_iscsi_connect(((DirectState *)state)->session, error);
+}
+
 /* --- discovery -------------------------------------------------------------------------------- */
 
 static void add_source(GArray *sources, const CstPoolSource *spec, const char *target)
@@ -116,6 +122,7 @@ const CstBackend cst_iscsi_direct_backend = {
     .type = CST_POOL_ISCSI_DIRECT,
     .remote = TRUE,
     .secret_options = cst_chap_secret_options,
+    .prove = direct_prove,
     .open = direct_open,
     .close = direct_close,
     .check = direct_check,

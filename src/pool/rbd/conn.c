@@ -67,6 +67,17 @@ void cst_rbd_conn_drop(RbdState *state)
     cst_rbd_conn_unref(conn);
 }
 
+gboolean cst_rbd_renew(CstPoolState *head, GError **error)
+{
+    RbdState *state = (RbdState *)head;
+
+    g_mutex_lock(&state->lock);
+    state->epoch++;
+    g_mutex_unlock(&state->lock);
+    cst_rbd_conn_drop(state);
+    return TRUE;
+}
+
 /* --- connecting ------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -77,7 +88,8 @@ typedef struct {
     CstSecretBytes key; /* base64 */
     char *pool;
     char *namespace;
-    RbdConn *conn; /* the result, when all went well */
+    gboolean admin; /* the user is an administrator, who uses no pool */
+    RbdConn *conn;  /* the result, when all went well */
 } Connecting;
 
 /* Runs when both the thread and the waiter have let go; wipes the key. */
@@ -163,6 +175,11 @@ static gboolean refused(const Connecting *c, GError **error)
     if (!c->user)
         return cst_fail(error, CST_ERROR_DENIED,
                         _("the Ceph cluster wants authentication: add <auth> to the pool"));
+    if (c->admin)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("the Ceph cluster refused the administrator 'client.%s': check the "
+                          "keyring"),
+                        c->user);
     return cst_fail(error, CST_ERROR_DENIED,
                     _("the Ceph cluster refused user '%s': check the name and the value of the "
                       "pool's secret"),
@@ -197,7 +214,7 @@ static gboolean connect_now(CstWork *work, GError **error)
         return cst_ceph_fail(error, result, _("cannot reach the Ceph monitors of pool '%s'"),
                              c->pool);
     conn->id = c->ceph->rados_get_instance_id(cluster);
-    return open_pool(c, conn, error);
+    return c->admin || open_pool(c, conn, error);
 }
 
 /*
@@ -239,8 +256,8 @@ static gboolean read_key(RbdState *state, Connecting *c, GError **error)
            cst_secret_bytes_to_base64(&c->key, &value, error);
 }
 
-/* Takes the connection out of the work; one that comes after the deadline is freed with it. */
-static RbdConn *connect_with_deadline(RbdState *state, GError **error)
+/* NULL: Ceph's libraries are not there. */
+static Connecting *connecting_new(RbdState *state, GError **error)
 {
     const CstCeph *ceph = cst_ceph(error);
     g_autoptr(CstWork) work = NULL;
@@ -249,16 +266,39 @@ static RbdConn *connect_with_deadline(RbdState *state, GError **error)
     if (!ceph)
         return NULL;
     c = cst_work_new(sizeof(*c), connect_now, connecting_clear);
-    work = &c->work;
     c->ceph = ceph;
     c->pool = g_strdup(state->pool);
     c->namespace = g_strdup(state->namespace);
     c->options = cst_rbd_conf_options(state->head.def);
-    work->what = c->pool;
+    c->work.what = c->pool;
+    return c;
+}
+
+/* Takes the connection out of the work; one that comes after the deadline is freed with it. */
+static RbdConn *connect_with_deadline(Connecting *c, GError **error)
+{
     /* Bounded by client_mount_timeout; this is for name servers that hang, and the like. */
-    if (!read_key(state, c, error) || !cst_work_wait(work, DEADLINE_MAX * 1000, error))
+    return cst_work_wait(&c->work, DEADLINE_MAX * 1000, error) ? g_steal_pointer(&c->conn) : NULL;
+}
+
+RbdConn *cst_rbd_conn_new(RbdState *state, GError **error)
+{
+    Connecting *c = connecting_new(state, error);
+    g_autoptr(CstWork) work = c ? &c->work : NULL;
+
+    return c && read_key(state, c, error) ? connect_with_deadline(c, error) : NULL;
+}
+
+RbdConn *cst_rbd_conn_new_admin(RbdState *state, const CstLoginAdmin *admin, GError **error)
+{
+    Connecting *c = connecting_new(state, error);
+    g_autoptr(CstWork) work = c ? &c->work : NULL;
+
+    if (!c || !cst_secret_bytes_to_base64(&c->key, admin->key, error))
         return NULL;
-    return g_steal_pointer(&c->conn);
+    c->admin = TRUE;
+    c->user = g_strdup(admin->user);
+    return connect_with_deadline(c, error);
 }
 
 /* --- sharing ---------------------------------------------------------------------------------- */
@@ -281,6 +321,28 @@ static gboolean wait_or_begin(RbdState *state, GError **error)
     return TRUE;
 }
 
+/*
+ * Connects without the lock, which is held before and after. A value that has been replaced
+ * meanwhile must not be that of the connection that others share from now on.
+ */
+static RbdConn *connect_unlocked(RbdState *state, GError **error)
+{
+    for (;;) {
+        guint epoch = state->epoch;
+        RbdConn *conn;
+
+        g_mutex_unlock(&state->lock);
+        conn = cst_rbd_conn_new(state, error);
+        g_mutex_lock(&state->lock);
+        if (epoch == state->epoch)
+            return conn;
+        g_mutex_unlock(&state->lock);
+        cst_rbd_conn_unref(conn);
+        g_clear_error(error);
+        g_mutex_lock(&state->lock);
+    }
+}
+
 RbdConn *cst_rbd_conn_get(RbdState *state, GError **error)
 {
     g_autoptr(GError) problem = NULL;
@@ -288,10 +350,7 @@ RbdConn *cst_rbd_conn_get(RbdState *state, GError **error)
 
     g_mutex_lock(&state->lock);
     if (!state->conn && wait_or_begin(state, error)) {
-        g_mutex_unlock(&state->lock);
-        conn = connect_with_deadline(state, &problem);
-        g_mutex_lock(&state->lock);
-        state->conn = conn;
+        state->conn = connect_unlocked(state, &problem);
         state->connecting = FALSE;
         state->attempt++;
         g_clear_error(&state->problem);

@@ -11,7 +11,7 @@
  * From below to above; a file calls files of the lines before its own, and to its left:
  *
  *     conf.c  names.c                options and names
- *     conn.c  job.c                  the connection; calls with a deadline
+ *     conn.c  job.c  login.c         the connection; calls with a deadline; users and their keys
  *     note.c  image.c  protect.c     notes for after a crash; opening images; protected snapshots
  *     origin.c  header.c  query.c    what clones depend on; what images are, asked for in bulk
  *     scan.c  snapshot.c  volume.c   records; snapshots; volumes that are there
@@ -82,6 +82,7 @@ typedef struct {
     RbdConn *conn; /* NULL: none now */
     gboolean connecting;
     guint attempt;   /* counts the attempts to connect */
+    guint epoch;     /* counts the values of the secret */
     GError *problem; /* how the last one failed */
 } RbdState;
 
@@ -94,6 +95,10 @@ void cst_rbd_state_clear(RbdState *state);
  * UNREACHABLE, DENIED, NOT_FOUND (no such Ceph pool) and the like.
  */
 RbdConn *cst_rbd_conn_get(RbdState *state, GError **error);
+/** Connects as the pool does, for the caller alone. */
+RbdConn *cst_rbd_conn_new(RbdState *state, GError **error);
+/** Connects to the pool's cluster as @admin; without a pool (io is NULL). */
+RbdConn *cst_rbd_conn_new_admin(RbdState *state, const CstLoginAdmin *admin, GError **error);
 /** Returns @conn with one reference more. Any thread. */
 RbdConn *cst_rbd_conn_ref(RbdConn *conn);
 /**
@@ -104,6 +109,7 @@ void cst_rbd_conn_unref(RbdConn *conn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdConn, cst_rbd_conn_unref)
 /** Drops the pool's connection: the next call connects anew, those under way keep theirs. */
 void cst_rbd_conn_drop(RbdState *state);
+gboolean cst_rbd_renew(CstPoolState *state, GError **error);
 
 /* --- job.c ------------------------------------------------------------------------------------ */
 
@@ -160,6 +166,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdJob, cst_rbd_job_unref)
 #define RBD_JOB_ASKS_MONITORS (1u << 29)
 /** For librbd's callbacks: progress of the job, in parts of job->size bytes. */
 int cst_rbd_job_progress(uint64_t done, uint64_t total, void *job);
+
+/* --- login.c ---------------------------------------------------------------------------------- */
+
+gboolean cst_rbd_prove(CstPoolState *state, GError **error);
+gboolean cst_rbd_set_credential(CstPoolState *state, const CstLoginAdmin *admin,
+                                const CstSecretBytes *value, char **ret_account, GError **error);
 
 /* --- image.c; in a job's thread, as all that follows but the callbacks ------------------------ */
 

@@ -321,33 +321,30 @@ static JobEntry *entry_new(Jobs *jobs, CstTask *task)
     return entry;
 }
 
-void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task)
+static void begin(Job *job, CstService *service, const char *kind, const char *pool,
+                  const char *volume, CstTask **task)
 {
     JobEntry *entry;
     uid_t uid;
     pid_t pid;
 
-    cst_log_set_pool(pool->name);
-    cst_log_set_volume(volume);
     /* A resumed job goes on under the number and file that it had. */
-    if (task && *task && job_take(job, pool->service->jobs, *task))
+    if (task && *task && job_take(job, service->jobs, *task))
         return;
-    entry = entry_new(pool->service->jobs, task && *task ? cst_task_ref(*task) : cst_task_new());
+    entry = entry_new(service->jobs, task && *task ? cst_task_ref(*task) : cst_task_new());
     if (task)
         *task = entry->task;
     cst_task_owner(entry->task, &uid, &pid);
     cst_task_set_kind(entry->task, kind);
-    entry->info = (CstJobInfo){
-        .state = CST_JOB_RUNNING,
-        .can_cancel = task != NULL,
-        .kind = (char *)kind,
-        .pool = g_strdup(pool->name),
-        .volume = g_strdup(volume),
-        .uid = uid,
-        .pid = pid,
-        .started = g_get_real_time(),
-        .attempt = 1,
-    };
+    entry->info = (CstJobInfo){.state = CST_JOB_RUNNING,
+                               .can_cancel = task != NULL,
+                               .kind = (char *)kind,
+                               .pool = g_strdup(pool),
+                               .volume = g_strdup(volume),
+                               .uid = uid,
+                               .pid = pid,
+                               .started = g_get_real_time(),
+                               .attempt = 1};
     cst_log_context_copy(&entry->log);
     /* Log lines take the job's number from the task of their context. */
     if (!entry->log.task)
@@ -355,6 +352,26 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
     log_job(entry, "begins");
     job->entry = entry;
     add_entry(entry->jobs, entry);
+}
+
+void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task)
+{
+    cst_log_set_pool(pool->name);
+    cst_log_set_volume(volume);
+    begin(job, pool->service, kind, pool->name, volume, task);
+}
+
+void job_begin_service(Job *job, CstService *service, const char *kind, const char *pools,
+                       CstTask **task)
+{
+    begin(job, service, kind, pools, NULL, task);
+}
+
+void job_set_step(Job *job, const char *kind)
+{
+    g_mutex_lock(&job->entry->lock);
+    job->entry->info.kind = (char *)kind;
+    g_mutex_unlock(&job->entry->lock);
 }
 
 CstTask *jobs_adopt(Jobs *jobs, const char *kind, CstJobFile *file, CstJobInfo *info)

@@ -41,6 +41,11 @@ typedef struct {
  * can't be cancelled.
  */
 void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, CstTask **task);
+/** The same for work on several pools, or none: @pools is what the job says of them. */
+void job_begin_service(Job *job, CstService *service, const char *kind, const char *pools,
+                       CstTask **task);
+/** Says which step of the work is being done: a @kind as that of job_begin(). */
+void job_set_step(Job *job, const char *kind);
 /** Names the volume once it is known, in the list of jobs and in the log. */
 void job_set_volume(Job *job, const char *volume);
 /**

@@ -13,6 +13,7 @@
 typedef struct Recovery Recovery;
 typedef struct Rebasing Rebasing;
 typedef struct SecretWatch SecretWatch;
+typedef struct SecretSettler SecretSettler;
 
 /**
  * By which the use cases wake what stands above them (recovery); set by cst_service_new(). Called
@@ -21,6 +22,8 @@ typedef struct SecretWatch SecretWatch;
 typedef struct {
     /** Read the files under etc and run, which may have changed. Definitions are entered. */
     void (*load)(CstService *service);
+    /** The pool is about to start: see to it that its secrets are those that count. */
+    void (*before_start)(CstPool *pool, CstTask *task);
     /** The pool has become active: watch its storage. */
     void (*pool_started)(CstPool *pool);
     /** The pool has been stopped: end the watch. */
@@ -58,6 +61,8 @@ struct CstService {
     gboolean manages_secrets;      /* a daemon: keeps secret_lock once it has got it */
     CstSecretPolicy secret_policy; /* set before the start */
     SecretWatch *secret_watch;     /* NULL: none is needed */
+    SecretSettler *secret_settler; /* NULL: an embedded process */
+    gint secret_epoch;             /* atomic: counts the values that took another's place */
     gint secrets_held;             /* atomic: it is kept, so the table need not be read again */
 
     /* tables: guards the members below; held for moments only, never with I/O. */

@@ -122,6 +122,17 @@ static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
     return done;
 }
 
+/* A secret of the pool may have got another value after the storage was started with the old one.
+ */
+static void renew_since(CstPool *pool, CstPoolState *state, gint epoch)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (g_atomic_int_get(&pool->service->secret_epoch) != epoch &&
+        !cst_pool_state_renew(state, &why))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, why->message);
+}
+
 /*
  * The state is opened, the storage started and scanned, the state file written, and only then is
  * the pool active. Hooks come last: they see an active pool.
@@ -129,10 +140,13 @@ static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
 gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
+    gint epoch;
 
     if (cst_pool_is_active(pool))
         return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is already active"),
                         pool->name);
+    pool->service->hooks->before_start(pool, task);
+    epoch = g_atomic_int_get(&pool->service->secret_epoch);
     state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
     if (!state)
         return FALSE;
@@ -142,6 +156,7 @@ gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
     if (start_storage(pool, state, task, error)) {
         if (save_state(pool, state, error)) {
             set_active(pool, state);
+            renew_since(pool, state, epoch);
             pool_recover(pool, state);
             pool->service->hooks->pool_started(pool);
             return TRUE;

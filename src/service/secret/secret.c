@@ -185,7 +185,7 @@ static CstSecretRow *define_entered(CstService *service, CstSecretDef *parsed, G
     if (old && old->value.data)
         fits = cst_secret_bytes_copy(&kept, old->value.data, old->value.len, error);
     g_mutex_unlock(&service->tables);
-    if (!fits || !cst_may_change(error) ||
+    if (!fits || !secret_refuse_rotating(service, &def->uuid, error) || !cst_may_change(error) ||
         !store_definition(service, def, was_stored, &kept, &unstored, error))
         return NULL;
     row = secret_row_new(def);
@@ -229,7 +229,8 @@ static CstSecretRow *undefine_entered(CstService *service, const CstUuid *uuid, 
 {
     g_autoptr(CstSecretRow) row = cst_service_secret_by_uuid(service, uuid, error);
 
-    if (!row || !cst_may_change(error) || !cst_secret_file_remove(service->paths, uuid, error))
+    if (!row || !secret_refuse_rotating(service, uuid, error) || !cst_may_change(error) ||
+        !cst_secret_file_remove(service->paths, uuid, error))
         return NULL;
     g_mutex_lock(&service->tables);
     g_hash_table_remove(service->secrets, uuid);

@@ -29,6 +29,23 @@ void secrets_load(CstService *service);
 /** Makes the key of a daemon that is to seal all values; a failure is logged. */
 void secret_key_at_start(CstService *service);
 
+/**
+ * Fails with BUSY while the secret is being rotated. Call it with secrets entered: no rotation
+ * begins then.
+ */
+gboolean secret_refuse_rotating(const CstService *service, const CstUuid *uuid, GError **error);
+/** The present value, private or not; NO_SECRET. Does not read definitions anew. */
+gboolean secret_value_of(CstService *service, const CstUuid *uuid, CstSecretBytes *ret_value,
+                         GError **error);
+/** Sets the value of an ephemeral secret. */
+gboolean secret_keep_in_memory(CstService *service, const CstUuid *uuid,
+                               const CstSecretBytes *value, GError **error);
+/**
+ * Has the active pools that use the secret log in with its value anew (CstBackend.renew). FALSE
+ * with the failures of all.
+ */
+gboolean secret_value_changed(CstService *service, const CstUuid *uuid, GError **error);
+
 /** CstPoolHost.secret: the value of a pool's secret, private or not; @data is the service. */
 gboolean secret_for_pool(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
                          GError **error);

@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <store/rotation_lock.h>
 
 #include "core/definitions.h"
 #include "core/service.h"
@@ -140,6 +143,15 @@ void secrets_leave(CstService *service)
     release_lock(service);
     g_rec_mutex_unlock(&service->secret_files);
     definitions_leave(service);
+}
+
+gboolean secret_refuse_rotating(const CstService *service, const CstUuid *uuid, GError **error)
+{
+    char text[CST_UUID_TEXT_LEN];
+
+    return !cst_rotation_is_locked(service->paths, uuid) ||
+           cst_fail(error, CST_ERROR_BUSY, _("secret '%s' is being rotated"),
+                    cst_uuid_format(uuid, text));
 }
 
 gboolean cst_service_manage_secrets(CstService *service, GError **error)

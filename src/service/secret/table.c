@@ -4,6 +4,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <pool/registry.h>
 
 #include "core/events.h"
 #include "core/service.h"
@@ -79,4 +80,34 @@ CstSecretFile *secret_find_auth(CstService *service, const CstAuth *auth, GError
         cst_fail(error, CST_ERROR_NO_SECRET, _("no secret with matching usage '%s'"),
                  auth->secret_usage);
     return secret;
+}
+
+/* A secret of an option is named by UUID, or by usage as <auth> would. */
+static CstSecretFile *find_option(CstService *service, const CstPoolDef *def, const char *option)
+{
+    const char *text = cst_options_get(def->options, option);
+    CstAuth auth = {.type = def->source.auth.type, .secret_usage = (char *)text};
+
+    if (!text)
+        return NULL;
+    auth.by_uuid = cst_uuid_parse(text, &auth.secret_uuid);
+    return secret_find_auth(service, &auth, NULL);
+}
+
+void secret_def_each(CstService *service, const CstPoolDef *def,
+                     void (*each)(CstSecretFile *secret, gpointer data), gpointer data)
+{
+    const CstBackend *backend = cst_backend_for(def->type, NULL);
+    const char *const *option = backend ? backend->secret_options : NULL;
+    CstSecretFile *secret = def->source.auth.type != CST_AUTH_NONE
+                                ? secret_find_auth(service, &def->source.auth, NULL)
+                                : NULL;
+
+    if (secret)
+        each(secret, data);
+    for (; option && *option; option++) {
+        secret = find_option(service, def, *option);
+        if (secret)
+            each(secret, data);
+    }
 }

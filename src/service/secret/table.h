@@ -12,6 +12,13 @@ CstSecretFile *secret_find_usage(CstService *service, CstSecretUsage usage, cons
 /** The secret that @auth names, by UUID or by the usage that goes with its type. */
 CstSecretFile *secret_find_auth(CstService *service, const CstAuth *auth, GError **error);
 
+/**
+ * With the tables locked: calls @each with every secret that a pool's definition names (its <auth>,
+ * and the options that its backend says name secrets), as far as it is defined.
+ */
+void secret_def_each(CstService *service, const CstPoolDef *def,
+                     void (*each)(CstSecretFile *secret, gpointer data), gpointer data);
+
 /** A copy of what a definition is looked up by, so that no lock is held while it is used. */
 CstSecretRow *secret_row_new(const CstSecretDef *def);
 

@@ -16,7 +16,6 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
-#include <pool/registry.h>
 #include <service/pools.h>
 #include <store/secret_values.h>
 
@@ -30,39 +29,27 @@
 
 /* --- who uses it ------------------------------------------------------------------------------ */
 
-/* With the tables locked: notes that pool @name uses the secret, if there is one. */
-static void note_user(CstService *service, const CstAuth *auth, const char *name, GHashTable *users)
+typedef struct {
+    GHashTable *users; /* CstUuid * to CstSecretUse * */
+    const char *name;  /* of the pool */
+} Noting;
+
+/* With the tables locked. */
+static void note_user(CstSecretFile *secret, gpointer data)
 {
-    CstSecretFile *secret = secret_find_auth(service, auth, NULL);
-    CstSecretUse *use = secret ? g_hash_table_lookup(users, &secret->def->uuid) : NULL;
+    const Noting *noting = data;
+    CstSecretUse *use = g_hash_table_lookup(noting->users, &secret->def->uuid);
 
-    if (use && !g_ptr_array_find_with_equal_func(use->pools, name, g_str_equal, NULL))
-        g_ptr_array_add(use->pools, g_strdup(name));
-}
-
-/* A secret of an option is named by UUID, or by usage as <auth> would. */
-static void note_option(CstService *service, const CstPoolDef *def, const char *option,
-                        GHashTable *users)
-{
-    const char *text = cst_options_get(def->options, option);
-    CstAuth auth = {.type = def->source.auth.type, .secret_usage = (char *)text};
-
-    if (!text)
-        return;
-    auth.by_uuid = cst_uuid_parse(text, &auth.secret_uuid);
-    note_user(service, &auth, def->name, users);
+    if (use && !g_ptr_array_find_with_equal_func(use->pools, noting->name, g_str_equal, NULL))
+        g_ptr_array_add(use->pools, g_strdup(noting->name));
 }
 
 /* With the tables and the pool locked. */
 static void note_definition(CstService *service, const CstPoolDef *def, GHashTable *users)
 {
-    const CstBackend *backend = cst_backend_for(def->type, NULL);
-    const char *const *option = backend ? backend->secret_options : NULL;
+    Noting noting = {users, def->name};
 
-    if (def->source.auth.type != CST_AUTH_NONE)
-        note_user(service, &def->source.auth, def->name, users);
-    for (; option && *option; option++)
-        note_option(service, def, *option, users);
+    secret_def_each(service, def, note_user, &noting);
 }
 
 static int compare_names(gconstpointer a, gconstpointer b)

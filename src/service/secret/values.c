@@ -111,10 +111,21 @@ gboolean secret_for_pool(const CstAuth *auth, CstSecretBytes *ret_value, gpointe
     return done && read_value(service, &it, ret_value, error);
 }
 
+gboolean secret_value_of(CstService *service, const CstUuid *uuid, CstSecretBytes *ret_value,
+                         GError **error)
+{
+    g_auto(Found) it = {0};
+    gboolean done;
+
+    g_mutex_lock(&service->tables);
+    done = found(secret_find(service, uuid, error), &it, error);
+    g_mutex_unlock(&service->tables);
+    return done && read_value(service, &it, ret_value, error);
+}
+
 /* --- setting ---------------------------------------------------------------------------------- */
 
-/* The tables' lock is not held. */
-static gboolean keep_in_memory(CstService *service, const CstUuid *uuid,
+gboolean secret_keep_in_memory(CstService *service, const CstUuid *uuid,
                                const CstSecretBytes *value, GError **error)
 {
     g_auto(CstSecretBytes) copy = {0};
@@ -150,11 +161,13 @@ static CstSecretRow *set_value_entered(CstService *service, const CstUuid *uuid,
         ephemeral = secret->def->ephemeral;
     }
     g_mutex_unlock(&service->tables);
-    if (!row || !cst_may_change(error))
+    if (!row || !secret_refuse_rotating(service, uuid, error) || !cst_may_change(error))
         return NULL;
-    done = ephemeral ? keep_in_memory(service, uuid, value, error)
+    done = ephemeral ? secret_keep_in_memory(service, uuid, value, error)
                      : cst_secret_value_save(service->paths, uuid, value,
-                                             service->secret_policy.seal, error);
+                                             service->secret_policy.seal, error) &&
+                           /* Of a rotation that was interrupted: what is set now counts. */
+                           cst_secret_next_remove(service->paths, uuid, error);
     return done ? g_steal_pointer(&row) : NULL;
 }
 

@@ -158,7 +158,8 @@ class Target:
         self.bind(user, password, outgoing)
 
     def unbind(self, user):
-        self.do("unbind", "account", "--user", user)
+        outgoing = any(account[2] for account in self.accounts if account[0] == user)
+        self.do("unbind", "account", "--user", user, *(["--outgoing"] if outgoing else []))
         self.server.admin("--op", "delete", "--mode", "account", "--user", user)
         self.accounts = [account for account in self.accounts if account[0] != user]
 

@@ -32,6 +32,7 @@ void fake_secrets_clear(void)
 {
     g_clear_pointer(&fake_secrets.secrets, g_ptr_array_unref);
     g_free(fake_secrets.last_xml);
+    g_free(fake_secrets.last_admin);
     fake_secrets = (FakeSecrets){0};
 }
 
@@ -175,4 +176,25 @@ GPtrArray *cst_conn_secret_uses(CstConn *conn, GError **error)
         g_ptr_array_add(uses, use);
     }
     return uses;
+}
+
+GPtrArray *cst_conn_secret_rotate(CstConn *conn, const CstConnSecret *secret,
+                                  const CstConnRotate *how, CstTask *task, GError **error)
+{
+    FakeSecret *mine = find(&secret->uuid);
+    GPtrArray *pools;
+
+    if (!cst_may_change(error) || !change(error))
+        return NULL;
+    g_clear_pointer(&mine->value, g_bytes_unref);
+    mine->value = g_bytes_new(how->value->data, how->value->len);
+    g_clear_pointer(&fake_secrets.last_admin, g_free);
+    if (how->admin_user)
+        fake_secrets.last_admin = g_strdup_printf("%s %zu", how->admin_user, how->admin_key->len);
+    fake_secrets.last_flags = how->flags;
+    fake_secrets.last_wait = how->wait_s;
+    pools = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(pools, g_strdup("a"));
+    g_ptr_array_add(pools, g_strdup("b"));
+    return pools;
 }

@@ -14,7 +14,9 @@ typedef struct {
     guint changes;
     unsigned last_flags;
     char *last_xml;
-    gboolean fail; /**< changes fail */
+    guint last_wait;
+    char *last_admin; /**< "USER BYTES-OF-KEY" of a rotation; NULL: none */
+    gboolean fail;    /**< changes fail */
 } FakeSecrets;
 
 extern FakeSecrets fake_secrets;

@@ -228,6 +228,106 @@ static void values_are_shown_in_base64_or_plain(void **state)
          "{\"schema\":1,\"base64\":\"SGVsbG8=\"}\n", "");
 }
 
+/* --- rotation --------------------------------------------------------------------------------- */
+
+#define KEY     "AQB6+iFpb1mmLRAAThcBt9Lqh1xF0Fvu7QkrYg=="
+#define ROTATED "Secret " A " rotated; its new value was proved on: a, b\n\n"
+
+static char *text_of_value(guint index)
+{
+    const FakeSecret *secret = g_ptr_array_index(fake_secrets.secrets, index);
+    gsize len;
+    const guchar *data = g_bytes_get_data(secret->value, &len);
+
+    return g_base64_encode(data, len);
+}
+
+static void a_rotation_reads_a_value_as_its_server_prints_it(void **state)
+{
+    g_autofree char *line =
+        with_file("secret-rotate " A " --file FILE --active --wait 7", KEY "\n", -1);
+    g_autofree char *plan = g_strconcat(line, " --dry-run", NULL);
+    g_autofree char *value = NULL;
+
+    says(state, plan, CST_EXIT_OK, "Would rotate secret " A "\n\n", "");
+    says(state, line, CST_EXIT_OK, ROTATED, "");
+    value = text_of_value(1);
+    assert_string_equal(value, KEY);
+    assert_int_equal(fake_secrets.last_flags, CST_CONN_ROTATE_ACTIVE);
+    assert_int_equal(fake_secrets.last_wait, 7);
+    assert_null(fake_secrets.last_admin);
+    fake_secrets.fail = TRUE;
+    says(state, line, CST_EXIT_DENIED, "\n",
+         "error: Failed to rotate secret " A "\nerror: operation forbidden: no\n");
+}
+
+static void an_administrators_keyring_is_read_here(void **state)
+{
+    static const char keyring[] = "[client.admin]\n\tkey = " KEY "\n[client.x]\n\tkey = " KEY "\n";
+    g_autofree char *line =
+        with_file("secret-rotate " A " --generate --admin-keyring FILE", keyring, -1);
+    g_autofree char *as_x = g_strconcat(line, " --admin-id client.x", NULL);
+    g_autofree char *as_y = g_strconcat(line, " --admin-id y", NULL);
+
+    says(state, line, CST_EXIT_OK, ROTATED, "");
+    assert_string_equal(fake_secrets.last_admin, "admin 28");
+    says(state, as_x, CST_EXIT_OK, ROTATED, "");
+    assert_string_equal(fake_secrets.last_admin, "x 28");
+    session_run(*state, as_y);
+    assert_int_equal(fake_secrets.changes, 2);
+}
+
+/* Whoever runs it tells the server, which is given the time. */
+static void a_generated_value_is_kept_for_the_server(void **state)
+{
+    g_autofree char *path = g_build_filename(directory, "f", NULL);
+    g_autofree char *line =
+        g_strdup_printf("secret-rotate " A " --generate --save %s --wait 60", path);
+    g_autofree char *plan = g_strconcat(line, " --dry-run", NULL);
+    g_autofree char *value = NULL, *text = NULL, *expected = NULL;
+    GStatBuf st;
+
+    session_run(*state, plan);
+    assert_int_not_equal(access(path, F_OK), 0);
+    says(state, line, CST_EXIT_OK, ROTATED, "");
+    value = text_of_value(1);
+    expected = g_strconcat(value, "\n", NULL);
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    assert_string_equal(text, expected);
+    assert_int_equal(g_stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    /* A file that is there is not replaced. */
+    session_run(*state, line);
+    assert_int_equal(fake_secrets.changes, 1);
+}
+
+static void what_makes_no_sense_in_a_rotation_is_refused(void **state)
+{
+    static const char *const lines[] = {
+        "secret-rotate " A " --file x --stdin",
+        "secret-rotate " A " --file x --generate",
+        "secret-rotate " A " --stdin --generate",
+        "secret-rotate " A " --generate",
+        "secret-rotate " A " --generate --wait 5",
+        "secret-rotate " A " --generate --save /nonexistent/x",
+        "secret-rotate " A " --stdin --save /nonexistent/x",
+        "secret-rotate " A " --stdin --admin-id x",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        Session *session = *state;
+
+        session_run(session, lines[i]);
+        if (session->status == CST_EXIT_OK || !strstr(session->err, "error: "))
+            fail_msg("%s", lines[i]);
+    }
+    says(state, "secret-rotate " B " --stdin", CST_EXIT_FAILED, "\n",
+         "error: Operation not supported: a secret of usage 'none' "
+         "can't be rotated: only those of usages 'ceph' and 'iscsi' are what a pool logs in with; "
+         "see secret-set-value\n");
+    assert_int_equal(fake_secrets.changes, 0);
+}
+
 /* --- events ---------------------------------------------------------------------------------- */
 
 static void events_name_their_secret(void **state)
@@ -261,6 +361,10 @@ int main(void)
         SECRET_TEST(sources_of_a_value_exclude_each_other),
         SECRET_TEST(without_a_terminal_the_prompt_reads_stdin),
         SECRET_TEST(values_are_shown_in_base64_or_plain),
+        SECRET_TEST(a_rotation_reads_a_value_as_its_server_prints_it),
+        SECRET_TEST(an_administrators_keyring_is_read_here),
+        SECRET_TEST(a_generated_value_is_kept_for_the_server),
+        SECRET_TEST(what_makes_no_sense_in_a_rotation_is_refused),
         SECRET_TEST(events_name_their_secret),
     };
 

@@ -257,6 +257,48 @@ static void play_jobs(Side *side)
     outcome(side, "slow nobody's job", cst_conn_job_set_limit(side->conn, 7, 1, &side->error));
 }
 
+/* --- secrets ---------------------------------------------------------------------------------- */
+
+static void rotate(Side *side, const char *what, const CstConnSecret *secret, const char *base64,
+                   unsigned flags)
+{
+    g_auto(CstSecretBytes) value = {0};
+    g_autoptr(GPtrArray) pools = NULL;
+    CstConnRotate how = {.value = &value, .flags = flags, .admin_user = "a", .admin_key = &value};
+
+    assert_true(cst_secret_bytes_from_base64(&value, base64, strlen(base64), NULL));
+    pools = cst_conn_secret_rotate(side->conn, secret, &how, NULL, &side->error);
+    outcome(side, what, pools != NULL);
+}
+
+static void play_rotation(Side *side)
+{
+    g_autoptr(CstConnSecret) ceph = cst_conn_secret_define(
+        side->conn,
+        "<secret><uuid>" UUID_A "</uuid><usage type='ceph'><name>c</name></usage></secret>", 0,
+        &side->error);
+    g_autoptr(CstConnSecret) other = cst_conn_secret_define(
+        side->conn, "<secret><uuid>bbbbbbbb-2222-3333-4444-555555555555</uuid></secret>", 0,
+        &side->error);
+    const char *key = "AQB6+iFpb1mmLRAAThcBt9Lqh1xF0Fvu7QkrYg==";
+
+    outcome(side, "define", ceph && other);
+    rotate(side, "no user", ceph, key, 0);
+    rotate(side, "no active user", ceph, key, CST_CONN_ROTATE_ACTIVE);
+    rotate(side, "no key", ceph, "bm8=", 0);
+    rotate(side, "no value", ceph, "", 0);
+    rotate(side, "flag", ceph, key, 64);
+    rotate(side, "other usage", other, key, 0);
+}
+
+static void rotations_behave_the_same(void **state)
+{
+    const char *const must[] = {"no user: state", "no active pool uses secret", "no key of cephx",
+                                "usage 'none' can't be rotated", NULL};
+
+    compare(play_rotation, must);
+}
+
 static void images_behave_the_same(void **state)
 {
     const char *const must[] = {"- 0 0 base qcow2 -\n- 1 1 top qcow2 -",
@@ -338,7 +380,7 @@ int main(void)
         cmocka_unit_test(images_behave_the_same), cmocka_unit_test(converting_is_the_same),
         cmocka_unit_test(rebasing_is_the_same),   cmocka_unit_test(comparing_is_the_same),
         cmocka_unit_test(maps_are_the_same),      cmocka_unit_test(bitmaps_are_the_same),
-        cmocka_unit_test(jobs_behave_the_same),
+        cmocka_unit_test(jobs_behave_the_same),   cmocka_unit_test(rotations_behave_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,6 +208,8 @@ static CstSecretBytes value;
     X(secret_set_value, cst_conn_secret_set_value(conn, &secret, uuid.bytes, 1, error))          \
     X(secret_get_value, cst_conn_secret_get_value(conn, &secret, &value, error))                 \
     X(secrets_seal, cst_conn_secrets_seal(conn, NULL, 1, &result.count, error))                  \
+    X(secret_rotate,                                                                             \
+      cst_conn_secret_rotate(conn, &secret, &(CstConnRotate){.value = &value}, NULL, error))     \
     X(secrets_unseal, cst_conn_secrets_unseal(conn, NULL, 1, &result.count, error))              \
     X(secret_uses, cst_conn_secret_uses(conn, error))                                            \
     X(subscribe, cst_conn_subscribe(conn, 0, NULL, NULL, NULL, &result.count, error))            \

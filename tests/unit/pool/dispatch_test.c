@@ -114,6 +114,16 @@ static gboolean call_identity(GError **error)
     return line != NULL;
 }
 
+static gboolean call_set_credential(GError **error)
+{
+    const CstSecretBytes value = {0};
+    g_autofree char *account = NULL;
+    gboolean done = cst_pool_state_set_credential(pool, NULL, &value, &account, error);
+
+    assert_true(done == (account != NULL));
+    return done;
+}
+
 static gboolean call_discover(GError **error)
 {
     return cst_pool_discover(CST_POOL_DIR, NULL, NULL, error);
@@ -162,6 +172,8 @@ CALL(start, cst_pool_state_start(pool, error))
 CALL(stop, cst_pool_state_stop(pool, error))
 CALL(destroy, cst_pool_state_destroy(pool, 0, error))
 CALL(drop_drafts, cst_pool_state_settle(pool, error))
+CALL(prove, cst_pool_state_prove(pool, error))
+CALL(renew, cst_pool_state_renew(pool, error))
 CALL(expect, cst_pool_state_expect(pool, NULL, FALSE, error))
 CALL(vol_make, cst_pool_state_make(pool, volume_def, error))
 CALL(vol_abandon, cst_pool_state_abandon(pool, "t", error))
@@ -193,6 +205,9 @@ static const OddCall calls[] = {
     {"stop", call_stop, NULL},
     {"destroy", call_destroy, NULL},
     {"drop_drafts", call_drop_drafts, NULL},
+    {"prove", call_prove, NULL},
+    {"renew", call_renew, NULL},
+    {"set_credential", call_set_credential, NULL},
     {"identity", call_identity, NULL},
     {"expect", call_expect, NULL},
     {"discover", call_discover, NULL},
@@ -273,6 +288,9 @@ static void results_that_may_not_be_are_internal_errors(void **unused)
     assert_true(call_scan_one(&error));
 
     odd_gives_blob = FALSE;
+    assert_false(call_set_credential(&error));
+    odd_assert_broken(&dispatcher, error, "set_credential", "returned no account");
+    g_clear_error(&error);
     assert_false(call_reserve(&error));
     odd_assert_broken(&dispatcher, error, "vol_reserve", "made a draft that can't be written");
     g_clear_error(&error);
@@ -382,6 +400,10 @@ static const struct {
     {call_destroy, SLOT(destroy), "does not support pool deletion", CST_ERROR_DRY_RUN, TRUE},
     {call_drop_drafts, SLOT(drop_drafts), NULL, 0, FALSE},
     {call_rescan_bus, SLOT(rescan_bus), NULL, CALLED, FALSE},
+    {call_prove, SLOT(prove), "has no login that could be tried", CALLED, FALSE},
+    {call_renew, SLOT(renew), NULL, CALLED, FALSE},
+    {call_set_credential, SLOT(set_credential), "can't be changed from here", CST_ERROR_DRY_RUN,
+     FALSE},
     {call_expect, SLOT(expect), NULL, CALLED, FALSE},
     {call_discover, SLOT(discover), "does not support source discovery", CALLED, FALSE},
     {call_vol_make, SLOT(vol_make), "does not make volumes in one step", CST_ERROR_DRY_RUN, TRUE},
@@ -481,7 +503,8 @@ static void await_answers(gboolean answers)
 /* Those that need no pool, and those that never wait for the storage. */
 static gboolean is_outside(const char *slot)
 {
-    static const char *const outside[] = {"open", "discover", "check", "stop", NULL};
+    static const char *const outside[] = {"open",  "discover", "check",          "stop",
+                                          "prove", "renew",    "set_credential", NULL};
 
     return g_strv_contains(outside, slot);
 }

@@ -71,6 +71,13 @@ static gboolean fake_change(CstPoolState *state, GError **error)
     return odd_act(error);
 }
 
+static gboolean fake_set_credential(CstPoolState *state, const CstLoginAdmin *admin,
+                                    const CstSecretBytes *value, char **ret_account, GError **error)
+{
+    *ret_account = odd_gives_blob ? g_strdup("u@s") : NULL;
+    return odd_act(error);
+}
+
 static gboolean fake_change_with_flags(CstPoolState *state, unsigned flags, GError **error)
 {
     return odd_act(error);
@@ -221,6 +228,9 @@ CstBackend odd_backend = {
     .stop = fake_change,
     .destroy = fake_change_with_flags,
     .drop_drafts = fake_change,
+    .prove = fake_change,
+    .renew = fake_change,
+    .set_credential = fake_set_credential,
     .identity = fake_identity,
     .expect = fake_expect,
     .discover = fake_discover,

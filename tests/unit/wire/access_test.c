@@ -148,6 +148,7 @@ static const Row own[] = {
     {WIRE_CISTERN_POOL_HEALTH, NULL},
     {WIRE_CISTERN_SECRET_USES, NULL},
     {WIRE_CISTERN_SECRET_SEAL, "cisternSecretSeal"},
+    {WIRE_CISTERN_SECRET_ROTATE, "cisternSecretRotate"},
     {WIRE_CISTERN_SECRET_UNSEAL, "cisternSecretUnseal"},
     {WIRE_CISTERN_SNAPSHOT_CREATE, "cisternVolSnapshotCreate"},
     {WIRE_CISTERN_SNAPSHOT_REVERT, "cisternVolSnapshotRevert"},

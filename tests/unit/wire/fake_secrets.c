@@ -95,6 +95,16 @@ gboolean cst_service_secrets_unseal(CstService *s, const CstSecretSealArgs *args
     return cst_service_secrets_seal(s, args, ret_count, error);
 }
 
+gboolean cst_service_secret_rotate(CstService *s, const CstSecretRotate *args, CstTask *task,
+                                   GPtrArray **ret_pools, GError **error)
+{
+    if (!is_the_secret(&args->uuid, error))
+        return FALSE;
+    *ret_pools = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(*ret_pools, g_strdup("images"));
+    return fake_changed(error);
+}
+
 GPtrArray *cst_service_secret_uses(CstService *s, GError **error)
 {
     GPtrArray *uses = g_ptr_array_new_with_free_func((GDestroyNotify)cst_secret_use_free);

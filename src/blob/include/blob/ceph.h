@@ -27,9 +27,11 @@
     X(rados_ioctx_get_id)                 \
     X(rados_ioctx_set_namespace)          \
     X(rados_set_pool_full_try)            \
+    X(rados_cluster_fsid)                 \
     X(rados_cluster_stat)                 \
     X(rados_ioctx_pool_stat)              \
     X(rados_get_instance_id)              \
+    X(rados_mon_command)                  \
     X(rados_get_min_compatible_client)    \
     X(rados_create_read_op)               \
     X(rados_release_read_op)              \

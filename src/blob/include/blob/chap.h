@@ -6,7 +6,7 @@
 /** Initiators and targets of iSCSI keep names and passwords in 256 bytes. */
 #define CST_CHAP_MAX 255
 
-/** The values of CHAP; without a user there are none. */
+/** The values of CHAP; NULL, or without data: none. No password has a NUL in it. */
 typedef struct {
     char *user;
     CstSecretBytes password;

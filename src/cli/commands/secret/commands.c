@@ -191,6 +191,7 @@ const CliCommand *const cli_secret_commands[] = {
     &cli_secret_event_command,
     &cli_secret_get_value_command,
     &list_command,
+    &cli_secret_rotate_command,
     &cli_secret_seal_command,
     &cli_secret_set_value_command,
     &undefine_command,

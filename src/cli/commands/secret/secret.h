@@ -13,6 +13,10 @@ CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_nam
 
 /** Finds the secret with the UUID @name, which the user wrote. The connection is open. */
 CstConnSecret *cli_secret_named(CliCtl *ctl, const char *name, GError **error);
+/** Reads all of the file at @path; NULL: of stdin. */
+gboolean cli_secret_read_file(const char *path, CstSecretBytes *ret_text, GError **error);
+/** Asks for a line, unseen on a terminal; where there is none, reads it from stdin. */
+gboolean cli_secret_read_prompt(CliCtl *ctl, CstSecretBytes *ret_text, GError **error);
 /** Prints the listing of secret-list --usage. The connection is open. */
 gboolean cli_secret_list_usage(CliCtl *ctl, GError **error);
 
@@ -27,6 +31,7 @@ void cli_complete_secret_events(CliCtl *ctl, const CliArgs *args, GPtrArray *wor
 /* The rows of commands, each beside its handler. */
 extern const CliCommand cli_secret_event_command;
 extern const CliCommand cli_secret_get_value_command;
+extern const CliCommand cli_secret_rotate_command;
 extern const CliCommand cli_secret_seal_command;
 extern const CliCommand cli_secret_set_value_command;
 extern const CliCommand cli_secret_unseal_command;

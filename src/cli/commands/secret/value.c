@@ -37,13 +37,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Value, value_clear)
 
 /* --- set ------------------------------------------------------------------------------------- */
 
-/** All of @fd; no stdio, whose buffers nobody wipes. */
-static gboolean read_file(const char *path, Value *value, GError **error)
+/** All of @fd, which is @path; no stdio, whose buffers nobody wipes. */
+static gboolean read_all(int fd, const char *path, Value *value, GError **error)
 {
-    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return cst_fail_errno(error, errno, _("Failed to open file '%s'"), path);
     while (value->len < value->room.len) {
         ssize_t n = read(fd, value->room.data + value->len, value->room.len - value->len);
 
@@ -56,6 +52,15 @@ static gboolean read_file(const char *path, Value *value, GError **error)
         value->len += n;
     }
     return cst_fail_errno(error, EOVERFLOW, _("Failed to read file '%s'"), path);
+}
+
+static gboolean read_file(const char *path, Value *value, GError **error)
+{
+    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("Failed to open file '%s'"), path);
+    return read_all(fd, path, value, error);
 }
 
 /** @stop (-1: none) ends it unsuccessfully: ^C, which the terminal no longer makes a signal. */
@@ -122,6 +127,36 @@ static gboolean read_prompt(CliCtl *ctl, Value *value, GError **error)
     }
     if (!ok)
         return cst_fail(error, CST_ERROR_IO, "%s", _("Failed to read secret"));
+    return TRUE;
+}
+
+/** Makes what was read the caller's. */
+static void hand_over(Value *value, CstSecretBytes *ret_text)
+{
+    value->room.len = value->len;
+    *ret_text = value->room;
+    value->room = (CstSecretBytes){0};
+}
+
+gboolean cli_secret_read_file(const char *path, CstSecretBytes *ret_text, GError **error)
+{
+    g_auto(Value) value = {0};
+
+    if (!cst_secret_bytes_alloc(&value.room, FILE_MAX, error) ||
+        !(path ? read_file(path, &value, error) : read_all(STDIN_FILENO, "-", &value, error)))
+        return FALSE;
+    hand_over(&value, ret_text);
+    return TRUE;
+}
+
+gboolean cli_secret_read_prompt(CliCtl *ctl, CstSecretBytes *ret_text, GError **error)
+{
+    g_auto(Value) value = {0};
+
+    if (!cst_secret_bytes_alloc(&value.room, CST_SECRET_VALUE_MAX, error) ||
+        !read_prompt(ctl, &value, error))
+        return FALSE;
+    hand_over(&value, ret_text);
     return TRUE;
 }
 

@@ -397,6 +397,25 @@ gboolean cst_conn_secrets_seal(CstConn *conn, const GPtrArray *secrets, unsigned
 /** Makes sealed values plain ones. @flags: 0 or CST_CONN_SEAL_ALL. */
 gboolean cst_conn_secrets_unseal(CstConn *conn, const GPtrArray *secrets, unsigned flags,
                                  guint *ret_count, GError **error);
+typedef enum {
+    CST_CONN_ROTATE_ACTIVE = 1 << 0 /**< the value is proved on active pools only */
+} CstConnRotateFlags;
+
+/** How to rotate a secret; see cst_service_secret_rotate(). All of it is borrowed. */
+typedef struct {
+    const CstSecretBytes *value;
+    unsigned flags;
+    guint wait_s;
+    const char *admin_user; /**< NULL: nobody */
+    const CstSecretBytes *admin_key;
+} CstConnRotate;
+
+/**
+ * Replaces a value that pools log in with. Returns the names of the pools that it was proved on,
+ * freed with the array.
+ */
+GPtrArray *cst_conn_secret_rotate(CstConn *conn, const CstConnSecret *secret,
+                                  const CstConnRotate *how, CstTask *task, GError **error);
 /** Returns CstSecretUse * of all secrets, by UUID. */
 GPtrArray *cst_conn_secret_uses(CstConn *conn, GError **error);
 

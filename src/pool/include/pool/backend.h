@@ -58,6 +58,12 @@ typedef struct {
     gpointer data;
 } CstPoolHost;
 
+/** Who may change what a storage's server lets its users log in with. */
+typedef struct {
+    const char *user;          /**< as the server knows it: "client.admin" */
+    const CstSecretBytes *key; /**< borrowed for the call */
+} CstLoginAdmin;
+
 /** Head of every backend's own state struct. */
 struct CstPoolState {
     gint refs;
@@ -308,6 +314,29 @@ struct CstBackend {
      * scan that a client has asked for; may last. NULL: a scan sees what there is.
      */
     gboolean (*rescan_bus)(CstPoolState *state, CstTask *task, GError **error);
+
+    /* --- login: storage that lets in who knows a secret --------------------------------------- */
+
+    /**
+     * Logs in to the storage anew, with what host->secret() lends now, and out again; what is in
+     * use keeps the login that it has. DENIED or AUTH when the storage refuses the login; other
+     * errors say nothing of the value. On a state of its own, which does nothing else; asks the
+     * host for nothing after it has returned. NULL: there is no login.
+     */
+    gboolean (*prove)(CstPoolState *state, GError **error);
+    /**
+     * The value of a secret of the pool has changed: logins from now on use the new one, and what
+     * is under way goes on with the login that it has. NULL: each login asks for the value.
+     */
+    gboolean (*renew)(CstPoolState *state, GError **error);
+    /**
+     * Has the storage's server, as @admin, let in the pool's user with @value and nothing else;
+     * what the user may do stays as it is. @value NULL: changes nothing. *ret_account names the
+     * user and the server, and is the same for all pools that log in as that user; the caller frees
+     * it. DENIED: @admin may not; NOT_FOUND: there is no such user. NULL: can't be done from here.
+     */
+    gboolean (*set_credential)(CstPoolState *state, const CstLoginAdmin *admin,
+                               const CstSecretBytes *value, char **ret_account, GError **error);
 
     /* --- identity: notice that the storage under the pool is not the one it was --------------- */
 

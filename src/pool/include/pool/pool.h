@@ -64,6 +64,15 @@ char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume);
 /** CstBackend.vol_resolve; NULL (no error): @path can't be of this pool. Touches no storage. */
 char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path);
 
+/** CstBackend.prove; NO_SUPPORT where there is no login. */
+gboolean cst_pool_state_prove(CstPoolState *state, GError **error);
+/** CstBackend.renew; success where each login asks for the value. */
+gboolean cst_pool_state_renew(CstPoolState *state, GError **error);
+/** CstBackend.set_credential; NO_SUPPORT where it can't be done from here. */
+gboolean cst_pool_state_set_credential(CstPoolState *state, const CstLoginAdmin *admin,
+                                       const CstSecretBytes *value, char **ret_account,
+                                       GError **error);
+
 /** CstBackend.identity; NULL (no error) where the backend has none. */
 char *cst_pool_state_identity(CstPoolState *state, GError **error);
 /** CstBackend.expect; any storage will do where the backend has no identity. */

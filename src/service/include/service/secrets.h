@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/secret_bytes.h>
+#include <base/task.h>
 #include <model/flags.h>
 #include <model/secret_def.h>
 #include <model/secret_use.h>
@@ -92,6 +93,35 @@ gboolean cst_service_secrets_seal(CstService *service, const CstSecretSealArgs *
  */
 gboolean cst_service_secrets_unseal(CstService *service, const CstSecretSealArgs *args,
                                     guint *ret_count, GError **error);
+
+/* --- rotation --------------------------------------------------------------------------------- */
+
+typedef enum {
+    CST_SECRET_ROTATE_ACTIVE = 1 << 0 /**< the value is proved on active pools only */
+} CstSecretRotateFlags;
+
+typedef struct {
+    CstUuid uuid;
+    const CstSecretBytes *value; /**< the new value */
+    unsigned flags;              /**< CstSecretRotateFlags */
+    guint wait_s; /**< so long refused logins are tried again: the server is told meanwhile */
+    const char *admin_user;          /**< who changes the value on the server, too; NULL: nobody */
+    const CstSecretBytes *admin_key; /**< what that user logs in with */
+} CstSecretRotate;
+
+/**
+ * Replaces a value that pools log in with. The new value is kept beside the old one, changed on the
+ * server (with an administrator), proved by a login on every pool that uses the secret, and takes
+ * the old one's place then; pools that are active log in with it from then on, and what is under
+ * way goes on. Finally, with an administrator, a login with the old value has to be refused.
+ *
+ * A failure before the switch leaves the old value, in the store and on the server, and names each
+ * pool with the reason. UNSUPPORTED: not a credential of a pool; STATE: no pool uses it; BUSY:
+ * somebody rotates it, or manages the secrets. A dry run proves the present value and changes
+ * nothing. *ret_pools: the names of the pools that the value was proved on; freed with the array.
+ */
+gboolean cst_service_secret_rotate(CstService *service, const CstSecretRotate *args, CstTask *task,
+                                   GPtrArray **ret_pools, GError **error);
 
 /** All secrets with their users and the state of their values: CstSecretUse *, by UUID. */
 GPtrArray *cst_service_secret_uses(CstService *service, GError **error);

@@ -13,8 +13,11 @@
  *
  * When both are there the plain one counts, for it is what libvirt reads and may have written; a
  * change from one form to the other writes the new file, then removes the old one, so that it is
- * complete or has not happened. UUID.next has the form of UUID.sealed and is for a value that is to
- * take its place by rename(): it is re-keyed and removed with the others, and read by nothing here.
+ * complete or has not happened.
+ *
+ * A value that is to take the place of the present one (service/secret/rotate.c) is beside it, in
+ * UUID.next-base64 or UUID.next, with the same rules. It is sealed, unsealed, re-keyed and removed
+ * with the present one.
  *
  * A write replaces a whole file and is durable when it returns. Callers that change something hold
  * the secrets' driver lock (CST_DRIVER_SECRET). Values are read in any process and thread.
@@ -75,3 +78,25 @@ gboolean cst_secret_key_ensure(const CstPaths *paths, GError **error);
 gboolean cst_secret_values_rekey(const CstPaths *paths, guint *ret_count, GError **error);
 /** Drops the key files that no value needs, but the present one as well only with @last. */
 gboolean cst_secret_keys_drop_unused(const CstPaths *paths, gboolean last, GError **error);
+
+/* --- the value to come ------------------------------------------------------------------------ */
+
+/** Keeps a value beside the present one, in the form that a value would have that is set now. */
+gboolean cst_secret_next_save(const CstPaths *paths, const CstUuid *uuid,
+                              const CstSecretBytes *value, CstSealPolicy policy, GError **error);
+/** Reads it; *ret_value stays empty when there is none. Fails as cst_secret_value_load(). */
+gboolean cst_secret_next_load(const CstPaths *paths, const CstUuid *uuid, CstSecretBytes *ret_value,
+                              GError **error);
+/** Whether there is one, readable or not. */
+gboolean cst_secret_next_exists(const CstPaths *paths, const CstUuid *uuid);
+/** When it was written, seconds since 1970; 0: there is none. */
+gint64 cst_secret_next_saved(const CstPaths *paths, const CstUuid *uuid);
+/**
+ * Makes it the present value, in one step, and forgets the old one. STATE when there is none.
+ * Before that step a failure leaves both as they were; a failure after it leaves the new value.
+ */
+gboolean cst_secret_next_promote(const CstPaths *paths, const CstUuid *uuid, GError **error);
+/** Removes it; succeeds when there is none. */
+gboolean cst_secret_next_remove(const CstPaths *paths, const CstUuid *uuid, GError **error);
+/** The UUIDs of all secrets that have one (CstUuid in the array); some may be there twice. */
+GArray *cst_secret_next_list(const CstPaths *paths);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Users of a cluster and their keys. A login is proved by a connection of its own: the monitors
+ * check the key when it is made, and ask again for tickets of the OSDs.
+ *
+ * An administrator changes a key by what "ceph auth get" and "ceph auth import" do: the user's
+ * section of the keyring is read and written back with another key, so that what the user may do
+ * stays as it is. The monitors take both as one transaction each; what somebody else changes of the
+ * user between the two is lost, as with the tools.
+ */
+#include "rbd.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <model/cephx.h>
+
+#define FSID_TEXT 37
+
+gboolean cst_rbd_prove(CstPoolState *state, GError **error)
+{
+    g_autoptr(RbdConn) conn = cst_rbd_conn_new((RbdState *)state, error);
+
+    return conn != NULL;
+}
+
+/* One look at a user, or one change, in a thread of its own with a deadline. */
+typedef struct {
+    CstWork work;
+    RbdConn *conn;
+    char *entity; /* "client.libvirt" */
+    char *name;   /* of the Ceph pool, for messages */
+    CstSecretBytes value;
+    char *account;
+} Change;
+
+static void change_clear(CstWork *work)
+{
+    Change *change = (Change *)work;
+
+    cst_rbd_conn_unref(change->conn);
+    cst_secret_bytes_clear(&change->value);
+    g_free(change->entity);
+    g_free(change->name);
+    g_free(change->account);
+}
+
+/* The library's own buffers hold keys as well. */
+static void free_answer(const CstCeph *ceph, char *answer, size_t len)
+{
+    if (!answer)
+        return;
+    explicit_bzero(answer, len);
+    ceph->rados_buffer_free(answer);
+}
+
+/* Sends "auth VERB" with @input (NULL: none). *ret_answer stays empty where there is none. */
+static gboolean ask_monitors(Change *change, const char *command, const CstSecretBytes *input,
+                             CstSecretBytes *ret_answer, GError **error)
+{
+    const CstCeph *ceph = change->conn->ceph;
+    const char *commands[] = {command};
+    char *answer = NULL, *status = NULL;
+    size_t answer_len = 0, status_len = 0;
+    gboolean done;
+    int result = ceph->rados_mon_command(
+        change->conn->cluster, commands, 1, input ? (const char *)input->data : "",
+        input ? input->len : 0, &answer, &answer_len, &status, &status_len);
+
+    /* The text of the status names users only, but its form is not documented. */
+    free_answer(ceph, status, status_len);
+    if (result == -ENOENT)
+        done = cst_fail(error, CST_ERROR_NOT_FOUND, _("the Ceph cluster has no user '%s'"),
+                        change->entity);
+    else if (result == -EACCES || result == -EPERM)
+        done = cst_fail(error, CST_ERROR_DENIED,
+                        _("the administrator may not change users of the Ceph cluster"));
+    else if (result < 0)
+        done = cst_ceph_fail(error, result, _("cannot change user '%s' of the Ceph cluster"),
+                             change->entity);
+    else
+        done = answer_len == 0 || !ret_answer ||
+               cst_secret_bytes_copy(ret_answer, answer, answer_len, error);
+    free_answer(ceph, answer, answer_len);
+    return done;
+}
+
+static gboolean change_now(CstWork *work, GError **error)
+{
+    Change *change = (Change *)work;
+    g_autofree char *get =
+        g_strdup_printf("{\"prefix\": \"auth get\", \"entity\": \"%s\"}", change->entity);
+    g_auto(CstSecretBytes) keyring = {0}, changed = {0}, known = {0};
+    char fsid[FSID_TEXT] = "";
+    int result = change->conn->ceph->rados_cluster_fsid(change->conn->cluster, fsid, sizeof(fsid));
+
+    if (result < 0)
+        return cst_ceph_fail(error, result, _("cannot ask the Ceph cluster who it is"));
+    change->account = g_strdup_printf("%s@%s", change->entity, fsid);
+    if (!ask_monitors(change, get, NULL, &keyring, error) ||
+        !cst_cephx_keyring_find(&keyring, change->entity, &known, error))
+        return FALSE;
+    if (!change->value.data ||
+        (known.len == change->value.len && memcmp(known.data, change->value.data, known.len) == 0))
+        return TRUE;
+    return cst_cephx_keyring_with(&keyring, change->entity, &change->value, &changed, error) &&
+           ask_monitors(change, "{\"prefix\": \"auth import\"}", &changed, NULL, error);
+}
+
+/* Ceph's names of users become JSON and a section's head. */
+static gboolean check_user(const char *user, GError **error)
+{
+    for (const char *at = user; *at; at++)
+        if (!g_ascii_isgraph(*at) || strchr("\"\\[]", *at))
+            return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no name of a user of Ceph"), user);
+    return TRUE;
+}
+
+gboolean cst_rbd_set_credential(CstPoolState *head, const CstLoginAdmin *admin,
+                                const CstSecretBytes *value, char **ret_account, GError **error)
+{
+    RbdState *state = (RbdState *)head;
+    const CstAuth *auth = &head->def->source.auth;
+    g_autoptr(RbdConn) conn = NULL;
+    g_autoptr(CstWork) work = NULL;
+    Change *change;
+
+    if (auth->type != CST_AUTH_CEPH)
+        return cst_fail(error, CST_ERROR_CONFIG, _("the pool has no <auth> of type 'ceph'"));
+    if (!check_user(auth->username, error) || !check_user(admin->user, error))
+        return FALSE;
+    conn = cst_rbd_conn_new_admin(state, admin, error);
+    if (!conn)
+        return FALSE;
+    change = cst_work_new(sizeof(*change), change_now, change_clear);
+    work = &change->work;
+    change->conn = cst_rbd_conn_ref(conn);
+    change->entity = g_strconcat("client.", auth->username, NULL);
+    change->name = g_strdup(state->pool);
+    change->work.what = change->name;
+    if ((value && !cst_secret_bytes_copy(&change->value, value->data, value->len, error)) ||
+        !cst_work_wait(work, conn->deadline_ms, error))
+        return FALSE;
+    *ret_account = g_steal_pointer(&change->account);
+    return TRUE;
+}

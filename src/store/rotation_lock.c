@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The lock of a rotation. Whoever has it removes the file before it lets go, so a file that was
+ * opened before and locked after that is no longer the one in the directory: it is opened anew.
+ */
+#include <store/rotation_lock.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+static char *lock_path(const CstPaths *paths, const CstUuid *uuid)
+{
+    char text[CST_UUID_TEXT_LEN];
+
+    return g_strconcat(paths->secret_run_dir, "/", cst_uuid_format(uuid, text), ".rotating", NULL);
+}
+
+int cst_rotation_lock(const CstPaths *paths, const CstUuid *uuid, GError **error)
+{
+    g_autofree char *path = lock_path(paths, uuid);
+    char text[CST_UUID_TEXT_LEN];
+
+    if (!cst_dir_ensure(paths->secret_run_dir, 0700, error))
+        return -1;
+    for (;;) {
+        g_auto(CstFd) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        struct stat st;
+
+        if (fd < 0) {
+            cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+            return -1;
+        }
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+            cst_fail(error, CST_ERROR_BUSY, _("secret '%s' is being rotated"),
+                     cst_uuid_format(uuid, text));
+            return -1;
+        }
+        if (fstat(fd, &st) == 0 && st.st_nlink > 0)
+            return g_steal_fd(&fd);
+    }
+}
+
+void cst_rotation_unlock(const CstPaths *paths, const CstUuid *uuid, int fd)
+{
+    g_autofree char *path = lock_path(paths, uuid);
+
+    if (fd < 0)
+        return;
+    unlink(path);
+    close(fd);
+}
+
+gboolean cst_rotation_is_locked(const CstPaths *paths, const CstUuid *uuid)
+{
+    g_autofree char *path = lock_path(paths, uuid);
+    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
