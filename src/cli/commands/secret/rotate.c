@@ -22,6 +22,15 @@
 
 #define ADMIN_DEFAULT "client.admin"
 
+/** What the options say; borrowed. NULL: not given. */
+typedef struct {
+    const char *file;
+    const char *save;
+    const char *keyring;
+    const char *admin; /**< "client.admin" where there is a keyring */
+    unsigned wait_s;
+} Options;
+
 /* --- the value -------------------------------------------------------------------------------- */
 
 /* A file of its own, which nobody else can read, and which is there before the value is in use. */
@@ -49,43 +58,34 @@ static gboolean generate(CliCtl *ctl, const char *save, CstSecretUsage usage,
     return cst_credential_to_text(usage, ret_value, &text, error) && keep_text(save, &text, error);
 }
 
-static gboolean read_value(CliCtl *ctl, const CliArgs *args, CstSecretUsage usage,
-                           CstSecretBytes *ret_value, GError **error)
+static gboolean read_value(CliCtl *ctl, const CliArgs *args, const Options *options,
+                           CstSecretUsage usage, CstSecretBytes *ret_value, GError **error)
 {
     g_auto(CstSecretBytes) text = {0};
-    const char *file, *save;
 
-    if (!cli_args_string(args, "file", &file, error) ||
-        !cli_args_string(args, "save", &save, error))
-        return FALSE;
     if (cli_args_has(args, "generate"))
-        return generate(ctl, save, usage, ret_value, error);
-    if (!(file || cli_args_has(args, "stdin") ? cli_secret_read_file(file, &text, error)
-                                              : cli_secret_read_prompt(ctl, &text, error)))
+        return generate(ctl, options->save, usage, ret_value, error);
+    if (!(options->file || cli_args_has(args, "stdin")
+              ? cli_secret_read_file(options->file, &text, error)
+              : cli_secret_read_prompt(ctl, &text, error)))
         return FALSE;
     return cst_credential_from_text(usage, &text, ret_value, error);
 }
 
 /* --- the administrator ------------------------------------------------------------------------ */
 
-static gboolean read_admin(const CliArgs *args, const char **ret_user, CstSecretBytes *ret_key,
+static gboolean read_admin(const Options *options, const char **ret_user, CstSecretBytes *ret_key,
                            GError **error)
 {
+    const char *id = options->admin;
     g_auto(CstSecretBytes) keyring = {0};
     g_autofree char *entity = NULL;
-    const char *file, *id;
 
     *ret_user = NULL;
-    if (!cli_args_string(args, "admin-keyring", &file, error) ||
-        !cli_args_string(args, "admin-id", &id, error))
-        return FALSE;
-    if (!file)
-        return !id || cst_fail(error, CST_ERROR_USAGE, _("option --%s goes with --%s only"),
-                               "admin-id", "admin-keyring");
-    if (!id)
-        id = ADMIN_DEFAULT;
+    if (!options->keyring)
+        return TRUE;
     entity = g_str_has_prefix(id, "client.") ? g_strdup(id) : g_strconcat("client.", id, NULL);
-    if (!cli_secret_read_file(file, &keyring, error) ||
+    if (!cli_secret_read_file(options->keyring, &keyring, error) ||
         !cst_cephx_keyring_find(&keyring, entity, ret_key, error))
         return FALSE;
     *ret_user = g_str_has_prefix(id, "client.") ? id + strlen("client.") : id;
@@ -123,11 +123,23 @@ static gboolean check_generate(const CliArgs *args, GError **error)
                       "or --save and --wait and set it on the server meanwhile"));
 }
 
-static gboolean check_options(const CliArgs *args, GError **error)
+static gboolean read_options(const CliArgs *args, Options *options, GError **error)
 {
-    return cli_args_exclusive(args, "file", "stdin", error) &&
-           cli_args_exclusive(args, "file", "generate", error) &&
-           cli_args_exclusive(args, "stdin", "generate", error) && check_generate(args, error);
+    if (!cli_args_string(args, "file", &options->file, error) ||
+        !cli_args_string(args, "save", &options->save, error) ||
+        !cli_args_string(args, "admin-keyring", &options->keyring, error) ||
+        !cli_args_string(args, "admin-id", &options->admin, error) ||
+        !cli_args_uint(args, "wait", &options->wait_s, error) ||
+        !cli_args_exclusive(args, "file", "stdin", error) ||
+        !cli_args_exclusive(args, "file", "generate", error) ||
+        !cli_args_exclusive(args, "stdin", "generate", error) || !check_generate(args, error))
+        return FALSE;
+    if (options->admin && !options->keyring)
+        return cst_fail(error, CST_ERROR_USAGE, _("option --%s goes with --%s only"), "admin-id",
+                        "admin-keyring");
+    if (!options->admin)
+        options->admin = ADMIN_DEFAULT;
+    return TRUE;
 }
 
 static void report(CliCtl *ctl, const char *name, GPtrArray *pools)
@@ -145,17 +157,18 @@ static gboolean cmd_rotate(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(CstConnSecret) secret = NULL;
     g_auto(CstSecretBytes) value = {0}, admin_key = {0};
     Work work = {.how = {.value = &value}};
+    Options options = {0};
     const char *name;
 
-    if (!check_options(args, error))
+    if (!read_options(args, &options, error))
         return FALSE;
+    work.how.wait_s = options.wait_s;
     secret = cli_secret(ctl, args, &name, error);
-    if (!secret || !cli_args_uint(args, "wait", &work.how.wait_s, error) ||
-        !cst_credential_usage_check(secret->usage, error) ||
-        !read_admin(args, &work.how.admin_user, &admin_key, error))
+    if (!secret || !cst_credential_usage_check(secret->usage, error) ||
+        !read_admin(&options, &work.how.admin_user, &admin_key, error))
         return FALSE;
     cli_plan(ctl, _("Would rotate secret %s"), name);
-    if (!read_value(ctl, args, secret->usage, &value, error))
+    if (!read_value(ctl, args, &options, secret->usage, &value, error))
         return FALSE;
     work.conn = ctl->conn;
     work.secret = secret;
