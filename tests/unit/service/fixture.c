@@ -47,6 +47,8 @@ void fixture_restart(Fixture *f, CstServiceMode mode)
     cst_service_free(f->service);
     f->service = cst_service_new(f->paths, mode, &error);
     assert_no_error(error);
+    if (f->policy)
+        cst_service_set_secret_policy(f->service, f->policy);
     if (mode == CST_SERVICE_DAEMON)
         cst_service_start(f->service);
 }

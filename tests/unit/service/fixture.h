@@ -10,6 +10,7 @@ typedef struct {
     char *images;
     CstPaths *paths;
     CstService *service;
+    const CstSecretPolicy *policy; /**< of services that are restarted; NULL: none is set */
 } Fixture;
 
 int fixture_setup(void **state);

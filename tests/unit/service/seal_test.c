@@ -319,10 +319,10 @@ static guint warnings_at_start(Fixture *f, guint days)
     const CstSecretPolicy policy = {CST_SEAL_AUTO, days};
     guint count = 0;
 
-    fixture_restart(f, CST_SERVICE_DAEMON);
     g_string_truncate(logged, 0);
-    cst_service_set_secret_policy(f->service, &policy);
-    cst_service_start(f->service);
+    f->policy = &policy;
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    f->policy = NULL;
     /* Freeing waits for the thread, whose first look comes before anything else. */
     fixture_restart(f, CST_SERVICE_DAEMON);
     for (const char *at = logged->str; (at = strstr(at, ONE " has had the same value")); at++)
@@ -358,9 +358,9 @@ static void a_daemon_that_is_to_seal_makes_the_key(void **state)
     const CstSecretPolicy always = {CST_SEAL_ALWAYS, 0}, never = {CST_SEAL_NEVER, 0};
 
     assert_false(has_key(f, "1.key"));
+    f->policy = &always;
     fixture_restart(f, CST_SERVICE_DAEMON);
-    cst_service_set_secret_policy(f->service, &always);
-    cst_service_start(f->service);
+    f->policy = NULL;
     assert_true(has_key(f, "1.key"));
     fixture_restart(f, CST_SERVICE_DAEMON);
     define(f, ONE, FALSE, "");
