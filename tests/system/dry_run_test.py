@@ -203,8 +203,8 @@ CASES = {
                      ["image-bitmap {at}/p/q b -f qcow2 --add",
                       "image-bitmap {at}/data b -f raw --add"]),
 }
-# An editor's work; tried by a test of its own.
-ELSEWHERE = {"pool-edit"}
+# An editor's work, and what takes a server; tried by tests of their own.
+ELSEWHERE = {"pool-edit", "secret-rotate"}
 
 
 class DryRun(WithDaemon):

@@ -143,7 +143,7 @@ static void only_dead_drafts_are_dropped(void **state)
     make_old(".cistern-dead.part");
     make_old(".cistern-living.part");
     make_old(".cistern-no-draft");
-    fd = open(living, O_RDWR);
+    fd = open(living, O_RDWR | O_CLOEXEC);
     assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
     assert_true(cst_pool_state_settle(site_pool, NULL));
     assert_names(".cistern-living.part .cistern-no-draft .cistern-young.part");
@@ -346,7 +346,7 @@ static void who_has_a_lock_holds_a_volume(void **state)
     site_put("a", "content");
     none = cst_pool_state_vol_holders(site_pool, "a", NULL);
     assert_int_equal(none->len, 0);
-    fd = open(path, O_RDWR);
+    fd = open(path, O_RDWR | O_CLOEXEC);
     assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
     holders = cst_pool_state_vol_holders(site_pool, "a", NULL);
     assert_int_equal(holders->len, 1);
