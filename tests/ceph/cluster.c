@@ -310,7 +310,7 @@ const char *fake_ceph_option(const char *key)
     return g_hash_table_lookup(cluster.options, key);
 }
 
-guint fake_ceph_clients(void)
+static guint count_clients(void)
 {
     guint count;
 
@@ -318,6 +318,15 @@ guint fake_ceph_clients(void)
     count = cluster.clients->len;
     g_mutex_unlock(&cluster.lock);
     return count;
+}
+
+gboolean fake_ceph_has_clients(guint count)
+{
+    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+
+    while (count_clients() != count && g_get_monotonic_time() < end)
+        g_usleep(500);
+    return count_clients() == count;
 }
 
 guint fake_ceph_open_images(void)

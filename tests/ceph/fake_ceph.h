@@ -39,8 +39,12 @@ void fake_ceph_wait_hanging(const char *function, guint count);
 /** How often @function has been called since the reset. */
 guint fake_ceph_calls(const char *function);
 
-/** What is connected, and what is open. */
-guint fake_ceph_clients(void);
+/**
+ * Waits until @count clients are connected, because one whose call is done already may leave after
+ * it; FALSE: in vain.
+ */
+gboolean fake_ceph_has_clients(guint count);
+/** What is open. */
 guint fake_ceph_open_images(void);
 /** Completions that somebody has not released yet, the cluster itself among them. */
 guint fake_ceph_completions(void);

@@ -117,8 +117,8 @@ static int log_in(const Client *client)
         return 0;
     if (strcmp(option(client, "auth_supported"), "cephx") != 0)
         return -EOPNOTSUPP;
-    if (strcmp(client->user, "admin") == 0)
-        return g_strcmp0(option(client, "key"), cluster.admin_key) == 0 ? 0 : -EACCES;
+    if (cluster.admin_key && strcmp(client->user, "admin") == 0)
+        return strcmp(option(client, "key"), cluster.admin_key) == 0 ? 0 : -EACCES;
     return strcmp(client->user, cluster.user) == 0 && is_good_key(option(client, "key")) ? 0
                                                                                          : -EACCES;
 }
