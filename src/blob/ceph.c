@@ -4,7 +4,6 @@
  */
 #include <blob/ceph.h>
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
 
@@ -16,19 +15,8 @@
 /* Written once, by load(); read-only from then on. */
 static struct {
     CstCeph table;
-    char *problem; /* why loading failed; NULL: it did not */
+    CstForeign libraries;
 } loaded;
-
-static void *resolve(void *const libraries[2], const char *name)
-{
-    void *found = dlsym(libraries[0], name);
-
-    if (!found)
-        found = dlsym(libraries[1], name);
-    if (!found && !loaded.problem)
-        loaded.problem = g_strdup_printf("no function %s", name);
-    return found;
-}
 
 /* --- opening images --------------------------------------------------------------------------- */
 
@@ -99,22 +87,14 @@ static int open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *image
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-/* The libraries start threads and register destructors, so they are never unloaded. */
 static gpointer load(gpointer data)
 {
-    void *libraries[2];
+    static const char *const names[] = {"librados.so.2", "librbd.so.1", NULL};
 
-    /* librados first: librbd depends on it. */
-    libraries[0] = dlopen("librados.so.2", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    libraries[1] =
-        libraries[0] ? dlopen("librbd.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) : NULL;
-    if (!libraries[1]) {
-        const char *why = dlerror();
-
-        loaded.problem = g_strdup(why ? why : "");
+    cst_foreign_open(&loaded.libraries, names);
+    if (loaded.libraries.problem)
         return NULL;
-    }
-#define FIND(function) loaded.table.function = resolve(libraries, #function);
+#define FIND(function) loaded.table.function = cst_foreign_find(&loaded.libraries, #function);
     CST_CEPH_FUNCTIONS(FIND)
 #undef FIND
     unwrapped = loaded.table;
@@ -129,11 +109,11 @@ const CstCeph *cst_ceph(GError **error)
     static GOnce once = G_ONCE_INIT;
 
     g_once(&once, load, NULL);
-    if (!loaded.problem)
+    if (!loaded.libraries.problem)
         return &loaded.table;
     cst_fail(error, CST_ERROR_UNSUPPORTED,
              _("cannot load Ceph's client libraries (%s); install librbd1 and librados2"),
-             loaded.problem);
+             loaded.libraries.problem);
     return NULL;
 }
 

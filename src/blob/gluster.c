@@ -13,7 +13,6 @@
  */
 #include <blob/gluster.h>
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -34,30 +33,17 @@
 /* Written once, by load(); read-only from then on. */
 static struct {
     CstGluster table;
-    char *problem; /* why loading failed; NULL: it did not */
+    CstForeign libraries;
 } loaded;
 
-static void *resolve(void *library, const char *name)
-{
-    void *found = dlsym(library, name);
-
-    if (!found && !loaded.problem)
-        loaded.problem = g_strdup_printf("no function %s", name);
-    return found;
-}
-
-/* The library has threads of its own, so it is never unloaded. */
 static gpointer load(gpointer data)
 {
-    void *library = dlopen("libgfapi.so.0", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    static const char *const names[] = {"libgfapi.so.0", NULL};
 
-    if (!library) {
-        const char *why = dlerror();
-
-        loaded.problem = g_strdup(why ? why : "");
+    cst_foreign_open(&loaded.libraries, names);
+    if (loaded.libraries.problem)
         return NULL;
-    }
-#define FIND(function) loaded.table.function = resolve(library, #function);
+#define FIND(function) loaded.table.function = cst_foreign_find(&loaded.libraries, #function);
     CST_GLUSTER_FUNCTIONS(FIND)
 #undef FIND
     cst_foreign_loaded();
@@ -69,10 +55,11 @@ const CstGluster *cst_gluster(GError **error)
     static GOnce once = G_ONCE_INIT;
 
     g_once(&once, load, NULL);
-    if (!loaded.problem)
+    if (!loaded.libraries.problem)
         return &loaded.table;
     cst_fail(error, CST_ERROR_UNSUPPORTED,
-             _("cannot load Gluster's client library (%s); install libgfapi0"), loaded.problem);
+             _("cannot load Gluster's client library (%s); install libgfapi0"),
+             loaded.libraries.problem);
     return NULL;
 }
 

@@ -1,41 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Libiscsi, loaded on first use: hosts without iSCSI need not install it, and no program pays for
- * it at its start.
- */
+/* Libiscsi, loaded on first use. */
 #include "initiator.h"
 
-#include <dlfcn.h>
-
 #include <base/error.h>
+#include <base/foreign.h>
 #include <base/i18n.h>
 
 /* Written once, by load(); read-only from then on. */
 static struct {
     IscsiLib table;
-    char *problem; /* why loading failed; NULL: it did not */
+    CstForeign libraries;
 } loaded;
-
-static void *resolve(void *library, const char *name)
-{
-    void *found = dlsym(library, name);
-
-    if (!found && !loaded.problem)
-        loaded.problem = g_strdup_printf("no function %s", name);
-    return found;
-}
 
 static gpointer load(gpointer data)
 {
-    void *library = dlopen("libiscsi.so.7", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    static const char *const names[] = {"libiscsi.so.7", NULL};
 
-    if (!library) {
-        const char *why = dlerror();
-
-        loaded.problem = g_strdup(why ? why : "");
+    cst_foreign_open(&loaded.libraries, names);
+    if (loaded.libraries.problem)
         return NULL;
-    }
-#define FIND(function) loaded.table.function = resolve(library, #function);
+#define FIND(function) loaded.table.function = cst_foreign_find(&loaded.libraries, #function);
     ISCSI_FUNCTIONS(FIND)
 #undef FIND
     return NULL;
@@ -46,9 +30,9 @@ const IscsiLib *iscsi_lib(GError **error)
     static GOnce once = G_ONCE_INIT;
 
     g_once(&once, load, NULL);
-    if (!loaded.problem)
+    if (!loaded.libraries.problem)
         return &loaded.table;
     cst_fail(error, CST_ERROR_UNSUPPORTED, _("cannot load libiscsi (%s); install package '%s'"),
-             loaded.problem, "libiscsi7");
+             loaded.libraries.problem, "libiscsi7");
     return NULL;
 }

@@ -2,9 +2,20 @@
 #pragma once
 
 /**
- * Libraries of storage technologies, loaded at run time, that have threads of their own: their
- * destructors crash while those threads still run.
+ * Libraries of storage technologies: loaded on first use, so that hosts without the technology need
+ * not install them and no program pays for them at its start. They are never unloaded.
  */
+typedef struct {
+    void *handles[2];
+    char *problem; /**< why they can't be used; NULL: they can */
+} CstForeign;
+
+/** Loads @names (NULL-terminated, two at most), those first that others depend on. Call it once. */
+void cst_foreign_open(CstForeign *libraries, const char *const *names);
+/** Returns function @name of one of them; NULL: none has it, which is their problem then. */
+void *cst_foreign_find(CstForeign *libraries, const char *name);
+
+/* Those that have threads of their own crash in their destructors while these still run. */
 
 /**
  * Has this process skip destructors when it exits with an open connection of such a library. Call
