@@ -4,87 +4,23 @@
 Needs a build with crash points (-Dcrash_points=true).
 """
 
-import glob
 import os
-import re
-import unittest
 
-from gluster_test import MIB, OnGluster, noise
-from harness import peers, space
-from rbd_crash_test import has_crash_points
+from gluster_test import OnGluster
+from harness import killed
+from harness.onserver import MIB, noise
 
 
-class Crash(OnGluster):
-    """Each operation is killed at each point it passes, in process; then the daemon starts."""
-
+class Crash(killed.KilledEverywhere, OnGluster):
+    POINTS = ("gluster.",)
     reached = set()
 
-    @classmethod
-    def setUpClass(cls):
-        if not has_crash_points():
-            raise unittest.SkipTest("this build has no crash points")
-        super().setUpClass()
-        cls.peer.stop()
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.peer.process is None:
-            cls.peer.start()
-        super().tearDownClass()
-
-    def setUp(self):
+    def clear(self):
         self.lab.clear()
 
-    def run_at(self, words, point=None):
-        log = os.path.join(self.peer.files, "points")
-        env = {"CISTERN_CRASH_LOG": log}
-        if point:
-            env["CISTERN_CRASH_AT"] = point
-        done = peers.run(words, env=env.items())
-        passed = []
-        if os.path.exists(log):
-            with open(log, encoding="utf-8") as stream:
-                passed = [line for line in stream.read().split() if line.startswith("gluster.")]
-            os.unlink(log)
-        return done, passed
-
-    def cli(self, *words):
-        return [space.CISTERN, "--root", self.peer.root, *words]
-
-    def play(self, *words):
-        done, _ = self.run_at(self.cli(*words))
-        self.assertEqual(0, done[0], done[2])
-
     def leftovers(self):
-        journal = os.path.join(self.peer.root, "var/lib/cistern/journal")
         return ([name for name in self.lab.names() if name.startswith(".cistern")]
-                + (os.listdir(journal) if os.path.isdir(journal) else []))
-
-    def settled(self):
-        """Starts the daemon and waits until it has seen to what is left."""
-        self.peer.start()
-        try:
-            self.eventually(lambda: not self.leftovers())
-        except AssertionError:
-            self.fail(f"left: {self.leftovers()}\n{self.peer.log()[-3000:]}")
-        finally:
-            self.peer.stop()
-
-    def killed_everywhere(self, words, prepare, check):
-        prepare()
-        done, passed = self.run_at(words)
-        self.assertEqual(0, done[0], done[2])
-        self.assertTrue(passed, "it passes no crash point")
-        check()
-        for point in sorted(set(passed)):
-            type(self).reached.add(point)
-            with self.subTest(point=point):
-                self.lab.clear()
-                prepare()
-                done, _ = self.run_at(words, point)
-                self.assertEqual(-9, done[0], done[2])
-                self.settled()
-                check()
+                + killed.journal(self.peer))
 
     def nothing(self):
         pass
@@ -125,8 +61,5 @@ class Crash(OnGluster):
                                lambda: self.assertIn(self.lab.names(), ([], ["a"])))
 
     def test_9_every_point_was_reached(self):
-        compiled = set()
-        for path in glob.glob(os.path.join(space.TOP, "src/pool/gluster/*.c")):
-            with open(path, encoding="utf-8") as stream:
-                compiled |= set(re.findall(r'CST_CRASH_POINT\("([^"]+)"\)', stream.read()))
+        compiled = killed.compiled_points(self.POINTS, "src/pool/gluster/*.c")
         self.assertEqual([], sorted(compiled - self.reached))

@@ -5,13 +5,13 @@ pools as quick as ever meanwhile, and all well again, without a restart, when th
 import contextlib
 import os
 import signal
-import statistics
 import subprocess
 import threading
 import time
 
-from gluster_test import MIB, OnGluster, noise, timed
+from gluster_test import OnGluster
 from harness import gluster, peers, space
+from harness.onserver import MIB, Beside, noise, timed
 
 # Exit statuses of our command line.
 FAILED, UNREACHABLE = 1, 6
@@ -19,42 +19,13 @@ FAILED, UNREACHABLE = 1, 6
 BOUND = 3 + gluster.TIMEOUT_S + 6
 
 
-class Faults(OnGluster):
+class Faults(Beside, OnGluster):
+    PATIENCE_S = gluster.TIMEOUT_S
+
     def setUp(self):
         for which in ("glusterd", "brick"):
             self.lab.signal(which, signal.SIGCONT)
         super().setUp()
-        directory = os.path.join(self.peer.dir, "d")
-        os.makedirs(directory, exist_ok=True)
-        if "d" not in self.ok("pool-list", "--name").split():
-            self.ok("pool-create-as", "d", "dir", "--target", directory)
-            self.ok("vol-create-as", "d", "beside", "1M")
-
-    def look_beside(self):
-        return timed(lambda: self.ok("vol-list", "d", "--details"))
-
-    @contextlib.contextmanager
-    def beside(self):
-        """Another pool is listed all the time and takes as long as when all is well."""
-        quiet = [self.look_beside() for _ in range(7)]
-        meanwhile, done = [], threading.Event()
-
-        def look():
-            while not done.is_set():
-                meanwhile.append(self.look_beside())
-        watching = threading.Thread(target=look)
-        watching.start()
-        try:
-            yield
-        finally:
-            done.set()
-            watching.join()
-        before, now, worst = (statistics.median(quiet), statistics.median(meanwhile),
-                              max(meanwhile))
-        print(f"        another pool: {before * 1000:.0f} ms, meanwhile {now * 1000:.0f} ms, "
-              f"at worst {worst * 1000:.0f} ms in {len(meanwhile)} looks", flush=True)
-        self.assertLess(now, 3 * before + 0.1)
-        self.assertLess(worst, max(gluster.TIMEOUT_S, 10 * before))
 
     def late(self, *words):
         """It fails as something that did not answer, in time."""

@@ -4,28 +4,16 @@
 import os
 import statistics
 import subprocess
-import time
-import unittest
 
 from harness import gluster, peers, space
-
-MIB = 1 << 20
-
-
-def noise(size, seed=1):
-    return bytes((i * seed + (i >> 8)) & 0xff or 1 for i in range(4096)) * (size // 4096)
+from harness.onserver import MIB, OnServer, noise, timed
 
 
-def timed(function):
-    started = time.monotonic()
-    function()
-    return time.monotonic() - started
-
-
-class OnGluster(unittest.TestCase):
+class OnGluster(OnServer):
     """One daemon for the class with the pool "g" on the volume's root, empty before each test."""
 
-    maxDiff = None
+    POOL = "g"
+    EVENTUALLY_S = 60
 
     @classmethod
     def setUpClass(cls):
@@ -45,47 +33,8 @@ class OnGluster(unittest.TestCase):
         self.eventually(lambda: peers.virsh(self.peer, "pool-refresh", "g")[0] == 0)
 
     @classmethod
-    def file(cls, name, content):
-        path = os.path.join(cls.peer.files, name)
-        with open(path, "wb") as out:
-            out.write(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    @classmethod
-    def define(cls, name, start=True, **how):
-        xml = cls.file(name + ".xml", cls.lab.pool_xml(name, **how))
-        for words in (["pool-define", xml], *([["pool-start", name]] if start else [])):
-            status, _out, err = peers.virsh(cls.peer, *words)
-            assert status == 0, err
-
-    def undefine(self, name):
-        peers.virsh(self.peer, "pool-destroy", name)
-        peers.virsh(self.peer, "pool-undefine", name)
-
-    def ok(self, *words, **options):
-        status, out, err = peers.virsh(self.peer, *words, **options)
-        self.assertEqual(0, status, f"virsh {' '.join(words)}: {err}")
-        return out
-
-    def fails(self, *words, text=""):
-        status, _out, err = peers.virsh(self.peer, *words)
-        self.assertEqual(1, status, f"virsh {' '.join(words)} should have failed")
-        self.assertIn(text, err)
-        return err
-
-    def cistern(self, *words, status=0, **options):
-        done = peers.run([space.CISTERN, "-c", self.peer.uri, *words], **options)
-        self.assertEqual(status, done[0], f"cistern {' '.join(words)}: {done[2]}")
-        return done[1] if status == 0 else done[2]
-
-    def names(self, pool="g"):
-        return [line.split()[0] for line in self.ok("vol-list", pool).splitlines()[2:] if line]
-
-    def eventually(self, holds, seconds=60):
-        ends = time.monotonic() + seconds
-        while not holds():
-            self.assertLess(time.monotonic(), ends, "it never became so")
-            time.sleep(0.1)
+    def pool_xml(cls, name, **how):
+        return cls.lab.pool_xml(name, **how)
 
     def qemu_img(self, *words, check=True):
         """Its library prints what it does, to stderr."""

@@ -6,10 +6,7 @@ daemon starts, and the copy can be made again.
 Needs a build with crash points (-Dcrash_points=true).
 """
 
-import os
-import unittest
-
-from harness import peers, space
+from harness import killed, space
 from harness.onserver import MIB, noise
 from iscsi_direct_test import OnTarget
 
@@ -21,21 +18,14 @@ class Crash(OnTarget):
 
     @classmethod
     def setUpClass(cls):
-        with open(space.CISTERN, "rb") as stream:
-            if b"CISTERN_CRASH_AT" not in stream.read():
-                raise unittest.SkipTest("this build has no crash points")
+        killed.need_points()
         super().setUpClass()
 
     def copy(self, *words, point=None):
         """In process; the points that it has passed."""
-        log = os.path.join(self.peer.files, "points")
-        env = {"CISTERN_CRASH_LOG": log, **({"CISTERN_CRASH_AT": point} if point else {})}
-        done = peers.run([space.CISTERN, "--root", self.peer.root, "vol-clone", "unit:0:0:1",
-                          "unit:0:0:2", "--pool", "i", *words], env=env.items())
-        with open(log, encoding="utf-8") as stream:
-            passed = [line for line in stream.read().split() if line.startswith("fill.")]
-        os.unlink(log)
-        return done, passed
+        return killed.run_at(self.peer, ("fill.",), [
+            space.CISTERN, "--root", self.peer.root, "vol-clone", "unit:0:0:1", "unit:0:0:2",
+            "--pool", "i", *words], point)
 
     def test_killed_at_each_point(self):
         old, new, other = noise(8 * MIB, 1), noise(8 * MIB, 2), noise(8 * MIB, 3)

@@ -9,12 +9,7 @@ import os
 import unittest
 
 from fs_test import MIB, Disks, run, signature
-from harness import peers, space
-
-
-def has_crash_points():
-    with open(space.CISTERN, "rb") as stream:
-        return b"CISTERN_CRASH_AT" in stream.read()
+from harness import killed, peers, space
 
 
 class Crash(Disks):
@@ -22,8 +17,7 @@ class Crash(Disks):
 
     @classmethod
     def setUpClass(cls):
-        if not has_crash_points():
-            raise unittest.SkipTest("this build has no crash points")
+        killed.need_points()
         super().setUpClass()
 
     def setUp(self):

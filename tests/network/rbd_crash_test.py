@@ -5,89 +5,26 @@ Needs a build with crash points (-Dcrash_points=true). A process that died still
 open" until the OSD's watch time-out, so what it left goes when that is over.
 """
 
-import glob
-import os
-import re
-import unittest
-
-from harness import peers, space
+from harness import killed
 from harness.onserver import MIB, noise
 from rbd_snapshot_test import snap_command
 from rbd_test import OnCeph
 
 
-def compiled_points():
-    found = set()
-    for path in glob.glob(os.path.join(space.TOP, "src/pool/rbd/*.c")):
-        with open(path, encoding="utf-8") as stream:
-            found |= set(re.findall(r'CST_CRASH_POINT\("([^"]+)"\)', stream.read()))
-    return found
-
-
-def has_crash_points():
-    with open(space.CISTERN, "rb") as stream:
-        return b"CISTERN_CRASH_AT" in stream.read()
-
-
-class Crash(OnCeph):
-    """Each operation is killed at each point it passes, in process; then the daemon starts."""
-
+class Crash(killed.KilledEverywhere, OnCeph):
+    POINTS = ("rbd.",)
     reached = set()
 
-    @classmethod
-    def setUpClass(cls):
-        if not has_crash_points():
-            raise unittest.SkipTest("this build has no crash points")
-        super().setUpClass()
-        cls.peer.stop()
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.peer.process is None:
-            cls.peer.start()
-        super().tearDownClass()
-
-    def setUp(self):
+    def clear(self):
         self.ceph.clear()
-
-    def run_at(self, words, point=None):
-        log = os.path.join(self.peer.files, "points")
-        env = {"CISTERN_CRASH_LOG": log}
-        if point:
-            env["CISTERN_CRASH_AT"] = point
-        done = peers.run(words, env=env.items())
-        passed = []
-        if os.path.exists(log):
-            with open(log, encoding="utf-8") as stream:
-                passed = [line for line in stream.read().split() if line.startswith("rbd.")]
-            os.unlink(log)
-        return done, passed
-
-    def cli(self, *words):
-        return [space.CISTERN, "--root", self.peer.root, *words]
-
-    def play(self, *words):
-        done, _ = self.run_at(list(words))
-        self.assertEqual(0, done[0], done[2])
 
     def snap(self, verb, *names):
         return self.cli(*snap_command(verb, *names))
 
-    def settled(self):
-        """Starts the daemon and waits until it has seen to what is left."""
-        self.peer.start()
-        try:
-            self.eventually(lambda: not self.leftovers())
-        except AssertionError:
-            self.fail(f"left: {self.leftovers()}\n{self.peer.log()[-3000:]}")
-        finally:
-            self.peer.stop()
-
     def leftovers(self):
-        journal = os.path.join(self.peer.root, "var/lib/cistern/journal")
         return ([n for n in self.ceph.notes() if "cistern" in n]
                 + [i for i in self.ceph.images() if ".part" in i or "trash:" in i]
-                + self.orphans() + (os.listdir(journal) if os.path.isdir(journal) else []))
+                + self.orphans() + killed.journal(self.peer))
 
     def orphans(self):
         """Helper snapshots that no clone needs."""
@@ -97,22 +34,6 @@ class Crash(OnCeph):
                     and not self.ceph.rbd("children", "--all", image, check=False).strip()):
                 found.append(image)
         return found
-
-    def killed_everywhere(self, words, prepare, check):
-        prepare()
-        done, passed = self.run_at(words)
-        self.assertEqual(0, done[0], done[2])
-        self.assertTrue(passed, "it passes no crash point")
-        check()
-        for point in sorted(set(passed)):
-            type(self).reached.add(point)
-            with self.subTest(point=point):
-                self.ceph.clear()
-                prepare()
-                done, _ = self.run_at(words, point)
-                self.assertEqual(-9, done[0], done[2])
-                self.settled()
-                check()
 
     def test_1_create(self):
         self.killed_everywhere(
@@ -129,8 +50,8 @@ class Crash(OnCeph):
                                check)
 
     def one_volume(self):
-        self.play(*self.cli("vol-create-as", "r", "a", "1M"))
-        self.play(*self.cli("vol-upload", "a", self.file("payload", noise(MIB)), "--pool", "r"))
+        self.play("vol-create-as", "r", "a", "1M")
+        self.play("vol-upload", "a", self.file("payload", noise(MIB)), "--pool", "r")
 
     def test_2_clone(self):
         self.clone()
@@ -158,8 +79,8 @@ class Crash(OnCeph):
 
     def two_states(self):
         self.one_volume()
-        self.play(*self.snap("create", "a", "one"))
-        self.play(*self.cli("vol-upload", "a", self.file("payload", noise(MIB, 2)), "--pool", "r"))
+        self.play(*snap_command("create", "a", "one"))
+        self.play("vol-upload", "a", self.file("payload", noise(MIB, 2)), "--pool", "r")
 
     def test_6_snapshots(self):
         self.killed_everywhere(self.snap("create", "a", "one"), self.one_volume,
@@ -177,9 +98,10 @@ class Crash(OnCeph):
     def test_8_flatten(self):
         def prepare():
             self.one_volume()
-            self.play(*self.cli("vol-clone", "a", "b", "--pool", "r"))
+            self.play("vol-clone", "a", "b", "--pool", "r")
         self.killed_everywhere(self.snap("flatten", "b"), prepare,
                                lambda: self.assertEqual(noise(MIB), self.content("b")))
 
     def test_9_every_point_was_reached(self):
-        self.assertEqual([], sorted(compiled_points() - self.reached))
+        compiled = killed.compiled_points(self.POINTS, "src/pool/rbd/*.c")
+        self.assertEqual([], sorted(compiled - self.reached))

@@ -45,11 +45,8 @@ class OnCeph(OnServer):
         self.ok("pool-refresh", "o")
 
     @classmethod
-    def define(cls, name, start=True, **how):
-        xml = cls.file(name + ".xml", cls.ceph.pool_xml(name, **how))
-        for words in (["pool-define", xml], *([["pool-start", name]] if start else [])):
-            status, _out, err = peers.virsh(cls.peer, *words)
-            assert status == 0, err
+    def pool_xml(cls, name, **how):
+        return cls.ceph.pool_xml(name, **how)
 
     def content(self, image):
         """What the rbd tool reads."""

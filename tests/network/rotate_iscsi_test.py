@@ -4,12 +4,10 @@
 import glob
 import os
 import threading
-import unittest
 
-from harness import peers, space, tgt
+from harness import killed, peers, space, tgt
 from harness.onserver import noise
 from iscsi_direct_test import AUTH, MIB, UUIDS, OnTarget
-from rbd_crash_test import has_crash_points
 
 OLD, NEW = "anoldpassword1", "thenewpassword"
 USAGE, DENIED = 2, 4
@@ -146,20 +144,13 @@ class Killed(Rotating):
 
     @classmethod
     def setUpClass(cls):
-        if not has_crash_points():
-            raise unittest.SkipTest("this build has no crash points")
+        killed.need_points()
         super().setUpClass()
 
     def play(self, point, password):
-        env = {"CISTERN_CRASH_AT": point} if point else {}
-        log = os.path.join(self.peer.files, "points")
-        env["CISTERN_CRASH_LOG"] = log
-        done = peers.run([space.CISTERN, "--root", self.peer.root, "secret-rotate", UUIDS["ours"],
-                          "--file", self.file("new", password)], env=env.items())
-        with open(log, encoding="utf-8") as stream:
-            passed = [line for line in stream.read().split()
-                      if line.startswith(("secret.rotate.", "secret.next."))]
-        os.unlink(log)
+        done, passed = killed.run_at(self.peer, ("secret.rotate.", "secret.next."), [
+            space.CISTERN, "--root", self.peer.root, "secret-rotate", UUIDS["ours"],
+            "--file", self.file("new", password)], point)
         return done[0], passed
 
     def killed_everywhere(self, known, ends):

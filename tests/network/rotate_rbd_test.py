@@ -8,10 +8,8 @@ import re
 import subprocess
 import threading
 import time
-import unittest
 
-from harness import ceph, peers, space
-from rbd_crash_test import has_crash_points
+from harness import ceph, killed, peers, space
 from rbd_test import MIB, OnCeph, noise
 
 USER = "client.libvirt"
@@ -268,14 +266,7 @@ class Rotations(Rotating):
         self.assertEqual(self.stored(), self.key_on_cluster())
 
 
-def points():
-    found = set()
-    for path in glob.glob(os.path.join(space.TOP, "src/service/secret/*.c")) + glob.glob(
-            os.path.join(space.TOP, "src/store/secret_*.c")):
-        with open(path, encoding="utf-8") as stream:
-            found |= set(re.findall(r'CST_CRASH_POINT\("(secret\.(?:rotate|next)\.[^"]+)"\)',
-                                    stream.read()))
-    return found
+POINTS = ("secret.rotate.", "secret.next.")
 
 
 class Killed(Rotating):
@@ -285,25 +276,13 @@ class Killed(Rotating):
 
     @classmethod
     def setUpClass(cls):
-        if not has_crash_points():
-            raise unittest.SkipTest("this build has no crash points")
+        killed.need_points()
         super().setUpClass()
 
     def kill_at(self, point, *words):
-        log = os.path.join(self.peer.files, "points")
-        env = {"CISTERN_CRASH_LOG": log}
-        if point:
-            env["CISTERN_CRASH_AT"] = point
-        done = peers.run([space.CISTERN, "--root", self.peer.root, "secret-rotate", ceph.UUID,
-                          "--admin-keyring", os.path.join(self.ceph.dir, "keyring"), *words],
-                         env=env.items())
-        passed = []
-        if os.path.exists(log):
-            with open(log, encoding="utf-8") as stream:
-                passed = [line for line in stream.read().split()
-                          if line.startswith(("secret.rotate.", "secret.next."))]
-            os.unlink(log)
-        return done, passed
+        return killed.run_at(self.peer, POINTS, [
+            space.CISTERN, "--root", self.peer.root, "secret-rotate", ceph.UUID,
+            "--admin-keyring", os.path.join(self.ceph.dir, "keyring"), *words], point)
 
     def works(self):
         """The one value that is left is the cluster's, and both pools start with it."""
@@ -345,4 +324,5 @@ class Killed(Rotating):
         self.everywhere(start, "--generate")
 
     def test_9_every_point_was_reached(self):
-        self.assertEqual({"secret.rotate.taken_back"}, points() - self.reached)
+        compiled = killed.compiled_points(POINTS, "src/service/secret/*.c", "src/store/secret_*.c")
+        self.assertEqual({"secret.rotate.taken_back"}, compiled - self.reached)

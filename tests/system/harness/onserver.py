@@ -32,6 +32,7 @@ class OnServer(unittest.TestCase):
 
     maxDiff = None
     POOL = ""
+    EVENTUALLY_S = 90
 
     @classmethod
     def file(cls, name, content):
@@ -39,6 +40,14 @@ class OnServer(unittest.TestCase):
         with open(path, "wb") as out:
             out.write(content if isinstance(content, bytes) else content.encode())
         return path
+
+    @classmethod
+    def define(cls, name, start=True, **how):
+        """A pool of the document that the subclass's pool_xml() makes."""
+        xml = cls.file(name + ".xml", cls.pool_xml(name, **how))
+        for words in (["pool-define", xml], *([["pool-start", name]] if start else [])):
+            status, _out, err = peers.virsh(cls.peer, *words)
+            assert status == 0, err
 
     def undefine(self, name):
         peers.virsh(self.peer, "pool-destroy", name)
@@ -76,9 +85,9 @@ class OnServer(unittest.TestCase):
         with open(out, "rb") as stream:
             return stream.read()
 
-    def eventually(self, true, seconds=90):
+    def eventually(self, true, seconds=None):
         """Only a failure takes as long: it is meant for slow machines too."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + (seconds or self.EVENTUALLY_S)
         while not true():
             self.assertLess(time.monotonic(), end, "it never came true")
             time.sleep(0.2)

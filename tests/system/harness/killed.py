@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kill -9 at crash points (base/crash.h) of commands that run in process."""
+
+import glob
+import os
+import re
+import unittest
+
+from . import peers, space
+
+
+def need_points():
+    """Skips the test where the build has none (-Dcrash_points=true)."""
+    with open(space.CISTERN, "rb") as stream:
+        if b"CISTERN_CRASH_AT" not in stream.read():
+            raise unittest.SkipTest("this build has no crash points")
+
+
+def compiled_points(prefixes, *patterns):
+    """Names in the sources that PATTERNS, below the project's root, mean."""
+    found = set()
+    for pattern in patterns:
+        for path in glob.glob(os.path.join(space.TOP, pattern)):
+            with open(path, encoding="utf-8") as stream:
+                found |= set(re.findall(r'CST_CRASH_POINT\("([^"]+)"\)', stream.read()))
+    return {name for name in found if name.startswith(prefixes)}
+
+
+def run_at(peer, prefixes, words, point=None):
+    """Runs WORDS, killed at POINT; (status, out, err), and the points that it has passed."""
+    log = os.path.join(peer.files, "points")
+    env = {"CISTERN_CRASH_LOG": log}
+    if point:
+        env["CISTERN_CRASH_AT"] = point
+    done = peers.run(words, env=env.items())
+    passed = []
+    if os.path.exists(log):
+        with open(log, encoding="utf-8") as stream:
+            passed = [line for line in stream.read().split() if line.startswith(prefixes)]
+        os.unlink(log)
+    return done, passed
+
+
+def journal(peer):
+    """Names of the intents that are left."""
+    path = os.path.join(peer.root, "var/lib/cistern/journal")
+    return os.listdir(path) if os.path.isdir(path) else []
+
+
+class KilledEverywhere:
+    """
+    Beside an OnServer: each operation is killed at each point it passes; then the daemon starts.
+    POINTS is how their names begin. Subclasses have clear(), of the storage, and leftovers().
+    """
+
+    POINTS = ()
+    reached = set()
+
+    @classmethod
+    def setUpClass(cls):
+        need_points()
+        super().setUpClass()
+        cls.peer.stop()
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.peer.process is None:
+            cls.peer.start()
+        super().tearDownClass()
+
+    def setUp(self):
+        self.clear()
+
+    def run_at(self, words, point=None):
+        return run_at(self.peer, self.POINTS, words, point)
+
+    def cli(self, *words):
+        return [space.CISTERN, "--root", self.peer.root, *words]
+
+    def play(self, *words):
+        done, _ = self.run_at(self.cli(*words))
+        self.assertEqual(0, done[0], done[2])
+
+    def settled(self):
+        """Starts the daemon and waits until it has seen to what is left."""
+        self.peer.start()
+        try:
+            self.eventually(lambda: not self.leftovers())
+        except AssertionError:
+            self.fail(f"left: {self.leftovers()}\n{self.peer.log()[-3000:]}")
+        finally:
+            self.peer.stop()
+
+    def killed_everywhere(self, words, prepare, check):
+        prepare()
+        done, passed = self.run_at(words)
+        self.assertEqual(0, done[0], done[2])
+        self.assertTrue(passed, "it passes no crash point")
+        check()
+        for point in sorted(set(passed)):
+            type(self).reached.add(point)
+            with self.subTest(point=point):
+                self.clear()
+                prepare()
+                done, _ = self.run_at(words, point)
+                self.assertEqual(-9, done[0], done[2])
+                self.settled()
+                check()
