@@ -53,7 +53,7 @@ demo: build ## the main job end to end in a scratch directory, saying what it do
 	@BUILD=$(BUILD) scripts/demo
 
 test: ## everything: unit, fuzz corpora, system and crash tests, packages, lint; ends with the count
-	@$(DEPS) build test virtqemud tsan lab ceph gluster deb mutation lint
+	@$(DEPS) build test virtqemud tsan lab ceph gluster deb lint
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test
 
 test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
