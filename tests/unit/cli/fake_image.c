@@ -87,11 +87,6 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
     return rows;
 }
 
-GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **error)
-{
-    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
-}
-
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
                                 const CstVolConvert *how, CstTask *task, GError **error)
 {

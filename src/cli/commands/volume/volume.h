@@ -106,5 +106,6 @@ extern const CliCommand cli_vol_create_as_command;
 extern const CliCommand cli_vol_create_command;
 extern const CliCommand cli_vol_create_from_command;
 extern const CliCommand cli_vol_download_command;
+extern const CliCommand cli_vol_holders_command;
 extern const CliCommand cli_vol_list_command;
 extern const CliCommand cli_vol_upload_command;
