@@ -85,6 +85,52 @@ static void play_holders(Side *side)
     note_holders(side, vol);
 }
 
+static void note_more(Side *side, const CstPoolRef *pool, unsigned wants)
+{
+    g_autoptr(GPtrArray) rows = cst_conn_vol_list(side->conn, pool, FALSE, &side->error);
+    g_autoptr(GPtrArray) more = NULL;
+
+    assert_non_null(rows);
+    more = cst_conn_vol_list_more(side->conn, pool, rows, wants, &side->error);
+    outcome(side, "more", more != NULL);
+    for (guint i = 0; more && i < more->len; i++) {
+        const CstVolMore *one = g_ptr_array_index(more, i);
+
+        note(side, "- %s: on %s, %d snapshots, %d holders",
+             ((const CstVolRow *)rows->pdata[i])->name, one->backing ? one->backing : "nothing",
+             (int)one->snapshots, one->holders ? (int)one->holders->len : -1);
+    }
+}
+
+/* More volumes than go into one batch; of one nothing can be known. */
+static void play_more(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) base = make_volume(side, pool, "a-base", "qcow2");
+    g_autofree char *xml = g_strdup_printf(
+        "<volume><name>b-top</name><capacity>1048576</capacity>"
+        "<target><format type='qcow2'/></target><backingStore><path>%s/images/a-base</path>"
+        "<format type='qcow2'/></backingStore></volume>",
+        side->root);
+    g_autoptr(CstVolRef) top = cst_conn_vol_create(side->conn, pool, xml, 0, NULL, &side->error);
+    g_autoptr(CstVolRef) gone = make_volume(side, pool, "c-gone", "qcow2");
+    int fd = hold(side, "a-base");
+
+    assert_non_null(top);
+    for (int i = 0; i < 260; i++) {
+        g_autofree char *name = g_strdup_printf("v%03d", i);
+        g_autoptr(CstVolRef) vol = make_volume(side, pool, name, "raw");
+    }
+    note_more(side, pool, 0);
+    note_more(side, pool, CST_VOL_MORE_BACKING);
+    close(fd);
+    assert_true(cst_conn_snapshot_create(side->conn, base, "one", 0, NULL, NULL));
+    fd = hold(side, "a-base");
+    put(side, "images/c-gone", "QFI\xfb and no more of it");
+    note_more(side, pool, CST_VOL_MORE_BACKING | CST_VOL_MORE_SNAPSHOTS | CST_VOL_MORE_HOLDERS);
+    close(fd);
+}
+
 static void note_problems(Side *side, const CstVolRef *vol)
 {
     g_autoptr(GPtrArray) problems = cst_conn_vol_problems(side->conn, vol, &side->error);
@@ -297,6 +343,21 @@ static void holders_are_the_same(void **state)
     compare(play_holders, must);
 }
 
+static void what_a_list_shows_besides_is_the_same(void **state)
+{
+    const char *const must[] = {
+        "more: done\n- a-base: on nothing, -1 snapshots, -1 holders\n",
+        "/images/a-base, -1 snapshots, -1 holders\n",
+        "- v259: on nothing, -1 snapshots, -1 holders\n",
+        "- a-base: on nothing, 1 snapshots, 1 holders\n",
+        "- c-gone: on nothing, -1 snapshots, 0 holders\n",
+        "- v259: on nothing, 0 snapshots, 0 holders\n",
+        NULL,
+    };
+
+    compare(play_more, must);
+}
+
 static void problems_are_the_same(void **state)
 {
     const char *const must[] = {"problems: done\n0\nproblems: done\n- ", "problems: no-volume",
@@ -346,9 +407,13 @@ static void events_of_secrets_are_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holders_are_the_same),  cmocka_unit_test(problems_are_the_same),
-        cmocka_unit_test(trust_is_the_same),     cmocka_unit_test(facts_of_pools_are_the_same),
-        cmocka_unit_test(dry_runs_are_the_same), cmocka_unit_test(events_of_secrets_are_the_same),
+        cmocka_unit_test(holders_are_the_same),
+        cmocka_unit_test(what_a_list_shows_besides_is_the_same),
+        cmocka_unit_test(problems_are_the_same),
+        cmocka_unit_test(trust_is_the_same),
+        cmocka_unit_test(facts_of_pools_are_the_same),
+        cmocka_unit_test(dry_runs_are_the_same),
+        cmocka_unit_test(events_of_secrets_are_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
