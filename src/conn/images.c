@@ -155,6 +155,22 @@ gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *tas
     return TRUE;
 }
 
+gboolean cst_conn_vol_serve(CstConn *conn, const CstVolRef *vol, const CstVolServe *how,
+                            CstTask *task, GError **error)
+{
+    char *snapshot = (char *)how->snapshot, *socket = (char *)how->socket;
+    char *host = (char *)how->host;
+    wire_vol_serve_args args = {cst_vol_arg(vol),
+                                cst_opt_arg(&snapshot),
+                                (how->read_only ? WIRE_SERVE_READ_ONLY : 0) |
+                                    (how->force_share ? WIRE_SERVE_FORCE_SHARE : 0),
+                                cst_opt_arg(&socket),
+                                cst_opt_arg(&host),
+                                how->port};
+
+    return cst_conn_own_call(conn, WIRE_CISTERN_VOL_SERVE, &args, NULL, task, error);
+}
+
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
                                 const CstVolConvert *how, CstTask *task, GError **error)
 {

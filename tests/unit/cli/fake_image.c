@@ -87,6 +87,18 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
     return rows;
 }
 
+gboolean cst_conn_vol_serve(CstConn *conn, const CstVolRef *vol, const CstVolServe *how,
+                            CstTask *task, GError **error)
+{
+    if (!cst_may_change(error))
+        return FALSE;
+    asked("serve", 0, "%s/%s%s%s %s %s %s:%u%s", vol->pool, vol->name, how->snapshot ? "@" : "",
+          how->snapshot ? how->snapshot : "", how->read_only ? "ro" : "rw",
+          how->socket ? how->socket : "-", how->host ? how->host : "-", how->port,
+          how->force_share ? " shared" : "");
+    return TRUE;
+}
+
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
                                 const CstVolConvert *how, CstTask *task, GError **error)
 {

@@ -447,6 +447,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_map_command,
     &cli_vol_measure_command,
     &cli_vol_rebase_command,
+    &cli_vol_serve_command,
     &cli_vol_trust_command,
     &cli_vol_clone_command,
     &cli_vol_create_as_command,

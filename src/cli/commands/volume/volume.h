@@ -112,4 +112,5 @@ extern const CliCommand cli_vol_delete_command;
 extern const CliCommand cli_vol_download_command;
 extern const CliCommand cli_vol_holders_command;
 extern const CliCommand cli_vol_list_command;
+extern const CliCommand cli_vol_serve_command;
 extern const CliCommand cli_vol_upload_command;

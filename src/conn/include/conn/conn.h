@@ -280,6 +280,9 @@ gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *ba
 /** Releases clusters and blocks that hold only zeroes. *ret_given_back: bytes released. */
 gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *task,
                                uint64_t *ret_given_back, GError **error);
+/** Serves the volume by NBD until @task is cancelled. */
+gboolean cst_conn_vol_serve(CstConn *conn, const CstVolRef *vol, const CstVolServe *how,
+                            CstTask *task, GError **error);
 /** Creates a volume in @pool with the guest-visible content of @source, in another format. */
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
                                 const CstVolConvert *how, CstTask *task, GError **error);
