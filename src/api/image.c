@@ -152,6 +152,8 @@ static gboolean serve(CstApiCall *call, const void *data, void *ret, GError **er
         .socket = cst_api_opt_text(args->socket),
         .host = cst_api_opt_text(args->host),
         .port = (guint16)args->port,
+        .psk_file = cst_api_opt_text(args->psk_file),
+        .certificates = cst_api_opt_text(args->certificates),
     };
     g_autoptr(CstPool) pool = NULL;
 

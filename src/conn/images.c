@@ -159,14 +159,17 @@ gboolean cst_conn_vol_serve(CstConn *conn, const CstVolRef *vol, const CstVolSer
                             CstTask *task, GError **error)
 {
     char *snapshot = (char *)how->snapshot, *socket = (char *)how->socket;
-    char *host = (char *)how->host;
+    char *host = (char *)how->host, *psk_file = (char *)how->psk_file;
+    char *certificates = (char *)how->certificates;
     wire_vol_serve_args args = {cst_vol_arg(vol),
                                 cst_opt_arg(&snapshot),
                                 (how->read_only ? WIRE_SERVE_READ_ONLY : 0) |
                                     (how->force_share ? WIRE_SERVE_FORCE_SHARE : 0),
                                 cst_opt_arg(&socket),
                                 cst_opt_arg(&host),
-                                how->port};
+                                how->port,
+                                cst_opt_arg(&psk_file),
+                                cst_opt_arg(&certificates)};
 
     return cst_conn_own_call(conn, WIRE_CISTERN_VOL_SERVE, &args, NULL, task, error);
 }

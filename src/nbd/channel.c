@@ -11,14 +11,29 @@ gboolean nbd_receive(NbdConnection *connection, void *data, size_t len)
     uint8_t *at = data;
 
     while (len > 0) {
-        ssize_t got = recv(connection->fd, at, len, 0);
+        ssize_t got = connection->session ? nbd_session_receive(connection->session, at, len)
+                                          : recv(connection->fd, at, len, 0);
 
-        if (got == 0 || (got < 0 && errno != EINTR))
+        if (got == 0 || (got < 0 && (connection->session || errno != EINTR)))
             return FALSE;
         if (got > 0) {
             at += got;
             len -= (size_t)got;
         }
+    }
+    return TRUE;
+}
+
+/* Records are 16 KiB at most, so what is long is sent in many. */
+static gboolean send_in_session(NbdConnection *connection, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t sent = nbd_session_send(connection->session, data, len);
+
+        if (sent < 0)
+            return FALSE;
+        data += sent;
+        len -= (size_t)sent;
     }
     return TRUE;
 }
@@ -29,6 +44,9 @@ gboolean nbd_send(NbdConnection *connection, const void *head, size_t head_len, 
     struct iovec pieces[2] = {{(void *)head, head_len}, {(void *)data, len}};
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
 
+    if (connection->session)
+        return send_in_session(connection, head, head_len) &&
+               send_in_session(connection, data, len);
     while (pieces[0].iov_len + pieces[1].iov_len > 0) {
         ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
 

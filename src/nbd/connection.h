@@ -4,6 +4,7 @@
 #include <nbd/server.h>
 
 #include "proto.h"
+#include "tls.h"
 
 /** One client: what was agreed with it, and how bytes get to it and from it. */
 
@@ -11,6 +12,8 @@
 
 typedef struct {
     int fd;                     /* borrowed */
+    const CstNbdTls *tls;       /* that is demanded; NULL: none */
+    NbdSession *session;        /* once it has begun */
     const CstNbdExport *export; /* borrowed */
     uint64_t size;
     gboolean structured; /* replies to reads come in chunks */

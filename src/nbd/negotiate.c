@@ -182,6 +182,22 @@ static Verdict info_or_go(Option *option)
     return option->number == NBD_OPT_GO ? TRANSMIT : NEXT;
 }
 
+/* What was agreed in the clear does not count. */
+static Verdict start_tls(Option *option)
+{
+    NbdConnection *connection = option->connection;
+
+    if (option->left > 0 || connection->session)
+        return refuse(option, NBD_REP_ERR_INVALID, "TLS takes no data, and begins once");
+    if (!connection->tls)
+        return refuse(option, NBD_REP_ERR_UNSUP, "there is no TLS here");
+    connection->structured = connection->allocation = FALSE;
+    if (acknowledge(option) == CLOSE)
+        return CLOSE;
+    connection->session = nbd_session_new(connection->tls, connection->fd);
+    return connection->session ? NEXT : CLOSE;
+}
+
 static Verdict structured_reply(Option *option)
 {
     if (option->left > 0)
@@ -232,12 +248,26 @@ static Verdict meta_context(Option *option)
     return acknowledge(option);
 }
 
+/* Before TLS, where that is demanded: nothing is told. */
+static Verdict serve_closed(Option *option)
+{
+    switch (option->number) {
+    case NBD_OPT_EXPORT_NAME: return CLOSE;
+    case NBD_OPT_ABORT: acknowledge(option); return CLOSE;
+    case NBD_OPT_STARTTLS: return start_tls(option);
+    default: return refuse(option, NBD_REP_ERR_TLS_REQD, "TLS is needed here");
+    }
+}
+
 static Verdict serve_option(Option *option)
 {
+    if (option->connection->tls && !option->connection->session)
+        return serve_closed(option);
     switch (option->number) {
     case NBD_OPT_EXPORT_NAME: return export_name(option);
     case NBD_OPT_ABORT: acknowledge(option); return CLOSE;
     case NBD_OPT_LIST: return list(option);
+    case NBD_OPT_STARTTLS: return start_tls(option);
     case NBD_OPT_INFO:
     case NBD_OPT_GO: return info_or_go(option);
     case NBD_OPT_STRUCTURED_REPLY: return structured_reply(option);

@@ -42,6 +42,7 @@ typedef struct {
 struct CstNbdServer {
     CstNbdExport export; /* owns what it names */
     uint64_t size;
+    CstNbdTls *tls;    /* NULL: none */
     GArray *listeners; /* of Listener */
     GMutex lock;
     GCond cond;         /* signalled when a client has gone */
@@ -93,12 +94,19 @@ void cst_nbd_server_free(CstNbdServer *server)
         return;
     g_array_unref(server->listeners);
     g_ptr_array_unref(server->clients);
+    cst_nbd_tls_free(server->tls);
     cst_blob_unref(server->export.blob);
     g_free((char *)server->export.name);
     g_free((char *)server->export.description);
     g_mutex_clear(&server->lock);
     g_cond_clear(&server->cond);
     g_free(server);
+}
+
+void cst_nbd_server_set_tls(CstNbdServer *server, CstNbdTls *tls)
+{
+    cst_nbd_tls_free(server->tls);
+    server->tls = tls;
 }
 
 guint cst_nbd_server_clients(CstNbdServer *server)
@@ -257,10 +265,10 @@ gboolean cst_nbd_server_listen_tcp(CstNbdServer *server, const char *host, guint
 
     if (getaddrinfo(host, service, &hints, &found) != 0)
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no address"), host);
-    if (!is_loopback(found->ai_addr))
+    if (!server->tls && !is_loopback(found->ai_addr))
         cst_fail(error, CST_ERROR_DENIED,
                  _("'%s' can be reached from elsewhere, where anybody could read and write the "
-                   "volume: listen at 127.0.0.1 or ::1"),
+                   "volume: demand TLS, or listen at 127.0.0.1 or ::1"),
                  host);
     else
         fd = bind_tcp(found, error);
@@ -288,7 +296,8 @@ static gpointer serve_client(gpointer data)
 {
     Client *client = data;
     CstNbdServer *server = client->server;
-    NbdConnection connection = {.fd = client->fd, .export = &server->export, .size = server->size};
+    NbdConnection connection = {
+        .fd = client->fd, .tls = server->tls, .export = &server->export, .size = server->size};
 
     set_timeout(client->fd, HANDSHAKE_S);
     if (nbd_negotiate(&connection)) {
@@ -296,6 +305,7 @@ static gpointer serve_client(gpointer data)
         set_timeout(client->fd, 0);
         nbd_transmit(&connection);
     }
+    nbd_session_free(connection.session);
     g_mutex_lock(&server->lock);
     g_ptr_array_remove_fast(server->clients, client);
     /* Closed within: whoever stops the server has no descriptor that is another file's by now. */

@@ -207,6 +207,19 @@ class Serving(WithDaemon):
             self.assertEqual(4, status)
             self.assertIn("can be reached from elsewhere", err)
 
+    def test_tls(self):
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        keys = os.path.join(self.peer.files, "keys.psk")
+        peers.run(["psktool", "-u", "alice", "-p", keys])
+        child = self.serve("disk", "--tls-psk", keys, where=("--listen", "127.0.0.1:11810"))
+        uri = f"nbds://alice@127.0.0.1:11810/?tls-psk-file={keys}"
+        self.assertEqual((0, "8388608\n"), peers.run(["nbdinfo", "--size", uri])[:2])
+        self.assertNotEqual(0, peers.run(["nbdinfo", "--size", "nbd://127.0.0.1:11810"])[0])
+        child.send_signal(signal.SIGINT)
+        self.assertIn("served no more", child.communicate(timeout=20)[0])
+        self.fails_at_once("vol-serve", "disk", "--pool", "p", "--listen", "127.0.0.1:11810",
+                           "--tls-psk", keys + "x", text="cannot read the keys", code=3)
+
     def test_the_socket_is_its_callers(self):
         self.ok("vol-create-as", "p", "disk", "8M", "--format", "raw")
         child = self.serve("disk")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * usage: cst-nbd SOCKET|PORT FILE [ro] [FORMAT]
+ * usage: cst-nbd SOCKET|PORT FILE [ro|rw [FORMAT [PSKFILE|DIR]]]
  *
  * Serves the guest's view of the image FILE (raw unless told) until it is terminated, then flushes
  * it. "PORT" and its number are printed once it listens.
@@ -54,6 +54,14 @@ int main(int argc, char **argv)
     export.blob = cst_image_guest_blob(image);
     server = cst_nbd_server_new(&export, &error);
     must(server != NULL);
+    if (argc > 5) {
+        CstNbdTls *tls = g_file_test(argv[5], G_FILE_TEST_IS_DIR)
+                             ? cst_nbd_tls_new_certificates(argv[5], &error)
+                             : cst_nbd_tls_new_psk(argv[5], &error);
+
+        must(tls != NULL);
+        cst_nbd_server_set_tls(server, tls);
+    }
     if (strcmp(argv[1], "PORT") == 0)
         must(cst_nbd_server_listen_tcp(server, "127.0.0.1", 0, &port, &error));
     else

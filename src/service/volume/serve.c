@@ -24,6 +24,19 @@
 
 /* --- what is served --------------------------------------------------------------------------- */
 
+static gboolean demand_tls(CstNbdServer *server, const CstVolServe *how, GError **error)
+{
+    CstNbdTls *tls;
+
+    if (!how->psk_file && !how->certificates)
+        return TRUE;
+    tls = how->psk_file ? cst_nbd_tls_new_psk(how->psk_file, error)
+                        : cst_nbd_tls_new_certificates(how->certificates, error);
+    if (tls)
+        cst_nbd_server_set_tls(server, tls);
+    return tls != NULL;
+}
+
 /* @blob: what the guest sees. Returns when the task is cancelled. */
 static gboolean serve_blob(const char *name, const CstVolServe *how, gboolean writable,
                            CstBlob *blob, CstTask *task, GError **error)
@@ -35,7 +48,7 @@ static gboolean serve_blob(const char *name, const CstVolServe *how, gboolean wr
     pid_t pid;
 
     cst_task_owner(task, &uid, &pid);
-    return server &&
+    return server && demand_tls(server, how, error) &&
            (how->socket ? cst_nbd_server_listen_unix(server, how->socket, uid, error)
                         : cst_nbd_server_listen_tcp(server, how->host, how->port, &port, error)) &&
            cst_nbd_server_run(server, task, error);
@@ -117,6 +130,8 @@ static gboolean check(const CstVolServe *how, GError **error)
     if (!how->socket == !how->host)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a volume is served at a socket or at an address"));
+    if (how->psk_file && how->certificates)
+        return cst_fail(error, CST_ERROR_INVALID, _("TLS is by keys or by certificates"));
     if (how->socket && !g_path_is_absolute(how->socket))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no absolute path"), how->socket);
     return how->socket || how->port > 0 ||

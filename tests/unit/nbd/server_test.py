@@ -32,7 +32,7 @@ REQUEST, SIMPLE, STRUCTURED = 0x25609513, 0x67446698, 0x668e33ef
 EXPORT_NAME, ABORT, LIST, STARTTLS, INFO, GO, STRUCTURED_REPLY, LIST_META, SET_META = \
     1, 2, 3, 5, 6, 7, 8, 9, 10
 ACK, SERVER, REP_INFO, META = 1, 2, 3, 4
-UNSUP, INVALID, UNKNOWN = 0x80000001, 0x80000003, 0x80000006
+UNSUP, INVALID, TLS_REQD, UNKNOWN = 0x80000001, 0x80000003, 0x80000005, 0x80000006
 READ, WRITE, DISC, FLUSH, TRIM, CACHE, ZEROES, STATUS = range(8)
 FUA, NO_HOLE, DF, REQ_ONE, FAST = 1, 2, 4, 8, 16
 
@@ -486,6 +486,123 @@ class Sockets(Served):
         server = self.serve(MIB, port=True)
         with socket.create_connection(("127.0.0.1", server.port), 10) as client:
             self.assertEqual(client.recv(8), struct.pack(">Q", INIT))
+
+
+@unittest.skipUnless(nbd and shutil.which("psktool"), "gnutls-bin is not installed")
+class Tls(Served):
+    """With TLS demanded; libnbd's and QEMU's clients."""
+
+    def keys(self, *names):
+        path = os.path.join(self.folder, "keys.psk")
+        for name in names:
+            run("psktool", "-u", name, "-p", path, stderr=subprocess.DEVNULL)
+        return path
+
+    def copied(self, server, **tls):
+        """What a client reads; @tls: attributes of libnbd's handle."""
+        client = nbd.NBD()
+        client.set_tls(nbd.TLS_REQUIRE)
+        for name, value in tls.items():
+            getattr(client, "set_" + name)(value)
+        client.connect_unix(server.socket)
+        data = client.pread(MIB, 0)
+        client.shutdown()
+        return data
+
+    def test_keys(self):
+        content = random.Random(7).randbytes(MIB)
+        keys = self.keys("alice", "bob")
+        server = self.serve(content, "rw", "raw", keys)
+        for name in ("alice", "bob"):
+            self.assertEqual(self.copied(server, tls_psk_file=keys, tls_username=name), content)
+        with open(keys, encoding="ascii") as stream:
+            alice = stream.readline().split(":")[1]
+        wrong = os.path.join(self.folder, "wrong.psk")
+        with open(wrong, "w", encoding="ascii") as stream:
+            stream.write(f"alice:{alice[:10]}{'0' * 20}{alice[30:]}")
+        for psk, name in ((wrong, "alice"), (keys, "carol")):
+            with self.assertRaises(nbd.Error):
+                self.copied(server, tls_psk_file=psk, tls_username=name)
+        out = run("qemu-img", "info", "--output", "json", "--object",
+                  f"tls-creds-psk,id=t,dir={self.folder},username=bob,endpoint=client",
+                  "--image-opts", f"driver=nbd,server.type=unix,server.path={server.socket},"
+                  "tls-creds=t")
+        self.assertEqual(json.loads(out)["virtual-size"], MIB)
+
+    def test_nothing_is_told_in_the_clear(self):
+        server = self.serve(MIB, "rw", "raw", self.keys("alice"))
+        client = self.raw(server)
+        for option, data in ((LIST, b""), (INFO, string(b"") + b"\0\0"),
+                             (GO, string(b"") + b"\0\0"), (STRUCTURED_REPLY, b""),
+                             (LIST_META, string(b"") + bytes(4)), (77, b"")):
+            self.assertEqual(client.option(option, data)[-1][0], TLS_REQD, option)
+        self.assertEqual(client.option(STARTTLS, b"x")[-1][0], INVALID)
+        client.socket.sendall(struct.pack(">QII", OPTION, EXPORT_NAME, 0))
+        self.assertTrue(client.is_closed())
+        client = self.raw(server)
+        self.assertEqual(client.option(STARTTLS), [(ACK, b"")])
+        client.socket.sendall(b"no handshake at all, but what one might try " * 100)
+        with contextlib.suppress(ConnectionError):
+            while client.socket.recv(1000):
+                pass
+
+    def certificates(self):
+        """An authority with a server's and a client's certificate, and another one with the same."""
+        def make(folder, name, issuer, *lines):
+            key, cert, template = (os.path.join(folder, f"{name}-{kind}") for kind in
+                                   ("key.pem", "cert.pem", "template"))
+            with open(template, "w", encoding="ascii") as stream:
+                stream.write("\n".join((f"cn = {name}", "expiration_days = 10", *lines)) + "\n")
+            run("certtool", "--generate-privkey", "--key-type", "ecdsa", "--outfile", key,
+                stderr=subprocess.DEVNULL)
+            signed = ["--generate-self-signed"] if not issuer else [
+                "--generate-certificate", "--load-ca-certificate", f"{issuer}-cert.pem",
+                "--load-ca-privkey", f"{issuer}-key.pem"]
+            run("certtool", *signed, "--load-privkey", key, "--template", template, "--outfile",
+                cert, stderr=subprocess.DEVNULL)
+        folders = []
+        for name in ("ours", "others"):
+            folder = os.path.join(self.folder, name)
+            os.mkdir(folder)
+            make(folder, "ca", None, "ca", "cert_signing_key")
+            for who in ("server", "client"):
+                make(folder, who, os.path.join(folder, "ca"), f"tls_www_{who}", "signing_key",
+                     "dns_name = localhost", "ip_address = 127.0.0.1")
+            folders.append(folder)
+        return folders
+
+    def test_certificates(self):
+        ours, others = self.certificates()
+        server = self.serve(MIB, "rw", "raw", ours, port=True)
+
+        def size(folder):
+            return run("nbdinfo", "--size",
+                       f"nbds://localhost:{server.port}/?tls-certificates={folder}",
+                       stderr=subprocess.DEVNULL).strip()
+        self.assertEqual(size(ours), str(MIB))
+        # Of a client that trusts our server, but whose certificate is another authority's.
+        shutil.copy(os.path.join(ours, "ca-cert.pem"), os.path.join(others, "ca-cert.pem"))
+        with self.assertRaises(subprocess.CalledProcessError):
+            size(others)
+        # A client without one.
+        for name in ("client-cert.pem", "client-key.pem"):
+            os.unlink(os.path.join(others, name))
+        with self.assertRaises(subprocess.CalledProcessError):
+            size(others)
+        self.assertEqual(size(ours), str(MIB))
+
+    def test_what_can_not_be_used_is_said(self):
+        empty = os.path.join(self.folder, "empty")
+        os.mkdir(empty)
+        disk = os.path.join(self.folder, "disk")
+        with open(disk, "wb") as stream:
+            stream.truncate(MIB)
+        for tls, words in ((empty, "cannot use the certificates"),
+                           (disk + "x", "cannot read the keys")):
+            refused = subprocess.run(
+                [CST_NBD, os.path.join(self.folder, "s"), disk, "rw", "raw", tls],
+                stderr=subprocess.PIPE, text=True, check=False, timeout=20)
+            self.assertIn(words, refused.stderr)
 
 
 class Hostile(Served):

@@ -19,13 +19,15 @@ typedef struct {
     CstConn *conn;
     const CstVolRef *vol;
     CstVolServe how;
-    char *socket, *host; /* owned; what @how names */
+    char *socket, *host, *psk_file, *certificates; /* owned; what @how names */
 } Serving;
 
 static void serving_clear(Serving *serving)
 {
     g_free(serving->socket);
     g_free(serving->host);
+    g_free(serving->psk_file);
+    g_free(serving->certificates);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Serving, serving_clear)
 
@@ -64,15 +66,32 @@ static gboolean read_place(Serving *serving, const CliArgs *args, GError **error
     return TRUE;
 }
 
+/* The daemon opens them, wherever it runs. */
+static gboolean read_tls(Serving *serving, const CliArgs *args, GError **error)
+{
+    const char *psk_file, *certificates;
+
+    if (!cli_args_exclusive(args, "tls-psk", "tls-certificates", error) ||
+        !cli_args_string(args, "tls-psk", &psk_file, error) ||
+        !cli_args_string(args, "tls-certificates", &certificates, error))
+        return FALSE;
+    serving->psk_file = psk_file ? g_canonicalize_filename(psk_file, NULL) : NULL;
+    serving->certificates = certificates ? g_canonicalize_filename(certificates, NULL) : NULL;
+    serving->how.psk_file = serving->psk_file;
+    serving->how.certificates = serving->certificates;
+    return TRUE;
+}
+
 static char *uri_of(const Serving *serving)
 {
+    const char *scheme = serving->psk_file || serving->certificates ? "nbds" : "nbd";
     g_autofree char *socket =
         serving->socket ? g_uri_escape_string(serving->socket, "/", FALSE) : NULL;
+    gboolean six = serving->host && strchr(serving->host, ':');
 
-    if (socket)
-        return g_strdup_printf("nbd+unix:///?socket=%s", socket);
-    return g_strdup_printf(strchr(serving->host, ':') ? "nbd://[%s]:%u" : "nbd://%s:%u",
-                           serving->host, serving->how.port);
+    return socket ? g_strdup_printf("%s+unix:///?socket=%s", scheme, socket)
+                  : g_strdup_printf("%s://%s%s%s:%u", scheme, six ? "[" : "", serving->host,
+                                    six ? "]" : "", serving->how.port);
 }
 
 static gboolean run_serve(CstTask *task, gpointer data, GError **error)
@@ -91,7 +110,7 @@ static gboolean cmd_serve(CliCtl *ctl, const CliArgs *args, GError **error)
 
     vol = cli_vol(ctl, args, "pool", &name, error);
     if (!vol || !cli_args_string(args, "snapshot", &serving.how.snapshot, error) ||
-        !read_place(&serving, args, error))
+        !read_tls(&serving, args, error) || !read_place(&serving, args, error))
         return FALSE;
     serving.conn = ctl->conn;
     serving.vol = vol;
@@ -117,7 +136,15 @@ static const CliOption serve_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
      .help = N_("Unix socket to make, for your user and root")},
-    CLI_NAMED("listen", N_("address and port of this host itself: 127.0.0.1:10809")),
+    CLI_NAMED("listen", N_("address and port: 127.0.0.1:10809; with TLS also other hosts'")),
+    {.name = "tls-psk",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
+     .help = N_("demand TLS: file with the keys of clients, as psktool makes it")},
+    {.name = "tls-certificates",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
+     .help = N_("demand TLS: directory with ca-cert.pem, server-cert.pem and server-key.pem")},
     {.name = "force-share",
      .kind = CLI_OPT_BOOL,
      .letter = 'U',

@@ -138,8 +138,10 @@ typedef struct {
     gboolean read_only;   /**< always with a snapshot */
     gboolean force_share; /**< read it although somebody else writes to it */
     const char *socket;   /**< absolute path; NULL: TCP */
-    const char *host;     /**< numeric address of the loopback interface */
+    const char *host;     /**< numeric address */
     guint16 port;
+    const char *psk_file;     /**< keys for TLS (psktool); NULL: none */
+    const char *certificates; /**< directory with certificates for TLS; NULL: none */
 } CstVolServe;
 
 /** A process or mount that has a volume open. */

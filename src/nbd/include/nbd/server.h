@@ -29,6 +29,22 @@ CstNbdServer *cst_nbd_server_new(const CstNbdExport *export, GError **error);
 void cst_nbd_server_free(CstNbdServer *server);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstNbdServer, cst_nbd_server_free)
 
+/** How clients prove who they are, and that nobody else listens. */
+typedef struct CstNbdTls CstNbdTls;
+
+/** By keys that both sides know: @path is a file of lines "NAME:KEY", as psktool makes them. */
+CstNbdTls *cst_nbd_tls_new_psk(const char *path, GError **error);
+/**
+ * By certificates of both sides: @dir holds ca-cert.pem, server-cert.pem, server-key.pem and
+ * perhaps ca-crl.pem. A client needs one that the authority has signed.
+ */
+CstNbdTls *cst_nbd_tls_new_certificates(const char *dir, GError **error);
+/** NULL is accepted. */
+void cst_nbd_tls_free(CstNbdTls *tls);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstNbdTls, cst_nbd_tls_free)
+/** Has the server demand TLS. Takes @tls over. Before it listens. */
+void cst_nbd_server_set_tls(CstNbdServer *server, CstNbdTls *tls);
+
 /**
  * Listens at the Unix socket @path, which is made by @owner, where he may, and for him alone (and
  * root). A socket there that nobody answers at is replaced; EXISTS for one that somebody does, and
@@ -37,9 +53,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstNbdServer, cst_nbd_server_free)
 gboolean cst_nbd_server_listen_unix(CstNbdServer *server, const char *path, uid_t owner,
                                     GError **error);
 /**
- * Listens at @port of the address @host, which must be a numeric one of the loopback interface:
- * the protocol in the clear knows neither users nor secrets. *ret_port is the port that was bound
- * (0: any).
+ * Listens at @port of the numeric address @host. Without TLS that must be one of the loopback
+ * interface: the protocol in the clear knows neither users nor secrets. *ret_port is the port that
+ * was bound (0: any).
  */
 gboolean cst_nbd_server_listen_tcp(CstNbdServer *server, const char *host, guint16 port,
                                    guint16 *ret_port, GError **error);
