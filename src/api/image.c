@@ -142,6 +142,30 @@ static gboolean sparsify(CstApiCall *call, const void *args, void *ret, GError *
                                     (uint64_t *)&((wire_size *)ret)->value, error);
 }
 
+static gboolean serve(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_serve_args *args = data;
+    const CstVolServe how = {
+        .snapshot = cst_api_opt_text(args->snapshot),
+        .read_only = (args->flags & WIRE_SERVE_READ_ONLY) != 0,
+        .force_share = (args->flags & WIRE_SERVE_FORCE_SHARE) != 0,
+        .socket = cst_api_opt_text(args->socket),
+        .host = cst_api_opt_text(args->host),
+        .port = (guint16)args->port,
+        .psk_file = cst_api_opt_text(args->psk_file),
+        .certificates = cst_api_opt_text(args->certificates),
+    };
+    g_autoptr(CstPool) pool = NULL;
+
+    if (!cst_flags_check(args->flags, WIRE_SERVE_READ_ONLY | WIRE_SERVE_FORCE_SHARE,
+                         "cisternVolServe", error))
+        return FALSE;
+    if (args->port > G_MAXUINT16)
+        return cst_fail(error, CST_ERROR_INVALID, _("%u is no port"), args->port);
+    pool = cst_api_vol_pool(call->service, &args->vol, error);
+    return pool && cst_vol_serve(pool, args->vol.name, &how, call->task, error);
+}
+
 static gboolean convert(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_convert_args *args = data;
@@ -311,6 +335,7 @@ const CstProcedure cst_api_image_procedures[] = {
     CST_OWN_PROCEDURE(VOL_FLATTEN, LONG, WRITE, "cisternVolFlatten", vol_args, void, flatten),
     CST_OWN_PROCEDURE(VOL_COMMIT, LONG, WRITE, "cisternVolCommit", vol_commit_args, void, commit),
     CST_OWN_PROCEDURE(VOL_SPARSIFY, LONG, WRITE, "cisternVolSparsify", vol_args, size, sparsify),
+    CST_OWN_PROCEDURE(VOL_SERVE, LONG, WRITE, "cisternVolServe", vol_serve_args, void, serve),
     CST_OWN_PROCEDURE(VOL_CONVERT, LONG, WRITE, "cisternVolConvert", vol_convert_args, vol_args,
                       convert),
     CST_OWN_PROCEDURE(VOL_REBASE, LONG, WRITE, "cisternVolRebase", vol_rebase_args, void, rebase),

@@ -59,3 +59,5 @@ CstPoolRef *cst_pool_ref_take(wire_pool *pool);
 CstVolRef *cst_vol_ref_take(wire_vol *vol);
 /** Takes an optional string from a reply; NULL: absent. */
 char *cst_opt_take(wire_opt_string text);
+/** Makes CstVolHolder * of a reply, which it frees. */
+GPtrArray *cst_holders_take(wire_holders_ret *ret);

@@ -45,24 +45,29 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
     return rows;
 }
 
+GPtrArray *cst_holders_take(wire_holders_ret *ret)
+{
+    GPtrArray *holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+
+    for (guint i = 0; i < ret->holders.holders_len; i++) {
+        CstVolHolder *holder = g_new0(CstVolHolder, 1);
+
+        holder->what = g_steal_pointer(&ret->holders.holders_val[i].what);
+        holder->reads_only = ret->holders.holders_val[i].reads_only;
+        g_ptr_array_add(holders, holder);
+    }
+    xdr_free((xdrproc_t)xdr_wire_holders_ret, (char *)ret);
+    return holders;
+}
+
 GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **error)
 {
     wire_vol_args args = {cst_vol_arg(vol)};
     wire_holders_ret ret = {0};
-    GPtrArray *holders;
 
-    if (!cst_conn_own_call(conn, WIRE_CISTERN_VOL_HOLDERS, &args, &ret, NULL, error))
-        return NULL;
-    holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
-    for (guint i = 0; i < ret.holders.holders_len; i++) {
-        CstVolHolder *holder = g_new0(CstVolHolder, 1);
-
-        holder->what = g_steal_pointer(&ret.holders.holders_val[i].what);
-        holder->reads_only = ret.holders.holders_val[i].reads_only;
-        g_ptr_array_add(holders, holder);
-    }
-    xdr_free((xdrproc_t)xdr_wire_holders_ret, (char *)&ret);
-    return holders;
+    return cst_conn_own_call(conn, WIRE_CISTERN_VOL_HOLDERS, &args, &ret, NULL, error)
+               ? cst_holders_take(&ret)
+               : NULL;
 }
 
 static void fill_report(const wire_check_ret *wire, CstCheckReport *ret)
@@ -148,6 +153,25 @@ gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *tas
         return FALSE;
     *ret = size.value;
     return TRUE;
+}
+
+gboolean cst_conn_vol_serve(CstConn *conn, const CstVolRef *vol, const CstVolServe *how,
+                            CstTask *task, GError **error)
+{
+    char *snapshot = (char *)how->snapshot, *socket = (char *)how->socket;
+    char *host = (char *)how->host, *psk_file = (char *)how->psk_file;
+    char *certificates = (char *)how->certificates;
+    wire_vol_serve_args args = {cst_vol_arg(vol),
+                                cst_opt_arg(&snapshot),
+                                (how->read_only ? WIRE_SERVE_READ_ONLY : 0) |
+                                    (how->force_share ? WIRE_SERVE_FORCE_SHARE : 0),
+                                cst_opt_arg(&socket),
+                                cst_opt_arg(&host),
+                                how->port,
+                                cst_opt_arg(&psk_file),
+                                cst_opt_arg(&certificates)};
+
+    return cst_conn_own_call(conn, WIRE_CISTERN_VOL_SERVE, &args, NULL, task, error);
 }
 
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,

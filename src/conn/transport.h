@@ -15,10 +15,10 @@ typedef struct {
 } CstConnCall;
 
 /**
- * Carries calls to the service in this process, or over a socket. Only conn.c, streams.c and
- * vol_list.c call through this table, after the checks of conn.c. All slots are required. @self is
- * the transport's object. A slot that returns FALSE has set @error. All are called in the thread of
- * the connection.
+ * Carries calls to the service in this process, or over a socket. Only conn.c, streams.c,
+ * vol_list.c and vol_more.c call through this table, after the checks of conn.c. All slots are
+ * required. @self is the transport's object. A slot that returns FALSE has set @error. All are
+ * called in the thread of the connection.
  */
 typedef struct {
     gboolean embedded; /**< the service runs in this process */

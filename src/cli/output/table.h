@@ -21,7 +21,12 @@ typedef enum {
 } CliCellKind;
 
 typedef enum {
-    CLI_COLUMN_JSON_ONLY = 1 << 0 /**< people don't see it */
+    CLI_COLUMN_JSON_ONLY = 1 << 0,  /**< people see it only when they ask for it (output/view.h) */
+    CLI_COLUMN_ON_REQUEST = 1 << 1, /**< in JSON as well */
+    /**
+     * From here on up the bits are the command's own: what it must ask for to fill the column in.
+     */
+    CLI_COLUMN_NEEDS = 1 << 8
 } CliColumnFlags;
 
 typedef struct {
@@ -73,6 +78,23 @@ void cli_table_attach(CliTable *table, const char *key, CliTable *attached);
  */
 void cli_table_add_level(CliTable *table, guint level);
 
+/** What a cell holds; which member does, the kind of its column tells. */
+typedef struct {
+    gboolean present;
+    const char *text; /**< TEXT, WORD */
+    uint64_t number;  /**< all others; BOOL: 0 or 1 */
+} CliCell;
+
+/** Returns how many rows there are, arranged away or not. */
+guint cli_table_row_count(const CliTable *table);
+/** The cell in row @row, in the order in which they were added. Borrows its text from the table. */
+CliCell cli_table_cell(const CliTable *table, guint row, guint column);
+/**
+ * Has the table print the columns @columns and the rows @rows (arrays of guint) only, in that
+ * order, and no column is hidden from people. NULL: all of them, as they are. Not for trees.
+ */
+void cli_table_arrange(CliTable *table, GArray *columns, GArray *rows);
+
 /** Prints the table, or {"schema":1,KEY:[{…},…]}. */
 void cli_table_print(CliCtl *ctl, const CliTable *table, const char *key);
 /** Prints the only row as a listing with labels @width wide, or {"schema":1,KEY:{…}}. */
@@ -83,6 +105,18 @@ void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key
  * "children".
  */
 void cli_table_print_tree(CliCtl *ctl, const CliTable *table, const char *key);
+/**
+ * Prints the table for programs, whatever the settings are. Sizes are bytes, times ISO 8601 in UTC,
+ * and nothing is translated. Parsable: no header, tabs between the cells, "-" where there is no
+ * value; what is not printable is escaped, so that each row is one line. CSV: a header of keys,
+ * quoted as RFC 4180 says, but lines end in LF alone. YAML: {schema: 1, KEY: [{…}, …]} in block
+ * style.
+ */
+void cli_table_print_parsable(CliCtl *ctl, const CliTable *table);
+void cli_table_print_csv(CliCtl *ctl, const CliTable *table);
+void cli_table_print_yaml(CliCtl *ctl, const CliTable *table, const char *key);
+void cli_table_print_json(CliCtl *ctl, const CliTable *table, const char *key);
+
 /** Adds the rows to @json as the list @key. */
 void cli_table_add_json(const CliTable *table, CliJson *json, const char *key);
 

@@ -138,6 +138,20 @@ static int64_t holder(CstBlob *blob, const Bytes *bytes)
 
 /* --- claiming --------------------------------------------------------------------------------- */
 
+/* Whether this process holds such a lock, through another descriptor than the blob's, which has
+ * none. */
+static gboolean is_ours(CstBlob *blob, const Bytes *bytes)
+{
+    int fd = cst_blob_file_fd(blob);
+    g_autofree char *inode = NULL;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return FALSE;
+    inode = g_strdup_printf(":%ju ", (uintmax_t)st.st_ino);
+    return process_holds("self", inode, bytes);
+}
+
 /* Whether another open file description has a lock on one of @bytes. */
 static gboolean is_locked(CstBlob *blob, const Bytes *bytes)
 {
@@ -173,6 +187,8 @@ gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid)
     if (!is_locked(blob, &using))
         return FALSE;
     *ret_pid = holder(blob, is_locked(blob, &changing) ? &changing : &using);
+    if (*ret_pid == 0 && is_ours(blob, &using))
+        *ret_pid = getpid();
     return TRUE;
 }
 

@@ -249,7 +249,8 @@ gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *h
 
     if (!blob)
         return TRUE;
-    if (cst_image_is_open(blob, &pid)) {
+    /* What this process does with it, the core knows. */
+    if (cst_image_is_open(blob, &pid) && pid != getpid()) {
         who = cst_process_describe(pid);
         cst_holders_add(holders, pid, "%s", who)->reads_only = !cst_image_is_written(blob, NULL);
     }

@@ -115,11 +115,13 @@ gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
 
 gboolean volume_not_shown(const VolumeClaim *claim, GError **error)
 {
-    g_autofree char *tree = NULL;
+    return volume_not_held(claim, error) && volume_shows_in_none(claim, error);
+}
 
-    if (!volume_not_held(claim, error))
-        return FALSE;
-    tree = tree_below(claim, TRUE, error);
+gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error)
+{
+    g_autofree char *tree = tree_below(claim, TRUE, error);
+
     if (!tree || !*tree)
         return tree != NULL;
     return cst_fail(error, CST_ERROR_BUSY,

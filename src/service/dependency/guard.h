@@ -17,6 +17,8 @@ gboolean volume_not_written(const CstVolume *volume, CstBlob *blob, GError **err
  * read something else.
  */
 gboolean volume_not_shown(const VolumeClaim *claim, GError **error);
+/** The same for one that this work itself has open, with QEMU's locks. */
+gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error);
 /**
  * Checks before a claimed volume is deleted that nothing depends on it; BUSY shows the tree of
  * everything that does, by image or by technology. With like_libvirt, backing files of images pass.

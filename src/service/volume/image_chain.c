@@ -120,6 +120,7 @@ static const ImageLink *add_link(ImageChain *chain, CstPool *pool, const char *n
     link = link_new(chain);
     link->claim.task = chain->task;
     link->claim.at_once = chain->at_once;
+    link->claim.stream = chain->stream;
     if (!volume_claim(&link->claim, pool, name, writable ? CLAIM_WRITE : CLAIM_READ, error) ||
         !open_link(link, writable, chain->at_rest, error))
         return NULL;

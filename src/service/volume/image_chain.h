@@ -23,6 +23,7 @@ struct ImageChain {
     guint base;                /* depth of a second image to open for writing; 0: none */
     gboolean alone;            /* nothing that it is based on is opened */
     gboolean at_once;          /* BUSY instead of waiting for a claim */
+    gboolean stream;           /* others don't wait for the end of this work (core/claim.h) */
     gboolean at_rest;          /* images that are read are BUSY while somebody writes to them */
     const char *format;        /* of the volume itself; NULL: as its pool lists it */
     GPtrArray *links;          /* of ImageLink *, from the volume down */

@@ -323,6 +323,15 @@ GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **er
     return stores;
 }
 
+gboolean cst_conn_pool_count_volumes(CstConn *conn, const CstPoolRef *pool, guint *ret,
+                                     GError **error)
+{
+    g_autoptr(GPtrArray) rows = cst_conn_vol_list(conn, pool, FALSE, error);
+
+    *ret = rows ? rows->len : 0;
+    return rows != NULL;
+}
+
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error)
 {
     return g_strdup(find(pool->name)->xml);

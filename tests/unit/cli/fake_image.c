@@ -87,9 +87,16 @@ GPtrArray *cst_conn_vol_chain(CstConn *conn, const CstVolRef *vol, GError **erro
     return rows;
 }
 
-GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *vol, GError **error)
+gboolean cst_conn_vol_serve(CstConn *conn, const CstVolRef *vol, const CstVolServe *how,
+                            CstTask *task, GError **error)
 {
-    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+    if (!cst_may_change(error))
+        return FALSE;
+    asked("serve", 0, "%s/%s%s%s %s %s %s:%u%s", vol->pool, vol->name, how->snapshot ? "@" : "",
+          how->snapshot ? how->snapshot : "", how->read_only ? "ro" : "rw",
+          how->socket ? how->socket : "-", how->host ? how->host : "-", how->port,
+          how->force_share ? " shared" : "");
+    return TRUE;
 }
 
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,

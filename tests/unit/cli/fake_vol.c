@@ -123,8 +123,13 @@ gboolean cst_conn_vol_info(CstConn *conn, const CstVolRef *vol, gboolean physica
 GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean details,
                              GError **error)
 {
-    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
+    GPtrArray *rows;
 
+    if (g_strcmp0(pool->name, fake_vols.no_lists) == 0) {
+        cst_fail(error, CST_ERROR_UNREACHABLE, "the storage of '%s' is away", pool->name);
+        return NULL;
+    }
+    rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
     for (guint i = 0; fake_vols.vols && i < fake_vols.vols->len; i++) {
         const FakeVol *vol = g_ptr_array_index(fake_vols.vols, i);
         CstVolRow *row;
@@ -143,6 +148,51 @@ GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean det
         g_ptr_array_add(rows, row);
     }
     return rows;
+}
+
+static void more_free(gpointer data)
+{
+    CstVolMore *more = data;
+
+    g_free(more->backing);
+    g_clear_pointer(&more->holders, g_ptr_array_unref);
+    g_free(more);
+}
+
+/* Fills in no more than is wanted. */
+GPtrArray *cst_conn_vol_list_more(CstConn *conn, const CstPoolRef *pool, const GPtrArray *rows,
+                                  unsigned wants, GError **error)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func(more_free);
+
+    fake_vols.wants = wants;
+    for (guint i = 0; i < rows->len; i++) {
+        const FakeVol *vol = find(pool->name, ((const CstVolRow *)rows->pdata[i])->name);
+        CstVolMore *more = g_new0(CstVolMore, 1);
+
+        more->snapshots = wants & CST_VOL_MORE_SNAPSHOTS ? vol->snapshots : -1;
+        if (wants & CST_VOL_MORE_BACKING)
+            more->backing = g_strdup(vol->backing);
+        if (wants & CST_VOL_MORE_HOLDERS)
+            more->holders =
+                cst_conn_vol_holders(conn, &(CstVolRef){vol->pool, vol->name, NULL}, NULL);
+        g_ptr_array_add(all, more);
+    }
+    return all;
+}
+
+GPtrArray *cst_conn_vol_holders(CstConn *conn, const CstVolRef *ref, GError **error)
+{
+    GPtrArray *holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_holder_free);
+    const FakeVol *vol = find(ref->pool, ref->name);
+
+    if (vol && vol->holder) {
+        CstVolHolder *holder = g_new0(CstVolHolder, 1);
+
+        holder->what = g_strdup(vol->holder);
+        g_ptr_array_add(holders, holder);
+    }
+    return holders;
 }
 
 static gboolean change(GError **error)

@@ -11,6 +11,8 @@ typedef struct {
     char *pool, *name, *path;
     CstVolInfo info;
     char *format, *problem;
+    const char *backing, *holder; /**< NULL: none */
+    int64_t snapshots;
 } FakeVol;
 
 typedef struct {
@@ -26,7 +28,9 @@ typedef struct {
     const char *content; /**< what a download gives */
     GString *uploaded;   /**< what uploads gave */
     uint64_t last_rate;
-    uint64_t detach_as; /**< a wipe goes on as this job; 0: it ends */
+    uint64_t detach_as;   /**< a wipe goes on as this job; 0: it ends */
+    unsigned wants;       /**< what the last list asked besides */
+    const char *no_lists; /**< the pool whose volumes can't be listed; NULL: none */
 } FakeVols;
 
 extern FakeVols fake_vols;

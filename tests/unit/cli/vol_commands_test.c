@@ -205,73 +205,6 @@ static void an_inactive_pool_has_no_volumes(void **state)
 
 /* --- looking --------------------------------------------------------------------------------- */
 
-static void lists_are_virshs(void **state)
-{
-    says(state, "vol-list images", CST_EXIT_OK,
-         " Name    Path\n------------------------\n alpha   /images/alpha\n"
-         " Beta    /images/Beta\n\n",
-         "");
-    says(state, "vol-list images --details", CST_EXIT_OK,
-         " Name    Path            Type   Capacity   Allocation\n"
-         "-------------------------------------------------------\n"
-         " alpha   /images/alpha   file   2.00 GiB   0.00 B\n"
-         " Beta    /images/Beta    file   1.00 GiB   1.00 MiB\n\n",
-         "");
-    says(state, "vol-list backup", CST_EXIT_OK, " Name   Path\n--------------\n\n", "");
-}
-
-static void problems_go_beside_the_table(void **state)
-{
-    fake_vols_add("other", "wreck", 0, 0)->problem = g_strdup("not a disk image");
-    says(state, "vol-list other --details", CST_EXIT_OK,
-         " Name    Path           Type      Capacity   Allocation\n"
-         "---------------------------------------------------------\n"
-         " gamma   /other/gamma   file      512.00 B   512.00 B\n"
-         " wreck   /other/wreck   unknown   unknown    unknown\n\n",
-         "warning: volume 'wreck': not a disk image\n");
-}
-
-/* One size that is known is enough for the others to be. */
-static void of_a_volume_with_a_problem_what_is_known_is_told(void **state)
-{
-    static const CstVolInfo known[] = {{.capacity = 512}, {.allocation = 512}, {.physical = 512}};
-    FakeVol *vol = fake_vols_add("backup", "v", 0, 0);
-
-    vol->problem = g_strdup("odd");
-    for (gsize i = 0; i < G_N_ELEMENTS(known); i++) {
-        g_autofree char *json = g_strdup_printf(
-            "{\"schema\":1,\"volumes\":[{\"name\":\"v\",\"path\":\"/backup/v\","
-            "\"key\":\"/backup/v\",\"type\":\"file\",\"capacity\":%d,\"allocation\":%d,"
-            "\"allocation_estimated\":false,\"physical\":%s,\"format\":null,"
-            "\"problem\":\"odd\"}]}\n",
-            i == 0 ? 512 : 0, i == 1 ? 512 : 0, i == 2 ? "512" : "null");
-
-        vol->info = known[i];
-        says(state, "vol-list backup --details --json", CST_EXIT_OK, json, "");
-    }
-}
-
-static void json_rows_tell_what_the_table_has_no_room_for(void **state)
-{
-    FakeVol *b;
-
-    fake_vols_add("backup", "a", 0, 0)->problem = g_strdup("broken");
-    b = fake_vols_add("backup", "b", 512, 4096);
-    b->format = g_strdup("qcow2");
-    b->info.estimated = TRUE;
-    says(state, "vol-list backup --details --json", CST_EXIT_OK,
-         "{\"schema\":1,\"volumes\":["
-         "{\"name\":\"a\",\"path\":\"/backup/a\",\"key\":\"/backup/a\",\"type\":null,"
-         "\"capacity\":null,\"allocation\":null,\"allocation_estimated\":null,"
-         "\"physical\":null,\"format\":null,"
-         "\"problem\":\"broken\"},"
-         "{\"name\":\"b\",\"path\":\"/backup/b\",\"key\":\"/backup/b\",\"type\":\"file\","
-         "\"capacity\":512,\"allocation\":4096,\"allocation_estimated\":true,"
-         "\"physical\":4096,\"format\":\"qcow2\","
-         "\"problem\":null}]}\n",
-         "");
-}
-
 static void info_has_its_own_way_with_bytes(void **state)
 {
     says(state, "vol-info Beta images", CST_EXIT_OK,
@@ -569,10 +502,6 @@ int main(void)
         VOL_TEST(mistakes_in_the_words_are_usage_errors),
         VOL_TEST(a_volume_of_another_pool_is_refused),
         VOL_TEST(an_inactive_pool_has_no_volumes),
-        VOL_TEST(lists_are_virshs),
-        VOL_TEST(problems_go_beside_the_table),
-        VOL_TEST(of_a_volume_with_a_problem_what_is_known_is_told),
-        VOL_TEST(json_rows_tell_what_the_table_has_no_room_for),
         VOL_TEST(info_has_its_own_way_with_bytes),
         VOL_TEST(dumpxml_takes_xpath_by_its_name_only),
         VOL_TEST(create_as_reads_sizes_and_the_backing_volume),

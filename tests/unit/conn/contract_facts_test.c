@@ -12,8 +12,11 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <base/dry_run.h>
 #include <base/error.h>
@@ -52,37 +55,112 @@ static void note_holders(Side *side, const CstVolRef *vol)
     for (guint i = 0; holders && i < holders->len; i++) {
         const CstVolHolder *holder = g_ptr_array_index(holders, i);
 
-        note(side, "- %s, reads only %d", holder->what, holder->reads_only);
+        note(side, "- %s, reads only %d",
+             g_str_has_prefix(holder->what, "process ") ? "a process" : holder->what,
+             holder->reads_only);
     }
     note(side, "%u", holders ? holders->len : 99);
 }
 
 /* Locks as QEMU does: bytes from 100 on for what is used, from 200 on for what is not shared. */
-static int hold(const Side *side, const char *name)
+static void lock_as_qemu(const char *path)
 {
-    g_autofree char *path = g_build_filename(side->root, "images", name, NULL);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1};
 
-    assert_true(fd >= 0);
-    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) < 0)
+        _exit(1);
     lock.l_start = 201;
-    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
-    return fd;
+    if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+        _exit(1);
+}
+
+/* Another process that has the volume open, until let_go(). */
+static pid_t hold(const Side *side, const char *name)
+{
+    g_autofree char *path = g_build_filename(side->root, "images", name, NULL);
+    int ready[2];
+    pid_t pid;
+    char byte;
+
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0) {
+        lock_as_qemu(path);
+        if (write(ready[1], "", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return pid;
+}
+
+static void let_go(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
 }
 
 static void play_holders(Side *side)
 {
     g_autoptr(CstPoolRef) pool = make_active_pool(side);
     g_autoptr(CstVolRef) vol = make_volume(side, pool, "v", "raw");
-    int fd;
+    pid_t holder;
 
     note_holders(side, vol);
-    fd = hold(side, "v");
+    holder = hold(side, "v");
     note_holders(side, vol);
-    close(fd);
+    let_go(holder);
     outcome(side, "delete", cst_conn_vol_delete(side->conn, vol, 0, NULL, &side->error));
     note_holders(side, vol);
+}
+
+static void note_more(Side *side, const CstPoolRef *pool, unsigned wants)
+{
+    g_autoptr(GPtrArray) rows = cst_conn_vol_list(side->conn, pool, FALSE, &side->error);
+    g_autoptr(GPtrArray) more = NULL;
+
+    assert_non_null(rows);
+    more = cst_conn_vol_list_more(side->conn, pool, rows, wants, &side->error);
+    outcome(side, "more", more != NULL);
+    for (guint i = 0; more && i < more->len; i++) {
+        const CstVolMore *one = g_ptr_array_index(more, i);
+
+        note(side, "- %s: on %s, %d snapshots, %d holders",
+             ((const CstVolRow *)rows->pdata[i])->name, one->backing ? one->backing : "nothing",
+             (int)one->snapshots, one->holders ? (int)one->holders->len : -1);
+    }
+}
+
+/* More volumes than go into one batch; of one nothing can be known. */
+static void play_more(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) base = make_volume(side, pool, "a-base", "qcow2");
+    g_autofree char *xml = g_strdup_printf(
+        "<volume><name>b-top</name><capacity>1048576</capacity>"
+        "<target><format type='qcow2'/></target><backingStore><path>%s/images/a-base</path>"
+        "<format type='qcow2'/></backingStore></volume>",
+        side->root);
+    g_autoptr(CstVolRef) top = cst_conn_vol_create(side->conn, pool, xml, 0, NULL, &side->error);
+    g_autoptr(CstVolRef) gone = make_volume(side, pool, "c-gone", "qcow2");
+    pid_t holder = hold(side, "a-base");
+
+    assert_non_null(top);
+    for (int i = 0; i < 260; i++) {
+        g_autofree char *name = g_strdup_printf("v%03d", i);
+        g_autoptr(CstVolRef) vol = make_volume(side, pool, name, "raw");
+    }
+    note_more(side, pool, 0);
+    note_more(side, pool, CST_VOL_MORE_BACKING);
+    let_go(holder);
+    assert_true(cst_conn_snapshot_create(side->conn, base, "one", 0, NULL, NULL));
+    holder = hold(side, "a-base");
+    put(side, "images/c-gone", "QFI\xfb and no more of it");
+    note_more(side, pool, CST_VOL_MORE_BACKING | CST_VOL_MORE_SNAPSHOTS | CST_VOL_MORE_HOLDERS);
+    let_go(holder);
 }
 
 static void note_problems(Side *side, const CstVolRef *vol)
@@ -290,11 +368,25 @@ static void play_secret_events(Side *side)
 
 static void holders_are_the_same(void **state)
 {
-    const char *const must[] = {"holders: done\n0",
-                                "holders: done\n- another process, reads only 0\n1\n",
+    const char *const must[] = {"holders: done\n0", "holders: done\n- a process, reads only 0\n1\n",
                                 "holders: no-volume", NULL};
 
     compare(play_holders, must);
+}
+
+static void what_a_list_shows_besides_is_the_same(void **state)
+{
+    const char *const must[] = {
+        "more: done\n- a-base: on nothing, -1 snapshots, -1 holders\n",
+        "/images/a-base, -1 snapshots, -1 holders\n",
+        "- v259: on nothing, -1 snapshots, -1 holders\n",
+        "- a-base: on nothing, 1 snapshots, 1 holders\n",
+        "- c-gone: on nothing, -1 snapshots, 0 holders\n",
+        "- v259: on nothing, 0 snapshots, 0 holders\n",
+        NULL,
+    };
+
+    compare(play_more, must);
 }
 
 static void problems_are_the_same(void **state)
@@ -346,9 +438,13 @@ static void events_of_secrets_are_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holders_are_the_same),  cmocka_unit_test(problems_are_the_same),
-        cmocka_unit_test(trust_is_the_same),     cmocka_unit_test(facts_of_pools_are_the_same),
-        cmocka_unit_test(dry_runs_are_the_same), cmocka_unit_test(events_of_secrets_are_the_same),
+        cmocka_unit_test(holders_are_the_same),
+        cmocka_unit_test(what_a_list_shows_besides_is_the_same),
+        cmocka_unit_test(problems_are_the_same),
+        cmocka_unit_test(trust_is_the_same),
+        cmocka_unit_test(facts_of_pools_are_the_same),
+        cmocka_unit_test(dry_runs_are_the_same),
+        cmocka_unit_test(events_of_secrets_are_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

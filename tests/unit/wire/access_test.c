@@ -174,6 +174,7 @@ static const Row own[] = {
     {WIRE_CISTERN_VOL_HOLDERS, "cisternVolHolders"},
     {WIRE_CISTERN_CALL_MODE, NULL},
     {WIRE_CISTERN_VOL_CHECK_LIST, "cisternVolCheck"},
+    {WIRE_CISTERN_VOL_SERVE, "cisternVolServe"},
 };
 
 static const struct {

@@ -29,6 +29,12 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
     return fake_changed(error);
 }
 
+gboolean cst_vol_serve(CstPool *pool, const char *name, const CstVolServe *how, CstTask *task,
+                       GError **error)
+{
+    return fake_changed(error);
+}
+
 gboolean cst_vol_sparsify(CstPool *pool, const char *name, CstTask *task, uint64_t *ret_given_back,
                           GError **error)
 {

@@ -14,6 +14,7 @@
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/table.h"
+#include "output/view.h"
 
 #define JOB(completer) CLI_REQUIRED("job", N_("number of the job"), .complete = completer)
 
@@ -71,9 +72,9 @@ static CstJobInfo *find_job(CliCtl *ctl, const CliArgs *args, GError **error)
     {                            \
         title, key, kind, "-", 0 \
     }
-#define JSON_ONLY(key, kind)                      \
-    {                                             \
-        "", key, kind, NULL, CLI_COLUMN_JSON_ONLY \
+#define JSON_ONLY(title, key, kind)                  \
+    {                                                \
+        title, key, kind, NULL, CLI_COLUMN_JSON_ONLY \
     }
 
 static const CliColumn list_columns[] = {
@@ -88,13 +89,13 @@ static const CliColumn list_columns[] = {
     COLUMN(N_("Per second"), "rate", CLI_CELL_SIZE),
     COLUMN(N_("Time left"), "seconds_left", CLI_CELL_DURATION),
     COLUMN(N_("Started"), "started", CLI_CELL_TIME),
-    JSON_ONLY("ended", CLI_CELL_TIME),
-    JSON_ONLY("rate_limit", CLI_CELL_SIZE),
-    JSON_ONLY("can_cancel", CLI_CELL_BOOL),
-    JSON_ONLY("uid", CLI_CELL_NUMBER),
-    JSON_ONLY("pid", CLI_CELL_NUMBER),
-    JSON_ONLY("error", CLI_CELL_TEXT),
-    JSON_ONLY("error_code", CLI_CELL_TEXT),
+    JSON_ONLY(N_("Ended"), "ended", CLI_CELL_TIME),
+    JSON_ONLY(N_("Rate limit"), "rate_limit", CLI_CELL_SIZE),
+    JSON_ONLY(N_("Can cancel"), "can_cancel", CLI_CELL_BOOL),
+    JSON_ONLY(N_("User id"), "uid", CLI_CELL_NUMBER),
+    JSON_ONLY(N_("Process"), "pid", CLI_CELL_NUMBER),
+    JSON_ONLY(N_("Error"), "error", CLI_CELL_TEXT),
+    JSON_ONLY(N_("Error code"), "error_code", CLI_CELL_TEXT),
 };
 
 /* The same values, all on the screen; of the last ones those that there are. */
@@ -116,7 +117,7 @@ static const CliColumn info_columns[] = {
     {N_("User id:"), "uid", CLI_CELL_NUMBER, NULL, 0},
     {N_("Process:"), "pid", CLI_CELL_NUMBER, NULL, 0},
     {N_("Error:"), "error", CLI_CELL_TEXT, NULL, 0},
-    JSON_ONLY("error_code", CLI_CELL_TEXT),
+    JSON_ONLY(N_("Error code"), "error_code", CLI_CELL_TEXT),
 };
 
 static const char *state_word(int state)
@@ -156,20 +157,28 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(list_columns, G_N_ELEMENTS(list_columns));
     g_autoptr(GPtrArray) jobs = NULL;
+    g_auto(CliView) view = {0};
 
-    if (!cli_conn(ctl, error))
+    if (!cli_view_read(&view, args, list_columns, G_N_ELEMENTS(list_columns), NULL, error) ||
+        !cli_conn(ctl, error))
         return FALSE;
     jobs = cst_conn_job_list(ctl->conn, cli_args_has(args, "all"), error);
     if (!jobs)
         return FALSE;
     for (guint i = 0; i < jobs->len; i++)
         add_job(table, g_ptr_array_index(jobs, i));
-    cli_table_print(ctl, table, "jobs");
+    cli_view_print(ctl, &view, table, "jobs");
     return TRUE;
+}
+
+static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    cli_view_complete(list_columns, G_N_ELEMENTS(list_columns), words);
 }
 
 static const CliOption list_options[] = {
     CLI_SWITCH("all", N_("those of the last hour that are over, too")),
+    CLI_VIEW_OPTIONS(complete_columns),
     {0},
 };
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-list: virsh's table, its details, or bare names and uuids. What each column needs is asked
- * pool by pool; what a server does not answer is shown as unknown.
+ * pool-list: virsh's table, its details, bare names and uuids, or a view (output/view.h). What each
+ * column needs is asked pool by pool; what a server does not answer is shown as unknown.
  */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "output/table.h"
 #include "output/text.h"
+#include "output/view.h"
 #include "pool.h"
 
 typedef struct {
@@ -91,32 +92,35 @@ static gboolean read_request(const CliArgs *args, Request *request, GError **err
     return add_types(args, &request->filter, error);
 }
 
-static const CliColumn short_columns[] = {
+/* --- rows ------------------------------------------------------------------------------------- */
+
+/* What a column takes to be filled in. */
+enum {
+    NEEDS_INFO = CLI_COLUMN_NEEDS,
+    NEEDS_PERSISTENT = CLI_COLUMN_NEEDS << 1,
+    NEEDS_HEALTH = CLI_COLUMN_NEEDS << 2,
+    NEEDS_TYPE = CLI_COLUMN_NEEDS << 3,
+    NEEDS_COUNT = CLI_COLUMN_NEEDS << 4,
+    NEEDS_VOLUMES = CLI_COLUMN_NEEDS << 5
+};
+
+static const CliColumn columns[] = {
     {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
     {N_("UUID"), "uuid", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("State"), "state", CLI_CELL_WORD, N_("unknown"), 0},
     {N_("Autostart"), "autostart", CLI_CELL_BOOL, N_("no autostart"), 0},
+    {N_("Persistent"), "persistent", CLI_CELL_BOOL, N_("unknown"), NEEDS_PERSISTENT},
+    {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", NEEDS_INFO},
+    {N_("Allocation"), "allocation", CLI_CELL_SIZE, "-", NEEDS_INFO},
+    {N_("Available"), "available", CLI_CELL_SIZE, "-", NEEDS_INFO},
+    {N_("Health"), "health", CLI_CELL_TEXT, "-", NEEDS_HEALTH},
+    {N_("Type"), "type", CLI_CELL_TEXT, "-", NEEDS_TYPE | CLI_COLUMN_ON_REQUEST},
+    {N_("Volumes"), "volumes", CLI_CELL_NUMBER, "-", NEEDS_COUNT | CLI_COLUMN_ON_REQUEST},
+    {N_("Provisioned"), "provisioned", CLI_CELL_SIZE, "-", NEEDS_VOLUMES | CLI_COLUMN_ON_REQUEST},
 };
 
-static const CliColumn detail_columns[] = {
-    {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
-    {N_("UUID"), "uuid", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
-    {N_("State"), "state", CLI_CELL_WORD, N_("unknown"), 0},
-    {N_("Autostart"), "autostart", CLI_CELL_BOOL, N_("no autostart"), 0},
-    {N_("Persistent"), "persistent", CLI_CELL_BOOL, N_("unknown"), 0},
-    {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", 0},
-    {N_("Allocation"), "allocation", CLI_CELL_SIZE, "-", 0},
-    {N_("Available"), "available", CLI_CELL_SIZE, "-", 0},
-    {N_("Health"), "health", CLI_CELL_TEXT, "-", 0}, /* the last: only where a pool tells of it */
-};
-
-static void add_identity(CliTable *table, const CstPoolRef *pool)
-{
-    char uuid[CST_UUID_TEXT_LEN];
-
-    cli_table_add_text(table, pool->name);
-    cli_table_add_text(table, cst_uuid_format(&pool->uuid, uuid));
-}
+#define SHORT_COLUMNS  "name,uuid,state,autostart"
+#define DETAIL_COLUMNS SHORT_COLUMNS ",persistent,capacity,allocation,available,health"
 
 /* "active" does not mean that the storage is there: who reads the list wants to know. */
 static const char *state_word(CliCtl *ctl, const CstPoolRef *pool)
@@ -133,36 +137,15 @@ static const char *state_word(CliCtl *ctl, const CstPoolRef *pool)
                : N_("active");
 }
 
-static void add_short(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
-{
-    gboolean autostart = FALSE;
-    gboolean known;
-
-    add_identity(table, pool);
-    cli_table_add_word(table, state_word(ctl, pool));
-    known = cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL);
-    cli_table_add_known_bool(table, known, autostart);
-}
-
-static void add_details(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
+static void add_sizes(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, gboolean asked)
 {
     CstPoolInfo info = {0};
-    gboolean autostart = FALSE;
-    gboolean persistent = FALSE;
-    gboolean known = cst_conn_pool_info(ctl->conn, pool, &info, NULL);
-    gboolean sizes = info.state == CST_POOL_RUNNING || info.state == CST_POOL_DEGRADED;
-    const uint64_t values[] = {info.capacity, info.allocation, info.available};
+    gboolean known = asked && cst_conn_pool_info(ctl->conn, pool, &info, NULL) &&
+                     (info.state == CST_POOL_RUNNING || info.state == CST_POOL_DEGRADED);
 
-    if (!known)
-        cli_complain(ctl, "%s", _("Could not retrieve pool information"));
-    add_identity(table, pool);
-    cli_table_add_word(table, known ? cli_pool_state_word(info.state) : NULL);
-    known = cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL);
-    cli_table_add_known_bool(table, known, autostart);
-    known = cst_conn_pool_is_persistent(ctl->conn, pool, &persistent, NULL);
-    cli_table_add_known_bool(table, known, persistent);
-    for (gsize i = 0; i < G_N_ELEMENTS(values); i++)
-        cli_table_add_known_size(table, sizes, values[i]);
+    cli_table_add_known_size(table, known, info.capacity);
+    cli_table_add_known_size(table, known, info.allocation);
+    cli_table_add_known_size(table, known, info.available);
 }
 
 /* How a pool's storage is, in its technology's words; NULL: that does not tell. Free it. */
@@ -179,34 +162,81 @@ static char *health_text(CliCtl *ctl, const CstPoolRef *pool)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-static void print_details(CliCtl *ctl, const GPtrArray *pools)
+static const char *type_name(CliCtl *ctl, const CstPoolRef *pool)
 {
-    g_autoptr(GPtrArray) healths = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(CliTable) table = NULL;
-    gboolean any = FALSE;
+    g_autofree char *xml = cst_conn_pool_xml(ctl->conn, pool, 0, NULL);
+    g_autoptr(CstPoolDef) def = xml ? cst_pool_def_parse(xml, 0, NULL) : NULL;
 
-    for (guint i = 0; i < pools->len; i++) {
-        char *text = health_text(ctl, g_ptr_array_index(pools, i));
-
-        any = any || text;
-        g_ptr_array_add(healths, text);
-    }
-    table = cli_table_new(detail_columns, G_N_ELEMENTS(detail_columns) - (any ? 0 : 1));
-    for (guint i = 0; i < pools->len; i++) {
-        add_details(table, ctl, g_ptr_array_index(pools, i));
-        if (any)
-            cli_table_add_text(table, g_ptr_array_index(healths, i));
-    }
-    cli_table_print(ctl, table, "pools");
+    return def ? cst_pool_type_name(def->type) : NULL;
 }
 
-static void print_short(CliCtl *ctl, const GPtrArray *pools)
+/* What the pool's volumes may come to take together. FALSE: not known. */
+static gboolean sum_volumes(CliCtl *ctl, const CstPoolRef *pool, uint64_t *ret_bytes)
 {
-    g_autoptr(CliTable) table = cli_table_new(short_columns, G_N_ELEMENTS(short_columns));
+    g_autoptr(GPtrArray) rows = cst_conn_vol_list(ctl->conn, pool, TRUE, NULL);
+
+    *ret_bytes = 0;
+    for (guint i = 0; rows && i < rows->len; i++) {
+        const CstVolInfo *info = &((const CstVolRow *)rows->pdata[i])->info;
+
+        *ret_bytes += MAX(info->capacity, info->allocation);
+    }
+    return rows != NULL;
+}
+
+static void add_on_request(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, unsigned needs)
+{
+    uint64_t provisioned = 0;
+    guint volumes = 0;
+    gboolean known;
+
+    cli_table_add_text(table, needs & NEEDS_TYPE ? type_name(ctl, pool) : NULL);
+    known = (needs & NEEDS_COUNT) && cst_conn_pool_count_volumes(ctl->conn, pool, &volumes, NULL);
+    cli_table_add_known_number(table, known, volumes);
+    known = (needs & NEEDS_VOLUMES) && sum_volumes(ctl, pool, &provisioned);
+    cli_table_add_known_size(table, known, provisioned);
+}
+
+/* With @details the state is as a pool's info has it; *ret_health: whether the pool tells of it. */
+static void add_pool(CliTable *table, CliCtl *ctl, const CstPoolRef *pool, gboolean details,
+                     unsigned needs, gboolean *ret_health)
+{
+    g_autofree char *health = needs & NEEDS_HEALTH ? health_text(ctl, pool) : NULL;
+    CstPoolInfo info = {0};
+    gboolean autostart = FALSE, persistent = FALSE;
+    char uuid[CST_UUID_TEXT_LEN];
+    gboolean known;
+
+    cli_table_add_text(table, pool->name);
+    cli_table_add_text(table, cst_uuid_format(&pool->uuid, uuid));
+    known = details && cst_conn_pool_info(ctl->conn, pool, &info, NULL);
+    if (details && !known)
+        cli_complain(ctl, "%s", _("Could not retrieve pool information"));
+    cli_table_add_word(table, !details ? state_word(ctl, pool)
+                              : known  ? cli_pool_state_word(info.state)
+                                       : NULL);
+    known = cst_conn_pool_get_autostart(ctl->conn, pool, &autostart, NULL);
+    cli_table_add_known_bool(table, known, autostart);
+    known = (needs & NEEDS_PERSISTENT) &&
+            cst_conn_pool_is_persistent(ctl->conn, pool, &persistent, NULL);
+    cli_table_add_known_bool(table, known, persistent);
+    add_sizes(table, ctl, pool, (needs & NEEDS_INFO) != 0);
+    cli_table_add_text(table, health);
+    add_on_request(table, ctl, pool, needs);
+    *ret_health |= health != NULL;
+}
+
+static void print_view(CliCtl *ctl, const GPtrArray *pools, gboolean details, CliView *view)
+{
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    gboolean health = FALSE;
 
     for (guint i = 0; i < pools->len; i++)
-        add_short(table, ctl, g_ptr_array_index(pools, i));
-    cli_table_print(ctl, table, "pools");
+        add_pool(table, ctl, g_ptr_array_index(pools, i), details, view->needs, &health);
+    /* The column is libvirt's users' only where a pool tells of its health. */
+    if (!health)
+        cli_view_hide(view, "health");
+    cli_view_print(ctl, view, table, "pools");
 }
 
 /** Bare uuids and names, a pool per line, in virsh's fixed widths. */
@@ -224,23 +254,41 @@ static void print_bare(CliCtl *ctl, const GPtrArray *pools, const Request *reque
     }
 }
 
+/* Bare lines are virsh's: nothing can be picked, sorted or shaped there. */
+static gboolean check_bare(const CliArgs *args, const Request *request, GError **error)
+{
+    static const char *const others[] = {"columns", "sort", "filter", "format", "parsable"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(others); i++)
+        if ((request->uuid && !cli_args_exclusive(args, "uuid", others[i], error)) ||
+            (request->name && !cli_args_exclusive(args, "name", others[i], error)))
+            return FALSE;
+    return TRUE;
+}
+
 static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) pools = NULL;
+    g_auto(CliView) view = {0};
     Request request;
 
-    if (!read_request(args, &request, error))
+    if (!read_request(args, &request, error) || !check_bare(args, &request, error) ||
+        !cli_view_read(&view, args, columns, G_N_ELEMENTS(columns),
+                       request.details ? DETAIL_COLUMNS : SHORT_COLUMNS, error))
         return FALSE;
     pools = cli_pool_collect(ctl, request.filter, error);
     if (!pools)
         return FALSE;
     if ((request.uuid || request.name) && !ctl->settings.json)
         print_bare(ctl, pools, &request);
-    else if (request.details)
-        print_details(ctl, pools);
     else
-        print_short(ctl, pools);
+        print_view(ctl, pools, request.details, &view);
     return TRUE;
+}
+
+static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    cli_view_complete(columns, G_N_ELEMENTS(columns), words);
 }
 
 static const CliOption list_options[] = {
@@ -258,6 +306,7 @@ static const CliOption list_options[] = {
     CLI_SWITCH("details", N_("display extended details for pools")),
     CLI_SWITCH("uuid", N_("list UUID of active pools only")),
     CLI_SWITCH("name", N_("list name of active pools only")),
+    CLI_VIEW_OPTIONS(complete_columns),
     {0},
 };
 

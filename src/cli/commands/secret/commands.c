@@ -14,6 +14,7 @@
 #include "output/confirm.h"
 #include "output/report.h"
 #include "output/table.h"
+#include "output/view.h"
 #include "secret.h"
 
 static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -149,22 +150,31 @@ static unsigned list_filter(const CliArgs *args)
 
 static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    CstConn *conn = cli_conn(ctl, error);
     g_autoptr(CliTable) table = cli_table_new(list_columns, G_N_ELEMENTS(list_columns));
     g_autoptr(GPtrArray) secrets = NULL;
+    g_auto(CliView) view = {0};
 
-    if (!conn)
-        return FALSE;
     if (cli_args_has(args, "usage"))
-        return cli_secret_list_usage(ctl, error);
-    secrets = cst_conn_secret_list(conn, list_filter(args), error);
+        return cli_secret_list_usage(ctl, args, error);
+    if (!cli_view_read(&view, args, list_columns, G_N_ELEMENTS(list_columns), NULL, error) ||
+        !cli_conn(ctl, error))
+        return FALSE;
+    secrets = cst_conn_secret_list(ctl->conn, list_filter(args), error);
     if (!secrets)
         return cli_failed(ctl, "%s", _("Failed to list node secrets"));
     g_ptr_array_sort(secrets, compare_secrets);
     for (guint i = 0; i < secrets->len; i++)
         add_secret(table, secrets->pdata[i]);
-    cli_table_print(ctl, table, "secrets");
+    cli_view_print(ctl, &view, table, "secrets");
     return TRUE;
+}
+
+static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    if (cli_args_has(args, "usage"))
+        cli_secret_complete_usage_columns(words);
+    else
+        cli_view_complete(list_columns, G_N_ELEMENTS(list_columns), words);
 }
 
 static const CliOption list_options[] = {
@@ -174,6 +184,7 @@ static const CliOption list_options[] = {
     CLI_SWITCH("no-private", N_("list non-private secrets")),
     CLI_SWITCH("usage", N_("list all secrets with the pools that use them, how old their values "
                            "are and whether they are sealed")),
+    CLI_VIEW_OPTIONS(complete_columns),
     {0},
 };
 

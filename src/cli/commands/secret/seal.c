@@ -9,6 +9,7 @@
 #include "output/report.h"
 #include "output/table.h"
 #include "output/text.h"
+#include "output/view.h"
 #include "secret.h"
 
 /* --- seal and unseal -------------------------------------------------------------------------- */
@@ -164,16 +165,21 @@ static void add_use(CliTable *table, const CstSecretUse *use)
     cli_table_add_text(table, use->problem);
 }
 
-gboolean cli_secret_list_usage(CliCtl *ctl, GError **error)
+gboolean cli_secret_list_usage(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CliTable) table = cli_table_new(use_columns, G_N_ELEMENTS(use_columns));
-    g_autoptr(GPtrArray) uses = cst_conn_secret_uses(ctl->conn, error);
+    g_autoptr(GPtrArray) uses = NULL;
+    g_auto(CliView) view = {0};
 
+    if (!cli_view_read(&view, args, use_columns, G_N_ELEMENTS(use_columns), NULL, error) ||
+        !cli_conn(ctl, error))
+        return FALSE;
+    uses = cst_conn_secret_uses(ctl->conn, error);
     if (!uses)
         return cli_failed(ctl, "%s", _("Failed to list node secrets"));
     for (guint i = 0; i < uses->len; i++)
         add_use(table, g_ptr_array_index(uses, i));
-    cli_table_print(ctl, table, "secrets");
+    cli_view_print(ctl, &view, table, "secrets");
     for (guint i = 0; i < uses->len; i++) {
         const CstSecretUse *use = g_ptr_array_index(uses, i);
 
@@ -181,4 +187,9 @@ gboolean cli_secret_list_usage(CliCtl *ctl, GError **error)
             cli_complain(ctl, "%s", use->problem);
     }
     return TRUE;
+}
+
+void cli_secret_complete_usage_columns(GPtrArray *words)
+{
+    cli_view_complete(use_columns, G_N_ELEMENTS(use_columns), words);
 }

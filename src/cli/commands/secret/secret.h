@@ -17,8 +17,10 @@ CstConnSecret *cli_secret_named(CliCtl *ctl, const char *name, GError **error);
 gboolean cli_secret_read_file(const char *path, CstSecretBytes *ret_text, GError **error);
 /** Asks for a line, unseen on a terminal; where there is none, reads it from stdin. */
 gboolean cli_secret_read_prompt(CliCtl *ctl, CstSecretBytes *ret_text, GError **error);
-/** Prints the listing of secret-list --usage. The connection is open. */
-gboolean cli_secret_list_usage(CliCtl *ctl, GError **error);
+/** Prints the listing of secret-list --usage. */
+gboolean cli_secret_list_usage(CliCtl *ctl, const CliArgs *args, GError **error);
+/** Appends the keys of that list's columns. */
+void cli_secret_complete_usage_columns(GPtrArray *words);
 
 /** Candidates for <secret> and --event, as CliCompleter. */
 void cli_complete_secrets(CliCtl *ctl, const CliArgs *args, GPtrArray *words);

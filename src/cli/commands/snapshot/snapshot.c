@@ -15,6 +15,7 @@
 #include "output/report.h"
 #include "output/table.h"
 #include "output/text.h"
+#include "output/view.h"
 
 #define NAME CLI_REQUIRED("name", N_("snapshot name"), .complete = complete_snapshots)
 
@@ -65,10 +66,14 @@ static void warn_of_problem(CliCtl *ctl, const CstSnapshot *snapshot)
 
 static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
     g_autoptr(GPtrArray) snapshots = NULL;
+    g_autoptr(CstVolRef) vol = NULL;
+    g_auto(CliView) view = {0};
 
+    if (!cli_view_read(&view, args, columns, G_N_ELEMENTS(columns), NULL, error))
+        return FALSE;
+    vol = cli_vol(ctl, args, "pool", NULL, error);
     if (!vol)
         return FALSE;
     snapshots = cst_conn_snapshot_list(ctl->conn, vol, error);
@@ -76,13 +81,18 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
         return cli_failed(ctl, _("Failed to list the snapshots of vol %s"), vol->name);
     for (guint i = 0; i < snapshots->len; i++)
         add_snapshot(table, snapshots->pdata[i]);
-    cli_table_print(ctl, table, "snapshots");
+    cli_view_print(ctl, &view, table, "snapshots");
     for (guint i = 0; i < snapshots->len; i++)
         warn_of_problem(ctl, snapshots->pdata[i]);
     return TRUE;
 }
 
-static const CliOption list_options[] = {VOL, POOL, {0}};
+static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    cli_view_complete(columns, G_N_ELEMENTS(columns), words);
+}
+
+static const CliOption list_options[] = {VOL, POOL, CLI_VIEW_OPTIONS(complete_columns), {0}};
 
 static const CliCommand list_command = {
     .name = "snap-list",

@@ -25,48 +25,6 @@ typedef struct {
     unsigned what; /**< flags, or the algorithm */
 } Change;
 
-static gboolean run_delete(CstTask *task, gpointer data, GError **error)
-{
-    const Change *change = data;
-
-    return cst_conn_vol_delete(change->conn, change->vol, change->what, task, error);
-}
-
-static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
-{
-    const char *name;
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
-    Change change = {.conn = ctl->conn, .vol = vol};
-
-    if (!vol)
-        return FALSE;
-    if (cli_args_has(args, "delete-snapshots"))
-        change.what |= CST_VOL_DELETE_WITH_SNAPSHOTS;
-    cli_plan(ctl, _("Would delete vol %s"), name);
-    if (!cli_confirm(ctl, error, _("Delete vol %s?"), name))
-        return FALSE;
-    return cli_outcome(ctl, cli_run_task(ctl, _("Deleting"), run_delete, &change, error), "volume",
-                       vol->name, _("Vol %s deleted"), _("Failed to delete vol %s"), name);
-}
-
-static const CliOption delete_options[] = {
-    VOL,
-    POOL,
-    CLI_SWITCH("delete-snapshots", N_("delete snapshots associated with volume (must be supported "
-                                      "by storage driver)")),
-    DETACH,
-    {0},
-};
-
-static const CliCommand delete_command = {
-    .name = "vol-delete",
-    .summary = N_("delete a vol"),
-    .description = N_("Delete a given vol."),
-    .options = delete_options,
-    .handler = cmd_delete,
-    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
-};
-
 static gboolean run_wipe(CstTask *task, gpointer data, GError **error)
 {
     const Change *change = data;
@@ -482,18 +440,20 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_check_command,
     &cli_vol_commit_command,
     &cli_vol_flatten_command,
+    &cli_vol_holders_command,
     &cli_vol_sparsify_command,
     &cli_vol_compare_command,
     &cli_vol_convert_command,
     &cli_vol_map_command,
     &cli_vol_measure_command,
     &cli_vol_rebase_command,
+    &cli_vol_serve_command,
     &cli_vol_trust_command,
     &cli_vol_clone_command,
     &cli_vol_create_as_command,
     &cli_vol_create_command,
     &cli_vol_create_from_command,
-    &delete_command,
+    &cli_vol_delete_command,
     &cli_vol_download_command,
     &dumpxml_command,
     &info_command,

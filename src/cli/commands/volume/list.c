@@ -1,35 +1,54 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vol-list: the volumes of a pool in virsh's tables. All details come in one call; what is wrong
- * with a volume is a warning on stderr, next to the table.
+ * vol-list: the volumes of a pool, or of all active ones, in virsh's tables or in a view of them
+ * (output/view.h). Details come in one call for many volumes; what costs a look at each volume
+ * (what it is based on, its snapshots, who has it open) is asked only when the view needs it. What
+ * is wrong with a volume is a warning on stderr, next to the table.
  */
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "commands/pool/pool.h"
+#include "holders.h"
 #include "options.h"
 #include "output/table.h"
 #include "output/text.h"
+#include "output/view.h"
 #include "volume.h"
 
-static const CliColumn short_columns[] = {
-    {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
-    {N_("Path"), "path", CLI_CELL_TEXT, N_("unknown"), 0},
-    {N_("Key"), "key", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+/* What a column takes to be filled in. */
+enum {
+    NEEDS_DETAILS = CLI_COLUMN_NEEDS,
+    NEEDS_BACKING = CLI_COLUMN_NEEDS << 1,
+    NEEDS_SNAPSHOTS = CLI_COLUMN_NEEDS << 2,
+    NEEDS_HOLDERS = CLI_COLUMN_NEEDS << 3
 };
 
-static const CliColumn detail_columns[] = {
+#define DETAILS_JSON (NEEDS_DETAILS | CLI_COLUMN_JSON_ONLY)
+
+static const CliColumn columns[] = {
+    {N_("Pool"), "pool", CLI_CELL_TEXT, NULL, CLI_COLUMN_ON_REQUEST},
     {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
     {N_("Path"), "path", CLI_CELL_TEXT, N_("unknown"), 0},
     {N_("Key"), "key", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
-    {N_("Type"), "type", CLI_CELL_WORD, N_("unknown"), 0},
-    {N_("Capacity"), "capacity", CLI_CELL_SIZE, N_("unknown"), 0},
-    {N_("Allocation"), "allocation", CLI_CELL_SIZE, N_("unknown"), 0},
-    {N_("Estimated"), "allocation_estimated", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
-    {N_("Physical"), "physical", CLI_CELL_SIZE, NULL, CLI_COLUMN_JSON_ONLY},
-    {N_("Format"), "format", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
-    {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Type"), "type", CLI_CELL_WORD, N_("unknown"), NEEDS_DETAILS},
+    {N_("Capacity"), "capacity", CLI_CELL_SIZE, N_("unknown"), NEEDS_DETAILS},
+    {N_("Allocation"), "allocation", CLI_CELL_SIZE, N_("unknown"), NEEDS_DETAILS},
+    {N_("Estimated"), "allocation_estimated", CLI_CELL_BOOL, "-", DETAILS_JSON},
+    {N_("Physical"), "physical", CLI_CELL_SIZE, "-", DETAILS_JSON},
+    {N_("Format"), "format", CLI_CELL_TEXT, "-", DETAILS_JSON},
+    {N_("Problem"), "problem", CLI_CELL_TEXT, "-", DETAILS_JSON},
+    {N_("Provisioned"), "provisioned", CLI_CELL_SIZE, "-", NEEDS_DETAILS | CLI_COLUMN_ON_REQUEST},
+    {N_("Backing"), "backing", CLI_CELL_TEXT, "-", NEEDS_BACKING | CLI_COLUMN_ON_REQUEST},
+    {N_("Snapshots"), "snapshots", CLI_CELL_NUMBER, "-", NEEDS_SNAPSHOTS | CLI_COLUMN_ON_REQUEST},
+    {N_("Holder"), "holder", CLI_CELL_TEXT, "-", NEEDS_HOLDERS | CLI_COLUMN_ON_REQUEST},
 };
+
+#define SHORT_COLUMNS "name,path,key"
+#define DETAIL_COLUMNS \
+    SHORT_COLUMNS ",type,capacity,allocation,allocation_estimated,physical,format,problem"
+
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static int compare_rows(gconstpointer a, gconstpointer b)
 {
@@ -39,18 +58,20 @@ static int compare_rows(gconstpointer a, gconstpointer b)
     return g_ascii_strcasecmp((*one)->name, (*two)->name);
 }
 
-static void add_identity(CliTable *table, const CstVolRow *row)
-{
-    cli_table_add_text(table, row->name);
-    cli_table_add_text(table, *row->path ? row->path : NULL);
-    cli_table_add_text(table, row->key);
-}
+/* What the rows of one list have in common. */
+typedef struct {
+    CliCtl *ctl;
+    const CliView *view;
+    CliTable *table;
+    GPtrArray *jobs; /* of CstJobInfo, for who works on a volume; NULL: not asked */
+} Listing;
 
-static void add_details(CliTable *table, const CstVolRow *row)
+static void add_details(CliTable *table, const CstVolRow *row, gboolean asked)
 {
     const CstVolInfo *info = &row->info;
     /* A stock server tells nothing at all of a volume that it could not look at. */
-    gboolean known = !row->problem || info->capacity || info->allocation || info->physical;
+    gboolean known =
+        asked && (!row->problem || info->capacity || info->allocation || info->physical);
 
     cli_table_add_word(table, known ? cli_vol_type_word(info->type) : NULL);
     cli_table_add_known_size(table, known, info->capacity);
@@ -59,6 +80,42 @@ static void add_details(CliTable *table, const CstVolRow *row)
     cli_table_add_known_size(table, info->physical != 0, info->physical);
     cli_table_add_text(table, row->format);
     cli_table_add_text(table, row->problem);
+    /* What it may come to take. */
+    cli_table_add_known_size(table, known, MAX(info->capacity, info->allocation));
+}
+
+/* @more NULL: nothing of it was asked. */
+static void add_more(const Listing *listing, const char *pool, const CstVolRow *row,
+                     const CstVolMore *more)
+{
+    gboolean counted = more && more->snapshots >= 0;
+    g_autofree char *holders = NULL;
+
+    if (listing->view->needs & NEEDS_HOLDERS)
+        holders = cli_vol_holders_text(more ? more->holders : NULL, listing->jobs, pool, row->name);
+    cli_table_add_text(listing->table, more ? more->backing : NULL);
+    cli_table_add_known_number(listing->table, counted, counted ? (uint64_t)more->snapshots : 0);
+    cli_table_add_text(listing->table, holders);
+}
+
+static void add_row(const Listing *listing, const char *pool, const CstVolRow *row,
+                    const CstVolMore *more)
+{
+    CliTable *table = listing->table;
+
+    cli_table_add_text(table, pool);
+    cli_table_add_text(table, row->name);
+    cli_table_add_text(table, *row->path ? row->path : NULL);
+    cli_table_add_text(table, row->key);
+    add_details(table, row, (listing->view->needs & NEEDS_DETAILS) != 0);
+    add_more(listing, pool, row, more);
+}
+
+static unsigned wants_of(const CliView *view)
+{
+    return (view->needs & NEEDS_BACKING ? CST_VOL_MORE_BACKING : 0) |
+           (view->needs & NEEDS_SNAPSHOTS ? CST_VOL_MORE_SNAPSHOTS : 0) |
+           (view->needs & NEEDS_HOLDERS ? CST_VOL_MORE_HOLDERS : 0);
 }
 
 /** The table's columns are virsh's, so what is wrong with a volume goes beside it. */
@@ -74,34 +131,115 @@ static void warn_of_problems(CliCtl *ctl, const GPtrArray *rows)
     }
 }
 
-static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+/* Adds the pool's volumes; *ret_rows has them, for warnings behind the table. */
+static gboolean add_pool(const Listing *listing, const CstPoolRef *pool, GPtrArray **ret_rows,
+                         GError **error)
 {
-    gboolean details = cli_args_has(args, "details");
-    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
-    g_autoptr(GPtrArray) rows = NULL;
-    g_autoptr(CliTable) table = details
-                                    ? cli_table_new(detail_columns, G_N_ELEMENTS(detail_columns))
-                                    : cli_table_new(short_columns, G_N_ELEMENTS(short_columns));
+    CstConn *conn = listing->ctl->conn;
+    unsigned wants = wants_of(listing->view);
+    g_autoptr(GPtrArray) more = NULL;
+    g_autoptr(GPtrArray) rows =
+        cst_conn_vol_list(conn, pool, (listing->view->needs & NEEDS_DETAILS) != 0, error);
 
-    if (!pool)
-        return FALSE;
-    rows = cst_conn_vol_list(ctl->conn, pool, details, error);
     if (!rows)
-        return cli_failed(ctl, "%s", _("Failed to list volumes"));
+        return FALSE;
     g_ptr_array_sort(rows, compare_rows);
-    for (guint i = 0; i < rows->len; i++) {
-        add_identity(table, rows->pdata[i]);
-        if (details)
-            add_details(table, rows->pdata[i]);
+    if (wants) {
+        more = cst_conn_vol_list_more(conn, pool, rows, wants, error);
+        if (!more)
+            return FALSE;
     }
-    cli_table_print(ctl, table, "volumes");
-    warn_of_problems(ctl, rows);
+    for (guint i = 0; i < rows->len; i++)
+        add_row(listing, pool->name, rows->pdata[i], more ? more->pdata[i] : NULL);
+    *ret_rows = g_steal_pointer(&rows);
     return TRUE;
 }
 
+/* --- the command ------------------------------------------------------------------------------ */
+
+static GPtrArray *find_pools(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    CstPoolRef *pool;
+
+    if (!cli_args_has(args, "pool"))
+        return cli_pool_collect(ctl, CST_LIST_POOLS_ACTIVE, error);
+    pool = cli_pool(ctl, args, "pool", NULL, error);
+    if (!pool)
+        return NULL;
+    pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_ref_free);
+    g_ptr_array_add(pools, pool);
+    return g_steal_pointer(&pools);
+}
+
+/* One pool that fails does not keep the others from being listed. */
+static gboolean list_pools(const Listing *listing, const GPtrArray *pools, gboolean all,
+                           GError **error)
+{
+    g_autoptr(GPtrArray) lists = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
+    g_autoptr(GString) failed = g_string_new(NULL);
+
+    for (guint i = 0; i < pools->len; i++) {
+        const CstPoolRef *pool = g_ptr_array_index(pools, i);
+        g_autoptr(GError) why = NULL;
+        GPtrArray *rows = NULL;
+
+        if (add_pool(listing, pool, &rows, all ? &why : error))
+            g_ptr_array_add(lists, rows);
+        else if (all)
+            g_string_append_printf(failed, "%s%s: %s", failed->len ? "; " : "", pool->name,
+                                   why->message);
+        else
+            return cli_failed(listing->ctl, "%s", _("Failed to list volumes"));
+    }
+    cli_view_print(listing->ctl, listing->view, listing->table, "volumes");
+    for (guint i = 0; i < lists->len; i++)
+        warn_of_problems(listing->ctl, g_ptr_array_index(lists, i));
+    if (failed->len == 0)
+        return TRUE;
+    cst_fail(error, CST_ERROR_PARTIAL, "%s", failed->str);
+    return cli_failed(listing->ctl, "%s", _("Failed to list the volumes of all pools"));
+}
+
+static const char *usual_columns(gboolean details, gboolean all)
+{
+    if (details)
+        return all ? "pool," DETAIL_COLUMNS : DETAIL_COLUMNS;
+    return all ? "pool," SHORT_COLUMNS : SHORT_COLUMNS;
+}
+
+static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    gboolean all = !cli_args_has(args, "pool");
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    g_autoptr(GPtrArray) pools = NULL, jobs = NULL;
+    g_auto(CliView) view = {0};
+    Listing listing = {ctl, &view, table, NULL};
+
+    if (!cli_view_read(&view, args, columns, G_N_ELEMENTS(columns),
+                       usual_columns(cli_args_has(args, "details"), all), error))
+        return FALSE;
+    pools = find_pools(ctl, args, error);
+    if (!pools)
+        return FALSE;
+    if (view.needs & NEEDS_HOLDERS)
+        listing.jobs = jobs = cst_conn_job_list(ctl->conn, FALSE, NULL);
+    return list_pools(&listing, pools, all, error);
+}
+
+static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    cli_view_complete(columns, G_N_ELEMENTS(columns), words);
+}
+
 static const CliOption list_options[] = {
-    OF_POOL(N_("pool name or uuid")),
+    {.name = "pool",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_OFFERED,
+     .help = N_("pool name or uuid; default: all active pools"),
+     .complete = cli_complete_active_pools},
     CLI_SWITCH("details", N_("display extended details for volumes")),
+    CLI_VIEW_OPTIONS(complete_columns),
     {0},
 };
 

@@ -217,12 +217,24 @@ CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, co
 CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, const char *pool_option,
                       const char **ret_name, GError **error)
 {
+    const char *name;
+    CstVolRef *vol;
+
+    if (!cli_conn(ctl, error) || !cli_args_string(args, option, &name, error))
+        return NULL;
+    vol = cli_vol_named(ctl, args, name, pool_option, error);
+    if (vol && ret_name)
+        *ret_name = name;
+    return vol;
+}
+
+CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
+                         const char *pool_option, GError **error)
+{
     g_autoptr(CstPoolRef) pool = NULL;
     g_autoptr(CstVolRef) vol = NULL;
-    const char *name;
 
-    if (!cli_conn(ctl, error) || !cli_args_string(args, option, &name, error) ||
-        !find_pool(ctl, args, pool_option, &pool, error))
+    if (!find_pool(ctl, args, pool_option, &pool, error))
         return NULL;
     vol = find_vol(ctl, pool, name, error);
     if (!vol) {
@@ -238,8 +250,6 @@ CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, cons
                  pool->name);
         return NULL;
     }
-    if (ret_name)
-        *ret_name = name;
     return g_steal_pointer(&vol);
 }
 

@@ -15,6 +15,9 @@ CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, co
 /** Finds the volume that the option @option names likewise. */
 CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, const char *pool_option,
                       const char **ret_name, GError **error);
+/** Finds the volume @name likewise, which one of several words was. The connection is open. */
+CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
+                         const char *pool_option, GError **error);
 /**
  * Finds a volume that goes with one of @pool: by name in that pool, by key or by path. The caller
  * frees it.
@@ -105,6 +108,9 @@ extern const CliCommand cli_vol_clone_command;
 extern const CliCommand cli_vol_create_as_command;
 extern const CliCommand cli_vol_create_command;
 extern const CliCommand cli_vol_create_from_command;
+extern const CliCommand cli_vol_delete_command;
 extern const CliCommand cli_vol_download_command;
+extern const CliCommand cli_vol_holders_command;
 extern const CliCommand cli_vol_list_command;
+extern const CliCommand cli_vol_serve_command;
 extern const CliCommand cli_vol_upload_command;

@@ -173,6 +173,27 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstVolRef, cst_vol_ref_free)
  */
 GPtrArray *cst_conn_vol_list(CstConn *conn, const CstPoolRef *pool, gboolean details,
                              GError **error);
+/** What a list of volumes may show besides, as bits. */
+typedef enum {
+    CST_VOL_MORE_BACKING = 1 << 0,
+    CST_VOL_MORE_SNAPSHOTS = 1 << 1,
+    CST_VOL_MORE_HOLDERS = 1 << 2
+} CstVolMoreWants;
+
+typedef struct {
+    char *backing;      /**< path of what the volume is based on; NULL: nothing, or not known */
+    int64_t snapshots;  /**< how many there are; -1: not known, or the volume can have none */
+    GPtrArray *holders; /**< of CstVolHolder *; NULL: not known */
+} CstVolMore;
+
+/**
+ * Asks @wants (CstVolMoreWants) of each volume of @rows (CstVolRow *) in @pool, with calls that are
+ * pipelined. Returns as many CstVolMore * as there are rows. What is not known of one volume is no
+ * failure; NO_SUPPORT where the server knows it of none.
+ */
+GPtrArray *cst_conn_vol_list_more(CstConn *conn, const CstPoolRef *pool, const GPtrArray *rows,
+                                  unsigned wants, GError **error);
+
 /** Looks up a volume of @pool by name; NO_VOL when there is none. */
 CstVolRef *cst_conn_vol_by_name(CstConn *conn, const CstPoolRef *pool, const char *name,
                                 GError **error);
@@ -259,6 +280,9 @@ gboolean cst_conn_vol_commit(CstConn *conn, const CstVolRef *vol, const char *ba
 /** Releases clusters and blocks that hold only zeroes. *ret_given_back: bytes released. */
 gboolean cst_conn_vol_sparsify(CstConn *conn, const CstVolRef *vol, CstTask *task,
                                uint64_t *ret_given_back, GError **error);
+/** Serves the volume by NBD until @task is cancelled. */
+gboolean cst_conn_vol_serve(CstConn *conn, const CstVolRef *vol, const CstVolServe *how,
+                            CstTask *task, GError **error);
 /** Creates a volume in @pool with the guest-visible content of @source, in another format. */
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
                                 const CstVolConvert *how, CstTask *task, GError **error);

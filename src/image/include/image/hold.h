@@ -20,7 +20,8 @@ gboolean cst_image_hold(CstBlob *blob, GError **error);
 
 /**
  * Returns TRUE when the locks show that somebody else has the file open, to read or to write.
- * *ret_pid is the process, a writer if there is one; 0 when it is unknown. Not set when FALSE.
+ * *ret_pid is the process, a writer if there is one, and this one only if no other is found; 0 when
+ * it is unknown. Not set when FALSE.
  */
 gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid);
 

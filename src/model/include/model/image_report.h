@@ -132,6 +132,18 @@ typedef struct {
     GArray *steps;        /**< of CstBitmapStep */
 } CstBitmapChange;
 
+/** How a volume is served to others, by NBD. Strings are borrowed. */
+typedef struct {
+    const char *snapshot; /**< NULL: what the volume holds now */
+    gboolean read_only;   /**< always with a snapshot */
+    gboolean force_share; /**< read it although somebody else writes to it */
+    const char *socket;   /**< absolute path; NULL: TCP */
+    const char *host;     /**< numeric address */
+    guint16 port;
+    const char *psk_file;     /**< keys for TLS (psktool); NULL: none */
+    const char *certificates; /**< directory with certificates for TLS; NULL: none */
+} CstVolServe;
+
 /** A process or mount that has a volume open. */
 typedef struct {
     char *what;          /**< description: "process 123 (qemu-nbd)", "mounted on '/srv'" */

@@ -89,3 +89,12 @@ GPtrArray *cst_vol_holders(CstPool *pool, const char *name, GError **error);
  * one answer, are problems of rows.
  */
 GPtrArray *cst_vol_chain(CstPool *pool, const char *name, GError **error);
+
+/**
+ * Serves what a guest sees of the volume, or of a snapshot of it, by the NBD protocol until @task
+ * is cancelled, which is the only way to end well. A volume that is written to is claimed and
+ * locked as by a machine: others are BUSY at once. The socket is made in the name of the task's
+ * owner, for him and root.
+ */
+gboolean cst_vol_serve(CstPool *pool, const char *name, const CstVolServe *how, CstTask *task,
+                       GError **error);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vol-holders: who has a volume open. That is what the pool's technology knows (QEMU's locks,
+ * processes, loop devices, device-mapper, mounts, watchers of an RBD image) and what we are doing
+ * with it ourselves (jobs).
+ */
+#include "holders.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include <base/i18n.h>
+
+#include "options.h"
+#include "output/table.h"
+#include "output/text.h"
+#include "output/view.h"
+
+static gboolean works_on(const CstJobInfo *job, const char *pool, const char *volume)
+{
+    return g_strcmp0(job->pool, pool) == 0 && g_strcmp0(job->volume, volume) == 0;
+}
+
+static char *job_text(const CstJobInfo *job)
+{
+    return g_strdup_printf(_("job %" PRIu64 " (%s) of process %d, user %u"), job->id, job->kind,
+                           (int)job->pid, (unsigned)job->uid);
+}
+
+static void append(GString *text, const char *what)
+{
+    g_string_append_printf(text, "%s%s", text->len > 0 ? ", " : "", what);
+}
+
+char *cli_vol_holders_text(const GPtrArray *holders, const GPtrArray *jobs, const char *pool,
+                           const char *volume)
+{
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; holders && i < holders->len; i++)
+        append(text, ((const CstVolHolder *)holders->pdata[i])->what);
+    for (guint i = 0; jobs && i < jobs->len; i++)
+        if (works_on(jobs->pdata[i], pool, volume)) {
+            g_autofree char *job = job_text(jobs->pdata[i]);
+
+            append(text, job);
+        }
+    return g_string_free(text, text->len == 0);
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static const CliColumn columns[] = {
+    {N_("Holder"), "holder", CLI_CELL_TEXT, NULL, 0},
+    {N_("Access"), "access", CLI_CELL_WORD, "-", 0},
+    {N_("Job"), "job", CLI_CELL_NUMBER, "-", 0},
+};
+
+static void add_holder(CliTable *table, const CstVolHolder *holder)
+{
+    cli_table_add_text(table, holder->what);
+    cli_table_add_word(table, holder->reads_only ? N_("reads") : N_("may write"));
+    cli_table_add_known_number(table, FALSE, 0);
+}
+
+static void add_job(CliTable *table, const CstJobInfo *job)
+{
+    g_autofree char *text = job_text(job);
+
+    cli_table_add_text(table, text);
+    cli_table_add_word(table, NULL);
+    cli_table_add_number(table, job->id);
+}
+
+static gboolean cmd_holders(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    g_autoptr(GPtrArray) holders = NULL, jobs = NULL;
+    g_autoptr(CstVolRef) vol = NULL;
+    g_auto(CliView) view = {0};
+
+    if (!cli_view_read(&view, args, columns, G_N_ELEMENTS(columns), NULL, error))
+        return FALSE;
+    vol = cli_vol(ctl, args, "pool", NULL, error);
+    if (!vol)
+        return FALSE;
+    holders = cst_conn_vol_holders(ctl->conn, vol, error);
+    jobs = holders ? cst_conn_job_list(ctl->conn, FALSE, error) : NULL;
+    if (!jobs)
+        return cli_failed(ctl, _("Failed to find out who has vol %s open"), vol->name);
+    for (guint i = 0; i < holders->len; i++)
+        add_holder(table, holders->pdata[i]);
+    for (guint i = 0; i < jobs->len; i++)
+        if (works_on(jobs->pdata[i], vol->pool, vol->name))
+            add_job(table, jobs->pdata[i]);
+    cli_view_print(ctl, &view, table, "holders");
+    return TRUE;
+}
+
+static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    cli_view_complete(columns, G_N_ELEMENTS(columns), words);
+}
+
+static const CliOption holders_options[] = {VOL, POOL, CLI_VIEW_OPTIONS(complete_columns), {0}};
+
+const CliCommand cli_vol_holders_command = {
+    .name = "vol-holders",
+    .summary = N_("tell who has a vol open"),
+    .description =
+        N_("Name everything that has a vol open: machines, other processes, loop devices, device "
+           "mapper, mounts, clients of its server as far as they are known, and jobs of our own."),
+    .options = holders_options,
+    .handler = cmd_holders,
+    .flags = CLI_CMD_OURS,
+};

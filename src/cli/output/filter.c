@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Conditions on rows: a recursive-descent parser, whose depth is bounded, makes a tree of them;
+ * values are converted to the kinds of their columns while they are read, so that a test of a row
+ * only compares.
+ */
+#include "filter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#define DEPTH_MAX 64
+
+typedef enum { NODE_AND, NODE_OR, NODE_NOT, NODE_TEST } NodeKind;
+typedef enum { OP_EQ, OP_NE, OP_LE, OP_GE, OP_LT, OP_GT, OP_MATCH, OP_NO_MATCH } Operator;
+
+struct CliFilter {
+    NodeKind kind;
+    CliFilter *left, *right; /* NOT: left only; TEST: none */
+    const CliColumn *column;
+    guint index; /* of the column */
+    Operator op;
+    gboolean absent; /* the value is "-" */
+    char *text;      /* TEXT, WORD; else NULL */
+    uint64_t number; /* all others */
+    GRegex *regex;
+};
+
+typedef struct {
+    const char *start, *at;
+    const CliColumn *columns;
+    guint n_columns;
+    guint depth;
+} Parser;
+
+/* --- columns ---------------------------------------------------------------------------------- */
+
+int cli_column_find(const CliColumn *columns, guint n_columns, const char *key)
+{
+    g_autofree char *spelt = g_strdelimit(g_strdup(key), "-", '_');
+
+    for (guint i = 0; i < n_columns; i++)
+        if (columns[i].key && g_str_equal(columns[i].key, spelt))
+            return (int)i;
+    return -1;
+}
+
+gboolean cli_column_unknown(const CliColumn *columns, guint n_columns, const char *key,
+                            GError **error)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    for (guint i = 0; i < n_columns; i++)
+        if (columns[i].key)
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", columns[i].key);
+    return cst_fail(error, CST_ERROR_USAGE, _("there is no column '%s'; there are: %s"), key,
+                    names->str);
+}
+
+/* --- values ----------------------------------------------------------------------------------- */
+
+/* "90", "90s", "15m", "12h", "7d". */
+static gboolean read_seconds(const char *text, uint64_t *ret_seconds)
+{
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = {{'\0', 1}, {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    uint64_t count;
+    char *end;
+
+    if (!g_ascii_isdigit(*text))
+        return FALSE;
+    errno = 0;
+    count = g_ascii_strtoull(text, &end, 10);
+    for (guint i = 0; !errno && i < G_N_ELEMENTS(units); i++)
+        if (*end == units[i].unit && (!*end || !end[1]) && count <= G_MAXINT64 / units[i].seconds) {
+            *ret_seconds = count * units[i].seconds;
+            return TRUE;
+        }
+    return FALSE;
+}
+
+static gboolean read_time(const char *text, uint64_t *ret_seconds)
+{
+    int64_t now = g_get_real_time() / G_USEC_PER_SEC;
+    g_autoptr(GTimeZone) here = g_time_zone_new_local();
+    g_autoptr(GDateTime) time = NULL;
+    g_autofree char *full = NULL;
+    uint64_t ago;
+
+    if (*text == '-' && read_seconds(text + 1, &ago)) {
+        *ret_seconds = (uint64_t)MAX(now - (int64_t)ago, 0);
+        return TRUE;
+    }
+    full = strlen(text) == strlen("2026-11-21") ? g_strconcat(text, "T00:00:00", NULL) : NULL;
+    time = g_date_time_new_from_iso8601(full ? full : text, here);
+    if (!time || g_date_time_to_unix(time) < 0)
+        return FALSE;
+    *ret_seconds = (uint64_t)g_date_time_to_unix(time);
+    return TRUE;
+}
+
+/* Hundredths of a percent. */
+static gboolean read_percent(const char *text, uint64_t *ret_hundredths)
+{
+    char *end;
+    double value = g_ascii_strtod(text, &end);
+
+    if (end == text || (*end == '%' ? end[1] : *end) || !(value >= 0 && value <= 1e9))
+        return FALSE;
+    *ret_hundredths = (uint64_t)(value * 100 + 0.5);
+    return TRUE;
+}
+
+static gboolean read_bool(const char *text, uint64_t *ret_value)
+{
+    *ret_value = g_str_equal(text, "yes") || g_str_equal(text, "true");
+    return *ret_value || g_str_equal(text, "no") || g_str_equal(text, "false");
+}
+
+static gboolean read_number(CliCellKind kind, const char *text, uint64_t *ret_number)
+{
+    switch (kind) {
+    case CLI_CELL_BOOL: return read_bool(text, ret_number);
+    case CLI_CELL_SIZE: return cst_units_parse(text, 1, ret_number, NULL);
+    case CLI_CELL_DURATION: return read_seconds(text, ret_number);
+    case CLI_CELL_TIME: return read_time(text, ret_number);
+    case CLI_CELL_PERCENT: return read_percent(text, ret_number);
+    default: return g_ascii_string_to_unsigned(text, 10, 0, UINT64_MAX, ret_number, NULL);
+    }
+}
+
+static gboolean is_text(CliCellKind kind)
+{
+    return kind == CLI_CELL_TEXT || kind == CLI_CELL_WORD;
+}
+
+/* Sets what @test compares with. */
+static gboolean take_value(CliFilter *test, const char *value, GError **error)
+{
+    gboolean matches = test->op == OP_MATCH || test->op == OP_NO_MATCH;
+    g_autoptr(GError) why = NULL;
+
+    if (matches && !is_text(test->column->kind))
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("'~' compares texts, and column '%s' has none in it"), test->column->key);
+    if (matches) {
+        test->regex = g_regex_new(value, 0, 0, &why);
+        return test->regex || cst_fail(error, CST_ERROR_USAGE,
+                                       _("'%s' is no regular expression: %s"), value, why->message);
+    }
+    test->absent = g_str_equal(value, "-");
+    if (test->absent)
+        return test->op == OP_EQ || test->op == OP_NE ||
+               cst_fail(error, CST_ERROR_USAGE, _("'-' stands for no value: use it with = or !="));
+    if (is_text(test->column->kind)) {
+        test->text = g_strdup(value);
+        return TRUE;
+    }
+    return read_number(test->column->kind, value, &test->number) ||
+           cst_fail(error, CST_ERROR_USAGE, _("'%s' is no value of column '%s'"), value,
+                    test->column->key);
+}
+
+/* --- parsing ---------------------------------------------------------------------------------- */
+
+static void skip_blanks(Parser *parser)
+{
+    while (g_ascii_isspace(*parser->at))
+        parser->at++;
+}
+
+static gboolean fail_here(const Parser *parser, const char *expected, GError **error)
+{
+    return *parser->at ? cst_fail(error, CST_ERROR_USAGE, _("%s expected before '%s' in '%s'"),
+                                  expected, parser->at, parser->start)
+                       : cst_fail(error, CST_ERROR_USAGE, _("%s expected at the end of '%s'"),
+                                  expected, parser->start);
+}
+
+static gboolean is_name(char c)
+{
+    return g_ascii_isalnum(c) || c == '_' || c == '-';
+}
+
+/* Takes @word (in lower case), which no name goes on with. */
+static gboolean take_word(Parser *parser, const char *word)
+{
+    size_t len = strlen(word);
+
+    skip_blanks(parser);
+    if (g_ascii_strncasecmp(parser->at, word, len) != 0 || is_name(parser->at[len]))
+        return FALSE;
+    parser->at += len;
+    return TRUE;
+}
+
+static gboolean take_operator(Parser *parser, Operator *ret_op)
+{
+    /* Those of two characters first. */
+    static const struct {
+        const char *text;
+        Operator op;
+    } operators[] = {{"!=", OP_NE}, {"!~", OP_NO_MATCH}, {"<=", OP_LE},
+                     {">=", OP_GE}, {"==", OP_EQ},       {"=", OP_EQ},
+                     {"<", OP_LT},  {">", OP_GT},        {"~", OP_MATCH}};
+
+    skip_blanks(parser);
+    for (guint i = 0; i < G_N_ELEMENTS(operators); i++)
+        if (g_str_has_prefix(parser->at, operators[i].text)) {
+            parser->at += strlen(operators[i].text);
+            *ret_op = operators[i].op;
+            return TRUE;
+        }
+    return FALSE;
+}
+
+/* A word, or what stands in quotes; NULL: neither. */
+static char *take_text(Parser *parser)
+{
+    const char *start;
+
+    skip_blanks(parser);
+    start = parser->at;
+    if (*start == '\'' || *start == '"') {
+        const char *end = strchr(start + 1, *start);
+
+        if (!end)
+            return NULL;
+        parser->at = end + 1;
+        return g_strndup(start + 1, end - start - 1);
+    }
+    while (*parser->at && !g_ascii_isspace(*parser->at) && *parser->at != ')')
+        parser->at++;
+    return parser->at > start ? g_strndup(start, parser->at - start) : NULL;
+}
+
+static CliFilter *take_test(Parser *parser, GError **error)
+{
+    g_autoptr(CliFilter) test = g_new0(CliFilter, 1);
+    g_autofree char *key = NULL, *value = NULL;
+    const char *start;
+    int index;
+
+    skip_blanks(parser);
+    start = parser->at;
+    while (is_name(*parser->at))
+        parser->at++;
+    key = g_strndup(start, parser->at - start);
+    if (!*key) {
+        fail_here(parser, _("a column"), error);
+        return NULL;
+    }
+    index = cli_column_find(parser->columns, parser->n_columns, key);
+    if (index < 0) {
+        cli_column_unknown(parser->columns, parser->n_columns, key, error);
+        return NULL;
+    }
+    test->kind = NODE_TEST;
+    test->index = (guint)index;
+    test->column = &parser->columns[index];
+    if (!take_operator(parser, &test->op)) {
+        fail_here(parser, _("one of = != < <= > >= ~ !~"), error);
+        return NULL;
+    }
+    value = take_text(parser);
+    if (!value) {
+        fail_here(parser, _("a value"), error);
+        return NULL;
+    }
+    return take_value(test, value, error) ? g_steal_pointer(&test) : NULL;
+}
+
+static CliFilter *node_new(NodeKind kind, CliFilter *left, CliFilter *right)
+{
+    CliFilter *node = g_new0(CliFilter, 1);
+
+    node->kind = kind;
+    node->left = left;
+    node->right = right;
+    return node;
+}
+
+static CliFilter *take_condition(Parser *parser, GError **error);
+
+static CliFilter *take_factor(Parser *parser, GError **error)
+{
+    g_autoptr(CliFilter) inner = NULL;
+
+    if (parser->depth >= DEPTH_MAX) {
+        cst_fail(error, CST_ERROR_USAGE, _("the condition is nested too deeply"));
+        return NULL;
+    }
+    parser->depth++;
+    if (take_word(parser, "not")) {
+        inner = take_factor(parser, error);
+        parser->depth--;
+        return inner ? node_new(NODE_NOT, g_steal_pointer(&inner), NULL) : NULL;
+    }
+    skip_blanks(parser);
+    if (*parser->at != '(') {
+        parser->depth--;
+        return take_test(parser, error);
+    }
+    parser->at++;
+    inner = take_condition(parser, error);
+    parser->depth--;
+    skip_blanks(parser);
+    if (inner && *parser->at != ')') {
+        fail_here(parser, "')'", error);
+        return NULL;
+    }
+    parser->at++;
+    return g_steal_pointer(&inner);
+}
+
+/* Parts that @word joins. */
+static CliFilter *take_joined(Parser *parser, const char *word, NodeKind kind,
+                              CliFilter *(*take_part)(Parser *parser, GError **error),
+                              GError **error)
+{
+    g_autoptr(CliFilter) all = take_part(parser, error);
+
+    while (all && take_word(parser, word)) {
+        CliFilter *next = take_part(parser, error);
+
+        if (!next)
+            return NULL;
+        all = node_new(kind, g_steal_pointer(&all), next);
+    }
+    return g_steal_pointer(&all);
+}
+
+static CliFilter *take_term(Parser *parser, GError **error)
+{
+    return take_joined(parser, "and", NODE_AND, take_factor, error);
+}
+
+static CliFilter *take_condition(Parser *parser, GError **error)
+{
+    return take_joined(parser, "or", NODE_OR, take_term, error);
+}
+
+CliFilter *cli_filter_parse(const char *text, const CliColumn *columns, guint n_columns,
+                            GError **error)
+{
+    Parser parser = {.start = text, .at = text, .columns = columns, .n_columns = n_columns};
+    g_autoptr(CliFilter) filter = take_condition(&parser, error);
+
+    skip_blanks(&parser);
+    if (filter && *parser.at) {
+        fail_here(&parser, _("'and' or 'or'"), error);
+        return NULL;
+    }
+    return g_steal_pointer(&filter);
+}
+
+void cli_filter_free(CliFilter *filter)
+{
+    if (!filter)
+        return;
+    cli_filter_free(filter->left);
+    cli_filter_free(filter->right);
+    g_free(filter->text);
+    g_clear_pointer(&filter->regex, g_regex_unref);
+    g_free(filter);
+}
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+unsigned cli_filter_needs(const CliFilter *filter)
+{
+    if (!filter)
+        return 0;
+    return (filter->column ? filter->column->flags : 0) | cli_filter_needs(filter->left) |
+           cli_filter_needs(filter->right);
+}
+
+static int compare_cell(const CliFilter *test, const CliCell *cell)
+{
+    if (test->column->kind == CLI_CELL_WORD)
+        return g_ascii_strcasecmp(cell->text, test->text);
+    if (test->column->kind == CLI_CELL_TEXT)
+        return strcmp(cell->text, test->text);
+    return cell->number < test->number ? -1 : cell->number > test->number;
+}
+
+static gboolean test_cell(const CliFilter *test, const CliCell *cell)
+{
+    gboolean same = test->absent && !cell->present;
+    int order;
+
+    if (test->absent || !cell->present)
+        return test->op == OP_EQ ? same : test->op == OP_NE && !same;
+    if (test->regex)
+        return g_regex_match(test->regex, cell->text, 0, NULL) == (test->op == OP_MATCH);
+    order = compare_cell(test, cell);
+    switch (test->op) {
+    case OP_EQ: return order == 0;
+    case OP_NE: return order != 0;
+    case OP_LT: return order < 0;
+    case OP_LE: return order <= 0;
+    case OP_GT: return order > 0;
+    default: return order >= 0;
+    }
+}
+
+gboolean cli_filter_matches(const CliFilter *filter, const CliTable *table, guint row)
+{
+    CliCell cell;
+
+    switch (filter->kind) {
+    case NODE_AND:
+        return cli_filter_matches(filter->left, table, row) &&
+               cli_filter_matches(filter->right, table, row);
+    case NODE_OR:
+        return cli_filter_matches(filter->left, table, row) ||
+               cli_filter_matches(filter->right, table, row);
+    case NODE_NOT: return !cli_filter_matches(filter->left, table, row);
+    default: break;
+    }
+    cell = cli_table_cell(table, row, filter->index);
+    return test_cell(filter, &cell);
+}

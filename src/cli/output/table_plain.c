@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tables as lines for scripts and spreadsheets: values as they are, one row a line. */
+#include <string.h>
+
+#include "json.h"
+#include "table_private.h"
+
+/* The value without translation or unit; NULL: there is none. The caller frees it. */
+static char *plain_text(const CliColumn *column, const Cell *cell)
+{
+    if (!cell->present)
+        return NULL;
+    switch (column->kind) {
+    case CLI_CELL_TEXT: return g_strdup(cell->text);
+    case CLI_CELL_WORD: return g_strdup(cell->word);
+    case CLI_CELL_BOOL: return g_strdup(cell->number ? "yes" : "no");
+    case CLI_CELL_TIME: return cli_json_time((int64_t)cell->number);
+    case CLI_CELL_PERCENT:
+        return g_strdup_printf("%" G_GUINT64_FORMAT ".%02u", cell->number / 100,
+                               (unsigned)(cell->number % 100));
+    case CLI_CELL_SIZE:
+    case CLI_CELL_NUMBER:
+    case CLI_CELL_DURATION: break;
+    }
+    return g_strdup_printf("%" G_GUINT64_FORMAT, cell->number);
+}
+
+/* Calls @print with each cell that is printed, and what stands before it. */
+static void print_rows(FILE *out, const CliTable *table, char separator,
+                       void (*print)(FILE *out, const char *text))
+{
+    for (guint row = 0; row < table_rows(table); row++) {
+        gboolean first = TRUE;
+
+        for (guint i = 0; i < table_columns(table); i++) {
+            g_autofree char *text = NULL;
+
+            if (!table_shows(table, i))
+                continue;
+            if (!first)
+                fputc(separator, out);
+            first = FALSE;
+            text = plain_text(table_column(table, i), table_cell(table, row, i));
+            print(out, text);
+        }
+        fputc('\n', out);
+    }
+}
+
+static void print_escaped(FILE *out, const char *text)
+{
+    size_t width;
+    g_autofree char *shown = text ? cli_table_encode(text, &width) : NULL;
+
+    fputs(shown ? shown : "-", out);
+}
+
+void cli_table_print_parsable(CliCtl *ctl, const CliTable *table)
+{
+    print_rows(ctl->out, table, '\t', print_escaped);
+}
+
+static void print_quoted(FILE *out, const char *text)
+{
+    if (!text)
+        return;
+    if (*text && !strpbrk(text, ",\"\r\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+void cli_table_print_csv(CliCtl *ctl, const CliTable *table)
+{
+    gboolean first = TRUE;
+
+    for (guint i = 0; i < table_columns(table); i++) {
+        if (!table_shows(table, i))
+            continue;
+        fprintf(ctl->out, "%s%s", first ? "" : ",", table_column(table, i)->key);
+        first = FALSE;
+    }
+    fputc('\n', ctl->out);
+    print_rows(ctl->out, table, ',', print_quoted);
+}

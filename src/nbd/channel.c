@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Bytes to and from a client, over a blocking socket. */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "connection.h"
+
+gboolean nbd_receive(NbdConnection *connection, void *data, size_t len)
+{
+    uint8_t *at = data;
+
+    while (len > 0) {
+        ssize_t got = connection->session ? nbd_session_receive(connection->session, at, len)
+                                          : recv(connection->fd, at, len, 0);
+
+        if (got == 0 || (got < 0 && (connection->session || errno != EINTR)))
+            return FALSE;
+        if (got > 0) {
+            at += got;
+            len -= (size_t)got;
+        }
+    }
+    return TRUE;
+}
+
+/* Records are 16 KiB at most, so what is long is sent in many. */
+static gboolean send_in_session(NbdConnection *connection, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t sent = nbd_session_send(connection->session, data, len);
+
+        if (sent < 0)
+            return FALSE;
+        data += sent;
+        len -= (size_t)sent;
+    }
+    return TRUE;
+}
+
+gboolean nbd_send(NbdConnection *connection, const void *head, size_t head_len, const void *data,
+                  size_t len)
+{
+    struct iovec pieces[2] = {{(void *)head, head_len}, {(void *)data, len}};
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
+
+    if (connection->session)
+        return send_in_session(connection, head, head_len) &&
+               send_in_session(connection, data, len);
+    while (pieces[0].iov_len + pieces[1].iov_len > 0) {
+        ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+
+        if (sent < 0 && errno != EINTR)
+            return FALSE;
+        for (guint i = 0; i < 2 && sent > 0; i++) {
+            size_t done = MIN((size_t)sent, pieces[i].iov_len);
+
+            pieces[i].iov_base = (uint8_t *)pieces[i].iov_base + done;
+            pieces[i].iov_len -= done;
+            sent -= (ssize_t)done;
+        }
+    }
+    return TRUE;
+}

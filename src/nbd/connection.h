@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <nbd/server.h>
+
+#include "proto.h"
+#include "tls.h"
+
+/** One client: what was agreed with it, and how bytes get to it and from it. */
+
+#define NBD_CONTEXT_ALLOCATION 1U /* id of "base:allocation" */
+
+typedef struct {
+    int fd;                     /* borrowed */
+    const CstNbdTls *tls;       /* that is demanded; NULL: none */
+    NbdSession *session;        /* once it has begun */
+    const CstNbdExport *export; /* borrowed */
+    uint64_t size;
+    gboolean structured; /* replies to reads come in chunks */
+    gboolean allocation; /* "base:allocation" was chosen */
+    gboolean zeroes;     /* the client wants the padding of old times */
+} NbdConnection;
+
+/**
+ * Reads exactly @len bytes. FALSE when the client has gone, sends nothing within the socket's
+ * time-out, or the server stops.
+ */
+gboolean nbd_receive(NbdConnection *connection, void *data, size_t len);
+/** Sends two pieces, the second of which may be empty. FALSE as above. */
+gboolean nbd_send(NbdConnection *connection, const void *head, size_t head_len, const void *data,
+                  size_t len);
+
+/** The export's transmission flags, for this client. */
+uint16_t nbd_transmission_flags(const NbdConnection *connection);
+
+/** Agrees with a client; FALSE: it has gone, or breaks the rules: there is nothing to serve. */
+gboolean nbd_negotiate(NbdConnection *connection);
+/** Serves requests until the client disconnects, breaks the rules, or the socket is shut down. */
+void nbd_transmit(NbdConnection *connection);

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The handshake ("fixed newstyle"). The client sends options, one after the other, each of which
+ * gets its replies; it ends with one that names the export. Whatever breaks the protocol's rules
+ * beyond what an error reply is for ends the connection. The caller has given the socket a
+ * time-out; a client that sends option after option is cut off by OPTIONS_MAX.
+ */
+#include "connection.h"
+
+#define OPTIONS_MAX 1000
+#define BASE        "base:"
+#define ALLOCATION  "base:allocation"
+#define PREFERRED   65536 /* block size: what our formats' clusters have */
+
+/* An option under way. */
+typedef struct {
+    NbdConnection *connection;
+    uint32_t number;
+    const uint8_t *at; /* what is left of its data */
+    size_t left;
+} Option;
+
+typedef enum { NEXT, TRANSMIT, CLOSE } Verdict;
+
+/* --- replies ---------------------------------------------------------------------------------- */
+
+static gboolean reply(const Option *option, uint32_t type, const void *data, size_t len)
+{
+    uint8_t head[20];
+    uint8_t *at = nbd_put64(head, NBD_OPT_REPLY_MAGIC);
+
+    at = nbd_put32(at, option->number);
+    at = nbd_put32(at, type);
+    nbd_put32(at, (uint32_t)len);
+    return nbd_send(option->connection, head, sizeof(head), data, len);
+}
+
+/* An error's text is for people at the other end; none is translated. */
+static Verdict refuse(const Option *option, uint32_t type, const char *why)
+{
+    return reply(option, type, why, strlen(why)) ? NEXT : CLOSE;
+}
+
+static Verdict acknowledge(const Option *option)
+{
+    return reply(option, NBD_REP_ACK, NULL, 0) ? NEXT : CLOSE;
+}
+
+uint16_t nbd_transmission_flags(const NbdConnection *connection)
+{
+    uint16_t flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_CAN_MULTI_CONN | NBD_FLAG_SEND_FLUSH;
+
+    if (connection->structured)
+        flags |= NBD_FLAG_SEND_DF;
+    if (!connection->export->writable)
+        return flags | NBD_FLAG_READ_ONLY;
+    return flags | NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES |
+           NBD_FLAG_SEND_FAST_ZERO;
+}
+
+/* --- reading an option's data ----------------------------------------------------------------- */
+
+static gboolean take16(Option *option, uint16_t *ret_value)
+{
+    if (option->left < 2)
+        return FALSE;
+    *ret_value = nbd_get16(option->at);
+    option->at += 2;
+    option->left -= 2;
+    return TRUE;
+}
+
+static gboolean take32(Option *option, uint32_t *ret_value)
+{
+    if (option->left < 4)
+        return FALSE;
+    *ret_value = nbd_get32(option->at);
+    option->at += 4;
+    option->left -= 4;
+    return TRUE;
+}
+
+/* A text behind its length; the caller frees it. NULL: it is cut off, or too long. */
+static char *take_string(Option *option)
+{
+    uint32_t len;
+    char *text;
+
+    if (!take32(option, &len) || len > NBD_STRING_MAX || len > option->left)
+        return NULL;
+    text = g_strndup((const char *)option->at, len);
+    option->at += len;
+    option->left -= len;
+    return text;
+}
+
+static gboolean is_export(const Option *option, const char *name)
+{
+    return !*name || strcmp(name, option->connection->export->name) == 0;
+}
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+/* The only option without a reply of its own: the name is the whole data. */
+static Verdict export_name(Option *option)
+{
+    NbdConnection *connection = option->connection;
+    g_autofree char *name = g_strndup((const char *)option->at, option->left);
+    uint8_t answer[10 + 124] = {0};
+
+    if (!is_export(option, name))
+        return CLOSE;
+    nbd_put16(nbd_put64(answer, connection->size), nbd_transmission_flags(connection));
+    return nbd_send(connection, answer, connection->zeroes ? sizeof(answer) : 10, NULL, 0)
+               ? TRANSMIT
+               : CLOSE;
+}
+
+static Verdict list(Option *option)
+{
+    const char *name = option->connection->export->name;
+    size_t len = strlen(name);
+    g_autofree uint8_t *data = g_malloc(4 + len);
+
+    if (option->left > 0)
+        return refuse(option, NBD_REP_ERR_INVALID, "the list of exports takes no data");
+    memcpy(nbd_put32(data, (uint32_t)len), name, len);
+    return reply(option, NBD_REP_SERVER, data, 4 + len) ? acknowledge(option) : CLOSE;
+}
+
+static gboolean tell_text(const Option *option, uint16_t type, const char *text)
+{
+    size_t len = strlen(text);
+    g_autofree uint8_t *data = g_malloc(2 + len);
+
+    memcpy(nbd_put16(data, type), text, len);
+    return reply(option, NBD_REP_INFO, data, 2 + len);
+}
+
+/* The size and flags always; names only when they are asked for. */
+static gboolean tell_export(const Option *option, gboolean named, gboolean described)
+{
+    const NbdConnection *connection = option->connection;
+    const CstNbdExport *export = connection->export;
+    uint8_t data[14];
+    uint8_t *at = nbd_put16(data, NBD_INFO_EXPORT);
+
+    at = nbd_put64(at, connection->size);
+    nbd_put16(at, nbd_transmission_flags(connection));
+    if (!reply(option, NBD_REP_INFO, data, 12))
+        return FALSE;
+    at = nbd_put16(data, NBD_INFO_BLOCK_SIZE);
+    at = nbd_put32(at, 1);
+    at = nbd_put32(at, PREFERRED);
+    nbd_put32(at, NBD_PAYLOAD_MAX);
+    if (!reply(option, NBD_REP_INFO, data, 14))
+        return FALSE;
+    return (!named || tell_text(option, NBD_INFO_NAME, export->name)) &&
+           (!described || !export->description ||
+            tell_text(option, NBD_INFO_DESCRIPTION, export->description));
+}
+
+static Verdict info_or_go(Option *option)
+{
+    g_autofree char *name = take_string(option);
+    gboolean named = FALSE, described = FALSE;
+    uint16_t count = 0;
+
+    if (!name || !take16(option, &count) || option->left != 2 * (size_t)count)
+        return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
+    if (!is_export(option, name))
+        return refuse(option, NBD_REP_ERR_UNKNOWN, "there is no such export");
+    for (uint16_t i = 0; i < count; i++) {
+        uint16_t type = 0;
+
+        take16(option, &type);
+        named |= type == NBD_INFO_NAME;
+        described |= type == NBD_INFO_DESCRIPTION;
+    }
+    if (!tell_export(option, named, described) || acknowledge(option) == CLOSE)
+        return CLOSE;
+    return option->number == NBD_OPT_GO ? TRANSMIT : NEXT;
+}
+
+/* What was agreed in the clear does not count. */
+static Verdict start_tls(Option *option)
+{
+    NbdConnection *connection = option->connection;
+
+    if (option->left > 0 || connection->session)
+        return refuse(option, NBD_REP_ERR_INVALID, "TLS takes no data, and begins once");
+    if (!connection->tls)
+        return refuse(option, NBD_REP_ERR_UNSUP, "there is no TLS here");
+    connection->structured = connection->allocation = FALSE;
+    if (acknowledge(option) == CLOSE)
+        return CLOSE;
+    connection->session = nbd_session_new(connection->tls, connection->fd);
+    return connection->session ? NEXT : CLOSE;
+}
+
+static Verdict structured_reply(Option *option)
+{
+    if (option->left > 0)
+        return refuse(option, NBD_REP_ERR_INVALID, "structured replies take no data");
+    option->connection->structured = TRUE;
+    return acknowledge(option);
+}
+
+/* Whether a query asks for "base:allocation"; a list may ask for all of "base:". */
+static gboolean asks_allocation(const Option *option, const char *query)
+{
+    return strcmp(query, ALLOCATION) == 0 ||
+           (option->number == NBD_OPT_LIST_META_CONTEXT && strcmp(query, BASE) == 0);
+}
+
+static Verdict meta_context(Option *option)
+{
+    NbdConnection *connection = option->connection;
+    gboolean set = option->number == NBD_OPT_SET_META_CONTEXT;
+    g_autofree char *name = take_string(option);
+    uint8_t data[4 + sizeof(ALLOCATION) - 1];
+    gboolean wanted = FALSE;
+    uint32_t count;
+
+    if (set)
+        connection->allocation = FALSE;
+    if (!name || !take32(option, &count))
+        return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
+    if (set && !connection->structured)
+        return refuse(option, NBD_REP_ERR_INVALID, "contexts need structured replies");
+    if (!is_export(option, name))
+        return refuse(option, NBD_REP_ERR_UNKNOWN, "there is no such export");
+    wanted = !set && count == 0;
+    for (uint32_t i = 0; i < count; i++) {
+        g_autofree char *query = take_string(option);
+
+        if (!query)
+            return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
+        wanted |= asks_allocation(option, query);
+    }
+    if (option->left > 0)
+        return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
+    memcpy(nbd_put32(data, set ? NBD_CONTEXT_ALLOCATION : 0), ALLOCATION, sizeof(ALLOCATION) - 1);
+    if (wanted && !reply(option, NBD_REP_META_CONTEXT, data, sizeof(data)))
+        return CLOSE;
+    if (set)
+        connection->allocation = wanted;
+    return acknowledge(option);
+}
+
+/* Before TLS, where that is demanded: nothing is told. */
+static Verdict serve_closed(Option *option)
+{
+    switch (option->number) {
+    case NBD_OPT_EXPORT_NAME: return CLOSE;
+    case NBD_OPT_ABORT: acknowledge(option); return CLOSE;
+    case NBD_OPT_STARTTLS: return start_tls(option);
+    default: return refuse(option, NBD_REP_ERR_TLS_REQD, "TLS is needed here");
+    }
+}
+
+static Verdict serve_option(Option *option)
+{
+    if (option->connection->tls && !option->connection->session)
+        return serve_closed(option);
+    switch (option->number) {
+    case NBD_OPT_EXPORT_NAME: return export_name(option);
+    case NBD_OPT_ABORT: acknowledge(option); return CLOSE;
+    case NBD_OPT_LIST: return list(option);
+    case NBD_OPT_STARTTLS: return start_tls(option);
+    case NBD_OPT_INFO:
+    case NBD_OPT_GO: return info_or_go(option);
+    case NBD_OPT_STRUCTURED_REPLY: return structured_reply(option);
+    case NBD_OPT_LIST_META_CONTEXT:
+    case NBD_OPT_SET_META_CONTEXT: return meta_context(option);
+    default: return refuse(option, NBD_REP_ERR_UNSUP, "unknown option");
+    }
+}
+
+/* --- the handshake ---------------------------------------------------------------------------- */
+
+static gboolean greet(NbdConnection *connection)
+{
+    uint8_t greeting[18];
+    uint8_t answer[4];
+    uint8_t *at = nbd_put64(greeting, NBD_INIT_MAGIC);
+    uint32_t flags;
+
+    at = nbd_put64(at, NBD_OPTION_MAGIC);
+    nbd_put16(at, NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES);
+    if (!nbd_send(connection, greeting, sizeof(greeting), NULL, 0) ||
+        !nbd_receive(connection, answer, sizeof(answer)))
+        return FALSE;
+    flags = nbd_get32(answer);
+    connection->zeroes = !(flags & NBD_NO_ZEROES);
+    return (flags & NBD_FIXED_NEWSTYLE) &&
+           !(flags & ~(uint32_t)(NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES));
+}
+
+static Verdict next_option(NbdConnection *connection)
+{
+    g_autofree uint8_t *data = NULL;
+    Option option = {.connection = connection};
+    uint8_t head[16];
+    uint32_t len;
+
+    if (!nbd_receive(connection, head, sizeof(head)) || nbd_get64(head) != NBD_OPTION_MAGIC)
+        return CLOSE;
+    option.number = nbd_get32(head + 8);
+    len = nbd_get32(head + 12);
+    if (len > NBD_OPTION_MAX)
+        return CLOSE;
+    data = g_malloc(len + 1);
+    if (!nbd_receive(connection, data, len))
+        return CLOSE;
+    option.at = data;
+    option.left = len;
+    return serve_option(&option);
+}
+
+gboolean nbd_negotiate(NbdConnection *connection)
+{
+    Verdict verdict = greet(connection) ? NEXT : CLOSE;
+
+    for (guint i = 0; i < OPTIONS_MAX && verdict == NEXT; i++)
+        verdict = next_option(connection);
+    return verdict == TRANSMIT;
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Sockets and clients. One thread listens (that of cst_nbd_server_run()), each client has a thread
+ * that negotiates and reads its requests, and workers (transmit.c). A client is in the list from
+ * its acceptance until its thread has ended; the lock guards the list.
+ *
+ * A server that stops shuts the sockets down for reading: each client's thread then finishes what
+ * is in flight. After GRACE_US they are shut down altogether, which ends sends to clients that
+ * don't read.
+ */
+#include <nbd/server.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sys/fsuid.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#include "connection.h"
+
+#define CLIENTS_MAX 64
+#define HANDSHAKE_S 10  /* for each piece of it */
+#define LOOK_MS     100 /* how long a cancellation may be overlooked */
+#define GRACE_US    G_TIME_SPAN_SECOND
+
+typedef struct {
+    int fd;
+    char *path; /* of a Unix socket that is ours; NULL: TCP */
+    struct stat id;
+} Listener;
+
+struct CstNbdServer {
+    CstNbdExport export; /* owns what it names */
+    uint64_t size;
+    CstNbdTls *tls;    /* NULL: none */
+    GArray *listeners; /* of Listener */
+    GMutex lock;
+    GCond cond;         /* signalled when a client has gone */
+    GPtrArray *clients; /* of Client *, borrowed from their threads */
+};
+
+typedef struct {
+    CstNbdServer *server;
+    int fd;
+} Client;
+
+static void listener_clear(gpointer data)
+{
+    Listener *listener = data;
+    struct stat now;
+
+    close(listener->fd);
+    /* Not one that somebody else has put in its place. */
+    if (listener->path && lstat(listener->path, &now) == 0 && now.st_ino == listener->id.st_ino &&
+        now.st_dev == listener->id.st_dev)
+        unlink(listener->path);
+    g_free(listener->path);
+}
+
+CstNbdServer *cst_nbd_server_new(const CstNbdExport *export, GError **error)
+{
+    CstNbdServer *server;
+    uint64_t size;
+
+    if (!cst_blob_get_size(export->blob, &size, error))
+        return NULL;
+    server = g_new0(CstNbdServer, 1);
+    server->export = *export;
+    server->export.name = g_strdup(export->name);
+    server->export.description = g_strdup(export->description);
+    server->export.blob = cst_blob_ref(export->blob);
+    server->size = size;
+    server->listeners = g_array_new(FALSE, FALSE, sizeof(Listener));
+    g_array_set_clear_func(server->listeners, listener_clear);
+    server->clients = g_ptr_array_new();
+    g_mutex_init(&server->lock);
+    g_cond_init(&server->cond);
+    return server;
+}
+
+void cst_nbd_server_free(CstNbdServer *server)
+{
+    if (!server)
+        return;
+    g_array_unref(server->listeners);
+    g_ptr_array_unref(server->clients);
+    cst_nbd_tls_free(server->tls);
+    cst_blob_unref(server->export.blob);
+    g_free((char *)server->export.name);
+    g_free((char *)server->export.description);
+    g_mutex_clear(&server->lock);
+    g_cond_clear(&server->cond);
+    g_free(server);
+}
+
+void cst_nbd_server_set_tls(CstNbdServer *server, CstNbdTls *tls)
+{
+    cst_nbd_tls_free(server->tls);
+    server->tls = tls;
+}
+
+guint cst_nbd_server_clients(CstNbdServer *server)
+{
+    guint count;
+
+    g_mutex_lock(&server->lock);
+    count = server->clients->len;
+    g_mutex_unlock(&server->lock);
+    return count;
+}
+
+/* --- listening -------------------------------------------------------------------------------- */
+
+/* A socket of a server that was killed: nobody answers. FALSE with EXISTS for anything else. */
+static gboolean remove_stale(const char *path, const struct sockaddr_un *address, GError **error)
+{
+    struct stat found;
+    int fd;
+    gboolean answered;
+
+    if (lstat(path, &found) < 0)
+        return errno == ENOENT || cst_fail_errno(error, errno, _("cannot look at '%s'"), path);
+    if (!S_ISSOCK(found.st_mode))
+        return cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists and is no socket"), path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot make a socket"));
+    answered = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+               errno != ECONNREFUSED;
+    close(fd);
+    if (answered)
+        return cst_fail(error, CST_ERROR_EXISTS, _("somebody listens at '%s' already"), path);
+    return unlink(path) == 0 || cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
+}
+
+static gboolean add_listener(CstNbdServer *server, int fd, const char *path, GError **error)
+{
+    Listener listener = {.fd = fd, .path = g_strdup(path)};
+
+    if (path && lstat(path, &listener.id) < 0)
+        cst_fail_errno(error, errno, _("cannot look at '%s'"), path);
+    else if (listen(fd, 16) < 0)
+        cst_fail_errno(error, errno, _("cannot listen at '%s'"), path ? path : "TCP");
+    else {
+        g_array_append_val(server->listeners, listener);
+        return TRUE;
+    }
+    listener_clear(&listener);
+    return FALSE;
+}
+
+/* The mode is that of the socket before it is bound (on Linux), so nobody gets in before. */
+static int bind_unix(const char *path, const struct sockaddr_un *address, GError **error)
+{
+    int fd;
+
+    if (!remove_stale(path, address, error))
+        return -1;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        cst_fail_errno(error, errno, _("cannot make a socket"));
+        return -1;
+    }
+    if (fchmod(fd, 0600) == 0 && bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+        return fd;
+    cst_fail_errno(error, errno, _("cannot listen at '%s'"), path);
+    close(fd);
+    return -1;
+}
+
+/*
+ * In the name of the owner as far as files are concerned: he gets no socket where he may not make
+ * one, and none of another user's is removed for him. The identity is this thread's only.
+ */
+static int bind_as(uid_t owner, const char *path, const struct sockaddr_un *address, GError **error)
+{
+    const struct passwd *entry;
+    struct passwd storage;
+    char names[4096];
+    gid_t group = (gid_t)-1;
+    int fd;
+
+    if (geteuid() != 0 || owner == 0)
+        return bind_unix(path, address, error);
+    if (getpwuid_r(owner, &storage, names, sizeof(names), (struct passwd **)&entry) == 0 && entry)
+        group = entry->pw_gid;
+    setfsgid(group == (gid_t)-1 ? (gid_t)owner : group);
+    setfsuid(owner);
+    fd = bind_unix(path, address, error);
+    setfsuid(0);
+    setfsgid(0);
+    return fd;
+}
+
+gboolean cst_nbd_server_listen_unix(CstNbdServer *server, const char *path, uid_t owner,
+                                    GError **error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("'%s' is too long for the name of a socket (at most %zu bytes)"), path,
+                        sizeof(address.sun_path) - 1);
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    fd = bind_as(owner, path, &address, error);
+    return fd >= 0 && add_listener(server, fd, path, error);
+}
+
+static gboolean is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+    return address->sa_family == AF_INET &&
+           ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static gboolean bound_port(int fd, guint16 *ret_port, GError **error)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+
+    if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+        return cst_fail_errno(error, errno, _("cannot find out the port"));
+    *ret_port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                    : ((struct sockaddr_in *)&address)->sin_port);
+    return TRUE;
+}
+
+static int bind_tcp(const struct addrinfo *found, GError **error)
+{
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+
+    if (fd < 0) {
+        cst_fail_errno(error, errno, _("cannot make a socket"));
+        return -1;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd, found->ai_addr, found->ai_addrlen) == 0)
+        return fd;
+    cst_fail_errno(error, errno, _("cannot listen at '%s'"), "TCP");
+    close(fd);
+    return -1;
+}
+
+gboolean cst_nbd_server_listen_tcp(CstNbdServer *server, const char *host, guint16 port,
+                                   guint16 *ret_port, GError **error)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    g_autofree char *service = g_strdup_printf("%u", port);
+    struct addrinfo *found = NULL;
+    int fd = -1;
+
+    if (getaddrinfo(host, service, &hints, &found) != 0)
+        return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no address"), host);
+    if (!server->tls && !is_loopback(found->ai_addr))
+        cst_fail(error, CST_ERROR_DENIED,
+                 _("'%s' can be reached from elsewhere, where anybody could read and write the "
+                   "volume: demand TLS, or listen at 127.0.0.1 or ::1"),
+                 host);
+    else
+        fd = bind_tcp(found, error);
+    freeaddrinfo(found);
+    if (fd < 0)
+        return FALSE;
+    if (!bound_port(fd, ret_port, error)) {
+        close(fd);
+        return FALSE;
+    }
+    return add_listener(server, fd, NULL, error);
+}
+
+/* --- clients ---------------------------------------------------------------------------------- */
+
+static void set_timeout(int fd, int seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+}
+
+static gpointer serve_client(gpointer data)
+{
+    Client *client = data;
+    CstNbdServer *server = client->server;
+    NbdConnection connection = {
+        .fd = client->fd, .tls = server->tls, .export = &server->export, .size = server->size};
+
+    set_timeout(client->fd, HANDSHAKE_S);
+    if (nbd_negotiate(&connection)) {
+        /* A machine may be idle, or stopped, for as long as it likes. */
+        set_timeout(client->fd, 0);
+        nbd_transmit(&connection);
+    }
+    nbd_session_free(connection.session);
+    g_mutex_lock(&server->lock);
+    g_ptr_array_remove_fast(server->clients, client);
+    /* Closed within: whoever stops the server has no descriptor that is another file's by now. */
+    close(client->fd);
+    g_cond_broadcast(&server->cond);
+    g_mutex_unlock(&server->lock);
+    g_free(client);
+    return NULL;
+}
+
+static void add_client(CstNbdServer *server, int fd)
+{
+    Client *client = g_new0(Client, 1);
+    GThread *thread;
+    int on = 1;
+
+    /* Fails for a Unix socket, which has no such delay. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    client->server = server;
+    client->fd = fd;
+    g_mutex_lock(&server->lock);
+    thread = server->clients->len < CLIENTS_MAX
+                 ? g_thread_try_new("nbd-client", serve_client, client, NULL)
+                 : NULL;
+    if (thread)
+        g_ptr_array_add(server->clients, client);
+    g_mutex_unlock(&server->lock);
+    if (thread) {
+        g_thread_unref(thread);
+        return;
+    }
+    cst_log(CST_LOG_WARNING, "a client of export '%s' is refused: %u are connected",
+            server->export.name, cst_nbd_server_clients(server));
+    close(fd);
+    g_free(client);
+}
+
+static void shut_down_clients(CstNbdServer *server, int how)
+{
+    for (guint i = 0; i < server->clients->len; i++)
+        shutdown(((Client *)server->clients->pdata[i])->fd, how);
+}
+
+static void end_clients(CstNbdServer *server)
+{
+    gint64 end = g_get_monotonic_time() + GRACE_US;
+
+    g_mutex_lock(&server->lock);
+    shut_down_clients(server, SHUT_RD);
+    while (server->clients->len > 0 && g_cond_wait_until(&server->cond, &server->lock, end))
+        ;
+    shut_down_clients(server, SHUT_RDWR);
+    while (server->clients->len > 0)
+        g_cond_wait(&server->cond, &server->lock);
+    g_mutex_unlock(&server->lock);
+}
+
+/* FALSE: nobody can be accepted any more. What a single client has done wrong is no failure. */
+static gboolean accept_client(CstNbdServer *server, int listener, GError **error)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd >= 0) {
+        add_client(server, fd);
+        return TRUE;
+    }
+    switch (errno) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: g_usleep(LOOK_MS * 1000); return TRUE;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK: return cst_fail_errno(error, errno, _("cannot accept a client"));
+    default: return TRUE;
+    }
+}
+
+gboolean cst_nbd_server_run(CstNbdServer *server, CstTask *task, GError **error)
+{
+    guint count = server->listeners->len;
+    g_autofree struct pollfd *waiting = g_new0(struct pollfd, count);
+    gboolean ok = TRUE;
+
+    for (guint i = 0; i < count; i++)
+        waiting[i] = (struct pollfd){.fd = g_array_index(server->listeners, Listener, i).fd,
+                                     .events = POLLIN};
+    while (ok && !cst_task_cancelled(task)) {
+        int ready = poll(waiting, count, LOOK_MS);
+
+        for (guint i = 0; ok && ready > 0 && i < count; i++)
+            if (waiting[i].revents)
+                ok = accept_client(server, waiting[i].fd, error);
+    }
+    end_clients(server);
+    return ok;
+}

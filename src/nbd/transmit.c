@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Requests and their replies. The connection's thread reads requests (and the data of writes);
+ * workers do them, several at a time, and send their replies in whatever order they are done. What
+ * is in flight is bounded by bytes and by number: above that the thread stops reading, and the
+ * client's own buffers fill.
+ *
+ * Flushes: a request that is answered before a flush is sent is in the blob, which is one for all
+ * connections, so a flush on one of them makes the writes of all durable (CAN_MULTI_CONN).
+ */
+#include <sys/socket.h>
+
+#include <base/alloc.h>
+#include <base/error.h>
+
+#include "connection.h"
+
+#define WORKERS     8
+#define FLIGHT_MAX  64           /* requests */
+#define BYTES_MAX   (64U << 20)  /* and their data */
+#define HOLE_MIN    4096         /* smaller holes of a read are sent as data */
+#define EXTENTS_MAX (64U * 1024) /* of one block status: 512 KiB */
+
+typedef struct {
+    NbdConnection *connection;
+    GMutex send_lock; /* held while a chunk is sent */
+    GMutex lock;      /* guards what follows */
+    GCond cond;       /* signalled when a request is done */
+    guint requests;
+    uint64_t bytes;
+} Flight;
+
+typedef struct {
+    Flight *flight;
+    uint16_t flags, type;
+    uint64_t handle, from;
+    uint32_t len;
+    uint8_t *data; /* of a write */
+} Request;
+
+/* --- replies ---------------------------------------------------------------------------------- */
+
+static uint32_t error_number(const GError *error)
+{
+    switch (cst_error_code(error)) {
+    case CST_ERROR_READ_ONLY:
+    case CST_ERROR_DENIED: return NBD_EPERM;
+    case CST_ERROR_INVALID: return NBD_EINVAL;
+    case CST_ERROR_NO_SPACE:
+    case CST_ERROR_LIMIT: return NBD_ENOSPC;
+    case CST_ERROR_NO_MEMORY: return NBD_ENOMEM;
+    case CST_ERROR_OVERFLOW: return NBD_EOVERFLOW;
+    case CST_ERROR_UNSUPPORTED: return NBD_ENOTSUP;
+    case CST_ERROR_CANCELLED: return NBD_ESHUTDOWN;
+    default: return NBD_EIO;
+    }
+}
+
+/* A reply that can't be sent ends the connection, at the next read of its thread. */
+static void send_reply(Flight *flight, const void *head, size_t head_len, const void *data,
+                       size_t len)
+{
+    g_mutex_lock(&flight->send_lock);
+    if (!nbd_send(flight->connection, head, head_len, data, len))
+        shutdown(flight->connection->fd, SHUT_RDWR);
+    g_mutex_unlock(&flight->send_lock);
+}
+
+static void send_simple(const Request *request, uint32_t error, const void *data, size_t len)
+{
+    uint8_t head[16];
+    uint8_t *at = nbd_put32(head, NBD_SIMPLE_MAGIC);
+
+    at = nbd_put32(at, error);
+    nbd_put64(at, request->handle);
+    send_reply(request->flight, head, sizeof(head), data, len);
+}
+
+/*
+ * The head of a chunk, and behind it @extra bytes of the chunk's own head, which the caller writes
+ * at the place returned.
+ */
+static uint8_t *chunk_head(uint8_t *head, const Request *request, gboolean last, uint16_t type,
+                           size_t len)
+{
+    uint8_t *at = nbd_put32(head, NBD_STRUCTURED_MAGIC);
+
+    at = nbd_put16(at, last ? NBD_REPLY_FLAG_DONE : 0);
+    at = nbd_put16(at, type);
+    at = nbd_put64(at, request->handle);
+    return nbd_put32(at, (uint32_t)len);
+}
+
+static gboolean answers_in_chunks(const Request *request)
+{
+    return request->flight->connection->structured &&
+           (request->type == NBD_CMD_READ || request->type == NBD_CMD_BLOCK_STATUS);
+}
+
+static void send_error(const Request *request, uint32_t number, const char *why)
+{
+    uint8_t head[20 + 6];
+    size_t len = MIN(strlen(why), (size_t)NBD_STRING_MAX);
+    uint8_t *at;
+
+    if (!answers_in_chunks(request)) {
+        send_simple(request, number, NULL, 0);
+        return;
+    }
+    at = chunk_head(head, request, TRUE, NBD_REPLY_ERROR, 6 + len);
+    nbd_put16(nbd_put32(at, number), (uint16_t)len);
+    send_reply(request->flight, head, sizeof(head), why, len);
+}
+
+static void send_outcome(const Request *request, gboolean done, const GError *error)
+{
+    if (done)
+        send_simple(request, 0, NULL, 0);
+    else
+        send_error(request, error_number(error), error->message);
+}
+
+/* --- reads ------------------------------------------------------------------------------------ */
+
+static void send_data(const Request *request, gboolean last, uint64_t offset, const uint8_t *data,
+                      size_t len)
+{
+    uint8_t head[20 + 8];
+
+    nbd_put64(chunk_head(head, request, last, NBD_REPLY_OFFSET_DATA, 8 + len), offset);
+    send_reply(request->flight, head, sizeof(head), data, len);
+}
+
+/* The end of a reply without content. */
+static void send_nothing(const Request *request)
+{
+    uint8_t head[20];
+
+    chunk_head(head, request, TRUE, NBD_REPLY_NONE, 0);
+    send_reply(request->flight, head, sizeof(head), NULL, 0);
+}
+
+static void send_hole(const Request *request, gboolean last, uint64_t offset, uint32_t len)
+{
+    uint8_t head[20 + 12];
+
+    nbd_put32(nbd_put64(chunk_head(head, request, last, NBD_REPLY_OFFSET_HOLE, 12), offset), len);
+    send_reply(request->flight, head, sizeof(head), NULL, 0);
+}
+
+/*
+ * The run at @offset that is sent as one chunk: a hole, or data with the small holes in it.
+ * FALSE with an error.
+ */
+static gboolean next_run(CstBlob *blob, uint64_t offset, uint64_t length, gboolean *ret_hole,
+                         uint64_t *ret_length, GError **error)
+{
+    uint64_t at = offset, end = offset + length;
+    CstExtent extent;
+
+    *ret_hole = FALSE;
+    while (at < end) {
+        if (!cst_blob_extent(blob, at, end - at, &extent, error))
+            return FALSE;
+        if ((extent.flags & CST_EXTENT_ZERO) && extent.length >= HOLE_MIN) {
+            *ret_hole = at == offset;
+            if (*ret_hole)
+                at += extent.length;
+            break;
+        }
+        at += extent.length;
+    }
+    *ret_length = at - offset;
+    return TRUE;
+}
+
+/* Chunk by chunk: a part that can't be read is an error, and what went before it stays good. */
+static gboolean read_in_chunks(const Request *request, uint8_t *buffer, GError **error)
+{
+    CstBlob *blob = request->flight->connection->export->blob;
+    uint64_t offset = request->from, end = request->from + request->len;
+
+    while (offset < end) {
+        uint64_t length;
+        gboolean hole;
+
+        if (!next_run(blob, offset, end - offset, &hole, &length, error) ||
+            (!hole && !cst_blob_pread(blob, buffer, length, offset, error)))
+            return FALSE;
+        if (hole)
+            send_hole(request, offset + length == end, offset, (uint32_t)length);
+        else
+            send_data(request, offset + length == end, offset, buffer, length);
+        offset += length;
+    }
+    return TRUE;
+}
+
+static void serve_read(const Request *request)
+{
+    CstBlob *blob = request->flight->connection->export->blob;
+    g_autoptr(GError) error = NULL;
+    g_autofree uint8_t *buffer =
+        cst_alloc(request->len, 1, request->flight->connection->export->name, &error);
+    gboolean chunks = answers_in_chunks(request);
+
+    if (!buffer) {
+        send_error(request, NBD_ENOMEM, error->message);
+        return;
+    }
+    if (chunks && request->len > 0 && !(request->flags & NBD_CMD_FLAG_DF)) {
+        if (!read_in_chunks(request, buffer, &error))
+            send_error(request, error_number(error), error->message);
+        return;
+    }
+    if (!cst_blob_pread(blob, buffer, request->len, request->from, &error))
+        send_error(request, error_number(error), error->message);
+    else if (chunks && request->len > 0)
+        send_data(request, TRUE, request->from, buffer, request->len);
+    else if (chunks)
+        send_nothing(request);
+    else
+        send_simple(request, 0, buffer, request->len);
+}
+
+/* --- block status ----------------------------------------------------------------------------- */
+
+static uint32_t state_of(const CstExtent *extent)
+{
+    return (extent->flags & CST_EXTENT_HOLE ? NBD_STATE_HOLE : 0) |
+           (extent->flags & CST_EXTENT_ZERO ? NBD_STATE_ZERO : 0);
+}
+
+/* Appends a run, or makes the last one longer: neighbours of one state are one run to a client. */
+static void add_run(GByteArray *runs, uint32_t length, uint32_t state)
+{
+    uint8_t run[8];
+
+    if (runs->len > 4 && nbd_get32(runs->data + runs->len - 4) == state) {
+        uint8_t *last = runs->data + runs->len - 8;
+
+        nbd_put32(last, nbd_get32(last) + length);
+        return;
+    }
+    nbd_put32(nbd_put32(run, length), state);
+    g_byte_array_append(runs, run, sizeof(run));
+}
+
+static void serve_block_status(const Request *request)
+{
+    CstBlob *blob = request->flight->connection->export->blob;
+    gboolean one = (request->flags & NBD_CMD_FLAG_REQ_ONE) != 0;
+    g_autoptr(GByteArray) runs = g_byte_array_new();
+    g_autoptr(GError) error = NULL;
+    uint64_t offset = request->from, end = request->from + request->len;
+    uint8_t head[20];
+
+    nbd_put32(head, NBD_CONTEXT_ALLOCATION);
+    g_byte_array_append(runs, head, 4);
+    while (offset < end && runs->len < EXTENTS_MAX * 8) {
+        CstExtent extent;
+
+        if (!cst_blob_extent(blob, offset, end - offset, &extent, &error)) {
+            send_error(request, error_number(error), error->message);
+            return;
+        }
+        add_run(runs, (uint32_t)extent.length, state_of(&extent));
+        if (one && runs->len > 4 + 8) {
+            g_byte_array_set_size(runs, 4 + 8);
+            break;
+        }
+        offset += extent.length;
+    }
+    chunk_head(head, request, TRUE, NBD_REPLY_BLOCK_STATUS, runs->len);
+    send_reply(request->flight, head, sizeof(head), runs->data, runs->len);
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+static unsigned zero_flags(const Request *request)
+{
+    return (request->flags & NBD_CMD_FLAG_NO_HOLE ? 0 : CST_ZERO_MAY_UNMAP) |
+           (request->flags & NBD_CMD_FLAG_FAST_ZERO ? CST_ZERO_FAST : 0);
+}
+
+static void serve_change(const Request *request)
+{
+    CstBlob *blob = request->flight->connection->export->blob;
+    g_autoptr(GError) error = NULL;
+    gboolean done;
+
+    switch (request->type) {
+    case NBD_CMD_WRITE:
+        done = cst_blob_pwrite(blob, request->data, request->len, request->from, &error);
+        break;
+    case NBD_CMD_TRIM: done = cst_blob_discard(blob, request->from, request->len, &error); break;
+    case NBD_CMD_WRITE_ZEROES:
+        done = cst_blob_zero(blob, request->from, request->len, zero_flags(request), &error);
+        break;
+    default: done = TRUE; break;
+    }
+    if (done && (request->type == NBD_CMD_FLUSH || (request->flags & NBD_CMD_FLAG_FUA)))
+        done = cst_blob_flush(blob, &error);
+    send_outcome(request, done, error);
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static gboolean changes(uint16_t type)
+{
+    return type == NBD_CMD_WRITE || type == NBD_CMD_TRIM || type == NBD_CMD_WRITE_ZEROES;
+}
+
+/* Flags that each type may have. */
+static uint16_t flags_of(uint16_t type)
+{
+    switch (type) {
+    case NBD_CMD_READ: return NBD_CMD_FLAG_DF | NBD_CMD_FLAG_FUA;
+    case NBD_CMD_BLOCK_STATUS: return NBD_CMD_FLAG_REQ_ONE | NBD_CMD_FLAG_FUA;
+    case NBD_CMD_WRITE_ZEROES:
+        return NBD_CMD_FLAG_FUA | NBD_CMD_FLAG_NO_HOLE | NBD_CMD_FLAG_FAST_ZERO;
+    default: return NBD_CMD_FLAG_FUA;
+    }
+}
+
+/* The error of a request that is not even tried; 0: it may be. */
+static uint32_t check(const Request *request, const char **ret_why)
+{
+    const NbdConnection *connection = request->flight->connection;
+    gboolean ranged = request->type != NBD_CMD_FLUSH;
+    gboolean beyond =
+        request->from > connection->size || request->len > connection->size - request->from;
+
+    if (request->flags & ~flags_of(request->type)) {
+        *ret_why = "a flag does not go with the request";
+        return NBD_EINVAL;
+    }
+    if (changes(request->type) && !connection->export->writable) {
+        *ret_why = "the export is read only";
+        return NBD_EPERM;
+    }
+    if (ranged && beyond) {
+        *ret_why = "the range goes beyond the end of the export";
+        return changes(request->type) ? NBD_ENOSPC : NBD_EINVAL;
+    }
+    if (request->type == NBD_CMD_READ && request->len > NBD_PAYLOAD_MAX) {
+        *ret_why = "the read is too long";
+        return NBD_EINVAL;
+    }
+    if (request->type == NBD_CMD_BLOCK_STATUS && (!connection->allocation || request->len == 0)) {
+        *ret_why = "no context was chosen, or the range is empty";
+        return NBD_EINVAL;
+    }
+    if (request->type > NBD_CMD_BLOCK_STATUS || request->type == 5) {
+        *ret_why = "unknown request";
+        return NBD_EINVAL;
+    }
+    return 0;
+}
+
+static void serve(const Request *request)
+{
+    const char *why;
+    uint32_t refused = check(request, &why);
+
+    if (refused)
+        send_error(request, refused, why);
+    else if (request->type == NBD_CMD_READ)
+        serve_read(request);
+    else if (request->type == NBD_CMD_BLOCK_STATUS)
+        serve_block_status(request);
+    else
+        serve_change(request);
+}
+
+/* What the request keeps in memory while it is in flight. */
+static uint64_t cost(const Request *request)
+{
+    return request->type == NBD_CMD_READ || request->type == NBD_CMD_WRITE
+               ? MIN(request->len, NBD_PAYLOAD_MAX)
+               : 0;
+}
+
+static void work(gpointer data, gpointer unused)
+{
+    Request *request = data;
+    Flight *flight = request->flight;
+
+    serve(request);
+    g_mutex_lock(&flight->lock);
+    flight->requests--;
+    flight->bytes -= cost(request);
+    g_cond_signal(&flight->cond);
+    g_mutex_unlock(&flight->lock);
+    g_free(request->data);
+    g_free(request);
+}
+
+static void take_off(Flight *flight, const Request *request)
+{
+    uint64_t bytes = cost(request);
+
+    g_mutex_lock(&flight->lock);
+    while (flight->requests >= FLIGHT_MAX ||
+           (flight->bytes > 0 && flight->bytes + bytes > BYTES_MAX))
+        g_cond_wait(&flight->cond, &flight->lock);
+    flight->requests++;
+    flight->bytes += bytes;
+    g_mutex_unlock(&flight->lock);
+}
+
+/* Takes @request over; FALSE: the connection ends, for the data of a write can't be had. */
+static gboolean accept_request(Flight *flight, GThreadPool *workers, Request *request)
+{
+    take_off(flight, request);
+    if (request->type == NBD_CMD_WRITE) {
+        request->data = request->len <= NBD_PAYLOAD_MAX
+                            ? cst_alloc(request->len, 1, flight->connection->export->name, NULL)
+                            : NULL;
+        if (!request->data || !nbd_receive(flight->connection, request->data, request->len)) {
+            g_free(request->data);
+            g_free(request);
+            return FALSE;
+        }
+    }
+    g_thread_pool_push(workers, request, NULL);
+    return TRUE;
+}
+
+/* FALSE: the client disconnects, or does not speak the protocol. */
+static gboolean next_request(Flight *flight, GThreadPool *workers)
+{
+    uint8_t head[NBD_REQUEST_LEN];
+    Request *request;
+
+    if (!nbd_receive(flight->connection, head, sizeof(head)) ||
+        nbd_get32(head) != NBD_REQUEST_MAGIC || nbd_get16(head + 6) == NBD_CMD_DISC)
+        return FALSE;
+    request = g_new0(Request, 1);
+    *request = (Request){.flight = flight,
+                         .flags = nbd_get16(head + 4),
+                         .type = nbd_get16(head + 6),
+                         .handle = nbd_get64(head + 8),
+                         .from = nbd_get64(head + 16),
+                         .len = nbd_get32(head + 24)};
+    return accept_request(flight, workers, request);
+}
+
+void nbd_transmit(NbdConnection *connection)
+{
+    Flight flight = {.connection = connection};
+    GThreadPool *workers = g_thread_pool_new(work, NULL, WORKERS, FALSE, NULL);
+
+    g_mutex_init(&flight.send_lock);
+    g_mutex_init(&flight.lock);
+    g_cond_init(&flight.cond);
+    while (next_request(&flight, workers))
+        ;
+    g_thread_pool_free(workers, FALSE, TRUE);
+    g_cond_clear(&flight.cond);
+    g_mutex_clear(&flight.lock);
+    g_mutex_clear(&flight.send_lock);
+}

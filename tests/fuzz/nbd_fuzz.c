@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a client of the NBD server sends, from its first byte on. */
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <connection.h>
+
+#include "fuzz.h"
+
+/* Takes whatever is answered, so that no answer waits for room. */
+static gpointer drain(gpointer data)
+{
+    char bytes[65536];
+
+    while (read(GPOINTER_TO_INT(data), bytes, sizeof(bytes)) > 0)
+        ;
+    return NULL;
+}
+
+static gpointer send_all(gpointer data)
+{
+    const GBytes *const *what = data;
+    gsize len;
+    const char *at = g_bytes_get_data((GBytes *)what[0], &len);
+    int fd = GPOINTER_TO_INT((gpointer)what[1]);
+
+    while (len > 0) {
+        ssize_t sent = send(fd, at, len, MSG_NOSIGNAL);
+
+        if (sent <= 0)
+            break;
+        at += sent;
+        len -= (gsize)sent;
+    }
+    shutdown(fd, SHUT_WR);
+    return NULL;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 1 << 20);
+    const CstNbdExport export = {
+        .name = "disk", .description = "d", .blob = blob, .writable = TRUE};
+    NbdConnection connection = {.export = &export, .size = 1 << 20};
+    g_autoptr(GBytes) bytes = g_bytes_new(data, size);
+    gconstpointer what[2] = {bytes, NULL};
+    GThread *reader, *writer;
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        return 0;
+    connection.fd = ends[0];
+    what[1] = GINT_TO_POINTER(ends[1]);
+    reader = g_thread_new("drain", drain, GINT_TO_POINTER(ends[1]));
+    writer = g_thread_new("send", send_all, what);
+    if (nbd_negotiate(&connection))
+        nbd_transmit(&connection);
+    shutdown(ends[0], SHUT_RDWR);
+    g_thread_join(writer);
+    g_thread_join(reader);
+    close(ends[0]);
+    close(ends[1]);
+    return 0;
+}

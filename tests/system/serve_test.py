@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Volumes by NBD: every format, through chains, of snapshots, to QEMU's and libnbd's programs."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+
+from harness import peers, space
+from harness.cases import WithDaemon
+
+MIB = 1 << 20
+TENANT = 65534
+FORMATS = ("raw", "qcow2", "qcow", "qed", "vdi", "vmdk", "vpc", "vhdx", "parallels")
+
+
+class Serving(WithDaemon):
+    def setUp(self):
+        super().setUp()
+        self.socket = os.path.join(self.peer.files, "nbd")
+        self.uri = f"nbd+unix:///?socket={self.socket}"
+
+    def serve(self, vol, *words, embedded=False, where=None):
+        """The command, once somebody can connect."""
+        where = where or ("--socket", self.socket)
+        to = ["--embedded", "--root", self.peer.root] if embedded else ["-c", self.peer.uri]
+        child = subprocess.Popen([space.CISTERN, *to, "vol-serve", vol, "--pool", "p", *where, *words],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 env=space.ENV)
+        self.addCleanup(self.reap, child)
+        address = where[1]
+        family = socket.AF_UNIX if where[0] == "--socket" else socket.AF_INET
+        if family == socket.AF_INET:
+            address = (address.split(":")[0], int(address.split(":")[1]))
+
+        def answers():
+            self.assertIsNone(child.poll(), child.poll() is not None and child.stderr.read())
+            with socket.socket(family) as client, contextlib.suppress(OSError):
+                client.connect(address)
+                return True
+            return False
+        self.wait_until(answers, "somebody can connect")
+        return child
+
+    @staticmethod
+    def reap(child):
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+        child.communicate(timeout=20)
+
+    def end(self, child):
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=20)
+        self.assertEqual((0, ""), (child.returncode, err))
+        self.assertIn("is served no more", out)
+        self.assertFalse(os.path.lexists(self.socket))
+
+    def io(self, image, *commands, fmt="raw", options=()):
+        words = [word for command in commands for word in ("-c", command)]
+        status, out, err = peers.run(["qemu-io", *options, "-f", fmt, *words, image])
+        self.assertEqual((0, ""), (status, err))
+        self.assertNotIn("failed", out)
+
+    def fails_at_once(self, *words, text, code=5):
+        started = time.monotonic()
+        status, _, err = self.cistern(*words)
+        self.assertEqual(code, status, err)
+        self.assertIn(text, err)
+        self.assertLess(time.monotonic() - started, 5)
+
+    def test_every_format_there_and_back(self):
+        """QEMU writes by NBD what it then finds in the file, and the other way round."""
+        for fmt in FORMATS:
+            with self.subTest(fmt=fmt):
+                name = f"disk-{fmt}"
+                self.assertEqual(0, self.cistern("vol-create-as", "p", name, "8M", "--format",
+                                                 "raw" if fmt == "raw" else fmt)[0])
+                child = self.serve(name)
+                self.io(self.uri, "write -P 7 1M 1M", "write -P 9 5M 64k", "read -P 0 0 1M")
+                self.end(child)
+                self.io(self.at("p", name), "read -P 7 1M 1M", "read -P 9 5M 64k", fmt=fmt)
+                child = self.serve(name, "--read-only")
+                self.io(self.uri, "read -P 7 1M 1M", "read -P 9 5M 64k", options=["-r"])
+                copy = os.path.join(self.peer.files, "copy")
+                self.assertEqual(0, peers.run(["nbdcopy", self.uri, copy])[0])
+                self.end(child)
+                self.assertEqual(0, peers.run(["qemu-img", "compare", "-f", fmt, "-F", "raw",
+                                               self.at("p", name), copy])[0])
+                os.unlink(copy)
+
+    def test_an_overlay_is_served_with_what_it_is_based_on(self):
+        self.ok("vol-create-as", "p", "base", "8M", "--format", "qcow2")
+        self.io(self.at("p", "base"), "write -P 1 0 8M", fmt="qcow2")
+        self.ok("vol-create-as", "p", "top", "8M", "--format", "qcow2", "--backing-vol", "base",
+                "--backing-vol-format", "qcow2")
+        child = self.serve("top")
+        self.io(self.uri, "read -P 1 0 8M", "write -P 2 1M 1M")
+        self.fails_at_once("vol-serve", "base", "--pool", "p", "--socket", self.socket + "2",
+                           text="is held by 'serve'")
+        self.end(child)
+        self.fails_at_once("vol-serve", "base", "--pool", "p", "--socket", self.socket + "2",
+                           text="p/top")
+        self.io(self.at("p", "top"), "read -P 1 0 1M", "read -P 2 1M 1M", fmt="qcow2")
+
+    def test_snapshots(self):
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        self.io(self.at("p", "disk"), "write -P 1 0 8M", fmt="qcow2")
+        self.assertEqual(0, self.cistern("snap-create", "disk", "then", "--pool", "p")[0])
+        self.io(self.at("p", "disk"), "write -P 2 0 8M", fmt="qcow2")
+        child = self.serve("disk", "--snapshot", "then")
+        self.io(self.uri, "read -P 1 0 8M", options=["-r"])
+        status, out, _ = peers.run(["nbdinfo", "--json", self.uri])
+        self.assertEqual(0, status)
+        self.assertTrue(json.loads(out)["exports"][0]["is_read_only"])
+        self.end(child)
+        self.fails_at_once("vol-serve", "disk", "--pool", "p", "--snapshot", "nosuch", "--socket",
+                           self.socket, text="nosuch", code=3)
+
+    def test_what_is_written_to_is_nobody_elses(self):
+        """QEMU and our own calls are told at once; who is meant is named."""
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        child = self.serve("disk")
+        status, _, err = peers.run(["qemu-io", "-f", "qcow2", "-c", "read 0 1M",
+                                    self.at("p", "disk")])
+        self.assertNotEqual(0, status)
+        self.assertIn("lock", err)
+        for words in (("vol-resize", "disk", "16M"), ("vol-delete", "disk", "--yes"),
+                      ("vol-clone", "disk", "copy"), ("snap-create", "disk", "one")):
+            self.fails_at_once(*words, "--pool", "p", text="is held by 'serve'")
+        self.wait_until(lambda: self.cistern("job-list", "-H")[1], "the job is listed")
+        out = self.cistern("vol-holders", "disk", "--pool", "p", "-H")[1]
+        self.assertRegex(out, r"^job \d+ \(serve\) of process \d+, user 0\t-\t\d+\n$")
+        self.fails_at_once("pool-destroy", "p", text="serve")
+        self.end(child)
+        self.ok("vol-resize", "disk", "16M", "--pool", "p")
+
+    def test_readers_share(self):
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        child = self.serve("disk", "--read-only")
+        other = self.serve("disk", "--read-only", where=("--socket", self.socket + "2"))
+        self.ok("vol-clone", "disk", "copy", "--pool", "p")
+        other.send_signal(signal.SIGTERM)
+        other.communicate(timeout=20)
+        self.end(child)
+
+    def test_a_machines_disk_is_read_only_when_told(self):
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        machine = subprocess.Popen(["qemu-io", "-f", "qcow2", self.at("p", "disk")],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(machine.communicate)
+        self.wait_until(lambda: "qemu-io" in self.cistern("vol-holders", "disk", "--pool", "p")[1],
+                        "QEMU has it open")
+        for words in ((), ("--read-only",)):
+            self.fails_at_once("vol-serve", "disk", "--pool", "p", "--socket", self.socket, *words,
+                               text="qemu-io")
+        self.end(self.serve("disk", "--read-only", "--force-share"))
+
+    def test_detached(self):
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "raw")
+        status, out, err = self.cistern("vol-serve", "disk", "--pool", "p", "--socket", self.socket,
+                                        "--detach")
+        self.assertEqual((0, ""), (status, err))
+        number = out.split()[-1]
+        self.io(self.uri, "write -P 3 0 1M")
+        self.assertEqual(0, self.cistern("job-cancel", number)[0])
+        self.wait_until(lambda: not os.path.lexists(self.socket), "the socket is gone")
+        self.io(self.at("p", "disk"), "read -P 3 0 1M")
+
+    def test_embedded(self):
+        """Without a daemon; beside it, another command goes on."""
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        self.peer.stop()
+        child = self.serve("disk", embedded=True)
+        self.io(self.uri, "write -P 4 0 1M")
+        out = peers.run([space.CISTERN, "--root", self.peer.root, "vol-list", "p"])[1]
+        self.assertIn("disk", out)
+        self.end(child)
+        self.io(self.at("p", "disk"), "read -P 4 0 1M", fmt="qcow2")
+
+    def test_what_was_flushed_survives_the_daemon(self):
+        """kill -9 in the middle: the image is sound, and holds what a client had flushed."""
+        self.ok("vol-create-as", "p", "disk", "64M", "--format", "qcow2")
+        self.serve("disk")
+        self.io(self.uri, "write -P 5 0 4M", "flush", "write -P 6 8M 4M")
+        self.peer.process.kill()
+        self.peer.process.wait()
+        self.io(self.at("p", "disk"), "read -P 5 0 4M", fmt="qcow2")
+        self.assertIn(peers.run(["qemu-img", "check", "-q", "-f", "qcow2", self.at("p", "disk")])[0],
+                      (0, 3))
+        # The socket that is left is replaced.
+        self.assertTrue(os.path.lexists(self.socket))
+        self.peer.start()
+        self.end(self.serve("disk"))
+
+    def test_tcp(self):
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "raw")
+        child = self.serve("disk", where=("--listen", "127.0.0.1:11809"))
+        self.io("nbd://127.0.0.1:11809", "write -P 8 0 1M")
+        child.send_signal(signal.SIGINT)
+        self.assertIn("served no more", child.communicate(timeout=20)[0])
+        for address in ("0.0.0.0:11809", "192.0.2.1:11809"):
+            status, _, err = self.cistern("vol-serve", "disk", "--pool", "p", "--listen", address)
+            self.assertEqual(4, status)
+            self.assertIn("can be reached from elsewhere", err)
+
+    def test_tls(self):
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        keys = os.path.join(self.peer.files, "keys.psk")
+        peers.run(["psktool", "-u", "alice", "-p", keys])
+        child = self.serve("disk", "--tls-psk", keys, where=("--listen", "127.0.0.1:11810"))
+        uri = f"nbds://alice@127.0.0.1:11810/?tls-psk-file={keys}"
+        self.assertEqual((0, "8388608\n"), peers.run(["nbdinfo", "--size", uri])[:2])
+        self.assertNotEqual(0, peers.run(["nbdinfo", "--size", "nbd://127.0.0.1:11810"])[0])
+        child.send_signal(signal.SIGINT)
+        self.assertIn("served no more", child.communicate(timeout=20)[0])
+        self.fails_at_once("vol-serve", "disk", "--pool", "p", "--listen", "127.0.0.1:11810",
+                           "--tls-psk", keys + "x", text="cannot read the keys", code=3)
+
+    def test_the_socket_is_its_callers(self):
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "raw")
+        child = self.serve("disk")
+        found = os.stat(self.socket)
+        self.assertEqual((0, 0o600), (found.st_uid, stat.S_IMODE(found.st_mode)))
+        os.chmod(self.peer.files, 0o755)
+        status, _, err = peers.run(["nbdinfo", "--size", self.uri], user=TENANT)
+        self.assertNotEqual(0, status)
+        self.assertIn("Permission denied", err)
+        self.end(child)
+
+    def test_dry_run(self):
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        status, out, err = self.cistern("vol-serve", "disk", "--pool", "p", "--socket", self.socket,
+                                        "--dry-run")
+        self.assertEqual((0, ""), (status, err))
+        self.assertIn(f"Would serve vol disk at {self.uri}", out)
+        self.assertFalse(os.path.lexists(self.socket))
+        child = self.serve("disk")
+        self.fails_at_once("vol-serve", "disk", "--pool", "p", "--socket", self.socket + "2",
+                           "--dry-run", text="is held by 'serve'")
+        self.end(child)
+
+    def test_a_raw_volume_does_not_become_what_a_client_writes(self):
+        """A qcow2 header that names another file is content, and is followed by nobody."""
+        secret = self.file("secret", b"s" * 4096)
+        evil = os.path.join(self.peer.files, "evil")
+        peers.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", secret, "-F", "raw", evil, "8M"])
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "raw")
+        child = self.serve("disk")
+        self.assertEqual(0, peers.run(["nbdcopy", evil, self.uri])[0])
+        self.end(child)
+        self.ok("pool-refresh", "p")
+        self.assertNotIn(secret, self.ok("vol-dumpxml", "disk", "--pool", "p"))
+        copy = os.path.join(self.peer.files, "copy")
+        self.ok("vol-download", "disk", copy, "--pool", "p")
+        status, _, _ = self.cistern("vol-convert", "disk", "copy", "--pool", "p", "--format", "raw")
+        if status == 0:
+            with open(self.at("p", "copy"), "rb") as stream:
+                self.assertNotIn(b"ssss", stream.read())
