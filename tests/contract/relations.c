@@ -256,6 +256,45 @@ static void clones_stand_alone(Site *site)
     content_assert_all(site, "top", 1);
 }
 
+/* --- linked clones ---------------------------------------------------------------------------- */
+
+static void assert_same(Site *site, const char *one, const char *other)
+{
+    CstCompareReport report = {0};
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_compare(site->pool, one, site->pool, other, NULL, &report, &error);
+    assert_no_error(error);
+    assert_true(report.same && report.sizes_same);
+}
+
+/* It holds only what differs, or is not made at all. */
+static void a_linked_clone(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *before = NULL, *after = NULL, *xml = NULL, *made = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, VOLUME_SIZE / TAG_BLOCK, 1);
+    xml = volume_clone_xml(site, "v", "w");
+    before = site_native(site, "p");
+    if (!cst_vol_create_from(site->pool, xml, site->pool, "v", CST_VOL_CREATE_LINKED, NULL, &made,
+                             &error)) {
+        assert_error_says(&error, CST_ERROR_UNSUPPORTED, "all of it would be copied");
+        after = site_native(site, "p");
+        assert_string_equal(after, before);
+        return;
+    }
+    assert_same(site, "v", "w");
+    assert_false(cst_vol_delete(site->pool, "v", site_delete_flags(site), NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, "p/w");
+    cst_vol_flatten(site->pool, "w", NULL, &error);
+    assert_no_error(error);
+    assert_same(site, "v", "w");
+    cst_vol_delete(site->pool, "v", site_delete_flags(site), NULL, &error);
+    assert_no_error(error);
+}
+
 /* --- usage ------------------------------------------------------------------------------------ */
 
 static void numbers_add_up(Site *site)
@@ -293,6 +332,7 @@ const ContractTest relation_tests[] = {
      GROUND_CLONES_DEPEND, clones_stand_alone},
     {"a clone with snapshots and clones is flattened", flattened_in_the_middle,
      GROUND_CLONES_DEPEND | GROUND_SNAPSHOTS | GROUND_FLATTENS_ANY, flattened_when_bare},
+    {"a linked clone holds what differs, or is refused", a_linked_clone, 0, NULL},
     {"the numbers of pool and thin stores add up", numbers_add_up, 0, NULL},
     {0},
 };

@@ -7,7 +7,8 @@
  *
  * The source is claimed for reading until the end. The clone is a transaction (transaction.c): it
  * appears complete, or not at all. What is declared of a copy of bytes is no more than what is of
- * its source.
+ * its source. A linked clone holds nothing itself: it is an overlay, or shares content by the
+ * pool's technology.
  */
 #include "clone.h"
 
@@ -27,6 +28,8 @@
 #include "image_chain.h"
 #include "plan.h"
 #include "transaction.h"
+
+#define LINKED_FORMAT "qcow2" /* of overlays: what QEMU and everybody else writes best */
 
 gboolean volume_keeps_snapshots(const CstVolume *volume)
 {
@@ -251,6 +254,67 @@ gboolean volume_clone(CstPool *pool, VolumeClone *clone, GError **error)
                                 : clone_content(pool, clone, error);
 }
 
+/* --- linked clones ---------------------------------------------------------------------------- */
+
+/*
+ * An overlay: an empty qcow2 image that is based on the source. That stays claimed, so it is what
+ * it is until the overlay is there, and volume_not_shown() keeps it so from then on.
+ */
+static gboolean link_image(CstPool *pool, VolumeClone *clone, GError **error)
+{
+    g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from};
+    g_autofree char *path = cst_pool_state_vol_path(clone->from->state, clone->source->name);
+    CstVolDef *def = clone->def;
+
+    g_free(def->format);
+    def->format = g_strdup(LINKED_FORMAT);
+    g_clear_pointer(&def->backing, cst_backing_def_free);
+    def->backing = cst_backing_def_new(path, NULL);
+    return volume_base_format(clone->source, path, &def->backing->format, error) &&
+           volume_plan(def, clone->flags, &clone->plan, error) &&
+           volume_txn_begin(&txn, pool, def, "clone", error) &&
+           cst_image_create(txn.draft.blob, clone->plan.format, &clone->plan.options, clone->task,
+                            error) &&
+           volume_txn_commit(&txn, def, error);
+}
+
+/* By the pool's technology, which shares content, or not at all. */
+static gboolean link_device(CstPool *pool, VolumeClone *clone, GError **error)
+{
+    g_auto(VolumeTxn) txn = {.claim.task = clone->task, .claim.after = clone->from, .copies = TRUE};
+
+    g_clear_pointer(&clone->def->backing, cst_backing_def_free);
+    txn.declaration = trust_of_copy(clone->def, clone->source);
+    if (!volume_txn_begin_clone(&txn, pool, clone->def, clone->from->pool, clone->source->name,
+                                NULL, error))
+        return FALSE;
+    if (!txn.shared)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("volume '%s' can't have linked clones in pool '%s': all of it would be "
+                          "copied"),
+                        clone->source->name, cst_pool_name(pool));
+    return copy_bytes(&txn, clone, error) && volume_txn_commit(&txn, clone->def, error);
+}
+
+static gboolean volume_link(CstPool *pool, VolumeClone *clone, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+
+    if (!state)
+        return FALSE;
+    if (clone->source->type == CST_VOL_DIR)
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("cannot copy from volume to a directory volume"));
+    if (clone->flags & (CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_REFLINK))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a linked clone holds nothing itself: nothing is preallocated in it, nor "
+                          "shared by the file system"));
+    return cst_pool_state_holds_images(state) ? link_image(pool, clone, error)
+                                              : link_device(pool, clone, error);
+}
+
+/* --- clones of volumes ------------------------------------------------------------------------ */
+
 /* A clone holds all of its source; what it need not hold, it does not allocate. */
 static void fit_to_source(CstVolDef *def, const CstVolume *source)
 {
@@ -274,7 +338,7 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     if (!cst_flags_check(flags,
                          CST_VOL_CREATE_PREALLOC_FLAGS | CST_VOL_CREATE_REFLINK |
                              CST_VOL_CREATE_VALIDATE | CST_VOL_CREATE_FORCE_SHARE |
-                             CST_VOL_CREATE_OVERWRITE,
+                             CST_VOL_CREATE_OVERWRITE | CST_VOL_CREATE_LINKED,
                          "storageVolCreateXMLFrom", error))
         return FALSE;
     state = pool_state_get(pool, error);
@@ -300,7 +364,8 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     clone.def = def;
     clone.source = volume;
     clone.from = &source_claim;
-    if (!volume_clone(pool, &clone, error))
+    if (!(flags & CST_VOL_CREATE_LINKED ? volume_link(pool, &clone, error)
+                                        : volume_clone(pool, &clone, error)))
         return FALSE;
     *ret_name = g_steal_pointer(&def->name);
     return TRUE;

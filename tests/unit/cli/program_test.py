@@ -106,7 +106,9 @@ class Readme(unittest.TestCase):
 
 
 # What virsh requires and we don't.
-OUR_HELP = {"vol-list": (("<pool>", "[--pool <string>]"), ("[--pool] <string>", "--pool <string>"),
+OUR_HELP = {"vol-clone": (("<newname>", "[--newname <string>]"),
+                          ("[--newname] <string>", "--newname <string>")),
+            "vol-list": (("<pool>", "[--pool <string>]"), ("[--pool] <string>", "--pool <string>"),
                          ("pool name or uuid", "pool name or uuid; default: all active pools"))}
 
 

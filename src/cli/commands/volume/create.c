@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Commands that make volumes: vol-create, vol-create-as, vol-create-from and vol-clone. They differ
- * in where the document comes from; the creation itself is one call. The texts are virsh's: scripts
- * compare them.
+ * Commands that make volumes: vol-create, vol-create-as, vol-create-from, and vol-clone in clone.c.
+ * They differ in where the document comes from; the creation itself is one call. The texts are
+ * virsh's: scripts compare them.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -73,15 +73,16 @@ static gboolean create_flags(const CliArgs *args, unsigned *ret_flags, GError **
         *ret_flags |= CST_VOL_CREATE_FORCE_SHARE;
     if (cli_args_has(args, "overwrite"))
         *ret_flags |= CST_VOL_CREATE_OVERWRITE;
+    if (cli_args_has(args, "linked"))
+        *ret_flags |= CST_VOL_CREATE_LINKED;
     if (!cli_args_has(args, "preallocation"))
         return TRUE;
     return cli_args_string(args, "preallocation", &mode, error) &&
            preallocation_flag(mode, ret_flags, error);
 }
 
-static CstVolRef *create(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
-                         const CstVolRef *source, const char *xml, const char *label,
-                         GError **error)
+CstVolRef *cli_vol_make(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
+                        const CstVolRef *source, const char *xml, const char *label, GError **error)
 {
     Creation creation = {ctl->conn, pool, source, xml, 0, NULL};
     g_autofree char *writers = NULL;
@@ -106,7 +107,7 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!pool || !cli_args_string(args, "file", &from, error) || !cli_read_xml(from, &xml, error))
         return FALSE;
     cli_plan(ctl, _("Would create a vol in pool %s from %s"), pool->name, from);
-    vol = create(ctl, args, pool, NULL, xml, _("Creating"), error);
+    vol = cli_vol_make(ctl, args, pool, NULL, xml, _("Creating"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol from %s"), from);
     cli_done(ctl, "volume", vol->name, _("Vol %s created from %s"), vol->name, from);
@@ -190,7 +191,7 @@ static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
         return TRUE;
     }
     cli_plan(ctl, _("Would create vol %s in pool %s"), spec.name, pool->name);
-    vol = create(ctl, args, pool, NULL, xml, _("Creating"), error);
+    vol = cli_vol_make(ctl, args, pool, NULL, xml, _("Creating"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol %s"), spec.name);
     cli_done(ctl, "volume", vol->name, _("Vol %s created"), spec.name);
@@ -240,7 +241,7 @@ static gboolean cmd_create_from(CliCtl *ctl, const CliArgs *args, GError **error
         return FALSE;
     cli_plan(ctl, _("Would create a vol in pool %s from %s and input vol %s"), pool->name, from,
              source->name);
-    vol = create(ctl, args, pool, source, xml, _("Copying"), error);
+    vol = cli_vol_make(ctl, args, pool, source, xml, _("Copying"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol from %s"), from);
     cli_done(ctl, "volume", vol->name, _("Vol %s created from input vol %s"), vol->name,
@@ -270,75 +271,5 @@ const CliCommand cli_vol_create_from_command = {
     .description = N_("Create a vol from an existing volume."),
     .options = create_from_options,
     .handler = cmd_create_from,
-    .flags = CLI_CMD_MUTATES,
-};
-
-/** The name and the document of the clone; *ret_pool is where it goes. */
-static gboolean prepare_clone(CliCtl *ctl, const CliArgs *args, const CstVolRef *source,
-                              CstPoolRef **ret_pool, const char **ret_name, char **ret_xml,
-                              GError **error)
-{
-    g_autoptr(CstPoolRef) pool = cst_conn_pool_of_vol(ctl->conn, source, error);
-    g_autofree char *xml = NULL;
-    const char *name;
-
-    if (!pool)
-        return cli_failed(ctl, "%s", _("failed to get parent pool"));
-    if (!cli_vol_new_name(ctl, args, "newname", &name, error))
-        return FALSE;
-    xml = cst_conn_vol_xml(ctl->conn, source, 0, error);
-    if (!xml)
-        return FALSE;
-    *ret_xml = cli_vol_clone_xml(xml, name, error);
-    if (!*ret_xml)
-        return FALSE;
-    *ret_name = name;
-    *ret_pool = g_steal_pointer(&pool);
-    return TRUE;
-}
-
-static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
-{
-    g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", NULL, error);
-    g_autoptr(CstPoolRef) pool = NULL;
-    g_autoptr(CstVolRef) vol = NULL;
-    g_autofree char *xml = NULL;
-    const char *name = "";
-
-    if (!source || !prepare_clone(ctl, args, source, &pool, &name, &xml, error))
-        return FALSE;
-    if (cli_args_has(args, "print-xml")) {
-        cli_document(ctl, "xml", xml);
-        return TRUE;
-    }
-    cli_plan(ctl, _("Would clone vol %s of pool %s as %s"), source->name, pool->name, name);
-    vol = create(ctl, args, pool, source, xml, _("Cloning"), error);
-    if (!vol)
-        return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);
-    cli_done(ctl, "volume", vol->name, _("Vol %s cloned from %s"), vol->name, source->name);
-    return TRUE;
-}
-
-static const CliOption clone_options[] = {
-    VOL,
-    CLI_REQUIRED("newname", N_("clone name"), ),
-    POOL,
-    PREALLOC,
-    PREALLOCATION,
-    REFLINK,
-    CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
-    FORCE_SHARE,
-    OVERWRITE,
-    RATE_LIMIT,
-    DETACH,
-    {0},
-};
-
-const CliCommand cli_vol_clone_command = {
-    .name = "vol-clone",
-    .summary = N_("clone a volume."),
-    .description = N_("Clone an existing volume within the parent pool."),
-    .options = clone_options,
-    .handler = cmd_clone,
     .flags = CLI_CMD_MUTATES,
 };

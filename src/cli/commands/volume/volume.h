@@ -91,6 +91,14 @@ void cli_vol_warn(CliCtl *ctl, const char *name, const GPtrArray *problems);
 gboolean cli_vol_declare(CliCtl *ctl, const CstVolRef *vol, const CstVolDeclare *how,
                          GError **error);
 
+/**
+ * Makes a volume in @pool of its document, with the content of @source (NULL: none), as the options
+ * of the command say; @label is for the progress. The caller frees it.
+ */
+CstVolRef *cli_vol_make(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
+                        const CstVolRef *source, const char *xml, const char *label,
+                        GError **error);
+
 /* The rows of commands, each beside its handler. */
 extern const CliCommand cli_vol_bitmap_command;
 extern const CliCommand cli_vol_chain_command;

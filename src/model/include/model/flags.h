@@ -65,7 +65,8 @@ typedef enum {
     CST_VOL_CREATE_PREALLOC_FULL = 1 << 17,   /**< write zeroes to all of it */
     CST_VOL_CREATE_PREALLOC_OFF = 1 << 18,    /**< no space, whatever <allocation> says */
     CST_VOL_CREATE_FORCE_SHARE = 1 << 19,     /**< copy a source that is open for writing */
-    CST_VOL_CREATE_OVERWRITE = 1 << 20        /**< copy onto a LUN, whatever that holds */
+    CST_VOL_CREATE_OVERWRITE = 1 << 20,       /**< copy onto a LUN, whatever that holds */
+    CST_VOL_CREATE_LINKED = 1 << 21           /**< a clone that is based on its source */
 } CstVolCreateFlags;
 
 #define CST_VOL_CREATE_PREALLOC_FLAGS                                    \

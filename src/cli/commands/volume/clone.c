@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vol-clone: one clone as virsh makes it, or many with numbers in their names. Of many, those that
+ * are made stay when one fails.
+ */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "commands/xml.h"
+#include "options.h"
+#include "output/report.h"
+#include "output/table.h"
+#include "output/text.h"
+#include "volume.h"
+
+#define COUNT_MAX 10000
+#define WIDTH_MAX 9
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* Where the number goes in a pattern: "%d", or "%04d" with its digits. */
+typedef struct {
+    const char *before; /* its first byte is the pattern's */
+    size_t before_len;
+    guint width;
+    const char *after;
+} Pattern;
+
+static gboolean fail_pattern(const char *text, GError **error)
+{
+    return cst_fail(error, CST_ERROR_USAGE,
+                    _("'%s' must have one place for the number: %%d, or %%03d for three digits"),
+                    text);
+}
+
+static gboolean read_pattern(const char *text, Pattern *ret, GError **error)
+{
+    const char *percent = strchr(text, '%');
+    const char *at = percent ? percent + 1 : "";
+
+    ret->before = text;
+    ret->before_len = percent ? (size_t)(percent - text) : 0;
+    ret->width = 0;
+    if (*at == '0' && g_ascii_isdigit(at[1])) {
+        ret->width = (guint)(at[1] - '0');
+        at += 2;
+    }
+    ret->after = at + 1;
+    return (percent && *at == 'd' && !strchr(ret->after, '%') && ret->width <= WIDTH_MAX) ||
+           fail_pattern(text, error);
+}
+
+static char *numbered(const Pattern *pattern, guint number)
+{
+    return g_strdup_printf("%.*s%0*u%s", (int)pattern->before_len, pattern->before,
+                           (int)pattern->width, number, pattern->after);
+}
+
+/* The names of the clones that are asked for; NULL with an error. *ret_many: --count was given. */
+static GPtrArray *read_names(CliCtl *ctl, const CliArgs *args, gboolean *ret_many, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    const char *newname, *pattern_text;
+    unsigned count = 1, first = 1;
+    Pattern pattern;
+
+    *ret_many = cli_args_has(args, "count");
+    if (!cli_vol_new_name(ctl, args, "newname", &newname, error) ||
+        !cli_args_string(args, "name", &pattern_text, error) ||
+        !cli_args_uint(args, "count", &count, error) ||
+        !cli_args_uint(args, "first", &first, error))
+        return NULL;
+    if (newname && pattern_text) {
+        cst_fail(error, CST_ERROR_USAGE, _("Options --%s and --%s are mutually exclusive"),
+                 "newname", "name");
+        return NULL;
+    }
+    if (!newname)
+        newname = pattern_text;
+    if (!newname) {
+        cst_fail(error, CST_ERROR_USAGE, _("command '%s' requires <%s> option"), "vol-clone",
+                 "newname");
+        return NULL;
+    }
+    if (!*ret_many) {
+        g_ptr_array_add(names, g_strdup(newname));
+        return g_steal_pointer(&names);
+    }
+    if (count == 0 || count > COUNT_MAX || first > G_MAXINT - COUNT_MAX) {
+        cst_fail(error, CST_ERROR_USAGE, _("--count takes a number from 1 to %u"), COUNT_MAX);
+        return NULL;
+    }
+    if (!read_pattern(newname, &pattern, error))
+        return NULL;
+    for (guint i = 0; i < count; i++)
+        g_ptr_array_add(names, numbered(&pattern, first + i));
+    return g_steal_pointer(&names);
+}
+
+/* --- clones ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    CliCtl *ctl;
+    const CliArgs *args;
+    const CstVolRef *source;
+    const CstPoolRef *pool; /* the source's */
+    const char *xml;        /* the source's document */
+} Cloning;
+
+/* NULL: it was not made. */
+static CstVolRef *clone_as(const Cloning *cloning, const char *name, GError **error)
+{
+    g_autofree char *xml = cli_vol_clone_xml(cloning->xml, name, error);
+
+    return xml ? cli_vol_make(cloning->ctl, cloning->args, cloning->pool, cloning->source, xml,
+                              _("Cloning"), error)
+               : NULL;
+}
+
+static gboolean clone_one(const Cloning *cloning, const char *name, GError **error)
+{
+    const CstVolRef *source = cloning->source;
+    CliCtl *ctl = cloning->ctl;
+    g_autoptr(CstVolRef) vol = NULL;
+
+    if (cli_args_has(cloning->args, "print-xml")) {
+        g_autofree char *xml = cli_vol_clone_xml(cloning->xml, name, error);
+
+        if (xml)
+            cli_document(ctl, "xml", xml);
+        return xml != NULL;
+    }
+    cli_plan(ctl, _("Would clone vol %s of pool %s as %s"), source->name, source->pool, name);
+    vol = clone_as(cloning, name, error);
+    if (!vol)
+        return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);
+    cli_done(ctl, "volume", vol->name, _("Vol %s cloned from %s"), vol->name, source->name);
+    return TRUE;
+}
+
+static const CliColumn columns[] = {
+    {"", "pool", CLI_CELL_TEXT, NULL, 0},
+    {"", "name", CLI_CELL_TEXT, NULL, 0},
+};
+
+/* The first that fails ends it: what is wrong with it is most likely wrong with the next one. */
+static gboolean clone_many(const Cloning *cloning, const GPtrArray *names, GError **error)
+{
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    const CstVolRef *source = cloning->source;
+    CliCtl *ctl = cloning->ctl;
+    g_autofree char *problem = NULL;
+    GError *why = NULL;
+    guint made = 0;
+
+    cli_plan(ctl, _("Would clone vol %s of pool %s as %s to %s (%u vols)"), source->name,
+             source->pool, (const char *)names->pdata[0],
+             (const char *)names->pdata[names->len - 1], names->len);
+    while (made < names->len) {
+        g_autoptr(CstVolRef) vol = clone_as(cloning, g_ptr_array_index(names, made), &why);
+
+        /* A dry run looks at each. */
+        if (g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN)) {
+            g_clear_error(&why);
+            made++;
+            continue;
+        }
+        if (!vol)
+            break;
+        made++;
+        cli_table_add_text(table, vol->pool);
+        cli_table_add_text(table, vol->name);
+        cli_extra(ctl, _("Vol %s cloned from %s"), vol->name, source->name);
+        cli_extra(ctl, "\n");
+    }
+    if (ctl->settings.json && !ctl->settings.dry_run)
+        cli_table_print(ctl, table, "volumes");
+    if (!why)
+        return TRUE;
+    if (made == 0) {
+        g_propagate_error(error, why);
+        return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);
+    }
+    problem = cst_error_text(why);
+    g_error_free(why);
+    cst_fail(error, CST_ERROR_PARTIAL, "%s", problem);
+    return cli_failed(ctl, _("Only %u of %u vols were cloned from %s"), made, names->len,
+                      source->name);
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static gboolean check_options(const CliArgs *args, gboolean many, GError **error)
+{
+    static const char *const one_only[] = {"detach", "print-xml"};
+
+    for (gsize i = 0; many && i < G_N_ELEMENTS(one_only); i++)
+        if (!cli_args_exclusive(args, "count", one_only[i], error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", NULL, error);
+    g_autoptr(CstPoolRef) pool = NULL;
+    g_autoptr(GPtrArray) names = NULL;
+    g_autofree char *xml = NULL;
+    gboolean many = FALSE;
+    Cloning cloning = {ctl, args, source, NULL, NULL};
+
+    if (!source)
+        return FALSE;
+    cloning.pool = pool = cst_conn_pool_of_vol(ctl->conn, source, error);
+    if (!pool)
+        return cli_failed(ctl, "%s", _("failed to get parent pool"));
+    names = read_names(ctl, args, &many, error);
+    if (!names || !check_options(args, many, error))
+        return FALSE;
+    cloning.xml = xml = cst_conn_vol_xml(ctl->conn, source, 0, error);
+    if (!xml)
+        return FALSE;
+    return many ? clone_many(&cloning, names, error)
+                : clone_one(&cloning, g_ptr_array_index(names, 0), error);
+}
+
+static const CliOption clone_options[] = {
+    VOL,
+    {.name = "newname", .kind = CLI_OPT_STRING, .help = N_("clone name")},
+    POOL,
+    PREALLOC,
+    PREALLOCATION,
+    REFLINK,
+    CLI_SWITCH("print-xml", N_("print XML document rather than clone the volume")),
+    CLI_SWITCH("linked", N_("hold only what will differ, and depend on the volume")),
+    {.name = "count",
+     .kind = CLI_OPT_INT,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("make so many; the name has a place for their number: vm-%02d")},
+    {.name = "first",
+     .kind = CLI_OPT_INT,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("the first of these numbers (1)")},
+    CLI_NAMED("name", N_("the same as newname")),
+    FORCE_SHARE,
+    OVERWRITE,
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_clone_command = {
+    .name = "vol-clone",
+    .summary = N_("clone a volume."),
+    .description = N_("Clone an existing volume within the parent pool."),
+    .options = clone_options,
+    .handler = cmd_clone,
+    .flags = CLI_CMD_MUTATES,
+};
