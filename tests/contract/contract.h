@@ -134,6 +134,8 @@ char *site_native(Site *site, const char *pool);
 
 /** Has another process open the file or device @path, until released; one at a time. */
 void site_hold(const char *path);
+/** The same with what @fd, which is taken over, has open, its locks included. */
+void site_hold_fd(int fd);
 void site_release(void);
 /** Runs a line of shell with $1 and $2; it must succeed. What it printed, by the word. */
 char **site_shell(const char *line, const char *one, const char *two);

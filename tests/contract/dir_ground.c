@@ -21,7 +21,6 @@
 
 static char *base; /* directory of the pools' directories */
 static gboolean mounted;
-static GHashTable *held; /* path to descriptor + 1 */
 
 static char *path_of(const char *pool, const char *volume)
 {
@@ -39,7 +38,6 @@ static gboolean run_quietly(const char *const *argv)
 static char *set_up_in(const char *dir)
 {
     base = g_strdup(dir);
-    held = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return NULL;
 }
 
@@ -90,7 +88,6 @@ static void tear_down(void)
 {
     if (mounted && umount(base) < 0)
         fprintf(stderr, "cannot unmount '%s': %s\n", base, g_strerror(errno));
-    g_clear_pointer(&held, g_hash_table_unref);
     g_clear_pointer(&base, g_free);
 }
 
@@ -171,19 +168,16 @@ static char **native_list(const char *pool)
 static void hold(const char *pool, const char *volume)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1};
-    char *path = path_of(pool, volume);
+    g_autofree char *path = path_of(pool, volume);
     int fd = open(path, O_RDWR | O_CLOEXEC);
 
     assert_true(fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0);
-    g_hash_table_insert(held, path, GINT_TO_POINTER(fd + 1));
+    site_hold_fd(fd);
 }
 
 static void let_go(const char *pool, const char *volume)
 {
-    g_autofree char *path = path_of(pool, volume);
-
-    close(GPOINTER_TO_INT(g_hash_table_lookup(held, path)) - 1);
-    g_hash_table_remove(held, path);
+    site_release();
 }
 
 /* --- devices' file systems -------------------------------------------------------------------- */

@@ -103,11 +103,18 @@ static GPid holder;
 
 void site_hold(const char *path)
 {
-    static const char *const argv[] = {"sleep", "600", NULL};
-    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC);
-    g_autoptr(GError) error = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     assert_true(fd >= 0);
+    site_hold_fd(fd);
+}
+
+void site_hold_fd(int taken)
+{
+    static const char *const argv[] = {"sleep", "600", NULL};
+    g_auto(CstFd) fd = taken;
+    g_autoptr(GError) error = NULL;
+
     g_spawn_async_with_fds(NULL, (char **)argv, NULL,
                            G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &holder, fd,
                            STDOUT_FILENO, STDERR_FILENO, &error);
