@@ -18,7 +18,7 @@ import unittest
 import urllib.parse
 import uuid
 
-from harness import peers, space, wire
+from harness import luks, peers, space, wire
 from harness.cases import WithDaemon
 from harness.wire import string, u32
 from secrets_test import RIVAL
@@ -173,6 +173,29 @@ class Sealed(WithValues):
         self.ours("secret-unseal", used)
         self.assertEqual(old, int(os.stat(os.path.join(self.dir, used + ".base64")).st_mtime))
         self.assertEqual("plain", self.usage()[used]["value"])
+
+    def test_a_secret_that_opens_a_volume_shows_which(self):
+        luks.create(self.at("p", "enc"), "1M", passphrase="hunter22")
+        self.ok("pool-refresh", "p")
+        self.assertIn("<encryption format='luks'>", self.ok("vol-dumpxml", "enc", "--pool", "p"))
+        path = self.at("p", "enc")
+        opens = self.secret(b"hunter22", f"<usage type='volume'><volume>{path}</volume></usage>")
+        other = self.secret(b"hunter22", f"<usage type='volume'><volume>{path}2</volume></usage>")
+        for _ in range(2):
+            rows = self.usage()
+            self.assertEqual(("p/enc", f"volume {path}", None),
+                             (rows[opens]["volumes"], rows[opens]["usage"], rows[opens]["pools"]))
+            self.assertIsNone(rows[other]["volumes"])
+            self.assertRegex(self.ours("secret-list", "--usage"), f"{opens} .* p/enc\n")
+            self.peer.restart()  # which has looked at nothing yet
+        status, out, err = peers.run([space.CISTERN, "--root", self.peer.root, "secret-list",
+                                      "--usage"])
+        self.assertEqual(0, status, err)
+        self.assertRegex(out, f"{opens} .* p/enc\n")
+        # It is told where its volume was, and of a pool that is off no volume is known.
+        self.ok("pool-destroy", "p")
+        row = self.usage()[opens]
+        self.assertEqual((None, f"volume {path}"), (row["volumes"], row["usage"]))
 
     def test_a_check_of_the_way_back(self):
         one = self.secret(b"hunter22")
