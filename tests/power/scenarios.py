@@ -3,10 +3,17 @@
 
 import re
 
-from harness.operations import OVERLAY, Operation
+from harness.operations import OVERLAY, SECRET, UUID, UUID3, VALUE, Operation
 
 # A root without anything in it: all directories are made on the way.
 EMPTY = ["!rm -r {p}/../root/etc {p}/../root/var {p}/../root/run"]
+
+
+# A value that a pool logs in with: its server lets in who has the new one. An embedded command
+# settles a rotation when it starts a pool whose server refuses the value that is there.
+ROTATED = [*SECRET, f"secret-set-value {UUID} --file {{f}}/key", "pool-define {f}/rbd.xml"]
+ROTATE = f"secret-rotate {UUID} --file {{f}}/key2"
+START = "pool-start r; pool-destroy r"
 
 
 def formats():
@@ -38,18 +45,25 @@ MORE_OPERATIONS = [
     Operation("image-convert", "image-convert {p}/cow {p}/raw --target-format raw --yes"),
     Operation("image-resize", "image-resize {p}/cow 3G", content="images"),
     *formats(),
+    Operation("secret-rotate", ROTATE, ROTATED, shows=VALUE, settles=START),
+    Operation("secret-rotate-sealed", ROTATE, [*ROTATED, f"secret-seal {UUID}"], shows=VALUE,
+              settles=START),
+    # The first value that is sealed replaces one that is plain, which is sealed on the way.
+    Operation("secret-rotate-and-seal", ROTATE, [*ROTATED, "secret-define {f}/secret3.xml",
+              f"secret-set-value {UUID3} --file {{f}}/value2", f"secret-seal {UUID3}"], shows=VALUE,
+              partway=True, settles=START),
 ]
 # Played with the daemon as well, which does not close its database after each call, has threads
 # for what goes on besides, and joins syncs of directories.
 BY_DAEMON = ["create-qcow2", "clone-raw", "delete-raw", "resize-qcow2", "upload", "define",
              "autostart", "secret-set-again", "secret-rekey", "snap-create-qcow2", "vol-trust-revoke",
-             "vol-trust-format", "pool-trust", "upload-untrusted"]
+             "vol-trust-format", "pool-trust", "upload-untrusted", "secret-rotate"]
 
 # What leaves an intent or the file of a job: the power fails again while that is settled.
 TWICE = ["create-raw", "create-qcow2", "create-overlay", "clone-raw", "clone-qcow2",
          "create-from-raw", "create-from-qcow2", "convert", "wipe-slow", "snap-create",
          "snap-create-again", "snap-revert", "snap-delete", "snap-delete-last", "snap-rename",
-         "snap-clone", "delete-with-snapshots"]
+         "snap-clone", "delete-with-snapshots", "secret-rotate", "secret-rotate-sealed"]
 
 # Many at once: NAME is each volume's.
 CROWD = Operation("create-many", "vol-create-as p NAME 1M --format qcow2")
@@ -110,6 +124,12 @@ PLANTS = [
     Plant("rekeyed-name", "secret-rekey", r"etc/libvirt/secrets$"),
     Plant("new-key-content", "secret-rekey", r"secret-keys/2\.key\."),
     Plant("new-key-name", "secret-rekey", r"secret-keys$"),
+    Plant("rotated-content", "secret-rotate", r"secrets/.*\.next-base64\."),
+    Plant("rotated-renamed-first", "secret-rotate", r"secrets/.*\.next-base64\.", late=True),
+    # The name of the new value, or the switch: where one of the two was synced, what is left is settled.
+    Plant("rotated-names", "secret-rotate", r"etc/libvirt/secrets$"),
+    Plant("rotated-sealed-content", "secret-rotate-sealed", r"secrets/.*\.next\."),
+    Plant("rotated-sealed-names", "secret-rotate-sealed", r"etc/libvirt/secrets$"),
     Plant("pool-directory", "build", r"^$"),
     Plant("pool-directory-removal", "pool-delete", r"^$"),
     Plant("volume-content", "clone-raw", r"^pool/.*\.part$"),

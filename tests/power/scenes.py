@@ -9,7 +9,7 @@ import re
 
 from disk import Disk, read_log, read_tree, write_tree
 from harness import space
-from harness.operations import EMBED, WORK, Daemon, Embedded, cistern, expect, prepare
+from harness.operations import EMBED, FILES, WORK, Daemon, Embedded, cistern, expect, prepare
 from harness.peers import run
 from harness.pictures import between, picture, unlike
 
@@ -26,8 +26,14 @@ def on_disk(tree):
             if not path.startswith("root/run") and not path.endswith(".db-shm")}
 
 
-def start(env=()):
+# The server of rotations: a Ceph in memory, which knows the new key already.
+SERVER = {"LD_LIBRARY_PATH": os.path.join(space.BUILD, "tests/ceph"), "FAKE_CEPH_KEY": FILES["key2"]}
+
+
+def start(env=(), settles=""):
     """The first start after the power cut, with all that is there looked at."""
+    if settles:
+        run([space.CISTERN, "-c", EMBED, settles], env=dict(env).items())
     definitions = os.path.join(WORK, "root/etc/libvirt/storage")
     words = ["pool-list --all"]
     for name in ("p", "n"):
@@ -126,7 +132,7 @@ class Scene:
     def put(self, tree):
         """The files after a start from the tree, and what the operation shows of them."""
         write_tree(WORK, on_disk(tree))
-        start()
+        start(settles=self.operation.settles)
         return files(), shown(self.operation)
 
     def check(self, tree, acknowledged, natural):

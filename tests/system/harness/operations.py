@@ -34,6 +34,11 @@ FILES = {
     "secret2.xml": f"<secret private='yes'><uuid>{UUID}</uuid><usage type='ceph'><name>c</name>"
                    "</usage></secret>",
     "secret3.xml": f"<secret><uuid>{UUID3}</uuid></secret>",
+    "rbd.xml": "<pool type='rbd'><name>r</name><source><host name='127.0.0.1'/>"
+               "<name>libvirt</name><auth type='ceph' username='libvirt'>"
+               f"<secret uuid='{UUID}'/></auth></source></pool>",
+    "key": "AQAA8VNlAAAAABAAdGhlIG9sZCBrZXkgb2Ygcg==",
+    "key2": "AQAA8VNlAAAAABAAdGhlIG5ldyBrZXkgb2Ygcg==",
 }
 
 # Steps before the operation besides the active pool "p" with volumes "raw" and "cow".
@@ -59,12 +64,13 @@ class Operation:
     have to be whole and equal in content; "any" = data of volumes may be in between.
     partway: some files may be as before and others as after already.
     shares: on a file system that shares extents.
-    shows: a command whose output is what it was before, or what it is after."""
+    shows: a command whose output is what it was before, or what it is after.
+    settles: what has the next program settle what is left; it may fail."""
 
     def __init__(self, name, command, before=(), content="same", partway=False, shares=False,
-                 shows=""):
+                 shows="", settles=""):
         self.name, self.command, self.before, self.content = name, command, before, content
-        self.partway, self.shares, self.shows = partway, shares, shows
+        self.partway, self.shares, self.shows, self.settles = partway, shares, shows, settles
 
 
 OPERATIONS = [
