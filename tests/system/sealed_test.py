@@ -3,6 +3,7 @@
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -246,3 +247,79 @@ class Stock(WithValues):
         self.peer.start()
         self.assertEqual(b"new", self.value(sealed))
         self.assertFalse([n for n in self.names() if n.endswith(".sealed")])
+
+
+@unittest.skipUnless(space.private_mounts() and shutil.which("systemd-creds"),
+                     "needs systemd-creds, and a mount namespace for the host's key")
+class Credential(WithValues):
+    """The key as docs/secrets.md has it made, in the file that systemd decrypts for the service."""
+
+    @classmethod
+    def setUpClass(cls):
+        space.mount("/var/lib/systemd", "--bind", cls.folder("host"))
+        cls.encrypted, cls.decrypted = cls.folder("etc"), cls.folder("credentials")
+        # systemd's own command line; the host's key is made on the way.
+        for name in ("cistern-secret-key", "cistern-secret-key-2"):
+            done = subprocess.run(f"head -c 32 /dev/urandom | systemd-creds encrypt --name={name} - "
+                                  f"{cls.encrypted}/{name}.cred", shell=True, check=False,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            assert done.returncode == 0, done.stdout
+        cls.decrypt("cistern-secret-key")
+        cls.peer = peers.Cisternd("credible", [("CREDENTIALS_DIRECTORY", cls.decrypted)])
+        cls.peer.fresh()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        space.unmount("/var/lib/systemd")
+
+    @staticmethod
+    def folder(name):
+        path = space.path("credential-" + name)
+        os.makedirs(path, 0o700)
+        return path
+
+    @classmethod
+    def decrypt(cls, name, of=None):
+        """As systemd does before it starts the service, with its mode; what it says otherwise."""
+        path = os.path.join(cls.decrypted, name)
+        done = subprocess.run(["systemd-creds", "decrypt", "--name", name,
+                               os.path.join(cls.encrypted, (of or name) + ".cred"), path],
+                              stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode == 0:
+            os.chmod(path, 0o400)
+        return done.stderr
+
+    def key_id(self, name):
+        with open(os.path.join(self.decrypted, name), "rb") as stream:
+            return hashlib.sha256(stream.read()).hexdigest()[:16]
+
+    def test_a_credential_seals_and_another_one_takes_its_place(self):
+        first = "cistern-secret-key"
+        one = self.secret(b"hunter22")
+        row = self.usage()[one]
+        self.assertEqual(("sealed", self.key_id(first)), (row["value"], row["key"]))
+        self.assertFalse(os.path.exists(self.keys))
+        self.assertEqual(b"hunter22", self.value(one))
+        # The one of another name is not taken for it, by systemd.
+        self.assertIn("does not match", self.decrypt("cistern-secret-key-3", of=first))
+        # A command on its own does not have it.
+        self.peer.stop()
+        status, _out, err = peers.run([space.CISTERN, "--root", self.peer.root, "secret-get-value",
+                                       one])
+        self.assertNotEqual(0, status)
+        self.assertIn(f"is sealed with key {self.key_id(first)}", err)
+        # Another one beside it, for which values are sealed anew; then the first one goes.
+        self.decrypt("cistern-secret-key-2")
+        self.peer.start()
+        self.assertIn("1 value sealed", self.ours("secret-seal", "--rekey"))
+        os.unlink(os.path.join(self.decrypted, first))
+        self.peer.restart()
+        self.assertEqual(self.key_id("cistern-secret-key-2"), self.usage()[one]["key"])
+        self.assertEqual(b"hunter22", self.value(one))
+        self.assertFalse(os.path.exists(self.keys))
+        os.unlink(os.path.join(self.decrypted, "cistern-secret-key-2"))
+        self.peer.restart()
+        self.assertEqual("unreadable", self.usage()[one]["value"])
+        self.decrypt("cistern-secret-key-2")
+        self.peer.restart()
