@@ -17,6 +17,16 @@ USER = "client.libvirt"
 USAGE, NOT_FOUND, DENIED, BUSY, UNREACHABLE = 2, 3, 4, 5, 6
 
 
+def set_key(cluster, path, key):
+    """On the cluster, as an administrator does, by a keyring at @path."""
+    caps = [word for pair in (("mon", "profile rbd"), ("mgr", "profile rbd"),
+                              ("osd", "profile rbd pool=libvirt, profile rbd pool=other"))
+            for word in ("caps", pair[0], "=", f'"{pair[1]}"', "\n")]
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(f"[{USER}]\nkey = {key}\n{' '.join(caps)}")
+    cluster.run("ceph", "auth", "import", "-i", path)
+
+
 class Rotating(OnCeph):
     """Each test begins with the same key on the cluster and in the secret."""
 
@@ -28,12 +38,7 @@ class Rotating(OnCeph):
         super().setUp()
 
     def set_key(self, key):
-        """On the cluster, as an administrator does."""
-        caps = [word for pair in (("mon", "profile rbd"), ("mgr", "profile rbd"),
-                                  ("osd", "profile rbd pool=libvirt, profile rbd pool=other"))
-                for word in ("caps", pair[0], "=", f'"{pair[1]}"', "\n")]
-        path = self.file("set.keyring", f"[{USER}]\nkey = {key}\n{' '.join(caps)}")
-        self.ceph.run("ceph", "auth", "import", "-i", path)
+        set_key(self.ceph, self.file("set.keyring", ""), key)
 
     def key_on_cluster(self):
         return self.ceph.run("ceph", "auth", "print-key", USER).strip()
