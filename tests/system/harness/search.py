@@ -112,15 +112,12 @@ class Watch(threading.Thread):
 
     def __init__(self, search, pid):
         super().__init__(daemon=True)
-        self.search, self.pid, self.seen, self.ending = search, pid, set(), threading.Event()
+        self.search, self.pid, self.ending = search, pid, threading.Event()
 
     def run(self):
         while not self.ending.is_set():
             for pid in {self.pid} | children(self.pid):
                 self.search.process(pid)
-                with contextlib.suppress(OSError):
-                    with open(f"/proc/{pid}/comm", encoding="utf-8") as stream:
-                        self.seen.add(stream.read().strip())
             time.sleep(0.002)
 
     def __enter__(self):
@@ -160,6 +157,10 @@ class Trace:
             if time.monotonic() > end:
                 raise AssertionError(f"strace has not seen process {pid} end")
             time.sleep(0.05)
+
+    def executed(self):
+        """The programs."""
+        return {target for _pid, call, target, _data in self.records() if call.startswith("exec")}
 
     def text(self):
         with open(self.path, encoding="ascii") as stream:
