@@ -41,7 +41,7 @@ class TwiceScene(Scene):
     """Embedded, as most commands are; whoever starts next recovers."""
 
     def recover(self, env):
-        start(env, self.operation.settles)
+        start(self.operation, env)
 
     def second_cuts(self, tree):
         """The states that a power cut during the recovery from the tree may leave."""

@@ -3,17 +3,10 @@
 
 import re
 
-from harness.operations import OVERLAY, SECRET, UUID, UUID3, VALUE, Operation
+from harness.operations import OVERLAY, Operation
 
 # A root without anything in it: all directories are made on the way.
 EMPTY = ["!rm -r {p}/../root/etc {p}/../root/var {p}/../root/run"]
-
-
-# A value that a pool logs in with: its server lets in who has the new one. An embedded command
-# settles a rotation when it starts a pool whose server refuses the value that is there.
-ROTATED = [*SECRET, f"secret-set-value {UUID} --file {{f}}/key", "pool-define {f}/rbd.xml"]
-ROTATE = f"secret-rotate {UUID} --file {{f}}/key2"
-START = "pool-start r; pool-destroy r"
 
 
 def formats():
@@ -45,13 +38,6 @@ MORE_OPERATIONS = [
     Operation("image-convert", "image-convert {p}/cow {p}/raw --target-format raw --yes"),
     Operation("image-resize", "image-resize {p}/cow 3G", content="images"),
     *formats(),
-    Operation("secret-rotate", ROTATE, ROTATED, shows=VALUE, settles=START),
-    Operation("secret-rotate-sealed", ROTATE, [*ROTATED, f"secret-seal {UUID}"], shows=VALUE,
-              settles=START),
-    # The first value that is sealed replaces one that is plain, which is sealed on the way.
-    Operation("secret-rotate-and-seal", ROTATE, [*ROTATED, "secret-define {f}/secret3.xml",
-              f"secret-set-value {UUID3} --file {{f}}/value2", f"secret-seal {UUID3}"], shows=VALUE,
-              partway=True, settles=START),
 ]
 # Played with the daemon as well, which does not close its database after each call, has threads
 # for what goes on besides, and joins syncs of directories.

@@ -41,6 +41,9 @@ FILES = {
     "key2": "AQAA8VNlAAAAABAAdGhlIG5ldyBrZXkgb2Ygcg==",
 }
 
+# The server of rotations: a Ceph in memory (tests/ceph), which knows the new key already.
+SERVER = {"LD_LIBRARY_PATH": os.path.join(space.BUILD, "tests/ceph"), "FAKE_CEPH_KEY": FILES["key2"]}
+
 # Steps before the operation besides the active pool "p" with volumes "raw" and "cow".
 DEFINED = ["pool-define {f}/pool.xml"]
 AUTOSTARTED = DEFINED + ["pool-autostart n"]
@@ -57,6 +60,11 @@ SEALED = VALUED + [f"secret-seal {UUID}"]
 TWO_VALUES = VALUED + ["secret-define {f}/secret3.xml",
                        f"secret-set-value {UUID3} --file {{f}}/value2"]
 VALUE = f"secret-get-value {UUID}"
+# A value that a pool logs in with. What is left of its rotation is settled when a pool starts whose
+# server refuses the value that is there.
+ROTATED = [*SECRET, f"secret-set-value {UUID} --file {{f}}/key", "pool-define {f}/rbd.xml"]
+ROTATE = f"secret-rotate {UUID} --file {{f}}/key2"
+START = "pool-start r; pool-destroy r"
 
 
 class Operation:
@@ -154,6 +162,13 @@ OPERATIONS = [
     Operation("secret-set-sealed", f"secret-set-value {UUID} --file {{f}}/value2", SEALED,
               shows=VALUE),
     Operation("secret-undefine-sealed", f"secret-undefine {UUID}", SEALED),
+    Operation("secret-rotate", ROTATE, ROTATED, shows=VALUE, settles=START),
+    Operation("secret-rotate-sealed", ROTATE, [*ROTATED, f"secret-seal {UUID}"], shows=VALUE,
+              settles=START),
+    # The new value is sealed and the one that is there not yet, which is sealed on the way.
+    Operation("secret-rotate-and-seal", ROTATE, [*ROTATED, "secret-define {f}/secret3.xml",
+              f"secret-set-value {UUID3} --file {{f}}/value2", f"secret-seal {UUID3}"], shows=VALUE,
+              partway=True, settles=START),
 ]
 
 
@@ -188,6 +203,12 @@ class Count:
 def cistern(uri, command, env=()):
     words = command.replace("{f}", space.path("files")).replace("{p}", POOL).split()
     return run([space.CISTERN, "-c", uri, *words], env=dict(env).items())
+
+
+def settle(uri, operation, env=()):
+    """What the operation has left, if it needs somebody to."""
+    if operation.settles:
+        run([space.CISTERN, "-c", uri, operation.settles], env=dict(env).items())
 
 
 def must(uri, command):
