@@ -79,6 +79,8 @@ class Planted(OnServer):
 
     @classmethod
     def tearDownClass(cls):
+        # Others use this cluster.
+        set_key(cls.ceph, os.path.join(cls.peer.files, "keyring"), cls.ceph.key)
         cls.server.clear()
         cls.peer.stop()
 
