@@ -212,10 +212,19 @@ static gboolean unseal(CstApiCall *call, const void *args, void *ret, GError **e
     return change_seals(call, args, ret, cst_service_secrets_unseal, error);
 }
 
+/* Copies up to WIRE_LIST_MAX names; returns their number. */
+static u_int fill_names(char ***ret_names, const GPtrArray *names)
+{
+    u_int count = MIN(names->len, (guint)WIRE_LIST_MAX);
+
+    *ret_names = g_new0(char *, count + 1);
+    for (u_int i = 0; i < count; i++)
+        (*ret_names)[i] = g_strdup(g_ptr_array_index(names, i));
+    return count;
+}
+
 static void fill_use(wire_secret_use *ret, const CstSecretUse *use)
 {
-    guint count = MIN(use->pools->len, (guint)WIRE_LIST_MAX);
-
     memcpy(ret->secret.uuid, use->uuid.bytes, sizeof(ret->secret.uuid));
     ret->secret.usage_type = use->usage;
     ret->secret.usage_id = g_strdup(use->usage_id);
@@ -226,10 +235,8 @@ static void fill_use(wire_secret_use *ret, const CstSecretUse *use)
     ret->changed = use->changed;
     ret->key_id = cst_api_opt(g_strdup(use->key_id));
     ret->problem = cst_api_opt(g_strdup(use->problem));
-    ret->pools.pools_val = g_new0(char *, count + 1);
-    for (; ret->pools.pools_len < count; ret->pools.pools_len++)
-        ret->pools.pools_val[ret->pools.pools_len] =
-            g_strdup(g_ptr_array_index(use->pools, ret->pools.pools_len));
+    ret->pools.pools_len = fill_names(&ret->pools.pools_val, use->pools);
+    ret->volumes.volumes_len = fill_names(&ret->volumes.volumes_val, use->volumes);
 }
 
 static gboolean uses(CstApiCall *call, const void *args, void *data, GError **error)

@@ -158,6 +158,8 @@ static CstSecretUse *use_take(wire_secret_use *wire)
     use->problem = cst_opt_take(wire->problem);
     for (u_int i = 0; i < wire->pools.pools_len; i++)
         g_ptr_array_add(use->pools, g_steal_pointer(&wire->pools.pools_val[i]));
+    for (u_int i = 0; i < wire->volumes.volumes_len; i++)
+        g_ptr_array_add(use->volumes, g_steal_pointer(&wire->volumes.volumes_val[i]));
     return use;
 }
 

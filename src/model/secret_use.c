@@ -7,6 +7,7 @@ CstSecretUse *cst_secret_use_new(void)
     CstSecretUse *use = g_new0(CstSecretUse, 1);
 
     use->pools = g_ptr_array_new_with_free_func(g_free);
+    use->volumes = g_ptr_array_new_with_free_func(g_free);
     return use;
 }
 
@@ -18,5 +19,6 @@ void cst_secret_use_free(CstSecretUse *use)
     g_free(use->key_id);
     g_free(use->problem);
     g_ptr_array_unref(use->pools);
+    g_ptr_array_unref(use->volumes);
     g_free(use);
 }

@@ -263,6 +263,17 @@ void fake_ceph_reset(void)
     g_mutex_unlock(&cluster.lock);
 }
 
+/* Programs that are not linked with it have no other means to set it up. */
+__attribute__((constructor)) static void set_up_from_environment(void)
+{
+    const char *key = g_getenv("FAKE_CEPH_KEY");
+
+    if (!key)
+        return;
+    fake_ceph_reset();
+    fake_ceph_require("libvirt", key);
+}
+
 void fake_ceph_require(const char *user, const char *key)
 {
     g_mutex_lock(&cluster.lock);

@@ -8,6 +8,9 @@
  * linked with them finds them when the product loads "librados.so.2" and "librbd.so.1". Pools,
  * namespaces, images with snapshots and clones behave as rados/librados.h and rbd/librbd.h document
  * them, and OSDs answer the methods of the class "rbd". Each call can be made to fail, or to hang.
+ *
+ * A whole program finds it by LD_LIBRARY_PATH: an empty cluster, which lets "libvirt" in with the
+ * key $FAKE_CEPH_KEY.
  */
 
 /** An empty cluster: the pool "libvirt" (5), no authentication, clients since Mimic, no faults. */

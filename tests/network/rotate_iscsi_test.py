@@ -139,8 +139,15 @@ class Passwords(Rotating):
         self.eventually(lambda: self.server.sessions() <= sessions)
 
 
+POINTS = ("secret.rotate.", "secret.next.", "secret.value.")
+# At which the new password is nowhere yet.
+BEFORE = ("secret.rotate.before_save", "secret.value.before_save", "secret.value.before_seal")
+
+
 class Killed(Rotating):
     """kill -9 at each step, with a target that knows the new password already, or the old one."""
+
+    reached = set()
 
     @classmethod
     def setUpClass(cls):
@@ -148,18 +155,19 @@ class Killed(Rotating):
         super().setUpClass()
 
     def play(self, point, password):
-        done, passed = killed.run_at(self.peer, ("secret.rotate.", "secret.next."), [
+        done, passed = killed.run_at(self.peer, POINTS, [
             space.CISTERN, "--root", self.peer.root, "secret-rotate", UUIDS["ours"],
             "--file", self.file("new", password)], point)
         return done[0], passed
 
-    def killed_everywhere(self, known, ends):
+    def killed_everywhere(self, known, ends, form=".base64"):
         """@known: what the target knows all the time; @ends: how a rotation that is not killed does."""
         self.peer.stop()
         self.accept(known)
         status, points = self.play(None, NEW)
         self.assertEqual(ends, status)
         for point in sorted(set(points)):
+            type(self).reached.add(point)
             with self.subTest(point=point):
                 if not self.peer.process:
                     self.peer.start()
@@ -168,9 +176,9 @@ class Killed(Rotating):
                 status, _passed = self.play(point, NEW)
                 self.assertEqual(-9, status)
                 self.peer.start()
-                self.eventually(lambda: set(self.stored()) == {".xml", ".base64"}, 30)
+                self.eventually(lambda: set(self.stored()) == {".xml", form}, 30)
                 # Before it began there was the old password alone, which this target has forgotten.
-                if known == OLD or point != "secret.rotate.before_save":
+                if known == OLD or point not in BEFORE:
                     self.restarts()
         if not self.peer.process:
             self.peer.start()
@@ -180,3 +188,14 @@ class Killed(Rotating):
 
     def test_2_the_target_knows_the_old_password(self):
         self.killed_everywhere(OLD, DENIED)
+
+    def test_3_values_are_sealed(self):
+        self.cistern("secret-seal", "--all")
+        try:
+            self.killed_everywhere(NEW, 0, ".sealed")
+        finally:
+            self.cistern("secret-unseal", "--all")
+
+    def test_9_every_point_was_reached_but_those_of_an_administrator(self):
+        compiled = killed.compiled_points(POINTS, "src/service/secret/*.c", "src/store/secret_*.c")
+        self.assertEqual({"secret.rotate.changed"}, compiled - self.reached)

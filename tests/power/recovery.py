@@ -19,7 +19,8 @@ CUTS_BEFORE_ANOTHER = max(STATES // 20, 1)
 SECOND_CUTS = max(STATES // 10, 1)  # after each of them
 
 JOB = re.compile(r"root/var/lib/cistern/jobs/\d+\.job$")
-UNSETTLED = re.compile(r"/cistern/journal/[^/]+$|\.part$|/cistern/jobs/\d+\.(job|new)$")
+UNSETTLED = re.compile(r"/cistern/journal/[^/]+$|\.part$|/cistern/jobs/\d+\.(job|new)$|"
+                       r"/secrets/[^/]*\.next(-base64)?$")
 
 
 def draw(states, count):
@@ -39,9 +40,8 @@ def draw_both(states, count):
 class TwiceScene(Scene):
     """Embedded, as most commands are; whoever starts next recovers."""
 
-    @staticmethod
-    def recover(env):
-        start(env)
+    def recover(self, env):
+        start(self.operation, env)
 
     def second_cuts(self, tree):
         """The states that a power cut during the recovery from the tree may leave."""

@@ -43,13 +43,13 @@ MORE_OPERATIONS = [
 # for what goes on besides, and joins syncs of directories.
 BY_DAEMON = ["create-qcow2", "clone-raw", "delete-raw", "resize-qcow2", "upload", "define",
              "autostart", "secret-set-again", "secret-rekey", "snap-create-qcow2", "vol-trust-revoke",
-             "vol-trust-format", "pool-trust", "upload-untrusted"]
+             "vol-trust-format", "pool-trust", "upload-untrusted", "secret-rotate"]
 
 # What leaves an intent or the file of a job: the power fails again while that is settled.
 TWICE = ["create-raw", "create-qcow2", "create-overlay", "clone-raw", "clone-qcow2",
          "create-from-raw", "create-from-qcow2", "convert", "wipe-slow", "snap-create",
          "snap-create-again", "snap-revert", "snap-delete", "snap-delete-last", "snap-rename",
-         "snap-clone", "delete-with-snapshots"]
+         "snap-clone", "delete-with-snapshots", "secret-rotate", "secret-rotate-sealed"]
 
 # Many at once: NAME is each volume's.
 CROWD = Operation("create-many", "vol-create-as p NAME 1M --format qcow2")
@@ -110,6 +110,12 @@ PLANTS = [
     Plant("rekeyed-name", "secret-rekey", r"etc/libvirt/secrets$"),
     Plant("new-key-content", "secret-rekey", r"secret-keys/2\.key\."),
     Plant("new-key-name", "secret-rekey", r"secret-keys$"),
+    Plant("rotated-content", "secret-rotate", r"secrets/.*\.next-base64\."),
+    Plant("rotated-renamed-first", "secret-rotate", r"secrets/.*\.next-base64\.", late=True),
+    # The name of the new value, or the switch: where one of the two was synced, what is left is settled.
+    Plant("rotated-names", "secret-rotate", r"etc/libvirt/secrets$"),
+    Plant("rotated-sealed-content", "secret-rotate-sealed", r"secrets/.*\.next\."),
+    Plant("rotated-sealed-names", "secret-rotate-sealed", r"etc/libvirt/secrets$"),
     Plant("pool-directory", "build", r"^$"),
     Plant("pool-directory-removal", "pool-delete", r"^$"),
     Plant("volume-content", "clone-raw", r"^pool/.*\.part$"),

@@ -9,7 +9,7 @@ import re
 
 from disk import Disk, read_log, read_tree, write_tree
 from harness import space
-from harness.operations import EMBED, WORK, Daemon, Embedded, cistern, expect, prepare
+from harness.operations import EMBED, WORK, Daemon, Embedded, cistern, expect, prepare, settle
 from harness.peers import run
 from harness.pictures import between, picture, unlike
 
@@ -26,8 +26,9 @@ def on_disk(tree):
             if not path.startswith("root/run") and not path.endswith(".db-shm")}
 
 
-def start(env=()):
+def start(operation, env=()):
     """The first start after the power cut, with all that is there looked at."""
+    settle(EMBED, operation, env)
     definitions = os.path.join(WORK, "root/etc/libvirt/storage")
     words = ["pool-list --all"]
     for name in ("p", "n"):
@@ -126,7 +127,7 @@ class Scene:
     def put(self, tree):
         """The files after a start from the tree, and what the operation shows of them."""
         write_tree(WORK, on_disk(tree))
-        start()
+        start(self.operation)
         return files(), shown(self.operation)
 
     def check(self, tree, acknowledged, natural):

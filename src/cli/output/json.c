@@ -9,6 +9,8 @@
  */
 #include "json.h"
 
+#include "text.h"
+
 void cli_json_begin(CliJson *json)
 {
     *json = (CliJson){.text = g_string_new(NULL)};
@@ -91,6 +93,16 @@ void cli_json_add_string(CliJson *json, const char *key, const char *value)
     for (const char *at = valid; *at; at++)
         append_escaped(json->text, (unsigned char)*at);
     g_string_append_c(json->text, '"');
+}
+
+gboolean cli_json_pass_string(CliJson *json, FILE *stream, const char *key, const void *value,
+                              size_t len)
+{
+    begin_value(json, key);
+    g_string_append_c(json->text, '"');
+    cli_json_flush(json, stream);
+    g_string_append_c(json->text, '"');
+    return cli_write_unbuffered(stream, value, len);
 }
 
 void cli_json_add_bool(CliJson *json, const char *key, gboolean value)

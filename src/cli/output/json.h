@@ -39,6 +39,13 @@ void cli_json_add_string(CliJson *json, const char *key, const char *value);
 void cli_json_add_bool(CliJson *json, const char *key, gboolean value);
 /** Adds a number. Readers of JSON may have no number above 2⁶³-1; larger ones are cut to it. */
 void cli_json_add_number(CliJson *json, const char *key, uint64_t value);
+/**
+ * Adds a secret text, of which no copy is made: prints what has been written so far, then @len
+ * bytes at @value past the buffer of @stream. They have to be characters that JSON does not escape,
+ * as base64's are. FALSE, with errno: they were not written.
+ */
+gboolean cli_json_pass_string(CliJson *json, FILE *stream, const char *key, const void *value,
+                              size_t len);
 /** Adds a literal as @text spells it. */
 void cli_json_add_spelt(CliJson *json, const char *key, const char *text);
 

@@ -34,6 +34,16 @@ void cli_extra(CliCtl *ctl, const char *format, ...)
     va_end(args);
 }
 
+/* Of an unbuffered stream the C library hands the bytes on without a copy. */
+gboolean cli_write_unbuffered(FILE *stream, const void *bytes, size_t len)
+{
+    fflush(stream);
+    /* A stream of the tests, in memory, has no descriptor and no other place for the bytes. */
+    if (fileno(stream) >= 0)
+        setvbuf(stream, NULL, _IONBF, 0);
+    return fwrite(bytes, 1, len, stream) == len;
+}
+
 gboolean cli_use_color(const CliCtl *ctl, FILE *stream)
 {
     const char *term = g_getenv("TERM");

@@ -20,6 +20,12 @@ void cli_error_line(CliCtl *ctl, const char *text);
 void cli_warn(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /**
+ * Hands bytes to the kernel as they are, past the buffer of @stream, which nobody wipes. FALSE,
+ * with errno: not all were written.
+ */
+gboolean cli_write_unbuffered(FILE *stream, const void *bytes, size_t len);
+
+/**
  * Whether to colour what goes to @stream: by --color, else by NO_COLOR, TERM and whether it is a
  * terminal.
  */

@@ -141,9 +141,8 @@ static gboolean blames_device(int err)
 gboolean cst_device_touch(const char *path, GError **error)
 {
     g_auto(CstFd) fd = cst_node_open(path, O_RDONLY | O_DIRECT);
-    static char block[4096] __attribute__((aligned(4096)));
+    char block[4096] __attribute__((aligned(4096)));
 
-    /* What is read is nobody's business, so that threads may share the block. */
     if (fd >= 0 && pread(fd, block, sizeof(block), 0) >= 0)
         return TRUE;
     return !blames_device(errno) || cst_fail_errno(error, errno, _("cannot read '%s'"), path);

@@ -2,7 +2,9 @@
 /*
  * Who uses which secret, how its value is kept, and how old that is; and the daemon's warnings of
  * values that are too old. A pool uses what its definition names (and the one that will be in force
- * from its next start): its <auth>, and the options that its backend says name secrets.
+ * from its next start): its <auth>, and the options that its backend says name secrets. A volume
+ * uses the secret whose usage has its key or path, which is how libvirt says which secret opens
+ * it: neither the volume's document nor its content names one.
  *
  * The warnings are given once a day, all at once, by a thread. When that was is the time of a file,
  * so that restarts do not repeat them.
@@ -20,7 +22,9 @@
 #include <store/secret_values.h>
 
 #include "core/pool.h"
+#include "core/scan.h"
 #include "core/service.h"
+#include "core/table.h"
 #include "secret.h"
 #include "table.h"
 
@@ -78,6 +82,31 @@ static void note_pools(CstService *service, GHashTable *users)
         g_ptr_array_sort(((CstSecretUse *)value)->pools, compare_names);
 }
 
+/*
+ * The volumes of active pools that the secret's usage names. @look: those that the tables do not
+ * know are looked for on the storage, which may take its time.
+ */
+static gboolean note_volumes(CstService *service, CstSecretUse *use, gboolean look, GError **error)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+
+    if (use->usage != CST_SECRET_VOLUME)
+        return TRUE;
+    pools = cst_service_pools(service, CST_LIST_POOLS_ACTIVE, error);
+    for (guint i = 0; pools && i < pools->len; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+        g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+        g_autofree char *name = state ? cst_pool_state_vol_resolve(state, use->usage_id) : NULL;
+        g_autoptr(CstVolume) volume = NULL;
+
+        if (name)
+            volume = look ? pool_volume(pool, state, name, NULL) : pool_table_known(pool, name);
+        if (volume)
+            g_ptr_array_add(use->volumes, g_strdup_printf("%s/%s", pool->name, name));
+    }
+    return pools != NULL;
+}
+
 /* --- its value -------------------------------------------------------------------------------- */
 
 /* The value is opened, because that alone shows that its key is here and the file whole. */
@@ -130,10 +159,10 @@ static int compare_uses(gconstpointer a, gconstpointer b)
     return memcmp(&(*left)->uuid, &(*right)->uuid, sizeof(CstUuid));
 }
 
-GPtrArray *cst_service_secret_uses(CstService *service, GError **error)
+static GPtrArray *list_uses(CstService *service, gboolean look, GError **error)
 {
     g_autoptr(GHashTable) users = NULL;
-    GPtrArray *uses;
+    g_autoptr(GPtrArray) uses = NULL;
     GHashTableIter iter;
     gpointer value;
 
@@ -156,9 +185,16 @@ GPtrArray *cst_service_secret_uses(CstService *service, GError **error)
 
         look_at_value(service, use);
         use->overdue = is_overdue(service, use);
+        if (!note_volumes(service, use, look, error))
+            return NULL;
     }
     g_ptr_array_sort(uses, compare_uses);
-    return uses;
+    return g_steal_pointer(&uses);
+}
+
+GPtrArray *cst_service_secret_uses(CstService *service, GError **error)
+{
+    return list_uses(service, TRUE, error);
 }
 
 /* --- warnings --------------------------------------------------------------------------------- */
@@ -185,25 +221,36 @@ static gboolean is_due(const char *stamp)
     return stat(stamp, &st) < 0 || st.st_mtime > now || now - st.st_mtime >= DAY;
 }
 
+/* Its pools and volumes; "-" where there are none. */
+static char *users_text(const CstSecretUse *use)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+    for (guint i = 0; i < use->pools->len; i++)
+        g_ptr_array_add(names, g_ptr_array_index(use->pools, i));
+    for (guint i = 0; i < use->volumes->len; i++)
+        g_ptr_array_add(names, g_ptr_array_index(use->volumes, i));
+    g_ptr_array_add(names, NULL);
+    return names->len > 1 ? g_strjoinv(", ", (char **)names->pdata) : g_strdup("-");
+}
+
 static void warn(const CstService *service, const CstSecretUse *use)
 {
     gint64 days = (g_get_real_time() / G_USEC_PER_SEC - use->changed) / DAY;
     char uuid[CST_UUID_TEXT_LEN];
-    g_autofree char *pools = NULL;
+    g_autofree char *users = users_text(use);
 
-    g_ptr_array_add(use->pools, NULL);
-    pools = g_strjoinv(", ", (char **)use->pools->pdata);
-    g_ptr_array_set_size(use->pools, (gint)use->pools->len - 1);
     cst_log(CST_LOG_WARNING,
             _("secret %s has had the same value for %d days; secret_max_age is %u (used by: %s)"),
             cst_uuid_format(&use->uuid, uuid), (int)days, service->secret_policy.max_age_days,
-            *pools ? pools : "-");
+            users);
 }
 
+/* Touches no pool's storage, so that the daemon's stop need not wait for one that hangs. */
 static void warn_if_due(CstService *service)
 {
     g_autofree char *stamp = stamp_path(service);
-    g_autoptr(GPtrArray) uses = is_due(stamp) ? cst_service_secret_uses(service, NULL) : NULL;
+    g_autoptr(GPtrArray) uses = is_due(stamp) ? list_uses(service, FALSE, NULL) : NULL;
     guint overdue = 0;
 
     for (guint i = 0; uses && i < uses->len; i++)

@@ -4,6 +4,7 @@
 import glob
 import os
 import re
+import select
 import unittest
 
 from . import peers, space
@@ -39,6 +40,24 @@ def run_at(peer, prefixes, words, point=None):
             passed = [line for line in stream.read().split() if line.startswith(prefixes)]
         os.unlink(log)
     return done, passed
+
+
+def passages(fifo, process, last=None):
+    """
+    The points that PROCESS passes, whose log is FIFO, up to LAST or to its end. At the next one
+    behind LAST, which it must take a moment to get to, it waits until it is asked for more.
+    """
+    text = ""
+    with open(fifo, "rb", buffering=0, opener=lambda path, flags: os.open(
+            path, flags | os.O_NONBLOCK)) as stream:
+        while f"{last}\n" not in text:
+            ended = process.poll() is not None
+            select.select([stream], [], [], 0.02)
+            more = stream.read()
+            text += (more or b"").decode()
+            if ended and not more:
+                break
+    return text.split()
 
 
 def journal(peer):

@@ -34,7 +34,15 @@ FILES = {
     "secret2.xml": f"<secret private='yes'><uuid>{UUID}</uuid><usage type='ceph'><name>c</name>"
                    "</usage></secret>",
     "secret3.xml": f"<secret><uuid>{UUID3}</uuid></secret>",
+    "rbd.xml": "<pool type='rbd'><name>r</name><source><host name='127.0.0.1'/>"
+               "<name>libvirt</name><auth type='ceph' username='libvirt'>"
+               f"<secret uuid='{UUID}'/></auth></source></pool>",
+    "key": "AQAA8VNlAAAAABAAdGhlIG9sZCBrZXkgb2Ygcg==",
+    "key2": "AQAA8VNlAAAAABAAdGhlIG5ldyBrZXkgb2Ygcg==",
 }
+
+# The server of rotations: a Ceph in memory (tests/ceph), which knows the new key already.
+SERVER = {"LD_LIBRARY_PATH": os.path.join(space.BUILD, "tests/ceph"), "FAKE_CEPH_KEY": FILES["key2"]}
 
 # Steps before the operation besides the active pool "p" with volumes "raw" and "cow".
 DEFINED = ["pool-define {f}/pool.xml"]
@@ -52,6 +60,11 @@ SEALED = VALUED + [f"secret-seal {UUID}"]
 TWO_VALUES = VALUED + ["secret-define {f}/secret3.xml",
                        f"secret-set-value {UUID3} --file {{f}}/value2"]
 VALUE = f"secret-get-value {UUID}"
+# A value that a pool logs in with. What is left of its rotation is settled when a pool starts whose
+# server refuses the value that is there.
+ROTATED = [*SECRET, f"secret-set-value {UUID} --file {{f}}/key", "pool-define {f}/rbd.xml"]
+ROTATE = f"secret-rotate {UUID} --file {{f}}/key2"
+START = "pool-start r; pool-destroy r"
 
 
 class Operation:
@@ -59,12 +72,13 @@ class Operation:
     have to be whole and equal in content; "any" = data of volumes may be in between.
     partway: some files may be as before and others as after already.
     shares: on a file system that shares extents.
-    shows: a command whose output is what it was before, or what it is after."""
+    shows: a command whose output is what it was before, or what it is after.
+    settles: what has the next program settle what is left; it may fail."""
 
     def __init__(self, name, command, before=(), content="same", partway=False, shares=False,
-                 shows=""):
+                 shows="", settles=""):
         self.name, self.command, self.before, self.content = name, command, before, content
-        self.partway, self.shares, self.shows = partway, shares, shows
+        self.partway, self.shares, self.shows, self.settles = partway, shares, shows, settles
 
 
 OPERATIONS = [
@@ -148,6 +162,13 @@ OPERATIONS = [
     Operation("secret-set-sealed", f"secret-set-value {UUID} --file {{f}}/value2", SEALED,
               shows=VALUE),
     Operation("secret-undefine-sealed", f"secret-undefine {UUID}", SEALED),
+    Operation("secret-rotate", ROTATE, ROTATED, shows=VALUE, settles=START),
+    Operation("secret-rotate-sealed", ROTATE, [*ROTATED, f"secret-seal {UUID}"], shows=VALUE,
+              settles=START),
+    # The new value is sealed and the one that is there not yet, which is sealed on the way.
+    Operation("secret-rotate-and-seal", ROTATE, [*ROTATED, "secret-define {f}/secret3.xml",
+              f"secret-set-value {UUID3} --file {{f}}/value2", f"secret-seal {UUID3}"], shows=VALUE,
+              partway=True, settles=START),
 ]
 
 
@@ -182,6 +203,12 @@ class Count:
 def cistern(uri, command, env=()):
     words = command.replace("{f}", space.path("files")).replace("{p}", POOL).split()
     return run([space.CISTERN, "-c", uri, *words], env=dict(env).items())
+
+
+def settle(uri, operation, env=()):
+    """What the operation has left, if it needs somebody to."""
+    if operation.settles:
+        run([space.CISTERN, "-c", uri, operation.settles], env=dict(env).items())
 
 
 def must(uri, command):

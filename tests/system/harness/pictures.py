@@ -11,7 +11,7 @@ from .operations import WORK, expect
 from .peers import run
 
 # Not state: sockets, the locks, and what only tells who runs or ran.
-IGNORED = re.compile(r"root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secrets|.*\.pid)$"
+IGNORED = re.compile(r"root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secrets|.*\.pid|.*\.rotating)$"
                      r"|root/var/lib/cistern/(lock$|jobs(/|$))")
 
 # Nothing is begun and not ended when it is empty, or not there yet.

@@ -28,9 +28,20 @@ gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st);
 int __wrap_cst_node_open(const char *path, int flags);
 GStrv __wrap_cst_kernel_list(const char *path);
 
+/* Probes may go on in threads of their own when the test that began them is over. */
+static GMutex lock;
+
 char *kernel_file(const char *path)
 {
-    return g_strconcat(g_str_has_prefix(path, kernel_folder) ? "" : kernel_folder, path, NULL);
+    char *file;
+
+    g_mutex_lock(&lock);
+    if (kernel_folder)
+        file = g_strconcat(g_str_has_prefix(path, kernel_folder) ? "" : kernel_folder, path, NULL);
+    else
+        file = g_strconcat("/nowhere", path, NULL);
+    g_mutex_unlock(&lock);
+    return file;
 }
 
 char *__wrap_cst_kernel_read(const char *path)
@@ -75,18 +86,28 @@ gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st)
     return __real_cst_node_stat(file, ret_st);
 }
 
+/* How the open fails; 0: it does not. */
+static int fault_of(const char *path, int flags)
+{
+    int err = 0;
+
+    g_mutex_lock(&lock);
+    if (kernel_no_nodes && strstr(path, "loop"))
+        err = ENOENT;
+    else if (flags & (O_EXCL | O_DIRECT))
+        err = kernel_open_errno;
+    g_mutex_unlock(&lock);
+    return err;
+}
+
 int __wrap_cst_node_open(const char *path, int flags)
 {
     g_autofree char *file = kernel_file(path);
 
     while (g_strcmp0(g_atomic_pointer_get(&kernel_hanging), path) == 0)
         g_usleep(1000);
-    if (kernel_no_nodes && strstr(path, "loop")) {
-        errno = ENOENT;
-        return -1;
-    }
-    errno = kernel_open_errno;
-    if (kernel_open_errno && (flags & (O_EXCL | O_DIRECT)))
+    errno = fault_of(path, flags);
+    if (errno)
         return -1;
     return open(file, (flags & ~(O_DIRECT | O_EXCL)) | O_CLOEXEC);
 }
@@ -144,15 +165,21 @@ void kernel_make(void)
 {
     g_autofree char *made = g_dir_make_tmp("cst-kernel-XXXXXX", NULL);
 
+    /* GLib makes it at its first use, and sees to no other threads then. */
+    g_file_error_quark();
+    g_mutex_lock(&lock);
     kernel_folder = realpath(made, NULL);
     kernel_open_errno = 0;
     kernel_no_nodes = FALSE;
-    kernel_hanging = NULL;
+    g_atomic_pointer_set(&kernel_hanging, NULL);
+    g_mutex_unlock(&lock);
 }
 
 void kernel_remove(void)
 {
     kernel_drop(kernel_folder);
+    g_mutex_lock(&lock);
     free(kernel_folder);
     kernel_folder = NULL;
+    g_mutex_unlock(&lock);
 }

@@ -258,6 +258,45 @@ static void users_of_secrets_are_found(void **state)
     assert_false(one->has_value || one->changed || one->sealed);
 }
 
+/* The volumes that the usage of ONE is said to name. */
+static char *volumes_of(Fixture *f)
+{
+    g_autoptr(GPtrArray) list = uses(f);
+    const CstSecretUse *use = g_ptr_array_index(list, 0);
+
+    g_ptr_array_add(use->volumes, NULL);
+    return g_strjoinv(" ", (char **)use->volumes->pdata);
+}
+
+static void assert_volumes(Fixture *f, const char *expected)
+{
+    g_autofree char *names = volumes_of(f);
+
+    assert_string_equal(names, expected);
+}
+
+static void volumes_that_a_secret_opens_are_found(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) p = fixture_pool(f, "p");
+    g_autofree char *path = g_build_filename(f->images, "p", "enc", NULL);
+    g_autofree char *usage =
+        g_strdup_printf("<usage type='volume'><volume>%s</volume></usage>", path);
+
+    define(f, ONE, FALSE, usage);
+    assert_volumes(f, "");
+    fixture_create(p, "enc", "raw", "");
+    assert_volumes(f, "p/enc");
+    /* Nothing has been looked at since. */
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    assert_volumes(f, "p/enc");
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_volumes(f, "p/enc");
+    assert_int_equal(unlink(path), 0);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_volumes(f, "");
+}
+
 static void make_old(Fixture *f, const char *uuid)
 {
     g_autofree char *path = g_strconcat(f->paths->secret_dir, "/", uuid, ".base64", NULL);
@@ -382,6 +421,7 @@ int main(void)
         CASE(a_dry_run_changes_nothing),
         CASE(a_value_moves_with_its_secret),
         CASE(users_of_secrets_are_found),
+        CASE(volumes_that_a_secret_opens_are_found),
         CASE(its_age_survives_sealing_and_restarts),
         CASE(what_cannot_be_read_is_a_problem_of_one_secret),
         CASE(a_daemon_that_is_to_seal_makes_the_key),

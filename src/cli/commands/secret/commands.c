@@ -182,8 +182,9 @@ static const CliOption list_options[] = {
     CLI_SWITCH("no-ephemeral", N_("list non-ephemeral secrets")),
     CLI_SWITCH("private", N_("list private secrets")),
     CLI_SWITCH("no-private", N_("list non-private secrets")),
-    CLI_SWITCH("usage", N_("list all secrets with the pools that use them, how old their values "
-                           "are and whether they are sealed")),
+    CLI_SWITCH("usage",
+               N_("list all secrets with the pools and volumes that use them, how old their values "
+                  "are and whether they are sealed")),
     CLI_VIEW_OPTIONS(complete_columns),
     {0},
 };

@@ -128,6 +128,7 @@ static const CliColumn use_columns[] = {
     {N_("Not changed since"), "changed", CLI_CELL_TIME, "-", 0},
     {N_("Too old"), "overdue", CLI_CELL_BOOL, NULL, 0},
     {N_("Pools"), "pools", CLI_CELL_TEXT, "-", 0},
+    {N_("Volumes"), "volumes", CLI_CELL_TEXT, "-", 0},
     {N_("Key"), "key", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Private"), "private", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
     {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
@@ -144,22 +145,30 @@ static const char *state_of(const CstSecretUse *use)
     return use->sealed ? N_("sealed") : N_("plain");
 }
 
+/* Adds a cell with the names; an empty one where there are none. */
+static void add_names(CliTable *table, const GPtrArray *names)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (guint i = 0; i < names->len; i++)
+        g_string_append_printf(text, "%s%s", i ? ", " : "",
+                               (const char *)g_ptr_array_index(names, i));
+    cli_table_add_text(table, text->len ? text->str : NULL);
+}
+
 static void add_use(CliTable *table, const CstSecretUse *use)
 {
     const char *type = use->usage ? cst_secret_usage_name(use->usage) : NULL;
     g_autofree char *usage = type ? g_strdup_printf("%s %s", type, use->usage_id) : NULL;
-    g_autoptr(GString) names = g_string_new(NULL);
     char uuid[CST_UUID_TEXT_LEN];
 
-    for (guint i = 0; i < use->pools->len; i++)
-        g_string_append_printf(names, "%s%s", i ? ", " : "",
-                               (const char *)g_ptr_array_index(use->pools, i));
     cli_table_add_text(table, cst_uuid_format(&use->uuid, uuid));
     cli_table_add_text(table, usage);
     cli_table_add_word(table, state_of(use));
     cli_table_add_time(table, use->changed);
     cli_table_add_bool(table, use->overdue);
-    cli_table_add_text(table, names->len ? names->str : NULL);
+    add_names(table, use->pools);
+    add_names(table, use->volumes);
     cli_table_add_text(table, use->key_id);
     cli_table_add_bool(table, use->is_private);
     cli_table_add_text(table, use->problem);

@@ -15,6 +15,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
+#include "output/json.h"
 #include "output/report.h"
 #include "output/text.h"
 #include "secret.h"
@@ -263,36 +264,36 @@ const CliCommand cli_secret_set_value_command = {
 
 /* --- get ------------------------------------------------------------------------------------- */
 
-/*
- * Writes past the stream's buffer, which nobody wipes: of an unbuffered stream the C library hands
- * the bytes to the kernel as they are.
- */
-static gboolean write_unbuffered(CliCtl *ctl, const CstSecretBytes *bytes, GError **error)
+static gboolean print_text(CliCtl *ctl, const CstSecretBytes *text)
 {
-    gboolean done;
-
-    fflush(ctl->out);
-    /* A stream of the tests, in memory, has no descriptor and no other place for the bytes. */
-    if (fileno(ctl->out) >= 0)
-        setvbuf(ctl->out, NULL, _IONBF, 0);
-    done = fwrite(bytes->data, 1, bytes->len, ctl->out) == bytes->len;
-    return done || cst_fail_errno(error, errno, "%s", _("failed to write secret"));
+    return cli_write_unbuffered(ctl->out, text->data, text->len);
 }
 
+static gboolean print_json(CliCtl *ctl, const CstSecretBytes *base64)
+{
+    g_auto(CliJson) json = {0};
+
+    cli_json_begin(&json);
+    if (!cli_json_pass_string(&json, ctl->out, "base64", base64->data, base64->len))
+        return FALSE;
+    cli_json_end(&json, ctl->out);
+    return TRUE;
+}
+
+/* JSON can't hold any bytes, so there it is always base64. */
 static gboolean print_value(CliCtl *ctl, const CliArgs *args, const CstSecretBytes *value,
                             GError **error)
 {
     g_auto(CstSecretBytes) base64 = {0};
+    gboolean done;
 
     if (cli_args_has(args, "plain") && !ctl->settings.json)
-        return write_unbuffered(ctl, value, error);
-    if (!cst_secret_bytes_to_base64(&base64, value, error))
+        done = print_text(ctl, value);
+    else if (!cst_secret_bytes_to_base64(&base64, value, error))
         return FALSE;
-    if (!ctl->settings.json)
-        return write_unbuffered(ctl, &base64, error);
-    /* JSON can't hold any bytes, so there it is always base64. */
-    cli_document(ctl, "base64", (const char *)base64.data);
-    return TRUE;
+    else
+        done = ctl->settings.json ? print_json(ctl, &base64) : print_text(ctl, &base64);
+    return done || cst_fail_errno(error, errno, "%s", _("failed to write secret"));
 }
 
 static gboolean cmd_get_value(CliCtl *ctl, const CliArgs *args, GError **error)

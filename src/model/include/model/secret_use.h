@@ -15,11 +15,12 @@ typedef struct {
     gboolean is_private;
     gboolean has_value;
     gboolean sealed;
-    gboolean overdue; /**< the value is older than secret_max_age allows */
-    char *key_id;     /**< of the key that it is sealed with; NULL: not sealed */
-    gint64 changed;   /**< when the value was set, seconds since 1970; 0: unknown */
-    char *problem;    /**< why the value can't be read; NULL: it can */
-    GPtrArray *pools; /**< of char *: names of the pools whose definitions name it, sorted */
+    gboolean overdue;   /**< the value is older than secret_max_age allows */
+    char *key_id;       /**< of the key that it is sealed with; NULL: not sealed */
+    gint64 changed;     /**< when the value was set, seconds since 1970; 0: unknown */
+    char *problem;      /**< why the value can't be read; NULL: it can */
+    GPtrArray *pools;   /**< of char *: names of the pools whose definitions name it, sorted */
+    GPtrArray *volumes; /**< of char *: "pool/volume" of those that its usage names, by pool */
 } CstSecretUse;
 
 /** Makes an empty one. */
