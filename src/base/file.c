@@ -20,8 +20,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -323,6 +325,32 @@ gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *bu
 int cst_node_open(const char *path, int flags)
 {
     return open(path, flags | O_CLOEXEC | O_NONBLOCK);
+}
+
+/* A node of that name is one that a killed process has left. */
+static gboolean make_node(const char *node, dev_t device)
+{
+    if (mknod(node, S_IFBLK | 0600, device) == 0)
+        return TRUE;
+    return errno == EEXIST && unlink(node) == 0 && mknod(node, S_IFBLK | 0600, device) == 0;
+}
+
+int cst_node_open_aside(const char *path, int flags)
+{
+    g_autofree char *node = NULL;
+    struct stat st;
+    int fd;
+
+    if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode))
+        return cst_node_open(path, flags);
+    /* In /dev itself: other file systems are mounted so that their nodes can't be opened. */
+    node = g_strdup_printf("/dev/.cistern-%u:%u", major(st.st_rdev), minor(st.st_rdev));
+    if (!make_node(node, st.st_rdev))
+        return cst_node_open(path, flags);
+    CST_CRASH_POINT("disk.node.made");
+    fd = cst_node_open(node, flags | O_NOFOLLOW);
+    unlink(node);
+    return fd >= 0 ? fd : cst_node_open(path, flags);
 }
 
 gboolean cst_node_stat(const char *path, struct stat *ret_st)

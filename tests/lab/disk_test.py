@@ -88,6 +88,27 @@ def the_nodes_of_others_stay_while_one_comes_and_goes():
     expect(not missed, f"the node was missing {len(missed)} times")
 
 
+def heard_of(work):
+    """The partitions that udev has handled an event of while @work was done."""
+    listener = subprocess.Popen(["udevadm", "monitor", "--udev", "--subsystem-match=block"],
+                                stdout=subprocess.PIPE, text=True)
+    for _ in range(3):
+        listener.stdout.readline()
+    work()
+    run("udevadm", "settle")
+    time.sleep(1)
+    listener.terminate()
+    return set(re.findall(rf"/({NAME}\d+) ", listener.communicate()[0]))
+
+
+@case
+def udev_looks_at_no_other_partition_than_the_one_that_comes_or_goes():
+    heard = heard_of(lambda: OURS.virsh(f"vol-create-as d {NAME}5 8M", f"vol-delete {NAME}5 d"))
+    expect(heard == {f"{NAME}5"}, heard)
+    heard = heard_of(lambda: OURS.virsh(f"vol-resize {NAME}4 9M --pool d"))
+    expect(f"{NAME}4" in heard, f"{heard}: the new size stays unknown to udev")
+
+
 @case
 def what_another_tool_makes_is_listed():
     run("sgdisk", "-n", "7:200M:+8M", DISK)

@@ -93,6 +93,8 @@ def kernel():
 def state():
     """The table and the contents; the kernel has what the table does."""
     rows, shown = table(), kernel()
+    left = [name for name in os.listdir("/dev") if name.startswith(".cistern")]
+    expect(not left, f"left in /dev: {left}")
     expect(sorted(rows) == sorted(shown), f"{rows}, but the kernel has {shown}")
     for number, (start, size, mark) in rows.items():
         expect(shown[number][0] == start, f"start of {number}: {shown[number]}, not {start}")

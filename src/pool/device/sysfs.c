@@ -23,9 +23,8 @@ char *cst_sysfs_read(const char *dir, const char *name)
     return text ? g_strstrip(text) : NULL;
 }
 
-char *cst_sysfs_uevent(const char *dir, const char *key)
+char *cst_uevent_value(const char *text, const char *key)
 {
-    g_autofree char *text = cst_sysfs_read(dir, "uevent");
     g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
     size_t len = strlen(key);
 
@@ -33,6 +32,13 @@ char *cst_sysfs_uevent(const char *dir, const char *key)
         if (g_str_has_prefix(*line, key) && (*line)[len] == '=')
             return g_strdup(*line + len + 1);
     return NULL;
+}
+
+char *cst_sysfs_uevent(const char *dir, const char *key)
+{
+    g_autofree char *text = cst_sysfs_read(dir, "uevent");
+
+    return cst_uevent_value(text, key);
 }
 
 gboolean cst_sysfs_number(const char *dir, const char *name, uint64_t *ret_number)

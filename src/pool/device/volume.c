@@ -29,13 +29,13 @@ gboolean cst_device_is_same(const char *a, const char *b)
            S_ISBLK(y.st_mode) && x.st_rdev == y.st_rdev;
 }
 
-void cst_device_take_node(CstVolume *volume, const char *path)
+gboolean cst_device_take_node(CstVolume *volume, const char *path)
 {
     struct stat st;
 
     volume->mode = DEFAULT_MODE;
     if (!cst_node_stat(path, &st))
-        return;
+        return FALSE;
     volume->mode = st.st_mode & 07777;
     volume->uid = st.st_uid;
     volume->gid = st.st_gid;
@@ -43,6 +43,7 @@ void cst_device_take_node(CstVolume *volume, const char *path)
     volume->stamp.device = st.st_rdev;
     volume->stamp.mtime_ns = st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
     volume->stamp.ctime_ns = st.st_ctim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_ctim.tv_nsec;
+    return TRUE;
 }
 
 /* A pvmove changes the extents and nothing else. */
@@ -76,7 +77,7 @@ static gboolean same_options(const GPtrArray *a, const GPtrArray *b)
     return TRUE;
 }
 
-static gboolean same(const CstVolume *a, const CstVolume *b)
+gboolean cst_device_same(const CstVolume *a, const CstVolume *b)
 {
     const CstVolumeExtra *x = a->extra, *y = b->extra;
 
@@ -92,7 +93,7 @@ CstVolume *cst_device_newest(CstVolume *known, CstVolume *volume)
 {
     if (!known)
         return volume;
-    if (same(known, volume)) {
+    if (cst_device_same(known, volume)) {
         cst_volume_unref(volume);
         return known;
     }

@@ -24,6 +24,9 @@
 
 void disk_access_clear(DiskAccess *access)
 {
+    if (access->changes)
+        disk_seen_forget(access->changes);
+    access->changes = NULL;
     disk_device_clear(&access->device);
     cst_fd_clear(&access->fd);
     g_clear_pointer(&access->table, disk_table_free);
@@ -124,6 +127,7 @@ gboolean disk_access_open(CstPoolState *state, DiskAccess *ret_access, GError **
 
 gboolean disk_access_lock(CstPoolState *state, DiskAccess *ret_access, GError **error)
 {
+    ret_access->changes = DISK(state);
     return open_disk(state, ret_access, error) && lock_disk(ret_access, error) &&
            read_table(state, ret_access, error) && check_identity(state, ret_access, error);
 }
@@ -202,15 +206,19 @@ static int open_any(const DiskAccess *access)
 }
 
 /*
- * udev has the kernel read the table anew once a disk that was written to is closed: all nodes go
- * and come back, unless one of them is open.
+ * udev has the kernel read the table anew once a disk's node that was written to is closed: all
+ * nodes go and come back, unless one of them is open. Our own writing is aside of the node where
+ * that can be had (cst_node_open_aside()).
  */
 void disk_access_settle(DiskAccess *access)
 {
     g_auto(CstFd) held = open_any(access);
+    DiskState *changed = access->changes;
 
     disk_access_clear(access);
     cst_device_settle(NULL, SETTLE_S, NULL, NULL);
+    if (changed)
+        disk_seen_forget(changed);
 }
 
 gboolean disk_complete(CstPoolState *state, GError **error)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a volume that is being made takes of the disk before the table says so: an extent and a
- * number. Both are claimed by locks of the descriptor that it is written through (F_OFD_SETLK), on
- * the bytes of the extent and on a byte far behind any disk's end that stands for the number. Other
- * makers, in this process and in others, see them, and they end with their owner, however it ends.
- * Whoever looks for a place does so with the disk locked, so nobody claims what is being chosen.
+ * number. Both are claimed by locks of a descriptor of the disk's node (F_OFD_SETLK), on the bytes
+ * of the extent and on a byte far behind any disk's end that stands for the number. Other makers,
+ * in this process and in others, see them, and they end with their owner, however it ends. Whoever
+ * looks for a place does so with the disk locked, so nobody claims what is being chosen; and so a
+ * lock for reading will do, which does not need the node open for writing.
  */
 #include "disk.h"
 
@@ -17,9 +18,9 @@
 /* The byte that stands for number 0. */
 #define NUMBERS (INT64_C(1) << 62)
 
-static struct flock range(uint64_t start, uint64_t end)
+static struct flock range(short type, uint64_t start, uint64_t end)
 {
-    return (struct flock){.l_type = F_WRLCK,
+    return (struct flock){.l_type = type,
                           .l_whence = SEEK_SET,
                           .l_start = (off_t)start,
                           .l_len = (off_t)(end - start)};
@@ -31,7 +32,7 @@ static struct flock range(uint64_t start, uint64_t end)
  */
 static void add_held(int fd, uint64_t start, uint64_t end, GArray *extents)
 {
-    struct flock lock = range(start, end);
+    struct flock lock = range(F_WRLCK, start, end);
     uint64_t from, to;
 
     if (start >= end || fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
@@ -62,7 +63,7 @@ void disk_claims(int fd, const DiskTable *table, GArray *numbers, GArray *extent
 
 static gboolean take(int fd, uint64_t start, uint64_t end, GError **error)
 {
-    struct flock lock = range(start, end);
+    struct flock lock = range(F_RDLCK, start, end);
 
     if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
         return TRUE;

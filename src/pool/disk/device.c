@@ -42,12 +42,15 @@ static const char *separator_of(const CstPoolDef *def, const DiskDevice *device)
 static gboolean name_device(dev_t number, DiskDevice *device)
 {
     g_autofree char *dir = cst_sysfs_block(number);
-    g_autofree char *mapped = cst_sysfs_read(dir, "dm/name");
-    g_autofree char *node = cst_sysfs_uevent(dir, "DEVNAME");
-    g_autofree char *type = cst_sysfs_uevent(dir, "DEVTYPE");
+    g_autofree char *uevent = cst_sysfs_read(dir, "uevent");
+    g_autofree char *node = cst_uevent_value(uevent, "DEVNAME");
+    g_autofree char *type = cst_uevent_value(uevent, "DEVTYPE");
+    g_autofree char *mapped = NULL;
 
     if (!node || g_strcmp0(type, "disk") != 0)
         return FALSE;
+    if (g_str_has_prefix(node, "dm-"))
+        mapped = cst_sysfs_read(dir, "dm/name");
     device->number = number;
     device->mapped = mapped != NULL;
     device->node =

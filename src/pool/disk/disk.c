@@ -17,6 +17,7 @@ static CstPoolState *disk_open(const CstPoolDef *def, GError **error)
     disk = g_new0(DiskState, 1);
     disk->head.def = cst_pool_def_copy(def);
     g_mutex_init(&disk->lock);
+    disk_seen_init(disk);
     return &disk->head;
 }
 
@@ -27,6 +28,7 @@ static void disk_close(CstPoolState *state)
     g_free(disk->id);
     g_free(disk->serial);
     g_clear_pointer(&disk->free, g_array_unref);
+    disk_seen_clear(disk);
     g_mutex_clear(&disk->lock);
     cst_pool_def_free(state->def);
     g_free(disk);

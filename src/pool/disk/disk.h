@@ -17,6 +17,7 @@
  *     table.c                          a table as values: free extents, numbers
  *     fdisk.c  parted_output.c  parted.c  label.c    tables on disks
  *     device.c  kernel.c               the disk and its names; its partitions in the kernel
+ *     seen.c                           what the last scan saw
  *     access.c                         a disk opened, known to be the right one, read, locked
  *     claim.c  draft.c                 what new volumes take; their content
  *     scan.c  volume.c  change.c  lifecycle.c  watch.c    the callbacks
@@ -42,7 +43,10 @@ typedef struct {
     GMutex lock;    /**< guards what follows: what the last usage() saw */
     GArray *free;   /**< of CstDeviceExtent */
     const char *label;
-    gint scanned; /**< atomic: this state has scanned the disk before */
+    gint scanned;     /**< atomic: this state has scanned the disk before */
+    GHashTable *seen; /**< the volumes of the last scan by name; guarded by lock, as what follows */
+    gint64 seen_at;   /**< 0: something was changed since */
+    guint changes;    /**< counts these */
 } DiskState;
 
 #define DISK(state) ((DiskState *)(state))
@@ -109,9 +113,10 @@ typedef struct {
     int fd; /**< of the disk, for reading; holds the lock, if any */
     const DiskLabelOps *ops;
     DiskTable *table;
+    DiskState *changes; /**< whose disk is locked, to be changed; NULL: it is only read */
 } DiskAccess;
 
-/** Closes it, and unlocks the disk. */
+/** Closes it, and unlocks the disk. What was seen of one that was locked does not count. */
 void disk_access_clear(DiskAccess *access);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DiskAccess, disk_access_clear)
 
@@ -150,17 +155,37 @@ gboolean disk_expect(CstPoolState *state, const char *recorded, gboolean startin
 
 /** What claims of other makers there are: numbers (guint) and extents (CstDeviceExtent). */
 void disk_claims(int fd, const DiskTable *table, GArray *numbers, GArray *extents);
-/** Claims partition @wanted for as long as @fd, open for writing, is open. The disk is locked. */
+/** Claims partition @wanted for as long as @fd is open. The disk is locked. */
 gboolean disk_claim(int fd, const DiskPartition *wanted, GError **error);
 
 /* --- draft.c ---------------------------------------------------------------------------------- */
 
-/** Makes a blob of the range of @wanted, of the disk that @fd has open; takes @fd over. */
-CstBlob *disk_draft_new(int fd, const char *node, const DiskPartition *wanted, GError **error);
+/**
+ * Makes a blob of the range of @wanted, of the disk at @node, which is locked. @claim, the
+ * descriptor that it is claimed by, is taken over, also when there is none to be made.
+ */
+CstBlob *disk_draft_new(int claim, const char *node, const DiskPartition *wanted, GError **error);
 /** The partition that the blob is to become, borrowed; NULL: it is none of disk_draft_new(). */
 const DiskPartition *disk_draft_partition(CstBlob *blob);
 /** Closes the disk, and so gives up the claim; the blob can't be used any more. */
 void disk_draft_close(CstBlob *blob);
+
+/* --- seen.c ----------------------------------------------------------------------------------- */
+
+/** How long a scan counts; tests have it count for less, or more. */
+extern gint64 disk_seen_us;
+
+/** Initialises, or frees, what @disk has seen. */
+void disk_seen_init(DiskState *disk);
+void disk_seen_clear(DiskState *disk);
+/** Something was changed, or may have been: what was seen does not count any more. */
+void disk_seen_forget(DiskState *disk);
+/** How many changes there were; before a scan, for disk_seen_take(). */
+guint disk_seen_changes(DiskState *disk);
+/** Takes over @found, all volumes by their names, unless more than @changes were made meanwhile. */
+void disk_seen_take(DiskState *disk, GHashTable *found, guint changes);
+/** What the last scan saw of that name, a new reference; NULL: nothing, or it does not count. */
+CstVolume *disk_seen_find(DiskState *disk, const char *name);
 
 /* --- scan.c ----------------------------------------------------------------------------------- */
 

@@ -2,18 +2,23 @@
 /*
  * The content of a volume that is being made: a range of the whole disk. It is written there
  * through the disk's own page cache, which the partition's node, once there is one, does not share;
- * so the commit syncs it, and what the cache has of the range from before is dropped first.
+ * so the commit syncs it, and what the cache has of the range from before is dropped first. The
+ * disk is opened aside of its node, which has the claim: udev would probe all partitions when that
+ * is closed after writing.
  */
 #include "disk.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 
 typedef struct {
     CstBlob head;
     CstBlob *disk; /* NULL: closed */
+    int claim;     /* -1: given up */
     DiskPartition partition;
 } DraftBlob;
 
@@ -45,6 +50,7 @@ static gboolean draft_get_size(CstBlob *blob, uint64_t *ret_size, GError **error
 static void draft_close(CstBlob *blob)
 {
     cst_blob_unref(DRAFT(blob)->disk);
+    cst_fd_clear(&DRAFT(blob)->claim);
     g_free(blob);
 }
 
@@ -89,19 +95,32 @@ static const CstBlobOps draft_ops = {
     .discard = draft_discard,
 };
 
-CstBlob *disk_draft_new(int fd, const char *node, const DiskPartition *wanted, GError **error)
+/* The blob of the whole disk; what the cache has of the range is dropped. */
+static CstBlob *open_disk(const char *node, const DiskPartition *wanted, GError **error)
 {
-    CstBlob *disk;
-    DraftBlob *draft;
+    int fd = cst_node_open_aside(node, O_RDWR);
 
+    if (fd < 0) {
+        cst_fail_errno(error, errno, _("cannot open device '%s'"), node);
+        return NULL;
+    }
     posix_fadvise(fd, (off_t)wanted->start, (off_t)(wanted->end - wanted->start),
                   POSIX_FADV_DONTNEED);
-    disk = cst_blob_file_new(fd, node, TRUE, error);
+    return cst_blob_file_new(fd, node, TRUE, error);
+}
+
+CstBlob *disk_draft_new(int claim, const char *node, const DiskPartition *wanted, GError **error)
+{
+    g_auto(CstFd) claimed = claim;
+    CstBlob *disk = open_disk(node, wanted, error);
+    DraftBlob *draft;
+
     if (!disk)
         return NULL;
     draft = g_new0(DraftBlob, 1);
     cst_blob_init(&draft->head, &draft_ops, node, TRUE);
     draft->disk = disk;
+    draft->claim = g_steal_fd(&claimed);
     draft->partition = *wanted;
     return &draft->head;
 }
@@ -114,4 +133,5 @@ const DiskPartition *disk_draft_partition(CstBlob *blob)
 void disk_draft_close(CstBlob *blob)
 {
     g_clear_pointer(&DRAFT(blob)->disk, cst_blob_unref);
+    cst_fd_clear(&DRAFT(blob)->claim);
 }

@@ -300,10 +300,15 @@ static int apply(Context *context, const DiskTable *table, const DiskChange *cha
     }
 }
 
-/* Opened so that each write is on the disk before the next one begins; -1 with @error. */
-static int open_to_write(const char *node, GError **error)
+/*
+ * Opened so that each write is on the disk before the next one begins. @aside: udev does not see it
+ * closed, upon which it would probe all partitions anew; it learns of those that come and go from
+ * the kernel. -1 with @error.
+ */
+static int open_to_write(const char *node, gboolean aside, GError **error)
 {
-    int fd = cst_node_open(node, O_RDWR | O_DSYNC);
+    int flags = O_RDWR | O_DSYNC;
+    int fd = aside ? cst_node_open_aside(node, flags) : cst_node_open(node, flags);
 
     if (fd < 0)
         cst_fail_errno(error, errno, _("cannot open device '%s'"), node);
@@ -313,7 +318,8 @@ static int open_to_write(const char *node, GError **error)
 static gboolean fdisk_change(const char *node, const DiskTable *table, const DiskChange *change,
                              GError **error)
 {
-    g_auto(CstFd) fd = open_to_write(node, error);
+    /* Of a new size the kernel reports nothing. */
+    g_auto(CstFd) fd = open_to_write(node, change->action != DISK_RESIZE, error);
     g_autoptr(GString) said = g_string_new(NULL);
     g_autoptr(Context) context = NULL;
     int result;
@@ -332,7 +338,7 @@ static gboolean fdisk_change(const char *node, const DiskTable *table, const Dis
 
 static gboolean fdisk_put_label(const char *node, const char *label, GError **error)
 {
-    g_auto(CstFd) fd = open_to_write(node, error);
+    g_auto(CstFd) fd = open_to_write(node, FALSE, error);
     g_autoptr(GString) said = g_string_new(NULL);
     g_autoptr(Context) context = fd >= 0 ? context_open(fd, node, TRUE, said, error) : NULL;
     int result;
@@ -348,7 +354,7 @@ static gboolean fdisk_put_label(const char *node, const char *label, GError **er
 /* libfdisk has marked a GPT as changed when it found one of its two copies damaged. */
 static gboolean fdisk_repair(const char *node, GError **error)
 {
-    g_auto(CstFd) fd = open_to_write(node, error);
+    g_auto(CstFd) fd = open_to_write(node, TRUE, error);
     g_autoptr(GString) said = g_string_new(NULL);
     g_autoptr(Context) context = fd >= 0 ? context_open(fd, node, TRUE, said, error) : NULL;
     int result;

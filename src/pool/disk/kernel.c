@@ -40,6 +40,19 @@ static gboolean run(const char *const *argv, const char *package, GError **error
 
 /* --- what there is ---------------------------------------------------------------------------- */
 
+/* Of "sdb12", and of "nvme0n1p12"; 0: it is no partition of the disk. */
+static guint number_of(const DiskDevice *device, const char *name)
+{
+    const char *rest = name + strlen(device->kernel);
+    guint64 number;
+
+    if (!g_str_has_prefix(name, device->kernel))
+        return 0;
+    return g_ascii_string_to_unsigned(rest + (*rest == 'p'), 10, 1, G_MAXUINT16, &number, NULL)
+               ? (guint)number
+               : 0;
+}
+
 GArray *disk_shown(const DiskDevice *device)
 {
     GArray *shown = g_array_new(FALSE, TRUE, sizeof(DiskShown));
@@ -48,14 +61,11 @@ GArray *disk_shown(const DiskDevice *device)
 
     for (char **name = names; name && *name; name++) {
         g_autofree char *path = g_build_filename(folder, *name, NULL);
-        uint64_t number, start, size;
+        DiskShown one = {.number = number_of(device, *name)};
 
-        if (!g_str_has_prefix(*name, device->kernel) ||
-            !cst_sysfs_number(path, "partition", &number) ||
-            !cst_sysfs_bytes(path, "start", &start) || !cst_sysfs_bytes(path, "size", &size))
-            continue;
-        g_array_append_val(shown,
-                           ((DiskShown){.number = (guint)number, .start = start, .size = size}));
+        if (one.number > 0 && cst_sysfs_bytes(path, "start", &one.start) &&
+            cst_sysfs_bytes(path, "size", &one.size))
+            g_array_append_val(shown, one);
     }
     return shown;
 }

@@ -35,6 +35,7 @@ gboolean disk_start(CstPoolState *state, GError **error)
     g_auto(DiskAccess) access = {.fd = -1};
 
     cst_device_settle(disk_path(state->def), SETTLE_S, NULL, NULL);
+    disk_seen_forget(DISK(state));
     return disk_access_open(state, &access, error);
 }
 
@@ -93,6 +94,7 @@ gboolean disk_build(CstPoolState *state, unsigned flags, GError **error)
     if (!cst_may_change(error) || !hide_all(&device, error) ||
         !cst_device_clear(device.node, error))
         return FALSE;
+    disk_seen_forget(DISK(state));
     CST_CRASH_POINT("disk.build.cleared");
     if (!ops->put_label(device.node, label, error))
         return FALSE;

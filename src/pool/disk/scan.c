@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of the volumes, and what the pool says of itself, each time from the table as it is on
- * the disk. A partition that the kernel has not taken over, or has elsewhere, is listed with that
- * as its problem: what its node leads to is not the volume.
+ * Records of the volumes, and what the pool says of itself, from the table as it is on the disk, or
+ * was a moment ago (seen.c). A partition that the kernel has not taken over, or has elsewhere, is
+ * listed with that as its problem: what its node leads to is not the volume.
  */
 #include "disk.h"
 
@@ -42,17 +42,16 @@ static CstVolume *volume_of(const DiskAccess *access, const GArray *shown,
     g_autofree char *node = disk_partition_node(&access->device, partition->number);
     CstVolume *volume = cst_volume_new(name);
     CstVolumeExtra *extra = cst_volume_extra(volume);
-    struct stat st;
 
     volume->type = CST_VOL_BLOCK;
     volume->format = "raw";
     volume->capacity = volume->physical = partition->end - partition->start;
     volume->allocation =
         partition->kind == DISK_EXTENDED ? logical_bytes(access->table) : volume->capacity;
-    cst_device_take_node(volume, node);
     extra->mark = partition->mark;
     take_extent(access, partition, extra);
-    if (!cst_node_stat(node, &st) || (!access->device.mapped && !disk_is_shown(shown, partition)))
+    if (!cst_device_take_node(volume, node) ||
+        (!access->device.mapped && !disk_is_shown(shown, partition)))
         extra->problem = g_strdup_printf(
             _("the kernel does not have it as the partition table does; see 'partx %s'"),
             access->device.node);
@@ -108,20 +107,56 @@ gboolean disk_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GErr
     return TRUE;
 }
 
+/* Keeps records of all volumes, for those who ask for the next one. */
+static void see_all(CstPoolState *state, const DiskAccess *access, const GArray *shown,
+                    guint changes)
+{
+    GHashTable *seen =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
+
+    for (guint i = 0; i < access->table->partitions->len; i++) {
+        const DiskPartition *partition =
+            &g_array_index(access->table->partitions, DiskPartition, i);
+        CstVolume *volume = partition->reserved ? NULL : volume_of(access, shown, partition);
+
+        if (volume)
+            g_hash_table_replace(seen, volume->name, volume);
+    }
+    disk_seen_take(DISK(state), seen, changes);
+}
+
+/*
+ * Whether it was seen a moment ago as the record @known (NULL: none) says. The records of those
+ * that were seen are nobody else's, so one that differs is made again; and one that nobody knows
+ * is always looked for.
+ */
+static gboolean just_seen(CstPoolState *state, const CstVolume *known)
+{
+    g_autoptr(CstVolume) seen = known ? disk_seen_find(DISK(state), known->name) : NULL;
+
+    return seen && cst_device_same(known, seen);
+}
+
 gboolean disk_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                        CstVolume **ret_volume, GError **error)
 {
     g_auto(DiskAccess) access = {.fd = -1};
     g_autoptr(GArray) shown = NULL;
     const DiskPartition *partition;
+    guint changes = disk_seen_changes(DISK(state));
 
     *ret_volume = NULL;
+    if (just_seen(state, known)) {
+        *ret_volume = cst_volume_ref(known);
+        return TRUE;
+    }
     if (!disk_access_open(state, &access, error))
         return FALSE;
+    shown = disk_shown(&access.device);
+    see_all(state, &access, shown, changes);
     partition = disk_table_find(access.table, disk_number_of(&access.device, name));
     if (!partition || partition->reserved)
         return TRUE;
-    shown = disk_shown(&access.device);
     *ret_volume = cst_device_newest(known ? cst_volume_ref(known) : NULL,
                                     volume_of(&access, shown, partition));
     return TRUE;

@@ -142,7 +142,7 @@ gboolean disk_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft
 
     if (!check_def(def, error) || !disk_access_lock(state, &access, error))
         return FALSE;
-    fd = cst_node_open(access.device.node, O_RDWR);
+    fd = cst_node_open(access.device.node, O_RDONLY);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot open device '%s'"), access.device.node);
     if (!choose(&access, fd, def, &wanted, error) || !cst_may_change(error) ||

@@ -62,6 +62,8 @@ void disk_watch_read(CstPoolState *state, int fd, void (*changed)(const char *na
             any = any || concerns(event, own);
         }
     }
-    if (any)
-        changed(NULL, data);
+    if (!any)
+        return;
+    disk_seen_forget(DISK(state));
+    changed(NULL, data);
 }

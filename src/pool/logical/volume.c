@@ -291,20 +291,31 @@ static const LvmVolume *clone_source(const LvmGroup *group, const char *source,
     return NULL;
 }
 
-/* Whatever fails after the snapshot was made leaves a draft, which the core abandons. */
+static gboolean fail_thick(GError **error)
+{
+    return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("only thin volumes share content with their clones"));
+}
+
+/*
+ * That a plain source is not thin, the kernel says without a report. Whatever fails after the
+ * snapshot was made leaves a draft, which the core abandons.
+ */
 gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                    const char *snapshot, CstVolDraft *draft, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_group_cached(logical, error);
     g_autofree char *lv = cst_draft_name(draft->token);
+    g_autoptr(LvmVolume) plain = snapshot ? NULL : logical_plain_now(logical, source);
+    g_autoptr(LvmGroup) group = plain ? NULL : logical_group_cached(logical, error);
     const LvmVolume *from = group ? clone_source(group, source, snapshot, error) : NULL;
 
+    if (plain)
+        return fail_thick(error);
     if (!from || !check_def(logical, def, error))
         return FALSE;
     if (!lvm_is_thin(from) || !asks_thin(logical, def, TRUE))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("only thin volumes share content with their clones"));
+        return fail_thick(error);
     if (!logical_thin_snapshot(logical, from->name, lv, TRUE, NULL, error))
         return FALSE;
     if (def->capacity > from->size) {

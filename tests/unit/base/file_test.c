@@ -328,6 +328,25 @@ static gpointer let_go(gpointer fd)
     return NULL;
 }
 
+/* Of devices tests/lab shows it, where there are some to be opened. */
+static void what_is_no_device_is_opened_itself(void **state)
+{
+    const char *path = "plain";
+    struct stat by_name, opened;
+    int fd;
+
+    assert_true(g_file_set_contents(path, "x", 1, NULL));
+    fd = cst_node_open_aside(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(stat(path, &by_name), 0);
+    assert_int_equal(fstat(fd, &opened), 0);
+    assert_int_equal(opened.st_ino, by_name.st_ino);
+    close(fd);
+    g_unlink(path);
+    assert_int_equal(cst_node_open_aside(path, O_RDWR), -1);
+    assert_int_equal(errno, ENOENT);
+}
+
 static void a_lock_is_waited_for(void **state)
 {
     g_auto(CstFd) theirs = open("locked", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
@@ -364,6 +383,7 @@ int main(void)
         TEST(leftovers_are_known_by_their_names),
         TEST(a_read_or_write_is_whole_or_fails),
         TEST(names_are_of_one_file),
+        TEST(what_is_no_device_is_opened_itself),
         TEST(a_lock_is_waited_for),
     };
 

@@ -357,6 +357,96 @@ static void who_writes_to_the_disk_is_noticed(void **state)
     close(fd);
 }
 
+/* --- what was just seen ----------------------------------------------------------------------- */
+
+/* Looks the volume up as the core does; its size in MiB, 0: there is none. */
+static guint looked_up(CstPoolState *pool, const char *name, CstVolume **known)
+{
+    CstVolume *volume = NULL;
+
+    assert_true(cst_pool_state_scan_one(pool, name, *known, &volume, NULL));
+    if (*known)
+        cst_volume_unref(*known);
+    *known = volume;
+    return volume ? (guint)(volume->capacity / FAKE_MIB) : 0;
+}
+
+/* What another tool does to partition @number, of that size in MiB, behind the first 40. */
+static void change_behind_our_back(DiskAction action, guint number, guint mib)
+{
+    const DiskChange change = {.action = action,
+                               .partition = {.number = number,
+                                             .kind = DISK_PRIMARY,
+                                             .start = 40 * FAKE_MIB,
+                                             .end = (40 + mib) * FAKE_MIB,
+                                             .mark = "none"}};
+    int fd = g_open(fake_disk.file, O_RDONLY | O_CLOEXEC, 0);
+    DiskTable *table = NULL;
+
+    assert_true(disk_fdisk.read(fd, "/dev/sdx", &table, NULL));
+    assert_true(disk_fdisk.change("/dev/sdx", table, &change, NULL));
+    disk_table_free(table);
+    close(fd);
+}
+
+static void the_disk_is_read_once_for_all_its_volumes(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+    g_autoptr(CstVolume) first = NULL, second = NULL;
+    guint opened;
+
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    fake_disk_make(pool, "sdx2", 8, NULL);
+    disk_seen_us = G_MAXINT64;
+    assert_int_equal(looked_up(pool, "sdx1", &first), 4);
+    assert_int_equal(looked_up(pool, "sdx2", &second), 8);
+    opened = fake_disk.opened;
+    assert_int_equal(looked_up(pool, "sdx1", &first), 4);
+    assert_int_equal(looked_up(pool, "sdx2", &second), 8);
+    assert_int_equal(fake_disk.opened, opened);
+    disk_seen_us = 0;
+    assert_int_equal(looked_up(pool, "sdx1", &first), 4);
+    assert_int_equal(fake_disk.opened, opened + 1);
+    disk_seen_us = G_TIME_SPAN_SECOND;
+}
+
+static void our_own_changes_are_seen_at_once(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+    g_autoptr(CstVolume) first = NULL, second = NULL;
+
+    disk_seen_us = G_MAXINT64;
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    assert_int_equal(looked_up(pool, "sdx1", &first), 4);
+    assert_int_equal(looked_up(pool, "sdx2", &second), 0);
+    fake_disk_make(pool, "sdx2", 4, NULL);
+    assert_int_equal(looked_up(pool, "sdx2", &second), 4);
+    assert_true(cst_pool_state_vol_resize(pool, "sdx2", 6 * FAKE_MIB, NULL, NULL));
+    assert_int_equal(looked_up(pool, "sdx2", &second), 6);
+    assert_true(cst_pool_state_delete(pool, "sdx1", 0, NULL));
+    assert_int_equal(looked_up(pool, "sdx1", &first), 0);
+    disk_seen_us = G_TIME_SPAN_SECOND;
+}
+
+static void changes_of_others_are_seen_with_their_event(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+    g_autoptr(CstVolume) volume = NULL;
+    int fd = cst_pool_state_watch_open(pool, NULL);
+
+    disk_seen_us = G_MAXINT64;
+    assert_int_equal(looked_up(pool, "sdx1", &volume), 0);
+    change_behind_our_back(DISK_ADD, 1, 4);
+    /* One that nobody knows is always looked for. */
+    assert_int_equal(looked_up(pool, "sdx1", &volume), 4);
+    change_behind_our_back(DISK_RESIZE, 1, 8);
+    fake_disk_write(60 * FAKE_MIB, "");
+    assert_int_equal(changes(pool, fd), 1);
+    assert_int_equal(looked_up(pool, "sdx1", &volume), 8);
+    disk_seen_us = G_TIME_SPAN_SECOND;
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +470,9 @@ int main(void)
         TEST(what_the_kernel_keeps_is_no_failure_of_a_start),
         TEST(a_half_written_gpt_is_completed),
         TEST(who_writes_to_the_disk_is_noticed),
+        TEST(the_disk_is_read_once_for_all_its_volumes),
+        TEST(our_own_changes_are_seen_at_once),
+        TEST(changes_of_others_are_seen_with_their_event),
     };
 
     return cmocka_run_group_tests_name("disk pool", tests, NULL, NULL);

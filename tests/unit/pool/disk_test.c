@@ -526,6 +526,22 @@ static void a_partition_is_open_while_udev_looks(void **state)
     assert_int_equal(fake_disk.unsettled, 0);
 }
 
+/* udev would look at all partitions again. Of a new size it hears by that alone. */
+static void udev_hears_of_no_writing_when_partitions_come_and_go(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+
+    fake_disk.watched = fake_disk.aside = 0;
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    fake_disk_make(pool, "sdx2", 4, NULL);
+    assert_true(cst_pool_state_delete(pool, "sdx1", 0, NULL));
+    assert_int_equal(fake_disk.watched, 0);
+    assert_int_equal(fake_disk.aside, 5);
+    assert_true(cst_pool_state_vol_resize(pool, "sdx2", 5 * FAKE_MIB, NULL, NULL));
+    assert_int_equal(fake_disk.watched, 1);
+    fake_disk_assert_listed(pool, "sdx2=5-10");
+}
+
 static gpointer unlock_soon(gpointer fd)
 {
     g_usleep(300000);
@@ -576,6 +592,7 @@ int main(void)
         TEST(a_volume_is_resized_where_it_is),
         TEST(an_extended_partition_keeps_what_it_holds),
         TEST(a_partition_is_open_while_udev_looks),
+        TEST(udev_hears_of_no_writing_when_partitions_come_and_go),
         TEST(a_locked_disk_is_waited_for),
     };
 

@@ -32,6 +32,7 @@ static int last_partition = -1;
 
 gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st);
 int __wrap_cst_node_open(const char *path, int flags);
+int __wrap_cst_node_open_aside(const char *path, int flags);
 char *__wrap_cst_kernel_read(const char *path);
 GStrv __wrap_cst_kernel_list(const char *path);
 int __wrap_ioctl(int fd, unsigned long request, void *argument);
@@ -76,6 +77,12 @@ gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st)
     return TRUE;
 }
 
+static int open_disk(int flags)
+{
+    fake_disk.opened++;
+    return g_open(fake_disk.file, (flags & ~O_EXCL) | O_CLOEXEC, 0);
+}
+
 int __wrap_cst_node_open(const char *path, int flags)
 {
     int number = partition_of(path);
@@ -85,7 +92,17 @@ int __wrap_cst_node_open(const char *path, int flags)
         return -1;
     if (number > 0)
         return last_partition = g_open("/dev/null", flags | O_CLOEXEC, 0);
-    return g_open(fake_disk.file, (flags & ~O_EXCL) | O_CLOEXEC, 0);
+    fake_disk.watched += (flags & O_ACCMODE) != O_RDONLY;
+    return open_disk(flags);
+}
+
+int __wrap_cst_node_open_aside(const char *path, int flags)
+{
+    fake_disk.aside++;
+    if (partition_of(path) == 0)
+        return open_disk(flags);
+    errno = ENOENT;
+    return -1;
 }
 
 /* Of "/sys/block/sdx/sdx1/start". */
@@ -117,7 +134,8 @@ char *__wrap_cst_kernel_read(const char *path)
     if (strcmp(what, "uevent") != 0)
         return NULL;
     if (number == 16)
-        return g_strdup_printf("MAJOR=8\nDEVNAME=%s\nDEVTYPE=%s\n", fake_disk.name, fake_disk.type);
+        return g_strdup_printf("MAJOR=8\nDEVNAME=%s\nDEVTYPE=%s\n",
+                               fake_disk.mapped ? "dm-3" : fake_disk.name, fake_disk.type);
     return g_strdup_printf("MAJOR=8\nDEVNAME=%s%u\nDEVTYPE=partition\n", fake_disk.name,
                            number - 16);
 }

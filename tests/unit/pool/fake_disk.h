@@ -26,6 +26,9 @@ typedef struct {
     const char *held;   /**< node that a process has open; NULL: none */
     guint settled;      /**< how often udev was waited for */
     guint unsettled;    /**< how often of these no partition was open */
+    guint opened;       /**< how often it was opened in all */
+    guint aside;        /**< how often of these aside of its node */
+    guint watched;      /**< how often its node, which udev watches, was opened for writing */
     gboolean gone;      /**< the disk was pulled out */
 } FakeDisk;
 

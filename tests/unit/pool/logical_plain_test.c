@@ -144,6 +144,7 @@ static void each_change_is_one_call(void **unused)
     g_autoptr(CstVolDef) clone = fake_volume("clone", 8 * MIB);
     g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
     g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(GError) not_thin = NULL;
     g_autofree char *name = NULL;
 
     start();
@@ -158,6 +159,8 @@ static void each_change_is_one_call(void **unused)
     name = logical_name_of_uuid(LOGICAL(fake_state), "uuid-disk");
     assert_string_equal(name, "disk");
 
+    assert_false(cst_pool_state_reserve_clone(fake_state, clone, "disk", NULL, &draft, &not_thin));
+    assert_code(not_thin, CST_ERROR_UNSUPPORTED);
     assert_true(cst_pool_state_reserve(fake_state, clone, &draft, NULL));
     assert_true(cst_pool_state_commit(fake_state, &draft, clone, NULL));
     assert_true(fake_is_seen("clone"));

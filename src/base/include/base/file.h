@@ -124,6 +124,14 @@ gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *bu
 int cst_node_open(const char *path, int flags);
 
 /**
+ * The same, by a node of its own that is there for no longer than that. Locks of a node's inode and
+ * watches on it, udev's for one, do not see the descriptor; the device and its cache are the same.
+ * One process at a time may do so with a device. Where such a node can't be had, the one at @path
+ * is opened.
+ */
+int cst_node_open_aside(const char *path, int flags);
+
+/**
  * stat(2) of a node, of a process's descriptor, or of a path that the kernel tells; follows links.
  * FALSE with errno set.
  */

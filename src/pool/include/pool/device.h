@@ -16,9 +16,13 @@ gboolean cst_device_is_same(const char *a, const char *b);
  */
 char *cst_device_stable_path(const char *folder, const char *node);
 
-/** Takes owner, mode, times and stamp from the device's node; where there is none they stay unset.
+/**
+ * Takes owner, mode, times and stamp from the device's node; where there is none they stay unset,
+ * and it returns FALSE.
  */
-void cst_device_take_node(CstVolume *volume, const char *path);
+gboolean cst_device_take_node(CstVolume *volume, const char *path);
+/** Whether both records, with their extra parts, say the same. */
+gboolean cst_device_same(const CstVolume *a, const CstVolume *b);
 /**
  * Returns @known (NULL: none) if it says the same as @volume, both with their extra part, else
  * @volume. Takes both references over.
@@ -132,7 +136,9 @@ gboolean cst_device_number(const char *text, dev_t *ret_device);
 char *cst_sysfs_block(dev_t device);
 /** Text of attribute @name of the thing at @dir, without blanks around it; NULL: none. Free it. */
 char *cst_sysfs_read(const char *dir, const char *name);
-/** What the uevent of the thing at @dir says of @key, "DEVNAME"; NULL: nothing. Free it. */
+/** What @text, an uevent (NULL: none), says of @key, "DEVNAME"; NULL: nothing. Free it. */
+char *cst_uevent_value(const char *text, const char *key);
+/** The same of the uevent of the thing at @dir. */
 char *cst_sysfs_uevent(const char *dir, const char *key);
 /** Attribute @name as a number that fits a gint64; FALSE when there is none. */
 gboolean cst_sysfs_number(const char *dir, const char *name, uint64_t *ret_number);
