@@ -22,9 +22,11 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "core/trust_device.h"
 #include "declare.h"
 #include "dependency/guard.h"
 #include "image_chain.h"
+#include "image_record.h"
 #include "plan.h"
 #include "transaction.h"
 
@@ -205,6 +207,9 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
      */
     if (cst_image_name_is_plain(clone->source->format))
         g_clear_pointer(&clone->def->backing, cst_backing_def_free);
+    if (!trust_content_format(clone->from->pool, clone->from->state, clone->source, &txn.content,
+                              error))
+        return FALSE;
     txn.declaration = trust_of_copy(clone->def, clone->source);
     return volume_txn_begin_clone(&txn, pool, clone->def, clone->from->pool, clone->source->name,
                                   clone->snapshot, error) &&
@@ -267,6 +272,7 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolDef) def = NULL;
     g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(CstVolume) image = NULL; /* what a device holds, if images may be made of it */
     g_auto(VolumeClaim) source_claim = {.task = task};
     g_autoptr(GError) bad_xml = NULL;
     VolumeClone clone = {.flags = flags, .task = task};
@@ -296,9 +302,14 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     /* Otherwise the transaction would wait for the claim that this call holds. */
     if (pool == source_pool && strcmp(def->name, source) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", source);
-    fit_to_source(def, volume);
+    if (cst_pool_type_info(state->def->type)->volume_formats) {
+        image = image_record_declared(source_pool, source_claim.state, volume, error);
+        if (!image)
+            return FALSE;
+    }
+    clone.source = image ? image : volume;
+    fit_to_source(def, clone.source);
     clone.def = def;
-    clone.source = volume;
     clone.from = &source_claim;
     if (!volume_clone(pool, &clone, error))
         return FALSE;
