@@ -80,6 +80,23 @@ void gluster_conn_unref(GlusterConn *conn)
     g_thread_pool_push(threads, conn, NULL);
 }
 
+void gluster_changed(GlusterConn *conn)
+{
+    static guint last;
+    guint next;
+
+    /* 0 is no number of a change. */
+    do
+        next = g_atomic_int_add(&last, 1) + 1;
+    while (next == 0);
+    g_atomic_int_set(&conn->changes, next);
+}
+
+guint gluster_changes(GlusterConn *conn)
+{
+    return g_atomic_int_get(&conn->writers) > 0 ? 0 : g_atomic_int_get(&conn->changes);
+}
+
 /* --- connecting ------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -194,6 +211,7 @@ static gboolean connect_now(CstWork *work, GError **error)
     GlusterConn *conn = c->conn = g_new0(GlusterConn, 1);
 
     conn->refs = 1;
+    gluster_changed(conn);
     conn->gluster = c->gluster;
     conn->timeout_ms = c->conf.timeout_ms;
     /* From here on, the program must not end under the library's feet. */
