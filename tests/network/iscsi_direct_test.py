@@ -323,6 +323,23 @@ class Images(OnTarget):
             self.assertIn('"virtual-size": 8388608,', self.tool(
                 "qemu-img", "info", "-f", form, "--output=json", path))
 
+    def test_qemu_opens_every_format_that_is_converted_onto_a_lun(self):
+        self.upload(noise(3 * MIB))
+        for form in ("qcow2", "vdi", "vhdx", "parallels"):
+            with self.subTest(form):
+                self.target.add(80 * MIB, unit=4)
+                self.ok("pool-refresh", "i")
+                self.lun("vol-convert", "unit:0:0:4", "-O", form, "--overwrite", unit=1)
+                self.lun("vol-check", unit=4)
+                self.lun("vol-compare", "unit:0:0:1", unit=4)
+                self.tool("qemu-img", "compare", "-f", form, "-F", "raw", self.target.url(4),
+                          self.target.url(1))
+                out = self.tool("qemu-io", "-r", "-f", form, "-c", "read -P 0 8M 1M",
+                                self.target.url(4))
+                self.assertNotIn("verification failed", out)
+                self.target.drop(4)
+                self.ok("pool-refresh", "i")
+
     def test_content_alone_is_no_image(self):
         """A guest writes into its raw disk what looks like an image."""
         self.theirs(1)
