@@ -32,14 +32,17 @@ static gint fails;         /* atomic: the storage does */
 static const char *lost;   /* names of what a revert removes */
 static guint with_details; /* times that it was asked for those */
 
+/* Pools of files are the product's. */
+extern const CstBackend cst_dir_backend;
+
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
-    return &backend;
+    return type == CST_POOL_DIR ? &cst_dir_backend : &backend;
 }
 
 gboolean cst_backend_exists(CstPoolType type)
 {
-    return type == backend.type;
+    return type == backend.type || type == CST_POOL_DIR;
 }
 
 static gboolean fake_health(CstPoolState *state, gboolean details, CstPoolHealth *ret_health,
@@ -291,6 +294,82 @@ static void a_device_is_the_image_that_is_declared(void **state)
     assert_checked_as(pool, NULL);
 }
 
+static char *devices; /* where their nodes are; each holds nothing */
+
+static char *device_path(CstPoolState *state, const char *name)
+{
+    return g_build_filename(devices, name, NULL);
+}
+
+static char *name_of_device(CstPoolState *state, const char *path)
+{
+    return g_str_has_prefix(path, devices) ? g_path_get_basename(path) : NULL;
+}
+
+static gboolean create_overlay(CstPool *files, const char *format, GError **error)
+{
+    g_autofree char *device = device_path(NULL, "v");
+    g_autofree char *xml =
+        g_strdup_printf("<volume><name>over</name><target><format type='qcow2'/></target>"
+                        "<backingStore><path>%s</path><format type='%s'/></backingStore></volume>",
+                        device, format);
+    g_autofree char *made = NULL;
+
+    return cst_vol_create(files, xml, 0, NULL, &made, error);
+}
+
+static guint problems_of(CstPool *files)
+{
+    g_autoptr(GPtrArray) problems = cst_vol_problems(files, "over", NULL);
+
+    return problems->len;
+}
+
+static void overlays_in_files_see_what_is_declared(void **state)
+{
+    const CstVolDeclare qcow2 = {.format = "qcow2"}, nothing = {.flags = CST_VOL_DECLARE_NOTHING};
+    Fixture *f = *state;
+    g_autofree char *node = NULL;
+    CstVolRebase off = {0}, on = {0};
+    g_autoptr(CstPool) pool = NULL, files = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstVolMap) map = NULL;
+    CstVolInfo info;
+
+    backend.open = open_noted;
+    backend.vol_path = device_path;
+    backend.vol_resolve = name_of_device;
+    devices = g_build_filename(f->images, "devices", NULL);
+    on.backing = node = device_path(NULL, "v");
+    assert_int_equal(g_mkdir_with_parents(devices, 0700), 0);
+    assert_true(g_file_set_contents(node, "", 0, NULL));
+    pool = start_pool(f);
+    files = fixture_pool(f, "files");
+    create_volume(pool);
+    write_image();
+    assert_false(create_overlay(files, "qcow2", &error));
+    assert_error(&error, CST_ERROR_CONFIG);
+    assert_true(declare(pool, &qcow2, NULL));
+    assert_false(create_overlay(files, "raw", &error));
+    assert_error(&error, CST_ERROR_CONFIG);
+    create_overlay(files, "qcow2", &error);
+    assert_no_error(error);
+    /* Of the size of the image, and with what it shows below. */
+    assert_true(cst_vol_get_info(files, "over", &info, NULL));
+    assert_int_equal(info.capacity, 1 << 20);
+    assert_int_equal(problems_of(files), 0);
+    map = cst_vol_map(files, "over", 0, 0, NULL, &error);
+    assert_no_error(error);
+    assert_int_equal(map->files->len, 2);
+    /* A rebase takes the format that is declared. */
+    assert_true(cst_vol_rebase(files, "over", &off, NULL, &error));
+    assert_true(cst_vol_rebase(files, "over", &on, NULL, &error));
+    assert_int_equal(problems_of(files), 0);
+    assert_true(declare(pool, &nothing, NULL));
+    assert_int_equal(problems_of(files), 1);
+    g_free(devices);
+}
+
 /* Neither one that was deleted through us, nor one that somebody else has deleted. */
 static void a_new_device_is_not_what_an_earlier_one_was(void **state)
 {
@@ -346,6 +425,7 @@ int main(void)
         TECHNOLOGY_TEST(storage_that_fails_is_a_problem_until_it_works),
         TECHNOLOGY_TEST(a_revert_loses_what_was_agreed_to_and_nothing_else),
         TECHNOLOGY_TEST(a_device_is_the_image_that_is_declared),
+        TECHNOLOGY_TEST(overlays_in_files_see_what_is_declared),
         TECHNOLOGY_TEST(a_new_device_is_not_what_an_earlier_one_was),
     };
 
