@@ -50,12 +50,10 @@ class Servers(Beside, OnGluster):
     def away(self, number):
         """The first server, with its glusterd and its brick."""
         self.pair.signal(0, number)
-        self.addCleanup(self.back)
-
-    def back(self):
-        self.pair.signal(0, signal.SIGCONT)
-        if not all(os.path.exists(f"/proc/{pid}") for pid in self.pair.pids(0)):
-            self.pair.revive(0)
+        if number == signal.SIGKILL:
+            self.addCleanup(self.pair.revive, 0)
+        else:
+            self.addCleanup(self.pair.signal, 0, signal.SIGCONT)
 
     def start_beside(self, number):
         """A pool that has no connection yet is started while the first server is away."""

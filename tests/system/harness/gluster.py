@@ -175,7 +175,11 @@ class Pair:
         for which in (0, 1):
             self.signal(which, signal.SIGCONT)
         self.tool("stop", "force", check=False)
+        self.tool("delete", check=False)
+        self.servers[0].tool("peer", "detach", self.servers[1].host, "force", check=False)
         self.servers[1].stop()
+        # Its glusterd was killed perhaps, and has to know its other bricks again.
+        self.servers[0].revive()
 
 
 _lab = []
