@@ -52,7 +52,8 @@ class Faults(Beside, OnGluster):
         self.ok("vol-create-as", "g", "c", "1M")
         self.eventually(lambda: [n for n in self.lab.names() if n != "b"] == ["a", "c"])
 
-    def test_a_brick_that_freezes_in_mid_refresh(self):
+    def refresh_halfway(self, strike, restore, text):
+        """Refreshes without end until @strike ends one: clear, in time, and nothing vanishes."""
         for name in ("a", "b", "c"):
             self.ok("vol-create-as", "g", name, "1M", "--format", "qcow2")
         ended = []
@@ -60,20 +61,43 @@ class Faults(Beside, OnGluster):
         def refresh():
             while not ended or ended[-1][0] == 0:
                 started = time.monotonic()
-                status, _out, err = peers.virsh(self.peer, "pool-refresh", "g")
+                status, _out, err = peers.run([space.CISTERN, "-c", self.peer.uri, "pool-refresh",
+                                               "g"])
                 ended.append((status, err, time.monotonic() - started))
         with self.beside():
             refreshing = threading.Thread(target=refresh)
             refreshing.start()
             self.eventually(lambda: len(ended) > 3)
-            self.lab.freeze()
+            strike()
             refreshing.join()
-            self.assertIn("answer", ended[-1][1])
+            self.assertEqual(UNREACHABLE, ended[-1][0], ended[-1][1])
+            self.assertIn(text, ended[-1][1])
             self.assertLess(ended[-1][2], BOUND)
             self.assertEqual(["a", "b", "c"], self.names())
-        self.lab.thaw()
+        restore()
         self.back()
         self.assertEqual(["a", "b", "c"], self.names())
+
+    def freeze_both(self):
+        self.lab.freeze("glusterd")
+        self.lab.freeze()
+
+    def kill_both(self):
+        self.lab.kill("glusterd")
+        self.lab.kill()
+
+    def revive_both(self):
+        self.lab.revive("glusterd")
+        self.lab.revive()
+
+    def test_a_brick_that_freezes_in_mid_refresh(self):
+        self.refresh_halfway(self.lab.freeze, self.lab.thaw, "answer")
+
+    def test_glusterd_and_its_brick_freeze_in_mid_refresh(self):
+        self.refresh_halfway(self.freeze_both, self.lab.thaw, "answer")
+
+    def test_glusterd_and_its_brick_are_killed_in_mid_refresh(self):
+        self.refresh_halfway(self.kill_both, self.revive_both, "answer")
 
     def upload_halfway(self, strike):
         """Uploads 64 MiB, and strikes after the first half; returns what virsh said, and how late."""
@@ -103,21 +127,25 @@ class Faults(Beside, OnGluster):
         with open(self.lab.path("a"), "rb") as stream:
             self.assertEqual(payload, stream.read())
 
-    def test_a_brick_that_freezes_in_mid_write(self):
+    def write_halfway(self, strike, restore, text, bound):
         with self.beside():
-            payload, err, took = self.upload_halfway(self.lab.freeze)
-        self.assertIn("answer", err)
-        self.assertLess(took, 2 * BOUND)
-        self.lab.thaw()
+            payload, err, took = self.upload_halfway(strike)
+        self.assertIn(text, err)
+        self.assertLess(took, bound)
+        restore()
         self.recovered(payload)
 
+    def test_a_brick_that_freezes_in_mid_write(self):
+        self.write_halfway(self.lab.freeze, self.lab.thaw, "answer", 2 * BOUND)
+
     def test_a_brick_that_is_killed_in_mid_write(self):
-        with self.beside():
-            payload, err, took = self.upload_halfway(self.lab.kill)
-        self.assertIn("do not answer", err)
-        self.assertLess(took, BOUND)
-        self.lab.revive()
-        self.recovered(payload)
+        self.write_halfway(self.lab.kill, self.lab.revive, "do not answer", BOUND)
+
+    def test_glusterd_and_its_brick_freeze_in_mid_write(self):
+        self.write_halfway(self.freeze_both, self.lab.thaw, "answer", 2 * BOUND)
+
+    def test_glusterd_and_its_brick_are_killed_in_mid_write(self):
+        self.write_halfway(self.kill_both, self.revive_both, "do not answer", BOUND)
 
     def test_a_killed_brick(self):
         self.ok("vol-create-as", "g", "a", "1M")

@@ -2,6 +2,7 @@
 """What fails on the way to an iscsi-direct pool: a clear error with its own code in time, other pools
 as quick as ever meanwhile, and all well again, without a restart, when the target is."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -54,7 +55,8 @@ class Faults(Beside, OnTarget):
         self.server.thaw()
         self.back()
 
-    def test_a_target_that_freezes_in_the_middle_of_an_upload(self):
+    def upload_halfway(self, strike):
+        """Uploads 48 MiB, and strikes after a third; returns what virsh ended with, and how late."""
         fifo = os.path.join(self.peer.files, "fifo")
         os.mkfifo(fifo)
         self.addCleanup(os.unlink, fifo)
@@ -62,24 +64,73 @@ class Faults(Beside, OnTarget):
                 ["virsh", "-c", self.peer.uri, "vol-upload", "unit:0:0:1", fifo, "--pool", "i"],
                 env=space.ENV, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE, text=True) as uploading:
-            with open(fifo, "wb", buffering=0) as stream:
+            with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(noise(16 * MIB))
                 self.eventually(lambda: self.allocated() > 4 * MIB)
-                self.server.freeze()
-                frozen = time.monotonic()
-                try:
-                    stream.write(noise(32 * MIB, 2))
-                except BrokenPipeError:
-                    pass
+                strike()
+                struck = time.monotonic()
+                stream.write(noise(32 * MIB, 2))
             err = uploading.communicate(timeout=120)[1]
-            took = time.monotonic() - frozen
-        self.assertEqual(1, uploading.returncode)
-        self.assertIn("did not answer", err)
+            took = time.monotonic() - struck
+        return uploading.returncode, err, took
+
+    def upload_fails(self, strike, restore, text):
+        status, err, took = self.upload_halfway(strike)
+        self.assertEqual(1, status)
+        self.assertIn(text, err)
         self.assertLess(took, self.BOUND)
-        self.server.thaw()
+        restore()
         self.back()
         self.upload(noise(16 * MIB, 3))
         self.assertEqual(noise(16 * MIB, 3), self.held()[:16 * MIB])
+
+    def test_a_target_that_freezes_in_the_middle_of_an_upload(self):
+        self.upload_fails(self.server.freeze, self.server.thaw, "did not answer")
+
+    def test_a_target_that_is_killed_in_the_middle_of_an_upload(self):
+        self.upload_fails(self.server.kill, self.server.start, "cannot connect to portal")
+
+    def restart(self):
+        self.server.kill()
+        self.server.start()
+
+    def test_a_target_that_is_restarted_in_the_middle_of_an_upload(self):
+        """What is under way fails if there is nobody at that moment; all else goes on."""
+        status, err, took = self.upload_halfway(self.restart)
+        self.assertLess(took, self.BOUND)
+        if status:
+            self.assertIn("cannot connect to portal", err)
+            self.upload(noise(16 * MIB) + noise(32 * MIB, 2))
+        self.assertEqual(noise(16 * MIB) + noise(32 * MIB, 2), self.held()[:48 * MIB])
+        self.back()
+
+    def refresh_halfway(self, strike, restore):
+        """Refreshes without end until @strike ends one: clear, in time, and nothing vanishes."""
+        ended = []
+
+        def refresh():
+            while not ended or ended[-1][0] == 0:
+                started = time.monotonic()
+                status, _out, err = peers.run([space.CISTERN, "-c", self.peer.uri, "pool-refresh",
+                                               "i"])
+                ended.append((status, err, time.monotonic() - started))
+        with self.beside():
+            refreshing = threading.Thread(target=refresh)
+            refreshing.start()
+            self.eventually(lambda: len(ended) > 3)
+            strike()
+            refreshing.join()
+            self.assertEqual(UNREACHABLE, ended[-1][0], ended[-1][1])
+            self.assertLess(ended[-1][2], self.BOUND)
+            self.assertEqual(["unit:0:0:1", "unit:0:0:2"], self.names())
+        restore()
+        self.back()
+
+    def test_a_target_that_freezes_in_mid_refresh(self):
+        self.refresh_halfway(self.server.freeze, self.server.thaw)
+
+    def test_a_target_that_is_killed_in_mid_refresh(self):
+        self.refresh_halfway(self.server.kill, self.server.start)
 
     def test_a_dead_target_delays_neither_start_nor_stop(self):
         self.ok("pool-autostart", "i")

@@ -2,6 +2,7 @@
 """iscsi-direct pools on a real target (tgt): stock virsh and our command line against cisternd,
 QEMU's own initiator and the target's files as oracles."""
 
+import json
 import os
 import subprocess
 
@@ -250,6 +251,181 @@ class Identity(OnTarget):
         # The latter is what the target says between the two.
         self.assertRegex(err, "not the unit any more|has no such LUN")
         self.assertEqual(0, self.allocated(2))
+
+
+class Images(OnTarget):
+    """LUNs that hold images: what is declared counts, and what QEMU sees is right."""
+
+    def setUp(self):
+        super().setUp()
+        self.images = os.path.join(self.peer.dir, "images")
+        if "images" not in self.ok("pool-list", "--all", "--name").split():
+            os.makedirs(self.images, exist_ok=True)
+            self.ok("pool-create-as", "images", "dir", "--target", self.images)
+
+    def theirs(self, unit=2, *commands):
+        """A qcow2 image that QEMU has made on a LUN; nobody has declared it."""
+        self.tool("qemu-img", "create", "-q", "-f", "qcow2", self.target.url(unit), "8M")
+        self.qemu_io(unit, "write -P 7 1M 64k", *commands)
+
+    def qemu_io(self, unit, *commands):
+        words = [word for command in commands for word in ("-c", command)]
+        out = self.tool("qemu-io", "-f", "qcow2", *words, self.target.url(unit))
+        self.assertNotIn("verification failed", out)
+
+    def lun(self, command, *words, unit=2, **how):
+        return self.cistern(command, f"unit:0:0:{unit}", *words, "--pool", "i", **how)
+
+    def runs(self, unit=2):
+        """Offset and length of what our map says holds data."""
+        rows = json.loads(self.lun("vol-map", "--json", unit=unit))["map"]
+        return [(row["start"], row["length"]) for row in rows if row["data"]]
+
+    def differs(self, one, other=1):
+        self.assertIn("differ", self.lun("vol-compare", f"unit:0:0:{other}", unit=one, status=7))
+
+    def test_an_image_of_qemus_is_one_once_it_is_declared(self):
+        self.theirs()
+        self.tool("qemu-img", "convert", "-n", "-f", "qcow2", "-O", "raw", self.target.url(2),
+                  self.target.url(1))
+        self.assertIn("'raw' can't be checked", self.lun("vol-check", status=1))
+        self.differs(2)
+        self.lun("vol-trust", "--format", "qcow2")
+        self.assertIn("allocated clusters: 1\n", self.lun("vol-check"))
+        self.lun("vol-compare", "unit:0:0:1")
+        told = json.loads(self.tool("qemu-img", "map", "-f", "qcow2", "--output=json",
+                                    self.target.url(2)))
+        self.assertEqual([(row["start"], row["length"]) for row in told if row["data"]],
+                         self.runs())
+        self.assertEqual(json.loads(self.tool("qemu-img", "measure", "-f", "qcow2", "-O", "qcow2",
+                                              "--output=json", self.target.url(2)))["required"],
+                         json.loads(self.lun("vol-measure", "-O", "qcow2", "--json"))["required"])
+        # The LUN itself, and what is stored on it, stay what they are to everybody.
+        self.assertEqual("32.00 MiB", self.details()["unit:0:0:2"][0])
+        self.assertEqual(self.held(2), self.download("unit:0:0:2"))
+
+    def test_what_it_holds_is_converted_into_pools_of_images(self):
+        self.theirs()
+        self.lun("vol-trust", "--format", "qcow2")
+        for name, form, words in (("a", "vdi", ("vol-convert", "unit:0:0:2", "a", "-O", "vdi",
+                                                "--newpool", "images")),
+                                  ("b", "qcow2", None)):
+            if words:
+                self.cistern(*words, "--pool", "i")
+            else: # as stock clients do
+                xml = self.file("b.xml", "<volume><name>b</name><capacity>0</capacity><target>"
+                                "<format type='raw'/></target></volume>")
+                self.ok("vol-create-from", "images", xml, "unit:0:0:2", "--inputpool", "i")
+                form = "raw"
+            path = os.path.join(self.images, name)
+            self.addCleanup(peers.virsh, self.peer, "vol-delete", name, "images")
+            self.tool("qemu-img", "compare", "-f", form, "-F", "qcow2", path, self.target.url(2))
+            self.assertIn('"virtual-size": 8388608,', self.tool(
+                "qemu-img", "info", "-f", form, "--output=json", path))
+
+    def test_qemu_opens_every_format_that_is_converted_onto_a_lun(self):
+        self.upload(noise(3 * MIB))
+        for form in ("qcow2", "vdi", "vhdx", "parallels"):
+            with self.subTest(form):
+                self.target.add(80 * MIB, unit=4)
+                self.ok("pool-refresh", "i")
+                self.lun("vol-convert", "unit:0:0:4", "-O", form, "--overwrite", unit=1)
+                self.lun("vol-check", unit=4)
+                self.lun("vol-compare", "unit:0:0:1", unit=4)
+                self.tool("qemu-img", "compare", "-f", form, "-F", "raw", self.target.url(4),
+                          self.target.url(1))
+                out = self.tool("qemu-io", "-r", "-f", form, "-c", "read -P 0 8M 1M",
+                                self.target.url(4))
+                self.assertNotIn("verification failed", out)
+                self.target.drop(4)
+                self.ok("pool-refresh", "i")
+
+    def test_content_alone_is_no_image(self):
+        """A guest writes into its raw disk what looks like an image."""
+        self.theirs(1)
+        self.assertEqual("64.00 MiB", self.details()["unit:0:0:1"][0])
+        self.cistern("vol-convert", "unit:0:0:1", "c", "-O", "raw", "--pool", "i", "--newpool",
+                     "images")
+        self.addCleanup(peers.virsh, self.peer, "vol-delete", "c", "images")
+        with open(os.path.join(self.images, "c"), "rb") as stream:
+            self.assertEqual(self.held(), stream.read())
+        self.assertIn("--format", self.lun("vol-trust", unit=1, status=2))
+        self.assertIn("no vdi image", self.lun("vol-trust", "--format", "vdi", unit=1, status=2))
+        self.lun("vol-trust", "--format", "raw", unit=1)
+        self.assertIn("'raw' can't be checked", self.lun("vol-check", unit=1, status=1))
+
+    def test_what_we_convert_onto_a_lun_is_declared(self):
+        self.upload(noise(3 * MIB))
+        self.target.add(64 * MIB, unit=3)
+        self.ok("pool-refresh", "i")
+        self.lun("vol-convert", "unit:0:0:2", "-O", "qcow2", unit=1)
+        self.lun("vol-check")
+        self.lun("vol-compare", "unit:0:0:1")
+        # A copy of the bytes is what its source is.
+        self.lun("vol-clone", "unit:0:0:3")
+        self.lun("vol-check", unit=3)
+        self.tool("qemu-img", "check", "-f", "qcow2", self.target.url(3))
+        self.lun("vol-compare", "unit:0:0:1", unit=3)
+        # What is put in its place is not what was declared of it.
+        self.lun("vol-convert", "unit:0:0:3", "-O", "raw", "--overwrite", unit=1)
+        self.lun("vol-compare", "unit:0:0:1", unit=3)
+        self.assertIn("'raw' can't be checked", self.lun("vol-check", unit=3, status=1))
+
+    def test_a_declaration_outlives_the_daemon_and_not_the_unit(self):
+        self.theirs()
+        self.lun("vol-trust", "--format", "qcow2")
+        self.peer.restart()
+        self.lun("vol-check")
+        data = self.held(2)
+        self.target.drop(2)
+        self.target.add(32 * MIB, unit=2)
+        with open(self.target.path(2), "r+b") as stream:
+            stream.write(data)
+        self.ok("pool-destroy", "i")
+        self.ok("pool-start", "i")
+        self.tool("qemu-img", "check", "-f", "qcow2", self.target.url(2))
+        self.assertIn("'raw' can't be checked", self.lun("vol-check", status=1))
+        self.lun("vol-trust", "--format", "qcow2")
+        self.lun("vol-check")
+        self.lun("vol-trust", "--revoke")
+        self.assertIn("'raw' can't be checked", self.lun("vol-check", status=1))
+
+    def test_what_such_an_image_names_is_not_followed(self):
+        victim = self.file("victim", noise(8 * MIB))
+        for words in (("-b", victim, "-F", "raw"), ("-o", f"data_file={self.file('data', b'')}")):
+            with self.subTest(words[0]):
+                self.tool("qemu-img", "create", "-q", "-f", "qcow2", *words, self.target.url(2),
+                          "8M")
+                self.lun("vol-trust", "--format", "qcow2")
+                for command in (("vol-map",), ("vol-compare", "unit:0:0:1"),
+                                ("vol-convert", "d", "-O", "raw", "--newpool", "images")):
+                    self.assertIn("not followed", self.lun(*command, status=4))
+        self.assertNotIn("d", self.names("images"))
+        self.theirs()
+        self.lun("vol-trust", "--format", "qcow2")
+        self.ok("vol-create-as", "images", "base", "8M", "--format", "qcow2")
+        self.addCleanup(peers.virsh, self.peer, "vol-delete", "base", "images")
+        before = self.held(2)
+        for words in ((), ("--unsafe",)):
+            self.assertIn("is no file", self.lun("vol-rebase", "--backing-vol",
+                                                 os.path.join(self.images, "base"), *words,
+                                                 status=1))
+        self.assertEqual(before, self.held(2))
+
+    def test_damage_on_a_lun_is_found_and_repaired(self):
+        self.theirs()
+        self.lun("vol-trust", "--format", "qcow2")
+        with open(self.target.path(2), "r+b") as stream:
+            head = stream.read(104)
+            stream.seek(int.from_bytes(head[48:56], "big"))
+            block = int.from_bytes(stream.read(8), "big")
+            # A cluster that nothing uses has a reference.
+            stream.seek(block + 2 * 100)
+            stream.write(b"\0\1")
+        self.lun("vol-check", status=7)
+        self.lun("vol-check", "--repair", "leaks")
+        self.tool("qemu-img", "check", "-f", "qcow2", self.target.url(2))
+        self.qemu_io(2, "read -P 7 1M 64k")
 
 
 class Chap(OnTarget):

@@ -41,6 +41,7 @@ struct GlusterPlace {
     GlusterConn *conn; /* NULL: none now */
     gboolean connecting;
     guint attempt;        /* counts the attempts to connect */
+    guint first;          /* index of the server that is asked first; whoever connects has it */
     GError *problem;      /* how the last one failed */
     guint hanging;        /* attempts that nobody waits for any more */
     gint64 failing_since; /* monotonic: since when touches fail; 0: the last one succeeded */
@@ -80,6 +81,23 @@ void gluster_conn_unref(GlusterConn *conn)
     g_thread_pool_push(threads, conn, NULL);
 }
 
+void gluster_changed(GlusterConn *conn)
+{
+    static guint last;
+    guint next;
+
+    /* 0 is no number of a change. */
+    do
+        next = g_atomic_int_add(&last, 1) + 1;
+    while (next == 0);
+    g_atomic_int_set(&conn->changes, next);
+}
+
+guint gluster_changes(GlusterConn *conn)
+{
+    return g_atomic_int_get(&conn->writers) > 0 ? 0 : g_atomic_int_get(&conn->changes);
+}
+
 /* --- connecting ------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -88,6 +106,7 @@ typedef struct {
     const CstGluster *gluster;
     CstPoolDef *def;
     GlusterConf conf; /* of def */
+    guint first;      /* index of the server that is asked first */
     char *url;
     GlusterConn *conn; /* what has been made; NULL: taken, or none */
     gboolean left;     /* guarded by the place's lock: its caller has given up */
@@ -115,13 +134,18 @@ static void configure(const Connecting *c, glfs_t *fs)
     static const char *const caches[] = {"*-write-behind",  "*-md-cache", "*-quick-read",
                                          "*-open-behind",   "*-io-cache", "*-read-ahead",
                                          "*-readdir-ahead", "*-nl-cache"};
-    g_autofree char *seconds = g_strdup_printf("%u", c->conf.timeout_ms / 1000);
+    guint seconds = c->conf.timeout_ms / 1000;
+    g_autofree char *ping = NULL;
 
+    /* Where there may be another copy, it is gone on with before our own patience is over. */
+    if (c->def->source.hosts->len > 1)
+        seconds = MAX(seconds / 2, 1);
+    ping = g_strdup_printf("%u", seconds);
     /* What it has to say goes into our errors, not into a file of its own. */
     c->gluster->glfs_set_logging(fs, "/dev/null", 1);
     for (size_t i = 0; i < G_N_ELEMENTS(caches); i++)
         c->gluster->glfs_set_xlator_option(fs, caches[i], "pass-through", "true");
-    c->gluster->glfs_set_xlator_option(fs, "*-client-*", "ping-timeout", seconds);
+    c->gluster->glfs_set_xlator_option(fs, "*-client-*", "ping-timeout", ping);
 }
 
 static gboolean add_servers(const Connecting *c, glfs_t *fs, GError **error)
@@ -129,7 +153,7 @@ static gboolean add_servers(const Connecting *c, glfs_t *fs, GError **error)
     const GPtrArray *hosts = c->def->source.hosts;
 
     for (guint i = 0; i < hosts->len; i++) {
-        const CstHost *host = g_ptr_array_index(hosts, i);
+        const CstHost *host = g_ptr_array_index(hosts, (c->first + i) % hosts->len);
 
         if (c->gluster->glfs_set_volfile_server(fs, c->conf.transport, host->name, host->port) < 0)
             return cst_gluster_fail(error, errno, _("failed to connect to %s"), c->url);
@@ -194,6 +218,7 @@ static gboolean connect_now(CstWork *work, GError **error)
     GlusterConn *conn = c->conn = g_new0(GlusterConn, 1);
 
     conn->refs = 1;
+    gluster_changed(conn);
     conn->gluster = c->gluster;
     conn->timeout_ms = c->conf.timeout_ms;
     /* From here on, the program must not end under the library's feet. */
@@ -215,13 +240,14 @@ static gboolean connect_now(CstWork *work, GError **error)
 }
 
 static Connecting *connecting_new(GlusterPlace *place, const GlusterConf *conf,
-                                  const CstGluster *gluster)
+                                  const CstGluster *gluster, guint first)
 {
     Connecting *c = cst_work_new(sizeof(*c), connect_now, connecting_clear);
 
     g_atomic_int_inc(&place->refs);
     c->place = place;
     c->gluster = gluster;
+    c->first = first;
     c->def = cst_pool_def_copy(conf->def);
     gluster_conf_read(c->def, &c->conf, NULL); /* it has been read before */
     c->url = gluster_conf_url(&c->conf);
@@ -230,11 +256,12 @@ static Connecting *connecting_new(GlusterPlace *place, const GlusterConf *conf,
 }
 
 /*
- * Takes the connection out of the work. One that comes after the deadline is ended when it does,
- * and counts as hanging until then.
+ * Connects by way of server @first, or others that the library then tries. Takes the connection out
+ * of the work. One that comes after the deadline is ended when it does, and counts as hanging until
+ * then, which *ret_hangs says.
  */
-static GlusterConn *connect_with_deadline(GlusterPlace *place, const GlusterConf *conf,
-                                          GError **error)
+static GlusterConn *connect_with_deadline(GlusterPlace *place, const GlusterConf *conf, guint first,
+                                          guint deadline_ms, gboolean *ret_hangs, GError **error)
 {
     const CstGluster *gluster = cst_gluster(error);
     g_autoptr(CstWork) work = NULL;
@@ -242,18 +269,46 @@ static GlusterConn *connect_with_deadline(GlusterPlace *place, const GlusterConf
     GlusterConn *conn = NULL;
     Connecting *c;
 
+    *ret_hangs = FALSE;
     if (!gluster)
         return NULL;
-    c = connecting_new(place, conf, gluster);
+    c = connecting_new(place, conf, gluster, first);
     work = &c->work;
-    if (cst_work_wait(work, conf->timeout_ms, &why))
+    if (cst_work_wait(work, deadline_ms, &why))
         conn = g_steal_pointer(&c->conn);
     if (why) {
         g_mutex_lock(&place->lock);
         c->left = !cst_work_is_done(work);
         place->hanging += c->left;
+        *ret_hangs = c->left && place->hanging < HANGING_MAX;
         g_mutex_unlock(&place->lock);
         g_propagate_error(error, g_steal_pointer(&why));
+    }
+    return conn;
+}
+
+/*
+ * The library goes on to the next server when one refuses, and waits for ever for one that is
+ * frozen. So each server has its part of the time to be the first, beginning with the one that was
+ * when it last went well. The last one has most of it: a frozen brick beside it has to be given up.
+ */
+static GlusterConn *connect_by_any(GlusterPlace *place, const GlusterConf *conf, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + conf->timeout_ms * G_TIME_SPAN_MILLISECOND;
+    guint servers = MIN(conf->def->source.hosts->len, HANGING_MAX);
+    GlusterConn *conn = NULL;
+    gboolean hangs = TRUE;
+
+    for (guint i = 0; !conn && hangs && i < servers; i++) {
+        guint first = (place->first + i) % conf->def->source.hosts->len;
+        gint64 left_ms = (end - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND;
+        guint parts = i + 1 < servers ? 2 * (servers - i) : 1;
+
+        g_clear_error(error);
+        conn = connect_with_deadline(place, conf, first, (guint)MAX(left_ms, parts) / parts, &hangs,
+                                     error);
+        if (conn)
+            place->first = first;
     }
     return conn;
 }
@@ -346,7 +401,7 @@ GlusterConn *gluster_conn_get(GlusterPlace *place, const GlusterConf *conf, GErr
     g_mutex_lock(&place->lock);
     if (!place->conn && wait_or_begin(place, conf, error)) {
         g_mutex_unlock(&place->lock);
-        conn = connect_with_deadline(place, conf, &problem);
+        conn = connect_by_any(place, conf, &problem);
         g_mutex_lock(&place->lock);
         place->conn = conn;
         place->connecting = FALSE;

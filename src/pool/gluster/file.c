@@ -46,6 +46,13 @@ char *gluster_vol_resolve(CstPoolState *state, const char *path)
 
 /* --- files ------------------------------------------------------------------------------------ */
 
+static void writer_unref(GlusterConn *conn)
+{
+    gluster_changed(conn);
+    g_atomic_int_add(&conn->writers, -1);
+    gluster_conn_unref(conn);
+}
+
 static CstBlob *blob_of(GlusterConn *conn, glfs_fd_t *fd, const char *name, gboolean writable,
                         GError **error)
 {
@@ -54,9 +61,10 @@ static CstBlob *blob_of(GlusterConn *conn, glfs_fd_t *fd, const char *name, gboo
         .copies = &conn->copies,
         .deadline_ms = conn->timeout_ms,
         .owner = gluster_conn_ref(conn),
-        .release_owner = (GDestroyNotify)gluster_conn_unref,
+        .release_owner = (GDestroyNotify)(writable ? writer_unref : gluster_conn_unref),
     };
 
+    g_atomic_int_add(&conn->writers, writable);
     return cst_blob_gluster_new(&what, name, writable, error);
 }
 

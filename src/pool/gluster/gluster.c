@@ -80,6 +80,7 @@ static CstPoolState *gluster_open_state(const CstPoolDef *def, GError **error)
     state->prefixes = prefixes_of(&conf);
     state->suffix = suffix_of(&conf);
     g_mutex_init(&state->lock);
+    gluster_recent_init(&state->recent);
     return &state->head;
 }
 
@@ -93,6 +94,7 @@ static void gluster_close_state(CstPoolState *head)
     g_free(state->suffix);
     g_free(state->expected);
     g_mutex_clear(&state->lock);
+    gluster_recent_clear(&state->recent);
     cst_pool_def_free(head->def);
     g_free(state);
 }

@@ -14,6 +14,7 @@
  *     conf.c                    what the definition says
  *     conn.c                    connections, which pools share
  *     file.c                    opening files; paths
+ *     recent.c                  what was listed a moment ago
  *     scan.c  draft.c  volume.c records; what is being made; volumes that are there
  *     discover.c                what volumes a server has
  *     gluster.c                 the table, and the life of a state
@@ -60,6 +61,8 @@ typedef struct {
     char id[37]; /**< the volume's UUID as text; "": unknown */
     gint copies; /**< atomic: 1: its servers copy ranges between files; 0: not; -1: untried */
     guint timeout_ms;
+    guint changes; /**< atomic: a number of its own after each change through us */
+    gint writers;  /**< atomic: files that are open for writing */
 } GlusterConn;
 
 /** What connections of a volume and set of servers go by, for as long as somebody wants one. */
@@ -80,11 +83,27 @@ GlusterConn *gluster_conn_ref(GlusterConn *conn);
 /** Disconnects with the last reference, in a thread of its own: it takes seconds. NULL: nothing. */
 void gluster_conn_unref(GlusterConn *conn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GlusterConn, gluster_conn_unref)
+/** Call it after a change of files, or when what was listed before must not be used any more. */
+void gluster_changed(GlusterConn *conn);
+/** A number that no connection had before its last change; 0: something is being written. */
+guint gluster_changes(GlusterConn *conn);
 /**
  * Asks the servers for a sign of life; FALSE with UNREACHABLE. A connection that has had none for
  * long is given up, so that the next call makes a new one.
  */
 gboolean gluster_touch(const CstPoolDef *def, GError **error);
+
+/** What was listed lately, for many looks at single entries (recent.c). */
+typedef struct {
+    GMutex lock; /* guards what follows */
+    gint64 since;
+    guint asked;         /* names since then */
+    gboolean listing;    /* somebody makes a listing */
+    GHashTable *entries; /* name to struct stat, as lstat says; NULL: none */
+    gboolean is_private; /* gluster_is_private() */
+    gint64 until;        /* monotonic */
+    guint changes;       /* gluster_changes() before the listing */
+} GlusterRecent;
 
 /* --- the state -------------------------------------------------------------------------------- */
 
@@ -96,6 +115,7 @@ typedef struct {
     char *suffix;   /**< and how ours end: "?socket=…" or "" */
     GMutex lock;
     char *expected; /**< UUID that the volume must have; NULL: any; guarded by the lock */
+    GlusterRecent recent;
 } GlusterState;
 
 /** As gluster_conn_get(); STATE when the volume is not the one that the pool was started with. */
@@ -138,6 +158,17 @@ gboolean gluster_listing_open(GlusterConn *conn, const GlusterConf *conf,
 gboolean gluster_listing_next(GlusterListing *listing);
 void gluster_listing_close(GlusterListing *listing);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GlusterListing, gluster_listing_close)
+
+/* --- recent.c --------------------------------------------------------------------------------- */
+
+void gluster_recent_init(GlusterRecent *recent);
+void gluster_recent_clear(GlusterRecent *recent);
+/**
+ * Looks for entry @name in what was listed a moment ago, which this call does by itself when many
+ * names are asked for. FALSE: not there, which says nothing of whether there is one.
+ */
+gboolean gluster_recent_find(GlusterRecent *recent, GlusterConn *conn, const GlusterConf *conf,
+                             const char *name, struct stat *ret_st, gboolean *ret_private);
 
 /* --- scan.c ----------------------------------------------------------------------------------- */
 

@@ -90,7 +90,7 @@ static CstFiles files_of(Looking *looking)
                       .data = looking};
 }
 
-static void look(CstPoolState *state, GlusterConn *conn, Looking *ret_looking)
+static void look(CstPoolState *state, GlusterConn *conn, gboolean is_private, Looking *ret_looking)
 {
     const GlusterConf *conf = &((GlusterState *)state)->conf;
 
@@ -98,9 +98,7 @@ static void look(CstPoolState *state, GlusterConn *conn, Looking *ret_looking)
         .state = state,
         .conf = conf,
         .conn = conn,
-        .place = {.fd = -1,
-                  .path = state->def->target_path,
-                  .is_private = gluster_is_private(conn, conf)},
+        .place = {.fd = -1, .path = state->def->target_path, .is_private = is_private},
     };
 }
 
@@ -157,9 +155,11 @@ static Probe probe(const Looking *looking, const char *name, struct stat *st, Cs
 gboolean gluster_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
-    const GlusterConf *conf = &((GlusterState *)state)->conf;
+    GlusterState *gluster = (GlusterState *)state;
+    const GlusterConf *conf = &gluster->conf;
     g_autoptr(GlusterConn) conn = NULL;
     g_autofree char *path = NULL;
+    gboolean is_private;
     CstFileSeen seen;
     Looking looking;
     CstFiles files;
@@ -171,11 +171,14 @@ gboolean gluster_scan_one(CstPoolState *state, const char *name, CstVolume *know
     conn = gluster_connect(state, error);
     if (!conn)
         return FALSE;
-    path = gluster_conf_path(conf, name);
-    if (conn->gluster->glfs_lstat(conn->fs, path, &st) < 0)
-        return errno == ENOENT || errno == ESTALE || errno == ENAMETOOLONG ||
-               cst_gluster_fail(error, errno, _("cannot stat file '%s'"), name);
-    look(state, conn, &looking);
+    if (!gluster_recent_find(&gluster->recent, conn, conf, name, &st, &is_private)) {
+        path = gluster_conf_path(conf, name);
+        if (conn->gluster->glfs_lstat(conn->fs, path, &st) < 0)
+            return errno == ENOENT || errno == ESTALE || errno == ENAMETOOLONG ||
+                   cst_gluster_fail(error, errno, _("cannot stat file '%s'"), name);
+        is_private = gluster_is_private(conn, conf);
+    }
+    look(state, conn, is_private, &looking);
     files = files_of(&looking);
     if (probe(&looking, name, &st, known, &seen, ret_volume) == PROBE_OPEN)
         *ret_volume = cst_file_inspect(&files, name, &seen, known);
@@ -230,7 +233,8 @@ gboolean gluster_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 
     if (!conn || !gluster_listing_open(conn, conf, &listing, error))
         return FALSE;
-    look(state, conn, &looking);
+    gluster_changed(conn);
+    look(state, conn, gluster_is_private(conn, conf), &looking);
     files = files_of(&looking);
     reading = cst_file_reading_new(&files, scan);
     while (gluster_listing_next(&listing)) {

@@ -122,6 +122,7 @@ gboolean gluster_vol_delete(CstPoolState *state, const char *name, unsigned flag
     CST_CRASH_POINT("gluster.delete.before_unlink");
     result = S_ISDIR(st.st_mode) ? conn->gluster->glfs_rmdir(conn->fs, path)
                                  : conn->gluster->glfs_unlink(conn->fs, path);
+    gluster_changed(conn);
     if (result < 0 && errno != ENOENT)
         return cst_gluster_fail(error, errno,
                                 S_ISDIR(st.st_mode) ? _("cannot remove gluster volume dir '%s'")

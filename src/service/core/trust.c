@@ -132,6 +132,11 @@ gboolean trust_has_backing(const CstVolume *volume)
 
 static gboolean undeclared(const CstVolume *volume, const char *reference, GError **error)
 {
+    if (volume->type != CST_VOL_FILE)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("volume '%s' names the file '%s'; what images on devices name is not "
+                          "followed"),
+                        volume->name, reference);
     return cst_fail(error, CST_ERROR_DENIED,
                     _("volume '%s' names the file '%s', and nobody but its content says so: it was "
                       "uploaded, or lies where others can write; if that is meant, declare it "

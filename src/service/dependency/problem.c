@@ -13,6 +13,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/trust.h"
+#include "core/trust_device.h"
 
 /* Stands for the format of a backing file that no pool has; NULL is a volume of unknown format. */
 static const char nowhere[] = "";
@@ -32,12 +33,15 @@ static const char *look_up_format(CstService *service, const char *path)
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolume) volume = NULL;
     g_autofree char *name = NULL;
+    const char *format;
 
     if (!cst_service_volume_by_path(service, path, &pool, &name, NULL))
         return nowhere;
     state = pool_state_get(pool, NULL);
     volume = state ? pool_volume(pool, state, name, NULL) : NULL;
-    return volume ? volume->format : nowhere;
+    if (!volume)
+        return nowhere;
+    return trust_content_format(pool, state, volume, &format, NULL) ? format : NULL;
 }
 
 const char *volume_format_at(CstService *service, const char *path)

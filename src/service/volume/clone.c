@@ -23,9 +23,11 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "core/trust_device.h"
 #include "declare.h"
 #include "dependency/guard.h"
 #include "image_chain.h"
+#include "image_record.h"
 #include "plan.h"
 #include "transaction.h"
 
@@ -208,6 +210,9 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
      */
     if (cst_image_name_is_plain(clone->source->format))
         g_clear_pointer(&clone->def->backing, cst_backing_def_free);
+    if (!trust_content_format(clone->from->pool, clone->from->state, clone->source, &txn.content,
+                              error))
+        return FALSE;
     txn.declaration = trust_of_copy(clone->def, clone->source);
     return volume_txn_begin_clone(&txn, pool, clone->def, clone->from->pool, clone->source->name,
                                   clone->snapshot, error) &&
@@ -270,7 +275,7 @@ static gboolean link_image(CstPool *pool, VolumeClone *clone, GError **error)
     def->format = g_strdup(LINKED_FORMAT);
     g_clear_pointer(&def->backing, cst_backing_def_free);
     def->backing = cst_backing_def_new(path, NULL);
-    return volume_base_format(clone->source, path, &def->backing->format, error) &&
+    return volume_base_format(clone->source->format, path, &def->backing->format, error) &&
            volume_plan(def, clone->flags, &clone->plan, error) &&
            volume_txn_begin(&txn, pool, def, "clone", error) &&
            cst_image_create(txn.draft.blob, clone->plan.format, &clone->plan.options, clone->task,
@@ -331,6 +336,7 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     g_autoptr(CstPoolState) state = NULL;
     g_autoptr(CstVolDef) def = NULL;
     g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(CstVolume) image = NULL; /* what a device holds, if images may be made of it */
     g_auto(VolumeClaim) source_claim = {.task = task};
     g_autoptr(GError) bad_xml = NULL;
     VolumeClone clone = {.flags = flags, .task = task};
@@ -360,9 +366,14 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
     /* Otherwise the transaction would wait for the claim that this call holds. */
     if (pool == source_pool && strcmp(def->name, source) == 0)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", source);
-    fit_to_source(def, volume);
+    if (cst_pool_type_info(state->def->type)->volume_formats) {
+        image = image_record_declared(source_pool, source_claim.state, volume, error);
+        if (!image)
+            return FALSE;
+    }
+    clone.source = image ? image : volume;
+    fit_to_source(def, clone.source);
     clone.def = def;
-    clone.source = volume;
     clone.from = &source_claim;
     if (!(flags & CST_VOL_CREATE_LINKED ? volume_link(pool, &clone, error)
                                         : volume_clone(pool, &clone, error)))

@@ -90,6 +90,7 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
         .copies = TRUE,
         .overwrite = (conversion->how->flags & CST_VOL_CONVERT_OVERWRITE) != 0,
         .image = !cst_image_format_is_plain(conversion->format),
+        .content = cst_image_format_name(conversion->format),
     };
     CstVolDef *def = conversion->def = cst_vol_def_new();
     CstBlob *guest;

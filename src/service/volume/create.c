@@ -14,6 +14,7 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "image_record.h"
 #include "plan.h"
 #include "transaction.h"
 
@@ -30,26 +31,32 @@ static gboolean allocate_part(CstBlob *blob, const CstVolDef *def, unsigned flag
 /*
  * Claims the backing volume, so that it stays what it is until its overlay is there. What the
  * definition leaves out of its backing store is that volume's: format and size. A backing file that
- * is no volume of an active pool must be described whole; nothing is claimed then.
+ * is no volume of an active pool must be described whole; nothing is claimed then. To images in
+ * files a device is what it is declared to hold, to other devices its bytes.
  */
-static gboolean claim_backing(VolumeClaim *claim, CstService *service, CstVolDef *def,
-                              GError **error)
+static gboolean claim_backing(VolumeClaim *claim, CstPool *owner, CstVolDef *def, GError **error)
 {
+    gboolean images = cst_pool_type_info(owner->def->type)->volume_formats != NULL;
     g_autoptr(CstPool) pool = NULL;
     g_autofree char *name = NULL;
+    g_autoptr(CstVolume) listed = NULL;
     g_autoptr(CstVolume) base = NULL;
     g_autoptr(GError) why = NULL;
 
     if (!def->backing)
         return TRUE;
-    if (!cst_service_volume_by_path(service, def->backing->path, &pool, &name, &why)) {
+    if (!cst_service_volume_by_path(owner->service, def->backing->path, &pool, &name, &why)) {
         if (def->has_capacity)
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    if (!volume_claim_now(claim, pool, name, CLAIM_READ, &base, error) ||
-        !volume_base_format(base, def->backing->path, &def->backing->format, error))
+    if (!volume_claim_now(claim, pool, name, CLAIM_READ, &listed, error))
+        return FALSE;
+    base =
+        images ? image_record_declared(pool, claim->state, listed, error) : cst_volume_ref(listed);
+    if (!base ||
+        !volume_base_format(base->format, def->backing->path, &def->backing->format, error))
         return FALSE;
     if (!def->has_capacity)
         def->capacity = base->capacity;
@@ -99,7 +106,7 @@ static gboolean create_volume(CstPool *pool, CstVolDef *def, unsigned flags, Cst
 {
     g_auto(VolumeClaim) backing = {.task = task};
 
-    return claim_backing(&backing, pool->service, def, error) &&
+    return claim_backing(&backing, pool, def, error) &&
            fill_volume(pool, def, &backing, flags, task, error);
 }
 

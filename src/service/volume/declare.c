@@ -28,6 +28,8 @@
 #include "core/service.h"
 #include "core/table.h"
 #include "core/trust.h"
+#include "core/trust_device.h"
+#include "image_record.h"
 
 static CstDeclarations *store_of(const CstPool *pool)
 {
@@ -213,8 +215,9 @@ void trust_note_backing(const VolumeClaim *claim, const char *path, const char *
 }
 
 /* A record that stays is dropped by the sweep (core/trust_sweep.c). */
-void trust_forget(const VolumeClaim *claim)
+void trust_forget(const VolumeClaim *claim, const CstVolume *volume)
 {
+    trust_device_declare(claim->pool, claim->state, volume, NULL, NULL);
     if (trust_applies(claim->state))
         cst_declarations_remove(store_of(claim->pool), claim->state->def->target_path, claim->name,
                                 NULL);
@@ -269,6 +272,35 @@ static void take_references(CstDeclaration *wanted, const CstVolume *volume)
     wanted->data_file = g_strdup(extra->data_file);
 }
 
+/* A device's content has a format, and no references that are followed (core/trust_device.h). */
+static gboolean declare_device(const VolumeClaim *claim, const CstVolume *volume,
+                               const CstVolDeclare *how, GError **error)
+{
+    const CstVolDeclare nothing = {.format = how->format};
+    g_autoptr(CstDeclaration) wanted = NULL;
+    g_autoptr(CstVolume) image = NULL;
+
+    if (how->backing)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("volume '%s' is no file, and what images on devices are based on is not "
+                          "followed"),
+                        claim->name);
+    if (how->flags & CST_VOL_DECLARE_NOTHING)
+        return trust_device_declare(claim->pool, claim->state, volume, NULL, error);
+    if (!how->format)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("volume '%s' is no file, so its content says nothing by itself; say what "
+                          "it holds (--format)"),
+                        claim->name);
+    wanted = wanted_of(claim, volume, &nothing);
+    image = image_record_as(claim->state, volume, how->format, error);
+    if (!image)
+        return FALSE;
+    g_clear_pointer(&image->extra->backing_path, g_free);
+    return check_declared(image, wanted, error) &&
+           trust_device_declare(claim->pool, claim->state, volume, wanted->format, error);
+}
+
 static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GError **error)
 {
     g_autoptr(CstVolume) before = pool_volume_now(claim->pool, claim->state, claim->name, error);
@@ -278,6 +310,8 @@ static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GErr
 
     if (!before)
         return FALSE;
+    if (trust_device_applies(claim->state, before))
+        return declare_device(claim, before, how, error);
     if (before->type != CST_VOL_FILE || !trust_applies(claim->state))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("volume '%s' is no image file; there is nothing to declare of it"),

@@ -38,5 +38,5 @@ void trust_keep_for_new_file(const VolumeClaim *claim);
  * it.
  */
 void trust_note_backing(const VolumeClaim *claim, const char *path, const char *format);
-/** Call it after a claimed volume was deleted: removes what was declared of it. */
-void trust_forget(const VolumeClaim *claim);
+/** Call it after the claimed @volume was deleted: removes what was declared of it. */
+void trust_forget(const VolumeClaim *claim, const CstVolume *volume);

@@ -89,7 +89,7 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
         !cst_pool_state_delete(claim.state, name, flags, error))
         return FALSE;
     /* The volume is gone; from here on nothing may fail. */
-    trust_forget(&claim);
+    trust_forget(&claim, volume);
     volume_orphan_readers(&claim);
     pool_table_remove(pool, name);
     pool_usage_update(pool, claim.state, NULL);

@@ -23,6 +23,7 @@
 #include "core/claim.h"
 #include "core/pool.h"
 #include "core/scan.h"
+#include "core/trust_device.h"
 #include "dependency/guard.h"
 
 #define CHUNK (1 * CST_MIB)
@@ -82,7 +83,9 @@ static gboolean make_empty(VolumeTxn *txn, uint64_t size, uint64_t needed, GErro
     return cst_blob_zero_steps(txn->draft.blob, needed, size - needed, 0, task, error);
 }
 
-static gboolean prepare(VolumeTxn *txn, const CstVolDef *def, GError **error)
+/* Declares the copy before its first byte: content of before must not be taken for it. */
+static gboolean prepare(VolumeTxn *txn, const CstVolDef *def, const CstVolume *volume,
+                        GError **error)
 {
     uint64_t needed = txn->image ? 0 : def->capacity;
     uint64_t size;
@@ -93,12 +96,14 @@ static gboolean prepare(VolumeTxn *txn, const CstVolDef *def, GError **error)
         return cst_fail(error, CST_ERROR_NO_SPACE,
                         _("volume '%s' has %" PRIu64 " bytes, and %" PRIu64 " are needed"),
                         def->name, size, needed);
-    if (!txn->overwrite) {
-        txn->draft.zeroed = TRUE;
-        return check_empty(txn->draft.blob, size, txn->claim.task, error) && cst_may_change(error);
-    }
-    if (!cst_may_change(error))
+    if (!txn->overwrite && !check_empty(txn->draft.blob, size, txn->claim.task, error))
         return FALSE;
+    if (!trust_device_declare(txn->claim.pool, txn->claim.state, volume, txn->content, error) ||
+        !cst_may_change(error))
+        return FALSE;
+    txn->draft.zeroed = !txn->overwrite;
+    if (!txn->overwrite)
+        return TRUE;
     CST_CRASH_POINT("fill.begun");
     return make_empty(txn, size, needed, error);
 }
@@ -133,7 +138,7 @@ gboolean volume_fill_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, 
         !volume_not_shown(&txn->claim, error))
         return FALSE;
     txn->draft.blob = cst_pool_state_vol_open(txn->claim.state, def->name, TRUE, error);
-    return txn->draft.blob && prepare(txn, def, error);
+    return txn->draft.blob && prepare(txn, def, volume, error);
 }
 
 gboolean volume_fill_commit(VolumeTxn *txn, GError **error)

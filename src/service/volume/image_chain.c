@@ -3,7 +3,8 @@
  * A volume's image with all that it is based on, opened from the volume down. Each volume is
  * claimed before it is opened: for writing when it is to be changed, else for reading. A reference
  * is followed only when it is declared (core/trust.h), and a chain that leads back to itself is
- * refused before it would wait for its own claim.
+ * refused before it would wait for its own claim. A device that is declared to hold an image is
+ * that image here, though its pool lists it as raw (core/trust_device.h).
  *
  * Two chains that are opened for one piece of work may share volumes. Those are claimed last, so
  * that work on one of the chains never waits for this work while this work waits for it.
@@ -21,6 +22,7 @@
 #include "dependency/chain.h"
 #include "dependency/guard.h"
 #include "image_outside.h"
+#include "image_record.h"
 #include "open.h"
 
 /*
@@ -72,8 +74,10 @@ static gboolean check_no_loop(const ImageChain *chain, CstPool *pool, const char
 static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, GError **error)
 {
     const VolumeClaim *claim = &link->claim;
+    g_autoptr(CstVolume) listed = pool_volume_now(claim->pool, claim->state, claim->name, error);
 
-    link->volume = pool_volume_now(claim->pool, claim->state, claim->name, error);
+    if (listed)
+        link->volume = image_record_declared(claim->pool, claim->state, listed, error);
     if (!link->volume)
         return FALSE;
     if (link->volume->type == CST_VOL_DIR)

@@ -14,27 +14,7 @@
 #include <image/image.h>
 
 #include "image_chain.h"
-
-/*
- * Describes the file as a pool's scan would, with its path as the name. @shared: others can write
- * to its directory.
- */
-static CstVolume *describe(const char *path, gboolean shared, const CstImageInfo *info)
-{
-    g_autofree char *dir = g_path_get_dirname(path);
-    CstVolume *volume = cst_volume_new(path);
-    CstVolumeExtra *extra = cst_volume_extra(volume);
-
-    volume->type = CST_VOL_FILE;
-    volume->flags = shared ? CST_VOLUME_SHARED : 0;
-    volume->format = cst_image_format_name(info->format);
-    volume->capacity = info->capacity;
-    extra->backing_path = info->backing ? g_canonicalize_filename(info->backing, dir) : NULL;
-    extra->backing_format = g_strdup(info->backing_format);
-    extra->data_file = g_strdup(info->data_file);
-    cst_volume_judge(volume, NULL);
-    return volume;
-}
+#include "image_record.h"
 
 gboolean image_outside_open(ImageLink *link, const ImageLink *owner, GError **error)
 {
@@ -60,6 +40,8 @@ gboolean image_outside_open(ImageLink *link, const ImageLink *owner, GError **er
     link->blob = cst_blob_file_open(link->path, FALSE, error);
     if (!link->blob || !cst_image_inspect(link->blob, format, &info, error))
         return FALSE;
-    link->volume = describe(link->path, shared, &info);
+    link->volume = image_record_new(link->path, CST_VOL_FILE, dir, &info);
+    link->volume->flags = shared ? CST_VOLUME_SHARED : 0;
+    cst_volume_judge(link->volume, NULL);
     return TRUE;
 }

@@ -86,17 +86,17 @@ static gboolean check_backing(const CstVolDef *def, unsigned flags, GError **err
 }
 
 /* Compared as formats of the engine, since documents have more than one name for some. */
-gboolean volume_base_format(const CstVolume *base, const char *path, char **format, GError **error)
+gboolean volume_base_format(const char *have, const char *path, char **format, GError **error)
 {
     const CstImageFormat *said = *format ? cst_image_format_find(*format, NULL) : NULL;
 
     if (!*format)
-        *format = g_strdup(base->format);
-    else if (said != cst_image_format_find(base->format, NULL))
+        *format = g_strdup(have);
+    else if (said != cst_image_format_find(have, NULL))
         return cst_fail(error, CST_ERROR_CONFIG,
                         _("the backing store '%s' is %s, not %s: the guest would see other bytes "
                           "than are meant; leave the format out, or name the right one"),
-                        path, base->format, *format);
+                        path, have, *format);
     return TRUE;
 }
 

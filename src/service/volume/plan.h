@@ -25,10 +25,10 @@ typedef struct {
 gboolean volume_plan(const CstVolDef *def, unsigned flags, VolumePlan *ret_plan, GError **error);
 
 /**
- * Checks what a definition says of the format of @base, which it calls @path: fills *format in when
- * nothing was said; CONFIG when it contradicts the base's own.
+ * Checks what a definition says of the format of its base @path, which has the format @have: fills
+ * *format in when nothing was said; CONFIG when it contradicts the base's own.
  */
-gboolean volume_base_format(const CstVolume *base, const char *path, char **format, GError **error);
+gboolean volume_base_format(const char *have, const char *path, char **format, GError **error);
 
 /**
  * Parses the format of a copy and its options @text ("name=value,…"; NULL: none). CONFIG, naming

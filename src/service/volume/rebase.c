@@ -23,6 +23,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "core/trust_device.h"
 #include "declare.h"
 #include "dependency/chain.h"
 #include "image_chain.h"
@@ -163,9 +164,11 @@ static gboolean take_format(Rebase *rebase, GError **error)
     g_autoptr(CstPoolState) state = pool_state_get(rebase->base_pool, error);
     g_autoptr(CstVolume) base =
         state ? pool_volume_now(rebase->base_pool, state, rebase->base, error) : NULL;
+    const char *format;
 
     rebase->format = g_strdup(rebase->how->backing_format);
-    return base && volume_base_format(base, rebase->how->backing, &rebase->format, error);
+    return base && trust_content_format(rebase->base_pool, state, base, &format, error) &&
+           volume_base_format(format, rebase->how->backing, &rebase->format, error);
 }
 
 static gboolean find_base(Rebase *rebase, GError **error)
@@ -192,11 +195,18 @@ static gboolean find_base(Rebase *rebase, GError **error)
 
 static gboolean change(ImageChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
 {
+    const ImageLink *link = image_chain_link(chain, 0);
+
+    if (how->backing && link->volume->type != CST_VOL_FILE)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("volume '%s' is no file, and what images on devices are based on is not "
+                          "followed"),
+                        link->claim.name);
     CST_CRASH_POINT("vol.rebase.opened");
     if (!cst_chain_rebase(chain->chain, how, task, error))
         return FALSE;
     CST_CRASH_POINT("vol.rebase.rebased");
-    trust_note_backing(&image_chain_link(chain, 0)->claim, how->backing, how->backing_format);
+    trust_note_backing(&link->claim, how->backing, how->backing_format);
     return TRUE;
 }
 

@@ -23,6 +23,8 @@
 #include "core/intent.h"
 #include "core/pool.h"
 #include "core/scan.h"
+#include "core/table.h"
+#include "core/trust_device.h"
 #include "declare.h"
 #include "fill.h"
 
@@ -156,6 +158,18 @@ static gboolean commit_draft(VolumeTxn *txn, const CstVolDef *def, GError **erro
     return cst_pool_state_commit(txn->claim.state, &txn->draft, def, error);
 }
 
+/*
+ * What was declared of a device that somebody else has deleted is not true of a new one, which may
+ * have its key.
+ */
+static void forget_former(CstPool *pool, CstPoolState *state, const char *name)
+{
+    g_autoptr(CstVolume) volume = pool_table_known(pool, name);
+
+    if (volume)
+        trust_device_declare(pool, state, volume, NULL, NULL);
+}
+
 /* Rescanned before the draft is hidden, so that a listing never misses the volume. */
 gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
 {
@@ -166,6 +180,8 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
     CST_CRASH_POINT("vol.create.committed");
     g_clear_pointer(&txn->intent, cst_intent_end);
     pool_rescan_volume(pool, txn->claim.state, def->name);
+    if (!txn->fills)
+        forget_former(pool, txn->claim.state, def->name);
     volume_draft_hide(pool, def->name);
     return TRUE;
 }

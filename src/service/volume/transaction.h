@@ -22,11 +22,12 @@ typedef struct {
     gboolean empty; /* set by a caller who writes nothing to the volume */
     /* Set by a caller who copies: where nothing is made, a volume that is there takes the copy. */
     gboolean copies;
-    gboolean overwrite; /* whatever that volume holds */
-    gboolean image;     /* the copy is an image, whose length is not its capacity */
-    gboolean fills;     /* it goes into a volume that is there, without a draft (fill.c) */
-    gboolean made;      /* the volume is there already, without a draft (volume_txn_begin) */
-    gboolean shared;    /* the draft has the source's content already (volume_txn_begin_clone) */
+    gboolean overwrite;  /* whatever that volume holds */
+    gboolean image;      /* the copy is an image, whose length is not its capacity */
+    const char *content; /* format of the copy, declared of a device that takes it; NULL: raw */
+    gboolean fills;      /* it goes into a volume that is there, without a draft (fill.c) */
+    gboolean made;       /* the volume is there already, without a draft (volume_txn_begin) */
+    gboolean shared;     /* the draft has the source's content already (volume_txn_begin_clone) */
 } VolumeTxn;
 
 /**

@@ -22,11 +22,11 @@ POOL = """<pool type='gluster'><name>{name}</name><source><host name='{host}'/>
 
 
 class Gluster:
-    def __init__(self):
-        self.dir = space.path("gluster")
+    def __init__(self, name="gluster", how="start", *more):
+        self.dir = space.path(name)
         atexit.register(self.stop)
-        subprocess.run([SCRIPT, "start", self.dir], check=True, timeout=300,
-                       stdin=subprocess.DEVNULL)
+        subprocess.run([SCRIPT, how, self.dir, *more], check=True,
+                       timeout=300, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         with open(os.path.join(self.dir, "host"), encoding="utf-8") as stream:
             self.host = stream.read().strip()
         self.brick = os.path.join(self.dir, "brick", VOLUME)
@@ -72,8 +72,9 @@ class Gluster:
                        input=script, text=True, timeout=120)
 
     def pids(self, which):
-        """Of "glusterd", or of the "brick"s that serve VOLUME."""
-        pattern = "run/glusterd.pid" if which == "glusterd" else f"run/vols/{VOLUME}/*.pid"
+        """Of "glusterd", or of the "brick"s that serve a volume: VOLUME, if none is named."""
+        volume = VOLUME if which == "brick" else which
+        pattern = "run/glusterd.pid" if which == "glusterd" else f"run/vols/{volume}/*.pid"
         found = []
         for name in glob.glob(os.path.join(self.dir, pattern)):
             with open(name, encoding="utf-8") as stream:
@@ -117,6 +118,68 @@ class Gluster:
         text = "".join(f"<option name='{k}' value='{v}'/>" for k, v in given.items())
         return POOL.format(name=name, host=host or self.host, dir=directory, volume=volume,
                            options=text)
+
+
+class Pair:
+    """A second server, and the volume "pair" with a copy on each; gone with stop()."""
+
+    VOLUME = "pair"
+
+    def __init__(self):
+        self.servers = (lab(), Gluster("gluster2", "second", lab().dir))
+        bricks = [os.path.join(server.dir, "brick", self.VOLUME) for server in self.servers]
+        for brick in bricks:
+            os.makedirs(brick)
+        self.tool("create", "replica", "2",
+                  *(f"{server.host}:{brick}" for server, brick in zip(self.servers, bricks)), "force")
+        self.tool("start")
+        self.wait(lambda: all(self.pids(i) for i in (0, 1)))
+        self.bricks = bricks
+
+    def tool(self, verb, *words, check=True):
+        return lab().tool("volume", verb, self.VOLUME, *words, check=check)
+
+    def pids(self, which):
+        """Of all processes of one server that serve the volume."""
+        server = self.servers[which]
+        return server.pids("glusterd") + server.pids(self.VOLUME)
+
+    def signal(self, which, number):
+        for pid in self.pids(which):
+            try:
+                os.kill(pid, number)
+            except OSError:
+                pass  # not there
+
+    def wait(self, true):
+        ends = time.monotonic() + 60
+        while not true():
+            if time.monotonic() > ends:
+                raise AssertionError(self.tool("status", check=False))
+            time.sleep(0.2)
+
+    def revive(self, which):
+        """Starts what was killed of one server, and waits until both copies are the same."""
+        self.servers[which].signal("glusterd", signal.SIGCONT)
+        self.signal(which, signal.SIGCONT)
+        subprocess.run([SCRIPT, "serve", self.servers[which].dir], check=True, timeout=120)
+        self.servers[0].tool("volume", "start", self.VOLUME, "force", check=False)
+        self.wait(lambda: self.tool("status").count(" Y ") >= 4)
+
+    def held(self, which, name):
+        """What one server has of a file."""
+        with open(os.path.join(self.bricks[which], name), "rb") as stream:
+            return stream.read()
+
+    def stop(self):
+        for which in (0, 1):
+            self.signal(which, signal.SIGCONT)
+        self.tool("stop", "force", check=False)
+        self.tool("delete", check=False)
+        self.servers[0].tool("peer", "detach", self.servers[1].host, "force", check=False)
+        self.servers[1].stop()
+        # Its glusterd was killed perhaps, and has to know its other bricks again.
+        self.servers[0].revive()
 
 
 _lab = []

@@ -19,6 +19,11 @@ static double seconds_of(gint64 began)
     return (double)(g_get_monotonic_time() - began) / G_TIME_SPAN_SECOND;
 }
 
+static gpointer connect_quietly(CstPoolState *pool)
+{
+    return gluster_connect(pool, NULL);
+}
+
 static void a_connection_that_hangs_has_a_deadline(void **state)
 {
     gint64 began = g_get_monotonic_time();
@@ -32,6 +37,28 @@ static void a_connection_that_hangs_has_a_deadline(void **state)
     /* The probe may take a moment to see that the servers answer again. */
     while (!cst_pool_state_start(site_pool, NULL))
         g_usleep(1000);
+}
+
+/* A first one that accepts and says nothing keeps the library from the second. */
+static void the_second_server_is_asked_first_in_its_time(void **state)
+{
+    gint64 began = g_get_monotonic_time();
+    GThread *thread;
+    g_autofree char *servers = NULL;
+    GlusterConn *conn;
+
+    fake_gluster_hang("glfs_init");
+    thread = g_thread_new("connect", (GThreadFunc)connect_quietly, site_pool);
+    while (fake_gluster_calls("glfs_init") < 2)
+        g_usleep(1000);
+    /* It has most of the time, of which there is as much as ever. */
+    assert_true(seconds_of(began) < 0.7);
+    servers = fake_gluster_servers();
+    assert_true(g_str_has_prefix(servers, "tcp two "));
+    fake_gluster_resume();
+    conn = g_thread_join(thread);
+    assert_non_null(conn);
+    gluster_conn_unref(conn);
 }
 
 /* Servers that accept and say nothing must not cost a thread for each call. */
@@ -160,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_short, site_tear_down)
         TEST(a_connection_that_hangs_has_a_deadline),
+        TEST(the_second_server_is_asked_first_in_its_time),
         TEST(attempts_that_hang_are_few),
         TEST(those_who_come_meanwhile_wait_for_the_one_attempt),
         TEST(servers_that_fall_silent_are_noticed),

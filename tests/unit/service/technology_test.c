@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What only a pool's technology knows, and the service passes on: its health, whether its storage
- * fails, what a revert costs.
+ * fails, what a revert costs. And what it does not know: that a volume holds an image.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,9 +12,12 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <image/image.h>
 #include <pool/memory.h>
 #include <pool/registry.h>
+#include <service/images.h>
 #include <service/snapshots.h>
+#include <service/trust.h>
 
 #include "fixture.h"
 
@@ -29,14 +32,17 @@ static gint fails;         /* atomic: the storage does */
 static const char *lost;   /* names of what a revert removes */
 static guint with_details; /* times that it was asked for those */
 
+/* Pools of files are the product's. */
+extern const CstBackend cst_dir_backend;
+
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
-    return &backend;
+    return type == CST_POOL_DIR ? &cst_dir_backend : &backend;
 }
 
 gboolean cst_backend_exists(CstPoolType type)
 {
-    return type == backend.type;
+    return type == backend.type || type == CST_POOL_DIR;
 }
 
 static gboolean fake_health(CstPoolState *state, gboolean details, CstPoolHealth *ret_health,
@@ -193,6 +199,203 @@ static void a_revert_loses_what_was_agreed_to_and_nothing_else(void **state)
     assert_int_equal(names->len, 0);
 }
 
+/* --- images on devices ------------------------------------------------------------------------ */
+
+static CstPoolState *opened; /* the one that was opened last */
+
+static CstPoolState *open_noted(const CstPoolDef *def, GError **error)
+{
+    return opened = cst_memory_backend.open(def, error);
+}
+
+/* Nothing tells a volume from an earlier one of its name, as with RBD. */
+static gboolean scan_nameless(CstPoolState *state, const char *name, CstVolume *known,
+                              CstVolume **ret_volume, GError **error)
+{
+    if (!cst_memory_backend.scan_one(state, name, NULL, ret_volume, error))
+        return FALSE;
+    if (*ret_volume)
+        (*ret_volume)->stamp.inode = 0;
+    return TRUE;
+}
+
+static void create_volume(CstPool *pool)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *made = NULL;
+
+    cst_vol_create(pool, "<volume><name>v</name><capacity unit='MiB'>8</capacity></volume>", 0,
+                   NULL, &made, &error);
+    assert_no_error(error);
+}
+
+/* What a guest might write to its disk as well. */
+static void write_image(void)
+{
+    const CstImageCreate how = {.capacity = 1 << 20, .file_name = "v"};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstBlob) blob = cst_memory_backend.vol_open(opened, "v", TRUE, &error);
+
+    assert_true(blob &&
+                cst_image_create(blob, cst_image_format_find("qcow2", NULL), &how, NULL, &error));
+}
+
+static gboolean declare(CstPool *pool, const CstVolDeclare *how, GError **error)
+{
+    return cst_vol_declare(pool, "v", how, NULL, error);
+}
+
+/* What a check takes it for; @format NULL: for raw, which can't be checked. */
+static void assert_checked_as(CstPool *pool, const char *format)
+{
+    g_autoptr(GError) error = NULL;
+    CstCheckReport report = {0};
+
+    if (cst_vol_check(pool, "v", 0, NULL, &report, &error)) {
+        cst_findings_free(report.findings);
+        assert_non_null(format);
+        assert_string_equal(report.format, format);
+        return;
+    }
+    assert_null(format);
+    assert_error(&error, CST_ERROR_UNSUPPORTED);
+}
+
+static void a_device_is_the_image_that_is_declared(void **state)
+{
+    const CstVolDeclare qcow2 = {.format = "qcow2"}, vdi = {.format = "vdi"},
+                        nothing = {.flags = CST_VOL_DECLARE_NOTHING}, content = {0},
+                        based = {.format = "qcow2", .backing = "/dev/null"};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(GError) error = NULL;
+    CstVolInfo info;
+
+    backend.open = open_noted;
+    pool = start_pool(f);
+    create_volume(pool);
+    assert_false(declare(pool, &qcow2, &error));
+    assert_error(&error, CST_ERROR_INVALID);
+    write_image();
+    assert_checked_as(pool, NULL);
+    assert_false(declare(pool, &content, &error));
+    assert_error(&error, CST_ERROR_INVALID);
+    assert_false(declare(pool, &vdi, &error));
+    assert_error(&error, CST_ERROR_INVALID);
+    assert_false(declare(pool, &based, &error));
+    assert_error(&error, CST_ERROR_UNSUPPORTED);
+    assert_checked_as(pool, NULL);
+    assert_true(declare(pool, &qcow2, NULL));
+    assert_checked_as(pool, "qcow2");
+    /* The volume itself is as large as it was. */
+    assert_true(cst_vol_get_info(pool, "v", &info, NULL));
+    assert_int_equal(info.capacity, 8 << 20);
+    assert_true(declare(pool, &nothing, NULL));
+    assert_checked_as(pool, NULL);
+}
+
+static char *devices; /* where their nodes are; each holds nothing */
+
+static char *device_path(CstPoolState *state, const char *name)
+{
+    return g_build_filename(devices, name, NULL);
+}
+
+static char *name_of_device(CstPoolState *state, const char *path)
+{
+    return g_str_has_prefix(path, devices) ? g_path_get_basename(path) : NULL;
+}
+
+static gboolean create_overlay(CstPool *files, const char *format, GError **error)
+{
+    g_autofree char *device = device_path(NULL, "v");
+    g_autofree char *xml =
+        g_strdup_printf("<volume><name>over</name><target><format type='qcow2'/></target>"
+                        "<backingStore><path>%s</path><format type='%s'/></backingStore></volume>",
+                        device, format);
+    g_autofree char *made = NULL;
+
+    return cst_vol_create(files, xml, 0, NULL, &made, error);
+}
+
+static guint problems_of(CstPool *files)
+{
+    g_autoptr(GPtrArray) problems = cst_vol_problems(files, "over", NULL);
+
+    return problems->len;
+}
+
+static void overlays_in_files_see_what_is_declared(void **state)
+{
+    const CstVolDeclare qcow2 = {.format = "qcow2"}, nothing = {.flags = CST_VOL_DECLARE_NOTHING};
+    Fixture *f = *state;
+    g_autofree char *node = NULL;
+    CstVolRebase off = {0}, on = {0};
+    g_autoptr(CstPool) pool = NULL, files = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstVolMap) map = NULL;
+    CstVolInfo info;
+
+    backend.open = open_noted;
+    backend.vol_path = device_path;
+    backend.vol_resolve = name_of_device;
+    devices = g_build_filename(f->images, "devices", NULL);
+    on.backing = node = device_path(NULL, "v");
+    assert_int_equal(g_mkdir_with_parents(devices, 0700), 0);
+    assert_true(g_file_set_contents(node, "", 0, NULL));
+    pool = start_pool(f);
+    files = fixture_pool(f, "files");
+    create_volume(pool);
+    write_image();
+    assert_false(create_overlay(files, "qcow2", &error));
+    assert_error(&error, CST_ERROR_CONFIG);
+    assert_true(declare(pool, &qcow2, NULL));
+    assert_false(create_overlay(files, "raw", &error));
+    assert_error(&error, CST_ERROR_CONFIG);
+    create_overlay(files, "qcow2", &error);
+    assert_no_error(error);
+    /* Of the size of the image, and with what it shows below. */
+    assert_true(cst_vol_get_info(files, "over", &info, NULL));
+    assert_int_equal(info.capacity, 1 << 20);
+    assert_int_equal(problems_of(files), 0);
+    map = cst_vol_map(files, "over", 0, 0, NULL, &error);
+    assert_no_error(error);
+    assert_int_equal(map->files->len, 2);
+    /* A rebase takes the format that is declared. */
+    assert_true(cst_vol_rebase(files, "over", &off, NULL, &error));
+    assert_true(cst_vol_rebase(files, "over", &on, NULL, &error));
+    assert_int_equal(problems_of(files), 0);
+    assert_true(declare(pool, &nothing, NULL));
+    assert_int_equal(problems_of(files), 1);
+    g_free(devices);
+}
+
+/* Neither one that was deleted through us, nor one that somebody else has deleted. */
+static void a_new_device_is_not_what_an_earlier_one_was(void **state)
+{
+    const CstVolDeclare qcow2 = {.format = "qcow2"};
+    CstVolDef theirs = {.name = (char *)"v", .capacity = 8 << 20};
+    g_autoptr(CstPool) pool = NULL;
+
+    backend.open = open_noted;
+    backend.scan_one = scan_nameless;
+    pool = start_pool(*state);
+    for (guint ours = 0; ours < 2; ours++) {
+        create_volume(pool);
+        write_image();
+        assert_checked_as(pool, NULL);
+        assert_true(declare(pool, &qcow2, NULL));
+        assert_checked_as(pool, "qcow2");
+        if (ours)
+            assert_true(cst_vol_delete(pool, "v", 0, NULL, NULL));
+        else
+            assert_true(cst_memory_backend.vol_delete(opened, "v", 0, NULL));
+    }
+    assert_true(cst_memory_backend.vol_make(opened, &theirs, NULL));
+    write_image();
+    assert_checked_as(pool, NULL);
+}
+
 static int set_up(void **state)
 {
     snapshots = *cst_memory_backend.snapshots;
@@ -221,6 +424,9 @@ int main(void)
         TECHNOLOGY_TEST(health_is_asked_for_with_its_notes),
         TECHNOLOGY_TEST(storage_that_fails_is_a_problem_until_it_works),
         TECHNOLOGY_TEST(a_revert_loses_what_was_agreed_to_and_nothing_else),
+        TECHNOLOGY_TEST(a_device_is_the_image_that_is_declared),
+        TECHNOLOGY_TEST(overlays_in_files_see_what_is_declared),
+        TECHNOLOGY_TEST(a_new_device_is_not_what_an_earlier_one_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

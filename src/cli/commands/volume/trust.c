@@ -80,7 +80,9 @@ const CliCommand cli_vol_trust_command = {
         "Content that was uploaded, or lies where others can write, may name any file as its "
         "backing "
         "store or data file; that is shown (vol-info) and not followed until it is declared here. "
-        "With --format the volume is of that format from now on, whatever its content."),
+        "With --format the volume is of that format from now on, whatever its content. A volume "
+        "on a device (a LUN, a logical volume, an RBD image) holds an image only if that is "
+        "declared so; what such an image names is not followed."),
     .options = trust_options,
     .handler = cmd_trust,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,

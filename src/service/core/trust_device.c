@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A guest writes what it likes to its device, an image's header included, so content is never
+ * probed here: a volume on a device is raw until somebody declares otherwise.
+ *
+ * The record is found by the volume's key and name, and by the stamp's inode where the technology
+ * sets one. Keys of LVM, SCSI and iSCSI say which unit it is, so that another volume of the same
+ * name is raw again; where they are names (RBD, ZFS, partitions), that is so for volumes that were
+ * deleted or made through us. No scan of a directory sweeps these records.
+ *
+ * What the image names is not followed: no table shows which device is based on what, so nothing
+ * would protect the one below. A record has a format and no references.
+ */
+#include "trust_device.h"
+
+#include <base/dry_run.h>
+#include <image/image.h>
+#include <store/declarations.h>
+
+#include "service.h"
+#include "trust.h"
+
+gboolean trust_device_applies(CstPoolState *state, const CstVolume *volume)
+{
+    return (volume->type == CST_VOL_BLOCK || volume->type == CST_VOL_NETWORK) &&
+           !cst_pool_state_holds_images(state);
+}
+
+/* @key is borrowed by the result. */
+static CstDeclaredFile file_of(const CstVolume *volume, const char *key)
+{
+    return (CstDeclaredFile){.dir = key, .name = volume->name, .id = cst_volume_file_id(volume)};
+}
+
+static gboolean find(CstPool *pool, CstPoolState *state, const CstVolume *volume,
+                     CstDeclaration **ret_declaration, GError **error)
+{
+    g_autofree char *key = cst_pool_state_vol_key(state, volume);
+    const CstDeclaredFile file = file_of(volume, key);
+
+    return cst_declarations_find(pool->service->declarations, &file, FALSE, ret_declaration, error);
+}
+
+gboolean trust_content_format(CstPool *pool, CstPoolState *state, const CstVolume *volume,
+                              const char **ret_format, GError **error)
+{
+    g_autoptr(CstDeclaration) declaration = NULL;
+    const CstImageFormat *format = NULL;
+
+    *ret_format = volume->format;
+    if (!trust_device_applies(state, volume))
+        return TRUE;
+    if (!find(pool, state, volume, &declaration, error) ||
+        (declaration && !(format = cst_image_format_find(declaration->format, error))))
+        return FALSE;
+    if (format)
+        *ret_format = cst_image_format_name(format);
+    return TRUE;
+}
+
+gboolean trust_device_declare(CstPool *pool, CstPoolState *state, const CstVolume *volume,
+                              const char *format, GError **error)
+{
+    CstDeclarations *store = pool->service->declarations;
+    g_autofree char *key = cst_pool_state_vol_key(state, volume);
+    const CstDeclaredFile file = file_of(volume, key);
+    g_autoptr(CstDeclaration) declaration = NULL;
+
+    if (!trust_device_applies(state, volume))
+        return TRUE;
+    if (!cst_may_change(error))
+        return FALSE;
+    if (!format || cst_image_name_is_plain(format))
+        return cst_declarations_remove(store, file.dir, file.name, error);
+    declaration = cst_declaration_new(format, TRUE);
+    return cst_declarations_set(store, &file, declaration, TRUE, error);
+}
