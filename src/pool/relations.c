@@ -31,6 +31,11 @@ GPtrArray *cst_pool_state_vol_children(CstPoolState *state, const char *name, GE
     return g_steal_pointer(&children);
 }
 
+gboolean cst_pool_state_delete_refuses(CstPoolState *state)
+{
+    return state->backend->delete_refuses;
+}
+
 gboolean cst_pool_state_flattens_at_rest(CstPoolState *state)
 {
     return state->backend->flattens_at_rest;

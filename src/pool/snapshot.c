@@ -99,12 +99,12 @@ GPtrArray *cst_pool_state_snapshot_revert_loses(CstPoolState *state, const char 
 }
 
 gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
-                                        CstTask *task, GError **error)
+                                        const GPtrArray *agreed, CstTask *task, GError **error)
 {
     const CstSnapshotBackend *ops = snapshots_of(state, error);
 
     return ops && may_change(state, volume, name, NULL, error) &&
-           SNAPSHOT_CALL(state, ops, revert, error, volume, name, task);
+           SNAPSHOT_CALL(state, ops, revert, error, volume, name, agreed, task);
 }
 
 gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume, const char *name,

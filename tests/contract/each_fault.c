@@ -65,7 +65,7 @@ static const char look_after[] = "it is done, and looked at again before anybody
 static const char figure[] = "it is done; the pool's usage is as of the last look that succeeded";
 
 static Tolerated tolerated[] = {
-    {"create", "scan_one", 2, look_after, FALSE},
+    {"create", "scan_one", 1, look_after, FALSE},
     {"create written", "scan_one", 2, look_after, FALSE},
     {"clone", "scan_one", 4, look_after, FALSE},
     {"copy", "scan_one", 4, look_after, FALSE},

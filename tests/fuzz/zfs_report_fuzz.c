@@ -36,8 +36,8 @@ static void snapshots(const char *text)
     for (guint i = 0; list && i < list->len; i++) {
         const ZfsSnapshot *snapshot = g_ptr_array_index(list, i);
 
-        if (!*snapshot->dataset || !*snapshot->name || strchr(snapshot->dataset, '@') ||
-            !snapshot->clones)
+        if (!*snapshot->dataset || !*snapshot->name || strpbrk(snapshot->dataset, "@#") ||
+            !snapshot->guid || !snapshot->clones)
             abort();
     }
 }
@@ -61,9 +61,19 @@ static void status(const char *text)
             abort();
 }
 
+/* It stands in messages, and its words in commands that these propose. */
+static void answer(const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *found = zfs_answer_parse(text, &error);
+
+    if (!found != (error != NULL) || (found && (!*found || strpbrk(found, "\"\\'\n\t$`"))))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const reports[])(const char *text) = {datasets, snapshots, pool, status};
+    static void (*const reports[])(const char *text) = {datasets, snapshots, pool, status, answer};
     g_autofree char *text = size > 0 ? g_strndup((const char *)data + 1, size - 1) : NULL;
 
     if (text)

@@ -3,16 +3,18 @@
 """Pools of type zfs on real ZFS: volumes, snapshots, clones, health, and stock libvirtd beside."""
 # lab: -m 2048 -d 512M -d 512M -d 512M -d 512M
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from kit import (MIB, Ours, case, disk, expect, expect_in, long_case, main, out, read_at, run,
+from kit import (MIB, WORK, Ours, case, disk, expect, expect_in, long_case, main, out, read_at, run,
                  wait_until, write_at, write_xml)  # noqa: E402
 from services import faults, zfs  # noqa: E402
 
@@ -240,6 +242,74 @@ def a_revert_goes_back_to_the_newest_and_says_what_else_it_would_remove():
     expect(snapshot_names("data") == ["s1"], snapshot_names("data"))
     expect(read_at(dev("data")) == "one", read_at(dev("data")))
     snap("delete", "data", "s1")
+
+
+@contextlib.contextmanager
+def meanwhile(*line):
+    """Somebody has zfs do LINE between the daemon's look and its next change by a program."""
+    folder, planned = os.path.join(WORK, "between"), os.path.join(WORK, "planned")
+    real = shutil.which("zfs")
+    os.makedirs(folder, exist_ok=True)
+    wrapper = os.path.join(folder, "zfs")
+    with open(wrapper, "w", encoding="utf-8") as file:
+        file.write(f"#!/bin/sh\n[ \"$1\" = program ] && mv {planned} {planned}.done 2>/dev/null && "
+                   f"{{ sh -e {planned}.done </dev/null || exit 99; }}\nexec {real} \"$@\"\n")
+    os.chmod(wrapper, 0o755)
+    path = os.environ["PATH"]
+    OURS.stop()
+    os.environ["PATH"] = f"{folder}:{path}"
+    OURS.start()
+    os.environ["PATH"] = path
+    with open(planned, "w", encoding="utf-8") as file:
+        file.write("\n".join(f"{real} {words}" for words in line) + "\n")
+    yield
+    expect(not os.path.exists(planned), "no program was run")
+    OURS.stop()
+    OURS.start()
+
+
+@case
+def a_snapshot_that_somebody_takes_during_a_revert_survives():
+    OURS.virsh("vol-create-as tank race 8M")
+    for name in ("s1", "s2"):
+        write_at(dev("race"), name)
+        snap("create", "race", name)
+    write_at(dev("race"), "late")
+    with meanwhile("snapshot tank/race@mine"):
+        expect_in("tank/race@mine", snap("revert", "race", "s1", status=CONFLICT))
+    expect(snapshot_names("race") == ["s1", "s2", "mine"], snapshot_names("race"))
+    expect(read_at(dev("race")) == "late", read_at(dev("race")))
+    with meanwhile("destroy tank/race@s2", "snapshot tank/race@s2"):
+        expect_in("tank/race@s2", snap("revert", "race", "s1", status=CONFLICT))
+    run("zfs", "bookmark", "tank/race@mine", "tank/race#sent")
+    expect_in("tank/race#sent", snap("revert", "race", "s1", status=CONFLICT))
+    run("zfs", "destroy", "tank/race#sent")
+    run("zfs", "hold", "keep", "tank/race@s2")
+    expect_in("kept by a hold", snap("revert", "race", "s1", status=CONFLICT))
+    run("zfs", "release", "keep", "tank/race@s2")
+    expect(snapshot_names("race") == ["s1", "mine", "s2"], snapshot_names("race"))
+    run("zfs", "bookmark", "tank/race@s1", "tank/race#old")
+    OURS.virsh("vol-resize race 16M --pool tank")
+    snap("revert", "race", "s1")
+    expect(snapshot_names("race") == ["s1"], snapshot_names("race"))
+    expect(read_at(dev("race")) == "s1", read_at(dev("race")))
+    expect(get("tank/race", "volsize") == [str(8 * MIB)], get("tank/race", "volsize"))
+    expect(out("blockdev", "--getsize64", dev("race")) == f"{8 * MIB}\n", "size of the device")
+    snap("delete", "race", "s1")
+
+
+@case
+def what_somebody_changes_during_a_deletion_keeps_the_volume():
+    OURS.virsh("vol-info race tank")
+    with meanwhile("snapshot tank/race@mine"):
+        expect_in("mine", OURS.fails("vol-delete race --pool tank"))
+    run("zfs", "destroy", "tank/race@mine")
+    with meanwhile("destroy tank/race", "create -V 4M tank/race"):
+        OURS.virsh("vol-info race tank")
+        expect_in("another dataset", OURS.fails("vol-delete race --pool tank"))
+    expect(get("tank/race", "volsize") == [str(4 * MIB)], "another volume was removed")
+    OURS.virsh("vol-delete race --pool tank")
+    expect("tank/race" not in datasets(), datasets())
 
 
 @case

@@ -51,7 +51,11 @@ static gboolean snap_create(const Call *call, GError **error)
 
 static gboolean snap_revert(const Call *call, GError **error)
 {
-    return cst_pool_state_snapshot_revert(call->state, call->args[0], call->args[1], NULL, error);
+    g_autoptr(GPtrArray) lost =
+        cst_pool_state_snapshot_revert_loses(call->state, call->args[0], call->args[1], error);
+
+    return lost && cst_pool_state_snapshot_revert(call->state, call->args[0], call->args[1], lost,
+                                                  NULL, error);
 }
 
 static gboolean snap_delete(const Call *call, GError **error)

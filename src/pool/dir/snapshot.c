@@ -342,7 +342,7 @@ static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, in
  * and mode are those that it has now.
  */
 static gboolean snapshot_revert(CstPoolState *state, const char *volume, const char *name,
-                                CstTask *task, GError **error)
+                                const GPtrArray *agreed, CstTask *task, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_autofree char *draft = NULL;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <pool/device.h>
+#include <pool/report_cache.h>
 
 #include "lvm.h"
 #include "report.h"
@@ -46,19 +47,10 @@ typedef struct {
 
 /** The last report, and what is known to have changed since (cache.c). */
 typedef struct {
-    GMutex lock; /**< guards what follows */
-    GCond cond;
-    LvmGroup *last;
-    gint64 last_at;     /**< monotonic; 0: something was changed since */
-    guint changes;      /**< count of the changes known here so far */
-    guint reports;      /**< being read now */
-    GHashTable *nodes;  /**< names of nodes that came (TRUE) or went meanwhile */
-    GHashTable *seen;   /**< uuid to name of plain LVs that were seen since the last report */
-    GHashTable *ours;   /**< names that we changed since then: their nodes' events are no news */
-    guint accounted;    /**< as changes, of those whose effect on the space is known */
-    int64_t taken;      /**< bytes of the group, by those */
-    gint64 taken_at;    /**< monotonic: the first of those; 0: there was none */
-    gboolean reporting; /**< a thread reads one that logical_group_cached() waits for */
+    CstReportCache shared; /**< of LvmGroup; its lock guards what follows */
+    GHashTable *nodes;     /**< names of nodes that came (TRUE) or went while a report was made */
+    GHashTable *seen;      /**< uuid to name of plain LVs that were seen since the last report */
+    GHashTable *ours;      /**< names that we changed since then: their nodes' events are no news */
 } LogicalCache;
 
 typedef struct {

@@ -311,7 +311,7 @@ static gboolean revert_classic(LogicalState *state, const Lookup *found, const c
 }
 
 static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                CstTask *task, GError **error)
+                                const GPtrArray *agreed, CstTask *task, GError **error)
 {
     g_auto(Lookup) found = {0};
 

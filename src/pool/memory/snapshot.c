@@ -59,7 +59,7 @@ static MemoryDisk *enter_snapshot(CstPoolState *state, const char *callback, con
 }
 
 static gboolean snapshot_revert(CstPoolState *state, const char *volume, const char *name,
-                                CstTask *task, GError **error)
+                                const GPtrArray *agreed, CstTask *task, GError **error)
 {
     MemoryDisk *snapshot = enter_snapshot(state, "snapshots.revert", volume, name, error);
 

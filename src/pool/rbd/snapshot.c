@@ -311,7 +311,7 @@ static gboolean revert(RbdJob *job, GError **error)
 
 /* A revert can't be cancelled: stopped midway, it would leave a mixture. */
 static gboolean snapshots_revert(CstPoolState *state, const char *volume, const char *name,
-                                 CstTask *task, GError **error)
+                                 const GPtrArray *agreed, CstTask *task, GError **error)
 {
     g_autoptr(RbdJob) job = snapshot_job(state, revert, volume, name, task, error);
 

@@ -29,7 +29,7 @@ gboolean zfs_vol_children(CstPoolState *state, const char *name, GPtrArray *chil
                           GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL, snapshots = NULL;
-    const ZfsDataset *dataset = zfs_read_volume(ZFS(state), name, &datasets, error);
+    const ZfsDataset *dataset = zfs_look_volume(ZFS(state), name, &datasets, error);
 
     snapshots = dataset ? zfs_read_snapshots(dataset->name, FALSE, error) : NULL;
     for (guint i = 0; snapshots && i < snapshots->len; i++) {
@@ -52,7 +52,8 @@ gboolean zfs_vol_holders(CstPoolState *state, const char *name, GPtrArray *holde
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-gboolean zfs_refuse_snapshots(const char *name, const char *dataset, GError **error)
+gboolean zfs_refuse_snapshots(const ZfsState *state, const char *name, const char *dataset,
+                              GError **error)
 {
     g_autoptr(GPtrArray) snapshots = zfs_read_snapshots(dataset, FALSE, error);
 
@@ -67,26 +68,67 @@ gboolean zfs_refuse_snapshots(const char *name, const char *dataset, GError **er
                             snapshot->name);
         if (cst_draft_maker_lives(snapshot->name))
             return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is being cloned"), name);
-        if (!cst_dry_run() && !zfs_drop_snapshot(snapshot, error))
+        if (!cst_dry_run() && !zfs_drop_snapshot(state, snapshot, error))
             return FALSE;
     }
     return snapshots != NULL;
 }
 
-gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
+/* In a dry run ZFS is not asked to refuse: what would keep it from removing is looked for. */
+static gboolean check_delete(const ZfsState *state, const char *name, GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL;
-    const ZfsDataset *dataset;
+    const ZfsDataset *dataset = zfs_read_volume(state, name, &datasets, error);
+
+    return dataset && zfs_refuse_snapshots(state, name, dataset->name, error);
+}
+
+/*
+ * Removes what was last reported under the name, and nothing else that has got it since. What ZFS
+ * refuses for the sake of snapshots is tried again once useless ones of our own are gone.
+ */
+static gboolean destroy(const ZfsState *state, const char *name, const char *dataset,
+                        GError **error)
+{
+    uint64_t kept = 0;
+    g_autofree char *guid = zfs_cache_shown(state->cache, dataset, &kept);
+    g_autoptr(GError) why = NULL;
+    ZfsEnd end = zfs_destroy_volume(state, dataset, guid, &why);
+
+    if (end == ZFS_NEEDED) {
+        if (!zfs_refuse_snapshots(state, name, dataset, error))
+            return FALSE;
+        g_clear_error(&why);
+        end = zfs_destroy_volume(state, dataset, guid, &why);
+    }
+    if (end == ZFS_GONE)
+        return cst_fail_no_volume(name, error);
+    if (end != ZFS_DONE) {
+        /* Another one of the name can be removed by who has seen it. */
+        zfs_cache_gone(state->cache, dataset);
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    zfs_cache_gone(state->cache, dataset);
+    if (guid)
+        cst_report_cache_account(&state->cache->reports, -(int64_t)kept);
+    return TRUE;
+}
+
+gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
+{
+    g_autofree char *dataset = zfs_dataset_of(ZFS(state), name);
 
     if (!cst_flags_check(flags, 0, "virStorageBackendZFSDeleteVol", error))
         return FALSE;
-    dataset = zfs_read_volume(ZFS(state), name, &datasets, error);
-    if (!dataset || !zfs_refuse_snapshots(name, dataset->name, error))
+    if (!zfs_is_name(name) || cst_draft_is_hidden(zfs_last_of(name)))
+        return cst_fail_no_volume(name, error);
+    if (cst_dry_run() && !check_delete(ZFS(state), name, error))
         return FALSE;
     if (!cst_may_change(error))
         return FALSE;
     CST_CRASH_POINT("zfs.delete.before");
-    if (!zfs_destroy_dataset(ZFS(state), dataset->name, error))
+    if (!destroy(ZFS(state), name, dataset, error))
         return FALSE;
     CST_CRASH_POINT("zfs.delete.removed");
     return TRUE;
@@ -94,11 +136,12 @@ gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, G
 
 /* --- resize ----------------------------------------------------------------------------------- */
 
-gboolean zfs_set_size(const char *dataset, uint64_t size, CstTask *task, GError **error)
+gboolean zfs_set_size(const ZfsState *state, const char *dataset, uint64_t size, CstTask *task,
+                      GError **error)
 {
     g_autofree char *option = g_strdup_printf("volsize=%" PRIu64, size);
 
-    return zfs_change(task, error, "zfs", "set", option, dataset, NULL);
+    return zfs_change(state, task, error, "zfs", "set", option, dataset, NULL);
 }
 
 /*
@@ -141,7 +184,7 @@ gboolean zfs_vol_resize(CstPoolState *state, const char *name, uint64_t capacity
     if (size == dataset->size)
         return TRUE;
     CST_CRASH_POINT("zfs.resize.before");
-    zfs_set_size(dataset->name, size, task, &why);
+    zfs_set_size(ZFS(state), dataset->name, size, task, &why);
     CST_CRASH_POINT("zfs.resize.done");
     return check_size(ZFS(state), name, size, &why, error);
 }

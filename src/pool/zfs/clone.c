@@ -18,8 +18,8 @@
 #include <base/log.h>
 #include <base/units.h>
 
-gboolean zfs_clone(const char *snapshot, const char *dataset, const GPtrArray *options,
-                   GError **error)
+gboolean zfs_clone(const ZfsState *state, const char *snapshot, const char *dataset,
+                   const GPtrArray *options, GError **error)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
 
@@ -32,7 +32,7 @@ gboolean zfs_clone(const char *snapshot, const char *dataset, const GPtrArray *o
     g_ptr_array_add(argv, (gpointer)snapshot);
     g_ptr_array_add(argv, (gpointer)dataset);
     g_ptr_array_add(argv, NULL);
-    return zfs_changev((const char *const *)argv->pdata, NULL, error);
+    return zfs_change_vector(state, argv, NULL, error);
 }
 
 /* Clones a snapshot with the properties that the definition asks for. */
@@ -43,7 +43,7 @@ static gboolean clone_for(const ZfsState *state, const CstVolDef *def, const cha
     g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
 
     return zfs_options_add(state, def->options, TRUE, options, texts, error) &&
-           zfs_clone(snapshot, dataset, options, error);
+           zfs_clone(state, snapshot, dataset, options, error);
 }
 
 /* Clones what the volume holds now. */
@@ -54,27 +54,27 @@ static gboolean clone_now(const ZfsState *state, const CstVolDef *def, const cha
     g_autofree char *snapshot = g_strdup_printf("%s@%s", hidden.dataset, hidden.name);
     gboolean cloned;
 
-    if (!zfs_change(NULL, error, "zfs", "snapshot", snapshot, NULL))
+    if (!zfs_change(state, NULL, error, "zfs", "snapshot", snapshot, NULL))
         return FALSE;
     CST_CRASH_POINT("zfs.clone.snapshot");
     cloned = clone_for(state, def, snapshot, dataset, error);
     CST_CRASH_POINT("zfs.clone.cloned");
     /* A failure is no reason to fail: the snapshot does no harm, and the next start tries again. */
-    if (!zfs_drop_snapshot(&hidden, NULL))
+    if (!zfs_drop_snapshot(state, &hidden, NULL))
         cst_log(CST_LOG_WARNING, "pool '%s': cannot drop snapshot '%s'", state->head.def->name,
                 snapshot);
     return cloned;
 }
 
 /* A clone has the size of its origin and reserves nothing at first. */
-static gboolean fit_clone(const CstVolDef *def, const ZfsDataset *source, uint64_t size,
-                          const char *dataset, GError **error)
+static gboolean fit_clone(const ZfsState *state, const CstVolDef *def, const ZfsDataset *source,
+                          uint64_t size, const char *dataset, GError **error)
 {
     if (def->capacity > size &&
-        !zfs_set_size(dataset, cst_round_up(def->capacity, source->block), NULL, error))
+        !zfs_set_size(state, dataset, cst_round_up(def->capacity, source->block), NULL, error))
         return FALSE;
     return def->allocation < def->capacity ||
-           zfs_change(NULL, error, "zfs", "set", "refreservation=auto", dataset, NULL);
+           zfs_change(state, NULL, error, "zfs", "set", "refreservation=auto", dataset, NULL);
 }
 
 /* Looks up a snapshot's size; FALSE with NOT_FOUND when there is none. */
@@ -121,7 +121,8 @@ gboolean zfs_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const 
               : !clone_now(ZFS(state), def, from->name, dataset, error))
         return FALSE;
     CST_CRASH_POINT("zfs.clone.made");
-    return fit_clone(def, from, size, dataset, error) && zfs_open_draft(dataset, def, draft, error);
+    return fit_clone(ZFS(state), def, from, size, dataset, error) &&
+           zfs_open_draft(dataset, def, draft, error);
 }
 
 /* A definition that names a volume of this pool as its backing store asks for a clone of it. */
@@ -194,7 +195,7 @@ gboolean zfs_drop_drafts(CstPoolState *state, GError **error)
         g_autoptr(GError) why = NULL;
 
         if (cst_draft_is(snapshot->name) && !cst_draft_maker_lives(snapshot->name))
-            zfs_drop_snapshot(snapshot, &why);
+            zfs_drop_snapshot(ZFS(state), snapshot, &why);
         warn(state, why);
     }
     return snapshots != NULL;

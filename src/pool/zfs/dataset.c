@@ -53,10 +53,7 @@ static GPtrArray *expected(const ZfsState *state, GPtrArray *datasets, GError **
         return NULL;
     }
     if (state->root_guid && strcmp(root->guid, state->root_guid) != 0) {
-        cst_fail(error, CST_ERROR_STATE,
-                 _("the ZFS dataset '%s' is not the one that the pool was started with; restart "
-                   "the pool to accept this one"),
-                 state->root);
+        zfs_fail_other_root(state, error);
         return NULL;
     }
     return g_steal_pointer(&owned);
@@ -82,11 +79,32 @@ static GPtrArray *list(const ZfsState *state, const char *const *argv, CstTask *
     return expected(state, zfs_datasets_parse(out, error), error);
 }
 
+/* The same for the cache; @all: the vector asks for everything. A new reference. */
+static ZfsReport *read_report(const ZfsState *state, const char *const *argv, gboolean all,
+                              CstTask *task, GError **error)
+{
+    guint changes = cst_report_cache_begin(&state->cache->reports);
+    GPtrArray *datasets = list(state, argv, task, error);
+    ZfsReport *report = datasets ? zfs_report_new(datasets, all) : NULL;
+
+    zfs_cache_end(state->cache, report, changes);
+    return report;
+}
+
+/* Takes @report (NULL: none) over. */
+static GPtrArray *datasets_of(ZfsReport *report)
+{
+    GPtrArray *datasets = report ? g_ptr_array_ref(report->datasets) : NULL;
+
+    zfs_report_unref(report);
+    return datasets;
+}
+
 static const char fields[] = ZFS_DATASET_FIELDS;
 
 #define LIST_DATASETS "zfs", "list", "-H", "-p", "-t", "filesystem,volume", "-o", fields
 
-GPtrArray *zfs_read(const ZfsState *state, const char *const *names, GError **error)
+static ZfsReport *read_some(const ZfsState *state, const char *const *names, GError **error)
 {
     static const char *const begin[] = {LIST_DATASETS};
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -97,14 +115,101 @@ GPtrArray *zfs_read(const ZfsState *state, const char *const *names, GError **er
     for (; names && *names; names++)
         g_ptr_array_add(argv, (gpointer)*names);
     g_ptr_array_add(argv, NULL);
-    return list(state, (const char *const *)argv->pdata, NULL, error);
+    return read_report(state, (const char *const *)argv->pdata, FALSE, NULL, error);
+}
+
+static ZfsReport *read_all(const ZfsState *state, CstTask *task, GError **error)
+{
+    const char *const argv[] = {LIST_DATASETS, "-r", state->root, NULL};
+
+    return read_report(state, argv, TRUE, task, error);
+}
+
+GPtrArray *zfs_read(const ZfsState *state, const char *const *names, GError **error)
+{
+    return datasets_of(read_some(state, names, error));
 }
 
 GPtrArray *zfs_read_all(const ZfsState *state, CstTask *task, GError **error)
 {
-    const char *const argv[] = {LIST_DATASETS, "-r", state->root, NULL};
+    return datasets_of(read_all(state, task, error));
+}
 
-    return list(state, argv, task, error);
+/* --- what a report of a moment ago says ------------------------------------------------------- */
+
+typedef struct {
+    const ZfsState *state;
+    const char *dataset;
+} Query;
+
+static gboolean has_dataset(gpointer report, gpointer data)
+{
+    return g_hash_table_contains(((ZfsReport *)report)->by_name, ((Query *)data)->dataset);
+}
+
+/*
+ * Whoever asks for one is told of that one. Who asks for another one right afterwards may go on
+ * asking, for all that there are; so that is what is read then.
+ */
+static gpointer read_more(gpointer data, GError **error)
+{
+    const Query *query = data;
+    const char *const names[] = {query->dataset, NULL};
+
+    return zfs_cache_has_some(query->state->cache) ? read_all(query->state, NULL, error)
+                                                   : read_some(query->state, names, error);
+}
+
+const ZfsDataset *zfs_look(const ZfsState *state, const char *dataset, GPtrArray **ret_datasets,
+                           GError **error)
+{
+    Query of = {.state = state, .dataset = dataset};
+    const CstReportQuery query = {.fresh_us = zfs_host.fresh_us,
+                                  .wait_us = zfs_host.report_s * G_TIME_SPAN_SECOND,
+                                  .serves = has_dataset,
+                                  .read = read_more,
+                                  .data = &of};
+    ZfsReport *report = cst_report_cache_get(&state->cache->reports, &query, error);
+    const ZfsDataset *found = report ? g_hash_table_lookup(report->by_name, dataset) : NULL;
+
+    *ret_datasets = datasets_of(report);
+    return found;
+}
+
+gboolean zfs_prove(const ZfsState *state, GError **error)
+{
+    g_autoptr(GPtrArray) datasets =
+        zfs_cache_is_proved(state->cache) ? NULL : zfs_read(state, NULL, error);
+
+    return datasets || zfs_cache_is_proved(state->cache);
+}
+
+gboolean zfs_available(const ZfsState *state, uint64_t *ret_available, gint64 *ret_until,
+                       GError **error)
+{
+    int64_t taken = 0;
+    g_autoptr(GPtrArray) datasets = datasets_of(cst_report_cache_estimate(
+        &state->cache->reports, zfs_host.fresh_us, zfs_host.estimate_us, &taken, ret_until));
+    const ZfsDataset *root = datasets ? zfs_datasets_find(datasets, state->root) : NULL;
+
+    if (!root)
+        root = zfs_look(state, state->root, &datasets, error);
+    if (!root)
+        return FALSE;
+    *ret_available = (uint64_t)MAX((int64_t)root->available - taken, 0);
+    return TRUE;
+}
+
+/* --- volumes, snapshots, the ZFS pool --------------------------------------------------------- */
+
+/* @found, if it is a volume that is shown; NULL with NO_VOL, unless there was no answer. */
+static const ZfsDataset *shown(const ZfsState *state, const char *name, const ZfsDataset *found,
+                               GPtrArray *datasets, GError **error)
+{
+    if (!datasets || (found && zfs_is_shown(state, found)))
+        return found;
+    cst_fail_no_volume(name, error);
+    return NULL;
 }
 
 const ZfsDataset *zfs_read_volume(const ZfsState *state, const char *name, GPtrArray **ret_datasets,
@@ -112,27 +217,30 @@ const ZfsDataset *zfs_read_volume(const ZfsState *state, const char *name, GPtrA
 {
     g_autofree char *dataset = zfs_dataset_of(state, name);
     const char *const names[] = {dataset, NULL};
-    g_autoptr(GPtrArray) datasets = zfs_read(state, names, error);
-    const ZfsDataset *found = datasets ? zfs_datasets_find(datasets, dataset) : NULL;
 
-    if (!datasets)
-        return NULL;
-    if (!found || !zfs_is_shown(state, found)) {
-        cst_fail_no_volume(name, error);
-        return NULL;
-    }
-    *ret_datasets = g_steal_pointer(&datasets);
-    return found;
+    *ret_datasets = zfs_read(state, names, error);
+    return shown(state, name, *ret_datasets ? zfs_datasets_find(*ret_datasets, dataset) : NULL,
+                 *ret_datasets, error);
 }
 
-GPtrArray *zfs_read_snapshots(const char *dataset, gboolean all, GError **error)
+const ZfsDataset *zfs_look_volume(const ZfsState *state, const char *name, GPtrArray **ret_datasets,
+                                  GError **error)
+{
+    g_autofree char *dataset = zfs_dataset_of(state, name);
+    const ZfsDataset *found = zfs_look(state, dataset, ret_datasets, error);
+
+    return shown(state, name, found, *ret_datasets, error);
+}
+
+static GPtrArray *list_snapshots(const char *dataset, const char *types, gboolean all,
+                                 GError **error)
 {
     const char *const argv[] = {"zfs",
                                 "list",
                                 "-H",
                                 "-p",
                                 "-t",
-                                "snapshot",
+                                types,
                                 "-o",
                                 ZFS_SNAPSHOT_FIELDS,
                                 "-s",
@@ -143,6 +251,16 @@ GPtrArray *zfs_read_snapshots(const char *dataset, gboolean all, GError **error)
     g_autofree char *out = NULL;
 
     return zfs_report(argv, NULL, &out, error) ? zfs_snapshots_parse(out, error) : NULL;
+}
+
+GPtrArray *zfs_read_snapshots(const char *dataset, gboolean all, GError **error)
+{
+    return list_snapshots(dataset, "snapshot", all, error);
+}
+
+GPtrArray *zfs_read_history(const char *dataset, GError **error)
+{
+    return list_snapshots(dataset, "snapshot,bookmark", FALSE, error);
 }
 
 ZfsPool *zfs_read_pool(const ZfsState *state, GError **error)
@@ -169,36 +287,76 @@ ZfsPool *zfs_read_pool(const ZfsState *state, GError **error)
                  state->pool);
         return NULL;
     }
+    zfs_cache_keep_pool(state->cache, pool);
     return g_steal_pointer(&pool);
 }
 
 /* --- changing --------------------------------------------------------------------------------- */
 
-/*
- * Ends a change: TRUE when it is @done by what is there now; else with zfs's own reason @why, or,
- * where it claims success, with @claim.
- */
-static gboolean judge(gboolean done, GError **why, const char *claim, const char *dataset,
-                      GError **error)
+gboolean zfs_change_vector(const ZfsState *state, const GPtrArray *argv, CstTask *task,
+                           GError **error)
 {
-    if (done)
-        return TRUE;
-    if (!*why)
-        return cst_fail(error, CST_ERROR_FAILED,
-                        _("'zfs %s' claims success, but '%s' is as it was"), claim, dataset);
-    g_propagate_error(error, g_steal_pointer(why));
-    return FALSE;
+    gboolean done = zfs_changev((const char *const *)argv->pdata, task, error);
+
+    zfs_cache_changed(state->cache);
+    return done;
+}
+
+gboolean zfs_change(const ZfsState *state, CstTask *task, GError **error, const char *tool, ...)
+{
+    g_autoptr(GPtrArray) argv = NULL;
+    va_list args;
+
+    va_start(args, tool);
+    argv = zfs_vector(tool, args);
+    va_end(args);
+    return zfs_change_vector(state, argv, task, error);
+}
+
+gboolean zfs_change_idle(const ZfsState *state, GError **error, const char *tool, ...)
+{
+    g_autoptr(GPtrArray) argv = NULL;
+    gboolean done;
+    va_list args;
+
+    va_start(args, tool);
+    argv = zfs_vector(tool, args);
+    va_end(args);
+    done = zfs_attempt(zfs_changev_once, argv->pdata, error);
+    zfs_cache_changed(state->cache);
+    return done;
+}
+
+/* What ZFS did not say is looked for. */
+ZfsEnd zfs_destroy_volume(const ZfsState *state, const char *dataset, const char *guid,
+                          GError **error)
+{
+    const char *const names[] = {dataset, NULL};
+    g_autoptr(GPtrArray) left = NULL;
+    GError *why = NULL;
+    ZfsEnd end = zfs_program_destroy(state, dataset, guid, &why);
+
+    if (end == ZFS_UNKNOWN && (left = zfs_read(state, names, NULL)) &&
+        !zfs_datasets_find(left, dataset)) {
+        g_clear_error(&why);
+        end = ZFS_DONE;
+    }
+    if (why)
+        g_propagate_error(error, why);
+    return end;
 }
 
 gboolean zfs_destroy_dataset(const ZfsState *state, const char *dataset, GError **error)
 {
-    const char *const names[] = {dataset, NULL};
-    g_autoptr(GPtrArray) left = NULL;
-    g_autoptr(GError) why = NULL;
+    GError *why = NULL;
+    ZfsEnd end = zfs_destroy_volume(state, dataset, NULL, &why);
 
-    zfs_change_idle(&why, "zfs", "destroy", dataset, NULL);
-    left = zfs_read(state, names, error);
-    return left && judge(!zfs_datasets_find(left, dataset), &why, "destroy", dataset, error);
+    if (end == ZFS_DONE || end == ZFS_GONE) {
+        g_clear_error(&why);
+        return TRUE;
+    }
+    g_propagate_error(error, why);
+    return FALSE;
 }
 
 /* The device that says to be of the new name proves the rename without a report. */
@@ -208,16 +366,21 @@ gboolean zfs_rename_dataset(const ZfsState *state, const char *from, const char 
     g_autoptr(GPtrArray) left = NULL;
     g_autoptr(GError) why = NULL;
 
-    if (zfs_change_idle(&why, "zfs", "rename", from, to, NULL) && zfs_node_comes(to))
+    if (zfs_change_idle(state, &why, "zfs", "rename", from, to, NULL) && zfs_node_comes(to))
         return TRUE;
     left = zfs_read(state, names, error);
-    return left && judge(zfs_datasets_find(left, to) && !zfs_datasets_find(left, from), &why,
-                         "rename", from, error);
+    if (!left || (zfs_datasets_find(left, to) && !zfs_datasets_find(left, from)))
+        return left != NULL;
+    if (!why)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'zfs %s' claims success, but '%s' is as it was"), "rename", from);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
-gboolean zfs_drop_snapshot(const ZfsSnapshot *snapshot, GError **error)
+gboolean zfs_drop_snapshot(const ZfsState *state, const ZfsSnapshot *snapshot, GError **error)
 {
     g_autofree char *whole = g_strdup_printf("%s@%s", snapshot->dataset, snapshot->name);
 
-    return zfs_change_idle(error, "zfs", "destroy", "-d", whole, NULL);
+    return zfs_change_idle(state, error, "zfs", "destroy", "-d", whole, NULL);
 }

@@ -73,7 +73,7 @@ gboolean zfs_vol_flatten(CstPoolState *state, const char *name, CstTask *task, G
     if (!dataset->origin)
         return TRUE; /* on its own already */
     /* ZFS keeps snapshots with the volume that they were taken of, and would lose them with it. */
-    if (!zfs_refuse_snapshots(name, dataset->name, error))
+    if (!zfs_refuse_snapshots(ZFS(state), name, dataset->name, error))
         return FALSE;
     cst_uuid_generate(&uuid);
     draft.token = g_strdup(cst_uuid_format(&uuid, token));

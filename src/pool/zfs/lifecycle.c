@@ -61,6 +61,15 @@ gboolean zfs_check(CstPoolState *state, gboolean *ret_active, GError **error)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
+static gboolean change_with(const ZfsState *state, const char *const *argv,
+                            const CstSecretBytes *key, GError **error)
+{
+    gboolean done = zfs_change_with(argv, key->data, key->len, NULL, error);
+
+    zfs_cache_changed(state->cache);
+    return done;
+}
+
 /* Runs @argv with the key as its input. */
 static gboolean run_with_key(CstPoolState *state, const char *const *argv, GError **error)
 {
@@ -70,7 +79,7 @@ static gboolean run_with_key(CstPoolState *state, const char *const *argv, GErro
     if (!state->host || !state->host->secret)
         return cst_fail(error, CST_ERROR_NO_SECRET, _("there are no secrets here"));
     return state->host->secret(&auth, &key, state->host->data, error) &&
-           zfs_change_with(argv, key.data, key.len, error);
+           change_with(ZFS(state), argv, &key, error);
 }
 
 static gboolean load_key(CstPoolState *state, const ZfsDataset *root, GError **error)
@@ -168,7 +177,7 @@ static gboolean run_vector(CstPoolState *state, GPtrArray *argv, GError **error)
     g_ptr_array_add(argv, NULL);
     if (ZFS(state)->has_key)
         return run_with_key(state, (const char *const *)argv->pdata, error);
-    return zfs_changev((const char *const *)argv->pdata, NULL, error);
+    return zfs_change_vector(ZFS(state), argv, NULL, error);
 }
 
 static gboolean make_dataset(CstPoolState *state, GError **error)
@@ -274,6 +283,6 @@ gboolean zfs_destroy(CstPoolState *state, unsigned flags, GError **error)
     if (!cst_flags_check(flags, 0, "virStorageBackendZFSDeletePool", error) ||
         !refuse_content(zfs, error) || !cst_may_change(error))
         return FALSE;
-    zfs_change_idle(&why, lies_in_dataset(zfs) ? "zfs" : "zpool", "destroy", zfs->root, NULL);
+    zfs_change_idle(zfs, &why, lies_in_dataset(zfs) ? "zfs" : "zpool", "destroy", zfs->root, NULL);
     return is_gone(zfs, &why, error);
 }

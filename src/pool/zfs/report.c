@@ -167,6 +167,8 @@ const ZfsDataset *zfs_datasets_find(const GPtrArray *datasets, const char *name)
 
 enum {
     SNAPSHOT_NAME,
+    SNAPSHOT_GUID,
+    SNAPSHOT_TXG,
     SNAPSHOT_CREATED,
     SNAPSHOT_SIZE,
     SNAPSHOT_USED,
@@ -180,6 +182,7 @@ static void snapshot_free(gpointer data)
 
     g_free(snapshot->dataset);
     g_free(snapshot->name);
+    g_free(snapshot->guid);
     g_strfreev(snapshot->clones);
     g_free(snapshot);
 }
@@ -187,7 +190,7 @@ static void snapshot_free(gpointer data)
 static gboolean take_snapshot(char **fields, GPtrArray *into, GError **error)
 {
     ZfsSnapshot *snapshot = g_new0(ZfsSnapshot, 1);
-    const char *name = fields[SNAPSHOT_NAME], *at = strchr(name, '@');
+    const char *name = fields[SNAPSHOT_NAME], *at = strpbrk(name, "@#");
     const char *clones = fields[SNAPSHOT_CLONES];
     uint64_t created;
 
@@ -197,7 +200,10 @@ static gboolean take_snapshot(char **fields, GPtrArray *into, GError **error)
         return disbelieve("name", error);
     snapshot->dataset = g_strndup(name, (gsize)(at - name));
     snapshot->name = g_strdup(at + 1);
-    if (!take_number(fields[SNAPSHOT_CREATED], "creation", &created, error) ||
+    snapshot->bookmark = *at == '#';
+    if (!take_guid(fields[SNAPSHOT_GUID], &snapshot->guid, error) ||
+        !take_number(fields[SNAPSHOT_TXG], "createtxg", &snapshot->txg, error) ||
+        !take_number(fields[SNAPSHOT_CREATED], "creation", &created, error) ||
         !take_number(fields[SNAPSHOT_SIZE], "volsize", &snapshot->size, error) ||
         !take_number(fields[SNAPSHOT_USED], "used", &snapshot->used, error))
         return FALSE;
@@ -223,6 +229,17 @@ void zfs_pool_free(ZfsPool *pool)
     g_free(pool->guid);
     g_free(pool->health);
     g_free(pool);
+}
+
+ZfsPool *zfs_pool_copy(const ZfsPool *pool)
+{
+    ZfsPool *copy = g_new0(ZfsPool, 1);
+
+    *copy = *pool;
+    copy->name = g_strdup(pool->name);
+    copy->guid = g_strdup(pool->guid);
+    copy->health = g_strdup(pool->health);
+    return copy;
 }
 
 static gboolean take_pool(char **fields, GPtrArray *into, GError **error)
@@ -251,4 +268,31 @@ ZfsPool *zfs_pool_parse(const char *text, GError **error)
         return NULL;
     }
     return g_ptr_array_steal_index(pools, 0);
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+#define ANSWER_BEGIN   "{\"return\":\""
+#define ANSWER_END     "\"}"
+#define ANSWER_LETTERS " /@#-_.:"
+
+char *zfs_answer_parse(const char *text, GError **error)
+{
+    g_autofree char *line = g_strchomp(g_strdup(text));
+    size_t len = strlen(line), begin = strlen(ANSWER_BEGIN), end = strlen(ANSWER_END);
+    char *answer;
+
+    if (len <= begin + end || !g_str_has_prefix(line, ANSWER_BEGIN) ||
+        !g_str_has_suffix(line, ANSWER_END)) {
+        disbelieve(_("no answer of a program"), error);
+        return NULL;
+    }
+    answer = g_strndup(line + begin, len - begin - end);
+    for (const char *p = answer; *p; p++)
+        if (!g_ascii_isalnum(*p) && !strchr(ANSWER_LETTERS, *p)) {
+            g_free(answer);
+            disbelieve(_("no answer of a program"), error);
+            return NULL;
+        }
+    return answer;
 }

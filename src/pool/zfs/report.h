@@ -41,16 +41,20 @@ GPtrArray *zfs_datasets_parse(const char *text, GError **error);
 /** The dataset of that name; NULL: there is none. Borrowed. */
 const ZfsDataset *zfs_datasets_find(const GPtrArray *datasets, const char *name);
 
+/** A snapshot, or a bookmark, which remembers when one was taken. */
 typedef struct {
-    char *dataset;   /**< what it is a snapshot of */
-    char *name;      /**< behind the '@' */
+    char *dataset;     /**< what it is a snapshot of */
+    char *name;        /**< behind the '@', or the '#' */
+    gboolean bookmark; /**< it holds nothing; sizes are 0 */
+    char *guid;
+    uint64_t txg;    /**< transaction group that made it; those of a dataset all differ */
     int64_t created; /**< seconds since the epoch */
     uint64_t size;   /**< of the device */
     uint64_t used;   /**< bytes that only it holds */
     GStrv clones;    /**< datasets; empty rather than NULL */
 } ZfsSnapshot;
 
-#define ZFS_SNAPSHOT_FIELDS "name,creation,volsize,used,clones"
+#define ZFS_SNAPSHOT_FIELDS "name,guid,createtxg,creation,volsize,used,clones"
 
 /** As zfs_datasets_parse(), for lines of ZFS_SNAPSHOT_FIELDS. */
 GPtrArray *zfs_snapshots_parse(const char *text, GError **error);
@@ -67,6 +71,14 @@ typedef struct {
 
 /** Parses zpool list's line about one pool. CORRUPT. Free with zfs_pool_free(). */
 ZfsPool *zfs_pool_parse(const char *text, GError **error);
+/** A copy; free it. */
+ZfsPool *zfs_pool_copy(const ZfsPool *pool);
 /** NULL is accepted. */
 void zfs_pool_free(ZfsPool *pool);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ZfsPool, zfs_pool_free)
+
+/**
+ * Parses what zfs program -j prints of a program that returned a text; free it. It has letters,
+ * digits, blanks and what else ZFS takes in names. CORRUPT.
+ */
+char *zfs_answer_parse(const char *text, GError **error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of the volumes, made from one report each time and from the devices' nodes, and what the
- * pool as a whole holds. A volume's allocation is what is kept for it: what it has reserved, or
+ * Records of the volumes, made from a report and from the devices' nodes, and what the pool as a
+ * whole holds. A volume's allocation is what is kept for it: what it has reserved, or
  * what it holds where that is more, as sparse volumes reserve nothing.
  */
 #include "zfs.h"
@@ -75,6 +75,8 @@ gboolean zfs_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GErro
         volume = volume_of(ZFS(state), dataset);
         scan->sink(cst_device_newest(scan->known(volume->name, scan->data), volume), scan->data);
     }
+    /* Whoever has all looked at wants no estimate of the rest. */
+    zfs_cache_drop_pool(ZFS(state)->cache);
     return TRUE;
 }
 
@@ -82,18 +84,17 @@ gboolean zfs_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                       CstVolume **ret_volume, GError **error)
 {
     g_autofree char *dataset = zfs_dataset_of(ZFS(state), name);
-    const char *const names[] = {zfs_is_name(name) ? dataset : NULL, NULL};
-    g_autoptr(GPtrArray) datasets = zfs_read(ZFS(state), names, error);
+    g_autoptr(GPtrArray) datasets = NULL;
     const ZfsDataset *found;
 
     *ret_volume = NULL;
-    if (!datasets)
-        return FALSE;
-    found = zfs_datasets_find(datasets, dataset);
+    if (!zfs_is_name(name))
+        return zfs_prove(ZFS(state), error);
+    found = zfs_look(ZFS(state), dataset, &datasets, error);
     if (found && zfs_is_shown(ZFS(state), found))
         *ret_volume =
             cst_device_newest(known ? cst_volume_ref(known) : NULL, volume_of(ZFS(state), found));
-    return TRUE;
+    return datasets != NULL;
 }
 
 /*
@@ -102,13 +103,17 @@ gboolean zfs_scan_one(CstPoolState *state, const char *name, CstVolume *known,
  */
 gboolean zfs_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
-    g_autoptr(ZfsPool) pool = zfs_read_pool(ZFS(state), error);
-    g_autoptr(GPtrArray) datasets = pool ? zfs_read(ZFS(state), NULL, error) : NULL;
+    gint64 pool_until = 0, until = 0;
+    g_autoptr(ZfsPool) pool = zfs_cache_pool(ZFS(state)->cache, &pool_until);
+    uint64_t available;
 
-    if (!datasets)
+    if (!pool)
+        pool = zfs_read_pool(ZFS(state), error);
+    if (!pool || !zfs_available(ZFS(state), &available, &until, error))
         return FALSE;
     ret_usage->capacity = pool->size;
     ret_usage->allocation = pool->allocated;
-    ret_usage->available = zfs_datasets_find(datasets, ZFS(state)->root)->available;
+    ret_usage->available = available;
+    ret_usage->until = pool_until && until ? MIN(pool_until, until) : MAX(pool_until, until);
     return TRUE;
 }

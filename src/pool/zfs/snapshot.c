@@ -38,11 +38,14 @@ static void lookup_clear(Lookup *found)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Lookup, lookup_clear)
 
-/* Finds the volume and, unless @name is NULL, its snapshot of that name, if any. */
+/*
+ * Finds the volume and, unless @name is NULL, its snapshot of that name, if any. Snapshots are
+ * those of now; that the volume is the one that it was, the changes see to.
+ */
 static gboolean look_up(CstPoolState *state, const char *volume, const char *name, Lookup *found,
                         GError **error)
 {
-    found->volume = zfs_read_volume(ZFS(state), volume, &found->datasets, error);
+    found->volume = zfs_look_volume(ZFS(state), volume, &found->datasets, error);
     if (!found->volume)
         return FALSE;
     found->snapshots = zfs_read_snapshots(found->volume->name, FALSE, error);
@@ -141,7 +144,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
         return FALSE;
     whole = whole_name(found.volume, name);
     CST_CRASH_POINT("zfs.snapshot.before");
-    zfs_change(task, &why, "zfs", "snapshot", whole, NULL);
+    zfs_change(ZFS(state), task, &why, "zfs", "snapshot", whole, NULL);
     CST_CRASH_POINT("zfs.snapshot.made");
     return check_done(state, volume, name, TRUE, &why, error);
 }
@@ -159,7 +162,7 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
         return FALSE;
     from = whole_name(found.volume, name);
     to = whole_name(found.volume, new_name);
-    zfs_change(NULL, &why, "zfs", "rename", from, to, NULL);
+    zfs_change(ZFS(state), NULL, &why, "zfs", "rename", from, to, NULL);
     return check_done(state, volume, new_name, TRUE, &why, error);
 }
 
@@ -182,7 +185,8 @@ static gboolean remove_snapshot(CstPoolState *state, const char *volume, const c
         !refuse_clones(found.snapshot, volume, error))
         return FALSE;
     whole = whole_name(found.volume, name);
-    zfs_change_idle(&why, "zfs", "destroy", whole, NULL);
+    if (zfs_program_destroy(ZFS(state), whole, found.snapshot->guid, &why) == ZFS_DONE)
+        return TRUE;
     return check_done(state, volume, name, FALSE, &why, error);
 }
 
@@ -204,36 +208,79 @@ static gboolean revert_loses(CstPoolState *state, const char *volume, const char
     return TRUE;
 }
 
-/* A clone that hangs on what is newer keeps ZFS from going back, and is never removed for that. */
-static gboolean refuse_newer(const Lookup *found, const char *volume, GError **error)
+/* Whether a revert was agreed to lose the snapshot; our own hidden ones are nobody's loss. */
+static gboolean may_go(const ZfsSnapshot *snapshot, const GPtrArray *agreed)
 {
-    for (guint i = found->at + 1; i < found->snapshots->len; i++) {
-        const ZfsSnapshot *newer = g_ptr_array_index(found->snapshots, i);
-
-        if (*newer->clones)
-            return cst_fail(error, CST_ERROR_BUSY,
-                            _("'%s' is a clone of what volume '%s' held after snapshot '%s'; "
-                              "flatten it first"),
-                            *newer->clones, volume, found->snapshot->name);
-    }
-    return TRUE;
+    for (guint i = 0; agreed && i < agreed->len; i++)
+        if (strcmp(agreed->pdata[i], snapshot->name) == 0)
+            return TRUE;
+    return cst_draft_is_hidden(snapshot->name);
 }
 
-/* Without clones in the way, "-r" removes the newer snapshots in the same change. */
+/*
+ * A clone that hangs on what is newer keeps ZFS from going back, and is never removed for that. So
+ * does a newer bookmark, by which somebody goes on sending from there.
+ */
+static gboolean refuse_newer(const ZfsSnapshot *newer, const ZfsSnapshot *to, const char *volume,
+                             const GPtrArray *agreed, GError **error)
+{
+    if (*newer->clones)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("'%s' is a clone of what volume '%s' held after snapshot '%s'; "
+                          "flatten it first"),
+                        *newer->clones, volume, to->name);
+    if (newer->bookmark)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("volume '%s' has a bookmark that is newer than snapshot '%s'; 'zfs "
+                          "destroy %s#%s' removes it"),
+                        volume, to->name, newer->dataset, newer->name);
+    if (cst_draft_is(newer->name) && cst_draft_maker_lives(newer->name))
+        return cst_fail(error, CST_ERROR_BUSY, _("volume '%s' is being cloned"), volume);
+    return may_go(newer, agreed) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("snapshot '%s' of volume '%s' is new, and would be removed; nothing was "
+                      "changed"),
+                    newer->name, volume);
+}
+
+/*
+ * Removes the newer snapshots and goes back in one step, in which ZFS makes sure that there is
+ * nothing newer than what was seen here.
+ */
 static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
-                                CstTask *task, GError **error)
+                                const GPtrArray *agreed, CstTask *task, GError **error)
 {
     g_auto(Lookup) found = {0};
-    g_autofree char *whole = NULL, *path = NULL;
+    g_autoptr(GPtrArray) history = NULL, newer = g_ptr_array_new();
+    g_autoptr(GPtrArray) bookmarks = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *path = NULL;
 
-    if (!find_snapshot(state, volume, name, &found, error) || !refuse_newer(&found, volume, error))
+    if (!find_snapshot(state, volume, name, &found, error))
         return FALSE;
-    whole = whole_name(found.volume, name);
+    history = zfs_read_history(found.volume->name, error);
+    for (guint i = 0; history && i < history->len; i++) {
+        const ZfsSnapshot *other = g_ptr_array_index(history, i);
+
+        if (other->txg > found.snapshot->txg) {
+            if (!refuse_newer(other, found.snapshot, volume, agreed, error))
+                return FALSE;
+            g_ptr_array_add(newer, (gpointer)other);
+        } else if (other->bookmark) {
+            g_ptr_array_add(bookmarks, g_strdup_printf("%s#%s", other->dataset, other->name));
+        }
+    }
+    if (!history)
+        return FALSE;
     path = zfs_device_of(found.volume->name);
     CST_CRASH_POINT("zfs.revert.before");
     /* Looked at as late as can be. */
     return cst_device_refuse_held(path, volume, error) &&
-           zfs_change_idle(error, "zfs", "rollback", "-r", whole, NULL);
+           zfs_program_revert(ZFS(state),
+                              &(ZfsRevert){.dataset = found.volume,
+                                           .snapshot = found.snapshot,
+                                           .newer = newer,
+                                           .bookmarks = bookmarks},
+                              error);
 }
 
 /* --- open ------------------------------------------------------------------------------------- */
@@ -315,7 +362,7 @@ static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const cha
     cst_uuid_generate(&uuid);
     whole = whole_name(found.volume, name);
     dataset = zfs_draft_of(ZFS(state), volume, cst_uuid_format(&uuid, token));
-    if (!zfs_clone(whole, dataset, NULL, error)) {
+    if (!zfs_clone(ZFS(state), whole, dataset, NULL, error)) {
         /* A tool that was killed may have made it all the same. */
         zfs_destroy_dataset(ZFS(state), dataset, NULL);
         return NULL;

@@ -5,7 +5,6 @@
  */
 #include "tool.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include <base/units.h>
@@ -22,7 +21,9 @@ ZfsHost zfs_host = {.dev = "/dev",
                     .report_s = 60,
                     .change_s = 300,
                     .node_us = 10 * G_TIME_SPAN_SECOND,
-                    .busy_us = 3 * G_TIME_SPAN_SECOND};
+                    .busy_us = 3 * G_TIME_SPAN_SECOND,
+                    .fresh_us = G_TIME_SPAN_SECOND,
+                    .estimate_us = 5 * G_TIME_SPAN_SECOND};
 
 static const CstToolMeaning meanings[] = {
     {"does not exist", CST_ERROR_NOT_FOUND},
@@ -57,12 +58,13 @@ gboolean zfs_report(const char *const *argv, CstTask *task, char **ret_out, GErr
     return run((CstTool){.argv = argv, .timeout_s = zfs_host.report_s}, task, ret_out, error);
 }
 
-gboolean zfs_change_with(const char *const *argv, const void *input, size_t length, GError **error)
+gboolean zfs_change_with(const char *const *argv, const void *input, size_t length, char **ret_out,
+                         GError **error)
 {
     const CstTool tool = {
         .argv = argv, .timeout_s = zfs_host.change_s, .input = input, .input_len = length};
 
-    return run(tool, NULL, NULL, error);
+    return run(tool, NULL, ret_out, error);
 }
 
 gboolean zfs_changev(const char *const *argv, CstTask *task, GError **error)
@@ -70,8 +72,7 @@ gboolean zfs_changev(const char *const *argv, CstTask *task, GError **error)
     return run((CstTool){.argv = argv, .timeout_s = zfs_host.change_s}, task, NULL, error);
 }
 
-/* The vector of a tool and its arguments, which it borrows. */
-static GPtrArray *vector_of(const char *tool, va_list args)
+GPtrArray *zfs_vector(const char *tool, va_list args)
 {
     GPtrArray *argv = g_ptr_array_new();
     const char *argument = tool;
@@ -84,34 +85,31 @@ static GPtrArray *vector_of(const char *tool, va_list args)
     return argv;
 }
 
-gboolean zfs_change(CstTask *task, GError **error, const char *tool, ...)
+gboolean zfs_changev_once(gpointer data, gboolean *ret_busy, GError **error)
 {
-    g_autoptr(GPtrArray) argv = NULL;
-    va_list args;
+    GError *why = NULL;
 
-    va_start(args, tool);
-    argv = vector_of(tool, args);
-    va_end(args);
-    return zfs_changev((const char *const *)argv->pdata, task, error);
+    if (zfs_changev(data, NULL, &why))
+        return TRUE;
+    *ret_busy = strstr(why->message, IS_BUSY) != NULL;
+    g_propagate_error(error, why);
+    return FALSE;
 }
 
-gboolean zfs_change_idle(GError **error, const char *tool, ...)
+gboolean zfs_attempt(ZfsAttempt attempt, gpointer data, GError **error)
 {
     gint64 end = g_get_monotonic_time() + zfs_host.busy_us;
-    g_autoptr(GPtrArray) argv = NULL;
+    gboolean busy = FALSE;
     GError *why = NULL;
-    va_list args;
 
-    va_start(args, tool);
-    argv = vector_of(tool, args);
-    va_end(args);
-    while (!zfs_changev((const char *const *)argv->pdata, NULL, &why)) {
-        if (!strstr(why->message, IS_BUSY) || g_get_monotonic_time() > end) {
+    while (!attempt(data, &busy, &why)) {
+        if (!busy || g_get_monotonic_time() > end) {
             g_propagate_error(error, why);
             return FALSE;
         }
         g_clear_error(&why);
         g_usleep(TRY_AGAIN_US);
+        busy = FALSE;
     }
     return TRUE;
 }

@@ -22,7 +22,9 @@
 CstBlob *zfs_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL;
-    const ZfsDataset *dataset = zfs_read_volume(ZFS(state), name, &datasets, error);
+    /* Nothing is written to what was there a moment ago. */
+    const ZfsDataset *dataset = writable ? zfs_read_volume(ZFS(state), name, &datasets, error)
+                                         : zfs_look_volume(ZFS(state), name, &datasets, error);
 
     if (!dataset)
         return NULL;
@@ -41,10 +43,13 @@ static gboolean check_parent(const ZfsState *state, const char *name, GError **e
 {
     g_autofree char *dataset = zfs_dataset_of(state, name);
     g_autofree char *parent = zfs_parent_of(dataset);
-    const char *const names[] = {parent, NULL};
-    g_autoptr(GPtrArray) datasets = zfs_read(state, names, error);
-    const ZfsDataset *found = datasets ? zfs_datasets_find(datasets, parent) : NULL;
+    g_autoptr(GPtrArray) datasets = NULL;
+    const ZfsDataset *found;
 
+    /* The pool's own one is always there, and zfs create says so where it isn't. */
+    if (strcmp(parent, state->root) == 0)
+        return zfs_prove(state, error);
+    found = zfs_look(state, parent, &datasets, error);
     if (!datasets)
         return FALSE;
     if (!found)
@@ -99,7 +104,7 @@ gboolean zfs_make_volume(const ZfsState *state, const CstVolDef *def, const char
     g_ptr_array_add(argv, size);
     g_ptr_array_add(argv, (gpointer)dataset);
     g_ptr_array_add(argv, NULL);
-    return zfs_changev((const char *const *)argv->pdata, NULL, error);
+    return zfs_change_vector(state, argv, NULL, error);
 }
 
 gboolean zfs_open_draft(const char *dataset, const CstVolDef *def, CstVolDraft *draft,
@@ -226,7 +231,8 @@ gboolean zfs_vol_abandon(CstPoolState *state, const char *token, GError **error)
     for (guint i = 0; snapshots && i < snapshots->len; i++) {
         const ZfsSnapshot *snapshot = g_ptr_array_index(snapshots, i);
 
-        if (cst_draft_is_of(snapshot->name, token) && !zfs_drop_snapshot(snapshot, error))
+        if (cst_draft_is_of(snapshot->name, token) &&
+            !zfs_drop_snapshot(ZFS(state), snapshot, error))
             return FALSE;
     }
     return snapshots != NULL;

@@ -21,6 +21,8 @@ static void state_free(CstPoolState *state)
     g_free(zfs->pool_guid);
     g_free(zfs->root_guid);
     g_clear_pointer(&zfs->common, g_ptr_array_unref);
+    zfs_cache_clear(zfs->cache);
+    g_free(zfs->cache);
     cst_pool_def_free(state->def);
     g_free(zfs);
 }
@@ -31,6 +33,8 @@ static CstPoolState *zfs_open(const CstPoolDef *def, GError **error)
 
     zfs->head.def = cst_pool_def_copy(def);
     zfs->root = zfs->head.def->source.name;
+    zfs->cache = g_new0(ZfsCache, 1);
+    zfs_cache_init(zfs->cache);
     zfs->pool = g_strndup(zfs->root, strcspn(zfs->root, "/"));
     if (zfs_root_check(zfs->root, error) && zfs_options_read(zfs, error))
         return &zfs->head;
@@ -73,6 +77,7 @@ static gboolean zfs_expect(CstPoolState *state, const char *recorded, gboolean s
 
     g_clear_pointer(&zfs->pool_guid, g_free);
     g_clear_pointer(&zfs->root_guid, g_free);
+    zfs_cache_reset(zfs->cache);
     if (starting)
         return read_guids(zfs, &zfs->pool_guid, &zfs->root_guid, error);
     if (recorded && sscanf(recorded, "zpool=%20[0-9] dataset=%20[0-9]", pool, root) == 2) {
@@ -88,6 +93,7 @@ const CstBackend cst_zfs_backend = {
     .type = CST_POOL_ZFS,
     .ends_dry_runs = TRUE,
     .flattens_at_rest = TRUE,
+    .delete_refuses = TRUE,
     .reserved_prefix = CST_HIDDEN_PREFIX,
     .secret_options = secret_options,
     .open = zfs_open,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pool/device.h>
+#include <pool/report_cache.h>
 
 #include "report.h"
 #include "tool.h"
@@ -15,6 +16,7 @@
  *
  *     tool.c  report.c                        the tools and what they say
  *     names.c  node.c                         names and paths; a device's node, awaited
+ *     cache.c  program.c                      what is known; changes that look before they leap
  *     dataset.c  options.c  swap.c            reading and changing datasets; properties; a swap
  *     scan.c  health.c                        records and usage; how the devices are
  *     volume.c  change.c                      new volumes; delete and resize
@@ -32,6 +34,23 @@
  */
 extern const CstBackend cst_zfs_backend;
 
+/** A report on datasets that is kept for a moment; immutable. */
+typedef struct {
+    gint refs;
+    GPtrArray *datasets; /**< of ZfsDataset, the pool's own one first */
+    GHashTable *by_name;
+    gboolean all; /**< that there are; otherwise those that were asked for */
+} ZfsReport;
+
+/** What is known without asking ZFS's tools (cache.c). */
+typedef struct {
+    CstReportCache reports; /**< of ZfsReport; its lock guards what follows */
+    GHashTable *shown;      /**< what volumes were reported to be, by their datasets' names */
+    gint64 proved_at;       /**< the pool's own dataset was the expected one then; 0: never */
+    ZfsPool *pool;          /**< sizes of the ZFS pool; NULL: to be read */
+    gint64 pool_changed_at; /**< the first change of ours since they were read; 0: none */
+} ZfsCache;
+
 typedef struct {
     CstPoolState head;
     const char *root;  /**< the dataset, the definition's source name */
@@ -41,6 +60,7 @@ typedef struct {
     gboolean has_key;  /**< the definition names a secret */
     CstUuid key;       /**< the secret with the dataset's key */
     GPtrArray *common; /**< of CstPoolOption: properties of new volumes; NULL: none */
+    ZfsCache *cache;
 } ZfsState;
 
 #define ZFS(state) ((ZfsState *)(state))
@@ -89,6 +109,86 @@ CstBlob *zfs_node_blob(const char *dataset, gboolean writable, GError **error);
 /** Whether the device of @dataset is there, or comes while it is waited for. */
 gboolean zfs_node_comes(const char *dataset);
 
+/* --- cache.c ---------------------------------------------------------------------------------- */
+
+void zfs_cache_init(ZfsCache *cache);
+/** Frees what the cache keeps, not @cache itself. */
+void zfs_cache_clear(ZfsCache *cache);
+/** Says that the pool may lie on other storage: nothing is known any more. */
+void zfs_cache_reset(ZfsCache *cache);
+/** Says that we have changed something, or may have. */
+void zfs_cache_changed(ZfsCache *cache);
+/**
+ * Ends a report that cst_report_cache_begin() began, with @changes from there; NULL: there was none
+ * that shows the expected dataset.
+ */
+void zfs_cache_end(ZfsCache *cache, ZfsReport *report, guint changes);
+/** Whether the last report is fresh, and one on some datasets only. */
+gboolean zfs_cache_has_some(ZfsCache *cache);
+
+/** Says that the pool's own dataset is the expected one now. */
+void zfs_cache_prove(ZfsCache *cache);
+/** Whether it was a moment ago. */
+gboolean zfs_cache_is_proved(ZfsCache *cache);
+
+/** Keeps, or forgets, the sizes of the ZFS pool. */
+void zfs_cache_keep_pool(ZfsCache *cache, const ZfsPool *pool);
+void zfs_cache_drop_pool(ZfsCache *cache);
+/**
+ * The sizes from before our last changes, which will do until *ret_until; NULL: to be read. Free
+ * it.
+ */
+ZfsPool *zfs_cache_pool(ZfsCache *cache, gint64 *ret_until);
+
+/**
+ * The guid that @dataset was last reported to have, and what its end would give back; NULL: not
+ * known. Free it.
+ */
+char *zfs_cache_shown(ZfsCache *cache, const char *dataset, uint64_t *ret_kept);
+/** Says that there is no @dataset any more. */
+void zfs_cache_gone(ZfsCache *cache, const char *dataset);
+
+/** A report of @datasets, which it takes over. */
+ZfsReport *zfs_report_new(GPtrArray *datasets, gboolean all);
+/** NULL is accepted. */
+void zfs_report_unref(gpointer report);
+
+/* --- program.c -------------------------------------------------------------------------------- */
+
+/** How a removal ended. */
+typedef enum {
+    ZFS_DONE,
+    ZFS_GONE,    /**< there is none; NOT_FOUND */
+    ZFS_NEEDED,  /**< a volume has snapshots; BUSY */
+    ZFS_REFUSED, /**< nothing was changed: it is open, or another one than it was */
+    ZFS_UNKNOWN, /**< ZFS did not say */
+} ZfsEnd;
+
+/**
+ * Removes the volume, or the snapshot, @dataset, if the pool lies on the expected dataset and
+ * @dataset has @guid (NULL: any), in one step. All but ZFS_DONE set @error.
+ */
+ZfsEnd zfs_program_destroy(const ZfsState *state, const char *dataset, const char *guid,
+                           GError **error);
+
+/** What a revert found, and may remove. */
+typedef struct {
+    const ZfsDataset *dataset;
+    const ZfsSnapshot *snapshot;
+    const GPtrArray *newer;     /**< of ZfsSnapshot: newer ones, which may go */
+    const GPtrArray *bookmarks; /**< whole names of bookmarks, none of which is newer */
+} ZfsRevert;
+
+/**
+ * Removes the newer snapshots and takes the dataset back, in one step. BUSY, with nothing changed,
+ * when there is more that is newer, or something keeps one of them; STATE or NOT_FOUND when what
+ * was found is another one by now.
+ */
+gboolean zfs_program_revert(const ZfsState *state, const ZfsRevert *revert, GError **error);
+
+/** STATE: the pool lies on another dataset than it was started with. Always FALSE. */
+gboolean zfs_fail_other_root(const ZfsState *state, GError **error);
+
 /* --- dataset.c -------------------------------------------------------------------------------- */
 
 /**
@@ -102,8 +202,24 @@ GPtrArray *zfs_read_all(const ZfsState *state, CstTask *task, GError **error);
 /** Reads what volume @name is; NO_VOL when it is none. *ret_datasets keeps it, and is freed. */
 const ZfsDataset *zfs_read_volume(const ZfsState *state, const char *name, GPtrArray **ret_datasets,
                                   GError **error);
+/**
+ * The dataset of that whole name as a report of a moment ago had it, or as it is now. NULL: there
+ * is none, or, with *ret_datasets NULL, @error. *ret_datasets keeps it, and is freed.
+ */
+const ZfsDataset *zfs_look(const ZfsState *state, const char *dataset, GPtrArray **ret_datasets,
+                           GError **error);
+/** The same as zfs_read_volume() for who changes nothing by it. */
+const ZfsDataset *zfs_look_volume(const ZfsState *state, const char *name, GPtrArray **ret_datasets,
+                                  GError **error);
+/** Whether the pool's own dataset is the expected one, now or a moment ago; as zfs_read(). */
+gboolean zfs_prove(const ZfsState *state, GError **error);
+/** What could be written in the pool; an estimate, for some time after our changes, *ret_until. */
+gboolean zfs_available(const ZfsState *state, uint64_t *ret_available, gint64 *ret_until,
+                       GError **error);
 /** The snapshots of @dataset, or (@all) also those of all below it, as an array; oldest first. */
 GPtrArray *zfs_read_snapshots(const char *dataset, gboolean all, GError **error);
+/** The same of @dataset with its bookmarks. */
+GPtrArray *zfs_read_history(const char *dataset, GError **error);
 /** The ZFS pool; STATE when it is another one than the pool was started with. */
 ZfsPool *zfs_read_pool(const ZfsState *state, GError **error);
 /** Whether the kernel has the ZFS pool; touches no storage. */
@@ -113,7 +229,19 @@ char *zfs_kernel_state(const char *pool);
 /** The word for one that waits for devices that it has lost; whatever touches it hangs. */
 #define ZFS_SUSPENDED "SUSPENDED"
 
-/** Removes a dataset; succeeds when it is gone afterwards, whatever zfs said. */
+/** Runs a tool that changes something; @argv, or the arguments, end with NULL. */
+gboolean zfs_change_vector(const ZfsState *state, const GPtrArray *argv, CstTask *task,
+                           GError **error);
+gboolean zfs_change(const ZfsState *state, CstTask *task, GError **error, const char *tool,
+                    ...) G_GNUC_NULL_TERMINATED;
+/** As zfs_change(), but tried again for a while when somebody has the device open. */
+gboolean zfs_change_idle(const ZfsState *state, GError **error, const char *tool,
+                         ...) G_GNUC_NULL_TERMINATED;
+
+/** As zfs_program_destroy() for a volume; what ZFS did not say is looked for. */
+ZfsEnd zfs_destroy_volume(const ZfsState *state, const char *dataset, const char *guid,
+                          GError **error);
+/** Removes a volume; succeeds when it is gone afterwards, whatever zfs said. */
 gboolean zfs_destroy_dataset(const ZfsState *state, const char *dataset, GError **error);
 /** Renames one, checked likewise; EXISTS when the name is taken. */
 gboolean zfs_rename_dataset(const ZfsState *state, const char *from, const char *to,
@@ -122,7 +250,7 @@ gboolean zfs_rename_dataset(const ZfsState *state, const char *from, const char 
 /**
  * Removes a snapshot, at once or, while clones hang on it, with the last of them.
  */
-gboolean zfs_drop_snapshot(const ZfsSnapshot *snapshot, GError **error);
+gboolean zfs_drop_snapshot(const ZfsState *state, const ZfsSnapshot *snapshot, GError **error);
 
 /* --- options.c -------------------------------------------------------------------------------- */
 
@@ -195,12 +323,14 @@ CstBlob *zfs_vol_open(CstPoolState *state, const char *name, gboolean writable, 
  * BUSY while @dataset, volume @name, has a snapshot or a clone, which ZFS would keep it for. Hidden
  * snapshots that nothing hangs on any more are removed.
  */
-gboolean zfs_refuse_snapshots(const char *name, const char *dataset, GError **error);
+gboolean zfs_refuse_snapshots(const ZfsState *state, const char *name, const char *dataset,
+                              GError **error);
 gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
 gboolean zfs_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                         GError **error);
 /** Sets the size of a dataset's device; @size: a multiple of its block size. */
-gboolean zfs_set_size(const char *dataset, uint64_t size, CstTask *task, GError **error);
+gboolean zfs_set_size(const ZfsState *state, const char *dataset, uint64_t size, CstTask *task,
+                      GError **error);
 gboolean zfs_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
                           GError **error);
 gboolean zfs_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders, GError **error);
@@ -211,8 +341,8 @@ gboolean zfs_vol_holders(CstPoolState *state, const char *name, GPtrArray *holde
  * Makes a clone of "DATASET@SNAPSHOT" that other programs see as @dataset, by @options (-o and
  * values; NULL: none).
  */
-gboolean zfs_clone(const char *snapshot, const char *dataset, const GPtrArray *options,
-                   GError **error);
+gboolean zfs_clone(const ZfsState *state, const char *snapshot, const char *dataset,
+                   const GPtrArray *options, GError **error);
 gboolean zfs_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                          GError **error);
 gboolean zfs_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,

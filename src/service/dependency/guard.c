@@ -94,7 +94,7 @@ static char *tree_below(const VolumeClaim *claim, gboolean images, GError **erro
     return rows ? tree_of(rows) : NULL;
 }
 
-gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
+static gboolean refuse_needed(const VolumeClaim *claim, gboolean images, GError **error)
 {
     g_autofree char *tree = NULL;
 
@@ -104,13 +104,23 @@ gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
      */
     if (claim->pool->service->like_libvirt && cst_pool_state_holds_images(claim->state))
         return TRUE;
-    tree = tree_below(claim, FALSE, error);
+    tree = tree_below(claim, images, error);
     if (!tree || !*tree)
         return tree != NULL;
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' is what others are based on; delete them or make them "
                       "independent (vol-flatten) first:%s"),
                     claim->name, tree);
+}
+
+gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
+{
+    return refuse_needed(claim, FALSE, error);
+}
+
+gboolean volume_not_needed_by_images(const VolumeClaim *claim, GError **error)
+{
+    return refuse_needed(claim, TRUE, error);
 }
 
 gboolean volume_not_shown(const VolumeClaim *claim, GError **error)

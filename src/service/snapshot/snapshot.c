@@ -50,7 +50,9 @@ typedef struct {
     GPtrArray *(*list)(Target *target, GError **error);
     gboolean (*create)(Target *target, const char *name, uint64_t limit, CstTask *task,
                        GError **error);
-    gboolean (*revert)(Target *target, const char *name, CstTask *task, GError **error);
+    /* @lost: names of the snapshots that go, to which the user has agreed */
+    gboolean (*revert)(Target *target, const char *name, const GPtrArray *lost, CstTask *task,
+                       GError **error);
     gboolean (*remove)(Target *target, const char *name, CstTask *task, GError **error);
     gboolean (*rename)(Target *target, const char *name, const char *new_name, GError **error);
 } SnapshotProvider;
@@ -102,7 +104,8 @@ static gboolean image_create(Target *target, const char *name, uint64_t limit, C
            cst_image_flush(image, error);
 }
 
-static gboolean image_revert(Target *target, const char *name, CstTask *task, GError **error)
+static gboolean image_revert(Target *target, const char *name, const GPtrArray *lost, CstTask *task,
+                             GError **error)
 {
     g_autoptr(CstImage) image = open_to_change(target, error);
 
@@ -154,9 +157,10 @@ static gboolean pool_create(Target *target, const char *name, uint64_t limit, Cs
  * The technology puts another file in place, for which the declaration of the volume has to be
  * kept.
  */
-static gboolean pool_revert(Target *target, const char *name, CstTask *task, GError **error)
+static gboolean pool_revert(Target *target, const char *name, const GPtrArray *lost, CstTask *task,
+                            GError **error)
 {
-    if (!cst_pool_state_snapshot_revert(target->claim.state, target->volume->name, name, task,
+    if (!cst_pool_state_snapshot_revert(target->claim.state, target->volume->name, name, lost, task,
                                         error))
         return FALSE;
     trust_keep_for_new_file(&target->claim);
@@ -344,9 +348,9 @@ GPtrArray *cst_vol_snapshot_revert_loses(CstPool *pool, const char *volume, cons
     return provider ? lost_by_revert(provider, &target, name, error) : NULL;
 }
 
-/* BUSY, naming them all, when a snapshot would be lost that nobody has agreed to lose. */
-static gboolean refuse_loss(const SnapshotProvider *provider, Target *target,
-                            const SnapshotChange *change, GError **error)
+/* What is lost; BUSY, naming them all, when there is one that nobody has agreed to lose. */
+static GPtrArray *agreed_loss(const SnapshotProvider *provider, Target *target,
+                              const SnapshotChange *change, GError **error)
 {
     g_autoptr(GPtrArray) lost = lost_by_revert(provider, target, change->name, error);
     g_autoptr(GString) names = g_string_new(NULL);
@@ -358,20 +362,23 @@ static gboolean refuse_loss(const SnapshotProvider *provider, Target *target,
             g_string_append_printf(names, "%s'%s'", names->len > 0 ? ", " : "", name);
     }
     if (!lost || names->len == 0)
-        return lost != NULL;
-    return cst_fail(error, CST_ERROR_BUSY,
-                    _("reverting volume '%s' to snapshot '%s' would remove its newer snapshots: "
-                      "%s; agree to that, or delete them"),
-                    target->volume->name, change->name, names->str);
+        return g_steal_pointer(&lost);
+    cst_fail(error, CST_ERROR_BUSY,
+             _("reverting volume '%s' to snapshot '%s' would remove its newer snapshots: "
+               "%s; agree to that, or delete them"),
+             target->volume->name, change->name, names->str);
+    return NULL;
 }
 
 /* Reverting changes what others see: guests, and images based on this one. */
 static gboolean run_revert(const SnapshotProvider *provider, Target *target,
                            const SnapshotChange *change, CstTask *task, GError **error)
 {
-    return volume_not_shown(&target->claim, error) &&
-           refuse_loss(provider, target, change, error) &&
-           provider->revert(target, change->name, task, error);
+    g_autoptr(GPtrArray) lost = volume_not_shown(&target->claim, error)
+                                    ? agreed_loss(provider, target, change, error)
+                                    : NULL;
+
+    return lost && provider->revert(target, change->name, lost, task, error);
 }
 
 gboolean cst_vol_snapshot_revert(CstPool *pool, const char *volume, const char *name,

@@ -10,6 +10,7 @@
  */
 #include <service/volumes.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -77,16 +78,63 @@ static gboolean is_file(CstPool *pool, const char *name)
     return volume && volume->type == CST_VOL_FILE;
 }
 
+/* A dry run removes nothing, and snapshots are removed by name. */
+static gboolean refuses_by_itself(CstPoolState *state, unsigned flags)
+{
+    return cst_pool_state_delete_refuses(state) && !cst_dry_run() &&
+           !(flags & CST_VOL_DELETE_WITH_SNAPSHOTS);
+}
+
+static gboolean claim_volume(VolumeClaim *claim, CstPool *pool, const char *name, unsigned flags,
+                             CstVolume **ret_volume, GError **error)
+{
+    if (!volume_claim(claim, pool, name, CLAIM_WRITE, error))
+        return FALSE;
+    *ret_volume = refuses_by_itself(claim->state, flags)
+                      ? pool_volume(pool, claim->state, name, error)
+                      : pool_volume_now(pool, claim->state, name, error);
+    return *ret_volume != NULL;
+}
+
+static gboolean remove_checked(VolumeClaim *claim, const CstVolume *volume, unsigned flags,
+                               CstTask *task, GError **error)
+{
+    return volume_not_needed(claim, error) && drop_snapshots(claim, volume, &flags, task, error) &&
+           cst_pool_state_delete(claim->state, claim->name, flags, error);
+}
+
+/*
+ * Images in other pools are all that the technology does not know of. A refusal may mean that the
+ * table is outdated.
+ */
+static gboolean remove_at_once(VolumeClaim *claim, const CstVolume *volume, unsigned flags,
+                               CstTask *task, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!volume_not_needed_by_images(claim, error))
+        return FALSE;
+    if (cst_pool_state_delete(claim->state, claim->name, flags, &why))
+        return TRUE;
+    volume_rescan(claim);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_BUSY) &&
+        (!volume_not_needed(claim, error) || !drop_snapshots(claim, volume, &flags, task, error)))
+        return FALSE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, CstTask *task,
                               GError **error)
 {
     g_auto(VolumeClaim) claim = {.task = task, .past_readers = is_file(pool, name)};
     g_autoptr(CstVolume) volume = NULL;
 
-    if (!volume_claim_now(&claim, pool, name, CLAIM_WRITE, &volume, error) ||
-        !cst_pool_state_check_delete(claim.state, error) || !volume_not_held(&claim, error) ||
-        !volume_not_needed(&claim, error) || !drop_snapshots(&claim, volume, &flags, task, error) ||
-        !cst_pool_state_delete(claim.state, name, flags, error))
+    if (!claim_volume(&claim, pool, name, flags, &volume, error) ||
+        !cst_pool_state_check_delete(claim.state, error) || !volume_not_held(&claim, error))
+        return FALSE;
+    if (refuses_by_itself(claim.state, flags) ? !remove_at_once(&claim, volume, flags, task, error)
+                                              : !remove_checked(&claim, volume, flags, task, error))
         return FALSE;
     /* The volume is gone; from here on nothing may fail. */
     trust_forget(&claim, volume);

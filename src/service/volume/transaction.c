@@ -15,6 +15,7 @@
 #include "transaction.h"
 
 #include <base/crash.h>
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/log.h>
 
@@ -55,7 +56,21 @@ static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char
     return state && check_free(pool, state, name, error);
 }
 
-/* Checks the name, claims it, and makes sure that it is free. */
+/*
+ * Whether it shows when the volume is made that the name is taken: what is made in one step
+ * replaces nothing. A name that is known, or what is only tried, is looked at all the same.
+ */
+static gboolean is_told_by_making(const VolumeTxn *txn, CstPool *pool, const char *name)
+{
+    g_autoptr(CstVolume) known = NULL;
+
+    g_mutex_lock(&pool->lock);
+    known = pool_table_find(pool, name);
+    g_mutex_unlock(&pool->lock);
+    return txn->empty && !known && !cst_dry_run();
+}
+
+/* Checks the name and claims it. */
 static gboolean claim_name(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
@@ -65,9 +80,7 @@ static gboolean claim_name(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, 
         !check_free_first(txn, pool, def->name, error) ||
         !volume_claim(&txn->claim, pool, def->name, CLAIM_WRITE, error))
         return FALSE;
-    /* Checked again under the claim: from here on nobody else creates the name through us. */
-    return cst_pool_state_check_create(txn->claim.state, error) &&
-           check_free(pool, txn->claim.state, def->name, error);
+    return cst_pool_state_check_create(txn->claim.state, error);
 }
 
 /* Records the intent, which names the draft, before the backend makes it. */
@@ -105,15 +118,23 @@ static gboolean fill_instead(VolumeTxn *txn, CstPool *pool, const CstVolDef *def
 gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                           const char *operation, GError **error)
 {
+    gboolean told;
+
     if (!fill_instead(txn, pool, def, error))
         return FALSE;
     if (txn->fills)
         return TRUE;
-    if (!claim_name(txn, pool, def, error) || (txn->empty && !make_at_once(txn, def, error)))
+    if (!claim_name(txn, pool, def, error))
+        return FALSE;
+    /* Checked under the claim: from here on nobody else creates the name through us. */
+    told = is_told_by_making(txn, pool, def->name);
+    if ((!told && !check_free(pool, txn->claim.state, def->name, error)) ||
+        (txn->empty && !make_at_once(txn, def, error)))
         return FALSE;
     if (txn->made)
         return TRUE;
-    if (!record_intent(txn, pool, def, operation, error) ||
+    if ((told && !check_free(pool, txn->claim.state, def->name, error)) ||
+        !record_intent(txn, pool, def, operation, error) ||
         !cst_pool_state_reserve(txn->claim.state, def, &txn->draft, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.reserved");
@@ -132,7 +153,9 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
         return FALSE;
     if (txn->fills)
         return TRUE;
-    if (!claim_name(txn, pool, def, error) || !record_intent(txn, pool, def, "clone", error))
+    if (!claim_name(txn, pool, def, error) ||
+        !check_free(pool, txn->claim.state, def->name, error) ||
+        !record_intent(txn, pool, def, "clone", error))
         return FALSE;
     txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,
                                                                       snapshot, &txn->draft, &why);

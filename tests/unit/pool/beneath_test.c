@@ -361,7 +361,7 @@ static void every_call_looks_whether_it_is_the_directory(void **state)
     assert_another(ops->watch_open(pool, &error) >= 0, &error);
     assert_another(ops->snapshots->list(pool, "v", list, &error), &error);
     assert_another(ops->snapshots->create(pool, "v", "s", &how, NULL, &error), &error);
-    assert_another(ops->snapshots->revert(pool, "v", "s", NULL, &error), &error);
+    assert_another(ops->snapshots->revert(pool, "v", "s", NULL, NULL, &error), &error);
     assert_another(ops->snapshots->remove(pool, "v", "s", NULL, &error), &error);
     assert_another(ops->snapshots->rename(pool, "v", "s", "t", &error), &error);
     assert_another(ops->snapshots->open(pool, "v", "s", &error) != NULL, &error);

@@ -215,7 +215,7 @@ static gboolean take(GError **error)
 
 static gboolean revert(GError **error)
 {
-    return cst_pool_state_snapshot_revert(pool, "disk", "old", NULL, error);
+    return cst_pool_state_snapshot_revert(pool, "disk", "old", NULL, NULL, error);
 }
 
 static gboolean drop(GError **error)

@@ -149,26 +149,3 @@ void fake_add_disk(gboolean thin)
     fake_add("tp", 64 * MIB, "twi-aotz--", "", "");
     fake_add("disk", 8 * MIB, thin ? "Vwi-a-tz--" : "-wi-a-----", "", "");
 }
-
-static char *calls(void)
-{
-    g_autofree char *path = fake_path("log");
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
-    g_autoptr(GString) words = g_string_new(NULL);
-
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return g_strdup("");
-    fake_put("log", "");
-    lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line && **line; line++)
-        g_string_append_printf(words, "%.*s ", (int)strcspn(*line, " "), *line);
-    return g_string_free(g_steal_pointer(&words), FALSE);
-}
-
-void fake_assert_calls(const char *expected)
-{
-    g_autofree char *made = calls();
-
-    assert_string_equal(made, expected);
-}

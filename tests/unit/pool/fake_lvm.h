@@ -31,7 +31,5 @@ gboolean fake_is_seen(const char *name);
 /** The LV begins with @text, four bytes. */
 void fake_write(const char *lv, const char *text);
 void fake_assert_holds(const char *lv, const char *text);
-/** What LVM was asked since the last call: the tools, with a space behind each. */
-void fake_assert_calls(const char *expected);
 /** A thin pool "tp", and the volume "disk" of 8 MiB. */
 void fake_add_disk(gboolean thin);

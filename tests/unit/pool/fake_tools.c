@@ -95,6 +95,31 @@ CstPoolState *fake_open(const char *xml)
     return opened;
 }
 
+/* The first word of a line of the log, or the first two. */
+static void append_call(char *line, GString *words)
+{
+    g_auto(GStrv) parts = g_strsplit(line, " ", 3);
+
+    g_string_append_printf(words, "%s%s%s ", parts[0], played->has_verbs ? "-" : "",
+                           played->has_verbs ? parts[1] : "");
+}
+
+void fake_assert_calls(const char *expected)
+{
+    g_autofree char *path = fake_path("log");
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    g_autoptr(GString) words = g_string_new(NULL);
+
+    if (g_file_get_contents(path, &text, NULL, NULL)) {
+        fake_put("log", "");
+        lines = g_strsplit(text, "\n", -1);
+        for (char **line = lines; *line && **line; line++)
+            append_call(*line, words);
+    }
+    assert_string_equal(words->str, expected);
+}
+
 CstVolDef *fake_volume(const char *name, uint64_t capacity)
 {
     CstVolDef *def = cst_vol_def_new();

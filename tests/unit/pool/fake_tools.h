@@ -16,6 +16,7 @@ typedef struct {
     const char *const *tools;   /**< ends with NULL */
     const char *const *folders; /**< besides "bin" and "lie"; ends with NULL */
     const char *remover;        /**< what removes a volume, by its name among the lies */
+    gboolean has_verbs;         /**< a call is known by its verb, too ("zfs-list") */
 } FakeTools;
 
 extern char *fake_folder;
@@ -34,6 +35,8 @@ void fake_put(const char *name, const char *text);
 guint fake_count_in(const char *folder);
 /** A tool was called with a line that @line is part of. */
 gboolean fake_was_called(const char *line);
+/** The tools called since the last time were these, each with a blank behind it. */
+void fake_assert_calls(const char *expected);
 
 CstVolDef *fake_volume(const char *name, uint64_t capacity);
 /** A volume of 5 MiB by a draft; what fails leaves nothing. */

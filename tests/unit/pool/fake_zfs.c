@@ -59,11 +59,27 @@ void fake_add_filesystem(const char *dataset)
     fake_put(file, text);
 }
 
+void fake_by_others(const char *tool, ...)
+{
+    g_autoptr(GPtrArray) argv = NULL;
+    va_list args;
+
+    va_start(args, tool);
+    argv = zfs_vector(tool, args);
+    va_end(args);
+    assert_true(zfs_changev((const char *const *)argv->pdata, NULL, NULL));
+}
+
+void fake_between(const char *line)
+{
+    fake_put("between", line);
+}
+
 void fake_snapshot(const char *dataset, const char *name)
 {
     g_autofree char *whole = g_strdup_printf("%s@%s", dataset, name);
 
-    assert_true(zfs_change(NULL, NULL, "zfs", "snapshot", whole, NULL));
+    fake_by_others("zfs", "snapshot", whole, NULL);
 }
 
 gboolean fake_has(const char *name)
@@ -135,13 +151,14 @@ CstPoolState *fake_pool(const char *root, const char *options)
     return fake_open(xml);
 }
 
-static const FakeTools tools = {.script = FAKE_ZFS_SCRIPT,
-                                .variable = "FAKE_ZFS",
-                                .tools = (const char *[]){"zfs", "zpool", NULL},
-                                .folders = (const char *[]){"sets", "snaps", "held", "content",
-                                                            "dev", "dev/zvol", "dev/zvol/tank",
-                                                            "kstat", "kstat/tank", NULL},
-                                .remover = "destroy"};
+static const FakeTools tools = {
+    .script = FAKE_ZFS_SCRIPT,
+    .variable = "FAKE_ZFS",
+    .tools = (const char *[]){"zfs", "zpool", NULL},
+    .folders = (const char *[]){"sets", "snaps", "marks", "held", "content", "dev", "dev/zvol",
+                                "dev/zvol/tank", "kstat", "kstat/tank", NULL},
+    .remover = "program",
+    .has_verbs = TRUE};
 
 int fake_set_up(void **unused)
 {
@@ -156,6 +173,8 @@ int fake_set_up(void **unused)
                          .change_s = 60,
                          .node_us = 300 * G_TIME_SPAN_MILLISECOND,
                          .busy_us = 300 * G_TIME_SPAN_MILLISECOND};
+    /* Tests change things behind the backend's back. */
+    zfs_host.fresh_us = zfs_host.estimate_us = 0;
     fake_state = fake_pool("tank", "");
     return 0;
 }

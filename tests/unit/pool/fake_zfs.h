@@ -19,6 +19,10 @@ void fake_add(const char *dataset);
 void fake_add_filesystem(const char *dataset);
 /** The same as a clone of @origin (NULL: none), with our mark @mark (NULL: none). */
 void fake_add_as(const char *dataset, const char *origin, const char *mark);
+/** Others run a tool, of which the backend knows nothing; ends with NULL. */
+void fake_by_others(const char *tool, ...) G_GNUC_NULL_TERMINATED;
+/** Others do that, a line of shell, when the next program begins. */
+void fake_between(const char *line);
 void fake_snapshot(const char *dataset, const char *name);
 /** There is a dataset, or a snapshot, of that whole name. */
 gboolean fake_has(const char *name);

@@ -78,7 +78,7 @@ static gpointer look_once(gpointer unused)
 
 static void wait_for_a_look(void)
 {
-    LogicalCache *cache = &LOGICAL(fake_state)->cache;
+    CstReportCache *cache = &LOGICAL(fake_state)->cache.shared;
     gboolean looks = FALSE;
 
     while (!looks) {

@@ -57,7 +57,7 @@ static void a_revert_brings_the_content_back_and_keeps_the_snapshot(void **unuse
         fake_write("disk", "now!");
         fake_assert_holds("disk", "now!");
         for (int i = 0; i < 2; i++) {
-            if (!cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error))
+            if (!cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL, &error))
                 fail_msg("%s", error->message);
             fake_assert_holds("disk", "then");
             assert_snapshots("s ");
@@ -84,7 +84,7 @@ static void a_revert_keeps_owner_and_time(void **unused)
     fake_add(".cistern-1.snap", 8 * MIB, "Vri-a-tz--", "disk",
              "cistern:of=uuid-disk,cistern:snap=s,cistern:at=7");
     assert_int_equal(chmod(device, 0640), 0);
-    assert_true(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL));
+    assert_true(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL, NULL));
     assert_int_equal(stat(device, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0640);
     list = cst_pool_state_snapshots(fake_state, "disk", NULL);
@@ -93,7 +93,7 @@ static void a_revert_keeps_owner_and_time(void **unused)
     fake_add("disk", 8 * MIB, "owi-a-----", "", "");
     fake_add(".cistern-1.snap", 4 * MIB, "sri-a-s---", "disk",
              "cistern:of=uuid-disk,cistern:snap=s,cistern:at=7");
-    assert_true(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL));
+    assert_true(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL, NULL));
     g_ptr_array_unref(list);
     list = cst_pool_state_snapshots(fake_state, "disk", NULL);
     assert_int_equal(((CstSnapshot *)list->pdata[0])->created, 7);
@@ -122,7 +122,7 @@ static void a_revert_that_fails_leaves_the_volume(void **unused)
         snap("s");
         fake_write("disk", "now!");
         fake_lie(rows[i].tool, rows[i].how);
-        assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error));
+        assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL, &error));
         if (error->code != (int)rows[i].code)
             fail_msg("%s %s: %s", rows[i].tool, rows[i].how, error->message);
         fake_lie(rows[i].tool, "");
@@ -151,7 +151,7 @@ static void a_revert_gives_way_to_a_guest_that_starts_meanwhile(void **unused)
         snap("s");
         fake_write("disk", "now!");
         fake_hold(rows[i].held);
-        done = cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error);
+        done = cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL, &error);
         fake_hold(NULL);
         assert_false(done);
         assert_code(error, CST_ERROR_BUSY);
@@ -174,7 +174,7 @@ static void a_snapshot_that_is_lost_by_a_revert_is_told(void **unused)
     snap("s");
     fake_write("disk", "now!");
     fake_lie("lvcreate", "full");
-    assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error));
+    assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL, &error));
     assert_code(error, CST_ERROR_NO_SPACE);
     assert_non_null(
         strstr(error->message, "volume 'disk' was reverted, but snapshot 's' could not"));
@@ -203,7 +203,7 @@ static void a_merge_whose_tool_failed_counts_as_done(void **unused)
         fake_write("disk", "now!");
         fake_lie("lvconvert", "failing");
         fake_lie("lvcreate", rows[i].lvcreate);
-        cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error);
+        cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL, &error);
         fake_lie("lvconvert", "");
         fake_lie("lvcreate", "");
         fake_assert_holds("disk", "then");
@@ -298,7 +298,7 @@ static gboolean change(Change what, const char *name, GError **error)
     switch (what) {
     case CREATE: return cst_pool_state_snapshot_create(fake_state, "disk", name, NULL, NULL, error);
     case REMOVE: return cst_pool_state_snapshot_remove(fake_state, "disk", name, NULL, error);
-    case REVERT: return cst_pool_state_snapshot_revert(fake_state, "disk", name, NULL, error);
+    case REVERT: return cst_pool_state_snapshot_revert(fake_state, "disk", name, NULL, NULL, error);
     default: return cst_pool_state_snapshot_rename(fake_state, "disk", "s", name, error);
     }
 }

@@ -334,7 +334,7 @@ static void a_snapshot_out_of_room_is_told_and_not_reverted_to(void **unused)
     list = cst_pool_state_snapshots(fake_state, "disk", NULL);
     assert_non_null(((CstSnapshot *)g_ptr_array_index(list, 0))->problem);
     assert_int_equal(((CstSnapshot *)g_ptr_array_index(list, 0))->created, 7);
-    assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error));
+    assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL, &error));
     assert_int_equal(error->code, CST_ERROR_CORRUPT);
 }
 
@@ -353,7 +353,7 @@ static void a_snapshot_that_ran_out_of_room_just_now_is_told(void **unused)
     fake_put("percent/.cistern-1.snap", "100.00");
     after = cst_pool_state_snapshots(fake_state, "disk", NULL);
     assert_non_null(((CstSnapshot *)g_ptr_array_index(after, 0))->problem);
-    assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, &error));
+    assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "s", NULL, NULL, &error));
     assert_int_equal(error->code, CST_ERROR_CORRUPT);
 }
 

@@ -183,6 +183,12 @@ static gboolean fake_snapshot_task(CstPoolState *state, const char *volume, cons
     return odd_act(error);
 }
 
+static gboolean fake_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
+                                     const GPtrArray *agreed, CstTask *task, GError **error)
+{
+    return fake_snapshot_task(state, volume, name, task, error);
+}
+
 static gboolean fake_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
                                      const char *new_name, GError **error)
 {
@@ -205,7 +211,7 @@ static gboolean fake_touch(const CstPoolDef *def, GError **error)
 static const CstSnapshotBackend snapshots = {
     .list = fake_list_of_volume,
     .create = fake_snapshot_create,
-    .revert = fake_snapshot_task,
+    .revert = fake_snapshot_revert,
     .remove = fake_snapshot_task,
     .rename = fake_snapshot_rename,
     .open = fake_snapshot_open,

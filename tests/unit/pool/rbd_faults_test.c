@@ -122,7 +122,7 @@ static gboolean rename_snap(CstPoolState *state, GError **error)
 
 static gboolean revert(CstPoolState *state, GError **error)
 {
-    return cst_pool_state_snapshot_revert(state, "v", "s", NULL, error);
+    return cst_pool_state_snapshot_revert(state, "v", "s", NULL, NULL, error);
 }
 
 /* Questions change nothing: their answers must be whole. */

@@ -62,8 +62,8 @@ static void snapshots_that_are_not_there_or_there_already(void **unused)
                        CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
     site_assert_failed(cst_pool_state_snapshot_remove(site_pool, "v", "none", NULL, &error), &error,
                        CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
-    site_assert_failed(cst_pool_state_snapshot_revert(site_pool, "v", "none", NULL, &error), &error,
-                       CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
+    site_assert_failed(cst_pool_state_snapshot_revert(site_pool, "v", "none", NULL, NULL, &error),
+                       &error, CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
     site_assert_failed(cst_pool_state_snapshot_open(site_pool, "v", "none", &error) != NULL, &error,
                        CST_ERROR_NOT_FOUND, "volume 'v' has no snapshot 'none'");
     site_assert_failed(cst_pool_state_snapshots(site_pool, "w", &error) != NULL, &error,
@@ -93,7 +93,7 @@ static void errors_of_snapshots_name_what_failed(void **unused)
 
         fake_ceph_fail(cases[i].function, 0, 1, -EIO);
         if (cst_pool_state_snapshot_create(site_pool, "v", "s", &how, NULL, &error) &&
-            cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, &error) &&
+            cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, &error) &&
             cst_pool_state_snapshot_rename(site_pool, "v", "s", "t", &error) &&
             cst_pool_state_snapshot_rename(site_pool, "v", "t", "s", &error))
             list = cst_pool_state_snapshots(site_pool, "v", &error);
@@ -138,8 +138,8 @@ static void a_revert_that_was_cut_short_is_finished(void **unused)
     site_snap(site_pool, "v", "s");
     site_write(site_pool, "v", "new");
     fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
-    site_assert_failed(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, &error), &error,
-                       CST_ERROR_IO, "restart the pool to have it finished");
+    site_assert_failed(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, &error),
+                       &error, CST_ERROR_IO, "restart the pool to have it finished");
     site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
     /* Somebody has it open, and may be at it. */
     image = site_open_elsewhere(conn, "v");

@@ -37,9 +37,13 @@ static gboolean take(const char *name, GError **error)
     return cst_pool_state_snapshot_create(fake_state, "disk", name, NULL, NULL, error);
 }
 
+/* With everybody's consent to what it loses. */
 static gboolean revert(const char *name, GError **error)
 {
-    return cst_pool_state_snapshot_revert(fake_state, "disk", name, NULL, error);
+    g_autoptr(GPtrArray) lost =
+        cst_pool_state_snapshot_revert_loses(fake_state, "disk", name, error);
+
+    return lost && cst_pool_state_snapshot_revert(fake_state, "disk", name, lost, NULL, error);
 }
 
 static void snapshots_are_listed_by_age_and_ours_are_hidden(void **unused)
@@ -110,13 +114,13 @@ static void changes_tell_what_is_there_whatever_the_tool_says(void **unused)
         assert_names(rows[i].done ? "t " : "s ");
         g_clear_error(&error);
         fake_lie("rename", "");
-        fake_lie("destroy", rows[i].how);
+        fake_lie("program", rows[i].how);
         assert_int_equal(cst_pool_state_snapshot_remove(fake_state, "disk",
                                                         rows[i].done ? "t" : "s", NULL, &error),
                          rows[i].done);
         assert_names(rows[i].done ? "" : "s ");
         g_clear_error(&error);
-        fake_lie("destroy", "");
+        fake_lie("program", "");
         if (!rows[i].done)
             assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "s", NULL, NULL));
     }
@@ -169,6 +173,97 @@ static void a_revert_removes_what_is_newer_and_says_so_before(void **unused)
     fake_assert_holds("disk", "one");
 }
 
+/* What somebody takes, makes or puts in the place of something between our look and the change. */
+static void a_revert_removes_nothing_that_it_has_not_seen(void **unused)
+{
+    static const struct {
+        const char *between;
+        CstErrorCode code;
+        const char *words;
+    } rows[] = {
+        {"zfs snapshot tank/disk@mine", CST_ERROR_BUSY, "'tank/disk@mine'"},
+        {"zfs destroy tank/disk@two; zfs snapshot tank/disk@two", CST_ERROR_BUSY, "disk@two'"},
+        {"echo 2000 >$FAKE_ZFS/marks/tank%disk#mine", CST_ERROR_BUSY, "'tank/disk#mine'"},
+        {"zfs clone tank/disk@two tank/clone", CST_ERROR_BUSY, "kept by a hold or a clone"},
+        {"zfs rename tank/disk tank/x; zfs clone tank/x@one tank/disk; zfs snapshot tank/disk@one",
+         CST_ERROR_STATE, "another dataset"},
+        {"zfs destroy tank/disk@one; zfs snapshot tank/disk@one", CST_ERROR_NOT_FOUND, "another"},
+        {"sed -i 2s/.*/4242/ $FAKE_ZFS/sets/tank", CST_ERROR_STATE, "restart the pool"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *identity = NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (i > 0) {
+            fake_tear_down(NULL);
+            fake_set_up(NULL);
+        }
+        identity = cst_pool_state_identity(fake_state, NULL);
+        assert_true(cst_pool_state_expect(fake_state, identity, FALSE, NULL));
+        fake_add("tank/disk");
+        assert_true(take("one", NULL));
+        assert_true(take("two", NULL));
+        fake_write("disk", "late");
+        fake_between(rows[i].between);
+        if (revert("one", &error))
+            fail_msg("%s: reverted", rows[i].between);
+        if (!strstr(error->message, rows[i].words))
+            fail_msg("%s: %s", rows[i].between, error->message);
+        fake_assert_error(&error, rows[i].code);
+        assert_true(fake_has(i == 4 ? "tank/x@two" : "tank/disk@two"));
+        if (i != 4 && i != 6)
+            fake_assert_holds("disk", "late");
+    }
+}
+
+static void a_revert_removes_what_was_agreed_to_and_no_more(void **unused)
+{
+    g_autoptr(GPtrArray) agreed = g_ptr_array_new();
+    g_autoptr(GError) error = NULL;
+
+    fake_add("tank/disk");
+    assert_true(take("one", NULL));
+    assert_true(take("two", NULL));
+    assert_true(take("three", NULL));
+    g_ptr_array_add(agreed, (gpointer) "two");
+    assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "one", agreed, NULL, &error));
+    assert_non_null(strstr(error->message, "'three'"));
+    fake_assert_error(&error, CST_ERROR_BUSY);
+    assert_false(cst_pool_state_snapshot_revert(fake_state, "disk", "one", NULL, NULL, NULL));
+    assert_names("one two three ");
+    assert_false(fake_was_called("program"));
+}
+
+/* An old one does not matter; a newer one is what somebody goes on sending from. */
+static void a_bookmark_is_not_lost(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_add("tank/disk");
+    fake_put("marks/tank%disk#old", "1\n");
+    assert_true(take("one", NULL));
+    assert_true(revert("one", NULL));
+    fake_put("marks/tank%disk#new", "2000\n");
+    assert_false(revert("one", &error));
+    assert_non_null(strstr(error->message, "zfs destroy tank/disk#new"));
+    fake_assert_error(&error, CST_ERROR_BUSY);
+}
+
+/* Whoever is being cloned by a living process needs the snapshot for that. */
+static void a_clone_in_the_making_keeps_the_volume(void **unused)
+{
+    g_autofree char *living = cst_draft_name(TOKEN);
+    g_autoptr(GError) error = NULL;
+
+    fake_add("tank/disk");
+    assert_true(take("one", NULL));
+    fake_snapshot("tank/disk", living);
+    assert_false(revert("one", &error));
+    assert_non_null(strstr(error->message, "is being cloned"));
+    fake_assert_error(&error, CST_ERROR_BUSY);
+}
+
 static void a_clone_of_what_is_newer_keeps_the_volume(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -182,7 +277,7 @@ static void a_clone_of_what_is_newer_keeps_the_volume(void **unused)
     assert_non_null(strstr(error->message, "tank/clone"));
     fake_assert_error(&error, CST_ERROR_BUSY);
     fake_assert_holds("disk", "late");
-    assert_false(fake_was_called("rollback"));
+    assert_false(fake_was_called("program"));
 }
 
 static void who_has_the_volume_open_keeps_it(void **unused)
@@ -196,7 +291,7 @@ static void who_has_the_volume_open_keeps_it(void **unused)
     fake_hold(NULL);
     assert_non_null(strstr(error->message, "the guest"));
     fake_assert_error(&error, CST_ERROR_BUSY);
-    assert_false(fake_was_called("rollback"));
+    assert_false(fake_was_called("program"));
 }
 
 static void a_snapshot_with_a_clone_stays(void **unused)
@@ -209,7 +304,7 @@ static void a_snapshot_with_a_clone_stays(void **unused)
     assert_false(cst_pool_state_snapshot_remove(fake_state, "disk", "one", NULL, &error));
     assert_non_null(strstr(error->message, "tank/clone"));
     fake_assert_error(&error, CST_ERROR_BUSY);
-    assert_false(fake_was_called("destroy"));
+    assert_false(fake_was_called("program"));
 }
 
 /* --- open ------------------------------------------------------------------------------------- */
@@ -266,6 +361,10 @@ int main(void)
         FAKE_TEST(changes_tell_what_is_there_whatever_the_tool_says),
         FAKE_TEST(what_is_not_there_is_named),
         FAKE_TEST(a_revert_removes_what_is_newer_and_says_so_before),
+        FAKE_TEST(a_revert_removes_nothing_that_it_has_not_seen),
+        FAKE_TEST(a_revert_removes_what_was_agreed_to_and_no_more),
+        FAKE_TEST(a_bookmark_is_not_lost),
+        FAKE_TEST(a_clone_in_the_making_keeps_the_volume),
         FAKE_TEST(a_clone_of_what_is_newer_keeps_the_volume),
         FAKE_TEST(who_has_the_volume_open_keeps_it),
         FAKE_TEST(a_snapshot_with_a_clone_stays),

@@ -68,14 +68,25 @@ static void a_line_of_another_form_is_not_believed(void **unused)
 
 static void a_snapshots_line_tells_its_clones(void **unused)
 {
-    static const char *const bad[] = {"tank/a\t1\t2\t3\t-\n",   "@s\t1\t2\t3\t-\n",
-                                      "tank/a@\t1\t2\t3\t-\n",  "tank/a@s\tx\t2\t3\t-\n",
-                                      "tank/a@s\t1\tx\t3\t-\n", "tank/a@s\t1\t2\tx\t-\n",
-                                      "tank/a@s\t1\t2\t3\n"};
+    static const char *const bad[] = {
+        "tank/a\t8\t9\t1\t2\t3\t-\n",   "@s\t8\t9\t1\t2\t3\t-\n",
+        "tank/a@\t8\t9\t1\t2\t3\t-\n",  "tank/a@s\tx\t9\t1\t2\t3\t-\n",
+        "tank/a@s\t-\t9\t1\t2\t3\t-\n", "tank/a@s\t8\tx\t1\t2\t3\t-\n",
+        "tank/a@s\t8\t9\tx\t2\t3\t-\n", "tank/a@s\t8\t9\t1\tx\t3\t-\n",
+        "tank/a@s\t8\t9\t1\t2\tx\t-\n", "tank/a@s\t8\t9\t1\t2\t3\n"};
     g_autoptr(GPtrArray) snapshots =
-        zfs_snapshots_parse("tank/a@s\t1\t2\t3\ttank/b,tank/c\ntank/a@t\t4\t5\t6\t-\n", NULL);
+        zfs_snapshots_parse("tank/a@s\t8\t9\t1\t2\t3\ttank/b,tank/c\n"
+                            "tank/a#t\t18446744073709551615\t10\t4\t-\t-\t-\n",
+                            NULL);
     const ZfsSnapshot *first = g_ptr_array_index(snapshots, 0);
     const ZfsSnapshot *second = g_ptr_array_index(snapshots, 1);
+
+    assert_string_equal(first->guid, "8");
+    assert_int_equal(first->txg, 9);
+    assert_false(first->bookmark);
+    assert_true(second->bookmark);
+    assert_string_equal(second->name, "t");
+    assert_string_equal(second->guid, "18446744073709551615");
 
     assert_string_equal(first->dataset, "tank/a");
     assert_string_equal(first->name, "s");
@@ -89,6 +100,33 @@ static void a_snapshots_line_tells_its_clones(void **unused)
         g_autoptr(GError) error = NULL;
 
         assert_null(zfs_snapshots_parse(bad[i], &error));
+        fake_assert_error(&error, CST_ERROR_CORRUPT);
+    }
+}
+
+static void an_answer_is_one_text(void **unused)
+{
+    static const char *const bad[] = {"",
+                                      "done",
+                                      "{}",
+                                      "{\"return\":\"\"}",
+                                      "{\"return\":\"done",
+                                      "{\"return\":0}",
+                                      "{\"return\":\"a\"b\"}",
+                                      "{\"return\":\"a\\b\"}",
+                                      "{\"return\":\"a\nb\"}",
+                                      "x{\"return\":\"done\"}",
+                                      "{\"return\":\"done\"} "
+                                      "x"};
+    g_autofree char *one = zfs_answer_parse("{\"return\":\"done\"}", NULL);
+    g_autofree char *two = zfs_answer_parse("{\"return\":\"newer tank/a b@s-1_2.3:4\"}\n", NULL);
+
+    assert_string_equal(one, "done");
+    assert_string_equal(two, "newer tank/a b@s-1_2.3:4");
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_null(zfs_answer_parse(bad[i], &error));
         fake_assert_error(&error, CST_ERROR_CORRUPT);
     }
 }
@@ -260,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_line_tells_all_of_a_volume),
         cmocka_unit_test(a_line_of_another_form_is_not_believed),
         cmocka_unit_test(a_snapshots_line_tells_its_clones),
+        cmocka_unit_test(an_answer_is_one_text),
         cmocka_unit_test(a_pool_is_one_line),
         FAKE_TEST(a_listing_shows_volumes_and_hides_ours),
         FAKE_TEST(a_report_that_is_not_whole_is_no_list),

@@ -254,7 +254,7 @@ static void deletion_tells_what_is_there_whatever_the_tool_says(void **unused)
         gboolean gone;
         CstErrorCode code;
     } rows[] = {
-        {"fail", FALSE, CST_ERROR_FAILED}, {"nothing", FALSE, CST_ERROR_FAILED},
+        {"fail", FALSE, CST_ERROR_FAILED}, {"nothing", FALSE, CST_ERROR_CORRUPT},
         {"busy", FALSE, CST_ERROR_BUSY},   {"once", TRUE, CST_ERROR_LAST},
         {"failing", TRUE, CST_ERROR_LAST}, {"dying", TRUE, CST_ERROR_LAST},
         {"noisy", TRUE, CST_ERROR_LAST},
@@ -264,7 +264,7 @@ static void deletion_tells_what_is_there_whatever_the_tool_says(void **unused)
         g_autoptr(GError) error = NULL;
 
         fake_add("tank/disk");
-        fake_lie("destroy", rows[i].how);
+        fake_lie("program", rows[i].how);
         if (cst_pool_state_delete(fake_state, "disk", 0, &error) != rows[i].gone)
             fail_msg("%s: %s", rows[i].how, error ? error->message : "gone");
         if (error)

@@ -181,12 +181,13 @@ typedef struct {
                              GPtrArray *names, GError **error);
     /**
      * Makes the volume hold what the snapshot does; the snapshot stays, and those that revert_loses
-     * names go, to which the user has agreed. Killed midway: one content
-     * or the other (a technology that consumes the snapshot and makes it anew may lose it there).
-     * BUSY when somebody has opened the volume since the core looked.
+     * names go. The user has agreed to lose @agreed (names; NULL: none) and no others: one that
+     * somebody has taken since is BUSY, with nothing changed. Killed midway: one content or the
+     * other (a technology that consumes the snapshot and makes it anew may lose it there). BUSY
+     * when somebody has opened the volume since the core looked.
      */
-    gboolean (*revert)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
-                       GError **error);
+    gboolean (*revert)(CstPoolState *state, const char *volume, const char *name,
+                       const GPtrArray *agreed, CstTask *task, GError **error);
     /** Removes the snapshot, or fails with it whole; BUSY, naming them, while clones need it. */
     gboolean (*remove)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
                        GError **error);
@@ -221,6 +222,13 @@ struct CstBackend {
      * does so again before the replacement, and fails with BUSY. FALSE: it is safe under a guest.
      */
     gboolean flattens_at_rest;
+    /**
+     * vol_delete refuses by itself, in the step that removes it, a volume that is another one than
+     * it was reported to be (STATE), or that snapshots or other volumes of the technology hang on
+     * (BUSY). The core looks for these before it calls only where it is not to remove anything yet,
+     * and after a refusal, to say what is in the way.
+     */
+    gboolean delete_refuses;
     /** Names that begin like this are the backend's own, and no volume's or snapshot's; NULL: none.
      */
     const char *reserved_prefix;

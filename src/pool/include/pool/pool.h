@@ -143,6 +143,8 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
 GPtrArray *cst_pool_state_vol_holders(CstPoolState *state, const char *name, GError **error);
 /** Lists the paths (char *) of what depends on the volume; empty where nothing can. */
 GPtrArray *cst_pool_state_vol_children(CstPoolState *state, const char *name, GError **error);
+/** Whether a deletion looks by itself for what hangs on the volume (CstBackend.delete_refuses). */
+gboolean cst_pool_state_delete_refuses(CstPoolState *state);
 /** Whether nobody may have a volume open that is flattened (CstBackend.flattens_at_rest). */
 gboolean cst_pool_state_flattens_at_rest(CstPoolState *state);
 /** CstBackend.vol_flatten. */
@@ -172,7 +174,7 @@ GPtrArray *cst_pool_state_snapshot_revert_loses(CstPoolState *state, const char 
                                                 const char *name, GError **error);
 /** CstSnapshotBackend.revert. */
 gboolean cst_pool_state_snapshot_revert(CstPoolState *state, const char *volume, const char *name,
-                                        CstTask *task, GError **error);
+                                        const GPtrArray *agreed, CstTask *task, GError **error);
 /** CstSnapshotBackend.remove. */
 gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume, const char *name,
                                         CstTask *task, GError **error);
