@@ -5,6 +5,7 @@
 
 #include <base/file.h>
 #include <pool/backend.h>
+#include <pool/report_cache.h>
 
 #include "label.h"
 #include "table.h"
@@ -43,10 +44,8 @@ typedef struct {
     GMutex lock;    /**< guards what follows: what the last usage() saw */
     GArray *free;   /**< of CstDeviceExtent */
     const char *label;
-    gint scanned;     /**< atomic: this state has scanned the disk before */
-    GHashTable *seen; /**< the volumes of the last scan by name; guarded by lock, as what follows */
-    gint64 seen_at;   /**< 0: something was changed since */
-    guint changes;    /**< counts these */
+    gint scanned;        /**< atomic: this state has scanned the disk before */
+    CstReportCache seen; /**< of GHashTable: what the last scan saw, CstVolume by name */
 } DiskState;
 
 #define DISK(state) ((DiskState *)(state))
@@ -180,10 +179,10 @@ void disk_seen_init(DiskState *disk);
 void disk_seen_clear(DiskState *disk);
 /** Something was changed, or may have been: what was seen does not count any more. */
 void disk_seen_forget(DiskState *disk);
-/** How many changes there were; before a scan, for disk_seen_take(). */
-guint disk_seen_changes(DiskState *disk);
-/** Takes over @found, all volumes by their names, unless more than @changes were made meanwhile. */
-void disk_seen_take(DiskState *disk, GHashTable *found, guint changes);
+/** Before a scan. Returns the count of changes, for disk_seen_end(). */
+guint disk_seen_begin(DiskState *disk);
+/** After it: takes over @found, all volumes by their names; NULL: the disk could not be read. */
+void disk_seen_end(DiskState *disk, GHashTable *found, guint changes);
 /** What the last scan saw of that name, a new reference; NULL: nothing, or it does not count. */
 CstVolume *disk_seen_find(DiskState *disk, const char *name);
 

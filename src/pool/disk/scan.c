@@ -122,7 +122,7 @@ static void see_all(CstPoolState *state, const DiskAccess *access, const GArray 
         if (volume)
             g_hash_table_replace(seen, volume->name, volume);
     }
-    disk_seen_take(DISK(state), seen, changes);
+    disk_seen_end(DISK(state), seen, changes);
 }
 
 /*
@@ -143,15 +143,18 @@ gboolean disk_scan_one(CstPoolState *state, const char *name, CstVolume *known,
     g_auto(DiskAccess) access = {.fd = -1};
     g_autoptr(GArray) shown = NULL;
     const DiskPartition *partition;
-    guint changes = disk_seen_changes(DISK(state));
+    guint changes;
 
     *ret_volume = NULL;
     if (just_seen(state, known)) {
         *ret_volume = cst_volume_ref(known);
         return TRUE;
     }
-    if (!disk_access_open(state, &access, error))
+    changes = disk_seen_begin(DISK(state));
+    if (!disk_access_open(state, &access, error)) {
+        disk_seen_end(DISK(state), NULL, changes);
         return FALSE;
+    }
     shown = disk_shown(&access.device);
     see_all(state, &access, shown, changes);
     partition = disk_table_find(access.table, disk_number_of(&access.device, name));
