@@ -227,7 +227,7 @@ static gboolean is_loopback(const struct sockaddr *address)
 
 static gboolean bound_port(int fd, guint16 *ret_port, GError **error)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
 
     if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)

@@ -116,8 +116,7 @@ static void an_answer_is_one_text(void **unused)
                                       "{\"return\":\"a\\b\"}",
                                       "{\"return\":\"a\nb\"}",
                                       "x{\"return\":\"done\"}",
-                                      "{\"return\":\"done\"} "
-                                      "x"};
+                                      "{\"return\":\"done\"}\nx"};
     g_autofree char *one = zfs_answer_parse("{\"return\":\"done\"}", NULL);
     g_autofree char *two = zfs_answer_parse("{\"return\":\"newer tank/a b@s-1_2.3:4\"}\n", NULL);
 
