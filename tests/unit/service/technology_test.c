@@ -27,10 +27,10 @@
 
 static CstBackend backend;
 static CstSnapshotBackend snapshots;
-static gint level;         /* atomic: CstHealthLevel; UNKNOWN: it fails to tell */
-static gint fails;         /* atomic: the storage does */
-static const char *lost;   /* names of what a revert removes */
-static guint with_details; /* times that it was asked for those */
+static gint level;        /* atomic: CstHealthLevel; UNKNOWN: it fails to tell */
+static gint fails;        /* atomic: the storage does */
+static const char *lost;  /* names of what a revert removes */
+static gint with_details; /* atomic: times that it was asked for those */
 
 /* Pools of files are the product's. */
 extern const CstBackend cst_dir_backend;
@@ -48,7 +48,7 @@ gboolean cst_backend_exists(CstPoolType type)
 static gboolean fake_health(CstPoolState *state, gboolean details, CstPoolHealth *ret_health,
                             GError **error)
 {
-    with_details += details;
+    g_atomic_int_add(&with_details, details);
     ret_health->level = (CstHealthLevel)g_atomic_int_get(&level);
     if (ret_health->level == CST_HEALTH_UNKNOWN)
         return cst_fail(error, CST_ERROR_IO, "the storage does not answer");
@@ -108,7 +108,7 @@ static gboolean comes_to(CstPool *pool, CstPoolRunState state)
 static void a_pools_state_follows_its_health(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state);
-    guint asked = with_details;
+    gint asked = g_atomic_int_get(&with_details);
 
     assert_int_equal(state_of(pool), CST_POOL_RUNNING);
     g_atomic_int_set(&level, CST_HEALTH_DEGRADED);
@@ -117,7 +117,7 @@ static void a_pools_state_follows_its_health(void **state)
     assert_true(comes_to(pool, CST_POOL_INACCESSIBLE));
     g_atomic_int_set(&level, CST_HEALTH_GOOD);
     assert_true(comes_to(pool, CST_POOL_RUNNING));
-    assert_int_equal(with_details, asked);
+    assert_int_equal(g_atomic_int_get(&with_details), asked);
 }
 
 static void health_is_asked_for_with_its_notes(void **state)
