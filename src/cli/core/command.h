@@ -45,6 +45,7 @@ typedef struct {
     unsigned flags; /**< CliOptionFlags */
     const char *help;
     CliCompleter complete;     /**< NULL: nothing is offered but, with CLI_OPT_FILE, files */
+    const char *unless;        /**< required, unless this other option is given */
     gboolean complete_by_list; /**< the value is a list with commas */
     char letter;               /**< "-f" means the same; 0: none */
     unsigned needs;            /**< of a common option: CliCommandFlags that it goes with; 0: all */

@@ -229,12 +229,20 @@ static gboolean take_word(Parser *parser, const char *word, GError **error)
     return take_data(parser, word, error);
 }
 
+static gboolean is_missing(const CliArgs *args, const CliOption *option)
+{
+    if (cli_args_has(args, option->name))
+        return FALSE;
+    return option->flags & CLI_OPT_REQUIRED ||
+           (option->unless && !cli_args_has(args, option->unless));
+}
+
 static gboolean check_required(const CliArgs *args, GError **error)
 {
     g_autoptr(GString) missing = g_string_new(NULL);
 
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (!(option->flags & CLI_OPT_REQUIRED) || cli_args_has(args, option->name))
+        if (!is_missing(args, option))
             continue;
         if (missing->len)
             g_string_append_c(missing, '\n');

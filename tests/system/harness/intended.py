@@ -87,6 +87,8 @@ INTENDED = [
     ("exit statuses tell failures apart", CISTERN, "", exit_status),
     ("what a person most likely meant is told after the error", CISTERN, "",
      masked(r"^hint: .*\n", "")),
+    ("without a pool, those of all pools are listed", CISTERN + ":usage_errors", "vol-list$",
+     ours_is(0, stdout="^ Pool +Name +Path")),
     ("a volume that only one pool has needs no --pool", CISTERN + ":volumes_by_key",
      "vol-(info|pool) v$", ours_is(0)),
     ("sizes may have a fraction, be hexadecimal, and have a blank before the unit",

@@ -79,11 +79,6 @@ static GPtrArray *read_names(CliCtl *ctl, const CliArgs *args, gboolean *ret_man
     }
     if (!newname)
         newname = pattern_text;
-    if (!newname) {
-        cst_fail(error, CST_ERROR_USAGE, _("command '%s' requires <%s> option"), "vol-clone",
-                 "newname");
-        return NULL;
-    }
     if (!*ret_many) {
         g_ptr_array_add(names, g_strdup(newname));
         return g_steal_pointer(&names);
@@ -228,7 +223,7 @@ static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
 
 static const CliOption clone_options[] = {
     VOL,
-    {.name = "newname", .kind = CLI_OPT_STRING, .help = N_("clone name")},
+    {.name = "newname", .kind = CLI_OPT_STRING, .help = N_("clone name"), .unless = "name"},
     POOL,
     PREALLOC,
     PREALLOCATION,
