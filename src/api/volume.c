@@ -323,6 +323,33 @@ static gboolean download(CstApiCall *call, const void *data, void *ret, GError *
 
 #define ROW(number, run, needs, ...) CST_REMOTE_PROCEDURE(number, run, needs, STORAGE, __VA_ARGS__)
 
+static gboolean protect(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_flags_args *args = data;
+    g_autoptr(CstPool) pool = NULL;
+
+    if (!cst_flags_check(args->flags, WIRE_PROTECT_ON, "cisternVolProtect", error))
+        return FALSE;
+    pool = cst_api_vol_pool(call->service, &args->vol, error);
+    return pool && cst_vol_protect(pool, args->vol.name, (args->flags & WIRE_PROTECT_ON) != 0,
+                                   call->task, error);
+}
+
+static gboolean list_protected(CstApiCall *call, const void *args, void *data, GError **error)
+{
+    g_autoptr(CstPool) pool =
+        cst_api_pool(call->service, &((const wire_pool_args *)args)->pool, error);
+    g_autoptr(GPtrArray) names = pool ? cst_pool_protected(pool, error) : NULL;
+    wire_names *ret = data;
+
+    if (!names)
+        return FALSE;
+    ret->names.names_val = g_new0(char *, names->len + 1);
+    for (guint i = 0; i < names->len && i < WIRE_LIST_MAX; i++)
+        ret->names.names_val[ret->names.names_len++] = g_strdup(g_ptr_array_index(names, i));
+    return TRUE;
+}
+
 const CstProcedure cst_api_volume_procedures[] = {
     ROW(STORAGE_POOL_NUM_OF_VOLUMES, LONG, READ, "virStoragePoolNumOfVolumes", pool_args, int,
         num_of_volumes),
@@ -330,6 +357,9 @@ const CstProcedure cst_api_volume_procedures[] = {
         list_volumes),
     ROW(STORAGE_POOL_LIST_ALL_VOLUMES, LONG, READ, "virStoragePoolListAllVolumes", vols_args,
         vols_ret, list_all_volumes),
+    CST_OWN_PROCEDURE(VOL_PROTECT, LONG, WRITE, "cisternVolProtect", vol_flags_args, void, protect),
+    CST_OWN_PROCEDURE(POOL_PROTECTED, QUICK, READ, "cisternPoolProtected", pool_args, names,
+                      list_protected),
     CST_OWN_PROCEDURE(VOL_LIST_PAGE, LONG, READ, "cisternVolListPage", vol_page_args, vol_page_ret,
                       list_page),
     ROW(STORAGE_VOL_LOOKUP_BY_NAME, LONG, READ, "virStorageVolLookupByName", vol_by_name_args,

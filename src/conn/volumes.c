@@ -112,6 +112,29 @@ gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags
     return cst_conn_call(conn, WIRE_PROC_STORAGE_VOL_DELETE, &args, NULL, task, error);
 }
 
+gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, CstTask *task,
+                              GError **error)
+{
+    wire_vol_flags_args args = {cst_vol_arg(vol), on ? WIRE_PROTECT_ON : 0};
+
+    return cst_conn_own_call(conn, WIRE_CISTERN_VOL_PROTECT, &args, NULL, task, error);
+}
+
+GHashTable *cst_conn_pool_protected(CstConn *conn, const CstPoolRef *pool, GError **error)
+{
+    wire_pool_args args = {cst_pool_arg(pool)};
+    wire_names ret = {0};
+    GHashTable *names;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_POOL_PROTECTED, &args, &ret, NULL, error))
+        return NULL;
+    names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (u_int i = 0; i < ret.names.names_len; i++)
+        g_hash_table_add(names, g_steal_pointer(&ret.names.names_val[i]));
+    xdr_free((xdrproc_t)xdr_wire_names, (char *)&ret);
+    return names;
+}
+
 gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorithm, CstTask *task,
                            GError **error)
 {

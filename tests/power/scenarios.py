@@ -93,6 +93,8 @@ PLANTS = [
     Plant("first-directory", "first-define", r"^root/etc$"),
     Plant("autostart-link", "autostart", r"autostart$"),
     Plant("autostart-link-removal", "autostart-off", r"autostart$"),
+    Plant("protection", "protect", r"protected/[-0-9a-f]+$"),
+    Plant("protection-removal", "unprotect", r"protected/[-0-9a-f]+$"),
     Plant("secret-content", "secret-define", r"secrets/.*\.xml\."),
     Plant("secret-value-content", "secret-set-again", r"secrets/.*\.base64\."),
     Plant("secret-value-renamed-first", "secret-set-again", r"secrets/.*\.base64\.", late=True),

@@ -61,8 +61,9 @@ CASES = {
                         ["vol-create-from p {at}/taken.xml v --inputpool p",
                          "vol-create-from p {at}/vol.xml none --inputpool p",
                          "vol-create-from p {at}/vol.xml held --inputpool p"]),
-    "vol-clone": (["vol-clone v new --pool p", "vol-clone q new --pool p"],
-                  ["vol-clone v q --pool p", "vol-clone v v --pool p",
+    "vol-clone": (["vol-clone v new --pool p", "vol-clone q new --pool p",
+                   "vol-clone v new --pool p --linked"],
+                  ["vol-clone v q --pool p", "vol-clone v q --pool p --linked", "vol-clone v v --pool p",
                    "vol-clone none new --pool p", "vol-clone held new --pool p",
                    "vol-clone broken new --pool p", "vol-clone v a/b --pool p"]),
     "vol-delete": (["vol-delete v --pool p", "vol-delete dir --pool p"],
@@ -95,6 +96,8 @@ CASES = {
                    ["vol-commit base --pool p --yes", "vol-commit lost --pool p --yes",
                     "vol-commit top --pool p --base none --yes",
                     "vol-commit mid2 --pool p --yes"]),
+    "vol-protect": (["vol-protect v --pool p"], ["vol-protect none --pool p"]),
+    "vol-unprotect": (["vol-unprotect v --pool p"], ["vol-unprotect none"]),
     "vol-sparsify": (["vol-sparsify q --pool p"],
                      ["vol-sparsify held --pool p", "vol-sparsify none --pool p"]),
     "vol-convert": (["vol-convert v new --pool p --format qcow2"],
@@ -203,8 +206,8 @@ CASES = {
                      ["image-bitmap {at}/p/q b -f qcow2 --add",
                       "image-bitmap {at}/data b -f raw --add"]),
 }
-# An editor's work, and what takes a server; tried by tests of their own.
-ELSEWHERE = {"pool-edit", "secret-rotate"}
+# An editor's work, what takes a server, and what lasts until it is ended; tried by tests of their own.
+ELSEWHERE = {"pool-edit", "secret-rotate", "vol-serve"}
 
 
 class DryRun(WithDaemon):

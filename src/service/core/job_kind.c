@@ -41,6 +41,8 @@ static const struct {
     {"refresh", NOTHING_CHANGED},
     {"rotate: check", NOTHING_CHANGED},
     {"serve", WRITTEN_TILL},
+    {"protect", NOTHING_CHANGED},
+    {"unprotect", NOTHING_CHANGED},
     {"rotate: save", STILL_LOGS_IN},
     {"rotate: change", STILL_LOGS_IN},
     {"rotate: prove", STILL_LOGS_IN},

@@ -20,6 +20,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <store/pool_files.h>
+#include <store/protected.h>
 
 #include "core/claim.h"
 #include "core/definitions.h"
@@ -380,9 +381,17 @@ gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **e
 
 static gboolean delete_changing(CstPool *pool, unsigned flags, GError **error)
 {
-    g_autoptr(CstPoolState) state =
-        cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+    g_autoptr(GPtrArray) kept = cst_protected_list(pool->service->paths, &pool->uuid, error);
+    g_autoptr(CstPoolState) state = NULL;
 
+    if (!kept)
+        return FALSE;
+    if (kept->len > 0)
+        return cst_fail(error, CST_ERROR_STATE,
+                        _("storage pool '%s' has protected volumes, '%s' is one; vol-unprotect "
+                          "allows their deletion"),
+                        pool->name, (const char *)g_ptr_array_index(kept, 0));
+    state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
     return state && cst_pool_state_destroy(state, flags, error);
 }
 

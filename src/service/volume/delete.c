@@ -22,6 +22,7 @@
 #include "core/table.h"
 #include "declare.h"
 #include "dependency/guard.h"
+#include "protect.h"
 
 /*
  * Deletes the newest first: a failure leaves the volume with its oldest snapshots, in their order.
@@ -131,6 +132,7 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
     g_autoptr(CstVolume) volume = NULL;
 
     if (!claim_volume(&claim, pool, name, flags, &volume, error) ||
+        !volume_not_protected(pool, name, error) ||
         !cst_pool_state_check_delete(claim.state, error) || !volume_not_held(&claim, error))
         return FALSE;
     if (refuses_by_itself(claim.state, flags) ? !remove_at_once(&claim, volume, flags, task, error)

@@ -28,6 +28,7 @@
 #include "core/trust_device.h"
 #include "declare.h"
 #include "fill.h"
+#include "protect.h"
 
 /* VOL_EXISTS when the storage has a volume of that name; the table may be outdated. */
 static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
@@ -201,6 +202,8 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
     if (txn->fills ? !volume_fill_commit(txn, error) : !txn->made && !commit_draft(txn, def, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.committed");
+    if (!txn->fills)
+        volume_is_new(pool, def->name);
     g_clear_pointer(&txn->intent, cst_intent_end);
     pool_rescan_volume(pool, txn->claim.state, def->name);
     if (!txn->fills)

@@ -140,6 +140,8 @@ OPERATIONS = [
     Operation("undefine-autostarted", "pool-undefine n", AUTOSTARTED),
     Operation("autostart", "pool-autostart n", DEFINED),
     Operation("autostart-off", "pool-autostart n --disable", AUTOSTARTED),
+    Operation("protect", "vol-protect cow --pool p"),
+    Operation("unprotect", "vol-unprotect cow --pool p", ["vol-protect cow --pool p"]),
     Operation("build", "pool-build n", DEFINED),
     Operation("start", "pool-start n", DEFINED + ["pool-build n"]),
     Operation("create-transient", "pool-create {f}/pool.xml --build", partway=True),

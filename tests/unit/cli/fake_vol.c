@@ -240,6 +240,28 @@ gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags
     return change(error);
 }
 
+gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, CstTask *task,
+                              GError **error)
+{
+    if (!change(error))
+        return FALSE;
+    find(vol->pool, vol->name)->is_protected = on;
+    return TRUE;
+}
+
+GHashTable *cst_conn_pool_protected(CstConn *conn, const CstPoolRef *pool, GError **error)
+{
+    GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; fake_vols.vols && i < fake_vols.vols->len; i++) {
+        const FakeVol *vol = g_ptr_array_index(fake_vols.vols, i);
+
+        if (g_str_equal(vol->pool, pool->name) && vol->is_protected)
+            g_hash_table_add(names, g_strdup(vol->name));
+    }
+    return names;
+}
+
 gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorithm, CstTask *task,
                            GError **error)
 {

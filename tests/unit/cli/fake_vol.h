@@ -13,6 +13,7 @@ typedef struct {
     char *format, *problem;
     const char *backing, *holder; /**< NULL: none */
     int64_t snapshots;
+    gboolean is_protected;
 } FakeVol;
 
 typedef struct {

@@ -175,6 +175,8 @@ static const Row own[] = {
     {WIRE_CISTERN_CALL_MODE, NULL},
     {WIRE_CISTERN_VOL_CHECK_LIST, "cisternVolCheck"},
     {WIRE_CISTERN_VOL_SERVE, "cisternVolServe"},
+    {WIRE_CISTERN_VOL_PROTECT, "cisternVolProtect"},
+    {WIRE_CISTERN_POOL_PROTECTED, NULL},
 };
 
 static const struct {

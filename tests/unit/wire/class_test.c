@@ -16,6 +16,7 @@
 
 /* Read the daemon's own files, /proc and /sys; or make a document of what is in memory. */
 static const char *const quick[] = {
+    "cisternPoolProtected",
     "cisternJobCancel",
     "cisternJobInfo",
     "cisternJobList",

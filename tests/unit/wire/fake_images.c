@@ -29,6 +29,17 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
     return fake_changed(error);
 }
 
+gboolean cst_vol_protect(CstPool *pool, const char *name, gboolean on, CstTask *task,
+                         GError **error)
+{
+    return fake_changed(error);
+}
+
+GPtrArray *cst_pool_protected(CstPool *pool, GError **error)
+{
+    return fake_works(error) ? g_ptr_array_new_with_free_func(g_free) : NULL;
+}
+
 gboolean cst_vol_serve(CstPool *pool, const char *name, const CstVolServe *how, CstTask *task,
                        GError **error)
 {

@@ -21,7 +21,8 @@ enum {
     NEEDS_DETAILS = CLI_COLUMN_NEEDS,
     NEEDS_BACKING = CLI_COLUMN_NEEDS << 1,
     NEEDS_SNAPSHOTS = CLI_COLUMN_NEEDS << 2,
-    NEEDS_HOLDERS = CLI_COLUMN_NEEDS << 3
+    NEEDS_HOLDERS = CLI_COLUMN_NEEDS << 3,
+    NEEDS_PROTECTED = CLI_COLUMN_NEEDS << 4
 };
 
 #define DETAILS_JSON (NEEDS_DETAILS | CLI_COLUMN_JSON_ONLY)
@@ -42,6 +43,7 @@ static const CliColumn columns[] = {
     {N_("Backing"), "backing", CLI_CELL_TEXT, "-", NEEDS_BACKING | CLI_COLUMN_ON_REQUEST},
     {N_("Snapshots"), "snapshots", CLI_CELL_NUMBER, "-", NEEDS_SNAPSHOTS | CLI_COLUMN_ON_REQUEST},
     {N_("Holder"), "holder", CLI_CELL_TEXT, "-", NEEDS_HOLDERS | CLI_COLUMN_ON_REQUEST},
+    {N_("Protected"), "protected", CLI_CELL_BOOL, "-", NEEDS_PROTECTED | CLI_COLUMN_ON_REQUEST},
 };
 
 #define SHORT_COLUMNS "name,path,key"
@@ -66,6 +68,22 @@ typedef struct {
     GPtrArray *jobs; /* of CstJobInfo, for who works on a volume; NULL: not asked */
 } Listing;
 
+/* What is known of all volumes of a pool. */
+typedef struct {
+    const CstPoolRef *pool;
+    GPtrArray *rows;            /* of CstVolRow */
+    GPtrArray *more;            /* of CstVolMore, for each row; NULL: nothing of it was asked */
+    GHashTable *protected_ones; /* names; NULL: not asked */
+} PoolVolumes;
+
+static void pool_volumes_clear(PoolVolumes *volumes)
+{
+    g_clear_pointer(&volumes->rows, g_ptr_array_unref);
+    g_clear_pointer(&volumes->more, g_ptr_array_unref);
+    g_clear_pointer(&volumes->protected_ones, g_hash_table_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PoolVolumes, pool_volumes_clear)
+
 static void add_details(CliTable *table, const CstVolRow *row, gboolean asked)
 {
     const CstVolInfo *info = &row->info;
@@ -84,31 +102,28 @@ static void add_details(CliTable *table, const CstVolRow *row, gboolean asked)
     cli_table_add_known_size(table, known, MAX(info->capacity, info->allocation));
 }
 
-/* @more NULL: nothing of it was asked. */
-static void add_more(const Listing *listing, const char *pool, const CstVolRow *row,
-                     const CstVolMore *more)
+static void add_row(const Listing *listing, const PoolVolumes *volumes, guint i)
 {
+    const CstVolRow *row = g_ptr_array_index(volumes->rows, i);
+    const CstVolMore *more = volumes->more ? g_ptr_array_index(volumes->more, i) : NULL;
     gboolean counted = more && more->snapshots >= 0;
     g_autofree char *holders = NULL;
-
-    if (listing->view->needs & NEEDS_HOLDERS)
-        holders = cli_vol_holders_text(more ? more->holders : NULL, listing->jobs, pool, row->name);
-    cli_table_add_text(listing->table, more ? more->backing : NULL);
-    cli_table_add_known_number(listing->table, counted, counted ? (uint64_t)more->snapshots : 0);
-    cli_table_add_text(listing->table, holders);
-}
-
-static void add_row(const Listing *listing, const char *pool, const CstVolRow *row,
-                    const CstVolMore *more)
-{
     CliTable *table = listing->table;
 
-    cli_table_add_text(table, pool);
+    if (listing->view->needs & NEEDS_HOLDERS)
+        holders = cli_vol_holders_text(more ? more->holders : NULL, listing->jobs,
+                                       volumes->pool->name, row->name);
+    cli_table_add_text(table, volumes->pool->name);
     cli_table_add_text(table, row->name);
     cli_table_add_text(table, *row->path ? row->path : NULL);
     cli_table_add_text(table, row->key);
     add_details(table, row, (listing->view->needs & NEEDS_DETAILS) != 0);
-    add_more(listing, pool, row, more);
+    cli_table_add_text(table, more ? more->backing : NULL);
+    cli_table_add_known_number(table, counted, counted ? (uint64_t)more->snapshots : 0);
+    cli_table_add_text(table, holders);
+    cli_table_add_known_bool(table, volumes->protected_ones != NULL,
+                             volumes->protected_ones &&
+                                 g_hash_table_contains(volumes->protected_ones, row->name));
 }
 
 static unsigned wants_of(const CliView *view)
@@ -131,27 +146,36 @@ static void warn_of_problems(CliCtl *ctl, const GPtrArray *rows)
     }
 }
 
+/* Asks what the view needs; FALSE with an error. */
+static gboolean ask_pool(const Listing *listing, PoolVolumes *volumes, GError **error)
+{
+    CstConn *conn = listing->ctl->conn;
+    unsigned needs = listing->view->needs, wants = wants_of(listing->view);
+
+    volumes->rows = cst_conn_vol_list(conn, volumes->pool, (needs & NEEDS_DETAILS) != 0, error);
+    if (!volumes->rows)
+        return FALSE;
+    g_ptr_array_sort(volumes->rows, compare_rows);
+    if (wants)
+        volumes->more = cst_conn_vol_list_more(conn, volumes->pool, volumes->rows, wants, error);
+    if (wants && !volumes->more)
+        return FALSE;
+    if (needs & NEEDS_PROTECTED)
+        volumes->protected_ones = cst_conn_pool_protected(conn, volumes->pool, error);
+    return !(needs & NEEDS_PROTECTED) || volumes->protected_ones;
+}
+
 /* Adds the pool's volumes; *ret_rows has them, for warnings behind the table. */
 static gboolean add_pool(const Listing *listing, const CstPoolRef *pool, GPtrArray **ret_rows,
                          GError **error)
 {
-    CstConn *conn = listing->ctl->conn;
-    unsigned wants = wants_of(listing->view);
-    g_autoptr(GPtrArray) more = NULL;
-    g_autoptr(GPtrArray) rows =
-        cst_conn_vol_list(conn, pool, (listing->view->needs & NEEDS_DETAILS) != 0, error);
+    g_auto(PoolVolumes) volumes = {.pool = pool};
 
-    if (!rows)
+    if (!ask_pool(listing, &volumes, error))
         return FALSE;
-    g_ptr_array_sort(rows, compare_rows);
-    if (wants) {
-        more = cst_conn_vol_list_more(conn, pool, rows, wants, error);
-        if (!more)
-            return FALSE;
-    }
-    for (guint i = 0; i < rows->len; i++)
-        add_row(listing, pool->name, rows->pdata[i], more ? more->pdata[i] : NULL);
-    *ret_rows = g_steal_pointer(&rows);
+    for (guint i = 0; i < volumes.rows->len; i++)
+        add_row(listing, &volumes, i);
+    *ret_rows = g_steal_pointer(&volumes.rows);
     return TRUE;
 }
 

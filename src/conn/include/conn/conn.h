@@ -227,6 +227,11 @@ CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const
 /** Deletes a volume and its content. @flags: CstVolDeleteFlags. */
 gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags, CstTask *task,
                              GError **error);
+/** Protects a volume from being deleted, or ceases to. */
+gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, CstTask *task,
+                              GError **error);
+/** Names of the pool's protected volumes, as keys of a set; NO_SUPPORT by a stock server. */
+GHashTable *cst_conn_pool_protected(CstConn *conn, const CstPoolRef *pool, GError **error);
 /** Overwrites a volume's content. @algorithm: CstWipeAlgorithm. */
 gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorithm, CstTask *task,
                            GError **error);

@@ -70,6 +70,14 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
                              const char *source, unsigned flags, CstTask *task, char **ret_name,
                              GError **error);
 /**
+ * Protects a volume from being deleted, by anybody through us, or ceases to (@on FALSE). A volume
+ * that is deleted by other means and made anew is not protected.
+ */
+gboolean cst_vol_protect(CstPool *pool, const char *name, gboolean on, CstTask *task,
+                         GError **error);
+/** Names (char *) of the pool's protected volumes, in order. */
+GPtrArray *cst_pool_protected(CstPool *pool, GError **error);
+/**
  * Deletes a volume that nobody has open and nothing depends on (else BUSY). Downloads of a file
  * continue. @flags: CstVolDeleteFlags.
  */

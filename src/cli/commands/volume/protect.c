@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vol-protect and vol-unprotect: whether a volume may be deleted. */
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "commands/pool/pool.h"
+#include "options.h"
+#include "output/progress.h"
+#include "output/report.h"
+
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol;
+    gboolean on;
+} Protection;
+
+static gboolean run_protect(CstTask *task, gpointer data, GError **error)
+{
+    const Protection *protection = data;
+
+    return cst_conn_vol_protect(protection->conn, protection->vol, protection->on, task, error);
+}
+
+/*
+ * The volume that <vol> names. One that is gone may still be marked, and its pool can't be deleted
+ * then: with --pool, @gone_too finds it by that and its name.
+ */
+static CstVolRef *find_vol(CliCtl *ctl, const CliArgs *args, gboolean gone_too,
+                           const char **ret_name, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(CstPoolRef) pool = NULL;
+    CstVolRef *vol = cli_vol(ctl, args, "pool", ret_name, &why);
+
+    if (!vol && gone_too && cli_args_has(args, "pool") &&
+        g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+        pool = cli_pool(ctl, args, "pool", NULL, NULL);
+    if (pool && cli_args_string(args, "vol", ret_name, NULL)) {
+        g_clear_pointer(&ctl->headline, g_free);
+        vol = g_new0(CstVolRef, 1);
+        vol->pool = g_strdup(pool->name);
+        vol->name = g_strdup(*ret_name);
+    } else if (!vol) {
+        g_propagate_error(error, g_steal_pointer(&why));
+    }
+    return vol;
+}
+
+static gboolean protect(CliCtl *ctl, const CliArgs *args, gboolean on, GError **error)
+{
+    const char *name = "";
+    g_autoptr(CstVolRef) vol = find_vol(ctl, args, !on, &name, error);
+    Protection protection = {ctl->conn, vol, on};
+
+    if (!vol)
+        return FALSE;
+    cli_plan(ctl, on ? _("Would protect vol %s") : _("Would cease to protect vol %s"), name);
+    return cli_outcome(ctl, cli_run_task(ctl, _("Protecting"), run_protect, &protection, error),
+                       "volume", vol->name,
+                       on ? _("Vol %s is protected") : _("Vol %s may be deleted"),
+                       _("Failed to change the protection of vol %s"), name);
+}
+
+static gboolean cmd_protect(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return protect(ctl, args, TRUE, error);
+}
+
+static gboolean cmd_unprotect(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    return protect(ctl, args, FALSE, error);
+}
+
+static const CliOption protect_options[] = {VOL, POOL, {0}};
+
+const CliCommand cli_vol_protect_command = {
+    .name = "vol-protect",
+    .summary = N_("refuse the deletion of a vol"),
+    .description =
+        N_("Nobody deletes the vol through Cistern until vol-unprotect, whichever client asks; its "
+           "pool is not deleted either. It can be written to, wiped and resized as before."),
+    .options = protect_options,
+    .handler = cmd_protect,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+const CliCommand cli_vol_unprotect_command = {
+    .name = "vol-unprotect",
+    .summary = N_("allow the deletion of a vol"),
+    .description = "",
+    .options = protect_options,
+    .handler = cmd_unprotect,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};

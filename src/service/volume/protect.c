@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Volumes that must not be deleted (store/protected.h). The mark belongs to the pool and the name:
+ * a volume of that name that is made anew does not have it.
+ */
+#include "protect.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <service/volumes.h>
+#include <store/protected.h>
+
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+
+gboolean volume_not_protected(CstPool *pool, const char *name, GError **error)
+{
+    gboolean on;
+
+    if (!cst_protected_find(pool->service->paths, &pool->uuid, name, &on, error))
+        return FALSE;
+    return !on || cst_fail(error, CST_ERROR_STATE,
+                           _("volume '%s' is protected; vol-unprotect allows its deletion"), name);
+}
+
+void volume_is_new(CstPool *pool, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_protected_set(pool->service->paths, &pool->uuid, name, FALSE, &error))
+        cst_log(CST_LOG_WARNING, "volume '%s' may still be protected: %s", name, error->message);
+}
+
+static gboolean protect(CstPool *pool, const char *name, gboolean on, CstTask *task, GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task};
+    g_autoptr(CstVolume) volume = NULL;
+
+    /* What is not there any more may still be marked. */
+    return (on ? volume_claim_now(&claim, pool, name, CLAIM_READ, &volume, error)
+               : volume_claim(&claim, pool, name, CLAIM_READ, error)) &&
+           cst_protected_set(pool->service->paths, &pool->uuid, name, on, error);
+}
+
+gboolean cst_vol_protect(CstPool *pool, const char *name, gboolean on, CstTask *task,
+                         GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, on ? "protect" : "unprotect", name, &task);
+    return job_end(&job, protect(pool, name, on, task, error), error);
+}
+
+GPtrArray *cst_pool_protected(CstPool *pool, GError **error)
+{
+    return cst_protected_list(pool->service->paths, &pool->uuid, error);
+}

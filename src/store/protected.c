@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Marks of volumes that must not be deleted. */
+#include <store/protected.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+
+static char *dir_of(const CstPaths *paths, const CstUuid *pool)
+{
+    char text[CST_UUID_TEXT_LEN];
+
+    return g_build_filename(paths->data_dir, "protected", cst_uuid_format(pool, text), NULL);
+}
+
+/* A leading dot is escaped, too: no name is "." or "..". */
+static char *file_of(const char *dir, const char *volume)
+{
+    g_autofree char *escaped = g_uri_escape_string(volume, NULL, FALSE);
+
+    return g_strdup_printf("%s/=%s", dir, escaped);
+}
+
+static gboolean fail(int err, const char *volume, GError **error)
+{
+    return cst_fail_errno(error, err, _("cannot tell whether volume '%s' is protected"), volume);
+}
+
+static gboolean mark(const char *dir, const char *path, const char *volume, GError **error)
+{
+    g_auto(CstFd) fd = -1;
+    g_auto(CstFd) dir_fd = -1;
+
+    if (!cst_dir_ensure(dir, 0700, error))
+        return FALSE;
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    dir_fd = fd >= 0 ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (dir_fd < 0)
+        return cst_fail_errno(error, errno, _("cannot protect volume '%s'"), volume);
+    CST_CRASH_POINT("vol.protect.marked");
+    return cst_dir_sync(dir_fd, dir, error);
+}
+
+gboolean cst_protected_set(const CstPaths *paths, const CstUuid *pool, const char *volume,
+                           gboolean on, GError **error)
+{
+    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *path = file_of(dir, volume);
+    gboolean is_on;
+
+    if (!cst_protected_find(paths, pool, volume, &is_on, error))
+        return FALSE;
+    if (on == is_on)
+        return TRUE;
+    return cst_may_change(error) &&
+           (on ? mark(dir, path, volume, error) : cst_file_remove(path, error));
+}
+
+gboolean cst_protected_find(const CstPaths *paths, const CstUuid *pool, const char *volume,
+                            gboolean *ret_on, GError **error)
+{
+    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *path = file_of(dir, volume);
+
+    *ret_on = access(path, F_OK) == 0;
+    return *ret_on || errno == ENOENT || errno == ENOTDIR || fail(errno, volume, error);
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+GPtrArray *cst_protected_list(const CstPaths *paths, const CstUuid *pool, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *path = dir_of(paths, pool);
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+
+    if (!dir && errno != ENOENT) {
+        cst_fail_errno(error, errno, _("cannot read '%s'"), path);
+        return NULL;
+    }
+    while (dir && (entry = readdir(dir))) {
+        char *name = *entry->d_name == '=' ? g_uri_unescape_string(entry->d_name + 1, NULL) : NULL;
+
+        if (name)
+            g_ptr_array_add(names, name);
+    }
+    if (dir)
+        closedir(dir);
+    g_ptr_array_sort(names, compare_names);
+    return g_steal_pointer(&names);
+}
