@@ -135,6 +135,23 @@ gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend
            stream_take(&stream, sink->piece, sink->data, error);
 }
 
+static gboolean begin_receiving(uint64_t capacity, gpointer data, GError **error)
+{
+    cst_task_set_total(((Receiver *)data)->task, capacity);
+    return TRUE;
+}
+
+gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
+                              CstTask *task, GError **error)
+{
+    Receiver receiver = {.task = task};
+    const CstConnSink sink = {begin_receiving, receive_piece, &receiver};
+
+    return cst_fd_sink_init(&receiver.sink, fd, error) &&
+           cst_conn_vol_send(conn, vol, what, &sink, task, error) &&
+           cst_fd_sink_finish(&receiver.sink, error);
+}
+
 struct CstConnReceive {
     Stream stream;
     CstConn *conn; /* borrowed */

@@ -274,6 +274,10 @@ typedef struct {
 gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
                            const CstConnSink *sink, CstTask *task, GError **error);
 
+/** As cst_conn_vol_send(), to @fd from its current position on. */
+gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
+                              CstTask *task, GError **error);
+
 /** A new volume that is being filled. @conn can't be used otherwise until its end. */
 typedef struct CstConnReceive CstConnReceive;
 
