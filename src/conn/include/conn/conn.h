@@ -278,6 +278,27 @@ gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend
 gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
                               CstTask *task, GError **error);
 
+#define CST_VOL_DIGEST_SIZE      32 /* SHA-256 */
+#define CST_VOL_DIGEST_CHUNK_MIN (UINT64_C(64) << 10)
+
+/** Digests of what the guest of a volume sees, or saw. */
+typedef struct {
+    uint64_t capacity;   /**< of the volume */
+    uint64_t chunk;      /**< bytes that one digest is of */
+    GByteArray *digests; /**< one after the other; that of a chunk of zeroes is zeroes */
+} CstVolDigests;
+/** Frees what is in it, not the struct itself. */
+void cst_vol_digests_clear(CstVolDigests *digests);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDigests, cst_vol_digests_clear)
+
+/**
+ * Computes, where the volume is, the digests of each @chunk bytes (a power of two, 64 KiB to 64
+ * MiB) of what cst_conn_vol_send() would give; the range in @what does not count. The caller clears
+ * *ret. @task counts bytes of digests. Errors as there, and INVALID.
+ */
+gboolean cst_conn_vol_digests(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
+                              uint64_t chunk, CstTask *task, CstVolDigests *ret, GError **error);
+
 /** A new volume that is being filled. @conn can't be used otherwise until its end. */
 typedef struct CstConnReceive CstConnReceive;
 
@@ -288,12 +309,20 @@ typedef struct CstConnReceive CstConnReceive;
  */
 CstConnReceive *cst_conn_vol_receive(CstConn *conn, const CstPoolRef *pool, const char *xml,
                                      unsigned flags, CstTask *task, GError **error);
+/**
+ * Begins to overwrite what the guest of a volume sees from @offset on, likewise; end it with
+ * cst_conn_patch_finish(). What was given stays also without that. BUSY.
+ */
+CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t offset,
+                                   CstTask *task, GError **error);
 /** Gives the next piece to @receive, a CstConnReceive; a CstPieceFunc. NO_SPACE past the capacity.
  */
 gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
                                 GError **error);
 /** The volume is there and safe on disk; what was not given of it is zeroes. */
 CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error);
+/** What was given to a patch is safe on disk. */
+gboolean cst_conn_patch_finish(CstConnReceive *receive, GError **error);
 /** Drops a volume that was not finished. NULL is accepted. */
 void cst_conn_receive_free(CstConnReceive *receive);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConnReceive, cst_conn_receive_free)
