@@ -29,7 +29,8 @@ typedef enum {
     CLI_OPT_FILE = 1 << 3,       /**< the value names a file: completed as such */
     CLI_OPT_HELP_LISTS = 1 << 4, /**< "%s" in help: what complete offers, with commas */
     CLI_OPT_LIST = 1 << 5,       /**< a list with commas; may be given again, which adds to it */
-    CLI_OPT_OFFERED = 1 << 6     /**< completed as a plain word, though it is not required */
+    CLI_OPT_OFFERED = 1 << 6,    /**< completed as a plain word, though it is not required */
+    CLI_OPT_POOL = 1 << 7        /**< the configuration's pool stands for it when it is left out */
 } CliOptionFlags;
 
 /**
@@ -103,6 +104,8 @@ const CliOption *cli_common_options(void);
  */
 gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command);
 
+/** Returns the command's own option called @name; NULL: it has none. */
+const CliOption *cli_command_option(const CliCommand *command, const char *name);
 /** Whether a plain word may fill @option. */
 gboolean cli_option_is_positional(const CliOption *option);
 

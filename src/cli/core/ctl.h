@@ -9,8 +9,7 @@
 #include <conn/conn.h>
 
 #include "args.h"
-
-typedef enum { CLI_COLOR_AUTO, CLI_COLOR_ALWAYS, CLI_COLOR_NEVER } CliColor;
+#include "config.h"
 
 /** What the command line of the program itself asked for. Strings are borrowed from argv. */
 typedef struct {
@@ -25,6 +24,8 @@ typedef struct {
     gboolean dry_run;
     gboolean yes;
     gboolean no_input;
+    gboolean no_config; /**< the user's configuration is not read */
+    gboolean has_color; /**< --color was given */
     CliColor color;
 } CliSettings;
 
@@ -38,6 +39,7 @@ typedef enum {
 struct CliCtl {
     CliSettings settings;
     const CliGroup *groups; /**< the table of commands */
+    CliConfig config;       /**< what stands for words that are left out; empty: nothing does */
     FILE *out;
     FILE *err;
     CstConn *conn;          /**< NULL until cli_conn() */
@@ -56,7 +58,7 @@ struct CliCtl {
     gboolean silent;        /**< nothing follows the command's output, not even on failure */
 };
 
-/** @groups: the table of commands; it outlives @ctl. */
+/** @groups: the table of commands; it outlives @ctl. The configuration is empty. */
 void cli_ctl_init(CliCtl *ctl, const CliSettings *settings, const CliGroup *groups);
 /** Closes the connection and frees what the context holds. */
 void cli_ctl_clear(CliCtl *ctl);

@@ -66,10 +66,17 @@ static void suggest_pool(CliCtl *ctl, const char *name)
     cli_suggest_name(ctl, &nearest);
 }
 
-static void fail_pool(CliCtl *ctl, const char *name)
+static void fail_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char *name)
 {
+    const char *origin = cli_args_origin(args, option);
+
     cli_failed(ctl, _("failed to get pool '%s'"), name);
     suggest_pool(ctl, name);
+    if (!origin)
+        return;
+    g_free(ctl->hint);
+    ctl->hint =
+        g_strdup_printf(_("no pool was named, and '%s' is the default of %s"), name, origin);
 }
 
 CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char **ret_name,
@@ -87,7 +94,7 @@ CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const
     if (!pool)
         pool = cst_conn_pool_by_name(conn, name, error);
     if (!pool)
-        fail_pool(ctl, name);
+        fail_pool(ctl, args, option, name);
     else if (ret_name)
         *ret_name = name;
     return pool;
@@ -103,7 +110,7 @@ CstPoolRef *cli_pool_by_name(CliCtl *ctl, const CliArgs *args, const char *optio
         return NULL;
     pool = cst_conn_pool_by_name(conn, name, error);
     if (!pool)
-        fail_pool(ctl, name);
+        fail_pool(ctl, args, option, name);
     return pool;
 }
 

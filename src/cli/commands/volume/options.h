@@ -31,9 +31,14 @@
         .complete = cli_complete_vol_formats                                               \
     }
 
-#define KEY           CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
-#define OF_POOL(text) CLI_REQUIRED("pool", text, .complete = cli_complete_active_pools)
-#define XML_FILE      CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML vol description"))
+#define KEY CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
+/* The pool of a new volume: the configuration may name it. */
+#define OF_POOL(text)                                                                     \
+    {                                                                                     \
+        .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_REQUIRED | CLI_OPT_POOL, \
+        .help = text, .complete = cli_complete_active_pools                               \
+    }
+#define XML_FILE CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML vol description"))
 #define PREALLOC                    \
     CLI_SWITCH("prealloc-metadata", \
                N_("preallocate metadata (for qcow2 instead of full allocation)"))

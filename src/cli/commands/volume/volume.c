@@ -118,7 +118,20 @@ static CstVolRef *by_full_name(CliCtl *ctl, const char *text)
     return pool ? cst_conn_vol_by_name(ctl->conn, pool, slash + 1, NULL) : NULL;
 }
 
-/** A volume that only one active pool has. FALSE with an error when several have it. */
+/** NULL when no pool is configured, or it does not have the volume. */
+static CstVolRef *in_default_pool(CliCtl *ctl, const char *name)
+{
+    const char *pool_name = ctl->config.pool.value;
+    g_autoptr(CstPoolRef) pool =
+        pool_name ? cst_conn_pool_by_name(ctl->conn, pool_name, NULL) : NULL;
+
+    return pool ? cst_conn_vol_by_name(ctl->conn, pool, name, NULL) : NULL;
+}
+
+/**
+ * A volume that only one active pool has, or the configured one. FALSE with an error when several
+ * have it.
+ */
 static gboolean by_unique_name(CliCtl *ctl, const char *text, CstVolRef **ret_vol, GError **error)
 {
     g_autoptr(GPtrArray) pools = NULL;
@@ -126,6 +139,9 @@ static gboolean by_unique_name(CliCtl *ctl, const char *text, CstVolRef **ret_vo
 
     *ret_vol = NULL;
     if (strchr(text, '/'))
+        return TRUE;
+    *ret_vol = in_default_pool(ctl, text);
+    if (*ret_vol)
         return TRUE;
     pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_ACTIVE, NULL);
     for (guint i = 0; pools && i < pools->len; i++) {

@@ -48,6 +48,12 @@ gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
 /** Parses "10G" as bytes; the error is worded as virsh's ("Malformed size 1X"). */
 gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError **error);
 
+/**
+ * Returns the configured format of new volumes, where volumes of @pool can have it; borrowed. NULL:
+ * none is, or they can't: the pool's own default holds.
+ */
+const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool);
+
 /** What vol-create-as makes its document of; NULL or FALSE where not given. */
 typedef struct {
     const char *name;
