@@ -55,7 +55,7 @@ const CliCommand *cli_command_find(const CliGroup *groups, const char *name)
 {
     for (const CliGroup *group = groups; group->title; group++)
         for (const CliCommand *const *command = group->commands; *command; command++)
-            if (g_str_equal((*command)->name, name))
+            if (g_str_equal((*command)->name, name) || g_strcmp0((*command)->alias, name) == 0)
                 return *command;
     return NULL;
 }

@@ -186,11 +186,21 @@ static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, 
     return TRUE;
 }
 
-/** First option, in table order, that may be given as a plain word and was not given yet. */
-static const CliOption *next_positional(const CliArgs *args)
+static gboolean takes_rest(const CliCommand *command)
 {
+    for (const CliOption *option = command->options; option && option->name; option++)
+        if (option->kind == CLI_OPT_ARGV)
+            return TRUE;
+    return FALSE;
+}
+
+/** First option, in table order, that may be given as the plain @word and was not given yet. */
+static const CliOption *next_positional(const CliArgs *args, const char *word)
+{
+    gboolean passes = strchr(word, '/') && takes_rest(args->command);
+
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (!cli_option_is_positional(option))
+        if (!cli_option_is_positional(option) || (passes && (option->flags & CLI_OPT_NO_SLASH)))
             continue;
         if (option->kind == CLI_OPT_ARGV || !cli_args_has(args, option->name))
             return option;
@@ -200,7 +210,7 @@ static const CliOption *next_positional(const CliArgs *args)
 
 static gboolean take_data(Parser *parser, const char *word, GError **error)
 {
-    const CliOption *option = next_positional(parser->args);
+    const CliOption *option = next_positional(parser->args, word);
 
     if (!option)
         return cst_fail(error, CST_ERROR_USAGE, _("unexpected data '%s'"), word);

@@ -5,6 +5,7 @@
 
 #include "commands/image/twin.h"
 #include "commands/pool/pool.h"
+#include "output/each.h"
 #include "volume.h"
 
 /** Rows that the option tables of commands over volumes share. */
@@ -15,7 +16,13 @@
         .name = option, .kind = CLI_OPT_STRING, .help = text, \
         .complete = cli_complete_active_pools                 \
     }
-#define POOL POOL_OPTION("pool", N_("pool name or uuid"))
+#define POOL                                                                   \
+    {                                                                          \
+        .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NO_SLASH,     \
+        .help = N_("pool name or uuid"), .complete = cli_complete_active_pools \
+    }
+/* More of them, behind everything else. */
+#define FURTHER_VOLS CLI_FURTHER(N_("more vols of the pool, or POOL/VOL"), cli_complete_vols)
 /* Ours; never taken from a plain word. */
 #define RATE_LIMIT CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer"))
 #define DETACH     CLI_SWITCH("detach", N_("do not wait: print the number of the job"))

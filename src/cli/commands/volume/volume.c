@@ -17,6 +17,7 @@
 
 #include "commands/pool/pool.h"
 #include "core/suggest.h"
+#include "output/each.h"
 #include "output/text.h"
 
 /* By CstWipeAlgorithm. */
@@ -267,6 +268,62 @@ CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
         return NULL;
     }
     return g_steal_pointer(&vol);
+}
+
+/* --- several --------------------------------------------------------------------------------- */
+
+static void vol_arg_free(gpointer data)
+{
+    CliVolArg *arg = data;
+
+    cst_vol_ref_free(arg->vol);
+    g_free(arg->typed);
+    g_free(arg);
+}
+
+void cli_vol_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name)
+{
+    const CliVolArg *arg = thing;
+
+    *ret_pool = arg->vol->pool;
+    *ret_name = arg->vol->name;
+}
+
+static gboolean is_among(const GPtrArray *vols, const CstVolRef *vol)
+{
+    for (guint i = 0; i < vols->len; i++) {
+        const CstVolRef *other = ((const CliVolArg *)vols->pdata[i])->vol;
+
+        if (g_str_equal(other->pool, vol->pool) && g_str_equal(other->name, vol->name))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError **error)
+{
+    g_autoptr(GPtrArray) vols = g_ptr_array_new_with_free_func(vol_arg_free);
+    g_autoptr(GPtrArray) words = NULL;
+
+    words = cli_conn(ctl, error) ? cli_each_word(args, "vol", error) : NULL;
+    if (!words)
+        return NULL;
+    for (guint i = 0; i < words->len; i++) {
+        CstVolRef *vol = find ? find(ctl, args, words->pdata[i], error)
+                              : cli_vol_named(ctl, args, words->pdata[i], "pool", error);
+        CliVolArg *arg;
+
+        if (!vol)
+            return NULL;
+        if (is_among(vols, vol)) {
+            cst_vol_ref_free(vol);
+            continue;
+        }
+        arg = g_new0(CliVolArg, 1);
+        *arg = (CliVolArg){vol, g_strdup(words->pdata[i])};
+        g_ptr_array_add(vols, arg);
+    }
+    return g_steal_pointer(&vols);
 }
 
 gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,

@@ -18,6 +18,23 @@ CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, cons
 /** Finds the volume @name likewise, which one of several words was. The connection is open. */
 CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
                          const char *pool_option, GError **error);
+/** A volume and the word that named it, both owned. */
+typedef struct {
+    CstVolRef *vol;
+    char *typed;
+} CliVolArg;
+
+/** How cli_vols() finds one: as cli_vol_named() does with --pool. */
+typedef CstVolRef *(*CliVolFinder)(CliCtl *ctl, const CliArgs *args, const char *word,
+                                   GError **error);
+/**
+ * Finds all volumes that <vol> and the words behind it name (CLI_FURTHER), CliVolArg *, each once.
+ * @find NULL: as cli_vol() with --pool. Free the array.
+ */
+GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError **error);
+/** CliEach.name of a CliVolArg. */
+void cli_vol_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name);
+
 /**
  * Finds a volume that goes with one of @pool: by name in that pool, by key or by path. The caller
  * frees it.
