@@ -13,6 +13,7 @@ extern const CstProcedure cst_api_pool_procedures[];
 extern const CstProcedure cst_api_volume_procedures[];
 extern const CstProcedure cst_api_image_procedures[];
 extern const CstProcedure cst_api_snapshot_procedures[];
+extern const CstProcedure cst_api_stream_procedures[];
 extern const CstProcedure cst_api_job_procedures[];
 extern const CstProcedure cst_api_secret_procedures[];
 extern const CstProcedure cst_api_host_procedures[];

@@ -296,31 +296,6 @@ static gboolean resize(CstApiCall *call, const void *data, void *ret, GError **e
            cst_vol_resize(pool, args->vol.name, args->capacity, args->flags, call->task, error);
 }
 
-/* --- streams --------------------------------------------------------------------------------- */
-
-/* The server takes over what the two start, and goes on after the reply (server/stream.c). */
-static gboolean upload(CstApiCall *call, const void *data, void *ret, GError **error)
-{
-    const wire_vol_stream_args *args = data;
-    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
-
-    if (pool)
-        call->upload = cst_vol_upload(pool, args->vol.name, args->offset, args->length, args->flags,
-                                      call->task, error);
-    return call->upload != NULL;
-}
-
-static gboolean download(CstApiCall *call, const void *data, void *ret, GError **error)
-{
-    const wire_vol_stream_args *args = data;
-    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
-
-    if (pool)
-        call->download = cst_vol_download(pool, args->vol.name, args->offset, args->length,
-                                          args->flags, call->task, error);
-    return call->download != NULL;
-}
-
 #define ROW(number, run, needs, ...) CST_REMOTE_PROCEDURE(number, run, needs, STORAGE, __VA_ARGS__)
 
 static gboolean protect(CstApiCall *call, const void *data, void *ret, GError **error)
@@ -383,8 +358,5 @@ const CstProcedure cst_api_volume_procedures[] = {
     ROW(STORAGE_VOL_WIPE_PATTERN, LONG, WRITE, "virStorageVolWipePattern", vol_wipe_args, void,
         wipe_pattern),
     ROW(STORAGE_VOL_RESIZE, LONG, WRITE, "virStorageVolResize", vol_resize_args, void, resize),
-    ROW(STORAGE_VOL_UPLOAD, LONG, WRITE, "virStorageVolUpload", vol_stream_args, void, upload),
-    ROW(STORAGE_VOL_DOWNLOAD, LONG, WRITE, "virStorageVolDownload", vol_stream_args, void,
-        download),
     {0},
 };

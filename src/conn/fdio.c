@@ -95,25 +95,18 @@ gboolean cst_fd_source_next(CstFdSource *source, void *buf, size_t size, size_t 
     return read_piece(source, buf, size, ret_len, error);
 }
 
-gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer data, CstTask *task,
-                            GError **error)
+gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer data, GError **error)
 {
     g_autofree uint8_t *buf = g_malloc(CST_STREAM_CHUNK);
     size_t len;
     uint64_t hole;
 
-    for (;;) {
-        if (!cst_task_check(task, error) ||
-            !cst_fd_source_next(source, buf, CST_STREAM_CHUNK, &len, &hole, error))
+    do {
+        if (!cst_fd_source_next(source, buf, CST_STREAM_CHUNK, &len, &hole, error) ||
+            ((len || hole) && !piece(buf, len, hole, data, error)))
             return FALSE;
-        if (!len && !hole)
-            return TRUE;
-        if (!piece(buf, len, hole, data, error))
-            return FALSE;
-        /* Only data counts against the task's rate. */
-        cst_task_advance(task, len);
-        cst_task_skip(task, hole);
-    }
+    } while (len || hole);
+    return TRUE;
 }
 
 gboolean cst_fd_sink_init(CstFdSink *sink, int fd, GError **error)

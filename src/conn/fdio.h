@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <base/task.h>
+#include <conn/conn.h>
 
 /** Bytes that an upload or download moves at a time. */
 #define CST_STREAM_CHUNK (256 * 1024)
@@ -28,13 +29,8 @@ gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, GError
 gboolean cst_fd_source_next(CstFdSource *source, void *buf, size_t size, size_t *ret_len,
                             uint64_t *ret_hole, GError **error);
 
-/** Receives a piece of a transfer: @len bytes, or (@len 0) a hole of @hole bytes. */
-typedef gboolean (*CstPieceFunc)(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                                 GError **error);
-
-/** Passes all pieces to @piece, in order, and advances @task (may be NULL), which can cancel. */
-gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer data, CstTask *task,
-                            GError **error);
+/** Passes all pieces to @piece, in order. */
+gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer data, GError **error);
 
 /** The destination of a download: the caller's descriptor, to which data and holes are written. */
 typedef struct {

@@ -85,57 +85,66 @@ static gboolean local_set_detach(gpointer self, gboolean detach, GError **error)
 
 /* --- streams --------------------------------------------------------------------------------- */
 
-static gboolean send_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                           GError **error)
-{
-    return hole ? cst_upload_hole(data, hole, error) : cst_upload_write(data, bytes, len, error);
-}
+/* The service advances the task and checks whether it is cancelled. */
+typedef struct {
+    CstUpload *upload;
+    CstDownload *download; /* one of the two */
+} LocalStream;
 
-/* The service advances the task and checks whether it is cancelled, so the pump gets none. */
-static gboolean local_upload(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
-                             CstTask *task, GError **error)
+static gpointer local_stream_start(gpointer self, const CstProcedure *procedure, const void *args,
+                                   void *ret, CstTask *task, GError **error)
 {
-    const CstProcedure *procedure = cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_UPLOAD);
     CstApiCall call = call_of(self, procedure, task);
-    g_autoptr(CstUpload) upload = NULL;
+    LocalStream *stream;
 
-    if (!cst_api_run(&call, args, NULL, error))
-        return FALSE;
-    /* Freeing it without finishing it aborts the upload. */
-    upload = call.upload;
-    return cst_fd_source_pump(source, send_piece, upload, NULL, error) &&
-           cst_upload_finish(upload, error);
+    if (!cst_api_run(&call, args, ret, error)) {
+        xdr_free(procedure->ret_func, ret);
+        return NULL;
+    }
+    stream = g_new0(LocalStream, 1);
+    stream->upload = call.upload;
+    stream->download = call.download;
+    return stream;
 }
 
-static gboolean pump_download(CstDownload *download, CstFdSink *sink, CstTask *task, GError **error)
+static gboolean local_stream_put(gpointer self, const void *bytes, size_t len, uint64_t hole,
+                                 GError **error)
+{
+    LocalStream *stream = self;
+
+    return hole ? cst_upload_hole(stream->upload, hole, error)
+                : cst_upload_write(stream->upload, bytes, len, error);
+}
+
+static gboolean local_stream_take(gpointer self, CstPieceFunc func, gpointer data, GError **error)
 {
     g_autofree uint8_t *buf = g_malloc(CST_STREAM_CHUNK);
+    LocalStream *stream = self;
     size_t len;
     uint64_t hole;
 
-    for (;;) {
-        if (!cst_download_read(download, buf, CST_STREAM_CHUNK, &len, &hole, error))
+    do {
+        if (!cst_download_read(stream->download, buf, CST_STREAM_CHUNK, &len, &hole, error) ||
+            ((len || hole) && !func(buf, len, hole, data, error)))
             return FALSE;
-        if (!len && !hole)
-            return TRUE;
-        if (!(len ? cst_fd_sink_write(sink, buf, len, error)
-                  : cst_fd_sink_hole(sink, hole, task, error)))
-            return FALSE;
-    }
+    } while (len || hole);
+    return TRUE;
 }
 
-static gboolean local_download(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
-                               CstTask *task, GError **error)
+static gboolean local_stream_finish(gpointer self, GError **error)
 {
-    const CstProcedure *procedure =
-        cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
-    CstApiCall call = call_of(self, procedure, task);
-    g_autoptr(CstDownload) download = NULL;
+    LocalStream *stream = self;
 
-    if (!cst_api_run(&call, args, NULL, error))
-        return FALSE;
-    download = call.download;
-    return pump_download(download, sink, task, error);
+    return !stream->upload || cst_upload_finish(stream->upload, error);
+}
+
+static void local_stream_free(gpointer self)
+{
+    LocalStream *stream = self;
+
+    cst_upload_free(stream->upload);
+    cst_download_free(stream->download);
+    g_free(stream);
 }
 
 /* --- events ---------------------------------------------------------------------------------- */
@@ -273,8 +282,11 @@ const CstTransport cst_local_transport = {
     .supports = local_supports,
     .call = local_call,
     .call_all = local_call_all,
-    .upload = local_upload,
-    .download = local_download,
+    .stream_start = local_stream_start,
+    .stream_put = local_stream_put,
+    .stream_take = local_stream_take,
+    .stream_finish = local_stream_finish,
+    .stream_free = local_stream_free,
     .set_detach = local_set_detach,
     .set_dry_run = local_set_dry_run,
     .subscribe = local_subscribe,

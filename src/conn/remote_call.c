@@ -36,8 +36,7 @@ static gboolean is_unknown_procedure(const GError *why)
             g_str_has_prefix(why->message, "Cannot find program"));
 }
 
-/* Propagates @why, which it takes over; NO_SUPPORT when the procedure is unknown. Always FALSE. */
-static gboolean propagate_failure(const CstProcedure *procedure, GError *why, GError **error)
+gboolean cst_remote_fail(const CstProcedure *procedure, GError *why, GError **error)
 {
     if (is_unknown_procedure(why)) {
         cst_conn_fail_unsupported(procedure->name, error);
@@ -293,7 +292,7 @@ gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const voi
     if (procedure->wipe_args || procedure->wipe_ret)
         /* Handled packets are still in the buffers. */
         cst_wire_client_wipe(remote->client);
-    return !why || propagate_failure(procedure, why, error);
+    return !why || cst_remote_fail(procedure, why, error);
 }
 
 gboolean cst_remote_call_all(gpointer self, CstConnCall *calls, guint count, GError **error)

@@ -35,6 +35,12 @@ typedef struct {
 gboolean cst_remote_ask(CstRemote *remote, uint32_t program, int number, gpointer args_func,
                         const void *args, gpointer ret_func, void *ret, GError **error);
 
+/**
+ * Propagates @why, which it takes over, of a call of @procedure; NO_SUPPORT when the server does
+ * not have it. Always FALSE.
+ */
+gboolean cst_remote_fail(const CstProcedure *procedure, GError *why, GError **error);
+
 /* Slots of CstTransport, which has the contracts. */
 
 gboolean cst_remote_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
@@ -47,10 +53,13 @@ gboolean cst_remote_set_dry_run(gpointer self, gboolean dry_run, GError **error)
 
 /* remote_streams.c: slots of CstTransport */
 
-gboolean cst_remote_upload(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
-                           CstTask *task, GError **error);
-gboolean cst_remote_download(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
-                             CstTask *task, GError **error);
+gpointer cst_remote_stream_start(gpointer self, const CstProcedure *procedure, const void *args,
+                                 void *ret, CstTask *task, GError **error);
+gboolean cst_remote_stream_put(gpointer stream, const void *bytes, size_t len, uint64_t hole,
+                               GError **error);
+gboolean cst_remote_stream_take(gpointer stream, CstPieceFunc func, gpointer data, GError **error);
+gboolean cst_remote_stream_finish(gpointer stream, GError **error);
+void cst_remote_stream_free(gpointer stream);
 
 /* remote_events.c */
 

@@ -1,62 +1,123 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Uploads and downloads over libvirt's streams. The task is the client's own: it counts the bytes
- * that this side has moved, and its rate holds this side back, and so the server. Cancelling ends
- * the pump, and freeing the stream aborts it at the server.
+ * Streams over libvirt's protocol. The task is the client's own: it counts the bytes that this side
+ * has moved, and its rate holds this side back, and so the server. Cancelling ends the pump, and
+ * freeing the stream aborts it at the server.
  */
 #include "remote_private.h"
 
-static CstWireStream *start(CstRemote *remote, int number, const wire_vol_stream_args *args,
-                            CstWireStreamFunc func, gpointer data, GError **error)
-{
-    const CstWireProc proc = {WIRE_REMOTE_PROGRAM, number, (xdrproc_t)xdr_wire_vol_stream_args,
-                              NULL};
-
-    return cst_wire_stream_start(remote->client, &proc, args, func, data, error);
-}
-
-static gboolean send_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                           GError **error)
-{
-    return hole ? cst_wire_stream_send_hole(data, hole, error)
-                : cst_wire_stream_send(data, bytes, len, error);
-}
-
-gboolean cst_remote_upload(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
-                           CstTask *task, GError **error)
-{
-    g_autoptr(CstWireStream) stream =
-        start(self, WIRE_PROC_STORAGE_VOL_UPLOAD, args, NULL, NULL, error);
-
-    return stream && cst_fd_source_pump(source, send_piece, stream, task, error) &&
-           cst_wire_stream_finish(stream, error);
-}
+typedef struct {
+    CstWireStream *wire;
+    CstTask *task;     /* borrowed; may be NULL */
+    CstPieceFunc func; /* NULL: nobody takes anything yet */
+    gpointer data;
+    GPtrArray *early; /* of Piece *: what came together with the reply */
+} RemoteStream;
 
 typedef struct {
-    CstFdSink *sink;
-    CstTask *task;
-} Receiver;
+    GBytes *bytes; /* NULL: a hole */
+    uint64_t hole;
+} Piece;
 
-static gboolean receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                              GError **error)
+static void piece_free(gpointer data)
 {
-    Receiver *receiver = data;
+    Piece *piece = data;
 
-    if (!(hole ? cst_fd_sink_hole(receiver->sink, hole, receiver->task, error)
-               : cst_fd_sink_write(receiver->sink, bytes, len, error)))
+    g_clear_pointer(&piece->bytes, g_bytes_unref);
+    g_free(piece);
+}
+
+static void keep_piece(RemoteStream *stream, const void *bytes, size_t len, uint64_t hole)
+{
+    Piece *piece = g_new0(Piece, 1);
+
+    if (len > 0)
+        piece->bytes = g_bytes_new(bytes, len);
+    piece->hole = hole;
+    g_ptr_array_add(stream->early, piece);
+}
+
+static void count(CstTask *task, size_t len, uint64_t hole)
+{
+    cst_task_advance(task, len);
+    cst_task_skip(task, hole);
+}
+
+static gboolean on_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                         GError **error)
+{
+    RemoteStream *stream = data;
+
+    if (!stream->func) {
+        keep_piece(stream, bytes, len, hole);
+        return TRUE;
+    }
+    if (!stream->func(bytes, len, hole, stream->data, error))
         return FALSE;
-    cst_task_advance(receiver->task, len);
-    cst_task_skip(receiver->task, hole);
+    count(stream->task, len, hole);
     return TRUE;
 }
 
-gboolean cst_remote_download(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
-                             CstTask *task, GError **error)
+gpointer cst_remote_stream_start(gpointer self, const CstProcedure *procedure, const void *args,
+                                 void *ret, CstTask *task, GError **error)
 {
-    Receiver receiver = {sink, task};
-    g_autoptr(CstWireStream) stream =
-        start(self, WIRE_PROC_STORAGE_VOL_DOWNLOAD, args, receive_piece, &receiver, error);
+    const CstWireProc proc = {procedure->program, procedure->number, procedure->args_func,
+                              procedure->ret_func};
+    CstRemote *remote = self;
+    RemoteStream *stream = g_new0(RemoteStream, 1);
+    GError *why = NULL;
 
-    return stream && cst_wire_stream_receive(stream, task, error) &&
-           cst_wire_stream_finish(stream, error);
+    stream->task = task;
+    stream->early = g_ptr_array_new_with_free_func(piece_free);
+    stream->wire = cst_wire_stream_start(remote->client, &proc, args, ret, on_piece, stream, &why);
+    if (stream->wire)
+        return stream;
+    cst_remote_stream_free(stream);
+    cst_remote_fail(procedure, why, error);
+    return NULL;
+}
+
+gboolean cst_remote_stream_put(gpointer self, const void *bytes, size_t len, uint64_t hole,
+                               GError **error)
+{
+    RemoteStream *stream = self;
+
+    if (!cst_task_check(stream->task, error) ||
+        !(hole ? cst_wire_stream_send_hole(stream->wire, hole, error)
+               : cst_wire_stream_send(stream->wire, bytes, len, error)))
+        return FALSE;
+    count(stream->task, len, hole);
+    return TRUE;
+}
+
+gboolean cst_remote_stream_take(gpointer self, CstPieceFunc func, gpointer data, GError **error)
+{
+    RemoteStream *stream = self;
+
+    stream->func = func;
+    stream->data = data;
+    for (guint i = 0; i < stream->early->len; i++) {
+        const Piece *piece = g_ptr_array_index(stream->early, i);
+        size_t len = 0;
+        const void *bytes = piece->bytes ? g_bytes_get_data(piece->bytes, &len) : NULL;
+
+        if (!on_piece(bytes, len, piece->hole, stream, error))
+            return FALSE;
+    }
+    g_ptr_array_set_size(stream->early, 0);
+    return cst_wire_stream_receive(stream->wire, stream->task, error);
+}
+
+gboolean cst_remote_stream_finish(gpointer self, GError **error)
+{
+    return cst_wire_stream_finish(((RemoteStream *)self)->wire, error);
+}
+
+void cst_remote_stream_free(gpointer self)
+{
+    RemoteStream *stream = self;
+
+    cst_wire_stream_free(stream->wire);
+    g_ptr_array_unref(stream->early);
+    g_free(stream);
 }

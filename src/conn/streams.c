@@ -1,24 +1,78 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Uploads and downloads between the caller's descriptor and a volume, over either transport. They
- * do not pass through call() of conn.c, because a transport runs them with a source or a sink, so
- * the same checks are made here.
+ * Streams over either transport: uploads and downloads between the caller's descriptor and a
+ * volume, and content as guests see it. They do not pass through call() of conn.c, because they go
+ * on after the reply, so the same checks are made here.
  */
 #include "conn_private.h"
+
+/* --- a stream --------------------------------------------------------------------------------- */
+
+typedef struct {
+    const CstTransport *transport;
+    const CstProcedure *procedure;
+    gpointer self; /* the transport's */
+} Stream;
+
+static gboolean stream_start(Stream *stream, CstConn *conn, uint32_t program, int number,
+                             const void *args, void *ret, CstTask *task, GError **error)
+{
+    const CstTransport *transport = conn->transport;
+    wire_void none = {0};
+
+    stream->transport = transport;
+    stream->procedure = cst_api_find(program, number);
+    if (!cst_conn_check_access(conn, stream->procedure, error))
+        return FALSE;
+    stream->self = transport->stream_start(conn->self, stream->procedure, args, ret ? ret : &none,
+                                           task, error);
+    return cst_conn_check_result(stream->self != NULL, stream->procedure->name, error);
+}
+
+static gboolean stream_put(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                           GError **error)
+{
+    const Stream *stream = data;
+
+    return stream->transport->stream_put(stream->self, bytes, len, hole, error);
+}
+
+static gboolean stream_take(const Stream *stream, CstPieceFunc piece, gpointer data, GError **error)
+{
+    return cst_conn_check_result(stream->transport->stream_take(stream->self, piece, data, error) &&
+                                     stream->transport->stream_finish(stream->self, error),
+                                 stream->procedure->name, error);
+}
+
+static gboolean stream_finish(const Stream *stream, GError **error)
+{
+    return cst_conn_check_result(stream->transport->stream_finish(stream->self, error),
+                                 stream->procedure->name, error);
+}
+
+static void stream_clear(Stream *stream)
+{
+    if (stream->self)
+        stream->transport->stream_free(stream->self);
+    stream->self = NULL;
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Stream, stream_clear)
+
+/* --- bytes as they are stored ----------------------------------------------------------------- */
 
 gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                              uint64_t length, unsigned flags, CstTask *task, GError **error)
 {
-    const CstProcedure *procedure = cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_UPLOAD);
     wire_vol_stream_args args = {cst_vol_arg(vol), offset, length, flags};
+    g_auto(Stream) stream = {0};
     CstFdSource source;
 
-    if (!cst_conn_check_access(conn, procedure, error) ||
-        !cst_fd_source_init(&source, fd, flags & CST_VOL_STREAM_SPARSE, error))
+    if (!cst_fd_source_init(&source, fd, flags & CST_VOL_STREAM_SPARSE, error))
         return FALSE;
     cst_task_set_total(task, source.size);
-    return cst_conn_check_result(conn->transport->upload(conn->self, &args, &source, task, error),
-                                 procedure->name, error);
+    return stream_start(&stream, conn, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_UPLOAD, &args,
+                        NULL, task, error) &&
+           cst_fd_source_pump(&source, stream_put, &stream, error) && stream_finish(&stream, error);
 }
 
 /* Sets the total of @task; it stays unknown when the server does not report the size. */
@@ -34,18 +88,114 @@ static void expect_download(CstConn *conn, const CstVolRef *vol, uint64_t offset
     cst_task_set_total(task, length ? MIN(length, info.allocation) : info.allocation);
 }
 
+typedef struct {
+    CstFdSink sink;
+    CstTask *task; /* ends the writing of a hole's zeroes */
+} Receiver;
+
+static gboolean receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                              GError **error)
+{
+    Receiver *receiver = data;
+
+    return hole ? cst_fd_sink_hole(&receiver->sink, hole, receiver->task, error)
+                : cst_fd_sink_write(&receiver->sink, bytes, len, error);
+}
+
 gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                                uint64_t length, unsigned flags, CstTask *task, GError **error)
 {
-    const CstProcedure *procedure =
-        cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
     wire_vol_stream_args args = {cst_vol_arg(vol), offset, length, flags};
-    CstFdSink sink;
+    g_auto(Stream) stream = {0};
+    Receiver receiver = {.task = task};
 
-    if (!cst_conn_check_access(conn, procedure, error) || !cst_fd_sink_init(&sink, fd, error))
+    if (!cst_fd_sink_init(&receiver.sink, fd, error))
         return FALSE;
     expect_download(conn, vol, offset, length, task);
-    return cst_conn_check_result(conn->transport->download(conn->self, &args, &sink, task, error) &&
-                                     cst_fd_sink_finish(&sink, error),
-                                 procedure->name, error);
+    return stream_start(&stream, conn, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD, &args,
+                        NULL, task, error) &&
+           stream_take(&stream, receive_piece, &receiver, error) &&
+           cst_fd_sink_finish(&receiver.sink, error);
+}
+
+/* --- content as guests see it ----------------------------------------------------------------- */
+
+gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
+                           const CstConnSink *sink, CstTask *task, GError **error)
+{
+    char *snapshot = (char *)what->snapshot;
+    wire_vol_send_args args = {cst_vol_arg(vol), cst_opt_arg(&snapshot), what->offset, what->length,
+                               what->flags};
+    g_auto(Stream) stream = {0};
+    wire_vol_send_ret ret = {0};
+
+    return stream_start(&stream, conn, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_SEND, &args, &ret,
+                        task, error) &&
+           sink->begin(ret.capacity, sink->data, error) &&
+           stream_take(&stream, sink->piece, sink->data, error);
+}
+
+static gboolean begin_receiving(uint64_t capacity, gpointer data, GError **error)
+{
+    cst_task_set_total(((Receiver *)data)->task, capacity);
+    return TRUE;
+}
+
+gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
+                              CstTask *task, GError **error)
+{
+    Receiver receiver = {.task = task};
+    const CstConnSink sink = {begin_receiving, receive_piece, &receiver};
+
+    return cst_fd_sink_init(&receiver.sink, fd, error) &&
+           cst_conn_vol_send(conn, vol, what, &sink, task, error) &&
+           cst_fd_sink_finish(&receiver.sink, error);
+}
+
+struct CstConnReceive {
+    Stream stream;
+    CstConn *conn; /* borrowed */
+    CstPoolRef *pool;
+    char *name;
+};
+
+CstConnReceive *cst_conn_vol_receive(CstConn *conn, const CstPoolRef *pool, const char *xml,
+                                     unsigned flags, CstTask *task, GError **error)
+{
+    wire_vol_receive_args args = {cst_pool_arg(pool), (char *)xml, flags};
+    g_autoptr(CstConnReceive) receive = g_new0(CstConnReceive, 1);
+    wire_text ret = {0};
+
+    if (!stream_start(&receive->stream, conn, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_RECEIVE, &args,
+                      &ret, task, error))
+        return NULL;
+    /* XDR allocates strings with malloc(), so g_free() may free them. */
+    receive->conn = conn;
+    receive->pool = cst_pool_ref_new(pool->name, &pool->uuid);
+    receive->name = ret.value;
+    return g_steal_pointer(&receive);
+}
+
+gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
+                                GError **error)
+{
+    return stream_put(bytes, len, hole, &((CstConnReceive *)receive)->stream, error);
+}
+
+CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error)
+{
+    if (!stream_finish(&receive->stream, error))
+        return NULL;
+    stream_clear(&receive->stream);
+    return cst_conn_vol_by_name(receive->conn, receive->pool, receive->name, error);
+}
+
+void cst_conn_receive_free(CstConnReceive *receive)
+{
+    if (!receive)
+        return;
+    stream_clear(&receive->stream);
+    g_clear_pointer(&receive->pool, cst_pool_ref_free);
+    g_free(receive->name);
+    g_free(receive);
 }

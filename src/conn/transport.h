@@ -40,14 +40,20 @@ typedef struct {
     gboolean (*call_all)(gpointer self, CstConnCall *calls, guint count, GError **error);
 
     /**
-     * Sends all data and holes of @source to the volume, and waits until the server has stored
-     * them.
+     * Calls a procedure that begins a stream, as call() does, and returns the stream. @task, which
+     * may be NULL, counts what goes through it, and cancelling it fails the next step.
      */
-    gboolean (*upload)(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
-                       CstTask *task, GError **error);
-    /** Writes the volume's data and holes to @sink; the caller finishes the sink. */
-    gboolean (*download)(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
-                         CstTask *task, GError **error);
+    gpointer (*stream_start)(gpointer self, const CstProcedure *procedure, const void *args,
+                             void *ret, CstTask *task, GError **error);
+    /** Sends @len bytes, or (@len 0) a hole of @hole bytes. */
+    gboolean (*stream_put)(gpointer stream, const void *bytes, size_t len, uint64_t hole,
+                           GError **error);
+    /** Passes all that the server sends to @func, in order. */
+    gboolean (*stream_take)(gpointer stream, CstPieceFunc func, gpointer data, GError **error);
+    /** Success means that the server has done all of it. */
+    gboolean (*stream_finish)(gpointer stream, GError **error);
+    /** Aborts a stream that is not finished, and frees it. */
+    void (*stream_free)(gpointer stream);
 
     /** See cst_conn_set_detach(). */
     gboolean (*set_detach)(gpointer self, gboolean detach, GError **error);

@@ -296,14 +296,12 @@ static Call *call_of(WorkItem *item)
  */
 static void take_stream(Call *call)
 {
-    const wire_vol_stream_args *args = (const wire_vol_stream_args *)call->args;
+    CstApiCall *api = &call->api;
 
-    if (call->api.upload)
-        call->stream = stream_new_upload(g_steal_pointer(&call->api.upload),
-                                         (args->flags & CST_VOL_STREAM_SPARSE) != 0);
-    else if (call->api.download)
-        call->stream = stream_new_download(g_steal_pointer(&call->api.download),
-                                           (args->flags & CST_VOL_STREAM_SPARSE) != 0);
+    if (api->upload)
+        call->stream = stream_new_upload(g_steal_pointer(&api->upload), api->sparse);
+    else if (api->download)
+        call->stream = stream_new_download(g_steal_pointer(&api->download), api->sparse);
 }
 
 void dispatch_run(WorkItem *item)

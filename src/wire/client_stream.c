@@ -104,8 +104,8 @@ static gboolean stream_usable(const CstWireStream *stream, GError **error)
 }
 
 CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *proc,
-                                     const void *args, CstWireStreamFunc func, gpointer data,
-                                     GError **error)
+                                     const void *args, void *ret, CstWireStreamFunc func,
+                                     gpointer data, GError **error)
 {
     CstWireStream *stream;
     uint32_t serial;
@@ -121,7 +121,7 @@ CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *p
     stream->data = data;
     /* Registered before the reply is awaited: data may follow it immediately. */
     g_hash_table_insert(client->streams, GUINT_TO_POINTER(serial), stream);
-    if (cst_wire_client_collect(client, serial, proc, NULL, error))
+    if (cst_wire_client_collect(client, serial, proc, ret, error))
         return stream;
     /* The call was refused, so there is no stream at the server to be ended. */
     stream->server_done = TRUE;

@@ -176,4 +176,4 @@ void content_assert_all(Site *site, const char *volume, uint32_t tag);
 
 /** Each ends with a row without a name. */
 extern const ContractTest lifecycle_tests[], volume_tests[], relation_tests[], snapshot_tests[],
-    served_tests[], fixed_tests[], random_tests[];
+    moved_tests[], served_tests[], fixed_tests[], random_tests[];

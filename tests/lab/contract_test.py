@@ -75,14 +75,15 @@ def two_targets():
     return attached(*(f"iqn.2026-01.lab:{name}" for name in ("p", "q")))
 
 
+@functools.cache
 def two_hosts():
-    return attached(*(scsi.hosts() or scsi.start(count=2, units=2, mib=8)))
+    return attached(*scsi.attach(count=2, units=2, mib=8))
 
 
+@functools.cache
 def two_maps():
-    if not scsi.hosts():
-        scsi.start(count=2, units=2, mib=8, same=True)
-        scsi.start_multipath()
+    scsi.attach(count=2, units=2, mib=8, same=True)
+    scsi.start_multipath()
     return attached("all", "all")
 
 

@@ -242,6 +242,11 @@ def wipe_disks(*devices):
         run("wipefs", "-aq", device)
 
 
+def write(path, text):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
 def write_at(path, text, offset=0):
     with open(path, "r+b", buffering=0) as file:
         file.seek(offset)

@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from kit import (MIB, Stock, case, disk, expect, expect_in, main, out, read_at, run,  # noqa: E402
-                 wait_until, write_at)
+                 wait_until, write, write_at)
 from services import faults, gluster, iscsi, nfs, scsi, smb, zfs  # noqa: E402
 
 STOCK = Stock()
@@ -27,11 +27,6 @@ def mount(kind, source, options="", where="/mnt/lab"):
 
 def umount(where="/mnt/lab", *words):
     run("umount", *words, where)
-
-
-def write(path, text):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def read(path):
@@ -166,6 +161,16 @@ def scsi_hosts_have_disks_and_two_paths_make_one_map():
     expect(len(scsi.hosts()) == 3, scsi.hosts())
     scsi.remove_host()
     expect(len(scsi.hosts()) == 2, scsi.hosts())
+
+
+@case
+def units_of_a_scsi_host_hold_what_is_theirs():
+    nodes = [node for host in scsi.attach(count=2, units=2, mib=8) for node in scsi.disks(host)]
+    expect(len(nodes) == 4, nodes)
+    for node in nodes:
+        write_at(node, node)
+    for node in nodes:
+        expect(read_at(node) == node, f"{node}: {read_at(node)}")
 
 
 @case

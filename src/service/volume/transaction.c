@@ -229,17 +229,22 @@ static void roll_back(VolumeTxn *txn, CstPool *pool)
     cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
 }
 
-/* Without an intent there is nothing to roll back: it was committed, or never begun. */
+/*
+ * Without an intent there is nothing to roll back: it was committed, or never begun. A draft that
+ * is open somewhere could not be dropped, so it is closed first.
+ */
 void volume_txn_end(VolumeTxn *txn)
 {
     CstPool *pool = txn->claim.pool;
+    gboolean filled = txn->fills && txn->draft.blob;
 
     if (pool)
         volume_draft_hide(pool, txn->claim.name);
+    g_clear_pointer(&txn->draft.blob, cst_blob_unref);
     if (pool && txn->intent)
         roll_back(txn, pool);
     /* Its content was changed, and the copy is not done. */
-    if (pool && txn->fills && txn->draft.blob)
+    if (pool && filled)
         volume_rescan(&txn->claim);
     txn->intent = NULL;
     cst_vol_draft_clear(&txn->draft);

@@ -8,18 +8,13 @@ is the server's own /: what clients call /NAME is ROOT/NAME here, in all version
 
 import os
 
-from kit import run, wait_until
+from kit import run, wait_until, write
 from services import network
 
 ROOT = "/srv/nfs"
 PORT, MOUNTD_PORT = 2049, 20048
 OPTIONS = "rw,no_root_squash,insecure,no_subtree_check"
 STATE = "/var/lib/nfs"
-
-
-def write(path, text):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def serve():

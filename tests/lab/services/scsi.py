@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""SCSI hosts with disks in memory (scsi_debug), and multipath over two hosts with the same disks."""
+"""
+SCSI hosts with disks in memory, and multipath over two hosts with the same disks.
+
+Hosts of scsi_debug come and go, but all units of one (with same=True: of all) show the same bytes.
+Those of LIO's loopback target (attach) hold what is theirs.
+"""
 
 import glob
 import os
 import re
 
-from kit import run, wait_until
+from kit import run, wait_until, write
+
+LIO = "/sys/kernel/config/target"
 
 MULTIPATH = """defaults {
     find_multipaths no
@@ -38,39 +45,73 @@ def stop():
     run("modprobe", "-r", "scsi_debug")
 
 
+def unit(name, mib):
+    """A unit of LIO's: the directory that describes it. By its serial, paths to it are found."""
+    folder = f"{LIO}/core/fileio_0/{name}"
+    os.makedirs(folder)
+    with open(f"/run/{name}", "w", encoding="ascii") as file:
+        file.truncate(mib << 20)
+    write(f"{folder}/control", f"fd_dev_name=/run/{name},fd_dev_size={mib << 20}")
+    write(f"{folder}/enable", "1")
+    write(f"{folder}/wwn/vpd_unit_serial", name)
+    return folder
+
+
+def attach(count, units, mib, same=False):
+    """
+    Numbers of COUNT hosts with UNITS disks each (two at most), of which each has its own content;
+    SAME: each host shows the first one's disks, as two paths do.
+    """
+    run("modprobe", "-a", "target_core_mod", "target_core_file", "tcm_loop")
+    if not os.path.isdir(LIO):
+        run("mount", "-t", "configfs", "none", "/sys/kernel/config")
+    before = set(glob.glob("/sys/bus/tcm_loop_bus/devices/*/host*"))
+    shown = []
+    for host in range(count):
+        if not (same and shown):
+            shown = [unit(f"{host}{number}", mib) for number in range(units)]
+        for number, folder in enumerate(shown):
+            # A host finds again what is unit 0 of a target, and nothing else; it sees two targets.
+            port = f"{LIO}/loopback/naa.600140500000000{host}/tpgt_{number}"
+            os.makedirs(port)
+            write(f"{port}/nexus", f"naa.60014051111111{host}{number}")
+            os.mkdir(f"{port}/lun/lun_0")
+            os.symlink(folder, f"{port}/lun/lun_0/storage")
+    made = set(glob.glob("/sys/bus/tcm_loop_bus/devices/*/host*")) - before
+    numbers = sorted(int(re.search(r"host(\d+)$", path).group(1)) for path in made)
+    wait_until(lambda: all(len(disks(number)) == units for number in numbers))
+    run("udevadm", "settle")
+    return numbers
+
+
 def add_host():
-    with open("/sys/bus/pseudo/drivers/scsi_debug/add_host", "w", encoding="ascii") as file:
-        file.write("1")
+    write("/sys/bus/pseudo/drivers/scsi_debug/add_host", "1")
     run("udevadm", "settle")
 
 
 def remove_host():
     """The one that was added last."""
-    with open("/sys/bus/pseudo/drivers/scsi_debug/add_host", "w", encoding="ascii") as file:
-        file.write("-1")
+    write("/sys/bus/pseudo/drivers/scsi_debug/add_host", "-1")
     run("udevadm", "settle")
 
 
 def disks(host):
-    """Device nodes of a host, in the order of their units."""
+    """Device nodes of a host, in the order of their targets and units."""
     found = glob.glob(f"/sys/class/scsi_device/{host}:*/device/block/*")
-    order = sorted(found, key=lambda path: int(path.split("/")[4].split(":")[3]))
+    order = sorted(found, key=lambda path: [int(part) for part in path.split("/")[4].split(":")])
     return ["/dev/" + os.path.basename(path) for path in order]
 
 
 def set_state(device, state):
     """ "offline" as a path that is gone, "running" again."""
-    path = f"/sys/class/block/{os.path.basename(device)}/device/state"
-    with open(path, "w", encoding="ascii") as file:
-        file.write(state + "\n")
+    write(f"/sys/class/block/{os.path.basename(device)}/device/state", state + "\n")
 
 
 def start_multipath():
     """Maps over all disks that two or more paths lead to; the names of the maps."""
     run("modprobe", "-a", "dm_multipath", "dm_round_robin", "sg")
     os.makedirs("/etc/multipath", exist_ok=True)
-    with open("/etc/multipath.conf", "w", encoding="ascii") as file:
-        file.write(MULTIPATH)
+    write("/etc/multipath.conf", MULTIPATH)
     run("multipathd")
     wait_until(maps)
     run("udevadm", "settle")

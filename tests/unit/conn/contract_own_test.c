@@ -124,6 +124,97 @@ static void play_convert(Side *side)
             &(CstVolConvert){.name = "c", .format = "raw", .flags = CST_VOL_CONVERT_COMPRESS});
 }
 
+/* --- content ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    Side *side;
+    GByteArray *content;
+    uint64_t capacity;
+} Taken;
+
+static gboolean take_capacity(uint64_t capacity, gpointer data, GError **error)
+{
+    ((Taken *)data)->capacity = capacity;
+    return TRUE;
+}
+
+static gboolean take_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                           GError **error)
+{
+    GByteArray *content = ((Taken *)data)->content;
+    guint before = content->len;
+
+    g_byte_array_set_size(content, (guint)(before + len + hole));
+    if (len > 0)
+        memcpy(content->data + before, bytes, len);
+    else
+        memset(content->data + before, 0, hole);
+    return TRUE;
+}
+
+static void note_content(Side *side, const CstVolRef *vol, const CstVolSend *what)
+{
+    g_autoptr(GByteArray) content = g_byte_array_new();
+    Taken taken = {side, content, 0};
+    const CstConnSink sink = {take_capacity, take_piece, &taken};
+    g_autoptr(CstTask) task = cst_task_new();
+
+    outcome(side, "send", cst_conn_vol_send(side->conn, vol, what, &sink, task, &side->error));
+    note(side, "%u of %" G_GUINT64_FORMAT ", done %" G_GUINT64_FORMAT ":", content->len,
+         taken.capacity, cst_task_progress(task).done);
+    for (guint i = 0; i < content->len; i += 65536)
+        note(side, " %02x", content->data[i]);
+}
+
+#define RECEIVED                                                                             \
+    "<volume><name>%s</name><capacity>262144</capacity><target><format type='%s'/></target>" \
+    "</volume>"
+
+/* Blocks 1, 0, 3, and nothing after them. */
+static void receive(Side *side, const CstPoolRef *pool, const char *name, const char *format,
+                    gboolean finish)
+{
+    g_autofree char *xml = g_strdup_printf(RECEIVED, name, format);
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(CstConnReceive) receive =
+        cst_conn_vol_receive(side->conn, pool, xml, 0, task, &side->error);
+    g_autofree uint8_t *block = g_malloc(65536);
+    g_autoptr(CstVolRef) vol = NULL;
+
+    outcome(side, name, receive != NULL);
+    if (!receive)
+        return;
+    memset(block, 1, 65536);
+    cst_conn_receive_piece(block, 65536, 0, receive, NULL);
+    cst_conn_receive_piece(NULL, 0, 65536, receive, NULL);
+    memset(block, 3, 65536);
+    cst_conn_receive_piece(block, 65536, 0, receive, NULL);
+    if (!finish)
+        return;
+    vol = cst_conn_receive_finish(receive, &side->error);
+    outcome(side, "finish", vol != NULL);
+    if (vol)
+        note_content(side, vol, &(CstVolSend){0});
+}
+
+static void play_content(Side *side)
+{
+    g_autoptr(CstPoolRef) pool = make_active_pool(side);
+    g_autoptr(CstVolRef) vol = NULL;
+
+    receive(side, pool, "raw", "raw", TRUE);
+    receive(side, pool, "qcow2", "qcow2", TRUE);
+    receive(side, pool, "raw", "raw", TRUE);
+    receive(side, pool, "half", "qcow2", FALSE);
+    receive(side, pool, "bad", "bochs", TRUE);
+    vol = cst_conn_vol_by_name(side->conn, pool, "half", &side->error);
+    outcome(side, "half", vol != NULL);
+    vol = cst_conn_vol_by_name(side->conn, pool, "qcow2", &side->error);
+    note_content(side, vol, &(CstVolSend){.offset = 131072, .length = 65536});
+    note_content(side, vol, &(CstVolSend){.snapshot = "none"});
+    note_content(side, vol, &(CstVolSend){.flags = 4096});
+}
+
 static void rebase(Side *side, const CstVolRef *vol, const char *name, const char *format,
                    unsigned flags)
 {
@@ -336,6 +427,21 @@ static void rebasing_is_the_same(void **state)
     compare(play_rebase, must);
 }
 
+static void content_is_the_same(void **state)
+{
+    const char *const must[] = {
+        "raw: done\nfinish: done\nsend: done\n262144 of 262144, done 262144:\n 01\n 00\n 03\n 00",
+        "qcow2: done\nfinish: done\nsend: done\n262144 of 262144, done 262144:\n 01\n 00\n 03",
+        "raw: volume-exists, exit 5",
+        "half: done\nbad: config",
+        "half: no-volume",
+        "send: done\n65536 of 262144, done 65536:\n 03",
+        "'none'",
+        NULL};
+
+    compare(play_content, must);
+}
+
 static void comparing_is_the_same(void **state)
 {
     const char *const must[] = {"compare: done\n1 1 0\ncompare: done\n1 1 0\ncompare: done\n1 1 0",
@@ -377,10 +483,11 @@ static void jobs_behave_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(images_behave_the_same), cmocka_unit_test(converting_is_the_same),
-        cmocka_unit_test(rebasing_is_the_same),   cmocka_unit_test(comparing_is_the_same),
-        cmocka_unit_test(maps_are_the_same),      cmocka_unit_test(bitmaps_are_the_same),
-        cmocka_unit_test(jobs_behave_the_same),   cmocka_unit_test(rotations_behave_the_same),
+        cmocka_unit_test(images_behave_the_same),    cmocka_unit_test(converting_is_the_same),
+        cmocka_unit_test(content_is_the_same),       cmocka_unit_test(rebasing_is_the_same),
+        cmocka_unit_test(comparing_is_the_same),     cmocka_unit_test(maps_are_the_same),
+        cmocka_unit_test(bitmaps_are_the_same),      cmocka_unit_test(jobs_behave_the_same),
+        cmocka_unit_test(rotations_behave_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

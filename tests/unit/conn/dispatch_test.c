@@ -48,11 +48,25 @@ static gboolean twin_call(gpointer self, const CstProcedure *procedure, const vo
     }
 }
 
-static gboolean twin_download(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
-                              CstTask *task, GError **error)
+static gpointer twin_stream_start(gpointer self, const CstProcedure *procedure, const void *args,
+                                  void *ret, CstTask *task, GError **error)
 {
     ((Twin *)self)->calls++;
+    return self;
+}
+
+static gboolean twin_stream_take(gpointer stream, CstPieceFunc func, gpointer data, GError **error)
+{
     return TRUE;
+}
+
+static gboolean twin_stream_finish(gpointer stream, GError **error)
+{
+    return TRUE;
+}
+
+static void twin_stream_free(gpointer stream)
+{
 }
 
 static gboolean twin_set_dry_run(gpointer self, gboolean dry_run, GError **error)
@@ -63,7 +77,10 @@ static gboolean twin_set_dry_run(gpointer self, gboolean dry_run, GError **error
 static const CstTransport twin_transport = {
     .close = twin_close,
     .call = twin_call,
-    .download = twin_download,
+    .stream_start = twin_stream_start,
+    .stream_take = twin_stream_take,
+    .stream_finish = twin_stream_finish,
+    .stream_free = twin_stream_free,
     .set_dry_run = twin_set_dry_run,
 };
 

@@ -45,16 +45,11 @@ static gboolean bad_call_all(gpointer self, CstConnCall *calls, guint count, GEr
     return refuse(error);
 }
 
-static gboolean bad_upload(gpointer self, const wire_vol_stream_args *args, CstFdSource *source,
-                           CstTask *task, GError **error)
+static gpointer bad_stream_start(gpointer self, const CstProcedure *procedure, const void *args,
+                                 void *ret, CstTask *task, GError **error)
 {
-    return refuse(error);
-}
-
-static gboolean bad_download(gpointer self, const wire_vol_stream_args *args, CstFdSink *sink,
-                             CstTask *task, GError **error)
-{
-    return refuse(error);
+    refuse(error);
+    return NULL;
 }
 
 static gboolean bad_switch(gpointer self, gboolean on, GError **error)
@@ -84,8 +79,7 @@ static const CstTransport bad_transport = {
     .supports = bad_supports,
     .call = bad_call,
     .call_all = bad_call_all,
-    .upload = bad_upload,
-    .download = bad_download,
+    .stream_start = bad_stream_start,
     .set_detach = bad_switch,
     .set_dry_run = bad_switch,
     .subscribe = bad_subscribe,
@@ -172,6 +166,8 @@ static CstSecretBytes value;
     X(vol_resize, cst_conn_vol_resize(conn, &vol, 1, 0, NULL, error))                            \
     X(vol_upload, cst_conn_vol_upload(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))          \
     X(vol_download, cst_conn_vol_download(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))      \
+    X(vol_send, cst_conn_vol_send(conn, &vol, &(CstVolSend){0}, NULL, NULL, error))              \
+    X(vol_receive, cst_conn_vol_receive(conn, &pool, "<volume/>", 0, NULL, error))               \
     X(vol_chain, cst_conn_vol_chain(conn, &vol, error))                                          \
     X(vol_holders, cst_conn_vol_holders(conn, &vol, error))                                      \
     X(vol_check, cst_conn_vol_check(conn, &vol, 0, NULL, &result.check, error))                  \

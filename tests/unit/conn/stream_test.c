@@ -22,7 +22,8 @@ static void session_open(Session *session, const CstWireProc *proc, FakeScript s
                          gpointer script_data, CstWireStreamFunc func, gpointer func_data)
 {
     session->client = cst_wire_client_new(fake_start(&session->server, script, script_data));
-    session->stream = cst_wire_stream_start(session->client, proc, NULL, func, func_data, NULL);
+    session->stream =
+        cst_wire_stream_start(session->client, proc, NULL, NULL, func, func_data, NULL);
     assert_non_null(session->stream);
 }
 
@@ -332,7 +333,7 @@ static void refused_start_makes_no_stream(void **state)
     g_autoptr(GError) error = NULL;
     g_autofree char *type = NULL;
 
-    assert_null(cst_wire_stream_start(client, &upload, NULL, NULL, NULL, &error));
+    assert_null(cst_wire_stream_start(client, &upload, NULL, NULL, NULL, NULL, &error));
     assert_fails_with(error, CST_ERROR_NO_VOL, "'v'");
     type = ask_type(client, NULL);
     assert_string_equal(type, STORAGE);

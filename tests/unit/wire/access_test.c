@@ -177,6 +177,8 @@ static const Row own[] = {
     {WIRE_CISTERN_VOL_SERVE, "cisternVolServe"},
     {WIRE_CISTERN_VOL_PROTECT, "cisternVolProtect"},
     {WIRE_CISTERN_POOL_PROTECTED, NULL},
+    {WIRE_CISTERN_VOL_SEND, "cisternVolSend"},
+    {WIRE_CISTERN_VOL_RECEIVE, "cisternVolReceive"},
 };
 
 static const struct {

@@ -33,6 +33,16 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
     return upload;
 }
 
+CstUpload *cst_vol_receive(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
+                           char **ret_name, GError **error)
+{
+    if (!fake_works(error))
+        return NULL;
+    *ret_name = g_strdup(xml);
+    fake_count(&fake.streams_open, 1);
+    return g_new0(CstUpload, 1);
+}
+
 static gboolean grow(CstUpload *upload, uint64_t len, GError **error)
 {
     uint64_t limit = fake.upload_limit ? fake.upload_limit : DATA_MAX;
@@ -110,6 +120,16 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
     download = g_new0(CstDownload, 1);
     download->at = (guint)MIN(offset, fake.data->len);
     download->sparse = (flags & CST_VOL_STREAM_SPARSE) != 0;
+    return download;
+}
+
+CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *what, CstTask *task,
+                          uint64_t *ret_capacity, GError **error)
+{
+    CstDownload *download =
+        cst_vol_download(pool, name, what->offset, 0, CST_VOL_STREAM_SPARSE, task, error);
+
+    *ret_capacity = fake.data->len;
     return download;
 }
 

@@ -37,6 +37,7 @@ typedef struct {
     char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token that the caller has shown; "": none */
     CstUpload *upload;                    /**< opened by the procedure; the caller takes it over */
     CstDownload *download;                /**< the same; at most one of the two */
+    gboolean sparse;                      /**< of either: holes are told as such */
 } CstApiCall;
 
 /**

@@ -8,6 +8,7 @@
 #include <base/units.h>
 
 #include "commands/commands.h"
+#include "commands/transfer/transfer.h"
 #include "commands/xml.h"
 #include "options.h"
 #include "output/confirm.h"
@@ -475,6 +476,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_measure_command,
     &cli_vol_protect_command,
     &cli_vol_rebase_command,
+    &cli_vol_export_command,
     &cli_vol_serve_command,
     &cli_vol_trust_command,
     &cli_vol_unprotect_command,

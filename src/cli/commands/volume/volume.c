@@ -16,6 +16,7 @@
 #include <base/units.h>
 
 #include "commands/pool/pool.h"
+#include "commands/xml.h"
 #include "core/suggest.h"
 #include "output/each.h"
 #include "output/text.h"
@@ -463,4 +464,13 @@ void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *w
 {
     for (const char *const *name = wipe_algorithms; *name; name++)
         g_ptr_array_add(words, g_strdup(*name));
+}
+
+mode_t cli_vol_copy_mode(CliCtl *ctl, const CstVolRef *vol)
+{
+    g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
+    g_autofree char *mode =
+        xml ? cli_xml_text(xml, "/volume/target/permissions/mode/text()") : NULL;
+
+    return mode ? (mode_t)g_ascii_strtoull(mode, NULL, 8) & 0666 : 0600;
 }

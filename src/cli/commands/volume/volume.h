@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/types.h>
+
 #include "core/ctl.h"
 
 /**
@@ -51,6 +53,12 @@ char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol);
  * "".
  */
 void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers);
+
+/**
+ * The mode of a file that @vol is copied into: for those who may read the volume; where that isn't
+ * told, for the file's owner.
+ */
+mode_t cli_vol_copy_mode(CliCtl *ctl, const CstVolRef *vol);
 
 /** Returns "file", …, "unknown"; static, untranslated. */
 const char *cli_vol_type_word(int type);

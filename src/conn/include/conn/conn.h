@@ -254,6 +254,51 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
 gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                                uint64_t length, unsigned flags, CstTask *task, GError **error);
 
+/** Takes a piece of content: @len bytes, or (@len 0) a hole of @hole bytes. */
+typedef gboolean (*CstPieceFunc)(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                                 GError **error);
+
+/** Who takes it. */
+typedef struct {
+    /** Comes first, with the bytes of all content, whatever part of it was asked for. */
+    gboolean (*begin)(uint64_t capacity, gpointer data, GError **error);
+    CstPieceFunc piece; /**< one after the other, without gaps */
+    gpointer data;
+} CstConnSink;
+
+/**
+ * Gives what a guest sees of the volume, or saw, through everything that it is based on, to @sink.
+ * Runs that read as zeroes are holes where that is known. The sink must not use @conn. @task counts
+ * the bytes. BUSY; UNSUPPORTED for a snapshot outside of an image that is based on another one;
+ * NO_SUPPORT by a stock server.
+ */
+gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
+                           const CstConnSink *sink, CstTask *task, GError **error);
+
+/** As cst_conn_vol_send(), to @fd from its current position on. */
+gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
+                              CstTask *task, GError **error);
+
+/** A new volume that is being filled. @conn can't be used otherwise until its end. */
+typedef struct CstConnReceive CstConnReceive;
+
+/**
+ * Begins a volume, of the format and capacity in its document @xml, whose content is given piece by
+ * piece. It appears with cst_conn_receive_finish(), or not at all. @flags: CstVolCreateFlags.
+ * VOL_EXISTS; CONFIG; NO_SUPPORT by a stock server. Free it before @conn.
+ */
+CstConnReceive *cst_conn_vol_receive(CstConn *conn, const CstPoolRef *pool, const char *xml,
+                                     unsigned flags, CstTask *task, GError **error);
+/** Gives the next piece to @receive, a CstConnReceive; a CstPieceFunc. NO_SPACE past the capacity.
+ */
+gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
+                                GError **error);
+/** The volume is there and safe on disk; what was not given of it is zeroes. */
+CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error);
+/** Drops a volume that was not finished. NULL is accepted. */
+void cst_conn_receive_free(CstConnReceive *receive);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConnReceive, cst_conn_receive_free)
+
 /* --- volumes as images ----------------------------------------------------------------------- */
 
 /**

@@ -144,6 +144,14 @@ typedef struct {
     const char *certificates; /**< directory with certificates for TLS; NULL: none */
 } CstVolServe;
 
+/** What is sent of a volume. Strings are borrowed. */
+typedef struct {
+    const char *snapshot; /**< NULL: what it holds now */
+    uint64_t offset;
+    uint64_t length; /**< 0: to the end */
+    unsigned flags;  /**< CST_VOL_STREAM_FORCE_SHARE: although somebody writes to it */
+} CstVolSend;
+
 /** A process or mount that has a volume open. */
 typedef struct {
     char *what;          /**< description: "process 123 (qemu-nbd)", "mounted on '/srv'" */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/task.h>
+#include <model/image_report.h>
 #include <model/listing.h>
 #include <model/vol_def.h>
 #include <service/pools.h>
@@ -98,7 +99,10 @@ gboolean cst_vol_resize(CstPool *pool, const char *name, uint64_t capacity, unsi
 
 /* --- streams --------------------------------------------------------------------------------- */
 
-/** Raw bytes of the volume (the file, not the guest's view), as libvirt streams them. */
+/**
+ * Content that comes in piece by piece: the raw bytes of a volume (the file, not the guest's view),
+ * as libvirt streams them, or what the guest of a new volume is to see.
+ */
 typedef struct CstUpload CstUpload;
 
 /**
@@ -110,6 +114,14 @@ typedef struct CstUpload CstUpload;
 CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
                           unsigned flags, CstTask *task, GError **error);
 /**
+ * Opens a new volume, as its document says, for what its guest is to see: whole, or not at all. The
+ * content is the document's capacity long; what is not sent of it is zeroes. @flags:
+ * CstVolCreateFlags. *ret_name is the caller's. Errors as cst_vol_create(). @task and calls as for
+ * an upload.
+ */
+CstUpload *cst_vol_receive(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
+                           char **ret_name, GError **error);
+/**
  * Writes the next piece. Beyond the length: NO_SPACE "cannot write to stream", after the bytes that
  * fit were written.
  */
@@ -119,7 +131,10 @@ gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GErro
  * length.
  */
 gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error);
-/** Syncs and rescans the volume and ends the job. Free the upload afterwards. */
+/**
+ * Syncs and rescans the volume and ends the job; a received volume is there from then on. Free the
+ * upload afterwards.
+ */
 gboolean cst_upload_finish(CstUpload *upload, GError **error);
 /**
  * Whether the job was cancelled, for a stream whose client does not move. Not during another call.
@@ -132,7 +147,7 @@ gboolean cst_upload_cancelled(const CstUpload *upload);
 void cst_upload_ends(CstUpload *upload);
 /**
  * Frees the upload, releases the volume and emits REFRESH. Without a finish before it the job has
- * failed; bytes written stay, as with libvirt. NULL is accepted.
+ * failed; bytes written stay, as with libvirt; of a new volume nothing stays. NULL is accepted.
  */
 void cst_upload_free(CstUpload *upload);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstUpload, cst_upload_free)
@@ -146,6 +161,13 @@ typedef struct CstDownload CstDownload;
  */
 CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
                               unsigned flags, CstTask *task, GError **error);
+/**
+ * Opens what the volume's guest sees, or saw, for reading, sparse: holes and runs that are known to
+ * be zeroes are holes. *ret_capacity: bytes of all of it. BUSY as for a download; UNSUPPORTED for a
+ * snapshot outside of an image that is based on another one.
+ */
+CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *what, CstTask *task,
+                          uint64_t *ret_capacity, GError **error);
 /**
  * Reads the next piece: either *ret_len bytes in @buf or, for sparse streams, a hole of *ret_hole
  * bytes. Both 0: the end.

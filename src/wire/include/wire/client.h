@@ -139,12 +139,13 @@ typedef gboolean (*CstWireStreamFunc)(const void *bytes, size_t len, uint64_t ho
                                       GError **error);
 
 /**
- * Calls the procedure that starts a stream and waits for its reply. @func receives what the server
- * sends (NULL: an upload); it must not call the client.
+ * Calls the procedure that starts a stream and waits for its reply @ret, as cst_wire_client_call().
+ * @func receives what the server sends (NULL: an upload), which may begin before this returns; it
+ * must not call the client.
  */
 CstWireStream *cst_wire_stream_start(CstWireClient *client, const CstWireProc *proc,
-                                     const void *args, CstWireStreamFunc func, gpointer data,
-                                     GError **error);
+                                     const void *args, void *ret, CstWireStreamFunc func,
+                                     gpointer data, GError **error);
 
 /**
  * Sends @len bytes and waits until the socket has accepted them. Fails with the server's error as

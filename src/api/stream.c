@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Procedures that begin a stream. The caller takes over what they open, and goes on after the reply
+ * (server/stream.c, conn/local.c).
+ */
+#include <service/volumes.h>
+
+#include "api_private.h"
+
+static gboolean upload(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_stream_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    call->sparse = (args->flags & CST_VOL_STREAM_SPARSE) != 0;
+    if (pool)
+        call->upload = cst_vol_upload(pool, args->vol.name, args->offset, args->length, args->flags,
+                                      call->task, error);
+    return call->upload != NULL;
+}
+
+static gboolean download(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_stream_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    call->sparse = (args->flags & CST_VOL_STREAM_SPARSE) != 0;
+    if (pool)
+        call->download = cst_vol_download(pool, args->vol.name, args->offset, args->length,
+                                          args->flags, call->task, error);
+    return call->download != NULL;
+}
+
+static gboolean send_content(CstApiCall *call, const void *data, void *result, GError **error)
+{
+    const wire_vol_send_args *args = data;
+    const CstVolSend what = {.snapshot = cst_api_opt_text(args->snapshot),
+                             .offset = args->offset,
+                             .length = args->length,
+                             .flags = args->flags};
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    wire_vol_send_ret *ret = result;
+    uint64_t capacity;
+
+    call->sparse = TRUE;
+    if (pool)
+        call->download = cst_vol_send(pool, args->vol.name, &what, call->task, &capacity, error);
+    if (!call->download)
+        return FALSE;
+    ret->capacity = capacity;
+    return TRUE;
+}
+
+static gboolean receive_content(CstApiCall *call, const void *data, void *result, GError **error)
+{
+    const wire_vol_receive_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    wire_text *ret = result;
+
+    call->sparse = TRUE;
+    if (pool)
+        call->upload =
+            cst_vol_receive(pool, args->xml, args->flags, call->task, &ret->value, error);
+    return call->upload != NULL;
+}
+
+const CstProcedure cst_api_stream_procedures[] = {
+    CST_REMOTE_PROCEDURE(STORAGE_VOL_UPLOAD, LONG, WRITE, STORAGE, "virStorageVolUpload",
+                         vol_stream_args, void, upload),
+    CST_REMOTE_PROCEDURE(STORAGE_VOL_DOWNLOAD, LONG, WRITE, STORAGE, "virStorageVolDownload",
+                         vol_stream_args, void, download),
+    CST_OWN_PROCEDURE(VOL_SEND, LONG, WRITE, "cisternVolSend", vol_send_args, vol_send_ret,
+                      send_content),
+    CST_OWN_PROCEDURE(VOL_RECEIVE, LONG, WRITE, "cisternVolReceive", vol_receive_args, text,
+                      receive_content),
+    {0},
+};

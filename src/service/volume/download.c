@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Content that goes out piece by piece: of a download, the bytes of a volume as they are stored, as
+ * libvirt has it; when it is sent, what the guest of a volume sees, or what a snapshot held.
+ */
+#include <base/dry_run.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+
+#include "core/claim.h"
+#include "core/scan.h"
+#include "dependency/guard.h"
+#include "stream.h"
+#include "view.h"
+
+struct CstDownload {
+    Job job;
+    CstTask *task;     /* the job's */
+    VolumeClaim claim; /* of a download; else the view's */
+    VolumeView view;
+    CstBlob *blob;
+    uint64_t offset;
+    uint64_t end;
+    gboolean sparse;
+    unsigned skipped; /* extents with any of these flags are sent as holes */
+    CstExtent extent; /* the run that offset lies in, when sparse */
+};
+
+/* Without a limit or beyond the end, it ends with the volume. */
+static gboolean set_range(CstDownload *download, uint64_t offset, uint64_t length, GError **error)
+{
+    uint64_t size;
+
+    if (!cst_blob_get_size(download->blob, &size, error))
+        return FALSE;
+    download->offset = MIN(offset, size);
+    download->end = length ? download->offset + MIN(length, size - download->offset) : size;
+    cst_task_set_total(download->task, download->end - download->offset);
+    /* What the receiver makes of it is what would change. */
+    return cst_may_change(error);
+}
+
+static gboolean open_download(CstDownload *download, CstPool *pool, const char *name,
+                              uint64_t offset, uint64_t length, unsigned flags, GError **error)
+{
+    VolumeClaim *claim = &download->claim;
+    g_autoptr(CstVolume) volume = NULL;
+
+    claim->task = download->task;
+    claim->stream = TRUE;
+    download->sparse = (flags & CST_VOL_STREAM_SPARSE) != 0;
+    download->skipped = CST_EXTENT_HOLE;
+    if (!cst_flags_check(flags, CST_VOL_STREAM_SPARSE | CST_VOL_STREAM_FORCE_SHARE,
+                         "storageVolDownload", error) ||
+        !volume_claim(claim, pool, name, CLAIM_READ, error))
+        return FALSE;
+    /* As it is known: what is read is opened now, whatever it is. */
+    volume = pool_volume(pool, claim->state, name, error);
+    download->blob = volume ? cst_pool_state_vol_open(claim->state, name, FALSE, error) : NULL;
+    return download->blob &&
+           ((flags & CST_VOL_STREAM_FORCE_SHARE) ||
+            volume_not_written(volume, download->blob, error)) &&
+           set_range(download, offset, length, error);
+}
+
+static CstDownload *begin(CstPool *pool, const char *operation, const char *name, CstTask *task)
+{
+    CstDownload *download = g_new0(CstDownload, 1);
+
+    download->task = task;
+    job_begin(&download->job, pool, operation, name, &download->task);
+    cst_task_ref(download->task);
+    return download;
+}
+
+static CstDownload *opened(CstDownload *download, gboolean ok, GError **error)
+{
+    if (stream_step(&download->job, ok, error))
+        return download;
+    cst_download_free(download);
+    return NULL;
+}
+
+CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, uint64_t length,
+                              unsigned flags, CstTask *task, GError **error)
+{
+    CstDownload *download = begin(pool, "download", name, task);
+
+    return opened(download, open_download(download, pool, name, offset, length, flags, error),
+                  error);
+}
+
+static gboolean open_content(CstDownload *download, CstPool *pool, const char *name,
+                             const CstVolSend *what, GError **error)
+{
+    VolumeView *view = &download->view;
+
+    view->task = download->task;
+    view->snapshot = what->snapshot;
+    view->force_share = (what->flags & CST_VOL_STREAM_FORCE_SHARE) != 0;
+    download->sparse = TRUE;
+    download->skipped = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
+    if (!cst_flags_check(what->flags, CST_VOL_STREAM_FORCE_SHARE, "cisternVolSend", error) ||
+        !volume_view_open(view, pool, name, error))
+        return FALSE;
+    download->blob = cst_blob_ref(view->blob);
+    view->snapshot = NULL; /* the caller's */
+    return set_range(download, what->offset, what->length, error);
+}
+
+CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *what, CstTask *task,
+                          uint64_t *ret_capacity, GError **error)
+{
+    CstDownload *download = begin(pool, "send", name, task);
+
+    return opened(download,
+                  open_content(download, pool, name, what, error) &&
+                      cst_blob_get_size(download->blob, ret_capacity, error),
+                  error);
+}
+
+/*
+ * *ret_len: bytes that may be read at once, all there are or, when sparse, those of the run that
+ * the offset lies in. Of a download, data that is zero counts as data: only holes are skipped.
+ */
+static gboolean next_run(CstDownload *download, uint64_t *ret_len, gboolean *ret_hole,
+                         GError **error)
+{
+    uint64_t left = download->end - download->offset;
+
+    *ret_len = left;
+    *ret_hole = FALSE;
+    if (!download->sparse)
+        return TRUE;
+    if (download->offset >= download->extent.offset + download->extent.length &&
+        !cst_blob_extent(download->blob, download->offset, left, &download->extent, error))
+        return FALSE;
+    *ret_len = download->extent.offset + download->extent.length - download->offset;
+    *ret_hole = (download->extent.flags & download->skipped) != 0;
+    return TRUE;
+}
+
+static gboolean read_piece(CstDownload *download, void *buf, size_t size, size_t *ret_len,
+                           uint64_t *ret_hole, GError **error)
+{
+    uint64_t run;
+    gboolean hole;
+
+    if (!cst_task_check(download->task, error) || !next_run(download, &run, &hole, error))
+        return FALSE;
+    if (hole) {
+        *ret_hole = run;
+        cst_task_skip(download->task, run);
+    } else {
+        run = MIN(run, size);
+        if (!cst_blob_pread(download->blob, buf, (size_t)run, download->offset, error))
+            return FALSE;
+        *ret_len = (size_t)run;
+        cst_task_advance(download->task, run);
+    }
+    download->offset += run;
+    return TRUE;
+}
+
+/*
+ * The end of the content is also the end of the job, though the client may take its time to close.
+ */
+gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,
+                           uint64_t *ret_hole, GError **error)
+{
+    *ret_len = 0;
+    *ret_hole = 0;
+    if (download->offset < download->end)
+        return stream_step(&download->job,
+                           read_piece(download, buf, size, ret_len, ret_hole, error), error);
+    if (download->job.entry)
+        job_end(&download->job, TRUE, NULL);
+    return TRUE;
+}
+
+void cst_download_ends(CstDownload *download)
+{
+    if (download->claim.holder)
+        volume_stream_ends(&download->claim);
+    volume_view_ends(&download->view);
+}
+
+gboolean cst_download_cancelled(const CstDownload *download)
+{
+    return cst_task_cancelled(download->task);
+}
+
+/* Nothing was changed, so there is nothing to rescan and no event. */
+void cst_download_free(CstDownload *download)
+{
+    if (!download)
+        return;
+    g_clear_pointer(&download->blob, cst_blob_unref);
+    volume_view_close(&download->view);
+    volume_release(&download->claim);
+    stream_job_end(&download->job, _("the receiver went away before the end"));
+    cst_task_unref(download->task);
+    g_free(download);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "contract.h"
+
+#include <string.h>
+
+/* Content as guests see it, sent from one volume and received into a new one. */
+
+#define BLOCKS (VOLUME_SIZE / TAG_BLOCK)
+
+/* All that is sent of @volume, or of a snapshot of it. */
+static GByteArray *sent(Site *site, const char *volume, const char *snapshot)
+{
+    const CstVolSend what = {.snapshot = snapshot};
+    g_autoptr(GError) error = NULL;
+    uint64_t capacity = 0, hole;
+    g_autoptr(CstDownload) download =
+        cst_vol_send(site->pool, volume, &what, NULL, &capacity, &error);
+    GByteArray *content = g_byte_array_new();
+    g_autofree uint8_t *piece = g_malloc(CST_MIB);
+    size_t len;
+
+    assert_no_error(error);
+    do {
+        guint before = content->len;
+
+        cst_download_read(download, piece, CST_MIB, &len, &hole, &error);
+        assert_no_error(error);
+        g_byte_array_append(content, piece, (guint)len);
+        if (hole > 0) {
+            g_byte_array_set_size(content, (guint)(before + hole));
+            memset(content->data + before, 0, hole);
+        }
+    } while (len > 0 || hole > 0);
+    assert_int_equal(content->len, capacity);
+    return content;
+}
+
+static void assert_sent(const GByteArray *content, const uint32_t *tags)
+{
+    g_autofree uint8_t *block = g_malloc(TAG_BLOCK);
+
+    assert_int_equal(content->len, VOLUME_SIZE);
+    for (guint i = 0; i < BLOCKS; i++) {
+        tag_fill(block, tags[i]);
+        if (memcmp(content->data + i * TAG_BLOCK, block, TAG_BLOCK) != 0)
+            fail_msg("block %u is not %u", i, tags[i]);
+    }
+}
+
+/* A receive into @name that has got the blocks before @count, those with tag 0 as holes. */
+static CstUpload *receive(Site *site, const char *name, const uint32_t *tags, guint count)
+{
+    g_autofree uint8_t *block = g_malloc(TAG_BLOCK);
+    g_autofree char *xml = volume_xml(site, name, VOLUME_SIZE);
+    g_autofree char *made = NULL;
+    g_autoptr(GError) error = NULL;
+    CstUpload *upload = cst_vol_receive(site->pool, xml, 0, NULL, &made, &error);
+
+    assert_no_error(error);
+    assert_string_equal(made, name);
+    for (guint i = 0; i < count; i++) {
+        tag_fill(block, tags[i]);
+        if (tags[i])
+            cst_upload_write(upload, block, TAG_BLOCK, &error);
+        else
+            cst_upload_hole(upload, TAG_BLOCK, &error);
+        assert_no_error(error);
+    }
+    return upload;
+}
+
+static void fill_tags(uint32_t *tags)
+{
+    for (guint i = 0; i < BLOCKS; i++)
+        tags[i] = i % 5 == 3 ? 0 : i + 1;
+}
+
+/* The end may be left out: it is zeroes, whatever the storage held before. */
+static void content_is_received(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GByteArray) content = NULL;
+    uint32_t tags[BLOCKS];
+    CstUpload *upload;
+
+    volume_make(site, "old", VOLUME_SIZE);
+    content_write(site, "old", 0, BLOCKS, 99);
+    cst_vol_delete(site->pool, "old", site_delete_flags(site), NULL, &error);
+    assert_no_error(error);
+    fill_tags(tags);
+    tags[BLOCKS - 2] = tags[BLOCKS - 1] = 0;
+    upload = receive(site, "v", tags, BLOCKS - 2);
+    cst_upload_finish(upload, &error);
+    assert_no_error(error);
+    cst_upload_free(upload);
+    content_assert(site, "v", tags, BLOCKS);
+    content = sent(site, "v", NULL);
+    assert_sent(content, tags);
+    volume_assert_found(site, "v");
+}
+
+/* What there is of a volume before its end: nobody's, and a name that is taken. */
+static void half_of_it_is_nothing(Site *site)
+{
+    g_autofree char *xml = volume_xml(site, "v", VOLUME_SIZE);
+    g_autofree char *before = site_native(site, "p");
+    g_autofree char *after = NULL, *names = NULL, *made = NULL;
+    g_autoptr(GError) error = NULL;
+    uint32_t tags[BLOCKS];
+    CstUpload *upload;
+
+    fill_tags(tags);
+    upload = receive(site, "v", tags, 3);
+    assert_null(cst_vol_download(site->pool, "v", 0, 0, 0, NULL, &error));
+    assert_true(error->code == CST_ERROR_BUSY || error->code == CST_ERROR_NO_VOL);
+    g_clear_error(&error);
+    cst_upload_free(upload);
+    names = volume_names(site);
+    assert_string_equal(names, "");
+    after = site_native(site, "p");
+    assert_string_equal(after, before);
+    volume_make(site, "v", VOLUME_SIZE);
+    assert_null(cst_vol_receive(site->pool, xml, 0, NULL, &made, &error));
+    assert_error(&error, CST_ERROR_VOL_EXISTS);
+}
+
+static void more_than_fits_is_refused(Site *site)
+{
+    g_autofree uint8_t *block = g_malloc0(TAG_BLOCK);
+    g_autofree char *names = NULL;
+    g_autoptr(GError) error = NULL;
+    uint32_t tags[BLOCKS];
+    CstUpload *upload;
+
+    fill_tags(tags);
+    upload = receive(site, "v", tags, BLOCKS);
+    assert_false(cst_upload_write(upload, block, 1, &error));
+    assert_error(&error, CST_ERROR_NO_SPACE);
+    assert_false(cst_upload_hole(upload, 1, &error));
+    assert_error(&error, CST_ERROR_NO_SPACE);
+    cst_upload_free(upload);
+    names = volume_names(site);
+    assert_string_equal(names, "");
+}
+
+static void a_snapshot_is_sent(Site *site)
+{
+    g_autoptr(GByteArray) then = NULL, now = NULL;
+    g_autoptr(GError) error = NULL;
+    uint32_t tags[BLOCKS];
+
+    for (guint i = 0; i < BLOCKS; i++)
+        tags[i] = 1;
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    cst_vol_snapshot_create(site->pool, "v", "then", 0, NULL, &error);
+    assert_no_error(error);
+    content_write(site, "v", 4, 1, 2);
+    then = sent(site, "v", "then");
+    assert_sent(then, tags);
+    tags[4] = 2;
+    now = sent(site, "v", NULL);
+    assert_sent(now, tags);
+}
+
+const ContractTest moved_tests[] = {
+    {"content is received and sent", content_is_received, 0, NULL},
+    {"what was received in part is nothing", half_of_it_is_nothing, 0, NULL},
+    {"no more is received than fits", more_than_fits_is_refused, 0, NULL},
+    {"a snapshot's content is sent", a_snapshot_is_sent, GROUND_SNAPSHOTS, NULL},
+    {0},
+};
