@@ -3,6 +3,8 @@
  * Commands on volumes as images: vol-check, vol-flatten, vol-commit, vol-sparsify and vol-chain.
  * The work is the server's; nothing is opened here.
  */
+#include <string.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -135,21 +137,41 @@ static gboolean run_commit(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_commit(work->conn, work->vol, work->base, work->flags, task, error);
 }
 
+/* POOL/VOL is our own: servers know a base by its name or its path. */
+static gboolean find_base(CliCtl *ctl, const CstVolRef *vol, const char *base, char **ret_path,
+                          GError **error)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    g_autoptr(CstVolRef) found = NULL;
+
+    *ret_path = NULL;
+    if (!base || *base == '/' || !strchr(base, '/'))
+        return TRUE;
+    pool = cst_conn_pool_by_name(ctl->conn, vol->pool, error);
+    found = pool ? cli_vol_beside(ctl, pool, base, error) : NULL;
+    *ret_path = found ? cst_conn_vol_path(ctl->conn, found, error) : NULL;
+    return *ret_path != NULL;
+}
+
 static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autofree char *path = NULL;
+    const char *base = NULL;
     Work work = {.conn = ctl->conn, .vol = vol};
 
-    if (!vol || !cli_args_string(args, "base", &work.base, error))
+    if (!vol || !cli_args_string(args, "base", &base, error) ||
+        !find_base(ctl, vol, base, &path, error))
         return FALSE;
+    work.base = path ? path : base;
     if (cli_args_has(args, "keep"))
         work.flags = CST_VOL_COMMIT_KEEP;
     cli_plan(ctl, _("Would commit vol %s"), name);
-    if (!(work.base ? cli_confirm(ctl, error,
-                                  _("What is between %s and %s can't be used any more. Go on?"),
-                                  name, work.base)
-                    : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
+    if (!(base ? cli_confirm(ctl, error,
+                             _("What is between %s and %s can't be used any more. Go on?"), name,
+                             base)
+               : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
         return FALSE;
     return cli_outcome(ctl, cli_run_task(ctl, _("Committing"), run_commit, &work, error), "volume",
                        vol->name, _("Vol %s committed"), _("Failed to commit vol %s"), name);

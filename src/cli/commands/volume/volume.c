@@ -271,6 +271,22 @@ CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
     return g_steal_pointer(&vol);
 }
 
+CstVolRef *cli_vol_other(CliCtl *ctl, const CliArgs *args, const char *option,
+                         const char *other_pool, const CstVolRef *vol, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    const char *name;
+
+    if (cli_args_has(args, other_pool))
+        return cli_vol_of(ctl, args, option, other_pool, NULL, error);
+    if (!cli_args_has(args, "pool"))
+        return cli_vol_of(ctl, args, option, "pool", NULL, error);
+    pool = cst_conn_pool_by_name(ctl->conn, vol->pool, error);
+    return pool && cli_args_string(args, option, &name, error)
+               ? cli_vol_beside(ctl, pool, name, error)
+               : NULL;
+}
+
 /* --- several --------------------------------------------------------------------------------- */
 
 static void vol_arg_free(gpointer data)

@@ -20,6 +20,14 @@ CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, cons
 /** Finds the volume @name likewise, which one of several words was. The connection is open. */
 CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
                          const char *pool_option, GError **error);
+/**
+ * Finds the volume that option @option names besides @vol: in the pool of option @other_pool, by
+ * default in that of @vol where --pool says which that is; POOL/VOL, a key or a path of any. The
+ * caller frees it.
+ */
+CstVolRef *cli_vol_other(CliCtl *ctl, const CliArgs *args, const char *option,
+                         const char *other_pool, const CstVolRef *vol, GError **error);
+
 /** A volume and the word that named it, both owned. */
 typedef struct {
     CstVolRef *vol;
