@@ -406,6 +406,7 @@ static const CliOption export_options[] = {
 
 const CliCommand cli_vol_export_command = {
     .name = "vol-export",
+    .alias = "export",
     .summary = N_("write a vol into an image file"),
     .description =
         N_("Write what a guest sees of a vol, or of its snapshot, as an image of any format that "

@@ -31,16 +31,17 @@
 typedef struct CstConn CstConn;
 
 typedef struct {
-    const char *root;    /**< --root; NULL: this user's default */
-    gboolean read_only;  /**< -r */
-    gboolean embedded;   /**< never connect to a daemon (storage:///embed) */
-    gboolean must_exist; /**< fail with NOT_FOUND instead of creating an embedded root */
+    const char *root;        /**< --root; NULL: this user's default */
+    gboolean read_only;      /**< -r */
+    gboolean embedded;       /**< never connect to a daemon (storage:///embed) */
+    gboolean must_exist;     /**< fail with NOT_FOUND instead of creating an embedded root */
+    const char *default_uri; /**< when nothing else says what to connect to; NULL: none */
 } CstConnOptions;
 
 /**
  * Opens a connection. @uri: storage:///system, storage+unix://…?socket=, storage:///embed?root=DIR,
- * qemu:///system, …. NULL: CISTERN_URI, then LIBVIRT_DEFAULT_URI (both only when no root is given);
- * else the daemon of this root if one listens, else embedded. @options may be NULL.
+ * qemu:///system, …. NULL: CISTERN_URI, LIBVIRT_DEFAULT_URI, the default URI (only when no root is
+ * given); else the daemon of this root if one listens, else embedded. @options may be NULL.
  */
 CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **error);
 /** Closes the connection. NULL is accepted. */
