@@ -6,8 +6,10 @@
  * replay never sees an incomplete record, or an unlocked one whose process lives. Ending an intent
  * unlinks the file.
  *
- * Records are not synced. The journal is for processes that die; after a power cut, drafts are also
- * found by their names when a pool starts.
+ * Records are not synced where drafts have names of their own: the journal is for processes that
+ * die, and after a power cut drafts are found by their names when a pool starts. A draft that only
+ * the journal tells from a volume has a record that is synced before the draft is made, and whose
+ * end is synced before anybody is told of the volume.
  *
  * No locks but those on the files: replays run at the same time as new intents, except
  * cst_journal_replay(), which also removes temporary files and therefore runs under the driver
@@ -15,6 +17,7 @@
  */
 #include <store/journal.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -31,6 +34,8 @@
 #include <base/uuid.h>
 
 #define GROUP        "intent"
+#define DRAFT        "draft"  /* field: the token of a draft */
+#define VOLUME       "volume" /* field: the name that it is to have */
 #define SUFFIX       ".intent"
 #define RECORD_LIMIT (64u << 10) /* bytes; a longer record is not read */
 
@@ -73,15 +78,28 @@ static gboolean lock_intent(int fd)
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-static char *format_record(const char *operation, va_list fields)
+static GKeyFile *make_record(const char *operation, va_list fields)
 {
-    g_autoptr(GKeyFile) record = g_key_file_new();
+    GKeyFile *record = g_key_file_new();
     const char *name;
 
     g_key_file_set_string(record, GROUP, "operation", operation);
     while ((name = va_arg(fields, const char *)))
         g_key_file_set_string(record, GROUP, name, va_arg(fields, const char *));
-    return g_key_file_to_data(record, NULL, NULL);
+    return record;
+}
+
+/* The record of a draft has its token as its name, so that the token is known if all else is lost.
+ */
+static char *name_record(const CstJournal *journal, GKeyFile *record)
+{
+    g_autofree char *token = g_key_file_get_string(record, GROUP, DRAFT, NULL);
+    char id_text[CST_UUID_TEXT_LEN];
+    CstUuid id;
+
+    if (!token || !cst_uuid_parse(token, &id))
+        cst_uuid_generate(&id);
+    return g_strconcat(journal->dir, "/", cst_uuid_format(&id, id_text), SUFFIX, NULL);
 }
 
 /* Not synced, see above. */
@@ -105,8 +123,7 @@ static gboolean write_record(CstIntent *intent, const char *text, GError **error
 CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation, ...)
 {
     CstIntent *intent;
-    CstUuid id;
-    char id_text[CST_UUID_TEXT_LEN];
+    g_autoptr(GKeyFile) record = NULL;
     g_autofree char *text = NULL;
     va_list fields;
 
@@ -119,11 +136,11 @@ CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *op
     if (!cst_dir_ensure(journal->dir, 0700, error))
         return NULL;
     va_start(fields, operation);
-    text = format_record(operation, fields);
+    record = make_record(operation, fields);
     va_end(fields);
-    cst_uuid_generate(&id);
+    text = g_key_file_to_data(record, NULL, NULL);
     intent = g_new0(CstIntent, 1);
-    intent->path = g_strconcat(journal->dir, "/", cst_uuid_format(&id, id_text), SUFFIX, NULL);
+    intent->path = name_record(journal, record);
     if (!write_record(intent, text, error)) {
         intent_free(intent);
         return NULL;
@@ -132,11 +149,40 @@ CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *op
     return intent;
 }
 
+static gboolean sync_directory(const CstIntent *intent, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(intent->path);
+    g_auto(CstFd) fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), dir);
+    return cst_dir_sync(fd, dir, error);
+}
+
+gboolean cst_intent_sync(CstIntent *intent, GError **error)
+{
+    if (!intent->path)
+        return TRUE;
+    if (fsync(intent->fd) < 0)
+        return cst_fail_errno(error, errno, _("cannot sync '%s'"), intent->path);
+    return sync_directory(intent, error);
+}
+
+gboolean cst_intent_end_synced(CstIntent *intent, GError **error)
+{
+    if (intent->path && unlink(intent->path) < 0)
+        return cst_fail_errno(error, errno, _("cannot remove '%s'"), intent->path);
+    if (intent->path && !sync_directory(intent, error))
+        return FALSE;
+    intent_free(intent);
+    return TRUE;
+}
+
 void cst_intent_end(CstIntent *intent)
 {
     if (!intent)
         return;
-    if (intent->path && unlink(intent->path) < 0)
+    if (intent->path && unlink(intent->path) < 0 && errno != ENOENT)
         cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", intent->path, g_strerror(errno));
     intent_free(intent);
 }
@@ -165,6 +211,52 @@ static GHashTable *read_fields(const char *path, GError **error)
                             g_key_file_get_string(record, GROUP, *key, NULL));
     return fields;
 }
+
+/* --- drafts ----------------------------------------------------------------------------------- */
+
+/*
+ * Adds the draft of the record @entry. One that can't be read, or is damaged, may be of a draft
+ * with any name; one that has ended meanwhile is of none.
+ */
+static void add_draft(GHashTable *drafts, const char *dir, const char *entry)
+{
+    g_autofree char *path = g_build_filename(dir, entry, NULL);
+    g_autofree char *token = g_strndup(entry, strlen(entry) - strlen(SUFFIX));
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GHashTable) fields = read_fields(path, &why);
+    gboolean known = fields && g_hash_table_contains(fields, "operation");
+    const char *volume = known ? g_hash_table_lookup(fields, VOLUME) : NULL;
+
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) ||
+        (known && !g_hash_table_contains(fields, DRAFT)))
+        return;
+    g_hash_table_replace(drafts, g_steal_pointer(&token), g_strdup(volume ? volume : ""));
+}
+
+GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error)
+{
+    g_autoptr(GHashTable) drafts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    DIR *dir = opendir(journal->dir);
+    const struct dirent *entry;
+
+    if (!dir && errno == ENOENT)
+        return g_steal_pointer(&drafts);
+    if (!dir) {
+        cst_fail_errno(error, errno, _("cannot open '%s'"), journal->dir);
+        return NULL;
+    }
+    while ((errno = 0, entry = readdir(dir)))
+        if (g_str_has_suffix(entry->d_name, SUFFIX))
+            add_draft(drafts, journal->dir, entry->d_name);
+    if (errno != 0) {
+        cst_fail_errno(error, errno, _("cannot read '%s'"), journal->dir);
+        g_clear_pointer(&drafts, g_hash_table_unref);
+    }
+    closedir(dir);
+    return g_steal_pointer(&drafts);
+}
+
+/* --- replay ----------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *pool; /* replay only its records; NULL: all */
