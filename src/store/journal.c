@@ -6,8 +6,9 @@
  * replay never sees an incomplete record, or an unlocked one whose process lives. Ending an intent
  * unlinks the file.
  *
- * Records are not synced. The journal is for processes that die; after a power cut, drafts are also
- * found by their names when a pool starts.
+ * Records of drafts are not synced. The journal is for processes that die; after a power cut,
+ * drafts are also found by their names when a pool starts. A change that nothing else would show is
+ * recorded durably (cst_journal_begin_durable()), and so is its end.
  *
  * No locks but those on the files: replays run at the same time as new intents, except
  * cst_journal_replay(), which also removes temporary files and therefore runs under the driver
@@ -32,7 +33,7 @@
 
 #define GROUP        "intent"
 #define SUFFIX       ".intent"
-#define RECORD_LIMIT (64u << 10) /* bytes; a longer record is not read */
+#define RECORD_LIMIT (1u << 20) /* bytes; a longer record is neither written nor read */
 
 struct CstJournal {
     char *dir;
@@ -41,6 +42,7 @@ struct CstJournal {
 struct CstIntent {
     char *path; /* NULL: an intent of a dry run, without a record */
     CstFd fd;   /* holds the lock */
+    gboolean durable;
 };
 
 CstJournal *cst_journal_new(const CstPaths *paths)
@@ -73,18 +75,21 @@ static gboolean lock_intent(int fd)
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-static char *format_record(const char *operation, va_list fields)
+static void set_field(GKeyFile *record, const char *name, const char *value)
 {
-    g_autoptr(GKeyFile) record = g_key_file_new();
-    const char *name;
-
-    g_key_file_set_string(record, GROUP, "operation", operation);
-    while ((name = va_arg(fields, const char *)))
-        g_key_file_set_string(record, GROUP, name, va_arg(fields, const char *));
-    return g_key_file_to_data(record, NULL, NULL);
+    g_key_file_set_string(record, GROUP, name, value);
 }
 
-/* Not synced, see above. */
+static gboolean sync_journal(const CstIntent *intent, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(intent->path);
+    g_auto(CstFd) fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot record '%s'"), intent->path);
+    return cst_dir_sync(fd, dir, error);
+}
+
 static gboolean write_record(CstIntent *intent, const char *text, GError **error)
 {
     g_autofree char *temporary = g_strconcat(intent->path, ".new", NULL);
@@ -93,36 +98,36 @@ static gboolean write_record(CstIntent *intent, const char *text, GError **error
     if (intent->fd < 0)
         return cst_fail_errno(error, errno, _("cannot create '%s'"), temporary);
     if (!cst_pwrite_full(intent->fd, text, strlen(text), 0, temporary, error) ||
-        !lock_intent(intent->fd) || rename(temporary, intent->path) < 0) {
+        !lock_intent(intent->fd) || (intent->durable && fsync(intent->fd) < 0) ||
+        rename(temporary, intent->path) < 0) {
         if (error && !*error)
             cst_fail_errno(error, errno, _("cannot record '%s'"), intent->path);
         unlink(temporary);
         return FALSE;
     }
-    return TRUE;
+    if (!intent->durable || sync_journal(intent, error))
+        return TRUE;
+    unlink(intent->path);
+    return FALSE;
 }
 
-CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation, ...)
+static CstIntent *begin(const CstJournal *journal, GKeyFile *record, gboolean durable,
+                        GError **error)
 {
+    g_autofree char *text = g_key_file_to_data(record, NULL, NULL);
     CstIntent *intent;
     CstUuid id;
     char id_text[CST_UUID_TEXT_LEN];
-    g_autofree char *text = NULL;
-    va_list fields;
 
-    /* A dry run changes nothing that would have to be undone. */
-    if (cst_dry_run()) {
-        intent = g_new0(CstIntent, 1);
-        intent->fd = -1;
-        return intent;
+    if (strlen(text) > RECORD_LIMIT) {
+        cst_fail(error, CST_ERROR_LIMIT, _("what is to be changed is too much for one record"));
+        return NULL;
     }
     if (!cst_dir_ensure(journal->dir, 0700, error))
         return NULL;
-    va_start(fields, operation);
-    text = format_record(operation, fields);
-    va_end(fields);
     cst_uuid_generate(&id);
     intent = g_new0(CstIntent, 1);
+    intent->durable = durable;
     intent->path = g_strconcat(journal->dir, "/", cst_uuid_format(&id, id_text), SUFFIX, NULL);
     if (!write_record(intent, text, error)) {
         intent_free(intent);
@@ -132,12 +137,57 @@ CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *op
     return intent;
 }
 
+/* A dry run changes nothing that would have to be undone. */
+static CstIntent *dry_intent(void)
+{
+    CstIntent *intent = g_new0(CstIntent, 1);
+
+    intent->fd = -1;
+    return intent;
+}
+
+CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation, ...)
+{
+    g_autoptr(GKeyFile) record = g_key_file_new();
+    const char *name;
+    va_list fields;
+
+    if (cst_dry_run())
+        return dry_intent();
+    set_field(record, "operation", operation);
+    va_start(fields, operation);
+    while ((name = va_arg(fields, const char *)))
+        set_field(record, name, va_arg(fields, const char *));
+    va_end(fields);
+    return begin(journal, record, FALSE, error);
+}
+
+CstIntent *cst_journal_begin_durable(CstJournal *journal, const char *operation, GHashTable *fields,
+                                     GError **error)
+{
+    g_autoptr(GKeyFile) record = g_key_file_new();
+    GHashTableIter iter;
+    gpointer name, value;
+
+    if (cst_dry_run())
+        return dry_intent();
+    set_field(record, "operation", operation);
+    g_hash_table_iter_init(&iter, fields);
+    while (g_hash_table_iter_next(&iter, &name, &value))
+        set_field(record, name, value);
+    return begin(journal, record, TRUE, error);
+}
+
 void cst_intent_end(CstIntent *intent)
 {
+    g_autoptr(GError) error = NULL;
+
     if (!intent)
         return;
     if (intent->path && unlink(intent->path) < 0)
         cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", intent->path, g_strerror(errno));
+    if (intent->path && intent->durable && !sync_journal(intent, &error))
+        cst_log(CST_LOG_WARNING, "%s", error->message);
     intent_free(intent);
 }
 
