@@ -310,6 +310,14 @@ static gboolean protect(CstApiCall *call, const void *data, void *ret, GError **
                                    call->task, error);
 }
 
+static gboolean rename_volume(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_rename_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    return pool && cst_vol_rename(pool, args->vol.name, args->name, call->task, error);
+}
+
 static gboolean list_protected(CstApiCall *call, const void *args, void *data, GError **error)
 {
     g_autoptr(CstPool) pool =
@@ -335,6 +343,8 @@ const CstProcedure cst_api_volume_procedures[] = {
     CST_OWN_PROCEDURE(VOL_PROTECT, LONG, WRITE, "cisternVolProtect", vol_flags_args, void, protect),
     CST_OWN_PROCEDURE(POOL_PROTECTED, QUICK, READ, "cisternPoolProtected", pool_args, names,
                       list_protected),
+    CST_OWN_PROCEDURE(VOL_RENAME, LONG, WRITE, "cisternVolRename", vol_rename_args, void,
+                      rename_volume),
     CST_OWN_PROCEDURE(VOL_LIST_PAGE, LONG, READ, "cisternVolListPage", vol_page_args, vol_page_ret,
                       list_page),
     ROW(STORAGE_VOL_LOOKUP_BY_NAME, LONG, READ, "virStorageVolLookupByName", vol_by_name_args,

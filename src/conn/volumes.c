@@ -120,6 +120,14 @@ gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, 
     return cst_conn_own_call(conn, WIRE_CISTERN_VOL_PROTECT, &args, NULL, task, error);
 }
 
+gboolean cst_conn_vol_rename(CstConn *conn, const CstVolRef *vol, const char *new_name,
+                             CstTask *task, GError **error)
+{
+    wire_vol_rename_args args = {cst_vol_arg(vol), (char *)new_name};
+
+    return cst_conn_own_call(conn, WIRE_CISTERN_VOL_RENAME, &args, NULL, task, error);
+}
+
 GHashTable *cst_conn_pool_protected(CstConn *conn, const CstPoolRef *pool, GError **error)
 {
     wire_pool_args args = {cst_pool_arg(pool)};

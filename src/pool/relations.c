@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The part of the checked dispatch that queries who uses a volume, what depends on it, and what it
- * draws its space from. Where a backend has no callback, the answer is an empty list; only to
- * flatten is unsupported.
+ * draws its space from, and that changes its name. Where a backend has no callback, the answer to a
+ * query is an empty list; to flatten, to rename and a second name are unsupported.
  */
 #include <pool/pool.h>
 
@@ -81,6 +81,42 @@ GPtrArray *cst_pool_state_space_usage(CstPoolState *state, GError **error)
     if (state->backend->space_usage && !POOL_CALL(state, space_usage, NULL, error, usage))
         return NULL;
     return g_steal_pointer(&usage);
+}
+
+gboolean cst_pool_state_check_rename(CstPoolState *state, GError **error)
+{
+    return state->backend->vol_rename ||
+           pool_unsupported(
+               state,
+               _("storage pool does not support renaming of volumes, whose names are their places"),
+               error);
+}
+
+gboolean cst_pool_state_rename(CstPoolState *state, const char *name, const char *new_name,
+                               GError **error)
+{
+    if (!cst_pool_state_check_rename(state, error))
+        return FALSE;
+    if (!state->backend->ends_dry_runs && !cst_may_change(error))
+        return FALSE;
+    return POOL_CALL(state, vol_rename, name, error, name, new_name);
+}
+
+gboolean cst_pool_state_can_link(CstPoolState *state)
+{
+    return state->backend->vol_link != NULL;
+}
+
+gboolean cst_pool_state_link(CstPoolState *state, const char *name, const char *new_name,
+                             GError **error)
+{
+    if (!state->backend->vol_link)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("a volume of pool type '%s' can't have two names at once"),
+                        cst_pool_type_name(state->backend->type));
+    if (!state->backend->ends_dry_runs && !cst_may_change(error))
+        return FALSE;
+    return POOL_CALL(state, vol_link, name, error, name, new_name);
 }
 
 /* By the type's traits, without a question to the backend. */

@@ -9,7 +9,8 @@
  * Records are not synced where drafts have names of their own: the journal is for processes that
  * die, and after a power cut drafts are found by their names when a pool starts. A draft that only
  * the journal tells from a volume has a record that is synced before the draft is made, and whose
- * end is synced before anybody is told of the volume.
+ * end is synced before anybody is told of the volume. A change that nothing else would show is
+ * recorded durably (cst_journal_begin_durable()), and so is its end.
  *
  * No locks but those on the files: replays run at the same time as new intents, except
  * cst_journal_replay(), which also removes temporary files and therefore runs under the driver
@@ -37,7 +38,7 @@
 #define DRAFT        "draft"  /* field: the token of a draft */
 #define VOLUME       "volume" /* field: the name that it is to have */
 #define SUFFIX       ".intent"
-#define RECORD_LIMIT (64u << 10) /* bytes; a longer record is not read */
+#define RECORD_LIMIT (1u << 20) /* bytes; a longer record is neither written nor read */
 
 struct CstJournal {
     char *dir;
@@ -46,6 +47,7 @@ struct CstJournal {
 struct CstIntent {
     char *path; /* NULL: an intent of a dry run, without a record */
     CstFd fd;   /* holds the lock */
+    gboolean durable;
 };
 
 CstJournal *cst_journal_new(const CstPaths *paths)
@@ -78,15 +80,9 @@ static gboolean lock_intent(int fd)
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-static GKeyFile *make_record(const char *operation, va_list fields)
+static void set_field(GKeyFile *record, const char *name, const char *value)
 {
-    GKeyFile *record = g_key_file_new();
-    const char *name;
-
-    g_key_file_set_string(record, GROUP, "operation", operation);
-    while ((name = va_arg(fields, const char *)))
-        g_key_file_set_string(record, GROUP, name, va_arg(fields, const char *));
-    return record;
+    g_key_file_set_string(record, GROUP, name, value);
 }
 
 /* The record of a draft has its token as its name, so that the token is known if all else is lost.
@@ -120,35 +116,6 @@ static gboolean write_record(CstIntent *intent, const char *text, GError **error
     return TRUE;
 }
 
-CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation, ...)
-{
-    CstIntent *intent;
-    g_autoptr(GKeyFile) record = NULL;
-    g_autofree char *text = NULL;
-    va_list fields;
-
-    /* A dry run changes nothing that would have to be undone. */
-    if (cst_dry_run()) {
-        intent = g_new0(CstIntent, 1);
-        intent->fd = -1;
-        return intent;
-    }
-    if (!cst_dir_ensure(journal->dir, 0700, error))
-        return NULL;
-    va_start(fields, operation);
-    record = make_record(operation, fields);
-    va_end(fields);
-    text = g_key_file_to_data(record, NULL, NULL);
-    intent = g_new0(CstIntent, 1);
-    intent->path = name_record(journal, record);
-    if (!write_record(intent, text, error)) {
-        intent_free(intent);
-        return NULL;
-    }
-    CST_CRASH_POINT("journal.begun");
-    return intent;
-}
-
 static gboolean sync_directory(const CstIntent *intent, GError **error)
 {
     g_autofree char *dir = g_path_get_dirname(intent->path);
@@ -168,6 +135,76 @@ gboolean cst_intent_sync(CstIntent *intent, GError **error)
     return sync_directory(intent, error);
 }
 
+static CstIntent *begin(const CstJournal *journal, GKeyFile *record, GError **error)
+{
+    g_autofree char *text = g_key_file_to_data(record, NULL, NULL);
+    CstIntent *intent;
+
+    if (strlen(text) > RECORD_LIMIT) {
+        cst_fail(error, CST_ERROR_LIMIT, _("what is to be changed is too much for one record"));
+        return NULL;
+    }
+    if (!cst_dir_ensure(journal->dir, 0700, error))
+        return NULL;
+    intent = g_new0(CstIntent, 1);
+    intent->path = name_record(journal, record);
+    if (!write_record(intent, text, error)) {
+        intent_free(intent);
+        return NULL;
+    }
+    CST_CRASH_POINT("journal.begun");
+    return intent;
+}
+
+/* A dry run changes nothing that would have to be undone. */
+static CstIntent *dry_intent(void)
+{
+    CstIntent *intent = g_new0(CstIntent, 1);
+
+    intent->fd = -1;
+    return intent;
+}
+
+CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation, ...)
+{
+    g_autoptr(GKeyFile) record = g_key_file_new();
+    const char *name;
+    va_list fields;
+
+    if (cst_dry_run())
+        return dry_intent();
+    set_field(record, "operation", operation);
+    va_start(fields, operation);
+    while ((name = va_arg(fields, const char *)))
+        set_field(record, name, va_arg(fields, const char *));
+    va_end(fields);
+    return begin(journal, record, error);
+}
+
+CstIntent *cst_journal_begin_durable(CstJournal *journal, const char *operation, GHashTable *fields,
+                                     GError **error)
+{
+    g_autoptr(GKeyFile) record = g_key_file_new();
+    GHashTableIter iter;
+    gpointer name, value;
+    CstIntent *intent;
+
+    if (cst_dry_run())
+        return dry_intent();
+    set_field(record, "operation", operation);
+    g_hash_table_iter_init(&iter, fields);
+    while (g_hash_table_iter_next(&iter, &name, &value))
+        set_field(record, name, value);
+    intent = begin(journal, record, error);
+    if (!intent)
+        return NULL;
+    intent->durable = TRUE;
+    if (cst_intent_sync(intent, error))
+        return intent;
+    cst_intent_end(intent);
+    return NULL;
+}
+
 gboolean cst_intent_end_synced(CstIntent *intent, GError **error)
 {
     if (intent->path && unlink(intent->path) < 0)
@@ -180,10 +217,14 @@ gboolean cst_intent_end_synced(CstIntent *intent, GError **error)
 
 void cst_intent_end(CstIntent *intent)
 {
+    g_autoptr(GError) error = NULL;
+
     if (!intent)
         return;
     if (intent->path && unlink(intent->path) < 0 && errno != ENOENT)
         cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", intent->path, g_strerror(errno));
+    if (intent->path && intent->durable && !sync_directory(intent, &error))
+        cst_log(CST_LOG_WARNING, "%s", error->message);
     intent_free(intent);
 }
 

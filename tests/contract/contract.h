@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/units.h>
 #include <blob/blob.h>
+#include <pool/pool.h>
 #include <service/snapshots.h>
 #include <service/volumes.h>
 
@@ -50,7 +51,8 @@ typedef enum {
     GROUND_MAKER_LIVES = 1 << 17,  /**< whose a draft is goes by the process, the test's own here */
     /** Volumes are on the network, and nobody is told when one of them comes or goes. */
     GROUND_UNWATCHED = 1 << 18,
-    GROUND_URLS = 1 << 19 /**< volumes have URLs, and are network and netdir to clients */
+    GROUND_URLS = 1 << 19,   /**< volumes have URLs, and are network and netdir to clients */
+    GROUND_RENAMES = 1 << 20 /**< a volume can get another name */
 } GroundFlags;
 
 typedef struct Site Site;
@@ -129,6 +131,8 @@ void site_start_service(Site *site);
 CstPool *site_make_pool(Site *site, const char *name);
 /** Waits until the pool is active (autostart), at most some seconds. */
 void site_wait_active(CstPool *pool);
+/** Another state of the pool "p", as another program has; the caller drops it. */
+CstPoolState *site_open_state(Site *site);
 /** The native list, joined by spaces. */
 char *site_native(Site *site, const char *pool);
 
@@ -176,4 +180,4 @@ void content_assert_all(Site *site, const char *volume, uint32_t tag);
 
 /** Each ends with a row without a name. */
 extern const ContractTest lifecycle_tests[], volume_tests[], relation_tests[], snapshot_tests[],
-    moved_tests[], served_tests[], fixed_tests[], random_tests[];
+    moved_tests[], renamed_tests[], served_tests[], fixed_tests[], random_tests[];

@@ -93,6 +93,8 @@ static void nothing_is_made(Site *site)
                    &error);
     assert_refused(cst_vol_snapshot_create(site->pool, volume, "s", 0, NULL, &error),
                    CST_ERROR_UNSUPPORTED, &error);
+    assert_refused(cst_vol_rename(site->pool, volume, "new", NULL, &error), CST_ERROR_NO_SUPPORT,
+                   &error);
     assert_as_native(site);
 }
 
@@ -240,8 +242,8 @@ static void two_pools(Site *site)
 
 const ContractTest fixed_tests[] = {
     {"what is attached is listed and found", listing, GROUND_FIXED, NULL},
-    {"what is attached is not made, resized, cloned or deleted", nothing_is_made, GROUND_FIXED,
-     NULL},
+    {"what is attached is not made, resized, renamed, cloned or deleted", nothing_is_made,
+     GROUND_FIXED, NULL},
     {"what is attached is written, read and wiped", content, GROUND_FIXED, NULL},
     {"what is attached and in use is not wiped", holding, GROUND_FIXED, NULL},
     {"what is attached is the same in the pool's next life", life, GROUND_FIXED, NULL},

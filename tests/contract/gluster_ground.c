@@ -155,8 +155,9 @@ static CstBlob *open_file(const char *pool, const char *volume, gboolean writabl
     return cst_blob_gluster_new(&what, volume, writable, error);
 }
 
-#define GLUSTER_FLAGS \
-    (GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_DIRECTORIES | GROUND_SHARED | GROUND_URLS)
+#define GLUSTER_FLAGS                                                                        \
+    (GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_DIRECTORIES | GROUND_SHARED | GROUND_URLS | \
+     GROUND_RENAMES)
 
 const Ground gluster_ground = {
     .name = "gluster",

@@ -16,8 +16,8 @@
 
 static const Ground *ground;
 static const ContractTest *const tables[] = {lifecycle_tests, volume_tests, relation_tests,
-                                             snapshot_tests,  moved_tests,  served_tests,
-                                             fixed_tests,     random_tests};
+                                             snapshot_tests,  moved_tests,  renamed_tests,
+                                             served_tests,    fixed_tests,  random_tests};
 
 /* cmocka gives a test its state and nothing else: which test it is comes by its place in a list. */
 typedef struct {
@@ -107,6 +107,7 @@ static const struct {
     {GROUND_GROWS_BY_WRITE, "write behind the end of a volume"},
     {GROUND_SNAPSHOTS, "have snapshots of a volume"},
     {GROUND_DIRECTORIES, "have a directory as a volume"},
+    {GROUND_RENAMES, "give a volume another name"},
 };
 
 static void tell_lacks(void)

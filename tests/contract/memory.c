@@ -65,7 +65,8 @@ static const Ground memory_ground = {
     .name = "memory",
     .format = "raw",
     .flags = GROUND_NEEDS_BUILD | GROUND_DELETES | GROUND_RESIZES | GROUND_GROWS_ZERO |
-             GROUND_SNAPSHOTS | GROUND_REVERTS_ANY | GROUND_CLONES_DEPEND | GROUND_FLATTENS_ANY,
+             GROUND_SNAPSHOTS | GROUND_REVERTS_ANY | GROUND_CLONES_DEPEND | GROUND_FLATTENS_ANY |
+             GROUND_RENAMES,
     .set_up = set_up,
     .tear_down = tear_down,
     .pool_xml = pool_xml,

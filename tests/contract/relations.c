@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include <pool/pool.h>
 #include <service/images.h>
 
 /* Who uses a volume at the same time, what hangs on it, what it draws from. */
@@ -105,17 +104,6 @@ static void assert_in_use(gboolean done, GError **error)
     assert_error(error, CST_ERROR_BUSY);
 }
 
-static CstPoolState *state_of(Site *site)
-{
-    g_autofree char *xml = site->ground->pool_xml("p");
-    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
-    g_autoptr(GError) error = NULL;
-    CstPoolState *state = cst_pool_state_open(def, NULL, &error);
-
-    assert_no_error(error);
-    return state;
-}
-
 static void holders(Site *site)
 {
     g_autofree char *native = NULL;
@@ -129,7 +117,7 @@ static void holders(Site *site)
     if (site_has(site, GROUND_SNAPSHOTS))
         assert_true(cst_vol_snapshot_create(site->pool, "v", "s", 0, NULL, NULL));
     native = site_native(site, "p");
-    state = state_of(site);
+    state = site_open_state(site);
     site->ground->hold("p", "v");
     assert_in_use(cst_vol_delete(site->pool, "v", site_delete_flags(site), NULL, &error), &error);
     assert_in_use(cst_vol_wipe(site->pool, "v", CST_WIPE_ZERO, 0, NULL, &error), &error);
@@ -299,7 +287,7 @@ static void a_linked_clone(Site *site)
 
 static void numbers_add_up(Site *site)
 {
-    g_autoptr(CstPoolState) state = state_of(site);
+    g_autoptr(CstPoolState) state = site_open_state(site);
     g_autoptr(GPtrArray) stores = NULL;
     g_autoptr(GError) error = NULL;
     CstPoolInfo info;

@@ -90,6 +90,17 @@ void site_wait_active(CstPool *pool)
     assert_true(cst_pool_is_active(pool));
 }
 
+CstPoolState *site_open_state(Site *site)
+{
+    g_autofree char *xml = site->ground->pool_xml("p");
+    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
+    g_autoptr(GError) error = NULL;
+    CstPoolState *state = cst_pool_state_open(def, NULL, &error);
+
+    assert_no_error(error);
+    return state;
+}
+
 char *site_native(Site *site, const char *pool)
 {
     char **names = site->ground->native_list(pool);

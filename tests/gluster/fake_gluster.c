@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glusterfs/api/glfs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -458,6 +459,14 @@ int glfs_link(glfs_t *fs, const char *oldpath, const char *newpath)
     g_autofree char *new = local(newpath);
 
     return FAULTY() ? -1 : link(old, new);
+}
+
+int glfs_rename(glfs_t *fs, const char *oldpath, const char *newpath)
+{
+    g_autofree char *old = local(oldpath);
+    g_autofree char *new = local(newpath);
+
+    return FAULTY() ? -1 : rename(old, new);
 }
 
 int glfs_chmod(glfs_t *fs, const char *path, mode_t mode)

@@ -19,6 +19,7 @@ import hashlib
 import itertools
 import os
 import random
+import shutil
 import stat
 
 BLOCK = 4096
@@ -40,12 +41,25 @@ def read_log(path):
 class Thing:
     """A file, directory or link. Links have their target for content."""
 
-    def __init__(self, kind, mode=0, content=b"", attributes=()):
-        self.kind, self.mode, self.content = kind, mode, content
+    def __init__(self, kind, mode=0, content=b"", attributes=(), origin=None):
+        self.kind, self.mode, self.content, self.origin = kind, mode, content, origin
         self.attributes = dict(attributes)
 
 
-Node = collections.namedtuple("Node", "kind mode content attributes")
+class Node(collections.namedtuple("Node", "kind mode content attributes origin", defaults=[None])):
+    """What is at a path. origin: the number of the inode that a file was when the recording began;
+    nodes are equal without it."""
+
+    __slots__ = ()
+
+    def __eq__(self, other):
+        return isinstance(other, Node) and self[:4] == other[:4]
+
+    def __ne__(self, other):
+        return not self == other
+
+    def __hash__(self):
+        return hash(self[:4])
 
 
 def node_of(path):
@@ -85,10 +99,50 @@ def write_file(path, node):
         os.setxattr(path, name, value)
 
 
+def take_aside(top, tree, held):
+    """Moves files that are elsewhere in the tree to @held. Returns {inode: path} of all that are
+    in it, whatever their names."""
+    wanted = {node.origin: short for short, node in tree.items() if node.origin}
+    found = {}
+    for folder, _, files in list(os.walk(top)):
+        for name in files:
+            path = os.path.join(folder, name)
+            inode = os.lstat(path).st_ino
+            node = tree.get(os.path.relpath(path, top))
+            if inode not in wanted or node and node.origin == inode:
+                continue
+            if inode in found:
+                os.unlink(path)
+                continue
+            found[inode] = os.path.join(held, str(inode))
+            os.rename(path, found[inode])
+    for short, node in tree.items():
+        path = os.path.join(top, short)
+        if node.origin and os.path.exists(path) and os.lstat(path).st_ino == node.origin:
+            found[node.origin] = path
+    return found
+
+
+def put_back(path, origin, found):
+    """Has the file that was @origin have the name @path, as a second one where it has another."""
+    if origin in found and found[origin] != path:
+        if os.path.exists(path):
+            os.unlink(path)
+        os.link(found[origin], path)
+
+
 def write_tree(top, tree):
-    """Makes what is below @top the tree; directories that are in both stay the same ones."""
+    """Makes what is below @top the tree; directories that are in both stay the same ones, and so do
+    files that were there when the recording began, under whatever names."""
+    held = os.path.join(top, ".held")
+    os.mkdir(held)
+    found = take_aside(top, tree, held)
     for folder, folders, files in os.walk(top, topdown=False):
+        if folder == held:
+            continue
         for name in folders + files:
+            if os.path.join(folder, name) == held:
+                continue
             path = os.path.join(folder, name)
             wanted = tree.get(os.path.relpath(path, top))
             is_dir = os.path.isdir(path) and not os.path.islink(path)
@@ -101,10 +155,12 @@ def write_tree(top, tree):
         if node.kind == "link":
             os.symlink(node.content, path)
         elif node.kind == "file":
+            put_back(path, node.origin, found)
             write_file(path, node)
         else:
             os.makedirs(path, exist_ok=True)
             os.chmod(path, node.mode)
+    shutil.rmtree(held)
 
 
 class Change:
@@ -132,13 +188,15 @@ class Disk:
         for short, node in sorted(read_tree(top).items()):
             number = len(self.things)
             folder, name = os.path.split(short)
-            self.things[number] = Thing(node.kind, node.mode, node.content, node.attributes)
-            self.first_inodes[os.lstat(os.path.join(top, short)).st_ino] = number
+            inode = os.lstat(os.path.join(top, short)).st_ino
+            self.things[number] = Thing(node.kind, node.mode, node.content, node.attributes,
+                                        inode if node.kind == "file" else None)
+            self.first_inodes[inode] = number
             self.first_entries[places[folder], name] = number
             self.first_sizes[number] = len(node.content)
             places[short] = number
         self.first_count = len(self.things)
-        self.contents = {}
+        self.contents, self.changes = {}, []
 
     # --- from records to changes ----------------------------------------------------------------
 
@@ -292,7 +350,8 @@ class Disk:
                     attributes[rest[0]] = rest[1]
                 else:
                     apply(data, effect, *rest)
-            node = Node(thing.kind, mode, bytes(data), tuple(sorted(attributes.items())))
+            node = Node(thing.kind, mode, bytes(data), tuple(sorted(attributes.items())),
+                        thing.origin)
             digest = hashlib.sha1(data).digest()
             self.contents[key] = node, (node.kind, mode, digest, node.attributes)
         return self.contents[key]
@@ -395,6 +454,10 @@ class Disk:
                 if (name, len(acknowledged)) not in seen:
                     seen.add((name, len(acknowledged)))
                     yield found, acknowledged, kept == names or len(kept) in (0, len(pending))
+
+    def first(self):
+        """The tree before anything of the record."""
+        return self.tree(set())[0]
 
     def final(self):
         return self.tree(set(range(len(self.changes))))[0]

@@ -43,13 +43,14 @@ MORE_OPERATIONS = [
 # for what goes on besides, and joins syncs of directories.
 BY_DAEMON = ["create-qcow2", "clone-raw", "delete-raw", "resize-qcow2", "upload", "define",
              "autostart", "secret-set-again", "secret-rekey", "snap-create-qcow2", "vol-trust-revoke",
-             "vol-trust-format", "pool-trust", "upload-untrusted", "secret-rotate"]
+             "vol-trust-format", "pool-trust", "upload-untrusted", "secret-rotate", "rename-base"]
 
 # What leaves an intent or the file of a job: the power fails again while that is settled.
 TWICE = ["create-raw", "create-qcow2", "create-overlay", "clone-raw", "clone-qcow2",
          "create-from-raw", "create-from-qcow2", "convert", "wipe-slow", "snap-create",
          "snap-create-again", "snap-revert", "snap-delete", "snap-delete-last", "snap-rename",
-         "snap-clone", "delete-with-snapshots", "secret-rotate", "secret-rotate-sealed"]
+         "snap-clone", "delete-with-snapshots", "rename", "rename-with-snapshots", "rename-base",
+         "secret-rotate", "secret-rotate-sealed"]
 
 # Many at once: NAME is each volume's.
 CROWD = Operation("create-many", "vol-create-as p NAME 1M --format qcow2")
@@ -135,6 +136,12 @@ PLANTS = [
     Plant("reverted-content", "snap-revert", r"^pool/.*\.part$"),
     Plant("reverted-renamed-first", "snap-revert", r"^pool/.*\.part$", late=True),
     Plant("snapshot-inside", "snap-create-qcow2", r"^pool/cow$"),
+    Plant("renamed", "rename", r"^pool$"),
+    Plant("renamed-protection", "rename", r"protected/[-0-9a-f]+$"),
+    Plant("renamed-snapshots", "rename-with-snapshots", r"\.cistern-snapshots$"),
+    Plant("rename-recorded", "rename-base", r"journal"),
+    Plant("second-name", "rename-base", r"^pool$"),
+    Plant("relinked", "rename-base", r"^pool/(over|above)$"),
     Plant("declaration", "vol-trust-revoke", r"declarations\.db"),
     Plant("policy", "pool-trust", r"declarations\.db"),
     Plant("job-number", "wipe-slow", r"jobs/next$"),

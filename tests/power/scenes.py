@@ -29,6 +29,9 @@ def on_disk(tree):
 def start(operation, env=()):
     """The first start after the power cut, with all that is there looked at."""
     settle(EMBED, operation, env)
+    journal = os.path.join(WORK, "root/var/lib/cistern/journal")
+    if os.path.isdir(journal) and os.listdir(journal):
+        run([space.CISTERN, "-c", EMBED, "pool-list"], env=env)  # a volume may get its name by that
     definitions = os.path.join(WORK, "root/etc/libvirt/storage")
     words = ["pool-list --all"]
     for name in ("p", "n"):
@@ -99,7 +102,7 @@ class Scene:
         self.strictly.content = "images" if operation.content == "any" else operation.content
         prepare(operation)
         self.disk = Disk(WORK)
-        before = read_tree(WORK)
+        before = self.disk.first()
         self.records, files_then = self.record(daemon)
         self.disk.play(self.records)
         self.next_job = next_job(files_then)

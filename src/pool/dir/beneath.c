@@ -505,13 +505,46 @@ gboolean cst_entry_remove(const CstDirHandle *dir, const char *name, gboolean is
     return unlinkat(dir->fd, name, is_dir ? AT_REMOVEDIR : 0) == 0;
 }
 
+gboolean cst_entry_link(const CstDirHandle *dir, const char *from, const char *to)
+{
+    return linkat(dir->fd, from, dir->fd, to, 0) == 0;
+}
+
+gboolean cst_entry_same(const CstDirHandle *dir, const char *name, const char *other)
+{
+    struct stat one, two;
+
+    return fstatat(dir->fd, name, &one, AT_SYMLINK_NOFOLLOW) == 0 &&
+           fstatat(dir->fd, other, &two, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(one.st_mode) &&
+           one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
+/* A rename that replaces takes the place of an empty directory, here of one made for it. */
+static gboolean rename_directory(const CstDirHandle *dir, const char *from, const char *to)
+{
+    int err;
+
+    if (mkdirat(dir->fd, to, 0700) < 0)
+        return FALSE;
+    if (renameat(dir->fd, from, dir->fd, to) == 0)
+        return TRUE;
+    err = errno;
+    unlinkat(dir->fd, to, AT_REMOVEDIR);
+    errno = err;
+    return FALSE;
+}
+
 /* File systems that can't rename without replacing (some network ones) link and unlink. */
 gboolean cst_entry_rename_new(const CstDirHandle *dir, const char *from, const char *to)
 {
+    struct stat st;
+
     if (renameat2(dir->fd, from, dir->fd, to, RENAME_NOREPLACE) == 0)
         return TRUE;
     if (errno != EINVAL && errno != ENOSYS)
         return FALSE;
+    if (fstatat(dir->fd, from, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        return rename_directory(dir, from, to);
     return linkat(dir->fd, from, dir->fd, to, 0) == 0 && unlinkat(dir->fd, from, 0) == 0;
 }
 

@@ -80,6 +80,10 @@ gboolean cst_entry_remove(const CstDirHandle *dir, const char *name, gboolean is
 
 /** Renames and does not replace; FALSE and errno (EEXIST). */
 gboolean cst_entry_rename_new(const CstDirHandle *dir, const char *from, const char *to);
+/** Makes @to a second name of @from, and does not replace; FALSE and errno (EEXIST). */
+gboolean cst_entry_link(const CstDirHandle *dir, const char *from, const char *to);
+/** Whether both are names of one file; FALSE where one is missing, or a directory. */
+gboolean cst_entry_same(const CstDirHandle *dir, const char *name, const char *other);
 /** Renames and replaces; FALSE and errno. */
 gboolean cst_entry_rename_over(const CstDirHandle *dir, const char *from, const char *to);
 

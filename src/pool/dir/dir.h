@@ -17,7 +17,7 @@
  *     declare.c                    declarations kept with the content
  *     scan.c                       records of the volumes
  *     snapshot.c                   snapshots
- *     volume.c  build.c  watch.c  state.c   the other callbacks
+ *     volume.c  rename.c  build.c  watch.c  state.c   the other callbacks
  *     dir.c                        the table
  *
  * What pools that mount their directory share of it is in pool/files.h, the callbacks too.
@@ -77,5 +77,13 @@ CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirHandle *dir, con
 /** In the target directory: VOLUME/NAME below it is a snapshot. */
 #define CST_SNAPSHOT_DIR ".cistern-snapshots"
 
+/** Whether there is a directory of @volume's snapshots. FALSE where it can't be seen, either. */
+gboolean cst_dir_has_snapshots(const CstDirHandle *target, const char *volume);
+/**
+ * Makes the snapshots of volume @from those of @to, durably; nothing, where there are none. EXISTS
+ * when there are some of @to.
+ */
+gboolean cst_dir_move_snapshots(const CstDirHandle *target, const char *from, const char *to,
+                                GError **error);
 /** Removes drafts of dead processes among the snapshots, and directories without any. */
 void cst_dir_drop_snapshot_drafts(const CstDirHandle *target);

@@ -426,6 +426,38 @@ const CstSnapshotBackend cst_dir_snapshots = {
     .open = snapshot_open,
 };
 
+/* --- a volume's name ----------------------------------------------------------------------------
+ */
+
+gboolean cst_dir_has_snapshots(const CstDirHandle *target, const char *volume)
+{
+    g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
+    struct statx st;
+
+    return cst_handle_open_own(target, CST_SNAPSHOT_DIR, FALSE, &all, NULL) && all.fd >= 0 &&
+           cst_entry_stat(&all, volume, FALSE, &st);
+}
+
+gboolean cst_dir_move_snapshots(const CstDirHandle *target, const char *from, const char *to,
+                                GError **error)
+{
+    g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
+
+    if (!cst_handle_open_own(target, CST_SNAPSHOT_DIR, FALSE, &all, error))
+        return FALSE;
+    if (all.fd < 0)
+        return TRUE;
+    if (!cst_entry_rename_new(&all, from, to)) {
+        if (errno == ENOENT)
+            return TRUE;
+        if (errno == EEXIST || errno == ENOTEMPTY)
+            return cst_fail(error, CST_ERROR_EXISTS,
+                            _("there are snapshots of a former volume '%s' in '%s'"), to, all.path);
+        return cst_fail_errno(error, errno, _("cannot rename the snapshots of volume '%s'"), from);
+    }
+    return cst_dir_sync(all.fd, all.path, error);
+}
+
 /* --- what is left over ------------------------------------------------------------------------ */
 
 /* Directories that are not ours are left alone. */

@@ -16,6 +16,7 @@
  *     file.c                    opening files; paths
  *     recent.c                  what was listed a moment ago
  *     scan.c  draft.c  volume.c records; what is being made; volumes that are there
+ *     rename.c                  other names for these
  *     discover.c                what volumes a server has
  *     gluster.c                 the table, and the life of a state
  *
@@ -188,6 +189,13 @@ gboolean gluster_drop_drafts(CstPoolState *state, GError **error);
 /* --- volume.c --------------------------------------------------------------------------------- */
 
 gboolean gluster_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+
+/* --- rename.c --------------------------------------------------------------------------------- */
+
+gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                            GError **error);
+gboolean gluster_vol_link(CstPoolState *state, const char *name, const char *new_name,
+                          GError **error);
 CstBlob *gluster_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean gluster_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
 /** CstFiles.declared */

@@ -61,6 +61,34 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
     return TRUE;
 }
 
+/* --- rename ----------------------------------------------------------------------------------- */
+
+/* Snapshots are tied to the volume's id, and others' by LVM itself. */
+gboolean logical_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                            GError **error)
+{
+    LogicalState *logical = LOGICAL(state);
+    g_autoptr(LvmGroup) group = NULL;
+    const LvmVolume *lv, *taken;
+
+    if (!logical_name_check(new_name, error))
+        return FALSE;
+    group = logical_group_read(logical, NULL, error);
+    if (!group)
+        return FALSE;
+    taken = lvm_group_find(group, new_name);
+    lv = logical_find(group, name, taken ? NULL : error);
+    if (!lv)
+        return taken != NULL; /* it has the name already */
+    if (taken)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
+    CST_CRASH_POINT("logical.rename.before");
+    if (!logical_rename_lv(logical, name, new_name, error))
+        return FALSE;
+    CST_CRASH_POINT("logical.rename.done");
+    return TRUE;
+}
+
 /* --- wipe ------------------------------------------------------------------------------------- */
 
 /* A classic snapshot would run out of room, and be lost, if all of it was written. */

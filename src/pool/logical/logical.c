@@ -125,6 +125,7 @@ const CstBackend cst_logical_backend = {
     .vol_commit = logical_vol_commit,
     .vol_abandon = logical_vol_abandon,
     .vol_delete = logical_vol_delete,
+    .vol_rename = logical_vol_rename,
     .vol_check_wipe = logical_vol_check_wipe,
     .vol_open = logical_vol_open,
     .vol_resize = logical_vol_resize,

@@ -281,6 +281,8 @@ CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writab
 /* --- change.c --------------------------------------------------------------------------------- */
 
 gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+gboolean logical_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                            GError **error);
 gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
 gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                             GError **error);

@@ -204,6 +204,7 @@ const CstBackend cst_memory_backend = {
     .vol_commit = memory_vol_commit,
     .vol_abandon = memory_vol_abandon,
     .vol_delete = memory_vol_delete,
+    .vol_rename = memory_vol_rename,
     .vol_open = memory_vol_open,
     .vol_resize = memory_vol_resize,
     .vol_reserve_clone = memory_vol_reserve_clone,

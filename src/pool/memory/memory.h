@@ -43,6 +43,8 @@ gboolean memory_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVol
 gboolean memory_vol_abandon(CstPoolState *state, const char *token, GError **error);
 gboolean memory_drop_drafts(CstPoolState *state, GError **error);
 gboolean memory_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+gboolean memory_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                           GError **error);
 CstBlob *memory_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean memory_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                            GError **error);

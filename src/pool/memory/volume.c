@@ -140,6 +140,51 @@ gboolean memory_vol_delete(CstPoolState *state, const char *name, unsigned flags
     return TRUE;
 }
 
+/* With the lock held: clones know what they were made from by its name. */
+static void rename_origins(MemoryStore *store, const char *name, const char *new_name)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, store->disks);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        MemoryDisk *disk = value;
+
+        if (g_strcmp0(disk->origin, name) == 0) {
+            g_free(disk->origin);
+            disk->origin = g_strdup(new_name);
+            g_mutex_lock(&disk->lock);
+            disk->writes++; /* what is known of it is out of date */
+            g_mutex_unlock(&disk->lock);
+        }
+    }
+}
+
+/* Snapshots are the disk's own. Without a disk @name, @new_name has been renamed already. */
+gboolean memory_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                           GError **error)
+{
+    MemoryStore *store = memory_enter_store(state, "vol_rename", error);
+    MemoryDisk *disk, *taken;
+    gpointer key, value;
+
+    if (!store)
+        return FALSE;
+    disk = g_hash_table_lookup(store->disks, name);
+    taken = g_hash_table_lookup(store->disks, new_name);
+    if (disk && !taken && g_hash_table_steal_extended(store->disks, name, &key, &value)) {
+        g_free(key);
+        g_free(disk->name);
+        disk->name = g_strdup(new_name);
+        g_hash_table_insert(store->disks, g_strdup(new_name), value);
+        rename_origins(store, name, new_name);
+    }
+    memory_unlock();
+    if (!disk && !taken)
+        return cst_fail_no_volume(name, error);
+    return !disk || !taken || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
+}
+
 CstBlob *memory_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
 {
     MemoryDisk *disk = memory_enter_disk(state, "vol_open", name, error);

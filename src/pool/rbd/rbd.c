@@ -138,6 +138,7 @@ const CstBackend cst_rbd_backend = {
     .vol_commit = cst_rbd_vol_commit,
     .vol_abandon = cst_rbd_vol_abandon,
     .vol_delete = cst_rbd_vol_delete,
+    .vol_rename = cst_rbd_vol_rename,
     .vol_open = cst_rbd_vol_open,
     .vol_resize = cst_rbd_vol_resize,
     .vol_reserve_clone = cst_rbd_vol_reserve_clone,

@@ -290,6 +290,8 @@ gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots,
 gboolean cst_rbd_list_watchers(RbdJob *job, rbd_image_t image, GPtrArray *holders, GError **error);
 
 gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+gboolean cst_rbd_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                            GError **error);
 CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean cst_rbd_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                             GError **error);

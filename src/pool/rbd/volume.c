@@ -149,6 +149,44 @@ gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flag
     return cst_rbd_job_wait(job, error);
 }
 
+/* --- rename ----------------------------------------------------------------------------------- */
+
+/*
+ * One step for everybody else. Clones, and what snapshots and notes say, go by the image's id. An
+ * image that is gone, with another one of the new name, was renamed already.
+ */
+static gboolean rename_image(RbdJob *job, GError **error)
+{
+    rbd_image_t image = NULL;
+    int result = job->ceph->rbd_rename(job->conn->io, job->name, job->other);
+
+    if (result == -EEXIST)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", job->other);
+    if (result == -ENOENT) {
+        if (!cst_rbd_image_open(job, job->other, FALSE, &image, NULL))
+            return cst_fail_no_volume(job->name, error);
+        job->ceph->rbd_close(image);
+        return TRUE;
+    }
+    CST_CRASH_POINT("rbd.rename.renamed");
+    return result >= 0 || cst_ceph_fail(error, result, _("failed to rename volume '%s%s'"),
+                                        job->state->prefix, job->name);
+}
+
+gboolean cst_rbd_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                            GError **error)
+{
+    g_autoptr(RbdJob) job = NULL;
+
+    if (!cst_rbd_name_check(new_name, _("volume"), error))
+        return FALSE;
+    job = cst_rbd_job_new(state, rename_image, name, error);
+    if (!job)
+        return FALSE;
+    job->other = g_strdup(new_name);
+    return cst_rbd_job_wait(job, error);
+}
+
 /* --- resize, flatten -------------------------------------------------------------------------- */
 
 /* "true": shrinking is allowed; the core has checked it. */

@@ -134,6 +134,51 @@ gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, G
     return TRUE;
 }
 
+/* --- rename ----------------------------------------------------------------------------------- */
+
+/* What it looks for, ZFS would refuse by itself; a dry run and a crash before want to know. */
+static gboolean find_both(const ZfsState *state, const char *from, const char *to,
+                          gboolean *ret_from, gboolean *ret_to, GError **error)
+{
+    const char *const names[] = {from, to, NULL};
+    g_autoptr(GPtrArray) datasets = zfs_read(state, names, error);
+
+    if (!datasets)
+        return FALSE;
+    *ret_from = zfs_datasets_find(datasets, from) != NULL;
+    *ret_to = zfs_datasets_find(datasets, to) != NULL;
+    return TRUE;
+}
+
+/* Clones and snapshots go by the dataset's id. */
+gboolean zfs_vol_rename(CstPoolState *state, const char *name, const char *new_name, GError **error)
+{
+    g_autofree char *from = zfs_dataset_of(ZFS(state), name);
+    g_autofree char *to = zfs_dataset_of(ZFS(state), new_name);
+    g_autoptr(GError) why = NULL;
+    gboolean is_there, is_taken;
+
+    if (!zfs_name_check(ZFS(state), new_name, error) ||
+        !find_both(ZFS(state), from, to, &is_there, &is_taken, error))
+        return FALSE;
+    if (is_there && is_taken)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
+    if (!is_there)
+        return is_taken || cst_fail_no_volume(name, error);
+    if (!cst_may_change(error))
+        return FALSE;
+    CST_CRASH_POINT("zfs.rename.before");
+    if (zfs_rename_dataset(ZFS(state), from, to, &why)) {
+        zfs_cache_gone(ZFS(state)->cache, from);
+        CST_CRASH_POINT("zfs.rename.done");
+        return TRUE;
+    }
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS))
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 /* --- resize ----------------------------------------------------------------------------------- */
 
 gboolean zfs_set_size(const ZfsState *state, const char *dataset, uint64_t size, CstTask *task,

@@ -326,6 +326,8 @@ CstBlob *zfs_vol_open(CstPoolState *state, const char *name, gboolean writable, 
 gboolean zfs_refuse_snapshots(const ZfsState *state, const char *name, const char *dataset,
                               GError **error);
 gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+gboolean zfs_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                        GError **error);
 gboolean zfs_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                         GError **error);
 /** Sets the size of a dataset's device; @size: a multiple of its block size. */

@@ -47,6 +47,23 @@ GHashTable *intent_drafts(gpointer service, GError **error)
     return cst_journal_drafts(((CstService *)service)->journal, error);
 }
 
+CstIntent *intent_begin_durable(CstPool *pool, CstPoolState *state, const char *operation,
+                                GHashTable *fields, GError **error)
+{
+    char *xml = cst_pool_def_format(state->def, error);
+    CstIntent *intent;
+
+    if (!xml)
+        return NULL;
+    g_hash_table_insert(fields, g_strdup("pool"), g_strdup(pool->name));
+    g_hash_table_insert(fields, g_strdup("definition"), xml);
+    if (!definitions_enter(pool->service, error))
+        return NULL;
+    intent = cst_journal_begin_durable(pool->service->journal, operation, fields, error);
+    definitions_leave(pool->service);
+    return intent;
+}
+
 CstIntent *volume_intent(const VolumeClaim *claim, const char *operation, GError **error)
 {
     return intent_begin(claim->pool, claim->state, operation, claim->name, NULL, error);

@@ -22,6 +22,12 @@ gboolean intent_commit(CstPoolState *state, CstIntent *intent, GError **error);
 /** CstPoolHost.drafts; @service: the CstService. */
 GHashTable *intent_drafts(gpointer service, GError **error);
 /**
+ * Records, durably, what is being done in more steps than the backend could find again; @fields,
+ * which get the pool and its definition, tell the replay how to go on (recovery/replay.c).
+ */
+CstIntent *intent_begin_durable(CstPool *pool, CstPoolState *state, const char *operation,
+                                GHashTable *fields, GError **error);
+/**
  * Records that a claimed volume is being changed by its pool's technology in more than one step:
  * after a crash the backend is asked to drop or finish what is left (drop_drafts).
  */

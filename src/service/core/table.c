@@ -252,6 +252,19 @@ gboolean pool_table_has_overlay(CstPool *pool, const char *path)
     return found;
 }
 
+void pool_table_based_on(CstPool *pool, const char *path, GPtrArray *volumes)
+{
+    GHashTableIter iter;
+    gpointer volume;
+
+    g_mutex_lock(&pool->lock);
+    g_hash_table_iter_init(&iter, pool->volumes);
+    while (g_hash_table_iter_next(&iter, NULL, &volume))
+        if (is_based_on(pool, volume, path))
+            g_ptr_array_add(volumes, cst_volume_ref(volume));
+    g_mutex_unlock(&pool->lock);
+}
+
 void pool_table_overlays(CstPool *pool, GHashTable *overlays)
 {
     GHashTableIter iter;

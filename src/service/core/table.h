@@ -36,5 +36,10 @@ GPtrArray *pool_table_sorted(CstPool *pool);
  * here that is based on something.
  */
 void pool_table_overlays(CstPool *pool, GHashTable *overlays);
+/**
+ * Appends to @volumes a reference to the record of each volume that names @path
+ * as its backing or data file, and may.
+ */
+void pool_table_based_on(CstPool *pool, const char *path, GPtrArray *volumes);
 /** Whether some volume is based on @path, which is clean; cheaper than collecting all of them. */
 gboolean pool_table_has_overlay(CstPool *pool, const char *path);

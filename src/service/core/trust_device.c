@@ -58,10 +58,9 @@ gboolean trust_content_format(CstPool *pool, CstPoolState *state, const CstVolum
     return TRUE;
 }
 
-gboolean trust_device_declare(CstPool *pool, CstPoolState *state, const CstVolume *volume,
-                              const char *format, GError **error)
+static gboolean declare(CstService *service, CstPoolState *state, const CstVolume *volume,
+                        const char *format, GError **error)
 {
-    CstDeclarations *store = pool->service->declarations;
     g_autofree char *key = cst_pool_state_vol_key(state, volume);
     const CstDeclaredFile file = file_of(volume, key);
     g_autoptr(CstDeclaration) declaration = NULL;
@@ -71,7 +70,26 @@ gboolean trust_device_declare(CstPool *pool, CstPoolState *state, const CstVolum
     if (!cst_may_change(error))
         return FALSE;
     if (!format || cst_image_name_is_plain(format))
-        return cst_declarations_remove(store, file.dir, file.name, error);
+        return cst_declarations_remove(service->declarations, file.dir, file.name, error);
     declaration = cst_declaration_new(format, TRUE);
-    return cst_declarations_set(store, &file, declaration, TRUE, error);
+    return cst_declarations_set(service->declarations, &file, declaration, TRUE, error);
+}
+
+gboolean trust_device_declare(CstPool *pool, CstPoolState *state, const CstVolume *volume,
+                              const char *format, GError **error)
+{
+    return declare(pool->service, state, volume, format, error);
+}
+
+/* A key that is no path (LVM's) stays; the record has the name as well. */
+gboolean trust_device_rename(CstService *service, CstPoolState *state, const char *name,
+                             const CstVolume *volume, const char *format, GError **error)
+{
+    g_autoptr(CstVolume) former = cst_volume_new(name);
+
+    former->type = volume->type;
+    if (volume->extra && volume->extra->key)
+        cst_volume_extra(former)->key = g_strdup(volume->extra->key);
+    return declare(service, state, volume, format, error) &&
+           declare(service, state, former, NULL, error);
 }

@@ -18,6 +18,12 @@ gboolean trust_device_applies(CstPoolState *state, const CstVolume *volume);
 gboolean trust_content_format(CstPool *pool, CstPoolState *state, const CstVolume *volume,
                               const char **ret_format, GError **error);
 /**
+ * Has what is declared of the device that was called @name be so of @volume, which it is now;
+ * @format: of what it holds, NULL: nothing is declared. On the disk when it returns.
+ */
+gboolean trust_device_rename(CstService *service, CstPoolState *state, const char *name,
+                             const CstVolume *volume, const char *format, GError **error);
+/**
  * Declares the format of what @volume, which is on a device, holds; NULL and plain formats: nothing
  * any more. It is on the disk when the call returns. Succeeds, and does nothing, for files.
  */

@@ -334,6 +334,47 @@ GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint mo
     return g_steal_pointer(&tree.rows);
 }
 
+void volume_overlay_free(VolumeOverlay *overlay)
+{
+    cst_pool_unref(overlay->pool);
+    cst_volume_unref(overlay->volume);
+    g_free(overlay);
+}
+
+static int by_pool_and_name(gconstpointer a, gconstpointer b)
+{
+    const VolumeOverlay *const *left = a, *const *right = b;
+    int pools = strcmp(cst_pool_name((*left)->pool), cst_pool_name((*right)->pool));
+
+    return pools ? pools : strcmp((*left)->volume->name, (*right)->volume->name);
+}
+
+GPtrArray *volume_overlays(CstService *service, const char *path, GError **error)
+{
+    g_autoptr(GPtrArray) pools = cst_service_pools(service, CST_LIST_POOLS_ACTIVE, error);
+    GPtrArray *overlays;
+
+    if (!pools)
+        return NULL;
+    overlays = g_ptr_array_new_with_free_func((GDestroyNotify)volume_overlay_free);
+    for (guint i = 0; i < pools->len; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+        g_autoptr(GPtrArray) volumes = g_ptr_array_new();
+
+        if (may_hold_overlays(pool, FALSE))
+            pool_table_based_on(pool, path, volumes);
+        for (guint j = 0; j < volumes->len; j++) {
+            VolumeOverlay *overlay = g_new0(VolumeOverlay, 1);
+
+            overlay->pool = cst_pool_ref(pool);
+            overlay->volume = g_ptr_array_index(volumes, j);
+            g_ptr_array_add(overlays, overlay);
+        }
+    }
+    g_ptr_array_sort(overlays, by_pool_and_name);
+    return overlays;
+}
+
 gboolean volume_count_dependents(const VolumeClaim *claim, guint *ret_count, GError **error)
 {
     g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);

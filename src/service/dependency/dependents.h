@@ -16,5 +16,19 @@
  */
 GPtrArray *volume_dependents(const VolumeClaim *claim, gboolean images, guint most, GError **error);
 
+/** A volume whose image names another one. */
+typedef struct {
+    CstPool *pool;     /**< that lists it; a reference */
+    CstVolume *volume; /**< a reference */
+} VolumeOverlay;
+
+/** Frees the overlay with its references. */
+void volume_overlay_free(VolumeOverlay *overlay);
+/**
+ * Returns the volumes of active pools whose images name the file or device at @path and may, as
+ * VolumeOverlay *, by pool and name.
+ */
+GPtrArray *volume_overlays(CstService *service, const char *path, GError **error);
+
 /** Counts the volumes that depend directly on a claimed one, by image or by technology. */
 gboolean volume_count_dependents(const VolumeClaim *claim, guint *ret_count, GError **error);

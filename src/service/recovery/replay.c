@@ -12,12 +12,15 @@
  */
 #include "replay.h"
 
+#include <string.h>
+
 #include <base/error.h>
 #include <base/log.h>
 
 #include "core/pool.h"
 #include "core/service.h"
 #include "pool/lifecycle.h"
+#include "volume/rename.h"
 
 /*
  * Opens the pool as it was when the intent was recorded. *ret_state NULL: the record names none, so
@@ -55,6 +58,27 @@ static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record
     return FALSE;
 }
 
+/* VolumeOpenPool. */
+static CstPoolState *open_pool(CstService *service, const char *name, GError **error)
+{
+    g_autoptr(CstPool) pool = cst_service_pool_by_name(service, name, error);
+    g_autoptr(CstPoolState) state =
+        pool ? cst_pool_state_open(pool->def, &service->pool_host, error) : NULL;
+
+    return state && pool_expect_recorded(service, &pool->uuid, state, FALSE, error)
+               ? g_steal_pointer(&state)
+               : NULL;
+}
+
+/* What an intent of its own kind says is done by who has written it. */
+static gboolean recover_recorded(CstService *service, CstPoolState *state,
+                                 const CstIntentRecord *record, GError **error)
+{
+    if (strcmp(record->operation, VOLUME_RENAME) == 0)
+        return volume_rename_replay(service, state, open_pool, record, error);
+    return drop_recorded(state, record, error);
+}
+
 /* CstReplayFunc. A record without a state is removed; one about remote storage is kept. */
 static gboolean replay_local(const CstIntentRecord *record, gpointer data, GError **error)
 {
@@ -63,7 +87,8 @@ static gboolean replay_local(const CstIntentRecord *record, gpointer data, GErro
     if (!open_recorded(data, record, &state, error))
         return FALSE;
     /* What is far away may not answer for long: its pool sees to it (replay_pool). */
-    return !state || (!cst_pool_state_is_remote(state) && drop_recorded(state, record, error));
+    return !state ||
+           (!cst_pool_state_is_remote(state) && recover_recorded(data, state, record, error));
 }
 
 void replay_journal(CstService *service)
@@ -85,7 +110,7 @@ static gboolean replay_remote(const CstIntentRecord *record, gpointer data, GErr
     if (!open_recorded(replay->pool->service, record, &then, error))
         return FALSE;
     /* On the storage that the pool had then; it may have been redefined. */
-    if (!then || drop_recorded(then, record, error))
+    if (!then || recover_recorded(replay->pool->service, then, record, error))
         return TRUE;
     replay->kept = TRUE;
     return FALSE;

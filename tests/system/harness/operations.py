@@ -48,6 +48,8 @@ SERVER = {"LD_LIBRARY_PATH": os.path.join(space.BUILD, "tests/ceph"), "FAKE_CEPH
 DEFINED = ["pool-define {f}/pool.xml"]
 AUTOSTARTED = DEFINED + ["pool-autostart n"]
 OVERLAY = ["vol-create-as p over 1M --format qcow2 --backing-vol cow --backing-vol-format qcow2"]
+OVERLAYS = OVERLAY + ["vol-create-as p above 1M --format qcow2 --backing-vol cow "
+                      "--backing-vol-format qcow2", "vol-protect cow --pool p"]
 # Both volumes with two snapshots, and with something else in them since the last one.
 SHOTS = ["snap-create raw one --pool p", "vol-upload raw {f}/payload --pool p",
          "snap-create raw two --pool p", "vol-upload raw {f}/payload2 --pool p"]
@@ -134,6 +136,16 @@ OPERATIONS = [
               content="images"),
     Operation("delete-with-snapshots-qcow2", "vol-delete cow --pool p --delete-snapshots",
               SHOTS_INSIDE),
+    Operation("rename", "vol-rename raw other --pool p", ["vol-protect raw --pool p"]),
+    Operation("rename-with-snapshots", "vol-rename raw other --pool p", SHOTS, shares=True),
+    Operation("rename-declared", "vol-rename over other --pool p", OVERLAY, content="images",
+              shows="vol-list p --columns name,backing"),
+    Operation("rename-base", "vol-rename cow other --pool p", OVERLAYS, content="images",
+              shows="vol-list p --columns name,backing"),
+    # Where a file with two names is nobody's to open.
+    Operation("rename-base-open", "vol-rename cow other --pool p",
+              ["!chmod 777 {p}", *OVERLAYS], content="images",
+              shows="vol-list p --columns name,backing"),
     Operation("define", "pool-define {f}/pool.xml"),
     Operation("redefine", "pool-define {f}/again.xml", DEFINED),
     Operation("undefine", "pool-undefine n", DEFINED),

@@ -249,6 +249,19 @@ gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, 
     return TRUE;
 }
 
+gboolean cst_conn_vol_rename(CstConn *conn, const CstVolRef *vol, const char *new_name,
+                             CstTask *task, GError **error)
+{
+    FakeVol *found;
+
+    if (!change(error))
+        return FALSE;
+    found = find(vol->pool, vol->name);
+    g_free(found->name);
+    found->name = g_strdup(new_name);
+    return TRUE;
+}
+
 GHashTable *cst_conn_pool_protected(CstConn *conn, const CstPoolRef *pool, GError **error)
 {
     GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -30,6 +30,7 @@ WORDS = {
     "vol-download": ["M"],
     "vol-export": ["M", "--format", "raw"],
     "vol-measure": ["--target-format", "qcow2"],
+    "vol-rename": ["n"],
     "vol-rebase": ["--backing-vol", "other", "--backing-vol-format", "qcow2"],
     "vol-resize": ["2M"],
     "vol-serve": ["--socket", "M", "--read-only"],

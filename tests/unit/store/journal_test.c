@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -224,6 +225,42 @@ static void what_cannot_be_recorded_is_said(void **state)
     assert_int_equal(cst_error_code(error), CST_ERROR_IO);
 }
 
+static gboolean take_fields(const CstIntentRecord *record, gpointer data, GError **error)
+{
+    GHashTable **fields = data;
+
+    assert_string_equal(record->operation, "rename");
+    *fields = g_hash_table_ref(record->fields);
+    return TRUE;
+}
+
+static void a_durable_record_says_all_or_nothing(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GHashTable) fields = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    g_autoptr(GHashTable) seen = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_hash_table_insert(fields, (gpointer) "to", g_strdup("a\nb;c "));
+    g_hash_table_insert(fields, (gpointer) "large", g_strnfill(1 << 19, 'x'));
+    cst_intent_keep(cst_journal_begin_durable(f->journal, "rename", fields, &error));
+    assert_null(error);
+    assert_int_equal(count_records(f), 1);
+    cst_journal_replay(f->journal, take_fields, &seen);
+    assert_non_null(seen);
+    assert_string_equal(g_hash_table_lookup(seen, "to"), "a\nb;c ");
+    assert_int_equal(strlen(g_hash_table_lookup(seen, "large")), 1 << 19);
+    assert_int_equal(count_records(f), 0);
+    g_hash_table_insert(fields, (gpointer) "large", g_strnfill(1 << 20, 'x'));
+    assert_null(cst_journal_begin_durable(f->journal, "rename", fields, &error));
+    assert_int_equal(cst_error_code(error), CST_ERROR_LIMIT);
+    assert_int_equal(count_records(f), 0);
+    cst_dry_run_set(TRUE);
+    cst_intent_end(cst_journal_begin_durable(f->journal, "rename", fields, NULL));
+    cst_dry_run_set(FALSE);
+    assert_int_equal(count_records(f), 0);
+}
+
 /* A file that was not finished goes when nobody else is there; rubbish and links stay unread. */
 static void only_records_are_replayed(void **state)
 {
@@ -232,7 +269,7 @@ static void only_records_are_replayed(void **state)
     g_autofree char *rubbish = in_journal(f, "b.intent");
     g_autofree char *other = in_journal(f, "c.txt");
     g_autofree char *link = in_journal(f, "d.intent");
-    g_autofree char *huge = g_strnfill(70000, 'x');
+    g_autofree char *huge = g_strnfill((1 << 20) + 1, 'x');
     g_autofree char *large = in_journal(f, "e.intent");
 
     cst_intent_end(begin(f, "p", "a"));
@@ -413,6 +450,7 @@ int main(void)
         CASE(a_record_is_its_owners_and_goes_in_the_end),
         CASE(a_dry_run_records_nothing),
         CASE(what_cannot_be_recorded_is_said),
+        CASE(a_durable_record_says_all_or_nothing),
         CASE(only_records_are_replayed),
         CASE(one_look_is_enough_beside_others_that_look),
         CASE(drafts_are_known_while_they_have_a_record),

@@ -181,6 +181,7 @@ static const Row own[] = {
     {WIRE_CISTERN_VOL_RECEIVE, "cisternVolReceive"},
     {WIRE_CISTERN_VOL_DIGESTS, "cisternVolDigests"},
     {WIRE_CISTERN_VOL_PATCH, "cisternVolPatch"},
+    {WIRE_CISTERN_VOL_RENAME, "cisternVolRename"},
 };
 
 static const struct {

@@ -35,6 +35,12 @@ gboolean cst_vol_protect(CstPool *pool, const char *name, gboolean on, CstTask *
     return fake_changed(error);
 }
 
+gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, CstTask *task,
+                        GError **error)
+{
+    return fake_changed(error);
+}
+
 GPtrArray *cst_pool_protected(CstPool *pool, GError **error)
 {
     return fake_works(error) ? g_ptr_array_new_with_free_func(g_free) : NULL;

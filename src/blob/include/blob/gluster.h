@@ -39,6 +39,7 @@
     X(glfs_unlink)                \
     X(glfs_rmdir)                 \
     X(glfs_link)                  \
+    X(glfs_rename)                \
     X(glfs_opendir)               \
     X(glfs_xreaddirplus_r)        \
     X(glfs_xreaddirplus_get_stat) \

@@ -477,6 +477,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_protect_command,
     &cli_vol_rebase_command,
     &cli_vol_export_command,
+    &cli_vol_rename_command,
     &cli_vol_serve_command,
     &cli_vol_trust_command,
     &cli_vol_unprotect_command,

@@ -228,6 +228,9 @@ CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const
 /** Deletes a volume and its content. @flags: CstVolDeleteFlags. */
 gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags, CstTask *task,
                              GError **error);
+/** Gives a volume another name; what is based on it follows. NO_SUPPORT by a stock server. */
+gboolean cst_conn_vol_rename(CstConn *conn, const CstVolRef *vol, const char *new_name,
+                             CstTask *task, GError **error);
 /** Protects a volume from being deleted, or ceases to. */
 gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, CstTask *task,
                               GError **error);

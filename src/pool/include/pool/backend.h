@@ -412,6 +412,23 @@ struct CstBackend {
      */
     gboolean (*vol_delete)(CstPoolState *state, const char *name, unsigned flags, GError **error);
     /**
+     * Gives volume @name, which nobody has open, the name @new_name, with its snapshots; what
+     * depends on it by the technology goes on to. VOL_EXISTS when another volume has the name, by
+     * the step itself, and the other one untouched. On the disk when it returns. Where both are
+     * names of the volume (vol_link), @name ceases to be one. Called again after a crash at any
+     * point it completes what is left: without a volume @name, @new_name is taken for it. NULL: the
+     * name is the volume's place.
+     */
+    gboolean (*vol_rename)(CstPoolState *state, const char *name, const char *new_name,
+                           GError **error);
+    /**
+     * Makes @new_name a second name of volume @name, so that what refers to it by either finds it.
+     * VOL_EXISTS when the name is taken; UNSUPPORTED where the storage can't. On the disk when it
+     * returns. vol_rename() drops one of the two again. NULL: the technology can't.
+     */
+    gboolean (*vol_link)(CstPoolState *state, const char *name, const char *new_name,
+                         GError **error);
+    /**
      * Keeps with the content of @blob, a volume or a draft, what is declared of its format and
      * that its references are restricted; a copy of the file by other tools takes that along. FALSE
      * (no error) where the storage has no place for it. NULL: it never has.

@@ -130,6 +130,10 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **error);
 gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error);
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
+gboolean cst_dir_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                            GError **error);
+gboolean cst_dir_vol_link(CstPoolState *state, const char *name, const char *new_name,
+                          GError **error);
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error);
@@ -147,13 +151,13 @@ void cst_dir_watch_read(CstPoolState *state, int fd,
  * CstDirState. No vol_resize and no vol_children: files are images, which the image engine resizes
  * and the core's tables relate.
  */
-#define CST_DIR_VOLUMES                                                            \
-    .on_mounts = TRUE, .reserved_prefix = CST_DRAFT_PREFIX, .ends_dry_runs = TRUE, \
-    .scan = cst_dir_scan, .scan_one = cst_dir_scan_one, .usage = cst_dir_usage,    \
-    .vol_path = cst_dir_vol_path, .vol_resolve = cst_dir_vol_resolve,              \
-    .drop_drafts = cst_dir_drop_drafts, .vol_reserve = cst_dir_vol_reserve,        \
-    .vol_commit = cst_dir_vol_commit, .vol_abandon = cst_dir_vol_abandon,          \
-    .vol_delete = cst_dir_vol_delete, .vol_declare = cst_dir_vol_declare,          \
-    .vol_open = cst_dir_vol_open, .vol_holders = cst_dir_vol_holders,              \
-    .snapshots = &cst_dir_snapshots, .watch_open = cst_dir_watch_open,             \
-    .watch_read = cst_dir_watch_read
+#define CST_DIR_VOLUMES                                                                           \
+    .on_mounts = TRUE, .reserved_prefix = CST_DRAFT_PREFIX, .ends_dry_runs = TRUE,                \
+    .scan = cst_dir_scan, .scan_one = cst_dir_scan_one, .usage = cst_dir_usage,                   \
+    .vol_path = cst_dir_vol_path, .vol_resolve = cst_dir_vol_resolve,                             \
+    .drop_drafts = cst_dir_drop_drafts, .vol_reserve = cst_dir_vol_reserve,                       \
+    .vol_commit = cst_dir_vol_commit, .vol_abandon = cst_dir_vol_abandon,                         \
+    .vol_delete = cst_dir_vol_delete, .vol_declare = cst_dir_vol_declare,                         \
+    .vol_rename = cst_dir_vol_rename, .vol_link = cst_dir_vol_link, .vol_open = cst_dir_vol_open, \
+    .vol_holders = cst_dir_vol_holders, .snapshots = &cst_dir_snapshots,                          \
+    .watch_open = cst_dir_watch_open, .watch_read = cst_dir_watch_read

@@ -117,6 +117,16 @@ gboolean cst_pool_state_check_delete(CstPoolState *state, GError **error);
 /** CstBackend.vol_delete. */
 gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned flags,
                                GError **error);
+/** NO_SUPPORT when volumes of this pool can't get another name. */
+gboolean cst_pool_state_check_rename(CstPoolState *state, GError **error);
+/** CstBackend.vol_rename. */
+gboolean cst_pool_state_rename(CstPoolState *state, const char *name, const char *new_name,
+                               GError **error);
+/** Whether the technology can give a volume a second name (CstBackend.vol_link). */
+gboolean cst_pool_state_can_link(CstPoolState *state);
+/** CstBackend.vol_link; UNSUPPORTED where a volume has one name at a time. */
+gboolean cst_pool_state_link(CstPoolState *state, const char *name, const char *new_name,
+                             GError **error);
 /** CstBackend.vol_check_wipe; success where nothing speaks against it. */
 gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
 /** CstBackend.vol_declare; FALSE where the storage has no place for it, no error is set. */

@@ -71,6 +71,14 @@ gboolean cst_vol_create_from(CstPool *pool, const char *xml, CstPool *source_poo
                              const char *source, unsigned flags, CstTask *task, char **ret_name,
                              GError **error);
 /**
+ * Gives a volume another name, with its snapshots, what is declared of it and its protection.
+ * Images that are based on it refer to the new name from then on, or it is BUSY with the list of
+ * those that can't. VOL_EXISTS; BUSY also while anybody has the volume open; NO_SUPPORT where the
+ * name is the volume's place.
+ */
+gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, CstTask *task,
+                        GError **error);
+/**
  * Protects a volume from being deleted, by anybody through us, or ceases to (@on FALSE). A volume
  * that is deleted by other means and made anew is not protected.
  */

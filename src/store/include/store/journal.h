@@ -35,6 +35,12 @@ void cst_journal_free(CstJournal *journal);
 CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation,
                              ...) G_GNUC_NULL_TERMINATED;
 /**
+ * Records an intent that a power cut does not lose, nor its end; @fields are char * to char *.
+ * LIMIT when that is too much for a record.
+ */
+CstIntent *cst_journal_begin_durable(CstJournal *journal, const char *operation, GHashTable *fields,
+                                     GError **error);
+/**
  * Removes the record, as the work is complete or undone, and frees the intent. NULL is accepted.
  */
 void cst_intent_end(CstIntent *intent);

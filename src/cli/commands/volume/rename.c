@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vol-rename: another name for a volume. */
+#include <base/i18n.h>
+
+#include "options.h"
+#include "output/progress.h"
+#include "output/report.h"
+
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol;
+    const char *new_name;
+} Renaming;
+
+static gboolean run_rename(CstTask *task, gpointer data, GError **error)
+{
+    const Renaming *renaming = data;
+
+    return cst_conn_vol_rename(renaming->conn, renaming->vol, renaming->new_name, task, error);
+}
+
+static gboolean cmd_rename(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name = "", *new_name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    Renaming renaming = {ctl->conn, vol, NULL};
+
+    if (!vol || !cli_vol_new_name(ctl, args, "newname", &new_name, error))
+        return FALSE;
+    renaming.new_name = new_name;
+    cli_plan(ctl, _("Would rename vol %s to %s"), name, new_name);
+    return cli_outcome(ctl, cli_run_task(ctl, _("Renaming"), run_rename, &renaming, error),
+                       "volume", new_name, _("Vol %s renamed to %s"),
+                       _("Failed to rename vol %s to %s"), name, new_name);
+}
+
+static const CliOption rename_options[] = {
+    VOL, CLI_REQUIRED("newname", N_("new name of the vol"), ), POOL, DETACH, {0}};
+
+const CliCommand cli_vol_rename_command = {
+    .name = "vol-rename",
+    .summary = N_("give a vol another name"),
+    .description =
+        N_("The vol keeps its snapshots and what is declared of it. Images that are based on it "
+           "are made to refer to the new name, in an order that leaves them valid at every moment; "
+           "if one of them can't be, nothing is changed. Domains that name the vol are not looked "
+           "at: it must not be in use, and they have to be told."),
+    .options = rename_options,
+    .handler = cmd_rename,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Another name for a volume of a directory. A file and its snapshots (snapshot.c) are two entries,
+ * so a rename has two steps, each on the disk before the next; a crash in between leaves the volume
+ * under one of its names and whole, and the same call completes it.
+ *
+ * Without a second name: the file, which the kernel does not put in the place of another, then the
+ * snapshots. With one (vol_link): the snapshots, then the old name goes, so that at no moment is
+ * there an error that could not be undone by whoever still needs the old name.
+ */
+#include "dir.h"
+
+#include <errno.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+
+static gboolean cannot_rename(const CstDirHandle *target, const char *name, const char *new_name,
+                              int err, GError **error)
+{
+    if (err == EEXIST || err == ENOTEMPTY)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
+    if (err == ENOENT)
+        return cst_fail_no_volume(name, error);
+    return cst_fail_errno(error, err, _("cannot rename '%s/%s' to '%s'"), target->path, name,
+                          new_name);
+}
+
+/* Those of a volume that somebody removed by other means would become those of this one. */
+static gboolean refuse_former_snapshots(const CstDirHandle *target, const char *name,
+                                        GError **error)
+{
+    return !cst_dir_has_snapshots(target, name) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("there are snapshots of a former volume '%s' in '%s/%s'; remove them first"),
+                    name, target->path, CST_SNAPSHOT_DIR);
+}
+
+static gboolean move_file(CstPoolState *state, const CstDirHandle *target, const char *name,
+                          const char *new_name, GError **error)
+{
+    if (!cst_entry_rename_new(target, name, new_name))
+        return cannot_rename(target, name, new_name, errno, error);
+    CST_CRASH_POINT("vol.rename.moved");
+    if (cst_dir_names_sync(state, target, error) &&
+        cst_dir_move_snapshots(target, name, new_name, error))
+        return TRUE;
+    cst_entry_rename_new(target, new_name, name);
+    return FALSE;
+}
+
+static gboolean drop_name(CstPoolState *state, const CstDirHandle *target, const char *name,
+                          const char *new_name, GError **error)
+{
+    if (!cst_dir_move_snapshots(target, name, new_name, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.rename.snapshots");
+    if (!cst_entry_remove(target, name, FALSE) && errno != ENOENT)
+        return cst_fail_errno(error, errno, _("cannot unlink file '%s/%s'"), target->path, name);
+    CST_CRASH_POINT("vol.rename.unlinked");
+    return cst_dir_names_sync(state, target, error);
+}
+
+gboolean cst_dir_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                            GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    gboolean is_there, is_taken, is_linked;
+    struct statx st;
+
+    if (!cst_dir_target_open(state, &target, error))
+        return FALSE;
+    is_there = cst_entry_stat(&target, name, FALSE, &st);
+    is_taken = cst_entry_stat(&target, new_name, FALSE, &st);
+    is_linked = cst_entry_same(&target, name, new_name);
+    if (!is_there && !is_taken)
+        return cst_fail_no_volume(name, error);
+    if (is_there && is_taken && !is_linked)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
+    if (!is_taken && !refuse_former_snapshots(&target, new_name, error))
+        return FALSE;
+    if (!cst_handle_may_change(&target))
+        return cannot_rename(&target, name, new_name, errno, error);
+    if (!cst_may_change(error))
+        return FALSE;
+    if (is_linked)
+        return drop_name(state, &target, name, new_name, error);
+    /* Without the old name the file was renamed already, and a crash came before the rest. */
+    return is_there ? move_file(state, &target, name, new_name, error)
+                    : cst_dir_names_sync(state, &target, error) &&
+                          cst_dir_move_snapshots(&target, name, new_name, error);
+}
+
+gboolean cst_dir_vol_link(CstPoolState *state, const char *name, const char *new_name,
+                          GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    struct statx st;
+
+    if (!cst_dir_target_open(state, &target, error) ||
+        !refuse_former_snapshots(&target, new_name, error))
+        return FALSE;
+    if (cst_entry_stat(&target, new_name, FALSE, &st))
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
+    if (!cst_handle_may_change(&target))
+        return cannot_rename(&target, name, new_name, errno, error);
+    if (!cst_may_change(error))
+        return FALSE;
+    if (cst_entry_link(&target, name, new_name))
+        return cst_dir_names_sync(state, &target, error);
+    if (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' can't have a second name on its file system"), name);
+    return cannot_rename(&target, name, new_name, errno, error);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Another name for a volume. Gluster's rename replaces what has the name, so a file gets the new
+ * one as a second, which fails when it is taken, and then loses the old one; a crash in between
+ * leaves both, and the same call completes it. A directory, which has no second name, takes the
+ * place of an empty one that was made for it, which fails likewise.
+ *
+ * Nothing syncs a directory over Gluster: a sync of the file has the brick's file system write the
+ * names as well (draft.c).
+ */
+#include "gluster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/i18n.h>
+
+/* The two names in the volume of Gluster, and what has them. */
+typedef struct {
+    GlusterConn *conn;
+    char *from, *to;
+    const char *name, *new_name;
+    struct stat at_from, at_to;
+    gboolean is_there, is_taken;
+} Names;
+
+static void names_clear(Names *names)
+{
+    g_clear_pointer(&names->conn, gluster_conn_unref);
+    g_free(names->from);
+    g_free(names->to);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Names, names_clear)
+
+static gboolean look(CstPoolState *state, const char *name, const char *new_name, Names *names,
+                     GError **error)
+{
+    const GlusterConf *conf = &((GlusterState *)state)->conf;
+
+    names->name = name;
+    names->new_name = new_name;
+    names->from = gluster_conf_path(conf, name);
+    names->to = gluster_conf_path(conf, new_name);
+    names->conn = gluster_connect(state, error);
+    if (!names->conn)
+        return FALSE;
+    names->is_there =
+        names->conn->gluster->glfs_lstat(names->conn->fs, names->from, &names->at_from) == 0;
+    if (!names->is_there && errno != ENOENT)
+        return cst_gluster_fail(error, errno, _("cannot stat file '%s'"), name);
+    names->is_taken =
+        names->conn->gluster->glfs_lstat(names->conn->fs, names->to, &names->at_to) == 0;
+    return names->is_taken || errno == ENOENT ||
+           cst_gluster_fail(error, errno, _("cannot stat file '%s'"), new_name);
+}
+
+static gboolean is_linked(const Names *names)
+{
+    return names->is_there && names->is_taken && !S_ISDIR(names->at_from.st_mode) &&
+           names->at_from.st_ino == names->at_to.st_ino;
+}
+
+static gboolean refuse_taken(const Names *names, GError **error)
+{
+    return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", names->new_name);
+}
+
+static gboolean cannot_rename(const Names *names, int err, GError **error)
+{
+    return err == EEXIST || err == ENOTEMPTY
+               ? refuse_taken(names, error)
+               : cst_gluster_fail(error, err, _("cannot rename volume '%s' to '%s'"), names->name,
+                                  names->new_name);
+}
+
+/* What is no regular file is not opened; its names get to the disk with the next sync there. */
+static gboolean sync_names(const Names *names, const char *path, const struct stat *st,
+                           GError **error)
+{
+    g_autoptr(CstBlob) blob = NULL;
+
+    if (!S_ISREG(st->st_mode))
+        return TRUE;
+    blob = gluster_file_open(names->conn, path, names->name, O_RDONLY | O_NOFOLLOW, error);
+    if (!blob)
+        return FALSE;
+    return names->conn->gluster->glfs_fsync(cst_blob_gluster_fd(blob), NULL, NULL) == 0 ||
+           cst_gluster_fail(error, errno, _("cannot sync data to file '%s'"), names->name);
+}
+
+static gboolean add_name(const Names *names, GError **error)
+{
+    if (names->conn->gluster->glfs_link(names->conn->fs, names->from, names->to) == 0)
+        return sync_names(names, names->to, &names->at_from, error);
+    if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' can't have a second name on its file system"), names->name);
+    return cannot_rename(names, errno, error);
+}
+
+static gboolean drop_name(const Names *names, GError **error)
+{
+    if (names->conn->gluster->glfs_unlink(names->conn->fs, names->from) < 0 && errno != ENOENT)
+        return cst_gluster_fail(error, errno, _("cannot unlink file '%s'"), names->name);
+    CST_CRASH_POINT("gluster.rename.unlinked");
+    return sync_names(names, names->to, &names->at_from, error);
+}
+
+static gboolean move_directory(const Names *names, GError **error)
+{
+    const CstGluster *gluster = names->conn->gluster;
+    int err;
+
+    if (gluster->glfs_mkdir(names->conn->fs, names->to, 0700) < 0)
+        return cannot_rename(names, errno, error);
+    CST_CRASH_POINT("gluster.rename.made");
+    if (gluster->glfs_rename(names->conn->fs, names->from, names->to) == 0)
+        return TRUE;
+    err = errno;
+    gluster->glfs_rmdir(names->conn->fs, names->to);
+    return cannot_rename(names, err, error);
+}
+
+gboolean gluster_vol_link(CstPoolState *state, const char *name, const char *new_name,
+                          GError **error)
+{
+    g_auto(Names) names = {0};
+    gboolean done;
+
+    if (!look(state, name, new_name, &names, error))
+        return FALSE;
+    if (!names.is_there)
+        return cst_fail_no_volume(name, error);
+    if (names.is_taken)
+        return refuse_taken(&names, error);
+    if (!cst_may_change(error))
+        return FALSE;
+    done = add_name(&names, error);
+    gluster_changed(names.conn);
+    return done;
+}
+
+gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *new_name,
+                            GError **error)
+{
+    g_auto(Names) names = {0};
+    gboolean done;
+
+    if (!look(state, name, new_name, &names, error))
+        return FALSE;
+    /* Without the old name it was renamed already. */
+    if (!names.is_there)
+        return names.is_taken || cst_fail_no_volume(name, error);
+    if (names.is_taken && !is_linked(&names))
+        return refuse_taken(&names, error);
+    if (!cst_may_change(error))
+        return FALSE;
+    if (S_ISDIR(names.at_from.st_mode))
+        done = move_directory(&names, error);
+    else
+        done = (names.is_taken || add_name(&names, error)) && drop_name(&names, error);
+    gluster_changed(names.conn);
+    return done;
+}

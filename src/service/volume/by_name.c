@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the service keeps of a volume by its name: the mark that it must not be deleted
+ * (store/protected.h), and what is declared of its content (core/trust.h, core/trust_device.h). A
+ * volume that gets another name takes both along, and whatever has its former name next has
+ * neither.
+ *
+ * A file's declaration is found by the file's identity as well, so it counts at every moment; where
+ * there is none, the volume is trusted less until this is done, and never more.
+ */
+#include "by_name.h"
+
+#include <string.h>
+
+#include <store/declarations.h>
+#include <store/protected.h>
+
+#include "core/service.h"
+#include "core/trust.h"
+#include "core/trust_device.h"
+
+#define PROTECTED      "protected"
+#define DECLARED       "declared"
+#define FORMAT         "declared-format"
+#define RESTRICTED     "declared-restricted"
+#define BACKING        "declared-backing"
+#define BACKING_FORMAT "declared-backing-format"
+#define DATA_FILE      "declared-data-file"
+
+void kept_clear(KeptByName *kept)
+{
+    g_clear_pointer(&kept->declaration, cst_declaration_free);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static gboolean read_device(CstPool *pool, CstPoolState *state, const CstVolume *volume,
+                            KeptByName *ret_kept, GError **error)
+{
+    const char *format;
+
+    if (!trust_content_format(pool, state, volume, &format, error))
+        return FALSE;
+    if (g_strcmp0(format, volume->format) != 0)
+        ret_kept->declaration = cst_declaration_new(format, TRUE);
+    return TRUE;
+}
+
+gboolean kept_read(CstPool *pool, CstPoolState *state, const CstVolume *volume,
+                   KeptByName *ret_kept, GError **error)
+{
+    CstService *service = pool->service;
+    CstDeclaredFile file;
+
+    if (!cst_protected_find(service->paths, &pool->uuid, volume->name, &ret_kept->is_protected,
+                            error))
+        return FALSE;
+    if (trust_device_applies(state, volume))
+        return read_device(pool, state, volume, ret_kept, error);
+    if (!trust_applies(state))
+        return TRUE;
+    file = trust_file(state, volume->name, cst_volume_file_id(volume));
+    return cst_declarations_find(service->declarations, &file, FALSE, &ret_kept->declaration,
+                                 error);
+}
+
+/* --- another name ----------------------------------------------------------------------------- */
+
+static gboolean move_file(CstService *service, CstPoolState *state, const char *name,
+                          const CstVolume *volume, const CstDeclaration *declaration,
+                          GError **error)
+{
+    const CstDeclaredFile file = trust_file(state, volume->name, cst_volume_file_id(volume));
+
+    /* A record of the new name without one of the file is of a former volume. */
+    if (declaration ? !cst_declarations_set(service->declarations, &file, declaration, TRUE, error)
+                    : !cst_declarations_remove(service->declarations, file.dir, file.name, error))
+        return FALSE;
+    return cst_declarations_remove(service->declarations, file.dir, name, error);
+}
+
+gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
+                   const CstVolume *volume, const KeptByName *kept, GError **error)
+{
+    const CstUuid *uuid = &state->def->uuid;
+    const CstDeclaration *declaration = kept->declaration;
+
+    if (!cst_protected_set(service->paths, uuid, volume->name, kept->is_protected, error) ||
+        !cst_protected_set(service->paths, uuid, name, FALSE, error))
+        return FALSE;
+    if (trust_device_applies(state, volume))
+        return trust_device_rename(service, state, name, volume,
+                                   declaration ? declaration->format : NULL, error);
+    return !trust_applies(state) || move_file(service, state, name, volume, declaration, error);
+}
+
+/* --- in a record ------------------------------------------------------------------------------ */
+
+static void put(GHashTable *fields, const char *name, const char *value)
+{
+    if (value)
+        g_hash_table_insert(fields, g_strdup(name), g_strdup(value));
+}
+
+void kept_save(const KeptByName *kept, GHashTable *fields)
+{
+    const CstDeclaration *declaration = kept->declaration;
+
+    put(fields, PROTECTED, kept->is_protected ? "yes" : NULL);
+    if (!declaration)
+        return;
+    put(fields, DECLARED, "yes");
+    put(fields, FORMAT, declaration->format);
+    put(fields, RESTRICTED, declaration->restricted ? "yes" : NULL);
+    put(fields, BACKING, declaration->backing);
+    put(fields, BACKING_FORMAT, declaration->backing_format);
+    put(fields, DATA_FILE, declaration->data_file);
+}
+
+void kept_load(GHashTable *fields, KeptByName *ret_kept)
+{
+    CstDeclaration *declaration;
+
+    ret_kept->is_protected = g_hash_table_contains(fields, PROTECTED);
+    if (!g_hash_table_contains(fields, DECLARED))
+        return;
+    declaration = cst_declaration_new(g_hash_table_lookup(fields, FORMAT),
+                                      g_hash_table_contains(fields, RESTRICTED));
+    cst_declaration_set_backing(declaration, g_hash_table_lookup(fields, BACKING),
+                                g_hash_table_lookup(fields, BACKING_FORMAT));
+    declaration->data_file = g_strdup(g_hash_table_lookup(fields, DATA_FILE));
+    ret_kept->declaration = declaration;
+}

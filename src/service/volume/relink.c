@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An overlay's reference follows its base to another name. While this is done the base has both
+ * names (CstBackend.vol_link), so what the guest sees is the same before and after, and one write
+ * of the header takes the overlay from one to the other. Nothing here knows claims or tables, for
+ * the replay after a crash does the same (rename.c).
+ */
+#include "relink.h"
+
+#include <string.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <blob/dry.h>
+#include <image/backing.h>
+#include <store/declarations.h>
+
+#include "core/service.h"
+#include "core/trust.h"
+
+void relink_clear(Relink *link)
+{
+    g_clear_pointer(&link->from, g_free);
+    g_clear_pointer(&link->to, g_free);
+    g_clear_pointer(&link->format, g_free);
+}
+
+/* @reference with @name, its last part, replaced; NULL: that is not its last part. */
+static char *replace_name(const char *reference, const char *name, const char *new_name)
+{
+    const char *slash = strrchr(reference, '/');
+    const char *last = slash ? slash + 1 : reference;
+
+    return strcmp(last, name) == 0
+               ? g_strdup_printf("%.*s%s", (int)(last - reference), reference, new_name)
+               : NULL;
+}
+
+/* What the image says of itself, with the format that the pool knows it by. */
+static gboolean inspect(const CstVolume *volume, CstBlob *blob, CstImageInfo *ret_info,
+                        GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(volume->format, error);
+
+    if (!format || !cst_image_inspect(blob, format, ret_info, error))
+        return FALSE;
+    return !ret_info->problem || cst_fail(error, CST_ERROR_CORRUPT, _("volume '%s': %s"),
+                                          volume->name, ret_info->problem);
+}
+
+/* The guest's bytes are neither read nor written, so no other file is needed. */
+static gboolean set_reference(CstBlob *blob, const CstImageFormat *format, const char *reference,
+                              const char *backing_format, GError **error)
+{
+    const CstImageOpen how = {.flags =
+                                  CST_IMAGE_WRITE | CST_IMAGE_SAME_CONTENT | CST_IMAGE_NO_DATA};
+    g_autoptr(CstImage) image = cst_image_open_as(blob, format, &how, error);
+
+    return image && cst_image_set_backing(image, reference, backing_format, NULL, error);
+}
+
+/* --- before ----------------------------------------------------------------------------------- */
+
+static gboolean check_format(const CstVolume *overlay, const CstImageFormat *format, GError **error)
+{
+    return (cst_image_format_can_rebase(format) && !cst_image_format_minds_changes(format)) ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("what an image of format '%s' is based on can't be changed in one step"),
+                    overlay->format);
+}
+
+/* The header may have no room for the name, which only an attempt shows. */
+static gboolean try_in_memory(CstBlob *blob, const CstVolume *overlay, const Relink *link,
+                              GError **error)
+{
+    g_autoptr(CstBlob) layer = cst_blob_dry_new(cst_blob_ref(blob), overlay->name);
+
+    return set_reference(layer, cst_image_format_find(overlay->format, NULL), link->to,
+                         link->format, error);
+}
+
+gboolean relink_plan(CstPoolState *state, const CstVolume *overlay, const CstVolume *base,
+                     const char *new_name, Relink *ret_link, GError **error)
+{
+    g_autoptr(CstBlob) blob = cst_pool_state_vol_open(state, overlay->name, FALSE, error);
+    g_auto(CstImageInfo) info = {0};
+
+    if (!blob || !inspect(overlay, blob, &info, error) ||
+        !check_format(overlay, info.format, error))
+        return FALSE;
+    ret_link->from = g_strdup(info.backing);
+    ret_link->to = info.backing ? replace_name(info.backing, base->name, new_name) : NULL;
+    ret_link->format = g_strdup(info.backing_format ? info.backing_format : base->format);
+    if (!ret_link->to)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("it refers to '%s', in another way than by that name"),
+                        info.backing ? info.backing : "");
+    return try_in_memory(blob, overlay, ret_link, error);
+}
+
+/* --- the change ------------------------------------------------------------------------------- */
+
+/* The path that a record shows for reference @to, when @path is what it shows for @from. */
+static char *path_after(const char *path, const Relink *link)
+{
+    g_autofree char *old = g_path_get_basename(link->from);
+    g_autofree char *new = g_path_get_basename(link->to);
+    char *changed = replace_name(path, old, new);
+
+    return changed ? changed : g_strdup(path);
+}
+
+/* The paths of both references, from the one that the overlay has now. */
+static void find_paths(const CstVolume *overlay, const Relink *link, gboolean follows, char **from,
+                       char **to)
+{
+    const Relink back = {.from = link->to, .to = link->from};
+    const char *path = overlay->extra->backing_path;
+
+    *from = follows ? path_after(path, &back) : g_strdup(path);
+    *to = follows ? g_strdup(path) : path_after(path, link);
+}
+
+/*
+ * What was declared by name is declared by the new one. Failures are told: an overlay whose
+ * reference is not declared any more would not be followed.
+ */
+static gboolean declare(CstService *service, CstPoolState *state, const CstVolume *overlay,
+                        CstBlob *blob, const char *from, const char *to, GError **error)
+{
+    const CstDeclaredFile file = trust_file(state, overlay->name, cst_volume_file_id(overlay));
+    g_autoptr(CstDeclaration) declared = NULL;
+    g_autofree char *format = NULL;
+
+    if (!trust_applies(state))
+        return TRUE;
+    if (!cst_declarations_find(service->declarations, &file, FALSE, &declared, error))
+        return FALSE;
+    if (!declared || g_strcmp0(declared->backing, from) != 0)
+        return TRUE;
+    format = g_strdup(declared->backing_format);
+    cst_declaration_set_backing(declared, to, format);
+    cst_pool_state_vol_declare(state, blob, declared);
+    return cst_declarations_set(service->declarations, &file, declared, TRUE, error);
+}
+
+gboolean relink_overlay(CstService *service, CstPoolState *state, const char *name,
+                        const Relink *link, GError **error)
+{
+    g_autoptr(CstVolume) overlay = NULL;
+    g_autoptr(CstBlob) blob = NULL;
+    g_auto(CstImageInfo) info = {0};
+    g_autofree char *from = NULL, *to = NULL;
+    gboolean follows;
+
+    if (!cst_pool_state_scan_one(state, name, NULL, &overlay, error))
+        return FALSE;
+    if (!overlay)
+        return TRUE;
+    blob = cst_pool_state_vol_open(state, name, TRUE, error);
+    if (!blob || !inspect(overlay, blob, &info, error))
+        return FALSE;
+    follows = g_strcmp0(info.backing, link->to) == 0;
+    if (!follows && g_strcmp0(info.backing, link->from) != 0)
+        return cst_fail(error, CST_ERROR_MISMATCH,
+                        _("volume '%s' is based on '%s' by now, and not on '%s'"), name,
+                        info.backing ? info.backing : _("nothing"), link->from);
+    find_paths(overlay, link, follows, &from, &to);
+    return (follows || set_reference(blob, info.format, link->to, link->format, error)) &&
+           declare(service, state, overlay, blob, from, to, error);
+}

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Another name for a volume, with all that goes by its name: what is kept of it (by_name.c), and
+ * the references of images that are based on it (relink.c).
+ *
+ * What is based on the volume is claimed first, then the volume, then the new name. An intent says,
+ * durably, what is to become of what. Without overlays the backend's step is all that happens to
+ * the storage. With them
+ *
+ * - the volume gets the new name beside the old one (vol_link);
+ * - each overlay's header is rewritten, in one step;
+ * - the old name goes (vol_rename),
+ *
+ * so that at every moment each overlay's reference leads to the volume. Then what is kept follows.
+ * A failure on the way takes the steps back. After a crash the replay goes on from the first step
+ * that lasted: with the new name there it goes forward, else nothing has happened.
+ */
+#include "rename.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <service/volumes.h>
+
+#include "by_name.h"
+#include "core/claim.h"
+#include "core/events.h"
+#include "core/intent.h"
+#include "core/job.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/table.h"
+#include "dependency/dependents.h"
+#include "dependency/guard.h"
+#include "relink.h"
+
+#define OVERLAYS_MAX 1000 /* of one rename: each is held, and stands in the intent */
+
+/* --- what is renamed -------------------------------------------------------------------------- */
+
+/* An image whose reference follows. */
+typedef struct {
+    VolumeClaim claim;
+    Relink link;
+    gboolean done; /* its reference is the new one */
+} Overlay;
+
+static void overlay_free(Overlay *overlay)
+{
+    relink_clear(&overlay->link);
+    volume_release(&overlay->claim);
+    g_free(overlay);
+}
+
+typedef struct {
+    CstPool *pool;
+    const char *name, *new_name;
+    CstTask *task;
+    char *path;            /* of the volume, as overlays name it */
+    GPtrArray *overlays;   /* of Overlay * */
+    VolumeClaim claim;     /* the volume's */
+    VolumeClaim new_claim; /* the new name's */
+    CstVolume *volume;
+    KeptByName kept;
+    CstIntent *intent;
+} Rename;
+
+/* In the reverse order of the claims. */
+static void rename_clear(Rename *rename)
+{
+    volume_release(&rename->new_claim);
+    volume_release(&rename->claim);
+    g_clear_pointer(&rename->overlays, g_ptr_array_unref);
+    g_clear_pointer(&rename->volume, cst_volume_unref);
+    g_clear_pointer(&rename->path, g_free);
+    kept_clear(&rename->kept);
+    cst_intent_end(rename->intent);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rename, rename_clear)
+
+static const VolumeClaim *last_claim(const Rename *rename)
+{
+    guint count = rename->overlays->len;
+
+    return count ? &((Overlay *)g_ptr_array_index(rename->overlays, count - 1))->claim : NULL;
+}
+
+/* --- what keeps an overlay from following ----------------------------------------------------- */
+
+/* Appends a line that names the overlay and says why. */
+static void note_reason(GString *reasons, const VolumeOverlay *overlay, const GError *why)
+{
+    g_string_append_printf(reasons, "\n  %s/%s: %s", cst_pool_name(overlay->pool),
+                           overlay->volume->name, why->message);
+}
+
+/* Only its backing file can be called something else in an image. */
+static gboolean names_as_backing(const Rename *rename, const CstVolume *overlay, GError **error)
+{
+    g_autofree char *clean = NULL;
+    const char *backing = overlay->extra->backing_path;
+
+    clean = backing && g_path_is_absolute(backing) ? g_canonicalize_filename(backing, NULL)
+                                                   : g_strdup(backing);
+    return g_strcmp0(clean, rename->path) == 0 ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED, _("it keeps its data in the volume"));
+}
+
+/*
+ * Storage far away may be out of reach when a crash has to be recovered; its own volumes' intents
+ * wait for it.
+ */
+static gboolean can_be_recovered(const Rename *rename, CstPool *pool, CstPoolState *state,
+                                 GError **error)
+{
+    return pool == rename->pool || !cst_pool_state_is_remote(state) ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED, _("its pool is on remote storage"));
+}
+
+static gboolean plan_overlay(Rename *rename, const VolumeOverlay *found, GError **error)
+{
+    Overlay *overlay = g_new0(Overlay, 1);
+    VolumeClaim *claim = &overlay->claim;
+    g_autoptr(CstVolume) now = NULL;
+
+    claim->task = rename->task;
+    claim->after = last_claim(rename);
+    claim->at_once = TRUE;
+    g_ptr_array_add(rename->overlays, overlay);
+    return volume_claim_now(claim, found->pool, found->volume->name, CLAIM_WRITE, &now, error) &&
+           names_as_backing(rename, found->volume, error) &&
+           can_be_recovered(rename, found->pool, claim->state, error) &&
+           volume_not_held(claim, error) &&
+           relink_plan(claim->state, now, rename->volume, rename->new_name, &overlay->link, error);
+}
+
+/* All of them are tried, so that the refusal names all that are in the way. */
+static gboolean plan_overlays(Rename *rename, const GPtrArray *found, CstPoolState *state,
+                              GError **error)
+{
+    g_autoptr(GString) reasons = g_string_new(NULL);
+
+    if (found->len > OVERLAYS_MAX)
+        return cst_fail(error, CST_ERROR_LIMIT,
+                        _("volume '%s' is what %u others are based on; at most %u can follow it"),
+                        rename->name, found->len, OVERLAYS_MAX);
+    for (guint i = 0; i < found->len; i++) {
+        const VolumeOverlay *one = g_ptr_array_index(found, i);
+        g_autoptr(GError) why = NULL;
+
+        if (!cst_pool_state_can_link(state))
+            cst_fail(&why, CST_ERROR_UNSUPPORTED,
+                     _("a volume of pool type '%s' can't have two names at once"),
+                     cst_pool_type_name(state->def->type));
+        if (why || !plan_overlay(rename, one, &why))
+            note_reason(reasons, one, why);
+    }
+    return reasons->len == 0 ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' can't be renamed, as what is based on it can't follow:%s"),
+                    rename->name, reasons->str);
+}
+
+/* --- claims and checks ------------------------------------------------------------------------ */
+
+/* Whether the images that name the volume are those that were claimed. */
+static gboolean check_same_overlays(const Rename *rename, GError **error)
+{
+    g_autoptr(GPtrArray) found = volume_overlays(rename->pool->service, rename->path, error);
+    gboolean same = found && found->len == rename->overlays->len;
+
+    for (guint i = 0; same && i < found->len; i++) {
+        const VolumeOverlay *one = g_ptr_array_index(found, i);
+        const VolumeClaim *claim = &((Overlay *)g_ptr_array_index(rename->overlays, i))->claim;
+
+        same = one->pool == claim->pool && strcmp(one->volume->name, claim->name) == 0;
+    }
+    return same || (found && cst_fail(error, CST_ERROR_BUSY,
+                                      _("what is based on volume '%s' has changed just now; try "
+                                        "again"),
+                                      rename->name));
+}
+
+static gboolean check_free(const Rename *rename, CstPoolState *state, GError **error)
+{
+    g_autoptr(CstVolume) existing = NULL;
+
+    if (!pool_scan_volume(rename->pool, state, rename->new_name, &existing, error))
+        return FALSE;
+    return !existing || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", rename->new_name);
+}
+
+/* Its path is the directory's for the one that overlays name, whatever else leads there. */
+static gboolean claim_overlays(Rename *rename, CstPoolState *state, GError **error)
+{
+    g_autoptr(GPtrArray) found = NULL;
+
+    rename->overlays = g_ptr_array_new_with_free_func((GDestroyNotify)overlay_free);
+    rename->path = cst_pool_state_vol_path(state, rename->name);
+    rename->volume = pool_volume_now(rename->pool, state, rename->name, error);
+    found = rename->volume ? volume_overlays(rename->pool->service, rename->path, error) : NULL;
+    return found && plan_overlays(rename, found, state, error);
+}
+
+/* Work that holds a volume fails for a name that exists, instead of waiting for its claim. */
+static gboolean claim_both(Rename *rename, CstPoolState *state, GError **error)
+{
+    rename->claim.task = rename->new_claim.task = rename->task;
+    rename->claim.after = last_claim(rename);
+    g_clear_pointer(&rename->volume, cst_volume_unref);
+    if (!check_free(rename, state, error) ||
+        !volume_claim_now(&rename->claim, rename->pool, rename->name, CLAIM_WRITE, &rename->volume,
+                          error))
+        return FALSE;
+    rename->new_claim.after = &rename->claim;
+    rename->new_claim.creating = TRUE;
+    return volume_claim(&rename->new_claim, rename->pool, rename->new_name, CLAIM_WRITE, error) &&
+           check_free(rename, state, error);
+}
+
+static gboolean prepare(Rename *rename, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(rename->pool, error);
+
+    if (!state || !cst_pool_state_check_rename(state, error) ||
+        !cst_pool_state_volume_name_check(state, rename->new_name, error))
+        return FALSE;
+    if (strcmp(rename->name, rename->new_name) == 0)
+        return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' has that name already"),
+                        rename->name);
+    return claim_overlays(rename, state, error) && claim_both(rename, state, error) &&
+           volume_not_held(&rename->claim, error) && check_same_overlays(rename, error) &&
+           kept_read(rename->pool, rename->claim.state, rename->volume, &rename->kept, error);
+}
+
+/* --- the intent ------------------------------------------------------------------------------- */
+
+static void put(GHashTable *fields, const char *name, const char *value)
+{
+    g_hash_table_insert(fields, g_strdup(name), g_strdup(value));
+}
+
+static void put_overlay(GHashTable *fields, guint i, const char *key, const char *value)
+{
+    g_hash_table_insert(fields, g_strdup_printf("overlay%u-%s", i, key), g_strdup(value));
+}
+
+static const char *get_overlay(GHashTable *fields, guint i, const char *key)
+{
+    g_autofree char *name = g_strdup_printf("overlay%u-%s", i, key);
+
+    return g_hash_table_lookup(fields, name);
+}
+
+/*
+ * The file that is renamed, so that a replay takes no other for it; a device may have another
+ * number after a boot. Free it.
+ */
+static char *identity_of(const CstVolume *volume)
+{
+    const CstFileId id = cst_volume_file_id(volume);
+
+    return volume->type == CST_VOL_FILE
+               ? g_strdup_printf("%" PRIu64 " %" PRId64, id.inode, id.btime_ns)
+               : g_strdup("-");
+}
+
+static gboolean record(Rename *rename, GError **error)
+{
+    g_autoptr(GHashTable) fields = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autofree char *identity = identity_of(rename->volume);
+
+    put(fields, "volume", rename->name);
+    put(fields, "to", rename->new_name);
+    put(fields, "identity", identity);
+    kept_save(&rename->kept, fields);
+    for (guint i = 0; i < rename->overlays->len; i++) {
+        const Overlay *overlay = g_ptr_array_index(rename->overlays, i);
+
+        put_overlay(fields, i, "pool", cst_pool_name(overlay->claim.pool));
+        put_overlay(fields, i, "volume", overlay->claim.name);
+        put_overlay(fields, i, "from", overlay->link.from);
+        put_overlay(fields, i, "to", overlay->link.to);
+        put_overlay(fields, i, "format", overlay->link.format);
+    }
+    rename->intent =
+        intent_begin_durable(rename->pool, rename->claim.state, VOLUME_RENAME, fields, error);
+    return rename->intent != NULL;
+}
+
+/* --- the change ------------------------------------------------------------------------------- */
+
+/* What can't be taken back now is completed by the next start, or when the storage answers. */
+static void leave_to_replay(Rename *rename, const GError *why)
+{
+    cst_log(CST_LOG_WARNING, "pool '%s': volume '%s' is half renamed: %s", rename->pool->name,
+            rename->name, why->message);
+    cst_intent_keep(g_steal_pointer(&rename->intent));
+    pool_recover_later(rename->pool, rename->claim.state);
+    pool_rescan_volume(rename->pool, rename->claim.state, rename->name);
+    pool_rescan_volume(rename->pool, rename->claim.state, rename->new_name);
+}
+
+/* Takes back the steps of a rename with overlays; the volume has both names. */
+static void take_back(Rename *rename)
+{
+    CstService *service = rename->pool->service;
+    g_autoptr(GError) why = NULL;
+
+    for (guint i = 0; !why && i < rename->overlays->len; i++) {
+        Overlay *overlay = g_ptr_array_index(rename->overlays, i);
+        const Relink back = {
+            .from = overlay->link.to, .to = overlay->link.from, .format = overlay->link.format};
+
+        if (overlay->done)
+            overlay->done =
+                !relink_overlay(service, overlay->claim.state, overlay->claim.name, &back, &why);
+    }
+    if (!why)
+        cst_pool_state_rename(rename->claim.state, rename->new_name, rename->name, &why);
+    if (why)
+        leave_to_replay(rename, why);
+}
+
+static gboolean relink_all(Rename *rename, GError **error)
+{
+    CstService *service = rename->pool->service;
+
+    for (guint i = 0; i < rename->overlays->len; i++) {
+        Overlay *overlay = g_ptr_array_index(rename->overlays, i);
+
+        /* A failure may come after the header was written: taking back looks at it. */
+        overlay->done = TRUE;
+        if (!cst_task_check(rename->task, error) ||
+            !relink_overlay(service, overlay->claim.state, overlay->claim.name, &overlay->link,
+                            error))
+            return FALSE;
+        CST_CRASH_POINT("vol.rename.relinked");
+        volume_rescan(&overlay->claim);
+    }
+    return TRUE;
+}
+
+/* Refuses to drop a name that an image made meanwhile refers to. */
+static gboolean check_none_left(const Rename *rename, GError **error)
+{
+    g_autoptr(GPtrArray) found = volume_overlays(rename->pool->service, rename->path, error);
+
+    if (!found || found->len == 0)
+        return found != NULL;
+    return cst_fail(error, CST_ERROR_BUSY, _("'%s' was just made upon volume '%s'; try again"),
+                    ((VolumeOverlay *)g_ptr_array_index(found, 0))->volume->name, rename->name);
+}
+
+static gboolean change_with_overlays(Rename *rename, GError **error)
+{
+    CstPoolState *state = rename->claim.state;
+
+    if (!cst_pool_state_link(state, rename->name, rename->new_name, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.rename.linked");
+    if (relink_all(rename, error) && check_none_left(rename, error) &&
+        cst_pool_state_rename(state, rename->name, rename->new_name, error))
+        return TRUE;
+    take_back(rename);
+    return FALSE;
+}
+
+/* A failure does not say that nothing has happened: a call may have ended by its deadline. */
+static gboolean change_alone(Rename *rename, GError **error)
+{
+    CstPoolState *state = rename->claim.state;
+    g_autoptr(CstVolume) still = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (cst_pool_state_rename(state, rename->name, rename->new_name, &why))
+        return TRUE;
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN) &&
+        (!cst_pool_state_scan_one(state, rename->name, NULL, &still, NULL) || !still))
+        leave_to_replay(rename, why);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/* The volume under its new name, and what goes by the name. */
+static gboolean settle(CstService *service, CstPoolState *state, const char *name,
+                       const char *new_name, const KeptByName *kept, GError **error)
+{
+    g_autoptr(CstVolume) volume = NULL;
+
+    if (!cst_pool_state_scan_one(state, new_name, NULL, &volume, error))
+        return FALSE;
+    return !volume || kept_move(service, state, name, volume, kept, error);
+}
+
+/* Volumes that the technology bases on this one show it by its name. */
+static void rescan_children(CstPool *pool, CstPoolState *state, const char *name)
+{
+    g_autoptr(GPtrArray) children = cst_pool_state_vol_children(state, name, NULL);
+
+    for (guint i = 0; children && i < children->len; i++) {
+        g_autofree char *child = cst_pool_state_vol_resolve(state, g_ptr_array_index(children, i));
+
+        if (child)
+            pool_rescan_volume(pool, state, child);
+    }
+}
+
+static void show(const Rename *rename)
+{
+    CstPool *pool = rename->pool;
+
+    pool_table_remove(pool, rename->name);
+    pool_rescan_volume(pool, rename->claim.state, rename->new_name);
+    rescan_children(pool, rename->claim.state, rename->new_name);
+    for (guint i = 0; i < rename->overlays->len; i++)
+        volume_rescan(&((Overlay *)g_ptr_array_index(rename->overlays, i))->claim);
+}
+
+static gboolean rename_volume(CstPool *pool, const char *name, const char *new_name, CstTask *task,
+                              GError **error)
+{
+    g_auto(Rename) rename = {.pool = pool, .name = name, .new_name = new_name, .task = task};
+    g_autoptr(GError) why = NULL;
+
+    if (!prepare(&rename, error) || !record(&rename, error))
+        return FALSE;
+    if (rename.overlays->len > 0 ? !change_with_overlays(&rename, error)
+                                 : !change_alone(&rename, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.rename.renamed");
+    /* It has its name; from here on nothing may fail. */
+    if (!settle(pool->service, rename.claim.state, name, new_name, &rename.kept, &why))
+        leave_to_replay(&rename, why);
+    CST_CRASH_POINT("vol.rename.settled");
+    show(&rename);
+    return TRUE;
+}
+
+gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, CstTask *task,
+                        GError **error)
+{
+    g_auto(Job) job = {0};
+    gboolean done;
+
+    job_begin(&job, pool, "rename", name, &task);
+    done = rename_volume(pool, name, new_name, task, error);
+    /* libvirt has no event for it; who shows the pool's volumes reads them again after this one. */
+    if (done)
+        event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
+    return job_end(&job, done, error);
+}
+
+/* --- after a crash ---------------------------------------------------------------------------- */
+
+/* The state of the pool that overlay @i lies in; @state: of the volume's own. */
+static CstPoolState *state_of_overlay(CstService *service, CstPoolState *state,
+                                      VolumeOpenPool open_pool, GHashTable *fields, guint i,
+                                      GError **error)
+{
+    const char *name = get_overlay(fields, i, "pool");
+
+    return g_strcmp0(name, state->def->name) == 0 ? cst_pool_state_ref(state)
+                                                  : open_pool(service, name, error);
+}
+
+static gboolean relink_recorded(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
+                                GHashTable *fields, GError **error)
+{
+    for (guint i = 0; get_overlay(fields, i, "volume"); i++) {
+        g_autoptr(CstPoolState) its_state =
+            state_of_overlay(service, state, open_pool, fields, i, error);
+        const Relink link = {
+            .from = (char *)get_overlay(fields, i, "from"),
+            .to = (char *)get_overlay(fields, i, "to"),
+            .format = (char *)get_overlay(fields, i, "format"),
+        };
+
+        if (!its_state ||
+            !relink_overlay(service, its_state, get_overlay(fields, i, "volume"), &link, error))
+            return FALSE;
+        CST_CRASH_POINT("vol.rename.replayed");
+    }
+    return TRUE;
+}
+
+/* Whether both are one file; what has no identity is never two names of one. */
+static gboolean is_one(const CstVolume *a, const CstVolume *b)
+{
+    const CstFileId one = cst_volume_file_id(a), other = cst_volume_file_id(b);
+
+    return one.inode && cst_file_id_equal(&one, &other);
+}
+
+static gboolean is_recorded(const CstVolume *volume, GHashTable *fields)
+{
+    g_autofree char *identity = identity_of(volume);
+
+    return g_strcmp0(g_hash_table_lookup(fields, "identity"), identity) == 0;
+}
+
+static void show_replayed(CstService *service, CstPoolState *state, const char *name,
+                          const char *new_name)
+{
+    g_autoptr(CstPool) pool = cst_service_pool_by_name(service, state->def->name, NULL);
+    g_autoptr(CstPoolState) active = pool ? pool_state_get(pool, NULL) : NULL;
+
+    if (!active)
+        return;
+    pool_rescan_volume(pool, active, name);
+    pool_rescan_volume(pool, active, new_name);
+}
+
+gboolean volume_rename_replay(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
+                              const CstIntentRecord *record, GError **error)
+{
+    const char *name = g_hash_table_lookup(record->fields, "volume");
+    const char *new_name = g_hash_table_lookup(record->fields, "to");
+    g_autoptr(CstVolume) before = NULL, after = NULL;
+    g_auto(KeptByName) kept = {0};
+
+    if (!name || !new_name)
+        return TRUE;
+    if (!cst_pool_state_scan_one(state, name, NULL, &before, error) ||
+        !cst_pool_state_scan_one(state, new_name, NULL, &after, error))
+        return FALSE;
+    /* Without the new name nothing has happened, nor if somebody else has made it. */
+    if (!after || !is_recorded(after, record->fields) || (before && !is_one(before, after)))
+        return TRUE;
+    kept_load(record->fields, &kept);
+    if (!relink_recorded(service, state, open_pool, record->fields, error) ||
+        !cst_pool_state_rename(state, name, new_name, error) ||
+        !settle(service, state, name, new_name, &kept, error))
+        return FALSE;
+    show_replayed(service, state, name, new_name);
+    return TRUE;
+}

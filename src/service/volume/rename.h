@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <store/journal.h>
+
+#include "core/pool.h"
+
+/** The operation of a rename's intent. */
+#define VOLUME_RENAME "rename"
+
+/** Opens a state of the pool @name as it is defined, on the storage on record for it. */
+typedef CstPoolState *(*VolumeOpenPool)(CstService *service, const char *name, GError **error);
+
+/**
+ * Completes or forgets the rename that a dead process has left, with @state of the pool as it was
+ * then (recovery/replay.c). FALSE: it is to be tried again.
+ */
+gboolean volume_rename_replay(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
+                              const CstIntentRecord *record, GError **error);
