@@ -260,6 +260,11 @@ CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t
     return g_steal_pointer(&receive);
 }
 
+gboolean cst_conn_can_patch(CstConn *conn, gboolean *ret_able, GError **error)
+{
+    return cst_conn_supports(conn, WIRE_CISTERN_VOL_PATCH, ret_able, error);
+}
+
 gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
                                 GError **error)
 {

@@ -18,6 +18,8 @@
 
 #include "output/report.h"
 
+#define PARSE_SILENTLY (XML_PARSE_NONET | XML_PARSE_NOERROR)
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathContext, xmlXPathFreeContext)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlXPathObject, xmlXPathFreeObject)
@@ -96,21 +98,25 @@ static char *list_nodes(xmlDoc *doc, const xmlNodeSet *nodes)
     return g_string_free(text, FALSE);
 }
 
+static xmlXPathObject *evaluate(xmlDoc *doc, const char *xpath)
+{
+    g_autoptr(xmlXPathContext) context = xmlXPathNewContext(doc);
+
+    context->error = keep_silent;
+    context->node = xmlDocGetRootElement(doc);
+    return xmlXPathEval((const xmlChar *)xpath, context);
+}
+
 static char *select_nodes(const char *xml, const char *xpath, gboolean wrap, GError **error)
 {
-    g_autoptr(xmlDoc) doc =
-        xmlReadMemory(xml, (int)strlen(xml), "dump.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
-    g_autoptr(xmlXPathContext) context = NULL;
+    g_autoptr(xmlDoc) doc = xmlReadMemory(xml, (int)strlen(xml), "dump.xml", NULL, PARSE_SILENTLY);
     g_autoptr(xmlXPathObject) object = NULL;
 
     if (!doc) {
         cst_fail(error, CST_ERROR_XML, "%s", _("the server's answer is not well formed"));
         return NULL;
     }
-    context = xmlXPathNewContext(doc);
-    context->error = keep_silent;
-    context->node = xmlDocGetRootElement(doc);
-    object = xmlXPathEval((const xmlChar *)xpath, context);
+    object = evaluate(doc, xpath);
     if (!object || object->type != XPATH_NODESET) {
         cst_fail(error, CST_ERROR_INVALID, _("Incorrect xpath '%s'"), xpath);
         return NULL;
@@ -120,9 +126,19 @@ static char *select_nodes(const char *xml, const char *xpath, gboolean wrap, GEr
 
 char *cli_xml_text(const char *xml, const char *xpath)
 {
-    char *found = select_nodes(xml, xpath, FALSE, NULL);
+    g_autoptr(xmlDoc) doc = xmlReadMemory(xml, (int)strlen(xml), "dump.xml", NULL, PARSE_SILENTLY);
+    g_autoptr(xmlXPathObject) object = doc ? evaluate(doc, xpath) : NULL;
+    g_autofree char *found = NULL;
+    xmlChar *text;
 
-    return found && *g_strstrip(found) ? found : (g_free(found), NULL);
+    if (!object)
+        return NULL;
+    text = xmlXPathCastToString(object);
+    found = g_strdup((const char *)text);
+    xmlFree(text);
+
+    g_strstrip(found);
+    return *found ? g_steal_pointer(&found) : NULL;
 }
 
 gboolean cli_xml_has(const char *xml, const char *xpath)

@@ -26,6 +26,7 @@ WORDS = {
     "vol-compare": ["other"],
     "vol-commit": ["--yes"],
     "vol-convert": ["n", "--format", "raw"],
+    "vol-copy": None,  # takes a daemon to copy to
     "vol-create-from": None,  # its volume is not the second word
     "vol-download": ["M"],
     "vol-export": ["M", "--format", "raw"],

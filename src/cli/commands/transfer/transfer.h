@@ -4,4 +4,5 @@
 #include "core/ctl.h"
 
 /** The rows of commands that carry volumes in and out, each beside its handler. */
+extern const CliCommand cli_vol_copy_command;
 extern const CliCommand cli_vol_export_command;

@@ -485,8 +485,7 @@ void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *w
 mode_t cli_vol_copy_mode(CliCtl *ctl, const CstVolRef *vol)
 {
     g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
-    g_autofree char *mode =
-        xml ? cli_xml_text(xml, "/volume/target/permissions/mode/text()") : NULL;
+    g_autofree char *mode = xml ? cli_xml_text(xml, "/volume/target/permissions/mode") : NULL;
 
     return mode ? (mode_t)g_ascii_strtoull(mode, NULL, 8) & 0666 : 0600;
 }

@@ -325,6 +325,8 @@ gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gp
                                 GError **error);
 /** The volume is there and safe on disk; what was not given of it is zeroes. */
 CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error);
+/** Whether the server takes such content; stock servers do not. */
+gboolean cst_conn_can_patch(CstConn *conn, gboolean *ret_able, GError **error);
 /** What was given to a patch is safe on disk. */
 gboolean cst_conn_patch_finish(CstConnReceive *receive, GError **error);
 /** Drops a volume that was not finished. NULL is accepted. */

@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vol-copy: a volume's content, or a snapshot's, to another daemon. Both are spoken to from here,
+ * and the content passes through.
+ *
+ * Before the first byte everything is looked at that can be. A new copy grows under another name
+ * (NAME.partial), which stays when the copy is interrupted; the next one goes on with it, by
+ * comparing digests that each side computes of what it has. In the end the far side computes the
+ * digests of what it has got; only when they are those of what was sent does the copy get its name,
+ * and only then is the original deleted (--move). A copy that is there (--since, --update) is
+ * changed in place, where it differs.
+ */
+#include "transfer.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <model/pool_type.h>
+
+#include "chunks.h"
+#include "commands/volume/options.h"
+#include "commands/xml.h"
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/text.h"
+
+#define CHUNK   (UINT64_C(1) << 20)
+#define GAP     (8 * CHUNK) /* equal chunks that are sent rather than begun anew behind them */
+#define PARTIAL ".partial"
+
+typedef struct {
+    CliCtl *ctl;
+    CstConn *conn, *far;
+    CstVolRef *vol;
+    const char *name, *to; /* as the user wrote them */
+    const char *new_pool, *format, *since;
+    gboolean update, moves;
+    CstVolSend what;
+    uint64_t capacity, allocation; /* of the volume */
+
+    CstPoolRef *pool; /* on the far side, as all below */
+    char *new_name, *partial;
+    CstVolRef *there; /* what is written to; NULL: not made yet */
+    gboolean fresh;   /* it holds nothing of the content */
+
+    /* While content passes: */
+    Chunks passed;
+    CstVolDigests near, distant;
+    CstConnReceive *receive;
+    CstTask *task;
+} Copy;
+
+static void copy_clear(Copy *copy)
+{
+    cst_conn_receive_free(copy->receive);
+    g_clear_pointer(&copy->vol, cst_vol_ref_free);
+    g_clear_pointer(&copy->there, cst_vol_ref_free);
+    g_clear_pointer(&copy->pool, cst_pool_ref_free);
+    g_clear_pointer(&copy->far, cst_conn_free);
+    chunks_clear(&copy->passed);
+    cst_vol_digests_clear(&copy->near);
+    cst_vol_digests_clear(&copy->distant);
+    g_free(copy->new_name);
+    g_free(copy->partial);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Copy, copy_clear)
+
+/* --- the near side ---------------------------------------------------------------------------- */
+
+static gboolean read_options(Copy *copy, const CliArgs *args, GError **error)
+{
+    copy->update = cli_args_has(args, "update");
+    copy->moves = cli_args_has(args, "move");
+    copy->what.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
+    return cli_args_exclusive(args, "snapshot", "move", error) &&
+           cli_args_exclusive(args, "force-share", "move", error) &&
+           cli_args_exclusive(args, "since", "update", error) &&
+           cli_args_string(args, "to", &copy->to, error) &&
+           cli_args_string(args, "newpool", &copy->new_pool, error) &&
+           cli_args_string(args, "format", &copy->format, error) &&
+           cli_args_string(args, "since", &copy->since, error) &&
+           cli_args_string(args, "snapshot", &copy->what.snapshot, error);
+}
+
+/* The snapshots would go with the original. */
+static gboolean check_no_snapshots(const Copy *copy, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GPtrArray) snapshots = cst_conn_snapshot_list(copy->conn, copy->vol, &why);
+
+    if (!snapshots)
+        return TRUE; /* it can have none */
+    return snapshots->len == 0 ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("vol %s has %u snapshots, the oldest is '%s', and they can't be taken along; "
+                      "delete them first, or leave --move out"),
+                    copy->name, snapshots->len,
+                    ((const CstSnapshot *)g_ptr_array_index(snapshots, 0))->name);
+}
+
+/* What would keep the original from being deleted in the end is found now. */
+static gboolean check_may_go(const Copy *copy, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    gboolean dry;
+
+    if (!copy->moves)
+        return TRUE;
+    if (!check_no_snapshots(copy, error) || !cst_conn_set_dry_run(copy->conn, TRUE, error))
+        return FALSE;
+    dry = cst_conn_vol_delete(copy->conn, copy->vol, 0, NULL, &why) ||
+          g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN);
+    if (!cst_conn_set_dry_run(copy->conn, copy->ctl->settings.dry_run, error))
+        return FALSE;
+    if (!dry)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return dry;
+}
+
+static gboolean look_at_source(Copy *copy, const CliArgs *args, GError **error)
+{
+    CstVolInfo info;
+
+    copy->vol = cli_vol(copy->ctl, args, "pool", &copy->name, error);
+    if (!copy->vol)
+        return FALSE;
+    copy->conn = copy->ctl->conn;
+    if (!cst_conn_vol_info(copy->conn, copy->vol, FALSE, &info, error))
+        return FALSE;
+    copy->capacity = info.capacity;
+    copy->allocation = info.allocation;
+    return check_may_go(copy, error);
+}
+
+/* --- the far side ----------------------------------------------------------------------------- */
+
+static gboolean reach(Copy *copy, GError **error)
+{
+    const CstConnOptions options = {.must_exist = TRUE};
+    gboolean able;
+
+    copy->far = cst_conn_open(copy->to, &options, error);
+    if (!copy->far || !cst_conn_set_dry_run(copy->far, copy->ctl->settings.dry_run, error) ||
+        !cst_conn_can_patch(copy->far, &able, error))
+        return FALSE;
+    return able || cst_fail(error, CST_ERROR_NO_SUPPORT,
+                            _("what serves '%s' takes no copies: it is libvirt's, or an older "
+                              "cisternd; install this version there"),
+                            copy->to);
+}
+
+static gboolean find_pool(Copy *copy, GError **error)
+{
+    CstPoolInfo info;
+
+    copy->pool =
+        cst_conn_pool_by_name(copy->far, copy->new_pool ? copy->new_pool : copy->vol->pool, error);
+    if (!copy->pool || !cst_conn_pool_info(copy->far, copy->pool, &info, error))
+        return FALSE;
+    return info.available >= copy->allocation || copy->update || copy->since ||
+           cst_fail(error, CST_ERROR_NO_SPACE,
+                    _("pool '%s' at '%s' has %" PRIu64 " bytes left, and vol %s holds %" PRIu64),
+                    copy->pool->name, copy->to, info.available, copy->name, copy->allocation);
+}
+
+/* The one asked for; else the original's, where the pool has it; else none: raw. */
+static gboolean choose_format(const Copy *copy, char **ret_format, GError **error)
+{
+    g_autofree char *pool_xml = cst_conn_pool_xml(copy->far, copy->pool, 0, error);
+    g_autofree char *xml = pool_xml ? cst_conn_vol_xml(copy->conn, copy->vol, 0, error) : NULL;
+    g_autofree char *type_name = NULL, *format = NULL;
+    CstPoolType type;
+
+    if (!xml)
+        return FALSE;
+    type_name = cli_xml_text(pool_xml, "/pool/@type");
+    format =
+        copy->format ? g_strdup(copy->format) : cli_xml_text(xml, "/volume/target/format/@type");
+    if (!type_name || !cst_pool_type_parse(type_name, &type))
+        return cst_fail(error, CST_ERROR_RPC, _("pool '%s' at '%s' is of a type that is not known"),
+                        copy->pool->name, copy->to);
+    if (format && !copy->format && !cst_pool_volume_format_ok(type, format))
+        g_clear_pointer(&format, g_free);
+    *ret_format = g_steal_pointer(&format);
+    return TRUE;
+}
+
+static gboolean check_size(const Copy *copy, const char *name, GError **error)
+{
+    CstVolInfo info;
+
+    if (!cst_conn_vol_info(copy->far, copy->there, FALSE, &info, error))
+        return FALSE;
+    return info.capacity == copy->capacity ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("'%s' at '%s' has %" PRIu64 " bytes and vol %s %" PRIu64
+                      ": it is no copy of this one"),
+                    name, copy->to, info.capacity, copy->name, copy->capacity);
+}
+
+/* NULL, and no error, where there is none. */
+static gboolean look_for(const Copy *copy, const char *name, CstVolRef **ret_vol, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    *ret_vol = cst_conn_vol_by_name(copy->far, copy->pool, name, &why);
+    if (*ret_vol || g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+static gboolean refuse_existing(const Copy *copy, GError **error)
+{
+    g_free(copy->ctl->hint);
+    copy->ctl->hint = g_strdup_printf(
+        _("--update makes '%s' there the same as vol %s; --name copies to another name"),
+        copy->new_name, copy->name);
+    return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", copy->new_name);
+}
+
+/* A copy that is there is brought up to date; a new one may be one that was begun. */
+static gboolean look_at_target(Copy *copy, GError **error)
+{
+    gboolean updates = copy->update || copy->since;
+    g_autoptr(CstVolRef) done = NULL;
+
+    if (!look_for(copy, copy->new_name, &done, error))
+        return FALSE;
+    if (updates && !done)
+        return cst_fail(error, CST_ERROR_NO_VOL,
+                        _("pool '%s' at '%s' has no vol '%s' to bring up to date"),
+                        copy->pool->name, copy->to, copy->new_name);
+    if (!updates && done)
+        return refuse_existing(copy, error);
+    if (updates) {
+        copy->there = g_steal_pointer(&done);
+        return check_size(copy, copy->new_name, error);
+    }
+    return look_for(copy, copy->partial, &copy->there, error) &&
+           (!copy->there || check_size(copy, copy->partial, error));
+}
+
+static gboolean make_partial(Copy *copy, GError **error)
+{
+    g_autofree char *escaped = g_markup_escape_text(copy->partial, -1);
+    g_autofree char *format = NULL, *xml = NULL;
+    CliVolSpec spec = {.name = escaped, .capacity = copy->capacity, .has_allocation = TRUE};
+
+    if (!choose_format(copy, &format, error))
+        return FALSE;
+    spec.format = format;
+    xml = cli_vol_spec_xml(&spec);
+    copy->there = cst_conn_vol_create(copy->far, copy->pool, xml, 0, NULL, error);
+    copy->fresh = TRUE;
+    return copy->there != NULL;
+}
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+typedef struct {
+    const Copy *copy;
+    CstTask *task;
+    CstVolDigests *ret;
+    gboolean ok, ended; /* ended: atomic */
+    GError *error;
+} FarDigests;
+
+static gpointer far_thread(gpointer data)
+{
+    FarDigests *digests = data;
+
+    digests->ok = cst_conn_vol_digests(digests->copy->far, digests->copy->there, &(CstVolSend){0},
+                                       CHUNK, digests->task, digests->ret, &digests->error);
+    g_atomic_int_set(&digests->ended, TRUE);
+    return NULL;
+}
+
+/* Both sides at once; the near one counts. */
+static gboolean digest_both(Copy *copy, const CstVolSend *what, CstTask *task, GError **error)
+{
+    g_autoptr(CstTask) far_task = cst_task_new();
+    FarDigests digests = {.copy = copy, .task = far_task, .ret = &copy->distant};
+    GThread *thread;
+    gboolean ok;
+
+    cst_vol_digests_clear(&copy->near);
+    cst_vol_digests_clear(&copy->distant);
+    cst_task_set_total(task, copy->capacity / CHUNK * CST_VOL_DIGEST_SIZE);
+    thread = g_thread_new("digests", far_thread, &digests);
+    ok = cst_conn_vol_digests(copy->conn, copy->vol, what, CHUNK, task, &copy->near, error);
+    if (!ok)
+        cst_task_cancel(far_task);
+    while (ok && !g_atomic_int_get(&digests.ended)) {
+        if (cst_task_cancelled(task))
+            cst_task_cancel(far_task);
+        g_usleep(20000);
+    }
+    g_thread_join(thread);
+    if (!ok)
+        g_clear_error(&digests.error);
+    else if (!digests.ok)
+        g_propagate_error(error, digests.error);
+    return ok && digests.ok;
+}
+
+static gboolean same_size(const Copy *copy, GError **error)
+{
+    return (copy->near.capacity == copy->capacity && copy->distant.capacity == copy->capacity) ||
+           cst_fail(error, CST_ERROR_BUSY, _("vol %s has changed its size meanwhile; try again"),
+                    copy->name);
+}
+
+/* Something that is not the copy made then must not be written over. */
+static gboolean run_check_since(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+    const CstVolSend then = {.snapshot = copy->since, .flags = copy->what.flags};
+    g_autoptr(GArray) runs = NULL;
+
+    if (!digest_both(copy, &then, task, error) || !same_size(copy, error))
+        return FALSE;
+    runs = chunks_compare(&copy->near, &copy->distant, 0);
+    return runs->len == 0 ||
+           cst_fail(error, CST_ERROR_MISMATCH,
+                    _("'%s' at '%s' is not what snapshot '%s' holds: it differs at byte %" PRIu64
+                      "; it was changed there, or is a copy of something else; --update makes it "
+                      "the same whatever it holds"),
+                    copy->new_name, copy->to, copy->since, g_array_index(runs, ChunkRun, 0).offset);
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+static gboolean begin(uint64_t capacity, gpointer data, GError **error)
+{
+    const Copy *copy = data;
+
+    return capacity == copy->capacity ||
+           cst_fail(error, CST_ERROR_BUSY, _("vol %s has changed its size meanwhile; try again"),
+                    copy->name);
+}
+
+static gboolean pass_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                           GError **error)
+{
+    Copy *copy = data;
+
+    if (copy->fresh)
+        chunks_add(&copy->passed, bytes, len, hole);
+    return cst_conn_receive_piece(bytes, len, hole, copy->receive, error);
+}
+
+static gboolean send_run(Copy *copy, uint64_t offset, uint64_t length, CstTask *task,
+                         GError **error)
+{
+    const CstConnSink sink = {begin, pass_piece, copy};
+    CstVolSend what = copy->what;
+    gboolean done;
+
+    what.offset = offset;
+    what.length = length;
+    copy->receive = cst_conn_vol_patch(copy->far, copy->there, offset, NULL, error);
+    done = copy->receive && cst_conn_vol_send(copy->conn, copy->vol, &what, &sink, task, error) &&
+           cst_conn_patch_finish(copy->receive, error);
+    g_clear_pointer(&copy->receive, cst_conn_receive_free);
+    return done;
+}
+
+/* The digests are computed of what passes, so that it is read once. */
+static gboolean run_send_all(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+
+    cst_task_set_total(task, copy->capacity);
+    if (!chunks_begin(&copy->passed, copy->capacity, CHUNK, error) ||
+        !send_run(copy, 0, 0, task, error))
+        return FALSE;
+    chunks_end(&copy->passed);
+    cst_vol_digests_clear(&copy->near);
+    copy->near = copy->passed.of;
+    copy->passed.of.digests = NULL;
+    return TRUE;
+}
+
+static gboolean run_compare(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+
+    return digest_both(copy, &copy->what, task, error) && same_size(copy, error);
+}
+
+static gboolean run_send_differences(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+    g_autoptr(GArray) runs = chunks_compare(&copy->near, &copy->distant, GAP);
+    uint64_t total = 0;
+
+    for (guint i = 0; i < runs->len; i++)
+        total += g_array_index(runs, ChunkRun, i).length;
+    cst_task_set_total(task, total);
+    for (guint i = 0; i < runs->len; i++) {
+        const ChunkRun *run = &g_array_index(runs, ChunkRun, i);
+
+        if (!send_run(copy, run->offset, run->length, task, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* The far side tells what it has, and it is what was read here. */
+static gboolean run_verify(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+    g_autoptr(GArray) runs = NULL;
+
+    cst_vol_digests_clear(&copy->distant);
+    cst_task_set_total(task, copy->capacity / CHUNK * CST_VOL_DIGEST_SIZE);
+    if (!cst_conn_vol_digests(copy->far, copy->there, &(CstVolSend){0}, CHUNK, task, &copy->distant,
+                              error) ||
+        !same_size(copy, error))
+        return FALSE;
+    runs = chunks_compare(&copy->near, &copy->distant, 0);
+    return runs->len == 0 ||
+           cst_fail(error, CST_ERROR_MISMATCH,
+                    _("the copy at '%s' differs from vol %s at byte %" PRIu64
+                      ": one of them was changed meanwhile, or the far side does not keep what it "
+                      "gets; the original was left as it is"),
+                    copy->to, copy->name, g_array_index(runs, ChunkRun, 0).offset);
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static gboolean send_content(Copy *copy, GError **error)
+{
+    CliCtl *ctl = copy->ctl;
+
+    if (copy->since && !cli_run_task(ctl, _("Comparing"), run_check_since, copy, error))
+        return FALSE;
+    if (copy->fresh)
+        return cli_run_task(ctl, _("Copying"), run_send_all, copy, error);
+    return cli_run_task(ctl, _("Comparing"), run_compare, copy, error) &&
+           cli_run_task(ctl, _("Copying"), run_send_differences, copy, error);
+}
+
+/* The name, once all of it is there. */
+static gboolean name_copy(const Copy *copy, GError **error)
+{
+    return copy->update || copy->since ||
+           cst_conn_vol_rename(copy->far, copy->there, copy->new_name, NULL, error);
+}
+
+static gboolean make_copy(Copy *copy, GError **error)
+{
+    gboolean updates = copy->update || copy->since;
+
+    if (updates && !cli_confirm(copy->ctl, error, _("Overwrite what '%s' at '%s' holds?"),
+                                copy->new_name, copy->to))
+        return FALSE;
+    if (copy->there ? !cst_may_change(error) : !make_partial(copy, error))
+        return FALSE;
+    if (!copy->fresh && !updates && !copy->ctl->settings.quiet)
+        cli_warn(copy->ctl, _("Going on with '%s', which was begun before\n"), copy->partial);
+    return send_content(copy, error) &&
+           cli_run_task(copy->ctl, _("Verifying"), run_verify, copy, error) &&
+           name_copy(copy, error) &&
+           (!copy->moves || cst_conn_vol_delete(copy->conn, copy->vol, 0, NULL, error));
+}
+
+static gboolean prepare(Copy *copy, const CliArgs *args, GError **error)
+{
+    const char *new_name = NULL;
+
+    if (!read_options(copy, args, error) || !look_at_source(copy, args, error) ||
+        !cli_args_string(args, "name", &new_name, error))
+        return FALSE;
+    copy->new_name = g_strdup(new_name ? new_name : copy->vol->name);
+    copy->partial = g_strconcat(copy->new_name, PARTIAL, NULL);
+    cli_plan(copy->ctl,
+             copy->moves ? _("Would move vol %s to '%s'") : _("Would copy vol %s to '%s'"),
+             copy->name, copy->to);
+    return reach(copy, error) && find_pool(copy, error) && look_at_target(copy, error);
+}
+
+static gboolean cmd_copy(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(Copy) copy = {.ctl = ctl};
+
+    if (!prepare(&copy, args, error) || !make_copy(&copy, error)) {
+        if (copy.fresh && copy.there && !ctl->settings.dry_run) {
+            g_free(ctl->hint);
+            ctl->hint = g_strdup_printf(_("the same command goes on with '%s' at '%s'"),
+                                        copy.partial, copy.to);
+        }
+        return copy.name && copy.to
+                   ? cli_failed(ctl, _("Failed to copy vol %s to '%s'"), copy.name, copy.to)
+                   : FALSE;
+    }
+    cli_done(ctl, "volume", copy.new_name,
+             copy.moves ? _("Vol %s moved to '%s'") : _("Vol %s copied to '%s'"), copy.name,
+             copy.to);
+    return TRUE;
+}
+
+static const CliOption copy_options[] = {
+    VOL,
+    {.name = "to",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED,
+     .help = N_("connection URI of the daemon that gets it")},
+    POOL,
+    CLI_NAMED("newpool", N_("pool there; default: one of the same name")),
+    CLI_NAMED("name", N_("name of the copy; default: the same")),
+    FORMAT_OPTION("format", N_("format of the copy; default: the same, where that pool has it")),
+    CLI_NAMED("snapshot", N_("what this snapshot holds")),
+    CLI_NAMED("since", N_("bring up to date a copy that holds what this snapshot does")),
+    CLI_SWITCH("update", N_("make a vol that is there the same, whatever it holds")),
+    CLI_SWITCH("move", N_("delete the vol here once the copy is proven")),
+    RATE_LIMIT,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_vol_copy_command = {
+    .name = "vol-copy",
+    .summary = N_("copy a vol to another host"),
+    .description =
+        N_("Copy what a guest sees of a vol, or of its snapshot, to another daemon. Zeroes are not "
+           "sent. The copy is proven by checksums that the other side computes, and appears under "
+           "its name then; one that was interrupted goes on where it was."),
+    .options = copy_options,
+    .handler = cmd_copy,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_DESTROYS,
+};

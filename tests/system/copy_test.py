@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Volumes copied and moved to another daemon: proven there, gone on with after an interruption."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+from harness import peers, space
+from harness.cases import WithDaemon
+
+MIB = 1 << 20
+
+
+class Copying(WithDaemon):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.far = peers.Cisternd("far")
+        cls.far.fresh()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.far.stop()
+        super().tearDownClass()
+
+    def setUp(self):
+        super().setUp()
+        if self.far.process is None or self.far.process.poll() is not None:
+            self.far.fresh()
+        peers.virsh(self.far, "pool-destroy", "p")
+        peers.virsh(self.far, "pool-undefine", "p")
+        peers.empty(self.far.dir)
+        os.makedirs(os.path.join(self.far.dir, "p"))
+        for words in (["pool-define-as", "p", "dir", "--target", os.path.join(self.far.dir, "p")],
+                      ["pool-start", "p"]):
+            self.assertEqual(0, peers.virsh(self.far, *words)[0])
+        self.ok("vol-create-as", "p", "disk", "64M", "--format", "qcow2")
+        self.io("write -P 5 1M 3M", "write -P 7 40M 5000k", "write -P 9 67107840 1k")
+
+    def io(self, *commands, image=None, fmt="qcow2"):
+        words = [word for command in commands for word in ("-c", command)]
+        status, out, err = peers.run(["qemu-io", "-f", fmt, *words, image or self.at("p", "disk")])
+        self.assertEqual((0, ""), (status, err))
+        self.assertNotIn("failed", out)
+
+    def there(self, name):
+        return os.path.join(self.far.dir, "p", name)
+
+    def copy(self, *words, **options):
+        status, out, err = self.cistern("vol-copy", "--pool", "p", "--to", self.far.uri, *words,
+                                        **options)
+        self.assertEqual(0, status, err)
+        return out, err
+
+    def copy_fails(self, *words, text, code):
+        status, _, err = self.cistern("vol-copy", "--pool", "p", "--to", self.far.uri, *words)
+        self.assertEqual(code, status, err)
+        self.assertIn(text, err)
+
+    def begin(self, *words):
+        argv = [space.CISTERN, "-c", self.peer.uri, "vol-copy", "--pool", "p", "--to", self.far.uri,
+                *words]
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=space.ENV,
+                                text=True)
+
+    def assert_same(self, name="disk", fmt="qcow2", with_name="disk", with_fmt="qcow2"):
+        status, out, err = peers.run(["qemu-img", "compare", "-f", fmt, "-F", with_fmt,
+                                      self.there(name), self.at("p", with_name)])
+        self.assertEqual(0, status, out + err)
+
+    def names(self):
+        return sorted(os.listdir(os.path.join(self.far.dir, "p")))
+
+    def test_a_copy(self):
+        self.copy("disk")
+        self.assertEqual(["disk"], self.names())
+        self.assert_same()
+        self.assertLess(os.stat(self.there("disk")).st_blocks * 512, 12 * MIB)
+        self.assertIn("disk", peers.virsh(self.far, "vol-list", "p")[1])
+        self.copy("disk", "--name", "other", "--format", "raw")
+        self.assert_same("other", "raw")
+        self.copy_fails("disk", text="exists already", code=5)
+
+    def test_what_it_is_based_on_comes_along(self):
+        self.ok("vol-create-as", "p", "top", "64M", "--format", "qcow2", "--backing-vol", "disk",
+                "--backing-vol-format", "qcow2")
+        self.io("write -P 1 2M 1M", image=self.at("p", "top"))
+        self.copy("top")
+        self.assert_same("top", with_name="top")
+        self.assertNotIn("backing", peers.run(["qemu-img", "info", self.there("top")])[1])
+
+    def test_other_pools(self):
+        """The format is the pool's, where the original's is not."""
+        where = os.path.join(self.far.files, "q")
+        os.makedirs(where)
+        self.assertEqual(0, peers.virsh(self.far, "pool-create-as", "q", "dir", "--target", where)[0])
+        self.copy("disk", "--newpool", "q")
+        self.assertTrue(os.path.exists(os.path.join(where, "disk")))
+        self.copy_fails("disk", "--newpool", "none", text="'none'", code=3)
+        peers.virsh(self.far, "pool-destroy", "q")
+
+    def test_snapshots(self):
+        self.assertEqual(0, self.cistern("snap-create", "disk", "then", "--pool", "p")[0])
+        self.ok("vol-clone", "disk", "saved", "--pool", "p")
+        self.io("write -P 1 0 8M")
+        self.copy("disk", "--snapshot", "then")
+        self.assert_same(with_name="saved")
+
+    def test_a_move(self):
+        self.ok("vol-clone", "disk", "saved", "--pool", "p")
+        out, _ = self.copy("disk", "--move")
+        self.assertIn("moved", out)
+        self.assert_same(with_name="saved")
+        self.assertNotIn(" disk ", self.ok("vol-list", "p"))
+
+    def test_what_can_not_be_deleted_is_not_moved(self):
+        """And not a byte is sent."""
+        self.cistern("vol-protect", "disk", "--pool", "p")
+        self.copy_fails("disk", "--move", text="protected", code=5)
+        self.cistern("vol-unprotect", "disk", "--pool", "p")
+        self.cistern("snap-create", "disk", "then", "--pool", "p")
+        self.copy_fails("disk", "--move", text="'then'", code=5)
+        self.cistern("snap-delete", "disk", "then", "--pool", "p", "--yes")
+        self.ok("vol-create-as", "p", "top", "64M", "--format", "qcow2", "--backing-vol", "disk",
+                "--backing-vol-format", "qcow2")
+        self.copy_fails("disk", "--move", text="p/top", code=5)
+        self.assertEqual([], self.names())
+
+    def test_brought_up_to_date(self):
+        """Only what differs is sent: the copy is not written to elsewhere."""
+        self.copy("disk")
+        self.io("write -P 3 20M 2M", "write -z 41M 1M")
+        before = os.stat(self.there("disk")).st_blocks
+        self.copy("disk", "--update", "--yes")
+        self.assert_same()
+        self.assertLess(os.stat(self.there("disk")).st_blocks - before, 12 * MIB // 512)
+        self.copy_fails("disk", "--update", text="--yes", code=2)
+        self.copy_fails("disk", "--update", "--yes", "--name", "none", text="no vol 'none'", code=3)
+        self.ok("vol-create-as", "p", "larger", "65M", "--format", "qcow2")
+        self.copy_fails("larger", "--update", "--yes", "--name", "disk", text="no copy", code=2)
+
+    def test_since_a_snapshot(self):
+        self.assertEqual(0, self.cistern("snap-create", "disk", "then", "--pool", "p")[0])
+        self.copy("disk", "--snapshot", "then")
+        self.io("write -P 3 20M 2M")
+        self.copy("disk", "--since", "then", "--yes")
+        self.assert_same()
+        # What somebody has changed there is not lost.
+        self.io("write -P 8 63M 64k", image=self.there("disk"))
+        self.copy_fails("disk", "--since", "then", "--yes", text="is not what snapshot", code=7)
+        self.io("read -P 8 63M 64k", image=self.there("disk"))
+
+    def wait_for_bytes(self, child, name="disk.partial", count=4 * MIB):
+        path = self.there(name)
+        self.wait_until(lambda: child.poll() is not None
+                        or (os.path.exists(path) and os.stat(path).st_blocks * 512 > count),
+                        "some of it is there")
+        self.assertIsNone(child.poll(), child.poll() is not None and child.stderr.read())
+
+    def make_big(self):
+        self.ok("vol-create-as", "p", "big", "128M", "--format", "raw", "--allocation", "0")
+        with open(self.at("p", "big"), "r+b") as stream:
+            stream.write(os.urandom(40 * MIB))
+            stream.seek(100 * MIB)
+            stream.write(os.urandom(MIB))
+
+    def test_interrupted_at_random_and_gone_on_with(self):
+        self.make_big()
+        chance = random.Random(15)
+        for signum, at_server in ((signal.SIGINT, False), (signal.SIGKILL, False),
+                                  (signal.SIGKILL, True)):
+            child = self.begin("big", "--rate-limit", "20M")
+            self.wait_for_bytes(child, "big.partial", chance.randrange(1, 12) * MIB)
+            if at_server:
+                self.far.process.kill()
+                self.far.process.wait()
+            else:
+                child.send_signal(signum)
+            child.communicate(timeout=30)
+            self.assertNotEqual(0, child.returncode)
+            if at_server:
+                self.far.start()
+                peers.virsh(self.far, "pool-start", "p")
+            self.wait_until(lambda: not peers.run([space.CISTERN, "-c", self.far.uri, "job-list",
+                                                   "-H"])[1], "the far side is done with it")
+            self.assertEqual(["big.partial"], self.names())
+        _, err = self.copy("big")
+        self.assertIn("Going on with 'big.partial'", err)
+        self.assertEqual(["big"], self.names())
+        self.assert_same("big", "raw", "big", "raw")
+
+    def test_what_is_damaged_on_the_way_is_found(self):
+        """Bytes that are changed behind the far daemon's back, before it is asked for digests."""
+        self.make_big()
+        child = self.begin("big", "--rate-limit", "20M", "--move")
+        self.wait_for_bytes(child, "big.partial", 8 * MIB)
+        with open(self.there("big.partial"), "r+b") as stream:
+            stream.seek(MIB)
+            stream.write(b"flipped")
+        _, err = child.communicate(timeout=60)
+        self.assertEqual(7, child.returncode, err)
+        self.assertIn("differs from vol big at byte 1048576", err)
+        self.assertIn("big", self.ok("vol-list", "p"))
+        self.assertEqual(["big.partial"], self.names())
+        self.copy("big", "--move")
+        self.assertNotIn("big", self.ok("vol-list", "p"))
+
+    def test_no_space(self):
+        where = os.path.join(self.far.files, "small")
+        os.makedirs(where, exist_ok=True)
+        peers.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", where])
+        self.addCleanup(peers.run, ["umount", where])
+        peers.virsh(self.far, "pool-create-as", "small", "dir", "--target", where)
+        self.addCleanup(peers.virsh, self.far, "pool-destroy", "small")
+        self.copy_fails("disk", "--newpool", "small", text="bytes left", code=1)
+        self.assertEqual([], os.listdir(where))
+
+    def test_dry_run(self):
+        out, _ = self.copy("disk", "--dry-run")
+        self.assertIn("Would copy vol disk", out)
+        self.copy_fails("disk", "--dry-run", "--newpool", "none", text="'none'", code=3)
+        self.assertEqual([], self.names())
+
+    def test_other_servers(self):
+        stock = peers.Libvirtd("stock")
+        if not stock.available():
+            self.skipTest("libvirt's daemons are not installed")
+        stock.fresh()
+        self.addCleanup(stock.stop)
+        os.makedirs(os.path.join(stock.dir, "p"))
+        peers.virsh(stock, "pool-create-as", "p", "dir", "--target", os.path.join(stock.dir, "p"))
+        status, _, err = self.cistern("vol-copy", "disk", "--pool", "p", "--to", stock.uri)
+        self.assertEqual(1, status)
+        self.assertIn("takes no copies", err)
+
+    def test_the_far_side_is_frozen(self):
+        """The command can be ended all the same, and the near daemon is nobody's prisoner."""
+        self.make_big()
+        child = self.begin("big", "--rate-limit", "20M")
+        self.wait_for_bytes(child, "big.partial", 2 * MIB)
+        self.far.process.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(1)
+            started = time.monotonic()
+            self.ok("vol-info", "disk", "--pool", "p")
+            self.assertLess(time.monotonic() - started, 3)
+            child.send_signal(signal.SIGINT)
+            time.sleep(1)
+            child.send_signal(signal.SIGINT)
+            child.communicate(timeout=20)
+        finally:
+            self.far.process.send_signal(signal.SIGCONT)
+        self.assertNotEqual(0, child.returncode)

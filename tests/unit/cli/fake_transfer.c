@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The connection in memory has no content: what carries some is tried on real ones. */
+#include <base/error.h>
+
+#include "fake_conn.h"
+
+static gboolean has_none(GError **error)
+{
+    return cst_fail(error, CST_ERROR_NO_SUPPORT, "the connection in memory has no content");
+}
+
+void cst_vol_digests_clear(CstVolDigests *digests)
+{
+    g_clear_pointer(&digests->digests, g_byte_array_unref);
+}
+
+gboolean cst_conn_vol_digests(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
+                              uint64_t chunk, CstTask *task, CstVolDigests *ret, GError **error)
+{
+    return has_none(error);
+}
+
+gboolean cst_conn_can_patch(CstConn *conn, gboolean *ret_able, GError **error)
+{
+    *ret_able = FALSE;
+    return TRUE;
+}
+
+CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t offset,
+                                   CstTask *task, GError **error)
+{
+    has_none(error);
+    return NULL;
+}
+
+gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
+                                GError **error)
+{
+    return has_none(error);
+}
+
+gboolean cst_conn_patch_finish(CstConnReceive *receive, GError **error)
+{
+    return has_none(error);
+}
+
+void cst_conn_receive_free(CstConnReceive *receive)
+{
+}
