@@ -93,3 +93,18 @@ gboolean cst_image_bitmap_merge(CstImage *image, const char *name, CstImage *sou
                         image->blob->name, source->blob->name);
     return IMAGE_CALL(image, bitmaps->merge, error, name, source, source_name);
 }
+
+GArray *cst_image_bitmap_ranges(CstImage *image, const char *name, guint max, CstTask *task,
+                                GError **error)
+{
+    GArray *ranges;
+    CstCall call;
+
+    if (!has_bitmaps(image, error))
+        return NULL;
+    call = image_call_begin(image->format, "bitmaps->ranges", image->blob->name);
+    ranges = image->format->bitmaps->ranges(image, name, max, task, &call.why);
+    if (!cst_call_end(&call, ranges != NULL, error))
+        g_clear_pointer(&ranges, g_array_unref);
+    return ranges;
+}

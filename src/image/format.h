@@ -49,7 +49,8 @@ typedef struct {
     gboolean (*rename)(CstImage *image, const char *name, const char *new_name, GError **error);
 } CstSnapshotOps;
 
-/** Dirty bitmaps; see image/bitmap.h. Images are open for writing except for list and sources. */
+/** Dirty bitmaps; see image/bitmap.h. Images are open for writing except for list, sources and
+ * ranges. */
 typedef struct {
     GPtrArray *(*list)(CstImage *image, GError **error);
     gboolean (*add)(CstImage *image, const char *name, uint64_t granularity, gboolean enabled,
@@ -60,6 +61,7 @@ typedef struct {
     /** Both images are of this format and of one size. */
     gboolean (*merge)(CstImage *image, const char *name, CstImage *source, const char *source_name,
                       GError **error);
+    GArray *(*ranges)(CstImage *image, const char *name, guint max, CstTask *task, GError **error);
 } CstBitmapOps;
 
 /** Bytes at a fixed offset that identify a format; len 0: none. */

@@ -8,8 +8,6 @@
 
 /** One client: what was agreed with it, and how bytes get to it and from it. */
 
-#define NBD_CONTEXT_ALLOCATION 1U /* id of "base:allocation" */
-
 typedef struct {
     int fd;                     /* borrowed */
     const CstNbdTls *tls;       /* that is demanded; NULL: none */
@@ -17,7 +15,7 @@ typedef struct {
     const CstNbdExport *export; /* borrowed */
     uint64_t size;
     gboolean structured; /* replies to reads come in chunks */
-    gboolean allocation; /* "base:allocation" was chosen */
+    uint64_t contexts;   /* bits of those that were chosen, by their indexes */
     gboolean zeroes;     /* the client wants the padding of old times */
 } NbdConnection;
 
@@ -32,6 +30,17 @@ gboolean nbd_send(NbdConnection *connection, const void *head, size_t head_len, 
 
 /** The export's transmission flags, for this client. */
 uint16_t nbd_transmission_flags(const NbdConnection *connection);
+
+/**
+ * Returns how many contexts the export has. Index 0 is "base:allocation"; behind it stand the
+ * bitmaps.
+ */
+guint nbd_context_count(const CstNbdExport *export);
+/** What the wire calls a context. */
+static inline uint32_t nbd_context_id(guint index)
+{
+    return index + 1;
+}
 
 /** Agrees with a client; FALSE: it has gone, or breaks the rules: there is nothing to serve. */
 gboolean nbd_negotiate(NbdConnection *connection);

@@ -8,8 +8,8 @@
 #include "connection.h"
 
 #define OPTIONS_MAX 1000
-#define BASE        "base:"
 #define ALLOCATION  "base:allocation"
+#define BITMAP      "qemu:dirty-bitmap:"
 #define PREFERRED   65536 /* block size: what our formats' clusters have */
 
 /* An option under way. */
@@ -191,7 +191,8 @@ static Verdict start_tls(Option *option)
         return refuse(option, NBD_REP_ERR_INVALID, "TLS takes no data, and begins once");
     if (!connection->tls)
         return refuse(option, NBD_REP_ERR_UNSUP, "there is no TLS here");
-    connection->structured = connection->allocation = FALSE;
+    connection->structured = FALSE;
+    connection->contexts = 0;
     if (acknowledge(option) == CLOSE)
         return CLOSE;
     connection->session = nbd_session_new(connection->tls, connection->fd);
@@ -206,11 +207,65 @@ static Verdict structured_reply(Option *option)
     return acknowledge(option);
 }
 
-/* Whether a query asks for "base:allocation"; a list may ask for all of "base:". */
-static gboolean asks_allocation(const Option *option, const char *query)
+/* --- contexts of block status ----------------------------------------------------------------- */
+
+guint nbd_context_count(const CstNbdExport *export)
 {
-    return strcmp(query, ALLOCATION) == 0 ||
-           (option->number == NBD_OPT_LIST_META_CONTEXT && strcmp(query, BASE) == 0);
+    return 1 + (export->bitmaps ? export->bitmaps->len : 0);
+}
+
+static const char *bitmap_name(const CstNbdExport *export, guint index)
+{
+    return ((const CstNbdBitmap *)g_ptr_array_index(export->bitmaps, index - 1))->name;
+}
+
+static gboolean is_context(const CstNbdExport *export, guint index, const char *query)
+{
+    if (index == 0)
+        return strcmp(query, ALLOCATION) == 0;
+    return g_str_has_prefix(query, BITMAP) &&
+           strcmp(query + strlen(BITMAP), bitmap_name(export, index)) == 0;
+}
+
+/* Whether the query of a list asks for all contexts of the kind of @index. */
+static gboolean asks_for_all(guint index, const char *query)
+{
+    return index == 0 ? strcmp(query, "base:") == 0
+                      : strcmp(query, "qemu:") == 0 || strcmp(query, BITMAP) == 0;
+}
+
+/* Bits of the contexts that the query asks for. */
+static uint64_t contexts_of(const Option *option, const char *query)
+{
+    const CstNbdExport *export = option->connection->export;
+    gboolean list = option->number == NBD_OPT_LIST_META_CONTEXT;
+    uint64_t found = 0;
+
+    for (guint i = 0; i < nbd_context_count(export); i++)
+        if (is_context(export, i, query) || (list && asks_for_all(i, query)))
+            found |= UINT64_C(1) << i;
+    return found;
+}
+
+static gboolean tell_context(const Option *option, guint index)
+{
+    const CstNbdExport *export = option->connection->export;
+    g_autofree char *name =
+        index == 0 ? g_strdup(ALLOCATION) : g_strconcat(BITMAP, bitmap_name(export, index), NULL);
+    size_t len = strlen(name);
+    g_autofree uint8_t *data = g_malloc(4 + len);
+    gboolean set = option->number == NBD_OPT_SET_META_CONTEXT;
+
+    memcpy(nbd_put32(data, set ? nbd_context_id(index) : 0), name, len);
+    return reply(option, NBD_REP_META_CONTEXT, data, 4 + len);
+}
+
+static Verdict tell_contexts(Option *option, uint64_t wanted)
+{
+    for (guint i = 0; i < nbd_context_count(option->connection->export); i++)
+        if ((wanted & UINT64_C(1) << i) && !tell_context(option, i))
+            return CLOSE;
+    return acknowledge(option);
 }
 
 static Verdict meta_context(Option *option)
@@ -218,34 +273,30 @@ static Verdict meta_context(Option *option)
     NbdConnection *connection = option->connection;
     gboolean set = option->number == NBD_OPT_SET_META_CONTEXT;
     g_autofree char *name = take_string(option);
-    uint8_t data[4 + sizeof(ALLOCATION) - 1];
-    gboolean wanted = FALSE;
+    uint64_t wanted;
     uint32_t count;
 
     if (set)
-        connection->allocation = FALSE;
+        connection->contexts = 0;
     if (!name || !take32(option, &count))
         return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
     if (set && !connection->structured)
         return refuse(option, NBD_REP_ERR_INVALID, "contexts need structured replies");
     if (!is_export(option, name))
         return refuse(option, NBD_REP_ERR_UNKNOWN, "there is no such export");
-    wanted = !set && count == 0;
+    wanted = !set && count == 0 ? UINT64_MAX : 0;
     for (uint32_t i = 0; i < count; i++) {
         g_autofree char *query = take_string(option);
 
         if (!query)
             return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
-        wanted |= asks_allocation(option, query);
+        wanted |= contexts_of(option, query);
     }
     if (option->left > 0)
         return refuse(option, NBD_REP_ERR_INVALID, "the lengths in the option do not fit");
-    memcpy(nbd_put32(data, set ? NBD_CONTEXT_ALLOCATION : 0), ALLOCATION, sizeof(ALLOCATION) - 1);
-    if (wanted && !reply(option, NBD_REP_META_CONTEXT, data, sizeof(data)))
-        return CLOSE;
     if (set)
-        connection->allocation = wanted;
-    return acknowledge(option);
+        connection->contexts = wanted;
+    return tell_contexts(option, wanted);
 }
 
 /* Before TLS, where that is demanded: nothing is told. */

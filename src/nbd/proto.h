@@ -83,6 +83,8 @@ enum {
 
 /* Of "base:allocation". */
 enum { NBD_STATE_HOLE = 1 << 0, NBD_STATE_ZERO = 1 << 1 };
+/* Of "qemu:dirty-bitmap:…". */
+enum { NBD_STATE_DIRTY = 1 << 0 };
 
 enum {
     NBD_EPERM = 1,

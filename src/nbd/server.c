@@ -68,6 +68,15 @@ static void listener_clear(gpointer data)
     g_free(listener->path);
 }
 
+void cst_nbd_bitmap_free(gpointer bitmap)
+{
+    CstNbdBitmap *freed = bitmap;
+
+    g_array_unref(freed->ranges);
+    g_free(freed->name);
+    g_free(freed);
+}
+
 CstNbdServer *cst_nbd_server_new(const CstNbdExport *export, GError **error)
 {
     CstNbdServer *server;
@@ -80,6 +89,7 @@ CstNbdServer *cst_nbd_server_new(const CstNbdExport *export, GError **error)
     server->export.name = g_strdup(export->name);
     server->export.description = g_strdup(export->description);
     server->export.blob = cst_blob_ref(export->blob);
+    server->export.bitmaps = export->bitmaps ? g_ptr_array_ref(export->bitmaps) : NULL;
     server->size = size;
     server->listeners = g_array_new(FALSE, FALSE, sizeof(Listener));
     g_array_set_clear_func(server->listeners, listener_clear);
@@ -97,6 +107,7 @@ void cst_nbd_server_free(CstNbdServer *server)
     g_ptr_array_unref(server->clients);
     cst_nbd_tls_free(server->tls);
     cst_blob_unref(server->export.blob);
+    g_clear_pointer(&server->export.bitmaps, g_ptr_array_unref);
     g_free((char *)server->export.name);
     g_free((char *)server->export.description);
     g_mutex_clear(&server->lock);

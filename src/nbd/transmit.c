@@ -246,33 +246,97 @@ static void add_run(GByteArray *runs, uint32_t length, uint32_t state)
     g_byte_array_append(runs, run, sizeof(run));
 }
 
-static void serve_block_status(const Request *request)
+/* Whether the one run that was asked for is whole: what is behind it is another one. */
+static gboolean has_one(const Request *request, GByteArray *runs)
+{
+    if (!(request->flags & NBD_CMD_FLAG_REQ_ONE) || runs->len <= 4 + 8)
+        return FALSE;
+    g_byte_array_set_size(runs, 4 + 8);
+    return TRUE;
+}
+
+static gboolean add_allocation(const Request *request, GByteArray *runs, GError **error)
 {
     CstBlob *blob = request->flight->connection->export->blob;
-    gboolean one = (request->flags & NBD_CMD_FLAG_REQ_ONE) != 0;
-    g_autoptr(GByteArray) runs = g_byte_array_new();
-    g_autoptr(GError) error = NULL;
     uint64_t offset = request->from, end = request->from + request->len;
-    uint8_t head[20];
 
-    nbd_put32(head, NBD_CONTEXT_ALLOCATION);
-    g_byte_array_append(runs, head, 4);
     while (offset < end && runs->len < EXTENTS_MAX * 8) {
         CstExtent extent;
 
-        if (!cst_blob_extent(blob, offset, end - offset, &extent, &error)) {
+        if (!cst_blob_extent(blob, offset, end - offset, &extent, error))
+            return FALSE;
+        add_run(runs, (uint32_t)extent.length, state_of(&extent));
+        if (has_one(request, runs))
+            break;
+        offset += extent.length;
+    }
+    return TRUE;
+}
+
+/* The first range that ends behind @offset; their number when there is none. */
+static guint first_behind(const GArray *ranges, uint64_t offset)
+{
+    guint low = 0, high = ranges->len;
+
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+        const CstRange *range = &g_array_index(ranges, CstRange, middle);
+
+        if (range->offset + range->length <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void add_dirty(const Request *request, const GArray *ranges, GByteArray *runs)
+{
+    uint64_t offset = request->from, end = request->from + request->len;
+
+    for (guint i = first_behind(ranges, offset); offset < end && runs->len < EXTENTS_MAX * 8;) {
+        const CstRange *range = i < ranges->len ? &g_array_index(ranges, CstRange, i) : NULL;
+        gboolean dirty = range && range->offset <= offset;
+        uint64_t stop = dirty ? range->offset + range->length : range ? range->offset : end;
+
+        stop = MIN(stop, end);
+        add_run(runs, (uint32_t)(stop - offset), dirty ? NBD_STATE_DIRTY : 0);
+        if (has_one(request, runs))
+            break;
+        i += dirty;
+        offset = stop;
+    }
+}
+
+/* A chunk for each context that was chosen. */
+static void serve_block_status(const Request *request)
+{
+    const NbdConnection *connection = request->flight->connection;
+
+    for (guint i = 0; i < nbd_context_count(connection->export); i++) {
+        gboolean last = connection->contexts >> i <= 1;
+        g_autoptr(GByteArray) runs = g_byte_array_new();
+        g_autoptr(GError) error = NULL;
+        uint8_t head[20];
+
+        if (!(connection->contexts >> i & 1))
+            continue;
+        nbd_put32(head, nbd_context_id(i));
+        g_byte_array_append(runs, head, 4);
+        if (i == 0 && !add_allocation(request, runs, &error)) {
             send_error(request, error_number(error), error->message);
             return;
         }
-        add_run(runs, (uint32_t)extent.length, state_of(&extent));
-        if (one && runs->len > 4 + 8) {
-            g_byte_array_set_size(runs, 4 + 8);
-            break;
+        if (i > 0) {
+            const CstNbdBitmap *bitmap = g_ptr_array_index(connection->export->bitmaps, i - 1);
+
+            add_dirty(request, bitmap->ranges, runs);
         }
-        offset += extent.length;
+        chunk_head(head, request, last, NBD_REPLY_BLOCK_STATUS, runs->len);
+        send_reply(request->flight, head, sizeof(head), runs->data, runs->len);
+        if (last)
+            return;
     }
-    chunk_head(head, request, TRUE, NBD_REPLY_BLOCK_STATUS, runs->len);
-    send_reply(request->flight, head, sizeof(head), runs->data, runs->len);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -347,7 +411,7 @@ static uint32_t check(const Request *request, const char **ret_why)
         *ret_why = "the read is too long";
         return NBD_EINVAL;
     }
-    if (request->type == NBD_CMD_BLOCK_STATUS && (!connection->allocation || request->len == 0)) {
+    if (request->type == NBD_CMD_BLOCK_STATUS && (!connection->contexts || request->len == 0)) {
         *ret_why = "no context was chosen, or the range is empty";
         return NBD_EINVAL;
     }

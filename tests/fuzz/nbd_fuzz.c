@@ -37,17 +37,30 @@ static gpointer send_all(gpointer data)
     return NULL;
 }
 
+static CstNbdBitmap *bitmap_new(const char *name, uint64_t step)
+{
+    CstNbdBitmap *bitmap = g_new(CstNbdBitmap, 1);
+
+    *bitmap = (CstNbdBitmap){g_strdup(name), g_array_new(FALSE, FALSE, sizeof(CstRange))};
+    for (uint64_t at = 0; at < 1 << 20; at += 2 * step)
+        g_array_append_val(bitmap->ranges, ((CstRange){at, step}));
+    return bitmap;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 1 << 20);
+    g_autoptr(GPtrArray) bitmaps = g_ptr_array_new_with_free_func(cst_nbd_bitmap_free);
     const CstNbdExport export = {
-        .name = "disk", .description = "d", .blob = blob, .writable = TRUE};
+        .name = "disk", .description = "d", .blob = blob, .writable = TRUE, .bitmaps = bitmaps};
     NbdConnection connection = {.export = &export, .size = 1 << 20};
     g_autoptr(GBytes) bytes = g_bytes_new(data, size);
     gconstpointer what[2] = {bytes, NULL};
     GThread *reader, *writer;
     int ends[2];
 
+    g_ptr_array_add(bitmaps, bitmap_new("b", 512));
+    g_ptr_array_add(bitmaps, bitmap_new("c", 1 << 20));
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
         return 0;
     connection.fd = ends[0];

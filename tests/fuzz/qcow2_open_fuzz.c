@@ -29,6 +29,8 @@ static void manage(CstBlob *blob)
     for (guint i = 0; bitmaps && i < MIN(bitmaps->len, 3); i++) {
         const char *name = ((CstImageBitmap *)bitmaps->pdata[i])->name;
 
+        g_autoptr(GArray) ranges = cst_image_bitmap_ranges(image, name, 1000, NULL, NULL);
+
         cst_image_bitmap_merge(image, "fuzz", image, name, NULL);
         cst_image_bitmap_clear(image, name, NULL);
         cst_image_bitmap_remove(image, name, NULL);

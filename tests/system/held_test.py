@@ -243,6 +243,42 @@ class Held(WithDaemon):
                 self.assertEqual(5, status, err)
                 self.assertIn(f"process {pid}", err)
 
+    def test_everybody_who_has_it_open_is_listed(self):
+        """Machines that share a volume, and the column of the list with details."""
+        self.ok("vol-create-as", "p", "v", "4M")
+        self.ok("vol-create-as", "p", "other", "4M")
+        path = self.at("p", "v")
+        words = ["qemu-io", "-r", "-f", "raw", path]
+        with running(words) as one, running(words) as two, qemu_io(self.at("p", "other"), "raw"):
+            wanted = {f"process {child.pid} (qemu-io)\treads\t-" for child in (one, two)}
+
+            def listed():
+                return set(self.cistern("vol-holders", "v", "--pool", "p", "-H")[1].splitlines())
+            self.wait_until(lambda: listed() == wanted, "both are listed")
+            _, out, _ = self.cistern("vol-list", "p", "--details", "--columns", "+holder", "-H")
+            rows = {row[0]: row for row in (line.split("\t") for line in out.splitlines())}
+            for child in one, two:
+                self.assertIn(f"process {child.pid} (qemu-io)", rows["v"][-1])
+                self.assertNotIn(str(child.pid), rows["other"][-1])
+            self.assertEqual("file", rows["v"][2])
+        self.assertEqual(set(), listed())
+
+    def test_our_own_jobs_are_listed(self):
+        self.ok("vol-create-as", "p", "v", "4M")
+        with open(self.at("p", "v"), "rb+") as volume:
+            volume.write(os.urandom(4 << 20))
+        status, out, err = self.cistern("vol-wipe", "v", "--pool", "p", "--rate-limit", "64k",
+                                        "--detach")
+        self.assertEqual((0, ""), (status, err))
+        number = out.split()[-1]
+
+        def holders():
+            return self.cistern("vol-holders", "v", "--pool", "p", "-H")[1]
+        self.wait_until(holders, "the job is listed")
+        self.assertRegex(holders(), rf"^job {number} \(wipe\) of process \d+, user 0\t-\t{number}\n$")
+        self.assertEqual(0, self.cistern("job-cancel", number)[0])
+        self.wait_until(lambda: not holders(), "the job is over")
+
     def test_the_holder_is_named_with_its_domain(self):
         if not space.private_mounts():
             self.skipTest("needs a mount namespace of its own")

@@ -120,6 +120,72 @@ class Serving(WithDaemon):
         self.fails_at_once("vol-serve", "disk", "--pool", "p", "--snapshot", "nosuch", "--socket",
                            self.socket, text="nosuch", code=3)
 
+    def contexts(self):
+        status, out, err = peers.run(["nbdinfo", "--json", self.uri])
+        self.assertEqual(0, status, err)
+        return json.loads(out)["exports"][0]["contexts"]
+
+    def dirty(self, uri, bitmap):
+        """(offset, length, type) of what libnbd is told."""
+        status, out, err = peers.run(["nbdinfo", f"--map=qemu:dirty-bitmap:{bitmap}", "--json", uri])
+        self.assertEqual(0, status, err)
+        return [(run["offset"], run["length"], run["type"]) for run in json.loads(out)]
+
+    def dirty_by_qemu(self, bitmap):
+        """The same by qemu-nbd, which shows an enabled one only where it could be written to."""
+        path = self.socket + "-qemu"
+        server = subprocess.Popen(["qemu-nbd", "-t", "-f", "qcow2", "-B", bitmap, "-k", path,
+                                   self.at("p", "disk")])
+        try:
+            self.wait_until(lambda: os.path.exists(path), "qemu-nbd listens")
+            return self.dirty(f"nbd+unix:///?socket={path}", bitmap)
+        finally:
+            server.terminate()
+            server.wait()
+
+    def flags(self):
+        out = peers.run(["qemu-img", "info", "--output=json", self.at("p", "disk")])[1]
+        return {bitmap["name"]: sorted(bitmap["flags"]) for bitmap in
+                json.loads(out)["format-specific"]["data"]["bitmaps"]}
+
+    def test_dirty_bitmaps(self):
+        """As qemu-nbd shows them; of what is written to only those that stay as they are."""
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        for words in (("fine", "--granularity", "512"), ("coarse",), ("old", "--disable"), ("none",)):
+            status, _, err = self.cistern("vol-bitmap", "disk", words[0], "--pool", "p", "--add",
+                                          *words[1:])
+            self.assertEqual(0, status, err)
+        self.io(self.at("p", "disk"), "write 1M 64k", "write 3000k 512", "write 3001k 512",
+                "write 7M 1M", fmt="qcow2")
+        self.cistern("vol-bitmap", "disk", "none", "--pool", "p", "--clear")
+        self.cistern("vol-bitmap", "disk", "old", "--pool", "p", "--merge", "coarse")
+        expected = {name: self.dirty_by_qemu(name) for name in ("fine", "coarse", "old", "none")}
+        self.assertGreater(len(expected["fine"]), len(expected["coarse"]))
+        self.assertEqual(expected["coarse"], expected["old"])
+        child = self.serve("disk", "--read-only")
+        self.assertEqual({"base:allocation", *(f"qemu:dirty-bitmap:{name}" for name in expected)},
+                         set(self.contexts()))
+        self.assertEqual(expected, {name: self.dirty(self.uri, name) for name in expected})
+        status, out, err = peers.run([
+            "qemu-img", "map", "--output=json", "--image-opts",
+            f"driver=nbd,server.type=unix,server.path={self.socket},"
+            "x-dirty-bitmap=qemu:dirty-bitmap:fine"])
+        self.assertEqual(0, status, err)
+        self.assertEqual([(run[0], run[1]) for run in expected["fine"] if run[2]],
+                         [(run["start"], run["length"]) for run in json.loads(out)
+                          if not run["data"]])
+        self.end(child)
+        child = self.serve("disk")
+        self.assertEqual({"base:allocation", "qemu:dirty-bitmap:old"}, set(self.contexts()))
+        self.io(self.uri, "write -P 7 5M 64k")
+        self.assertEqual(expected["old"], self.dirty(self.uri, "old"))
+        self.end(child)
+        self.assertEqual({"fine": ["auto", "in-use"], "coarse": ["auto", "in-use"], "old": [],
+                          "none": ["auto", "in-use"]}, self.flags())
+        child = self.serve("disk", "--read-only")
+        self.assertEqual({"base:allocation", "qemu:dirty-bitmap:old"}, set(self.contexts()))
+        self.end(child)
+
     def test_what_is_written_to_is_nobody_elses(self):
         """QEMU and our own calls are told at once; who is meant is named."""
         self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")

@@ -3,8 +3,8 @@
 /*
  * usage: cst-nbd SOCKET|PORT FILE [ro|rw [FORMAT [PSKFILE|DIR]]]
  *
- * Serves the guest's view of the image FILE (raw unless told) until it is terminated, then flushes
- * it. "PORT" and its number are printed once it listens.
+ * Serves the guest's view of the image FILE (raw unless told), with its dirty bitmaps, until it is
+ * terminated, then flushes it. "PORT" and its number are printed once it listens.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <image/bitmap.h>
 #include <image/image.h>
 #include <nbd/server.h>
 
@@ -30,6 +31,24 @@ static void must(gboolean ok)
         return;
     fprintf(stderr, "cst-nbd: %s\n", error ? error->message : "failed");
     exit(1);
+}
+
+/* All bitmaps of the image, which must do. */
+static GPtrArray *bitmaps_of(CstImage *image)
+{
+    g_autoptr(GPtrArray) list = cst_image_bitmap_list(image, NULL);
+    GPtrArray *bitmaps = g_ptr_array_new_with_free_func(cst_nbd_bitmap_free);
+
+    for (guint i = 0; list && i < list->len; i++) {
+        const CstImageBitmap *from = g_ptr_array_index(list, i);
+        CstNbdBitmap *to = g_new0(CstNbdBitmap, 1);
+
+        to->name = g_strdup(from->name);
+        to->ranges = cst_image_bitmap_ranges(image, from->name, G_MAXUINT, NULL, &error);
+        must(to->ranges != NULL);
+        g_ptr_array_add(bitmaps, to);
+    }
+    return bitmaps;
 }
 
 int main(int argc, char **argv)
@@ -51,6 +70,7 @@ int main(int argc, char **argv)
     image = cst_image_open(file, cst_image_format_find(format, NULL),
                            writable ? CST_IMAGE_WRITE : 0, NULL, &error);
     must(image != NULL);
+    export.bitmaps = bitmaps_of(image);
     export.blob = cst_image_guest_blob(image);
     server = cst_nbd_server_new(&export, &error);
     must(server != NULL);
@@ -71,6 +91,7 @@ int main(int argc, char **argv)
     must(cst_nbd_server_run(server, task, &error));
     must(cst_blob_flush(export.blob, &error));
     cst_nbd_server_free(server);
+    g_ptr_array_unref(export.bitmaps);
     cst_blob_unref(export.blob);
     cst_blob_unref(file);
     cst_task_unref(task);

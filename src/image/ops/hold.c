@@ -95,7 +95,38 @@ static gboolean has_lock(const char *path, const char *inode, const Bytes *bytes
     return FALSE;
 }
 
-static gboolean process_holds(const char *pid, const char *inode, const Bytes *bytes)
+/* The file that is asked about: what the kernel calls it in a lock's line, and what it is. */
+typedef struct {
+    char *inode;
+    struct stat st;
+} File;
+
+static void file_clear(File *file)
+{
+    g_free(file->inode);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(File, file_clear)
+
+static gboolean file_of(CstBlob *blob, File *ret_file)
+{
+    int fd = cst_blob_file_fd(blob);
+
+    if (fd < 0 || fstat(fd, &ret_file->st) < 0)
+        return FALSE;
+    ret_file->inode = g_strdup_printf(":%ju ", (uintmax_t)ret_file->st.st_ino);
+    return TRUE;
+}
+
+/* Other file systems have files of the same number. One that can't be looked at may be it. */
+static gboolean is_file(const char *pid, const char *descriptor, const File *file)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/fd/%s", pid, descriptor);
+    struct stat st;
+
+    return stat(path, &st) < 0 || (st.st_dev == file->st.st_dev && st.st_ino == file->st.st_ino);
+}
+
+static gboolean process_holds(const char *pid, const File *file, const Bytes *bytes)
 {
     g_autofree char *dir_name = g_strdup_printf("/proc/%s/fdinfo", pid);
     GDir *dir = g_dir_open(dir_name, 0, NULL);
@@ -105,11 +136,34 @@ static gboolean process_holds(const char *pid, const char *inode, const Bytes *b
     while (dir && !found && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(dir_name, name, NULL);
 
-        found = has_lock(path, inode, bytes);
+        found = has_lock(path, file->inode, bytes) && is_file(pid, name, file);
     }
     if (dir)
         g_dir_close(dir);
     return found;
+}
+
+/* Of other processes than this one, those that hold a lock on one of @bytes, at most @max. */
+static GArray *holders(CstBlob *blob, const Bytes *bytes, guint max)
+{
+    g_autofree char *self = g_strdup_printf("%d", getpid());
+    GArray *users = g_array_new(FALSE, FALSE, sizeof(CstImageUser));
+    GDir *dir = g_dir_open("/proc", 0, NULL);
+    g_auto(File) file = {0};
+    const char *name;
+
+    if (dir && file_of(blob, &file))
+        while (users->len < max && (name = g_dir_read_name(dir)))
+            if (g_ascii_isdigit(*name) && strcmp(name, self) != 0 &&
+                process_holds(name, &file, bytes)) {
+                const CstImageUser user = {g_ascii_strtoll(name, NULL, 10),
+                                           process_holds(name, &file, &changing)};
+
+                g_array_append_val(users, user);
+            }
+    if (dir)
+        g_dir_close(dir);
+    return users;
 }
 
 /*
@@ -118,22 +172,14 @@ static gboolean process_holds(const char *pid, const char *inode, const Bytes *b
  */
 static int64_t holder(CstBlob *blob, const Bytes *bytes)
 {
-    int fd = cst_blob_file_fd(blob);
-    g_autofree char *self = g_strdup_printf("%d", getpid());
-    g_autofree char *inode = NULL;
-    GDir *dir = g_dir_open("/proc", 0, NULL);
-    int64_t result = 0;
-    const char *name;
-    struct stat st;
+    g_autoptr(GArray) one = holders(blob, bytes, 1);
 
-    if (fd >= 0 && fstat(fd, &st) == 0)
-        inode = g_strdup_printf(":%ju ", (uintmax_t)st.st_ino);
-    while (dir && inode && result == 0 && (name = g_dir_read_name(dir)))
-        if (g_ascii_isdigit(*name) && strcmp(name, self) != 0 && process_holds(name, inode, bytes))
-            result = g_ascii_strtoll(name, NULL, 10);
-    if (dir)
-        g_dir_close(dir);
-    return result;
+    return one->len > 0 ? g_array_index(one, CstImageUser, 0).pid : 0;
+}
+
+GArray *cst_image_users(CstBlob *blob)
+{
+    return holders(blob, &using, G_MAXUINT);
 }
 
 /* --- claiming --------------------------------------------------------------------------------- */
@@ -142,14 +188,9 @@ static int64_t holder(CstBlob *blob, const Bytes *bytes)
  * none. */
 static gboolean is_ours(CstBlob *blob, const Bytes *bytes)
 {
-    int fd = cst_blob_file_fd(blob);
-    g_autofree char *inode = NULL;
-    struct stat st;
+    g_auto(File) file = {0};
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return FALSE;
-    inode = g_strdup_printf(":%ju ", (uintmax_t)st.st_ino);
-    return process_holds("self", inode, bytes);
+    return file_of(blob, &file) && process_holds("self", &file, bytes);
 }
 
 /* Whether another open file description has a lock on one of @bytes. */

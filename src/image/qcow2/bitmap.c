@@ -238,6 +238,48 @@ static gboolean enable(CstImage *image, const char *name, gboolean enabled, GErr
                 error);
 }
 
+/* The ranges that were found, of which there may be @max. */
+typedef struct {
+    GArray *ranges; /* of CstRange */
+    guint max;
+    CstTask *task;
+} Found;
+
+static gboolean add_range(gpointer data, uint64_t from, uint64_t to, GError **error)
+{
+    Found *found = data;
+    CstRange *last = found->ranges->len > 0
+                         ? &g_array_index(found->ranges, CstRange, found->ranges->len - 1)
+                         : NULL;
+    const CstRange range = {from, to - from};
+
+    if (last && last->offset + last->length == from) {
+        last->length += range.length;
+        return cst_task_check(found->task, error);
+    }
+    if (found->ranges->len >= found->max)
+        return cst_fail(error, CST_ERROR_LIMIT, _("more than %u ranges are dirty"), found->max);
+    g_array_append_val(found->ranges, range);
+    return cst_task_check(found->task, error);
+}
+
+static GArray *ranges(CstImage *image, const char *name, guint max, CstTask *task, GError **error)
+{
+    Qcow2 *q = qcow2_of(image);
+    g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(CstRange));
+    g_autoptr(GArray) bitmaps = NULL;
+    const Qcow2Bitmap *bitmap;
+    Found found = {all, max, task};
+    gboolean ok;
+
+    g_mutex_lock(&q->blocks.lock);
+    bitmaps = qcow2_bitmaps_read(q, error);
+    bitmap = bitmaps ? find_usable(q, bitmaps, name, error) : NULL;
+    ok = bitmap && qcow2_bitmap_each_dirty(q, bitmap, add_range, &found, error);
+    g_mutex_unlock(&q->blocks.lock);
+    return ok ? g_steal_pointer(&all) : NULL;
+}
+
 static gboolean merge(CstImage *image, const char *name, CstImage *source, const char *source_name,
                       GError **error)
 {
@@ -260,4 +302,5 @@ const CstBitmapOps qcow2_bitmap_ops = {
     .clear = clear,
     .enable = enable,
     .merge = merge,
+    .ranges = ranges,
 };

@@ -83,11 +83,22 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
  */
 gboolean qcow2_bitmaps_outdate(Qcow2 *q, gboolean all, GError **error);
 
-/* --- bitmapmerge.c; lock held ----------------------------------------------------------------- */
+/* --- bitmapread.c; lock held ------------------------------------------------------------------ */
 
 /** Reads the cluster of bits that the table entry @entry stands for into @bits, cluster_size bytes
  * long. CORRUPT when the entry is damaged. */
 gboolean qcow2_bitmap_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **error);
+
+/** Takes the guest's bytes from @from to before @to, which are dirty. */
+typedef gboolean (*Qcow2DirtyFunc)(gpointer data, uint64_t from, uint64_t to, GError **error);
+/**
+ * Calls @func for each run of set bits, in their order; a run may be told in several pieces.
+ * CORRUPT when the bitmap's table is damaged.
+ */
+gboolean qcow2_bitmap_each_dirty(Qcow2 *q, const Qcow2Bitmap *bitmap, Qcow2DirtyFunc func,
+                                 gpointer data, GError **error);
+
+/* --- bitmapmerge.c; lock held ----------------------------------------------------------------- */
 
 /**
  * Adds the bits of @from, a bitmap of @source, to those of @to and returns the new table, in host

@@ -28,22 +28,6 @@ typedef struct {
     GArray *fresh, *stale;
 } Target;
 
-gboolean qcow2_bitmap_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **error)
-{
-    uint64_t place = entry & QCOW2_OFFSET_MASK, size = 0;
-
-    if (place == 0) {
-        memset(bits, entry & 1 ? 0xff : 0, q->cluster_size);
-        return TRUE;
-    }
-    if (!cst_blob_get_size(q->blocks.blob, &size, error))
-        return FALSE;
-    if ((entry & 1) || (place & (q->cluster_size - 1)) || place > size ||
-        q->cluster_size > size - place)
-        return qcow2_corrupt(q, error, _("a bitmap's table is damaged"));
-    return cst_blob_pread(q->blocks.blob, bits, q->cluster_size, place, error);
-}
-
 static gboolean write_bits(Target *target, GError **error)
 {
     Qcow2 *q = target->q;
@@ -96,8 +80,9 @@ static void set_bits(Target *target, uint64_t first, uint64_t last)
 }
 
 /* The guest's bytes from @from to before @to are dirty. */
-static gboolean set_range(Target *target, uint64_t from, uint64_t to, GError **error)
+static gboolean set_range(gpointer data, uint64_t from, uint64_t to, GError **error)
 {
+    Target *target = data;
     uint64_t per_cluster = target->q->cluster_size * 8;
     uint64_t bit = from >> target->granularity_bits;
     uint64_t last = (to - 1) >> target->granularity_bits;
@@ -113,59 +98,6 @@ static gboolean set_range(Target *target, uint64_t from, uint64_t to, GError **e
     return TRUE;
 }
 
-static gboolean bit_is_set(const uint8_t *bits, uint64_t bit)
-{
-    return bits[bit / 8] & 1u << bit % 8;
-}
-
-/* Runs of set bits of one cluster of the source; @count of them are of the guest. */
-static gboolean add_cluster(Target *target, const uint8_t *bits, uint64_t first, uint64_t count,
-                            unsigned granularity_bits, GError **error)
-{
-    uint64_t size = target->q->header.size;
-
-    for (uint64_t bit = 0; bit < count;) {
-        uint64_t end;
-
-        if (bit % 8 == 0 && bits[bit / 8] == 0) {
-            bit += 8;
-            continue;
-        }
-        if (!bit_is_set(bits, bit)) {
-            bit++;
-            continue;
-        }
-        for (end = bit + 1; end < count && bit_is_set(bits, end);)
-            end++;
-        if (!set_range(target, (first + bit) << granularity_bits,
-                       MIN(size, (first + end) << granularity_bits), error))
-            return FALSE;
-        bit = end;
-    }
-    return TRUE;
-}
-
-static gboolean add_all(Target *target, Qcow2 *source, const Qcow2Bitmap *from, GError **error)
-{
-    g_autofree uint64_t *table = qcow2_bitmap_table(source, from, error);
-    g_autofree uint8_t *bits =
-        table ? cst_alloc(source->cluster_size, 1, source->blocks.blob->name, error) : NULL;
-    uint64_t per_cluster = source->cluster_size * 8;
-    uint64_t all = cst_div_up(source->header.size, UINT64_C(1) << from->granularity_bits);
-
-    if (!bits)
-        return FALSE;
-    for (uint32_t i = 0; i < from->table_size; i++) {
-        if (table[i] == 0)
-            continue;
-        if (!qcow2_bitmap_bits(source, table[i], bits, error) ||
-            !add_cluster(target, bits, i * per_cluster, MIN(per_cluster, all - i * per_cluster),
-                         from->granularity_bits, error))
-            return FALSE;
-    }
-    return write_bits(target, error);
-}
-
 uint64_t *qcow2_bitmap_merged(Qcow2 *q, const Qcow2Bitmap *to, Qcow2 *source,
                               const Qcow2Bitmap *from, GArray *fresh, GArray *stale, GError **error)
 {
@@ -175,7 +107,8 @@ uint64_t *qcow2_bitmap_merged(Qcow2 *q, const Qcow2Bitmap *to, Qcow2 *source,
     Target target = {q,     table, to->table_size, to->granularity_bits, bits, to->table_size,
                      FALSE, fresh, stale};
 
-    if (!bits || !add_all(&target, source, from, error))
+    if (!bits || !qcow2_bitmap_each_dirty(source, from, set_range, &target, error) ||
+        !write_bits(&target, error))
         return NULL;
     return g_steal_pointer(&table);
 }

@@ -235,6 +235,25 @@ CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writab
     return fd < 0 ? NULL : cst_blob_file_new(fd, name, writable, error);
 }
 
+static void add_user(const CstImageUser *user, GPtrArray *holders)
+{
+    g_autofree char *who = cst_process_describe(user->pid);
+
+    cst_holders_add(holders, user->pid, "%s", who)->reads_only = !user->writes;
+}
+
+/* Several machines may read one volume. @pid: 0 when nobody of them can be found. */
+static void add_users(CstBlob *blob, int64_t pid, GPtrArray *holders)
+{
+    const CstImageUser unknown = {pid, cst_image_is_written(blob, NULL)};
+    g_autoptr(GArray) users = cst_image_users(blob);
+
+    for (guint i = 0; i < users->len; i++)
+        add_user(&g_array_index(users, CstImageUser, i), holders);
+    if (users->len == 0)
+        add_user(&unknown, holders);
+}
+
 /*
  * Locks show QEMU and our own processes, loop devices and swap the kernel's use. Other readers and
  * writers of the file are not known.
@@ -244,16 +263,13 @@ gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *h
 {
     /* Nobody can be asked about what can't be opened, or is no file. */
     g_autoptr(CstBlob) blob = cst_dir_vol_open(state, name, FALSE, NULL);
-    g_autofree char *who = NULL;
     int64_t pid = 0;
 
     if (!blob)
         return TRUE;
     /* What this process does with it, the core knows. */
-    if (cst_image_is_open(blob, &pid) && pid != getpid()) {
-        who = cst_process_describe(pid);
-        cst_holders_add(holders, pid, "%s", who)->reads_only = !cst_image_is_written(blob, NULL);
-    }
+    if (cst_image_is_open(blob, &pid) && pid != getpid())
+        add_users(blob, pid, holders);
     cst_file_holders(cst_blob_file_fd(blob), holders);
     return TRUE;
 }

@@ -31,11 +31,12 @@ static gboolean demand_tls(CstNbdServer *server, const CstVolServe *how, GError 
     return tls != NULL;
 }
 
-/* @blob: what the guest sees. Returns when the task is cancelled. */
-static gboolean serve_blob(const char *name, const CstVolServe *how, gboolean writable,
-                           CstBlob *blob, CstTask *task, GError **error)
+/* Returns when the task is cancelled. */
+static gboolean serve_view(const char *name, const CstVolServe *how, const VolumeView *view,
+                           CstTask *task, GError **error)
 {
-    const CstNbdExport export = {.name = name, .blob = blob, .writable = writable};
+    const CstNbdExport export = {
+        .name = name, .blob = view->blob, .writable = view->writable, .bitmaps = view->bitmaps};
     g_autoptr(CstNbdServer) server = cst_nbd_server_new(&export, error);
     guint16 port;
     uid_t uid;
@@ -72,13 +73,14 @@ static gboolean serve(CstPool *pool, const char *name, const CstVolServe *how, C
     g_auto(VolumeView) view = {.task = task,
                                .snapshot = how->snapshot,
                                .writable = !how->read_only,
-                               .force_share = how->force_share};
+                               .force_share = how->force_share,
+                               .ask_bitmaps = TRUE};
     gboolean done;
 
     if (!check(how, error) || !volume_view_open(&view, pool, name, error) ||
         (how->read_only && !cst_may_change(error)))
         return FALSE;
-    done = serve_blob(name, how, view.writable, view.blob, task, error);
+    done = serve_view(name, how, &view, task, error);
     return cst_blob_flush(view.blob, done ? error : NULL) && done;
 }
 

@@ -5,6 +5,8 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/log.h>
+#include <image/bitmap.h>
 
 #include "clone.h"
 #include "core/scan.h"
@@ -21,6 +23,54 @@ static gboolean prepare_writes(const ImageChain *chain, GError **error)
            trust_restrict(&link->claim, link->volume, link->blob, error);
 }
 
+/* --- dirty bitmaps --------------------------------------------------------------------------- */
+
+#define RANGES_MAX (1U << 20) /* of all bitmaps: 16 MiB */
+
+/* Why @bitmap can't be shown while the view is open; NULL: it can. */
+static const char *bitmap_trouble(const VolumeView *view, const CstImageBitmap *bitmap)
+{
+    if (bitmap->inconsistent)
+        return "it is inconsistent";
+    if (bitmap->enabled && view->writable)
+        return "it is enabled, and writes are not tracked in it";
+    if (!g_utf8_validate(bitmap->name, -1, NULL))
+        return "its name is no UTF-8";
+    return view->bitmaps->len >= CST_NBD_BITMAPS_MAX ? "there are too many" : NULL;
+}
+
+static void add_bitmap(VolumeView *view, CstImage *image, const CstImageBitmap *bitmap,
+                       guint *ranges_left)
+{
+    const char *trouble = bitmap_trouble(view, bitmap);
+    g_autoptr(GError) why = NULL;
+    GArray *ranges =
+        trouble ? NULL
+                : cst_image_bitmap_ranges(image, bitmap->name, *ranges_left, view->task, &why);
+    CstNbdBitmap *added;
+
+    if (!ranges) {
+        cst_log(CST_LOG_WARNING, "bitmap '%s' is left out: %s", bitmap->name,
+                trouble ? trouble : why->message);
+        return;
+    }
+    *ranges_left -= ranges->len;
+    added = g_new(CstNbdBitmap, 1);
+    *added = (CstNbdBitmap){g_strdup(bitmap->name), ranges};
+    g_ptr_array_add(view->bitmaps, added);
+}
+
+/* An image without bitmaps, or of a format that has none, is no failure. */
+static void read_bitmaps(VolumeView *view, CstImage *image)
+{
+    g_autoptr(GPtrArray) list = cst_image_bitmap_list(image, NULL);
+    guint ranges_left = RANGES_MAX;
+
+    view->bitmaps = list ? g_ptr_array_new_with_free_func(cst_nbd_bitmap_free) : NULL;
+    for (guint i = 0; list && i < list->len; i++)
+        add_bitmap(view, image, g_ptr_array_index(list, i), &ranges_left);
+}
+
 static gboolean open_image(VolumeView *view, CstPool *pool, const char *name, GError **error)
 {
     view->chain = (ImageChain){.task = view->task,
@@ -32,6 +82,8 @@ static gboolean open_image(VolumeView *view, CstPool *pool, const char *name, GE
         !cst_chain_open_images(view->chain.chain, view->writable ? CST_IMAGE_WRITE : 0,
                                view->snapshot, error))
         return FALSE;
+    if (view->ask_bitmaps && !view->snapshot)
+        read_bitmaps(view, cst_chain_image(view->chain.chain));
     view->blob = cst_chain_guest(view->chain.chain);
     return TRUE;
 }
@@ -96,6 +148,7 @@ void volume_view_ends(const VolumeView *view)
 void volume_view_close(VolumeView *view)
 {
     view->blob = NULL;
+    g_clear_pointer(&view->bitmaps, g_ptr_array_unref);
     g_clear_pointer(&view->of_snapshot, cst_chain_free);
     g_clear_pointer(&view->stored, cst_blob_unref);
     image_chain_close(&view->chain);

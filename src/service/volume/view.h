@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <nbd/server.h>
+
 #include "image_chain.h"
 
 /**
@@ -14,8 +16,16 @@ typedef struct {
     const char *snapshot; /* borrowed; NULL: what the volume holds now */
     gboolean writable;    /* not of a snapshot */
     gboolean force_share; /* read what somebody else writes to */
+    gboolean ask_bitmaps; /* fill in @bitmaps */
 
     CstBlob *blob; /* what the guest sees; borrowed; NULL: not opened */
+
+    /*
+     * The image's dirty bitmaps that stay as they are while it is open (CstNbdBitmap *); NULL: it
+     * has none. Left out are, with a warning in the log, those that are inconsistent, and of an
+     * image that is written to those that are enabled, which the first write makes inconsistent.
+     */
+    GPtrArray *bitmaps;
 
     /* The volume's image and what it is based on, or the snapshot that the pool's technology has.
      */

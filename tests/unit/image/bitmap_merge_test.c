@@ -109,6 +109,34 @@ static void assert_stored(const Bitmap *bitmap)
     assert_sound(bitmap->blob, FALSE);
 }
 
+/* What the engine reads are the model's runs. */
+static void assert_ranges(const Bitmap *bitmap)
+{
+    g_autoptr(CstImage) image = open_image(bitmap->blob, 0);
+    g_autoptr(GArray) ranges = cst_image_bitmap_ranges(image, "b", G_MAXUINT, NULL, NULL);
+    guint next = 0;
+
+    assert_non_null(ranges);
+    for (uint64_t bit = 0, end; bit < bitmap->count; bit = end) {
+        for (end = bit + 1; end < bitmap->count && bitmap->bits[end] == bitmap->bits[bit];)
+            end++;
+        if (!bitmap->bits[bit])
+            continue;
+        assert_true(next < ranges->len);
+        assert_int_equal(g_array_index(ranges, CstRange, next).offset, bit * bitmap->granularity);
+        assert_int_equal(g_array_index(ranges, CstRange, next).length,
+                         MIN(SIZE, end * bitmap->granularity) - bit * bitmap->granularity);
+        next++;
+    }
+    assert_int_equal(next, ranges->len);
+    if (next > 0) {
+        g_autoptr(GError) error = NULL;
+
+        assert_null(cst_image_bitmap_ranges(image, "b", next - 1, NULL, &error));
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_LIMIT));
+    }
+}
+
 static gboolean merge(const Bitmap *to, const Bitmap *from, GError **error)
 {
     g_autoptr(CstImage) target = open_image(to->blob, CST_IMAGE_WRITE);
@@ -164,6 +192,8 @@ static void merge_twice(Bitmap *to, Bitmap *from)
         fail_msg("merge: %s", error->message);
     assert_stored(to);
     assert_stored(from);
+    assert_ranges(to);
+    assert_ranges(from);
     places[0] = get64(to->blob, entry_at(to, 0));
     assert_true(merge(to, from, NULL)); /* which has nothing to add */
     places[1] = get64(to->blob, entry_at(to, 0));
@@ -269,6 +299,29 @@ static void damaged_bits_are_refused_and_nothing_is_merged(void **state)
     merge_with_entry(UINT64_C(1) << 55, FALSE);
 }
 
+/* Entries that share their bits would have far more of them read than the file has. */
+static void more_bits_than_the_file_has_are_damage(void **state)
+{
+    const CstImageCreate options = {.capacity = UINT64_C(32) << 30, .cluster_size = DAMAGED};
+    g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
+    g_autoptr(CstImage) image = NULL;
+    g_autoptr(GArray) ranges = NULL;
+    g_autoptr(GError) error = NULL;
+    uint64_t table;
+
+    assert_true(cst_image_create(blob, qcow2(), &options, NULL, NULL));
+    image = open_image(blob, CST_IMAGE_WRITE);
+    assert_true(cst_image_bitmap_add(image, "b", 512, FALSE, NULL));
+    table = get64(blob, get64(blob, 112 + 24));
+    put64(blob, table, DAMAGED);
+    ranges = cst_image_bitmap_ranges(image, "b", G_MAXUINT, NULL, NULL);
+    assert_non_null(ranges);
+    for (uint64_t i = 0; i < 2048; i++)
+        put64(blob, table + i * 8, DAMAGED);
+    assert_null(cst_image_bitmap_ranges(image, "b", G_MAXUINT, NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
+}
+
 /* --- failures ------------------------------------------------------------------------------ */
 
 /* The bits are written before anything refers to them: what was taken for them is given back. */
@@ -304,6 +357,7 @@ int main(void)
         cmocka_unit_test(every_byte_that_was_dirty_stays_dirty),
         cmocka_unit_test(an_entry_that_stands_for_set_bits_is_merged),
         cmocka_unit_test(damaged_bits_are_refused_and_nothing_is_merged),
+        cmocka_unit_test(more_bits_than_the_file_has_are_damage),
         cmocka_unit_test(bits_that_can_not_be_written_leave_all_as_it_was),
     };
 

@@ -146,6 +146,12 @@ static gboolean odd_bitmap_merge(CstImage *image, const char *name, CstImage *so
     return odd_act(error);
 }
 
+static GArray *odd_bitmap_ranges(CstImage *image, const char *name, guint max, CstTask *task,
+                                 GError **error)
+{
+    return odd_act(error) ? g_array_new(FALSE, FALSE, sizeof(CstRange)) : NULL;
+}
+
 static const CstSnapshotOps odd_snapshots = {
     .list = odd_list,
     .create = odd_snapshot,
@@ -161,6 +167,7 @@ static const CstBitmapOps odd_bitmaps = {
     .clear = odd_named,
     .enable = odd_bitmap_enable,
     .merge = odd_bitmap_merge,
+    .ranges = odd_bitmap_ranges,
 };
 
 static const CstImageFormat odd = {
@@ -321,6 +328,13 @@ static gboolean call_bitmap_merge(GError **error)
     return cst_image_bitmap_merge(image, "b", image, "c", error);
 }
 
+static gboolean call_bitmap_ranges(GError **error)
+{
+    g_autoptr(GArray) ranges = cst_image_bitmap_ranges(image, "b", 1, NULL, error);
+
+    return ranges != NULL;
+}
+
 static const OddCall calls[] = {
     {"create", call_create, NULL},
     {"open", call_open, NULL},
@@ -345,6 +359,7 @@ static const OddCall calls[] = {
     {"bitmaps->clear", call_bitmap_clear, NULL},
     {"bitmaps->enable", call_bitmap_enable, NULL},
     {"bitmaps->merge", call_bitmap_merge, NULL},
+    {"bitmaps->ranges", call_bitmap_ranges, NULL},
 };
 
 static char *blame(const char *slot)

@@ -302,6 +302,65 @@ class Requests(Served):
         client.ask(STATUS, 0, 0)
         self.assertEqual(client.chunks()[0][1][:4], struct.pack(">I", 22))
 
+    def bitmapped(self):
+        """A client of an image with the bitmaps a and b, of which a has 3M..4M and 5M..5M+64K."""
+        server = self.serve(1)
+        server.stop()
+        run("qemu-img", "create", "-q", "-f", "qcow2", server.path, "8M")
+        for name in "ab":
+            run("qemu-img", "bitmap", "--add", "-f", "qcow2", server.path, name)
+        run("qemu-img", "bitmap", "--disable", "-f", "qcow2", server.path, "b")
+        run("qemu-io", "-f", "qcow2", "-c", "write 3M 1M", "-c", "write 5M 4k", server.path)
+        process = subprocess.Popen([CST_NBD, server.socket, server.path, "ro", "qcow2"],
+                                   stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        process.stdout.readline()
+        return self.raw(server)
+
+    def test_dirty_bitmaps_are_contexts(self):
+        client = self.bitmapped()
+        base, a, b = b"base:allocation", b"qemu:dirty-bitmap:a", b"qemu:dirty-bitmap:b"
+
+        def meta(number, *queries):
+            found = client.option(number, string(b"") + struct.pack(">I", len(queries)) +
+                                  b"".join(map(string, queries)))
+            self.assertEqual(found.pop(), (ACK, b""))
+            return [(struct.unpack(">I", data[:4])[0], data[4:]) for _, data in found]
+        client.option(STRUCTURED_REPLY)
+        for queries, names in (((), (base, a, b)), ((b"qemu:",), (a, b)), ((base, b), (base, b)),
+                               ((b"qemu:dirty-bitmap:", b"base:"), (base, a, b)),
+                               ((b"qemu:dirty-bitmap:x", b"qemu:allocation-depth"), ()),
+                               ((b"qemu:dirty", b"qemu:dirty-bitmap:a:", b""), ())):
+            self.assertEqual(meta(LIST_META, *queries), [(0, name) for name in names])
+        self.assertEqual(meta(SET_META, b"qemu:", b"qemu:dirty-bitmap:", b"base:"), [])
+        self.assertEqual(meta(SET_META, a, a), [(2, a)])
+        self.assertEqual(meta(SET_META, b, base, a), [(1, base), (2, a), (3, b)])
+
+    def test_the_state_of_dirty_bitmaps(self):
+        client = self.bitmapped().go(contexts=(b"qemu:dirty-bitmap:b", b"base:allocation",
+                                               b"qemu:dirty-bitmap:a"))
+
+        def status(offset, count, flags=0):
+            client.ask(STATUS, offset, count, flags)
+            found = {}
+            for kind, data in client.chunks():
+                self.assertEqual(kind, 5)
+                found[struct.unpack(">I", data[:4])[0]] = [
+                    struct.unpack_from(">II", data, at) for at in range(4, len(data), 8)]
+            return found
+        whole = status(0, 8 * MIB)
+        self.assertEqual(whole[2], [(3 * MIB, 0), (MIB, 1), (MIB, 0), (64 * KIB, 1),
+                                    (3 * MIB - 64 * KIB, 0)])
+        self.assertEqual(whole[3], [(8 * MIB, 0)])
+        self.assertEqual(whole[1][:2], [(3 * MIB, 3), (MIB, 0)])
+        self.assertEqual(status(3 * MIB + 512, 2 * MIB)[2], [(MIB - 512, 1), (MIB, 0), (512, 1)])
+        self.assertEqual(status(3 * MIB + 512, 2 * MIB, REQ_ONE)[2], [(MIB - 512, 1)])
+        self.assertEqual(status(4 * MIB - 1, 1), {1: [(1, 0)], 2: [(1, 1)], 3: [(1, 0)]})
+        self.assertEqual(status(4 * MIB, 1)[2], [(1, 0)])
+        self.assertEqual(status(8 * MIB - 1, 1)[2], [(1, 0)])
+
     def test_what_is_refused_and_goes_on(self):
         client = self.raw(self.serve(MIB)).go()
         for kind, offset, count, flags, number in (

@@ -264,6 +264,11 @@ CstBlob *cst_blob_memory_new(const void *data, size_t len);
 
 /* --- not in the library: what pools, copying and wiping ask of a blob ------------------------- */
 
+/** A range of a blob's bytes. */
+typedef struct {
+    uint64_t offset, length;
+} CstRange;
+
 /**
  * Has calls on @blob refused while the storage that it lies on does not answer (NULL: that never
  * hangs). Before the blob is shared; takes a reference on @liveness.

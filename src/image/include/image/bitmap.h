@@ -80,3 +80,13 @@ gboolean cst_bitmap_action_parse(const char *word, CstBitmapAction *ret_action, 
 gboolean cst_image_bitmap_apply(CstImage *image, CstBitmapAction action, const char *name,
                                 uint64_t granularity, CstImage *source, const char *from,
                                 GError **error);
+
+/* --- what is dirty ---------------------------------------------------------------------------- */
+
+/**
+ * Returns the ranges that the bitmap @name calls dirty, in their order and apart from each other,
+ * as an array of CstRange; the caller's. NOT_FOUND, STATE when it is inconsistent, LIMIT when
+ * there are more than @max.
+ */
+GArray *cst_image_bitmap_ranges(CstImage *image, const char *name, guint max, CstTask *task,
+                                GError **error);

@@ -31,3 +31,16 @@ gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid);
  * ("process 123 (qemu-nbd)"); g_free() it.
  */
 gboolean cst_image_is_written(CstBlob *blob, char **ret_who);
+
+/* --- not in the library: everybody who has it open -------------------------------------------- */
+
+typedef struct {
+    int64_t pid;
+    gboolean writes;
+} CstImageUser;
+
+/**
+ * Returns the other processes whose locks show that they have the file open, as an array of
+ * CstImageUser; the caller's. Whoever is unknown (cst_image_is_open()) is not among them.
+ */
+GArray *cst_image_users(CstBlob *blob);

@@ -8,22 +8,35 @@
 
 /**
  * A server of the NBD protocol (https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md)
- * for one blob: fixed newstyle negotiation, structured replies, block status ("base:allocation"),
- * trim, zeroes, forced unit access, several connections to the same bytes.
+ * for one blob: fixed newstyle negotiation, structured replies, block status ("base:allocation" and
+ * dirty bitmaps), trim, zeroes, forced unit access, several connections to the same bytes.
  *
  * What a client can cost is bounded: connections, bytes in flight on each, the time to negotiate.
  * A client that reads none of its replies holds threads of its own connection only.
  */
+/** What was written since some point in time: the context "qemu:dirty-bitmap:NAME". */
+typedef struct {
+    char *name;     /**< of the bitmap */
+    GArray *ranges; /**< of CstRange: what is dirty, in order and apart from each other */
+} CstNbdBitmap;
+
+#define CST_NBD_BITMAPS_MAX 32
+
+/** Frees what @bitmap, a CstNbdBitmap, holds. */
+void cst_nbd_bitmap_free(gpointer bitmap);
+
 typedef struct {
     const char *name;        /**< that clients ask for; "" is answered as well */
     const char *description; /**< NULL: none */
     CstBlob *blob;
     gboolean writable;
+    GPtrArray *bitmaps; /**< of CstNbdBitmap *, CST_NBD_BITMAPS_MAX at most; NULL: none */
 } CstNbdExport;
 
 typedef struct CstNbdServer CstNbdServer;
 
-/** Makes a server that listens nowhere yet. Takes a reference on the blob, copies the texts. */
+/** Makes a server that listens nowhere yet. Takes references on blob and bitmaps, copies the
+ * texts. */
 CstNbdServer *cst_nbd_server_new(const CstNbdExport *export, GError **error);
 /** Stops listening, and removes the Unix sockets that were made. NULL is accepted. */
 void cst_nbd_server_free(CstNbdServer *server);
