@@ -29,7 +29,7 @@ MAY_INCLUDE = {
     "conn": {"api", "wire", "service", "store", "model", "base"},
     "daemon": {"server", "wire", "service", "store", "model", "base"},
     "cli": {"conn", "store", "model", "base"},
-    # the commands over image files (commands/image), which are a library of their own
+    # the commands over image files, and those that carry volumes in and out: a library of their own
     "cli-image": {"cli", "conn", "image", "blob", "store", "model", "base"},
 }
 
@@ -54,6 +54,9 @@ FOLDERS = {
 }
 
 
+CLI_IMAGE = re.compile("/cli/commands/(image|transfer)/")
+
+
 def may_use(rows, folder, other):
     """A file of @folder may include and call one of @other; what is inside of either goes with it."""
     folder, other = folder.split("/")[0], other.split("/")[0]
@@ -74,7 +77,7 @@ def module_flags(build):
         found = re.search(r"(?:^|/)src/(\w+)/[^ ]*\.c$", entry["file"])
         if not found:
             continue
-        module = "cli-image" if "/cli/commands/image/" in entry["file"] else found.group(1)
+        module = "cli-image" if CLI_IMAGE.search(entry["file"]) else found.group(1)
         if module in flags:
             continue
         words = shlex.split(entry["command"])

@@ -64,6 +64,36 @@ static gboolean receive_content(CstApiCall *call, const void *data, void *result
     return call->upload != NULL;
 }
 
+static gboolean send_digests(CstApiCall *call, const void *data, void *result, GError **error)
+{
+    const wire_vol_digests_args *args = data;
+    const CstVolSend what = {.snapshot = cst_api_opt_text(args->snapshot), .flags = args->flags};
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    wire_vol_send_ret *ret = result;
+    uint64_t capacity;
+
+    call->sparse = TRUE;
+    if (pool)
+        call->download =
+            cst_vol_digests(pool, args->vol.name, &what, args->chunk, call->task, &capacity, error);
+    if (!call->download)
+        return FALSE;
+    ret->capacity = capacity;
+    return TRUE;
+}
+
+static gboolean patch_content(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_patch_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+
+    call->sparse = TRUE;
+    if (pool)
+        call->upload =
+            cst_vol_patch(pool, args->vol.name, args->offset, args->flags, call->task, error);
+    return call->upload != NULL;
+}
+
 const CstProcedure cst_api_stream_procedures[] = {
     CST_REMOTE_PROCEDURE(STORAGE_VOL_UPLOAD, LONG, WRITE, STORAGE, "virStorageVolUpload",
                          vol_stream_args, void, upload),
@@ -73,5 +103,9 @@ const CstProcedure cst_api_stream_procedures[] = {
                       send_content),
     CST_OWN_PROCEDURE(VOL_RECEIVE, LONG, WRITE, "cisternVolReceive", vol_receive_args, text,
                       receive_content),
+    CST_OWN_PROCEDURE(VOL_DIGESTS, LONG, WRITE, "cisternVolDigests", vol_digests_args, vol_send_ret,
+                      send_digests),
+    CST_OWN_PROCEDURE(VOL_PATCH, LONG, WRITE, "cisternVolPatch", vol_patch_args, void,
+                      patch_content),
     {0},
 };

@@ -141,8 +141,8 @@ gboolean cst_file_replace_dated(const char *path, const void *data, size_t len, 
     return cst_parent_sync(path, error);
 }
 
-gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
-                       GError **error)
+static gboolean read_file(const char *path, gboolean trusted, size_t limit, char **ret_data,
+                          size_t *ret_len, GError **error)
 {
     /*
      * O_NONBLOCK and O_NOCTTY: a FIFO or a terminal at this path must not block or become ours
@@ -156,6 +156,11 @@ gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *
         return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
     if (!S_ISREG(st.st_mode))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a regular file"), path);
+    if (trusted && !cst_only_we_write(&st))
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("others may write to '%s': it must be yours or root's, without write "
+                          "permission for group and others"),
+                        path);
     if ((uint64_t)st.st_size > limit)
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is larger than %zu bytes"), path, limit);
     data = cst_alloc((uint64_t)st.st_size + 1, 1, path, error);
@@ -166,6 +171,18 @@ gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *
     if (ret_len)
         *ret_len = (size_t)st.st_size;
     return TRUE;
+}
+
+gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
+                       GError **error)
+{
+    return read_file(path, FALSE, limit, ret_data, ret_len, error);
+}
+
+gboolean cst_file_read_trusted(const char *path, size_t limit, char **ret_data, size_t *ret_len,
+                               GError **error)
+{
+    return read_file(path, TRUE, limit, ret_data, ret_len, error);
 }
 
 gboolean cst_file_remove(const char *path, GError **error)

@@ -6,10 +6,13 @@
  *
  * A pid may be reused between the moment it was found and now: the description is a hint for
  * people, and no decision depends on it.
+ *
+ * The other question is whether a program that somebody else began still runs.
  */
 #include <base/process.h>
 
 #include <string.h>
+#include <unistd.h>
 
 #include <base/i18n.h>
 
@@ -75,4 +78,25 @@ char *cst_process_describe(int64_t pid)
     if (!domain)
         return g_strdup_printf(_("process %d (%s)"), (int)pid, command);
     return g_strdup_printf(_("process %d (%s, domain '%s')"), (int)pid, command, domain);
+}
+
+static gboolean is_about(const char *pid, const char *text)
+{
+    g_autofree char *path = g_build_filename("/proc", pid, "cmdline", NULL);
+    g_autofree char *line = NULL;
+    gsize len = 0;
+
+    return g_file_get_contents(path, &line, &len, NULL) && memmem(line, len, text, strlen(text));
+}
+
+gboolean cst_process_is_about(const char *text)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
+    const char *pid;
+
+    while (dir && (pid = g_dir_read_name(dir)))
+        if (g_ascii_isdigit(*pid) && g_ascii_strtoll(pid, NULL, 10) != getpid() &&
+            is_about(pid, text))
+            return TRUE;
+    return FALSE;
 }

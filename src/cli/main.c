@@ -83,7 +83,7 @@ static CstExitStatus run_words(CliCtl *ctl, int argc, char **argv)
         return CST_EXIT_FAILED;
     if (argc == 1)
         return cli_run_string(ctl, argv[0]);
-    commands = cli_parse_argv(ctl->groups, argc, argv, &error);
+    commands = cli_parse_argv(ctl->groups, &ctl->config, argc, argv, &error);
     if (!commands) {
         cli_report(ctl, error);
         return CST_EXIT_USAGE;
@@ -133,6 +133,17 @@ static void start_locale(const CliSettings *settings)
     cst_bind_locale();
 }
 
+static gboolean load_config(CliCtl *ctl, GError **error)
+{
+    if (!cli_config_load(ctl->groups, &ctl->config, error)) {
+        ctl->hint = g_strdup(_("--no-config goes without it"));
+        return FALSE;
+    }
+    if (ctl->config.has_color && !ctl->settings.has_color)
+        ctl->settings.color = ctl->config.color;
+    return TRUE;
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
@@ -151,11 +162,13 @@ int main(int argc, char **argv)
     cli_ctl_init(&ctl, &settings, cli_groups());
     running = &ctl;
     cst_liveness_given_up = give_up;
+    if (ok && action == CLI_RUN && !settings.no_config)
+        ok = load_config(&ctl, &error);
     if (ok) {
         status = run(&ctl, action, argc - first, argv + first);
     } else {
+        status = cli_exit_status(&ctl, error);
         cli_report(&ctl, error);
-        status = CST_EXIT_USAGE;
     }
     cst_liveness_given_up = NULL;
     cli_ctl_clear(&ctl);

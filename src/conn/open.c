@@ -88,7 +88,7 @@ static CstConn *open_default(const CstConnOptions *options, GError **error)
     return NULL;
 }
 
-static const char *uri_from_environment(void)
+static const char *default_uri(const CstConnOptions *options)
 {
     const char *const names[] = {"CISTERN_URI", "LIBVIRT_DEFAULT_URI"};
 
@@ -98,7 +98,7 @@ static const char *uri_from_environment(void)
         if (value && *value)
             return value;
     }
-    return NULL;
+    return options->default_uri;
 }
 
 CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **error)
@@ -113,8 +113,8 @@ CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **
         return open_local(options->root, options, error);
     if (uri && !*uri)
         uri = NULL;
-    /* --root on the command line overrides the environment. */
+    /* --root on the command line overrides the environment and the configuration. */
     if (!uri && !options->root)
-        uri = uri_from_environment();
+        uri = default_uri(options);
     return uri ? open_uri(uri, options, error) : open_default(options, error);
 }

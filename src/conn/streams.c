@@ -4,7 +4,14 @@
  * volume, and content as guests see it. They do not pass through call() of conn.c, because they go
  * on after the reply, so the same checks are made here.
  */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
 #include "conn_private.h"
+
+#define DIGESTS_MAX (UINT64_C(1) << 30) /* bytes of them that are taken from a server */
 
 /* --- a stream --------------------------------------------------------------------------------- */
 
@@ -135,6 +142,88 @@ gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend
            stream_take(&stream, sink->piece, sink->data, error);
 }
 
+static gboolean begin_receiving(uint64_t capacity, gpointer data, GError **error)
+{
+    cst_task_set_total(((Receiver *)data)->task, capacity);
+    return TRUE;
+}
+
+gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
+                              CstTask *task, GError **error)
+{
+    Receiver receiver = {.task = task};
+    const CstConnSink sink = {begin_receiving, receive_piece, &receiver};
+
+    return cst_fd_sink_init(&receiver.sink, fd, error) &&
+           cst_conn_vol_send(conn, vol, what, &sink, task, error) &&
+           cst_fd_sink_finish(&receiver.sink, error);
+}
+
+void cst_vol_digests_clear(CstVolDigests *digests)
+{
+    g_clear_pointer(&digests->digests, g_byte_array_unref);
+}
+
+/* At most G_MAXUINT64 / 64 KiB digests: there is no overflow. */
+static uint64_t digests_size(const CstVolDigests *digests)
+{
+    return (digests->capacity / digests->chunk + (digests->capacity % digests->chunk != 0)) *
+           CST_VOL_DIGEST_SIZE;
+}
+
+/* The server decides how much comes: no more than belongs to what it has said. */
+static gboolean take_digests(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                             GError **error)
+{
+    CstVolDigests *digests = data;
+    uint64_t more = len + hole, had = digests->digests->len;
+
+    if (more > DIGESTS_MAX - had || had + more > digests_size(digests))
+        return cst_fail(error, CST_ERROR_LIMIT, _("the server sends too many digests"));
+    g_byte_array_set_size(digests->digests, (guint)(had + more));
+    if (hole)
+        memset(digests->digests->data + had, 0, hole);
+    else
+        memcpy(digests->digests->data + had, bytes, len);
+    return TRUE;
+}
+
+static gboolean check_digests(const CstVolDigests *digests, GError **error)
+{
+    return digests->digests->len == digests_size(digests) ||
+           cst_fail(error, CST_ERROR_RPC, _("the server has sent too few digests"));
+}
+
+static gboolean fetch_digests(CstConn *conn, const wire_vol_digests_args *args,
+                              CstVolDigests *digests, CstTask *task, GError **error)
+{
+    g_auto(Stream) stream = {0};
+    wire_vol_send_ret said = {0};
+
+    if (!stream_start(&stream, conn, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_DIGESTS, args, &said,
+                      task, error))
+        return FALSE;
+    digests->capacity = said.capacity;
+    return stream_take(&stream, take_digests, digests, error) && check_digests(digests, error);
+}
+
+gboolean cst_conn_vol_digests(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
+                              uint64_t chunk, CstTask *task, CstVolDigests *ret, GError **error)
+{
+    char *snapshot = (char *)what->snapshot;
+    const wire_vol_digests_args args = {cst_vol_arg(vol), cst_opt_arg(&snapshot), chunk,
+                                        what->flags};
+
+    *ret = (CstVolDigests){.chunk = chunk};
+    if (chunk < CST_VOL_DIGEST_CHUNK_MIN)
+        return cst_fail(error, CST_ERROR_INVALID, _("digests are of chunks of at least 64 KiB"));
+    ret->digests = g_byte_array_new();
+    if (fetch_digests(conn, &args, ret, task, error))
+        return TRUE;
+    cst_vol_digests_clear(ret);
+    return FALSE;
+}
+
 struct CstConnReceive {
     Stream stream;
     CstConn *conn; /* borrowed */
@@ -159,17 +248,36 @@ CstConnReceive *cst_conn_vol_receive(CstConn *conn, const CstPoolRef *pool, cons
     return g_steal_pointer(&receive);
 }
 
+CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t offset,
+                                   CstTask *task, GError **error)
+{
+    wire_vol_patch_args args = {cst_vol_arg(vol), offset, 0};
+    g_autoptr(CstConnReceive) receive = g_new0(CstConnReceive, 1);
+
+    if (!stream_start(&receive->stream, conn, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_PATCH, &args,
+                      NULL, task, error))
+        return NULL;
+    return g_steal_pointer(&receive);
+}
+
 gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
                                 GError **error)
 {
     return stream_put(bytes, len, hole, &((CstConnReceive *)receive)->stream, error);
 }
 
+gboolean cst_conn_patch_finish(CstConnReceive *receive, GError **error)
+{
+    gboolean done = stream_finish(&receive->stream, error);
+
+    stream_clear(&receive->stream);
+    return done;
+}
+
 CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error)
 {
-    if (!stream_finish(&receive->stream, error))
+    if (!cst_conn_patch_finish(receive, error))
         return NULL;
-    stream_clear(&receive->stream);
     return cst_conn_vol_by_name(receive->conn, receive->pool, receive->name, error);
 }
 

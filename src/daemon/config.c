@@ -17,6 +17,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/settings.h>
 
 #define CONFIG_MAX 65536 /* bytes */
 
@@ -207,57 +208,16 @@ static const struct {
     {"log", "level", set_log_level},
 };
 
-static gboolean apply(const char *group, const char *key, const char *value, DaemonConfig *config,
-                      GError **error)
+static gboolean apply(const char *group, const char *key, const char *value, unsigned line,
+                      gpointer data, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
-        if (g_str_equal(group, settings[i].group) && g_str_equal(key, settings[i].key)) {
-            if (settings[i].set(value, config, error))
-                return TRUE;
-            g_prefix_error(error, "[%s] %s: ", group, key);
-            return FALSE;
-        }
-    return cst_fail(error, CST_ERROR_CONFIG, _("[%s] %s: there is no such setting"), group, key);
+        if (g_str_equal(group, settings[i].group) && g_str_equal(key, settings[i].key))
+            return settings[i].set(value, data, error);
+    return cst_fail(error, CST_ERROR_CONFIG, "%s", _("there is no such setting"));
 }
 
 /* --- the file -------------------------------------------------------------------------------- */
-
-static gboolean apply_group(GKeyFile *file, const char *group, DaemonConfig *config, GError **error)
-{
-    g_auto(GStrv) keys = g_key_file_get_keys(file, group, NULL, error);
-
-    if (!keys)
-        return FALSE;
-    for (char **key = keys; *key; key++) {
-        g_autoptr(GError) reason = NULL;
-        g_autofree char *value = g_key_file_get_string(file, group, *key, &reason);
-
-        /* After a wrong escape GLib returns both a value and an error. */
-        if (reason) {
-            g_propagate_prefixed_error(error, g_steal_pointer(&reason), "[%s] %s: ", group, *key);
-            return FALSE;
-        }
-        if (!apply(group, *key, g_strstrip(value), config, error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
-static gboolean apply_text(const char *text, size_t len, DaemonConfig *config, GError **error)
-{
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    g_auto(GStrv) groups = NULL;
-
-    if (len == 0)
-        return TRUE;
-    if (!g_key_file_load_from_data(file, text, len, G_KEY_FILE_NONE, error))
-        return FALSE;
-    groups = g_key_file_get_groups(file, NULL);
-    for (char **group = groups; *group; group++)
-        if (!apply_group(file, *group, config, error))
-            return FALSE;
-    return TRUE;
-}
 
 gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *ret_config,
                             GError **error)
@@ -272,12 +232,7 @@ gboolean daemon_config_load(const char *path, gboolean required, DaemonConfig *r
         g_propagate_error(error, g_steal_pointer(&reason));
         return FALSE;
     }
-    if (text && !apply_text(text, len, &config, error)) {
-        /* GLib's own errors of key files are errors of the configuration as well. */
-        if (error && *error && (*error)->domain != CST_ERROR) {
-            (*error)->domain = CST_ERROR;
-            (*error)->code = CST_ERROR_CONFIG;
-        }
+    if (text && !cst_settings_read(text, len, apply, &config, error)) {
         g_prefix_error(error, "%s: ", path);
         return FALSE;
     }

@@ -94,6 +94,14 @@ char *cst_holders_describe(const GPtrArray *holders)
     return g_string_free(text, FALSE);
 }
 
+GHashTable *cst_pool_state_drafts(const CstPoolState *state, GError **error)
+{
+    const CstPoolHost *host = state->host;
+
+    return host && host->drafts ? host->drafts(host->data, error)
+                                : g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
 gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error)
 {
     g_autofree char *text = cst_holders_describe(holders);

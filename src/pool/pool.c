@@ -84,6 +84,11 @@ gboolean cst_pool_state_is_remote(CstPoolState *state)
     return state->backend->remote;
 }
 
+gboolean cst_pool_state_drafts_by_intent(CstPoolState *state)
+{
+    return state->backend->drafts_by_intent;
+}
+
 gboolean cst_pool_state_may_hang(CstPoolState *state)
 {
     return state->liveness != NULL;

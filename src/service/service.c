@@ -12,6 +12,7 @@
 #include <base/log.h>
 
 #include "core/definitions.h"
+#include "core/intent.h"
 #include "core/job.h"
 #include "core/service.h"
 #include "core/trust.h"
@@ -90,8 +91,10 @@ CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError *
     service->mode = mode;
     service->hooks = &hooks;
     service->recovery = recovery_new();
-    service->pool_host =
-        (CstPoolHost){.secret = secret_for_pool, .declared = trust_declared, .data = service};
+    service->pool_host = (CstPoolHost){.secret = secret_for_pool,
+                                       .declared = trust_declared,
+                                       .drafts = intent_drafts,
+                                       .data = service};
     service->journal = cst_journal_new(paths);
     service->declarations = cst_declarations_new(paths);
     service->jobs = jobs_new(service->paths, mode == CST_SERVICE_DAEMON);

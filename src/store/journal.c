@@ -6,9 +6,11 @@
  * replay never sees an incomplete record, or an unlocked one whose process lives. Ending an intent
  * unlinks the file.
  *
- * Records of drafts are not synced. The journal is for processes that die; after a power cut,
- * drafts are also found by their names when a pool starts. A change that nothing else would show is
- * recorded durably (cst_journal_begin_durable()), and so is its end.
+ * Records are not synced where drafts have names of their own: the journal is for processes that
+ * die, and after a power cut drafts are found by their names when a pool starts. A draft that only
+ * the journal tells from a volume has a record that is synced before the draft is made, and whose
+ * end is synced before anybody is told of the volume. So are a record of a change that nothing else
+ * would show, and its end (cst_journal_begin_durable()).
  *
  * No locks but those on the files: replays run at the same time as new intents, except
  * cst_journal_replay(), which also removes temporary files and therefore runs under the driver
@@ -16,6 +18,7 @@
  */
 #include <store/journal.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -32,6 +35,8 @@
 #include <base/uuid.h>
 
 #define GROUP        "intent"
+#define DRAFT        "draft"  /* field: the token of a draft */
+#define VOLUME       "volume" /* field: the name that it is to have */
 #define SUFFIX       ".intent"
 #define RECORD_LIMIT (1u << 20) /* bytes; a longer record is neither written nor read */
 
@@ -75,21 +80,31 @@ static gboolean lock_intent(int fd)
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-static void set_field(GKeyFile *record, const char *name, const char *value)
+static GKeyFile *make_record(const char *operation, va_list fields)
 {
-    g_key_file_set_string(record, GROUP, name, value);
+    GKeyFile *record = g_key_file_new();
+    const char *name;
+
+    g_key_file_set_string(record, GROUP, "operation", operation);
+    while ((name = va_arg(fields, const char *)))
+        g_key_file_set_string(record, GROUP, name, va_arg(fields, const char *));
+    return record;
 }
 
-static gboolean sync_journal(const CstIntent *intent, GError **error)
+/* The record of a draft has its token as its name, so that the token is known if all else is lost.
+ */
+static char *name_record(const CstJournal *journal, GKeyFile *record)
 {
-    g_autofree char *dir = g_path_get_dirname(intent->path);
-    g_auto(CstFd) fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_autofree char *token = g_key_file_get_string(record, GROUP, DRAFT, NULL);
+    char id_text[CST_UUID_TEXT_LEN];
+    CstUuid id;
 
-    if (fd < 0)
-        return cst_fail_errno(error, errno, _("cannot record '%s'"), intent->path);
-    return cst_dir_sync(fd, dir, error);
+    if (!token || !cst_uuid_parse(token, &id))
+        cst_uuid_generate(&id);
+    return g_strconcat(journal->dir, "/", cst_uuid_format(&id, id_text), SUFFIX, NULL);
 }
 
+/* Not synced, see above. */
 static gboolean write_record(CstIntent *intent, const char *text, GError **error)
 {
     g_autofree char *temporary = g_strconcat(intent->path, ".new", NULL);
@@ -98,26 +113,19 @@ static gboolean write_record(CstIntent *intent, const char *text, GError **error
     if (intent->fd < 0)
         return cst_fail_errno(error, errno, _("cannot create '%s'"), temporary);
     if (!cst_pwrite_full(intent->fd, text, strlen(text), 0, temporary, error) ||
-        !lock_intent(intent->fd) || (intent->durable && fsync(intent->fd) < 0) ||
-        rename(temporary, intent->path) < 0) {
+        !lock_intent(intent->fd) || rename(temporary, intent->path) < 0) {
         if (error && !*error)
             cst_fail_errno(error, errno, _("cannot record '%s'"), intent->path);
         unlink(temporary);
         return FALSE;
     }
-    if (!intent->durable || sync_journal(intent, error))
-        return TRUE;
-    unlink(intent->path);
-    return FALSE;
+    return TRUE;
 }
 
-static CstIntent *begin(const CstJournal *journal, GKeyFile *record, gboolean durable,
-                        GError **error)
+static CstIntent *begin(const CstJournal *journal, GKeyFile *record, GError **error)
 {
     g_autofree char *text = g_key_file_to_data(record, NULL, NULL);
     CstIntent *intent;
-    CstUuid id;
-    char id_text[CST_UUID_TEXT_LEN];
 
     if (strlen(text) > RECORD_LIMIT) {
         cst_fail(error, CST_ERROR_LIMIT, _("what is to be changed is too much for one record"));
@@ -125,10 +133,8 @@ static CstIntent *begin(const CstJournal *journal, GKeyFile *record, gboolean du
     }
     if (!cst_dir_ensure(journal->dir, 0700, error))
         return NULL;
-    cst_uuid_generate(&id);
     intent = g_new0(CstIntent, 1);
-    intent->durable = durable;
-    intent->path = g_strconcat(journal->dir, "/", cst_uuid_format(&id, id_text), SUFFIX, NULL);
+    intent->path = name_record(journal, record);
     if (!write_record(intent, text, error)) {
         intent_free(intent);
         return NULL;
@@ -148,34 +154,68 @@ static CstIntent *dry_intent(void)
 
 CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation, ...)
 {
-    g_autoptr(GKeyFile) record = g_key_file_new();
-    const char *name;
+    g_autoptr(GKeyFile) record = NULL;
     va_list fields;
 
     if (cst_dry_run())
         return dry_intent();
-    set_field(record, "operation", operation);
     va_start(fields, operation);
-    while ((name = va_arg(fields, const char *)))
-        set_field(record, name, va_arg(fields, const char *));
+    record = make_record(operation, fields);
     va_end(fields);
-    return begin(journal, record, FALSE, error);
+    return begin(journal, record, error);
+}
+
+static gboolean sync_directory(const CstIntent *intent, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(intent->path);
+    g_auto(CstFd) fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), dir);
+    return cst_dir_sync(fd, dir, error);
+}
+
+gboolean cst_intent_sync(CstIntent *intent, GError **error)
+{
+    if (!intent->path)
+        return TRUE;
+    if (fsync(intent->fd) < 0)
+        return cst_fail_errno(error, errno, _("cannot sync '%s'"), intent->path);
+    return sync_directory(intent, error);
 }
 
 CstIntent *cst_journal_begin_durable(CstJournal *journal, const char *operation, GHashTable *fields,
                                      GError **error)
 {
     g_autoptr(GKeyFile) record = g_key_file_new();
+    CstIntent *intent;
     GHashTableIter iter;
     gpointer name, value;
 
     if (cst_dry_run())
         return dry_intent();
-    set_field(record, "operation", operation);
+    g_key_file_set_string(record, GROUP, "operation", operation);
     g_hash_table_iter_init(&iter, fields);
     while (g_hash_table_iter_next(&iter, &name, &value))
-        set_field(record, name, value);
-    return begin(journal, record, TRUE, error);
+        g_key_file_set_string(record, GROUP, name, value);
+    intent = begin(journal, record, error);
+    if (!intent)
+        return NULL;
+    intent->durable = TRUE;
+    if (cst_intent_sync(intent, error))
+        return intent;
+    cst_intent_end(intent);
+    return NULL;
+}
+
+gboolean cst_intent_end_synced(CstIntent *intent, GError **error)
+{
+    if (intent->path && unlink(intent->path) < 0)
+        return cst_fail_errno(error, errno, _("cannot remove '%s'"), intent->path);
+    if (intent->path && !sync_directory(intent, error))
+        return FALSE;
+    intent_free(intent);
+    return TRUE;
 }
 
 void cst_intent_end(CstIntent *intent)
@@ -184,9 +224,9 @@ void cst_intent_end(CstIntent *intent)
 
     if (!intent)
         return;
-    if (intent->path && unlink(intent->path) < 0)
+    if (intent->path && unlink(intent->path) < 0 && errno != ENOENT)
         cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", intent->path, g_strerror(errno));
-    if (intent->path && intent->durable && !sync_journal(intent, &error))
+    if (intent->path && intent->durable && !sync_directory(intent, &error))
         cst_log(CST_LOG_WARNING, "%s", error->message);
     intent_free(intent);
 }
@@ -215,6 +255,52 @@ static GHashTable *read_fields(const char *path, GError **error)
                             g_key_file_get_string(record, GROUP, *key, NULL));
     return fields;
 }
+
+/* --- drafts ----------------------------------------------------------------------------------- */
+
+/*
+ * Adds the draft of the record @entry. One that can't be read, or is damaged, may be of a draft
+ * with any name; one that has ended meanwhile is of none.
+ */
+static void add_draft(GHashTable *drafts, const char *dir, const char *entry)
+{
+    g_autofree char *path = g_build_filename(dir, entry, NULL);
+    g_autofree char *token = g_strndup(entry, strlen(entry) - strlen(SUFFIX));
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GHashTable) fields = read_fields(path, &why);
+    gboolean known = fields && g_hash_table_contains(fields, "operation");
+    const char *volume = known ? g_hash_table_lookup(fields, VOLUME) : NULL;
+
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) ||
+        (known && !g_hash_table_contains(fields, DRAFT)))
+        return;
+    g_hash_table_replace(drafts, g_steal_pointer(&token), g_strdup(volume ? volume : ""));
+}
+
+GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error)
+{
+    g_autoptr(GHashTable) drafts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    DIR *dir = opendir(journal->dir);
+    const struct dirent *entry;
+
+    if (!dir && errno == ENOENT)
+        return g_steal_pointer(&drafts);
+    if (!dir) {
+        cst_fail_errno(error, errno, _("cannot open '%s'"), journal->dir);
+        return NULL;
+    }
+    while ((errno = 0, entry = readdir(dir)))
+        if (g_str_has_suffix(entry->d_name, SUFFIX))
+            add_draft(drafts, journal->dir, entry->d_name);
+    if (errno != 0) {
+        cst_fail_errno(error, errno, _("cannot read '%s'"), journal->dir);
+        g_clear_pointer(&drafts, g_hash_table_unref);
+    }
+    closedir(dir);
+    return g_steal_pointer(&drafts);
+}
+
+/* --- replay ----------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *pool; /* replay only its records; NULL: all */

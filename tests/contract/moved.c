@@ -7,19 +7,15 @@
 
 #define BLOCKS (VOLUME_SIZE / TAG_BLOCK)
 
-/* All that is sent of @volume, or of a snapshot of it. */
-static GByteArray *sent(Site *site, const char *volume, const char *snapshot)
+/* All that comes, with zeroes for a hole. */
+static GByteArray *taken(CstDownload *download)
 {
-    const CstVolSend what = {.snapshot = snapshot};
     g_autoptr(GError) error = NULL;
-    uint64_t capacity = 0, hole;
-    g_autoptr(CstDownload) download =
-        cst_vol_send(site->pool, volume, &what, NULL, &capacity, &error);
+    uint64_t hole;
     GByteArray *content = g_byte_array_new();
     g_autofree uint8_t *piece = g_malloc(CST_MIB);
     size_t len;
 
-    assert_no_error(error);
     do {
         guint before = content->len;
 
@@ -31,6 +27,21 @@ static GByteArray *sent(Site *site, const char *volume, const char *snapshot)
             memset(content->data + before, 0, hole);
         }
     } while (len > 0 || hole > 0);
+    return content;
+}
+
+/* All that is sent of @volume, or of a snapshot of it. */
+static GByteArray *sent(Site *site, const char *volume, const char *snapshot)
+{
+    const CstVolSend what = {.snapshot = snapshot};
+    g_autoptr(GError) error = NULL;
+    uint64_t capacity = 0;
+    g_autoptr(CstDownload) download =
+        cst_vol_send(site->pool, volume, &what, NULL, &capacity, &error);
+    GByteArray *content;
+
+    assert_no_error(error);
+    content = taken(download);
     assert_int_equal(content->len, capacity);
     return content;
 }
@@ -163,10 +174,104 @@ static void a_snapshot_is_sent(Site *site)
     assert_sent(now, tags);
 }
 
+/* --- digests, and parts that are written over ---------------------------------------------------
+ */
+
+#define CHUNK (64 * CST_KIB)
+
+/* The digests of @volume, with zeroes for a hole. */
+static GByteArray *digests_of(Site *site, const char *volume, const char *snapshot)
+{
+    const CstVolSend what = {.snapshot = snapshot};
+    g_autoptr(GError) error = NULL;
+    uint64_t capacity = 0;
+    g_autoptr(CstDownload) download =
+        cst_vol_digests(site->pool, volume, &what, CHUNK, NULL, &capacity, &error);
+
+    assert_no_error(error);
+    assert_int_equal(capacity, VOLUME_SIZE);
+    return taken(download);
+}
+
+static void assert_digests(const GByteArray *digests, const GByteArray *content)
+{
+    assert_int_equal(digests->len, content->len / CHUNK * 32);
+    for (guint i = 0; i < content->len / CHUNK; i++) {
+        const uint8_t *chunk = content->data + i * CHUNK;
+        g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+        uint8_t wanted[32] = "";
+        gsize size = sizeof(wanted);
+
+        g_checksum_update(sum, chunk, CHUNK);
+        if (!cst_bytes_are_zero(chunk, CHUNK))
+            g_checksum_get_digest(sum, wanted, &size);
+        if (memcmp(wanted, digests->data + i * 32, 32) != 0)
+            fail_msg("chunk %u has another digest", i);
+    }
+}
+
+static void digests_are_those_of_the_content(Site *site)
+{
+    g_autoptr(GByteArray) content = NULL, digests = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS / 2, 7);
+    content_write(site, "v", BLOCKS - 1, 1, 9);
+    content = sent(site, "v", NULL);
+    digests = digests_of(site, "v", NULL);
+    assert_digests(digests, content);
+}
+
+static void patch(Site *site, uint32_t block, uint32_t tag, gboolean finish)
+{
+    g_autofree uint8_t *bytes = g_malloc(TAG_BLOCK);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstUpload) upload =
+        cst_vol_patch(site->pool, "v", block * TAG_BLOCK, 0, NULL, &error);
+
+    assert_no_error(error);
+    tag_fill(bytes, tag);
+    cst_upload_write(upload, bytes, TAG_BLOCK, &error);
+    assert_no_error(error);
+    cst_upload_hole(upload, TAG_BLOCK, &error);
+    assert_no_error(error);
+    if (finish)
+        cst_upload_finish(upload, &error);
+    assert_no_error(error);
+}
+
+/* What lies beside the part stays, and so does what was written before an early end. */
+static void a_part_is_written_over(Site *site)
+{
+    g_autofree uint8_t *bytes = g_malloc0(TAG_BLOCK);
+    g_autoptr(GError) error = NULL;
+    CstUpload *upload;
+    uint32_t tags[BLOCKS];
+
+    for (guint i = 0; i < BLOCKS; i++)
+        tags[i] = 1;
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    patch(site, 2, 5, TRUE);
+    patch(site, BLOCKS - 2, 6, FALSE);
+    tags[2] = 5;
+    tags[BLOCKS - 2] = 6;
+    tags[3] = tags[BLOCKS - 1] = 0;
+    content_assert(site, "v", tags, BLOCKS);
+    upload = cst_vol_patch(site->pool, "v", VOLUME_SIZE - 1, 0, NULL, &error);
+    assert_no_error(error);
+    assert_false(cst_upload_write(upload, bytes, 2, &error));
+    assert_error(&error, CST_ERROR_NO_SPACE);
+    cst_upload_free(upload);
+    content_assert(site, "v", tags, BLOCKS);
+}
+
 const ContractTest moved_tests[] = {
     {"content is received and sent", content_is_received, 0, NULL},
     {"what was received in part is nothing", half_of_it_is_nothing, 0, NULL},
     {"no more is received than fits", more_than_fits_is_refused, 0, NULL},
+    {"digests are those of the content", digests_are_those_of_the_content, 0, NULL},
+    {"a part is written over", a_part_is_written_over, 0, NULL},
     {"a snapshot's content is sent", a_snapshot_is_sent, GROUND_SNAPSHOTS, NULL},
     {0},
 };

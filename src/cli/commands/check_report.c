@@ -11,8 +11,6 @@
 #include <base/error.h>
 #include <model/image_report.h>
 
-#include "output/sheet.h"
-#include "output/table.h"
 #include "output/text.h"
 
 /* Errors and leaks that are counted and not listed. */
@@ -27,18 +25,18 @@ static uint64_t count_left_out(const CliCheckRow *rows, const CstFindings *findi
     return counted - MIN(counted, listed);
 }
 
-static void print_findings(CliCtl *ctl, const CstFindings *findings, uint64_t left_out)
+/* In text, before the numbers, which are what stays in sight. */
+static void print_findings(CliSheet *sheet, const CstFindings *findings, uint64_t left_out)
 {
     for (guint i = 0; i < cst_findings_length(findings); i++) {
         const CstFinding *finding = cst_findings_get(findings, i);
-        size_t width;
-        g_autofree char *text = cli_table_encode(finding->text, &width);
+        const CliFact fact = cli_fact_text(
+            NULL, finding->kind == CST_FINDING_LEAK ? N_("leak") : N_("error"), finding->text);
 
-        cli_print(ctl, "%s: %s\n", finding->kind == CST_FINDING_LEAK ? _("leak") : _("error"),
-                  text);
+        cli_sheet_add(sheet, &fact, 1);
     }
     if (findings && left_out > 0)
-        cli_print(ctl, _("and %" PRIu64 " more, which are not listed\n"), left_out);
+        cli_print(sheet->ctl, _("and %" PRIu64 " more, which are not listed\n"), left_out);
 }
 
 /* What is found is a list of its own in JSON; left out where a daemon only counts. */
@@ -65,8 +63,8 @@ static void add_findings(CliSheet *sheet, const CstFindings *findings, uint64_t 
     cli_sheet_add(sheet, &rest, 1);
 }
 
-void cli_check_print(CliCtl *ctl, const char *name, const char *format, const CliCheckRow *rows,
-                     size_t count, const CstFindings *findings, const GPtrArray *problems)
+void cli_check_add(CliSheet *sheet, const char *name, const char *format, const CliCheckRow *rows,
+                   size_t count, const CstFindings *findings, const GPtrArray *problems)
 {
     const CliFact head[] = {
         cli_fact_nullable("filename", NULL, name),
@@ -74,22 +72,19 @@ void cli_check_print(CliCtl *ctl, const char *name, const char *format, const Cl
         cli_fact_number("check-errors", NULL, TRUE, 0),
     };
     uint64_t left_out = count_left_out(rows, findings);
-    CliSheet sheet;
 
-    cli_sheet_begin(&sheet, ctl);
-    cli_sheet_add(&sheet, head, G_N_ELEMENTS(head));
-    print_findings(ctl, findings, left_out); /* the numbers are what stays in sight */
+    cli_sheet_add(sheet, head, G_N_ELEMENTS(head));
+    print_findings(sheet, findings, left_out);
     for (size_t i = 0; i < count; i++) {
         gboolean shown = rows[i].value || rows[i].always;
         const CliFact fact =
             cli_fact_number(rows[i].key, shown ? rows[i].label : NULL, TRUE, rows[i].value);
 
-        cli_sheet_add(&sheet, &fact, 1);
+        cli_sheet_add(sheet, &fact, 1);
     }
-    add_findings(&sheet, findings, left_out);
+    add_findings(sheet, findings, left_out);
     if (problems)
-        cli_sheet_add_words(&sheet, "problems", problems);
-    cli_sheet_end(&sheet);
+        cli_sheet_add_words(sheet, "problems", problems);
 }
 
 gboolean cli_check_judge(const char *name, uint64_t errors, uint64_t leaks, GError **error)

@@ -4,7 +4,7 @@
 #include <base/findings.h>
 #include <base/i18n.h>
 
-#include "core/ctl.h"
+#include "output/sheet.h"
 
 /** What image-check and vol-check print. */
 
@@ -34,13 +34,13 @@ typedef struct {
     }
 
 /**
- * Prints a check's result. @name: of the file, as JSON's "filename". @findings: the errors and
- * leaks that the first rows count; NULL: not known, from a daemon that only counts. @problems:
+ * Adds a check's result to @sheet. @name: of the file, as JSON's "filename". @findings: the errors
+ * and leaks that the first rows count; NULL: not known, from a daemon that only counts. @problems:
  * elements char *, what else is wrong with a volume, as JSON's "problems"; NULL: the image is no
  * volume.
  */
-void cli_check_print(CliCtl *ctl, const char *name, const char *format, const CliCheckRow *rows,
-                     size_t count, const CstFindings *findings, const GPtrArray *problems);
+void cli_check_add(CliSheet *sheet, const char *name, const char *format, const CliCheckRow *rows,
+                   size_t count, const CstFindings *findings, const GPtrArray *problems);
 /** Fails with MISMATCH when errors or leaks are left. */
 gboolean cli_check_judge(const char *name, uint64_t errors, uint64_t leaks, GError **error);
 /** Reads --repair as CstRepairFlags; 0 when it was not given. */

@@ -42,6 +42,20 @@ gboolean cli_args_is_plain(const CliArgs *args, const char *name)
     return item && item->plain;
 }
 
+const char *cli_args_origin(const CliArgs *args, const char *name)
+{
+    const CliArg *item = find_item(args, name);
+
+    return item ? item->origin : NULL;
+}
+
+void cli_args_imply(CliArgs *args, const CliOption *option, const char *value, const char *origin)
+{
+    const CliArg item = {.option = option, .value = g_strdup(value), .origin = origin};
+
+    g_array_append_val(args->items, item);
+}
+
 gboolean cli_args_string(const CliArgs *args, const char *name, const char **ret_value,
                          GError **error)
 {

@@ -8,8 +8,9 @@
 /** One option as it was given. */
 typedef struct {
     const CliOption *option;
-    char *value;    /**< NULL for switches */
-    gboolean plain; /**< it was a plain word, without the option's name */
+    char *value;        /**< NULL for switches */
+    gboolean plain;     /**< it was a plain word, without the option's name */
+    const char *origin; /**< the place in a file that it stands in, borrowed; NULL: it was given */
 } CliArg;
 
 /** A command line taken apart (parse.h). */
@@ -48,5 +49,9 @@ gboolean cli_args_bad_number(const char *value, const char *name, GError **error
 gboolean cli_args_exclusive(const CliArgs *args, const char *a, const char *b, GError **error);
 /** Whether the value was given as a plain word, without the option's name. */
 gboolean cli_args_is_plain(const CliArgs *args, const char *name);
+/** Returns "FILE: line N" where the value is not the user's but the configuration's; else NULL. */
+const char *cli_args_origin(const CliArgs *args, const char *name);
+/** Gives an option that was left out the value that stands at @origin, which is borrowed. */
+void cli_args_imply(CliArgs *args, const CliOption *option, const char *value, const char *origin);
 /** Returns all values of the CLI_OPT_ARGV option, borrowed; free the array. */
 GPtrArray *cli_args_rest(const CliArgs *args);

@@ -55,7 +55,7 @@ const CliCommand *cli_command_find(const CliGroup *groups, const char *name)
 {
     for (const CliGroup *group = groups; group->title; group++)
         for (const CliCommand *const *command = group->commands; *command; command++)
-            if (g_str_equal((*command)->name, name))
+            if (g_str_equal((*command)->name, name) || g_strcmp0((*command)->alias, name) == 0)
                 return *command;
     return NULL;
 }
@@ -82,13 +82,19 @@ const CliOption *cli_common_options(void)
     return common_options;
 }
 
+const CliOption *cli_command_option(const CliCommand *command, const char *name)
+{
+    for (const CliOption *option = command->options; option && option->name; option++)
+        if (g_str_equal(option->name, name))
+            return option;
+    return NULL;
+}
+
 gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command)
 {
     /* pool-info has a --bytes of its own, from virsh. */
-    for (const CliOption *own = command->options; own && own->name; own++)
-        if (g_str_equal(own->name, option->name))
-            return FALSE;
-    return (command->flags & option->needs) == option->needs &&
+    return !cli_command_option(command, option->name) &&
+           (command->flags & option->needs) == option->needs &&
            !(command->flags & option->excludes);
 }
 

@@ -29,7 +29,9 @@ typedef enum {
     CLI_OPT_FILE = 1 << 3,       /**< the value names a file: completed as such */
     CLI_OPT_HELP_LISTS = 1 << 4, /**< "%s" in help: what complete offers, with commas */
     CLI_OPT_LIST = 1 << 5,       /**< a list with commas; may be given again, which adds to it */
-    CLI_OPT_OFFERED = 1 << 6     /**< completed as a plain word, though it is not required */
+    CLI_OPT_OFFERED = 1 << 6,    /**< completed as a plain word, though it is not required */
+    CLI_OPT_POOL = 1 << 7,       /**< the configuration's pool stands for it when it is left out */
+    CLI_OPT_NO_SLASH = 1 << 8    /**< a plain word with '/' is not for it, but for CLI_OPT_ARGV */
 } CliOptionFlags;
 
 /**
@@ -70,7 +72,8 @@ typedef enum {
 typedef gboolean (*CliHandler)(CliCtl *ctl, const CliArgs *args, GError **error);
 
 typedef struct {
-    const char *name; /**< NULL ends a table */
+    const char *name;  /**< NULL ends a table */
+    const char *alias; /**< a short name that does as well; NULL: none */
     const char *summary;
     const char *description;  /**< "": none */
     const CliOption *options; /**< NULL: none */
@@ -86,6 +89,7 @@ typedef struct {
 
 /* Look-ups in a table of groups, which ends with one without a title. NULL when there is none. */
 const CliGroup *cli_group_find(const CliGroup *groups, const char *title_or_keyword);
+/** @name may be an alias. */
 const CliCommand *cli_command_find(const CliGroup *groups, const char *name);
 /** Returns the first command that has one of the flags @flag. */
 const CliCommand *cli_command_with(const CliGroup *groups, unsigned flag);
@@ -103,6 +107,8 @@ const CliOption *cli_common_options(void);
  */
 gboolean cli_common_option_applies(const CliOption *option, const CliCommand *command);
 
+/** Returns the command's own option called @name; NULL: it has none. */
+const CliOption *cli_command_option(const CliCommand *command, const char *name);
 /** Whether a plain word may fill @option. */
 gboolean cli_option_is_positional(const CliOption *option);
 

@@ -27,6 +27,7 @@ void cli_ctl_clear(CliCtl *ctl)
 {
     g_clear_pointer(&ctl->conn, cst_conn_free);
     g_clear_pointer(&ctl->connected_uri, g_free);
+    cli_config_clear(&ctl->config);
     g_clear_pointer(&ctl->headline, g_free);
     g_clear_pointer(&ctl->hint, g_free);
     g_clear_pointer(&ctl->plan, g_free);
@@ -47,6 +48,7 @@ CstConn *cli_conn(CliCtl *ctl, GError **error)
 {
     const CstConnOptions options = {
         .root = ctl->settings.root,
+        .default_uri = ctl->config.uri,
         .read_only = ctl->settings.read_only,
         .embedded = ctl->settings.embedded,
         .must_exist = ctl->settings.dry_run || !ctl->current ||

@@ -9,8 +9,7 @@
 #include <conn/conn.h>
 
 #include "args.h"
-
-typedef enum { CLI_COLOR_AUTO, CLI_COLOR_ALWAYS, CLI_COLOR_NEVER } CliColor;
+#include "config.h"
 
 /** What the command line of the program itself asked for. Strings are borrowed from argv. */
 typedef struct {
@@ -25,6 +24,8 @@ typedef struct {
     gboolean dry_run;
     gboolean yes;
     gboolean no_input;
+    gboolean no_config; /**< the user's configuration is not read */
+    gboolean has_color; /**< --color was given */
     CliColor color;
 } CliSettings;
 
@@ -38,25 +39,27 @@ typedef enum {
 struct CliCtl {
     CliSettings settings;
     const CliGroup *groups; /**< the table of commands */
+    CliConfig config;       /**< what stands for words that are left out; empty: nothing does */
     FILE *out;
     FILE *err;
-    CstConn *conn;          /**< NULL until cli_conn() */
-    char *connected_uri;    /**< -c, or what `connect` set; NULL: default */
-    gboolean in_shell;      /**< reading commands from stdin */
-    gboolean leave;         /**< quit was asked for */
-    const CliArgs *current; /**< command being run */
-    char *headline;         /**< set by cli_failed() */
-    char *hint;             /**< what to do next about the failure; NULL: what its class tells */
-    char *plan;             /**< of a dry run, set by cli_plan(); NULL: none, or printed */
-    unsigned blame;         /**< CliBlame, of the command being run */
-    gboolean reported;      /**< the command has reported its failure to people already */
-    uint64_t detached;      /**< job that goes on without the command, which is no failure */
-    const char *typed;      /**< while completing: what stands of the word; else NULL */
-    gboolean out_is_data;   /**< stdout carries data: no text of ours goes with it */
-    gboolean silent;        /**< nothing follows the command's output, not even on failure */
+    CstConn *conn;           /**< NULL until cli_conn() */
+    char *connected_uri;     /**< -c, or what `connect` set; NULL: default */
+    gboolean in_shell;       /**< reading commands from stdin */
+    gboolean leave;          /**< quit was asked for */
+    const CliArgs *current;  /**< command being run */
+    char *headline;          /**< set by cli_failed() */
+    char *hint;              /**< what to do next about the failure; NULL: what its class tells */
+    char *plan;              /**< of a dry run, set by cli_plan(); NULL: none, or printed */
+    unsigned blame;          /**< CliBlame, of the command being run */
+    gboolean reported;       /**< the command has reported its failure to people already */
+    uint64_t detached;       /**< job that goes on without the command, which is no failure */
+    gboolean one_of_several; /**< the command is done to several things, and to one of them now */
+    const char *typed;       /**< while completing: what stands of the word; else NULL */
+    gboolean out_is_data;    /**< stdout carries data: no text of ours goes with it */
+    gboolean silent;         /**< nothing follows the command's output, not even on failure */
 };
 
-/** @groups: the table of commands; it outlives @ctl. */
+/** @groups: the table of commands; it outlives @ctl. The configuration is empty. */
 void cli_ctl_init(CliCtl *ctl, const CliSettings *settings, const CliGroup *groups);
 /** Closes the connection and frees what the context holds. */
 void cli_ctl_clear(CliCtl *ctl);

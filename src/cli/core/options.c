@@ -25,6 +25,7 @@ static const CliGlobalOption options[] = {
     {"dry-run", 0, NULL, FALSE, N_("say what would be done, change nothing")},
     {"yes", 0, NULL, FALSE, N_("destroy data without asking")},
     {"no-input", 0, NULL, FALSE, N_("never ask anything")},
+    {"no-config", 0, NULL, FALSE, N_("do not read client.conf")},
     {"no-pager", 0, NULL, FALSE, N_("accepted; no pager is ever used")},
     {"color", 0, N_("WHEN"), FALSE, N_("colours: auto, always or never")},
     {"quiet", 'q', NULL, FALSE, N_("quiet mode")},
@@ -96,16 +97,10 @@ static gboolean set_debug(const char *value, GError **error)
 
 static gboolean set_color(CliSettings *settings, const char *value, GError **error)
 {
-    if (g_str_equal(value, "auto"))
-        settings->color = CLI_COLOR_AUTO;
-    else if (g_str_equal(value, "always"))
-        settings->color = CLI_COLOR_ALWAYS;
-    else if (g_str_equal(value, "never"))
-        settings->color = CLI_COLOR_NEVER;
-    else
-        return cst_fail(error, CST_ERROR_USAGE, _("--color takes auto, always or never, not '%s'"),
-                        value);
-    return TRUE;
+    settings->has_color = TRUE;
+    return cli_color_parse(value, &settings->color) ||
+           cst_fail(error, CST_ERROR_USAGE, _("--color takes auto, always or never, not '%s'"),
+                    value);
 }
 
 static gboolean check_number(char letter, const char *value, GError **error)
@@ -127,7 +122,7 @@ static gboolean set_switch(CliSettings *settings, const char *name)
         {"quiet", &settings->quiet},        {"timing", &settings->timing},
         {"json", &settings->json},          {"bytes", &settings->bytes},
         {"dry-run", &settings->dry_run},    {"yes", &settings->yes},
-        {"no-input", &settings->no_input},
+        {"no-input", &settings->no_input},  {"no-config", &settings->no_config},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(switches); i++)

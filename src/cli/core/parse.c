@@ -99,9 +99,9 @@ static gboolean may_be_given(const Parser *parser, const CliOption *option, cons
            cst_fail(error, CST_ERROR_USAGE, _("option --%s already seen"), name);
 }
 
-static const CliOption *option_in(const CliOption *options, const char *name)
+static const CliOption *common_option(const char *name)
 {
-    for (const CliOption *option = options; option && option->name; option++)
+    for (const CliOption *option = cli_common_options(); option->name; option++)
         if (g_str_equal(option->name, name))
             return option;
     return NULL;
@@ -110,13 +110,13 @@ static const CliOption *option_in(const CliOption *options, const char *name)
 /** The option called @name: the command's own, or one in common; NULL: none. */
 static const CliOption *lookup_option(const CliCommand *command, const char *name)
 {
-    const CliOption *option = option_in(command->options, name);
+    const CliOption *option = cli_command_option(command, name);
 
     if (option)
         return option;
     if (g_str_equal(name, help_option.name))
         return &help_option;
-    option = option_in(cli_common_options(), name);
+    option = common_option(name);
     return option && cli_common_option_applies(option, command) ? option : NULL;
 }
 
@@ -186,11 +186,21 @@ static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, 
     return TRUE;
 }
 
-/** First option, in table order, that may be given as a plain word and was not given yet. */
-static const CliOption *next_positional(const CliArgs *args)
+static gboolean takes_rest(const CliCommand *command)
 {
+    for (const CliOption *option = command->options; option && option->name; option++)
+        if (option->kind == CLI_OPT_ARGV)
+            return TRUE;
+    return FALSE;
+}
+
+/** First option, in table order, that may be given as the plain @word and was not given yet. */
+static const CliOption *next_positional(const CliArgs *args, const char *word)
+{
+    gboolean passes = strchr(word, '/') && takes_rest(args->command);
+
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (!cli_option_is_positional(option))
+        if (!cli_option_is_positional(option) || (passes && (option->flags & CLI_OPT_NO_SLASH)))
             continue;
         if (option->kind == CLI_OPT_ARGV || !cli_args_has(args, option->name))
             return option;
@@ -200,7 +210,7 @@ static const CliOption *next_positional(const CliArgs *args)
 
 static gboolean take_data(Parser *parser, const char *word, GError **error)
 {
-    const CliOption *option = next_positional(parser->args);
+    const CliOption *option = next_positional(parser->args, word);
 
     if (!option)
         return cst_fail(error, CST_ERROR_USAGE, _("unexpected data '%s'"), word);
@@ -257,6 +267,42 @@ static gboolean check_required(const CliArgs *args, GError **error)
     return TRUE;
 }
 
+/** The plain words that were given, which are taken off. */
+static GPtrArray *take_back_words(CliArgs *args)
+{
+    GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = args->items->len; i-- > 0;) {
+        CliArg *arg = &g_array_index(args->items, CliArg, i);
+
+        if (!arg->plain)
+            continue;
+        g_ptr_array_insert(words, 0, g_steal_pointer(&arg->value));
+        g_array_remove_index(args->items, i);
+    }
+    return words;
+}
+
+/**
+ * The configured pool stands for one that is left out. A line with too few words, which virsh
+ * refuses, has left it out as well: its words begin behind the pool.
+ */
+static gboolean imply_pool(Parser *parser, const CliConfig *config, GError **error)
+{
+    CliArgs *args = parser->args;
+    const CliOption *first = args->command->options;
+    g_autoptr(GPtrArray) words = NULL;
+
+    if (config->pool.value && first && (first->flags & CLI_OPT_POOL) &&
+        cli_args_is_plain(args, first->name) && !check_required(args, NULL))
+        words = take_back_words(args);
+    cli_config_imply_pool(config, args);
+    for (guint i = 0; words && i < words->len; i++)
+        if (!take_data(parser, words->pdata[i], error))
+            return FALSE;
+    return TRUE;
+}
+
 /** `CMD … --help` is `help CMD`: the name is the first option of `help`. */
 static CliArgs *help_for(const CliGroup *groups, const CliCommand *command)
 {
@@ -291,7 +337,8 @@ static gboolean fail_command(const CliGroup *groups, const char *const *words, G
     return cst_fail(error, CST_ERROR_USAGE, _("unknown command: '%s'"), words[0]);
 }
 
-static CliArgs *parse_one(const CliGroup *groups, const char *const *words, GError **error)
+static CliArgs *parse_one(const CliGroup *groups, const CliConfig *config, const char *const *words,
+                          GError **error)
 {
     guint used;
     const CliCommand *command = command_of(groups, words, &used);
@@ -317,18 +364,19 @@ static CliArgs *parse_one(const CliGroup *groups, const char *const *words, GErr
     }
     if (cli_args_has(args, help_option.name))
         return help_for(groups, command);
-    if (!check_required(args, error))
+    if (!imply_pool(&parser, config, error) || !check_required(args, error))
         return NULL;
     return g_steal_pointer(&args);
 }
 
-static GPtrArray *parse_all(const CliGroup *groups, GPtrArray *lines, GError **error)
+static GPtrArray *parse_all(const CliGroup *groups, const CliConfig *config, GPtrArray *lines,
+                            GError **error)
 {
     g_autoptr(GPtrArray) result = g_ptr_array_new_with_free_func((GDestroyNotify)cli_args_free);
 
     for (guint i = 0; i < lines->len; i++) {
         const char *const *words = g_ptr_array_index(lines, i);
-        CliArgs *args = parse_one(groups, words, error);
+        CliArgs *args = parse_one(groups, config, words, error);
 
         if (!args)
             return NULL;
@@ -337,21 +385,23 @@ static GPtrArray *parse_all(const CliGroup *groups, GPtrArray *lines, GError **e
     return g_steal_pointer(&result);
 }
 
-GPtrArray *cli_parse_argv(const CliGroup *groups, int argc, char **argv, GError **error)
+GPtrArray *cli_parse_argv(const CliGroup *groups, const CliConfig *config, int argc, char **argv,
+                          GError **error)
 {
     g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
     char **words = g_new0(char *, argc + 1);
 
     memcpy(words, argv, argc * sizeof(char *));
     g_ptr_array_add(lines, words);
-    return parse_all(groups, lines, error);
+    return parse_all(groups, config, lines, error);
 }
 
-GPtrArray *cli_parse_string(const CliGroup *groups, const char *text, GError **error)
+GPtrArray *cli_parse_string(const CliGroup *groups, const CliConfig *config, const char *text,
+                            GError **error)
 {
     g_autoptr(GPtrArray) lines = cli_words_split(text, error);
 
-    return lines ? parse_all(groups, lines, error) : NULL;
+    return lines ? parse_all(groups, config, lines, error) : NULL;
 }
 
 CliArgs *cli_parse_partial(const CliGroup *groups, int argc, char **argv,

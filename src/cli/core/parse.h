@@ -2,19 +2,22 @@
 #pragma once
 
 #include "args.h"
+#include "config.h"
 
 /*
  * Parses command lines as virsh does: words from argv, or one string in which ';' and newlines
  * separate commands, '#' starts a comment and quotes and backslashes protect. @groups is the table
- * of commands.
+ * of commands, @config what stands for words that are left out; it outlives the result.
  */
 
 /**
  * Returns CliArgs *, one for each command (none for an empty line), freed with the array. Fails
  * with CST_ERROR_USAGE; a message of several lines names several mistakes.
  */
-GPtrArray *cli_parse_argv(const CliGroup *groups, int argc, char **argv, GError **error);
-GPtrArray *cli_parse_string(const CliGroup *groups, const char *text, GError **error);
+GPtrArray *cli_parse_argv(const CliGroup *groups, const CliConfig *config, int argc, char **argv,
+                          GError **error);
+GPtrArray *cli_parse_string(const CliGroup *groups, const CliConfig *config, const char *text,
+                            GError **error);
 
 /**
  * Parses one unfinished line, for completion: mistakes are skipped. *ret_pending is the option

@@ -68,12 +68,18 @@ void cli_nearest_clear(CliNearest *nearest)
 
 /* --- commands and options -------------------------------------------------------------------- */
 
+static void offer_command(const CliCommand *command, CliNearest *nearest)
+{
+    cli_nearest_offer(nearest, command->name);
+    cli_nearest_offer(nearest, command->alias);
+}
+
 static void offer_commands(const CliGroup *groups, CliNearest *nearest)
 {
     for (const CliGroup *group = groups; group->title; group++)
         for (const CliCommand *const *row = group->commands; *row; row++)
             if (!((*row)->flags & CLI_CMD_HIDDEN))
-                cli_nearest_offer(nearest, (*row)->name);
+                offer_command(*row, nearest);
 }
 
 char *cli_suggest_command(const CliGroup *groups, const char *const *words)

@@ -27,7 +27,8 @@ static void print_done(CliCtl *ctl, const char *key, const char *value, const ch
     /* It was not done: a dry run ends with its plan. */
     if (ctl->plan)
         return;
-    cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
+    if (!ctl->one_of_several)
+        cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
     cli_extra(ctl, "%s\n", message);
 }
 
@@ -151,6 +152,21 @@ static void report_text(CliCtl *ctl, const GError *error)
         fprintf(ctl->err, _("hint: %s\n"), ctl->hint ? ctl->hint : hint);
 }
 
+static void forget(CliCtl *ctl)
+{
+    ctl->reported = FALSE;
+    g_clear_pointer(&ctl->headline, g_free);
+    g_clear_pointer(&ctl->hint, g_free);
+}
+
+void cli_report_part(CliCtl *ctl, const GError *error)
+{
+    fflush(ctl->out);
+    if (!ctl->settings.json && !ctl->reported)
+        report_text(ctl, error);
+    forget(ctl);
+}
+
 void cli_report(CliCtl *ctl, const GError *error)
 {
     fflush(ctl->out);
@@ -158,7 +174,5 @@ void cli_report(CliCtl *ctl, const GError *error)
         report_json(ctl, error);
     else if (!ctl->reported && !ctl->silent)
         report_text(ctl, error);
-    ctl->reported = FALSE;
-    g_clear_pointer(&ctl->headline, g_free);
-    g_clear_pointer(&ctl->hint, g_free);
+    forget(ctl);
 }

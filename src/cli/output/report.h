@@ -29,5 +29,11 @@ void cli_document(CliCtl *ctl, const char *key, const char *text);
  */
 void cli_report(CliCtl *ctl, const GError *error);
 
+/**
+ * Reports @error of one of several things that a command goes on with, as text; in JSON it is what
+ * the caller makes of it. Forgets headline and hint likewise.
+ */
+void cli_report_part(CliCtl *ctl, const GError *error);
+
 /** Prints the plan of a dry run that has passed all checks; nothing when the command set none. */
 void cli_print_plan(CliCtl *ctl);

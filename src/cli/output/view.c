@@ -88,6 +88,17 @@ static gboolean show_seen(CliView *view, const char *usual, GError **error)
     return TRUE;
 }
 
+/* @list: of --columns. */
+static gboolean show_asked(CliView *view, const char *list, const char *usual, GError **error)
+{
+    if (g_str_equal(list, "all")) {
+        show_all(view, 0);
+        return TRUE;
+    }
+    return *list == '+' ? show_seen(view, usual, error) && show_list(view, list + 1, error)
+                        : show_list(view, list, error);
+}
+
 static gboolean read_columns(CliView *view, const CliArgs *args, const char *usual, GError **error)
 {
     const char *list;
@@ -98,12 +109,11 @@ static gboolean read_columns(CliView *view, const CliArgs *args, const char *usu
     if (!list)
         return show_usual(view, usual, error);
     view->explicit = TRUE;
-    if (g_str_equal(list, "all")) {
-        show_all(view, 0);
+    if (show_asked(view, list, usual, error))
         return TRUE;
-    }
-    return *list == '+' ? show_seen(view, usual, error) && show_list(view, list + 1, error)
-                        : show_list(view, list, error);
+    if (cli_args_origin(args, "columns"))
+        g_prefix_error(error, "%s: ", cli_args_origin(args, "columns"));
+    return FALSE;
 }
 
 static gboolean read_sort(CliView *view, const CliArgs *args, GError **error)

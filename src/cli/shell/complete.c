@@ -22,12 +22,21 @@ static void add_described(GPtrArray *words, char *word, const char *description)
     g_free(word);
 }
 
+static void add_command(GPtrArray *words, const CliCommand *command)
+{
+    if (command->flags & CLI_CMD_HIDDEN)
+        return;
+    add_described(words, g_strdup(command->name), command->summary);
+    if (command->alias)
+        g_ptr_array_add(words,
+                        g_strdup_printf(_("%s\tshort for %s"), command->alias, command->name));
+}
+
 void cli_complete_commands(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
     for (const CliGroup *group = ctl->groups; group->title; group++)
         for (const CliCommand *const *row = group->commands; *row; row++)
-            if (!((*row)->flags & CLI_CMD_HIDDEN))
-                add_described(words, g_strdup((*row)->name), (*row)->summary);
+            add_command(words, *row);
 }
 
 /** The second word of `pool list`: what follows "FIRST-" in command names. */

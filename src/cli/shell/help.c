@@ -150,6 +150,8 @@ static void add_json_command(CliJson *json, const char *key, const CliCommand *c
 {
     cli_json_open(json, key, '{');
     cli_json_add_string(json, "name", command->name);
+    if (command->alias)
+        cli_json_add_string(json, "alias", command->alias);
     cli_json_add_string(json, "summary", command->summary);
     cli_json_add_string(json, "description", command->description);
     cli_json_add_bool(json, "mutates", (command->flags & CLI_CMD_MUTATES) != 0);
@@ -196,7 +198,19 @@ void cli_help_command(CliCtl *ctl, const CliCommand *command)
     }
     print_options(ctl, command);
     print_common_options(ctl, command);
+    if (command->alias)
+        cli_print(ctl, _("\n  SHORT NAME\n    %s\n"), command->alias);
     cli_print(ctl, "\n");
+}
+
+static void print_row(CliCtl *ctl, const CliCommand *command)
+{
+    g_autofree char *short_for =
+        command->alias ? g_strdup_printf(_("short for %s"), command->name) : NULL;
+
+    cli_print(ctl, "    %-30s %s\n", command->name, _(command->summary));
+    if (short_for)
+        cli_print(ctl, "    %-30s %s\n", command->alias, short_for);
 }
 
 static void print_group(CliCtl *ctl, const CliGroup *group)
@@ -204,7 +218,7 @@ static void print_group(CliCtl *ctl, const CliGroup *group)
     cli_print(ctl, _(" %s (help keyword '%s'):\n"), _(group->title), group->keyword);
     for (const CliCommand *const *row = group->commands; *row; row++)
         if (!((*row)->flags & CLI_CMD_HIDDEN))
-            cli_print(ctl, "    %-30s %s\n", (*row)->name, _((*row)->summary));
+            print_row(ctl, *row);
 }
 
 void cli_help_group(CliCtl *ctl, const CliGroup *group)

@@ -104,6 +104,11 @@ static void append_command(GString *page, const CliCommand *command)
         if (option->needs && cli_common_option_applies(option, command))
             g_string_append_printf(page, " \\[\\-\\-%s\\]", option->name);
     g_string_append_c(page, '\n');
+    if (command->alias) {
+        g_autofree char *text = g_strdup_printf("Short: %s.", command->alias);
+
+        append_paragraph(page, text);
+    }
     append_paragraph(page, command->description[0] ? command->description : command->summary);
     for (const CliOption *option = command->options; option && option->name; option++)
         append_command_option(page, command, option);

@@ -124,7 +124,7 @@ static void report_detached(CliCtl *ctl)
         cli_value(ctl, "job", id);
 }
 
-static CstExitStatus run_one(CliCtl *ctl, const CliArgs *args)
+static CstExitStatus run_one(CliCtl *ctl, CliArgs *args)
 {
     g_autoptr(GError) error = NULL;
     CliSettings saved = ctl->settings;
@@ -134,6 +134,9 @@ static CstExitStatus run_one(CliCtl *ctl, const CliArgs *args)
     Moved moved;
 
     apply_common(&ctl->settings, args);
+    /* Who reads JSON finds values by their keys. */
+    if (!ctl->settings.json)
+        cli_config_imply_columns(&ctl->config, args);
     /* JSON is for programs: the same words everywhere. */
     if (ctl->settings.json && !saved.json)
         setlocale(LC_MESSAGES, "C");
@@ -175,7 +178,7 @@ CstExitStatus cli_run_all(CliCtl *ctl, const GPtrArray *commands)
 CstExitStatus cli_run_string(CliCtl *ctl, const char *text)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) commands = cli_parse_string(ctl->groups, text, &error);
+    g_autoptr(GPtrArray) commands = cli_parse_string(ctl->groups, &ctl->config, text, &error);
 
     if (!commands) {
         cli_report(ctl, error);

@@ -32,7 +32,7 @@ static gboolean reserve_like(CstPoolState *state, const LvmGroup *group, const L
     cst_options_add(&def->options, "thin", lvm_is_thin(lv) ? "yes" : "no");
     if (lv->pool)
         cst_options_add(&def->options, "thin-pool", lv->pool);
-    return logical_vol_reserve(state, def, draft, error) &&
+    return logical_reserve_hidden(LOGICAL(state), def, draft, error) &&
            logical_change_tag(LOGICAL(state), name, "--addtag", tag, error);
 }
 

@@ -102,6 +102,7 @@ static gboolean logical_expect(CstPoolState *state, const char *recorded, gboole
 const CstBackend cst_logical_backend = {
     .type = CST_POOL_LOGICAL,
     .flattens_at_rest = TRUE,
+    .drafts_by_intent = TRUE,
     .reserved_prefix = CST_HIDDEN_PREFIX,
     .open = logical_open,
     .close = state_free,

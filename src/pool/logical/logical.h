@@ -20,7 +20,8 @@
  *     names.c  options.c                       names, tags, options
  *     paths.c  group.c  plain.c  cache.c       nodes; what a report says, what the kernel says
  *                                              instead; how long a report is used
- *     lv.c  thin.c  blob.c  swap.c             checked changes of one LV; thin pools; its content
+ *     lv.c  thin.c  blob.c  swap.c  draft.c    checked changes of one LV; thin pools; its content;
+ *                                              what is a draft
  *     scan.c  volume.c                         records; new volumes
  *     change.c  flatten.c  snapshot.c  relations.c  lifecycle.c  watch.c
  *                                              the other callbacks
@@ -28,8 +29,9 @@
  *
  * Functions that are a callback of the table do what CstBackend says of it.
  *
- * Names: a volume is the LV of its name. Hidden ones (pool/device.h) are drafts, volumes while
- * another LV takes their name (tag "was" has it), and
+ * Names: a volume is the LV of its name, and so is a draft whose tag "intent" says so (draft.c).
+ * Hidden ones (pool/device.h) are other drafts, volumes while another LV takes their name (tag
+ * "was" has it), and
  *
  *     .cistern-HEX.snap         a snapshot; tags "of", "snap" and "at" (snapshot.c)
  */
@@ -233,6 +235,24 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
 gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,
                               GError **error);
 
+/* --- draft.c ---------------------------------------------------------------------------------- */
+
+/** Whether drafts of the state are told from volumes by a tag, and not by their names. */
+gboolean logical_tags_drafts(const LogicalState *state);
+/** Returns the tag of the draft of @token; free it. */
+char *logical_draft_tag(const char *token);
+/** Whether the LV has the tag of the draft of @token. */
+gboolean logical_is_draft_of(const LvmVolume *lv, const char *token);
+/**
+ * Whether the LV, of a report that was made before @drafts (cst_pool_state_drafts()) was read, is a
+ * draft, or was one and is gone.
+ */
+gboolean logical_is_draft(const LogicalState *state, GHashTable *drafts, const LvmVolume *lv);
+/** Whether an LV @name, of which only the name is known, may be one of @drafts. */
+gboolean logical_may_be_draft(GHashTable *drafts, const char *name);
+/** Waits until no tool works on the draft of @token any more; BUSY when one does for too long. */
+gboolean logical_draft_await_tools(const char *token, GError **error);
+
 /* --- scan.c ----------------------------------------------------------------------------------- */
 
 gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
@@ -242,6 +262,12 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
 /* --- volume.c --------------------------------------------------------------------------------- */
 
 gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **error);
+/**
+ * Makes the draft for @def that @token names, under a hidden name whatever the host lends, and
+ * opens it.
+ */
+gboolean logical_reserve_hidden(LogicalState *state, const CstVolDef *def, CstVolDraft *draft,
+                                GError **error);
 gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error);
 gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,

@@ -11,6 +11,7 @@ LvmHost lvm_host = {.dev = "/dev",
                     .mapping = lvm_mapping_read,
                     .report_s = 60,
                     .change_s = 300,
+                    .linger_s = 10,
                     .fresh_us = G_TIME_SPAN_SECOND,
                     .estimate_us = 10 * G_TIME_SPAN_SECOND};
 

@@ -21,6 +21,7 @@ typedef struct {
     gboolean (*mapping)(const char *path, LvmMapping *ret_mapping);
     unsigned report_s; /**< a report may take this long */
     unsigned change_s; /**< a change */
+    unsigned linger_s; /**< a tool goes on that long when its caller is dead */
     gint64 fresh_us;   /**< a report this old will do where nothing is changed by it */
     /** so long what is free is computed from a report and what we changed since */
     gint64 estimate_us;

@@ -143,15 +143,16 @@ static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const Lv
 gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error)
 {
     g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), task, error);
+    g_autoptr(GHashTable) drafts = group ? cst_pool_state_drafts(state, error) : NULL;
     g_autoptr(GPtrArray) volumes = g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
 
-    if (!group)
+    if (!drafts)
         return FALSE;
     for (guint i = 0; i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
         CstVolume *volume;
 
-        if (!logical_is_shown(lv))
+        if (!logical_is_shown(lv) || logical_is_draft(LOGICAL(state), drafts, lv))
             continue;
         volume = volume_of(LOGICAL(state), group, lv, error);
         if (!volume)
@@ -178,24 +179,62 @@ static LvmGroup *group_with(LogicalState *state, const char *name, GError **erro
     return logical_group_read(state, NULL, error);
 }
 
+/*
+ * Looks up @name in a report: a new one where the name is a draft's. *ret_lv stays NULL where it is
+ * no volume.
+ */
+static LvmGroup *look_up(LogicalState *state, const char *name, gboolean fresh,
+                         const LvmVolume **ret_lv, GError **error)
+{
+    g_autoptr(LvmGroup) group =
+        fresh ? logical_group_read(state, NULL, error) : group_with(state, name, error);
+    const LvmVolume *lv = group ? lvm_group_find(group, name) : NULL;
+    g_autoptr(GHashTable) drafts = group ? cst_pool_state_drafts(&state->head, error) : NULL;
+
+    if (!drafts)
+        return NULL;
+    if (lv && logical_is_shown(lv) && !logical_is_draft(state, drafts, lv))
+        *ret_lv = lv;
+    return g_steal_pointer(&group);
+}
+
+/*
+ * Finds the LV @name by what the kernel says of it (*ret_plain) or by a report. The drafts are read
+ * afterwards in both: what is none of them then was none before, or is gone.
+ */
+static LvmGroup *look_at(LogicalState *state, const char *name, LvmVolume **ret_plain,
+                         const LvmVolume **ret_lv, GError **error)
+{
+    g_autoptr(LvmVolume) plain = logical_plain_now(state, name);
+    g_autoptr(GHashTable) drafts = cst_pool_state_drafts(&state->head, error);
+    gboolean may_be_draft = drafts && logical_may_be_draft(drafts, name);
+    struct stat node;
+
+    if (!drafts)
+        return NULL;
+    if (!plain || may_be_draft)
+        return look_up(state, name, may_be_draft, ret_lv, error);
+    if (logical_has_node(state, name, &node))
+        *ret_lv = *ret_plain = g_steal_pointer(&plain);
+    return logical_group_last(state);
+}
+
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
     g_autoptr(LvmVolume) plain = NULL;
     g_autoptr(LvmGroup) group = NULL;
-    const LvmVolume *lv;
+    const LvmVolume *lv = NULL;
     CstVolume *volume;
     struct stat node;
 
     *ret_volume = NULL;
     if (!logical_has_node(LOGICAL(state), name, &node))
         return TRUE; /* what is not active is not shown */
-    plain = logical_plain_now(LOGICAL(state), name);
-    group = plain ? logical_group_last(LOGICAL(state)) : group_with(LOGICAL(state), name, error);
+    group = look_at(LOGICAL(state), name, &plain, &lv, error);
     if (!group)
         return FALSE;
-    lv = plain ? plain : lvm_group_find(group, name);
-    if (!lv || !logical_is_shown(lv))
+    if (!lv)
         return TRUE;
     volume = volume_of(LOGICAL(state), group, lv, error);
     if (!volume)

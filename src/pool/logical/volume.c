@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * New volumes, and opening them. What nothing has to be written to is made by one lvcreate, under
- * its name. Else a draft is an LV under a hidden name, which also says who makes it (names.c);
- * lvrename makes it a volume in one step. A process killed before that leaves a draft, which is
- * removed by its token or at the pool's next start; killed after it, the volume exists.
+ * its name. Else a draft is an LV under its name as well, with a tag by which it is known
+ * (draft.c), and a volume when its intent ends. A process killed before that leaves a draft, which
+ * is removed by its token; killed after it, the volume exists.
+ *
+ * Where the host has no intents, and for what a volume is to be replaced by, a draft is an LV under
+ * a hidden name, which also says who makes it (names.c); lvrename makes it a volume in one step.
+ * What is left of one is removed by its token or at the pool's next start.
  */
 #include "logical.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,54 +87,89 @@ static gboolean check_def(const LogicalState *state, const CstVolDef *def, GErro
     return TRUE;
 }
 
-static gboolean make_thick(LogicalState *state, const CstVolDef *def, const char *lv,
-                           GError **error)
+/* What lvcreate is to make. */
+typedef struct {
+    const CstVolDef *def;
+    Kind kind;
+    const char *lv; /* its name */
+    char *tag;      /* NULL: none */
+} NewLv;
+
+/* Returns lvcreate's arguments, those that follow @lv included; free them. */
+static GPtrArray *lvcreate_argv(const NewLv *lv, ...) G_GNUC_NULL_TERMINATED;
+static GPtrArray *lvcreate_argv(const NewLv *lv, ...)
 {
-    g_autofree char *size = lvm_size("-L", def->capacity);
+    GPtrArray *argv = g_ptr_array_new();
+    const char *argument;
+    va_list args;
+
+    g_ptr_array_add(argv, (gpointer) "lvcreate");
+    g_ptr_array_add(argv, (gpointer) "-y");
+    g_ptr_array_add(argv, (gpointer) "-n");
+    g_ptr_array_add(argv, (gpointer)lv->lv);
+    if (lv->tag) {
+        g_ptr_array_add(argv, (gpointer) "--addtag");
+        g_ptr_array_add(argv, lv->tag);
+    }
+    va_start(args, lv);
+    do {
+        argument = va_arg(args, const char *);
+        g_ptr_array_add(argv, (gpointer)argument);
+    } while (argument);
+    va_end(args);
+    return argv;
+}
+
+static gboolean make_thick(LogicalState *state, const NewLv *lv, GError **error)
+{
+    g_autofree char *size = lvm_size("-L", lv->def->capacity);
+    g_autoptr(GPtrArray) argv = lvcreate_argv(lv, size, state->vg, NULL);
     g_autoptr(LvmVolume) plain = NULL;
 
-    logical_cache_own(state, lv);
-    if (!logical_change(state, NULL, error, "lvcreate", "-y", "-n", lv, size, state->vg, NULL))
+    logical_cache_own(state, lv->lv);
+    if (!logical_changev(state, (const char *const *)argv->pdata, NULL, error))
         return FALSE;
-    plain = logical_plain_now(state, lv);
+    plain = logical_plain_now(state, lv->lv);
     if (plain)
         logical_cache_account(state, (int64_t)plain->size);
     return TRUE;
 }
 
 /* A snapshot without an origin, of a virtual size: LVM's sparse volume. */
-static gboolean make_sparse(LogicalState *state, const CstVolDef *def, const char *lv,
-                            GError **error)
+static gboolean make_sparse(LogicalState *state, const NewLv *lv, GError **error)
 {
-    g_autofree char *room = lvm_size("-L", def->allocation);
-    g_autofree char *size = lvm_size("-V", def->capacity);
+    g_autofree char *room = lvm_size("-L", lv->def->allocation);
+    g_autofree char *size = lvm_size("-V", lv->def->capacity);
+    g_autoptr(GPtrArray) argv =
+        lvcreate_argv(lv, "--type", "snapshot", room, size, state->vg, NULL);
 
-    return logical_change(state, NULL, error, "lvcreate", "-y", "-n", lv, "--type", "snapshot",
-                          room, size, state->vg, NULL);
+    return logical_changev(state, (const char *const *)argv->pdata, NULL, error);
 }
 
-static gboolean make_thin(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
-                          const char *lv, GError **error)
+static gboolean make_thin(LogicalState *state, const LvmGroup *group, const NewLv *lv,
+                          GError **error)
 {
-    g_autofree char *pool = logical_thin_pool_ensure(state, group, def, error);
-    g_autofree char *size = lvm_size("-V", def->capacity);
-    const char *const argv[] = {"lvcreate", "-y", "-n",      lv,  "--thinpool",
-                                pool,       size, state->vg, NULL};
+    g_autofree char *pool = logical_thin_pool_ensure(state, group, lv->def, error);
+    g_autofree char *size = lvm_size("-V", lv->def->capacity);
+    g_autoptr(GPtrArray) argv = lvcreate_argv(lv, "--thinpool", pool, size, state->vg, NULL);
 
-    return pool && logical_thin_create(state, pool, argv, error);
+    return pool && logical_thin_create(state, pool, (const char *const *)argv->pdata, error);
 }
 
 /*
  * Makes a snapshot whose origin is the definition's backing store, as libvirt does. Only volumes of
  * this group can be origins.
  */
-static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
-                              const char *lv, GError **error)
+static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const NewLv *lv,
+                              GError **error)
 {
+    const CstVolDef *def = lv->def;
+    char *tags[] = {lv->tag, NULL};
     g_autofree char *origin_name = g_path_get_basename(def->backing->path);
     g_autofree char *expected = logical_device(state, origin_name);
     g_autofree char *target = logical_target(state, origin_name);
     g_autofree char *room = lvm_size("-L", def->allocation ? def->allocation : def->capacity);
+    g_autoptr(GPtrArray) argv = lvcreate_argv(lv, "-s", room, target, NULL);
     const LvmVolume *origin = lvm_group_find(group, origin_name);
 
     if (!origin || strcmp(expected, def->backing->path) != 0)
@@ -137,24 +177,23 @@ static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const 
                         _("the backing store '%s' is no volume of volume group '%s'"),
                         def->backing->path, group->name);
     if (lvm_is_thin(origin) && asks_thin(state, def, TRUE))
-        return logical_thin_snapshot(state, origin_name, lv, TRUE, NULL, error);
-    return logical_change(state, NULL, error, "lvcreate", "-y", "-s", room, "-n", lv, target, NULL);
+        return logical_thin_snapshot(state, origin_name, lv->lv, TRUE, tags, error);
+    return logical_changev(state, (const char *const *)argv->pdata, NULL, error);
 }
 
 /* Only kinds that refer to other LVs need a report. */
-static gboolean make_lv(LogicalState *state, const CstVolDef *def, Kind kind, const char *lv,
-                        GError **error)
+static gboolean make_lv(LogicalState *state, const NewLv *lv, GError **error)
 {
-    gboolean on_others = kind == KIND_THIN || kind == KIND_SNAPSHOT;
+    gboolean on_others = lv->kind == KIND_THIN || lv->kind == KIND_SNAPSHOT;
     g_autoptr(LvmGroup) group = on_others ? logical_group_cached(state, error) : NULL;
 
     if (on_others && !group)
         return FALSE;
-    switch (kind) {
-    case KIND_THIN: return make_thin(state, group, def, lv, error);
-    case KIND_SPARSE: return make_sparse(state, def, lv, error);
-    case KIND_SNAPSHOT: return make_snapshot(state, group, def, lv, error);
-    default: return make_thick(state, def, lv, error);
+    switch (lv->kind) {
+    case KIND_THIN: return make_thin(state, group, lv, error);
+    case KIND_SPARSE: return make_sparse(state, lv, error);
+    case KIND_SNAPSHOT: return make_snapshot(state, group, lv, error);
+    default: return make_thick(state, lv, error);
     }
 }
 
@@ -189,6 +228,18 @@ static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef 
     return TRUE;
 }
 
+/* Fails with @why, which is taken over, or with VOL_EXISTS where that says that the name is taken.
+ */
+static gboolean fail_with(const CstVolDef *def, GError *why, GError **error)
+{
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS)) {
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    g_clear_error(&why);
+    return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
+}
+
 /* The volume exists, so that a failure is only logged. */
 static void settle_made(LogicalState *state, CstBlob *blob, const CstVolDef *def)
 {
@@ -206,17 +257,14 @@ static void settle_made(LogicalState *state, CstBlob *blob, const CstVolDef *def
  */
 static gboolean fail_made(LogicalState *state, const CstVolDef *def, GError *why, GError **error)
 {
-    gboolean taken = g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS);
     struct stat node;
 
-    if (taken)
-        cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
-    else if (logical_has_node(state, def->name, &node))
-        cst_fail(error, CST_ERROR_FAILED,
-                 _("%s; but there is a volume '%s' now: delete it if nobody else has made it"),
-                 why->message, def->name);
-    else
-        g_propagate_error(error, g_steal_pointer(&why));
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS) ||
+        !logical_has_node(state, def->name, &node))
+        return fail_with(def, why, error);
+    cst_fail(error, CST_ERROR_FAILED,
+             _("%s; but there is a volume '%s' now: delete it if nobody else has made it"),
+             why->message, def->name);
     g_clear_error(&why);
     return FALSE;
 }
@@ -228,13 +276,14 @@ static gboolean fail_made(LogicalState *state, const CstVolDef *def, GError *why
 gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
+    const NewLv lv = {.def = def, .kind = kind_of(logical, def), .lv = def->name};
     g_autoptr(CstBlob) blob = NULL;
     GError *why = NULL;
     struct stat node;
 
     if (!check_def(logical, def, error))
         return FALSE;
-    if (!make_lv(logical, def, kind_of(logical, def), def->name, &why))
+    if (!make_lv(logical, &lv, &why))
         return fail_made(logical, def, why, error);
     CST_CRASH_POINT("logical.make.created");
     if (!logical_has_node(logical, def->name, &node))
@@ -251,21 +300,40 @@ gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **er
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
+/* What fails may leave a draft, which the core abandons. */
+static gboolean reserve(LogicalState *state, const NewLv *lv, CstVolDraft *draft, GError **error)
+{
+    GError *why = NULL;
+
+    if (!check_def(state, lv->def, error))
+        return FALSE;
+    if (!make_lv(state, lv, &why))
+        return fail_with(lv->def, why, error);
+    CST_CRASH_POINT("logical.reserve.created");
+    if (!open_draft(state, lv->lv, lv->def, draft, error))
+        return FALSE;
+    draft->zeroed = lv->kind == KIND_THIN || lv->kind == KIND_SPARSE;
+    return TRUE;
+}
+
+gboolean logical_reserve_hidden(LogicalState *state, const CstVolDef *def, CstVolDraft *draft,
+                                GError **error)
+{
+    g_autofree char *name = cst_draft_name(draft->token);
+
+    return reserve(state, &(NewLv){.def = def, .kind = kind_of(state, def), .lv = name}, draft,
+                   error);
+}
+
 gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autofree char *lv = cst_draft_name(draft->token);
-    Kind kind = kind_of(logical, def);
+    g_autofree char *tag = logical_draft_tag(draft->token);
+    const NewLv lv = {.def = def, .kind = kind_of(logical, def), .lv = def->name, .tag = tag};
 
-    if (!check_def(logical, def, error) || !make_lv(logical, def, kind, lv, error))
-        return FALSE;
-    CST_CRASH_POINT("logical.reserve.created");
-    /* What fails from here on leaves a draft, which the core abandons. */
-    if (!open_draft(logical, lv, def, draft, error))
-        return FALSE;
-    draft->zeroed = kind == KIND_THIN || kind == KIND_SPARSE;
-    return TRUE;
+    return logical_tags_drafts(logical) ? reserve(logical, &lv, draft, error)
+                                        : logical_reserve_hidden(logical, def, draft, error);
 }
 
 /* --- clones ----------------------------------------------------------------------------------- */
@@ -297,6 +365,21 @@ static gboolean fail_thick(GError **error)
                     _("only thin volumes share content with their clones"));
 }
 
+/* Makes the draft, a thin snapshot, of the size that is asked for. */
+static gboolean clone_thin(LogicalState *state, const LvmVolume *from, const NewLv *lv,
+                           GError **error)
+{
+    char *tags[] = {lv->tag, NULL};
+    g_autofree char *target = logical_target(state, lv->lv);
+    g_autofree char *size = lvm_size("-L", lv->def->capacity);
+    GError *why = NULL;
+
+    if (!logical_thin_snapshot(state, from->name, lv->lv, TRUE, tags, &why))
+        return fail_with(lv->def, why, error);
+    return lv->def->capacity <= from->size ||
+           logical_change(state, NULL, error, "lvextend", size, target, NULL);
+}
+
 /*
  * That a plain source is not thin, the kernel says without a report. Whatever fails after the
  * snapshot was made leaves a draft, which the core abandons.
@@ -305,7 +388,10 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
                                    const char *snapshot, CstVolDraft *draft, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autofree char *lv = cst_draft_name(draft->token);
+    gboolean tagged = logical_tags_drafts(logical);
+    g_autofree char *hidden = cst_draft_name(draft->token);
+    g_autofree char *tag = logical_draft_tag(draft->token);
+    const NewLv lv = {.def = def, .lv = tagged ? def->name : hidden, .tag = tagged ? tag : NULL};
     g_autoptr(LvmVolume) plain = snapshot ? NULL : logical_plain_now(logical, source);
     g_autoptr(LvmGroup) group = plain ? NULL : logical_group_cached(logical, error);
     const LvmVolume *from = group ? clone_source(group, source, snapshot, error) : NULL;
@@ -316,43 +402,40 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
         return FALSE;
     if (!lvm_is_thin(from) || !asks_thin(logical, def, TRUE))
         return fail_thick(error);
-    if (!logical_thin_snapshot(logical, from->name, lv, TRUE, NULL, error))
+    if (!clone_thin(logical, from, &lv, error))
         return FALSE;
-    if (def->capacity > from->size) {
-        g_autofree char *target = logical_target(logical, lv);
-        g_autofree char *size = lvm_size("-L", def->capacity);
-
-        if (!logical_change(logical, NULL, error, "lvextend", size, target, NULL))
-            return FALSE;
-    }
     CST_CRASH_POINT("logical.clone.created");
-    return open_draft(logical, lv, def, draft, error);
+    return open_draft(logical, lv.lv, def, draft, error);
 }
 
 /* --- commit and abandon ----------------------------------------------------------------------- */
 
-/* The rename is the commit. */
+/* Gives the draft, whose name is hidden, its own. */
+static gboolean name_draft(LogicalState *state, const char *token, const CstVolDef *def,
+                           GError **error)
+{
+    g_autofree char *lv = cst_draft_name(token);
+    GError *why = NULL;
+
+    logical_cache_own(state, lv);
+    logical_cache_own(state, def->name);
+    if (!logical_rename_lv(state, lv, def->name, &why))
+        return fail_with(def, why, error);
+    logical_cache_account(state, 0);
+    return TRUE;
+}
+
+/* The rename is the commit; where there is none, the end of the intent. */
 gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                             GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autofree char *lv = cst_draft_name(draft->token);
-    GError *why = NULL;
 
     if (!cst_blob_flush(draft->blob, error))
         return FALSE;
     CST_CRASH_POINT("logical.commit.synced");
-    logical_cache_own(logical, lv);
-    logical_cache_own(logical, def->name);
-    if (!logical_rename_lv(logical, lv, def->name, &why)) {
-        if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS)) {
-            g_clear_error(&why);
-            return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
-        }
-        g_propagate_error(error, why);
+    if (!logical_tags_drafts(logical) && !name_draft(logical, draft->token, def, error))
         return FALSE;
-    }
-    logical_cache_account(logical, 0);
     CST_CRASH_POINT("logical.commit.renamed");
     settle_made(logical, draft->blob, def);
     return TRUE;
@@ -361,18 +444,24 @@ gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_autoptr(LvmGroup) group = logical_group_read(logical, NULL, error);
+    g_autoptr(LvmGroup) group = NULL;
 
+    if (!logical_draft_await_tools(token, error))
+        return FALSE;
+    group = logical_group_read(logical, NULL, error);
     for (guint i = 0; group && i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
 
-        if (!lv->hidden && cst_draft_is_of(lv->name, token))
+        if (!lv->hidden && (cst_draft_is_of(lv->name, token) || logical_is_draft_of(lv, token)))
             return logical_remove_lv(logical, lv->name, error);
     }
     return group != NULL;
 }
 
-/* Drafts and interrupted swaps whose maker is dead. */
+/*
+ * Drafts with hidden names, and interrupted swaps, whose maker is dead. Those with a tag have an
+ * intent, which is replayed.
+ */
 gboolean logical_drop_drafts(CstPoolState *state, GError **error)
 {
     LogicalState *logical = LOGICAL(state);

@@ -27,7 +27,24 @@ CstIntent *intent_begin(CstPool *pool, CstPoolState *state, const char *operatio
         cst_journal_begin(pool->service->journal, error, operation, "pool", pool->name, "volume",
                           name, "definition", xml, token ? "draft" : NULL, token, NULL);
     definitions_leave(pool->service);
-    return intent;
+    if (!intent || !token || !cst_pool_state_drafts_by_intent(state) ||
+        cst_intent_sync(intent, error))
+        return intent;
+    cst_intent_end(intent);
+    return NULL;
+}
+
+gboolean intent_commit(CstPoolState *state, CstIntent *intent, GError **error)
+{
+    if (cst_pool_state_drafts_by_intent(state))
+        return cst_intent_end_synced(intent, error);
+    cst_intent_end(intent);
+    return TRUE;
+}
+
+GHashTable *intent_drafts(gpointer service, GError **error)
+{
+    return cst_journal_drafts(((CstService *)service)->journal, error);
 }
 
 CstIntent *intent_begin_durable(CstPool *pool, CstPoolState *state, const char *operation,

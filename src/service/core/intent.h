@@ -8,11 +8,19 @@
 /**
  * Records that @name of @pool is being changed. The intent holds the whole definition of the pool,
  * because a transient pool no longer exists when the intent is replayed. @token: of the draft;
- * NULL: there is no draft, and the backend finds what is left halfway. End it with
- * cst_intent_end().
+ * NULL: there is no draft, and the backend finds what is left halfway. Where drafts are told from
+ * volumes by their intents, that of a draft is durable on return. End it with intent_commit() where
+ * the draft becomes a volume, and else with cst_intent_end().
  */
 CstIntent *intent_begin(CstPool *pool, CstPoolState *state, const char *operation, const char *name,
                         const char *token, GError **error);
+/**
+ * Ends the intent of a draft that has become a volume; durably where that is what makes it one.
+ * FALSE: the intent stays the caller's, and the draft has to be dropped.
+ */
+gboolean intent_commit(CstPoolState *state, CstIntent *intent, GError **error);
+/** CstPoolHost.drafts; @service: the CstService. */
+GHashTable *intent_drafts(gpointer service, GError **error);
 /**
  * Records, durably, what is being done in more steps than the backend could find again; @fields,
  * which get the pool and its definition, tell the replay how to go on (recovery/replay.c).

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Content that goes out piece by piece: of a download, the bytes of a volume as they are stored, as
- * libvirt has it; when it is sent, what the guest of a volume sees, or what a snapshot held.
+ * libvirt has it; when it is sent, what the guest of a volume sees, or what a snapshot held, or the
+ * digests of that.
  */
 #include <base/dry_run.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <blob/digests.h>
 
 #include "core/claim.h"
 #include "core/scan.h"
@@ -90,22 +92,39 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
                   error);
 }
 
-static gboolean open_content(CstDownload *download, CstPool *pool, const char *name,
-                             const CstVolSend *what, GError **error)
+static gboolean open_view(CstDownload *download, CstPool *pool, const char *name,
+                          const CstVolSend *what, const char *call, GError **error)
 {
     VolumeView *view = &download->view;
+    gboolean ok;
 
     view->task = download->task;
     view->snapshot = what->snapshot;
     view->force_share = (what->flags & CST_VOL_STREAM_FORCE_SHARE) != 0;
     download->sparse = TRUE;
     download->skipped = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
-    if (!cst_flags_check(what->flags, CST_VOL_STREAM_FORCE_SHARE, "cisternVolSend", error) ||
-        !volume_view_open(view, pool, name, error))
-        return FALSE;
-    download->blob = cst_blob_ref(view->blob);
+    ok = cst_flags_check(what->flags, CST_VOL_STREAM_FORCE_SHARE, call, error) &&
+         volume_view_open(view, pool, name, error);
     view->snapshot = NULL; /* the caller's */
+    return ok;
+}
+
+static gboolean open_content(CstDownload *download, CstPool *pool, const char *name,
+                             const CstVolSend *what, GError **error)
+{
+    if (!open_view(download, pool, name, what, "cisternVolSend", error))
+        return FALSE;
+    download->blob = cst_blob_ref(download->view.blob);
     return set_range(download, what->offset, what->length, error);
+}
+
+static gboolean open_digests(CstDownload *download, CstPool *pool, const char *name,
+                             const CstVolSend *what, uint64_t chunk, GError **error)
+{
+    if (!open_view(download, pool, name, what, "cisternVolDigests", error))
+        return FALSE;
+    download->blob = cst_blob_digests(download->view.blob, chunk, error);
+    return download->blob && set_range(download, 0, 0, error);
 }
 
 CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *what, CstTask *task,
@@ -115,7 +134,18 @@ CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *wha
 
     return opened(download,
                   open_content(download, pool, name, what, error) &&
-                      cst_blob_get_size(download->blob, ret_capacity, error),
+                      cst_blob_get_size(download->view.blob, ret_capacity, error),
+                  error);
+}
+
+CstDownload *cst_vol_digests(CstPool *pool, const char *name, const CstVolSend *what,
+                             uint64_t chunk, CstTask *task, uint64_t *ret_capacity, GError **error)
+{
+    CstDownload *download = begin(pool, "digests", name, task);
+
+    return opened(download,
+                  open_digests(download, pool, name, what, chunk, error) &&
+                      cst_blob_get_size(download->view.blob, ret_capacity, error),
                   error);
 }
 

@@ -4,10 +4,11 @@
  *
  * begin: the name is claimed, the intent is in the journal, and the backend has reserved a draft
  * under a hidden name, which the intent names. commit: what is declared of the content is recorded,
- * and the draft gets its name in one step; only from then on is there a volume. A transaction that
- * ends without a commit drops its draft; after a crash the journal's replay does
- * (recovery/replay.c). A volume to which nothing has to be written may be made in one step instead,
- * if the technology has one: then begin makes it, and there is nothing to roll back.
+ * and the draft gets its name in one step, or had it and loses its intent in one: only from then on
+ * is there a volume. A transaction that ends without a commit drops its draft; after a crash the
+ * journal's replay does (recovery/replay.c). A volume to which nothing has to be written may be
+ * made in one step instead, if the technology has one: then begin makes it, and there is nothing to
+ * roll back.
  *
  * Meanwhile the table of drafts shows the volume (core/draft.c), from the reservation to the commit
  * or the end.
@@ -179,7 +180,13 @@ static gboolean commit_draft(VolumeTxn *txn, const CstVolDef *def, GError **erro
     if (!trust_declare_draft(&txn->claim, &txn->draft, txn->declaration, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.declared");
-    return cst_pool_state_commit(txn->claim.state, &txn->draft, def, error);
+    if (!cst_pool_state_commit(txn->claim.state, &txn->draft, def, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.create.named");
+    if (!intent_commit(txn->claim.state, txn->intent, error))
+        return FALSE;
+    txn->intent = NULL;
+    return TRUE;
 }
 
 /*
@@ -204,7 +211,6 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
     CST_CRASH_POINT("vol.create.committed");
     if (!txn->fills)
         volume_is_new(pool, def->name);
-    g_clear_pointer(&txn->intent, cst_intent_end);
     pool_rescan_volume(pool, txn->claim.state, def->name);
     if (!txn->fills)
         forget_former(pool, txn->claim.state, def->name);

@@ -15,7 +15,7 @@ IS_ROOT = os.geteuid() == 0
 
 # Output is compared byte by byte: no locale, no user's configuration, no colours.
 ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
-       "LIBVIRT_AUTOSTART": "0", "TERM": "dumb"}
+       "LIBVIRT_AUTOSTART": "0", "TERM": "dumb", "CISTERN_CONFIG": "/dev/null"}
 for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "G_SLICE",
               "CISTERN_CRASH_AT", "CISTERN_CRASH_LOG",
               "GCOV_PREFIX", "GCOV_ERROR_FILE"):  # the last two: tests/mutation

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fake_image.h"
 
+#include <string.h>
+#include <unistd.h>
+
 #include <base/dry_run.h>
 #include <base/error.h>
 
@@ -97,6 +100,29 @@ gboolean cst_conn_vol_serve(CstConn *conn, const CstVolRef *vol, const CstVolSer
           how->socket ? how->socket : "-", how->host ? how->host : "-", how->port,
           how->force_share ? " shared" : "");
     return TRUE;
+}
+
+gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
+                           const CstConnSink *sink, CstTask *task, GError **error)
+{
+    static const char content[512] = "what the guest sees";
+
+    asked("send", what->flags, "%s/%s%s%s", vol->pool, vol->name, what->snapshot ? "@" : "",
+          what->snapshot ? what->snapshot : "");
+    return sink->begin(1024, sink->data, error) &&
+           sink->piece(content, sizeof(content), 0, sink->data, error) &&
+           sink->piece(NULL, 0, sizeof(content), sink->data, error);
+}
+
+gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
+                              CstTask *task, GError **error)
+{
+    static const char content[] = "what the guest sees\n";
+
+    asked("send", what->flags, "%s/%s%s%s", vol->pool, vol->name, what->snapshot ? "@" : "",
+          what->snapshot ? what->snapshot : "");
+    return write(fd, content, strlen(content)) == (ssize_t)strlen(content) ||
+           cst_fail(error, CST_ERROR_IO, "cannot write");
 }
 
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,

@@ -6,11 +6,13 @@
 #include "core/parse.h"
 #include "groups.h"
 
+static const CliConfig no_config;
+
 /** "command name=value …" of the only command, or the error's text in braces. */
 static char *parse(const char *text)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) commands = cli_parse_string(cli_groups(), text, &error);
+    g_autoptr(GPtrArray) commands = cli_parse_string(cli_groups(), &no_config, text, &error);
     g_autoptr(GString) seen = NULL;
     const CliArgs *args;
 
@@ -117,7 +119,7 @@ static void rest_takes_all_words_that_are_left(void **state)
 
 static CliArgs *args_of(const char *text)
 {
-    g_autoptr(GPtrArray) commands = cli_parse_string(cli_groups(), text, NULL);
+    g_autoptr(GPtrArray) commands = cli_parse_string(cli_groups(), &no_config, text, NULL);
 
     assert_non_null(commands);
     return g_ptr_array_steal_index(commands, 0);

@@ -30,7 +30,7 @@ def creatable():
 def run(*words, stdin="", program=PROGRAM, **env):
     done = subprocess.run([program, *words], input=stdin, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=30, check=False,
-                          env={**os.environ, "LC_ALL": "C", "TERM": "dumb", **env})
+                          env={**os.environ, "LC_ALL": "C", "TERM": "dumb", "CISTERN_CONFIG": "", **env})
     return done.returncode, done.stdout, done.stderr
 
 

@@ -5,7 +5,8 @@ usage: transcript.py FILE…      CISTERN and CISTERN_FAKE name the programs, SO
 
 A line "# TITLE" begins a case in an empty folder. "$ WORDS" runs the program as a shell would, "$r
 WORDS" the program on a root of its own (--root, no daemon), "$f WORDS" the one over the connection
-in memory; NAME=VALUE before them and <FILE behind them are a shell's, too, and HERE is the folder.
+in memory, "$c WORDS" the program as it comes; NAME=VALUE before them and <FILE behind them are a
+shell's, too, and HERE is the folder.
 "% WORDS" runs a helper below. Behind such a line stands what comes of it, and nothing else may:
 "  " begins a line of stdout, "! " one of stderr, "[N]" is an exit status but 0; "|" stands behind a
 space at the end of a line, and "\\" behind a line that has no end. What differs from run to run is
@@ -26,7 +27,7 @@ import tempfile
 import unittest
 
 PROGRAMS = {"$": [os.environ["CISTERN_FAKE"]], "$f": [os.environ["CISTERN_FAKE"]],
-            "$r": [os.environ["CISTERN"], "--root", "root"]}
+            "$r": [os.environ["CISTERN"], "--root", "root"], "$c": [os.environ["CISTERN"]]}
 SOURCE = os.environ["SOURCE"]
 PLACEHOLDERS = (
     (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?", "TIME"),
@@ -51,9 +52,12 @@ def run(words, **env):
     if words[-1].startswith("<"):
         with open(words.pop()[1:], "rb") as stream:
             stdin = stream.read()
+    # Nobody's own configuration, but what a case has of it.
+    quiet = {} if "XDG_CONFIG_HOME" in env else {"CISTERN_CONFIG": "/dev/null"}
     done = subprocess.run(words, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=60, check=False,
-                          env={**os.environ, "LC_ALL": "C", "TERM": "dumb", "TZ": "UTC", **env})
+                          env={**os.environ, "LC_ALL": "C", "TERM": "dumb", "TZ": "UTC", **quiet,
+                               **env})
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
@@ -201,7 +205,7 @@ def answer(line):
 
 
 def is_step(line):
-    return re.match(r"(\$[fr]?|%) ", line) is not None
+    return re.match(r"(\$[cfr]?|%) ", line) is not None
 
 
 def read_cases(path):

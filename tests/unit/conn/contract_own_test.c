@@ -166,6 +166,34 @@ static void note_content(Side *side, const CstVolRef *vol, const CstVolSend *wha
         note(side, " %02x", content->data[i]);
 }
 
+/* How many of the digests are zeroes, and where they begin to be of others. */
+static void note_digests(Side *side, const CstVolRef *vol, uint64_t chunk)
+{
+    g_auto(CstVolDigests) digests = {0};
+    gboolean ok = cst_conn_vol_digests(side->conn, vol, &(CstVolSend){0}, chunk, NULL, &digests,
+                                       &side->error);
+
+    outcome(side, "digests", ok);
+    for (guint i = 0; ok && i < digests.digests->len; i += CST_VOL_DIGEST_SIZE)
+        note(side, " %02x%02x", digests.digests->data[i], digests.digests->data[i + 31]);
+}
+
+/* Writes @len bytes and a hole of as many at @offset. */
+static void patch(Side *side, const CstVolRef *vol, uint64_t offset, size_t len)
+{
+    g_autoptr(CstConnReceive) receive =
+        cst_conn_vol_patch(side->conn, vol, offset, NULL, &side->error);
+    g_autofree uint8_t *bytes = g_malloc(len);
+    gboolean ok = receive != NULL;
+
+    memset(bytes, 9, len);
+    if (receive)
+        ok = cst_conn_receive_piece(bytes, len, 0, receive, &side->error) &&
+             cst_conn_receive_piece(NULL, 0, len, receive, &side->error) &&
+             cst_conn_patch_finish(receive, &side->error);
+    outcome(side, "patch", ok);
+}
+
 #define RECEIVED                                                                             \
     "<volume><name>%s</name><capacity>262144</capacity><target><format type='%s'/></target>" \
     "</volume>"
@@ -213,6 +241,12 @@ static void play_content(Side *side)
     note_content(side, vol, &(CstVolSend){.offset = 131072, .length = 65536});
     note_content(side, vol, &(CstVolSend){.snapshot = "none"});
     note_content(side, vol, &(CstVolSend){.flags = 4096});
+    note_digests(side, vol, 65536);
+    note_digests(side, vol, 70000);
+    note_digests(side, vol, 0);
+    patch(side, vol, 65536, 32768);
+    note_content(side, vol, &(CstVolSend){0});
+    patch(side, vol, 262143, 1);
 }
 
 static void rebase(Side *side, const CstVolRef *vol, const char *name, const char *format,
@@ -437,6 +471,10 @@ static void content_is_the_same(void **state)
         "half: no-volume",
         "send: done\n65536 of 262144, done 65536:\n 03",
         "'none'",
+        "digests: done\n",
+        "digests are of chunks",
+        "patch: done\nsend: done\n262144 of 262144, done 262144:\n 01\n 09\n 03\n 00",
+        "ends at byte 262144",
         NULL};
 
     compare(play_content, must);

@@ -108,6 +108,7 @@ static union {
     CstCheckReport check;
     CstCompareReport compare;
     CstMeasureReport measure;
+    CstVolDigests digests;
 } result;
 static CstSecretBytes value;
 
@@ -168,6 +169,9 @@ static CstSecretBytes value;
     X(vol_download, cst_conn_vol_download(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))      \
     X(vol_send, cst_conn_vol_send(conn, &vol, &(CstVolSend){0}, NULL, NULL, error))              \
     X(vol_receive, cst_conn_vol_receive(conn, &pool, "<volume/>", 0, NULL, error))               \
+    X(vol_digests,                                                                               \
+      cst_conn_vol_digests(conn, &vol, &(CstVolSend){0}, 65536, NULL, &result.digests, error))   \
+    X(vol_patch, cst_conn_vol_patch(conn, &vol, 0, NULL, error))                                 \
     X(vol_chain, cst_conn_vol_chain(conn, &vol, error))                                          \
     X(vol_holders, cst_conn_vol_holders(conn, &vol, error))                                      \
     X(vol_check, cst_conn_vol_check(conn, &vol, 0, NULL, &result.check, error))                  \

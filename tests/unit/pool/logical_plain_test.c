@@ -332,7 +332,7 @@ static void each_kind_is_made_under_its_name(void **unused)
     make_as(sparse);
     assert_true(fake_was_called("lvcreate -y -n sparse --type snapshot -L3072k -V8192k vg\n"));
     make_as(snapshot);
-    assert_true(fake_was_called("lvcreate -y -s -L8192k -n cow vg/disk\n"));
+    assert_true(fake_was_called("lvcreate -y -n cow -s -L8192k vg/disk\n"));
     make_a_thin_one();
     assert_true(fake_was_called("lvcreate -y -n thin --thinpool tp -V8192k vg\n"));
     assert_false(fake_was_called("lvrename"));

@@ -348,10 +348,10 @@ static void a_volume_is_asked_for_as_what_it_is(void **unused)
     assert_asks(thick, " -L8192k vg\n", FALSE);
     assert_asks(full, " -L8192k vg\n", FALSE);
     assert_asks(sparse, " --type snapshot -L3072k -V8192k vg\n", TRUE);
-    assert_asks(snapshot, "lvcreate -y -s -L8192k -n ", FALSE);
+    assert_asks(snapshot, " -s -L8192k vg/disk\n", FALSE);
     assert_asks(snapshot, " vg/disk\n", FALSE);
     snapshot->allocation = 5 * MIB;
-    assert_asks(snapshot, "lvcreate -y -s -L5120k -n ", FALSE);
+    assert_asks(snapshot, " -s -L5120k vg/disk\n", FALSE);
 }
 
 /* The origin of a thin one may be shared, without room that is set aside. */
@@ -364,7 +364,7 @@ static void a_snapshot_of_a_thin_volume_is_thin(void **unused)
     assert_asks(thin, " vg/disk\n", FALSE);
     assert_false(fake_was_called(" -L"));
     cst_options_add(&thick->options, "thin", "no");
-    assert_asks(thick, "lvcreate -y -s -L8192k -n ", FALSE);
+    assert_asks(thick, " -s -L8192k vg/disk\n", FALSE);
     refuse_volume(lost, CST_ERROR_INVALID, "is no volume of volume group 'vg'");
     g_free(outside->backing->path);
     outside->backing->path = g_strdup("/elsewhere/disk");

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -287,6 +288,157 @@ static void only_records_are_replayed(void **state)
     assert_int_equal(access(large, F_OK), 0);
 }
 
+/* --- drafts ----------------------------------------------------------------------------------- */
+
+#define TOKEN "01234567-89ab-cdef-0123-456789abcdef"
+#define OTHER "11111111-2222-3333-4444-555555555555"
+
+static struct {
+    GString *log; /* NULL: nobody looks */
+    const char *record;
+    gboolean fails; /* of the directory */
+} syncs;
+
+int __wrap_fsync(int fd);
+int __real_fsync(int fd);
+
+/* What is synced, and whether the record is there by then. */
+int __wrap_fsync(int fd)
+{
+    struct stat st;
+
+    if (!syncs.log)
+        return __real_fsync(fd);
+    assert_int_equal(fstat(fd, &st), 0);
+    g_string_append_printf(syncs.log, "%s%s ", S_ISDIR(st.st_mode) ? "folder" : "record",
+                           access(syncs.record, F_OK) == 0 ? "+" : "-");
+    if (syncs.fails && S_ISDIR(st.st_mode)) {
+        errno = EIO;
+        return -1;
+    }
+    return 0;
+}
+
+static CstIntent *begin_draft(Fixture *f, const char *token, const char *volume)
+{
+    CstIntent *intent = cst_journal_begin(f->journal, NULL, "create", "pool", "p", "volume", volume,
+                                          "draft", token, NULL);
+
+    assert_non_null(intent);
+    return intent;
+}
+
+static void assert_drafts(const Fixture *f, const char *token, const char *volume, guint count)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GHashTable) drafts = cst_journal_drafts(f->journal, &error);
+
+    assert_null(error);
+    assert_non_null(drafts);
+    assert_int_equal(g_hash_table_size(drafts), count);
+    if (token)
+        assert_string_equal(g_hash_table_lookup(drafts, token), volume);
+}
+
+static void drafts_are_known_while_they_have_a_record(void **state)
+{
+    Fixture *f = *state;
+    CstIntent *one, *other;
+
+    assert_drafts(f, NULL, NULL, 0);
+    one = begin_draft(f, TOKEN, "a");
+    other = begin_draft(f, OTHER, "b");
+    cst_intent_keep(begin(f, "p", "no draft"));
+    assert_drafts(f, TOKEN, "a", 2);
+    cst_intent_keep(other); /* its process is dead, and the draft still is one */
+    assert_drafts(f, OTHER, "b", 2);
+    cst_intent_end(one);
+    assert_drafts(f, OTHER, "b", 1);
+}
+
+/* The name of the file suffices. */
+static void a_damaged_record_is_of_a_draft_of_any_name(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *path = in_journal(f, TOKEN ".intent");
+
+    cst_intent_keep(begin_draft(f, TOKEN, "a"));
+    assert_true(g_file_set_contents(path, "rubbish", -1, NULL));
+    assert_drafts(f, TOKEN, "", 1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/dev/null", path), 0);
+    assert_drafts(f, TOKEN, "", 1);
+}
+
+static void drafts_of_a_journal_that_cannot_be_read_are_not_none(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *folder = in_journal(f, NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(g_mkdir_with_parents(f->paths->data_dir, 0700), 0);
+    assert_true(g_file_set_contents(folder, "", -1, NULL));
+    assert_null(cst_journal_drafts(f->journal, &error));
+    assert_non_null(error);
+}
+
+/* The record and then its name; the end is durable before anybody is told. */
+static void a_record_is_durable_where_that_is_asked(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *path = in_journal(f, TOKEN ".intent");
+    g_autoptr(GString) log = g_string_new(NULL);
+    CstIntent *intent = begin_draft(f, TOKEN, "a");
+
+    syncs.log = log;
+    syncs.record = path;
+    assert_true(cst_intent_sync(intent, NULL));
+    assert_true(cst_intent_end_synced(intent, NULL));
+    syncs.log = NULL;
+    assert_string_equal(log->str, "record+ folder+ folder- ");
+    assert_drafts(f, NULL, NULL, 0);
+}
+
+static void what_is_not_durable_is_told(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *path = in_journal(f, TOKEN ".intent");
+    g_autoptr(GString) log = g_string_new(NULL);
+    g_autoptr(GError) begun = NULL, ended = NULL, gone = NULL;
+    CstIntent *intent = begin_draft(f, TOKEN, "a");
+
+    syncs.log = log;
+    syncs.record = path;
+    syncs.fails = TRUE;
+    assert_false(cst_intent_sync(intent, &begun));
+    assert_int_equal(cst_error_code(begun), CST_ERROR_IO);
+    assert_false(cst_intent_end_synced(intent, &ended));
+    assert_int_equal(cst_error_code(ended), CST_ERROR_IO);
+    syncs.log = NULL;
+    syncs.fails = FALSE;
+    assert_false(cst_intent_end_synced(intent, &gone));
+    assert_non_null(gone);
+    cst_intent_end(intent);
+    assert_drafts(f, NULL, NULL, 0);
+}
+
+static void a_dry_run_syncs_nothing(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GString) log = g_string_new(NULL);
+    CstIntent *intent;
+
+    cst_dry_run_set(TRUE);
+    intent = begin_draft(f, TOKEN, "a");
+    syncs.log = log;
+    syncs.record = "/";
+    assert_true(cst_intent_sync(intent, NULL));
+    assert_true(cst_intent_end_synced(intent, NULL));
+    syncs.log = NULL;
+    cst_dry_run_set(FALSE);
+    assert_string_equal(log->str, "");
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -301,6 +453,12 @@ int main(void)
         CASE(a_durable_record_says_all_or_nothing),
         CASE(only_records_are_replayed),
         CASE(one_look_is_enough_beside_others_that_look),
+        CASE(drafts_are_known_while_they_have_a_record),
+        CASE(a_damaged_record_is_of_a_draft_of_any_name),
+        CASE(drafts_of_a_journal_that_cannot_be_read_are_not_none),
+        CASE(a_record_is_durable_where_that_is_asked),
+        CASE(what_is_not_durable_is_told),
+        CASE(a_dry_run_syncs_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,6 +180,8 @@ static const Row own[] = {
     {WIRE_CISTERN_VOL_SEND, "cisternVolSend"},
     {WIRE_CISTERN_VOL_RECEIVE, "cisternVolReceive"},
     {WIRE_CISTERN_VOL_RENAME, "cisternVolRename"},
+    {WIRE_CISTERN_VOL_DIGESTS, "cisternVolDigests"},
+    {WIRE_CISTERN_VOL_PATCH, "cisternVolPatch"},
 };
 
 static const struct {

@@ -33,6 +33,12 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
     return upload;
 }
 
+CstUpload *cst_vol_patch(CstPool *pool, const char *name, uint64_t offset, unsigned flags,
+                         CstTask *task, GError **error)
+{
+    return cst_vol_upload(pool, name, offset, 0, CST_VOL_STREAM_SPARSE, task, error);
+}
+
 CstUpload *cst_vol_receive(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
                            char **ret_name, GError **error)
 {
@@ -131,6 +137,12 @@ CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *wha
 
     *ret_capacity = fake.data->len;
     return download;
+}
+
+CstDownload *cst_vol_digests(CstPool *pool, const char *name, const CstVolSend *what,
+                             uint64_t chunk, CstTask *task, uint64_t *ret_capacity, GError **error)
+{
+    return cst_vol_send(pool, name, what, task, ret_capacity, error);
 }
 
 gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t *ret_len,

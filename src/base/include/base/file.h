@@ -49,6 +49,10 @@ void cst_file_drop_temporaries(const char *dir);
 gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                        GError **error);
 
+/** Reads it likewise; DENIED when others than root and this process's user may write to it. */
+gboolean cst_file_read_trusted(const char *path, size_t limit, char **ret_data, size_t *ret_len,
+                               GError **error);
+
 /** Removes @path and syncs its directory; succeeds when there is no such file. */
 gboolean cst_file_remove(const char *path, GError **error);
 

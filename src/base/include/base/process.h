@@ -4,7 +4,8 @@
 #include <glib.h>
 #include <stdint.h>
 
-/** Other processes of this host, in words for messages. */
+/** Other processes of this host: in words for messages, and whether there is one that works on
+ * something. */
 
 /**
  * Returns the command name of process @pid (proc_pid_comm(5)) with whatever a terminal would act on
@@ -18,3 +19,9 @@ char *cst_process_command(int64_t pid);
  * for QEMU names. The caller frees it.
  */
 char *cst_process_describe(int64_t pid);
+
+/**
+ * Whether a process, this one not counted, has @text in its command line (proc_pid_cmdline(5)): for
+ * texts that nobody else uses, a UUID.
+ */
+gboolean cst_process_is_about(const char *text);

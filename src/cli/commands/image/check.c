@@ -36,9 +36,12 @@ static gboolean run_check(CstTask *task, gpointer data, GError **error)
 static void print_result(CliCtl *ctl, const Check *check)
 {
     const CliCheckRow rows[] = CLI_CHECK_ROWS(&check->result);
+    g_auto(CliSheet) sheet = {0};
 
-    cli_check_print(ctl, check->blob->name, cst_image_format_name(check->format), rows,
-                    G_N_ELEMENTS(rows), check->findings, NULL);
+    cli_sheet_begin(&sheet, ctl);
+    cli_check_add(&sheet, check->blob->name, cst_image_format_name(check->format), rows,
+                  G_N_ELEMENTS(rows), check->findings, NULL);
+    cli_sheet_end(&sheet);
 }
 
 static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)

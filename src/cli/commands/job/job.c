@@ -11,6 +11,7 @@
 #include "commands/commands.h"
 #include "core/command.h"
 #include "core/ctl.h"
+#include "output/each.h"
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/table.h"
@@ -43,18 +44,22 @@ static void complete_any(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
     complete(ctl, words, TRUE);
 }
 
-static gboolean read_id(const CliArgs *args, uint64_t *ret_id, GError **error)
+static gboolean id_of(const char *text, uint64_t *ret_id, GError **error)
 {
-    const char *text;
     char *end;
 
-    if (!cli_args_string(args, "job", &text, error))
-        return FALSE;
     *ret_id = g_ascii_isdigit(*text) ? g_ascii_strtoull(text, &end, 10) : 0;
     if (*ret_id == 0 || *end)
         return cst_fail(error, CST_ERROR_USAGE, _("'%s' is no number of a job; see job-list"),
                         text);
     return TRUE;
+}
+
+static gboolean read_id(const CliArgs *args, uint64_t *ret_id, GError **error)
+{
+    const char *text;
+
+    return cli_args_string(args, "job", &text, error) && id_of(text, ret_id, error);
 }
 
 static CstJobInfo *find_job(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -277,21 +282,40 @@ static const CliCommand wait_command = {
     .flags = CLI_CMD_OURS,
 };
 
-static gboolean cmd_cancel(CliCtl *ctl, const CliArgs *args, GError **error)
+static void name_of(gconstpointer thing, const char **ret_pool, const char **ret_name)
 {
-    g_autofree char *text = NULL;
+    *ret_name = thing;
+}
+
+static gboolean cancel_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
+{
+    const char *text = thing;
     uint64_t id;
 
-    if (!read_id(args, &id, error) || !cli_conn(ctl, error))
+    if (!id_of(text, &id, error))
         return FALSE;
-    text = g_strdup_printf("%" G_GUINT64_FORMAT, id);
     cli_plan(ctl, _("Would cancel job %s"), text);
     return cli_outcome(ctl, cst_conn_job_cancel(ctl->conn, id, error), "job", text,
                        _("Job %s was asked to stop"), _("Failed to cancel job %s"), text);
 }
 
+static const CliEach cancel_each = {
+    .list = "jobs", .kind = "job", .name = name_of, .run = cancel_one};
+
+static gboolean cmd_cancel(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) ids = cli_each_word(args, "job", error);
+    uint64_t id;
+
+    for (guint i = 0; ids && i < ids->len; i++)
+        if (!id_of(ids->pdata[i], &id, error))
+            return FALSE;
+    return ids && cli_conn(ctl, error) && cli_each(ctl, &cancel_each, ids, NULL, error);
+}
+
 static const CliOption cancel_options[] = {
     JOB(complete_live),
+    CLI_FURTHER(N_("more jobs"), complete_live),
     {0},
 };
 

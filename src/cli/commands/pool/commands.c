@@ -46,41 +46,6 @@
         CLI_STRING("source-protocol-ver", N_("nfsvers value for NFS pool mount option")),        \
         CLI_STRING("source-initiator", N_("initiator iqn for underlying storage"))
 
-static gboolean cmd_autostart(CliCtl *ctl, const CliArgs *args, GError **error)
-{
-    gboolean enable = !cli_args_has(args, "disable");
-    const char *name;
-    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", &name, error);
-
-    if (!pool)
-        return FALSE;
-    cli_plan(ctl,
-             enable ? _("Would mark pool %s as autostarted")
-                    : _("Would unmark pool %s as autostarted"),
-             name);
-    return cli_outcome(
-        ctl, cst_conn_pool_set_autostart(ctl->conn, pool, enable, error), "pool", pool->name,
-        enable ? _("Pool %s marked as autostarted") : _("Pool %s unmarked as autostarted"),
-        enable ? _("failed to mark pool %s as autostarted")
-               : _("failed to unmark pool %s as autostarted"),
-        name);
-}
-
-static const CliOption autostart_options[] = {
-    CLI_POOL_OPTION(cli_complete_pools),
-    CLI_SWITCH("disable", N_("disable autostarting")),
-    {0},
-};
-
-static const CliCommand autostart_command = {
-    .name = "pool-autostart",
-    .summary = N_("autostart a pool"),
-    .description = N_("Configure a pool to be automatically started at boot."),
-    .options = autostart_options,
-    .handler = cmd_autostart,
-    .flags = CLI_CMD_MUTATES,
-};
-
 static gboolean confirm_overwrite(CliCtl *ctl, const char *name, GError **error)
 {
     return cli_confirm(ctl, error, _("Overwrite whatever is on the devices of pool %s?"), name);
@@ -286,29 +251,6 @@ static const CliCommand delete_command = {
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
-static gboolean cmd_destroy(CliCtl *ctl, const CliArgs *args, GError **error)
-{
-    const char *name;
-    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", &name, error);
-
-    if (!pool)
-        return FALSE;
-    cli_plan(ctl, _("Would stop pool %s"), name);
-    return cli_outcome(ctl, cst_conn_pool_stop(ctl->conn, pool, error), "pool", pool->name,
-                       _("Pool %s destroyed"), _("Failed to destroy pool %s"), name);
-}
-
-static const CliOption active_pool_options[] = {CLI_POOL_OPTION(cli_complete_active_pools), {0}};
-
-static const CliCommand destroy_command = {
-    .name = "pool-destroy",
-    .summary = N_("destroy (stop) a pool"),
-    .description = N_("Forcefully stop a given pool. Raw data in the pool is untouched"),
-    .options = active_pool_options,
-    .handler = cmd_destroy,
-    .flags = CLI_CMD_MUTATES,
-};
-
 static gboolean cmd_dumpxml(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     unsigned flags = cli_args_has(args, "inactive") ? CST_STORAGE_XML_INACTIVE : 0;
@@ -375,43 +317,35 @@ static const CliCommand uuid_command = {
     .handler = cmd_uuid,
 };
 
-static gboolean cmd_refresh(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean start_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
 {
-    const char *name;
-    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", &name, error);
+    const CliPoolArg *arg = thing;
+    unsigned flags = *(const unsigned *)data;
 
-    if (!pool)
+    cli_plan(ctl, _("Would start pool %s"), arg->typed);
+    if ((flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE) &&
+        !confirm_overwrite(ctl, arg->typed, error))
         return FALSE;
-    return cli_outcome(ctl, cst_conn_pool_refresh(ctl->conn, pool, 0, error), "pool", pool->name,
-                       _("Pool %s refreshed"), _("Failed to refresh pool %s"), name);
+    return cli_outcome(ctl, cst_conn_pool_start(ctl->conn, arg->pool, flags, error), "pool",
+                       arg->pool->name, _("Pool %s started"), _("Failed to start pool %s"),
+                       arg->typed);
 }
 
-static const CliCommand refresh_command = {
-    .name = "pool-refresh",
-    .summary = N_("refresh a pool"),
-    .description = N_("Refresh a given pool."),
-    .options = active_pool_options,
-    .handler = cmd_refresh,
-};
+static const CliEach start_each = {
+    .list = "pools", .kind = "pool", .name = cli_pool_arg_name, .run = start_one};
 
 static gboolean cmd_start(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const char *name;
-    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", &name, error);
     unsigned flags;
 
-    if (!pool || !cli_pool_create_flags(args, &flags, error))
-        return FALSE;
-    cli_plan(ctl, _("Would start pool %s"), name);
-    if ((flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE) && !confirm_overwrite(ctl, name, error))
-        return FALSE;
-    return cli_outcome(ctl, cst_conn_pool_start(ctl->conn, pool, flags, error), "pool", pool->name,
-                       _("Pool %s started"), _("Failed to start pool %s"), name);
+    return cli_pool_create_flags(args, &flags, error) &&
+           cli_pool_each(ctl, args, &start_each, &flags, error);
 }
 
 static const CliOption start_options[] = {
     CLI_POOL_OPTION(cli_complete_inactive_pools),
     BUILD_OPTIONS,
+    CLI_FURTHER_POOLS(cli_complete_inactive_pools),
     {0},
 };
 
@@ -557,20 +491,20 @@ static const CliCommand find_sources_as_command = {
 const CliCommand *const cli_pool_commands[] = {
     &find_sources_as_command,
     &find_sources_command,
-    &autostart_command,
+    &cli_pool_autostart_command,
     &build_command,
     &create_as_command,
     &create_command,
     &define_as_command,
     &define_command,
     &delete_command,
-    &destroy_command,
+    &cli_pool_destroy_command,
     &dumpxml_command,
     &cli_pool_edit_command,
     &cli_pool_info_command,
     &cli_pool_list_command,
     &name_command,
-    &refresh_command,
+    &cli_pool_refresh_command,
     &start_command,
     &cli_pool_trust_command,
     &undefine_command,

@@ -66,31 +66,93 @@ static void suggest_pool(CliCtl *ctl, const char *name)
     cli_suggest_name(ctl, &nearest);
 }
 
-static void fail_pool(CliCtl *ctl, const char *name)
+static void fail_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char *name)
 {
+    const char *origin = cli_args_origin(args, option);
+
     cli_failed(ctl, _("failed to get pool '%s'"), name);
     suggest_pool(ctl, name);
+    if (!origin)
+        return;
+    g_free(ctl->hint);
+    ctl->hint =
+        g_strdup_printf(_("no pool was named, and '%s' is the default of %s"), name, origin);
 }
 
-CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char **ret_name,
-                     GError **error)
+CstPoolRef *cli_pool_named(CliCtl *ctl, const CliArgs *args, const char *option, const char *name,
+                           GError **error)
 {
     CstConn *conn = cli_conn(ctl, error);
     CstPoolRef *pool = NULL;
-    const char *name;
     CstUuid uuid;
 
-    if (!conn || !cli_args_string(args, option, &name, error))
+    if (!conn)
         return NULL;
     if (option_uuid(name, &uuid))
         pool = cst_conn_pool_by_uuid(conn, &uuid, NULL);
     if (!pool)
         pool = cst_conn_pool_by_name(conn, name, error);
     if (!pool)
-        fail_pool(ctl, name);
-    else if (ret_name)
+        fail_pool(ctl, args, option, name);
+    return pool;
+}
+
+CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char **ret_name,
+                     GError **error)
+{
+    CstPoolRef *pool;
+    const char *name;
+
+    if (!cli_conn(ctl, error) || !cli_args_string(args, option, &name, error))
+        return NULL;
+    pool = cli_pool_named(ctl, args, option, name, error);
+    if (pool && ret_name)
         *ret_name = name;
     return pool;
+}
+
+/* --- several --------------------------------------------------------------------------------- */
+
+static void pool_arg_free(gpointer data)
+{
+    CliPoolArg *arg = data;
+
+    cst_pool_ref_free(arg->pool);
+    g_free(arg->typed);
+    g_free(arg);
+}
+
+void cli_pool_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name)
+{
+    *ret_name = ((const CliPoolArg *)thing)->pool->name;
+}
+
+static gboolean is_same(gconstpointer one, gconstpointer other)
+{
+    return g_str_equal(((const CliPoolArg *)one)->pool->name,
+                       ((const CliPoolArg *)other)->pool->name);
+}
+
+gboolean cli_pool_each(CliCtl *ctl, const CliArgs *args, const CliEach *each, gpointer data,
+                       GError **error)
+{
+    g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func(pool_arg_free);
+    g_autoptr(GPtrArray) words = cli_conn(ctl, error) ? cli_each_word(args, "pool", error) : NULL;
+
+    for (guint i = 0; words && i < words->len; i++) {
+        CstPoolRef *pool = cli_pool_named(ctl, args, "pool", words->pdata[i], error);
+        CliPoolArg *arg;
+
+        if (!pool)
+            return FALSE;
+        arg = g_new0(CliPoolArg, 1);
+        *arg = (CliPoolArg){pool, g_strdup(words->pdata[i])};
+        if (g_ptr_array_find_with_equal_func(pools, arg, is_same, NULL))
+            pool_arg_free(arg);
+        else
+            g_ptr_array_add(pools, arg);
+    }
+    return words && cli_each(ctl, each, pools, data, error);
 }
 
 CstPoolRef *cli_pool_by_name(CliCtl *ctl, const CliArgs *args, const char *option, GError **error)
@@ -103,7 +165,7 @@ CstPoolRef *cli_pool_by_name(CliCtl *ctl, const CliArgs *args, const char *optio
         return NULL;
     pool = cst_conn_pool_by_name(conn, name, error);
     if (!pool)
-        fail_pool(ctl, name);
+        fail_pool(ctl, args, option, name);
     return pool;
 }
 

@@ -3,7 +3,7 @@
 
 #include <base/i18n.h>
 
-#include "core/ctl.h"
+#include "output/each.h"
 
 /**
  * Finds the pool that option @option names, by UUID and then by name as virsh does; the caller
@@ -12,6 +12,22 @@
  */
 CstPoolRef *cli_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char **ret_name,
                      GError **error);
+/** Finds the pool @name likewise, which is that of option @option or one of several. */
+CstPoolRef *cli_pool_named(CliCtl *ctl, const CliArgs *args, const char *option, const char *name,
+                           GError **error);
+/** A pool and the word that named it, both owned. */
+typedef struct {
+    CstPoolRef *pool;
+    char *typed;
+} CliPoolArg;
+/**
+ * Finds all pools that <pool> and the words behind it name (CLI_FURTHER), CliPoolArg *, each once,
+ * and runs @each for them; cli_each().
+ */
+gboolean cli_pool_each(CliCtl *ctl, const CliArgs *args, const CliEach *each, gpointer data,
+                       GError **error);
+/** CliEach.name of a CliPoolArg. */
+void cli_pool_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name);
 /** Finds the pool by name only, or by UUID only. */
 CstPoolRef *cli_pool_by_name(CliCtl *ctl, const CliArgs *args, const char *option, GError **error);
 CstPoolRef *cli_pool_by_uuid(CliCtl *ctl, const CliArgs *args, const char *option, GError **error);
@@ -56,6 +72,8 @@ void cli_complete_inactive_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *wo
 void cli_complete_pool_types(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 
+/** The row for the pools behind the first one. */
+#define CLI_FURTHER_POOLS(completer) CLI_FURTHER(N_("more pools"), completer)
 /** The option <pool>. */
 #define CLI_POOL_OPTION(completer)                                         \
     {                                                                      \
@@ -64,8 +82,11 @@ void cli_complete_pool_events(CliCtl *ctl, const CliArgs *args, GPtrArray *words
     }
 
 /* The rows of commands, each beside its handler. */
+extern const CliCommand cli_pool_autostart_command;
+extern const CliCommand cli_pool_destroy_command;
 extern const CliCommand cli_pool_edit_command;
 extern const CliCommand cli_pool_info_command;
 extern const CliCommand cli_pool_list_command;
+extern const CliCommand cli_pool_refresh_command;
 extern const CliCommand cli_pool_trust_command;
 extern const CliCommand cli_pool_event_command;

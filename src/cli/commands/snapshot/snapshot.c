@@ -222,20 +222,24 @@ static gboolean confirm_loss(CliCtl *ctl, const ChangeKind *kind, Change *change
     return cli_confirm(ctl, error, _(kind->question_lost), change->name, change->vol->name, names);
 }
 
+static gboolean make_change(CliCtl *ctl, const ChangeKind *kind, Change *change, GError **error)
+{
+    cli_plan(ctl, _(kind->plan), change->name, change->vol->name, change->other);
+    if (!confirm_loss(ctl, kind, change, error))
+        return FALSE;
+    return cli_outcome(ctl, cli_run_task(ctl, _(kind->label), kind->run, change, error), "snapshot",
+                       change->name, _(kind->done), _(kind->failed), change->name,
+                       change->vol->name, change->other);
+}
+
 static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
                                 GError **error)
 {
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_auto(Change) change = {.conn = ctl->conn, .vol = vol};
 
-    if (!vol || !read_change(ctl, args, kind, &change, error))
-        return FALSE;
-    cli_plan(ctl, _(kind->plan), change.name, vol->name, change.other);
-    if (!confirm_loss(ctl, kind, &change, error))
-        return FALSE;
-    return cli_outcome(ctl, cli_run_task(ctl, _(kind->label), kind->run, &change, error),
-                       "snapshot", change.name, _(kind->done), _(kind->failed), change.name,
-                       vol->name, change.other);
+    return vol && read_change(ctl, args, kind, &change, error) &&
+           make_change(ctl, kind, &change, error);
 }
 
 #pragma GCC diagnostic pop
@@ -332,17 +336,59 @@ static const ChangeKind delete_kind = {
     .run = run_delete,
 };
 
+static void name_of(gconstpointer thing, const char **ret_pool, const char **ret_name)
+{
+    *ret_name = thing;
+}
+
+static gboolean delete_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
+{
+    Change change = {.conn = ctl->conn, .vol = data, .name = thing};
+
+    return make_change(ctl, &delete_kind, &change, error);
+}
+
+static const CliEach delete_each = {
+    .list = "snapshots",
+    .kind = "snapshot",
+    .question = N_("Delete these %u snapshots: %s?"),
+    .name = name_of,
+    .run = delete_one,
+};
+
+/* Behind POOL/VOL no pool is expected: a word in its place is a snapshot. */
+static gboolean names_its_pool(const CliArgs *args)
+{
+    const char *word;
+
+    return cli_args_is_plain(args, "pool") && cli_args_string(args, "vol", &word, NULL) &&
+           *word != '/' && strchr(word, '/');
+}
+
 static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    return change_snapshot(ctl, args, &delete_kind, error);
+    gboolean no_pool = names_its_pool(args);
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, no_pool ? NULL : "pool", NULL, error);
+    g_autoptr(GPtrArray) names = vol ? cli_each_word(args, "name", error) : NULL;
+    const char *word;
+
+    if (!names || (no_pool && !cli_args_string(args, "pool", &word, error)))
+        return FALSE;
+    if (no_pool)
+        cli_each_add(names, 1, word);
+    return cli_each(ctl, &delete_each, names, vol, error);
 }
+
+static const CliOption delete_options[] = {
+    VOL, NAME, POOL, DETACH, CLI_FURTHER(N_("more of its snapshots"), complete_snapshots), {0},
+};
 
 static const CliCommand delete_command = {
     .name = "snap-delete",
     .summary = N_("delete a snapshot"),
     .description =
         N_("Forgets a snapshot. What the volume holds, and other snapshots, stay as they are."),
-    .options = change_options,
+    .options = delete_options,
     .handler = cmd_delete,
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
 };

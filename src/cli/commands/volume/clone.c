@@ -248,6 +248,7 @@ static const CliOption clone_options[] = {
 
 const CliCommand cli_vol_clone_command = {
     .name = "vol-clone",
+    .alias = "cp",
     .summary = N_("clone a volume."),
     .description = N_("Clone an existing volume within the parent pool."),
     .options = clone_options,

@@ -8,6 +8,7 @@
 #include <base/units.h>
 
 #include "commands/commands.h"
+#include "commands/transfer/transfer.h"
 #include "commands/xml.h"
 #include "options.h"
 #include "output/confirm.h"
@@ -32,25 +33,40 @@ static gboolean run_wipe(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_wipe(change->conn, change->vol, change->what, task, error);
 }
 
+static gboolean wipe_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
+{
+    const CliVolArg *arg = thing;
+    Change change = {.conn = ctl->conn, .vol = arg->vol, .what = *(const unsigned *)data};
+
+    cli_plan(ctl, _("Would wipe vol %s"), arg->typed);
+    if (!cli_confirm(ctl, error, _("Wipe vol %s?"), arg->typed))
+        return FALSE;
+    return cli_outcome(ctl, cli_run_task(ctl, _("Wiping"), run_wipe, &change, error), "volume",
+                       arg->vol->name, _("Vol %s wiped"), _("Failed to wipe vol %s"), arg->typed);
+}
+
+static const CliEach wipe_each = {
+    .list = "volumes",
+    .kind = "volume",
+    .question = N_("Wipe these %u vols: %s?"),
+    .name = cli_vol_arg_name,
+    .run = wipe_one,
+};
+
 static gboolean cmd_wipe(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const char *name;
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
-    Change change = {.conn = ctl->conn, .vol = vol};
+    g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
     const char *word;
+    unsigned what;
     int algorithm;
 
-    if (!vol || !cli_args_string(args, "algorithm", &word, error))
+    if (!vols || !cli_args_string(args, "algorithm", &word, error))
         return FALSE;
     algorithm = word ? cli_wipe_algorithm(word) : CST_WIPE_ZERO;
     if (algorithm < 0)
         return cst_fail(error, CST_ERROR_USAGE, _("Unsupported algorithm '%s'"), word);
-    change.what = algorithm;
-    cli_plan(ctl, _("Would wipe vol %s"), name);
-    if (!cli_confirm(ctl, error, _("Wipe vol %s?"), name))
-        return FALSE;
-    return cli_outcome(ctl, cli_run_task(ctl, _("Wiping"), run_wipe, &change, error), "volume",
-                       vol->name, _("Vol %s wiped"), _("Failed to wipe vol %s"), name);
+    what = algorithm;
+    return cli_each(ctl, &wipe_each, vols, &what, error);
 }
 
 static const CliOption wipe_options[] = {
@@ -58,10 +74,12 @@ static const CliOption wipe_options[] = {
     POOL,
     {.name = "algorithm",
      .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NO_SLASH,
      .help = N_("perform selected wiping algorithm"),
      .complete = cli_complete_wipe_algorithms},
     RATE_LIMIT,
     DETACH,
+    FURTHER_VOLS,
     {0},
 };
 
@@ -374,19 +392,15 @@ static void add_problems(CliSheet *sheet, const GPtrArray *problems)
     }
 }
 
-static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+/* What is known of a volume. As in virsh, the name is printed in any case. */
+static gboolean show_info(CliSheet *sheet, gconstpointer thing, gpointer data, GError **error)
 {
-    gboolean physical = cli_args_has(args, "physical");
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
+    const CstVolRef *vol = ((const CliVolArg *)thing)->vol;
+    CliCtl *ctl = sheet->ctl;
+    gboolean physical = cli_args_has(ctl->current, "physical");
     g_autoptr(GPtrArray) problems = NULL;
-    g_auto(CliSheet) sheet = {0};
     CstVolInfo info;
 
-    if (!vol)
-        return FALSE;
-    cli_sheet_begin(&sheet, ctl);
-    sheet.label_width = 15;
-    cli_sheet_begin_object(&sheet, "volume", NULL);
     {
         const CliFact head[] = {
             cli_fact_text("name", N_("Name:"), vol->name),
@@ -394,9 +408,8 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
             cli_fact_text("key", NULL, vol->key),
         };
 
-        cli_sheet_add(&sheet, head, G_N_ELEMENTS(head));
+        cli_sheet_add(sheet, head, G_N_ELEMENTS(head));
     }
-    /* As in virsh, the name is printed in any case. */
     if (!cst_conn_vol_info(ctl->conn, vol, physical, &info, error))
         return FALSE;
     problems = cli_vol_problems(ctl, vol);
@@ -404,17 +417,31 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
         const char *type = cli_vol_type_word(info.type);
         const CliFact fact = cli_fact_text("type", N_("Type:"), _(type));
 
-        cli_sheet_add(&sheet, &fact, 1);
+        cli_sheet_add(sheet, &fact, 1);
     }
-    add_size(&sheet, "capacity", N_("Capacity:"), info.capacity);
+    add_size(sheet, "capacity", N_("Capacity:"), info.capacity);
     if (physical)
-        add_size(&sheet, "physical", N_("Physical:"), info.physical);
+        add_size(sheet, "physical", N_("Physical:"), info.physical);
     else
-        add_both_sizes(&sheet, vol, &info);
-    add_problems(&sheet, problems);
-    cli_sheet_end_object(&sheet);
-    cli_sheet_end(&sheet);
+        add_both_sizes(sheet, vol, &info);
+    add_problems(sheet, problems);
     return TRUE;
+}
+
+static const CliEach info_each = {
+    .list = "volumes",
+    .kind = "volume",
+    .object = "volume",
+    .name = cli_vol_arg_name,
+    .show = show_info,
+    .label_width = 15,
+};
+
+static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
+
+    return vols && cli_each(ctl, &info_each, vols, NULL, error);
 }
 
 static const CliOption info_options[] = {
@@ -422,6 +449,7 @@ static const CliOption info_options[] = {
     POOL,
     CLI_SWITCH("bytes", N_("sizes are represented in bytes rather than pretty units")),
     CLI_SWITCH("physical", N_("return the physical size of the volume in allocation field")),
+    FURTHER_VOLS,
     {0},
 };
 
@@ -449,6 +477,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_protect_command,
     &cli_vol_rebase_command,
     &cli_vol_rename_command,
+    &cli_vol_export_command,
     &cli_vol_serve_command,
     &cli_vol_trust_command,
     &cli_vol_unprotect_command,

@@ -212,10 +212,9 @@ static gboolean run_compare(CstTask *task, gpointer data, GError **error)
 
 static gboolean cmd_compare(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const char *pool_option = cli_args_has(args, "otherpool") ? "otherpool" : "pool";
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", NULL, error);
     g_autoptr(CstVolRef) other =
-        vol ? cli_vol_of(ctl, args, "other", pool_option, NULL, error) : NULL;
+        vol ? cli_vol_other(ctl, args, "other", "otherpool", vol, error) : NULL;
     Comparison comparison = {.conn = ctl->conn, .vol = vol, .other = other};
 
     return other && cli_run_task(ctl, _("Comparing"), run_compare, &comparison, error) &&

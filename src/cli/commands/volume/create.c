@@ -6,6 +6,7 @@
  */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <model/pool_type.h>
 
 #include "commands/pool/pool.h"
 #include "commands/xml.h"
@@ -142,6 +143,21 @@ static char *backing_path(CliCtl *ctl, const CstPoolRef *pool, const char *backi
     return vol ? cst_conn_vol_path(ctl->conn, vol, error) : NULL;
 }
 
+const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool)
+{
+    const char *format = ctl->config.format;
+    g_autofree char *xml = format ? cst_conn_pool_xml(ctl->conn, pool, 0, NULL) : NULL;
+
+    for (CstPoolType type = 0; xml && cst_pool_type_info(type); type++) {
+        g_autofree char *of_type =
+            g_strdup_printf("/pool[@type='%s']", cst_pool_type_info(type)->name);
+
+        if (cst_pool_volume_format_ok(type, format) && cli_xml_has(xml, of_type))
+            return format;
+    }
+    return NULL;
+}
+
 /** Everything but the backing volume, of which *ret_backing is what the user wrote. */
 static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
                           const char **ret_backing, GError **error)
@@ -178,6 +194,8 @@ static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!pool || !read_spec(ctl, args, &spec, &backing, error))
         return FALSE;
+    if (!spec.format)
+        spec.format = cli_vol_default_format(ctl, pool);
     if (backing) {
         path = backing_path(ctl, pool, backing, error);
         if (!path)

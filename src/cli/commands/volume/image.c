@@ -3,6 +3,8 @@
  * Commands on volumes as images: vol-check, vol-flatten, vol-commit, vol-sparsify and vol-chain.
  * The work is the server's; nothing is opened here.
  */
+#include <string.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -32,39 +34,50 @@ static gboolean run_check(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_check(work->conn, work->vol, work->flags, task, work->report, error);
 }
 
-static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean show_check(CliSheet *sheet, gconstpointer thing, gpointer data, GError **error)
 {
-    const char *name;
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    const CliVolArg *arg = thing;
+    CliCtl *ctl = sheet->ctl;
     g_autofree char *path = NULL;
     g_autoptr(GPtrArray) problems = NULL;
     g_auto(CstCheckReport) report = {0};
-    Work work = {.conn = ctl->conn, .vol = vol, .report = &report};
+    Work work = {ctl->conn, arg->vol, .flags = *(const unsigned *)data, .report = &report};
 
-    if (!vol || !cli_check_repair(args, &work.flags, error))
-        return FALSE;
     if (work.flags)
-        cli_plan(ctl, _("Would check and repair vol %s"), name);
-    path = cst_conn_vol_path(ctl->conn, vol, error);
+        cli_plan(ctl, _("Would check and repair vol %s"), arg->typed);
+    path = cst_conn_vol_path(ctl->conn, arg->vol, error);
     if (!path || !cli_run_task(ctl, _("Checking"), run_check, &work, error))
         return FALSE;
-    problems = cli_vol_problems(ctl, vol);
+    problems = cli_vol_problems(ctl, arg->vol);
     {
         const CliCheckRow rows[] = CLI_CHECK_ROWS(&report);
 
-        cli_check_print(ctl, path, report.format, rows, G_N_ELEMENTS(rows), report.findings,
-                        problems);
+        cli_check_add(sheet, path, report.format, rows, G_N_ELEMENTS(rows), report.findings,
+                      problems);
     }
     if (!ctl->settings.json)
-        cli_vol_warn(ctl, name, problems);
+        cli_vol_warn(ctl, arg->typed, problems);
     if (problems->len > 0)
-        return cst_fail(error, CST_ERROR_MISMATCH, _("vol %s: %s"), name,
+        return cst_fail(error, CST_ERROR_MISMATCH, _("vol %s: %s"), arg->typed,
                         (const char *)g_ptr_array_index(problems, 0));
-    return cli_check_judge(name, report.errors, report.leaks, error);
+    return cli_check_judge(arg->typed, report.errors, report.leaks, error);
+}
+
+static const CliEach check_each = {
+    .list = "volumes", .kind = "volume", .name = cli_vol_arg_name, .show = show_check};
+
+static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
+    unsigned flags;
+
+    return vols && cli_check_repair(args, &flags, error) &&
+           cli_each(ctl, &check_each, vols, &flags, error);
 }
 
 static const CliOption check_options[] = {
-    VOL, POOL, CLI_NAMED("repair", N_("what to repair: leaks or all")), RATE_LIMIT, {0},
+    VOL,        POOL,         CLI_NAMED("repair", N_("what to repair: leaks or all")),
+    RATE_LIMIT, FURTHER_VOLS, {0},
 };
 
 const CliCommand cli_vol_check_command = {
@@ -85,21 +98,28 @@ static gboolean run_flatten(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_flatten(work->conn, work->vol, task, error);
 }
 
-static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+static gboolean flatten_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
 {
-    const char *name;
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
-    Work work = {.conn = ctl->conn, .vol = vol};
+    const CliVolArg *arg = thing;
+    Work work = {.conn = ctl->conn, .vol = arg->vol};
 
-    if (!vol)
-        return FALSE;
-    cli_plan(ctl, _("Would flatten vol %s"), name);
+    cli_plan(ctl, _("Would flatten vol %s"), arg->typed);
     return cli_outcome(ctl, cli_run_task(ctl, _("Flattening"), run_flatten, &work, error), "volume",
-                       vol->name, _("Vol %s holds all of its content"),
-                       _("Failed to flatten vol %s"), name);
+                       arg->vol->name, _("Vol %s holds all of its content"),
+                       _("Failed to flatten vol %s"), arg->typed);
 }
 
-static const CliOption flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, {0}};
+static const CliEach flatten_each = {
+    .list = "volumes", .kind = "volume", .name = cli_vol_arg_name, .run = flatten_one};
+
+static gboolean cmd_flatten(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
+
+    return vols && cli_each(ctl, &flatten_each, vols, NULL, error);
+}
+
+static const CliOption flatten_options[] = {VOL, POOL, RATE_LIMIT, DETACH, FURTHER_VOLS, {0}};
 
 const CliCommand cli_vol_flatten_command = {
     .name = "vol-flatten",
@@ -117,21 +137,41 @@ static gboolean run_commit(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_commit(work->conn, work->vol, work->base, work->flags, task, error);
 }
 
+/* POOL/VOL is our own: servers know a base by its name or its path. */
+static gboolean find_base(CliCtl *ctl, const CstVolRef *vol, const char *base, char **ret_path,
+                          GError **error)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    g_autoptr(CstVolRef) found = NULL;
+
+    *ret_path = NULL;
+    if (!base || *base == '/' || !strchr(base, '/'))
+        return TRUE;
+    pool = cst_conn_pool_by_name(ctl->conn, vol->pool, error);
+    found = pool ? cli_vol_beside(ctl, pool, base, error) : NULL;
+    *ret_path = found ? cst_conn_vol_path(ctl->conn, found, error) : NULL;
+    return *ret_path != NULL;
+}
+
 static gboolean cmd_commit(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autofree char *path = NULL;
+    const char *base = NULL;
     Work work = {.conn = ctl->conn, .vol = vol};
 
-    if (!vol || !cli_args_string(args, "base", &work.base, error))
+    if (!vol || !cli_args_string(args, "base", &base, error) ||
+        !find_base(ctl, vol, base, &path, error))
         return FALSE;
+    work.base = path ? path : base;
     if (cli_args_has(args, "keep"))
         work.flags = CST_VOL_COMMIT_KEEP;
     cli_plan(ctl, _("Would commit vol %s"), name);
-    if (!(work.base ? cli_confirm(ctl, error,
-                                  _("What is between %s and %s can't be used any more. Go on?"),
-                                  name, work.base)
-                    : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
+    if (!(base ? cli_confirm(ctl, error,
+                             _("What is between %s and %s can't be used any more. Go on?"), name,
+                             base)
+               : cli_confirm(ctl, error, _("Overwrite what vol %s is based on?"), name)))
         return FALSE;
     return cli_outcome(ctl, cli_run_task(ctl, _("Committing"), run_commit, &work, error), "volume",
                        vol->name, _("Vol %s committed"), _("Failed to commit vol %s"), name);
@@ -163,21 +203,28 @@ static gboolean run_sparsify(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_sparsify(work->conn, work->vol, task, &work->given_back, error);
 }
 
+static gboolean sparsify_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
+{
+    const CliVolArg *arg = thing;
+    g_autofree char *size = NULL;
+    Work work = {.conn = ctl->conn, .vol = arg->vol};
+
+    cli_plan(ctl, _("Would sparsify vol %s"), arg->typed);
+    if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &work, error))
+        return cli_failed(ctl, _("Failed to sparsify vol %s"), arg->typed);
+    size = cli_size_text(ctl, work.given_back);
+    cli_done(ctl, "volume", arg->vol->name, _("Vol %s gave back %s"), arg->typed, size);
+    return TRUE;
+}
+
+static const CliEach sparsify_each = {
+    .list = "volumes", .kind = "volume", .name = cli_vol_arg_name, .run = sparsify_one};
+
 static gboolean cmd_sparsify(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const char *name;
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
-    g_autofree char *size = NULL;
-    Work work = {.conn = ctl->conn, .vol = vol};
+    g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
 
-    if (!vol)
-        return FALSE;
-    cli_plan(ctl, _("Would sparsify vol %s"), name);
-    if (!cli_run_task(ctl, _("Sparsifying"), run_sparsify, &work, error))
-        return cli_failed(ctl, _("Failed to sparsify vol %s"), name);
-    size = cli_size_text(ctl, work.given_back);
-    cli_done(ctl, "volume", vol->name, _("Vol %s gave back %s"), name, size);
-    return TRUE;
+    return vols && cli_each(ctl, &sparsify_each, vols, NULL, error);
 }
 
 const CliCommand cli_vol_sparsify_command = {

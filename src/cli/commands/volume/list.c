@@ -269,6 +269,7 @@ static const CliOption list_options[] = {
 
 const CliCommand cli_vol_list_command = {
     .name = "vol-list",
+    .alias = "ls",
     .summary = N_("list vols"),
     .description = N_("Returns list of vols by pool."),
     .options = list_options,

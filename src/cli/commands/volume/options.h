@@ -5,6 +5,7 @@
 
 #include "commands/image/twin.h"
 #include "commands/pool/pool.h"
+#include "output/each.h"
 #include "volume.h"
 
 /** Rows that the option tables of commands over volumes share. */
@@ -15,7 +16,13 @@
         .name = option, .kind = CLI_OPT_STRING, .help = text, \
         .complete = cli_complete_active_pools                 \
     }
-#define POOL POOL_OPTION("pool", N_("pool name or uuid"))
+#define POOL                                                                   \
+    {                                                                          \
+        .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NO_SLASH,     \
+        .help = N_("pool name or uuid"), .complete = cli_complete_active_pools \
+    }
+/* More of them, behind everything else. */
+#define FURTHER_VOLS CLI_FURTHER(N_("more vols of the pool, or POOL/VOL"), cli_complete_vols)
 /* Ours; never taken from a plain word. */
 #define RATE_LIMIT CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer"))
 #define DETACH     CLI_SWITCH("detach", N_("do not wait: print the number of the job"))
@@ -31,9 +38,14 @@
         .complete = cli_complete_vol_formats                                               \
     }
 
-#define KEY           CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
-#define OF_POOL(text) CLI_REQUIRED("pool", text, .complete = cli_complete_active_pools)
-#define XML_FILE      CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML vol description"))
+#define KEY CLI_REQUIRED("vol", N_("volume key or path"), .complete = cli_complete_vol_keys)
+/* The pool of a new volume: the configuration may name it. */
+#define OF_POOL(text)                                                                     \
+    {                                                                                     \
+        .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_REQUIRED | CLI_OPT_POOL, \
+        .help = text, .complete = cli_complete_active_pools                               \
+    }
+#define XML_FILE CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML vol description"))
 #define PREALLOC                    \
     CLI_SWITCH("prealloc-metadata", \
                N_("preallocate metadata (for qcow2 instead of full allocation)"))

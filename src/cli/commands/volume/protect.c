@@ -22,43 +22,49 @@ static gboolean run_protect(CstTask *task, gpointer data, GError **error)
 }
 
 /*
- * The volume that <vol> names. One that is gone may still be marked, and its pool can't be deleted
- * then: with --pool, @gone_too finds it by that and its name.
+ * The volume that @word names. One that is gone may still be marked, and its pool can't be deleted
+ * then: with --pool it is found by that and its name.
  */
-static CstVolRef *find_vol(CliCtl *ctl, const CliArgs *args, gboolean gone_too,
-                           const char **ret_name, GError **error)
+static CstVolRef *find_marked(CliCtl *ctl, const CliArgs *args, const char *word, GError **error)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(CstPoolRef) pool = NULL;
-    CstVolRef *vol = cli_vol(ctl, args, "pool", ret_name, &why);
+    CstVolRef *vol = cli_vol_named(ctl, args, word, "pool", &why);
 
-    if (!vol && gone_too && cli_args_has(args, "pool") &&
-        g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+    if (!vol && cli_args_has(args, "pool") && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
         pool = cli_pool(ctl, args, "pool", NULL, NULL);
-    if (pool && cli_args_string(args, "vol", ret_name, NULL)) {
+    if (pool) {
         g_clear_pointer(&ctl->headline, g_free);
         vol = g_new0(CstVolRef, 1);
         vol->pool = g_strdup(pool->name);
-        vol->name = g_strdup(*ret_name);
+        vol->name = g_strdup(word);
     } else if (!vol) {
         g_propagate_error(error, g_steal_pointer(&why));
     }
     return vol;
 }
 
+static gboolean protect_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
+{
+    const CliVolArg *arg = thing;
+    gboolean on = *(const gboolean *)data;
+    Protection protection = {ctl->conn, arg->vol, on};
+
+    cli_plan(ctl, on ? _("Would protect vol %s") : _("Would cease to protect vol %s"), arg->typed);
+    return cli_outcome(ctl, cli_run_task(ctl, _("Protecting"), run_protect, &protection, error),
+                       "volume", arg->vol->name,
+                       on ? _("Vol %s is protected") : _("Vol %s may be deleted"),
+                       _("Failed to change the protection of vol %s"), arg->typed);
+}
+
+static const CliEach protect_each = {
+    .list = "volumes", .kind = "volume", .name = cli_vol_arg_name, .run = protect_one};
+
 static gboolean protect(CliCtl *ctl, const CliArgs *args, gboolean on, GError **error)
 {
-    const char *name = "";
-    g_autoptr(CstVolRef) vol = find_vol(ctl, args, !on, &name, error);
-    Protection protection = {ctl->conn, vol, on};
+    g_autoptr(GPtrArray) vols = cli_vols(ctl, args, on ? NULL : find_marked, error);
 
-    if (!vol)
-        return FALSE;
-    cli_plan(ctl, on ? _("Would protect vol %s") : _("Would cease to protect vol %s"), name);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Protecting"), run_protect, &protection, error),
-                       "volume", vol->name,
-                       on ? _("Vol %s is protected") : _("Vol %s may be deleted"),
-                       _("Failed to change the protection of vol %s"), name);
+    return vols && cli_each(ctl, &protect_each, vols, &on, error);
 }
 
 static gboolean cmd_protect(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -71,7 +77,7 @@ static gboolean cmd_unprotect(CliCtl *ctl, const CliArgs *args, GError **error)
     return protect(ctl, args, FALSE, error);
 }
 
-static const CliOption protect_options[] = {VOL, POOL, {0}};
+static const CliOption protect_options[] = {VOL, POOL, FURTHER_VOLS, {0}};
 
 const CliCommand cli_vol_protect_command = {
     .name = "vol-protect",

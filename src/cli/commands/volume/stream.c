@@ -213,16 +213,6 @@ static gboolean run_download(CstTask *task, gpointer data, GError **error)
     return ok;
 }
 
-/* The copy is for those who may read the volume; where that isn't told, for its owner. */
-static mode_t output_mode(CliCtl *ctl, const CstVolRef *vol)
-{
-    g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
-    g_autofree char *mode =
-        xml ? cli_xml_text(xml, "/volume/target/permissions/mode/text()") : NULL;
-
-    return mode ? (mode_t)g_ascii_strtoull(mode, NULL, 8) & 0666 : 0600;
-}
-
 /** Opens the file, *ret_created when it was not there before. Returns -1 with @error set. */
 static int open_output(CliCtl *ctl, const Transfer *transfer, gboolean *ret_created, GError **error)
 {
@@ -237,7 +227,7 @@ static int open_output(CliCtl *ctl, const Transfer *transfer, gboolean *ret_crea
             cst_fail_errno(error, errno, _("cannot create %s"), file);
         return fd;
     }
-    fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, output_mode(ctl, transfer->vol));
+    fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, cli_vol_copy_mode(ctl, transfer->vol));
 
     *ret_created = fd >= 0;
     if (fd < 0 && errno == EEXIST)

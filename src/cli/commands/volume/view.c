@@ -165,13 +165,12 @@ static gboolean run_bitmap(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_bitmap(work->conn, work->vol, &work->change, work->source, task, error);
 }
 
-static gboolean find_source(CliCtl *ctl, const CliArgs *args, CstVolRef **ret_vol, GError **error)
+static gboolean find_source(CliCtl *ctl, const CliArgs *args, const CstVolRef *vol,
+                            CstVolRef **ret_vol, GError **error)
 {
-    const char *pool_option = cli_args_has(args, "source-pool") ? "source-pool" : "pool";
-
     if (!cli_args_has(args, "source-vol"))
         return TRUE;
-    *ret_vol = cli_vol_of(ctl, args, "source-vol", pool_option, NULL, error);
+    *ret_vol = cli_vol_other(ctl, args, "source-vol", "source-pool", vol, error);
     return *ret_vol != NULL;
 }
 
@@ -186,7 +185,7 @@ static gboolean cmd_bitmap(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_bitmap_change(args, "source-vol", "source-pool", &work.change, error))
         return FALSE;
     vol = cli_vol(ctl, args, "pool", &name, error);
-    if (!vol || !find_source(ctl, args, &source, error))
+    if (!vol || !find_source(ctl, args, vol, &source, error))
         return FALSE;
     bitmap = work.change.name;
     cli_plan(ctl, _("Would change bitmap %s of vol %s"), bitmap, name);

@@ -16,7 +16,9 @@
 #include <base/units.h>
 
 #include "commands/pool/pool.h"
+#include "commands/xml.h"
 #include "core/suggest.h"
+#include "output/each.h"
 #include "output/text.h"
 
 /* By CstWipeAlgorithm. */
@@ -118,7 +120,20 @@ static CstVolRef *by_full_name(CliCtl *ctl, const char *text)
     return pool ? cst_conn_vol_by_name(ctl->conn, pool, slash + 1, NULL) : NULL;
 }
 
-/** A volume that only one active pool has. FALSE with an error when several have it. */
+/** NULL when no pool is configured, or it does not have the volume. */
+static CstVolRef *in_default_pool(CliCtl *ctl, const char *name)
+{
+    const char *pool_name = ctl->config.pool.value;
+    g_autoptr(CstPoolRef) pool =
+        pool_name ? cst_conn_pool_by_name(ctl->conn, pool_name, NULL) : NULL;
+
+    return pool ? cst_conn_vol_by_name(ctl->conn, pool, name, NULL) : NULL;
+}
+
+/**
+ * A volume that only one active pool has, or the configured one. FALSE with an error when several
+ * have it.
+ */
 static gboolean by_unique_name(CliCtl *ctl, const char *text, CstVolRef **ret_vol, GError **error)
 {
     g_autoptr(GPtrArray) pools = NULL;
@@ -126,6 +141,9 @@ static gboolean by_unique_name(CliCtl *ctl, const char *text, CstVolRef **ret_vo
 
     *ret_vol = NULL;
     if (strchr(text, '/'))
+        return TRUE;
+    *ret_vol = in_default_pool(ctl, text);
+    if (*ret_vol)
         return TRUE;
     pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_ACTIVE, NULL);
     for (guint i = 0; pools && i < pools->len; i++) {
@@ -251,6 +269,78 @@ CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
         return NULL;
     }
     return g_steal_pointer(&vol);
+}
+
+CstVolRef *cli_vol_other(CliCtl *ctl, const CliArgs *args, const char *option,
+                         const char *other_pool, const CstVolRef *vol, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    const char *name;
+
+    if (cli_args_has(args, other_pool))
+        return cli_vol_of(ctl, args, option, other_pool, NULL, error);
+    if (!cli_args_has(args, "pool"))
+        return cli_vol_of(ctl, args, option, "pool", NULL, error);
+    pool = cst_conn_pool_by_name(ctl->conn, vol->pool, error);
+    return pool && cli_args_string(args, option, &name, error)
+               ? cli_vol_beside(ctl, pool, name, error)
+               : NULL;
+}
+
+/* --- several --------------------------------------------------------------------------------- */
+
+static void vol_arg_free(gpointer data)
+{
+    CliVolArg *arg = data;
+
+    cst_vol_ref_free(arg->vol);
+    g_free(arg->typed);
+    g_free(arg);
+}
+
+void cli_vol_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name)
+{
+    const CliVolArg *arg = thing;
+
+    *ret_pool = arg->vol->pool;
+    *ret_name = arg->vol->name;
+}
+
+static gboolean is_among(const GPtrArray *vols, const CstVolRef *vol)
+{
+    for (guint i = 0; i < vols->len; i++) {
+        const CstVolRef *other = ((const CliVolArg *)vols->pdata[i])->vol;
+
+        if (g_str_equal(other->pool, vol->pool) && g_str_equal(other->name, vol->name))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError **error)
+{
+    g_autoptr(GPtrArray) vols = g_ptr_array_new_with_free_func(vol_arg_free);
+    g_autoptr(GPtrArray) words = NULL;
+
+    words = cli_conn(ctl, error) ? cli_each_word(args, "vol", error) : NULL;
+    if (!words)
+        return NULL;
+    for (guint i = 0; i < words->len; i++) {
+        CstVolRef *vol = find ? find(ctl, args, words->pdata[i], error)
+                              : cli_vol_named(ctl, args, words->pdata[i], "pool", error);
+        CliVolArg *arg;
+
+        if (!vol)
+            return NULL;
+        if (is_among(vols, vol)) {
+            cst_vol_ref_free(vol);
+            continue;
+        }
+        arg = g_new0(CliVolArg, 1);
+        *arg = (CliVolArg){vol, g_strdup(words->pdata[i])};
+        g_ptr_array_add(vols, arg);
+    }
+    return g_steal_pointer(&vols);
 }
 
 gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
@@ -390,4 +480,13 @@ void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *w
 {
     for (const char *const *name = wipe_algorithms; *name; name++)
         g_ptr_array_add(words, g_strdup(*name));
+}
+
+mode_t cli_vol_copy_mode(CliCtl *ctl, const CstVolRef *vol)
+{
+    g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
+    g_autofree char *mode =
+        xml ? cli_xml_text(xml, "/volume/target/permissions/mode/text()") : NULL;
+
+    return mode ? (mode_t)g_ascii_strtoull(mode, NULL, 8) & 0666 : 0600;
 }

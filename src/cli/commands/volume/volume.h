@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/types.h>
+
 #include "core/ctl.h"
 
 /**
@@ -19,6 +21,31 @@ CstVolRef *cli_vol_of(CliCtl *ctl, const CliArgs *args, const char *option, cons
 CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
                          const char *pool_option, GError **error);
 /**
+ * Finds the volume that option @option names besides @vol: in the pool of option @other_pool, by
+ * default in that of @vol where --pool says which that is; POOL/VOL, a key or a path of any. The
+ * caller frees it.
+ */
+CstVolRef *cli_vol_other(CliCtl *ctl, const CliArgs *args, const char *option,
+                         const char *other_pool, const CstVolRef *vol, GError **error);
+
+/** A volume and the word that named it, both owned. */
+typedef struct {
+    CstVolRef *vol;
+    char *typed;
+} CliVolArg;
+
+/** How cli_vols() finds one: as cli_vol_named() does with --pool. */
+typedef CstVolRef *(*CliVolFinder)(CliCtl *ctl, const CliArgs *args, const char *word,
+                                   GError **error);
+/**
+ * Finds all volumes that <vol> and the words behind it name (CLI_FURTHER), CliVolArg *, each once.
+ * @find NULL: as cli_vol() with --pool. Free the array.
+ */
+GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError **error);
+/** CliEach.name of a CliVolArg. */
+void cli_vol_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name);
+
+/**
  * Finds a volume that goes with one of @pool: by name in that pool, by key or by path. The caller
  * frees it.
  */
@@ -35,6 +62,12 @@ char *cli_vol_writers(CliCtl *ctl, const CstVolRef *vol);
  */
 void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers);
 
+/**
+ * The mode of a file that @vol is copied into: for those who may read the volume; where that isn't
+ * told, for the file's owner.
+ */
+mode_t cli_vol_copy_mode(CliCtl *ctl, const CstVolRef *vol);
+
 /** Returns "file", …, "unknown"; static, untranslated. */
 const char *cli_vol_type_word(int type);
 
@@ -47,6 +80,12 @@ gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
 
 /** Parses "10G" as bytes; the error is worded as virsh's ("Malformed size 1X"). */
 gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError **error);
+
+/**
+ * Returns the configured format of new volumes, where volumes of @pool can have it; borrowed. NULL:
+ * none is, or they can't: the pool's own default holds.
+ */
+const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool);
 
 /** What vol-create-as makes its document of; NULL or FALSE where not given. */
 typedef struct {

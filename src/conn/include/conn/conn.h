@@ -31,16 +31,17 @@
 typedef struct CstConn CstConn;
 
 typedef struct {
-    const char *root;    /**< --root; NULL: this user's default */
-    gboolean read_only;  /**< -r */
-    gboolean embedded;   /**< never connect to a daemon (storage:///embed) */
-    gboolean must_exist; /**< fail with NOT_FOUND instead of creating an embedded root */
+    const char *root;        /**< --root; NULL: this user's default */
+    gboolean read_only;      /**< -r */
+    gboolean embedded;       /**< never connect to a daemon (storage:///embed) */
+    gboolean must_exist;     /**< fail with NOT_FOUND instead of creating an embedded root */
+    const char *default_uri; /**< when nothing else says what to connect to; NULL: none */
 } CstConnOptions;
 
 /**
  * Opens a connection. @uri: storage:///system, storage+unix://…?socket=, storage:///embed?root=DIR,
- * qemu:///system, …. NULL: CISTERN_URI, then LIBVIRT_DEFAULT_URI (both only when no root is given);
- * else the daemon of this root if one listens, else embedded. @options may be NULL.
+ * qemu:///system, …. NULL: CISTERN_URI, LIBVIRT_DEFAULT_URI, the default URI (only when no root is
+ * given); else the daemon of this root if one listens, else embedded. @options may be NULL.
  */
 CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **error);
 /** Closes the connection. NULL is accepted. */
@@ -277,6 +278,31 @@ typedef struct {
 gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
                            const CstConnSink *sink, CstTask *task, GError **error);
 
+/** As cst_conn_vol_send(), to @fd from its current position on. */
+gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
+                              CstTask *task, GError **error);
+
+#define CST_VOL_DIGEST_SIZE      32 /* SHA-256 */
+#define CST_VOL_DIGEST_CHUNK_MIN (UINT64_C(64) << 10)
+
+/** Digests of what the guest of a volume sees, or saw. */
+typedef struct {
+    uint64_t capacity;   /**< of the volume */
+    uint64_t chunk;      /**< bytes that one digest is of */
+    GByteArray *digests; /**< one after the other; that of a chunk of zeroes is zeroes */
+} CstVolDigests;
+/** Frees what is in it, not the struct itself. */
+void cst_vol_digests_clear(CstVolDigests *digests);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDigests, cst_vol_digests_clear)
+
+/**
+ * Computes, where the volume is, the digests of each @chunk bytes (a power of two, 64 KiB to 64
+ * MiB) of what cst_conn_vol_send() would give; the range in @what does not count. The caller clears
+ * *ret. @task counts bytes of digests. Errors as there, and INVALID.
+ */
+gboolean cst_conn_vol_digests(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
+                              uint64_t chunk, CstTask *task, CstVolDigests *ret, GError **error);
+
 /** A new volume that is being filled. @conn can't be used otherwise until its end. */
 typedef struct CstConnReceive CstConnReceive;
 
@@ -287,12 +313,20 @@ typedef struct CstConnReceive CstConnReceive;
  */
 CstConnReceive *cst_conn_vol_receive(CstConn *conn, const CstPoolRef *pool, const char *xml,
                                      unsigned flags, CstTask *task, GError **error);
+/**
+ * Begins to overwrite what the guest of a volume sees from @offset on, likewise; end it with
+ * cst_conn_patch_finish(). What was given stays also without that. BUSY.
+ */
+CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t offset,
+                                   CstTask *task, GError **error);
 /** Gives the next piece to @receive, a CstConnReceive; a CstPieceFunc. NO_SPACE past the capacity.
  */
 gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
                                 GError **error);
 /** The volume is there and safe on disk; what was not given of it is zeroes. */
 CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error);
+/** What was given to a patch is safe on disk. */
+gboolean cst_conn_patch_finish(CstConnReceive *receive, GError **error);
 /** Drops a volume that was not finished. NULL is accepted. */
 void cst_conn_receive_free(CstConnReceive *receive);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConnReceive, cst_conn_receive_free)

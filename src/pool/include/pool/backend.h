@@ -55,6 +55,12 @@ typedef struct {
      */
     void (*declared)(const CstPoolState *state, CstVolume *const *volumes, guint count,
                      CstDeclaration **ret_declarations, gpointer data);
+    /**
+     * Returns the drafts that have an intent (drafts_by_intent): the text of each token with the
+     * name of its volume, "" where it is not known. The caller unrefs. NULL with @error when nobody
+     * can tell. NULL callback: there are no intents.
+     */
+    GHashTable *(*drafts)(gpointer data, GError **error);
     gpointer data;
 } CstPoolHost;
 
@@ -106,8 +112,9 @@ typedef struct {
 
 /**
  * A volume being made: it has its space and can be written, but under a name that no listing
- * shows, until commit gives it its real one. A process that dies leaves only the draft, which the
- * journal's replay (or the next start of the pool) drops by its token.
+ * shows, until commit gives it its real one (drafts_by_intent: or the intent's end does). A process
+ * that dies leaves only the draft, which the journal's replay (or the next start of the pool) drops
+ * by its token.
  */
 typedef struct {
     char *token;     /**< a uuid's text, made by the core; names the draft in the journal */
@@ -229,6 +236,14 @@ struct CstBackend {
      * and after a refusal, to say what is in the way.
      */
     gboolean delete_refuses;
+    /**
+     * Where the host lends drafts(), its drafts have the volume's name from the beginning, and a
+     * mark with the token: what has the mark is a draft for as long as the token has an intent, and
+     * the volume from the intent's end on. So the core makes the intent durable before vol_reserve
+     * and vol_reserve_clone, and its end durable after vol_commit, which only has to make the draft
+     * what the volume is to be.
+     */
+    gboolean drafts_by_intent;
     /** Names that begin like this are the backend's own, and no volume's or snapshot's; NULL: none.
      */
     const char *reserved_prefix;
@@ -490,6 +505,11 @@ gboolean cst_fail_snapshot_exists(const char *volume, const char *name, GError *
 #define cst_fail_no_volume(...)       CST_GIVES_FALSE(cst_fail_no_volume(__VA_ARGS__))
 #define cst_fail_no_snapshot(...)     CST_GIVES_FALSE(cst_fail_no_snapshot(__VA_ARGS__))
 #define cst_fail_snapshot_exists(...) CST_GIVES_FALSE(cst_fail_snapshot_exists(__VA_ARGS__))
+
+/**
+ * CstPoolHost.drafts; an empty table where the host lends none.
+ */
+GHashTable *cst_pool_state_drafts(const CstPoolState *state, GError **error);
 
 /** Returns @state, with a reference more: for what outlives the call. Any thread. */
 CstPoolState *cst_pool_state_ref(CstPoolState *state);

@@ -17,6 +17,8 @@ CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host
 
 /** Whether its storage is far away and may not answer for long (CstBackend.remote). */
 gboolean cst_pool_state_is_remote(CstPoolState *state);
+/** Whether the intent's end is what makes a draft a volume (CstBackend.drafts_by_intent). */
+gboolean cst_pool_state_drafts_by_intent(CstPoolState *state);
 /** Whether calls into its storage may hang in the kernel (CstBackend.touch). */
 gboolean cst_pool_state_may_hang(CstPoolState *state);
 /**

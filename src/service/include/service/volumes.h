@@ -130,6 +130,13 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
 CstUpload *cst_vol_receive(CstPool *pool, const char *xml, unsigned flags, CstTask *task,
                            char **ret_name, GError **error);
 /**
+ * Opens a part of a volume that is there, from @offset on, for what its guest is to see. @flags: 0.
+ * What was written stays when the upload ends early. NO_SPACE past the capacity; BUSY when others
+ * have the volume open or show its content.
+ */
+CstUpload *cst_vol_patch(CstPool *pool, const char *name, uint64_t offset, unsigned flags,
+                         CstTask *task, GError **error);
+/**
  * Writes the next piece. Beyond the length: NO_SPACE "cannot write to stream", after the bytes that
  * fit were written.
  */
@@ -176,6 +183,12 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
  */
 CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *what, CstTask *task,
                           uint64_t *ret_capacity, GError **error);
+/**
+ * Opens the digests of the same content, one for each @chunk bytes (blob/digests.h), sparse; the
+ * range in @what does not count. Errors as cst_vol_send(), and INVALID for the size of a chunk.
+ */
+CstDownload *cst_vol_digests(CstPool *pool, const char *name, const CstVolSend *what,
+                             uint64_t chunk, CstTask *task, uint64_t *ret_capacity, GError **error);
 /**
  * Reads the next piece: either *ret_len bytes in @buf or, for sparse streams, a hole of *ret_hole
  * bytes. Both 0: the end.

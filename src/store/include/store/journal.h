@@ -29,8 +29,8 @@ void cst_journal_free(CstJournal *journal);
 
 /**
  * Records an intent; call it before the work begins. The fields are pairs of strings, ended by
- * NULL: cst_journal_begin(j, &error, "create", "pool", name, "draft", draft, NULL). In a dry run
- * records nothing and succeeds.
+ * NULL: cst_journal_begin(j, &error, "create", "pool", name, "draft", draft, NULL). The value of
+ * "draft" is a UUID that no other intent has. In a dry run records nothing and succeeds.
  */
 CstIntent *cst_journal_begin(CstJournal *journal, GError **error, const char *operation,
                              ...) G_GNUC_NULL_TERMINATED;
@@ -44,6 +44,24 @@ CstIntent *cst_journal_begin_durable(CstJournal *journal, const char *operation,
  * Removes the record, as the work is complete or undone, and frees the intent. NULL is accepted.
  */
 void cst_intent_end(CstIntent *intent);
+
+/**
+ * Makes the record durable, for a draft that nothing else tells from a volume: call it before the
+ * draft is made. FALSE: it may not be, and the intent stays the caller's.
+ */
+gboolean cst_intent_sync(CstIntent *intent, GError **error);
+/**
+ * As cst_intent_end(), durably: no power cut brings the record back. FALSE: it may be there still
+ * or come back, so the work has to be undone; the intent stays the caller's.
+ */
+gboolean cst_intent_end_synced(CstIntent *intent, GError **error);
+
+/**
+ * Returns the drafts that records name, whoever works on them: the tokens (lower-case UUIDs), each
+ * with the name of its volume; "": not known. Unref it. NULL with @error when the journal can't be
+ * read.
+ */
+GHashTable *cst_journal_drafts(const CstJournal *journal, GError **error);
 
 /** Frees the intent and keeps its record for the next replay. NULL is accepted. */
 void cst_intent_keep(CstIntent *intent);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Files of settings are key files of GLib's, whose errors don't say where they are. So each line is
+ * handed to GLib by itself, below the group that it stands in: what a line means is GLib's to say,
+ * and where it stands is known.
+ */
+#include <base/settings.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+typedef struct {
+    CstSettingFunc set;
+    gpointer data;
+    char *group; /* that the line stands in; NULL: none yet */
+    unsigned line;
+} Reader;
+
+/* Whatever is wrong is an error of the configuration, also where GLib finds it. */
+static gboolean fail_at(const Reader *reader, const char *key, const GError *why, GError **error)
+{
+    if (key)
+        return cst_fail(error, CST_ERROR_CONFIG, _("line %u: [%s] %s: %s"), reader->line,
+                        reader->group, key, why->message);
+    return cst_fail(error, CST_ERROR_CONFIG, _("line %u: %s"), reader->line, why->message);
+}
+
+static gboolean read_key(Reader *reader, GKeyFile *file, const char *key, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autofree char *value = g_key_file_get_string(file, reader->group, key, &why);
+
+    /* After a wrong escape GLib returns both a value and an error. */
+    if (!why)
+        reader->set(reader->group, key, g_strstrip(value), reader->line, reader->data, &why);
+    return !why || fail_at(reader, key, why, error);
+}
+
+static gboolean read_line(Reader *reader, const char *text, GError **error)
+{
+    gboolean is_header = text[strspn(text, " \t")] == '[';
+    g_autofree char *below =
+        reader->group && !is_header ? g_strdup_printf("[%s]\n%s\n", reader->group, text) : NULL;
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_auto(GStrv) keys = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!g_key_file_load_from_data(file, below ? below : text, (gsize)-1, G_KEY_FILE_NONE, &why))
+        return fail_at(reader, NULL, why, error);
+    if (is_header) {
+        g_free(reader->group);
+        reader->group = g_key_file_get_start_group(file);
+        return TRUE;
+    }
+    keys = below ? g_key_file_get_keys(file, reader->group, NULL, NULL) : NULL;
+    for (char **key = keys; key && *key; key++)
+        if (!read_key(reader, file, *key, error))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean cst_settings_read(const char *text, size_t len, CstSettingFunc set, gpointer data,
+                           GError **error)
+{
+    g_auto(GStrv) lines = NULL;
+    Reader reader = {set, data, NULL, 1};
+    gboolean ok = TRUE;
+
+    if (memchr(text, '\0', len))
+        return cst_fail(error, CST_ERROR_CONFIG, "%s", _("it is no text"));
+    lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line && ok; line++, reader.line++)
+        ok = read_line(&reader, g_strchomp(*line), error);
+    g_free(reader.group);
+    return ok;
+}

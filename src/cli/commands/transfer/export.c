@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vol-export: what a guest sees of a volume, through everything that it is based on, as an image
+ * that stands alone: in a file (a draft that takes its name when it is complete), on a block
+ * device, or on stdout.
+ *
+ * The volume's content comes as a stream, so that it makes no difference where the daemon is; a
+ * second thread writes the image from it. An image whose format is not written from one end to the
+ * other goes to stdout by way of a file without a name.
+ */
+#include "transfer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <blob/pipe.h>
+#include <image/convert.h>
+
+#include "commands/image/image.h"
+#include "commands/volume/options.h"
+#include "output/confirm.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/text.h"
+#include "package.h"
+
+#define PIECE (1 << 20) /* that goes to stdout at a time */
+
+typedef struct {
+    CstConn *conn;
+    CstVolRef *vol;
+    const char *name; /* as the user wrote it */
+    const char *path;
+    CstVolSend what;
+    const CstImageFormat *format; /* NULL: an OVA */
+    CstImageOptions options;
+    unsigned flags;      /* CstConvertFlags */
+    char *checksum_path; /* NULL: none is wanted */
+    char *checksum;
+    char *stem; /* of the names in an OVA */
+
+    gboolean to_stdout;
+    CliImageTarget target;
+    CstBlob *to; /* the target's or the nameless file; NULL: the stream itself goes to stdout */
+
+    /* While it is written: */
+    CstTask *task;
+    CstBlob *pipe;
+    GThread *writer;
+    gboolean dry_run, written;
+    GError *write_error;
+} Export;
+
+static void export_clear(Export *export)
+{
+    g_clear_pointer(&export->vol, cst_vol_ref_free);
+    cst_image_options_clear(&export->options);
+    if (export->to_stdout && export->to)
+        cst_blob_unref(export->to);
+    cli_image_target_clear(&export->target);
+    g_free(export->checksum_path);
+    g_free(export->checksum);
+    g_free(export->stem);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Export, export_clear)
+
+/* --- arguments -------------------------------------------------------------------------------- */
+
+/* How files of a format are called. */
+static const struct {
+    const char *suffix, *format;
+} suffixes[] = {
+    {".qcow2", "qcow2"},   {".qcow", "qcow"},     {".qed", "qed"}, {".vdi", "vdi"},
+    {".vmdk", "vmdk"},     {".vpc", "vpc"},       {".vhd", "vpc"}, {".vhdx", "vhdx"},
+    {".hdd", "parallels"}, {".hds", "parallels"}, {".ova", "ova"},
+};
+
+static const char *format_of_path(const char *path)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++)
+        if (g_str_has_suffix(path, suffixes[i].suffix))
+            return suffixes[i].format;
+    return "raw";
+}
+
+static gboolean read_format(CliCtl *ctl, const CliArgs *args, Export *export, gboolean *ret_help,
+                            GError **error)
+{
+    const char *name = NULL;
+
+    *ret_help = FALSE;
+    if (!cli_args_string(args, "format", &name, error))
+        return FALSE;
+    name = name ? name : format_of_path(export->path);
+    if (strcmp(name, "ova") == 0)
+        return !cli_args_has(args, "options") ||
+               cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("the image in an OVA takes no options; leave -o out"));
+    export->format = cst_image_format_find(name, error);
+    return export->format &&
+           cli_image_options(ctl, args, export->format, &export->options, ret_help, error) &&
+           (*ret_help || cst_image_options_for_copy(&export->options, error));
+}
+
+/* "disk.qcow2.sha256" beside "disk.qcow2", or what --checksum-file says. */
+static gboolean read_checksum(const CliArgs *args, Export *export, GError **error)
+{
+    const char *path = NULL;
+
+    if (!cli_args_string(args, "checksum-file", &path, error))
+        return FALSE;
+    if (!path && !cli_args_has(args, "checksum"))
+        return TRUE;
+    if (export->to_stdout)
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("what goes to stdout gets no checksum; send it through sha256sum(1)"));
+    export->checksum_path = path ? g_strdup(path) : g_strconcat(export->path, ".sha256", NULL);
+    return TRUE;
+}
+
+static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Export *export, gboolean *ret_help,
+                               GError **error)
+{
+    g_autofree char *base = NULL;
+
+    if (!cli_args_string(args, "target", &export->path, error))
+        return FALSE;
+    export->to_stdout = g_str_equal(export->path, "-");
+    if (!read_format(ctl, args, export, ret_help, error))
+        return FALSE;
+    if (*ret_help)
+        return TRUE;
+    export->vol = cli_vol(ctl, args, "pool", &export->name, error);
+    if (!export->vol || !cli_args_string(args, "snapshot", &export->what.snapshot, error) ||
+        !read_checksum(args, export, error))
+        return FALSE;
+    export->conn = ctl->conn;
+    export->dry_run = ctl->settings.dry_run;
+    export->what.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
+    export->flags = cli_args_has(args, "compress") ? CST_CONVERT_COMPRESS : 0;
+    base = export->to_stdout ? g_strdup(export->vol->name) : g_path_get_basename(export->path);
+    export->stem =
+        g_strndup(base, strlen(base) - (g_str_has_suffix(base, ".ova") ? strlen(".ova") : 0));
+    return TRUE;
+}
+
+/* --- the target ------------------------------------------------------------------------------- */
+
+/* What is not written in order needs a file that it can be written to first. */
+static gboolean open_spool(CliCtl *ctl, Export *export, GError **error)
+{
+    const char *dir = g_get_tmp_dir();
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot create a file in '%s'"), dir);
+    if (!ctl->settings.quiet)
+        cli_warn(ctl, _("The image is put together in '%s' (TMPDIR) before it goes to stdout\n"),
+                 dir);
+    export->to = cst_blob_file_new(fd, "stdout", TRUE, error);
+    if (!export->to)
+        return FALSE;
+    cst_blob_file_skip_sync(export->to);
+    export->flags |= CST_CONVERT_TARGET_ZERO;
+    return TRUE;
+}
+
+static gboolean open_stdout(CliCtl *ctl, Export *export, GError **error)
+{
+    ctl->out_is_data = !ctl->settings.dry_run;
+    if (isatty(fileno(ctl->out)) && ctl->out_is_data)
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("an image is nothing for a terminal; send it to a file or a pipe"));
+    return (export->format && cst_image_format_is_plain(export->format)) ||
+           open_spool(ctl, export, error);
+}
+
+/* An image is as long as its content says, a device as it is: only raw bytes have an end there. */
+static gboolean check_device(const Export *export, GError **error)
+{
+    if (!export->format)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("an OVA is a file, and '%s' is a block device"), export->path);
+    return !export->checksum_path || cst_image_format_is_plain(export->format) ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("an image of format '%s' on a block device has no length that a checksum "
+                      "could be of"),
+                    cst_image_format_name(export->format));
+}
+
+static gboolean confirm_checksum(CliCtl *ctl, const Export *export, GError **error)
+{
+    return !export->checksum_path || access(export->checksum_path, F_OK) < 0 ||
+           export->target.replace ||
+           cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), export->checksum_path);
+}
+
+static gboolean open_target(CliCtl *ctl, Export *export, GError **error)
+{
+    if (export->to_stdout)
+        return open_stdout(ctl, export, error);
+    if (!cli_image_target_open(ctl, export->path, &export->target, error) ||
+        !confirm_checksum(ctl, export, error))
+        return FALSE;
+    export->to = export->target.blob;
+    export->target.most = cli_vol_copy_mode(ctl, export->vol);
+    if (export->target.dir)
+        export->flags |= CST_CONVERT_TARGET_ZERO;
+    else if (!ctl->settings.dry_run && !check_device(export, error))
+        return FALSE;
+    return TRUE;
+}
+
+/* --- the work --------------------------------------------------------------------------------- */
+
+static gboolean write_image(Export *export, GError **error)
+{
+    CstImageCreate *create = &export->options.create;
+    const CstImageFiles files = cli_image_target_files(&export->target);
+
+    if (!export->format)
+        return cli_package_write(export->pipe, export->to, export->stem, error);
+    if (!export->to_stdout) {
+        create->files = &files;
+        create->file_name = export->target.name;
+    }
+    return cst_image_convert(export->pipe, export->to, export->format, create, export->flags, NULL,
+                             error);
+}
+
+static gpointer write_thread(gpointer data)
+{
+    Export *export = data;
+
+    cst_dry_run_set(export->dry_run);
+    export->written = write_image(export, &export->write_error);
+    cst_blob_pipe_leave(export->pipe);
+    return NULL;
+}
+
+static gboolean begin(uint64_t capacity, gpointer data, GError **error)
+{
+    Export *export = data;
+
+    cst_task_set_total(export->task, capacity);
+    if (!cst_may_change(error))
+        return FALSE;
+    export->pipe = cst_blob_pipe_new(export->name, capacity);
+    export->writer = g_thread_new("export", write_thread, export);
+    return TRUE;
+}
+
+static gboolean give_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                           GError **error)
+{
+    return cst_blob_pipe_put(((Export *)data)->pipe, bytes, len, hole, error);
+}
+
+/* What went wrong first: a writer that fails ends the stream, and the other way round. */
+static gboolean end(Export *export, gboolean sent, const GError *why, GError **error)
+{
+    if (!export->writer)
+        return sent;
+    cst_blob_pipe_end(export->pipe, why);
+    g_thread_join(export->writer);
+    cst_blob_unref(export->pipe);
+    if (export->written)
+        return sent;
+    g_clear_error(error);
+    g_propagate_error(error, export->write_error);
+    return FALSE;
+}
+
+static gboolean add_checksum(Export *export, GError **error)
+{
+    uint64_t size;
+
+    if (!export->checksum_path)
+        return TRUE;
+    /* A device may be longer than what was written to it. */
+    if (!cst_blob_get_size(export->to, &size, error))
+        return FALSE;
+    if (!export->target.dir)
+        size = cst_task_progress(export->task).total;
+    export->checksum = cli_blob_sha256(export->to, 0, size, error);
+    return export->checksum != NULL;
+}
+
+static gboolean run_export(CstTask *task, gpointer data, GError **error)
+{
+    Export *export = data;
+    const CstConnSink sink = {begin, give_piece, export};
+    gboolean sent;
+
+    export->task = task;
+    sent = cst_conn_vol_send(export->conn, export->vol, &export->what, &sink, task, error);
+    return end(export, sent, error ? *error : NULL, error) && add_checksum(export, error);
+}
+
+/* Raw bytes go to stdout as they come. */
+static gboolean run_send(CstTask *task, gpointer data, GError **error)
+{
+    const Export *export = data;
+
+    return cst_conn_vol_send_to(export->conn, export->vol, &export->what, STDOUT_FILENO, task,
+                                error);
+}
+
+/* --- what it leaves --------------------------------------------------------------------------- */
+
+static gboolean copy_out(const Export *export, FILE *out, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(PIECE);
+    uint64_t size;
+
+    if (!cst_blob_get_size(export->to, &size, error))
+        return FALSE;
+    for (uint64_t done = 0; done < size;) {
+        size_t n = (size_t)MIN(size - done, (uint64_t)PIECE);
+
+        if (!cst_blob_pread(export->to, buf, n, done, error))
+            return FALSE;
+        if (fwrite(buf, 1, n, out) != n)
+            return cst_fail_errno(error, errno, "%s", _("cannot write to stdout"));
+        done += n;
+    }
+    return fflush(out) == 0 || cst_fail_errno(error, errno, "%s", _("cannot write to stdout"));
+}
+
+/* As sha256sum writes it, and checks it with -c. */
+static gboolean write_checksum(const Export *export, GError **error)
+{
+    g_autofree char *base = g_path_get_basename(export->path);
+    g_autofree char *line = NULL;
+
+    if (!export->checksum)
+        return TRUE;
+    line = g_strdup_printf("%s  %s\n", export->checksum, base);
+    return cst_file_replace(export->checksum_path, line, strlen(line), 0644, error);
+}
+
+static gboolean commit(const CliCtl *ctl, Export *export, GError **error)
+{
+    if (export->to_stdout)
+        return !export->to || copy_out(export, ctl->out, error);
+    return cli_image_target_commit(&export->target, error) && write_checksum(export, error);
+}
+
+static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_auto(Export) export = {0};
+    g_autofree char *writers = NULL;
+    gboolean help, plain;
+
+    if (!read_arguments(ctl, args, &export, &help, error))
+        return FALSE;
+    if (help)
+        return TRUE;
+    cli_plan(ctl, _("Would export vol %s to %s, format %s"), export.name, export.path,
+             export.format ? cst_image_format_name(export.format) : "ova");
+    writers = cli_vol_writers(ctl, export.vol);
+    if (!open_target(ctl, &export, error))
+        return cli_failed(ctl, _("Failed to export vol %s"), export.name);
+    plain = export.to_stdout && !export.to && !ctl->settings.dry_run;
+    if (!cli_run_task(ctl, _("Exporting"), plain ? run_send : run_export, &export, error) ||
+        !commit(ctl, &export, error))
+        return cli_failed(ctl, _("Failed to export vol %s"), export.name);
+    cli_vol_warn_of(ctl, export.name, writers);
+    if (!ctl->out_is_data)
+        cli_done(ctl, "file", export.path, _("Vol %s exported to %s"), export.name, export.path);
+    return TRUE;
+}
+
+static const CliOption export_options[] = {
+    VOL,
+    {.name = "target",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_REQUIRED | CLI_OPT_FILE,
+     .help = N_("file or block device to write; - is stdout")},
+    POOL,
+    {.name = "format",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("format of the image, or ova; default: what the file's name ends with, else raw"),
+     .complete = cli_complete_image_formats},
+    CLI_IMAGE_OPTIONS,
+    CLI_COMPRESS,
+    CLI_NAMED("snapshot", N_("what this snapshot holds")),
+    CLI_SWITCH("checksum", N_("write the SHA-256 of the file beside it, as FILE.sha256")),
+    {.name = "checksum-file",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
+     .help = N_("write the SHA-256 into this file")},
+    RATE_LIMIT,
+    FORCE_SHARE,
+    {0},
+};
+
+const CliCommand cli_vol_export_command = {
+    .name = "vol-export",
+    .alias = "export",
+    .summary = N_("write a vol into an image file"),
+    .description =
+        N_("Write what a guest sees of a vol, or of its snapshot, as an image of any format that "
+           "depends on nothing else. An OVA has the disk, compressed, a description of the least "
+           "of a machine, and a manifest. A file appears when it is complete."),
+    .options = export_options,
+    .handler = cmd_export,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_DESTROYS,
+};

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "core/ctl.h"
+
+/** The rows of commands that carry volumes in and out, each beside its handler. */
+extern const CliCommand cli_vol_export_command;

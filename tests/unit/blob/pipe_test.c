@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <blob/pipe.h>
+
+#include "extent.h"
+#include "scratch.h"
+
+#define MIB  (UINT64_C(1) << 20)
+#define HOLE (CST_EXTENT_HOLE | CST_EXTENT_ZERO)
+
+static void assert_fails(gboolean ok, int code, GError **error)
+{
+    assert_false(ok);
+    assert_true(g_error_matches(*error, CST_ERROR, code));
+    g_clear_error(error);
+}
+
+static void pieces_are_one_content(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 20);
+    char back[20];
+
+    assert_int_equal(size_of(pipe), 20);
+    assert_true(cst_blob_pipe_put(pipe, "abcde", 5, 0, NULL));
+    assert_true(cst_blob_pipe_put(pipe, NULL, 0, 4, NULL));
+    assert_true(cst_blob_pipe_put(pipe, NULL, 0, 6, NULL));
+    assert_true(cst_blob_pipe_put(pipe, "vwxyz", 5, 0, NULL));
+    cst_blob_pipe_end(pipe, NULL);
+    assert_extent(pipe, 2, 18, 3, CST_EXTENT_DATA);
+    assert_extent(pipe, 5, 15, 10, HOLE);
+    assert_extent(pipe, 7, 2, 2, HOLE);
+    assert_true(cst_blob_pread(pipe, back, 17, 3, NULL));
+    assert_memory_equal(back, "de\0\0\0\0\0\0\0\0\0\0vwxyz", 17);
+    /* Another reader is a little behind. */
+    assert_true(cst_blob_pread(pipe, back, 3, 0, NULL));
+    assert_memory_equal(back, "abc", 3);
+}
+
+static void a_byte_is_read_once(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 3);
+    g_autoptr(GError) error = NULL;
+    CstExtent extent;
+    char back[3];
+
+    assert_true(cst_blob_pipe_put(pipe, "abc", 3, 0, NULL));
+    assert_true(cst_blob_pread(pipe, back, 3, 0, NULL));
+    assert_fails(cst_blob_pread(pipe, back, 1, 1, &error), CST_ERROR_INTERNAL, &error);
+    assert_fails(cst_blob_extent(pipe, 0, 3, &extent, &error), CST_ERROR_INTERNAL, &error);
+}
+
+static void an_early_end_is_an_error(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 10);
+    g_autoptr(CstBlob) broken = cst_blob_pipe_new("stream", 10);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) why = g_error_new(CST_ERROR, CST_ERROR_NO_CONNECT, "the line is dead");
+    char back[10];
+
+    assert_true(cst_blob_pipe_put(pipe, "abc", 3, 0, NULL));
+    cst_blob_pipe_end(pipe, NULL);
+    assert_fails(cst_blob_pread(pipe, back, 10, 0, &error), CST_ERROR_IO, &error);
+    assert_true(cst_blob_pread(pipe, back, 3, 0, NULL));
+    cst_blob_pipe_end(broken, why);
+    assert_false(cst_blob_pread(broken, back, 1, 0, &error));
+    assert_string_equal(error->message, "the line is dead");
+}
+
+static void no_more_is_taken_than_was_said(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 4);
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_blob_pipe_put(pipe, "abc", 3, 0, NULL));
+    assert_fails(cst_blob_pipe_put(pipe, "de", 2, 0, &error), CST_ERROR_INVALID, &error);
+    assert_fails(cst_blob_pipe_put(pipe, NULL, 0, G_MAXUINT64, &error), CST_ERROR_INVALID, &error);
+    cst_blob_pipe_leave(pipe);
+    assert_fails(cst_blob_pipe_put(pipe, "d", 1, 0, &error), CST_ERROR_CANCELLED, &error);
+}
+
+/* --- two threads ------------------------------------------------------------------------------ */
+
+#define TOTAL (3 * CST_BLOB_PIPE_WINDOW)
+
+static guint given; /* MiB; atomic */
+
+static gpointer give_all(gpointer data)
+{
+    g_autofree char *piece = g_malloc(MIB);
+    CstBlob *pipe = data;
+
+    for (uint64_t at = 0; at < TOTAL; at += MIB) {
+        memset(piece, 1 + (int)(at / MIB), MIB);
+        if (!cst_blob_pipe_put(pipe, piece, MIB, 0, NULL))
+            return NULL;
+        g_atomic_int_inc(&given);
+    }
+    cst_blob_pipe_end(pipe, NULL);
+    return NULL;
+}
+
+static void what_is_left_unread_stops_nobody(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", TOTAL);
+    GThread *giver = g_thread_new("giver", give_all, pipe);
+    char back[2];
+
+    /* Across the borders of pieces, whose other bytes stay. */
+    for (uint64_t at = 2 * MIB; at < TOTAL; at += 2 * MIB) {
+        assert_true(cst_blob_pread(pipe, back, 2, at - 1, NULL));
+        assert_int_equal((uint8_t)back[0], (uint8_t)(at / MIB));
+        assert_int_equal((uint8_t)back[1], (uint8_t)(at / MIB + 1));
+    }
+    assert_true(cst_blob_pread(pipe, back, 1, TOTAL - 1, NULL));
+    assert_int_equal((uint8_t)back[0], TOTAL / MIB);
+    g_thread_join(giver);
+}
+
+static void the_giver_waits_for_the_reader_until_it_leaves(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", TOTAL);
+    GThread *giver;
+
+    g_atomic_int_set(&given, 0);
+    giver = g_thread_new("giver", give_all, pipe);
+    while ((guint)g_atomic_int_get(&given) < CST_BLOB_PIPE_WINDOW / MIB)
+        g_usleep(1000);
+    g_usleep(50000);
+    cst_blob_pipe_leave(pipe);
+    g_thread_join(giver);
+    assert_int_equal(g_atomic_int_get(&given), CST_BLOB_PIPE_WINDOW / MIB);
+}
+
+static void what_is_passed_over_is_forgotten(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 4096 * MIB);
+    g_autoptr(GError) error = NULL;
+    CstExtent extent;
+    char byte;
+
+    assert_true(cst_blob_pipe_put(pipe, "a", 1, 0, NULL));
+    assert_true(cst_blob_pipe_put(pipe, NULL, 0, 4096 * MIB - 2, NULL));
+    assert_true(cst_blob_pipe_put(pipe, "z", 1, 0, NULL));
+    assert_true(cst_blob_extent(pipe, 512 * MIB, 1, &extent, NULL));
+    assert_true(cst_blob_pread(pipe, &byte, 1, 0, NULL));
+    assert_int_equal(byte, 'a');
+    assert_true(cst_blob_pread(pipe, &byte, 1, 4096 * MIB - 1, NULL));
+    assert_int_equal(byte, 'z');
+    assert_fails(cst_blob_pread(pipe, &byte, 1, 0, &error), CST_ERROR_INTERNAL, &error);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_are_one_content),
+        cmocka_unit_test(a_byte_is_read_once),
+        cmocka_unit_test(an_early_end_is_an_error),
+        cmocka_unit_test(no_more_is_taken_than_was_said),
+        cmocka_unit_test(what_is_left_unread_stops_nobody),
+        cmocka_unit_test(the_giver_waits_for_the_reader_until_it_leaves),
+        cmocka_unit_test(what_is_passed_over_is_forgotten),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
