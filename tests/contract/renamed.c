@@ -128,6 +128,28 @@ static void its_snapshots_go_along(Site *site)
     assert_names(site, "v");
 }
 
+static void a_directory(Site *site)
+{
+    static const char xml[] = "<volume type='dir'><name>d</name><capacity>0</capacity><target>"
+                              "<format type='dir'/></target></volume>";
+    g_autofree char *made = NULL, *before = NULL, *after = NULL;
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_create(site->pool, xml, 0, NULL, &made, &error);
+    assert_no_error(error);
+    before = site_native(site, "p");
+    rename_it(site, "d", "new");
+    assert_names(site, "new");
+    volume_make(site, "v", VOLUME_SIZE);
+    assert_refused(site, "new", "v", CST_ERROR_VOL_EXISTS);
+    assert_refused(site, "v", "new", CST_ERROR_VOL_EXISTS);
+    delete_it(site, "v");
+    site_restart(site);
+    rename_it(site, "new", "d");
+    after = site_native(site, "p");
+    assert_string_equal(after, before);
+}
+
 /* --- refusals --------------------------------------------------------------------------------- */
 
 static void it_cannot(Site *site)
@@ -329,6 +351,7 @@ const ContractTest renamed_tests[] = {
     {"a volume that is renamed stays protected", its_protection_goes_along, GROUND_RENAMES, NULL},
     {"a volume that is renamed has its snapshots", its_snapshots_go_along,
      GROUND_RENAMES | GROUND_SNAPSHOTS, NULL},
+    {"a directory is renamed", a_directory, GROUND_RENAMES | GROUND_DIRECTORIES, NULL},
     {"a volume is not renamed in the place of another", no_name_is_taken_away, GROUND_RENAMES,
      NULL},
     {"a volume that is in use is not renamed", what_is_in_use_stays, GROUND_RENAMES, NULL},

@@ -31,7 +31,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from kit import BUILD, MIB, case, disk, expect, main, run, wipe_disks, write_xml  # noqa: E402
 from services import iscsi, nfs, scsi, smb, zfs  # noqa: E402
 
-CHOSEN = ["tool did", "dead process", "its source's content", "content before"]
+CHOSEN = ["tool did", "dead process", "its source's content", "content before",
+          "renamed has its snapshots", "renamed volume follows"]
 # What a ground does in a way of its own, besides.
 ALSO = {"zfs": ["newer snapshots", "clones is flattened"]}
 # What is left of these where time counts: for the rest one ground of devices stands for all.

@@ -60,6 +60,14 @@ class Crash(killed.KilledEverywhere, OnGluster):
         self.killed_everywhere(self.cli("vol-delete", "a", "--pool", "g"), self.one_volume,
                                lambda: self.assertIn(self.lab.names(), ([], ["a"])))
 
+    def test_5_rename(self):
+        def check():
+            self.assertIn(self.lab.names(), (["a"], ["b"]))
+            name = self.lab.names()[0]
+            self.assertEqual(noise(MIB), self.content(name))
+            self.assertEqual(1 + 1, os.stat(self.lab.path(name)).st_nlink)
+        self.killed_everywhere(self.cli("vol-rename", "a", "b", "--pool", "g"), self.one_volume, check)
+
     def test_9_every_point_was_reached(self):
         compiled = killed.compiled_points(self.POINTS, "src/pool/gluster/*.c")
         self.assertEqual([], sorted(compiled - self.reached))

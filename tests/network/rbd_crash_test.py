@@ -77,6 +77,13 @@ class Crash(killed.KilledEverywhere, OnCeph):
             self.cli("vol-delete", "a", "--pool", "r"), self.one_volume,
             lambda: self.assertIn(self.ceph.images(), ([], ["a"])))
 
+    def test_5_rename(self):
+        def check():
+            self.assertIn(self.ceph.images(), (["a"], ["b"]))
+            self.assertEqual(noise(MIB), self.content(self.ceph.images()[0]))
+        self.killed_everywhere(self.cli("vol-rename", "a", "b", "--pool", "r"), self.one_volume,
+                               check)
+
     def two_states(self):
         self.one_volume()
         self.play(*snap_command("create", "a", "one"))

@@ -519,19 +519,19 @@ gboolean cst_entry_same(const CstDirHandle *dir, const char *name, const char *o
            one.st_dev == two.st_dev && one.st_ino == two.st_ino;
 }
 
-/* A rename that replaces takes the place of an empty directory, here of one made for it. */
+/*
+ * All that the rename of a directory replaces is an empty one: which somebody would have to make
+ * after the look, and lose nothing in.
+ */
 static gboolean rename_directory(const CstDirHandle *dir, const char *from, const char *to)
 {
-    int err;
+    struct stat st;
 
-    if (mkdirat(dir->fd, to, 0700) < 0)
+    if (fstatat(dir->fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        errno = EEXIST;
         return FALSE;
-    if (renameat(dir->fd, from, dir->fd, to) == 0)
-        return TRUE;
-    err = errno;
-    unlinkat(dir->fd, to, AT_REMOVEDIR);
-    errno = err;
-    return FALSE;
+    }
+    return errno == ENOENT && renameat(dir->fd, from, dir->fd, to) == 0;
 }
 
 /* File systems that can't rename without replacing (some network ones) link and unlink. */

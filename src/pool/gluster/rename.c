@@ -2,8 +2,8 @@
 /*
  * Another name for a volume. Gluster's rename replaces what has the name, so a file gets the new
  * one as a second, which fails when it is taken, and then loses the old one; a crash in between
- * leaves both, and the same call completes it. A directory, which has no second name, takes the
- * place of an empty one that was made for it, which fails likewise.
+ * leaves both, and the same call completes it. The rename of a directory, which has no second name,
+ * replaces nothing but an empty one: which somebody would have to make after the look.
  *
  * Nothing syncs a directory over Gluster: a sync of the file has the brick's file system write the
  * names as well (draft.c).
@@ -69,7 +69,7 @@ static gboolean refuse_taken(const Names *names, GError **error)
 
 static gboolean cannot_rename(const Names *names, int err, GError **error)
 {
-    return err == EEXIST || err == ENOTEMPTY
+    return err == EEXIST || err == ENOTEMPTY || err == ENOTDIR
                ? refuse_taken(names, error)
                : cst_gluster_fail(error, err, _("cannot rename volume '%s' to '%s'"), names->name,
                                   names->new_name);
@@ -102,6 +102,7 @@ static gboolean add_name(const Names *names, GError **error)
 
 static gboolean drop_name(const Names *names, GError **error)
 {
+    CST_CRASH_POINT("gluster.rename.linked");
     if (names->conn->gluster->glfs_unlink(names->conn->fs, names->from) < 0 && errno != ENOENT)
         return cst_gluster_fail(error, errno, _("cannot unlink file '%s'"), names->name);
     CST_CRASH_POINT("gluster.rename.unlinked");
@@ -110,17 +111,8 @@ static gboolean drop_name(const Names *names, GError **error)
 
 static gboolean move_directory(const Names *names, GError **error)
 {
-    const CstGluster *gluster = names->conn->gluster;
-    int err;
-
-    if (gluster->glfs_mkdir(names->conn->fs, names->to, 0700) < 0)
-        return cannot_rename(names, errno, error);
-    CST_CRASH_POINT("gluster.rename.made");
-    if (gluster->glfs_rename(names->conn->fs, names->from, names->to) == 0)
-        return TRUE;
-    err = errno;
-    gluster->glfs_rmdir(names->conn->fs, names->to);
-    return cannot_rename(names, err, error);
+    return names->conn->gluster->glfs_rename(names->conn->fs, names->from, names->to) == 0 ||
+           cannot_rename(names, errno, error);
 }
 
 gboolean gluster_vol_link(CstPoolState *state, const char *name, const char *new_name,

@@ -82,11 +82,7 @@ gboolean logical_vol_rename(CstPoolState *state, const char *name, const char *n
         return taken != NULL; /* it has the name already */
     if (taken)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
-    CST_CRASH_POINT("logical.rename.before");
-    if (!logical_rename_lv(logical, name, new_name, error))
-        return FALSE;
-    CST_CRASH_POINT("logical.rename.done");
-    return TRUE;
+    return logical_rename_lv(logical, name, new_name, error);
 }
 
 /* --- wipe ------------------------------------------------------------------------------------- */

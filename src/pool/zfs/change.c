@@ -167,10 +167,8 @@ gboolean zfs_vol_rename(CstPoolState *state, const char *name, const char *new_n
         return is_taken || cst_fail_no_volume(name, error);
     if (!cst_may_change(error))
         return FALSE;
-    CST_CRASH_POINT("zfs.rename.before");
     if (zfs_rename_dataset(ZFS(state), from, to, &why)) {
         zfs_cache_gone(ZFS(state)->cache, from);
-        CST_CRASH_POINT("zfs.rename.done");
         return TRUE;
     }
     if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS))

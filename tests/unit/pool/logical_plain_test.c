@@ -338,6 +338,41 @@ static void each_kind_is_made_under_its_name(void **unused)
     assert_false(fake_was_called("lvrename"));
 }
 
+/* --- names ------------------------------------------------------------------------------------ */
+
+static gboolean is_renamed(const char *name, const char *new_name, GError **error)
+{
+    g_clear_error(error);
+    return cst_pool_state_rename(fake_state, name, new_name, error);
+}
+
+/* Whatever the tool claims, and also when a crash came right behind it. */
+static void a_volume_gets_another_name(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake_add_disk(TRUE);
+    fake_write("disk", "now!");
+    fake_add("other", 8 * MIB, "-wi-a-----", "", "");
+    assert_false(is_renamed("disk", "other", &error));
+    assert_code(error, CST_ERROR_VOL_EXISTS);
+    assert_false(is_renamed("none", "new", &error));
+    assert_code(error, CST_ERROR_NO_VOL);
+    assert_false(is_renamed("disk", "-new", &error));
+    assert_code(error, CST_ERROR_INVALID);
+    fake_lie("lvrename", "nothing");
+    assert_false(is_renamed("disk", "new", &error));
+    assert_code(error, CST_ERROR_FAILED);
+    fake_lie("lvrename", "fail");
+    assert_false(is_renamed("disk", "new", &error));
+    assert_true(fake_has("disk"));
+    fake_lie("lvrename", "");
+    assert_true(is_renamed("disk", "new", &error));
+    assert_true(is_renamed("disk", "new", &error));
+    assert_false(fake_has("disk"));
+    fake_assert_holds("new", "now!");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
@@ -352,6 +387,7 @@ int main(void)
         TEST(a_name_that_is_taken_is_refused),
         TEST(what_is_too_small_is_removed),
         TEST(each_kind_is_made_under_its_name),
+        TEST(a_volume_gets_another_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
