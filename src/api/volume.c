@@ -310,6 +310,18 @@ static gboolean protect(CstApiCall *call, const void *data, void *ret, GError **
                                    call->task, error);
 }
 
+static gboolean move_volume(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_move_args *args = data;
+    const CstVolMove how = {.name = cst_api_opt_text(args->name),
+                            .format = cst_api_opt_text(args->format),
+                            .flags = args->flags};
+    g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
+    g_autoptr(CstPool) to = pool ? cst_api_pool(call->service, &args->pool, error) : NULL;
+
+    return to && cst_vol_move(pool, args->vol.name, to, &how, call->task, error);
+}
+
 static gboolean rename_volume(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     const wire_vol_rename_args *args = data;
@@ -345,6 +357,7 @@ const CstProcedure cst_api_volume_procedures[] = {
                       list_protected),
     CST_OWN_PROCEDURE(VOL_RENAME, LONG, WRITE, "cisternVolRename", vol_rename_args, void,
                       rename_volume),
+    CST_OWN_PROCEDURE(VOL_MOVE, LONG, WRITE, "cisternVolMove", vol_move_args, void, move_volume),
     CST_OWN_PROCEDURE(VOL_LIST_PAGE, LONG, READ, "cisternVolListPage", vol_page_args, vol_page_ret,
                       list_page),
     ROW(STORAGE_VOL_LOOKUP_BY_NAME, LONG, READ, "virStorageVolLookupByName", vol_by_name_args,

@@ -120,6 +120,16 @@ gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, 
     return cst_conn_own_call(conn, WIRE_CISTERN_VOL_PROTECT, &args, NULL, task, error);
 }
 
+gboolean cst_conn_vol_move(CstConn *conn, const CstVolRef *vol, const CstPoolRef *pool,
+                           const CstVolMove *how, CstTask *task, GError **error)
+{
+    char *name = (char *)how->name, *format = (char *)how->format;
+    wire_vol_move_args args = {cst_vol_arg(vol), cst_pool_arg(pool), cst_opt_arg(&name),
+                               cst_opt_arg(&format), how->flags};
+
+    return cst_conn_own_call(conn, WIRE_CISTERN_VOL_MOVE, &args, NULL, task, error);
+}
+
 gboolean cst_conn_vol_rename(CstConn *conn, const CstVolRef *vol, const char *new_name,
                              CstTask *task, GError **error)
 {

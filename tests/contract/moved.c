@@ -266,12 +266,82 @@ static void a_part_is_written_over(Site *site)
     content_assert(site, "v", tags, BLOCKS);
 }
 
+/* --- other pools ------------------------------------------------------------------------------ */
+
+/* What the guest of @volume sees is sent from wherever it is now. */
+static void assert_holds(Site *site, CstPool *pool, const char *volume, const uint32_t *tags)
+{
+    CstPool *own = site->pool;
+    g_autoptr(GByteArray) content = NULL;
+
+    site->pool = pool;
+    content = sent(site, volume, NULL);
+    site->pool = own;
+    assert_sent(content, tags);
+}
+
+/* There and back, through another name; in the end the storage is as it was in the beginning. */
+static void a_volume_moves(Site *site)
+{
+    g_autoptr(CstPool) other = site_make_pool(site, "q");
+    g_autofree char *empty = site_native(site, "p"), *empty_q = site_native(site, "q");
+    g_autofree char *names = NULL, *after = NULL, *after_q = NULL;
+    const CstVolMove there = {.name = "w"}, back = {.name = "v"};
+    g_autoptr(GError) error = NULL;
+    uint32_t tags[BLOCKS];
+
+    for (guint i = 0; i < BLOCKS; i++)
+        tags[i] = i % 3 == 0 ? 0 : 4;
+    volume_make(site, "v", VOLUME_SIZE);
+    for (guint i = 0; i < BLOCKS; i++)
+        content_write(site, "v", i, 1, tags[i]);
+    cst_vol_move(site->pool, "v", other, &there, NULL, &error);
+    assert_no_error(error);
+    names = volume_names(site);
+    assert_string_equal(names, "");
+    after = site_native(site, "p");
+    assert_string_equal(after, empty);
+    assert_holds(site, other, "w", tags);
+    cst_vol_move(other, "w", site->pool, &back, NULL, &error);
+    assert_no_error(error);
+    after_q = site_native(site, "q");
+    assert_string_equal(after_q, empty_q);
+    assert_holds(site, site->pool, "v", tags);
+    volume_assert_found(site, "v");
+}
+
+static void what_can_not_go_stays(Site *site)
+{
+    g_autoptr(CstPool) other = site_make_pool(site, "q");
+    const CstVolMove same = {0};
+    g_autofree char *names = NULL;
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    assert_false(cst_vol_move(site->pool, "v", site->pool, &same, NULL, &error));
+    assert_error(&error, CST_ERROR_INVALID);
+    cst_vol_protect(site->pool, "v", TRUE, NULL, &error);
+    assert_no_error(error);
+    assert_false(cst_vol_move(site->pool, "v", other, &same, NULL, &error));
+    assert_error_says(&error, CST_ERROR_STATE, "protected");
+    cst_vol_protect(site->pool, "v", FALSE, NULL, &error);
+    assert_no_error(error);
+    site->ground->hold("p", "v");
+    assert_false(cst_vol_move(site->pool, "v", other, &same, NULL, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    site->ground->release("p", "v");
+    names = volume_names(site);
+    assert_string_equal(names, "v");
+}
+
 const ContractTest moved_tests[] = {
     {"content is received and sent", content_is_received, 0, NULL},
     {"what was received in part is nothing", half_of_it_is_nothing, 0, NULL},
     {"no more is received than fits", more_than_fits_is_refused, 0, NULL},
     {"digests are those of the content", digests_are_those_of_the_content, 0, NULL},
     {"a part is written over", a_part_is_written_over, 0, NULL},
+    {"a volume is moved to another pool", a_volume_moves, 0, NULL},
+    {"what can't go stays", what_can_not_go_stays, 0, NULL},
     {"a snapshot's content is sent", a_snapshot_is_sent, GROUND_SNAPSHOTS, NULL},
     {0},
 };

@@ -217,7 +217,7 @@ CASES = {
                       "image-bitmap {at}/data b -f raw --add"]),
 }
 # An editor's work, what takes a server, and what lasts until it is ended; tried by tests of their own.
-ELSEWHERE = {"pool-edit", "secret-rotate", "vol-copy", "vol-serve"}
+ELSEWHERE = {"pool-edit", "secret-rotate", "vol-copy", "vol-move", "vol-serve"}
 
 
 class DryRun(WithDaemon):

@@ -16,27 +16,44 @@
 #define NOTHING_CHANGED N_("it changed nothing")
 #define STILL_LOGS_IN \
     N_("both values are kept until the storage says which one it accepts; that one stays")
+#define IN_ONE_POOL N_("the volume is in one of the pools, and whole")
 #define STILL_WHOLE N_("the volume is whole, and holds what it did; begin it again")
 
 static const struct {
     const char *kind;
     const char *left; /* in the middle of it */
 } kinds[] = {
-    {"create", NOTHING_LEFT},          {"clone", NOTHING_LEFT},
-    {"convert", NOTHING_LEFT},         {"receive", NOTHING_LEFT},
-    {"upload", WRITTEN_TILL},          {"wipe", WRITTEN_TILL},
-    {"flatten", STILL_WHOLE},          {"commit", STILL_WHOLE},
-    {"sparsify", STILL_WHOLE},         {"resize", STILL_WHOLE},
-    {"rebase", STILL_WHOLE},           {"check", STILL_WHOLE},
-    {"bitmap", STILL_WHOLE},           {"download", NOTHING_CHANGED},
-    {"send", NOTHING_CHANGED},         {"digests", NOTHING_CHANGED},
-    {"patch", WRITTEN_TILL},           {"compare", NOTHING_CHANGED},
-    {"measure", NOTHING_CHANGED},      {"map", NOTHING_CHANGED},
-    {"refresh", NOTHING_CHANGED},      {"rotate: check", NOTHING_CHANGED},
-    {"serve", WRITTEN_TILL},           {"protect", NOTHING_CHANGED},
-    {"unprotect", NOTHING_CHANGED},    {"rotate: save", STILL_LOGS_IN},
-    {"rotate: change", STILL_LOGS_IN}, {"rotate: prove", STILL_LOGS_IN},
-    {"rotate: switch", STILL_LOGS_IN}, {"rotate: renew", STILL_LOGS_IN},
+    {"create", NOTHING_LEFT},
+    {"clone", NOTHING_LEFT},
+    {"convert", NOTHING_LEFT},
+    {"receive", NOTHING_LEFT},
+    {"upload", WRITTEN_TILL},
+    {"wipe", WRITTEN_TILL},
+    {"flatten", STILL_WHOLE},
+    {"commit", STILL_WHOLE},
+    {"sparsify", STILL_WHOLE},
+    {"resize", STILL_WHOLE},
+    {"rebase", STILL_WHOLE},
+    {"check", STILL_WHOLE},
+    {"bitmap", STILL_WHOLE},
+    {"download", NOTHING_CHANGED},
+    {"send", NOTHING_CHANGED},
+    {"digests", NOTHING_CHANGED},
+    {"move", IN_ONE_POOL},
+    {"patch", WRITTEN_TILL},
+    {"compare", NOTHING_CHANGED},
+    {"measure", NOTHING_CHANGED},
+    {"map", NOTHING_CHANGED},
+    {"refresh", NOTHING_CHANGED},
+    {"rotate: check", NOTHING_CHANGED},
+    {"serve", WRITTEN_TILL},
+    {"protect", NOTHING_CHANGED},
+    {"unprotect", NOTHING_CHANGED},
+    {"rotate: save", STILL_LOGS_IN},
+    {"rotate: change", STILL_LOGS_IN},
+    {"rotate: prove", STILL_LOGS_IN},
+    {"rotate: switch", STILL_LOGS_IN},
+    {"rotate: renew", STILL_LOGS_IN},
     {"rotate: verify", STILL_LOGS_IN},
 };
 

@@ -20,6 +20,7 @@
 #include "core/pool.h"
 #include "core/service.h"
 #include "pool/lifecycle.h"
+#include "volume/move.h"
 #include "volume/rename.h"
 
 /*
@@ -76,6 +77,8 @@ static gboolean recover_recorded(CstService *service, CstPoolState *state,
 {
     if (strcmp(record->operation, VOLUME_RENAME) == 0)
         return volume_rename_replay(service, state, open_pool, record, error);
+    if (strcmp(record->operation, VOLUME_MOVE) == 0)
+        return volume_move_replay(service, state, open_pool, record, error);
     return drop_recorded(state, record, error);
 }
 

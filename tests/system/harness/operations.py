@@ -47,6 +47,7 @@ SERVER = {"LD_LIBRARY_PATH": os.path.join(space.BUILD, "tests/ceph"), "FAKE_CEPH
 # Steps before the operation besides the active pool "p" with volumes "raw" and "cow".
 DEFINED = ["pool-define {f}/pool.xml"]
 AUTOSTARTED = DEFINED + ["pool-autostart n"]
+STARTED = DEFINED + ["pool-build n", "pool-start n"]
 OVERLAY = ["vol-create-as p over 1M --format qcow2 --backing-vol cow --backing-vol-format qcow2"]
 OVERLAYS = OVERLAY + ["vol-create-as p above 1M --format qcow2 --backing-vol cow "
                       "--backing-vol-format qcow2", "vol-protect cow --pool p"]
@@ -112,6 +113,9 @@ OPERATIONS = [
               OVERLAY, content="images"),
     Operation("convert", "vol-convert over new --pool p --format qcow2 --compress", OVERLAY,
               content="images"),
+    Operation("move-raw", "vol-move raw --pool p --newpool n", STARTED),
+    Operation("move-qcow2", "vol-move cow --pool p --newpool n", SHOTS_INSIDE + STARTED),
+    Operation("move-converted", "vol-move cow --pool p --newpool n --format raw", STARTED),
     Operation("sparsify", "vol-sparsify raw --pool p"),
     Operation("snap-create", "snap-create raw s --pool p", shares=True),
     Operation("snap-create-again", "snap-create raw s --pool p", SHOTS, shares=True),

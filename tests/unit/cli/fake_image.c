@@ -125,6 +125,16 @@ gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolS
            cst_fail(error, CST_ERROR_IO, "cannot write");
 }
 
+gboolean cst_conn_vol_move(CstConn *conn, const CstVolRef *vol, const CstPoolRef *pool,
+                           const CstVolMove *how, CstTask *task, GError **error)
+{
+    if (!cst_may_change(error))
+        return FALSE;
+    asked("move", how->flags, "%s/%s %s/%s %s", vol->pool, vol->name, pool->name,
+          how->name ? how->name : "-", how->format ? how->format : "-");
+    return TRUE;
+}
+
 CstVolRef *cst_conn_vol_convert(CstConn *conn, const CstPoolRef *pool, const CstVolRef *source,
                                 const CstVolConvert *how, CstTask *task, GError **error)
 {

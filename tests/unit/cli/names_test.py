@@ -31,6 +31,7 @@ WORDS = {
     "vol-download": ["M"],
     "vol-export": ["M", "--format", "raw"],
     "vol-measure": ["--target-format", "qcow2"],
+    "vol-move": ["--newpool", "q"],
     "vol-rename": ["n"],
     "vol-rebase": ["--backing-vol", "other", "--backing-vol-format", "qcow2"],
     "vol-resize": ["2M"],

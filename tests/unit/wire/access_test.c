@@ -179,6 +179,7 @@ static const Row own[] = {
     {WIRE_CISTERN_POOL_PROTECTED, NULL},
     {WIRE_CISTERN_VOL_SEND, "cisternVolSend"},
     {WIRE_CISTERN_VOL_RECEIVE, "cisternVolReceive"},
+    {WIRE_CISTERN_VOL_MOVE, "cisternVolMove"},
     {WIRE_CISTERN_VOL_DIGESTS, "cisternVolDigests"},
     {WIRE_CISTERN_VOL_PATCH, "cisternVolPatch"},
     {WIRE_CISTERN_VOL_RENAME, "cisternVolRename"},

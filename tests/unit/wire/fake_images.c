@@ -41,6 +41,12 @@ gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, C
     return fake_changed(error);
 }
 
+gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
+                      CstTask *task, GError **error)
+{
+    return fake_changed(error);
+}
+
 GPtrArray *cst_pool_protected(CstPool *pool, GError **error)
 {
     return fake_works(error) ? g_ptr_array_new_with_free_func(g_free) : NULL;

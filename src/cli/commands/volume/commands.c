@@ -474,6 +474,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_convert_command,
     &cli_vol_map_command,
     &cli_vol_measure_command,
+    &cli_vol_move_command,
     &cli_vol_protect_command,
     &cli_vol_rebase_command,
     &cli_vol_copy_command,

@@ -159,6 +159,7 @@ extern const CliCommand cli_vol_delete_command;
 extern const CliCommand cli_vol_download_command;
 extern const CliCommand cli_vol_holders_command;
 extern const CliCommand cli_vol_list_command;
+extern const CliCommand cli_vol_move_command;
 extern const CliCommand cli_vol_protect_command;
 extern const CliCommand cli_vol_rename_command;
 extern const CliCommand cli_vol_unprotect_command;

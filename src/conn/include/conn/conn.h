@@ -231,6 +231,12 @@ gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags
 /** Gives a volume another name; what is based on it follows. NO_SUPPORT by a stock server. */
 gboolean cst_conn_vol_rename(CstConn *conn, const CstVolRef *vol, const char *new_name,
                              CstTask *task, GError **error);
+/**
+ * Moves a volume to @pool: it is deleted when its copy there is complete. BUSY names what can't be
+ * taken along; NO_SUPPORT by a stock server.
+ */
+gboolean cst_conn_vol_move(CstConn *conn, const CstVolRef *vol, const CstPoolRef *pool,
+                           const CstVolMove *how, CstTask *task, GError **error);
 /** Protects a volume from being deleted, or ceases to. */
 gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, CstTask *task,
                               GError **error);

@@ -152,6 +152,13 @@ typedef struct {
     unsigned flags;  /**< CST_VOL_STREAM_FORCE_SHARE: although somebody writes to it */
 } CstVolSend;
 
+/** How a volume is moved to another pool. Strings are borrowed. */
+typedef struct {
+    const char *name;   /**< there; NULL: the same */
+    const char *format; /**< NULL: the same, where the pool has it */
+    unsigned flags;     /**< CST_VOL_CONVERT_OVERWRITE: onto a LUN, whatever that holds */
+} CstVolMove;
+
 /** A process or mount that has a volume open. */
 typedef struct {
     char *what;          /**< description: "process 123 (qemu-nbd)", "mounted on '/srv'" */

@@ -93,6 +93,12 @@ GPtrArray *cst_pool_protected(CstPool *pool, GError **error);
 gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask *task,
                         GError **error);
 /**
+ * Moves a volume that nobody has open and nothing depends on to pool @to: it is deleted when its
+ * copy there is complete and durable. BUSY names what can't be taken along.
+ */
+gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
+                      CstTask *task, GError **error);
+/**
  * Overwrites all bytes of the volume by @algorithm (CstWipeAlgorithm). BUSY when others have it
  * open or show its content. May be interrupted: what was wiped stays wiped.
  */

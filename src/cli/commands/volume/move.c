@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vol-move: a volume to another pool of the same daemon. */
+#include <base/i18n.h>
+
+#include "options.h"
+#include "output/progress.h"
+#include "output/report.h"
+
+typedef struct {
+    CstConn *conn;
+    const CstVolRef *vol;
+    const CstPoolRef *pool;
+    CstVolMove how;
+} Moving;
+
+static gboolean run_move(CstTask *task, gpointer data, GError **error)
+{
+    const Moving *moving = data;
+
+    return cst_conn_vol_move(moving->conn, moving->vol, moving->pool, &moving->how, task, error);
+}
+
+static gboolean cmd_move(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    const char *name = "", *pool_name;
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autoptr(CstPoolRef) pool = NULL;
+    Moving moving = {.conn = ctl->conn, .vol = vol};
+
+    if (!vol || !cli_args_string(args, "newpool", &pool_name, error) ||
+        !cli_args_string(args, "name", &moving.how.name, error) ||
+        !cli_args_string(args, "format", &moving.how.format, error))
+        return FALSE;
+    pool = cst_conn_pool_by_name(ctl->conn, pool_name, error);
+    if (!pool)
+        return FALSE;
+    moving.pool = pool;
+    moving.how.flags = cli_args_has(args, "overwrite") ? CST_VOL_CONVERT_OVERWRITE : 0;
+    cli_plan(ctl, _("Would move vol %s to pool %s"), name, pool_name);
+    return cli_outcome(ctl, cli_run_task(ctl, _("Moving"), run_move, &moving, error), "volume",
+                       moving.how.name ? moving.how.name : vol->name, _("Vol %s moved to pool %s"),
+                       _("Failed to move vol %s to pool %s"), name, pool_name);
+}
+
+static const CliOption move_options[] = {
+    VOL,
+    {.name = "newpool",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED,
+     .help = N_("pool to move it to"),
+     .complete = cli_complete_active_pools},
+    POOL,
+    CLI_NAMED("name", N_("its name there; default: the same")),
+    FORMAT_OPTION("format", N_("its format there; default: the same, where that pool has it")),
+    OVERWRITE,
+    RATE_LIMIT,
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_vol_move_command = {
+    .name = "vol-move",
+    .summary = N_("move a vol to another pool"),
+    .description =
+        N_("Copy a vol into another pool, of whatever type, and delete it when the copy is "
+           "complete and on disk; interrupted or killed, it is in one of the pools, and whole. An "
+           "image that keeps its format keeps the snapshots inside of it. Refused, with a list, "
+           "when something is based on the vol, or it has snapshots that can't be taken along."),
+    .options = move_options,
+    .handler = cmd_move,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A volume to another pool of this host: a copy, complete and durable under its name, and then the
+ * original is deleted. From the beginning on the original is this work's alone, with QEMU's locks
+ * on it, so that nothing is written to it behind the copy's back.
+ *
+ * An image whose format stays is copied as its bytes are, with the snapshots inside of it; what it
+ * is based on it names by a path, which is true from anywhere. Otherwise what the guest sees
+ * becomes a new image that stands alone.
+ *
+ * An intent says, durably, that the original is to go. It is written before the copy gets its name
+ * where the copy can be told from anything else that may have the name then (a file, by its inode),
+ * and afterwards elsewhere: killed in between, both are there, whole.
+ */
+#include "move.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <image/convert.h>
+#include <image/snapshot.h>
+#include <service/volumes.h>
+
+#include "clone.h"
+#include "core/claim.h"
+#include "core/events.h"
+#include "core/intent.h"
+#include "core/job.h"
+#include "core/scan.h"
+#include "core/table.h"
+#include "declare.h"
+#include "dependency/guard.h"
+#include "image_chain.h"
+#include "plan.h"
+#include "protect.h"
+#include "transaction.h"
+
+#define NAMED_AT_MOST 20 /* snapshots in a message */
+
+typedef struct {
+    CstPool *pool, *to;
+    const char *name;
+    const CstVolMove *how;
+    CstTask *task;
+    ImageChain chain; /* the original's */
+    gboolean bytes;   /* it is copied as its bytes are */
+    const CstImageFormat *format;
+    CstImageOptions options;
+    CstVolDef *def; /* of the copy */
+    CstIntent *intent;
+} Move;
+
+static void move_clear(Move *move)
+{
+    image_chain_close(&move->chain);
+    cst_image_options_clear(&move->options);
+    g_clear_pointer(&move->def, cst_vol_def_free);
+    cst_intent_end(move->intent);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Move, move_clear)
+
+static const ImageLink *original(const Move *move)
+{
+    return image_chain_link(&move->chain, 0);
+}
+
+/* --- what can't be taken along ---------------------------------------------------------------- */
+
+static gboolean refuse_snapshots(const Move *move, GPtrArray *names, GError **error)
+{
+    g_autoptr(GString) list = g_string_new(NULL);
+
+    for (guint i = 0; i < names->len && i < NAMED_AT_MOST; i++)
+        g_string_append_printf(list, "\n  %s", (const char *)g_ptr_array_index(names, i));
+    if (names->len > NAMED_AT_MOST)
+        g_string_append(list, "\n  …");
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("snapshots of volume '%s' can't be taken along to pool '%s'; delete them, or "
+                      "make volumes of them (snap-clone), first:%s"),
+                    move->name, cst_pool_name(move->to), list->str);
+}
+
+/* Those that the pool's technology keeps. */
+static gboolean check_kept_outside(const Move *move, GError **error)
+{
+    CstPoolState *state = original(move)->claim.state;
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autoptr(GPtrArray) snapshots = NULL;
+
+    if (!cst_pool_state_has_snapshots(state))
+        return TRUE;
+    snapshots = cst_pool_state_snapshots(state, move->name, error);
+    if (!snapshots)
+        return FALSE;
+    for (guint i = 0; i < snapshots->len; i++)
+        g_ptr_array_add(names, ((CstSnapshot *)g_ptr_array_index(snapshots, i))->name);
+    return names->len == 0 || refuse_snapshots(move, names, error);
+}
+
+/* Those inside of the image, which is opened. */
+static gboolean check_kept_inside(const Move *move, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autoptr(GPtrArray) snapshots = NULL;
+
+    if (move->bytes || !volume_keeps_snapshots(original(move)->volume))
+        return TRUE;
+    snapshots = cst_image_snapshot_list(cst_chain_image(move->chain.chain), error);
+    if (!snapshots)
+        return FALSE;
+    for (guint i = 0; i < snapshots->len; i++)
+        g_ptr_array_add(names, ((CstImageSnapshot *)g_ptr_array_index(snapshots, i))->name);
+    return names->len == 0 || refuse_snapshots(move, names, error);
+}
+
+/* --- the copy --------------------------------------------------------------------------------- */
+
+/* Two names for one format are no change. */
+static gboolean keeps_format(const Move *move, const CstVolume *volume)
+{
+    return !move->how->format || cst_volume_same_format(move->how->format, volume->format);
+}
+
+/* What an image refers to by a name beside it would be another file from elsewhere. */
+static gboolean check_reference(const Move *move, GError **error)
+{
+    const char *backing = cst_chain_info(move->chain.chain, 0)->backing;
+
+    if (!move->bytes || !backing || g_path_is_absolute(backing))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("volume '%s' names what it is based on as '%s', which is another file from "
+                      "pool '%s'; have it named by its path first (vol-rebase --unsafe), or make "
+                      "the volume independent (vol-flatten)"),
+                    move->name, backing, cst_pool_name(move->to));
+}
+
+static gboolean check_may_go(const Move *move, GError **error)
+{
+    const VolumeClaim *claim = &original(move)->claim;
+
+    return volume_not_protected(move->pool, move->name, error) &&
+           cst_pool_state_check_delete(claim->state, error) && volume_not_needed(claim, error) &&
+           check_kept_outside(move, error);
+}
+
+static gboolean open_original(Move *move, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(move->pool, error);
+    g_autoptr(CstVolume) volume = state ? pool_volume(move->pool, state, move->name, error) : NULL;
+    g_autoptr(CstPoolState) to_state = volume ? pool_state_get(move->to, error) : NULL;
+
+    if (!to_state)
+        return FALSE;
+    move->bytes = volume->format && !cst_image_name_is_plain(volume->format) &&
+                  keeps_format(move, volume) && !(volume->extra && volume->extra->data_file) &&
+                  cst_pool_state_holds_images(state) && cst_pool_state_holds_images(to_state);
+    move->chain = (ImageChain){.task = move->task, .write = TRUE, .alone = move->bytes};
+    return image_chain_open(&move->chain, move->pool, move->name, error) &&
+           check_may_go(move, error) && check_reference(move, error) &&
+           cst_chain_open_images(move->chain.chain, 0, NULL, error) &&
+           check_kept_inside(move, error);
+}
+
+/* The format asked for; else the original's, where the pool has it; else raw. */
+static const char *wanted_format(const Move *move)
+{
+    const char *format = original(move)->volume->format;
+
+    if (move->how->format)
+        return move->how->format;
+    return format && cst_pool_volume_format_ok(move->to->def->type, format) ? format : "raw";
+}
+
+static gboolean plan_definition(Move *move, GError **error)
+{
+    const CstVolume *volume = original(move)->volume;
+    const CstVolumeExtra *extra = volume->extra;
+    CstVolDef *def = move->def = cst_vol_def_new();
+    const char *format = wanted_format(move);
+
+    def->name = g_strdup(move->how->name ? move->how->name : move->name);
+    def->type = cst_pool_new_volume_type(move->to->def->type);
+    def->capacity = volume->capacity;
+    if (!volume_copy_options(format, NULL, &move->format, &move->options, error))
+        return FALSE;
+    if (cst_pool_volume_format_ok(move->to->def->type, cst_image_format_name(move->format)))
+        def->format = g_strdup(cst_image_format_name(move->format));
+    else if (!cst_image_format_is_plain(move->format))
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("pools of type '%s' hold no volumes of format '%s'"),
+                        cst_pool_type_name(move->to->def->type), format);
+    if (move->bytes && extra && extra->backing_path)
+        def->backing = cst_backing_def_new(extra->backing_path, extra->backing_format);
+    return TRUE;
+}
+
+static gboolean copy_bytes(const Move *move, const VolumeTxn *txn, GError **error)
+{
+    CstBlob *from = original(move)->blob;
+    uint64_t size;
+
+    if (!cst_blob_get_size(from, &size, error))
+        return FALSE;
+    cst_task_set_total(move->task, size);
+    return cst_blob_copy(from, 0, txn->draft.blob, 0, size,
+                         txn->draft.zeroed ? CST_COPY_DST_ZERO : 0, move->task, error);
+}
+
+static gboolean copy_content(Move *move, const VolumeTxn *txn, GError **error)
+{
+    move->options.create.file_name = move->def->name;
+    return cst_image_convert(cst_chain_guest(move->chain.chain), txn->draft.blob, move->format,
+                             &move->options.create, txn->draft.zeroed ? CST_CONVERT_TARGET_ZERO : 0,
+                             move->task, error);
+}
+
+/* --- the intent ------------------------------------------------------------------------------- */
+
+static void put(GHashTable *fields, const char *name, const char *value)
+{
+    g_hash_table_insert(fields, g_strdup(name), g_strdup(value));
+}
+
+static char *inode_text(uint64_t inode)
+{
+    return g_strdup_printf("%" PRIu64, inode);
+}
+
+/* @inode: of the copy; 0: it is no file. */
+static gboolean record(Move *move, uint64_t inode, GError **error)
+{
+    g_autoptr(GHashTable) fields = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autofree char *mine = inode_text(cst_volume_file_id(original(move)->volume).inode);
+    g_autofree char *copy = inode_text(inode);
+
+    put(fields, "volume", move->name);
+    put(fields, "inode", mine);
+    put(fields, "to-pool", cst_pool_name(move->to));
+    put(fields, "to", move->def->name);
+    put(fields, "to-inode", copy);
+    move->intent =
+        intent_begin_durable(move->pool, original(move)->claim.state, VOLUME_MOVE, fields, error);
+    return move->intent != NULL;
+}
+
+static gboolean record_before(Move *move, const VolumeTxn *txn, GError **error)
+{
+    int fd = txn->draft.blob ? cst_blob_file_fd(txn->draft.blob) : -1;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return TRUE;
+    return record(move, st.st_ino, error);
+}
+
+/* --- the original ----------------------------------------------------------------------------- */
+
+/* The copy is there: that the original stays is no reason to say that nothing was done. */
+static gboolean fail_half(const Move *move, const GError *why, GError **error)
+{
+    return cst_fail(error, why->code,
+                    _("the copy '%s' in pool '%s' is complete, but the original can't be deleted: "
+                      "%s"),
+                    move->def->name, cst_pool_name(move->to), why->message);
+}
+
+static gboolean delete_original(Move *move, GError **error)
+{
+    ImageLink *link = image_chain_link(&move->chain, 0);
+    g_autoptr(GError) why = NULL;
+
+    /* What is open can't be deleted everywhere. */
+    g_clear_pointer(&move->chain.chain, cst_chain_free);
+    g_clear_pointer(&link->blob, cst_blob_unref);
+    if (!cst_pool_state_delete(link->claim.state, move->name, 0, &why))
+        return fail_half(move, why, error);
+    CST_CRASH_POINT("vol.move.deleted");
+    trust_forget(&link->claim, link->volume);
+    pool_table_remove(move->pool, move->name);
+    pool_usage_update(move->pool, link->claim.state, NULL);
+    return TRUE;
+}
+
+static gboolean make_copy(Move *move, GError **error)
+{
+    g_auto(VolumeTxn) txn = {
+        .claim.task = move->task,
+        .claim.after = image_chain_last_claim(&move->chain),
+        .copies = TRUE,
+        .overwrite = (move->how->flags & CST_VOL_CONVERT_OVERWRITE) != 0,
+        .image = !cst_image_format_is_plain(move->format),
+        .content = cst_image_format_name(move->format),
+    };
+
+    if (move->bytes)
+        txn.declaration = trust_of_copy(move->def, original(move)->volume);
+    if (!volume_txn_begin(&txn, move->to, move->def, VOLUME_MOVE "-copy", error) ||
+        !(move->bytes ? copy_bytes(move, &txn, error) : copy_content(move, &txn, error)) ||
+        !record_before(move, &txn, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.move.recorded");
+    if (!volume_txn_commit(&txn, move->def, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.move.copied");
+    return move->intent || record(move, 0, error);
+}
+
+static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
+                            CstTask *task, GError **error)
+{
+    g_auto(Move) move = {.pool = pool, .to = to, .name = name, .how = how, .task = task};
+
+    if (pool == to)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("volume '%s' is in pool '%s' already; give it another name with "
+                          "vol-rename"),
+                        name, cst_pool_name(pool));
+    return cst_flags_check(how->flags, CST_VOL_CONVERT_OVERWRITE, "cisternVolMove", error) &&
+           (!how->name || cst_name_check(how->name, _("volume"), error)) &&
+           open_original(&move, error) && plan_definition(&move, error) &&
+           make_copy(&move, error) && delete_original(&move, error);
+}
+
+gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
+                      CstTask *task, GError **error)
+{
+    g_auto(Job) job = {0};
+    gboolean done;
+
+    job_begin(&job, pool, "move", name, &task);
+    done = move_volume(pool, name, to, how, task, error);
+    if (done) {
+        event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
+        event_emit_pool(to, CST_EVENT_POOL_REFRESH, 0);
+    }
+    return job_end(&job, done, error);
+}
+
+/* --- after a crash ---------------------------------------------------------------------------- */
+
+static gboolean has_inode(const CstVolume *volume, GHashTable *fields, const char *field)
+{
+    g_autofree char *inode = inode_text(cst_volume_file_id(volume).inode);
+
+    return g_strcmp0(g_hash_table_lookup(fields, field), inode) == 0;
+}
+
+gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
+                            const CstIntentRecord *record, GError **error)
+{
+    const char *name = g_hash_table_lookup(record->fields, "volume");
+    const char *to_pool = g_hash_table_lookup(record->fields, "to-pool");
+    const char *to = g_hash_table_lookup(record->fields, "to");
+    g_autoptr(CstPoolState) there = NULL;
+    g_autoptr(CstVolume) mine = NULL, copy = NULL;
+
+    if (!name || !to_pool || !to)
+        return TRUE;
+    if (!cst_pool_state_scan_one(state, name, NULL, &mine, error))
+        return FALSE;
+    /* It is gone already, or something else has its name. */
+    if (!mine || !has_inode(mine, record->fields, "inode"))
+        return TRUE;
+    there = open_pool(service, to_pool, error);
+    if (!there || !cst_pool_state_scan_one(there, to, NULL, &copy, error))
+        return FALSE;
+    if (!copy || !has_inode(copy, record->fields, "to-inode"))
+        return TRUE;
+    cst_log(CST_LOG_INFO, "volume '%s' was moved to '%s' of pool '%s': the original goes", name, to,
+            to_pool);
+    return cst_pool_state_delete(state, name, 0, error);
+}
