@@ -14,7 +14,8 @@
 
 #include <base/i18n.h>
 
-#include "checksum.h"
+#include "list.h"
+#include "signature.h"
 #include "spool.h"
 #include "unpack.h"
 
@@ -31,12 +32,17 @@ void import_source_clear(ImportSource *source)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
+static gboolean is_standard(const ImportContext *context)
+{
+    return g_str_equal(context->how->source, "-");
+}
+
 static int open_source(const ImportContext *context, ImportSource *source, GError **error)
 {
     const char *path = context->how->source;
     int fd;
 
-    if (g_str_equal(path, "-")) {
+    if (is_standard(context)) {
         source->name = _("(standard input)");
         fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     } else {
@@ -61,6 +67,29 @@ static gboolean is_others(const struct stat *st)
 {
     return !S_ISREG(st->st_mode) || (st->st_mode & WRITES_ELSE) ||
            (st->st_uid != 0 && st->st_uid != geteuid());
+}
+
+/* --- what it has to be ------------------------------------------------------------------------ */
+
+/* *ret_wanted FALSE: anything. */
+static gboolean find_checksum(const ImportContext *context, gboolean *ret_wanted,
+                              ImportChecksum *ret_checksum, GError **error)
+{
+    const CstImportHow *how = context->how;
+    g_autofree char *file = g_path_get_basename(how->source);
+    g_autofree char *list = NULL;
+
+    *ret_wanted = how->checksum || how->checksum_file;
+    if (how->checksum)
+        return import_checksum_parse(how->checksum, ret_checksum, error);
+    if (!how->checksum_file)
+        return TRUE;
+    if (is_standard(context))
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("what comes from standard input has no name that a list of checksums "
+                          "could have; use --checksum"));
+    list = import_signed_list(context, error);
+    return list && import_list_find(list, file, how->checksum_file, ret_checksum, error);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -115,18 +144,17 @@ static gboolean read_all(ImportSource *source, const ImportContext *context, Imp
 
 gboolean import_source_open(ImportSource *source, const ImportContext *context, GError **error)
 {
-    const char *checksum = context->how->checksum;
     g_autoptr(CstDigest) digest = NULL;
     ImportChecksum wanted;
     ImportReader *reader;
-    gboolean spool;
+    gboolean spool, verify;
     int fd;
 
     *source = (ImportSource){.fd = -1};
-    if (checksum && !import_checksum_parse(checksum, &wanted, error))
+    if (!find_checksum(context, &verify, &wanted, error))
         return FALSE;
-    digest = checksum ? cst_digest_new(wanted.kind, error) : NULL;
-    if (checksum && !digest)
+    digest = verify ? cst_digest_new(wanted.kind, error) : NULL;
+    if (verify && !digest)
         return FALSE;
     fd = open_source(context, source, error);
     if (fd < 0)
@@ -140,11 +168,11 @@ gboolean import_source_open(ImportSource *source, const ImportContext *context, 
             return FALSE;
         source->fd = fd;
         reader = import_reader_of_blob(source->blob, context->task);
-        spool = checksum && is_others(&source->before);
+        spool = verify && is_others(&source->before);
     }
     reader->digest = digest;
-    return read_all(source, context, reader, spool, digest != NULL, error) &&
-           (!digest || import_checksum_verify(&wanted, digest, source->name, error));
+    return read_all(source, context, reader, spool, verify, error) &&
+           (!verify || import_checksum_verify(&wanted, digest, source->name, error));
 }
 
 gboolean import_source_is_unchanged(const ImportSource *source, GError **error)

@@ -305,6 +305,72 @@ class Checks(Importing):
                      "0" * 64, "sha256"):
             self.refused(path, "x", "--checksum", text, text="checksum", code=2)
 
+    def test_lists_of_checksums(self):
+        """Found by the name of the file, in either form; nothing is taken that is not in there."""
+        content = os.urandom(100000)
+        path = self.file("disk.raw", content)
+        right, wrong = digest(content)[7:], digest(b"")[7:]
+        for number, text in enumerate((f"{right}  disk.raw\n{wrong}  other.raw\n",
+                                       f"# text\nSHA256 (disk.raw) = {right}\n")):
+            self.made(path, f"v{number}", "--checksum-file", self.file("SUMS", text))
+        for text, why, code in ((f"{wrong}  disk.raw\n", f"and not {wrong}", 7),
+                                (f"{right}  other.raw\n", "has no SHA-2 checksum of 'disk.raw'", 3),
+                                (f"{right}  disk.raw\n{wrong}  disk.raw\n", "two different", 7)):
+            self.refused(path, "x", "--checksum-file", self.file("SUMS", text), text=why, code=code)
+        self.refused(path, "x", "--checksum-file", "/nonexistent", text="/nonexistent", code=3)
+        self.refused(path, "x", "--checksum-file", self.file("SUMS", "x" * (MIB + 1)), text="SUMS")
+        self.refused("-", "x", "--checksum-file", self.file("SUMS", ""), code=2, text="has no name")
+        self.refused(path, "x", "--checksum-file", "s", "--checksum", "s", code=2, text="exclusive")
+        self.refused(path, "x", "--keyring", "k", code=2, text="give --checksum-file")
+
+    def gpg(self, home, *words, stdin=b""):
+        done = subprocess.run(["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback",
+                               "--passphrase", "", *words], input=stdin, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout
+
+    def test_signed_lists(self):
+        """By a key of the keyring and by no other, in the list or beside it; what was signed counts."""
+        content = os.urandom(100000)
+        path = self.file("disk.raw", content)
+        text = f"{digest(content)[7:]}  disk.raw\n".encode()
+        keys, signed, cleared = [], [], []
+        for name in ("ours", "theirs"):
+            home = os.path.join("/tmp", f"cst-gpg-{os.getpid()}-{name}")  # short: gpg-agent's socket
+            os.makedirs(home, mode=0o700)
+            self.addCleanup(shutil.rmtree, home, ignore_errors=True)
+            self.addCleanup(subprocess.run, ["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+            self.gpg(home, "--quick-generate-key", name, "ed25519", "sign", "never")
+            keys.append(self.file(name + ".gpg", self.gpg(home, "--export")))
+            signed.append(self.gpg(home, "--detach-sign", stdin=text))
+            cleared.append(self.gpg(home, "--clear-sign", stdin=text))
+        sums = self.file("SUMS", text)
+        words = ["--checksum-file", sums, "--keyring", keys[0]]
+        self.refused(path, "x", *words, text="is not signed: there is no signature", code=7)
+        self.file("SUMS.gpg", signed[1])
+        self.refused(path, "x", *words, text="is not signed by a key of", code=7)
+        for ending in (".gpg", ".sign", ".asc", ".sig"):
+            self.file("SUMS" + ending, signed[0])
+            self.made(path, "v" + ending[1:], *words)
+            self.file("SUMS", text + b"\n")
+            self.refused(path, "x", *words, text="is not signed by a key of", code=7)
+            self.file("SUMS", text)
+            os.unlink(sums + ending)
+        self.file("SUMS", cleared[1])
+        self.refused(path, "x", *words, text="is not signed by a key of", code=7)
+        self.file("SUMS", cleared[0])
+        self.made(path, "cleared", *words)
+        # What stands beside what was signed was not.
+        other = self.file("other.raw", b"other" * 1000)
+        line = f"{digest(read(other))[7:]}  other.raw\n".encode()
+        for forged in (line + cleared[0], cleared[0] + line, cleared[0].replace(text, line + text)):
+            self.file("SUMS", forged)
+            self.refused(other, "x", *words, text="", code=None)
+        self.file("SUMS", cleared[0])
+        self.refused(path, "x", "--checksum-file", sums, "--keyring", "/nonexistent", code=3,
+                     text="cannot read the keyring")
+
     def test_what_others_can_change_is_verified_in_a_copy(self):
         """Who may write to the file could change it between the checksum and the import."""
         content = self.content()

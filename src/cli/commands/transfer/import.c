@@ -94,6 +94,11 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
     CstImportHow *how = &importing->how;
     const char *resize;
 
+    if (!cli_args_exclusive(args, "checksum", "checksum-file", error))
+        return FALSE;
+    if (cli_args_has(args, "keyring") && !cli_args_has(args, "checksum-file"))
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("--keyring is for the signature of a list: give --checksum-file"));
     if (!cli_vol_create_flags(args, &importing->flags, error))
         return FALSE;
     /* Where nobody asks for more, the volume takes what its content needs. */
@@ -103,6 +108,8 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
            cli_args_string(args, "source-format", &how->format, error) &&
            cli_args_string(args, "format", &importing->spec.format, error) &&
            cli_args_string(args, "checksum", &how->checksum, error) &&
+           cli_args_string(args, "checksum-file", &how->checksum_file, error) &&
+           cli_args_string(args, "keyring", &how->keyring, error) &&
            cli_args_string(args, "spool-dir", &how->spool_dir, error) &&
            cli_args_size(args, "max-size", 1, &how->max_size, error) &&
            cli_args_string(args, "resize", &resize, error) &&
@@ -154,6 +161,14 @@ static const CliOption import_options[] = {
      .complete = cli_complete_image_formats},
     CLI_NAMED("resize", N_("make the volume larger than the image, as scaled integer")),
     CLI_NAMED("checksum", N_("what the source must have: sha256:HEX, sha384:HEX or sha512:HEX")),
+    {.name = "checksum-file",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
+     .help = N_("list of checksums, as SHA256SUMS, in which the source is found by its name")},
+    {.name = "keyring",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
+     .help = N_("keys of which one must have signed that list, in it or beside it (gpgv)")},
     CLI_NAMED("max-size", N_("refuse what is larger, as scaled integer (16T)")),
     {.name = "spool-dir",
      .kind = CLI_OPT_STRING,

@@ -18,9 +18,11 @@ typedef struct CstImport CstImport;
 #define CST_IMPORT_MAX_SIZE (UINT64_C(16) << 40)
 
 typedef struct {
-    const char *source;    /**< a path, or "-" for standard input */
-    const char *format;    /**< of the image; NULL: recognised by its content */
-    const char *checksum;  /**< "sha256:HEX", of the source as it comes; NULL: none */
+    const char *source;        /**< a path, or "-" for standard input */
+    const char *format;        /**< of the image; NULL: recognised by its content */
+    const char *checksum;      /**< "sha256:HEX", of the source as it comes; NULL: none */
+    const char *checksum_file; /**< a list with the checksum of the source's name; NULL: none */
+    const char *keyring;   /**< keys of which one must have signed that list; NULL: not asked for */
     const char *spool_dir; /**< for what is read more than once; NULL: TMPDIR, else /var/tmp */
     uint64_t max_size;     /**< 0: CST_IMPORT_MAX_SIZE, and no compression beyond belief */
     /** Told in words what takes space or is left out: that something is spooled. May be NULL. */
@@ -38,9 +40,10 @@ typedef gboolean (*CstImportPieceFunc)(const void *bytes, size_t len, uint64_t h
  * strings in it are borrowed until the import is closed, and so is @task (may be NULL), which is
  * advanced by what is read meanwhile.
  *
- * USAGE for a checksum that is none; DENIED for an image that refers to other files; MISMATCH for a
- * wrong checksum; LIMIT for what is too large; CORRUPT for what is damaged, UNSUPPORTED for what is
- * encrypted or of a format that is not read; NO_SPACE for the spool.
+ * USAGE for a checksum that is none, and for a list where the source has no name; NOT_FOUND for a
+ * list without the source's; DENIED for an image that refers to other files; MISMATCH for a
+ * wrong checksum or signature; LIMIT for what is too large; CORRUPT for what is damaged,
+ * UNSUPPORTED for what is encrypted or of a format that is not read; NO_SPACE for the spool.
  */
 CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **error);
 /** Closes it. NULL is accepted. */
