@@ -7,6 +7,8 @@
 #include "disk.h"
 #include "source.h"
 
+#define TIMEOUT_S 30u
+
 struct CstImport {
     CstImportHow how;
     ImportContext context;
@@ -21,8 +23,11 @@ CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **erro
     g_autoptr(CstImport) import = g_new0(CstImport, 1);
 
     import->how = *how;
-    import->context = (ImportContext){
-        .how = &import->how, .task = task, .max_size = how->max_size, .bounded = how->max_size > 0};
+    import->context = (ImportContext){.how = &import->how,
+                                      .task = task,
+                                      .max_size = how->max_size,
+                                      .bounded = how->max_size > 0,
+                                      .timeout_s = how->timeout_s > 0 ? how->timeout_s : TIMEOUT_S};
     if (!import->context.bounded)
         import->context.max_size = CST_IMPORT_MAX_SIZE;
     if (!import_source_open(&import->source, &import->context, error))

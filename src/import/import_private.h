@@ -12,6 +12,7 @@ typedef struct {
     CstTask *task;           /**< borrowed; may be NULL */
     uint64_t max_size;       /**< bytes; never 0 */
     gboolean bounded;        /**< the user has said what is too large */
+    unsigned timeout_s;      /**< how long a server may be silent; never 0 */
 } ImportContext;
 
 /** Tells the user @format, unless nobody listens. */
@@ -20,4 +21,5 @@ void import_note(const ImportContext *context, const char *format, ...) G_GNUC_P
 gboolean import_check_size(const ImportContext *context, uint64_t size, const char *name,
                            GError **error);
 
-#define IMPORT_STEP (1u << 20) /* bytes read at a time */
+#define IMPORT_STEP    (1u << 20)  /* bytes read at a time */
+#define IMPORT_UNKNOWN G_MAXUINT64 /* a length that is not known */

@@ -24,9 +24,24 @@ static size_t strip_format(const char *name, size_t len)
     return len;
 }
 
+gboolean import_is_url(const char *source)
+{
+    g_autofree char *scheme = g_uri_parse_scheme(source);
+
+    return scheme && g_str_has_prefix(source + strlen(scheme), "://");
+}
+
+char *import_file_of(const char *source)
+{
+    g_autoptr(GUri) uri =
+        import_is_url(source) ? g_uri_parse(source, G_URI_FLAGS_NONE, NULL) : NULL;
+
+    return g_path_get_basename(uri ? g_uri_get_path(uri) : source);
+}
+
 char *cst_import_name(const char *source)
 {
-    g_autofree char *base = g_path_get_basename(source);
+    g_autofree char *base = import_file_of(source);
     size_t len = strip_format(base, import_codec_strip(base, strlen(base)));
     GString *name = g_string_new(NULL);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sources. A file is read where it lies, unless it is compressed. A pipe and what is compressed go
- * into a spool on the way, through the digest and the decompressors, so that everything is read
- * once. A file that others may write to is spooled as well when it has to have a digest: what was
- * verified must be what is read afterwards. Of any other file, the times tell whether it has
- * changed meanwhile.
+ * Sources. A file is read where it lies, unless it is compressed, and a server's file by ranges. A
+ * pipe and what is compressed go into a spool on the way, through the digest and the decompressors,
+ * so that everything is read once. A file that others may write to is spooled as well when it has
+ * to have a digest: what was verified must be what is read afterwards. Of any other file, the times
+ * tell whether it has changed meanwhile.
  */
 #include "source.h"
 
@@ -15,6 +15,7 @@
 #include <base/i18n.h>
 
 #include "list.h"
+#include "name.h"
 #include "signature.h"
 #include "spool.h"
 #include "unpack.h"
@@ -27,6 +28,7 @@ void import_source_clear(ImportSource *source)
 {
     if (source->blob)
         cst_blob_unref(source->blob);
+    import_http_free(source->http);
     *source = (ImportSource){.fd = -1};
 }
 
@@ -69,6 +71,21 @@ static gboolean is_others(const struct stat *st)
            (st->st_uid != 0 && st->st_uid != geteuid());
 }
 
+/* --- servers ---------------------------------------------------------------------------------- */
+
+/* By ranges, or where a server does none, all of it into a spool. */
+static gboolean open_url(const ImportContext *context, ImportSource *source, GError **error)
+{
+    source->http = import_http_open(context, context->how->source, error);
+    if (!source->http)
+        return FALSE;
+    source->name = import_http_name(source->http);
+    source->blob = import_http_has_ranges(source->http)
+                       ? import_http_blob(source->http)
+                       : import_spool_http(context, source->http, error);
+    return source->blob != NULL;
+}
+
 /* --- what it has to be ------------------------------------------------------------------------ */
 
 /* *ret_wanted FALSE: anything. */
@@ -76,7 +93,7 @@ static gboolean find_checksum(const ImportContext *context, gboolean *ret_wanted
                               ImportChecksum *ret_checksum, GError **error)
 {
     const CstImportHow *how = context->how;
-    g_autofree char *file = g_path_get_basename(how->source);
+    g_autofree char *file = import_file_of(how->source);
     g_autofree char *list = NULL;
 
     *ret_wanted = how->checksum || how->checksum_file;
@@ -126,7 +143,6 @@ static gboolean read_all(ImportSource *source, const ImportContext *context, Imp
 {
     gboolean unpacks;
     g_autoptr(ImportReader) reader = unpack(context, packed, &unpacks, error);
-    const char *name = source->name;
     CstBlob *blob;
 
     if (!reader)
@@ -136,10 +152,39 @@ static gboolean read_all(ImportSource *source, const ImportContext *context, Imp
     blob = import_spool(context, reader, error);
     if (!blob)
         return FALSE;
-    import_source_clear(source);
-    source->name = name;
+    if (source->blob)
+        cst_blob_unref(source->blob);
     source->blob = blob;
+    source->fd = -1;
     return TRUE;
+}
+
+/* *ret_spool: what was read could be read differently a second time, or not at all. */
+static ImportReader *open_reader(ImportSource *source, const ImportContext *context,
+                                 gboolean *ret_spool, GError **error)
+{
+    int fd;
+
+    *ret_spool = FALSE;
+    if (import_is_url(context->how->source)) {
+        if (!open_url(context, source, error))
+            return NULL;
+        *ret_spool = import_http_has_ranges(source->http);
+        return import_reader_of_blob(source->blob, context->task);
+    }
+    fd = open_source(context, source, error);
+    if (fd < 0)
+        return NULL;
+    if (is_pipe(fd, source->before.st_mode)) {
+        *ret_spool = TRUE;
+        return import_reader_of_fd(fd, source->name, context->task);
+    }
+    source->blob = cst_blob_file_new(fd, source->name, FALSE, error);
+    if (!source->blob)
+        return NULL;
+    source->fd = fd;
+    *ret_spool = is_others(&source->before);
+    return import_reader_of_blob(source->blob, context->task);
 }
 
 gboolean import_source_open(ImportSource *source, const ImportContext *context, GError **error)
@@ -148,7 +193,6 @@ gboolean import_source_open(ImportSource *source, const ImportContext *context, 
     ImportChecksum wanted;
     ImportReader *reader;
     gboolean spool, verify;
-    int fd;
 
     *source = (ImportSource){.fd = -1};
     if (!find_checksum(context, &verify, &wanted, error))
@@ -156,22 +200,11 @@ gboolean import_source_open(ImportSource *source, const ImportContext *context, 
     digest = verify ? cst_digest_new(wanted.kind, error) : NULL;
     if (verify && !digest)
         return FALSE;
-    fd = open_source(context, source, error);
-    if (fd < 0)
+    reader = open_reader(source, context, &spool, error);
+    if (!reader)
         return FALSE;
-    if (is_pipe(fd, source->before.st_mode)) {
-        reader = import_reader_of_fd(fd, source->name, context->task);
-        spool = TRUE;
-    } else {
-        source->blob = cst_blob_file_new(fd, source->name, FALSE, error);
-        if (!source->blob)
-            return FALSE;
-        source->fd = fd;
-        reader = import_reader_of_blob(source->blob, context->task);
-        spool = verify && is_others(&source->before);
-    }
     reader->digest = digest;
-    return read_all(source, context, reader, spool, verify, error) &&
+    return read_all(source, context, reader, spool && (verify || !source->blob), verify, error) &&
            (!verify || import_checksum_verify(&wanted, digest, source->name, error));
 }
 

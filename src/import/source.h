@@ -3,15 +3,16 @@
 
 #include <sys/stat.h>
 
-#include "import_private.h"
+#include "http.h"
 
 /**
- * Where the bytes come from: a file that is read where it lies, or a spool of what came by a pipe
- * or was compressed.
+ * Where the bytes come from: a server's file that is read by ranges, a file that is read where it
+ * lies, or a spool of what came by a pipe or was compressed.
  */
 typedef struct {
     const char *name;   /**< for messages; borrowed */
     CstBlob *blob;      /**< what is in it, unpacked */
+    ImportHttp *http;   /**< the server's file; NULL: there is none */
     int fd;             /**< of a file that is read where it lies, borrowed of the blob; else -1 */
     struct stat before; /**< what it was when it was opened */
 } ImportSource;

@@ -79,42 +79,71 @@ static gboolean write_sparse(int fd, const uint8_t *buf, size_t len, uint64_t of
     return TRUE;
 }
 
-static gboolean copy(const ImportContext *context, ImportReader *reader, int fd, const char *dir,
-                     GError **error)
+typedef struct {
+    const ImportContext *context;
+    const char *name, *dir;
+    int fd;
+    uint64_t done, checked; /* bytes */
+} Spool;
+
+/* Appends what comes. */
+static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
+{
+    Spool *spool = data;
+
+    if (spool->done >= spool->checked) {
+        if (!check_space(spool->fd, spool->dir, CHECK_EVERY, error))
+            return FALSE;
+        spool->checked = spool->done + CHECK_EVERY;
+    }
+    if (!import_check_size(spool->context, spool->done + len, spool->name, error) ||
+        !write_sparse(spool->fd, buf, len, spool->done, spool->dir, error))
+        return FALSE;
+    spool->done += len;
+    cst_task_advance(spool->context->task, len);
+    return TRUE;
+}
+
+static gboolean take_all(Spool *spool, ImportReader *reader, GError **error)
 {
     g_autofree uint8_t *buf = cst_alloc(IMPORT_STEP, 1, reader->name, error);
-    uint64_t done = 0, checked = 0;
     size_t n = 0;
 
     if (!buf)
         return FALSE;
     do {
-        if (done >= checked) {
-            if (!check_space(fd, dir, CHECK_EVERY, error))
-                return FALSE;
-            checked = done + CHECK_EVERY;
-        }
-        if (!import_reader_read(reader, buf, IMPORT_STEP, &n, error) ||
-            !import_check_size(context, done + n, reader->name, error) ||
-            !write_sparse(fd, buf, n, done, dir, error))
+        if (!import_reader_read(reader, buf, IMPORT_STEP, &n, error) || !take(buf, n, spool, error))
             return FALSE;
-        done += n;
-        cst_task_advance(context->task, n);
     } while (n > 0);
-    if (ftruncate(fd, (off_t)done) < 0)
-        return cst_fail_errno(error, errno, _("cannot spool in '%s'; say where with --spool-dir"),
-                              dir);
     return TRUE;
+}
+
+/* From one of the two. */
+static CstBlob *spool_from(const ImportContext *context, const char *name, ImportReader *reader,
+                           ImportHttp *http, GError **error)
+{
+    Spool spool = {.context = context, .name = name, .dir = spool_dir(context)};
+    g_auto(CstFd) fd = -1;
+
+    import_note(context, _("'%s' is spooled in %s"), name, spool.dir);
+    fd = spool.fd = spool_open(spool.dir, error);
+    if (fd < 0 || !(reader ? take_all(&spool, reader, error)
+                           : import_http_get(http, 0, IMPORT_UNKNOWN, take, &spool, error)))
+        return NULL;
+    if (ftruncate(fd, (off_t)spool.done) < 0) {
+        cst_fail_errno(error, errno, _("cannot spool in '%s'; say where with --spool-dir"),
+                       spool.dir);
+        return NULL;
+    }
+    return cst_blob_file_new(g_steal_fd(&fd), name, FALSE, error);
 }
 
 CstBlob *import_spool(const ImportContext *context, ImportReader *reader, GError **error)
 {
-    const char *dir = spool_dir(context);
-    g_auto(CstFd) fd = -1;
+    return spool_from(context, reader->name, reader, NULL, error);
+}
 
-    import_note(context, _("'%s' is spooled in %s"), reader->name, dir);
-    fd = spool_open(dir, error);
-    if (fd < 0 || !copy(context, reader, fd, dir, error))
-        return NULL;
-    return cst_blob_file_new(g_steal_fd(&fd), reader->name, FALSE, error);
+CstBlob *import_spool_http(const ImportContext *context, ImportHttp *http, GError **error)
+{
+    return spool_from(context, import_http_name(http), NULL, http, error);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "http.h"
 #include "reader.h"
 
 /**
@@ -9,3 +10,5 @@
  * reference.
  */
 CstBlob *import_spool(const ImportContext *context, ImportReader *reader, GError **error);
+/** Does the same with all that a server has, which does no ranges. */
+CstBlob *import_spool_http(const ImportContext *context, ImportHttp *http, GError **error);

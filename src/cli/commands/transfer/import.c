@@ -110,6 +110,8 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
            cli_args_string(args, "checksum", &how->checksum, error) &&
            cli_args_string(args, "checksum-file", &how->checksum_file, error) &&
            cli_args_string(args, "keyring", &how->keyring, error) &&
+           cli_args_string(args, "ca-file", &how->ca_file, error) &&
+           cli_args_uint(args, "timeout", &how->timeout_s, error) &&
            cli_args_string(args, "spool-dir", &how->spool_dir, error) &&
            cli_args_size(args, "max-size", 1, &how->max_size, error) &&
            cli_args_string(args, "resize", &resize, error) &&
@@ -142,7 +144,8 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption import_options[] = {
-    CLI_FILE("source", CLI_OPT_REQUIRED, N_("image file or device, perhaps compressed; -: stdin")),
+    CLI_FILE("source", CLI_OPT_REQUIRED,
+             N_("image file, device or URL, perhaps compressed; -: stdin")),
     CLI_STRING("newname", N_("name of the new volume; default: that of the source")),
     {.name = "pool",
      .kind = CLI_OPT_STRING,
@@ -169,6 +172,14 @@ static const CliOption import_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
      .help = N_("keys of which one must have signed that list, in it or beside it (gpgv)")},
+    {.name = "ca-file",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
+     .help = N_("certificates that https servers are believed by; default: the system's")},
+    {.name = "timeout",
+     .kind = CLI_OPT_INT,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("seconds for which a server may be silent, or nearly so (30)")},
     CLI_NAMED("max-size", N_("refuse what is larger, as scaled integer (16T)")),
     {.name = "spool-dir",
      .kind = CLI_OPT_STRING,

@@ -7,7 +7,8 @@
 #include <base/task.h>
 
 /**
- * Foreign disk images, read for import: a file, a device or standard input, perhaps compressed.
+ * Foreign disk images, read for import: a file, a device, standard input, or what an http or https
+ * server has, perhaps compressed.
  * Nothing that an image names is followed. What comes out is the content that a guest would see.
  *
  * An import belongs to one thread.
@@ -18,13 +19,15 @@ typedef struct CstImport CstImport;
 #define CST_IMPORT_MAX_SIZE (UINT64_C(16) << 40)
 
 typedef struct {
-    const char *source;        /**< a path, or "-" for standard input */
+    const char *source;        /**< a path, an http(s) URL, or "-": standard input */
     const char *format;        /**< of the image; NULL: recognised by its content */
     const char *checksum;      /**< "sha256:HEX", of the source as it comes; NULL: none */
     const char *checksum_file; /**< a list with the checksum of the source's name; NULL: none */
     const char *keyring;   /**< keys of which one must have signed that list; NULL: not asked for */
     const char *spool_dir; /**< for what is read more than once; NULL: TMPDIR, else /var/tmp */
     uint64_t max_size;     /**< 0: CST_IMPORT_MAX_SIZE, and no compression beyond belief */
+    const char *ca_file;   /**< certificates that servers are believed by; NULL: the system's */
+    unsigned timeout_s;    /**< how long a server may be silent, or nearly so; 0: 30 */
     /** Told in words what takes space or is left out: that something is spooled. May be NULL. */
     void (*note)(const char *text, gpointer data);
     gpointer note_data;
@@ -43,7 +46,8 @@ typedef gboolean (*CstImportPieceFunc)(const void *bytes, size_t len, uint64_t h
  * USAGE for a checksum that is none, and for a list where the source has no name; NOT_FOUND for a
  * list without the source's; DENIED for an image that refers to other files; MISMATCH for a
  * wrong checksum or signature; LIMIT for what is too large; CORRUPT for what is damaged,
- * UNSUPPORTED for what is encrypted or of a format that is not read; NO_SPACE for the spool.
+ * UNSUPPORTED for what is encrypted or of a format that is not read; NO_SPACE for the spool;
+ * UNREACHABLE, TIMEOUT, NOT_FOUND and DENIED for what a server says.
  */
 CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **error);
 /** Closes it. NULL is accepted. */
