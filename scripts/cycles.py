@@ -14,8 +14,8 @@ import subprocess
 import layers
 
 # All but schemas and tools.
-MODULES = ("base", "model", "blob", "image", "pool", "store", "service", "wire", "api", "server",
-           "conn", "daemon", "cli")
+MODULES = ("base", "model", "blob", "image", "import", "pool", "store", "service", "wire", "api",
+           "server", "conn", "daemon", "cli")
 
 
 def symbols(path):

@@ -14,8 +14,8 @@ command -v dpkg-query >/dev/null 2>&1 || exit 0
 # come and go; uuid-dev: random uuids and their text.
 build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
-    libgnutls28-dev libzstd-dev scdoc libcmocka-dev libblkid-dev libfdisk-dev libmount-dev libsqlite3-dev librbd-dev
-    librados-dev libiscsi-dev libglusterfs-dev libudev-dev uuid-dev"
+    libgnutls28-dev libzstd-dev liblzma-dev libbz2-dev scdoc libcmocka-dev libblkid-dev libfdisk-dev libmount-dev libsqlite3-dev librbd-dev
+    libcurl4-gnutls-dev librados-dev libiscsi-dev libglusterfs-dev libudev-dev uuid-dev"
 demo="grub-rescue-pc"
 test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvirt virtinst libvirt-dbus
     dbus dbus-daemon libglib2.0-bin python3-gi qemu-utils cryptsetup-bin qemu-system-x86
@@ -23,7 +23,7 @@ test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvi
     btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc
     systemd python3-seccomp lvm2 parted fdisk zsh fish
     tgt libiscsi-bin qemu-block-extra libvirt-daemon-driver-storage-iscsi-direct
-    libnbd-bin python3-libnbd gnutls-bin"
+    libnbd-bin python3-libnbd gnutls-bin openssl zstd gpg gpgv gpg-agent"
 # For scripts/libvirt-daemons, and what they run.
 virtqemud="libvirt-daemon-driver-qemu qemu-system-x86 dpkg-dev patch xz-utils libgnutls28-dev xsltproc
     libxml2-utils libyajl-dev libnl-3-dev libnl-route-3-dev libcap-ng-dev libpciaccess-dev libudev-dev

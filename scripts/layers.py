@@ -20,6 +20,7 @@ MAY_INCLUDE = {
     "blob": {"base"},
     "nbd": {"blob", "base"},
     "image": {"blob", "base"},
+    "import": {"image", "blob", "base"},
     "pool": {"image", "blob", "model", "base"},
     "store": {"model", "base"},
     "service": {"pool", "nbd", "image", "blob", "store", "model", "base"},
@@ -30,7 +31,7 @@ MAY_INCLUDE = {
     "daemon": {"server", "wire", "service", "store", "model", "base"},
     "cli": {"conn", "store", "model", "base"},
     # the commands over image files, and those that carry volumes in and out: a library of their own
-    "cli-image": {"cli", "conn", "image", "blob", "store", "model", "base"},
+    "cli-image": {"cli", "conn", "import", "image", "blob", "store", "model", "base"},
 }
 
 # Modules whose sub-folders have an order: whom each may include and call. What lies in the module's

@@ -12,7 +12,9 @@ static const struct {
     gnutls_digest_algorithm_t algorithm;
     size_t bytes;
 } kinds[CST_DIGESTS] = {
-    [CST_SHA256] = {"SHA-256", GNUTLS_DIG_SHA256, 32},
+    [CST_SHA256] = {"sha256", GNUTLS_DIG_SHA256, CST_DIGEST_BYTES},
+    [CST_SHA384] = {"sha384", GNUTLS_DIG_SHA384, 48},
+    [CST_SHA512] = {"sha512", GNUTLS_DIG_SHA512, CST_DIGEST_MAX},
 };
 
 struct CstDigest {
@@ -38,18 +40,28 @@ void cst_digest_add(CstDigest *digest, const void *bytes, size_t len)
         gnutls_hash(digest->hash, bytes, len);
 }
 
-void cst_digest_end(CstDigest *digest, uint8_t ret_bytes[CST_DIGEST_BYTES])
+void cst_digest_end(CstDigest *digest, uint8_t *ret_bytes)
 {
     gnutls_hash_output(digest->hash, ret_bytes);
 }
 
 void cst_digest_end_hex(CstDigest *digest, char ret_hex[CST_DIGEST_HEX])
 {
-    uint8_t bytes[CST_DIGEST_BYTES];
+    uint8_t bytes[CST_DIGEST_MAX];
 
     cst_digest_end(digest, bytes);
     for (size_t i = 0; i < kinds[digest->kind].bytes; i++)
         g_snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
+}
+
+const char *cst_digest_name(CstDigestKind kind)
+{
+    return kinds[kind].name;
+}
+
+size_t cst_digest_size(CstDigestKind kind)
+{
+    return kinds[kind].bytes;
 }
 
 void cst_digest_free(CstDigest *digest)

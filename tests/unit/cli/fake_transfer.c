@@ -33,17 +33,7 @@ CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t
     return NULL;
 }
 
-gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
-                                GError **error)
-{
-    return has_none(error);
-}
-
 gboolean cst_conn_patch_finish(CstConnReceive *receive, GError **error)
 {
     return has_none(error);
-}
-
-void cst_conn_receive_free(CstConnReceive *receive)
-{
 }

@@ -342,3 +342,46 @@ gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint
     cst_task_advance(task, n);
     return change(error);
 }
+
+/* What is received is what the last upload gave; a hole is told of as its length. */
+struct CstConnReceive {
+    char *pool;
+};
+
+CstConnReceive *cst_conn_vol_receive(CstConn *conn, const CstPoolRef *pool, const char *xml,
+                                     unsigned flags, CstTask *task, GError **error)
+{
+    CstConnReceive *receive;
+
+    g_free(fake_vols.last_xml);
+    fake_vols.last_xml = g_strdup(xml);
+    fake_vols.last_flags = flags;
+    if (!cst_may_change(error) || !change(error))
+        return NULL;
+    receive = g_new0(CstConnReceive, 1);
+    receive->pool = g_strdup(pool->name);
+    return receive;
+}
+
+gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
+                                GError **error)
+{
+    if (!fake_vols.uploaded)
+        fake_vols.uploaded = g_string_new(NULL);
+    g_string_append_len(fake_vols.uploaded, bytes, (gssize)len);
+    fake_vols.last_length += hole;
+    return TRUE;
+}
+
+CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error)
+{
+    return ref_new(receive->pool, "received");
+}
+
+void cst_conn_receive_free(CstConnReceive *receive)
+{
+    if (!receive)
+        return;
+    g_free(receive->pool);
+    g_free(receive);
+}

@@ -27,7 +27,7 @@ MORE = {"secret-event": "--event lifecycle", "pool-event": "--event lifecycle",
 # Empty texts that mean something, and options that nothing asks for here.
 FINE = re.compile("vol-create-as allocation|(image|vol)-rebase backing(-vol)?|"
                   ".* (merge|data-file|more)|"
-                  "(vol-(commit|compare|copy|measure|move|rebase)|image-commit) rate-limit|"
+                  "vol-import keyring|(vol-(commit|compare|copy|measure|move|rebase)|image-commit) rate-limit|"
                   "image-(info file|dd operand)|secret-(un)?seal secret|"
                   "(vol|image)-measure size|job-wait timeout|"
                   "echo string|connect name").fullmatch

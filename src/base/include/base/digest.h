@@ -8,11 +8,14 @@
 
 typedef enum {
     CST_SHA256,
+    CST_SHA384,
+    CST_SHA512,
     CST_DIGESTS /**< how many there are */
 } CstDigestKind;
 
-#define CST_DIGEST_BYTES 32                         /* of the longest one */
-#define CST_DIGEST_HEX   (2 * CST_DIGEST_BYTES + 1) /* its characters, with the NUL */
+#define CST_DIGEST_BYTES 32                       /* of SHA-256 */
+#define CST_DIGEST_MAX   64                       /* of the longest one */
+#define CST_DIGEST_HEX   (2 * CST_DIGEST_MAX + 1) /* its characters, with the NUL */
 
 /** A digest in the making. */
 typedef struct CstDigest CstDigest;
@@ -20,10 +23,14 @@ typedef struct CstDigest CstDigest;
 /** UNSUPPORTED where the host's policy forbids this kind. */
 CstDigest *cst_digest_new(CstDigestKind kind, GError **error);
 void cst_digest_add(CstDigest *digest, const void *bytes, size_t len);
-/** Gives the digest of what was added, and begins anew. */
-void cst_digest_end(CstDigest *digest, uint8_t ret_bytes[CST_DIGEST_BYTES]);
+/** Gives the digest of what was added, cst_digest_size() bytes, and begins anew. */
+void cst_digest_end(CstDigest *digest, uint8_t *ret_bytes);
 /** As cst_digest_end(), in lower case. */
 void cst_digest_end_hex(CstDigest *digest, char ret_hex[CST_DIGEST_HEX]);
+/** "sha256", as coreutils call it; static. */
+const char *cst_digest_name(CstDigestKind kind);
+/** Bytes of a digest of @kind. */
+size_t cst_digest_size(CstDigestKind kind);
 /** NULL is accepted. */
 void cst_digest_free(CstDigest *digest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDigest, cst_digest_free)

@@ -6,3 +6,4 @@
 /** The rows of commands that carry volumes in and out, each beside its handler. */
 extern const CliCommand cli_vol_copy_command;
 extern const CliCommand cli_vol_export_command;
+extern const CliCommand cli_vol_import_command;

@@ -469,6 +469,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_commit_command,
     &cli_vol_flatten_command,
     &cli_vol_holders_command,
+    &cli_vol_import_command,
     &cli_vol_sparsify_command,
     &cli_vol_compare_command,
     &cli_vol_convert_command,

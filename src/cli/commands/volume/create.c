@@ -59,7 +59,7 @@ static gboolean preallocation_flag(const char *mode, unsigned *ret_flags, GError
                     _("unknown preallocation '%s': use off, metadata, falloc or full"), mode);
 }
 
-static gboolean create_flags(const CliArgs *args, unsigned *ret_flags, GError **error)
+gboolean cli_vol_create_flags(const CliArgs *args, unsigned *ret_flags, GError **error)
 {
     const char *mode = NULL;
 
@@ -88,7 +88,7 @@ CstVolRef *cli_vol_make(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool
     Creation creation = {ctl->conn, pool, source, xml, 0, NULL};
     g_autofree char *writers = NULL;
 
-    if (!create_flags(args, &creation.flags, error))
+    if (!cli_vol_create_flags(args, &creation.flags, error))
         return NULL;
     writers = source ? cli_vol_writers(ctl, source) : NULL;
     if (!cli_run_task(ctl, label, run_creation, &creation, error))

@@ -39,6 +39,7 @@ static const CliOption rename_options[] = {
 
 const CliCommand cli_vol_rename_command = {
     .name = "vol-rename",
+    .alias = "mv",
     .summary = N_("give a vol another name"),
     .description =
         N_("The vol keeps its snapshots and what is declared of it. Images that are based on it "

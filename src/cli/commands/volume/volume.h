@@ -138,6 +138,9 @@ CstVolRef *cli_vol_make(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool
                         const CstVolRef *source, const char *xml, const char *label,
                         GError **error);
 
+/** Reads the options of a new volume, as far as the command has them, as CstVolCreateFlags. */
+gboolean cli_vol_create_flags(const CliArgs *args, unsigned *ret_flags, GError **error);
+
 /* The rows of commands, each beside its handler. */
 extern const CliCommand cli_vol_bitmap_command;
 extern const CliCommand cli_vol_chain_command;

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Checksums, as users write them. */
+#include "checksum.h"
+
+#include <string.h>
+
+#include <base/i18n.h>
+
+#define HEX "0123456789abcdefABCDEF"
+
+gboolean import_checksum_parse(const char *text, ImportChecksum *ret_checksum, GError **error)
+{
+    for (unsigned i = 0; i < CST_DIGESTS; i++) {
+        CstDigestKind kind = (CstDigestKind)i;
+        const char *name = cst_digest_name(kind);
+        size_t len = strlen(name);
+        const char *hex = text + len + 1;
+
+        if (g_ascii_strncasecmp(text, name, len) != 0 || text[len] != ':')
+            continue;
+        if (strlen(hex) != 2 * cst_digest_size(kind) || hex[strspn(hex, HEX)])
+            return cst_fail(error, CST_ERROR_USAGE, _("'%s' is no %s checksum"), hex, name);
+        *ret_checksum = (ImportChecksum){.kind = kind};
+        for (size_t j = 0; hex[j]; j++)
+            ret_checksum->hex[j] = g_ascii_tolower(hex[j]);
+        return TRUE;
+    }
+    return cst_fail(error, CST_ERROR_USAGE,
+                    _("'%s' is no checksum; write sha256:HEX, sha384:HEX or sha512:HEX"), text);
+}
+
+gboolean import_checksum_verify(const ImportChecksum *checksum, CstDigest *digest, const char *name,
+                                GError **error)
+{
+    char found[CST_DIGEST_HEX];
+
+    cst_digest_end_hex(digest, found);
+    if (g_str_equal(checksum->hex, found))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_MISMATCH, _("'%s' has the %s checksum %s, and not %s"), name,
+                    cst_digest_name(checksum->kind), found, checksum->hex);
+}

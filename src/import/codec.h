@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** One compression, as unpack.c drives it. */
+
+typedef enum {
+    CODEC_MORE, /**< takes more input, or has more output */
+    CODEC_END,  /**< the member has ended; reset() begins the next one */
+    CODEC_DAMAGED,
+    CODEC_MEMORY, /**< needs more memory than it may have */
+} ImportCodecResult;
+
+/** What one step reads and writes; the codec moves the pointers. */
+typedef struct {
+    const uint8_t *in;
+    size_t in_len;
+    uint8_t *out;
+    size_t out_len;
+} ImportCodecStep;
+
+struct ImportCodec {
+    const char *name;   /**< "gzip" */
+    const char *ending; /**< ".gz" */
+    const uint8_t *magic;
+    size_t magic_len;
+    gpointer (*begin)(void); /**< NULL: no memory */
+    ImportCodecResult (*step)(gpointer state, ImportCodecStep *step);
+    gboolean (*reset)(gpointer state);
+    void (*end)(gpointer state);
+};
+
+/** Most memory that the dictionary of a compressed file may ask for, bytes. */
+#define IMPORT_CODEC_MEMORY (UINT64_C(1) << 30)
+#define IMPORT_CODECS       4
+
+extern const struct ImportCodec import_codec_gzip, import_codec_xz, import_codec_zstd,
+    import_codec_bzip2;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of an import tell and forbid by its context. */
+#include <stdarg.h>
+
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "import_private.h"
+
+void import_note(const ImportContext *context, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    if (!context->how->note)
+        return;
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    context->how->note(text, context->how->note_data);
+}
+
+gboolean import_check_size(const ImportContext *context, uint64_t size, const char *name,
+                           GError **error)
+{
+    const char *unit;
+    double limit = cst_units_pretty(context->max_size, &unit);
+
+    if (size <= context->max_size)
+        return TRUE;
+    return cst_fail(error, CST_ERROR_LIMIT,
+                    _("'%s' is larger than %.2f %s; --max-size sets another limit"), name, limit,
+                    unit);
+}

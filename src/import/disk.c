@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Images from anywhere. What one refers to is named and never opened: no backing image, no data
+ * file, no extents elsewhere. An import is a copy of what is in one file, so an image whose content
+ * is in others is refused.
+ */
+#include "disk.h"
+
+#include <inttypes.h>
+
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "name.h"
+
+#define LAST_MAX (2 * CST_MIB) /* a file's last cluster may lack up to so many bytes */
+
+static gboolean refuse_reference(const char *name, const char *what, const char *file,
+                                 GError **error)
+{
+    g_autofree char *shown = import_shown(file);
+
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("'%s' is not all there is: it refers to %s '%s', which is not followed; "
+                      "convert it to one file first"),
+                    name, what, shown);
+}
+
+static gboolean check_references(CstBlob *blob, const char *name, const CstImageInfo *info,
+                                 GError **error)
+{
+    g_autoptr(GPtrArray) parts = NULL;
+    g_autoptr(GError) unread = NULL;
+
+    if (info->backing)
+        return refuse_reference(name, _("the backing image"), info->backing, error);
+    if (info->data_file)
+        return refuse_reference(name, _("the data file"), info->data_file, error);
+    /* What can't be read of them fails when the image is opened, as then no file is. */
+    parts = cst_image_inspect_parts(blob, info->format, &unread);
+    for (guint i = 0; parts && i < parts->len; i++) {
+        const CstImagePart *part = parts->pdata[i];
+
+        if (part->file)
+            return refuse_reference(name, _("the extent"), part->file, error);
+    }
+    return TRUE;
+}
+
+static gboolean check_info(const ImportContext *context, CstBlob *blob, const char *name,
+                           const CstImageInfo *info, GError **error)
+{
+    const char *format = cst_image_format_name(info->format);
+    g_autofree char *problem = NULL;
+
+    if (!check_references(blob, name, info, error))
+        return FALSE;
+    if (info->encryption || cst_image_format_is_container(info->format))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' (%s) is encrypted; to have it as it is, give --source-format raw"),
+                        name, format);
+    if (info->corrupt) {
+        problem = import_shown(info->problem ? info->problem : "");
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' (%s) is damaged: %s"), name, format,
+                        problem);
+    }
+    if (!cst_image_format_can_open(info->format))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' has the format %s, which is not read"), name, format);
+    if (info->snapshots > 0)
+        import_note(context, _("'%s' has %u snapshots, which are left out"), name, info->snapshots);
+    return import_check_size(context, info->capacity, name, error);
+}
+
+/*
+ * Metadata that contradict each other, or that say of data that they are behind the end of the
+ * file, as in one that was cut off, which would read as zeroes. What is in use may end in the
+ * middle of a cluster.
+ */
+static gboolean check_whole(const ImportContext *context, CstBlob *blob, const char *name,
+                            const CstImageInfo *info, uint64_t size, GError **error)
+{
+    g_autoptr(GError) unchecked = NULL;
+    CstImageCheck check = {0};
+
+    if (!cst_image_check(blob, info->format, 0, &check, context->task, &unchecked)) {
+        if (cst_error_code(unchecked) == CST_ERROR_UNSUPPORTED)
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&unchecked));
+        return FALSE;
+    }
+    if (check.errors > 0)
+        return cst_fail(error, CST_ERROR_CORRUPT,
+                        _("'%s' (%s) is damaged: its metadata have %" PRIu64
+                          " errors; image-check tells which"),
+                        name, cst_image_format_name(info->format), check.errors);
+    if (check.image_end >= size + CLAMP(info->cluster_size, 1, LAST_MAX))
+        return cst_fail(
+            error, CST_ERROR_CORRUPT,
+            _("'%s' (%s) is cut off: it should have %" PRIu64 " bytes, and has %" PRIu64), name,
+            cst_image_format_name(info->format), check.image_end, size);
+    return TRUE;
+}
+
+CstBlob *import_disk_open(const ImportContext *context, const char *name, CstBlob *blob,
+                          const CstImageFormat **ret_format, GError **error)
+{
+    const CstImageFormat *format = NULL;
+    g_auto(CstImageInfo) info = {0};
+    g_autoptr(CstImage) image = NULL;
+    uint64_t size;
+
+    if (!cst_blob_get_size(blob, &size, error))
+        return NULL;
+    if (size == 0) {
+        cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is empty"), name);
+        return NULL;
+    }
+    if (context->how->format) {
+        format = cst_image_format_find(context->how->format, error);
+        if (!format)
+            return NULL;
+    }
+    if (!cst_image_inspect(blob, format, &info, error) ||
+        !check_info(context, blob, name, &info, error) ||
+        !check_whole(context, blob, name, &info, size, error))
+        return NULL;
+    image = cst_image_open(blob, info.format, 0, NULL, error);
+    /* What the open image says counts: what inspection reads of it may be rounded. */
+    if (!image || !import_check_size(context, cst_image_capacity(image), name, error))
+        return NULL;
+    *ret_format = info.format;
+    return cst_image_guest_blob(g_steal_pointer(&image));
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Requests to a server that is not trusted. What it says is checked before any of its bytes count:
+ * the status, that a range is the one that was asked for, the whole size and the version. All is
+ * bounded: headers, redirects, the time to connect, the time for which nearly nothing comes
+ * (TRICKLE bytes a second), attempts without progress, and the length, past which nothing is taken.
+ */
+#include "http.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/i18n.h>
+
+#include "curl.h"
+#include "http_reply.h"
+
+#define REDIRECTS   5L
+#define CONNECT_MAX 20L          /* seconds */
+#define TRICKLE     1024L        /* bytes a second */
+#define ATTEMPTS    5            /* without progress between them */
+#define FIRST_WAIT  (500 * 1000) /* µs; doubles */
+#define LONGEST     (8 * G_USEC_PER_SEC)
+#define PROGRESS    (64u << 10) /* bytes that make an attempt count as none */
+#define NAP         (50 * 1000) /* µs between two looks at the task */
+#define BEGINNING   (64u << 10) /* bytes that are asked for to know a file */
+
+struct ImportHttp {
+    const ImportContext *context;
+    const ImportCurl *curl;
+    CURL *handle; /* keeps the connection */
+    GMutex lock;  /* held by a request */
+    char *url, *name;
+    uint64_t size;
+    char *validator;
+    gboolean ranges;
+};
+
+/* One request, which may take several attempts. */
+typedef struct {
+    ImportHttp *http;
+    ImportReply reply;
+    gboolean first;     /* the file is not known yet */
+    uint64_t offset;    /* where the next byte belongs */
+    uint64_t end;       /* IMPORT_UNKNOWN: that of the file */
+    uint64_t attempted; /* offset at which the attempt began */
+    gboolean accepted;  /* the reply was looked at, and is what was asked for */
+    ImportHttpSink sink;
+    gpointer data;
+    GError *error; /* a callback's */
+} Request;
+
+const char *import_http_name(const ImportHttp *http)
+{
+    return http->name;
+}
+
+uint64_t import_http_size(const ImportHttp *http)
+{
+    return http->size;
+}
+
+gboolean import_http_has_ranges(const ImportHttp *http)
+{
+    return http->ranges;
+}
+
+/* --- the reply ---------------------------------------------------------------------------------
+ */
+
+static gboolean changed(const ImportHttp *http, GError **error)
+{
+    return cst_fail(error, CST_ERROR_MISMATCH,
+                    _("'%s' has changed on the server while it was read"), http->name);
+}
+
+/* The first reply tells what the file is. */
+static gboolean learn(Request *request, GError **error)
+{
+    ImportHttp *http = request->http;
+    const ImportReply *reply = &request->reply;
+    gboolean partial = reply->status == 206;
+
+    http->size = partial ? reply->total : reply->length;
+    http->validator = import_reply_validator(reply);
+    http->ranges = partial && http->validator && http->size != IMPORT_UNKNOWN;
+    if (http->size != IMPORT_UNKNOWN)
+        request->end = MIN(request->end, http->size);
+    return http->size == IMPORT_UNKNOWN ||
+           import_check_size(http->context, http->size, http->name, error);
+}
+
+/* Later ones must be of the same file. */
+static gboolean compare(const Request *request, GError **error)
+{
+    const ImportHttp *http = request->http;
+    const ImportReply *reply = &request->reply;
+    g_autofree char *validator = import_reply_validator(reply);
+    uint64_t size = reply->status == 206 ? reply->total : reply->length;
+
+    if (http->size != IMPORT_UNKNOWN && size != IMPORT_UNKNOWN && size != http->size)
+        return changed(http, error);
+    if (http->validator && validator && !g_str_equal(http->validator, validator))
+        return changed(http, error);
+    return TRUE;
+}
+
+/* Called before the first byte of a body. */
+static gboolean accept_reply(Request *request, GError **error)
+{
+    const ImportReply *reply = &request->reply;
+
+    if (reply->status == 206 && (!reply->has_range || reply->start != request->offset))
+        return cst_fail(error, CST_ERROR_IO,
+                        _("the server of '%s' gives another part than it was asked for"),
+                        request->http->name);
+    if (request->first) {
+        request->first = FALSE;
+        return learn(request, error);
+    }
+    /* Not the rest but all of it: If-Range says that there is another version. */
+    if (reply->status == 200 && request->offset > 0)
+        return changed(request->http, error);
+    return compare(request, error);
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *data)
+{
+    Request *request = data;
+    size_t len = size * count;
+
+    if (request->reply.status != 200 && request->reply.status != 206)
+        return 0; /* the page of an error; its status is told later */
+    if (!request->accepted && !accept_reply(request, &request->error))
+        return 0;
+    request->accepted = TRUE;
+    /* A server without ranges goes on to the end of the file, which nobody may wait for. */
+    len = (size_t)MIN(len, request->end - MIN(request->end, request->offset));
+    if (!cst_task_check(request->http->context->task, &request->error) ||
+        !import_check_size(request->http->context, request->offset + len, request->http->name,
+                           &request->error) ||
+        (len > 0 && !request->sink(bytes, len, request->data, &request->error)))
+        return 0;
+    request->offset += len;
+    return len == size * count ? len : 0;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *data)
+{
+    Request *request = data;
+    size_t len = size * count;
+
+    if (import_reply_header(&request->reply, bytes, len))
+        return len;
+    if (!request->error)
+        cst_fail(&request->error, CST_ERROR_LIMIT, _("the server of '%s' sends too many headers"),
+                 request->http->name);
+    return 0;
+}
+
+static int on_progress(void *data, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                       curl_off_t up_now)
+{
+    return cst_task_cancelled(((Request *)data)->http->context->task);
+}
+
+/* --- one attempt -------------------------------------------------------------------------------
+ */
+
+static struct curl_slist *set_range(const Request *request, char **ret_range)
+{
+    const ImportHttp *http = request->http;
+    g_autofree char *condition = NULL;
+
+    *ret_range = NULL;
+    if (!http->ranges && !request->first)
+        return NULL;
+    *ret_range = request->end == IMPORT_UNKNOWN
+                     ? g_strdup_printf("%" PRIu64 "-", request->offset)
+                     : g_strdup_printf("%" PRIu64 "-%" PRIu64, request->offset, request->end - 1);
+    if (!http->validator)
+        return NULL;
+    condition = g_strdup_printf("If-Range: %s", http->validator);
+    return http->curl->curl_slist_append(NULL, condition);
+}
+
+static void set_limits(const ImportHttp *http)
+{
+    __typeof__(http->curl->curl_easy_setopt) set = http->curl->curl_easy_setopt;
+    gboolean tls = g_ascii_strncasecmp(http->url, "https:", strlen("https:")) == 0;
+    long timeout = (long)http->context->timeout_s;
+
+    /* What is redirected to must be among both. */
+    set(http->handle, CURLOPT_PROTOCOLS_STR, tls ? "https" : "http,https");
+    set(http->handle, CURLOPT_REDIR_PROTOCOLS_STR, tls ? "https" : "http,https");
+    set(http->handle, CURLOPT_FOLLOWLOCATION, 1L);
+    set(http->handle, CURLOPT_MAXREDIRS, REDIRECTS);
+    set(http->handle, CURLOPT_CONNECTTIMEOUT, MIN(CONNECT_MAX, timeout));
+    set(http->handle, CURLOPT_LOW_SPEED_LIMIT, TRICKLE);
+    set(http->handle, CURLOPT_LOW_SPEED_TIME, timeout);
+    set(http->handle, CURLOPT_NOSIGNAL, 1L);
+    set(http->handle, CURLOPT_USERAGENT, "cistern/" CST_VERSION);
+    if (http->context->how->ca_file)
+        set(http->handle, CURLOPT_CAINFO, http->context->how->ca_file);
+}
+
+static CURLcode perform(Request *request)
+{
+    ImportHttp *http = request->http;
+    __typeof__(http->curl->curl_easy_setopt) set = http->curl->curl_easy_setopt;
+    g_autofree char *range = NULL;
+    struct curl_slist *headers = set_range(request, &range);
+    CURLcode code;
+
+    http->curl->curl_easy_reset(http->handle);
+    set_limits(http);
+    set(http->handle, CURLOPT_URL, http->url);
+    set(http->handle, CURLOPT_RANGE, range);
+    set(http->handle, CURLOPT_HTTPHEADER, headers);
+    set(http->handle, CURLOPT_WRITEFUNCTION, on_body);
+    set(http->handle, CURLOPT_WRITEDATA, request);
+    set(http->handle, CURLOPT_HEADERFUNCTION, on_header);
+    set(http->handle, CURLOPT_HEADERDATA, request);
+    set(http->handle, CURLOPT_XFERINFOFUNCTION, on_progress);
+    set(http->handle, CURLOPT_XFERINFODATA, request);
+    set(http->handle, CURLOPT_NOPROGRESS, 0L);
+    request->reply = (ImportReply){0};
+    request->accepted = FALSE;
+    request->attempted = request->offset;
+    code = http->curl->curl_easy_perform(http->handle);
+    http->curl->curl_slist_free_all(headers);
+    return code;
+}
+
+/* --- how it ended ------------------------------------------------------------------------------
+ */
+
+/* Whether all is there that was wanted: a reply without a body is one of an empty file. */
+static gboolean is_complete(Request *request, CURLcode code)
+{
+    if (request->reply.status == 416 && request->first)
+        request->first = FALSE, request->http->size = 0, request->end = 0;
+    if (code == CURLE_OK && request->reply.status == 200 && request->first &&
+        accept_reply(request, &request->error))
+        request->accepted = TRUE;
+    if (request->error || request->first)
+        return FALSE;
+    if (request->end != IMPORT_UNKNOWN && request->offset == request->end)
+        return TRUE;
+    return request->http->size == IMPORT_UNKNOWN && code == CURLE_OK && request->accepted;
+}
+
+static gboolean may_pass(const Request *request, CURLcode code)
+{
+    long status = request->reply.status;
+
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM: return TRUE;
+    case CURLE_OK:
+    case CURLE_WRITE_ERROR:
+        return status == 408 || status == 429 || (status >= 500 && status <= 504) ||
+               (request->accepted && code == CURLE_OK);
+    default: return FALSE;
+    }
+}
+
+static gboolean status_error(const Request *request, GError **error)
+{
+    static const struct {
+        long status;
+        CstErrorCode code;
+    } rows[] = {{401, CST_ERROR_AUTH},
+                {403, CST_ERROR_DENIED},
+                {404, CST_ERROR_NOT_FOUND},
+                {407, CST_ERROR_AUTH},
+                {410, CST_ERROR_NOT_FOUND}};
+    CstErrorCode code = CST_ERROR_UNREACHABLE;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (rows[i].status == request->reply.status)
+            code = rows[i].code;
+    return cst_fail(error, code, _("the server of '%s' answers with status %ld"),
+                    request->http->name, request->reply.status);
+}
+
+static gboolean tell(Request *request, CURLcode code, GError **error)
+{
+    const ImportHttp *http = request->http;
+    long status = request->reply.status;
+
+    if (request->error) {
+        g_propagate_error(error, g_steal_pointer(&request->error));
+        return FALSE;
+    }
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return cst_task_check(http->context->task, error) ||
+               cst_fail(error, CST_ERROR_CANCELLED, _("'%s' was not read to its end"), http->name);
+    if ((code == CURLE_OK || code == CURLE_WRITE_ERROR) && status != 200 && status != 206)
+        return status_error(request, error);
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return cst_fail(error, CST_ERROR_TIMEOUT,
+                        _("the server of '%s' was silent, or nearly so, for %u s"), http->name,
+                        http->context->timeout_s);
+    if (code == CURLE_OK || code == CURLE_PARTIAL_FILE)
+        return cst_fail(error, CST_ERROR_IO,
+                        _("the server of '%s' ends it after %" PRIu64 " bytes"), http->name,
+                        request->offset);
+    if (code == CURLE_TOO_MANY_REDIRECTS)
+        return cst_fail(error, CST_ERROR_LIMIT, _("the server of '%s' redirects over %ld times"),
+                        http->name, REDIRECTS);
+    if (code == CURLE_UNSUPPORTED_PROTOCOL)
+        return cst_fail(
+            error, CST_ERROR_DENIED,
+            _("'%s' is redirected to where it must not lead: not to http from https, and "
+              "to nothing else"),
+            http->name);
+    return cst_fail(error, CST_ERROR_UNREACHABLE, _("cannot get '%s': %s"), http->name,
+                    http->curl->curl_easy_strerror(code));
+}
+
+static gboolean wait_for(CstTask *task, gint64 us, GError **error)
+{
+    for (gint64 until = g_get_monotonic_time() + us; g_get_monotonic_time() < until;) {
+        if (!cst_task_check(task, error))
+            return FALSE;
+        g_usleep(NAP);
+    }
+    return TRUE;
+}
+
+/* Without ranges a further attempt would begin at the beginning, which the sink has had. */
+static gboolean can_go_on(const Request *request)
+{
+    return request->offset == 0 || request->http->ranges;
+}
+
+static gboolean run(Request *request, GError **error)
+{
+    gint64 wait = FIRST_WAIT;
+    unsigned failures = 0;
+
+    for (;;) {
+        CURLcode code = perform(request);
+
+        if (is_complete(request, code))
+            return TRUE;
+        if (request->offset - request->attempted >= PROGRESS) {
+            failures = 0;
+            wait = FIRST_WAIT;
+        }
+        failures += code == CURLE_OPERATION_TIMEDOUT ? 2 : 1;
+        if (request->error || !may_pass(request, code) || failures >= ATTEMPTS ||
+            !can_go_on(request))
+            return tell(request, code, error);
+        if (!wait_for(request->http->context->task, wait, error))
+            return FALSE;
+        wait = MIN(2 * wait, LONGEST);
+    }
+}
+
+gboolean import_http_get(ImportHttp *http, uint64_t offset, uint64_t length, ImportHttpSink sink,
+                         gpointer data, GError **error)
+{
+    Request request = {.http = http, .offset = offset, .sink = sink, .data = data};
+    gboolean ok;
+
+    request.end = length == IMPORT_UNKNOWN ? http->size : offset + length;
+    if (offset == request.end)
+        return TRUE;
+    g_mutex_lock(&http->lock);
+    ok = run(&request, error);
+    g_mutex_unlock(&http->lock);
+    return ok;
+}
+
+/* --- opening -----------------------------------------------------------------------------------
+ */
+
+static gboolean take_nothing(const void *buf, size_t len, gpointer data, GError **error)
+{
+    return TRUE;
+}
+
+void import_http_free(ImportHttp *http)
+{
+    if (!http)
+        return;
+    if (http->handle)
+        http->curl->curl_easy_cleanup(http->handle);
+    g_mutex_clear(&http->lock);
+    g_free(http->url);
+    g_free(http->name);
+    g_free(http->validator);
+    g_free(http);
+}
+
+/* Without what says who we are to the server. */
+static char *shown_url(const char *url)
+{
+    g_autoptr(GUri) uri = g_uri_parse(url, G_URI_FLAGS_ENCODED, NULL);
+
+    return uri ? g_uri_to_string_partial(uri, G_URI_HIDE_USERINFO | G_URI_HIDE_QUERY) : NULL;
+}
+
+ImportHttp *import_http_open(const ImportContext *context, const char *url, GError **error)
+{
+    const ImportCurl *curl = import_curl(error);
+    g_autofree char *scheme = g_uri_parse_scheme(url), *name = shown_url(url);
+    g_autoptr(ImportHttp) http = NULL;
+    Request request = {.first = TRUE, .end = BEGINNING, .sink = take_nothing};
+
+    if (!curl)
+        return NULL;
+    if (!name || !scheme ||
+        (g_ascii_strcasecmp(scheme, "http") != 0 && g_ascii_strcasecmp(scheme, "https") != 0)) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' is no http or https URL"), url);
+        return NULL;
+    }
+    http = g_new0(ImportHttp, 1);
+    g_mutex_init(&http->lock);
+    http->context = context;
+    http->curl = curl;
+    http->handle = curl->curl_easy_init();
+    http->url = g_strdup(url);
+    http->name = g_steal_pointer(&name);
+    http->size = IMPORT_UNKNOWN;
+    request.http = http;
+    return run(&request, error) ? g_steal_pointer(&http) : NULL;
+}

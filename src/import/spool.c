@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Spools. Files without names (O_TMPFILE), so that nothing stays after a kill, and nobody else can
+ * open or replace one. The file system keeps RESERVE bytes free, for it is not ours alone.
+ */
+#include "spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <base/alloc.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#define RESERVE     (64 * CST_MIB)
+#define CHECK_EVERY (64 * CST_MIB) /* bytes between two looks at the free space */
+#define UNIT        (64u << 10)    /* bytes that are left out when they are zero */
+
+static const char *spool_dir(const ImportContext *context)
+{
+    const char *dir = context->how->spool_dir;
+
+    if (!dir)
+        dir = g_getenv("TMPDIR");
+    return dir && *dir ? dir : "/var/tmp";
+}
+
+static int spool_open(const char *dir, GError **error)
+{
+    g_autofree char *path = NULL;
+    int fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+
+    /* A file system without O_TMPFILE: NFS, for one. */
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
+        path = g_build_filename(dir, ".cistern-XXXXXX", NULL);
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd >= 0)
+            unlink(path);
+    }
+    if (fd < 0)
+        cst_fail_errno(error, errno, _("cannot spool in '%s'; say where with --spool-dir"), dir);
+    return fd;
+}
+
+/* NO_SPACE when the file system of @fd has no room for @more bytes and what others need. */
+static gboolean check_space(int fd, const char *where, uint64_t more, GError **error)
+{
+    struct statvfs fs;
+    uint64_t room;
+
+    if (fstatvfs(fd, &fs) < 0)
+        return cst_fail_errno(error, errno, _("cannot spool in '%s'; say where with --spool-dir"),
+                              where);
+    room = (uint64_t)fs.f_bavail * fs.f_frsize;
+    if (room >= RESERVE && room - RESERVE >= more)
+        return TRUE;
+    return cst_fail(error, CST_ERROR_NO_SPACE,
+                    _("'%s' has %" PRIu64 " MiB left, too little to spool in; say where with "
+                      "--spool-dir"),
+                    where, room / CST_MIB);
+}
+
+/* Writes what is not zero of @len bytes. */
+static gboolean write_sparse(int fd, const uint8_t *buf, size_t len, uint64_t offset,
+                             const char *where, GError **error)
+{
+    for (size_t at = 0; at < len; at += UNIT) {
+        size_t n = MIN(UNIT, len - at);
+
+        if (!cst_bytes_are_zero(buf + at, n) &&
+            !cst_pwrite_full(fd, buf + at, n, offset + at, where, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+typedef struct {
+    const ImportContext *context;
+    const char *name, *dir;
+    int fd;
+    uint64_t done, checked; /* bytes */
+} Spool;
+
+/* Appends what comes. */
+static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
+{
+    Spool *spool = data;
+
+    if (spool->done >= spool->checked) {
+        if (!check_space(spool->fd, spool->dir, CHECK_EVERY, error))
+            return FALSE;
+        spool->checked = spool->done + CHECK_EVERY;
+    }
+    if (!import_check_size(spool->context, spool->done + len, spool->name, error) ||
+        !write_sparse(spool->fd, buf, len, spool->done, spool->dir, error))
+        return FALSE;
+    spool->done += len;
+    cst_task_advance(spool->context->task, len);
+    return TRUE;
+}
+
+static gboolean take_all(Spool *spool, ImportReader *reader, GError **error)
+{
+    g_autofree uint8_t *buf = cst_alloc(IMPORT_STEP, 1, reader->name, error);
+    size_t n = 0;
+
+    if (!buf)
+        return FALSE;
+    do {
+        if (!import_reader_read(reader, buf, IMPORT_STEP, &n, error) || !take(buf, n, spool, error))
+            return FALSE;
+    } while (n > 0);
+    return TRUE;
+}
+
+/* From one of the two. */
+static CstBlob *spool_from(const ImportContext *context, const char *name, ImportReader *reader,
+                           ImportHttp *http, GError **error)
+{
+    Spool spool = {.context = context, .name = name, .dir = spool_dir(context)};
+    g_auto(CstFd) fd = -1;
+
+    import_note(context, _("'%s' is spooled in %s"), name, spool.dir);
+    fd = spool.fd = spool_open(spool.dir, error);
+    if (fd < 0 || !(reader ? take_all(&spool, reader, error)
+                           : import_http_get(http, 0, IMPORT_UNKNOWN, take, &spool, error)))
+        return NULL;
+    if (ftruncate(fd, (off_t)spool.done) < 0) {
+        cst_fail_errno(error, errno, _("cannot spool in '%s'; say where with --spool-dir"),
+                       spool.dir);
+        return NULL;
+    }
+    return cst_blob_file_new(g_steal_fd(&fd), name, FALSE, error);
+}
+
+CstBlob *import_spool(const ImportContext *context, ImportReader *reader, GError **error)
+{
+    return spool_from(context, reader->name, reader, NULL, error);
+}
+
+CstBlob *import_spool_http(const ImportContext *context, ImportHttp *http, GError **error)
+{
+    return spool_from(context, import_http_name(http), NULL, http, error);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "http.h"
+#include "reader.h"
+
+/**
+ * Reads all of @reader into a file without a name, in the directory that the user says, else
+ * TMPDIR, else /var/tmp; tells the user where. Zeroes become holes. LIMIT, NO_SPACE. A new
+ * reference.
+ */
+CstBlob *import_spool(const ImportContext *context, ImportReader *reader, GError **error);
+/** Does the same with all that a server has, which does no ranges. */
+CstBlob *import_spool_http(const ImportContext *context, ImportHttp *http, GError **error);

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Decompression of a reader into another one. Members follow each other, as pigz, `cat a.gz b.gz`
+ * and zstd's frames make them; zeroes behind the last one are padding, as of a tape or of xz.
+ *
+ * A bomb is small when it comes and huge when it is unpacked. What a user says is too large bounds
+ * it; else more than RATIO_MAX times the input is refused once it is more than RATIO_FROM. A disk
+ * that is nearly all zeroes can exceed that honestly, so the message says how to have it.
+ */
+#include "unpack.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "codec.h"
+
+#define INPUT      (256u << 10)
+#define RATIO_MAX  1000
+#define RATIO_FROM CST_GIB
+#define BZIP2_HEAD 10 /* "BZh", the size of blocks, and the magic of a block or of the end */
+
+typedef struct {
+    ImportReader head;
+    ImportReader *packed;
+    const ImportCodec *codec;
+    const ImportContext *context;
+    gpointer state;
+    gboolean in_member; /* a member has begun, and not ended */
+    gboolean padding;   /* one has ended: zeroes may follow */
+    uint64_t made;      /* bytes */
+    size_t have, used;  /* of input */
+    uint8_t input[INPUT];
+} Unpacker;
+
+/* "BZh9" may be text, so the magic number of the first block, or of the end, must follow. */
+static gboolean is_bzip2(const uint8_t *head, size_t len)
+{
+    return len >= BZIP2_HEAD && head[3] >= '1' && head[3] <= '9' &&
+           (memcmp(head + 4, "\x31\x41\x59\x26\x53\x59", 6) == 0 ||
+            memcmp(head + 4, "\x17\x72\x45\x38\x50\x90", 6) == 0);
+}
+
+static const ImportCodec *const codecs[IMPORT_CODECS] = {&import_codec_gzip, &import_codec_xz,
+                                                         &import_codec_zstd, &import_codec_bzip2};
+
+const ImportCodec *import_codec_probe(const uint8_t *head, size_t len)
+{
+    for (size_t i = 0; i < IMPORT_CODECS; i++)
+        if (len >= codecs[i]->magic_len &&
+            memcmp(head, codecs[i]->magic, codecs[i]->magic_len) == 0)
+            return codecs[i] != &import_codec_bzip2 || is_bzip2(head, len) ? codecs[i] : NULL;
+    return NULL;
+}
+
+size_t import_codec_strip(const char *name, size_t len)
+{
+    for (size_t i = 0; i < IMPORT_CODECS; i++) {
+        size_t ending = strlen(codecs[i]->ending);
+
+        if (len > ending &&
+            g_ascii_strncasecmp(name + len - ending, codecs[i]->ending, ending) == 0)
+            return len - ending;
+    }
+    return len;
+}
+
+static gboolean check_made(const Unpacker *self, GError **error)
+{
+    uint64_t read = self->packed->taken - (self->have - self->used);
+
+    if (!import_check_size(self->context, self->made, self->head.name, error))
+        return FALSE;
+    if (!self->context->bounded && self->made > RATIO_FROM && self->made / RATIO_MAX > read)
+        return cst_fail(error, CST_ERROR_LIMIT,
+                        _("'%s' unpacks to over %d times its size (%" PRIu64 " bytes so far); "
+                          "--max-size allows that"),
+                        self->head.name, RATIO_MAX, self->made);
+    return TRUE;
+}
+
+/* Reads more input when all is used. */
+static gboolean refill(Unpacker *self, GError **error)
+{
+    if (self->used < self->have)
+        return TRUE;
+    self->used = 0;
+    return import_reader_read(self->packed, self->input, INPUT, &self->have, error);
+}
+
+/* Between members: finds the next one. *ret_more FALSE: there is none. */
+static gboolean next_member(Unpacker *self, gboolean *ret_more, GError **error)
+{
+    *ret_more = FALSE;
+    do {
+        if (!refill(self, error))
+            return FALSE;
+        while (self->padding && self->used < self->have && self->input[self->used] == 0)
+            self->used++;
+    } while (self->used == self->have && self->have > 0);
+    if (self->have == 0)
+        return TRUE;
+    if (self->input[self->used] != self->codec->magic[0] && self->codec != &import_codec_zstd)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' has something else behind its %s data"),
+                        self->head.name, self->codec->name);
+    if (!self->codec->reset(self->state))
+        return cst_fail(error, CST_ERROR_NO_MEMORY, _("no memory to unpack '%s'"), self->head.name);
+    self->in_member = *ret_more = TRUE;
+    return TRUE;
+}
+
+/* A step that had input, and neither took nor made anything: no codec does that, and none may. */
+static gboolean is_stuck(const Unpacker *self, const ImportCodecStep *step, size_t made)
+{
+    return made == 0 && self->have > 0 && step->in_len == self->have - self->used;
+}
+
+/* One step of the codec; *ret_len may be 0. */
+static gboolean run_step(Unpacker *self, uint8_t *buf, size_t len, size_t *ret_len, GError **error)
+{
+    ImportCodecStep step = {self->input + self->used, self->have - self->used, buf, len};
+    ImportCodecResult result = self->codec->step(self->state, &step);
+
+    *ret_len = len - step.out_len;
+    self->made += *ret_len;
+    if (result == CODEC_MEMORY)
+        return cst_fail(error, CST_ERROR_LIMIT, _("'%s' needs too much memory to be unpacked"),
+                        self->head.name);
+    if (result == CODEC_DAMAGED || (result == CODEC_MORE && is_stuck(self, &step, *ret_len)))
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged: its %s data are invalid"),
+                        self->head.name, self->codec->name);
+    if (result == CODEC_MORE && *ret_len == 0 && self->have == 0)
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' ends in the middle of its %s data"),
+                        self->head.name, self->codec->name);
+    self->used = self->have - step.in_len;
+    self->in_member = result != CODEC_END;
+    self->padding = !self->in_member;
+    return check_made(self, error);
+}
+
+static gboolean unpack_read(ImportReader *reader, uint8_t *buf, size_t len, size_t *ret_len,
+                            GError **error)
+{
+    Unpacker *self = (Unpacker *)reader;
+    gboolean more = TRUE;
+
+    *ret_len = 0;
+    if (!self->state)
+        return cst_fail(error, CST_ERROR_NO_MEMORY, _("no memory to unpack '%s'"), reader->name);
+    len = MIN(len, IMPORT_STEP);
+    while (*ret_len == 0) {
+        if (!cst_task_check(reader->task, error))
+            return FALSE;
+        if (!self->in_member && !next_member(self, &more, error))
+            return FALSE;
+        if (!more)
+            return TRUE;
+        if (!refill(self, error) || !run_step(self, buf, len, ret_len, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static void unpack_free(ImportReader *reader)
+{
+    Unpacker *self = (Unpacker *)reader;
+
+    if (self->state)
+        self->codec->end(self->state);
+    import_reader_free(self->packed);
+    g_free(self);
+}
+
+ImportReader *import_unpack(ImportReader *packed, const ImportCodec *codec,
+                            const ImportContext *context)
+{
+    static const ImportReaderOps ops = {unpack_read, unpack_free};
+    Unpacker *self = g_new0(Unpacker, 1);
+
+    import_reader_init(&self->head, &ops, packed->name, packed->task);
+    self->packed = packed;
+    self->codec = codec;
+    self->context = context;
+    self->state = codec->begin();
+    return &self->head;
+}

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""vol-import of URLs: from servers that do what they should, and from hostile ones."""
+
+import contextlib
+import gzip
+import http.server
+import os
+import re
+import ssl
+import subprocess
+import threading
+import time
+
+from harness import peers, space
+from import_test import MIB, Importing, digest, read
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """What is done with a request is the first word of its path; the last is a name in FILES."""
+
+    protocol_version = "HTTP/1.1"
+    files = {}
+    log = []  # (path, range) of each request
+    lock = threading.Lock()
+    etag = '"1"'
+
+    def log_message(self, *_words):
+        pass
+
+    def do_GET(self):
+        way, name = self.path.split("?")[0].strip("/").split("/", 1)
+        with self.lock:
+            self.log.append((self.path, self.headers.get("Range")))
+            number = sum(1 for path, _ in self.log if path == self.path)
+        with contextlib.suppress(ConnectionError):
+            getattr(self, "way_" + way)(self.files.get(name.split("/")[-1], b""), number)
+        self.close_connection = True
+
+    def span(self, content):
+        """The part that is asked for; None: all."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if not found:
+            return None
+        return int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
+
+    def answer(self, content, status=200, length=None, headers=()):
+        self.send_response(status)
+        if length is not False:
+            self.send_header("Content-Length", str(len(content) if length is None else length))
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def part(self, content, etag=None, cut=None, shift=0):
+        span = self.span(content)
+        etag = etag or self.etag
+        if not span or self.headers.get("If-Range", etag) != etag:
+            return self.answer(content, headers=[("ETag", etag)])
+        first, last = span
+        return self.answer(content[first:last + 1][:cut], 206, last + 1 - first, [
+            ("ETag", etag), ("Content-Range", f"bytes {first + shift}-{last + shift}/{len(content)}")])
+
+    def way_ranges(self, content, _number):
+        self.part(content)
+
+    def way_whole(self, content, _number):
+        self.answer(content)
+
+    def way_unsized(self, content, _number):
+        self.answer(content, length=False)
+
+    def way_short(self, content, _number):
+        """Each reply ends early, but is of use."""
+        self.part(content, cut=200000)
+
+    def way_never(self, content, _number):
+        self.part(content, cut=0)
+
+    def way_shortwhole(self, content, _number):
+        self.answer(content[:-1000], length=len(content))
+
+    def way_shifted(self, content, number):
+        self.part(content, shift=0 if number == 1 else 512)
+
+    def way_changing(self, content, number):
+        self.part(content, etag=f'"{min(number, 2)}"')
+
+    def way_resized(self, content, number):
+        self.part(content if number == 1 else content + b"x")
+
+    def way_busy(self, content, number):
+        if number < 3:
+            return self.answer(b"busy", 503)
+        return self.part(content)
+
+    def way_error(self, _content, _number):
+        self.answer(b"x" * 1000, int(self.path.split("?")[0].split("/")[2]))
+
+    def way_endless(self, _content, _number):
+        self.answer(b"", length=False)
+        while True:
+            self.wfile.write(b"x" * 65536)
+
+    def way_huge(self, _content, _number):
+        self.answer(b"x", length=1 << 62)
+
+    def way_headers(self, _content, _number):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"x" * 1000)
+                                                       for i in range(1000)))
+
+    def way_drip(self, content, _number):
+        self.answer(b"", length=len(content))
+        for byte in content:
+            self.wfile.write(bytes([byte]))
+            time.sleep(0.1)
+
+    def way_silent(self, _content, _number):
+        time.sleep(20)
+
+    def way_ring(self, _content, _number):
+        self.answer(b"", 302, headers=[("Location", self.path)])
+
+    def way_to(self, _content, _number):
+        self.answer(b"", 302, headers=[("Location", self.path.split("?", 1)[1])])
+
+
+class Server:
+    def __init__(self, context=None):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        if context:
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = self.server.server_address[1]
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Servers(Importing):
+    def setUp(self):
+        super().setUp()
+        self.server = Server()
+        self.addCleanup(self.server.stop)
+        self.base = f"http://127.0.0.1:{self.server.port}"
+        Handler.log.clear()
+        Handler.files = {"disk.raw": os.urandom(MIB) + bytes(2 * MIB) + os.urandom(MIB)}
+        Handler.files["disk.qcow2"] = read(self.image("made", Handler.files["disk.raw"], "qcow2"))
+        Handler.files["disk.raw.gz"] = gzip.compress(Handler.files["disk.raw"])
+
+    def url(self, path):
+        return f"{self.base}/{path}"
+
+    def assert_disk(self, name):
+        self.assertEqual(Handler.files["disk.raw"], read(self.at("p", name)))
+
+    def test_by_ranges(self):
+        """An image by its tables and data, in few requests, and without a spool."""
+        for number, file in enumerate(("disk.raw", "disk.qcow2")):
+            Handler.log.clear()
+            self.assertEqual("disk", self.made(self.url(f"ranges/{file}?token=secret")))
+            self.assert_disk("disk")
+            self.ok("vol-delete", "disk", "--pool", "p")
+            self.assertTrue(all(span for _, span in Handler.log))
+            self.assertLess(len(Handler.log), 20, number)
+
+    def test_whole(self):
+        """Packed, without ranges, with a checksum: through a spool."""
+        for number, path in enumerate(("ranges/disk.raw.gz", "whole/disk.raw", "unsized/disk.qcow2")):
+            self.made(self.url(path), f"v{number}", note=self.spooled(self.url(path)))
+            self.assert_disk(f"v{number}")
+        content = Handler.files["disk.raw"]
+        self.made(self.url("ranges/disk.raw"), "sum", "--checksum", digest(content),
+                  note=self.spooled(self.url("ranges/disk.raw")))
+        self.assert_disk("sum")
+        sums = self.file("SUMS", f"{digest(content)[7:]}  disk.raw\n")
+        self.made(self.url("whole/disk.raw"), "list", "--checksum-file", sums,
+                  note=self.spooled(self.url("whole/disk.raw")))
+        for way in ("ranges", "whole"):
+            self.refused(self.url(f"{way}/disk.raw"), "x", "--checksum", digest(b""), code=7,
+                         text="and not")
+
+    def test_what_is_broken_is_repeated(self):
+        """From where it ended; a server that is busy is asked again."""
+        self.made(self.url("short/disk.raw"), "short")
+        self.assert_disk("short")
+        self.made(self.url("busy/disk.raw"), "busy")
+        self.assert_disk("busy")
+        for way in ("never", "shortwhole"):
+            self.refused(self.url(way + "/disk.raw"), "x", text="ends it after")
+
+    def test_what_changes_meanwhile(self):
+        for way, text in (("changing", "has changed on the server"), ("resized", "has changed on the"),
+                          ("shifted", "gives another part")):
+            self.refused(self.url(way + "/disk.raw"), "x", text=text)
+
+    def test_what_servers_say(self):
+        for status, code in ((404, 3), (403, 4), (410, 3), (500, None), (418, None)):
+            self.refused(self.url(f"error/{status}"), "x", code=code, text=f"answers with status {status}")
+        self.refused("http://127.0.0.1:1/x", text="cannot get 'http://127.0.0.1:1/x'")
+        self.refused("ftp://127.0.0.1/x", text="is no http or https URL")
+        self.refused("file:///etc/passwd", text="is no http or https URL")
+        err = self.refused(f"http://user:hidden@127.0.0.1:{self.server.port}/error/404?key=hidden", "x",
+                           text="status 404")
+        self.assertNotIn("hidden", err.splitlines()[-1])
+
+    def test_redirects(self):
+        """A few, to http and https, and to nothing else."""
+        self.made(self.url("to/x?" + self.url("ranges/disk.raw")), "to")
+        self.assert_disk("to")
+        self.refused(self.url("ring/x"), "x", text="redirects over 5 times")
+        for target in ("file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x"):
+            self.refused(self.url("to/x?" + target), "x", text="must not lead", code=4)
+
+    def test_what_is_too_much(self):
+        self.refused(self.url("endless/x"), "x", "--max-size", "5M", text="is larger than 5.00 MiB")
+        self.refused(self.url("huge/x"), "x", text="is larger than 16.00 TiB")
+        self.refused(self.url("headers/x"), "x", text="too many headers")
+        self.refused(self.url("whole/disk.raw"), "x", "--max-size", "1M", text="is larger than 1.00 MiB")
+
+    def test_what_is_too_slow(self):
+        for way in ("drip", "silent"):
+            started = time.monotonic()
+            self.refused(self.url(way + "/disk.raw"), "x", "--timeout", "1",
+                         text="was silent, or nearly so, for 1 s")
+            self.assertLess(time.monotonic() - started, 15)
+
+    def certificate(self, name):
+        key, cert = (os.path.join(self.peer.files, f"{name}.{end}") for end in ("key", "pem"))
+        done = subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key,
+                               "-out", cert, "-days", "2", "-subj", "/CN=" + name, "-addext",
+                               "subjectAltName=" + name], stderr=subprocess.PIPE, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        return context, cert
+
+    def test_tls(self):
+        """Certificates count, with their names; nothing leads back to http."""
+        for name, works in (("IP:127.0.0.1", True), ("DNS:elsewhere", False)):
+            context, cert = self.certificate(name)
+            server = Server(context)
+            self.addCleanup(server.stop)
+            base = f"https://127.0.0.1:{server.port}"
+            self.refused(base + "/ranges/disk.raw", "x", text="cannot get")
+            if not works:
+                self.refused(base + "/ranges/disk.raw", "x", "--ca-file", cert, text="cannot get")
+                continue
+            self.made(base + "/ranges/disk.raw", "tls", "--ca-file", cert)
+            self.assert_disk("tls")
+            self.made(self.url("to/x?" + base + "/ranges/disk.raw"), "up", "--ca-file", cert)
+            self.refused(base + "/to/x?" + self.url("ranges/disk.raw"), "x", "--ca-file", cert, code=4,
+                         text="must not lead")
+
+    def test_a_proxy_of_the_environment(self):
+        done = subprocess.run([space.CISTERN, "-c", self.peer.uri, "vol-import", "http://nowhere.invalid/x",
+                               "--pool", "p"], env={**space.ENV, "http_proxy": "http://127.0.0.1:1"},
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        self.assertIn(b"Couldn't connect", done.stderr)
+        self.assertNotEqual(0, done.returncode)
+
+    def test_interrupted(self):
+        child = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p",
+                                  self.url("drip/disk.raw")], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, env=space.ENV)
+        self.wait_until(lambda: Handler.log, "it is asked for")
+        child.terminate()
+        child.communicate(timeout=10)
+        self.assertNotEqual(0, child.returncode)
+        self.assertEqual([], self.entries("p"))
+        self.assertEqual(0, peers.run([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p",
+                                       self.url("ranges/disk.raw"), "--dry-run"])[0])
+        self.assertEqual([], self.entries("p"))

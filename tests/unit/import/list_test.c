@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Checksums of a file, found in lists of all forms; and what is no checksum of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "list.h"
+
+#define A256 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B256 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define C512 B256 A256
+#define SHA1 "cccccccccccccccccccccccccccccccccccccccc"
+
+static void test_forms(void **state)
+{
+    static const struct {
+        const char *list, *name, *hex;
+    } rows[] = {
+        {A256 "  disk.img\n", "disk.img", A256},
+        {A256 " *disk.img", "disk.img", A256},
+        {A256 "  ./disk.img\r\n", "disk.img", A256},
+        {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA  x", "x", A256},
+        {B256 "  other\n\n# text\n" A256 "  disk.img\n" B256 "  disk.img.xz\n", "disk.img", A256},
+        {"\\" A256 "  a\\nb\\\\c\n", "a\nb\\c", A256},
+        {"SHA256 (disk.img) = " A256 "\n", "disk.img", A256},
+        {"sha256 (a (b) = c) = " A256, "a (b) = c", A256},
+        {"SHA512 (x) = " C512 "\nSHA256 (x) = " A256 "\n", "x", C512},
+        {SHA1 "  x\n" A256 "  x\n" C512 "  x\n", "x", C512},
+        {A256 "  x\n" A256 "  x\n", "x", A256},
+        {A256 "  a b\n", "a b", A256},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        ImportChecksum found;
+
+        assert_true(import_list_find(rows[i].list, rows[i].name, "list", &found, NULL));
+        assert_string_equal(found.hex, rows[i].hex);
+    }
+}
+
+static void test_what_is_none(void **state)
+{
+    static const char *const rows[] = {
+        "",
+        "\n\n",
+        A256,
+        A256 "  ",
+        A256 " x",
+        A256 "  y/x",
+        A256 "  x ",
+        A256 "  X",
+        "a" A256 "  x",
+        A256 "g  x",
+        SHA1 "  x",
+        "SHA256 (x) = " C512,
+        "SHA512 (x) = " A256,
+        "SHA256 (x) =" A256,
+        "SHA256(x)= " A256,
+        "SHA1 (x) = " SHA1,
+        "SHA256 (x) = " A256 " ",
+        "SHA256 (",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        ImportChecksum found;
+
+        assert_false(import_list_find(rows[i], "x", "list", &found, &error));
+        assert_int_equal(error->code, CST_ERROR_NOT_FOUND);
+    }
+}
+
+static void test_contradictions(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    ImportChecksum found;
+
+    assert_false(
+        import_list_find(A256 "  x\nSHA256 (x) = " B256 "\n", "x", "list", &found, &error));
+    assert_int_equal(error->code, CST_ERROR_MISMATCH);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_what_is_none),
+        cmocka_unit_test(test_contradictions),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
