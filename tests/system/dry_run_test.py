@@ -117,7 +117,7 @@ CASES = {
                      "vol-convert held new --pool p --format raw",
                      "vol-convert lost new --pool p --format raw",
                      "vol-convert broken new --pool p --format raw"]),
-    "vol-import": (["vol-import {at}/data new --pool p", "vol-import {at}/p/q new --pool p",
+    "vol-import": (["vol-import {at}/data new --pool p", "vol-import {at}/p/base new --pool p",
                     "vol-import {at}/data new --pool p --format qcow2 --resize 4M"],
                    ["vol-import {at}/data v --pool p", "vol-import {at}/none new --pool p",
                     "vol-import {at}/data new --pool idle", "vol-import {at}/data a/b --pool p",
