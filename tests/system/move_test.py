@@ -56,6 +56,50 @@ class Moving(WithDaemon):
         self.assertNotIn("disk", self.ok("vol-list", "p"))
         self.is_refused("q/disk", "--newpool", "p", "--format", "raw", text="\n  then")
 
+    def elsewhere(self):
+        """A pool on a file system of its own."""
+        where = os.path.join(self.peer.files, "elsewhere")
+        os.makedirs(where)
+        peers.run(["mount", "-t", "tmpfs", "none", where])
+        self.addCleanup(peers.run, ["umount", where])
+        self.ok("pool-create-as", "far", "dir", "--target", where)
+        self.addCleanup(self.virsh, "pool-destroy", "far")
+        return where
+
+    def test_in_one_file_system_it_is_a_rename(self):
+        before = os.stat(self.at("p", "disk"))
+        self.move("p/disk", "--newpool", "q", "--name", "other")
+        after = os.stat(self.at("q", "other"))
+        self.assertEqual((before.st_ino, 1), (after.st_ino, after.st_nlink))
+        self.assertEqual(([], ["other"]), self.names())
+
+    def test_to_another_file_system(self):
+        where = self.elsewhere()
+        self.assertEqual(0, self.cistern("snap-create", "disk", "then", "--pool", "p")[0])
+        with open(self.at("p", "disk"), "rb") as stream:
+            before = stream.read()
+        self.move("p/disk", "--newpool", "far")
+        with open(os.path.join(where, "disk"), "rb") as stream:
+            self.assertEqual(before, stream.read())
+        self.assertEqual(([], []), self.names())
+        self.ok("vol-create-as", "p", "raw", "1M")
+        self.move("p/raw", "--newpool", "far")
+        self.assertEqual(["disk", "raw"], sorted(os.listdir(where)))
+
+    def test_a_link_is_no_file(self):
+        """What a trusted link leads to stays where it is, and the copy is a file of its own."""
+        target = self.file("target", b"t" * MIB)
+        os.symlink(target, self.at("p", "link"))
+        self.ok("pool-refresh", "p")
+        status, _, err = self.cistern("vol-move", "p/link", "--newpool", "q")
+        if status == 0:
+            self.assertFalse(os.path.islink(self.at("q", "link")))
+            self.assertNotEqual(os.stat(target).st_ino, os.stat(self.at("q", "link")).st_ino)
+        else:
+            self.assertEqual((["disk", "link"], []), self.names(), err)
+        with open(target, "rb") as stream:
+            self.assertEqual(b"t" * MIB, stream.read())
+
     def test_another_format_and_name(self):
         self.ok("vol-clone", "disk", "same", "--pool", "p")
         self.move("p/disk", "--newpool", "q", "--format", "raw", "--name", "plain")
@@ -128,7 +172,8 @@ class Moving(WithDaemon):
         self.assertEqual([], os.listdir(where))
 
     def test_what_was_declared_is_no_more_than_before(self):
-        """A raw volume whose content claims to be an overlay stays raw."""
+        """A raw volume whose content claims to be an overlay stays raw, linked or copied."""
+        self.elsewhere()
         secret = self.file("secret", b"s" * 4096)
         evil = os.path.join(self.peer.files, "evil")
         peers.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", secret, "-F", "raw", evil, "1M"])
@@ -137,6 +182,9 @@ class Moving(WithDaemon):
         self.move("p/raw", "--newpool", "q")
         self.ok("pool-refresh", "q")
         self.assertNotIn(secret, self.ok("vol-dumpxml", "raw", "--pool", "q"))
+        self.move("q/raw", "--newpool", "far")
+        self.ok("pool-refresh", "far")
+        self.assertNotIn(secret, self.ok("vol-dumpxml", "raw", "--pool", "far"))
 
     def test_detached(self):
         status, _, err = self.cistern("vol-move", "p/disk", "--newpool", "q", "--detach")

@@ -510,6 +510,13 @@ gboolean cst_entry_link(const CstDirHandle *dir, const char *from, const char *t
     return linkat(dir->fd, from, dir->fd, to, 0) == 0;
 }
 
+gboolean cst_entry_link_open(const CstDirHandle *dir, int fd, const char *to)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+
+    return linkat(AT_FDCWD, link, dir->fd, to, AT_SYMLINK_FOLLOW) == 0;
+}
+
 gboolean cst_entry_same(const CstDirHandle *dir, const char *name, const char *other)
 {
     struct stat one, two;

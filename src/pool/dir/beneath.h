@@ -82,6 +82,8 @@ gboolean cst_entry_remove(const CstDirHandle *dir, const char *name, gboolean is
 gboolean cst_entry_rename_new(const CstDirHandle *dir, const char *from, const char *to);
 /** Makes @to a second name of @from, and does not replace; FALSE and errno (EEXIST). */
 gboolean cst_entry_link(const CstDirHandle *dir, const char *from, const char *to);
+/** Makes @to a name of the file that is open as @fd likewise; FALSE and errno (EEXIST, EXDEV). */
+gboolean cst_entry_link_open(const CstDirHandle *dir, int fd, const char *to);
 /** Whether both are names of one file; FALSE where one is missing, or a directory. */
 gboolean cst_entry_same(const CstDirHandle *dir, const char *name, const char *other);
 /** Renames and replaces; FALSE and errno. */

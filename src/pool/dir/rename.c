@@ -7,6 +7,8 @@
  * Without a second name: the file, which the kernel does not put in the place of another, then the
  * snapshots. With one (vol_link): the snapshots, then the old name goes, so that at no moment is
  * there an error that could not be undone by whoever still needs the old name.
+ *
+ * Another directory of the same file system can have a volume's file as well (vol_take).
  */
 #include "dir.h"
 
@@ -114,4 +116,32 @@ gboolean cst_dir_vol_link(CstPoolState *state, const char *name, const char *new
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' can't have a second name on its file system"), name);
     return cannot_rename(&target, name, new_name, errno, error);
+}
+
+/* A link to a file somewhere else is another thing than the file. */
+static gboolean is_the_file(CstPoolState *from, const char *name, int fd, GError **error)
+{
+    g_auto(CstDirHandle) source = CST_DIR_HANDLE_NONE;
+
+    return cst_dir_target_open(from, &source, error) &&
+           (cst_entry_is(&source, name, fd) ||
+            cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' is no file of its directory's own"),
+                     name));
+}
+
+gboolean cst_dir_vol_take(CstPoolState *state, CstPoolState *from, const char *name, CstBlob *blob,
+                          const char *new_name, GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    int fd = cst_blob_file_fd(blob);
+
+    if (!is_the_file(from, name, fd, error) || !cst_dir_target_open(state, &target, error) ||
+        !refuse_former_snapshots(&target, new_name, error) || !cst_may_change(error))
+        return FALSE;
+    if (cst_entry_link_open(&target, fd, new_name))
+        return cst_dir_names_sync(state, &target, error);
+    if (errno == EEXIST)
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
+    return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't have a name in '%s' as well: %s"),
+                    name, target.path, g_strerror(errno));
 }

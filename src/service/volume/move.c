@@ -8,6 +8,8 @@
  * is based on it names by a path, which is true from anywhere. Otherwise what the guest sees
  * becomes a new image that stands alone.
  *
+ * In another directory of one file system nothing is copied: the file gets a second name there.
+ *
  * An intent says, durably, that the original is to go. It is written before the copy gets its name
  * where the copy can be told from anything else that may have the name then (a file, by its inode),
  * and afterwards elsewhere: killed in between, both are there, whole.
@@ -27,6 +29,7 @@
 #include <image/convert.h>
 #include <image/snapshot.h>
 #include <service/volumes.h>
+#include <store/declarations.h>
 
 #include "clone.h"
 #include "core/claim.h"
@@ -34,7 +37,9 @@
 #include "core/intent.h"
 #include "core/job.h"
 #include "core/scan.h"
+#include "core/service.h"
 #include "core/table.h"
+#include "core/trust.h"
 #include "declare.h"
 #include "dependency/guard.h"
 #include "image_chain.h"
@@ -50,6 +55,7 @@ typedef struct {
     const CstVolMove *how;
     CstTask *task;
     ImageChain chain; /* the original's */
+    gboolean same;    /* it stays what it is: its bytes will do, or the file itself */
     gboolean bytes;   /* it is copied as its bytes are */
     const CstImageFormat *format;
     CstImageOptions options;
@@ -159,9 +165,9 @@ static gboolean open_original(Move *move, GError **error)
 
     if (!to_state)
         return FALSE;
-    move->bytes = volume->format && !cst_image_name_is_plain(volume->format) &&
-                  keeps_format(move, volume) && !(volume->extra && volume->extra->data_file) &&
-                  cst_pool_state_holds_images(state) && cst_pool_state_holds_images(to_state);
+    move->same = keeps_format(move, volume) && !(volume->extra && volume->extra->data_file) &&
+                 cst_pool_state_holds_images(state) && cst_pool_state_holds_images(to_state);
+    move->bytes = move->same && volume->format && !cst_image_name_is_plain(volume->format);
     move->chain = (ImageChain){.task = move->task, .write = TRUE, .alone = move->bytes};
     return image_chain_open(&move->chain, move->pool, move->name, error) &&
            check_may_go(move, error) && check_reference(move, error) &&
@@ -261,6 +267,75 @@ static gboolean record_before(Move *move, const VolumeTxn *txn, GError **error)
     return record(move, st.st_ino, error);
 }
 
+/* --- the file itself -------------------------------------------------------------------------- */
+
+/* The file is as trusted as a copy of it would be where it lies now. */
+static gboolean declare_there(const Move *move, CstPoolState *state, GError **error)
+{
+    g_autoptr(CstDeclaration) declaration = trust_of_copy(move->def, original(move)->volume);
+    g_autoptr(CstVolume) volume = NULL;
+    CstDeclaredFile file;
+
+    if (!trust_applies(state))
+        return TRUE;
+    if (!cst_pool_state_scan_one(state, move->def->name, NULL, &volume, error))
+        return FALSE;
+    if (!volume)
+        return cst_fail(error, CST_ERROR_NO_VOL, "'%s'", move->def->name);
+    declaration->restricted |= (volume->flags & CST_VOLUME_SHARED) != 0;
+    file = trust_file(state, volume->name, cst_volume_file_id(volume));
+    return cst_declarations_set(move->to->service->declarations, &file, declaration, TRUE, error);
+}
+
+static gboolean take_file(Move *move, CstPoolState *state, GError **error)
+{
+    const ImageLink *link = original(move);
+    struct stat st;
+
+    if (fstat(cst_blob_file_fd(link->blob), &st) < 0)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("volume '%s' is no file"), move->name);
+    if (!record(move, st.st_ino, error) ||
+        !cst_pool_state_take(state, link->claim.state, move->name, link->blob, move->def->name,
+                             error))
+        return FALSE;
+    CST_CRASH_POINT("vol.move.linked");
+    if (declare_there(move, state, error))
+        return TRUE;
+    cst_pool_state_delete(state, move->def->name, 0, NULL);
+    return FALSE;
+}
+
+/*
+ * Where both pools are on one file system, the file gets its new name there, and then loses the old
+ * one. *ret_done FALSE: it has to be copied.
+ */
+static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
+{
+    g_auto(VolumeClaim) claim = {
+        .task = move->task, .after = image_chain_last_claim(&move->chain), .creating = TRUE};
+    g_autoptr(GError) why = NULL;
+
+    *ret_done = FALSE;
+    if (!move->same)
+        return TRUE;
+    if (!volume_claim(&claim, move->to, move->def->name, CLAIM_WRITE, error) ||
+        !cst_pool_state_volume_name_check(claim.state, move->def->name, error) ||
+        !cst_pool_state_check_create(claim.state, error))
+        return FALSE;
+    *ret_done = take_file(move, claim.state, &why);
+    if (!*ret_done) {
+        g_clear_pointer(&move->intent, cst_intent_end);
+        if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    CST_CRASH_POINT("vol.move.declared");
+    volume_is_new(move->to, move->def->name);
+    pool_rescan_volume(move->to, claim.state, move->def->name);
+    return TRUE;
+}
+
 /* --- the original ----------------------------------------------------------------------------- */
 
 /* The copy is there: that the original stays is no reason to say that nothing was done. */
@@ -317,6 +392,7 @@ static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const 
                             CstTask *task, GError **error)
 {
     g_auto(Move) move = {.pool = pool, .to = to, .name = name, .how = how, .task = task};
+    gboolean linked;
 
     if (pool == to)
         return cst_fail(error, CST_ERROR_INVALID,
@@ -326,7 +402,8 @@ static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const 
     return cst_flags_check(how->flags, CST_VOL_CONVERT_OVERWRITE, "cisternVolMove", error) &&
            (!how->name || cst_name_check(how->name, _("volume"), error)) &&
            open_original(&move, error) && plan_definition(&move, error) &&
-           make_copy(&move, error) && delete_original(&move, error);
+           link_there(&move, &linked, error) && (linked || make_copy(&move, error)) &&
+           delete_original(&move, error);
 }
 
 gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,

@@ -429,6 +429,14 @@ struct CstBackend {
     gboolean (*vol_link)(CstPoolState *state, const char *name, const char *new_name,
                          GError **error);
     /**
+     * Makes volume @name of @from, a pool of the same backend, a volume @new_name of this one as
+     * well, without copying it; @blob is what is open of it, and no other file is taken for it.
+     * VOL_EXISTS when the name is taken; UNSUPPORTED where the two are not on the same storage. On
+     * the disk when it returns. NULL: the technology can't.
+     */
+    gboolean (*vol_take)(CstPoolState *state, CstPoolState *from, const char *name, CstBlob *blob,
+                         const char *new_name, GError **error);
+    /**
      * Keeps with the content of @blob, a volume or a draft, what is declared of its format and
      * that its references are restricted; a copy of the file by other tools takes that along. FALSE
      * (no error) where the storage has no place for it. NULL: it never has.

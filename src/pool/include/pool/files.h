@@ -134,6 +134,8 @@ gboolean cst_dir_vol_rename(CstPoolState *state, const char *name, const char *n
                             GError **error);
 gboolean cst_dir_vol_link(CstPoolState *state, const char *name, const char *new_name,
                           GError **error);
+gboolean cst_dir_vol_take(CstPoolState *state, CstPoolState *from, const char *name, CstBlob *blob,
+                          const char *new_name, GError **error);
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error);
@@ -158,6 +160,7 @@ void cst_dir_watch_read(CstPoolState *state, int fd,
     .drop_drafts = cst_dir_drop_drafts, .vol_reserve = cst_dir_vol_reserve,                       \
     .vol_commit = cst_dir_vol_commit, .vol_abandon = cst_dir_vol_abandon,                         \
     .vol_delete = cst_dir_vol_delete, .vol_declare = cst_dir_vol_declare,                         \
-    .vol_rename = cst_dir_vol_rename, .vol_link = cst_dir_vol_link, .vol_open = cst_dir_vol_open, \
-    .vol_holders = cst_dir_vol_holders, .snapshots = &cst_dir_snapshots,                          \
-    .watch_open = cst_dir_watch_open, .watch_read = cst_dir_watch_read
+    .vol_rename = cst_dir_vol_rename, .vol_link = cst_dir_vol_link, .vol_take = cst_dir_vol_take, \
+    .vol_open = cst_dir_vol_open, .vol_holders = cst_dir_vol_holders,                             \
+    .snapshots = &cst_dir_snapshots, .watch_open = cst_dir_watch_open,                            \
+    .watch_read = cst_dir_watch_read

@@ -127,6 +127,9 @@ gboolean cst_pool_state_can_link(CstPoolState *state);
 /** CstBackend.vol_link; UNSUPPORTED where a volume has one name at a time. */
 gboolean cst_pool_state_link(CstPoolState *state, const char *name, const char *new_name,
                              GError **error);
+/** CstBackend.vol_take; UNSUPPORTED where it has to be copied. */
+gboolean cst_pool_state_take(CstPoolState *state, CstPoolState *from, const char *name,
+                             CstBlob *blob, const char *new_name, GError **error);
 /** CstBackend.vol_check_wipe; success where nothing speaks against it. */
 gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
 /** CstBackend.vol_declare; FALSE where the storage has no place for it, no error is set. */
