@@ -26,6 +26,7 @@ WORDS = {
     "vol-compare": ["other"],
     "vol-commit": ["--yes"],
     "vol-convert": ["n", "--format", "raw"],
+    "migrate-check": None,  # takes a daemon to ask
     "vol-copy": None,  # takes a daemon to copy to
     "vol-create-from": None,  # its volume is not the second word
     "vol-download": ["M"],

@@ -4,6 +4,7 @@
 #include "core/ctl.h"
 
 /** The rows of commands that carry volumes in and out, each beside its handler. */
+extern const CliCommand cli_migrate_check_command;
 extern const CliCommand cli_vol_copy_command;
 extern const CliCommand cli_vol_export_command;
 extern const CliCommand cli_vol_import_command;

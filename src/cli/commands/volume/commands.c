@@ -478,6 +478,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_move_command,
     &cli_vol_protect_command,
     &cli_vol_rebase_command,
+    &cli_migrate_check_command,
     &cli_vol_copy_command,
     &cli_vol_export_command,
     &cli_vol_rename_command,
