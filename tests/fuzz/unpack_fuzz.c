@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(GByteArray) small = unpack_all(data, size, 1000);
 
     if (!large != !small ||
-        (large && (large->len != small->len || memcmp(large->data, small->data, large->len) != 0)))
+        (large && (large->len != small->len ||
+                   (large->len > 0 && memcmp(large->data, small->data, large->len) != 0))))
         abort();
     return 0;
 }
