@@ -18,6 +18,7 @@ MAY_INCLUDE = {
     "base": set(),
     "model": {"base"},
     "blob": {"base"},
+    "backup": {"blob", "base"},
     "nbd": {"blob", "base"},
     "image": {"blob", "base"},
     "pool": {"image", "blob", "model", "base"},
