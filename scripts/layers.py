@@ -30,8 +30,9 @@ MAY_INCLUDE = {
     "conn": {"api", "wire", "service", "store", "model", "base"},
     "daemon": {"server", "wire", "service", "store", "model", "base"},
     "cli": {"conn", "store", "model", "base"},
-    # the commands over image files (commands/image), which are a library of their own
+    # the commands over image files and over backups, which are libraries of their own
     "cli-image": {"cli", "conn", "image", "blob", "store", "model", "base"},
+    "cli-backup": {"cli", "conn", "backup", "nbd", "blob", "store", "model", "base"},
 }
 
 # Modules whose sub-folders have an order: whom each may include and call. What lies in the module's
@@ -75,7 +76,8 @@ def module_flags(build):
         found = re.search(r"(?:^|/)src/(\w+)/[^ ]*\.c$", entry["file"])
         if not found:
             continue
-        module = "cli-image" if "/cli/commands/image/" in entry["file"] else found.group(1)
+        own = re.search(r"/cli/commands/(image|backup)/", entry["file"])
+        module = f"cli-{own.group(1)}" if own else found.group(1)
         if module in flags:
             continue
         words = shlex.split(entry["command"])

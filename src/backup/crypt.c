@@ -217,7 +217,7 @@ gboolean file_cipher_open(const FileCipher *cipher, uint64_t offset, const uint8
                                         REPO_TAG, sealed, len, ret_plain, &plain);
     gnutls_aead_cipher_deinit(handle);
     if (result == GNUTLS_E_DECRYPTION_FAILED)
-        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged at byte %" PRIu64),
-                        name, offset);
+        return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is damaged at byte %" PRIu64), name,
+                        offset);
     return result == 0 || fail_gnutls(error, result);
 }

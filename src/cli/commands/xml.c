@@ -96,21 +96,31 @@ static char *list_nodes(xmlDoc *doc, const xmlNodeSet *nodes)
     return g_string_free(text, FALSE);
 }
 
+static xmlDoc *read_doc(const char *xml)
+{
+    return xmlReadMemory(xml, (int)strlen(xml), "dump.xml", NULL,
+                         XML_PARSE_NONET | XML_PARSE_NOERROR);
+}
+
+static xmlXPathObject *evaluate(xmlDoc *doc, const char *xpath)
+{
+    g_autoptr(xmlXPathContext) context = xmlXPathNewContext(doc);
+
+    context->error = keep_silent;
+    context->node = xmlDocGetRootElement(doc);
+    return xmlXPathEval((const xmlChar *)xpath, context);
+}
+
 static char *select_nodes(const char *xml, const char *xpath, gboolean wrap, GError **error)
 {
-    g_autoptr(xmlDoc) doc =
-        xmlReadMemory(xml, (int)strlen(xml), "dump.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
-    g_autoptr(xmlXPathContext) context = NULL;
+    g_autoptr(xmlDoc) doc = read_doc(xml);
     g_autoptr(xmlXPathObject) object = NULL;
 
     if (!doc) {
         cst_fail(error, CST_ERROR_XML, "%s", _("the server's answer is not well formed"));
         return NULL;
     }
-    context = xmlXPathNewContext(doc);
-    context->error = keep_silent;
-    context->node = xmlDocGetRootElement(doc);
-    object = xmlXPathEval((const xmlChar *)xpath, context);
+    object = evaluate(doc, xpath);
     if (!object || object->type != XPATH_NODESET) {
         cst_fail(error, CST_ERROR_INVALID, _("Incorrect xpath '%s'"), xpath);
         return NULL;
@@ -123,6 +133,17 @@ char *cli_xml_text(const char *xml, const char *xpath)
     char *found = select_nodes(xml, xpath, FALSE, NULL);
 
     return found && *g_strstrip(found) ? found : (g_free(found), NULL);
+}
+
+char *cli_xml_value(const char *xml, const char *xpath)
+{
+    g_autoptr(xmlDoc) doc = read_doc(xml);
+    g_autoptr(xmlXPathObject) object = doc ? evaluate(doc, xpath) : NULL;
+    xmlChar *value = object ? xmlXPathCastToString(object) : NULL;
+    char *text = value && *value ? g_strdup((const char *)value) : NULL;
+
+    xmlFree(value);
+    return text;
 }
 
 gboolean cli_xml_has(const char *xml, const char *xpath)

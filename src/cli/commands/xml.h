@@ -29,5 +29,10 @@ gboolean cli_read_xml(const char *path, char **ret_xml, GError **error);
 gboolean cli_dump_xml(CliCtl *ctl, const CliArgs *args, const char *xml, GError **error);
 /** Returns the text that @xpath selects in @xml; NULL when it selects none. Free it. */
 char *cli_xml_text(const char *xml, const char *xpath);
+/**
+ * Returns the value of the first node that @xpath selects, an attribute for example, without
+ * markup; NULL when it selects none, or nothing. Free it.
+ */
+char *cli_xml_value(const char *xml, const char *xpath);
 /** Whether @xpath selects something in @xml. */
 gboolean cli_xml_has(const char *xml, const char *xpath);
