@@ -149,7 +149,7 @@ static inline gboolean scratch_holds(CstRepo *repo, const char *id, const char *
     if (!blob || !cst_blob_pread(blob, bytes, size, 0, error))
         return FALSE;
     assert_int_equal(volume->size, size);
-    return memcmp(bytes, content, size) == 0 ||
+    return size == 0 || memcmp(bytes, content, size) == 0 ||
            cst_fail(error, CST_ERROR_MISMATCH, "backup %s holds something else", id);
 }
 
