@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Where chunks are (see the header): a table of entries, and a hash table with open addressing of
- * their numbers. Names are hashes already, so their first bytes choose the slot. Takes 48 bytes and
- * a slot or two for a chunk, because there are millions of them.
+ * their numbers. Names are hashes already, so their first bytes choose the slot. Takes 56 bytes and
+ * two slots for a chunk, because there are millions of them.
  */
 #include "index.h"
 

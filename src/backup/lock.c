@@ -15,7 +15,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -216,7 +215,6 @@ gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    CST_CRASH_POINT("backup.locked");
     if (conflicts(repo, exclusive, error)) {
         repo_unlock(repo);
         return FALSE;
@@ -224,4 +222,12 @@ gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error)
     /* What was known may have been removed before. */
     repo_index_drop(repo);
     return TRUE;
+}
+
+gboolean repo_lock_to_write(CstRepo *repo, GError **error)
+{
+    return repo_lock(repo, FALSE, error) &&
+           (repo->lock >= 0 || cst_dry_run() ||
+            cst_fail(error, CST_ERROR_DENIED, _("repository '%s' can only be read"),
+                     repo->folders.path));
 }

@@ -15,7 +15,6 @@
 
 #include <base/alloc.h>
 #include <base/bytes.h>
-#include <base/crash.h>
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -143,11 +142,9 @@ static gboolean complete(PackWriter *writer, GError **error)
         !append(writer, sealed, len + REPO_TAG, error) ||
         !append(writer, trailer, sizeof(trailer), error))
         return FALSE;
-    CST_CRASH_POINT("backup.pack.written");
     if (!folder_publish(&writer->repo->folders, writer->fd, writer->draft, FOLDER_PACKS,
                         repo_id_format(writer->draft, name), error))
         return FALSE;
-    CST_CRASH_POINT("backup.pack.published");
     cst_fd_clear(&writer->fd);
     writer->written += writer->size;
     writer->completed++;
@@ -162,7 +159,6 @@ static gboolean write_index(PackWriter *writer, GError **error)
         return TRUE;
     if (!repo_file_write(writer->repo, REPO_INDEX, writer->index, NULL, error))
         return FALSE;
-    CST_CRASH_POINT("backup.index.published");
     g_byte_array_set_size(writer->index, 0);
     return TRUE;
 }

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include <base/alloc.h>
-#include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -275,14 +274,12 @@ static gboolean remove_old(Prune *prune, GError **error)
         repo_id_format(repo_index_pack_at(&prune->repo->index, i)->id, id);
         if (!folder_remove(folders, FOLDER_PACKS, id, error))
             return FALSE;
-        CST_CRASH_POINT("backup.prune.removed");
     }
     if (!folder_sync(folders, FOLDER_PACKS, error))
         return FALSE;
     for (guint i = 0; i < prune->indexes->len; i++) {
         if (!folder_remove(folders, FOLDER_INDEX, prune->indexes->pdata[i], error))
             return FALSE;
-        CST_CRASH_POINT("backup.prune.index");
     }
     return folder_sync(folders, FOLDER_INDEX, error);
 }
@@ -321,7 +318,6 @@ static gboolean act(Prune *prune, GError **error)
     if (!pack_writer_init(&prune->writer, prune->repo, error) || !rewrite(prune, error) ||
         !describe_rest(prune, error))
         return FALSE;
-    CST_CRASH_POINT("backup.prune.published");
     if (!remove_old(prune, error))
         return FALSE;
     prune->report.freed_bytes += prune->report.written;

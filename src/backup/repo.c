@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <base/alloc.h>
-#include <base/crash.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -59,7 +58,6 @@ static gboolean write_config(CstRepo *repo, GError **error)
     fd = folder_draft(&repo->folders, draft, error);
     if (fd < 0 || !cst_pwrite_full(fd, file, sizeof(file), 0, repo->folders.path, error))
         return FALSE;
-    CST_CRASH_POINT("backup.init.written");
     return folder_publish_config(&repo->folders, fd, draft, error);
 }
 
@@ -408,7 +406,7 @@ const CstBackupVolume *cst_backup_volume(const CstBackup *backup, const char *na
 
 gboolean cst_repo_forget(CstRepo *repo, const char *const *ids, GError **error)
 {
-    if (!repo_lock(repo, FALSE, error))
+    if (!repo_lock_to_write(repo, error))
         return FALSE;
     for (size_t i = 0; ids[i]; i++) {
         uint8_t id[REPO_ID];
@@ -417,7 +415,6 @@ gboolean cst_repo_forget(CstRepo *repo, const char *const *ids, GError **error)
             return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no id of a backup"), ids[i]);
         if (!folder_remove(&repo->folders, FOLDER_BACKUPS, ids[i], error))
             return FALSE;
-        CST_CRASH_POINT("backup.forget.removed");
     }
     return folder_sync(&repo->folders, FOLDER_BACKUPS, error);
 }

@@ -44,4 +44,6 @@ void repo_index_drop(CstRepo *repo);
  * (exclusive); nothing when it is held already. BUSY, naming the holder.
  */
 gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error);
+/** The shared lock, which has to be there: what is added must not meet a prune. DENIED. */
+gboolean repo_lock_to_write(CstRepo *repo, GError **error);
 void repo_unlock(CstRepo *repo);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include <base/alloc.h>
-#include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
@@ -75,7 +74,7 @@ CstBackupWriter *cst_writer_new(CstRepo *repo, const CstBackupHow *how, GError *
     writer->buffer = writer->names ? cst_alloc(BATCH_BYTES, 1, path, error) : NULL;
     writer->packed = writer->buffer ? cst_alloc(BATCH_BYTES, 1, path, error) : NULL;
     if (!writer->packed || !pack_writer_init(&writer->packs, repo, error) ||
-        !repo_lock(repo, FALSE, error) || !repo_index_load(repo, NULL, error) ||
+        !repo_lock_to_write(repo, error) || !repo_index_load(repo, NULL, error) ||
         !cst_may_change(error))
         return NULL;
     return g_steal_pointer(&writer);
@@ -389,13 +388,8 @@ gboolean cst_writer_commit(CstBackupWriter *writer, char *ret_id, GError **error
     body = repo_manifest_format(writer->backup);
     if (body->len > REPO_MANIFEST_MAX - REPO_FILE_HEAD - REPO_TAG)
         return cst_fail(error, CST_ERROR_LIMIT, _("these are too many volumes for one backup"));
-    if (!pack_writer_finish(&writer->packs, error))
-        return FALSE;
-    CST_CRASH_POINT("backup.create.stored");
-    if (!repo_file_write(writer->repo, REPO_MANIFEST, body, ret_id, error))
-        return FALSE;
-    CST_CRASH_POINT("backup.create.published");
-    return TRUE;
+    return pack_writer_finish(&writer->packs, error) &&
+           repo_file_write(writer->repo, REPO_MANIFEST, body, ret_id, error);
 }
 
 /* --- blobs ------------------------------------------------------------------------------------ */

@@ -331,6 +331,23 @@ class Keeping(Repository):
         self.fine("backup-prune", repo, *self.key)
         self.fine("backup-check", repo, "--read-data", *self.key)
 
+    def test_a_repository_that_can_only_be_read(self):
+        self.make("a", "raw", "write -P 1 0 1M")
+        self.backup("p/a")
+        for words in (("mount", "--bind", self.repo, self.repo),
+                      ("mount", "-o", "remount,ro,bind", self.repo)):
+            status, _, err = peers.run(list(words))
+            if status != 0:
+                self.skipTest(err)
+            self.addCleanup(peers.run, ["umount", self.repo])
+        self.assertEqual(1, len(self.listed()))
+        self.fine("backup-check", self.repo, "--read-data", *self.key)
+        self.fine("backup-prove", self.repo, "latest", *self.key)
+        for words in (("create", "p/a"), ("forget", "latest", "--yes"), ("prune",)):
+            status, _, err = self.cistern(f"backup-{words[0]}", self.repo, *words[1:], *self.key)
+            self.assertEqual(4, status, err)
+        self.assertEqual(1, len(self.listed()))
+
     def test_other_users_repositories(self):
         os.chown(self.repo, TENANT, TENANT)
         status, _, err = self.cistern("backup-list", self.repo, *self.key)
