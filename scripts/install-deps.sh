@@ -33,7 +33,7 @@ ecosystem="golang-go golang-github-digitalocean-go-libvirt-dev ruby-fog-libvirt 
     cockpit-machines chromium python3-websocket"
 # What image-bench sends, and in which order, shows in its system calls only.
 test="$test strace"
-bench="$test"
+bench="$test zstd restic borgbackup"
 fuzz="clang libclang-rt-14-dev"
 tsan="dpkg-dev patch xz-utils libffi-dev libpcre2-dev"
 # gcc, make and binutils build ZFS's modules for the machine's kernel.

@@ -18,6 +18,7 @@ MAY_INCLUDE = {
     "base": set(),
     "model": {"base"},
     "blob": {"base"},
+    "backup": {"blob", "base"},
     "nbd": {"blob", "base"},
     "image": {"blob", "base"},
     "import": {"image", "blob", "base"},
@@ -30,8 +31,10 @@ MAY_INCLUDE = {
     "conn": {"api", "wire", "service", "store", "model", "base"},
     "daemon": {"server", "wire", "service", "store", "model", "base"},
     "cli": {"conn", "store", "model", "base"},
-    # the commands over image files, and those that carry volumes in and out: a library of their own
+    # the commands over image files and those that carry volumes in and out, and those over backups:
+    # libraries of their own
     "cli-image": {"cli", "conn", "import", "image", "blob", "store", "model", "base"},
+    "cli-backup": {"cli", "conn", "backup", "nbd", "blob", "store", "model", "base"},
 }
 
 # Modules whose sub-folders have an order: whom each may include and call. What lies in the module's
@@ -55,7 +58,8 @@ FOLDERS = {
 }
 
 
-CLI_IMAGE = re.compile("/cli/commands/(image|transfer)/")
+CLI_LIBRARIES = {"image": "cli-image", "transfer": "cli-image", "backup": "cli-backup"}
+CLI_OWN = re.compile("/cli/commands/(image|transfer|backup)/")
 
 
 def may_use(rows, folder, other):
@@ -78,7 +82,8 @@ def module_flags(build):
         found = re.search(r"(?:^|/)src/(\w+)/[^ ]*\.c$", entry["file"])
         if not found:
             continue
-        module = "cli-image" if CLI_IMAGE.search(entry["file"]) else found.group(1)
+        own = CLI_OWN.search(entry["file"])
+        module = CLI_LIBRARIES[own.group(1)] if own else found.group(1)
         if module in flags:
             continue
         words = shlex.split(entry["command"])

@@ -18,6 +18,7 @@ static const CliGroup groups[] = {
     {N_("Storage Volume"), "volume", cli_vol_commands},
     {N_("Job"), "job", cli_job_commands},
     {N_("Snapshot"), "snapshot", cli_snap_commands},
+    {N_("Backup"), "backup", cli_backup_commands},
     {N_("Disk Image"), "image", cli_image_commands},
     {N_("Cistern itself"), "cistern", cli_self_commands},
     /* All hidden. */

@@ -416,3 +416,33 @@ gboolean cst_nbd_server_run(CstNbdServer *server, CstTask *task, GError **error)
     end_clients(server);
     return ok;
 }
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static gboolean demand_tls(CstNbdServer *server, const CstNbdPlace *place, GError **error)
+{
+    CstNbdTls *tls;
+
+    if (place->psk_file && place->certificates)
+        return cst_fail(error, CST_ERROR_INVALID, _("TLS is by keys or by certificates"));
+    if (!place->psk_file && !place->certificates)
+        return TRUE;
+    tls = place->psk_file ? cst_nbd_tls_new_psk(place->psk_file, error)
+                          : cst_nbd_tls_new_certificates(place->certificates, error);
+    if (tls)
+        cst_nbd_server_set_tls(server, tls);
+    return tls != NULL;
+}
+
+gboolean cst_nbd_serve(const CstNbdExport *export, const CstNbdPlace *place, CstTask *task,
+                       GError **error)
+{
+    g_autoptr(CstNbdServer) server = cst_nbd_server_new(export, error);
+    guint16 port;
+
+    return server && demand_tls(server, place, error) &&
+           (place->socket
+                ? cst_nbd_server_listen_unix(server, place->socket, place->owner, error)
+                : cst_nbd_server_listen_tcp(server, place->host, place->port, &port, error)) &&
+           cst_nbd_server_run(server, task, error);
+}

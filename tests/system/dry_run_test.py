@@ -151,6 +151,30 @@ CASES = {
                     ["snap-rename q none new --pool p", "snap-rename q s s2 --pool p"]),
     "snap-clone": (["snap-clone q s new --pool p"],
                    ["snap-clone q none new --pool p", "snap-clone q s v --pool p"]),
+    "backup-init": (["backup-init {at}/repo2 --no-encryption",
+                     "backup-init {at}/idle --key-file {at}/value", "backup-init p --no-encryption"],
+                    ["backup-init {at}/repo --no-encryption", "backup-init {at}/repo2",
+                     "backup-init {at}/full --no-encryption",
+                     "backup-init none --no-encryption",
+                     "backup-init {at}/repo2 --no-encryption --chunk 1k"]),
+    "backup-create": (["backup-create {at}/repo p/v", "backup-create {at}/repo p/q --together"],
+                      ["backup-create {at}/repo p/none", "backup-create {at}/repo p/held",
+                       "backup-create {at}/none p/v", "backup-create {at}/repo",
+                       "backup-create {at}/repo --key-file {at}/value p/v",
+                       "backup-create {at}/repo p/held --together"]),
+    "backup-restore": (["backup-restore {at}/repo latest --newname new",
+                        "backup-restore {at}/repo latest --newname new --format vhdx"],
+                       ["backup-restore {at}/repo latest", "backup-restore {at}/repo ffff",
+                        "backup-restore {at}/repo latest --newname a/b",
+                        "backup-restore {at}/repo latest --newname new --format nothing",
+                        "backup-restore {at}/repo latest --newname new --pool idle",
+                        "backup-restore {at}/repo latest none --newname new"]),
+    "backup-prove": (["backup-prove {at}/repo latest"],
+                     ["backup-prove {at}/repo ffff", "backup-prove {at}/repo latest --pool idle"]),
+    "backup-forget": (["backup-forget {at}/repo latest --yes"],
+                      ["backup-forget {at}/repo ffff --yes", "backup-forget {at}/repo --yes"]),
+    "backup-prune": (["backup-prune {at}/repo"], ["backup-prune {at}/none"]),
+    "backup-unlock": (["backup-unlock {at}/repo"], ["backup-unlock {at}/none"]),
     "secret-define": (["secret-define {at}/secret2.xml"],
                       ["secret-define {at}/data", "secret-define {at}/none"]),
     "secret-undefine": (["secret-undefine " + SECRET], ["secret-undefine " + MISSING]),
@@ -239,6 +263,9 @@ class DryRun(WithDaemon):
         self.ok("secret-define", self.file("secret.xml", "<secret ephemeral='no' private='no'>"
                                            f"<uuid>{SECRET}</uuid></secret>"))
         self.ok("secret-set-value", SECRET, "b2xk")
+        for words in (("backup-init", "--no-encryption"), ("backup-create", "p/v")):
+            status, _, err = self.cistern(words[0], self.at("repo"), *words[1:])
+            self.assertEqual(0, status, err)
         self.holders = [self.hold("held", "qcow2"), self.hold("heldraw", "raw")]
         self.job = self.begin_job()
 

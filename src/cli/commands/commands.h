@@ -10,4 +10,5 @@ extern const CliCommand *const cli_pool_commands[];
 extern const CliCommand *const cli_vol_commands[];
 extern const CliCommand *const cli_job_commands[];
 extern const CliCommand *const cli_snap_commands[];
+extern const CliCommand *const cli_backup_commands[];
 extern const CliCommand *const cli_image_commands[];

@@ -16,37 +16,21 @@
 #include "core/job.h"
 #include "view.h"
 
-/* --- what is served --------------------------------------------------------------------------- */
-
-static gboolean demand_tls(CstNbdServer *server, const CstVolServe *how, GError **error)
-{
-    CstNbdTls *tls;
-
-    if (!how->psk_file && !how->certificates)
-        return TRUE;
-    tls = how->psk_file ? cst_nbd_tls_new_psk(how->psk_file, error)
-                        : cst_nbd_tls_new_certificates(how->certificates, error);
-    if (tls)
-        cst_nbd_server_set_tls(server, tls);
-    return tls != NULL;
-}
-
 /* Returns when the task is cancelled. */
 static gboolean serve_view(const char *name, const CstVolServe *how, const VolumeView *view,
                            CstTask *task, GError **error)
 {
     const CstNbdExport export = {
         .name = name, .blob = view->blob, .writable = view->writable, .bitmaps = view->bitmaps};
-    g_autoptr(CstNbdServer) server = cst_nbd_server_new(&export, error);
-    guint16 port;
-    uid_t uid;
+    CstNbdPlace place = {.socket = how->socket,
+                         .host = how->host,
+                         .port = how->port,
+                         .psk_file = how->psk_file,
+                         .certificates = how->certificates};
     pid_t pid;
 
-    cst_task_owner(task, &uid, &pid);
-    return server && demand_tls(server, how, error) &&
-           (how->socket ? cst_nbd_server_listen_unix(server, how->socket, uid, error)
-                        : cst_nbd_server_listen_tcp(server, how->host, how->port, &port, error)) &&
-           cst_nbd_server_run(server, task, error);
+    cst_task_owner(task, &place.owner, &pid);
+    return cst_nbd_serve(&export, &place, task, error);
 }
 
 /* --- the use case ----------------------------------------------------------------------------- */

@@ -86,6 +86,11 @@ char *cst_conn_uri(CstConn *conn, GError **error)
     return g_strdup("storage:///system");
 }
 
+gboolean cst_conn_is_embedded(const CstConn *conn)
+{
+    return FALSE;
+}
+
 char *cst_conn_hostname(CstConn *conn, GError **error)
 {
     return g_strdup("host");

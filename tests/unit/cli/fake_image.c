@@ -102,18 +102,6 @@ gboolean cst_conn_vol_serve(CstConn *conn, const CstVolRef *vol, const CstVolSer
     return TRUE;
 }
 
-gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
-                           const CstConnSink *sink, CstTask *task, GError **error)
-{
-    static const char content[512] = "what the guest sees";
-
-    asked("send", what->flags, "%s/%s%s%s", vol->pool, vol->name, what->snapshot ? "@" : "",
-          what->snapshot ? what->snapshot : "");
-    return sink->begin(1024, sink->data, error) &&
-           sink->piece(content, sizeof(content), 0, sink->data, error) &&
-           sink->piece(NULL, 0, sizeof(content), sink->data, error);
-}
-
 gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolSend *what, int fd,
                               CstTask *task, GError **error)
 {

@@ -305,6 +305,78 @@ static void remember_transfer(uint64_t offset, uint64_t length, unsigned flags)
     fake_vols.last_flags = flags;
 }
 
+/* --- content ---------------------------------------------------------------------------------- */
+
+#define CONTENT (128u << 10)
+
+/* What was received last, and is what every volume holds. */
+static uint8_t held[CONTENT];
+
+gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
+                           const CstConnSink *sink, CstTask *task, GError **error)
+{
+    uint8_t sent[CONTENT];
+
+    memcpy(sent, held, CONTENT);
+    if (fake_vols.rots)
+        sent[CONTENT / 2]++;
+    fake_vols.last_flags = what->flags;
+    return cst_may_change(error) && change(error) && sink->begin(CONTENT, sink->data, error) &&
+           sink->piece(sent, CONTENT, 0, sink->data, error);
+}
+
+struct CstConnReceive {
+    char *pool;
+    size_t offset;
+};
+
+CstConnReceive *cst_conn_vol_receive(CstConn *conn, const CstPoolRef *pool, const char *xml,
+                                     unsigned flags, CstTask *task, GError **error)
+{
+    CstConnReceive *receive;
+
+    g_free(fake_vols.last_xml);
+    fake_vols.last_xml = g_strdup(xml);
+    fake_vols.last_flags = flags;
+    if (!cst_may_change(error) || !change(error))
+        return NULL;
+    receive = g_new0(CstConnReceive, 1);
+    receive->pool = g_strdup(pool->name);
+    return receive;
+}
+
+gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
+                                GError **error)
+{
+    CstConnReceive *into = receive;
+
+    if (into->offset + len + hole > CONTENT)
+        return cst_fail(error, CST_ERROR_NO_SPACE, "too much");
+    if (len > 0)
+        memcpy(held + into->offset, bytes, len);
+    else
+        memset(held + into->offset, 0, hole);
+    into->offset += len + hole;
+    return TRUE;
+}
+
+CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error)
+{
+    CstVolRef *made = g_new0(CstVolRef, 1);
+
+    made->pool = g_strdup(receive->pool);
+    made->name = g_strdup("made");
+    return made;
+}
+
+void cst_conn_receive_free(CstConnReceive *receive)
+{
+    if (!receive)
+        return;
+    g_free(receive->pool);
+    g_free(receive);
+}
+
 gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
                              uint64_t length, unsigned flags, CstTask *task, GError **error)
 {
@@ -341,47 +413,4 @@ gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint
         return cst_fail(error, CST_ERROR_IO, "cannot write");
     cst_task_advance(task, n);
     return change(error);
-}
-
-/* What is received is what the last upload gave; a hole is told of as its length. */
-struct CstConnReceive {
-    char *pool;
-};
-
-CstConnReceive *cst_conn_vol_receive(CstConn *conn, const CstPoolRef *pool, const char *xml,
-                                     unsigned flags, CstTask *task, GError **error)
-{
-    CstConnReceive *receive;
-
-    g_free(fake_vols.last_xml);
-    fake_vols.last_xml = g_strdup(xml);
-    fake_vols.last_flags = flags;
-    if (!cst_may_change(error) || !change(error))
-        return NULL;
-    receive = g_new0(CstConnReceive, 1);
-    receive->pool = g_strdup(pool->name);
-    return receive;
-}
-
-gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
-                                GError **error)
-{
-    if (!fake_vols.uploaded)
-        fake_vols.uploaded = g_string_new(NULL);
-    g_string_append_len(fake_vols.uploaded, bytes, (gssize)len);
-    fake_vols.last_length += hole;
-    return TRUE;
-}
-
-CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error)
-{
-    return ref_new(receive->pool, "received");
-}
-
-void cst_conn_receive_free(CstConnReceive *receive)
-{
-    if (!receive)
-        return;
-    g_free(receive->pool);
-    g_free(receive);
 }

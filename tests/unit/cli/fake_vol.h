@@ -27,6 +27,7 @@ typedef struct {
     char *fail;          /**< message: changes and transfers fail; NULL: they work */
     uint64_t fail_after; /**< bytes moved before a transfer fails */
     const char *content; /**< what a download gives */
+    gboolean rots;       /**< what is sent is not quite what was received */
     GString *uploaded;   /**< what uploads gave */
     uint64_t last_rate;
     uint64_t detach_as;   /**< a wipe goes on as this job; 0: it ends */

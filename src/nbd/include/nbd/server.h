@@ -80,3 +80,17 @@ gboolean cst_nbd_server_listen_tcp(CstNbdServer *server, const char *host, guint
 gboolean cst_nbd_server_run(CstNbdServer *server, CstTask *task, GError **error);
 /** How many clients are connected now. From any thread. */
 guint cst_nbd_server_clients(CstNbdServer *server);
+
+/** Where an export is to be found, and by whom. The texts are borrowed. */
+typedef struct {
+    const char *socket;       /**< Unix socket to make; NULL: TCP */
+    uid_t owner;              /**< of the socket */
+    const char *host;         /**< numeric address */
+    guint16 port;             /**< not 0 */
+    const char *psk_file;     /**< demands TLS by keys; NULL: does not */
+    const char *certificates; /**< demands TLS by certificates; NULL: does not */
+} CstNbdPlace;
+
+/** Makes a server of @export, listens at @place and serves until @task is cancelled. */
+gboolean cst_nbd_serve(const CstNbdExport *export, const CstNbdPlace *place, CstTask *task,
+                       GError **error);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Locks on a repository: a file each in "locks", which says who has it, and which its owner keeps
+ * locked with flock(2) for as long as it lives. Whether an owner on this machine lives, the kernel
+ * knows therefore; of one on another machine nobody can be sure (not every network file system
+ * shares such locks), so its lock counts until somebody removes it.
+ *
+ * Who wants a lock writes his own file first and looks for others then. Of two who come at the same
+ * time, at least one sees the other, and both may give way: nobody works who must not.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "repo.h"
+
+#define LOCK_MAX 1024
+
+/* "NAME MACHINE-ID": machines with the same name, or a copied id, are told apart by the other. */
+static char *this_machine(void)
+{
+    g_autofree char *id = NULL;
+
+    if (!g_file_get_contents("/etc/machine-id", &id, NULL, NULL))
+        id = g_strdup("?");
+    return g_strdup_printf("%s %s", g_get_host_name(), g_strchomp(id));
+}
+
+void cst_repo_lock_free(CstRepoLock *lock)
+{
+    if (!lock)
+        return;
+    g_free(lock->id);
+    g_free(lock->host);
+    g_free(lock);
+}
+
+static void free_lock(gpointer lock)
+{
+    cst_repo_lock_free(lock);
+}
+
+/* "1\nexclusive\nPID\nSINCE\nNAME MACHINE-ID\n" */
+static gboolean parse(const char *text, CstRepoLock *ret_lock)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", 6);
+
+    if (g_strv_length(lines) != 6 || strcmp(lines[0], "1") != 0 ||
+        !g_ascii_string_to_signed(lines[2], 10, 1, G_MAXINT64, &ret_lock->pid, NULL) ||
+        !g_ascii_string_to_signed(lines[3], 10, 0, G_MAXINT64, &ret_lock->since, NULL) ||
+        !g_utf8_validate(lines[4], -1, NULL))
+        return FALSE;
+    ret_lock->exclusive = strcmp(lines[1], "exclusive") == 0;
+    ret_lock->host = g_strdup(lines[4]);
+    return TRUE;
+}
+
+/* NULL without an error: it has gone meanwhile. */
+static CstRepoLock *read_lock(CstRepo *repo, const char *name, GError **error)
+{
+    g_autofree char *path = folder_path(&repo->folders, FOLDER_LOCKS, name);
+    g_autofree char *here = this_machine();
+    g_autoptr(GError) why = NULL;
+    g_auto(CstFd) fd = folder_file_open(repo->folders.fds[FOLDER_LOCKS], name, path, &why);
+    CstRepoLock *lock;
+    char text[LOCK_MAX];
+    ssize_t got;
+
+    if (fd < 0) {
+        if (cst_error_code(why) != CST_ERROR_NOT_FOUND)
+            g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
+    got = pread(fd, text, sizeof(text) - 1, 0);
+    text[MAX(got, 0)] = '\0';
+    lock = g_new0(CstRepoLock, 1);
+    lock->id = g_strdup(name);
+    if (!parse(text, lock)) {
+        /* Nobody knows who made it: it counts, until somebody removes it. */
+        lock->host = g_strdup("?");
+        lock->exclusive = TRUE;
+    }
+    lock->dead = strcmp(lock->host, here) == 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+    return lock;
+}
+
+GPtrArray *cst_repo_locks(CstRepo *repo, GError **error)
+{
+    g_autoptr(GPtrArray) names = folder_list(&repo->folders, FOLDER_LOCKS, NULL, error);
+    g_autoptr(GPtrArray) locks = g_ptr_array_new_with_free_func(free_lock);
+    char ours[REPO_ID_TEXT];
+
+    repo_id_format(repo->lock_id, ours);
+    for (guint i = 0; names && i < names->len; i++) {
+        g_autoptr(GError) why = NULL;
+        CstRepoLock *lock;
+
+        if (repo->lock >= 0 && strcmp(names->pdata[i], ours) == 0)
+            continue;
+        lock = read_lock(repo, names->pdata[i], &why);
+        if (why) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return NULL;
+        }
+        if (lock)
+            g_ptr_array_add(locks, lock);
+    }
+    return names ? g_steal_pointer(&locks) : NULL;
+}
+
+gboolean cst_repo_unlock(CstRepo *repo, gboolean all, guint *ret_count, GError **error)
+{
+    g_autoptr(GPtrArray) locks = cst_repo_locks(repo, error);
+
+    *ret_count = 0;
+    for (guint i = 0; locks && i < locks->len; i++) {
+        const CstRepoLock *lock = locks->pdata[i];
+        g_autofree char *here = this_machine();
+
+        /* One whose owner lives here is taken from nobody. */
+        if (!lock->dead && (!all || strcmp(lock->host, here) == 0))
+            continue;
+        if (!folder_remove(&repo->folders, FOLDER_LOCKS, lock->id, error))
+            return FALSE;
+        ++*ret_count;
+    }
+    return locks != NULL;
+}
+
+/* --- ours ------------------------------------------------------------------------------------- */
+
+static gboolean write_ours(CstRepo *repo, gboolean exclusive, GError **error)
+{
+    g_autofree char *here = this_machine();
+    g_autofree char *text =
+        g_strdup_printf("1\n%s\n%d\n%" PRId64 "\n%s\n", exclusive ? "exclusive" : "shared",
+                        (int)getpid(), g_get_real_time() / G_USEC_PER_SEC, here);
+    g_auto(CstFd) fd = folder_draft(&repo->folders, repo->lock_id, error);
+    char name[REPO_ID_TEXT];
+
+    if (fd < 0)
+        return FALSE;
+    repo_id_format(repo->lock_id, name);
+    /* Locked before anybody can see it. */
+    if (!cst_pwrite_full(fd, text, strlen(text), 0, repo->folders.path, error) ||
+        (flock(fd, LOCK_EX | LOCK_NB) < 0 &&
+         !cst_fail_errno(error, errno, _("cannot lock a file in '%s'"), repo->folders.path)) ||
+        !folder_publish(&repo->folders, fd, repo->lock_id, FOLDER_LOCKS, name, error)) {
+        folder_drop_draft(&repo->folders, repo->lock_id);
+        return FALSE;
+    }
+    repo->lock = g_steal_fd(&fd);
+    repo->lock_exclusive = exclusive;
+    return TRUE;
+}
+
+static gboolean refuse(const CstRepoLock *lock, const CstRepo *repo, GError **error)
+{
+    g_autoptr(GDateTime) since = g_date_time_new_from_unix_local(lock->since);
+    g_autofree char *when = since ? g_date_time_format(since, "%F %T") : g_strdup("?");
+    g_auto(GStrv) host = g_strsplit(lock->host, " ", 2);
+
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("repository '%s' is %s by process %" PRId64 " of host '%s' since "
+                      "%s; if that is gone for sure, backup-unlock removes its lock"),
+                    repo->folders.path, lock->exclusive ? _("being pruned") : _("in use"),
+                    lock->pid, host[0], when);
+}
+
+void repo_unlock(CstRepo *repo)
+{
+    char name[REPO_ID_TEXT];
+
+    if (repo->lock < 0)
+        return;
+    (void)unlinkat(repo->folders.fds[FOLDER_LOCKS], repo_id_format(repo->lock_id, name), 0);
+    cst_fd_clear(&repo->lock);
+}
+
+static gboolean conflicts(CstRepo *repo, gboolean exclusive, GError **error)
+{
+    g_autoptr(GPtrArray) locks = cst_repo_locks(repo, error);
+
+    for (guint i = 0; locks && i < locks->len; i++) {
+        const CstRepoLock *lock = locks->pdata[i];
+
+        if (lock->dead)
+            (void)folder_remove(&repo->folders, FOLDER_LOCKS, lock->id, NULL);
+        else if (exclusive || lock->exclusive)
+            return !refuse(lock, repo, error);
+    }
+    return locks == NULL;
+}
+
+gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (repo->lock >= 0 && (repo->lock_exclusive || !exclusive))
+        return TRUE;
+    repo_unlock(repo);
+    /* A dry run looks, and leaves nothing. */
+    if (cst_dry_run())
+        return !conflicts(repo, exclusive, error);
+    if (!write_ours(repo, exclusive, &why)) {
+        if (repo->read_only && !exclusive && cst_error_code(why) == CST_ERROR_DENIED)
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (conflicts(repo, exclusive, error)) {
+        repo_unlock(repo);
+        return FALSE;
+    }
+    /* What was known may have been removed before. */
+    repo_index_drop(repo);
+    return TRUE;
+}
+
+gboolean repo_lock_to_write(CstRepo *repo, GError **error)
+{
+    return repo_lock(repo, FALSE, error) &&
+           (repo->lock >= 0 || cst_dry_run() ||
+            cst_fail(error, CST_ERROR_DENIED, _("repository '%s' can only be read"),
+                     repo->folders.path));
+}

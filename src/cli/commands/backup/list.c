@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* backup-list and backup-info: what a repository holds. */
+#include "backup.h"
+
+#include <string.h>
+
+#include <base/error.h>
+
+#include "output/sheet.h"
+#include "output/text.h"
+#include "output/view.h"
+
+/* --- backup-list ------------------------------------------------------------------------------ */
+
+static const CliColumn columns[] = {
+    {N_("Id"), "short_id", CLI_CELL_TEXT, NULL, 0},
+    {N_("Whole id"), "id", CLI_CELL_TEXT, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("Time"), "time", CLI_CELL_TIME, "-", 0},
+    {N_("Host"), "host", CLI_CELL_TEXT, "-", 0},
+    {N_("Vols"), "volumes", CLI_CELL_TEXT, "-", 0},
+    {N_("Size"), "size", CLI_CELL_SIZE, "-", 0},
+    {N_("Data"), "data", CLI_CELL_SIZE, "-", CLI_COLUMN_JSON_ONLY},
+    {N_("Read"), "read", CLI_CELL_SIZE, "-", CLI_COLUMN_JSON_ONLY},
+    {N_("Added"), "stored", CLI_CELL_SIZE, "-", 0},
+    {N_("Tags"), "tags", CLI_CELL_TEXT, "-", 0},
+    {N_("Together"), "together", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
+};
+
+static char *names_of(const CstBackup *backup)
+{
+    GString *names = g_string_new(NULL);
+
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+
+        g_string_append_printf(names, "%s%s/%s", i > 0 ? "," : "", volume->pool, volume->name);
+    }
+    return g_string_free(names, FALSE);
+}
+
+static void add_backup(CliTable *table, const CstBackup *backup)
+{
+    g_autofree char *names = names_of(backup);
+    g_autofree char *tags = g_strjoinv(",", backup->tags);
+    char short_id[CLI_BACKUP_SHORT + 1];
+    CstBackupVolume sum = {0};
+
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+
+        sum.size += volume->size;
+        sum.data += volume->data;
+        sum.read += volume->read;
+        sum.stored += volume->stored;
+    }
+    g_strlcpy(short_id, backup->id, sizeof(short_id));
+    cli_table_add_text(table, short_id);
+    cli_table_add_text(table, backup->id);
+    cli_table_add_time(table, backup->time_us / G_USEC_PER_SEC);
+    cli_table_add_text(table, *backup->host ? backup->host : NULL);
+    cli_table_add_text(table, names);
+    cli_table_add_size(table, sum.size);
+    cli_table_add_size(table, sum.data);
+    cli_table_add_size(table, sum.read);
+    cli_table_add_size(table, sum.stored);
+    cli_table_add_text(table, *tags ? tags : NULL);
+    cli_table_add_bool(table, backup->together);
+}
+
+static gboolean has_volume(const CstBackup *backup, const char *name)
+{
+    g_autoptr(GError) why = NULL;
+
+    return !name || cst_backup_volume(backup, name, &why) ||
+           cst_error_code(why) != CST_ERROR_NO_VOL;
+}
+
+/* What can be listed is, whatever else is damaged. */
+static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) backups = NULL;
+    g_autoptr(CstRepo) repo = NULL;
+    g_auto(CliView) view = {0};
+    const char *vol;
+
+    if (!cli_view_read(&view, args, columns, G_N_ELEMENTS(columns), NULL, error) ||
+        !cli_args_string(args, "vol", &vol, error))
+        return FALSE;
+    repo = cli_repo(ctl, args, error);
+    backups = repo ? cst_repo_backups(repo, damaged, error) : NULL;
+    if (!backups)
+        return FALSE;
+    for (guint i = 0; i < backups->len; i++)
+        if (has_volume(backups->pdata[i], vol))
+            add_backup(table, backups->pdata[i]);
+    cli_view_print(ctl, &view, table, "backups");
+    for (guint i = 0; i < damaged->len; i++)
+        cli_warn(ctl, _("warning: %s\n"), (const char *)damaged->pdata[i]);
+    return TRUE;
+}
+
+static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    cli_view_complete(columns, G_N_ELEMENTS(columns), words);
+}
+
+static const CliOption list_options[] = {
+    REPO,
+    CLI_NAMED("vol", N_("only backups of this volume (NAME or POOL/NAME)")),
+    CLI_VIEW_OPTIONS(complete_columns),
+    REPO_OPTIONS,
+    {0},
+};
+
+const CliCommand cli_backup_list_command = {
+    .name = "backup-list",
+    .summary = N_("list backups"),
+    .description = N_("List the backups of a repository, oldest first."),
+    .options = list_options,
+    .handler = cmd_list,
+    .flags = CLI_CMD_OURS,
+};
+
+/* --- backup-info ------------------------------------------------------------------------------ */
+
+static const CliColumn volume_columns[] = {
+    {N_("Pool"), "pool", CLI_CELL_TEXT, "-", 0},     {N_("Name"), "name", CLI_CELL_TEXT, "-", 0},
+    {N_("Format"), "format", CLI_CELL_TEXT, "-", 0}, {N_("Size"), "size", CLI_CELL_SIZE, "-", 0},
+    {N_("Data"), "data", CLI_CELL_SIZE, "-", 0},     {N_("Read"), "read", CLI_CELL_SIZE, "-", 0},
+    {N_("Added"), "stored", CLI_CELL_SIZE, "-", 0},
+};
+
+static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CstRepo) repo = NULL;
+    g_autoptr(CstBackup) backup = cli_repo_backup(ctl, args, &repo, error);
+    g_autoptr(CliTable) table = cli_table_new(volume_columns, G_N_ELEMENTS(volume_columns));
+    g_auto(CliSheet) sheet = {0};
+    g_autofree char *time = NULL;
+    g_autofree char *tags = NULL;
+
+    if (!backup)
+        return FALSE;
+    time = ctl->settings.json ? cli_json_time(backup->time_us / G_USEC_PER_SEC)
+                              : cli_time_text(backup->time_us / G_USEC_PER_SEC);
+    tags = g_strjoinv(",", backup->tags);
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+
+        cli_table_add_text(table, volume->pool);
+        cli_table_add_text(table, volume->name);
+        cli_table_add_text(table, *volume->format ? volume->format : NULL);
+        cli_table_add_size(table, volume->size);
+        cli_table_add_size(table, volume->data);
+        cli_table_add_size(table, volume->read);
+        cli_table_add_size(table, volume->stored);
+    }
+    {
+        const CliFact facts[] = {
+            cli_fact_text("id", N_("id"), backup->id),
+            cli_fact_text("time", N_("time"), time),
+            cli_fact_text("host", N_("host"), *backup->host ? backup->host : NULL),
+            cli_fact_text("tags", N_("tags"), *tags ? tags : NULL),
+            cli_fact_bool("together", N_("vols at one moment"), TRUE, backup->together),
+        };
+
+        cli_sheet_begin(&sheet, ctl);
+        cli_sheet_add(&sheet, facts, G_N_ELEMENTS(facts));
+        cli_sheet_add_table(&sheet, "volumes", table);
+        cli_sheet_end(&sheet);
+    }
+    return TRUE;
+}
+
+static const CliOption info_options[] = {
+    REPO,
+    BACKUP,
+    REPO_OPTIONS,
+    {0},
+};
+
+const CliCommand cli_backup_info_command = {
+    .name = "backup-info",
+    .summary = N_("what a backup holds"),
+    .description = N_("Show a backup: when it was made, and its vols."),
+    .options = info_options,
+    .handler = cmd_info,
+    .flags = CLI_CMD_OURS,
+};

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Backups, through the daemon and without one, with QEMU's programs as judges of what is restored."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+
+from harness import peers, space
+from harness.cases import WithDaemon
+
+MIB = 1 << 20
+TENANT = 65534
+SECRET = "aaaaaaaa-0000-0000-0000-0000000000b5"
+FORMATS = ("raw", "qcow2", "vdi", "vmdk", "vhdx")
+
+
+class Repository(WithDaemon):
+    def setUp(self):
+        super().setUp()
+        self.repo = os.path.join(self.peer.files, "repo")
+        self.key = ("--key-file", self.file("key", b"k" * 32))
+        self.fine("backup-init", self.repo, *self.key)
+
+    def fine(self, *words, embedded=False):
+        """The daemon has its root for itself, so a command without it has another one."""
+        root = os.path.join(self.peer.files, "root")
+        to = ["--embedded", "--root", root] if embedded else ["-c", self.peer.uri]
+        status, out, err = peers.run([space.CISTERN, *to, *words])
+        self.assertEqual((0, ""), (status, err), words)
+        return out
+
+    def backup(self, *words, **options):
+        """The id of a new backup."""
+        return json.loads(self.fine("--json", "backup-create", self.repo, *words, *self.key,
+                                    **options))["backup"]
+
+    def listed(self):
+        out = self.fine("--json", "backup-list", self.repo, *self.key)
+        return {row["id"]: row for row in json.loads(out)["backups"]}
+
+    def io(self, image, *commands, fmt="raw", options=()):
+        words = [word for command in commands for word in ("-c", command)]
+        status, out, err = peers.run(["qemu-io", *options, "-f", fmt, *words, image])
+        self.assertEqual((0, ""), (status, err))
+        self.assertNotIn("failed", out)
+
+    def make(self, name, fmt, *commands):
+        self.ok("vol-create-as", "p", name, "16M", "--format", fmt)
+        self.io(self.at("p", name), *commands, fmt=fmt)
+
+    def same(self, one, one_format, two, two_format):
+        status, out, err = peers.run(["qemu-img", "compare", "-f", one_format, "-F", two_format,
+                                      one, two])
+        self.assertEqual(0, status, out + err)
+
+
+class Content(Repository):
+    def test_there_and_back_in_every_format(self):
+        other_pool = os.path.join(self.peer.files, "e")
+        os.makedirs(other_pool)
+        self.fine("pool-create-as", "e", "dir", "--target", other_pool, embedded=True)
+        for i, fmt in enumerate(FORMATS):
+            with self.subTest(fmt=fmt):
+                other = FORMATS[(i + 1) % len(FORMATS)]
+                self.make(f"v-{fmt}", fmt, "write -P 7 1M 3M", "write -P 9 12M 64k")
+                backup = self.backup(f"v-{fmt}", "--pool", "p")
+                self.fine("backup-restore", self.repo, backup, "--newname", f"r-{fmt}", *self.key)
+                self.same(self.at("p", f"v-{fmt}"), fmt, self.at("p", f"r-{fmt}"), fmt)
+                # Without a daemon, elsewhere, in another format; and from there.
+                self.fine("backup-restore", self.repo, backup, "--newname", f"o-{fmt}", "--pool",
+                          "e", "--format", other, *self.key, embedded=True)
+                self.same(self.at("p", f"v-{fmt}"), fmt, f"{other_pool}/o-{fmt}", other)
+                again = self.backup(f"e/o-{fmt}", embedded=True)
+                self.assertEqual(0, self.listed()[again]["stored"])
+                self.fine("backup-prove", self.repo, backup, *self.key)
+        self.assertFalse([name for name in self.entries("p") if "prove" in name])
+        self.fine("backup-check", self.repo, "--read-data", *self.key)
+
+    def test_what_is_there_is_not_stored_again(self):
+        self.make("a", "qcow2", "write -P 1 0 64k")
+        with open(self.file("random"), "wb") as stream:
+            stream.write(os.urandom(8 * MIB))
+        self.io(self.at("p", "a"), f"write -s {self.peer.files}/random 0 8M", fmt="qcow2")
+        first = self.backup("a", "--pool", "p")
+        second = self.backup("a", "--pool", "p")
+        self.io(self.at("p", "a"), "write -P 1 4M 64k", fmt="qcow2")
+        third = self.backup("a", "--pool", "p")
+        rows = self.listed()
+        self.assertGreater(rows[first]["stored"], 8 * MIB)
+        self.assertEqual(0, rows[second]["stored"])
+        self.assertLess(rows[third]["stored"], MIB)
+        # Each holds what was there at its time.
+        self.fine("backup-restore", self.repo, first, "--newname", "r1", *self.key)
+        self.fine("backup-restore", self.repo, third, "--newname", "r3", *self.key)
+        self.same(self.at("p", "a"), "qcow2", self.at("p", "r3"), "qcow2")
+        self.io(self.at("p", "r3"), "read -P 1 4M 64k", fmt="qcow2")
+        self.assertEqual(1, peers.run(["qemu-img", "compare", self.at("p", "r1"),
+                                       self.at("p", "r3")])[0])
+
+    def test_an_overlay_is_whole_without_its_base(self):
+        self.make("base", "qcow2", "write -P 1 0 16M")
+        self.ok("vol-create-as", "p", "top", "16M", "--format", "qcow2", "--backing-vol", "base",
+                "--backing-vol-format", "qcow2")
+        self.io(self.at("p", "top"), "write -P 2 1M 1M", fmt="qcow2")
+        backup = self.backup("top", "--pool", "p")
+        for name in ("top", "base"):
+            self.ok("vol-delete", name, "--pool", "p")
+        self.fine("backup-restore", self.repo, backup, *self.key)
+        self.io(self.at("p", "top"), "read -P 1 0 1M", "read -P 2 1M 1M", "read -P 1 2M 14M",
+                fmt="qcow2")
+
+    def test_a_pool_together(self):
+        self.make("a", "qcow2", "write -P 1 0 1M")
+        self.make("b", "qcow2", "write -P 2 0 1M")
+        os.makedirs(self.at("p", "dir"))
+        self.ok("pool-refresh", "p")
+        backup = self.backup("--pool", "p", "--together", "--tag", "x,y")
+        row = self.listed()[backup]
+        self.assertEqual(("p/a,p/b", True, "x,y"), (row["volumes"], row["together"], row["tags"]))
+        for name in ("a", "b"):
+            self.assertNotIn("cistern-backup", self.fine("snap-list", name, "--pool", "p"))
+        # What a killed command has left is in nobody's way.
+        left = f"cistern-backup-{self.repo_id()}"
+        self.fine("snap-create", "a", left, "--pool", "p")
+        self.backup("a", "b", "--pool", "p", "--together")
+        self.assertNotIn("cistern-backup", self.fine("snap-list", "a", "--pool", "p"))
+        # One that can't have a snapshot is told of, and nothing of it is left.
+        self.make("c", "vdi", "write -P 2 0 1M")
+        status, _, err = self.cistern("backup-create", self.repo, "a", "c", "--pool", "p",
+                                      "--together", *self.key)
+        self.assertEqual(1, status, err)
+        self.assertIn("'c'", err)
+        self.assertNotIn("cistern-backup", self.fine("snap-list", "a", "--pool", "p"))
+
+    def test_what_is_written_after_the_moment_is_not_in_it(self):
+        self.make("a", "qcow2")
+        with open(self.file("random"), "wb") as stream:
+            stream.write(os.urandom(12 * MIB))
+        self.io(self.at("p", "a"), f"write -s {self.peer.files}/random 0 12M", fmt="qcow2")
+        self.make("b", "qcow2", "write -P 1 0 1M")
+        with subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "backup-create", self.repo, "a",
+                               "b", "--pool", "p", "--together", "--rate-limit", "4M", *self.key],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=space.ENV) as child:
+            self.wait_until(lambda: "cistern-backup" in self.fine("snap-list", "b", "--pool", "p"),
+                            "b has its snapshot")
+            self.io(self.at("p", "b"), "write -P 2 0 1M", fmt="qcow2")
+            self.assertIsNone(child.poll(), "that was too late")
+            _, err = child.communicate(timeout=60)
+        self.assertEqual((0, ""), (child.returncode, err))
+        self.fine("backup-restore", self.repo, "latest", "b", "--newname", "c", *self.key)
+        self.io(self.at("p", "c"), "read -P 1 0 1M", fmt="qcow2")
+
+    def repo_id(self):
+        with open(os.path.join(self.repo, "config"), "rb") as stream:
+            return stream.read()[12:16].hex()
+
+    def test_what_is_being_written_is_refused(self):
+        self.make("a", "qcow2", "write -P 1 0 1M")
+        with subprocess.Popen(["qemu-io", "-f", "qcow2", self.at("p", "a")], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as holder:
+            holder.stdin.write("length\n")
+            holder.stdin.flush()
+            holder.stdout.readline()
+            status, _, err = self.cistern("backup-create", self.repo, "a", "--pool", "p", *self.key)
+            self.assertEqual(5, status, err)
+            self.assertEqual({}, self.listed())
+            self.backup("a", "--pool", "p", "-U")
+            holder.stdin.close()
+        self.assertEqual(1, len(self.listed()))
+
+    def test_into_another_pool_and_names(self):
+        os.makedirs(self.at("q"))
+        self.ok("pool-create-as", "q", "dir", "--target", self.at("q"))
+        self.make("a", "raw", "write -P 1 0 1M")
+        backup = self.backup("p/a")
+        self.fine("backup-restore", self.repo, backup[:6], "--pool", "q", *self.key)
+        self.same(self.at("p", "a"), "raw", self.at("q", "a"), "raw")
+        self.assertLess(os.stat(self.at("q", "a")).st_blocks * 512, 16 * MIB)
+        for words, code in (((backup, "--pool", "q"), 5), (("ffff",), 3), ((backup, "nosuch"), 3)):
+            self.assertEqual(code, self.cistern("backup-restore", self.repo, *words, *self.key)[0])
+
+    def test_served_at_once(self):
+        self.make("a", "qcow2", "write -P 7 1M 3M")
+        backup = self.backup("a", "--pool", "p")
+        where = os.path.join(self.peer.files, "nbd")
+        uri = f"nbd+unix:///?socket={where}"
+        with subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "backup-mount", self.repo, backup,
+                               "--socket", where, *self.key], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, env=space.ENV) as child:
+            def answers():
+                with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+                    client.connect(where)
+                    return True
+                return False
+            self.wait_until(answers, "somebody can connect")
+            self.io(uri, "read -P 7 1M 3M", "read -P 0 4M 12M", options=["-r"])
+            self.same(uri, "raw", self.at("p", "a"), "qcow2")
+            self.assertNotEqual(0, peers.run(["qemu-io", "-f", "raw", "-c", "write 0 1M", uri])[0])
+            # Whoever reads from it must not lose it.
+            self.assertEqual(5, self.cistern("backup-prune", self.repo, *self.key)[0])
+            child.send_signal(signal.SIGINT)
+            out, err = child.communicate(timeout=20)
+        self.assertEqual((0, ""), (child.returncode, err))
+        self.assertIn("is served no more", out)
+        self.fine("backup-prune", self.repo, *self.key)
+
+
+class Keeping(Repository):
+    def test_a_secret_is_on_no_command_line(self):
+        self.virsh("secret-undefine", SECRET)
+        self.ok("secret-define", self.file("secret.xml", "<secret ephemeral='no' private='no'>"
+                                           f"<uuid>{SECRET}</uuid></secret>"))
+        self.addCleanup(self.virsh, "secret-undefine", SECRET)
+        self.ok("secret-set-value", SECRET, "b2xk")
+        repo = os.path.join(self.peer.files, "sealed")
+        self.fine("backup-init", repo, "--secret", SECRET)
+        self.make("a", "raw", "write -P 1 0 1M")
+        self.fine("backup-create", repo, "p/a", "--secret", SECRET)
+        self.assertIn("p/a", self.fine("backup-list", repo, "--secret", SECRET))
+        # The value itself protects the key, wherever it comes from.
+        self.assertIn("p/a", self.fine("backup-list", repo, "--key-file", self.file("old", b"old")))
+        self.ok("secret-set-value", SECRET, "bmV3")
+        for key in (("--secret", SECRET), ("--key-file", self.file("new", b"new")), ()):
+            status, _, err = self.cistern("backup-list", repo, *key)
+            self.assertNotEqual(0, status)
+            self.assertIn("encrypted", err)
+
+    def test_a_hidden_directory_of_a_pool(self):
+        self.make("a", "raw", "write -P 1 0 1M")
+        self.fine("backup-init", "p", "--no-encryption")
+        self.fine("backup-create", "p", "p/a")
+        self.ok("pool-refresh", "p")
+        rows = json.loads(self.fine("--json", "vol-list", "p"))["volumes"]
+        self.assertEqual(["a"], [row["name"] for row in rows])
+        self.fine("backup-restore", "p", "latest", "--newname", "b")
+        self.same(self.at("p", "a"), "raw", self.at("p", "b"), "raw")
+        self.assertEqual(3, self.cistern("backup-list", "nosuch")[0])
+
+    def test_forget_and_prune(self):
+        self.make("a", "raw")
+        ids = []
+        for i in range(1, 5):
+            with open(self.at("p", "a"), "r+b") as stream:
+                stream.write(os.urandom(4 * MIB))
+            ids.append(self.backup("p/a", *(("--tag", "gold") if i == 1 else ())))
+        status, out, _ = self.cistern("backup-forget", self.repo, "--keep-last", "2", "--keep-tag",
+                                      "gold", "--dry-run", *self.key)
+        self.assertEqual(0, status)
+        self.assertIn("Would forget 1 backup", out)
+        self.assertEqual(4, len(self.listed()))
+        self.fine("backup-forget", self.repo, "--keep-last", "2", "--keep-tag", "gold", "--yes",
+                  *self.key)
+        self.assertEqual({ids[0], ids[2], ids[3]}, set(self.listed()))
+        self.fine("backup-forget", self.repo, ids[0][:8], "--yes", *self.key)
+        before = self.size()
+        self.fine("backup-prune", self.repo, *self.key)
+        self.assertLess(self.size(), before - 7 * MIB)
+        self.fine("backup-prove", self.repo, ids[3], *self.key)
+        for words in ((), ("--keep-last", "1", ids[2])):
+            self.assertEqual(2, self.cistern("backup-forget", self.repo, *words, "--yes",
+                                             *self.key)[0])
+
+    def size(self):
+        return sum(os.stat(os.path.join(top, name)).st_size
+                   for top, _, names in os.walk(self.repo) for name in names)
+
+    def test_a_flipped_bit_is_found(self):
+        self.make("a", "raw")
+        with open(self.at("p", "a"), "r+b") as stream:
+            stream.write(os.urandom(MIB))
+        self.backup("p/a")
+        packs = os.path.join(self.repo, "packs")
+        path = os.path.join(packs, os.listdir(packs)[0])
+        with open(path, "r+b") as stream:
+            stream.seek(5000)
+            byte = stream.read(1)[0]
+            stream.seek(5000)
+            stream.write(bytes([byte ^ 1]))
+        self.fine("backup-check", self.repo, *self.key)
+        status, out, err = self.cistern("backup-check", self.repo, "--read-data", *self.key)
+        self.assertEqual(1, status)
+        self.assertIn(path, out)
+        self.assertIn("cannot be restored", out)
+        status, _, err = self.cistern("backup-restore", self.repo, "latest", "--newname", "b",
+                                      *self.key)
+        self.assertEqual(1, status)
+        self.assertIn(path, err)
+        self.assertEqual(["a"], self.entries("p"))
+
+    def test_a_killed_backup_is_none(self):
+        self.make("a", "raw")
+        with open(self.at("p", "a"), "r+b") as stream:
+            stream.write(os.urandom(16 * MIB))
+        with subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "backup-create", self.repo,
+                               "p/a", "--rate-limit", "4M", *self.key], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=space.ENV) as child:
+            self.wait_until(lambda: os.listdir(os.path.join(self.repo, "drafts")) or
+                            os.listdir(os.path.join(self.repo, "packs")), "something is stored")
+            child.kill()
+        self.assertEqual({}, self.listed())
+        self.fine("backup-prune", self.repo, *self.key)
+        self.assertLess(self.size(), 4096)
+        self.backup("p/a")
+        self.fine("backup-prove", self.repo, "latest", *self.key)
+
+    def test_a_full_disk_leaves_what_was_there(self):
+        small = os.path.join(self.peer.files, "small")
+        os.makedirs(small)
+        status, _, err = peers.run(["mount", "-t", "tmpfs", "-o", "size=8M", "none", small])
+        if status != 0:
+            self.skipTest(f"no tmpfs: {err}")
+        self.addCleanup(peers.run, ["umount", small])
+        repo = os.path.join(small, "repo")
+        self.fine("backup-init", repo, *self.key)
+        self.make("a", "raw")
+        with open(self.at("p", "a"), "r+b") as stream:
+            stream.write(os.urandom(4 * MIB))
+        self.fine("backup-create", repo, "p/a", *self.key)
+        with open(self.at("p", "a"), "r+b") as stream:
+            stream.write(os.urandom(16 * MIB))
+        status, _, err = self.cistern("backup-create", repo, "p/a", *self.key)
+        self.assertNotEqual(0, status)
+        self.assertIn("No space left", err)
+        self.assertEqual(1, len(json.loads(self.fine("--json", "backup-list", repo,
+                                                     *self.key))["backups"]))
+        self.fine("backup-prove", repo, "latest", *self.key)
+        self.fine("backup-prune", repo, *self.key)
+        self.fine("backup-check", repo, "--read-data", *self.key)
+
+    def test_a_repository_that_can_only_be_read(self):
+        self.make("a", "raw", "write -P 1 0 1M")
+        self.backup("p/a")
+        for words in (("mount", "--bind", self.repo, self.repo),
+                      ("mount", "-o", "remount,ro,bind", self.repo)):
+            status, _, err = peers.run(list(words))
+            if status != 0:
+                self.skipTest(err)
+            self.addCleanup(peers.run, ["umount", self.repo])
+        self.assertEqual(1, len(self.listed()))
+        self.fine("backup-check", self.repo, "--read-data", *self.key)
+        self.fine("backup-prove", self.repo, "latest", *self.key)
+        for words in (("create", "p/a"), ("forget", "latest", "--yes"), ("prune",)):
+            status, _, err = self.cistern(f"backup-{words[0]}", self.repo, *words[1:], *self.key)
+            self.assertEqual(4, status, err)
+        self.assertEqual(1, len(self.listed()))
+
+    def test_other_users_repositories(self):
+        os.chown(self.repo, TENANT, TENANT)
+        status, _, err = self.cistern("backup-list", self.repo, *self.key)
+        self.assertEqual(4, status, err)
+        self.assertIn("--shared", err)
+        self.assertEqual(0, self.cistern("backup-list", self.repo, "--shared", *self.key)[0])
+

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Backups over a connection in memory, whose storage may rot. */
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_conn.h"
+#include "fake_vol.h"
+#include "session.h"
+
+static char *dir;
+
+static int setup(void **state)
+{
+    session_setup(state);
+    fake_vols_add("images", "disk", 128 << 10, 128 << 10);
+    dir = g_dir_make_tmp("cst-cli-backup-XXXXXX", NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    g_autofree char *command = g_strdup_printf("rm -rf '%s'", dir);
+
+    g_clear_pointer(&dir, g_free);
+    return system(command) + session_teardown(state);
+}
+
+/* Runs "VERB DIR REST". */
+static const Session *play(void **state, const char *verb, const char *rest)
+{
+    g_autofree char *line = g_strdup_printf("%s %s/repo %s", verb, dir, rest);
+
+    session_run(*state, line);
+    return *state;
+}
+
+static void a_proof_compares_what_the_storage_gives_back(void **state)
+{
+    assert_int_equal(play(state, "backup-init", "--no-encryption")->status, CST_EXIT_OK);
+    assert_int_equal(play(state, "backup-create", "images/disk")->status, CST_EXIT_OK);
+    assert_int_equal(play(state, "backup-prove", "latest")->status, CST_EXIT_OK);
+    fake_vols.rots = TRUE;
+    assert_int_equal(play(state, "backup-prove", "latest")->status, CST_EXIT_MISMATCH);
+    assert_non_null(strstr(((Session *)*state)->err,
+                           "differs from the backup in 65536 bytes, from byte 65536 on"));
+    /* That is content, too. */
+    assert_int_equal(play(state, "backup-create", "images/disk")->status, CST_EXIT_OK);
+    fake_vols.rots = FALSE;
+    assert_int_equal(play(state, "backup-prove", "latest")->status, CST_EXIT_OK);
+}
+
+static void what_is_shared_is_asked_for(void **state)
+{
+    assert_int_equal(play(state, "backup-init", "--no-encryption")->status, CST_EXIT_OK);
+    play(state, "backup-create", "images/disk");
+    assert_int_equal(fake_vols.last_flags, 0);
+    play(state, "backup-create", "images/disk -U");
+    assert_int_equal(fake_vols.last_flags, CST_VOL_STREAM_FORCE_SHARE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_proof_compares_what_the_storage_gives_back, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_is_shared_is_asked_for, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
