@@ -42,7 +42,7 @@ def start(operation, env=()):
     if "pool-start p" in words:
         words += [f"snap-list {name} --pool p" for name in ("raw", "cow")
                   if os.path.exists(os.path.join(WORK, "pool", name))]
-    if "pool-start n" in words:
+    if "pool-start n" in words and "pool-start n" not in operation.before:
         words.append("pool-destroy n")  # it can be started again, or deleted
     words += ["secret-list", "job-list"]
     status, out, err = run([space.CISTERN, "-c", EMBED, "; ".join(words)], env=env)

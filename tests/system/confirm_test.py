@@ -16,12 +16,14 @@ from harness.cases import WithDaemon
 MIB = 1 << 20
 SECRET = "aaaaaaaa-0000-0000-0000-00000000000c"
 
-# Command line, by command; {at} is the directory of pools. All of them would succeed.
+# Command line, by command; {at} is the directory of pools, {uri} the daemon. All of them would succeed.
 CASES = {
     "vol-delete": "vol-delete v --pool p",
     "vol-wipe": "vol-wipe v --pool p",
     "vol-upload": "vol-upload v {at}/data --pool p",
     "vol-download": "vol-download v {at}/data --pool p",
+    "vol-copy": "vol-copy v --pool p --to {uri} --name snapped --update",
+    "vol-export": "vol-export v {at}/data --pool p",
     "vol-resize": "vol-resize v 1M --pool p --shrink",
     "vol-commit": "vol-commit top --pool p",
     "snap-revert": "snap-revert snapped s --pool p",
@@ -36,6 +38,8 @@ CASES = {
     "image-amend": "image-amend {at}/old.img -f qcow2 -o size=1M --shrink",
     "image-snapshot": "image-snapshot {at}/p/snapped -f qcow2 --apply s",
     "image-commit": "image-commit {at}/p/top -f qcow2 --backing-chain",
+    "backup-forget": "backup-forget {at}/repo latest",
+    "backup-unlock": "backup-unlock {at}/repo --all",
 }
 # Pools of directories refuse to be overwritten: these ask, and fail afterwards.
 REFUSED = {
@@ -51,7 +55,7 @@ HARMLESS = ("vol-resize v 8M --pool p", "vol-download v {at}/fresh --pool p",
             "image-dd -f raw if={at}/data of={at}/part.img", "image-bench {at}/data -f raw -c 4",
             "image-snapshot {at}/p/snapped -f qcow2 --create other", "pool-build idle")
 # virsh has none of these.
-OURS = ("image-", "snap-", "vol-commit")
+OURS = ("image-", "snap-", "backup-", "vol-commit", "vol-copy", "vol-export")
 
 
 class Confirm(WithDaemon):
@@ -81,11 +85,24 @@ class Confirm(WithDaemon):
         self.ok("secret-define", self.file("secret.xml", "<secret ephemeral='no' private='no'>"
                                            f"<uuid>{SECRET}</uuid></secret>"))
 
+        self.make_repository(self.at("repo"))
+
+    def make_repository(self, where):
+        """With a backup, and with the lock of another host."""
+        for words in (("backup-init", where, "--no-encryption"),
+                      ("backup-create", where, "v", "--pool", "p")):
+            status, _, err = self.cistern(*words)
+            self.assertEqual(0, status, err)
+        lock = os.path.join(where, "locks", "f" * 32)
+        with open(lock, "w", encoding="ascii") as stream:
+            stream.write("1\nshared\n123\n1700000000\nelsewhere 0123456789abcdef\n")
+        os.chmod(lock, 0o600)
+
     def tearDown(self):
         self.virsh("secret-undefine", SECRET)
 
     def words(self, command):
-        return [space.CISTERN, "-c", self.peer.uri, *command.format(at=self.at()).split()]
+        return [space.CISTERN, "-c", self.peer.uri, *command.format(at=self.at(), uri=self.peer.uri).split()]
 
     def state(self):
         """Everything that a command here could destroy."""

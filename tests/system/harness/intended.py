@@ -89,6 +89,8 @@ INTENDED = [
      masked(r"^hint: .*\n", "")),
     ("without a pool, those of all pools are listed", CISTERN + ":usage_errors", "vol-list$",
      ours_is(0, stdout="^ Pool +Name +Path")),
+    ("further words are volumes, and the second one is the pool of the first",
+     CISTERN + ":usage_errors", "vol-info a b c$", ours_is((1, 3), stderr="matching name 'b'")),
     ("a volume that only one pool has needs no --pool", CISTERN + ":volumes_by_key",
      "vol-(info|pool) v$", ours_is(0)),
     ("sizes may have a fraction, be hexadecimal, and have a blank before the unit",
