@@ -40,7 +40,7 @@ static gboolean send_content(CstApiCall *call, const void *data, void *result, G
                              .flags = args->flags};
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
     wire_vol_send_ret *ret = result;
-    uint64_t capacity;
+    uint64_t capacity = 0;
 
     call->sparse = TRUE;
     if (pool)
@@ -70,7 +70,7 @@ static gboolean send_digests(CstApiCall *call, const void *data, void *result, G
     const CstVolSend what = {.snapshot = cst_api_opt_text(args->snapshot), .flags = args->flags};
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
     wire_vol_send_ret *ret = result;
-    uint64_t capacity;
+    uint64_t capacity = 0;
 
     call->sparse = TRUE;
     if (pool)
