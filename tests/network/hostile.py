@@ -35,7 +35,8 @@ class Hostile:
     """
     Answers commands by what `answers` has for their opcode (INQUIRY's pages: (INQUIRY, page)):
     bytes, or (status, bytes), or a function of the command descriptor that gives one of these, or
-    None: silence. What it has nothing for is an unknown command.
+    None: silence; a ConnectionError that it raises ends the connection. What it has nothing for is
+    an unknown command.
     """
 
     def __init__(self, answers, login=True):
@@ -74,6 +75,8 @@ class Hostile:
                     connection.sendall(reply)
         except OSError:
             pass
+        stream.close()
+        connection.close()
 
     def pdu(self, header, opcode, flags, data=b"", word=b"\0\0", tail=b""):
         """With window and numbers that always fit."""

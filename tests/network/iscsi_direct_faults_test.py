@@ -235,6 +235,24 @@ class Lies(OnTarget):
         self.ok("pool-start", "h")
         self.assertEqual(b"\x5a" * MIB, self.download("unit:0:0:1", "h"))
 
+    def test_a_connection_that_ends_between_two_answers(self):
+        """What was answered is kept, and only what was not is asked for again."""
+        def pattern(first, count):
+            return b"".join(struct.pack(">Q", block) * 64 for block in range(first, first + count))
+
+        def read(cdb):
+            first, count = struct.unpack(">QI", cdb[2:14])
+            asked.append(first)
+            if asked.count(first) == 1 and len(asked) == 2:
+                raise ConnectionAbortedError
+            return pattern(first, count)
+
+        asked = []
+        self.lie({**self.ONE, READ16: read})
+        self.ok("pool-start", "h")
+        self.assertTrue(pattern(0, 2048) == self.download("unit:0:0:1", "h"))
+        self.assertEqual(3, len(asked))
+
     def test_lists_of_luns(self):
         for answer, text in ((struct.pack(">II", 0xfffffff0, 0), "lists"),
                              (b"\0\0", ""),

@@ -66,7 +66,15 @@ static gboolean check_answer(const LunBlob *blob, const CstIscsiRequest *request
     return TRUE;
 }
 
-/* Leaves the stale ones of @requests at the front. Returns how many; -1 with an error. */
+static void swap(CstIscsiRequest *a, CstIscsiRequest *b)
+{
+    CstIscsiRequest kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
+/* Moves the stale ones of @requests to the front. Returns how many; -1 with an error. */
 static int keep_stale(const LunBlob *blob, CstIscsiRequest *requests, guint count,
                       gboolean *ret_unknown, GError **error)
 {
@@ -74,7 +82,7 @@ static int keep_stale(const LunBlob *blob, CstIscsiRequest *requests, guint coun
 
     for (guint i = 0; i < count; i++) {
         if (requests[i].outcome == CST_ISCSI_STALE)
-            requests[kept++] = requests[i];
+            swap(&requests[kept++], &requests[i]);
         else if (!check_answer(blob, &requests[i], ret_unknown, error))
             return -1;
     }

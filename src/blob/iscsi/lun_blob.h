@@ -24,8 +24,9 @@ typedef struct {
 
 /**
  * Sends @requests, which are for this LUN and zero but for their commands and buffers, and waits
- * for all. STATE when there is another unit behind the LUN now. *ret_unknown (NULL: of no interest)
- * is whether one has failed because the target does not know it.
+ * for all, which may be in another order then. STATE when there is another unit behind the LUN now.
+ * *ret_unknown (NULL: of no interest) is whether one has failed because the target does not know
+ * it.
  */
 gboolean iscsi_lun_run(LunBlob *blob, CstIscsiRequest *requests, guint count, gboolean *ret_unknown,
                        GError **error);
