@@ -116,23 +116,13 @@ static gboolean write_record(CstIntent *intent, const char *text, GError **error
     return TRUE;
 }
 
-static gboolean sync_directory(const CstIntent *intent, GError **error)
-{
-    g_autofree char *dir = g_path_get_dirname(intent->path);
-    g_auto(CstFd) fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0)
-        return cst_fail_errno(error, errno, _("cannot open '%s'"), dir);
-    return cst_dir_sync(fd, dir, error);
-}
-
 gboolean cst_intent_sync(CstIntent *intent, GError **error)
 {
     if (!intent->path)
         return TRUE;
     if (fsync(intent->fd) < 0)
         return cst_fail_errno(error, errno, _("cannot sync '%s'"), intent->path);
-    return sync_directory(intent, error);
+    return cst_parent_sync(intent->path, error);
 }
 
 static CstIntent *begin(const CstJournal *journal, GKeyFile *record, GError **error)
@@ -209,7 +199,7 @@ gboolean cst_intent_end_synced(CstIntent *intent, GError **error)
 {
     if (intent->path && unlink(intent->path) < 0)
         return cst_fail_errno(error, errno, _("cannot remove '%s'"), intent->path);
-    if (intent->path && !sync_directory(intent, error))
+    if (intent->path && !cst_parent_sync(intent->path, error))
         return FALSE;
     intent_free(intent);
     return TRUE;
@@ -223,7 +213,7 @@ void cst_intent_end(CstIntent *intent)
         return;
     if (intent->path && unlink(intent->path) < 0 && errno != ENOENT)
         cst_log(CST_LOG_WARNING, "cannot remove '%s': %s", intent->path, g_strerror(errno));
-    if (intent->path && intent->durable && !sync_directory(intent, &error))
+    if (intent->path && intent->durable && !cst_parent_sync(intent->path, &error))
         cst_log(CST_LOG_WARNING, "%s", error->message);
     intent_free(intent);
 }
