@@ -47,16 +47,27 @@ GHashTable *intent_drafts(gpointer service, GError **error)
     return cst_journal_drafts(((CstService *)service)->journal, error);
 }
 
+GHashTable *intent_fields_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
+void intent_put(GHashTable *fields, const char *name, const char *value)
+{
+    if (value)
+        g_hash_table_insert(fields, g_strdup(name), g_strdup(value));
+}
+
 CstIntent *intent_begin_durable(CstPool *pool, CstPoolState *state, const char *operation,
                                 GHashTable *fields, GError **error)
 {
-    char *xml = cst_pool_def_format(state->def, error);
+    g_autofree char *xml = cst_pool_def_format(state->def, error);
     CstIntent *intent;
 
     if (!xml)
         return NULL;
-    g_hash_table_insert(fields, g_strdup("pool"), g_strdup(pool->name));
-    g_hash_table_insert(fields, g_strdup("definition"), xml);
+    intent_put(fields, "pool", pool->name);
+    intent_put(fields, "definition", xml);
     if (!definitions_enter(pool->service, error))
         return NULL;
     intent = cst_journal_begin_durable(pool->service->journal, operation, fields, error);

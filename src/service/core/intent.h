@@ -21,6 +21,10 @@ CstIntent *intent_begin(CstPool *pool, CstPoolState *state, const char *operatio
 gboolean intent_commit(CstPoolState *state, CstIntent *intent, GError **error);
 /** CstPoolHost.drafts; @service: the CstService. */
 GHashTable *intent_drafts(gpointer service, GError **error);
+/** Returns a table for the fields of an intent, name to value. The caller unrefs it. */
+GHashTable *intent_fields_new(void);
+/** @value NULL: there is no such field. */
+void intent_put(GHashTable *fields, const char *name, const char *value);
 /**
  * Records, durably, what is being done in more steps than the backend could find again; @fields,
  * which get the pool and its definition, tell the replay how to go on (recovery/replay.c).

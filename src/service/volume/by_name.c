@@ -15,6 +15,7 @@
 #include <store/declarations.h>
 #include <store/protected.h>
 
+#include "core/intent.h"
 #include "core/service.h"
 #include "core/trust.h"
 #include "core/trust_device.h"
@@ -96,25 +97,19 @@ gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
 
 /* --- in a record ------------------------------------------------------------------------------ */
 
-static void put(GHashTable *fields, const char *name, const char *value)
-{
-    if (value)
-        g_hash_table_insert(fields, g_strdup(name), g_strdup(value));
-}
-
 void kept_save(const KeptByName *kept, GHashTable *fields)
 {
     const CstDeclaration *declaration = kept->declaration;
 
-    put(fields, PROTECTED, kept->is_protected ? "yes" : NULL);
+    intent_put(fields, PROTECTED, kept->is_protected ? "yes" : NULL);
     if (!declaration)
         return;
-    put(fields, DECLARED, "yes");
-    put(fields, FORMAT, declaration->format);
-    put(fields, RESTRICTED, declaration->restricted ? "yes" : NULL);
-    put(fields, BACKING, declaration->backing);
-    put(fields, BACKING_FORMAT, declaration->backing_format);
-    put(fields, DATA_FILE, declaration->data_file);
+    intent_put(fields, DECLARED, "yes");
+    intent_put(fields, FORMAT, declaration->format);
+    intent_put(fields, RESTRICTED, declaration->restricted ? "yes" : NULL);
+    intent_put(fields, BACKING, declaration->backing);
+    intent_put(fields, BACKING_FORMAT, declaration->backing_format);
+    intent_put(fields, DATA_FILE, declaration->data_file);
 }
 
 void kept_load(GHashTable *fields, KeptByName *ret_kept)

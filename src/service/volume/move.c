@@ -230,11 +230,6 @@ static gboolean copy_content(Move *move, const VolumeTxn *txn, GError **error)
 
 /* --- the intent ------------------------------------------------------------------------------- */
 
-static void put(GHashTable *fields, const char *name, const char *value)
-{
-    g_hash_table_insert(fields, g_strdup(name), g_strdup(value));
-}
-
 static char *inode_text(uint64_t inode)
 {
     return g_strdup_printf("%" PRIu64, inode);
@@ -243,15 +238,15 @@ static char *inode_text(uint64_t inode)
 /* @inode: of the copy; 0: it is no file. */
 static gboolean record(Move *move, uint64_t inode, GError **error)
 {
-    g_autoptr(GHashTable) fields = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GHashTable) fields = intent_fields_new();
     g_autofree char *mine = inode_text(cst_volume_file_id(original(move)->volume).inode);
     g_autofree char *copy = inode_text(inode);
 
-    put(fields, "volume", move->name);
-    put(fields, "inode", mine);
-    put(fields, "to-pool", cst_pool_name(move->to));
-    put(fields, "to", move->def->name);
-    put(fields, "to-inode", copy);
+    intent_put(fields, "volume", move->name);
+    intent_put(fields, "inode", mine);
+    intent_put(fields, "to-pool", cst_pool_name(move->to));
+    intent_put(fields, "to", move->def->name);
+    intent_put(fields, "to-inode", copy);
     move->intent =
         intent_begin_durable(move->pool, original(move)->claim.state, VOLUME_MOVE, fields, error);
     return move->intent != NULL;

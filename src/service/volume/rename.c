@@ -239,14 +239,11 @@ static gboolean prepare(Rename *rename, GError **error)
 
 /* --- the intent ------------------------------------------------------------------------------- */
 
-static void put(GHashTable *fields, const char *name, const char *value)
-{
-    g_hash_table_insert(fields, g_strdup(name), g_strdup(value));
-}
-
 static void put_overlay(GHashTable *fields, guint i, const char *key, const char *value)
 {
-    g_hash_table_insert(fields, g_strdup_printf("overlay%u-%s", i, key), g_strdup(value));
+    g_autofree char *name = g_strdup_printf("overlay%u-%s", i, key);
+
+    intent_put(fields, name, value);
 }
 
 static const char *get_overlay(GHashTable *fields, guint i, const char *key)
@@ -271,12 +268,12 @@ static char *identity_of(const CstVolume *volume)
 
 static gboolean record(Rename *rename, GError **error)
 {
-    g_autoptr(GHashTable) fields = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GHashTable) fields = intent_fields_new();
     g_autofree char *identity = identity_of(rename->volume);
 
-    put(fields, "volume", rename->name);
-    put(fields, "to", rename->new_name);
-    put(fields, "identity", identity);
+    intent_put(fields, "volume", rename->name);
+    intent_put(fields, "to", rename->new_name);
+    intent_put(fields, "identity", identity);
     kept_save(&rename->kept, fields);
     for (guint i = 0; i < rename->overlays->len; i++) {
         const Overlay *overlay = g_ptr_array_index(rename->overlays, i);
