@@ -8,11 +8,12 @@
  * leaves the volume with the oldest of them; the file itself goes in one step, and its declaration
  * after it.
  */
-#include <service/volumes.h>
+#include "delete.h"
 
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <service/volumes.h>
 
 #include "core/claim.h"
 #include "core/intent.h"
@@ -125,6 +126,14 @@ static gboolean remove_at_once(VolumeClaim *claim, const CstVolume *volume, unsi
     return FALSE;
 }
 
+void volume_is_gone(const VolumeClaim *claim, const CstVolume *volume)
+{
+    trust_forget(claim, volume);
+    volume_orphan_readers(claim);
+    pool_table_remove(claim->pool, claim->name);
+    pool_usage_update(claim->pool, claim->state, NULL);
+}
+
 static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, CstTask *task,
                               GError **error)
 {
@@ -138,11 +147,7 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
     if (refuses_by_itself(claim.state, flags) ? !remove_at_once(&claim, volume, flags, task, error)
                                               : !remove_checked(&claim, volume, flags, task, error))
         return FALSE;
-    /* The volume is gone; from here on nothing may fail. */
-    trust_forget(&claim, volume);
-    volume_orphan_readers(&claim);
-    pool_table_remove(pool, name);
-    pool_usage_update(pool, claim.state, NULL);
+    volume_is_gone(&claim, volume);
     return TRUE;
 }
 

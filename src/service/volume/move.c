@@ -38,9 +38,9 @@
 #include "core/job.h"
 #include "core/scan.h"
 #include "core/service.h"
-#include "core/table.h"
 #include "core/trust.h"
 #include "declare.h"
+#include "delete.h"
 #include "dependency/guard.h"
 #include "image_chain.h"
 #include "plan.h"
@@ -353,9 +353,7 @@ static gboolean delete_original(Move *move, GError **error)
     if (!cst_pool_state_delete(link->claim.state, move->name, 0, &why))
         return fail_half(move, why, error);
     CST_CRASH_POINT("vol.move.deleted");
-    trust_forget(&link->claim, link->volume);
-    pool_table_remove(move->pool, move->name);
-    pool_usage_update(move->pool, link->claim.state, NULL);
+    volume_is_gone(&link->claim, link->volume);
     return TRUE;
 }
 
