@@ -8,34 +8,17 @@ import subprocess
 import time
 
 from harness import peers, space
-from harness.cases import WithDaemon
+from harness.cases import WithTwoDaemons
 
 MIB = 1 << 20
 
 
-class Copying(WithDaemon):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.far = peers.Cisternd("far")
-        cls.far.fresh()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.far.stop()
-        super().tearDownClass()
-
+class Copying(WithTwoDaemons):
     def setUp(self):
         super().setUp()
-        if self.far.process is None or self.far.process.poll() is not None:
-            self.far.fresh()
-        peers.virsh(self.far, "pool-destroy", "p")
-        peers.virsh(self.far, "pool-undefine", "p")
         peers.empty(self.far.dir)
         os.makedirs(os.path.join(self.far.dir, "p"))
-        for words in (["pool-define-as", "p", "dir", "--target", os.path.join(self.far.dir, "p")],
-                      ["pool-start", "p"]):
-            self.assertEqual(0, peers.virsh(self.far, *words)[0])
+        self.make_pool_there(os.path.join(self.far.dir, "p"))
         self.ok("vol-create-as", "p", "disk", "64M", "--format", "qcow2")
         self.io("write -P 5 1M 3M", "write -P 7 40M 5000k", "write -P 9 67107840 1k")
 

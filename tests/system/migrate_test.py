@@ -6,33 +6,14 @@ import os
 import subprocess
 
 from harness import peers
-from harness.cases import WithDaemon
+from harness.cases import WithTwoDaemons
 
 
-class Migrating(WithDaemon):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.far = peers.Cisternd("far")
-        cls.far.fresh()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.far.stop()
-        super().tearDownClass()
-
+class Migrating(WithTwoDaemons):
     def setUp(self):
         super().setUp()
         self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
-        if self.far.process is None or self.far.process.poll() is not None:
-            self.far.fresh()
-        self.make_pool_there()
-
-    def make_pool_there(self):
-        for words in (["pool-destroy", "p"], ["pool-undefine", "p"]):
-            peers.virsh(self.far, *words)
-        for words in (["pool-define-as", "p", "dir", "--target", self.at("p")], ["pool-start", "p"]):
-            self.assertEqual(0, peers.virsh(self.far, *words)[0])
+        self.make_pool_there(self.at("p"))
 
     def check(self, *words, code=0):
         status, out, err = self.cistern("migrate-check", *words, "--to", self.far.uri, "--json")
@@ -75,7 +56,7 @@ class Migrating(WithDaemon):
         self.addCleanup(setattr, self.far, "prefix", whole)
         self.addCleanup(self.far.stop)
         self.far.start()
-        self.make_pool_there()
+        self.make_pool_there(self.at("p"))
         self.assertLessEqual({"capacity", "mode", "first bytes"}, self.failed("disk"))
         self.assertIn("content", self.failed("disk", "--full"))
 

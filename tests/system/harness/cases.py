@@ -103,3 +103,30 @@ class WithDaemon(Patient):
     def entries(self, *parts):
         """Every name in a pool's directory, hidden ones too."""
         return sorted(os.listdir(self.at(*parts)))
+
+
+class WithTwoDaemons(WithDaemon):
+    """And a second one, far, as on another host."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.far = peers.Cisternd("far")
+        cls.far.fresh()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.far.stop()
+        super().tearDownClass()
+
+    def setUp(self):
+        super().setUp()
+        if self.far.process is None or self.far.process.poll() is not None:
+            self.far.fresh()
+
+    def make_pool_there(self, target):
+        """Its pool "p" is an active one of that directory."""
+        for words in (["pool-destroy", "p"], ["pool-undefine", "p"]):
+            peers.virsh(self.far, *words)
+        for words in (["pool-define-as", "p", "dir", "--target", target], ["pool-start", "p"]):
+            self.assertEqual(0, peers.virsh(self.far, *words)[0])
