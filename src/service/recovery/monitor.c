@@ -41,6 +41,14 @@
 
 /* A burst of changes is scanned for once, this long after its first one. */
 #define BURST_MS 100
+/*
+ * A report without a name takes a scan of all, often for the sake of changes of our own, which are
+ * known. It waits, so that it does not hinder the next change, and for so many times as long as the
+ * scan before took, so that a pool of many volumes is not scanned all the time.
+ */
+#define UNNAMED_MIN_MS 1000
+#define UNNAMED_MAX_MS 8000
+#define UNNAMED_SCANS  4
 /* A pool whose storage was missing is scanned this often. */
 #define RETRY_MS 5000
 /* Storage that may hang is asked this often whether it works. */
@@ -63,6 +71,8 @@ typedef struct {
     CstFd fd;
     GHashTable *changed; /* names */
     gboolean all;        /* anything may have changed */
+    gint64 unnamed_due;  /* monotonic: when to scan for what was reported without a name; 0: none */
+    gint64 scan_us;      /* how long the last scan of all took */
     gboolean lost;       /* the storage was not there: a new watch is needed when it is back */
     guint mounts;        /* changes of mounts up to which the storage was checked */
     gint64 due;          /* monotonic; 0: nothing to do */
@@ -113,8 +123,10 @@ static void note_changed(const char *name, gpointer data)
 
     if (name)
         g_hash_table_add(watch->changed, g_strdup(name));
-    else
-        watch->all = TRUE;
+    else if (!watch->unnamed_due)
+        watch->unnamed_due =
+            g_get_monotonic_time() +
+            CLAMP(UNNAMED_SCANS * watch->scan_us, UNNAMED_MIN_MS * 1000, UNNAMED_MAX_MS * 1000);
 }
 
 /*
@@ -160,9 +172,11 @@ static gboolean is_changing(const Watch *watch)
 static gboolean rescan(Watch *watch)
 {
     gboolean watched = !watch->lost || renew_watch(watch);
+    gint64 started = g_get_monotonic_time();
     g_autoptr(GError) error = NULL;
 
     if (pool_rescan(watch->pool, watch->state, NULL, &error)) {
+        watch->scan_us = g_get_monotonic_time() - started;
         /*
          * Either the storage came back after the first attempt, or the limit of inotify watches is
          * reached.
@@ -217,13 +231,15 @@ static void catch_up(Watch *watch)
 
     if (watch->fd >= 0)
         cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
-    watch->due = 0;
+    if (watch->unnamed_due && watch->unnamed_due <= g_get_monotonic_time())
+        watch->all = TRUE;
     changed = !watch->all && rescan_changed(watch);
     g_hash_table_remove_all(watch->changed);
+    watch->due = watch->unnamed_due;
     if (watch->all) {
+        watch->unnamed_due = 0;
         watch->all = !rescan(watch);
-        if (watch->all)
-            watch->due = g_get_monotonic_time() + RETRY_MS * 1000;
+        watch->due = watch->all ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
         /* Storage that is still away has been reported. */
         changed = !was_lost || !watch->lost;
     }

@@ -4,10 +4,12 @@
  * fails, what a revert costs. And what it does not know: that a volume holds an image.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -165,6 +167,58 @@ static void storage_that_fails_is_a_problem_until_it_works(void **state)
     g_atomic_int_set(&fails, FALSE);
     assert_true(comes_to(pool, CST_POOL_RUNNING));
     assert_problem(pool, NULL);
+}
+
+/* --- changes that are reported without a name ------------------------------------------------- */
+
+static int reports[2]; /* a pipe: a byte for each */
+static gint scans;     /* atomic */
+
+static int watch_pipe(CstPoolState *state, GError **error)
+{
+    return dup(reports[0]);
+}
+
+static void read_nameless(CstPoolState *state, int fd,
+                          void (*changed)(const char *name, gpointer data), gpointer data)
+{
+    char bytes[64];
+
+    if (read(fd, bytes, sizeof(bytes)) > 0)
+        changed(NULL, data);
+}
+
+static gboolean scan_counted(CstPoolState *state, const CstScan *scan, CstTask *task,
+                             GError **error)
+{
+    g_atomic_int_inc(&scans);
+    return cst_memory_backend.scan(state, scan, task, error);
+}
+
+/* Those of our own changes come with every change, and a scan for each would slow down the next. */
+static void a_scan_of_all_waits_for_the_end_of_a_burst(void **state)
+{
+    g_autoptr(CstPool) pool = NULL;
+    gint64 end;
+
+    assert_int_equal(pipe2(reports, O_NONBLOCK | O_CLOEXEC), 0);
+    backend.watch_open = watch_pipe;
+    backend.watch_read = read_nameless;
+    backend.scan = scan_counted;
+    pool = start_pool(*state);
+    g_atomic_int_set(&scans, 0);
+    for (guint i = 0; i < 8; i++) {
+        assert_int_equal(write(reports[1], "x", 1), 1);
+        g_usleep(100 * G_TIME_SPAN_MILLISECOND);
+    }
+    end = g_get_monotonic_time() + PATIENCE_US;
+    while (g_atomic_int_get(&scans) == 0 && g_get_monotonic_time() < end)
+        g_usleep(20 * G_TIME_SPAN_MILLISECOND);
+    g_usleep(500 * G_TIME_SPAN_MILLISECOND);
+    assert_int_equal(g_atomic_int_get(&scans), 1);
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    close(reports[0]);
+    close(reports[1]);
 }
 
 /* --- reverts ---------------------------------------------------------------------------------- */
@@ -423,6 +477,7 @@ int main(void)
         TECHNOLOGY_TEST(a_pools_state_follows_its_health),
         TECHNOLOGY_TEST(health_is_asked_for_with_its_notes),
         TECHNOLOGY_TEST(storage_that_fails_is_a_problem_until_it_works),
+        TECHNOLOGY_TEST(a_scan_of_all_waits_for_the_end_of_a_burst),
         TECHNOLOGY_TEST(a_revert_loses_what_was_agreed_to_and_nothing_else),
         TECHNOLOGY_TEST(a_device_is_the_image_that_is_declared),
         TECHNOLOGY_TEST(overlays_in_files_see_what_is_declared),
