@@ -10,6 +10,7 @@
 
 /* Tables of procedures, each ended by a row without a handler. */
 extern const CstProcedure cst_api_pool_procedures[];
+extern const CstProcedure cst_api_trash_procedures[];
 extern const CstProcedure cst_api_volume_procedures[];
 extern const CstProcedure cst_api_image_procedures[];
 extern const CstProcedure cst_api_snapshot_procedures[];

@@ -108,7 +108,14 @@ gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags
                              GError **error)
 {
     wire_vol_flags_args args = {cst_vol_arg(vol), flags};
+    gboolean has_trash;
 
+    if (flags & CST_VOL_DELETE_AT_ONCE) {
+        if (!cst_conn_supports(conn, WIRE_CISTERN_TRASH_LIST, &has_trash, error))
+            return FALSE;
+        if (!has_trash)
+            args.flags &= ~(unsigned)CST_VOL_DELETE_AT_ONCE;
+    }
     return cst_conn_call(conn, WIRE_PROC_STORAGE_VOL_DELETE, &args, NULL, task, error);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rows of volume lists. */
+/* Rows of lists of volumes, and of deleted ones. */
 #include <model/listing.h>
 
 void cst_vol_row_free(CstVolRow *row)
@@ -11,5 +11,16 @@ void cst_vol_row_free(CstVolRow *row)
     g_free(row->path);
     g_free(row->format);
     g_free(row->problem);
+    g_free(row);
+}
+
+void cst_trash_row_free(CstTrashRow *row)
+{
+    if (!row)
+        return;
+    g_free(row->id);
+    g_free(row->name);
+    g_free(row->hidden);
+    g_free(row->pool);
     g_free(row);
 }

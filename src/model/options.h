@@ -16,6 +16,9 @@
 gboolean cst_options_parse(xmlNode *node, const CstPoolNamespace *ns, GPtrArray **options,
                            GError **error);
 
+/** An element in Cistern's namespace that pools of all types may have; no list of options. */
+#define CST_TRASH_ELEMENT "trash"
+
 /** The namespace that the document has to declare: @ns; NULL when there are no options. */
 const CstPoolNamespace *cst_options_namespace(const CstPoolNamespace *ns, const GPtrArray *options);
 

@@ -137,6 +137,7 @@ CstPoolDef *cst_pool_def_copy(const CstPoolDef *def)
     copy->target_path = g_strdup(def->target_path);
     cst_perms_copy(&copy->target_perms, &def->target_perms);
     copy->options = cst_options_copy(def->options);
+    copy->trash_days = def->trash_days;
     return copy;
 }
 

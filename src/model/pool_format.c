@@ -154,18 +154,29 @@ static void format_head(CstXmlWriter *xml, const CstPoolDef *def)
     cst_xml_size(xml, "available", "bytes", def->available);
 }
 
+static void format_trash(CstXmlWriter *xml, uint32_t days)
+{
+    g_autofree char *text = g_strdup_printf("%u", days);
+
+    if (days)
+        cst_xml_empty(xml, "cistern:" CST_TRASH_ELEMENT, "days", text, NULL);
+}
+
 static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
     const CstPoolNamespace *ns;
     g_autofree char *declaration = NULL;
+    gboolean declares_ours;
 
     if (!info)
         return cst_fail(error, CST_ERROR_INVALID, _("unknown storage pool type %d"), def->type);
     /* Declared only if it is used, so that documents without options are libvirt's to the byte. */
     ns = cst_options_namespace(info->options, def->options);
     declaration = g_strdup_printf("xmlns:%s", ns ? ns->prefix : "");
-    cst_xml_open(xml, "pool", "type", info->name, declaration, ns ? ns->uri : NULL, NULL);
+    declares_ours = def->trash_days && !(ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0);
+    cst_xml_open(xml, "pool", "type", info->name, declaration, ns ? ns->uri : NULL, "xmlns:cistern",
+                 declares_ours ? CST_XML_NAMESPACE : NULL, NULL);
     format_head(xml, def);
     format_features(xml, def);
     if (!cst_pool_source_format_node(xml, &def->source, def->type, error))
@@ -178,6 +189,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
     }
     format_refresh(xml, def->refresh_alloc);
     cst_options_format(xml, ns, def->options);
+    format_trash(xml, def->trash_days);
     cst_xml_close(xml, "pool");
     return TRUE;
 }

@@ -166,6 +166,27 @@ static gboolean parse_live(xmlNode *node, CstPoolDef *def, GError **error)
            parse_size(node, "available", &def->available, error);
 }
 
+/* <cistern:trash days='7'/>: deleted volumes are kept. The last one counts, as with options. */
+static gboolean parse_trash(xmlNode *node, CstPoolDef *def, GError **error)
+{
+    for (xmlNode *child = node->children; child; child = child->next) {
+        g_autofree char *text = NULL;
+        guint64 days;
+
+        if (child->type != XML_ELEMENT_NODE || !child->ns ||
+            strcmp((const char *)child->ns->href, CST_XML_NAMESPACE) != 0 ||
+            strcmp((const char *)child->name, CST_TRASH_ELEMENT) != 0)
+            continue;
+        text = cst_xml_attr(child, "days");
+        if (!text || !g_ascii_string_to_unsigned(text, 10, 0, CST_TRASH_DAYS_MAX, &days, NULL))
+            return cst_fail(error, CST_ERROR_CONFIG,
+                            _("the trash of a pool wants a number of days from 0 to %d"),
+                            CST_TRASH_DAYS_MAX);
+        def->trash_days = (uint32_t)days;
+    }
+    return TRUE;
+}
+
 static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
@@ -181,7 +202,8 @@ static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GErro
     if (info->initiator_required && !def->source.initiator_iqn)
         return cst_fail(error, CST_ERROR_CONFIG, _("missing initiator IQN"));
     if (!parse_refresh(node, def, error) ||
-        !cst_options_parse(node, info->options, &def->options, error))
+        !cst_options_parse(node, info->options, &def->options, error) ||
+        !parse_trash(node, def, error))
         return FALSE;
     return !(flags & CST_PARSE_LIVE) || parse_live(node, def, error);
 }

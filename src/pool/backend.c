@@ -9,6 +9,8 @@
  */
 #include <pool/backend.h>
 
+#include <string.h>
+
 #include <base/i18n.h>
 
 /* --- failures --------------------------------------------------------------------------------- */
@@ -28,6 +30,15 @@ gboolean(cst_fail_snapshot_exists)(const char *volume, const char *name, GError 
 {
     return cst_fail(error, CST_ERROR_EXISTS, _("volume '%s' has a snapshot '%s' already"), volume,
                     name);
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+gboolean cst_name_is_trash(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    return g_str_has_prefix(slash ? slash + 1 : name, CST_TRASH_PREFIX);
 }
 
 /* --- states and drafts ------------------------------------------------------------------------ */

@@ -169,8 +169,17 @@ gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *
     return POOL_CALL(state, scan, NULL, error, scan, task);
 }
 
-/* The name of the record is checked, as the core's table goes by it. */
 gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                                 CstVolume **ret_volume, GError **error)
+{
+    if (!state->backend->keeps_trash || !cst_name_is_trash(name))
+        return cst_pool_state_scan_any(state, name, known, ret_volume, error);
+    *ret_volume = NULL;
+    return TRUE;
+}
+
+/* The name of the record is checked, as the core's table goes by it. */
+gboolean cst_pool_state_scan_any(CstPoolState *state, const char *name, CstVolume *known,
                                  CstVolume **ret_volume, GError **error)
 {
     CstCall call = pool_call_begin(state, "scan_one", name);

@@ -92,6 +92,13 @@ gboolean cst_pool_state_check_rename(CstPoolState *state, GError **error)
                error);
 }
 
+gboolean cst_pool_state_check_trash(CstPoolState *state, GError **error)
+{
+    return state->backend->keeps_trash ||
+           pool_unsupported(state, _("storage pool can't keep deleted volumes; it has no trash"),
+                            error);
+}
+
 gboolean cst_pool_state_rename(CstPoolState *state, const char *name, const char *new_name,
                                GError **error)
 {

@@ -22,6 +22,7 @@
 #include "secret/secret.h"
 #include "secret/settle.h"
 #include "secret/usage.h"
+#include "volume/trash.h"
 
 #define DAEMON_LOCK_TIMEOUT_MS 5000
 
@@ -81,6 +82,7 @@ static const ServiceHooks hooks = {.load = load_files,
                                    .pool_started = recovery_pool_started,
                                    .pool_stopped = recovery_pool_stopped,
                                    .recover = replay_pool,
+                                   .refreshed = trash_expire,
                                    .retry = recovery_retry};
 
 CstService *cst_service_new(const CstPaths *paths, CstServiceMode mode, GError **error)

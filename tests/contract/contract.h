@@ -51,8 +51,9 @@ typedef enum {
     GROUND_MAKER_LIVES = 1 << 17,  /**< whose a draft is goes by the process, the test's own here */
     /** Volumes are on the network, and nobody is told when one of them comes or goes. */
     GROUND_UNWATCHED = 1 << 18,
-    GROUND_URLS = 1 << 19,   /**< volumes have URLs, and are network and netdir to clients */
-    GROUND_RENAMES = 1 << 20 /**< a volume can get another name */
+    GROUND_URLS = 1 << 19,    /**< volumes have URLs, and are network and netdir to clients */
+    GROUND_RENAMES = 1 << 20, /**< a volume can get another name */
+    GROUND_TRASH = 1 << 21    /**< deleted volumes can be kept */
 } GroundFlags;
 
 typedef struct Site Site;
@@ -180,4 +181,4 @@ void content_assert_all(Site *site, const char *volume, uint32_t tag);
 
 /** Each ends with a row without a name. */
 extern const ContractTest lifecycle_tests[], volume_tests[], relation_tests[], snapshot_tests[],
-    moved_tests[], renamed_tests[], served_tests[], fixed_tests[], random_tests[];
+    moved_tests[], renamed_tests[], trashed_tests[], served_tests[], fixed_tests[], random_tests[];

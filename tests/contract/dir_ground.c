@@ -330,7 +330,7 @@ static char **native_list_netfs(const char *pool)
 
 #define FILE_FLAGS                                                                     \
     (GROUND_NEEDS_BUILD | GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_GROWS_BY_WRITE | \
-     GROUND_DIRECTORIES | GROUND_RENAMES)
+     GROUND_DIRECTORIES | GROUND_RENAMES | GROUND_TRASH)
 #define FILE_CALLS \
     .native_create = native_create, .native_delete = native_delete, .hold = hold, .release = let_go
 #define DIR_FLAGS (FILE_FLAGS | GROUND_DELETES)

@@ -15,9 +15,9 @@
  */
 
 static const Ground *ground;
-static const ContractTest *const tables[] = {lifecycle_tests, volume_tests, relation_tests,
-                                             snapshot_tests,  moved_tests,  renamed_tests,
-                                             served_tests,    fixed_tests,  random_tests};
+static const ContractTest *const tables[] = {
+    lifecycle_tests, volume_tests,  relation_tests, snapshot_tests, moved_tests,
+    renamed_tests,   trashed_tests, served_tests,   fixed_tests,    random_tests};
 
 /* cmocka gives a test its state and nothing else: which test it is comes by its place in a list. */
 typedef struct {
@@ -108,6 +108,7 @@ static const struct {
     {GROUND_SNAPSHOTS, "have snapshots of a volume"},
     {GROUND_DIRECTORIES, "have a directory as a volume"},
     {GROUND_RENAMES, "give a volume another name"},
+    {GROUND_TRASH, "keep deleted volumes"},
 };
 
 static void tell_lacks(void)

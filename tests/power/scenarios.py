@@ -50,7 +50,7 @@ TWICE = ["create-raw", "create-qcow2", "create-overlay", "clone-raw", "clone-qco
          "create-from-raw", "create-from-qcow2", "convert", "wipe-slow", "snap-create",
          "snap-create-again", "snap-revert", "snap-delete", "snap-delete-last", "snap-rename",
          "snap-clone", "delete-with-snapshots", "rename", "rename-with-snapshots", "rename-base",
-         "secret-rotate", "secret-rotate-sealed"]
+         "trash", "trash-restore", "secret-rotate", "secret-rotate-sealed"]
 
 # Many at once: NAME is each volume's.
 CROWD = Operation("create-many", "vol-create-as p NAME 1M --format qcow2")
@@ -139,6 +139,9 @@ PLANTS = [
     Plant("renamed", "rename", r"^pool$"),
     Plant("renamed-protection", "rename", r"protected/[-0-9a-f]+$"),
     Plant("renamed-snapshots", "rename-with-snapshots", r"\.cistern-snapshots$"),
+    Plant("trashed", "trash", r"^n$"),
+    Plant("trashed-record", "trash", r"trash/[-0-9a-f]+$"),
+    Plant("restored", "trash-restore", r"^n$"),
     Plant("rename-recorded", "rename-base", r"journal"),
     Plant("second-name", "rename-base", r"^pool$"),
     Plant("relinked", "rename-base", r"^pool/(over|above)$"),

@@ -104,6 +104,10 @@ CASES = {
                     "vol-commit mid2 --pool p --yes"]),
     "vol-protect": (["vol-protect v --pool p"], ["vol-protect none --pool p"]),
     "vol-unprotect": (["vol-unprotect v --pool p"], ["vol-unprotect none"]),
+    "trash-restore": (["trash-restore gone --pool kept"],
+                      ["trash-restore none --pool kept", "trash-restore gone --pool kept --name v"]),
+    "trash-empty": (["trash-empty --pool kept --yes", "trash-empty gone --pool kept --yes"],
+                    ["trash-empty none --pool kept --yes"]),
     "vol-rename": (["vol-rename v new --pool p", "vol-rename mid new --pool p"],
                    ["vol-rename v q --pool p", "vol-rename none new --pool p",
                     "vol-rename held new --pool p", "vol-rename v a/b --pool p",
@@ -288,6 +292,8 @@ class DryRun(WithDaemon):
         for name in ("idle", "full", "away", "onfile"):
             self.ok("pool-define-as", name, "dir", "--target", self.at(name))
         self.ok("pool-create-as", "transient", "dir", "--target", self.at("transient"))
+        os.makedirs(self.at("kept"))
+        self.cistern("pool-create-as", "kept", "dir", "--target", self.at("kept"), "--trash", "7")
         for name, target in (("new", "new"), ("idle", "elsewhere")):
             uuid = self.ok("pool-uuid", "idle").strip() if name == "idle" else None
             self.write(f"{name}.xml", f"<pool type='dir'><name>{name}</name>"
@@ -305,6 +311,9 @@ class DryRun(WithDaemon):
             "<format type='raw'/></backingStore>"))
         self.write("secret2.xml", f"<secret ephemeral='no'><uuid>{MISSING}</uuid></secret>")
         self.ok("vol-create-as", "p", "v", "4M")
+        for name in ("gone", "v"):
+            self.ok("vol-create-as", "kept", name, "1M")
+        self.ok("vol-delete", "gone", "--pool", "kept")
         self.ok("vol-create-as", "p", "big", "64M")
         self.ok("vol-create-as", "p", "heldraw", "4M")
         for name, below in (("q", None), ("base", None), ("mid", "base"), ("mid2", "base"),

@@ -65,7 +65,7 @@ gboolean cli_column_unknown(const CliColumn *columns, guint n_columns, const cha
 /* --- values ----------------------------------------------------------------------------------- */
 
 /* "90", "90s", "15m", "12h", "7d". */
-static gboolean read_seconds(const char *text, uint64_t *ret_seconds)
+gboolean cli_read_seconds(const char *text, uint64_t *ret_seconds)
 {
     static const struct {
         char unit;
@@ -94,7 +94,7 @@ static gboolean read_time(const char *text, uint64_t *ret_seconds)
     g_autofree char *full = NULL;
     uint64_t ago;
 
-    if (*text == '-' && read_seconds(text + 1, &ago)) {
+    if (*text == '-' && cli_read_seconds(text + 1, &ago)) {
         *ret_seconds = (uint64_t)MAX(now - (int64_t)ago, 0);
         return TRUE;
     }
@@ -129,7 +129,7 @@ static gboolean read_number(CliCellKind kind, const char *text, uint64_t *ret_nu
     switch (kind) {
     case CLI_CELL_BOOL: return read_bool(text, ret_number);
     case CLI_CELL_SIZE: return cst_units_parse(text, 1, ret_number, NULL);
-    case CLI_CELL_DURATION: return read_seconds(text, ret_number);
+    case CLI_CELL_DURATION: return cli_read_seconds(text, ret_number);
     case CLI_CELL_TIME: return read_time(text, ret_number);
     case CLI_CELL_PERCENT: return read_percent(text, ret_number);
     default: return g_ascii_string_to_unsigned(text, 10, 0, UINT64_MAX, ret_number, NULL);

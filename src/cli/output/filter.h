@@ -20,6 +20,9 @@
  */
 typedef struct CliFilter CliFilter;
 
+/** Reads a duration, "90", "15m", "2h" or "7d", as seconds; FALSE: it is none. */
+gboolean cli_read_seconds(const char *text, uint64_t *ret_seconds);
+
 /** The column called @key, with '-' for '_' as well; -1: there is none. */
 int cli_column_find(const CliColumn *columns, guint n_columns, const char *key);
 /** Fails with USAGE, naming the columns that there are. */

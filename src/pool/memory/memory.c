@@ -91,9 +91,11 @@ static gboolean memory_scan(CstPoolState *state, const CstScan *scan, CstTask *t
         return FALSE;
     g_hash_table_iter_init(&iter, store->disks);
     while (g_hash_table_iter_next(&iter, NULL, &disk)) {
-        g_autoptr(CstVolume) known = scan->known(((MemoryDisk *)disk)->name, scan->data);
+        const char *name = ((MemoryDisk *)disk)->name;
+        g_autoptr(CstVolume) known = scan->known(name, scan->data);
 
-        scan->sink(describe(state, disk, known), scan->data);
+        if (!cst_name_is_trash(name))
+            scan->sink(describe(state, disk, known), scan->data);
     }
     memory_unlock();
     return TRUE;
@@ -186,6 +188,8 @@ static gboolean memory_destroy(CstPoolState *state, unsigned flags, GError **err
 
 const CstBackend cst_memory_backend = {
     .type = CST_POOL_RBD,
+    .keeps_trash = TRUE,
+    .reserved_prefix = CST_TRASH_PREFIX,
     .open = memory_open,
     .close = memory_close,
     .check = memory_check,

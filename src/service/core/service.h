@@ -30,6 +30,8 @@ typedef struct {
     void (*pool_stopped)(CstPool *pool);
     /** The pool's storage answers: drop or complete what dead processes left there. */
     void (*recover)(CstPool *pool, CstPoolState *state);
+    /** A client has had the pool refreshed: see to what is due in it. */
+    void (*refreshed)(CstPool *pool, CstPoolState *state);
     /** The pool's storage does not answer, or something is left to recover: try again later. */
     void (*retry)(CstPool *pool);
 } ServiceHooks;

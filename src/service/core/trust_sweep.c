@@ -85,7 +85,8 @@ static gboolean may_be_there(const char *name, const CstFileId *id, gpointer dat
 {
     Sweep *sweep = data;
 
-    if (g_hash_table_contains(sweep->found, name))
+    /* What is kept after its deletion is in no table; its record goes with it. */
+    if (cst_name_is_trash(name) || g_hash_table_contains(sweep->found, name))
         return TRUE;
     if (!sweep->files)
         collect_all(sweep);

@@ -17,6 +17,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <store/pool_files.h>
+#include <store/trash.h>
 
 #include "core/claim.h"
 #include "core/definitions.h"
@@ -89,6 +90,17 @@ static gboolean check_sources(CstService *service, const CstPoolDef *def, GError
     return pools != NULL;
 }
 
+/* Types without a backend keep their definitions as they are; none of their volumes is deleted. */
+static gboolean check_trash(CstService *service, const CstPoolDef *def, GError **error)
+{
+    g_autoptr(CstPoolState) state = NULL;
+
+    if (!def->trash_days || !cst_backend_for(def->type, NULL))
+        return TRUE;
+    state = cst_pool_state_open(def, &service->pool_host, error);
+    return state && cst_pool_state_check_trash(state, error);
+}
+
 /* --- define ----------------------------------------------------------------------------------- */
 
 /* Takes @def over. The definition of an active pool stays in force until it is stopped. */
@@ -116,7 +128,7 @@ static CstPool *define_entered(CstService *service, CstPoolDef *parsed, GError *
     g_autoptr(CstPool) pool = NULL;
 
     if (!check_names(service, def, FALSE, &pool, error) || !check_sources(service, def, error) ||
-        !cst_pool_file_save(service->paths, def, error))
+        !check_trash(service, def, error) || !cst_pool_file_save(service->paths, def, error))
         return NULL;
     if (pool) {
         redefine(pool, g_steal_pointer(&def));
@@ -164,7 +176,7 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError *
     g_autoptr(CstPool) pool = NULL;
 
     if (!check_names(service, def, TRUE, &pool, error) || !check_sources(service, def, error) ||
-        !cst_backend_for(def->type, error))
+        !check_trash(service, def, error) || !cst_backend_for(def->type, error))
         return NULL;
     /* A dry run tries a pool that nobody else knows of. */
     if (cst_dry_run())
@@ -256,6 +268,19 @@ static gboolean undefine_changing(CstPool *pool, GError **error)
     return done;
 }
 
+/* Nobody removes it any more; a pool that is defined with the same UUID has it again. */
+static void warn_of_trash(const CstPool *pool)
+{
+    g_autoptr(GPtrArray) trash = cst_trash_list(pool->service->paths, &pool->uuid, NULL);
+    char uuid[CST_UUID_TEXT_LEN];
+
+    if (trash && trash->len > 0)
+        cst_log(CST_LOG_WARNING,
+                "pool '%s' is undefined with %u deleted volumes in its trash, which stay until it "
+                "is defined again with UUID %s",
+                pool->name, trash->len, cst_uuid_format(&pool->uuid, uuid));
+}
+
 static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
 {
     gboolean done;
@@ -266,6 +291,7 @@ static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
     done = undefine_changing(pool, error);
     pool_change_end(pool);
     if (done) {
+        warn_of_trash(pool);
         cst_log(CST_LOG_INFO, "pool '%s' undefined", pool->name);
         event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_UNDEFINED);
     }

@@ -21,6 +21,7 @@
 #include <base/log.h>
 #include <store/pool_files.h>
 #include <store/protected.h>
+#include <store/trash.h>
 
 #include "core/claim.h"
 #include "core/definitions.h"
@@ -379,6 +380,19 @@ gboolean cst_pool_build(CstPool *pool, unsigned flags, CstTask *task, GError **e
     return job_end(&job, build_pool(pool, flags, task, error), error);
 }
 
+/* Its records stay when a pool is undefined; with the storage they would be about nothing. */
+static gboolean check_no_trash(CstPool *pool, GError **error)
+{
+    g_autoptr(GPtrArray) trash = cst_trash_list(pool->service->paths, &pool->uuid, error);
+
+    if (!trash || trash->len == 0)
+        return trash != NULL;
+    return cst_fail(error, CST_ERROR_STATE,
+                    _("storage pool '%s' has %u deleted volumes in its trash, '%s' is one; start "
+                      "it and use trash-restore or trash-empty first"),
+                    pool->name, trash->len, ((const CstTrashed *)trash->pdata[0])->name);
+}
+
 static gboolean delete_changing(CstPool *pool, unsigned flags, GError **error)
 {
     g_autoptr(GPtrArray) kept = cst_protected_list(pool->service->paths, &pool->uuid, error);
@@ -391,6 +405,8 @@ static gboolean delete_changing(CstPool *pool, unsigned flags, GError **error)
                         _("storage pool '%s' has protected volumes, '%s' is one; vol-unprotect "
                           "allows their deletion"),
                         pool->name, (const char *)g_ptr_array_index(kept, 0));
+    if (!check_no_trash(pool, error))
+        return FALSE;
     state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
     return state && cst_pool_state_destroy(state, flags, error);
 }
@@ -442,6 +458,7 @@ static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GErro
         g_propagate_error(error, why);
         return FALSE;
     }
+    pool->service->hooks->refreshed(pool, state);
     event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     return TRUE;
 }

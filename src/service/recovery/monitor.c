@@ -38,6 +38,7 @@
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/space.h"
+#include "volume/trash.h"
 
 /* A burst of changes is scanned for once, this long after its first one. */
 #define BURST_MS 100
@@ -57,6 +58,8 @@
 #define SPACE_MS 10000
 /* Storage whose technology tells how it is, which costs nothing, is asked this often. */
 #define HEALTH_MS 3000
+/* Deleted volumes are looked at this often whether they were kept for their days. */
+#define TRASH_MS (10 * 60 * 1000)
 /*
  * A scan may wait for storage that hangs, and holds its worker as long. Workers are started when
  * they are needed, up to this many: that many pools may hang and delay no other one. With more of
@@ -77,6 +80,7 @@ typedef struct {
     guint mounts;        /* changes of mounts up to which the storage was checked */
     gint64 due;          /* monotonic; 0: nothing to do */
     gint64 space_due;    /* monotonic: when to check limited space, if there is any */
+    gint64 trash_due;    /* monotonic: when to look at deleted volumes */
     gint64 health_due;   /* monotonic: when to ask how the storage is; G_MAXINT64: it can't tell */
 
     /* Guarded by the monitor's lock. */
@@ -286,6 +290,12 @@ static void check_space(Watch *watch)
     watch->space_due = g_get_monotonic_time() + SPACE_MS * 1000;
 }
 
+static void check_trash(Watch *watch)
+{
+    trash_expire(watch->pool, watch->state);
+    watch->trash_due = g_get_monotonic_time() + TRASH_MS * G_GINT64_CONSTANT(1000);
+}
+
 /* Whether the pool is still active, and was not stopped and started since the watch was made. */
 static gboolean is_alive(const Watch *watch)
 {
@@ -376,6 +386,8 @@ static void check_watch(gpointer data, gpointer monitor)
         check_space(watch);
     if (watch->health_due <= g_get_monotonic_time())
         check_health(watch);
+    if (watch->trash_due <= g_get_monotonic_time())
+        check_trash(watch);
     cst_log_pop(&log);
     return_watch(monitor, watch);
 }
@@ -422,7 +434,7 @@ static gint64 due_at(const Monitor *monitor, const Watch *watch)
         return 0;
     if (usage_due)
         due = MIN(due, usage_due);
-    due = MIN(due, watch->health_due);
+    due = MIN(due, MIN(watch->health_due, watch->trash_due));
     return pool_has_limited_space(watch->pool) ? MIN(due, watch->space_due) : due;
 }
 

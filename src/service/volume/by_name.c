@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the service keeps of a volume by its name: the mark that it must not be deleted
- * (store/protected.h), and what is declared of its content (core/trust.h, core/trust_device.h). A
- * volume that gets another name takes both along, and whatever has its former name next has
- * neither.
+ * (store/protected.h), what is declared of its content (core/trust.h, core/trust_device.h), and
+ * that it was deleted and is kept (store/trash.h). A volume that gets another name takes these
+ * along, and whatever has its former name next has none of them.
  *
  * A file's declaration is found by the file's identity as well, so it counts at every moment; where
  * there is none, the volume is trusted less until this is done, and never more.
  */
 #include "by_name.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <store/declarations.h>
@@ -27,10 +28,16 @@
 #define BACKING        "declared-backing"
 #define BACKING_FORMAT "declared-backing-format"
 #define DATA_FILE      "declared-data-file"
+#define TRASHED        "trash-hidden"
+#define TRASH_NAME     "trash-name"
+#define TRASH_DELETED  "trash-deleted"
+#define TRASH_UNTIL    "trash-until"
+#define TRASH_UID      "trash-uid"
 
 void kept_clear(KeptByName *kept)
 {
     g_clear_pointer(&kept->declaration, cst_declaration_free);
+    g_clear_pointer(&kept->trashed, cst_trashed_free);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -47,6 +54,13 @@ static gboolean read_device(CstPool *pool, CstPoolState *state, const CstVolume 
     return TRUE;
 }
 
+static gboolean read_trashed(CstPool *pool, const char *name, CstTrashed **ret_trashed,
+                             GError **error)
+{
+    return !cst_name_is_trash(name) ||
+           cst_trash_find(pool->service->paths, &pool->uuid, name, ret_trashed, error);
+}
+
 gboolean kept_read(CstPool *pool, CstPoolState *state, const CstVolume *volume,
                    KeptByName *ret_kept, GError **error)
 {
@@ -54,7 +68,8 @@ gboolean kept_read(CstPool *pool, CstPoolState *state, const CstVolume *volume,
     CstDeclaredFile file;
 
     if (!cst_protected_find(service->paths, &pool->uuid, volume->name, &ret_kept->is_protected,
-                            error))
+                            error) ||
+        !read_trashed(pool, volume->name, &ret_kept->trashed, error))
         return FALSE;
     if (trust_device_applies(state, volume))
         return read_device(pool, state, volume, ret_kept, error);
@@ -80,6 +95,14 @@ static gboolean move_file(CstService *service, CstPoolState *state, const char *
     return cst_declarations_remove(service->declarations, file.dir, name, error);
 }
 
+/* The record of a volume that is kept now comes first: there is none without a volume for long. */
+static gboolean move_trashed(const CstPaths *paths, const CstUuid *pool, const char *name,
+                             const CstTrashed *trashed, GError **error)
+{
+    return (!trashed || cst_trash_set(paths, pool, trashed, error)) &&
+           (!cst_name_is_trash(name) || cst_trash_remove(paths, pool, name, error));
+}
+
 gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
                    const CstVolume *volume, const KeptByName *kept, GError **error)
 {
@@ -87,7 +110,8 @@ gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
     const CstDeclaration *declaration = kept->declaration;
 
     if (!cst_protected_set(service->paths, uuid, volume->name, kept->is_protected, error) ||
-        !cst_protected_set(service->paths, uuid, name, FALSE, error))
+        !cst_protected_set(service->paths, uuid, name, FALSE, error) ||
+        !move_trashed(service->paths, uuid, name, kept->trashed, error))
         return FALSE;
     if (trust_device_applies(state, volume))
         return trust_device_rename(service, state, name, volume,
@@ -97,11 +121,48 @@ gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
 
 /* --- in a record ------------------------------------------------------------------------------ */
 
+static void put_number(GHashTable *fields, const char *name, int64_t value)
+{
+    g_autofree char *text = g_strdup_printf("%" PRId64, value);
+
+    intent_put(fields, name, text);
+}
+
+static void save_trashed(const CstTrashed *trashed, GHashTable *fields)
+{
+    intent_put(fields, TRASHED, trashed->hidden);
+    intent_put(fields, TRASH_NAME, trashed->name);
+    put_number(fields, TRASH_DELETED, trashed->deleted);
+    put_number(fields, TRASH_UNTIL, trashed->until);
+    put_number(fields, TRASH_UID, trashed->uid);
+}
+
+static int64_t get_number(GHashTable *fields, const char *name)
+{
+    const char *text = g_hash_table_lookup(fields, name);
+
+    return text ? g_ascii_strtoll(text, NULL, 10) : 0;
+}
+
+static CstTrashed *load_trashed(GHashTable *fields)
+{
+    CstTrashed *trashed = g_new0(CstTrashed, 1);
+
+    trashed->hidden = g_strdup(g_hash_table_lookup(fields, TRASHED));
+    trashed->name = g_strdup(g_hash_table_lookup(fields, TRASH_NAME));
+    trashed->deleted = get_number(fields, TRASH_DELETED);
+    trashed->until = get_number(fields, TRASH_UNTIL);
+    trashed->uid = (uint32_t)get_number(fields, TRASH_UID);
+    return trashed;
+}
+
 void kept_save(const KeptByName *kept, GHashTable *fields)
 {
     const CstDeclaration *declaration = kept->declaration;
 
     intent_put(fields, PROTECTED, kept->is_protected ? "yes" : NULL);
+    if (kept->trashed)
+        save_trashed(kept->trashed, fields);
     if (!declaration)
         return;
     intent_put(fields, DECLARED, "yes");
@@ -117,6 +178,8 @@ void kept_load(GHashTable *fields, KeptByName *ret_kept)
     CstDeclaration *declaration;
 
     ret_kept->is_protected = g_hash_table_contains(fields, PROTECTED);
+    if (g_hash_table_contains(fields, TRASHED) && g_hash_table_contains(fields, TRASH_NAME))
+        ret_kept->trashed = load_trashed(fields);
     if (!g_hash_table_contains(fields, DECLARED))
         return;
     declaration = cst_declaration_new(g_hash_table_lookup(fields, FORMAT),

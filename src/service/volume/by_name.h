@@ -2,6 +2,7 @@
 #pragma once
 
 #include <model/declaration.h>
+#include <store/trash.h>
 
 #include "core/pool.h"
 
@@ -9,6 +10,7 @@
 typedef struct {
     gboolean is_protected;
     CstDeclaration *declaration; /* of its content, a file's or a device's; NULL: nothing */
+    CstTrashed *trashed;         /* it was deleted, and is kept under this name; NULL: no */
 } KeptByName;
 
 /** Frees what @kept has. */

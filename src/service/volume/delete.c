@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Deletion of a volume that nobody has open and nothing depends on. Snapshots that the pool keeps
- * of it are deleted first, and only when that was asked for. Whoever only downloads a file reads on
- * without its name.
+ * Deletion of a volume that nobody has open and nothing depends on (remove.c). Whoever only
+ * downloads a file reads on without its name. A pool with a trash keeps the volume for its days
+ * (trash.c), unless it is to go at once.
  *
  * The volume is claimed for writing, past readers if it is a file. A crash among the snapshots
  * leaves the volume with the oldest of them; the file itself goes in one step, and its declaration
@@ -16,7 +16,6 @@
 #include <service/volumes.h>
 
 #include "core/claim.h"
-#include "core/intent.h"
 #include "core/job.h"
 #include "core/pool.h"
 #include "core/scan.h"
@@ -24,49 +23,8 @@
 #include "declare.h"
 #include "dependency/guard.h"
 #include "protect.h"
-
-/*
- * Deletes the newest first: a failure leaves the volume with its oldest snapshots, in their order.
- */
-static gboolean remove_snapshots(VolumeClaim *claim, const GPtrArray *snapshots, CstTask *task,
-                                 GError **error)
-{
-    CstIntent *intent = volume_intent(claim, "delete", error);
-    gboolean done = intent != NULL;
-
-    for (guint i = snapshots->len; done && i-- > 0;) {
-        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
-
-        done =
-            cst_pool_state_snapshot_remove(claim->state, claim->name, snapshot->name, task, error);
-    }
-    cst_intent_end(intent);
-    return done;
-}
-
-/*
- * Deletes the snapshots that the pool keeps of the volume if @flags say so, else fails with BUSY.
- * Takes that flag, which the backend does not know, out of @flags.
- */
-static gboolean drop_snapshots(VolumeClaim *claim, const CstVolume *volume, unsigned *flags,
-                               CstTask *task, GError **error)
-{
-    g_autoptr(GPtrArray) snapshots = NULL;
-
-    if (!cst_pool_state_has_snapshots(claim->state))
-        return TRUE;
-    snapshots = cst_pool_state_snapshots(claim->state, volume->name, error);
-    if (!snapshots)
-        return FALSE;
-    if (snapshots->len > 0 && !(*flags & CST_VOL_DELETE_WITH_SNAPSHOTS))
-        return cst_fail(error, CST_ERROR_BUSY,
-                        _("volume '%s' has %u snapshots, the oldest is '%s': delete them first, or "
-                          "with the volume (--delete-snapshots)"),
-                        volume->name, snapshots->len,
-                        ((const CstSnapshot *)g_ptr_array_index(snapshots, 0))->name);
-    *flags &= ~(unsigned)CST_VOL_DELETE_WITH_SNAPSHOTS;
-    return snapshots->len == 0 || remove_snapshots(claim, snapshots, task, error);
-}
+#include "remove.h"
+#include "trash.h"
 
 /*
  * A deleted file can still be read through an open descriptor, unlike a device or an object. Asked
@@ -87,22 +45,15 @@ static gboolean refuses_by_itself(CstPoolState *state, unsigned flags)
            !(flags & CST_VOL_DELETE_WITH_SNAPSHOTS);
 }
 
-static gboolean claim_volume(VolumeClaim *claim, CstPool *pool, const char *name, unsigned flags,
-                             CstVolume **ret_volume, GError **error)
+static gboolean claim_volume(VolumeClaim *claim, CstPool *pool, const char *name, gboolean kept,
+                             unsigned flags, CstVolume **ret_volume, GError **error)
 {
     if (!volume_claim(claim, pool, name, CLAIM_WRITE, error))
         return FALSE;
-    *ret_volume = refuses_by_itself(claim->state, flags)
+    *ret_volume = !kept && refuses_by_itself(claim->state, flags)
                       ? pool_volume(pool, claim->state, name, error)
                       : pool_volume_now(pool, claim->state, name, error);
     return *ret_volume != NULL;
-}
-
-static gboolean remove_checked(VolumeClaim *claim, const CstVolume *volume, unsigned flags,
-                               CstTask *task, GError **error)
-{
-    return volume_not_needed(claim, error) && drop_snapshots(claim, volume, &flags, task, error) &&
-           cst_pool_state_delete(claim->state, claim->name, flags, error);
 }
 
 /*
@@ -120,7 +71,8 @@ static gboolean remove_at_once(VolumeClaim *claim, const CstVolume *volume, unsi
         return TRUE;
     volume_rescan(claim);
     if (g_error_matches(why, CST_ERROR, CST_ERROR_BUSY) &&
-        (!volume_not_needed(claim, error) || !drop_snapshots(claim, volume, &flags, task, error)))
+        (!volume_not_needed(claim, error) ||
+         !volume_drop_snapshots(claim, volume, &flags, task, error)))
         return FALSE;
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
@@ -138,14 +90,20 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
                               GError **error)
 {
     g_auto(VolumeClaim) claim = {.task = task, .past_readers = is_file(pool, name)};
+    guint days = flags & CST_VOL_DELETE_AT_ONCE ? 0 : trash_days(pool);
     g_autoptr(CstVolume) volume = NULL;
+    gboolean at_once;
 
-    if (!claim_volume(&claim, pool, name, flags, &volume, error) ||
+    flags &= ~(unsigned)CST_VOL_DELETE_AT_ONCE;
+    if (!claim_volume(&claim, pool, name, days > 0, flags, &volume, error) ||
         !volume_not_protected(pool, name, error) ||
         !cst_pool_state_check_delete(claim.state, error) || !volume_not_held(&claim, error))
         return FALSE;
-    if (refuses_by_itself(claim.state, flags) ? !remove_at_once(&claim, volume, flags, task, error)
-                                              : !remove_checked(&claim, volume, flags, task, error))
+    at_once = refuses_by_itself(claim.state, flags);
+    if (days > 0 && volume->type != CST_VOL_DIR)
+        return trash_volume(&claim, volume, flags, days, error);
+    if (at_once ? !remove_at_once(&claim, volume, flags, task, error)
+                : !volume_remove(&claim, volume, flags, task, error))
         return FALSE;
     volume_is_gone(&claim, volume);
     return TRUE;

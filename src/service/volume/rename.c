@@ -377,7 +377,7 @@ static gboolean change_alone(Rename *rename, GError **error)
     if (cst_pool_state_rename(state, rename->name, rename->new_name, &why))
         return TRUE;
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN) &&
-        (!cst_pool_state_scan_one(state, rename->name, NULL, &still, NULL) || !still))
+        (!cst_pool_state_scan_any(state, rename->name, NULL, &still, NULL) || !still))
         leave_to_replay(rename, why);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
@@ -389,7 +389,7 @@ static gboolean settle(CstService *service, CstPoolState *state, const char *nam
 {
     g_autoptr(CstVolume) volume = NULL;
 
-    if (!cst_pool_state_scan_one(state, new_name, NULL, &volume, error))
+    if (!cst_pool_state_scan_any(state, new_name, NULL, &volume, error))
         return FALSE;
     return !volume || kept_move(service, state, name, volume, kept, error);
 }
@@ -418,24 +418,53 @@ static void show(const Rename *rename)
         volume_rescan(&((Overlay *)g_ptr_array_index(rename->overlays, i))->claim);
 }
 
+/* What was prepared; the intent is ended by who clears @rename. */
+static gboolean perform(Rename *rename, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!record(rename, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.rename.recorded");
+    if (rename->overlays->len > 0 ? !change_with_overlays(rename, error)
+                                  : !change_alone(rename, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.rename.renamed");
+    /* It has its name; from here on nothing may fail. */
+    if (!settle(rename->pool->service, rename->claim.state, rename->name, rename->new_name,
+                &rename->kept, &why))
+        leave_to_replay(rename, why);
+    CST_CRASH_POINT("vol.rename.settled");
+    show(rename);
+    return TRUE;
+}
+
 static gboolean rename_volume(CstPool *pool, const char *name, const char *new_name, CstTask *task,
                               GError **error)
 {
     g_auto(Rename) rename = {.pool = pool, .name = name, .new_name = new_name, .task = task};
-    g_autoptr(GError) why = NULL;
 
-    if (!prepare(&rename, error) || !record(&rename, error))
-        return FALSE;
-    if (rename.overlays->len > 0 ? !change_with_overlays(&rename, error)
-                                 : !change_alone(&rename, error))
-        return FALSE;
-    CST_CRASH_POINT("vol.rename.renamed");
-    /* It has its name; from here on nothing may fail. */
-    if (!settle(pool->service, rename.claim.state, name, new_name, &rename.kept, &why))
-        leave_to_replay(&rename, why);
-    CST_CRASH_POINT("vol.rename.settled");
-    show(&rename);
-    return TRUE;
+    return prepare(&rename, error) && perform(&rename, error);
+}
+
+gboolean volume_rename_claimed(const VolumeClaim *claim, CstVolume *volume, const char *new_name,
+                               const KeptByName *kept, GError **error)
+{
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    Rename rename = {
+        .pool = claim->pool,
+        .name = claim->name,
+        .new_name = new_name,
+        .task = claim->task,
+        .overlays = none,
+        .claim = *claim,
+        .volume = volume,
+        .kept = *kept,
+    };
+    gboolean done = perform(&rename, error);
+
+    cst_intent_end(rename.intent);
+    return done;
 }
 
 gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, CstTask *task,
@@ -522,13 +551,17 @@ gboolean volume_rename_replay(CstService *service, CstPoolState *state, VolumeOp
 
     if (!name || !new_name)
         return TRUE;
-    if (!cst_pool_state_scan_one(state, name, NULL, &before, error) ||
-        !cst_pool_state_scan_one(state, new_name, NULL, &after, error))
+    if (!cst_pool_state_scan_any(state, name, NULL, &before, error) ||
+        !cst_pool_state_scan_any(state, new_name, NULL, &after, error))
         return FALSE;
-    /* Without the new name nothing has happened, nor if somebody else has made it. */
-    if (!after || !is_recorded(after, record->fields) || (before && !is_one(before, after)))
-        return TRUE;
     kept_load(record->fields, &kept);
+    /* Without the new name nothing has happened, nor if somebody else has made it. */
+    if (!after || !is_recorded(after, record->fields))
+        return TRUE;
+    /* The old one is another volume's by now. Nobody else makes names of the trash. */
+    if (before && !is_one(before, after))
+        return !kept.trashed ||
+               cst_trash_set(service->paths, &state->def->uuid, kept.trashed, error);
     if (!relink_recorded(service, state, open_pool, record->fields, error) ||
         !cst_pool_state_rename(state, name, new_name, error) ||
         !settle(service, state, name, new_name, &kept, error))

@@ -27,6 +27,8 @@ FILES = {
                 "</target></pool>",
     "again.xml": f"<pool type='dir'><name>n</name><uuid>{UUID}</uuid><target><path>{WORK}/other"
                  "</path></target></pool>",
+    "kept.xml": f"<pool type='dir'><name>n</name><uuid>{UUID}</uuid><target><path>{WORK}/n</path>"
+                "</target><c:trash xmlns:c='urn:cistern:storage:1.0' days='7'/></pool>",
     "from.xml": "<volume><name>new</name><capacity>1048576</capacity><target>"
                 "<format type='qcow2'/></target></volume>",
     "toraw.xml": "<volume><name>new</name><capacity>1048576</capacity></volume>",
@@ -56,6 +58,11 @@ SHOTS = ["snap-create raw one --pool p", "vol-upload raw {f}/payload --pool p",
          "snap-create raw two --pool p", "vol-upload raw {f}/payload2 --pool p"]
 SHOTS_INSIDE = ["snap-create cow one --pool p", "!qemu-io -f qcow2 -c 'write -P 6 0 200k' {p}/cow",
                 "snap-create cow two --pool p", "!qemu-io -f qcow2 -c 'write -P 7 0 99k' {p}/cow"]
+# A pool with a trash, and a volume in it, whose content is declared to be no image.
+KEEPING = ["pool-define {f}/kept.xml", "pool-build n", "pool-start n", "vol-create-as n v 1M",
+           "vol-upload v {f}/payload --pool n"]
+KEPT = KEEPING + ["vol-delete v --pool n"]
+IN_TRASH = "trash-list --pool n --columns name --parsable"
 SECRET = ["secret-define {f}/secret.xml"]
 VALUED = SECRET + [f"secret-set-value {UUID} --file {{f}}/value"]
 SEALED = VALUED + [f"secret-seal {UUID}"]
@@ -154,6 +161,12 @@ OPERATIONS = [
     Operation("rename-base-open", "vol-rename cow other --pool p",
               ["!chmod 777 {p}", *OVERLAYS], content="images",
               shows="vol-list p --columns name,backing"),
+    Operation("trash", "vol-delete v --pool n", KEEPING, shows=IN_TRASH),
+    Operation("trash-with-snapshots", "vol-delete v --pool n --delete-snapshots",
+              KEEPING + ["snap-create v one --pool n"], shares=True, shows=IN_TRASH),
+    Operation("trash-restore", "trash-restore v --pool n", KEPT, shows=IN_TRASH),
+    Operation("trash-restore-as", "trash-restore v --pool n --name w", KEPT, shows=IN_TRASH),
+    Operation("trash-empty", "trash-empty v --pool n --yes", KEPT, partway=True, shows=IN_TRASH),
     Operation("define", "pool-define {f}/pool.xml"),
     Operation("redefine", "pool-define {f}/again.xml", DEFINED),
     Operation("undefine", "pool-undefine n", DEFINED),

@@ -14,6 +14,9 @@ from .peers import run
 IGNORED = re.compile(r"root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secrets|.*\.pid|.*\.rotating)$"
                      r"|root/var/lib/cistern/(lock$|jobs(/|$))")
 
+# What tells deleted volumes apart that had one name.
+TRASH_ID = re.compile(r"(\.cistern-trash-[^/]*-)[0-9a-f]{12}")
+
 # Nothing is begun and not ended when it is empty, or not there yet.
 JOURNAL = "root/var/lib/cistern/journal"
 
@@ -27,6 +30,7 @@ def picture():
             short = os.path.relpath(path, WORK)
             if IGNORED.search(short):
                 continue
+            short = TRASH_ID.sub(r"\1ID", short)
             if os.path.islink(path):
                 found[short] = "-> " + os.readlink(path)
             elif os.path.isfile(path):

@@ -262,6 +262,27 @@ gboolean cst_conn_vol_rename(CstConn *conn, const CstVolRef *vol, const char *ne
     return TRUE;
 }
 
+GPtrArray *cst_conn_trash_list(CstConn *conn, const CstPoolRef *pool, GError **error)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_trash_row_free);
+}
+
+CstVolRef *cst_conn_trash_restore(CstConn *conn, const CstPoolRef *pool, const char *which,
+                                  const char *new_name, CstTask *task, GError **error)
+{
+    cst_fail(error, CST_ERROR_NO_VOL, "'%s'", which);
+    return NULL;
+}
+
+gboolean cst_conn_trash_empty(CstConn *conn, const CstPoolRef *pool, const char *which,
+                              uint64_t older_than, CstTask *task, guint *ret_count,
+                              uint64_t *ret_bytes, GError **error)
+{
+    *ret_count = 0;
+    *ret_bytes = 0;
+    return change(error);
+}
+
 GHashTable *cst_conn_pool_protected(CstConn *conn, const CstPoolRef *pool, GError **error)
 {
     GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -183,6 +183,9 @@ static const Row own[] = {
     {WIRE_CISTERN_VOL_DIGESTS, "cisternVolDigests"},
     {WIRE_CISTERN_VOL_PATCH, "cisternVolPatch"},
     {WIRE_CISTERN_VOL_RENAME, "cisternVolRename"},
+    {WIRE_CISTERN_TRASH_LIST, NULL},
+    {WIRE_CISTERN_TRASH_RESTORE, "cisternTrashRestore"},
+    {WIRE_CISTERN_TRASH_EMPTY, "cisternTrashEmpty"},
 };
 
 static const struct {

@@ -3,6 +3,7 @@
 
 #include <base/error.h>
 #include <service/images.h>
+#include <service/trash.h>
 #include <service/trust.h>
 #include <service/volumes.h>
 
@@ -38,6 +39,26 @@ gboolean cst_vol_protect(CstPool *pool, const char *name, gboolean on, CstTask *
 gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, CstTask *task,
                         GError **error)
 {
+    return fake_changed(error);
+}
+
+GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error)
+{
+    return fake_works(error) ? g_ptr_array_new() : NULL;
+}
+
+gboolean cst_pool_trash_restore(CstPool *pool, const char *which, const char *new_name,
+                                CstTask *task, char **ret_name, GError **error)
+{
+    *ret_name = fake_changed(error) ? g_strdup("vol00000") : NULL;
+    return *ret_name != NULL;
+}
+
+gboolean cst_pool_trash_empty(CstPool *pool, const char *which, int64_t older_than, CstTask *task,
+                              guint *ret_count, uint64_t *ret_bytes, GError **error)
+{
+    *ret_count = 0;
+    *ret_bytes = 0;
     return fake_changed(error);
 }
 

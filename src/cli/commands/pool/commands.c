@@ -44,7 +44,8 @@
             "adapter-parent-fabric-wwn",                                                         \
             N_("adapter parent scsi_hostN fabric_wwn to be used for underlying vHBA storage")),  \
         CLI_STRING("source-protocol-ver", N_("nfsvers value for NFS pool mount option")),        \
-        CLI_STRING("source-initiator", N_("initiator iqn for underlying storage"))
+        CLI_STRING("source-initiator", N_("initiator iqn for underlying storage")),              \
+        CLI_NAMED("trash", N_("days for which the pool keeps deleted vols"))
 
 static gboolean confirm_overwrite(CliCtl *ctl, const char *name, GError **error)
 {

@@ -10,6 +10,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <model/pool_type.h>
 
 #include "core/suggest.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     const char *adapter, *wwnn, *wwpn;
     const char *parent, *parent_wwnn, *parent_wwpn, *parent_fabric_wwn;
     const char *protocol_ver, *initiator;
+    const char *trash; /**< in our own namespace */
 } Fields;
 
 static gboolean read_fields(const CliArgs *args, Fields *fields, GError **error)
@@ -50,6 +52,7 @@ static gboolean read_fields(const CliArgs *args, Fields *fields, GError **error)
         {"adapter-parent-fabric-wwn", &fields->parent_fabric_wwn},
         {"source-protocol-ver", &fields->protocol_ver},
         {"source-initiator", &fields->initiator},
+        {"trash", &fields->trash},
     };
 
     if (!cli_args_exclusive(args, "secret-usage", "secret-uuid", error))
@@ -156,6 +159,10 @@ gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_n
         append_source(xml, &fields);
     if (target)
         g_string_append_printf(xml, "  <target>\n    <path>%s</path>\n  </target>\n", target);
+    if (fields.trash)
+        g_string_append_printf(
+            xml, "  <cistern:trash xmlns:cistern='" CST_XML_NAMESPACE "' days='%s'/>\n",
+            fields.trash);
     g_string_append(xml, "</pool>\n");
     *ret_name = fields.name;
     *ret_xml = g_string_free(g_steal_pointer(&xml), FALSE);

@@ -109,6 +109,33 @@ static void attach_thin(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
     cli_table_attach(table, "thin_pools", thin);
 }
 
+static const CliColumn trash_columns[] = {
+    {N_("Trash:"), "allocation", CLI_CELL_SIZE, NULL, 0},
+    {N_("In the trash:"), "volumes", CLI_CELL_NUMBER, NULL, 0},
+};
+
+/* Their space is part of the pool's allocation. */
+static void attach_trash(CliTable *table, CliCtl *ctl, const CstPoolRef *pool)
+{
+    g_autoptr(GPtrArray) rows = cst_conn_trash_list(ctl->conn, pool, NULL);
+    uint64_t allocation = 0;
+    gboolean known = TRUE;
+    CliTable *trash;
+
+    if (!rows || rows->len == 0)
+        return;
+    for (guint i = 0; i < rows->len; i++) {
+        const CstTrashRow *row = g_ptr_array_index(rows, i);
+
+        known &= row->has_size;
+        allocation += row->allocation;
+    }
+    trash = cli_table_new(trash_columns, G_N_ELEMENTS(trash_columns));
+    cli_table_add_known_size(trash, known, allocation);
+    cli_table_add_number(trash, rows->len);
+    cli_table_attach(table, "trash", trash);
+}
+
 static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
@@ -120,6 +147,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     add_info(table, ctl, pool, &info);
     attach_thin(table, ctl, pool);
     attach_health(table, ctl, pool);
+    attach_trash(table, ctl, pool);
     cli_table_print_listing(ctl, table, "pool", 15);
     return TRUE;
 }

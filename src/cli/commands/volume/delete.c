@@ -51,7 +51,8 @@ static const CliEach delete_each = {
 
 static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    unsigned flags = cli_args_has(args, "delete-snapshots") ? CST_VOL_DELETE_WITH_SNAPSHOTS : 0;
+    unsigned flags = (cli_args_has(args, "delete-snapshots") ? CST_VOL_DELETE_WITH_SNAPSHOTS : 0) |
+                     (cli_args_has(args, "no-trash") ? CST_VOL_DELETE_AT_ONCE : 0);
     g_autoptr(GPtrArray) vols = cli_vols(ctl, args, NULL, error);
 
     return vols && cli_each(ctl, &delete_each, vols, &flags, error);
@@ -62,6 +63,7 @@ static const CliOption delete_options[] = {
     POOL,
     CLI_SWITCH("delete-snapshots", N_("delete snapshots associated with volume (must be supported "
                                       "by storage driver)")),
+    CLI_SWITCH("no-trash", N_("remove it for good, also where the pool keeps deleted vols")),
     DETACH,
     FURTHER_VOLS,
     {0},

@@ -225,7 +225,10 @@ CstVolRef *cst_conn_vol_create(CstConn *conn, const CstPoolRef *pool, const char
 CstVolRef *cst_conn_vol_create_from(CstConn *conn, const CstPoolRef *pool, const char *xml,
                                     const CstVolRef *source, unsigned flags, CstTask *task,
                                     GError **error);
-/** Deletes a volume and its content. @flags: CstVolDeleteFlags. */
+/**
+ * Deletes a volume and its content, or puts it into its pool's trash. @flags: CstVolDeleteFlags;
+ * AT_ONCE means nothing to a server without trashes.
+ */
 gboolean cst_conn_vol_delete(CstConn *conn, const CstVolRef *vol, unsigned flags, CstTask *task,
                              GError **error);
 /** Gives a volume another name; what is based on it follows. NO_SUPPORT by a stock server. */
@@ -242,6 +245,21 @@ gboolean cst_conn_vol_protect(CstConn *conn, const CstVolRef *vol, gboolean on, 
                               GError **error);
 /** Names of the pool's protected volumes, as keys of a set; NO_SUPPORT by a stock server. */
 GHashTable *cst_conn_pool_protected(CstConn *conn, const CstPoolRef *pool, GError **error);
+/** The deleted volumes that the pool keeps, CstTrashRow *, the oldest first. */
+GPtrArray *cst_conn_trash_list(CstConn *conn, const CstPoolRef *pool, GError **error);
+/**
+ * Makes one of them a volume again: @which is its id, or a name that only one of them had;
+ * @new_name NULL: its own name.
+ */
+CstVolRef *cst_conn_trash_restore(CstConn *conn, const CstPoolRef *pool, const char *which,
+                                  const char *new_name, CstTask *task, GError **error);
+/**
+ * Removes them for good, or @which of them, if they were deleted @older_than seconds ago or more.
+ * *ret_bytes: what was allocated to those that it removed.
+ */
+gboolean cst_conn_trash_empty(CstConn *conn, const CstPoolRef *pool, const char *which,
+                              uint64_t older_than, CstTask *task, guint *ret_count,
+                              uint64_t *ret_bytes, GError **error);
 /** Overwrites a volume's content. @algorithm: CstWipeAlgorithm. */
 gboolean cst_conn_vol_wipe(CstConn *conn, const CstVolRef *vol, unsigned algorithm, CstTask *task,
                            GError **error);

@@ -73,7 +73,11 @@ typedef enum {
     (CST_VOL_CREATE_PREALLOC_METADATA | CST_VOL_CREATE_PREALLOC_FALLOC | \
      CST_VOL_CREATE_PREALLOC_FULL | CST_VOL_CREATE_PREALLOC_OFF)
 
-typedef enum { CST_VOL_DELETE_ZEROED = 1, CST_VOL_DELETE_WITH_SNAPSHOTS = 2 } CstVolDeleteFlags;
+typedef enum {
+    CST_VOL_DELETE_ZEROED = 1,
+    CST_VOL_DELETE_WITH_SNAPSHOTS = 2,
+    CST_VOL_DELETE_AT_ONCE = 1 << 16 /**< ours: do not keep it in the pool's trash */
+} CstVolDeleteFlags;
 
 typedef enum {
     CST_WIPE_ZERO = 0,

@@ -37,3 +37,21 @@ typedef struct {
 
 /** NULL is accepted. */
 void cst_vol_row_free(CstVolRow *row);
+
+/** A deleted volume that is kept. */
+typedef struct {
+    char *id;     /**< tells those apart that had one name */
+    char *name;   /**< what it was called */
+    char *hidden; /**< its name on the storage */
+    char *pool;
+    int64_t deleted;   /**< seconds since 1970 */
+    int64_t until;     /**< when it is removed, by the next refresh or the daemon */
+    uint32_t uid;      /**< who deleted it */
+    gboolean has_size; /**< FALSE: the pool is not active */
+    uint64_t capacity;
+    uint64_t allocation;
+} CstTrashRow;
+
+/** NULL is accepted. */
+void cst_trash_row_free(CstTrashRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstTrashRow, cst_trash_row_free)

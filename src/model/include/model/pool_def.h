@@ -116,8 +116,12 @@ typedef struct {
     char *target_path;
     CstPerms target_perms;
     CstRefreshAlloc refresh_alloc;
-    GPtrArray *options; /**< of CstPoolOption; in the namespace of the type; NULL: none */
+    GPtrArray *options;  /**< of CstPoolOption; in the namespace of the type; NULL: none */
+    uint32_t trash_days; /**< how long deleted volumes are kept, ours; 0: they are not */
 } CstPoolDef;
+
+/** Days that a pool may keep deleted volumes: a hundred years. */
+#define CST_TRASH_DAYS_MAX 36500
 
 /** Makes an empty definition with the defaults of @type. */
 CstPoolDef *cst_pool_def_new(CstPoolType type);

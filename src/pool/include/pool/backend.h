@@ -70,6 +70,15 @@ typedef struct {
     const CstSecretBytes *key; /**< borrowed for the call */
 } CstLoginAdmin;
 
+/**
+ * What a deleted volume is called for as long as it is kept, or the last part of a nested name;
+ * what follows is at most 78 bytes of UTF-8, and ends with a digit or letter that is no suffix of a
+ * draft's.
+ */
+#define CST_TRASH_PREFIX ".cistern-trash-"
+/** Whether @name is that of a deleted volume that is kept. */
+gboolean cst_name_is_trash(const char *name);
+
 /** Head of every backend's own state struct. */
 struct CstPoolState {
     gint refs;
@@ -244,6 +253,12 @@ struct CstBackend {
      * what the volume is to be.
      */
     gboolean drafts_by_intent;
+    /**
+     * Takes names of CST_TRASH_PREFIX for vol_rename, scan_one, vol_holders, vol_delete and the
+     * snapshots' callbacks, while scan and watch_read leave them out; drop_drafts spares them.
+     * FALSE: its pools can't keep deleted volumes.
+     */
+    gboolean keeps_trash;
     /** Names that begin like this are the backend's own, and no volume's or snapshot's; NULL: none.
      */
     const char *reserved_prefix;

@@ -154,9 +154,9 @@ void cst_dir_watch_read(CstPoolState *state, int fd,
  * and the core's tables relate.
  */
 #define CST_DIR_VOLUMES                                                                           \
-    .on_mounts = TRUE, .reserved_prefix = CST_DRAFT_PREFIX, .ends_dry_runs = TRUE,                \
-    .scan = cst_dir_scan, .scan_one = cst_dir_scan_one, .usage = cst_dir_usage,                   \
-    .vol_path = cst_dir_vol_path, .vol_resolve = cst_dir_vol_resolve,                             \
+    .on_mounts = TRUE, .keeps_trash = TRUE, .reserved_prefix = CST_DRAFT_PREFIX,                  \
+    .ends_dry_runs = TRUE, .scan = cst_dir_scan, .scan_one = cst_dir_scan_one,                    \
+    .usage = cst_dir_usage, .vol_path = cst_dir_vol_path, .vol_resolve = cst_dir_vol_resolve,     \
     .drop_drafts = cst_dir_drop_drafts, .vol_reserve = cst_dir_vol_reserve,                       \
     .vol_commit = cst_dir_vol_commit, .vol_abandon = cst_dir_vol_abandon,                         \
     .vol_delete = cst_dir_vol_delete, .vol_declare = cst_dir_vol_declare,                         \

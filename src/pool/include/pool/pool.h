@@ -52,8 +52,14 @@ gboolean cst_pool_state_rescan_bus(CstPoolState *state, CstTask *task, GError **
 /** CstBackend.scan: hands each volume to scan->sink(). */
 gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *task,
                              GError **error);
-/** CstBackend.scan_one; *ret_volume: a new reference, or NULL when there is none of that name. */
+/**
+ * CstBackend.scan_one; *ret_volume: a new reference, or NULL when there is none of that name. A
+ * deleted volume that is kept is none.
+ */
 gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolume *known,
+                                 CstVolume **ret_volume, GError **error);
+/** The same, for which a deleted volume that is kept is one. */
+gboolean cst_pool_state_scan_any(CstPoolState *state, const char *name, CstVolume *known,
                                  CstVolume **ret_volume, GError **error);
 /** CstBackend.usage. */
 gboolean cst_pool_state_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
@@ -119,6 +125,8 @@ gboolean cst_pool_state_delete(CstPoolState *state, const char *name, unsigned f
                                GError **error);
 /** NO_SUPPORT when volumes of this pool can't get another name. */
 gboolean cst_pool_state_check_rename(CstPoolState *state, GError **error);
+/** NO_SUPPORT when volumes of this pool can't be kept after their deletion. */
+gboolean cst_pool_state_check_trash(CstPoolState *state, GError **error);
 /** CstBackend.vol_rename. */
 gboolean cst_pool_state_rename(CstPoolState *state, const char *name, const char *new_name,
                                GError **error);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Procedures over deleted volumes that pools keep. */
+#include <service/trash.h>
+
+#include "api_private.h"
+
+static void fill_row(const CstTrashRow *row, wire_trash_row *ret)
+{
+    *ret = (wire_trash_row){
+        .id = g_strdup(row->id),
+        .name = g_strdup(row->name),
+        .hidden = g_strdup(row->hidden),
+        .deleted = row->deleted,
+        .until = row->until,
+        .uid = row->uid,
+        .has_size = row->has_size,
+        .capacity = row->capacity,
+        .allocation = row->allocation,
+    };
+}
+
+static gboolean list(CstApiCall *call, const void *args, void *data, GError **error)
+{
+    g_autoptr(CstPool) pool =
+        cst_api_pool(call->service, &((const wire_pool_args *)args)->pool, error);
+    g_autoptr(GPtrArray) rows = pool ? cst_pool_trash_list(pool, error) : NULL;
+    wire_trash_ret *ret = data;
+
+    if (!rows)
+        return FALSE;
+    ret->rows.rows_val = g_new0(wire_trash_row, rows->len + 1);
+    for (guint i = 0; i < rows->len && i < WIRE_LIST_MAX; i++)
+        fill_row(g_ptr_array_index(rows, i), &ret->rows.rows_val[ret->rows.rows_len++]);
+    return TRUE;
+}
+
+static gboolean restore(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_trash_restore_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    g_autofree char *name = NULL;
+
+    return pool &&
+           cst_pool_trash_restore(pool, args->which, cst_api_opt_text(args->name), call->task,
+                                  &name, error) &&
+           cst_api_fill_vol(&((wire_vol_args *)ret)->vol, pool, name, error);
+}
+
+static gboolean empty(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_trash_empty_args *args = data;
+    g_autoptr(CstPool) pool = cst_api_pool(call->service, &args->pool, error);
+    wire_trash_empty_ret *emptied = ret;
+    uint64_t bytes = 0;
+    guint count = 0;
+
+    if (!pool || !cst_pool_trash_empty(pool, cst_api_opt_text(args->which),
+                                       (int64_t)MIN(args->older_than, (uint64_t)G_MAXINT32 * 100),
+                                       call->task, &count, &bytes, error))
+        return FALSE;
+    emptied->count = count;
+    emptied->bytes = bytes;
+    return TRUE;
+}
+
+const CstProcedure cst_api_trash_procedures[] = {
+    CST_OWN_PROCEDURE(TRASH_LIST, LONG, READ, "cisternTrashList", pool_args, trash_ret, list),
+    CST_OWN_PROCEDURE(TRASH_RESTORE, LONG, WRITE, "cisternTrashRestore", trash_restore_args,
+                      vol_args, restore),
+    CST_OWN_PROCEDURE(TRASH_EMPTY, LONG, WRITE, "cisternTrashEmpty", trash_empty_args,
+                      trash_empty_ret, empty),
+    {0},
+};

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * trash-list, trash-restore and trash-empty: deleted volumes that pools keep. One is named by its
+ * id, or by the name that it had; without --pool it is looked for in all active pools.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "options.h"
+#include "output/confirm.h"
+#include "output/filter.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/table.h"
+#include "output/text.h"
+#include "output/view.h"
+
+static const CliColumn columns[] = {
+    {N_("Pool"), "pool", CLI_CELL_TEXT, NULL, 0},
+    {N_("Name"), "name", CLI_CELL_TEXT, NULL, 0},
+    {N_("Id"), "id", CLI_CELL_TEXT, NULL, 0},
+    {N_("Deleted"), "deleted", CLI_CELL_TIME, "-", 0},
+    {N_("Until"), "until", CLI_CELL_TIME, "-", 0},
+    {N_("User"), "uid", CLI_CELL_NUMBER, NULL, 0},
+    {N_("Capacity"), "capacity", CLI_CELL_SIZE, "-", CLI_COLUMN_ON_REQUEST},
+    {N_("Allocation"), "allocation", CLI_CELL_SIZE, "-", 0},
+    {N_("Kept as"), "hidden", CLI_CELL_TEXT, NULL, CLI_COLUMN_ON_REQUEST},
+};
+
+/* The pool that --pool names, else all active ones. */
+static GPtrArray *find_pools(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    CstPoolRef *pool;
+
+    if (!cli_args_has(args, "pool"))
+        return cli_pool_collect(ctl, CST_LIST_POOLS_ACTIVE, error);
+    pool = cli_pool(ctl, args, "pool", NULL, error);
+    if (!pool)
+        return NULL;
+    pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_ref_free);
+    g_ptr_array_add(pools, pool);
+    return g_steal_pointer(&pools);
+}
+
+/* --- trash-list ------------------------------------------------------------------------------- */
+
+static void add_row(CliTable *table, const CstTrashRow *row)
+{
+    cli_table_add_text(table, row->pool);
+    cli_table_add_text(table, row->name);
+    cli_table_add_text(table, row->id);
+    cli_table_add_time(table, row->deleted);
+    cli_table_add_time(table, row->until);
+    cli_table_add_number(table, row->uid);
+    cli_table_add_known_size(table, row->has_size, row->capacity);
+    cli_table_add_known_size(table, row->has_size, row->allocation);
+    cli_table_add_text(table, row->hidden);
+}
+
+static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    g_autoptr(GPtrArray) pools = NULL;
+    g_auto(CliView) view = {0};
+
+    if (!cli_view_read(&view, args, columns, G_N_ELEMENTS(columns), NULL, error))
+        return FALSE;
+    pools = find_pools(ctl, args, error);
+    if (!pools)
+        return FALSE;
+    for (guint i = 0; i < pools->len; i++) {
+        g_autoptr(GPtrArray) rows =
+            cst_conn_trash_list(ctl->conn, g_ptr_array_index(pools, i), error);
+
+        if (!rows)
+            return cli_failed(ctl, _("Failed to list the trash of pool %s"),
+                              ((CstPoolRef *)g_ptr_array_index(pools, i))->name);
+        for (guint j = 0; j < rows->len; j++)
+            add_row(table, g_ptr_array_index(rows, j));
+    }
+    cli_view_print(ctl, &view, table, "trash");
+    return TRUE;
+}
+
+static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    cli_view_complete(columns, G_N_ELEMENTS(columns), words);
+}
+
+#define ACTIVE_POOL                                                 \
+    {                                                               \
+        .name = "pool", .kind = CLI_OPT_STRING,                     \
+        .help = N_("pool name or uuid; default: all active pools"), \
+        .complete = cli_complete_active_pools                       \
+    }
+
+static const CliOption list_options[] = {ACTIVE_POOL, CLI_VIEW_OPTIONS(complete_columns), {0}};
+
+const CliCommand cli_trash_list_command = {
+    .name = "trash-list",
+    .summary = N_("list deleted vols that pools keep"),
+    .description =
+        N_("List what was deleted in pools with a trash (pool-define-as --trash DAYS), until when "
+           "it is kept, and the space that it takes."),
+    .options = list_options,
+    .handler = cmd_list,
+    .flags = CLI_CMD_OURS,
+};
+
+/* --- one of them ------------------------------------------------------------------------------ */
+
+static gboolean is_it(const CstTrashRow *row, const char *which)
+{
+    return strcmp(row->id, which) == 0 || strcmp(row->name, which) == 0;
+}
+
+/*
+ * Finds the pool that has @which in its trash; of several that have, the server of one can't tell.
+ * Borrowed from @pools.
+ */
+static const CstPoolRef *find_pool_of(CliCtl *ctl, const GPtrArray *pools, const char *which,
+                                      GError **error)
+{
+    const CstPoolRef *found = NULL;
+
+    if (pools->len == 1)
+        return g_ptr_array_index(pools, 0);
+    for (guint i = 0; i < pools->len; i++) {
+        const CstPoolRef *pool = g_ptr_array_index(pools, i);
+        g_autoptr(GPtrArray) rows = cst_conn_trash_list(ctl->conn, pool, error);
+        gboolean here = FALSE;
+
+        if (!rows)
+            return NULL;
+        for (guint j = 0; j < rows->len && !here; j++)
+            here = is_it(g_ptr_array_index(rows, j), which);
+        if (here && found) {
+            cst_fail(
+                error, CST_ERROR_USAGE,
+                _("pools '%s' and '%s' both have a vol '%s' in the trash; say which by --pool"),
+                found->name, pool->name, which);
+            return NULL;
+        }
+        found = here ? pool : found;
+    }
+    if (!found)
+        cst_fail(error, CST_ERROR_NO_VOL, _("there is no volume '%s' in the trash"), which);
+    return found;
+}
+
+static void complete_trashed(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    g_autoptr(GPtrArray) pools = find_pools(ctl, args, NULL);
+
+    for (guint i = 0; pools && i < pools->len; i++) {
+        g_autoptr(GPtrArray) rows =
+            cst_conn_trash_list(ctl->conn, g_ptr_array_index(pools, i), NULL);
+
+        for (guint j = 0; rows && j < rows->len; j++)
+            g_ptr_array_add(words, g_strdup(((CstTrashRow *)g_ptr_array_index(rows, j))->name));
+    }
+}
+
+/* --- trash-restore ---------------------------------------------------------------------------- */
+
+typedef struct {
+    CstConn *conn;
+    const CstPoolRef *pool;
+    const char *which, *new_name;
+    CstVolRef *vol; /* what it has become */
+} Restoring;
+
+static gboolean run_restore(CstTask *task, gpointer data, GError **error)
+{
+    Restoring *restoring = data;
+
+    restoring->vol = cst_conn_trash_restore(restoring->conn, restoring->pool, restoring->which,
+                                            restoring->new_name, task, error);
+    return restoring->vol != NULL;
+}
+
+static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    g_autoptr(CstVolRef) vol = NULL;
+    Restoring restoring = {0};
+    gboolean done;
+
+    if (!cli_args_string(args, "vol", &restoring.which, error) ||
+        !cli_args_string(args, "name", &restoring.new_name, error))
+        return FALSE;
+    pools = find_pools(ctl, args, error);
+    restoring.pool = pools ? find_pool_of(ctl, pools, restoring.which, error) : NULL;
+    if (!restoring.pool)
+        return FALSE;
+    restoring.conn = ctl->conn;
+    cli_plan(ctl, _("Would restore vol %s in pool %s"), restoring.which, restoring.pool->name);
+    done = cli_run_task(ctl, _("Restoring"), run_restore, &restoring, error);
+    vol = restoring.vol;
+    return cli_outcome(ctl, done, "volume", vol ? vol->name : restoring.which,
+                       _("Vol %s restored as %s"), _("Failed to restore vol %s as %s"),
+                       restoring.which,
+                       vol                  ? vol->name
+                       : restoring.new_name ? restoring.new_name
+                                            : restoring.which);
+}
+
+#define TRASHED(how)                                                     \
+    {                                                                    \
+        .name = "vol", .kind = CLI_OPT_STRING, .flags = (how),           \
+        .help = N_("name that the vol had, or its id as in trash-list"), \
+        .complete = complete_trashed                                     \
+    }
+
+static const CliOption restore_options[] = {
+    TRASHED(CLI_OPT_REQUIRED),
+    ACTIVE_POOL,
+    CLI_NAMED("name", N_("restore it by this name instead of its own")),
+    DETACH,
+    {0},
+};
+
+const CliCommand cli_trash_restore_command = {
+    .name = "trash-restore",
+    .summary = N_("make a deleted vol a vol again"),
+    .description = N_("Take a vol out of its pool's trash, with the snapshots that it had and what "
+                      "was declared of it."),
+    .options = restore_options,
+    .handler = cmd_restore,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+};
+
+/* --- trash-empty ------------------------------------------------------------------------------ */
+
+typedef struct {
+    CstConn *conn;
+    const GPtrArray *pools;
+    const char *which; /* NULL: all */
+    uint64_t older_than;
+    guint count;
+    uint64_t bytes;
+} Emptying;
+
+static gboolean run_empty(CstTask *task, gpointer data, GError **error)
+{
+    Emptying *emptying = data;
+
+    for (guint i = 0; i < emptying->pools->len; i++) {
+        uint64_t bytes;
+        guint count;
+
+        if (!cst_conn_trash_empty(emptying->conn, g_ptr_array_index(emptying->pools, i),
+                                  emptying->which, emptying->older_than, task, &count, &bytes,
+                                  error))
+            return FALSE;
+        emptying->count += count;
+        emptying->bytes += bytes;
+    }
+    return TRUE;
+}
+
+static gboolean read_empty(const CliArgs *args, Emptying *emptying, GError **error)
+{
+    const char *age;
+
+    if (!cli_args_string(args, "vol", &emptying->which, error) ||
+        !cli_args_string(args, "older-than", &age, error))
+        return FALSE;
+    return !age || cli_read_seconds(age, &emptying->older_than) ||
+           cst_fail(error, CST_ERROR_USAGE,
+                    _("--older-than '%s' is no time; it is a number with s, m, h or d behind it"),
+                    age);
+}
+
+/* Narrows the pools to the one that has the volume. */
+static gboolean choose_pool(CliCtl *ctl, const char *which, GPtrArray **pools, GError **error)
+{
+    const CstPoolRef *pool = find_pool_of(ctl, *pools, which, error);
+    guint i;
+
+    if (!pool || !g_ptr_array_find(*pools, pool, &i))
+        return FALSE;
+    g_ptr_array_remove_range(*pools, i + 1, (*pools)->len - i - 1);
+    g_ptr_array_remove_range(*pools, 0, i);
+    return TRUE;
+}
+
+static gboolean cmd_empty(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    g_autofree char *size = NULL;
+    Emptying emptying = {0};
+
+    if (!read_empty(args, &emptying, error))
+        return FALSE;
+    pools = find_pools(ctl, args, error);
+    if (!pools || (emptying.which && !choose_pool(ctl, emptying.which, &pools, error)))
+        return FALSE;
+    emptying.conn = ctl->conn;
+    emptying.pools = pools;
+    if (emptying.which)
+        cli_plan(ctl, _("Would remove vol %s from the trash for good"), emptying.which);
+    else
+        cli_plan(ctl, "%s", _("Would remove what is in the trash for good"));
+    if (!(emptying.which ? cli_confirm(ctl, error, _("Remove vol %s for good?"), emptying.which)
+                         : cli_confirm(ctl, error, "%s", _("Remove the deleted vols for good?"))))
+        return FALSE;
+    if (!cli_run_task(ctl, _("Removing"), run_empty, &emptying, error))
+        return cli_failed(ctl, "%s", _("Failed to empty the trash"));
+    size = cli_size_text(ctl, emptying.bytes);
+    cli_done(ctl, NULL, NULL,
+             ngettext("%u vol removed for good, %s freed", "%u vols removed for good, %s freed",
+                      emptying.count),
+             emptying.count, size);
+    return TRUE;
+}
+
+static const CliOption empty_options[] = {
+    TRASHED(CLI_OPT_OFFERED),
+    ACTIVE_POOL,
+    CLI_NAMED("older-than", N_("only what was deleted so long ago: 90m, 12h, 7d")),
+    {0},
+};
+
+const CliCommand cli_trash_empty_command = {
+    .name = "trash-empty",
+    .summary = N_("remove deleted vols for good"),
+    .description = N_("Remove what pools keep of deleted vols, or one of these, before its days "
+                      "are over."),
+    .options = empty_options,
+    .handler = cmd_empty,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS | CLI_CMD_OURS,
+};

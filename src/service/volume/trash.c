@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Deleted volumes that are kept. Into the trash and out of it a volume goes by a rename, to and
+ * from a name that is no volume's (CST_TRASH_PREFIX), with all that goes by its name (by_name.c);
+ * there, the record of what it was called is one of these. So the rename's intent and its replay
+ * are all that a crash needs (rename.c).
+ *
+ * The record is made after the rename, and removed after the volume. One without a volume is left
+ * over from a crash; whoever finds it, with the hidden name claimed, drops it. How long a volume is
+ * kept is decided when it is deleted: another setting of the pool counts for later ones.
+ */
+#include "trash.h"
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <service/trash.h>
+#include <store/trash.h>
+
+#include "by_name.h"
+#include "core/events.h"
+#include "core/job.h"
+#include "core/pool.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "declare.h"
+#include "dependency/guard.h"
+#include "remove.h"
+#include "rename.h"
+
+#define DAY_S  (24 * 3600)
+#define ID_LEN 12
+/* Of the volume's name in the hidden one, so that whoever looks at the storage knows it. */
+#define SHOWN_MAX 64
+
+static int64_t now_s(void)
+{
+    return g_get_real_time() / G_USEC_PER_SEC;
+}
+
+/* A definition that waits for the pool's next start counts already: it is not about the storage. */
+guint trash_days(CstPool *pool)
+{
+    guint days;
+
+    g_mutex_lock(&pool->lock);
+    days = pool->new_def ? pool->new_def->trash_days : pool->def->trash_days;
+    g_mutex_unlock(&pool->lock);
+    return days;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* Ends with the id, so that it never ends like a draft. */
+static char *hidden_name(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    const char *last = slash ? slash + 1 : name, *end;
+    char text[CST_UUID_TEXT_LEN];
+    CstUuid uuid;
+
+    cst_uuid_generate(&uuid);
+    cst_uuid_format(&uuid, text);
+    g_utf8_validate(last, (gssize)MIN(strlen(last), SHOWN_MAX), &end);
+    return g_strdup_printf("%.*s" CST_TRASH_PREFIX "%.*s-%s", (int)(last - name), name,
+                           (int)(end - last), last, text + strlen(text) - ID_LEN);
+}
+
+static const char *id_of(const CstTrashed *trashed)
+{
+    const char *dash = strrchr(trashed->hidden, '-');
+
+    return dash ? dash + 1 : trashed->hidden;
+}
+
+static GPtrArray *records_of(CstPool *pool, GError **error)
+{
+    return cst_trash_list(pool->service->paths, &pool->uuid, error);
+}
+
+/* By id, or by a name that only one of them had. Borrowed. */
+static const CstTrashed *find(const GPtrArray *records, const char *which, GError **error)
+{
+    g_autoptr(GString) ids = g_string_new(NULL);
+    const CstTrashed *found = NULL;
+    guint count = 0;
+
+    for (guint i = 0; i < records->len; i++) {
+        const CstTrashed *trashed = g_ptr_array_index(records, i);
+
+        if (strcmp(id_of(trashed), which) == 0)
+            return trashed;
+        if (strcmp(trashed->name, which) != 0)
+            continue;
+        found = trashed;
+        g_string_append_printf(ids, "%s%s", count++ ? ", " : "", id_of(trashed));
+    }
+    if (count == 0)
+        cst_fail(error, CST_ERROR_NO_VOL, _("there is no volume '%s' in the trash"), which);
+    else if (count > 1)
+        cst_fail(error, CST_ERROR_INVALID,
+                 _("there are %u volumes '%s' in the trash; say which by its id: %s"), count, which,
+                 ids->str);
+    return count == 1 ? found : NULL;
+}
+
+/* --- into the trash --------------------------------------------------------------------------- */
+
+static CstTrashed *record_new(const VolumeClaim *claim, const char *hidden, guint days)
+{
+    CstTrashed *trashed = g_new0(CstTrashed, 1);
+    uid_t uid;
+    pid_t pid;
+
+    cst_task_owner(claim->task, &uid, &pid);
+    trashed->hidden = g_strdup(hidden);
+    trashed->name = g_strdup(claim->name);
+    trashed->deleted = now_s();
+    trashed->until = trashed->deleted + (int64_t)days * DAY_S;
+    trashed->uid = uid;
+    return trashed;
+}
+
+gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, guint days,
+                      GError **error)
+{
+    g_auto(VolumeClaim) hidden_claim = {.task = claim->task, .after = claim};
+    g_autofree char *hidden = hidden_name(claim->name);
+    g_auto(KeptByName) kept = {0};
+
+    if (!cst_flags_check(flags, CST_VOL_DELETE_WITH_SNAPSHOTS, "virStorageVolDelete", error) ||
+        !cst_pool_state_check_trash(claim->state, error) || !volume_not_needed(claim, error) ||
+        !volume_snapshots_agreed(claim, volume, flags, error) ||
+        !volume_claim(&hidden_claim, claim->pool, hidden, CLAIM_WRITE, error) ||
+        !kept_read(claim->pool, claim->state, volume, &kept, error))
+        return FALSE;
+    kept.trashed = record_new(claim, hidden, days);
+    if (!volume_rename_claimed(claim, volume, hidden, &kept, error))
+        return FALSE;
+    volume_orphan_readers(claim);
+    return TRUE;
+}
+
+/* --- what is there ---------------------------------------------------------------------------- */
+
+static CstTrashRow *row_new(CstPool *pool, const CstTrashed *trashed, const CstVolume *volume)
+{
+    CstTrashRow *row = g_new0(CstTrashRow, 1);
+
+    row->id = g_strdup(id_of(trashed));
+    row->name = g_strdup(trashed->name);
+    row->hidden = g_strdup(trashed->hidden);
+    row->pool = g_strdup(pool->name);
+    row->deleted = trashed->deleted;
+    row->until = trashed->until;
+    row->uid = trashed->uid;
+    row->has_size = volume != NULL;
+    row->capacity = volume ? volume->capacity : 0;
+    row->allocation = volume ? volume->allocation : 0;
+    return row;
+}
+
+GPtrArray *cst_pool_trash_list(CstPool *pool, GError **error)
+{
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_trash_row_free);
+    g_autoptr(GPtrArray) records = records_of(pool, error);
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+
+    for (guint i = 0; records && i < records->len; i++) {
+        const CstTrashed *trashed = g_ptr_array_index(records, i);
+        g_autoptr(CstVolume) volume = NULL;
+
+        if (state && !cst_pool_state_scan_any(state, trashed->hidden, NULL, &volume, error))
+            return NULL;
+        if (volume || !state)
+            g_ptr_array_add(rows, row_new(pool, trashed, volume));
+    }
+    return records ? g_steal_pointer(&rows) : NULL;
+}
+
+/*
+ * Claims a deleted volume. *ret_volume NULL: somebody else has removed or restored it, or a crash
+ * has left its record, which is dropped.
+ */
+static gboolean claim_trashed(VolumeClaim *claim, CstPool *pool, const char *hidden,
+                              CstVolume **ret_volume, GError **error)
+{
+    if (!volume_claim(claim, pool, hidden, CLAIM_WRITE, error) ||
+        !cst_pool_state_scan_any(claim->state, hidden, NULL, ret_volume, error))
+        return FALSE;
+    return *ret_volume || cst_dry_run() ||
+           cst_trash_remove(pool->service->paths, &pool->uuid, hidden, error);
+}
+
+/* --- out of the trash ------------------------------------------------------------------------- */
+
+static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+{
+    g_autoptr(CstVolume) existing = NULL;
+
+    if (!pool_scan_volume(pool, state, name, &existing, error))
+        return FALSE;
+    return !existing || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name);
+}
+
+static gboolean restore(CstPool *pool, const CstTrashed *trashed, const char *name, CstTask *task,
+                        GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task};
+    g_auto(VolumeClaim) new_claim = {.task = task, .after = &claim, .creating = TRUE};
+    g_autoptr(CstVolume) volume = NULL;
+    g_auto(KeptByName) kept = {0};
+
+    if (!claim_trashed(&claim, pool, trashed->hidden, &volume, error))
+        return FALSE;
+    if (!volume)
+        return cst_fail(error, CST_ERROR_NO_VOL, _("there is no volume '%s' in the trash"),
+                        trashed->name);
+    if (!cst_pool_state_volume_name_check(claim.state, name, error) ||
+        !check_free(pool, claim.state, name, error) ||
+        !volume_claim(&new_claim, pool, name, CLAIM_WRITE, error) ||
+        !check_free(pool, claim.state, name, error) || !volume_not_held(&claim, error) ||
+        !kept_read(pool, claim.state, volume, &kept, error))
+        return FALSE;
+    g_clear_pointer(&kept.trashed, cst_trashed_free);
+    return volume_rename_claimed(&claim, volume, name, &kept, error);
+}
+
+static gboolean restore_found(CstPool *pool, const char *which, const char *new_name, CstTask *task,
+                              char **ret_name, GError **error)
+{
+    g_autoptr(GPtrArray) records = records_of(pool, error);
+    const CstTrashed *trashed = records ? find(records, which, error) : NULL;
+    const char *name = trashed && !new_name ? trashed->name : new_name;
+
+    if (!trashed || !restore(pool, trashed, name, task, error))
+        return FALSE;
+    *ret_name = g_strdup(name);
+    return TRUE;
+}
+
+gboolean cst_pool_trash_restore(CstPool *pool, const char *which, const char *new_name,
+                                CstTask *task, char **ret_name, GError **error)
+{
+    g_auto(Job) job = {0};
+    gboolean done;
+
+    job_begin(&job, pool, "trash-restore", new_name ? new_name : which, &task);
+    done = restore_found(pool, which, new_name, task, ret_name, error);
+    /* libvirt has no event for it; who shows the pool's volumes reads them again after this one. */
+    if (done)
+        event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
+    return job_end(&job, done, error);
+}
+
+/* --- removal ---------------------------------------------------------------------------------- */
+
+/* *ret_bytes: what was allocated to it; *ret_gone: it was removed here. */
+static gboolean remove_trashed(CstPool *pool, const CstTrashed *trashed, gboolean at_once,
+                               CstTask *task, gboolean *ret_gone, uint64_t *ret_bytes,
+                               GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = task, .at_once = at_once};
+    g_autoptr(CstVolume) volume = NULL;
+
+    *ret_gone = FALSE;
+    if (!claim_trashed(&claim, pool, trashed->hidden, &volume, error))
+        return FALSE;
+    if (!volume)
+        return TRUE;
+    if (!volume_not_held(&claim, error) ||
+        !volume_remove(&claim, volume, CST_VOL_DELETE_WITH_SNAPSHOTS, task, error))
+        return FALSE;
+    CST_CRASH_POINT("trash.remove.deleted");
+    trust_forget(&claim, volume);
+    *ret_gone = TRUE;
+    *ret_bytes = volume->allocation;
+    return cst_trash_remove(pool->service->paths, &pool->uuid, trashed->hidden, error);
+}
+
+void trash_expire(CstPool *pool, CstPoolState *state)
+{
+    g_autoptr(GPtrArray) records = cst_dry_run() ? NULL : records_of(pool, NULL);
+    int64_t now = now_s();
+    gboolean any = FALSE;
+
+    for (guint i = 0; records && i < records->len; i++) {
+        const CstTrashed *trashed = g_ptr_array_index(records, i);
+        g_autoptr(GError) why = NULL;
+        gboolean gone = FALSE;
+        uint64_t bytes;
+
+        if (trashed->until > now)
+            continue;
+        if (!remove_trashed(pool, trashed, TRUE, NULL, &gone, &bytes, &why))
+            cst_log(CST_LOG_WARNING, "pool '%s': volume '%s' stays in the trash: %s", pool->name,
+                    trashed->name, why->message);
+        else if (gone)
+            cst_log(CST_LOG_INFO, "pool '%s': volume '%s' was kept for its days and is removed",
+                    pool->name, trashed->name);
+        any |= gone;
+    }
+    if (any)
+        pool_usage_update(pool, state, NULL);
+}
+
+typedef struct {
+    CstPool *pool;
+    int64_t before; /* it was deleted then or earlier */
+    CstTask *task;
+    guint count;
+    uint64_t bytes;
+} Emptying;
+
+/* In a dry run the removal ends with DRY_RUN, for the first of them already. */
+static gboolean empty_one(Emptying *emptying, const CstTrashed *trashed, GError **error)
+{
+    uint64_t bytes;
+    gboolean gone = FALSE, done;
+
+    if (trashed->deleted > emptying->before)
+        return TRUE;
+    done = remove_trashed(emptying->pool, trashed, FALSE, emptying->task, &gone, &bytes, error);
+    if (gone) {
+        emptying->count++;
+        emptying->bytes += bytes;
+    }
+    return done;
+}
+
+static gboolean empty_all(Emptying *emptying, const GPtrArray *records, GError **error)
+{
+    g_autoptr(GError) first = NULL;
+
+    cst_task_set_total(emptying->task, records->len);
+    for (guint i = 0; i < records->len; i++) {
+        g_autoptr(GError) why = NULL;
+
+        if (!cst_task_check(emptying->task, error))
+            return FALSE;
+        if (!empty_one(emptying, g_ptr_array_index(records, i), &why) && !first)
+            first = g_steal_pointer(&why);
+        cst_task_advance(emptying->task, 1);
+    }
+    if (!first)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&first));
+    return FALSE;
+}
+
+static gboolean empty(Emptying *emptying, const char *which, GError **error)
+{
+    CstPool *pool = emptying->pool;
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(GPtrArray) records = state ? records_of(pool, error) : NULL;
+    const CstTrashed *one = records && which ? find(records, which, error) : NULL;
+    gboolean done;
+
+    if (!records || (which && !one))
+        return FALSE;
+    done = one ? empty_one(emptying, one, error) : empty_all(emptying, records, error);
+    if (emptying->count > 0)
+        pool_usage_update(pool, state, NULL);
+    return done;
+}
+
+gboolean cst_pool_trash_empty(CstPool *pool, const char *which, int64_t older_than, CstTask *task,
+                              guint *ret_count, uint64_t *ret_bytes, GError **error)
+{
+    g_auto(Job) job = {0};
+    Emptying emptying = {.pool = pool, .before = now_s() - older_than};
+    gboolean done;
+
+    job_begin(&job, pool, "trash-empty", which, &task);
+    emptying.task = task;
+    done = job_end(&job, empty(&emptying, which, error), error);
+    *ret_count = emptying.count;
+    *ret_bytes = emptying.bytes;
+    return done;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Records of deleted volumes that are kept. A record is replaced whole and is durable when the call
+ * returns; what it is about, the storage says: a record without a volume means nothing.
+ */
+#include <store/trash.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#define GROUP      "trash"
+#define RECORD_MAX 65536
+
+void cst_trashed_free(CstTrashed *trashed)
+{
+    if (!trashed)
+        return;
+    g_free(trashed->hidden);
+    g_free(trashed->name);
+    g_free(trashed);
+}
+
+CstTrashed *cst_trashed_copy(const CstTrashed *trashed)
+{
+    CstTrashed *copy = trashed ? g_memdup2(trashed, sizeof(*trashed)) : NULL;
+
+    if (copy) {
+        copy->hidden = g_strdup(trashed->hidden);
+        copy->name = g_strdup(trashed->name);
+    }
+    return copy;
+}
+
+static char *dir_of(const CstPaths *paths, const CstUuid *pool)
+{
+    char text[CST_UUID_TEXT_LEN];
+
+    return g_build_filename(paths->data_dir, "trash", cst_uuid_format(pool, text), NULL);
+}
+
+/* Begins with '=': no name is "." or "..", or that of an unfinished file. */
+static char *file_of(const char *dir, const char *hidden)
+{
+    g_autofree char *escaped = g_uri_escape_string(hidden, NULL, FALSE);
+
+    return g_strdup_printf("%s/=%s", dir, escaped);
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTrashed *trashed,
+                       GError **error)
+{
+    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *path = file_of(dir, trashed->hidden);
+    g_autoptr(GKeyFile) keys = g_key_file_new();
+    g_autofree char *text = NULL;
+    gsize length;
+
+    if (!cst_may_change(error) || !cst_dir_ensure(dir, 0700, error))
+        return FALSE;
+    g_key_file_set_string(keys, GROUP, "name", trashed->name);
+    g_key_file_set_int64(keys, GROUP, "deleted", trashed->deleted);
+    g_key_file_set_int64(keys, GROUP, "until", trashed->until);
+    g_key_file_set_uint64(keys, GROUP, "uid", trashed->uid);
+    text = g_key_file_to_data(keys, &length, NULL);
+    return cst_file_replace(path, text, length, 0600, error);
+}
+
+gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char *hidden,
+                          GError **error)
+{
+    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *path = file_of(dir, hidden);
+
+    return access(path, F_OK) != 0 || (cst_may_change(error) && cst_file_remove(path, error));
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static gboolean parse(GKeyFile *keys, CstTrashed *trashed, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    trashed->name = g_key_file_get_string(keys, GROUP, "name", &why);
+    if (!why)
+        trashed->deleted = g_key_file_get_int64(keys, GROUP, "deleted", &why);
+    if (!why)
+        trashed->until = g_key_file_get_int64(keys, GROUP, "until", &why);
+    if (!why)
+        trashed->uid = (uint32_t)g_key_file_get_uint64(keys, GROUP, "uid", &why);
+    return !why || cst_fail(error, CST_ERROR_INVALID, _("the record of deleted volume '%s': %s"),
+                            trashed->hidden, why->message);
+}
+
+static CstTrashed *read_record(const char *path, const char *hidden, GError **error)
+{
+    g_autoptr(CstTrashed) trashed = g_new0(CstTrashed, 1);
+    g_autoptr(GKeyFile) keys = g_key_file_new();
+    g_autoptr(GError) why = NULL;
+    g_autofree char *text = NULL;
+    size_t length;
+
+    trashed->hidden = g_strdup(hidden);
+    if (!cst_file_read(path, RECORD_MAX, &text, &length, error))
+        return NULL;
+    if (!g_key_file_load_from_data(keys, text, length, G_KEY_FILE_NONE, &why)) {
+        cst_fail(error, CST_ERROR_INVALID, _("the record of deleted volume '%s': %s"), hidden,
+                 why->message);
+        return NULL;
+    }
+    return parse(keys, trashed, error) ? g_steal_pointer(&trashed) : NULL;
+}
+
+gboolean cst_trash_find(const CstPaths *paths, const CstUuid *pool, const char *hidden,
+                        CstTrashed **ret_trashed, GError **error)
+{
+    g_autofree char *dir = dir_of(paths, pool);
+    g_autofree char *path = file_of(dir, hidden);
+    g_autoptr(GError) why = NULL;
+
+    *ret_trashed = read_record(path, hidden, &why);
+    if (*ret_trashed || g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+static int compare(gconstpointer a, gconstpointer b)
+{
+    const CstTrashed *one = *(CstTrashed *const *)a, *other = *(CstTrashed *const *)b;
+
+    if (one->deleted != other->deleted)
+        return one->deleted < other->deleted ? -1 : 1;
+    return strcmp(one->hidden, other->hidden);
+}
+
+static void add(GPtrArray *list, const char *dir, const char *file)
+{
+    g_autofree char *hidden = g_uri_unescape_string(file + 1, NULL);
+    g_autofree char *path = g_build_filename(dir, file, NULL);
+    g_autoptr(GError) why = NULL;
+    CstTrashed *trashed = hidden ? read_record(path, hidden, &why) : NULL;
+
+    if (trashed)
+        g_ptr_array_add(list, trashed);
+    else if (why && !g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        cst_log(CST_LOG_WARNING, "%s", why->message);
+}
+
+GPtrArray *cst_trash_list(const CstPaths *paths, const CstUuid *pool, GError **error)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)cst_trashed_free);
+    g_autofree char *path = dir_of(paths, pool);
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+
+    if (!dir && errno != ENOENT) {
+        cst_fail_errno(error, errno, _("cannot read '%s'"), path);
+        return NULL;
+    }
+    while (dir && (entry = readdir(dir)))
+        if (*entry->d_name == '=')
+            add(list, path, entry->d_name);
+    if (dir)
+        closedir(dir);
+    g_ptr_array_sort(list, compare);
+    return g_steal_pointer(&list);
+}

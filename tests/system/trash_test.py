@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A pool with a trash keeps what is deleted, whoever deletes it: stock virsh, too. It comes back as
+what it was, also from an interrupted daemon, and goes by itself when its days are over."""
+
+import glob
+import json
+import os
+import subprocess
+
+from harness import peers
+from harness.cases import WithDaemon
+from harness.pictures import qcow2_of
+
+MIB = 1 << 20
+
+
+class Trash(WithDaemon):
+    def setUp(self):
+        super().setUp()
+        os.makedirs(self.at("k"))
+        self.ok("pool-create-as", "k", "dir", "--target", self.at("k"), "--trash", "7")
+
+    def ok(self, *words, **options):
+        status, out, err = self.cistern(*words, **options)
+        self.assertEqual(0, status, f"{words}: {out}{err}")
+        return out
+
+    def listed(self, *words):
+        status, out, err = self.cistern("trash-list", "--format", "json", *words)
+        self.assertEqual(0, status, err)
+        return json.loads(out)["trash"]
+
+    def refused(self, code, *words):
+        status, out, err = self.cistern(*words)
+        self.assertEqual(code, status, f"{words}: {out}{err}")
+        return err
+
+    def make(self, name="v", pool="k", form="qcow2"):
+        self.ok("vol-create-as", pool, name, "4M", "--format", form)
+        status, _out, err = peers.run(["qemu-io", "-f", form, "-c", "write -P 5 0 1M",
+                                       self.at(pool, name)])
+        self.assertEqual(0, status, err)
+
+    def records(self):
+        uuid = self.ok("pool-uuid", "k").strip()
+        return glob.glob(os.path.join(self.peer.root, "var/lib/cistern/trash", uuid, "*"))
+
+    def test_stock_virsh_deletes_into_it(self):
+        self.make()
+        peers.run(["qemu-img", "snapshot", "-c", "then", self.at("k", "v")])
+        before = qcow2_of(self.at("k", "v"))
+        status, _out, err = self.virsh("vol-delete", "v", "--pool", "k", "--delete-snapshots")[:3]
+        self.assertEqual(0, status, err)
+        self.assertNotIn(" v ", self.virsh("vol-list", "k")[1])
+        self.assertIn(self.virsh("vol-info", "v", "--pool", "k")[0], (1,))
+        row, = self.listed("--pool", "k")
+        self.assertEqual(["v", os.getuid()], [row["name"], row["uid"]])
+        self.assertEqual([f".cistern-trash-v-{row['id']}"], os.listdir(self.at("k")))
+        self.ok("trash-restore", "v", "--pool", "k")
+        self.assertEqual(before, qcow2_of(self.at("k", "v")))
+        self.assertIn("then", self.cistern("snap-list", "v", "--pool", "k")[1])
+        self.assertEqual([], self.listed())
+        self.assertEqual([], self.records())
+
+    def test_its_space_is_shown(self):
+        self.assertNotIn("trash", self.cistern("pool-info", "k")[1].lower())
+        self.make(form="raw")
+        taken = os.stat(self.at("k", "v")).st_blocks * 512
+        self.ok("vol-delete", "v", "--pool", "k")
+        self.assertEqual(taken, self.listed()[0]["allocation"])
+        status, out, _err = self.cistern("pool-info", "k", "--json")
+        self.assertEqual(0, status)
+        self.assertEqual([{"allocation": taken, "volumes": 1}], json.loads(out)["pool"]["trash"])
+
+    def test_definitions_show_the_setting(self):
+        document = self.virsh("pool-dumpxml", "k")[1]
+        self.assertIn("<cistern:trash days='7'/>", document)
+        self.assertNotIn("cistern", self.virsh("pool-dumpxml", "p")[1])
+        with open(self.at("k.xml"), "w", encoding="utf-8") as out:
+            out.write(document.replace("days='7'", "days='0'"))
+        self.ok("pool-destroy", "k")
+        self.ok("pool-create", self.at("k.xml"))
+        self.assertNotIn("cistern", self.virsh("pool-dumpxml", "k")[1])
+        self.make()
+        self.ok("vol-delete", "v", "--pool", "k")
+        self.assertEqual([], self.listed())
+
+    def test_what_was_declared_comes_back(self):
+        """A raw volume whose guest wrote an image header into it is still no image."""
+        self.make("base", "p")
+        self.ok("vol-create-as", "k", "v", "4M", "--format", "raw")
+        header = self.at("header")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.at("p", "base"), "-F",
+                        "qcow2", header], check=True)
+        self.ok("vol-upload", "v", header, "--pool", "k")
+        self.ok("pool-refresh", "k")
+        before = self.cistern("vol-dumpxml", "v", "--pool", "k")[1]
+        self.ok("vol-delete", "v", "--pool", "k")
+        self.ok("pool-refresh", "k")
+        self.ok("trash-restore", "v", "--pool", "k")
+        after = self.cistern("vol-dumpxml", "v", "--pool", "k")[1]
+        strip = lambda text: [line for line in text.splitlines() if "time>" not in line  # noqa: E731
+                              and "<ctime" not in line]
+        self.assertEqual(strip(before), strip(after))
+
+    def test_its_days_pass(self):
+        self.make()
+        self.make("w")
+        self.ok("vol-delete", "v", "--pool", "k")
+        self.ok("vol-delete", "w", "--pool", "k")
+        for path in self.records():
+            with open(path, encoding="utf-8") as stream:
+                text = stream.read()
+            if "name=v" in text:
+                with open(path, "w", encoding="utf-8") as out:
+                    out.write("\n".join("until=1" if line.startswith("until=") else line
+                                        for line in text.split("\n")))
+        self.peer.restart()
+        self.wait_until(lambda: [row["name"] for row in self.listed()] == ["w"], "it is removed")
+        self.assertEqual(1, len(os.listdir(self.at("k"))))
+
+    def test_who_may(self):
+        self.make()
+        self.ok("vol-delete", "v", "--pool", "k")
+        for words in (["trash-restore", "v"], ["trash-empty", "--yes"]):
+            self.assertNotEqual(0, self.cistern(*words, "--pool", "k", "--readonly")[0])
+        self.assertEqual(1, len(self.listed("--readonly")))
+        self.refused(2, "trash-empty", "--pool", "k", "--no-input")
+        self.assertEqual(1, len(self.listed()))
+
+    def test_damaged_records_are_in_nobodys_way(self):
+        self.make()
+        self.make("w")
+        self.ok("vol-delete", "v", "--pool", "k")
+        self.ok("vol-delete", "w", "--pool", "k")
+        for path in self.records():
+            if "-v-" in path:
+                with open(path, "wb") as out:
+                    out.write(b"\0\xff[trash")
+        self.assertEqual(["w"], [row["name"] for row in self.listed()])
+        self.ok("trash-restore", "w", "--pool", "k")
+
+    def test_a_pool_that_is_undefined_leaves_it(self):
+        xml = self.virsh("pool-dumpxml", "k")[1]
+        with open(self.at("k.xml"), "w", encoding="utf-8") as out:
+            out.write(xml)
+        self.make()
+        self.ok("vol-delete", "v", "--pool", "k")
+        self.ok("pool-destroy", "k")
+        self.ok("pool-create", self.at("k.xml"))
+        self.assertEqual(["v"], [row["name"] for row in self.listed()])
+        self.assertEqual(MIB * 4, json.loads(self.cistern(
+            "trash-list", "--columns", "capacity", "--format", "json")[1])["trash"][0]["capacity"])
+
+    def test_a_name_among_all_pools(self):
+        os.makedirs(self.at("l"))
+        self.ok("pool-create-as", "l", "dir", "--target", self.at("l"), "--trash", "1")
+        for pool in ("k", "l"):
+            self.make("v", pool)
+            self.ok("vol-delete", "v", "--pool", pool)
+        self.make("only", "l")
+        self.ok("vol-delete", "only", "--pool", "l")
+        self.assertIn("--pool", self.refused(2, "trash-restore", "v"))
+        self.ok("trash-restore", "only")
+        self.assertTrue(os.path.exists(self.at("l", "only")))
+        self.ok("trash-empty", "--yes")
+        self.assertEqual([], self.listed())
+        self.assertEqual([[], ["only"]], [os.listdir(self.at(pool)) for pool in ("k", "l")])
