@@ -88,27 +88,44 @@ static gboolean write_synced(const char *path, const void *data, size_t len, mod
 
 #define TEMPORARY_DIGITS 8
 #define TEMPORARY_SUFFIX ".new"
+#define TEMPORARY_TAIL   (1 + TEMPORARY_DIGITS + strlen(TEMPORARY_SUFFIX))
 
 gboolean cst_file_is_temporary(const char *name)
 {
-    size_t tail = 1 + TEMPORARY_DIGITS + strlen(TEMPORARY_SUFFIX), len = strlen(name);
-    const char *digits = len > tail ? name + len - tail + 1 : NULL;
+    size_t len = strlen(name);
+    const char *digits = len > TEMPORARY_TAIL ? name + len - TEMPORARY_TAIL + 1 : NULL;
 
     return digits && digits[-1] == '.' && strspn(digits, "0123456789abcdef") == TEMPORARY_DIGITS &&
            g_str_has_suffix(name, TEMPORARY_SUFFIX);
 }
 
-void cst_file_drop_temporaries(const char *dir)
+/* @name NULL: those of any file. */
+static void drop_temporaries(const char *dir, const char *name)
 {
     g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
+    const size_t len = name ? strlen(name) + TEMPORARY_TAIL : 0;
     const char *entry;
 
     while (listing && (entry = g_dir_read_name(listing))) {
         g_autofree char *path = g_build_filename(dir, entry, NULL);
 
-        if (cst_file_is_temporary(entry))
+        if (cst_file_is_temporary(entry) &&
+            (!name || (strlen(entry) == len && g_str_has_prefix(entry, name))))
             cst_file_remove(path, NULL);
     }
+}
+
+void cst_file_drop_temporaries(const char *dir)
+{
+    drop_temporaries(dir, NULL);
+}
+
+void cst_file_drop_temporaries_of(const char *path)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *name = g_path_get_basename(path);
+
+    drop_temporaries(dir, name);
 }
 
 gboolean cst_file_replace(const char *path, const void *data, size_t len, mode_t mode,

@@ -2,10 +2,8 @@
 /* Marks of volumes that must not be deleted. */
 #include <store/protected.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <base/crash.h>
@@ -14,19 +12,11 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
+#include "volume_files.h"
+
 static char *dir_of(const CstPaths *paths, const CstUuid *pool)
 {
-    char text[CST_UUID_TEXT_LEN];
-
-    return g_build_filename(paths->data_dir, "protected", cst_uuid_format(pool, text), NULL);
-}
-
-/* A leading dot is escaped, too: no name is "." or "..". */
-static char *file_of(const char *dir, const char *volume)
-{
-    g_autofree char *escaped = g_uri_escape_string(volume, NULL, FALSE);
-
-    return g_strdup_printf("%s/=%s", dir, escaped);
+    return volume_files_dir(paths, "protected", pool);
 }
 
 static gboolean fail(int err, const char *volume, GError **error)
@@ -53,7 +43,7 @@ gboolean cst_protected_set(const CstPaths *paths, const CstUuid *pool, const cha
                            gboolean on, GError **error)
 {
     g_autofree char *dir = dir_of(paths, pool);
-    g_autofree char *path = file_of(dir, volume);
+    g_autofree char *path = volume_file_path(dir, volume);
     gboolean is_on;
 
     if (!cst_protected_find(paths, pool, volume, &is_on, error))
@@ -68,36 +58,15 @@ gboolean cst_protected_find(const CstPaths *paths, const CstUuid *pool, const ch
                             gboolean *ret_on, GError **error)
 {
     g_autofree char *dir = dir_of(paths, pool);
-    g_autofree char *path = file_of(dir, volume);
+    g_autofree char *path = volume_file_path(dir, volume);
 
     *ret_on = access(path, F_OK) == 0;
     return *ret_on || errno == ENOENT || errno == ENOTDIR || fail(errno, volume, error);
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 GPtrArray *cst_protected_list(const CstPaths *paths, const CstUuid *pool, GError **error)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *path = dir_of(paths, pool);
-    DIR *dir = opendir(path);
-    const struct dirent *entry;
+    g_autofree char *dir = dir_of(paths, pool);
 
-    if (!dir && errno != ENOENT) {
-        cst_fail_errno(error, errno, _("cannot read '%s'"), path);
-        return NULL;
-    }
-    while (dir && (entry = readdir(dir))) {
-        char *name = *entry->d_name == '=' ? g_uri_unescape_string(entry->d_name + 1, NULL) : NULL;
-
-        if (name)
-            g_ptr_array_add(names, name);
-    }
-    if (dir)
-        closedir(dir);
-    g_ptr_array_sort(names, compare_names);
-    return g_steal_pointer(&names);
+    return volume_files_list(dir, error);
 }

@@ -5,8 +5,6 @@
  */
 #include <store/trash.h>
 
-#include <dirent.h>
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +13,8 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+
+#include "volume_files.h"
 
 #define GROUP      "trash"
 #define RECORD_MAX 65536
@@ -41,17 +41,7 @@ CstTrashed *cst_trashed_copy(const CstTrashed *trashed)
 
 static char *dir_of(const CstPaths *paths, const CstUuid *pool)
 {
-    char text[CST_UUID_TEXT_LEN];
-
-    return g_build_filename(paths->data_dir, "trash", cst_uuid_format(pool, text), NULL);
-}
-
-/* Begins with '=': no name is "." or "..", or that of an unfinished file. */
-static char *file_of(const char *dir, const char *hidden)
-{
-    g_autofree char *escaped = g_uri_escape_string(hidden, NULL, FALSE);
-
-    return g_strdup_printf("%s/=%s", dir, escaped);
+    return volume_files_dir(paths, "trash", pool);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -60,7 +50,7 @@ gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTras
                        GError **error)
 {
     g_autofree char *dir = dir_of(paths, pool);
-    g_autofree char *path = file_of(dir, trashed->hidden);
+    g_autofree char *path = volume_file_path(dir, trashed->hidden);
     g_autoptr(GKeyFile) keys = g_key_file_new();
     g_autofree char *text = NULL;
     gsize length;
@@ -72,6 +62,9 @@ gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTras
     g_key_file_set_int64(keys, GROUP, "until", trashed->until);
     g_key_file_set_uint64(keys, GROUP, "uid", trashed->uid);
     text = g_key_file_to_data(keys, &length, NULL);
+    /* A crash in here is followed by another call, with the same record (service/volume/rename.c).
+     */
+    cst_file_drop_temporaries_of(path);
     return cst_file_replace(path, text, length, 0600, error);
 }
 
@@ -79,7 +72,7 @@ gboolean cst_trash_remove(const CstPaths *paths, const CstUuid *pool, const char
                           GError **error)
 {
     g_autofree char *dir = dir_of(paths, pool);
-    g_autofree char *path = file_of(dir, hidden);
+    g_autofree char *path = volume_file_path(dir, hidden);
 
     return access(path, F_OK) != 0 || (cst_may_change(error) && cst_file_remove(path, error));
 }
@@ -124,7 +117,7 @@ gboolean cst_trash_find(const CstPaths *paths, const CstUuid *pool, const char *
                         CstTrashed **ret_trashed, GError **error)
 {
     g_autofree char *dir = dir_of(paths, pool);
-    g_autofree char *path = file_of(dir, hidden);
+    g_autofree char *path = volume_file_path(dir, hidden);
     g_autoptr(GError) why = NULL;
 
     *ret_trashed = read_record(path, hidden, &why);
@@ -143,35 +136,23 @@ static int compare(gconstpointer a, gconstpointer b)
     return strcmp(one->hidden, other->hidden);
 }
 
-static void add(GPtrArray *list, const char *dir, const char *file)
-{
-    g_autofree char *hidden = g_uri_unescape_string(file + 1, NULL);
-    g_autofree char *path = g_build_filename(dir, file, NULL);
-    g_autoptr(GError) why = NULL;
-    CstTrashed *trashed = hidden ? read_record(path, hidden, &why) : NULL;
-
-    if (trashed)
-        g_ptr_array_add(list, trashed);
-    else if (why && !g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
-        cst_log(CST_LOG_WARNING, "%s", why->message);
-}
-
 GPtrArray *cst_trash_list(const CstPaths *paths, const CstUuid *pool, GError **error)
 {
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)cst_trashed_free);
-    g_autofree char *path = dir_of(paths, pool);
-    DIR *dir = opendir(path);
-    const struct dirent *entry;
+    g_autofree char *dir = dir_of(paths, pool);
+    g_autoptr(GPtrArray) names = volume_files_list(dir, error);
 
-    if (!dir && errno != ENOENT) {
-        cst_fail_errno(error, errno, _("cannot read '%s'"), path);
+    if (!names)
         return NULL;
+    for (guint i = 0; i < names->len; i++) {
+        g_autoptr(GError) why = NULL;
+        CstTrashed *trashed = NULL;
+
+        if (!cst_trash_find(paths, pool, names->pdata[i], &trashed, &why))
+            cst_log(CST_LOG_WARNING, "%s", why->message);
+        else if (trashed)
+            g_ptr_array_add(list, trashed);
     }
-    while (dir && (entry = readdir(dir)))
-        if (*entry->d_name == '=')
-            add(list, path, entry->d_name);
-    if (dir)
-        closedir(dir);
     g_ptr_array_sort(list, compare);
     return g_steal_pointer(&list);
 }

@@ -38,6 +38,7 @@ CASES = {
     "image-amend": "image-amend {at}/old.img -f qcow2 -o size=1M --shrink",
     "image-snapshot": "image-snapshot {at}/p/snapped -f qcow2 --apply s",
     "image-commit": "image-commit {at}/p/top -f qcow2 --backing-chain",
+    "trash-empty": "trash-empty --pool kept",
     "backup-forget": "backup-forget {at}/repo latest",
     "backup-unlock": "backup-unlock {at}/repo --all",
 }
@@ -55,7 +56,7 @@ HARMLESS = ("vol-resize v 8M --pool p", "vol-download v {at}/fresh --pool p",
             "image-dd -f raw if={at}/data of={at}/part.img", "image-bench {at}/data -f raw -c 4",
             "image-snapshot {at}/p/snapped -f qcow2 --create other", "pool-build idle")
 # virsh has none of these.
-OURS = ("image-", "snap-", "backup-", "vol-commit", "vol-copy", "vol-export")
+OURS = ("image-", "snap-", "backup-", "trash-", "vol-commit", "vol-copy", "vol-export")
 
 
 class Confirm(WithDaemon):
@@ -79,6 +80,11 @@ class Confirm(WithDaemon):
             stream.write(b"x" * MIB)
         os.makedirs(self.at("idle"))
         self.ok("pool-define-as", "idle", "dir", "--target", self.at("idle"))
+        os.makedirs(self.at("kept"))
+        self.assertEqual(0, self.cistern("pool-create-as", "kept", "dir", "--target",
+                                         self.at("kept"), "--trash", "7")[0])
+        self.ok("vol-create-as", "kept", "gone", "1M")
+        self.ok("vol-delete", "gone", "--pool", "kept")
         with open(self.at("pool.xml"), "w", encoding="ascii") as stream:
             stream.write(f"<pool type='dir'><name>new</name><target><path>{self.at('new')}</path>"
                          "</target></pool>")

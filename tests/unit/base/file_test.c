@@ -257,6 +257,20 @@ static void leftovers_are_known_by_their_names(void **state)
     assert_files((const char *const[]){"a.new", NULL});
 }
 
+static void leftovers_of_one_file_go_alone(void **state)
+{
+    const char *const others[] = {
+        "a", "a.new", "a.b.0123abcd.new", "ab.0123abcd.new", "b.0123abcd.new", NULL};
+
+    for (guint i = 0; others[i]; i++)
+        assert_true(g_file_set_contents(others[i], "", 0, NULL));
+    assert_true(g_file_set_contents("a.0123abcd.new", "", 0, NULL));
+    assert_true(g_file_set_contents("a.01234567.new", "", 0, NULL));
+    cst_file_drop_temporaries_of("a");
+    assert_files(others);
+    cst_file_drop_temporaries_of("nosuch/a");
+}
+
 static void a_read_or_write_is_whole_or_fails(void **state)
 {
     g_autoptr(GError) error = NULL;
@@ -381,6 +395,7 @@ int main(void)
         TEST(a_path_of_the_kernel_has_no_links),
         TEST(directories_are_made_with_those_above),
         TEST(leftovers_are_known_by_their_names),
+        TEST(leftovers_of_one_file_go_alone),
         TEST(a_read_or_write_is_whole_or_fails),
         TEST(names_are_of_one_file),
         TEST(what_is_no_device_is_opened_itself),

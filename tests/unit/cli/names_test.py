@@ -37,6 +37,8 @@ WORDS = {
     "vol-rebase": ["--backing-vol", "other", "--backing-vol-format", "qcow2"],
     "vol-resize": ["2M"],
     "vol-serve": ["--socket", "M", "--read-only"],
+    "trash-empty": None,  # what is in the trash is no volume
+    "trash-restore": None,
     "vol-trust": ["--format", "qcow2"],
     "vol-upload": ["/dev/null"],
     "snap-clone": ["s", "n"],

@@ -43,6 +43,12 @@ gboolean cst_file_is_temporary(const char *name);
 void cst_file_drop_temporaries(const char *dir);
 
 /**
+ * Removes the temporary files that interrupted calls of cst_file_replace() for @path have left. The
+ * caller holds the lock under which that file is replaced.
+ */
+void cst_file_drop_temporaries_of(const char *path);
+
+/**
  * Reads a regular file. *@ret_data is NUL-terminated and the caller's to free; @ret_len may be
  * NULL. LIMIT when the file has more than @limit bytes, INVALID when it is no regular file.
  */

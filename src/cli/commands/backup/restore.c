@@ -253,7 +253,7 @@ static gboolean prove_volume(CliCtl *ctl, const CliArgs *args, CstRepo *repo,
     if (!scratch)
         return FALSE;
     done = compare(ctl, repo, volume, scratch, error);
-    if (!cst_conn_vol_delete(ctl->conn, scratch, 0, NULL, &why))
+    if (!cst_conn_vol_delete(ctl->conn, scratch, CST_VOL_DELETE_AT_ONCE, NULL, &why))
         cli_warn(ctl, _("warning: scratch vol '%s' is left: %s\n"), name, why->message);
     return done;
 }

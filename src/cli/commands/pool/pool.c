@@ -224,6 +224,21 @@ GPtrArray *cli_pool_collect(CliCtl *ctl, unsigned filter, GError **error)
     return pools;
 }
 
+GPtrArray *cli_pools_asked(CliCtl *ctl, const CliArgs *args, GError **error)
+{
+    g_autoptr(GPtrArray) pools = NULL;
+    CstPoolRef *pool;
+
+    if (!cli_args_has(args, "pool"))
+        return cli_pool_collect(ctl, CST_LIST_POOLS_ACTIVE, error);
+    pool = cli_pool(ctl, args, "pool", NULL, error);
+    if (!pool)
+        return NULL;
+    pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_ref_free);
+    g_ptr_array_add(pools, pool);
+    return g_steal_pointer(&pools);
+}
+
 /* --- completion ------------------------------------------------------------------------------ */
 
 static void add_pools(CliCtl *ctl, unsigned filter, GPtrArray *words)

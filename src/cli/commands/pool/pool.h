@@ -64,6 +64,8 @@ gboolean cli_pool_create_flags(const CliArgs *args, unsigned *ret_flags, GError 
 
 /** Returns all pools that match @filter (CstPoolRef *), sorted by name without regard to case. */
 GPtrArray *cli_pool_collect(CliCtl *ctl, unsigned filter, GError **error);
+/** Returns the pool that --pool names, else all active ones, likewise. */
+GPtrArray *cli_pools_asked(CliCtl *ctl, const CliArgs *args, GError **error);
 
 /* Candidates for option values, as CliCompleter. They are silent when the server can't be asked. */
 void cli_complete_pools(CliCtl *ctl, const CliArgs *args, GPtrArray *words);

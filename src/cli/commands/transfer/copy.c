@@ -112,7 +112,7 @@ static gboolean check_may_go(const Copy *copy, GError **error)
         return TRUE;
     if (!check_no_snapshots(copy, error) || !cst_conn_set_dry_run(copy->conn, TRUE, error))
         return FALSE;
-    dry = cst_conn_vol_delete(copy->conn, copy->vol, 0, NULL, &why) ||
+    dry = cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, &why) ||
           g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN);
     if (!cst_conn_set_dry_run(copy->conn, copy->ctl->settings.dry_run, error))
         return FALSE;
@@ -467,7 +467,8 @@ static gboolean make_copy(Copy *copy, GError **error)
     return send_content(copy, error) &&
            cli_run_task(copy->ctl, _("Verifying"), run_verify, copy, error) &&
            name_copy(copy, error) &&
-           (!copy->moves || cst_conn_vol_delete(copy->conn, copy->vol, 0, NULL, error));
+           (!copy->moves ||
+            cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, error));
 }
 
 static gboolean prepare(Copy *copy, const CliArgs *args, GError **error)

@@ -181,21 +181,6 @@ static gboolean add_pool(const Listing *listing, const CstPoolRef *pool, GPtrArr
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-static GPtrArray *find_pools(CliCtl *ctl, const CliArgs *args, GError **error)
-{
-    g_autoptr(GPtrArray) pools = NULL;
-    CstPoolRef *pool;
-
-    if (!cli_args_has(args, "pool"))
-        return cli_pool_collect(ctl, CST_LIST_POOLS_ACTIVE, error);
-    pool = cli_pool(ctl, args, "pool", NULL, error);
-    if (!pool)
-        return NULL;
-    pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_ref_free);
-    g_ptr_array_add(pools, pool);
-    return g_steal_pointer(&pools);
-}
-
 /* One pool that fails does not keep the others from being listed. */
 static gboolean list_pools(const Listing *listing, const GPtrArray *pools, gboolean all,
                            GError **error)
@@ -243,7 +228,7 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_view_read(&view, args, columns, G_N_ELEMENTS(columns),
                        usual_columns(cli_args_has(args, "details"), all), error))
         return FALSE;
-    pools = find_pools(ctl, args, error);
+    pools = cli_pools_asked(ctl, args, error);
     if (!pools)
         return FALSE;
     if (view.needs & NEEDS_HOLDERS)

@@ -30,22 +30,6 @@ static const CliColumn columns[] = {
     {N_("Kept as"), "hidden", CLI_CELL_TEXT, NULL, CLI_COLUMN_ON_REQUEST},
 };
 
-/* The pool that --pool names, else all active ones. */
-static GPtrArray *find_pools(CliCtl *ctl, const CliArgs *args, GError **error)
-{
-    g_autoptr(GPtrArray) pools = NULL;
-    CstPoolRef *pool;
-
-    if (!cli_args_has(args, "pool"))
-        return cli_pool_collect(ctl, CST_LIST_POOLS_ACTIVE, error);
-    pool = cli_pool(ctl, args, "pool", NULL, error);
-    if (!pool)
-        return NULL;
-    pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_ref_free);
-    g_ptr_array_add(pools, pool);
-    return g_steal_pointer(&pools);
-}
-
 /* --- trash-list ------------------------------------------------------------------------------- */
 
 static void add_row(CliTable *table, const CstTrashRow *row)
@@ -69,7 +53,7 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!cli_view_read(&view, args, columns, G_N_ELEMENTS(columns), NULL, error))
         return FALSE;
-    pools = find_pools(ctl, args, error);
+    pools = cli_pools_asked(ctl, args, error);
     if (!pools)
         return FALSE;
     for (guint i = 0; i < pools->len; i++) {
@@ -91,12 +75,7 @@ static void complete_columns(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
     cli_view_complete(columns, G_N_ELEMENTS(columns), words);
 }
 
-#define ACTIVE_POOL                                                 \
-    {                                                               \
-        .name = "pool", .kind = CLI_OPT_STRING,                     \
-        .help = N_("pool name or uuid; default: all active pools"), \
-        .complete = cli_complete_active_pools                       \
-    }
+#define ACTIVE_POOL POOL_OPTION("pool", N_("pool name or uuid; default: all active pools"))
 
 static const CliOption list_options[] = {ACTIVE_POOL, CLI_VIEW_OPTIONS(complete_columns), {0}};
 
@@ -154,7 +133,7 @@ static const CstPoolRef *find_pool_of(CliCtl *ctl, const GPtrArray *pools, const
 
 static void complete_trashed(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
 {
-    g_autoptr(GPtrArray) pools = find_pools(ctl, args, NULL);
+    g_autoptr(GPtrArray) pools = cli_pools_asked(ctl, args, NULL);
 
     for (guint i = 0; pools && i < pools->len; i++) {
         g_autoptr(GPtrArray) rows =
@@ -193,7 +172,7 @@ static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_args_string(args, "vol", &restoring.which, error) ||
         !cli_args_string(args, "name", &restoring.new_name, error))
         return FALSE;
-    pools = find_pools(ctl, args, error);
+    pools = cli_pools_asked(ctl, args, error);
     restoring.pool = pools ? find_pool_of(ctl, pools, restoring.which, error) : NULL;
     if (!restoring.pool)
         return FALSE;
@@ -297,7 +276,7 @@ static gboolean cmd_empty(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!read_empty(args, &emptying, error))
         return FALSE;
-    pools = find_pools(ctl, args, error);
+    pools = cli_pools_asked(ctl, args, error);
     if (!pools || (emptying.which && !choose_pool(ctl, emptying.which, &pools, error)))
         return FALSE;
     emptying.conn = ctl->conn;

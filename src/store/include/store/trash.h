@@ -10,7 +10,7 @@
  * What is known of deleted volumes that are kept: DATA/trash/POOL/HIDDEN, a key file for each. The
  * pool is its UUID, so that a pool that is defined again has its trash; HIDDEN is the name that the
  * volume has on the storage meanwhile, escaped as in a URI. Each call is one step, so processes
- * need no lock.
+ * need no lock but the claim of HIDDEN, which who sets its record has.
  */
 typedef struct {
     char *hidden;    /**< its name on the storage */
