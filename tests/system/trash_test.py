@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 
-from harness import peers
+from harness import peers, space
 from harness.cases import WithDaemon
 from harness.pictures import qcow2_of
 
@@ -151,6 +151,100 @@ class Trash(WithDaemon):
         self.assertEqual(["v"], [row["name"] for row in self.listed()])
         self.assertEqual(MIB * 4, json.loads(self.cistern(
             "trash-list", "--columns", "capacity", "--format", "json")[1])["trash"][0]["capacity"])
+
+    def test_undefining_says_what_is_left(self):
+        self.ok("pool-define-as", "l", "dir", "--target", self.at("l"), "--trash", "1")
+        self.ok("pool-build", "l")
+        self.ok("pool-start", "l")
+        uuid = self.ok("pool-uuid", "l").strip()
+        with open(self.at("l.xml"), "w", encoding="utf-8") as out:
+            out.write(self.ok("pool-dumpxml", "l", "--inactive"))
+        self.make("v", "l")
+        self.ok("vol-delete", "v", "--pool", "l")
+        self.ok("pool-destroy", "l")
+        self.assertIn("trash-empty", self.refused(5, "pool-delete", "l", "--yes"))
+        self.assertNotIn("trash", self.cistern("pool-undefine", "l", "--dry-run")[2])
+        status, _out, err = self.cistern("pool-undefine", "l")
+        self.assertEqual(0, status)
+        self.assertIn(uuid, err)
+        self.ok("pool-define", self.at("l.xml"))
+        self.ok("pool-start", "l")
+        self.ok("trash-restore", "v", "--pool", "l")
+
+    def test_what_is_moved_is_not_kept(self):
+        """Nor the scratch volumes of backups."""
+        os.makedirs(self.at("l"))
+        self.ok("pool-create-as", "l", "dir", "--target", self.at("l"))
+        self.make()
+        self.ok("vol-move", "v", "--pool", "k", "--newpool", "l")
+        self.assertEqual([], self.listed())
+        self.make()
+        self.ok("backup-init", self.at("repo"), "--no-encryption")
+        self.ok("backup-create", self.at("repo"), "v", "--pool", "k")
+        self.ok("backup-prove", self.at("repo"), "latest")
+        self.assertEqual([], self.listed())
+        self.assertEqual(["v"], os.listdir(self.at("k")))
+
+    def test_what_was_put_in_its_place(self):
+        """By who may write to the directory: it is no more than it would be beside it."""
+        with open(self.at("secret"), "wb") as out:
+            out.write(b"top secret" * 1000)
+        self.make("v", form="raw")
+        self.ok("vol-delete", "v", "--pool", "k")
+        hidden = self.at("k", self.listed("--columns", "hidden")[0]["hidden"])
+        os.unlink(hidden)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.at("secret"), "-F",
+                        "raw", hidden], check=True)
+        self.ok("trash-restore", "v")
+        self.assertIn("declare it", self.ok("vol-info", "v", "--pool", "k"))
+        status, _out, err = self.cistern("vol-export", "v", self.at("got"), "--format", "raw",
+                                         "--pool", "k")
+        self.assertEqual((True, False), (status != 0, os.path.exists(self.at("got"))), err)
+        self.ok("vol-delete", "v", "--pool", "k")
+        hidden = self.at("k", self.listed("--columns", "hidden")[0]["hidden"])
+        os.unlink(hidden)
+        os.symlink(self.at("secret"), hidden)
+        self.cistern("trash-empty", "--yes")
+        self.assertTrue(os.path.exists(self.at("secret")))
+        with open(self.at("k", ".cistern-trash-v-aaaaaaaaaaaa"), "wb"):
+            pass
+        self.ok("pool-refresh", "k")
+        self.assertEqual(["v"] if os.path.lexists(hidden) else [],
+                         [row["name"] for row in self.listed()])
+
+    def test_libvirtd_on_the_same_directory(self):
+        stock = peers.Libvirtd("stock")
+        if not stock.available():
+            self.skipTest("libvirt's daemons are not installed")
+        self.make()
+        self.make("w")
+        self.ok("vol-delete", "v", "--pool", "k")
+        self.ok("vol-delete", "w", "--pool", "k")
+        hidden = {row["name"]: row["hidden"] for row in self.listed("--columns", "name,hidden")}
+        stock.fresh()
+        self.addCleanup(stock.stop)
+        peers.virsh(stock, "pool-create-as", "k", "dir", "--target", self.at("k"))
+        self.assertIn(hidden["v"], peers.virsh(stock, "vol-list", "k")[1])
+        self.assertEqual(0, peers.virsh(stock, "vol-delete", hidden["v"], "--pool", "k")[0])
+        self.assertEqual(["w"], [row["name"] for row in self.listed()])
+        self.refused(3, "trash-restore", "v", "--pool", "k")
+        self.ok("trash-restore", "w", "--pool", "k")
+
+    def test_two_daemons_on_one_directory(self):
+        """What one keeps is nothing to the other, also when that starts, refreshes and empties."""
+        far = peers.Cisternd("far")
+        far.fresh()
+        self.addCleanup(far.stop)
+        self.make()
+        self.ok("vol-delete", "v", "--pool", "k")
+        there = lambda *words: peers.run([space.CISTERN, "-c", far.uri, *words])  # noqa: E731
+        for words in (["pool-create-as", "k", "dir", "--target", self.at("k"), "--trash", "1"],
+                      ["pool-refresh", "k"], ["trash-empty", "--yes"]):
+            self.assertEqual(0, there(*words)[0])
+        self.assertNotIn("v", there("vol-list", "k", "--columns", "name")[1].split())
+        far.restart()
+        self.assertEqual(["v"], [row["name"] for row in self.listed()])
+        self.ok("trash-restore", "v", "--pool", "k")
 
     def test_a_name_among_all_pools(self):
         os.makedirs(self.at("l"))

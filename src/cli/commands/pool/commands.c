@@ -10,6 +10,7 @@
 #include "commands/xml.h"
 #include "output/confirm.h"
 #include "output/report.h"
+#include "output/text.h"
 #include "pool.h"
 
 #define XML_FILE CLI_FILE("file", CLI_OPT_REQUIRED, N_("file containing an XML pool description"))
@@ -359,16 +360,38 @@ static const CliCommand start_command = {
     .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
+/* Nobody lists or removes these any more. */
+static void warn_of_trash(CliCtl *ctl, const CstPoolRef *pool, const GPtrArray *trash)
+{
+    char uuid[CST_UUID_TEXT_LEN];
+
+    if (!trash || trash->len == 0 || ctl->settings.quiet)
+        return;
+    cli_warn(ctl,
+             ngettext("warning: %u deleted vol stays in the pool's trash, and its space taken, "
+                      "until a pool with UUID %s is defined again\n",
+                      "warning: %u deleted vols stay in the pool's trash, and their space taken, "
+                      "until a pool with UUID %s is defined again\n",
+                      trash->len),
+             trash->len, cst_uuid_format(&pool->uuid, uuid));
+}
+
 static gboolean cmd_undefine(CliCtl *ctl, const CliArgs *args, GError **error)
 {
+    g_autoptr(GPtrArray) trash = NULL;
     const char *name;
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", &name, error);
+    gboolean done;
 
     if (!pool)
         return FALSE;
     cli_plan(ctl, _("Would undefine pool %s"), name);
-    return cli_outcome(ctl, cst_conn_pool_undefine(ctl->conn, pool, error), "pool", pool->name,
-                       _("Pool %s has been undefined"), _("Failed to undefine pool %s"), name);
+    trash = cst_conn_trash_list(ctl->conn, pool, NULL);
+    done = cst_conn_pool_undefine(ctl->conn, pool, error);
+    if (done && !ctl->settings.dry_run)
+        warn_of_trash(ctl, pool, trash);
+    return cli_outcome(ctl, done, "pool", pool->name, _("Pool %s has been undefined"),
+                       _("Failed to undefine pool %s"), name);
 }
 
 static const CliCommand undefine_command = {

@@ -180,6 +180,10 @@ static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would restore vol %s in pool %s"), restoring.which, restoring.pool->name);
     done = cli_run_task(ctl, _("Restoring"), run_restore, &restoring, error);
     vol = restoring.vol;
+    if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_VOL_EXISTS)) {
+        g_free(ctl->hint);
+        ctl->hint = g_strdup(_("--name restores it by another name"));
+    }
     return cli_outcome(ctl, done, "volume", vol ? vol->name : restoring.which,
                        _("Vol %s restored as %s"), _("Failed to restore vol %s as %s"),
                        restoring.which,
