@@ -45,6 +45,15 @@ class Trash(WithDaemon):
         uuid = self.ok("pool-uuid", "k").strip()
         return glob.glob(os.path.join(self.peer.root, "var/lib/cistern/trash", uuid, "*"))
 
+    def change_record(self, name, field, value):
+        for path in self.records():
+            with open(path, encoding="utf-8") as stream:
+                lines = stream.read().splitlines()
+            if f"name={name}" in lines:
+                with open(path, "w", encoding="utf-8") as out:
+                    out.write("".join(f"{field}{value}\n" if line.startswith(field) else line + "\n"
+                                      for line in lines))
+
     def test_stock_virsh_deletes_into_it(self):
         self.make()
         peers.run(["qemu-img", "snapshot", "-c", "then", self.at("k", "v")])
@@ -108,16 +117,17 @@ class Trash(WithDaemon):
         self.make("w")
         self.ok("vol-delete", "v", "--pool", "k")
         self.ok("vol-delete", "w", "--pool", "k")
-        for path in self.records():
-            with open(path, encoding="utf-8") as stream:
-                text = stream.read()
-            if "name=v" in text:
-                with open(path, "w", encoding="utf-8") as out:
-                    out.write("\n".join("until=1" if line.startswith("until=") else line
-                                        for line in text.split("\n")))
+        self.change_record("v", "until=", 1)
         self.peer.restart()
         self.wait_until(lambda: [row["name"] for row in self.listed()] == ["w"], "it is removed")
         self.assertEqual(1, len(os.listdir(self.at("k"))))
+
+    def test_the_clock_was_set_back(self):
+        self.make()
+        self.ok("vol-delete", "v", "--pool", "k")
+        self.change_record("v", "deleted=", 1 << 33)
+        self.ok("trash-empty", "--yes")
+        self.assertEqual([], self.listed())
 
     def test_who_may(self):
         self.make()

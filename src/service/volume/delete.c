@@ -92,18 +92,17 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
     g_auto(VolumeClaim) claim = {.task = task, .past_readers = is_file(pool, name)};
     guint days = flags & CST_VOL_DELETE_AT_ONCE ? 0 : trash_days(pool);
     g_autoptr(CstVolume) volume = NULL;
-    gboolean at_once;
 
     flags &= ~(unsigned)CST_VOL_DELETE_AT_ONCE;
     if (!claim_volume(&claim, pool, name, days > 0, flags, &volume, error) ||
         !volume_not_protected(pool, name, error) ||
         !cst_pool_state_check_delete(claim.state, error) || !volume_not_held(&claim, error))
         return FALSE;
-    at_once = refuses_by_itself(claim.state, flags);
+    /* A directory is empty when it is deleted. */
     if (days > 0 && volume->type != CST_VOL_DIR)
         return trash_volume(&claim, volume, flags, days, error);
-    if (at_once ? !remove_at_once(&claim, volume, flags, task, error)
-                : !volume_remove(&claim, volume, flags, task, error))
+    if (refuses_by_itself(claim.state, flags) ? !remove_at_once(&claim, volume, flags, task, error)
+                                              : !volume_remove(&claim, volume, flags, task, error))
         return FALSE;
     volume_is_gone(&claim, volume);
     return TRUE;

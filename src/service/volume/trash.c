@@ -373,7 +373,8 @@ gboolean cst_pool_trash_empty(CstPool *pool, const char *which, int64_t older_th
                               guint *ret_count, uint64_t *ret_bytes, GError **error)
 {
     g_auto(Job) job = {0};
-    Emptying emptying = {.pool = pool, .before = now_s() - older_than};
+    /* All of them: also what was deleted before the clock was set back. */
+    Emptying emptying = {.pool = pool, .before = older_than ? now_s() - older_than : G_MAXINT64};
     gboolean done;
 
     job_begin(&job, pool, "trash-empty", which, &task);
