@@ -32,13 +32,19 @@ static gboolean delete_one(CliCtl *ctl, gconstpointer thing, gpointer data, GErr
 {
     const CliVolArg *arg = thing;
     Deletion deletion = {ctl->conn, arg->vol, *(const unsigned *)data};
+    gboolean done;
 
     cli_plan(ctl, _("Would delete vol %s"), arg->typed);
     if (!cli_confirm(ctl, error, _("Delete vol %s?"), arg->typed))
         return FALSE;
-    return cli_outcome(ctl, cli_run_task(ctl, _("Deleting"), run_delete, &deletion, error),
-                       "volume", arg->vol->name, _("Vol %s deleted"), _("Failed to delete vol %s"),
-                       arg->typed);
+    done = cli_run_task(ctl, _("Deleting"), run_delete, &deletion, error);
+    /* The record of a volume that is kept takes some. */
+    if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_NO_SPACE)) {
+        g_free(ctl->hint);
+        ctl->hint = g_strdup(_("--no-trash deletes it for good, without a record"));
+    }
+    return cli_outcome(ctl, done, "volume", arg->vol->name, _("Vol %s deleted"),
+                       _("Failed to delete vol %s"), arg->typed);
 }
 
 static const CliEach delete_each = {
