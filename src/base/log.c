@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <base/log_context.h>
+#include <base/text.h>
 
 #define DOMAIN "cistern"
 
@@ -79,26 +80,6 @@ static void add_context(Entry *entry, const CstLogContext *context)
         add_number(entry, "JOB", job);
 }
 
-/* Returns @text with every byte escaped that is not part of a printable character. */
-static char *escape(const char *text)
-{
-    GString *escaped = g_string_sized_new(strlen(text) + 1);
-
-    while (*text) {
-        gunichar c = g_utf8_get_char_validated(text, -1);
-        gboolean valid = c != (gunichar)-1 && c != (gunichar)-2;
-        const char *next = valid ? g_utf8_next_char(text) : text + 1;
-
-        if (valid && g_unichar_isprint(c))
-            g_string_append_len(escaped, text, next - text);
-        else
-            for (const char *p = text; p < next; p++)
-                g_string_append_printf(escaped, "\\x%02x", (guchar)*p);
-        text = next;
-    }
-    return g_string_free(escaped, FALSE);
-}
-
 /* G_LOG_LEVEL_ERROR would end the process. */
 static GLogLevelFlags glib_level(CstLogLevel level)
 {
@@ -122,7 +103,7 @@ void cst_log_write(CstLogLevel level, const char *function, const char *format, 
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    message = escape(text);
+    message = cst_text_escape(text);
     add_number(&entry, "PRIORITY", level);
     /* Added even if empty: GLib's own writer requires a message. */
     entry.fields[entry.count++] = (GLogField){"MESSAGE", message, -1};
@@ -203,7 +184,7 @@ static void write_line(GLogLevelFlags level, const GLogField *fields, gsize coun
         message = "";
     /* cst_log_write() has escaped ours. */
     if (foreign)
-        message = text = escape(message);
+        message = text = cst_text_escape(message);
     fprintf(stderr, "%s%s%s%s%s%s%s\n", prefix, request ? "[" : "", request ? request : "",
             request ? "] " : "", foreign ? domain : "", foreign ? ": " : "", message);
 }

@@ -9,16 +9,15 @@
 #include <inttypes.h>
 
 #include <base/i18n.h>
+#include <base/text.h>
 #include <base/units.h>
-
-#include "name.h"
 
 #define LAST_MAX (2 * CST_MIB) /* a file's last cluster may lack up to so many bytes */
 
 static gboolean refuse_reference(const char *name, const char *what, const char *file,
                                  GError **error)
 {
-    g_autofree char *shown = import_shown(file);
+    g_autofree char *shown = cst_text_escape(file);
 
     return cst_fail(error, CST_ERROR_DENIED,
                     _("'%s' is not all there is: it refers to %s '%s', which is not followed; "
@@ -60,7 +59,7 @@ static gboolean check_info(const ImportContext *context, CstBlob *blob, const ch
                         _("'%s' (%s) is encrypted; to have it as it is, give --source-format raw"),
                         name, format);
     if (info->corrupt) {
-        problem = import_shown(info->problem ? info->problem : "");
+        problem = cst_text_escape(info->problem ? info->problem : "");
         return cst_fail(error, CST_ERROR_CORRUPT, _("'%s' (%s) is damaged: %s"), name, format,
                         problem);
     }

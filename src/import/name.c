@@ -57,19 +57,3 @@ char *cst_import_name(const char *source)
         g_string_assign(name, "disk");
     return g_string_free(name, FALSE);
 }
-
-char *import_shown(const char *text)
-{
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    GString *shown = g_string_new(NULL);
-
-    for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
-        gunichar c = g_utf8_get_char(at);
-
-        if (g_unichar_isprint(c))
-            g_string_append_unichar(shown, c);
-        else
-            g_string_append_printf(shown, "\\x%02x", c);
-    }
-    return g_string_free(shown, FALSE);
-}

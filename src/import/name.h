@@ -7,5 +7,3 @@
 gboolean import_is_url(const char *source);
 /** The file's name: the last part of a path, or of an URL's path, unescaped. g_free() it. */
 char *import_file_of(const char *source);
-/** A name from an image or a server as it can be shown: control characters escaped. g_free() it. */
-char *import_shown(const char *text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names of volumes, made of names that others chose; and such names as they are shown. */
+/* Names of volumes, made of names that others chose. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,19 +51,11 @@ static void test_long_names_are_cut(void **state)
     assert_int_equal(strlen(name), 100);
 }
 
-static void test_what_is_shown_has_no_control_characters(void **state)
-{
-    g_autofree char *shown = import_shown("a\x1b[31m\n\xc3\xa9\xff");
-
-    assert_string_equal(shown, "a\\x1b[31m\\x0a\xc3\xa9\xef\xbf\xbd");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_of_volumes),
         cmocka_unit_test(test_long_names_are_cut),
-        cmocka_unit_test(test_what_is_shown_has_no_control_characters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
