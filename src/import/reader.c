@@ -21,6 +21,7 @@ void import_reader_init(ImportReader *reader, const ImportReaderOps *ops, const 
     reader->ops = ops;
     reader->name = g_strdup(name);
     reader->task = task;
+    reader->origin = reader;
     reader->peeked = g_byte_array_new();
 }
 

@@ -69,7 +69,8 @@ size_t import_codec_strip(const char *name, size_t len)
 
 static gboolean check_made(const Unpacker *self, GError **error)
 {
-    uint64_t read = self->packed->taken - (self->have - self->used);
+    /* Of nested compressions each may have its ratio, so what counts is what came in. */
+    uint64_t read = self->head.origin->taken;
 
     if (!import_check_size(self->context, self->made, self->head.name, error))
         return FALSE;
@@ -180,6 +181,7 @@ ImportReader *import_unpack(ImportReader *packed, const ImportCodec *codec,
     Unpacker *self = g_new0(Unpacker, 1);
 
     import_reader_init(&self->head, &ops, packed->name, packed->task);
+    self->head.origin = packed->origin;
     self->packed = packed;
     self->codec = codec;
     self->context = context;

@@ -502,6 +502,9 @@ class Checks(Importing):
         self.assertIn("--max-size allows that", err)
         twice = self.file("bomb2.gz", gzip.compress(self.zeroes(1025)))
         self.refused(twice, "x", text="unpacks to over 1000 times its size")
+        # Each of two compressions within bounds, and together far beyond.
+        members = self.file("bomb3.gz", gzip.compress(gzip.compress(bytes(32 * MIB), 1) * 33))
+        self.refused(members, "x", text="unpacks to over 1000 times its size")
         self.refused(gzipped, "x", "--max-size", "1G", text="is larger than 1.00 GiB")
         self.made(gzipped, "meant", "--max-size", "2G", note=self.spooled(gzipped))
         self.assertEqual(1025 * MIB, os.stat(self.at("p", "meant")).st_size)
