@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "backup": {"blob", "base"},
     "nbd": {"blob", "base"},
     "image": {"blob", "base"},
-    "import": {"image", "blob", "base"},
+    "import": {"image", "blob", "model", "base"},
     "pool": {"image", "blob", "model", "base"},
     "store": {"model", "base"},
     "service": {"pool", "nbd", "image", "blob", "store", "model", "base"},

@@ -11,10 +11,11 @@ static const struct {
     const char *name;
     gnutls_digest_algorithm_t algorithm;
     size_t bytes;
-} kinds[CST_DIGESTS] = {
+} kinds[] = {
     [CST_SHA256] = {"sha256", GNUTLS_DIG_SHA256, CST_DIGEST_BYTES},
     [CST_SHA384] = {"sha384", GNUTLS_DIG_SHA384, 48},
     [CST_SHA512] = {"sha512", GNUTLS_DIG_SHA512, CST_DIGEST_MAX},
+    [CST_SHA1] = {"sha1", GNUTLS_DIG_SHA1, 20},
 };
 
 struct CstDigest {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The end of another blob as a blob, read and written. Everything is passed on, with the offset
- * added.
+ * The end of another blob as a blob, read and written, or a part of it, to be read. Everything is
+ * passed on, with the offset added.
  */
 #include <blob/tail.h>
 
@@ -9,6 +9,7 @@ typedef struct {
     CstBlob head;
     CstBlob *whole;
     uint64_t offset;
+    uint64_t length; /* at most, bytes */
 } TailBlob;
 
 static gboolean tail_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset, GError **error)
@@ -24,7 +25,7 @@ static gboolean tail_get_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 
     if (!cst_blob_get_size(tail->whole, ret_size, error))
         return FALSE;
-    *ret_size -= MIN(*ret_size, tail->offset);
+    *ret_size = MIN(*ret_size - MIN(*ret_size, tail->offset), tail->length);
     return TRUE;
 }
 
@@ -85,12 +86,24 @@ static const CstBlobOps tail_ops = {
     .resize = tail_resize,
 };
 
-CstBlob *cst_blob_tail(CstBlob *blob, uint64_t offset, const char *name)
+static CstBlob *tail_new(CstBlob *blob, uint64_t offset, uint64_t length, gboolean writable,
+                         const char *name)
 {
     TailBlob *tail = g_new0(TailBlob, 1);
 
-    cst_blob_init(&tail->head, &tail_ops, name, blob->writable);
+    cst_blob_init(&tail->head, &tail_ops, name, writable);
     tail->whole = cst_blob_ref(blob);
     tail->offset = offset;
+    tail->length = length;
     return &tail->head;
+}
+
+CstBlob *cst_blob_tail(CstBlob *blob, uint64_t offset, const char *name)
+{
+    return tail_new(blob, offset, G_MAXUINT64, blob->writable, name);
+}
+
+CstBlob *cst_blob_slice(CstBlob *blob, uint64_t offset, uint64_t length, const char *name)
+{
+    return tail_new(blob, offset, length, FALSE, name);
 }

@@ -6,7 +6,21 @@
 
 #include <base/i18n.h>
 
-#define HEX "0123456789abcdefABCDEF"
+gboolean import_checksum_take(CstDigestKind kind, const char *hex, size_t len,
+                              ImportChecksum *ret_checksum)
+{
+    ImportChecksum checksum = {.kind = kind};
+
+    if (len != 2 * cst_digest_size(kind))
+        return FALSE;
+    for (size_t i = 0; i < len; i++) {
+        if (!g_ascii_isxdigit(hex[i]))
+            return FALSE;
+        checksum.hex[i] = g_ascii_tolower(hex[i]);
+    }
+    *ret_checksum = checksum;
+    return TRUE;
+}
 
 gboolean import_checksum_parse(const char *text, ImportChecksum *ret_checksum, GError **error)
 {
@@ -18,12 +32,8 @@ gboolean import_checksum_parse(const char *text, ImportChecksum *ret_checksum, G
 
         if (g_ascii_strncasecmp(text, name, len) != 0 || text[len] != ':')
             continue;
-        if (strlen(hex) != 2 * cst_digest_size(kind) || hex[strspn(hex, HEX)])
-            return cst_fail(error, CST_ERROR_USAGE, _("'%s' is no %s checksum"), hex, name);
-        *ret_checksum = (ImportChecksum){.kind = kind};
-        for (size_t j = 0; hex[j]; j++)
-            ret_checksum->hex[j] = g_ascii_tolower(hex[j]);
-        return TRUE;
+        return import_checksum_take(kind, hex, strlen(hex), ret_checksum) ||
+               cst_fail(error, CST_ERROR_USAGE, _("'%s' is no %s checksum"), hex, name);
     }
     return cst_fail(error, CST_ERROR_USAGE,
                     _("'%s' is no checksum; write sha256:HEX, sha384:HEX or sha512:HEX"), text);

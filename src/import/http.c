@@ -15,6 +15,7 @@
 
 #include "curl.h"
 #include "http_reply.h"
+#include "name.h"
 
 #define REDIRECTS   5L
 #define CONNECT_MAX 20L          /* seconds */
@@ -403,18 +404,10 @@ void import_http_free(ImportHttp *http)
     g_free(http);
 }
 
-/* Without what says who we are to the server. */
-static char *shown_url(const char *url)
-{
-    g_autoptr(GUri) uri = g_uri_parse(url, G_URI_FLAGS_ENCODED, NULL);
-
-    return uri ? g_uri_to_string_partial(uri, G_URI_HIDE_USERINFO | G_URI_HIDE_QUERY) : NULL;
-}
-
 ImportHttp *import_http_open(const ImportContext *context, const char *url, GError **error)
 {
     const ImportCurl *curl = import_curl(error);
-    g_autofree char *scheme = g_uri_parse_scheme(url), *name = shown_url(url);
+    g_autofree char *scheme = g_uri_parse_scheme(url), *name = import_shown_url(url);
     g_autoptr(ImportHttp) http = NULL;
     Request request = {.first = TRUE, .end = BEGINNING, .sink = take_nothing};
 

@@ -1,22 +1,64 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An import: a source (source.c), the image in it (disk.c), and its content, piece by piece. */
+/*
+ * An import: a source (source.c), or the disks of the package that it is (package.c); the images in
+ * them (disk.c), all of which are opened first; and their content, piece by piece.
+ */
 #include <import/import.h>
 
 #include <base/alloc.h>
+#include <base/i18n.h>
 
 #include "disk.h"
+#include "package.h"
 #include "source.h"
 
 #define TIMEOUT_S 30u
+
+typedef struct {
+    const ImportSource *source; /* borrowed */
+    const CstImageFormat *format;
+    CstBlob *content; /* what a guest sees */
+    uint64_t capacity;
+} Disk;
 
 struct CstImport {
     CstImportHow how;
     ImportContext context;
     ImportSource source;
-    const CstImageFormat *format;
-    CstBlob *content; /* what a guest sees */
-    uint64_t capacity;
+    GPtrArray *parts; /* ImportSource, of a package; NULL: it is none */
+    GArray *disks;    /* Disk */
 };
+
+static gboolean open_disk(CstImport *import, const ImportSource *source, GError **error)
+{
+    Disk disk = {.source = source};
+
+    disk.content =
+        import_disk_open(&import->context, source->name, source->blob, &disk.format, error);
+    if (!disk.content)
+        return FALSE;
+    if (!cst_blob_get_size(disk.content, &disk.capacity, error)) {
+        cst_blob_unref(disk.content);
+        return FALSE;
+    }
+    g_array_append_val(import->disks, disk);
+    return TRUE;
+}
+
+static gboolean open_disks(CstImport *import, GError **error)
+{
+    if (!import_package_open(&import->context, &import->source, &import->parts, error))
+        return FALSE;
+    if (!import->parts && import->how.disk > 1)
+        return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no disk %u: it has %u"),
+                        import->source.name, import->how.disk, 1u);
+    if (!import->parts)
+        return open_disk(import, &import->source, error);
+    for (guint i = 0; i < import->parts->len; i++)
+        if (!open_disk(import, import->parts->pdata[i], error))
+            return FALSE;
+    return TRUE;
+}
 
 CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **error)
 {
@@ -30,42 +72,52 @@ CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **erro
                                       .timeout_s = how->timeout_s > 0 ? how->timeout_s : TIMEOUT_S};
     if (!import->context.bounded)
         import->context.max_size = CST_IMPORT_MAX_SIZE;
-    if (!import_source_open(&import->source, &import->context, error))
-        return NULL;
-    import->content = import_disk_open(&import->context, import->source.name, import->source.blob,
-                                       &import->format, error);
-    if (!import->content || !cst_blob_get_size(import->content, &import->capacity, error))
-        return NULL;
-    return g_steal_pointer(&import);
+    import->disks = g_array_new(FALSE, FALSE, sizeof(Disk));
+    return import_source_open(&import->source, &import->context, error) && open_disks(import, error)
+               ? g_steal_pointer(&import)
+               : NULL;
 }
 
 void cst_import_free(CstImport *import)
 {
     if (!import)
         return;
-    if (import->content)
-        cst_blob_unref(import->content);
+    for (guint i = 0; i < import->disks->len; i++)
+        cst_blob_unref(g_array_index(import->disks, Disk, i).content);
+    g_array_unref(import->disks);
+    if (import->parts)
+        g_ptr_array_unref(import->parts);
     import_source_clear(&import->source);
     g_free(import);
 }
 
-const char *cst_import_format(const CstImport *import)
+static const Disk *disk_of(const CstImport *import, guint disk)
 {
-    return cst_image_format_name(import->format);
+    return &g_array_index(import->disks, Disk, disk);
 }
 
-uint64_t cst_import_capacity(const CstImport *import)
+guint cst_import_disks(const CstImport *import)
 {
-    return import->capacity;
+    return import->disks->len;
 }
 
-static gboolean send_data(CstImport *import, uint64_t offset, uint64_t length, uint8_t *buf,
+const char *cst_import_format(const CstImport *import, guint disk)
+{
+    return cst_image_format_name(disk_of(import, disk)->format);
+}
+
+uint64_t cst_import_capacity(const CstImport *import, guint disk)
+{
+    return disk_of(import, disk)->capacity;
+}
+
+static gboolean send_data(const Disk *disk, uint64_t offset, uint64_t length, uint8_t *buf,
                           CstImportPieceFunc piece, gpointer data, GError **error)
 {
     while (length > 0) {
         size_t len = (size_t)MIN(length, IMPORT_STEP);
 
-        if (!cst_blob_pread(import->content, buf, len, offset, error) ||
+        if (!cst_blob_pread(disk->content, buf, len, offset, error) ||
             !piece(buf, len, 0, data, error))
             return FALSE;
         offset += len;
@@ -74,20 +126,23 @@ static gboolean send_data(CstImport *import, uint64_t offset, uint64_t length, u
     return TRUE;
 }
 
-gboolean cst_import_send(CstImport *import, CstImportPieceFunc piece, gpointer data, GError **error)
+gboolean cst_import_send(CstImport *import, guint number, CstImportPieceFunc piece, gpointer data,
+                         GError **error)
 {
-    g_autofree uint8_t *buf = cst_alloc(IMPORT_STEP, 1, import->source.name, error);
+    const Disk *disk = disk_of(import, number);
+    g_autofree uint8_t *buf = cst_alloc(IMPORT_STEP, 1, disk->source->name, error);
     CstExtent extent;
 
     if (!buf)
         return FALSE;
-    for (uint64_t offset = 0; offset < import->capacity; offset += extent.length) {
-        if (!cst_blob_extent(import->content, offset, import->capacity - offset, &extent, error))
+    for (uint64_t offset = 0; offset < disk->capacity; offset += extent.length) {
+        if (!cst_blob_extent(disk->content, offset, disk->capacity - offset, &extent, error))
             return FALSE;
         if (extent.flags & CST_EXTENT_ZERO
                 ? !piece(NULL, 0, extent.length, data, error)
-                : !send_data(import, offset, extent.length, buf, piece, data, error))
+                : !send_data(disk, offset, extent.length, buf, piece, data, error))
             return FALSE;
     }
-    return import_source_is_unchanged(&import->source, error);
+    return import_source_is_unchanged(&import->source, error) &&
+           import_source_is_unchanged(disk->source, error);
 }

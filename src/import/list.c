@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <base/i18n.h>
+#include <base/text.h>
 
 typedef struct {
     const char *name; /* in the line */
@@ -17,13 +18,7 @@ typedef struct {
     ImportChecksum checksum;
 } Line;
 
-/* Takes @len characters as a digest of @kind. */
-static gboolean take_hex(CstDigestKind kind, const char *hex, size_t len, ImportChecksum *ret)
-{
-    g_autofree char *text = g_strdup_printf("%s:%.*s", cst_digest_name(kind), (int)len, hex);
-
-    return len == 2 * cst_digest_size(kind) && import_checksum_parse(text, ret, NULL);
-}
+#define KINDS (CST_SHA1 + 1)
 
 /* "HEX  name", "HEX *name", "\HEX  na\\me": the length tells of which kind it is. */
 static gboolean read_coreutils(const char *text, size_t len, Line *ret_line)
@@ -35,27 +30,42 @@ static gboolean read_coreutils(const char *text, size_t len, Line *ret_line)
         return FALSE;
     *ret_line =
         (Line){.name = space + 2, .name_len = (size_t)(end - space - 2), .escaped = escaped};
-    for (unsigned kind = 0; kind < CST_DIGESTS; kind++)
-        if (take_hex((CstDigestKind)kind, hex, (size_t)(space - hex), &ret_line->checksum))
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        if (import_checksum_take((CstDigestKind)kind, hex, (size_t)(space - hex),
+                                 &ret_line->checksum))
             return TRUE;
     return FALSE;
 }
 
-/* "SHA256 (name) = HEX". The name may have parentheses itself. */
+/* Whether what stands between a name and @hex is one; *ret_end is the name's end. */
+static gboolean read_middle(const char *text, const char *hex, const char **ret_end)
+{
+    const char *at = hex;
+
+    if (at - text < 3 || memcmp(at - 2, "= ", 2) != 0)
+        return FALSE;
+    at -= 2;
+    if (at[-1] == ' ')
+        at--;
+    *ret_end = at - 1;
+    return at - 1 > text && at[-1] == ')';
+}
+
+/* "SHA256 (name) = HEX", "SHA256(name)= HEX". The name may have parentheses itself. */
 static gboolean read_bsd(const char *text, size_t len, Line *ret_line)
 {
-    for (unsigned i = 0; i < CST_DIGESTS; i++) {
+    for (unsigned i = 0; i < KINDS; i++) {
         CstDigestKind kind = (CstDigestKind)i;
-        size_t hex = 2 * cst_digest_size(kind), word = strlen(cst_digest_name(kind));
-        size_t middle = strlen(") = ");
+        const char *word = cst_digest_name(kind), *name = text + strlen(word), *end;
+        size_t hex = 2 * cst_digest_size(kind);
 
-        if (len < word + 3 + middle + hex ||
-            g_ascii_strncasecmp(text, cst_digest_name(kind), word) ||
-            memcmp(text + word, " (", 2) != 0 ||
-            memcmp(text + len - hex - middle, ") = ", middle) != 0)
+        if (len < strlen(word) + 2 + hex || g_ascii_strncasecmp(text, word, strlen(word)) != 0)
             continue;
-        *ret_line = (Line){.name = text + word + 2, .name_len = len - word - 2 - middle - hex};
-        return take_hex(kind, text + len - hex, hex, &ret_line->checksum);
+        name += *name == ' ';
+        if (*name++ != '(' || !read_middle(name, text + len - hex, &end))
+            continue;
+        *ret_line = (Line){.name = name, .name_len = (size_t)(end - name)};
+        return import_checksum_take(kind, text + len - hex, hex, &ret_line->checksum);
     }
     return FALSE;
 }
@@ -74,15 +84,16 @@ static gboolean take(const ImportChecksum *checksum, ImportChecksum *best, gbool
 {
     if (*found && best->kind == checksum->kind)
         return g_str_equal(best->hex, checksum->hex);
-    if (!*found || best->kind < checksum->kind)
+    if (!*found || cst_digest_size(best->kind) < cst_digest_size(checksum->kind))
         *best = *checksum;
     *found = TRUE;
     return TRUE;
 }
 
 gboolean import_list_find(const char *text, const char *name, const char *what,
-                          ImportChecksum *ret_checksum, GError **error)
+                          gboolean damage_only, ImportChecksum *ret_checksum, GError **error)
 {
+    g_autofree char *shown = cst_text_escape(name);
     gboolean found = FALSE;
     ImportChecksum best;
     Line line;
@@ -94,14 +105,17 @@ gboolean import_list_find(const char *text, const char *name, const char *what,
         len = (size_t)(end - at);
         if (len > 0 && at[len - 1] == '\r')
             len--;
-        if ((read_coreutils(at, len, &line) || read_bsd(at, len, &line)) && is_of(&line, name) &&
+        if ((read_coreutils(at, len, &line) || read_bsd(at, len, &line)) &&
+            (damage_only || line.checksum.kind != CST_SHA1) && is_of(&line, name) &&
             !take(&line.checksum, &best, &found))
             return cst_fail(error, CST_ERROR_MISMATCH,
-                            _("'%s' has two different checksums of '%s'"), what, name);
+                            _("'%s' has two different checksums of '%s'"), what, shown);
     }
     if (!found)
-        return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no SHA-2 checksum of '%s'"), what,
-                        name);
+        return damage_only ? cst_fail(error, CST_ERROR_NOT_FOUND,
+                                      _("'%s' has no SHA-1 or SHA-2 checksum of '%s'"), what, shown)
+                           : cst_fail(error, CST_ERROR_NOT_FOUND,
+                                      _("'%s' has no SHA-2 checksum of '%s'"), what, shown);
     *ret_checksum = best;
     return TRUE;
 }

@@ -4,9 +4,10 @@
 #include "checksum.h"
 
 /**
- * Finds the checksum of the file @name in the text of a list, in coreutils' form ("HEX  name") or
- * BSD's ("SHA256 (name) = HEX"); @what names the list. NOT_FOUND when it has none that counts (not
- * of SHA-1 and MD5, which can be forged); MISMATCH when two lines contradict each other.
+ * Finds the checksum of the file @name in the text of a list, in coreutils' form ("HEX  name"),
+ * BSD's ("SHA256 (name) = HEX") or that of OVF's manifests ("SHA256(name)= HEX"); @what names the
+ * list. NOT_FOUND when it has none that counts: not of MD5, nor, unless @damage_only, of SHA-1,
+ * which can be forged. MISMATCH when two lines contradict each other.
  */
 gboolean import_list_find(const char *text, const char *name, const char *what,
-                          ImportChecksum *ret_checksum, GError **error);
+                          gboolean damage_only, ImportChecksum *ret_checksum, GError **error);

@@ -12,8 +12,9 @@
 
 static size_t strip_format(const char *name, size_t len)
 {
-    static const char *const endings[] = {".qcow2", ".qcow", ".qed", ".img",  ".raw", ".vmdk",
-                                          ".vdi",   ".vhd",  ".vpc", ".vhdx", ".hdd"};
+    static const char *const endings[] = {".qcow2", ".qcow", ".qed", ".img", ".raw",
+                                          ".vmdk",  ".vdi",  ".vhd", ".vpc", ".vhdx",
+                                          ".hdd",   ".ova",  ".ovf"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(endings); i++) {
         size_t ending = strlen(endings[i]);
@@ -56,4 +57,11 @@ char *cst_import_name(const char *source)
     if (name->len == 0)
         g_string_assign(name, "disk");
     return g_string_free(name, FALSE);
+}
+
+char *import_shown_url(const char *url)
+{
+    g_autoptr(GUri) uri = g_uri_parse(url, G_URI_FLAGS_ENCODED, NULL);
+
+    return uri ? g_uri_to_string_partial(uri, G_URI_HIDE_USERINFO | G_URI_HIDE_QUERY) : NULL;
 }

@@ -1,25 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Signed lists. One is either clear-signed, and then what counts is what gpgv says was signed, or
- * has its signature in a file beside it (Ubuntu: .gpg; Debian: .sign; others: .asc, .sig). gpgv(1)
+ * Signed lists, in files or on servers. One is either clear-signed, and then what counts is what
+ * gpgv says was signed, or has its signature in a file beside it, on the same server (Ubuntu: .gpg;
+ * Debian: .sign; others: .asc, .sig), which gpgv reads from our memory. gpgv(1)
  * knows the keys of the keyring and no others, no trust and no network, and its exit status is 0
  * for a good signature only.
  */
 #include "signature.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <base/child.h>
 #include <base/file.h>
 #include <base/i18n.h>
 
-#define LIST_MAX   (1u << 20)
-#define GPGV_S     60 /* seconds for one signature */
-#define CLEAR_SIGN "-----BEGIN PGP SIGNED MESSAGE-----"
+#include "fetch.h"
+#include "name.h"
+
+#define LIST_MAX      (1u << 20)
+#define SIGNATURE_MAX (64u << 10)
+#define GPGV_S        60 /* seconds for one signature */
+#define CLEAR_SIGN    "-----BEGIN PGP SIGNED MESSAGE-----"
 
 typedef struct {
-    const char *path;
+    const char *path; /* or the URL */
+    const char *name; /* for messages */
     char *text;
     size_t len;
 } List;
@@ -42,60 +50,126 @@ static gboolean run_gpgv(const ImportContext *context, const char *signature, co
     if (access(keyring, R_OK) < 0)
         return cst_fail(error, CST_ERROR_NOT_FOUND, _("cannot read the keyring '%s'"), keyring);
     if (!cst_child_run(&child, context->task, &result, error)) {
-        g_prefix_error(error, _("cannot verify the signature of '%s' (gpgv): "), list->path);
+        g_prefix_error(error, _("cannot verify the signature of '%s' (gpgv): "), list->name);
         return FALSE;
     }
     if (result.status != 0)
         return cst_fail(error, CST_ERROR_MISMATCH,
-                        _("'%s' is not signed by a key of '%s'; gpgv says: %s"), list->path,
+                        _("'%s' is not signed by a key of '%s'; gpgv says: %s"), list->name,
                         keyring, g_strstrip(result.err));
     *ret_out = g_steal_pointer(&result.out);
     return TRUE;
 }
 
-/* The file with the signature of the list @path; NULL: there is none. */
-static char *find_signature(const char *path)
+/* A signature: a file's path, or, of what came from a server, that of a file in memory. */
+typedef struct {
+    char *path; /* NULL: there is none */
+    CstFd fd;
+} Signature;
+
+static void signature_clear(Signature *signature)
+{
+    g_free(signature->path);
+    cst_fd_clear(&signature->fd);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Signature, signature_clear)
+
+/* Has gpgv find @bytes at a path. */
+static gboolean keep_signature(const List *list, const char *bytes, size_t len,
+                               Signature *ret_signature, GError **error)
+{
+    ret_signature->fd = memfd_create("signature", MFD_CLOEXEC);
+    if (ret_signature->fd < 0)
+        return cst_fail_errno(error, errno, _("cannot keep the signature of '%s'"), list->name);
+    if (!cst_pwrite_full(ret_signature->fd, bytes, len, 0, list->name, error))
+        return FALSE;
+    ret_signature->path = g_strdup_printf("/proc/%ld/fd/%d", (long)getpid(), ret_signature->fd);
+    return TRUE;
+}
+
+/* @url with @ending behind its path, and in front of a query. */
+static char *url_beside(const char *url, const char *ending)
+{
+    size_t len = strcspn(url, "?#");
+
+    return g_strdup_printf("%.*s%s%s", (int)len, url, ending, url + len);
+}
+
+/* That a server has none is no error, anything else is. */
+static gboolean look_for(const ImportContext *context, const List *list, const char *ending,
+                         Signature *ret_signature, GError **error)
+{
+    g_autofree char *name = import_is_url(list->path) ? url_beside(list->path, ending)
+                                                      : g_strconcat(list->path, ending, NULL);
+    g_autofree char *bytes = NULL;
+    g_autoptr(GError) problem = NULL;
+    size_t len;
+
+    if (!import_is_url(list->path)) {
+        if (access(name, F_OK) == 0)
+            ret_signature->path = g_steal_pointer(&name);
+        return TRUE;
+    }
+    bytes = import_fetch(context, name, SIGNATURE_MAX, &len, &problem);
+    if (bytes)
+        return keep_signature(list, bytes, len, ret_signature, error);
+    if (cst_error_code(problem) == CST_ERROR_NOT_FOUND)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return FALSE;
+}
+
+static gboolean find_signature(const ImportContext *context, const List *list,
+                               Signature *ret_signature, GError **error)
 {
     static const char *const endings[] = {".gpg", ".sign", ".asc", ".sig"};
 
-    for (size_t i = 0; i < G_N_ELEMENTS(endings); i++) {
-        char *name = g_strconcat(path, endings[i], NULL);
-
-        if (access(name, F_OK) == 0)
-            return name;
-        g_free(name);
-    }
-    return NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(endings) && !ret_signature->path; i++)
+        if (!look_for(context, list, endings[i], ret_signature, error))
+            return FALSE;
+    return ret_signature->path ||
+           cst_fail(
+               error, CST_ERROR_MISMATCH,
+               _("'%s' is not signed: there is no signature in it, nor beside it (.gpg, .sign, "
+                 ".asc, .sig)"),
+               list->name);
 }
 
 /* Takes over the text of @list, and gives what of it was signed. */
 static char *verify(const ImportContext *context, const List *list, GError **error)
 {
     g_autofree char *text = list->text;
-    g_autofree char *signature = NULL;
+    g_auto(Signature) signature = {.fd = -1};
     char *out = NULL;
 
     if (strstr(text, CLEAR_SIGN))
         return run_gpgv(context, NULL, list, &out, error) ? out : NULL;
-    signature = find_signature(list->path);
-    if (!signature) {
-        cst_fail(error, CST_ERROR_MISMATCH,
-                 _("'%s' is not signed: there is no signature in it, nor beside it (.gpg, .sign, "
-                   ".asc, .sig)"),
-                 list->path);
-        return NULL;
-    }
-    if (!run_gpgv(context, signature, list, &out, error))
+    if (!find_signature(context, list, &signature, error) ||
+        !run_gpgv(context, signature.path, list, &out, error))
         return NULL;
     g_free(out);
     return g_steal_pointer(&text);
 }
 
-char *import_signed_list(const ImportContext *context, GError **error)
+/* By http anybody on the way can change a list, and the file with it. */
+static gboolean read_list(const ImportContext *context, List *list, GError **error)
 {
-    List list = {.path = context->how->checksum_file};
+    if (!import_is_url(list->path))
+        return cst_file_read(list->path, LIST_MAX, &list->text, &list->len, error);
+    if (!context->how->keyring && g_ascii_strncasecmp(list->path, "https:", strlen("https:")) != 0)
+        import_note(context,
+                    _("'%s' comes by http and without a signature: it shows damage, not forgery"),
+                    list->name);
+    list->text = import_fetch(context, list->path, LIST_MAX, &list->len, error);
+    return list->text != NULL;
+}
 
-    if (!cst_file_read(list.path, LIST_MAX, &list.text, &list.len, error))
+char *import_signed_list(const ImportContext *context, const char *where, const char *name,
+                         GError **error)
+{
+    List list = {.path = where, .name = name};
+
+    if (!read_list(context, &list, error))
         return NULL;
     return context->how->keyring ? verify(context, &list, error) : list.text;
 }

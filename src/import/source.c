@@ -10,14 +10,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <unistd.h>
 
+#include <base/file.h>
 #include <base/i18n.h>
+#include <base/text.h>
 
 #include "list.h"
 #include "name.h"
 #include "signature.h"
 #include "spool.h"
+#include "tar.h"
 #include "unpack.h"
 
 #define HEAD        16 /* bytes by which compressions are recognised */
@@ -29,12 +33,13 @@ void import_source_clear(ImportSource *source)
     if (source->blob)
         cst_blob_unref(source->blob);
     import_http_free(source->http);
+    g_free(source->name);
     *source = (ImportSource){.fd = -1};
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static gboolean is_standard(const ImportContext *context)
+gboolean import_is_standard(const ImportContext *context)
 {
     return g_str_equal(context->how->source, "-");
 }
@@ -44,11 +49,11 @@ static int open_source(const ImportContext *context, ImportSource *source, GErro
     const char *path = context->how->source;
     int fd;
 
-    if (is_standard(context)) {
-        source->name = _("(standard input)");
+    if (import_is_standard(context)) {
+        source->name = g_strdup(_("(standard input)"));
         fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     } else {
-        source->name = path;
+        source->name = g_strdup(path);
         fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
     }
     if (fd >= 0 && fstat(fd, &source->before) == 0)
@@ -74,12 +79,13 @@ static gboolean is_others(const struct stat *st)
 /* --- servers ---------------------------------------------------------------------------------- */
 
 /* By ranges, or where a server does none, all of it into a spool. */
-static gboolean open_url(const ImportContext *context, ImportSource *source, GError **error)
+static gboolean open_url(const ImportContext *context, const char *url, ImportSource *source,
+                         GError **error)
 {
-    source->http = import_http_open(context, context->how->source, error);
+    source->http = import_http_open(context, url, error);
     if (!source->http)
         return FALSE;
-    source->name = import_http_name(source->http);
+    source->name = g_strdup(import_http_name(source->http));
     source->blob = import_http_has_ranges(source->http)
                        ? import_http_blob(source->http)
                        : import_spool_http(context, source->http, error);
@@ -94,19 +100,24 @@ static gboolean find_checksum(const ImportContext *context, gboolean *ret_wanted
 {
     const CstImportHow *how = context->how;
     g_autofree char *file = import_file_of(how->source);
-    g_autofree char *list = NULL;
+    g_autofree char *list = NULL, *shown = NULL;
+    const char *where = how->checksum_url ? how->checksum_url : how->checksum_file;
 
-    *ret_wanted = how->checksum || how->checksum_file;
+    *ret_wanted = how->checksum || where;
     if (how->checksum)
         return import_checksum_parse(how->checksum, ret_checksum, error);
-    if (!how->checksum_file)
+    if (!where)
         return TRUE;
-    if (is_standard(context))
+    if (import_is_standard(context))
         return cst_fail(error, CST_ERROR_USAGE, "%s",
                         _("what comes from standard input has no name that a list of checksums "
                           "could have; use --checksum"));
-    list = import_signed_list(context, error);
-    return list && import_list_find(list, file, how->checksum_file, ret_checksum, error);
+    if (how->checksum_url && !import_is_url(where))
+        return cst_fail(error, CST_ERROR_USAGE, _("'%s' is no URL; --checksum-file reads files"),
+                        where);
+    shown = how->checksum_url ? import_shown_url(where) : g_strdup(where);
+    list = import_signed_list(context, where, shown ? shown : where, error);
+    return list && import_list_find(list, file, shown ? shown : where, FALSE, ret_checksum, error);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -137,17 +148,38 @@ static ImportReader *unpack(const ImportContext *context, ImportReader *packed,
     }
 }
 
-/* Reads all of @packed: into the source's blob when @spool or when it is compressed. */
-static gboolean read_all(ImportSource *source, const ImportContext *context, ImportReader *packed,
-                         gboolean spool, gboolean digest, GError **error)
+/* What is in a package is read twice, for its manifest and for its disks: not from a server. */
+static gboolean is_far_package(const ImportSource *source, const ImportContext *context,
+                               ImportReader *reader, gboolean *ret_is, GError **error)
 {
-    gboolean unpacks;
-    g_autoptr(ImportReader) reader = unpack(context, packed, &unpacks, error);
+    const uint8_t *head;
+    size_t len;
+
+    *ret_is = FALSE;
+    if (!source->http || context->how->format)
+        return TRUE;
+    if (!import_reader_peek(reader, IMPORT_TAR_HEAD, &head, &len, error))
+        return FALSE;
+    *ret_is = import_tar_probe(head, len);
+    return TRUE;
+}
+
+/*
+ * Reads what has to be read of @packed, which it takes over: into the source's blob when it is
+ * compressed, or can be read differently later (@unsteady) than it was verified.
+ */
+static gboolean read_all(ImportSource *source, const ImportContext *context, ImportReader *packed,
+                         gboolean unsteady, CstDigest *digest, GError **error)
+{
+    gboolean unpacks, package;
+    g_autoptr(ImportReader) reader = NULL;
     CstBlob *blob;
 
-    if (!reader)
+    packed->digest = digest;
+    reader = unpack(context, packed, &unpacks, error);
+    if (!reader || !is_far_package(source, context, reader, &package, error))
         return FALSE;
-    if (!spool && !unpacks)
+    if (!unpacks && source->blob && !package && !(unsteady && digest))
         return !digest || import_reader_drain(reader, error);
     blob = import_spool(context, reader, error);
     if (!blob)
@@ -159,53 +191,122 @@ static gboolean read_all(ImportSource *source, const ImportContext *context, Imp
     return TRUE;
 }
 
-/* *ret_spool: what was read could be read differently a second time, or not at all. */
+/* As read_all(), and verifies it; @wanted NULL: it may be anything. */
+static gboolean read_wanted(ImportSource *source, const ImportContext *context,
+                            ImportReader *packed, gboolean unsteady, const ImportChecksum *wanted,
+                            GError **error)
+{
+    g_autoptr(CstDigest) digest = wanted ? cst_digest_new(wanted->kind, error) : NULL;
+
+    if (wanted && !digest) {
+        import_reader_free(packed);
+        return FALSE;
+    }
+    return read_all(source, context, packed, unsteady, digest, error) &&
+           (!wanted || import_checksum_verify(wanted, digest, source->name, error));
+}
+
+/* *ret_unsteady: what was read could be read differently a second time, or not at all. */
 static ImportReader *open_reader(ImportSource *source, const ImportContext *context,
-                                 gboolean *ret_spool, GError **error)
+                                 gboolean *ret_unsteady, GError **error)
 {
     int fd;
 
-    *ret_spool = FALSE;
+    *ret_unsteady = FALSE;
     if (import_is_url(context->how->source)) {
-        if (!open_url(context, source, error))
+        if (!open_url(context, context->how->source, source, error))
             return NULL;
-        *ret_spool = import_http_has_ranges(source->http);
+        *ret_unsteady = import_http_has_ranges(source->http);
         return import_reader_of_blob(source->blob, context->task);
     }
     fd = open_source(context, source, error);
     if (fd < 0)
         return NULL;
     if (is_pipe(fd, source->before.st_mode)) {
-        *ret_spool = TRUE;
+        *ret_unsteady = TRUE;
         return import_reader_of_fd(fd, source->name, context->task);
     }
     source->blob = cst_blob_file_new(fd, source->name, FALSE, error);
     if (!source->blob)
         return NULL;
     source->fd = fd;
-    *ret_spool = is_others(&source->before);
+    *ret_unsteady = is_others(&source->before);
     return import_reader_of_blob(source->blob, context->task);
 }
 
 gboolean import_source_open(ImportSource *source, const ImportContext *context, GError **error)
 {
-    g_autoptr(CstDigest) digest = NULL;
     ImportChecksum wanted;
     ImportReader *reader;
-    gboolean spool, verify;
+    gboolean unsteady, verify;
 
     *source = (ImportSource){.fd = -1};
     if (!find_checksum(context, &verify, &wanted, error))
         return FALSE;
-    digest = verify ? cst_digest_new(wanted.kind, error) : NULL;
-    if (verify && !digest)
+    reader = open_reader(source, context, &unsteady, error);
+    return reader && read_wanted(source, context, reader, unsteady, verify ? &wanted : NULL, error);
+}
+
+/* --- files that belong to it ------------------------------------------------------------------ */
+
+static char *url_beside(const char *url, const char *name, GError **error)
+{
+    g_autofree char *escaped = g_uri_escape_string(name, NULL, FALSE);
+    /* With a "./", no name is taken for a scheme. */
+    g_autofree char *relative = g_strconcat("./", escaped, NULL);
+    char *beside = g_uri_resolve_relative(url, relative, G_URI_FLAGS_ENCODED, NULL);
+
+    if (!beside)
+        cst_fail(error, CST_ERROR_INVALID, _("'%s' is no URL that '%s' could be beside"), url,
+                 name);
+    return beside;
+}
+
+/* The name is an entry of the directory and no link to elsewhere, or it is refused. */
+static gboolean open_file_beside(ImportSource *source, const ImportContext *context,
+                                 const char *name, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(context->how->source);
+    g_autofree char *shown = cst_text_escape(name), *path = g_build_filename(dir, shown, NULL);
+    g_auto(CstFd) dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+
+    if (dirfd < 0)
+        return cst_fail_errno(error, errno, _("cannot read '%s'"), dir);
+    fd = cst_openat2(dirfd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0,
+                     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    if (fd < 0 && errno == ELOOP)
+        return cst_fail(error, CST_ERROR_DENIED, _("'%s' is a link, which is not followed"), path);
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot read '%s'"), path);
+    if (fstat(fd, &source->before) < 0)
+        return cst_fail_errno(error, errno, _("cannot read '%s'"), path);
+    if (!S_ISREG(source->before.st_mode))
+        return cst_fail(error, CST_ERROR_DENIED, _("'%s' is no regular file"), path);
+    source->name = g_strdup(path);
+    source->fd = fd;
+    source->blob = cst_blob_file_new(g_steal_fd(&fd), path, FALSE, error);
+    return source->blob != NULL;
+}
+
+gboolean import_source_open_beside(ImportSource *source, const ImportContext *context,
+                                   const char *name, GError **error)
+{
+    g_autofree char *url = NULL;
+
+    *source = (ImportSource){.fd = -1};
+    if (!cst_name_check(name, "file", error))
         return FALSE;
-    reader = open_reader(source, context, &spool, error);
-    if (!reader)
-        return FALSE;
-    reader->digest = digest;
-    return read_all(source, context, reader, spool && (verify || !source->blob), verify, error) &&
-           (!verify || import_checksum_verify(&wanted, digest, source->name, error));
+    if (!import_is_url(context->how->source))
+        return open_file_beside(source, context, name, error);
+    url = url_beside(context->how->source, name, error);
+    return url && open_url(context, url, source, error);
+}
+
+gboolean import_source_read(ImportSource *source, const ImportContext *context,
+                            const ImportChecksum *wanted, GError **error)
+{
+    return read_wanted(source, context, import_reader_of_blob(source->blob, context->task),
+                       source->http != NULL, wanted, error);
 }
 
 gboolean import_source_is_unchanged(const ImportSource *source, GError **error)

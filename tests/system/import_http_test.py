@@ -65,6 +65,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def way_ranges(self, content, _number):
         self.part(content)
 
+    def way_found(self, content, _number):
+        if not content:
+            return self.answer(b"", 404)
+        return self.part(content)
+
     def way_whole(self, content, _number):
         self.answer(content)
 
@@ -254,6 +259,44 @@ class Servers(Importing):
             self.made(self.url("to/x?" + base + "/ranges/disk.raw"), "up", "--ca-file", cert)
             self.refused(base + "/to/x?" + self.url("ranges/disk.raw"), "x", "--ca-file", cert, code=4,
                          text="must not lead")
+
+    def test_a_list_of_checksums(self):
+        """With its signature beside it, which gpgv gets as the server has it."""
+        content = Handler.files["disk.raw"]
+        text = f"{digest(content)[7:]}  disk.raw\n".encode()
+        keys, signed, cleared = self.signers(text)
+        url, sums = self.url("ranges/disk.raw"), self.url("found/SUMS")
+        plain = f"'{sums}' comes by http and without a signature: it shows damage, not forgery"
+        Handler.files["SUMS"] = text
+        self.made(url, "plain", "--checksum-url", sums, note=f"{plain}\nnote: {self.spooled(url)}")
+        self.assert_disk("plain")
+        words = ["--checksum-url", sums, "--keyring", keys[0]]
+        self.refused(url, "x", *words, text="is not signed: there is no signature", code=7)
+        Handler.files["SUMS.gpg"] = signed[1]
+        self.refused(url, "x", *words, text=f"'{sums}' is not signed by a key of", code=7)
+        del Handler.files["SUMS.gpg"]
+        for ending in (".gpg", ".sign", ".asc", ".sig"):
+            Handler.files["SUMS" + ending] = signed[0]
+            self.made(url, "v" + ending[1:], *words[:1], sums + "?token=secret", *words[2:],
+                      note=self.spooled(url))
+            Handler.files["SUMS"] = text + b"\n"
+            self.refused(url, "x", *words, text="is not signed by a key of", code=7)
+            Handler.files["SUMS"] = text
+            del Handler.files["SUMS" + ending]
+        Handler.files["SUMS"] = cleared[0]
+        self.made(url, "cleared", *words, note=self.spooled(url))
+        Handler.files["SUMS"] = f"{digest(b'')[7:]}  disk.raw\n".encode()
+        self.refused(url, "x", "--checksum-url", sums, text="and not", code=7)
+        Handler.files["SUMS"] = b"x" * (MIB + 1)
+        self.refused(url, "x", "--checksum-url", sums, text="is larger than 1048576 bytes", code=1)
+        self.refused(url, "x", "--checksum-url", self.url("endless/SUMS"), text="is larger than", code=1)
+        self.refused(url, "x", "--checksum-url", self.url("found/none"), text="404", code=3)
+        self.refused(url, "x", "--checksum-url", self.url("shortwhole/disk.raw"), text="'")
+        self.refused(url, "x", "--checksum-url", "SUMS", text="'SUMS' is no URL", code=2)
+        self.refused(url, "x", "--checksum-url", "file:///etc/passwd", text="is no http or https URL")
+        self.refused(url, "x", "--checksum-url", sums, "--checksum-file", "x", text="exclusive", code=2)
+        self.refused(url, "x", "--checksum-url", self.url("to/x?file:///etc/passwd"), text="must not lead",
+                     code=4)
 
     def test_a_proxy_of_the_environment(self):
         done = subprocess.run([space.CISTERN, "-c", self.peer.uri, "vol-import", "http://nowhere.invalid/x",

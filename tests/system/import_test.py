@@ -72,6 +72,20 @@ class Importing(WithDaemon):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
+    def start(self, *words, **options):
+        child = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p",
+                                  "--spool-dir", self.spool, *words], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True, env=space.ENV, **options)
+        self.addCleanup(self.reap, child)
+        return child
+
+    @staticmethod
+    def reap(child):
+        if child.poll() is None:
+            child.kill()
+        with contextlib.suppress(ValueError):
+            child.communicate(timeout=20)
+
     def made(self, *words, note=None, **options):
         """It is imported; returns the name of the volume."""
         status, out, err = self.run_import(*words, **options)
@@ -100,6 +114,27 @@ class Importing(WithDaemon):
         status, out, err = peers.run(["qemu-img", "compare", "-f", fmt, "-F", "raw",
                                       self.at("p", name), raw])
         self.assertEqual((0, "Images are identical.\n"), (status, out), err)
+
+    def gpg(self, home, *words, stdin=b""):
+        done = subprocess.run(["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback",
+                               "--passphrase", "", *words], input=stdin, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout
+
+    def signers(self, text):
+        """Keyrings of two people, and @text as each of them signs it: beside it, and in it."""
+        keys, signed, cleared = [], [], []
+        for name in ("ours", "theirs"):
+            home = os.path.join("/tmp", f"cst-gpg-{os.getpid()}-{name}")  # short: gpg-agent's socket
+            os.makedirs(home, mode=0o700)
+            self.addCleanup(shutil.rmtree, home, ignore_errors=True)
+            self.addCleanup(subprocess.run, ["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+            self.gpg(home, "--quick-generate-key", name, "ed25519", "sign", "never")
+            keys.append(self.file(name + ".gpg", self.gpg(home, "--export")))
+            signed.append(self.gpg(home, "--detach-sign", stdin=text))
+            cleared.append(self.gpg(home, "--clear-sign", stdin=text))
+        return keys, signed, cleared
 
     def spooled(self, name):
         return f"'{name}' is spooled in {self.spool}"
@@ -323,28 +358,12 @@ class Checks(Importing):
         self.refused(path, "x", "--checksum-file", "s", "--checksum", "s", code=2, text="exclusive")
         self.refused(path, "x", "--keyring", "k", code=2, text="give --checksum-file")
 
-    def gpg(self, home, *words, stdin=b""):
-        done = subprocess.run(["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback",
-                               "--passphrase", "", *words], input=stdin, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, check=False)
-        self.assertEqual(0, done.returncode, done.stderr)
-        return done.stdout
-
     def test_signed_lists(self):
         """By a key of the keyring and by no other, in the list or beside it; what was signed counts."""
         content = os.urandom(100000)
         path = self.file("disk.raw", content)
         text = f"{digest(content)[7:]}  disk.raw\n".encode()
-        keys, signed, cleared = [], [], []
-        for name in ("ours", "theirs"):
-            home = os.path.join("/tmp", f"cst-gpg-{os.getpid()}-{name}")  # short: gpg-agent's socket
-            os.makedirs(home, mode=0o700)
-            self.addCleanup(shutil.rmtree, home, ignore_errors=True)
-            self.addCleanup(subprocess.run, ["gpgconf", "--homedir", home, "--kill", "all"], check=False)
-            self.gpg(home, "--quick-generate-key", name, "ed25519", "sign", "never")
-            keys.append(self.file(name + ".gpg", self.gpg(home, "--export")))
-            signed.append(self.gpg(home, "--detach-sign", stdin=text))
-            cleared.append(self.gpg(home, "--clear-sign", stdin=text))
+        keys, signed, cleared = self.signers(text)
         sums = self.file("SUMS", text)
         words = ["--checksum-file", sums, "--keyring", keys[0]]
         self.refused(path, "x", *words, text="is not signed: there is no signature", code=7)
@@ -395,20 +414,6 @@ class Checks(Importing):
         self.assertEqual(7, child.returncode, err)
         self.assertIn("has changed while it was read", err)
         self.assertEqual([], self.entries("p"))
-
-    def start(self, *words, **options):
-        child = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p",
-                                  "--spool-dir", self.spool, *words], stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True, env=space.ENV, **options)
-        self.addCleanup(self.reap, child)
-        return child
-
-    @staticmethod
-    def reap(child):
-        if child.poll() is None:
-            child.kill()
-        with contextlib.suppress(ValueError):
-            child.communicate(timeout=20)
 
     def drafts(self):
         return [name for name in self.entries("p") if name.startswith(".cistern-")]

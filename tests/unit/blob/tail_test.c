@@ -49,11 +49,26 @@ static void a_shorter_blob_has_an_empty_tail_that_grows(void **state)
     assert_true(cst_blob_flush(tail, NULL));
 }
 
+static void a_slice_ends_where_it_should_and_is_read_only(void **state)
+{
+    g_autoptr(CstBlob) whole = cst_blob_memory_new("header and more", 15);
+    g_autoptr(CstBlob) slice = cst_blob_slice(whole, 7, 3, "slice");
+    char back[4] = "";
+
+    assert_int_equal(size_of(slice), 3);
+    assert_true(cst_blob_pread(slice, back, 3, 0, NULL));
+    assert_string_equal(back, "and");
+    assert_false(cst_blob_pread(slice, back, 2, 2, NULL));
+    assert_false(cst_blob_pwrite(slice, "x", 1, 0, NULL));
+    assert_false(cst_blob_resize(slice, 5, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_lies_behind_the_offset),
         cmocka_unit_test(a_shorter_blob_has_an_empty_tail_that_grows),
+        cmocka_unit_test(a_slice_ends_where_it_should_and_is_read_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,8 @@ static void test_names_of_volumes(void **state)
         const char *source, *name;
     } rows[] = {
         {"disk.qcow2", "disk"},
+        {"appliance.ova", "appliance"},
+        {"appliance.OVF", "appliance"},
         {"/a/b/Fedora-40.x86_64.raw.xz", "Fedora-40.x86_64"},
         {"DISK.VMDK.GZ", "DISK"},
         {"a.img.zst", "a"},

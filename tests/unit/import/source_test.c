@@ -69,9 +69,9 @@ static void test_runs_in_order(void **state)
     assert_int_equal(ftruncate(fd, (4 << 20) + 17), 0);
     import = cst_import_open(&how, NULL, &error);
     assert_null(error);
-    assert_string_equal(cst_import_format(import), "raw");
-    assert_int_equal(cst_import_capacity(import), (4 << 20) + 17);
-    assert_true(cst_import_send(import, take, world, &error));
+    assert_string_equal(cst_import_format(import, 0), "raw");
+    assert_int_equal(cst_import_capacity(import, 0), (4 << 20) + 17);
+    assert_true(cst_import_send(import, 0, take, world, &error));
     assert_int_equal(world->sent->len, (4 << 20) + 17);
     assert_memory_equal(world->sent->data + (3 << 20), "data", 4);
     assert_true(world->holes > 3 << 20);
@@ -94,7 +94,7 @@ static void test_a_file_that_changes_while_it_is_sent(void **state)
     fd = open(world->path, O_WRONLY | O_CLOEXEC);
     assert_int_equal(write(fd, "1", 1), 1);
     close(fd);
-    assert_false(cst_import_send(import, take, world, &error));
+    assert_false(cst_import_send(import, 0, take, world, &error));
     assert_int_equal(error->code, CST_ERROR_MISMATCH);
 }
 

@@ -10,7 +10,8 @@ typedef enum {
     CST_SHA256,
     CST_SHA384,
     CST_SHA512,
-    CST_DIGESTS /**< how many there are */
+    CST_DIGESTS,           /**< how many there are that nobody can forge */
+    CST_SHA1 = CST_DIGESTS /**< shows damage only */
 } CstDigestKind;
 
 #define CST_DIGEST_BYTES 32                       /* of SHA-256 */

@@ -8,3 +8,8 @@
  * grows with it. @blob may be shorter. References @blob; copies @name, which is for messages.
  */
 CstBlob *cst_blob_tail(CstBlob *blob, uint64_t offset, const char *name);
+/**
+ * Makes a blob of @length bytes from @offset on, which @blob must have: a file in an archive, to be
+ * read only. References @blob; copies @name.
+ */
+CstBlob *cst_blob_slice(CstBlob *blob, uint64_t offset, uint64_t length, const char *name);

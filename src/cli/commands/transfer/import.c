@@ -4,6 +4,9 @@
  * whoever manages the pool, and sends what a guest would see of it, so the daemon opens nothing
  * that others chose. The volume appears when all of it is there and was verified.
  *
+ * A package of several disks becomes as many volumes, one after the other, once all of it was
+ * looked at. When one fails, those before it go as well.
+ *
  * A dry run reads, unpacks and verifies the source as well, for nothing else tells what is in it.
  */
 #include "transfer.h"
@@ -16,17 +19,18 @@
 #include "commands/volume/options.h"
 #include "output/progress.h"
 #include "output/report.h"
+#include "output/table.h"
 #include "output/text.h"
 
 typedef struct {
     CliCtl *ctl;
     CstImportHow how;
     const CstPoolRef *pool;
-    const char *name; /* of the volume */
-    CliVolSpec spec;
+    const char *name; /* of the volume; of several, the beginning */
+    const char *format;
     unsigned flags;  /* CstVolCreateFlags */
     uint64_t resize; /* 0: as large as the image */
-    CstVolRef *vol;  /* the result */
+    GPtrArray *vols; /* the result: CstVolRef */
 } Importing;
 
 /* Called while the source is being opened, when no progress is on the screen yet. */
@@ -39,54 +43,125 @@ static void print_note(const char *text, gpointer data)
 }
 
 /* Before hours of unpacking; the volume's creation looks again. */
-static gboolean check_name_is_free(const Importing *importing, GError **error)
+static gboolean check_name_is_free(const Importing *importing, const char *name, GError **error)
 {
     g_autoptr(GError) missing = NULL;
     g_autoptr(CstVolRef) vol =
-        cst_conn_vol_by_name(importing->ctl->conn, importing->pool, importing->name, &missing);
+        cst_conn_vol_by_name(importing->ctl->conn, importing->pool, name, &missing);
 
     if (vol)
-        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", importing->name);
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name);
     if (cst_error_code(missing) == CST_ERROR_NO_VOL)
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&missing));
     return FALSE;
 }
 
-static gboolean choose_size(Importing *importing, const CstImport *import, GError **error)
+/* The names of the volumes, all of which are free. */
+static GPtrArray *choose_names(const Importing *importing, guint disks, GError **error)
 {
-    uint64_t size = cst_import_capacity(import);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+
+    if (disks > 1 && importing->resize > 0) {
+        cst_fail(error, CST_ERROR_USAGE,
+                 _("'%s' has %u disks, and --resize is for one: say which with --disk"),
+                 importing->how.source, disks);
+        return NULL;
+    }
+    for (guint i = 0; i < disks; i++) {
+        char *name = disks == 1 ? g_strdup(importing->name)
+                                : g_strdup_printf("%s-disk%u", importing->name, i + 1);
+
+        g_ptr_array_add(names, name);
+        if (disks > 1 && !check_name_is_free(importing, name, error))
+            return NULL;
+    }
+    return g_steal_pointer(&names);
+}
+
+/* Adds what will be made of disk @disk to the plan. */
+static gboolean plan_disk(const Importing *importing, const CstImport *import, guint disk,
+                          const char *name, GString *plan, GError **error)
+{
+    uint64_t size = cst_import_capacity(import, disk);
     const char *unit;
     double value = cst_units_pretty(size, &unit);
 
-    importing->spec.capacity = MAX(size, importing->resize);
-    cli_plan(importing->ctl, _("Would import %s (%s, %.2f %s) as vol %s into pool %s"),
-             importing->how.source, cst_import_format(import), value, unit, importing->name,
-             importing->pool->name);
+    if (plan->len > 0)
+        g_string_append_c(plan, '\n');
+    g_string_append_printf(plan, _("Would import %s (%s, %.2f %s) as vol %s into pool %s"),
+                           importing->how.source, cst_import_format(import, disk), value, unit,
+                           name, importing->pool->name);
     return importing->resize == 0 || importing->resize >= size ||
            cst_fail(error, CST_ERROR_INVALID,
                     _("'%s' has %.2f %s, and what it holds would be cut off by a smaller size"),
                     importing->how.source, value, unit);
 }
 
+static CstVolRef *import_disk(const Importing *importing, CstImport *import, guint disk,
+                              const char *name, CstTask *task, GError **error)
+{
+    const CliVolSpec spec = {.name = name,
+                             .format = importing->format,
+                             .capacity = MAX(cst_import_capacity(import, disk), importing->resize)};
+    g_autofree char *xml = cli_vol_spec_xml(&spec);
+    g_autoptr(CstConnReceive) receive = cst_conn_vol_receive(importing->ctl->conn, importing->pool,
+                                                             xml, importing->flags, task, error);
+
+    return receive && cst_import_send(import, disk, cst_conn_receive_piece, receive, error)
+               ? cst_conn_receive_finish(receive, error)
+               : NULL;
+}
+
+/* All of them or none. A dry run looks at each. */
+static gboolean import_disks(Importing *importing, CstImport *import, const GPtrArray *names,
+                             CstTask *task, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+
+    for (guint i = 0; i < names->len; i++) {
+        CstVolRef *vol;
+
+        g_clear_error(&problem);
+        vol = import_disk(importing, import, i, names->pdata[i], task, &problem);
+        if (vol)
+            g_ptr_array_add(importing->vols, vol);
+        else if (!g_error_matches(problem, CST_ERROR, CST_ERROR_DRY_RUN))
+            break;
+    }
+    if (!problem)
+        return TRUE;
+    for (guint i = 0; i < importing->vols->len; i++) {
+        const CstVolRef *vol = importing->vols->pdata[i];
+        g_autoptr(GError) stays = NULL;
+
+        if (!cst_conn_vol_delete(importing->ctl->conn, vol, CST_VOL_DELETE_AT_ONCE, NULL, &stays))
+            g_prefix_error(&problem, _("vol %s was made, and stays: "), vol->name);
+    }
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return FALSE;
+}
+
 static gboolean run_import(CstTask *task, gpointer data, GError **error)
 {
     Importing *importing = data;
     g_autoptr(CstImport) import = cst_import_open(&importing->how, task, error);
-    g_autoptr(CstConnReceive) receive = NULL;
-    g_autofree char *xml = NULL;
+    g_autoptr(GPtrArray) names =
+        import ? choose_names(importing, cst_import_disks(import), error) : NULL;
+    g_autoptr(GString) plan = g_string_new(NULL);
+    uint64_t total = 0;
 
-    if (!import || !choose_size(importing, import, error))
+    if (!names)
         return FALSE;
-    xml = cli_vol_spec_xml(&importing->spec);
+    for (guint i = 0; i < names->len; i++) {
+        if (!plan_disk(importing, import, i, names->pdata[i], plan, error))
+            return FALSE;
+        total += cst_import_capacity(import, i);
+    }
+    cli_plan(importing->ctl, "%s", plan->str);
     /* What was unpacked is done, and all of the content is to come. */
-    cst_task_set_total(task, cst_task_progress(task).done + cst_import_capacity(import));
-    receive = cst_conn_vol_receive(importing->ctl->conn, importing->pool, xml, importing->flags,
-                                   task, error);
-    if (!receive || !cst_import_send(import, cst_conn_receive_piece, receive, error))
-        return FALSE;
-    importing->vol = cst_conn_receive_finish(receive, error);
-    return importing->vol != NULL;
+    cst_task_set_total(task, cst_task_progress(task).done + total);
+    return import_disks(importing, import, names, task, error);
 }
 
 static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *importing, GError **error)
@@ -94,21 +169,30 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
     CstImportHow *how = &importing->how;
     const char *resize;
 
-    if (!cli_args_exclusive(args, "checksum", "checksum-file", error))
+    if (!cli_args_exclusive(args, "checksum", "checksum-file", error) ||
+        !cli_args_exclusive(args, "checksum", "checksum-url", error) ||
+        !cli_args_exclusive(args, "checksum-file", "checksum-url", error) ||
+        !cli_args_exclusive(args, "disk", "source-format", error))
         return FALSE;
-    if (cli_args_has(args, "keyring") && !cli_args_has(args, "checksum-file"))
-        return cst_fail(error, CST_ERROR_USAGE, "%s",
-                        _("--keyring is for the signature of a list: give --checksum-file"));
-    if (!cli_vol_create_flags(args, &importing->flags, error))
+    if (cli_args_has(args, "keyring") && !cli_args_has(args, "checksum-file") &&
+        !cli_args_has(args, "checksum-url"))
+        return cst_fail(
+            error, CST_ERROR_USAGE, "%s",
+            _("--keyring is for the signature of a list: give --checksum-file or --checksum-url"));
+    if (!cli_vol_create_flags(args, &importing->flags, error) ||
+        !cli_args_uint(args, "disk", &how->disk, error))
         return FALSE;
+    if (cli_args_has(args, "disk") && how->disk == 0)
+        return cli_args_bad_number("0", "disk", error);
     /* Where nobody asks for more, the volume takes what its content needs. */
     if (!cli_args_has(args, "preallocation"))
         importing->flags |= CST_VOL_CREATE_PREALLOC_OFF;
     return cli_args_string(args, "source", &how->source, error) &&
            cli_args_string(args, "source-format", &how->format, error) &&
-           cli_args_string(args, "format", &importing->spec.format, error) &&
+           cli_args_string(args, "format", &importing->format, error) &&
            cli_args_string(args, "checksum", &how->checksum, error) &&
            cli_args_string(args, "checksum-file", &how->checksum_file, error) &&
+           cli_args_string(args, "checksum-url", &how->checksum_url, error) &&
            cli_args_string(args, "keyring", &how->keyring, error) &&
            cli_args_string(args, "ca-file", &how->ca_file, error) &&
            cli_args_uint(args, "timeout", &how->timeout_s, error) &&
@@ -118,13 +202,35 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
            (!resize || cli_vol_size(ctl, resize, &importing->resize, error));
 }
 
+static const CliColumn columns[] = {
+    {"", "pool", CLI_CELL_TEXT, NULL, 0},
+    {"", "name", CLI_CELL_TEXT, NULL, 0},
+};
+
+static void print_many(const Importing *importing)
+{
+    g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
+    CliCtl *ctl = importing->ctl;
+
+    for (guint i = 0; i < importing->vols->len; i++) {
+        const CstVolRef *vol = importing->vols->pdata[i];
+
+        cli_table_add_text(table, vol->pool);
+        cli_table_add_text(table, vol->name);
+        cli_extra(ctl, _("Vol %s imported from %s"), vol->name, importing->how.source);
+        cli_extra(ctl, "\n");
+    }
+    if (ctl->settings.json)
+        cli_table_print(ctl, table, "volumes");
+}
+
 static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    Importing importing = {.ctl = ctl, .how = {.note = print_note, .note_data = ctl}};
+    g_autoptr(GPtrArray) vols = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_ref_free);
+    Importing importing = {.ctl = ctl, .how = {.note = print_note, .note_data = ctl}, .vols = vols};
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
-    g_autoptr(CstVolRef) vol = NULL;
     g_autofree char *name = NULL;
-    gboolean ok;
+    const CstVolRef *vol;
 
     if (!pool || !cli_vol_new_name(ctl, args, "newname", &importing.name, error) ||
         !read_options(ctl, args, &importing, error))
@@ -132,22 +238,23 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!importing.name)
         importing.name = name = cst_import_name(importing.how.source);
     importing.pool = pool;
-    if (!importing.spec.format)
-        importing.spec.format = cli_vol_default_format(ctl, pool);
-    importing.spec.name = importing.name;
-    ok = check_name_is_free(&importing, error) &&
-         cli_run_task(ctl, _("Importing"), run_import, &importing, error);
-    vol = importing.vol;
-    if (!ok)
+    if (!importing.format)
+        importing.format = cli_vol_default_format(ctl, pool);
+    if (!check_name_is_free(&importing, importing.name, error) ||
+        !cli_run_task(ctl, _("Importing"), run_import, &importing, error))
         return cli_failed(ctl, _("Failed to import %s"), importing.how.source);
-    cli_done(ctl, "volume", vol->name, _("Vol %s imported from %s"), vol->name,
-             importing.how.source);
+    vol = vols->pdata[0];
+    if (vols->len > 1)
+        print_many(&importing);
+    else
+        cli_done(ctl, "volume", vol->name, _("Vol %s imported from %s"), vol->name,
+                 importing.how.source);
     return TRUE;
 }
 
 static const CliOption import_options[] = {
     CLI_FILE("source", CLI_OPT_REQUIRED,
-             N_("image file, device or URL, perhaps compressed; -: stdin")),
+             N_("image file, device, OVA, OVF or URL, perhaps compressed; -: stdin")),
     CLI_STRING("newname", N_("name of the new volume; default: that of the source")),
     {.name = "pool",
      .kind = CLI_OPT_STRING,
@@ -164,12 +271,17 @@ static const CliOption import_options[] = {
      .flags = CLI_OPT_NAMED,
      .help = N_("format of the source; default: what its content shows"),
      .complete = cli_complete_image_formats},
+    {.name = "disk",
+     .kind = CLI_OPT_INT,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("of an OVA or OVF with several disks, import this one only: 1, 2, ...")},
     CLI_NAMED("resize", N_("make the volume larger than the image, as scaled integer")),
     CLI_NAMED("checksum", N_("what the source must have: sha256:HEX, sha384:HEX or sha512:HEX")),
     {.name = "checksum-file",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
      .help = N_("list of checksums, as SHA256SUMS, in which the source is found by its name")},
+    CLI_NAMED("checksum-url", N_("the same, on an http or https server")),
     {.name = "keyring",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
@@ -201,6 +313,8 @@ const CliCommand cli_vol_import_command = {
         N_("Make a vol of a disk image in any format, compressed with gzip, xz, zstd or bzip2 or "
            "not, in the format of the pool or another one. The vol appears when all of it is "
            "there and the checksum was verified. An image that refers to other files is refused. "
+           "Of an OVA or OVF with several disks, each becomes a vol: NEWNAME-disk1 and so on; "
+           "what is used is verified by the manifest. "
            "What is compressed or comes from a pipe is spooled first, into a file without a name. "
            "The command reads the source itself, so it can't go on as a job of the daemon."),
     .options = import_options,

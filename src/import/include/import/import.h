@@ -8,8 +8,8 @@
 
 /**
  * Foreign disk images, read for import: a file, a device, standard input, or what an http or https
- * server has, perhaps compressed.
- * Nothing that an image names is followed. What comes out is the content that a guest would see.
+ * server has, perhaps compressed; and packages of several disks (OVA, OVF). Nothing that an image
+ * names is followed. What comes out is the content that a guest would see.
  *
  * An import belongs to one thread.
  */
@@ -20,9 +20,11 @@ typedef struct CstImport CstImport;
 
 typedef struct {
     const char *source;        /**< a path, an http(s) URL, or "-": standard input */
+    unsigned disk;             /**< of a package: 1, 2, …; 0: all of them */
     const char *format;        /**< of the image; NULL: recognised by its content */
     const char *checksum;      /**< "sha256:HEX", of the source as it comes; NULL: none */
     const char *checksum_file; /**< a list with the checksum of the source's name; NULL: none */
+    const char *checksum_url;  /**< the same, on an http or https server; NULL: none */
     const char *keyring;   /**< keys of which one must have signed that list; NULL: not asked for */
     const char *spool_dir; /**< for what is read more than once; NULL: TMPDIR, else /var/tmp */
     uint64_t max_size;     /**< 0: CST_IMPORT_MAX_SIZE, and no compression beyond belief */
@@ -44,27 +46,30 @@ typedef gboolean (*CstImportPieceFunc)(const void *bytes, size_t len, uint64_t h
  * advanced by what is read meanwhile.
  *
  * USAGE for a checksum that is none, and for a list where the source has no name; NOT_FOUND for a
- * list without the source's; DENIED for an image that refers to other files; MISMATCH for a
- * wrong checksum or signature; LIMIT for what is too large; CORRUPT for what is damaged,
- * UNSUPPORTED for what is encrypted or of a format that is not read; NO_SPACE for the spool;
- * UNREACHABLE, TIMEOUT, NOT_FOUND and DENIED for what a server says.
+ * list without the source's and for a disk that a package does not have; DENIED for an image that
+ * refers to other files; MISMATCH for a wrong checksum, signature or manifest; LIMIT for what is
+ * too large; CORRUPT for what is damaged, UNSUPPORTED for what is encrypted or of a format that is
+ * not read; NO_SPACE for the spool; UNREACHABLE, TIMEOUT, NOT_FOUND and DENIED for what a server
+ * says.
  */
 CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **error);
 /** Closes it. NULL is accepted. */
 void cst_import_free(CstImport *import);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstImport, cst_import_free)
 
-/** The format of the image, "qcow2"; static. */
-const char *cst_import_format(const CstImport *import);
-/** Bytes that a guest sees. */
-uint64_t cst_import_capacity(const CstImport *import);
+/** How many disks there are: 1, or as many as the package has. */
+guint cst_import_disks(const CstImport *import);
+/** The format of the image of disk @disk, from 0 on: "qcow2"; static. */
+const char *cst_import_format(const CstImport *import, guint disk);
+/** Bytes that a guest sees of it. */
+uint64_t cst_import_capacity(const CstImport *import, guint disk);
 /**
- * Gives the content to @piece, one piece after the other without gaps; runs of zeroes that are
- * known as such are holes. Advances no task: who takes the pieces does. In the end, checks that a
- * source that was read where it lies is the same as when it was opened (MISMATCH), so the volume
- * must not appear before.
+ * Gives the content of disk @disk to @piece, one piece after the other without gaps; runs of zeroes
+ * that are known as such are holes. Advances no task: who takes the pieces does. In the end, checks
+ * that a source that was read where it lies is the same as when it was opened (MISMATCH), so the
+ * volume must not appear before.
  */
-gboolean cst_import_send(CstImport *import, CstImportPieceFunc piece, gpointer data,
+gboolean cst_import_send(CstImport *import, guint disk, CstImportPieceFunc piece, gpointer data,
                          GError **error);
 
 /**

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Packages (DMTF DSP0243): an OVF descriptor with its files beside it, or all of them in a tar
+ * archive (OVA). The names in a descriptor are looked up, in the archive or in the descriptor's own
+ * directory, and nowhere else.
+ *
+ * The manifest has the descriptor's name with the ending .mf. Where there is one, the descriptor
+ * and each file that is used must be in it. A manifest shows damage and not forgery: who changes a
+ * disk can change its digest as well, unless all of an OVA was verified (--checksum).
+ */
+#include "package.h"
+
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/i18n.h>
+#include <base/text.h>
+#include <blob/tail.h>
+#include <model/limits.h>
+#include <model/ovf.h>
+
+#include "list.h"
+#include "name.h"
+#include "tar.h"
+#include "unpack.h"
+
+#define HEAD            4096u
+#define MANIFEST_MAX    (1u << 20) /* bytes */
+#define OVA_ENDING      ".ova"
+#define OVF_ENDING      ".ovf"
+#define MANIFEST_ENDING ".mf"
+
+typedef struct {
+    const ImportContext *context;
+    ImportTar *tar;    /* NULL: its files are beside each other */
+    CstBlob *archive;  /* of the tar; borrowed */
+    char *manifest;    /* the manifest's name, for messages; NULL: not looked for yet */
+    char *digests;     /* its text; NULL: there is none */
+    const char *shown; /* the source's name; borrowed */
+} Package;
+
+static void package_clear(Package *package)
+{
+    import_tar_free(package->tar);
+    g_free(package->manifest);
+    g_free(package->digests);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Package, package_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImportSource, import_source_clear)
+
+static void source_free(gpointer data)
+{
+    import_source_clear(data);
+    g_free(data);
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+static gboolean open_file(const Package *package, const char *name, ImportSource *ret_file,
+                          GError **error)
+{
+    const ImportTarEntry *entry;
+    g_autofree char *shown = cst_text_escape(name);
+
+    if (!package->tar)
+        return import_source_open_beside(ret_file, package->context, name, error);
+    entry = import_tar_find(package->tar, name);
+    if (!entry)
+        return cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no '%s' in '%s'"), shown,
+                        package->shown);
+    *ret_file = (ImportSource){.fd = -1};
+    ret_file->name = g_steal_pointer(&shown);
+    ret_file->blob = cst_blob_slice(package->archive, entry->offset, entry->length, ret_file->name);
+    return TRUE;
+}
+
+/* All of a small file, with a NUL behind it. */
+static char *read_text(CstBlob *blob, size_t limit, GError **error)
+{
+    g_autofree char *text = NULL;
+    uint64_t size;
+
+    if (!cst_blob_get_size(blob, &size, error))
+        return NULL;
+    if (size > limit) {
+        cst_fail(error, CST_ERROR_LIMIT, _("'%s' is larger than %zu bytes"), blob->name, limit);
+        return NULL;
+    }
+    text = cst_alloc0(size + 1, 1, blob->name, error);
+    return text && cst_blob_pread(blob, text, (size_t)size, 0, error) ? g_steal_pointer(&text)
+                                                                      : NULL;
+}
+
+/* --- the manifest ----------------------------------------------------------------------------- */
+
+/* @descriptor is the name of the descriptor. */
+static gboolean read_manifest(Package *package, const char *descriptor, GError **error)
+{
+    size_t stem = strlen(descriptor) - strlen(OVF_ENDING);
+    g_autofree char *name = g_strdup_printf("%.*s" MANIFEST_ENDING, (int)stem, descriptor);
+    g_autoptr(GError) missing = NULL;
+    g_auto(ImportSource) file = {.fd = -1};
+
+    package->manifest = cst_text_escape(name);
+    if (open_file(package, name, &file, &missing)) {
+        package->digests = read_text(file.blob, MANIFEST_MAX, error);
+        return package->digests != NULL;
+    }
+    if (cst_error_code(missing) != CST_ERROR_NOT_FOUND) {
+        g_propagate_error(error, g_steal_pointer(&missing));
+        return FALSE;
+    }
+    /* The manifest is often the last entry, so a cut may have taken it and nothing else. */
+    if (package->tar && !import_tar_is_complete(package->tar))
+        return cst_fail(error, CST_ERROR_CORRUPT,
+                        _("'%s' is cut off: it has neither a manifest nor the mark that ends an "
+                          "archive"),
+                        package->shown);
+    import_note(package->context,
+                _("there is no manifest '%s': nothing shows whether the disks are whole"),
+                package->manifest);
+    return TRUE;
+}
+
+/* A manifest that says nothing of a file is as wrong as one that says something else. */
+static gboolean find_digest(const Package *package, const char *name, ImportChecksum *ret_wanted,
+                            GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+
+    return import_list_find(package->digests, name, package->manifest, TRUE, ret_wanted,
+                            &problem) ||
+           cst_fail(error, CST_ERROR_MISMATCH, "%s", problem->message);
+}
+
+static gboolean verify_descriptor(const Package *package, const char *name, const char *text,
+                                  size_t len, GError **error)
+{
+    g_autofree char *shown = cst_text_escape(name);
+    g_autoptr(CstDigest) digest = NULL;
+    ImportChecksum wanted;
+
+    if (!package->digests)
+        return TRUE;
+    if (!find_digest(package, name, &wanted, error))
+        return FALSE;
+    digest = cst_digest_new(wanted.kind, error);
+    if (!digest)
+        return FALSE;
+    cst_digest_add(digest, text, len);
+    return import_checksum_verify(&wanted, digest, shown, error);
+}
+
+/* --- disks ------------------------------------------------------------------------------------ */
+
+/* References are URLs, which some programs escape and some do not. */
+static gboolean open_named(const Package *package, const char *href, ImportSource *ret_file,
+                           char **ret_name, GError **error)
+{
+    g_autofree char *plain = g_uri_unescape_string(href, "/");
+    g_autoptr(GError) missing = NULL;
+
+    *ret_name = g_strdup(href);
+    if (open_file(package, href, ret_file, &missing))
+        return TRUE;
+    import_source_clear(ret_file);
+    if (cst_error_code(missing) == CST_ERROR_NOT_FOUND && plain && !g_str_equal(plain, href)) {
+        g_free(*ret_name);
+        *ret_name = g_steal_pointer(&plain);
+        return open_file(package, *ret_name, ret_file, error);
+    }
+    g_propagate_error(error, g_steal_pointer(&missing));
+    return FALSE;
+}
+
+static gboolean open_disk(const Package *package, const CstOvfDisk *disk, GPtrArray *disks,
+                          GError **error)
+{
+    ImportSource *file = g_new0(ImportSource, 1);
+    g_autofree char *name = NULL;
+    ImportChecksum wanted;
+
+    file->fd = -1;
+    g_ptr_array_add(disks, file);
+    if (!open_named(package, disk->file, file, &name, error) ||
+        (package->digests && !find_digest(package, name, &wanted, error)))
+        return FALSE;
+    return import_source_read(file, package->context, package->digests ? &wanted : NULL, error);
+}
+
+static gboolean open_disks(const Package *package, const GPtrArray *found, GPtrArray **ret_disks,
+                           GError **error)
+{
+    g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func(source_free);
+    guint only = package->context->how->disk;
+
+    if (only > found->len)
+        return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no disk %u: it has %u"),
+                        package->shown, only, found->len);
+    for (guint i = 0; i < found->len; i++)
+        if ((only == 0 || only == i + 1) && !open_disk(package, found->pdata[i], disks, error))
+            return FALSE;
+    *ret_disks = g_steal_pointer(&disks);
+    return TRUE;
+}
+
+/* @name is that of the descriptor, which is in @blob, and ends in OVF_ENDING. */
+static gboolean open_package(Package *package, const char *name, CstBlob *blob,
+                             GPtrArray **ret_disks, GError **error)
+{
+    g_autofree char *text = read_text(blob, CST_XML_MAX_BYTES, error);
+    g_autofree char *shown = cst_text_escape(name);
+    g_autoptr(GPtrArray) found = NULL;
+    uint64_t len;
+    guint empty = 0;
+
+    if (!text || !cst_blob_get_size(blob, &len, error))
+        return FALSE;
+    if (!read_manifest(package, name, error) ||
+        !verify_descriptor(package, name, text, (size_t)len, error))
+        return FALSE;
+    found = cst_ovf_disks(text, shown, &empty, error);
+    if (!found || !open_disks(package, found, ret_disks, error))
+        return FALSE;
+    if (empty > 0)
+        import_note(package->context,
+                    ngettext("%u disk of '%s' is empty, and left out",
+                             "%u disks of '%s' are empty, and left out", empty),
+                    empty, shown);
+    return TRUE;
+}
+
+/* --- recognising them ------------------------------------------------------------------------- */
+
+static gboolean ends_in(const char *name, const char *ending)
+{
+    size_t len = strlen(name);
+
+    return len > strlen(ending) && g_ascii_strcasecmp(name + len - strlen(ending), ending) == 0;
+}
+
+/* The archive's only descriptor. */
+static const ImportTarEntry *find_descriptor(const Package *package, GError **error)
+{
+    const ImportTarEntry *found = NULL;
+
+    for (guint i = 0; i < import_tar_count(package->tar); i++) {
+        const ImportTarEntry *entry = import_tar_entry(package->tar, i);
+
+        if (!ends_in(entry->name, OVF_ENDING) || strchr(entry->name, '/'))
+            continue;
+        if (found) {
+            cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has two descriptors"), package->shown);
+            return NULL;
+        }
+        found = entry;
+    }
+    if (!found)
+        cst_fail(error, CST_ERROR_UNSUPPORTED,
+                 _("'%s' is an archive without a descriptor (.ovf), so it is no OVA; to have it as "
+                   "it is, give --source-format raw"),
+                 package->shown);
+    return found;
+}
+
+static gboolean open_ova(Package *package, CstBlob *archive, GPtrArray **ret_disks, GError **error)
+{
+    const ImportTarEntry *entry;
+    g_autoptr(CstBlob) descriptor = NULL;
+
+    package->archive = archive;
+    package->tar = import_tar_open(archive, package->context->task, error);
+    entry = package->tar ? find_descriptor(package, error) : NULL;
+    if (!entry)
+        return FALSE;
+    descriptor = cst_blob_slice(archive, entry->offset, entry->length, package->shown);
+    return open_package(package, entry->name, descriptor, ret_disks, error);
+}
+
+/*
+ * The disks of a descriptor are other files, so its content alone does not make one: a guest can
+ * write a descriptor to its raw disk, and name its neighbours' images in it.
+ */
+static gboolean open_ovf(Package *package, const char *name, CstBlob *blob, GPtrArray **ret_disks,
+                         GError **error)
+{
+    const CstImportHow *how = package->context->how;
+
+    if (import_is_standard(package->context))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, "%s",
+                        _("what comes from standard input has no files beside it; import the "
+                          "descriptor as a file, or an OVA"));
+    if (!ends_in(name, OVF_ENDING))
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("'%s' has an OVF descriptor in it, which refers to other files, and is "
+                          "not called .ovf; to have it as it is, give --source-format raw"),
+                        package->shown);
+    if (how->checksum || how->checksum_file || how->checksum_url)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("the checksum of the descriptor '%s' says nothing of its disks, which "
+                          "are other files; import it without, or an OVA"),
+                        package->shown);
+    return open_package(package, name, blob, ret_disks, error);
+}
+
+static gboolean is_descriptor(const uint8_t *head, size_t len)
+{
+    g_autofree char *text = g_strndup((const char *)head, len);
+    const char *at = g_str_has_prefix(text, "\xef\xbb\xbf") ? text + 3 : text;
+
+    while (g_ascii_isspace(*at))
+        at++;
+    return *at == '<' && (strstr(at, "<Envelope") || strstr(at, ":Envelope"));
+}
+
+/* An archive that is damaged where it begins must not become a disk. */
+static gboolean check_not_called_package(const Package *package, const char *name, GError **error)
+{
+    g_autofree char *unpacked = g_strndup(name, import_codec_strip(name, strlen(name)));
+
+    if (!ends_in(unpacked, OVA_ENDING) && !ends_in(unpacked, OVF_ENDING))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_CORRUPT,
+                    _("'%s' is called a package and begins otherwise; if it is an image, say of "
+                      "which format with --source-format"),
+                    package->shown);
+}
+
+gboolean import_package_open(const ImportContext *context, const ImportSource *source,
+                             GPtrArray **ret_disks, GError **error)
+{
+    g_auto(Package) package = {.context = context, .shown = source->name};
+    g_autofree char *name = import_file_of(context->how->source);
+    uint8_t head[HEAD];
+    uint64_t size;
+    size_t len;
+
+    *ret_disks = NULL;
+    if (context->how->format)
+        return TRUE;
+    if (!cst_blob_get_size(source->blob, &size, error))
+        return FALSE;
+    len = (size_t)MIN(size, HEAD);
+    if (!cst_blob_pread(source->blob, head, len, 0, error))
+        return FALSE;
+    if (import_tar_probe(head, len))
+        return open_ova(&package, source->blob, ret_disks, error);
+    return is_descriptor(head, len) ? open_ovf(&package, name, source->blob, ret_disks, error)
+                                    : check_not_called_package(&package, name, error);
+}

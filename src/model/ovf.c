@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * OVF descriptors. Versions 1 and 2 have namespaces of their own, and programs mix them up, so
+ * elements and attributes are found by their local names. A reference to a file is a name beside
+ * the descriptor, and nothing else: no path, no URL.
+ */
+#include <model/ovf.h>
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/text.h>
+
+#include "xml_read.h"
+
+#define OVF_DISKS_MAX 64u
+
+static void disk_free(gpointer data)
+{
+    CstOvfDisk *disk = data;
+
+    g_free(disk->id);
+    g_free(disk->file);
+    g_free(disk);
+}
+
+static gboolean is_called(const xmlNode *node, const char *name)
+{
+    return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
+}
+
+static xmlNode *child_of(xmlNode *node, const char *name)
+{
+    for (xmlNode *child = node->children; child; child = child->next)
+        if (is_called(child, name))
+            return child;
+    return NULL;
+}
+
+static char *attribute(xmlNode *node, const char *name)
+{
+    for (xmlAttr *attr = node->properties; attr; attr = attr->next)
+        if (strcmp((const char *)attr->name, name) == 0) {
+            xmlChar *value = xmlNodeGetContent((xmlNode *)attr);
+            char *copy = g_strdup((const char *)value);
+
+            xmlFree(value);
+            return copy;
+        }
+    return NULL;
+}
+
+/* The <File> with @id; NULL: none. */
+static xmlNode *file_of(xmlNode *references, const char *id)
+{
+    for (xmlNode *file = references ? references->children : NULL; file; file = file->next) {
+        g_autofree char *found = is_called(file, "File") ? attribute(file, "id") : NULL;
+
+        if (found && g_str_equal(found, id))
+            return file;
+    }
+    return NULL;
+}
+
+static gboolean check_file(const CstOvfDisk *disk, xmlNode *file, const char *what, GError **error)
+{
+    g_autofree char *chunks = attribute(file, "chunkSize");
+    g_autofree char *compression = attribute(file, "compression");
+    g_autofree char *shown = cst_text_escape(disk->file ? disk->file : "");
+
+    if (!disk->file || !cst_name_check(disk->file, "file", NULL))
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("%s: disk '%s' is in '%s', which is not a file beside the descriptor"),
+                        what, disk->id, shown);
+    if (chunks)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("%s: '%s' comes in pieces, which is not supported"), what, shown);
+    if (compression && *compression && !g_str_equal(compression, "identity") &&
+        !g_str_equal(compression, "gzip"))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("%s: '%s' has a compression that is not supported"), what, shown);
+    return TRUE;
+}
+
+/* Two disks in one file would be unpacked twice, and so on: nobody makes them. */
+static gboolean check_once(const GPtrArray *disks, const CstOvfDisk *disk, const char *what,
+                           GError **error)
+{
+    for (guint i = 0; i < disks->len; i++) {
+        const CstOvfDisk *other = disks->pdata[i];
+
+        if (other != disk && g_str_equal(other->file, disk->file))
+            return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                            _("%s: disks '%s' and '%s' are the same file"), what, other->id,
+                            disk->id);
+    }
+    return TRUE;
+}
+
+static gboolean add_disk(xmlNode *node, xmlNode *references, const char *what, GPtrArray *disks,
+                         guint *empty, GError **error)
+{
+    g_autofree char *name = attribute(node, "diskId"), *ref = attribute(node, "fileRef");
+    g_autofree char *id = cst_text_escape(name ? name : "");
+    g_autofree char *parent = attribute(node, "parentRef");
+    xmlNode *file;
+    CstOvfDisk *disk;
+
+    if (parent)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("%s: disk '%s' is based on another one, which is not supported"), what,
+                        id);
+    if (!ref) {
+        (*empty)++;
+        return TRUE;
+    }
+    file = file_of(references, ref);
+    if (!file)
+        return cst_fail(error, CST_ERROR_XML,
+                        _("%s: disk '%s' refers to a file that is not listed"), what, id);
+    if (disks->len >= OVF_DISKS_MAX)
+        return cst_fail(error, CST_ERROR_LIMIT, _("%s: there are over %u disks"), what,
+                        OVF_DISKS_MAX);
+    disk = g_new0(CstOvfDisk, 1);
+    g_ptr_array_add(disks, disk);
+    disk->id = g_steal_pointer(&id);
+    disk->file = attribute(file, "href");
+    return check_file(disk, file, what, error) && check_once(disks, disk, what, error);
+}
+
+GPtrArray *cst_ovf_disks(const char *text, const char *what, guint *ret_empty, GError **error)
+{
+    g_autoptr(xmlDoc) doc = cst_xml_parse(text, "Envelope", what, error);
+    xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+    g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func(disk_free);
+    xmlNode *section, *references;
+    guint empty = 0;
+
+    if (!doc)
+        return NULL;
+    references = child_of(root, "References");
+    section = child_of(root, "DiskSection");
+    for (xmlNode *node = section ? section->children : NULL; node; node = node->next)
+        if (is_called(node, "Disk") && !add_disk(node, references, what, disks, &empty, error))
+            return NULL;
+    if (disks->len == 0) {
+        cst_fail(error, CST_ERROR_NOT_FOUND, _("%s: no disk in it has content"), what);
+        return NULL;
+    }
+    *ret_empty = empty;
+    return g_steal_pointer(&disks);
+}
