@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/changed.h>
 #include <image/amend.h>
 #include <image/bitmap.h>
 #include <image/image.h>
@@ -40,13 +41,16 @@ typedef enum {
     CST_CREATE_TABLE_SIZE = 1 << 18
 } CstCreateOptions;
 
-/** Internal snapshots; see image/snapshot.h. Images are open for writing except for list. */
+/** Internal snapshots; see image/snapshot.h. Images are open for writing except for list and
+ * changed. */
 typedef struct {
     GPtrArray *(*list)(CstImage *image, GError **error);
     gboolean (*create)(CstImage *image, const char *name, CstTask *task, GError **error);
     gboolean (*revert)(CstImage *image, const char *name, CstTask *task, GError **error);
     gboolean (*remove)(CstImage *image, const char *name, CstTask *task, GError **error);
     gboolean (*rename)(CstImage *image, const char *name, const char *new_name, GError **error);
+    gboolean (*changed)(CstImage *image, const char *since, const char *until, CstTask *task,
+                        CstChanged *changed, GError **error);
 } CstSnapshotOps;
 
 /** Dirty bitmaps; see image/bitmap.h. Images are open for writing except for list, sources and

@@ -82,3 +82,10 @@ gboolean cst_image_snapshot_rename(CstImage *image, const char *name, const char
     return may_change(image, error) && is_good_name(new_name, error) &&
            IMAGE_CALL(image, snapshots->rename, error, name, new_name);
 }
+
+gboolean cst_image_changed(CstImage *image, const char *since, const char *until, CstTask *task,
+                           CstChanged *changed, GError **error)
+{
+    return has_snapshots(image, error) &&
+           IMAGE_CALL(image, snapshots->changed, error, since, until, task, changed);
+}

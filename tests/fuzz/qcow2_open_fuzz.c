@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Working with a hostile qcow2 image: reading, extents, then changes of every kind. */
+#include <base/changed.h>
 #include <image/bitmap.h>
 #include <image/snapshot.h>
 
 #include "fuzz.h"
 #include "image_work.h"
 #include "sparse.h"
+
+/* What has changed since each snapshot, until now and until the first one. */
+static void tell_changes(CstImage *image, const GPtrArray *snapshots)
+{
+    for (guint i = 0; i < MIN(snapshots->len, 3); i++) {
+        const CstImageSnapshot *since = snapshots->pdata[i], *until = snapshots->pdata[0];
+        g_auto(CstChanged) changed = {.max = 100};
+
+        cst_image_changed(image, since->name, NULL, NULL, &changed, NULL);
+        cst_image_changed(image, since->name, until->name, NULL, &changed, NULL);
+    }
+}
 
 /* Snapshots, bitmaps, compressed data: what is there, and new ones. */
 static void manage(CstBlob *blob)
@@ -36,6 +49,8 @@ static void manage(CstBlob *blob)
         cst_image_bitmap_remove(image, name, NULL);
     }
     snapshots = cst_image_snapshot_list(image, NULL);
+    if (snapshots)
+        tell_changes(image, snapshots);
     cst_image_snapshot_create(image, "fuzz", NULL, NULL);
     for (guint i = 0; snapshots && i < MIN(snapshots->len, 3); i++) {
         const char *name = ((CstImageSnapshot *)snapshots->pdata[i])->name;

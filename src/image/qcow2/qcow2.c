@@ -35,6 +35,7 @@ static const CstSnapshotOps snapshot_ops = {
     .revert = qcow2_snapshot_revert,
     .remove = qcow2_snapshot_delete,
     .rename = qcow2_snapshot_rename,
+    .changed = qcow2_snapshot_changed,
 };
 
 static void qcow2_inspect_luks(CstInspection *inspection, CstImageLuks *luks)

@@ -45,6 +45,8 @@ gboolean qcow2_snapshot_revert(CstImage *image, const char *name, CstTask *task,
 gboolean qcow2_snapshot_delete(CstImage *image, const char *name, CstTask *task, GError **error);
 gboolean qcow2_snapshot_rename(CstImage *image, const char *name, const char *new_name,
                                GError **error);
+gboolean qcow2_snapshot_changed(CstImage *image, const char *since, const char *until,
+                                CstTask *task, CstChanged *changed, GError **error);
 
 uint64_t qcow2_packed_unit(CstImage *image);
 gboolean qcow2_write_packed(CstImage *image, const void *buf, size_t len, uint64_t offset,

@@ -89,7 +89,8 @@ static Qcow2Snapshot *find_by(GArray *snapshots, const char *text, size_t field)
     return NULL;
 }
 
-static Qcow2Snapshot *find_in(const Qcow2 *q, GArray *snapshots, const char *name, GError **error)
+Qcow2Snapshot *qcow2_snapshot_find(const Qcow2 *q, GArray *snapshots, const char *name,
+                                   GError **error)
 {
     Qcow2Snapshot *found = find_by(snapshots, name, G_STRUCT_OFFSET(Qcow2Snapshot, name));
 
@@ -103,7 +104,7 @@ static Qcow2Snapshot *find_in(const Qcow2 *q, GArray *snapshots, const char *nam
 
 static Qcow2Snapshot *find(const Job *job, const char *name, GError **error)
 {
-    return find_in(job->q, job->snapshots, name, error);
+    return qcow2_snapshot_find(job->q, job->snapshots, name, error);
 }
 
 static gboolean name_is_free(const Job *job, const char *name, GError **error)
@@ -300,15 +301,15 @@ static gboolean clear_flags(Job *job, GError **error)
     return TRUE;
 }
 
-/* The snapshot's table, long enough for its size; the caller's. *ret_size: entries. */
-static uint64_t *read_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint32_t *ret_size,
-                         GError **error)
+uint64_t *qcow2_snapshot_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint32_t *ret_size,
+                            GError **error)
 {
     uint64_t needed = MAX(cst_div_up(snapshot->disk_size, qcow2_l1_span(&q->header)), 1);
     g_autofree uint8_t *raw = NULL;
     uint64_t *l1;
 
-    if (needed > QCOW2_MAX_L1_BYTES / 8 || snapshot->disk_size > G_MAXINT64) {
+    if (needed > QCOW2_MAX_L1_BYTES / 8 || snapshot->l1_size > QCOW2_MAX_L1_BYTES / 8 ||
+        snapshot->disk_size > G_MAXINT64) {
         qcow2_corrupt(q, error, _("a snapshot's size is out of range"));
         return NULL;
     }
@@ -327,7 +328,7 @@ static uint64_t *read_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint32_t *ret_
 
 static gboolean load_l1(Job *job, const Qcow2Snapshot *snapshot, GError **error)
 {
-    uint64_t *l1 = read_l1(job->q, snapshot, &job->l1_size, error);
+    uint64_t *l1 = qcow2_snapshot_l1(job->q, snapshot, &job->l1_size, error);
 
     if (!l1)
         return FALSE;
@@ -412,9 +413,10 @@ static gboolean rename_one(Job *job, const char *name, GError **error)
 gboolean qcow2_snapshot_show(Qcow2 *q, const char *name, GError **error)
 {
     g_autoptr(GArray) snapshots = qcow2_snapshots_read(q, NULL, error);
-    const Qcow2Snapshot *snapshot = snapshots ? find_in(q, snapshots, name, error) : NULL;
+    const Qcow2Snapshot *snapshot =
+        snapshots ? qcow2_snapshot_find(q, snapshots, name, error) : NULL;
     uint32_t size = 0;
-    uint64_t *l1 = snapshot ? read_l1(q, snapshot, &size, error) : NULL;
+    uint64_t *l1 = snapshot ? qcow2_snapshot_l1(q, snapshot, &size, error) : NULL;
 
     if (!l1)
         return FALSE;

@@ -32,6 +32,15 @@ void qcow2_snapshot_clear(Qcow2Snapshot *snapshot);
  */
 GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error);
 
+/** Finds the snapshot with the name @name, or else with that id; borrowed. NOT_FOUND. In
+ * snapshot.c, as the next. */
+Qcow2Snapshot *qcow2_snapshot_find(const Qcow2 *q, GArray *snapshots, const char *name,
+                                   GError **error);
+/** Reads the snapshot's L1 table, padded with zeroes for its size; the caller's. *ret_size:
+ * entries. CORRUPT when the format allows no such table. */
+uint64_t *qcow2_snapshot_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint32_t *ret_size,
+                            GError **error);
+
 /** What is wrong with a snapshot table that can be read nevertheless. */
 typedef struct {
     uint64_t bytes;     /**< of the table in the file */

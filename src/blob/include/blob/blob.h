@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <base/liveness.h>
+#include <base/range.h>
 #include <base/task.h>
 
 /**
@@ -263,11 +264,6 @@ int cst_blob_file_fd(CstBlob *blob);
 CstBlob *cst_blob_memory_new(const void *data, size_t len);
 
 /* --- not in the library: what pools, copying and wiping ask of a blob ------------------------- */
-
-/** A range of a blob's bytes. */
-typedef struct {
-    uint64_t offset, length;
-} CstRange;
 
 /**
  * Has calls on @blob refused while the storage that it lies on does not answer (NULL: that never

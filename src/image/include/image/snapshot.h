@@ -55,3 +55,17 @@ gboolean cst_image_snapshot_delete(CstImage *image, const char *name, CstTask *t
 /** Gives a snapshot (found as by revert) another name; errors as of create. */
 gboolean cst_image_snapshot_rename(CstImage *image, const char *name, const char *new_name,
                                    GError **error);
+
+/* --- not in the library: what has changed ------------------------------------------------------
+ */
+
+typedef struct CstChanged CstChanged;
+
+/**
+ * Tells what may differ between the snapshot @since and the snapshot @until (NULL: what the image
+ * holds now), each found as by revert: see base/changed.h for what the caller sets in @changed and
+ * gets. Only clusters that were written, discarded or resized since are told. UNSUPPORTED for an
+ * image with an external data file; NOT_FOUND.
+ */
+gboolean cst_image_changed(CstImage *image, const char *since, const char *until, CstTask *task,
+                           CstChanged *changed, GError **error);
