@@ -3,6 +3,7 @@
  * Procedures about snapshots of volumes. libvirt has none for storage volumes, so they belong to
  * Cistern's program. All are LONG: to list them means to read the image or to ask the technology.
  */
+#include <base/flags.h>
 #include <service/snapshots.h>
 
 #include "api_private.h"
@@ -101,6 +102,36 @@ static gboolean clone_one(CstApiCall *call, const void *data, void *ret, GError 
            cst_vol_snapshot_clone(pool, args->vol.name, args->name, args->other, call->task, error);
 }
 
+static void fill_changed(wire_vol_changed_ret *ret, CstChanged *changed)
+{
+    ret->capacity = changed->capacity;
+    ret->next = changed->next;
+    ret->identity = cst_api_text(g_steal_pointer(&changed->identity));
+    ret->ranges.ranges_val = g_new0(wire_range, changed->ranges->len + 1);
+    ret->ranges.ranges_len = changed->ranges->len;
+    for (guint i = 0; i < changed->ranges->len; i++) {
+        const CstRange *range = &g_array_index(changed->ranges, CstRange, i);
+
+        ret->ranges.ranges_val[i] = (wire_range){range->offset, range->length};
+    }
+}
+
+static gboolean tell_changed(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_vol_changed_args *args = data;
+    g_auto(CstChanged) changed = {.offset = args->offset, .max = WIRE_LIST_MAX};
+    g_autoptr(CstPool) pool = NULL;
+
+    if (!cst_flags_check(args->flags, 0, "cisternVolChanged", error))
+        return FALSE;
+    pool = cst_api_vol_pool(call->service, &args->vol, error);
+    if (!pool || !cst_vol_changed(pool, args->vol.name, args->since, cst_api_opt_text(args->until),
+                                  call->task, &changed, error))
+        return FALSE;
+    fill_changed(ret, &changed);
+    return TRUE;
+}
+
 #define ROW(number, needs, ...) CST_OWN_PROCEDURE(SNAPSHOT_##number, LONG, needs, __VA_ARGS__)
 
 const CstProcedure cst_api_snapshot_procedures[] = {
@@ -111,5 +142,7 @@ const CstProcedure cst_api_snapshot_procedures[] = {
     ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, delete),
     ROW(RENAME, WRITE, "cisternVolSnapshotRename", snapshot_args, void, rename_one),
     ROW(CLONE, WRITE, "cisternVolSnapshotClone", snapshot_args, void, clone_one),
+    CST_OWN_PROCEDURE(VOL_CHANGED, LONG, READ, "cisternVolChanged", vol_changed_args,
+                      vol_changed_ret, tell_changed),
     {0},
 };

@@ -67,7 +67,10 @@ static gboolean receive_content(CstApiCall *call, const void *data, void *result
 static gboolean send_digests(CstApiCall *call, const void *data, void *result, GError **error)
 {
     const wire_vol_digests_args *args = data;
-    const CstVolSend what = {.snapshot = cst_api_opt_text(args->snapshot), .flags = args->flags};
+    const CstVolSend what = {.snapshot = cst_api_opt_text(args->snapshot),
+                             .offset = args->offset,
+                             .length = args->length,
+                             .flags = args->flags};
     g_autoptr(CstPool) pool = cst_api_vol_pool(call->service, &args->vol, error);
     wire_vol_send_ret *ret = result;
     uint64_t capacity = 0;

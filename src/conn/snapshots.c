@@ -3,6 +3,9 @@
  * Typed calls over snapshots of volumes, all of Cistern's own program. The server finds the
  * technology that keeps a volume's snapshots.
  */
+#include <string.h>
+
+#include <base/error.h>
 #include <base/i18n.h>
 
 #include "conn_private.h"
@@ -97,4 +100,89 @@ gboolean cst_conn_snapshot_clone(CstConn *conn, const CstVolRef *vol, const char
                                  const char *new_volume, CstTask *task, GError **error)
 {
     return change(conn, WIRE_CISTERN_SNAPSHOT_CLONE, vol, name, new_volume, 0, task, error);
+}
+
+/* --- what has changed ------------------------------------------------------------------------- */
+
+/* What is asked for in several calls. */
+typedef struct {
+    wire_vol_changed_args args;
+    uint64_t end;   /* of the range before; nothing before it may come */
+    char *identity; /* NULL: this is the first call */
+    CstChangedFunc range;
+    gpointer data;
+} Asking;
+
+static gboolean check_range(const Asking *asking, const wire_vol_changed_ret *ret,
+                            const wire_range *range, GError **error)
+{
+    return (range->length > 0 && range->offset >= asking->end && range->offset <= ret->capacity &&
+            range->length <= ret->capacity - range->offset) ||
+           cst_fail(error, CST_ERROR_RPC, _("the server names ranges that can't be"));
+}
+
+static gboolean take_ranges(Asking *asking, const wire_vol_changed_ret *ret, GError **error)
+{
+    for (guint i = 0; i < ret->ranges.ranges_len; i++) {
+        const wire_range *range = &ret->ranges.ranges_val[i];
+
+        if (!check_range(asking, ret, range, error) ||
+            !asking->range(range->offset, range->length, asking->data, error))
+            return FALSE;
+        asking->end = range->offset + range->length;
+    }
+    if (ret->next > ret->capacity || asking->end > ret->next ||
+        (ret->next < ret->capacity && ret->next <= asking->args.offset))
+        return cst_fail(error, CST_ERROR_RPC, _("the server names ranges that can't be"));
+    asking->args.offset = asking->end = ret->next;
+    return TRUE;
+}
+
+/* Another snapshot may have taken the name between two calls, or the volume another size. */
+static gboolean check_same(Asking *asking, wire_vol_changed_ret *ret, CstVolChanged *all,
+                           GError **error)
+{
+    if (!asking->identity) {
+        asking->identity = g_steal_pointer(&ret->identity);
+        all->capacity = ret->capacity;
+        return TRUE;
+    }
+    return (strcmp(asking->identity, ret->identity) == 0 && all->capacity == ret->capacity) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("snapshot '%s' or the volume was changed meanwhile; try again"),
+                    asking->args.since);
+}
+
+static gboolean ask_once(CstConn *conn, Asking *asking, CstTask *task, CstVolChanged *all,
+                         gboolean *ret_end, GError **error)
+{
+    wire_vol_changed_ret ret = {0};
+    gboolean done;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_VOL_CHANGED, &asking->args, &ret, task, error))
+        return FALSE;
+    done = check_same(asking, &ret, all, error) && take_ranges(asking, &ret, error);
+    *ret_end = ret.next == ret.capacity;
+    xdr_free((xdrproc_t)xdr_wire_vol_changed_ret, (char *)&ret);
+    return done;
+}
+
+gboolean cst_conn_vol_changed(CstConn *conn, const CstVolRef *vol, const char *since,
+                              const char *until, CstChangedFunc range, gpointer data, CstTask *task,
+                              CstVolChanged *ret, GError **error)
+{
+    char *until_arg = (char *)until;
+    Asking asking = {.args = {cst_vol_arg(vol), (char *)since, cst_opt_arg(&until_arg), 0, 0},
+                     .range = range,
+                     .data = data};
+    gboolean end = FALSE;
+
+    while (!end) {
+        if (!ask_once(conn, &asking, task, ret, &end, error)) {
+            g_free(asking.identity);
+            return FALSE;
+        }
+    }
+    ret->identity = asking.identity;
+    return TRUE;
 }

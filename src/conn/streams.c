@@ -8,6 +8,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 
 #include "conn_private.h"
 
@@ -167,8 +168,7 @@ void cst_vol_digests_clear(CstVolDigests *digests)
 /* At most G_MAXUINT64 / 64 KiB digests: there is no overflow. */
 static uint64_t digests_size(const CstVolDigests *digests)
 {
-    return (digests->capacity / digests->chunk + (digests->capacity % digests->chunk != 0)) *
-           CST_VOL_DIGEST_SIZE;
+    return cst_div_up(digests->length, digests->chunk) * CST_VOL_DIGEST_SIZE;
 }
 
 /* The server decides how much comes: no more than belongs to what it has said. */
@@ -204,6 +204,10 @@ static gboolean fetch_digests(CstConn *conn, const wire_vol_digests_args *args,
                       task, error))
         return FALSE;
     digests->capacity = said.capacity;
+    digests->offset = MIN(args->offset, said.capacity);
+    digests->length = said.capacity - digests->offset;
+    if (args->length)
+        digests->length = MIN(args->length, digests->length);
     return stream_take(&stream, take_digests, digests, error) && check_digests(digests, error);
 }
 
@@ -212,7 +216,7 @@ gboolean cst_conn_vol_digests(CstConn *conn, const CstVolRef *vol, const CstVolS
 {
     char *snapshot = (char *)what->snapshot;
     const wire_vol_digests_args args = {cst_vol_arg(vol), cst_opt_arg(&snapshot), chunk,
-                                        what->flags};
+                                        what->offset,     what->length,           what->flags};
 
     *ret = (CstVolDigests){.chunk = chunk};
     if (chunk < CST_VOL_DIGEST_CHUNK_MIN)

@@ -125,6 +125,22 @@ gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume,
            SNAPSHOT_CALL(state, ops, rename, error, volume, name, new_name);
 }
 
+gboolean cst_pool_state_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
+                                         const char *until, CstTask *task, CstChanged *changed,
+                                         GError **error)
+{
+    const CstSnapshotBackend *ops = snapshots_of(state, error);
+
+    if (!ops)
+        return FALSE;
+    if (!ops->changed)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("storage pools of type '%s' do not tell what has changed since a "
+                          "snapshot"),
+                        cst_pool_type_name(state->backend->type));
+    return SNAPSHOT_CALL(state, ops, changed, error, volume, since, until, task, changed);
+}
+
 CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, const char *name,
                                       GError **error)
 {

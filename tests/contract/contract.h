@@ -53,7 +53,8 @@ typedef enum {
     GROUND_UNWATCHED = 1 << 18,
     GROUND_URLS = 1 << 19,    /**< volumes have URLs, and are network and netdir to clients */
     GROUND_RENAMES = 1 << 20, /**< a volume can get another name */
-    GROUND_TRASH = 1 << 21    /**< deleted volumes can be kept */
+    GROUND_TRASH = 1 << 21,   /**< deleted volumes can be kept */
+    GROUND_TELLS = 1 << 22    /**< what has changed since a snapshot is told */
 } GroundFlags;
 
 typedef struct Site Site;

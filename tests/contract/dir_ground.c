@@ -347,7 +347,8 @@ Ground dir_ground = {
 const Ground dir_qcow2_ground = {.name = "dir-qcow2",
                                  .format = "qcow2",
                                  .flags = (DIR_FLAGS & ~GROUND_GROWS_BY_WRITE) | GROUND_SNAPSHOTS |
-                                          GROUND_REVERTS_ANY | GROUND_SNAPSHOTS_INSIDE,
+                                          GROUND_REVERTS_ANY | GROUND_SNAPSHOTS_INSIDE |
+                                          GROUND_TELLS,
                                  .set_up = set_up_in,
                                  DIR_CALLS};
 

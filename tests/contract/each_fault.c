@@ -26,6 +26,7 @@ static const char *const callbacks[] = {
     "pwrite",
     "scan",
     "scan_one",
+    "snapshots.changed",
     "snapshots.create",
     "snapshots.list",
     "snapshots.open",

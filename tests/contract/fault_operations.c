@@ -137,6 +137,13 @@ static gboolean do_snapshot_clone(Site *site, CstTask *task, GError **error)
     return cst_vol_snapshot_clone(site->pool, "v", "s", "new", task, error);
 }
 
+static gboolean do_changed(Site *site, CstTask *task, GError **error)
+{
+    g_auto(CstChanged) changed = {.max = 10};
+
+    return cst_vol_changed(site->pool, "v", "s", NULL, task, &changed, error);
+}
+
 static gboolean do_refresh(Site *site, CstTask *task, GError **error)
 {
     return cst_pool_refresh(site->pool, 0, task, error);
@@ -246,6 +253,7 @@ const FaultOperation fault_operations[] = {
     {"snapshot delete", do_snapshot_delete, NULL, FAULT_WHOLE},
     {"snapshot rename", do_rename, NULL, FAULT_WHOLE},
     {"snapshot clone", do_snapshot_clone, NULL, FAULT_WHOLE},
+    {"changed", do_changed, NULL, FAULT_WHOLE},
     {"refresh", do_refresh, NULL, FAULT_WHOLE},
     {"stop", do_stop, NULL, FAULT_WHOLE},
     {"start", do_start, do_stop, FAULT_WHOLE},

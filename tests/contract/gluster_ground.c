@@ -162,7 +162,8 @@ static CstBlob *open_file(const char *pool, const char *volume, gboolean writabl
 const Ground gluster_ground = {
     .name = "gluster",
     .format = "qcow2",
-    .flags = GLUSTER_FLAGS | GROUND_SNAPSHOTS | GROUND_SNAPSHOTS_INSIDE | GROUND_REVERTS_ANY,
+    .flags = GLUSTER_FLAGS | GROUND_SNAPSHOTS | GROUND_SNAPSHOTS_INSIDE | GROUND_REVERTS_ANY |
+             GROUND_TELLS,
     .set_up = set_up,
     .tear_down = tear_down,
     .pool_xml = pool_xml,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <service/images.h>
+#include <service/snapshots.h>
 
 /*
  * Random work on volumes and their snapshots against a model of what each must hold.
@@ -12,13 +13,14 @@
  * CISTERN_CONTRACT_STEPS (1000) and CISTERN_CONTRACT_SEED pick how much of it and which.
  */
 
-#define STEPS        1000
-#define SEED         20110704
-#define SIZE         (4 * CST_MIB)
-#define BLOCKS       (SIZE / TAG_BLOCK)
-#define MOST_VOLUMES 5
-#define MOST_SHOTS   4
-#define LOOK_AT_ALL  100 /* steps between two looks at everything */
+#define STEPS           1000
+#define SEED            20110704
+#define SIZE            (4 * CST_MIB)
+#define BLOCKS          (SIZE / TAG_BLOCK)
+#define MOST_VOLUMES    5
+#define MOST_SHOTS      4
+#define LOOK_AT_ALL     100 /* steps between two looks at everything */
+#define LOOK_AT_CHANGES 10  /* at what has changed since snapshots */
 
 typedef struct {
     char *name;
@@ -389,6 +391,51 @@ static void look_at_snapshots(World *world, const Vol *vol)
     g_string_free(expected, TRUE);
 }
 
+/* Every block that differs is told. */
+static void assert_told(World *world, const Vol *vol, const Shot *since, const Shot *until)
+{
+    const uint32_t *now = until ? until->tags : vol->tags;
+    g_auto(CstChanged) told = {.max = BLOCKS};
+    g_autoptr(GError) error = NULL;
+    gboolean known[BLOCKS] = {FALSE};
+
+    if (!cst_vol_changed(world->site->pool, vol->name, since->name, until ? until->name : NULL,
+                         NULL, &told, &error)) {
+        assert_false(site_has(world->site, GROUND_TELLS));
+        assert_error(&error, CST_ERROR_UNSUPPORTED);
+        return;
+    }
+    assert_int_equal(told.capacity, SIZE);
+    assert_int_equal(told.next, SIZE);
+    for (guint i = 0; i < told.ranges->len; i++) {
+        const CstRange *range = &g_array_index(told.ranges, CstRange, i);
+
+        for (uint64_t at = range->offset / TAG_BLOCK;
+             at * TAG_BLOCK < range->offset + range->length; at++)
+            known[at] = TRUE;
+    }
+    for (guint i = 0; i < BLOCKS; i++)
+        if (since->tags[i] != now[i] && !known[i])
+            fail_msg("block %u of '%s' has changed since '%s' until '%s', and is not told", i,
+                     vol->name, since->name, until ? until->name : "now");
+}
+
+static void look_at_changes(World *world)
+{
+    for (guint i = 0; i < world->vols->len; i++) {
+        const Vol *vol = g_ptr_array_index(world->vols, i);
+        const Shot *first = vol->shots->len > 0 ? vol->shots->pdata[0] : NULL;
+        const Shot *last = first ? vol->shots->pdata[vol->shots->len - 1] : NULL;
+
+        if (!first)
+            continue;
+        assert_told(world, vol, first, NULL);
+        assert_told(world, vol, last, NULL);
+        assert_told(world, vol, first, last);
+        assert_told(world, vol, last, first);
+    }
+}
+
 static void look_at_all(World *world)
 {
     g_autofree char *names = NULL;
@@ -430,6 +477,8 @@ static void random_steps(Site *site)
 
         if ((step->needs & ~site->ground->flags) == 0)
             step->run(&world);
+        if (i % LOOK_AT_CHANGES == 0 && site_has(site, GROUND_SNAPSHOTS))
+            look_at_changes(&world);
         if (i % LOOK_AT_ALL == 0 || i == count)
             look_at_all(&world);
     }

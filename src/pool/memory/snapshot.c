@@ -142,6 +142,26 @@ static CstBlob *snapshot_open(CstPoolState *state, const char *volume, const cha
     return blob;
 }
 
+static gboolean snapshot_changed(CstPoolState *state, const char *volume, const char *since,
+                                 const char *until, CstTask *task, CstChanged *changed,
+                                 GError **error)
+{
+    MemoryDisk *older = enter_snapshot(state, "snapshots.changed", volume, since, error);
+    MemoryDisk *disk, *newer;
+
+    if (!older)
+        return FALSE;
+    disk = g_hash_table_lookup(memory_store(state->def->source.name)->disks, volume);
+    newer = memory_disk_at(disk, until, error);
+    if (newer) {
+        memory_disk_changed(older, newer, changed);
+        g_free(changed->identity);
+        changed->identity = g_strdup_printf("%" G_GUINT64_FORMAT, older->id);
+    }
+    memory_unlock();
+    return newer != NULL;
+}
+
 const CstSnapshotBackend memory_snapshots = {
     .list = snapshot_list,
     .create = snapshot_create,
@@ -149,4 +169,5 @@ const CstSnapshotBackend memory_snapshots = {
     .remove = snapshot_remove,
     .rename = snapshot_rename,
     .open = snapshot_open,
+    .changed = snapshot_changed,
 };

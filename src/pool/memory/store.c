@@ -120,6 +120,29 @@ void memory_disk_become(MemoryDisk *disk, MemoryDisk *from)
     g_mutex_unlock(&disk->lock);
 }
 
+/* A block that is in use never changes, and is not another one's as long as both lists have it. */
+void memory_disk_changed(MemoryDisk *since, MemoryDisk *until, CstChanged *changed)
+{
+    GPtrArray *blocks;
+    uint64_t size;
+    guint i;
+
+    g_mutex_lock(&until->lock);
+    size = until->size;
+    blocks = share_blocks(until);
+    g_mutex_unlock(&until->lock);
+    g_mutex_lock(&since->lock);
+    cst_changed_begin(changed, size);
+    for (i = 0; i < MIN(blocks->len, since->blocks->len); i++)
+        if (blocks->pdata[i] != since->blocks->pdata[i] &&
+            !cst_changed_add(changed, (uint64_t)i * BLOCK, BLOCK))
+            break;
+    if (i == MIN(blocks->len, since->blocks->len))
+        cst_changed_end(changed, since->size);
+    g_mutex_unlock(&since->lock);
+    g_ptr_array_unref(blocks);
+}
+
 MemoryDisk *memory_disk_copy(MemoryDisk *disk, const char *name)
 {
     MemoryDisk *copy = memory_disk_new(name, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/changed.h>
 #include <blob/blob.h>
 #include <pool/memory.h>
 
@@ -66,6 +67,8 @@ int memory_disk_find(const MemoryDisk *disk, const char *snapshot);
 void memory_disk_resize(MemoryDisk *disk, uint64_t size);
 /** Gives @disk the size and blocks of @from. */
 void memory_disk_become(MemoryDisk *disk, MemoryDisk *from);
+/** Tells in which blocks @until has others than @since, as CstSnapshotBackend.changed does. */
+void memory_disk_changed(MemoryDisk *since, MemoryDisk *until, CstChanged *changed);
 /** Makes block @index the disk's own copy; FALSE: there is no such block. */
 gboolean memory_disk_own(MemoryDisk *disk, guint index);
 /** Returns the bytes of the disk's blocks, shared ones included. */

@@ -14,6 +14,7 @@
  *     conn.c  job.c  login.c         the connection; calls with a deadline; users and their keys
  *     note.c  image.c  protect.c     notes for after a crash; opening images; protected snapshots
  *     origin.c  header.c  query.c    what clones depend on; what images are, asked for in bulk
+ *     changed.c                      what has changed since a snapshot
  *     scan.c  snapshot.c  volume.c   records; snapshots; volumes that are there
  *     draft.c  clone.c               new volumes
  *     rbd.c                          the table
@@ -185,6 +186,12 @@ gboolean cst_rbd_with_image(RbdJob *job, gboolean writable,
 /** Opens @name, or its @snapshot (NULL: none), as a blob over the job's connection. */
 CstBlob *cst_rbd_image_blob(RbdJob *job, const char *name, const char *snapshot, gboolean writable,
                             GError **error);
+
+/* --- changed.c -------------------------------------------------------------------------------- */
+
+gboolean cst_rbd_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
+                                  const char *until, CstTask *task, CstChanged *changed,
+                                  GError **error);
 
 /* --- note.c: what is being done, in the Ceph pool's metadata, for whoever comes after a crash --
  */

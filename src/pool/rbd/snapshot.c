@@ -406,4 +406,5 @@ const CstSnapshotBackend cst_rbd_snapshots = {
     .remove = snapshots_remove,
     .rename = snapshots_rename,
     .open = snapshots_open,
+    .changed = cst_rbd_snapshot_changed,
 };

@@ -55,6 +55,9 @@ typedef struct {
                        GError **error);
     gboolean (*remove)(Target *target, const char *name, CstTask *task, GError **error);
     gboolean (*rename)(Target *target, const char *name, const char *new_name, GError **error);
+    /* of what the guest sees; @until NULL: now */
+    gboolean (*changed)(Target *target, const char *since, const char *until, CstTask *task,
+                        CstChanged *changed, GError **error);
 } SnapshotProvider;
 
 /* --- the image -------------------------------------------------------------------------------- */
@@ -129,12 +132,31 @@ static gboolean image_rename(Target *target, const char *name, const char *new_n
            cst_image_flush(image, error);
 }
 
+/*
+ * What a hypervisor has open holds tables in memory that the file does not have yet; those of
+ * snapshots do not change.
+ */
+static gboolean image_changed(Target *target, const char *since, const char *until, CstTask *task,
+                              CstChanged *changed, GError **error)
+{
+    g_autoptr(CstBlob) blob =
+        until ? NULL
+              : cst_pool_state_vol_open(target->claim.state, target->volume->name, FALSE, error);
+    g_autoptr(CstImage) image = NULL;
+
+    if (!until && (!blob || !volume_not_written(target->volume, blob, error)))
+        return FALSE;
+    image = volume_open_image(&target->claim, target->volume, 0, error);
+    return image && cst_image_changed(image, since, until, task, changed, error);
+}
+
 static const SnapshotProvider image_provider = {
     .list = image_list,
     .create = image_create,
     .revert = image_revert,
     .remove = image_remove,
     .rename = image_rename,
+    .changed = image_changed,
 };
 
 /* --- the pool's technology -------------------------------------------------------------------- */
@@ -179,12 +201,28 @@ static gboolean pool_rename(Target *target, const char *name, const char *new_na
                                           error);
 }
 
+/* What is stored is what the guest sees of raw volumes only. */
+static gboolean pool_changed(Target *target, const char *since, const char *until, CstTask *task,
+                             CstChanged *changed, GError **error)
+{
+    const CstVolume *volume = target->volume;
+
+    if (volume->format && !cst_image_name_is_plain(volume->format))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("what has changed in a %s image since a snapshot outside of it is not "
+                          "told"),
+                        volume->format);
+    return cst_pool_state_snapshot_changed(target->claim.state, volume->name, since, until, task,
+                                           changed, error);
+}
+
 static const SnapshotProvider pool_provider = {
     .list = pool_list,
     .create = pool_create,
     .revert = pool_revert,
     .remove = pool_remove,
     .rename = pool_rename,
+    .changed = pool_changed,
 };
 
 /* --- which of them ---------------------------------------------------------------------------- */
@@ -327,6 +365,16 @@ gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *
     const SnapshotChange change = {"snapshot", run_create, .name = name, .limit = limit};
 
     return run_change(pool, volume, &change, task, error);
+}
+
+gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, const char *until,
+                         CstTask *task, CstChanged *changed, GError **error)
+{
+    g_auto(Target) target = {.claim.task = task};
+    const SnapshotProvider *provider =
+        claim_target(&target, pool, volume, CLAIM_READ, since, error);
+
+    return provider && provider->changed(&target, since, until, task, changed, error);
 }
 
 /* What a revert would remove; snapshots inside of an image all stay. */

@@ -5,8 +5,10 @@
  * digests of that.
  */
 #include <base/dry_run.h>
+#include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <base/units.h>
 #include <blob/digests.h>
 
 #include "core/claim.h"
@@ -124,7 +126,13 @@ static gboolean open_digests(CstDownload *download, CstPool *pool, const char *n
     if (!open_view(download, pool, name, what, "cisternVolDigests", error))
         return FALSE;
     download->blob = cst_blob_digests(download->view.blob, chunk, error);
-    return download->blob && set_range(download, 0, 0, error);
+    if (!download->blob)
+        return FALSE;
+    if (what->offset % chunk != 0)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("digests are asked for from the beginning of a chunk on"));
+    return set_range(download, what->offset / chunk * CST_DIGEST_BYTES,
+                     cst_div_up(what->length, chunk) * CST_DIGEST_BYTES, error);
 }
 
 CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *what, CstTask *task,

@@ -37,3 +37,10 @@ gboolean cst_conn_patch_finish(CstConnReceive *receive, GError **error)
 {
     return has_none(error);
 }
+
+gboolean cst_conn_vol_changed(CstConn *conn, const CstVolRef *vol, const char *since,
+                              const char *until, CstChangedFunc range, gpointer data, CstTask *task,
+                              CstVolChanged *ret, GError **error)
+{
+    return has_none(error);
+}

@@ -167,15 +167,20 @@ static void note_content(Side *side, const CstVolRef *vol, const CstVolSend *wha
 }
 
 /* How many of the digests are zeroes, and where they begin to be of others. */
-static void note_digests(Side *side, const CstVolRef *vol, uint64_t chunk)
+static void note_digests_of(Side *side, const CstVolRef *vol, const CstVolSend *what,
+                            uint64_t chunk)
 {
     g_auto(CstVolDigests) digests = {0};
-    gboolean ok = cst_conn_vol_digests(side->conn, vol, &(CstVolSend){0}, chunk, NULL, &digests,
-                                       &side->error);
+    gboolean ok = cst_conn_vol_digests(side->conn, vol, what, chunk, NULL, &digests, &side->error);
 
     outcome(side, "digests", ok);
     for (guint i = 0; ok && i < digests.digests->len; i += CST_VOL_DIGEST_SIZE)
         note(side, " %02x%02x", digests.digests->data[i], digests.digests->data[i + 31]);
+}
+
+static void note_digests(Side *side, const CstVolRef *vol, uint64_t chunk)
+{
+    note_digests_of(side, vol, &(CstVolSend){0}, chunk);
 }
 
 /* Writes @len bytes and a hole of as many at @offset. */
@@ -244,6 +249,10 @@ static void play_content(Side *side)
     note_digests(side, vol, 65536);
     note_digests(side, vol, 70000);
     note_digests(side, vol, 0);
+    note_digests_of(side, vol, &(CstVolSend){.offset = 65536, .length = 65537}, 65536);
+    note_digests_of(side, vol, &(CstVolSend){.offset = 196608}, 65536);
+    note_digests_of(side, vol, &(CstVolSend){.offset = 1 << 20}, 65536);
+    note_digests_of(side, vol, &(CstVolSend){.offset = 1000}, 65536);
     patch(side, vol, 65536, 32768);
     note_content(side, vol, &(CstVolSend){0});
     patch(side, vol, 262143, 1);

@@ -484,6 +484,23 @@ static void read_only_is_read_only_on_both(void **state)
     }
 }
 
+static gboolean note_range(uint64_t offset, uint64_t length, gpointer data, GError **error)
+{
+    note(data, " %" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT, offset, length);
+    return TRUE;
+}
+
+static void tell_changes(Side *side, const CstVolRef *vol, const char *since, const char *until)
+{
+    CstVolChanged told = {0};
+
+    outcome(side, "changed",
+            cst_conn_vol_changed(side->conn, vol, since, until, note_range, side, NULL, &told,
+                                 &side->error));
+    note(side, "%" G_GUINT64_FORMAT " %d", told.capacity, told.identity && told.identity[0]);
+    g_free(told.identity);
+}
+
 static void play_snapshots(Side *side)
 {
     g_autoptr(CstPoolRef) pool = make_active_pool(side);
@@ -502,6 +519,10 @@ static void play_snapshots(Side *side)
     outcome(side, "sized",
             cst_conn_snapshot_create(side->conn, vol, "t", 4096, NULL, &side->error));
     outcome(side, "rename", cst_conn_snapshot_rename(side->conn, vol, "s", "u", &side->error));
+    outcome(side, "grow", cst_conn_vol_resize(side->conn, vol, 2097152, 0, NULL, &side->error));
+    tell_changes(side, vol, "u", NULL);
+    tell_changes(side, vol, "u", "u");
+    tell_changes(side, vol, "s", NULL);
     lost = cst_conn_snapshot_revert_loses(side->conn, vol, "u", &side->error);
     outcome(side, "lost", lost != NULL);
     note(side, "%u", lost ? g_strv_length(lost) : 99);
@@ -523,9 +544,11 @@ static void play_snapshots(Side *side)
 
 static void snapshots_behave_the_same(void **state)
 {
-    const char *const must[] = {"again: exists", "none: not-found, exit 3",
-                                "clone: done",   "- u qcow2 1048576 1 fine",
-                                "delete: done",  NULL};
+    const char *const must[] = {"again: exists",    "none: not-found, exit 3",
+                                "clone: done",      "- u qcow2 1048576 1 fine",
+                                " 1048576+1048576", "2097152 1",
+                                "1048576 1",        "changed: not-found, exit 3",
+                                "delete: done",     NULL};
 
     compare(play_snapshots, must);
 }

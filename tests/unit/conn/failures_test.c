@@ -109,6 +109,7 @@ static union {
     CstCompareReport compare;
     CstMeasureReport measure;
     CstVolDigests digests;
+    CstVolChanged changed;
 } result;
 static CstSecretBytes value;
 
@@ -200,6 +201,8 @@ static CstSecretBytes value;
     X(snapshot_delete, cst_conn_snapshot_delete(conn, &vol, name, NULL, error))                  \
     X(snapshot_rename, cst_conn_snapshot_rename(conn, &vol, name, name, error))                  \
     X(snapshot_clone, cst_conn_snapshot_clone(conn, &vol, name, name, NULL, error))              \
+    X(vol_changed,                                                                               \
+      cst_conn_vol_changed(conn, &vol, name, NULL, NULL, NULL, NULL, &result.changed, error))    \
     X(secret_list, cst_conn_secret_list(conn, 0, error))                                         \
     X(secret_by_uuid, cst_conn_secret_by_uuid(conn, &uuid, error))                               \
     X(secret_by_usage, cst_conn_secret_by_usage(conn, 1, name, error))                           \

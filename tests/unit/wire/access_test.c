@@ -155,6 +155,7 @@ static const Row own[] = {
     {WIRE_CISTERN_SNAPSHOT_DELETE, "cisternVolSnapshotDelete"},
     {WIRE_CISTERN_SNAPSHOT_RENAME, "cisternVolSnapshotRename"},
     {WIRE_CISTERN_SNAPSHOT_CLONE, "cisternVolSnapshotClone"},
+    {WIRE_CISTERN_VOL_CHANGED, NULL},
     {WIRE_CISTERN_VOL_CHAIN, NULL},
     {WIRE_CISTERN_VOL_CHECK, "cisternVolCheck"},
     {WIRE_CISTERN_VOL_FLATTEN, "cisternVolFlatten"},

@@ -61,6 +61,18 @@ gboolean cst_vol_snapshot_rename(CstPool *pool, const char *volume, const char *
     return fake_changed(error);
 }
 
+gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, const char *until,
+                         CstTask *task, CstChanged *changed, GError **error)
+{
+    if (!fake_works(error))
+        return FALSE;
+    cst_changed_begin(changed, 1 << 20);
+    for (guint i = 0; i < fake_rows(1); i++)
+        cst_changed_add(changed, i * 2, 1);
+    cst_changed_end(changed, 1 << 20);
+    return TRUE;
+}
+
 gboolean cst_vol_snapshot_clone(CstPool *pool, const char *volume, const char *name,
                                 const char *new_volume, CstTask *task, GError **error)
 {

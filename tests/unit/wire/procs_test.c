@@ -75,6 +75,7 @@ static const struct {
     OWN(VOL, SNAPSHOT_DELETE),
     OWN(VOL, SNAPSHOT_RENAME),
     OWN(VOL, SNAPSHOT_CLONE),
+    OWN(VOL, VOL_CHANGED),
 };
 
 static void append(GByteArray *payload, xdrproc_t func, const void *args)

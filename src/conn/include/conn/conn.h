@@ -313,6 +313,8 @@ gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolS
 typedef struct {
     uint64_t capacity;   /**< of the volume */
     uint64_t chunk;      /**< bytes that one digest is of */
+    uint64_t offset;     /**< bytes of content before that of the first digest */
+    uint64_t length;     /**< bytes of content that the digests are of */
     GByteArray *digests; /**< one after the other; that of a chunk of zeroes is zeroes */
 } CstVolDigests;
 /** Frees what is in it, not the struct itself. */
@@ -321,8 +323,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDigests, cst_vol_digests_clear)
 
 /**
  * Computes, where the volume is, the digests of each @chunk bytes (a power of two, 64 KiB to 64
- * MiB) of what cst_conn_vol_send() would give; the range in @what does not count. The caller clears
- * *ret. @task counts bytes of digests. Errors as there, and INVALID.
+ * MiB) of what cst_conn_vol_send() would give; the offset in @what is a multiple of @chunk. The
+ * caller clears *ret. @task counts bytes of digests. Errors as there, and INVALID.
  */
 gboolean cst_conn_vol_digests(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
                               uint64_t chunk, CstTask *task, CstVolDigests *ret, GError **error);
@@ -476,6 +478,23 @@ gboolean cst_conn_snapshot_delete(CstConn *conn, const CstVolRef *vol, const cha
 /** Renames a snapshot. EXISTS when @new_name is taken. */
 gboolean cst_conn_snapshot_rename(CstConn *conn, const CstVolRef *vol, const char *name,
                                   const char *new_name, GError **error);
+/** Is given a range that may have changed. FALSE with an error: give no more. */
+typedef gboolean (*CstChangedFunc)(uint64_t offset, uint64_t length, gpointer data, GError **error);
+/** What has changed, apart from where. */
+typedef struct {
+    uint64_t capacity; /**< of the later content, bytes */
+    char *identity;    /**< another snapshot has another one; "": not known. The caller's. */
+} CstVolChanged;
+/**
+ * Tells which parts of what the guest of a volume sees may differ between the snapshot @since and
+ * the snapshot @until (NULL: now), in order, as whoever keeps the
+ * snapshots can tell it. UNSUPPORTED and NO_SUPPORT where this can't be told: then both are to be
+ * read and compared. BUSY when it is about now and the image is written to, and when the snapshot
+ * is not the same one from beginning to end; NOT_FOUND.
+ */
+gboolean cst_conn_vol_changed(CstConn *conn, const CstVolRef *vol, const char *since,
+                              const char *until, CstChangedFunc range, gpointer data, CstTask *task,
+                              CstVolChanged *ret, GError **error);
 /** Creates a volume in the same pool and format with the content of the snapshot. */
 gboolean cst_conn_snapshot_clone(CstConn *conn, const CstVolRef *vol, const char *name,
                                  const char *new_volume, CstTask *task, GError **error);

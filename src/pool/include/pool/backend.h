@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <base/changed.h>
 #include <base/error.h>
 #include <base/liveness.h>
 #include <base/secret_bytes.h>
@@ -212,6 +213,13 @@ typedef struct {
                        const char *new_name, GError **error);
     /** Opens what the snapshot holds, for reading; a new reference. */
     CstBlob *(*open)(CstPoolState *state, const char *volume, const char *name, GError **error);
+    /**
+     * Tells which of the bytes as they are stored may differ between the snapshot @since and the
+     * snapshot @until (NULL: the volume now), without reading them: see base/changed.h. UNSUPPORTED
+     * where this can't be told of this volume. NULL: of none.
+     */
+    gboolean (*changed)(CstPoolState *state, const char *volume, const char *since,
+                        const char *until, CstTask *task, CstChanged *changed, GError **error);
 } CstSnapshotBackend;
 
 struct CstBackend {

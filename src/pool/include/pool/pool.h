@@ -204,6 +204,10 @@ gboolean cst_pool_state_snapshot_remove(CstPoolState *state, const char *volume,
 /** CstSnapshotBackend.rename. */
 gboolean cst_pool_state_snapshot_rename(CstPoolState *state, const char *volume, const char *name,
                                         const char *new_name, GError **error);
+/** CstSnapshotBackend.changed. */
+gboolean cst_pool_state_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
+                                         const char *until, CstTask *task, CstChanged *changed,
+                                         GError **error);
 /** CstSnapshotBackend.open. */
 CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, const char *name,
                                       GError **error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/changed.h>
 #include <base/task.h>
 #include <model/snapshot.h>
 #include <service/pools.h>
@@ -18,6 +19,15 @@
  * volume, as all of these calls do; @task limits and ends the wait.
  */
 GPtrArray *cst_vol_snapshots(CstPool *pool, const char *volume, CstTask *task, GError **error);
+
+/**
+ * Tells which parts of what the guest of the volume sees may differ between the snapshot @since and
+ * the snapshot @until (NULL: now), as whoever keeps the snapshots can tell it without reading: see
+ * base/changed.h. UNSUPPORTED where it can't be told: then both are to be read and compared. BUSY
+ * when it is about now, and the image is written to.
+ */
+gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, const char *until,
+                         CstTask *task, CstChanged *changed, GError **error);
 
 /**
  * Takes a snapshot of what the volume holds now. @limit: bytes to set aside for changes, where the

@@ -190,8 +190,9 @@ CstDownload *cst_vol_download(CstPool *pool, const char *name, uint64_t offset, 
 CstDownload *cst_vol_send(CstPool *pool, const char *name, const CstVolSend *what, CstTask *task,
                           uint64_t *ret_capacity, GError **error);
 /**
- * Opens the digests of the same content, one for each @chunk bytes (blob/digests.h), sparse; the
- * range in @what does not count. Errors as cst_vol_send(), and INVALID for the size of a chunk.
+ * Opens the digests of the same content, one for each @chunk bytes (blob/digests.h), sparse, or of
+ * those chunks that the range in @what begins with and touches. Errors as cst_vol_send(), and
+ * INVALID for the size of a chunk and for an offset that is no multiple of it.
  */
 CstDownload *cst_vol_digests(CstPool *pool, const char *name, const CstVolSend *what,
                              uint64_t chunk, CstTask *task, uint64_t *ret_capacity, GError **error);

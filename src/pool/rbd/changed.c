@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What has changed since a snapshot, as librbd tells it: from the snapshots that each object of the
+ * image has kept its old content for. Content that a clone reads from its parent has not changed.
+ * The image is asked for piece by piece, in each of which what is told is put in order.
+ */
+#include "rbd.h"
+
+#include <errno.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#define PIECE (UINT64_C(4) << 30)
+
+/* What the job is to tell, and gathers; its own, for it may outlive the call. */
+typedef struct {
+    char *until; /* NULL: the image itself */
+    CstChanged changed;
+    GArray *piece; /* of CstRange */
+    RbdJob *job;   /* whose it is; borrowed */
+} Question;
+
+static void question_free(gpointer data)
+{
+    Question *question = data;
+
+    g_free(question->until);
+    cst_changed_clear(&question->changed);
+    g_array_unref(question->piece);
+    g_free(question);
+}
+
+/* In librbd's threads, one at a time. */
+static int add_range(uint64_t offset, size_t length, int exists, void *data)
+{
+    Question *question = data;
+    const CstRange range = {offset, length};
+
+    g_array_append_val(question->piece, range);
+    return cst_rbd_job_progress(0, 0, question->job);
+}
+
+static gint by_offset(gconstpointer a, gconstpointer b)
+{
+    const CstRange *x = a, *y = b;
+
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* FALSE: there is no more room. */
+static gboolean take_piece(Question *question)
+{
+    g_array_sort(question->piece, by_offset);
+    for (guint i = 0; i < question->piece->len; i++) {
+        const CstRange *range = &g_array_index(question->piece, CstRange, i);
+
+        if (!cst_changed_add(&question->changed, range->offset, range->length))
+            return FALSE;
+    }
+    g_array_set_size(question->piece, 0);
+    return TRUE;
+}
+
+/* 0 or a negative errno. @older: bytes that the snapshot has. */
+static int tell(Question *question, rbd_image_t image, const char *since, uint64_t older)
+{
+    CstChanged *changed = &question->changed;
+    uint64_t end = MIN(older, changed->capacity);
+
+    for (uint64_t at = changed->offset; at < end; at += PIECE) {
+        int result = question->job->ceph->rbd_diff_iterate2(image, since, at, MIN(PIECE, end - at),
+                                                            0, 0, add_range, question);
+
+        if (result >= 0)
+            result = cst_rbd_job_progress(0, 0, question->job); /* also where nothing was told */
+        if (result < 0)
+            return result;
+        if (!take_piece(question))
+            return 0;
+    }
+    cst_changed_end(changed, older);
+    return 0;
+}
+
+/*
+ * Ids are the Ceph pool's and never used again; the time tells a Ceph pool from one that had its
+ * name before.
+ */
+static int identify(RbdJob *job, rbd_image_t image, const char *name, char **ret_identity)
+{
+    struct timespec made = {0};
+    uint64_t id = 0;
+    int result = job->ceph->rbd_snap_get_id(image, name, &id);
+
+    if (result >= 0)
+        result = job->ceph->rbd_snap_get_timestamp(image, id, &made);
+    if (result >= 0)
+        *ret_identity = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GINT64_FORMAT ".%09ld", id,
+                                        (int64_t)made.tv_sec, made.tv_nsec);
+    return result;
+}
+
+/* Shows @snapshot (NULL: the image itself), and gives its size. */
+static gboolean show(RbdJob *job, rbd_image_t image, const char *snapshot, uint64_t *ret_size,
+                     GError **error)
+{
+    int result = job->ceph->rbd_snap_set(image, snapshot);
+
+    if (result >= 0)
+        result = job->ceph->rbd_get_size(image, ret_size);
+    if (snapshot && result == -ENOENT)
+        return cst_fail_no_snapshot(job->name, snapshot, error);
+    return result >= 0 || cst_ceph_fail(error, result, _("failed to open %s"), job->what);
+}
+
+static gboolean tell_in(RbdJob *job, rbd_image_t image, GError **error)
+{
+    Question *question = job->out;
+    uint64_t older = 0, capacity = 0;
+    char *identity = NULL;
+    int result;
+
+    if (!show(job, image, job->other, &older, error) ||
+        !show(job, image, question->until, &capacity, error))
+        return FALSE;
+    result = identify(job, image, job->other, &identity);
+    cst_changed_begin(&question->changed, capacity);
+    if (identity) {
+        g_free(question->changed.identity);
+        question->changed.identity = identity;
+    }
+    if (result >= 0)
+        result = tell(question, image, job->other, older);
+    if (result == -ECANCELED && !cst_task_check(job->task, error))
+        return FALSE;
+    return result >= 0 ||
+           cst_ceph_fail(error, result, _("cannot tell what has changed in %s since snapshot '%s'"),
+                         job->what, job->other);
+}
+
+static gboolean run(RbdJob *job, GError **error)
+{
+    return cst_rbd_with_image(job, FALSE, tell_in, error);
+}
+
+gboolean cst_rbd_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
+                                  const char *until, CstTask *task, CstChanged *changed,
+                                  GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, run, volume, error);
+    Question *question;
+
+    if (!job)
+        return FALSE;
+    question = g_new0(Question, 1);
+    question->until = g_strdup(until);
+    question->changed = (CstChanged){.offset = changed->offset, .max = changed->max};
+    question->piece = g_array_new(FALSE, FALSE, sizeof(CstRange));
+    question->job = job;
+    job->other = g_strdup(since);
+    job->task = task ? cst_task_ref(task) : NULL;
+    job->out = question;
+    job->out_free = question_free;
+    if (!cst_rbd_job_wait(job, error))
+        return FALSE;
+    cst_changed_clear(changed);
+    *changed = question->changed;
+    question->changed = (CstChanged){0};
+    return TRUE;
+}
