@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Volumes copied and moved to another daemon: proven there, gone on with after an interruption."""
 
+import glob
 import os
 import random
 import signal
@@ -17,6 +18,8 @@ class Copying(WithTwoDaemons):
     def setUp(self):
         super().setUp()
         peers.empty(self.far.dir)
+        for path in self.cached():
+            os.unlink(path)
         os.makedirs(os.path.join(self.far.dir, "p"))
         self.make_pool_there(os.path.join(self.far.dir, "p"))
         self.ok("vol-create-as", "p", "disk", "64M", "--format", "qcow2")
@@ -134,6 +137,100 @@ class Copying(WithTwoDaemons):
         self.io("write -P 8 63M 64k", image=self.there("disk"))
         self.copy_fails("disk", "--since", "then", "--yes", text="is not what snapshot", code=7)
         self.io("read -P 8 63M 64k", image=self.there("disk"))
+
+    def bytes_read(self):
+        """By the near daemon, of files and sockets."""
+        with open(f"/proc/{self.peer.process.pid}/io", encoding="ascii") as stream:
+            return int(stream.readline().split()[1])
+
+    def fill(self, name="disk", mib=40):
+        """Content that no two chunks have in common."""
+        content = os.path.join(self.far.files, "content")
+        with open(content, "wb") as stream:
+            stream.write(os.urandom(mib * MIB))
+        self.io(f"write -s {content} 0 {mib}M", image=self.at("p", name))
+        os.unlink(content)
+
+    def since(self, *words):
+        """What the near daemon has read for it, and what the command says."""
+        before = self.bytes_read()
+        _, err = self.copy("disk", "--since", *words, "--yes")
+        return self.bytes_read() - before, err
+
+    def snapshot(self, *words):
+        status, _, err = self.cistern(*words, "--pool", "p")
+        self.assertEqual(0, status, err)
+
+    def cached(self):
+        return glob.glob(os.path.join(space.ENV["HOME"], ".cache/cistern/digests/*"))
+
+    def test_since_a_snapshot_little_is_read(self):
+        """What has changed, and the snapshot only if no copy has read it before."""
+        self.fill()
+        self.snapshot("snap-create", "disk", "then")
+        self.copy("disk", "--snapshot", "then")
+        self.io("write -P 3 20M 64k", "write -z 33M 64k", "write -P 4 50M 1M")
+        read, err = self.since("then")
+        self.assert_same()
+        self.assertLess(read, 8 * MIB)
+        self.assertIn("3.00 MiB of 64.00 MiB are read", err)
+        # From one snapshot to the next, and again.
+        self.snapshot("snap-create", "disk", "next")
+        self.copy("disk", "--update", "--snapshot", "next", "--yes")
+        self.io("write -P 7 5M 64k")
+        self.snapshot("snap-create", "disk", "third")
+        read, _ = self.since("next", "--snapshot", "third")
+        self.assertLess(read, 8 * MIB)
+        self.io("write -P 8 63M 1M")
+        read, _ = self.since("third")
+        self.assert_same()
+        self.assertLess(read, 8 * MIB)
+        # What the cache does not have is read once; so is what it has wrongly.
+        self.copy("disk", "--update", "--snapshot", "third", "--yes")
+        path, = self.cached()
+        self.assertEqual(0o600, os.stat(path).st_mode & 0o777)
+        with open(path, "r+b") as stream:
+            stream.seek(-5, os.SEEK_END)
+            stream.write(b"wrong")
+        read, _ = self.since("third")
+        self.assert_same()
+        self.assertTrue(38 * MIB < read < 60 * MIB, read)
+
+    def test_what_was_changed_there_is_found_although_little_is_read(self):
+        self.fill()
+        self.snapshot("snap-create", "disk", "then")
+        self.copy("disk", "--snapshot", "then")
+        self.io("write -P 3 20M 64k")
+        self.io("write -P 8 10M 1", image=self.there("disk"))
+        self.copy_fails("disk", "--since", "then", "--yes", text="differs at byte 10485760", code=7)
+        self.io("read -P 8 10M 1", image=self.there("disk"))
+
+    def test_a_snapshot_made_anew_is_another(self):
+        """What changed between the two is in neither, so the copy must not pass for the later."""
+        self.fill()
+        self.snapshot("snap-create", "disk", "then")
+        self.copy("disk", "--snapshot", "then")
+        self.io("write -P 1 20M 64k")
+        self.snapshot("snap-delete", "disk", "then", "--yes")
+        self.snapshot("snap-create", "disk", "then")
+        self.io("write -P 2 30M 64k")
+        self.copy_fails("disk", "--since", "then", "--yes", text="differs at byte 20971520", code=7)
+        self.copy("disk", "--update", "--yes")
+        self.assert_same()
+
+    def test_since_a_snapshot_that_nobody_can_tell_of(self):
+        """A base of the image is not the snapshot's: all of it is read, each time."""
+        self.fill()
+        self.ok("vol-create-as", "p", "top", "64M", "--format", "qcow2", "--backing-vol", "disk",
+                "--backing-vol-format", "qcow2")
+        self.snapshot("snap-create", "top", "then")
+        self.copy("top", "--snapshot", "then")
+        self.io("write -P 3 20M 64k", image=self.at("p", "top"))
+        before = self.bytes_read()
+        self.copy("top", "--since", "then", "--yes")
+        self.assert_same("top", with_name="top")
+        self.assertGreater(self.bytes_read() - before, 38 * MIB)
+        self.assertEqual([], self.cached())
 
     def wait_for_bytes(self, child, name="disk.partial", count=4 * MIB):
         path = self.there(name)

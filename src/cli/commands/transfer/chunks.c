@@ -9,7 +9,7 @@ static const uint8_t blank[64 * 1024];
 
 gboolean chunks_begin(Chunks *chunks, uint64_t capacity, uint64_t chunk, GError **error)
 {
-    *chunks = (Chunks){.of = {.capacity = capacity, .chunk = chunk}};
+    *chunks = (Chunks){.of = {.capacity = capacity, .chunk = chunk, .length = capacity}};
     chunks->of.digests = g_byte_array_new();
     chunks->digest = cst_digest_new(CST_SHA256, error);
     return chunks->digest != NULL;

@@ -10,7 +10,7 @@
  * and only then is the original deleted (--move). A copy that is there (--since, --update) is
  * changed in place, where it differs.
  */
-#include "transfer.h"
+#include "copy.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -20,39 +20,13 @@
 #include <base/i18n.h>
 #include <model/pool_type.h>
 
-#include "chunks.h"
 #include "commands/volume/options.h"
 #include "commands/xml.h"
 #include "output/confirm.h"
-#include "output/progress.h"
 #include "output/report.h"
 #include "output/text.h"
 
-#define CHUNK   (UINT64_C(1) << 20)
-#define GAP     (8 * CHUNK) /* equal chunks that are sent rather than begun anew behind them */
 #define PARTIAL ".partial"
-
-typedef struct {
-    CliCtl *ctl;
-    CstConn *conn, *far;
-    CstVolRef *vol;
-    const char *name, *to; /* as the user wrote them */
-    const char *new_pool, *format, *since;
-    gboolean update, moves;
-    CstVolSend what;
-    uint64_t capacity, allocation; /* of the volume */
-
-    CstPoolRef *pool; /* on the far side, as all below */
-    char *new_name, *partial;
-    CstVolRef *there; /* what is written to; NULL: not made yet */
-    gboolean fresh;   /* it holds nothing of the content */
-
-    /* While content passes: */
-    Chunks passed;
-    CstVolDigests near, distant;
-    CstConnReceive *receive;
-    CstTask *task;
-} Copy;
 
 static void copy_clear(Copy *copy)
 {
@@ -64,6 +38,8 @@ static void copy_clear(Copy *copy)
     chunks_clear(&copy->passed);
     cst_vol_digests_clear(&copy->near);
     cst_vol_digests_clear(&copy->distant);
+    g_free(copy->dirty);
+    g_free(copy->identity);
     g_free(copy->new_name);
     g_free(copy->partial);
 }
@@ -260,191 +236,7 @@ static gboolean make_partial(Copy *copy, GError **error)
     return copy->there != NULL;
 }
 
-/* --- comparing -------------------------------------------------------------------------------- */
-
-typedef struct {
-    const Copy *copy;
-    CstTask *task;
-    CstVolDigests *ret;
-    gboolean ok, ended; /* ended: atomic */
-    GError *error;
-} FarDigests;
-
-static gpointer far_thread(gpointer data)
-{
-    FarDigests *digests = data;
-
-    digests->ok = cst_conn_vol_digests(digests->copy->far, digests->copy->there, &(CstVolSend){0},
-                                       CHUNK, digests->task, digests->ret, &digests->error);
-    g_atomic_int_set(&digests->ended, TRUE);
-    return NULL;
-}
-
-/* Both sides at once; the near one counts. */
-static gboolean digest_both(Copy *copy, const CstVolSend *what, CstTask *task, GError **error)
-{
-    g_autoptr(CstTask) far_task = cst_task_new();
-    FarDigests digests = {.copy = copy, .task = far_task, .ret = &copy->distant};
-    GThread *thread;
-    gboolean ok;
-
-    cst_vol_digests_clear(&copy->near);
-    cst_vol_digests_clear(&copy->distant);
-    cst_task_set_total(task, copy->capacity / CHUNK * CST_VOL_DIGEST_SIZE);
-    thread = g_thread_new("digests", far_thread, &digests);
-    ok = cst_conn_vol_digests(copy->conn, copy->vol, what, CHUNK, task, &copy->near, error);
-    if (!ok)
-        cst_task_cancel(far_task);
-    while (ok && !g_atomic_int_get(&digests.ended)) {
-        if (cst_task_cancelled(task))
-            cst_task_cancel(far_task);
-        g_usleep(20000);
-    }
-    g_thread_join(thread);
-    if (!ok)
-        g_clear_error(&digests.error);
-    else if (!digests.ok)
-        g_propagate_error(error, digests.error);
-    return ok && digests.ok;
-}
-
-static gboolean same_size(const Copy *copy, GError **error)
-{
-    return (copy->near.capacity == copy->capacity && copy->distant.capacity == copy->capacity) ||
-           cst_fail(error, CST_ERROR_BUSY, _("vol %s has changed its size meanwhile; try again"),
-                    copy->name);
-}
-
-/* Something that is not the copy made then must not be written over. */
-static gboolean run_check_since(CstTask *task, gpointer data, GError **error)
-{
-    Copy *copy = data;
-    const CstVolSend then = {.snapshot = copy->since, .flags = copy->what.flags};
-    g_autoptr(GArray) runs = NULL;
-
-    if (!digest_both(copy, &then, task, error) || !same_size(copy, error))
-        return FALSE;
-    runs = chunks_compare(&copy->near, &copy->distant, 0);
-    return runs->len == 0 ||
-           cst_fail(error, CST_ERROR_MISMATCH,
-                    _("'%s' at '%s' is not what snapshot '%s' holds: it differs at byte %" PRIu64
-                      "; it was changed there, or is a copy of something else; --update makes it "
-                      "the same whatever it holds"),
-                    copy->new_name, copy->to, copy->since, g_array_index(runs, ChunkRun, 0).offset);
-}
-
-/* --- sending ---------------------------------------------------------------------------------- */
-
-static gboolean begin(uint64_t capacity, gpointer data, GError **error)
-{
-    const Copy *copy = data;
-
-    return capacity == copy->capacity ||
-           cst_fail(error, CST_ERROR_BUSY, _("vol %s has changed its size meanwhile; try again"),
-                    copy->name);
-}
-
-static gboolean pass_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                           GError **error)
-{
-    Copy *copy = data;
-
-    if (copy->fresh)
-        chunks_add(&copy->passed, bytes, len, hole);
-    return cst_conn_receive_piece(bytes, len, hole, copy->receive, error);
-}
-
-static gboolean send_run(Copy *copy, uint64_t offset, uint64_t length, CstTask *task,
-                         GError **error)
-{
-    const CstConnSink sink = {begin, pass_piece, copy};
-    CstVolSend what = copy->what;
-    gboolean done;
-
-    what.offset = offset;
-    what.length = length;
-    copy->receive = cst_conn_vol_patch(copy->far, copy->there, offset, NULL, error);
-    done = copy->receive && cst_conn_vol_send(copy->conn, copy->vol, &what, &sink, task, error) &&
-           cst_conn_patch_finish(copy->receive, error);
-    g_clear_pointer(&copy->receive, cst_conn_receive_free);
-    return done;
-}
-
-/* The digests are computed of what passes, so that it is read once. */
-static gboolean run_send_all(CstTask *task, gpointer data, GError **error)
-{
-    Copy *copy = data;
-
-    cst_task_set_total(task, copy->capacity);
-    if (!chunks_begin(&copy->passed, copy->capacity, CHUNK, error) ||
-        !send_run(copy, 0, 0, task, error))
-        return FALSE;
-    chunks_end(&copy->passed);
-    cst_vol_digests_clear(&copy->near);
-    copy->near = copy->passed.of;
-    copy->passed.of.digests = NULL;
-    return TRUE;
-}
-
-static gboolean run_compare(CstTask *task, gpointer data, GError **error)
-{
-    Copy *copy = data;
-
-    return digest_both(copy, &copy->what, task, error) && same_size(copy, error);
-}
-
-static gboolean run_send_differences(CstTask *task, gpointer data, GError **error)
-{
-    Copy *copy = data;
-    g_autoptr(GArray) runs = chunks_compare(&copy->near, &copy->distant, GAP);
-    uint64_t total = 0;
-
-    for (guint i = 0; i < runs->len; i++)
-        total += g_array_index(runs, ChunkRun, i).length;
-    cst_task_set_total(task, total);
-    for (guint i = 0; i < runs->len; i++) {
-        const ChunkRun *run = &g_array_index(runs, ChunkRun, i);
-
-        if (!send_run(copy, run->offset, run->length, task, error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
-/* The far side tells what it has, and it is what was read here. */
-static gboolean run_verify(CstTask *task, gpointer data, GError **error)
-{
-    Copy *copy = data;
-    g_autoptr(GArray) runs = NULL;
-
-    cst_vol_digests_clear(&copy->distant);
-    cst_task_set_total(task, copy->capacity / CHUNK * CST_VOL_DIGEST_SIZE);
-    if (!cst_conn_vol_digests(copy->far, copy->there, &(CstVolSend){0}, CHUNK, task, &copy->distant,
-                              error) ||
-        !same_size(copy, error))
-        return FALSE;
-    runs = chunks_compare(&copy->near, &copy->distant, 0);
-    return runs->len == 0 ||
-           cst_fail(error, CST_ERROR_MISMATCH,
-                    _("the copy at '%s' differs from vol %s at byte %" PRIu64
-                      ": one of them was changed meanwhile, or the far side does not keep what it "
-                      "gets; the original was left as it is"),
-                    copy->to, copy->name, g_array_index(runs, ChunkRun, 0).offset);
-}
-
 /* --- the command ------------------------------------------------------------------------------ */
-
-static gboolean send_content(Copy *copy, GError **error)
-{
-    CliCtl *ctl = copy->ctl;
-
-    if (copy->since && !cli_run_task(ctl, _("Comparing"), run_check_since, copy, error))
-        return FALSE;
-    if (copy->fresh)
-        return cli_run_task(ctl, _("Copying"), run_send_all, copy, error);
-    return cli_run_task(ctl, _("Comparing"), run_compare, copy, error) &&
-           cli_run_task(ctl, _("Copying"), run_send_differences, copy, error);
-}
 
 /* The name, once all of it is there. */
 static gboolean name_copy(const Copy *copy, GError **error)
@@ -464,9 +256,7 @@ static gboolean make_copy(Copy *copy, GError **error)
         return FALSE;
     if (!copy->fresh && !updates && !copy->ctl->settings.quiet)
         cli_warn(copy->ctl, _("Going on with '%s', which was begun before\n"), copy->partial);
-    return send_content(copy, error) &&
-           cli_run_task(copy->ctl, _("Verifying"), run_verify, copy, error) &&
-           name_copy(copy, error) &&
+    return copy_content(copy, error) && name_copy(copy, error) &&
            (!copy->moves ||
             cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, error));
 }

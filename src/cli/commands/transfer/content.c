@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The content of a vol-copy. A new copy is sent whole; one that was begun, or that is there, is
+ * compared by digests that each side computes of what it has, and sent where it differs.
+ *
+ * With --since the copy has to be what the snapshot holds. Where the storage tells what has changed
+ * since then, only that is read of what the volume holds now; and the snapshot's digests are kept
+ * in a cache, so that it is read once (known.h). The far side reads all of its copy, whatever is
+ * told: what somebody has changed there is not to be lost. A snapshot that was made anew under the
+ * name of another has another identity, and is read.
+ */
+#include "copy.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "known.h"
+#include "output/progress.h"
+#include "output/report.h"
+#include "output/text.h"
+
+#define CHUNK    (UINT64_C(1) << 20)
+#define GAP      (8 * CHUNK) /* equal chunks that are sent rather than begun anew behind them */
+#define GAP_TOLD (2 * CHUNK) /* the same, where equal ones would have to be read, too */
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+static uint64_t digests_total(const Copy *copy)
+{
+    return copy->capacity / CHUNK * CST_VOL_DIGEST_SIZE;
+}
+
+static gboolean digest_far(Copy *copy, CstTask *task, GError **error)
+{
+    cst_vol_digests_clear(&copy->distant);
+    return cst_conn_vol_digests(copy->far, copy->there, &(CstVolSend){0}, CHUNK, task,
+                                &copy->distant, error);
+}
+
+typedef struct {
+    const Copy *copy;
+    CstTask *task;
+    CstVolDigests *ret;
+    gboolean ok, ended; /* ended: atomic */
+    GError *error;
+} FarDigests;
+
+static gpointer far_thread(gpointer data)
+{
+    FarDigests *digests = data;
+
+    digests->ok = cst_conn_vol_digests(digests->copy->far, digests->copy->there, &(CstVolSend){0},
+                                       CHUNK, digests->task, digests->ret, &digests->error);
+    g_atomic_int_set(&digests->ended, TRUE);
+    return NULL;
+}
+
+/* Both sides at once; the near one counts. */
+static gboolean digest_both(Copy *copy, const CstVolSend *what, CstTask *task, GError **error)
+{
+    g_autoptr(CstTask) far_task = cst_task_new();
+    FarDigests digests = {.copy = copy, .task = far_task, .ret = &copy->distant};
+    GThread *thread;
+    gboolean ok;
+
+    cst_vol_digests_clear(&copy->near);
+    cst_vol_digests_clear(&copy->distant);
+    cst_task_set_total(task, digests_total(copy));
+    thread = g_thread_new("digests", far_thread, &digests);
+    ok = cst_conn_vol_digests(copy->conn, copy->vol, what, CHUNK, task, &copy->near, error);
+    if (!ok)
+        cst_task_cancel(far_task);
+    while (ok && !g_atomic_int_get(&digests.ended)) {
+        if (cst_task_cancelled(task))
+            cst_task_cancel(far_task);
+        g_usleep(20000);
+    }
+    g_thread_join(thread);
+    if (!ok)
+        g_clear_error(&digests.error);
+    else if (!digests.ok)
+        g_propagate_error(error, digests.error);
+    return ok && digests.ok;
+}
+
+static gboolean same_size(const Copy *copy, GError **error)
+{
+    return (copy->near.capacity == copy->capacity && copy->distant.capacity == copy->capacity) ||
+           cst_fail(error, CST_ERROR_BUSY, _("vol %s has changed its size meanwhile; try again"),
+                    copy->name);
+}
+
+/* What was read here of the snapshot is what is there. */
+static gboolean check_is_then(const Copy *copy, GError **error)
+{
+    g_autoptr(GArray) runs = chunks_compare(&copy->near, &copy->distant, 0);
+
+    return runs->len == 0 ||
+           cst_fail(error, CST_ERROR_MISMATCH,
+                    _("'%s' at '%s' is not what snapshot '%s' holds: it differs at byte %" PRIu64
+                      "; it was changed there, or is a copy of something else; --update makes it "
+                      "the same whatever it holds"),
+                    copy->new_name, copy->to, copy->since, g_array_index(runs, ChunkRun, 0).offset);
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+static gboolean begin(uint64_t capacity, gpointer data, GError **error)
+{
+    const Copy *copy = data;
+
+    return capacity == copy->capacity ||
+           cst_fail(error, CST_ERROR_BUSY, _("vol %s has changed its size meanwhile; try again"),
+                    copy->name);
+}
+
+static gboolean pass_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                           GError **error)
+{
+    Copy *copy = data;
+
+    if (copy->fresh)
+        chunks_add(&copy->passed, bytes, len, hole);
+    return cst_conn_receive_piece(bytes, len, hole, copy->receive, error);
+}
+
+static gboolean send_run(Copy *copy, uint64_t offset, uint64_t length, CstTask *task,
+                         GError **error)
+{
+    const CstConnSink sink = {begin, pass_piece, copy};
+    CstVolSend what = copy->what;
+    gboolean done;
+
+    what.offset = offset;
+    what.length = length;
+    copy->receive = cst_conn_vol_patch(copy->far, copy->there, offset, NULL, error);
+    done = copy->receive && cst_conn_vol_send(copy->conn, copy->vol, &what, &sink, task, error) &&
+           cst_conn_patch_finish(copy->receive, error);
+    g_clear_pointer(&copy->receive, cst_conn_receive_free);
+    return done;
+}
+
+static uint64_t total_of(const GArray *runs)
+{
+    uint64_t total = 0;
+
+    for (guint i = 0; i < runs->len; i++)
+        total += g_array_index(runs, ChunkRun, i).length;
+    return total;
+}
+
+static gboolean send_runs(Copy *copy, const GArray *runs, CstTask *task, GError **error)
+{
+    cst_task_set_total(task, total_of(runs));
+    for (guint i = 0; i < runs->len; i++) {
+        const ChunkRun *run = &g_array_index(runs, ChunkRun, i);
+
+        if (!send_run(copy, run->offset, run->length, task, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* The digests are computed of what passes, so that it is read once. */
+static gboolean run_send_all(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+
+    cst_task_set_total(task, copy->capacity);
+    if (!chunks_begin(&copy->passed, copy->capacity, CHUNK, error) ||
+        !send_run(copy, 0, 0, task, error))
+        return FALSE;
+    chunks_end(&copy->passed);
+    cst_vol_digests_clear(&copy->near);
+    copy->near = copy->passed.of;
+    copy->passed.of.digests = NULL;
+    return TRUE;
+}
+
+static gboolean run_compare(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+
+    return digest_both(copy, &copy->what, task, error) && same_size(copy, error);
+}
+
+static gboolean run_send_differences(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+    g_autoptr(GArray) runs = chunks_compare(&copy->near, &copy->distant, GAP);
+
+    return send_runs(copy, runs, task, error);
+}
+
+static gboolean check_is_there(const Copy *copy, GError **error)
+{
+    g_autoptr(GArray) runs = chunks_compare(&copy->near, &copy->distant, 0);
+
+    return runs->len == 0 ||
+           cst_fail(error, CST_ERROR_MISMATCH,
+                    _("the copy at '%s' differs from vol %s at byte %" PRIu64
+                      ": one of them was changed meanwhile, or the far side does not keep what it "
+                      "gets; the original was left as it is"),
+                    copy->to, copy->name, g_array_index(runs, ChunkRun, 0).offset);
+}
+
+/* The far side tells what it has, and it is what was read here. */
+static gboolean run_verify(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+
+    cst_task_set_total(task, digests_total(copy));
+    if (!digest_far(copy, task, error) || !same_size(copy, error))
+        return FALSE;
+    return check_is_there(copy, error);
+}
+
+/* --- since a snapshot --------------------------------------------------------------------------
+ */
+
+/* What is told, into a map of chunks. */
+typedef struct {
+    uint8_t *dirty;
+    uint64_t count; /* of chunks */
+} Map;
+
+static gboolean mark(uint64_t offset, uint64_t length, gpointer data, GError **error)
+{
+    const Map *map = data;
+
+    for (uint64_t i = offset / CHUNK; i < map->count && i * CHUNK < offset + length; i++)
+        map->dirty[i] = 1;
+    return TRUE;
+}
+
+/*
+ * *ret_dirty: what has changed since the snapshot; NULL: it is not told. What somebody writes to
+ * meanwhile can't be told.
+ */
+static gboolean ask(const Copy *copy, CstTask *task, uint8_t **ret_dirty, char **ret_identity,
+                    GError **error)
+{
+    Map map = {.count = cst_div_up(copy->capacity, CHUNK)};
+    g_autoptr(GError) why = NULL;
+    CstVolChanged told = {0};
+
+    *ret_dirty = NULL;
+    *ret_identity = NULL;
+    if (copy->what.flags && !copy->what.snapshot)
+        return TRUE;
+    map.dirty = g_malloc0(map.count + 1);
+    if (cst_conn_vol_changed(copy->conn, copy->vol, copy->since, copy->what.snapshot, mark, &map,
+                             task, &told, &why)) {
+        *ret_identity = told.identity;
+        *ret_dirty = map.dirty;
+        return told.capacity == copy->capacity ||
+               cst_fail(error, CST_ERROR_BUSY,
+                        _("vol %s has changed its size meanwhile; try again"), copy->name);
+    }
+    g_free(map.dirty);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/* Which snapshot this is; "": not known. Free it. */
+static char *identify(const Copy *copy, const char *snapshot)
+{
+    CstVolChanged told = {0};
+    Map none = {0};
+
+    if (!snapshot || !cst_conn_vol_changed(copy->conn, copy->vol, snapshot, snapshot, mark, &none,
+                                           NULL, &told, NULL))
+        return g_strdup("");
+    return told.identity;
+}
+
+/* Keeps the digests of a snapshot that was read, if it was the same one from then until now. */
+static void keep(const Copy *copy, const char *snapshot, const char *identity)
+{
+    g_autofree char *now = identify(copy, snapshot);
+
+    if (strcmp(now, identity) == 0)
+        known_save(copy->vol, identity, &copy->near);
+}
+
+/*
+ * Both sides' digests of what the snapshot holds: the near one's from the cache, or read. *ret_read
+ * says so.
+ */
+static gboolean digest_then(Copy *copy, const char *identity, CstTask *task, gboolean *ret_read,
+                            GError **error)
+{
+    const CstVolSend then = {.snapshot = copy->since, .flags = copy->what.flags};
+
+    *ret_read = !known_load(copy->vol, identity, copy->capacity, CHUNK, &copy->near);
+    if (*ret_read)
+        return digest_both(copy, &then, task, error);
+    cst_task_set_total(task, digests_total(copy));
+    return digest_far(copy, task, error);
+}
+
+/* Something that is not the copy made then must not be written over. */
+static gboolean run_check_since(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+    gboolean read;
+
+    if (!ask(copy, task, &copy->dirty, &copy->identity, error) ||
+        !digest_then(copy, copy->identity ? copy->identity : "", task, &read, error) ||
+        !same_size(copy, error) || !check_is_then(copy, error))
+        return FALSE;
+    if (read && copy->identity)
+        keep(copy, copy->since, copy->identity);
+    return TRUE;
+}
+
+/* The runs of chunks that have changed. */
+static GArray *told_runs(const Copy *copy)
+{
+    GArray *runs = g_array_new(FALSE, FALSE, sizeof(ChunkRun));
+    ChunkRun *last = NULL;
+
+    for (uint64_t at = 0; at < copy->capacity; at += CHUNK) {
+        ChunkRun run = {at, MIN(CHUNK, copy->capacity - at)};
+
+        if (!copy->dirty[at / CHUNK])
+            continue;
+        if (last && at - (last->offset + last->length) <= GAP_TOLD) {
+            last->length = at + run.length - last->offset;
+            continue;
+        }
+        g_array_append_val(runs, run);
+        last = &g_array_index(runs, ChunkRun, runs->len - 1);
+    }
+    return runs;
+}
+
+/* Puts the digests of @run, as they are now, into @all. */
+static gboolean renew_digests(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
+                              const ChunkRun *run, CstTask *task, CstVolDigests *all,
+                              GError **error)
+{
+    const CstVolSend part = {what->snapshot, run->offset, run->length, what->flags};
+    g_auto(CstVolDigests) now = {0};
+    uint64_t place = run->offset / CHUNK * CST_VOL_DIGEST_SIZE;
+
+    if (!cst_conn_vol_digests(conn, vol, &part, CHUNK, task, &now, error))
+        return FALSE;
+    if (now.capacity != all->capacity || place + now.digests->len > all->digests->len)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("vol %s has changed its size meanwhile; try again"), vol->name);
+    memcpy(all->digests->data + place, now.digests->data, now.digests->len);
+    return TRUE;
+}
+
+/* What has changed is read; what has not is what the snapshot holds. */
+static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+    g_autoptr(GArray) runs = told_runs(copy);
+
+    copy->read = total_of(runs);
+    cst_task_set_total(task, copy->read / CHUNK * CST_VOL_DIGEST_SIZE);
+    for (guint i = 0; i < runs->len; i++)
+        if (!renew_digests(copy->conn, copy->vol, &copy->what, &g_array_index(runs, ChunkRun, i),
+                           task, &copy->near, error))
+            return FALSE;
+    return TRUE;
+}
+
+/* Whoever has written to the volume since it was asked has made another answer of it, or is found
+ * by what was read. */
+static gboolean check_told_again(const Copy *copy, CstTask *task, GError **error)
+{
+    g_autofree uint8_t *dirty = NULL;
+    g_autofree char *identity = NULL;
+
+    if (!ask(copy, task, &dirty, &identity, error))
+        return FALSE;
+    return (dirty && strcmp(identity, copy->identity) == 0 &&
+            memcmp(dirty, copy->dirty, cst_div_up(copy->capacity, CHUNK)) == 0) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("vol %s or its snapshot '%s' was changed meanwhile; --update makes the copy "
+                      "the same"),
+                    copy->name, copy->since);
+}
+
+/* Sends what differs, and proves that it is there. */
+static gboolean run_send_told(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+    g_autoptr(GArray) runs = chunks_compare(&copy->near, &copy->distant, GAP_TOLD);
+
+    if (!send_runs(copy, runs, task, error) || !check_told_again(copy, task, error))
+        return FALSE;
+    for (guint i = 0; i < runs->len; i++)
+        if (!renew_digests(copy->far, copy->there, &(CstVolSend){0},
+                           &g_array_index(runs, ChunkRun, i), NULL, &copy->distant, error))
+            return FALSE;
+    return check_is_there(copy, error);
+}
+
+static gboolean send_told(Copy *copy, GError **error)
+{
+    CliCtl *ctl = copy->ctl;
+    g_autofree char *all = cli_size_text(ctl, copy->capacity);
+    g_autofree char *read = NULL;
+
+    if (!cli_run_task(ctl, _("Comparing"), run_compare_told, copy, error))
+        return FALSE;
+    read = cli_size_text(ctl, copy->read);
+    if (!ctl->settings.quiet)
+        cli_warn(ctl, _("The storage tells what has changed since '%s': %s of %s are read\n"),
+                 copy->since, read, all);
+    return cli_run_task(ctl, _("Copying"), run_send_told, copy, error);
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static gboolean send_whole(Copy *copy, GError **error)
+{
+    CliCtl *ctl = copy->ctl;
+    gboolean done = copy->fresh
+                        ? cli_run_task(ctl, _("Copying"), run_send_all, copy, error)
+                        : cli_run_task(ctl, _("Comparing"), run_compare, copy, error) &&
+                              cli_run_task(ctl, _("Copying"), run_send_differences, copy, error);
+
+    return done && cli_run_task(ctl, _("Verifying"), run_verify, copy, error);
+}
+
+gboolean copy_content(Copy *copy, GError **error)
+{
+    g_autofree char *identity = identify(copy, copy->what.snapshot);
+
+    if (copy->since && !cli_run_task(copy->ctl, _("Comparing"), run_check_since, copy, error))
+        return FALSE;
+    if (copy->dirty ? !send_told(copy, error) : !send_whole(copy, error))
+        return FALSE;
+    if (copy->what.snapshot)
+        keep(copy, copy->what.snapshot, identity);
+    return TRUE;
+}
