@@ -131,7 +131,8 @@ static void compare(Model *model, const Content *old, const Content *new, const 
 
     for (guint i = 0; (uint64_t)i * model->cluster < new->size; i++) {
         uint64_t at = (uint64_t)i * model->cluster, end = MIN(at + model->cluster, new->size);
-        gboolean differs = end > old->size || memcmp(old->bytes + at, new->bytes + at, end - at);
+        gboolean differs =
+            end > old->size || memcmp(old->bytes + at, new->bytes + at, end - at) != 0;
         gboolean touched = end > old->size || old->versions[i] != new->versions[i];
 
         if (differs && !told[i])
