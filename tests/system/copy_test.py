@@ -205,6 +205,27 @@ class Copying(WithTwoDaemons):
         self.copy_fails("disk", "--since", "then", "--yes", text="differs at byte 10485760", code=7)
         self.io("read -P 8 10M 1", image=self.there("disk"))
 
+    def test_what_is_written_meanwhile_is_no_copy(self):
+        """Where nothing had changed before, so that nobody reads it."""
+        self.fill()
+        self.snapshot("snap-create", "disk", "then")
+        self.copy("disk", "--snapshot", "then")
+        self.io("write -P 3 20M 12M")
+        child = self.begin("disk", "--since", "then", "--yes", "--rate-limit", "2M")
+        self.wait_for_line(child.stderr, "The storage tells")
+        self.io("write -P 9 5M 64k")
+        _, err = child.communicate(timeout=60)
+        self.assertEqual(5, child.returncode, err)
+        self.assertIn("was changed meanwhile", err)
+        self.copy("disk", "--update", "--yes")
+        self.assert_same()
+
+    def wait_for_line(self, stream, text):
+        lines = []
+        while not lines or text not in lines[-1]:
+            lines.append(stream.readline())
+            self.assertNotEqual("", lines[-1], lines)
+
     def test_a_snapshot_made_anew_is_another(self):
         """What changed between the two is in neither, so the copy must not pass for the later."""
         self.fill()
