@@ -176,6 +176,8 @@ int rbd_diff_iterate2(rbd_image_t image, const char *from, uint64_t offset, uint
 
     if (began >= 0 && from && !snap)
         return fake_end(began, -ENOENT);
+    if (snap && handle->snap && snap->id > handle->snap)
+        return fake_end(began, -EINVAL);
     return fake_end(began, began < 0 ? began
                                      : iterate(handle, snap ? &snap->layer : NULL, offset,
                                                offset + len, include_parent, each, data));

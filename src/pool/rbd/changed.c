@@ -87,18 +87,25 @@ static int tell(Question *question, rbd_image_t image, const char *since, uint64
  * Ids are the Ceph pool's and never used again; the time tells a Ceph pool from one that had its
  * name before.
  */
-static int identify(RbdJob *job, rbd_image_t image, const char *name, char **ret_identity)
+static int identify(RbdJob *job, rbd_image_t image, uint64_t id, char **ret_identity)
 {
     struct timespec made = {0};
-    uint64_t id = 0;
-    int result = job->ceph->rbd_snap_get_id(image, name, &id);
+    int result = job->ceph->rbd_snap_get_timestamp(image, id, &made);
 
-    if (result >= 0)
-        result = job->ceph->rbd_snap_get_timestamp(image, id, &made);
     if (result >= 0)
         *ret_identity = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GINT64_FORMAT ".%09ld", id,
                                         (int64_t)made.tv_sec, made.tv_nsec);
     return result;
+}
+
+/* Ceph tells what has changed from an older snapshot to a newer one; the newer ids are higher. */
+static gboolean check_order(RbdJob *job, uint64_t since, uint64_t until, GError **error)
+{
+    const Question *question = job->out;
+
+    return since <= until || cst_fail(error, CST_ERROR_UNSUPPORTED,
+                                      _("snapshot '%s' of volume '%s' is newer than snapshot '%s'"),
+                                      job->other, job->name, question->until);
 }
 
 /* Shows @snapshot (NULL: the image itself), and gives its size. */
@@ -117,14 +124,20 @@ static gboolean show(RbdJob *job, rbd_image_t image, const char *snapshot, uint6
 static gboolean tell_in(RbdJob *job, rbd_image_t image, GError **error)
 {
     Question *question = job->out;
-    uint64_t older = 0, capacity = 0;
+    uint64_t older = 0, capacity = 0, since = 0, until = UINT64_MAX;
     char *identity = NULL;
     int result;
 
     if (!show(job, image, job->other, &older, error) ||
         !show(job, image, question->until, &capacity, error))
         return FALSE;
-    result = identify(job, image, job->other, &identity);
+    result = job->ceph->rbd_snap_get_id(image, job->other, &since);
+    if (result >= 0 && question->until)
+        result = job->ceph->rbd_snap_get_id(image, question->until, &until);
+    if (result >= 0 && !check_order(job, since, until, error))
+        return FALSE;
+    if (result >= 0)
+        result = identify(job, image, since, &identity);
     cst_changed_begin(&question->changed, capacity);
     if (identity) {
         g_free(question->changed.identity);

@@ -216,7 +216,7 @@ typedef struct {
     /**
      * Tells which of the bytes as they are stored may differ between the snapshot @since and the
      * snapshot @until (NULL: the volume now), without reading them: see base/changed.h. UNSUPPORTED
-     * where this can't be told of this volume. NULL: of none.
+     * where this can't be told of this volume, or of an @until that is older. NULL: of none.
      */
     gboolean (*changed)(CstPoolState *state, const char *volume, const char *since,
                         const char *until, CstTask *task, CstChanged *changed, GError **error);
