@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/error.h>
+#include <conn/secrets.h>
 
 #include "transport.h"
 

@@ -4,7 +4,7 @@
  * when the object is gone. A call with such a reference then fails with NO_POOL, NO_VOL or
  * NO_SECRET.
  */
-#include <conn/conn.h>
+#include <conn/secrets.h>
 
 CstPoolRef *cst_pool_ref_new(const char *name, const CstUuid *uuid)
 {

@@ -13,11 +13,11 @@
  * does not answer, or with an error, its pool has a problem at once, whatever its worker waits for,
  * and when it works again the pool is scanned.
  *
- * A watch belongs to the thread while it is idle, and to its worker while it is busy: the lock
- * guards that flag, the list and what the storage answers, the rest of a watch needs none. What is
- * reported while a worker has the watch stays in the inotify queue until the worker has returned
- * it. A pool that is stopped gets another state (or none), by which the thread finds the watches to
- * free.
+ * A watch (watch.c) belongs to the thread while it is idle, and to its worker while it is busy: the
+ * lock guards that flag, the list and what the storage answers, the rest of a watch needs none.
+ * What is reported while a worker has the watch stays in the inotify queue until the worker has
+ * returned it. A pool that is stopped gets another state (or none), by which the thread finds the
+ * watches to free.
  */
 #include "monitor.h"
 
@@ -29,65 +29,21 @@
 
 #include <base/file.h>
 #include <base/log.h>
-#include <base/log_context.h>
 
-#include "core/claim.h"
 #include "core/events.h"
-#include "core/health.h"
 #include "core/pool.h"
-#include "core/scan.h"
-#include "core/service.h"
-#include "core/space.h"
-#include "volume/trash.h"
+#include "watch.h"
 
 /* A burst of changes is scanned for once, this long after its first one. */
 #define BURST_MS 100
-/*
- * A report without a name takes a scan of all, often for the sake of changes of our own, which are
- * known. It waits, so that it does not hinder the next change, and for so many times as long as the
- * scan before took, so that a pool of many volumes is not scanned all the time.
- */
-#define UNNAMED_MIN_MS 1000
-#define UNNAMED_MAX_MS 8000
-#define UNNAMED_SCANS  4
-/* A pool whose storage was missing is scanned this often. */
-#define RETRY_MS 5000
 /* Storage that may hang is asked this often whether it works. */
 #define ANSWER_MS 2000
-/* Space that may run full while guests write is checked this often: no watch reports it. */
-#define SPACE_MS 10000
-/* Storage whose technology tells how it is, which costs nothing, is asked this often. */
-#define HEALTH_MS 3000
-/* Deleted volumes are looked at this often whether they were kept for their days. */
-#define TRASH_MS (10 * 60 * 1000)
 /*
  * A scan may wait for storage that hangs, and holds its worker as long. Workers are started when
  * they are needed, up to this many: that many pools may hang and delay no other one. With more of
  * them, a pool that is due waits for the first worker that returns, in the order of becoming due.
  */
 #define WORKERS_MAX 64
-
-/* Used by the worker while it is busy, else by the monitor's thread. */
-typedef struct {
-    CstPool *pool;       /* referenced */
-    CstPoolState *state; /* referenced */
-    CstFd fd;
-    GHashTable *changed; /* names */
-    gboolean all;        /* anything may have changed */
-    gint64 unnamed_due;  /* monotonic: when to scan for what was reported without a name; 0: none */
-    gint64 scan_us;      /* how long the last scan of all took */
-    gboolean lost;       /* the storage was not there: a new watch is needed when it is back */
-    guint mounts;        /* changes of mounts up to which the storage was checked */
-    gint64 due;          /* monotonic; 0: nothing to do */
-    gint64 space_due;    /* monotonic: when to check limited space, if there is any */
-    gint64 trash_due;    /* monotonic: when to look at deleted volumes */
-    gint64 health_due;   /* monotonic: when to ask how the storage is; G_MAXINT64: it can't tell */
-
-    /* Guarded by the monitor's lock. */
-    gboolean busy;   /* a worker has it */
-    gboolean broken; /* the storage does not answer, or with an error */
-    gboolean back;   /* it works again, and the pool is to be scanned */
-} Watch;
 
 struct Monitor {
     GMutex lock; /* guards watches as a list, parts of each, and stop; never held in a scan */
@@ -102,13 +58,9 @@ struct Monitor {
     gboolean stop;
 };
 
-static void watch_free(Watch *watch)
+static guint mounts_of(Monitor *monitor)
 {
-    cst_fd_clear(&watch->fd);
-    g_hash_table_unref(watch->changed);
-    cst_pool_state_unref(watch->state);
-    cst_pool_unref(watch->pool);
-    g_free(watch);
+    return (guint)g_atomic_int_get(&monitor->mounts);
 }
 
 /* Makes the thread's poll() return. */
@@ -120,211 +72,7 @@ static void wake(Monitor *monitor)
         cst_log(CST_LOG_DEBUG, "monitor: cannot wake the thread");
 }
 
-/* Receives a changed name from cst_pool_state_watch_read(); NULL: anything may have changed. */
-static void note_changed(const char *name, gpointer data)
-{
-    Watch *watch = data;
-
-    if (name)
-        g_hash_table_add(watch->changed, g_strdup(name));
-    else if (!watch->unnamed_due)
-        watch->unnamed_due =
-            g_get_monotonic_time() +
-            CLAMP(UNNAMED_SCANS * watch->scan_us, UNNAMED_MIN_MS * 1000, UNNAMED_MAX_MS * 1000);
-}
-
-/*
- * With like_libvirt the table changes only when a client refreshes the pool, so there is nothing to
- * watch but whether the storage is there.
- */
-static void drop_unless_wanted(Watch *watch)
-{
-    if (watch->pool->service->like_libvirt)
-        cst_fd_clear(&watch->fd);
-}
-
-/* --- one watch, on a worker ------------------------------------------------------------------- */
-
-/* The storage that has come back is another directory than the one that was watched. */
-static gboolean renew_watch(Watch *watch)
-{
-    int fd = cst_pool_state_watch_open(watch->state, NULL);
-
-    if (fd < 0)
-        return FALSE;
-    cst_fd_clear(&watch->fd);
-    watch->fd = fd;
-    drop_unless_wanted(watch);
-    return TRUE;
-}
-
-/* Whether the pool is being stopped, which may take its storage away before the pool is inactive.
- */
-static gboolean is_changing(const Watch *watch)
-{
-    gboolean changing;
-
-    g_mutex_lock(&watch->pool->lock);
-    changing = watch->pool->changing;
-    g_mutex_unlock(&watch->pool->lock);
-    return changing;
-}
-
-/*
- * Scans the whole pool. The watch is renewed before the scan, so that nothing is missed in between.
- */
-static gboolean rescan(Watch *watch)
-{
-    gboolean watched = !watch->lost || renew_watch(watch);
-    gint64 started = g_get_monotonic_time();
-    g_autoptr(GError) error = NULL;
-
-    if (pool_rescan(watch->pool, watch->state, NULL, &error)) {
-        watch->scan_us = g_get_monotonic_time() - started;
-        /*
-         * Either the storage came back after the first attempt, or the limit of inotify watches is
-         * reached.
-         */
-        if (!watched && !renew_watch(watch))
-            cst_log(CST_LOG_WARNING, "pool '%s': changes are not seen", watch->pool->name);
-        watch->lost = FALSE;
-        return TRUE;
-    }
-    if (is_changing(watch))
-        return FALSE;
-    if (!watch->lost)
-        cst_log(CST_LOG_WARNING, "pool '%s': %s", watch->pool->name, error->message);
-    watch->lost = TRUE;
-    return FALSE;
-}
-
-/*
- * Scans the names that were reported. TRUE: the table was outdated; our own changes are reported,
- * too, and find it up to date.
- */
-static gboolean rescan_changed(Watch *watch)
-{
-    gboolean any = FALSE;
-    GHashTableIter iter;
-    gpointer name;
-
-    g_hash_table_iter_init(&iter, watch->changed);
-    while (g_hash_table_iter_next(&iter, &name, NULL)) {
-        g_autoptr(CstVolume) volume = NULL;
-        gboolean changed = FALSE;
-
-        if (volume_defer_rescan(watch->pool, name))
-            continue;
-        /* The storage may have gone: catch_up() scans all of it, and notes that it is lost. */
-        if (!pool_scan_volume_changed(watch->pool, watch->state, name, &volume, &changed, NULL)) {
-            watch->all = TRUE;
-            return FALSE;
-        }
-        any = any || changed;
-    }
-    if (any)
-        pool_usage_update(watch->pool, watch->state, NULL);
-    return any;
-}
-
-/* Reads what was reported since the last time, and brings the table up to date with it. */
-static void catch_up(Watch *watch)
-{
-    gboolean was_lost = watch->lost;
-    gboolean changed;
-
-    if (watch->fd >= 0)
-        cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
-    if (watch->unnamed_due && watch->unnamed_due <= g_get_monotonic_time())
-        watch->all = TRUE;
-    changed = !watch->all && rescan_changed(watch);
-    g_hash_table_remove_all(watch->changed);
-    watch->due = watch->unnamed_due;
-    if (watch->all) {
-        watch->unnamed_due = 0;
-        watch->all = !rescan(watch);
-        watch->due = watch->all ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
-        /* Storage that is still away has been reported. */
-        changed = !was_lost || !watch->lost;
-    }
-    if (changed)
-        event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
-}
-
-/*
- * After a change of the mounts: makes the pool due at once if its storage went away or came back.
- */
-static void check_storage(Watch *watch)
-{
-    gboolean active = FALSE;
-
-    if (!cst_pool_state_check(watch->state, &active, NULL) || active != watch->lost)
-        return;
-    watch->all = TRUE;
-    watch->due = g_get_monotonic_time();
-}
-
-/* Estimates end, also where no watch reports what others change. */
-static void check_usage(Watch *watch)
-{
-    gint64 due = pool_usage_due(watch->pool);
-
-    if (due && due <= g_get_monotonic_time())
-        pool_usage_update(watch->pool, watch->state, NULL);
-}
-
-/* Whoever watches the pool's state is told of a change. */
-static void check_health(Watch *watch)
-{
-    if (pool_check_health(watch->pool, watch->state))
-        event_emit_pool(watch->pool, CST_EVENT_POOL_REFRESH, 0);
-    watch->health_due = cst_pool_state_has_health(watch->state)
-                            ? g_get_monotonic_time() + HEALTH_MS * 1000
-                            : G_MAXINT64;
-}
-
-static void check_space(Watch *watch)
-{
-    if (pool_has_limited_space(watch->pool))
-        pool_check_space(watch->pool, watch->state);
-    watch->space_due = g_get_monotonic_time() + SPACE_MS * 1000;
-}
-
-static void check_trash(Watch *watch)
-{
-    trash_expire(watch->pool, watch->state);
-    watch->trash_due = g_get_monotonic_time() + TRASH_MS * G_GINT64_CONSTANT(1000);
-}
-
-/* Whether the pool is still active, and was not stopped and started since the watch was made. */
-static gboolean is_alive(const Watch *watch)
-{
-    gboolean alive;
-
-    g_mutex_lock(&watch->pool->lock);
-    alive = watch->pool->state == watch->state;
-    g_mutex_unlock(&watch->pool->lock);
-    return alive;
-}
-
 /* --- storage that hangs or fails -------------------------------------------------------------- */
-
-/*
- * With the lock held. TRUE: the pool has a problem that it had not. A scan that began before may
- * have ended since and found none, so the problem is set as long as there is one.
- */
-static gboolean ask(Watch *watch)
-{
-    g_autoptr(GError) error = NULL;
-    gboolean was_broken = watch->broken;
-
-    watch->broken = !cst_pool_state_works(watch->state, &error);
-    if (watch->broken)
-        pool_set_problem(watch->pool, error->message, TRUE);
-    if (watch->broken != was_broken)
-        watch->back = was_broken;
-    return watch->broken && !was_broken;
-}
 
 /* Asks all storage that may hang, and reports what does not work. */
 static void ask_all(Monitor *monitor)
@@ -338,10 +86,10 @@ static void ask_all(Monitor *monitor)
     for (guint i = 0; i < monitor->watches->len; i++) {
         Watch *watch = g_ptr_array_index(monitor->watches, i);
 
-        if (!cst_pool_state_may_hang(watch->state) || !is_alive(watch))
+        if (!cst_pool_state_may_hang(watch->state) || !watch_is_alive(watch))
             continue;
         any = TRUE;
-        if (ask(watch))
+        if (watch_ask(watch))
             g_ptr_array_add(broken, cst_pool_ref(watch->pool));
     }
     g_mutex_unlock(&monitor->lock);
@@ -359,37 +107,12 @@ static void return_watch(Monitor *monitor, Watch *watch)
     wake(monitor);
 }
 
-/* The count of changes of mounts up to which the watch's storage has to be checked. */
-static guint mounts_for(const Monitor *monitor, const Watch *watch)
-{
-    return cst_pool_state_is_on_mounts(watch->state) ? (guint)g_atomic_int_get(&monitor->mounts)
-                                                     : watch->mounts;
-}
-
-/* Runs on a worker, with an empty log context of its own. */
+/* Runs on a worker. */
 static void check_watch(gpointer data, gpointer monitor)
 {
-    Watch *watch = data;
     /* Read before the check: a mount during the check makes the watch due again. */
-    guint mounts = mounts_for(monitor, watch);
-    CstLogContext log = {0};
-
-    cst_log_push(&log);
-    cst_log_set_pool(watch->pool->name);
-    if (mounts != watch->mounts)
-        check_storage(watch);
-    watch->mounts = mounts;
-    if (watch->due && watch->due <= g_get_monotonic_time())
-        catch_up(watch);
-    check_usage(watch);
-    if (watch->space_due <= g_get_monotonic_time())
-        check_space(watch);
-    if (watch->health_due <= g_get_monotonic_time())
-        check_health(watch);
-    if (watch->trash_due <= g_get_monotonic_time())
-        check_trash(watch);
-    cst_log_pop(&log);
-    return_watch(monitor, watch);
+    watch_check(data, mounts_of(monitor));
+    return_watch(monitor, data);
 }
 
 /* --- the thread: waits, and hands out what is due --------------------------------------------- */
@@ -409,7 +132,7 @@ static GPtrArray *idle_watches(Monitor *monitor)
 
         if (watch->busy)
             continue;
-        if (!is_alive(watch)) {
+        if (!watch_is_alive(watch)) {
             g_ptr_array_remove_index_fast(monitor->watches, i);
             continue;
         }
@@ -424,22 +147,8 @@ static GPtrArray *idle_watches(Monitor *monitor)
     return idle;
 }
 
-/* G_MAXINT64: not before something changes. */
-static gint64 due_at(const Monitor *monitor, const Watch *watch)
-{
-    gint64 due = watch->due ? watch->due : G_MAXINT64;
-    gint64 usage_due = pool_usage_due(watch->pool);
-
-    if (mounts_for(monitor, watch) != watch->mounts)
-        return 0;
-    if (usage_due)
-        due = MIN(due, usage_due);
-    due = MIN(due, MIN(watch->health_due, watch->trash_due));
-    return pool_has_limited_space(watch->pool) ? MIN(due, watch->space_due) : due;
-}
-
 /* The timeout for poll() until the first watch is due, in ms; -1: none is. */
-static int next_timeout(const Monitor *monitor, GPtrArray *watches)
+static int next_timeout(Monitor *monitor, GPtrArray *watches)
 {
     gint64 now = g_get_monotonic_time();
     gint64 due = monitor->mounts_at ? monitor->mounts_at : G_MAXINT64;
@@ -447,7 +156,7 @@ static int next_timeout(const Monitor *monitor, GPtrArray *watches)
     if (monitor->answers_at)
         due = MIN(due, monitor->answers_at);
     for (guint i = 0; i < watches->len; i++)
-        due = MIN(due, due_at(monitor, g_ptr_array_index(watches, i)));
+        due = MIN(due, watch_due(g_ptr_array_index(watches, i), mounts_of(monitor)));
     if (due == G_MAXINT64)
         return -1;
     return due <= now ? 0 : (int)((due - now) / 1000 + 1);
@@ -534,7 +243,7 @@ static gpointer monitor_thread(gpointer data)
         count_mounts(monitor);
         now = g_get_monotonic_time();
         for (guint i = 0; i < watches->len; i++)
-            if (due_at(monitor, g_ptr_array_index(watches, i)) <= now)
+            if (watch_due(g_ptr_array_index(watches, i), mounts_of(monitor)) <= now)
                 push_watch(monitor, g_ptr_array_index(watches, i));
     }
 }
@@ -572,33 +281,11 @@ void monitor_free(Monitor *monitor)
 
 void monitor_watch(Monitor *monitor, CstPool *pool)
 {
-    g_autoptr(CstPoolState) state = NULL;
-    g_autoptr(GError) error = NULL;
-    Watch *watch;
-    int fd;
+    g_autoptr(CstPoolState) state = monitor ? pool_state_get(pool, NULL) : NULL;
+    Watch *watch = state ? watch_new(pool, state, mounts_of(monitor)) : NULL;
 
-    if (!monitor)
+    if (!watch)
         return;
-    state = pool_state_get(pool, NULL);
-    if (!state)
-        return;
-    fd = cst_pool_state_watch_open(state, &error);
-    /* The type of pool has nothing to watch. */
-    if (fd < 0 && !error && !cst_pool_state_may_hang(state) && !cst_pool_state_has_health(state))
-        return;
-    if (error)
-        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
-    watch = g_new0(Watch, 1);
-    /* Storage that is not there yet can't be watched; it is scanned again and again. */
-    watch->lost = watch->all = error != NULL;
-    watch->due = error ? g_get_monotonic_time() + RETRY_MS * 1000 : 0;
-    watch->mounts = (guint)g_atomic_int_get(&monitor->mounts);
-    watch->pool = cst_pool_ref(pool);
-    watch->health_due = cst_pool_state_has_health(state) ? 0 : G_MAXINT64;
-    watch->state = g_steal_pointer(&state);
-    watch->fd = fd;
-    drop_unless_wanted(watch);
-    watch->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_mutex_lock(&monitor->lock);
     g_ptr_array_add(monitor->watches, watch);
     g_mutex_unlock(&monitor->lock);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <conn/conn.h>
+#include <conn/secrets.h>
 
 /** The secrets of the connection in memory; there are none until a test adds some. */
 typedef struct {

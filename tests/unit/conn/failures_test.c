@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <conn/secrets.h>
 
 #include "transport.h"
 

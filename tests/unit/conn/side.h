@@ -11,6 +11,7 @@
 #include <base/error_class.h>
 #include <base/file.h>
 #include <conn/conn.h>
+#include <conn/secrets.h>
 #include <server/server.h>
 #include <service/service.h>
 

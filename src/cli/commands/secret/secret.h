@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/i18n.h>
+#include <conn/secrets.h>
 
 #include "core/ctl.h"
 
