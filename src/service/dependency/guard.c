@@ -13,6 +13,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/process.h>
 #include <image/hold.h>
 #include <image/image.h>
 #include <service/images.h>
@@ -25,11 +26,38 @@
 
 #define NAMED_AT_MOST 20 /* in a message */
 
+/* udev looks at each new device, by programs of its own as well, and is waited for so long. */
+#define UDEV_US       (5 * G_TIME_SPAN_SECOND)
+#define UDEV_AGAIN_US (50 * G_TIME_SPAN_MILLISECOND)
+
+static gboolean is_looked_at_by_udev(const GPtrArray *holders)
+{
+    for (guint i = 0; i < holders->len; i++) {
+        int64_t pid = ((const CstHolder *)g_ptr_array_index(holders, i))->pid;
+        g_autofree char *command = pid > 0 ? cst_process_command(pid) : NULL;
+
+        if (g_strcmp0(command, "(udev-worker)") == 0 || g_strcmp0(command, "systemd-udevd") == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 gboolean volume_not_held(const VolumeClaim *claim, GError **error)
 {
-    g_autoptr(GPtrArray) holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
+    gint64 end = g_get_monotonic_time() + UDEV_US;
+    GPtrArray *holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
+    gboolean free;
 
-    return holders && cst_holders_refuse(holders, claim->name, error);
+    while (holders && is_looked_at_by_udev(holders) && g_get_monotonic_time() < end) {
+        g_usleep(UDEV_AGAIN_US);
+        g_ptr_array_unref(holders);
+        holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
+    }
+    if (!holders)
+        return FALSE;
+    free = cst_holders_refuse(holders, claim->name, error);
+    g_ptr_array_unref(holders);
+    return free;
 }
 
 /* The engine queries QEMU's image locks on the file, and acquires none. */
