@@ -17,6 +17,7 @@
 #include <import/import.h>
 
 #include "commands/volume/options.h"
+#include "far_volume.h"
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/table.h"
@@ -25,6 +26,7 @@
 typedef struct {
     CliCtl *ctl;
     CstImportHow how;
+    const char *from; /* where the source is a volume; NULL: it is none */
     const CstPoolRef *pool;
     const char *name; /* of the volume; of several, the beginning */
     const char *format;
@@ -79,34 +81,39 @@ static GPtrArray *choose_names(const Importing *importing, guint disks, GError *
     return g_steal_pointer(&names);
 }
 
-/* Adds what will be made of disk @disk to the plan. */
-static gboolean plan_disk(const Importing *importing, const CstImport *import, guint disk,
+/* Adds what will be made to the plan. */
+static gboolean plan_disk(const Importing *importing, const char *format, uint64_t size,
                           const char *name, GString *plan, GError **error)
 {
-    uint64_t size = cst_import_capacity(import, disk);
     const char *unit;
     double value = cst_units_pretty(size, &unit);
 
     if (plan->len > 0)
         g_string_append_c(plan, '\n');
     g_string_append_printf(plan, _("Would import %s (%s, %.2f %s) as vol %s into pool %s"),
-                           importing->how.source, cst_import_format(import, disk), value, unit,
-                           name, importing->pool->name);
+                           importing->how.source, format, value, unit, name, importing->pool->name);
     return importing->resize == 0 || importing->resize >= size ||
            cst_fail(error, CST_ERROR_INVALID,
                     _("'%s' has %.2f %s, and what it holds would be cut off by a smaller size"),
                     importing->how.source, value, unit);
 }
 
+static CstConnReceive *receive_vol(const Importing *importing, uint64_t size, const char *name,
+                                   CstTask *task, GError **error)
+{
+    const CliVolSpec spec = {
+        .name = name, .format = importing->format, .capacity = MAX(size, importing->resize)};
+    g_autofree char *xml = cli_vol_spec_xml(&spec);
+
+    return cst_conn_vol_receive(importing->ctl->conn, importing->pool, xml, importing->flags, task,
+                                error);
+}
+
 static CstVolRef *import_disk(const Importing *importing, CstImport *import, guint disk,
                               const char *name, CstTask *task, GError **error)
 {
-    const CliVolSpec spec = {.name = name,
-                             .format = importing->format,
-                             .capacity = MAX(cst_import_capacity(import, disk), importing->resize)};
-    g_autofree char *xml = cli_vol_spec_xml(&spec);
-    g_autoptr(CstConnReceive) receive = cst_conn_vol_receive(importing->ctl->conn, importing->pool,
-                                                             xml, importing->flags, task, error);
+    g_autoptr(CstConnReceive) receive =
+        receive_vol(importing, cst_import_capacity(import, disk), name, task, error);
 
     return receive && cst_import_send(import, disk, cst_conn_receive_piece, receive, error)
                ? cst_conn_receive_finish(receive, error)
@@ -154,7 +161,8 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
     if (!names)
         return FALSE;
     for (guint i = 0; i < names->len; i++) {
-        if (!plan_disk(importing, import, i, names->pdata[i], plan, error))
+        if (!plan_disk(importing, cst_import_format(import, i), cst_import_capacity(import, i),
+                       names->pdata[i], plan, error))
             return FALSE;
         total += cst_import_capacity(import, i);
     }
@@ -162,6 +170,43 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
     /* What was unpacked is done, and all of the content is to come. */
     cst_task_set_total(task, cst_task_progress(task).done + total);
     return import_disks(importing, import, names, task, error);
+}
+
+/* A volume of another daemon. */
+static gboolean run_import_volume(CstTask *task, gpointer data, GError **error)
+{
+    Importing *importing = data;
+    g_autoptr(CliFarVolume) far =
+        cli_far_volume_open(importing->from, importing->how.source, error);
+    g_autoptr(CstConnReceive) receive = NULL;
+    g_autoptr(GString) plan = g_string_new(NULL);
+    CstVolRef *vol;
+
+    if (!far || !plan_disk(importing, importing->from, cli_far_volume_capacity(far),
+                           importing->name, plan, error))
+        return FALSE;
+    cli_plan(importing->ctl, "%s", plan->str);
+    cst_task_set_total(task, cli_far_volume_capacity(far));
+    receive = receive_vol(importing, cli_far_volume_capacity(far), importing->name, NULL, error);
+    vol = receive && cli_far_volume_send(far, receive, task, error)
+              ? cst_conn_receive_finish(receive, error)
+              : NULL;
+    if (vol)
+        g_ptr_array_add(importing->vols, vol);
+    return vol != NULL;
+}
+
+/* What is asked of images is not of volumes: a daemon has looked at those. */
+static gboolean check_from(const CliArgs *args, GError **error)
+{
+    static const char *const others[] = {"checksum", "checksum-file", "checksum-url",
+                                         "disk",     "source-format", "max-size",
+                                         "ca-file",  "timeout",       "spool-dir"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+        if (!cli_args_exclusive(args, "from", others[i], error))
+            return FALSE;
+    return TRUE;
 }
 
 static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *importing, GError **error)
@@ -187,7 +232,8 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
     /* Where nobody asks for more, the volume takes what its content needs. */
     if (!cli_args_has(args, "preallocation"))
         importing->flags |= CST_VOL_CREATE_PREALLOC_OFF;
-    return cli_args_string(args, "source", &how->source, error) &&
+    return check_from(args, error) && cli_args_string(args, "from", &importing->from, error) &&
+           cli_args_string(args, "source", &how->source, error) &&
            cli_args_string(args, "source-format", &how->format, error) &&
            cli_args_string(args, "format", &importing->format, error) &&
            cli_args_string(args, "checksum", &how->checksum, error) &&
@@ -224,6 +270,15 @@ static void print_many(const Importing *importing)
         cli_table_print(ctl, table, "volumes");
 }
 
+/* What the volume is called unless the user says so; free it. */
+static char *source_name(const Importing *importing)
+{
+    const char *source = importing->how.source;
+    const char *name = importing->from ? cli_far_volume_name(source) : NULL;
+
+    return name ? g_strdup(name) : cst_import_name(source);
+}
+
 static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) vols = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_ref_free);
@@ -236,12 +291,13 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
         !read_options(ctl, args, &importing, error))
         return FALSE;
     if (!importing.name)
-        importing.name = name = cst_import_name(importing.how.source);
+        importing.name = name = source_name(&importing);
     importing.pool = pool;
     if (!importing.format)
         importing.format = cli_vol_default_format(ctl, pool);
     if (!check_name_is_free(&importing, importing.name, error) ||
-        !cli_run_task(ctl, _("Importing"), run_import, &importing, error))
+        !cli_run_task(ctl, _("Importing"), importing.from ? run_import_volume : run_import,
+                      &importing, error))
         return cli_failed(ctl, _("Failed to import %s"), importing.how.source);
     vol = vols->pdata[0];
     if (vols->len > 1)
@@ -271,6 +327,7 @@ static const CliOption import_options[] = {
      .flags = CLI_OPT_NAMED,
      .help = N_("format of the source; default: what its content shows"),
      .complete = cli_complete_image_formats},
+    CLI_NAMED("from", N_("URI of another daemon: the source is a volume of it, as POOL/VOLUME")),
     {.name = "disk",
      .kind = CLI_OPT_INT,
      .flags = CLI_OPT_NAMED,
