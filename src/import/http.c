@@ -57,6 +57,16 @@ const char *import_http_name(const ImportHttp *http)
     return http->name;
 }
 
+const char *import_http_url(const ImportHttp *http)
+{
+    return http->url;
+}
+
+const char *import_http_validator(const ImportHttp *http)
+{
+    return http->validator;
+}
+
 uint64_t import_http_size(const ImportHttp *http)
 {
     return http->size;

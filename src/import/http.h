@@ -25,6 +25,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImportHttp, import_http_free)
 
 /** The URL without a password, for messages; borrowed. */
 const char *import_http_name(const ImportHttp *http);
+/** The URL as it was given; borrowed. */
+const char *import_http_url(const ImportHttp *http);
+/** What the server calls this version of the file; borrowed; not NULL where it does ranges. */
+const char *import_http_validator(const ImportHttp *http);
 /** Bytes; IMPORT_UNKNOWN. */
 uint64_t import_http_size(const ImportHttp *http);
 /** Whether parts of it can be asked for. */

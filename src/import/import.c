@@ -78,6 +78,13 @@ CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **erro
                : NULL;
 }
 
+void cst_import_done(CstImport *import)
+{
+    import_download_forget(import->source.download);
+    for (guint i = 0; import->parts && i < import->parts->len; i++)
+        import_download_forget(((ImportSource *)import->parts->pdata[i])->download);
+}
+
 void cst_import_free(CstImport *import)
 {
     if (!import)

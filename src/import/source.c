@@ -13,6 +13,7 @@
 #include <linux/openat2.h>
 #include <unistd.h>
 
+#include <base/dry_run.h>
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/text.h>
@@ -32,6 +33,7 @@ void import_source_clear(ImportSource *source)
 {
     if (source->blob)
         cst_blob_unref(source->blob);
+    import_download_free(source->download);
     import_http_free(source->http);
     g_free(source->name);
     *source = (ImportSource){.fd = -1};
@@ -92,6 +94,57 @@ static gboolean open_url(const ImportContext *context, const char *url, ImportSo
     return source->blob != NULL;
 }
 
+/* Takes over @blob. */
+static void set_blob(ImportSource *source, CstBlob *blob)
+{
+    if (source->blob)
+        cst_blob_unref(source->blob);
+    source->blob = blob;
+    source->fd = -1;
+}
+
+/*
+ * Whether all of it is read before the import begins: to be verified or unpacked, or, of a package,
+ * for its manifest and again for its disks.
+ */
+static gboolean is_read_whole(const ImportSource *source, const ImportContext *context,
+                              gboolean verify, gboolean *ret_is, GError **error)
+{
+    uint8_t head[IMPORT_TAR_HEAD];
+    uint64_t size = import_http_size(source->http);
+    size_t len = (size_t)MIN(size, sizeof(head));
+
+    if (!cst_blob_pread(source->blob, head, len, 0, error))
+        return FALSE;
+    *ret_is = verify || context->how->download || import_codec_probe(head, MIN(len, HEAD)) ||
+              (!context->how->format && import_tar_probe(head, len));
+    return TRUE;
+}
+
+/* Has what a server has here, if all of it is needed. */
+static gboolean download(ImportSource *source, const ImportContext *context, gboolean verify,
+                         GError **error)
+{
+    gboolean needed, busy = cst_dry_run();
+    CstBlob *blob;
+
+    if (!source->http || !import_http_has_ranges(source->http))
+        return TRUE;
+    if (!is_read_whole(source, context, verify, &needed, error))
+        return FALSE;
+    if (!needed)
+        return TRUE;
+    if (!busy)
+        source->download = import_download(context, source->http, &busy, error);
+    if (!source->download && !busy)
+        return FALSE;
+    blob = source->download ? cst_blob_ref(import_download_blob(source->download))
+                            : import_spool_http(context, source->http, error);
+    if (blob)
+        set_blob(source, blob);
+    return blob != NULL;
+}
+
 /* --- what it has to be ------------------------------------------------------------------------ */
 
 /* *ret_wanted FALSE: anything. */
@@ -148,22 +201,6 @@ static ImportReader *unpack(const ImportContext *context, ImportReader *packed,
     }
 }
 
-/* What is in a package is read twice, for its manifest and for its disks: not from a server. */
-static gboolean is_far_package(const ImportSource *source, const ImportContext *context,
-                               ImportReader *reader, gboolean *ret_is, GError **error)
-{
-    const uint8_t *head;
-    size_t len;
-
-    *ret_is = FALSE;
-    if (!source->http || context->how->format)
-        return TRUE;
-    if (!import_reader_peek(reader, IMPORT_TAR_HEAD, &head, &len, error))
-        return FALSE;
-    *ret_is = import_tar_probe(head, len);
-    return TRUE;
-}
-
 /*
  * Reads what has to be read of @packed, which it takes over: into the source's blob when it is
  * compressed, or can be read differently later (@unsteady) than it was verified.
@@ -171,24 +208,20 @@ static gboolean is_far_package(const ImportSource *source, const ImportContext *
 static gboolean read_all(ImportSource *source, const ImportContext *context, ImportReader *packed,
                          gboolean unsteady, CstDigest *digest, GError **error)
 {
-    gboolean unpacks, package;
+    gboolean unpacks;
     g_autoptr(ImportReader) reader = NULL;
     CstBlob *blob;
 
     packed->digest = digest;
     reader = unpack(context, packed, &unpacks, error);
-    if (!reader || !is_far_package(source, context, reader, &package, error))
+    if (!reader)
         return FALSE;
-    if (!unpacks && source->blob && !package && !(unsteady && digest))
+    if (!unpacks && source->blob && !(unsteady && digest))
         return !digest || import_reader_drain(reader, error);
     blob = import_spool(context, reader, error);
-    if (!blob)
-        return FALSE;
-    if (source->blob)
-        cst_blob_unref(source->blob);
-    source->blob = blob;
-    source->fd = -1;
-    return TRUE;
+    if (blob)
+        set_blob(source, blob);
+    return blob != NULL;
 }
 
 /* As read_all(), and verifies it; @wanted NULL: it may be anything. */
@@ -202,21 +235,27 @@ static gboolean read_wanted(ImportSource *source, const ImportContext *context,
         import_reader_free(packed);
         return FALSE;
     }
-    return read_all(source, context, packed, unsteady, digest, error) &&
-           (!wanted || import_checksum_verify(wanted, digest, source->name, error));
+    if (read_all(source, context, packed, unsteady, digest, error) &&
+        (!wanted || import_checksum_verify(wanted, digest, source->name, error)))
+        return TRUE;
+    /* What is damaged is to come anew the next time. */
+    if (!cst_task_check(context->task, NULL))
+        return FALSE;
+    import_download_forget(source->download);
+    return FALSE;
 }
 
 /* *ret_unsteady: what was read could be read differently a second time, or not at all. */
 static ImportReader *open_reader(ImportSource *source, const ImportContext *context,
-                                 gboolean *ret_unsteady, GError **error)
+                                 gboolean verify, gboolean *ret_unsteady, GError **error)
 {
     int fd;
 
     *ret_unsteady = FALSE;
     if (import_is_url(context->how->source)) {
-        if (!open_url(context, context->how->source, source, error))
+        if (!open_url(context, context->how->source, source, error) ||
+            !download(source, context, verify, error))
             return NULL;
-        *ret_unsteady = import_http_has_ranges(source->http);
         return import_reader_of_blob(source->blob, context->task);
     }
     fd = open_source(context, source, error);
@@ -243,7 +282,7 @@ gboolean import_source_open(ImportSource *source, const ImportContext *context, 
     *source = (ImportSource){.fd = -1};
     if (!find_checksum(context, &verify, &wanted, error))
         return FALSE;
-    reader = open_reader(source, context, &unsteady, error);
+    reader = open_reader(source, context, verify, &unsteady, error);
     return reader && read_wanted(source, context, reader, unsteady, verify ? &wanted : NULL, error);
 }
 
@@ -305,8 +344,9 @@ gboolean import_source_open_beside(ImportSource *source, const ImportContext *co
 gboolean import_source_read(ImportSource *source, const ImportContext *context,
                             const ImportChecksum *wanted, GError **error)
 {
-    return read_wanted(source, context, import_reader_of_blob(source->blob, context->task),
-                       source->http != NULL, wanted, error);
+    return download(source, context, wanted != NULL, error) &&
+           read_wanted(source, context, import_reader_of_blob(source->blob, context->task), FALSE,
+                       wanted, error);
 }
 
 gboolean import_source_is_unchanged(const ImportSource *source, GError **error)

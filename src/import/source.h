@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "checksum.h"
+#include "download.h"
 #include "http.h"
 
 /**
@@ -11,9 +12,10 @@
  * lies, or a spool of what came by a pipe or was compressed.
  */
 typedef struct {
-    char *name;         /**< for messages */
-    CstBlob *blob;      /**< what is in it, unpacked */
-    ImportHttp *http;   /**< the server's file; NULL: there is none */
+    char *name;               /**< for messages */
+    CstBlob *blob;            /**< what is in it, unpacked */
+    ImportHttp *http;         /**< the server's file; NULL: there is none */
+    ImportDownload *download; /**< all of that file; NULL: it is read by ranges, or spooled */
     int fd;             /**< of a file that is read where it lies, borrowed of the blob; else -1 */
     struct stat before; /**< what it was when it was opened */
 } ImportSource;

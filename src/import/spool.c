@@ -47,8 +47,7 @@ static int spool_open(const char *dir, GError **error)
     return fd;
 }
 
-/* NO_SPACE when the file system of @fd has no room for @more bytes and what others need. */
-static gboolean check_space(int fd, const char *where, uint64_t more, GError **error)
+gboolean import_spool_check(int fd, const char *where, uint64_t more, GError **error)
 {
     struct statvfs fs;
     uint64_t room;
@@ -92,7 +91,7 @@ static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
     Spool *spool = data;
 
     if (spool->done >= spool->checked) {
-        if (!check_space(spool->fd, spool->dir, CHECK_EVERY, error))
+        if (!import_spool_check(spool->fd, spool->dir, CHECK_EVERY, error))
             return FALSE;
         spool->checked = spool->done + CHECK_EVERY;
     }

@@ -2,10 +2,12 @@
 """vol-import of URLs: from servers that do what they should, and from hostile ones."""
 
 import contextlib
+import glob
 import gzip
 import http.server
 import os
 import re
+import signal
 import ssl
 import subprocess
 import threading
@@ -69,6 +71,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not content:
             return self.answer(b"", 404)
         return self.part(content)
+
+    stop = None  # after so many bytes of the file
+
+    def way_stops(self, content, _number):
+        """Whoever asks for what is behind it waits."""
+        first = (self.span(content) or (0, 0))[0]
+        self.part(content, cut=None if self.stop is None else max(self.stop - first, 0))
+        if self.stop is not None:
+            time.sleep(20)
 
     def way_whole(self, content, _number):
         self.answer(content)
@@ -175,11 +186,14 @@ class Servers(Importing):
     def test_whole(self):
         """Packed, without ranges, with a checksum: through a spool."""
         for number, path in enumerate(("ranges/disk.raw.gz", "whole/disk.raw", "unsized/disk.qcow2")):
-            self.made(self.url(path), f"v{number}", note=self.spooled(self.url(path)))
+            notes = [self.downloaded(self.url(path))] if path.startswith("ranges") else []
+            if path != "ranges/disk.raw":
+                notes.append(self.spooled(self.url(path)))
+            self.made(self.url(path), f"v{number}", note="\nnote: ".join(notes))
             self.assert_disk(f"v{number}")
         content = Handler.files["disk.raw"]
         self.made(self.url("ranges/disk.raw"), "sum", "--checksum", digest(content),
-                  note=self.spooled(self.url("ranges/disk.raw")))
+                  note=self.downloaded(self.url("ranges/disk.raw")))
         self.assert_disk("sum")
         sums = self.file("SUMS", f"{digest(content)[7:]}  disk.raw\n")
         self.made(self.url("whole/disk.raw"), "list", "--checksum-file", sums,
@@ -268,7 +282,7 @@ class Servers(Importing):
         url, sums = self.url("ranges/disk.raw"), self.url("found/SUMS")
         plain = f"'{sums}' comes by http and without a signature: it shows damage, not forgery"
         Handler.files["SUMS"] = text
-        self.made(url, "plain", "--checksum-url", sums, note=f"{plain}\nnote: {self.spooled(url)}")
+        self.made(url, "plain", "--checksum-url", sums, note=f"{plain}\nnote: {self.downloaded(url)}")
         self.assert_disk("plain")
         words = ["--checksum-url", sums, "--keyring", keys[0]]
         self.refused(url, "x", *words, text="is not signed: there is no signature", code=7)
@@ -278,13 +292,13 @@ class Servers(Importing):
         for ending in (".gpg", ".sign", ".asc", ".sig"):
             Handler.files["SUMS" + ending] = signed[0]
             self.made(url, "v" + ending[1:], *words[:1], sums + "?token=secret", *words[2:],
-                      note=self.spooled(url))
+                      note=self.downloaded(url))
             Handler.files["SUMS"] = text + b"\n"
             self.refused(url, "x", *words, text="is not signed by a key of", code=7)
             Handler.files["SUMS"] = text
             del Handler.files["SUMS" + ending]
         Handler.files["SUMS"] = cleared[0]
-        self.made(url, "cleared", *words, note=self.spooled(url))
+        self.made(url, "cleared", *words, note=self.downloaded(url))
         Handler.files["SUMS"] = f"{digest(b'')[7:]}  disk.raw\n".encode()
         self.refused(url, "x", "--checksum-url", sums, text="and not", code=7)
         Handler.files["SUMS"] = b"x" * (MIB + 1)
@@ -304,6 +318,109 @@ class Servers(Importing):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         self.assertIn(b"Couldn't connect", done.stderr)
         self.assertNotEqual(0, done.returncode)
+
+    def big(self, size=40 * MIB):
+        """The words of an import that is downloaded first."""
+        Handler.files["big.raw"] = os.urandom(size)
+        url = self.url("stops/big.raw")
+        return [url, "--checksum", digest(Handler.files["big.raw"])]
+
+    def part(self):
+        found = glob.glob(os.path.join(self.spool, "cistern-*", "*.part"))
+        return found[0] if found else None
+
+    def stopped(self, words, strike, at=36 * MIB):
+        """It has come to @at bytes when @strike comes."""
+        Handler.stop = at
+        child = self.start(*words)
+        self.wait_until(lambda: self.part() and os.stat(self.part()).st_size >= at, "it has come so far")
+        strike(child)
+        child.communicate(timeout=20)
+        self.assertNotEqual(0, child.returncode)
+        self.assertEqual([], self.entries("p"))
+        Handler.stop = None
+        Handler.log.clear()
+
+    def gone_on_with(self, words, at):
+        """It is made, and what follows byte @at, or one soon after it, is asked for."""
+        status, _, err = self.run_import(*words)
+        self.assertEqual(0, status, err)
+        firsts = [int(span.split("=")[1].split("-")[0]) for _, span in Handler.log if span]
+        self.assertIn(firsts[-1], range(at, at + MIB), firsts)
+        self.assertEqual(Handler.files["big.raw"], read(self.at("p", "big")))
+        self.assertEqual([], self.left())
+        self.ok("vol-delete", "big", "--pool", "p")
+        return err
+
+    def test_goes_on_in_the_next_command(self):
+        words = self.big()
+        self.stopped(words, lambda child: child.send_signal(signal.SIGINT))
+        self.assertIn("has left 36 of 40 MiB", self.gone_on_with(words, 36 * MIB))
+        # Killed: what was synced before.
+        self.stopped(words, lambda child: child.kill())
+        self.gone_on_with(words, 32 * MIB)
+
+    def test_does_not_go_on_with_another_version(self):
+        words = self.big()
+        self.stopped(words, lambda child: child.kill())
+        words = self.big()
+        self.addCleanup(setattr, Handler, "etag", Handler.etag)
+        Handler.etag = '"2"'
+        self.gone_on_with(words, 0)
+
+    def test_what_is_left_may_be_damaged(self):
+        words = self.big()
+        for damage in (lambda part, info: os.truncate(part, MIB), lambda part, info: os.unlink(info),
+                       lambda part, info: open(info, "w", encoding="utf-8").close(),
+                       lambda part, info: os.unlink(part)):
+            self.stopped(words, lambda child: child.kill())
+            damage(self.part(), self.part().replace(".part", ".info"))
+            self.gone_on_with(words, 0)
+        # Of bytes that are not what they were, nothing is kept.
+        self.stopped(words, lambda child: child.kill())
+        with open(self.part(), "r+b") as out:
+            out.write(b"damage")
+        self.refused(*words, text="checksum")
+        self.assertEqual([], self.left())
+        self.gone_on_with(words, 0)
+
+    def test_what_goes_straight_into_the_pool_is_downloaded_on_request(self):
+        words = [self.big()[0], "--download"]
+        self.stopped(words, lambda child: child.send_signal(signal.SIGINT))
+        self.gone_on_with(words, 36 * MIB)
+
+    def test_two_at_once(self):
+        words = self.big()
+        Handler.stop = 36 * MIB
+        child = self.start(*words)
+        self.wait_until(self.part, "the first one has begun")
+        Handler.stop = None
+        status, _, err = self.run_import(words[0], "other", *words[1:])
+        self.assertEqual((0, f"note: {self.spooled(words[0])}\n"), (status, err))
+        child.terminate()
+        child.communicate(timeout=20)
+
+    def test_a_directory_of_somebody_else(self):
+        words = self.big(MIB)
+        place = os.path.join(self.spool, f"cistern-{os.geteuid()}")
+        for uid, mode in ((65534, 0o700), (os.geteuid(), 0o777)):
+            os.mkdir(place, mode)
+            os.chmod(place, mode)
+            os.chown(place, uid, -1)
+            self.refused(*words, text="no directory of yours")
+            os.rmdir(place)
+        os.symlink("/tmp", place)
+        self.refused(*words, text="no directory of yours")
+        os.unlink(place)
+
+    def test_what_nobody_comes_back_for(self):
+        words = self.big()
+        self.stopped(words, lambda child: child.kill())
+        old = self.part()
+        os.utime(old, (0, 0))
+        url = self.url("ranges/disk.raw")
+        self.made(url, "--checksum", digest(Handler.files["disk.raw"]), note=self.downloaded(url))
+        self.assertFalse(os.path.exists(old))
 
     def test_interrupted(self):
         child = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p",

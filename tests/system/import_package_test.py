@@ -404,7 +404,7 @@ class ByUrl(Packages):
         path = self.ova(self.package(self.disks))
         Handler.files["vm.ova"] = read(path)
         url = self.base + "vm.ova"
-        self.made(url, "second", "--disk", "2", note=self.spooled(url))
+        self.made(url, "second", "--disk", "2", note=self.downloaded(url))
         self.assert_disk("second", 1)
 
     def test_an_ovf(self):
@@ -412,7 +412,7 @@ class ByUrl(Packages):
         files = self.package({"d 0.vmdk": self.one["d0.vmdk"]})
         Handler.files = {name.replace(" ", "%20"): data for name, data in files.items()}
         url = self.base + "vm.ovf"
-        self.made(url, "vm", note=self.spooled(self.base + "d%200.vmdk"))
+        self.made(url, "vm", note=self.downloaded(self.base + "d%200.vmdk"))
         self.assert_disk("vm")
         self.assertEqual({"vm.ovf", "vm.mf", "d%200.vmdk"},
                          {path.split("/")[-1] for path, _ in Handler.log})

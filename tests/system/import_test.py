@@ -93,7 +93,7 @@ class Importing(WithDaemon):
         self.assertEqual(0, status, err)
         self.assertEqual(f"note: {note}\n" if note else "", err)
         self.assertRegex(out, r"(?s)^Vol \S+ imported from .+\n\n$")
-        self.assertEqual([], os.listdir(self.spool))
+        self.assertEqual([], self.left())
         return out.split()[1]
 
     def refused(self, *words, text, code=None, **options):
@@ -106,7 +106,7 @@ class Importing(WithDaemon):
         if code is not None:
             self.assertEqual(code, status, err)
         self.assertEqual(before, (self.entries("p"), self.ok("vol-list", "p")))
-        self.assertEqual([], os.listdir(self.spool))
+        self.assertEqual([], self.left())
         return err
 
     def assert_content(self, name, content, fmt="raw"):
@@ -136,8 +136,15 @@ class Importing(WithDaemon):
             cleared.append(self.gpg(home, "--clear-sign", stdin=text))
         return keys, signed, cleared
 
+    def left(self):
+        """Files of spools and downloads."""
+        return [file for _, _, files in os.walk(self.spool) for file in files]
+
     def spooled(self, name):
         return f"'{name}' is spooled in {self.spool}"
+
+    def downloaded(self, name):
+        return f"'{name}' is downloaded to {self.spool}/cistern-{os.geteuid()}"
 
 
 class Formats(Importing):
@@ -570,7 +577,7 @@ class Checks(Importing):
                     child.communicate(timeout=10)
                     self.assertIn(child.returncode, (code, 1, 130))
                     self.wait_until(lambda: not self.entries("p"), "nothing is there")
-                    self.assertEqual([], os.listdir(self.spool))
+                    self.assertEqual([], self.left())
         self.made(plain, "x")
 
     def test_the_daemon_is_killed(self):

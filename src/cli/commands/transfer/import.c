@@ -169,7 +169,10 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
     cli_plan(importing->ctl, "%s", plan->str);
     /* What was unpacked is done, and all of the content is to come. */
     cst_task_set_total(task, cst_task_progress(task).done + total);
-    return import_disks(importing, import, names, task, error);
+    if (!import_disks(importing, import, names, task, error))
+        return FALSE;
+    cst_import_done(import);
+    return TRUE;
 }
 
 /* A volume of another daemon. */
@@ -199,9 +202,9 @@ static gboolean run_import_volume(CstTask *task, gpointer data, GError **error)
 /* What is asked of images is not of volumes: a daemon has looked at those. */
 static gboolean check_from(const CliArgs *args, GError **error)
 {
-    static const char *const others[] = {"checksum", "checksum-file", "checksum-url",
-                                         "disk",     "source-format", "max-size",
-                                         "ca-file",  "timeout",       "spool-dir"};
+    static const char *const others[] = {
+        "checksum", "checksum-file", "checksum-url", "disk",      "source-format",
+        "max-size", "ca-file",       "timeout",      "spool-dir", "download"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
         if (!cli_args_exclusive(args, "from", others[i], error))
@@ -229,6 +232,7 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
         return FALSE;
     if (cli_args_has(args, "disk") && how->disk == 0)
         return cli_args_bad_number("0", "disk", error);
+    how->download = cli_args_has(args, "download");
     /* Where nobody asks for more, the volume takes what its content needs. */
     if (!cli_args_has(args, "preallocation"))
         importing->flags |= CST_VOL_CREATE_PREALLOC_OFF;
@@ -356,6 +360,8 @@ static const CliOption import_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_FILE,
      .help = N_("where to unpack; default: TMPDIR, else /var/tmp")},
+    CLI_SWITCH("download",
+               N_("have all of an URL here first; an interrupted import goes on with it")),
     PREALLOCATION,
     OVERWRITE,
     RATE_LIMIT,

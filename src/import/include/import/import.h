@@ -27,6 +27,7 @@ typedef struct {
     const char *checksum_url;  /**< the same, on an http or https server; NULL: none */
     const char *keyring;   /**< keys of which one must have signed that list; NULL: not asked for */
     const char *spool_dir; /**< for what is read more than once; NULL: TMPDIR, else /var/tmp */
+    gboolean download;     /**< have all of an URL here first, also where parts would do */
     uint64_t max_size;     /**< 0: CST_IMPORT_MAX_SIZE, and no compression beyond belief */
     const char *ca_file;   /**< certificates that servers are believed by; NULL: the system's */
     unsigned timeout_s;    /**< how long a server may be silent, or nearly so; 0: 30 */
@@ -41,7 +42,9 @@ typedef gboolean (*CstImportPieceFunc)(const void *bytes, size_t len, uint64_t h
 
 /**
  * Opens the source, verifies its checksum, unpacks it, and inspects the image in it. What is
- * compressed and what can't be read twice goes into a spool, a file without a name. @how and the
+ * compressed and what can't be read twice goes into a spool, a file without a name; what a server
+ * has and is needed whole into a file of the user's, with which the next import goes on if this one
+ * is interrupted. @how and the
  * strings in it are borrowed until the import is closed, and so is @task (may be NULL), which is
  * advanced by what is read meanwhile.
  *
@@ -53,6 +56,8 @@ typedef gboolean (*CstImportPieceFunc)(const void *bytes, size_t len, uint64_t h
  * says.
  */
 CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **error);
+/** What was downloaded is not needed any more; otherwise the next import goes on with it. */
+void cst_import_done(CstImport *import);
 /** Closes it. NULL is accepted. */
 void cst_import_free(CstImport *import);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstImport, cst_import_free)

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Downloads that go on where they were interrupted.
+ *
+ * KEY.part has the bytes, where KEY is a digest of the URL, which may have secrets in it, and
+ * KEY.info says of what (version, size), and how many bytes are on the disk for certain: after a
+ * power cut a file may be longer than what was written of it. KEY.info is replaced whole, after a
+ * sync of KEY.part, every SYNC bytes and at the end of an attempt; what came after that is asked
+ * for again. Without KEY.info, or with another version in it, a download begins at its beginning.
+ *
+ * The directory is this user's alone, or is refused: what lies in it becomes a disk. A lock
+ * (flock(2)) on KEY.part is held while it is used; names are removed with the lock held, so whoever
+ * gets the lock looks whether the name is still that of its file. What nobody has come back for in
+ * KEEP_S is removed by any other download.
+ */
+#include "download.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#include "spool.h"
+
+#define SYNC     (32 * CST_MIB)
+#define CHECK    (64 * CST_MIB) /* bytes between two looks at the free space */
+#define KEEP_S   (7 * 24 * 60 * 60)
+#define INFO_MAX (64u << 10)
+#define GROUP    "download"
+#define PART     ".part"
+#define INFO     ".info"
+
+struct ImportDownload {
+    const ImportContext *context;
+    ImportHttp *http; /* borrowed */
+    char *dir, *part, *info;
+    CstFd fd;
+    CstBlob *blob;
+    uint64_t done;    /* bytes in the file */
+    uint64_t synced;  /* of which the disk has these */
+    uint64_t checked; /* for which there was room */
+};
+
+static gboolean fail_at(const char *path, GError **error)
+{
+    return cst_fail_errno(error, errno, _("cannot download to '%s'; say where with --spool-dir"),
+                          path);
+}
+
+/* --- the directory ---------------------------------------------------------------------------- */
+
+static gboolean make_dir(ImportDownload *download, GError **error)
+{
+    const char *spool_dir = download->context->how->spool_dir;
+    g_autofree char *own = g_strdup_printf("cistern-%u", (unsigned)geteuid());
+    struct stat st;
+
+    download->dir = spool_dir
+                        ? g_build_filename(spool_dir, own, NULL)
+                        : g_build_filename(g_get_user_cache_dir(), "cistern", "downloads", NULL);
+    if (!cst_dir_ensure(download->dir, 0700, error))
+        return FALSE;
+    if (lstat(download->dir, &st) < 0)
+        return fail_at(download->dir, error);
+    return (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 0077)) ||
+           cst_fail(error, CST_ERROR_DENIED,
+                    _("'%s' is no directory of yours that nobody else may look into; remove it, or "
+                      "say with --spool-dir where to download to"),
+                    download->dir);
+}
+
+static gboolean is_named(const char *path, int fd)
+{
+    struct stat named, opened;
+
+    return lstat(path, &named) == 0 && fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
+           named.st_ino == opened.st_ino;
+}
+
+/* Removes @part, and what is said of it, unless it is in use or was written to lately. */
+static void drop_old(const char *part)
+{
+    g_auto(CstFd) fd = open(part, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    g_autofree char *base = g_strndup(part, strlen(part) - strlen(PART));
+    g_autofree char *info = g_strconcat(base, INFO, NULL);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_mtime > g_get_real_time() / G_USEC_PER_SEC - KEEP_S ||
+        flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_named(part, fd))
+        return;
+    unlink(info);
+    unlink(part);
+}
+
+static void drop_all_old(const char *dir)
+{
+    g_autoptr(GDir) entries = g_dir_open(dir, 0, NULL);
+    const char *name;
+
+    while (entries && (name = g_dir_read_name(entries))) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+
+        if (g_str_has_suffix(name, PART))
+            drop_old(path);
+    }
+}
+
+/* --- the file --------------------------------------------------------------------------------- */
+
+static gboolean open_part(ImportDownload *download, gboolean *ret_busy, GError **error)
+{
+    struct stat st;
+
+    do {
+        cst_fd_clear(&download->fd);
+        download->fd =
+            open(download->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+        if (download->fd < 0)
+            return fail_at(download->part, error);
+        *ret_busy = flock(download->fd, LOCK_EX | LOCK_NB) < 0;
+        if (*ret_busy)
+            return FALSE;
+    } while (!is_named(download->part, download->fd));
+    if (fstat(download->fd, &st) < 0)
+        return fail_at(download->part, error);
+    return (S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1) ||
+           cst_fail(error, CST_ERROR_DENIED,
+                    _("'%s' is not what an earlier download has left; remove it"), download->part);
+}
+
+/* What was written so far survives a power cut from now on. */
+static gboolean save(ImportDownload *download, GError **error)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autofree char *text = NULL;
+    gsize len;
+
+    if (fdatasync(download->fd) < 0)
+        return fail_at(download->part, error);
+    download->synced = download->done;
+    g_key_file_set_string(file, GROUP, "version", import_http_validator(download->http));
+    g_key_file_set_uint64(file, GROUP, "size", import_http_size(download->http));
+    g_key_file_set_uint64(file, GROUP, "done", download->synced);
+    text = g_key_file_to_data(file, &len, NULL);
+    return cst_file_replace(download->info, text, len, 0600, error);
+}
+
+/* How many bytes an earlier download of the same version has left; 0: none. */
+static uint64_t bytes_left(const ImportDownload *download)
+{
+    uint64_t size = import_http_size(download->http), done;
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autofree char *text = NULL, *version = NULL;
+    struct stat st;
+    size_t len;
+
+    if (!cst_file_read(download->info, INFO_MAX, &text, &len, NULL) ||
+        !g_key_file_load_from_data(file, text, len, G_KEY_FILE_NONE, NULL) ||
+        fstat(download->fd, &st) < 0)
+        return 0;
+    version = g_key_file_get_string(file, GROUP, "version", NULL);
+    if (g_strcmp0(version, import_http_validator(download->http)) != 0 ||
+        g_key_file_get_uint64(file, GROUP, "size", NULL) != size)
+        return 0;
+    done = g_key_file_get_uint64(file, GROUP, "done", NULL);
+    return done <= (uint64_t)st.st_size && done <= size ? done : 0;
+}
+
+/* --- downloading ------------------------------------------------------------------------------ */
+
+static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
+{
+    ImportDownload *download = data;
+
+    if (download->done >= download->checked) {
+        if (!import_spool_check(download->fd, download->dir, CHECK, error))
+            return FALSE;
+        download->checked = download->done + CHECK;
+    }
+    if (!cst_pwrite_full(download->fd, buf, len, download->done, download->part, error))
+        return FALSE;
+    download->done += len;
+    cst_task_advance(download->context->task, len);
+    return download->done - download->synced < SYNC || save(download, error);
+}
+
+static gboolean get_rest(ImportDownload *download, GError **error)
+{
+    uint64_t size = import_http_size(download->http);
+    gboolean got;
+
+    if (ftruncate(download->fd, (off_t)download->done) < 0)
+        return fail_at(download->part, error);
+    if (download->done == size)
+        return TRUE;
+    if (!import_spool_check(download->fd, download->dir, size - download->done, error))
+        return FALSE;
+    got = import_http_get(download->http, download->done, size - download->done, take, download,
+                          error);
+    /* Also what a broken attempt has got is worth keeping. */
+    return save(download, got ? error : NULL) && got;
+}
+
+static gboolean prepare(ImportDownload *download, gboolean *ret_busy, GError **error)
+{
+    g_autofree char *key =
+        g_compute_checksum_for_string(G_CHECKSUM_SHA256, import_http_url(download->http), -1);
+    const char *name = import_http_name(download->http);
+
+    if (!make_dir(download, error))
+        return FALSE;
+    download->part = g_strconcat(download->dir, "/", key, PART, NULL);
+    download->info = g_strconcat(download->dir, "/", key, INFO, NULL);
+    drop_all_old(download->dir);
+    if (!open_part(download, ret_busy, error))
+        return FALSE;
+    download->done = download->synced = bytes_left(download);
+    if (download->done > 0)
+        import_note(download->context,
+                    _("'%s' is downloaded to %s, of which an earlier import has left %" PRIu64
+                      " of %" PRIu64 " MiB"),
+                    name, download->dir, download->done / CST_MIB,
+                    import_http_size(download->http) / CST_MIB);
+    else
+        import_note(download->context, _("'%s' is downloaded to %s"), name, download->dir);
+    return TRUE;
+}
+
+ImportDownload *import_download(const ImportContext *context, ImportHttp *http, gboolean *ret_busy,
+                                GError **error)
+{
+    g_autoptr(ImportDownload) download = g_new0(ImportDownload, 1);
+    int fd;
+
+    *ret_busy = FALSE;
+    download->context = context;
+    download->http = http;
+    download->fd = -1;
+    if (!prepare(download, ret_busy, error) || !get_rest(download, error))
+        return NULL;
+    /* The lock stays with both. */
+    fd = fcntl(download->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (fd < 0) {
+        fail_at(download->part, error);
+        return NULL;
+    }
+    download->blob = cst_blob_file_new(fd, import_http_name(http), FALSE, error);
+    return download->blob ? g_steal_pointer(&download) : NULL;
+}
+
+CstBlob *import_download_blob(const ImportDownload *download)
+{
+    return download->blob;
+}
+
+void import_download_forget(ImportDownload *download)
+{
+    if (!download)
+        return;
+    unlink(download->info);
+    unlink(download->part);
+}
+
+void import_download_free(ImportDownload *download)
+{
+    if (!download)
+        return;
+    if (download->blob)
+        cst_blob_unref(download->blob);
+    cst_fd_clear(&download->fd);
+    g_free(download->dir);
+    g_free(download->part);
+    g_free(download->info);
+    g_free(download);
+}
