@@ -2,6 +2,7 @@
 """Test case bases: a daemon of ours, alone or with stock libvirtd beside it."""
 
 import os
+import shlex
 import time
 import unittest
 
@@ -49,9 +50,10 @@ class WithDaemon(Patient):
         self.ok("pool-start", "p")
 
     def clear(self):
-        for name in self.virsh("pool-list", "--all", "--name")[1].split():
-            self.virsh("pool-destroy", name)
-            self.virsh("pool-undefine", name)
+        pools = self.virsh("pool-list", "--all", "--name")[1].split()
+        if pools:
+            self.virsh("; ".join(f"pool-destroy {name}; pool-undefine {name}"
+                                 for name in map(shlex.quote, pools)))
         peers.empty(self.peer.dir)
         peers.empty(self.peer.files)
 
