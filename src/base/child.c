@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -64,52 +65,119 @@ static void running_clear(Running *run)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
 
-/*
- * Runs between fork() and exec(). A group of its own is what can be killed whole. Files that the
- * program creates are private until we change their mode.
- */
-static void set_up_child(gpointer data)
-{
-    setpgid(0, 0);
-    umask(077);
-}
-
-/* *ret_fd, which is closed on exec, stays -1 where there is no input. */
 static gboolean open_input(const CstChild *child, int *ret_fd, GError **error)
 {
-    g_auto(CstFd) fd = -1;
+    g_auto(CstFd) fd =
+        child->input ? memfd_create("input", MFD_CLOEXEC) : open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-    if (!child->input)
-        return TRUE;
-    fd = memfd_create("input", MFD_CLOEXEC);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot give '%s' its input"), child->argv[0]);
-    if (!cst_pwrite_full(fd, child->input, child->input_len, 0, child->argv[0], error))
+    if (child->input &&
+        !cst_pwrite_full(fd, child->input, child->input_len, 0, child->argv[0], error))
         return FALSE;
     *ret_fd = g_steal_fd(&fd);
     return TRUE;
 }
 
+/* Returns the wait status of the child, once it has ended. */
+static int reap(GPid pid)
+{
+    int status = 0;
+
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+/* What becomes of a child before its program runs. */
+typedef struct {
+    char *const *argv, *const *env;
+    int in, out, err;
+    volatile int failed; /* errno of what did not work; the child says so */
+} Launch;
+
+/*
+ * The child's part, in its parent's memory: system calls, and no word about what else is there. A
+ * group of its own is what can be killed whole; files that the program creates are private until we
+ * change their mode; signals are as a program expects them.
+ */
+G_NORETURN static void become(Launch *launch)
+{
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setpgid(0, 0);
+    umask(077);
+    /* Input is the standard one already where our process has none of its own. */
+    if (dup2(launch->in, STDIN_FILENO) >= 0 && fcntl(STDIN_FILENO, F_SETFD, 0) == 0 &&
+        dup2(launch->out, STDOUT_FILENO) >= 0 && dup2(launch->err, STDERR_FILENO) >= 0 &&
+        close_range(STDERR_FILENO + 1, ~0U, 0) == 0)
+        execvpe(launch->argv[0], launch->argv, launch->env);
+    launch->failed = errno;
+    _exit(127);
+}
+
+/*
+ * vfork() lends the child our memory until it runs its program, where fork() would copy the tables
+ * of all of it: milliseconds in a daemon with many volumes. posix_spawn(), which does the same, has
+ * no umask. Returns the process, or -1 and errno.
+ */
+static GPid launch(Launch *how)
+{
+    sigset_t all, before;
+    GPid pid;
+
+    /* A handler of ours that ran in the child would change what is ours. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+    if (pid == 0)
+        become(how);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid > 0 && how->failed) {
+        reap(pid);
+        errno = how->failed;
+        return -1;
+    }
+    return pid;
+}
+
+static gboolean fail_to_run(const char *program, CstErrorCode code, GError **error)
+{
+    return cst_fail(error, code, _("cannot run '%s': %s"), program, g_strerror(errno));
+}
+
+static gboolean make_pipe(int *ret_ours, int *ret_theirs, const char *program, GError **error)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return fail_to_run(program, CST_ERROR_FAILED, error);
+    *ret_ours = ends[0];
+    *ret_theirs = ends[1];
+    return TRUE;
+}
+
 static gboolean spawn(Running *run, GError **error)
 {
+    const char *program = run->child->argv[0];
     /* Output is parsed, and must be the same in every locale. */
     g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
-    g_auto(CstFd) input = -1;
-    g_autoptr(GError) local = NULL;
+    g_auto(CstFd) in = -1, out = -1, err = -1;
 
-    if (!open_input(run->child, &input, error))
+    if (!open_input(run->child, &in, error) || !make_pipe(&run->out_fd, &out, program, error) ||
+        !make_pipe(&run->err_fd, &err, program, error))
         return FALSE;
-    if (g_spawn_async_with_pipes_and_fds(NULL, run->child->argv, (const char *const *)env,
-                                         G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
-                                             G_SPAWN_CLOEXEC_PIPES,
-                                         set_up_child, NULL, input, -1, -1, NULL, NULL, 0,
-                                         &run->pid, NULL, &run->out_fd, &run->err_fd, &local)) {
-        run->out = g_string_new(NULL);
-        run->err = g_string_new(NULL);
-        return TRUE;
-    }
-    return cst_fail(error, CST_ERROR_NOT_FOUND, _("cannot run '%s': %s"), run->child->argv[0],
-                    local->message);
+    run->pid = launch(&(Launch){
+        .argv = (char *const *)run->child->argv, .env = env, .in = in, .out = out, .err = err});
+    if (run->pid < 0)
+        return fail_to_run(program, CST_ERROR_NOT_FOUND, error);
+    run->out = g_string_new(NULL);
+    run->err = g_string_new(NULL);
+    return TRUE;
 }
 
 /*
@@ -185,16 +253,6 @@ static gboolean gather(const Running *run, GError **error)
                             run->child->argv[0], limit);
     }
     return TRUE;
-}
-
-/* Returns the wait status of the child, once it has ended. */
-static int reap(GPid pid)
-{
-    int status = 0;
-
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status;
 }
 
 static gpointer reap_late(gpointer pid)

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,39 @@ static void what_a_tool_makes_is_for_nobody_else(void **state)
     umask(before);
     assert_int_equal(result.status, 0);
     assert_string_equal(result.out, "0077\n");
+}
+
+/* A worker blocks signals, the daemon ignores SIGPIPE, and libraries open what every child
+ * inherits. */
+static void nothing_of_ours_is_inherited(void **state)
+{
+    g_auto(CstChildResult) result = {0};
+    sighandler_t before = signal(SIGPIPE, SIG_IGN);
+    int fd = fcntl(STDERR_FILENO, F_DUPFD, 50);
+    sigset_t blocked;
+
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+    run("grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f 2; test -e /proc/$$/fd/50; echo $?",
+        &result);
+    assert_int_equal(fd, 50);
+    assert_string_equal(result.out, "0000000000000000\n0000000000000000\n1\n");
+    pthread_sigmask(SIG_UNBLOCK, &blocked, NULL);
+    signal(SIGPIPE, before);
+    close(fd);
+}
+
+static void a_child_of_a_process_without_stdin_has_one(void **state)
+{
+    g_auto(CstChildResult) result = {0};
+    int before = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+
+    close(STDIN_FILENO);
+    run("readlink /proc/$$/fd/0", &result);
+    dup2(before, STDIN_FILENO);
+    close(before);
+    assert_string_equal(result.out, "/dev/null\n");
 }
 
 static void status_and_output_come_back(void **state)
@@ -273,6 +308,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_tool_makes_is_for_nobody_else),
+        cmocka_unit_test(nothing_of_ours_is_inherited),
+        cmocka_unit_test(a_child_of_a_process_without_stdin_has_one),
         cmocka_unit_test(status_and_output_come_back),
         cmocka_unit_test(input_is_read_whole_or_not_at_all),
         cmocka_unit_test(a_signal_is_a_status),

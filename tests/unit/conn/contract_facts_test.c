@@ -38,11 +38,12 @@ static CstVolRef *make_volume(Side *side, const CstPoolRef *pool, const char *na
     return vol;
 }
 
+/* In place: a file of another name would be a volume for a moment. */
 static void put(const Side *side, const char *name, const char *text)
 {
     g_autofree char *path = g_build_filename(side->root, name, NULL);
 
-    assert_true(g_file_set_contents(path, text, -1, NULL));
+    assert_true(g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
 }
 
 /* --- who and what ---------------------------------------------------------------------------- */
