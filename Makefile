@@ -32,15 +32,16 @@ build: ## build cistern and cisternd into build/
 	@$(DEPS) build
 	$(call meson_build,$(BUILD),)
 
-# As scripts/test builds it.
+# As scripts/test builds them.
+LIGHT := -Doptimization=1 -Ddebug=false -Dc_args=-g1
 build-asan: export CC := $(CC) -no-pie
 build-asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/
 	@$(DEPS) build
-	$(call meson_build,$(BUILD)-asan,-Db_sanitize=address$(comma)undefined -Db_pie=false)
+	$(call meson_build,$(BUILD)-asan,-Db_sanitize=address$(comma)undefined -Db_pie=false $(LIGHT))
 
 build-crash: ## build with the named crash points compiled in into build-crash/
 	@$(DEPS) build
-	$(call meson_build,$(BUILD)-crash,-Dcrash_points=true)
+	$(call meson_build,$(BUILD)-crash,-Dcrash_points=true $(LIGHT))
 
 build-fuzz: ## build the libFuzzer targets with clang into build-fuzz/
 	@$(DEPS) build fuzz

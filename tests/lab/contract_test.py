@@ -36,7 +36,8 @@ CHOSEN = ["tool did", "dead process", "its source's content", "content before",
 # What a ground does in a way of its own, besides.
 ALSO = {"zfs": ["newer snapshots", "clones is flattened"]}
 # What is left of these where time counts: for the rest one ground of devices stands for all.
-SHORT = {"logical-thin": ["content before"], "zfs": ["newer snapshots", "clones is flattened"]}
+SHORT = {"logical": ["tool did", "content before", "renamed has its snapshots"],
+         "logical-thin": ["content before"], "zfs": ["newer snapshots", "clones is flattened"]}
 
 
 def two_disks():
