@@ -136,7 +136,7 @@ static void start_locale(const CliSettings *settings)
 static gboolean load_config(CliCtl *ctl, GError **error)
 {
     if (!cli_config_load(ctl->groups, &ctl->config, error)) {
-        ctl->hint = g_strdup(_("--no-config goes without it"));
+        cli_hint(ctl, "%s", _("--no-config goes without it"));
         return FALSE;
     }
     if (ctl->config.has_color && !ctl->settings.has_color)

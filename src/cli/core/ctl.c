@@ -39,9 +39,9 @@ static void hint_at_uris(CliCtl *ctl, const GError *why)
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_NO_CONNECT) &&
         !g_error_matches(why, CST_ERROR, CST_ERROR_INVALID))
         return;
-    g_free(ctl->hint);
-    ctl->hint = g_strdup(_("URIs are storage:///system, storage:///session, "
-                           "storage+ssh://HOST/system and storage:///embed?root=DIR"));
+    cli_hint(ctl, "%s",
+             _("URIs are storage:///system, storage:///session, "
+               "storage+ssh://HOST/system and storage:///embed?root=DIR"));
 }
 
 CstConn *cli_conn(CliCtl *ctl, GError **error)
@@ -74,15 +74,30 @@ gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError 
     return cli_conn(ctl, error) != NULL;
 }
 
+static void set_text(char **text, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
+static void set_text(char **text, const char *format, va_list args)
+{
+    g_free(*text);
+    *text = g_strdup_vprintf(format, args);
+}
+
 gboolean(cli_failed)(CliCtl *ctl, const char *format, ...)
 {
     va_list args;
 
-    g_free(ctl->headline);
     va_start(args, format);
-    ctl->headline = g_strdup_vprintf(format, args);
+    set_text(&ctl->headline, format, args);
     va_end(args);
     return FALSE;
+}
+
+void cli_hint(CliCtl *ctl, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_text(&ctl->hint, format, args);
+    va_end(args);
 }
 
 CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error)
@@ -102,8 +117,7 @@ void cli_plan(CliCtl *ctl, const char *format, ...)
 
     if (!ctl->settings.dry_run)
         return;
-    g_free(ctl->plan);
     va_start(args, format);
-    ctl->plan = g_strdup_vprintf(format, args);
+    set_text(&ctl->plan, format, args);
     va_end(args);
 }

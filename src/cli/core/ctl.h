@@ -82,6 +82,10 @@ gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError 
  */
 gboolean cli_failed(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 #define cli_failed(...) CST_GIVES_FALSE(cli_failed(__VA_ARGS__))
+
+/** Says what to do about a failure, instead of what its class tells; the last call wins. */
+void cli_hint(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
 /**
  * Returns the exit status for @error; ctl->blame may make it that of a mistake in the command line.
  */

@@ -116,6 +116,5 @@ void cli_suggest_name(CliCtl *ctl, const CliNearest *nearest)
 {
     if (!nearest->found)
         return;
-    g_free(ctl->hint);
-    ctl->hint = g_strdup_printf(_("did you mean '%s'?"), nearest->found);
+    cli_hint(ctl, _("did you mean '%s'?"), nearest->found);
 }

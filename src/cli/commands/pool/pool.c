@@ -72,11 +72,8 @@ static void fail_pool(CliCtl *ctl, const CliArgs *args, const char *option, cons
 
     cli_failed(ctl, _("failed to get pool '%s'"), name);
     suggest_pool(ctl, name);
-    if (!origin)
-        return;
-    g_free(ctl->hint);
-    ctl->hint =
-        g_strdup_printf(_("no pool was named, and '%s' is the default of %s"), name, origin);
+    if (origin)
+        cli_hint(ctl, _("no pool was named, and '%s' is the default of %s"), name, origin);
 }
 
 CstPoolRef *cli_pool_named(CliCtl *ctl, const CliArgs *args, const char *option, const char *name,

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <base/error.h>
+#include <base/i18n.h>
 #include <blob/blob.h>
 
 static const uint8_t blank[64 * 1024];
@@ -77,12 +79,12 @@ void chunks_add(Chunks *chunks, const void *bytes, size_t len, uint64_t hole)
 
 GArray *chunks_compare(const CstVolDigests *a, const CstVolDigests *b, uint64_t gap)
 {
-    GArray *runs = g_array_new(FALSE, FALSE, sizeof(ChunkRun));
-    ChunkRun *last = NULL;
+    GArray *runs = g_array_new(FALSE, FALSE, sizeof(CstRange));
+    CstRange *last = NULL;
 
     for (uint64_t at = 0; at < a->capacity; at += a->chunk) {
         size_t place = (size_t)(at / a->chunk * CST_VOL_DIGEST_SIZE);
-        ChunkRun run = {at, MIN(a->chunk, a->capacity - at)};
+        CstRange run = {at, MIN(a->chunk, a->capacity - at)};
 
         if (memcmp(a->digests->data + place, b->digests->data + place, CST_VOL_DIGEST_SIZE) == 0)
             continue;
@@ -91,7 +93,13 @@ GArray *chunks_compare(const CstVolDigests *a, const CstVolDigests *b, uint64_t 
             continue;
         }
         g_array_append_val(runs, run);
-        last = &g_array_index(runs, ChunkRun, runs->len - 1);
+        last = &g_array_index(runs, CstRange, runs->len - 1);
     }
     return runs;
+}
+
+gboolean chunks_check_size(const char *name, uint64_t before, uint64_t now, GError **error)
+{
+    return now == before || cst_fail(error, CST_ERROR_BUSY,
+                                     _("vol %s has changed its size meanwhile; try again"), name);
 }

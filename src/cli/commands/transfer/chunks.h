@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/digest.h>
+#include <base/range.h>
 #include <conn/conn.h>
 
 /** Digests of content that passes by, as cst_conn_vol_digests() has them of a volume. */
@@ -22,13 +23,11 @@ void chunks_end(Chunks *chunks);
 void chunks_clear(Chunks *chunks);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Chunks, chunks_clear)
 
-/** A run of content. */
-typedef struct {
-    uint64_t offset, length;
-} ChunkRun;
-
 /**
- * The runs in which two volumes of the same size differ, as ChunkRun. What lies between two of them
+ * The runs in which two volumes of the same size differ, as CstRange. What lies between two of them
  * is longer than @gap bytes. Free it with g_array_unref().
  */
 GArray *chunks_compare(const CstVolDigests *a, const CstVolDigests *b, uint64_t gap);
+
+/** BUSY unless volume @name, of which content comes, is of the size that it had before. */
+gboolean chunks_check_size(const char *name, uint64_t before, uint64_t now, GError **error);

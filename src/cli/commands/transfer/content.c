@@ -42,9 +42,8 @@ static gboolean digest_far(Copy *copy, CstTask *task, GError **error)
 }
 
 typedef struct {
-    const Copy *copy;
+    Copy *copy;
     CstTask *task;
-    CstVolDigests *ret;
     gboolean ok, ended; /* ended: atomic */
     GError *error;
 } FarDigests;
@@ -53,8 +52,7 @@ static gpointer far_thread(gpointer data)
 {
     FarDigests *digests = data;
 
-    digests->ok = cst_conn_vol_digests(digests->copy->far, digests->copy->there, &(CstVolSend){0},
-                                       CHUNK, digests->task, digests->ret, &digests->error);
+    digests->ok = digest_far(digests->copy, digests->task, &digests->error);
     g_atomic_int_set(&digests->ended, TRUE);
     return NULL;
 }
@@ -63,12 +61,11 @@ static gpointer far_thread(gpointer data)
 static gboolean digest_both(Copy *copy, const CstVolSend *what, CstTask *task, GError **error)
 {
     g_autoptr(CstTask) far_task = cst_task_new();
-    FarDigests digests = {.copy = copy, .task = far_task, .ret = &copy->distant};
+    FarDigests digests = {.copy = copy, .task = far_task};
     GThread *thread;
     gboolean ok;
 
     cst_vol_digests_clear(&copy->near);
-    cst_vol_digests_clear(&copy->distant);
     cst_task_set_total(task, digests_total(copy));
     thread = g_thread_new("digests", far_thread, &digests);
     ok = cst_conn_vol_digests(copy->conn, copy->vol, what, CHUNK, task, &copy->near, error);
@@ -89,9 +86,8 @@ static gboolean digest_both(Copy *copy, const CstVolSend *what, CstTask *task, G
 
 static gboolean same_size(const Copy *copy, GError **error)
 {
-    return (copy->near.capacity == copy->capacity && copy->distant.capacity == copy->capacity) ||
-           cst_fail(error, CST_ERROR_BUSY, _("vol %s has changed its size meanwhile; try again"),
-                    copy->name);
+    return chunks_check_size(copy->name, copy->capacity, copy->near.capacity, error) &&
+           chunks_check_size(copy->name, copy->capacity, copy->distant.capacity, error);
 }
 
 /* What was read here of the snapshot is what is there. */
@@ -104,7 +100,7 @@ static gboolean check_is_then(const Copy *copy, GError **error)
                     _("'%s' at '%s' is not what snapshot '%s' holds: it differs at byte %" PRIu64
                       "; it was changed there, or is a copy of something else; --update makes it "
                       "the same whatever it holds"),
-                    copy->new_name, copy->to, copy->since, g_array_index(runs, ChunkRun, 0).offset);
+                    copy->new_name, copy->to, copy->since, g_array_index(runs, CstRange, 0).offset);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -113,9 +109,7 @@ static gboolean begin(uint64_t capacity, gpointer data, GError **error)
 {
     const Copy *copy = data;
 
-    return capacity == copy->capacity ||
-           cst_fail(error, CST_ERROR_BUSY, _("vol %s has changed its size meanwhile; try again"),
-                    copy->name);
+    return chunks_check_size(copy->name, copy->capacity, capacity, error);
 }
 
 static gboolean pass_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
@@ -149,7 +143,7 @@ static uint64_t total_of(const GArray *runs)
     uint64_t total = 0;
 
     for (guint i = 0; i < runs->len; i++)
-        total += g_array_index(runs, ChunkRun, i).length;
+        total += g_array_index(runs, CstRange, i).length;
     return total;
 }
 
@@ -157,7 +151,7 @@ static gboolean send_runs(Copy *copy, const GArray *runs, CstTask *task, GError 
 {
     cst_task_set_total(task, total_of(runs));
     for (guint i = 0; i < runs->len; i++) {
-        const ChunkRun *run = &g_array_index(runs, ChunkRun, i);
+        const CstRange *run = &g_array_index(runs, CstRange, i);
 
         if (!send_run(copy, run->offset, run->length, task, error))
             return FALSE;
@@ -205,7 +199,7 @@ static gboolean check_is_there(const Copy *copy, GError **error)
                     _("the copy at '%s' differs from vol %s at byte %" PRIu64
                       ": one of them was changed meanwhile, or the far side does not keep what it "
                       "gets; the original was left as it is"),
-                    copy->to, copy->name, g_array_index(runs, ChunkRun, 0).offset);
+                    copy->to, copy->name, g_array_index(runs, CstRange, 0).offset);
 }
 
 /* The far side tells what it has, and it is what was read here. */
@@ -257,9 +251,7 @@ static gboolean ask(const Copy *copy, CstTask *task, uint8_t **ret_dirty, char *
                              task, &told, &why)) {
         *ret_identity = told.identity;
         *ret_dirty = map.dirty;
-        return told.capacity == copy->capacity ||
-               cst_fail(error, CST_ERROR_BUSY,
-                        _("vol %s has changed its size meanwhile; try again"), copy->name);
+        return chunks_check_size(copy->name, copy->capacity, told.capacity, error);
     }
     g_free(map.dirty);
     if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED) ||
@@ -324,11 +316,11 @@ static gboolean run_check_since(CstTask *task, gpointer data, GError **error)
 /* The runs of chunks that have changed. */
 static GArray *told_runs(const Copy *copy)
 {
-    GArray *runs = g_array_new(FALSE, FALSE, sizeof(ChunkRun));
-    ChunkRun *last = NULL;
+    GArray *runs = g_array_new(FALSE, FALSE, sizeof(CstRange));
+    CstRange *last = NULL;
 
     for (uint64_t at = 0; at < copy->capacity; at += CHUNK) {
-        ChunkRun run = {at, MIN(CHUNK, copy->capacity - at)};
+        CstRange run = {at, MIN(CHUNK, copy->capacity - at)};
 
         if (!copy->dirty[at / CHUNK])
             continue;
@@ -337,25 +329,23 @@ static GArray *told_runs(const Copy *copy)
             continue;
         }
         g_array_append_val(runs, run);
-        last = &g_array_index(runs, ChunkRun, runs->len - 1);
+        last = &g_array_index(runs, CstRange, runs->len - 1);
     }
     return runs;
 }
 
 /* Puts the digests of @run, as they are now, into @all. */
 static gboolean renew_digests(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
-                              const ChunkRun *run, CstTask *task, CstVolDigests *all,
+                              const CstRange *run, CstTask *task, CstVolDigests *all,
                               GError **error)
 {
     const CstVolSend part = {what->snapshot, run->offset, run->length, what->flags};
     g_auto(CstVolDigests) now = {0};
     uint64_t place = run->offset / CHUNK * CST_VOL_DIGEST_SIZE;
 
-    if (!cst_conn_vol_digests(conn, vol, &part, CHUNK, task, &now, error))
+    if (!cst_conn_vol_digests(conn, vol, &part, CHUNK, task, &now, error) ||
+        !chunks_check_size(vol->name, all->capacity, now.capacity, error))
         return FALSE;
-    if (now.capacity != all->capacity || place + now.digests->len > all->digests->len)
-        return cst_fail(error, CST_ERROR_BUSY,
-                        _("vol %s has changed its size meanwhile; try again"), vol->name);
     memcpy(all->digests->data + place, now.digests->data, now.digests->len);
     return TRUE;
 }
@@ -369,7 +359,7 @@ static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
     copy->read = total_of(runs);
     cst_task_set_total(task, copy->read / CHUNK * CST_VOL_DIGEST_SIZE);
     for (guint i = 0; i < runs->len; i++)
-        if (!renew_digests(copy->conn, copy->vol, &copy->what, &g_array_index(runs, ChunkRun, i),
+        if (!renew_digests(copy->conn, copy->vol, &copy->what, &g_array_index(runs, CstRange, i),
                            task, &copy->near, error))
             return FALSE;
     return TRUE;
@@ -402,7 +392,7 @@ static gboolean run_send_told(CstTask *task, gpointer data, GError **error)
         return FALSE;
     for (guint i = 0; i < runs->len; i++)
         if (!renew_digests(copy->far, copy->there, &(CstVolSend){0},
-                           &g_array_index(runs, ChunkRun, i), NULL, &copy->distant, error))
+                           &g_array_index(runs, CstRange, i), NULL, &copy->distant, error))
             return FALSE;
     return check_is_there(copy, error);
 }

@@ -192,10 +192,9 @@ static gboolean look_for(const Copy *copy, const char *name, CstVolRef **ret_vol
 
 static gboolean refuse_existing(const Copy *copy, GError **error)
 {
-    g_free(copy->ctl->hint);
-    copy->ctl->hint = g_strdup_printf(
-        _("--update makes '%s' there the same as vol %s; --name copies to another name"),
-        copy->new_name, copy->name);
+    cli_hint(copy->ctl,
+             _("--update makes '%s' there the same as vol %s; --name copies to another name"),
+             copy->new_name, copy->name);
     return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", copy->new_name);
 }
 
@@ -281,11 +280,8 @@ static gboolean cmd_copy(CliCtl *ctl, const CliArgs *args, GError **error)
     g_auto(Copy) copy = {.ctl = ctl};
 
     if (!prepare(&copy, args, error) || !make_copy(&copy, error)) {
-        if (copy.fresh && copy.there && !ctl->settings.dry_run) {
-            g_free(ctl->hint);
-            ctl->hint = g_strdup_printf(_("the same command goes on with '%s' at '%s'"),
-                                        copy.partial, copy.to);
-        }
+        if (copy.fresh && copy.there && !ctl->settings.dry_run)
+            cli_hint(ctl, _("the same command goes on with '%s' at '%s'"), copy.partial, copy.to);
         return copy.name && copy.to
                    ? cli_failed(ctl, _("Failed to copy vol %s to '%s'"), copy.name, copy.to)
                    : FALSE;

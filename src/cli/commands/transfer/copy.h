@@ -24,7 +24,6 @@ typedef struct {
     Chunks passed;
     CstVolDigests near, distant;
     CstConnReceive *receive;
-    CstTask *task;
 
     /* What has changed since the snapshot, as the storage tells: one byte for each chunk. NULL: it
      * does not. */

@@ -7,6 +7,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "chunks.h"
+
 struct CliFarVolume {
     CstConn *conn;
     CstVolRef *vol;
@@ -89,9 +91,7 @@ static gboolean begin(uint64_t capacity, gpointer data, GError **error)
 {
     const CliFarVolume *far = ((const Passing *)data)->far;
 
-    return capacity == far->capacity ||
-           cst_fail(error, CST_ERROR_BUSY, _("vol %s has changed its size meanwhile; try again"),
-                    far->source);
+    return chunks_check_size(far->source, far->capacity, capacity, error);
 }
 
 static gboolean pass(const void *bytes, size_t len, uint64_t hole, gpointer data, GError **error)

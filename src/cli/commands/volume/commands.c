@@ -149,12 +149,11 @@ static gboolean run_resize(CstTask *task, gpointer data, GError **error)
 /* A size below the current one is most often a difference that lacks its sign. */
 static void hint_at_delta(CliCtl *ctl, const char *size, const GError *why)
 {
-    if (!g_error_matches(why, CST_ERROR, CST_ERROR_INVALID))
-        return;
-    g_free(ctl->hint);
-    ctl->hint = g_strdup_printf(
-        _("%s is the new size; +%s adds to the one that there is, --shrink allows a smaller one"),
-        size, size);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_INVALID))
+        cli_hint(ctl,
+                 _("%s is the new size; +%s adds to the one that there is, --shrink allows a "
+                   "smaller one"),
+                 size, size);
 }
 
 static gboolean cmd_resize(CliCtl *ctl, const CliArgs *args, GError **error)

@@ -39,10 +39,8 @@ static gboolean delete_one(CliCtl *ctl, gconstpointer thing, gpointer data, GErr
         return FALSE;
     done = cli_run_task(ctl, _("Deleting"), run_delete, &deletion, error);
     /* The record of a volume that is kept takes some. */
-    if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_NO_SPACE)) {
-        g_free(ctl->hint);
-        ctl->hint = g_strdup(_("--no-trash deletes it for good, without a record"));
-    }
+    if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_NO_SPACE))
+        cli_hint(ctl, "%s", _("--no-trash deletes it for good, without a record"));
     return cli_outcome(ctl, done, "volume", arg->vol->name, _("Vol %s deleted"),
                        _("Failed to delete vol %s"), arg->typed);
 }

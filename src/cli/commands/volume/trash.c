@@ -180,10 +180,8 @@ static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would restore vol %s in pool %s"), restoring.which, restoring.pool->name);
     done = cli_run_task(ctl, _("Restoring"), run_restore, &restoring, error);
     vol = restoring.vol;
-    if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_VOL_EXISTS)) {
-        g_free(ctl->hint);
-        ctl->hint = g_strdup(_("--name restores it by another name"));
-    }
+    if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_VOL_EXISTS))
+        cli_hint(ctl, "%s", _("--name restores it by another name"));
     return cli_outcome(ctl, done, "volume", vol ? vol->name : restoring.which,
                        _("Vol %s restored as %s"), _("Failed to restore vol %s as %s"),
                        restoring.which,
@@ -222,7 +220,8 @@ const CliCommand cli_trash_restore_command = {
 typedef struct {
     CstConn *conn;
     const GPtrArray *pools;
-    const char *which; /* NULL: all */
+    const CstPoolRef *only; /* of the pools; NULL: all */
+    const char *which;      /* NULL: all */
     uint64_t older_than;
     guint count;
     uint64_t bytes;
@@ -233,12 +232,14 @@ static gboolean run_empty(CstTask *task, gpointer data, GError **error)
     Emptying *emptying = data;
 
     for (guint i = 0; i < emptying->pools->len; i++) {
+        const CstPoolRef *pool = g_ptr_array_index(emptying->pools, i);
         uint64_t bytes;
         guint count;
 
-        if (!cst_conn_trash_empty(emptying->conn, g_ptr_array_index(emptying->pools, i),
-                                  emptying->which, emptying->older_than, task, &count, &bytes,
-                                  error))
+        if (emptying->only && emptying->only != pool)
+            continue;
+        if (!cst_conn_trash_empty(emptying->conn, pool, emptying->which, emptying->older_than, task,
+                                  &count, &bytes, error))
             return FALSE;
         emptying->count += count;
         emptying->bytes += bytes;
@@ -259,19 +260,6 @@ static gboolean read_empty(const CliArgs *args, Emptying *emptying, GError **err
                     age);
 }
 
-/* Narrows the pools to the one that has the volume. */
-static gboolean choose_pool(CliCtl *ctl, const char *which, GPtrArray **pools, GError **error)
-{
-    const CstPoolRef *pool = find_pool_of(ctl, *pools, which, error);
-    guint i;
-
-    if (!pool || !g_ptr_array_find(*pools, pool, &i))
-        return FALSE;
-    g_ptr_array_remove_range(*pools, i + 1, (*pools)->len - i - 1);
-    g_ptr_array_remove_range(*pools, 0, i);
-    return TRUE;
-}
-
 static gboolean cmd_empty(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) pools = NULL;
@@ -281,7 +269,11 @@ static gboolean cmd_empty(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!read_empty(args, &emptying, error))
         return FALSE;
     pools = cli_pools_asked(ctl, args, error);
-    if (!pools || (emptying.which && !choose_pool(ctl, emptying.which, &pools, error)))
+    if (!pools)
+        return FALSE;
+    if (emptying.which)
+        emptying.only = find_pool_of(ctl, pools, emptying.which, error);
+    if (emptying.which && !emptying.only)
         return FALSE;
     emptying.conn = ctl->conn;
     emptying.pools = pools;
