@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +31,8 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+
+#include "launch.h"
 
 #define DEFAULT_OUTPUT_LIMIT (16u << 20)
 #define STDERR_KEPT          (64u << 10)
@@ -89,62 +90,6 @@ static int reap(GPid pid)
     return status;
 }
 
-/* What becomes of a child before its program runs. */
-typedef struct {
-    char *const *argv, *const *env;
-    int in, out, err;
-    volatile int failed; /* errno of what did not work; the child says so */
-} Launch;
-
-/*
- * The child's part, in its parent's memory: system calls, and no word about what else is there. A
- * group of its own is what can be killed whole; files that the program creates are private until we
- * change their mode; signals are as a program expects them.
- */
-G_NORETURN static void become(Launch *launch)
-{
-    sigset_t none;
-
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    setpgid(0, 0);
-    umask(077);
-    /* Input is the standard one already where our process has none of its own. */
-    if (dup2(launch->in, STDIN_FILENO) >= 0 && fcntl(STDIN_FILENO, F_SETFD, 0) == 0 &&
-        dup2(launch->out, STDOUT_FILENO) >= 0 && dup2(launch->err, STDERR_FILENO) >= 0 &&
-        close_range(STDERR_FILENO + 1, ~0U, 0) == 0)
-        execvpe(launch->argv[0], launch->argv, launch->env);
-    launch->failed = errno;
-    _exit(127);
-}
-
-/*
- * vfork() lends the child our memory until it runs its program, where fork() would copy the tables
- * of all of it: milliseconds in a daemon with many volumes. posix_spawn(), which does the same, has
- * no umask. Returns the process, or -1 and errno.
- */
-static GPid launch(Launch *how)
-{
-    sigset_t all, before;
-    GPid pid;
-
-    /* A handler of ours that ran in the child would change what is ours. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
-    if (pid == 0)
-        become(how);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (pid > 0 && how->failed) {
-        reap(pid);
-        errno = how->failed;
-        return -1;
-    }
-    return pid;
-}
-
 static gboolean fail_to_run(const char *program, CstErrorCode code, GError **error)
 {
     return cst_fail(error, code, _("cannot run '%s': %s"), program, g_strerror(errno));
@@ -171,8 +116,11 @@ static gboolean spawn(Running *run, GError **error)
     if (!open_input(run->child, &in, error) || !make_pipe(&run->out_fd, &out, program, error) ||
         !make_pipe(&run->err_fd, &err, program, error))
         return FALSE;
-    run->pid = launch(&(Launch){
-        .argv = (char *const *)run->child->argv, .env = env, .in = in, .out = out, .err = err});
+    run->pid = child_launch(&(Launch){.argv = run->child->argv,
+                                      .env = (const char *const *)env,
+                                      .in = in,
+                                      .out = out,
+                                      .err = err});
     if (run->pid < 0)
         return fail_to_run(program, CST_ERROR_NOT_FOUND, error);
     run->out = g_string_new(NULL);
