@@ -5,6 +5,8 @@
  * task is the exception: cst_task_cancel() may be called in a signal handler and wakes nobody, so
  * the task is checked every POLL_STEP_MS.
  *
+ * Whoever watches a child is asked as often as the task.
+ *
  * On timeout, cancellation or too much output the whole process group is killed. A child that does
  * not end even then (it hangs in the kernel) is left to a thread that waits for it; the call
  * returns.
@@ -64,14 +66,34 @@ static void running_clear(Running *run)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
 
+typedef struct {
+    const CstConfine *confine;
+    pid_t parent;
+} SetUp;
+
 /*
  * Runs between fork() and exec(). A group of its own is what can be killed whole. Files that the
  * program creates are private until we change their mode.
  */
 static void set_up_child(gpointer data)
 {
+    const SetUp *set_up = data;
+
     setpgid(0, 0);
     umask(077);
+    if (set_up->confine)
+        cst_confine_enter(set_up->confine, set_up->parent);
+}
+
+/* Output is parsed, and must be the same in every locale. */
+static GStrv environment(const CstChild *child)
+{
+    const char *path = g_getenv("PATH");
+    GStrv env = child->confine ? g_new0(char *, 1) : g_get_environ();
+
+    if (child->confine && path)
+        env = g_environ_setenv(env, "PATH", path, TRUE);
+    return g_environ_setenv(env, "LC_ALL", "C", TRUE);
 }
 
 /* *ret_fd, which is closed on exec, stays -1 where there is no input. */
@@ -92,18 +114,21 @@ static gboolean open_input(const CstChild *child, int *ret_fd, GError **error)
 
 static gboolean spawn(Running *run, GError **error)
 {
-    /* Output is parsed, and must be the same in every locale. */
-    g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
+    g_auto(GStrv) env = environment(run->child);
+    g_autofree int *numbers = g_new(int, run->child->n_fds + 1);
+    SetUp set_up = {run->child->confine, getpid()};
     g_auto(CstFd) input = -1;
     g_autoptr(GError) local = NULL;
 
     if (!open_input(run->child, &input, error))
         return FALSE;
-    if (g_spawn_async_with_pipes_and_fds(NULL, run->child->argv, (const char *const *)env,
-                                         G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
-                                             G_SPAWN_CLOEXEC_PIPES,
-                                         set_up_child, NULL, input, -1, -1, NULL, NULL, 0,
-                                         &run->pid, NULL, &run->out_fd, &run->err_fd, &local)) {
+    for (guint i = 0; i < run->child->n_fds; i++)
+        numbers[i] = STDERR_FILENO + 1 + (int)i;
+    if (g_spawn_async_with_pipes_and_fds(
+            NULL, run->child->argv, (const char *const *)env,
+            G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES, set_up_child,
+            &set_up, input, -1, -1, run->child->fds, numbers, run->child->n_fds, &run->pid, NULL,
+            &run->out_fd, &run->err_fd, &local)) {
         run->out = g_string_new(NULL);
         run->err = g_string_new(NULL);
         return TRUE;
@@ -113,10 +138,11 @@ static gboolean spawn(Running *run, GError **error)
 }
 
 /*
- * Appends what @fd has. FALSE at its end. Bytes beyond @keep are read and dropped, so that the
- * child does not block on a full pipe, and reported in *@over.
+ * Appends what @fd has, or gives it to @watch. FALSE at its end. Bytes beyond @keep are read and
+ * dropped, so that the child does not block on a full pipe, and reported in *@over.
  */
-static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
+static gboolean drain(int fd, const CstChildWatch *watch, GString *into, size_t keep,
+                      gboolean *over)
 {
     char buf[16384];
     ssize_t n = read(fd, buf, sizeof(buf));
@@ -125,6 +151,10 @@ static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
         return errno == EINTR || errno == EAGAIN;
     if (n == 0)
         return FALSE;
+    if (watch) {
+        watch->take(buf, (size_t)n, watch->data);
+        return TRUE;
+    }
     if (into->len + (size_t)n > keep) {
         *over = TRUE;
         n = (ssize_t)(keep - into->len);
@@ -138,7 +168,7 @@ static int longest_poll(const Running *run)
 {
     gint64 left = run->deadline - g_get_monotonic_time();
 
-    if (run->task)
+    if (run->task || run->child->watch)
         return POLL_STEP_MS;
     return run->deadline ? (int)CLAMP(left / 1000 + 1, 0, G_MAXINT) : -1;
 }
@@ -164,19 +194,22 @@ static gboolean gather(const Running *run, GError **error)
                               [ERR] = {.fd = run->err_fd, .events = POLLIN},
                               [END] = {.fd = run->pid_fd, .events = POLLIN}};
     size_t limit = run->child->output_limit ? run->child->output_limit : DEFAULT_OUTPUT_LIMIT;
+    const CstChildWatch *watch = run->child->watch;
     gboolean over = FALSE, ignored = FALSE;
 
     while (fds[OUT].fd >= 0 || fds[ERR].fd >= 0 || fds[END].fd >= 0) {
         if (!may_go_on(run, error))
             return FALSE;
+        if (watch && watch->enough(watch->data))
+            return kill(-run->pid, SIGKILL) == 0 || errno == ESRCH;
         if (poll(fds, FDS, longest_poll(run)) < 0) {
             if (errno == EINTR)
                 continue;
             return cst_fail_errno(error, errno, _("cannot wait for '%s'"), run->child->argv[0]);
         }
-        if (fds[OUT].revents && !drain(run->out_fd, run->out, limit, &over))
+        if (fds[OUT].revents && !drain(run->out_fd, watch, run->out, limit, &over))
             fds[OUT].fd = -1;
-        if (fds[ERR].revents && !drain(run->err_fd, run->err, STDERR_KEPT, &ignored))
+        if (fds[ERR].revents && !drain(run->err_fd, NULL, run->err, STDERR_KEPT, &ignored))
             fds[ERR].fd = -1;
         if (fds[END].revents)
             fds[END].fd = -1;
