@@ -19,6 +19,7 @@ MAY_INCLUDE = {
     "model": {"base"},
     "blob": {"base"},
     "backup": {"blob", "base"},
+    "guest": {"blob", "base"},
     "nbd": {"blob", "base"},
     "image": {"blob", "base"},
     "import": {"image", "blob", "model", "base"},
@@ -34,7 +35,7 @@ MAY_INCLUDE = {
     # the commands over image files and those that carry volumes in and out, and those over backups:
     # libraries of their own
     "cli-image": {"cli", "conn", "import", "image", "blob", "store", "model", "base"},
-    "cli-backup": {"cli", "conn", "backup", "nbd", "blob", "store", "model", "base"},
+    "cli-backup": {"cli", "conn", "backup", "guest", "nbd", "blob", "store", "model", "base"},
 }
 
 # Modules whose sub-folders have an order: whom each may include and call. What lies in the module's

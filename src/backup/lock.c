@@ -224,6 +224,15 @@ gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error)
     return TRUE;
 }
 
+char *cst_repo_lock_id(CstRepo *repo, GError **error)
+{
+    char name[REPO_ID_TEXT];
+
+    return repo_lock(repo, FALSE, error)
+               ? g_strdup(repo->lock >= 0 ? repo_id_format(repo->lock_id, name) : "")
+               : NULL;
+}
+
 gboolean repo_lock_to_write(CstRepo *repo, GError **error)
 {
     return repo_lock(repo, FALSE, error) &&

@@ -5,6 +5,8 @@
  * task is the exception: cst_task_cancel() may be called in a signal handler and wakes nobody, so
  * the task is checked every POLL_STEP_MS.
  *
+ * Whoever watches a child is asked as often as the task.
+ *
  * On timeout, cancellation or too much output the whole process group is killed. A child that does
  * not end even then (it hangs in the kernel) is left to a thread that waits for it; the call
  * returns.
@@ -66,6 +68,18 @@ static void running_clear(Running *run)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
 
+/* Output is parsed, and must be the same in every locale. */
+static GStrv environment(const CstChild *child)
+{
+    const char *path = g_getenv("PATH");
+    GStrv env = child->confine ? g_new0(char *, 1) : g_get_environ();
+
+    if (child->confine && path)
+        env = g_environ_setenv(env, "PATH", path, TRUE);
+    return g_environ_setenv(env, "LC_ALL", "C", TRUE);
+}
+
+/* *ret_fd, which is closed on exec: what the child reads. */
 static gboolean open_input(const CstChild *child, int *ret_fd, GError **error)
 {
     g_auto(CstFd) fd =
@@ -109,8 +123,7 @@ static gboolean make_pipe(int *ret_ours, int *ret_theirs, const char *program, G
 static gboolean spawn(Running *run, GError **error)
 {
     const char *program = run->child->argv[0];
-    /* Output is parsed, and must be the same in every locale. */
-    g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
+    g_auto(GStrv) env = environment(run->child);
     g_auto(CstFd) in = -1, out = -1, err = -1;
 
     if (!open_input(run->child, &in, error) || !make_pipe(&run->out_fd, &out, program, error) ||
@@ -120,7 +133,10 @@ static gboolean spawn(Running *run, GError **error)
                                       .env = (const char *const *)env,
                                       .in = in,
                                       .out = out,
-                                      .err = err});
+                                      .err = err,
+                                      .fds = run->child->fds,
+                                      .n_fds = run->child->n_fds,
+                                      .confine = run->child->confine});
     if (run->pid < 0)
         return fail_to_run(program, CST_ERROR_NOT_FOUND, error);
     run->out = g_string_new(NULL);
@@ -129,10 +145,11 @@ static gboolean spawn(Running *run, GError **error)
 }
 
 /*
- * Appends what @fd has. FALSE at its end. Bytes beyond @keep are read and dropped, so that the
- * child does not block on a full pipe, and reported in *@over.
+ * Appends what @fd has, or gives it to @watch. FALSE at its end. Bytes beyond @keep are read and
+ * dropped, so that the child does not block on a full pipe, and reported in *@over.
  */
-static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
+static gboolean drain(int fd, const CstChildWatch *watch, GString *into, size_t keep,
+                      gboolean *over)
 {
     char buf[16384];
     ssize_t n = read(fd, buf, sizeof(buf));
@@ -141,6 +158,10 @@ static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
         return errno == EINTR || errno == EAGAIN;
     if (n == 0)
         return FALSE;
+    if (watch) {
+        watch->take(buf, (size_t)n, watch->data);
+        return TRUE;
+    }
     if (into->len + (size_t)n > keep) {
         *over = TRUE;
         n = (ssize_t)(keep - into->len);
@@ -154,7 +175,7 @@ static int longest_poll(const Running *run)
 {
     gint64 left = run->deadline - g_get_monotonic_time();
 
-    if (run->task)
+    if (run->task || run->child->watch)
         return POLL_STEP_MS;
     return run->deadline ? (int)CLAMP(left / 1000 + 1, 0, G_MAXINT) : -1;
 }
@@ -180,19 +201,22 @@ static gboolean gather(const Running *run, GError **error)
                               [ERR] = {.fd = run->err_fd, .events = POLLIN},
                               [END] = {.fd = run->pid_fd, .events = POLLIN}};
     size_t limit = run->child->output_limit ? run->child->output_limit : DEFAULT_OUTPUT_LIMIT;
+    const CstChildWatch *watch = run->child->watch;
     gboolean over = FALSE, ignored = FALSE;
 
     while (fds[OUT].fd >= 0 || fds[ERR].fd >= 0 || fds[END].fd >= 0) {
         if (!may_go_on(run, error))
             return FALSE;
+        if (watch && watch->enough(watch->data))
+            return kill(-run->pid, SIGKILL) == 0 || errno == ESRCH;
         if (poll(fds, FDS, longest_poll(run)) < 0) {
             if (errno == EINTR)
                 continue;
             return cst_fail_errno(error, errno, _("cannot wait for '%s'"), run->child->argv[0]);
         }
-        if (fds[OUT].revents && !drain(run->out_fd, run->out, limit, &over))
+        if (fds[OUT].revents && !drain(run->out_fd, watch, run->out, limit, &over))
             fds[OUT].fd = -1;
-        if (fds[ERR].revents && !drain(run->err_fd, run->err, STDERR_KEPT, &ignored))
+        if (fds[ERR].revents && !drain(run->err_fd, NULL, run->err, STDERR_KEPT, &ignored))
             fds[ERR].fd = -1;
         if (fds[END].revents)
             fds[END].fd = -1;

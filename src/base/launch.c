@@ -2,7 +2,11 @@
 /*
  * Starts a program by vfork(), which lends the child our memory until it runs the program, where
  * fork() would copy the tables of all of it: milliseconds in a daemon with many volumes.
- * posix_spawn(), which does the same, has no umask.
+ * posix_spawn(), which does the same, has no umask. A child that is to be confined is made by
+ * fork(), for the kernel gives a namespace of users to no process that shares its memory.
+ *
+ * Until the program runs, a pipe is open on which the child says why it can't; it is read to its
+ * end.
  */
 #include "launch.h"
 
@@ -14,12 +18,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <base/file.h>
+
+#define FIRST_FD (STDERR_FILENO + 1)
+
+/* @high: copies of @how's further descriptors, which are no numbers that they are to become. */
+static gboolean take_descriptors(const Launch *how, const int *high)
+{
+    /* Input is the standard one already where our process has none of its own. */
+    if (dup2(how->in, STDIN_FILENO) < 0 || fcntl(STDIN_FILENO, F_SETFD, 0) < 0 ||
+        dup2(how->out, STDOUT_FILENO) < 0 || dup2(how->err, STDERR_FILENO) < 0)
+        return FALSE;
+    for (guint i = 0; i < how->n_fds; i++)
+        if (dup2(high[i], FIRST_FD + (int)i) < 0)
+            return FALSE;
+    return close_range(FIRST_FD + how->n_fds, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
+}
+
 /*
  * The child's part, in its parent's memory: system calls, and no word about what else is there. A
  * group of its own is what can be killed whole; files that the program creates are private until we
  * change their mode; signals are as a program expects them. Returns when it can't run.
  */
-static void become(const Launch *launch)
+static void become(const Launch *how, const int *high, pid_t parent)
 {
     sigset_t none;
 
@@ -29,33 +50,80 @@ static void become(const Launch *launch)
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
     umask(077);
-    /* Input is the standard one already where our process has none of its own. */
-    if (dup2(launch->in, STDIN_FILENO) >= 0 && fcntl(STDIN_FILENO, F_SETFD, 0) == 0 &&
-        dup2(launch->out, STDOUT_FILENO) >= 0 && dup2(launch->err, STDERR_FILENO) >= 0 &&
-        close_range(STDERR_FILENO + 1, ~0U, 0) == 0)
-        execvpe(launch->argv[0], (char *const *)launch->argv, (char *const *)launch->env);
+    if (!take_descriptors(how, high))
+        return;
+    if (how->confine)
+        cst_confine_enter(how->confine, parent);
+    execvpe(how->argv[0], (char *const *)how->argv, (char *const *)how->env);
 }
 
-GPid child_launch(const Launch *how)
+/* @said: where the child writes an errno. */
+static GPid start(const Launch *how, const int *high, int said)
 {
-    volatile int failed = 0; /* errno; the child says so */
+    const pid_t parent = getpid();
     sigset_t all, before;
     GPid pid;
 
     /* A handler of ours that ran in the child would change what is ours. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+    pid = how->confine ? fork() : vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
     if (pid == 0) {
-        become(how);
-        failed = errno;
+        become(how, high, parent);
+        (void)!write(said, &errno, sizeof(errno));
         _exit(127);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (pid > 0 && failed) {
-        (void)TEMP_FAILURE_RETRY(waitpid(pid, NULL, 0));
-        errno = failed;
+    return pid;
+}
+
+/* The errno with which the child failed to run its program; 0: it runs. */
+static int failure_of(int said)
+{
+    int number = 0;
+
+    return TEMP_FAILURE_RETRY(read(said, &number, sizeof(number))) == sizeof(number) ? number : 0;
+}
+
+static GPid start_with(const Launch *how, const int *high)
+{
+    g_auto(CstFd) hears = -1, says = -1;
+    int ends[2], failure;
+    GPid pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
-    }
+    hears = ends[0];
+    /* Not one of the numbers that are taken. */
+    says = fcntl(ends[1], F_DUPFD_CLOEXEC, FIRST_FD + (int)how->n_fds);
+    close(ends[1]);
+    pid = says < 0 ? -1 : start(how, high, says);
+    if (pid < 0)
+        return -1;
+    cst_fd_clear(&says);
+    failure = failure_of(hears);
+    if (!failure)
+        return pid;
+    (void)TEMP_FAILURE_RETRY(waitpid(pid, NULL, 0));
+    errno = failure;
+    return -1;
+}
+
+GPid child_launch(const Launch *how)
+{
+    g_autofree int *high = g_new(int, how->n_fds + 1);
+    guint count = 0;
+    GPid pid = -1;
+    int failure;
+
+    while (count < how->n_fds &&
+           (high[count] = fcntl(how->fds[count], F_DUPFD_CLOEXEC, FIRST_FD + (int)how->n_fds)) >= 0)
+        count++;
+    if (count == how->n_fds)
+        pid = start_with(how, high);
+    failure = errno;
+    while (count > 0)
+        close(high[--count]);
+    errno = failure;
     return pid;
 }

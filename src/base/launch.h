@@ -3,11 +3,16 @@
 
 #include <glib.h>
 
+#include <base/confine.h>
+
 /** A program, and what it begins with. */
 typedef struct {
     const char *const *argv; /**< argv[0] is looked up in PATH */
     const char *const *env;
-    int in, out, err; /**< become its descriptors 0 to 2; it gets no others */
+    int in, out, err; /**< become its descriptors 0 to 2 */
+    const int *fds;   /**< become 3, 4 and so on; it gets no others */
+    guint n_fds;
+    const CstConfine *confine; /**< its rights; NULL: ours */
 } Launch;
 
 /**

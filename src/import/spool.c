@@ -1,47 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Spools. Files without names (O_TMPFILE), so that nothing stays after a kill, and nobody else can
- * open or replace one. The file system keeps RESERVE bytes free, for it is not ours alone.
- */
+/* Spools (base/spool.h) of what is read more than once. */
 #include "spool.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <base/alloc.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/spool.h>
 #include <base/units.h>
 
-#define RESERVE     (64 * CST_MIB)
 #define CHECK_EVERY (64 * CST_MIB) /* bytes between two looks at the free space */
 #define UNIT        (64u << 10)    /* bytes that are left out when they are zero */
 
-static const char *spool_dir(const ImportContext *context)
-{
-    const char *dir = context->how->spool_dir;
-
-    if (!dir)
-        dir = g_getenv("TMPDIR");
-    return dir && *dir ? dir : "/var/tmp";
-}
-
 static int spool_open(const char *dir, GError **error)
 {
-    g_autofree char *path = NULL;
-    int fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    int fd = cst_spool_open(dir);
 
-    /* A file system without O_TMPFILE: NFS, for one. */
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-        path = g_build_filename(dir, ".cistern-XXXXXX", NULL);
-        fd = mkostemp(path, O_CLOEXEC);
-        if (fd >= 0)
-            unlink(path);
-    }
     if (fd < 0)
         cst_fail_errno(error, errno, _("cannot spool in '%s'; say where with --spool-dir"), dir);
     return fd;
@@ -49,14 +26,12 @@ static int spool_open(const char *dir, GError **error)
 
 gboolean import_spool_check(int fd, const char *where, uint64_t more, GError **error)
 {
-    struct statvfs fs;
     uint64_t room;
 
-    if (fstatvfs(fd, &fs) < 0)
+    if (!cst_spool_room(fd, &room))
         return cst_fail_errno(error, errno, _("cannot spool in '%s'; say where with --spool-dir"),
                               where);
-    room = (uint64_t)fs.f_bavail * fs.f_frsize;
-    if (room >= RESERVE && room - RESERVE >= more)
+    if (room >= more)
         return TRUE;
     return cst_fail(error, CST_ERROR_NO_SPACE,
                     _("'%s' has %" PRIu64 " MiB left, too little to spool in; say where with "
@@ -121,7 +96,7 @@ static gboolean take_all(Spool *spool, ImportReader *reader, GError **error)
 static CstBlob *spool_from(const ImportContext *context, const char *name, ImportReader *reader,
                            ImportHttp *http, GError **error)
 {
-    Spool spool = {.context = context, .name = name, .dir = spool_dir(context)};
+    Spool spool = {.context = context, .name = name, .dir = cst_spool_dir(context->how->spool_dir)};
     g_auto(CstFd) fd = -1;
 
     import_note(context, _("'%s' is spooled in %s"), name, spool.dir);

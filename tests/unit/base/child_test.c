@@ -305,9 +305,178 @@ static void debugging_shows_what_is_run(void **state)
     g_string_free(logged, TRUE);
 }
 
+/* The end to read from of a pipe that holds @text. */
+static int hold(const char *text)
+{
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+    close(ends[1]);
+    return ends[0];
+}
+
+/* Whatever numbers they have here, also those of each other. */
+static void descriptors_are_numbered_from_3_on(void **state)
+{
+    static const int numbers[][2] = {{30, 40}, {4, 3}};
+    const char *const argv[] = {"sh", "-c", "cat <&3; cat <&4; ls /proc/self/fd | wc -l", NULL};
+    g_auto(CstChildResult) without = {0};
+
+    run("ls /proc/self/fd | wc -l", &without);
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        const int *fds = numbers[i];
+        const CstChild child = {.argv = argv, .timeout_s = 10, .fds = fds, .n_fds = 2};
+        g_auto(CstChildResult) result = {0};
+        int one = hold("one "), other = hold("other ");
+
+        /* As low ones are free for copies of these. */
+        assert_int_equal(dup3(other, 50, O_CLOEXEC), 50);
+        assert_int_equal(dup3(one, 51, O_CLOEXEC), 51);
+        close(one);
+        close(other);
+        assert_int_equal(dup3(51, fds[0], O_CLOEXEC), fds[0]);
+        assert_int_equal(dup3(50, fds[1], O_CLOEXEC), fds[1]);
+        assert_true(cst_child_run(&child, NULL, &result, NULL));
+        assert_true(g_str_has_prefix(result.out, "one other "));
+        assert_int_equal(atoi(result.out + strlen("one other ")), atoi(without.out) + 2);
+        for (int fd = 0; fd < 2; fd++) {
+            close(fds[fd]);
+            close(50 + fd);
+        }
+    }
+}
+
+/* --- watched ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    GString *taken;
+    guint asked;
+    gboolean satisfied;
+} Watched;
+
+static void take(const char *bytes, size_t len, gpointer data)
+{
+    g_string_append_len(((Watched *)data)->taken, bytes, (gssize)len);
+}
+
+static gboolean enough(gpointer data)
+{
+    Watched *watched = data;
+
+    watched->asked++;
+    return watched->satisfied && strstr(watched->taken->str, "ready");
+}
+
+static gboolean run_watched(Watched *watched, const char *script, unsigned timeout_s,
+                            CstChildResult *ret_result, GError **error)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    const CstChildWatch watch = {take, enough, watched};
+    const CstChild child = {.argv = argv, .timeout_s = timeout_s, .watch = &watch};
+
+    watched->taken = g_string_new(NULL);
+    return cst_child_run(&child, NULL, ret_result, error);
+}
+
+static void whoever_watches_ends_it_when_it_is_enough(void **state)
+{
+    g_auto(CstChildResult) result = {0};
+    Watched watched = {.satisfied = TRUE};
+    gint64 began = g_get_monotonic_time();
+
+    assert_true(run_watched(&watched, "echo ready; sleep 60 & sleep 60", 30, &result, NULL));
+    assert_true(g_get_monotonic_time() - began < 10 * G_TIME_SPAN_SECOND);
+    assert_int_equal(result.status, 128 + SIGKILL);
+    assert_string_equal(watched.taken->str, "ready\n");
+    assert_string_equal(result.out, "");
+    g_string_free(watched.taken, TRUE);
+}
+
+static void whoever_watches_is_asked_while_nothing_comes(void **state)
+{
+    g_auto(CstChildResult) result = {0};
+    Watched watched = {0};
+
+    assert_true(run_watched(&watched, "sleep 1; echo ready; exit 3", 30, &result, NULL));
+    assert_int_equal(result.status, 3);
+    assert_true(watched.asked >= 5);
+    g_string_free(watched.taken, TRUE);
+}
+
+static void what_is_watched_has_no_limit_of_output_and_one_of_time(void **state)
+{
+    CstChildResult result = {0};
+    g_autoptr(GError) error = NULL;
+    Watched watched = {0};
+
+    assert_true(run_watched(&watched, "head -c 20000000 /dev/zero", 30, &result, NULL));
+    assert_int_equal(watched.taken->len, 20000000);
+    g_string_free(watched.taken, TRUE);
+    cst_child_result_clear(&result);
+    assert_false(run_watched(&watched, "sleep 60", 1, &result, &error));
+    assert_int_equal(cst_error_code(error), CST_ERROR_TIMEOUT);
+    g_string_free(watched.taken, TRUE);
+}
+
+/* --- confined --------------------------------------------------------------------------------- */
+
+static gboolean run_confined(const char *script, const CstConfine *confine,
+                             CstChildResult *ret_result)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    const CstChild child = {.argv = argv, .timeout_s = 20, .confine = confine};
+
+    assert_true(cst_child_run(&child, NULL, ret_result, NULL));
+    return ret_result->status != CST_CONFINE_FAILED;
+}
+
+static void a_confined_child_has_no_rights(void **state)
+{
+    g_auto(CstChildResult) result = {0};
+    CstConfine confine = {.memory = 64 * CST_MIB};
+
+    cst_confine_choose_user(&confine);
+    if (geteuid() != 0) {
+        assert_int_equal(confine.uid, 0);
+        skip();
+    }
+    assert_in_range(confine.uid, 61184, 65519);
+    if (!run_confined("id -u; id -G; grep -c : /proc/net/dev; ulimit -c; ulimit -v;"
+                      "grep NoNewPrivs /proc/self/status; grep CapEff /proc/self/status;"
+                      "touch /tmp/x 2>/dev/null || echo read-only; pwd; env | grep -v PWD= | sort",
+                      &confine, &result))
+        skip();
+    {
+        g_autofree char *expected = g_strdup_printf(
+            "%u\n%u\n1\n0\n65536\nNoNewPrivs:\t1\nCapEff:\t0000000000000000\nread-only\n/\n",
+            confine.uid, confine.uid);
+
+        assert_true(g_str_has_prefix(result.out, expected));
+        assert_null(strstr(result.out, "HOME="));
+        assert_non_null(strstr(result.out, "LC_ALL=C\n"));
+    }
+}
+
+static void what_can_not_be_confined_is_not_run(void **state)
+{
+    g_auto(CstChildResult) result = {0};
+    const CstConfine confine = {.uid = (uid_t)-1};
+
+    assert_false(run_confined("echo ran", &confine, &result));
+    assert_string_equal(result.out, "");
+    assert_true(g_str_has_prefix(result.err, "cannot give up rights: "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(descriptors_are_numbered_from_3_on),
+        cmocka_unit_test(whoever_watches_ends_it_when_it_is_enough),
+        cmocka_unit_test(whoever_watches_is_asked_while_nothing_comes),
+        cmocka_unit_test(what_is_watched_has_no_limit_of_output_and_one_of_time),
+        cmocka_unit_test(a_confined_child_has_no_rights),
+        cmocka_unit_test(what_can_not_be_confined_is_not_run),
         cmocka_unit_test(what_a_tool_makes_is_for_nobody_else),
         cmocka_unit_test(nothing_of_ours_is_inherited),
         cmocka_unit_test(a_child_of_a_process_without_stdin_has_one),

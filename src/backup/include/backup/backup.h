@@ -255,5 +255,11 @@ typedef struct {
 void cst_repo_lock_free(CstRepoLock *lock);
 /** The locks of a repository but our own, CstRepoLock *. */
 GPtrArray *cst_repo_locks(CstRepo *repo, GError **error);
+/**
+ * Takes the lock of readers and returns its id, for names of what has to go when this process is
+ * gone: then the lock is, or is one that is dead. "" where none can be had (a repository that can
+ * only be read, a dry run). Free it.
+ */
+char *cst_repo_lock_id(CstRepo *repo, GError **error);
 /** Removes locks of dead processes, and with @all those of other machines, whatever these do. */
 gboolean cst_repo_unlock(CstRepo *repo, gboolean all, guint *ret_count, GError **error);

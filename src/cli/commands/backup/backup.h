@@ -13,6 +13,8 @@
 gboolean cli_repo_check_words(const CliArgs *args, GError **error);
 /** Returns the directory of the repository that option <repo> names; it may not exist. Free it. */
 char *cli_repo_path(CliCtl *ctl, const CliArgs *args, GError **error);
+/** Returns the directory of a pool of files of this host, which has to be active; free it. */
+char *cli_pool_directory(CliCtl *ctl, const char *name, GError **error);
 /** Reads the key's protection (--secret or --key-file); *ret_given: one of them was given. */
 gboolean cli_repo_secret(CliCtl *ctl, const CliArgs *args, CstSecretBytes *ret_secret,
                          gboolean *ret_given, GError **error);
@@ -35,6 +37,10 @@ typedef struct {
 CstVolRef *cli_restore(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume,
                        const CliRestore *how, GError **error);
 
+/** Gives @size bytes of a blob, in order, to @give: data, and holes as such. */
+gboolean cli_backup_give(CstBlob *blob, uint64_t size, CstPieceFunc give, gpointer data,
+                         GError **error);
+
 /* Rows of option tables. */
 #define REPO CLI_REQUIRED("repo", N_("repository: a directory with a slash, or a pool of files"))
 #define KEY_OPTIONS                                                                        \
@@ -47,6 +53,11 @@ CstVolRef *cli_restore(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume
     KEY_OPTIONS, CLI_SWITCH("shared", N_("others may write to the repository's directory"))
 #define BACKUP     CLI_REQUIRED("backup", N_("id of a backup, or how it begins; latest"))
 #define BACKUP_VOL CLI_STRING("vol", N_("volume of the backup, if it has several (POOL/NAME)"))
+#define FORMAT                                                                              \
+    {                                                                                       \
+        .name = "format", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED,                   \
+        .help = N_("format of the new vol; default: that of the backup where the pool can") \
+    }
 
 /* The rows of commands, each beside its handler. */
 extern const CliCommand cli_backup_check_command;

@@ -17,8 +17,7 @@
 /** Directory of a repository in a pool. Volumes have no names like that. */
 #define POOL_REPO ".cistern-backups"
 
-/* The directory of a pool's files, which has to be this host's. */
-static char *pool_target(CliCtl *ctl, const char *name, GError **error)
+char *cli_pool_directory(CliCtl *ctl, const char *name, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cst_conn_pool_by_name(ctl->conn, name, error);
     g_autofree char *xml = pool ? cst_conn_pool_xml(ctl->conn, pool, 0, error) : NULL;
@@ -36,12 +35,10 @@ static char *pool_target(CliCtl *ctl, const char *name, GError **error)
     if (!active)
         cst_fail(error, CST_ERROR_STATE, _("pool '%s' is not active"), name);
     else if (!info || !target || info->volume_type != CST_VOL_FILE || info->url_scheme)
-        cst_fail(error, CST_ERROR_UNSUPPORTED,
-                 _("pool '%s' has no directory of files, which a repository needs"), name);
+        cst_fail(error, CST_ERROR_UNSUPPORTED, _("pool '%s' has no directory of files"), name);
     else if (host && strcmp(host, g_get_host_name()) != 0)
         cst_fail(error, CST_ERROR_UNSUPPORTED,
-                 _("pool '%s' is on host '%s'; a repository is on the host of the command"), name,
-                 host);
+                 _("pool '%s' is on host '%s', and not on that of the command"), name, host);
     else
         return g_steal_pointer(&target);
     return NULL;
@@ -66,7 +63,7 @@ char *cli_repo_path(CliCtl *ctl, const CliArgs *args, GError **error)
         return NULL;
     if (strchr(text, '/') || *text == '.')
         return g_canonicalize_filename(text, NULL);
-    target = cli_conn(ctl, error) ? pool_target(ctl, text, error) : NULL;
+    target = cli_conn(ctl, error) ? cli_pool_directory(ctl, text, error) : NULL;
     return target ? g_build_filename(target, POOL_REPO, NULL) : NULL;
 }
 

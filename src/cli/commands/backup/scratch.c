@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Scratch volumes are "cistern-prove-REPOSITORY-LOCK-RANDOM". A lock that is there, also one of
+ * another host, may be that of a process at work; a dead one of this host has been removed by
+ * whoever took a lock after it. Where no lock can be had (a repository that can only be read) the
+ * name says so, and nobody but its own process deletes it.
+ */
+#include "scratch.h"
+
+#include <string.h>
+
+#include "commands/pool/pool.h"
+#include "commands/volume/volume.h"
+#include "output/text.h"
+
+#define LOCK_CHARS 16
+#define NO_LOCK    "nolock"
+
+static char *name_prefix(const CstRepo *repo)
+{
+    return g_strdup_printf("cistern-prove-%.8s-", cst_repo_id(repo));
+}
+
+static char *new_name(CstRepo *repo, GError **error)
+{
+    g_autofree char *lock = cst_repo_lock_id(repo, error);
+    g_autofree char *prefix = name_prefix(repo);
+    g_autofree char *random = g_uuid_string_random();
+
+    return lock ? g_strdup_printf("%s%.*s-%.8s", prefix, LOCK_CHARS, *lock ? lock : NO_LOCK, random)
+                : NULL;
+}
+
+static gboolean in_use(const char *owner, const GPtrArray *locks)
+{
+    if (g_str_has_prefix(owner, NO_LOCK))
+        return TRUE;
+    for (guint i = 0; i < locks->len; i++)
+        if (strncmp(owner, ((const CstRepoLock *)locks->pdata[i])->id, LOCK_CHARS) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+void cli_scratch_drop(const CliScratch *scratch, const CstVolRef *vol)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_conn_vol_delete(scratch->ctl->conn, vol, CST_VOL_DELETE_AT_ONCE, NULL, &why))
+        cli_warn(scratch->ctl, _("warning: scratch vol '%s' is left: %s\n"), vol->name,
+                 why->message);
+}
+
+gboolean cli_scratch_drop_stale(const CliScratch *scratch, GError **error)
+{
+    CstConn *conn = scratch->ctl->conn;
+    g_autofree char *prefix = name_prefix(scratch->repo);
+    g_autofree char *ours = cst_repo_lock_id(scratch->repo, error);
+    /* The locks come last: whoever has made one of the vols had his before. */
+    g_autoptr(GPtrArray) rows = ours ? cst_conn_vol_list(conn, scratch->pool, FALSE, error) : NULL;
+    g_autoptr(GPtrArray) locks = rows ? cst_repo_locks(scratch->repo, error) : NULL;
+
+    if (!locks)
+        return FALSE;
+    for (guint i = 0; *ours && i < rows->len; i++) {
+        const char *name = ((const CstVolRow *)rows->pdata[i])->name;
+        g_autoptr(CstVolRef) vol = NULL;
+
+        if (!g_str_has_prefix(name, prefix) || in_use(name + strlen(prefix), locks))
+            continue;
+        vol = cst_conn_vol_by_name(conn, scratch->pool, name, NULL);
+        if (vol)
+            cli_scratch_drop(scratch, vol);
+    }
+    return TRUE;
+}
+
+CstVolRef *cli_scratch_restore(const CliScratch *scratch, const CstBackupVolume *volume,
+                               const char *format, GError **error)
+{
+    g_autofree char *name = new_name(scratch->repo, error);
+    const CliRestore how = {.pool = scratch->pool, .name = name, .format = format};
+
+    return name ? cli_restore(scratch->ctl, scratch->repo, volume, &how, error) : NULL;
+}

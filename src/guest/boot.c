@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Boots a disk. QEMU is confined like the checkers, and by its own sandbox besides; it has no
+ * network, no display, no monitor and no other file than the disk. Its stdout is the guest's serial
+ * console. KVM is used where the user that QEMU runs as may: root's group of /dev/kvm goes along.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/text.h>
+#include <base/units.h>
+
+#include "agent.h"
+#include "console.h"
+#include "disk.h"
+
+#define QEMU        "qemu-system-x86_64"
+#define OVMF        "/usr/share/ovmf/OVMF.fd"
+#define LOGIN       "(?:^|\\s)login: ?$"
+#define QEMU_MEMORY (8 * CST_GIB) /* of address space beside the guest's */
+
+void cst_guest_life_clear(CstGuestLife *life)
+{
+    g_clear_pointer(&life->detail, g_free);
+    g_clear_pointer(&life->console, g_free);
+}
+
+/* --- QEMU's arguments ------------------------------------------------------------------------- */
+
+static void add(GPtrArray *argv, const char *option, char *value)
+{
+    g_ptr_array_add(argv, g_strdup(option));
+    g_ptr_array_add(argv, value);
+}
+
+/* NULL: QEMU's own, a BIOS. */
+static const char *firmware_of(const CstGuestBoot *how)
+{
+    if (strcmp(how->firmware, "bios") == 0)
+        return NULL;
+    return strcmp(how->firmware, "uefi") == 0 ? OVMF : how->firmware;
+}
+
+static gboolean check_firmware(const CstGuestBoot *how, GError **error)
+{
+    const char *path = firmware_of(how);
+
+    return !path || g_file_test(path, G_FILE_TEST_IS_REGULAR) ||
+           cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no firmware '%s'"), path);
+}
+
+static GPtrArray *arguments(const CstGuestBoot *how)
+{
+    GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+    gboolean sata = strcmp(how->bus, "sata") == 0;
+
+    g_ptr_array_add(argv, g_strdup(QEMU));
+    g_ptr_array_add(argv, g_strdup("-nodefaults"));
+    g_ptr_array_add(argv, g_strdup("-no-user-config"));
+    add(argv, "-sandbox",
+        g_strdup("on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"));
+    add(argv, "-display", g_strdup("none"));
+    add(argv, "-nic", g_strdup("none"));
+    add(argv, "-machine", g_strdup("q35"));
+    add(argv, "-accel", g_strdup("kvm"));
+    add(argv, "-accel", g_strdup("tcg"));
+    add(argv, "-cpu", g_strdup("max"));
+    add(argv, "-smp", g_strdup_printf("%u", how->cpus));
+    add(argv, "-m", g_strdup_printf("%" G_GUINT64_FORMAT "M", how->memory / CST_MIB));
+    if (firmware_of(how))
+        add(argv, "-bios", g_strdup(firmware_of(how)));
+    add(argv, "-add-fd", g_strdup("fd=3,set=1"));
+    add(argv, "-blockdev", g_strdup("driver=file,node-name=file,filename=/dev/fdset/1"));
+    add(argv, "-blockdev", g_strdup("driver=raw,node-name=disk,file=file"));
+    add(argv, "-device",
+        g_strdup_printf("%s,drive=disk,bootindex=1", sata ? "ide-hd" : "virtio-blk-pci"));
+    add(argv, "-chardev", g_strdup("stdio,id=console,signal=off"));
+    add(argv, "-serial", g_strdup("chardev:console"));
+    add(argv, "-device", g_strdup("virtio-serial-pci"));
+    add(argv, "-chardev", g_strdup("socket,id=agent,fd=4"));
+    add(argv, "-device", g_strdup("virtserialport,chardev=agent,name=org.qemu.guest_agent.0"));
+    g_ptr_array_add(argv, NULL);
+    return argv;
+}
+
+/* --- signs of life ---------------------------------------------------------------------------- */
+
+typedef struct {
+    GuestConsole *console;
+    GuestAgent *agent;
+    gboolean agent_counts, answered;
+} Watch;
+
+static void take(const char *bytes, size_t len, gpointer data)
+{
+    guest_console_take(((Watch *)data)->console, bytes, len);
+}
+
+static gboolean enough(gpointer data)
+{
+    Watch *watch = data;
+
+    watch->answered = guest_agent_answers(watch->agent) && watch->agent_counts;
+    return watch->answered || guest_console_found(watch->console);
+}
+
+static gid_t kvm_group(void)
+{
+    struct stat st;
+
+    return cst_node_stat("/dev/kvm", &st) && (st.st_mode & S_IRGRP) && (st.st_mode & S_IWGRP)
+               ? st.st_gid
+               : 0;
+}
+
+static char *why_ended(const CstChildResult *result)
+{
+    g_autofree char *said = cst_text_escape(g_strstrip(result->err));
+
+    return result->status == 0
+               ? g_strdup(_("the guest has switched itself off"))
+               : g_strdup_printf(_("%s ends with status %d: %s"), QEMU, result->status, said);
+}
+
+static gboolean judge(const Watch *watch, const CstGuestBoot *how, const CstChildResult *result,
+                      CstGuestLife *life)
+{
+    const char *line = guest_console_found(watch->console);
+
+    life->console = guest_console_tail(watch->console);
+    life->alive = watch->answered || line;
+    if (line)
+        life->detail = g_strdup_printf(_("console: %s"), line);
+    else if (watch->answered)
+        life->detail = g_strdup(_("the guest agent answers"));
+    else if (result->err)
+        life->detail = why_ended(result);
+    else
+        life->detail = g_strdup_printf(ngettext("no sign of life within %u second",
+                                                "no sign of life within %u seconds", how->wait_s),
+                                       how->wait_s);
+    return TRUE;
+}
+
+static gboolean run(CstGuestDisk *disk, const CstGuestBoot *how, Watch *watch, int agent,
+                    CstTask *task, CstChildResult *ret_result, GError **error)
+{
+    g_autoptr(GPtrArray) argv = arguments(how);
+    const int fds[] = {cst_blob_file_fd(disk->blob), agent};
+    const CstChildWatch eyes = {take, enough, watch};
+    CstConfine confine = disk->confine;
+    const CstChild child = {.argv = (const char *const *)argv->pdata,
+                            .timeout_s = how->wait_s,
+                            .fds = fds,
+                            .n_fds = G_N_ELEMENTS(fds),
+                            .confine = &confine,
+                            .watch = &eyes};
+    g_autoptr(GError) why = NULL;
+
+    confine.memory = how->memory + QEMU_MEMORY;
+    confine.group = kvm_group();
+    if (cst_child_run(&child, task, ret_result, &why))
+        return guest_confined(ret_result, QEMU, error);
+    if (cst_error_code(why) == CST_ERROR_TIMEOUT)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+gboolean cst_guest_disk_boot(CstGuestDisk *disk, const CstGuestBoot *how, CstTask *task,
+                             CstGuestLife *ret_life, GError **error)
+{
+    g_autoptr(GRegex) login = g_regex_new(LOGIN, G_REGEX_RAW, 0, NULL);
+    g_autoptr(GuestConsole) console = guest_console_new(how->expect ? how->expect : login);
+    g_auto(CstChildResult) result = {0};
+    g_auto(CstFd) far = -1;
+    g_autoptr(GuestAgent) agent = guest_agent_new(&far, error);
+    Watch watch = {console, agent, !how->expect, FALSE};
+
+    return agent && check_firmware(how, error) &&
+           run(disk, how, &watch, far, task, &result, error) &&
+           judge(&watch, how, &result, ret_life);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A serial console. Escape sequences (ECMA-48) are left out by a state machine that keeps nothing
+ * of them; one that moves the cursor to another place ends the line, as firmware and boot menus
+ * write no newlines. The guest decides how much comes and at which pace: a line has LINE_BYTES
+ * bytes at most, and the last LINES of them are kept.
+ */
+#include "console.h"
+
+#include <base/text.h>
+
+#define LINE_BYTES 4096
+#define LINES      20
+
+typedef enum {
+    TEXT,
+    ESCAPE,     /* behind ESC */
+    CONTROL,    /* behind ESC [ */
+    STRING,     /* behind ESC ] and the like, up to BEL or ESC \ */
+    STRING_ENDS /* behind an ESC in it */
+} State;
+
+struct GuestConsole {
+    GRegex *expect;
+    GString *line;
+    GQueue lines; /* of char *, printable */
+    char *found;
+    State state;
+};
+
+GuestConsole *guest_console_new(GRegex *expect)
+{
+    GuestConsole *console = g_new0(GuestConsole, 1);
+
+    console->expect = g_regex_ref(expect);
+    console->line = g_string_new(NULL);
+    g_queue_init(&console->lines);
+    return console;
+}
+
+void guest_console_free(GuestConsole *console)
+{
+    if (!console)
+        return;
+    g_regex_unref(console->expect);
+    g_string_free(console->line, TRUE);
+    g_queue_clear_full(&console->lines, g_free);
+    g_free(console->found);
+    g_free(console);
+}
+
+static void seek(GuestConsole *console)
+{
+    if (!console->found && console->line->len > 0 &&
+        g_regex_match_full(console->expect, console->line->str, (gssize)console->line->len, 0, 0,
+                           NULL, NULL))
+        console->found = cst_text_escape(console->line->str);
+}
+
+static void end_line(GuestConsole *console)
+{
+    if (console->line->len == 0)
+        return;
+    seek(console);
+    g_queue_push_tail(&console->lines, cst_text_escape(console->line->str));
+    if (console->lines.length > LINES)
+        g_free(g_queue_pop_head(&console->lines));
+    g_string_truncate(console->line, 0);
+}
+
+static void take_text(GuestConsole *console, char c)
+{
+    if (c == '\x1b')
+        console->state = ESCAPE;
+    else if (c == '\n')
+        end_line(console);
+    else if (c == '\t' || (guchar)c >= ' ')
+        g_string_append_c(console->line, c == '\t' ? ' ' : c);
+    if (console->line->len >= LINE_BYTES)
+        end_line(console);
+}
+
+/* The final byte of a control sequence: those that move the cursor or clear the screen. */
+static gboolean moves(char c)
+{
+    return c == 'H' || c == 'f' || c == 'J' || c == 'd';
+}
+
+static void take_byte(GuestConsole *console, char c)
+{
+    switch (console->state) {
+    case TEXT: take_text(console, c); break;
+    case ESCAPE:
+        if (c < ' ' || c > '/') /* those between belong to it and go on */
+            console->state = c == '[' ? CONTROL : c == ']' || c == 'P' || c == '_' ? STRING : TEXT;
+        break;
+    case CONTROL:
+        if (c == '\x1b')
+            console->state = ESCAPE;
+        if (c < '@' || c > '~')
+            break;
+        console->state = TEXT;
+        if (moves(c))
+            end_line(console);
+        break;
+    case STRING:
+        console->state = c == '\a' || c == '\n' ? TEXT : c == '\x1b' ? STRING_ENDS : STRING;
+        break;
+    case STRING_ENDS: console->state = c == '\\' ? TEXT : STRING; break;
+    }
+}
+
+void guest_console_take(GuestConsole *console, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        take_byte(console, bytes[i]);
+    seek(console);
+}
+
+const char *guest_console_found(const GuestConsole *console)
+{
+    return console->found;
+}
+
+char *guest_console_tail(const GuestConsole *console)
+{
+    GString *tail = g_string_new(NULL);
+
+    for (const GList *line = console->lines.head; line; line = line->next)
+        g_string_append_printf(tail, "%s\n", (const char *)line->data);
+    if (console->line->len > 0) {
+        g_autofree char *last = cst_text_escape(console->line->str);
+
+        g_string_append_printf(tail, "%s\n", last);
+    }
+    return g_string_free(tail, FALSE);
+}
