@@ -135,6 +135,8 @@ CstPool *site_make_pool(Site *site, const char *name);
 void site_wait_active(CstPool *pool);
 /** Another state of the pool "p", as another program has; the caller drops it. */
 CstPoolState *site_open_state(Site *site);
+/** Whether linked clones hang on what they were made of: overlays do, and not thin LVM's. */
+gboolean site_links_depend(Site *site);
 /** The native list, joined by spaces. */
 char *site_native(Site *site, const char *pool);
 

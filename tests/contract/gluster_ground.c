@@ -157,7 +157,7 @@ static CstBlob *open_file(const char *pool, const char *volume, gboolean writabl
 
 #define GLUSTER_FLAGS                                                                        \
     (GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_DIRECTORIES | GROUND_SHARED | GROUND_URLS | \
-     GROUND_RENAMES)
+     GROUND_RENAMES | GROUND_TRASH)
 
 const Ground gluster_ground = {
     .name = "gluster",

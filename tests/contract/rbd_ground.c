@@ -193,7 +193,7 @@ const Ground rbd_ground = {
     .format = "raw",
     .flags = GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_SNAPSHOTS | GROUND_CLONES_DEPEND |
              GROUND_REVERTS_ANY | GROUND_FLATTENS_ANY | GROUND_SHARED | GROUND_RENAMES |
-             GROUND_TELLS,
+             GROUND_TELLS | GROUND_TRASH,
     .set_up = set_up,
     .tear_down = tear_down,
     .pool_xml = pool_xml,

@@ -101,6 +101,13 @@ CstPoolState *site_open_state(Site *site)
     return state;
 }
 
+gboolean site_links_depend(Site *site)
+{
+    g_autoptr(CstPoolState) state = site_open_state(site);
+
+    return site_has(site, GROUND_CLONES_DEPEND) || cst_pool_state_holds_images(state);
+}
+
 char *site_native(Site *site, const char *pool)
 {
     char **names = site->ground->native_list(pool);

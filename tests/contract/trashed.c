@@ -104,6 +104,19 @@ static void assert_trash(Site *site, const char *wanted)
     assert_string_equal(names->str, wanted);
 }
 
+/* What others change is seen by technologies with reports when the last one is no longer new. */
+static void assert_trash_soon(Site *site, guint wanted)
+{
+    for (guint i = 0; i < 50; i++) {
+        g_autoptr(GPtrArray) rows = listed(site);
+
+        if (rows->len == wanted)
+            return;
+        g_usleep(G_USEC_PER_SEC / 10);
+    }
+    fail_msg("there are not %u volumes in the trash", wanted);
+}
+
 static void assert_names(Site *site, const char *wanted)
 {
     g_autofree char *names = volume_names(site);
@@ -223,13 +236,24 @@ static void it_is_removed_for_good(Site *site)
     assert_native(site, before);
 }
 
-/* The records are in the root; the time of one is over. */
+/* The records are in the root; the time of those that were called @name is over. */
+static void let_days_pass(Site *site, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) records = cst_trash_list(site->paths, cst_pool_uuid(site->pool), &error);
+
+    assert_no_error(error);
+    for (guint i = 0; i < records->len; i++) {
+        CstTrashed *one = records->pdata[i];
+
+        one->until = strcmp(one->name, name) == 0 ? one->deleted - 1 : one->until;
+        assert_true(cst_trash_set(site->paths, cst_pool_uuid(site->pool), one, NULL));
+    }
+}
+
 static void its_days_pass(Site *site)
 {
     g_autofree char *before = site_native(site, "p");
-    g_autoptr(GPtrArray) records = NULL;
-    g_autoptr(GError) error = NULL;
-    CstTrashed *one;
 
     keep_deleted(site);
     volume_make(site, "v", VOLUME_SIZE);
@@ -238,20 +262,18 @@ static void its_days_pass(Site *site)
     delete_it(site, "w");
     assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     assert_trash(site, "v w");
-    records = cst_trash_list(site->paths, cst_pool_uuid(site->pool), &error);
-    assert_no_error(error);
-    for (guint i = 0; i < records->len; i++) {
-        one = records->pdata[i];
-        one->until = strcmp(one->name, "v") == 0 ? one->deleted - 1 : one->until;
-        assert_true(cst_trash_set(site->paths, cst_pool_uuid(site->pool), one, NULL));
-    }
+    let_days_pass(site, "v");
     cst_dry_run_set(TRUE);
     cst_pool_refresh(site->pool, 0, NULL, NULL);
     cst_dry_run_set(FALSE);
     assert_trash(site, "v w");
     assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
     assert_trash(site, "w");
-    empty_it(site, NULL, 0, 1);
+    /* Nobody has to refresh: the daemon looks when the pool starts, and from time to time. */
+    let_days_pass(site, "w");
+    assert_true(cst_pool_stop(site->pool, NULL, NULL));
+    assert_true(cst_pool_start(site->pool, 0, NULL, NULL));
+    assert_trash_soon(site, 0);
     assert_native(site, before);
 }
 
@@ -291,6 +313,70 @@ static void its_snapshots_come_back(Site *site)
     assert_native(site, before);
 }
 
+/* What was cloned refers to its source by an id, whatever that is called. */
+static void it_stays_below_its_clones(Site *site)
+{
+    g_autofree char *before = NULL, *xml = NULL, *made = NULL;
+    g_autoptr(GError) error = NULL;
+    uint64_t bytes;
+    guint count;
+
+    keep_deleted(site);
+    before = site_native(site, "p");
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    xml = volume_clone_xml(site, "v", "w");
+    cst_vol_create_from(site->pool, xml, site->pool, "v", CST_VOL_CREATE_LINKED, NULL, &made,
+                        &error);
+    assert_no_error(error);
+    delete_it(site, "w");
+    assert_false(cst_vol_delete(site->pool, "v", CST_VOL_DELETE_AT_ONCE, NULL, &error));
+    assert_error_says(&error, CST_ERROR_BUSY, "trash-empty");
+    delete_it(site, "v");
+    assert_names(site, "");
+    restore_it(site, "w", NULL, "w");
+    content_assert_all(site, "w", 1);
+    assert_false(cst_pool_trash_empty(site->pool, NULL, 0, NULL, &count, &bytes, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_trash(site, "v");
+    restore_it(site, "v", NULL, "v");
+    content_assert_all(site, "v", 1);
+    content_assert_all(site, "w", 1);
+    delete_it(site, "w");
+    delete_it(site, "v");
+    /* A record of another moment, so that the source is the first of them. */
+    restore_it(site, "w", NULL, "w");
+    g_usleep(G_USEC_PER_SEC * 11 / 10);
+    delete_it(site, "w");
+    assert_trash(site, "v w");
+    /* All the same the clone goes before its source. */
+    empty_it(site, NULL, 0, 2);
+    assert_native(site, before);
+}
+
+/* However long its name is, the one in the trash is no longer than the technology takes. */
+static void its_name_may_be_long(Site *site)
+{
+    g_autofree char *before = site_native(site, "p"), *name = g_strnfill(110, 'x'), *dashes = NULL;
+
+    memset(name + 50, '_', 10);
+    keep_deleted(site);
+    volume_make(site, name, VOLUME_SIZE);
+    delete_it(site, name);
+    assert_trash(site, name);
+    restore_it(site, name, NULL, name);
+    assert_names(site, name);
+    delete_it(site, name);
+    empty_it(site, NULL, 0, 1);
+    /* device-mapper writes each twice. */
+    dashes = g_strdup("v----------------------------------------");
+    volume_make(site, dashes, VOLUME_SIZE);
+    delete_it(site, dashes);
+    restore_it(site, dashes, NULL, dashes);
+    delete_at_once(site, dashes);
+    assert_native(site, before);
+}
+
 /* --- what keeps it where it is ---------------------------------------------------------------- */
 
 static void assert_not_deleted(Site *site, const char *name, int code)
@@ -323,11 +409,39 @@ static void what_may_not_be_deleted_stays(Site *site)
     xml = volume_clone_xml(site, "v", "w");
     if (cst_vol_create_from(site->pool, xml, site->pool, "v", CST_VOL_CREATE_LINKED, NULL, &made,
                             &error)) {
-        assert_not_deleted(site, "v", CST_ERROR_BUSY);
+        if (site_links_depend(site))
+            assert_not_deleted(site, "v", CST_ERROR_BUSY);
         delete_at_once(site, "w");
     }
     delete_it(site, "v");
     assert_trash(site, "v");
+    empty_it(site, NULL, 0, 1);
+}
+
+/* By its hidden name, which whoever looks at the storage can see. */
+static void who_has_it_open_keeps_it(Site *site)
+{
+    g_autoptr(GPtrArray) rows = NULL;
+    const char *hidden;
+    g_autoptr(GError) error = NULL;
+    uint64_t bytes;
+    guint count;
+
+    keep_deleted(site);
+    volume_make(site, "v", VOLUME_SIZE);
+    delete_it(site, "v");
+    if (site->ground->hold) {
+        rows = listed(site);
+        hidden = ((CstTrashRow *)rows->pdata[0])->hidden;
+        site->ground->hold("p", hidden);
+        assert_not_restored(site, "v", NULL, CST_ERROR_BUSY);
+        assert_false(cst_pool_trash_empty(site->pool, NULL, 0, NULL, &count, &bytes, &error));
+        assert_error(&error, CST_ERROR_BUSY);
+        let_days_pass(site, "v");
+        assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
+        assert_trash(site, "v");
+        site->ground->release("p", hidden);
+    }
     empty_it(site, NULL, 0, 1);
 }
 
@@ -389,10 +503,12 @@ static void others_may_remove_it(Site *site)
     delete_it(site, "v");
     rows = listed(site);
     site->ground->native_delete("p", ((CstTrashRow *)rows->pdata[0])->hidden);
-    assert_trash(site, "");
+    assert_trash_soon(site, 0);
+    volume_make(site, "v", VOLUME_SIZE);
+    delete_it(site, "v");
+    restore_it(site, "v", NULL, "v");
     assert_not_restored(site, "v", NULL, CST_ERROR_NO_VOL);
     empty_it(site, NULL, 0, 0);
-    volume_make(site, "v", VOLUME_SIZE);
     delete_at_once(site, "v");
 }
 
@@ -413,11 +529,17 @@ const ContractTest trashed_tests[] = {
     {"what is in the trash goes after its days", its_days_pass, GROUND_TRASH, NULL},
     {"a volume in the trash keeps its snapshots", its_snapshots_come_back,
      GROUND_TRASH | GROUND_SNAPSHOTS, NULL},
+    {"what has clones is kept in the trash", it_stays_below_its_clones,
+     GROUND_TRASH | GROUND_CLONES_DEPEND, NULL},
+    {"a volume with a long name gets into the trash", its_name_may_be_long, GROUND_TRASH, NULL},
     {"what may not be deleted gets into no trash", what_may_not_be_deleted_stays, GROUND_TRASH,
      NULL},
+    {"who has it open keeps what is in the trash", who_has_it_open_keeps_it, GROUND_TRASH, NULL},
     {"no trash changes in a dry run", a_dry_run_changes_nothing, GROUND_TRASH, NULL},
     {"a pool with something in its trash is not deleted", a_pool_with_it_is_not_deleted,
      GROUND_TRASH | GROUND_DELETES, NULL},
+    {"a pool with something in its trash is not deleted with it", a_pool_with_it_is_not_deleted,
+     GROUND_TRASH | GROUND_DELETES_ALL, NULL},
     {"what others take out of the trash is gone", others_may_remove_it, GROUND_TRASH, NULL},
     {0},
 };

@@ -32,9 +32,9 @@ from kit import BUILD, MIB, case, disk, expect, main, run, wipe_disks, write_xml
 from services import iscsi, nfs, scsi, smb, zfs  # noqa: E402
 
 CHOSEN = ["tool did", "dead process", "its source's content", "content before",
-          "renamed has its snapshots", "renamed volume follows"]
+          "renamed has its snapshots", "renamed volume follows", "trash keeps its snapshots"]
 # What a ground does in a way of its own, besides.
-ALSO = {"zfs": ["newer snapshots", "clones is flattened"]}
+ALSO = {"zfs": ["newer snapshots", "clones is flattened", "clones is kept in the trash"]}
 # What is left of these where time counts: for the rest one ground of devices stands for all.
 SHORT = {"logical": ["tool did", "content before", "renamed has its snapshots"],
          "logical-thin": ["content before"], "zfs": ["newer snapshots", "clones is flattened"]}

@@ -71,3 +71,26 @@ class Crash(killed.KilledEverywhere, OnGluster):
     def test_9_every_point_was_reached(self):
         compiled = killed.compiled_points(self.POINTS, "src/pool/gluster/*.c")
         self.assertEqual([], sorted(compiled - self.reached))
+
+
+class Trash(killed.TrashKilled, OnGluster):
+    POINTS = ("gluster.", "vol.rename.", "trash.")
+    reached = set()
+
+    def clear(self):
+        self.lab.clear()
+
+    def leftovers(self):
+        return killed.journal(self.peer)
+
+    def natives(self):
+        return self.lab.names()
+
+    def one_volume(self):
+        self.play("vol-create-as", "g", "a", "1M", "--format", "qcow2")
+        self.play("snap-create", "a", "one", "--pool", "g")
+
+    def assert_whole(self, name):
+        done = self.qemu_img("info", "-U", self.lab.path(name))
+        self.assertRegex(done.stdout, r"\bone\b")
+        self.assertEqual(1 + 1, os.stat(self.lab.path(name)).st_nlink)  # .glusterfs's

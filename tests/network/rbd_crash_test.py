@@ -112,3 +112,26 @@ class Crash(killed.KilledEverywhere, OnCeph):
     def test_9_every_point_was_reached(self):
         compiled = killed.compiled_points(self.POINTS, "src/pool/rbd/*.c")
         self.assertEqual([], sorted(compiled - self.reached))
+
+
+class Trash(killed.TrashKilled, OnCeph):
+    POINTS = ("rbd.", "vol.rename.", "trash.")
+    DELETE = ("--delete-snapshots",)
+    reached = set()
+
+    def clear(self):
+        self.ceph.clear()
+
+    def leftovers(self):
+        return killed.journal(self.peer)
+
+    def natives(self):
+        return sorted(name for name in self.ceph.images() if "@" not in name)
+
+    def one_volume(self):
+        self.play("vol-create-as", "r", "a", "1M")
+        self.play("vol-upload", "a", self.file("payload", noise(MIB)), "--pool", "r")
+        self.play(*snap_command("create", "a", "one"))
+
+    def assert_whole(self, name):
+        self.assertEqual(noise(MIB), self.content(name))

@@ -94,6 +94,11 @@ gboolean cst_draft_is_hidden(const char *name)
     return g_str_has_prefix(name, CST_HIDDEN_PREFIX);
 }
 
+gboolean cst_device_name_is_volume(const char *name)
+{
+    return !cst_draft_is_hidden(name) || cst_name_is_trash(name);
+}
+
 gboolean cst_draft_is(const char *name)
 {
     return cst_draft_is_hidden(name) && g_str_has_suffix(name, DRAFT_SUFFIX);

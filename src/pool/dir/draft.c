@@ -37,6 +37,11 @@ gboolean cst_dir_name_hidden(const char *name)
     return FALSE;
 }
 
+gboolean cst_dir_name_is_volume(const char *name)
+{
+    return !cst_dir_name_hidden(name) || cst_name_is_trash(name);
+}
+
 char *cst_dir_draft_name(const char *token)
 {
     return g_strconcat(CST_DRAFT_PREFIX, token, CST_DRAFT_SUFFIX, NULL);

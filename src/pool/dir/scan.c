@@ -151,7 +151,7 @@ gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *know
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
 
     *ret_volume = NULL;
-    if ((cst_dir_name_hidden(name) && !cst_name_is_trash(name)) || strchr(name, '/'))
+    if (!cst_dir_name_is_volume(name) || strchr(name, '/'))
         return TRUE;
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;

@@ -225,7 +225,7 @@ CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writab
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     int fd;
 
-    if (cst_dir_name_hidden(name) && !cst_name_is_trash(name)) {
+    if (!cst_dir_name_is_volume(name)) {
         cst_fail_no_volume(name, error);
         return NULL;
     }

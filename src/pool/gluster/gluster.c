@@ -191,6 +191,7 @@ static gboolean gluster_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErr
 
 const CstBackend cst_gluster_backend = {
     .type = CST_POOL_GLUSTER,
+    .keeps_trash = TRUE,
     .reserved_prefix = CST_DRAFT_PREFIX,
     .remote = TRUE,
     .ends_dry_runs = TRUE,

@@ -166,7 +166,7 @@ gboolean gluster_scan_one(CstPoolState *state, const char *name, CstVolume *know
     struct stat st;
 
     *ret_volume = NULL;
-    if (cst_dir_name_hidden(name) || strchr(name, '/'))
+    if (!cst_dir_name_is_volume(name) || strchr(name, '/'))
         return TRUE;
     conn = gluster_connect(state, error);
     if (!conn)

@@ -46,7 +46,7 @@ CstBlob *gluster_vol_open(CstPoolState *state, const char *name, gboolean writab
     g_autoptr(GlusterConn) conn = NULL;
     g_autofree char *path = gluster_conf_path(&((GlusterState *)state)->conf, name);
 
-    if (cst_dir_name_hidden(name)) {
+    if (!cst_dir_name_is_volume(name)) {
         cst_fail_no_volume(name, error);
         return NULL;
     }

@@ -6,6 +6,7 @@
 #include "logical.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include <base/crash.h>
 #include <base/error.h>
@@ -63,6 +64,20 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
 
 /* --- rename ----------------------------------------------------------------------------------- */
 
+/* What LVM appends to the names of the devices below an LV that is not a plain one. */
+static size_t suffix_of(const LvmGroup *group, const LvmVolume *lv)
+{
+    size_t len = strlen(lv->name), longest = 0;
+
+    for (guint i = 0; i < group->volumes->len; i++) {
+        const LvmVolume *part = g_ptr_array_index(group->volumes, i);
+
+        if (part->hidden && strncmp(part->name, lv->name, len) == 0 && part->name[len] == '_')
+            longest = MAX(longest, strlen(part->name) - len);
+    }
+    return longest + (strchr("oOsS", lvm_kind(lv)) ? strlen("-real") : 0);
+}
+
 /* Snapshots are tied to the volume's id, and others' by LVM itself. */
 gboolean logical_vol_rename(CstPoolState *state, const char *name, const char *new_name,
                             GError **error)
@@ -82,7 +97,8 @@ gboolean logical_vol_rename(CstPoolState *state, const char *name, const char *n
         return taken != NULL; /* it has the name already */
     if (taken)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
-    return logical_rename_lv(logical, name, new_name, error);
+    return logical_name_fits(logical, new_name, suffix_of(group, lv), error) &&
+           logical_rename_lv(logical, name, new_name, error);
 }
 
 /* --- wipe ------------------------------------------------------------------------------------- */

@@ -8,14 +8,26 @@
 
 #include <string.h>
 
+/* No thin pools ("t"), and no parts of them ("d", "D"). */
+static gboolean may_be_volume(const LvmVolume *lv)
+{
+    return !lv->hidden && !strchr("tdD", lvm_kind(lv));
+}
+
 /*
- * As in libvirt, only active LVs are shown, no thin pools ("t") and no parts of them ("d", "D"). A
- * lost snapshot is shown, too, so that it can be deleted.
+ * As in libvirt, only active LVs are shown. A lost snapshot is shown, too, so that it can be
+ * deleted.
  */
 gboolean logical_is_shown(const LvmVolume *lv)
 {
-    return !lv->hidden && !strchr("tdD", lvm_kind(lv)) && (lvm_is_active(lv) || lvm_is_lost(lv)) &&
+    return may_be_volume(lv) && (lvm_is_active(lv) || lvm_is_lost(lv)) &&
            !cst_draft_is_hidden(lv->name);
+}
+
+/* Active or not: what is kept has to be found again. */
+gboolean logical_is_trashed(const LvmVolume *lv)
+{
+    return may_be_volume(lv) && cst_name_is_trash(lv->name);
 }
 
 /* A classic snapshot's own size is its room for changes; who opens it sees its origin's. */
@@ -30,7 +42,7 @@ const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **
 {
     const LvmVolume *lv = lvm_group_find(group, name);
 
-    if (lv && !lv->hidden && !cst_draft_is_hidden(name))
+    if (lv && !lv->hidden && cst_device_name_is_volume(name))
         return lv;
     cst_fail_no_volume(name, error);
     return NULL;
@@ -82,7 +94,7 @@ GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const
     for (guint i = 0; i < group->volumes->len; i++) {
         const LvmVolume *other = g_ptr_array_index(group->volumes, i);
 
-        if (lvm_is_cow(other) && !cst_draft_is_hidden(other->name) &&
+        if (lvm_is_cow(other) && cst_device_name_is_volume(other->name) &&
             lvm_group_origin(group, other) == lv)
             g_ptr_array_add(children, logical_vol_path(state, other->name));
     }

@@ -103,6 +103,7 @@ const CstBackend cst_logical_backend = {
     .type = CST_POOL_LOGICAL,
     .flattens_at_rest = TRUE,
     .drafts_by_intent = TRUE,
+    .keeps_trash = TRUE,
     .reserved_prefix = CST_HIDDEN_PREFIX,
     .open = logical_open,
     .close = state_free,

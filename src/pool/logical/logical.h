@@ -31,7 +31,7 @@
  *
  * Names: a volume is the LV of its name, and so is a draft whose tag "intent" says so (draft.c).
  * Hidden ones (pool/device.h) are other drafts, volumes while another LV takes their name (tag
- * "was" has it), and
+ * "was" has it), volumes in the trash (CST_TRASH_PREFIX), and
  *
  *     .cistern-HEX.snap         a snapshot; tags "of", "snap" and "at" (snapshot.c)
  */
@@ -81,6 +81,13 @@ void logical_options_clear(LogicalOptions *options);
 /** INVALID when LVM would not take @name, or would take it for something of its own. */
 gboolean logical_name_check(const char *name, GError **error);
 
+/**
+ * INVALID when device-mapper has no room for an LV @name with further @suffix characters. To be
+ * asked before any rename.
+ */
+gboolean logical_name_fits(const LogicalState *state, const char *name, size_t suffix,
+                           GError **error);
+
 /** Returns the tag "cistern:KEY=VALUE", with what LVM takes in no tag escaped; free it. */
 char *logical_tag(const char *key, const char *value);
 /** Returns the value of tag @key, unescaped; NULL: no such tag. Free it. */
@@ -104,6 +111,8 @@ char *logical_vol_path(CstPoolState *state, const char *name);
 const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error);
 /** Whether vol-list shows the LV. */
 gboolean logical_is_shown(const LvmVolume *lv);
+/** Whether the LV is a deleted volume that is kept. */
+gboolean logical_is_trashed(const LvmVolume *lv);
 /** Returns the capacity that whoever opens the LV sees. */
 uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv);
 /** What ties snapshots to a volume, whatever LV it is at the time; free it. */
@@ -202,7 +211,7 @@ gboolean logical_change_within(LogicalState *state, const char *const *argv, uns
                                CstTask *task, GError **error);
 /** Removes an LV; succeeds when it is gone afterwards, whatever lvremove said. */
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
-/** Renames an LV, checked likewise; EXISTS when the name is taken. */
+/** Renames an LV, checked likewise; EXISTS when the name is taken, INVALID when it is too long. */
 gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error);
 /** Runs lvchange with @option, "--addtag" or "--deltag", and @tag. */
 gboolean logical_change_tag(LogicalState *state, const char *lv, const char *option,

@@ -88,6 +88,8 @@ gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to
     struct stat before, after;
     gboolean had_node = logical_has_node(state, from, &before);
 
+    if (!logical_name_fits(state, to, 0, error))
+        return FALSE;
     logical_change(state, NULL, &why, "lvrename", state->vg, from, to, NULL);
     if (!why && had_node && logical_has_node(state, to, &after) && before.st_dev == after.st_dev &&
         before.st_ino == after.st_ino && !logical_has_node(state, from, &after))

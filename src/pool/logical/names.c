@@ -9,6 +9,11 @@
 
 #define TAG_PREFIX   "cistern:"
 #define NAME_MAX_LEN 127
+/*
+ * Of "VG-LV". LVM sees that there is no room for it when it has changed the metadata and suspended
+ * the device, and leaves it at that.
+ */
+#define MAPPED_MAX_LEN 127
 
 /* lvm(8): characters of a name, and what LVM keeps for its own parts. */
 static const char name_characters[] =
@@ -26,7 +31,7 @@ gboolean logical_name_check(const char *name, GError **error)
                           "beginning with '-'"),
                         name, NAME_MAX_LEN);
     if (g_str_has_prefix(name, "snapshot") || g_str_has_prefix(name, "pvmove") ||
-        cst_draft_is_hidden(name))
+        !cst_device_name_is_volume(name))
         return cst_fail(error, CST_ERROR_INVALID, _("the beginning of the name '%s' is reserved"),
                         name);
     for (size_t i = 0; i < G_N_ELEMENTS(reserved_parts); i++)
@@ -35,6 +40,26 @@ gboolean logical_name_check(const char *name, GError **error)
                             _("the name '%s' has '%s' in it, which LVM keeps for itself"), name,
                             reserved_parts[i]);
     return TRUE;
+}
+
+/* As device-mapper writes it. */
+static size_t mapped_len(const char *name)
+{
+    size_t len = 0;
+
+    for (const char *p = name; *p; p++)
+        len += *p == '-' ? 2 : 1;
+    return len;
+}
+
+gboolean logical_name_fits(const LogicalState *state, const char *name, size_t suffix,
+                           GError **error)
+{
+    return mapped_len(state->vg) + 1 + mapped_len(name) + suffix <= MAPPED_MAX_LEN ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("the name '%s' is too long in volume group '%s': device-mapper has room for "
+                      "%d characters of both, each '-' counted twice"),
+                    name, state->vg, MAPPED_MAX_LEN - 1 - (int)suffix);
 }
 
 /* --- tags ------------------------------------------------------------------------------------- */

@@ -128,7 +128,7 @@ static CstVolume *volume_of(LogicalState *state, const LvmGroup *group, const Lv
     volume->btime_ns = 0;
     cst_device_take_node(volume, path);
     extra->key = g_strdup(lv->uuid);
-    if (lv->origin && !cst_draft_is_hidden(lv->origin)) {
+    if (lv->origin && cst_device_name_is_volume(lv->origin)) {
         extra->backing_path = g_strdup_printf("%s/%s", state->head.def->target_path, lv->origin);
         extra->backing_format = g_strdup("raw");
         extra->backing_trust = CST_TRUST_NAMED;
@@ -219,9 +219,27 @@ static LvmGroup *look_at(LogicalState *state, const char *name, LvmVolume **ret_
     return logical_group_last(state);
 }
 
+/* A deleted volume. One that is not active has no node: only a new report says that it is gone. */
+static LvmGroup *look_into_trash(LogicalState *state, const char *name, const LvmVolume **ret_lv,
+                                 GError **error)
+{
+    LvmGroup *group = logical_group_cached(state, error);
+    struct stat node;
+
+    if (group && !(lvm_group_find(group, name) && logical_has_node(state, name, &node))) {
+        lvm_group_unref(group);
+        group = logical_group_read(state, NULL, error);
+    }
+    *ret_lv = group ? lvm_group_find(group, name) : NULL;
+    if (*ret_lv && !logical_is_trashed(*ret_lv))
+        *ret_lv = NULL;
+    return group;
+}
+
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error)
 {
+    gboolean trashed = cst_name_is_trash(name);
     g_autoptr(LvmVolume) plain = NULL;
     g_autoptr(LvmGroup) group = NULL;
     const LvmVolume *lv = NULL;
@@ -229,9 +247,10 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
     struct stat node;
 
     *ret_volume = NULL;
-    if (!logical_has_node(LOGICAL(state), name, &node))
+    if (!trashed && !logical_has_node(LOGICAL(state), name, &node))
         return TRUE; /* what is not active is not shown */
-    group = look_at(LOGICAL(state), name, &plain, &lv, error);
+    group = trashed ? look_into_trash(LOGICAL(state), name, &lv, error)
+                    : look_at(LOGICAL(state), name, &plain, &lv, error);
     if (!group)
         return FALSE;
     if (!lv)

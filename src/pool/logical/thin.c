@@ -284,7 +284,7 @@ static const LvmVolume *volume_of_snapshot(const LvmGroup *group, const LvmVolum
         const LvmVolume *volume = g_ptr_array_index(group->volumes, i);
         g_autofree char *id = logical_volume_id(volume);
 
-        if (!cst_draft_is_hidden(volume->name) && strcmp(id, of) == 0)
+        if (cst_device_name_is_volume(volume->name) && strcmp(id, of) == 0)
             return volume;
     }
     return NULL;

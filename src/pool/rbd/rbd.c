@@ -118,6 +118,7 @@ static char *rbd_vol_resolve(CstPoolState *state, const char *path)
 
 const CstBackend cst_rbd_backend = {
     .type = CST_POOL_RBD,
+    .keeps_trash = TRUE,
     .reserved_prefix = RBD_HIDDEN_PREFIX,
     .remote = TRUE,
     .open = rbd_open_state,

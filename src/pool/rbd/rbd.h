@@ -26,7 +26,10 @@ extern const CstBackend cst_rbd_backend;
 
 /* --- names.c ---------------------------------------------------------------------------------- */
 
-/** Images under this prefix are drafts, snapshots under it helpers of a clone: never listed. */
+/**
+ * Images under this prefix are drafts, or in the trash (CST_TRASH_PREFIX), snapshots under it
+ * helpers of a clone: never listed.
+ */
 #define RBD_HIDDEN_PREFIX ".cistern-"
 #define RBD_DRAFT_SUFFIX  ".part"
 

@@ -75,13 +75,18 @@ static gboolean is_hidden(const char *name)
     return FALSE;
 }
 
+static gboolean is_listed(const char *name)
+{
+    return !is_hidden(name) && !cst_name_is_trash(name);
+}
+
 static RbdScanning *scanning_of_list(CstPoolState *state, RbdConn *conn, GPtrArray *pairs,
                                      GError **error)
 {
     RbdScanning *s = cst_rbd_scanning_new(state, conn, pairs->len / 2, error);
 
     for (guint i = 0; s && i + 1 < pairs->len; i += 2)
-        if (!is_hidden(g_ptr_array_index(pairs, i + 1)))
+        if (is_listed(g_ptr_array_index(pairs, i + 1)))
             cst_rbd_scanning_add(s, g_ptr_array_index(pairs, i + 1), g_ptr_array_index(pairs, i));
     return s;
 }

@@ -36,7 +36,7 @@ gboolean zfs_vol_children(CstPoolState *state, const char *name, GPtrArray *chil
         const ZfsSnapshot *snapshot = g_ptr_array_index(snapshots, i);
 
         for (char **clone = snapshot->clones; *clone; clone++)
-            if (!cst_draft_is_hidden(zfs_last_of(*clone)))
+            if (cst_device_name_is_volume(zfs_last_of(*clone)))
                 g_ptr_array_add(children, path_of(state, *clone));
     }
     return snapshots != NULL;
@@ -121,7 +121,7 @@ gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, G
 
     if (!cst_flags_check(flags, 0, "virStorageBackendZFSDeleteVol", error))
         return FALSE;
-    if (!zfs_is_name(name) || cst_draft_is_hidden(zfs_last_of(name)))
+    if (!zfs_is_name(name) || !cst_device_name_is_volume(zfs_last_of(name)))
         return cst_fail_no_volume(name, error);
     if (cst_dry_run() && !check_delete(ZFS(state), name, error))
         return FALSE;

@@ -202,11 +202,11 @@ gboolean zfs_available(const ZfsState *state, uint64_t *ret_available, gint64 *r
 
 /* --- volumes, snapshots, the ZFS pool --------------------------------------------------------- */
 
-/* @found, if it is a volume that is shown; NULL with NO_VOL, unless there was no answer. */
-static const ZfsDataset *shown(const ZfsState *state, const char *name, const ZfsDataset *found,
-                               GPtrArray *datasets, GError **error)
+/* @found, if it is a volume; NULL with NO_VOL, unless there was no answer. */
+static const ZfsDataset *volume(const ZfsState *state, const char *name, const ZfsDataset *found,
+                                GPtrArray *datasets, GError **error)
 {
-    if (!datasets || (found && zfs_is_shown(state, found)))
+    if (!datasets || (found && zfs_is_volume(state, found)))
         return found;
     cst_fail_no_volume(name, error);
     return NULL;
@@ -219,8 +219,8 @@ const ZfsDataset *zfs_read_volume(const ZfsState *state, const char *name, GPtrA
     const char *const names[] = {dataset, NULL};
 
     *ret_datasets = zfs_read(state, names, error);
-    return shown(state, name, *ret_datasets ? zfs_datasets_find(*ret_datasets, dataset) : NULL,
-                 *ret_datasets, error);
+    return volume(state, name, *ret_datasets ? zfs_datasets_find(*ret_datasets, dataset) : NULL,
+                  *ret_datasets, error);
 }
 
 const ZfsDataset *zfs_look_volume(const ZfsState *state, const char *name, GPtrArray **ret_datasets,
@@ -229,7 +229,7 @@ const ZfsDataset *zfs_look_volume(const ZfsState *state, const char *name, GPtrA
     g_autofree char *dataset = zfs_dataset_of(state, name);
     const ZfsDataset *found = zfs_look(state, dataset, ret_datasets, error);
 
-    return shown(state, name, found, *ret_datasets, error);
+    return volume(state, name, found, *ret_datasets, error);
 }
 
 static GPtrArray *list_snapshots(const char *dataset, const char *types, gboolean all,

@@ -16,7 +16,10 @@
 /* zfs(8): letters, digits and these, blanks too; a whole name has up to 255 bytes. */
 #define OTHER_CHARACTERS "-_.: "
 #define NAME_MAX_LEN     255
-/* What a draft's name beside the volume takes at most, with the '/' around it. */
+/*
+ * What a draft's name beside the volume takes at most, with the '/' around it. One in the trash
+ * takes less, and has no draft beside it.
+ */
 #define DRAFT_MAX_LEN 82
 #define ROOT_MAX_LEN  100
 
@@ -43,14 +46,15 @@ gboolean zfs_is_name(const char *name)
 
 gboolean zfs_name_check(const ZfsState *state, const char *name, GError **error)
 {
-    size_t room = NAME_MAX_LEN - DRAFT_MAX_LEN - strlen(state->root);
+    size_t beside = cst_name_is_trash(name) ? 1 : DRAFT_MAX_LEN;
+    size_t room = NAME_MAX_LEN - beside - strlen(state->root);
 
     if (!zfs_is_name(name) || strlen(name) > room)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("ZFS takes no volume of name '%s' in '%s': up to %d letters, digits and "
                           "- _ . : or blanks"),
                         name, state->root, (int)room);
-    if (cst_draft_is_hidden(zfs_last_of(name)))
+    if (!cst_device_name_is_volume(zfs_last_of(name)))
         return cst_fail(error, CST_ERROR_INVALID, _("the beginning of the name '%s' is reserved"),
                         name);
     return TRUE;
@@ -111,10 +115,15 @@ const char *zfs_last_of(const char *dataset)
     return slash ? slash + 1 : dataset;
 }
 
-gboolean zfs_is_shown(const ZfsState *state, const ZfsDataset *dataset)
+gboolean zfs_is_volume(const ZfsState *state, const ZfsDataset *dataset)
 {
     return dataset->is_volume && zfs_volume_of(state, dataset->name) &&
-           !cst_draft_is_hidden(zfs_last_of(dataset->name));
+           cst_device_name_is_volume(zfs_last_of(dataset->name));
+}
+
+gboolean zfs_is_shown(const ZfsState *state, const ZfsDataset *dataset)
+{
+    return zfs_is_volume(state, dataset) && !cst_draft_is_hidden(zfs_last_of(dataset->name));
 }
 
 char *zfs_origin_of(const char *snapshot)

@@ -91,7 +91,7 @@ gboolean zfs_scan_one(CstPoolState *state, const char *name, CstVolume *known,
     if (!zfs_is_name(name))
         return zfs_prove(ZFS(state), error);
     found = zfs_look(ZFS(state), dataset, &datasets, error);
-    if (found && zfs_is_shown(ZFS(state), found))
+    if (found && zfs_is_volume(ZFS(state), found))
         *ret_volume =
             cst_device_newest(known ? cst_volume_ref(known) : NULL, volume_of(ZFS(state), found));
     return datasets != NULL;

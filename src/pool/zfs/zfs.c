@@ -94,6 +94,7 @@ const CstBackend cst_zfs_backend = {
     .ends_dry_runs = TRUE,
     .flattens_at_rest = TRUE,
     .delete_refuses = TRUE,
+    .keeps_trash = TRUE,
     .reserved_prefix = CST_HIDDEN_PREFIX,
     .secret_options = secret_options,
     .open = zfs_open,

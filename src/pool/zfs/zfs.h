@@ -31,6 +31,8 @@
  *     DIR/.cistern-HEX.MAKER.part   a draft beside the volume that it becomes
  *     DIR/.cistern-HEX.MAKER.old    a volume while another one takes its name (swap.c)
  *     VOLUME@.cistern-HEX.MAKER.part   the snapshot that a clone of VOLUME hangs on (clone.c)
+ *
+ * and of volumes in the trash (CST_TRASH_PREFIX).
  */
 extern const CstBackend cst_zfs_backend;
 
@@ -86,6 +88,8 @@ char *zfs_parent_of(const char *dataset);
 char *zfs_draft_of(const ZfsState *state, const char *name, const char *token);
 /** What is behind the last '/' of a dataset's name; a part of it. */
 const char *zfs_last_of(const char *dataset);
+/** Whether the dataset is a volume of the pool, in the trash or not. */
+gboolean zfs_is_volume(const ZfsState *state, const ZfsDataset *dataset);
 /** Whether vol-list shows the dataset. */
 gboolean zfs_is_shown(const ZfsState *state, const ZfsDataset *dataset);
 /** The dataset that is meant by "DATASET@SNAPSHOT"; free it. */

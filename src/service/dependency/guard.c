@@ -107,6 +107,8 @@ static char *tree_of(const GPtrArray *rows)
         g_string_append_printf(tree, "\n%*s%s%s%s", (int)(2 + 2 * row->level), "",
                                row->pool ? row->pool : "", row->pool ? "/" : "",
                                named ? row->name : row->problem);
+        if (cst_name_is_trash(row->name))
+            g_string_append_printf(tree, " (%s)", _("in the trash: trash-empty removes it"));
     }
     return g_string_free(tree, FALSE);
 }
@@ -144,6 +146,16 @@ static gboolean refuse_needed(const VolumeClaim *claim, gboolean images, GError 
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error)
 {
     return refuse_needed(claim, FALSE, error);
+}
+
+gboolean volume_not_needed_outside_trash(const VolumeClaim *claim, GError **error)
+{
+    g_autoptr(GPtrArray) rows = volume_dependents(claim, FALSE, G_MAXUINT, error);
+
+    for (guint i = 0; rows && i < rows->len; i++)
+        if (!cst_name_is_trash(((const CstChainRow *)g_ptr_array_index(rows, i))->name))
+            return volume_not_needed(claim, error);
+    return rows != NULL;
 }
 
 gboolean volume_not_needed_by_images(const VolumeClaim *claim, GError **error)

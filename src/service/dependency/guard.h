@@ -24,5 +24,10 @@ gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error);
  * everything that does, by image or by technology. With like_libvirt, backing files of images pass.
  */
 gboolean volume_not_needed(const VolumeClaim *claim, GError **error);
+/**
+ * The same before it goes to the trash, where deleted volumes may go on to be based on it. What is
+ * in the trash is BUSY for volume_not_needed().
+ */
+gboolean volume_not_needed_outside_trash(const VolumeClaim *claim, GError **error);
 /** The same of images alone, where the technology sees to its own (CstBackend.delete_refuses). */
 gboolean volume_not_needed_by_images(const VolumeClaim *claim, GError **error);

@@ -32,6 +32,8 @@
 #define HEALTH_MS 3000
 /* Deleted volumes are looked at this often whether they were kept for their days. */
 #define TRASH_MS (10 * 60 * 1000)
+/* While a pool is being started nobody has its volumes, and this is tried again. */
+#define TRASH_AGAIN_MS 1000
 
 void watch_free(Watch *watch)
 {
@@ -214,8 +216,12 @@ static void check_space(Watch *watch)
 
 static void check_trash(Watch *watch)
 {
-    trash_expire(watch->pool, watch->state);
-    watch->trash_due = g_get_monotonic_time() + TRASH_MS * G_GINT64_CONSTANT(1000);
+    gboolean changing = is_changing(watch);
+
+    if (!changing)
+        trash_expire(watch->pool, watch->state);
+    watch->trash_due =
+        g_get_monotonic_time() + (changing ? TRASH_AGAIN_MS : TRASH_MS) * G_GINT64_CONSTANT(1000);
 }
 
 gboolean watch_is_alive(const Watch *watch)
@@ -253,8 +259,9 @@ Watch *watch_new(CstPool *pool, CstPoolState *state, guint mounts)
     Watch *watch;
     int fd = cst_pool_state_watch_open(state, &error);
 
-    /* The type of pool has nothing to watch. */
-    if (fd < 0 && !error && !cst_pool_state_may_hang(state) && !cst_pool_state_has_health(state))
+    /* The type of pool has nothing to watch, nor a trash. */
+    if (fd < 0 && !error && !cst_pool_state_may_hang(state) && !cst_pool_state_has_health(state) &&
+        !cst_pool_state_check_trash(state, NULL))
         return NULL;
     if (error)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);

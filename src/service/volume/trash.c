@@ -35,8 +35,11 @@
 
 #define DAY_S  (24 * 3600)
 #define ID_LEN 12
-/* Of the volume's name in the hidden one, so that whoever looks at the storage knows it. */
-#define SHOWN_MAX 64
+/*
+ * Of the volume's name in the hidden one, so that whoever looks at the storage knows it: a UUID
+ * with a word before it. LVM and ZFS have no room for much more.
+ */
+#define SHOWN_MAX 40
 
 static int64_t now_s(void)
 {
@@ -83,8 +86,17 @@ static GPtrArray *records_of(CstPool *pool, GError **error)
     return cst_trash_list(pool->service->paths, &pool->uuid, error);
 }
 
+/* A failure to look is whoever uses it next to report. */
+static gboolean is_there(CstPoolState *state, const CstTrashed *trashed)
+{
+    g_autoptr(CstVolume) volume = NULL;
+
+    return !cst_pool_state_scan_any(state, trashed->hidden, NULL, &volume, NULL) || volume;
+}
+
 /* By id, or by a name that only one of them had. Borrowed. */
-static const CstTrashed *find(const GPtrArray *records, const char *which, GError **error)
+static const CstTrashed *find(CstPoolState *state, const GPtrArray *records, const char *which,
+                              GError **error)
 {
     g_autoptr(GString) ids = g_string_new(NULL);
     const CstTrashed *found = NULL;
@@ -95,7 +107,7 @@ static const CstTrashed *find(const GPtrArray *records, const char *which, GErro
 
         if (strcmp(id_of(trashed), which) == 0)
             return trashed;
-        if (strcmp(trashed->name, which) != 0)
+        if (strcmp(trashed->name, which) != 0 || !is_there(state, trashed))
             continue;
         found = trashed;
         g_string_append_printf(ids, "%s%s", count++ ? ", " : "", id_of(trashed));
@@ -134,7 +146,8 @@ gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, gui
     g_auto(KeptByName) kept = {0};
 
     if (!cst_flags_check(flags, CST_VOL_DELETE_WITH_SNAPSHOTS, "virStorageVolDelete", error) ||
-        !cst_pool_state_check_trash(claim->state, error) || !volume_not_needed(claim, error) ||
+        !cst_pool_state_check_trash(claim->state, error) ||
+        !volume_not_needed_outside_trash(claim, error) ||
         !volume_snapshots_agreed(claim, volume, flags, error) ||
         !volume_claim(&hidden_claim, claim->pool, hidden, CLAIM_WRITE, error) ||
         !kept_read(claim->pool, claim->state, volume, &kept, error))
@@ -234,8 +247,9 @@ static gboolean restore(CstPool *pool, const CstTrashed *trashed, const char *na
 static gboolean restore_found(CstPool *pool, const char *which, const char *new_name, CstTask *task,
                               char **ret_name, GError **error)
 {
-    g_autoptr(GPtrArray) records = records_of(pool, error);
-    const CstTrashed *trashed = records ? find(records, which, error) : NULL;
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(GPtrArray) records = state ? records_of(pool, error) : NULL;
+    const CstTrashed *trashed = records ? find(state, records, which, error) : NULL;
     const char *name = trashed && !new_name ? trashed->name : new_name;
 
     if (!trashed || !restore(pool, trashed, name, task, error))
@@ -283,6 +297,12 @@ static gboolean remove_trashed(CstPool *pool, const CstTrashed *trashed, gboolea
     return cst_trash_remove(pool->service->paths, &pool->uuid, trashed->hidden, error);
 }
 
+/* Each further volume would wait for the storage as long as this one. */
+static gboolean is_out_of_reach(const GError *why)
+{
+    return g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE);
+}
+
 void trash_expire(CstPool *pool, CstPoolState *state)
 {
     g_autoptr(GPtrArray) records = cst_dry_run() ? NULL : records_of(pool, NULL);
@@ -304,6 +324,8 @@ void trash_expire(CstPool *pool, CstPoolState *state)
             cst_log(CST_LOG_INFO, "pool '%s': volume '%s' was kept for its days and is removed",
                     pool->name, trashed->name);
         any |= gone;
+        if (is_out_of_reach(why))
+            break;
     }
     if (any)
         pool_usage_update(pool, state, NULL);
@@ -333,24 +355,47 @@ static gboolean empty_one(Emptying *emptying, const CstTrashed *trashed, GError 
     return done;
 }
 
-static gboolean empty_all(Emptying *emptying, const GPtrArray *records, GError **error)
+/* Tries each of @records once, and returns what is left; *ret_why: why the first of it is. */
+static GPtrArray *empty_each(Emptying *emptying, const GPtrArray *records, GError **ret_why)
 {
-    g_autoptr(GError) first = NULL;
+    GPtrArray *left = g_ptr_array_new();
+    gboolean stop = FALSE;
 
-    cst_task_set_total(emptying->task, records->len);
     for (guint i = 0; i < records->len; i++) {
+        CstTrashed *trashed = g_ptr_array_index(records, i);
         g_autoptr(GError) why = NULL;
 
-        if (!cst_task_check(emptying->task, error))
-            return FALSE;
-        if (!empty_one(emptying, g_ptr_array_index(records, i), &why) && !first)
-            first = g_steal_pointer(&why);
-        cst_task_advance(emptying->task, 1);
+        if (!stop && cst_task_check(emptying->task, &why) && empty_one(emptying, trashed, &why))
+            cst_task_advance(emptying->task, 1);
+        else
+            g_ptr_array_add(left, trashed);
+        stop = stop || is_out_of_reach(why);
+        if (why && !*ret_why)
+            *ret_why = g_steal_pointer(&why);
     }
-    if (!first)
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&first));
-    return FALSE;
+    return left;
+}
+
+/* What others in the trash are based on goes after them, so as long as any goes, the rest may. */
+static gboolean empty_all(Emptying *emptying, GPtrArray *records, GError **error)
+{
+    g_autoptr(GPtrArray) left = g_ptr_array_ref(records);
+
+    cst_task_set_total(emptying->task, records->len);
+    for (;;) {
+        g_autoptr(GError) why = NULL;
+        guint before = emptying->count;
+        GPtrArray *still = empty_each(emptying, left, &why);
+
+        g_ptr_array_unref(left);
+        left = still;
+        if (left->len == 0)
+            return TRUE;
+        if (emptying->count == before) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+    }
 }
 
 static gboolean empty(Emptying *emptying, const char *which, GError **error)
@@ -358,7 +403,7 @@ static gboolean empty(Emptying *emptying, const char *which, GError **error)
     CstPool *pool = emptying->pool;
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
     g_autoptr(GPtrArray) records = state ? records_of(pool, error) : NULL;
-    const CstTrashed *one = records && which ? find(records, which, error) : NULL;
+    const CstTrashed *one = records && which ? find(state, records, which, error) : NULL;
     gboolean done;
 
     if (!records || (which && !one))

@@ -2,6 +2,7 @@
 """kill -9 at crash points (base/crash.h) of commands that run in process."""
 
 import glob
+import json
 import os
 import re
 import select
@@ -125,3 +126,51 @@ class KilledEverywhere:
                 self.assertEqual(-9, done[0], done[2])
                 self.settled()
                 check()
+
+
+class TrashKilled(KilledEverywhere):
+    """
+    The pool POOL keeps deleted volumes: each is a volume or in the trash, whole and with its
+    record, and nowhere else. Subclasses have one_volume(), which makes "a", assert_whole(name), of
+    what has that name on the storage, and natives(), all names there.
+    """
+
+    DELETE = ()  # further words of vol-delete
+
+    @classmethod
+    def pool_xml(cls, name, **how):
+        return super().pool_xml(name, **how).replace(
+            "</pool>", "<c:trash xmlns:c='urn:cistern:storage:1.0' days='7'/></pool>")
+
+    def said(self, *words):
+        done = peers.run(self.cli(*words, "--format", "json"))
+        self.assertEqual(0, done[0], done[2])
+        return json.loads(done[1])
+
+    def one_deleted(self):
+        self.one_volume()
+        self.play("vol-delete", "a", "--pool", self.POOL, *self.DELETE)
+
+    def check(self, most=1):
+        """Returns whether there is a volume, or one in the trash."""
+        volumes = [row["name"] for row in self.said("vol-list", self.POOL)["volumes"]]
+        trashed = self.said("trash-list", "--pool", self.POOL,
+                            "--columns", "name,hidden")["trash"]
+        self.assertEqual(sorted(volumes + [row["hidden"] for row in trashed]), self.natives())
+        self.assertEqual([], [row for row in trashed if row["name"] != "a"])
+        self.assertLessEqual(len(self.natives()), 1)
+        self.assertTrue(not most or self.natives(), "it is gone")
+        for name in self.natives():
+            self.assert_whole(name)
+
+    def test_1_into_the_trash(self):
+        self.killed_everywhere(self.cli("vol-delete", "a", "--pool", self.POOL, *self.DELETE),
+                               self.one_volume, self.check)
+
+    def test_2_out_of_it(self):
+        self.killed_everywhere(self.cli("trash-restore", "a", "--pool", self.POOL, "--name", "b"),
+                               self.one_deleted, self.check)
+
+    def test_3_for_good(self):
+        self.killed_everywhere(self.cli("trash-empty", "--pool", self.POOL, "--yes"),
+                               self.one_deleted, lambda: self.check(most=0))

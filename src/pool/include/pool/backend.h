@@ -73,7 +73,7 @@ typedef struct {
 
 /**
  * What a deleted volume is called for as long as it is kept, or the last part of a nested name;
- * what follows is at most 78 bytes of UTF-8, and ends with a digit or letter that is no suffix of a
+ * what follows is at most 53 bytes of UTF-8, and ends with a digit or letter that is no suffix of a
  * draft's.
  */
 #define CST_TRASH_PREFIX ".cistern-trash-"
@@ -262,9 +262,9 @@ struct CstBackend {
      */
     gboolean drafts_by_intent;
     /**
-     * Takes names of CST_TRASH_PREFIX for vol_rename, scan_one, vol_holders, vol_delete and the
-     * snapshots' callbacks, while scan and watch_read leave them out; drop_drafts spares them.
-     * FALSE: its pools can't keep deleted volumes.
+     * Takes names of CST_TRASH_PREFIX for vol_rename, scan_one, vol_holders, vol_children,
+     * vol_delete and the snapshots' callbacks, while scan and watch_read leave them out;
+     * drop_drafts spares them. FALSE: its pools can't keep deleted volumes.
      */
     gboolean keeps_trash;
     /** Names that begin like this are the backend's own, and no volume's or snapshot's; NULL: none.

@@ -148,8 +148,8 @@ gboolean cst_sysfs_device(const char *dir, dev_t *ret_device);
 gboolean cst_sysfs_bytes(const char *dir, const char *name, uint64_t *ret_bytes);
 
 /**
- * Hidden names: what nobody may see of a pool carries CST_HIDDEN_PREFIX in front. Those of volumes
- * that are being made, or replaced, say who is at it:
+ * Hidden names: what nobody may see of a pool carries CST_HIDDEN_PREFIX in front, which begins
+ * CST_TRASH_PREFIX as well. Those of volumes that are being made, or replaced, say who is at it:
  *
  *     .cistern-HEX.MAKER.part   a draft (HEX: its token without dashes)
  *     .cistern-HEX.MAKER.old    a volume while the draft takes its name
@@ -168,8 +168,10 @@ gboolean cst_draft_is_of(const char *name, const char *token);
 /** Whether @name has the form of a draft's, or of a volume's that stepped aside. */
 gboolean cst_draft_is(const char *name);
 gboolean cst_draft_is_old(const char *name);
-/** Whether @name is hidden. */
+/** Whether @name is hidden: no list shows it. */
 gboolean cst_draft_is_hidden(const char *name);
+/** Whether @name can be a volume's: one that lists show, or that is in the trash. */
+gboolean cst_device_name_is_volume(const char *name);
 /** Whether the process lives that @name has as its maker; FALSE for names without one. */
 gboolean cst_draft_maker_lives(const char *name);
 /** Returns a new, random hidden name that ends with @suffix; free it. */

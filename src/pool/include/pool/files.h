@@ -74,6 +74,8 @@ char *cst_dir_draft_name(const char *token);
 gboolean cst_dir_is_draft(const char *name);
 /** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
 gboolean cst_dir_name_hidden(const char *name);
+/** Whether @name can be a volume's: one that listings show, or that is in the trash. */
+gboolean cst_dir_name_is_volume(const char *name);
 /* --- the state -------------------------------------------------------------------------------- */
 
 /** What a target directory must be (target.c). */
