@@ -11,12 +11,27 @@
  * bounded. The debug log shows the arguments, as every user of the host can see them anyway:
  * secrets must never be among them, and are given as input.
  */
+/**
+ * Takes the next part of stdout. Sets *@ret_enough when the rest is of no interest: the child is
+ * killed, and has ended well. FALSE with @error: it is killed, and the run fails with that.
+ */
+typedef gboolean (*CstChildTake)(const void *bytes, size_t length, gpointer data,
+                                 gboolean *ret_enough, GError **error);
+
+/** For a child whose output is not kept but taken as it comes, however much it is. */
+typedef struct {
+    CstChildTake take;
+    gpointer data;
+    unsigned silence_s; /**< TIMEOUT when nothing came for so long; 0: never */
+} CstChildStream;
+
 typedef struct {
     const char *const *argv; /**< argv[0] is looked up in PATH */
     unsigned timeout_s;      /**< 0: none */
     size_t output_limit;     /**< bytes of stdout kept; more is an error. 0: 16 MiB */
     const void *input;       /**< what it reads from its stdin; NULL: that is /dev/null */
     size_t input_len;
+    const CstChildStream *stream; /**< takes stdout, of which nothing is kept; NULL: it is kept */
 } CstChild;
 
 typedef struct {
