@@ -27,10 +27,11 @@ typedef struct {
     const char *until; /* NULL: the volume itself */
 } Question;
 
-static gboolean find(CstPoolState *state, const Question *question, gboolean now,
-                     LogicalLookup *found, const LvmVolume **ret_newer, GError **error)
+/* In @group, whose reference it takes over. */
+static gboolean find(LvmGroup *group, const Question *question, LogicalLookup *found,
+                     const LvmVolume **ret_newer, GError **error)
 {
-    if (!logical_find_snapshot(state, question->volume, question->since, now, found, error))
+    if (!logical_find_snapshot_in(group, question->volume, question->since, found, error))
         return FALSE;
     *ret_newer = question->until ? logical_snapshot_named(found, question->until) : found->volume;
     return *ret_newer || cst_fail_no_snapshot(question->volume, question->until, error);
@@ -57,7 +58,8 @@ static gboolean check_thin(const Question *question, const LvmVolume *older, con
 static gboolean is_same(const LvmVolume *a, const LvmVolume *b)
 {
     return strcmp(a->uuid, b->uuid) == 0 && a->size == b->size &&
-           g_strcmp0(a->pool, b->pool) == 0 && g_strcmp0(number_of(a), number_of(b)) == 0;
+           g_strcmp0(a->pool, b->pool) == 0 && number_of(a) &&
+           g_strcmp0(number_of(a), number_of(b)) == 0;
 }
 
 /* CstChildTake */
@@ -100,9 +102,9 @@ static gboolean tell(CstPoolState *state, const Question *question, const char *
     g_auto(LogicalLookup) before = {0}, after = {0};
     const LvmVolume *was, *is;
 
-    if (!find(state, question, TRUE, &before, &was, error) ||
-        !logical_metadata_reserve(logical, pool, task, &metadata, error) ||
-        !find(state, question, TRUE, &after, &is, error))
+    if (!logical_metadata_reserve(logical, pool, task, &metadata, error) ||
+        !find(lvm_group_ref(metadata.before), question, &before, &was, error) ||
+        !find(logical_group_read(logical, task, error), question, &after, &is, error))
         return FALSE;
     if (!is_same(before.snapshot, after.snapshot) || !is_same(was, is))
         return cst_fail(error, CST_ERROR_BUSY,
@@ -119,7 +121,7 @@ gboolean logical_snapshot_changed(CstPoolState *state, const char *volume, const
     g_auto(LogicalLookup) found = {0};
     const LvmVolume *newer;
 
-    return find(state, &question, FALSE, &found, &newer, error) &&
+    return find(logical_group_cached(LOGICAL(state), error), &question, &found, &newer, error) &&
            check_thin(&question, found.snapshot, newer, error) && lvm_delta_require(error) &&
            (until || write_out(LOGICAL(state), volume, error)) &&
            tell(state, &question, newer->pool, task, changed, error);

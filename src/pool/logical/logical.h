@@ -283,6 +283,9 @@ gboolean logical_look_up(CstPoolState *state, const char *volume, const char *na
 /** The same; NOT_FOUND when there is no snapshot of that name. */
 gboolean logical_find_snapshot(CstPoolState *state, const char *volume, const char *name,
                                gboolean now, LogicalLookup *found, GError **error);
+/** The same in @group, whose reference it takes over; NULL: there is none, with @error. */
+gboolean logical_find_snapshot_in(LvmGroup *group, const char *volume, const char *name,
+                                  LogicalLookup *found, GError **error);
 /** The volume's snapshot @name in the same report; NULL: there is none. */
 const LvmVolume *logical_snapshot_named(const LogicalLookup *found, const char *name);
 
@@ -294,6 +297,7 @@ typedef struct {
     char *pool;          /**< the thin pool */
     char *path;          /**< of the device with the metadata */
     char *node;          /**< of the thin pool's own device */
+    LvmGroup *before;    /**< a report from before that moment; NULL: none */
     int lock;            /**< -1: none */
     gboolean reserved;
     gboolean tagged;

@@ -41,6 +41,17 @@ const LvmVolume *logical_snapshot_named(const LogicalLookup *found, const char *
     return last;
 }
 
+gboolean logical_find_snapshot_in(LvmGroup *group, const char *volume, const char *name,
+                                  LogicalLookup *found, GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = find_volume(group, volume, found, error);
+
+    if (!snapshots)
+        return FALSE;
+    found->snapshot = logical_snapshot_named(found, name);
+    return found->snapshot || cst_fail_no_snapshot(volume, name, error);
+}
+
 gboolean logical_look_up(CstPoolState *state, const char *volume, const char *name, gboolean now,
                          LogicalLookup *found, GError **error)
 {

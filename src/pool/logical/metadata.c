@@ -148,12 +148,13 @@ static gboolean lock(LogicalMetadata *metadata, CstTask *task, GError **error)
 /* Ends what is left of dead processes, and waits for those of others. */
 static gboolean await_free(LogicalMetadata *metadata, CstTask *task, GError **error)
 {
-    g_autoptr(LvmGroup) group = logical_group_read(metadata->state, task, error);
-    const LvmVolume *pool = group ? lvm_group_find(group, metadata->pool) : NULL;
+    const LvmVolume *pool;
     gboolean free;
 
-    if (!group)
+    metadata->before = logical_group_read(metadata->state, task, error);
+    if (!metadata->before)
         return FALSE;
+    pool = lvm_group_find(metadata->before, metadata->pool);
     if (!pool)
         return cst_fail(error, CST_ERROR_STATE, _("there is no thin pool '%s' any more"),
                         metadata->pool);
@@ -201,6 +202,7 @@ void logical_metadata_release(LogicalMetadata *metadata)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", metadata->state->head.def->name, why->message);
     if (metadata->lock >= 0)
         close(metadata->lock);
+    lvm_group_unref(metadata->before);
     g_free(metadata->pool);
     g_free(metadata->path);
     g_free(metadata->node);
