@@ -142,7 +142,7 @@ const CstProcedure cst_api_snapshot_procedures[] = {
     ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, delete),
     ROW(RENAME, WRITE, "cisternVolSnapshotRename", snapshot_args, void, rename_one),
     ROW(CLONE, WRITE, "cisternVolSnapshotClone", snapshot_args, void, clone_one),
-    CST_OWN_PROCEDURE(VOL_CHANGED, LONG, READ, "cisternVolChanged", vol_changed_args,
+    CST_OWN_PROCEDURE(VOL_CHANGED, LONG, WRITE, "cisternVolChanged", vol_changed_args,
                       vol_changed_ret, tell_changed),
     {0},
 };

@@ -5,8 +5,6 @@
  * task is the exception: cst_task_cancel() may be called in a signal handler and wakes nobody, so
  * the task is checked every POLL_STEP_MS.
  *
- * Whoever watches a child is asked as often as the task.
- *
  * On timeout, cancellation or too much output the whole process group is killed. A child that does
  * not end even then (it hangs in the kernel) is left to a thread that waits for it; the call
  * returns.
@@ -38,6 +36,8 @@
 
 #define DEFAULT_OUTPUT_LIMIT (16u << 20)
 #define STDERR_KEPT          (64u << 10)
+#define STREAM_PART          (256u << 10) /* of a stream, read at once */
+#define STREAM_PIPE          (1 << 20)
 #define POLL_STEP_MS         100  /* between two checks of the task */
 #define PATIENCE_MS          1000 /* for a killed child to end */
 
@@ -51,9 +51,12 @@ typedef struct {
     const CstChild *child;
     CstTask *task;
     gint64 deadline; /* monotonic microseconds, 0: none */
+    gint64 silent;   /* the same, for the next part of a stream */
     GPid pid;
     CstFd pid_fd, out_fd, err_fd;
     GString *out, *err;
+    char *part;      /* of a stream */
+    gboolean enough; /* the stream is of no more interest */
 } Running;
 
 static void running_clear(Running *run)
@@ -65,6 +68,7 @@ static void running_clear(Running *run)
         g_string_free(run->out, TRUE);
     if (run->err)
         g_string_free(run->err, TRUE);
+    g_free(run->part);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
 
@@ -145,11 +149,10 @@ static gboolean spawn(Running *run, GError **error)
 }
 
 /*
- * Appends what @fd has, or gives it to @watch. FALSE at its end. Bytes beyond @keep are read and
- * dropped, so that the child does not block on a full pipe, and reported in *@over.
+ * Appends what @fd has. FALSE at its end. Bytes beyond @keep are read and dropped, so that the
+ * child does not block on a full pipe, and reported in *@over.
  */
-static gboolean drain(int fd, const CstChildWatch *watch, GString *into, size_t keep,
-                      gboolean *over)
+static gboolean drain(int fd, GString *into, size_t keep, gboolean *over)
 {
     char buf[16384];
     ssize_t n = read(fd, buf, sizeof(buf));
@@ -158,10 +161,6 @@ static gboolean drain(int fd, const CstChildWatch *watch, GString *into, size_t 
         return errno == EINTR || errno == EAGAIN;
     if (n == 0)
         return FALSE;
-    if (watch) {
-        watch->take(buf, (size_t)n, watch->data);
-        return TRUE;
-    }
     if (into->len + (size_t)n > keep) {
         *over = TRUE;
         n = (ssize_t)(keep - into->len);
@@ -170,14 +169,78 @@ static gboolean drain(int fd, const CstChildWatch *watch, GString *into, size_t 
     return TRUE;
 }
 
+/* --- streams --------------------------------------------------------------------------------- */
+
+static void expect_part(Running *run)
+{
+    const CstChildStream *stream = run->child->stream;
+
+    if (stream && stream->silence_s)
+        run->silent = g_get_monotonic_time() + stream->silence_s * G_TIME_SPAN_SECOND;
+}
+
+/* A larger pipe wakes us up less often; where the kernel grants none, the small one will do. */
+static void begin_stream(Running *run)
+{
+    if (!run->child->stream)
+        return;
+    run->part = g_malloc(STREAM_PART);
+    fcntl(run->out_fd, F_SETPIPE_SZ, STREAM_PIPE);
+    expect_part(run);
+}
+
+/* Hands the next part on. *@ret_end: there is no more. */
+static gboolean take_part(Running *run, gboolean *ret_end, GError **error)
+{
+    const CstChildStream *stream = run->child->stream;
+    ssize_t n = read(run->out_fd, run->part, STREAM_PART);
+
+    expect_part(run);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return TRUE;
+    if (n < 0)
+        return cst_fail_errno(error, errno, _("cannot read what '%s' prints"), run->child->argv[0]);
+    *ret_end = n == 0;
+    return n == 0 || stream->take(run->part, (size_t)n, stream->data, &run->enough, error);
+}
+
+/* Reads what the child has printed. *@ret_end: there is no more. */
+static gboolean take_output(Running *run, gboolean *ret_end, GError **error)
+{
+    size_t limit = run->child->output_limit ? run->child->output_limit : DEFAULT_OUTPUT_LIMIT;
+    gboolean over = FALSE;
+
+    if (run->child->stream)
+        return take_part(run, ret_end, error);
+    *ret_end = !drain(run->out_fd, run->out, limit, &over);
+    return !over || cst_fail(error, CST_ERROR_LIMIT, _("'%s' printed more than %zu bytes"),
+                             run->child->argv[0], limit);
+}
+
+static gboolean seen_enough(Running *run)
+{
+    const CstChildStream *stream = run->child->stream;
+
+    run->enough = run->enough || (stream && stream->enough && stream->enough(stream->data));
+    return run->enough;
+}
+
+/* --- to the end ------------------------------------------------------------------------------ */
+
+/* The earlier one of two points in time, of which 0 is none. */
+static gint64 earlier(gint64 a, gint64 b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
 /* Milliseconds after which the task or the clock has to be checked; -1: never. */
 static int longest_poll(const Running *run)
 {
-    gint64 left = run->deadline - g_get_monotonic_time();
+    gint64 end = earlier(run->deadline, run->silent);
 
-    if (run->task || run->child->watch)
+    if (run->task || (run->child->stream && run->child->stream->enough))
         return POLL_STEP_MS;
-    return run->deadline ? (int)CLAMP(left / 1000 + 1, 0, G_MAXINT) : -1;
+    return end ? (int)CLAMP((end - g_get_monotonic_time()) / 1000 + 1, 0, G_MAXINT) : -1;
 }
 
 static gboolean may_go_on(const Running *run, GError **error)
@@ -187,6 +250,9 @@ static gboolean may_go_on(const Running *run, GError **error)
     if (run->deadline && g_get_monotonic_time() > run->deadline)
         return cst_fail(error, CST_ERROR_TIMEOUT, _("'%s' did not finish in %u seconds"),
                         run->child->argv[0], run->child->timeout_s);
+    if (run->silent && g_get_monotonic_time() > run->silent)
+        return cst_fail(error, CST_ERROR_TIMEOUT, _("'%s' printed nothing for %u seconds"),
+                        run->child->argv[0], run->child->stream->silence_s);
     return TRUE;
 }
 
@@ -194,35 +260,33 @@ static gboolean may_go_on(const Running *run, GError **error)
  * Gathers the output until the child has ended and nobody holds the pipes any more. Either may come
  * first: a child can close its output and go on, or leave a grandchild that writes.
  */
-static gboolean gather(const Running *run, GError **error)
+static gboolean gather(Running *run, GError **error)
 {
     enum { OUT, ERR, END, FDS };
     struct pollfd fds[FDS] = {[OUT] = {.fd = run->out_fd, .events = POLLIN},
                               [ERR] = {.fd = run->err_fd, .events = POLLIN},
                               [END] = {.fd = run->pid_fd, .events = POLLIN}};
-    size_t limit = run->child->output_limit ? run->child->output_limit : DEFAULT_OUTPUT_LIMIT;
-    const CstChildWatch *watch = run->child->watch;
-    gboolean over = FALSE, ignored = FALSE;
+    gboolean ended = FALSE, ignored = FALSE;
 
+    begin_stream(run);
     while (fds[OUT].fd >= 0 || fds[ERR].fd >= 0 || fds[END].fd >= 0) {
         if (!may_go_on(run, error))
             return FALSE;
-        if (watch && watch->enough(watch->data))
-            return kill(-run->pid, SIGKILL) == 0 || errno == ESRCH;
+        if (seen_enough(run))
+            return TRUE;
         if (poll(fds, FDS, longest_poll(run)) < 0) {
             if (errno == EINTR)
                 continue;
             return cst_fail_errno(error, errno, _("cannot wait for '%s'"), run->child->argv[0]);
         }
-        if (fds[OUT].revents && !drain(run->out_fd, watch, run->out, limit, &over))
+        if (fds[OUT].revents && !take_output(run, &ended, error))
+            return FALSE;
+        if (ended)
             fds[OUT].fd = -1;
-        if (fds[ERR].revents && !drain(run->err_fd, NULL, run->err, STDERR_KEPT, &ignored))
+        if (fds[ERR].revents && !drain(run->err_fd, run->err, STDERR_KEPT, &ignored))
             fds[ERR].fd = -1;
         if (fds[END].revents)
             fds[END].fd = -1;
-        if (over)
-            return cst_fail(error, CST_ERROR_LIMIT, _("'%s' printed more than %zu bytes"),
-                            run->child->argv[0], limit);
     }
     return TRUE;
 }
@@ -270,17 +334,21 @@ static gboolean run_child(const CstChild *child, CstTask *task, CstChildResult *
                           GError **error)
 {
     g_auto(Running) run = {.child = child, .task = task, .pid_fd = -1, .out_fd = -1, .err_fd = -1};
-    int status;
+    gboolean done;
+    int status = 0;
 
     if (!spawn(&run, error))
         return FALSE;
-    if (!run_to_end(&run, error)) {
+    done = run_to_end(&run, error);
+    if (!done || run.enough) {
         /* The group: helpers of the program as well. */
         kill(-run.pid, SIGKILL);
         bury(&run);
-        return FALSE;
+    } else {
+        status = reap(run.pid);
     }
-    status = reap(run.pid);
+    if (!done)
+        return FALSE;
     ret_result->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     ret_result->out = g_string_free(g_steal_pointer(&run.out), FALSE);
     ret_result->err = g_string_free(g_steal_pointer(&run.err), FALSE);

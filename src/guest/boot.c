@@ -94,9 +94,11 @@ typedef struct {
     gboolean agent_counts, answered;
 } Watch;
 
-static void take(const char *bytes, size_t len, gpointer data)
+static gboolean take(const void *bytes, size_t len, gpointer data, gboolean *ret_enough,
+                     GError **error)
 {
     guest_console_take(((Watch *)data)->console, bytes, len);
+    return TRUE;
 }
 
 static gboolean enough(gpointer data)
@@ -150,14 +152,14 @@ static gboolean run(CstGuestDisk *disk, const CstGuestBoot *how, Watch *watch, i
 {
     g_autoptr(GPtrArray) argv = arguments(how);
     const int fds[] = {cst_blob_file_fd(disk->blob), agent};
-    const CstChildWatch eyes = {take, enough, watch};
+    const CstChildStream console = {.take = take, .data = watch, .enough = enough};
     CstConfine confine = disk->confine;
     const CstChild child = {.argv = (const char *const *)argv->pdata,
                             .timeout_s = how->wait_s,
                             .fds = fds,
                             .n_fds = G_N_ELEMENTS(fds),
                             .confine = &confine,
-                            .watch = &eyes};
+                            .stream = &console};
     g_autoptr(GError) why = NULL;
 
     confine.memory = how->memory + QEMU_MEMORY;

@@ -100,6 +100,13 @@ gboolean cst_tool_exists(const char *name)
     return path != NULL;
 }
 
+gboolean cst_tool_require(const char *name, const char *package, GError **error)
+{
+    return cst_tool_exists(name) ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("there is no '%s' on this host; install package '%s'"), name, package);
+}
+
 gboolean cst_tool_run(const CstTool *tool, CstTask *task, char **ret_out, GError **error)
 {
     g_autofree char *path = find_tool(tool->argv[0]);
@@ -110,13 +117,12 @@ gboolean cst_tool_run(const CstTool *tool, CstTask *task, char **ret_out, GError
                       .timeout_s = tool->timeout_s,
                       .output_limit = tool->output_limit,
                       .input = tool->input,
-                      .input_len = tool->input_len};
+                      .input_len = tool->input_len,
+                      .stream = tool->stream};
     gboolean done;
 
     if (!path)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("there is no '%s' on this host; install package '%s'"), tool->argv[0],
-                        tool->package);
+        return cst_tool_require(tool->argv[0], tool->package, error);
     memcpy(argv, tool->argv, count * sizeof(*argv));
     argv[0] = path;
     if (!cst_child_run(&child, task, &result, error))

@@ -117,11 +117,11 @@ const Ground logical_ground = {.name = "logical",
                                .pool_xml = thick_xml,
                                LOGICAL_CALLS};
 
-const Ground logical_thin_ground = {.name = "logical-thin",
-                                    .format = "raw",
-                                    .flags = GROUND_NEEDS_BUILD | GROUND_DELETES_ALL |
-                                             GROUND_RESIZES | GROUND_SNAPSHOTS |
-                                             GROUND_REVERTS_ANY | GROUND_MAKER_LIVES |
-                                             GROUND_RENAMES | GROUND_TRASH | GROUND_GROWS_ZERO,
-                                    .pool_xml = thin_xml,
-                                    LOGICAL_CALLS};
+const Ground logical_thin_ground = {
+    .name = "logical-thin",
+    .format = "raw",
+    .flags = GROUND_NEEDS_BUILD | GROUND_DELETES_ALL | GROUND_RESIZES | GROUND_SNAPSHOTS |
+             GROUND_REVERTS_ANY | GROUND_MAKER_LIVES | GROUND_RENAMES | GROUND_TRASH |
+             GROUND_GROWS_ZERO | GROUND_TELLS,
+    .pool_xml = thin_xml,
+    LOGICAL_CALLS};

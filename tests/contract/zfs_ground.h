@@ -8,4 +8,4 @@ extern const Ground zfs_ground;
 /** What ZFS can, real or played. */
 #define ZFS_GROUND_FLAGS                                                                           \
     (GROUND_NEEDS_BUILD | GROUND_DELETES | GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_SNAPSHOTS | \
-     GROUND_CLONES_DEPEND | GROUND_MAKER_LIVES | GROUND_RENAMES | GROUND_TRASH)
+     GROUND_CLONES_DEPEND | GROUND_MAKER_LIVES | GROUND_RENAMES | GROUND_TRASH | GROUND_TELLS)

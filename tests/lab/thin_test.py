@@ -11,7 +11,8 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from kit import (MIB, Ours, case, disk, expect, expect_in, lvs, main, names, out,
+import changes  # noqa: E402
+from kit import (MIB, Ours, case, cst_pool, disk, expect, expect_in, lvs, main, names, out,
                  pool_xml, read_at, run, wait_until, wipe_disks, write_at)  # noqa: E402
 
 OURS = Ours()
@@ -228,6 +229,74 @@ def snapshots_are_renamed_and_deleted():
     expect(not snapshots("disk"), snapshots("disk"))
 
 
+# --- what has changed ------------------------------------------------------------------------------
+
+BLOCK = 65536  # of the thin pool
+
+
+def pool_held():
+    """What the kernel has of the thin pool's metadata for a reader; "-": nothing."""
+    return out("dmsetup", "status", "thin-cistern--thin-tpool").split()[6]
+
+
+def nothing_is_left():
+    expect(pool_held() == "-", "metadata are reserved")
+    tags = dict(lvs("thin", "lv_name,lv_tags"))["cistern-thin"]
+    expect("cistern:delta" not in tags, tags)
+
+
+@case
+def what_has_changed_is_told_and_nothing_else():
+    OURS.virsh("vol-create-as thin told 16M")
+    model = changes.Model(THIN, "told", dev("told"), 16 * MIB, BLOCK, 17)
+    changes.random_changes(model, lambda name: cst_pool(THIN, "snap-create", "told", name))
+    model.close()
+    nothing_is_left()
+    # A snapshot that is made anew is another, and a revert keeps it what it is.
+    was = changes.told(THIN, "told", "s0")[0]
+    cst_pool(THIN, "snap-revert", "told", "s0")
+    expect(changes.told(THIN, "told", "s0") == (was, []), "a reverted volume differs")
+    cst_pool(THIN, "snap-delete", "told", "s0")
+    cst_pool(THIN, "snap-create", "told", "s0")
+    expect(changes.told(THIN, "told", "s0")[0] != was, was)
+    nothing_is_left()
+    OURS.virsh("vol-delete told thin --delete-snapshots")
+
+
+@case
+def what_has_changed_can_be_asked_while_others_read_the_metadata():
+    """A reservation of another program is waited for, and refused in the end; a dead one's goes."""
+    OURS.virsh("vol-create-as thin told 8M")
+    cst_pool(THIN, "snap-create", "told", "s")
+    write_at(dev("told"), "changed")
+    run("dmsetup", "message", "thin-cistern--thin-tpool", "0", "reserve_metadata_snap")
+    later = threading.Timer(3, run, ("dmsetup", "message", "thin-cistern--thin-tpool", "0",
+                                     "release_metadata_snap"))
+    later.start()
+    expect(changes.told(THIN, "told", "s")[1] == [(0, BLOCK)], "not told")
+    later.join()
+    for point in ("tagged", "reserved", "released"):
+        status, text = cst_pool(THIN, "changed", "told", "s", check=False,
+                                env={"CISTERN_CRASH_AT": f"logical.changed.{point}"})
+        expect(status == -9, f"{point}: not killed: {status} {text}")
+        expect((pool_held() == "-") == (point != "reserved"), f"{point}: {pool_held()}")
+        expect(changes.told(THIN, "told", "s")[1] == [(0, BLOCK)], point)
+        nothing_is_left()
+    cst_pool(THIN, "changed", "told", "s", check=False,
+             env={"CISTERN_CRASH_AT": "logical.changed.reserved"})
+    cst_pool(THIN, "settle")
+    nothing_is_left()
+    OURS.virsh("vol-delete told thin --delete-snapshots")
+
+
+@case
+def a_copy_of_what_has_changed_reads_little():
+    OURS.virsh("vol-create-as thin told 32M")
+    run("dd", "if=/dev/urandom", f"of={dev('told')}", "bs=1M", "count=32", "oflag=direct")
+    changes.copy_reads_little(OURS, "thin", "told", dev("told"), 20 * MIB)
+    OURS.virsh("vol-delete told thin")
+
+
 # --- classic ---------------------------------------------------------------------------------------
 
 @case
@@ -236,6 +305,7 @@ def classic_snapshots_have_the_room_asked_for():
     write_at(dev("disk", "thick"), "one")
     snap("create", "disk", "s1", pool="thick")
     snap("create", "disk", "s2", "--size", "8M", pool="thick")
+    expect_in("of thin volumes only", cst_pool(THICK, "changed", "disk", "s1", check=False)[1])
     rows = snapshots("disk", "thick")
     expect([row["limit"] for row in rows] == [16 * MIB, 8 * MIB], rows)
     expect(rows[0]["capacity"] == 32 * MIB and rows[0]["state"] == "good", rows)

@@ -14,7 +14,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from kit import (MIB, WORK, Ours, case, disk, expect, expect_in, long_case, main, out, read_at, run,
+import changes  # noqa: E402
+from kit import (MIB, WORK, Ours, case, cst_pool, disk, expect, expect_in, long_case, main, out, read_at, run,
                  wait_until, write_at, write_xml)  # noqa: E402
 from services import faults, zfs  # noqa: E402
 
@@ -266,6 +267,65 @@ def meanwhile(*line):
     expect(not os.path.exists(planned), "no program was run")
     OURS.stop()
     OURS.start()
+
+
+def told_zfs(name, size, block, options):
+    run("zfs", "create", "-o", "volmode=dev", *options, "-b", str(block), "-s", "-V", str(size),
+        f"tank/{name}")
+    expect(wait_until(lambda: os.path.exists(dev(name)), 20), "no device")
+    return changes.Model(os.path.join(WORK, "tank.xml"), name, dev(name), size, block, 17)
+
+
+def hidden():
+    return [name for name in datasets() if ".cistern" in name]
+
+
+@case
+def what_has_changed_is_told_and_nothing_else():
+    model = told_zfs("told", 16 * MIB, 16384, ("-o", "compression=lz4"))
+    changes.random_changes(model, lambda name: run("zfs", "snapshot", f"tank/told@{name}"))
+    model.close()
+    expect(not hidden(), hidden())
+    was = changes.told(model.xml, "told", "s0")[0]
+    expect(was == get("tank/told@s0", "guid")[0], was)
+    status, text = cst_pool(model.xml, "changed", "told", "s2", "s0", check=False)
+    expect(status == 1 and "is newer than" in text, text)
+    # What a volume was taken back to is what it holds.
+    run("zfs", "rollback", "-r", "tank/told@s0")
+    expect(changes.told(model.xml, "told", "s0") == (was, []), "a reverted volume differs")
+    run("zfs", "destroy", "tank/told@s0")
+    run("zfs", "snapshot", "tank/told@s0")
+    expect(changes.told(model.xml, "told", "s0")[0] != was, was)
+    run("zfs", "set", f"volsize={24 * MIB}", "tank/told")
+    expect(changes.told(model.xml, "told", "s0")[1][-1][1] == 24 * MIB, "growth is not told")
+    run("zfs", "destroy", "-r", "tank/told")
+
+
+@case
+def what_has_changed_of_an_encrypted_volume_is_told_without_its_key():
+    key = write_xml("told.key", "0123456789abcdef0123456789abcdef")
+    model = told_zfs("told", 4 * MIB, 65536, ("-o", "encryption=on", "-o", "keyformat=raw",
+                                              "-o", f"keylocation=file://{key}"))
+    model.fill()
+    model.snapshot("s0", lambda name: run("zfs", "snapshot", f"tank/told@{name}"))
+    model.change(3)
+    model.check(0)
+    model.close()
+    run("zfs", "snapshot", "tank/told@s1")
+    known = changes.told(model.xml, "told", "s0", "s1")
+    expect(wait_until(lambda: run("zfs", "unload-key", "tank/told", check=False)[0] == 0), "busy")
+    expect(changes.told(model.xml, "told", "s0", "s1") == known, "with the key, and without")
+    expect(changes.told(model.xml, "told", "s0") == known, "now, and until the last snapshot")
+    run("zfs", "destroy", "-r", "tank/told")
+
+
+@case
+def a_copy_of_what_has_changed_reads_little():
+    OURS.virsh("vol-create-as tank told 32M")
+    run("dd", "if=/dev/urandom", f"of={dev('told')}", "bs=1M", "count=32", "oflag=direct")
+    changes.copy_reads_little(OURS, "tank", "told", dev("told"), 20 * MIB)
+    expect(not hidden(), hidden())
+    OURS.virsh("vol-delete told tank")
 
 
 @case

@@ -161,6 +161,21 @@ def a_snapshot_that_was_being_read_is_left_alone():
 
 
 @case
+def what_was_asked_of_a_volume_leaves_no_snapshot():
+    """What has changed is told up to a hidden snapshot."""
+    Dataset().prepare(Operation("changed", with_snapshots, ()))
+    before = state()
+    for point in ("snapshot", "told"):
+        status, text = cst_pool(XML, "changed", "v", "s", check=False,
+                                env={"CISTERN_CRASH_AT": f"zfs.changed.{point}"})
+        expect(status == -9, f"not killed: {status} {text}")
+        expect("@.cistern" in out("zfs", "list", "-H", "-t", "snapshot", "-o", "name"), "none")
+        cistern("pool-destroy", "z")
+        cistern("pool-start", "z")
+        expect(state() == before, (state(), before))
+
+
+@case
 def a_build_that_was_killed_is_done_again():
     cistern("pool-define", definition("new", "new", disk(1)))
     status, text = cistern("pool-build", "new", "--overwrite", check=False,

@@ -10,6 +10,7 @@
  *   flatten VOLUME     holders VOLUME     children VOLUME    thin    resize VOLUME BYTES
  *   create NAME BYTES [thin|thick]       clone VOLUME NEW           delete VOLUME
  *   make NAME BYTES [thin|thick]         as create does, but in one step
+ *   changed VOLUME SINCE [UNTIL|- [MAX]]   capacity and identity, then ranges, MAX at a time
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,6 +78,29 @@ static gboolean snap_read(const Call *call, GError **error)
 
     return blob && cst_blob_pread(blob, buf, READ_BYTES, 0, error) &&
            fwrite(buf, READ_BYTES, 1, stdout) == 1;
+}
+
+static gboolean changed(const Call *call, GError **error)
+{
+    const char *until = call->args[2], *max = until ? call->args[3] : NULL;
+    g_auto(CstChanged) told = {.max = max ? (guint)strtoul(max, NULL, 10) : 16384};
+
+    if (until && strcmp(until, "-") == 0)
+        until = NULL;
+    do {
+        told.offset = told.next;
+        if (!cst_pool_state_snapshot_changed(call->state, call->args[0], call->args[1], until, NULL,
+                                             &told, error))
+            return FALSE;
+        if (told.offset == 0)
+            printf("%" PRIu64 " %s\n", told.capacity, told.identity);
+        for (guint i = 0; i < told.ranges->len; i++) {
+            const CstRange *range = &g_array_index(told.ranges, CstRange, i);
+
+            printf("%" PRIu64 " %" PRIu64 "\n", range->offset, range->length);
+        }
+    } while (told.next < told.capacity);
+    return TRUE;
 }
 
 static gboolean settle(const Call *call, GError **error)
@@ -209,6 +233,7 @@ static const struct {
     {"snap-rename", 3, snap_rename},
     {"snap-read", 2, snap_read},
     {"snap-clone", 3, snap_clone},
+    {"changed", 2, changed},
     {"settle", 0, settle},
     {"flatten", 1, flatten},
     {"holders", 1, holders},

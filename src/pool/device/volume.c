@@ -115,6 +115,11 @@ gboolean cst_device_settle_owner(int fd, const CstVolDef *def, GError **error)
     return TRUE;
 }
 
+gboolean cst_device_write_out(int fd, const char *name, GError **error)
+{
+    return fsync(fd) == 0 || cst_fail_errno(error, errno, _("cannot sync '%s'"), name);
+}
+
 void cst_device_copy_owner(const struct stat *from, const char *path)
 {
     g_auto(CstFd) fd = cst_node_open(path, O_RDONLY);

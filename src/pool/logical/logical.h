@@ -16,13 +16,16 @@
  *
  * From below to above; a file calls files of the lines before its own, and to its left:
  *
- *     lvm.c  mapping.c  report.c               the tools, device-mapper, the tools' report
+ *     lvm.c  mapping.c  report.c  delta.c      the tools, device-mapper, the tools' report, what
+ *                                              thin_delta says
  *     names.c  options.c                       names, tags, options
  *     paths.c  group.c  plain.c  cache.c       nodes; what a report says, what the kernel says
  *                                              instead; how long a report is used
  *     lv.c  thin.c  blob.c  swap.c  draft.c    checked changes of one LV; thin pools; its content;
  *                                              what is a draft
+ *     lookup.c  metadata.c                     snapshots; a thin pool's metadata, to be read
  *     scan.c  volume.c                         records; new volumes
+ *     changed.c                                what differs from a snapshot's
  *     change.c  flatten.c  snapshot.c  relations.c  lifecycle.c  watch.c
  *                                              the other callbacks
  *     logical.c                                the table
@@ -34,6 +37,8 @@
  * "was" has it), volumes in the trash (CST_TRASH_PREFIX), and
  *
  *     .cistern-HEX.snap         a snapshot; tags "of", "snap" and "at" (snapshot.c)
+ *
+ * A thin pool has the tag "delta" while its metadata is read (metadata.c).
  */
 extern const CstBackend cst_logical_backend;
 
@@ -169,6 +174,8 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
 
 /* --- thin.c ----------------------------------------------------------------------------------- */
 
+/** Whether the LV is a thin pool. */
+gboolean logical_is_thin_pool(const LvmVolume *lv);
 /**
  * Returns the name of the thin pool that a new volume is to draw from, made when there is none;
  * free it. INVALID when the name is another LV's.
@@ -262,6 +269,64 @@ gboolean logical_may_be_draft(GHashTable *drafts, const char *name);
 /** Waits until no tool works on the draft of @token any more; BUSY when one does for too long. */
 gboolean logical_draft_await_tools(const char *token, GError **error);
 
+/* --- lookup.c --------------------------------------------------------------------------------- */
+
+/** A volume, a snapshot of it, and the report that they are part of. */
+typedef struct {
+    LvmGroup *group;
+    const LvmVolume *volume;
+    const LvmVolume *snapshot; /**< NULL: there is none of that name */
+    char *id;
+} LogicalLookup;
+
+/** Frees what was found; volume and snapshot are borrowed from the group. */
+void logical_lookup_clear(LogicalLookup *found);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LogicalLookup, logical_lookup_clear)
+
+/**
+ * Finds the volume and, unless @name is NULL, its snapshot of that name, if any. @now: from a new
+ * report, as each write of a guest changes how full a classic snapshot is.
+ */
+gboolean logical_look_up(CstPoolState *state, const char *volume, const char *name, gboolean now,
+                         LogicalLookup *found, GError **error);
+/** The same; NOT_FOUND when there is no snapshot of that name. */
+gboolean logical_find_snapshot(CstPoolState *state, const char *volume, const char *name,
+                               gboolean now, LogicalLookup *found, GError **error);
+/** The same in @group, whose reference it takes over; NULL: there is none, with @error. */
+gboolean logical_find_snapshot_in(LvmGroup *group, const char *volume, const char *name,
+                                  LogicalLookup *found, GError **error);
+/** The volume's snapshot @name in the same report; NULL: there is none. */
+const LvmVolume *logical_snapshot_named(const LogicalLookup *found, const char *name);
+
+/* --- metadata.c ------------------------------------------------------------------------------- */
+
+/** The metadata of a thin pool as they were at one moment, kept for reading. */
+typedef struct {
+    LogicalState *state; /**< borrowed */
+    char *pool;          /**< the thin pool */
+    char *path;          /**< of the device with the metadata */
+    char *node;          /**< of the thin pool's own device */
+    LvmGroup *before;    /**< a report from before that moment; NULL: none */
+    int lock;            /**< -1: none */
+    gboolean reserved;
+    gboolean tagged;
+} LogicalMetadata;
+
+#define LOGICAL_METADATA_NONE ((LogicalMetadata){.lock = -1})
+
+/**
+ * Has the kernel keep the metadata of thin pool @pool as they are, for this process alone, until
+ * logical_metadata_release(), which is called in any case. BUSY, naming who it is, when another
+ * program has them kept for too long; UNSUPPORTED when the thin pool is not active.
+ */
+gboolean logical_metadata_reserve(LogicalState *state, const char *pool, CstTask *task,
+                                  LogicalMetadata *metadata, GError **error);
+/** Ends that. What can't be ended is logged, and is ended by the next one. */
+void logical_metadata_release(LogicalMetadata *metadata);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LogicalMetadata, logical_metadata_release)
+/** Ends what a dead process has left of that in thin pool @pool, unless somebody else is at it. */
+gboolean logical_metadata_recover(LogicalState *state, const LvmVolume *pool, GError **error);
+
 /* --- scan.c ----------------------------------------------------------------------------------- */
 
 gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
@@ -296,9 +361,15 @@ gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **
 gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                             GError **error);
 
-/* --- flatten.c, snapshot.c, relations.c ------------------------------------------------------- */
+/* --- changed.c, flatten.c, snapshot.c, relations.c
+ * ------------------------------------------------------- */
 
 gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
+
+/** CstSnapshotBackend.changed. */
+gboolean logical_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
+                                  const char *until, CstTask *task, CstChanged *changed,
+                                  GError **error);
 
 extern const CstSnapshotBackend logical_snapshots;
 

@@ -9,6 +9,8 @@
 
 LvmHost lvm_host = {.dev = "/dev",
                     .mapping = lvm_mapping_read,
+                    .pool_held = lvm_pool_held,
+                    .pool_message = lvm_pool_message,
                     .report_s = 60,
                     .change_s = 300,
                     .linger_s = 10,
@@ -48,6 +50,32 @@ gboolean lvm_output(const char *const *argv, unsigned timeout_s, CstTask *task, 
                           .output_limit = OUTPUT_LIMIT};
 
     return cst_tool_run(&tool, task, ret_out, error);
+}
+
+#define DELTA         "thin_delta"
+#define DELTA_PACKAGE "thin-provisioning-tools"
+
+gboolean lvm_delta_require(GError **error)
+{
+    return cst_tool_require(DELTA, DELTA_PACKAGE, error);
+}
+
+gboolean lvm_delta_stream(const char *const *argv, CstChildTake take, gpointer data, CstTask *task,
+                          GError **error)
+{
+    const CstChildStream stream = {.take = take, .data = data, .silence_s = lvm_host.report_s};
+    const CstTool tool = {.argv = argv, .package = DELTA_PACKAGE, .stream = &stream};
+
+    return cst_tool_run(&tool, task, NULL, error);
+}
+
+/* A '-' of a name is doubled, so that the one between two names is known. */
+char *lvm_layer_path(const char *vg, const char *lv, const char *layer)
+{
+    g_auto(GStrv) group = g_strsplit(vg, "-", -1), volume = g_strsplit(lv, "-", -1);
+    g_autofree char *vg_part = g_strjoinv("--", group), *lv_part = g_strjoinv("--", volume);
+
+    return g_strdup_printf("%s/mapper/%s-%s%s", lvm_host.dev, vg_part, lv_part, layer);
 }
 
 char *lvm_size(const char *option, uint64_t bytes)

@@ -12,7 +12,9 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include <base/error.h>
 #include <base/file.h>
+#include <base/i18n.h>
 #include <pool/device.h>
 
 #define UUID_PREFIX "LVM-"
@@ -92,4 +94,65 @@ gboolean lvm_mapping_read(const char *path, LvmMapping *ret_mapping)
         return FALSE;
     take_table(answer, ret_mapping);
     return TRUE;
+}
+
+/* --- thin pools ------------------------------------------------------------------------------- */
+
+/* What the status of a thin pool has in front of the word that says what is kept of its metadata.
+ */
+#define FIELDS_BEFORE_HELD 3
+#define NOT_HELD           "-"
+
+static gboolean find_pool(const char *path, dev_t *ret_device, GError **error)
+{
+    struct stat node;
+
+    if (!cst_node_stat(path, &node) || !S_ISBLK(node.st_mode))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("there is no device '%s' of a thin pool"),
+                        path);
+    *ret_device = node.st_rdev;
+    return TRUE;
+}
+
+/* Has the kernel do @request with the thin pool at @path. */
+static gboolean ask_pool(unsigned long request, const char *path, Answer *answer, GError **error)
+{
+    dev_t device;
+    int known;
+
+    if (!find_pool(path, &device, error))
+        return FALSE;
+    known = cst_dm_ask(request, device, &answer->head, sizeof(*answer), error);
+    return known == 1 ||
+           (known == 0 && cst_fail(error, CST_ERROR_UNSUPPORTED,
+                                   _("there is no device '%s' of a thin pool"), path));
+}
+
+gboolean lvm_pool_held(const char *path, gboolean *ret_held, GError **error)
+{
+    g_autofree Answer *answer = g_new0(Answer, 1);
+    const struct dm_target_spec *target;
+    g_auto(GStrv) fields = NULL;
+
+    if (!ask_pool(DM_TABLE_STATUS, path, answer, error))
+        return FALSE;
+    target = (const void *)(answer->bytes + answer->head.data_start);
+    if (answer->head.target_count != 1 || strcmp(target->target_type, "thin-pool") != 0)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("device '%s' is no thin pool"), path);
+    fields = g_strsplit((const char *)(target + 1), " ", -1);
+    if (g_strv_length(fields) <= FIELDS_BEFORE_HELD)
+        return cst_fail(error, CST_ERROR_STATE, _("thin pool '%s' does not work: '%s'"), path,
+                        (const char *)(target + 1));
+    *ret_held = strcmp(fields[FIELDS_BEFORE_HELD], NOT_HELD) != 0;
+    return TRUE;
+}
+
+gboolean lvm_pool_message(const char *path, const char *message, GError **error)
+{
+    g_autofree Answer *answer = g_new0(Answer, 1);
+    struct dm_target_msg *to = (void *)(answer->bytes + sizeof(answer->head));
+
+    /* Of sector 0 on, which the only target has. */
+    g_strlcpy(to->message, message, sizeof(*answer) - sizeof(answer->head) - sizeof(*to));
+    return ask_pool(DM_TARGET_MSG, path, answer, error);
 }

@@ -23,7 +23,7 @@
 
 #define VG_FIELDS  "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,pv_count,lv_count"
 #define PV_FIELDS  "pv_name,pe_start,pv_missing"
-#define SEG_FIELDS "lv_uuid,segtype,seg_start,seg_size,devices"
+#define SEG_FIELDS "lv_uuid,segtype,seg_start,seg_size,devices,thin_id"
 #define LV_FIELDS                                                               \
     ("lv_uuid,lv_name,lv_attr,lv_size,origin,origin_uuid,pool_lv,data_percent," \
      "metadata_percent,lv_metadata_size,lv_time,lv_tags")
@@ -36,6 +36,7 @@ static void segment_free(gpointer data)
 
     g_free(segment->type);
     g_free(segment->devices);
+    g_free(segment->thin_id);
     g_free(segment);
 }
 
@@ -338,7 +339,8 @@ static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
     return take_text(row, "segtype", &segment->type, error) &&
            take_number(row, "seg_start", &segment->start, error) &&
            take_number(row, "seg_size", &segment->size, error) &&
-           take_text(row, "devices", &segment->devices, error);
+           take_text(row, "devices", &segment->devices, error) &&
+           take_optional(row, "thin_id", &segment->thin_id, error);
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ typedef struct {
     uint64_t start;
     uint64_t size;
     char *devices; /**< "/dev/sda(0),/dev/sdb(12)": device or LV, and extent in it */
+    char *thin_id; /**< number of a thin volume in its thin pool; NULL: it is none */
 } LvmSegment;
 
 typedef struct {

@@ -18,80 +18,11 @@
 #include <base/i18n.h>
 #include <base/uuid.h>
 
-/* A volume, a snapshot of it, and the report that they are part of. */
-typedef struct {
-    LvmGroup *group;
-    const LvmVolume *volume;
-    const LvmVolume *snapshot; /* NULL: there is none of that name */
-    char *id;
-} Lookup;
-
-/* volume and snapshot are borrowed from the group. */
-static void lookup_clear(Lookup *found)
-{
-    lvm_group_unref(found->group);
-    g_free(found->id);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Lookup, lookup_clear)
-
-/*
- * Finds the volume in @group, whose reference it takes over. Returns its snapshots, oldest first;
- * NULL with @error.
- */
-static GPtrArray *find_volume(LvmGroup *group, const char *volume, Lookup *found, GError **error)
-{
-    lookup_clear(found);
-    *found = (Lookup){.group = group};
-    found->volume = group ? logical_find(group, volume, error) : NULL;
-    if (!found->volume)
-        return NULL;
-    found->id = logical_volume_id(found->volume);
-    return logical_snapshots_of(group, found->id);
-}
-
-/*
- * Finds the volume and, unless @name is NULL, its snapshot of that name, if any. @now: from a new
- * report, as each write of a guest changes how full a classic snapshot is.
- */
-static gboolean look_up(CstPoolState *state, const char *volume, const char *name, gboolean now,
-                        Lookup *found, GError **error)
-{
-    LogicalState *logical = LOGICAL(state);
-    g_autoptr(GPtrArray) snapshots =
-        find_volume(logical_group_cached(logical, error), volume, found, error);
-
-    if (snapshots && snapshots->len > 0 && now) {
-        g_ptr_array_unref(snapshots);
-        snapshots = find_volume(logical_group_read(logical, NULL, error), volume, found, error);
-    }
-    if (!snapshots)
-        return FALSE;
-    for (guint i = 0; name && i < snapshots->len; i++) {
-        const LvmVolume *lv = g_ptr_array_index(snapshots, i);
-        g_autofree char *called = logical_tag_value(lv, "snap");
-
-        if (g_strcmp0(called, name) == 0)
-            found->snapshot = lv;
-    }
-    return TRUE;
-}
-
-/* NOT_FOUND when there is none of that name. */
-static gboolean find_snapshot(CstPoolState *state, const char *volume, const char *name,
-                              gboolean now, Lookup *found, GError **error)
-{
-    if (!look_up(state, volume, name, now, found, error))
-        return FALSE;
-    if (!found->snapshot)
-        cst_fail_no_snapshot(volume, name, error);
-    return found->snapshot != NULL;
-}
-
 /* EXISTS when there is one of that name. */
 static gboolean refuse_taken(CstPoolState *state, const char *volume, const char *name,
-                             Lookup *found, GError **error)
+                             LogicalLookup *found, GError **error)
 {
-    if (!look_up(state, volume, name, FALSE, found, error))
+    if (!logical_look_up(state, volume, name, FALSE, found, error))
         return FALSE;
     return !found->snapshot || cst_fail_snapshot_exists(volume, name, error);
 }
@@ -128,12 +59,12 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
                                GError **error)
 {
     g_autoptr(LvmVolume) plain = logical_plain_now(LOGICAL(state), volume);
-    g_auto(Lookup) found = {0};
+    g_auto(LogicalLookup) found = {0};
     g_autoptr(GPtrArray) list = NULL;
 
     if (plain)
         return TRUE; /* an origin's device lies on more than physical volumes, a thin one's too */
-    if (!look_up(state, volume, NULL, TRUE, &found, error))
+    if (!logical_look_up(state, volume, NULL, TRUE, &found, error))
         return FALSE;
     list = logical_snapshots_of(found.group, found.id);
     for (guint i = 0; i < list->len; i++)
@@ -201,7 +132,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_auto(Lookup) found = {0};
+    g_auto(LogicalLookup) found = {0};
     g_auto(GStrv) tags = NULL;
     g_autofree char *lv = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
     g_autoptr(GError) why = NULL;
@@ -232,7 +163,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
 /* --- revert ----------------------------------------------------------------------------------- */
 
 /* A writable thin snapshot of the snapshot takes the volume's name. */
-static gboolean revert_thin(CstPoolState *state, const Lookup *found, GError **error)
+static gboolean revert_thin(CstPoolState *state, const LogicalLookup *found, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
     char *tags[] = {logical_tag("id", found->id), NULL};
@@ -283,7 +214,7 @@ static gboolean merge_classic(LogicalState *state, const char *lv, GError **erro
  * LVM merges a classic snapshot back into its origin, which survives a power cut, and consumes it.
  * Volume and snapshot then hold the same, so that a new one of the volume is the old one again.
  */
-static gboolean revert_classic(LogicalState *state, const Lookup *found, const char *name,
+static gboolean revert_classic(LogicalState *state, const LogicalLookup *found, const char *name,
                                GError **error)
 {
     const LvmVolume *snapshot = found->snapshot;
@@ -313,9 +244,9 @@ static gboolean revert_classic(LogicalState *state, const Lookup *found, const c
 static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 const GPtrArray *agreed, CstTask *task, GError **error)
 {
-    g_auto(Lookup) found = {0};
+    g_auto(LogicalLookup) found = {0};
 
-    if (!find_snapshot(state, volume, name, TRUE, &found, error))
+    if (!logical_find_snapshot(state, volume, name, TRUE, &found, error))
         return FALSE;
     CST_CRASH_POINT("logical.revert.before");
     if (lvm_is_thin(found.snapshot))
@@ -328,9 +259,9 @@ static gboolean revert_snapshot(CstPoolState *state, const char *volume, const c
 static gboolean remove_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
-    g_auto(Lookup) found = {0};
+    g_auto(LogicalLookup) found = {0};
 
-    return find_snapshot(state, volume, name, FALSE, &found, error) &&
+    return logical_find_snapshot(state, volume, name, FALSE, &found, error) &&
            logical_remove_lv(LOGICAL(state), found.snapshot->name, error);
 }
 
@@ -339,11 +270,11 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
                                 const char *new_name, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
-    g_auto(Lookup) found = {0}, taken = {0};
+    g_auto(LogicalLookup) found = {0}, taken = {0};
     g_autofree char *target = NULL, *was = logical_tag("snap", name);
     g_autofree char *is = logical_tag("snap", new_name);
 
-    if (!find_snapshot(state, volume, name, FALSE, &found, error) ||
+    if (!logical_find_snapshot(state, volume, name, FALSE, &found, error) ||
         !refuse_taken(state, volume, new_name, &taken, error))
         return FALSE;
     target = logical_target(logical, found.snapshot->name);
@@ -354,9 +285,9 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
 static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const char *name,
                               GError **error)
 {
-    g_auto(Lookup) found = {0};
+    g_auto(LogicalLookup) found = {0};
 
-    if (!find_snapshot(state, volume, name, TRUE, &found, error))
+    if (!logical_find_snapshot(state, volume, name, TRUE, &found, error))
         return NULL;
     if (lvm_is_lost(found.snapshot)) {
         cst_fail(error, CST_ERROR_CORRUPT,
@@ -374,4 +305,5 @@ const CstSnapshotBackend logical_snapshots = {
     .remove = remove_snapshot,
     .rename = rename_snapshot,
     .open = open_snapshot,
+    .changed = logical_snapshot_changed,
 };

@@ -15,7 +15,7 @@
 /* Made when a thin volume is asked for, no pool is named and there is none. */
 #define DEFAULT_THIN_POOL "cistern-thin"
 
-static gboolean is_thin_pool(const LvmVolume *lv)
+gboolean logical_is_thin_pool(const LvmVolume *lv)
 {
     return !lv->hidden && lvm_kind(lv) == 't';
 }
@@ -28,7 +28,7 @@ static const LvmVolume *only_thin_pool(const LvmGroup *group)
     for (guint i = 0; i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
 
-        if (!is_thin_pool(lv))
+        if (!logical_is_thin_pool(lv))
             continue;
         if (only)
             return NULL;
@@ -88,7 +88,7 @@ static gboolean make_thin_pool(LogicalState *state, const char *name, GError **e
         return FALSE;
     /* Another process may have made it meanwhile; then it keeps that one's settings. */
     lv = lvm_group_find(group, name);
-    if (lv && is_thin_pool(lv)) {
+    if (lv && logical_is_thin_pool(lv)) {
         if (!why)
             say_when_full(state, name);
         return TRUE;
@@ -108,7 +108,7 @@ char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const
     const char *name = wanted_name(state, group, def);
     const LvmVolume *lv = lvm_group_find(group, name);
 
-    if (lv && !is_thin_pool(lv)) {
+    if (lv && !logical_is_thin_pool(lv)) {
         cst_fail(error, CST_ERROR_INVALID, _("'%s' in volume group '%s' is no thin pool"), name,
                  group->name);
         return NULL;
@@ -186,7 +186,7 @@ static void explain(LogicalState *state, const char *lv_name, gboolean refused, 
     const LvmVolume *pool = lv && lv->pool ? lvm_group_find(group, lv->pool) : lv;
     GError *better = NULL;
 
-    if (!pool || !is_thin_pool(pool) || !say_what_ails(group, pool, refused, &better))
+    if (!pool || !logical_is_thin_pool(pool) || !say_what_ails(group, pool, refused, &better))
         return;
     g_error_free(*why);
     *why = better;
@@ -251,7 +251,7 @@ gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error)
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
         CstThinStore *store;
 
-        if (!is_thin_pool(lv))
+        if (!logical_is_thin_pool(lv))
             continue;
         store = g_new0(CstThinStore, 1);
         store->name = g_strdup(lv->name);
@@ -317,7 +317,7 @@ gboolean logical_space_usage(CstPoolState *state, GPtrArray *usage, GError **err
     for (guint i = 0; group && i < group->volumes->len; i++) {
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
 
-        if (is_thin_pool(lv))
+        if (logical_is_thin_pool(lv))
             add_pool_usage(lv, usage);
         else if (lvm_is_cow(lv))
             add_cow_usage(group, lv, usage);

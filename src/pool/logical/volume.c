@@ -473,7 +473,9 @@ gboolean logical_drop_drafts(CstPoolState *state, GError **error)
 
         if (lv->hidden || cst_draft_maker_lives(lv->name))
             continue;
-        if (cst_draft_is_old(lv->name))
+        if (logical_is_thin_pool(lv))
+            logical_metadata_recover(logical, lv, &why);
+        else if (cst_draft_is_old(lv->name))
             logical_swap_recover(logical, group, lv, &why);
         else if (cst_draft_is(lv->name) && logical_remove_lv(logical, lv->name, &why))
             cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", lv->name);

@@ -9,8 +9,6 @@
  */
 #include "zfs.h"
 
-#include <string.h>
-
 #include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
@@ -82,16 +80,11 @@ static gboolean size_of(const char *dataset, const char *volume, const char *nam
                         uint64_t *ret_size, GError **error)
 {
     g_autoptr(GPtrArray) snapshots = zfs_read_snapshots(dataset, FALSE, error);
+    const ZfsSnapshot *snapshot = snapshots ? zfs_snapshot_named(snapshots, name, NULL) : NULL;
 
-    for (guint i = 0; snapshots && i < snapshots->len; i++) {
-        const ZfsSnapshot *snapshot = g_ptr_array_index(snapshots, i);
-
-        if (strcmp(snapshot->name, name) == 0) {
-            *ret_size = snapshot->size;
-            return TRUE;
-        }
-    }
-    return snapshots ? cst_fail_no_snapshot(volume, name, error) : FALSE;
+    if (snapshot)
+        *ret_size = snapshot->size;
+    return snapshot || (snapshots && cst_fail_no_snapshot(volume, name, error));
 }
 
 /* What fails once there is a draft leaves it, and the core abandons it. */

@@ -22,67 +22,14 @@
 #include <base/log.h>
 #include <base/uuid.h>
 
-/* A volume, its snapshots, and one of them. */
-typedef struct {
-    GPtrArray *datasets;
-    const ZfsDataset *volume;
-    GPtrArray *snapshots;        /* oldest first, hidden ones too */
-    const ZfsSnapshot *snapshot; /* NULL: there is none of that name */
-    guint at;                    /* its index */
-} Lookup;
-
-static void lookup_clear(Lookup *found)
-{
-    g_clear_pointer(&found->datasets, g_ptr_array_unref);
-    g_clear_pointer(&found->snapshots, g_ptr_array_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Lookup, lookup_clear)
-
-/*
- * Finds the volume and, unless @name is NULL, its snapshot of that name, if any. Snapshots are
- * those of now; that the volume is the one that it was, the changes see to.
- */
-static gboolean look_up(CstPoolState *state, const char *volume, const char *name, Lookup *found,
-                        GError **error)
-{
-    found->volume = zfs_look_volume(ZFS(state), volume, &found->datasets, error);
-    if (!found->volume)
-        return FALSE;
-    found->snapshots = zfs_read_snapshots(found->volume->name, FALSE, error);
-    for (guint i = 0; found->snapshots && name && i < found->snapshots->len; i++) {
-        const ZfsSnapshot *snapshot = g_ptr_array_index(found->snapshots, i);
-
-        if (strcmp(snapshot->name, name) == 0) {
-            found->snapshot = snapshot;
-            found->at = i;
-        }
-    }
-    return found->snapshots != NULL;
-}
-
-/* NOT_FOUND when there is none of that name. */
-static gboolean find_snapshot(CstPoolState *state, const char *volume, const char *name,
-                              Lookup *found, GError **error)
-{
-    if (!look_up(state, volume, name, found, error))
-        return FALSE;
-    return found->snapshot || cst_fail_no_snapshot(volume, name, error);
-}
-
-/* The text of "DATASET@NAME"; free it. */
-static char *whole_name(const ZfsDataset *volume, const char *name)
-{
-    return g_strdup_printf("%s@%s", volume->name, name);
-}
-
 /* --- list ------------------------------------------------------------------------------------- */
 
 static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                                GError **error)
 {
-    g_auto(Lookup) found = {0};
+    g_auto(ZfsLookup) found = {0};
 
-    if (!look_up(state, volume, NULL, &found, error))
+    if (!zfs_look_up(state, volume, NULL, &found, error))
         return FALSE;
     for (guint i = 0; i < found.snapshots->len; i++) {
         const ZfsSnapshot *from = g_ptr_array_index(found.snapshots, i);
@@ -103,7 +50,7 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
 /* --- create, rename, remove ------------------------------------------------------------------- */
 
 /* EXISTS when there is one of that name. */
-static gboolean refuse_taken(const Lookup *found, const char *volume, GError **error)
+static gboolean refuse_taken(const ZfsLookup *found, const char *volume, GError **error)
 {
     return !found->snapshot || cst_fail_snapshot_exists(volume, found->snapshot->name, error);
 }
@@ -115,9 +62,9 @@ static gboolean refuse_taken(const Lookup *found, const char *volume, GError **e
 static gboolean check_done(CstPoolState *state, const char *volume, const char *name,
                            gboolean wanted, GError **why, GError **error)
 {
-    g_auto(Lookup) now = {0};
+    g_auto(ZfsLookup) now = {0};
 
-    if (!look_up(state, volume, name, &now, error))
+    if (!zfs_look_up(state, volume, name, &now, error))
         return FALSE;
     if ((now.snapshot != NULL) == wanted)
         return TRUE;
@@ -132,17 +79,17 @@ static gboolean check_done(CstPoolState *state, const char *volume, const char *
 static gboolean create_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
-    g_auto(Lookup) found = {0};
+    g_auto(ZfsLookup) found = {0};
     g_autofree char *whole = NULL;
     g_autoptr(GError) why = NULL;
 
     if (how && how->limit)
         return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
                         _("snapshots of ZFS have no size of their own"));
-    if (!zfs_snapshot_name_check(name, error) || !look_up(state, volume, name, &found, error) ||
+    if (!zfs_snapshot_name_check(name, error) || !zfs_look_up(state, volume, name, &found, error) ||
         !refuse_taken(&found, volume, error))
         return FALSE;
-    whole = whole_name(found.volume, name);
+    whole = zfs_snapshot_of(found.volume, name);
     CST_CRASH_POINT("zfs.snapshot.before");
     zfs_change(ZFS(state), task, &why, "zfs", "snapshot", whole, NULL);
     CST_CRASH_POINT("zfs.snapshot.made");
@@ -152,16 +99,17 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
 static gboolean rename_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 const char *new_name, GError **error)
 {
-    g_auto(Lookup) found = {0}, taken = {0};
+    g_auto(ZfsLookup) found = {0}, taken = {0};
     g_autofree char *from = NULL, *to = NULL;
     g_autoptr(GError) why = NULL;
 
     if (!zfs_snapshot_name_check(new_name, error) ||
-        !find_snapshot(state, volume, name, &found, error) ||
-        !look_up(state, volume, new_name, &taken, error) || !refuse_taken(&taken, volume, error))
+        !zfs_find_snapshot(state, volume, name, &found, error) ||
+        !zfs_look_up(state, volume, new_name, &taken, error) ||
+        !refuse_taken(&taken, volume, error))
         return FALSE;
-    from = whole_name(found.volume, name);
-    to = whole_name(found.volume, new_name);
+    from = zfs_snapshot_of(found.volume, name);
+    to = zfs_snapshot_of(found.volume, new_name);
     zfs_change(ZFS(state), NULL, &why, "zfs", "rename", from, to, NULL);
     return check_done(state, volume, new_name, TRUE, &why, error);
 }
@@ -177,14 +125,14 @@ static gboolean refuse_clones(const ZfsSnapshot *snapshot, const char *volume, G
 static gboolean remove_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
-    g_auto(Lookup) found = {0};
+    g_auto(ZfsLookup) found = {0};
     g_autofree char *whole = NULL;
     g_autoptr(GError) why = NULL;
 
-    if (!find_snapshot(state, volume, name, &found, error) ||
+    if (!zfs_find_snapshot(state, volume, name, &found, error) ||
         !refuse_clones(found.snapshot, volume, error))
         return FALSE;
-    whole = whole_name(found.volume, name);
+    whole = zfs_snapshot_of(found.volume, name);
     if (zfs_program_destroy(ZFS(state), whole, found.snapshot->guid, &why) == ZFS_DONE)
         return TRUE;
     return check_done(state, volume, name, FALSE, &why, error);
@@ -195,9 +143,9 @@ static gboolean remove_snapshot(CstPoolState *state, const char *volume, const c
 static gboolean revert_loses(CstPoolState *state, const char *volume, const char *name,
                              GPtrArray *names, GError **error)
 {
-    g_auto(Lookup) found = {0};
+    g_auto(ZfsLookup) found = {0};
 
-    if (!find_snapshot(state, volume, name, &found, error))
+    if (!zfs_find_snapshot(state, volume, name, &found, error))
         return FALSE;
     for (guint i = found.at + 1; i < found.snapshots->len; i++) {
         const ZfsSnapshot *newer = g_ptr_array_index(found.snapshots, i);
@@ -250,12 +198,12 @@ static gboolean refuse_newer(const ZfsSnapshot *newer, const ZfsSnapshot *to, co
 static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 const GPtrArray *agreed, CstTask *task, GError **error)
 {
-    g_auto(Lookup) found = {0};
+    g_auto(ZfsLookup) found = {0};
     g_autoptr(GPtrArray) history = NULL, newer = g_ptr_array_new();
     g_autoptr(GPtrArray) bookmarks = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *path = NULL;
 
-    if (!find_snapshot(state, volume, name, &found, error))
+    if (!zfs_find_snapshot(state, volume, name, &found, error))
         return FALSE;
     history = zfs_read_history(found.volume->name, error);
     for (guint i = 0; history && i < history->len; i++) {
@@ -352,15 +300,15 @@ static CstBlob *view_new(CstPoolState *state, const char *dataset, GError **erro
 static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const char *name,
                               GError **error)
 {
-    g_auto(Lookup) found = {0};
+    g_auto(ZfsLookup) found = {0};
     g_autofree char *whole = NULL, *dataset = NULL;
     char token[CST_UUID_TEXT_LEN];
     CstUuid uuid;
 
-    if (!find_snapshot(state, volume, name, &found, error))
+    if (!zfs_find_snapshot(state, volume, name, &found, error))
         return NULL;
     cst_uuid_generate(&uuid);
-    whole = whole_name(found.volume, name);
+    whole = zfs_snapshot_of(found.volume, name);
     dataset = zfs_draft_of(ZFS(state), volume, cst_uuid_format(&uuid, token));
     if (!zfs_clone(ZFS(state), whole, dataset, NULL, error)) {
         /* A tool that was killed may have made it all the same. */
@@ -379,4 +327,5 @@ const CstSnapshotBackend zfs_snapshots = {
     .remove = remove_snapshot,
     .rename = rename_snapshot,
     .open = open_snapshot,
+    .changed = zfs_snapshot_changed,
 };

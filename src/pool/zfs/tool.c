@@ -58,6 +58,14 @@ gboolean zfs_report(const char *const *argv, CstTask *task, char **ret_out, GErr
     return run((CstTool){.argv = argv, .timeout_s = zfs_host.report_s}, task, ret_out, error);
 }
 
+gboolean zfs_report_stream(const char *const *argv, CstChildTake take, gpointer data, CstTask *task,
+                           GError **error)
+{
+    const CstChildStream stream = {.take = take, .data = data, .silence_s = zfs_host.report_s};
+
+    return run((CstTool){.argv = argv, .stream = &stream}, task, NULL, error);
+}
+
 gboolean zfs_change_with(const char *const *argv, const void *input, size_t length, char **ret_out,
                          GError **error)
 {

@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <stdarg.h>
 
+#include <base/child.h>
 #include <base/task.h>
 
 /** Runs the tools zfs and zpool: argument vectors, no shell, a fixed locale, a time limit. */
@@ -27,6 +28,13 @@ extern ZfsHost zfs_host;
  * failed and has reported something all the same. Fails as cst_tool_run() does.
  */
 gboolean zfs_report(const char *const *argv, CstTask *task, char **ret_out, GError **error);
+
+/**
+ * Runs a tool whose report may be of any length, and take any time as long as it goes on; it
+ * is handed to @take.
+ */
+gboolean zfs_report_stream(const char *const *argv, CstChildTake take, gpointer data, CstTask *task,
+                           GError **error);
 
 /**
  * Runs a tool that changes something and reads @input, of @length bytes, for it. *ret_out as

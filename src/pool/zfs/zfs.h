@@ -18,9 +18,11 @@
  *     names.c  node.c                         names and paths; a device's node, awaited
  *     cache.c  program.c                      what is known; changes that look before they leap
  *     dataset.c  options.c  swap.c            reading and changing datasets; properties; a swap
- *     scan.c  health.c                        records and usage; how the devices are
+ *     scan.c  health.c  lookup.c  stream.c    records and usage; how the devices are; snapshots;
+ *                                             what "zfs send" says
  *     volume.c  change.c                      new volumes; delete and resize
- *     clone.c  flatten.c  snapshot.c          shared content
+ *     clone.c  flatten.c  changed.c           shared content; what differs from a snapshot's
+ *     snapshot.c                              snapshots
  *     lifecycle.c  watch.c                    the other callbacks
  *     zfs.c                                   the table
  *
@@ -30,7 +32,8 @@
  *
  *     DIR/.cistern-HEX.MAKER.part   a draft beside the volume that it becomes
  *     DIR/.cistern-HEX.MAKER.old    a volume while another one takes its name (swap.c)
- *     VOLUME@.cistern-HEX.MAKER.part   the snapshot that a clone of VOLUME hangs on (clone.c)
+ *     VOLUME@.cistern-HEX.MAKER.part   the snapshot that a clone of VOLUME hangs on (clone.c), or
+ *                                      up to which changes are told (changed.c)
  *
  * and of volumes in the trash (CST_TRASH_PREFIX).
  */
@@ -341,7 +344,34 @@ gboolean zfs_vol_children(CstPoolState *state, const char *name, GPtrArray *chil
                           GError **error);
 gboolean zfs_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders, GError **error);
 
-/* --- clone.c, flatten.c, snapshot.c ----------------------------------------------------------- */
+/* --- lookup.c --------------------------------------------------------------------------------- */
+
+/** A volume, its snapshots, and one of them. */
+typedef struct {
+    GPtrArray *datasets;
+    const ZfsDataset *volume;
+    GPtrArray *snapshots;        /**< oldest first, hidden ones too */
+    const ZfsSnapshot *snapshot; /**< NULL: there is none of that name */
+    guint at;                    /**< its index */
+} ZfsLookup;
+
+/** Frees what was found. */
+void zfs_lookup_clear(ZfsLookup *found);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ZfsLookup, zfs_lookup_clear)
+
+/** The one of that name; NULL: there is none. *ret_at (NULL: of no interest) is its index. */
+const ZfsSnapshot *zfs_snapshot_named(const GPtrArray *snapshots, const char *name, guint *ret_at);
+/** Finds the volume and, unless @name is NULL, its snapshot of that name, if any, as of now. */
+gboolean zfs_look_up(CstPoolState *state, const char *volume, const char *name, ZfsLookup *found,
+                     GError **error);
+/** The same; NOT_FOUND when there is no snapshot of that name. */
+gboolean zfs_find_snapshot(CstPoolState *state, const char *volume, const char *name,
+                           ZfsLookup *found, GError **error);
+/** The text of "DATASET@NAME"; free it. */
+char *zfs_snapshot_of(const ZfsDataset *volume, const char *name);
+
+/* --- clone.c, flatten.c, changed.c, snapshot.c
+ * ----------------------------------------------------------- */
 
 /**
  * Makes a clone of "DATASET@SNAPSHOT" that other programs see as @dataset, by @options (-o and
@@ -357,6 +387,11 @@ gboolean zfs_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const 
 gboolean zfs_drop_drafts(CstPoolState *state, GError **error);
 
 gboolean zfs_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
+
+/** CstSnapshotBackend.changed. */
+gboolean zfs_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
+                              const char *until, CstTask *task, CstChanged *changed,
+                              GError **error);
 
 extern const CstSnapshotBackend zfs_snapshots;
 

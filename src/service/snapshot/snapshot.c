@@ -201,19 +201,27 @@ static gboolean pool_rename(Target *target, const char *name, const char *new_na
                                           error);
 }
 
-/* What is stored is what the guest sees of raw volumes only. */
+/*
+ * What is stored is what the guest sees of raw volumes only. A technology may make something for as
+ * long as the question lasts (a snapshot of what is there now), which must not outlive us.
+ */
 static gboolean pool_changed(Target *target, const char *since, const char *until, CstTask *task,
                              CstChanged *changed, GError **error)
 {
     const CstVolume *volume = target->volume;
+    CstIntent *intent;
+    gboolean told;
 
     if (volume->format && !cst_image_name_is_plain(volume->format))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("what has changed in a %s image since a snapshot outside of it is not "
                           "told"),
                         volume->format);
-    return cst_pool_state_snapshot_changed(target->claim.state, volume->name, since, until, task,
-                                           changed, error);
+    intent = volume_intent(&target->claim, "changed", error);
+    told = intent && cst_pool_state_snapshot_changed(target->claim.state, volume->name, since,
+                                                     until, task, changed, error);
+    cst_intent_end(intent);
+    return told;
 }
 
 static const SnapshotProvider pool_provider = {

@@ -161,6 +161,79 @@ static void output_has_a_limit_and_errors_are_cut(void **state)
                    "'sh' printed more than 4 bytes");
 }
 
+/* --- streams ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    GString *text;
+    size_t total, most; /* bytes; so many are enough */
+    gboolean fails;
+} Taken;
+
+static gboolean take(const void *bytes, size_t length, gpointer data, gboolean *ret_enough,
+                     GError **error)
+{
+    Taken *taken = data;
+
+    g_string_append_len(taken->text, bytes, (gssize)MIN(length, 100));
+    taken->total += length;
+    *ret_enough = taken->total >= taken->most;
+    return !taken->fails || cst_fail(error, CST_ERROR_CORRUPT, "nonsense");
+}
+
+/* Runs @script, whose output goes to @taken. */
+static gboolean stream(const char *script, Taken *taken, CstChildResult *ret_result, GError **error)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    const CstChildStream into = {.take = take, .data = taken, .silence_s = 1};
+    const CstChild child = {.argv = argv, .output_limit = 5, .stream = &into};
+    gboolean done;
+
+    taken->text = g_string_new(NULL);
+    taken->total = 0;
+    done = cst_child_run(&child, NULL, ret_result, error);
+    g_string_free(taken->text, TRUE);
+    return done;
+}
+
+/* However much it is, and as long as it goes on. */
+static void a_stream_is_taken_as_it_comes(void **state)
+{
+    g_auto(CstChildResult) result = {0};
+    Taken taken = {.most = SIZE_MAX};
+
+    assert_true(stream("head -c 5000000 /dev/zero; sleep 0.7; echo; sleep 0.7; echo no >&2; exit 3",
+                       &taken, &result, NULL));
+    assert_int_equal(taken.total, 5000001);
+    assert_int_equal(result.status, 3);
+    assert_string_equal(result.out, "");
+    assert_string_equal(result.err, "no\n");
+}
+
+static void a_stream_ends_when_it_is_enough_or_wrong_or_silent(void **state)
+{
+    gint64 began = g_get_monotonic_time();
+    g_auto(CstChildResult) result = {0};
+    g_autoptr(GError) error = NULL;
+    Taken taken = {.most = 1000};
+
+    assert_true(stream("cat /dev/zero", &taken, &result, NULL));
+    assert_int_equal(result.status, 0);
+    assert_true(taken.total >= 1000 && taken.total < CST_MIB);
+    cst_child_result_clear(&result);
+    taken.fails = TRUE;
+    assert_false(stream("cat /dev/zero", &taken, &result, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
+    g_clear_error(&error);
+    taken = (Taken){.most = SIZE_MAX};
+    assert_false(stream("echo 1; sleep 30", &taken, &result, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_TIMEOUT));
+    assert_string_equal(error->message, "'sh' printed nothing for 1 seconds");
+    assert_int_equal(taken.total, 2);
+    assert_true(g_get_monotonic_time() - began < 15 * G_TIME_SPAN_SECOND);
+}
+
+/* --- ends ------------------------------------------------------------------------------------- */
+
 /* The pid that @path holds is gone, or it takes no more than a moment. */
 static void assert_gone(const char *path)
 {
@@ -355,9 +428,11 @@ typedef struct {
     gboolean satisfied;
 } Watched;
 
-static void take(const char *bytes, size_t len, gpointer data)
+static gboolean take_all(const void *bytes, size_t length, gpointer data, gboolean *ret_enough,
+                         GError **error)
 {
-    g_string_append_len(((Watched *)data)->taken, bytes, (gssize)len);
+    g_string_append_len(((Watched *)data)->taken, bytes, (gssize)length);
+    return TRUE;
 }
 
 static gboolean enough(gpointer data)
@@ -372,8 +447,8 @@ static gboolean run_watched(Watched *watched, const char *script, unsigned timeo
                             CstChildResult *ret_result, GError **error)
 {
     const char *const argv[] = {"sh", "-c", script, NULL};
-    const CstChildWatch watch = {take, enough, watched};
-    const CstChild child = {.argv = argv, .timeout_s = timeout_s, .watch = &watch};
+    const CstChildStream watch = {.take = take_all, .data = watched, .enough = enough};
+    const CstChild child = {.argv = argv, .timeout_s = timeout_s, .stream = &watch};
 
     watched->taken = g_string_new(NULL);
     return cst_child_run(&child, NULL, ret_result, error);
@@ -387,7 +462,7 @@ static void whoever_watches_ends_it_when_it_is_enough(void **state)
 
     assert_true(run_watched(&watched, "echo ready; sleep 60 & sleep 60", 30, &result, NULL));
     assert_true(g_get_monotonic_time() - began < 10 * G_TIME_SPAN_SECOND);
-    assert_int_equal(result.status, 128 + SIGKILL);
+    assert_int_equal(result.status, 0);
     assert_string_equal(watched.taken->str, "ready\n");
     assert_string_equal(result.out, "");
     g_string_free(watched.taken, TRUE);
@@ -485,6 +560,8 @@ int main(void)
         cmocka_unit_test(a_signal_is_a_status),
         cmocka_unit_test(a_program_that_is_not_there_is_named),
         cmocka_unit_test(output_has_a_limit_and_errors_are_cut),
+        cmocka_unit_test(a_stream_is_taken_as_it_comes),
+        cmocka_unit_test(a_stream_ends_when_it_is_enough_or_wrong_or_silent),
         cmocka_unit_test(what_takes_too_long_is_ended_with_all_that_it_has_started),
         cmocka_unit_test(nothing_of_a_child_stays_open),
         cmocka_unit_test(a_cancelled_task_ends_it),

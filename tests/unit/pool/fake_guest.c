@@ -6,6 +6,7 @@
 #include <pool/device.h>
 
 static const char *held_end;
+static int64_t holder; /* process; 0: none */
 guint fake_writes;
 
 gboolean __wrap_cst_device_holders(const char *path, GPtrArray *holders, GError **error);
@@ -14,13 +15,19 @@ char *__wrap_cst_kernel_read(const char *path);
 
 void fake_hold(const char *end)
 {
+    fake_hold_by(end, 0);
+}
+
+void fake_hold_by(const char *end, int64_t pid)
+{
     held_end = end;
+    holder = pid;
 }
 
 gboolean __wrap_cst_device_holders(const char *path, GPtrArray *holders, GError **error)
 {
     if (held_end && g_str_has_suffix(path, held_end))
-        cst_holders_add(holders, 0, "the guest");
+        cst_holders_add(holders, holder, "the guest");
     return TRUE;
 }
 

@@ -7,5 +7,7 @@
 
 /** From now on LVs whose path ends with @end have a holder, "the guest"; NULL: none has. */
 void fake_hold(const char *end);
+/** The same by a process. */
+void fake_hold_by(const char *end, int64_t pid);
 /** So many writes the kernel counts to LVs between two looks at its count. */
 extern guint fake_writes;

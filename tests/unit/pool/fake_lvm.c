@@ -9,14 +9,17 @@
 
 #include <cmocka.h>
 
+#include <base/error.h>
+
 /* Only tools of the kind that hangs are waited for impatiently: a busy machine is no liar. */
 void fake_lie(const char *tool, const char *how)
 {
     g_autofree char *name = g_strconcat("lie/", tool, NULL);
 
     lvm_host.report_s = lvm_host.change_s = 60;
-    if (strcmp(how, "hang") == 0)
-        *(strcmp(tool, "lvm") == 0 ? &lvm_host.report_s : &lvm_host.change_s) = 1;
+    if (strcmp(how, "hang") == 0 || strcmp(how, "stall") == 0)
+        *(strcmp(tool, "lvm") == 0 || strcmp(tool, "thin_delta") == 0 ? &lvm_host.report_s
+                                                                      : &lvm_host.change_s) = 1;
     fake_put(name, how);
 }
 
@@ -81,6 +84,35 @@ static gboolean fake_mapping(const char *path, LvmMapping *ret_mapping)
     return TRUE;
 }
 
+/* "held" is there while the kernel keeps the metadata of the only thin pool. */
+static gboolean fake_pool_held(const char *path, gboolean *ret_held, GError **error)
+{
+    g_autofree char *held = fake_path("held");
+
+    assert_true(g_str_has_suffix(path, "/dev/mapper/vg-tp-tpool"));
+    *ret_held = g_file_test(held, G_FILE_TEST_EXISTS);
+    return TRUE;
+}
+
+static gboolean fake_pool_message(const char *path, const char *message, GError **error)
+{
+    g_autofree char *held = fake_path("held"), *refused = fake_path("refused");
+    gboolean is_held = g_file_test(held, G_FILE_TEST_EXISTS);
+
+    assert_true(g_str_has_suffix(path, "/dev/mapper/vg-tp-tpool"));
+    if (g_file_test(refused, G_FILE_TEST_EXISTS))
+        return cst_fail(error, CST_ERROR_FAILED, "the kernel refuses");
+    if (strcmp(message, "reserve_metadata_snap") == 0) {
+        assert_false(is_held);
+        fake_put("held", "");
+    } else {
+        assert_string_equal(message, "release_metadata_snap");
+        assert_true(is_held);
+        assert_int_equal(unlink(held), 0);
+    }
+    return TRUE;
+}
+
 void fake_on_known_device(void)
 {
     fake_put("devices", "/dev/null vg\n");
@@ -92,8 +124,9 @@ static const FakeTools tools = {
     .variable = "FAKE_LVM",
     .tools = (const char *[]){"lvm", "pvs", "lvcreate", "lvremove", "lvrename", "lvextend",
                               "lvreduce", "lvchange", "vgchange", "lvconvert", "vgcreate",
-                              "vgremove", "pvremove", NULL},
-    .folders = (const char *[]){"lvs", "map", "percent", "place", "dev", "dev/vg", NULL},
+                              "vgremove", "pvremove", "thin_delta", NULL},
+    .folders =
+        (const char *[]){"lvs", "map", "percent", "place", "dev", "dev/vg", "dev/mapper", NULL},
     .remover = "lvremove"};
 
 int fake_set_up(void **unused)
@@ -103,6 +136,8 @@ int fake_set_up(void **unused)
     lvm_host.dev = fake_path("dev");
     lvm_host.report_s = lvm_host.change_s = 60;
     lvm_host.mapping = fake_mapping;
+    lvm_host.pool_held = fake_pool_held;
+    lvm_host.pool_message = fake_pool_message;
     lvm_host.fresh_us = 0;
     lvm_host.estimate_us = G_TIME_SPAN_HOUR;
     fake_state = fake_pool("");
@@ -147,5 +182,6 @@ void fake_assert_holds(const char *lv, const char *text)
 void fake_add_disk(gboolean thin)
 {
     fake_add("tp", 64 * MIB, "twi-aotz--", "", "");
+    fake_put("dev/mapper/vg-tp_tmeta", "");
     fake_add("disk", 8 * MIB, thin ? "Vwi-a-tz--" : "-wi-a-----", "", "");
 }

@@ -143,3 +143,34 @@ gboolean fake_create(const char *name, GError **error)
     assert_true(cst_pool_state_abandon(fake_state, TOKEN, NULL));
     return FALSE;
 }
+
+/* --- what has changed ------------------------------------------------------------------------- */
+
+static char *blocks_told(const char *since, const char *until, uint64_t block, guint max)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_auto(CstChanged) told = {.max = max};
+    g_autoptr(GError) error = NULL;
+
+    do {
+        told.offset = told.next;
+        if (!cst_pool_state_snapshot_changed(fake_state, "disk", since, until, NULL, &told, &error))
+            fail_msg("%s", error->message);
+        for (guint i = 0; i < told.ranges->len; i++) {
+            const CstRange *range = &g_array_index(told.ranges, CstRange, i);
+
+            for (uint64_t at = range->offset; at < range->offset + range->length; at += block)
+                g_string_append_printf(text, "%u ", (unsigned)(at / block));
+        }
+    } while (told.next < told.capacity);
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+void fake_assert_told(const char *since, const char *until, uint64_t block, const char *expected)
+{
+    for (guint max = 1; max < 4; max++) {
+        g_autofree char *blocks = blocks_told(since, until, block, max);
+
+        assert_string_equal(blocks, expected);
+    }
+}

@@ -39,5 +39,11 @@ gboolean fake_was_called(const char *line);
 void fake_assert_calls(const char *expected);
 
 CstVolDef *fake_volume(const char *name, uint64_t capacity);
+/**
+ * What has changed of volume "disk", as numbers of blocks of @block bytes, each with a blank behind
+ * it, asked for with 1, 2 and 3 ranges at a time, which is the same.
+ */
+void fake_assert_told(const char *since, const char *until, uint64_t block, const char *expected);
+
 /** A volume of 5 MiB by a draft; what fails leaves nothing. */
 gboolean fake_create(const char *name, GError **error);

@@ -16,8 +16,9 @@ void fake_lie(const char *verb, const char *how)
     g_autofree char *name = g_strconcat("lie/", verb, NULL);
 
     zfs_host.report_s = zfs_host.change_s = 60;
-    if (strcmp(how, "hang") == 0)
-        *(strcmp(verb, "list") == 0 ? &zfs_host.report_s : &zfs_host.change_s) = 1;
+    if (strcmp(how, "hang") == 0 || strcmp(how, "stall") == 0)
+        *(strcmp(verb, "list") == 0 || strcmp(verb, "send") == 0 ? &zfs_host.report_s
+                                                                 : &zfs_host.change_s) = 1;
     fake_put(name, how);
 }
 
@@ -163,6 +164,7 @@ static const FakeTools tools = {
 int fake_set_up(void **unused)
 {
     fake_tools_set_up(&tools);
+    g_setenv("FAKE_ZFS_SEND", FAKE_ZFS_SEND, TRUE);
     fake_put("pool", "77\n1073741824\nONLINE\n");
     fake_put("kstat/tank/state", "ONLINE\n");
     fake_add_filesystem("tank");

@@ -23,7 +23,7 @@ static const char whole[] =
     "\"data_percent\":\"12.34\", \"metadata_percent\":\"56.78\", \"lv_metadata_size\":\"8\", "
     "\"lv_time\":\"1000\", \"lv_tags\":\"one,two\"}], "
     "\"seg\": [{\"lv_uuid\":\"lu\", \"segtype\":\"linear\", \"seg_start\":\"7\", "
-    "\"seg_size\":\"60\", \"devices\":\"/dev/sda(2)\"}] } ] }";
+    "\"seg_size\":\"60\", \"devices\":\"/dev/sda(2)\", \"thin_id\":\"\"}] } ] }";
 
 /* The report with the first @from behind @part replaced by @to. */
 static char *changed(const char *part, const char *from, const char *to)
@@ -96,7 +96,7 @@ static void each_field_must_be_there_and_of_its_kind(void **unused)
         {"lv",
          {"lv_uuid", "lv_name", "lv_attr", "lv_size", "origin", "origin_uuid", "pool_lv",
           "data_percent", "metadata_percent", "lv_metadata_size", "lv_time", "lv_tags"}},
-        {"seg", {"lv_uuid", "segtype", "seg_start", "seg_size", "devices"}},
+        {"seg", {"lv_uuid", "segtype", "seg_start", "seg_size", "devices", "thin_id"}},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)

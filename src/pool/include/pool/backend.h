@@ -215,8 +215,10 @@ typedef struct {
     CstBlob *(*open)(CstPoolState *state, const char *volume, const char *name, GError **error);
     /**
      * Tells which of the bytes as they are stored may differ between the snapshot @since and the
-     * snapshot @until (NULL: the volume now), without reading them: see base/changed.h. UNSUPPORTED
-     * where this can't be told of this volume, or of an @until that is older. NULL: of none.
+     * snapshot @until (NULL: the volume now), without reading all of them: see base/changed.h. What
+     * it makes for that is gone when it returns, or, when it was killed, once drop_drafts has run.
+     * UNSUPPORTED where this can't be told of this volume, or of an @until that is older. NULL: of
+     * none.
      */
     gboolean (*changed)(CstPoolState *state, const char *volume, const char *since,
                         const char *until, CstTask *task, CstChanged *changed, GError **error);

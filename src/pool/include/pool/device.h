@@ -44,6 +44,12 @@ gboolean cst_device_holders(const char *path, GPtrArray *holders, GError **error
  */
 gboolean cst_device_settle_owner(int fd, const CstVolDef *def, GError **error);
 
+/**
+ * Has the kernel write to the device that @fd has open what it still has of it in memory, whoever
+ * wrote that. @name: of the volume.
+ */
+gboolean cst_device_write_out(int fd, const char *name, GError **error);
+
 /** Gives the device at @path the owner and mode of @from; a failure is logged. */
 void cst_device_copy_owner(const struct stat *from, const char *path);
 

@@ -3,6 +3,7 @@
 
 #include <glib.h>
 
+#include <base/child.h>
 #include <base/error.h>
 #include <base/task.h>
 
@@ -34,6 +35,7 @@ typedef struct {
     size_t output_limit;            /**< bytes of stdout; 0: as CstChild has it */
     const void *input;              /**< what it reads from its stdin; NULL: nothing */
     size_t input_len;
+    const CstChildStream *stream; /**< takes stdout as it comes; NULL: it is kept */
 } CstTool;
 
 /**
@@ -50,3 +52,5 @@ gboolean cst_host_check(const char *host, GError **error);
 gboolean cst_tool_is_text(const char *name, gsize len);
 /** Whether the tool called @name is on this host. */
 gboolean cst_tool_exists(const char *name);
+/** UNSUPPORTED, with what to install, where the tool called @name, of @package, is not. */
+gboolean cst_tool_require(const char *name, const char *package, GError **error);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What has changed since a snapshot, as an incremental stream tells it (stream.c). ZFS has no other
+ * way to say so: a dry run of "zfs send" tells sizes, and zdb is for debugging. The stream comes at
+ * the pace at which ZFS reads what has changed, as it lies on the disks, and whoever asks is about
+ * to read the same; what has not changed costs nothing.
+ *
+ * A stream leads to a snapshot. What the volume holds now gets one for as long as that lasts, under
+ * a hidden name, which is dropped by drop_drafts if we die. The stream names both snapshots by
+ * their guids, so that one that has taken the other's name meanwhile is noticed.
+ */
+#include "zfs.h"
+
+#include <fcntl.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <base/uuid.h>
+
+#include "stream.h"
+
+static uint64_t guid_of(const ZfsSnapshot *snapshot)
+{
+    return g_ascii_strtoull(snapshot->guid, NULL, 10);
+}
+
+/* CstChildTake */
+static gboolean take(const void *bytes, size_t length, gpointer data, gboolean *ret_enough,
+                     GError **error)
+{
+    ZfsStream *stream = data;
+    gboolean ok = zfs_stream_take(stream, bytes, length, error);
+
+    *ret_enough = stream->full;
+    return ok;
+}
+
+/*
+ * Data is sent as it lies on the disks: compressed, in large blocks, and (-w, which says all of
+ * that) encrypted, for which no key is needed.
+ */
+static gboolean tell(const ZfsDataset *volume, const ZfsSnapshot *since, const ZfsSnapshot *until,
+                     CstTask *task, CstChanged *changed, GError **error)
+{
+    g_autofree char *from = g_strdup_printf("@%s", since->name);
+    g_autofree char *to = zfs_snapshot_of(volume, until->name);
+    const char *const argv[] = {"zfs", "send", volume->encryption_root ? "-w" : "-Lec", "-i", from,
+                                to,    NULL};
+    ZfsStream stream = {.changed = changed, .from = guid_of(since), .to = guid_of(until)};
+
+    cst_changed_begin(changed, until->size);
+    g_free(changed->identity);
+    changed->identity = g_strdup(since->guid);
+    if (since->txg == until->txg) {
+        changed->next = changed->capacity;
+        return TRUE;
+    }
+    return zfs_report_stream(argv, take, &stream, task, error) &&
+           zfs_stream_end(&stream, since->size, error);
+}
+
+static gboolean tell_until(CstPoolState *state, const char *volume, const char *since,
+                           const char *until, CstTask *task, CstChanged *changed, GError **error)
+{
+    g_auto(ZfsLookup) found = {0};
+    const ZfsSnapshot *to;
+
+    if (!zfs_find_snapshot(state, volume, since, &found, error))
+        return FALSE;
+    to = zfs_snapshot_named(found.snapshots, until, NULL);
+    if (!to)
+        return cst_fail_no_snapshot(volume, until, error);
+    if (found.snapshot->txg > to->txg)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("snapshot '%s' of volume '%s' is newer than snapshot '%s'"), since,
+                        volume, until);
+    return tell(found.volume, found.snapshot, to, task, changed, error);
+}
+
+/* What was written to the device and is still in memory is in no snapshot, but is read. */
+static gboolean write_out(const ZfsDataset *dataset, const char *volume, GError **error)
+{
+    g_auto(CstFd) fd = -1;
+
+    if (dataset->locked)
+        return TRUE; /* there is no device, and nothing can have been written */
+    fd = zfs_node_open(dataset->name, O_RDONLY, error);
+    return fd >= 0 && cst_device_write_out(fd, volume, error);
+}
+
+static gboolean tell_now(CstPoolState *state, const char *volume, const char *since, CstTask *task,
+                         CstChanged *changed, GError **error)
+{
+    g_autoptr(GPtrArray) datasets = NULL;
+    const ZfsDataset *dataset = zfs_look_volume(ZFS(state), volume, &datasets, error);
+    char token[CST_UUID_TEXT_LEN];
+    g_autofree char *name = NULL, *whole = NULL;
+    g_autoptr(GError) why = NULL;
+    CstUuid uuid;
+    gboolean made, told;
+
+    if (!dataset || !write_out(dataset, volume, error))
+        return FALSE;
+    cst_uuid_generate(&uuid);
+    name = cst_draft_name(cst_uuid_format(&uuid, token));
+    whole = zfs_snapshot_of(dataset, name);
+    made = zfs_change(ZFS(state), task, error, "zfs", "snapshot", whole, NULL);
+    CST_CRASH_POINT("zfs.changed.snapshot");
+    told = made && tell_until(state, volume, since, name, task, changed, error);
+    CST_CRASH_POINT("zfs.changed.told");
+    /* A tool that was killed may have made it all the same. */
+    if (!zfs_drop_snapshot(ZFS(state), &(ZfsSnapshot){.dataset = dataset->name, .name = name},
+                           &why) &&
+        made)
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
+    return told;
+}
+
+gboolean zfs_snapshot_changed(CstPoolState *state, const char *volume, const char *since,
+                              const char *until, CstTask *task, CstChanged *changed, GError **error)
+{
+    return until ? tell_until(state, volume, since, until, task, changed, error)
+                 : tell_now(state, volume, since, task, changed, error);
+}

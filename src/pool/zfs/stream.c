@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The records of a send stream (OpenZFS, include/sys/zfs_ioctl.h, dmu_replay_record_t): a type, the
+ * length of a payload, and 304 bytes by type, in the byte order of the host that sends. The content
+ * of a volume is its object 1; the other ones have its size and properties.
+ *
+ * Records come by object and offset. One exception: what an object is to lose behind its last block
+ * (up to the end of time) is said right after the object itself, before its blocks. Whatever is not
+ * as it should be is an error: a range too many does no harm, and one too few does.
+ *
+ * The checksums in the records are not looked at: between the kernel and us there is a pipe.
+ */
+#include "stream.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/units.h>
+
+#define MAGIC    UINT64_C(0x2f5bacbac)
+#define CONTENT  1                   /* the object */
+#define MAX_DATA (UINT64_C(1) << 24) /* ZFS's largest block */
+
+enum {
+    BEGIN,
+    OBJECT,
+    FREEOBJECTS,
+    WRITE,
+    FREE,
+    END,
+    WRITE_BYREF,
+    SPILL,
+    WRITE_EMBEDDED,
+    OBJECT_RANGE,
+    REDACT,
+};
+
+/* Features of streams: a stream with another one may have to be read in another way. */
+enum {
+    SA_SPILL = 1 << 2,
+    EMBED_DATA = 1 << 16,
+    LZ4 = 1 << 17,
+    LARGE_BLOCKS = 1 << 19,
+    COMPRESSED = 1 << 22,
+    LARGE_DNODE = 1 << 23,
+    RAW = 1 << 24,
+    ZSTD = 1 << 25,
+    SWITCH_TO_LARGE_BLOCKS = 1 << 27,
+    LONGNAME = 1 << 28,
+    LARGE_MICROZAP = 1 << 29,
+    KNOWN = SA_SPILL | EMBED_DATA | LZ4 | LARGE_BLOCKS | COMPRESSED | LARGE_DNODE | RAW | ZSTD |
+            SWITCH_TO_LARGE_BLOCKS | LONGNAME | LARGE_MICROZAP,
+};
+
+/* drr_versioninfo */
+#define KIND(version)     ((version)&3)
+#define FEATURES(version) (((version) >> 2) & 0x3fffffff)
+#define SUBSTREAM         1 /* of one dataset */
+
+static gboolean corrupt(GError **error)
+{
+    return cst_fail(error, CST_ERROR_CORRUPT, _("what 'zfs send' says is no stream of a volume"));
+}
+
+static uint64_t get64(const ZfsStream *stream, size_t at)
+{
+    uint64_t value;
+
+    memcpy(&value, stream->record + at, sizeof(value));
+    return stream->big_endian ? GUINT64_FROM_BE(value) : GUINT64_FROM_LE(value);
+}
+
+static uint32_t get32(const ZfsStream *stream, size_t at)
+{
+    uint32_t value;
+
+    memcpy(&value, stream->record + at, sizeof(value));
+    return stream->big_endian ? GUINT32_FROM_BE(value) : GUINT32_FROM_LE(value);
+}
+
+/* --- ranges ----------------------------------------------------------------------------------- */
+
+/* All from @offset on may have changed, and nothing behind that was told yet. */
+static gboolean cut(ZfsStream *stream, uint64_t offset, GError **error)
+{
+    if (offset < stream->last)
+        return corrupt(error);
+    stream->cut = stream->was_cut ? MIN(stream->cut, offset) : offset;
+    stream->was_cut = TRUE;
+    return TRUE;
+}
+
+static gboolean add(ZfsStream *stream, uint64_t offset, uint64_t length, GError **error)
+{
+    uint64_t end = stream->was_cut ? stream->cut : stream->changed->capacity;
+
+    if (offset < stream->last)
+        return corrupt(error);
+    if (offset > end || length > end - offset)
+        return cut(stream, offset, error);
+    stream->last = offset + length;
+    stream->full = !cst_changed_add(stream->changed, offset, length);
+    return TRUE;
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+static gboolean take_begin(ZfsStream *stream, GError **error)
+{
+    uint64_t version;
+
+    if (stream->begun)
+        return corrupt(error);
+    stream->big_endian = FALSE;
+    if (get64(stream, 8) != MAGIC)
+        stream->big_endian = TRUE;
+    version = get64(stream, 16);
+    if (get64(stream, 8) != MAGIC || get32(stream, 0) != BEGIN || KIND(version) != SUBSTREAM)
+        return corrupt(error);
+    if (FEATURES(version) & ~(uint64_t)KNOWN)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'zfs send' makes streams that are not known here (features %#x)"),
+                        (unsigned)FEATURES(version));
+    if (get64(stream, 40) != stream->to || get64(stream, 48) != stream->from)
+        return cst_fail(error, CST_ERROR_STATE, _("the snapshots have been replaced meanwhile"));
+    stream->begun = TRUE;
+    stream->skip = get32(stream, 4);
+    return TRUE;
+}
+
+static gboolean take_object(ZfsStream *stream, GError **error)
+{
+    uint32_t bonus = get32(stream, 28), raw = get32(stream, 36);
+
+    stream->skip = raw ? raw : cst_round_up(bonus, 8);
+    return stream->skip <= MAX_DATA || corrupt(error);
+}
+
+/* An object that is freed is made again, and holds only what comes behind. */
+static gboolean take_free_objects(ZfsStream *stream, GError **error)
+{
+    uint64_t first = get64(stream, 8), count = get64(stream, 16);
+
+    return first > CONTENT || count <= CONTENT - first || cut(stream, 0, error);
+}
+
+/* Its payload is compressed where it says so. */
+static gboolean take_write(ZfsStream *stream, GError **error)
+{
+    uint64_t length = get64(stream, 32);
+
+    stream->skip = stream->record[50] ? get64(stream, 96) : length;
+    if (stream->skip > MAX_DATA || length > MAX_DATA)
+        return corrupt(error);
+    return get64(stream, 8) != CONTENT || add(stream, get64(stream, 24), length, error);
+}
+
+/* FREE, WRITE_BYREF, WRITE_EMBEDDED and REDACT have their range at the same place. */
+static gboolean take_range(ZfsStream *stream, GError **error)
+{
+    return get64(stream, 8) != CONTENT || add(stream, get64(stream, 16), get64(stream, 24), error);
+}
+
+static gboolean take_embedded(ZfsStream *stream, GError **error)
+{
+    stream->skip = cst_round_up(get32(stream, 52), 8);
+    if (stream->skip > MAX_DATA)
+        return corrupt(error);
+    return take_range(stream, error);
+}
+
+static gboolean take_spill(ZfsStream *stream, GError **error)
+{
+    uint64_t compressed = get64(stream, 40);
+
+    stream->skip = compressed ? compressed : get64(stream, 16);
+    return stream->skip <= MAX_DATA || corrupt(error);
+}
+
+static gboolean take_record(ZfsStream *stream, GError **error)
+{
+    if (!stream->begun)
+        return take_begin(stream, error);
+    switch (get32(stream, 0)) {
+    case OBJECT: return take_object(stream, error);
+    case FREEOBJECTS: return take_free_objects(stream, error);
+    case WRITE: return take_write(stream, error);
+    case FREE:
+    case WRITE_BYREF:
+    case REDACT: return take_range(stream, error);
+    case WRITE_EMBEDDED: return take_embedded(stream, error);
+    case SPILL: return take_spill(stream, error);
+    case OBJECT_RANGE: return TRUE;
+    case END: stream->ended = TRUE; return TRUE;
+    default: return corrupt(error);
+    }
+}
+
+/* --- the stream ------------------------------------------------------------------------------- */
+
+gboolean zfs_stream_take(ZfsStream *stream, const void *bytes, size_t length, GError **error)
+{
+    const unsigned char *at = bytes, *end = at + length;
+
+    while (at < end && !stream->full) {
+        size_t skipped = (size_t)MIN(stream->skip, (uint64_t)(end - at));
+        size_t taken = MIN(ZFS_RECORD_SIZE - stream->have, (size_t)(end - at));
+
+        if (skipped > 0) {
+            stream->skip -= skipped;
+            at += skipped;
+            continue;
+        }
+        if (stream->ended)
+            return corrupt(error);
+        memcpy(stream->record + stream->have, at, taken);
+        at += taken;
+        stream->have = (stream->have + taken) % ZFS_RECORD_SIZE;
+        if (stream->have == 0 && !take_record(stream, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean zfs_stream_end(ZfsStream *stream, uint64_t older, GError **error)
+{
+    CstChanged *changed = stream->changed;
+
+    if (stream->full)
+        return TRUE;
+    if (!stream->ended || stream->skip > 0 || stream->have > 0)
+        return cst_fail(error, CST_ERROR_CORRUPT,
+                        _("'zfs send' ended in the middle of what it had to say"));
+    if (!stream->was_cut || stream->cut >= changed->capacity ||
+        cst_changed_add(changed, stream->cut, changed->capacity - stream->cut))
+        cst_changed_end(changed, older);
+    return TRUE;
+}
