@@ -5,6 +5,8 @@
 
 #include <blob/blob.h>
 
+#include "commands/changed.h"
+
 static const uint8_t blank[64 * 1024];
 
 gboolean chunks_begin(Chunks *chunks, uint64_t capacity, uint64_t chunk, GError **error)
@@ -77,21 +79,13 @@ void chunks_add(Chunks *chunks, const void *bytes, size_t len, uint64_t hole)
 
 GArray *chunks_compare(const CstVolDigests *a, const CstVolDigests *b, uint64_t gap)
 {
-    GArray *runs = g_array_new(FALSE, FALSE, sizeof(ChunkRun));
-    ChunkRun *last = NULL;
+    GArray *runs = g_array_new(FALSE, FALSE, sizeof(CstRange));
 
     for (uint64_t at = 0; at < a->capacity; at += a->chunk) {
         size_t place = (size_t)(at / a->chunk * CST_VOL_DIGEST_SIZE);
-        ChunkRun run = {at, MIN(a->chunk, a->capacity - at)};
 
-        if (memcmp(a->digests->data + place, b->digests->data + place, CST_VOL_DIGEST_SIZE) == 0)
-            continue;
-        if (last && run.offset - (last->offset + last->length) <= gap) {
-            last->length = run.offset + run.length - last->offset;
-            continue;
-        }
-        g_array_append_val(runs, run);
-        last = &g_array_index(runs, ChunkRun, runs->len - 1);
+        if (memcmp(a->digests->data + place, b->digests->data + place, CST_VOL_DIGEST_SIZE) != 0)
+            cli_runs_add(runs, at, MIN(a->chunk, a->capacity - at), gap);
     }
     return runs;
 }

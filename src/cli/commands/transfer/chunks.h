@@ -22,13 +22,8 @@ void chunks_end(Chunks *chunks);
 void chunks_clear(Chunks *chunks);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Chunks, chunks_clear)
 
-/** A run of content. */
-typedef struct {
-    uint64_t offset, length;
-} ChunkRun;
-
 /**
- * The runs in which two volumes of the same size differ, as ChunkRun. What lies between two of them
+ * The runs in which two volumes of the same size differ, as CstRange. What lies between two of them
  * is longer than @gap bytes. Free it with g_array_unref().
  */
 GArray *chunks_compare(const CstVolDigests *a, const CstVolDigests *b, uint64_t gap);
