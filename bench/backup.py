@@ -25,6 +25,9 @@ def run(*words, cwd=None, shell=False, **env):
 class Ours:
     """With a key, without a daemon."""
 
+    FORMAT = "raw"
+    OPTIONS = ()
+
     def __init__(self, top, image):
         self.root, self.repo = os.path.join(top, "root"), os.path.join(top, "repo")
         self.key = os.path.join(top, "key")
@@ -39,15 +42,27 @@ class Ours:
         run(space.CISTERN, "--embedded", "--root", self.root, "-q", *words)
 
     def backup(self):
-        self.cistern("backup-create", self.repo, self.volume, "--key-file", self.key)
+        self.cistern("backup-create", self.repo, self.volume, "--key-file", self.key, *self.OPTIONS)
 
     def restore(self):
         self.cistern("backup-restore", self.repo, "latest", "--newname", "restored", "--key-file",
                      self.key)
 
 
+class OursOfQcow2(Ours):
+    FORMAT = "qcow2"
+
+
+class Increments(OursOfQcow2):
+    """Of an image that can tell what has changed."""
+
+    OPTIONS = ("--incremental",)
+
+
 class Stream:
     """A whole stream each time, with neither encryption nor anything that was there before."""
+
+    FORMAT = "raw"
 
     def __init__(self, top, image):
         self.top, self.image, self.count = top, image, 0
@@ -65,6 +80,8 @@ class Stream:
 
 
 class Restic:
+    FORMAT = "raw"
+
     def __init__(self, top, image):
         self.top, self.image = top, image
         self.env = {"RESTIC_REPOSITORY": os.path.join(top, "repo"), "RESTIC_PASSWORD": "secret",
@@ -79,7 +96,13 @@ class Restic:
         run("restic", "restore", "latest", "--target", os.path.join(self.top, "out"), **self.env)
 
 
+class ResticOfQcow2(Restic):
+    FORMAT = "qcow2"
+
+
 class Borg:
+    FORMAT = "raw"
+
     def __init__(self, top, image):
         self.top, self.image, self.count = top, image, 0
         self.env = {"BORG_REPO": os.path.join(top, "repo"), "BORG_PASSPHRASE": "secret",
@@ -111,14 +134,18 @@ class Rows:
         for name, tool, program in (("qemu-img and zstd", Stream, "zstd"),
                                     ("restic", Restic, "restic"), ("borg", Borg, "borg")):
             for step in STEPS:
-                self.row(f"backup {self.bench.IMAGE >> 20} MiB, {step}, against {name}", tool, step,
-                         program)
+                self.row(f"backup {self.bench.IMAGE >> 20} MiB, {step}, against {name}", tool, Ours,
+                         step, program)
+        for name, tool, program in (("reading it whole", OursOfQcow2, space.CISTERN),
+                                    ("restic", ResticOfQcow2, "restic")):
+            self.row(f"backup {self.bench.IMAGE >> 20} MiB of qcow2, {STEPS[1]}, --incremental, "
+                     f"against {name}", tool, Increments, STEPS[1], program)
 
-    def row(self, name, tool, step, program):
+    def row(self, name, tool, ours, step, program):
         def both(_):
             if not shutil.which(program):
                 raise RuntimeError(f"{program} is not installed")
-            return self.measured(tool)[step], self.measured(Ours)[step]
+            return self.measured(tool)[step], self.measured(ours)[step]
         self.bench.row(name, "s", None)(both)
 
     def measured(self, tool):
@@ -131,12 +158,12 @@ class Rows:
         top = space.path("disk-backup-" + tool.__name__)
         os.makedirs(os.path.join(top, "images"))
         image = os.path.join(top, "images", "image")
-        self.make(image)
+        self.make(image, tool.FORMAT)
         made = tool(os.path.join(top, "tool"), image)
         taken = {}
         for step in STEPS:
             if step == STEPS[1]:
-                self.change(image)
+                self.change(image, tool.FORMAT)
             os.sync()
             began = time.monotonic()
             if step == STEPS[2]:
@@ -149,7 +176,7 @@ class Rows:
         shutil.rmtree(top)
         return taken
 
-    def make(self, path):
+    def make(self, path, fmt):
         """A third does not compress, a third does, and a third is holes; in stretches of 4 MiB."""
         chance = random.Random(15)
         text = WORDS * (4 * MIB // len(WORDS) + 1)
@@ -163,10 +190,16 @@ class Rows:
                     shift = chance.randrange(len(WORDS))
                     stream.write(b"%08d" % i + text[shift:4 * MIB + shift - 8])
             stream.truncate(self.bench.IMAGE)
+        if fmt != "raw":
+            run("qemu-img", "convert", "-f", "raw", "-O", fmt, path, path + ".new")
+            os.rename(path + ".new", path)
 
-    def change(self, path):
+    def change(self, path, fmt):
         chance = random.Random(16)
-        with open(path, "r+b") as stream:
-            for _ in range(self.bench.IMAGE // 100 // (64 << 10)):
-                stream.seek(chance.randrange(self.bench.IMAGE // 4096 - 16) * 4096)
+        piece = path + ".piece"
+        for _ in range(self.bench.IMAGE // 100 // (64 << 10)):
+            at = chance.randrange(self.bench.IMAGE // 4096 - 16) * 4096
+            with open(piece, "wb") as stream:
                 stream.write(chance.randbytes(64 << 10))
+            run("qemu-io", "-f", fmt, "-c", f"write -s {piece} {at} 64k", path)
+        os.unlink(piece)

@@ -237,9 +237,12 @@ GByteArray *repo_manifest_format(const CstBackup *backup)
         put_text(body, volume->format);
         put_text(body, volume->xml);
         put_text(body, volume->snapshot);
+        put_text(body, volume->mark);
         put_text(body, volume->identity);
+        put_text(body, volume->base);
         put_64(body, volume->size);
         put_64(body, volume->read);
+        put_64(body, volume->taken);
         put_64(body, volume->data);
         put_64(body, volume->stored);
         put_32(body, volume->n_lists);
@@ -302,7 +305,9 @@ static void volume_free(gpointer data)
     g_free(volume->format);
     g_free(volume->xml);
     g_free(volume->snapshot);
+    g_free(volume->mark);
     g_free(volume->identity);
+    g_free(volume->base);
     g_free(volume->lists);
     g_free(volume);
 }
@@ -336,9 +341,12 @@ static void take_volume(Reading *reading, uint32_t chunk, CstBackup *backup)
     volume->format = take_text(reading, REPO_NAME_MAX);
     volume->xml = take_text(reading, REPO_TEXT_MAX);
     volume->snapshot = take_text(reading, REPO_NAME_MAX);
+    volume->mark = take_text(reading, REPO_NAME_MAX);
     volume->identity = take_text(reading, REPO_NAME_MAX);
+    volume->base = take_text(reading, REPO_NAME_MAX);
     volume->size = take_64(reading);
     volume->read = take_64(reading);
+    volume->taken = take_64(reading);
     volume->data = take_64(reading);
     volume->stored = take_64(reading);
     volume->n_lists = take_32(reading, REPO_MANIFEST_MAX / REPO_HASH);

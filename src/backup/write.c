@@ -127,7 +127,9 @@ gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volum
     writer->volume->format = text_of(volume->format);
     writer->volume->xml = text_of(volume->xml);
     writer->volume->snapshot = text_of(volume->snapshot);
+    writer->volume->mark = text_of(volume->mark);
     writer->volume->identity = text_of(volume->identity);
+    writer->volume->base = text_of(volume->base);
     writer->volume->size = volume->size;
     writer->position = 0;
     writer->n_names = writer->n_items = writer->fill = 0;
@@ -351,9 +353,9 @@ gboolean cst_writer_same(CstBackupWriter *writer, uint64_t len, GError **error)
         if (!chunk_name_is_zero(name)) {
             if (!repo_index_find(&writer->repo->index, name, CHUNK_DATA))
                 return cst_fail(error, CST_ERROR_CORRUPT,
-                                _("the repository has lost a chunk of the previous backup; make "
-                                  "a full one"));
+                                _("the repository has lost a chunk of the previous backup"));
             writer->volume->data += part;
+            writer->volume->taken += part;
         }
         writer->position += part;
         len -= part;

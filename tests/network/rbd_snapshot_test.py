@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Snapshots of RBD volumes: what each of them gives back, what depends on them, and who may go."""
 
+import json
 import os
 import random
 
@@ -87,6 +88,47 @@ class Snapshots(OnCeph):
         self.snap("rename", "a", "two", "three", fails="has no snapshot 'two'")
         self.snap("create", "a", "two")
         self.snap("rename", "a", "two", "one", fails="has a snapshot 'one' already")
+
+    def back_up(self, repo):
+        """What the command tells of an increment, if it is one; it holds what the image does."""
+        volume, = json.loads(self.cli("--json", "backup-create", repo, "r/a",
+                                      "--incremental"))["volumes"]
+        self.cli("backup-restore", repo, "latest", "--pool", "r", "--newname", "restored")
+        self.assertEqual(self.content("a"), self.content("restored"))
+        self.cli("vol-delete", "restored", "--pool", "r")
+        self.assertEqual(1, len([n for n in self.snap("list", "a") if "cistern-backup" in n]))
+        return volume
+
+    def test_backups_read_what_has_changed(self):
+        repo = os.path.join(self.peer.files, "repo")
+        self.cli("backup-init", repo, "--no-encryption")
+        chance = random.Random(17)
+        self.make("a", noise(20 * MIB, 1), 20 * MIB)
+        self.assertIsNone(self.back_up(repo)["base"])
+        self.snap("create", "a", "mine")
+        for step in range(4):
+            for _ in range(3):
+                self.write("a", chance.randrange(15 * MIB), noise(chance.randrange(1, 70000), step))
+            volume = self.back_up(repo)
+            self.assertIsNotNone(volume["base"])
+            self.assertLess(volume["read"], 2 * MIB)
+        self.snap("revert", "a", "mine")
+        self.assertIsNotNone(self.back_up(repo)["base"])
+        for size in (13 * MIB + 512, 24 * MIB):
+            self.cli("vol-resize", "a", f"{size}b", "--pool", "r", "--shrink")
+            self.assertIsNotNone(self.back_up(repo)["base"])
+        # Another snapshot of the name, and another image.
+        name, = [n for n in self.snap("list", "a") if "cistern-backup" in n]
+        self.write("a", 0, noise(MIB, 8))
+        self.snap("delete", "a", name)
+        self.snap("create", "a", name)
+        self.assertIsNone(self.back_up(repo)["base"])
+        for name in self.snap("list", "a"):
+            self.snap("delete", "a", name)
+        self.cli("vol-delete", "a", "--pool", "r")
+        self.make("a", noise(8 * MIB, 9), 8 * MIB)
+        self.snap("create", "a", name)
+        self.assertIsNone(self.back_up(repo)["base"])
 
     def clones(self):
         data = noise(2 * MIB)

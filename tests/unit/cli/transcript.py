@@ -38,6 +38,7 @@ PLACEHOLDERS = (
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID"),
     (r"\b[0-9a-f]{32}\b", "ID"),
     (r"\b([Bb]ackup '?)[0-9a-f]{8}\b", r"\1ID"),
+    (r"\b(cistern-backup-)[0-9a-f]{8}-[0-9a-f]{8}\b", r"\1ID"),
     (r"\b\d+\.\d+\.\d+\b", "VERSION"),
     (r"cistern > ", "cistern # "),  # for users other than root
     # said by libraries

@@ -72,9 +72,12 @@ typedef struct {
     char *format;     /**< of the volume; the content is always what a guest sees */
     char *xml;        /**< the volume's document */
     char *snapshot;   /**< on the volume, that the next backup may ask changes since; "": none */
+    char *mark;       /**< which snapshot of that name, as the storage tells; "": none */
     char *identity;   /**< of the volume's storage (its key): the snapshot is of that one; "" */
+    char *base;       /**< id of the backup that the rest was taken from; "": all was read */
     uint64_t size;    /**< what a guest sees, bytes */
     uint64_t read;    /**< bytes that were read for this backup */
+    uint64_t taken;   /**< bytes, no holes, that were taken from the backup before */
     uint64_t data;    /**< bytes that are no holes */
     uint64_t stored;  /**< bytes that this backup added to the repository */
     uint8_t *lists;   /**< names of the lists of chunks */

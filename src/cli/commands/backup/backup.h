@@ -5,6 +5,7 @@
 #include <base/i18n.h>
 
 #include "core/ctl.h"
+#include "output/table.h"
 
 /** Bytes of an id that people see. */
 #define CLI_BACKUP_SHORT 8
@@ -25,6 +26,11 @@ CstBackup *cli_repo_backup(CliCtl *ctl, const CliArgs *args, CstRepo **ret_repo,
 /** Finds the volume of it that option <vol> names, or the only one. */
 const CstBackupVolume *cli_backup_volume(const CliArgs *args, const CstBackup *backup,
                                          GError **error);
+
+/** What a backup's volumes have together. Only the numbers of the result are set. */
+CstBackupVolume cli_backup_sum(const CstBackup *backup);
+/** The table of a backup's volumes. */
+CliTable *cli_backup_volumes(const CliCtl *ctl, const CstBackup *backup);
 
 /** What a volume that is restored is to be. */
 typedef struct {

@@ -2,10 +2,14 @@
 /*
  * backup-create: content of volumes, as their guests see it, goes into a repository. With
  * --together (or --snapshot) it is read from snapshots that are made first, one right after the
- * other, and deleted when all has been read; what a killed command leaves of them, the next one
- * replaces.
+ * other, and deleted when all has been read.
+ *
+ * With --incremental these stay until the next backup, which reads only what has changed since
+ * (content.c), and are deleted when that one's manifest is written: at every moment the newest
+ * backup of a volume, or the one before, has its snapshot. What a killed command leaves, the next
+ * one deletes.
  */
-#include "backup.h"
+#include "create.h"
 
 #include <string.h>
 
@@ -18,62 +22,49 @@
 #include "output/report.h"
 #include "output/sheet.h"
 #include "output/text.h"
-
-typedef struct {
-    CstVolRef *ref;
-    char *xml;
-    char *format;
-    gboolean snapshot; /* ours is there */
-} Source;
-
-typedef struct {
-    CliCtl *ctl;
-    CstRepo *repo;
-    CstBackupWriter *writer;
-    GPtrArray *sources; /* of Source * */
-    char *snapshot;     /* name of those that are made; NULL: none are */
-    Source *current;
-    const char *tags; /* with commas; NULL: none */
-    uint64_t capacity, read;
-} Create;
+#include "snapshots.h"
 
 static void source_free(gpointer data)
 {
-    Source *source = data;
+    BackupSource *source = data;
 
     cst_vol_ref_free(source->ref);
     g_free(source->xml);
     g_free(source->format);
+    g_free(source->snapshot);
+    g_free(source->mark);
+    g_free(source->whole);
     g_free(source);
 }
 
-static void create_clear(Create *create)
+static void create_clear(BackupCreate *create)
 {
     cst_writer_free(create->writer);
     g_clear_pointer(&create->sources, g_ptr_array_unref);
+    g_clear_pointer(&create->backups, g_ptr_array_unref);
     g_free(create->snapshot);
     cst_repo_close(create->repo);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Create, create_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BackupCreate, create_clear)
 
 /* --- what is backed up ------------------------------------------------------------------------ */
 
 /* Takes @ref over. */
-static gboolean add_source(Create *create, CstVolRef *ref, GError **error)
+static gboolean add_source(BackupCreate *create, CstVolRef *ref, GError **error)
 {
-    Source *source;
+    BackupSource *source;
 
     if (!ref)
         return FALSE;
     for (guint i = 0; i < create->sources->len; i++) {
-        const CstVolRef *other = ((Source *)create->sources->pdata[i])->ref;
+        const CstVolRef *other = ((BackupSource *)create->sources->pdata[i])->ref;
 
         if (strcmp(other->pool, ref->pool) == 0 && strcmp(other->name, ref->name) == 0) {
             cst_vol_ref_free(ref);
             return TRUE;
         }
     }
-    source = g_new0(Source, 1);
+    source = g_new0(BackupSource, 1);
     source->ref = ref;
     g_ptr_array_add(create->sources, source);
     source->xml = cst_conn_vol_xml(create->ctl->conn, ref, 0, error);
@@ -81,7 +72,7 @@ static gboolean add_source(Create *create, CstVolRef *ref, GError **error)
     return source->xml != NULL;
 }
 
-static gboolean add_pool(Create *create, const CstPoolRef *pool, GError **error)
+static gboolean add_pool(BackupCreate *create, const CstPoolRef *pool, GError **error)
 {
     g_autoptr(GPtrArray) rows = cst_conn_vol_list(create->ctl->conn, pool, TRUE, error);
 
@@ -98,7 +89,7 @@ static gboolean add_pool(Create *create, const CstPoolRef *pool, GError **error)
     return rows != NULL;
 }
 
-static gboolean find_sources(Create *create, const CliArgs *args, GError **error)
+static gboolean find_sources(BackupCreate *create, const CliArgs *args, GError **error)
 {
     CliCtl *ctl = create->ctl;
     g_autoptr(GPtrArray) names = cli_args_rest(args);
@@ -123,109 +114,133 @@ static gboolean find_sources(Create *create, const CliArgs *args, GError **error
 
 /* --- snapshots -------------------------------------------------------------------------------- */
 
-static gboolean has_snapshot(Create *create, const Source *source, gboolean *ret_has,
-                             GError **error)
+/* The newest backup of the volume whose snapshot it has, of those in @names. */
+static void find_base(const BackupCreate *create, BackupSource *source, GPtrArray *names)
 {
-    g_autoptr(GPtrArray) list = cst_conn_snapshot_list(create->ctl->conn, source->ref, error);
+    const CstVolRef *ref = source->ref;
 
-    *ret_has = FALSE;
-    for (guint i = 0; list && i < list->len; i++)
-        if (strcmp(((CstSnapshot *)list->pdata[i])->name, create->snapshot) == 0)
-            *ret_has = TRUE;
-    return list != NULL;
+    for (guint i = create->backups->len; i-- > 0 && !source->base;) {
+        const CstBackup *backup = create->backups->pdata[i];
+
+        for (guint j = 0; j < backup->volumes->len; j++) {
+            const CstBackupVolume *volume = backup->volumes->pdata[j];
+
+            if (strcmp(volume->pool, ref->pool) != 0 || strcmp(volume->name, ref->name) != 0 ||
+                strcmp(volume->identity, ref->key) != 0 || *volume->mark == '\0' ||
+                !g_ptr_array_find_with_equal_func(names, volume->snapshot, g_str_equal, NULL))
+                continue;
+            source->base = backup;
+            source->previous = volume;
+            source->old = volume->snapshot;
+        }
+    }
 }
 
-/* What slows down, or fails, comes before the first snapshot: all are made in one go. */
-static gboolean make_snapshots(Create *create, GError **error)
+/* A volume that can have no snapshot is read without one, unless it has to have one; @why is what a
+ * call on its snapshots failed with, and taken over. */
+static gboolean go_without(const BackupCreate *create, BackupSource *source, GError *why,
+                           GError **error)
 {
-    CstConn *conn = create->ctl->conn;
-
-    for (guint i = 0; i < create->sources->len; i++) {
-        Source *source = create->sources->pdata[i];
-        gboolean left;
-
-        if (!has_snapshot(create, source, &left, error) ||
-            (left && !cst_conn_snapshot_delete(conn, source->ref, create->snapshot, NULL, error)))
-            return FALSE;
+    if (create->must || !backup_no_snapshots(why)) {
+        g_propagate_error(error, why);
+        return FALSE;
     }
-    for (guint i = 0; i < create->sources->len; i++) {
-        Source *source = create->sources->pdata[i];
-
-        if (!cst_conn_snapshot_create(conn, source->ref, create->snapshot, 0, NULL, error))
-            return FALSE;
-        source->snapshot = TRUE;
-    }
+    backup_read_whole(source, why->message);
+    g_error_free(why);
     return TRUE;
 }
 
-/* One that can't be deleted does no harm to the backup. */
-static void drop_snapshots(Create *create)
+/* Finds what there is of earlier backups: the base, and *ret_names of their snapshots. */
+static gboolean look_back(const BackupCreate *create, BackupSource *source, GPtrArray **ret_names,
+                          GError **error)
+{
+    GError *why = NULL;
+
+    *ret_names = backup_snapshots(create->ctl->conn, create->repo, source->ref, &why);
+    if (!*ret_names)
+        return go_without(create, source, why, error);
+    find_base(create, source, *ret_names);
+    if (!create->incremental)
+        backup_read_whole(source, NULL);
+    return TRUE;
+}
+
+static gboolean read_backups(BackupCreate *create, GError **error)
+{
+    g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+
+    create->backups = cst_repo_backups(create->repo, damaged, error);
+    return create->backups != NULL;
+}
+
+/* Leaves source->snapshot NULL where it can have none, and need not. */
+static gboolean make_snapshot(const BackupCreate *create, BackupSource *source, GError **error)
+{
+    GError *why = NULL;
+
+    if (source->whole)
+        return TRUE;
+    if (!cst_conn_snapshot_create(create->ctl->conn, source->ref, create->snapshot, 0, NULL, &why))
+        return go_without(create, source, why, error);
+    source->snapshot = g_strdup(create->snapshot);
+    return TRUE;
+}
+
+/* What slows down, or fails, comes before the first snapshot: all are made in one go. */
+static gboolean make_snapshots(BackupCreate *create, GError **error)
+{
+    if (!read_backups(create, error))
+        return FALSE;
+    for (guint i = 0; i < create->sources->len; i++) {
+        BackupSource *source = create->sources->pdata[i];
+        g_autoptr(GPtrArray) names = NULL;
+
+        if (!look_back(create, source, &names, error))
+            return FALSE;
+        if (names)
+            backup_snapshots_tidy(create->ctl, create->repo, source->ref, names, source->old);
+    }
+    for (guint i = 0; i < create->sources->len; i++)
+        if (!make_snapshot(create, create->sources->pdata[i], error))
+            return FALSE;
+    return TRUE;
+}
+
+/* Those that the next backup does not ask for; without a backup (@done) none that was made. */
+static void drop_snapshots(const BackupCreate *create, gboolean done)
 {
     for (guint i = 0; i < create->sources->len; i++) {
-        Source *source = create->sources->pdata[i];
-        g_autoptr(GError) why = NULL;
+        const BackupSource *source = create->sources->pdata[i];
 
-        if (!source->snapshot ||
-            cst_conn_snapshot_delete(create->ctl->conn, source->ref, create->snapshot, NULL, &why))
-            continue;
-        cli_warn(create->ctl, _("warning: snapshot '%s' of vol '%s' is left: %s\n"),
-                 create->snapshot, source->ref->name, why->message);
+        if (source->snapshot && !(done && source->mark))
+            backup_snapshot_drop(create->ctl, source->ref, source->snapshot);
+        if (source->old && done && create->incremental)
+            backup_snapshot_drop(create->ctl, source->ref, source->old);
     }
 }
 
 /* --- content ---------------------------------------------------------------------------------- */
 
-static gboolean begin_volume(uint64_t capacity, gpointer data, GError **error)
+static gboolean run_content(CstTask *task, gpointer data, GError **error)
 {
-    Create *create = data;
-    const Source *source = create->current;
-    const CstBackupVolume volume = {.pool = source->ref->pool,
-                                    .name = source->ref->name,
-                                    .format = source->format,
-                                    .xml = source->xml,
-                                    .identity = source->ref->key,
-                                    .size = capacity};
-
-    create->capacity += capacity;
-    return cst_writer_volume(create->writer, &volume, NULL, error);
+    return backup_content(data, task, error);
 }
 
-static gboolean take_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                           GError **error)
-{
-    Create *create = data;
-
-    create->read += len;
-    return len > 0 ? cst_writer_data(create->writer, bytes, len, error)
-                   : cst_writer_hole(create->writer, hole, error);
-}
-
-static gboolean run_create(CstTask *task, gpointer data, GError **error)
-{
-    Create *create = data;
-    const CstVolSend what = {.snapshot = create->current->snapshot ? create->snapshot : NULL,
-                             .flags = cli_args_has(create->ctl->current, "force-share")
-                                          ? CST_VOL_STREAM_FORCE_SHARE
-                                          : 0};
-    const CstConnSink sink = {begin_volume, take_piece, create};
-
-    return cst_conn_vol_send(create->ctl->conn, create->current->ref, &what, &sink, task, error) &&
-           cst_writer_volume_end(create->writer, error);
-}
-
-static gboolean read_all(Create *create, GError **error)
+static gboolean read_all(BackupCreate *create, GError **error)
 {
     for (guint i = 0; i < create->sources->len; i++) {
         g_autofree char *label = NULL;
 
         create->current = create->sources->pdata[i];
         label = g_strdup_printf(_("Backing up %s"), create->current->ref->name);
-        if (!cli_run_task(create->ctl, label, run_create, create, error))
+        if (!cli_run_task(create->ctl, label, run_content, create, error))
             return cli_failed(create->ctl, _("Failed to back up vol %s"),
                               create->current->ref->name);
     }
     return TRUE;
 }
+
+/* --- a dry run -------------------------------------------------------------------------------- */
 
 static gboolean would_do(gboolean done, GError *why, GError **error)
 {
@@ -237,35 +252,42 @@ static gboolean would_do(gboolean done, GError *why, GError **error)
     return FALSE;
 }
 
-/* The snapshots that would be made could be; none is. */
-static gboolean try_snapshots(Create *create, GError **error)
+/* The snapshot that would be made could be; none is. */
+static gboolean try_snapshot(BackupCreate *create, BackupSource *source, GError **error)
 {
-    for (guint i = 0; i < create->sources->len; i++) {
-        const Source *source = create->sources->pdata[i];
-        GError *why = NULL;
-        gboolean left, done;
+    g_autoptr(GPtrArray) names = NULL;
+    GError *why = NULL;
+    gboolean done;
 
-        if (!has_snapshot(create, source, &left, error))
-            return FALSE;
-        done = left || cst_conn_snapshot_create(create->ctl->conn, source->ref, create->snapshot, 0,
-                                                NULL, &why);
-        if (!would_do(done, why, error))
-            return FALSE;
-    }
-    return TRUE;
+    if (!look_back(create, source, &names, error))
+        return FALSE;
+    done = make_snapshot(create, source, &why);
+    g_clear_pointer(&source->snapshot, g_free);
+    return would_do(done, why, error);
 }
 
-/* Everything that would be read could be; nothing is. */
-static gboolean try_all(Create *create, GError **error)
+/* What would be read could be; nothing is. */
+static gboolean try_content(CstTask *task, gpointer data, GError **error)
 {
-    if (create->snapshot)
-        return try_snapshots(create, error);
+    BackupCreate *create = data;
+
+    if (!create->snapshot || (!create->must && create->current->whole))
+        return backup_content(create, task, error);
+    return !create->incremental || backup_content_plan(create, task, error);
+}
+
+static gboolean try_all(BackupCreate *create, GError **error)
+{
+    if (create->snapshot && !read_backups(create, error))
+        return FALSE;
     for (guint i = 0; i < create->sources->len; i++) {
         GError *why = NULL;
         gboolean done;
 
         create->current = create->sources->pdata[i];
-        done = cli_run_task(create->ctl, "", run_create, create, &why);
+        if (create->snapshot && !try_snapshot(create, create->current, error))
+            return FALSE;
+        done = cli_run_task(create->ctl, "", try_content, create, &why);
         if (!would_do(done, why, error))
             return cli_failed(create->ctl, _("Failed to back up vol %s"),
                               create->current->ref->name);
@@ -273,64 +295,138 @@ static gboolean try_all(Create *create, GError **error)
     return TRUE;
 }
 
+static void plan(const BackupCreate *create)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    g_string_printf(text,
+                    ngettext("Would back up %u vol", "Would back up %u vols", create->sources->len),
+                    create->sources->len);
+    for (guint i = 0; create->incremental && i < create->sources->len; i++) {
+        const BackupSource *source = create->sources->pdata[i];
+        g_autofree char *size = cli_size_text(create->ctl, source->planned);
+
+        g_string_append_c(text, '\n');
+        if (source->base)
+            g_string_append_printf(text, _("vol %s: would read %s, changed since backup %.8s"),
+                                   source->ref->name, size, source->base->id);
+        else
+            g_string_append_printf(text, _("vol %s: would be read whole: %s"), source->ref->name,
+                                   source->whole ? source->whole : "");
+    }
+    cli_plan(create->ctl, "%s", text->str);
+}
+
 /* --- the command ------------------------------------------------------------------------------ */
 
-static gboolean begin_writer(Create *create, const CliArgs *args, GError **error)
+static gboolean begin_writer(BackupCreate *create, const CliArgs *args, GError **error)
 {
     CstBackupHow how = {.host = g_get_host_name(), .together = cli_args_has(args, "together")};
-    g_auto(GStrv) tags = create->tags ? g_strsplit(create->tags, ",", -1) : NULL;
+    g_auto(GStrv) tags = NULL;
+    const char *words;
 
+    if (!cli_args_string(args, "tag", &words, error))
+        return FALSE;
+    tags = words ? g_strsplit(words, ",", -1) : NULL;
     how.tags = (const char *const *)tags;
     how.time_us = g_get_real_time();
     create->writer = cst_writer_new(create->repo, &how, error);
     return create->writer != NULL;
 }
 
-static void print_created(Create *create, const char *id)
+/* How each volume was read, a sentence each. */
+static GPtrArray *how_read(const BackupCreate *create, const CstBackup *backup)
 {
-    g_autoptr(CstBackup) backup = cst_repo_backup(create->repo, id, NULL);
-    uint64_t data = 0, stored = 0;
-    g_autofree char *size = cli_size_text(create->ctl, create->capacity);
-    g_autofree char *data_text = NULL;
-    g_autofree char *stored_text = NULL;
+    GPtrArray *notes = g_ptr_array_new_with_free_func(g_free);
 
-    for (guint i = 0; backup && i < backup->volumes->len; i++) {
+    for (guint i = 0; create->incremental && i < backup->volumes->len; i++) {
         const CstBackupVolume *volume = backup->volumes->pdata[i];
+        const BackupSource *source = create->sources->pdata[i];
+        g_autofree char *read = cli_size_text(create->ctl, volume->read);
+        g_autofree char *taken = cli_size_text(create->ctl, volume->taken);
 
-        data += volume->data;
-        stored += volume->stored;
+        g_ptr_array_add(
+            notes, *volume->base ? g_strdup_printf(_("vol %s: %s read, %s taken from backup %.8s"),
+                                                   volume->name, read, taken, volume->base)
+                                 : g_strdup_printf(_("vol %s: read whole, %s: %s"), volume->name,
+                                                   read, source->whole ? source->whole : ""));
     }
-    data_text = cli_size_text(create->ctl, data);
-    stored_text = cli_size_text(create->ctl, stored);
-    cli_done(create->ctl, "backup", id,
-             ngettext("Backup %.8s of %u vol: %s, data %s, added %s",
-                      "Backup %.8s of %u vols: %s, data %s, added %s", create->sources->len),
-             id, create->sources->len, size, data_text, stored_text);
+    return notes;
+}
+
+static char *created_text(const BackupCreate *create, const CstBackup *backup)
+{
+    CstBackupVolume sum = cli_backup_sum(backup);
+    g_autofree char *size = cli_size_text(create->ctl, sum.size);
+    g_autofree char *data = cli_size_text(create->ctl, sum.data);
+    g_autofree char *stored = cli_size_text(create->ctl, sum.stored);
+
+    return g_strdup_printf(ngettext("Backup %.8s of %u vol: %s, data %s, added %s",
+                                    "Backup %.8s of %u vols: %s, data %s, added %s",
+                                    backup->volumes->len),
+                           backup->id, backup->volumes->len, size, data, stored);
+}
+
+static void print_created(const BackupCreate *create, const CstBackup *backup)
+{
+    CliCtl *ctl = create->ctl;
+    g_autofree char *message = created_text(create, backup);
+    g_autoptr(GPtrArray) notes = how_read(create, backup);
+    g_auto(CliSheet) sheet = {0};
+    const CliFact facts[] = {
+        cli_fact_text("command", NULL, ctl->current->command->name),
+        cli_fact_text("backup", NULL, backup->id),
+        cli_fact_text("message", NULL, message),
+    };
+
+    if (ctl->settings.json) {
+        g_autoptr(CliTable) table = cli_backup_volumes(ctl, backup);
+
+        cli_sheet_begin(&sheet, ctl);
+        cli_sheet_add(&sheet, facts, G_N_ELEMENTS(facts));
+        cli_sheet_add_table(&sheet, "volumes", table);
+        cli_sheet_add_words(&sheet, "notes", notes);
+        cli_sheet_end(&sheet);
+    }
+    cli_extra(ctl, "%s\n", message);
+    for (guint i = 0; i < notes->len; i++)
+        cli_extra(ctl, "%s\n", (const char *)notes->pdata[i]);
+}
+
+static gboolean run(BackupCreate *create, char *ret_id, GError **error)
+{
+    gboolean done = (!create->snapshot || make_snapshots(create, error)) &&
+                    read_all(create, error) && cst_writer_commit(create->writer, ret_id, error);
+
+    drop_snapshots(create, done);
+    return done;
 }
 
 static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    g_auto(Create) create = {.ctl = ctl};
-    gboolean snapshots = cli_args_has(args, "together") || cli_args_has(args, "snapshot"), done;
+    g_auto(BackupCreate) create = {.ctl = ctl};
+    g_autoptr(CstBackup) backup = NULL;
     char id[CST_BACKUP_ID_TEXT];
 
-    if (!cli_args_string(args, "tag", &create.tags, error))
-        return FALSE;
+    create.incremental = cli_args_has(args, "incremental");
+    create.must = cli_args_has(args, "together") || cli_args_has(args, "snapshot");
+    create.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
     create.repo = cli_repo(ctl, args, error);
     if (!create.repo || !find_sources(&create, args, error))
         return FALSE;
-    cli_plan(ctl, ngettext("Would back up %u vol", "Would back up %u vols", create.sources->len),
-             create.sources->len);
-    if (snapshots)
-        create.snapshot = g_strdup_printf("cistern-backup-%.8s", cst_repo_id(create.repo));
-    if ((ctl->settings.dry_run && !try_all(&create, error)) || !begin_writer(&create, args, error))
+    if (create.must || create.incremental)
+        create.snapshot = backup_snapshot_name(create.repo);
+    if (ctl->settings.dry_run) {
+        if (!try_all(&create, error))
+            return FALSE;
+        plan(&create);
+    }
+    if (!begin_writer(&create, args, error) || !run(&create, id, error))
         return FALSE;
-    done = (!snapshots || make_snapshots(&create, error)) && read_all(&create, error);
-    drop_snapshots(&create);
-    if (!done || !cst_writer_commit(create.writer, id, error))
-        return FALSE;
-    print_created(&create, id);
-    return TRUE;
+    backup = cst_repo_backup(create.repo, id, error);
+    if (backup)
+        print_created(&create, backup);
+    return backup != NULL;
 }
 
 static const CliOption create_options[] = {
@@ -346,6 +442,8 @@ static const CliOption create_options[] = {
      .help = N_("tags of the backup, with commas")},
     CLI_SWITCH("snapshot", N_("read from snapshots that are made for it")),
     CLI_SWITCH("together", N_("make all snapshots before anything is read")),
+    CLI_SWITCH("incremental", N_("read what has changed since the backup before; its snapshots "
+                                 "stay until the next one")),
     {.name = "force-share",
      .kind = CLI_OPT_BOOL,
      .letter = 'U',

@@ -12,6 +12,7 @@
 #include "output/report.h"
 #include "output/sheet.h"
 #include "output/text.h"
+#include "snapshots.h"
 
 /* --- backup-forget ---------------------------------------------------------------------------- */
 
@@ -96,6 +97,7 @@ static gboolean cmd_forget(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(GPtrArray) backups = NULL;
     g_autoptr(GPtrArray) named = cli_args_rest(args);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
+    g_autoptr(GPtrArray) forgotten = g_ptr_array_new();
     g_autoptr(GPtrArray) reasons = NULL;
     g_auto(GStrv) tags = NULL;
     CstKeep keep = {0};
@@ -110,8 +112,10 @@ static gboolean cmd_forget(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!reasons)
         return FALSE;
     for (guint i = 0; i < backups->len; i++)
-        if (!reasons->pdata[i])
+        if (!reasons->pdata[i]) {
             g_ptr_array_add(ids, ((CstBackup *)backups->pdata[i])->id);
+            g_ptr_array_add(forgotten, backups->pdata[i]);
+        }
     g_ptr_array_add(ids, NULL);
     print_decision(ctl, backups, reasons);
     if (ids->len == 1)
@@ -122,6 +126,7 @@ static gboolean cmd_forget(CliCtl *ctl, const CliArgs *args, GError **error)
                      ids->len - 1) ||
         !cst_repo_forget(repo, (const char *const *)ids->pdata, error))
         return FALSE;
+    backup_snapshots_forget(ctl, repo, forgotten);
     cli_extra(ctl, ngettext("%u backup forgotten", "%u backups forgotten", ids->len - 1),
               ids->len - 1);
     cli_extra(ctl, "\n");

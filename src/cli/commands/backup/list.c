@@ -21,6 +21,7 @@ static const CliColumn columns[] = {
     {N_("Size"), "size", CLI_CELL_SIZE, "-", 0},
     {N_("Data"), "data", CLI_CELL_SIZE, "-", CLI_COLUMN_JSON_ONLY},
     {N_("Read"), "read", CLI_CELL_SIZE, "-", CLI_COLUMN_JSON_ONLY},
+    {N_("Taken"), "taken", CLI_CELL_SIZE, "-", CLI_COLUMN_JSON_ONLY},
     {N_("Added"), "stored", CLI_CELL_SIZE, "-", 0},
     {N_("Tags"), "tags", CLI_CELL_TEXT, "-", 0},
     {N_("Together"), "together", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
@@ -38,11 +39,8 @@ static char *names_of(const CstBackup *backup)
     return g_string_free(names, FALSE);
 }
 
-static void add_backup(CliTable *table, const CstBackup *backup)
+CstBackupVolume cli_backup_sum(const CstBackup *backup)
 {
-    g_autofree char *names = names_of(backup);
-    g_autofree char *tags = g_strjoinv(",", backup->tags);
-    char short_id[CLI_BACKUP_SHORT + 1];
     CstBackupVolume sum = {0};
 
     for (guint i = 0; i < backup->volumes->len; i++) {
@@ -51,8 +49,19 @@ static void add_backup(CliTable *table, const CstBackup *backup)
         sum.size += volume->size;
         sum.data += volume->data;
         sum.read += volume->read;
+        sum.taken += volume->taken;
         sum.stored += volume->stored;
     }
+    return sum;
+}
+
+static void add_backup(CliTable *table, const CstBackup *backup)
+{
+    g_autofree char *names = names_of(backup);
+    g_autofree char *tags = g_strjoinv(",", backup->tags);
+    char short_id[CLI_BACKUP_SHORT + 1];
+    CstBackupVolume sum = cli_backup_sum(backup);
+
     g_strlcpy(short_id, backup->id, sizeof(short_id));
     cli_table_add_text(table, short_id);
     cli_table_add_text(table, backup->id);
@@ -62,6 +71,7 @@ static void add_backup(CliTable *table, const CstBackup *backup)
     cli_table_add_size(table, sum.size);
     cli_table_add_size(table, sum.data);
     cli_table_add_size(table, sum.read);
+    cli_table_add_size(table, sum.taken);
     cli_table_add_size(table, sum.stored);
     cli_table_add_text(table, *tags ? tags : NULL);
     cli_table_add_bool(table, backup->together);
@@ -126,17 +136,51 @@ const CliCommand cli_backup_list_command = {
 /* --- backup-info ------------------------------------------------------------------------------ */
 
 static const CliColumn volume_columns[] = {
-    {N_("Pool"), "pool", CLI_CELL_TEXT, "-", 0},     {N_("Name"), "name", CLI_CELL_TEXT, "-", 0},
-    {N_("Format"), "format", CLI_CELL_TEXT, "-", 0}, {N_("Size"), "size", CLI_CELL_SIZE, "-", 0},
-    {N_("Data"), "data", CLI_CELL_SIZE, "-", 0},     {N_("Read"), "read", CLI_CELL_SIZE, "-", 0},
+    {N_("Pool"), "pool", CLI_CELL_TEXT, "-", 0},
+    {N_("Name"), "name", CLI_CELL_TEXT, "-", 0},
+    {N_("Format"), "format", CLI_CELL_TEXT, "-", 0},
+    {N_("Size"), "size", CLI_CELL_SIZE, "-", 0},
+    {N_("Data"), "data", CLI_CELL_SIZE, "-", 0},
+    {N_("Read"), "read", CLI_CELL_SIZE, "-", 0},
+    {N_("Taken"), "taken", CLI_CELL_SIZE, "-", 0},
+    {N_("From"), "base", CLI_CELL_TEXT, "-", 0},
     {N_("Added"), "stored", CLI_CELL_SIZE, "-", 0},
+    {N_("Snapshot"), "snapshot", CLI_CELL_TEXT, "-", CLI_COLUMN_JSON_ONLY},
 };
+
+/* An id, whole for programs; NULL: none. */
+static char *id_text(const CliCtl *ctl, const char *id)
+{
+    return *id ? g_strndup(id, ctl->settings.json ? strlen(id) : CLI_BACKUP_SHORT) : NULL;
+}
+
+CliTable *cli_backup_volumes(const CliCtl *ctl, const CstBackup *backup)
+{
+    CliTable *table = cli_table_new(volume_columns, G_N_ELEMENTS(volume_columns));
+
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+        g_autofree char *base = id_text(ctl, volume->base);
+
+        cli_table_add_text(table, volume->pool);
+        cli_table_add_text(table, volume->name);
+        cli_table_add_text(table, *volume->format ? volume->format : NULL);
+        cli_table_add_size(table, volume->size);
+        cli_table_add_size(table, volume->data);
+        cli_table_add_size(table, volume->read);
+        cli_table_add_size(table, volume->taken);
+        cli_table_add_text(table, base);
+        cli_table_add_size(table, volume->stored);
+        cli_table_add_text(table, *volume->snapshot ? volume->snapshot : NULL);
+    }
+    return table;
+}
 
 static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstRepo) repo = NULL;
     g_autoptr(CstBackup) backup = cli_repo_backup(ctl, args, &repo, error);
-    g_autoptr(CliTable) table = cli_table_new(volume_columns, G_N_ELEMENTS(volume_columns));
+    g_autoptr(CliTable) table = NULL;
     g_auto(CliSheet) sheet = {0};
     g_autofree char *time = NULL;
     g_autofree char *tags = NULL;
@@ -146,17 +190,7 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     time = ctl->settings.json ? cli_json_time(backup->time_us / G_USEC_PER_SEC)
                               : cli_time_text(backup->time_us / G_USEC_PER_SEC);
     tags = g_strjoinv(",", backup->tags);
-    for (guint i = 0; i < backup->volumes->len; i++) {
-        const CstBackupVolume *volume = backup->volumes->pdata[i];
-
-        cli_table_add_text(table, volume->pool);
-        cli_table_add_text(table, volume->name);
-        cli_table_add_text(table, *volume->format ? volume->format : NULL);
-        cli_table_add_size(table, volume->size);
-        cli_table_add_size(table, volume->data);
-        cli_table_add_size(table, volume->read);
-        cli_table_add_size(table, volume->stored);
-    }
+    table = cli_backup_volumes(ctl, backup);
     {
         const CliFact facts[] = {
             cli_fact_text("id", N_("id"), backup->id),

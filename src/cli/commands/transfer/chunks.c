@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include <base/error.h>
-#include <base/i18n.h>
 #include <blob/blob.h>
+
+#include "commands/changed.h"
 
 static const uint8_t blank[64 * 1024];
 
@@ -80,26 +80,12 @@ void chunks_add(Chunks *chunks, const void *bytes, size_t len, uint64_t hole)
 GArray *chunks_compare(const CstVolDigests *a, const CstVolDigests *b, uint64_t gap)
 {
     GArray *runs = g_array_new(FALSE, FALSE, sizeof(CstRange));
-    CstRange *last = NULL;
 
     for (uint64_t at = 0; at < a->capacity; at += a->chunk) {
         size_t place = (size_t)(at / a->chunk * CST_VOL_DIGEST_SIZE);
-        CstRange run = {at, MIN(a->chunk, a->capacity - at)};
 
-        if (memcmp(a->digests->data + place, b->digests->data + place, CST_VOL_DIGEST_SIZE) == 0)
-            continue;
-        if (last && run.offset - (last->offset + last->length) <= gap) {
-            last->length = run.offset + run.length - last->offset;
-            continue;
-        }
-        g_array_append_val(runs, run);
-        last = &g_array_index(runs, CstRange, runs->len - 1);
+        if (memcmp(a->digests->data + place, b->digests->data + place, CST_VOL_DIGEST_SIZE) != 0)
+            cli_runs_add(runs, at, MIN(a->chunk, a->capacity - at), gap);
     }
     return runs;
-}
-
-gboolean chunks_check_size(const char *name, uint64_t before, uint64_t now, GError **error)
-{
-    return now == before || cst_fail(error, CST_ERROR_BUSY,
-                                     _("vol %s has changed its size meanwhile; try again"), name);
 }

@@ -28,6 +28,3 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Chunks, chunks_clear)
  * is longer than @gap bytes. Free it with g_array_unref().
  */
 GArray *chunks_compare(const CstVolDigests *a, const CstVolDigests *b, uint64_t gap);
-
-/** BUSY unless volume @name, of which content comes, is of the size that it had before. */
-gboolean chunks_check_size(const char *name, uint64_t before, uint64_t now, GError **error);

@@ -16,7 +16,6 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <base/units.h>
 
 #include "known.h"
 #include "output/progress.h"
@@ -86,8 +85,8 @@ static gboolean digest_both(Copy *copy, const CstVolSend *what, CstTask *task, G
 
 static gboolean same_size(const Copy *copy, GError **error)
 {
-    return chunks_check_size(copy->name, copy->capacity, copy->near.capacity, error) &&
-           chunks_check_size(copy->name, copy->capacity, copy->distant.capacity, error);
+    return cli_check_size(copy->name, copy->capacity, copy->near.capacity, error) &&
+           cli_check_size(copy->name, copy->capacity, copy->distant.capacity, error);
 }
 
 /* What was read here of the snapshot is what is there. */
@@ -109,7 +108,7 @@ static gboolean begin(uint64_t capacity, gpointer data, GError **error)
 {
     const Copy *copy = data;
 
-    return chunks_check_size(copy->name, copy->capacity, capacity, error);
+    return cli_check_size(copy->name, copy->capacity, capacity, error);
 }
 
 static gboolean pass_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
@@ -138,18 +137,9 @@ static gboolean send_run(Copy *copy, uint64_t offset, uint64_t length, CstTask *
     return done;
 }
 
-static uint64_t total_of(const GArray *runs)
-{
-    uint64_t total = 0;
-
-    for (guint i = 0; i < runs->len; i++)
-        total += g_array_index(runs, CstRange, i).length;
-    return total;
-}
-
 static gboolean send_runs(Copy *copy, const GArray *runs, CstTask *task, GError **error)
 {
-    cst_task_set_total(task, total_of(runs));
+    cst_task_set_total(task, cli_runs_total(runs));
     for (guint i = 0; i < runs->len; i++) {
         const CstRange *run = &g_array_index(runs, CstRange, i);
 
@@ -216,61 +206,25 @@ static gboolean run_verify(CstTask *task, gpointer data, GError **error)
 /* --- since a snapshot --------------------------------------------------------------------------
  */
 
-/* What is told, into a map of chunks. */
-typedef struct {
-    uint8_t *dirty;
-    uint64_t count; /* of chunks */
-} Map;
-
-static gboolean mark(uint64_t offset, uint64_t length, gpointer data, GError **error)
+/* What has changed since the snapshot; what somebody writes to meanwhile can't be told. */
+static gboolean ask(const Copy *copy, CstTask *task, CliChanged *ret, GError **error)
 {
-    const Map *map = data;
-
-    for (uint64_t i = offset / CHUNK; i < map->count && i * CHUNK < offset + length; i++)
-        map->dirty[i] = 1;
-    return TRUE;
-}
-
-/*
- * *ret_dirty: what has changed since the snapshot; NULL: it is not told. What somebody writes to
- * meanwhile can't be told.
- */
-static gboolean ask(const Copy *copy, CstTask *task, uint8_t **ret_dirty, char **ret_identity,
-                    GError **error)
-{
-    Map map = {.count = cst_div_up(copy->capacity, CHUNK)};
-    g_autoptr(GError) why = NULL;
-    CstVolChanged told = {0};
-
-    *ret_dirty = NULL;
-    *ret_identity = NULL;
     if (copy->what.flags && !copy->what.snapshot)
         return TRUE;
-    map.dirty = g_malloc0(map.count + 1);
-    if (cst_conn_vol_changed(copy->conn, copy->vol, copy->since, copy->what.snapshot, mark, &map,
-                             task, &told, &why)) {
-        *ret_identity = told.identity;
-        *ret_dirty = map.dirty;
-        return chunks_check_size(copy->name, copy->capacity, told.capacity, error);
-    }
-    g_free(map.dirty);
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED) ||
-        g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
+    return cli_changed_ask(copy->conn, copy->vol, copy->since, copy->what.snapshot, CHUNK,
+                           copy->capacity, task, ret, error);
 }
 
 /* Which snapshot this is; "": not known. Free it. */
 static char *identify(const Copy *copy, const char *snapshot)
 {
-    CstVolChanged told = {0};
-    Map none = {0};
+    char *identity = NULL;
+    uint64_t capacity;
 
-    if (!snapshot || !cst_conn_vol_changed(copy->conn, copy->vol, snapshot, snapshot, mark, &none,
-                                           NULL, &told, NULL))
-        return g_strdup("");
-    return told.identity;
+    return snapshot && cli_snapshot_identify(copy->conn, copy->vol, snapshot, &identity, &capacity,
+                                             NULL)
+               ? identity
+               : g_strdup("");
 }
 
 /* Keeps the digests of a snapshot that was read, if it was the same one from then until now. */
@@ -304,34 +258,13 @@ static gboolean run_check_since(CstTask *task, gpointer data, GError **error)
     Copy *copy = data;
     gboolean read;
 
-    if (!ask(copy, task, &copy->dirty, &copy->identity, error) ||
-        !digest_then(copy, copy->identity ? copy->identity : "", task, &read, error) ||
+    if (!ask(copy, task, &copy->changed, error) ||
+        !digest_then(copy, copy->changed.dirty ? copy->changed.identity : "", task, &read, error) ||
         !same_size(copy, error) || !check_is_then(copy, error))
         return FALSE;
-    if (read && copy->identity)
-        keep(copy, copy->since, copy->identity);
+    if (read && copy->changed.dirty)
+        keep(copy, copy->since, copy->changed.identity);
     return TRUE;
-}
-
-/* The runs of chunks that have changed. */
-static GArray *told_runs(const Copy *copy)
-{
-    GArray *runs = g_array_new(FALSE, FALSE, sizeof(CstRange));
-    CstRange *last = NULL;
-
-    for (uint64_t at = 0; at < copy->capacity; at += CHUNK) {
-        CstRange run = {at, MIN(CHUNK, copy->capacity - at)};
-
-        if (!copy->dirty[at / CHUNK])
-            continue;
-        if (last && at - (last->offset + last->length) <= GAP_TOLD) {
-            last->length = at + run.length - last->offset;
-            continue;
-        }
-        g_array_append_val(runs, run);
-        last = &g_array_index(runs, CstRange, runs->len - 1);
-    }
-    return runs;
 }
 
 /* Puts the digests of @run, as they are now, into @all. */
@@ -344,7 +277,7 @@ static gboolean renew_digests(CstConn *conn, const CstVolRef *vol, const CstVolS
     uint64_t place = run->offset / CHUNK * CST_VOL_DIGEST_SIZE;
 
     if (!cst_conn_vol_digests(conn, vol, &part, CHUNK, task, &now, error) ||
-        !chunks_check_size(vol->name, all->capacity, now.capacity, error))
+        !cli_check_size(vol->name, all->capacity, now.capacity, error))
         return FALSE;
     memcpy(all->digests->data + place, now.digests->data, now.digests->len);
     return TRUE;
@@ -354,9 +287,9 @@ static gboolean renew_digests(CstConn *conn, const CstVolRef *vol, const CstVolS
 static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
 {
     Copy *copy = data;
-    g_autoptr(GArray) runs = told_runs(copy);
+    g_autoptr(GArray) runs = cli_changed_runs(&copy->changed, GAP_TOLD);
 
-    copy->read = total_of(runs);
+    copy->read = cli_runs_total(runs);
     cst_task_set_total(task, copy->read / CHUNK * CST_VOL_DIGEST_SIZE);
     for (guint i = 0; i < runs->len; i++)
         if (!renew_digests(copy->conn, copy->vol, &copy->what, &g_array_index(runs, CstRange, i),
@@ -369,13 +302,11 @@ static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
  * by what was read. */
 static gboolean check_told_again(const Copy *copy, CstTask *task, GError **error)
 {
-    g_autofree uint8_t *dirty = NULL;
-    g_autofree char *identity = NULL;
+    g_auto(CliChanged) again = {0};
 
-    if (!ask(copy, task, &dirty, &identity, error))
+    if (!ask(copy, task, &again, error))
         return FALSE;
-    return (dirty && strcmp(identity, copy->identity) == 0 &&
-            memcmp(dirty, copy->dirty, cst_div_up(copy->capacity, CHUNK)) == 0) ||
+    return cli_changed_equal(&again, &copy->changed) ||
            cst_fail(error, CST_ERROR_BUSY,
                     _("vol %s or its snapshot '%s' was changed meanwhile; --update makes the copy "
                       "the same"),
@@ -431,7 +362,7 @@ gboolean copy_content(Copy *copy, GError **error)
 
     if (copy->since && !cli_run_task(copy->ctl, _("Comparing"), run_check_since, copy, error))
         return FALSE;
-    if (copy->dirty ? !send_told(copy, error) : !send_whole(copy, error))
+    if (copy->changed.dirty ? !send_told(copy, error) : !send_whole(copy, error))
         return FALSE;
     if (copy->what.snapshot)
         keep(copy, copy->what.snapshot, identity);

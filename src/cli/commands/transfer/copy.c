@@ -38,8 +38,7 @@ static void copy_clear(Copy *copy)
     chunks_clear(&copy->passed);
     cst_vol_digests_clear(&copy->near);
     cst_vol_digests_clear(&copy->distant);
-    g_free(copy->dirty);
-    g_free(copy->identity);
+    cli_changed_clear(&copy->changed);
     g_free(copy->new_name);
     g_free(copy->partial);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "chunks.h"
+#include "commands/changed.h"
 #include "transfer.h"
 
 /** A vol-copy: what is to be copied where, and what has been found out. */
@@ -25,11 +26,8 @@ typedef struct {
     CstVolDigests near, distant;
     CstConnReceive *receive;
 
-    /* What has changed since the snapshot, as the storage tells: one byte for each chunk. NULL: it
-     * does not. */
-    uint8_t *dirty;
-    char *identity; /* of that snapshot */
-    uint64_t read;  /* bytes that were read for it here */
+    CliChanged changed; /* since the snapshot; told or not */
+    uint64_t read;      /* bytes that were read for it here */
 } Copy;
 
 /**

@@ -7,7 +7,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "chunks.h"
+#include "commands/changed.h"
 
 struct CliFarVolume {
     CstConn *conn;
@@ -91,7 +91,7 @@ static gboolean begin(uint64_t capacity, gpointer data, GError **error)
 {
     const CliFarVolume *far = ((const Passing *)data)->far;
 
-    return chunks_check_size(far->source, far->capacity, capacity, error);
+    return cli_check_size(far->source, far->capacity, capacity, error);
 }
 
 static gboolean pass(const void *bytes, size_t len, uint64_t hole, gpointer data, GError **error)
