@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -44,13 +46,17 @@ static void what_a_tool_makes_is_for_nobody_else(void **state)
     assert_string_equal(result.out, "0077\n");
 }
 
+/* Bits of signals 32 and 33, which glibc lets nobody touch. */
+#define LIBC_SIGNALS UINT64_C(0x180000000)
+
 /* A worker blocks signals, the daemon ignores SIGPIPE, and libraries open what every child
  * inherits. */
 static void nothing_of_ours_is_inherited(void **state)
 {
     g_auto(CstChildResult) result = {0};
     sighandler_t before = signal(SIGPIPE, SIG_IGN);
-    int fd = fcntl(STDERR_FILENO, F_DUPFD, 50);
+    int fd = fcntl(STDERR_FILENO, F_DUPFD, 50), found;
+    uint64_t masked, ignored;
     sigset_t blocked;
 
     sigemptyset(&blocked);
@@ -59,7 +65,11 @@ static void nothing_of_ours_is_inherited(void **state)
     run("grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f 2; test -e /proc/$$/fd/50; echo $?",
         &result);
     assert_int_equal(fd, 50);
-    assert_string_equal(result.out, "0000000000000000\n0000000000000000\n1\n");
+    assert_int_equal(sscanf(result.out, "%" SCNx64 " %" SCNx64 " %d", &masked, &ignored, &found),
+                     3);
+    assert_int_equal(masked & ~LIBC_SIGNALS, 0);
+    assert_int_equal(ignored & ~LIBC_SIGNALS, 0);
+    assert_int_equal(found, 1);
     pthread_sigmask(SIG_UNBLOCK, &blocked, NULL);
     signal(SIGPIPE, before);
     close(fd);
