@@ -36,16 +36,18 @@ static struct {
     guint watched;        /* watches that were asked for */
     gboolean missing;     /* the storage is not there */
     gint estimates;       /* atomic: usages still to come that are estimated */
+    gint may_hang;        /* atomic: whether storage answers can be asked (touch) */
     guint warned;         /* times that the log said so */
     GHashTable *watchers; /* name of a store to the end to write to */
     GHashTable *events;   /* name of a pool to how often it was said to be refreshed */
 } fake;
 
-static CstBackend backend;
+/* Threads that hang have one of them in hand, so neither changes. */
+static CstBackend backend, backend_that_hangs;
 
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
-    return &backend;
+    return g_atomic_int_get(&fake.may_hang) ? &backend_that_hangs : &backend;
 }
 
 gboolean cst_backend_exists(CstPoolType type)
@@ -463,7 +465,7 @@ static void storage_that_hangs_is_a_problem_until_it_answers(void **state)
     Fixture *f = *state;
     g_autoptr(CstPool) pool = NULL, quick = NULL;
 
-    backend.touch = fake_touch;
+    g_atomic_int_set(&fake.may_hang, TRUE);
     hang("touch", "away");
     pool = start_pool(f, "away");
     quick = start_pool(f, "quick");
@@ -543,18 +545,14 @@ static int set_up(void **state)
 {
     Fixture *f;
 
-    backend = cst_memory_backend;
-    backend.scan = fake_scan;
-    backend.scan_one = fake_scan_one;
-    backend.space_usage = fake_space_usage;
-    backend.usage = fake_usage;
-    backend.watch_open = fake_watch_open;
-    backend.watch_read = fake_watch_read;
+    /* A look that hung in the test before may be ending only now. */
+    g_mutex_lock(&fake.lock);
     fake.test = g_thread_self();
     fake.begun = fake.scanned = fake.watched = fake.warned = 0;
     fake.missing = FALSE;
     fake.watchers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_watcher);
     fake.events = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_mutex_unlock(&fake.lock);
     fixture_setup(state);
     f = *state;
     cst_service_subscribe(f->service, note_event, NULL);
@@ -565,6 +563,7 @@ static int tear_down(void **state)
 {
     release();
     fixture_teardown(state);
+    g_atomic_int_set(&fake.may_hang, FALSE);
     cst_memory_clear();
     g_hash_table_unref(fake.watchers);
     g_hash_table_unref(fake.events);
@@ -588,6 +587,15 @@ int main(void)
         TEST(the_end_waits_for_looks_that_were_begun_only),
     };
 
+    backend = cst_memory_backend;
+    backend.scan = fake_scan;
+    backend.scan_one = fake_scan_one;
+    backend.space_usage = fake_space_usage;
+    backend.usage = fake_usage;
+    backend.watch_open = fake_watch_open;
+    backend.watch_read = fake_watch_read;
+    backend_that_hangs = backend;
+    backend_that_hangs.touch = fake_touch;
     g_log_set_writer_func(count_warning, NULL, NULL);
     cst_liveness_times = (struct CstLivenessTimes){.patience = MOMENT_US, .period = 1000};
     return cmocka_run_group_tests(tests, NULL, NULL);
