@@ -9,11 +9,11 @@ void cst_changed_clear(CstChanged *changed)
     changed->next = changed->capacity = 0;
 }
 
-void cst_changed_begin(CstChanged *changed, uint64_t capacity)
+void cst_changed_begin(CstChanged *changed, uint64_t capacity, char *identity)
 {
     cst_changed_clear(changed);
     changed->ranges = g_array_new(FALSE, FALSE, sizeof(CstRange));
-    changed->identity = g_strdup("");
+    changed->identity = identity ? identity : g_strdup("");
     changed->capacity = capacity;
     changed->next = MIN(changed->offset, capacity);
 }

@@ -12,7 +12,7 @@ static gboolean read_delta(const uint8_t *data, size_t size, size_t step, CstCha
     g_autoptr(GError) error = NULL;
     gboolean ok = TRUE, full = FALSE;
 
-    cst_changed_begin(changed, CHANGED_CAPACITY);
+    cst_changed_begin(changed, CHANGED_CAPACITY, NULL);
     for (size_t at = 0; ok && at < size && !full; at += step)
         ok = lvm_delta_take(delta, (const char *)data + at, MIN(step, size - at), &full, &error);
     ok = ok && lvm_delta_end(delta, CHANGED_CAPACITY / 2, &error);

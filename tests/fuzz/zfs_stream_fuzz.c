@@ -12,7 +12,7 @@ static gboolean read_stream(const uint8_t *data, size_t size, size_t step, CstCh
     g_autoptr(GError) error = NULL;
     gboolean ok = TRUE;
 
-    cst_changed_begin(changed, CHANGED_CAPACITY);
+    cst_changed_begin(changed, CHANGED_CAPACITY, NULL);
     for (size_t at = 0; ok && at < size && !stream.full; at += step)
         ok = zfs_stream_take(&stream, data + at, MIN(step, size - at), &error);
     ok = ok && zfs_stream_end(&stream, CHANGED_CAPACITY / 2, &error);

@@ -128,7 +128,7 @@ static gboolean compare(Qcow2 *q, const Side *since, const Side *until, CstTask 
 static char *identity(const Qcow2 *q, const Qcow2Snapshot *snapshot)
 {
     if (q->header.backing_offset != 0)
-        return g_strdup(""); /* what it does not hold itself is not the snapshot's */
+        return NULL; /* what it does not hold itself is not the snapshot's */
     return g_strdup_printf("%s %" G_GUINT32_FORMAT ".%09" G_GUINT32_FORMAT " %" G_GUINT64_FORMAT
                            " %" G_GUINT64_FORMAT,
                            snapshot->id, snapshot->seconds, snapshot->nanoseconds, snapshot->clock,
@@ -143,9 +143,7 @@ static gboolean tell(Qcow2 *q, const Qcow2Snapshot *since, const Qcow2Snapshot *
 
     if (!open_side(q, since, &older, error) || !open_side(q, until, &newer, error))
         return FALSE;
-    cst_changed_begin(changed, newer.capacity);
-    g_free(changed->identity);
-    changed->identity = identity(q, since);
+    cst_changed_begin(changed, newer.capacity, identity(q, since));
     if (!compare(q, &older, &newer, task, changed, &full, error))
         return FALSE;
     if (!full)

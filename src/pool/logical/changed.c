@@ -77,9 +77,7 @@ static gboolean run_delta(const LogicalMetadata *metadata, const LvmVolume *olde
                                 "--thin2",    number_of(newer),  metadata->path, NULL};
     g_autoptr(LvmDelta) delta = lvm_delta_new(number_of(older), number_of(newer), changed);
 
-    cst_changed_begin(changed, newer->size);
-    g_free(changed->identity);
-    changed->identity = g_strdup(older->uuid);
+    cst_changed_begin(changed, newer->size, g_strdup(older->uuid));
     return lvm_delta_stream(argv, take, delta, task, error) &&
            lvm_delta_end(delta, older->size, error);
 }

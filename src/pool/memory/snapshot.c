@@ -153,11 +153,8 @@ static gboolean snapshot_changed(CstPoolState *state, const char *volume, const 
         return FALSE;
     disk = g_hash_table_lookup(memory_store(state->def->source.name)->disks, volume);
     newer = memory_disk_at(disk, until, error);
-    if (newer) {
+    if (newer)
         memory_disk_changed(older, newer, changed);
-        g_free(changed->identity);
-        changed->identity = g_strdup_printf("%" G_GUINT64_FORMAT, older->id);
-    }
     memory_unlock();
     return newer != NULL;
 }

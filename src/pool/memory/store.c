@@ -132,7 +132,7 @@ void memory_disk_changed(MemoryDisk *since, MemoryDisk *until, CstChanged *chang
     blocks = share_blocks(until);
     g_mutex_unlock(&until->lock);
     g_mutex_lock(&since->lock);
-    cst_changed_begin(changed, size);
+    cst_changed_begin(changed, size, g_strdup_printf("%" G_GUINT64_FORMAT, since->id));
     for (i = 0; i < MIN(blocks->len, since->blocks->len); i++)
         if (blocks->pdata[i] != since->blocks->pdata[i] &&
             !cst_changed_add(changed, (uint64_t)i * BLOCK, BLOCK))

@@ -138,11 +138,7 @@ static gboolean tell_in(RbdJob *job, rbd_image_t image, GError **error)
         return FALSE;
     if (result >= 0)
         result = identify(job, image, since, &identity);
-    cst_changed_begin(&question->changed, capacity);
-    if (identity) {
-        g_free(question->changed.identity);
-        question->changed.identity = identity;
-    }
+    cst_changed_begin(&question->changed, capacity, identity);
     if (result >= 0)
         result = tell(question, image, job->other, older);
     if (result == -ECANCELED && !cst_task_check(job->task, error))

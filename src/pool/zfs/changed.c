@@ -51,9 +51,7 @@ static gboolean tell(const ZfsDataset *volume, const ZfsSnapshot *since, const Z
                                 to,    NULL};
     ZfsStream stream = {.changed = changed, .from = guid_of(since), .to = guid_of(until)};
 
-    cst_changed_begin(changed, until->size);
-    g_free(changed->identity);
-    changed->identity = g_strdup(since->guid);
+    cst_changed_begin(changed, until->size, g_strdup(since->guid));
     if (since->txg == until->txg) {
         changed->next = changed->capacity;
         return TRUE;

@@ -40,7 +40,7 @@ static char *told_in(const char *text, size_t length, size_t step, CstChanged *c
     g_autoptr(GString) blocks = g_string_new(NULL);
     gboolean full = FALSE;
 
-    cst_changed_begin(changed, SIZE);
+    cst_changed_begin(changed, SIZE, NULL);
     for (size_t at = 0; at < length && !full; at += step)
         if (!lvm_delta_take(delta, text + at, MIN(step, length - at), &full, error))
             return NULL;
@@ -190,7 +190,7 @@ static void an_element_without_an_end_is_refused(void **unused)
     gboolean full;
     size_t at = 0;
 
-    cst_changed_begin(&changed, SIZE);
+    cst_changed_begin(&changed, SIZE, NULL);
     while (at < strlen(text) && lvm_delta_take(delta, text + at, 512, &full, &error))
         at += 512;
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));

@@ -39,7 +39,7 @@ static char *told_in(size_t step, uint64_t older, CstChanged *changed, GError **
     ZfsStream stream = {.changed = changed, .from = FROM, .to = UNTIL};
     g_autoptr(GString) text = g_string_new(NULL);
 
-    cst_changed_begin(changed, SIZE);
+    cst_changed_begin(changed, SIZE, NULL);
     for (size_t at = 0; at < records.bytes->len; at += step)
         if (!zfs_stream_take(&stream, records.bytes->data + at, MIN(step, records.bytes->len - at),
                              error))

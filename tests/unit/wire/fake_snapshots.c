@@ -66,7 +66,7 @@ gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, c
 {
     if (!fake_works(error))
         return FALSE;
-    cst_changed_begin(changed, 1 << 20);
+    cst_changed_begin(changed, 1 << 20, NULL);
     for (guint i = 0; i < fake_rows(1); i++)
         cst_changed_add(changed, i * 2, 1);
     cst_changed_end(changed, 1 << 20);

@@ -31,10 +31,11 @@ void cst_changed_clear(CstChanged *changed);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstChanged, cst_changed_clear)
 
 /**
- * For who tells: begins, with the capacity of both contents. What the later one has beyond the end
- * of the older one is added by cst_changed_end().
+ * For who tells: begins, with the capacity of the later content and the identity (taken over; NULL:
+ * not known) of the older one. What the later one has beyond the end of the older one is added by
+ * cst_changed_end().
  */
-void cst_changed_begin(CstChanged *changed, uint64_t capacity);
+void cst_changed_begin(CstChanged *changed, uint64_t capacity, char *identity);
 /**
  * Adds a range, which lies behind those that were added; what is outside of what was asked for is
  * left out. FALSE, and @changed is complete, when there is no more room.
