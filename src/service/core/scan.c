@@ -274,6 +274,14 @@ gboolean pool_scan_volume(CstPool *pool, CstPoolState *state, const char *name,
     return pool_scan_volume_changed(pool, state, name, ret_volume, &changed, error);
 }
 
+gboolean pool_check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
+{
+    g_autoptr(CstVolume) existing = NULL;
+
+    return pool_scan_volume(pool, state, name, &existing, error) &&
+           (!existing || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name));
+}
+
 gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char *name,
                                   CstVolume **ret_volume, gboolean *ret_changed, GError **error)
 {

@@ -30,7 +30,9 @@ gint64 pool_usage_due(CstPool *pool);
  */
 gboolean pool_scan_volume(CstPool *pool, CstPoolState *state, const char *name,
                           CstVolume **ret_volume, GError **error);
-/** Does the same; *ret_changed: the volume differs from what the table had. */
+/** VOL_EXISTS when the storage has a volume of that name; the table may be outdated. */
+gboolean pool_check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error);
+/** Scans likewise; *ret_changed: the volume differs from what the table had. */
 gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char *name,
                                   CstVolume **ret_volume, gboolean *ret_changed, GError **error);
 /**

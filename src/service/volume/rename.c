@@ -185,15 +185,6 @@ static gboolean check_same_overlays(const Rename *rename, GError **error)
                                       rename->name));
 }
 
-static gboolean check_free(const Rename *rename, CstPoolState *state, GError **error)
-{
-    g_autoptr(CstVolume) existing = NULL;
-
-    if (!pool_scan_volume(rename->pool, state, rename->new_name, &existing, error))
-        return FALSE;
-    return !existing || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", rename->new_name);
-}
-
 /* Its path is the directory's for the one that overlays name, whatever else leads there. */
 static gboolean claim_overlays(Rename *rename, CstPoolState *state, GError **error)
 {
@@ -212,14 +203,14 @@ static gboolean claim_both(Rename *rename, CstPoolState *state, GError **error)
     rename->claim.task = rename->new_claim.task = rename->task;
     rename->claim.after = last_claim(rename);
     g_clear_pointer(&rename->volume, cst_volume_unref);
-    if (!check_free(rename, state, error) ||
+    if (!pool_check_free(rename->pool, state, rename->new_name, error) ||
         !volume_claim_now(&rename->claim, rename->pool, rename->name, CLAIM_WRITE, &rename->volume,
                           error))
         return FALSE;
     rename->new_claim.after = &rename->claim;
     rename->new_claim.creating = TRUE;
     return volume_claim(&rename->new_claim, rename->pool, rename->new_name, CLAIM_WRITE, error) &&
-           check_free(rename, state, error);
+           pool_check_free(rename->pool, state, rename->new_name, error);
 }
 
 static gboolean prepare(Rename *rename, GError **error)

@@ -31,18 +31,6 @@
 #include "fill.h"
 #include "protect.h"
 
-/* VOL_EXISTS when the storage has a volume of that name; the table may be outdated. */
-static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
-{
-    g_autoptr(CstVolume) existing = NULL;
-
-    if (!pool_scan_volume(pool, state, name, &existing, error))
-        return FALSE;
-    if (existing)
-        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name);
-    return TRUE;
-}
-
 /*
  * Work that holds another volume already fails for a name that exists, instead of waiting for its
  * claim: the holder of that may wait for what we hold.
@@ -55,7 +43,7 @@ static gboolean check_free_first(const VolumeTxn *txn, CstPool *pool, const char
     if (!txn->claim.after)
         return TRUE;
     state = pool_state_get(pool, error);
-    return state && check_free(pool, state, name, error);
+    return state && pool_check_free(pool, state, name, error);
 }
 
 /*
@@ -130,12 +118,12 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
         return FALSE;
     /* Checked under the claim: from here on nobody else creates the name through us. */
     told = is_told_by_making(txn, pool, def->name);
-    if ((!told && !check_free(pool, txn->claim.state, def->name, error)) ||
+    if ((!told && !pool_check_free(pool, txn->claim.state, def->name, error)) ||
         (txn->empty && !make_at_once(txn, def, error)))
         return FALSE;
     if (txn->made)
         return TRUE;
-    if ((told && !check_free(pool, txn->claim.state, def->name, error)) ||
+    if ((told && !pool_check_free(pool, txn->claim.state, def->name, error)) ||
         !record_intent(txn, pool, def, operation, error) ||
         !cst_pool_state_reserve(txn->claim.state, def, &txn->draft, error))
         return FALSE;
@@ -156,7 +144,7 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
     if (txn->fills)
         return TRUE;
     if (!claim_name(txn, pool, def, error) ||
-        !check_free(pool, txn->claim.state, def->name, error) ||
+        !pool_check_free(pool, txn->claim.state, def->name, error) ||
         !record_intent(txn, pool, def, "clone", error))
         return FALSE;
     txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,

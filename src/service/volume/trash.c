@@ -212,15 +212,6 @@ static gboolean claim_trashed(VolumeClaim *claim, CstPool *pool, const char *hid
 
 /* --- out of the trash ------------------------------------------------------------------------- */
 
-static gboolean check_free(CstPool *pool, CstPoolState *state, const char *name, GError **error)
-{
-    g_autoptr(CstVolume) existing = NULL;
-
-    if (!pool_scan_volume(pool, state, name, &existing, error))
-        return FALSE;
-    return !existing || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name);
-}
-
 static gboolean restore(CstPool *pool, const CstTrashed *trashed, const char *name, CstTask *task,
                         GError **error)
 {
@@ -235,9 +226,9 @@ static gboolean restore(CstPool *pool, const CstTrashed *trashed, const char *na
         return cst_fail(error, CST_ERROR_NO_VOL, _("there is no volume '%s' in the trash"),
                         trashed->name);
     if (!cst_pool_state_volume_name_check(claim.state, name, error) ||
-        !check_free(pool, claim.state, name, error) ||
+        !pool_check_free(pool, claim.state, name, error) ||
         !volume_claim(&new_claim, pool, name, CLAIM_WRITE, error) ||
-        !check_free(pool, claim.state, name, error) || !volume_not_held(&claim, error) ||
+        !pool_check_free(pool, claim.state, name, error) || !volume_not_held(&claim, error) ||
         !kept_read(pool, claim.state, volume, &kept, error))
         return FALSE;
     g_clear_pointer(&kept.trashed, cst_trashed_free);
