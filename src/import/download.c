@@ -30,7 +30,6 @@
 #include "spool.h"
 
 #define SYNC     (32 * CST_MIB)
-#define CHECK    (64 * CST_MIB) /* bytes between two looks at the free space */
 #define KEEP_S   (7 * 24 * 60 * 60)
 #define INFO_MAX (64u << 10)
 #define GROUP    "download"
@@ -179,12 +178,9 @@ static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
 {
     ImportDownload *download = data;
 
-    if (download->done >= download->checked) {
-        if (!import_spool_check(download->fd, download->dir, CHECK, error))
-            return FALSE;
-        download->checked = download->done + CHECK;
-    }
-    if (!cst_pwrite_full(download->fd, buf, len, download->done, download->part, error))
+    if (!import_spool_check_on(download->fd, download->dir, download->done, &download->checked,
+                               error) ||
+        !cst_pwrite_full(download->fd, buf, len, download->done, download->part, error))
         return FALSE;
     download->done += len;
     cst_task_advance(download->context->task, len);

@@ -39,6 +39,15 @@ gboolean import_spool_check(int fd, const char *where, uint64_t more, GError **e
                     where, room / CST_MIB);
 }
 
+gboolean import_spool_check_on(int fd, const char *where, uint64_t done, uint64_t *checked,
+                               GError **error)
+{
+    if (done < *checked)
+        return TRUE;
+    *checked = done + CHECK_EVERY;
+    return import_spool_check(fd, where, CHECK_EVERY, error);
+}
+
 /* Writes what is not zero of @len bytes. */
 static gboolean write_sparse(int fd, const uint8_t *buf, size_t len, uint64_t offset,
                              const char *where, GError **error)
@@ -65,12 +74,8 @@ static gboolean take(const void *buf, size_t len, gpointer data, GError **error)
 {
     Spool *spool = data;
 
-    if (spool->done >= spool->checked) {
-        if (!import_spool_check(spool->fd, spool->dir, CHECK_EVERY, error))
-            return FALSE;
-        spool->checked = spool->done + CHECK_EVERY;
-    }
-    if (!import_check_size(spool->context, spool->done + len, spool->name, error) ||
+    if (!import_spool_check_on(spool->fd, spool->dir, spool->done, &spool->checked, error) ||
+        !import_check_size(spool->context, spool->done + len, spool->name, error) ||
         !write_sparse(spool->fd, buf, len, spool->done, spool->dir, error))
         return FALSE;
     spool->done += len;

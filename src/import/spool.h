@@ -15,3 +15,8 @@ CstBlob *import_spool_http(const ImportContext *context, ImportHttp *http, GErro
 /** NO_SPACE when the file system of @fd, in @where, has no room for @more bytes and others' needs.
  */
 gboolean import_spool_check(int fd, const char *where, uint64_t more, GError **error);
+/**
+ * The same for what is appended at @done, now and then: bytes up to *@checked were asked for.
+ */
+gboolean import_spool_check_on(int fd, const char *where, uint64_t done, uint64_t *checked,
+                               GError **error);

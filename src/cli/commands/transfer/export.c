@@ -11,7 +11,6 @@
 #include "transfer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +20,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/spool.h>
 #include <blob/pipe.h>
 #include <image/convert.h>
 
@@ -157,8 +157,8 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Export *export,
 /* What is not written in order needs a file that it can be written to first. */
 static gboolean open_spool(CliCtl *ctl, Export *export, GError **error)
 {
-    const char *dir = g_get_tmp_dir();
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    const char *dir = cst_spool_dir(NULL);
+    int fd = cst_spool_open(dir);
 
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot create a file in '%s'"), dir);
