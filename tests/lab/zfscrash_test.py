@@ -140,7 +140,7 @@ def a_dataset_is_there():
 
 
 # What the others do, too, is among these.
-SHORT = ("create", "clone", "resize", "snapshot", "flatten")
+SHORT = ("create", "clone", "resize", "snapshot")
 
 for OPERATION in OPERATIONS:
     survives(Dataset(), OPERATION, case if OPERATION.name in SHORT else long_case)
