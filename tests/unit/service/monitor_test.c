@@ -543,8 +543,6 @@ static void close_watcher(gpointer fd)
 
 static int set_up(void **state)
 {
-    Fixture *f;
-
     /* A look that hung in the test before may be ending only now. */
     g_mutex_lock(&fake.lock);
     fake.test = g_thread_self();
@@ -554,8 +552,7 @@ static int set_up(void **state)
     fake.events = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_mutex_unlock(&fake.lock);
     fixture_setup(state);
-    f = *state;
-    cst_service_subscribe(f->service, note_event, NULL);
+    cst_service_subscribe(((Fixture *)*state)->service, note_event, NULL);
     return 0;
 }
 
