@@ -27,7 +27,7 @@
 #define NAMED_AT_MOST 20 /* in a message */
 
 /* udev looks at each new device, by programs of its own as well, and is waited for so long. */
-#define UDEV_US       (5 * G_TIME_SPAN_SECOND)
+#define UDEV_US       (20 * G_TIME_SPAN_SECOND)
 #define UDEV_AGAIN_US (50 * G_TIME_SPAN_MILLISECOND)
 
 static gboolean is_looked_at_by_udev(const GPtrArray *holders)
