@@ -75,10 +75,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Running, running_clear)
 /* Output is parsed, and must be the same in every locale. */
 static GStrv environment(const CstChild *child)
 {
-    const char *path = g_getenv("PATH");
+    const char *path = child->search_path ? child->search_path : g_getenv("PATH");
     GStrv env = child->confine ? g_new0(char *, 1) : g_get_environ();
 
-    if (child->confine && path)
+    if (path)
         env = g_environ_setenv(env, "PATH", path, TRUE);
     return g_environ_setenv(env, "LC_ALL", "C", TRUE);
 }

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <glib.h>
+
 static void log_passage(const char *name)
 {
     const char *path = getenv("CISTERN_CRASH_LOG");
@@ -27,17 +29,26 @@ static void log_passage(const char *name)
     close(fd);
 }
 
-void cst_crash_point(const char *name)
+/* Whether @variable names this pass of the point, "NAME" or "NAME:PASS"; @passes counts its own. */
+static gboolean is_chosen(const char *variable, const char *name, atomic_int *passes)
 {
-    /* Passes of the chosen point; several threads may reach it. */
-    static atomic_int passes;
-    const char *at = getenv("CISTERN_CRASH_AT");
+    const char *at = getenv(variable);
     size_t len = strlen(name);
 
-    log_passage(name);
     if (!at || strncmp(at, name, len) != 0 || (at[len] != '\0' && at[len] != ':'))
-        return;
-    if (++passes >= (at[len] == ':' ? atoi(at + len + 1) : 1))
+        return FALSE;
+    return ++*passes == (at[len] == ':' ? atoi(at + len + 1) : 1);
+}
+
+void cst_crash_point(const char *name)
+{
+    /* Several threads may reach a point. */
+    static atomic_int stops, kills;
+
+    log_passage(name);
+    if (is_chosen("CISTERN_CRASH_STOP", name, &stops))
+        raise(SIGSTOP); /* of this very thread, so that it takes no step more */
+    if (is_chosen("CISTERN_CRASH_AT", name, &kills))
         kill(getpid(), SIGKILL);
 }
 

@@ -33,6 +33,7 @@ struct CstTask {
     _Atomic uint64_t done;
     _Atomic uint64_t total;
     _Atomic uint64_t job;
+    _Atomic uint64_t part_of;
     uid_t uid;
     pid_t pid;
 
@@ -168,6 +169,17 @@ gint64 cst_task_max_wait(CstTask *task)
 {
     /* A detached job has nobody who waits for the answer. */
     return task && !task->detached ? task->max_wait : 0;
+}
+
+void cst_task_set_part_of(CstTask *task, uint64_t group)
+{
+    if (task)
+        task->part_of = group;
+}
+
+uint64_t cst_task_part_of(CstTask *task)
+{
+    return task ? task->part_of : 0;
 }
 
 void cst_task_set_kind(CstTask *task, const char *kind)

@@ -46,6 +46,17 @@ static void what_a_tool_makes_is_for_nobody_else(void **state)
     assert_string_equal(result.out, "0077\n");
 }
 
+/* What is run itself is found where we look for it. */
+static void it_may_look_for_programs_elsewhere(void **state)
+{
+    const char *const argv[] = {"sh", "-c", "echo $PATH; sleep 0 || echo none", NULL};
+    const CstChild child = {.argv = argv, .timeout_s = 10, .search_path = "/dev/null"};
+    g_auto(CstChildResult) result = {0};
+
+    assert_true(cst_child_run(&child, NULL, &result, NULL));
+    assert_string_equal(result.out, "/dev/null\nnone\n");
+}
+
 /* Bits of signals 32 and 33, which glibc lets nobody touch. */
 #define LIBC_SIGNALS UINT64_C(0x180000000)
 
@@ -563,6 +574,7 @@ int main(void)
         cmocka_unit_test(a_confined_child_has_no_rights),
         cmocka_unit_test(what_can_not_be_confined_is_not_run),
         cmocka_unit_test(what_a_tool_makes_is_for_nobody_else),
+        cmocka_unit_test(it_may_look_for_programs_elsewhere),
         cmocka_unit_test(nothing_of_ours_is_inherited),
         cmocka_unit_test(a_child_of_a_process_without_stdin_has_one),
         cmocka_unit_test(status_and_output_come_back),

@@ -37,9 +37,10 @@ typedef struct {
     size_t output_limit;     /**< bytes of stdout kept; more is an error. 0: 16 MiB */
     const void *input;       /**< what it reads from its stdin; NULL: that is /dev/null */
     size_t input_len;
-    const int *fds;               /**< descriptors that it gets, as 3, 4 and so on */
-    guint n_fds;                  /**< how many */
-    const CstConfine *confine;    /**< its rights, and only PATH of the environment; NULL: ours */
+    const int *fds;            /**< descriptors that it gets, as 3, 4 and so on */
+    guint n_fds;               /**< how many */
+    const CstConfine *confine; /**< its rights, and only PATH of the environment; NULL: ours */
+    const char *search_path;   /**< its PATH, not that which argv[0] is looked up in; NULL: ours */
     const CstChildStream *stream; /**< takes stdout, of which nothing is kept; NULL: it is kept */
 } CstChild;
 

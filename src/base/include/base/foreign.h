@@ -24,5 +24,13 @@ void *cst_foreign_find(CstForeign *libraries, const char *name);
 void cst_foreign_loaded(void);
 /** Counts an open connection: call it before the library begins to make one. Any thread. */
 void cst_foreign_enter(void);
+/** Call it when the library has connected, or could not: it may have registered an end of its own.
+ */
+void cst_foreign_connected(void);
+/**
+ * Ends the process here, with what was printed, if a connection is open, or being opened or closed;
+ * else it returns. For the end of main(): what exit() runs may already be one of the libraries'.
+ */
+void cst_foreign_end(int status);
 /** Ends what cst_foreign_enter() began, once the library has let go. Any thread. */
 void cst_foreign_leave(void);

@@ -101,6 +101,14 @@ void cst_task_set_max_wait(CstTask *task, gint64 us);
 /** Returns the longest wait; 0: no limit, as for NULL and once the task is detached. */
 gint64 cst_task_max_wait(CstTask *task);
 
+/**
+ * Sets of which client's job the work is a part (service/client_jobs.h); 0, the default: of none.
+ * Before the work begins.
+ */
+void cst_task_set_part_of(CstTask *task, uint64_t group);
+/** Returns what cst_task_set_part_of() has set. */
+uint64_t cst_task_part_of(CstTask *task);
+
 /** Sets the kind of work, a static word such as "wipe". */
 void cst_task_set_kind(CstTask *task, const char *kind);
 /** Returns the kind of work; NULL while nothing has begun. */
