@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """vol-serve beside qemu-nbd: rows for bench/bench, over a Unix socket, of raw and qcow2.
 
-Both serve the same file, one after the other; what is read is in the page cache. 8 connections are
-those of nbdcopy, or as many clients (qemu-img bench uses one each).
+Both serve the same file, in turns: a round is one of each, and what counts are the medians of the
+rounds. What is read is in the page cache. 8 connections are those of nbdcopy, or as many clients
+(qemu-img bench uses one each, with 16 requests in flight). The server's processor time is that of
+all its threads, which other work on the machine disturbs less than the time that passes.
 """
 
+import functools
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import time
 
 MIB = 1 << 20
+CLUSTER = 65536
 REQUESTS = 20000
 STEP = 1 * MIB + 4096  # a random place to every cache, and the same ones for both
 NULL = "null:"
+MAPS = 50  # block status lasts milliseconds
 
 
 class Rows:
@@ -30,17 +36,49 @@ class Rows:
                 self.row(f"nbd: write {form}, {text}", form, self.copy_in, connections)
                 self.row(f"nbd: reads of 4 KiB, {form}, {text}", form, self.reads, connections)
                 self.row(f"nbd: writes of 4 KiB, {form}, {text}", form, self.writes, connections)
-        self.row("nbd: block status, qcow2 of 8,192 fragments", "fragmented", self.status, 1)
+        for content, length in (("pieces", "4 KiB"), ("clusters", "64 KiB")):
+            name = f"qcow2 of 8,192 times {length}"
+            self.row(f"nbd: block status, {MAPS} times, {name}", content, self.status, 1)
+            self.bench.row(f"nbd: runs told, {name}", "runs", None, "more")(
+                lambda _, content=content: self.pair(content, self.runs))
+            # Last: what was read is in the page cache, and data to SEEK_HOLE.
+            self.row(f"nbd: read by block status, {name}", content, self.copy_out, 1)
 
     def row(self, name, content, measure, connections):
-        def both(_):
-            image, form = self.image(content)
-            return [self.bench.timed(lambda: measure(uri, connections), 3)
-                    for uri in self.served(image, form)]
-        self.bench.row(name, "s", None)(both)
+        """One of the time that passes, and one of the server's processor time."""
+        @functools.cache
+        def medians():
+            self.image(content)
+            rounds = [self.round(content, lambda uri: measure(uri, connections))
+                      for _ in range(self.bench.REPEAT)]
+            # from [round][server][what] to [what][server]
+            return [[statistics.median(one[server][what] for one in rounds)
+                     for server in range(2)] for what in range(2)]
+        self.bench.row(name, "s", None)(lambda _: medians()[0])
+        self.bench.row(name + ", processor", "s", None)(lambda _: medians()[1])
+
+    def pair(self, content, ask):
+        return [ask(uri) for _, uri in self.served(*self.image(content))]
+
+    def round(self, content, work):
+        """Of each server the seconds that @work took, and its processor took."""
+        taken = []
+        for server, uri in self.served(*self.image(content)):
+            busy, started = self.processor(server), time.perf_counter()
+            work(uri)
+            taken.append((time.perf_counter() - started, self.processor(server) - busy))
+        return taken
+
+    @staticmethod
+    def processor(server):
+        """Seconds of user and system time, of all threads."""
+        with open(f"/proc/{server.pid}/stat", encoding="ascii") as stream:
+            fields = stream.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def image(self, content):
-        """The path of an image with data everywhere, or in every other cluster, and its format."""
+        """The path of an image with data everywhere, or in (pieces of) every other cluster, and its
+        format."""
         form = "raw" if content == "raw" else "qcow2"
         if not self.place:
             self.place = self.bench.space.path("nbd")
@@ -51,7 +89,7 @@ class Rows:
         path = os.path.join(self.place, content)
         if os.path.exists(path):
             return path, form
-        size = MIB * 1024 if content == "fragmented" else self.bench.IMAGE
+        size = MIB * 1024 if content in ("pieces", "clusters") else self.bench.IMAGE
         if form == "raw":
             self.fill(path, size)
         elif content == "qcow2":
@@ -61,8 +99,9 @@ class Rows:
             self.bench.command("qemu-img", "create", "-q", "-f", "qcow2", path, str(size))
             with subprocess.Popen(["qemu-io", "-f", "qcow2", path], stdin=subprocess.PIPE,
                                   stdout=subprocess.DEVNULL, text=True) as writer:
-                for at in range(0, size, 2 * 65536):
-                    writer.stdin.write(f"write -q {at} 4k\n")
+                for at in range(0, size, 2 * CLUSTER):
+                    length = 4096 if content == "pieces" else CLUSTER
+                    writer.stdin.write(f"write -q {at} {length}\n")
                 writer.stdin.close()
         os.sync()
         return path, form
@@ -74,7 +113,7 @@ class Rows:
                 out.write(os.urandom(MIB))
 
     def served(self, image, form):
-        """The URIs of qemu-nbd and of ours, each while it is asked for."""
+        """qemu-nbd's process and URI, then ours, each while it is asked for."""
         path = os.path.join(self.place, "socket")
         ours = [self.bench.space.CISTERN, "--root", os.path.join(self.place, "root"), "vol-serve",
                 os.path.basename(image), "--pool", "p", "--socket", path]
@@ -85,10 +124,11 @@ class Rows:
                                   env=self.bench.space.ENV) as one:
                 try:
                     self.wait(one, path)
-                    yield f"nbd+unix:///?socket={path}"
+                    yield one, f"nbd+unix:///?socket={path}"
                 finally:
                     one.send_signal(signal.SIGINT)
                     one.wait()
+                    self.bench.fsync(image)  # what one has written is not left to the other's time
 
     @staticmethod
     def wait(server, path):
@@ -126,7 +166,14 @@ class Rows:
         self.clients(uri, connections)
 
     def writes(self, uri, connections):
-        self.clients(uri, connections, "-w")
+        self.clients(uri, connections, "-w", "--pattern=7")
 
     def status(self, uri, _):
-        self.bench.command("nbdinfo", "--map", uri)
+        for _ in range(MAPS):
+            self.runs(uri)
+
+    @staticmethod
+    def runs(uri):
+        """How many extents block status tells."""
+        return len(subprocess.run(["nbdinfo", "--map", uri], check=True, stdout=subprocess.PIPE,
+                                  text=True).stdout.splitlines())

@@ -6,20 +6,56 @@
 
 #include "connection.h"
 
+/* At least one byte; 0 or less: the client has gone. */
+static ssize_t receive_some(NbdConnection *connection, uint8_t *data, size_t len)
+{
+    ssize_t got;
+
+    if (connection->session)
+        return nbd_session_receive(connection->session, data, len);
+    do
+        got = recv(connection->fd, data, len, 0);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static gboolean fill(NbdConnection *connection, NbdAhead *ahead)
+{
+    ssize_t got = receive_some(connection, ahead->data, sizeof(ahead->data));
+
+    if (got <= 0)
+        return FALSE;
+    ahead->at = 0;
+    ahead->len = (size_t)got;
+    return TRUE;
+}
+
+static ssize_t take(NbdAhead *ahead, uint8_t *data, size_t len)
+{
+    size_t taken = MIN(len, ahead->len);
+
+    memcpy(data, ahead->data + ahead->at, taken);
+    ahead->at += taken;
+    ahead->len -= taken;
+    return (ssize_t)taken;
+}
+
+/* What is longer than the buffer, the data of a long write, goes to its place at once. */
 gboolean nbd_receive(NbdConnection *connection, void *data, size_t len)
 {
+    NbdAhead *ahead = connection->ahead;
     uint8_t *at = data;
 
     while (len > 0) {
-        ssize_t got = connection->session ? nbd_session_receive(connection->session, at, len)
-                                          : recv(connection->fd, at, len, 0);
+        ssize_t got;
 
-        if (got == 0 || (got < 0 && (connection->session || errno != EINTR)))
+        if (ahead && ahead->len == 0 && len < sizeof(ahead->data) && !fill(connection, ahead))
             return FALSE;
-        if (got > 0) {
-            at += got;
-            len -= (size_t)got;
-        }
+        got = ahead && ahead->len > 0 ? take(ahead, at, len) : receive_some(connection, at, len);
+        if (got <= 0)
+            return FALSE;
+        at += got;
+        len -= (size_t)got;
     }
     return TRUE;
 }

@@ -8,6 +8,12 @@
 
 /** One client: what was agreed with it, and how bytes get to it and from it. */
 
+/* Received before it was asked for, so that many short requests cost one call. */
+typedef struct {
+    size_t at, len; /* what is left of @data */
+    uint8_t data[16384];
+} NbdAhead;
+
 typedef struct {
     int fd;                     /* borrowed */
     const CstNbdTls *tls;       /* that is demanded; NULL: none */
@@ -17,11 +23,13 @@ typedef struct {
     gboolean structured; /* replies to reads come in chunks */
     uint64_t contexts;   /* bits of those that were chosen, by their indexes */
     gboolean zeroes;     /* the client wants the padding of old times */
+    /* NULL while negotiating: what comes before TLS must not count behind it. */
+    NbdAhead *ahead;
 } NbdConnection;
 
 /**
- * Reads exactly @len bytes. FALSE when the client has gone, sends nothing within the socket's
- * time-out, or the server stops.
+ * Reads exactly @len bytes, in one thread at a time. FALSE when the client has gone, or was sent
+ * away, or the server stops.
  */
 gboolean nbd_receive(NbdConnection *connection, void *data, size_t len);
 /** Sends two pieces, the second of which may be empty. FALSE as above. */

@@ -2,8 +2,8 @@
 /*
  * The handshake ("fixed newstyle"). The client sends options, one after the other, each of which
  * gets its replies; it ends with one that names the export. Whatever breaks the protocol's rules
- * beyond what an error reply is for ends the connection. The caller has given the socket a
- * time-out; a client that sends option after option is cut off by OPTIONS_MAX.
+ * beyond what an error reply is for ends the connection. The server ends it for a client that takes
+ * its time; one that sends option after option is cut off by OPTIONS_MAX.
  */
 #include "connection.h"
 

@@ -30,8 +30,12 @@
 #include "connection.h"
 
 #define CLIENTS_MAX 64
-#define HANDSHAKE_S 10  /* for each piece of it */
-#define LOOK_MS     100 /* how long a cancellation may be overlooked */
+#define HANDSHAKE_S 10  /* for all of it, TLS included, however its pieces drip; QEMU's, too */
+#define LOOK_MS     100 /* how long a cancellation or the end of that time may be overlooked */
+/* A host that has died without a word keeps no place among the clients: gone after two minutes. */
+#define KEEP_IDLE_S 60
+#define KEEP_EACH_S 15
+#define KEEP_PROBES 4
 #define GRACE_US    G_TIME_SPAN_SECOND
 
 typedef struct {
@@ -48,11 +52,13 @@ struct CstNbdServer {
     GMutex lock;
     GCond cond;         /* signalled when a client has gone */
     GPtrArray *clients; /* of Client *, borrowed from their threads */
+    gboolean full;      /* clients are being refused, which was logged; of the listening thread */
 };
 
 typedef struct {
     CstNbdServer *server;
     int fd;
+    gint64 deadline; /* when it has to have agreed; monotonic microseconds, 0: it has */
 } Client;
 
 static void listener_clear(gpointer data)
@@ -250,16 +256,31 @@ static gboolean bound_port(int fd, guint16 *ret_port, GError **error)
     return TRUE;
 }
 
+/* For a listener, whose clients' sockets are as it is. */
+static void tune_tcp(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {{SOL_SOCKET, SO_REUSEADDR, 1},
+                   {SOL_SOCKET, SO_KEEPALIVE, 1},
+                   {IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S},
+                   {IPPROTO_TCP, TCP_KEEPINTVL, KEEP_EACH_S},
+                   {IPPROTO_TCP, TCP_KEEPCNT, KEEP_PROBES},
+                   {IPPROTO_TCP, TCP_NODELAY, 1}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(options); i++)
+        setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
 static int bind_tcp(const struct addrinfo *found, GError **error)
 {
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int on = 1;
 
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot make a socket"));
         return -1;
     }
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    tune_tcp(fd);
     if (bind(fd, found->ai_addr, found->ai_addrlen) == 0)
         return fd;
     cst_fail_errno(error, errno, _("cannot listen at '%s'"), "TCP");
@@ -297,12 +318,12 @@ gboolean cst_nbd_server_listen_tcp(CstNbdServer *server, const char *host, guint
 
 /* --- clients ---------------------------------------------------------------------------------- */
 
-static void set_timeout(int fd, int seconds)
+/* A machine may then be idle, or stopped, for as long as it likes. */
+static void end_deadline(Client *client)
 {
-    const struct timeval timeout = {.tv_sec = seconds};
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    g_mutex_lock(&client->server->lock);
+    client->deadline = 0;
+    g_mutex_unlock(&client->server->lock);
 }
 
 static gpointer serve_client(gpointer data)
@@ -312,10 +333,8 @@ static gpointer serve_client(gpointer data)
     NbdConnection connection = {
         .fd = client->fd, .tls = server->tls, .export = &server->export, .size = server->size};
 
-    set_timeout(client->fd, HANDSHAKE_S);
     if (nbd_negotiate(&connection)) {
-        /* A machine may be idle, or stopped, for as long as it likes. */
-        set_timeout(client->fd, 0);
+        end_deadline(client);
         nbd_transmit(&connection);
     }
     nbd_session_free(connection.session);
@@ -333,12 +352,10 @@ static void add_client(CstNbdServer *server, int fd)
 {
     Client *client = g_new0(Client, 1);
     GThread *thread;
-    int on = 1;
 
-    /* Fails for a Unix socket, which has no such delay. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     client->server = server;
     client->fd = fd;
+    client->deadline = g_get_monotonic_time() + HANDSHAKE_S * G_TIME_SPAN_SECOND;
     g_mutex_lock(&server->lock);
     thread = server->clients->len < CLIENTS_MAX
                  ? g_thread_try_new("nbd-client", serve_client, client, NULL)
@@ -348,10 +365,14 @@ static void add_client(CstNbdServer *server, int fd)
     g_mutex_unlock(&server->lock);
     if (thread) {
         g_thread_unref(thread);
+        server->full = FALSE;
         return;
     }
-    cst_log(CST_LOG_WARNING, "a client of export '%s' is refused: %u are connected",
-            server->export.name, cst_nbd_server_clients(server));
+    /* Once, and not for each of thousands. */
+    if (!server->full)
+        cst_log(CST_LOG_WARNING, "clients of export '%s' are refused: %u are connected",
+                server->export.name, cst_nbd_server_clients(server));
+    server->full = TRUE;
     close(fd);
     g_free(client);
 }
@@ -360,6 +381,20 @@ static void shut_down_clients(CstNbdServer *server, int how)
 {
     for (guint i = 0; i < server->clients->len; i++)
         shutdown(((Client *)server->clients->pdata[i])->fd, how);
+}
+
+static void shut_down_late(CstNbdServer *server)
+{
+    gint64 now = g_get_monotonic_time();
+
+    g_mutex_lock(&server->lock);
+    for (guint i = 0; i < server->clients->len; i++) {
+        const Client *client = server->clients->pdata[i];
+
+        if (client->deadline && client->deadline < now)
+            shutdown(client->fd, SHUT_RDWR);
+    }
+    g_mutex_unlock(&server->lock);
 }
 
 static void end_clients(CstNbdServer *server)
@@ -412,6 +447,7 @@ gboolean cst_nbd_server_run(CstNbdServer *server, CstTask *task, GError **error)
         for (guint i = 0; ok && ready > 0 && i < count; i++)
             if (waiting[i].revents)
                 ok = accept_client(server, waiting[i].fd, error);
+        shut_down_late(server);
     }
     end_clients(server);
     return ok;

@@ -7,8 +7,8 @@
 typedef struct NbdSession NbdSession;
 
 /**
- * Shakes hands over the socket @fd; NULL when the client can't prove who it is, or the time-out of
- * the socket is over. The reason is logged.
+ * Shakes hands over the socket @fd; NULL when the client can't prove who it is, or was sent away
+ * for taking its time. The reason is logged.
  */
 NbdSession *nbd_session_new(const CstNbdTls *tls, int fd);
 void nbd_session_free(NbdSession *session);

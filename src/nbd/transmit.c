@@ -5,9 +5,14 @@
  * is in flight is bounded by bytes and by number: above that the thread stops reading, and the
  * client's own buffers fill.
  *
+ * To hand a request over costs more than to serve a short one from a cache, so the connection's
+ * thread serves these itself for as long as they are. Once one has made it wait, for the storage or
+ * for a client that does not read, workers do the next SLOW_SPELL.
+ *
  * Flushes: a request that is answered before a flush is sent is in the blob, which is one for all
  * connections, so a flush on one of them makes the writes of all durable (CAN_MULTI_CONN).
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <base/alloc.h>
@@ -20,6 +25,9 @@
 #define BYTES_MAX   (64U << 20)  /* and their data */
 #define HOLE_MIN    4096         /* smaller holes of a read are sent as data */
 #define EXTENTS_MAX (64U * 1024) /* of one block status: 512 KiB */
+#define SHORT_MAX   (16U << 10)  /* bytes of a read or a write that may need no worker */
+#define QUICK_US    50           /* what is read from an SSD takes longer */
+#define SLOW_SPELL  1024
 
 typedef struct {
     NbdConnection *connection;
@@ -28,6 +36,7 @@ typedef struct {
     GCond cond;       /* signalled when a request is done */
     guint requests;
     uint64_t bytes;
+    guint slow; /* requests until it is tried without a worker again; of the connection's thread */
 } Flight;
 
 typedef struct {
@@ -260,7 +269,8 @@ static gboolean add_allocation(const Request *request, GByteArray *runs, GError 
     CstBlob *blob = request->flight->connection->export->blob;
     uint64_t offset = request->from, end = request->from + request->len;
 
-    while (offset < end && runs->len < EXTENTS_MAX * 8) {
+    /* Runs that become one count as well: each is looked up. What is left is asked for again. */
+    for (guint i = 0; offset < end && i < EXTENTS_MAX; i++) {
         CstExtent extent;
 
         if (!cst_blob_extent(blob, offset, end - offset, &extent, error))
@@ -473,6 +483,45 @@ static void take_off(Flight *flight, const Request *request)
     g_mutex_unlock(&flight->lock);
 }
 
+static gboolean is_short(const Request *request)
+{
+    return (request->type == NBD_CMD_READ || request->type == NBD_CMD_WRITE) &&
+           request->len <= SHORT_MAX && !(request->flags & NBD_CMD_FLAG_FUA);
+}
+
+/* How often this thread has waited. */
+static long waits(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0;
+}
+
+/*
+ * The time alone is no measure on a busy machine, and to wait alone is none where connections wait
+ * for each other's writes, which more threads would make worse.
+ */
+static void work_here(Flight *flight, Request *request)
+{
+    gint64 began = g_get_monotonic_time();
+    long before = waits();
+
+    work(request, NULL);
+    if (g_get_monotonic_time() - began > QUICK_US && waits() != before)
+        flight->slow = SLOW_SPELL;
+}
+
+static void dispatch(Flight *flight, GThreadPool *workers, Request *request)
+{
+    if (is_short(request) && flight->slow == 0) {
+        work_here(flight, request);
+        return;
+    }
+    if (flight->slow > 0)
+        flight->slow--;
+    g_thread_pool_push(workers, request, NULL);
+}
+
 /* Takes @request over; FALSE: the connection ends, for the data of a write can't be had. */
 static gboolean accept_request(Flight *flight, GThreadPool *workers, Request *request)
 {
@@ -487,7 +536,7 @@ static gboolean accept_request(Flight *flight, GThreadPool *workers, Request *re
             return FALSE;
         }
     }
-    g_thread_pool_push(workers, request, NULL);
+    dispatch(flight, workers, request);
     return TRUE;
 }
 
@@ -513,13 +562,16 @@ static gboolean next_request(Flight *flight, GThreadPool *workers)
 void nbd_transmit(NbdConnection *connection)
 {
     Flight flight = {.connection = connection};
+    NbdAhead ahead = {0};
     GThreadPool *workers = g_thread_pool_new(work, NULL, WORKERS, FALSE, NULL);
 
     g_mutex_init(&flight.send_lock);
     g_mutex_init(&flight.lock);
     g_cond_init(&flight.cond);
+    connection->ahead = &ahead;
     while (next_request(&flight, workers))
         ;
+    connection->ahead = NULL;
     g_thread_pool_free(workers, FALSE, TRUE);
     g_cond_clear(&flight.cond);
     g_mutex_clear(&flight.lock);

@@ -213,6 +213,33 @@ class Serving(WithDaemon):
         other.communicate(timeout=20)
         self.end(child)
 
+    def test_what_is_read_is_not_changed_meanwhile(self):
+        """Not by our calls; what is deleted is served to the end."""
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
+        self.io(self.at("p", "disk"), "write -P 7 0 8M", fmt="qcow2")
+        child = self.serve("disk", "--read-only")
+        for words in (("vol-resize", "disk", "16M"), ("vol-wipe", "disk", "--yes"),
+                      ("vol-upload", "disk", self.file("new", bytes(4096)))):
+            self.fails_at_once(*words, "--pool", "p", text="is held by 'serve'")
+        self.ok("vol-delete", "disk", "--pool", "p")
+        self.assertFalse(os.path.exists(self.at("p", "disk")))
+        self.io(self.uri, "read -P 7 0 8M", options=["-r"])
+        self.end(child)
+
+    def test_a_raw_file_that_is_cut_short_is_no_end_of_the_server(self):
+        """What is gone reads as zeroes, as by QEMU, and is a hole; writes bring it back."""
+        self.ok("vol-create-as", "p", "disk", "8M", "--format", "raw")
+        self.io(self.at("p", "disk"), "write -P 7 0 8M")
+        child = self.serve("disk")
+        os.truncate(self.at("p", "disk"), 1 << 20)
+        self.io(self.uri, "read -P 7 0 1M", "read -P 0 1M 7M", "write -P 8 7M 1M",
+                "read -P 8 7M 1M")
+        status, out, err = peers.run(["nbdinfo", "--map", "--json", self.uri])
+        self.assertEqual(0, status, err)
+        self.assertEqual([(run["length"], run["type"]) for run in json.loads(out)],
+                         [(MIB, 0), (6 * MIB, 3), (MIB, 0)])
+        self.end(child)
+
     def test_a_machines_disk_is_read_only_when_told(self):
         self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
         machine = subprocess.Popen(["qemu-io", "-f", "qcow2", self.at("p", "disk")],
