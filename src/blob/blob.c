@@ -169,15 +169,15 @@ gboolean cst_blob_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExt
                          GError **error)
 {
     CstExtent extent = {offset, length, CST_EXTENT_DATA};
-    CstCall call;
-    gboolean done;
 
     if (!check_range(blob, offset, length, error))
         return FALSE;
     if (length > 0 && blob->ops->extent) {
-        call = call_begin(blob, "extent", offset, length);
-        done = cst_call_enter(&call, blob->liveness) &&
-               blob->ops->extent(blob, offset, length, &extent, &call.why);
+        /* Made in its place: to copy it took half the time of block status. */
+        CstCall call = call_begin(blob, "extent", offset, length);
+        gboolean done = cst_call_enter(&call, blob->liveness) &&
+                        blob->ops->extent(blob, offset, length, &extent, &call.why);
+
         if (done && (extent.offset != offset || extent.length == 0 || extent.length > length))
             return cst_call_broken(&call, "returned a run that is not the range's", error);
         if (!cst_call_end(&call, done, error))

@@ -33,18 +33,22 @@
 
 #include "extents.h"
 
+#define NO_RUN        UINT64_MAX
 #define WRITE_OUT_MIN CST_MIB /* shorter writes stay in the page cache until the flush */
 
 typedef struct {
     CstBlob head;
     int fd;
     gboolean is_block;
-    gboolean skips_sync; /* cst_blob_file_skip_sync() */
-    uint64_t unit;       /* of sharing extents, bytes; 0: cannot share */
+    gboolean skips_sync;      /* cst_blob_file_skip_sync() */
+    _Atomic int flush_failed; /* errno of the first flush that failed; 0: none did */
+    uint64_t unit;            /* of sharing extents, bytes; 0: cannot share */
     _Atomic uint64_t size;
     /*
      * The last run of data that SEEK_HOLE found. Finding its end is slow on some file systems, and
-     * callers that query a file cluster by cluster would repeat it for each one.
+     * callers that query a file cluster by cluster would repeat it for each one. Empty where
+     * SEEK_DATA found data whose end nobody has asked for yet; NO_RUN, twice, when nothing is
+     * known.
      */
     GMutex run_lock;
     uint64_t run_start, run_end;
@@ -70,13 +74,16 @@ static void file_close(CstBlob *blob)
     g_free(file);
 }
 
-/* Whether @offset lies in the cached run, which ends at *ret_end. */
+/*
+ * Whether there is data at @offset by what is cached: up to *ret_end, or to an unknown end when
+ * that is @offset.
+ */
 static gboolean run_find(CstFileBlob *file, uint64_t offset, uint64_t *ret_end)
 {
     gboolean found;
 
     g_mutex_lock(&file->run_lock);
-    found = offset >= file->run_start && offset < file->run_end;
+    found = offset == file->run_start || (offset > file->run_start && offset < file->run_end);
     if (found)
         *ret_end = file->run_end;
     g_mutex_unlock(&file->run_lock);
@@ -85,7 +92,7 @@ static gboolean run_find(CstFileBlob *file, uint64_t offset, uint64_t *ret_end)
 
 /*
  * Caches a run. Holes that others punch into it meanwhile are reported as data, which is correct:
- * data may be zero. Equal arguments empty the cache.
+ * data may be zero. NO_RUN, twice, empties the cache.
  */
 static void run_set(CstFileBlob *file, uint64_t start, uint64_t end)
 {
@@ -130,13 +137,20 @@ static gboolean file_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t
     return TRUE;
 }
 
+/*
+ * The kernel reports a write that it could not finish once, and may have dropped the data: the next
+ * fdatasync() succeeds without it. So one that has failed makes all later ones fail.
+ */
 static gboolean file_flush(CstBlob *blob, GError **error)
 {
-    const CstFileBlob *file = (CstFileBlob *)blob;
+    CstFileBlob *file = (CstFileBlob *)blob;
 
-    if (!file->skips_sync && fdatasync(file->fd) < 0)
-        return cst_fail_errno(error, errno, _("cannot flush '%s'"), blob->name);
-    return TRUE;
+    if (file->skips_sync)
+        return TRUE;
+    if (!file->flush_failed && fdatasync(file->fd) < 0)
+        file->flush_failed = errno;
+    return !file->flush_failed ||
+           cst_fail_errno(error, file->flush_failed, _("cannot flush '%s'"), blob->name);
 }
 
 /* lseek() moves the descriptor's offset, which nobody uses, so threads do not interfere. */
@@ -145,24 +159,27 @@ static gboolean file_extent(CstBlob *blob, uint64_t offset, uint64_t length, Cst
 {
     CstFileBlob *file = (CstFileBlob *)blob;
     CstExtent extent = {offset, length, CST_EXTENT_DATA};
-    uint64_t end = 0;
+    uint64_t end = offset;
+    gboolean known;
     off_t data, hole;
 
     if (file->is_block) {
         *ret_extent = extent;
         return TRUE;
     }
-    if (run_find(file, offset, &end)) {
+    known = run_find(file, offset, &end);
+    if (end > offset) {
         extent.length = MIN(length, end - offset);
         *ret_extent = extent;
         return TRUE;
     }
-    data = lseek(file->fd, (off_t)offset, SEEK_DATA);
+    data = known ? (off_t)offset : lseek(file->fd, (off_t)offset, SEEK_DATA);
     if (data < 0 && errno == ENXIO) { /* a hole to the end of the file */
         extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
     } else if (data > (off_t)offset) {
         extent.flags = CST_EXTENT_HOLE | CST_EXTENT_ZERO;
         extent.length = MIN(length, (uint64_t)data - offset);
+        run_set(file, (uint64_t)data, (uint64_t)data);
     } else if (data >= 0) {
         hole = lseek(file->fd, (off_t)offset, SEEK_HOLE);
         if (hole > (off_t)offset) {
@@ -193,7 +210,7 @@ static gboolean file_fallocate(CstBlob *blob, int mode, uint64_t offset, uint64_
 
     /* Only punching turns data into holes. */
     if (mode & FALLOC_FL_PUNCH_HOLE)
-        run_set(file, 0, 0);
+        run_set(file, NO_RUN, NO_RUN);
     do
         rc = fallocate(file->fd, mode, (off_t)offset, (off_t)length);
     while (rc < 0 && errno == EINTR);
@@ -264,7 +281,7 @@ static gboolean file_resize(CstBlob *blob, uint64_t size, GError **error)
         return cst_fail_errno(error, errno, _("cannot resize '%s' to %" PRIu64 " bytes"),
                               blob->name, size);
     file->size = size;
-    run_set(file, 0, 0);
+    run_set(file, NO_RUN, NO_RUN);
     return TRUE;
 }
 
@@ -347,7 +364,7 @@ static gboolean file_copy_range(CstBlob *src, uint64_t src_offset, CstBlob *dst,
     if (dst->ops != &file_ops)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("the kernel cannot copy from '%s' to '%s'"),
                         src->name, dst->name);
-    run_set(to, 0, 0); /* the file may grow, and sharing may create holes */
+    run_set(to, NO_RUN, NO_RUN); /* the file may grow, and sharing may create holes */
     done = share_only ? clone_range(from, src_offset, to, dst_offset, length)
                       : kernel_copy(from, src_offset, to, dst_offset, length);
     if (done) {
@@ -426,6 +443,7 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
     cst_blob_init(&file->head, &file_ops, name, writable);
     file->fd = g_steal_fd(&owned);
     g_mutex_init(&file->run_lock);
+    file->run_start = file->run_end = NO_RUN;
     return writable && cst_dry_run() ? cst_blob_dry_new(&file->head, name) : &file->head;
 }
 

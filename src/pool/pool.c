@@ -21,9 +21,9 @@
 
 #include "dispatch.h"
 
-/* What a probe uses, which may outlive the state. */
+/* What a probe uses, which may outlive the state, and with it whatever the backend's table says. */
 typedef struct {
-    const CstBackend *backend;
+    gboolean (*touch)(const CstPoolDef *def, GError **error);
     CstPoolDef *def;
 } Touched;
 
@@ -31,7 +31,7 @@ static gboolean touch(gpointer data, GError **error)
 {
     const Touched *touched = data;
 
-    return touched->backend->touch(touched->def, error);
+    return touched->touch(touched->def, error);
 }
 
 static void touched_free(gpointer data)
@@ -53,7 +53,7 @@ static CstLiveness *liveness_of(const CstBackend *backend, const CstPoolDef *def
     what = g_strdup_printf(_("the storage of pool '%s'"), def->name);
     probe.patience = backend->patience ? backend->patience(def) : 0;
     probe.data = touched = g_new(Touched, 1);
-    *touched = (Touched){backend, cst_pool_def_copy(def)};
+    *touched = (Touched){backend->touch, cst_pool_def_copy(def)};
     return cst_liveness_new(&probe, what);
 }
 

@@ -126,15 +126,33 @@ gboolean cst_pool_state_link(CstPoolState *state, const char *name, const char *
     return POOL_CALL(state, vol_link, name, error, name, new_name);
 }
 
+gboolean cst_pool_state_can_take(CstPoolState *state, CstPoolState *from)
+{
+    return state->backend->vol_take && from->backend->vol_take == state->backend->vol_take;
+}
+
 gboolean cst_pool_state_take(CstPoolState *state, CstPoolState *from, const char *name,
                              CstBlob *blob, const char *new_name, GError **error)
 {
-    if (!state->backend->vol_take || from->backend->vol_take != state->backend->vol_take)
+    if (!cst_pool_state_can_take(state, from))
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("volume '%s' has to be copied to be in another pool"), name);
     if (!state->backend->ends_dry_runs && !cst_may_change(error))
         return FALSE;
     return POOL_CALL(state, vol_take, new_name, error, from, name, blob, new_name);
+}
+
+gboolean cst_pool_state_can_rename_from(CstPoolState *state, CstPoolState *from)
+{
+    return state->backend->vol_rename_from && from->backend == state->backend;
+}
+
+gboolean cst_pool_state_rename_from(CstPoolState *state, CstPoolState *from, const char *name,
+                                    const char *new_name, GError **error)
+{
+    if (!state->backend->ends_dry_runs && !cst_may_change(error))
+        return FALSE;
+    return POOL_CALL(state, vol_rename_from, new_name, error, from, name, new_name);
 }
 
 /* By the type's traits, without a question to the backend. */

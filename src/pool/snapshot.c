@@ -86,6 +86,31 @@ gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume,
            SNAPSHOT_CALL(state, ops, create, error, volume, name, how, task);
 }
 
+gboolean cst_pool_state_can_snapshot_many(CstPoolState *state)
+{
+    return state->backend->snapshots && state->backend->snapshots->create_many;
+}
+
+gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *const *volumes,
+                                             const char *name, CstTask *task, GError **error)
+{
+    const CstSnapshotBackend *ops = snapshots_of(state, error);
+    gboolean done;
+    CstCall call;
+
+    if (!ops)
+        return FALSE;
+    for (const char *const *volume = volumes; cst_dry_run() && *volume; volume++)
+        if (!check_name(state, *volume, name, FALSE, error))
+            return FALSE;
+    if (!cst_may_change(error))
+        return FALSE;
+    call = pool_call_begin(state, "snapshots.create_many", volumes[0]);
+    done = cst_call_enter(&call, state->liveness) &&
+           ops->create_many(state, volumes, name, task, &call.why);
+    return cst_call_end(&call, done, error);
+}
+
 GPtrArray *cst_pool_state_snapshot_revert_loses(CstPoolState *state, const char *volume,
                                                 const char *name, GError **error)
 {

@@ -118,7 +118,8 @@ gboolean cst_tool_run(const CstTool *tool, CstTask *task, char **ret_out, GError
                       .output_limit = tool->output_limit,
                       .input = tool->input,
                       .input_len = tool->input_len,
-                      .stream = tool->stream};
+                      .stream = tool->stream,
+                      .search_path = tool->search_path};
     gboolean done;
 
     if (!path)

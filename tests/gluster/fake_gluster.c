@@ -25,10 +25,6 @@ struct glfs_fd {
     DIR *dir;
 };
 
-struct glfs_xreaddirp_stat {
-    struct stat st;
-};
-
 typedef struct {
     guint skip, times;
     int err;
@@ -42,6 +38,7 @@ static GHashTable *faults; /* function to Fault */
 static char *directory, *volume, *servers;
 static const char *layer;
 static gboolean copies_wrong;
+static void (*at_exit)(void);
 static guint8 id_byte;
 static guint connections, files;
 
@@ -215,10 +212,18 @@ int glfs_set_xlator_option(glfs_t *fs, const char *xlator, const char *key, cons
     return 0;
 }
 
+void fake_gluster_at_exit(void (*func)(void))
+{
+    at_exit = func;
+}
+
 int glfs_init(glfs_t *fs)
 {
     if (FAULTY())
         return -1;
+    if (at_exit)
+        atexit(at_exit);
+    at_exit = NULL;
     if (strcmp(fs->volume, volume) != 0) {
         errno = ENOENT;
         return -1;
@@ -504,13 +509,11 @@ glfs_fd_t *glfs_opendir(glfs_t *fs, const char *path)
     return NULL;
 }
 
-int glfs_xreaddirplus_r(glfs_fd_t *fd, uint32_t flags, glfs_xreaddirp_stat_t **told,
-                        struct dirent *entry, struct dirent **result)
+int glfs_readdirplus_r(glfs_fd_t *fd, struct stat *st, struct dirent *entry, struct dirent **result)
 {
     const struct dirent *found;
 
     *result = NULL;
-    *told = NULL;
     if (FAULTY())
         return -1;
     found = readdir(fd->dir);
@@ -519,21 +522,10 @@ int glfs_xreaddirplus_r(glfs_fd_t *fd, uint32_t flags, glfs_xreaddirp_stat_t **t
     *entry = *found;
     *result = entry;
     /* As real servers do, tells nothing of some entries. */
-    if (g_str_has_prefix(entry->d_name, "untold"))
-        return 0;
-    *told = g_new0(glfs_xreaddirp_stat_t, 1);
-    fstatat(dirfd(fd->dir), entry->d_name, &(*told)->st, AT_SYMLINK_NOFOLLOW);
-    return GFAPI_XREADDIRP_STAT;
-}
-
-struct stat *glfs_xreaddirplus_get_stat(glfs_xreaddirp_stat_t *told)
-{
-    return &told->st;
-}
-
-void glfs_free(void *pointer)
-{
-    g_free(pointer);
+    memset(st, 0, sizeof(*st));
+    if (!g_str_has_prefix(entry->d_name, "untold"))
+        fstatat(dirfd(fd->dir), entry->d_name, st, AT_SYMLINK_NOFOLLOW);
+    return 0;
 }
 
 int glfs_closedir(glfs_fd_t *fd)

@@ -24,6 +24,8 @@ guint fake_gluster_connections(void);
 guint fake_gluster_files(void);
 /** The servers of the connection that was made last, "tcp host 0", a line each. */
 char *fake_gluster_servers(void);
+/** The next connection has exit() run @func, as OpenSSL does when the library initialises it. */
+void fake_gluster_at_exit(void (*func)(void));
 /** The servers take the beginning of a file for any part of it that they copy, as those of 10.3. */
 void fake_gluster_copy_wrong(void);
 /** A layer that the servers say the volume has, "cluster/replicate"; NULL: the usual ones. */

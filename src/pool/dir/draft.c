@@ -13,9 +13,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include <base/log.h>
+
+#define NFS_PREFIX ".nfs"
+#define NFS_DIGITS 24
 
 /* --- names ------------------------------------------------------------------------------------ */
 
@@ -24,11 +28,24 @@ gboolean cst_dir_is_draft(const char *name)
     return g_str_has_prefix(name, CST_DRAFT_PREFIX) && g_str_has_suffix(name, CST_DRAFT_SUFFIX);
 }
 
+/*
+ * What an NFS client makes of a file that is deleted while it has it open, by the name that Linux
+ * gives it: the numbers of the inode and of the rename, 16 and 8 digits. It goes with the last
+ * descriptor.
+ */
+static gboolean is_nfs_leftover(const char *name)
+{
+    const size_t prefix = strlen(NFS_PREFIX);
+
+    return g_str_has_prefix(name, NFS_PREFIX) && strlen(name + prefix) == NFS_DIGITS &&
+           strspn(name + prefix, "0123456789abcdef") == NFS_DIGITS;
+}
+
 gboolean cst_dir_name_hidden(const char *name)
 {
     if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
         return TRUE;
-    if (g_str_has_prefix(name, CST_DRAFT_PREFIX))
+    if (g_str_has_prefix(name, CST_DRAFT_PREFIX) || is_nfs_leftover(name))
         return TRUE;
     /* XML has no way to write other control characters. */
     for (const char *p = name; *p; p++)

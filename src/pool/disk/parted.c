@@ -7,6 +7,10 @@
  * parted opens a disk for writing even to read it. udev takes the end of that for a change of the
  * disk and looks at it anew, which a pool's watch sees, and so on for ever. So what parted said of
  * a disk is kept, and goes for as long as the places where such tables lie have not changed.
+ *
+ * Debian's libparted runs "udevadm settle" around each change, if it finds that program. We hold
+ * the disk's lock meanwhile, and udev puts off what it was told of a locked disk, so that would
+ * wait for its whole time of two minutes. So it does not find it; whoever called us awaits udev.
  */
 #include "label.h"
 
@@ -22,6 +26,9 @@
 
 #define TIMEOUT_S 120
 
+/* A PATH in which there is nothing, and can't be. */
+#define NO_PROGRAMS "/dev/null"
+
 static const CstToolMeaning meanings[] = {
     {"unable to inform the kernel", CST_ERROR_BUSY}, {"being used", CST_ERROR_BUSY},
     {"ermission denied", CST_ERROR_DENIED},          {"closest location", CST_ERROR_NO_SPACE},
@@ -30,8 +37,11 @@ static const CstToolMeaning meanings[] = {
 
 static gboolean parted(const char *const *argv, char **ret_out, GError **error)
 {
-    const CstTool tool = {
-        .argv = argv, .package = "parted", .meanings = meanings, .timeout_s = TIMEOUT_S};
+    const CstTool tool = {.argv = argv,
+                          .package = "parted",
+                          .meanings = meanings,
+                          .timeout_s = TIMEOUT_S,
+                          .search_path = NO_PROGRAMS};
 
     return cst_tool_run(&tool, NULL, ret_out, error);
 }

@@ -216,6 +216,7 @@ static gboolean connect_now(CstWork *work, GError **error)
 {
     Connecting *c = (Connecting *)work;
     GlusterConn *conn = c->conn = g_new0(GlusterConn, 1);
+    int result, err;
 
     conn->refs = 1;
     gluster_changed(conn);
@@ -232,8 +233,11 @@ static gboolean connect_now(CstWork *work, GError **error)
         return FALSE;
     configure(c, conn->fs);
     errno = 0;
-    if (c->gluster->glfs_init(conn->fs) < 0)
-        return init_failed(c, errno, error);
+    result = c->gluster->glfs_init(conn->fs);
+    err = errno;
+    cst_foreign_connected();
+    if (result < 0)
+        return init_failed(c, err, error);
     conn->copies = may_copy(c->gluster, conn->fs) ? -1 : 0;
     read_id(c, conn);
     return TRUE;

@@ -141,26 +141,24 @@ gboolean gluster_listing_open(GlusterConn *conn, const GlusterConf *conf,
     return TRUE;
 }
 
-/* The servers send names and what a stat says of them together, many at a time. */
+/*
+ * The servers send names and what a stat says of them together, many at a time. Not by
+ * glfs_xreaddirplus_r(): what that gives has to go by glfs_free(), which asks the connection that
+ * was made first how memory is kept, also once it is closed, and then frees what is no memory.
+ */
 gboolean gluster_listing_next(GlusterListing *listing)
 {
     const CstGluster *gluster = listing->conn->gluster;
     struct dirent *found = NULL;
-    int told;
+    gboolean read;
 
-    if (listing->told)
-        gluster->glfs_free(listing->told);
-    listing->told = NULL;
+    memset(&listing->st, 0, sizeof(listing->st));
     errno = 0;
-    told = gluster->glfs_xreaddirplus_r(listing->dir, GFAPI_XREADDIRP_STAT, &listing->told,
-                                        &listing->entry, &found);
-    if (told < 0 || !found) {
-        listing->err = told < 0 ? (errno ? errno : EIO) : 0;
+    read = gluster->glfs_readdirplus_r(listing->dir, &listing->st, &listing->entry, &found) == 0;
+    if (!read || !found) {
+        listing->err = read ? 0 : (errno ? errno : EIO);
         return FALSE;
     }
-    memset(&listing->st, 0, sizeof(listing->st));
-    if (told & GFAPI_XREADDIRP_STAT)
-        listing->st = *gluster->glfs_xreaddirplus_get_stat(listing->told);
     listing->name = found->d_name;
     return TRUE;
 }
@@ -169,8 +167,6 @@ void gluster_listing_close(GlusterListing *listing)
 {
     if (!listing->dir)
         return;
-    if (listing->told)
-        listing->conn->gluster->glfs_free(listing->told);
     listing->conn->gluster->glfs_closedir(listing->dir);
     listing->dir = NULL;
 }

@@ -216,6 +216,7 @@ const CstBackend cst_gluster_backend = {
     .vol_delete = gluster_vol_delete,
     .vol_rename = gluster_vol_rename,
     .vol_link = gluster_vol_link,
+    .vol_take = gluster_vol_take,
     .vol_declare = gluster_vol_declare,
     .vol_open = gluster_vol_open,
     .vol_holders = gluster_vol_holders,

@@ -146,7 +146,6 @@ gboolean gluster_is_private(GlusterConn *conn, const GlusterConf *conf);
 typedef struct {
     GlusterConn *conn; /**< borrowed */
     glfs_fd_t *dir;
-    glfs_xreaddirp_stat_t *told; /* of the entry that was read last */
     struct dirent entry;
     struct stat st;   /**< of the entry; zero where the servers did not tell */
     const char *name; /**< of the entry */
@@ -196,6 +195,8 @@ gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *n
                             GError **error);
 gboolean gluster_vol_link(CstPoolState *state, const char *name, const char *new_name,
                           GError **error);
+gboolean gluster_vol_take(CstPoolState *state, CstPoolState *from, const char *name, CstBlob *blob,
+                          const char *new_name, GError **error);
 CstBlob *gluster_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error);
 gboolean gluster_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
 /** CstFiles.declared */

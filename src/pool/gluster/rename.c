@@ -5,6 +5,8 @@
  * leaves both, and the same call completes it. The rename of a directory, which has no second name,
  * replaces nothing but an empty one: which somebody would have to make after the look.
  *
+ * A file of another directory of the volume gets its name here in the same way (vol_take).
+ *
  * Nothing syncs a directory over Gluster: a sync of the file has the brick's file system write the
  * names as well (draft.c).
  */
@@ -12,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include <base/crash.h>
 #include <base/dry_run.h>
@@ -34,15 +37,14 @@ static void names_clear(Names *names)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Names, names_clear)
 
-static gboolean look(CstPoolState *state, const char *name, const char *new_name, Names *names,
-                     GError **error)
+/* @from: the pool that @name is of. */
+static gboolean look(CstPoolState *state, CstPoolState *from, const char *name,
+                     const char *new_name, Names *names, GError **error)
 {
-    const GlusterConf *conf = &((GlusterState *)state)->conf;
-
     names->name = name;
     names->new_name = new_name;
-    names->from = gluster_conf_path(conf, name);
-    names->to = gluster_conf_path(conf, new_name);
+    names->from = gluster_conf_path(&((GlusterState *)from)->conf, name);
+    names->to = gluster_conf_path(&((GlusterState *)state)->conf, new_name);
     names->conn = gluster_connect(state, error);
     if (!names->conn)
         return FALSE;
@@ -94,7 +96,7 @@ static gboolean add_name(const Names *names, GError **error)
 {
     if (names->conn->gluster->glfs_link(names->conn->fs, names->from, names->to) == 0)
         return sync_names(names, names->to, &names->at_from, error);
-    if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK)
+    if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK || errno == EXDEV)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' can't have a second name on its file system"), names->name);
     return cannot_rename(names, errno, error);
@@ -115,23 +117,64 @@ static gboolean move_directory(const Names *names, GError **error)
            cannot_rename(names, errno, error);
 }
 
+/* The names of one volume of Gluster may be given by way of different servers. */
+static gboolean same_volume(const GlusterConn *a, const GlusterConn *b)
+{
+    return a == b || (a->id[0] && strcmp(a->id, b->id) == 0);
+}
+
+/* What has the name is not a link to somewhere else, and what the caller has open. */
+static gboolean is_open_in(const Names *names, CstBlob *blob)
+{
+    glfs_fd_t *fd = cst_blob_gluster_fd(blob);
+    struct stat st;
+
+    return names->is_there && S_ISREG(names->at_from.st_mode) && fd &&
+           names->conn->gluster->glfs_fstat(fd, &st) == 0 && st.st_ino == names->at_from.st_ino;
+}
+
+/* @from: the connection of the directory that it is in now; it may be that of the new one. */
+static gboolean add_free_name(const Names *names, GlusterConn *from, GError **error)
+{
+    gboolean done;
+
+    if (names->is_taken)
+        return refuse_taken(names, error);
+    if (!cst_may_change(error))
+        return FALSE;
+    done = add_name(names, error);
+    gluster_changed(names->conn);
+    if (from != names->conn)
+        gluster_changed(from);
+    return done;
+}
+
+gboolean gluster_vol_take(CstPoolState *state, CstPoolState *from, const char *name, CstBlob *blob,
+                          const char *new_name, GError **error)
+{
+    g_autoptr(GlusterConn) there = gluster_connect(from, error);
+    g_auto(Names) names = {0};
+
+    if (!there || !look(state, from, name, new_name, &names, error))
+        return FALSE;
+    if (!same_volume(there, names.conn))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' and '%s' are in different volumes of Gluster"), name, new_name);
+    if (!is_open_in(&names, blob))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' is no file of its directory's own"),
+                        name);
+    return add_free_name(&names, there, error);
+}
+
 gboolean gluster_vol_link(CstPoolState *state, const char *name, const char *new_name,
                           GError **error)
 {
     g_auto(Names) names = {0};
-    gboolean done;
 
-    if (!look(state, name, new_name, &names, error))
+    if (!look(state, state, name, new_name, &names, error))
         return FALSE;
-    if (!names.is_there)
-        return cst_fail_no_volume(name, error);
-    if (names.is_taken)
-        return refuse_taken(&names, error);
-    if (!cst_may_change(error))
-        return FALSE;
-    done = add_name(&names, error);
-    gluster_changed(names.conn);
-    return done;
+    return names.is_there ? add_free_name(&names, names.conn, error)
+                          : cst_fail_no_volume(name, error);
 }
 
 gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *new_name,
@@ -140,7 +183,7 @@ gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *n
     g_auto(Names) names = {0};
     gboolean done;
 
-    if (!look(state, name, new_name, &names, error))
+    if (!look(state, state, name, new_name, &names, error))
         return FALSE;
     /* Without the old name it was renamed already. */
     if (!names.is_there)

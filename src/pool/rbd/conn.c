@@ -208,6 +208,7 @@ static gboolean connect_now(CstWork *work, GError **error)
         return FALSE;
     conn->deadline_ms = deadline_of(c, cluster);
     result = c->ceph->rados_connect(cluster);
+    cst_foreign_connected();
     if (result == -EACCES || result == -EPERM || result == -EOPNOTSUPP)
         return refused(c, error);
     if (result < 0)

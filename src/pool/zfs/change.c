@@ -7,6 +7,7 @@
 #include "zfs.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include <base/crash.h>
 #include <base/dry_run.h>
@@ -150,12 +151,27 @@ static gboolean find_both(const ZfsState *state, const char *from, const char *t
     return TRUE;
 }
 
-/* Clones and snapshots go by the dataset's id. */
+/* Clones and snapshots go by the dataset's id. @from: of the pool that the volume is in now. */
+static gboolean rename_to(const ZfsState *state, const ZfsState *from_state, const char *from,
+                          const char *to, const char *new_name, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (zfs_rename_dataset(state, from, to, &why)) {
+        zfs_cache_changed(from_state->cache);
+        zfs_cache_gone(from_state->cache, from);
+        return TRUE;
+    }
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS))
+        return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 gboolean zfs_vol_rename(CstPoolState *state, const char *name, const char *new_name, GError **error)
 {
     g_autofree char *from = zfs_dataset_of(ZFS(state), name);
     g_autofree char *to = zfs_dataset_of(ZFS(state), new_name);
-    g_autoptr(GError) why = NULL;
     gboolean is_there, is_taken;
 
     if (!zfs_name_check(ZFS(state), new_name, error) ||
@@ -165,16 +181,53 @@ gboolean zfs_vol_rename(CstPoolState *state, const char *name, const char *new_n
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
     if (!is_there)
         return is_taken || cst_fail_no_volume(name, error);
-    if (!cst_may_change(error))
+    return cst_may_change(error) && rename_to(ZFS(state), ZFS(state), from, to, new_name, error);
+}
+
+/*
+ * ZFS takes nothing out of what a key is for, but a volume that has a key of its own. What has none
+ * it takes in as it is, where a copy would be encrypted: that is not what a move is expected to do.
+ */
+static gboolean same_key(const ZfsDataset *volume, const ZfsDataset *parent, GError **error)
+{
+    const char *root = volume->encryption_root;
+
+    return g_strcmp0(root, parent->encryption_root) == 0 || g_strcmp0(root, volume->name) == 0 ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("'%s' is not encrypted with the key of ZFS dataset '%s'"), volume->name,
+                    parent->name);
+}
+
+gboolean zfs_vol_rename_from(CstPoolState *state, CstPoolState *from_state, const char *name,
+                             const char *new_name, GError **error)
+{
+    const ZfsState *here = ZFS(state), *there = ZFS(from_state);
+    g_autofree char *from = zfs_dataset_of(there, name);
+    g_autofree char *to = zfs_dataset_of(here, new_name);
+    g_autofree char *parent = zfs_parent_of(to);
+    const char *const names[] = {from, to, parent, NULL};
+    g_autoptr(GPtrArray) datasets = NULL;
+    const ZfsDataset *volume, *above;
+
+    if (strcmp(here->pool, there->pool) != 0)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' and '%s' are different ZFS pools"),
+                        there->pool, here->pool);
+    if (!zfs_name_check(here, new_name, error) || !zfs_check_parent(here, new_name, error) ||
+        !zfs_prove(there, error))
         return FALSE;
-    if (zfs_rename_dataset(ZFS(state), from, to, &why)) {
-        zfs_cache_gone(ZFS(state)->cache, from);
-        return TRUE;
-    }
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS))
+    datasets = zfs_read(here, names, error);
+    if (!datasets)
+        return FALSE;
+    volume = zfs_datasets_find(datasets, from);
+    if (!volume || !volume->is_volume)
+        return cst_fail_no_volume(name, error);
+    if (zfs_datasets_find(datasets, to))
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
+    above = zfs_datasets_find(datasets, parent);
+    if (!above)
+        return cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no ZFS dataset '%s'"), parent);
+    return same_key(volume, above, error) && cst_may_change(error) &&
+           rename_to(here, there, from, to, new_name, error);
 }
 
 /* --- resize ----------------------------------------------------------------------------------- */

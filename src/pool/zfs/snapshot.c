@@ -96,6 +96,88 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
     return check_done(state, volume, name, TRUE, &why, error);
 }
 
+/* Whole names, "DATASET@NAME", of the snapshots that are asked for; the caller unrefs it. */
+static GPtrArray *wanted_of(const ZfsState *state, const char *const *volumes, const char *name)
+{
+    GPtrArray *wanted = g_ptr_array_new_with_free_func(g_free);
+
+    for (; *volumes; volumes++)
+        g_ptr_array_add(wanted, g_strdup_printf("%s/%s@%s", state->root, *volumes, name));
+    return wanted;
+}
+
+/* Finds how many of them there are, and the first one's index in *ret_first. */
+static gboolean count_there(const ZfsState *state, const GPtrArray *wanted, guint *ret_count,
+                            guint *ret_first, GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = zfs_read_snapshots(state->root, TRUE, error);
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    *ret_count = 0;
+    for (guint i = 0; snapshots && i < snapshots->len; i++) {
+        const ZfsSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        g_hash_table_add(names, g_strdup_printf("%s@%s", snapshot->dataset, snapshot->name));
+    }
+    for (guint i = wanted->len; snapshots && i-- > 0;)
+        if (g_hash_table_contains(names, g_ptr_array_index(wanted, i))) {
+            *ret_first = i;
+            (*ret_count)++;
+        }
+    return snapshots != NULL;
+}
+
+static gboolean check_all_free(CstPoolState *state, const char *const *volumes, const char *name,
+                               const GPtrArray *wanted, GError **error)
+{
+    g_autoptr(GPtrArray) datasets = zfs_read_all(ZFS(state), NULL, error);
+    guint count, first = 0;
+
+    if (!datasets)
+        return FALSE;
+    for (guint i = 0; volumes[i]; i++) {
+        g_autofree char *dataset = zfs_dataset_of(ZFS(state), volumes[i]);
+        const ZfsDataset *found = zfs_datasets_find(datasets, dataset);
+
+        if (!found || !zfs_is_volume(ZFS(state), found))
+            return cst_fail_no_volume(volumes[i], error);
+    }
+    return count_there(ZFS(state), wanted, &count, &first, error) &&
+           (count == 0 || cst_fail_snapshot_exists(volumes[first], name, error));
+}
+
+/* ZFS takes those of one command in one transaction group, all or none. */
+static gboolean create_snapshots(CstPoolState *state, const char *const *volumes, const char *name,
+                                 CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) wanted = wanted_of(ZFS(state), volumes, name);
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_autoptr(GError) why = NULL;
+    guint count, first;
+
+    if (!zfs_snapshot_name_check(name, error) ||
+        !check_all_free(state, volumes, name, wanted, error))
+        return FALSE;
+    g_ptr_array_add(argv, (gpointer) "zfs");
+    g_ptr_array_add(argv, (gpointer) "snapshot");
+    for (guint i = 0; i < wanted->len; i++)
+        g_ptr_array_add(argv, g_ptr_array_index(wanted, i));
+    g_ptr_array_add(argv, NULL);
+    CST_CRASH_POINT("zfs.snapshots.before");
+    zfs_change_vector(ZFS(state), argv, task, &why);
+    CST_CRASH_POINT("zfs.snapshots.made");
+    if (!count_there(ZFS(state), wanted, &count, &first, error))
+        return FALSE;
+    if (count == wanted->len)
+        return TRUE;
+    if (!why)
+        return cst_fail(error, CST_ERROR_FAILED,
+                        _("'zfs snapshot' claims success, but made %u of %u snapshots"), count,
+                        wanted->len);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 static gboolean rename_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 const char *new_name, GError **error)
 {
@@ -322,6 +404,7 @@ static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const cha
 const CstSnapshotBackend zfs_snapshots = {
     .list = list_snapshots,
     .create = create_snapshot,
+    .create_many = create_snapshots,
     .revert_loses = revert_loses,
     .revert = revert_snapshot,
     .remove = remove_snapshot,

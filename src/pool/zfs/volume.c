@@ -38,8 +38,7 @@ CstBlob *zfs_vol_open(CstPoolState *state, const char *name, gboolean writable, 
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-/* A volume in a dataset further down needs that dataset, which volumes are no place for. */
-static gboolean check_parent(const ZfsState *state, const char *name, GError **error)
+gboolean zfs_check_parent(const ZfsState *state, const char *name, GError **error)
 {
     g_autofree char *dataset = zfs_dataset_of(state, name);
     g_autofree char *parent = zfs_parent_of(dataset);
@@ -69,7 +68,7 @@ gboolean zfs_check_def(const ZfsState *state, const CstVolDef *def, GError **err
     if (def->capacity == 0 || def->capacity > G_MAXINT64 / 2)
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't have %" PRIu64 " bytes"),
                         def->name, def->capacity);
-    return zfs_name_check(state, def->name, error) && check_parent(state, def->name, error);
+    return zfs_name_check(state, def->name, error) && zfs_check_parent(state, def->name, error);
 }
 
 /*

@@ -120,6 +120,7 @@ const CstBackend cst_zfs_backend = {
     .vol_abandon = zfs_vol_abandon,
     .vol_delete = zfs_vol_delete,
     .vol_rename = zfs_vol_rename,
+    .vol_rename_from = zfs_vol_rename_from,
     .vol_open = zfs_vol_open,
     .vol_resize = zfs_vol_resize,
     .vol_children = zfs_vol_children,

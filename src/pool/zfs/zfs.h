@@ -303,6 +303,10 @@ void zfs_status_parse(const char *text, CstPoolHealth *health);
 
 /* --- volume.c --------------------------------------------------------------------------------- */
 
+/**
+ * Refuses a name below a dataset that is not there (NOT_FOUND) or is a volume, which holds none.
+ */
+gboolean zfs_check_parent(const ZfsState *state, const char *name, GError **error);
 /** Refuses what can't be a volume: CONFIG, INVALID, or NOT_FOUND without the dataset above it. */
 gboolean zfs_check_def(const ZfsState *state, const CstVolDef *def, GError **error);
 /**
@@ -335,6 +339,8 @@ gboolean zfs_refuse_snapshots(const ZfsState *state, const char *name, const cha
 gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error);
 gboolean zfs_vol_rename(CstPoolState *state, const char *name, const char *new_name,
                         GError **error);
+gboolean zfs_vol_rename_from(CstPoolState *state, CstPoolState *from, const char *name,
+                             const char *new_name, GError **error);
 gboolean zfs_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                         GError **error);
 /** Sets the size of a dataset's device; @size: a multiple of its block size. */

@@ -206,6 +206,10 @@ static void a_flush_reaches_the_disk_unless_it_need_not(void **state)
     assert_false(cst_blob_flush(blob, &error));
     assert_code(error, CST_ERROR_IO);
     sync_errno = 0;
+    /* What the kernel has dropped does not come back, so later ones fail as well. */
+    g_clear_error(&error);
+    assert_false(cst_blob_flush(blob, &error));
+    assert_code(error, CST_ERROR_IO);
     cst_blob_file_skip_sync(memory);
     cst_blob_file_skip_sync(blob);
     assert_true(cst_blob_flush(blob, NULL));
@@ -271,6 +275,26 @@ static void a_run_is_looked_for_once(void **state)
     assert_int_equal(seeks, before);
     assert_extent(blob, 0, CST_MIB, CST_MIB, CST_EXTENT_DATA);
     assert_int_not_equal(seeks, before);
+}
+
+/* A call for each end of a run: that data begins where a hole ends needs none. */
+static void a_walk_looks_for_each_end_once(void **state)
+{
+    g_autoptr(CstBlob) blob = scratch_file(0);
+    g_autofree char *ones = g_strnfill(CST_MIB, '1');
+
+    for (guint i = 0; i < 4; i++)
+        assert_true(cst_blob_pwrite(blob, ones, CST_MIB, 2 * i * CST_MIB, NULL));
+    assert_true(cst_blob_resize(blob, 8 * CST_MIB, NULL));
+    seeks = 0;
+    for (guint i = 0; i < 8; i++)
+        assert_extent(blob, i * CST_MIB, (8 - i) * CST_MIB, CST_MIB,
+                      i % 2 ? HOLE : CST_EXTENT_DATA);
+    assert_int_equal(seeks, 9); /* one to see that the file begins with data */
+    /* Data that was known to begin there may have gone. */
+    assert_extent(blob, CST_MIB, CST_MIB + 1, CST_MIB, HOLE);
+    assert_true(cst_blob_zero(blob, 2 * CST_MIB, CST_MIB, CST_ZERO_MAY_UNMAP, NULL));
+    assert_extent(blob, 2 * CST_MIB, 2 * CST_MIB, 2 * CST_MIB, HOLE);
 }
 
 static void what_the_kernel_cannot_copy_is_no_failure(void **state)
@@ -541,6 +565,7 @@ int main(void)
         cmocka_unit_test(what_can_not_be_read_or_written_is_told),
         cmocka_unit_test(a_hole_made_in_known_data_is_seen),
         cmocka_unit_test(a_run_is_looked_for_once),
+        cmocka_unit_test(a_walk_looks_for_each_end_once),
         cmocka_unit_test(what_the_kernel_cannot_copy_is_no_failure),
         cmocka_unit_test(an_end_that_was_cut_off_is_forgotten),
         cmocka_unit_test(what_a_file_system_lacks_is_no_failure),

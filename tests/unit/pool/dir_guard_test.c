@@ -185,6 +185,9 @@ static guint shown(void)
     return volumes;
 }
 
+/* What Linux's NFS client keeps of a file that was deleted while it was open. */
+#define OF_NFS ".nfs00000000000a00e200000001"
+
 /* In a listing, by a look-up, and in answer to who asks for its creation. */
 static void names_are_volumes_or_hidden_from_everybody(void **unused)
 {
@@ -197,6 +200,7 @@ static void names_are_volumes_or_hidden_from_everybody(void **unused)
         {"x.cistern-", FALSE}, {"a\tb", FALSE},     {"a\nb", FALSE},      {"\t", FALSE},
         {"a\rb", TRUE},        {"\x01", TRUE},      {"a\x1f", TRUE},      {"a\x7f", TRUE},
         {"a b", FALSE},        {"\xc3\xbc", FALSE}, {"a\x0b\x62", TRUE},  {"a\x08\x62", TRUE},
+        {OF_NFS, TRUE},        {OF_NFS "1", FALSE}, {"x" OF_NFS, FALSE},  {".nfs0000", FALSE},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -235,20 +235,28 @@ static void put(const char *name, const char *text)
     assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
-/* It notes what it is asked for; "print" shows "out", and the file "fails" makes it fail. */
+/*
+ * It notes what it is asked for; "print" shows "out", and the file "fails" makes it fail. As
+ * Debian's it waits for udev if it finds its program, which would wait for us.
+ */
 static int tool_set_up(void **state)
 {
-    g_autofree char *tool = NULL, *path = NULL;
+    g_autofree char *tool = NULL, *settle = NULL, *path = NULL;
 
     folder = g_dir_make_tmp("cistern-parted-XXXXXX", NULL);
     put("parted", "#!/bin/sh\n"
                   "cd \"${0%/*}\"\n"
+                  "! command -v udevadm >/dev/null || echo settles >>log\n"
+                  "PATH=/usr/bin:/bin\n"
                   "echo \"$*\" >>log\n"
                   "case \"$*\" in *print*) word=print;; *) word=change;; esac\n"
                   "[ ! -e \"fails-$word\" ] || { cat \"fails-$word\" >&2; exit 1; }\n"
                   "[ $word = change ] || cat out\n");
+    put("udevadm", "");
     tool = g_build_filename(folder, "parted", NULL);
+    settle = g_build_filename(folder, "udevadm", NULL);
     assert_int_equal(chmod(tool, 0700), 0);
+    assert_int_equal(chmod(settle, 0700), 0);
     path = g_strconcat(folder, ":/usr/bin:/bin", NULL);
     g_setenv("PATH", path, TRUE);
     put("log", "");
@@ -258,7 +266,7 @@ static int tool_set_up(void **state)
 
 static int tool_tear_down(void **state)
 {
-    static const char *const names[] = {"parted", "log",         "out",
+    static const char *const names[] = {"parted", "udevadm",     "log",         "out",
                                         "disk",   "fails-print", "fails-change"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {

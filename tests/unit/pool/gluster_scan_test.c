@@ -260,7 +260,7 @@ static void what_cannot_be_read_stays_in_the_list(void **state)
     }
     /* The next scan finds both well. */
     assert_scan("a file raw 7 - -\nuntold file raw 7 - -\n");
-    fake_gluster_fail("glfs_xreaddirplus_r", 2, 1, ENOTCONN);
+    fake_gluster_fail("glfs_readdirplus_r", 2, 1, ENOTCONN);
     site_assert_failed(site_scan(&error) != NULL, &error, CST_ERROR_UNREACHABLE,
                        "failed to read directory '/d' in 'gv0'");
     fake_gluster_fail("glfs_opendir", 0, 1, EACCES);

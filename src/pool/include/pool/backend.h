@@ -191,6 +191,15 @@ typedef struct {
     gboolean (*create)(CstPoolState *state, const char *volume, const char *name,
                        const CstSnapshotCreate *how, CstTask *task, GError **error);
     /**
+     * Takes snapshots @name of all of @volumes (NULL-terminated, two at least) at one moment, in
+     * one step: what was written to one of them before something was written to another is in the
+     * snapshot of the one if that is in the other's. All or none, and on the disk when it returns;
+     * killed midway as well. EXISTS when one of them has a snapshot of that name, and NO_VOL where
+     * one is not there, before anything was made. NULL: the technology can't.
+     */
+    gboolean (*create_many)(CstPoolState *state, const char *const *volumes, const char *name,
+                            CstTask *task, GError **error);
+    /**
      * Appends the names, oldest first, of the snapshots that a revert to @name would remove. NULL:
      * it never removes any.
      */
@@ -461,6 +470,15 @@ struct CstBackend {
      */
     gboolean (*vol_take)(CstPoolState *state, CstPoolState *from, const char *name, CstBlob *blob,
                          const char *new_name, GError **error);
+    /**
+     * Gives volume @name of @from, a pool of the same backend, which nobody has open, the name
+     * @new_name in this one, in one step, with its snapshots; what depends on it by the technology
+     * goes on to. VOL_EXISTS when the name is taken, by the step itself; UNSUPPORTED, before
+     * anything has changed, where it has to be copied. On the disk when it returns. NULL: the
+     * technology can't.
+     */
+    gboolean (*vol_rename_from)(CstPoolState *state, CstPoolState *from, const char *name,
+                                const char *new_name, GError **error);
     /**
      * Keeps with the content of @blob, a volume or a draft, what is declared of its format and
      * that its references are restricted; a copy of the file by other tools takes that along. FALSE

@@ -72,7 +72,10 @@ char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEnt
 char *cst_dir_draft_name(const char *token);
 /** Whether @name has the form of a draft's name, whoever made it. */
 gboolean cst_dir_is_draft(const char *name);
-/** TRUE for names that no listing shows: ".", "..", ours, names with control characters. */
+/**
+ * TRUE for names that no listing shows: ".", "..", ours, names with control characters, and what an
+ * NFS client keeps of a file that was deleted while it was open.
+ */
 gboolean cst_dir_name_hidden(const char *name);
 /** Whether @name can be a volume's: one that listings show, or that is in the trash. */
 gboolean cst_dir_name_is_volume(const char *name);

@@ -135,9 +135,16 @@ gboolean cst_pool_state_can_link(CstPoolState *state);
 /** CstBackend.vol_link; UNSUPPORTED where a volume has one name at a time. */
 gboolean cst_pool_state_link(CstPoolState *state, const char *name, const char *new_name,
                              GError **error);
+/** Whether files of @from may become this pool's by a second name (CstBackend.vol_take). */
+gboolean cst_pool_state_can_take(CstPoolState *state, CstPoolState *from);
 /** CstBackend.vol_take; UNSUPPORTED where it has to be copied. */
 gboolean cst_pool_state_take(CstPoolState *state, CstPoolState *from, const char *name,
                              CstBlob *blob, const char *new_name, GError **error);
+/** Whether volumes of @from may become this pool's by another name (CstBackend.vol_rename_from). */
+gboolean cst_pool_state_can_rename_from(CstPoolState *state, CstPoolState *from);
+/** CstBackend.vol_rename_from, where it can be called; UNSUPPORTED where it has to be copied. */
+gboolean cst_pool_state_rename_from(CstPoolState *state, CstPoolState *from, const char *name,
+                                    const char *new_name, GError **error);
 /** CstBackend.vol_check_wipe; success where nothing speaks against it. */
 gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GError **error);
 /** CstBackend.vol_declare; FALSE where the storage has no place for it, no error is set. */
@@ -187,6 +194,11 @@ GPtrArray *cst_pool_state_space_usage(CstPoolState *state, GError **error);
 gboolean cst_pool_state_has_snapshots(CstPoolState *state);
 /** Lists the volume's snapshots, oldest first: of CstSnapshot. */
 GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GError **error);
+/** Whether the technology can take snapshots of several volumes at one moment (create_many). */
+gboolean cst_pool_state_can_snapshot_many(CstPoolState *state);
+/** CstSnapshotBackend.create_many, where it can be called. */
+gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *const *volumes,
+                                             const char *name, CstTask *task, GError **error);
 /** CstSnapshotBackend.create. */
 gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                         const CstSnapshotCreate *how, CstTask *task,

@@ -36,6 +36,7 @@ typedef struct {
     const void *input;              /**< what it reads from its stdin; NULL: nothing */
     size_t input_len;
     const CstChildStream *stream; /**< takes stdout as it comes; NULL: it is kept */
+    const char *search_path;      /**< where it finds programs of its own; NULL: our PATH */
 } CstTool;
 
 /**

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The end of a process while its connection is being closed, in a process of its own. */
+#include "gluster_site.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <base/child.h>
+#include <base/foreign.h>
+#include <glib/gstdio.h>
+
+static void say_cleanup(void)
+{
+    if (write(STDOUT_FILENO, " cleanup", 8) != 8)
+        abort();
+}
+
+/*
+ * What the program does when it is called with a word: it connects, and ends itself, with 7, while
+ * the library is closing the connection.
+ */
+static int child_main(gboolean in_main)
+{
+    g_autofree char *dir = NULL;
+
+    site_set_up(NULL);
+    dir = site_path("");
+    fake_gluster_at_exit(say_cleanup);
+    if (!cst_pool_state_start(site_pool, NULL))
+        return 1;
+    fake_gluster_hang("glfs_fini");
+    g_clear_pointer(&site_pool, cst_pool_state_unref);
+    while (fake_gluster_calls("glfs_fini") == 0)
+        g_usleep(1000);
+    g_rmdir(dir);
+    g_rmdir(site_volume);
+    printf("said");
+    /* As a thread that is making a connection registers it: behind all of ours. */
+    if (in_main)
+        atexit(say_cleanup);
+    if (in_main)
+        cst_foreign_end(7);
+    return 7;
+}
+
+/* A thread is in what the library has registered for the end: nothing of it may be freed. */
+static void assert_ends(const char *how)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    const char *const argv[] = {self, how, NULL};
+    CstChild child = {.argv = argv, .timeout_s = 60};
+    g_auto(CstChildResult) result = {0};
+
+    assert_true(cst_child_run(&child, NULL, &result, NULL));
+    assert_int_equal(result.status, 7);
+    /* What printf() has still in its buffer is written in any case. */
+    assert_string_equal(result.out, "said");
+}
+
+static void what_a_connection_has_registered_is_not_run_while_it_closes(void **state)
+{
+    assert_ends("by-exit");
+}
+
+static void what_is_registered_later_is_not_run_behind_main(void **state)
+{
+    assert_ends("by-main");
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_connection_has_registered_is_not_run_while_it_closes),
+        cmocka_unit_test(what_is_registered_later_is_not_run_behind_main),
+    };
+
+    return argc > 1 ? child_main(g_str_equal(argv[1], "by-main"))
+                    : cmocka_run_group_tests(tests, NULL, NULL);
+}
