@@ -48,7 +48,7 @@ FOLDERS = {
         "snapshot": {"volume", "dependency", "core"},
         "pool": {"core"},
         "secret": {"core"},
-        "recovery": {"pool", "volume", "core"},
+        "recovery": {"pool", "snapshot", "volume", "core"},
     },
     "cli": {
         "core": set(),

@@ -3,7 +3,10 @@
  * Procedures about jobs, found by number among all jobs of the root, whichever process does them.
  * They read and write the jobs' files only, never a pool's storage, so a list can be had while
  * storage hangs: QUICK. Procedures about calls of the same connection are in server/procs_call.c.
+ *
+ * Jobs that the client does belong to its session (service/client_jobs.h).
  */
+#include <service/client_jobs.h>
 #include <service/jobs.h>
 
 #include "api_private.h"
@@ -67,7 +70,66 @@ static gboolean rate(CstApiCall *call, const void *data, void *ret, GError **err
     return cst_service_job_set_limit(call->service, args->id, args->limit, error);
 }
 
+/* --- jobs of clients ------------------------------------------------------------------------- */
+
+static gboolean client_begin(CstApiCall *call, const void *data, void *result, GError **error)
+{
+    const wire_client_job_begin_args *args = data;
+    wire_client_job_begin_ret *ret = result;
+    const CstClientJob what = {.kind = args->kind,
+                               .pool = args->pool,
+                               .volume = cst_api_opt_text(args->volume),
+                               .limit = args->limit,
+                               .group = args->group};
+    uint64_t handle, id;
+
+    if (!cst_client_job_begin(call->session->jobs, &what, &handle, &id, error))
+        return FALSE;
+    ret->handle = handle;
+    ret->id = id;
+    return TRUE;
+}
+
+static gboolean client_progress(CstApiCall *call, const void *data, void *result, GError **error)
+{
+    const wire_client_job_progress_args *args = data;
+    wire_client_job_progress_ret *ret = result;
+    gboolean stop;
+    uint64_t limit;
+
+    if (!cst_client_job_progress(call->session->jobs, args->handle, args->done, args->total, &stop,
+                                 &limit, error))
+        return FALSE;
+    ret->cancel = stop;
+    ret->limit = limit;
+    return TRUE;
+}
+
+static gboolean client_end(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    const wire_client_job_end_args *args = data;
+    const char *text = cst_api_opt_text(args->error);
+
+    return cst_client_job_end(call->session->jobs, args->handle, cst_api_opt_text(args->error_word),
+                              text ? text : "", error);
+}
+
+static gboolean client_group(CstApiCall *call, const void *data, void *ret, GError **error)
+{
+    cst_client_jobs_set_group(call->session->jobs,
+                              ((const wire_client_job_group_args *)data)->group);
+    return TRUE;
+}
+
 const CstProcedure cst_api_job_procedures[] = {
+    CST_OWN_PROCEDURE(CLIENT_JOB_BEGIN, QUICK, WRITE, "cisternClientJobBegin",
+                      client_job_begin_args, client_job_begin_ret, client_begin),
+    CST_OWN_PROCEDURE(CLIENT_JOB_PROGRESS, INLINE, WRITE, "cisternClientJobProgress",
+                      client_job_progress_args, client_job_progress_ret, client_progress),
+    CST_OWN_PROCEDURE(CLIENT_JOB_END, QUICK, WRITE, "cisternClientJobEnd", client_job_end_args,
+                      void, client_end),
+    CST_OWN_PROCEDURE(CLIENT_JOB_GROUP, INLINE, WRITE, "cisternClientJobGroup",
+                      client_job_group_args, void, client_group),
     CST_OWN_PROCEDURE(JOB_LIST, QUICK, READ, "cisternJobList", job_list_args, job_list_ret, list),
     CST_OWN_PROCEDURE(JOB_INFO, QUICK, READ, "cisternJobInfo", job_args, job, info),
     CST_OWN_PROCEDURE(JOB_CANCEL, QUICK, WRITE, "cisternJobCancel", job_args, void, cancel),

@@ -47,6 +47,26 @@ static gboolean create(CstApiCall *call, const void *data, void *ret, GError **e
                                            call->task, error);
 }
 
+static gboolean create_set(CstApiCall *call, const void *data, void *result, GError **error)
+{
+    const wire_snapshot_set_args *args = data;
+    wire_snapshot_set_ret *ret = result;
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(GPtrArray) volumes = g_ptr_array_new();
+    CstSnapshotSet set;
+
+    if (!cst_flags_check(args->flags, 0, "cisternVolSnapshotCreateSet", error))
+        return FALSE;
+    for (guint i = 0; i < args->volumes.volumes_len; i++)
+        g_ptr_array_add(volumes, args->volumes.volumes_val[i]);
+    pool = cst_api_pool(call->service, &args->pool, error);
+    if (!pool || !cst_vol_snapshot_create_set(pool, volumes, args->name, call->task, &set, error))
+        return FALSE;
+    ret->one_step = set.one_step;
+    ret->span_us = set.span_us;
+    return TRUE;
+}
+
 static gboolean lost(CstApiCall *call, const void *data, void *result, GError **error)
 {
     const wire_snapshot_args *args = data;
@@ -137,6 +157,8 @@ static gboolean tell_changed(CstApiCall *call, const void *data, void *ret, GErr
 const CstProcedure cst_api_snapshot_procedures[] = {
     ROW(LIST, READ, "cisternVolSnapshotList", vol_args, snapshot_list_ret, list),
     ROW(CREATE, WRITE, "cisternVolSnapshotCreate", snapshot_args, void, create),
+    ROW(CREATE_SET, WRITE, "cisternVolSnapshotCreateSet", snapshot_set_args, snapshot_set_ret,
+        create_set),
     ROW(LOST, READ, "cisternVolSnapshotLost", snapshot_args, snapshot_lost_ret, lost),
     ROW(REVERT, WRITE, "cisternVolSnapshotRevert", snapshot_args, void, revert),
     ROW(DELETE, WRITE, "cisternVolSnapshotDelete", snapshot_args, void, delete),

@@ -30,6 +30,7 @@ void cst_conn_free(CstConn *conn)
     if (!conn)
         return;
     conn->transport->close(conn->self);
+    cst_conn_uri_clear(&conn->uri);
     g_free(conn->given_uri);
     g_free(conn);
 }
@@ -106,8 +107,7 @@ char *cst_conn_text(CstConn *conn, int number, const void *args, GError **error)
 
 gboolean cst_conn_supports(CstConn *conn, int number, gboolean *ret_supported, GError **error)
 {
-    return conn->transport->supports(conn->self, cst_api_find(WIRE_CISTERN_PROGRAM, number),
-                                     ret_supported, error);
+    return conn->transport->supports(conn->self, number, ret_supported, error);
 }
 
 gboolean cst_conn_set_dry_run(CstConn *conn, gboolean dry_run, GError **error)

@@ -5,11 +5,13 @@
 #include <conn/secrets.h>
 
 #include "transport.h"
+#include "uri.h"
 
 struct CstConn {
     const CstTransport *transport;
     gpointer self;   /**< the transport's object */
     char *given_uri; /**< the URI as the user gave it; NULL: none */
+    CstConnUri uri;  /**< what was connected to; empty when embedded */
     gboolean read_only;
     gboolean dry_run;
 };

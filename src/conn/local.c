@@ -32,14 +32,14 @@ typedef struct {
 
 static CstApiCall call_of(CstLocal *local, const CstProcedure *procedure, CstTask *task)
 {
+    cst_task_set_part_of(task, cst_client_jobs_group(local->session.jobs));
     return (CstApiCall){.service = local->service,
                         .session = &local->session,
                         .procedure = procedure,
                         .task = task};
 }
 
-static gboolean local_supports(gpointer self, const CstProcedure *procedure,
-                               gboolean *ret_supported, GError **error)
+static gboolean local_supports(gpointer self, int number, gboolean *ret_supported, GError **error)
 {
     /* The procedures are in this program. */
     *ret_supported = TRUE;
@@ -261,6 +261,7 @@ gpointer cst_local_open(const CstPaths *paths, GError **error)
     local->service = g_steal_pointer(&service);
     local->session.driver = CST_API_STORAGE;
     local->session.uri = uri_of(paths->root);
+    local->session.jobs = cst_client_jobs_new(local->service, geteuid(), getpid());
     local->event_fd = -1;
     cst_event_queue_init(&local->events);
     return local;
@@ -271,6 +272,8 @@ static void local_close(gpointer self)
     CstLocal *local = self;
 
     events_clear(local);
+    cst_client_jobs_close(local->session.jobs);
+    cst_client_jobs_free(local->session.jobs);
     cst_service_free(local->service);
     g_free(local->session.uri);
     g_free(local);

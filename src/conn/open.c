@@ -33,12 +33,35 @@ static CstConn *open_local(const char *root, const CstConnOptions *options, GErr
     return self ? cst_conn_new(&cst_local_transport, self, NULL, options->read_only) : NULL;
 }
 
-static CstConn *open_remote(const CstConnUri *uri, const char *given_uri, gboolean read_only,
+/* On success the connection takes over what is in @uri. */
+static CstConn *open_remote(CstConnUri *uri, const char *given_uri, gboolean read_only,
                             gboolean *ret_reached, GError **error)
 {
     gpointer self = cst_remote_open(uri, read_only, ret_reached, error);
+    CstConn *conn = self ? cst_conn_new(&cst_remote_transport, self, given_uri, read_only) : NULL;
 
-    return self ? cst_conn_new(&cst_remote_transport, self, given_uri, read_only) : NULL;
+    if (conn) {
+        conn->uri = *uri;
+        *uri = (CstConnUri){0};
+    }
+    return conn;
+}
+
+CstConn *cst_conn_open_again(const CstConn *conn, GError **error)
+{
+    /* The strings stay the first connection's. */
+    CstConnUri uri = conn->uri;
+    gboolean reached;
+    gpointer self;
+
+    if (!uri.name) {
+        cst_fail(error, CST_ERROR_UNSUPPORTED, "%s", _("no server was connected to"));
+        return NULL;
+    }
+    uri.unattended = TRUE;
+    self = cst_remote_open(&uri, conn->read_only, &reached, error);
+    return self ? cst_conn_new(&cst_remote_transport, self, conn->given_uri, conn->read_only)
+                : NULL;
 }
 
 static CstConn *open_uri(const char *text, const CstConnOptions *options, GError **error)
@@ -58,6 +81,7 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
 
     if (!cst_conn_uri_parse(text, &dirs, options->read_only, &uri, error))
         return NULL;
+    uri.unattended = options->unattended;
     if (uri.target == CST_URI_EMBEDDED)
         return open_local(uri.root ? uri.root : options->root, options, error);
     return open_remote(&uri, text, options->read_only, &reached, error);

@@ -25,21 +25,27 @@
 
 /* --- reaching the server --------------------------------------------------------------------- */
 
-/* Starts ssh with one socket as standard input and output; its errors go to the terminal. */
+/*
+ * Starts ssh with one socket as standard input and output; its errors go to the terminal, unless
+ * the program may outlive that.
+ */
 static CstWireClient *connect_ssh(const CstConnUri *uri, GPid *ret_pid, GError **error)
 {
     g_auto(GStrv) argv = cst_conn_uri_ssh_argv(uri);
     g_autoptr(GError) why = NULL;
+    GSpawnFlags flags = G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD;
     int pair[2];
     gboolean ok;
 
+    if (uri->unattended)
+        flags |= G_SPAWN_STDERR_TO_DEV_NULL;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         cst_fail_errno(error, errno, _("cannot make a socket"));
         return NULL;
     }
-    ok = g_spawn_async_with_pipes_and_fds(
-        NULL, (const char *const *)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
-        NULL, NULL, pair[1], pair[1], -1, NULL, NULL, 0, ret_pid, NULL, NULL, NULL, &why);
+    ok = g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv, NULL, flags, NULL, NULL,
+                                          pair[1], pair[1], -1, NULL, NULL, 0, ret_pid, NULL, NULL,
+                                          NULL, &why);
     close(pair[1]);
     if (!ok) {
         close(pair[0]);
@@ -98,7 +104,10 @@ gpointer cst_remote_open(const CstConnUri *uri, gboolean read_only, gboolean *re
         cst_wire_client_open(client, uri->name, read_only ? CST_WIRE_OPEN_RO : 0, error))
         return remote;
     if (ssh && cst_wire_client_broken(client))
-        g_prefix_error(error, _("ssh to '%s', remote socket '%s': "), uri->host, uri->socket);
+        g_prefix_error(error,
+                       uri->unattended ? _("ssh to '%s' without a question, remote socket '%s': ")
+                                       : _("ssh to '%s', remote socket '%s': "),
+                       uri->host, uri->socket);
     remote_close(remote);
     return NULL;
 }

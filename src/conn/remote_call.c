@@ -101,15 +101,13 @@ static gboolean require_procedure(CstRemote *remote, int number, const char *wha
            (remote->last_procedure >= number || cst_conn_fail_unsupported(what, error));
 }
 
-gboolean cst_remote_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
-                             GError **error)
+gboolean cst_remote_supports(gpointer self, int number, gboolean *ret_supported, GError **error)
 {
     CstRemote *remote = self;
 
     if (!identify_peer(remote, error))
         return FALSE;
-    *ret_supported =
-        procedure->program == WIRE_REMOTE_PROGRAM || procedure->number <= remote->last_procedure;
+    *ret_supported = number <= remote->last_procedure;
     return TRUE;
 }
 

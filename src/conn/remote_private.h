@@ -43,8 +43,7 @@ gboolean cst_remote_fail(const CstProcedure *procedure, GError *why, GError **er
 
 /* Slots of CstTransport, which has the contracts. */
 
-gboolean cst_remote_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
-                             GError **error);
+gboolean cst_remote_supports(gpointer self, int number, gboolean *ret_supported, GError **error);
 gboolean cst_remote_call(gpointer self, const CstProcedure *procedure, const void *args, void *ret,
                          CstTask *task, GError **error);
 gboolean cst_remote_call_all(gpointer self, CstConnCall *calls, guint count, GError **error);

@@ -60,6 +60,20 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
     return change(conn, WIRE_CISTERN_SNAPSHOT_CREATE, vol, name, "", limit, task, error);
 }
 
+gboolean cst_conn_snapshot_create_set(CstConn *conn, const CstPoolRef *pool, GPtrArray *volumes,
+                                      const char *name, CstTask *task, CstSnapshotSet *ret_set,
+                                      GError **error)
+{
+    wire_snapshot_set_args args = {
+        cst_pool_arg(pool), {volumes->len, (char **)volumes->pdata}, (char *)name, 0};
+    wire_snapshot_set_ret ret = {0};
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_SNAPSHOT_CREATE_SET, &args, &ret, task, error))
+        return FALSE;
+    *ret_set = (CstSnapshotSet){.one_step = ret.one_step != 0, .span_us = ret.span_us};
+    return TRUE;
+}
+
 GStrv cst_conn_snapshot_revert_loses(CstConn *conn, const CstVolRef *vol, const char *name,
                                      GError **error)
 {

@@ -110,19 +110,28 @@ static gboolean receive_piece(const void *bytes, size_t len, uint64_t hole, gpoi
                 : cst_fd_sink_write(&receiver->sink, bytes, len, error);
 }
 
-gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
-                               uint64_t length, unsigned flags, CstTask *task, GError **error)
+gboolean cst_conn_vol_download_pieces(CstConn *conn, const CstVolRef *vol, uint64_t offset,
+                                      uint64_t length, unsigned flags, CstPieceFunc piece,
+                                      gpointer data, CstTask *task, GError **error)
 {
     wire_vol_stream_args args = {cst_vol_arg(vol), offset, length, flags};
     g_auto(Stream) stream = {0};
+
+    return stream_start(&stream, conn, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD, &args,
+                        NULL, task, error) &&
+           stream_take(&stream, piece, data, error);
+}
+
+gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint64_t offset,
+                               uint64_t length, unsigned flags, CstTask *task, GError **error)
+{
     Receiver receiver = {.task = task};
 
     if (!cst_fd_sink_init(&receiver.sink, fd, error))
         return FALSE;
     expect_download(conn, vol, offset, length, task);
-    return stream_start(&stream, conn, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD, &args,
-                        NULL, task, error) &&
-           stream_take(&stream, receive_piece, &receiver, error) &&
+    return cst_conn_vol_download_pieces(conn, vol, offset, length, flags, receive_piece, &receiver,
+                                        task, error) &&
            cst_fd_sink_finish(&receiver.sink, error);
 }
 
@@ -264,9 +273,25 @@ CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t
     return g_steal_pointer(&receive);
 }
 
-gboolean cst_conn_can_patch(CstConn *conn, gboolean *ret_able, GError **error)
+CstConnReceive *cst_conn_vol_upload_pieces(CstConn *conn, const CstVolRef *vol, unsigned flags,
+                                           CstTask *task, GError **error)
 {
-    return cst_conn_supports(conn, WIRE_CISTERN_VOL_PATCH, ret_able, error);
+    wire_vol_stream_args args = {cst_vol_arg(vol), 0, 0, flags};
+    g_autoptr(CstConnReceive) receive = g_new0(CstConnReceive, 1);
+
+    if (!stream_start(&receive->stream, conn, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_UPLOAD,
+                      &args, NULL, task, error))
+        return NULL;
+    return g_steal_pointer(&receive);
+}
+
+gboolean cst_conn_abilities(CstConn *conn, CstConnAbilities *ret, GError **error)
+{
+    return cst_conn_supports(conn, WIRE_CISTERN_CALL_MODE, &ret->dry_runs, error) &&
+           cst_conn_supports(conn, WIRE_CISTERN_VOL_SEND, &ret->sends, error) &&
+           cst_conn_supports(conn, WIRE_CISTERN_VOL_RECEIVE, &ret->receives, error) &&
+           cst_conn_supports(conn, WIRE_CISTERN_VOL_DIGESTS, &ret->digests, error) &&
+           cst_conn_supports(conn, WIRE_CISTERN_VOL_PATCH, &ret->patches, error);
 }
 
 gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,

@@ -26,9 +26,11 @@ typedef struct {
     /** Closes the connection and frees @self. */
     void (*close)(gpointer self);
 
-    /** Gives whether the server has the procedure. Fails only when the connection does. */
-    gboolean (*supports)(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
-                         GError **error);
+    /**
+     * Gives whether the server has procedure @number of Cistern's program. Fails only when the
+     * connection does.
+     */
+    gboolean (*supports)(gpointer self, int number, gboolean *ret_supported, GError **error);
     /**
      * Calls the procedure and waits for its reply. @args and @ret are structs of the types in
      * @procedure's row. @ret is zeroed; on success the caller frees its content with xdr_free().

@@ -322,7 +322,7 @@ char **cst_conn_uri_ssh_argv(const CstConnUri *uri)
     add_option(argv, "-l", uri->user);
     add_option(argv, "-i", uri->keyfile);
     add_option(argv, "-o", hosts);
-    add_option(argv, "-o", uri->no_tty ? "BatchMode=yes" : NULL);
+    add_option(argv, "-o", uri->no_tty || uri->unattended ? "BatchMode=yes" : NULL);
     add_option(argv, "-o", uri->no_verify ? "StrictHostKeyChecking=no" : NULL);
     /* What follows is never an option, whatever the host is called. */
     g_ptr_array_add(argv, g_strdup("--"));

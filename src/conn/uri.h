@@ -26,6 +26,7 @@ typedef struct {
     char *known_hosts;
     gboolean no_tty;
     gboolean no_verify;
+    gboolean unattended; /**< ssh asks nothing and writes nothing to the terminal */
 } CstConnUri;
 
 /** Frees what @uri owns and zeroes it. */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include <base/error_class.h>
+#include <base/foreign.h>
 #include <base/i18n.h>
 #include <base/locale.h>
 #include <base/log.h>
@@ -299,6 +300,7 @@ int main(int argc, char **argv)
     g_autoptr(CstPaths) paths = NULL;
     g_autofree char *config_path = NULL;
     g_auto(Options) options = {0};
+    int status;
 
     setlocale(LC_ALL, "");
     cst_bind_locale();
@@ -319,7 +321,7 @@ int main(int argc, char **argv)
     if (options.check_takeover)
         return daemon_check_takeover(paths, stdout) ? CST_EXIT_OK : CST_EXIT_CONFLICT;
     config_path = options.config ? g_strdup(options.config) : daemon_config_path(paths);
-    if (!run(paths, config_path, &options, &error))
-        return fail(error);
-    return CST_EXIT_OK;
+    status = run(paths, config_path, &options, &error) ? CST_EXIT_OK : fail(error);
+    cst_foreign_end(status);
+    return status;
 }

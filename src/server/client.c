@@ -498,6 +498,7 @@ Client *client_new(Loop *loop, int fd, gboolean read_only)
         client_unref(client);
         return NULL;
     }
+    client->session.jobs = cst_client_jobs_new(loop->server->service, client->uid, client->pid);
     for (int i = 0; i < WORK_CLASSES; i++)
         client->lanes[i].user = client->user;
     client->link.data = client;
@@ -522,6 +523,7 @@ void client_unref(Client *client)
     if (client->user)
         user_put(client->loop->server, client->user);
     g_free(client->session.uri);
+    cst_client_jobs_free(client->session.jobs);
     g_free(client);
 }
 
@@ -554,6 +556,7 @@ void client_drop(Client *client, const char *why)
     peer_forget(client);
     /* Before out_clear(), which gives chunks back to streams: they must not read on. */
     hooks_of(client)->gone(client);
+    cst_client_jobs_close(client->session.jobs);
     out_clear(&client->out);
     forget_kept(client);
     user_charge(loop->server, client->user, client->held, 0);

@@ -398,6 +398,7 @@ static void add_task(Call *call)
     call->api.task = cst_task_new();
     cst_task_set_owner(call->api.task, client->uid, client->pid);
     cst_task_set_rate(call->api.task, client->next_rate);
+    cst_task_set_part_of(call->api.task, cst_client_jobs_group(client->session.jobs));
     cst_task_set_max_wait(call->api.task, seconds * G_TIME_SPAN_SECOND);
     cst_task_on_wait(call->api.task, waits, call);
     cst_task_on_stuck(call->api.task, stuck, call);

@@ -3,6 +3,7 @@
 
 #include <base/task.h>
 #include <pool/pool.h>
+#include <service/client_jobs.h>
 #include <service/jobs.h>
 #include <service/pools.h>
 
@@ -44,6 +45,19 @@ void job_begin(Job *job, CstPool *pool, const char *kind, const char *volume, Cs
 /** The same for work on several pools, or none: @pools is what the job says of them. */
 void job_begin_service(Job *job, CstService *service, const char *kind, const char *pools,
                        CstTask **task);
+/**
+ * Begins a job whose work a client does, and lists it at once. Returns its number; 0 with @error
+ * when it can't be listed, but it has begun then, too. what->kind is static; the owner is @task's.
+ */
+uint64_t job_begin_client(Job *job, CstService *service, const CstClientJob *what, CstTask *task,
+                          GError **error);
+/** Whether somebody has requested the job's end, other than by stopping this process. */
+gboolean job_cancel_requested(const Job *job);
+/**
+ * Leaves the job of a client that is gone to the publishing thread, which ends it as interrupted.
+ * Waits for nothing. @job has none afterwards.
+ */
+void job_abandon(Job *job);
 /** Says which step of the work is being done: a @kind as that of job_begin(). */
 void job_set_step(Job *job, const char *kind);
 /** Names the volume once it is known, in the list of jobs and in the log. */

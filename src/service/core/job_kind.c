@@ -16,6 +16,10 @@
 #define NOTHING_CHANGED N_("it changed nothing")
 #define STILL_LOGS_IN \
     N_("both values are kept until the storage says which one it accepts; that one stays")
+#define NO_FILE     N_("the file is not there, or what it was; a hidden draft may be left beside it")
+#define GOES_ON     N_("the same command goes on with what is there")
+#define NO_BACKUP   N_("there is no backup of it; the next backup takes what was stored already")
+#define PRUNED      N_("backups are whole; begin it again")
 #define IN_ONE_POOL N_("the volume is in one of the pools, and whole")
 #define STILL_WHOLE N_("the volume is whole, and holds what it did; begin it again")
 
@@ -57,11 +61,37 @@ static const struct {
     {"rotate: verify", STILL_LOGS_IN},
 };
 
+/* The work of clients. */
+static const struct {
+    const char *kind;
+    const char *left;
+} client_kinds[] = {
+    {"import", NOTHING_LEFT},
+    {"export", NO_FILE},
+    {"copy", GOES_ON},
+    {"backup-create", NO_BACKUP},
+    {"backup-restore", NOTHING_LEFT},
+    {"backup-check", NOTHING_CHANGED},
+    {"backup-prove", NOTHING_LEFT},
+    {"backup-prune", PRUNED},
+};
+
+const char *job_kind_of_client(const char *word)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(client_kinds); i++)
+        if (strcmp(client_kinds[i].kind, word) == 0)
+            return client_kinds[i].kind;
+    return NULL;
+}
+
 static const char *left_by(const char *kind)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
         if (strcmp(kinds[i].kind, kind) == 0)
             return kinds[i].left;
+    for (size_t i = 0; i < G_N_ELEMENTS(client_kinds); i++)
+        if (strcmp(client_kinds[i].kind, kind) == 0)
+            return client_kinds[i].left;
     return NULL;
 }
 

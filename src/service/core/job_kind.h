@@ -8,3 +8,6 @@
  * translated.
  */
 const char *job_left(const CstJobInfo *info, gboolean killed);
+
+/** Returns the static word for a kind of work that clients do; NULL when @word is none. */
+const char *job_kind_of_client(const char *word);

@@ -47,6 +47,7 @@ struct CstService {
     CstDriverLock *driver_lock;
     CstDriverLock *secret_lock; /* guarded by secret_files */
     Jobs *jobs;
+    gint client_jobs;      /* atomic: how many clients do */
     CstPoolHost pool_host; /* the functions that backends call in the service */
 
     /*

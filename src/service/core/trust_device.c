@@ -81,15 +81,15 @@ gboolean trust_device_declare(CstPool *pool, CstPoolState *state, const CstVolum
     return declare(pool->service, state, volume, format, error);
 }
 
-/* A key that is no path (LVM's) stays; the record has the name as well. */
-gboolean trust_device_rename(CstService *service, CstPoolState *state, const char *name,
+/* LVM's key stays the same, ZFS's is another one now; the record has the name as well. */
+gboolean trust_device_rename(CstService *service, const FormerVolume *former, CstPoolState *state,
                              const CstVolume *volume, const char *format, GError **error)
 {
-    g_autoptr(CstVolume) former = cst_volume_new(name);
+    g_autoptr(CstVolume) before = cst_volume_new(former->name);
 
-    former->type = volume->type;
-    if (volume->extra && volume->extra->key)
-        cst_volume_extra(former)->key = g_strdup(volume->extra->key);
+    before->type = volume->type;
+    if (former->key)
+        cst_volume_extra(before)->key = g_strdup(former->key);
     return declare(service, state, volume, format, error) &&
-           declare(service, state, former, NULL, error);
+           declare(service, former->state, before, NULL, error);
 }

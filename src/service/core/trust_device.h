@@ -17,11 +17,18 @@ gboolean trust_device_applies(CstPoolState *state, const CstVolume *volume);
  */
 gboolean trust_content_format(CstPool *pool, CstPoolState *state, const CstVolume *volume,
                               const char **ret_format, GError **error);
+/** What a volume was called before it got another name. */
+typedef struct {
+    CstPoolState *state; /**< of the pool that it was in */
+    const char *name;
+    const char *key; /**< NULL: its path */
+} FormerVolume;
+
 /**
- * Has what is declared of the device that was called @name be so of @volume, which it is now;
+ * Has what is declared of the device that was @former be so of @volume of @state, which it is now;
  * @format: of what it holds, NULL: nothing is declared. On the disk when it returns.
  */
-gboolean trust_device_rename(CstService *service, CstPoolState *state, const char *name,
+gboolean trust_device_rename(CstService *service, const FormerVolume *former, CstPoolState *state,
                              const CstVolume *volume, const char *format, GError **error);
 /**
  * Declares the format of what @volume, which is on a device, holds; NULL and plain formats: nothing

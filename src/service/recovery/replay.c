@@ -20,7 +20,9 @@
 #include "core/pool.h"
 #include "core/service.h"
 #include "pool/lifecycle.h"
+#include "snapshot/set.h"
 #include "volume/move.h"
+#include "volume/move_rename.h"
 #include "volume/rename.h"
 
 /*
@@ -79,6 +81,10 @@ static gboolean recover_recorded(CstService *service, CstPoolState *state,
         return volume_rename_replay(service, state, open_pool, record, error);
     if (strcmp(record->operation, VOLUME_MOVE) == 0)
         return volume_move_replay(service, state, open_pool, record, error);
+    if (strcmp(record->operation, VOLUME_MOVE_RENAME) == 0)
+        return volume_move_rename_replay(service, state, open_pool, record, error);
+    if (strcmp(record->operation, SNAPSHOT_SET) == 0)
+        return snapshot_set_replay(state, record, error);
     return drop_recorded(state, record, error);
 }
 

@@ -14,7 +14,7 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/scan.h"
-#include "snapshot.h"
+#include "provider.h"
 #include "volume/clone.h"
 
 /*

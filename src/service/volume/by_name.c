@@ -22,6 +22,7 @@
 #include "core/trust_device.h"
 
 #define PROTECTED      "protected"
+#define KEY            "key"
 #define DECLARED       "declared"
 #define FORMAT         "declared-format"
 #define RESTRICTED     "declared-restricted"
@@ -36,6 +37,7 @@
 
 void kept_clear(KeptByName *kept)
 {
+    g_clear_pointer(&kept->key, g_free);
     g_clear_pointer(&kept->declaration, cst_declaration_free);
     g_clear_pointer(&kept->trashed, cst_trashed_free);
 }
@@ -51,6 +53,7 @@ static gboolean read_device(CstPool *pool, CstPoolState *state, const CstVolume 
         return FALSE;
     if (g_strcmp0(format, volume->format) != 0)
         ret_kept->declaration = cst_declaration_new(format, TRUE);
+    ret_kept->key = cst_pool_state_vol_key(state, volume);
     return TRUE;
 }
 
@@ -103,20 +106,29 @@ static gboolean move_trashed(const CstPaths *paths, const CstUuid *pool, const c
            (!cst_name_is_trash(name) || cst_trash_remove(paths, pool, name, error));
 }
 
+gboolean kept_move_device(CstService *service, CstPoolState *from, const char *name,
+                          CstPoolState *state, const CstVolume *volume, const KeptByName *kept,
+                          GError **error)
+{
+    const FormerVolume former = {.state = from, .name = name, .key = kept->key};
+
+    return trust_device_rename(service, &former, state, volume,
+                               kept->declaration ? kept->declaration->format : NULL, error);
+}
+
 gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
                    const CstVolume *volume, const KeptByName *kept, GError **error)
 {
     const CstUuid *uuid = &state->def->uuid;
-    const CstDeclaration *declaration = kept->declaration;
 
     if (!cst_protected_set(service->paths, uuid, volume->name, kept->is_protected, error) ||
         !cst_protected_set(service->paths, uuid, name, FALSE, error) ||
         !move_trashed(service->paths, uuid, name, kept->trashed, error))
         return FALSE;
     if (trust_device_applies(state, volume))
-        return trust_device_rename(service, state, name, volume,
-                                   declaration ? declaration->format : NULL, error);
-    return !trust_applies(state) || move_file(service, state, name, volume, declaration, error);
+        return kept_move_device(service, state, name, state, volume, kept, error);
+    return !trust_applies(state) ||
+           move_file(service, state, name, volume, kept->declaration, error);
 }
 
 /* --- in a record ------------------------------------------------------------------------------ */
@@ -161,6 +173,7 @@ void kept_save(const KeptByName *kept, GHashTable *fields)
     const CstDeclaration *declaration = kept->declaration;
 
     intent_put(fields, PROTECTED, kept->is_protected ? "yes" : NULL);
+    intent_put(fields, KEY, kept->key);
     if (kept->trashed)
         save_trashed(kept->trashed, fields);
     if (!declaration)
@@ -178,6 +191,7 @@ void kept_load(GHashTable *fields, KeptByName *ret_kept)
     CstDeclaration *declaration;
 
     ret_kept->is_protected = g_hash_table_contains(fields, PROTECTED);
+    ret_kept->key = g_strdup(g_hash_table_lookup(fields, KEY));
     if (g_hash_table_contains(fields, TRASHED) && g_hash_table_contains(fields, TRASH_NAME))
         ret_kept->trashed = load_trashed(fields);
     if (!g_hash_table_contains(fields, DECLARED))

@@ -9,6 +9,7 @@
 /** What is kept of a volume by its name, beside the storage: it has to follow to another name. */
 typedef struct {
     gboolean is_protected;
+    char *key;                   /* that a device had under the name; NULL: its path, or a file */
     CstDeclaration *declaration; /* of its content, a file's or a device's; NULL: nothing */
     CstTrashed *trashed;         /* it was deleted, and is kept under this name; NULL: no */
 } KeptByName;
@@ -26,6 +27,13 @@ gboolean kept_read(CstPool *pool, CstPoolState *state, const CstVolume *volume,
  */
 gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
                    const CstVolume *volume, const KeptByName *kept, GError **error);
+/**
+ * Of that what is declared of a device's content alone, for one that was @name of the pool @from
+ * and is @volume of @state, another pool, now.
+ */
+gboolean kept_move_device(CstService *service, CstPoolState *from, const char *name,
+                          CstPoolState *state, const CstVolume *volume, const KeptByName *kept,
+                          GError **error);
 
 /** Adds it to the record of an intent, and reads it back. */
 void kept_save(const KeptByName *kept, GHashTable *fields);

@@ -8,7 +8,9 @@
  * is based on it names by a path, which is true from anywhere. Otherwise what the guest sees
  * becomes a new image that stands alone.
  *
- * In another directory of one file system nothing is copied: the file gets a second name there.
+ * In another directory of one file system, or of one volume of Gluster, nothing is copied: the file
+ * gets a second name there. Nor is it where the technology gives a volume its name in the other
+ * pool in one step (move_rename.c).
  *
  * An intent says, durably, that the original is to go. It is written before the copy gets its name
  * where the copy can be told from anything else that may have the name then (a file, by its inode),
@@ -43,6 +45,7 @@
 #include "delete.h"
 #include "dependency/guard.h"
 #include "image_chain.h"
+#include "move_rename.h"
 #include "plan.h"
 #include "protect.h"
 #include "transaction.h"
@@ -285,13 +288,12 @@ static gboolean declare_there(const Move *move, CstPoolState *state, GError **er
 static gboolean take_file(Move *move, CstPoolState *state, GError **error)
 {
     const ImageLink *link = original(move);
-    struct stat st;
+    uint64_t inode = cst_volume_file_id(link->volume).inode;
 
-    if (fstat(cst_blob_file_fd(link->blob), &st) < 0)
+    if (inode == 0 || !cst_pool_state_can_take(state, link->claim.state))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("volume '%s' is no file"), move->name);
-    if (!record(move, st.st_ino, error) ||
-        !cst_pool_state_take(state, link->claim.state, move->name, link->blob, move->def->name,
-                             error))
+    if (!record(move, inode, error) || !cst_pool_state_take(state, link->claim.state, move->name,
+                                                            link->blob, move->def->name, error))
         return FALSE;
     CST_CRASH_POINT("vol.move.linked");
     if (declare_there(move, state, error))
@@ -385,18 +387,20 @@ static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const 
                             CstTask *task, GError **error)
 {
     g_auto(Move) move = {.pool = pool, .to = to, .name = name, .how = how, .task = task};
-    gboolean linked;
+    gboolean renamed, linked;
 
     if (pool == to)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("volume '%s' is in pool '%s' already; give it another name with "
                           "vol-rename"),
                         name, cst_pool_name(pool));
-    return cst_flags_check(how->flags, CST_VOL_CONVERT_OVERWRITE, "cisternVolMove", error) &&
-           (!how->name || cst_name_check(how->name, _("volume"), error)) &&
-           open_original(&move, error) && plan_definition(&move, error) &&
-           link_there(&move, &linked, error) && (linked || make_copy(&move, error)) &&
-           delete_original(&move, error);
+    if (!cst_flags_check(how->flags, CST_VOL_CONVERT_OVERWRITE, "cisternVolMove", error) ||
+        (how->name && !cst_name_check(how->name, _("volume"), error)) ||
+        !volume_move_by_rename(pool, name, to, how, task, &renamed, error))
+        return FALSE;
+    return renamed || (open_original(&move, error) && plan_definition(&move, error) &&
+                       link_there(&move, &linked, error) && (linked || make_copy(&move, error)) &&
+                       delete_original(&move, error));
 }
 
 gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <conn/client_jobs.h>
 
 #include "side.h"
 
@@ -183,6 +184,99 @@ static void without_a_daemon_nobody_goes_on(void **state)
     side_close(&side);
 }
 
+static void assert_state(Side *side, uint64_t id, CstJobState state, const char *error)
+{
+    g_autoptr(CstJobInfo) job = cst_conn_job_info(side->conn, id, NULL);
+
+    assert_non_null(job);
+    assert_int_equal(job->state, state);
+    assert_string_equal(job->kind, "import");
+    assert_string_equal(job->pool, "a b");
+    assert_string_equal(job->volume, "v");
+    assert_true(job->done == 6 && job->total == 10);
+    if (error)
+        assert_string_equal(job->error, error);
+    else
+        assert_null(job->error);
+}
+
+/* What this program does, as a job: with the same calls over a socket and in this process. */
+static void play_job_of_client(gboolean remote)
+{
+    const CstConnJob what = {.kind = "import", .pool = "a\nb", .volume = "v", .limit = 7};
+    g_autoptr(GError) why = g_error_new(CST_ERROR, CST_ERROR_NO_SPACE, "full\tup");
+    uint64_t handle, other, id, next, limit;
+    gboolean stop = FALSE;
+    Side side;
+
+    side_open(&side, remote);
+    assert_true(cst_conn_client_job_begin(side.conn, &what, &handle, &id, NULL));
+    assert_true(cst_conn_client_job_begin(side.conn, &what, &other, &next, NULL));
+    assert_true(handle != other && id != next);
+    assert_true(
+        cst_conn_client_job_progress(side.conn, handle, (CstProgress){6, 10}, &stop, &limit, NULL));
+    assert_true(!stop && limit == 7);
+    assert_true(cst_conn_job_cancel(side.conn, id, NULL));
+    assert_true(cst_conn_job_set_limit(side.conn, id, 9, NULL));
+    for (int i = 0; i < 3000 && (!stop || limit != 9); i++) {
+        g_usleep(10000);
+        assert_true(cst_conn_client_job_progress(side.conn, handle, (CstProgress){3, 10}, &stop,
+                                                 &limit, NULL));
+    }
+    assert_true(stop && limit == 9);
+    assert_true(
+        cst_conn_client_job_progress(side.conn, other, (CstProgress){6, 10}, &stop, &limit, NULL));
+    assert_true(!stop && limit == 7);
+    assert_true(cst_conn_client_job_end(side.conn, other, NULL, NULL));
+    assert_true(cst_conn_client_job_end(side.conn, handle, why, NULL));
+    assert_state(&side, id, CST_JOB_FAILED, "full up");
+    assert_state(&side, next, CST_JOB_DONE, NULL);
+    assert_false(cst_conn_client_job_end(side.conn, handle, NULL, NULL));
+    side_close(&side);
+}
+
+static void this_program_has_a_job(void **state)
+{
+    play_job_of_client(FALSE);
+    play_job_of_client(TRUE);
+}
+
+/* How many jobs are listed while a volume is being received over @side's own connection. */
+static guint listed_while_receiving(Side *side, CstConn *asks, const CstPoolRef *pool)
+{
+    g_autoptr(CstConnReceive) receive = cst_conn_vol_receive(
+        side->conn, pool, "<volume><name>v</name><capacity>8388608</capacity></volume>", 0, NULL,
+        NULL);
+    g_autoptr(GPtrArray) jobs = NULL;
+
+    assert_non_null(receive);
+    g_usleep(1500000);
+    jobs = cst_conn_job_list(asks, FALSE, NULL);
+    return jobs->len;
+}
+
+/* A job that another connection has begun: what belongs to it over this one is not listed. */
+static void parts_of_a_job_are_not_listed(void **state)
+{
+    const CstConnJob what = {.kind = "import", .pool = "a b", .volume = "v", .group = 77};
+    g_autoptr(CstPoolRef) pool = NULL;
+    uint64_t handle, id;
+    CstConn *again;
+    Side side;
+
+    side_open(&side, TRUE);
+    pool = make_active_pool(&side);
+    again = cst_conn_open_again(side.conn, NULL);
+    assert_non_null(again);
+    assert_true(cst_conn_client_job_begin(again, &what, &handle, &id, NULL));
+    assert_true(cst_conn_set_job_group(side.conn, 77, NULL));
+    assert_int_equal(listed_while_receiving(&side, again, pool), 1);
+    assert_true(cst_conn_set_job_group(side.conn, 78, NULL));
+    assert_int_equal(listed_while_receiving(&side, again, pool), 2);
+    cst_conn_free(again);
+    side_close(&side);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +285,8 @@ int main(void)
         cmocka_unit_test(a_short_call_is_waited_for),
         cmocka_unit_test(a_call_that_runs_hears_of_another_limit),
         cmocka_unit_test(without_a_daemon_nobody_goes_on),
+        cmocka_unit_test(this_program_has_a_job),
+        cmocka_unit_test(parts_of_a_job_are_not_listed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

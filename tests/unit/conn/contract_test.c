@@ -501,6 +501,19 @@ static void tell_changes(Side *side, const CstVolRef *vol, const char *since, co
     g_free(told.identity);
 }
 
+/* Of one volume, which is one moment. */
+static void take_set(Side *side, const CstPoolRef *pool, const char *name)
+{
+    g_autoptr(GPtrArray) volumes = g_ptr_array_new();
+    CstSnapshotSet set = {0};
+
+    g_ptr_array_add(volumes, (gpointer) "v");
+    outcome(
+        side, "set",
+        cst_conn_snapshot_create_set(side->conn, pool, volumes, name, NULL, &set, &side->error));
+    note(side, "%d", set.one_step);
+}
+
 static void play_snapshots(Side *side)
 {
     g_autoptr(CstPoolRef) pool = make_active_pool(side);
@@ -516,6 +529,8 @@ static void play_snapshots(Side *side)
     outcome(side, "create", vol != NULL);
     outcome(side, "take", cst_conn_snapshot_create(side->conn, vol, "s", 0, task, &side->error));
     outcome(side, "again", cst_conn_snapshot_create(side->conn, vol, "s", 0, NULL, &side->error));
+    take_set(side, pool, "s");
+    take_set(side, pool, "set");
     outcome(side, "sized",
             cst_conn_snapshot_create(side->conn, vol, "t", 4096, NULL, &side->error));
     outcome(side, "rename", cst_conn_snapshot_rename(side->conn, vol, "s", "u", &side->error));

@@ -28,8 +28,7 @@ static void bad_close(gpointer self)
 {
 }
 
-static gboolean bad_supports(gpointer self, const CstProcedure *procedure, gboolean *ret_supported,
-                             GError **error)
+static gboolean bad_supports(gpointer self, int number, gboolean *ret_supported, GError **error)
 {
     *ret_supported = knows == KNOWS_ALL;
     return knows != CANNOT_TELL || refuse(error);
@@ -111,7 +110,9 @@ static union {
     CstMeasureReport measure;
     CstVolDigests digests;
     CstVolChanged changed;
+    CstSnapshotSet set;
 } result;
+static GPtrArray names;
 static CstSecretBytes value;
 
 #define CALL(what, expression)                  \
@@ -197,6 +198,8 @@ static CstSecretBytes value;
     X(job_wait, cst_conn_job_wait(conn, 1, 0, NULL, error))                                      \
     X(snapshot_list, cst_conn_snapshot_list(conn, &vol, error))                                  \
     X(snapshot_create, cst_conn_snapshot_create(conn, &vol, name, 0, NULL, error))               \
+    X(snapshot_set,                                                                              \
+      cst_conn_snapshot_create_set(conn, &pool, &names, name, NULL, &result.set, error))         \
     X(snapshot_lost, cst_conn_snapshot_revert_loses(conn, &vol, name, error))                    \
     X(snapshot_revert, cst_conn_snapshot_revert(conn, &vol, name, NULL, NULL, error))            \
     X(snapshot_delete, cst_conn_snapshot_delete(conn, &vol, name, NULL, error))                  \

@@ -283,6 +283,29 @@ static void ssh_carries_a_connection(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
+/* Of a thread, or of a process that has let go of its terminal: nobody could answer. */
+static void another_connection_over_ssh_asks_nothing(void **state)
+{
+    const CstConnOptions unattended = {.unattended = TRUE};
+    const Place *place = *state;
+    g_autofree char *first = NULL, *second = NULL, *third = NULL;
+    g_autoptr(CstConn) conn = cst_conn_open(SSH, NULL, NULL);
+    g_autoptr(CstConn) again = NULL, alone = NULL;
+
+    assert_non_null(conn);
+    words_of_ssh(place, &first);
+    assert_null(strstr(first, "BatchMode"));
+    again = cst_conn_open_again(conn, NULL);
+    assert_non_null(again);
+    words_of_ssh(place, &second);
+    assert_non_null(strstr(second, "BatchMode=yes"));
+    assert_non_null(strstr(second, " far "));
+    alone = cst_conn_open(SSH, &unattended, NULL);
+    assert_non_null(alone);
+    words_of_ssh(place, &third);
+    assert_string_equal(second, third);
+}
+
 static void ssh_that_ends_at_once_is_told_with_the_host(void **state)
 {
     const Place *place = *state;
@@ -384,6 +407,7 @@ int main(int argc, char **argv)
         PLACE_TEST(variables_count_where_nothing_was_asked_for),
         PLACE_TEST(a_connection_begins_with_no_dry_run),
         PLACE_TEST(ssh_carries_a_connection),
+        PLACE_TEST(another_connection_over_ssh_asks_nothing),
         PLACE_TEST(ssh_that_ends_at_once_is_told_with_the_host),
         PLACE_TEST(what_the_server_refuses_over_ssh_is_told_as_it_is),
         PLACE_TEST(ssh_that_does_not_end_is_made_to),

@@ -130,8 +130,7 @@ static gboolean supports(gpointer self, GError **error)
 {
     gboolean supported;
 
-    return cst_remote_transport.supports(
-        self, cst_api_find(WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_FLATTEN), &supported, error);
+    return cst_remote_transport.supports(self, WIRE_CISTERN_VOL_FLATTEN, &supported, error);
 }
 
 static gboolean detach(gpointer self, GError **error)

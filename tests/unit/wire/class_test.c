@@ -17,6 +17,8 @@
 /* Read the daemon's own files, /proc and /sys; or make a document of what is in memory. */
 static const char *const quick[] = {
     "cisternPoolProtected",
+    "cisternClientJobBegin",
+    "cisternClientJobEnd",
     "cisternJobCancel",
     "cisternJobInfo",
     "cisternJobList",
@@ -50,6 +52,8 @@ static const char *const in_memory[] = {
     "cisternCallMode",
     "cisternCallProgress",
     "cisternCallRate",
+    "cisternClientJobGroup",
+    "cisternClientJobProgress",
     "cisternPoolStatus",
     "cisternVersion",
     "virConnectListAllStoragePools",

@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include <base/task.h>
+#include <service/client_jobs.h>
 #include <service/service.h>
 #include <service/volumes.h>
 #include <store/system_token.h>
@@ -23,7 +24,8 @@ typedef enum { CST_API_STORAGE, CST_API_SECRET, CST_API_QEMU } CstApiDriver;
 /** The connection that calls. Borrowed; constant while calls run. */
 typedef struct {
     CstApiDriver driver;
-    char *uri; /**< virConnectGetURI's answer; NULL until the connection is open */
+    char *uri;           /**< virConnectGetURI's answer; NULL until the connection is open */
+    CstClientJobs *jobs; /**< that its client does */
 } CstApiSession;
 
 typedef struct CstProcedure CstProcedure;

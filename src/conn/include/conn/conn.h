@@ -32,6 +32,7 @@ typedef struct {
     gboolean read_only;      /**< -r */
     gboolean embedded;       /**< never connect to a daemon (storage:///embed) */
     gboolean must_exist;     /**< fail with NOT_FOUND instead of creating an embedded root */
+    gboolean unattended;     /**< ssh asks nothing, and writes nothing to the terminal */
     const char *default_uri; /**< when nothing else says what to connect to; NULL: none */
 } CstConnOptions;
 
@@ -41,6 +42,11 @@ typedef struct {
  * given); else the daemon of this root if one listens, else embedded. @options may be NULL.
  */
 CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **error);
+/**
+ * Opens another connection to the server that @conn, which outlives the call, is connected to. From
+ * any thread; ssh asks nothing. UNSUPPORTED when that is embedded.
+ */
+CstConn *cst_conn_open_again(const CstConn *conn, GError **error);
 /** Closes the connection. NULL is accepted. */
 void cst_conn_free(CstConn *conn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstConn, cst_conn_free)
@@ -282,6 +288,28 @@ gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint
 typedef gboolean (*CstPieceFunc)(const void *bytes, size_t len, uint64_t hole, gpointer data,
                                  GError **error);
 
+/**
+ * As cst_conn_vol_download(), to @piece, one piece after the other. It must not use @conn. @task
+ * counts the bytes.
+ */
+gboolean cst_conn_vol_download_pieces(CstConn *conn, const CstVolRef *vol, uint64_t offset,
+                                      uint64_t length, unsigned flags, CstPieceFunc piece,
+                                      gpointer data, CstTask *task, GError **error);
+
+/**
+ * What a server does beyond libvirt's protocol, where content is concerned. libvirt's own does none
+ * of it, an older cisternd some: a later one of these is never there without those before it.
+ */
+typedef struct {
+    gboolean dry_runs; /**< cst_conn_set_dry_run() */
+    gboolean sends;    /**< cst_conn_vol_send() */
+    gboolean receives; /**< cst_conn_vol_receive() */
+    gboolean digests;  /**< cst_conn_vol_digests(), cst_conn_vol_rename() */
+    gboolean patches;  /**< cst_conn_vol_patch() */
+} CstConnAbilities;
+/** Asks what the server can do, which is asked once. Fails only when the connection does. */
+gboolean cst_conn_abilities(CstConn *conn, CstConnAbilities *ret, GError **error);
+
 /** Who takes it. */
 typedef struct {
     /** Comes first, with the bytes of all content, whatever part of it was asked for. */
@@ -348,9 +376,15 @@ gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gp
                                 GError **error);
 /** The volume is there and safe on disk; what was not given of it is zeroes. */
 CstVolRef *cst_conn_receive_finish(CstConnReceive *receive, GError **error);
-/** Whether the server takes such content; stock servers do not. */
-gboolean cst_conn_can_patch(CstConn *conn, gboolean *ret_able, GError **error);
-/** What was given to a patch is safe on disk. */
+/**
+ * Begins to write a volume's bytes as they are stored, from the first one on, as
+ * cst_conn_vol_upload() does, piece by piece; any server has this. End it with
+ * cst_conn_patch_finish(). Holes want CST_VOL_STREAM_SPARSE in @flags. What was given stays also
+ * without the end.
+ */
+CstConnReceive *cst_conn_vol_upload_pieces(CstConn *conn, const CstVolRef *vol, unsigned flags,
+                                           CstTask *task, GError **error);
+/** What was given to a patch is safe on disk; of an upload, the server has taken all of it. */
 gboolean cst_conn_patch_finish(CstConnReceive *receive, GError **error);
 /** Drops a volume that was not finished. NULL is accepted. */
 void cst_conn_receive_free(CstConnReceive *receive);
@@ -457,6 +491,15 @@ GPtrArray *cst_conn_snapshot_list(CstConn *conn, const CstVolRef *vol, GError **
  */
 gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const char *name,
                                   uint64_t limit, CstTask *task, GError **error);
+/** As many as one set may have. */
+#define CST_CONN_SNAPSHOT_SET_MAX 1024
+/**
+ * Takes snapshots @name of @volumes (of const char *), names of the pool's: all or none. @ret_set
+ * says whether they are of one moment. NO_SUPPORT by a server that is older, or stock.
+ */
+gboolean cst_conn_snapshot_create_set(CstConn *conn, const CstPoolRef *pool, GPtrArray *volumes,
+                                      const char *name, CstTask *task, CstSnapshotSet *ret_set,
+                                      GError **error);
 /**
  * Returns the names of the snapshots that reverting to @name would remove; the caller frees them.
  * NO_SUPPORT by a server that can't tell, as none of its technologies removes any.

@@ -21,3 +21,9 @@ typedef struct {
 /** NULL is accepted. */
 void cst_snapshot_free(CstSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstSnapshot, cst_snapshot_free)
+
+/** Whether the snapshots of several volumes are of one moment. */
+typedef struct {
+    gboolean one_step; /**< the storage took them in one step */
+    uint64_t span_us;  /**< in microseconds, from before the first to after the last one */
+} CstSnapshotSet;

@@ -36,6 +36,13 @@ gboolean cst_vol_changed(CstPool *pool, const char *volume, const char *since, c
 gboolean cst_vol_snapshot_create(CstPool *pool, const char *volume, const char *name,
                                  uint64_t limit, CstTask *task, GError **error);
 /**
+ * Takes a snapshot @name of each of @volumes (of const char *), in one step where the pool's
+ * technology can do that, else one after the other. All or none, also after a kill. EXISTS when one
+ * has a snapshot of that name already; INVALID for a set that is empty or names one twice.
+ */
+gboolean cst_vol_snapshot_create_set(CstPool *pool, const GPtrArray *volumes, const char *name,
+                                     CstTask *task, CstSnapshotSet *ret_set, GError **error);
+/**
  * Returns the names of the snapshots that would be lost by reverting to @name: of char, freed with
  * the array. Empty where the technology keeps all.
  */

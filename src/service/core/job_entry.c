@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One job of this process: its record, its file and how it ends (see job.c). The lock of an entry
+ * guards both, and is held while the file is written.
+ */
+#include "job_entry.h"
+
+#include <base/error_class.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#include "job_kind.h"
+
+#define PUBLISH_AFTER_US (200 * G_TIME_SPAN_MILLISECOND)
+#define PART_AFTER_US    G_TIME_SPAN_SECOND /* the same, of what may be a part of a client's job */
+#define RATE_SPAN_US     (3 * G_TIME_SPAN_SECOND) /* that a rate is smoothed over */
+
+JobEntry *job_entry_new(Jobs *jobs, CstTask *task)
+{
+    JobEntry *entry = g_new0(JobEntry, 1);
+
+    entry->refs = 1;
+    entry->jobs = jobs;
+    entry->began = entry->measured = g_get_monotonic_time();
+    g_mutex_init(&entry->lock);
+    entry->task = task;
+    return entry;
+}
+
+JobEntry *job_entry_ref(JobEntry *entry)
+{
+    g_atomic_int_inc(&entry->refs);
+    return entry;
+}
+
+void job_entry_unref(JobEntry *entry)
+{
+    if (!g_atomic_int_dec_and_test(&entry->refs))
+        return;
+    cst_task_unref(entry->task);
+    cst_log_context_clear(&entry->log);
+    g_free(entry->info.pool);
+    g_free(entry->info.volume);
+    g_free(entry->info.resume);
+    g_mutex_clear(&entry->lock);
+    g_free(entry);
+}
+
+/* --- the log --------------------------------------------------------------------------------- */
+
+void job_entry_log(const JobEntry *entry, const char *what)
+{
+    const CstJobInfo *info = &entry->info;
+
+    if (info->volume)
+        cst_log(CST_LOG_DEBUG, "job (%s of volume '%s' in pool '%s') %s", info->kind, info->volume,
+                info->pool, what);
+    else
+        cst_log(CST_LOG_DEBUG, "job (%s of pool '%s') %s", info->kind, info->pool, what);
+}
+
+static void log_end(const JobEntry *entry, gboolean ok, const GError *why)
+{
+    double ms = (double)(g_get_monotonic_time() - entry->began) / 1000;
+    g_autofree char *what = NULL;
+
+    if (!cst_log_enabled(CST_LOG_DEBUG))
+        return;
+    what = ok ? g_strdup_printf("ended after %.1f ms", ms)
+              : g_strdup_printf("failed after %.1f ms: %s", ms, why ? why->message : "unknown");
+    job_entry_log(entry, what);
+}
+
+/* Runs in the publishing thread, under the log context of the request that began the job. */
+static void log_number(JobEntry *entry)
+{
+    g_autofree char *what = NULL;
+
+    if (!cst_log_enabled(CST_LOG_DEBUG))
+        return;
+    what = g_strdup_printf("is listed as number %" G_GUINT64_FORMAT, entry->info.id);
+    cst_log_push(&entry->log);
+    job_entry_log(entry, what);
+    cst_log_pop(&entry->log);
+}
+
+/* --- publishing ------------------------------------------------------------------------------ */
+
+/*
+ * The rate is a moving average over RATE_SPAN_US, weighted by the time since the last call, since
+ * ticks may be late. While the job is younger than that span, it is the average since its
+ * beginning.
+ */
+static void update_progress(JobEntry *entry)
+{
+    CstProgress progress = cst_task_progress(entry->task);
+    gint64 now = g_get_monotonic_time();
+    double span = (double)MAX(now - entry->measured, 1);
+    double fresh =
+        (double)(progress.done - MIN(entry->info.done, progress.done)) * G_USEC_PER_SEC / span;
+    gboolean young = now - entry->began < RATE_SPAN_US;
+    double weight =
+        young ? span / (double)MAX(now - entry->began, 1) : span / (RATE_SPAN_US + span);
+
+    entry->info.rate = (uint64_t)((double)entry->info.rate * (1 - weight) + fresh * weight);
+    entry->info.done = progress.done;
+    entry->info.total = progress.total;
+    entry->info.state = cst_task_waiting(entry->task) ? CST_JOB_WAITING : CST_JOB_RUNNING;
+    entry->info.limit = cst_task_rate(entry->task);
+    entry->measured = now;
+}
+
+static gboolean publish(JobEntry *entry, GError **error)
+{
+    entry->file = cst_job_file_publish(entry->jobs->paths, &entry->info, &entry->info.id, error);
+    if (!entry->file)
+        return FALSE;
+    entry->asked = entry->info.limit;
+    cst_task_set_job(entry->task, entry->info.id);
+    log_number(entry);
+    return TRUE;
+}
+
+/*
+ * A failure (a full disk, for example) leaves the job unlisted and is logged once for the process;
+ * the next tick tries again. The job itself goes on.
+ */
+static void try_publish(JobEntry *entry)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (publish(entry, &error))
+        return;
+    if (!entry->jobs->failed)
+        cst_log(CST_LOG_WARNING, "jobs cannot be listed: %s", error->message);
+    entry->jobs->failed = TRUE;
+}
+
+/* Obeys requests in the job's file. Of a limit there and one set here, the later one wins. */
+static void take_requests(JobEntry *entry)
+{
+    /*
+     * Not entry->info.limit: a limit that the task's own caller has set since would look like a
+     * request.
+     */
+    uint64_t limit = entry->asked;
+    gboolean cancel;
+
+    cst_job_file_read_requests(entry->file, &cancel, &limit);
+    if (cancel) {
+        g_atomic_int_set(&entry->cancel_requested, TRUE);
+        cst_task_cancel(entry->task);
+    }
+    if (limit == entry->asked)
+        return;
+    cst_task_set_rate(entry->task, limit);
+    entry->asked = entry->info.limit = limit;
+}
+
+/*
+ * Whether the job is listed by now. What is a part of a client's job (@is_part) is that job's
+ * progress, and gives a client some time to begin it.
+ */
+static gboolean is_due(const JobEntry *entry, gboolean is_part)
+{
+    gint64 after = entry->group ? PART_AFTER_US : PUBLISH_AFTER_US;
+
+    /* Another process can resume only what it finds in a file. */
+    return (!is_part || entry->info.resume) && entry->measured - entry->began >= after;
+}
+
+/* Holds the entry's lock through the write, so that job_entry_end() can't end the file in between.
+ */
+void job_entry_update(JobEntry *entry, gboolean is_part)
+{
+    g_mutex_lock(&entry->lock);
+    if (!entry->ended) {
+        update_progress(entry);
+        if (!entry->file && is_due(entry, is_part))
+            try_publish(entry);
+        if (entry->file) {
+            take_requests(entry);
+            cst_job_file_update(entry->file, &entry->info);
+        }
+    }
+    g_mutex_unlock(&entry->lock);
+}
+
+uint64_t job_entry_publish(JobEntry *entry, GError **error)
+{
+    gboolean listed;
+
+    g_mutex_lock(&entry->lock);
+    update_progress(entry);
+    listed = entry->file || publish(entry, error);
+    g_mutex_unlock(&entry->lock);
+    return listed ? entry->info.id : 0;
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+/*
+ * Whether the job was cancelled by jobs_stop(), as opposed to a request in its file or a failure.
+ */
+static gboolean is_interrupted(const JobEntry *entry, CstErrorCode code)
+{
+    return code == CST_ERROR_CANCELLED && !g_atomic_int_get(&entry->cancel_requested) &&
+           g_atomic_int_get(&entry->jobs->stopping);
+}
+
+/* With the entry's lock held. Ends the file, or suspends it for the next daemon to resume. */
+static void report_interruption(JobEntry *entry, CstJobInfo *info)
+{
+    gboolean stopped = g_atomic_int_get(&entry->jobs->stopping);
+    g_autofree char *text = NULL;
+
+    info->state = CST_JOB_INTERRUPTED;
+    text = g_strdup_printf(stopped ? _("the daemon was stopped; %s")
+                                   : _("the command that did it is gone; %s"),
+                           job_left(info, !stopped));
+    info->error = text;
+    info->error_word = (char *)cst_error_info(CST_ERROR_FAILED)->word;
+    if (cst_job_file_can_resume(info))
+        cst_job_file_suspend(g_steal_pointer(&entry->file), info);
+    else
+        cst_job_file_end(g_steal_pointer(&entry->file), info);
+}
+
+/*
+ * With the entry's lock held: writes how the job ended. Jobs that were never published leave no
+ * trace.
+ */
+static void report_end(JobEntry *entry, gboolean ok, const GError *why)
+{
+    CstJobInfo info;
+
+    update_progress(entry);
+    info = entry->info;
+    info.ended = g_get_real_time();
+    /* The final rate is the average over the whole job. */
+    info.rate = (uint64_t)((double)info.done * G_USEC_PER_SEC /
+                           (double)MAX(entry->measured - entry->began, 1));
+    info.state = CST_JOB_DONE;
+    if (g_atomic_int_get(&entry->abandoned)) {
+        report_interruption(entry, &info);
+        return;
+    }
+    if (!ok) {
+        CstErrorCode code = why ? cst_error_code(why) : CST_ERROR_INTERNAL;
+
+        if (is_interrupted(entry, code)) {
+            report_interruption(entry, &info);
+            return;
+        }
+        info.state = code == CST_ERROR_CANCELLED ? CST_JOB_CANCELLED : CST_JOB_FAILED;
+        info.error = why ? why->message : NULL;
+        info.error_word = (char *)cst_error_info(code)->word;
+    }
+    cst_job_file_end(g_steal_pointer(&entry->file), &info);
+}
+
+void job_entry_end(JobEntry *entry, gboolean ok, const GError *why)
+{
+    g_mutex_lock(&entry->lock);
+    entry->ended = TRUE;
+    log_end(entry, ok, why);
+    if (entry->file)
+        report_end(entry, ok, why);
+    g_mutex_unlock(&entry->lock);
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What keeps the snapshots of a volume: its image where the format can (qcow2), else the pool's
+ * technology. A pool whose volume has become such an image may still keep older ones: they are
+ * listed first, and their names refer to them.
+ */
+#include "provider.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/snapshot.h>
+
+#include "core/intent.h"
+#include "core/scan.h"
+#include "dependency/guard.h"
+#include "volume/clone.h"
+#include "volume/declare.h"
+#include "volume/open.h"
+
+void snapshot_target_clear(SnapshotTarget *target)
+{
+    volume_release(&target->claim);
+    g_clear_pointer(&target->volume, cst_volume_unref);
+    g_clear_pointer(&target->older, g_ptr_array_unref);
+}
+
+/* --- the image -------------------------------------------------------------------------------- */
+
+/* Taken over one to one; how much space a snapshot inside of an image takes is not known. */
+static GPtrArray *image_list(SnapshotTarget *target, GError **error)
+{
+    g_autoptr(CstImage) image = volume_open_image(&target->claim, target->volume, 0, error);
+    g_autoptr(GPtrArray) found = image ? cst_image_snapshot_list(image, error) : NULL;
+    GPtrArray *list;
+
+    if (!found)
+        return NULL;
+    list = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
+    for (guint i = 0; i < found->len; i++) {
+        const CstImageSnapshot *from = g_ptr_array_index(found, i);
+        CstSnapshot *to = g_new0(CstSnapshot, 1);
+
+        to->name = g_strdup(from->name);
+        to->kept_by = g_strdup(target->volume->format);
+        to->created = (int64_t)from->seconds;
+        to->capacity = from->capacity;
+        to->allocation = CST_SNAPSHOT_UNKNOWN;
+        to->machine_state = from->state_size;
+        g_ptr_array_add(list, to);
+    }
+    return list;
+}
+
+static CstImage *open_to_change(SnapshotTarget *target, GError **error)
+{
+    return volume_open_image(&target->claim, target->volume, CST_IMAGE_WRITE, error);
+}
+
+/* The image's own calls are whole or not at all; what is written after them is safe to lose. */
+static gboolean image_create(SnapshotTarget *target, const char *name, uint64_t limit,
+                             CstTask *task, GError **error)
+{
+    g_autoptr(CstImage) image = NULL;
+
+    if (limit)
+        return cst_fail(error, CST_ERROR_ARGUMENT_UNSUPPORTED,
+                        _("snapshots inside of a %s image have no size of their own"),
+                        target->volume->format);
+    image = open_to_change(target, error);
+    return image && cst_image_snapshot_create(image, name, task, error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean image_revert(SnapshotTarget *target, const char *name, const GPtrArray *lost,
+                             CstTask *task, GError **error)
+{
+    g_autoptr(CstImage) image = open_to_change(target, error);
+
+    return image && cst_image_snapshot_revert(image, name, task, error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean image_remove(SnapshotTarget *target, const char *name, CstTask *task,
+                             GError **error)
+{
+    g_autoptr(CstImage) image = open_to_change(target, error);
+
+    return image && cst_image_snapshot_delete(image, name, task, error) &&
+           cst_image_flush(image, error);
+}
+
+static gboolean image_rename(SnapshotTarget *target, const char *name, const char *new_name,
+                             GError **error)
+{
+    g_autoptr(CstImage) image = open_to_change(target, error);
+
+    return image && cst_image_snapshot_rename(image, name, new_name, error) &&
+           cst_image_flush(image, error);
+}
+
+/*
+ * What a hypervisor has open holds tables in memory that the file does not have yet; those of
+ * snapshots do not change.
+ */
+static gboolean image_changed(SnapshotTarget *target, const char *since, const char *until,
+                              CstTask *task, CstChanged *changed, GError **error)
+{
+    g_autoptr(CstBlob) blob =
+        until ? NULL
+              : cst_pool_state_vol_open(target->claim.state, target->volume->name, FALSE, error);
+    g_autoptr(CstImage) image = NULL;
+
+    if (!until && (!blob || !volume_not_written(target->volume, blob, error)))
+        return FALSE;
+    image = volume_open_image(&target->claim, target->volume, 0, error);
+    return image && cst_image_changed(image, since, until, task, changed, error);
+}
+
+const SnapshotProvider snapshot_image_provider = {
+    .list = image_list,
+    .create = image_create,
+    .revert = image_revert,
+    .remove = image_remove,
+    .rename = image_rename,
+    .changed = image_changed,
+};
+
+/* --- the pool's technology -------------------------------------------------------------------- */
+
+static GPtrArray *pool_list(SnapshotTarget *target, GError **error)
+{
+    return cst_pool_state_snapshots(target->claim.state, target->volume->name, error);
+}
+
+static gboolean pool_create(SnapshotTarget *target, const char *name, uint64_t limit, CstTask *task,
+                            GError **error)
+{
+    const CstSnapshotCreate how = {.limit = limit};
+
+    return cst_pool_state_snapshot_create(target->claim.state, target->volume->name, name, &how,
+                                          task, error);
+}
+
+/*
+ * The technology puts another file in place, for which the declaration of the volume has to be
+ * kept.
+ */
+static gboolean pool_revert(SnapshotTarget *target, const char *name, const GPtrArray *lost,
+                            CstTask *task, GError **error)
+{
+    if (!cst_pool_state_snapshot_revert(target->claim.state, target->volume->name, name, lost, task,
+                                        error))
+        return FALSE;
+    trust_keep_for_new_file(&target->claim);
+    return TRUE;
+}
+
+static gboolean pool_remove(SnapshotTarget *target, const char *name, CstTask *task, GError **error)
+{
+    return cst_pool_state_snapshot_remove(target->claim.state, target->volume->name, name, task,
+                                          error);
+}
+
+static gboolean pool_rename(SnapshotTarget *target, const char *name, const char *new_name,
+                            GError **error)
+{
+    return cst_pool_state_snapshot_rename(target->claim.state, target->volume->name, name, new_name,
+                                          error);
+}
+
+/*
+ * What is stored is what the guest sees of raw volumes only. A technology may make something for as
+ * long as the question lasts (a snapshot of what is there now), which must not outlive us.
+ */
+static gboolean pool_changed(SnapshotTarget *target, const char *since, const char *until,
+                             CstTask *task, CstChanged *changed, GError **error)
+{
+    const CstVolume *volume = target->volume;
+    CstIntent *intent;
+    gboolean told;
+
+    if (volume->format && !cst_image_name_is_plain(volume->format))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("what has changed in a %s image since a snapshot outside of it is not "
+                          "told"),
+                        volume->format);
+    intent = volume_intent(&target->claim, "changed", error);
+    told = intent && cst_pool_state_snapshot_changed(target->claim.state, volume->name, since,
+                                                     until, task, changed, error);
+    cst_intent_end(intent);
+    return told;
+}
+
+const SnapshotProvider snapshot_pool_provider = {
+    .list = pool_list,
+    .create = pool_create,
+    .revert = pool_revert,
+    .remove = pool_remove,
+    .rename = pool_rename,
+    .changed = pool_changed,
+};
+
+/* --- which of them ---------------------------------------------------------------------------- */
+
+/* NULL with UNSUPPORTED where neither the format nor the pool can keep snapshots. */
+static const SnapshotProvider *provider_of(const SnapshotTarget *target, GError **error)
+{
+    if (volume_keeps_snapshots(target->volume))
+        return &snapshot_image_provider;
+    if (cst_pool_state_has_snapshots(target->claim.state) && target->volume->type != CST_VOL_DIR)
+        return &snapshot_pool_provider;
+    cst_fail(error, CST_ERROR_UNSUPPORTED,
+             _("volume '%s' can't have snapshots: neither can its pool (type '%s') nor its format; "
+               "a qcow2 volume could"),
+             target->volume->name, cst_pool_type_name(target->claim.state->def->type));
+    return NULL;
+}
+
+const CstSnapshot *volume_snapshot_find(const GPtrArray *snapshots, const char *name)
+{
+    for (guint i = 0; i < snapshots->len; i++) {
+        const CstSnapshot *snapshot = g_ptr_array_index(snapshots, i);
+
+        if (strcmp(snapshot->name, name) == 0)
+            return snapshot;
+    }
+    return NULL;
+}
+
+/*
+ * The provider for a volume that is an image: its own, unless @name is one that the pool keeps from
+ * before the volume was such an image. Notes the pool's snapshots in the target.
+ */
+static const SnapshotProvider *provider_by_name(SnapshotTarget *target, const char *name,
+                                                GError **error)
+{
+    if (!cst_pool_state_has_snapshots(target->claim.state))
+        return &snapshot_image_provider;
+    target->older = pool_list(target, error);
+    if (!target->older)
+        return NULL;
+    return name && volume_snapshot_find(target->older, name) ? &snapshot_pool_provider
+                                                             : &snapshot_image_provider;
+}
+
+const SnapshotProvider *snapshot_claim(SnapshotTarget *target, CstPool *pool, const char *volume,
+                                       ClaimKind kind, const char *name, GError **error)
+{
+    const SnapshotProvider *provider;
+
+    if (!volume_claim(&target->claim, pool, volume, kind, error))
+        return NULL;
+    target->volume = pool_volume(pool, target->claim.state, volume, error);
+    provider = target->volume ? provider_of(target, error) : NULL;
+    if (provider == &snapshot_image_provider)
+        provider = provider_by_name(target, name, error);
+    if (provider == &snapshot_pool_provider && name &&
+        !cst_pool_state_name_check(target->claim.state, name, _("snapshot"), error))
+        return NULL;
+    return provider;
+}
+
+GPtrArray *snapshot_list_all(const SnapshotProvider *provider, SnapshotTarget *target,
+                             GError **error)
+{
+    GPtrArray *inside = provider->list(target, error);
+
+    /* Taken before the image was there. */
+    if (!inside || !target->older || provider == &snapshot_pool_provider)
+        return inside;
+    g_ptr_array_extend_and_steal(target->older, inside);
+    return g_steal_pointer(&target->older);
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots of several volumes of a pool: in one step where all of them are kept by a technology
+ * that can do that, else one after the other. What is told of them says which it was.
+ *
+ * All volumes are claimed, and have no snapshot of that name, before the first one is made. One
+ * after the other, they are in the journal until the last one is made: of those that a dead process
+ * has left, the next start removes all.
+ */
+#include "set.h"
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/file.h>
+#include <base/i18n.h>
+#include <base/log.h>
+#include <image/snapshot.h>
+
+#include "core/intent.h"
+#include "core/job.h"
+#include "core/scan.h"
+#include "provider.h"
+
+/* Others whose work on one of the volumes is waited for, one after the other. */
+#define WAITS_MAX 20
+
+typedef struct {
+    SnapshotTarget target;
+    const SnapshotProvider *provider;
+    gboolean made;
+} Member;
+
+typedef struct {
+    CstPool *pool;
+    const char *name;   /* of the snapshots */
+    GPtrArray *volumes; /* their names, in order, and NULL */
+    GArray *members;    /* of Member, those that are claimed; in that order */
+    CstTask *task;
+    CstIntent *intent;
+} Set;
+
+static Member *member_at(const Set *set, guint i)
+{
+    return &g_array_index(set->members, Member, i);
+}
+
+/* In the reverse order of the claims. */
+static void release_all(Set *set)
+{
+    while (set->members->len > 0) {
+        snapshot_target_clear(&member_at(set, set->members->len - 1)->target);
+        g_array_set_size(set->members, set->members->len - 1);
+    }
+}
+
+static void set_clear(Set *set)
+{
+    cst_intent_end(set->intent);
+    if (set->members)
+        release_all(set);
+    g_clear_pointer(&set->members, g_array_unref);
+    g_clear_pointer(&set->volumes, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Set, set_clear)
+
+/* --- claims and checks ------------------------------------------------------------------------ */
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static gboolean set_begin(Set *set, const GPtrArray *volumes, GError **error)
+{
+    set->volumes = g_ptr_array_new();
+    /* Claims are referred to by where they are. */
+    set->members = g_array_sized_new(FALSE, TRUE, sizeof(Member), volumes->len);
+    for (guint i = 0; i < volumes->len; i++)
+        g_ptr_array_add(set->volumes, g_ptr_array_index(volumes, i));
+    g_ptr_array_sort(set->volumes, compare_names);
+    for (guint i = 1; i < volumes->len; i++)
+        if (strcmp(g_ptr_array_index(set->volumes, i - 1), g_ptr_array_index(set->volumes, i)) == 0)
+            return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' is named twice"),
+                            (const char *)g_ptr_array_index(set->volumes, i));
+    g_ptr_array_add(set->volumes, NULL);
+    return volumes->len > 0 ? cst_name_check(set->name, _("snapshot"), error)
+                            : cst_fail(error, CST_ERROR_INVALID, _("no volume is named"));
+}
+
+/* Claims them all without waiting; *ret_name is the one that failed. */
+static gboolean claim_at_once(Set *set, const char **ret_name, GError **error)
+{
+    for (guint i = 0; i + 1 < set->volumes->len; i++) {
+        Member *member;
+
+        g_array_set_size(set->members, i + 1);
+        member = member_at(set, i);
+        *member = (Member){.target.claim.task = set->task, .target.claim.at_once = TRUE};
+        if (i > 0)
+            member->target.claim.after = &member_at(set, i - 1)->target.claim;
+        *ret_name = g_ptr_array_index(set->volumes, i);
+        member->provider =
+            snapshot_claim(&member->target, set->pool, *ret_name, CLAIM_WRITE, set->name, error);
+        if (!member->provider)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/*
+ * Who works on a chain of images claims it from the top down, and not by the names. So nobody is
+ * waited for while something is held.
+ */
+static gboolean claim_all(Set *set, GError **error)
+{
+    for (guint waits = 0;; waits++) {
+        g_auto(VolumeClaim) other = {.task = set->task};
+        g_autoptr(GError) why = NULL;
+        const char *name = NULL;
+
+        if (claim_at_once(set, &name, &why))
+            return TRUE;
+        release_all(set);
+        if (!g_error_matches(why, CST_ERROR, CST_ERROR_BUSY) || waits == WAITS_MAX) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+        if (!volume_claim(&other, set->pool, name, CLAIM_WRITE, error))
+            return FALSE;
+    }
+}
+
+static gboolean check_names(Set *set, GError **error)
+{
+    for (guint i = 0; i < set->members->len; i++) {
+        Member *member = member_at(set, i);
+        g_autoptr(GPtrArray) list = snapshot_list_all(member->provider, &member->target, error);
+
+        if (!list)
+            return FALSE;
+        if (volume_snapshot_find(list, set->name))
+            return cst_fail_snapshot_exists(member->target.volume->name, set->name, error);
+    }
+    return TRUE;
+}
+
+/* --- in one step ------------------------------------------------------------------------------ */
+
+static gboolean can_be_one_step(const Set *set)
+{
+    if (!cst_pool_state_can_snapshot_many(member_at(set, 0)->target.claim.state))
+        return FALSE;
+    for (guint i = 0; i < set->members->len; i++)
+        if (member_at(set, i)->provider != &snapshot_pool_provider)
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean make_in_one_step(Set *set, GError **error)
+{
+    const VolumeClaim *claim = &member_at(set, 0)->target.claim;
+
+    set->intent = volume_intent(claim, "snapshot", error);
+    return set->intent &&
+           cst_pool_state_snapshot_create_many(
+               claim->state, (const char *const *)set->volumes->pdata, set->name, set->task, error);
+}
+
+/* --- one after the other ---------------------------------------------------------------------- */
+
+static char *field_of(const char *what, guint i)
+{
+    return g_strdup_printf("%s%u", what, i);
+}
+
+static gboolean record(Set *set, GError **error)
+{
+    g_autoptr(GHashTable) fields = intent_fields_new();
+
+    intent_put(fields, "snapshot", set->name);
+    for (guint i = 0; i < set->members->len; i++) {
+        const Member *member = member_at(set, i);
+        g_autofree char *volume = field_of("volume", i);
+        g_autofree char *inside = field_of("inside", i);
+
+        intent_put(fields, volume, member->target.volume->name);
+        intent_put(fields, inside, member->provider == &snapshot_image_provider ? "yes" : NULL);
+    }
+    set->intent = intent_begin_durable(set->pool, member_at(set, 0)->target.claim.state,
+                                       SNAPSHOT_SET, fields, error);
+    return set->intent != NULL;
+}
+
+/* What can't be removed now is removed by the next start, or when the storage answers. */
+static void take_back(Set *set)
+{
+    g_autoptr(GError) why = NULL;
+
+    for (guint i = set->members->len; !why && i-- > 0;) {
+        Member *member = member_at(set, i);
+
+        if (member->made)
+            member->provider->remove(&member->target, set->name, NULL, &why);
+    }
+    if (!why)
+        return;
+    cst_log(CST_LOG_WARNING, "pool '%s': snapshots '%s' are left: %s", set->pool->name, set->name,
+            why->message);
+    cst_intent_keep(g_steal_pointer(&set->intent));
+    pool_recover_later(set->pool, member_at(set, 0)->target.claim.state);
+}
+
+static gboolean make_in_turn(Set *set, uint64_t *ret_span_us, GError **error)
+{
+    gint64 began;
+
+    if (!check_names(set, error) || !record(set, error))
+        return FALSE;
+    began = g_get_monotonic_time();
+    for (guint i = 0; i < set->members->len; i++) {
+        Member *member = member_at(set, i);
+
+        member->made = cst_task_check(set->task, error) &&
+                       member->provider->create(&member->target, set->name, 0, set->task, error);
+        if (!member->made) {
+            take_back(set);
+            return FALSE;
+        }
+        CST_CRASH_POINT("vol.snapshots.one");
+    }
+    *ret_span_us = (uint64_t)(g_get_monotonic_time() - began);
+    return TRUE;
+}
+
+/* --- the call --------------------------------------------------------------------------------- */
+
+static gboolean make_set(CstPool *pool, const GPtrArray *volumes, const char *name, CstTask *task,
+                         CstSnapshotSet *ret_set, GError **error)
+{
+    g_auto(Set) set = {.pool = pool, .name = name, .task = task};
+    gboolean done;
+
+    *ret_set = (CstSnapshotSet){.one_step = TRUE};
+    if (!set_begin(&set, volumes, error) || !claim_all(&set, error))
+        return FALSE;
+    if (set.members->len > 1 && can_be_one_step(&set)) {
+        done = make_in_one_step(&set, error);
+    } else {
+        ret_set->one_step = set.members->len == 1;
+        done = make_in_turn(&set, &ret_set->span_us, error);
+    }
+    CST_CRASH_POINT("vol.snapshots.done");
+    for (guint i = 0; i < set.members->len; i++)
+        volume_rescan(&member_at(&set, i)->target.claim);
+    return done;
+}
+
+gboolean cst_vol_snapshot_create_set(CstPool *pool, const GPtrArray *volumes, const char *name,
+                                     CstTask *task, CstSnapshotSet *ret_set, GError **error)
+{
+    g_auto(Job) job = {0};
+
+    job_begin(&job, pool, "snapshot", NULL, &task);
+    return job_end(&job, make_set(pool, volumes, name, task, ret_set, error), error);
+}
+
+/* --- after a crash ---------------------------------------------------------------------------- */
+
+static gboolean remove_inside(CstPoolState *state, const CstVolume *volume, const char *name,
+                              GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(volume->format, error);
+    const CstImageOpen how = {.flags = CST_IMAGE_WRITE | CST_IMAGE_NO_DATA};
+    g_autoptr(CstBlob) blob =
+        format ? cst_pool_state_vol_open(state, volume->name, TRUE, error) : NULL;
+    g_autoptr(CstImage) image = blob ? cst_image_open_as(blob, format, &how, error) : NULL;
+    g_autoptr(GPtrArray) list = image ? cst_image_snapshot_list(image, error) : NULL;
+
+    for (guint i = 0; list && i < list->len; i++)
+        if (strcmp(((const CstImageSnapshot *)g_ptr_array_index(list, i))->name, name) == 0)
+            return cst_image_snapshot_delete(image, name, NULL, error) &&
+                   cst_image_flush(image, error);
+    return list != NULL;
+}
+
+static gboolean remove_outside(CstPoolState *state, const char *volume, const char *name,
+                               GError **error)
+{
+    g_autoptr(GPtrArray) list = cst_pool_state_snapshots(state, volume, error);
+
+    return list && (!volume_snapshot_find(list, name) ||
+                    cst_pool_state_snapshot_remove(state, volume, name, NULL, error));
+}
+
+gboolean snapshot_set_replay(CstPoolState *state, const CstIntentRecord *record, GError **error)
+{
+    const char *name = g_hash_table_lookup(record->fields, "snapshot");
+
+    /* What a technology left halfway first. */
+    if (!name || !cst_pool_state_settle(state, error))
+        return !name;
+    for (guint i = 0;; i++) {
+        g_autofree char *field = field_of("volume", i);
+        g_autofree char *inside = field_of("inside", i);
+        const char *of = g_hash_table_lookup(record->fields, field);
+        g_autoptr(CstVolume) volume = NULL;
+
+        if (!of)
+            return TRUE;
+        if (!cst_pool_state_scan_one(state, of, NULL, &volume, error))
+            return FALSE;
+        if (volume && !(g_hash_table_contains(record->fields, inside)
+                            ? remove_inside(state, volume, name, error)
+                            : remove_outside(state, of, name, error)))
+            return FALSE;
+    }
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A volume to another pool on the same storage, by another name and without a copy: ZFS's datasets
+ * within one ZFS pool. Snapshots come along, and clones of the volume stay what they are.
+ *
+ * The backend's step is the move: before it the volume is in the one pool, after it in the other,
+ * and at no moment in both or in none. What is declared of the volume's content follows, by an
+ * intent; until it has, the volume is trusted less, and never more.
+ *
+ * Images that name the volume by its path would find nothing there, so with those it is refused.
+ */
+#include "move_rename.h"
+
+#include <base/crash.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/log.h>
+
+#include "by_name.h"
+#include "core/intent.h"
+#include "core/scan.h"
+#include "core/service.h"
+#include "core/table.h"
+#include "dependency/guard.h"
+#include "protect.h"
+
+typedef struct {
+    CstPool *pool, *to;
+    const char *name, *new_name;
+    CstTask *task;
+    VolumeClaim claim;     /* the volume's */
+    VolumeClaim new_claim; /* of its name in the other pool */
+    CstVolume *volume;
+    KeptByName kept;
+    CstIntent *intent;
+} MoveRename;
+
+/* In the reverse order of the claims. */
+static void move_rename_clear(MoveRename *move)
+{
+    cst_intent_end(move->intent);
+    volume_release(&move->new_claim);
+    volume_release(&move->claim);
+    g_clear_pointer(&move->volume, cst_volume_unref);
+    kept_clear(&move->kept);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MoveRename, move_rename_clear)
+
+/* --- before ----------------------------------------------------------------------------------- */
+
+/* Work that holds a volume fails for a name that exists, instead of waiting for its claim. */
+static gboolean claim_both(MoveRename *move, CstPoolState *to, GError **error)
+{
+    move->claim.task = move->new_claim.task = move->task;
+    if (!cst_pool_state_volume_name_check(to, move->new_name, error) ||
+        !pool_check_free(move->to, to, move->new_name, error) ||
+        !volume_claim_now(&move->claim, move->pool, move->name, CLAIM_WRITE, &move->volume, error))
+        return FALSE;
+    move->new_claim.after = &move->claim;
+    move->new_claim.creating = TRUE;
+    return volume_claim(&move->new_claim, move->to, move->new_name, CLAIM_WRITE, error) &&
+           pool_check_free(move->to, to, move->new_name, error);
+}
+
+static gboolean check_may_go(MoveRename *move, GError **error)
+{
+    return volume_not_protected(move->pool, move->name, error) &&
+           volume_not_held(&move->claim, error) &&
+           volume_not_needed_by_images(&move->claim, error) &&
+           kept_read(move->pool, move->claim.state, move->volume, &move->kept, error);
+}
+
+/* Two names for one format are no change. */
+static gboolean keeps_format(const MoveRename *move, const char *format)
+{
+    const CstDeclaration *declaration = move->kept.declaration;
+    const char *now = declaration ? declaration->format : move->volume->format;
+
+    return !format || cst_volume_same_format(format, now ? now : "raw");
+}
+
+static gboolean record(MoveRename *move, GError **error)
+{
+    g_autoptr(GHashTable) fields = intent_fields_new();
+
+    intent_put(fields, "volume", move->name);
+    intent_put(fields, "to-pool", cst_pool_name(move->to));
+    intent_put(fields, "to", move->new_name);
+    kept_save(&move->kept, fields);
+    move->intent =
+        intent_begin_durable(move->pool, move->claim.state, VOLUME_MOVE_RENAME, fields, error);
+    return move->intent != NULL;
+}
+
+/* --- the step --------------------------------------------------------------------------------- */
+
+/* It is completed by the next start. */
+static void leave_to_replay(MoveRename *move, const GError *why)
+{
+    cst_log(CST_LOG_WARNING, "pool '%s': the move of volume '%s' to pool '%s' is not complete: %s",
+            move->pool->name, move->name, move->to->name, why->message);
+    cst_intent_keep(g_steal_pointer(&move->intent));
+    pool_recover_later(move->pool, move->claim.state);
+}
+
+static void show(const MoveRename *move, GPtrArray *children)
+{
+    CstPool *const pools[] = {move->pool, move->to};
+    CstPoolState *const states[] = {move->claim.state, move->new_claim.state};
+
+    pool_rescan_volume(move->pool, move->claim.state, move->name);
+    pool_rescan_volume(move->to, move->new_claim.state, move->new_name);
+    /* Volumes that the technology bases on this one show it by its name. */
+    for (guint i = 0; children && i < children->len; i++)
+        for (size_t j = 0; j < G_N_ELEMENTS(pools); j++) {
+            g_autofree char *child =
+                cst_pool_state_vol_resolve(states[j], g_ptr_array_index(children, i));
+
+            if (child)
+                pool_rescan_volume(pools[j], states[j], child);
+        }
+}
+
+/*
+ * A failure does not say that nothing has happened: a call may have ended by its deadline. What can
+ * be done only by copying says so before it has changed anything.
+ */
+static gboolean rename_there(MoveRename *move, gboolean *ret_done, GError **error)
+{
+    g_autoptr(CstVolume) still = NULL;
+    g_autoptr(GError) why = NULL;
+
+    *ret_done = cst_pool_state_rename_from(move->new_claim.state, move->claim.state, move->name,
+                                           move->new_name, &why);
+    if (*ret_done || g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED))
+        return TRUE;
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN) &&
+        (!cst_pool_state_scan_one(move->claim.state, move->name, NULL, &still, NULL) || !still)) {
+        leave_to_replay(move, why);
+        show(move, NULL);
+    }
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/* What is declared of its content. */
+static gboolean settle(CstService *service, CstPoolState *from, const char *name, CstPoolState *to,
+                       const char *new_name, const KeptByName *kept, GError **error)
+{
+    g_autoptr(CstVolume) volume = NULL;
+
+    if (!cst_pool_state_scan_one(to, new_name, NULL, &volume, error))
+        return FALSE;
+    return !volume || kept_move_device(service, from, name, to, volume, kept, error);
+}
+
+static gboolean perform(MoveRename *move, gboolean *ret_done, GError **error)
+{
+    g_autoptr(GPtrArray) children = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!record(move, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.move.rename.recorded");
+    if (!rename_there(move, ret_done, error))
+        return FALSE;
+    if (!*ret_done)
+        return TRUE;
+    CST_CRASH_POINT("vol.move.rename.renamed");
+    /* It has its name; from here on nothing may fail. */
+    volume_is_new(move->to, move->new_name);
+    if (!settle(move->pool->service, move->claim.state, move->name, move->new_claim.state,
+                move->new_name, &move->kept, &why))
+        leave_to_replay(move, why);
+    CST_CRASH_POINT("vol.move.rename.settled");
+    children = cst_pool_state_vol_children(move->new_claim.state, move->new_name, NULL);
+    show(move, children);
+    return TRUE;
+}
+
+gboolean volume_move_by_rename(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
+                               CstTask *task, gboolean *ret_done, GError **error)
+{
+    g_auto(MoveRename) move = {.pool = pool,
+                               .to = to,
+                               .name = name,
+                               .new_name = how->name ? how->name : name,
+                               .task = task};
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+    g_autoptr(CstPoolState) to_state = state ? pool_state_get(to, error) : NULL;
+
+    *ret_done = FALSE;
+    if (!to_state)
+        return FALSE;
+    if (!cst_pool_state_can_rename_from(to_state, state))
+        return TRUE;
+    return claim_both(&move, to_state, error) && check_may_go(&move, error) &&
+           (!keeps_format(&move, how->format) || perform(&move, ret_done, error));
+}
+
+/* --- after a crash ---------------------------------------------------------------------------- */
+
+gboolean volume_move_rename_replay(CstService *service, CstPoolState *state,
+                                   VolumeOpenPool open_pool, const CstIntentRecord *record,
+                                   GError **error)
+{
+    const char *name = g_hash_table_lookup(record->fields, "volume");
+    const char *to_pool = g_hash_table_lookup(record->fields, "to-pool");
+    const char *new_name = g_hash_table_lookup(record->fields, "to");
+    g_autoptr(CstPoolState) there = NULL;
+    g_autoptr(CstVolume) before = NULL;
+    g_auto(KeptByName) kept = {0};
+
+    if (!name || !to_pool || !new_name)
+        return TRUE;
+    if (!cst_pool_state_scan_one(state, name, NULL, &before, error))
+        return FALSE;
+    /* Nothing has happened. */
+    if (before)
+        return TRUE;
+    kept_load(record->fields, &kept);
+    there = open_pool(service, to_pool, error);
+    return there && settle(service, state, name, there, new_name, &kept, error);
+}
