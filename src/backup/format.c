@@ -224,7 +224,9 @@ GByteArray *repo_manifest_format(const CstBackup *backup)
 
     put_64(body, (uint64_t)backup->time_us);
     put_text(body, backup->host);
-    put_32(body, backup->together);
+    put_32(body, backup->moment);
+    if (backup->moment == CST_BACKUP_IN_TURN)
+        put_64(body, backup->span_us);
     put_32(body, backup->tags ? g_strv_length(backup->tags) : 0);
     for (guint i = 0; backup->tags && backup->tags[i]; i++)
         put_text(body, backup->tags[i]);
@@ -360,6 +362,13 @@ static void take_volume(Reading *reading, uint32_t chunk, CstBackup *backup)
     volume->lists = g_memdup2(lists, (size_t)volume->n_lists * REPO_HASH);
 }
 
+static void take_moment(Reading *reading, CstBackup *backup)
+{
+    backup->moment = (CstBackupMoment)take_32(reading, CST_BACKUP_IN_TURN);
+    if (backup->moment == CST_BACKUP_IN_TURN)
+        backup->span_us = take_64(reading);
+}
+
 CstBackup *repo_manifest_parse(const uint8_t *body, size_t len, uint32_t chunk, const char *name,
                                GError **error)
 {
@@ -370,7 +379,7 @@ CstBackup *repo_manifest_parse(const uint8_t *body, size_t len, uint32_t chunk, 
 
     backup->time_us = (int64_t)take_64(&reading);
     backup->host = take_text(&reading, REPO_NAME_MAX);
-    backup->together = take_32(&reading, 1) == 1;
+    take_moment(&reading, backup);
     count = take_32(&reading, REPO_TAGS_MAX);
     for (uint32_t i = 0; i < count && !reading.bad; i++)
         g_ptr_array_add(tags, take_text(&reading, REPO_NAME_MAX));

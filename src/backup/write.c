@@ -65,7 +65,6 @@ CstBackupWriter *cst_writer_new(CstRepo *repo, const CstBackupHow *how, GError *
     writer->backup->host = g_strdup(how->host ? how->host : "");
     writer->backup->tags = g_strdupv((char **)how->tags);
     writer->backup->time_us = how->time_us ? how->time_us : g_get_real_time();
-    writer->backup->together = how->together;
     writer->level = how->level;
     writer->task = how->task;
     writer->lists = g_byte_array_new();
@@ -109,6 +108,12 @@ void cst_writer_free(CstBackupWriter *writer)
 static char *text_of(const char *text)
 {
     return g_strdup(text ? text : "");
+}
+
+void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t span_us)
+{
+    writer->backup->moment = moment;
+    writer->backup->span_us = span_us;
 }
 
 gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volume,

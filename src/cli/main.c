@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include <base/error_class.h>
+#include <base/foreign.h>
 #include <base/i18n.h>
 #include <base/liveness.h>
 #include <base/locale.h>
 #include <base/log.h>
 
+#include "core/background.h"
 #include "core/ctl.h"
 #include "core/options.h"
 #include "core/parse.h"
@@ -160,6 +162,7 @@ int main(int argc, char **argv)
     cst_log_set_level(CST_LOG_ERROR);
     ok = cli_options_parse(argc, argv, &settings, &action, &first, &error);
     cli_ctl_init(&ctl, &settings, cli_groups());
+    ctl.background = cli_background_take();
     running = &ctl;
     cst_liveness_given_up = give_up;
     if (ok && action == CLI_RUN && !settings.no_config)
@@ -174,5 +177,6 @@ int main(int argc, char **argv)
     cli_ctl_clear(&ctl);
     if (fflush(stdout) != 0 || ferror(stdout))
         status = status == CST_EXIT_OK ? CST_EXIT_FAILED : status;
+    cst_foreign_end(status);
     return status;
 }

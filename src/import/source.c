@@ -273,6 +273,23 @@ static ImportReader *open_reader(ImportSource *source, const ImportContext *cont
     return import_reader_of_blob(source->blob, context->task);
 }
 
+/* A file that the caller has opened is an image, and is read where it lies. */
+static gboolean open_given(ImportSource *source, const ImportContext *context, GError **error)
+{
+    int fd = fcntl(context->how->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+    source->name = g_strdup(context->how->source);
+    if (fd < 0 || fstat(fd, &source->before) < 0) {
+        cst_fail_errno(error, errno, _("cannot read '%s'"), source->name);
+        if (fd >= 0)
+            close(fd);
+        return FALSE;
+    }
+    source->fd = fd;
+    source->blob = cst_blob_file_new(fd, source->name, FALSE, error);
+    return source->blob != NULL;
+}
+
 gboolean import_source_open(ImportSource *source, const ImportContext *context, GError **error)
 {
     ImportChecksum wanted;
@@ -280,6 +297,8 @@ gboolean import_source_open(ImportSource *source, const ImportContext *context, 
     gboolean unsteady, verify;
 
     *source = (ImportSource){.fd = -1};
+    if (context->how->fd > 0)
+        return open_given(source, context, error);
     if (!find_checksum(context, &verify, &wanted, error))
         return FALSE;
     reader = open_reader(source, context, verify, &unsteady, error);

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The image engine on a command line, for the differential tests.
+ * The image engine for the differential tests: a command on the command line, or with "serve" any
+ * number of them from standard input, so that a test starts one process and not thousands. What
+ * commands have leaked is then found when the process ends.
+ *
+ * A command comes as the directory to be in, the number of its words, and its words, each with a
+ * zero byte behind it. The answer is a line "STATUS OUT ERR" and as many bytes as OUT and ERR say:
+ * the exit status that the command would have had, what it printed, and what it complained of.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <base/error.h>
 #include <image/bitmap.h>
@@ -14,59 +21,25 @@
 
 #include "images.h"
 
-static G_NORETURN void die(GError *error)
-{
-    char *text = cst_error_text(error);
+/* A command's exit statuses; FAILED sets the error. */
+enum { DONE = 0, FAILED = 1, ERRORS_STAY = 2, USAGE = 2, LEAKS_STAY = 3 };
 
-    fprintf(stderr, "cst-img: %s\n", text);
-    g_free(text);
-    g_error_free(error);
-    exit(1);
+static int done_if(gboolean ok)
+{
+    return ok ? DONE : FAILED;
 }
 
-static CstBlob *open_file(const char *path, gboolean writable, gboolean create)
+static int cmd_info(int argc, char **argv, GError **error)
 {
-    GError *error = NULL;
-    CstBlob *blob = tool_file(path, writable, create, &error);
-
-    if (!blob)
-        die(error);
-    return blob;
-}
-
-static const CstImageFormat *format_of(const char *name)
-{
-    GError *error = NULL;
-    const CstImageFormat *format = cst_image_format_find(name, &error);
-
-    if (!format)
-        die(error);
-    return format;
-}
-
-static CstImage *open_image(const char *path, const char *format, unsigned flags)
-{
-    GError *error = NULL;
-    CstImage *image = tool_image(path, format, flags, &error);
-
-    if (!image)
-        die(error);
-    return image;
-}
-
-static CstBlob *open_guest(const char *path, const char *format, unsigned flags)
-{
-    return cst_image_guest_blob(open_image(path, format, flags));
-}
-
-static int cmd_info(int argc, char **argv)
-{
-    g_autoptr(CstBlob) blob = open_file(argv[0], FALSE, FALSE);
+    const CstImageFormat *format = argc > 1 ? cst_image_format_find(argv[1], error) : NULL;
+    g_autoptr(CstBlob) blob = NULL;
     g_auto(CstImageInfo) info = {0};
-    GError *error = NULL;
 
-    if (!cst_image_inspect(blob, argc > 1 ? format_of(argv[1]) : NULL, &info, &error))
-        die(error);
+    if (argc > 1 && !format)
+        return FAILED;
+    blob = tool_file(argv[0], FALSE, FALSE, error);
+    if (!blob || !cst_image_inspect(blob, format, &info, error))
+        return FAILED;
     printf("format=%s\ncapacity=%" G_GUINT64_FORMAT "\ncluster_size=%" G_GUINT64_FORMAT
            "\ncorrupt=%d\ndirty=%d\nlazy_refcounts=%d\nextended_l2=%d\nsnapshots=%u\n",
            cst_image_format_name(info.format), info.capacity, info.cluster_size, info.corrupt,
@@ -77,41 +50,42 @@ static int cmd_info(int argc, char **argv)
            info.backing_format ? info.backing_format : "", info.data_file ? info.data_file : "",
            info.encryption ? info.encryption : "", info.compat ? info.compat : "",
            info.compression ? info.compression : "", info.subformat ? info.subformat : "");
-    return 0;
+    return DONE;
 }
 
-static void create(const char *format, CstBlob *blob, uint64_t capacity, int argc, char **argv)
+static int cmd_create(int argc, char **argv, GError **error)
 {
-    GError *error = NULL;
+    g_autoptr(CstBlob) blob = tool_file(argv[1], TRUE, TRUE, error);
 
-    if (!tool_create(format, blob, capacity, argc, argv, &error))
-        die(error);
+    return done_if(
+        blob && tool_create(argv[0], blob, strtoull(argv[2], NULL, 0), argc - 3, argv + 3, error));
 }
 
-static int cmd_create(int argc, char **argv)
+/* FORMAT NEW [OPTION=VALUE…]: an image of the size of @src, opened to be filled. */
+static CstImage *create_like(CstBlob *src, int argc, char **argv, uint64_t *ret_size,
+                             GError **error)
 {
-    g_autoptr(CstBlob) blob = open_file(argv[1], TRUE, TRUE);
+    g_autoptr(CstBlob) file = tool_file(argv[1], TRUE, TRUE, error);
 
-    create(argv[0], blob, strtoull(argv[2], NULL, 0), argc - 3, argv + 3);
-    return 0;
+    if (!file || !cst_blob_get_size(src, ret_size, error) ||
+        !tool_create(argv[0], file, *ret_size, argc - 2, argv + 2, error))
+        return NULL;
+    return tool_image(argv[1], argv[0], CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS, error);
 }
 
-static int cmd_convert(int argc, char **argv)
+/* FORMAT FILE FORMAT NEW [OPTION=VALUE…] */
+static int cmd_convert(int argc, char **argv, GError **error)
 {
-    g_autoptr(CstBlob) src = open_guest(argv[1], argv[0], 0);
-    g_autoptr(CstBlob) file = open_file(argv[3], TRUE, TRUE);
+    g_autoptr(CstBlob) src = tool_guest(argv[1], argv[0], 0, error);
     g_autoptr(CstBlob) dst = NULL;
-    GError *error = NULL;
     uint64_t size = 0;
+    CstImage *image = src ? create_like(src, argc - 2, argv + 2, &size, error) : NULL;
 
-    if (!cst_blob_get_size(src, &size, &error))
-        die(error);
-    create(argv[2], file, size, argc - 4, argv + 4);
-    dst = open_guest(argv[3], argv[2], CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS);
-    if (!cst_blob_copy(src, 0, dst, 0, size, CST_COPY_DST_ZERO, NULL, &error) ||
-        !cst_blob_flush(dst, &error))
-        die(error);
-    return 0;
+    if (!image)
+        return FAILED;
+    dst = cst_image_guest_blob(image);
+    return done_if(cst_blob_copy(src, 0, dst, 0, size, CST_COPY_DST_ZERO, NULL, error) &&
+                   cst_blob_flush(dst, error));
 }
 
 /* Compressing a range of units in each of several threads. */
@@ -122,6 +96,7 @@ typedef struct {
     gint next;
 } Packing;
 
+/* Returns the error that has ended it; NULL: all is done. */
 static void *pack_worker(void *data)
 {
     Packing *packing = data;
@@ -135,204 +110,203 @@ static void *pack_worker(void *data)
         if (len == 0)
             return NULL;
         if (!cst_blob_pread(packing->src, buf, len, at, &error))
-            die(error);
+            return error;
         if (!cst_bytes_are_zero(buf, len) &&
             !cst_image_write_compressed(packing->dst, buf, len, at, &error))
-            die(error);
+            return error;
     }
 }
 
 /* FORMAT FILE FORMAT NEW [OPTION=VALUE…]: as convert -c. */
-static int cmd_pack(int argc, char **argv)
+static int cmd_pack(int argc, char **argv, GError **error)
 {
-    g_autoptr(CstBlob) src = open_guest(argv[1], argv[0], 0);
-    g_autoptr(CstBlob) file = open_file(argv[3], TRUE, TRUE);
+    g_autoptr(CstBlob) src = tool_guest(argv[1], argv[0], 0, error);
     g_autoptr(CstImage) dst = NULL;
     Packing packing = {.src = src};
     GThread *threads[4];
-    GError *error = NULL;
+    GError *first = NULL;
 
-    if (!cst_blob_get_size(src, &packing.size, &error))
-        die(error);
-    create(argv[2], file, packing.size, argc - 4, argv + 4);
-    dst = open_image(argv[3], argv[2], CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS);
+    if (src)
+        dst = create_like(src, argc - 2, argv + 2, &packing.size, error);
+    if (!dst)
+        return FAILED;
     packing.dst = dst;
     packing.unit = cst_image_compression_unit(dst);
     for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
         threads[i] = g_thread_new("pack", pack_worker, &packing);
-    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
-        g_thread_join(threads[i]);
-    if (!cst_image_flush(dst, &error))
-        die(error);
-    return 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
+        GError *one = g_thread_join(threads[i]);
+
+        if (one && first)
+            g_error_free(one);
+        else if (one)
+            first = one;
+    }
+    if (first) {
+        g_propagate_error(error, first);
+        return FAILED;
+    }
+    return done_if(cst_image_flush(dst, error));
 }
 
-static int cmd_resize(int argc, char **argv)
+static int cmd_resize(int argc, char **argv, GError **error)
 {
-    g_autoptr(CstImage) image = open_image(argv[1], argv[0], CST_IMAGE_WRITE);
+    g_autoptr(CstImage) image = tool_image(argv[1], argv[0], CST_IMAGE_WRITE, error);
     CstPreallocation preallocation = CST_PREALLOC_OFF;
-    GError *error = NULL;
 
-    if ((argc > 3 && !tool_preallocation(argv[3], &preallocation, &error)) ||
-        !cst_image_resize(image, strtoull(argv[2], NULL, 0), preallocation, NULL, &error) ||
-        !cst_image_flush(image, &error))
-        die(error);
-    return 0;
+    return done_if(
+        image && (argc <= 3 || tool_preallocation(argv[3], &preallocation, error)) &&
+        cst_image_resize(image, strtoull(argv[2], NULL, 0), preallocation, NULL, error) &&
+        cst_image_flush(image, error));
 }
 
-/* FORMAT FILE [leaks|all]: prints what is found; status 2 for errors that stay, 3 for leaks. */
-static int cmd_check(int argc, char **argv)
+/* FORMAT FILE [leaks|all]: prints what is found. */
+static int cmd_check(int argc, char **argv, GError **error)
 {
     unsigned flags = 0;
-    GError *error = NULL;
     CstImageCheck check;
 
     if (argc > 2)
         flags = strcmp(argv[2], "all") == 0 ? CST_CHECK_REPAIR_ALL : CST_CHECK_REPAIR_LEAKS;
-    if (!tool_check(argv[1], argv[0], flags, &check, &error))
-        die(error);
+    if (!tool_check(argv[1], argv[0], flags, &check, error))
+        return FAILED;
     if (check.errors > check.errors_fixed)
-        return 2;
-    return check.leaks > check.leaks_fixed ? 3 : 0;
+        return ERRORS_STAY;
+    return check.leaks > check.leaks_fixed ? LEAKS_STAY : DONE;
+}
+
+static int list_snapshots(CstImage *image, GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = cst_image_snapshot_list(image, error);
+
+    for (guint i = 0; snapshots && i < snapshots->len; i++) {
+        const CstImageSnapshot *one = g_ptr_array_index(snapshots, i);
+
+        printf("%s %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n", one->id,
+               one->name, one->seconds, one->state_size, one->capacity);
+    }
+    return done_if(snapshots != NULL);
 }
 
 /* FORMAT FILE list|(create|revert|delete NAME) */
-static int cmd_snapshot(int argc, char **argv)
+static int cmd_snapshot(int argc, char **argv, GError **error)
 {
     gboolean list = strcmp(argv[2], "list") == 0, ok;
-    g_autoptr(CstImage) image = open_image(argv[1], argv[0], list ? 0 : CST_IMAGE_WRITE);
-    g_autoptr(GPtrArray) snapshots = NULL;
-    GError *error = NULL;
+    g_autoptr(CstImage) image = tool_image(argv[1], argv[0], list ? 0 : CST_IMAGE_WRITE, error);
 
-    if (list) {
-        snapshots = cst_image_snapshot_list(image, &error);
-        if (!snapshots)
-            die(error);
-        for (guint i = 0; i < snapshots->len; i++) {
-            const CstImageSnapshot *one = g_ptr_array_index(snapshots, i);
-
-            printf("%s %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n",
-                   one->id, one->name, one->seconds, one->state_size, one->capacity);
-        }
-        return 0;
-    }
+    if (!image)
+        return FAILED;
+    if (list)
+        return list_snapshots(image, error);
     if (argc < 4)
-        exit(2);
+        return USAGE;
     if (strcmp(argv[2], "create") == 0)
-        ok = cst_image_snapshot_create(image, argv[3], NULL, &error);
+        ok = cst_image_snapshot_create(image, argv[3], NULL, error);
     else if (strcmp(argv[2], "revert") == 0)
-        ok = cst_image_snapshot_revert(image, argv[3], NULL, &error);
+        ok = cst_image_snapshot_revert(image, argv[3], NULL, error);
     else
-        ok = cst_image_snapshot_delete(image, argv[3], NULL, &error);
-    if (!ok || !cst_image_flush(image, &error))
-        die(error);
-    return 0;
+        ok = cst_image_snapshot_delete(image, argv[3], NULL, error);
+    return done_if(ok && cst_image_flush(image, error));
 }
 
-static int list_bitmaps(CstImage *image)
+static int list_bitmaps(CstImage *image, GError **error)
 {
-    GError *error = NULL;
-    g_autoptr(GPtrArray) bitmaps = cst_image_bitmap_list(image, &error);
+    g_autoptr(GPtrArray) bitmaps = cst_image_bitmap_list(image, error);
 
-    if (!bitmaps)
-        die(error);
-    for (guint i = 0; i < bitmaps->len; i++) {
+    for (guint i = 0; bitmaps && i < bitmaps->len; i++) {
         const CstImageBitmap *one = g_ptr_array_index(bitmaps, i);
 
         printf("%s %" G_GUINT64_FORMAT " %d %d\n", one->name, one->granularity, one->enabled,
                one->inconsistent);
     }
-    return 0;
+    return done_if(bitmaps != NULL);
 }
 
 /* FORMAT FILE list | (add NAME GRANULARITY) | (remove|clear|enable|disable NAME) |
  * (merge NAME SOURCE [FILE]) */
-static int cmd_bitmap(int argc, char **argv)
+static int cmd_bitmap(int argc, char **argv, GError **error)
 {
-    gboolean list = strcmp(argv[2], "list") == 0, ok = FALSE;
-    g_autoptr(CstImage) image = open_image(argv[1], argv[0], list ? 0 : CST_IMAGE_WRITE);
+    gboolean list = strcmp(argv[2], "list") == 0;
+    g_autoptr(CstImage) image = tool_image(argv[1], argv[0], list ? 0 : CST_IMAGE_WRITE, error);
+    g_autoptr(CstImage) other = NULL;
     const char *verb = argv[2], *name = argc > 3 ? argv[3] : "", *arg = argc > 4 ? argv[4] : "0";
-    GError *error = NULL;
 
+    if (!image)
+        return FAILED;
     if (list)
-        return list_bitmaps(image);
-    if (strcmp(verb, "add") == 0) {
-        ok = cst_image_bitmap_add(image, name, strtoull(arg, NULL, 0), TRUE, &error);
-    } else if (strcmp(verb, "remove") == 0) {
-        ok = cst_image_bitmap_remove(image, name, &error);
-    } else if (strcmp(verb, "clear") == 0) {
-        ok = cst_image_bitmap_clear(image, name, &error);
-    } else if (strcmp(verb, "merge") == 0) {
-        g_autoptr(CstImage) other = argc > 5 ? open_image(argv[5], argv[0], 0) : NULL;
-
-        ok = cst_image_bitmap_merge(image, name, other ? other : image, arg, &error);
-    } else {
-        ok = cst_image_bitmap_enable(image, name, strcmp(verb, "enable") == 0, &error);
+        return list_bitmaps(image, error);
+    if (strcmp(verb, "add") == 0)
+        return done_if(cst_image_bitmap_add(image, name, strtoull(arg, NULL, 0), TRUE, error));
+    if (strcmp(verb, "remove") == 0)
+        return done_if(cst_image_bitmap_remove(image, name, error));
+    if (strcmp(verb, "clear") == 0)
+        return done_if(cst_image_bitmap_clear(image, name, error));
+    if (strcmp(verb, "merge") != 0)
+        return done_if(cst_image_bitmap_enable(image, name, strcmp(verb, "enable") == 0, error));
+    if (argc > 5) {
+        other = tool_image(argv[5], argv[0], 0, error);
+        if (!other)
+            return FAILED;
     }
-    if (!ok)
-        die(error);
-    return 0;
+    return done_if(cst_image_bitmap_merge(image, name, other ? other : image, arg, error));
 }
 
-/* FORMAT FILE, then any number of (write|zero|unmap|discard|flush) OFFSET LENGTH BYTE. */
-static int cmd_io(int argc, char **argv)
+/* (write|zero|unmap|discard|flush) OFFSET LENGTH BYTE */
+static int do_io(CstBlob *guest, char **argv, GError **error)
 {
-    g_autoptr(CstBlob) guest = open_guest(argv[1], argv[0], CST_IMAGE_WRITE);
-    GError *error = NULL;
+    uint64_t offset = strtoull(argv[1], NULL, 0), length = strtoull(argv[2], NULL, 0);
 
-    for (int i = 2; i + 3 < argc; i += 4) {
-        uint64_t offset = strtoull(argv[i + 1], NULL, 0), length = strtoull(argv[i + 2], NULL, 0);
-        gboolean ok = FALSE;
+    if (strcmp(argv[0], "write") == 0) {
+        g_autofree char *buf = g_malloc(length);
 
-        if (strcmp(argv[i], "write") == 0) {
-            g_autofree char *buf = g_malloc(length);
-
-            memset(buf, atoi(argv[i + 3]), length);
-            ok = cst_blob_pwrite(guest, buf, length, offset, &error);
-        } else if (strcmp(argv[i], "zero") == 0 || strcmp(argv[i], "unmap") == 0) {
-            ok = cst_blob_zero(guest, offset, length, argv[i][0] == 'u' ? CST_ZERO_MAY_UNMAP : 0,
-                               &error);
-        } else if (strcmp(argv[i], "discard") == 0) {
-            ok = cst_blob_discard(guest, offset, length, &error);
-        } else if (strcmp(argv[i], "flush") == 0) {
-            ok = cst_blob_flush(guest, &error);
-        } else {
-            exit(2);
-        }
-        if (!ok)
-            die(error);
+        memset(buf, atoi(argv[3]), length);
+        return done_if(cst_blob_pwrite(guest, buf, length, offset, error));
     }
-    if (!cst_blob_flush(guest, &error))
-        die(error);
-    return 0;
+    if (strcmp(argv[0], "zero") == 0 || strcmp(argv[0], "unmap") == 0)
+        return done_if(cst_blob_zero(guest, offset, length,
+                                     argv[0][0] == 'u' ? CST_ZERO_MAY_UNMAP : 0, error));
+    if (strcmp(argv[0], "discard") == 0)
+        return done_if(cst_blob_discard(guest, offset, length, error));
+    return strcmp(argv[0], "flush") == 0 ? done_if(cst_blob_flush(guest, error)) : USAGE;
 }
 
-static int cmd_map(int argc, char **argv)
+/* FORMAT FILE, then any number of what do_io() takes. */
+static int cmd_io(int argc, char **argv, GError **error)
 {
-    g_autoptr(CstBlob) guest = open_guest(argv[1], argv[0], 0);
-    GError *error = NULL;
+    g_autoptr(CstBlob) guest = tool_guest(argv[1], argv[0], CST_IMAGE_WRITE, error);
+    int status = guest ? DONE : FAILED;
+
+    for (int i = 2; status == DONE && i + 3 < argc; i += 4)
+        status = do_io(guest, argv + i, error);
+    return status != DONE ? status : done_if(cst_blob_flush(guest, error));
+}
+
+static int cmd_map(int argc, char **argv, GError **error)
+{
+    g_autoptr(CstBlob) guest = tool_guest(argv[1], argv[0], 0, error);
     uint64_t size = 0;
 
-    if (!cst_blob_get_size(guest, &size, &error))
-        die(error);
+    if (!guest || !cst_blob_get_size(guest, &size, error))
+        return FAILED;
     for (uint64_t at = 0; at < size;) {
         CstExtent extent;
 
-        if (!cst_blob_extent(guest, at, size - at, &extent, &error))
-            die(error);
+        if (!cst_blob_extent(guest, at, size - at, &extent, error))
+            return FAILED;
         printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %u\n", extent.offset, extent.length,
                extent.flags);
         at += extent.length;
     }
-    return 0;
+    return DONE;
 }
 
-int main(int argc, char **argv)
+/* Runs a command and writes to @err what it complains of. */
+static int run(int argc, char **argv, FILE *err)
 {
     static const struct {
         const char *name;
         int least;
-        int (*run)(int argc, char **argv);
+        int (*run)(int argc, char **argv, GError **error);
     } commands[] = {
         {"info", 1, cmd_info},       {"create", 3, cmd_create},
         {"convert", 4, cmd_convert}, {"resize", 3, cmd_resize},
@@ -341,10 +315,94 @@ int main(int argc, char **argv)
         {"pack", 4, cmd_pack},       {"bitmap", 3, cmd_bitmap},
     };
 
-    for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(commands); i++)
-        if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 >= commands[i].least)
-            return commands[i].run(argc - 2, argv + 2);
-    fprintf(stderr,
-            "usage: cst-img info|create|convert|resize|io|map|check|snapshot|pack|bitmap …\n");
-    return 2;
+    for (size_t i = 0; argc > 0 && i < G_N_ELEMENTS(commands); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *text = NULL;
+        int status;
+
+        if (strcmp(argv[0], commands[i].name) != 0 || argc - 1 < commands[i].least)
+            continue;
+        status = commands[i].run(argc - 1, argv + 1, &error);
+        if (error) {
+            text = cst_error_text(error);
+            fprintf(err, "cst-img: %s\n", text);
+        }
+        return status;
+    }
+    fprintf(err, "usage: cst-img serve|info|create|convert|resize|io|map|check|snapshot|pack|"
+                 "bitmap …\n");
+    return USAGE;
+}
+
+/* The next word from standard input; NULL: there are no more. */
+static char *next_word(void)
+{
+    char *word = NULL;
+    size_t size = 0;
+
+    if (getdelim(&word, &size, '\0', stdin) >= 0)
+        return word;
+    free(word);
+    return NULL;
+}
+
+/* The words of the next command, whose directory this process is in then; NULL: there is none. */
+static GPtrArray *next_command(void)
+{
+    g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(free);
+
+    for (int missing = 2; missing > 0; missing--) {
+        char *word = next_word();
+
+        if (!word)
+            return NULL;
+        g_ptr_array_add(words, word);
+        if (words->len == 2)
+            missing += atoi(word);
+    }
+    if (chdir(words->pdata[0]) != 0) {
+        perror(words->pdata[0]);
+        return NULL;
+    }
+    g_ptr_array_remove_range(words, 0, 2);
+    return g_steal_pointer(&words);
+}
+
+static void answer(GPtrArray *words)
+{
+    FILE *pipe = stdout, *err;
+    char *out_text = NULL, *err_text = NULL;
+    size_t out_size = 0, err_size = 0;
+    int status;
+
+    stdout = open_memstream(&out_text, &out_size);
+    err = open_memstream(&err_text, &err_size);
+    status = run((int)words->len, (char **)words->pdata, err);
+    fclose(stdout);
+    fclose(err);
+    stdout = pipe;
+    printf("%d %zu %zu\n", status, out_size, err_size);
+    fwrite(out_text, 1, out_size, stdout);
+    fwrite(err_text, 1, err_size, stdout);
+    fflush(stdout);
+    free(out_text);
+    free(err_text);
+}
+
+static int serve(void)
+{
+    GPtrArray *words;
+
+    while ((words = next_command())) {
+        answer(words);
+        g_ptr_array_unref(words);
+    }
+    return done_if(feof(stdin) != 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "serve") == 0)
+        return serve();
+    return run(argc - 1, argv + 1, stderr);
 }

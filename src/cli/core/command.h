@@ -61,6 +61,8 @@ typedef enum {
     CLI_CMD_HIDDEN = 1 << 3,   /**< not in help, nor in completion */
     CLI_CMD_OURS = 1 << 4,     /**< virsh has no such command: free to ask for --yes */
     CLI_CMD_CONNECTS = 1 << 5, /**< says itself what to connect to: takes no --connect, --root */
+    CLI_CMD_WORKS = 1 << 7,    /**< does the work itself, and not the service: --detach has it go
+                                     on in a process of its own (output/job.h) */
     CLI_CMD_HELP = 1 << 6      /**< what --help of any command runs, with the command's name; takes
                                     whatever words one throws at it, as virsh's `help` does */
 } CliCommandFlags;

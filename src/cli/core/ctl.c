@@ -19,6 +19,7 @@ void cli_ctl_init(CliCtl *ctl, const CliSettings *settings, const CliGroup *grou
         .groups = groups,
         .out = stdout,
         .err = stderr,
+        .background = -1,
         .connected_uri = g_strdup(settings->uri),
     };
 }
@@ -53,6 +54,7 @@ CstConn *cli_conn(CliCtl *ctl, GError **error)
         .embedded = ctl->settings.embedded,
         .must_exist = ctl->settings.dry_run || !ctl->current ||
                       !(ctl->current->command->flags & CLI_CMD_MUTATES),
+        .unattended = ctl->background >= 0,
     };
 
     if (!ctl->conn)

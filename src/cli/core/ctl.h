@@ -35,6 +35,8 @@ typedef enum {
     CLI_BLAME_ALL = 1 << 1       /**< any: a value was given that nothing can have */
 } CliBlame;
 
+typedef struct CliJob CliJob;
+
 /** One run of the program. Handlers print through it only. */
 struct CliCtl {
     CliSettings settings;
@@ -42,17 +44,19 @@ struct CliCtl {
     CliConfig config;       /**< what stands for words that are left out; empty: nothing does */
     FILE *out;
     FILE *err;
-    CstConn *conn;           /**< NULL until cli_conn() */
-    char *connected_uri;     /**< -c, or what `connect` set; NULL: default */
-    gboolean in_shell;       /**< reading commands from stdin */
-    gboolean leave;          /**< quit was asked for */
-    const CliArgs *current;  /**< command being run */
-    char *headline;          /**< set by cli_failed() */
-    char *hint;              /**< what to do next about the failure; NULL: what its class tells */
-    char *plan;              /**< of a dry run, set by cli_plan(); NULL: none, or printed */
-    unsigned blame;          /**< CliBlame, of the command being run */
-    gboolean reported;       /**< the command has reported its failure to people already */
-    uint64_t detached;       /**< job that goes on without the command, which is no failure */
+    CstConn *conn;          /**< NULL until cli_conn() */
+    char *connected_uri;    /**< -c, or what `connect` set; NULL: default */
+    gboolean in_shell;      /**< reading commands from stdin */
+    gboolean leave;         /**< quit was asked for */
+    const CliArgs *current; /**< command being run */
+    char *headline;         /**< set by cli_failed() */
+    char *hint;             /**< what to do next about the failure; NULL: what its class tells */
+    char *plan;             /**< of a dry run, set by cli_plan(); NULL: none, or printed */
+    unsigned blame;         /**< CliBlame, of the command being run */
+    gboolean reported;      /**< the command has reported its failure to people already */
+    uint64_t detached;      /**< job that goes on without the command, which is no failure */
+    CliJob *job;            /**< as which the command is listed; NULL: none (output/job.h) */
+    int background;         /**< this process is to go on alone (core/background.h); -1: it isn't */
     gboolean one_of_several; /**< the command is done to several things, and to one of them now */
     const char *typed;       /**< while completing: what stands of the word; else NULL */
     gboolean out_is_data;    /**< stdout carries data: no text of ours goes with it */

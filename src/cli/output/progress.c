@@ -18,6 +18,7 @@
 #include <base/units.h>
 
 #include "core/interrupt.h"
+#include "job.h"
 #include "progress.h"
 #include "sheet.h"
 #include "width.h"
@@ -168,7 +169,7 @@ static void view_init(View *view, CliCtl *ctl, const char *label, CstTask *task)
 
 static void watch(View *view, Work *work)
 {
-    gboolean silent = view->ctl->settings.quiet;
+    gboolean silent = view->ctl->settings.quiet || view->ctl->background >= 0;
 
     g_mutex_lock(&work->lock);
     while (!work->finished) {
@@ -202,9 +203,11 @@ static void work_through(CliCtl *ctl, const char *label, Work *work)
     g_cond_init(&work->done);
     view_init(&view, ctl, label, work->task);
     cli_interrupt_begin_task(work->task);
+    cli_job_enter(ctl, work->task);
     thread = g_thread_new("task", work_thread, work);
     watch(&view, work);
     g_thread_join(thread);
+    cli_job_leave(ctl);
     cli_interrupt_end();
     g_mutex_clear(&work->lock);
     g_cond_clear(&work->done);
@@ -215,7 +218,9 @@ gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer
 {
     g_autoptr(CstTask) task = cst_task_new();
     Work work = {.func = func, .data = data, .task = task, .dry_run = cst_dry_run()};
-    gboolean detach = cli_args_has(ctl->current, "detach");
+    /* A command that does the work itself has a process for that (output/job.h). */
+    gboolean detach =
+        cli_args_has(ctl->current, "detach") && !(ctl->current->command->flags & CLI_CMD_WORKS);
 
     if (!read_rate(ctl, task, error) || (detach && !cst_conn_set_detach(ctl->conn, TRUE, error)))
         return FALSE;

@@ -86,6 +86,14 @@ void cli_warn(CliCtl *ctl, const char *format, ...)
     va_end(args);
 }
 
+void cli_note(const char *text, gpointer data)
+{
+    CliCtl *ctl = data;
+
+    if (!ctl->settings.quiet && !ctl->settings.json)
+        cli_warn(ctl, _("note: %s\n"), text);
+}
+
 char *cli_size_text(const CliCtl *ctl, uint64_t bytes)
 {
     const char *unit;

@@ -18,6 +18,8 @@ void cli_error_line(CliCtl *ctl, const char *text);
  * line end.
  */
 void cli_warn(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/** Tells the user of @ctl, a CliCtl, what is no failure, unless --quiet or --json. */
+void cli_note(const char *text, gpointer ctl);
 
 /**
  * Hands bytes to the kernel as they are, past the buffer of @stream, which nobody wipes. FALSE,

@@ -15,7 +15,9 @@
 #include <base/error_class.h>
 #include <base/i18n.h>
 
+#include "core/background.h"
 #include "core/parse.h"
+#include "output/job.h"
 #include "output/report.h"
 #include "output/text.h"
 
@@ -71,9 +73,31 @@ static void restore_connection(CliCtl *ctl, Moved *moved)
     ctl->connected_uri = moved->uri;
 }
 
+/* Whether the command is to be run by a process that goes on with it alone. */
+static gboolean runs_elsewhere(const CliCtl *ctl, const CliArgs *args)
+{
+    return (args->command->flags & CLI_CMD_WORKS) && cli_args_has(args, "detach") &&
+           !ctl->settings.dry_run && ctl->background < 0;
+}
+
+/*
+ * FALSE with ctl->detached set, and no error: it goes on. Otherwise it has ended with *ret_status,
+ * and said so.
+ */
+static gboolean run_elsewhere(CliCtl *ctl, const CliArgs *args, CstExitStatus *ret_status,
+                              gboolean *ret_connected, GError **error)
+{
+    if (!cli_background_start(ctl, args, &ctl->detached, ret_status, error))
+        return FALSE;
+    *ret_connected = ctl->detached != 0;
+    return !ctl->detached;
+}
+
 static gboolean run_handler(CliCtl *ctl, const CliArgs *args, gboolean *ret_connected,
                             GError **error)
 {
+    gboolean ok;
+
     *ret_connected = TRUE;
     cst_dry_run_set(ctl->settings.dry_run);
     if (!(args->command->flags & CLI_CMD_OFFLINE) && (ctl->conn || ctl->connected_uri) &&
@@ -81,7 +105,10 @@ static gboolean run_handler(CliCtl *ctl, const CliArgs *args, gboolean *ret_conn
         *ret_connected = FALSE;
         return FALSE;
     }
-    return args->command->handler(ctl, args, error);
+    if ((args->command->flags & CLI_CMD_WORKS) && !cli_job_check(args, error))
+        return FALSE;
+    ok = args->command->handler(ctl, args, error);
+    return cli_job_end(ctl, ok, error);
 }
 
 static void print_end(CliCtl *ctl, gint64 started)
@@ -142,7 +169,9 @@ static CstExitStatus run_one(CliCtl *ctl, CliArgs *args)
         setlocale(LC_MESSAGES, "C");
     ctl->current = args;
     ctl->blame = 0;
-    ok = move_connection(ctl, args, &moved, &error) && run_handler(ctl, args, &connected, &error);
+    ok = move_connection(ctl, args, &moved, &error) &&
+         (runs_elsewhere(ctl, args) ? run_elsewhere(ctl, args, &status, &connected, &error)
+                                    : run_handler(ctl, args, &connected, &error));
     if (ends_dry_run(ctl, ok, error)) {
         /* Its plan is the output. */
     } else if (!ok && ctl->detached) {

@@ -76,6 +76,11 @@ CstConn *cst_conn_open(const char *uri, const CstConnOptions *options, GError **
     return conn;
 }
 
+CstConn *cst_conn_open_again(const CstConn *conn, GError **error)
+{
+    return g_memdup2(conn, sizeof(*conn));
+}
+
 void cst_conn_free(CstConn *conn)
 {
     g_free(conn);

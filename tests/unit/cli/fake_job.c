@@ -3,6 +3,7 @@
 
 #include <base/dry_run.h>
 #include <base/error.h>
+#include <conn/client_jobs.h>
 
 #define MIB (1024 * 1024)
 
@@ -83,4 +84,29 @@ gboolean cst_conn_set_detach(CstConn *conn, gboolean detach, GError **error)
 {
     fake_jobs.detach = detach;
     return TRUE;
+}
+
+/* --- jobs of this program: an older server, which has none -------------------------------------
+ */
+
+gboolean cst_conn_set_job_group(CstConn *conn, uint64_t group, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NO_SUPPORT, "cisternClientJobGroup: not supported");
+}
+
+gboolean cst_conn_client_job_begin(CstConn *conn, const CstConnJob *job, uint64_t *ret_handle,
+                                   uint64_t *ret_id, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NO_SUPPORT, "cisternClientJobBegin: not supported");
+}
+
+gboolean cst_conn_client_job_progress(CstConn *conn, uint64_t handle, CstProgress progress,
+                                      gboolean *ret_cancel, uint64_t *ret_limit, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NOT_FOUND, "no such job");
+}
+
+gboolean cst_conn_client_job_end(CstConn *conn, uint64_t handle, const GError *why, GError **error)
+{
+    return cst_fail(error, CST_ERROR_NOT_FOUND, "no such job");
 }

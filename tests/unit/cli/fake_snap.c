@@ -40,6 +40,14 @@ gboolean cst_conn_snapshot_create(CstConn *conn, const CstVolRef *vol, const cha
     return !find(vol, name, NULL) || cst_fail(error, CST_ERROR_EXISTS, "there is one already");
 }
 
+gboolean cst_conn_snapshot_create_set(CstConn *conn, const CstPoolRef *pool, GPtrArray *volumes,
+                                      const char *name, CstTask *task, CstSnapshotSet *ret_set,
+                                      GError **error)
+{
+    *ret_set = (CstSnapshotSet){.one_step = TRUE};
+    return cst_may_change(error);
+}
+
 /* Two are newer than "broken". */
 GStrv cst_conn_snapshot_revert_loses(CstConn *conn, const CstVolRef *vol, const char *name,
                                      GError **error)

@@ -20,10 +20,24 @@ gboolean cst_conn_vol_digests(CstConn *conn, const CstVolRef *vol, const CstVolS
     return has_none(error);
 }
 
-gboolean cst_conn_can_patch(CstConn *conn, gboolean *ret_able, GError **error)
+gboolean cst_conn_abilities(CstConn *conn, CstConnAbilities *ret, GError **error)
 {
-    *ret_able = FALSE;
+    *ret = (CstConnAbilities){0};
     return TRUE;
+}
+
+CstConnReceive *cst_conn_vol_upload_pieces(CstConn *conn, const CstVolRef *vol, unsigned flags,
+                                           CstTask *task, GError **error)
+{
+    has_none(error);
+    return NULL;
+}
+
+gboolean cst_conn_vol_download_pieces(CstConn *conn, const CstVolRef *vol, uint64_t offset,
+                                      uint64_t length, unsigned flags, CstPieceFunc piece,
+                                      gpointer data, CstTask *task, GError **error)
+{
+    return has_none(error);
 }
 
 CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t offset,

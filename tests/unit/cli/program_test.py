@@ -407,6 +407,17 @@ class GlobalOptions(unittest.TestCase):
                       ["--quiet", "--no-pager", "--no-input", "--color=never", "uri"]):
             self.assertEqual((0, "storage:///system\n", ""), run(*words))
 
+    def test_in_the_background_only_as_a_job(self):
+        """A server without jobs of clients: work is done as ever, and not where nobody sees it."""
+        with tempfile.NamedTemporaryFile() as image:
+            image.write(os.urandom(100000))
+            image.flush()
+            words = ["vol-import", image.name, "v", "--pool", "images", "--source-format", "raw"]
+            self.assertEqual(0, run(*words)[0])
+            status, out, err = run(*words, "--detach")
+        self.assertEqual((1, ""), (status, out.strip()))
+        self.assertIn("what goes on in the background has to be listed as a job: ", err)
+
     def test_timing_is_told(self):
         self.assertRegex(run("-t", "uri")[1], r"\n\n\(Time: \d+\.\d{3} ms\)\n\n$")
 

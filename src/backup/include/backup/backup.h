@@ -84,12 +84,21 @@ typedef struct {
     uint32_t n_lists; /**< how many */
 } CstBackupVolume;
 
+/** Of which moments the volumes of a backup are. The values are those of the files. */
+typedef enum {
+    CST_BACKUP_APART = 0,    /**< each of one of its own, or of the time that reading it took */
+    CST_BACKUP_TOGETHER = 1, /**< in turn, in a time that was not kept: of the first versions */
+    CST_BACKUP_ONE_STEP = 2, /**< all of one: their snapshots were made in one step */
+    CST_BACKUP_IN_TURN = 3 /**< their snapshots were made one after the other, then all were read */
+} CstBackupMoment;
+
 typedef struct {
     char id[CST_BACKUP_ID_TEXT];
     int64_t time_us; /**< real time; for several volumes at one moment: that moment */
     char *host;
     GStrv tags;
-    gboolean together;
+    CstBackupMoment moment;
+    uint64_t span_us; /**< in turn: from before the first snapshot to after the last; 0: unknown */
     GPtrArray *volumes; /**< of CstBackupVolume * */
 } CstBackup;
 
@@ -123,9 +132,8 @@ typedef struct {
     const char *host;
     const char *const *tags; /**< NULL: none */
     int64_t time_us;         /**< 0: now */
-    gboolean together;
-    int level;     /**< of zstd; 0: what is usual */
-    CstTask *task; /**< told of nothing, asked for cancellation; NULL: nobody cancels */
+    int level;               /**< of zstd; 0: what is usual */
+    CstTask *task;           /**< told of nothing, asked for cancellation; NULL: nobody cancels */
 } CstBackupHow;
 
 /** Takes the lock of writers and begins. Fails with DRY_RUN in a dry run. */
@@ -134,6 +142,11 @@ CstBackupWriter *cst_writer_new(CstRepo *repo, const CstBackupHow *how, GError *
 void cst_writer_free(CstBackupWriter *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstBackupWriter, cst_writer_free)
 
+/**
+ * Says of which moments its volumes are, once that is known. @span_us: see CstBackup. Not said:
+ * each of its own.
+ */
+void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t span_us);
 /**
  * Begins a volume, of which the names, the texts and the size are copied. @previous: an earlier
  * backup of it, borrowed until its end, for cst_writer_same(); NULL: none.

@@ -5,6 +5,7 @@
 #include <base/i18n.h>
 
 #include "core/ctl.h"
+#include "output/job.h"
 #include "output/table.h"
 
 /** Bytes of an id that people see. */
@@ -29,6 +30,8 @@ const CstBackupVolume *cli_backup_volume(const CliArgs *args, const CstBackup *b
 
 /** What a backup's volumes have together. Only the numbers of the result are set. */
 CstBackupVolume cli_backup_sum(const CstBackup *backup);
+/** Whether all its volumes are of one moment. */
+gboolean cli_backup_one_moment(const CstBackup *backup);
 /** The table of a backup's volumes. */
 CliTable *cli_backup_volumes(const CliCtl *ctl, const CstBackup *backup);
 
@@ -46,6 +49,10 @@ CstVolRef *cli_restore(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume
 /** Gives @size bytes of a blob, in order, to @give: data, and holes as such. */
 gboolean cli_backup_give(CstBlob *blob, uint64_t size, CstPieceFunc give, gpointer data,
                          GError **error);
+
+/** Begins the command's job (output/job.h) over the repository; @what, of it, may be NULL. */
+gboolean cli_repo_job_begin(CliCtl *ctl, const CliArgs *args, const char *kind, const char *what,
+                            GError **error);
 
 /* Rows of option tables. */
 #define REPO CLI_REQUIRED("repo", N_("repository: a directory with a slash, or a pool of files"))

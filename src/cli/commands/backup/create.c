@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * backup-create: content of volumes, as their guests see it, goes into a repository. With
- * --together (or --snapshot) it is read from snapshots that are made first, one right after the
- * other, and deleted when all has been read.
+ * --together (or --snapshot) it is read from snapshots that are made first, in one step where the
+ * storage can and that was asked for (together.c), and deleted when all has been read.
  *
  * With --incremental these stay until the next backup, which reads only what has changed since
  * (content.c), and are deleted when that one's manifest is written: at every moment the newest
@@ -200,6 +200,8 @@ static gboolean make_snapshots(BackupCreate *create, GError **error)
         if (names)
             backup_snapshots_tidy(create->ctl, create->repo, source->ref, names, source->old);
     }
+    if (create->together)
+        return backup_snapshots_together(create, error);
     for (guint i = 0; i < create->sources->len; i++)
         if (!make_snapshot(create, create->sources->pdata[i], error))
             return FALSE;
@@ -295,6 +297,51 @@ static gboolean try_all(BackupCreate *create, GError **error)
     return TRUE;
 }
 
+/* What was found out of earlier backups is found out anew. */
+static void look_anew(BackupCreate *create)
+{
+    g_clear_pointer(&create->backups, g_ptr_array_unref);
+    for (guint i = 0; i < create->sources->len; i++) {
+        BackupSource *source = create->sources->pdata[i];
+
+        backup_read_whole(source, NULL);
+        source->old = NULL;
+    }
+}
+
+/* A command that goes on alone has looked at every volume before it lets go of the terminal. */
+static gboolean check_all(BackupCreate *create, GError **error)
+{
+    CstConn *conn = create->ctl->conn;
+    gboolean fine;
+
+    if (create->ctl->background < 0)
+        return TRUE;
+    if (!cst_conn_set_dry_run(conn, TRUE, error))
+        return FALSE;
+    fine = try_all(create, error);
+    look_anew(create);
+    return cst_conn_set_dry_run(conn, FALSE, fine ? error : NULL) && fine;
+}
+
+/* All pools and volumes by their names. */
+static gboolean begin_job(const BackupCreate *create, GError **error)
+{
+    g_autoptr(GString) pools = g_string_new(NULL);
+    g_autoptr(GString) volumes = g_string_new(NULL);
+    const char *last = "";
+
+    for (guint i = 0; i < create->sources->len; i++) {
+        const CstVolRef *ref = ((const BackupSource *)create->sources->pdata[i])->ref;
+
+        if (strcmp(ref->pool, last) != 0)
+            g_string_append_printf(pools, "%s%s", pools->len > 0 ? ", " : "", ref->pool);
+        g_string_append_printf(volumes, "%s%s", i > 0 ? ", " : "", ref->name);
+        last = ref->pool;
+    }
+    return cli_job_begin(create->ctl, "backup-create", pools->str, volumes->str, error);
+}
+
 static void plan(const BackupCreate *create)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -321,7 +368,7 @@ static void plan(const BackupCreate *create)
 
 static gboolean begin_writer(BackupCreate *create, const CliArgs *args, GError **error)
 {
-    CstBackupHow how = {.host = g_get_host_name(), .together = cli_args_has(args, "together")};
+    CstBackupHow how = {.host = g_get_host_name()};
     g_auto(GStrv) tags = NULL;
     const char *words;
 
@@ -334,11 +381,18 @@ static gboolean begin_writer(BackupCreate *create, const CliArgs *args, GError *
     return create->writer != NULL;
 }
 
-/* How each volume was read, a sentence each. */
+/* Of which moments the volumes are, and how each was read, a sentence each. */
 static GPtrArray *how_read(const BackupCreate *create, const CstBackup *backup)
 {
     GPtrArray *notes = g_ptr_array_new_with_free_func(g_free);
 
+    if (backup->volumes->len > 1 && backup->moment == CST_BACKUP_ONE_STEP)
+        g_ptr_array_add(notes, g_strdup(_("all vols are of one moment: their snapshots were made "
+                                          "in one step")));
+    if (backup->volumes->len > 1 && backup->moment == CST_BACKUP_IN_TURN)
+        g_ptr_array_add(notes, g_strdup_printf(_("the vols are not of one moment: their snapshots "
+                                                 "were made one after the other, within %.3f s"),
+                                               (double)backup->span_us / G_USEC_PER_SEC));
     for (guint i = 0; create->incremental && i < backup->volumes->len; i++) {
         const CstBackupVolume *volume = backup->volumes->pdata[i];
         const BackupSource *source = create->sources->pdata[i];
@@ -377,6 +431,8 @@ static void print_created(const BackupCreate *create, const CstBackup *backup)
         cli_fact_text("command", NULL, ctl->current->command->name),
         cli_fact_text("backup", NULL, backup->id),
         cli_fact_text("message", NULL, message),
+        cli_fact_bool("one_moment", NULL, create->together, cli_backup_one_moment(backup)),
+        cli_fact_number("span_us", NULL, create->together, backup->span_us),
     };
 
     if (ctl->settings.json) {
@@ -409,7 +465,8 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     char id[CST_BACKUP_ID_TEXT];
 
     create.incremental = cli_args_has(args, "incremental");
-    create.must = cli_args_has(args, "together") || cli_args_has(args, "snapshot");
+    create.together = cli_args_has(args, "together");
+    create.must = create.together || cli_args_has(args, "snapshot");
     create.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
     create.repo = cli_repo(ctl, args, error);
     if (!create.repo || !find_sources(&create, args, error))
@@ -421,7 +478,8 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
             return FALSE;
         plan(&create);
     }
-    if (!begin_writer(&create, args, error) || !run(&create, id, error))
+    if (!check_all(&create, error) || !begin_job(&create, error) ||
+        !begin_writer(&create, args, error) || !run(&create, id, error))
         return FALSE;
     backup = cst_repo_backup(create.repo, id, error);
     if (backup)
@@ -441,7 +499,8 @@ static const CliOption create_options[] = {
      .flags = CLI_OPT_NAMED | CLI_OPT_LIST,
      .help = N_("tags of the backup, with commas")},
     CLI_SWITCH("snapshot", N_("read from snapshots that are made for it")),
-    CLI_SWITCH("together", N_("make all snapshots before anything is read")),
+    CLI_SWITCH("together", N_("make all snapshots before anything is read, in one step where the "
+                              "storage can")),
     CLI_SWITCH("incremental", N_("read what has changed since the backup before; its snapshots "
                                  "stay until the next one")),
     {.name = "force-share",
@@ -450,6 +509,7 @@ static const CliOption create_options[] = {
      .help = N_("read also what another program is writing to")},
     REPO_OPTIONS,
     CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer")),
+    CLI_DETACH,
     {.name = "vol",
      .kind = CLI_OPT_ARGV,
      .help = N_("vol names, keys or paths"),
@@ -466,5 +526,5 @@ const CliCommand cli_backup_create_command = {
            "not at all."),
     .options = create_options,
     .handler = cmd_create,
-    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
 };

@@ -28,6 +28,7 @@ typedef struct {
     GPtrArray *sources;   /**< of BackupSource * */
     GPtrArray *backups;   /**< of the repository, CstBackup *, oldest first; NULL: not read */
     gboolean incremental; /**< read what has changed; the snapshots stay */
+    gboolean together;    /**< all snapshots in one step where that can be */
     gboolean must;        /**< a volume that can have no snapshot is an error */
     char *snapshot;       /**< name of those that are made; NULL: none are */
     BackupSource *current;
@@ -43,3 +44,9 @@ void backup_read_whole(BackupSource *source, const char *why);
 gboolean backup_content(BackupCreate *create, CstTask *task, GError **error);
 /** Finds out for a dry run how much of it would be read: ->planned, or ->whole. */
 gboolean backup_content_plan(BackupCreate *create, CstTask *task, GError **error);
+
+/**
+ * Makes the snapshots of all sources, in one step if all are of one pool that can, and tells the
+ * writer of which moments they are.
+ */
+gboolean backup_snapshots_together(BackupCreate *create, GError **error);

@@ -192,7 +192,8 @@ static gboolean cmd_prune(CliCtl *ctl, const CliArgs *args, GError **error)
     freed = cli_size_text(ctl, prune.report.freed_bytes);
     cli_plan(ctl, _("Would free %s"), freed);
     prune.only_plan = FALSE;
-    if (!cli_run_task(ctl, _("Pruning"), run_prune, &prune, error))
+    if (!cli_repo_job_begin(ctl, args, "backup-prune", NULL, error) ||
+        !cli_run_task(ctl, _("Pruning"), run_prune, &prune, error))
         return FALSE;
     g_free(freed);
     freed = cli_size_text(ctl, prune.report.freed_bytes);
@@ -200,16 +201,16 @@ static gboolean cmd_prune(CliCtl *ctl, const CliArgs *args, GError **error)
     return TRUE;
 }
 
-static const CliOption keeping_options[] = {REPO, REPO_OPTIONS, {0}};
+static const CliOption prune_options[] = {REPO, REPO_OPTIONS, CLI_DETACH, {0}};
 
 const CliCommand cli_backup_prune_command = {
     .name = "backup-prune",
     .summary = N_("free what no backup uses"),
     .description = N_("Free what no backup of a repository uses any more. Nobody else can use the "
                       "repository meanwhile."),
-    .options = keeping_options,
+    .options = prune_options,
     .handler = cmd_prune,
-    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
 };
 
 /* --- backup-check ----------------------------------------------------------------------------- */
@@ -261,7 +262,7 @@ static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
     guint problems;
     gboolean done;
 
-    if (!repo)
+    if (!repo || !cli_repo_job_begin(ctl, args, "backup-check", NULL, error))
         return FALSE;
     done = cli_run_task(ctl, _("Checking"), run_check, &check, error);
     if (done)
@@ -278,6 +279,7 @@ static const CliOption check_options[] = {
     REPO,
     CLI_SWITCH("read-data", N_("read all content, too: finds any bit that has changed")),
     REPO_OPTIONS,
+    CLI_DETACH,
     {0},
 };
 
@@ -288,7 +290,7 @@ const CliCommand cli_backup_check_command = {
                       "sound."),
     .options = check_options,
     .handler = cmd_check,
-    .flags = CLI_CMD_OURS,
+    .flags = CLI_CMD_OURS | CLI_CMD_WORKS,
 };
 
 /* --- backup-unlock ---------------------------------------------------------------------------- */

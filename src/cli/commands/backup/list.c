@@ -25,6 +25,7 @@ static const CliColumn columns[] = {
     {N_("Added"), "stored", CLI_CELL_SIZE, "-", 0},
     {N_("Tags"), "tags", CLI_CELL_TEXT, "-", 0},
     {N_("Together"), "together", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
+    {N_("One moment"), "one_moment", CLI_CELL_BOOL, NULL, CLI_COLUMN_JSON_ONLY},
 };
 
 static char *names_of(const CstBackup *backup)
@@ -74,7 +75,8 @@ static void add_backup(CliTable *table, const CstBackup *backup)
     cli_table_add_size(table, sum.taken);
     cli_table_add_size(table, sum.stored);
     cli_table_add_text(table, *tags ? tags : NULL);
-    cli_table_add_bool(table, backup->together);
+    cli_table_add_bool(table, backup->moment != CST_BACKUP_APART);
+    cli_table_add_bool(table, cli_backup_one_moment(backup));
 }
 
 static gboolean has_volume(const CstBackup *backup, const char *name)
@@ -176,6 +178,24 @@ CliTable *cli_backup_volumes(const CliCtl *ctl, const CstBackup *backup)
     return table;
 }
 
+gboolean cli_backup_one_moment(const CstBackup *backup)
+{
+    return backup->moment == CST_BACKUP_ONE_STEP ||
+           (backup->moment == CST_BACKUP_IN_TURN && backup->volumes->len == 1);
+}
+
+static char *moment_text(const CstBackup *backup)
+{
+    if (cli_backup_one_moment(backup))
+        return g_strdup(_("yes"));
+    if (backup->moment == CST_BACKUP_APART)
+        return g_strdup(_("no"));
+    if (backup->span_us == 0)
+        return g_strdup(_("no: their snapshots were made one after the other"));
+    return g_strdup_printf(_("no: their snapshots were made one after the other, within %.3f s"),
+                           (double)backup->span_us / G_USEC_PER_SEC);
+}
+
 static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstRepo) repo = NULL;
@@ -184,12 +204,14 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
     g_auto(CliSheet) sheet = {0};
     g_autofree char *time = NULL;
     g_autofree char *tags = NULL;
+    g_autofree char *moment = NULL;
 
     if (!backup)
         return FALSE;
     time = ctl->settings.json ? cli_json_time(backup->time_us / G_USEC_PER_SEC)
                               : cli_time_text(backup->time_us / G_USEC_PER_SEC);
     tags = g_strjoinv(",", backup->tags);
+    moment = moment_text(backup);
     table = cli_backup_volumes(ctl, backup);
     {
         const CliFact facts[] = {
@@ -197,7 +219,10 @@ static gboolean cmd_info(CliCtl *ctl, const CliArgs *args, GError **error)
             cli_fact_text("time", N_("time"), time),
             cli_fact_text("host", N_("host"), *backup->host ? backup->host : NULL),
             cli_fact_text("tags", N_("tags"), *tags ? tags : NULL),
-            cli_fact_bool("together", N_("vols at one moment"), TRUE, backup->together),
+            cli_fact_text("moment", N_("vols at one moment"), moment),
+            cli_fact_bool("together", NULL, TRUE, backup->moment != CST_BACKUP_APART),
+            cli_fact_bool("one_moment", NULL, TRUE, cli_backup_one_moment(backup)),
+            cli_fact_number("span_us", NULL, backup->span_us > 0, backup->span_us),
         };
 
         cli_sheet_begin(&sheet, ctl);

@@ -385,6 +385,7 @@ static gboolean cmd_prove(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(CstBackup) backup = NULL;
     g_autoptr(CstPoolRef) pool = NULL;
     const CstBackupVolume *one = NULL;
+    char id[CLI_BACKUP_SHORT + 1];
     const char *name;
 
     if (!cli_args_string(args, "format", &prove.format, error) ||
@@ -404,7 +405,9 @@ static gboolean cmd_prove(CliCtl *ctl, const CliArgs *args, GError **error)
         if (!pool || !cli_scratch_drop_stale(&prove.scratch, error))
             return FALSE;
     }
-    return prove_all(&prove, backup, one, error) && print_result(&prove, backup, error);
+    g_strlcpy(id, backup->id, sizeof(id));
+    return cli_repo_job_begin(ctl, args, "backup-prove", id, error) &&
+           prove_all(&prove, backup, one, error) && print_result(&prove, backup, error);
 }
 
 static const CliOption prove_options[] = {
@@ -442,6 +445,7 @@ static const CliOption prove_options[] = {
     CLI_NAMED("bus", N_("how the machine has the disk: virtio or sata; default: virtio")),
     REPO_OPTIONS,
     CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer")),
+    CLI_DETACH,
     {0},
 };
 
@@ -454,5 +458,5 @@ const CliCommand cli_backup_prove_command = {
            "Exit status 7 says that something differs, is damaged or does not boot."),
     .options = prove_options,
     .handler = cmd_prove,
-    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
 };

@@ -67,6 +67,19 @@ char *cli_repo_path(CliCtl *ctl, const CliArgs *args, GError **error)
     return target ? g_build_filename(target, POOL_REPO, NULL) : NULL;
 }
 
+gboolean cli_repo_job_begin(CliCtl *ctl, const CliArgs *args, const char *kind, const char *what,
+                            GError **error)
+{
+    g_autofree char *path = NULL;
+    const char *text;
+
+    if (!cli_args_string(args, "repo", &text, error))
+        return FALSE;
+    if (strchr(text, '/') || *text == '.')
+        text = path = g_canonicalize_filename(text, NULL);
+    return cli_job_begin(ctl, kind, text, what, error);
+}
+
 gboolean cli_repo_secret(CliCtl *ctl, const CliArgs *args, CstSecretBytes *ret_secret,
                          gboolean *ret_given, GError **error)
 {

@@ -152,6 +152,8 @@ static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     how.name = name ? name : volume->name;
     cli_plan(ctl, _("Would restore vol %s in pool %s"), how.name, pool->name);
+    if (!cli_job_begin(ctl, "backup-restore", pool->name, how.name, error))
+        return FALSE;
     made = cli_restore(ctl, repo, volume, &how, error);
     return cli_outcome(ctl, made != NULL, "volume", how.name, _("Vol %s restored in pool %s"),
                        _("Failed to restore vol %s in pool %s"), how.name, pool->name);
@@ -170,6 +172,7 @@ static const CliOption restore_options[] = {
     FORMAT,
     REPO_OPTIONS,
     CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer")),
+    CLI_DETACH,
     {0},
 };
 
@@ -180,5 +183,5 @@ const CliCommand cli_backup_restore_command = {
                       "was backed up. It is there when the command has ended, or not at all."),
     .options = restore_options,
     .handler = cmd_restore,
-    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
 };

@@ -22,7 +22,7 @@
 #include "output/report.h"
 #include "output/text.h"
 
-#define CHUNK    (UINT64_C(1) << 20)
+#define CHUNK    COPY_CHUNK
 #define GAP      (8 * CHUNK) /* equal chunks that are sent rather than begun anew behind them */
 #define GAP_TOLD (2 * CHUNK) /* the same, where equal ones would have to be read, too */
 
@@ -104,34 +104,37 @@ static gboolean check_is_then(const Copy *copy, GError **error)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-static gboolean begin(uint64_t capacity, gpointer data, GError **error)
-{
-    const Copy *copy = data;
-
-    return cli_check_size(copy->name, copy->capacity, capacity, error);
-}
-
-static gboolean pass_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                           GError **error)
+gboolean copy_pass_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                         GError **error)
 {
     Copy *copy = data;
 
-    if (copy->fresh)
+    if (copy->passed.digest)
         chunks_add(&copy->passed, bytes, len, hole);
     return cst_conn_receive_piece(bytes, len, hole, copy->receive, error);
+}
+
+void copy_keep_passed(Copy *copy)
+{
+    chunks_end(&copy->passed);
+    cst_vol_digests_clear(&copy->near);
+    copy->near = copy->passed.of;
+    copy->passed.of.digests = NULL;
+    chunks_clear(&copy->passed);
+    copy->passed = (Chunks){0};
 }
 
 static gboolean send_run(Copy *copy, uint64_t offset, uint64_t length, CstTask *task,
                          GError **error)
 {
-    const CstConnSink sink = {begin, pass_piece, copy};
     CstVolSend what = copy->what;
     gboolean done;
 
     what.offset = offset;
     what.length = length;
     copy->receive = cst_conn_vol_patch(copy->far, copy->there, offset, NULL, error);
-    done = copy->receive && cst_conn_vol_send(copy->conn, copy->vol, &what, &sink, task, error) &&
+    done = copy->receive &&
+           cli_vol_content_send(copy->content, &what, copy_pass_piece, copy, task, error) &&
            cst_conn_patch_finish(copy->receive, error);
     g_clear_pointer(&copy->receive, cst_conn_receive_free);
     return done;
@@ -158,10 +161,7 @@ static gboolean run_send_all(CstTask *task, gpointer data, GError **error)
     if (!chunks_begin(&copy->passed, copy->capacity, CHUNK, error) ||
         !send_run(copy, 0, 0, task, error))
         return FALSE;
-    chunks_end(&copy->passed);
-    cst_vol_digests_clear(&copy->near);
-    copy->near = copy->passed.of;
-    copy->passed.of.digests = NULL;
+    copy_keep_passed(copy);
     return TRUE;
 }
 
@@ -180,7 +180,7 @@ static gboolean run_send_differences(CstTask *task, gpointer data, GError **erro
     return send_runs(copy, runs, task, error);
 }
 
-static gboolean check_is_there(const Copy *copy, GError **error)
+gboolean copy_check_is_there(const Copy *copy, GError **error)
 {
     g_autoptr(GArray) runs = chunks_compare(&copy->near, &copy->distant, 0);
 
@@ -200,7 +200,7 @@ static gboolean run_verify(CstTask *task, gpointer data, GError **error)
     cst_task_set_total(task, digests_total(copy));
     if (!digest_far(copy, task, error) || !same_size(copy, error))
         return FALSE;
-    return check_is_there(copy, error);
+    return copy_check_is_there(copy, error);
 }
 
 /* --- since a snapshot --------------------------------------------------------------------------
@@ -325,7 +325,7 @@ static gboolean run_send_told(CstTask *task, gpointer data, GError **error)
         if (!renew_digests(copy->far, copy->there, &(CstVolSend){0},
                            &g_array_index(runs, CstRange, i), NULL, &copy->distant, error))
             return FALSE;
-    return check_is_there(copy, error);
+    return copy_check_is_there(copy, error);
 }
 
 static gboolean send_told(Copy *copy, GError **error)
@@ -348,7 +348,8 @@ static gboolean send_told(Copy *copy, GError **error)
 static gboolean send_whole(Copy *copy, GError **error)
 {
     CliCtl *ctl = copy->ctl;
-    gboolean done = copy->fresh
+    /* A near side that computes no digests can't be compared with what is there. */
+    gboolean done = copy->fresh || !copy->near_can.digests
                         ? cli_run_task(ctl, _("Copying"), run_send_all, copy, error)
                         : cli_run_task(ctl, _("Comparing"), run_compare, copy, error) &&
                               cli_run_task(ctl, _("Copying"), run_send_differences, copy, error);

@@ -9,6 +9,9 @@
  * digests of what it has got; only when they are those of what was sent does the copy get its name,
  * and only then is the original deleted (--move). A copy that is there (--since, --update) is
  * changed in place, where it differs.
+ *
+ * So it is where the far side takes patches (content.c). What does not, libvirt's own daemons and
+ * older cisternds, gets a copy in another way (peer.c).
  */
 #include "copy.h"
 
@@ -23,6 +26,8 @@
 #include "commands/volume/options.h"
 #include "commands/xml.h"
 #include "output/confirm.h"
+#include "output/job.h"
+#include "output/progress.h"
 #include "output/report.h"
 #include "output/text.h"
 
@@ -31,16 +36,18 @@
 static void copy_clear(Copy *copy)
 {
     cst_conn_receive_free(copy->receive);
-    g_clear_pointer(&copy->vol, cst_vol_ref_free);
     g_clear_pointer(&copy->there, cst_vol_ref_free);
     g_clear_pointer(&copy->pool, cst_pool_ref_free);
     g_clear_pointer(&copy->far, cst_conn_free);
+    cli_vol_content_free(copy->content);
+    g_clear_pointer(&copy->vol, cst_vol_ref_free);
     chunks_clear(&copy->passed);
     cst_vol_digests_clear(&copy->near);
     cst_vol_digests_clear(&copy->distant);
     cli_changed_clear(&copy->changed);
     g_free(copy->new_name);
     g_free(copy->partial);
+    g_free(copy->new_format);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Copy, copy_clear)
 
@@ -96,15 +103,38 @@ static gboolean check_may_go(const Copy *copy, GError **error)
     return dry;
 }
 
+/* What libvirt's daemons and older cisternds do not answer must not be taken for granted. */
+static gboolean check_near(const Copy *copy, GError **error)
+{
+    if (copy->what.snapshot && !copy->near_can.sends)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s",
+                        _("--snapshot needs a cisternd here; this server is libvirt's, or older"));
+    if (copy->since && !copy->near_can.digests)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s",
+                        _("--since needs a cisternd of this version here; --update makes a copy "
+                          "the same whatever it holds"));
+    if (copy->moves && !copy->near_can.dry_runs)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s",
+                        _("--move needs a cisternd here: this server does not tell who uses the "
+                          "vol and what is based on it; copy it, and delete it with vol-delete "
+                          "once nobody needs it"));
+    return TRUE;
+}
+
 static gboolean look_at_source(Copy *copy, const CliArgs *args, GError **error)
 {
+    const CstImportHow how = {.note = cli_note, .note_data = copy->ctl};
     CstVolInfo info;
 
     copy->vol = cli_vol(copy->ctl, args, "pool", &copy->name, error);
     if (!copy->vol)
         return FALSE;
     copy->conn = copy->ctl->conn;
-    if (!cst_conn_vol_info(copy->conn, copy->vol, FALSE, &info, error))
+    if (!cst_conn_abilities(copy->conn, &copy->near_can, error) || !check_near(copy, error) ||
+        !cst_conn_vol_info(copy->conn, copy->vol, FALSE, &info, error))
+        return FALSE;
+    copy->content = cli_vol_content_open(copy->conn, copy->vol, copy->name, &how, error);
+    if (!copy->content)
         return FALSE;
     copy->capacity = info.capacity;
     copy->allocation = info.allocation;
@@ -115,52 +145,60 @@ static gboolean look_at_source(Copy *copy, const CliArgs *args, GError **error)
 
 static gboolean reach(Copy *copy, GError **error)
 {
-    const CstConnOptions options = {.must_exist = TRUE};
-    gboolean able;
+    const CstConnOptions options = {.must_exist = TRUE, .unattended = copy->ctl->background >= 0};
 
     copy->far = cst_conn_open(copy->to, &options, error);
-    if (!copy->far || !cst_conn_set_dry_run(copy->far, copy->ctl->settings.dry_run, error) ||
-        !cst_conn_can_patch(copy->far, &able, error))
+    if (!copy->far || !cst_conn_abilities(copy->far, &copy->far_can, error))
         return FALSE;
-    return able || cst_fail(error, CST_ERROR_NO_SUPPORT,
-                            _("what serves '%s' takes no copies: it is libvirt's, or an older "
-                              "cisternd; install this version there"),
-                            copy->to);
+    /* Of the others, a dry run asks only what changes nothing. */
+    return !copy->far_can.dry_runs ||
+           cst_conn_set_dry_run(copy->far, copy->ctl->settings.dry_run, error);
+}
+
+static gboolean find_type(Copy *copy, GError **error)
+{
+    g_autofree char *xml = cst_conn_pool_xml(copy->far, copy->pool, 0, error);
+    g_autofree char *name = xml ? cli_xml_text(xml, "/pool/@type") : NULL;
+
+    if (!xml)
+        return FALSE;
+    return (name && cst_pool_type_parse(name, &copy->pool_type)) ||
+           cst_fail(error, CST_ERROR_RPC, _("pool '%s' at '%s' is of a type that is not known"),
+                    copy->pool->name, copy->to);
 }
 
 static gboolean find_pool(Copy *copy, GError **error)
 {
     CstPoolInfo info;
+    uint64_t wanted;
 
     copy->pool =
         cst_conn_pool_by_name(copy->far, copy->new_pool ? copy->new_pool : copy->vol->pool, error);
-    if (!copy->pool || !cst_conn_pool_info(copy->far, copy->pool, &info, error))
+    if (!copy->pool || !find_type(copy, error) ||
+        !cst_conn_pool_info(copy->far, copy->pool, &info, error))
         return FALSE;
-    return info.available >= copy->allocation || copy->update || copy->since ||
+    if (info.state == CST_POOL_INACTIVE)
+        return cst_fail(error, CST_ERROR_STATE, _("pool '%s' at '%s' is not active"),
+                        copy->pool->name, copy->to);
+    wanted = copy->far_can.patches ? copy->allocation : copy_peer_space(copy);
+    return info.available >= wanted || copy->update || copy->since ||
            cst_fail(error, CST_ERROR_NO_SPACE,
-                    _("pool '%s' at '%s' has %" PRIu64 " bytes left, and vol %s holds %" PRIu64),
-                    copy->pool->name, copy->to, info.available, copy->name, copy->allocation);
+                    _("pool '%s' at '%s' has %" PRIu64 " bytes left, and vol %s takes %" PRIu64),
+                    copy->pool->name, copy->to, info.available, copy->name, wanted);
 }
 
 /* The one asked for; else the original's, where the pool has it; else none: raw. */
-static gboolean choose_format(const Copy *copy, char **ret_format, GError **error)
+static gboolean choose_format(Copy *copy, GError **error)
 {
-    g_autofree char *pool_xml = cst_conn_pool_xml(copy->far, copy->pool, 0, error);
-    g_autofree char *xml = pool_xml ? cst_conn_vol_xml(copy->conn, copy->vol, 0, error) : NULL;
-    g_autofree char *type_name = NULL, *format = NULL;
-    CstPoolType type;
+    g_autofree char *xml = cst_conn_vol_xml(copy->conn, copy->vol, 0, error);
 
     if (!xml)
         return FALSE;
-    type_name = cli_xml_text(pool_xml, "/pool/@type");
-    format =
+    copy->new_format =
         copy->format ? g_strdup(copy->format) : cli_xml_text(xml, "/volume/target/format/@type");
-    if (!type_name || !cst_pool_type_parse(type_name, &type))
-        return cst_fail(error, CST_ERROR_RPC, _("pool '%s' at '%s' is of a type that is not known"),
-                        copy->pool->name, copy->to);
-    if (format && !copy->format && !cst_pool_volume_format_ok(type, format))
-        g_clear_pointer(&format, g_free);
-    *ret_format = g_steal_pointer(&format);
+    if (copy->new_format && !copy->format &&
+        !cst_pool_volume_format_ok(copy->pool_type, copy->new_format))
+        g_clear_pointer(&copy->new_format, g_free);
     return TRUE;
 }
 
@@ -191,9 +229,17 @@ static gboolean look_for(const Copy *copy, const char *name, CstVolRef **ret_vol
 
 static gboolean refuse_existing(const Copy *copy, GError **error)
 {
-    cli_hint(copy->ctl,
-             _("--update makes '%s' there the same as vol %s; --name copies to another name"),
-             copy->new_name, copy->name);
+    g_autofree char *command = copy_delete_command(copy);
+
+    if (copy->far_can.patches)
+        cli_hint(copy->ctl,
+                 _("--update makes '%s' there the same as vol %s; --name copies to another name"),
+                 copy->new_name, copy->name);
+    else
+        cli_hint(copy->ctl,
+                 _("--name copies to another name; what a copy that was killed has left can't be "
+                   "gone on with: %s"),
+                 command);
     return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", copy->new_name);
 }
 
@@ -203,6 +249,11 @@ static gboolean look_at_target(Copy *copy, GError **error)
     gboolean updates = copy->update || copy->since;
     g_autoptr(CstVolRef) done = NULL;
 
+    if (updates && !copy->far_can.patches)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT,
+                        _("what serves '%s' is libvirt's, or an older cisternd: to bring a copy up "
+                          "to date needs a cisternd of this version there; a new copy does not"),
+                        copy->to);
     if (!look_for(copy, copy->new_name, &done, error))
         return FALSE;
     if (updates && !done)
@@ -215,6 +266,8 @@ static gboolean look_at_target(Copy *copy, GError **error)
         copy->there = g_steal_pointer(&done);
         return check_size(copy, copy->new_name, error);
     }
+    if (!copy->far_can.patches)
+        return TRUE;
     return look_for(copy, copy->partial, &copy->there, error) &&
            (!copy->there || check_size(copy, copy->partial, error));
 }
@@ -222,13 +275,12 @@ static gboolean look_at_target(Copy *copy, GError **error)
 static gboolean make_partial(Copy *copy, GError **error)
 {
     g_autofree char *escaped = g_markup_escape_text(copy->partial, -1);
-    g_autofree char *format = NULL, *xml = NULL;
-    CliVolSpec spec = {.name = escaped, .capacity = copy->capacity, .has_allocation = TRUE};
+    const CliVolSpec spec = {.name = escaped,
+                             .capacity = copy->capacity,
+                             .has_allocation = TRUE,
+                             .format = copy->new_format};
+    g_autofree char *xml = cli_vol_spec_xml(&spec);
 
-    if (!choose_format(copy, &format, error))
-        return FALSE;
-    spec.format = format;
-    xml = cli_vol_spec_xml(&spec);
     copy->there = cst_conn_vol_create(copy->far, copy->pool, xml, 0, NULL, error);
     copy->fresh = TRUE;
     return copy->there != NULL;
@@ -243,18 +295,43 @@ static gboolean name_copy(const Copy *copy, GError **error)
            cst_conn_vol_rename(copy->far, copy->there, copy->new_name, NULL, error);
 }
 
-static gboolean make_copy(Copy *copy, GError **error)
+static gboolean run_fetch(CstTask *task, gpointer data, GError **error)
+{
+    return cli_vol_content_fetch(((Copy *)data)->content, task, error);
+}
+
+/* An image that this side's server gives as a file only. Its content may be of another size than
+ * the server has said. */
+static gboolean fetch(Copy *copy, GError **error)
+{
+    if (!cli_vol_content_is_fetched(copy->content))
+        return TRUE;
+    if (!cli_run_task(copy->ctl, _("Fetching"), run_fetch, copy, error))
+        return FALSE;
+    copy->capacity = cli_vol_content_capacity(copy->content);
+    return !copy->there || check_size(copy, copy->there->name, error);
+}
+
+static gboolean patch_copy(Copy *copy, GError **error)
 {
     gboolean updates = copy->update || copy->since;
 
-    if (updates && !cli_confirm(copy->ctl, error, _("Overwrite what '%s' at '%s' holds?"),
-                                copy->new_name, copy->to))
-        return FALSE;
     if (copy->there ? !cst_may_change(error) : !make_partial(copy, error))
         return FALSE;
     if (!copy->fresh && !updates && !copy->ctl->settings.quiet)
         cli_warn(copy->ctl, _("Going on with '%s', which was begun before\n"), copy->partial);
-    return copy_content(copy, error) && name_copy(copy, error) &&
+    return copy_content(copy, error) && name_copy(copy, error);
+}
+
+static gboolean make_copy(Copy *copy, GError **error)
+{
+    if ((copy->update || copy->since) &&
+        !cli_confirm(copy->ctl, error, _("Overwrite what '%s' at '%s' holds?"), copy->new_name,
+                     copy->to))
+        return FALSE;
+    return cli_job_begin(copy->ctl, "copy", copy->vol->pool, copy->vol->name, error) &&
+           fetch(copy, error) &&
+           (copy->far_can.patches ? patch_copy(copy, error) : copy_to_peer(copy, error)) &&
            (!copy->moves ||
             cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, error));
 }
@@ -271,7 +348,9 @@ static gboolean prepare(Copy *copy, const CliArgs *args, GError **error)
     cli_plan(copy->ctl,
              copy->moves ? _("Would move vol %s to '%s'") : _("Would copy vol %s to '%s'"),
              copy->name, copy->to);
-    return reach(copy, error) && find_pool(copy, error) && look_at_target(copy, error);
+    return reach(copy, error) && find_pool(copy, error) && look_at_target(copy, error) &&
+           (copy->there || choose_format(copy, error)) &&
+           (copy->far_can.patches || copy_check_peer(copy, error));
 }
 
 static gboolean cmd_copy(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -307,6 +386,7 @@ static const CliOption copy_options[] = {
     CLI_SWITCH("move", N_("delete the vol here once the copy is proven")),
     RATE_LIMIT,
     FORCE_SHARE,
+    CLI_DETACH,
     {0},
 };
 
@@ -316,8 +396,10 @@ const CliCommand cli_vol_copy_command = {
     .description =
         N_("Copy what a guest sees of a vol, or of its snapshot, to another daemon. Zeroes are not "
            "sent. The copy is proven by checksums that the other side computes, and appears under "
-           "its name then; one that was interrupted goes on where it was."),
+           "its name then; one that was interrupted goes on where it was. libvirt's own daemons "
+           "and older cisternds have it under its name from the beginning, it is proven by reading "
+           "it back, and one that was interrupted is deleted."),
     .options = copy_options,
     .handler = cmd_copy,
-    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_DESTROYS,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_DESTROYS | CLI_CMD_WORKS,
 };

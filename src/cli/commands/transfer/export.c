@@ -21,12 +21,13 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/spool.h>
-#include <blob/pipe.h>
 #include <image/convert.h>
 
 #include "commands/image/image.h"
 #include "commands/volume/options.h"
+#include "image_writer.h"
 #include "output/confirm.h"
+#include "output/job.h"
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/text.h"
@@ -53,10 +54,7 @@ typedef struct {
 
     /* While it is written: */
     CstTask *task;
-    CstBlob *pipe;
-    GThread *writer;
-    gboolean dry_run, written;
-    GError *write_error;
+    CliImageWriter *writer;
 } Export;
 
 static void export_clear(Export *export)
@@ -134,6 +132,9 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Export *export,
     if (!cli_args_string(args, "target", &export->path, error))
         return FALSE;
     export->to_stdout = g_str_equal(export->path, "-");
+    if (export->to_stdout && cli_args_has(args, "detach"))
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("what goes to stdout ends with it: leave --detach out, or name a file"));
     if (!read_format(ctl, args, export, ret_help, error))
         return FALSE;
     if (*ret_help)
@@ -143,7 +144,6 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Export *export,
         !read_checksum(args, export, error))
         return FALSE;
     export->conn = ctl->conn;
-    export->dry_run = ctl->settings.dry_run;
     export->what.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
     export->flags = cli_args_has(args, "compress") ? CST_CONVERT_COMPRESS : 0;
     base = export->to_stdout ? g_strdup(export->vol->name) : g_path_get_basename(export->path);
@@ -221,29 +221,20 @@ static gboolean open_target(CliCtl *ctl, Export *export, GError **error)
 
 /* --- the work --------------------------------------------------------------------------------- */
 
-static gboolean write_image(Export *export, GError **error)
+static gboolean write_image(CstBlob *content, gpointer data, GError **error)
 {
+    Export *export = data;
     CstImageCreate *create = &export->options.create;
     const CstImageFiles files = cli_image_target_files(&export->target);
 
     if (!export->format)
-        return cli_package_write(export->pipe, export->to, export->stem, error);
+        return cli_package_write(content, export->to, export->stem, error);
     if (!export->to_stdout) {
         create->files = &files;
         create->file_name = export->target.name;
     }
-    return cst_image_convert(export->pipe, export->to, export->format, create, export->flags, NULL,
+    return cst_image_convert(content, export->to, export->format, create, export->flags, NULL,
                              error);
-}
-
-static gpointer write_thread(gpointer data)
-{
-    Export *export = data;
-
-    cst_dry_run_set(export->dry_run);
-    export->written = write_image(export, &export->write_error);
-    cst_blob_pipe_leave(export->pipe);
-    return NULL;
 }
 
 static gboolean begin(uint64_t capacity, gpointer data, GError **error)
@@ -253,30 +244,14 @@ static gboolean begin(uint64_t capacity, gpointer data, GError **error)
     cst_task_set_total(export->task, capacity);
     if (!cst_may_change(error))
         return FALSE;
-    export->pipe = cst_blob_pipe_new(export->name, capacity);
-    export->writer = g_thread_new("export", write_thread, export);
+    export->writer = cli_image_writer_new(export->name, capacity, write_image, export);
     return TRUE;
 }
 
 static gboolean give_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
                            GError **error)
 {
-    return cst_blob_pipe_put(((Export *)data)->pipe, bytes, len, hole, error);
-}
-
-/* What went wrong first: a writer that fails ends the stream, and the other way round. */
-static gboolean end(Export *export, gboolean sent, const GError *why, GError **error)
-{
-    if (!export->writer)
-        return sent;
-    cst_blob_pipe_end(export->pipe, why);
-    g_thread_join(export->writer);
-    cst_blob_unref(export->pipe);
-    if (export->written)
-        return sent;
-    g_clear_error(error);
-    g_propagate_error(error, export->write_error);
-    return FALSE;
+    return cli_image_writer_put(bytes, len, hole, ((Export *)data)->writer, error);
 }
 
 static gboolean add_checksum(Export *export, GError **error)
@@ -302,7 +277,7 @@ static gboolean run_export(CstTask *task, gpointer data, GError **error)
 
     export->task = task;
     sent = cst_conn_vol_send(export->conn, export->vol, &export->what, &sink, task, error);
-    return end(export, sent, error ? *error : NULL, error) && add_checksum(export, error);
+    return cli_image_writer_end(export->writer, sent, error) && add_checksum(export, error);
 }
 
 /* Raw bytes go to stdout as they come. */
@@ -369,6 +344,8 @@ static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
     writers = cli_vol_writers(ctl, export.vol);
     if (!open_target(ctl, &export, error))
         return cli_failed(ctl, _("Failed to export vol %s"), export.name);
+    if (!cli_job_begin(ctl, "export", export.vol->pool, export.vol->name, error))
+        return FALSE;
     plain = export.to_stdout && !export.to && !ctl->settings.dry_run;
     if (!cli_run_task(ctl, _("Exporting"), plain ? run_send : run_export, &export, error) ||
         !commit(ctl, &export, error))
@@ -401,6 +378,7 @@ static const CliOption export_options[] = {
      .help = N_("write the SHA-256 into this file")},
     RATE_LIMIT,
     FORCE_SHARE,
+    CLI_DETACH,
     {0},
 };
 
@@ -414,5 +392,5 @@ const CliCommand cli_vol_export_command = {
            "of a machine, and a manifest. A file appears when it is complete."),
     .options = export_options,
     .handler = cmd_export,
-    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_DESTROYS,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_DESTROYS | CLI_CMD_WORKS,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes of other daemons: their content comes as a stream, whatever their format is there. */
+/* Volumes of other daemons. */
 #include "far_volume.h"
 
 #include <string.h>
@@ -7,13 +7,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#include "commands/changed.h"
-
 struct CliFarVolume {
     CstConn *conn;
     CstVolRef *vol;
-    const char *source; /* borrowed */
-    uint64_t capacity;
+    CliVolContent *content;
 };
 
 const char *cli_far_volume_name(const char *source)
@@ -23,87 +20,47 @@ const char *cli_far_volume_name(const char *source)
     return slash && slash > source && slash[1] ? slash + 1 : NULL;
 }
 
-/* A stock server says so only when the content is asked for. */
-static gboolean check_server(CstConn *conn, const char *uri, GError **error)
+static gboolean look_at(CliFarVolume *far, const CliCtl *ctl, const char *uri, const char *source,
+                        const CstImportHow *how, GError **error)
 {
-    gboolean able;
-
-    if (!cst_conn_can_patch(conn, &able, error))
-        return FALSE;
-    return able || cst_fail(error, CST_ERROR_NO_SUPPORT,
-                            _("what serves '%s' gives no content: it is libvirt's, or an older "
-                              "cisternd; download the volume there, and import the file"),
-                            uri);
-}
-
-static gboolean look_at(CliFarVolume *far, const char *uri, GError **error)
-{
-    const CstConnOptions options = {.must_exist = TRUE};
-    const char *name = cli_far_volume_name(far->source);
-    g_autofree char *pool_name =
-        name ? g_strndup(far->source, (size_t)(name - 1 - far->source)) : NULL;
+    const CstConnOptions options = {.must_exist = TRUE, .unattended = ctl->background >= 0};
+    const char *name = cli_far_volume_name(source);
+    g_autofree char *pool_name = name ? g_strndup(source, (size_t)(name - 1 - source)) : NULL;
     g_autoptr(CstPoolRef) pool = NULL;
-    CstVolInfo info;
 
     if (!name)
         return cst_fail(error, CST_ERROR_USAGE,
-                        _("'%s' is no volume of another daemon; write it as POOL/VOLUME"),
-                        far->source);
+                        _("'%s' is no volume of another daemon; write it as POOL/VOLUME"), source);
     far->conn = cst_conn_open(uri, &options, error);
-    if (!far->conn || !check_server(far->conn, uri, error))
+    if (!far->conn)
         return FALSE;
     pool = cst_conn_pool_by_name(far->conn, pool_name, error);
     far->vol = pool ? cst_conn_vol_by_name(far->conn, pool, name, error) : NULL;
-    if (!far->vol || !cst_conn_vol_info(far->conn, far->vol, FALSE, &info, error))
+    if (!far->vol)
         return FALSE;
-    far->capacity = info.capacity;
-    return TRUE;
+    far->content = cli_vol_content_open(far->conn, far->vol, source, how, error);
+    return far->content != NULL;
 }
 
-CliFarVolume *cli_far_volume_open(const char *uri, const char *source, GError **error)
+CliFarVolume *cli_far_volume_open(const CliCtl *ctl, const char *uri, const char *source,
+                                  const CstImportHow *how, GError **error)
 {
     g_autoptr(CliFarVolume) far = g_new0(CliFarVolume, 1);
 
-    far->source = source;
-    return look_at(far, uri, error) ? g_steal_pointer(&far) : NULL;
+    return look_at(far, ctl, uri, source, how, error) ? g_steal_pointer(&far) : NULL;
 }
 
 void cli_far_volume_free(CliFarVolume *far)
 {
     if (!far)
         return;
+    cli_vol_content_free(far->content);
     g_clear_pointer(&far->vol, cst_vol_ref_free);
     g_clear_pointer(&far->conn, cst_conn_free);
     g_free(far);
 }
 
-uint64_t cli_far_volume_capacity(const CliFarVolume *far)
+CliVolContent *cli_far_volume_content(const CliFarVolume *far)
 {
-    return far->capacity;
-}
-
-typedef struct {
-    const CliFarVolume *far;
-    CstConnReceive *receive;
-} Passing;
-
-static gboolean begin(uint64_t capacity, gpointer data, GError **error)
-{
-    const CliFarVolume *far = ((const Passing *)data)->far;
-
-    return cli_check_size(far->source, far->capacity, capacity, error);
-}
-
-static gboolean pass(const void *bytes, size_t len, uint64_t hole, gpointer data, GError **error)
-{
-    return cst_conn_receive_piece(bytes, len, hole, ((const Passing *)data)->receive, error);
-}
-
-gboolean cli_far_volume_send(const CliFarVolume *far, CstConnReceive *receive, CstTask *task,
-                             GError **error)
-{
-    Passing passing = {far, receive};
-    const CstConnSink sink = {begin, pass, &passing};
-
-    return cst_conn_vol_send(far->conn, far->vol, &(CstVolSend){0}, &sink, task, error);
+    return far->content;
 }

@@ -1,27 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <conn/conn.h>
+#include "core/ctl.h"
+#include "volume_content.h"
 
 /** A volume of another daemon, as the source of an import. */
 typedef struct CliFarVolume CliFarVolume;
 
 /**
- * Connects to @uri and looks for the volume @source ("POOL/VOL"), which stays borrowed. USAGE for
- * another form, NO_POOL, NO_VOL, NO_SUPPORT by a stock server, whatever connecting ends with.
+ * Connects to @uri and looks at the volume @source ("POOL/VOL"), which stays borrowed; @how as
+ * cli_vol_content_open() has it. USAGE for another form, NO_POOL, NO_VOL, whatever connecting ends
+ * with.
  */
-CliFarVolume *cli_far_volume_open(const char *uri, const char *source, GError **error);
+CliFarVolume *cli_far_volume_open(const CliCtl *ctl, const char *uri, const char *source,
+                                  const CstImportHow *how, GError **error);
 /** NULL is accepted. */
 void cli_far_volume_free(CliFarVolume *far);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliFarVolume, cli_far_volume_free)
 
 /** What comes after the pool in @source; NULL when that is no "POOL/VOL". */
 const char *cli_far_volume_name(const char *source);
-/** Bytes that a guest sees. */
-uint64_t cli_far_volume_capacity(const CliFarVolume *far);
-/**
- * Gives what a guest sees to @receive, of another connection. BUSY when the volume's size has
- * changed since. @task counts the bytes.
- */
-gboolean cli_far_volume_send(const CliFarVolume *far, CstConnReceive *receive, CstTask *task,
-                             GError **error);
+/** What its guest sees; borrowed. */
+CliVolContent *cli_far_volume_content(const CliFarVolume *far);

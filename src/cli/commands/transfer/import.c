@@ -18,6 +18,7 @@
 
 #include "commands/volume/options.h"
 #include "far_volume.h"
+#include "output/job.h"
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/table.h"
@@ -34,15 +35,6 @@ typedef struct {
     uint64_t resize; /* 0: as large as the image */
     GPtrArray *vols; /* the result: CstVolRef */
 } Importing;
-
-/* Called while the source is being opened, when no progress is on the screen yet. */
-static void print_note(const char *text, gpointer data)
-{
-    CliCtl *ctl = data;
-
-    if (!ctl->settings.quiet && !ctl->settings.json)
-        cli_warn(ctl, _("note: %s\n"), text);
-}
 
 /* Before hours of unpacking; the volume's creation looks again. */
 static gboolean check_name_is_free(const Importing *importing, const char *name, GError **error)
@@ -179,19 +171,24 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
 static gboolean run_import_volume(CstTask *task, gpointer data, GError **error)
 {
     Importing *importing = data;
-    g_autoptr(CliFarVolume) far =
-        cli_far_volume_open(importing->from, importing->how.source, error);
+    g_autoptr(CliFarVolume) far = cli_far_volume_open(
+        importing->ctl, importing->from, importing->how.source, &importing->how, error);
+    CliVolContent *content = far ? cli_far_volume_content(far) : NULL;
     g_autoptr(CstConnReceive) receive = NULL;
     g_autoptr(GString) plan = g_string_new(NULL);
+    uint64_t size;
     CstVolRef *vol;
 
-    if (!far || !plan_disk(importing, importing->from, cli_far_volume_capacity(far),
-                           importing->name, plan, error))
+    if (!content || !cli_vol_content_fetch(content, task, error))
+        return FALSE;
+    size = cli_vol_content_capacity(content);
+    if (!plan_disk(importing, importing->from, size, importing->name, plan, error))
         return FALSE;
     cli_plan(importing->ctl, "%s", plan->str);
-    cst_task_set_total(task, cli_far_volume_capacity(far));
-    receive = receive_vol(importing, cli_far_volume_capacity(far), importing->name, NULL, error);
-    vol = receive && cli_far_volume_send(far, receive, task, error)
+    cst_task_set_total(task, cst_task_progress(task).done + size);
+    receive = receive_vol(importing, size, importing->name, NULL, error);
+    vol = receive && cli_vol_content_send(content, &(CstVolSend){0}, cst_conn_receive_piece,
+                                          receive, task, error)
               ? cst_conn_receive_finish(receive, error)
               : NULL;
     if (vol)
@@ -202,14 +199,21 @@ static gboolean run_import_volume(CstTask *task, gpointer data, GError **error)
 /* What is asked of images is not of volumes: a daemon has looked at those. */
 static gboolean check_from(const CliArgs *args, GError **error)
 {
-    static const char *const others[] = {
-        "checksum", "checksum-file", "checksum-url", "disk",      "source-format",
-        "max-size", "ca-file",       "timeout",      "spool-dir", "download"};
+    static const char *const others[] = {"checksum", "checksum-file", "checksum-url", "disk",
+                                         "max-size", "ca-file",       "timeout",      "download"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
         if (!cli_args_exclusive(args, "from", others[i], error))
             return FALSE;
     return TRUE;
+}
+
+static gboolean check_stdin(const CliArgs *args, const char *source, GError **error)
+{
+    return !cli_args_has(args, "detach") || !g_str_equal(source, "-") ||
+           cst_fail(error, CST_ERROR_USAGE, "%s",
+                    _("what comes from stdin ends with it: leave --detach out, or put it into a "
+                      "file first"));
 }
 
 static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *importing, GError **error)
@@ -238,6 +242,7 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
         importing->flags |= CST_VOL_CREATE_PREALLOC_OFF;
     return check_from(args, error) && cli_args_string(args, "from", &importing->from, error) &&
            cli_args_string(args, "source", &how->source, error) &&
+           check_stdin(args, how->source, error) &&
            cli_args_string(args, "source-format", &how->format, error) &&
            cli_args_string(args, "format", &importing->format, error) &&
            cli_args_string(args, "checksum", &how->checksum, error) &&
@@ -286,7 +291,7 @@ static char *source_name(const Importing *importing)
 static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) vols = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_ref_free);
-    Importing importing = {.ctl = ctl, .how = {.note = print_note, .note_data = ctl}, .vols = vols};
+    Importing importing = {.ctl = ctl, .how = {.note = cli_note, .note_data = ctl}, .vols = vols};
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autofree char *name = NULL;
     const CstVolRef *vol;
@@ -300,6 +305,7 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!importing.format)
         importing.format = cli_vol_default_format(ctl, pool);
     if (!check_name_is_free(&importing, importing.name, error) ||
+        !cli_job_begin(ctl, "import", pool->name, importing.name, error) ||
         !cli_run_task(ctl, _("Importing"), importing.from ? run_import_volume : run_import,
                       &importing, error))
         return cli_failed(ctl, _("Failed to import %s"), importing.how.source);
@@ -365,6 +371,7 @@ static const CliOption import_options[] = {
     PREALLOCATION,
     OVERWRITE,
     RATE_LIMIT,
+    CLI_DETACH,
     {0},
 };
 
@@ -379,8 +386,8 @@ const CliCommand cli_vol_import_command = {
            "Of an OVA or OVF with several disks, each becomes a vol: NEWNAME-disk1 and so on; "
            "what is used is verified by the manifest. "
            "What is compressed or comes from a pipe is spooled first, into a file without a name. "
-           "The command reads the source itself, so it can't go on as a job of the daemon."),
+           "The command reads the source itself; with --detach it goes on in the background."),
     .options = import_options,
     .handler = cmd_import,
-    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
 };

@@ -10,6 +10,7 @@
  */
 #include "transfer.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "commands/xml.h"
 #include "output/progress.h"
 #include "output/table.h"
+#include "output/text.h"
 #include "output/view.h"
 
 #define SAMPLE (1 << 20)
@@ -185,7 +187,9 @@ static void compare_holders(Check *check)
     g_autoptr(GPtrArray) holders = cst_conn_vol_holders(check->far, check->there.vol, NULL);
     const CstVolHolder *first = holders && holders->len > 0 ? holders->pdata[0] : NULL;
 
-    if (holders)
+    if (!holders)
+        cli_note(_("the server there does not tell who has the vol open"), check->ctl);
+    else
         add_row(check, N_("open there"), NULL, first ? first->what : NULL, first == NULL);
 }
 
@@ -194,10 +198,17 @@ static void compare_holders(Check *check)
 static gboolean read_sample(const Side *side, uint8_t *buf, size_t *ret_len, GError **error)
 {
     g_auto(CstFd) fd = memfd_create("sample", MFD_CLOEXEC);
+    CstConnAbilities can;
+    unsigned flags;
     ssize_t n;
 
-    if (fd < 0 || !cst_conn_vol_download(side->conn, side->vol, fd, 0, SAMPLE,
-                                         CST_VOL_STREAM_FORCE_SHARE, NULL, error))
+    if (fd < 0)
+        return cst_fail_errno(error, errno, "memfd_create");
+    if (!cst_conn_abilities(side->conn, &can, error))
+        return FALSE;
+    /* libvirt's own does not look who has a volume open, and does not know the flag. */
+    flags = can.sends ? CST_VOL_STREAM_FORCE_SHARE : 0;
+    if (!cst_conn_vol_download(side->conn, side->vol, fd, 0, SAMPLE, flags, NULL, error))
         return FALSE;
     n = pread(fd, buf, SAMPLE, 0);
     *ret_len = n > 0 ? (size_t)n : 0;
@@ -221,8 +232,16 @@ static gboolean run_full(CstTask *task, gpointer data, GError **error)
 {
     Check *check = data;
     const CstVolSend all = {0};
+    CstConnAbilities here, there;
     g_autoptr(GArray) runs = NULL;
 
+    if (!cst_conn_abilities(check->here.conn, &here, error) ||
+        !cst_conn_abilities(check->there.conn, &there, error))
+        return FALSE;
+    if (!here.digests || !there.digests)
+        return cst_fail(error, CST_ERROR_NO_SUPPORT, "%s",
+                        _("--full needs a cisternd of this version on both sides; without it the "
+                          "first bytes are compared"));
     if (!cst_conn_vol_digests(check->here.conn, check->here.vol, &all, CHUNK, task,
                               &check->digests[0], error) ||
         !cst_conn_vol_digests(check->there.conn, check->there.vol, &all, CHUNK, task,

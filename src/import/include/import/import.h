@@ -20,6 +20,7 @@ typedef struct CstImport CstImport;
 
 typedef struct {
     const char *source;        /**< a path, an http(s) URL, or "-": standard input */
+    int fd;                    /**< of a file that @source is only the name of; 0: none */
     unsigned disk;             /**< of a package: 1, 2, …; 0: all of them */
     const char *format;        /**< of the image; NULL: recognised by its content */
     const char *checksum;      /**< "sha256:HEX", of the source as it comes; NULL: none */

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The snapshots of several volumes, as close to one moment as it can be: a call for each pool,
+ * whose server makes them in one step where the storage can. Only if there was one step for all of
+ * them are they said to be of one moment.
+ */
+#include "create.h"
+
+#include <string.h>
+
+#include <base/error.h>
+
+/* A server that does not know sets makes one after the other. */
+static gboolean one_by_one(BackupCreate *create, const GPtrArray *members, GError **error)
+{
+    for (guint i = 0; i < members->len; i++) {
+        BackupSource *source = members->pdata[i];
+
+        if (!cst_conn_snapshot_create(create->ctl->conn, source->ref, create->snapshot, 0, NULL,
+                                      error))
+            return FALSE;
+        source->snapshot = g_strdup(create->snapshot);
+    }
+    return TRUE;
+}
+
+/* All or none have their snapshots afterwards. */
+static gboolean make_set(BackupCreate *create, const GPtrArray *members, CstSnapshotSet *ret_set,
+                         GError **error)
+{
+    const char *pool_name = ((const BackupSource *)members->pdata[0])->ref->pool;
+    g_autoptr(CstPoolRef) pool = cst_conn_pool_by_name(create->ctl->conn, pool_name, error);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autoptr(GError) why = NULL;
+
+    if (!pool)
+        return FALSE;
+    for (guint i = 0; i < members->len; i++)
+        g_ptr_array_add(names, ((BackupSource *)members->pdata[i])->ref->name);
+    if (!cst_conn_snapshot_create_set(create->ctl->conn, pool, names, create->snapshot, NULL,
+                                      ret_set, &why)) {
+        *ret_set = (CstSnapshotSet){.one_step = members->len == 1};
+        if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
+            return one_by_one(create, members, error);
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    for (guint i = 0; i < members->len; i++)
+        ((BackupSource *)members->pdata[i])->snapshot = g_strdup(create->snapshot);
+    return TRUE;
+}
+
+/* The sources of the first pool that has some without a snapshot, as many as one set may have. */
+static GPtrArray *next_members(const BackupCreate *create)
+{
+    GPtrArray *members = g_ptr_array_new();
+
+    for (guint i = 0; i < create->sources->len; i++) {
+        BackupSource *source = create->sources->pdata[i];
+        const BackupSource *first = members->len > 0 ? members->pdata[0] : source;
+
+        if (!source->snapshot && strcmp(source->ref->pool, first->ref->pool) == 0 &&
+            members->len < CST_CONN_SNAPSHOT_SET_MAX)
+            g_ptr_array_add(members, source);
+    }
+    return members;
+}
+
+gboolean backup_snapshots_together(BackupCreate *create, GError **error)
+{
+    gint64 began = g_get_monotonic_time();
+    CstSnapshotSet set = {0};
+    uint64_t span_us;
+    guint sets = 0;
+
+    for (;; sets++) {
+        g_autoptr(GPtrArray) members = next_members(create);
+
+        if (members->len == 0)
+            break;
+        if (!make_set(create, members, &set, error))
+            return FALSE;
+    }
+    span_us = (uint64_t)(g_get_monotonic_time() - began);
+    if (sets == 1 && set.span_us > 0)
+        span_us = set.span_us;
+    if (sets == 1 && set.one_step)
+        cst_writer_moment(create->writer, CST_BACKUP_ONE_STEP, 0);
+    else
+        cst_writer_moment(create->writer, CST_BACKUP_IN_TURN, span_us);
+    return TRUE;
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The copy of a vol-copy for a server that takes no patches. An older cisternd may take content as
+ * a guest sees it; the volume is there when all of it is. Any server takes bytes as they are
+ * stored, by libvirt's uploads: for a raw volume these are the content, with its holes; for another
+ * format, an image's file, which is made here first, in a spool.
+ *
+ * libvirt has no rename, so the copy has its name from the beginning, and there is nothing to go on
+ * with. What ends the copy before it is proven deletes the volume, if this command has made it: one
+ * that was there before makes the creation fail. Only a kill leaves a part of it.
+ *
+ * The proof is by digests where the server computes them. What another one has is read back.
+ */
+#include "copy.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/spool.h>
+#include <image/convert.h>
+
+#include "commands/volume/volume.h"
+#include "core/interrupt.h"
+#include "image_writer.h"
+#include "output/progress.h"
+#include "output/report.h"
+
+#define PIECE       (UINT64_C(1) << 20)  /* bytes of an image's file that are sent at a time */
+#define PADDING_MAX (UINT64_C(64) << 20) /* bytes behind an image's file */
+#define EXTENT_MAX  (UINT64_C(64) << 30) /* by which a server may round a raw volume's size up */
+
+typedef struct {
+    Copy *copy;
+    const CstImageFormat
+        *format;     /* of the image's file that is sent; NULL: the content itself is */
+    CstBlob *image;  /* that file */
+    uint64_t length; /* bytes that are sent */
+    Chunks back;     /* what was read back, */
+    uint64_t come;   /* and how many bytes that is */
+} Peer;
+
+/* --- what can be asked before ----------------------------------------------------------------- */
+
+uint64_t copy_peer_space(const Copy *copy)
+{
+    return cst_pool_type_has_files(copy->pool_type) ? copy->allocation : copy->capacity;
+}
+
+/* NULL: its bytes are what a guest sees. */
+static const CstImageFormat *image_format(const Copy *copy)
+{
+    if (copy->far_can.receives || !copy->new_format || cst_image_name_is_plain(copy->new_format))
+        return NULL;
+    return cst_image_format_find(copy->new_format, NULL);
+}
+
+static gboolean can_make(const char *name)
+{
+    const CstImageFormat *format = cst_image_format_find(name, NULL);
+
+    return format && cst_image_format_can_create(format);
+}
+
+gboolean copy_check_peer(const Copy *copy, GError **error)
+{
+    const char *format = copy->new_format;
+
+    if (!format || copy->far_can.receives || cst_image_name_is_plain(format))
+        return TRUE;
+    if (!cst_pool_volume_format_ok(copy->pool_type, format))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("pool '%s' at '%s' is of type '%s', which has no format '%s'"),
+                        copy->pool->name, copy->to, cst_pool_type_name(copy->pool_type), format);
+    return can_make(format) ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("what serves '%s' takes images as files only, and those of format '%s' are "
+                      "not made; give --format qcow2 or raw"),
+                    copy->to, format);
+}
+
+char *copy_delete_command(const Copy *copy)
+{
+    g_autofree char *uri = g_shell_quote(copy->to), *vol = g_shell_quote(copy->new_name),
+                    *pool = g_shell_quote(copy->pool->name);
+
+    return g_strdup_printf("cistern -c %s vol-delete %s --pool %s", uri, vol, pool);
+}
+
+/* --- the image's file ------------------------------------------------------------------------- */
+
+static gboolean open_spool(Peer *peer, GError **error)
+{
+    const char *dir = cst_spool_dir(NULL);
+    int fd = cst_spool_open(dir);
+    uint64_t room;
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot spool in '%s'"), dir);
+    peer->image = cst_blob_file_new(fd, dir, TRUE, error);
+    if (!peer->image)
+        return FALSE;
+    cst_blob_file_skip_sync(peer->image);
+    if (!cst_spool_room(fd, &room))
+        return cst_fail_errno(error, errno, _("cannot spool in '%s'"), dir);
+    return room >= peer->copy->allocation ||
+           cst_fail(error, CST_ERROR_NO_SPACE,
+                    _("'%s' (TMPDIR) has room for %" PRIu64 " bytes, and vol %s takes %" PRIu64
+                      "; --format raw needs none"),
+                    dir, room, peer->copy->name, peer->copy->allocation);
+}
+
+static gboolean write_image(CstBlob *content, gpointer data, GError **error)
+{
+    const Peer *peer = data;
+
+    return cst_image_convert(content, peer->image, peer->format, NULL, CST_CONVERT_TARGET_ZERO,
+                             NULL, error);
+}
+
+static gboolean run_make_image(CstTask *task, gpointer data, GError **error)
+{
+    Peer *peer = data;
+    const Copy *copy = peer->copy;
+    CliImageWriter *writer;
+    gboolean sent;
+
+    if (!open_spool(peer, error))
+        return FALSE;
+    cst_task_set_total(task, copy->capacity);
+    writer = cli_image_writer_new(copy->name, copy->capacity, write_image, peer);
+    sent =
+        cli_vol_content_send(copy->content, &copy->what, cli_image_writer_put, writer, task, error);
+    return cli_image_writer_end(writer, sent, error) &&
+           cst_blob_get_size(peer->image, &peer->length, error);
+}
+
+/* --- an upload -------------------------------------------------------------------------------- */
+
+static char *make_xml(const Copy *copy)
+{
+    g_autofree char *escaped = g_markup_escape_text(copy->new_name, -1);
+    /* libvirt's LVM takes an allocation below the capacity for the wish of an old snapshot. */
+    const CliVolSpec spec = {.name = escaped,
+                             .capacity = copy->capacity,
+                             .has_allocation = cst_pool_type_has_files(copy->pool_type),
+                             .format = copy->new_format};
+
+    return cli_vol_spec_xml(&spec);
+}
+
+/*
+ * The volume may have become larger than what it is to hold (LVM's extents; an image's file that
+ * the server has made): all of it is sent, with zeroes at the end, so that nothing else is left.
+ */
+static gboolean measure(Peer *peer, GError **error)
+{
+    const Copy *copy = peer->copy;
+    uint64_t size;
+    CstVolInfo info;
+
+    if (!cst_conn_vol_info(copy->far, copy->there, peer->format != NULL, &info, error))
+        return FALSE;
+    size = peer->format ? MIN(info.allocation, peer->length + PADDING_MAX) : info.capacity;
+    if (!peer->format && (size < peer->length || size - peer->length > EXTENT_MAX))
+        return cst_fail(
+            error, CST_ERROR_INVALID,
+            _("pool '%s' at '%s' has made a vol of %" PRIu64 " bytes where %" PRIu64 " are needed"),
+            copy->pool->name, copy->to, size, peer->length);
+    peer->length = MAX(peer->length, size);
+    return TRUE;
+}
+
+static gboolean make_vol(Peer *peer, GError **error)
+{
+    Copy *copy = peer->copy;
+    g_autofree char *xml = make_xml(copy);
+
+    if (!peer->format)
+        peer->length = copy->capacity;
+    copy->there = cst_conn_vol_create(copy->far, copy->pool, xml, 0, NULL, error);
+    return copy->there && measure(peer, error);
+}
+
+static gboolean pass_zeroes(Copy *copy, uint64_t length, GError **error)
+{
+    g_autofree uint8_t *zeroes = g_malloc0(PIECE);
+
+    for (uint64_t n; length > 0; length -= n) {
+        n = MIN(length, PIECE);
+        if (!copy_pass_piece(zeroes, (size_t)n, 0, copy, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Holes of the file are sent as bytes: what the server has made of the volume may lie there. */
+static gboolean pass_image(const Peer *peer, CstTask *task, GError **error)
+{
+    g_autofree uint8_t *buf = g_malloc(PIECE);
+    Copy *copy = peer->copy;
+    uint64_t size, n;
+
+    if (!cst_blob_get_size(peer->image, &size, error))
+        return FALSE;
+    for (uint64_t at = 0; at < size; at += n) {
+        n = MIN(size - at, PIECE);
+        if (!cst_task_check(task, error) ||
+            !cst_blob_pread(peer->image, buf, (size_t)n, at, error) ||
+            !copy_pass_piece(buf, (size_t)n, 0, copy, error))
+            return FALSE;
+        cst_task_advance(task, n);
+    }
+    return pass_zeroes(copy, peer->length - size, error);
+}
+
+/* A new volume of a file system reads as zeroes where nothing was written; a device gets them. */
+static gboolean pass_content(const Peer *peer, CstTask *task, GError **error)
+{
+    Copy *copy = peer->copy;
+    uint64_t tail = peer->length - copy->capacity;
+
+    return cli_vol_content_send(copy->content, &copy->what, copy_pass_piece, copy, task, error) &&
+           (tail == 0 || copy_pass_piece(NULL, 0, tail, copy, error));
+}
+
+static gboolean run_upload(CstTask *task, gpointer data, GError **error)
+{
+    const Peer *peer = data;
+    Copy *copy = peer->copy;
+    gboolean done;
+
+    cst_task_set_total(task, peer->length);
+    if (!chunks_begin(&copy->passed, peer->length, COPY_CHUNK, error))
+        return FALSE;
+    copy->receive = cst_conn_vol_upload_pieces(
+        copy->far, copy->there, peer->format ? 0 : CST_VOL_STREAM_SPARSE, NULL, error);
+    done = copy->receive &&
+           (peer->format ? pass_image(peer, task, error) : pass_content(peer, task, error)) &&
+           cst_conn_patch_finish(copy->receive, error);
+    g_clear_pointer(&copy->receive, cst_conn_receive_free);
+    if (done)
+        copy_keep_passed(copy);
+    return done;
+}
+
+/* --- content as a guest sees it --------------------------------------------------------------- */
+
+static gboolean run_give(CstTask *task, gpointer data, GError **error)
+{
+    Peer *peer = data;
+    Copy *copy = peer->copy;
+    g_autofree char *xml = make_xml(copy);
+
+    peer->length = copy->capacity;
+    cst_task_set_total(task, peer->length);
+    if (!chunks_begin(&copy->passed, peer->length, COPY_CHUNK, error))
+        return FALSE;
+    copy->receive =
+        cst_conn_vol_receive(copy->far, copy->pool, xml, CST_VOL_CREATE_PREALLOC_OFF, NULL, error);
+    if (copy->receive &&
+        cli_vol_content_send(copy->content, &copy->what, copy_pass_piece, copy, task, error))
+        copy->there = cst_conn_receive_finish(copy->receive, error);
+    g_clear_pointer(&copy->receive, cst_conn_receive_free);
+    if (copy->there)
+        copy_keep_passed(copy);
+    return copy->there != NULL;
+}
+
+/* --- the proof -------------------------------------------------------------------------------- */
+
+static gboolean fail_size(const Copy *copy, uint64_t length, GError **error)
+{
+    return cst_fail(error, CST_ERROR_MISMATCH,
+                    _("the copy at '%s' does not have the %" PRIu64 " bytes that were sent: the "
+                      "far side does not keep what it gets; the original was left as it is"),
+                    copy->to, length);
+}
+
+/* Behind what was sent there may be zeroes. */
+static gboolean read_back(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                          GError **error)
+{
+    Peer *peer = data;
+    uint64_t ours = MIN(len + hole, peer->length - peer->come);
+
+    peer->come += ours;
+    if (ours > 0)
+        chunks_add(&peer->back, bytes, len ? (size_t)ours : 0, len ? 0 : ours);
+    return ours >= len || cst_bytes_are_zero((const uint8_t *)bytes + ours, len - (size_t)ours) ||
+           fail_size(peer->copy, peer->length, error);
+}
+
+static gboolean begin_back(uint64_t capacity, gpointer data, GError **error)
+{
+    return TRUE;
+}
+
+static gboolean digest_back(Peer *peer, CstTask *task, GError **error)
+{
+    const CstConnSink sink = {begin_back, read_back, peer};
+    Copy *copy = peer->copy;
+
+    cst_task_set_total(task, peer->length);
+    if (!chunks_begin(&peer->back, peer->length, COPY_CHUNK, error) ||
+        !(copy->far_can.receives
+              ? cst_conn_vol_send(copy->far, copy->there, &(CstVolSend){0}, &sink, task, error)
+              : cst_conn_vol_download_pieces(copy->far, copy->there, 0, 0, CST_VOL_STREAM_SPARSE,
+                                             read_back, peer, task, error)))
+        return FALSE;
+    if (peer->come != peer->length)
+        return fail_size(copy, peer->length, error);
+    chunks_end(&peer->back);
+    copy->distant = peer->back.of;
+    peer->back.of.digests = NULL;
+    return TRUE;
+}
+
+static gboolean digest_there(const Peer *peer, CstTask *task, GError **error)
+{
+    Copy *copy = peer->copy;
+
+    cst_task_set_total(task, peer->length / COPY_CHUNK * CST_VOL_DIGEST_SIZE);
+    return cst_conn_vol_digests(copy->far, copy->there, &(CstVolSend){0}, COPY_CHUNK, task,
+                                &copy->distant, error) &&
+           (copy->distant.capacity == peer->length || fail_size(copy, peer->length, error));
+}
+
+static gboolean run_prove(CstTask *task, gpointer data, GError **error)
+{
+    Peer *peer = data;
+    gboolean told = peer->copy->far_can.digests ? digest_there(peer, task, error)
+                                                : digest_back(peer, task, error);
+
+    return told && copy_check_is_there(peer->copy, error);
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static gboolean make_and_prove(Peer *peer, GError **error)
+{
+    const Copy *copy = peer->copy;
+    CliCtl *ctl = copy->ctl;
+    gboolean made;
+
+    if (copy->far_can.receives)
+        made = cli_run_task(ctl, _("Copying"), run_give, peer, error);
+    else
+        made = (!peer->format || cli_run_task(ctl, _("Converting"), run_make_image, peer, error)) &&
+               make_vol(peer, error) && cli_run_task(ctl, _("Copying"), run_upload, peer, error);
+    return made && cli_run_task(ctl, _("Verifying"), run_prove, peer, error);
+}
+
+static void hint_at_rest(const Copy *copy)
+{
+    g_autofree char *command = copy_delete_command(copy);
+
+    cli_hint(
+        copy->ctl,
+        _("what was made of the copy may still be there, and can't be gone on with; delete it: "
+          "%s"),
+        command);
+}
+
+/* Nobody knows what a server has done whose answer did not come. */
+static gboolean is_lost(const GError *why)
+{
+    return g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE) ||
+           g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT);
+}
+
+static void take_back(const Copy *copy, const GError *why)
+{
+    g_autoptr(GError) stays = NULL;
+
+    if (copy->there
+            ? !cst_conn_vol_delete(copy->far, copy->there, CST_VOL_DELETE_AT_ONCE, NULL, &stays)
+            : is_lost(why))
+        hint_at_rest(copy);
+    else if (copy->there)
+        cli_hint(copy->ctl,
+                 _("nothing of it is left at '%s', and a copy to such a server begins "
+                   "anew"),
+                 copy->to);
+}
+
+gboolean copy_to_peer(Copy *copy, GError **error)
+{
+    Peer peer = {.copy = copy, .format = image_format(copy)};
+    GError *why = NULL;
+    gboolean done;
+
+    /* This server's own answers are no dry ones. */
+    cst_dry_run_set(copy->ctl->settings.dry_run);
+    if (!cst_may_change(error))
+        return FALSE;
+    /* Also what comes between two tasks must not end the command before the volume is deleted. */
+    cli_interrupt_begin();
+    done = make_and_prove(&peer, &why);
+    if (!done)
+        take_back(copy, why);
+    cli_interrupt_end();
+    chunks_clear(&peer.back);
+    if (peer.image)
+        cst_blob_unref(peer.image);
+    if (why)
+        g_propagate_error(error, why);
+    return done;
+}
