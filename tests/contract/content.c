@@ -217,3 +217,40 @@ void content_assert_all(Site *site, const char *volume, uint32_t tag)
         tags[i] = tag;
     content_assert(site, volume, tags, count);
 }
+
+GByteArray *content_taken(CstDownload *download)
+{
+    g_autoptr(GError) error = NULL;
+    uint64_t hole;
+    GByteArray *content = g_byte_array_new();
+    g_autofree uint8_t *piece = g_malloc(CST_MIB);
+    size_t len;
+
+    do {
+        guint before = content->len;
+
+        cst_download_read(download, piece, CST_MIB, &len, &hole, &error);
+        assert_no_error(error);
+        g_byte_array_append(content, piece, (guint)len);
+        if (hole > 0) {
+            g_byte_array_set_size(content, (guint)(before + hole));
+            memset(content->data + before, 0, hole);
+        }
+    } while (len > 0 || hole > 0);
+    return content;
+}
+
+GByteArray *content_sent(Site *site, const char *volume, const char *snapshot)
+{
+    const CstVolSend what = {.snapshot = snapshot};
+    g_autoptr(GError) error = NULL;
+    uint64_t capacity = 0;
+    g_autoptr(CstDownload) download =
+        cst_vol_send(site->pool, volume, &what, NULL, &capacity, &error);
+    GByteArray *content;
+
+    assert_no_error(error);
+    content = content_taken(download);
+    assert_int_equal(content->len, capacity);
+    return content;
+}

@@ -54,7 +54,12 @@ typedef enum {
     GROUND_URLS = 1 << 19,    /**< volumes have URLs, and are network and netdir to clients */
     GROUND_RENAMES = 1 << 20, /**< a volume can get another name */
     GROUND_TRASH = 1 << 21,   /**< deleted volumes can be kept */
-    GROUND_TELLS = 1 << 22    /**< what has changed since a snapshot is told */
+    GROUND_TELLS = 1 << 22,   /**< what has changed since a snapshot is told */
+    GROUND_INSIDE = 1 << 23,  /**< the storage is this process's own: no other program sees it */
+    /** A volume that is moved to another pool is not copied; it has an identity(). */
+    GROUND_MOVES = 1 << 24,
+    GROUND_MOVES_DEPENDENTS = 1 << 25, /**< nor are its snapshots, and its clones stay */
+    GROUND_ONE_STEP = 1 << 26          /**< snapshots of several volumes are made in one step */
 } GroundFlags;
 
 typedef struct Site Site;
@@ -95,8 +100,17 @@ struct Ground {
     void (*hold)(const char *pool, const char *volume);
     void (*release)(const char *pool, const char *volume);
 
+    /**
+     * What the pool's volume of that number has to be called: a new pool's first one is 1. The
+     * caller frees it. NULL: volumes are called what one likes.
+     */
+    char *(*only_name)(const char *pool, guint number);
+
     /** Opens a volume's file as another client does; NULL: by its path. */
     CstBlob *(*open)(const char *pool, const char *volume, gboolean writable, GError **error);
+
+    /** What tells the volume from any copy of it, whatever its name; the caller frees it. */
+    char *(*identity)(const char *pool, const char *volume);
 
     /** Tests that it alone has, ended as the tables below; NULL: none. */
     const ContractTest *own_tests;
@@ -135,6 +149,10 @@ CstPool *site_make_pool(Site *site, const char *name);
 void site_wait_active(CstPool *pool);
 /** Another state of the pool "p", as another program has; the caller drops it. */
 CstPoolState *site_open_state(Site *site);
+/** The definition of the pool "p" as it is, with a trash; free it. */
+char *site_trash_xml(Site *site);
+/** Gives the pool that trash, which counts at once. */
+void site_keep_deleted(Site *site);
 /** Whether linked clones hang on what they were made of: overlays do, and not thin LVM's. */
 gboolean site_links_depend(Site *site);
 /** The native list, joined by spaces. */
@@ -177,6 +195,10 @@ void tag_fill(uint8_t *block, uint32_t tag);
 void content_write(Site *site, const char *volume, guint first, guint count, uint32_t tag);
 /** Each block must hold its tag, and there are no more. */
 void content_assert(Site *site, const char *volume, const uint32_t *tags, guint count);
+/** All that comes, with zeroes for holes; free it. */
+GByteArray *content_taken(CstDownload *download);
+/** All that is sent of @volume, or of a snapshot of it; free it. */
+GByteArray *content_sent(Site *site, const char *volume, const char *snapshot);
 /** All blocks hold the same. */
 void content_assert_all(Site *site, const char *volume, uint32_t tag);
 
@@ -184,4 +206,5 @@ void content_assert_all(Site *site, const char *volume, uint32_t tag);
 
 /** Each ends with a row without a name. */
 extern const ContractTest lifecycle_tests[], volume_tests[], relation_tests[], snapshot_tests[],
-    moved_tests[], renamed_tests[], trashed_tests[], served_tests[], fixed_tests[], random_tests[];
+    moved_tests[], renamed_tests[], trashed_tests[], served_tests[], fixed_tests[], verb_tests[],
+    random_tests[];

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
@@ -113,6 +114,15 @@ static void native_create(const char *pool, const char *volume, uint64_t size)
     g_auto(CstFd) fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     assert_true(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
+}
+
+static char *identity(const char *pool, const char *volume)
+{
+    g_autofree char *path = path_of(pool, volume);
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    return g_strdup_printf("%" PRIu64, (uint64_t)st.st_ino);
 }
 
 static void native_delete(const char *pool, const char *volume)
@@ -333,10 +343,10 @@ static char **native_list_netfs(const char *pool)
      GROUND_DIRECTORIES | GROUND_RENAMES | GROUND_TRASH)
 #define FILE_CALLS \
     .native_create = native_create, .native_delete = native_delete, .hold = hold, .release = let_go
-#define DIR_FLAGS (FILE_FLAGS | GROUND_DELETES)
+#define DIR_FLAGS (FILE_FLAGS | GROUND_DELETES | GROUND_MOVES)
 #define DIR_CALLS                                                                             \
     .tear_down = tear_down, .pool_xml = pool_xml, .clean = clean, .native_list = native_list, \
-    FILE_CALLS
+    .identity = identity, FILE_CALLS
 #define NETFS_CALLS                                                                        \
     .tear_down = tear_down_server, .clean = clean_netfs, .native_list = native_list_netfs, \
     FILE_CALLS

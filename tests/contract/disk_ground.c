@@ -6,12 +6,14 @@
 
 #include <pool/registry.h>
 
+#include "dir/dir.h"
 #include "disk/disk.h"
 
 /*
  * Disks that are loop devices. A partition is called what the kernel calls it, and the tests call
  * volumes what they like; so this program's registry has the disk backend behind a layer that
- * gives the tests' names to partitions, as they are made. Each pool has a disk of its own.
+ * gives the tests' names to partitions, as they are made. Each pool has a disk of its own. What
+ * is moved between a disk and files is so with a directory's backend, as it is.
  */
 
 static GHashTable *given; /* "pool/volume" -> the partition's name */
@@ -200,6 +202,8 @@ static gboolean named_holders(CstPoolState *state, const char *name, GPtrArray *
 
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 {
+    if (type == cst_dir_backend.type)
+        return &cst_dir_backend;
     if (!named.open) {
         named = cst_disk_backend;
         named.scan = named_scan;
@@ -219,7 +223,7 @@ const CstBackend *cst_backend_for(CstPoolType type, GError **error)
 
 gboolean cst_backend_exists(CstPoolType type)
 {
-    return type == cst_disk_backend.type;
+    return type == cst_disk_backend.type || type == cst_dir_backend.type;
 }
 
 /* --- disks ------------------------------------------------------------------------------------ */
@@ -345,6 +349,11 @@ static char **native_list(const char *pool)
     return (char **)g_ptr_array_free(g_steal_pointer(&names), FALSE);
 }
 
+static char *only_name(const char *pool, guint number)
+{
+    return g_strdup_printf("%sp%u", strrchr(disks[disk_of(pool)], '/') + 1, number);
+}
+
 static void hold(const char *pool, const char *volume)
 {
     g_autofree char *partition = partition_of(pool, volume);
@@ -358,11 +367,12 @@ static void let_go(const char *pool, const char *volume)
     site_release();
 }
 
-#define DISK_CALLS                                                                            \
-    .format = "raw", .mark = "none",                                                          \
-    .flags = GROUND_NEEDS_BUILD | GROUND_DELETES_ALL | GROUND_RESIZES | GROUND_NO_DRAFTS,     \
-    .set_up = set_up, .tear_down = tear_down, .clean = clean, .native_create = native_create, \
-    .native_delete = native_delete, .native_list = native_list, .hold = hold, .release = let_go
+#define DISK_CALLS                                                                               \
+    .format = "raw", .mark = "none",                                                             \
+    .flags = GROUND_NEEDS_BUILD | GROUND_DELETES_ALL | GROUND_RESIZES | GROUND_NO_DRAFTS,        \
+    .set_up = set_up, .tear_down = tear_down, .clean = clean, .native_create = native_create,    \
+    .native_delete = native_delete, .native_list = native_list, .hold = hold, .release = let_go, \
+    .only_name = only_name
 
 static const Ground gpt_ground = {.name = "disk-gpt", .pool_xml = gpt_xml, DISK_CALLS};
 /* Primary partitions only. */

@@ -23,8 +23,10 @@ __attribute__((constructor)) static void make_grounds(void)
 {
     fake = gluster_ground;
     fake.name = "gluster-fake";
+    fake.flags |= GROUND_INSIDE;
     fake.set_up = set_up;
     fake_raw = gluster_raw_ground;
     fake_raw.name = "gluster-fake-raw";
+    fake_raw.flags |= GROUND_INSIDE;
     fake_raw.set_up = set_up;
 }

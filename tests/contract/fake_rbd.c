@@ -123,9 +123,9 @@ static void let_go(const char *pool, const char *volume)
 
 #define FAKE_RBD_CALLS                                                                            \
     .format = "raw",                                                                              \
-    .flags = GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_SNAPSHOTS | GROUND_CLONES_DEPEND |       \
-             GROUND_REVERTS_ANY | GROUND_FLATTENS_ANY | GROUND_SHARED | GROUND_RENAMES |          \
-             GROUND_TELLS | GROUND_TRASH,                                                         \
+    .flags = GROUND_INSIDE | GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_SNAPSHOTS |              \
+             GROUND_CLONES_DEPEND | GROUND_REVERTS_ANY | GROUND_FLATTENS_ANY | GROUND_SHARED |    \
+             GROUND_RENAMES | GROUND_TELLS | GROUND_TRASH,                                        \
     .tear_down = tear_down, .pool_xml = pool_xml, .clean = clean, .native_create = native_create, \
     .native_delete = native_delete, .native_list = native_list, .hold = hold, .release = let_go
 

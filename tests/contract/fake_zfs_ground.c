@@ -73,10 +73,18 @@ static void let_go(const char *pool, const char *volume)
     fake_hold(NULL);
 }
 
+static char *identity(const char *pool, const char *volume)
+{
+    g_auto(GStrv) guid =
+        site_shell("cd \"$FAKE_ZFS\" && sed -n 2p \"sets/tank%$1%$2\"", pool, volume);
+
+    return g_strdup(guid[0]);
+}
+
 static const Ground fake_ground = {
     .name = "zfs-fake",
     .format = "raw",
-    .flags = ZFS_GROUND_FLAGS,
+    .flags = ZFS_GROUND_FLAGS | GROUND_INSIDE,
     .set_up = set_up,
     .tear_down = tear_down,
     .pool_xml = pool_xml,
@@ -86,6 +94,7 @@ static const Ground fake_ground = {
     .native_list = native_list,
     .hold = hold,
     .release = let_go,
+    .identity = identity,
 };
 
 const Ground *const grounds[] = {&fake_ground, NULL};

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,10 +77,10 @@ static char **native_list(const char *pool)
     g_autofree char *path = path_of(pool, NULL);
     glfs_fd_t *dir = gluster->glfs_opendir(fs, path);
     GPtrArray *names = g_ptr_array_new();
-    glfs_xreaddirp_stat_t *told = NULL;
+    struct stat st;
     struct dirent entry, *found = NULL;
 
-    while (dir && gluster->glfs_xreaddirplus_r(dir, 0, &told, &entry, &found) >= 0 && found)
+    while (dir && gluster->glfs_readdirplus_r(dir, &st, &entry, &found) == 0 && found)
         if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0)
             g_ptr_array_add(names, g_strdup(found->d_name));
     if (dir)
@@ -155,9 +156,19 @@ static CstBlob *open_file(const char *pool, const char *volume, gboolean writabl
     return cst_blob_gluster_new(&what, volume, writable, error);
 }
 
+/* A number made of the file's gfid. */
+static char *identity(const char *pool, const char *volume)
+{
+    g_autofree char *path = path_of(pool, volume);
+    struct stat st;
+
+    assert_int_equal(gluster->glfs_lstat(fs, path, &st), 0);
+    return g_strdup_printf("%" PRIu64, (uint64_t)st.st_ino);
+}
+
 #define GLUSTER_FLAGS                                                                        \
     (GROUND_RESIZES | GROUND_GROWS_ZERO | GROUND_DIRECTORIES | GROUND_SHARED | GROUND_URLS | \
-     GROUND_RENAMES | GROUND_TRASH)
+     GROUND_RENAMES | GROUND_TRASH | GROUND_MOVES)
 
 const Ground gluster_ground = {
     .name = "gluster",
@@ -173,6 +184,7 @@ const Ground gluster_ground = {
     .native_list = native_list,
     .hold = hold,
     .release = let_go,
+    .identity = identity,
     .open = open_file,
 };
 
@@ -189,5 +201,6 @@ const Ground gluster_raw_ground = {
     .native_list = native_list,
     .hold = hold,
     .release = let_go,
+    .identity = identity,
     .open = open_file,
 };

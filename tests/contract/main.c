@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "contract.h"
+#include "verbs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,8 +16,8 @@
 
 static const Ground *ground;
 static const ContractTest *const tables[] = {
-    lifecycle_tests, volume_tests,  relation_tests, snapshot_tests, moved_tests,
-    renamed_tests,   trashed_tests, served_tests,   fixed_tests,    random_tests};
+    lifecycle_tests, volume_tests, relation_tests, snapshot_tests, moved_tests, renamed_tests,
+    trashed_tests,   served_tests, fixed_tests,    verb_tests,     random_tests};
 
 /* cmocka gives a test its state and nothing else: which test it is comes by its place in a list. */
 typedef struct {
@@ -61,14 +61,16 @@ static gboolean is_left_out(const ContractTest *test)
     return (ground->flags & GROUND_FIXED) && !(test->needs & GROUND_FIXED);
 }
 
-static void add_case(GPtrArray *cases, const ContractTest *test, const char *pattern)
+/* @possible FALSE: left out, by its name. */
+static void add_case(GPtrArray *cases, const ContractTest *test, const char *pattern,
+                     gboolean possible)
 {
     gboolean can = (test->needs & ~ground->flags) == 0;
     void (*run)(Site *) = can ? test->run : test->refused;
     struct CMUnitTest *row;
     Case *this_one;
 
-    if (is_left_out(test))
+    if (!possible || is_left_out(test))
         run = NULL;
     else if (!run)
         return;
@@ -92,9 +94,9 @@ static GPtrArray *collect(const char *pattern)
 
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
         for (const ContractTest *test = tables[i]; test->name; test++)
-            add_case(cases, test, pattern);
+            add_case(cases, test, pattern, tables[i] != verb_tests || verbs_possible(ground));
     for (const ContractTest *test = ground->own_tests; test && test->name; test++)
-        add_case(cases, test, pattern);
+        add_case(cases, test, pattern, TRUE);
     return cases;
 }
 

@@ -7,45 +7,6 @@
 
 #define BLOCKS (VOLUME_SIZE / TAG_BLOCK)
 
-/* All that comes, with zeroes for a hole. */
-static GByteArray *taken(CstDownload *download)
-{
-    g_autoptr(GError) error = NULL;
-    uint64_t hole;
-    GByteArray *content = g_byte_array_new();
-    g_autofree uint8_t *piece = g_malloc(CST_MIB);
-    size_t len;
-
-    do {
-        guint before = content->len;
-
-        cst_download_read(download, piece, CST_MIB, &len, &hole, &error);
-        assert_no_error(error);
-        g_byte_array_append(content, piece, (guint)len);
-        if (hole > 0) {
-            g_byte_array_set_size(content, (guint)(before + hole));
-            memset(content->data + before, 0, hole);
-        }
-    } while (len > 0 || hole > 0);
-    return content;
-}
-
-/* All that is sent of @volume, or of a snapshot of it. */
-static GByteArray *sent(Site *site, const char *volume, const char *snapshot)
-{
-    const CstVolSend what = {.snapshot = snapshot};
-    g_autoptr(GError) error = NULL;
-    uint64_t capacity = 0;
-    g_autoptr(CstDownload) download =
-        cst_vol_send(site->pool, volume, &what, NULL, &capacity, &error);
-    GByteArray *content;
-
-    assert_no_error(error);
-    content = taken(download);
-    assert_int_equal(content->len, capacity);
-    return content;
-}
-
 static void assert_sent(const GByteArray *content, const uint32_t *tags)
 {
     g_autofree uint8_t *block = g_malloc(TAG_BLOCK);
@@ -105,7 +66,7 @@ static void content_is_received(Site *site)
     assert_no_error(error);
     cst_upload_free(upload);
     content_assert(site, "v", tags, BLOCKS);
-    content = sent(site, "v", NULL);
+    content = content_sent(site, "v", NULL);
     assert_sent(content, tags);
     volume_assert_found(site, "v");
 }
@@ -167,10 +128,10 @@ static void a_snapshot_is_sent(Site *site)
     cst_vol_snapshot_create(site->pool, "v", "then", 0, NULL, &error);
     assert_no_error(error);
     content_write(site, "v", 4, 1, 2);
-    then = sent(site, "v", "then");
+    then = content_sent(site, "v", "then");
     assert_sent(then, tags);
     tags[4] = 2;
-    now = sent(site, "v", NULL);
+    now = content_sent(site, "v", NULL);
     assert_sent(now, tags);
 }
 
@@ -190,7 +151,7 @@ static GByteArray *digests_of(Site *site, const char *volume, const char *snapsh
 
     assert_no_error(error);
     assert_int_equal(capacity, VOLUME_SIZE);
-    return taken(download);
+    return content_taken(download);
 }
 
 static void assert_digests(const GByteArray *digests, const GByteArray *content)
@@ -217,7 +178,7 @@ static void digests_are_those_of_the_content(Site *site)
     volume_make(site, "v", VOLUME_SIZE);
     content_write(site, "v", 0, BLOCKS / 2, 7);
     content_write(site, "v", BLOCKS - 1, 1, 9);
-    content = sent(site, "v", NULL);
+    content = content_sent(site, "v", NULL);
     digests = digests_of(site, "v", NULL);
     assert_digests(digests, content);
 }
@@ -275,7 +236,7 @@ static void assert_holds(Site *site, CstPool *pool, const char *volume, const ui
     g_autoptr(GByteArray) content = NULL;
 
     site->pool = pool;
-    content = sent(site, volume, NULL);
+    content = content_sent(site, volume, NULL);
     site->pool = own;
     assert_sent(content, tags);
 }
@@ -310,6 +271,90 @@ static void a_volume_moves(Site *site)
     volume_assert_found(site, "v");
 }
 
+/* It is the same one there, and so it is after the next start. */
+static void a_move_on_one_storage_is_a_rename(Site *site)
+{
+    g_autoptr(CstPool) other = site_make_pool(site, "q");
+    const CstVolMove there = {.name = "w"}, taken = {.name = "v"};
+    g_autofree char *before = NULL, *after = NULL, *mine = NULL, *names = NULL;
+    g_autoptr(GError) error = NULL;
+    uint32_t tags[BLOCKS];
+
+    for (guint i = 0; i < BLOCKS; i++)
+        tags[i] = 3;
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 3);
+    before = site->ground->identity("p", "v");
+    cst_vol_move(site->pool, "v", other, &there, NULL, &error);
+    assert_no_error(error);
+    after = site->ground->identity("q", "w");
+    assert_string_equal(after, before);
+    assert_holds(site, other, "w", tags);
+    mine = site_native(site, "p");
+    assert_string_equal(mine, "");
+    /* What has the name is not replaced. */
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 5);
+    assert_false(cst_vol_move(other, "w", site->pool, &taken, NULL, &error));
+    assert_error(&error, CST_ERROR_VOL_EXISTS);
+    content_assert_all(site, "v", 5);
+    g_clear_pointer(&other, cst_pool_unref);
+    site_restart(site);
+    names = volume_names(site);
+    assert_string_equal(names, "v");
+    other = cst_service_pool_by_name(site->service, "q", &error);
+    assert_no_error(error);
+    site_wait_active(other);
+    assert_holds(site, other, "w", tags);
+}
+
+static void assert_backing(CstPool *pool, const char *volume, const char *wanted)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *xml = cst_vol_get_xml(pool, volume, 0, &error);
+    const char *backing = xml ? strstr(xml, "<backingStore>") : NULL;
+
+    assert_no_error(error);
+    if (!backing || !strstr(backing, wanted))
+        fail_msg("no %s in %s", wanted, xml);
+}
+
+static void its_snapshots_and_clones_stay(Site *site)
+{
+    g_autoptr(CstPool) other = site_make_pool(site, "q");
+    const CstVolMove same = {0};
+    CstPool *own = site->pool;
+    g_autofree char *names = NULL;
+    g_autoptr(GError) error = NULL;
+    uint32_t tags[BLOCKS];
+
+    for (guint i = 0; i < BLOCKS; i++)
+        tags[i] = 1;
+    volume_make(site, "v", VOLUME_SIZE);
+    content_write(site, "v", 0, BLOCKS, 1);
+    assert_true(cst_vol_snapshot_create(site->pool, "v", "one", 0, NULL, NULL));
+    content_write(site, "v", 0, BLOCKS, 2);
+    cst_vol_snapshot_clone(site->pool, "v", "one", "clone", NULL, &error);
+    assert_no_error(error);
+    cst_vol_move(site->pool, "v", other, &same, NULL, &error);
+    assert_no_error(error);
+    site->pool = other;
+    names = snapshot_names(site, "v");
+    assert_string_equal(names, "one");
+    content_assert_all(site, "v", 2);
+    assert_backing(own, "clone", "q/v");
+    cst_vol_move(own, "clone", other, &same, NULL, &error);
+    assert_no_error(error);
+    assert_holds(site, other, "clone", tags);
+    cst_vol_snapshot_revert(other, "v", "one", NULL, NULL, &error);
+    assert_no_error(error);
+    assert_holds(site, other, "v", tags);
+    /* What hangs on it still does. */
+    assert_false(cst_vol_delete(other, "v", site_delete_flags(site), NULL, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    site->pool = own;
+}
+
 static void what_can_not_go_stays(Site *site)
 {
     g_autoptr(CstPool) other = site_make_pool(site, "q");
@@ -341,6 +386,10 @@ const ContractTest moved_tests[] = {
     {"digests are those of the content", digests_are_those_of_the_content, 0, NULL},
     {"a part is written over", a_part_is_written_over, 0, NULL},
     {"a volume is moved to another pool", a_volume_moves, 0, NULL},
+    {"a volume is moved on one storage by a rename", a_move_on_one_storage_is_a_rename,
+     GROUND_MOVES, NULL},
+    {"a volume is moved with its snapshots, and clones stay", its_snapshots_and_clones_stay,
+     GROUND_MOVES_DEPENDENTS, NULL},
     {"what can't go stays", what_can_not_go_stays, 0, NULL},
     {"a snapshot's content is sent", a_snapshot_is_sent, GROUND_SNAPSHOTS, NULL},
     {0},

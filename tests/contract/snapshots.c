@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <service/trust.h>
+#include <store/journal.h>
 
 /* Snapshots: what was written before, between and after them comes back exactly. */
 
@@ -452,6 +453,100 @@ static void a_volume_becomes_an_image(Site *site)
     assert_snapshots(site, "v", "old");
 }
 
+/* --- of several volumes ----------------------------------------------------------------------- */
+
+/* @words: names of volumes. */
+static gboolean take_set(Site *site, const char *words, const char *name, CstSnapshotSet *ret_set,
+                         GError **error)
+{
+    g_auto(GStrv) volumes = g_strsplit(words, " ", -1);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+    for (char **volume = volumes; *volume; volume++)
+        g_ptr_array_add(names, *volume);
+    return cst_vol_snapshot_create_set(site->pool, names, name, NULL, ret_set, error);
+}
+
+static void all_have_one_or_none(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+    CstSnapshotSet set;
+
+    volume_make(site, "b", VOLUME_SIZE);
+    volume_make(site, "a", VOLUME_SIZE);
+    content_write(site, "a", 0, BLOCKS, 1);
+    content_write(site, "b", 0, BLOCKS, 2);
+    take_set(site, "b a", "s", &set, &error);
+    assert_no_error(error);
+    /* What is claimed of the moment is what the storage can. */
+    assert_int_equal(set.one_step, site_has(site, GROUND_ONE_STEP));
+    assert_true(set.one_step || set.span_us > 0);
+    content_write(site, "a", 0, BLOCKS, 3);
+    snapshot(site, "b", "t");
+    assert_false(take_set(site, "a b", "t", &set, &error));
+    assert_error(&error, CST_ERROR_EXISTS);
+    assert_false(take_set(site, "a none", "u", &set, &error));
+    assert_error(&error, CST_ERROR_NO_VOL);
+    assert_false(take_set(site, "a b a", "u", &set, &error));
+    assert_error(&error, CST_ERROR_INVALID);
+    assert_snapshots(site, "a", "s");
+    assert_snapshots(site, "b", "s t");
+    remove_snapshot(site, "b", "t");
+    revert(site, "a", "s");
+    revert(site, "b", "s");
+    content_assert_all(site, "a", 1);
+    content_assert_all(site, "b", 2);
+    take_set(site, "a", "u", &set, &error);
+    assert_no_error(error);
+    assert_true(set.one_step);
+}
+
+/* As a process that was killed between the snapshots of "a" and of "b" has left it. */
+static void leave_half_a_set(Site *site, const char *name)
+{
+    g_autoptr(CstPoolState) state = site_open_state(site);
+    g_autofree char *xml = cst_pool_def_format(state->def, NULL);
+    CstJournal *journal = cst_journal_new(site->paths);
+    CstIntent *intent;
+
+    intent = cst_journal_begin(journal, NULL, "snapshot-set", "pool", "p", "definition", xml,
+                               "snapshot", name, "volume0", "a", "volume1", "b",
+                               site_has(site, GROUND_SNAPSHOTS_INSIDE) ? "inside0" : NULL, "yes",
+                               "inside1", "yes", NULL);
+    assert_non_null(intent);
+    cst_intent_keep(intent);
+    cst_journal_free(journal);
+}
+
+/* Storage that is far away is tidied up when its pool answers. */
+static void wait_snapshots(Site *site, const char *volume, const char *expected)
+{
+    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+    g_autofree char *names = snapshot_names(site, volume);
+
+    while (strcmp(names, expected) != 0 && g_get_monotonic_time() < end) {
+        g_usleep(20 * G_TIME_SPAN_MILLISECOND);
+        g_free(names);
+        names = snapshot_names(site, volume);
+    }
+    assert_string_equal(names, expected);
+}
+
+static void half_a_set_is_none(Site *site)
+{
+    volume_make(site, "a", VOLUME_SIZE);
+    volume_make(site, "b", VOLUME_SIZE);
+    content_write(site, "a", 0, BLOCKS, 1);
+    snapshot(site, "a", "kept");
+    snapshot(site, "a", "s");
+    leave_half_a_set(site, "s");
+    site_restart(site);
+    site_wait_active(site->pool);
+    wait_snapshots(site, "a", "kept");
+    assert_snapshots(site, "b", "");
+    content_assert_all(site, "a", 1);
+}
+
 const ContractTest snapshot_tests[] = {
     {"content before, between and after snapshots comes back", content_comes_back, GROUND_SNAPSHOTS,
      the_one_error},
@@ -469,6 +564,9 @@ const ContractTest snapshot_tests[] = {
     {"snapshots are not listed as volumes", they_are_no_volumes, GROUND_SNAPSHOTS, NULL},
     {"clones keep their snapshot", clones_keep_their_snapshot,
      GROUND_SNAPSHOTS | GROUND_CLONES_DEPEND, clones_outlive_their_snapshot},
+    {"snapshots of several volumes", all_have_one_or_none, GROUND_SNAPSHOTS, NULL},
+    {"snapshots of some of several volumes are removed", half_a_set_is_none, GROUND_SNAPSHOTS,
+     NULL},
     {"a snapshot of a volume that becomes an image", a_volume_becomes_an_image,
      GROUND_SNAPSHOTS | GROUND_DIRECTORIES, NULL},
     {0},

@@ -14,28 +14,6 @@
 
 /* --- what the tests do ------------------------------------------------------------------------ */
 
-/* The definition of the pool as it is, with a trash. */
-static char *with_trash(Site *site)
-{
-    g_autofree char *xml = cst_pool_get_xml(site->pool, CST_STORAGE_XML_INACTIVE, NULL);
-    char *end = xml ? strstr(xml, "</pool>") : NULL;
-
-    g_assert(end); /* which the analyzer knows, as it does not know cmocka's */
-    *end = '\0';
-    return g_strconcat(xml, "<c:trash xmlns:c='urn:cistern:storage:1.0' days='7'/></pool>", NULL);
-}
-
-/* It counts at once, also in an active pool. */
-static void keep_deleted(Site *site)
-{
-    g_autofree char *xml = with_trash(site);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(CstPool) pool = cst_service_pool_define(site->service, xml, 0, &error);
-
-    assert_no_error(error);
-    assert_non_null(pool);
-}
-
 static void delete_it(Site *site, const char *name)
 {
     g_autoptr(GError) error = NULL;
@@ -150,7 +128,7 @@ static void it_comes_back(Site *site)
 {
     g_autofree char *before = NULL;
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     volume_make(site, "v", VOLUME_SIZE);
     content_write(site, "v", 0, BLOCKS, 1);
     before = site_native(site, "p");
@@ -187,7 +165,7 @@ static void names_may_meet(Site *site)
 {
     g_autoptr(GPtrArray) rows = NULL;
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     for (uint32_t tag = 1; tag <= 3; tag++) {
         volume_make(site, "v", VOLUME_SIZE);
         content_write(site, "v", 0, BLOCKS, tag);
@@ -223,7 +201,7 @@ static void it_is_removed_for_good(Site *site)
     volume_make(site, "old", VOLUME_SIZE);
     delete_it(site, "old");
     assert_native(site, before);
-    keep_deleted(site);
+    site_keep_deleted(site);
     volume_make(site, "v", VOLUME_SIZE);
     volume_make(site, "w", VOLUME_SIZE);
     delete_it(site, "v");
@@ -255,7 +233,7 @@ static void its_days_pass(Site *site)
 {
     g_autofree char *before = site_native(site, "p");
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     volume_make(site, "v", VOLUME_SIZE);
     volume_make(site, "w", VOLUME_SIZE);
     delete_it(site, "v");
@@ -284,7 +262,7 @@ static void its_snapshots_come_back(Site *site)
     g_autofree char *before = NULL, *names = NULL, *fresh = NULL;
     g_autoptr(GError) error = NULL;
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     before = site_native(site, "p");
     volume_make(site, "v", VOLUME_SIZE);
     content_write(site, "v", 0, BLOCKS, 1);
@@ -321,7 +299,7 @@ static void it_stays_below_its_clones(Site *site)
     uint64_t bytes;
     guint count;
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     before = site_native(site, "p");
     volume_make(site, "v", VOLUME_SIZE);
     content_write(site, "v", 0, BLOCKS, 1);
@@ -360,7 +338,7 @@ static void its_name_may_be_long(Site *site)
     g_autofree char *before = site_native(site, "p"), *name = g_strnfill(110, 'x'), *dashes = NULL;
 
     memset(name + 50, '_', 10);
-    keep_deleted(site);
+    site_keep_deleted(site);
     volume_make(site, name, VOLUME_SIZE);
     delete_it(site, name);
     assert_trash(site, name);
@@ -395,7 +373,7 @@ static void what_may_not_be_deleted_stays(Site *site)
     g_autofree char *xml = NULL, *made = NULL;
     g_autoptr(GError) error = NULL;
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     volume_make(site, "v", VOLUME_SIZE);
     assert_not_deleted(site, "none", CST_ERROR_NO_VOL);
     assert_true(cst_vol_protect(site->pool, "v", TRUE, NULL, NULL));
@@ -427,7 +405,7 @@ static void who_has_it_open_keeps_it(Site *site)
     uint64_t bytes;
     guint count;
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     volume_make(site, "v", VOLUME_SIZE);
     delete_it(site, "v");
     if (site->ground->hold) {
@@ -452,7 +430,7 @@ static void a_dry_run_changes_nothing(Site *site)
     uint64_t bytes;
     guint count;
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     volume_make(site, "v", VOLUME_SIZE);
     volume_make(site, "w", VOLUME_SIZE);
     delete_it(site, "w");
@@ -479,7 +457,7 @@ static void a_pool_with_it_is_not_deleted(Site *site)
 {
     g_autoptr(GError) error = NULL;
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     volume_make(site, "v", VOLUME_SIZE);
     delete_it(site, "v");
     assert_true(cst_pool_stop(site->pool, NULL, NULL));
@@ -498,7 +476,7 @@ static void others_may_remove_it(Site *site)
 {
     g_autoptr(GPtrArray) rows = NULL;
 
-    keep_deleted(site);
+    site_keep_deleted(site);
     volume_make(site, "v", VOLUME_SIZE);
     delete_it(site, "v");
     rows = listed(site);
@@ -514,7 +492,7 @@ static void others_may_remove_it(Site *site)
 
 static void it_cannot(Site *site)
 {
-    g_autofree char *xml = with_trash(site);
+    g_autofree char *xml = site_trash_xml(site);
     g_autoptr(GError) error = NULL;
 
     assert_null(cst_service_pool_define(site->service, xml, 0, &error));

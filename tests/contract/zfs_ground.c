@@ -94,6 +94,14 @@ static void let_go(const char *pool, const char *volume)
     site_release();
 }
 
+static char *identity(const char *pool, const char *volume)
+{
+    g_autofree char *dataset = dataset_of(pool);
+    g_auto(GStrv) guid = site_shell("zfs get -H -p -o value guid \"$1/$2\"", dataset, volume);
+
+    return g_strdup(guid[0]);
+}
+
 const Ground zfs_ground = {
     .name = "zfs",
     .format = "raw",
@@ -107,4 +115,5 @@ const Ground zfs_ground = {
     .native_list = native_list,
     .hold = hold,
     .release = let_go,
+    .identity = identity,
 };

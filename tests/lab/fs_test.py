@@ -212,8 +212,9 @@ def vfat_is_made_by_its_tool_and_used():
     is_a_pool("vfat")
 
 
-@case
+@long_case
 def udf_is_made_by_its_tool_and_used():
+    """Long, as those below: vfat is made by a tool, too."""
     is_a_pool("udf")
 
 

@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A thin pool that runs full, of data and then of metadata, and another pool beside it."""
-# lab: -c 2 -m 1536 -d 512M -d 512M
+"""
+A thin pool that runs full, of data and then of metadata, and another pool beside it. That it says so is
+in thin_test.py as well; how long others wait takes many looks, and a machine with both processors.
+"""
+# lab-long: -c 2 -m 1536 -d 512M -d 512M
 
 import fcntl
 import json

@@ -143,8 +143,9 @@ def a_pool_leaves_nothing_behind():
     expect_nothing_left()
 
 
-@case
+@long_case
 def a_disk_that_is_in_use_keeps_the_pool():
+    """Long: iscsi_test.c has the session that stays, scsi_test.py the holders."""
     OURS.virsh("pool-start i")
     with open(node_of_unit(1), "rb"):
         expect_in("in use", OURS.fails("pool-destroy i"))
@@ -221,9 +222,9 @@ def several_portals_make_one_pool():
     expect_nothing_left()
 
 
-@case
+@long_case
 def a_portal_that_is_lost_is_shown_and_its_return_too():
-    """The one that the LUNs are taken from."""
+    """The one that the LUNs are taken from. With a fake of open-iscsi: iscsi_health_test.c."""
     xml = definition("m", TARGETS["one"], hosts=("127.0.0.1", "127.0.0.2"),
                      initiator="iqn.2026-01.lab:m")
     OURS.virsh(f"pool-define {xml}", "pool-start m")

@@ -93,6 +93,20 @@ def an_nfs_pool_is_mounted_used_and_unmounted():
 
 
 @case
+def what_is_left_of_a_deleted_file_that_is_open_is_no_volume():
+    define("p", "/one")
+    daemon.virsh("pool-start p", "vol-create-as p open 1M")
+    with open(target("p") + "/open", "rb"):
+        os.unlink(target("p") + "/open")
+        left = [name for name in os.listdir(target("p")) if name.startswith(".nfs")]
+        expect(len(left) == 1, left)
+        daemon.virsh("pool-refresh p")
+        said = daemon.virsh("vol-list p")[0]
+        expect(".nfs" not in said, said)
+    forget("p")
+
+
+@case
 def version_and_options_are_the_definitions():
     define("p", "/one", rest="<protocol ver='3'/>", options=("soft", "timeo=50"))
     daemon.virsh("pool-start p")
@@ -296,8 +310,9 @@ def a_wrong_password_is_denied():
     daemon.virsh("pool-start c")
 
 
-@case
+@long_case
 def a_samba_server_that_stops_is_noticed_and_comes_back():
+    """Long: a mount that no longer answers is the NFS server's above."""
     smb.stop()
     noticed("it is noticed", lambda: state("c") == "inaccessible")
     slow = took(lambda: daemon.virsh("pool-refresh c", check=False))

@@ -11,8 +11,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from comparison import compare  # noqa: E402
-from kit import (MIB, WORK, Ours, case, expect, expect_in, main, out, read_at, run, wait_until,
-                 write_at, write_xml)  # noqa: E402
+from kit import (MIB, WORK, Ours, case, expect, expect_in, long_case, main, out, read_at, run,
+                 wait_until, write_at, write_xml)  # noqa: E402
 from services import scsi  # noqa: E402
 
 OURS = Ours()
@@ -160,8 +160,9 @@ def a_path_that_fails_is_shown_without_a_refresh():
     expect_in("4 of 4 paths work", OURS.cistern("pool-info", "m"))
 
 
-@case
+@long_case
 def a_map_without_paths_has_a_problem_and_keeps_nobody_waiting():
+    """Long: mpath_test.c has what the kernel says of such a map."""
     disks = [scsi.disks(host)[1] for host in HOSTS]
     for disk in disks:
         scsi.set_state(disk, "offline")
@@ -182,13 +183,14 @@ def a_disk_below_a_map_is_held_by_it():
     OURS.virsh("pool-destroy s", "pool-destroy m", "pool-undefine m")
     run("multipathd", "shutdown", check=False)
     expect(wait_until(lambda: run("multipath", "-F", check=False)[0] == 0), "maps stay")
+    OURS.virsh("pool-start s")
 
 
 # --- ours: SCSI ------------------------------------------------------------------------------------
 
-@case
+@long_case
 def the_ways_in_which_a_disk_is_in_use_are_named():
-    OURS.virsh("pool-start s")
+    """Long: fs_test.py has the same of its devices, device_test.c every way."""
     device = scsi.disks(HOSTS[0])[1]
     run("mkfs.ext4", "-q", device)
     os.makedirs("/mnt", exist_ok=True)
@@ -219,8 +221,9 @@ def a_disk_that_goes_and_comes_is_seen_without_a_refresh():
     expect_in("unit:0:0:1", OURS.virsh("vol-list s")[0])
 
 
-@case
+@long_case
 def a_disk_that_is_offline_has_a_problem():
+    """Long: the unit test scsi_test.c has it, and a case above a path that is offline."""
     device = scsi.disks(HOSTS[0])[1]
     scsi.set_state(device, "offline")
     OURS.virsh("pool-refresh s")

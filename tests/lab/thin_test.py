@@ -12,8 +12,8 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import changes  # noqa: E402
-from kit import (MIB, Ours, case, cst_pool, disk, expect, expect_in, lvs, main, names, out,
-                 pool_xml, read_at, run, wait_until, wipe_disks, write_at)  # noqa: E402
+from kit import (MIB, Ours, case, cst_pool, disk, expect, expect_in, long_case, lvs, main, names,
+                 out, pool_xml, read_at, run, wait_until, wipe_disks, write_at)  # noqa: E402
 
 OURS = Ours()
 CONFLICT, FAILED = 5, 1  # exit statuses of our client
@@ -88,8 +88,9 @@ def the_thin_pool_is_no_volume_and_its_volumes_tell_their_share():
         expect_in(label, text)
 
 
-@case
+@long_case
 def thick_can_be_asked_for_in_a_thin_pool_and_thin_in_a_thick_one():
+    """Long: logical_plain_test.c has each kind, by the fake LVM."""
     for pool, answer, kind in (("thin", "no", "-"), ("thick", "yes", "V")):
         xml = os.path.join(os.path.dirname(THIN), "v.xml")
         with open(xml, "w", encoding="utf-8") as file:
@@ -114,8 +115,9 @@ def a_thin_clone_shares_and_is_on_its_own():
     expect(read_at(dev("disk")) == "one", "the original changed with its clone")
 
 
-@case
+@long_case
 def the_origin_of_a_thin_clone_may_go():
+    """Long: what stays is LVM's own doing."""
     OURS.virsh("vol-clone clone clone2 --pool thin", "vol-delete clone thin")
     expect(read_at(dev("clone2")) == "two", "the clone's clone lost its content")
     OURS.virsh("vol-delete clone2 thin")
@@ -153,7 +155,9 @@ def reverts_go_back_and_forth_and_keep_all_snapshots():
     expect(names("thin").count("disk") == 1, names("thin"))
 
 
-@case
+# From here on it is about "third", a clone of its own. With the fake LVM the same is in
+# logical_snapshot_test.c and logical_volume_test.c.
+@long_case
 def a_snapshot_is_cloned_and_the_clone_has_snapshots():
     snap("clone", "disk", "after three", "third")
     expect(read_at(dev("third")) == "three", read_at(dev("third")))
@@ -163,7 +167,7 @@ def a_snapshot_is_cloned_and_the_clone_has_snapshots():
     expect(read_at(dev("third")) == "three", read_at(dev("third")))
 
 
-@case
+@long_case
 def what_is_open_or_mounted_is_not_replaced_and_the_holder_is_named():
     with open(dev("third"), "rb") as held:
         holder = subprocess.Popen(["sleep", "1000"], stdin=held)
@@ -188,7 +192,7 @@ def what_is_open_or_mounted_is_not_replaced_and_the_holder_is_named():
     expect(read_at(dev("third")) == "three", read_at(dev("third")))
 
 
-@case
+@long_case
 def what_is_written_to_while_it_is_flattened_stays_what_it_is():
     said = []
     worker = threading.Thread(target=lambda: said.append(OURS.cistern(
@@ -203,7 +207,7 @@ def what_is_written_to_while_it_is_flattened_stays_what_it_is():
     write_at(dev("third"), "three")
 
 
-@case
+@long_case
 def a_flattened_clone_shares_nothing_and_keeps_its_snapshots():
     OURS.cistern("vol-flatten", "third", "--pool", "thin")
     rows = {row[0]: row for row in lvs("thin", "lv_name,origin")}
@@ -212,7 +216,7 @@ def a_flattened_clone_shares_nothing_and_keeps_its_snapshots():
     expect(len(snapshots("third")) == 1, snapshots("third"))
 
 
-@case
+@long_case
 def a_volume_with_snapshots_is_not_deleted_without_a_word():
     expect_in("snapshot", OURS.fails("vol-delete third thin"))
     OURS.virsh("vol-delete third thin --delete-snapshots")
@@ -263,9 +267,10 @@ def what_has_changed_is_told_and_nothing_else():
     OURS.virsh("vol-delete told thin --delete-snapshots")
 
 
-@case
+@long_case
 def what_has_changed_can_be_asked_while_others_read_the_metadata():
-    """A reservation of another program is waited for, and refused in the end; a dead one's goes."""
+    """A reservation of another program is waited for, and refused in the end; a dead one's goes. With
+    the fake LVM: logical_changed_test.c."""
     OURS.virsh("vol-create-as thin told 8M")
     cst_pool(THIN, "snap-create", "told", "s")
     write_at(dev("told"), "changed")
@@ -289,12 +294,25 @@ def what_has_changed_can_be_asked_while_others_read_the_metadata():
     OURS.virsh("vol-delete told thin --delete-snapshots")
 
 
-@case
+@long_case
 def a_copy_of_what_has_changed_reads_little():
+    """Long: the client asks the same of any pool that tells what has changed (tests/system/copy_test.py)."""
     OURS.virsh("vol-create-as thin told 32M")
     run("dd", "if=/dev/urandom", f"of={dev('told')}", "bs=1M", "count=32", "oflag=direct")
     changes.copy_reads_little(OURS, "thin", "told", dev("told"), 20 * MIB)
     OURS.virsh("vol-delete told thin")
+
+
+@case
+def a_pool_full_of_data_says_so():
+    """And fails; what others notice of it is full_test.py's."""
+    status, said = run("dd", "if=/dev/zero", f"of={dev('disk')}", "bs=1M", "count=96", "oflag=direct",
+                       check=False)
+    expect(status == 1 and ("No space" in said or "Input/output" in said), said)
+    expect_in("no space left for data", OURS.fails("vol-create-as thin more 8M"))
+    expect(thin_pool()["data_percent"] > 95, thin_pool())
+    told = "the data of thin pool 'cistern-thin' is full by"
+    expect(wait_until(lambda: told in OURS.logged()), OURS.logged())
 
 
 # --- classic ---------------------------------------------------------------------------------------
@@ -336,8 +354,9 @@ def a_classic_snapshot_that_runs_out_of_room_is_told():
     snap("delete", "disk", "tiny", pool="thick")
 
 
-@case
+@long_case
 def a_copy_of_a_classic_snapshot_and_a_flattened_overlay_hold_the_content():
+    """Long: the thin ones above, and logical_volume_test.c, have a flattened clone."""
     for name in ("s1", "s2"):
         snap("delete", "disk", name, pool="thick")
     write_at(dev("disk", "thick"), "base")

@@ -129,8 +129,9 @@ def properties_are_the_volumes_own_or_the_pools():
     expect(datasets("tank/vm") == ["tank/vm/common", "tank/vm/own"], datasets("tank/vm"))
 
 
-@case
+@long_case
 def nested_datasets_keep_equal_names_apart():
+    """Long: zfs_volume_test.c has such names, by the fake ZFS."""
     run("zfs", "create", "-o", "mountpoint=none", "tank/vm/web")
     OURS.virsh("vol-create-as vm web/own 4M")
     expect(listed("vm") == ["common", "own", "web/own"], listed("vm"))
@@ -301,8 +302,9 @@ def what_has_changed_is_told_and_nothing_else():
     run("zfs", "destroy", "-r", "tank/told")
 
 
-@case
+@long_case
 def what_has_changed_of_an_encrypted_volume_is_told_without_its_key():
+    """Long: zfs_changed_test.c has that it is asked for as it is stored."""
     key = write_xml("told.key", "0123456789abcdef0123456789abcdef")
     model = told_zfs("told", 4 * MIB, 65536, ("-o", "encryption=on", "-o", "keyformat=raw",
                                               "-o", f"keylocation=file://{key}"))
@@ -319,8 +321,9 @@ def what_has_changed_of_an_encrypted_volume_is_told_without_its_key():
     run("zfs", "destroy", "-r", "tank/told")
 
 
-@case
+@long_case
 def a_copy_of_what_has_changed_reads_little():
+    """Long: the client asks the same of any pool that tells what has changed (tests/system/copy_test.py)."""
     OURS.virsh("vol-create-as tank told 32M")
     run("dd", "if=/dev/urandom", f"of={dev('told')}", "bs=1M", "count=32", "oflag=direct")
     changes.copy_reads_little(OURS, "tank", "told", dev("told"), 20 * MIB)
@@ -358,8 +361,9 @@ def a_snapshot_that_somebody_takes_during_a_revert_survives():
     snap("delete", "race", "s1")
 
 
-@case
+@long_case
 def what_somebody_changes_during_a_deletion_keeps_the_volume():
+    """Long: a program of ZFS's as the one above; zfs_snapshot_test.c, zfs_volume_test.c."""
     OURS.virsh("vol-info race tank")
     with meanwhile("snapshot tank/race@mine"):
         expect_in("mine", OURS.fails("vol-delete race --pool tank"))
@@ -464,8 +468,9 @@ def a_pool_that_lost_its_devices_says_so_and_comes_back():
     run("zpool", "destroy", "-f", "lost")
 
 
-@case
+@long_case
 def another_pool_of_the_name_is_refused():
+    """Long: zfs_pool_test.c."""
     run("zpool", "create", "-f", "-m", "none", "same", "/dev/mapper/second")
     OURS.virsh(f"pool-define {pool('same', 'same')}", "pool-start same")
     run("zpool", "destroy", "same")

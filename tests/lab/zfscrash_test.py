@@ -139,11 +139,38 @@ def a_dataset_is_there():
     cistern("pool-define", XML)
 
 
-# What the others do, too, is among these.
-SHORT = ("create", "clone", "resize", "snapshot")
+# What the others do, too, is among these; with the fake ZFS: zfs_recovery_test.c.
+SHORT = ("clone", "snapshot")
 
 for OPERATION in OPERATIONS:
     survives(Dataset(), OPERATION, case if OPERATION.name in SHORT else long_case)
+
+
+@case
+def a_volume_that_is_moved_is_in_one_of_both_pools():
+    """By a rename: killed at any moment, it is in the one or in the other, whole."""
+    run("zfs", "create", "-o", "mountpoint=none", "tank/y")
+    cistern("pool-define", definition("y", "tank/y"))
+    cistern("pool-start", "y")
+    for point, moved in (("recorded", False), ("renamed", True), ("settled", True)):
+        Dataset().prepare(Operation("move", with_snapshots, ()))
+        guid = out("zfs", "get", "-H", "-o", "value", "guid", "tank/z/v")
+        shots = out("zfs", "list", "-H", "-t", "snapshot", "-o", "name", "-r", "tank/z/v").split()
+        status, text = cistern("vol-move", "v", "--pool", "z", "--newpool", "y", check=False,
+                               env={"CISTERN_CRASH_AT": f"vol.move.rename.{point}"})
+        expect(status == -9, f"not killed: {status} {text}")
+        names = [name for name in out("zfs", "list", "-H", "-t", "volume", "-o", "name").split()
+                 if name in ("tank/z/v", "tank/y/v")]
+        expect(names == ["tank/y/v" if moved else "tank/z/v"], names)
+        expect(out("zfs", "get", "-H", "-o", "value", "guid", names[0]) == guid, "a copy")
+        for pool, here in (("z", not moved), ("y", moved)):
+            rows = cistern("vol-list", pool)[1]
+            expect((" v " in rows) == here, f"{point} {pool}: {rows}")
+        now = out("zfs", "list", "-H", "-t", "snapshot", "-o", "name", "-r", names[0]).split()
+        expect([name.partition("@")[2] for name in now] == [name.partition("@")[2] for name in shots], now)
+        if moved:
+            run("zfs", "destroy", "-r", "tank/y/v")
+            cistern("pool-refresh", "y")
 
 
 @case
@@ -160,9 +187,9 @@ def a_snapshot_that_was_being_read_is_left_alone():
     expect(state() == before, (state(), before))
 
 
-@case
+@long_case
 def what_was_asked_of_a_volume_leaves_no_snapshot():
-    """What has changed is told up to a hidden snapshot."""
+    """What has changed is told up to a hidden snapshot. It goes as that of a clone does."""
     Dataset().prepare(Operation("changed", with_snapshots, ()))
     before = state()
     for point in ("snapshot", "told"):
@@ -175,8 +202,9 @@ def what_was_asked_of_a_volume_leaves_no_snapshot():
         expect(state() == before, (state(), before))
 
 
-@case
+@long_case
 def a_build_that_was_killed_is_done_again():
+    """Long: diskcrash_test.py has the same of a disk's."""
     cistern("pool-define", definition("new", "new", disk(1)))
     status, text = cistern("pool-build", "new", "--overwrite", check=False,
                            env={"CISTERN_CRASH_AT": "zfs.build.cleared"})
@@ -186,8 +214,9 @@ def a_build_that_was_killed_is_done_again():
     expect(out("zfs", "list", "-H", "-o", "name", "-r", "new") == "new\n", "more than a pool")
 
 
-@case
+@long_case
 def a_daemon_killed_while_cloning_leaves_nothing():
+    """Long: "clone" above has the same points, of a client that does it by itself."""
     Dataset().prepare(Operation("clone", volume, ()))
     OURS.start()
     OURS.virsh(f"pool-define {XML}", "pool-start z")

@@ -12,7 +12,7 @@ from harness.onserver import MIB, noise
 
 
 class Crash(killed.KilledEverywhere, OnGluster):
-    POINTS = ("gluster.",)
+    POINTS = ("gluster.", "vol.move.")
     reached = set()
 
     def clear(self):
@@ -67,6 +67,34 @@ class Crash(killed.KilledEverywhere, OnGluster):
             self.assertEqual(noise(MIB), self.content(name))
             self.assertEqual(1 + 1, os.stat(self.lab.path(name)).st_nlink)
         self.killed_everywhere(self.cli("vol-rename", "a", "b", "--pool", "g"), self.one_volume, check)
+
+    def test_6_move(self):
+        """To another directory of the volume: the file has both names for a moment, and then one."""
+        def directory():
+            if not os.path.isdir(self.lab.path("h")):
+                self.lab.client("mkdir /h")
+
+        def moves():
+            directory()
+            self.one_volume()
+
+        def check():
+            there = [name for name in ("a", "h/a") if os.path.exists(self.lab.path(name))]
+            self.assertEqual(1, len(there), there)
+            self.assertEqual(noise(MIB), self.content(there[0]))
+            self.assertEqual(1 + 1, os.stat(self.lab.path(there[0])).st_nlink)
+
+        directory()
+        self.peer.start()
+        self.define("h", directory="/h")
+        self.peer.stop()
+        try:
+            self.killed_everywhere(self.cli("vol-move", "a", "--pool", "g", "--newpool", "h"), moves,
+                                   check)
+        finally:
+            self.peer.start()
+            self.undefine("h")
+            self.peer.stop()
 
     def test_9_every_point_was_reached(self):
         compiled = killed.compiled_points(self.POINTS, "src/pool/gluster/*.c")

@@ -352,7 +352,8 @@ class Holders(OnCeph):
         self.ok("vol-delete", "a", "--pool", "r")
 
     def test_our_own_downloads_are_waited_for_and_not_named(self):
-        self.put("a", noise(32 * MIB))
+        # Waiting has an end (5 s), and a busy machine reads slowly.
+        self.put("a", noise(12 * MIB))
         out = os.path.join(self.peer.files, "out")
         with subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-download", "a", out, "--pool",
                                "r"], env=space.ENV, stdin=subprocess.DEVNULL) as loading:

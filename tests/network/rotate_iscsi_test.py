@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """secret-rotate of CHAP passwords against a real target: tgt says whom it lets in."""
 
+import contextlib
 import glob
 import os
 import threading
@@ -39,7 +40,8 @@ class Rotating(OnTarget):
         found = {}
         for path in glob.glob(os.path.join(self.peer.root, "etc/libvirt/secrets",
                                            UUIDS[usage] + "*")):
-            with open(path, "rb") as stream:
+            # The daemon settles meanwhile: what was listed may be gone.
+            with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
                 found[os.path.basename(path)[len(UUIDS[usage]):]] = stream.read()
         return found
 

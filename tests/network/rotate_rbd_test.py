@@ -5,6 +5,7 @@ import base64
 import glob
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -335,20 +336,14 @@ class Killed(Rotating):
         point = "secret.rotate.taken_back"
         self.peer.stop()
         self.addCleanup(lambda: self.peer.process or self.peer.start())
-        log = os.path.join(self.peer.files, "halting")
-        os.mkfifo(log)
-        self.addCleanup(os.unlink, log)
-        command = subprocess.Popen(
-            self.command("--generate"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=dict(space.ENV, CISTERN_CRASH_LOG=log, CISTERN_CRASH_AT=point))
-        killed.passages(log, command, "secret.rotate.saved")
-        # Now it waits behind the change.
-        self.eventually(lambda: self.key_on_cluster() != self.ceph.key)
+        command = killed.stopped_at("secret.rotate.changed", self.command("--generate"),
+                                    {"CISTERN_CRASH_AT": point})
+        self.addCleanup(command.wait)
+        self.addCleanup(command.kill)
+        self.assertNotEqual(self.ceph.key, self.key_on_cluster())
         self.set_key(self.new_key())
-        self.assertEqual(["secret.rotate.changed", point],
-                         [name for name in killed.passages(log, command) if name.startswith(POINTS)])
-        self.assertEqual(-9, command.wait(30))
+        command.send_signal(signal.SIGCONT)
+        self.assertEqual(-9, command.wait(120))
         type(self).reached.add(point)
         self.assertEqual(self.ceph.key, self.key_on_cluster())
         self.assertEqual({".xml", ".base64", ".next-base64"}, set(self.files()))
