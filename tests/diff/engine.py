@@ -7,10 +7,11 @@
 import glob
 import os
 import random
+import subprocess
 import sys
 
 import cases
-from cases import MIB, Failed, equal, qemu_img, qemu_io, qemu_json, run
+from cases import MIB, Failed, equal, qemu_img, qemu_io, qemu_json
 
 CST_IMG = os.path.abspath(sys.argv[1])
 CST_POWERCUT = os.path.abspath(sys.argv[2])
@@ -23,8 +24,51 @@ QCOW2_VARIANTS = [{}, {"compat": "0.10"}, {"cluster_size": 512}, {"cluster_size"
             {"refcount_bits": 64, "cluster_size": 512}, {"compression_type": "zstd"}]
 
 
+class Engine:
+    """One cst-img for all commands: a process for each would take most of the time, with sanitizers."""
+
+    def __init__(self):
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen([CST_IMG, "serve"], stdin=subprocess.PIPE, env=cases.ENV,
+                                        stdout=subprocess.PIPE)
+
+    def call(self, *args):
+        """(status, out, err) of a command. One that the process dies of is not the next one's matter."""
+        if not self.process:
+            self.start()
+        words = [os.getcwd(), str(len(args)), *map(str, args)]
+        self.process.stdin.write(b"".join(os.fsencode(word) + b"\0" for word in words))
+        self.process.stdin.flush()
+        sizes = self.process.stdout.readline().split()
+        if not sizes:
+            raise Failed(f"cst-img {' '.join(words[2:])}: ended with status {self.end()}")
+        status, out, err = map(int, sizes)
+        return status, *(self.process.stdout.read(size).decode(errors="replace")
+                         for size in (out, err))
+
+    def end(self):
+        """Its exit status, which tells of leaks."""
+        process, self.process = self.process, None
+        process.stdin.close()
+        process.stdout.close()
+        return process.wait()
+
+
+ENGINE = Engine()
+
+
 def cst(*args, ok=(0,)):
-    return run(CST_IMG, *args, ok=ok)
+    status, out, err = ENGINE.call(*args)
+    if status not in ok:
+        raise Failed(f"cst-img {' '.join(map(str, args))}: status {status}\n{out}{err}")
+    return out
+
+
+def nothing_was_leaked_by_all_that():
+    if ENGINE.process:
+        equal("status of cst-img at its end", ENGINE.end(), 0)
 
 
 def cst_info(path, *fmt):
@@ -251,4 +295,5 @@ def discard_all(fmt, table, check=check_clean):
 
 def main():
     """Runs the registered cases that PATTERN names."""
-    return cases.main(cases.registered(PATTERN))
+    return cases.main([*cases.registered(PATTERN),
+                       ("nothing was leaked by all that", nothing_was_leaked_by_all_that)])

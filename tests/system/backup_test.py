@@ -120,6 +120,15 @@ class Content(Repository):
         backup = self.backup("--pool", "p", "--together", "--tag", "x,y")
         row = self.listed()[backup]
         self.assertEqual(("p/a,p/b", True, "x,y"), (row["volumes"], row["together"], row["tags"]))
+        # Images keep their snapshots each by itself: no moment is claimed that was none.
+        self.assertIs(False, row["one_moment"])
+        facts = json.loads(self.fine("backup-info", self.repo, backup, "--json", *self.key))
+        self.assertIs(False, facts["one_moment"])
+        self.assertGreater(facts["span_us"], 0)
+        self.assertRegex(self.fine("backup-info", self.repo, backup, *self.key),
+                         r"no: their snapshots were made one after the other, within \d+\.\d{3} s")
+        alone = self.backup("a", "--pool", "p", "--together")
+        self.assertIs(True, self.listed()[alone]["one_moment"])
         for name in ("a", "b"):
             self.assertNotIn("cistern-backup", self.fine("snap-list", name, "--pool", "p"))
         # What a killed command has left is in nobody's way.

@@ -328,18 +328,6 @@ class Copying(WithTwoDaemons):
         self.copy_fails("disk", "--dry-run", "--newpool", "none", text="'none'", code=3)
         self.assertEqual([], self.names())
 
-    def test_other_servers(self):
-        stock = peers.Libvirtd("stock")
-        if not stock.available():
-            self.skipTest("libvirt's daemons are not installed")
-        stock.fresh()
-        self.addCleanup(stock.stop)
-        os.makedirs(os.path.join(stock.dir, "p"))
-        peers.virsh(stock, "pool-create-as", "p", "dir", "--target", os.path.join(stock.dir, "p"))
-        status, _, err = self.cistern("vol-copy", "disk", "--pool", "p", "--to", stock.uri)
-        self.assertEqual(1, status)
-        self.assertIn("takes no copies", err)
-
     def test_the_far_side_is_frozen(self):
         """The command can be ended all the same, and the near daemon is nobody's prisoner."""
         self.make_big()

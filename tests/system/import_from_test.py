@@ -2,6 +2,7 @@
 """vol-import of another daemon's volumes: what its guest sees, in the format that is wanted here."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -89,13 +90,25 @@ class From(WithTwoDaemons):
         self.take("p/top", "again", uri=self.peer.uri)
         self.assert_same("again", "raw")
 
-    def test_other_servers(self):
+    def test_libvirts_own_daemon(self):
+        """It gives bytes: those of a raw volume are the content, of others an image."""
         stock = peers.Libvirtd("stock")
         if not stock.available():
             self.skipTest("libvirt's daemons are not installed")
         stock.fresh()
         self.addCleanup(stock.stop)
-        self.take("p/top", uri=stock.uri, text="gives no content", status=1)
+        shutil.copytree(os.path.join(self.far.dir, "p"), os.path.join(stock.dir, "p"))
+        peers.virsh(stock, "pool-create-as", "p", "dir", "--target", os.path.join(stock.dir, "p"))
+        self.take("p/base.qcow2", "a", "--format", "qcow2", uri=stock.uri, text="shut down")
+        self.assert_same("a", "qcow2", "base.qcow2")
+        self.take("p/base.qcow2", "asitis", "--source-format", "raw", uri=stock.uri)
+        with open(self.at("p", "asitis"), "rb") as taken, open(self.there("base.qcow2"), "rb") as image:
+            self.assertEqual(image.read(), taken.read())
+        self.assertIn("Would import", self.take("p/base.qcow2", "b", "--dry-run", uri=stock.uri))
+        # Nothing that it names is followed, and a server that opens it itself is not told what it is.
+        self.take("p/top", uri=stock.uri, text="refers to the backing image", status=4)
+        self.take("p/top", "--source-format", "raw", text="--source-format is for images", status=2)
+        self.assertEqual(["a", "asitis"], self.entries())
 
     def interrupted(self, strike):
         """In the middle, by @strike."""

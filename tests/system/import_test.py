@@ -2,7 +2,6 @@
 """vol-import: images from elsewhere, by QEMU and by attackers, become volumes whole or not at all."""
 
 import bz2
-import contextlib
 import gzip
 import hashlib
 import json
@@ -73,18 +72,8 @@ class Importing(WithDaemon):
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
     def start(self, *words, **options):
-        child = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p",
-                                  "--spool-dir", self.spool, *words], stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True, env=space.ENV, **options)
-        self.addCleanup(self.reap, child)
-        return child
-
-    @staticmethod
-    def reap(child):
-        if child.poll() is None:
-            child.kill()
-        with contextlib.suppress(ValueError):
-            child.communicate(timeout=20)
+        return self.background([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p",
+                                "--spool-dir", self.spool, *words], **options)
 
     def made(self, *words, note=None, **options):
         """It is imported; returns the name of the volume."""
@@ -622,8 +611,9 @@ class Checks(Importing):
 
     def test_it_is_a_job_with_progress(self):
         child = self.start(self.file("x.raw", os.urandom(6 * MIB)), "--rate-limit", "2M", "--json")
-        job = self.wait_until(lambda: json.loads(self.cistern("--json", "job-list")[1])["jobs"], "a job")[0]
-        self.assertEqual(("receive", "p", "x", 6 * MIB),
+        job = self.wait_until(lambda: [row for row in json.loads(self.cistern("--json", "job-list")[1])["jobs"]
+                                       if row["total"]], "a job that knows how much it is")[0]
+        self.assertEqual(("import", "p", "x", 6 * MIB),
                          (job["operation"], job["pool"], job["volume"], job["total"]))
         time.sleep(1.5)
         self.assertEqual(0, self.cistern("job-cancel", str(job["id"]))[0])

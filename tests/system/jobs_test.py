@@ -41,17 +41,8 @@ class Jobs(WithDaemon):
             f"{operation} of {volume} is listed")
 
     def start(self, *words, program="virsh"):
-        argv = [space.CISTERN if program == "cistern" else "virsh", "-c", self.peer.uri, *words]
-        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                 env=space.ENV)
-        self.addCleanup(self.reap, child)
-        return child
-
-    @staticmethod
-    def reap(child):
-        if child.poll() is None:
-            child.kill()
-        child.communicate()
+        program = space.CISTERN if program == "cistern" else "virsh"
+        return self.background([program, "-c", self.peer.uri, *words])
 
     def drafts(self):
         return [name for name in self.entries("p") if name != "big"]

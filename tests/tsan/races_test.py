@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Shows that ThreadSanitizer, as the suite uses it, can fail and does not cry wolf.
 
-usage: races_test.py PROGRAM      PROGRAM is races.c; the results are TAP
+usage: races_test.py PROGRAM DAEMON      PROGRAM is races.c; the results are TAP
 
 Each case of the program runs several times with the suite's own options, suppressions and reader of
-reports, and with a log of its own: what is planted here must not count as a report of the suite.
+reports, and with a log of its own: what is planted here must not count as a report of the suite. And what DAEMON is linked with, and what that
+needs, has no library of GLib's that was built without ThreadSanitizer.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -58,11 +60,21 @@ def verdict(program, case):
     return None
 
 
+def glib_verdict(daemon):
+    """GIO needs GObject and GModule: all have to come from where GLib comes from."""
+    listed = subprocess.run(["ldd", daemon], stdout=subprocess.PIPE, text=True, check=True).stdout
+    found = dict(re.findall(r"lib(glib|gobject|gio|gmodule|gthread)-2\.0\.so\S* => (\S+)/", listed))
+    if len(found) < 4 or len(set(found.values())) > 1:
+        return f"not all are from one place: {found}"
+    return None
+
+
 def main():
-    print(f"1..{len(CASES)}")
+    cases = [*CASES, "glib's libraries"]
+    print(f"1..{len(cases)}")
     failed = False
-    for number, case in enumerate(CASES, 1):
-        wrong = verdict(sys.argv[1], case)
+    for number, case in enumerate(cases, 1):
+        wrong = verdict(sys.argv[1], case) if case in CASES else glib_verdict(sys.argv[2])
         failed |= bool(wrong)
         print(f"{'not ok' if wrong else 'ok'} {number} - {case}", flush=True)
         for line in (wrong or "").splitlines():

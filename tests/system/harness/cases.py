@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Test case bases: a daemon of ours, alone or with stock libvirtd beside it."""
 
+import contextlib
 import os
 import shlex
+import subprocess
 import time
 import unittest
 
@@ -102,6 +104,20 @@ class WithDaemon(Patient):
         self.assertIsNone(self.peer.process.poll(), "the daemon is gone")
         self.assertTrue(wire.alive(self.peer.sock))
 
+    def background(self, argv, **options):
+        """A process that the test does not wait for; it is gone after the test."""
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 env=space.ENV, **options)
+        self.addCleanup(self.reap, child)
+        return child
+
+    @staticmethod
+    def reap(child):
+        if child.poll() is None:
+            child.kill()
+        with contextlib.suppress(ValueError):  # its test has closed what it says
+            child.communicate(timeout=20)
+
     def entries(self, *parts):
         """Every name in a pool's directory, hidden ones too."""
         return sorted(os.listdir(self.at(*parts)))
@@ -110,10 +126,14 @@ class WithDaemon(Patient):
 class WithTwoDaemons(WithDaemon):
     """And a second one, far, as on another host."""
 
+    @staticmethod
+    def another():
+        return peers.Cisternd("far")
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.far = peers.Cisternd("far")
+        cls.far = cls.another()
         cls.far.fresh()
 
     @classmethod

@@ -5,7 +5,8 @@ import glob
 import json
 import os
 import re
-import select
+import subprocess
+import time
 import unittest
 
 from . import peers, space
@@ -43,22 +44,25 @@ def run_at(peer, prefixes, words, point=None):
     return done, passed
 
 
-def passages(fifo, process, last=None):
+def stopped_at(point, words, env=()):
     """
-    The points that PROCESS passes, whose log is FIFO, up to LAST or to its end. At the next one
-    behind LAST, which it must take a moment to get to, it waits until it is asked for more.
+    Starts WORDS and returns the process once it has stopped at POINT, for the caller to end, or to
+    have it go on by SIGCONT.
     """
-    text = ""
-    with open(fifo, "rb", buffering=0, opener=lambda path, flags: os.open(
-            path, flags | os.O_NONBLOCK)) as stream:
-        while f"{last}\n" not in text:
-            ended = process.poll() is not None
-            select.select([stream], [], [], 0.02)
-            more = stream.read()
-            text += (more or b"").decode()
-            if ended and not more:
-                break
-    return text.split()
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL,
+                               env=dict(space.ENV, CISTERN_CRASH_STOP=point, **dict(env)))
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends:
+        seen = os.waitid(os.P_PID, process.pid,
+                         os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if seen and seen.si_code == os.CLD_STOPPED:
+            return process
+        if seen:
+            break
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(f"never at {point}: ended with status {process.wait()}")
 
 
 def journal(peer):

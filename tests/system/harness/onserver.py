@@ -129,6 +129,7 @@ class Beside(OnServer):
                               max(meanwhile))
         print(f"        another pool: {before * 1000:.0f} ms, meanwhile {now * 1000:.0f} ms, "
               f"at worst {worst * 1000:.0f} ms in {len(meanwhile)} looks", flush=True)
-        self.assertLess(now, 3 * before + 0.1)
+        # Half a second for what else the machine does; who waits for a server does so for seconds.
+        self.assertLess(now, 3 * before + 0.5)
         # Whoever waits for the other pool waits at least as long.
         self.assertLess(worst, max(self.PATIENCE_S, 10 * before))

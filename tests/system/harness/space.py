@@ -17,7 +17,7 @@ IS_ROOT = os.geteuid() == 0
 ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
        "LIBVIRT_AUTOSTART": "0", "TERM": "dumb", "CISTERN_CONFIG": "/dev/null"}
 for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "G_SLICE",
-              "CISTERN_CRASH_AT", "CISTERN_CRASH_LOG",
+              "CISTERN_CRASH_AT", "CISTERN_CRASH_LOG", "CISTERN_CRASH_STOP",
               "GCOV_PREFIX", "GCOV_ERROR_FILE"):  # the last two: tests/mutation
     if _name in os.environ:
         ENV[_name] = os.environ[_name]
