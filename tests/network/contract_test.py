@@ -10,7 +10,7 @@ from harness import ceph, gluster, peers, space, tgt
 # of Ceph and Gluster (tests/contract/meson.build).
 STEPS = os.environ.get("CISTERN_CONTRACT_STEPS", "40" if os.environ.get("LAB_SHORT") else "150")
 # Kills of each verb that is typed: what a dead process has open costs the time until servers see it.
-VERBS = {"dir": "4", "dir-qcow2": "2", "disk-gpt": "2"}
+VERBS = {"dir": "3", "dir-qcow2": "1", "dir-reflink": "1", "disk-gpt": "2", "disk-dos": "1"}
 # Part of their names; all by default.
 TESTS = os.environ.get("CISTERN_CONTRACT_TESTS", "")
 CONTRACT = os.path.join(space.BUILD, "tests/contract/contract")
