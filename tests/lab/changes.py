@@ -94,7 +94,7 @@ class Model:
         return sum(end - begin for begin, end in ranges)
 
 
-def random_changes(model, take, rounds=1 if os.environ.get("LAB_SHORT") else 3):
+def random_changes(model, take, rounds=2):
     """Rounds of changes and snapshots; TAKE gets a snapshot's name."""
     model.fill()
     model.snapshot("s0", take)
