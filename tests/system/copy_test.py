@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import time
+import unittest
 
 from harness import peers, space
 from harness.cases import WithTwoDaemons
@@ -346,3 +347,48 @@ class Copying(WithTwoDaemons):
         finally:
             self.far.process.send_signal(signal.SIGCONT)
         self.assertNotEqual(0, child.returncode)
+
+
+@unittest.skipUnless(space.private_mounts(), "needs root and a mount namespace")
+class ToPartitions(WithTwoDaemons):
+    """Names are places there: a copy has its own from the beginning."""
+
+    def setUp(self):
+        super().setUp()
+        image = self.file("partitioned")
+        os.truncate(image, 64 * MIB)
+        self.device = peers.run(["losetup", "-P", "-f", "--show", image])[1].strip()
+        self.addCleanup(peers.run, ["losetup", "-d", self.device])
+        far = ["virsh", "-c", self.far.uri]
+        for words in (["pool-define-as", "d", "disk", "--source-dev", self.device,
+                       "--source-format", "gpt", "--target", "/dev"],
+                      ["pool-build", "d", "--overwrite"], ["pool-start", "d"]):
+            status, _, err = peers.run([*far, *words])
+            self.assertEqual(0, status, err)
+        self.addCleanup(peers.run, [*far, "pool-destroy", "d"])
+
+    def copy(self, *words, code=0):
+        status, out, err = self.cistern("vol-copy", *words, "--pool", "p", "--to", self.far.uri,
+                                        "--newpool", "d")
+        self.assertEqual(code, status, out + err)
+        return err
+
+    def test_each_in_its_place(self):
+        """The second is no whole number of sectors: what lies behind it reads as zeroes."""
+        contents = [os.urandom(3 * MIB) + bytes(5 * MIB), os.urandom(9 * MIB + 513)]
+        for number, content in enumerate(contents, 1):
+            with open(self.at("p", f"v{number}"), "wb") as out:
+                out.write(content)
+            self.ok("pool-refresh", "p")
+            place = f"{self.device}p{number}"
+            self.assertIn("expected", self.copy(f"v{number}", code=2))
+            self.copy(f"v{number}", "--move", "--name", os.path.basename(place))
+            with open(place, "rb") as partition:
+                self.assertEqual(content + bytes(-len(content) % 512), partition.read())
+        self.assertEqual([], self.entries("p"))
+        self.ok("vol-create-as", "p", "v1", "8M", "--format", "raw")
+        place = os.path.basename(self.device) + "p1"
+        self.assertIn("exists already", self.copy("v1", "--name", place, code=5))
+        self.copy("v1", "--name", place, "--update", "--yes")
+        with open(self.device + "p1", "rb") as partition:
+            self.assertEqual(bytes(8 * MIB), partition.read())

@@ -10,8 +10,9 @@
  * and only then is the original deleted (--move). A copy that is there (--since, --update) is
  * changed in place, where it differs.
  *
- * So it is where the far side takes patches (content.c). What does not, libvirt's own daemons and
- * older cisternds, gets a copy in another way (peer.c).
+ * So it is where the far side takes patches (content.c) and a volume can grow under another name.
+ * Libvirt's own daemons, older cisternds, and pools whose names are places (partitions) get a copy
+ * in another way (peer.c).
  */
 #include "copy.h"
 
@@ -50,6 +51,17 @@ static void copy_clear(Copy *copy)
     g_free(copy->new_format);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Copy, copy_clear)
+
+static gboolean updates(const Copy *copy)
+{
+    return copy->update || copy->since;
+}
+
+/* Whether a copy is changed in place, or grows under another name. */
+static gboolean is_patched(const Copy *copy)
+{
+    return copy->far_can.patches && (updates(copy) || copy->pool_type != CST_POOL_DISK);
+}
 
 /* --- the near side ---------------------------------------------------------------------------- */
 
@@ -180,8 +192,8 @@ static gboolean find_pool(Copy *copy, GError **error)
     if (info.state == CST_POOL_INACTIVE)
         return cst_fail(error, CST_ERROR_STATE, _("pool '%s' at '%s' is not active"),
                         copy->pool->name, copy->to);
-    wanted = copy->far_can.patches ? copy->allocation : copy_peer_space(copy);
-    return info.available >= wanted || copy->update || copy->since ||
+    wanted = is_patched(copy) ? copy->allocation : copy_peer_space(copy);
+    return info.available >= wanted || updates(copy) ||
            cst_fail(error, CST_ERROR_NO_SPACE,
                     _("pool '%s' at '%s' has %" PRIu64 " bytes left, and vol %s takes %" PRIu64),
                     copy->pool->name, copy->to, info.available, copy->name, wanted);
@@ -246,27 +258,26 @@ static gboolean refuse_existing(const Copy *copy, GError **error)
 /* A copy that is there is brought up to date; a new one may be one that was begun. */
 static gboolean look_at_target(Copy *copy, GError **error)
 {
-    gboolean updates = copy->update || copy->since;
     g_autoptr(CstVolRef) done = NULL;
 
-    if (updates && !copy->far_can.patches)
+    if (updates(copy) && !copy->far_can.patches)
         return cst_fail(error, CST_ERROR_NO_SUPPORT,
                         _("what serves '%s' is libvirt's, or an older cisternd: to bring a copy up "
                           "to date needs a cisternd of this version there; a new copy does not"),
                         copy->to);
     if (!look_for(copy, copy->new_name, &done, error))
         return FALSE;
-    if (updates && !done)
+    if (updates(copy) && !done)
         return cst_fail(error, CST_ERROR_NO_VOL,
                         _("pool '%s' at '%s' has no vol '%s' to bring up to date"),
                         copy->pool->name, copy->to, copy->new_name);
-    if (!updates && done)
+    if (!updates(copy) && done)
         return refuse_existing(copy, error);
-    if (updates) {
+    if (updates(copy)) {
         copy->there = g_steal_pointer(&done);
         return check_size(copy, copy->new_name, error);
     }
-    if (!copy->far_can.patches)
+    if (!is_patched(copy))
         return TRUE;
     return look_for(copy, copy->partial, &copy->there, error) &&
            (!copy->there || check_size(copy, copy->partial, error));
@@ -291,7 +302,7 @@ static gboolean make_partial(Copy *copy, GError **error)
 /* The name, once all of it is there. */
 static gboolean name_copy(const Copy *copy, GError **error)
 {
-    return copy->update || copy->since ||
+    return updates(copy) ||
            cst_conn_vol_rename(copy->far, copy->there, copy->new_name, NULL, error);
 }
 
@@ -314,24 +325,21 @@ static gboolean fetch(Copy *copy, GError **error)
 
 static gboolean patch_copy(Copy *copy, GError **error)
 {
-    gboolean updates = copy->update || copy->since;
-
     if (copy->there ? !cst_may_change(error) : !make_partial(copy, error))
         return FALSE;
-    if (!copy->fresh && !updates && !copy->ctl->settings.quiet)
+    if (!copy->fresh && !updates(copy) && !copy->ctl->settings.quiet)
         cli_warn(copy->ctl, _("Going on with '%s', which was begun before\n"), copy->partial);
     return copy_content(copy, error) && name_copy(copy, error);
 }
 
 static gboolean make_copy(Copy *copy, GError **error)
 {
-    if ((copy->update || copy->since) &&
-        !cli_confirm(copy->ctl, error, _("Overwrite what '%s' at '%s' holds?"), copy->new_name,
-                     copy->to))
+    if (updates(copy) && !cli_confirm(copy->ctl, error, _("Overwrite what '%s' at '%s' holds?"),
+                                      copy->new_name, copy->to))
         return FALSE;
     return cli_job_begin(copy->ctl, "copy", copy->vol->pool, copy->vol->name, error) &&
            fetch(copy, error) &&
-           (copy->far_can.patches ? patch_copy(copy, error) : copy_to_peer(copy, error)) &&
+           (is_patched(copy) ? patch_copy(copy, error) : copy_to_peer(copy, error)) &&
            (!copy->moves ||
             cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, error));
 }
@@ -350,7 +358,7 @@ static gboolean prepare(Copy *copy, const CliArgs *args, GError **error)
              copy->name, copy->to);
     return reach(copy, error) && find_pool(copy, error) && look_at_target(copy, error) &&
            (copy->there || choose_format(copy, error)) &&
-           (copy->far_can.patches || copy_check_peer(copy, error));
+           (is_patched(copy) || copy_check_peer(copy, error));
 }
 
 static gboolean cmd_copy(CliCtl *ctl, const CliArgs *args, GError **error)

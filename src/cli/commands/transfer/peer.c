@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The copy of a vol-copy for a server that takes no patches. An older cisternd may take content as
- * a guest sees it; the volume is there when all of it is. Any server takes bytes as they are
- * stored, by libvirt's uploads: for a raw volume these are the content, with its holes; for another
- * format, an image's file, which is made here first, in a spool.
+ * The copy of a vol-copy that does not grow under another name. A cisternd takes content as a guest
+ * sees it; the volume is there when all of it is. Any server takes bytes as they are stored, by
+ * libvirt's uploads: for a raw volume these are the content, with its holes; for another format, an
+ * image's file, which is made here first, in a spool.
  *
  * libvirt has no rename, so the copy has its name from the beginning, and there is nothing to go on
  * with. What ends the copy before it is proven deletes the volume, if this command has made it: one
@@ -318,14 +318,19 @@ static gboolean digest_back(Peer *peer, CstTask *task, GError **error)
     return TRUE;
 }
 
-static gboolean digest_there(const Peer *peer, CstTask *task, GError **error)
+/* Digests of more than was sent are no help: what lies behind it has to be seen. */
+static gboolean digest_there(Peer *peer, CstTask *task, GError **error)
 {
     Copy *copy = peer->copy;
 
     cst_task_set_total(task, peer->length / COPY_CHUNK * CST_VOL_DIGEST_SIZE);
-    return cst_conn_vol_digests(copy->far, copy->there, &(CstVolSend){0}, COPY_CHUNK, task,
-                                &copy->distant, error) &&
-           (copy->distant.capacity == peer->length || fail_size(copy, peer->length, error));
+    if (!cst_conn_vol_digests(copy->far, copy->there, &(CstVolSend){0}, COPY_CHUNK, task,
+                              &copy->distant, error))
+        return FALSE;
+    if (copy->distant.capacity <= peer->length)
+        return copy->distant.capacity == peer->length || fail_size(copy, peer->length, error);
+    cst_vol_digests_clear(&copy->distant);
+    return digest_back(peer, task, error);
 }
 
 static gboolean run_prove(CstTask *task, gpointer data, GError **error)
@@ -380,10 +385,7 @@ static void take_back(const Copy *copy, const GError *why)
             : is_lost(why))
         hint_at_rest(copy);
     else if (copy->there)
-        cli_hint(copy->ctl,
-                 _("nothing of it is left at '%s', and a copy to such a server begins "
-                   "anew"),
-                 copy->to);
+        cli_hint(copy->ctl, _("nothing of it is left at '%s', and the copy begins anew"), copy->to);
 }
 
 gboolean copy_to_peer(Copy *copy, GError **error)
