@@ -211,6 +211,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                        .volume_marks = partition_marks,
                        .listed_formats = partition_marks,
                        .default_volume_format = "none",
+                       .placed_names = TRUE,
                        .conflict = CST_CONFLICT_DEVICE},
     [CST_POOL_ISCSI] = {.name = "iscsi",
                         .list_flag = CST_LIST_POOLS_ISCSI,

@@ -60,7 +60,8 @@ static gboolean updates(const Copy *copy)
 /* Whether a copy is changed in place, or grows under another name. */
 static gboolean is_patched(const Copy *copy)
 {
-    return copy->far_can.patches && (updates(copy) || copy->pool_type != CST_POOL_DISK);
+    return copy->far_can.patches &&
+           (updates(copy) || !cst_pool_type_info(copy->pool_type)->placed_names);
 }
 
 /* --- the near side ---------------------------------------------------------------------------- */

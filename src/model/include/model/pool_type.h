@@ -111,6 +111,7 @@ typedef struct {
     const char *const *listed_formats;
     const char *default_volume_format; /**< or mark */
     gboolean nested_names;             /**< volume names may contain '/' (nested datasets) */
+    gboolean placed_names;             /**< a name says where its volume lies (partitions) */
     CstConflict conflict;
 } CstPoolTypeInfo;
 
