@@ -276,11 +276,24 @@ static gboolean rbd_allocate(CstBlob *blob, uint64_t offset, uint64_t length, GE
     return TRUE;
 }
 
+/* --- synchronous calls ------------------------------------------------------------------------ */
+
+/*
+ * Drops the reference that keeps an image open while a call uses it. The call's thread drops it
+ * before the caller learns the result: if the struct of the work held it, the caller's last
+ * reference could go before the thread's, and the image would still be open, with its watch, when
+ * the caller deletes it.
+ */
+static void drop_call_reference(RbdBlob **rbd)
+{
+    cst_blob_unref(&g_steal_pointer(rbd)->blob);
+}
+
 /* --- extents ---------------------------------------------------------------------------------- */
 
 typedef struct {
     CstWork work;
-    RbdBlob *rbd; /* referenced */
+    RbdBlob *rbd; /* referenced until the call has returned */
     char *name;
     uint64_t offset, length;
     GArray *data; /* of Run */
@@ -290,7 +303,6 @@ static void query_clear(CstWork *work)
 {
     ExtentQuery *query = (ExtentQuery *)work;
 
-    cst_blob_unref(&query->rbd->blob);
     g_free(query->name);
     g_array_unref(query->data);
 }
@@ -322,6 +334,7 @@ static gboolean run_query(CstWork *work, GError **error)
     int result = query->rbd->ceph->rbd_diff_iterate2(query->rbd->rbd.image, NULL, query->offset,
                                                      query->length, 1, 1, add_run, query);
 
+    drop_call_reference(&query->rbd);
     return result >= 0 ||
            cst_ceph_fail(error, result, _("the extents of volume '%s'"), query->name);
 }
@@ -414,14 +427,13 @@ static gboolean rbd_size(CstBlob *blob, uint64_t *ret_size, GError **error)
 
 typedef struct {
     CstWork work;
-    RbdBlob *rbd; /* referenced */
+    RbdBlob *rbd; /* referenced until the call has returned */
     char *name;
     uint64_t size;
 } Resizing;
 
 static void resizing_clear(CstWork *work)
 {
-    cst_blob_unref(&((Resizing *)work)->rbd->blob);
     g_free(((Resizing *)work)->name);
 }
 
@@ -437,6 +449,7 @@ static gboolean resize(CstWork *work, GError **error)
     int result = resizing->rbd->ceph->rbd_resize2(resizing->rbd->rbd.image, resizing->size, TRUE,
                                                   resize_progress, work);
 
+    drop_call_reference(&resizing->rbd);
     return result >= 0 ||
            cst_ceph_fail(error, result, _("failed to resize volume '%s'"), resizing->name);
 }

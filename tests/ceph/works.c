@@ -15,6 +15,7 @@ gpointer __wrap_cst_work_new(gsize size, gboolean (*run)(CstWork *work, GError *
 
 static GMutex lock;
 static GHashTable *clears; /* of each work; NULL: it has none */
+static GPtrArray *kept;    /* references; NULL: none are taken */
 
 static void clear_counted(CstWork *work)
 {
@@ -37,8 +38,21 @@ gpointer __wrap_cst_work_new(gsize size, gboolean (*run)(CstWork *work, GError *
     if (!clears)
         clears = g_hash_table_new(NULL, NULL);
     g_hash_table_insert(clears, work, (gpointer)clear);
+    if (kept)
+        g_ptr_array_add(kept, cst_work_ref(work));
     g_mutex_unlock(&lock);
     return work;
+}
+
+void ceph_works_keep(gboolean keep)
+{
+    GPtrArray *before;
+
+    g_mutex_lock(&lock);
+    before = kept;
+    kept = keep ? g_ptr_array_new_with_free_func((GDestroyNotify)cst_work_unref) : NULL;
+    g_mutex_unlock(&lock);
+    g_clear_pointer(&before, g_ptr_array_unref);
 }
 
 guint ceph_works(void)

@@ -560,6 +560,19 @@ static void closing_waits_for_the_cluster_but_not_for_ever(void **state)
     assert_int_equal(fake_ceph_open_images(), 0);
 }
 
+/* Its watch would keep the cluster from deleting the image. */
+static void closing_waits_for_no_thread_whose_call_has_ended(void **state)
+{
+    CstBlob *blob = open_new(OBJECT);
+
+    ceph_works_keep(TRUE);
+    assert_true(cst_blob_resize(blob, 2 * OBJECT, NULL));
+    assert_extent(blob, 0, 2 * OBJECT, 2 * OBJECT, HOLE);
+    cst_blob_unref(blob);
+    assert_int_equal(fake_ceph_open_images(), 0);
+    ceph_works_keep(FALSE);
+}
+
 #define blob_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -585,6 +598,7 @@ int main(void)
         blob_test(a_call_that_gets_on_is_waited_for),
         blob_test(an_answer_that_comes_late_harms_nobody),
         blob_test(closing_waits_for_the_cluster_but_not_for_ever),
+        blob_test(closing_waits_for_no_thread_whose_call_has_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
