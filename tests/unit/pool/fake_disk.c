@@ -90,6 +90,9 @@ int __wrap_cst_node_open(const char *path, int flags)
     errno = ENOENT;
     if (number < 0)
         return -1;
+    /* The probe comes in a thread and time of its own; it is neither counted nor given the file. */
+    if (flags & O_DIRECT)
+        return g_open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
     if (number > 0)
         return last_partition = g_open("/dev/null", flags | O_CLOEXEC, 0);
     fake_disk.watched += (flags & O_ACCMODE) != O_RDONLY;
