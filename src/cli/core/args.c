@@ -7,6 +7,8 @@
  */
 #include "args.h"
 
+#include <string.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -28,6 +30,21 @@ static const CliArg *find_item(const CliArgs *args, const char *name)
             return item;
     }
     return NULL;
+}
+
+static gboolean takes_rest(const CliCommand *command)
+{
+    for (const CliOption *option = command->options; option && option->name; option++)
+        if (option->kind == CLI_OPT_ARGV)
+            return TRUE;
+    return FALSE;
+}
+
+gboolean cli_args_takes_word(const CliArgs *args, const CliOption *option, const char *word)
+{
+    return cli_option_is_positional(option) &&
+           (!(option->flags & CLI_OPT_NO_SLASH) || !takes_rest(args->command) ||
+            (!args->by_alias && !(word && strchr(word, '/'))));
 }
 
 gboolean cli_args_has(const CliArgs *args, const char *name)

@@ -16,13 +16,16 @@ typedef struct {
 /** A command line taken apart (parse.h). */
 struct CliArgs {
     const CliCommand *command;
-    GArray *items; /**< of CliArg, in the order given */
+    gboolean by_alias; /**< it was called by its short name */
+    GArray *items;     /**< of CliArg, in the order given */
 };
 
 /** Frees the arguments with their values. NULL is accepted. */
 void cli_args_free(CliArgs *args);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliArgs, cli_args_free)
 
+/** Whether a plain word, @word or (NULL) any that might come next, may fill @option. */
+gboolean cli_args_takes_word(const CliArgs *args, const CliOption *option, const char *word);
 /** Whether the option was given, whatever its kind. */
 gboolean cli_args_has(const CliArgs *args, const char *name);
 /**

@@ -31,7 +31,8 @@ typedef enum {
     CLI_OPT_LIST = 1 << 5,       /**< a list with commas; may be given again, which adds to it */
     CLI_OPT_OFFERED = 1 << 6,    /**< completed as a plain word, though it is not required */
     CLI_OPT_POOL = 1 << 7,       /**< the configuration's pool stands for it when it is left out */
-    CLI_OPT_NO_SLASH = 1 << 8    /**< a plain word with '/' is not for it, but for CLI_OPT_ARGV */
+    CLI_OPT_NO_SLASH = 1 << 8    /**< a plain word with '/' is not for it, but for CLI_OPT_ARGV;
+                                      nor is any where the command was called by its alias */
 } CliOptionFlags;
 
 /**

@@ -20,6 +20,7 @@
 
 /** State while one command is read. */
 typedef struct {
+    const CliGroup *groups;
     CliArgs *args;
     const CliOption *pending; /**< its value is the next word */
     gboolean data_only;       /**< "--" was seen */
@@ -39,11 +40,13 @@ static void arg_clear(gpointer data)
     g_free(arg->value);
 }
 
-static CliArgs *args_new(const CliCommand *command)
+/** @name: what the command was called by. */
+static CliArgs *args_new(const CliCommand *command, const char *name)
 {
     CliArgs *args = g_new0(CliArgs, 1);
 
     args->command = command;
+    args->by_alias = g_strcmp0(command->alias, name) == 0;
     args->items = g_array_new(FALSE, FALSE, sizeof(CliArg));
     g_array_set_clear_func(args->items, arg_clear);
     return args;
@@ -120,10 +123,16 @@ static const CliOption *lookup_option(const CliCommand *command, const char *nam
     return option && cli_common_option_applies(option, command) ? option : NULL;
 }
 
-static gboolean fail_option(const CliCommand *command, const char *name, GError **error)
+static gboolean fail_option(const CliGroup *groups, const CliCommand *command, const char *name,
+                            GError **error)
 {
     g_autofree char *meant = cli_suggest_option(command, name);
+    g_autofree char *others = meant ? NULL : cli_suggest_commands_with(groups, command, name);
 
+    if (others)
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("command '%s' doesn't support option --%s, but these do: %s"),
+                        command->name, name, others);
     if (meant)
         return cst_fail(error, CST_ERROR_USAGE,
                         _("command '%s' doesn't support option --%s; did you mean --%s?"),
@@ -141,7 +150,7 @@ static gboolean take_option(Parser *parser, const char *word, GError **error)
     const CliOption *option = lookup_option(command, name);
 
     if (!option)
-        return fail_option(command, name, error);
+        return fail_option(parser->groups, command, name, error);
     if (!may_be_given(parser, option, name, error))
         return FALSE;
     if (value && option->kind == CLI_OPT_BOOL)
@@ -186,21 +195,11 @@ static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, 
     return TRUE;
 }
 
-static gboolean takes_rest(const CliCommand *command)
-{
-    for (const CliOption *option = command->options; option && option->name; option++)
-        if (option->kind == CLI_OPT_ARGV)
-            return TRUE;
-    return FALSE;
-}
-
 /** First option, in table order, that may be given as the plain @word and was not given yet. */
 static const CliOption *next_positional(const CliArgs *args, const char *word)
 {
-    gboolean passes = strchr(word, '/') && takes_rest(args->command);
-
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (!cli_option_is_positional(option) || (passes && (option->flags & CLI_OPT_NO_SLASH)))
+        if (!cli_args_takes_word(args, option, word))
             continue;
         if (option->kind == CLI_OPT_ARGV || !cli_args_has(args, option->name))
             return option;
@@ -306,7 +305,8 @@ static gboolean imply_pool(Parser *parser, const CliConfig *config, GError **err
 /** `CMD … --help` is `help CMD`: the name is the first option of `help`. */
 static CliArgs *help_for(const CliGroup *groups, const CliCommand *command)
 {
-    CliArgs *args = args_new(cli_command_with(groups, CLI_CMD_HELP));
+    const CliCommand *help = cli_command_with(groups, CLI_CMD_HELP);
+    CliArgs *args = args_new(help, help->name);
     CliArg arg = {.option = args->command->options, .value = g_strdup(command->name)};
 
     g_array_append_val(args->items, arg);
@@ -343,13 +343,13 @@ static CliArgs *parse_one(const CliGroup *groups, const CliConfig *config, const
     guint used;
     const CliCommand *command = command_of(groups, words, &used);
     g_autoptr(CliArgs) args = NULL;
-    Parser parser = {0};
+    Parser parser = {.groups = groups};
 
     if (!command) {
         fail_command(groups, words, error);
         return NULL;
     }
-    args = args_new(command);
+    args = args_new(command, words[0]);
     parser.args = args;
     for (const char *const *word = words + used; *word; word++)
         if (!take_word(&parser, *word, error)) {
@@ -409,7 +409,7 @@ CliArgs *cli_parse_partial(const CliGroup *groups, int argc, char **argv,
 {
     g_autofree const char **words = g_new0(const char *, argc + 1);
     const CliCommand *command;
-    Parser parser = {0};
+    Parser parser = {.groups = groups};
     guint used;
 
     if (argc == 0)
@@ -418,7 +418,7 @@ CliArgs *cli_parse_partial(const CliGroup *groups, int argc, char **argv,
     command = command_of(groups, words, &used);
     if (!command)
         return NULL;
-    parser.args = args_new(command);
+    parser.args = args_new(command, words[0]);
     for (const char *const *word = words + used; *word; word++)
         take_word(&parser, *word, NULL);
     *ret_pending = parser.pending;

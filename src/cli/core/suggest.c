@@ -13,6 +13,7 @@
 #include <base/i18n.h>
 
 #define NAME_MAX_COMPARED 128 /* the cost of a comparison is the product of both lengths */
+#define NAMED_AT_MOST     3   /* commands in a message */
 
 static guint edit_distance(const char *a, const char *b)
 {
@@ -110,6 +111,27 @@ char *cli_suggest_option(const CliCommand *command, const char *name)
         if (cli_common_option_applies(option, command))
             cli_nearest_offer(&nearest, option->name);
     return g_steal_pointer(&nearest.found);
+}
+
+static gboolean same_object(const CliCommand *a, const CliCommand *b)
+{
+    size_t dash = strcspn(a->name, "-");
+
+    return a->name[dash] && strncmp(a->name, b->name, dash + 1) == 0;
+}
+
+char *cli_suggest_commands_with(const CliGroup *groups, const CliCommand *command, const char *name)
+{
+    g_autoptr(GString) found = g_string_new(NULL);
+    guint count = 0;
+
+    for (const CliGroup *group = groups; group->title; group++)
+        for (const CliCommand *const *row = group->commands; *row; row++)
+            if (!((*row)->flags & CLI_CMD_HIDDEN) && same_object(command, *row) &&
+                cli_command_option(*row, name))
+                g_string_append_printf(found, "%s%s", count++ ? ", " : "", (*row)->name);
+    return count > 0 && count <= NAMED_AT_MOST ? g_string_free(g_steal_pointer(&found), FALSE)
+                                               : NULL;
 }
 
 void cli_suggest_name(CliCtl *ctl, const CliNearest *nearest)

@@ -28,6 +28,12 @@ char *cli_suggest_command(const CliGroup *groups, const char *const *words);
  * Free it.
  */
 char *cli_suggest_option(const CliCommand *command, const char *name);
+/**
+ * Returns the other commands about the same kind of object ("vol-…") that have an option --@name,
+ * with commas; NULL: none has, or so many that naming them is no help. Free it.
+ */
+char *cli_suggest_commands_with(const CliGroup *groups, const CliCommand *command,
+                                const char *name);
 
 /**
  * Makes the name that was found the hint of the error to be reported; does nothing when none was

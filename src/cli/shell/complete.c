@@ -91,7 +91,7 @@ static void add_values(CliCtl *ctl, const CliArgs *args, const CliOption *option
 static const CliOption *wanted_positional(const CliArgs *args)
 {
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (!cli_option_is_positional(option))
+        if (!cli_args_takes_word(args, option, NULL))
             continue;
         if (option->kind == CLI_OPT_ARGV)
             return option;

@@ -4,7 +4,7 @@
  * deleted, and asked about in one question; one that can't be deleted keeps none of the others.
  *
  * Virsh's second plain word is the pool. A name of a pool has no '/', so a word with one is another
- * volume; so is each further word.
+ * volume; so is each further word, and behind `rm`, which is no command of virsh's, every word.
  */
 #include <base/error.h>
 #include <base/i18n.h>

@@ -317,6 +317,15 @@ static gboolean is_among(const GPtrArray *vols, const CstVolRef *vol)
     return FALSE;
 }
 
+/* Virsh's second word is the pool, also where more volumes may be named. */
+static void hint_at_pool(CliCtl *ctl, const CliArgs *args, const GError *why)
+{
+    if (cli_args_is_plain(args, "pool") && g_error_matches(why, CST_ERROR, CST_ERROR_NO_POOL))
+        cli_hint(ctl, "%s",
+                 _("the second word is the pool, as with virsh; write more vols behind it, or as "
+                   "POOL/VOL"));
+}
+
 GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError **error)
 {
     g_autoptr(GPtrArray) vols = g_ptr_array_new_with_free_func(vol_arg_free);
@@ -330,8 +339,10 @@ GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError 
                               : cli_vol_named(ctl, args, words->pdata[i], "pool", error);
         CliVolArg *arg;
 
-        if (!vol)
+        if (!vol) {
+            hint_at_pool(ctl, args, *error);
             return NULL;
+        }
         if (is_among(vols, vol)) {
             cst_vol_ref_free(vol);
             continue;
