@@ -23,6 +23,7 @@ typedef struct {
     const CliGroup *groups;
     CliArgs *args;
     const CliOption *pending; /**< its value is the next word */
+    const char *const *ahead; /**< the words behind the one that is read */
     gboolean data_only;       /**< "--" was seen */
 } Parser;
 
@@ -195,11 +196,30 @@ static gboolean take_letter(Parser *parser, const char *word, gboolean *ret_ok, 
     return TRUE;
 }
 
-/** First option, in table order, that may be given as the plain @word and was not given yet. */
-static const CliOption *next_positional(const CliArgs *args, const char *word)
+/**
+ * Whether the option is given by its name further on. Virsh takes the plain word for it all the
+ * same, and complains then that it has seen it.
+ */
+static gboolean is_named_ahead(const Parser *parser, const CliOption *option)
 {
+    size_t len = strlen(option->name);
+
+    if (!(parser->args->command->flags & CLI_CMD_OURS))
+        return FALSE;
+    for (const char *const *word = parser->ahead; *word && !g_str_equal(*word, "--"); word++)
+        if (g_str_has_prefix(*word, "--") && strncmp(*word + 2, option->name, len) == 0 &&
+            ((*word)[2 + len] == '\0' || (*word)[2 + len] == '='))
+            return TRUE;
+    return FALSE;
+}
+
+/** First option, in table order, that the plain @word may fill and that is not given otherwise. */
+static const CliOption *next_positional(const Parser *parser, const char *word)
+{
+    const CliArgs *args = parser->args;
+
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (!cli_args_takes_word(args, option, word))
+        if (!cli_args_takes_word(args, option, word) || is_named_ahead(parser, option))
             continue;
         if (option->kind == CLI_OPT_ARGV || !cli_args_has(args, option->name))
             return option;
@@ -209,7 +229,7 @@ static const CliOption *next_positional(const CliArgs *args, const char *word)
 
 static gboolean take_data(Parser *parser, const char *word, GError **error)
 {
-    const CliOption *option = next_positional(parser->args, word);
+    const CliOption *option = next_positional(parser, word);
 
     if (!option)
         return cst_fail(error, CST_ERROR_USAGE, _("unexpected data '%s'"), word);
@@ -219,10 +239,12 @@ static gboolean take_data(Parser *parser, const char *word, GError **error)
     return TRUE;
 }
 
-static gboolean take_word(Parser *parser, const char *word, GError **error)
+static gboolean take_word(Parser *parser, const char *const *at, GError **error)
 {
+    const char *word = *at;
     gboolean ok = FALSE;
 
+    parser->ahead = at + 1;
     if (parser->pending)
         return add_arg(parser, parser->pending, word, error);
     if (parser->data_only)
@@ -352,7 +374,7 @@ static CliArgs *parse_one(const CliGroup *groups, const CliConfig *config, const
     args = args_new(command, words[0]);
     parser.args = args;
     for (const char *const *word = words + used; *word; word++)
-        if (!take_word(&parser, *word, error)) {
+        if (!take_word(&parser, word, error)) {
             if (!(command->flags & CLI_CMD_HELP))
                 return NULL;
             g_clear_error(error);
@@ -420,7 +442,7 @@ CliArgs *cli_parse_partial(const CliGroup *groups, int argc, char **argv,
         return NULL;
     parser.args = args_new(command, words[0]);
     for (const char *const *word = words + used; *word; word++)
-        take_word(&parser, *word, NULL);
+        take_word(&parser, word, NULL);
     *ret_pending = parser.pending;
     *ret_data_only = parser.data_only;
     return parser.args;

@@ -85,6 +85,25 @@ static void mistakes_are_named_as_virsh_names_them(void **state)
     check("pool-info p --bytes=1", "{invalid '=' after option --bytes}");
 }
 
+/* Where the command is ours, a word is for no option whose name is still to come. */
+static void words_leave_options_alone_that_are_named_later(void **state)
+{
+    check("backup-create a b --repo r --tag --repo", "backup-create vol=a vol=b repo=r tag=--repo");
+    check("backup-create a --repo=r", "backup-create vol=a repo=r");
+    check("backup-create r a -- --repo=x", "backup-create repo=r vol=a vol=--repo=x");
+    check("backup-create r a --repo-x", "{command 'backup-create' doesn't support option --repo-x; "
+                                        "did you mean --repo?}");
+    check("backup-create --repo r --repo q", "{option --repo already seen}");
+}
+
+/* What is no command of virsh's takes every word for what it is about. */
+static void behind_an_alias_no_word_is_the_pool(void **state)
+{
+    check("vol-delete a p b c/d", "vol-delete vol=a pool=p further=b further=c/d");
+    check("rm a p b c/d", "vol-delete vol=a further=p further=b further=c/d");
+    check("rm a b --pool p", "vol-delete vol=a further=b pool=p");
+}
+
 static void lists_with_commas_may_be_given_again(void **state)
 {
     check("vol-convert v w -O raw -o a=1 --options b=2 -o=c=3",
@@ -177,6 +196,8 @@ int main(void)
         cmocka_unit_test(two_words_name_one_command),
         cmocka_unit_test(double_dash_ends_options),
         cmocka_unit_test(mistakes_are_named_as_virsh_names_them),
+        cmocka_unit_test(words_leave_options_alone_that_are_named_later),
+        cmocka_unit_test(behind_an_alias_no_word_is_the_pool),
         cmocka_unit_test(lists_with_commas_may_be_given_again),
         cmocka_unit_test(help_takes_anything_and_dash_dash_help_is_help),
         cmocka_unit_test(common_options_go_where_they_apply),
