@@ -5,7 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 # What is prepared once and survives make clean: the machine of tests/lab, GLib for ThreadSanitizer,
-# libvirt's modular daemons.
+# libvirt's modular daemons, what clang-tidy found.
 LAB ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cistern-lab
 FUZZ_SECONDS ?= 600
 SEQUENCES ?= 2000
@@ -120,7 +120,7 @@ mutation: ## change one place at a time: does a test notice? MUTATION_ARGS="--mo
 
 lint: build ## layout, clang-tidy, length and complexity, layering, shell and python scripts
 	@$(DEPS) lint
-	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/lint
+	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/lint
 
 format: ## apply .clang-format to every C file
 	@$(DEPS) lint

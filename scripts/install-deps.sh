@@ -31,8 +31,9 @@ virtqemud="libvirt-daemon-driver-qemu qemu-system-x86 dpkg-dev patch xz-utils li
 ecosystem="golang-go golang-github-digitalocean-go-libvirt-dev ruby-fog-libvirt php-cli php8.2-libvirt-php
     virt-manager xvfb imagemagick dbus-daemon at-spi2-core gir1.2-atspi-2.0 cockpit-ws cockpit-bridge
     cockpit-machines chromium python3-websocket"
-# What image-bench sends, and in which order, shows in its system calls only.
-test="$test strace"
+# What image-bench sends, and in which order, shows in its system calls only. ccache: sources that were
+# compiled before are not compiled again, in another checkout either.
+test="$test strace ccache"
 bench="$test zstd restic borgbackup"
 fuzz="clang libclang-rt-14-dev"
 tsan="dpkg-dev patch xz-utils libffi-dev libpcre2-dev"

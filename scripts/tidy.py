@@ -2,8 +2,9 @@
 """clang-tidy over every source of a build: the gate "tidy" of scripts/lint.
 
 run-clang-tidy is not used: it colours what it prints, into a pipe too, and looks at a source once
-for each program that is built from it. What a source's look brought is kept under BUILD/tidy with
-a digest of all that it depends on, so that only what changed is looked at again.
+for each program that is built from it. What a source's look brought is kept with a digest of all
+that it depends on, so that only what changed is looked at again, in another checkout too: under
+CISTERN_LAB/tidy, or BUILD/tidy.
 """
 
 import concurrent.futures
@@ -186,7 +187,7 @@ def prove():
 
 def check(build, jobs):
     complaints = prove()
-    tidy = Tidy(os.path.join(build, "tidy"))
+    tidy = Tidy(os.path.join(os.environ.get("CISTERN_LAB") or build, "tidy"))
     units = units_of(build)
     if not units:
         complaints.append("nothing was looked at: is there a build?")
