@@ -8,7 +8,7 @@ Needs a build with crash points (-Dcrash_points=true).
 import os
 import unittest
 
-from fs_test import MIB, Disks, run, signature
+from fs_test import MIB, Disks, signature
 from harness import killed, peers, space
 
 
@@ -120,7 +120,7 @@ class Crash(Disks):
                     if self.names() == after != before:
                         self.did(*undo)
                     self.assertEqual(before, self.names())
-        run("umount", self.at("m"))
+        space.umount(self.at("m"))
 
 
 if __name__ == "__main__":

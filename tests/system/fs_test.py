@@ -193,7 +193,7 @@ class Mounts(Disks):
         os.mkdir(self.at("whole", "part"))
         run("mount", "--bind", self.at("whole", "part"), self.at("m"))
         self.refused("pool-start", "m", text="is mounted on")
-        run("umount", self.at("m"))
+        space.umount(self.at("m"))
         space.unmount(self.at("whole"))
 
     def test_the_right_mount_is_used(self):
@@ -296,7 +296,7 @@ class Identity(Disks):
         self.refused("pool-start", "m", text="cannot find device", status=3)
 
     def test_unmounted_and_mounted_again_behind_our_back(self):
-        run("umount", self.at("m"))
+        space.umount(self.at("m"))
         self.wait_until(self.problem, "a problem")
         for words in (("vol-create-as", "m", "n", "64k"), ("vol-delete", "v", "--pool", "m"),
                       ("vol-wipe", "v", "--pool", "m")):
@@ -309,12 +309,12 @@ class Identity(Disks):
     def test_another_one_mounted_behind_our_back(self):
         other = self.disk("other")
         run("mkfs.ext4", "-q", other)
-        run("umount", self.at("m"))
+        space.umount(self.at("m"))
         run("mount", other, self.at("m"))
         self.wait_until(self.problem, "a problem")
         self.refused("vol-create-as", "m", "n", "64k", text="is not mounted on")
         self.assertEqual(["lost+found"], os.listdir(self.at("m")))
-        run("umount", self.at("m"))
+        space.umount(self.at("m"))
 
     def test_the_daemon_is_killed_and_starts_again(self):
         self.peer.restart(signal.SIGKILL)
@@ -327,7 +327,7 @@ class Identity(Disks):
         self.ok("pool-undefine", "m")
         self.device = self.disk("btrfs", 512 * MIB)
         self.make("btrfs")
-        run("umount", self.at("m"))
+        space.umount(self.at("m"))
         space.tmpfs(self.at("x"), "1m")  # takes the number
         run("mount", self.device, self.at("m"))
         self.wait_until(lambda: not self.problem(), "the end of the problem")
