@@ -200,6 +200,7 @@ static const CstPoolTypeInfo type_table[CST_POOL_TYPE_LAST] = {
                           .options = &logical_options,
                           .volume_options = &logical_volume_options,
                           .volume_type = CST_VOL_BLOCK,
+                          .allocation_is_limit = TRUE,
                           .conflict = CST_CONFLICT_DEVICE},
     [CST_POOL_DISK] = {.name = "disk",
                        .list_flag = CST_LIST_POOLS_DISK,

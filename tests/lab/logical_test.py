@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from comparison import compare  # noqa: E402
-from kit import (MIB, WORK, Ours, case, disk, expect, expect_in, long_case, lvs, main, names,
+from kit import (BUILD, MIB, WORK, Ours, case, disk, expect, expect_in, long_case, lvs, main, names,
                  out, pool_xml, read_at, run, wait_until, wipe_disks, write_at)  # noqa: E402
 
 OURS = Ours()
@@ -167,6 +167,41 @@ def content_goes_in_and_comes_out():
     OURS.virsh("vol-wipe disk lv")
     run("cmp", "-n", str(8 * MIB), "/dev/vglab/disk", "/dev/zero")
     OURS.virsh("vol-delete copy lv")
+
+
+@case
+def a_copy_whose_size_is_no_number_of_extents_ends_with_zeroes():
+    size = 3 * MIB + 512
+    near = os.path.join(WORK, "near")
+    file = os.path.join(WORK, "odd")
+
+    def cistern(*words, status=0):
+        done, text = run(os.path.join(BUILD, "cistern"), "--root", near, *words, check=False)
+        expect(done == status, f"{' '.join(words)}: status {done}: {text}")
+        return text
+
+    def bring(*words, status=0):
+        with open(file, "wb") as data:
+            data.write(os.urandom(size))
+        cistern("vol-upload", "odd", file)
+        return cistern("vol-copy", "odd", "--to", OURS.uri, "--newpool", "lv", *words,
+                       status=status)
+
+    # LVM leaves on a device what lay there before.
+    OURS.virsh("vol-create-as lv before 8M")
+    run("dd", "if=/dev/urandom", "of=/dev/vglab/before", "bs=1M", "count=8", "oflag=direct")
+    OURS.virsh("vol-delete before lv")
+    cistern("pool-create-as", "near", "dir", "--target", os.path.join(near, "images"), "--build")
+    cistern("vol-create-as", "near", "odd", str(size))
+    for words in [], ["--update", "--yes"]:
+        bring(*words)
+        run("cmp", "-n", str(size), file, "/dev/vglab/odd")
+        run("cmp", "-n", str(4 * MIB - size), "-i", f"{size}:0", "/dev/vglab/odd", "/dev/zero")
+    write_at("/dev/vglab/odd", "another's", 4 * MIB - 4096)
+    expect_in("no copy of this one", bring("--update", "--yes", status=7))
+    expect(read_at("/dev/vglab/odd", 4 * MIB - 4096) == "another's", "it was written over")
+    OURS.virsh("vol-delete odd lv")
+    cistern("pool-destroy", "near")
 
 
 @case

@@ -8,6 +8,9 @@
  * in a cache, so that it is read once (known.h). The far side reads all of its copy, whatever is
  * told: what somebody has changed there is not to be lost. A snapshot that was made anew under the
  * name of another has another identity, and is read.
+ *
+ * A copy may be larger than the volume, where storage rounds sizes up. Only the volume's bytes are
+ * compared then; what is behind them is zeroes, which the far side is given and asked for.
  */
 #include "copy.h"
 
@@ -16,6 +19,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <blob/blob.h>
 
 #include "known.h"
 #include "output/progress.h"
@@ -26,6 +30,50 @@
 #define GAP      (8 * CHUNK) /* equal chunks that are sent rather than begun anew behind them */
 #define GAP_TOLD (2 * CHUNK) /* the same, where equal ones would have to be read, too */
 
+/* --- behind the volume's bytes ---------------------------------------------------------------- */
+
+/* A CstConnSink's begin, for who knows the size. */
+static gboolean begin_part(uint64_t capacity, gpointer data, GError **error)
+{
+    return TRUE;
+}
+
+static gboolean take_tail(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                          GError **error)
+{
+    const Copy *copy = data;
+
+    return cst_bytes_are_zero(bytes, len) ||
+           cst_fail(error, CST_ERROR_MISMATCH,
+                    _("'%s' at '%s' has %" PRIu64 " bytes and vol %s %" PRIu64
+                      ", and what is behind these is not zeroes: it is no copy of this one"),
+                    copy->there->name, copy->to, copy->there_bytes, copy->name, copy->capacity);
+}
+
+static gboolean run_check_tail(CstTask *task, gpointer data, GError **error)
+{
+    Copy *copy = data;
+    const CstVolSend tail = {.offset = copy->capacity,
+                             .length = copy->there_bytes - copy->capacity};
+    const CstConnSink sink = {begin_part, take_tail, copy};
+
+    return tail.length == 0 || cst_conn_vol_send(copy->far, copy->there, &tail, &sink, task, error);
+}
+
+static gboolean clear_tail(Copy *copy, GError **error)
+{
+    uint64_t length = copy->there_bytes - copy->capacity;
+    gboolean done;
+
+    if (length == 0)
+        return TRUE;
+    copy->receive = cst_conn_vol_patch(copy->far, copy->there, copy->capacity, NULL, error);
+    done = copy->receive && cst_conn_receive_piece(NULL, 0, length, copy->receive, error) &&
+           cst_conn_patch_finish(copy->receive, error);
+    g_clear_pointer(&copy->receive, cst_conn_receive_free);
+    return done;
+}
+
 /* --- comparing -------------------------------------------------------------------------------- */
 
 static uint64_t digests_total(const Copy *copy)
@@ -33,11 +81,54 @@ static uint64_t digests_total(const Copy *copy)
     return copy->capacity / CHUNK * CST_VOL_DIGEST_SIZE;
 }
 
+/* No more than was asked for, whatever the server sends. */
+static gboolean take_last(const void *bytes, size_t len, uint64_t hole, gpointer data,
+                          GError **error)
+{
+    Chunks *chunks = data;
+
+    if (MAX(len, hole) > chunks->of.capacity - chunks->filled)
+        return cst_fail(error, CST_ERROR_LIMIT, "%s", _("the server sends too much content"));
+    chunks_add(chunks, bytes, len, hole);
+    return TRUE;
+}
+
+/*
+ * The far side's last digest is of a whole chunk, where the copy is larger than the volume. The
+ * volume's bytes in it are read back instead.
+ */
+static gboolean trim_last(const Copy *copy, CstVolDigests *far, CstTask *task, GError **error)
+{
+    uint64_t inside = copy->capacity % CHUNK, last = copy->capacity - inside;
+    const CstVolSend part = {.offset = last, .length = inside};
+    g_auto(Chunks) chunks = {0};
+    const CstConnSink sink = {begin_part, take_last, &chunks};
+
+    if (copy->there_bytes <= copy->capacity || inside == 0 || far->offset + far->length <= last)
+        return TRUE;
+    if (!chunks_begin(&chunks, inside, CHUNK, error) ||
+        !cst_conn_vol_send(copy->far, copy->there, &part, &sink, task, error))
+        return FALSE;
+    if (chunks.filled != inside)
+        return cst_fail(error, CST_ERROR_RPC, "%s", _("the server has sent too little content"));
+    chunks_end(&chunks);
+    memcpy(far->digests->data + far->digests->len - CST_VOL_DIGEST_SIZE, chunks.of.digests->data,
+           CST_VOL_DIGEST_SIZE);
+    return TRUE;
+}
+
+/* The caller clears *ret, also after a failure. */
+static gboolean ask_far(const Copy *copy, const CstVolSend *part, CstTask *task, CstVolDigests *ret,
+                        GError **error)
+{
+    return cst_conn_vol_digests(copy->far, copy->there, part, CHUNK, task, ret, error) &&
+           trim_last(copy, ret, task, error);
+}
+
 static gboolean digest_far(Copy *copy, CstTask *task, GError **error)
 {
     cst_vol_digests_clear(&copy->distant);
-    return cst_conn_vol_digests(copy->far, copy->there, &(CstVolSend){0}, CHUNK, task,
-                                &copy->distant, error);
+    return ask_far(copy, &(CstVolSend){.length = copy->capacity}, task, &copy->distant, error);
 }
 
 typedef struct {
@@ -86,7 +177,7 @@ static gboolean digest_both(Copy *copy, const CstVolSend *what, CstTask *task, G
 static gboolean same_size(const Copy *copy, GError **error)
 {
     return cli_check_size(copy->name, copy->capacity, copy->near.capacity, error) &&
-           cli_check_size(copy->name, copy->capacity, copy->distant.capacity, error);
+           cli_check_size(copy->name, copy->there_bytes, copy->distant.capacity, error);
 }
 
 /* What was read here of the snapshot is what is there. */
@@ -198,9 +289,8 @@ static gboolean run_verify(CstTask *task, gpointer data, GError **error)
     Copy *copy = data;
 
     cst_task_set_total(task, digests_total(copy));
-    if (!digest_far(copy, task, error) || !same_size(copy, error))
-        return FALSE;
-    return copy_check_is_there(copy, error);
+    return digest_far(copy, task, error) && same_size(copy, error) &&
+           copy_check_is_there(copy, error) && run_check_tail(task, copy, error);
 }
 
 /* --- since a snapshot --------------------------------------------------------------------------
@@ -267,20 +357,33 @@ static gboolean run_check_since(CstTask *task, gpointer data, GError **error)
     return TRUE;
 }
 
-/* Puts the digests of @run, as they are now, into @all. */
-static gboolean renew_digests(CstConn *conn, const CstVolRef *vol, const CstVolSend *what,
-                              const CstRange *run, CstTask *task, CstVolDigests *all,
-                              GError **error)
+/* Puts the digests of a part, as they are @now, into @all of the volume @name. */
+static gboolean renew(CstVolDigests *all, const CstVolDigests *now, const char *name,
+                      GError **error)
 {
-    const CstVolSend part = {what->snapshot, run->offset, run->length, what->flags};
-    g_auto(CstVolDigests) now = {0};
-    uint64_t place = run->offset / CHUNK * CST_VOL_DIGEST_SIZE;
-
-    if (!cst_conn_vol_digests(conn, vol, &part, CHUNK, task, &now, error) ||
-        !cli_check_size(vol->name, all->capacity, now.capacity, error))
+    if (!cli_check_size(name, all->capacity, now->capacity, error))
         return FALSE;
-    memcpy(all->digests->data + place, now.digests->data, now.digests->len);
+    memcpy(all->digests->data + now->offset / CHUNK * CST_VOL_DIGEST_SIZE, now->digests->data,
+           now->digests->len);
     return TRUE;
+}
+
+static gboolean renew_near(Copy *copy, const CstRange *run, CstTask *task, GError **error)
+{
+    const CstVolSend part = {copy->what.snapshot, run->offset, run->length, copy->what.flags};
+    g_auto(CstVolDigests) now = {0};
+
+    return cst_conn_vol_digests(copy->conn, copy->vol, &part, CHUNK, task, &now, error) &&
+           renew(&copy->near, &now, copy->vol->name, error);
+}
+
+static gboolean renew_far(Copy *copy, const CstRange *run, GError **error)
+{
+    const CstVolSend part = {.offset = run->offset, .length = run->length};
+    g_auto(CstVolDigests) now = {0};
+
+    return ask_far(copy, &part, NULL, &now, error) &&
+           renew(&copy->distant, &now, copy->there->name, error);
 }
 
 /* What has changed is read; what has not is what the snapshot holds. */
@@ -292,8 +395,7 @@ static gboolean run_compare_told(CstTask *task, gpointer data, GError **error)
     copy->read = cli_runs_total(runs);
     cst_task_set_total(task, copy->read / CHUNK * CST_VOL_DIGEST_SIZE);
     for (guint i = 0; i < runs->len; i++)
-        if (!renew_digests(copy->conn, copy->vol, &copy->what, &g_array_index(runs, CstRange, i),
-                           task, &copy->near, error))
+        if (!renew_near(copy, &g_array_index(runs, CstRange, i), task, error))
             return FALSE;
     return TRUE;
 }
@@ -322,8 +424,7 @@ static gboolean run_send_told(CstTask *task, gpointer data, GError **error)
     if (!send_runs(copy, runs, task, error) || !check_told_again(copy, task, error))
         return FALSE;
     for (guint i = 0; i < runs->len; i++)
-        if (!renew_digests(copy->far, copy->there, &(CstVolSend){0},
-                           &g_array_index(runs, CstRange, i), NULL, &copy->distant, error))
+        if (!renew_far(copy, &g_array_index(runs, CstRange, i), error))
             return FALSE;
     return copy_check_is_there(copy, error);
 }
@@ -354,13 +455,18 @@ static gboolean send_whole(Copy *copy, GError **error)
                         : cli_run_task(ctl, _("Comparing"), run_compare, copy, error) &&
                               cli_run_task(ctl, _("Copying"), run_send_differences, copy, error);
 
-    return done && cli_run_task(ctl, _("Verifying"), run_verify, copy, error);
+    return done && clear_tail(copy, error) &&
+           cli_run_task(ctl, _("Verifying"), run_verify, copy, error);
 }
 
 gboolean copy_content(Copy *copy, GError **error)
 {
     g_autofree char *identity = identify(copy, copy->what.snapshot);
 
+    /* What is to be brought up to date is a copy of this volume, or another's disk. */
+    if ((copy->update || copy->since) && copy->there_bytes > copy->capacity &&
+        !cli_run_task(copy->ctl, _("Comparing"), run_check_tail, copy, error))
+        return FALSE;
     if (copy->since && !cli_run_task(copy->ctl, _("Comparing"), run_check_since, copy, error))
         return FALSE;
     if (copy->changed.dirty ? !send_told(copy, error) : !send_whole(copy, error))

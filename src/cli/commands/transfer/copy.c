@@ -215,13 +215,21 @@ static gboolean choose_format(Copy *copy, GError **error)
     return TRUE;
 }
 
-static gboolean check_size(const Copy *copy, const char *name, GError **error)
+/* Storage that has no files may have made it larger, by a part of its extents or blocks. */
+static gboolean is_rounded(const Copy *copy)
+{
+    return !cst_pool_type_has_files(copy->pool_type) && copy->there_bytes > copy->capacity &&
+           copy->there_bytes - copy->capacity <= COPY_EXTENT_MAX;
+}
+
+static gboolean check_size(Copy *copy, const char *name, GError **error)
 {
     CstVolInfo info;
 
     if (!cst_conn_vol_info(copy->far, copy->there, FALSE, &info, error))
         return FALSE;
-    return info.capacity == copy->capacity ||
+    copy->there_bytes = info.capacity;
+    return copy->there_bytes == copy->capacity || is_rounded(copy) ||
            cst_fail(error, CST_ERROR_INVALID,
                     _("'%s' at '%s' has %" PRIu64 " bytes and vol %s %" PRIu64
                       ": it is no copy of this one"),
@@ -286,16 +294,11 @@ static gboolean look_at_target(Copy *copy, GError **error)
 
 static gboolean make_partial(Copy *copy, GError **error)
 {
-    g_autofree char *escaped = g_markup_escape_text(copy->partial, -1);
-    const CliVolSpec spec = {.name = escaped,
-                             .capacity = copy->capacity,
-                             .has_allocation = TRUE,
-                             .format = copy->new_format};
-    g_autofree char *xml = cli_vol_spec_xml(&spec);
+    g_autofree char *xml = copy_document(copy, copy->partial);
 
     copy->there = cst_conn_vol_create(copy->far, copy->pool, xml, 0, NULL, error);
     copy->fresh = TRUE;
-    return copy->there != NULL;
+    return copy->there && check_size(copy, copy->partial, error);
 }
 
 /* --- the command ------------------------------------------------------------------------------ */

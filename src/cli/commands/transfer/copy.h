@@ -8,7 +8,8 @@
 #include "transfer.h"
 #include "volume_content.h"
 
-#define COPY_CHUNK (UINT64_C(1) << 20) /* bytes that one digest is of */
+#define COPY_CHUNK      (UINT64_C(1) << 20)  /* bytes that one digest is of */
+#define COPY_EXTENT_MAX (UINT64_C(64) << 30) /* by which a server may round a volume's size up */
 
 /** A vol-copy: what is to be copied where, and what has been found out. */
 typedef struct {
@@ -26,9 +27,10 @@ typedef struct {
     CstPoolRef *pool; /* on the far side, as all below */
     CstPoolType pool_type;
     char *new_name, *partial;
-    char *new_format; /* of a new copy; NULL: the pool's own */
-    CstVolRef *there; /* what is written to; NULL: not made yet */
-    gboolean fresh;   /* it holds nothing of the content */
+    char *new_format;     /* of a new copy; NULL: the pool's own */
+    CstVolRef *there;     /* what is written to; NULL: not made yet */
+    uint64_t there_bytes; /* of it: more than @capacity where the storage rounds up (LVM, ZFS) */
+    gboolean fresh;       /* it holds nothing of the content */
 
     /* While content passes: */
     Chunks passed;
@@ -61,6 +63,8 @@ gboolean copy_check_is_there(const Copy *copy, GError **error);
 gboolean copy_check_peer(const Copy *copy, GError **error);
 /** The least space that the copy is assumed to take there, in bytes. */
 uint64_t copy_peer_space(const Copy *copy);
+/** The document of the copy, as a volume called @name. Free it. */
+char *copy_document(const Copy *copy, const char *name);
 /** The command that deletes what is there under the copy's name. Free it. */
 char *copy_delete_command(const Copy *copy);
 /**

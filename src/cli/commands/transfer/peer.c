@@ -30,7 +30,6 @@
 
 #define PIECE       (UINT64_C(1) << 20)  /* bytes of an image's file that are sent at a time */
 #define PADDING_MAX (UINT64_C(64) << 20) /* bytes behind an image's file */
-#define EXTENT_MAX  (UINT64_C(64) << 30) /* by which a server may round a raw volume's size up */
 
 typedef struct {
     Copy *copy;
@@ -139,13 +138,13 @@ static gboolean run_make_image(CstTask *task, gpointer data, GError **error)
 
 /* --- an upload -------------------------------------------------------------------------------- */
 
-static char *make_xml(const Copy *copy)
+char *copy_document(const Copy *copy, const char *name)
 {
-    g_autofree char *escaped = g_markup_escape_text(copy->new_name, -1);
-    /* libvirt's LVM takes an allocation below the capacity for the wish of an old snapshot. */
+    g_autofree char *escaped = g_markup_escape_text(name, -1);
     const CliVolSpec spec = {.name = escaped,
                              .capacity = copy->capacity,
-                             .has_allocation = cst_pool_type_has_files(copy->pool_type),
+                             .has_allocation =
+                                 !cst_pool_type_info(copy->pool_type)->allocation_is_limit,
                              .format = copy->new_format};
 
     return cli_vol_spec_xml(&spec);
@@ -164,7 +163,7 @@ static gboolean measure(Peer *peer, GError **error)
     if (!cst_conn_vol_info(copy->far, copy->there, peer->format != NULL, &info, error))
         return FALSE;
     size = peer->format ? MIN(info.allocation, peer->length + PADDING_MAX) : info.capacity;
-    if (!peer->format && (size < peer->length || size - peer->length > EXTENT_MAX))
+    if (!peer->format && (size < peer->length || size - peer->length > COPY_EXTENT_MAX))
         return cst_fail(
             error, CST_ERROR_INVALID,
             _("pool '%s' at '%s' has made a vol of %" PRIu64 " bytes where %" PRIu64 " are needed"),
@@ -176,7 +175,7 @@ static gboolean measure(Peer *peer, GError **error)
 static gboolean make_vol(Peer *peer, GError **error)
 {
     Copy *copy = peer->copy;
-    g_autofree char *xml = make_xml(copy);
+    g_autofree char *xml = copy_document(copy, copy->new_name);
 
     if (!peer->format)
         peer->length = copy->capacity;
@@ -252,7 +251,7 @@ static gboolean run_give(CstTask *task, gpointer data, GError **error)
 {
     Peer *peer = data;
     Copy *copy = peer->copy;
-    g_autofree char *xml = make_xml(copy);
+    g_autofree char *xml = copy_document(copy, copy->new_name);
 
     peer->length = copy->capacity;
     cst_task_set_total(task, peer->length);

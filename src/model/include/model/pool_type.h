@@ -112,6 +112,8 @@ typedef struct {
     const char *default_volume_format; /**< or mark */
     gboolean nested_names;             /**< volume names may contain '/' (nested datasets) */
     gboolean placed_names;             /**< a name says where its volume lies (partitions) */
+    /** A volume can't hold more than its allocation, also where its capacity is more (LVM). */
+    gboolean allocation_is_limit;
     CstConflict conflict;
 } CstPoolTypeInfo;
 
