@@ -124,11 +124,14 @@ static const CliOption *lookup_option(const CliCommand *command, const char *nam
     return option && cli_common_option_applies(option, command) ? option : NULL;
 }
 
+/** Of a command that virsh has as well, the text is virsh's. */
 static gboolean fail_option(const CliGroup *groups, const CliCommand *command, const char *name,
                             GError **error)
 {
     g_autofree char *meant = cli_suggest_option(command, name);
-    g_autofree char *others = meant ? NULL : cli_suggest_commands_with(groups, command, name);
+    g_autofree char *others = !meant && (command->flags & CLI_CMD_OURS)
+                                  ? cli_suggest_commands_with(groups, command, name)
+                                  : NULL;
 
     if (others)
         return cst_fail(error, CST_ERROR_USAGE,
