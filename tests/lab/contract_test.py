@@ -32,14 +32,14 @@ from kit import (BUILD, MIB, case, disk, expect, long_case, main, run, wipe_disk
                  write_xml)
 from services import iscsi, nfs, scsi, smb, zfs  # noqa: E402
 
-CHOSEN = ["tool did", "dead process", "its source's content", "content before",
+CHOSEN = ["tool did", "dead process", "zeroes follow", "its source's content", "content before",
           "renamed has its snapshots", "renamed volume follows", "trash keeps its snapshots"]
 # What a ground does in a way of its own, besides.
 ALSO = {"zfs": ["newer snapshots", "clones is flattened", "clones is kept in the trash"]}
 # What is left of these where time counts: for the rest one ground of devices stands for all. What a revert
 # of an LV brings back, which takes minutes of LVM here, is in thin_test.py, and of thin ones nothing is left
 # but random steps.
-SHORT = {"logical": ["tool did", "renamed has its snapshots"], "logical-thin": [],
+SHORT = {"logical": ["tool did", "zeroes follow", "renamed has its snapshots"], "logical-thin": [],
          "zfs": ["newer snapshots", "clones is flattened"], "cifs": ["tool did", "content before"]}
 # Whose random steps are left out then: thin volumes play LVM's, NFS those of files, and a fake ZFS's
 # (contract-zfs-fake-random).

@@ -19,6 +19,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/log.h>
+#include <blob/steps.h>
 
 #include "core/claim.h"
 #include "core/draft.h"
@@ -160,12 +161,29 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
     return TRUE;
 }
 
+/*
+ * A device may be larger than what was copied into it. The guest is not to see what a deleted
+ * volume held there.
+ */
+static gboolean clear_behind(const VolumeTxn *txn, const CstVolDef *def, GError **error)
+{
+    uint64_t size;
+
+    if (!txn->copies || txn->shared || txn->draft.zeroed)
+        return TRUE;
+    return cst_blob_get_size(txn->draft.blob, &size, error) &&
+           (size <= def->capacity ||
+            cst_blob_zero_steps(txn->draft.blob, def->capacity, size - def->capacity,
+                                CST_ZERO_MAY_UNMAP, txn->claim.task, error));
+}
+
 static gboolean commit_draft(VolumeTxn *txn, const CstVolDef *def, GError **error)
 {
     if (!txn->declaration)
         txn->declaration = trust_of_definition(def);
     CST_CRASH_POINT("vol.create.filled");
-    if (!trust_declare_draft(&txn->claim, &txn->draft, txn->declaration, error))
+    if (!clear_behind(txn, def, error) ||
+        !trust_declare_draft(&txn->claim, &txn->draft, txn->declaration, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.declared");
     if (!cst_pool_state_commit(txn->claim.state, &txn->draft, def, error))
