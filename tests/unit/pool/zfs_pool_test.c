@@ -124,7 +124,7 @@ static void a_suspended_pool_is_active_and_not_touched(void **unused)
 
 static gpointer resume(gpointer unused)
 {
-    g_usleep(300 * G_TIME_SPAN_MILLISECOND);
+    g_usleep(G_TIME_SPAN_SECOND);
     fake_put("kstat/tank/state", "ONLINE\n");
     return NULL;
 }
@@ -135,12 +135,12 @@ static void a_touch_returns_when_the_pool_is_resumed(void **unused)
     GThread *thread;
 
     assert_true(fake_state->backend->touch(fake_state->def, NULL));
-    assert_true(g_get_monotonic_time() - began < 200 * G_TIME_SPAN_MILLISECOND);
+    assert_true(g_get_monotonic_time() - began < 900 * G_TIME_SPAN_MILLISECOND);
     fake_put("kstat/tank/state", "SUSPENDED\n");
     thread = g_thread_new("resume", resume, NULL);
     assert_true(fake_state->backend->touch(fake_state->def, NULL));
     g_thread_join(thread);
-    assert_true(g_get_monotonic_time() - began >= 300 * G_TIME_SPAN_MILLISECOND);
+    assert_true(g_get_monotonic_time() - began >= G_TIME_SPAN_SECOND);
 }
 
 static void a_start_wants_the_dataset(void **unused)
