@@ -56,12 +56,14 @@ CstConn *cli_conn(CliCtl *ctl, GError **error)
                       !(ctl->current->command->flags & CLI_CMD_MUTATES),
         .unattended = ctl->background >= 0,
     };
+    GError *why = NULL;
 
     if (!ctl->conn)
-        ctl->conn = cst_conn_open(ctl->connected_uri, &options, error);
+        ctl->conn = cst_conn_open(ctl->connected_uri, &options, &why);
     if (!ctl->conn) {
         cli_failed(ctl, "%s", _("failed to connect to the hypervisor"));
-        hint_at_uris(ctl, *error);
+        hint_at_uris(ctl, why);
+        g_propagate_error(error, why);
         return NULL;
     }
     return cst_conn_set_dry_run(ctl->conn, ctl->settings.dry_run, error) ? ctl->conn : NULL;
