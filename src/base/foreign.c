@@ -8,7 +8,8 @@
  * connection, the libraries initialise others, OpenSSL above all, which registers its own end then:
  * so ours is registered after the libraries were loaded, and again after the first connections.
  * Otherwise OpenSSL would go while a thread that closes a connection is in it. No order helps where
- * a thread is making a connection just then, so our programs ask for their end before exit().
+ * a thread is making a connection just then, so our programs ask for their end before exit(). From
+ * then on no thread begins anything: it would load or initialise what exit() is taking down.
  */
 #include <base/foreign.h>
 
@@ -22,6 +23,7 @@
 
 void cst_foreign_open(CstForeign *libraries, const char *const *names)
 {
+    cst_foreign_enter();
     for (guint i = 0; names[i] && !libraries->problem; i++) {
         libraries->handles[i] = dlopen(names[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
         if (!libraries->handles[i]) {
@@ -30,6 +32,7 @@ void cst_foreign_open(CstForeign *libraries, const char *const *names)
             libraries->problem = g_strdup(why ? why : "");
         }
     }
+    cst_foreign_leave();
 }
 
 void *cst_foreign_find(CstForeign *libraries, const char *name)
@@ -49,21 +52,36 @@ void *cst_foreign_find(CstForeign *libraries, const char *name)
 /* How many attempts to connect have our end registered again; each keeps some bytes for good. */
 #define REGISTERED_MAX 16
 
-static gint connections;
+static GMutex lock; /* guards what follows */
+static GCond never;
+static guint connections; /* open, or being made or closed; and loads under way */
+static gboolean ending;
 
 void cst_foreign_enter(void)
 {
-    g_atomic_int_inc(&connections);
+    g_mutex_lock(&lock);
+    while (ending)
+        g_cond_wait(&never, &lock);
+    connections++;
+    g_mutex_unlock(&lock);
 }
 
 void cst_foreign_leave(void)
 {
-    g_atomic_int_add(&connections, -1);
+    g_mutex_lock(&lock);
+    connections--;
+    g_mutex_unlock(&lock);
 }
 
 void cst_foreign_end(int status)
 {
-    if (g_atomic_int_get(&connections) == 0)
+    gboolean is_used;
+
+    g_mutex_lock(&lock);
+    ending = TRUE;
+    is_used = connections > 0;
+    g_mutex_unlock(&lock);
+    if (!is_used)
         return;
     fflush(NULL);
     _exit(status);

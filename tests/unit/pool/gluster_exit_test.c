@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The end of a process while its connection is being closed, in a process of its own. */
+/* The end of a process while a connection is being closed, or begun, in a process of its own. */
 #include "gluster_site.h"
 
 #include <stdio.h>
@@ -44,6 +44,28 @@ static int child_main(gboolean in_main)
     return 7;
 }
 
+static gpointer connect_late(gpointer pool)
+{
+    cst_pool_state_start(pool, NULL);
+    return NULL;
+}
+
+/* The same, but a thread connects when main() has asked for the end already. */
+static int late_main(void)
+{
+    g_autofree char *dir = NULL;
+
+    site_set_up(NULL);
+    dir = site_path("");
+    cst_foreign_end(1);
+    g_thread_unref(g_thread_new("late", connect_late, site_pool));
+    g_usleep(300 * G_TIME_SPAN_MILLISECOND);
+    g_rmdir(dir);
+    g_rmdir(site_volume);
+    printf(fake_gluster_calls("glfs_new") == 0 ? "said" : "begun");
+    return 7;
+}
+
 /* A thread is in what the library has registered for the end: nothing of it may be freed. */
 static void assert_ends(const char *how)
 {
@@ -68,13 +90,21 @@ static void what_is_registered_later_is_not_run_behind_main(void **state)
     assert_ends("by-main");
 }
 
+static void nothing_is_begun_when_the_process_ends(void **state)
+{
+    assert_ends("late");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_connection_has_registered_is_not_run_while_it_closes),
         cmocka_unit_test(what_is_registered_later_is_not_run_behind_main),
+        cmocka_unit_test(nothing_is_begun_when_the_process_ends),
     };
 
+    if (argc > 1 && g_str_equal(argv[1], "late"))
+        return late_main();
     return argc > 1 ? child_main(g_str_equal(argv[1], "by-main"))
                     : cmocka_run_group_tests(tests, NULL, NULL);
 }

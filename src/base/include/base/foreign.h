@@ -22,14 +22,18 @@ void *cst_foreign_find(CstForeign *libraries, const char *name);
  * it after the library was loaded: what was registered last runs first.
  */
 void cst_foreign_loaded(void);
-/** Counts an open connection: call it before the library begins to make one. Any thread. */
+/**
+ * Counts an open connection: call it before the library begins to make one. Any thread. Does not
+ * return once the process ends.
+ */
 void cst_foreign_enter(void);
 /** Call it when the library has connected, or could not: it may have registered an end of its own.
  */
 void cst_foreign_connected(void);
 /**
  * Ends the process here, with what was printed, if a connection is open, or being opened or closed;
- * else it returns. For the end of main(): what exit() runs may already be one of the libraries'.
+ * else it returns, and none is begun any more. For the end of main(): what exit() runs may already
+ * be one of the libraries'.
  */
 void cst_foreign_end(int status);
 /** Ends what cst_foreign_enter() began, once the library has let go. Any thread. */
