@@ -43,6 +43,18 @@ char *cst_process_command(int64_t pid)
     return g_file_get_contents(path, &command, NULL, NULL) ? clean(command) : NULL;
 }
 
+int64_t cst_process_parent(int64_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/status", pid);
+    g_autofree char *status = NULL;
+    const char *line;
+
+    if (!g_file_get_contents(path, &status, NULL, NULL))
+        return 0;
+    line = strstr(status, "\nPPid:");
+    return line ? g_ascii_strtoll(line + strlen("\nPPid:"), NULL, 10) : 0;
+}
+
 static gboolean holds_pid(const char *file, int64_t pid)
 {
     g_autofree char *path = g_build_filename(DOMAINS, file, NULL);

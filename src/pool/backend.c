@@ -113,6 +113,14 @@ GHashTable *cst_pool_state_drafts(const CstPoolState *state, GError **error)
                                 : g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
 
+gboolean cst_holders_pass(const GPtrArray *holders)
+{
+    for (guint i = 0; i < holders->len; i++)
+        if (!((const CstHolder *)g_ptr_array_index(holders, i))->passing)
+            return FALSE;
+    return holders->len > 0;
+}
+
 gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error)
 {
     g_autofree char *text = cst_holders_describe(holders);

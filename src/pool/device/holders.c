@@ -160,22 +160,37 @@ static guint descriptors_of(const char *pid, dev_t device, gboolean *ret_writes)
     return count;
 }
 
-static gboolean passes_by(const char *process)
+static gboolean is_udev(const char *process)
 {
-    static const char *const names[] = {"systemd-udevd", "(udev-worker)", "udevd",   "blkid",
-                                        "lvm",           "pvscan",        "losetup", NULL};
+    static const char *const names[] = {"systemd-udevd", "(udev-worker)", "udevd", NULL};
 
-    return g_strv_contains(names, process);
+    return process && g_strv_contains(names, process);
+}
+
+/* udev's rules run programs as children of its workers. */
+static gboolean passes_by(int64_t pid, const char *process)
+{
+    static const char *const names[] = {"blkid", "lvm", "pvscan", "losetup", NULL};
+    g_autofree char *parent = NULL;
+
+    if (!process)
+        return FALSE;
+    if (is_udev(process) || g_strv_contains(names, process))
+        return TRUE;
+    parent = cst_process_command(cst_process_parent(pid));
+    return is_udev(parent);
 }
 
 static void add_process(Search *search, int64_t pid, gboolean writes)
 {
     g_autofree char *command = cst_process_command(pid);
     g_autofree char *who = cst_process_describe(pid);
+    CstHolder *holder = cst_holders_add(search->holders, pid, "%s", who);
 
+    holder->reads_only = !writes;
+    holder->passing = passes_by(pid, command);
     search->named++;
-    search->passing += command && passes_by(command);
-    cst_holders_add(search->holders, pid, "%s", who)->reads_only = !writes;
+    search->passing += holder->passing;
 }
 
 static void find_processes(Search *search)
@@ -221,7 +236,8 @@ static void find_holders(Search *search)
     search->named++;
     search->passing++;
     cst_holders_add(search->holders, 0, _("the kernel counts %d who have it open"),
-                    count - (int)search->ours);
+                    count - (int)search->ours)
+        ->passing = TRUE;
 }
 
 static void find_uses_of(const char *node, GPtrArray *holders)

@@ -10,11 +10,18 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+/* On a busy machine udev's look at a device takes longer than a listing waits for its end. */
 gboolean cst_device_refuse_held(const char *path, const char *volume, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+    gint64 end = g_get_monotonic_time() + CST_HOLDERS_PASS_US;
 
-    return cst_device_holders(path, holders, error) && cst_holders_refuse(holders, volume, error);
+    do {
+        g_ptr_array_set_size(holders, 0);
+        if (!cst_device_holders(path, holders, error))
+            return FALSE;
+    } while (cst_holders_pass(holders) && g_get_monotonic_time() < end);
+    return cst_holders_refuse(holders, volume, error);
 }
 
 /* First by name for the message, then by asking the kernel, which knows of more. */

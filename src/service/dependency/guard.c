@@ -13,7 +13,6 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <base/process.h>
 #include <image/hold.h>
 #include <image/image.h>
 #include <service/images.h>
@@ -26,30 +25,16 @@
 
 #define NAMED_AT_MOST 20 /* in a message */
 
-/* udev looks at each new device, by programs of its own as well, and is waited for so long. */
-#define UDEV_US       (20 * G_TIME_SPAN_SECOND)
-#define UDEV_AGAIN_US (50 * G_TIME_SPAN_MILLISECOND)
-
-static gboolean is_looked_at_by_udev(const GPtrArray *holders)
-{
-    for (guint i = 0; i < holders->len; i++) {
-        int64_t pid = ((const CstHolder *)g_ptr_array_index(holders, i))->pid;
-        g_autofree char *command = pid > 0 ? cst_process_command(pid) : NULL;
-
-        if (g_strcmp0(command, "(udev-worker)") == 0 || g_strcmp0(command, "systemd-udevd") == 0)
-            return TRUE;
-    }
-    return FALSE;
-}
+#define AGAIN_US (50 * G_TIME_SPAN_MILLISECOND)
 
 gboolean volume_not_held(const VolumeClaim *claim, GError **error)
 {
-    gint64 end = g_get_monotonic_time() + UDEV_US;
+    gint64 end = g_get_monotonic_time() + CST_HOLDERS_PASS_US;
     GPtrArray *holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
     gboolean free;
 
-    while (holders && is_looked_at_by_udev(holders) && g_get_monotonic_time() < end) {
-        g_usleep(UDEV_AGAIN_US);
+    while (holders && cst_holders_pass(holders) && g_get_monotonic_time() < end) {
+        g_usleep(AGAIN_US);
         g_ptr_array_unref(holders);
         holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
     }

@@ -14,8 +14,11 @@
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
 #include <linux/loop.h>
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <base/error.h>
@@ -307,6 +310,35 @@ static void who_stays_and_is_not_seen_is_counted(void **state)
     assert_int_equal(looks, 1);
 }
 
+/* udev's rules run programs that look at a device, as children of its workers. */
+static void what_udev_runs_passes_by(void **state)
+{
+    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+    g_autofree char *path = NULL;
+    const char *const argv[] = {"sleep", "60", NULL};
+    char name[16];
+    GPid pid;
+
+    open_count = 1;
+    assert_int_equal(prctl(PR_GET_NAME, name), 0);
+    assert_true(g_spawn_async(NULL, (char **)argv, NULL,
+                              G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid,
+                              NULL));
+    path = g_strdup_printf("/proc/%d/fd/3", pid);
+    kernel_put(path, "8:16");
+    assert_true(cst_device_holders("/dev/sdb", holders, NULL));
+    assert_int_equal(looks, 1);
+    assert_false(cst_holders_pass(holders));
+    g_ptr_array_set_size(holders, 0);
+    assert_int_equal(prctl(PR_SET_NAME, "(udev-worker)"), 0);
+    assert_true(cst_device_holders("/dev/sdb", holders, NULL));
+    assert_int_equal(prctl(PR_SET_NAME, name), 0);
+    assert_true(looks > 10);
+    assert_true(cst_holders_pass(holders));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 /* --- files ------------------------------------------------------------------------------------ */
 
 static void assert_file_holders(int fd, const char *expected)
@@ -395,6 +427,7 @@ int main(void)
         device_test(we_do_not_hold_it),
         device_test(what_nobody_has_open_is_not_looked_for),
         device_test(who_only_passes_by_is_waited_for),
+        device_test(what_udev_runs_passes_by),
         device_test(who_stays_and_is_not_seen_is_counted),
         device_test(loop_devices_and_swap_hold_files),
         device_test(loop_devices_without_a_node_are_known_by_their_files_name),

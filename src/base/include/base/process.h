@@ -13,6 +13,9 @@
  */
 char *cst_process_command(int64_t pid);
 
+/** The pid of the process that process @pid is a child of; 0: there is no such process, or none. */
+int64_t cst_process_parent(int64_t pid);
+
 /**
  * Describes process @pid for a message: "process 123 (qemu-system-x86, domain 'web1')", or as much
  * of it as can be found out; "another process" for 0. The domain is the one that libvirt's pid file

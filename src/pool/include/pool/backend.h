@@ -146,6 +146,7 @@ typedef struct {
     char *what;
     int64_t pid;         /**< 0: not a process of this host, or unknown */
     gboolean reads_only; /**< known not to write */
+    gboolean passing;    /**< has it for a moment only: udev, tools that look at all devices */
 } CstHolder;
 
 /** Frees a holder with its text. */
@@ -155,6 +156,10 @@ CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, 
     G_GNUC_PRINTF(3, 4);
 /** All of @holders in one line; empty when there are none. g_free() it. */
 char *cst_holders_describe(const GPtrArray *holders);
+/** Whether there are some, all of which have it for a moment only. */
+gboolean cst_holders_pass(const GPtrArray *holders);
+/** How long they are waited for before work on a volume is refused because of them, in µs. */
+#define CST_HOLDERS_PASS_US (20 * G_TIME_SPAN_SECOND)
 /** Returns TRUE when @holders is empty; else fails with BUSY, naming @volume and all of them. */
 gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error);
 
