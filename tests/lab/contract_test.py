@@ -37,18 +37,17 @@ CHOSEN = ["tool did", "dead process", "zeroes follow", "its source's content", "
 # What a ground does in a way of its own, besides.
 ALSO = {"zfs": ["newer snapshots", "clones is flattened", "clones is kept in the trash"]}
 # What is left of these where time counts: for the rest one ground of devices stands for all. What a revert
-# of an LV brings back, which takes minutes of LVM here, is in thin_test.py, and of thin ones nothing is left
-# but random steps.
-SHORT = {"logical": ["tool did", "zeroes follow", "renamed has its snapshots"], "logical-thin": [],
+# of an LV brings back, which takes minutes of LVM here, is in thin_test.py, what LVM's tools do in
+# logical_test.py, and of thin ones nothing is left but random steps.
+SHORT = {"logical": ["zeroes follow", "renamed has its snapshots"], "logical-thin": [],
          "zfs": ["newer snapshots", "clones is flattened"], "cifs": ["tool did", "content before"]}
 # Whose random steps are left out then: thin volumes play LVM's, NFS those of files, and a fake ZFS's
 # (contract-zfs-fake-random).
 SHORT_NOT_RANDOM = {"logical", "zfs", "cifs"}
 
 # The verbs that are typed where time counts, each for what the ground does in a way of its own.
-VERBS = {"logical": "a raw image is imported", "logical-thin": "a volume is renamed",
-         "zfs": "a volume is deleted into the trash", "nfs": "a volume is moved in",
-         "scsi": "what is attached is backed up"}
+VERBS = {"logical": "a raw image is imported", "zfs": "a volume is deleted into the trash",
+         "nfs": "a volume is moved in", "scsi": "what is attached is backed up"}
 
 
 def two_disks():
