@@ -148,7 +148,7 @@ gboolean cst_conn_vol_send(CstConn *conn, const CstVolRef *vol, const CstVolSend
 
     return stream_start(&stream, conn, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_VOL_SEND, &args, &ret,
                         task, error) &&
-           sink->begin(ret.capacity, sink->data, error) &&
+           (!sink->begin || sink->begin(ret.capacity, sink->data, error)) &&
            stream_take(&stream, sink->piece, sink->data, error);
 }
 

@@ -32,12 +32,6 @@
 
 /* --- behind the volume's bytes ---------------------------------------------------------------- */
 
-/* A CstConnSink's begin, for who knows the size. */
-static gboolean begin_part(uint64_t capacity, gpointer data, GError **error)
-{
-    return TRUE;
-}
-
 static gboolean take_tail(const void *bytes, size_t len, uint64_t hole, gpointer data,
                           GError **error)
 {
@@ -55,7 +49,7 @@ static gboolean run_check_tail(CstTask *task, gpointer data, GError **error)
     Copy *copy = data;
     const CstVolSend tail = {.offset = copy->capacity,
                              .length = copy->there_bytes - copy->capacity};
-    const CstConnSink sink = {begin_part, take_tail, copy};
+    const CstConnSink sink = {.piece = take_tail, .data = copy};
 
     return tail.length == 0 || cst_conn_vol_send(copy->far, copy->there, &tail, &sink, task, error);
 }
@@ -102,7 +96,7 @@ static gboolean trim_last(const Copy *copy, CstVolDigests *far, CstTask *task, G
     uint64_t inside = copy->capacity % CHUNK, last = copy->capacity - inside;
     const CstVolSend part = {.offset = last, .length = inside};
     g_auto(Chunks) chunks = {0};
-    const CstConnSink sink = {begin_part, take_last, &chunks};
+    const CstConnSink sink = {.piece = take_last, .data = &chunks};
 
     if (copy->there_bytes <= copy->capacity || inside == 0 || far->offset + far->length <= last)
         return TRUE;

@@ -292,14 +292,9 @@ static gboolean read_back(const void *bytes, size_t len, uint64_t hole, gpointer
            fail_size(peer->copy, peer->length, error);
 }
 
-static gboolean begin_back(uint64_t capacity, gpointer data, GError **error)
-{
-    return TRUE;
-}
-
 static gboolean digest_back(Peer *peer, CstTask *task, GError **error)
 {
-    const CstConnSink sink = {begin_back, read_back, peer};
+    const CstConnSink sink = {.piece = read_back, .data = peer};
     Copy *copy = peer->copy;
 
     cst_task_set_total(task, peer->length);

@@ -312,7 +312,8 @@ gboolean cst_conn_abilities(CstConn *conn, CstConnAbilities *ret, GError **error
 
 /** Who takes it. */
 typedef struct {
-    /** Comes first, with the bytes of all content, whatever part of it was asked for. */
+    /** Comes first, with the bytes of all content, whatever part was asked for; NULL: not at all.
+     */
     gboolean (*begin)(uint64_t capacity, gpointer data, GError **error);
     CstPieceFunc piece; /**< one after the other, without gaps */
     gpointer data;
