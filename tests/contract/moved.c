@@ -47,6 +47,17 @@ static void fill_tags(uint32_t *tags)
         tags[i] = i % 5 == 3 ? 0 : i + 1;
 }
 
+/* A volume that is deleted leaves its content where the next one will lie. */
+static void leave_old_content(Site *site)
+{
+    g_autoptr(GError) error = NULL;
+
+    volume_make(site, "old", VOLUME_SIZE);
+    content_write(site, "old", 0, BLOCKS, 99);
+    cst_vol_delete(site->pool, "old", site_delete_flags(site), NULL, &error);
+    assert_no_error(error);
+}
+
 /* The end may be left out: it is zeroes, whatever the storage held before. */
 static void content_is_received(Site *site)
 {
@@ -55,10 +66,7 @@ static void content_is_received(Site *site)
     uint32_t tags[BLOCKS];
     CstUpload *upload;
 
-    volume_make(site, "old", VOLUME_SIZE);
-    content_write(site, "old", 0, BLOCKS, 99);
-    cst_vol_delete(site->pool, "old", site_delete_flags(site), NULL, &error);
-    assert_no_error(error);
+    leave_old_content(site);
     fill_tags(tags);
     tags[BLOCKS - 2] = tags[BLOCKS - 1] = 0;
     upload = receive(site, "v", tags, BLOCKS - 2);
@@ -85,10 +93,7 @@ static void zeroes_follow_what_is_received(Site *site)
     g_autoptr(GError) error = NULL;
     CstUpload *upload;
 
-    volume_make(site, "old", VOLUME_SIZE);
-    content_write(site, "old", 0, BLOCKS, 99);
-    cst_vol_delete(site->pool, "old", site_delete_flags(site), NULL, &error);
-    assert_no_error(error);
+    leave_old_content(site);
     memset(bytes, 0xaa, size);
     upload = cst_vol_receive(site->pool, xml, 0, NULL, &made, &error);
     assert_no_error(error);
