@@ -177,6 +177,13 @@ class Stock(Peer):
         self.process.wait()
 
 
+def cistern(*words, status=0, env=None):
+    """What our own client prints."""
+    done, text = run(os.path.join(BUILD, "cistern"), *words, check=False, env=env)
+    expect(done == status, f"cistern {' '.join(words)}: status {done}: {text}")
+    return text
+
+
 class Ours(Peer):
     name = "cisternd"
     root = os.path.join(WORK, "root")
@@ -195,10 +202,7 @@ class Ours(Peer):
 
     def cistern(self, *words, status=0, env=None):
         """What our own client prints, with the daemon at the other end."""
-        done, text = run(os.path.join(BUILD, "cistern"), "-c", self.uri, *words, check=False,
-                         env=env)
-        expect(done == status, f"cistern {' '.join(words)}: status {done}: {text}")
-        return text
+        return cistern("-c", self.uri, *words, status=status, env=env)
 
     def logged(self):
         with open(self.log, encoding="utf-8") as log:

@@ -11,8 +11,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from comparison import compare  # noqa: E402
-from kit import (BUILD, MIB, WORK, Ours, case, disk, expect, expect_in, long_case, lvs, main, names,
-                 out, pool_xml, read_at, run, wait_until, wipe_disks, write_at)  # noqa: E402
+from kit import (MIB, WORK, Ours, case, cistern, disk, expect, expect_in, long_case, lvs, main,
+                 names, out, pool_xml, read_at, run, wait_until, wipe_disks, write_at)  # noqa: E402
 
 OURS = Ours()
 MAIN = pool_xml("lv", [], vg="vglab")
@@ -175,24 +175,21 @@ def a_copy_whose_size_is_no_number_of_extents_ends_with_zeroes():
     near = os.path.join(WORK, "near")
     file = os.path.join(WORK, "odd")
 
-    def cistern(*words, status=0):
-        done, text = run(os.path.join(BUILD, "cistern"), "--root", near, *words, check=False)
-        expect(done == status, f"{' '.join(words)}: status {done}: {text}")
-        return text
+    def here(*words, status=0):
+        return cistern("--root", near, *words, status=status)
 
     def bring(*words, status=0):
         with open(file, "wb") as data:
             data.write(os.urandom(size))
-        cistern("vol-upload", "odd", file)
-        return cistern("vol-copy", "odd", "--to", OURS.uri, "--newpool", "lv", *words,
-                       status=status)
+        here("vol-upload", "odd", file)
+        return here("vol-copy", "odd", "--to", OURS.uri, "--newpool", "lv", *words, status=status)
 
     # LVM leaves on a device what lay there before.
     OURS.virsh("vol-create-as lv before 8M")
     run("dd", "if=/dev/urandom", "of=/dev/vglab/before", "bs=1M", "count=8", "oflag=direct")
     OURS.virsh("vol-delete before lv")
-    cistern("pool-create-as", "near", "dir", "--target", os.path.join(near, "images"), "--build")
-    cistern("vol-create-as", "near", "odd", str(size))
+    here("pool-create-as", "near", "dir", "--target", os.path.join(near, "images"), "--build")
+    here("vol-create-as", "near", "odd", str(size))
     for words in [], ["--update", "--yes"]:
         bring(*words)
         run("cmp", "-n", str(size), file, "/dev/vglab/odd")
@@ -201,7 +198,7 @@ def a_copy_whose_size_is_no_number_of_extents_ends_with_zeroes():
     expect_in("no copy of this one", bring("--update", "--yes", status=7))
     expect(read_at("/dev/vglab/odd", 4 * MIB - 4096) == "another's", "it was written over")
     OURS.virsh("vol-delete odd lv")
-    cistern("pool-destroy", "near")
+    here("pool-destroy", "near")
 
 
 @case
