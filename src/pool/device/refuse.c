@@ -10,8 +10,11 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* On a busy machine udev's look at a device takes longer than a listing waits for its end. */
-gboolean cst_device_refuse_held(const char *path, const char *volume, GError **error)
+/*
+ * Those who have it open and stay. On a busy machine udev's look at a device takes longer than a
+ * listing waits for its end.
+ */
+static GPtrArray *find_holders(const char *path, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
     gint64 end = g_get_monotonic_time() + CST_HOLDERS_PASS_US;
@@ -19,17 +22,24 @@ gboolean cst_device_refuse_held(const char *path, const char *volume, GError **e
     do {
         g_ptr_array_set_size(holders, 0);
         if (!cst_device_holders(path, holders, error))
-            return FALSE;
+            return NULL;
     } while (cst_holders_pass(holders) && g_get_monotonic_time() < end);
-    return cst_holders_refuse(holders, volume, error);
+    return g_steal_pointer(&holders);
+}
+
+gboolean cst_device_refuse_held(const char *path, const char *volume, GError **error)
+{
+    g_autoptr(GPtrArray) holders = find_holders(path, error);
+
+    return holders && cst_holders_refuse(holders, volume, error);
 }
 
 /* First by name for the message, then by asking the kernel, which knows of more. */
 gboolean cst_device_refuse_used(const char *path, GError **error)
 {
-    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
+    g_autoptr(GPtrArray) holders = find_holders(path, error);
 
-    if (!cst_device_holders(path, holders, error))
+    if (!holders)
         return FALSE;
     if (holders->len > 0)
         return cst_fail(error, CST_ERROR_BUSY, _("device '%s' is in use: %s"), path,
