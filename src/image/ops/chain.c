@@ -229,6 +229,17 @@ gboolean cst_chain_open_images(CstChain *chain, unsigned flags, const char *snap
     return chain->image != NULL;
 }
 
+CstBlob *cst_chain_view(CstChain *chain, const char *snapshot, GError **error)
+{
+    g_autoptr(CstBlob) below = NULL;
+    CstImage *image;
+
+    if (!cst_chain_open_below(chain, 0, &below, error))
+        return NULL;
+    image = open_link(chain, 0, 0, snapshot, below, error);
+    return image ? cst_image_guest_blob(image) : NULL;
+}
+
 CstChain *cst_chain_look(CstBlob *blob, const CstImageFormat *format, const CstChainFiles *files,
                          GError **error)
 {

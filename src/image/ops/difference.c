@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Writes into an image that is based on another one what it needs in order to show a given content:
- * nothing where the backing image shows the same, zeroes or data where it does not. Threads draw
- * pieces, read both sides, and compare them in units of the format; units of one kind in a row are
- * written together.
+ * nothing where the backing image shows the same, zeroes or data where it does not; or into any
+ * image where it shows something else itself. Threads draw pieces, read both sides, and compare
+ * them in units of the format; units of one kind in a row are written together.
  */
 #include "difference.h"
 
 #include <string.h>
+
+#include <base/range.h>
+#include <image/convert.h>
 
 #include "format.h"
 #include "marker.h"
@@ -18,23 +21,37 @@ enum { OLD_ZERO = 1, NEW_ZERO = 2 };
 #define SMALL_UNIT 4096 /* what differs is written in units of this, or of the format */
 
 typedef struct {
-    CstBlob *from;  /* what the image is to show: without an end */
-    CstBlob *guest; /* of the image */
-    CstBlob *below; /* what the image is upon: a marker, so that it has no end */
-    unsigned flags; /* CstDifferenceFlags */
-    uint64_t size;
+    CstBlob *from;        /* what the image is to show: without an end */
+    CstBlob *guest;       /* of the image */
+    CstBlob *below;       /* what the image is upon: a marker, so that it has no end */
+    unsigned flags;       /* CstDifferenceFlags */
+    const GArray *ranges; /* of CstRange: where they may differ */
+    guint range;          /* that the cursor is in */
     uint64_t unit;
     uint64_t cursor;
     CstTask *task;
 } Difference;
 
+/** Bytes from the cursor to the end of its range; 0: the last one has ended. */
+static uint64_t bytes_left(Difference *diff)
+{
+    for (; diff->range < diff->ranges->len; diff->range++) {
+        const CstRange *range = &g_array_index(diff->ranges, CstRange, diff->range);
+
+        diff->cursor = MAX(diff->cursor, range->offset);
+        if (diff->cursor < range->offset + range->length)
+            return range->offset + range->length - diff->cursor;
+    }
+    return 0;
+}
+
 /** Finds what may have to be copied at the cursor; FALSE without an error: nothing there. */
-static gboolean next_run(Difference *diff, CstPiece *piece, GError **error)
+static gboolean next_run(Difference *diff, uint64_t left, CstPiece *piece, GError **error)
 {
     CstExtent old, new;
     uint64_t end;
 
-    if (!cst_blob_extent(diff->from, diff->cursor, diff->size - diff->cursor, &old, error))
+    if (!cst_blob_extent(diff->from, diff->cursor, left, &old, error))
         return FALSE;
     piece->offset = diff->cursor;
     piece->length = old.length;
@@ -55,10 +72,11 @@ static gboolean next_run(Difference *diff, CstPiece *piece, GError **error)
 static gboolean draw(gpointer job, CstPiece *piece, GError **error)
 {
     Difference *diff = job;
+    uint64_t left;
 
-    while (diff->cursor < diff->size) {
+    while ((left = bytes_left(diff)) > 0) {
         GError *why = NULL;
-        gboolean found = next_run(diff, piece, &why);
+        gboolean found = next_run(diff, left, piece, &why);
 
         if (why) {
             g_propagate_error(error, why);
@@ -131,23 +149,38 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
 
 static const CstWorkersOps difference_ops = {.draw = draw, .work = work};
 
-gboolean cst_write_difference(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,
-                              CstTask *task, GError **error)
+/* @below may be what the image shows by itself: then it is made to show what @from does. */
+static gboolean write_ranges(CstBlob *from, CstBlob *guest, CstBlob *below, const GArray *ranges,
+                             unsigned flags, CstTask *task, GError **error)
 {
-    g_autoptr(CstBlob) marker = cst_marker_new(below);
     CstImage *image = cst_guest_image(guest);
-    uint64_t unit = cst_image_zero_unit(image);
+    uint64_t unit = image ? cst_image_zero_unit(image) : 0;
     Difference diff = {
         .from = from,
         .guest = guest,
-        .below = marker,
+        .below = below,
         .flags = flags,
-        .unit = SMALL_UNIT,
+        .ranges = ranges,
+        .unit = unit > 0 ? unit : SMALL_UNIT,
         .task = task,
     };
 
-    if (unit > 0)
-        diff.unit = unit;
-    diff.size = cst_image_capacity(image);
     return cst_workers_run(&difference_ops, &diff, task, error);
+}
+
+gboolean cst_write_difference(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,
+                              CstTask *task, GError **error)
+{
+    const CstRange all = {0, cst_image_capacity(cst_guest_image(guest))};
+    g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(CstRange));
+    g_autoptr(CstBlob) marker = cst_marker_new(below);
+
+    g_array_append_val(ranges, all);
+    return write_ranges(from, guest, marker, ranges, flags, task, error);
+}
+
+gboolean cst_image_patch(CstBlob *from, CstBlob *guest, const GArray *ranges, CstTask *task,
+                         GError **error)
+{
+    return write_ranges(from, guest, guest, ranges, 0, task, error) && cst_blob_flush(guest, error);
 }

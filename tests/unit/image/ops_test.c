@@ -10,10 +10,12 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <base/range.h>
 #include <base/units.h>
 #include <blob/fault.h>
 #include <image/amend.h>
 #include <image/compare.h>
+#include <image/convert.h>
 #include <image/hold.h>
 #include <image/map.h>
 #include <image/measure.h>
@@ -150,6 +152,44 @@ static void test_pack_fails_with_the_storage_and_stops_when_told(void **state)
         assert_false(cst_image_pack(inner, image, 0, task, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
     }
+}
+
+/* --- patch ------------------------------------------------------------------------------------ */
+
+static char byte_at(CstBlob *blob, uint64_t offset)
+{
+    char byte;
+
+    assert_true(cst_blob_pread(blob, &byte, 1, offset, NULL));
+    return byte;
+}
+
+/* In ranges alone, and there only where it is not shown already: nothing else is allocated. */
+static void test_patch_writes_what_differs_in_its_ranges(void **state)
+{
+    const CstRange rows[] = {{0, 64 * CST_KIB}, {200 * CST_KIB, 200 * CST_KIB}};
+    g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(CstRange));
+    g_autoptr(CstBlob) from = cst_blob_memory_new(NULL, CST_MIB);
+    g_autoptr(CstBlob) blob = cst_blob_memory_new(NULL, 0);
+    g_autoptr(CstBlob) guest = cst_image_guest_blob(empty_qcow2(blob, CST_MIB));
+    g_autoptr(CstTask) task = cst_task_new();
+    CstExtent extent;
+
+    g_array_append_vals(ranges, rows, G_N_ELEMENTS(rows));
+    poke(from, 10, 'a');
+    poke(from, 300 * CST_KIB, 'b');
+    poke(from, 700 * CST_KIB, 'c');
+    assert_true(cst_image_patch(from, guest, ranges, task, NULL));
+    assert_int_equal(byte_at(guest, 10), 'a');
+    assert_int_equal(byte_at(guest, 300 * CST_KIB), 'b');
+    assert_int_equal(byte_at(guest, 700 * CST_KIB), 0);
+    assert_true(cst_blob_extent(guest, 320 * CST_KIB, 64 * CST_KIB, &extent, NULL));
+    assert_true(extent.flags & CST_EXTENT_ZERO);
+    assert_int_equal(cst_task_progress(task).done, 264 * CST_KIB);
+    poke(from, 10, 0);
+    assert_true(cst_image_patch(from, guest, ranges, NULL, NULL));
+    assert_int_equal(byte_at(guest, 10), 0);
+    assert_int_equal(byte_at(guest, 300 * CST_KIB), 'b');
 }
 
 /* --- map -------------------------------------------------------------------------------------- */
@@ -471,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_compare_fails_with_the_storage),
         cmocka_unit_test(test_pack_reads_back_the_same),
         cmocka_unit_test(test_pack_fails_with_the_storage_and_stops_when_told),
+        cmocka_unit_test(test_patch_writes_what_differs_in_its_ranges),
         cmocka_unit_test(test_map_tells_what_is_in_the_image_itself),
         cmocka_unit_test(test_map_tells_blocks_that_are_not_there),
         cmocka_unit_test(test_measure_is_what_creation_takes),

@@ -82,3 +82,12 @@ guint cst_chain_length(const CstChain *chain);
 CstBlob *cst_chain_blob(const CstChain *chain, guint index);
 /** Returns what the header of image @index says; borrowed. */
 const CstImageInfo *cst_chain_info(const CstChain *chain, guint index);
+
+/* --- not in the library: several views of one chain ----------------------------------------------
+ */
+
+/**
+ * Opens what the guest sees of the whole chain now, or saw at snapshot @snapshot of the top image,
+ * for reading and beside whatever else is open of it. A new reference, which ends before the chain.
+ */
+CstBlob *cst_chain_view(CstChain *chain, const char *snapshot, GError **error);

@@ -45,3 +45,12 @@ gboolean cst_image_convert_sparse(CstBlob *from, CstBlob *to, const CstImageForm
  */
 gboolean cst_image_overwrite(CstBlob *from, CstBlob *guest, const uint64_t *zero_run,
                              unsigned flags, CstTask *task, GError **error);
+
+/**
+ * Makes @guest, the guest's view of an image that is open for writing, show in @ranges (of
+ * CstRange, in order, apart, within both) what @from does. Both are read there, and only what
+ * differs is written, in the format's smallest units or 4 KiB. Flushes @guest. Advances @task by
+ * the bytes of the ranges.
+ */
+gboolean cst_image_patch(CstBlob *from, CstBlob *guest, const GArray *ranges, CstTask *task,
+                         GError **error);
