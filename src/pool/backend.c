@@ -71,6 +71,7 @@ void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volume
 void cst_vol_draft_clear(CstVolDraft *draft)
 {
     g_clear_pointer(&draft->token, g_free);
+    g_clear_pointer(&draft->name, g_free);
     g_clear_pointer(&draft->blob, cst_blob_unref);
 }
 

@@ -27,6 +27,20 @@ gboolean cst_pool_state_has_snapshots(CstPoolState *state)
     return state->backend->snapshots != NULL;
 }
 
+gboolean cst_pool_state_snapshots_of_drafts(CstPoolState *state, gboolean *ret_can, GError **error)
+{
+    const CstSnapshotBackend *ops = state->backend->snapshots;
+    gboolean asked;
+    CstCall call;
+
+    *ret_can = ops && ops->of_drafts;
+    if (!*ret_can || !ops->can_make)
+        return TRUE;
+    call = pool_call_begin(state, "snapshots.can_make", NULL);
+    asked = cst_call_enter(&call, state->liveness) && ops->can_make(state, ret_can, &call.why);
+    return cst_call_end(&call, asked, error);
+}
+
 /* NULL with NO_SUPPORT where the technology makes no snapshots. */
 static const CstSnapshotBackend *snapshots_of(CstPoolState *state, GError **error)
 {

@@ -65,8 +65,8 @@ static const Ground memory_ground = {
     .name = "memory",
     .format = "raw",
     .flags = GROUND_NEEDS_BUILD | GROUND_DELETES | GROUND_RESIZES | GROUND_GROWS_ZERO |
-             GROUND_SNAPSHOTS | GROUND_REVERTS_ANY | GROUND_CLONES_DEPEND | GROUND_FLATTENS_ANY |
-             GROUND_RENAMES | GROUND_TRASH | GROUND_TELLS | GROUND_INSIDE,
+             GROUND_ALONE | GROUND_SNAPSHOTS | GROUND_REVERTS_ANY | GROUND_CLONES_DEPEND |
+             GROUND_FLATTENS_ANY | GROUND_RENAMES | GROUND_TRASH | GROUND_TELLS | GROUND_INSIDE,
     .set_up = set_up,
     .tear_down = tear_down,
     .pool_xml = pool_xml,

@@ -10,8 +10,7 @@
  * directory in which root and we alone can make entries, when the link is root's or ours.
  *
  * A change (rename, unlink) works on names, so a caller that must know what it has changed compares
- * entry and descriptor (cst_entry_is()). Functions without a GError return errno. Nothing here has
- * state; handles are not shared between threads.
+ * entry and descriptor (cst_entry_is()). Handles are not shared between threads.
  */
 #include "beneath.h"
 
@@ -476,6 +475,11 @@ int cst_entry_open_draft(const CstDirHandle *dir, const char *name)
 int cst_entry_create(const CstDirHandle *dir, const char *name)
 {
     return cst_openat2(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | SAFELY, 0600, STRICT);
+}
+
+int cst_handle_create_nameless(const CstDirHandle *dir)
+{
+    return openat(dir->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
 #define STATX_WANTED (STATX_BASIC_STATS | STATX_BTIME)

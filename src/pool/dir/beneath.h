@@ -66,6 +66,9 @@ int cst_entry_open_draft(const CstDirHandle *dir, const char *name);
 /** Makes a regular file with mode 0600, open for reading and writing; -1 and errno. */
 int cst_entry_create(const CstDirHandle *dir, const char *name);
 
+/** Makes a regular file that has no name and goes with its last descriptor; -1 and errno. */
+int cst_handle_create_nameless(const CstDirHandle *dir);
+
 /** statx(2) of the entry itself, or with @follow of what a link leads to; FALSE and errno. */
 gboolean cst_entry_stat(const CstDirHandle *dir, const char *name, gboolean follow,
                         struct statx *ret_st);

@@ -16,6 +16,7 @@
  *     target.c  owner.c  draft.c   the pool's directory; owners; what is being made
  *     declare.c                    declarations kept with the content
  *     scan.c                       records of the volumes
+ *     shelf.c                      where their snapshots are
  *     snapshot.c                   snapshots
  *     volume.c  rename.c  build.c  watch.c  state.c   the other callbacks
  *     dir.c                        the table
@@ -52,6 +53,8 @@ int cst_dir_create_draft(const CstDirHandle *dir, const char *name);
 /** Removes draft @name, a file or an empty directory; one that is gone is success. FALSE and errno.
  */
 gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name);
+/** Whether nobody makes the draft any more: it is gone, or its maker is. */
+gboolean cst_dir_draft_is_dead(const CstDirHandle *dir, const char *name);
 /** Removes the drafts in @dir whose makers are gone. */
 void cst_dir_drop_dead(const CstDirHandle *dir);
 
@@ -72,10 +75,31 @@ int64_t cst_dir_btime_ns(const struct statx *st);
 CstVolume *cst_dir_probe(const CstPoolState *state, const CstDirHandle *dir, const char *name,
                          CstVolume *known);
 
-/* --- snapshot.c ------------------------------------------------------------------------------- */
+/* --- shelf.c ---------------------------------------------------------------------------------- */
 
 /** In the target directory: VOLUME/NAME below it is a snapshot. */
 #define CST_SNAPSHOT_DIR ".cistern-snapshots"
+
+/** The directory of all snapshots and, in it, a volume's; fd -1: there is none. */
+typedef struct {
+    CstDirHandle all;
+    CstDirHandle volume;
+} CstDirShelf;
+
+#define CST_DIR_SHELF_NONE ((CstDirShelf){CST_DIR_HANDLE_NONE, CST_DIR_HANDLE_NONE})
+
+/** Closes both. */
+void cst_dir_shelf_clear(CstDirShelf *shelf);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstDirShelf, cst_dir_shelf_clear)
+/**
+ * Opens the directories of @volume's snapshots. @make: makes them, durably; otherwise missing ones
+ * are no error. Making is retried, as another volume's last snapshot may take the upper directory
+ * with it.
+ */
+gboolean cst_dir_shelf_open(CstPoolState *state, const CstDirHandle *target, const char *volume,
+                            gboolean make, CstDirShelf *ret_shelf, GError **error);
+/** Removes the directories of @volume's snapshots when they are empty. */
+void cst_dir_shelf_tidy(const CstDirHandle *target, const CstDirHandle *all, const char *volume);
 
 /** Whether there is a directory of @volume's snapshots. FALSE where it can't be seen, either. */
 gboolean cst_dir_has_snapshots(const CstDirHandle *target, const char *volume);
@@ -85,5 +109,18 @@ gboolean cst_dir_has_snapshots(const CstDirHandle *target, const char *volume);
  */
 gboolean cst_dir_move_snapshots(const CstDirHandle *target, const char *from, const char *to,
                                 GError **error);
-/** Removes drafts of dead processes among the snapshots, and directories without any. */
+/**
+ * Makes the snapshots of @draft, whose file @fd has open, those of @volume, which it is about to
+ * become, durably. EXISTS. Where there were some (*ret_placed), call cst_dir_unmark_snapshots()
+ * when it has.
+ */
+gboolean cst_dir_place_snapshots(const CstDirHandle *target, const char *draft, int fd,
+                                 const char *volume, gboolean *ret_placed, GError **error);
+void cst_dir_unmark_snapshots(const CstDirHandle *target, const char *draft, const char *volume);
+/** Removes the snapshots of @draft if that is still there and will be no volume. */
+void cst_dir_drop_snapshots_of(const CstDirHandle *target, const char *draft);
+/**
+ * Removes drafts of dead processes among the snapshots, the snapshots of drafts of such, which are
+ * still there, and directories without any.
+ */
 void cst_dir_drop_snapshot_drafts(const CstDirHandle *target);

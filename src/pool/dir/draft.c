@@ -112,6 +112,13 @@ static void drop_if_dead(const CstDirHandle *dir, const char *name)
         cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", name);
 }
 
+gboolean cst_dir_draft_is_dead(const CstDirHandle *dir, const char *name)
+{
+    g_auto(CstFd) fd = cst_entry_open_draft(dir, name);
+
+    return fd >= 0 ? lock_draft(fd) : errno == ENOENT;
+}
+
 void cst_dir_drop_dead(const CstDirHandle *dir)
 {
     DIR *stream = cst_handle_list(dir);

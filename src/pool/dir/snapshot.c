@@ -8,10 +8,6 @@
  * create: copy to a draft, sync, rename without replacing, sync the directory. revert: the same
  * with a draft in the target, which then replaces the volume's file; a crash leaves the old or the
  * new one, and a draft that replay drops. The core has claimed the volume meanwhile.
- *
- * The two directories are ours alone (cst_handle_open_own()): who may write to the target can put
- * something else in their place, which is refused, or remove them. Each is opened below the other;
- * with a path of two parts only the last one would be guarded.
  */
 #include "dir.h"
 
@@ -30,71 +26,13 @@
 #include <base/uuid.h>
 
 #define XATTR_LIST_MAX 65536
-/* Somebody who removes the last snapshot of another volume may take the upper directory along. */
-#define MAKE_TRIES 8
-
-/* The directory of all snapshots and, in it, the volume's. */
-typedef struct {
-    CstDirHandle all;
-    CstDirHandle volume; /* fd -1: the volume has none */
-} Shelf;
-
-#define SHELF_NONE ((Shelf){CST_DIR_HANDLE_NONE, CST_DIR_HANDLE_NONE})
-
-static void shelf_clear(Shelf *shelf)
-{
-    cst_handle_clear(&shelf->volume);
-    cst_handle_clear(&shelf->all);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Shelf, shelf_clear)
-
-/* TRUE with descriptors of -1 where directories are missing and not to be made. */
-static gboolean shelf_try_open(const CstDirHandle *target, const char *volume, gboolean make,
-                               Shelf *ret_shelf, GError **error)
-{
-    *ret_shelf = SHELF_NONE;
-    if (!cst_handle_open_own(target, CST_SNAPSHOT_DIR, make, &ret_shelf->all, error))
-        return FALSE;
-    return ret_shelf->all.fd < 0 ||
-           cst_handle_open_own(&ret_shelf->all, volume, make, &ret_shelf->volume, error);
-}
-
-/*
- * Opens the directories of @volume's snapshots. @make: makes them, durably; otherwise missing ones
- * are no error. Making is retried, as another volume's last snapshot may take the upper directory
- * with it.
- */
-static gboolean shelf_open(CstPoolState *state, const CstDirHandle *target, const char *volume,
-                           gboolean make, Shelf *ret_shelf, GError **error)
-{
-    for (guint tries = MAKE_TRIES;; tries--) {
-        g_autoptr(GError) why = NULL;
-
-        if (shelf_try_open(target, volume, make, ret_shelf, &why))
-            break;
-        shelf_clear(ret_shelf);
-        if (tries == 1 || !g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
-            g_propagate_error(error, g_steal_pointer(&why));
-            return FALSE;
-        }
-    }
-    return !make || (cst_dir_sync(ret_shelf->all.fd, ret_shelf->all.path, error) &&
-                     cst_dir_names_sync(state, target, error));
-}
-
-/* Removes the directories of @volume's snapshots when they are empty. */
-static void shelf_tidy(const CstDirHandle *target, const CstDirHandle *all, const char *volume)
-{
-    if (cst_entry_remove(all, volume, TRUE))
-        cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
-}
 
 /* Opens the directory of @volume's snapshots; NOT_FOUND, of snapshot @name, where there is none. */
 static gboolean shelf_find(CstPoolState *state, const char *volume, const char *name,
-                           CstDirHandle *ret_target, Shelf *ret_shelf, GError **error)
+                           CstDirHandle *ret_target, CstDirShelf *ret_shelf, GError **error)
 {
     if (!cst_dir_target_open(state, ret_target, error) ||
-        !shelf_open(state, ret_target, volume, FALSE, ret_shelf, error))
+        !cst_dir_shelf_open(state, ret_target, volume, FALSE, ret_shelf, error))
         return FALSE;
     return ret_shelf->volume.fd >= 0 || cst_fail_no_snapshot(volume, name, error);
 }
@@ -103,10 +41,10 @@ static gboolean shelf_find(CstPoolState *state, const char *volume, const char *
 static int open_snapshot(CstPoolState *state, const CstDirHandle *target, const char *volume,
                          const char *name, GError **error)
 {
-    g_auto(Shelf) shelf = SHELF_NONE;
+    g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
     struct statx st;
 
-    if (!shelf_open(state, target, volume, FALSE, &shelf, error))
+    if (!cst_dir_shelf_open(state, target, volume, FALSE, &shelf, error))
         return -1;
     if (shelf.volume.fd < 0 ||
         (!cst_entry_stat(&shelf.volume, name, FALSE, &st) && errno == ENOENT)) {
@@ -161,12 +99,12 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
 {
     g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Found));
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
-    g_auto(Shelf) shelf = SHELF_NONE;
+    g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
     const struct dirent *entry;
     DIR *dir;
 
     if (!cst_dir_target_open(state, &target, error) ||
-        !shelf_open(state, &target, volume, FALSE, &shelf, error))
+        !cst_dir_shelf_open(state, &target, volume, FALSE, &shelf, error))
         return FALSE;
     if (shelf.volume.fd < 0)
         return TRUE;
@@ -260,7 +198,7 @@ static gboolean sync_draft(int fd, const char *volume, GError **error)
 }
 
 /* Makes the draft a snapshot, durably; EXISTS rather than replace another. */
-static gboolean put_on_shelf(const Shelf *shelf, int fd, const char *draft, const char *name,
+static gboolean put_on_shelf(const CstDirShelf *shelf, int fd, const char *draft, const char *name,
                              const char *volume, GError **error)
 {
     if (!sync_draft(fd, volume, error))
@@ -281,7 +219,7 @@ static gboolean snapshot_create(CstPoolState *state, const char *volume, const c
                                 const CstSnapshotCreate *how, CstTask *task, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
-    g_auto(Shelf) shelf = SHELF_NONE;
+    g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
     g_autofree char *draft = NULL;
     g_auto(CstFd) from = -1;
     g_auto(CstFd) copy = -1;
@@ -292,14 +230,14 @@ static gboolean snapshot_create(CstPoolState *state, const char *volume, const c
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
     from = cst_entry_open_file(&target, volume, O_RDONLY, error);
-    if (from < 0 || !shelf_open(state, &target, volume, TRUE, &shelf, error))
+    if (from < 0 || !cst_dir_shelf_open(state, &target, volume, TRUE, &shelf, error))
         return FALSE;
     copy = copy_to_draft(from, &shelf.volume, volume, &draft, error);
     if (copy >= 0 && put_on_shelf(&shelf, copy, draft, name, volume, error))
         return TRUE;
     if (copy >= 0)
         cst_entry_remove(&shelf.volume, draft, FALSE);
-    shelf_tidy(&target, &shelf.all, volume);
+    cst_dir_shelf_tidy(&target, &shelf.all, volume);
     return FALSE;
 }
 
@@ -369,7 +307,7 @@ static gboolean snapshot_remove(CstPoolState *state, const char *volume, const c
                                 CstTask *task, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
-    g_auto(Shelf) shelf = SHELF_NONE;
+    g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
 
     if (!shelf_find(state, volume, name, &target, &shelf, error))
         return FALSE;
@@ -383,7 +321,7 @@ static gboolean snapshot_remove(CstPoolState *state, const char *volume, const c
     CST_CRASH_POINT("snapshot.remove.done");
     if (!cst_dir_sync(shelf.volume.fd, volume, error))
         return FALSE;
-    shelf_tidy(&target, &shelf.all, volume);
+    cst_dir_shelf_tidy(&target, &shelf.all, volume);
     return TRUE;
 }
 
@@ -391,7 +329,7 @@ static gboolean snapshot_rename(CstPoolState *state, const char *volume, const c
                                 const char *new_name, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
-    g_auto(Shelf) shelf = SHELF_NONE;
+    g_auto(CstDirShelf) shelf = CST_DIR_SHELF_NONE;
 
     if (!shelf_find(state, volume, name, &target, &shelf, error))
         return FALSE;
@@ -417,7 +355,22 @@ static CstBlob *snapshot_open(CstPoolState *state, const char *volume, const cha
     return fd < 0 ? NULL : cst_blob_file_new(fd, name, FALSE, error);
 }
 
+static gboolean snapshot_can_make(CstPoolState *state, gboolean *ret_can, GError **error)
+{
+    g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
+    g_auto(CstFd) from = -1, to = -1;
+
+    if (!cst_dir_target_open(state, &target, error))
+        return FALSE;
+    from = cst_handle_create_nameless(&target);
+    to = cst_handle_create_nameless(&target);
+    *ret_can = from >= 0 && to >= 0 && ioctl(to, FICLONE, from) == 0;
+    return TRUE;
+}
+
 const CstSnapshotBackend cst_dir_snapshots = {
+    .of_drafts = TRUE,
+    .can_make = snapshot_can_make,
     .list = snapshot_list,
     .create = snapshot_create,
     .revert = snapshot_revert,
@@ -425,62 +378,3 @@ const CstSnapshotBackend cst_dir_snapshots = {
     .rename = snapshot_rename,
     .open = snapshot_open,
 };
-
-/* --- a volume's name ----------------------------------------------------------------------------
- */
-
-gboolean cst_dir_has_snapshots(const CstDirHandle *target, const char *volume)
-{
-    g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
-    struct statx st;
-
-    return cst_handle_open_own(target, CST_SNAPSHOT_DIR, FALSE, &all, NULL) && all.fd >= 0 &&
-           cst_entry_stat(&all, volume, FALSE, &st);
-}
-
-gboolean cst_dir_move_snapshots(const CstDirHandle *target, const char *from, const char *to,
-                                GError **error)
-{
-    g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
-
-    if (!cst_handle_open_own(target, CST_SNAPSHOT_DIR, FALSE, &all, error))
-        return FALSE;
-    if (all.fd < 0)
-        return TRUE;
-    if (!cst_entry_rename_new(&all, from, to)) {
-        if (errno == ENOENT)
-            return TRUE;
-        if (errno == EEXIST || errno == ENOTEMPTY)
-            return cst_fail(error, CST_ERROR_EXISTS,
-                            _("there are snapshots of a former volume '%s' in '%s'"), to, all.path);
-        return cst_fail_errno(error, errno, _("cannot rename the snapshots of volume '%s'"), from);
-    }
-    return cst_dir_sync(all.fd, all.path, error);
-}
-
-/* --- what is left over ------------------------------------------------------------------------ */
-
-/* Directories that are not ours are left alone. */
-void cst_dir_drop_snapshot_drafts(const CstDirHandle *target)
-{
-    g_auto(CstDirHandle) all = CST_DIR_HANDLE_NONE;
-    const struct dirent *entry;
-    DIR *dir;
-
-    if (!cst_handle_open_own(target, CST_SNAPSHOT_DIR, FALSE, &all, NULL) || all.fd < 0)
-        return;
-    dir = cst_handle_list(&all);
-    while (dir && (entry = readdir(dir))) {
-        g_auto(CstDirHandle) below = CST_DIR_HANDLE_NONE;
-
-        if (cst_dir_name_hidden(entry->d_name))
-            continue;
-        if (cst_handle_open_own(&all, entry->d_name, FALSE, &below, NULL) && below.fd >= 0)
-            cst_dir_drop_dead(&below);
-        shelf_tidy(target, &all, entry->d_name);
-    }
-    if (dir)
-        closedir(dir);
-    /* It may have been made by a process that died before it put anything into it. */
-    cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
-}

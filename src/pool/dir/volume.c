@@ -90,10 +90,12 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
                               def->name);
     if (!cst_may_change(error))
         return FALSE;
-    if (make_draft(&target, name, def, draft, error))
-        return TRUE;
-    cst_dir_remove_draft(&target, name);
-    return FALSE;
+    if (!make_draft(&target, name, def, draft, error)) {
+        cst_dir_remove_draft(&target, name);
+        return FALSE;
+    }
+    draft->name = def->type == CST_VOL_DIR ? NULL : g_steal_pointer(&name);
+    return TRUE;
 }
 
 /*
@@ -147,6 +149,7 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     g_autofree char *name = cst_dir_draft_name(draft->token);
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
     g_auto(CstDirHandle) made = CST_DIR_HANDLE_NONE;
+    gboolean placed;
     int fd;
 
     if (!cst_dir_target_open(state, &target, error))
@@ -158,7 +161,12 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     if (!settle_draft(fd, def, error))
         return FALSE;
     CST_CRASH_POINT("vol.commit.synced");
-    return name_draft(state, &target, fd, name, def->name, error);
+    if (!cst_dir_place_snapshots(&target, name, fd, def->name, &placed, error) ||
+        !name_draft(state, &target, fd, name, def->name, error))
+        return FALSE;
+    if (placed)
+        cst_dir_unmark_snapshots(&target, name, def->name);
+    return TRUE;
 }
 
 /* The token comes from a journal file, but it must not lead out of the directory. */
@@ -171,6 +179,7 @@ gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **er
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' does not name a draft"), token);
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
+    cst_dir_drop_snapshots_of(&target, name);
     if (!cst_dir_remove_draft(&target, name))
         return cst_fail_errno(error, errno, _("cannot unlink file '%s'"), name);
     return TRUE;
@@ -182,8 +191,9 @@ gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    cst_dir_drop_dead(&target);
+    /* Whose snapshots they are is told by the drafts. */
     cst_dir_drop_snapshot_drafts(&target);
+    cst_dir_drop_dead(&target);
     return TRUE;
 }
 

@@ -56,16 +56,23 @@ char *logical_volume_id(const LvmVolume *lv)
     return id ? id : g_strdup(lv->uuid);
 }
 
-/* The tag "at" survives a revert, which makes the LV anew. */
+/* The tag survives a revert, which makes the LV anew. Older ones are of whole seconds. */
+int64_t logical_snapshot_taken_us(const LvmVolume *lv)
+{
+    g_autofree char *at = logical_tag_value(lv, "at");
+    char *fraction = NULL;
+    int64_t seconds = at ? g_ascii_strtoll(at, &fraction, 10) : lv->created;
+
+    return seconds * G_USEC_PER_SEC +
+           (fraction && *fraction == '.' ? g_ascii_strtoll(fraction + 1, NULL, 10) : 0);
+}
+
 static int by_age(gconstpointer a, gconstpointer b)
 {
-    const LvmVolume *const *left = a, *const *right = b;
-    g_autofree char *left_at = logical_tag_value(*left, "at");
-    g_autofree char *right_at = logical_tag_value(*right, "at");
-    gint64 x = left_at ? g_ascii_strtoll(left_at, NULL, 10) : (*left)->created;
-    gint64 y = right_at ? g_ascii_strtoll(right_at, NULL, 10) : (*right)->created;
+    int64_t left = logical_snapshot_taken_us(*(const LvmVolume *const *)a);
+    int64_t right = logical_snapshot_taken_us(*(const LvmVolume *const *)b);
 
-    return x < y ? -1 : x > y;
+    return left < right ? -1 : left > right;
 }
 
 GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id)

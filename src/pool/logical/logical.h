@@ -122,6 +122,8 @@ gboolean logical_is_trashed(const LvmVolume *lv);
 uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv);
 /** What ties snapshots to a volume, whatever LV it is at the time; free it. */
 char *logical_volume_id(const LvmVolume *lv);
+/** When a snapshot's content was taken, in microseconds since the epoch. */
+int64_t logical_snapshot_taken_us(const LvmVolume *lv);
 /** Snapshots of ours of the volume with @id, oldest first; LvmVolume of @group. */
 GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id);
 /** Paths of what would be removed together with @lv, but for its snapshots; frees them. */

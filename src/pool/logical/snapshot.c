@@ -11,6 +11,7 @@
  */
 #include "logical.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/crash.h>
@@ -39,11 +40,10 @@ static char *problem_of(const LvmVolume *lv)
 static CstSnapshot *describe(const LvmGroup *group, const LvmVolume *lv)
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
-    g_autofree char *at = logical_tag_value(lv, "at");
     char *name = logical_tag_value(lv, "snap");
 
     snapshot->name = name ? name : g_strdup(lv->name);
-    snapshot->created = at ? g_ascii_strtoll(at, NULL, 10) : lv->created;
+    snapshot->created = logical_snapshot_taken_us(lv) / G_USEC_PER_SEC;
     snapshot->capacity = logical_capacity(group, lv);
     snapshot->allocation = CST_SNAPSHOT_UNKNOWN;
     snapshot->problem = problem_of(lv);
@@ -74,10 +74,11 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
 
 /* --- create ----------------------------------------------------------------------------------- */
 
-static char **make_tags(const char *id, const char *name, int64_t at)
+static char **make_tags(const char *id, const char *name, int64_t taken_us)
 {
     g_autoptr(GStrvBuilder) tags = g_strv_builder_new();
-    g_autofree char *time = g_strdup_printf("%" G_GINT64_FORMAT, at);
+    g_autofree char *time = g_strdup_printf("%" PRId64 ".%06" PRId64, taken_us / G_USEC_PER_SEC,
+                                            taken_us % G_USEC_PER_SEC);
     g_autofree char *of = logical_tag("of", id);
     g_autofree char *snap = logical_tag("snap", name);
     g_autofree char *when = logical_tag("at", time);
@@ -86,9 +87,12 @@ static char **make_tags(const char *id, const char *name, int64_t at)
     return g_strv_builder_end(tags);
 }
 
-/* Bytes for changes by the pool's options: a size, or a percentage of the volume. */
-static uint64_t default_room(const LogicalState *state, uint64_t capacity)
+/* Bytes for changes: as asked for, or by the pool's options a size or a percentage of the volume.
+ */
+static uint64_t room_for(const LogicalState *state, const CstSnapshotCreate *how, uint64_t capacity)
 {
+    if (how && (how->limit || how->room))
+        return how->limit ? how->limit : how->room;
     if (state->options.snapshot_bytes)
         return state->options.snapshot_bytes;
     return MAX(capacity / 100 * state->options.snapshot_percent, 1);
@@ -148,14 +152,12 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
     /*
      * With the LV in one change of the group's metadata, so no crash leaves one without its name.
      */
-    tags = make_tags(found.id, name, g_get_real_time() / G_USEC_PER_SEC);
+    tags = make_tags(found.id, name, how && how->taken_us ? how->taken_us : g_get_real_time());
     CST_CRASH_POINT("logical.snapshot.before");
     if (lvm_is_thin(found.volume))
         logical_thin_snapshot(logical, volume, lv, FALSE, tags, &why);
     else
-        make_classic(logical, volume, lv,
-                     how && how->limit ? how->limit : default_room(logical, found.volume->size),
-                     tags, &why);
+        make_classic(logical, volume, lv, room_for(logical, how, found.volume->size), tags, &why);
     CST_CRASH_POINT("logical.snapshot.made");
     return check_made(logical, lv, &why, error);
 }
@@ -218,10 +220,8 @@ static gboolean revert_classic(LogicalState *state, const LogicalLookup *found, 
                                GError **error)
 {
     const LvmVolume *snapshot = found->snapshot;
-    g_autofree char *at = logical_tag_value(snapshot, "at");
     g_autofree char *lv = cst_hidden_name(LOGICAL_SNAPSHOT_SUFFIX);
-    g_auto(GStrv) tags =
-        make_tags(found->id, name, at ? g_ascii_strtoll(at, NULL, 10) : snapshot->created);
+    g_auto(GStrv) tags = make_tags(found->id, name, logical_snapshot_taken_us(snapshot));
     g_autoptr(GError) why = NULL;
 
     if (lvm_is_lost(snapshot))
@@ -299,6 +299,7 @@ static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const cha
 }
 
 const CstSnapshotBackend logical_snapshots = {
+    .of_drafts = TRUE,
     .list = list_snapshots,
     .create = create_snapshot,
     .revert = revert_snapshot,

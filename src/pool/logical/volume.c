@@ -332,8 +332,12 @@ gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     g_autofree char *tag = logical_draft_tag(draft->token);
     const NewLv lv = {.def = def, .kind = kind_of(logical, def), .lv = def->name, .tag = tag};
 
-    return logical_tags_drafts(logical) ? reserve(logical, &lv, draft, error)
-                                        : logical_reserve_hidden(logical, def, draft, error);
+    if (!logical_tags_drafts(logical))
+        return logical_reserve_hidden(logical, def, draft, error);
+    if (!reserve(logical, &lv, draft, error))
+        return FALSE;
+    draft->name = g_strdup(def->name);
+    return TRUE;
 }
 
 /* --- clones ----------------------------------------------------------------------------------- */
@@ -441,6 +445,23 @@ gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     return TRUE;
 }
 
+/*
+ * Its snapshots first: without it nobody would know whose they are. What is to replace a volume has
+ * the tag "id" of that one, whose snapshots stay: a draft's own are those of its LV.
+ */
+static gboolean drop_draft(LogicalState *state, const LvmGroup *group, const LvmVolume *lv,
+                           GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = logical_snapshots_of(group, lv->uuid);
+
+    for (guint i = 0; i < snapshots->len; i++)
+        if (!logical_remove_lv(state, ((const LvmVolume *)g_ptr_array_index(snapshots, i))->name,
+                               error))
+            return FALSE;
+    CST_CRASH_POINT("logical.abandon.bare");
+    return logical_remove_lv(state, lv->name, error);
+}
+
 gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
@@ -453,7 +474,7 @@ gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **er
         const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
 
         if (!lv->hidden && (cst_draft_is_of(lv->name, token) || logical_is_draft_of(lv, token)))
-            return logical_remove_lv(logical, lv->name, error);
+            return drop_draft(logical, group, lv, error);
     }
     return group != NULL;
 }

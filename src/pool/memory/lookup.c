@@ -37,6 +37,8 @@ MemoryDisk *memory_enter_disk(CstPoolState *state, const char *callback, const c
     MemoryStore *store = memory_enter_store(state, callback, error);
     MemoryDisk *disk = store ? g_hash_table_lookup(store->disks, name) : NULL;
 
+    if (store && !disk)
+        disk = g_hash_table_lookup(store->drafts, name);
     if (store && !disk) {
         memory_unlock();
         cst_fail_no_volume(name, error);

@@ -160,6 +160,7 @@ static gboolean snapshot_changed(CstPoolState *state, const char *volume, const 
 }
 
 const CstSnapshotBackend memory_snapshots = {
+    .of_drafts = TRUE,
     .list = snapshot_list,
     .create = snapshot_create,
     .revert = snapshot_revert,

@@ -20,6 +20,7 @@
 static void add_draft(MemoryStore *store, MemoryDisk *disk, CstVolDraft *draft)
 {
     draft->blob = memory_blob_new(disk, TRUE);
+    draft->name = g_strdup(draft->token);
     draft->zeroed = TRUE;
     g_hash_table_insert(store->drafts, g_strdup(draft->token), disk);
 }

@@ -140,6 +140,7 @@ gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     if (!cst_rbd_job_wait(job, error))
         return FALSE;
     draft->blob = g_steal_pointer(&job->out);
+    draft->name = cst_rbd_draft_name(draft->token);
     draft->zeroed = TRUE;
     return TRUE;
 }

@@ -400,6 +400,7 @@ static CstBlob *snapshots_open(CstPoolState *state, const char *volume, const ch
 }
 
 const CstSnapshotBackend cst_rbd_snapshots = {
+    .of_drafts = TRUE,
     .list = snapshots_list,
     .create = snapshots_create,
     .revert = snapshots_revert,

@@ -202,11 +202,16 @@ gboolean zfs_available(const ZfsState *state, uint64_t *ret_available, gint64 *r
 
 /* --- volumes, snapshots, the ZFS pool --------------------------------------------------------- */
 
-/* @found, if it is a volume; NULL with NO_VOL, unless there was no answer. */
+static gboolean is_draft(const ZfsDataset *dataset)
+{
+    return dataset->is_volume && cst_draft_is(zfs_last_of(dataset->name));
+}
+
+/* @found, if it is a volume or will be one; NULL with NO_VOL, unless there was no answer. */
 static const ZfsDataset *volume(const ZfsState *state, const char *name, const ZfsDataset *found,
                                 GPtrArray *datasets, GError **error)
 {
-    if (!datasets || (found && zfs_is_volume(state, found)))
+    if (!datasets || (found && (zfs_is_volume(state, found) || is_draft(found))))
         return found;
     cst_fail_no_volume(name, error);
     return NULL;

@@ -402,6 +402,7 @@ static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const cha
 }
 
 const CstSnapshotBackend zfs_snapshots = {
+    .of_drafts = TRUE,
     .list = list_snapshots,
     .create = create_snapshot,
     .create_many = create_snapshots,

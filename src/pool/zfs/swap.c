@@ -105,6 +105,22 @@ gboolean zfs_swap_recover(const ZfsState *state, const GPtrArray *datasets, cons
     return zfs_rename_dataset(state, old->name, dataset, error);
 }
 
+/* Nothing hangs on those of what was never a volume. Somebody else may have dropped it. */
+static gboolean drop_snapshots(const ZfsState *state, const char *draft, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GPtrArray) snapshots = zfs_read_snapshots(draft, FALSE, &why);
+
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return TRUE;
+    if (why)
+        g_propagate_error(error, g_steal_pointer(&why));
+    for (guint i = 0; snapshots && i < snapshots->len; i++)
+        if (!zfs_drop_snapshot(state, g_ptr_array_index(snapshots, i), error))
+            return FALSE;
+    return snapshots != NULL;
+}
+
 gboolean zfs_drop_draft(const ZfsState *state, const char *draft, GError **error)
 {
     g_autofree char *old = old_of(draft);
@@ -117,5 +133,5 @@ gboolean zfs_drop_draft(const ZfsState *state, const char *draft, GError **error
         return cst_fail(error, CST_ERROR_STATE,
                         _("the volume that '%s' was to replace has not got its name back yet"),
                         draft);
-    return zfs_destroy_dataset(state, draft, error);
+    return drop_snapshots(state, draft, error) && zfs_destroy_dataset(state, draft, error);
 }

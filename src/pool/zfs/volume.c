@@ -134,6 +134,7 @@ gboolean zfs_reserve_empty(CstPoolState *state, const CstVolDef *def, CstVolDraf
         !zfs_make_volume(ZFS(state), def, dataset, NULL, error))
         return FALSE;
     CST_CRASH_POINT("zfs.reserve.created");
+    draft->name = g_strdup(zfs_volume_of(ZFS(state), dataset));
     draft->zeroed = TRUE;
     return zfs_open_draft(dataset, def, draft, error);
 }

@@ -285,7 +285,8 @@ gboolean zfs_swap_in(const ZfsState *state, const char *name, const char *draft,
 /** Completes or undoes the swap of which a dead process left volume @old. */
 gboolean zfs_swap_recover(const ZfsState *state, const GPtrArray *datasets, const ZfsDataset *old,
                           GError **error);
-/** Removes a draft; STATE while the volume that it was to replace waits for its name. */
+/** Removes a draft with its snapshots; STATE while the volume that it was to replace waits for its
+ * name. */
 gboolean zfs_drop_draft(const ZfsState *state, const char *draft, GError **error);
 
 /* --- scan.c ----------------------------------------------------------------------------------- */

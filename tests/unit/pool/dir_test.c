@@ -448,6 +448,45 @@ static void drafts_of_the_dead_are_dropped_among_snapshots(void **unused)
     assert_non_null(strstr(after, "/old"));
 }
 
+static void add_name(const char *name, const char *new_name)
+{
+    g_autofree char *from = at(name), *to = at(new_name);
+
+    assert_int_equal(link(from, to), 0);
+}
+
+/*
+ * Snapshots that are marked with a second name of a dead maker's draft go with that. What a
+ * stranger gives its name is not the draft, nor is what has become the volume.
+ */
+static void marked_snapshots_go_with_their_draft_alone(void **unused)
+{
+    static const char mark[] = "pool/.cistern-snapshots/disk/.cistern-a.part";
+    g_autofree char *after = NULL;
+
+    for (int planted = 0; planted < 2; planted++) {
+        if (planted == 0)
+            plant_snapshot();
+        add_name("pool/disk", mark);
+        if (planted)
+            put_writable("pool/.cistern-a.part", "a stranger's");
+        else
+            add_name("pool/disk", "pool/.cistern-a.part");
+        assert_true(cst_pool_state_settle(pool, NULL));
+    }
+    make_dir("pool/.cistern-snapshots/half", 0700);
+    put_writable("pool/.cistern-snapshots/half/one", "one");
+    put_writable("pool/.cistern-b.part", "a draft");
+    add_name("pool/.cistern-b.part", "pool/.cistern-snapshots/half/.cistern-b.part");
+    make_dir("pool/.cistern-snapshots/.cistern-c.part", 0700);
+    put_writable("pool/.cistern-snapshots/.cistern-c.part/one", "one");
+    assert_true(cst_pool_state_settle(pool, NULL));
+    after = tree();
+    assert_non_null(strstr(after, "disk/old"));
+    assert_null(strstr(after, ".part"));
+    assert_null(strstr(after, "/half"));
+}
+
 /* --- building and deleting -------------------------------------------------------------------- */
 
 static void a_directory_is_deleted_when_it_is_empty(void **unused)
@@ -534,6 +573,7 @@ int main(void)
         TEST(a_backing_store_must_be_there),
         TEST(a_snapshot_that_is_not_there_is_told),
         TEST(drafts_of_the_dead_are_dropped_among_snapshots),
+        TEST(marked_snapshots_go_with_their_draft_alone),
         TEST(a_directory_is_deleted_when_it_is_empty),
         TEST(what_is_in_the_way_of_building_is_told),
         TEST(an_unknown_boot_is_no_known_one),

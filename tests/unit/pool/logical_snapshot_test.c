@@ -243,6 +243,21 @@ static void snapshots_are_renamed_in_one_change(void **unused)
     assert_true(fake_was_called("lvchange --deltag cistern:snap=a --addtag cistern:snap=z"));
 }
 
+/* Several are taken within a second, and older ones tell no more than that. */
+static void snapshots_are_listed_by_age(void **unused)
+{
+    fake_add_disk(TRUE);
+    fake_add(".cistern-1.snap", 8 * MIB, "Vri-a-tz--", "disk",
+             "cistern:of=uuid-disk,cistern:snap=third,cistern:at=7.100000");
+    fake_add(".cistern-2.snap", 8 * MIB, "Vri-a-tz--", "disk",
+             "cistern:of=uuid-disk,cistern:snap=second,cistern:at=7.000009");
+    fake_add(".cistern-3.snap", 8 * MIB, "Vri-a-tz--", "disk",
+             "cistern:of=uuid-disk,cistern:snap=first,cistern:at=7");
+    fake_add(".cistern-4.snap", 8 * MIB, "Vri-a-tz--", "disk",
+             "cistern:of=uuid-disk,cistern:snap=fourth,cistern:at=8");
+    assert_snapshots("first second third fourth ");
+}
+
 static void snapshots_of_what_is_not_there(void **unused)
 {
     g_autoptr(GError) error = NULL;
@@ -371,6 +386,7 @@ int main(void)
         TEST(a_snapshot_that_is_lost_by_a_revert_is_told),
         TEST(a_merge_whose_tool_failed_counts_as_done),
         TEST(snapshots_are_renamed_in_one_change),
+        TEST(snapshots_are_listed_by_age),
         TEST(snapshots_of_what_is_not_there),
         TEST(the_room_of_a_snapshot_is_asked_for),
         TEST(dry_runs_look_at_what_there_is),

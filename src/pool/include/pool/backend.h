@@ -128,13 +128,14 @@ typedef struct {
  */
 typedef struct {
     char *token;     /**< a uuid's text, made by the core; names the draft in the journal */
+    char *name;      /**< what snapshots.create and vol_resize know it by; NULL: they don't */
     CstBlob *blob;   /**< open for reading and writing; NULL for a directory volume */
     CstFileId id;    /**< of the file; zero where a volume is none */
     gboolean shared; /**< others than root and our user can write where it lies */
     gboolean zeroed; /**< what nobody has written reads as zeroes */
 } CstVolDraft;
 
-/** Frees the token, drops the reference to the blob; the draft on the storage stays. */
+/** Frees the texts, drops the reference to the blob; the draft on the storage stays. */
 void cst_vol_draft_clear(CstVolDraft *draft);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDraft, cst_vol_draft_clear)
 
@@ -182,6 +183,12 @@ void cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost, cons
 /** How a snapshot is to be made. */
 typedef struct {
     uint64_t limit; /**< bytes set aside for what will differ; 0: the technology's default */
+    uint64_t room;  /**< that default, where something has to be set aside; 0: its own */
+    /**
+     * When its content was taken, in microseconds since the epoch, where the technology can note
+     * another time than that of its making; 0: now.
+     */
+    int64_t taken_us;
 } CstSnapshotCreate;
 
 /**
@@ -190,6 +197,13 @@ typedef struct {
  * the names. NOT_FOUND names the snapshot, EXISTS likewise; BUSY names what depends on it.
  */
 typedef struct {
+    /**
+     * A draft can have snapshots, which become the volume's with the commit, and go with the draft
+     * when that is dropped: vol_reserve gives it the name by which create and vol_resize find it.
+     */
+    gboolean of_drafts;
+    /** With of_drafts: whether this pool's storage can make any. NULL: it can. */
+    gboolean (*can_make)(CstPoolState *state, gboolean *ret_can, GError **error);
     /** Appends CstSnapshot to @snapshots, oldest first; kept_by is the dispatcher's to set. */
     gboolean (*list)(CstPoolState *state, const char *volume, GPtrArray *snapshots, GError **error);
     /** All or nothing, and on the disk when it returns. */

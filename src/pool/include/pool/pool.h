@@ -192,6 +192,8 @@ GPtrArray *cst_pool_state_space_usage(CstPoolState *state, GError **error);
 
 /** Whether the technology makes snapshots; the calls below are UNSUPPORTED where it doesn't. */
 gboolean cst_pool_state_has_snapshots(CstPoolState *state);
+/** Whether a draft can have snapshots already (CstVolDraft.name). */
+gboolean cst_pool_state_snapshots_of_drafts(CstPoolState *state, gboolean *ret_can, GError **error);
 /** Lists the volume's snapshots, oldest first: of CstSnapshot. */
 GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GError **error);
 /** Whether the technology can take snapshots of several volumes at one moment (create_many). */
