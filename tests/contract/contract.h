@@ -59,7 +59,8 @@ typedef enum {
     /** A volume that is moved to another pool is not copied; it has an identity(). */
     GROUND_MOVES = 1 << 24,
     GROUND_MOVES_DEPENDENTS = 1 << 25, /**< nor are its snapshots, and its clones stay */
-    GROUND_ONE_STEP = 1 << 26          /**< snapshots of several volumes are made in one step */
+    GROUND_ONE_STEP = 1 << 26,         /**< snapshots of several volumes are made in one step */
+    GROUND_ALONE = 1 << 27             /**< the program knows no other technology */
 } GroundFlags;
 
 typedef struct Site Site;
@@ -145,6 +146,8 @@ void site_stop_service(Site *site);
 void site_start_service(Site *site);
 /** Defines and builds the pool @name, and starts it. */
 CstPool *site_make_pool(Site *site, const char *name);
+/** Does the same with a definition of any technology. */
+CstPool *site_make_pool_of(Site *site, const char *xml);
 /** Waits until the pool is active (autostart), at most some seconds. */
 void site_wait_active(CstPool *pool);
 /** Another state of the pool "p", as another program has; the caller drops it. */
@@ -206,5 +209,5 @@ void content_assert_all(Site *site, const char *volume, uint32_t tag);
 
 /** Each ends with a row without a name. */
 extern const ContractTest lifecycle_tests[], volume_tests[], relation_tests[], snapshot_tests[],
-    moved_tests[], renamed_tests[], trashed_tests[], served_tests[], fixed_tests[], verb_tests[],
-    random_tests[];
+    moved_tests[], history_tests[], renamed_tests[], trashed_tests[], served_tests[], fixed_tests[],
+    verb_tests[], random_tests[];

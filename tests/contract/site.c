@@ -70,6 +70,12 @@ void site_restart(Site *site)
 CstPool *site_make_pool(Site *site, const char *name)
 {
     g_autofree char *xml = site->ground->pool_xml(name);
+
+    return site_make_pool_of(site, xml);
+}
+
+CstPool *site_make_pool_of(Site *site, const char *xml)
+{
     g_autoptr(GError) error = NULL;
     CstPool *pool = cst_service_pool_define(site->service, xml, 0, &error);
 

@@ -12,11 +12,12 @@
 #include <base/i18n.h>
 #include <image/snapshot.h>
 
-#include "core/intent.h"
 #include "core/scan.h"
 #include "dependency/guard.h"
+#include "volume/changed.h"
 #include "volume/clone.h"
 #include "volume/declare.h"
+#include "volume/history.h"
 #include "volume/open.h"
 
 void snapshot_target_clear(SnapshotTarget *target)
@@ -28,29 +29,11 @@ void snapshot_target_clear(SnapshotTarget *target)
 
 /* --- the image -------------------------------------------------------------------------------- */
 
-/* Taken over one to one; how much space a snapshot inside of an image takes is not known. */
 static GPtrArray *image_list(SnapshotTarget *target, GError **error)
 {
     g_autoptr(CstImage) image = volume_open_image(&target->claim, target->volume, 0, error);
-    g_autoptr(GPtrArray) found = image ? cst_image_snapshot_list(image, error) : NULL;
-    GPtrArray *list;
 
-    if (!found)
-        return NULL;
-    list = g_ptr_array_new_with_free_func((GDestroyNotify)cst_snapshot_free);
-    for (guint i = 0; i < found->len; i++) {
-        const CstImageSnapshot *from = g_ptr_array_index(found, i);
-        CstSnapshot *to = g_new0(CstSnapshot, 1);
-
-        to->name = g_strdup(from->name);
-        to->kept_by = g_strdup(target->volume->format);
-        to->created = (int64_t)from->seconds;
-        to->capacity = from->capacity;
-        to->allocation = CST_SNAPSHOT_UNKNOWN;
-        to->machine_state = from->state_size;
-        g_ptr_array_add(list, to);
-    }
-    return list;
+    return image ? volume_snapshots_inside(image, target->volume->format, error) : NULL;
 }
 
 static CstImage *open_to_change(SnapshotTarget *target, GError **error)
@@ -170,27 +153,11 @@ static gboolean pool_rename(SnapshotTarget *target, const char *name, const char
                                           error);
 }
 
-/*
- * What is stored is what the guest sees of raw volumes only. A technology may make something for as
- * long as the question lasts (a snapshot of what is there now), which must not outlive us.
- */
 static gboolean pool_changed(SnapshotTarget *target, const char *since, const char *until,
                              CstTask *task, CstChanged *changed, GError **error)
 {
-    const CstVolume *volume = target->volume;
-    CstIntent *intent;
-    gboolean told;
-
-    if (volume->format && !cst_image_name_is_plain(volume->format))
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("what has changed in a %s image since a snapshot outside of it is not "
-                          "told"),
-                        volume->format);
-    intent = volume_intent(&target->claim, "changed", error);
-    told = intent && cst_pool_state_snapshot_changed(target->claim.state, volume->name, since,
-                                                     until, task, changed, error);
-    cst_intent_end(intent);
-    return told;
+    return volume_changed_outside(&target->claim, target->volume, since, until, task, changed,
+                                  error);
 }
 
 const SnapshotProvider snapshot_pool_provider = {

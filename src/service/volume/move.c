@@ -6,7 +6,8 @@
  *
  * An image whose format stays is copied as its bytes are, with the snapshots inside of it; what it
  * is based on it names by a path, which is true from anywhere. Otherwise what the guest sees
- * becomes a new image that stands alone.
+ * becomes a new image that stands alone, and snapshots are made anew, whoever keeps them there
+ * (history.c).
  *
  * In another directory of one file system, or of one volume of Gluster, nothing is copied: the file
  * gets a second name there. Nor is it where the technology gives a volume its name in the other
@@ -29,11 +30,9 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <image/convert.h>
-#include <image/snapshot.h>
 #include <service/volumes.h>
 #include <store/declarations.h>
 
-#include "clone.h"
 #include "core/claim.h"
 #include "core/events.h"
 #include "core/intent.h"
@@ -44,13 +43,13 @@
 #include "declare.h"
 #include "delete.h"
 #include "dependency/guard.h"
+#include "history.h"
 #include "image_chain.h"
 #include "move_rename.h"
 #include "plan.h"
 #include "protect.h"
 #include "transaction.h"
-
-#define NAMED_AT_MOST 20 /* snapshots in a message */
+#include "trash.h"
 
 typedef struct {
     CstPool *pool, *to;
@@ -58,19 +57,23 @@ typedef struct {
     const CstVolMove *how;
     CstTask *task;
     ImageChain chain; /* the original's */
-    gboolean same;    /* it stays what it is: its bytes will do, or the file itself */
-    gboolean bytes;   /* it is copied as its bytes are */
+    VolumeHistory history;
+    gboolean same;  /* it stays what it is: its bytes will do, or the file itself */
+    gboolean bytes; /* it is copied as its bytes are */
     const CstImageFormat *format;
     CstImageOptions options;
     CstVolDef *def; /* of the copy */
+    char *aside;    /* a name to delete the original under; NULL: its own */
     CstIntent *intent;
 } Move;
 
 static void move_clear(Move *move)
 {
+    volume_history_clear(&move->history);
     image_chain_close(&move->chain);
     cst_image_options_clear(&move->options);
     g_clear_pointer(&move->def, cst_vol_def_free);
+    g_clear_pointer(&move->aside, g_free);
     cst_intent_end(move->intent);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Move, move_clear)
@@ -78,55 +81,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Move, move_clear)
 static const ImageLink *original(const Move *move)
 {
     return image_chain_link(&move->chain, 0);
-}
-
-/* --- what can't be taken along ---------------------------------------------------------------- */
-
-static gboolean refuse_snapshots(const Move *move, GPtrArray *names, GError **error)
-{
-    g_autoptr(GString) list = g_string_new(NULL);
-
-    for (guint i = 0; i < names->len && i < NAMED_AT_MOST; i++)
-        g_string_append_printf(list, "\n  %s", (const char *)g_ptr_array_index(names, i));
-    if (names->len > NAMED_AT_MOST)
-        g_string_append(list, "\n  …");
-    return cst_fail(error, CST_ERROR_BUSY,
-                    _("snapshots of volume '%s' can't be taken along to pool '%s'; delete them, or "
-                      "make volumes of them (snap-clone), first:%s"),
-                    move->name, cst_pool_name(move->to), list->str);
-}
-
-/* Those that the pool's technology keeps. */
-static gboolean check_kept_outside(const Move *move, GError **error)
-{
-    CstPoolState *state = original(move)->claim.state;
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autoptr(GPtrArray) snapshots = NULL;
-
-    if (!cst_pool_state_has_snapshots(state))
-        return TRUE;
-    snapshots = cst_pool_state_snapshots(state, move->name, error);
-    if (!snapshots)
-        return FALSE;
-    for (guint i = 0; i < snapshots->len; i++)
-        g_ptr_array_add(names, ((CstSnapshot *)g_ptr_array_index(snapshots, i))->name);
-    return names->len == 0 || refuse_snapshots(move, names, error);
-}
-
-/* Those inside of the image, which is opened. */
-static gboolean check_kept_inside(const Move *move, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autoptr(GPtrArray) snapshots = NULL;
-
-    if (move->bytes || !volume_keeps_snapshots(original(move)->volume))
-        return TRUE;
-    snapshots = cst_image_snapshot_list(cst_chain_image(move->chain.chain), error);
-    if (!snapshots)
-        return FALSE;
-    for (guint i = 0; i < snapshots->len; i++)
-        g_ptr_array_add(names, ((CstImageSnapshot *)g_ptr_array_index(snapshots, i))->name);
-    return names->len == 0 || refuse_snapshots(move, names, error);
 }
 
 /* --- the copy --------------------------------------------------------------------------------- */
@@ -156,8 +110,7 @@ static gboolean check_may_go(const Move *move, GError **error)
     const VolumeClaim *claim = &original(move)->claim;
 
     return volume_not_protected(move->pool, move->name, error) &&
-           cst_pool_state_check_delete(claim->state, error) && volume_not_needed(claim, error) &&
-           check_kept_outside(move, error);
+           cst_pool_state_check_delete(claim->state, error) && volume_not_needed(claim, error);
 }
 
 static gboolean open_original(Move *move, GError **error)
@@ -175,7 +128,21 @@ static gboolean open_original(Move *move, GError **error)
     return image_chain_open(&move->chain, move->pool, move->name, error) &&
            check_may_go(move, error) && check_reference(move, error) &&
            cst_chain_open_images(move->chain.chain, 0, NULL, error) &&
-           check_kept_inside(move, error);
+           volume_history_read(&move->history, &move->chain, error);
+}
+
+/* Whether there are snapshots that do not come along by themselves. */
+static gboolean has_history(const Move *move)
+{
+    return move->history.snapshots->len > 0 && !(move->bytes && move->history.inside);
+}
+
+static gboolean check_history(const Move *move, GError **error)
+{
+    g_autoptr(CstPoolState) to = pool_state_get(move->to, error);
+
+    return to && (!has_history(move) ||
+                  volume_history_fits(&move->history, move->to, to, move->format, error));
 }
 
 /* The format asked for; else the original's, where the pool has it; else raw. */
@@ -231,6 +198,23 @@ static gboolean copy_content(Move *move, const VolumeTxn *txn, GError **error)
                              move->task, error);
 }
 
+/* A draft begins in the size of the oldest content, and ends in that of now. */
+static gboolean fill(Move *move, VolumeTxn *txn, GError **error)
+{
+    uint64_t capacity = move->def->capacity;
+
+    if (has_history(move))
+        move->def->capacity = volume_history_first_size(&move->history);
+    if (!volume_txn_begin(txn, move->to, move->def, VOLUME_MOVE "-copy", error))
+        return FALSE;
+    if (!has_history(move))
+        return move->bytes ? copy_bytes(move, txn, error) : copy_content(move, txn, error);
+    move->def->capacity = capacity;
+    move->options.create.file_name = move->def->name;
+    return volume_history_write(&move->history, txn, move->format, &move->options.create,
+                                move->task, error);
+}
+
 /* --- the intent ------------------------------------------------------------------------------- */
 
 static char *inode_text(uint64_t inode)
@@ -238,14 +222,24 @@ static char *inode_text(uint64_t inode)
     return g_strdup_printf("%" PRIu64, inode);
 }
 
+/* Of a file; 0: nothing tells the volume from another one of its name. */
+static uint64_t inode_of(const CstVolume *volume)
+{
+    return volume->type == CST_VOL_FILE ? cst_volume_file_id(volume).inode : 0;
+}
+
 /* @inode: of the copy; 0: it is no file. */
 static gboolean record(Move *move, uint64_t inode, GError **error)
 {
     g_autoptr(GHashTable) fields = intent_fields_new();
-    g_autofree char *mine = inode_text(cst_volume_file_id(original(move)->volume).inode);
+    g_autofree char *mine = inode_text(inode_of(original(move)->volume));
     g_autofree char *copy = inode_text(inode);
+    g_autofree char *snapshots = volume_history_names(&move->history);
 
+    move->aside = *snapshots ? trash_name_of(move->name) : NULL;
     intent_put(fields, "volume", move->name);
+    intent_put(fields, "snapshots", snapshots);
+    intent_put(fields, "aside", move->aside);
     intent_put(fields, "inode", mine);
     intent_put(fields, "to-pool", cst_pool_name(move->to));
     intent_put(fields, "to", move->def->name);
@@ -304,7 +298,7 @@ static gboolean take_file(Move *move, CstPoolState *state, GError **error)
 
 /*
  * Where both pools are on one file system, the file gets its new name there, and then loses the old
- * one. *ret_done FALSE: it has to be copied.
+ * one. *ret_done FALSE: it has to be copied, as where snapshots are files as well.
  */
 static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
 {
@@ -313,7 +307,7 @@ static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
     g_autoptr(GError) why = NULL;
 
     *ret_done = FALSE;
-    if (!move->same)
+    if (!move->same || has_history(move))
         return TRUE;
     if (!volume_claim(&claim, move->to, move->def->name, CLAIM_WRITE, error) ||
         !cst_pool_state_volume_name_check(claim.state, move->def->name, error) ||
@@ -344,15 +338,44 @@ static gboolean fail_half(const Move *move, const GError *why, GError **error)
                     move->def->name, cst_pool_name(move->to), why->message);
 }
 
+/* Under a name that nothing else gets; snapshots that were not copied keep it from being deleted.
+ */
+static gboolean delete_aside(CstPoolState *state, const char *aside, const char *snapshots,
+                             CstTask *task, GError **error)
+{
+    return volume_history_remove(state, aside, snapshots, task, error) &&
+           cst_pool_state_delete(state, aside, 0, error);
+}
+
+/*
+ * Snapshots go one by one. So that nobody finds an original without some of them under its name, it
+ * gets another name first, by which the replay knows it, too. It may have got that before a crash.
+ */
+static gboolean delete_with_snapshots(CstPoolState *state, const char *name, const char *aside,
+                                      const char *snapshots, CstTask *task, GError **error)
+{
+    if (!cst_pool_state_rename(state, name, aside, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.move.aside");
+    if (delete_aside(state, aside, snapshots, task, error))
+        return TRUE;
+    cst_pool_state_rename(state, aside, name, NULL);
+    return FALSE;
+}
+
 static gboolean delete_original(Move *move, GError **error)
 {
     ImageLink *link = image_chain_link(&move->chain, 0);
+    g_autofree char *snapshots = volume_history_names(&move->history);
+    CstPoolState *state = link->claim.state;
     g_autoptr(GError) why = NULL;
 
     /* What is open can't be deleted everywhere. */
     g_clear_pointer(&move->chain.chain, cst_chain_free);
     g_clear_pointer(&link->blob, cst_blob_unref);
-    if (!cst_pool_state_delete(link->claim.state, move->name, 0, &why))
+    if (move->aside
+            ? !delete_with_snapshots(state, move->name, move->aside, snapshots, move->task, &why)
+            : !cst_pool_state_delete(state, move->name, 0, &why))
         return fail_half(move, why, error);
     CST_CRASH_POINT("vol.move.deleted");
     volume_is_gone(&link->claim, link->volume);
@@ -372,9 +395,7 @@ static gboolean make_copy(Move *move, GError **error)
 
     if (move->bytes)
         txn.declaration = trust_of_copy(move->def, original(move)->volume);
-    if (!volume_txn_begin(&txn, move->to, move->def, VOLUME_MOVE "-copy", error) ||
-        !(move->bytes ? copy_bytes(move, &txn, error) : copy_content(move, &txn, error)) ||
-        !record_before(move, &txn, error))
+    if (!fill(move, &txn, error) || !record_before(move, &txn, error))
         return FALSE;
     CST_CRASH_POINT("vol.move.recorded");
     if (!volume_txn_commit(&txn, move->def, error))
@@ -399,8 +420,8 @@ static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const 
         !volume_move_by_rename(pool, name, to, how, task, &renamed, error))
         return FALSE;
     return renamed || (open_original(&move, error) && plan_definition(&move, error) &&
-                       link_there(&move, &linked, error) && (linked || make_copy(&move, error)) &&
-                       delete_original(&move, error));
+                       check_history(&move, error) && link_there(&move, &linked, error) &&
+                       (linked || make_copy(&move, error)) && delete_original(&move, error));
 }
 
 gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
@@ -422,9 +443,33 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
 
 static gboolean has_inode(const CstVolume *volume, GHashTable *fields, const char *field)
 {
-    g_autofree char *inode = inode_text(cst_volume_file_id(volume).inode);
+    g_autofree char *inode = inode_text(inode_of(volume));
 
     return g_strcmp0(g_hash_table_lookup(fields, field), inode) == 0;
+}
+
+/*
+ * @taken: something else has the original's name, which has its other one. What has got another
+ * snapshot since is not what was copied: it stays.
+ */
+static gboolean delete_moved(CstPoolState *state, const CstIntentRecord *record, const char *name,
+                             gboolean taken, GError **error)
+{
+    const char *aside = g_hash_table_lookup(record->fields, "aside");
+    const char *snapshots = g_hash_table_lookup(record->fields, "snapshots");
+    g_autoptr(GError) why = NULL;
+
+    if (!aside)
+        return cst_pool_state_delete(state, name, 0, error);
+    if (taken ? delete_aside(state, aside, snapshots, NULL, &why)
+              : delete_with_snapshots(state, name, aside, snapshots, NULL, &why))
+        return cst_pool_state_settle(state, error);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_STATE)) {
+        cst_log(CST_LOG_WARNING, "the original of a move stays: %s", why->message);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
@@ -433,13 +478,17 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
     const char *name = g_hash_table_lookup(record->fields, "volume");
     const char *to_pool = g_hash_table_lookup(record->fields, "to-pool");
     const char *to = g_hash_table_lookup(record->fields, "to");
+    const char *aside = g_hash_table_lookup(record->fields, "aside");
     g_autoptr(CstPoolState) there = NULL;
-    g_autoptr(CstVolume) mine = NULL, copy = NULL;
+    g_autoptr(CstVolume) mine = NULL, moved = NULL, copy = NULL;
 
     if (!name || !to_pool || !to)
         return TRUE;
-    if (!cst_pool_state_scan_one(state, name, NULL, &mine, error))
+    if (!cst_pool_state_scan_one(state, name, NULL, &mine, error) ||
+        (aside && !cst_pool_state_scan_any(state, aside, NULL, &moved, error)))
         return FALSE;
+    if (moved)
+        return delete_moved(state, record, name, mine != NULL, error);
     /* It is gone already, or something else has its name. */
     if (!mine || !has_inode(mine, record->fields, "inode"))
         return TRUE;
@@ -450,5 +499,5 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
         return TRUE;
     cst_log(CST_LOG_INFO, "volume '%s' was moved to '%s' of pool '%s': the original goes", name, to,
             to_pool);
-    return cst_pool_state_delete(state, name, 0, error);
+    return delete_moved(state, record, name, FALSE, error);
 }

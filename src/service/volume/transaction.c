@@ -165,16 +165,18 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
  * A device may be larger than what was copied into it. The guest is not to see what a deleted
  * volume held there.
  */
-static gboolean clear_behind(const VolumeTxn *txn, const CstVolDef *def, GError **error)
+gboolean volume_txn_clear_behind(VolumeTxn *txn, uint64_t end, GError **error)
 {
     uint64_t size;
 
-    if (!txn->copies || txn->shared || txn->draft.zeroed)
+    if (!txn->copies || txn->shared || txn->draft.zeroed || txn->cleared)
         return TRUE;
-    return cst_blob_get_size(txn->draft.blob, &size, error) &&
-           (size <= def->capacity ||
-            cst_blob_zero_steps(txn->draft.blob, def->capacity, size - def->capacity,
-                                CST_ZERO_MAY_UNMAP, txn->claim.task, error));
+    if (!cst_blob_get_size(txn->draft.blob, &size, error) ||
+        (size > end && !cst_blob_zero_steps(txn->draft.blob, end, size - end, CST_ZERO_MAY_UNMAP,
+                                            txn->claim.task, error)))
+        return FALSE;
+    txn->cleared = TRUE;
+    return TRUE;
 }
 
 static gboolean commit_draft(VolumeTxn *txn, const CstVolDef *def, GError **error)
@@ -182,7 +184,7 @@ static gboolean commit_draft(VolumeTxn *txn, const CstVolDef *def, GError **erro
     if (!txn->declaration)
         txn->declaration = trust_of_definition(def);
     CST_CRASH_POINT("vol.create.filled");
-    if (!clear_behind(txn, def, error) ||
+    if (!volume_txn_clear_behind(txn, def->capacity, error) ||
         !trust_declare_draft(&txn->claim, &txn->draft, txn->declaration, error))
         return FALSE;
     CST_CRASH_POINT("vol.create.declared");

@@ -28,6 +28,7 @@ typedef struct {
     gboolean fills;      /* it goes into a volume that is there, without a draft (fill.c) */
     gboolean made;       /* the volume is there already, without a draft (volume_txn_begin) */
     gboolean shared;     /* the draft has the source's content already (volume_txn_begin_clone) */
+    gboolean cleared;    /* what is behind the content is zeroes (volume_txn_clear_behind) */
 } VolumeTxn;
 
 /**
@@ -46,6 +47,11 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
 gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                                 CstPool *source_pool, const char *source, const char *snapshot,
                                 GError **error);
+/**
+ * Zeroes what the draft of a copy has behind @end, which may be what a deleted volume held; the
+ * commit does it unless the caller has.
+ */
+gboolean volume_txn_clear_behind(VolumeTxn *txn, uint64_t end, GError **error);
 /** Declares and syncs the draft and gives it its name; the volume is in the table afterwards. */
 gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error);
 /** Rolls back what was not committed, and releases the claim. */

@@ -60,7 +60,7 @@ guint trash_days(CstPool *pool)
 /* --- names ------------------------------------------------------------------------------------ */
 
 /* Ends with the id, so that it never ends like a draft. */
-static char *hidden_name(const char *name)
+char *trash_name_of(const char *name)
 {
     const char *slash = strrchr(name, '/');
     const char *last = slash ? slash + 1 : name, *end;
@@ -142,7 +142,7 @@ gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, gui
                       GError **error)
 {
     g_auto(VolumeClaim) hidden_claim = {.task = claim->task, .after = claim};
-    g_autofree char *hidden = hidden_name(claim->name);
+    g_autofree char *hidden = trash_name_of(claim->name);
     g_auto(KeptByName) kept = {0};
 
     if (!cst_flags_check(flags, CST_VOL_DELETE_WITH_SNAPSHOTS, "virStorageVolDelete", error) ||

@@ -5,6 +5,8 @@
 
 /** For how many days the pool keeps deleted volumes; 0: it does not. Counts once it is defined. */
 guint trash_days(CstPool *pool);
+/** A new name that is no volume's for volume @name, in its pool; free it. */
+char *trash_name_of(const char *name);
 /**
  * Puts a claimed volume that nobody has open into the trash; BUSY while anything depends on it, or
  * it has snapshots and @flags do not agree to their deletion.

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a pool's technology tells of the changes since a snapshot. It may make something for as long
+ * as the question lasts (a snapshot of what is there now), which must not outlive us.
+ */
+#include "changed.h"
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <image/image.h>
+
+#include "core/intent.h"
+
+gboolean volume_changed_outside(const VolumeClaim *claim, const CstVolume *volume,
+                                const char *since, const char *until, CstTask *task,
+                                CstChanged *changed, GError **error)
+{
+    CstIntent *intent;
+    gboolean told;
+
+    if (volume->format && !cst_image_name_is_plain(volume->format))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("what has changed in a %s image since a snapshot outside of it is not "
+                          "told"),
+                        volume->format);
+    intent = volume_intent(claim, "changed", error);
+    told = intent && cst_pool_state_snapshot_changed(claim->state, volume->name, since, until, task,
+                                                     changed, error);
+    cst_intent_end(intent);
+    return told;
+}
