@@ -33,14 +33,17 @@ from kit import (BUILD, MIB, case, disk, expect, long_case, main, run, wipe_disk
 from services import iscsi, nfs, scsi, smb, zfs  # noqa: E402
 
 CHOSEN = ["tool did", "dead process", "zeroes follow", "its source's content", "content before",
-          "renamed has its snapshots", "renamed volume follows", "trash keeps its snapshots"]
+          "renamed has its snapshots", "renamed volume follows", "trash keeps its snapshots",
+          "snapshots are moved"]
 # What a ground does in a way of its own, besides.
 ALSO = {"zfs": ["newer snapshots", "clones is flattened", "clones is kept in the trash"]}
 # What is left of these where time counts: for the rest one ground of devices stands for all. What a revert
 # of an LV brings back, which takes minutes of LVM here, is in thin_test.py, what LVM's tools do in
-# logical_test.py, and of thin ones nothing is left but random steps.
-SHORT = {"logical": ["zeroes follow", "renamed has its snapshots"], "logical-thin": [],
-         "zfs": ["newer snapshots", "clones is flattened"], "cifs": ["tool did", "content before"]}
+# logical_test.py.
+SHORT = {"logical": ["zeroes follow", "renamed has its snapshots"],
+         "logical-thin": ["snapshots are moved along"],
+         "zfs": ["newer snapshots", "clones is flattened", "moved into images"],
+         "cifs": ["tool did", "content before"]}
 # Whose random steps are left out then: thin volumes play LVM's, NFS those of files, and a fake ZFS's
 # (contract-zfs-fake-random).
 SHORT_NOT_RANDOM = {"logical", "zfs", "cifs"}
@@ -158,7 +161,7 @@ def contract(*chosen, **more):
     expect(not bad, "\n# ".join(bad))
 
 
-@(long_case if SHORT.get(GROUND) == [] else case)
+@case
 def the_contract_is_kept():
     chosen = [""] if GROUND in FIXED else CHOSEN + ALSO.get(GROUND, [])
     if os.environ.get("LAB_SHORT"):

@@ -10,11 +10,23 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from crash import Victim, survives  # noqa: E402
-from kit import (MIB, Ours, case, cst_pool, disk, expect, long_case, lvs, main, pool_xml,
+from kit import (BUILD, MIB, WORK, Ours, case, cst_pool, disk, expect, long_case, lvs, main, pool_xml,
                  read_at, run, wait_until, wipe_disks, write_at)  # noqa: E402
 
 XML = pool_xml("lab", [disk(0)], {"snapshot-size": "100%"})
 OURS = Ours()
+ROOT = os.path.join(WORK, "crash-root")
+IMAGES = os.path.join(WORK, "images")
+THIN = pool_xml("thin", [disk(0)], {"thin": "yes"}, vg="lab")
+
+
+def cistern(*words, check=True, env=None):
+    return run(os.path.join(BUILD, "cistern"), "--root", ROOT, *words, check=check, env=env)
+
+
+def killed(point, *words):
+    status, text = cistern(*words, check=False, env={"CISTERN_CRASH_AT": point})
+    expect(status == -9, f"{point}: not killed: {status} {text}")
 
 
 # LVM takes its time here, so what is only the ground for a kill is made by its own tools.
@@ -152,6 +164,32 @@ def a_daemon_killed_while_creating_leaves_no_lv():
         expect(left == (["made"] if "made" in listed else []), f"{point}: {left}")
         expect(not os.listdir(f"{OURS.root}/var/lib/cistern/journal"), f"{point}: an intent stays")
         OURS.stop()
+
+
+@case
+def what_is_moved_in_with_its_snapshots_is_whole_or_not_there():
+    """The snapshots of a draft are LVs of their own, which are dropped with it, killed or not."""
+    remove("v")
+    os.makedirs(IMAGES)
+    run("qemu-img", "create", "-q", "-f", "qcow2", f"{IMAGES}/v", "8M")
+    for name in ("one", "two"):
+        run("qemu-img", "snapshot", "-c", name, f"{IMAGES}/v")
+    for words in (("pool-define", THIN), ("pool-start", "thin"),
+                  ("pool-define-as", "images", "dir", "--target", IMAGES), ("pool-start", "images")):
+        cistern(*words)
+    move = ("vol-move", "v", "--pool", "images", "--newpool", "thin")
+    for point in ("vol.history.snapshot:2", "vol.create.filled"):
+        killed(point, *move)
+        left = [row[0] for row in lvs("lab") if row[0].startswith((".cistern", "v"))]
+        expect(len(left) > 1, f"{point}: {left}")
+        # Dropping them is killed as well.
+        killed("logical.abandon.bare", "vol-list", "thin")
+        expect(cistern("vol-list", "thin")[1].count(" v ") == 0, "it is listed")
+        left = [row[0] for row in lvs("lab") if row[0].startswith((".cistern", "v"))]
+        expect(left == [], f"{point}: {left}")
+    cistern(*move)
+    expect(state("v")["snapshots"] == ["cistern:snap=one", "cistern:snap=two"], state("v"))
+    expect(not os.path.exists(f"{IMAGES}/v"), "the image is still there")
 
 
 main()

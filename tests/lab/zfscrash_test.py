@@ -174,6 +174,31 @@ def a_volume_that_is_moved_is_in_one_of_both_pools():
 
 
 @case
+def what_is_moved_in_with_its_snapshots_is_whole_or_not_there():
+    """A draft with snapshots is dropped with them; an original with some goes with them."""
+    cistern("pool-define-as", "images", "dir", "--target", os.path.join(WORK, "images"))
+    cistern("pool-build", "images")
+    cistern("pool-start", "images")
+    there = ("--pool", "z", "--newpool", "images", "--format", "qcow2")
+    back = ("--pool", "images", "--newpool", "z")
+    for point, words in (("vol.history.snapshot:2", back), ("vol.create.filled", back),
+                         ("vol.history.removed", there)):
+        Dataset().prepare(Operation("move", with_snapshots, ()))
+        before = state()
+        if words == back:
+            cistern("vol-move", "v", *there)
+        status, text = cistern("vol-move", "v", *words, check=False,
+                               env={"CISTERN_CRASH_AT": point})
+        expect(status == -9, f"{point}: not killed: {status} {text}")
+        cistern("pool-destroy", "z")
+        cistern("pool-start", "z")
+        left = out("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", "tank/z").split()
+        expect(left == ["tank/z"], f"{point}: {left}")
+        cistern("vol-move", "v", *back)
+        expect(state() == before, f"{point}: {state()}, not {before}")
+
+
+@case
 def a_snapshot_that_was_being_read_is_left_alone():
     """It is read by way of a hidden clone."""
     Dataset().prepare(Operation("read", with_snapshots, ()))

@@ -114,6 +114,56 @@ class Crash(killed.KilledEverywhere, OnCeph):
         self.assertEqual([], sorted(compiled - self.reached))
 
 
+class Moved(killed.KilledEverywhere, OnCeph):
+    """A volume and its snapshot are in one of two Ceph pools or, whole, in both."""
+
+    POINTS = ("vol.history.", "vol.move.")
+    reached = set()
+
+    def clear(self):
+        self.ceph.clear()
+        self.ceph.clear("other")
+
+    def leftovers(self):
+        return killed.journal(self.peer) + [
+            image for pool in ("libvirt", "other") for image in self.ceph.images(pool)
+            if ".part" in image or "trash:" in image]
+
+    def two_states(self):
+        self.play("vol-create-as", "r", "a", "1M")
+        self.play("vol-upload", "a", self.file("payload", noise(MIB)), "--pool", "r")
+        self.play(*snap_command("create", "a", "one"))
+        self.play("vol-upload", "a", self.file("payload", noise(MIB, 2)), "--pool", "r")
+
+    def check(self):
+        places = {pool: self.ceph.images(pool) for pool in ("libvirt", "other")}
+        places = {pool: images for pool, images in places.items() if images}
+        self.assertTrue(places)
+        for pool, images in places.items():
+            self.assertEqual(["a", "a@one"], images, pool)
+            self.assertEqual(noise(MIB, 2), self.content("a", pool=pool))
+            self.assertEqual(noise(MIB), self.content("a@one", pool=pool))
+
+    def test_a_move(self):
+        self.killed_everywhere(self.cli("vol-move", "a", "--pool", "r", "--newpool", "o"),
+                               self.two_states, self.check)
+        self.assertLessEqual({"vol.history.snapshot", "vol.history.removed", "vol.move.copied",
+                              "vol.move.deleted"}, self.reached)
+
+    def test_b_what_was_not_copied_stays(self):
+        """Somebody takes a snapshot of the original while it is about to be deleted."""
+        self.two_states()
+        done, _ = self.run_at(self.cli("vol-move", "a", "--pool", "r", "--newpool", "o"),
+                              "vol.move.aside")
+        self.assertEqual(-9, done[0], done[2])
+        aside = self.ceph.images()[0]
+        self.assertTrue(aside.startswith(".cistern-trash-"), aside)
+        self.ceph.rbd("snap", "create", "--no-progress", aside + "@new")
+        self.settled()
+        self.assertEqual(["a", "a@one", "a@new"], self.ceph.images())
+        self.assertEqual(["a", "a@one"], self.ceph.images("other"))
+
+
 class Trash(killed.TrashKilled, OnCeph):
     POINTS = ("rbd.", "vol.rename.", "trash.")
     DELETE = ("--delete-snapshots",)

@@ -48,12 +48,12 @@ class OnCeph(OnServer):
     def pool_xml(cls, name, **how):
         return cls.ceph.pool_xml(name, **how)
 
-    def content(self, image):
+    def content(self, image, **where):
         """What the rbd tool reads."""
         path = os.path.join(self.peer.files, "export")
         if os.path.exists(path):
             os.unlink(path)
-        self.ceph.rbd("export", "--no-progress", image, path)
+        self.ceph.rbd("export", "--no-progress", image, path, **where)
         with open(path, "rb") as stream:
             return stream.read()
 

@@ -54,7 +54,7 @@ class Moving(WithDaemon):
         # QEMU's tools and libvirt's clients find it there.
         self.assertIn("disk", self.ok("vol-list", "q"))
         self.assertNotIn("disk", self.ok("vol-list", "p"))
-        self.is_refused("q/disk", "--newpool", "p", "--format", "raw", text="\n  then")
+        self.is_refused("q/disk", "--newpool", "p", "--format", "vdi", text="\n  then")
 
     def elsewhere(self):
         """A pool on a file system of its own."""
@@ -65,6 +65,13 @@ class Moving(WithDaemon):
         self.ok("pool-create-as", "far", "dir", "--target", where)
         self.addCleanup(self.virsh, "pool-destroy", "far")
         return where
+
+    def test_snapshots_of_a_raw_file_where_extents_are_not_shared(self):
+        """A memory file system shares none."""
+        self.elsewhere()
+        self.assertEqual(0, self.cistern("snap-create", "disk", "then", "--pool", "p")[0])
+        self.is_refused("p/disk", "--newpool", "far", "--format", "raw",
+                        text="(a raw volume there takes none over; one of format 'qcow2' would)")
 
     def test_in_one_file_system_it_is_a_rename(self):
         before = os.stat(self.at("p", "disk"))

@@ -105,7 +105,7 @@ def same_image(path, content):
 
 
 def is_volume(name):
-    return name.startswith("pool/")
+    return name.startswith(("pool/", "n/"))
 
 
 def is_private(name):
