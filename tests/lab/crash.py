@@ -11,9 +11,21 @@ makes, and nothing more.
 import collections
 import os
 
-from kit import WORK, case, expect
+from kit import BUILD, WORK, case, expect, run
 
 POINTS = os.path.join(WORK, "points")
+ROOT = os.path.join(WORK, "crash-root")
+
+
+def cistern(*words, check=True, env=None):
+    """The command line, in process."""
+    return run(os.path.join(BUILD, "cistern"), "--root", ROOT, *words, check=check, env=env)
+
+
+def killed(point, *words):
+    """The same, killed at that crash point."""
+    status, text = cistern(*words, check=False, env={"CISTERN_CRASH_AT": point})
+    expect(status == -9, f"{point}: not killed: {status} {text}")
 
 
 class Victim:

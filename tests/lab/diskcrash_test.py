@@ -14,18 +14,13 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from crash import Victim, survives  # noqa: E402
-from kit import (BUILD, WORK, case, disk, expect, long_case, main, out, read_at, run,  # noqa: E402
+from crash import Victim, cistern, survives  # noqa: E402
+from kit import (case, disk, expect, long_case, main, out, read_at, run,  # noqa: E402
                  write_at, write_xml)
 
 DISK = disk(0)
 NAME = os.path.basename(DISK) + ("p" if DISK[-1].isdigit() else "")
-ROOT = os.path.join(WORK, "crash-root")
 EXTENDED = "f"
-
-
-def cistern(*words, check=True, env=None):
-    return run(os.path.join(BUILD, "cistern"), "--root", ROOT, *words, check=check, env=env)
 
 
 def node(number):

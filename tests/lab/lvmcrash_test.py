@@ -9,24 +9,14 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from crash import Victim, survives  # noqa: E402
-from kit import (BUILD, MIB, WORK, Ours, case, cst_pool, disk, expect, long_case, lvs, main, pool_xml,
+from crash import Victim, cistern, killed, survives  # noqa: E402
+from kit import (MIB, WORK, Ours, case, cst_pool, disk, expect, long_case, lvs, main, pool_xml,
                  read_at, run, wait_until, wipe_disks, write_at)  # noqa: E402
 
 XML = pool_xml("lab", [disk(0)], {"snapshot-size": "100%"})
 OURS = Ours()
-ROOT = os.path.join(WORK, "crash-root")
 IMAGES = os.path.join(WORK, "images")
 THIN = pool_xml("thin", [disk(0)], {"thin": "yes"}, vg="lab")
-
-
-def cistern(*words, check=True, env=None):
-    return run(os.path.join(BUILD, "cistern"), "--root", ROOT, *words, check=check, env=env)
-
-
-def killed(point, *words):
-    status, text = cistern(*words, check=False, env={"CISTERN_CRASH_AT": point})
-    expect(status == -9, f"{point}: not killed: {status} {text}")
 
 
 # LVM takes its time here, so what is only the ground for a kill is made by its own tools.

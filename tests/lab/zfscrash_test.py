@@ -9,12 +9,11 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from crash import Victim, survives  # noqa: E402
-from kit import (BUILD, WORK, Ours, case, cst_pool, disk, expect, long_case, main, out, read_at,
+from crash import Victim, cistern, killed, survives  # noqa: E402
+from kit import (WORK, Ours, case, cst_pool, disk, expect, long_case, main, out, read_at,
                  run, wait_until, write_at, write_xml)  # noqa: E402
 from services import zfs  # noqa: E402
 
-ROOT = os.path.join(WORK, "crash-root")
 OURS = Ours()
 
 
@@ -29,10 +28,6 @@ XML = definition("z", "tank/z")
 OTHER_BLOCKS = write_xml("w.xml", "<volume><name>w</name><capacity unit='MiB'>8</capacity>"
                                   "<options xmlns='urn:cistern:storage:1.0'>"
                                   "<option name='volblocksize' value='64K'/></options></volume>")
-
-
-def cistern(*words, check=True, env=None):
-    return run(os.path.join(BUILD, "cistern"), "--root", ROOT, *words, check=check, env=env)
 
 
 def dev(name):
@@ -156,9 +151,7 @@ def a_volume_that_is_moved_is_in_one_of_both_pools():
         Dataset().prepare(Operation("move", with_snapshots, ()))
         guid = out("zfs", "get", "-H", "-o", "value", "guid", "tank/z/v")
         shots = out("zfs", "list", "-H", "-t", "snapshot", "-o", "name", "-r", "tank/z/v").split()
-        status, text = cistern("vol-move", "v", "--pool", "z", "--newpool", "y", check=False,
-                               env={"CISTERN_CRASH_AT": f"vol.move.rename.{point}"})
-        expect(status == -9, f"not killed: {status} {text}")
+        killed(f"vol.move.rename.{point}", "vol-move", "v", "--pool", "z", "--newpool", "y")
         names = [name for name in out("zfs", "list", "-H", "-t", "volume", "-o", "name").split()
                  if name in ("tank/z/v", "tank/y/v")]
         expect(names == ["tank/y/v" if moved else "tank/z/v"], names)
@@ -187,9 +180,7 @@ def what_is_moved_in_with_its_snapshots_is_whole_or_not_there():
         before = state()
         if words == back:
             cistern("vol-move", "v", *there)
-        status, text = cistern("vol-move", "v", *words, check=False,
-                               env={"CISTERN_CRASH_AT": point})
-        expect(status == -9, f"{point}: not killed: {status} {text}")
+        killed(point, "vol-move", "v", *words)
         cistern("pool-destroy", "z")
         cistern("pool-start", "z")
         left = out("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", "tank/z").split()
