@@ -139,10 +139,12 @@ static gboolean has_history(const Move *move)
 
 static gboolean check_history(const Move *move, GError **error)
 {
-    g_autoptr(CstPoolState) to = pool_state_get(move->to, error);
+    g_autoptr(CstPoolState) to = NULL;
 
-    return to && (!has_history(move) ||
-                  volume_history_fits(&move->history, move->to, to, move->format, error));
+    if (!has_history(move))
+        return TRUE;
+    to = pool_state_get(move->to, error);
+    return to && volume_history_fits(&move->history, move->to, to, move->format, error);
 }
 
 /* The format asked for; else the original's, where the pool has it; else raw. */
@@ -338,8 +340,7 @@ static gboolean fail_half(const Move *move, const GError *why, GError **error)
                     move->def->name, cst_pool_name(move->to), why->message);
 }
 
-/* Under a name that nothing else gets; snapshots that were not copied keep it from being deleted.
- */
+/* Under a name that nothing else gets. Snapshots that were not copied keep it from going. */
 static gboolean delete_aside(CstPoolState *state, const char *aside, const char *snapshots,
                              CstTask *task, GError **error)
 {
