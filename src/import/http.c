@@ -77,8 +77,7 @@ gboolean import_http_has_ranges(const ImportHttp *http)
     return http->ranges;
 }
 
-/* --- the reply ---------------------------------------------------------------------------------
- */
+/* --- the reply -------------------------------------------------------------------------------- */
 
 static gboolean changed(const ImportHttp *http, GError **error)
 {
@@ -176,8 +175,7 @@ static int on_progress(void *data, curl_off_t total, curl_off_t now, curl_off_t 
     return cst_task_cancelled(((Request *)data)->http->context->task);
 }
 
-/* --- one attempt -------------------------------------------------------------------------------
- */
+/* --- one attempt ------------------------------------------------------------------------------ */
 
 static struct curl_slist *set_range(const Request *request, char **ret_range)
 {
@@ -244,8 +242,7 @@ static CURLcode perform(Request *request)
     return code;
 }
 
-/* --- how it ended ------------------------------------------------------------------------------
- */
+/* --- how it ended ----------------------------------------------------------------------------- */
 
 /* Whether all is there that was wanted: a reply without a body is one of an empty file. */
 static gboolean is_complete(Request *request, CURLcode code)
@@ -393,8 +390,7 @@ gboolean import_http_get(ImportHttp *http, uint64_t offset, uint64_t length, Imp
     return ok;
 }
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static gboolean take_nothing(const void *buf, size_t len, gpointer data, GError **error)
 {

@@ -87,8 +87,7 @@ gboolean import_reader_peek(ImportReader *reader, size_t len, const uint8_t **re
     return TRUE;
 }
 
-/* --- a pipe ------------------------------------------------------------------------------------
- */
+/* --- a pipe ----------------------------------------------------------------------------------- */
 
 typedef struct {
     ImportReader head;
@@ -130,8 +129,7 @@ ImportReader *import_reader_of_fd(int fd, const char *name, CstTask *task)
     return &reader->head;
 }
 
-/* --- a blob ------------------------------------------------------------------------------------
- */
+/* --- a blob ----------------------------------------------------------------------------------- */
 
 typedef struct {
     ImportReader head;

@@ -94,8 +94,7 @@ static gboolean damaged(const ImportTar *tar, uint64_t at, GError **error)
                     at);
 }
 
-/* --- what goes with an entry -------------------------------------------------------------------
- */
+/* --- what goes with an entry ------------------------------------------------------------------ */
 
 static gboolean pax_record(ImportTar *tar, const char *key, size_t key_len, const char *value,
                            size_t value_len, GError **error)
@@ -162,8 +161,7 @@ static gboolean read_extra(ImportTar *tar, char type, uint64_t at, uint64_t leng
     return TRUE;
 }
 
-/* --- entries -----------------------------------------------------------------------------------
- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 static char *plain_name(const uint8_t *header)
 {

@@ -171,8 +171,7 @@ static void a_snapshot_is_sent(Site *site)
     assert_sent(now, tags);
 }
 
-/* --- digests, and parts that are written over ---------------------------------------------------
- */
+/* --- digests, and parts that are written over ------------------------------------------------- */
 
 #define CHUNK (64 * CST_KIB)
 

@@ -11,8 +11,7 @@
 #include "compact.h"
 #include "walk.h"
 
-/* --- what is used twice --------------------------------------------------------------------------
- */
+/* --- what is used twice ----------------------------------------------------------------------- */
 
 static gboolean copy_table(CstLevels *levels, uint64_t l1_index, uint64_t from, GError **error)
 {
@@ -36,8 +35,7 @@ static gboolean copy_cluster(CstLevels *levels, uint64_t table, uint64_t inside,
 
 static const CstLevelsFix copies = {.copy_table = copy_table, .copy_cluster = copy_cluster};
 
-/* --- repair --------------------------------------------------------------------------------------
- */
+/* --- repair ----------------------------------------------------------------------------------- */
 
 /* The walk goes on from sound tables when it returns. */
 static gboolean repair_errors(CstLevelsWalk *walk, GError **error)

@@ -69,8 +69,7 @@ static inline uint64_t parallels_table_end(uint64_t entries)
     return PARALLELS_HEADER_LEN + entries * 4;
 }
 
-/* --- header.c ------------------------------------------------------------------------------------
- */
+/* --- header.c --------------------------------------------------------------------------------- */
 
 /** Returns whether a header has the older magic, see above. */
 gboolean parallels_is_old(const uint8_t *head);
@@ -143,8 +142,7 @@ gboolean parallels_sync(CstBlocks *blocks, GError **error);
 /** Truncates the file to @end, unless it is of fixed size. Nothing refers to what lies behind. */
 gboolean parallels_cut(Parallels *parallels, uint64_t end, GError **error);
 
-/* --- repair.c ------------------------------------------------------------------------------------
- */
+/* --- repair.c --------------------------------------------------------------------------------- */
 
 /**
  * Walks through the whole table and sets all of *ret_check but the leaks; with @fix it repairs the

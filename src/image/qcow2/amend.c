@@ -48,8 +48,7 @@ static gboolean goes_up(const Amend *job)
     return job->to.version > job->q->header.version;
 }
 
-/* --- what it shall be --------------------------------------------------------------------------
- */
+/* --- what it shall be ------------------------------------------------------------------------- */
 
 static gboolean plan_version(Amend *job, GError **error)
 {
@@ -154,8 +153,7 @@ static gboolean plan(Amend *job, GError **error)
            plan_version(job, error) && check_backing(job, error) && check_snapshots(job, error);
 }
 
-/* --- changing the header ------------------------------------------------------------------------
- */
+/* --- changing the header ---------------------------------------------------------------------- */
 
 static void amend_head(const Amend *job, Qcow2Head *head)
 {

@@ -19,8 +19,7 @@
 #include "bytes.h"
 #include "state.h"
 
-/* --- where blocks are ---------------------------------------------------------------------------
- */
+/* --- where blocks are ------------------------------------------------------------------------- */
 
 static gboolean get_place(Vhdx *vhdx, uint64_t entry, uint64_t length, uint64_t *ret_offset,
                           GError **error)

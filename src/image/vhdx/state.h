@@ -70,8 +70,7 @@ static inline Vhdx *vhdx_of(CstImage *image)
     return (Vhdx *)image;
 }
 
-/* --- bat.c: the block allocation table; lock held ----------------------------------------------
- */
+/* --- bat.c: the block allocation table; lock held --------------------------------------------- */
 
 /** Fails with CORRUPT. @what: the translated damage. */
 gboolean vhdx_corrupt(const Vhdx *vhdx, GError **error, const char *what);
@@ -131,8 +130,7 @@ gboolean vhdx_relieve(Vhdx *vhdx, GError **error);
 /** Commits, makes all of it durable in its place, and takes the log out of force. */
 gboolean vhdx_empty_log(Vhdx *vhdx, GError **error);
 
-/* --- map.c; lock held -------- -----------------------------------------------------------------
- */
+/* --- map.c; lock held -------- ---------------------------------------------------------------- */
 
 extern const CstBlocksOps vhdx_blocks_ops;
 

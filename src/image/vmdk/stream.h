@@ -57,8 +57,7 @@ static inline VmdkStream *vmdk_stream_of(VmdkExtent *extent)
     return (VmdkStream *)extent;
 }
 
-/* --- stream_grain.c ------------------------------------------------------------------------------
- */
+/* --- stream_grain.c --------------------------------------------------------------------------- */
 
 /** Fails with CORRUPT. @what: the translated damage. */
 gboolean vmdk_stream_corrupt(const VmdkStream *stream, GError **error, const char *what);
@@ -96,8 +95,7 @@ gboolean vmdk_stream_find_tail(VmdkStream *stream, GError **error);
  */
 gboolean vmdk_stream_start(VmdkStream *stream, GError **error);
 
-/* --- stream_read.c -------------------------------------------------------------------------------
- */
+/* --- stream_read.c ---------------------------------------------------------------------------- */
 
 /**
  * Returns the sector of grain @number (0: it reads as zeroes; VMDK_PENDING: it waits), and how many

@@ -63,8 +63,7 @@ void cst_dir_shelf_tidy(const CstDirHandle *target, const CstDirHandle *all, con
         cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
 }
 
-/* --- a volume's name ----------------------------------------------------------------------------
- */
+/* --- a volume's name -------------------------------------------------------------------------- */
 
 gboolean cst_dir_has_snapshots(const CstDirHandle *target, const char *volume)
 {

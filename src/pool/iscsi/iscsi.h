@@ -61,8 +61,7 @@ typedef enum {
 gboolean iscsi_run(const char *const *args, unsigned timeout_s, IscsiStatus accepted,
                    char **ret_out, GError **error);
 
-/* --- report.c: what iscsiadm prints; pure ------------------------------------------------------
- */
+/* --- report.c: what iscsiadm prints; pure ----------------------------------------------------- */
 
 /** Whether @text can be a name of a target: an argument, and the name of a directory. */
 gboolean iscsi_is_name(const char *text);

@@ -62,8 +62,7 @@ static void what_cannot_be_read_is_an_error(void **state)
     assert_non_null(error);
 }
 
-/* --- where a file system says that files lie ---------------------------------------------------
- */
+/* --- where a file system says that files lie -------------------------------------------------- */
 
 #define K 1024u
 

@@ -86,8 +86,7 @@ gboolean cst_conn_set_detach(CstConn *conn, gboolean detach, GError **error)
     return TRUE;
 }
 
-/* --- jobs of this program: an older server, which has none -------------------------------------
- */
+/* --- jobs of this program: an older server, which has none ------------------------------------ */
 
 gboolean cst_conn_set_job_group(CstConn *conn, uint64_t group, GError **error)
 {

@@ -242,8 +242,7 @@ static void leaks_are_closed_by_moving_what_is_behind(void **state)
     }
 }
 
-/* --- QED's mark --------------------------------------------------------------------------------
- */
+/* --- QED's mark ------------------------------------------------------------------------------- */
 
 static gboolean needs_check(CstBlob *blob)
 {
@@ -354,8 +353,7 @@ static void qed_is_marked_before_a_repair_changes_it(void **state)
     }
 }
 
-/* --- the L1 table of qcow ----------------------------------------------------------------------
- */
+/* --- the L1 table of qcow --------------------------------------------------------------------- */
 
 /* All but cluster 0 is there. */
 static void assert_rest(CstBlob *guest)
@@ -424,8 +422,7 @@ static void a_table_that_nothing_needs_is_given_back(void **state)
         }
 }
 
-/* --- what is below -----------------------------------------------------------------------------
- */
+/* --- what is below ---------------------------------------------------------------------------- */
 
 static void the_backing_file_changes_in_one_step(void **state)
 {

@@ -168,8 +168,7 @@ static void assert_holds(Disk *disk, const char *when)
     assert_shows(disk, guest, when);
 }
 
-/* --- behind the end ----------------------------------------------------------------------------
- */
+/* --- behind the end --------------------------------------------------------------------------- */
 
 /* Parts of blocks: at their start, inside, at the end of one and the start of the next. */
 static void write_parts(Disk *disk)
@@ -231,8 +230,7 @@ static void what_lies_behind_the_end_does_not_show_in_grown_space(void **state)
     }
 }
 
-/* --- a device ----------------------------------------------------------------------------------
- */
+/* --- a device --------------------------------------------------------------------------------- */
 
 enum { DEVICE_SIZE = 40 * 1024 * 1024 + 512 };
 
@@ -354,8 +352,7 @@ static void a_device_that_fails_gets_no_image(void **state)
     }
 }
 
-/* --- space that is used again ------------------------------------------------------------------
- */
+/* --- space that is used again ----------------------------------------------------------------- */
 
 /* The guest's own bytes of before: shrinking and growing makes zeroes of them. */
 static void what_was_cut_off_never_comes_back(void **state)

@@ -390,8 +390,7 @@ static void a_record_of_an_earlier_boot_counts_for_what_it_knows(void **state)
     cst_dir_backend.close(pool);
 }
 
-/* --- drafts while another process starts a pool on the directory -------------------------------
- */
+/* --- drafts while another process starts a pool on the directory ------------------------------ */
 
 /* Linked with --wrap: called when a file has been made, before its maker does anything with it. */
 static void (*on_created)(const CstDirHandle *dir, const char *name);

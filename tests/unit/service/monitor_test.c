@@ -21,8 +21,7 @@
 /* How many pools the monitor looks at at once. */
 #define AT_ONCE 64
 
-/* --- storage that tells of changes, and hangs when a test wants it -----------------------------
- */
+/* --- storage that tells of changes, and hangs when a test wants it ---------------------------- */
 
 static struct {
     GMutex lock;

@@ -123,8 +123,7 @@ gboolean cst_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset, c
  */
 gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *busy, GError **error);
 
-/* --- the host's own trees: device nodes, /proc, /sys -------------------------------------------
- */
+/* --- the host's own trees: device nodes, /proc, /sys ------------------------------------------ */
 
 /**
  * Opens the device node at @path (below /dev, or a device that a definition names); links are

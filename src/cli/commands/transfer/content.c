@@ -287,8 +287,7 @@ static gboolean run_verify(CstTask *task, gpointer data, GError **error)
            copy_check_is_there(copy, error) && run_check_tail(task, copy, error);
 }
 
-/* --- since a snapshot --------------------------------------------------------------------------
- */
+/* --- since a snapshot ------------------------------------------------------------------------- */
 
 /* What has changed since the snapshot; what somebody writes to meanwhile can't be told. */
 static gboolean ask(const Copy *copy, CstTask *task, CliChanged *ret, GError **error)

@@ -83,8 +83,7 @@ CstBlob *cst_chain_blob(const CstChain *chain, guint index);
 /** Returns what the header of image @index says; borrowed. */
 const CstImageInfo *cst_chain_info(const CstChain *chain, guint index);
 
-/* --- not in the library: several views of one chain ----------------------------------------------
- */
+/* --- not in the library: several views of one chain ------------------------------------------- */
 
 /**
  * Opens what the guest sees of the whole chain now, or saw at snapshot @snapshot of the top image,

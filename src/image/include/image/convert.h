@@ -23,8 +23,7 @@ gboolean cst_image_convert(CstBlob *from, CstBlob *to, const CstImageFormat *for
                            const CstImageCreate *options, unsigned flags, CstTask *task,
                            GError **error);
 
-/* --- not in the library: other ways to fill an image -------------------------------------------
- */
+/* --- not in the library: other ways to fill an image ------------------------------------------ */
 
 /**
  * Converts as cst_image_convert() does, but writes runs of fewer than @zero_run zero bytes (a

@@ -56,8 +56,7 @@ gboolean cst_image_snapshot_delete(CstImage *image, const char *name, CstTask *t
 gboolean cst_image_snapshot_rename(CstImage *image, const char *name, const char *new_name,
                                    GError **error);
 
-/* --- not in the library: what has changed ------------------------------------------------------
- */
+/* --- not in the library: what has changed ----------------------------------------------------- */
 
 typedef struct CstChanged CstChanged;
 

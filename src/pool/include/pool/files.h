@@ -46,8 +46,7 @@ char *cst_path_real(const char *path);
  */
 gboolean cst_path_touch(const char *path, GError **error);
 
-/* --- trust (dir/beneath.c) ---------------------------------------------------------------------
- */
+/* --- trust (dir/beneath.c) -------------------------------------------------------------------- */
 
 /** What stat says of an entry's owner. */
 typedef struct {
