@@ -5,6 +5,7 @@
  */
 #include <model/declaration.h>
 
+#include <inttypes.h>
 #include <string.h>
 
 CstDeclaration *cst_declaration_new(const char *format, gboolean restricted)
@@ -78,4 +79,10 @@ gboolean cst_file_id_equal(gconstpointer a, gconstpointer b)
     const CstFileId *left = a, *right = b;
 
     return left->inode == right->inode && left->btime_ns == right->btime_ns;
+}
+
+char *cst_file_id_text(const CstFileId *id)
+{
+    return id->inode ? g_strdup_printf("%" PRIu64 " %" PRId64, id->inode, id->btime_ns)
+                     : g_strdup("");
 }

@@ -227,6 +227,20 @@ char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume)
     return cst_pool_state_vol_path(state, volume->name);
 }
 
+char *cst_pool_state_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
+{
+    const CstFileId file = cst_volume_file_id(volume);
+    g_autofree char *identity = NULL;
+    CstCall call;
+
+    if (!state->backend->vol_identity)
+        return cst_file_id_text(&file);
+    call = pool_call_begin(state, "vol_identity", volume->name);
+    if (cst_call_enter(&call, state->liveness))
+        identity = state->backend->vol_identity(state, volume, &call.why);
+    return cst_call_end(&call, identity != NULL, error) ? g_steal_pointer(&identity) : NULL;
+}
+
 char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path)
 {
     return state->backend->vol_resolve(state, path);

@@ -17,6 +17,15 @@ static Layer *layer_of(rbd_image_t image)
     return fake_layer(image_of(image), ((Handle *)image)->snap);
 }
 
+int rbd_get_id(rbd_image_t image, char *id, size_t size)
+{
+    int began = fake_begin(__func__);
+
+    if (began >= 0 && g_strlcpy(id, image_of(image)->id, size) >= size)
+        return fake_end(began, -ERANGE);
+    return fake_end(began, 0);
+}
+
 int rbd_get_size(rbd_image_t image, uint64_t *ret_size)
 {
     int began = fake_begin(__func__);

@@ -118,6 +118,14 @@ static gboolean named_scan_one(CstPoolState *state, const char *name, CstVolume 
     return TRUE;
 }
 
+static char *named_identity(CstPoolState *state, const CstVolume *volume, GError **error)
+{
+    g_autofree char *partition = partition_of(pool_of(state), volume->name);
+    g_autoptr(CstVolume) inner = cst_volume_new(partition);
+
+    return cst_disk_backend.vol_identity(state, inner, error);
+}
+
 static char *named_path(CstPoolState *state, const char *name)
 {
     g_autofree char *partition = partition_of(pool_of(state), name);
@@ -208,6 +216,7 @@ const CstBackend *cst_backend_for(CstPoolType type, GError **error)
         named = cst_disk_backend;
         named.scan = named_scan;
         named.scan_one = named_scan_one;
+        named.vol_identity = named_identity;
         named.vol_path = named_path;
         named.vol_resolve = named_resolve;
         named.vol_reserve = named_reserve;

@@ -8,7 +8,8 @@
 
 /* Another name for a volume: what it holds, what it has, and what is based on it go on. */
 
-#define BLOCKS (VOLUME_SIZE / TAG_BLOCK)
+#define BLOCKS        (VOLUME_SIZE / TAG_BLOCK)
+#define CLOCK_TICK_US 20000 /* longer than that of a file system's times */
 
 static void rename_it(Site *site, const char *name, const char *new_name)
 {
@@ -68,6 +69,40 @@ static void it_is_the_same(Site *site)
     after = site_native(site, "p");
     assert_string_equal(after, before);
     assert_refused(site, "new", "newer", CST_ERROR_NO_VOL);
+}
+
+static char *identity_of(Site *site, const char *name)
+{
+    g_autoptr(CstPoolState) state = site_open_state(site);
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(GError) error = NULL;
+    char *identity;
+
+    cst_pool_state_scan_one(state, name, NULL, &volume, &error);
+    assert_no_error(error);
+    identity = cst_pool_state_vol_identity(state, volume, &error);
+    assert_no_error(error);
+    assert_string_not_equal(identity, "");
+    return identity;
+}
+
+static void it_is_told_from_any_other(Site *site)
+{
+    g_autofree char *first = NULL, *renamed = NULL, *second = NULL, *third = NULL;
+
+    volume_make(site, "v", VOLUME_SIZE);
+    first = identity_of(site, "v");
+    rename_it(site, "v", "new");
+    renamed = identity_of(site, "new");
+    assert_string_equal(renamed, first);
+    volume_make(site, "v", VOLUME_SIZE);
+    second = identity_of(site, "v");
+    assert_string_not_equal(second, first);
+    site->ground->native_delete("p", "v");
+    g_usleep(CLOCK_TICK_US); /* a file may get the inode again: it is told by its birth */
+    site->ground->native_create("p", "v", VOLUME_SIZE);
+    third = identity_of(site, "v");
+    assert_string_not_equal(third, second);
 }
 
 static void its_protection_goes_along(Site *site)
@@ -360,6 +395,8 @@ static void a_busy_overlay_refuses(Site *site)
 
 const ContractTest renamed_tests[] = {
     {"a volume is renamed and the same", it_is_the_same, GROUND_RENAMES, it_cannot},
+    {"a volume that is renamed is told from any other of its name", it_is_told_from_any_other,
+     GROUND_RENAMES, NULL},
     {"a volume that is renamed stays protected", its_protection_goes_along, GROUND_RENAMES, NULL},
     {"a volume that is renamed has its snapshots", its_snapshots_go_along,
      GROUND_RENAMES | GROUND_SNAPSHOTS, NULL},

@@ -156,17 +156,23 @@ def a_daemon_killed_while_creating_leaves_no_lv():
         OURS.stop()
 
 
+def pools_to_move_between():
+    if os.path.exists(IMAGES):
+        return
+    os.makedirs(IMAGES)
+    for words in (("pool-define", THIN), ("pool-start", "thin"),
+                  ("pool-define-as", "images", "dir", "--target", IMAGES), ("pool-start", "images")):
+        cistern(*words)
+
+
 @case
 def what_is_moved_in_with_its_snapshots_is_whole_or_not_there():
     """The snapshots of a draft are LVs of their own, which are dropped with it, killed or not."""
     remove("v")
-    os.makedirs(IMAGES)
+    pools_to_move_between()
     run("qemu-img", "create", "-q", "-f", "qcow2", f"{IMAGES}/v", "8M")
     for name in ("one", "two"):
         run("qemu-img", "snapshot", "-c", name, f"{IMAGES}/v")
-    for words in (("pool-define", THIN), ("pool-start", "thin"),
-                  ("pool-define-as", "images", "dir", "--target", IMAGES), ("pool-start", "images")):
-        cistern(*words)
     move = ("vol-move", "v", "--pool", "images", "--newpool", "thin")
     for point in ("vol.history.snapshot:2", "vol.create.filled"):
         killed(point, *move)
@@ -180,6 +186,26 @@ def what_is_moved_in_with_its_snapshots_is_whole_or_not_there():
     cistern(*move)
     expect(state("v")["snapshots"] == ["cistern:snap=one", "cistern:snap=two"], state("v"))
     expect(not os.path.exists(f"{IMAGES}/v"), "the image is still there")
+
+
+@case
+def what_has_the_name_of_a_moved_volume_by_then_stays():
+    remove("v")
+    pools_to_move_between()
+    thin("v")
+    killed("vol.move.copied", "vol-move", "v", "--pool", "thin", "--newpool", "images")
+    run("lvremove", "-y", "lab/v")
+    thick("v")
+    cistern("vol-list", "thin")
+    expect(state("v"), "the LV that was made meanwhile is gone")
+    run("lvremove", "-y", "lab/v")
+    os.unlink(f"{IMAGES}/v")
+    # The very volume goes.
+    thin("v")
+    killed("vol.move.copied", "vol-move", "v", "--pool", "thin", "--newpool", "images")
+    cistern("vol-list", "thin")
+    expect(not state("v"), state("v"))
+    expect(os.path.exists(f"{IMAGES}/v"), "the copy is gone")
 
 
 main()

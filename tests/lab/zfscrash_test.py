@@ -167,6 +167,27 @@ def a_volume_that_is_moved_is_in_one_of_both_pools():
 
 
 @case
+def what_has_the_name_of_a_moved_volume_by_then_stays():
+    """Where it is the volume that was moved, it goes."""
+    cistern("pool-define-as", "images", "dir", "--target", os.path.join(WORK, "images"))
+    cistern("pool-build", "images")
+    cistern("pool-start", "images")
+    for another in (True, False):
+        Dataset().prepare(Operation("move", volume, ()))
+        killed("vol.move.copied", "vol-move", "v", "--pool", "z", "--newpool", "images")
+        if another:
+            run("zfs", "destroy", "tank/z/v")
+            volume()
+        before = state() if another else {}
+        rows = cistern("vol-list", "z")[1]
+        expect(("v" in rows.split()) == another, rows)
+        expect(not another or state() == before, f"{state()}, not {before}")
+        os.unlink(os.path.join(WORK, "images", "v"))
+    cistern("pool-destroy", "images")
+    cistern("pool-undefine", "images")
+
+
+@case
 def what_is_moved_in_with_its_snapshots_is_whole_or_not_there():
     """A draft with snapshots is dropped with them; an original with some goes with them."""
     cistern("pool-define-as", "images", "dir", "--target", os.path.join(WORK, "images"))

@@ -150,6 +150,21 @@ class Moved(killed.KilledEverywhere, OnCeph):
         self.assertLessEqual({"vol.history.snapshot", "vol.history.removed", "vol.move.copied",
                               "vol.move.deleted"}, self.reached)
 
+    def test_a_what_has_the_name_by_then_stays(self):
+        """Original or copy are another image by the time that the move is completed."""
+        for pool in ("libvirt", "other"):
+            with self.subTest(replaced=pool):
+                self.clear()
+                self.play("vol-create-as", "r", "a", "1M")
+                done, _ = self.run_at(self.cli("vol-move", "a", "--pool", "r", "--newpool", "o"),
+                                      "vol.move.recorded")
+                self.assertEqual(-9, done[0], done[2])
+                self.ceph.rbd("remove", "--no-progress", f"{pool}/a")
+                self.ceph.rbd("create", "--size", "1M", f"{pool}/a")
+                self.settled()
+                for name in ("libvirt", "other"):
+                    self.assertEqual(["a"], self.ceph.images(name), name)
+
     def test_b_what_was_not_copied_stays(self):
         """Somebody takes a snapshot of the original while it is about to be deleted."""
         self.two_states()

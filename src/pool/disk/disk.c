@@ -44,6 +44,7 @@ const CstBackend cst_disk_backend = {
     .scan_one = disk_scan_one,
     .usage = disk_usage,
     .describe = disk_describe,
+    .vol_identity = disk_vol_identity,
     .vol_path = disk_vol_path,
     .vol_resolve = disk_vol_resolve,
     .touch = disk_touch,

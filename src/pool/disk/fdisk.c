@@ -147,6 +147,7 @@ static gboolean take_partition(DiskTable *table, Partition *from, const char *no
     uint64_t sectors = table->size / table->sector;
     uint64_t start = fdisk_partition_get_start(from), size = fdisk_partition_get_size(from);
     const PartType *type = fdisk_partition_get_type(from);
+    const char *uuid = fdisk_partition_get_uuid(from);
     DiskPartition partition = {.number = (guint)fdisk_partition_get_partno(from) + 1,
                                .kind = kind_of(from),
                                .mark = type ? mark_of(type) : "none"};
@@ -156,6 +157,8 @@ static gboolean take_partition(DiskTable *table, Partition *from, const char *no
         return cst_fail(error, CST_ERROR_CORRUPT,
                         _("partition %u of '%s' does not lie on the disk; look with 'fdisk -l %s'"),
                         partition.number, node, node);
+    if (uuid)
+        g_strlcpy(partition.uuid, uuid, sizeof(partition.uuid));
     partition.start = start * table->sector;
     partition.end = (start + size) * table->sector;
     if (partition.kind == DISK_EXTENDED)

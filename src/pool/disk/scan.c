@@ -165,6 +165,19 @@ gboolean disk_scan_one(CstPoolState *state, const char *name, CstVolume *known,
     return TRUE;
 }
 
+char *disk_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
+{
+    g_auto(DiskAccess) access = {.fd = -1};
+    const DiskPartition *partition;
+
+    if (!disk_access_open(state, &access, error))
+        return NULL;
+    partition = disk_table_find(access.table, disk_number_of(&access.device, volume->name));
+    if (!partition)
+        cst_fail_no_volume(volume->name, error);
+    return partition ? g_strdup(partition->uuid) : NULL;
+}
+
 /* --- the pool --------------------------------------------------------------------------------- */
 
 static void remember(DiskState *disk, const DiskTable *table)

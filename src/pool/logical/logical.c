@@ -111,6 +111,7 @@ const CstBackend cst_logical_backend = {
     .scan = logical_scan,
     .scan_one = logical_scan_one,
     .usage = logical_usage,
+    .vol_identity = logical_vol_identity,
     .vol_path = logical_vol_path,
     .vol_resolve = logical_vol_resolve,
     .build = logical_build,

@@ -261,3 +261,9 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
     *ret_volume = cst_device_newest(known ? cst_volume_ref(known) : NULL, volume);
     return TRUE;
 }
+
+/* Its key is the LV's UUID. */
+char *logical_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
+{
+    return g_strdup(volume->extra->key);
+}

@@ -127,6 +127,7 @@ const CstBackend cst_rbd_backend = {
     .scan = cst_rbd_scan,
     .scan_one = cst_rbd_scan_one,
     .usage = rbd_usage,
+    .vol_identity = cst_rbd_vol_identity,
     .vol_path = rbd_vol_path,
     .vol_resolve = rbd_vol_resolve,
     .start = rbd_start,

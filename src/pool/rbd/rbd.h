@@ -196,8 +196,7 @@ gboolean cst_rbd_snapshot_changed(CstPoolState *state, const char *volume, const
                                   const char *until, CstTask *task, CstChanged *changed,
                                   GError **error);
 
-/* --- note.c: what is being done, in the Ceph pool's metadata, for whoever comes after a crash --
- */
+/* --- note.c: what is being done, in the Ceph pool's metadata, for whoever comes after a crash - */
 
 /** 0 or a negative errno; removing what is not there is 0. */
 int cst_rbd_note_set(RbdJob *job, const char *prefix, const char *name, const char *value);
@@ -269,6 +268,7 @@ gboolean cst_rbd_helper_forget(RbdJob *job, const char *token, GError **error);
 GPtrArray *cst_rbd_list_names(CstPoolState *state, GError **error);
 
 gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
+char *cst_rbd_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error);
 

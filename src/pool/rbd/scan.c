@@ -18,6 +18,8 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
+#define ID_SIZE 256 /* of an image's id; librbd's are some 20 characters */
+
 /* --- listing ---------------------------------------------------------------------------------- */
 
 static void list_free(gpointer data)
@@ -398,4 +400,31 @@ gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *know
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
+}
+
+/* --- identity --------------------------------------------------------------------------------- */
+
+/* An image of the old format has none that librbd tells. */
+static gboolean read_id(RbdJob *job, rbd_image_t image, GError **error)
+{
+    char id[ID_SIZE] = "";
+    int result = job->ceph->rbd_get_id(image, id, sizeof(id));
+
+    if (result < 0 && result != -EINVAL)
+        return cst_ceph_fail(error, result, _("failed to open %s"), job->what);
+    job->out = g_strdup(id);
+    job->out_free = g_free;
+    return TRUE;
+}
+
+static gboolean identify(RbdJob *job, GError **error)
+{
+    return cst_rbd_with_image(job, FALSE, read_id, error);
+}
+
+char *cst_rbd_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
+{
+    g_autoptr(RbdJob) job = cst_rbd_job_new(state, identify, volume->name, error);
+
+    return job && cst_rbd_job_wait(job, error) ? g_steal_pointer(&job->out) : NULL;
 }

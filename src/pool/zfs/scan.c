@@ -97,6 +97,14 @@ gboolean zfs_scan_one(CstPoolState *state, const char *name, CstVolume *known,
     return datasets != NULL;
 }
 
+char *zfs_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
+{
+    g_autoptr(GPtrArray) datasets = NULL;
+    const ZfsDataset *dataset = zfs_read_volume(ZFS(state), volume->name, &datasets, error);
+
+    return dataset ? g_strdup(dataset->guid) : NULL;
+}
+
 /*
  * Capacity and allocation are the ZFS pool's, as libvirt has them. What is available is what ZFS
  * would give to the dataset: the pool's free space has more, which reservations and quotas hold.

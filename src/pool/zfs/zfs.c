@@ -105,6 +105,7 @@ const CstBackend cst_zfs_backend = {
     .scan_one = zfs_scan_one,
     .usage = zfs_usage,
     .health = zfs_health,
+    .vol_identity = zfs_vol_identity,
     .vol_path = zfs_vol_path,
     .vol_resolve = zfs_vol_resolve,
     .build = zfs_build,

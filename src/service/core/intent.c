@@ -58,6 +58,28 @@ void intent_put(GHashTable *fields, const char *name, const char *value)
         g_hash_table_insert(fields, g_strdup(name), g_strdup(value));
 }
 
+gboolean intent_put_identity(GHashTable *fields, const char *name, CstPoolState *state,
+                             const CstVolume *volume, GError **error)
+{
+    g_autofree char *identity = cst_pool_state_vol_identity(state, volume, error);
+
+    intent_put(fields, name, identity);
+    return identity != NULL;
+}
+
+gboolean intent_keep_if_same(GHashTable *fields, const char *name, CstPoolState *state,
+                             CstVolume **volume, GError **error)
+{
+    g_autofree char *identity = NULL;
+
+    if (!*volume)
+        return TRUE;
+    identity = cst_pool_state_vol_identity(state, *volume, error);
+    if (g_strcmp0(g_hash_table_lookup(fields, name), identity) != 0)
+        g_clear_pointer(volume, cst_volume_unref);
+    return identity != NULL;
+}
+
 CstIntent *intent_begin_durable(CstPool *pool, CstPoolState *state, const char *operation,
                                 GHashTable *fields, GError **error)
 {

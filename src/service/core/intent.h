@@ -25,6 +25,15 @@ GHashTable *intent_drafts(gpointer service, GError **error);
 GHashTable *intent_fields_new(void);
 /** @value NULL: there is no such field. */
 void intent_put(GHashTable *fields, const char *name, const char *value);
+/** Puts what tells the storage of @volume, just scanned, from any other into field @name. */
+gboolean intent_put_identity(GHashTable *fields, const char *name, CstPoolState *state,
+                             const CstVolume *volume, GError **error);
+/**
+ * Drops *@volume (NULL: there is none), what has the name now, unless it is the very one that field
+ * @name tells of. Where nothing tells storage from other storage it is.
+ */
+gboolean intent_keep_if_same(GHashTable *fields, const char *name, CstPoolState *state,
+                             CstVolume **volume, GError **error);
 /**
  * Records, durably, what is being done in more steps than the backend could find again; @fields,
  * which get the pool and its definition, tell the replay how to go on (recovery/replay.c).

@@ -14,14 +14,11 @@
  * pool in one step (move_rename.c).
  *
  * An intent says, durably, that the original is to go. It is written before the copy gets its name
- * where the copy can be told from anything else that may have the name then (a file, by its inode),
- * and afterwards elsewhere: killed in between, both are there, whole.
+ * where the copy is told from anything else that may have the name then (a file), and afterwards
+ * elsewhere: killed in between, both are there, whole. What the replay deletes is the very storage
+ * that the intent tells of, and only beside the very copy.
  */
 #include "move.h"
-
-#include <inttypes.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include <base/crash.h>
 #include <base/error.h>
@@ -219,46 +216,56 @@ static gboolean fill(Move *move, VolumeTxn *txn, GError **error)
 
 /* --- the intent ------------------------------------------------------------------------------- */
 
-static char *inode_text(uint64_t inode)
+/* The copy is there: that the original stays is no reason to say that nothing was done. */
+static gboolean fail_half(const Move *move, const GError *why, GError **error)
 {
-    return g_strdup_printf("%" PRIu64, inode);
+    return cst_fail(error, why->code,
+                    _("the copy '%s' in pool '%s' is complete, but the original can't be deleted: "
+                      "%s"),
+                    move->def->name, cst_pool_name(move->to), why->message);
 }
 
-/* Of a file; 0: nothing tells the volume from another one of its name. */
-static uint64_t inode_of(const CstVolume *volume)
+/* @copy: what tells its storage from any other. */
+static gboolean record(Move *move, const char *copy, GError **error)
 {
-    return volume->type == CST_VOL_FILE ? cst_volume_file_id(volume).inode : 0;
-}
-
-/* @inode: of the copy; 0: it is no file. */
-static gboolean record(Move *move, uint64_t inode, GError **error)
-{
+    const ImageLink *link = original(move);
     g_autoptr(GHashTable) fields = intent_fields_new();
-    g_autofree char *mine = inode_text(inode_of(original(move)->volume));
-    g_autofree char *copy = inode_text(inode);
     g_autofree char *snapshots = volume_history_names(&move->history);
 
     move->aside = *snapshots ? trash_name_of(move->name) : NULL;
     intent_put(fields, "volume", move->name);
     intent_put(fields, "snapshots", snapshots);
     intent_put(fields, "aside", move->aside);
-    intent_put(fields, "inode", mine);
     intent_put(fields, "to-pool", cst_pool_name(move->to));
     intent_put(fields, "to", move->def->name);
-    intent_put(fields, "to-inode", copy);
-    move->intent =
-        intent_begin_durable(move->pool, original(move)->claim.state, VOLUME_MOVE, fields, error);
-    return move->intent != NULL;
+    intent_put(fields, "to-identity", copy);
+    if (!intent_put_identity(fields, "identity", link->claim.state, link->volume, error))
+        return FALSE;
+    move->intent = intent_begin_durable(move->pool, link->claim.state, VOLUME_MOVE, fields, error);
+    if (!move->intent)
+        return FALSE;
+    CST_CRASH_POINT("vol.move.recorded");
+    return TRUE;
 }
 
 static gboolean record_before(Move *move, const VolumeTxn *txn, GError **error)
 {
-    int fd = txn->draft.blob ? cst_blob_file_fd(txn->draft.blob) : -1;
-    struct stat st;
+    g_autofree char *copy = cst_file_id_text(&txn->draft.id);
 
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        return TRUE;
-    return record(move, st.st_ino, error);
+    return !*copy || record(move, copy, error);
+}
+
+static gboolean record_after(Move *move, CstPoolState *to, GError **error)
+{
+    g_autoptr(CstVolume) copy = NULL;
+    g_autofree char *identity = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (cst_pool_state_scan_one(to, move->def->name, NULL, &copy, &why) && !copy)
+        cst_fail_no_volume(move->def->name, &why);
+    if (copy)
+        identity = cst_pool_state_vol_identity(to, copy, &why);
+    return (identity && record(move, identity, &why)) || fail_half(move, why, error);
 }
 
 /* --- the file itself -------------------------------------------------------------------------- */
@@ -284,12 +291,13 @@ static gboolean declare_there(const Move *move, CstPoolState *state, GError **er
 static gboolean take_file(Move *move, CstPoolState *state, GError **error)
 {
     const ImageLink *link = original(move);
-    uint64_t inode = cst_volume_file_id(link->volume).inode;
+    const CstFileId file = cst_volume_file_id(link->volume);
+    g_autofree char *identity = cst_file_id_text(&file);
 
-    if (inode == 0 || !cst_pool_state_can_take(state, link->claim.state))
+    if (!*identity || !cst_pool_state_can_take(state, link->claim.state))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("volume '%s' is no file"), move->name);
-    if (!record(move, inode, error) || !cst_pool_state_take(state, link->claim.state, move->name,
-                                                            link->blob, move->def->name, error))
+    if (!record(move, identity, error) || !cst_pool_state_take(state, link->claim.state, move->name,
+                                                               link->blob, move->def->name, error))
         return FALSE;
     CST_CRASH_POINT("vol.move.linked");
     if (declare_there(move, state, error))
@@ -330,15 +338,6 @@ static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
 }
 
 /* --- the original ----------------------------------------------------------------------------- */
-
-/* The copy is there: that the original stays is no reason to say that nothing was done. */
-static gboolean fail_half(const Move *move, const GError *why, GError **error)
-{
-    return cst_fail(error, why->code,
-                    _("the copy '%s' in pool '%s' is complete, but the original can't be deleted: "
-                      "%s"),
-                    move->def->name, cst_pool_name(move->to), why->message);
-}
 
 /* Under a name that nothing else gets. Snapshots that were not copied keep it from going. */
 static gboolean delete_aside(CstPoolState *state, const char *aside, const char *snapshots,
@@ -396,13 +395,11 @@ static gboolean make_copy(Move *move, GError **error)
 
     if (move->bytes)
         txn.declaration = trust_of_copy(move->def, original(move)->volume);
-    if (!fill(move, &txn, error) || !record_before(move, &txn, error))
-        return FALSE;
-    CST_CRASH_POINT("vol.move.recorded");
-    if (!volume_txn_commit(&txn, move->def, error))
+    if (!fill(move, &txn, error) || !record_before(move, &txn, error) ||
+        !volume_txn_commit(&txn, move->def, error))
         return FALSE;
     CST_CRASH_POINT("vol.move.copied");
-    return move->intent || record(move, 0, error);
+    return move->intent || record_after(move, txn.claim.state, error);
 }
 
 static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
@@ -441,13 +438,6 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
 }
 
 /* --- after a crash ---------------------------------------------------------------------------- */
-
-static gboolean has_inode(const CstVolume *volume, GHashTable *fields, const char *field)
-{
-    g_autofree char *inode = inode_text(inode_of(volume));
-
-    return g_strcmp0(g_hash_table_lookup(fields, field), inode) == 0;
-}
 
 /*
  * @taken: something else has the original's name, which has its other one. What has got another
@@ -490,13 +480,16 @@ gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpen
         return FALSE;
     if (moved)
         return delete_moved(state, record, name, mine != NULL, error);
+    if (!intent_keep_if_same(record->fields, "identity", state, &mine, error))
+        return FALSE;
     /* It is gone already, or something else has its name. */
-    if (!mine || !has_inode(mine, record->fields, "inode"))
+    if (!mine)
         return TRUE;
     there = open_pool(service, to_pool, error);
-    if (!there || !cst_pool_state_scan_one(there, to, NULL, &copy, error))
+    if (!there || !cst_pool_state_scan_one(there, to, NULL, &copy, error) ||
+        !intent_keep_if_same(record->fields, "to-identity", there, &copy, error))
         return FALSE;
-    if (!copy || !has_inode(copy, record->fields, "to-inode"))
+    if (!copy)
         return TRUE;
     cst_log(CST_LOG_INFO, "volume '%s' was moved to '%s' of pool '%s': the original goes", name, to,
             to_pool);

@@ -86,6 +86,8 @@ static gboolean record(MoveRename *move, GError **error)
     intent_put(fields, "volume", move->name);
     intent_put(fields, "to-pool", cst_pool_name(move->to));
     intent_put(fields, "to", move->new_name);
+    if (!intent_put_identity(fields, "identity", move->claim.state, move->volume, error))
+        return FALSE;
     kept_save(&move->kept, fields);
     move->intent =
         intent_begin_durable(move->pool, move->claim.state, VOLUME_MOVE_RENAME, fields, error);
@@ -213,7 +215,8 @@ gboolean volume_move_rename_replay(CstService *service, CstPoolState *state,
 
     if (!name || !to_pool || !new_name)
         return TRUE;
-    if (!cst_pool_state_scan_one(state, name, NULL, &before, error))
+    if (!cst_pool_state_scan_one(state, name, NULL, &before, error) ||
+        !intent_keep_if_same(record->fields, "identity", state, &before, error))
         return FALSE;
     /* Nothing has happened. */
     if (before)

@@ -17,7 +17,6 @@
  */
 #include "rename.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include <base/crash.h>
@@ -244,27 +243,14 @@ static const char *get_overlay(GHashTable *fields, guint i, const char *key)
     return g_hash_table_lookup(fields, name);
 }
 
-/*
- * The file that is renamed, so that a replay takes no other for it; a device may have another
- * number after a boot. Free it.
- */
-static char *identity_of(const CstVolume *volume)
-{
-    const CstFileId id = cst_volume_file_id(volume);
-
-    return volume->type == CST_VOL_FILE
-               ? g_strdup_printf("%" PRIu64 " %" PRId64, id.inode, id.btime_ns)
-               : g_strdup("-");
-}
-
 static gboolean record(Rename *rename, GError **error)
 {
     g_autoptr(GHashTable) fields = intent_fields_new();
-    g_autofree char *identity = identity_of(rename->volume);
 
     intent_put(fields, "volume", rename->name);
     intent_put(fields, "to", rename->new_name);
-    intent_put(fields, "identity", identity);
+    if (!intent_put_identity(fields, "identity", rename->claim.state, rename->volume, error))
+        return FALSE;
     kept_save(&rename->kept, fields);
     for (guint i = 0; i < rename->overlays->len; i++) {
         const Overlay *overlay = g_ptr_array_index(rename->overlays, i);
@@ -505,19 +491,12 @@ static gboolean relink_recorded(CstService *service, CstPoolState *state, Volume
     return TRUE;
 }
 
-/* Whether both are one file; what has no identity is never two names of one. */
-static gboolean is_one(const CstVolume *a, const CstVolume *b)
+/* Whether both are names of one file. */
+static gboolean is_one(CstPoolState *state, const CstVolume *a, const CstVolume *b)
 {
     const CstFileId one = cst_volume_file_id(a), other = cst_volume_file_id(b);
 
-    return one.inode && cst_file_id_equal(&one, &other);
-}
-
-static gboolean is_recorded(const CstVolume *volume, GHashTable *fields)
-{
-    g_autofree char *identity = identity_of(volume);
-
-    return g_strcmp0(g_hash_table_lookup(fields, "identity"), identity) == 0;
+    return cst_pool_state_can_link(state) && one.inode && cst_file_id_equal(&one, &other);
 }
 
 static void show_replayed(CstService *service, CstPoolState *state, const char *name,
@@ -543,14 +522,15 @@ gboolean volume_rename_replay(CstService *service, CstPoolState *state, VolumeOp
     if (!name || !new_name)
         return TRUE;
     if (!cst_pool_state_scan_any(state, name, NULL, &before, error) ||
-        !cst_pool_state_scan_any(state, new_name, NULL, &after, error))
+        !cst_pool_state_scan_any(state, new_name, NULL, &after, error) ||
+        !intent_keep_if_same(record->fields, "identity", state, &after, error))
         return FALSE;
     kept_load(record->fields, &kept);
     /* Without the new name nothing has happened, nor if somebody else has made it. */
-    if (!after || !is_recorded(after, record->fields))
+    if (!after)
         return TRUE;
     /* The old one is another volume's by now. Nobody else makes names of the trash. */
-    if (before && !is_one(before, after))
+    if (before && !is_one(state, before, after))
         return !kept.trashed ||
                cst_trash_set(service->paths, &state->def->uuid, kept.trashed, error);
     if (!relink_recorded(service, state, open_pool, record->fields, error) ||

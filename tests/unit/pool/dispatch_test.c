@@ -114,6 +114,14 @@ static gboolean call_identity(GError **error)
     return line != NULL;
 }
 
+static gboolean call_vol_identity(GError **error)
+{
+    g_autoptr(CstVolume) volume = cst_volume_new("v");
+    g_autofree char *identity = cst_pool_state_vol_identity(pool, volume, error);
+
+    return identity != NULL;
+}
+
 static gboolean call_set_credential(GError **error)
 {
     const CstSecretBytes value = {0};
@@ -209,6 +217,7 @@ static const OddCall calls[] = {
     {"renew", call_renew, NULL},
     {"set_credential", call_set_credential, NULL},
     {"identity", call_identity, NULL},
+    {"vol_identity", call_vol_identity, "v"},
     {"expect", call_expect, NULL},
     {"discover", call_discover, NULL},
     {"vol_make", call_vol_make, "v"},

@@ -88,6 +88,11 @@ static char *fake_identity(CstPoolState *state, GError **error)
     return odd_act(error) ? g_strdup("one line\n") : NULL;
 }
 
+static char *fake_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
+{
+    return odd_act(error) ? g_strdup("one of its own") : NULL;
+}
+
 static gboolean fake_expect(CstPoolState *state, const char *recorded, gboolean starting,
                             GError **error)
 {
@@ -240,6 +245,7 @@ CstBackend odd_backend = {
     .identity = fake_identity,
     .expect = fake_expect,
     .discover = fake_discover,
+    .vol_identity = fake_vol_identity,
     .vol_make = fake_make,
     .vol_reserve = fake_reserve,
     .vol_commit = fake_commit,

@@ -65,6 +65,7 @@
     X(rbd_open)                           \
     X(rbd_open_read_only)                 \
     X(rbd_close)                          \
+    X(rbd_get_id)                         \
     X(rbd_get_size)                       \
     X(rbd_stat)                           \
     X(rbd_get_features)                   \

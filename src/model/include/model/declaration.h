@@ -41,6 +41,8 @@ typedef struct {
 guint cst_file_id_hash(gconstpointer id);
 /** Whether both members of two const CstFileId * are equal, for a GHashTable. */
 gboolean cst_file_id_equal(gconstpointer a, gconstpointer b);
+/** "INODE BIRTH", "" where it is unknown; the caller frees it. */
+char *cst_file_id_text(const CstFileId *id);
 
 /** The follow policy of a directory: which undeclared references of its images are followed. */
 typedef enum {

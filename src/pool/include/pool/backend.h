@@ -297,8 +297,7 @@ struct CstBackend {
      * drop_drafts spares them. FALSE: its pools can't keep deleted volumes.
      */
     gboolean keeps_trash;
-    /** Names that begin like this are the backend's own, and no volume's or snapshot's; NULL: none.
-     */
+    /** Names that begin like this are the backend's own, no volume's or snapshot's; NULL: none. */
     const char *reserved_prefix;
     /**
      * The options of a definition that name a secret besides its <auth>, by UUID or usage, ended by
@@ -437,6 +436,12 @@ struct CstBackend {
 
     /* --- volumes ----------------------------------------------------------------------------- */
 
+    /**
+     * Returns what tells the storage of @volume, just scanned, from any other that ever has its
+     * name, and stays over renames and reboots: a UUID, a number that is given once. "": nothing
+     * tells. Caller frees. NULL: the inode and birth of a file.
+     */
+    char *(*vol_identity)(CstPoolState *state, const CstVolume *volume, GError **error);
     /**
      * Makes volume def->name in one step, for which the core needs neither a draft nor an intent:
      * at every moment there is no such volume, or the whole of it, whoever dies meanwhile. It has

@@ -69,6 +69,8 @@ void cst_pool_state_describe(CstPoolState *state, CstPoolDef *def);
 char *cst_pool_state_vol_path(CstPoolState *state, const char *name);
 /** The key of a volume: its own, or its path. */
 char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume);
+/** CstBackend.vol_identity; "" where nothing tells. NULL with @error. */
+char *cst_pool_state_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 /** CstBackend.vol_resolve; NULL (no error): @path can't be of this pool. Touches no storage. */
 char *cst_pool_state_vol_resolve(CstPoolState *state, const char *path);
 
