@@ -6,6 +6,7 @@
  */
 #include "disk.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -165,6 +166,10 @@ gboolean disk_scan_one(CstPoolState *state, const char *name, CstVolume *known,
     return TRUE;
 }
 
+/*
+ * Where partitions have no UUIDs it is their place, which is another one's only if that was made
+ * there anew; numbers move on when a logical partition goes.
+ */
 char *disk_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
 {
     g_auto(DiskAccess) access = {.fd = -1};
@@ -173,9 +178,12 @@ char *disk_vol_identity(CstPoolState *state, const CstVolume *volume, GError **e
     if (!disk_access_open(state, &access, error))
         return NULL;
     partition = disk_table_find(access.table, disk_number_of(&access.device, volume->name));
-    if (!partition)
+    if (!partition) {
         cst_fail_no_volume(volume->name, error);
-    return partition ? g_strdup(partition->uuid) : NULL;
+        return NULL;
+    }
+    return *partition->uuid ? g_strdup(partition->uuid)
+                            : g_strdup_printf("%" PRIu64, partition->start);
 }
 
 /* --- the pool --------------------------------------------------------------------------------- */
