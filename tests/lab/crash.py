@@ -15,11 +15,21 @@ from kit import BUILD, WORK, case, expect, run
 
 POINTS = os.path.join(WORK, "points")
 ROOT = os.path.join(WORK, "crash-root")
+IMAGES = os.path.join(WORK, "images")
 
 
 def cistern(*words, check=True, env=None):
     """The command line, in process."""
     return run(os.path.join(BUILD, "cistern"), "--root", ROOT, *words, check=check, env=env)
+
+
+def pool_of_files():
+    """Sees to an active pool "images", of the files in IMAGES."""
+    if os.path.exists(IMAGES):
+        return
+    os.makedirs(IMAGES)
+    cistern("pool-define-as", "images", "dir", "--target", IMAGES)
+    cistern("pool-start", "images")
 
 
 def killed(point, *words):

@@ -14,8 +14,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from crash import Victim, cistern, killed, survives  # noqa: E402
-from kit import (WORK, case, disk, expect, long_case, main, out, read_at, run,  # noqa: E402
+from crash import Victim, cistern, killed, pool_of_files, survives  # noqa: E402
+from kit import (case, disk, expect, long_case, main, out, read_at, run,  # noqa: E402
                  write_at, write_xml)
 
 DISK = disk(0)
@@ -146,11 +146,8 @@ def a_build_that_was_killed_is_done_again():
 @case
 def what_has_the_number_of_a_moved_partition_by_then_stays():
     """Logical partitions move up when one before them goes."""
-    images = os.path.join(WORK, "images")
     prepare("dos")
-    os.makedirs(images)
-    cistern("pool-define-as", "images", "dir", "--target", images)
-    cistern("pool-start", "images")
+    pool_of_files()
     killed("vol.move.copied", "vol-move", f"{NAME}5", "--pool", "d", "--newpool", "images")
     run("sfdisk", "-q", "--no-reread", "--no-tell-kernel", "--delete", DISK, "5")
     run("partx", "-d", DISK)

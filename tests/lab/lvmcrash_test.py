@@ -9,13 +9,12 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from crash import Victim, cistern, killed, survives  # noqa: E402
-from kit import (MIB, WORK, Ours, case, cst_pool, disk, expect, long_case, lvs, main, pool_xml,
+from crash import IMAGES, Victim, cistern, killed, pool_of_files, survives  # noqa: E402
+from kit import (MIB, Ours, case, cst_pool, disk, expect, long_case, lvs, main, pool_xml,
                  read_at, run, wait_until, wipe_disks, write_at)  # noqa: E402
 
 XML = pool_xml("lab", [disk(0)], {"snapshot-size": "100%"})
 OURS = Ours()
-IMAGES = os.path.join(WORK, "images")
 THIN = pool_xml("thin", [disk(0)], {"thin": "yes"}, vg="lab")
 
 
@@ -157,12 +156,10 @@ def a_daemon_killed_while_creating_leaves_no_lv():
 
 
 def pools_to_move_between():
-    if os.path.exists(IMAGES):
-        return
-    os.makedirs(IMAGES)
-    for words in (("pool-define", THIN), ("pool-start", "thin"),
-                  ("pool-define-as", "images", "dir", "--target", IMAGES), ("pool-start", "images")):
-        cistern(*words)
+    if not os.path.exists(IMAGES):
+        pool_of_files()
+        cistern("pool-define", THIN)
+        cistern("pool-start", "thin")
 
 
 @case

@@ -9,8 +9,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from crash import Victim, cistern, killed, survives  # noqa: E402
-from kit import (WORK, Ours, case, cst_pool, disk, expect, long_case, main, out, read_at,
+from crash import IMAGES, Victim, cistern, killed, pool_of_files, survives  # noqa: E402
+from kit import (Ours, case, cst_pool, disk, expect, long_case, main, out, read_at,
                  run, wait_until, write_at, write_xml)  # noqa: E402
 from services import zfs  # noqa: E402
 
@@ -169,9 +169,7 @@ def a_volume_that_is_moved_is_in_one_of_both_pools():
 @case
 def what_has_the_name_of_a_moved_volume_by_then_stays():
     """Where it is the volume that was moved, it goes."""
-    cistern("pool-define-as", "images", "dir", "--target", os.path.join(WORK, "images"))
-    cistern("pool-build", "images")
-    cistern("pool-start", "images")
+    pool_of_files()
     for another in (True, False):
         Dataset().prepare(Operation("move", volume, ()))
         killed("vol.move.copied", "vol-move", "v", "--pool", "z", "--newpool", "images")
@@ -182,17 +180,13 @@ def what_has_the_name_of_a_moved_volume_by_then_stays():
         rows = cistern("vol-list", "z")[1]
         expect(("v" in rows.split()) == another, rows)
         expect(not another or state() == before, f"{state()}, not {before}")
-        os.unlink(os.path.join(WORK, "images", "v"))
-    cistern("pool-destroy", "images")
-    cistern("pool-undefine", "images")
+        os.unlink(f"{IMAGES}/v")
 
 
 @case
 def what_is_moved_in_with_its_snapshots_is_whole_or_not_there():
     """A draft with snapshots is dropped with them; an original with some goes with them."""
-    cistern("pool-define-as", "images", "dir", "--target", os.path.join(WORK, "images"))
-    cistern("pool-build", "images")
-    cistern("pool-start", "images")
+    pool_of_files()
     there = ("--pool", "z", "--newpool", "images", "--format", "qcow2")
     back = ("--pool", "images", "--newpool", "z")
     for point, words in (("vol.history.snapshot:2", back), ("vol.create.filled", back),

@@ -189,9 +189,9 @@ CstVolume *disk_seen_find(DiskState *disk, const char *name);
 /* --- scan.c ----------------------------------------------------------------------------------- */
 
 gboolean disk_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
-char *disk_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 gboolean disk_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                        CstVolume **ret_volume, GError **error);
+char *disk_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 gboolean disk_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
 void disk_describe(CstPoolState *state, CstPoolDef *def);
 

@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <base/uuid.h>
 #include <model/pool_def.h>
 
 /**
@@ -17,15 +18,13 @@ typedef enum {
     DISK_LOGICAL
 } DiskKind;
 
-#define DISK_UUID_LEN 36
-
 typedef struct {
     guint number; /**< from 1 on, as the kernel counts */
     DiskKind kind;
     uint64_t start, end;
     const char *mark;             /**< of the volume marks of model/pool_type.c; static */
     gboolean reserved;            /**< the label's own (the whole disk, its header): no volume */
-    char uuid[DISK_UUID_LEN + 1]; /**< its own, as gpt has it; "": none */
+    char uuid[CST_UUID_TEXT_LEN]; /**< its own, as gpt has it; "": none */
 } DiskPartition;
 
 typedef struct {

@@ -332,9 +332,9 @@ gboolean logical_metadata_recover(LogicalState *state, const LvmVolume *pool, GE
 /* --- scan.c ----------------------------------------------------------------------------------- */
 
 gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
-char *logical_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error);
+char *logical_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 
 /* --- volume.c --------------------------------------------------------------------------------- */
 

@@ -268,9 +268,9 @@ gboolean cst_rbd_helper_forget(RbdJob *job, const char *token, GError **error);
 GPtrArray *cst_rbd_list_names(CstPoolState *state, GError **error);
 
 gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
-char *cst_rbd_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, GError **error);
+char *cst_rbd_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 
 /* --- snapshot.c ------------------------------------------------------------------------------- */
 

@@ -100,7 +100,7 @@ gboolean zfs_scan_one(CstPoolState *state, const char *name, CstVolume *known,
 char *zfs_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL;
-    const ZfsDataset *dataset = zfs_read_volume(ZFS(state), volume->name, &datasets, error);
+    const ZfsDataset *dataset = zfs_look_volume(ZFS(state), volume->name, &datasets, error);
 
     return dataset ? g_strdup(dataset->guid) : NULL;
 }

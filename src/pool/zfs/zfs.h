@@ -292,9 +292,9 @@ gboolean zfs_drop_draft(const ZfsState *state, const char *draft, GError **error
 /* --- scan.c ----------------------------------------------------------------------------------- */
 
 gboolean zfs_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
-char *zfs_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 gboolean zfs_scan_one(CstPoolState *state, const char *name, CstVolume *known,
                       CstVolume **ret_volume, GError **error);
+char *zfs_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error);
 gboolean zfs_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
 
 /* --- health.c --------------------------------------------------------------------------------- */
