@@ -353,9 +353,21 @@ int glfs_fsync(glfs_fd_t *fd, struct glfs_stat *prestat, struct glfs_stat *posts
     return FAULTY() ? -1 : fsync(fd->fd);
 }
 
+/* The number of a file of Gluster's is never given again; a local one is, with another birth. */
+static int stat_at(int dir, const char *path, int flags, struct stat *st)
+{
+    struct statx born;
+
+    if (fstatat(dir, path, st, flags) < 0 || statx(dir, path, flags, STATX_BTIME, &born) < 0)
+        return -1;
+    st->st_ino = st->st_ino * 0x9e3779b97f4a7c15 +
+                 (ino_t)(born.stx_btime.tv_sec * 1000000000 + born.stx_btime.tv_nsec);
+    return 0;
+}
+
 int glfs_fstat(glfs_fd_t *fd, struct stat *st)
 {
-    return FAULTY() ? -1 : fstat(fd->fd, st);
+    return FAULTY() ? -1 : stat_at(fd->fd, "", AT_EMPTY_PATH, st);
 }
 
 int glfs_fchmod(glfs_fd_t *fd, mode_t mode)
@@ -427,14 +439,14 @@ int glfs_lstat(glfs_t *fs, const char *path, struct stat *st)
 {
     g_autofree char *at = local(path);
 
-    return FAULTY() ? -1 : lstat(at, st);
+    return FAULTY() ? -1 : stat_at(AT_FDCWD, at, AT_SYMLINK_NOFOLLOW, st);
 }
 
 int glfs_stat(glfs_t *fs, const char *path, struct stat *st)
 {
     g_autofree char *at = local(path);
 
-    return FAULTY() ? -1 : stat(at, st);
+    return FAULTY() ? -1 : stat_at(AT_FDCWD, at, 0, st);
 }
 
 int glfs_mkdir(glfs_t *fs, const char *path, mode_t mode)
@@ -524,7 +536,7 @@ int glfs_readdirplus_r(glfs_fd_t *fd, struct stat *st, struct dirent *entry, str
     /* As real servers do, tells nothing of some entries. */
     memset(st, 0, sizeof(*st));
     if (!g_str_has_prefix(entry->d_name, "untold"))
-        fstatat(dirfd(fd->dir), entry->d_name, st, AT_SYMLINK_NOFOLLOW);
+        stat_at(dirfd(fd->dir), entry->d_name, AT_SYMLINK_NOFOLLOW, st);
     return 0;
 }
 
