@@ -16,6 +16,8 @@ import shlex
 import subprocess
 import tempfile
 
+from harness import until
+
 CONFIG = ".clang-tidy"
 # The analyzer's shallow mode follows calls less far. The deep one takes five times as long.
 ANALYZER = ["-Xclang", "-analyzer-config", "-Xclang", "mode=shallow"]
@@ -148,6 +150,7 @@ class Tidy:
                 return last["findings"]
         except (OSError, ValueError):
             pass
+        until.check()
         found = self.look(unit)
         write(kept + ".new", json.dumps({"source": unit.name(), "digest": digest,
                                          "findings": found}))
