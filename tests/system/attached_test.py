@@ -33,8 +33,8 @@ def can_attach():
 
 
 @contextlib.contextmanager
-def attached(path):
-    device = tool("losetup", "-f", "--show", path)
+def attached(path, *options):
+    device = tool("losetup", *options, "-f", "--show", path)
     try:
         yield device
     finally:
@@ -115,6 +115,19 @@ class Attached(WithDaemon):
         with attached(self.path) as device:
             with mounted(device, self.at("mnt")):
                 self.refused(f"loop device {device} (mounted on '{self.at('mnt')}')")
+
+    def test_only_what_writes_to_it_keeps_it_from_being_a_base(self):
+        clone = "vol-clone v copy --pool p --linked".split()
+        with attached(self.path) as device:
+            status, _, err = self.cistern(*clone)
+            self.assertEqual(5, status, err)
+            self.assertIn(f"open for writing: loop device {device}", err)
+        with attached(self.path, "-r") as device:
+            out = self.cistern("vol-holders", "v", "--pool", "p", "-H")[1]
+            self.assertEqual(f"loop device {device}\treads\t-\n", out)
+            self.refused(f"loop device {device}")
+            self.assertEqual((0, ""), self.cistern(*clone)[::2])
+            self.ok("vol-delete", "copy", "--pool", "p")
 
     def test_a_partition_of_it_is_named(self):
         # A partition table of IBM's: one Linux partition from sector 2048 to the end.

@@ -243,6 +243,26 @@ class Held(WithDaemon):
                 self.assertEqual(5, status, err)
                 self.assertIn(f"process {pid}", err)
 
+    def test_what_is_written_to_becomes_no_base(self):
+        """A clone that is based on it would be damaged with the machine's next write."""
+        clone = "vol-clone v copy --pool p --linked".split()
+        for form in ("raw", "qcow2"):
+            self.ok("vol-create-as", "p", "v", "4M", "--format", form)
+            with qemu_io(self.at("p", "v"), form) as pid:
+                status, _, err = self.cistern(*clone)
+                self.assertEqual(5, status, err)
+                self.assertIn(f"process {pid} (qemu-io)", err)
+                self.assertEqual(["v"], self.entries("p"))
+                status, _, err = self.cistern(*clone, "--force-share")
+                self.assertEqual((0, ""), (status, err))
+                self.forget_copy()
+            with running(["qemu-io", "-r", "-f", form, self.at("p", "v")]) as reader:
+                self.wait_until(lambda: f"process {reader.pid}" in self.cistern(
+                    "vol-holders", "v", "--pool", "p")[1], "it is read")
+                self.assertEqual(0, self.cistern(*clone)[0])
+            self.forget_copy()
+            self.ok("vol-delete", "v", "--pool", "p")
+
     def test_everybody_who_has_it_open_is_listed(self):
         """Machines that share a volume, and the column of the list with details."""
         self.ok("vol-create-as", "p", "v", "4M")

@@ -18,15 +18,17 @@ static void add_loop(const char *name, GPtrArray *holders)
 {
     g_autoptr(GPtrArray) uses = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
     g_autoptr(GString) text = g_string_new(NULL);
+    CstHolder *loop;
 
     cst_device_uses(name, uses);
     for (guint i = 0; i < uses->len; i++)
         g_string_append_printf(text, "%s%s", i > 0 ? ", " : "",
                                ((const CstHolder *)g_ptr_array_index(uses, i))->what);
     if (text->len > 0)
-        cst_holders_add(holders, 0, _("loop device /dev/%s (%s)"), name, text->str);
+        loop = cst_holders_add(holders, 0, _("loop device /dev/%s (%s)"), name, text->str);
     else
-        cst_holders_add(holders, 0, _("loop device /dev/%s"), name);
+        loop = cst_holders_add(holders, 0, _("loop device /dev/%s"), name);
+    loop->reads_only = cst_loop_reads_only(name);
 }
 
 static void find_loops(const struct stat *file, GPtrArray *holders)

@@ -104,7 +104,8 @@ static void find_loops(Search *search)
 
     for (char **name = names; *name; name++) {
         search->named++;
-        cst_holders_add(search->holders, 0, _("loop device /dev/%s"), *name);
+        cst_holders_add(search->holders, 0, _("loop device /dev/%s"), *name)->reads_only =
+            cst_loop_reads_only(*name);
     }
 }
 

@@ -27,6 +27,14 @@ static gboolean is_same(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+gboolean cst_loop_reads_only(const char *name)
+{
+    g_autofree char *dir = g_build_filename("/sys/block", name, NULL);
+    uint64_t read_only;
+
+    return cst_sysfs_number(dir, "ro", &read_only) && read_only;
+}
+
 /*
  * Compares by the name of the backing file, where the device has no node to query (in a container).
  */

@@ -27,22 +27,44 @@
 
 #define AGAIN_US (50 * G_TIME_SPAN_MILLISECOND)
 
-gboolean volume_not_held(const VolumeClaim *claim, GError **error)
+/* Everybody who has it open, once those are gone who only pass by. NULL with an error. */
+static GPtrArray *holders_that_stay(const VolumeClaim *claim, GError **error)
 {
     gint64 end = g_get_monotonic_time() + CST_HOLDERS_PASS_US;
     GPtrArray *holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
-    gboolean free;
 
     while (holders && cst_holders_pass(holders) && g_get_monotonic_time() < end) {
         g_usleep(AGAIN_US);
         g_ptr_array_unref(holders);
         holders = cst_pool_state_vol_holders(claim->state, claim->name, error);
     }
-    if (!holders)
-        return FALSE;
-    free = cst_holders_refuse(holders, claim->name, error);
-    g_ptr_array_unref(holders);
-    return free;
+    return holders;
+}
+
+gboolean volume_not_held(const VolumeClaim *claim, GError **error)
+{
+    g_autoptr(GPtrArray) holders = holders_that_stay(claim, error);
+
+    return holders && cst_holders_refuse(holders, claim->name, error);
+}
+
+gboolean volume_may_be_base(const VolumeClaim *claim, GError **error)
+{
+    g_autoptr(GPtrArray) holders = holders_that_stay(claim, error);
+    g_autoptr(GPtrArray) writers = g_ptr_array_new();
+    g_autofree char *who = NULL;
+
+    for (guint i = 0; holders && i < holders->len; i++)
+        if (!((const CstHolder *)g_ptr_array_index(holders, i))->reads_only)
+            g_ptr_array_add(writers, g_ptr_array_index(holders, i));
+    if (writers->len == 0)
+        return holders != NULL;
+    who = cst_holders_describe(writers);
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' is open for writing: %s; what is written there would damage "
+                      "what is based on it; stop that first, clone without --linked, or say "
+                      "--force-share"),
+                    claim->name, who);
 }
 
 /* The engine queries QEMU's image locks on the file, and acquires none. */

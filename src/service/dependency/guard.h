@@ -6,6 +6,12 @@
 /** Checks that nobody has the volume open, machines included; BUSY names who has. */
 gboolean volume_not_held(const VolumeClaim *claim, GError **error);
 /**
+ * Checks, before an image is based on a claimed volume, that nobody writes to that; BUSY names
+ * everybody who does. Whoever only reads it, as machines on other images that are based on it do,
+ * is no matter.
+ */
+gboolean volume_may_be_base(const VolumeClaim *claim, GError **error);
+/**
  * Checks, before the image of a claimed volume (open as @blob) is copied, that nobody writes to it;
  * BUSY names the process. A copy made while its metadata changes is likely to be no valid image.
  * Raw volumes pass: their content at any moment is one that a guest has to be able to start from.

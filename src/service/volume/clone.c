@@ -275,7 +275,9 @@ static gboolean link_image(CstPool *pool, VolumeClone *clone, GError **error)
     def->format = g_strdup(LINKED_FORMAT);
     g_clear_pointer(&def->backing, cst_backing_def_free);
     def->backing = cst_backing_def_new(path, NULL);
-    return volume_base_format(clone->source->format, path, &def->backing->format, error) &&
+    return ((clone->flags & CST_VOL_CREATE_FORCE_SHARE) ||
+            volume_may_be_base(clone->from, error)) &&
+           volume_base_format(clone->source->format, path, &def->backing->format, error) &&
            volume_plan(def, clone->flags, &clone->plan, error) &&
            volume_txn_begin(&txn, pool, def, "clone", error) &&
            cst_image_create(txn.draft.blob, clone->plan.format, &clone->plan.options, clone->task,

@@ -88,6 +88,8 @@ void cst_device_uses(const char *name, GPtrArray *holders);
 
 /** Returns the names ("loop3") of the loop devices upon the file, or block device, of @below. */
 GStrv cst_loops_upon(const struct stat *below);
+/** Whether the loop device called @name writes nothing to what it lies upon. */
+gboolean cst_loop_reads_only(const char *name);
 
 /**
  * Appends a CstHolder for each loop device upon the regular file that @fd has open, saying what
