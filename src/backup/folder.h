@@ -32,7 +32,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Folders, folders_clear)
 const char *folder_name(FolderKind kind);
 /** Makes the directories in @path, which is made if it is missing. EXISTS unless it is empty. */
 gboolean folders_make(Folders *folders, const char *path, GError **error);
-/** Opens them. DENIED when others may write there, unless @shared_ok. NOT_FOUND, NOT a repository.
+/**
+ * Opens them. DENIED when others may write there, unless @shared_ok. NOT_FOUND, NOT a repository.
  */
 gboolean folders_open(Folders *folders, const char *path, gboolean shared_ok, GError **error);
 

@@ -431,7 +431,8 @@ static gboolean write_range(CstBackupWriter *writer, CstBlob *blob, uint64_t off
     return TRUE;
 }
 
-/* The next range of whole chunks that may differ, from @offset on; at the end: behind the volume.
+/*
+ * The next range of whole chunks that may differ, from @offset on; at the end: behind the volume.
  */
 static void next_changed(const CstBackupWriter *writer, const GArray *changed, guint *at,
                          uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end)

@@ -56,7 +56,8 @@ static gboolean set_limits(const CstConfine *confine)
            (!confine->uid || limit(RLIMIT_NPROC, PROCESSES));
 }
 
-/* /tmp and the like are for everybody to write to; descriptors keep the mount they were opened by.
+/*
+ * /tmp and the like are for everybody to write to; descriptors keep the mount they were opened by.
  */
 static gboolean make_all_read_only(void)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Spools (see the header), by O_TMPFILE; where a file system lacks it, a name is removed at once.
+/*
+ * Spools (see the header), by O_TMPFILE; where a file system lacks it, a name is removed at once.
  */
 #include <base/spool.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Text of others in messages and logs: neither terminals nor log readers may take orders from it.
+/*
+ * Text of others in messages and logs: neither terminals nor log readers may take orders from it.
  */
 #include <base/text.h>
 

@@ -276,7 +276,8 @@ void cst_image_free(CstImage *image)
     call = image_call_begin(image->format, "close", blob->name);
     image->format->close(image);
     cst_call_trace(&call, TRUE);
-    /* The image is whole without: another program that can't read it is told so by its own error.
+    /*
+     * The image is whole without: another program that can't read it is told so by its own error.
      */
     if (padded)
         cst_blob_pad_image(blob, NULL);

@@ -35,7 +35,8 @@ static struct libdeflate_decompressor *get_inflater(void)
     return inflater;
 }
 
-/* The fast path. Fails for a stream that does not end where the buffer does; few are of that kind.
+/*
+ * The fast path. Fails for a stream that does not end where the buffer does; few are of that kind.
  */
 static gboolean inflate_at_once(const uint8_t *packed, size_t packed_len, uint8_t *buf, size_t len)
 {

@@ -12,7 +12,8 @@
 CstBlob *import_spool(const ImportContext *context, ImportReader *reader, GError **error);
 /** Does the same with all that a server has. */
 CstBlob *import_spool_http(const ImportContext *context, ImportHttp *http, GError **error);
-/** NO_SPACE when the file system of @fd, in @where, has no room for @more bytes and others' needs.
+/**
+ * NO_SPACE when the file system of @fd, in @where, has no room for @more bytes and others' needs.
  */
 gboolean import_spool_check(int fd, const char *where, uint64_t more, GError **error);
 /**

@@ -15,7 +15,8 @@
 
 /* --- CHAP ------------------------------------------------------------------------------------- */
 
-/* Bytes above the last multiple of the alphabet's size are drawn again, so that all are as likely.
+/*
+ * Bytes above the last multiple of the alphabet's size are drawn again, so that all are as likely.
  */
 static gboolean chap_new(CstSecretBytes *ret_value, GError **error)
 {

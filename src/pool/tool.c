@@ -50,7 +50,8 @@ static CstErrorCode meaning_of(const CstToolMeaning *meanings, const char *said)
     return CST_ERROR_FAILED;
 }
 
-/* Returns the sentence for an error; a status of a tool that has some is news where it is unknown.
+/*
+ * Returns the sentence for an error; a status of a tool that has some is news where it is unknown.
  */
 static char *what_failed(const CstTool *tool, int status, const char *said)
 {

@@ -85,7 +85,8 @@ static void set_field(GKeyFile *record, const char *name, const char *value)
     g_key_file_set_string(record, GROUP, name, value);
 }
 
-/* The record of a draft has its token as its name, so that the token is known if all else is lost.
+/*
+ * The record of a draft has its token as its name, so that the token is known if all else is lost.
  */
 static char *name_record(const CstJournal *journal, GKeyFile *record)
 {

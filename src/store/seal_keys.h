@@ -37,7 +37,8 @@ SealKeys *seal_keys_load(const CstPaths *paths);
 void seal_keys_free(SealKeys *keys);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SealKeys, seal_keys_free)
 
-/** The key of @id; NULL with INVALID_SECRET, which says what @path needs and where it was sought.
+/**
+ * The key of @id; NULL with INVALID_SECRET, which says what @path needs and where it was sought.
  */
 const SealKey *seal_keys_find(const SealKeys *keys, const char *id, const char *path,
                               GError **error);

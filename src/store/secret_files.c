@@ -61,7 +61,8 @@ static gboolean load_one(const char *path, const char *stem, gpointer data, GErr
     return FALSE;
 }
 
-/* Whether nothing reads the value's file at @path: its definition is gone, or a plain one counts.
+/*
+ * Whether nothing reads the value's file at @path: its definition is gone, or a plain one counts.
  */
 static gboolean is_leftover(const char *path)
 {

@@ -62,7 +62,8 @@ gboolean cst_trash_set(const CstPaths *paths, const CstUuid *pool, const CstTras
     g_key_file_set_int64(keys, GROUP, "until", trashed->until);
     g_key_file_set_uint64(keys, GROUP, "uid", trashed->uid);
     text = g_key_file_to_data(keys, &length, NULL);
-    /* A crash in here is followed by another call, with the same record (service/volume/rename.c).
+    /*
+     * A crash in here is followed by another call, with the same record (service/volume/rename.c).
      */
     cst_file_drop_temporaries_of(path);
     return cst_file_replace(path, text, length, 0600, error);

@@ -166,7 +166,8 @@ gboolean fake_layer_has_object(const Layer *layer, int order, uint64_t number, g
     return FALSE;
 }
 
-/* A snapshot has the pieces of then; what was written since is in others, also if it is the same.
+/*
+ * A snapshot has the pieces of then; what was written since is in others, also if it is the same.
  */
 gboolean fake_layer_differs(const Layer *one, const Layer *other, int order, uint64_t number)
 {

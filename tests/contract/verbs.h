@@ -55,7 +55,8 @@ Stage *stage_new(Site *site, gboolean trash);
 void stage_free(Stage *stage);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Stage, stage_free)
 
-/** Exit status of a command line as above, or minus the signal that ended it; *ret_said is freed.
+/**
+ * Exit status of a command line as above, or minus the signal that ended it; *ret_said is freed.
  */
 int stage_type(Stage *stage, const char *line, char **ret_said);
 /** Types lines that must succeed. NULL: none. */

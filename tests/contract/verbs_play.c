@@ -78,7 +78,8 @@ static gboolean is_between(const char *now, const char *before, const char *afte
     return all_in(before, now, NULL) && all_in(now, before, after);
 }
 
-/* What is said of it is there, or not any more, and of what else holds something all is as before.
+/*
+ * What is said of it is there, or not any more, and of what else holds something all is as before.
  */
 static void assert_done(const Play *play)
 {

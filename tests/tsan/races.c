@@ -52,7 +52,8 @@ static void unprotected(void)
     on_two_threads(add_unprotected, add_unprotected);
 }
 
-/* A daemon that is killed reports nothing at its end; what it has reported until then must count.
+/*
+ * A daemon that is killed reports nothing at its end; what it has reported until then must count.
  */
 static void unprotected_and_killed(void)
 {

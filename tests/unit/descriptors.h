@@ -10,7 +10,8 @@
 
 #include <glib.h>
 
-/** Descriptors that this process has open, and the one that looks; for comparing with another time.
+/**
+ * Descriptors that this process has open, and the one that looks; for comparing with another time.
  */
 static inline guint count_descriptors(void)
 {

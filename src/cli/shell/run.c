@@ -39,7 +39,8 @@ typedef struct {
     char *uri;
 } Moved;
 
-/** --root, --connect, --readonly and --embedded after a command say where that one command works.
+/**
+ * --root, --connect, --readonly and --embedded after a command say where that one command works.
  */
 static gboolean move_connection(CliCtl *ctl, const CliArgs *args, Moved *moved, GError **error)
 {

@@ -45,7 +45,8 @@ static gboolean repair_errors(CstLevelsWalk *walk, GError **error)
 
     if (levels->format->begin && !levels->format->begin(levels, error))
         return FALSE;
-    /* A cluster that is not aligned may reach over the end of the file, to where copies would go.
+    /*
+     * A cluster that is not aligned may reach over the end of the file, to where copies would go.
      */
     if (levels->align < levels->cluster_size &&
         !cst_levels_leave(levels, levels->cluster_size, error))

@@ -18,7 +18,8 @@
 
 /* --- zeroes ----------------------------------------------------------------------------------- */
 
-/* *ret_done: bytes that read as zeroes now; 0: the cluster has a place, or is only partly covered.
+/*
+ * *ret_done: bytes that read as zeroes now; 0: the cluster has a place, or is only partly covered.
  */
 static gboolean mark_zero(CstLevels *levels, uint64_t offset, uint64_t length, uint64_t *ret_done,
                           GError **error)

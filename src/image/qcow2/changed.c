@@ -82,7 +82,8 @@ static gboolean same_word(uint64_t older, uint64_t newer, gboolean in_use)
            !(in_use && (newer & QCOW2_COPIED) && !(newer & QCOW2_COMPRESSED));
 }
 
-/* Adds what differs in one L2 table's range from @at to before @end. FALSE: there is no more room.
+/*
+ * Adds what differs in one L2 table's range from @at to before @end. FALSE: there is no more room.
  */
 static gboolean compare_tables(const Qcow2 *q, const uint8_t *older, const uint8_t *newer,
                                gboolean in_use, uint64_t at, uint64_t end, CstChanged *changed)

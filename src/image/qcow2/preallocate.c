@@ -11,7 +11,8 @@
 #include "space.h"
 #include "state.h"
 
-/* Zeroes a range of the file; what lies behind its end is extended and reads as zeroes by itself.
+/*
+ * Zeroes a range of the file; what lies behind its end is extended and reads as zeroes by itself.
  */
 static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **error)
 {

@@ -53,7 +53,8 @@ gboolean vmdk_is_cowd(CstBlob *blob, gboolean *ret_is_cowd, GError **error)
     return TRUE;
 }
 
-/* Lock held: sets the entry of @grain, and how many from it on are missing with their table; or 1.
+/*
+ * Lock held: sets the entry of @grain, and how many from it on are missing with their table; or 1.
  */
 static gboolean get_entry(Cowd *cowd, uint64_t grain, uint32_t *ret_entry, uint64_t *ret_count,
                           GError **error)

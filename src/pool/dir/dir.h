@@ -50,7 +50,8 @@ gboolean cst_dir_turn_cow_off(int fd);
  * process found it before it was locked and removes it.
  */
 int cst_dir_create_draft(const CstDirHandle *dir, const char *name);
-/** Removes draft @name, a file or an empty directory; one that is gone is success. FALSE and errno.
+/**
+ * Removes draft @name, a file or an empty directory; one that is gone is success. FALSE and errno.
  */
 gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name);
 /** Whether nobody makes the draft any more: it is gone, or its maker is. */

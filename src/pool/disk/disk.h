@@ -101,7 +101,8 @@ gboolean disk_is_shown(const GArray *shown, const DiskPartition *partition);
  * disk's. BUSY when one that has to go is in use.
  */
 gboolean disk_show(const DiskDevice *device, int fd, const DiskTable *table, GError **error);
-/** Has the kernel forget partition @number; BUSY when it is in use. One that isn't there is none.
+/**
+ * Has the kernel forget partition @number; BUSY when it is in use. One that isn't there is none.
  */
 gboolean disk_hide(const DiskDevice *device, int fd, guint number, GError **error);
 

@@ -140,7 +140,8 @@ static DiskKind kind_of(Partition *partition)
     return fdisk_partition_is_nested(partition) ? DISK_LOGICAL : DISK_PRIMARY;
 }
 
-/* An entry that lies outside of the disk, as garbage or an enlarged file may have it, is CORRUPT.
+/*
+ * An entry that lies outside of the disk, as garbage or an enlarged file may have it, is CORRUPT.
  */
 static gboolean take_partition(DiskTable *table, Partition *from, const char *node, GError **error)
 {

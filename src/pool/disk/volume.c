@@ -120,7 +120,8 @@ static gboolean choose(const DiskAccess *access, int fd, const CstVolDef *def,
     return TRUE;
 }
 
-/* What lay there before would be found again, by udev for one, as soon as the partition is there.
+/*
+ * What lay there before would be found again, by udev for one, as soon as the partition is there.
  */
 static gboolean clear_signatures(CstBlob *blob, GError **error)
 {

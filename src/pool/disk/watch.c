@@ -36,7 +36,8 @@ int disk_watch_open(CstPoolState *state, GError **error)
     return -1;
 }
 
-/* Of the folder's events only those of the disk's own nodes count; those of the disk have no name.
+/*
+ * Of the folder's events only those of the disk's own nodes count; those of the disk have no name.
  */
 static gboolean concerns(const struct inotify_event *event, const char *own)
 {

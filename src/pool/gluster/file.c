@@ -33,7 +33,8 @@ static const char *behind_prefix(const GlusterState *state, const char *path)
     return NULL;
 }
 
-/* A name never has a '?' as it stands: it is escaped. Which socket a query names is of no matter.
+/*
+ * A name never has a '?' as it stands: it is escaped. Which socket a query names is of no matter.
  */
 char *gluster_vol_resolve(CstPoolState *state, const char *path)
 {

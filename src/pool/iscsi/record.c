@@ -93,7 +93,8 @@ static void append_chap(GString *text, const CstChap *chap)
     append_value(text, "password_in", (const char *)chap->password_in.data);
 }
 
-/* Lines that say what CHAP is done with; "…auth.chap_algs" says how, and is the host's to choose.
+/*
+ * Lines that say what CHAP is done with; "…auth.chap_algs" says how, and is the host's to choose.
  */
 static gboolean is_value(const char *line, size_t len)
 {

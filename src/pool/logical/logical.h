@@ -72,7 +72,8 @@ typedef struct {
 
 /* --- options.c -------------------------------------------------------------------------------- */
 
-/** Reads the definition's options; CONFIG names one that can't be. Clear *ret_options either way.
+/**
+ * Reads the definition's options; CONFIG names one that can't be. Clear *ret_options either way.
  */
 gboolean logical_options_read(const CstPoolDef *def, LogicalOptions *ret_options, GError **error);
 /** Frees what the options hold. */

@@ -98,7 +98,8 @@ gboolean lvm_mapping_read(const char *path, LvmMapping *ret_mapping)
 
 /* --- thin pools ------------------------------------------------------------------------------- */
 
-/* What the status of a thin pool has in front of the word that says what is kept of its metadata.
+/*
+ * What the status of a thin pool has in front of the word that says what is kept of its metadata.
  */
 #define FIELDS_BEFORE_HELD 3
 #define NOT_HELD           "-"

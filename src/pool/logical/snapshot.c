@@ -87,7 +87,8 @@ static char **make_tags(const char *id, const char *name, int64_t taken_us)
     return g_strv_builder_end(tags);
 }
 
-/* Bytes for changes: as asked for, or by the pool's options a size or a percentage of the volume.
+/*
+ * Bytes for changes: as asked for, or by the pool's options a size or a percentage of the volume.
  */
 static uint64_t room_for(const LogicalState *state, const CstSnapshotCreate *how, uint64_t capacity)
 {

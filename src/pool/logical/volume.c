@@ -228,7 +228,8 @@ static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef 
     return TRUE;
 }
 
-/* Fails with @why, which is taken over, or with VOL_EXISTS where that says that the name is taken.
+/*
+ * Fails with @why, which is taken over, or with VOL_EXISTS where that says that the name is taken.
  */
 static gboolean fail_with(const CstVolDef *def, GError *why, GError **error)
 {

@@ -141,7 +141,8 @@ static gboolean is_libvirts(const char *name)
            number[strspn(number, "0123456789")] == '\0';
 }
 
-/* Snapshots that people made are theirs to delete: no clone hangs on them that does not name them.
+/*
+ * Snapshots that people made are theirs to delete: no clone hangs on them that does not name them.
  */
 static gboolean is_for_clones(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap)
 {

@@ -142,7 +142,8 @@ static void warn(const CstPoolState *state, GError *why)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
 }
 
-/* Calls @drop for each dataset whose name says, by @is_one, what it is, and that its maker is dead.
+/*
+ * Calls @drop for each dataset whose name says, by @is_one, what it is, and that its maker is dead.
  */
 static void drop_dead(CstPoolState *state, const GPtrArray *datasets,
                       gboolean (*is_one)(const char *name),

@@ -256,7 +256,8 @@ static gboolean refuse_content(const ZfsState *state, GError **error)
                     state->root, ((const ZfsSnapshot *)g_ptr_array_index(snapshots, 0))->name);
 }
 
-/* TRUE when the dataset is gone. FALSE with an error while it is not, or when ZFS does not answer.
+/*
+ * TRUE when the dataset is gone. FALSE with an error while it is not, or when ZFS does not answer.
  */
 static gboolean is_gone(const ZfsState *state, GError **why, GError **error)
 {

@@ -82,7 +82,8 @@ gboolean zfs_root_check(const char *root, GError **error);
 
 /** The whole name of volume @name's dataset; free it. */
 char *zfs_dataset_of(const ZfsState *state, const char *name);
-/** The name that the dataset has as a volume, a part of @dataset; NULL: it is not below the root.
+/**
+ * The name that the dataset has as a volume, a part of @dataset; NULL: it is not below the root.
  */
 const char *zfs_volume_of(const ZfsState *state, const char *dataset);
 /** The dataset above @dataset; free it. */

@@ -94,7 +94,8 @@ void volume_orphan_readers(const VolumeClaim *claim);
  * may wait for it. From any thread, while the claim is held.
  */
 void volume_stream_ends(const VolumeClaim *claim);
-/** Ends the claim, and rescans what was reported meanwhile. Without effect when nothing is claimed.
+/**
+ * Ends the claim, and rescans what was reported meanwhile. Without effect when nothing is claimed.
  */
 void volume_release(VolumeClaim *claim);
 /**

@@ -169,7 +169,8 @@ static gboolean is_due(const JobEntry *entry, gboolean is_part)
     return (!is_part || entry->info.resume) && entry->measured - entry->began >= after;
 }
 
-/* Holds the entry's lock through the write, so that job_entry_end() can't end the file in between.
+/*
+ * Holds the entry's lock through the write, so that job_entry_end() can't end the file in between.
  */
 void job_entry_update(JobEntry *entry, gboolean is_part)
 {

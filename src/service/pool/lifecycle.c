@@ -124,7 +124,8 @@ static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
     return done;
 }
 
-/* A secret of the pool may have got another value after the storage was started with the old one.
+/*
+ * A secret of the pool may have got another value after the storage was started with the old one.
  */
 static void renew_since(CstPool *pool, CstPoolState *state, gint epoch)
 {

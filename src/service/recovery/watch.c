@@ -82,7 +82,8 @@ static gboolean renew_watch(Watch *watch)
     return TRUE;
 }
 
-/* Whether the pool is being stopped, which may take its storage away before the pool is inactive.
+/*
+ * Whether the pool is being stopped, which may take its storage away before the pool is inactive.
  */
 static gboolean is_changing(const Watch *watch)
 {

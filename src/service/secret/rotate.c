@@ -185,7 +185,8 @@ static char *set_on_server(const Rotation *rotation, guint i, const CstSecretByt
     return NULL;
 }
 
-/* One change has to do for all pools, or a kill between two of them would leave both values in use.
+/*
+ * One change has to do for all pools, or a kill between two of them would leave both values in use.
  */
 static gboolean check_account(const Rotation *rotation, GError **error)
 {

@@ -42,7 +42,8 @@ extern const SnapshotProvider snapshot_image_provider, snapshot_pool_provider;
  */
 const SnapshotProvider *snapshot_claim(SnapshotTarget *target, CstPool *pool, const char *volume,
                                        ClaimKind kind, const char *name, GError **error);
-/** All of the volume's snapshots. The pool's older ones come first: they are from before the image.
+/**
+ * All of the volume's snapshots. The pool's older ones come first: they are from before the image.
  */
 GPtrArray *snapshot_list_all(const SnapshotProvider *provider, SnapshotTarget *target,
                              GError **error);

@@ -27,7 +27,8 @@ typedef struct {
      */
     GPtrArray *bitmaps;
 
-    /* The volume's image and what it is based on, or the snapshot that the pool's technology has.
+    /*
+     * The volume's image and what it is based on, or the snapshot that the pool's technology has.
      */
     ImageChain chain;
     VolumeClaim claim;

@@ -200,7 +200,8 @@ static void full_output_says_so(void **state)
     assert_int_equal(error->code, CST_ERROR_NO_SPACE);
 }
 
-/* A descriptor that is not open, or open for the other direction only, is told and not passed over.
+/*
+ * A descriptor that is not open, or open for the other direction only, is told and not passed over.
  */
 static void descriptors_of_no_use_are_told(void **state)
 {

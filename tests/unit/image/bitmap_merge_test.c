@@ -61,7 +61,8 @@ static gboolean byte_bits(const Bitmap *bitmap, uint64_t first, uint8_t *ret_bit
     return *ret_bits != 0;
 }
 
-/* Puts the bits @first and following, a cluster of them, behind the end of the file; 0: none set.
+/*
+ * Puts the bits @first and following, a cluster of them, behind the end of the file; 0: none set.
  */
 static uint64_t put_cluster(const Bitmap *bitmap, uint64_t first)
 {

@@ -60,7 +60,8 @@ gboolean run_operation(Disk *disk, const Operation *operation, gboolean (*struck
 void look(const Case *c, Disk *disk, View *ret_view);
 gboolean is_same(const Operation *operation, const View *a, const View *b);
 
-/** A fixed VHD is recognised by its end alone, which storage that loses writes can't move safely.
+/**
+ * A fixed VHD is recognised by its end alone, which storage that loses writes can't move safely.
  */
 gboolean moves_its_only_mark(const Case *c);
 

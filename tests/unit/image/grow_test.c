@@ -84,7 +84,8 @@ static gboolean grow_file(const Disk *disk, CstBlob *blob, GError **error)
     return image && grow(disk, image, error);
 }
 
-/* With @at_once what has failed is done again before the image is closed, and *ret_grown says so.
+/*
+ * With @at_once what has failed is done again before the image is closed, and *ret_grown says so.
  */
 static gboolean grow_with_fault(const Disk *disk, CstBlob *fault, gboolean at_once,
                                 gboolean *ret_struck, gboolean *ret_grown, GError **error)

@@ -289,7 +289,8 @@ static void qed_is_repaired_when_it_is_opened_for_writing(void **state)
     assert_false(needs_check(blob));
 }
 
-/* A writer that ended without a word has put a cluster, and its entry, where no flush covers them.
+/*
+ * A writer that ended without a word has put a cluster, and its entry, where no flush covers them.
  */
 static CstBlob *make_unflushed(const Variant *qed)
 {

@@ -146,7 +146,8 @@ static gboolean is_marked(const Run *run, CstBlob *left)
     return info.dirty || !(g_str_equal(format, "qed") || g_str_equal(format, "parallels"));
 }
 
-/* One has the table already and the other has not: no order of writing keeps that from happening.
+/*
+ * One has the table already and the other has not: no order of writing keeps that from happening.
  */
 static gboolean directories_differ(CstBlob *left)
 {

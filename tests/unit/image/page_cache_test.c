@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The page cache that all formats keep their tables in: what is loaded, and what is evicted for it.
+/*
+ * The page cache that all formats keep their tables in: what is loaded, and what is evicted for it.
  */
 #include "page_cache_world.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* For the tests of the page cache: a small cache over a file that writes down what is asked of it.
+/*
+ * For the tests of the page cache: a small cache over a file that writes down what is asked of it.
  */
 #include <setjmp.h>
 #include <stdarg.h>

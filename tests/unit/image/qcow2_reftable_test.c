@@ -50,7 +50,8 @@ static void a_table_grows_by_half(void **state)
     assert_sound(blob, FALSE);
 }
 
-/* Fills the image until the next step needs a longer table. *ret_filled: bytes that the guest has.
+/*
+ * Fills the image until the next step needs a longer table. *ret_filled: bytes that the guest has.
  */
 static CstBlob *make_full(uint64_t *ret_filled)
 {

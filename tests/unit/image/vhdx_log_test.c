@@ -116,7 +116,8 @@ static void a_log_is_read_where_the_header_says(void **state)
     assert_content(blob);
 }
 
-/* Nothing is replayed of a log that is no whole units, or not all in the file behind the headers.
+/*
+ * Nothing is replayed of a log that is no whole units, or not all in the file behind the headers.
  */
 static void a_log_in_a_bad_place_is_not_replayed(void **state)
 {

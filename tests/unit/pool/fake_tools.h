@@ -3,7 +3,8 @@
 
 #include <pool/pool.h>
 
-/** A folder in which a script plays the host's tools for a backend, and its pool; for unit tests.
+/**
+ * A folder in which a script plays the host's tools for a backend, and its pool; for unit tests.
  */
 
 #define MIB   (UINT64_C(1) << 20)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What has changed of thin volumes, by tools that a script plays; documents: logical_delta_test.c.
+/*
+ * What has changed of thin volumes, by tools that a script plays; documents: logical_delta_test.c.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -243,7 +244,8 @@ static void what_a_dead_process_has_left_is_ended(void **unused)
     }
 }
 
-/* The tag is a dead process's, the reservation may be another program's: it has the metadata open.
+/*
+ * The tag is a dead process's, the reservation may be another program's: it has the metadata open.
  */
 static void what_may_be_anothers_is_not_ended(void **unused)
 {

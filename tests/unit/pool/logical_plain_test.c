@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes that lie on physical volumes alone: made, cloned and deleted without a report of LVM's.
+/*
+ * Volumes that lie on physical volumes alone: made, cloned and deleted without a report of LVM's.
  */
 #include <setjmp.h>
 #include <stdarg.h>

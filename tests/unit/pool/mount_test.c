@@ -51,7 +51,8 @@ static void make_tool(const char *name, const char *script)
     assert_int_equal(chmod(path, 0700), 0);
 }
 
-/* The last two arguments of mount are the source and the target; of umount the last is the target.
+/*
+ * The last two arguments of mount are the source and the target; of umount the last is the target.
  */
 #define MOUNTS                                                         \
     "while [ $# -gt 2 ]; do [ \"$1\" = -t ] && type=$2; shift; done\n" \

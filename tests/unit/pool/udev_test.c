@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is asked of udev: its events, its queue, its facts. The tool udevadm is played by a script.
+/*
+ * What is asked of udev: its events, its queue, its facts. The tool udevadm is played by a script.
  */
 #include <setjmp.h>
 #include <stdarg.h>

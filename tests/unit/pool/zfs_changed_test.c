@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What has changed in a zfs pool, by tools that lie (fake-zfs); streams are in zfs_stream_test.c.
+/*
+ * What has changed in a zfs pool, by tools that lie (fake-zfs); streams are in zfs_stream_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>

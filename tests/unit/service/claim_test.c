@@ -517,7 +517,8 @@ static gboolean flatten(CstPool *pool, unsigned flags, GError **error)
     return cst_vol_flatten(pool, "v", NULL, error);
 }
 
-/* A report shows what is there at some moment; a copy would mix several, unless that is asked for.
+/*
+ * A report shows what is there at some moment; a copy would mix several, unless that is asked for.
  */
 static void what_a_machine_writes_to_is_looked_at_and_not_copied(void **state)
 {

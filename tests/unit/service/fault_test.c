@@ -311,7 +311,8 @@ static void assert_synced(const char *call)
         fail_msg("%s of %s: '%s' is not synced", call, format, (char *)path);
 }
 
-/* A write may fail without a word only if nothing needs it: that an image was closed, for example.
+/*
+ * A write may fail without a word only if nothing needs it: that an image was closed, for example.
  */
 static void assert_done(size_t i, guint nth, gboolean struck)
 {

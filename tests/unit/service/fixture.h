@@ -23,7 +23,8 @@ void fixture_restart(Fixture *f, CstServiceMode mode);
 CstPool *fixture_pool(Fixture *f, const char *name);
 char *fixture_pool_xml(Fixture *f, const char *name);
 void fixture_write(Fixture *f, const char *pool, const char *name, const char *content);
-/** An image of the first version, 1 MiB, which has no place for the format of what it is based on.
+/**
+ * An image of the first version, 1 MiB, which has no place for the format of what it is based on.
  */
 void fixture_write_qcow(Fixture *f, const char *pool, const char *name, const char *base);
 /** Creates the volume that @xml describes; fails the test when it can't be. */

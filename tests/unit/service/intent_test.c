@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Drafts that only their intent tells from volumes: it is durable before them, and so is its end.
+/*
+ * Drafts that only their intent tells from volumes: it is durable before them, and so is its end.
  */
 #include <setjmp.h>
 #include <stdarg.h>

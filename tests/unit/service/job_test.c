@@ -146,7 +146,8 @@ static uint64_t leave_job(Fixture *f, const char *kind)
     return id;
 }
 
-/* Of a process that is gone nobody knows how far it came; what it had half done, the journal has.
+/*
+ * Of a process that is gone nobody knows how far it came; what it had half done, the journal has.
  */
 static void test_what_is_left_is_told(void **state)
 {

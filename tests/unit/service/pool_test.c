@@ -363,7 +363,8 @@ static void a_takeover_names_the_definitions_that_would_be_lost(void **state)
     assert_int_equal(problems->len, expected);
 }
 
-/* The pool that has a link of its own starts; one whose link leads to another definition does not.
+/*
+ * The pool that has a link of its own starts; one whose link leads to another definition does not.
  */
 static void foreign_links_of_autostart_are_in_nobodys_way(void **state)
 {

@@ -238,7 +238,8 @@ static void calls_that_run_leave_room_for_the_first_of_others(void **state)
     probe_close(&other);
 }
 
-/* What the table knows takes no worker's turn; what may have to be looked for on the storage does.
+/*
+ * What the table knows takes no worker's turn; what may have to be looked for on the storage does.
  */
 static void known_volumes_are_found_without_a_worker(void **state)
 {
@@ -270,7 +271,8 @@ static void known_volumes_are_found_without_a_worker(void **state)
     probe_close(&probe);
 }
 
-/* Replies that nobody reads are made up to a bound; what was sent is answered when they are read.
+/*
+ * Replies that nobody reads are made up to a bound; what was sent is answered when they are read.
  */
 static void who_does_not_read_has_no_more_calls_started(void **state)
 {

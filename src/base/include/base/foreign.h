@@ -27,7 +27,8 @@ void cst_foreign_loaded(void);
  * return once the process ends.
  */
 void cst_foreign_enter(void);
-/** Call it when the library has connected, or could not: it may have registered an end of its own.
+/**
+ * Call it when the library has connected, or could not: it may have registered an end of its own.
  */
 void cst_foreign_connected(void);
 /**

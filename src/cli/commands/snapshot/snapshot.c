@@ -165,7 +165,8 @@ static void change_clear(Change *change)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, change_clear)
 
-/** How a change is made and reported. All texts take the snapshot, the volume and the third word.
+/**
+ * How a change is made and reported. All texts take the snapshot, the volume and the third word.
  */
 typedef struct {
     const char *other;    /**< option with the third word; NULL: none */

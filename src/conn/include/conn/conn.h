@@ -312,7 +312,8 @@ gboolean cst_conn_abilities(CstConn *conn, CstConnAbilities *ret, GError **error
 
 /** Who takes it. */
 typedef struct {
-    /** Comes first, with the bytes of all content, whatever part was asked for; NULL: not at all.
+    /**
+     * Comes first, with the bytes of all content, whatever part was asked for; NULL: not at all.
      */
     gboolean (*begin)(uint64_t capacity, gpointer data, GError **error);
     CstPieceFunc piece; /**< one after the other, without gaps */
@@ -371,7 +372,8 @@ CstConnReceive *cst_conn_vol_receive(CstConn *conn, const CstPoolRef *pool, cons
  */
 CstConnReceive *cst_conn_vol_patch(CstConn *conn, const CstVolRef *vol, uint64_t offset,
                                    CstTask *task, GError **error);
-/** Gives the next piece to @receive, a CstConnReceive; a CstPieceFunc. NO_SPACE past the capacity.
+/**
+ * Gives the next piece to @receive, a CstConnReceive; a CstPieceFunc. NO_SPACE past the capacity.
  */
 gboolean cst_conn_receive_piece(const void *bytes, size_t len, uint64_t hole, gpointer receive,
                                 GError **error);

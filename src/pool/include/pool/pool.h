@@ -207,7 +207,8 @@ gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *co
 gboolean cst_pool_state_snapshot_create(CstPoolState *state, const char *volume, const char *name,
                                         const CstSnapshotCreate *how, CstTask *task,
                                         GError **error);
-/** Lists the names of the snapshots that a revert to @name would remove; empty where it keeps all.
+/**
+ * Lists the names of the snapshots that a revert to @name would remove; empty where it keeps all.
  */
 GPtrArray *cst_pool_state_snapshot_revert_loses(CstPoolState *state, const char *volume,
                                                 const char *name, GError **error);
