@@ -5,6 +5,8 @@ QEMU's own initiator and the target's files as oracles."""
 import json
 import os
 import subprocess
+import threading
+import time
 
 from harness import peers, space, tgt
 from harness.onserver import MIB, OnServer, noise
@@ -199,7 +201,21 @@ class Cloning(OnTarget):
         self.cistern("vol-clone", "unit:0:0:3", "unit:0:0:1", "--pool", "i", "--dry-run", status=5)
 
 
+def write_slowly(path, length):
+    """Until nobody reads any more, in pieces between which a target has time for something else."""
+    piece = noise(MIB // 16)
+    with open(path, "wb", buffering=0) as stream:
+        try:
+            for _ in range(length // len(piece)):
+                stream.write(piece)
+                time.sleep(0.002)
+        except BrokenPipeError:
+            pass
+
+
 class Identity(OnTarget):
+    SIZES = (64 * MIB, 256 * MIB)
+
     def replace(self, unit=2):
         """Another unit of the same size behind the same number, whose file is empty."""
         self.target.drop(unit)
@@ -231,22 +247,26 @@ class Identity(OnTarget):
         self.upload(noise(MIB), 2)
 
     def test_a_unit_that_is_replaced_under_a_running_upload(self):
+        # The target takes the unit away between two writes, whose distance differs.
+        for _again in range(6):
+            self.replace_under_an_upload()
+            self.ok("pool-destroy", "i")
+            self.ok("pool-start", "i")
+
+    def replace_under_an_upload(self):
         fifo = os.path.join(self.peer.files, "fifo")
         os.mkfifo(fifo)
-        self.addCleanup(os.unlink, fifo)
         with subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-upload", "unit:0:0:2", fifo,
                                "--pool", "i"], env=space.ENV, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                               text=True) as uploading:
-            with open(fifo, "wb", buffering=0) as stream:
-                stream.write(noise(16 * MIB))
-                self.eventually(lambda: self.allocated(2) > MIB)
-                self.replace()
-                try:
-                    stream.write(noise(16 * MIB, 2))
-                except BrokenPipeError:
-                    pass
+            writer = threading.Thread(target=write_slowly, args=(fifo, self.SIZES[1]))
+            writer.start()
+            self.eventually(lambda: self.allocated(2) > MIB)
+            self.replace()
             err = uploading.communicate(timeout=120)[1]
+            writer.join()
+        os.unlink(fifo)
         self.assertEqual(1, uploading.returncode)
         # The latter is what the target says between the two.
         self.assertRegex(err, "not the unit any more|has no such LUN")

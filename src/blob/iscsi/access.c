@@ -16,8 +16,12 @@
 
 /* How often in a row the unit may have to be looked at again. */
 #define LOOKS_MAX 16
-/* A write is preceded by the question whether LUNs have changed, unless that was asked just now. */
-#define ASK_AGAIN_US (50 * G_TIME_SPAN_MILLISECOND)
+/*
+ * A write is preceded by the question whether LUNs have changed, unless that was asked just now:
+ * less long ago than the two commands take by which a target's administrator puts another unit in
+ * place of one.
+ */
+#define ASK_AGAIN_US (1 * G_TIME_SPAN_MILLISECOND)
 
 /* --- still the same unit ---------------------------------------------------------------------- */
 

@@ -125,8 +125,9 @@ class Target:
         """A unit, by default the next; the path of its file."""
         self.made += 1
         unit = unit or max([0, *self.units]) + 1
+        mode = "ab" if path else "wb"  # of a target of the same number there may be one left
         path = path or os.path.join(self.server.dir, f"{self.number}-{unit}-{self.made}")
-        with open(path, "ab") as file:
+        with open(path, mode) as file:
             file.truncate(size)
         serial = serial or f"s{self.number}x{unit}x{self.made}"
         params = f"scsi_id={serial},scsi_sn={serial},thin_provisioning={int(thin)}"
