@@ -103,12 +103,7 @@ class Faults(Beside, OnGluster):
         """Uploads 64 MiB, and strikes after the first half; returns what virsh said, and how late."""
         self.ok("vol-create-as", "g", "a", "64M")
         payload = noise(64 * MIB, 3)
-        fifo = os.path.join(self.peer.files, "fifo")
-        os.mkfifo(fifo)
-        self.addCleanup(os.unlink, fifo)
-        with subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-upload", "a", fifo, "--pool", "g"],
-                              env=space.ENV, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE, text=True) as uploading:
+        with self.transfer("vol-upload", "a") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(payload[:32 * MIB])
                 self.eventually(lambda: os.stat(self.lab.path("a")).st_blocks * 512 > 4 * MIB)

@@ -5,10 +5,9 @@ the middle, is done without."""
 import contextlib
 import os
 import signal
-import subprocess
 
 from gluster_test import OnGluster
-from harness import gluster, peers, space
+from harness import gluster, peers
 from harness.onserver import MIB, Beside, noise, timed
 
 HOSTS = """<pool type='gluster'><name>{name}</name><source>{hosts}<dir path='/'/><name>pair</name></source>
@@ -81,14 +80,8 @@ class Servers(Beside, OnGluster):
         """An upload goes on when one of the servers goes in the middle."""
         self.ok("vol-create-as", "t", "a", "64M")
         payload = noise(64 * MIB, 3)
-        fifo = os.path.join(self.peer.files, "fifo")
-        os.mkfifo(fifo)
-        self.addCleanup(os.unlink, fifo)
         held = os.path.join(self.pair.bricks[1], "a")
-        with self.beside(), subprocess.Popen(
-                ["virsh", "-c", self.peer.uri, "vol-upload", "a", fifo, "--pool", "t"],
-                env=space.ENV, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, text=True) as uploading:
+        with self.beside(), self.transfer("vol-upload", "a") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(payload[:32 * MIB])
                 self.eventually(lambda: os.stat(held).st_blocks * 512 > 4 * MIB)

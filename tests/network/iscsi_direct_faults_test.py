@@ -6,7 +6,6 @@ import contextlib
 import os
 import socket
 import struct
-import subprocess
 import threading
 import time
 
@@ -59,13 +58,7 @@ class Faults(Beside, OnTarget):
 
     def upload_halfway(self, strike):
         """Uploads 48 MiB, and strikes after a third; returns what virsh ended with, and how late."""
-        fifo = os.path.join(self.peer.files, "fifo")
-        os.mkfifo(fifo)
-        self.addCleanup(os.unlink, fifo)
-        with self.beside(), subprocess.Popen(
-                ["virsh", "-c", self.peer.uri, "vol-upload", "unit:0:0:1", fifo, "--pool", "i"],
-                env=space.ENV, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, text=True) as uploading:
+        with self.beside(), self.transfer("vol-upload", "unit:0:0:1") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(noise(16 * MIB))
                 self.eventually(lambda: self.allocated() > 4 * MIB)
@@ -187,13 +180,7 @@ class Portals(OnTarget):
             stream.write(data)
         self.define("i", hosts=("127.0.0.3", "127.0.0.1"))
         self.assertEqual(1, self.other.sessions())
-        fifo = os.path.join(self.peer.files, "fifo")
-        os.mkfifo(fifo)
-        self.addCleanup(os.unlink, fifo)
-        with subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-download", "unit:0:0:1", fifo,
-                               "--pool", "i"], env=space.ENV, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              text=True) as loading:
+        with self.transfer("vol-download", "unit:0:0:1") as (loading, fifo):
             with open(fifo, "rb") as stream:
                 got = stream.read(MIB)
                 lose()

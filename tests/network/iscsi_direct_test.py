@@ -254,19 +254,13 @@ class Identity(OnTarget):
             self.ok("pool-start", "i")
 
     def replace_under_an_upload(self):
-        fifo = os.path.join(self.peer.files, "fifo")
-        os.mkfifo(fifo)
-        with subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-upload", "unit:0:0:2", fifo,
-                               "--pool", "i"], env=space.ENV, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              text=True) as uploading:
-            writer = threading.Thread(target=write_slowly, args=(fifo, self.SIZES[1]))
+        with self.transfer("vol-upload", "unit:0:0:2") as (uploading, fifo):
+            writer = threading.Thread(target=write_slowly, args=(fifo, self.SIZES[1]), daemon=True)
             writer.start()
             self.eventually(lambda: self.allocated(2) > MIB)
             self.replace()
             err = uploading.communicate(timeout=120)[1]
             writer.join()
-        os.unlink(fifo)
         self.assertEqual(1, uploading.returncode)
         # The latter is what the target says between the two.
         self.assertRegex(err, "not the unit any more|has no such LUN")

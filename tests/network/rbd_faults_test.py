@@ -3,12 +3,10 @@
 pools as quick as ever meanwhile, and all well again, without a restart, when the cluster is."""
 
 import contextlib
-import os
-import subprocess
 import threading
 import time
 
-from harness import ceph, peers, space
+from harness import ceph, peers
 from harness.onserver import MIB, Beside, noise, timed
 from rbd_test import OnCeph
 
@@ -86,13 +84,7 @@ class Faults(Beside, OnCeph):
         """The first half is on its way to the cluster before the OSD freezes, the rest after."""
         self.ok("vol-create-as", "r", "a", "64M")
         payload = noise(64 * MIB, 6)
-        fifo = os.path.join(self.peer.files, "fifo")
-        os.mkfifo(fifo)
-        self.addCleanup(os.unlink, fifo)
-        with self.beside(), subprocess.Popen(
-                ["virsh", "-c", self.peer.uri, "vol-upload", "a", fifo, "--pool", "r"],
-                env=space.ENV, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, text=True) as uploading:
+        with self.beside(), self.transfer("vol-upload", "a") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(payload[:32 * MIB])
                 self.eventually(lambda: "rbd_data." in self.ceph.run("rados", "-p", "libvirt",

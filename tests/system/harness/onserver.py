@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import statistics
+import subprocess
 import threading
 import time
 import unittest
@@ -84,6 +85,20 @@ class OnServer(unittest.TestCase):
         self.ok("vol-download", name, out, "--pool", pool or self.POOL, *words)
         with open(out, "rb") as stream:
             return stream.read()
+
+    @contextlib.contextmanager
+    def transfer(self, command, name):
+        """Stock virsh's vol-upload or vol-download through a FIFO: its process and the FIFO's path."""
+        fifo = os.path.join(self.peer.files, "fifo")
+        os.mkfifo(fifo)
+        try:
+            with subprocess.Popen(["virsh", "-c", self.peer.uri, command, name, fifo, "--pool",
+                                   self.POOL], env=space.ENV, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                  text=True) as process:
+                yield process, fifo
+        finally:
+            os.unlink(fifo)
 
     def eventually(self, true, seconds=None):
         """Only a failure takes as long: it is meant for slow machines too."""
