@@ -29,7 +29,6 @@
 #define TYPE_OPTICAL 5
 
 /* How long to wait for disks and names to appear after a rescan. */
-#define SETTLE_S    10
 #define APPEAR_US   (5 * G_TIME_SPAN_SECOND)
 #define APPEAR_STEP (100 * G_TIME_SPAN_MILLISECOND)
 
@@ -278,5 +277,5 @@ gboolean cst_luns_rescan(unsigned host, CstTask *task, GError **error)
             return FALSE;
         g_usleep(APPEAR_STEP);
     }
-    return cst_device_settle(NULL, SETTLE_S, task, error);
+    return cst_device_settle(NULL, task, error);
 }

@@ -28,6 +28,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(UdevDevice, udev_device_unref)
 typedef struct udev_monitor UdevMonitor;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(UdevMonitor, udev_monitor_unref)
 
+#define SETTLE_S 10u
+
 /* --- changes by others ------------------------------------------------------------------------ */
 
 int cst_device_watch_open(GError **error)
@@ -64,13 +66,13 @@ gboolean cst_device_watch_drain(int fd)
  * udev's queue does not. Where udev does not run it returns at once. That time is up is no failure:
  * the caller sees whether what it waits for is there.
  */
-gboolean cst_device_settle(const char *path, unsigned timeout_s, CstTask *task, GError **error)
+gboolean cst_device_settle(const char *path, CstTask *task, GError **error)
 {
-    g_autofree char *timeout = g_strdup_printf("--timeout=%u", timeout_s);
+    g_autofree char *timeout = g_strdup_printf("--timeout=%u", SETTLE_S);
     g_autofree char *until = path ? g_strdup_printf("--exit-if-exists=%s", path) : NULL;
     const char *const argv[] = {"udevadm", "settle", timeout, until, NULL};
     /* It ends by itself; this is for one that doesn't. */
-    const CstChild child = {.argv = argv, .timeout_s = timeout_s + 5};
+    const CstChild child = {.argv = argv, .timeout_s = SETTLE_S + 5};
     g_auto(CstChildResult) result = {0};
     g_autoptr(GError) why = NULL;
 

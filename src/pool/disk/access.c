@@ -20,7 +20,6 @@
 
 /* udev holds the lock while it looks at a disk, other tools while they change it. */
 #define LOCK_WAIT_US (30 * G_TIME_SPAN_SECOND)
-#define SETTLE_S     10
 
 void disk_access_clear(DiskAccess *access)
 {
@@ -216,7 +215,7 @@ void disk_access_settle(DiskAccess *access)
     DiskState *changed = access->changes;
 
     disk_access_clear(access);
-    cst_device_settle(NULL, SETTLE_S, NULL, NULL);
+    cst_device_settle(NULL, NULL, NULL);
     if (changed)
         disk_seen_forget(changed);
 }

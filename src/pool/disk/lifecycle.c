@@ -16,8 +16,6 @@
 #include <base/i18n.h>
 #include <pool/device.h>
 
-#define SETTLE_S 10
-
 /*
  * A disk does not show that it is in use as a pool, so one that was never started is not active, as
  * with libvirt. Of others it counts that the disk is there: nothing is read, since that may hang.
@@ -34,7 +32,7 @@ gboolean disk_start(CstPoolState *state, GError **error)
 {
     g_auto(DiskAccess) access = {.fd = -1};
 
-    cst_device_settle(disk_path(state->def), SETTLE_S, NULL, NULL);
+    cst_device_settle(disk_path(state->def), NULL, NULL);
     disk_seen_forget(DISK(state));
     return disk_access_open(state, &access, error);
 }
@@ -98,7 +96,7 @@ gboolean disk_build(CstPoolState *state, unsigned flags, GError **error)
     CST_CRASH_POINT("disk.build.cleared");
     if (!ops->put_label(device.node, label, error))
         return FALSE;
-    cst_device_settle(NULL, SETTLE_S, NULL, NULL);
+    cst_device_settle(NULL, NULL, NULL);
     return TRUE;
 }
 

@@ -226,15 +226,13 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 
 /* --- udev, holders ---------------------------------------------------------------------------- */
 
-gboolean __wrap_cst_device_settle(const char *path, unsigned timeout_s, CstTask *task,
-                                  GError **error);
+gboolean __wrap_cst_device_settle(const char *path, CstTask *task, GError **error);
 gboolean __wrap_cst_device_holders(const char *path, GPtrArray *holders, GError **error);
 char *__wrap_cst_device_property(dev_t device, const char *key);
 gboolean __wrap_cst_device_is_free(const char *path, GError **error);
 
 /* Whether a partition is held open meanwhile shows in its descriptor. */
-gboolean __wrap_cst_device_settle(const char *path, unsigned timeout_s, CstTask *task,
-                                  GError **error)
+gboolean __wrap_cst_device_settle(const char *path, CstTask *task, GError **error)
 {
     opened = last_partition >= 0 && fcntl(last_partition, F_GETFD) >= 0;
     fake_disk.settled++;

@@ -31,8 +31,7 @@ const char *fake_holder;
 
 gboolean __wrap_cst_kernel_write(const char *path, const char *text);
 char *__wrap_cst_kernel_resolve(const char *path);
-gboolean __wrap_cst_device_settle(const char *path, unsigned timeout_s, CstTask *task,
-                                  GError **error);
+gboolean __wrap_cst_device_settle(const char *path, CstTask *task, GError **error);
 char *__wrap_cst_device_property(dev_t device, const char *key);
 gboolean __wrap_cst_device_holders(const char *path, GPtrArray *holders, GError **error);
 int __real_fstat64(int fd, struct stat *ret_st);
@@ -67,8 +66,7 @@ char *__wrap_cst_kernel_resolve(const char *path)
     return resolved ? g_strdup(resolved + strlen(kernel_folder)) : NULL;
 }
 
-gboolean __wrap_cst_device_settle(const char *path, unsigned timeout_s, CstTask *task,
-                                  GError **error)
+gboolean __wrap_cst_device_settle(const char *path, CstTask *task, GError **error)
 {
     fake_settled++;
     return TRUE;

@@ -77,10 +77,10 @@ static void test_settle_waits_for_the_queue(void **state)
     g_autofree char *line = NULL;
 
     play("exit 0");
-    assert_true(cst_device_settle(NULL, 7, NULL, &error));
+    assert_true(cst_device_settle(NULL, NULL, &error));
     assert_null(error);
     line = said();
-    assert_string_equal(line, "settle --timeout=7");
+    assert_string_equal(line, "settle --timeout=10");
 }
 
 static void test_settle_ends_with_the_path(void **state)
@@ -88,18 +88,18 @@ static void test_settle_ends_with_the_path(void **state)
     g_autofree char *line = NULL;
 
     play("exit 0");
-    assert_true(cst_device_settle("/dev/disk/by-id/x y", 3, NULL, NULL));
+    assert_true(cst_device_settle("/dev/disk/by-id/x y", NULL, NULL));
     line = said();
-    assert_string_equal(line, "settle --timeout=3 --exit-if-exists=/dev/disk/by-id/x y");
+    assert_string_equal(line, "settle --timeout=10 --exit-if-exists=/dev/disk/by-id/x y");
 }
 
 /* Events go on for longer than anybody waits, or there is no udev: what is there counts. */
 static void test_settle_is_no_verdict(void **state)
 {
     play("exit 1");
-    assert_true(cst_device_settle(NULL, 1, NULL, NULL));
+    assert_true(cst_device_settle(NULL, NULL, NULL));
     g_setenv("PATH", "/nowhere", TRUE);
-    assert_true(cst_device_settle(NULL, 1, NULL, NULL));
+    assert_true(cst_device_settle(NULL, NULL, NULL));
 }
 
 static void test_settle_is_cancelled(void **state)
@@ -109,7 +109,7 @@ static void test_settle_is_cancelled(void **state)
 
     play("exec sleep 20");
     cst_task_cancel(task);
-    assert_false(cst_device_settle(NULL, 20, task, &error));
+    assert_false(cst_device_settle(NULL, task, &error));
     assert_int_equal(error->code, CST_ERROR_CANCELLED);
 }
 

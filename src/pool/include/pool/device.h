@@ -197,10 +197,10 @@ gboolean cst_device_watch_drain(int fd);
 
 /**
  * Waits until udev has worked off all that the kernel has reported so far, or until @path (NULL:
- * none) exists, at most @timeout_s seconds: whether what the caller needs is there is the caller's
- * to look at. FALSE only when @task was cancelled.
+ * none) exists, at most ten seconds: whether what the caller needs is there is the caller's to look
+ * at. FALSE only when @task was cancelled.
  */
-gboolean cst_device_settle(const char *path, unsigned timeout_s, CstTask *task, GError **error);
+gboolean cst_device_settle(const char *path, CstTask *task, GError **error);
 
 /** What udev knows of a block device under @key ("ID_SERIAL"); NULL: nothing. Free it. */
 char *cst_device_property(dev_t device, const char *key);
