@@ -24,8 +24,11 @@ def cistern(*words, check=True, env=None):
 
 
 def pool_of_files():
-    """Sees to an active pool "images", of the files in IMAGES."""
+    """Sees to an active pool "images", of the files in IMAGES, and that there are none."""
     if os.path.exists(IMAGES):
+        for name in os.listdir(IMAGES):
+            os.unlink(os.path.join(IMAGES, name))
+        cistern("pool-refresh", "images")
         return
     os.makedirs(IMAGES)
     cistern("pool-define-as", "images", "dir", "--target", IMAGES)

@@ -156,8 +156,9 @@ def a_daemon_killed_while_creating_leaves_no_lv():
 
 
 def pools_to_move_between():
-    if not os.path.exists(IMAGES):
-        pool_of_files()
+    first = not os.path.exists(IMAGES)
+    pool_of_files()
+    if first:
         cistern("pool-define", THIN)
         cistern("pool-start", "thin")
 

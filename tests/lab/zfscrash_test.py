@@ -108,9 +108,7 @@ class Dataset(Victim):
 
     def prepare(self, operation):
         if out("zfs", "list", "-H", "-o", "name", "-r", "tank/z") != "tank/z\n":
-            # A device is held for moments by udev, which looks at what was written to it.
-            expect(wait_until(lambda: run("zfs", "destroy", "-R", "tank/z", check=False)[0] == 0),
-                   "tank/z is in use")
+            zfs.destroy("-R", "tank/z")
             run("zfs", "create", "-o", "mountpoint=none", "tank/z")
         cistern("pool-destroy", "z", check=False)
         operation.prepare()
@@ -162,7 +160,7 @@ def a_volume_that_is_moved_is_in_one_of_both_pools():
         now = out("zfs", "list", "-H", "-t", "snapshot", "-o", "name", "-r", names[0]).split()
         expect([name.partition("@")[2] for name in now] == [name.partition("@")[2] for name in shots], now)
         if moved:
-            run("zfs", "destroy", "-r", "tank/y/v")
+            zfs.destroy("-r", "tank/y/v")
             cistern("pool-refresh", "y")
 
 
@@ -174,7 +172,7 @@ def what_has_the_name_of_a_moved_volume_by_then_stays():
         Dataset().prepare(Operation("move", volume, ()))
         killed("vol.move.copied", "vol-move", "v", "--pool", "z", "--newpool", "images")
         if another:
-            run("zfs", "destroy", "tank/z/v")
+            zfs.destroy("tank/z/v")
             volume()
         before = state() if another else {}
         rows = cistern("vol-list", "z")[1]

@@ -25,6 +25,15 @@ def destroy_pool(name):
     run("zpool", "destroy", "-f", name, check=False)
 
 
+def destroy(*words):
+    """A volume. udev may be looking at it, which it does after each writing; ZFS calls it busy then."""
+    def gone():
+        status, text = run("zfs", "destroy", *words, check=False)
+        expect(status == 0 or "is busy" in text, text)
+        return status == 0
+    expect(wait_until(gone), f"{words[-1]} stays in use")
+
+
 def fail(pool, device):
     """As if the device had too many errors: the vdev is FAULTED."""
     run("zpool", "offline", "-f", pool, device)
