@@ -114,6 +114,26 @@ def volumes_are_reserved_or_sparse_as_asked():
 
 
 @case
+def the_host_shows_no_partitions_of_a_guest():
+    """Whether volumes inherit volmode=dev, or are to be given it while udev has them open."""
+    expect(get("tank", "volmode") == ["dev"], "a pool that we have built")
+    for name, twin in (("guest", "twin"), ("other", "other-twin")):
+        OURS.virsh(f"vol-create-as tank {name} 32M --allocation 0")
+        run("sfdisk", "-q", dev(name), data="label: gpt\nsize=8M\n")
+        run("udevadm", "settle")
+        OURS.virsh(f"vol-clone {name} {twin} --pool tank")
+        run("udevadm", "settle")
+        for made in (name, twin):
+            expect_in("gpt", out("blkid", "-p", dev(made)))
+            node = os.path.basename(os.path.realpath(dev(made)))
+            expect(not os.path.exists(f"/sys/block/{node}/{node}p1"), f"{made} has partitions")
+            expect(os.stat(dev(made)).st_mode & 0o777 == 0o600, f"{made}: udev's mode")
+        OURS.virsh(f"vol-delete {twin} --pool tank", f"vol-delete {name} --pool tank")
+        run("zfs", "inherit", "volmode", "tank")
+    run("zfs", "set", "volmode=dev", "tank")
+
+
+@case
 def properties_are_the_volumes_own_or_the_pools():
     run("zfs", "create", "-o", "mountpoint=none", "tank/vm")
     OURS.virsh(f"pool-define {pool('vm', 'tank/vm', (), {'volblocksize': '32K', 'compression': 'lz4'})}",
@@ -299,7 +319,7 @@ def what_has_changed_is_told_and_nothing_else():
     expect(changes.told(model.xml, "told", "s0")[0] != was, was)
     run("zfs", "set", f"volsize={24 * MIB}", "tank/told")
     expect(changes.told(model.xml, "told", "s0")[1][-1][1] == 24 * MIB, "growth is not told")
-    run("zfs", "destroy", "-r", "tank/told")
+    zfs.destroy("-r", "tank/told")
 
 
 @long_case
@@ -318,7 +338,7 @@ def what_has_changed_of_an_encrypted_volume_is_told_without_its_key():
     expect(wait_until(lambda: run("zfs", "unload-key", "tank/told", check=False)[0] == 0), "busy")
     expect(changes.told(model.xml, "told", "s0", "s1") == known, "with the key, and without")
     expect(changes.told(model.xml, "told", "s0") == known, "now, and until the last snapshot")
-    run("zfs", "destroy", "-r", "tank/told")
+    zfs.destroy("-r", "tank/told")
 
 
 @long_case
@@ -384,7 +404,7 @@ def what_others_make_and_remove_is_seen():
     expect(wait_until(lambda: "16.00 MiB" in OURS.virsh("vol-info native tank")[0], 20), "size")
     run("zfs", "rename", "tank/native", "tank/other")
     expect(wait_until(lambda: "other" in listed() and "native" not in listed(), 20), listed())
-    run("zfs", "destroy", "tank/other")
+    zfs.destroy("tank/other")
     expect(wait_until(lambda: "other" not in listed(), 20), listed())
 
 

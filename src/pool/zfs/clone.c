@@ -30,7 +30,10 @@ gboolean zfs_clone(const ZfsState *state, const char *snapshot, const char *data
     g_ptr_array_add(argv, (gpointer)snapshot);
     g_ptr_array_add(argv, (gpointer)dataset);
     g_ptr_array_add(argv, NULL);
-    return zfs_change_vector(state, argv, NULL, error);
+    if (!zfs_change_vector(state, argv, NULL, error))
+        return FALSE;
+    zfs_node_settle(dataset);
+    return TRUE;
 }
 
 /* Clones a snapshot with the properties that the definition asks for. */

@@ -3,6 +3,11 @@
  * Devices of volumes. The kernel makes them behind a change's back, and udev links them by their
  * datasets' names later still; so a link may be missing, or be that of a dataset that had the name
  * before. A device says itself which dataset it is (BLKZNAME), and is waited for until it does.
+ *
+ * ZFS makes the device of a new volume before it sets the properties that the volume is made with.
+ * volmode=dev then has the device replaced by one whose partitions the host does not look for, but
+ * not while somebody has it open, as udev does at first: it silently stays what it was. So the
+ * property is set until it has an effect.
  */
 #include "zfs.h"
 
@@ -15,6 +20,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 #define TRY_AGAIN_US (10 * G_TIME_SPAN_MILLISECOND)
 
@@ -76,4 +82,43 @@ gboolean zfs_node_comes(const char *dataset)
     g_auto(CstFd) fd = open_awaited(path, dataset, O_RDONLY);
 
     return fd >= 0;
+}
+
+/* --- new devices ------------------------------------------------------------------------------ */
+
+/*
+ * A disk with room for the numbers of partitions is one on which they are looked for. It is not
+ * opened for that: an open device is not replaced.
+ */
+static gboolean is_partitioned(const char *dataset)
+{
+    g_autofree char *path = zfs_device_of(dataset);
+    g_autofree char *dir = NULL, *range = NULL;
+    struct stat node;
+
+    if (!cst_node_stat(path, &node))
+        return FALSE;
+    dir = cst_sysfs_block(node.st_rdev);
+    range = cst_sysfs_read(dir, "ext_range");
+    return range && strcmp(range, "1") != 0;
+}
+
+void zfs_node_settle(const char *dataset)
+{
+    const char *const argv[] = {"zfs", "set", "volmode=dev", dataset, NULL};
+    gint64 end = g_get_monotonic_time() + zfs_host.node_us;
+    gboolean partitioned = zfs_node_comes(dataset) && is_partitioned(dataset);
+
+    for (; partitioned && g_get_monotonic_time() < end; partitioned = is_partitioned(dataset)) {
+        cst_device_settle(NULL, NULL, NULL);
+        zfs_changev(argv, NULL, NULL);
+        g_usleep(TRY_AGAIN_US);
+    }
+    if (partitioned)
+        cst_log(CST_LOG_WARNING,
+                "somebody has ZFS volume '%s' open, so the host looks for partitions on it until "
+                "its ZFS pool is imported again",
+                dataset);
+    /* udev gives a new device the owner and mode of its rules. */
+    cst_device_settle(NULL, NULL, NULL);
 }

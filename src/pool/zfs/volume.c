@@ -103,7 +103,10 @@ gboolean zfs_make_volume(const ZfsState *state, const CstVolDef *def, const char
     g_ptr_array_add(argv, size);
     g_ptr_array_add(argv, (gpointer)dataset);
     g_ptr_array_add(argv, NULL);
-    return zfs_change_vector(state, argv, NULL, error);
+    if (!zfs_change_vector(state, argv, NULL, error))
+        return FALSE;
+    zfs_node_settle(dataset);
+    return TRUE;
 }
 
 gboolean zfs_open_draft(const char *dataset, const CstVolDef *def, CstVolDraft *draft,

@@ -114,6 +114,11 @@ char *zfs_vol_resolve(CstPoolState *state, const char *path);
 int zfs_node_open(const char *dataset, int flags, GError **error);
 /** The same as a blob. */
 CstBlob *zfs_node_blob(const char *dataset, gboolean writable, GError **error);
+/**
+ * Sees to it that the host looks for no partitions on the device of @dataset, which has just been
+ * made with volmode=dev, and waits until udev is done with it. What fails is logged.
+ */
+void zfs_node_settle(const char *dataset);
 /** Whether the device of @dataset is there, or comes while it is waited for. */
 gboolean zfs_node_comes(const char *dataset);
 

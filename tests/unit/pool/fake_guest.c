@@ -8,6 +8,7 @@
 static const char *held_end;
 static int64_t holder; /* process; 0: none */
 guint fake_writes;
+guint fake_partitioned;
 
 gboolean __wrap_cst_device_holders(const char *path, GPtrArray *holders, GError **error);
 char *__real_cst_kernel_read(const char *path);
@@ -37,6 +38,8 @@ char *__wrap_cst_kernel_read(const char *path)
 
     if (!g_str_has_prefix(path, "/sys/dev/block/"))
         return __real_cst_kernel_read(path);
+    if (g_str_has_suffix(path, "/ext_range"))
+        return g_strdup(fake_partitioned && fake_partitioned-- ? "256\n" : "1\n");
     writes += fake_writes;
     return g_strdup_printf("9 9 9 9 %u 9 9 9 9 9 9 7 7 7 7 7 7\n", writes);
 }

@@ -3,7 +3,7 @@
 
 #include <glib.h>
 
-/** A guest of the played LVM's volumes (fake_lvm.h), as the kernel knows of it. */
+/** A guest of the played LVM's or ZFS's volumes, as the kernel knows of it. */
 
 /** From now on LVs whose path ends with @end have a holder, "the guest"; NULL: none has. */
 void fake_hold(const char *end);
@@ -11,3 +11,5 @@ void fake_hold(const char *end);
 void fake_hold_by(const char *end, int64_t pid);
 /** So many writes the kernel counts to LVs between two looks at its count. */
 extern guint fake_writes;
+/** So many looks at a device find that its partitions are looked for. */
+extern guint fake_partitioned;

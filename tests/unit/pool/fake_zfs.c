@@ -155,7 +155,7 @@ CstPoolState *fake_pool(const char *root, const char *options)
 static const FakeTools tools = {
     .script = FAKE_ZFS_SCRIPT,
     .variable = "FAKE_ZFS",
-    .tools = (const char *[]){"zfs", "zpool", NULL},
+    .tools = (const char *[]){"zfs", "zpool", "udevadm", NULL},
     .folders = (const char *[]){"sets", "snaps", "marks", "held", "content", "dev", "dev/zvol",
                                 "dev/zvol/tank", "kstat", "kstat/tank", NULL},
     .remover = "program",

@@ -140,12 +140,12 @@ static void a_volume_comes_and_goes_by_few_tools(void **unused)
     assert_true(make("a", NULL));
     assert_int_equal(capacity_of("a"), 8 * MIB);
     usage();
-    fake_assert_calls("zfs-create zfs-list ");
+    fake_assert_calls("zfs-create udevadm-settle zfs-list ");
     assert_true(delete ("a", NULL));
     usage();
     fake_assert_calls("zfs-program ");
     assert_true(make("b", NULL));
-    fake_assert_calls("zfs-create ");
+    fake_assert_calls("zfs-create udevadm-settle ");
     get_old();
     assert_true(delete ("b", NULL));
     fake_assert_calls("zfs-program ");

@@ -274,11 +274,11 @@ static void a_pool_is_made_on_devices_that_carry_nothing(void **unused)
     assert_false(cleared);
     assert_true(build(CST_POOL_BUILD_OVERWRITE, NULL));
     assert_true(cleared);
-    assert_true(fake_was_called("zpool create -m none -f tank /dev/sda"));
+    assert_true(fake_was_called("zpool create -m none -O volmode=dev -f tank /dev/sda"));
     take_pool_away();
     signature = NULL;
     assert_true(build(CST_POOL_BUILD_NO_OVERWRITE, NULL));
-    assert_true(fake_was_called("zpool create -m none tank /dev/sda"));
+    assert_true(fake_was_called("zpool create -m none -O volmode=dev tank /dev/sda"));
 }
 
 static void what_is_there_is_never_made_anew(void **unused)
@@ -306,7 +306,7 @@ static void a_dataset_is_made_in_its_pool(void **unused)
     fake_state = fake_pool("tank/vm", "");
     signature = "ext4";
     assert_true(build(0, NULL));
-    assert_true(fake_was_called("zfs create -o mountpoint=none tank/vm"));
+    assert_true(fake_was_called("zfs create -o mountpoint=none -o volmode=dev tank/vm"));
     assert_false(build(0, &error));
     fake_assert_error(&error, CST_ERROR_POOL_BUILT);
     assert_false(cleared);

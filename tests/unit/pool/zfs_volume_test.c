@@ -49,6 +49,24 @@ static void a_volume_is_reserved_or_sparse_as_asked(void **unused)
     }
 }
 
+static void the_host_looks_for_no_partitions(void **unused)
+{
+    g_autoptr(CstVolDef) def = fake_volume("v", MIB);
+    g_autoptr(CstVolDef) other = fake_volume("w", MIB);
+
+    fake_partitioned = 2;
+    assert_true(make(def, NULL));
+    assert_int_equal(fake_partitioned, 0);
+    assert_true(fake_was_called("zfs set volmode=dev tank/v"));
+    fake_assert_calls("zfs-list zfs-create "
+                      "udevadm-settle zfs-set udevadm-settle zfs-set udevadm-settle ");
+    /* Somebody keeps it open. */
+    fake_partitioned = G_MAXUINT;
+    assert_true(make(other, NULL));
+    assert_true(fake_was_called("zfs set volmode=dev tank/w"));
+    fake_partitioned = 0;
+}
+
 static void a_size_is_rounded_up_to_blocks(void **unused)
 {
     g_autoptr(CstVolDef) def = fake_volume("a", 1);
@@ -356,7 +374,9 @@ static void a_clone_has_the_content_and_its_snapshot_goes_with_it(void **unused)
     fake_add("tank/disk");
     fake_write("disk", "born");
     before = fake_count();
+    fake_partitioned = 1;
     assert_true(make_clone("disk", NULL, "copy", 10 * MIB, NULL));
+    assert_true(fake_was_called("zfs set volmode=dev tank/.cistern-"));
     fake_assert_holds("copy", "born");
     assert_fact("tank/copy", 2, "10485760");
     assert_fact("tank/copy", 3, "0");
@@ -511,6 +531,7 @@ int main(void)
 #define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         FAKE_TEST(a_volume_is_reserved_or_sparse_as_asked),
+        FAKE_TEST(the_host_looks_for_no_partitions),
         FAKE_TEST(a_size_is_rounded_up_to_blocks),
         FAKE_TEST(properties_are_the_volumes_own_or_the_pools),
         FAKE_TEST(what_can_be_no_volume_is_refused),
