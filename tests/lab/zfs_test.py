@@ -460,7 +460,7 @@ def a_faulted_device_shows_in_the_pools_state_and_health():
     run("zpool", "scrub", "-w", "pair")
     expect_in("scrub repaired", OURS.cistern("pool-info", "pair"))
     OURS.virsh("pool-destroy pair")
-    run("zpool", "destroy", "pair")
+    zfs.destroy_pool("pair")
 
 
 @case
@@ -485,7 +485,7 @@ def a_pool_that_lost_its_devices_says_so_and_comes_back():
     expect(wait_until(lambda: "running" in OURS.virsh("pool-info lost")[0], 20), "not back")
     writer.wait()
     OURS.virsh("vol-create-as lost other 8M", "pool-destroy lost")
-    run("zpool", "destroy", "-f", "lost")
+    zfs.destroy_pool("lost")
 
 
 @long_case
@@ -493,11 +493,11 @@ def another_pool_of_the_name_is_refused():
     """Long: zfs_pool_test.c."""
     run("zpool", "create", "-f", "-m", "none", "same", "/dev/mapper/second")
     OURS.virsh(f"pool-define {pool('same', 'same')}", "pool-start same")
-    run("zpool", "destroy", "same")
+    zfs.destroy_pool("same")
     run("zpool", "create", "-f", "-m", "none", "same", "/dev/mapper/second")
     expect_in("is not the one that the pool was started with", OURS.fails("pool-refresh same"))
     OURS.virsh("pool-destroy same", "pool-start same", "pool-refresh same", "pool-destroy same")
-    run("zpool", "export", "same")
+    zfs.when_idle("zpool", "export", "same")
     expect_in("zpool import same", OURS.fails("pool-start same"))
 
 

@@ -21,17 +21,24 @@ def create_pool(name, *words):
     run("zpool", "create", "-f", name, *words)
 
 
+def when_idle(*command):
+    """udev may be looking at a volume, which it does after each writing; ZFS calls it busy then."""
+    def done():
+        status, text = run(*command, check=False)
+        expect(status == 0 or "is busy" in text, text)
+        return status == 0
+    expect(wait_until(done), f"{command[-1]} stays in use")
+
+
 def destroy_pool(name):
-    run("zpool", "destroy", "-f", name, check=False)
+    """Whether there is one or not."""
+    if run("zpool", "list", name, check=False)[0] == 0:
+        when_idle("zpool", "destroy", "-f", name)
 
 
 def destroy(*words):
-    """A volume. udev may be looking at it, which it does after each writing; ZFS calls it busy then."""
-    def gone():
-        status, text = run("zfs", "destroy", *words, check=False)
-        expect(status == 0 or "is busy" in text, text)
-        return status == 0
-    expect(wait_until(gone), f"{words[-1]} stays in use")
+    """A volume."""
+    when_idle("zfs", "destroy", *words)
 
 
 def fail(pool, device):
