@@ -127,7 +127,7 @@ class Dataset(Victim):
 
 @case
 def a_dataset_is_there():
-    zfs.create_pool("tank", "-m", "none", disk(0))
+    zfs.create_pool("tank", "-m", "none", "-O", "volmode=dev", disk(0))
     run("zfs", "create", "-o", "mountpoint=none", "tank/z")
     cistern("pool-define", XML)
 
