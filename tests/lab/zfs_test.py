@@ -335,7 +335,7 @@ def what_has_changed_of_an_encrypted_volume_is_told_without_its_key():
     model.close()
     run("zfs", "snapshot", "tank/told@s1")
     known = changes.told(model.xml, "told", "s0", "s1")
-    expect(wait_until(lambda: run("zfs", "unload-key", "tank/told", check=False)[0] == 0), "busy")
+    zfs.when_idle("zfs", "unload-key", "tank/told")
     expect(changes.told(model.xml, "told", "s0", "s1") == known, "with the key, and without")
     expect(changes.told(model.xml, "told", "s0") == known, "now, and until the last snapshot")
     zfs.destroy("-r", "tank/told")

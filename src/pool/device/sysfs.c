@@ -23,6 +23,17 @@ char *cst_sysfs_read(const char *dir, const char *name)
     return text ? g_strstrip(text) : NULL;
 }
 
+char *cst_sysfs_read_of(const char *path, const char *name)
+{
+    g_autofree char *dir = NULL;
+    struct stat node;
+
+    if (!cst_node_stat(path, &node))
+        return NULL;
+    dir = cst_sysfs_block(node.st_rdev);
+    return cst_sysfs_read(dir, name);
+}
+
 char *cst_uevent_value(const char *text, const char *key)
 {
     g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);

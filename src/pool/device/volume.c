@@ -132,13 +132,8 @@ void cst_device_copy_owner(const struct stat *from, const char *path)
 uint64_t cst_device_count_writes(const char *path)
 {
     unsigned long long writes = 0, discards = 0;
-    g_autofree char *dir = NULL, *text = NULL;
-    struct stat node;
+    g_autofree char *text = cst_sysfs_read_of(path, "stat");
 
-    if (!cst_node_stat(path, &node))
-        return 0;
-    dir = cst_sysfs_block(node.st_rdev);
-    text = cst_sysfs_read(dir, "stat");
     /* Fields 5 and 12 of 17 (Documentation/block/stat.rst). */
     if (text)
         sscanf(text, "%*u %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %llu", &writes, &discards);

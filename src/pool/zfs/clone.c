@@ -24,7 +24,7 @@ gboolean zfs_clone(const ZfsState *state, const char *snapshot, const char *data
     g_ptr_array_add(argv, (gpointer) "zfs");
     g_ptr_array_add(argv, (gpointer) "clone");
     g_ptr_array_add(argv, (gpointer) "-o");
-    g_ptr_array_add(argv, (gpointer) "volmode=dev");
+    g_ptr_array_add(argv, (gpointer)ZFS_VOLMODE);
     for (guint i = 0; options && i < options->len; i++)
         g_ptr_array_add(argv, g_ptr_array_index(options, i));
     g_ptr_array_add(argv, (gpointer)snapshot);

@@ -184,8 +184,8 @@ static gboolean make_dataset(CstPoolState *state, GError **error)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
 
-    add_words(argv, (const char *[]){"zfs", "create", "-o", "mountpoint=none", "-o", "volmode=dev",
-                                     NULL});
+    add_words(argv,
+              (const char *[]){"zfs", "create", "-o", "mountpoint=none", "-o", ZFS_VOLMODE, NULL});
     if (ZFS(state)->has_key)
         add_words(argv, (const char *[]){"-o", "encryption=on", "-o", "keyformat=passphrase", "-o",
                                          "keylocation=prompt", NULL});
@@ -202,8 +202,7 @@ static gboolean make_pool(CstPoolState *state, unsigned flags, GError **error)
         if (!cst_device_clear(device_path(state, i), error))
             return FALSE;
     CST_CRASH_POINT("zfs.build.cleared");
-    /* What volumes inherit, their devices have from the first moment (node.c). */
-    add_words(argv, (const char *[]){"zpool", "create", "-m", "none", "-O", "volmode=dev", NULL});
+    add_words(argv, (const char *[]){"zpool", "create", "-m", "none", "-O", ZFS_VOLMODE, NULL});
     if (flags & CST_POOL_BUILD_OVERWRITE)
         g_ptr_array_add(argv, (gpointer) "-f");
     if (ZFS(state)->has_key)

@@ -90,31 +90,27 @@ gboolean zfs_node_comes(const char *dataset)
  * A disk with room for the numbers of partitions is one on which they are looked for. It is not
  * opened for that: an open device is not replaced.
  */
-static gboolean is_partitioned(const char *dataset)
+static gboolean is_partitionable(const char *dataset)
 {
     g_autofree char *path = zfs_device_of(dataset);
-    g_autofree char *dir = NULL, *range = NULL;
-    struct stat node;
+    g_autofree char *range = cst_sysfs_read_of(path, "ext_range");
 
-    if (!cst_node_stat(path, &node))
-        return FALSE;
-    dir = cst_sysfs_block(node.st_rdev);
-    range = cst_sysfs_read(dir, "ext_range");
     return range && strcmp(range, "1") != 0;
 }
 
 void zfs_node_settle(const char *dataset)
 {
-    const char *const argv[] = {"zfs", "set", "volmode=dev", dataset, NULL};
+    const char *const argv[] = {"zfs", "set", ZFS_VOLMODE, dataset, NULL};
     gint64 end = g_get_monotonic_time() + zfs_host.node_us;
-    gboolean partitioned = zfs_node_comes(dataset) && is_partitioned(dataset);
+    gboolean partitionable = zfs_node_comes(dataset) && is_partitionable(dataset);
 
-    for (; partitioned && g_get_monotonic_time() < end; partitioned = is_partitioned(dataset)) {
+    for (; partitionable && g_get_monotonic_time() < end;
+         partitionable = is_partitionable(dataset)) {
         cst_device_settle(NULL, NULL, NULL);
         zfs_changev(argv, NULL, NULL);
         g_usleep(TRY_AGAIN_US);
     }
-    if (partitioned)
+    if (partitionable)
         cst_log(CST_LOG_WARNING,
                 "somebody has ZFS volume '%s' open, so the host looks for partitions on it until "
                 "its ZFS pool is imported again",

@@ -83,8 +83,7 @@ gboolean zfs_make_volume(const ZfsState *state, const CstVolDef *def, const char
     g_autofree char *size = g_strdup_printf("%" PRIu64, def->capacity);
     g_autofree char *reserved = zfs_size("refreservation", def->allocation);
 
-    /* Without "dev" the host would show the guest's partitions. */
-    for (const char *const *word = (const char *[]){"zfs", "create", "-o", "volmode=dev", NULL};
+    for (const char *const *word = (const char *[]){"zfs", "create", "-o", ZFS_VOLMODE, NULL};
          *word; word++)
         g_ptr_array_add(argv, (gpointer)*word);
     if (def->allocation < def->capacity)

@@ -108,6 +108,12 @@ char *zfs_vol_resolve(CstPoolState *state, const char *path);
 /* --- node.c ----------------------------------------------------------------------------------- */
 
 /**
+ * Given to all volumes, so that the host does not show their guests' partitions; and to what
+ * pool-build makes, as the device of a volume that inherits it has it from the first moment.
+ */
+#define ZFS_VOLMODE "volmode=dev"
+
+/**
  * Opens the device of @dataset once udev has linked it; -1 with @error. Whatever was linked there
  * before (the links follow later than a change of names) is not taken for it.
  */
@@ -116,7 +122,8 @@ int zfs_node_open(const char *dataset, int flags, GError **error);
 CstBlob *zfs_node_blob(const char *dataset, gboolean writable, GError **error);
 /**
  * Sees to it that the host looks for no partitions on the device of @dataset, which has just been
- * made with volmode=dev, and waits until udev is done with it. What fails is logged.
+ * made with ZFS_VOLMODE, and waits until udev is done with it. That partitions are looked for all
+ * the same is logged.
  */
 void zfs_node_settle(const char *dataset);
 /** Whether the device of @dataset is there, or comes while it is waited for. */

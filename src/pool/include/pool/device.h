@@ -144,6 +144,8 @@ gboolean cst_device_number(const char *text, dev_t *ret_device);
 char *cst_sysfs_block(dev_t device);
 /** Text of attribute @name of the thing at @dir, without blanks around it; NULL: none. Free it. */
 char *cst_sysfs_read(const char *dir, const char *name);
+/** The same of the block device at @path; NULL also when there is none. */
+char *cst_sysfs_read_of(const char *path, const char *name);
 /** What @text, an uevent (NULL: none), says of @key, "DEVNAME"; NULL: nothing. Free it. */
 char *cst_uevent_value(const char *text, const char *key);
 /** The same of the uevent of the thing at @dir. */
