@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/sync_group.h>
+#include <base/test_point.h>
 
 /*
  * Group commit with leader and followers. At most one round syncs at a time (group->busy), and at
@@ -63,6 +64,7 @@ static void lead(CstSyncGroup *group, Round *round, int fd, const char *name)
     g_mutex_unlock(&group->lock);
     /* Without the lock, so that the next round can collect its members. */
     group->sync(fd, name, &error);
+    CST_TEST_POINT("sync_group.synced");
     g_mutex_lock(&group->lock);
     round->error = error;
     round->done = TRUE;
@@ -82,10 +84,12 @@ gboolean cst_sync_group_wait(CstSyncGroup *group, int fd, const char *name_for_e
     round = group->next;
     round->refs++;
     while (!round->done) {
-        if (group->busy)
+        if (group->busy) {
+            CST_TEST_POINT("sync_group.wait");
             g_cond_wait(&group->cond, &group->lock);
-        else
+        } else {
             lead(group, round, fd, name_for_errors);
+        }
     }
     synced = round->error == NULL;
     if (!synced && error)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "points.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -122,9 +124,10 @@ static void a_running_sync_covers_nobody_who_comes_later(void **state)
     gate_closed = failing = TRUE;
     first = g_thread_new("first", wait_once, group);
     wait_for_begun(1);
+    point_watch("sync_group.wait");
     later[0] = g_thread_new("later", wait_once, group);
     later[1] = g_thread_new("later", wait_once, group);
-    g_usleep(20 * G_TIME_SPAN_MILLISECOND);
+    point_await("sync_group.wait", 2);
     g_mutex_lock(&lock);
     assert_int_equal(begun, 1);
     failing = gate_closed = FALSE;
@@ -136,6 +139,28 @@ static void a_running_sync_covers_nobody_who_comes_later(void **state)
     assert_null(g_thread_join(later[0]));
     assert_null(g_thread_join(later[1]));
     assert_int_equal(begun, 2);
+    points_clear();
+    cst_sync_group_free(group);
+}
+
+/* A call that comes while the leader has synced and has not taken the lock again yet. */
+static void a_sync_that_has_ended_covers_no_later_call(void **state)
+{
+    CstSyncGroup *group = cst_sync_group_new(fake_sync);
+    GThread *first, *later;
+
+    reset();
+    point_hold("sync_group.synced");
+    point_watch("sync_group.wait");
+    first = g_thread_new("first", wait_once, group);
+    point_await("sync_group.synced", 1);
+    later = g_thread_new("later", wait_once, group);
+    point_await("sync_group.wait", 1);
+    point_release("sync_group.synced");
+    assert_null(g_thread_join(first));
+    assert_null(g_thread_join(later));
+    assert_int_equal(begun, 2);
+    points_clear();
     cst_sync_group_free(group);
 }
 
@@ -148,9 +173,10 @@ static void a_failure_is_everybodys_of_its_round(void **state)
     gate_closed = TRUE;
     first = g_thread_new("first", wait_once, group);
     wait_for_begun(1);
+    point_watch("sync_group.wait");
     later[0] = g_thread_new("later", wait_once, group);
     later[1] = g_thread_new("later", wait_once, group);
-    g_usleep(20 * G_TIME_SPAN_MILLISECOND);
+    point_await("sync_group.wait", 2);
     g_mutex_lock(&lock);
     failing = TRUE;
     gate_closed = FALSE;
@@ -163,6 +189,7 @@ static void a_failure_is_everybodys_of_its_round(void **state)
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_IO));
     }
     assert_int_equal(begun, 2);
+    points_clear();
     cst_sync_group_free(group);
 }
 
@@ -172,6 +199,7 @@ int main(void)
         cmocka_unit_test(many_share_few_syncs_that_cover_them),
         cmocka_unit_test(alone_each_call_syncs_once),
         cmocka_unit_test(a_running_sync_covers_nobody_who_comes_later),
+        cmocka_unit_test(a_sync_that_has_ended_covers_no_later_call),
         cmocka_unit_test(a_failure_is_everybodys_of_its_round),
     };
 
