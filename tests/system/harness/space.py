@@ -63,6 +63,12 @@ def mount(where, *arguments, **options):
     _mounts.append(where)
 
 
+def mount_over(where, source):
+    """Binds the file @source over the file @where for the rest of the run."""
+    subprocess.run(["mount", "--bind", source, where], check=True)
+    _mounts.append(where)
+
+
 def unmount(where):
     subprocess.run(["umount", "-l", where], check=True)
     _mounts.remove(where)
