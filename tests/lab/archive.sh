@@ -24,11 +24,25 @@ archive_update() {
     archive apt-get update
 }
 
-# archive_fetch FOLDER COMMAND…: the packages that an apt-get command downloads, alone in FOLDER.
+# archive_fetch FOLDER PACKAGE…: puts these packages, and the packages that they depend on, into FOLDER,
+# without the ones that this machine has installed.
 archive_fetch() {
     local folder=$1
     shift
     mkdir -p "$folder/partial"
     archive apt-get -o Dir::Cache::Archives="$folder" install -y --no-install-recommends \
         --download-only "$@" >/dev/null
+}
+
+# archive_download FOLDER PACKAGE…: puts exactly these packages into FOLDER, installed here or not.
+archive_download() {
+    local folder=$1
+    shift
+    mkdir -p "$folder"
+    (cd "$folder" && archive apt-get download "$@" >/dev/null)
+}
+
+# archive_depends PACKAGE: prints the names of the packages that PACKAGE depends on.
+archive_depends() {
+    archive apt-cache depends --no-recommends --no-suggests "$1" | sed -n 's/^ *Depends: \([^<]*\)$/\1/p'
 }
