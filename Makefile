@@ -14,14 +14,14 @@ MUTATION_ARGS ?=
 MESON_ARGS ?=
 
 DEPS = scripts/install-deps.sh
-# Configures $(1) with options $(2) the first time, then builds it.
+# Configures $(1) with options $(2) the first time, then builds the targets $(3) (default: all).
 define meson_build
 	@[ -f $(1)/build.ninja ] || meson setup $(1) --prefix=$(PREFIX) $(2) $(MESON_ARGS)
-	@ninja -C $(1) -j $(JOBS)
+	@ninja -C $(1) -j $(JOBS) $(3)
 endef
 
 .DEFAULT_GOAL := build
-.PHONY: help build build-asan build-crash build-fuzz demo lab test test-unit test-system test-tsan \
+.PHONY: help build build-tests build-asan build-crash build-fuzz demo lab test test-unit test-system test-tsan \
 	test-crash test-power test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench \
 	fuzz mutation lint format install uninstall clean deb
 
@@ -29,6 +29,10 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build cistern and cisternd into build/
+	@$(DEPS) build
+	$(call meson_build,$(BUILD),,product)
+
+build-tests: ## build everything into build/, tests and benchmarks too
 	@$(DEPS) build
 	$(call meson_build,$(BUILD),)
 
@@ -85,7 +89,7 @@ test-lab: build-crash ## only the tests in that machine; T=pattern picks some
 	@$(DEPS) test lab ceph gluster
 	@BUILD=$(BUILD) CISTERN_LAB=$(LAB) scripts/test lab $(T)
 
-test-tck: build ## only libvirt's own test kit, its storage part: TCK=DIR is a checkout of libvirt-tck
+test-tck: build-tests ## only libvirt's own test kit, its storage part: TCK=DIR is a checkout of libvirt-tck
 	@$(DEPS) test tck
 	@BUILD=$(BUILD) tests/tck/run "$(TCK)" $(T)
 
@@ -93,20 +97,20 @@ test-ecosystem: build ## graphical and other clients (over 1 GB of packages); pi
 	@$(DEPS) test ecosystem
 	@BUILD=$(BUILD) scripts/test ecosystem $(T)
 
-soak: build ## SOAK_SECONDS (default 3600) of mixed work with random kills, then a scrub
+soak: build-tests ## SOAK_SECONDS (default 3600) of mixed work with random kills, then a scrub
 	@$(DEPS) test
 	@BUILD=$(BUILD) tests/soak/soak
 
-test-blocktests: build ## QEMU's own block tests with cistern beside qemu-img; T="qcow2 vdi-104" picks some
+test-blocktests: build-tests ## QEMU's own block tests with cistern beside qemu-img; T="qcow2 vdi-104" picks some
 	@$(DEPS) test tsan
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) tests/blocktests/run $(T)
 
-sequences: build ## SEQUENCES (default 2000) random sequences per image format and option set; T=pattern
+sequences: build-tests ## SEQUENCES (default 2000) random sequences per image format and option set; T=pattern
 	@$(DEPS) test
 	@CISTERN_SEQUENCES=$(SEQUENCES) nice tests/diff/sequences_vs_qemu.py \
 	    $(BUILD)/tests/tools/cst-play $(T)
 
-bench: build ## measure against stock libvirtd and qemu-img; BENCH_ARGS=--quick for a short run
+bench: build-tests ## measure against stock libvirtd and qemu-img; BENCH_ARGS=--quick for a short run
 	@$(DEPS) bench lab ceph gluster
 	@CISTERN_LAB=$(LAB) BUILD=$(BUILD) bench/bench $(BENCH_ARGS)
 
@@ -118,7 +122,7 @@ mutation: ## change one place at a time: does a test notice? MUTATION_ARGS="--mo
 	@nice tests/mutation/mutation --build $(abspath $(BUILD)-mutation) --jobs $(JOBS) \
 	    $(MUTATION_ARGS)
 
-lint: build ## layout, clang-tidy, length and complexity, layering, shell and python scripts
+lint: build-tests ## layout, clang-tidy, length and complexity, layering, shell and python scripts
 	@$(DEPS) lint
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/lint
 
@@ -127,7 +131,7 @@ format: ## apply .clang-format to every C file
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 install: build ## install under PREFIX (default /usr/local); DESTDIR honoured
-	@meson configure $(BUILD) --prefix=$(PREFIX) && meson install -C $(BUILD)
+	@meson configure $(BUILD) --prefix=$(PREFIX) && meson install --no-rebuild -C $(BUILD)
 
 uninstall: ## remove what install put there
 	@ninja -C $(BUILD) uninstall

@@ -21,6 +21,8 @@ from harness import until
 CONFIG = ".clang-tidy"
 # The analyzer's shallow mode follows calls less far. The deep one takes five times as long.
 ANALYZER = ["-Xclang", "-analyzer-config", "-Xclang", "mode=shallow"]
+# Flags of pch/meson.build.
+PRECOMPILED = re.compile(r"--include=cst_pch\.h$|-fpch-deps$|-I(?:\S*/)?pch(?:/|$)")
 FINDING = re.compile(r"^(\S+?)(:\d+:\d+: (?:warning|error): .*\[.*\])$", re.M)
 
 # Sources that are harmless at first and then must be complained about, each with where and with the
@@ -54,13 +56,16 @@ class Unit:
 
 
 def compile_flags(entry):
-    """What matters of a compile command: not the compiler, not what is written where."""
+    """
+    The flags of a compile command without the compiler and the names of its outputs. The precompiled
+    header is left out (pch/meson.build), so that a source has to include each header that it uses.
+    """
     words = shlex.split(entry["command"])
     words = words[2:] if words[0].endswith("ccache") else words[1:]
     flags = []
     skip = False
     for word in words:
-        if not skip and word not in ("-o", "-MQ", "-MF", "-c", "-MD", entry["file"]):
+        if not skip and not PRECOMPILED.match(word) and word not in ("-o", "-MQ", "-MF", "-c", "-MD", entry["file"]):
             flags.append(word)
         skip = word in ("-o", "-MQ", "-MF")
     return flags
@@ -68,6 +73,15 @@ def compile_flags(entry):
 
 def known_depends(build):
     """{object: the files it was made from} as the compiler told ninja."""
+    found = {}
+    # The ordinary build lacks the tests that only AddressSanitizer's build plays.
+    for folder in (build, build + "-asan"):
+        if os.path.exists(os.path.join(folder, "build.ninja")):
+            found = {**depends_in(folder), **found}
+    return found
+
+
+def depends_in(build):
     text = subprocess.run(["ninja", "-C", build, "-t", "deps"], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
     found = {}
