@@ -21,7 +21,7 @@ define meson_build
 endef
 
 .DEFAULT_GOAL := build
-.PHONY: help build build-tests build-asan build-crash build-fuzz demo lab test test-unit test-system test-tsan \
+.PHONY: help build build-tests build-asan build-crash build-fuzz demo lab test test-all test-again test-unit test-system test-tsan \
 	test-crash test-power test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench \
 	fuzz mutation lint format install uninstall clean deb
 
@@ -57,9 +57,17 @@ demo: build ## the main job end to end in a scratch directory, saying what it do
 	@$(DEPS) demo
 	@BUILD=$(BUILD) scripts/demo
 
-test: ## everything: unit, fuzz corpora, system and crash tests, packages, lint; ends with the count
-	@$(DEPS) build test virtqemud tsan lab ceph gluster deb lint
+test: ## the short run: unit, sanitizers, clients, crashes, power cuts, lint; ends with the count
+	@$(DEPS) build test lint
 	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test
+
+test-all: ## everything: make test, then ThreadSanitizer, the lab's machine, servers, packages
+	@$(DEPS) build test virtqemud tsan lab ceph gluster deb lint
+	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test all
+
+test-again: ## the flaky tests of the last run, 50 times each beside a load; TIMES=5 for fewer
+	@$(DEPS) build test
+	@BUILD=$(BUILD) JOBS=$(JOBS) CISTERN_LAB=$(LAB) scripts/test again $(TIMES)
 
 test-unit: build ## only the unit tests and fuzz corpora, on the ordinary build
 	@$(DEPS) test mutation

@@ -15,7 +15,8 @@ from harness.pictures import between, picture, unlike
 
 RECORDER = os.path.join(space.BUILD, "tests/power/record.so")
 LOG = space.path("record")
-STATES = int(os.environ.get("CISTERN_POWER_STATES") or 30)
+SHORT = "TEST_SHORT" in os.environ  # a sample of the states, and no plants
+STATES = int(os.environ.get("CISTERN_POWER_STATES") or (8 if SHORT else 30))
 SEED = int(os.environ.get("CISTERN_SEED") or 1)
 RECORDING = {"LD_PRELOAD": RECORDER, "CST_RECORD": LOG, "CST_RECORD_BELOW": WORK}
 

@@ -11,6 +11,18 @@ import unittest
 from . import peers, space, wire
 
 
+def long(instead):
+    """
+    Marks a test or a class that the short run leaves out (`make test-all` runs it). INSTEAD says what
+    the short run has of the same subject.
+    """
+    def mark(test):
+        assert instead
+        test.is_long = True
+        return test
+    return mark
+
+
 def run(argv, **options):
     return peers.run(argv, **options)
 

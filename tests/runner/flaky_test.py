@@ -1,0 +1,162 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""scripts/test forgives a flaky test, and never a crash, a sanitizer's report or a second failure."""
+
+import contextlib
+import glob
+import importlib.machinery
+import importlib.util
+import io
+import os
+import tempfile
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# A test that fails the first time, whatever runs it.
+FAILS_ONCE = """
+import os, unittest
+
+MARK = os.path.join({folder!r}, "failed")
+
+class Planted(unittest.TestCase):
+    def test_sound(self):
+        pass
+
+    def test_planted(self):
+        if os.path.exists(MARK):
+            return
+        open(MARK, "w").close()
+        self.fail({reason!r})
+"""
+FAILS_ALWAYS = """
+import unittest
+
+class Planted(unittest.TestCase):
+    def test_planted(self):
+        self.fail("always")
+"""
+# A program of meson's that reports two cases and a failure or a crash of the first.
+PROGRAM = """#!/bin/sh
+if [ -e {folder}/ran ]; then
+    printf '1..2\\nok 1 - first\\nok 2 - second\\n'
+    exit 0
+fi
+: >{folder}/ran
+printf '1..2\\nnot ok 1 - first\\n'
+{end}
+printf 'ok 2 - second\\n'
+exit 1
+"""
+
+
+def load_runner(build):
+    """scripts/test as a module that writes into the folder BUILD."""
+    os.environ["BUILD"] = build
+    loader = importlib.machinery.SourceFileLoader("runner", os.path.join(TOP, "scripts/test"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
+    loader.exec_module(module)
+    return module
+
+
+class Runner(unittest.TestCase):
+    def setUp(self):
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+        os.makedirs(os.path.join(self.folder, "suite"))
+        os.symlink(os.path.join(TOP, "tests/system/run"), os.path.join(self.folder, "suite/run"))
+        self.runner = load_runner(os.path.join(self.folder, "build"))
+        self.runner.JOBS = 1
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(path, 0o755)
+        return path
+
+    def play(self, action):
+        """Runs ACTION as a suite; returns what the run prints, with its end."""
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            action()
+            self.runner.report_end(self.runner.flaky.KernelLog())
+        return said.getvalue()
+
+    def play_python(self, text):
+        self.write("suite/planted_test.py", text)
+        return self.play(lambda: self.runner.run_suite(
+            "planted", os.path.join(self.folder, "suite/run"), None, {"BUILD": "build"},
+            self.runner.test_id))
+
+    def play_program(self, end):
+        command = self.write("program", PROGRAM.format(folder=self.folder, end=end))
+        test = {"name": "program", "cmd": [command], "workdir": self.folder, "env": {}, "suite": []}
+        return self.play(lambda: self.runner.run_meson_tests(self.folder, [test], "unit"))
+
+    def stored(self):
+        texts = {}
+        for path in glob.glob(os.path.join(self.folder, "build/flaky/*")):
+            with open(path, encoding="utf-8") as stream:
+                texts[os.path.basename(path)] = stream.read()
+        return texts
+
+    def test_flaky_test_passes_and_is_listed_with_both_outputs(self):
+        said = self.play_python(FAILS_ONCE.format(folder=self.folder, reason="a moment too late"))
+        self.assertEqual("2 passed, 0 failed", said.splitlines()[-1], said)
+        self.assertIn("flaky (both outputs are in", said)
+        name = "planted_test.Planted.test_planted"
+        self.assertIn(f"  planted: {name}", said)
+        stored = self.stored()
+        self.assertEqual(f"planted\t{name}\n", stored.pop("list"))
+        self.assertEqual(["failed", "passed"], sorted(path.split(".")[-1] for path in stored))
+        self.assertIn("a moment too late",
+                      next(text for path, text in stored.items() if path.endswith(".failed")))
+
+    def test_test_that_fails_twice_fails_the_run(self):
+        said = self.play_python(FAILS_ALWAYS)
+        self.assertEqual("0 passed, 1 failed", said.splitlines()[-1], said)
+        self.assertIn("failed again", said)
+        self.assertEqual({}, self.stored())
+
+    def test_sanitizer_report_is_not_forgiven(self):
+        for report in ("ERROR: AddressSanitizer: heap-use-after-free", "x.c:3: runtime error: shift",
+                       "WARNING: ThreadSanitizer: data race", "cisternd ended with -11"):
+            with self.subTest(report=report):
+                self.setUp()
+                said = self.play_python(FAILS_ONCE.format(folder=self.folder, reason=report))
+                self.assertEqual("1 passed, 1 failed", said.splitlines()[-1], said)
+                self.assertNotIn("second run", said)
+
+    def test_flaky_program_passes_with_all_its_cases(self):
+        said = self.play_program("true")
+        self.assertEqual("2 passed, 0 failed", said.splitlines()[-1], said)
+        self.assertIn("  unit: program", said)
+
+    def test_crashed_program_fails_the_run(self):
+        said = self.play_program("kill -SEGV $$")
+        self.assertEqual("0 passed, 2 failed", said.splitlines()[-1], said)
+        self.assertNotIn("second run", said)
+
+    def test_four_flaky_tests_fail_the_run(self):
+        failures = [self.runner.Failure(f"test{number}") for number in range(4)]
+
+        def add():
+            count = self.runner.Count()
+            count.add(failed=4, failures=failures)
+            self.runner.finish("planted", count, lambda failure: (True, ""))
+        said = self.play(add)
+        self.assertEqual("4 passed, 1 failed", said.splitlines()[-1], said)
+        self.assertIn("more than 3 flaky tests", said)
+
+    def test_tests_of_the_list_run_again(self):
+        self.play_python(FAILS_ONCE.format(folder=self.folder, reason="x"))
+        self.runner.TOTAL = self.runner.Count()
+        self.runner.FLAKY.tests = []
+        played = []
+        self.runner.SUITES["planted"] = played.append
+        self.runner.AGAIN["planted"] = self.runner.test_id
+        said = self.play(lambda: self.runner.run_again(3))
+        self.assertEqual(["planted_test.Planted.test_planted"] * 3, played, said)
+
+
+if __name__ == "__main__":
+    unittest.main()
