@@ -6,7 +6,7 @@ import unittest
 
 from harness import ceph, gluster, peers, space, tgt
 
-# Each takes some 50 ms; a thousand are for whoever asks for them, and in `make test` those on the fakes
+# Each takes some 50 ms; a thousand are for whoever asks for them, and in `make test-all` those on the fakes
 # of Ceph and Gluster (tests/contract/meson.build).
 STEPS = os.environ.get("CISTERN_CONTRACT_STEPS", "40" if os.environ.get("LAB_SHORT") else "150")
 # Kills of each verb that is typed: what a dead process has open costs the time until servers see it.
