@@ -14,9 +14,14 @@ MUTATION_ARGS ?=
 MESON_ARGS ?=
 
 DEPS = scripts/install-deps.sh
+# ccache keeps objects for the builds of the tests and for other checkouts (scripts/test).
+export CCACHE_NOHASHDIR := 1
+export CCACHE_DEPEND := 1
+export CCACHE_SLOPPINESS := pch_defines,time_macros
+COMPILER = $(shell command -v ccache >/dev/null && echo ccache) $(CC)
 # Configures $(1) with options $(2) the first time, then builds the targets $(3) (default: all).
 define meson_build
-	@[ -f $(1)/build.ninja ] || meson setup $(1) --prefix=$(PREFIX) $(2) $(MESON_ARGS)
+	@[ -f $(1)/build.ninja ] || CC="$(COMPILER)" meson setup $(1) --prefix=$(PREFIX) $(2) $(MESON_ARGS)
 	@ninja -C $(1) -j $(JOBS) $(3)
 endef
 
@@ -45,7 +50,7 @@ build-asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer into b
 
 build-crash: ## build with the named crash points compiled in into build-crash/
 	@$(DEPS) build
-	$(call meson_build,$(BUILD)-crash,-Dcrash_points=true $(LIGHT))
+	$(call meson_build,$(BUILD)-crash,-Dcrash_points=true)
 
 build-fuzz: ## build the libFuzzer targets with clang into build-fuzz/
 	@$(DEPS) build fuzz

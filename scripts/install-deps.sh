@@ -11,8 +11,9 @@ command -v dpkg-query >/dev/null 2>&1 || exit 0
 
 # libfdisk-dev: partition tables (parted: those that libfdisk lacks); libmount-dev: the kernel's tables
 # of mounts and swap space; libgnutls28-dev: AES-256-GCM for values of secrets; libudev-dev: devices that
-# come and go; uuid-dev: random uuids and their text.
-build="gcc libc6-dev meson ninja-build pkg-config python3 gettext rpcsvc-proto
+# come and go; uuid-dev: random uuids and their text; ccache: the builds of the tests, and those in other
+# checkouts, compile no source again.
+build="gcc libc6-dev ccache meson ninja-build pkg-config python3 gettext rpcsvc-proto
     libglib2.0-dev libxml2-dev libtirpc-dev libjson-glib-dev libreadline-dev zlib1g-dev libdeflate-dev
     libgnutls28-dev libzstd-dev liblzma-dev libbz2-dev scdoc libcmocka-dev libblkid-dev libfdisk-dev libmount-dev libsqlite3-dev librbd-dev
     libcurl4-gnutls-dev librados-dev libiscsi-dev libglusterfs-dev libudev-dev uuid-dev"
@@ -31,9 +32,8 @@ virtqemud="libvirt-daemon-driver-qemu qemu-system-x86 dpkg-dev patch xz-utils li
 ecosystem="golang-go golang-github-digitalocean-go-libvirt-dev ruby-fog-libvirt php-cli php8.2-libvirt-php
     virt-manager xvfb imagemagick dbus-daemon at-spi2-core gir1.2-atspi-2.0 cockpit-ws cockpit-bridge
     cockpit-machines chromium python3-websocket"
-# What image-bench sends, and in which order, shows in its system calls only. ccache: sources that were
-# compiled before are not compiled again, in another checkout either.
-test="$test strace ccache"
+# What image-bench sends, and in which order, shows in its system calls only.
+test="$test strace"
 bench="$test zstd restic borgbackup"
 fuzz="clang libclang-rt-14-dev"
 tsan="dpkg-dev patch xz-utils libffi-dev libpcre2-dev"
