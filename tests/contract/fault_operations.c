@@ -2,6 +2,7 @@
 #include "faults.h"
 
 #include <service/images.h>
+#include <service/trash.h>
 
 /* What is done to the pool of each_fault.c while its backend fails. */
 
@@ -169,6 +170,110 @@ static gboolean do_pool_delete(Site *site, CstTask *task, GError **error)
     return cst_pool_delete(site->pool, 0, task, error);
 }
 
+/* --- other names, other pools ----------------------------------------------------------------- */
+
+static gboolean do_vol_rename(Site *site, CstTask *task, GError **error)
+{
+    return cst_vol_rename(site->pool, "v", "renamed", task, error);
+}
+
+/* The pool has a trash. */
+static gboolean do_trash(Site *site, CstTask *task, GError **error)
+{
+    return cst_vol_delete(site->pool, "v", CST_VOL_DELETE_WITH_SNAPSHOTS, task, error);
+}
+
+static gboolean do_restore(Site *site, CstTask *task, GError **error)
+{
+    g_autofree char *made = NULL;
+
+    return cst_pool_trash_restore(site->pool, "v", "back", task, &made, error);
+}
+
+static gboolean do_empty_one(Site *site, CstTask *task, GError **error)
+{
+    uint64_t bytes;
+    guint count;
+
+    return cst_pool_trash_empty(site->pool, "v", 0, task, &count, &bytes, error);
+}
+
+static gboolean do_empty(Site *site, CstTask *task, GError **error)
+{
+    uint64_t bytes;
+    guint count;
+
+    return cst_pool_trash_empty(site->pool, NULL, 0, task, &count, &bytes, error);
+}
+
+static gboolean move_to_q(Site *site, const char *name, CstTask *task, GError **error)
+{
+    g_autoptr(CstPool) second = cst_service_pool_by_name(site->service, "q", NULL);
+    const CstVolMove how = {.name = "moved"};
+
+    return cst_vol_move(site->pool, name, second, &how, task, error);
+}
+
+static gboolean do_move(Site *site, CstTask *task, GError **error)
+{
+    return move_to_q(site, "w", task, error);
+}
+
+static gboolean do_move_with_snapshots(Site *site, CstTask *task, GError **error)
+{
+    return move_to_q(site, "v", task, error);
+}
+
+static gboolean do_snapshot_set(Site *site, CstTask *task, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    CstSnapshotSet made;
+
+    g_ptr_array_add(names, (char *)"v");
+    g_ptr_array_add(names, (char *)"w");
+    g_ptr_array_add(names, (char *)"third");
+    return cst_vol_snapshot_create_set(site->pool, names, "t", task, &made, error);
+}
+
+static CstUpload *receive_half(Site *site, CstTask *task, GError **error)
+{
+    g_autofree char *xml = volume_xml(site, "new", SIZE);
+    g_autofree char *made = NULL;
+    g_autofree uint8_t *block = g_malloc(TAG_BLOCK);
+    g_autoptr(CstUpload) upload = cst_vol_receive(site->pool, xml, 0, task, &made, error);
+
+    tag_fill(block, 7);
+    for (guint i = 0; upload && i < BLOCKS / 2; i++)
+        if (!cst_upload_write(upload, block, TAG_BLOCK, error))
+            return NULL;
+    return g_steal_pointer(&upload);
+}
+
+static gboolean do_receive(Site *site, CstTask *task, GError **error)
+{
+    g_autoptr(CstUpload) upload = receive_half(site, task, error);
+
+    return upload && cst_upload_hole(upload, SIZE / 4, error) && cst_upload_finish(upload, error);
+}
+
+/* The sender goes away: the volume is free again. */
+static gboolean do_upload_half(Site *site, CstTask *task, GError **error)
+{
+    g_autoptr(CstUpload) upload = cst_vol_upload(site->pool, "w", 0, 0, 0, task, error);
+    g_autofree uint8_t *block = g_malloc(TAG_BLOCK);
+
+    tag_fill(block, 0);
+    return upload && cst_upload_write(upload, block, TAG_BLOCK, error);
+}
+
+/* The sender goes away: there is no new volume, and its name is free. */
+static gboolean do_receive_half(Site *site, CstTask *task, GError **error)
+{
+    g_autoptr(CstUpload) upload = receive_half(site, task, error);
+
+    return upload != NULL;
+}
+
 /* --- what only asks --------------------------------------------------------------------------- */
 
 static gboolean ask_info(Site *site, CstTask *task, GError **error)
@@ -228,6 +333,30 @@ static gboolean make_far(Site *site, CstTask *task, GError **error)
     return TRUE;
 }
 
+/* The protection goes where the volume goes. */
+static gboolean protect_v(Site *site, CstTask *task, GError **error)
+{
+    return make_clone(site, task, error) && cst_vol_protect(site->pool, "v", TRUE, task, error);
+}
+
+static gboolean use_trash(Site *site, CstTask *task, GError **error)
+{
+    site_keep_deleted(site);
+    return TRUE;
+}
+
+static gboolean fill_trash(Site *site, CstTask *task, GError **error)
+{
+    site_keep_deleted(site);
+    return do_trash(site, task, error) && do_delete(site, task, error);
+}
+
+static gboolean make_third(Site *site, CstTask *task, GError **error)
+{
+    volume_make(site, "third", SIZE);
+    return TRUE;
+}
+
 static gboolean stop_and_empty(Site *site, CstTask *task, GError **error)
 {
     return do_delete_all(site, task, error) && do_delete(site, task, error) &&
@@ -253,6 +382,17 @@ const FaultOperation fault_operations[] = {
     {"snapshot delete", do_snapshot_delete, NULL, FAULT_WHOLE},
     {"snapshot rename", do_rename, NULL, FAULT_WHOLE},
     {"snapshot clone", do_snapshot_clone, NULL, FAULT_WHOLE},
+    {"rename volume", do_vol_rename, protect_v, FAULT_WHOLE},
+    {"trash", do_trash, use_trash, FAULT_WHOLE},
+    {"restore", do_restore, fill_trash, FAULT_WHOLE},
+    {"empty one", do_empty_one, fill_trash, FAULT_SNAPSHOTS},
+    {"empty", do_empty, fill_trash, FAULT_WHOLE},
+    {"move", do_move, make_far, FAULT_WHOLE},
+    {"move with snapshots", do_move_with_snapshots, make_far, FAULT_SNAPSHOTS},
+    {"snapshot set", do_snapshot_set, make_third, FAULT_WHOLE},
+    {"receive", do_receive, NULL, FAULT_EVENTS},
+    {"half a receive", do_receive_half, NULL, FAULT_EVENTS},
+    {"half an upload", do_upload_half, NULL, FAULT_EVENTS},
     {"changed", do_changed, NULL, FAULT_WHOLE},
     {"refresh", do_refresh, NULL, FAULT_WHOLE},
     {"stop", do_stop, NULL, FAULT_WHOLE},

@@ -16,8 +16,9 @@ typedef gboolean (*FaultRun)(Site *site, CstTask *task, GError **error);
 /** What of the volume "v" a failure may leave neither as it was nor as it should become. */
 typedef enum {
     FAULT_WHOLE = 0,
-    FAULT_CONTENT = 1 << 0,  /**< it is being overwritten */
-    FAULT_SNAPSHOTS = 1 << 1 /**< they go one by one before the volume does */
+    FAULT_CONTENT = 1 << 0,   /**< it is being overwritten */
+    FAULT_SNAPSHOTS = 1 << 1, /**< they go one by one before the volume does */
+    FAULT_EVENTS = 1 << 2     /**< the end of a stream is an event, even if it fails */
 } FaultParts;
 
 typedef struct {
