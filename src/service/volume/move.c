@@ -26,6 +26,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <image/convert.h>
 #include <service/volumes.h>
 #include <store/declarations.h>
@@ -59,8 +60,9 @@ typedef struct {
     gboolean bytes; /* it is copied as its bytes are */
     const CstImageFormat *format;
     CstImageOptions options;
-    CstVolDef *def; /* of the copy */
-    char *aside;    /* a name to delete the original under; NULL: its own */
+    CstVolDef *def;  /* of the copy */
+    char *aside;     /* a name to delete the original under; NULL: its own */
+    gboolean linked; /* the copy is the original's file */
     CstIntent *intent;
 } Move;
 
@@ -288,21 +290,54 @@ static gboolean declare_there(const Move *move, CstPoolState *state, GError **er
     return cst_declarations_set(move->to->service->declarations, &file, declaration, TRUE, error);
 }
 
+/* The next start, or the storage when it answers, completes the move. */
+static void leave_to_replay(Move *move, const GError *why)
+{
+    cst_log(CST_LOG_WARNING, "pool '%s': the move of volume '%s' to pool '%s' is not complete: %s",
+            cst_pool_name(move->pool), move->name, cst_pool_name(move->to), why->message);
+    cst_intent_keep(g_steal_pointer(&move->intent));
+    pool_recover_later(move->pool, original(move)->claim.state);
+}
+
+/* Drops the file's name in @state again, if a call that failed has made it. */
+static void drop_taken(Move *move, CstPoolState *state)
+{
+    const CstFileId wanted = cst_volume_file_id(original(move)->volume);
+    g_autoptr(CstVolume) volume = NULL;
+    g_autoptr(GError) why = NULL;
+    CstFileId found = {0};
+
+    CST_TEST_POINT("vol.move.drop_taken");
+    if (cst_pool_state_scan_one(state, move->def->name, NULL, &volume, &why) && volume)
+        found = cst_volume_file_id(volume);
+    if (cst_file_id_equal(&found, &wanted))
+        cst_pool_state_delete(state, move->def->name, 0, &why);
+    if (why)
+        leave_to_replay(move, why);
+}
+
 static gboolean take_file(Move *move, CstPoolState *state, GError **error)
 {
     const ImageLink *link = original(move);
     const CstFileId file = cst_volume_file_id(link->volume);
     g_autofree char *identity = cst_file_id_text(&file);
+    g_autoptr(GError) why = NULL;
 
     if (!*identity || !cst_pool_state_can_take(state, link->claim.state))
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("volume '%s' is no file"), move->name);
-    if (!record(move, identity, error) || !cst_pool_state_take(state, link->claim.state, move->name,
-                                                               link->blob, move->def->name, error))
+    if (!record(move, identity, error))
         return FALSE;
-    CST_CRASH_POINT("vol.move.linked");
-    if (declare_there(move, state, error))
-        return TRUE;
-    cst_pool_state_delete(state, move->def->name, 0, NULL);
+    move->linked = cst_pool_state_take(state, link->claim.state, move->name, link->blob,
+                                       move->def->name, &why);
+    if (move->linked) {
+        CST_CRASH_POINT("vol.move.linked");
+        if (declare_there(move, state, &why))
+            return TRUE;
+    }
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED) &&
+        !g_error_matches(why, CST_ERROR, CST_ERROR_VOL_EXISTS))
+        drop_taken(move, state);
+    g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }
 
@@ -354,13 +389,41 @@ static gboolean delete_aside(CstPoolState *state, const char *aside, const char 
 static gboolean delete_with_snapshots(CstPoolState *state, const char *name, const char *aside,
                                       const char *snapshots, CstTask *task, GError **error)
 {
-    if (!cst_pool_state_rename(state, name, aside, error))
-        return FALSE;
-    CST_CRASH_POINT("vol.move.aside");
-    if (delete_aside(state, aside, snapshots, task, error))
-        return TRUE;
+    if (cst_pool_state_rename(state, name, aside, error)) {
+        CST_CRASH_POINT("vol.move.aside");
+        if (delete_aside(state, aside, snapshots, task, error))
+            return TRUE;
+    }
+    /* A rename that failed may have happened all the same. */
     cst_pool_state_rename(state, aside, name, NULL);
     return FALSE;
+}
+
+/* A failure to look does not say that it is gone. */
+static gboolean is_there(CstPoolState *state, const char *name)
+{
+    g_autoptr(CstVolume) volume = NULL;
+
+    return !cst_pool_state_scan_any(state, name, NULL, &volume, NULL) || volume;
+}
+
+/*
+ * TRUE: it is gone all the same, for now. Of a file with both names, and of an original that has
+ * its other name, the replay loses nothing.
+ */
+static gboolean deletion_failed(Move *move, const GError *why, GError **error)
+{
+    const VolumeClaim *claim = &original(move)->claim;
+    gboolean aside = move->aside && is_there(claim->state, move->aside);
+    gboolean there = is_there(claim->state, move->name);
+
+    CST_TEST_POINT("vol.move.deletion_failed");
+    if (aside || !there || move->linked)
+        leave_to_replay(move, why);
+    if (!aside && !there)
+        return TRUE;
+    volume_rescan(claim);
+    return fail_half(move, why, error);
 }
 
 static gboolean delete_original(Move *move, GError **error)
@@ -373,10 +436,11 @@ static gboolean delete_original(Move *move, GError **error)
     /* What is open can't be deleted everywhere. */
     g_clear_pointer(&move->chain.chain, cst_chain_free);
     g_clear_pointer(&link->blob, cst_blob_unref);
-    if (move->aside
-            ? !delete_with_snapshots(state, move->name, move->aside, snapshots, move->task, &why)
-            : !cst_pool_state_delete(state, move->name, 0, &why))
-        return fail_half(move, why, error);
+    if ((move->aside
+             ? !delete_with_snapshots(state, move->name, move->aside, snapshots, move->task, &why)
+             : !cst_pool_state_delete(state, move->name, 0, &why)) &&
+        !deletion_failed(move, why, error))
+        return FALSE;
     CST_CRASH_POINT("vol.move.deleted");
     volume_is_gone(&link->claim, link->volume);
     return TRUE;
