@@ -23,6 +23,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <service/volumes.h>
 
 #include "by_name.h"
@@ -285,14 +286,17 @@ static void take_back(Rename *rename)
     CstService *service = rename->pool->service;
     g_autoptr(GError) why = NULL;
 
+    CST_TEST_POINT("vol.rename.take_back");
     for (guint i = 0; !why && i < rename->overlays->len; i++) {
         Overlay *overlay = g_ptr_array_index(rename->overlays, i);
         const Relink back = {
             .from = overlay->link.to, .to = overlay->link.from, .format = overlay->link.format};
 
-        if (overlay->done)
-            overlay->done =
-                !relink_overlay(service, overlay->claim.state, overlay->claim.name, &back, &why);
+        if (!overlay->done)
+            continue;
+        overlay->done =
+            !relink_overlay(service, overlay->claim.state, overlay->claim.name, &back, &why);
+        volume_rescan(&overlay->claim);
     }
     if (!why)
         cst_pool_state_rename(rename->claim.state, rename->new_name, rename->name, &why);
@@ -330,12 +334,25 @@ static gboolean check_none_left(const Rename *rename, GError **error)
                     ((VolumeOverlay *)g_ptr_array_index(found, 0))->volume->name, rename->name);
 }
 
+/* Whether a failed link says that the volume has no second name. */
+static gboolean is_without_change(const GError *why)
+{
+    return g_error_matches(why, CST_ERROR, CST_ERROR_VOL_EXISTS) ||
+           g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED) ||
+           g_error_matches(why, CST_ERROR, CST_ERROR_DRY_RUN);
+}
+
 static gboolean change_with_overlays(Rename *rename, GError **error)
 {
     CstPoolState *state = rename->claim.state;
+    g_autoptr(GError) why = NULL;
 
-    if (!cst_pool_state_link(state, rename->name, rename->new_name, error))
+    if (!cst_pool_state_link(state, rename->name, rename->new_name, &why)) {
+        if (!is_without_change(why))
+            take_back(rename);
+        g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
+    }
     CST_CRASH_POINT("vol.rename.linked");
     if (relink_all(rename, error) && check_none_left(rename, error) &&
         cst_pool_state_rename(state, rename->name, rename->new_name, error))
