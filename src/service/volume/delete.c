@@ -101,9 +101,13 @@ static gboolean delete_volume(CstPool *pool, const char *name, unsigned flags, C
     /* A directory is empty when it is deleted. */
     if (days > 0 && volume->type != CST_VOL_DIR)
         return trash_volume(&claim, volume, flags, days, error);
-    if (refuses_by_itself(claim.state, flags) ? !remove_at_once(&claim, volume, flags, task, error)
-                                              : !volume_remove(&claim, volume, flags, task, error))
+    if (refuses_by_itself(claim.state, flags)
+            ? !remove_at_once(&claim, volume, flags, task, error)
+            : !volume_remove(&claim, volume, flags, task, error)) {
+        /* A failure does not say that the volume is as it was. */
+        volume_rescan(&claim);
         return FALSE;
+    }
     volume_is_gone(&claim, volume);
     return TRUE;
 }
