@@ -16,6 +16,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <image/snapshot.h>
 
 #include "core/intent.h"
@@ -29,7 +30,7 @@
 typedef struct {
     SnapshotTarget target;
     const SnapshotProvider *provider;
-    gboolean made;
+    gboolean tried; /* it has the snapshot, or may have it */
 } Member;
 
 typedef struct {
@@ -193,16 +194,26 @@ static gboolean record(Set *set, GError **error)
     return set->intent != NULL;
 }
 
+/* A creation that failed may have made the snapshot all the same. */
+static gboolean remove_tried(const Set *set, Member *member, GError **error)
+{
+    g_autoptr(GPtrArray) list = member->provider->list(&member->target, error);
+
+    return list && (!volume_snapshot_find(list, set->name) ||
+                    member->provider->remove(&member->target, set->name, NULL, error));
+}
+
 /* What can't be removed now is removed by the next start, or when the storage answers. */
 static void take_back(Set *set)
 {
     g_autoptr(GError) why = NULL;
 
+    CST_TEST_POINT("vol.snapshots.take_back");
     for (guint i = set->members->len; !why && i-- > 0;) {
         Member *member = member_at(set, i);
 
-        if (member->made)
-            member->provider->remove(&member->target, set->name, NULL, &why);
+        if (member->tried)
+            remove_tried(set, member, &why);
     }
     if (!why)
         return;
@@ -210,6 +221,29 @@ static void take_back(Set *set)
             why->message);
     cst_intent_keep(g_steal_pointer(&set->intent));
     pool_recover_later(set->pool, member_at(set, 0)->target.claim.state);
+}
+
+/* With a snapshot of that name the volume has got it from another program, meanwhile. */
+static gboolean make_one(Set *set, Member *member, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!cst_task_check(set->task, error))
+        return FALSE;
+    if (member->provider->create(&member->target, set->name, 0, set->task, &why))
+        return member->tried = TRUE;
+    member->tried = !g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+/* Snapshots that were reported must not be removed by the next start. */
+static gboolean end_intent(Set *set, GError **error)
+{
+    if (!cst_intent_end_synced(set->intent, error))
+        return FALSE;
+    set->intent = NULL;
+    return TRUE;
 }
 
 static gboolean make_in_turn(Set *set, uint64_t *ret_span_us, GError **error)
@@ -220,18 +254,17 @@ static gboolean make_in_turn(Set *set, uint64_t *ret_span_us, GError **error)
         return FALSE;
     began = g_get_monotonic_time();
     for (guint i = 0; i < set->members->len; i++) {
-        Member *member = member_at(set, i);
-
-        member->made = cst_task_check(set->task, error) &&
-                       member->provider->create(&member->target, set->name, 0, set->task, error);
-        if (!member->made) {
+        if (!make_one(set, member_at(set, i), error)) {
             take_back(set);
             return FALSE;
         }
         CST_CRASH_POINT("vol.snapshots.one");
     }
     *ret_span_us = (uint64_t)(g_get_monotonic_time() - began);
-    return TRUE;
+    if (end_intent(set, error))
+        return TRUE;
+    take_back(set);
+    return FALSE;
 }
 
 /* --- the call --------------------------------------------------------------------------------- */
