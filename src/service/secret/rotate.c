@@ -26,6 +26,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <model/credential.h>
 #include <pool/pool.h>
 #include <store/rotation_lock.h>
@@ -317,7 +318,7 @@ static gboolean switch_entered(Rotation *rotation, GPtrArray **ret_users, GError
     return rotation->ephemeral
                ? secret_keep_in_memory(rotation->service, &rotation->args->uuid,
                                        rotation->args->value, error)
-               : cst_secret_next_promote(rotation->service->paths, &rotation->args->uuid, error);
+               : secret_promote_next(rotation->service, &rotation->args->uuid, error);
 }
 
 /* Proves and switches; pools that came in the meantime are proved as well. */
@@ -368,6 +369,7 @@ static gboolean take_back(Rotation *rotation, GError **error)
     g_autofree char *account = NULL;
     g_autoptr(GError) why = NULL;
 
+    CST_TEST_POINT("secret.rotate.take_back");
     if (!rotation->changed)
         return TRUE;
     account = set_on_server(rotation, 0, &rotation->old, &why);

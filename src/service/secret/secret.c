@@ -13,6 +13,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <store/secret_values.h>
 
 #include "core/registry.h"
@@ -188,6 +189,7 @@ static CstSecretRow *define_entered(CstService *service, CstSecretDef *parsed, G
     if (!fits || !secret_refuse_rotating(service, &def->uuid, error) || !cst_may_change(error) ||
         !store_definition(service, def, was_stored, &kept, &unstored, error))
         return NULL;
+    CST_TEST_POINT("secret.define.stored");
     row = secret_row_new(def);
     g_mutex_lock(&service->tables);
     put_definition(service, g_steal_pointer(&def), &unstored);

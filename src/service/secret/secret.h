@@ -37,6 +37,11 @@ gboolean secret_refuse_rotating(const CstService *service, const CstUuid *uuid, 
 /** The present value, private or not; NO_SECRET. Does not read definitions anew. */
 gboolean secret_value_of(CstService *service, const CstUuid *uuid, CstSecretBytes *ret_value,
                          GError **error);
+/**
+ * Makes the new value of a rotation the present one (store/secret_values.h). TRUE: the new value
+ * counts, even if a power cut may bring both back, which is logged. FALSE: the old value counts.
+ */
+gboolean secret_promote_next(const CstService *service, const CstUuid *uuid, GError **error);
 /** Sets the value of an ephemeral secret. */
 gboolean secret_keep_in_memory(CstService *service, const CstUuid *uuid,
                                const CstSecretBytes *value, GError **error);

@@ -23,6 +23,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <store/rotation_lock.h>
 #include <store/secret_values.h>
 
@@ -124,7 +125,7 @@ static gboolean carry_out(CstService *service, const CstUuid *uuid, Decision dec
     row = secret ? secret_row_new(secret->def) : NULL;
     g_mutex_unlock(&service->tables);
     if (row && decision == SETTLE_SWITCH)
-        done = cst_secret_next_promote(service->paths, uuid, error);
+        done = secret_promote_next(service, uuid, error);
     else
         done = cst_secret_next_remove(service->paths, uuid, error);
     secrets_leave(service);
@@ -211,15 +212,20 @@ static gpointer settler_thread(gpointer data)
         settler->woken = FALSE;
         g_mutex_unlock(&settler->lock);
         all = settle_all(settler, delay_s == FIRST_RETRY_S);
+        CST_TEST_POINT("secret.settler.tried");
         g_mutex_lock(&settler->lock);
         if (settler->woken || settler->stopping)
             delay_s = FIRST_RETRY_S;
         else if (all)
-            while (!settler->woken && !settler->stopping)
+            while (!settler->woken && !settler->stopping) {
+                CST_TEST_POINT("secret.settler.idle");
                 g_cond_wait(&settler->cond, &settler->lock);
-        else
+            }
+        else {
+            CST_TEST_POINT("secret.settler.retry");
             g_cond_wait_until(&settler->cond, &settler->lock,
                               g_get_monotonic_time() + delay_s * G_TIME_SPAN_SECOND);
+        }
         delay_s = all || settler->woken ? FIRST_RETRY_S : MIN(delay_s * 2, LONGEST_RETRY_S);
     }
     g_mutex_unlock(&settler->lock);
@@ -325,8 +331,10 @@ static void settle_or_wait(CstPool *pool, const CstUuid *uuid, CstTask *task)
 
     cst_task_set_waiting(task, TRUE);
     while (cst_rotation_is_locked(pool->service->paths, uuid) && !cst_task_cancelled(task) &&
-           (max == 0 || g_get_monotonic_time() - began < max))
+           (max == 0 || g_get_monotonic_time() - began < max)) {
+        CST_TEST_POINT("secret.start.wait");
         g_usleep(WAIT_STEP_US);
+    }
     cst_task_set_waiting(task, FALSE);
     if (!settle_unlocked(pool->service, uuid, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);

@@ -18,6 +18,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <service/pools.h>
 #include <store/secret_values.h>
 
@@ -276,6 +277,7 @@ static gpointer watch_thread(gpointer data)
     do {
         warn_if_due(watch->service);
         g_mutex_lock(&watch->lock);
+        CST_TEST_POINT("secret.watch.wait");
         if (!watch->stopping)
             g_cond_wait_until(&watch->cond, &watch->lock, g_get_monotonic_time() + LOOK_INTERVAL);
         stopping = watch->stopping;

@@ -13,6 +13,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <base/log.h>
 #include <store/secret_values.h>
 #include <store/system_token.h>
 
@@ -143,6 +144,24 @@ gboolean secret_keep_in_memory(CstService *service, const CstUuid *uuid,
         copy = (CstSecretBytes){0};
     }
     g_mutex_unlock(&service->tables);
+    return TRUE;
+}
+
+gboolean secret_promote_next(const CstService *service, const CstUuid *uuid, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    char text[CST_UUID_TEXT_LEN];
+
+    if (cst_secret_next_promote(service->paths, uuid, &why))
+        return TRUE;
+    if (cst_secret_next_exists(service->paths, uuid) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_STATE)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    cst_log(CST_LOG_WARNING,
+            _("secret %s: the new value counts, and a power cut may bring the old one back: %s"),
+            cst_uuid_format(uuid, text), why->message);
     return TRUE;
 }
 

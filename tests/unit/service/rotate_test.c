@@ -19,6 +19,7 @@
 #include <store/secret_values.h>
 
 #include "fake_ceph.h"
+#include "points.h"
 
 #define SECRET "aaaaaaaa-0000-0000-0000-000000000001"
 #define CHAP   "aaaaaaaa-0000-0000-0000-000000000002"
@@ -275,18 +276,17 @@ static void a_key_that_cannot_be_put_back_is_kept_with_the_old_one(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) a = define_pool(f, "a", "u");
-    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
-    CstUuid uuid = uuid_of(SECRET);
 
+    point_watch("secret.settler.idle");
     fake_ceph_fail("rados_connect", 3, 3, -ETIMEDOUT);
     assert_refused(f, SECRET, &(How){.value = NEW, .admin = TRUE}, CST_ERROR_UNREACHABLE,
                    "both are kept until one of them is accepted: ");
     assert_cluster_has(NEW);
     /* The cluster is back, and the daemon finds out which one it accepts. */
-    while (cst_secret_next_exists(f->paths, &uuid) && g_get_monotonic_time() < end)
-        g_usleep(10000);
+    point_await("secret.settler.idle", 1);
     assert_values(f, NEW, NULL);
     assert_true(start(a, NULL));
+    points_clear();
 }
 
 static void users_of_one_secret_with_two_accounts_are_refused(void **state)
@@ -456,15 +456,6 @@ static void leave_two(Fixture *f, const char *next, gint64 age_s)
     assert_int_equal(utime(path, &times), 0);
 }
 
-static void await_one(Fixture *f)
-{
-    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
-    CstUuid uuid = uuid_of(SECRET);
-
-    while (cst_secret_next_exists(f->paths, &uuid) && g_get_monotonic_time() < end)
-        g_usleep(10000);
-}
-
 static void the_next_daemon_settles_which_value_counts(void **state)
 {
     static const struct {
@@ -477,10 +468,12 @@ static void the_next_daemon_settles_which_value_counts(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         leave_two(f, NEW, 60);
         fake_ceph_require("u", cases[i].cluster);
+        point_watch("secret.settler.idle");
         fixture_restart(f, CST_SERVICE_DAEMON);
-        await_one(f);
+        point_await("secret.settler.idle", 1);
         assert_values(f, cases[i].left, NULL);
     }
+    points_clear();
 }
 
 static void both_stay_while_the_server_does_not_say(void **state)
@@ -493,13 +486,16 @@ static void both_stay_while_the_server_does_not_say(void **state)
     leave_two(f, NEW, 60);
     /* First none is accepted, then nobody answers; the pool itself is not kept from trying. */
     fake_ceph_require("u", THIRD);
+    point_watch("secret.settler.retry");
+    point_watch("secret.settler.idle");
     fixture_restart(f, CST_SERVICE_DAEMON);
-    g_usleep(300000);
+    point_await("secret.settler.retry", 1);
     assert_values(f, OLD, NEW);
     fake_ceph_fail("rados_connect", 0, 3, -ETIMEDOUT);
     fake_ceph_require("u", NEW);
-    await_one(f);
+    point_await("secret.settler.idle", 1);
     assert_values(f, NEW, NULL);
+    points_clear();
 }
 
 /* A change of the cluster may be on its way that was begun before the kill. */
