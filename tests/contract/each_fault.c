@@ -266,8 +266,12 @@ static void add_pool(GString *text, Site *site, FaultParts but)
 
     g_string_append_printf(text, "pool %s\nactive %d\nnative %s\n", pool, active, native);
     add_kept(text, site);
-    if (active)
+    if (active) {
+        g_autofree char *names = volume_names(site);
+
+        g_string_append_printf(text, "listed %s\n", names);
         add_volumes(text, site, but);
+    }
 }
 
 /*

@@ -263,6 +263,9 @@ static gboolean make_in_turn(Set *set, uint64_t *ret_span_us, GError **error)
     *ret_span_us = (uint64_t)(g_get_monotonic_time() - began);
     if (end_intent(set, error))
         return TRUE;
+    /* The record may be gone already, and the removal may fail as well. */
+    cst_intent_end(g_steal_pointer(&set->intent));
+    record(set, NULL);
     take_back(set);
     return FALSE;
 }

@@ -19,6 +19,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <blob/steps.h>
 
 #include "core/claim.h"
@@ -234,6 +235,7 @@ static void roll_back(VolumeTxn *txn, CstPool *pool)
 {
     g_autoptr(GError) error = NULL;
 
+    CST_TEST_POINT("vol.create.roll_back");
     if (cst_pool_state_abandon(txn->claim.state, txn->draft.token, &error)) {
         cst_intent_end(txn->intent);
         return;
