@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fixture.h"
+#include "points.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -359,10 +360,12 @@ static guint warnings_at_start(Fixture *f, guint days)
     guint count = 0;
 
     g_string_truncate(logged, 0);
+    point_watch("secret.watch.wait");
     f->policy = &policy;
     fixture_restart(f, CST_SERVICE_DAEMON);
     f->policy = NULL;
-    /* Freeing waits for the thread, whose first look comes before anything else. */
+    if (days > 0)
+        point_await("secret.watch.wait", 1);
     fixture_restart(f, CST_SERVICE_DAEMON);
     for (const char *at = logged->str; (at = strstr(at, ONE " has had the same value")); at++)
         count++;
@@ -389,6 +392,7 @@ static void old_values_are_warned_of_once_a_day(void **state)
     assert_int_equal(warnings_at_start(f, 30), 0);
     assert_int_equal(utime(stamp, &yesterday), 0);
     assert_int_equal(warnings_at_start(f, 30), 1);
+    points_clear();
 }
 
 static void a_daemon_that_is_to_seal_makes_the_key(void **state)
