@@ -7,7 +7,7 @@
 
 /* Who uses a volume at the same time, what hangs on it, what it draws from. */
 
-#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+#define PATIENCE_US (300 * G_TIME_SPAN_SECOND)
 
 /* --- claims ----------------------------------------------------------------------------------- */
 

@@ -16,6 +16,7 @@
 #include <service/trust.h>
 
 #include "fixture.h"
+#include "points.h"
 
 #define CAPACITY (4 * CST_MIB)
 
@@ -169,16 +170,15 @@ static void who_reads_a_volume_holds_its_data(void **state)
     Copying copying = {.task = cst_task_new()};
     g_autoptr(CstTask) at_once = cst_task_new();
     g_autoptr(GError) error = NULL;
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
     GThread *thread;
 
     make_volume(f);
     create_overlay(f, "top", "p", "vol");
     cst_task_set_max_wait(at_once, 1);
     cst_task_set_rate(copying.task, 1000);
+    point_watch("vol.create.reserved");
     thread = g_thread_new("copy", copy_slowly, &copying);
-    while (cst_task_progress(copying.task).total == 0 && g_get_monotonic_time() < end)
-        g_usleep(1000);
+    point_await("vol.create.reserved", 1);
     assert_false(cst_vol_resize(pool, "data.raw", 2 * CAPACITY, 0, at_once, &error));
     assert_non_null(strstr(error->message, "'convert'"));
     assert_error(&error, CST_ERROR_BUSY);
@@ -188,6 +188,7 @@ static void who_reads_a_volume_holds_its_data(void **state)
     cst_task_unref(copying.task);
     assert_true(cst_vol_resize(pool, "data.raw", 2 * CAPACITY, 0, at_once, NULL));
     cst_pool_unref(pool);
+    points_clear();
 }
 
 static void data_that_is_no_volume_of_the_pool_is_not_opened(void **state)

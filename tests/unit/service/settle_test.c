@@ -16,9 +16,8 @@
 #include <pool/memory.h>
 #include <pool/registry.h>
 
+#include "await.h"
 #include "fixture.h"
-
-#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
 
 /* --- storage that can't be tidied up while a test says so ------------------------------------- */
 
@@ -133,20 +132,13 @@ static void assert_left(Fixture *f, const char *store, guint count)
 
 static void wait_until_settled(Fixture *f, const char *store)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (count_intents(f) > 0 && g_get_monotonic_time() < end)
-        g_usleep(10000);
+    AWAIT(count_intents(f) == 0);
     assert_left(f, store, 0);
 }
 
 static void wait_for_tries(gint count)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (g_atomic_int_get(&tries) < count && g_get_monotonic_time() < end)
-        g_usleep(10000);
-    assert_true(g_atomic_int_get(&tries) >= count);
+    AWAIT(g_atomic_int_get(&tries) >= count);
 }
 
 /* Neither in a list nor by its name; a refresh finds none either. */

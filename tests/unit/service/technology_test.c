@@ -21,6 +21,7 @@
 #include <service/snapshots.h>
 #include <service/trust.h>
 
+#include "await.h"
 #include "fixture.h"
 
 #define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
@@ -96,13 +97,9 @@ static CstPoolRunState state_of(CstPool *pool)
     return info.state;
 }
 
-static gboolean comes_to(CstPool *pool, CstPoolRunState state)
+static void await_state(CstPool *pool, CstPoolRunState state)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (state_of(pool) != state && g_get_monotonic_time() < end)
-        g_usleep(20 * G_TIME_SPAN_MILLISECOND);
-    return state_of(pool) == state;
+    AWAIT(state_of(pool) == state);
 }
 
 /* --- health ----------------------------------------------------------------------------------- */
@@ -114,11 +111,11 @@ static void a_pools_state_follows_its_health(void **state)
 
     assert_int_equal(state_of(pool), CST_POOL_RUNNING);
     g_atomic_int_set(&level, CST_HEALTH_DEGRADED);
-    assert_true(comes_to(pool, CST_POOL_DEGRADED));
+    await_state(pool, CST_POOL_DEGRADED);
     g_atomic_int_set(&level, CST_HEALTH_FAILED);
-    assert_true(comes_to(pool, CST_POOL_INACCESSIBLE));
+    await_state(pool, CST_POOL_INACCESSIBLE);
     g_atomic_int_set(&level, CST_HEALTH_GOOD);
-    assert_true(comes_to(pool, CST_POOL_RUNNING));
+    await_state(pool, CST_POOL_RUNNING);
     assert_int_equal(g_atomic_int_get(&with_details), asked);
 }
 
@@ -159,13 +156,13 @@ static void storage_that_fails_is_a_problem_until_it_works(void **state)
     pool = start_pool(*state);
     assert_problem(pool, NULL);
     g_atomic_int_set(&fails, TRUE);
-    assert_true(comes_to(pool, CST_POOL_INACCESSIBLE));
+    await_state(pool, CST_POOL_INACCESSIBLE);
     assert_problem(pool, "the disk fails");
     assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
     assert_int_equal(state_of(pool), CST_POOL_INACCESSIBLE);
     assert_problem(pool, "the disk fails");
     g_atomic_int_set(&fails, FALSE);
-    assert_true(comes_to(pool, CST_POOL_RUNNING));
+    await_state(pool, CST_POOL_RUNNING);
     assert_problem(pool, NULL);
 }
 

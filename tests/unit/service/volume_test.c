@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "await.h"
 #include "fixture.h"
+#include "points.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -172,11 +174,7 @@ static void a_file_put_there_behind_our_back_is_seen(void **state)
     fixture_write(f, "p", "new.img", "x");
     assert_true(cst_pool_has_volume(pool, "new.img", &error));
     fixture_write(f, "p", "other.img", "x");
-    for (int i = 0; i < 300 && count < 2; i++) {
-        assert_true(cst_pool_count_volumes(pool, &count, NULL));
-        g_usleep(10000);
-    }
-    assert_int_equal(count, 2);
+    AWAIT(cst_pool_count_volumes(pool, &count, NULL) && count == 2);
 }
 
 static void one_bad_entry_never_fails_a_refresh(void **state)
@@ -343,15 +341,16 @@ static gpointer clone_to_n(gpointer data)
     return NULL;
 }
 
-static gpointer stop_pool(gpointer pool)
-{
-    return GINT_TO_POINTER(cst_pool_stop(pool, NULL, NULL));
-}
+typedef struct {
+    CstPool *pool;
+    CstTask *task;
+} Stop;
 
-static void wait_until_waiting(CstTask *task)
+static gpointer stop_pool(gpointer data)
 {
-    while (!cst_task_waiting(task))
-        g_usleep(1000);
+    Stop *stop = data;
+
+    return GINT_TO_POINTER(cst_pool_stop(stop->pool, stop->task, NULL));
 }
 
 /* The second clone holds its source and waits for the name; the stop waits for the second clone. */
@@ -365,17 +364,19 @@ static void a_stop_waits_for_work_that_still_needs_a_volume(void **state)
     g_autoptr(CstTask) second = cst_task_new();
     g_autofree char *content = g_strnfill(4 << 20, 'x');
     Clone clones[] = {{pool, "a", slow, FALSE, NULL}, {pool, "b", second, FALSE, NULL}};
+    g_autoptr(CstTask) stopping = cst_task_new();
+    Stop stop = {pool, stopping};
     GThread *threads[3];
 
     fixture_write(f, "p", "a", content);
     cst_task_set_rate(slow, 1000);
+    point_watch("vol.create.reserved");
     threads[0] = g_thread_new("slow", clone_to_n, &clones[0]);
-    while (cst_task_progress(slow).total == 0)
-        g_usleep(1000);
+    point_await("vol.create.reserved", 1);
     threads[1] = g_thread_new("second", clone_to_n, &clones[1]);
-    wait_until_waiting(second);
-    threads[2] = g_thread_new("stop", stop_pool, pool);
-    g_usleep(50000);
+    AWAIT(cst_task_waiting(second));
+    threads[2] = g_thread_new("stop", stop_pool, &stop);
+    AWAIT(cst_task_waiting(stopping));
     cst_task_cancel(slow);
     g_thread_join(threads[0]);
     g_thread_join(threads[1]);
@@ -384,6 +385,7 @@ static void a_stop_waits_for_work_that_still_needs_a_volume(void **state)
     assert_true(clones[1].done);
     assert_true(GPOINTER_TO_INT(g_thread_join(threads[2])));
     assert_false(cst_pool_is_active(pool));
+    points_clear();
 }
 
 static void two_clones_onto_each_others_source_do_not_wait(void **state)
