@@ -128,6 +128,7 @@ static gboolean claim_all(Set *set, GError **error)
             g_propagate_error(error, g_steal_pointer(&why));
             return FALSE;
         }
+        CST_TEST_POINT("vol.snapshots.wait");
         if (!volume_claim(&other, set->pool, name, CLAIM_WRITE, error))
             return FALSE;
     }

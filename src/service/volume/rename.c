@@ -223,8 +223,11 @@ static gboolean prepare(Rename *rename, GError **error)
     if (strcmp(rename->name, rename->new_name) == 0)
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' has that name already"),
                         rename->name);
-    return claim_overlays(rename, state, error) && claim_both(rename, state, error) &&
-           volume_not_held(&rename->claim, error) && check_same_overlays(rename, error) &&
+    if (!claim_overlays(rename, state, error))
+        return FALSE;
+    CST_TEST_POINT("vol.rename.planned");
+    return claim_both(rename, state, error) && volume_not_held(&rename->claim, error) &&
+           check_same_overlays(rename, error) &&
            kept_read(rename->pool, rename->claim.state, rename->volume, &rename->kept, error);
 }
 

@@ -19,6 +19,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <service/trash.h>
 #include <store/trash.h>
 
@@ -243,6 +244,7 @@ static gboolean restore_found(CstPool *pool, const char *which, const char *new_
     const CstTrashed *trashed = records ? find(state, records, which, error) : NULL;
     const char *name = trashed && !new_name ? trashed->name : new_name;
 
+    CST_TEST_POINT("trash.restore.found");
     if (!trashed || !restore(pool, trashed, name, task, error))
         return FALSE;
     *ret_name = g_strdup(name);
@@ -274,6 +276,7 @@ static gboolean remove_trashed(CstPool *pool, const CstTrashed *trashed, gboolea
     g_autoptr(CstVolume) volume = NULL;
 
     *ret_gone = FALSE;
+    CST_TEST_POINT("trash.remove.found");
     if (!claim_trashed(&claim, pool, trashed->hidden, &volume, error))
         return FALSE;
     if (!volume)

@@ -311,13 +311,21 @@ static void an_original_with_a_hidden_name_is_deleted_by_the_next_start(void **s
 
 static void an_original_that_is_gone_all_the_same_was_moved(void **state)
 {
+    static const uint8_t content[4096] = {1};
     g_autoptr(GError) error = NULL;
+    CstPoolInfo info;
 
+    cst_memory_put("p", "w", content, sizeof(content));
+    assert_true(cst_pool_refresh(p, 0, NULL, NULL));
+    cst_pool_get_info(p, &info);
+    assert_int_not_equal(info.allocation, 0);
     late_delete = TRUE;
     move("w", &error);
     assert_no_error(error);
     assert_listed(p, "v");
     assert_listed(q, "moved");
+    cst_pool_get_info(p, &info);
+    assert_int_equal(info.allocation, 0);
     assert_intents(1);
     late_delete = FALSE;
     restart();

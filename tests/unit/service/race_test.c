@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What another operation, or another program, does between two steps of an operation. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <service/images.h>
+#include <service/snapshots.h>
+#include <service/trash.h>
+#include <store/trash.h>
+
+#include "fixture.h"
+#include "points.h"
+
+static Fixture *fixture;
+static CstPool *p;
+
+static int set_up(void **state)
+{
+    assert_int_equal(fixture_setup(state), 0);
+    fixture = *state;
+    p = fixture_pool(fixture, "p");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    g_clear_pointer(&p, cst_pool_unref);
+    return fixture_teardown(state);
+}
+
+static void make_overlay(gpointer name)
+{
+    g_autofree char *backing =
+        g_strdup_printf("<backingStore><path>%s/p/base</path><format type='qcow2'/></backingStore>",
+                        fixture->images);
+
+    fixture_create(p, name, "qcow2", backing);
+}
+
+/* --- renames ---------------------------------------------------------------------------------- */
+
+static void a_rename_checks_again_what_is_based_on_the_volume(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(p, "base", "qcow2", "");
+    make_overlay((char *)"one");
+    point_run("vol.rename.planned", make_overlay, (char *)"two");
+    assert_false(cst_vol_rename(p, "base", "renamed", NULL, &error));
+    assert_non_null(strstr(error->message, "has changed just now"));
+    assert_error(&error, CST_ERROR_BUSY);
+    points_clear();
+    assert_true(cst_vol_rename(p, "base", "renamed", NULL, &error));
+    assert_no_error(error);
+}
+
+/* By another program: the service itself does not make one now. */
+static void put_overlay(gpointer unused)
+{
+    g_autofree char *base = g_strdup_printf("%s/p/base", fixture->images);
+
+    fixture_write_qcow(fixture, "p", "late", base);
+    assert_true(cst_pool_has_volume(p, "late", NULL));
+}
+
+static void a_rename_is_taken_back_for_an_overlay_that_was_made_meanwhile(void **state)
+{
+    g_autoptr(GPtrArray) problems = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(p, "base", "qcow2", "");
+    make_overlay((char *)"one");
+    point_run("vol.rename.relinked", put_overlay, NULL);
+    point_watch("vol.rename.take_back");
+    assert_false(cst_vol_rename(p, "base", "renamed", NULL, &error));
+    assert_non_null(strstr(error->message, "'late' was just made upon volume 'base'"));
+    assert_error(&error, CST_ERROR_BUSY);
+    points_clear();
+    assert_true(fixture_exists(fixture, "p", "base"));
+    assert_false(fixture_exists(fixture, "p", "renamed"));
+    problems = cst_vol_problems(p, "one", NULL);
+    assert_int_equal(problems->len, 0);
+}
+
+static void make_renamed(gpointer unused)
+{
+    fixture_write(fixture, "p", "renamed", "another program's");
+}
+
+static void a_rename_does_not_replace_a_file_that_was_made_meanwhile(void **state)
+{
+    g_autofree char *path = g_build_filename(fixture->images, "p", "renamed", NULL);
+    g_autofree char *content = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(p, "base", "qcow2", "");
+    make_overlay((char *)"one");
+    point_run("vol.rename.recorded", make_renamed, NULL);
+    assert_false(cst_vol_rename(p, "base", "renamed", NULL, &error));
+    assert_error(&error, CST_ERROR_VOL_EXISTS);
+    points_clear();
+    assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    assert_string_equal(content, "another program's");
+    assert_true(fixture_exists(fixture, "p", "base"));
+}
+
+/* --- the trash -------------------------------------------------------------------------------- */
+
+static void use_trash(void)
+{
+    g_autofree char *xml = cst_pool_get_xml(p, CST_STORAGE_XML_INACTIVE, NULL);
+    g_autoptr(GString) text = g_string_new(xml);
+    g_autoptr(GError) error = NULL;
+
+    g_string_replace(text, "</pool>",
+                     "<c:trash xmlns:c='urn:cistern:storage:1.0' days='7'/></pool>", 1);
+    cst_pool_unref(cst_service_pool_define(fixture->service, text->str, 0, &error));
+    assert_no_error(error);
+    fixture_create(p, "v", "raw", "");
+    assert_true(cst_vol_delete(p, "v", 0, NULL, NULL));
+}
+
+static guint empty(void)
+{
+    uint64_t bytes;
+    guint count = 0;
+
+    assert_true(cst_pool_trash_empty(p, NULL, 0, NULL, &count, &bytes, NULL));
+    return count;
+}
+
+static void empty_trash(gpointer unused)
+{
+    assert_int_equal(empty(), 1);
+}
+
+static void restore_v(gpointer unused)
+{
+    g_autofree char *name = NULL;
+
+    assert_true(cst_pool_trash_restore(p, "v", NULL, NULL, &name, NULL));
+}
+
+static guint count_records(void)
+{
+    g_autoptr(GPtrArray) records = cst_trash_list(fixture->paths, cst_pool_uuid(p), NULL);
+
+    return records->len;
+}
+
+static void a_volume_that_is_removed_meanwhile_is_not_restored(void **state)
+{
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+
+    use_trash();
+    point_run("trash.restore.found", empty_trash, NULL);
+    assert_false(cst_pool_trash_restore(p, "v", NULL, NULL, &name, &error));
+    assert_error(&error, CST_ERROR_NO_VOL);
+    points_clear();
+    assert_false(cst_pool_has_volume(p, "v", NULL));
+    assert_int_equal(count_records(), 0);
+}
+
+static void a_volume_that_is_restored_meanwhile_is_not_removed(void **state)
+{
+    use_trash();
+    point_run("trash.remove.found", restore_v, NULL);
+    assert_int_equal(empty(), 0);
+    points_clear();
+    assert_true(cst_pool_has_volume(p, "v", NULL));
+    assert_int_equal(count_records(), 0);
+}
+
+/* --- sets of snapshots ------------------------------------------------------------------------ */
+
+static gpointer snapshot_both(gpointer unused)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    CstSnapshotSet set;
+    GError *error = NULL;
+
+    g_ptr_array_add(names, (char *)"a");
+    g_ptr_array_add(names, (char *)"b");
+    cst_vol_snapshot_create_set(p, names, "s", NULL, &set, &error);
+    return error;
+}
+
+static gpointer copy_slowly(gpointer task)
+{
+    const CstVolConvert how = {.name = "copy", .format = "vdi"};
+
+    cst_vol_convert(p, p, "b", &how, task, NULL);
+    return NULL;
+}
+
+/* "b" is read by a copy, so the set waits for it; "a" is free meanwhile, and changed. */
+static void a_set_holds_no_volume_while_it_waits_for_another(void **state)
+{
+    g_autoptr(CstTask) copying = cst_task_new(), at_once = cst_task_new();
+    g_autofree char *content = g_strnfill(1 << 20, 'x');
+    const CstVolConvert to_qcow2 = {.name = "b", .format = "qcow2"};
+    GThread *copy, *set;
+    GError *error;
+
+    fixture_create(p, "a", "qcow2", "");
+    fixture_write(fixture, "p", "plain", content);
+    assert_true(cst_vol_convert(p, p, "plain", &to_qcow2, NULL, NULL));
+    cst_task_set_rate(copying, 1000);
+    cst_task_set_max_wait(at_once, 1);
+    point_watch("vol.create.reserved");
+    point_hold("vol.snapshots.wait");
+    copy = g_thread_new("copy", copy_slowly, copying);
+    point_await("vol.create.reserved", 1);
+    set = g_thread_new("set", snapshot_both, NULL);
+    point_await("vol.snapshots.wait", 1);
+    assert_true(cst_vol_resize(p, "a", 2 << 20, 0, at_once, NULL));
+    cst_task_cancel(copying);
+    g_thread_join(copy);
+    point_release("vol.snapshots.wait");
+    error = g_thread_join(set);
+    assert_no_error(error);
+    points_clear();
+}
+
+/* --- uploads ---------------------------------------------------------------------------------- */
+
+/* What is declared is durable before the first byte is there. */
+static void assert_restricted_before_content(gpointer unused)
+{
+    g_autofree char *path = g_build_filename(fixture->images, "p", "v", NULL);
+    g_autofree char *content = NULL;
+
+    assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    assert_string_equal(content, "before");
+}
+
+static void a_volume_is_restricted_before_the_first_byte(void **state)
+{
+    g_autoptr(CstUpload) upload = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fixture_write(fixture, "p", "v", "before");
+    upload = cst_vol_upload(p, "v", 0, 0, 0, NULL, &error);
+    assert_no_error(error);
+    point_run("vol.upload.restricted", assert_restricted_before_content, NULL);
+    point_watch("vol.upload.written");
+    assert_true(cst_upload_write(upload, "QFI\xfb", 4, NULL));
+    points_clear();
+    /* The sender goes away: the volume is free, and still raw. */
+    g_clear_pointer(&upload, cst_upload_free);
+    assert_true(cst_vol_resize(p, "v", 1 << 20, 0, NULL, NULL));
+}
+
+/* --- new volumes ------------------------------------------------------------------------------ */
+
+static void assert_listed(gpointer unused)
+{
+    g_autoptr(GPtrArray) rows = cst_pool_list_volumes(p, NULL, 0, CST_VOL_ROWS_BRIEF, NULL);
+
+    assert_int_equal(rows->len, 1);
+    assert_string_equal(((const CstVolRow *)g_ptr_array_index(rows, 0))->name, "v");
+}
+
+static void a_listing_has_a_new_volume_at_each_step(void **state)
+{
+    point_run("vol.create.filled", assert_listed, NULL);
+    point_run("vol.create.named", assert_listed, NULL);
+    point_run("vol.create.committed", assert_listed, NULL);
+    fixture_create(p, "v", "qcow2", "");
+    assert_listed(NULL);
+    points_clear();
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_rename_checks_again_what_is_based_on_the_volume),
+        TEST(a_rename_is_taken_back_for_an_overlay_that_was_made_meanwhile),
+        TEST(a_rename_does_not_replace_a_file_that_was_made_meanwhile),
+        TEST(a_volume_that_is_removed_meanwhile_is_not_restored),
+        TEST(a_volume_that_is_restored_meanwhile_is_not_removed),
+        TEST(a_set_holds_no_volume_while_it_waits_for_another),
+        TEST(a_volume_is_restricted_before_the_first_byte),
+        TEST(a_listing_has_a_new_volume_at_each_step),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
