@@ -388,10 +388,97 @@ static void no_failure_is_lost(void **state)
     g_hash_table_unref(storage.unsynced);
 }
 
+/* --- what is overwritten ---------------------------------------------------------------------- */
+
+static gboolean wipe_zero(GError **error)
+{
+    return cst_vol_wipe(pool, "plain", CST_WIPE_ZERO, 0, NULL, error);
+}
+
+static gboolean wipe_dod(GError **error)
+{
+    return cst_vol_wipe(pool, "plain", CST_WIPE_DOD, 0, NULL, error);
+}
+
+static gboolean wipe_trim(GError **error)
+{
+    return cst_vol_wipe(pool, "w", CST_WIPE_TRIM, 0, NULL, error);
+}
+
+static gboolean patch(GError **error)
+{
+    g_autoptr(CstUpload) stream = cst_vol_patch(pool, "w", 4096, 0, NULL, error);
+
+    return stream && cst_upload_write(stream, "yyyy", 4, error) &&
+           cst_upload_hole(stream, 8192, error) && cst_upload_finish(stream, error);
+}
+
+static gboolean upload_hole(GError **error)
+{
+    g_autoptr(CstUpload) stream = cst_vol_upload(pool, "plain", 0, 0, 0, NULL, error);
+
+    return stream && cst_upload_hole(stream, 8192, error) && cst_upload_finish(stream, error);
+}
+
+static const struct {
+    const char *name;
+    gboolean (*call)(GError **error);
+} overwriting[] = {
+    {"wipe with zeroes", wipe_zero}, {"wipe with passes", wipe_dod},
+    {"wipe by trimming", wipe_trim}, {"patch", patch},
+    {"upload a hole", upload_hole},
+};
+
+/* *ret_struck: there is an @nth write or sync, which has failed. */
+static void overwrite(Fixture *f, size_t i, guint nth, gboolean *ret_struck)
+{
+    g_autofree char *dir = g_build_filename(f->images, "p", NULL);
+    g_autoptr(GError) error = NULL;
+    gboolean done;
+
+    g_hash_table_remove_all(storage.unsynced);
+    storage.calls_left = nth;
+    storage.lost = FALSE;
+    storage.dir = dir;
+    done = overwriting[i].call(&error);
+    storage.dir = NULL;
+    *ret_struck = storage.calls_left == 0;
+    if (done && *ret_struck)
+        fail_msg("%s succeeds in spite of failure %u", overwriting[i].name, nth);
+    if (!done && !*ret_struck)
+        fail_msg("%s: %s", overwriting[i].name, error->message);
+    if (done)
+        assert_synced(overwriting[i].name);
+}
+
+/* The volume is free after a failure: it is deleted for the next round. */
+static void what_is_overwritten_is_synced_or_reported(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *plain = g_strnfill(CAPACITY, 'x');
+    g_autoptr(CstPool) made = pool = fixture_pool(f, "p");
+
+    storage.unsynced = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(overwriting); i++) {
+        gboolean struck = TRUE;
+
+        for (guint nth = 1; struck; nth++) {
+            make_volumes(f, plain, NULL);
+            overwrite(f, i, nth, &struck);
+            assert_true(nth > 1 || struck);
+            remove_volumes();
+            assert_int_equal(count_files(f), 0);
+        }
+    }
+    g_hash_table_unref(storage.unsynced);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(no_failure_is_lost, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_is_overwritten_is_synced_or_reported, fixture_setup,
+                                        fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

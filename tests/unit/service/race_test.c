@@ -277,6 +277,93 @@ static void a_listing_has_a_new_volume_at_each_step(void **state)
     points_clear();
 }
 
+/* --- sources ---------------------------------------------------------------------------------- */
+
+static gboolean clone_v(GError **error)
+{
+    g_autofree char *made = NULL;
+
+    return cst_vol_create_from(p, "<volume><name>new</name></volume>", p, "v", 0, NULL, &made,
+                               error);
+}
+
+static gboolean clone_content(GError **error)
+{
+    g_autofree char *made = NULL;
+
+    return cst_vol_create_from(
+        p, "<volume><name>new</name><target><format type='vdi'/></target></volume>", p, "v", 0,
+        NULL, &made, error);
+}
+
+static gboolean convert(GError **error)
+{
+    const CstVolConvert how = {.name = "new", .format = "qcow2"};
+
+    return cst_vol_convert(p, p, "v", &how, NULL, error);
+}
+
+static gboolean create_on_v(GError **error)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<volume><name>new</name><target><format type='qcow2'/></target><backingStore>"
+        "<path>%s/p/v</path></backingStore></volume>",
+        fixture->images);
+    g_autofree char *made = NULL;
+
+    return cst_vol_create(p, xml, 0, NULL, &made, error);
+}
+
+static gboolean link_v(GError **error)
+{
+    g_autofree char *made = NULL;
+
+    return cst_vol_create_from(p, "<volume><name>new</name></volume>", p, "v",
+                               CST_VOL_CREATE_LINKED, NULL, &made, error);
+}
+
+static gboolean move_v(GError **error)
+{
+    const CstVolMove how = {.name = "new", .format = "qcow2"};
+    g_autoptr(CstPool) q = cst_service_pool_by_name(fixture->service, "q", NULL);
+
+    return cst_vol_move(p, "v", q, &how, NULL, error);
+}
+
+/* Neither deleted nor renamed: at once. */
+static void assert_held(gpointer unused)
+{
+    g_autoptr(CstTask) at_once = cst_task_new();
+    g_autoptr(GError) error = NULL;
+
+    cst_task_set_max_wait(at_once, 1);
+    assert_false(cst_vol_delete(p, "v", 0, at_once, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_false(cst_vol_resize(p, "v", 4 << 20, 0, at_once, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+}
+
+/* From before the draft until the new volume is there. */
+static void a_source_is_held_until_its_copy_is_there(void **state)
+{
+    gboolean (*const calls[])(GError **) = {clone_v,     clone_content, convert,
+                                            create_on_v, link_v,        move_v};
+
+    cst_pool_unref(fixture_pool(fixture, "q"));
+    fixture_create(p, "v", "raw", "");
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autoptr(GError) error = NULL;
+
+        point_run("vol.create.reserved", assert_held, NULL);
+        point_run("vol.create.committed", assert_held, NULL);
+        calls[i](&error);
+        assert_no_error(error);
+        points_clear();
+        if (calls[i] != move_v)
+            assert_true(cst_vol_delete(p, "new", 0, NULL, NULL));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -289,6 +376,7 @@ int main(void)
         TEST(a_set_holds_no_volume_while_it_waits_for_another),
         TEST(a_volume_is_restricted_before_the_first_byte),
         TEST(a_listing_has_a_new_volume_at_each_step),
+        TEST(a_source_is_held_until_its_copy_is_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
