@@ -15,6 +15,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <image/commit.h>
 
 #include "core/job.h"
@@ -85,10 +86,13 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
     gboolean keep = base || (flags & CST_VOL_COMMIT_KEEP);
 
     if (!cst_flags_check(flags, CST_VOL_COMMIT_KEEP, "storageVolCommit", error) ||
-        !find_base(pool, name, base, task, &chain.base, error) ||
-        !image_chain_open(&chain, pool, name, error))
+        !find_base(pool, name, base, task, &chain.base, error))
         return FALSE;
-    if (chain.links->len <= chain.base)
+    CST_TEST_POINT("vol.commit.found");
+    if (!image_chain_open(&chain, pool, name, error))
+        return FALSE;
+    if (chain.links->len <= chain.base ||
+        (base && !is_named(image_chain_link(&chain, chain.base), base)))
         return cst_fail(error, CST_ERROR_STATE,
                         _("what volume '%s' is based on has changed meanwhile"), name);
     if (!check_nobody_else(&chain, error) ||

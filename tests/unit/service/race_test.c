@@ -364,6 +364,57 @@ static void a_source_is_held_until_its_copy_is_there(void **state)
     }
 }
 
+/* --- commits ---------------------------------------------------------------------------------- */
+
+static void make_on(const char *name, const char *base)
+{
+    g_autofree char *backing =
+        g_strdup_printf("<backingStore><path>%s/p/%s</path><format type='qcow2'/></backingStore>",
+                        fixture->images, base);
+
+    fixture_create(p, name, "qcow2", backing);
+}
+
+/* The middle of the chain is based on another image from then on. */
+static void rebase_middle(gpointer unused)
+{
+    g_autofree char *path = g_strdup_printf("%s/p/second", fixture->images);
+    const CstVolRebase how = {.backing = path, .flags = CST_VOL_REBASE_UNSAFE};
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_rebase(p, "middle", &how, NULL, &error);
+    assert_no_error(error);
+}
+
+/* The base is as far down as before, and it is another one. */
+static void a_commit_into_a_base_that_is_no_longer_there_is_refused(void **state)
+{
+    g_autofree char *path = g_build_filename(fixture->images, "p", "second", NULL);
+    g_autofree char *before = NULL, *after = NULL;
+    g_autoptr(CstUpload) patch = NULL;
+    g_autoptr(GError) error = NULL;
+    gsize length, new_length;
+
+    fixture_create(p, "first", "qcow2", "");
+    fixture_create(p, "second", "qcow2", "");
+    make_on("middle", "first");
+    make_on("top", "middle");
+    patch = cst_vol_patch(p, "top", 0, 0, NULL, &error);
+    assert_no_error(error);
+    assert_true(cst_upload_write(patch, "data", 4, NULL) && cst_upload_finish(patch, NULL));
+    g_clear_pointer(&patch, cst_upload_free);
+    assert_true(g_file_get_contents(path, &before, &length, NULL));
+    point_run("vol.commit.found", rebase_middle, NULL);
+    assert_false(cst_vol_commit(p, "top", "first", 0, NULL, &error));
+    assert_non_null(strstr(error->message, "has changed meanwhile"));
+    assert_error(&error, CST_ERROR_STATE);
+    points_clear();
+    assert_true(g_file_get_contents(path, &after, &new_length, NULL));
+    assert_int_equal(length, new_length);
+    assert_memory_equal(before, after, length);
+    assert_true(cst_vol_commit(p, "top", "second", 0, NULL, NULL));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -377,6 +428,7 @@ int main(void)
         TEST(a_volume_is_restricted_before_the_first_byte),
         TEST(a_listing_has_a_new_volume_at_each_step),
         TEST(a_source_is_held_until_its_copy_is_there),
+        TEST(a_commit_into_a_base_that_is_no_longer_there_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
