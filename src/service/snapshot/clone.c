@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A new volume with the content of a snapshot: in the size of then, in the volume's own format. The
- * volume is claimed for reading until the clone is there, and its snapshots are listed before that,
- * so a snapshot that is deleted in between makes the copy fail.
+ * volume is claimed for reading from before its snapshots are listed until the clone is there.
  */
 #include <service/snapshots.h>
 
@@ -10,10 +9,10 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "core/claim.h"
 #include "core/job.h"
-#include "core/scan.h"
 #include "provider.h"
 #include "volume/clone.h"
 
@@ -58,17 +57,17 @@ static gboolean is_of_another_format(const CstVolume *volume, const CstSnapshot 
 static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *name,
                                const char *new_volume, CstTask *task, GError **error)
 {
-    g_autoptr(GPtrArray) snapshots = cst_vol_snapshots(pool, volume, task, error);
+    g_auto(SnapshotTarget) target = {.claim.task = task};
+    const SnapshotProvider *provider =
+        snapshot_claim(&target, pool, volume, CLAIM_READ, NULL, error);
+    g_autoptr(GPtrArray) snapshots = provider ? snapshot_list_all(provider, &target, error) : NULL;
     const CstSnapshot *snapshot = snapshots ? find_snapshot(snapshots, volume, name, error) : NULL;
+    const CstVolume *source = target.volume;
     VolumeClone clone = {.snapshot = name, .task = task};
-    g_auto(VolumeClaim) claim = {.task = task};
-    g_autoptr(CstVolume) source = NULL;
     g_autoptr(CstVolDef) def = NULL;
 
-    if (!snapshot || !volume_claim(&claim, pool, volume, CLAIM_READ, error))
-        return FALSE;
-    source = pool_volume(pool, claim.state, volume, error);
-    if (!source)
+    CST_TEST_POINT("vol.snapshot.clone.listed");
+    if (!snapshot)
         return FALSE;
     /* Otherwise the transaction would wait for the claim that this call holds. */
     if (strcmp(volume, new_volume) == 0)
@@ -78,10 +77,10 @@ static gboolean clone_snapshot(CstPool *pool, const char *volume, const char *na
                         _("snapshot '%s' was taken before volume '%s' became %s; it can be "
                           "reverted to, or deleted"),
                         name, volume, source->format);
-    def = describe_clone(&claim, source, snapshot, new_volume);
+    def = describe_clone(&target.claim, source, snapshot, new_volume);
     clone.def = def;
     clone.source = source;
-    clone.from = &claim;
+    clone.from = &target.claim;
     return volume_clone(pool, &clone, error);
 }
 

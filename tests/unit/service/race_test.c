@@ -364,6 +364,34 @@ static void a_source_is_held_until_its_copy_is_there(void **state)
     }
 }
 
+/* Neither deleted, which a snapshot of another size could replace, nor at hand for another name. */
+static void assert_snapshot_held(gpointer unused)
+{
+    g_autoptr(CstTask) at_once = cst_task_new();
+    g_autoptr(GError) error = NULL;
+
+    cst_task_set_max_wait(at_once, 1);
+    assert_false(cst_vol_snapshot_delete(p, "v", "s", at_once, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+}
+
+static void a_snapshot_is_held_from_its_listing_until_its_clone_is_there(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    CstVolInfo info;
+
+    fixture_create(p, "v", "qcow2", "");
+    assert_true(cst_vol_snapshot_create(p, "v", "s", 0, NULL, NULL));
+    point_run("vol.snapshot.clone.listed", assert_snapshot_held, NULL);
+    point_run("vol.create.committed", assert_snapshot_held, NULL);
+    cst_vol_snapshot_clone(p, "v", "s", "new", NULL, &error);
+    assert_no_error(error);
+    points_clear();
+    assert_true(cst_vol_get_info(p, "new", &info, NULL));
+    assert_int_equal(info.capacity, 1 << 20);
+    assert_true(cst_vol_snapshot_delete(p, "v", "s", NULL, NULL));
+}
+
 /* --- commits ---------------------------------------------------------------------------------- */
 
 static void make_on(const char *name, const char *base)
@@ -428,6 +456,7 @@ int main(void)
         TEST(a_volume_is_restricted_before_the_first_byte),
         TEST(a_listing_has_a_new_volume_at_each_step),
         TEST(a_source_is_held_until_its_copy_is_there),
+        TEST(a_snapshot_is_held_from_its_listing_until_its_clone_is_there),
         TEST(a_commit_into_a_base_that_is_no_longer_there_is_refused),
     };
 
