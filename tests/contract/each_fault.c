@@ -16,7 +16,7 @@
  */
 
 #define MOST_CALLS 40
-#define MAX_WAIT   (5 * G_TIME_SPAN_SECOND)
+#define MAX_WAIT   (60 * G_TIME_SPAN_SECOND)
 
 static const char *const callbacks[] = {
     "build",

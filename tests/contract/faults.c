@@ -8,7 +8,7 @@
 
 /* What the service makes of callbacks that fail, or don't come back. */
 
-#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+#define PATIENCE_US (300 * G_TIME_SPAN_SECOND)
 
 static void a_pool_does_not_start(Site *site)
 {

@@ -521,7 +521,7 @@ static void leave_half_a_set(Site *site, const char *name)
 /* Storage that is far away is tidied up when its pool answers. */
 static void wait_snapshots(Site *site, const char *volume, const char *expected)
 {
-    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 300 * G_TIME_SPAN_SECOND;
     g_autofree char *names = snapshot_names(site, volume);
 
     while (strcmp(names, expected) != 0 && g_get_monotonic_time() < end) {

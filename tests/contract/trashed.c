@@ -85,7 +85,7 @@ static void assert_trash(Site *site, const char *wanted)
 /* What others change is seen by technologies with reports when the last one is no longer new. */
 static void assert_trash_soon(Site *site, guint wanted)
 {
-    for (guint i = 0; i < 50; i++) {
+    for (guint i = 0; i < 3000; i++) {
         g_autoptr(GPtrArray) rows = listed(site);
 
         if (rows->len == wanted)
