@@ -14,6 +14,7 @@
 #include <base/error.h>
 #include <pool/memory.h>
 #include <pool/registry.h>
+#include <service/images.h>
 #include <service/snapshots.h>
 
 #include "fixture.h"
@@ -414,6 +415,45 @@ static void a_draft_is_hidden_before_it_is_dropped(void **state)
     make_volume("x");
 }
 
+/* --- volumes that are filled ------------------------------------------------------------------ */
+
+static gboolean fill_v(unsigned flags, GError **error)
+{
+    const CstVolConvert how = {.name = "v", .format = "raw", .flags = flags};
+
+    return cst_vol_convert(p, p, "w", &how, NULL, error);
+}
+
+/* Where no volume can be made, a copy overwrites one that is there. */
+static void a_copy_into_an_existing_volume_is_flushed(void **state)
+{
+    static uint8_t content[65536] = {1};
+    g_autoptr(GError) error = NULL;
+    CstCompareReport report = {0};
+
+    backend.vol_make = NULL;
+    backend.vol_reserve = NULL;
+    cst_memory_put("p", "v", content, sizeof(content));
+    content[0] = 2;
+    cst_memory_put("p", "w", content, sizeof(content));
+    assert_true(cst_pool_refresh(p, 0, NULL, NULL));
+    assert_false(fill_v(0, &error));
+    assert_non_null(strstr(error->message, "holds something"));
+    assert_error(&error, CST_ERROR_STATE);
+    point_run("fill.filled", fail_callback, (char *)"flush");
+    assert_false(fill_v(CST_VOL_CONVERT_OVERWRITE, &error));
+    points_clear();
+    assert_error(&error, CST_ERROR_IO);
+    assert_true(cst_memory_struck());
+    cst_memory_release();
+    /* No claim is left, and what has changed is known. */
+    assert_true(fill_v(CST_VOL_CONVERT_OVERWRITE, NULL));
+    assert_true(cst_vol_compare(p, "v", p, "w", NULL, &report, NULL));
+    assert_true(report.same);
+    assert_stored("p", "v w");
+    assert_intents(0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -428,6 +468,7 @@ int main(void)
         TEST(a_move_that_fails_leaves_the_volume),
         TEST(a_move_that_was_late_is_completed_by_the_next_start),
         TEST(a_draft_is_hidden_before_it_is_dropped),
+        TEST(a_copy_into_an_existing_volume_is_flushed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
