@@ -69,17 +69,22 @@ static void define_secret(Fixture *f)
     assert_true(cst_service_secret_set_value(f->service, &uuid, value.data, value.len, 0, NULL));
 }
 
-static CstPool *define_pool(Fixture *f)
+static CstPool *define_pool_as(Fixture *f, const char *name)
 {
-    g_autoptr(GError) error = NULL;
-    CstPool *pool = cst_service_pool_define(
-        f->service,
-        "<pool type='rbd'><name>a</name><source><host name='fake'/><name>libvirt</name>"
+    g_autofree char *xml = g_strdup_printf(
+        "<pool type='rbd'><name>%s</name><source><host name='fake'/><name>libvirt</name>"
         "<auth type='ceph' username='u'><secret uuid='" SECRET "'/></auth></source></pool>",
-        0, &error);
+        name);
+    g_autoptr(GError) error = NULL;
+    CstPool *pool = cst_service_pool_define(f->service, xml, 0, &error);
 
     assert_no_error(error);
     return pool;
+}
+
+static CstPool *define_pool(Fixture *f)
+{
+    return define_pool_as(f, "a");
 }
 
 static int set_up(void **state)
@@ -255,6 +260,25 @@ static void a_settled_switch_that_is_not_synced_is_reported_to_clients(void **st
     points_clear();
 }
 
+/* The connection with the old value is closed: the pool logs in anew when it needs one. */
+static void a_settled_switch_renews_active_pools(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) active = define_pool(f), starting = define_pool_as(f, "b");
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_pool_start(active, 0, NULL, NULL));
+    assert_true(fake_ceph_has_clients(1));
+    leave_two(f, 60);
+    fake_ceph_require("u", NEW);
+    cst_pool_start(starting, 0, NULL, &error);
+    assert_no_error(error);
+    assert_values(f, NEW, NULL);
+    assert_true(fake_ceph_has_clients(1));
+    assert_true(cst_pool_refresh(active, 0, NULL, NULL));
+    assert_true(fake_ceph_has_clients(2));
+}
+
 /* --- the thread that settles ------------------------------------------------------------------ */
 
 /* A rotation leaves both values and wakes the thread, which has just tried and not yet slept. */
@@ -394,6 +418,7 @@ int main(void)
         undo_test(a_new_value_that_cannot_be_saved_changes_nothing),
         undo_test(a_switch_that_is_not_synced_is_not_undone),
         undo_test(a_settled_switch_that_is_not_synced_is_reported_to_clients),
+        undo_test(a_settled_switch_renews_active_pools),
         undo_test(a_wake_between_a_try_and_the_sleep_is_not_lost),
         undo_test(a_service_stops_while_its_thread_has_just_tried),
         undo_test(a_start_waits_for_a_rotation_that_is_under_way),
