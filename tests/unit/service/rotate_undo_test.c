@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <pool/backend.h>
 #include <service/pools.h>
 #include <store/rotation_lock.h>
 #include <store/secret_values.h>
@@ -46,6 +47,18 @@ int __wrap_fsync(int fd)
         return __real_fsync(fd);
     errno = EIO;
     return -1;
+}
+
+static const char *silent; /* the pool whose storage does not answer a login; NULL: none */
+
+gboolean __wrap_cst_pool_state_prove(CstPoolState *state, GError **error);
+gboolean __real_cst_pool_state_prove(CstPoolState *state, GError **error);
+
+gboolean __wrap_cst_pool_state_prove(CstPoolState *state, GError **error)
+{
+    return g_strcmp0(state->def->name, silent) == 0
+               ? cst_fail(error, CST_ERROR_UNREACHABLE, "the storage does not answer")
+               : __real_cst_pool_state_prove(state, error);
 }
 
 static void break_disk(gpointer dir)
@@ -100,7 +113,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    unsyncable = NULL;
+    unsyncable = silent = NULL;
     fake_ceph_resume();
     return fixture_teardown(state);
 }
@@ -279,6 +292,25 @@ static void a_settled_switch_renews_active_pools(void **state)
     assert_true(fake_ceph_has_clients(2));
 }
 
+/* It may be one that goes on with the present value. */
+static void nothing_is_settled_while_an_active_pool_does_not_answer(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) active = define_pool_as(f, "b"), starting = define_pool(f);
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_pool_start(active, 0, NULL, NULL));
+    leave_two(f, 60);
+    fake_ceph_require("u", NEW);
+    silent = "b";
+    assert_false(cst_pool_start(starting, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_DENIED);
+    assert_values(f, OLD, NEW);
+    silent = NULL;
+    assert_true(cst_pool_start(starting, 0, NULL, NULL));
+    assert_values(f, NEW, NULL);
+}
+
 /* --- the thread that settles ------------------------------------------------------------------ */
 
 /* A rotation leaves both values and wakes the thread, which has just tried and not yet slept. */
@@ -419,6 +451,7 @@ int main(void)
         undo_test(a_switch_that_is_not_synced_is_not_undone),
         undo_test(a_settled_switch_that_is_not_synced_is_reported_to_clients),
         undo_test(a_settled_switch_renews_active_pools),
+        undo_test(nothing_is_settled_while_an_active_pool_does_not_answer),
         undo_test(a_wake_between_a_try_and_the_sleep_is_not_lost),
         undo_test(a_service_stops_while_its_thread_has_just_tried),
         undo_test(a_start_waits_for_a_rotation_that_is_under_way),
