@@ -313,6 +313,7 @@ static void an_original_with_a_hidden_name_is_deleted_by_the_next_start(void **s
 static void an_original_that_is_gone_all_the_same_was_moved(void **state)
 {
     static const uint8_t content[4096] = {1};
+    g_autofree char *key = NULL;
     g_autoptr(GError) error = NULL;
     CstPoolInfo info;
 
@@ -323,6 +324,8 @@ static void an_original_that_is_gone_all_the_same_was_moved(void **state)
     late_delete = TRUE;
     move("w", &error);
     assert_no_error(error);
+    key = cst_vol_known_key(p, "w"); /* from the table */
+    assert_null(key);
     assert_listed(p, "v");
     assert_listed(q, "moved");
     cst_pool_get_info(p, &info);
