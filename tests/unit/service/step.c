@@ -368,20 +368,37 @@ static gboolean receive(CstPool *p, CstPool *q, GError **error)
            cst_upload_finish(upload, error);
 }
 
+static gboolean make_fresh(CstPool *p, CstPool *q, GError **error)
+{
+    fixture_create(q, "fresh", "raw", "");
+    return TRUE;
+}
+
+/* The bytes are there already; that they are the sender's is declared. */
+static gboolean upload_zeroes(CstPool *p, CstPool *q, GError **error)
+{
+    static const char zeroes[512];
+    g_autoptr(CstUpload) upload = cst_vol_upload(q, "fresh", 0, 0, 0, NULL, error);
+
+    return upload && cst_upload_write(upload, zeroes, sizeof(zeroes), error) &&
+           cst_upload_finish(upload, error);
+}
+
 const StepOperation step_operations[] = {
-    {"rename with overlays", rename_base, NULL, FALSE},
-    {"rename", rename_plain, NULL, FALSE},
-    {"delete", delete_plain, unprotect, TRUE},
-    {"trash", delete_plain, use_trash, FALSE},
-    {"restore", restore, fill_trash, FALSE},
-    {"empty", empty, fill_trash, TRUE},
-    {"move by a link", move_link, unprotect, FALSE},
-    {"move by a copy", move_copy, unprotect, FALSE},
-    {"move with snapshots", move_snapshots, NULL, FALSE},
-    {"create", create_overlay, NULL, FALSE},
-    {"clone", clone_plain, NULL, FALSE},
-    {"snapshots", snapshot_set, NULL, FALSE},
-    {"receive", receive, NULL, FALSE},
+    {"upload", upload_zeroes, make_fresh, FALSE, TRUE},
+    {"rename with overlays", rename_base, NULL, FALSE, FALSE},
+    {"rename", rename_plain, NULL, FALSE, FALSE},
+    {"delete", delete_plain, unprotect, TRUE, FALSE},
+    {"trash", delete_plain, use_trash, FALSE, FALSE},
+    {"restore", restore, fill_trash, FALSE, FALSE},
+    {"empty", empty, fill_trash, TRUE, FALSE},
+    {"move by a link", move_link, unprotect, FALSE, FALSE},
+    {"move by a copy", move_copy, unprotect, FALSE, FALSE},
+    {"move with snapshots", move_snapshots, NULL, FALSE, FALSE},
+    {"create", create_overlay, NULL, FALSE, FALSE},
+    {"clone", clone_plain, NULL, FALSE, FALSE},
+    {"snapshots", snapshot_set, NULL, FALSE, FALSE},
+    {"receive", receive, NULL, FALSE, FALSE},
     {0},
 };
 
@@ -467,7 +484,7 @@ static void assert_undone(const StepOperation *operation, guint nth, const GErro
     if (is_completed_by_start(after) || (is_gone && is_world(after)))
         return;
     remove_copy(error);
-    if (!is_gone)
+    if (!is_gone && !(operation->stays && is_world(after)))
         assert_world(operation, nth, before, TRUE, "afterwards");
     if (!call(operation, &again))
         fail_msg("%s, step %u (%s) fails, and so does another try: %s", operation->name, nth, step,

@@ -16,6 +16,7 @@ typedef struct {
     StepCall call;
     StepCall before;  /**< NULL: not needed */
     gboolean deletes; /**< the file may be gone although the sync of its directory failed */
+    gboolean stays;   /**< a failure may leave what it should become */
 } StepOperation;
 
 /** Ends with a row without a name. */
