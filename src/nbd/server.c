@@ -26,6 +26,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 #include "connection.h"
 
@@ -338,6 +339,7 @@ static gpointer serve_client(gpointer data)
         nbd_transmit(&connection);
     }
     nbd_session_free(connection.session);
+    CST_TEST_POINT("nbd.client.ended");
     g_mutex_lock(&server->lock);
     g_ptr_array_remove_fast(server->clients, client);
     /* Closed within: whoever stops the server has no descriptor that is another file's by now. */
@@ -403,11 +405,16 @@ static void end_clients(CstNbdServer *server)
 
     g_mutex_lock(&server->lock);
     shut_down_clients(server, SHUT_RD);
-    while (server->clients->len > 0 && g_cond_wait_until(&server->cond, &server->lock, end))
-        ;
+    while (server->clients->len > 0) {
+        CST_TEST_POINT("nbd.clients.wait_grace");
+        if (!g_cond_wait_until(&server->cond, &server->lock, end))
+            break;
+    }
     shut_down_clients(server, SHUT_RDWR);
-    while (server->clients->len > 0)
+    while (server->clients->len > 0) {
+        CST_TEST_POINT("nbd.clients.wait");
         g_cond_wait(&server->cond, &server->lock);
+    }
     g_mutex_unlock(&server->lock);
 }
 

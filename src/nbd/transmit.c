@@ -17,6 +17,7 @@
 
 #include <base/alloc.h>
 #include <base/error.h>
+#include <base/test_point.h>
 
 #include "connection.h"
 
@@ -476,8 +477,10 @@ static void take_off(Flight *flight, const Request *request)
 
     g_mutex_lock(&flight->lock);
     while (flight->requests >= FLIGHT_MAX ||
-           (flight->bytes > 0 && flight->bytes + bytes > BYTES_MAX))
+           (flight->bytes > 0 && flight->bytes + bytes > BYTES_MAX)) {
+        CST_TEST_POINT("nbd.flight.wait");
         g_cond_wait(&flight->cond, &flight->lock);
+    }
     flight->requests++;
     flight->bytes += bytes;
     g_mutex_unlock(&flight->lock);

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Requests of one connection over a blob that records its calls: the order of changes, flushes and
+ * replies, and the limits of what is in flight.
+ */
+#include "points.h"
+
+#include "recorder.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <base/error.h>
+
+#include "connection.h"
+
+#define FLIGHT_REQUESTS 64
+#define FLIGHT_BYTES    (UINT64_C(64) << 20)
+#define MIB             (1u << 20)
+
+typedef struct {
+    Recorder *recorder;
+    CstNbdExport export;
+    NbdConnection connection;
+    GThread *thread;
+    int fd; /* the client's end */
+} Session;
+
+static gpointer transmit(gpointer data)
+{
+    NbdConnection *connection = data;
+
+    nbd_transmit(connection);
+    close(connection->fd);
+    return NULL;
+}
+
+static int session_begin(void **state)
+{
+    Session *session = g_new0(Session, 1);
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    session->recorder = recorder_new();
+    session->export =
+        (CstNbdExport){.name = "disk", .blob = &session->recorder->base, .writable = TRUE};
+    session->connection =
+        (NbdConnection){.fd = pair[1], .export = &session->export, .size = RECORDER_SIZE};
+    session->fd = pair[0];
+    nbd_client_init(session->fd);
+    session->thread = g_thread_new("transmit", transmit, &session->connection);
+    *state = session;
+    return 0;
+}
+
+static int session_end(void **state)
+{
+    Session *session = *state;
+
+    recorder_let_all(session->recorder);
+    close(session->fd);
+    g_thread_join(session->thread);
+    recorder_free(session->recorder);
+    g_free(session);
+    return 0;
+}
+
+/* Asks and returns the error of the reply. */
+static uint32_t ask(Session *session, uint16_t type, uint16_t flags, uint32_t len)
+{
+    g_autofree uint8_t *data = type == NBD_CMD_WRITE ? g_malloc0(len) : NULL;
+    uint64_t handle = 0;
+    uint32_t error;
+
+    nbd_client_ask(session->fd, type, flags, 77, 0, len, data);
+    error = nbd_client_reply(session->fd, type == NBD_CMD_READ ? len : 0, &handle);
+    assert_int_equal(handle, 77);
+    return error;
+}
+
+static const struct {
+    uint16_t type;
+    const char *name;
+} changes[] = {{NBD_CMD_WRITE, "write"}, {NBD_CMD_TRIM, "discard"}, {NBD_CMD_WRITE_ZEROES, "zero"}};
+
+/* --- flushes ---------------------------------------------------------------------------------- */
+
+/* Each call at the blob looks whether the client has its reply already. */
+static void forced_change_is_flushed_before_its_reply(void **state)
+{
+    static const uint32_t lengths[] = {512, 64 * 1024};
+    Session *session = *state;
+
+    session->recorder->client = session->fd;
+    for (size_t i = 0; i < G_N_ELEMENTS(changes); i++)
+        for (size_t j = 0; j < G_N_ELEMENTS(lengths); j++) {
+            g_autofree char *expected = g_strdup_printf("%s flush ", changes[i].name);
+
+            assert_int_equal(ask(session, changes[i].type, NBD_CMD_FLAG_FUA, lengths[j]), 0);
+            recorder_expect(session->recorder, expected);
+        }
+}
+
+static void flush_request_flushes_before_its_reply(void **state)
+{
+    Session *session = *state;
+
+    session->recorder->client = session->fd;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ask(session, NBD_CMD_WRITE, 0, 512), 0);
+        assert_int_equal(ask(session, NBD_CMD_FLUSH, 0, 0), 0);
+        recorder_expect(session->recorder, "write flush ");
+    }
+    assert_int_equal(ask(session, NBD_CMD_FLUSH, NBD_CMD_FLAG_FUA, 0), 0);
+    recorder_expect(session->recorder, "flush ");
+}
+
+static void change_without_fua_is_not_flushed(void **state)
+{
+    Session *session = *state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autofree char *expected = g_strdup_printf("%s ", changes[i].name);
+
+        assert_int_equal(ask(session, changes[i].type, 0, 4096), 0);
+        recorder_expect(session->recorder, expected);
+    }
+}
+
+static void failed_flush_fails_each_request_that_needs_it(void **state)
+{
+    Session *session = *state;
+
+    recorder_fail(session->recorder, "flush", CST_ERROR_IO);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(ask(session, NBD_CMD_FLUSH, 0, 0), NBD_EIO);
+        for (size_t i = 0; i < G_N_ELEMENTS(changes); i++)
+            assert_int_equal(ask(session, changes[i].type, NBD_CMD_FLAG_FUA, 512), NBD_EIO);
+        recorder_expect(session->recorder, "flush write flush discard flush zero flush ");
+    }
+    recorder_fail(session->recorder, "flush", CST_ERROR_NO_SPACE);
+    assert_int_equal(ask(session, NBD_CMD_FLUSH, 0, 0), NBD_ENOSPC);
+    recorder_fail(session->recorder, NULL, 0);
+    assert_int_equal(ask(session, NBD_CMD_FLUSH, 0, 0), 0);
+}
+
+/* A flush that succeeds after a failed write must not turn the reply into a success. */
+static void failed_change_is_not_flushed(void **state)
+{
+    Session *session = *state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autofree char *expected = g_strdup_printf("%s ", changes[i].name);
+
+        recorder_fail(session->recorder, changes[i].name, CST_ERROR_NO_SPACE);
+        assert_int_equal(ask(session, changes[i].type, NBD_CMD_FLAG_FUA, 512), NBD_ENOSPC);
+        recorder_expect(session->recorder, expected);
+    }
+}
+
+static void failed_read_is_reported(void **state)
+{
+    Session *session = *state;
+
+    recorder_fail(session->recorder, "read", CST_ERROR_IO);
+    assert_int_equal(ask(session, NBD_CMD_READ, 0, 512), NBD_EIO);
+    assert_int_equal(ask(session, NBD_CMD_READ, 0, 64 * 1024), NBD_EIO);
+    recorder_fail(session->recorder, NULL, 0);
+    assert_int_equal(ask(session, NBD_CMD_READ, 0, 512), 0);
+}
+
+/* --- what is in flight ------------------------------------------------------------------------ */
+
+static void request_over_the_number_waits_for_one_to_end(void **state)
+{
+    Session *session = *state;
+
+    point_watch("nbd.flight.wait");
+    recorder_hold(session->recorder);
+    for (guint i = 0; i < FLIGHT_REQUESTS + 1; i++)
+        nbd_client_ask(session->fd, NBD_CMD_FLUSH, 0, i, 0, 0, NULL);
+    point_await("nbd.flight.wait", 1);
+    recorder_let(session->recorder, 1);
+    assert_int_equal(nbd_client_reply(session->fd, 0, NULL), 0);
+    nbd_client_ask(session->fd, NBD_CMD_FLUSH, 0, 0, 0, 0, NULL);
+    point_await("nbd.flight.wait", 2);
+    recorder_let_all(session->recorder);
+    for (guint i = 0; i < FLIGHT_REQUESTS + 1; i++)
+        assert_int_equal(nbd_client_reply(session->fd, 0, NULL), 0);
+    points_clear();
+}
+
+/* Asks for a read, which becomes the call @number at the blob. The handle is the length. */
+static void ask_read(Session *session, guint number, uint32_t len)
+{
+    nbd_client_ask(session->fd, NBD_CMD_READ, 0, len, 0, len, NULL);
+    recorder_await(session->recorder, number);
+}
+
+/* The end of a short request makes too little room for a long one, which must go on waiting. */
+static void request_over_the_bytes_waits_until_there_is_room(void **state)
+{
+    Session *session = *state;
+
+    point_watch("nbd.flight.wait");
+    recorder_hold(session->recorder);
+    ask_read(session, 1, 1 * MIB);
+    ask_read(session, 2, 32 * MIB);
+    ask_read(session, 3, 31 * MIB);
+    nbd_client_ask(session->fd, NBD_CMD_READ, 0, 32 * MIB, 0, 32 * MIB, NULL);
+    point_await("nbd.flight.wait", 1);
+    recorder_let(session->recorder, 1);
+    assert_int_equal(nbd_client_reply(session->fd, 1 * MIB, NULL), 0);
+    point_await("nbd.flight.wait", 2);
+    recorder_let_all(session->recorder);
+    for (int i = 0; i < 3; i++) {
+        uint8_t head[16];
+        g_autofree uint8_t *data = NULL;
+
+        nbd_client_take(session->fd, head, sizeof(head));
+        data = g_malloc(nbd_get64(head + 8));
+        nbd_client_take(session->fd, data, nbd_get64(head + 8));
+    }
+    assert_int_equal(recorder_most_bytes(session->recorder), FLIGHT_BYTES);
+    points_clear();
+}
+
+/* More of each than there may be in flight, one after the other: none may wait. */
+static void each_request_gives_its_place_back(void **state)
+{
+    Session *session = *state;
+
+    for (guint i = 0; i < FLIGHT_REQUESTS + 6; i++) {
+        assert_int_equal(ask(session, NBD_CMD_READ, 0, 512), 0);
+        assert_int_equal(ask(session, NBD_CMD_READ, 0, MIB), 0);
+        assert_int_equal(ask(session, NBD_CMD_WRITE, 0, MIB), 0);
+        assert_int_equal(ask(session, NBD_CMD_TRIM, 0, MIB), 0);
+        assert_int_equal(ask(session, NBD_CMD_FLUSH, 0, 0), 0);
+        /* Refused: too long, a flag, an unknown type, a range beyond the end. */
+        assert_int_equal(ask(session, NBD_CMD_READ, 0, 33 * MIB), NBD_EINVAL);
+        assert_int_equal(ask(session, NBD_CMD_WRITE, NBD_CMD_FLAG_DF, MIB), NBD_EINVAL);
+        assert_int_equal(ask(session, 5, 0, MIB), NBD_EINVAL);
+        nbd_client_ask(session->fd, NBD_CMD_READ, 0, 1, RECORDER_SIZE, MIB, NULL);
+        assert_int_equal(nbd_client_reply(session->fd, MIB, NULL), NBD_EINVAL);
+        recorder_fail(session->recorder, "read", CST_ERROR_IO);
+        assert_int_equal(ask(session, NBD_CMD_READ, 0, MIB), NBD_EIO);
+        recorder_fail(session->recorder, NULL, 0);
+    }
+}
+
+/* The client hangs up: what is at the blob still ends, and nothing touches the connection then. */
+static void requests_in_flight_end_before_the_connection(void **state)
+{
+    Session *session = *state;
+
+    recorder_hold(session->recorder);
+    for (guint i = 0; i < 4; i++)
+        nbd_client_ask(session->fd, NBD_CMD_WRITE, NBD_CMD_FLAG_FUA, i, 0, 3, "abc");
+    recorder_await(session->recorder, 4);
+    nbd_client_ask(session->fd, NBD_CMD_DISC, 0, 0, 0, 0, NULL);
+    recorder_let_all(session->recorder);
+    for (guint i = 0; i < 4; i++)
+        assert_int_equal(nbd_client_reply(session->fd, 0, NULL), 0);
+    assert_true(nbd_client_is_over(session->fd));
+    recorder_await(session->recorder, 8);
+}
+
+int main(void)
+{
+#define SESSION_TEST(name) cmocka_unit_test_setup_teardown(name, session_begin, session_end)
+    const struct CMUnitTest tests[] = {
+        SESSION_TEST(forced_change_is_flushed_before_its_reply),
+        SESSION_TEST(flush_request_flushes_before_its_reply),
+        SESSION_TEST(change_without_fua_is_not_flushed),
+        SESSION_TEST(failed_flush_fails_each_request_that_needs_it),
+        SESSION_TEST(failed_change_is_not_flushed),
+        SESSION_TEST(failed_read_is_reported),
+        SESSION_TEST(request_over_the_number_waits_for_one_to_end),
+        SESSION_TEST(request_over_the_bytes_waits_until_there_is_room),
+        SESSION_TEST(each_request_gives_its_place_back),
+        SESSION_TEST(requests_in_flight_end_before_the_connection),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
