@@ -8,6 +8,8 @@
  */
 #include "client.h"
 
+#include <base/test_point.h>
+
 #include "server.h"
 
 static void ping(Client *client)
@@ -122,6 +124,7 @@ static void tick(Loop *loop)
         next = link->next;
         client_tick(link->data, now);
     }
+    CST_TEST_POINT("clients.tick.done");
     loop->server->client_hooks->may_accept(loop);
 }
 

@@ -23,6 +23,7 @@
 #include <base/dry_run.h>
 #include <base/log.h>
 #include <base/log_context.h>
+#include <base/test_point.h>
 
 #include "procedures.h"
 #include "server.h"
@@ -453,8 +454,11 @@ void dispatch_abandon(Client *client)
     GHashTableIter iter;
     gpointer call;
 
+    CST_TEST_POINT("dispatch.abandon.begin");
     for (int class = 0; class < WORK_CLASSES; class ++)
         drop_queued(client, class);
+    /* No call of this client begins any more, so each one that has begun is found below. */
+    CST_TEST_POINT("dispatch.abandon.drained");
     g_hash_table_iter_init(&iter, client->loop->calls);
     while (g_hash_table_iter_next(&iter, &call, NULL))
         if (((Call *)call)->client == client)

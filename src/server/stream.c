@@ -27,6 +27,7 @@
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "procedures.h"
 #include "server.h"
@@ -365,6 +366,7 @@ void streams_abandon(Client *client)
 
     if (!client->streams)
         return;
+    CST_TEST_POINT("streams.abandon.begin");
     streams = g_hash_table_get_values(client->streams);
     for (GList *l = streams; l; l = l->next)
         end_stream(l->data, FALSE);

@@ -12,6 +12,8 @@
 
 #include <unistd.h>
 
+#include <base/test_point.h>
+
 #include "server.h"
 
 User *user_get(struct CstWireServer *server, uid_t uid)
@@ -65,6 +67,7 @@ void user_charge(struct CstWireServer *server, User *user, size_t before, size_t
 {
     if (now == before)
         return;
+    CST_TEST_POINT("user.bytes.charge");
     /* Unsigned arithmetic: a decrease wraps around to the right sum. */
     user->bytes += now - before;
     if (now < before && user->starved && !user_is_over(user)) {

@@ -16,6 +16,8 @@
  */
 #include "workers.h"
 
+#include <base/test_point.h>
+
 #include "user.h"
 
 struct Workers {
@@ -54,6 +56,7 @@ static gboolean has_bytes(User *user, const WorkItem *item)
 {
     if (fits(user, item))
         return TRUE;
+    CST_TEST_POINT("workers.bytes.short");
     user->starved = TRUE;
     /* Bytes given back before the flag was visible caused no kick. */
     return fits(user, item);
@@ -159,6 +162,7 @@ static void lend(Workers *workers)
 
 static void give_back(Workers *workers, WorkItem *item)
 {
+    CST_TEST_POINT("workers.turn.give_back");
     item->lane->running--;
     share_of(workers, item->lane)->running--;
     workers->running--;
@@ -180,6 +184,7 @@ static void work(gpointer data, gpointer user_data)
         if (next)
             lend(workers);
         g_mutex_unlock(&workers->lock);
+        CST_TEST_POINT("workers.turn.passed_on");
         /* After the turn has gone on: done() may free the item. */
         workers->funcs.done(item);
         item = next;

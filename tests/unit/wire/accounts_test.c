@@ -4,122 +4,13 @@
  * bytes stay charged to its user, no thread keeps looking at the clock, and no descriptor stays
  * open. An idle client is connected meanwhile, whose user is the same.
  */
+#include "points.h"
+
+#include "watch.h"
+
 #include "../descriptors.h"
-#include "probe.h"
-
-#include <unistd.h>
-
-#include "server.h"
 
 #define KIB 1024
-
-typedef struct {
-    Bench *bench;
-    Probe idle;
-    User *user;
-    guint descriptors;
-} Watch;
-
-static Watch watch(Bench *bench)
-{
-    Watch watch = {.bench = bench, .idle = probe_open(bench, FALSE)};
-    CstWireServer *server = bench->server;
-
-    g_mutex_lock(&server->users_lock);
-    watch.user = g_hash_table_lookup(server->users, GUINT_TO_POINTER(geteuid()));
-    g_mutex_unlock(&server->users_lock);
-    assert_non_null(watch.user);
-    watch.descriptors = count_descriptors();
-    return watch;
-}
-
-/* What the loop counts, as it sees it itself. */
-typedef struct {
-    Message message;
-    const Watch *watch;
-    gboolean there; /* guarded by lock */
-    guint clients, guests, timed, jobs, callbacks, waiting, refs;
-    size_t bytes;
-} Counts;
-
-static GMutex lock;
-static GCond cond;
-
-static void count(Loop *loop, Message *message)
-{
-    Counts *counts = (Counts *)message;
-
-    counts->clients = loop->clients.length;
-    counts->guests = (guint)g_atomic_int_get(&loop->server->n_guests);
-    counts->timed = loop->timed;
-    counts->jobs = loop->jobs;
-    counts->callbacks = (guint)loop->n_callbacks;
-    counts->waiting =
-        g_hash_table_size(loop->calls) + loop->backlog->len + loop->unsent->len + loop->dead->len;
-    g_mutex_lock(&loop->server->users_lock);
-    counts->refs = counts->watch->user->refs;
-    g_mutex_unlock(&loop->server->users_lock);
-    counts->bytes = counts->watch->user->bytes;
-    g_mutex_lock(&lock);
-    counts->there = TRUE;
-    g_cond_signal(&cond);
-    g_mutex_unlock(&lock);
-}
-
-static Counts look(const Watch *watch)
-{
-    Counts counts = {.message.func = count, .watch = watch};
-
-    loop_post(watch->bench->server->loops[0], &counts.message);
-    g_mutex_lock(&lock);
-    while (!counts.there)
-        g_cond_wait(&cond, &lock);
-    g_mutex_unlock(&lock);
-    return counts;
-}
-
-static gboolean is_settled(const Watch *watch, const Counts *counts)
-{
-    return cst_wire_server_clients(watch->bench->server) == 1 && counts->clients == 1 &&
-           counts->guests == 0 && counts->timed == 0 && counts->jobs == 0 &&
-           counts->callbacks == 0 && counts->waiting == 0 && counts->refs == 1 &&
-           counts->bytes == 0 && count_descriptors() == watch->descriptors;
-}
-
-static void assert_settled(const Watch *watch, const char *what)
-{
-    Counts counts = look(watch);
-
-    assert_true(fake_wait(&fake.streams_open, 0));
-    for (int tries = 0; tries < 2000; tries++) {
-        if (is_settled(watch, &counts))
-            return;
-        g_usleep(1000);
-        counts = look(watch);
-    }
-    fail_msg("%s: %u clients, %u guests, %u timed, %u jobs, %zu bytes, %u users, %u callbacks, "
-             "%u waiting, %u descriptors of %u",
-             what, counts.clients, counts.guests, counts.timed, counts.jobs, counts.bytes,
-             counts.refs, counts.callbacks, counts.waiting, count_descriptors(),
-             watch->descriptors);
-}
-
-static void wait_timed(const Watch *watch, guint wanted)
-{
-    guint timed = look(watch).timed;
-
-    for (int tries = 0; timed != wanted && tries < 2000; tries++) {
-        g_usleep(1000);
-        timed = look(watch).timed;
-    }
-    assert_int_equal(timed, wanted);
-}
-
-static void wait_bytes(const Watch *watch, size_t wanted)
-{
-    while (look(watch).bytes < wanted)
-        g_usleep(100);
-}
 
 static uint32_t start(Probe *probe, int procedure)
 {
@@ -160,7 +51,7 @@ static void sends_half_a_packet(const Watch *watch, Probe *probe)
     const uint8_t half[200] = {0, 0, 4, 0};
 
     probe_write(probe, half, sizeof(half));
-    wait_bytes(watch, 1);
+    watch_await_bytes(watch, 1);
 }
 
 static void breaks_the_protocol(const Watch *watch, Probe *probe)
@@ -173,7 +64,7 @@ static void breaks_the_protocol(const Watch *watch, Probe *probe)
 
 static void calls_and_closes(const Watch *watch, Probe *probe)
 {
-    wait_timed(watch, 0);
+    watch_await_timed(watch, 0);
     probe_call(probe, WIRE_PROC_CONNECT_CLOSE, NULL, NULL, NULL, NULL);
     probe_assert_dropped(probe);
 }
@@ -183,19 +74,19 @@ static void wants_pings(const Watch *watch, Probe *probe)
     wire_int feature = {.value = 10};
 
     probe_call(probe, WIRE_PROC_CONNECT_SUPPORTS_FEATURE, XDR_OF(int), &feature, NULL, NULL);
-    wait_timed(watch, 1);
+    watch_await_timed(watch, 1);
 }
 
 static void uploads(const Watch *watch, Probe *probe)
 {
     uint32_t serial = start(probe, WIRE_PROC_STORAGE_VOL_UPLOAD);
 
-    wait_timed(watch, 1);
+    watch_await_timed(watch, 1);
     for (int i = 0; i < 20; i++)
         send_data(probe, serial, 100 * KIB);
     probe_stream(probe, WIRE_PROC_STORAGE_VOL_UPLOAD, serial, WIRE_STREAM, WIRE_OK, NULL, 0);
     read_end(probe);
-    wait_timed(watch, 0);
+    watch_await_timed(watch, 0);
 }
 
 static void gives_up_an_upload(const Watch *watch, Probe *probe)
@@ -205,7 +96,7 @@ static void gives_up_an_upload(const Watch *watch, Probe *probe)
     send_data(probe, serial, 100 * KIB);
     probe_stream(probe, WIRE_PROC_STORAGE_VOL_UPLOAD, serial, WIRE_STREAM, WIRE_ERROR, NULL, 0);
     read_end(probe);
-    wait_timed(watch, 0);
+    watch_await_timed(watch, 0);
 }
 
 static void leaves_uploads_that_are_not_written(const Watch *watch, Probe *probe)
@@ -216,9 +107,9 @@ static void leaves_uploads_that_are_not_written(const Watch *watch, Probe *probe
     fake_hold(&fake.hold_writes, TRUE);
     for (int i = 0; i < 8; i++)
         send_data(probe, i % 2 ? one : other, 100 * KIB);
-    wait_bytes(watch, 700 * KIB);
+    watch_await_bytes(watch, 700 * KIB);
     probe_close(probe);
-    g_usleep(10000);
+    watch_await_clients(watch, 1);
     fake_hold(&fake.hold_writes, FALSE);
 }
 
@@ -230,15 +121,15 @@ static void downloads(const Watch *watch, Probe *probe)
     serial = start(probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
     probe_stream(probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD, serial, WIRE_STREAM, WIRE_OK, NULL, 0);
     read_end(probe);
-    wait_timed(watch, 0);
+    watch_await_timed(watch, 0);
 }
 
 static void does_not_read_a_download(const Watch *watch, Probe *probe)
 {
     g_byte_array_set_size(fake.data, 20 * KIB * KIB);
     start(probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
-    wait_bytes(watch, 100 * KIB);
-    wait_timed(watch, 1);
+    watch_await_bytes(watch, 100 * KIB);
+    watch_await_timed(watch, 1);
 }
 
 /* Of many downloads that nobody reads so much is got ready, and no more; then all of them come. */
@@ -253,9 +144,9 @@ static void reads_downloads_late(const Watch *watch, Probe *probe)
     for (int i = 0; i < COUNT; i++)
         probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD,
                    XDR_OF(vol_stream_args), &args);
-    wait_bytes(watch, OUT_HIGH);
-    g_usleep(50000);
-    assert_true(look(watch).bytes < OUT_HIGH + (COUNT + 1) * KIB * KIB);
+    watch_await_bytes(watch, OUT_HIGH);
+    watch_await_jobs(watch, 0);
+    assert_true(watch_look(watch).bytes < OUT_HIGH + (COUNT + 1) * KIB * KIB);
     for (int ends = 0; ends < COUNT;) {
         Packet packet = probe_reply(probe);
 
@@ -268,7 +159,7 @@ static void reads_downloads_late(const Watch *watch, Probe *probe)
         probe_stream(probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD, serial, WIRE_STREAM, WIRE_OK, NULL, 0);
         read_end(probe);
     }
-    wait_timed(watch, 0);
+    watch_await_timed(watch, 0);
 }
 
 static void gives_up_a_download(const Watch *watch, Probe *probe)
@@ -277,7 +168,7 @@ static void gives_up_a_download(const Watch *watch, Probe *probe)
     probe_stream(probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD, probe->serial, WIRE_STREAM, WIRE_ERROR,
                  NULL, 0);
     read_end(probe);
-    wait_timed(watch, 0);
+    watch_await_timed(watch, 0);
 }
 
 static void leaves_a_call_that_runs(const Watch *watch, Probe *probe)
@@ -290,7 +181,7 @@ static void leaves_a_call_that_runs(const Watch *watch, Probe *probe)
                    XDR_OF(pool_flags_args), &args);
     assert_true(fake_wait(&fake.refreshing, 3));
     probe_close(probe);
-    g_usleep(10000);
+    watch_await_clients(watch, 1);
     fake_hold(&fake.hold_refresh, FALSE);
 }
 
@@ -301,6 +192,121 @@ static void does_not_read_its_replies(const Watch *watch, Probe *probe)
     for (int i = 0; i < 200; i++)
         probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_LIST_ALL_STORAGE_POOLS,
                    XDR_OF(list_all_args), &args);
+}
+
+static void expect_error(Probe *probe)
+{
+    Packet packet = probe_reply(probe);
+
+    assert_int_equal(packet.header.serial, probe->serial);
+    assert_int_equal(packet.header.status, WIRE_ERROR);
+    packet_free(&packet);
+}
+
+static void makes_calls_that_are_refused(const Watch *watch, Probe *probe)
+{
+    g_autofree char *text = g_strnfill(100 * KIB, 'x');
+    wire_text args = {.value = text};
+
+    /* An unknown procedure, one with too few arguments, and one of an unknown pool. */
+    probe_send(probe, WIRE_REMOTE_PROGRAM, 9999, XDR_OF(text), &args);
+    expect_error(probe);
+    probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, NULL, NULL);
+    expect_error(probe);
+    probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LOOKUP_BY_NAME, XDR_OF(text),
+               &args);
+    expect_error(probe);
+    watch_await_exactly(watch, 0);
+}
+
+static void asks_for_more_than_fits_a_reply(const Watch *watch, Probe *probe)
+{
+    wire_vols_args args = {.pool = probe_pool("images"), .need_results = 1};
+
+    fake.volumes = 20000;
+    probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES,
+               XDR_OF(vols_args), &args);
+    expect_error(probe);
+    watch_await_exactly(watch, 0);
+    fake.volumes = 3;
+}
+
+static void start_wipe(Probe *probe)
+{
+    wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
+    guint before = fake.mutations;
+
+    probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args),
+               &args);
+    assert_true(fake_wait(&fake.mutations, before + 1));
+}
+
+static void cancels_a_call(const Watch *watch, Probe *probe)
+{
+    wire_serial_args args;
+    Packet packet;
+
+    fake_hold(&fake.hold_wipe, TRUE);
+    start_wipe(probe);
+    args.serial = probe->serial;
+    probe_send(probe, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_CALL_CANCEL, XDR_OF(serial_args), &args);
+    packet = probe_reply(probe);
+    assert_int_equal(packet.header.status, WIRE_OK);
+    packet_free(&packet);
+    packet = probe_reply(probe);
+    assert_int_equal(packet.header.serial, args.serial);
+    assert_int_equal(packet.header.status, WIRE_ERROR);
+    packet_free(&packet);
+    watch_await_exactly(watch, 0);
+    fake_hold(&fake.hold_wipe, FALSE);
+}
+
+/* The call ends because its client goes. */
+static void leaves_a_call_that_can_be_cancelled(const Watch *watch, Probe *probe)
+{
+    fake_hold(&fake.hold_wipe, TRUE);
+    start_wipe(probe);
+}
+
+static void leaves_calls_that_have_not_begun(const Watch *watch, Probe *probe)
+{
+    wire_pool_flags_args args = {.pool = probe_pool("images")};
+    guint before = fake.mutations;
+
+    fake_hold(&fake.hold_wipe, FALSE);
+    fake_hold(&fake.hold_refresh, TRUE);
+    for (int i = 0; i < 30; i++)
+        probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_REFRESH,
+                   XDR_OF(pool_flags_args), &args);
+    assert_true(fake_wait(&fake.refreshing, watch->bench->options.max_running));
+    probe_close(probe);
+    watch_await_clients(watch, 1);
+    fake_hold(&fake.hold_refresh, FALSE);
+    assert_true(fake_wait(&fake.mutations, before + watch->bench->options.max_running));
+}
+
+static void does_not_read_its_events(const Watch *watch, Probe *probe)
+{
+    wire_pool_event_args args = {.event = 0};
+
+    probe_call(probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY, XDR_OF(pool_event_args),
+               &args, NULL, NULL);
+    for (int i = 0; i < 10000; i++)
+        fake_emit(CST_EVENT_POOL_LIFECYCLE, "images", 0);
+    watch_await_bytes(watch, 1);
+}
+
+static void runs_out_of_space(const Watch *watch, Probe *probe)
+{
+    uint32_t serial = start(probe, WIRE_PROC_STORAGE_VOL_UPLOAD);
+
+    fake.upload_limit = 150 * KIB;
+    for (int i = 0; i < 8; i++)
+        send_data(probe, serial, 100 * KIB);
+    read_end(probe);
+    watch_await_exactly(watch, 0);
+    watch_await_timed(watch, 0);
+    fake.upload_limit = 0;
 }
 
 static const struct {
@@ -321,11 +327,18 @@ static const struct {
     {"gives up a download", gives_up_a_download},
     {"leaves a call that runs", leaves_a_call_that_runs},
     {"does not read its replies", does_not_read_its_replies},
+    {"makes calls that are refused", makes_calls_that_are_refused},
+    {"asks for more than fits a reply", asks_for_more_than_fits_a_reply},
+    {"cancels a call", cancels_a_call},
+    {"leaves a call that can be cancelled", leaves_a_call_that_can_be_cancelled},
+    {"leaves calls that have not begun", leaves_calls_that_have_not_begun},
+    {"does not read its events", does_not_read_its_events},
+    {"runs out of space", runs_out_of_space},
 };
 
 static void whatever_a_client_does_nothing_of_it_stays(void **state)
 {
-    Watch w = watch(*state);
+    Watch w = watch_begin(*state);
 
     for (size_t i = 0; i < G_N_ELEMENTS(plays); i++) {
         Probe probe = probe_open(*state, FALSE);
@@ -333,20 +346,137 @@ static void whatever_a_client_does_nothing_of_it_stays(void **state)
         plays[i].play(&w, &probe);
         if (probe.fd >= 0)
             probe_close(&probe);
-        assert_settled(&w, plays[i].what);
+        watch_await_settled(&w, plays[i].what);
     }
-    probe_close(&w.idle);
+    watch_end(&w);
+}
+
+/* The same for a user who has a budget and may write. */
+static void whatever_a_stranger_does_his_budget_is_whole_again(void **state)
+{
+    Bench *bench = *state;
+    Watch w;
+
+    bench->options.has_group = TRUE;
+    bench->options.group = PROBE_STRANGER;
+    bench_restart(bench);
+    w = watch_begin_stranger(bench);
+    for (size_t i = 0; i < G_N_ELEMENTS(plays); i++) {
+        Probe probe = probe_open_stranger(bench, FALSE);
+
+        plays[i].play(&w, &probe);
+        if (probe.fd >= 0)
+            probe_close(&probe);
+        watch_await_settled(&w, plays[i].what);
+    }
+    watch_end(&w);
+}
+
+/* What the queue of a client that leaves gives back starts no further read of its downloads. */
+static void a_download_is_not_read_on_when_its_client_leaves(void **state)
+{
+    Watch w = watch_begin(*state);
+    Probe probe = probe_open(*state, FALSE);
+    guint before;
+
+    does_not_read_a_download(&w, &probe);
+    watch_await_jobs(&w, 0);
+    before = fake.reads;
+    probe_close(&probe);
+    watch_await_settled(&w, "download");
+    assert_int_equal(fake.reads, before);
+    watch_end(&w);
+}
+
+static void read_download(Probe *probe, size_t *payload, guint *ends)
+{
+    Packet packet = probe_reply(probe);
+
+    *payload += packet.len - CST_WIRE_HEADER_LEN;
+    *ends += packet.header.type == WIRE_STREAM && packet.len == CST_WIRE_HEADER_LEN;
+    packet_free(&packet);
+}
+
+static void wait_for_room_to_end(gpointer flag)
+{
+    fake_wait_while(flag);
+}
+
+/*
+ * Its call ends when other downloads have taken all room: it has neither a piece in the queue nor
+ * one at a worker that would have it go on.
+ */
+static void a_download_that_starts_without_room_begins_when_there_is_room(void **state)
+{
+    enum { COUNT = 4 };
+    gboolean held = TRUE;
+    Watch w = watch_begin(*state);
+    Probe probe = probe_open(*state, FALSE);
+    wire_vol_stream_args args = {.vol = probe_vol("vol00000")};
+    size_t payload = 0;
+    guint ends = 0;
+
+    g_byte_array_set_size(fake.data, 2 * KIB * KIB);
+    point_run("workers.turn.passed_on", wait_for_room_to_end, &held);
+    for (int i = 0; i < COUNT + 1; i++) {
+        probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD,
+                   XDR_OF(vol_stream_args), &args);
+        point_await("workers.turn.passed_on", 1);
+    }
+    watch_await_bytes(&w, OUT_HIGH);
+    watch_await_jobs(&w, 1);
+    fake_hold(&held, FALSE);
+    watch_await_jobs(&w, 0);
+    while (ends < COUNT + 1)
+        read_download(&probe, &payload, &ends);
+    assert_int_equal(payload, (COUNT + 1) * fake.data->len);
+    points_clear();
+    probe_close(&probe);
+    watch_await_settled(&w, "downloads");
+    watch_end(&w);
+}
+
+/* Each connection counts what it holds, and a call what it may take: the estimate and its packet.
+ */
+static void a_call_in_flight_is_charged_until_its_reply(void **state)
+{
+    Watch w = watch_begin(*state);
+    Probe probe = probe_open(*state, FALSE);
+    wire_pool_flags_args args = {.pool = probe_pool("images")};
+    g_autoptr(GByteArray) packet = g_byte_array_new();
+    const CstWireHeader header = {.type = WIRE_CALL};
+    size_t one;
+
+    assert_true(cst_wire_append(packet, &header, XDR_OF(pool_flags_args), &args, NULL));
+    one = 4096 + 3 * packet->len;
+    fake_hold(&fake.hold_refresh, TRUE);
+    for (guint i = 1; i <= 3; i++) {
+        probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_REFRESH,
+                   XDR_OF(pool_flags_args), &args);
+        assert_true(fake_wait(&fake.refreshing, i));
+        watch_await_exactly(&w, i * one);
+    }
+    fake_hold(&fake.hold_refresh, FALSE);
+    for (guint i = 0; i < 3; i++) {
+        Packet reply = probe_reply(&probe);
+
+        packet_free(&reply);
+    }
+    watch_await_exactly(&w, 0);
+    probe_close(&probe);
+    watch_await_settled(&w, "calls");
+    watch_end(&w);
 }
 
 static void who_has_not_opened_is_timed_until_he_leaves(void **state)
 {
-    Watch w = watch(*state);
+    Watch w = watch_begin(*state);
     Probe probe = probe_connect(*state, FALSE);
 
-    wait_timed(&w, 1);
+    watch_await_timed(&w, 1);
     probe_close(&probe);
-    assert_settled(&w, "connects");
-    probe_close(&w.idle);
+    watch_await_settled(&w, "connects");
+    watch_end(&w);
 }
 
 /* Nothing is read of who has as many calls in flight as he may; that he is gone is seen all the
@@ -360,38 +490,34 @@ static void who_hangs_up_unread_is_gone_at_once(void **state)
 
     bench->options.max_requests = 1;
     bench_restart(bench);
-    w = watch(bench);
+    w = watch_begin(bench);
     probe = probe_open(bench, FALSE);
     fake_hold(&fake.hold_refresh, TRUE);
     probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_REFRESH, XDR_OF(pool_flags_args),
                &args);
     assert_true(fake_wait(&fake.refreshing, 1));
     probe_close(&probe);
-    for (int tries = 0; tries < 2000 && cst_wire_server_clients(bench->server) > 1; tries++)
-        g_usleep(1000);
-    assert_int_equal(cst_wire_server_clients(bench->server), 1);
+    watch_await_clients(&w, 1);
     fake_hold(&fake.hold_refresh, FALSE);
-    assert_settled(&w, "hangs up unread");
-    probe_close(&w.idle);
+    watch_await_settled(&w, "hangs up unread");
+    watch_end(&w);
 }
 
 /* Nor of who has more pieces of an upload waiting than may; his is given up. */
 static void who_hangs_up_behind_a_full_queue_is_gone_at_once(void **state)
 {
-    Watch w = watch(*state);
+    Watch w = watch_begin(*state);
     Probe probe = probe_open(*state, FALSE);
     uint32_t serial = start(&probe, WIRE_PROC_STORAGE_VOL_UPLOAD);
 
     fake_hold(&fake.hold_writes, TRUE);
     send_data(&probe, serial, 5 * KIB * KIB);
-    wait_bytes(&w, 5 * KIB * KIB);
+    watch_await_bytes(&w, 5 * KIB * KIB);
     probe_close(&probe);
-    for (int tries = 0; tries < 2000 && look(&w).clients > 1; tries++)
-        g_usleep(1000);
-    assert_int_equal(look(&w).clients, 1);
+    watch_await_clients(&w, 1);
     fake_hold(&fake.hold_writes, FALSE);
-    assert_settled(&w, "hangs up behind a full queue");
-    probe_close(&w.idle);
+    watch_await_settled(&w, "hangs up behind a full queue");
+    watch_end(&w);
 }
 
 static void a_server_that_ends_leaves_no_descriptor(void **state)
@@ -415,6 +541,10 @@ int main(void)
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(whatever_a_client_does_nothing_of_it_stays),
+        BENCH_TEST(whatever_a_stranger_does_his_budget_is_whole_again),
+        BENCH_TEST(a_download_is_not_read_on_when_its_client_leaves),
+        BENCH_TEST(a_download_that_starts_without_room_begins_when_there_is_room),
+        BENCH_TEST(a_call_in_flight_is_charged_until_its_reply),
         BENCH_TEST(who_has_not_opened_is_timed_until_he_leaves),
         BENCH_TEST(who_hangs_up_unread_is_gone_at_once),
         BENCH_TEST(who_hangs_up_behind_a_full_queue_is_gone_at_once),

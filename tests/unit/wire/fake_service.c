@@ -33,9 +33,9 @@ void fake_reset(void)
     g_byte_array_set_size(fake.data, 0);
     fake.rows = fake.hole_at = fake.hole_len = fake.upload_limit = 0;
     fake.any_name = fake.hold_refresh = fake.hold_build = fake.hold_wipe = fake.hold_writes = FALSE;
-    fake.cancelled = fake.broken = fake.hold_reads = fake.cancel_streams = FALSE;
-    fake.refreshing = fake.listed = fake.mutations = fake.streams_open = fake.finished =
-        fake.abandoned = 0;
+    fake.cancelled = fake.broken = fake.hold_reads = fake.cancel_streams = fake.hold_finish = FALSE;
+    fake.refreshing = fake.writing = fake.finishing = fake.reads = fake.listed = fake.mutations =
+        fake.streams_open = fake.finished = fake.abandoned = 0;
     g_mutex_unlock(&fake.lock);
 }
 

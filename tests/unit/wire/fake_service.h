@@ -31,12 +31,15 @@ typedef struct {
     guint listed;            /**< calls that listed volumes */
     gboolean hold_wipe;      /**< a wipe goes on until it is cancelled */
     gboolean hold_writes;    /**< uploads wait */
+    gboolean hold_finish;    /**< uploads wait when they are finished */
     gboolean hold_reads;     /**< downloads wait */
     gboolean cancel_streams; /**< the jobs of streams are cancelled */
     gboolean broken;         /**< what asks the storage fails */
     guint refreshing;        /**< calls in refresh */
     guint mutations;         /**< calls that would have changed something */
     guint streams_open;
+    guint writing, finishing;  /**< uploads in a write, and in their finish */
+    guint reads;               /**< calls that read a download */
     guint finished, abandoned; /**< uploads that ended, by finish or without */
     char token[64];            /**< that the last call for a secret's value came with */
     gboolean cancelled;        /**< a wipe saw its cancel */

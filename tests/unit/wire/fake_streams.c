@@ -71,7 +71,9 @@ gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GErro
     uint64_t at = upload->at;
     gboolean ok;
 
+    fake_count(&fake.writing, 1);
     fake_wait_while(&fake.hold_writes);
+    fake_count(&fake.writing, -1);
     g_mutex_lock(&fake.lock);
     ok = grow(upload, len, error);
     if (ok)
@@ -92,6 +94,9 @@ gboolean cst_upload_hole(CstUpload *upload, uint64_t length, GError **error)
 
 gboolean cst_upload_finish(CstUpload *upload, GError **error)
 {
+    fake_count(&fake.finishing, 1);
+    fake_wait_while(&fake.hold_finish);
+    fake_count(&fake.finishing, -1);
     upload->finished = TRUE;
     fake_count(&fake.finished, 1);
     return TRUE;
@@ -151,6 +156,7 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
     CstLivenessCall call;
     guint end;
 
+    fake_count(&fake.reads, 1);
     if (!cst_liveness_enter(fake.liveness, &call, error))
         return FALSE;
     fake_wait_while(&fake.hold_reads);

@@ -28,6 +28,7 @@ int bench_teardown(void **state)
     fake_hold(&fake.hold_refresh, FALSE);
     fake_hold(&fake.hold_writes, FALSE);
     fake_hold(&fake.hold_reads, FALSE);
+    fake_hold(&fake.hold_finish, FALSE);
     cst_wire_server_free(bench->server);
     g_free(bench);
     return 0;

@@ -3,13 +3,15 @@
  * Whose call is started when. Which ones are is decided while a call is pushed or ends, so that the
  * numbers of a lane and of a user's share can be looked at right afterwards.
  */
+#include "points.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "user.h"
+#include "server.h"
 
 typedef struct {
     WorkItem item; /* first */
@@ -63,7 +65,7 @@ static void finish(Workers *workers)
 /* Waits until so many calls have ended. */
 static void wait_ended(guint count)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + 120 * G_USEC_PER_SEC;
     gboolean in_time = TRUE;
 
     g_mutex_lock(&lock);
@@ -75,7 +77,7 @@ static void wait_ended(guint count)
 
 static void wait_started(const char *names)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + 120 * G_USEC_PER_SEC;
     gboolean in_time = TRUE;
 
     g_mutex_lock(&lock);
@@ -278,6 +280,143 @@ static void a_call_waits_for_its_users_bytes(void **state)
     }
 }
 
+static void give_bytes_back(gpointer user)
+{
+    /* No worker's lock is taken: the user is not starved yet. */
+    user_charge(NULL, user, 100, 0);
+}
+
+/* The bytes are given back between the look at them and the flag, so no kick follows. */
+static void bytes_given_back_before_the_flag_is_set_start_the_call(void **state)
+{
+    Workers *workers = begin(10, 10, 40, 50);
+    User user = {.budget = 100, .bytes = 100};
+    Lane lane = {.user = &user};
+    Job job = {.item = {.cost = 10}};
+
+    point_run("workers.bytes.short", give_bytes_back, &user);
+    push(workers, &lane, &job, "a");
+    assert_int_equal(lane.running, 1);
+    assert_int_equal(user.bytes, 10);
+    end_all(&job, 1);
+    points_clear();
+    finish(workers);
+}
+
+/* The kick starts one of two calls; the other one is still waiting for a later kick. */
+static void each_decrease_below_the_budget_starts_what_fits(void **state)
+{
+    CstWireServer server = {0};
+    User user = {.budget = 100, .bytes = 100};
+    Lane lane = {.user = &user};
+    Job jobs[3] = {{.item = {.cost = 30}}, {.item = {.cost = 40}}, {.item = {.cost = 50}}};
+    WorkerFuncs funcs = {run, done};
+    WorkerLimits limits = {10, 10, 40, 50};
+
+    server.workers[WORK_LONG] = begin(10, 10, 40, 50);
+    server.workers[WORK_QUICK] = workers_new(WORK_QUICK, &limits, &funcs, NULL);
+    point_watch("user.bytes.charge");
+    for (int i = 0; i < 3; i++)
+        push(server.workers[WORK_LONG], &lane, &jobs[i], "x");
+    assert_int_equal(lane.running, 0);
+    /* Nothing is given back, then not enough to be below the budget. */
+    user_charge(&server, &user, 7, 7);
+    user_charge(&server, &user, 0, 20);
+    user_charge(&server, &user, 20, 0);
+    assert_int_equal(lane.running, 0);
+    assert_true(user.starved);
+    user_charge(&server, &user, 30, 0);
+    assert_int_equal(lane.running, 1);
+    assert_int_equal(user.bytes, 100);
+    assert_true(user.starved);
+    let_end(&jobs[0]);
+    wait_ended(1);
+    assert_int_equal(user.bytes, 100);
+    user_charge(&server, &user, jobs[0].item.cost, 0);
+    assert_int_equal(lane.running, 0);
+    user_charge(&server, &user, 70, 0);
+    assert_int_equal(lane.running, 2);
+    assert_int_equal(user.bytes, 90);
+    end_all(&jobs[1], 2);
+    wait_ended(3);
+    user_charge(&server, &user, 90, 0);
+    assert_int_equal(user.bytes, 0);
+    assert_false(user.starved);
+    assert_int_equal(point_passed("user.bytes.charge"), 6);
+    points_clear();
+    workers_free(server.workers[WORK_QUICK]);
+    finish(server.workers[WORK_LONG]);
+}
+
+typedef struct {
+    const User *user;
+    const Lane *lane;
+    guint lane_running, share_running; /* when the turn is given back */
+} Turn;
+
+/* Under the workers' lock. */
+static void look_at_turn(gpointer data)
+{
+    Turn *turn = data;
+
+    turn->lane_running = turn->lane->running;
+    turn->share_running = turn->user->shares[WORK_LONG].running;
+}
+
+static void the_turn_is_passed_on_before_the_call_is_done(void **state)
+{
+    Workers *workers = begin(1, 1, 40, 50);
+    User user = GUEST;
+    Lane lane = {.user = &user};
+    Turn turn = {&user, &lane, 0, 0};
+    Job jobs[2] = {0};
+
+    push(workers, &lane, &jobs[0], "a");
+    point_run("workers.turn.give_back", look_at_turn, &turn);
+    point_hold("workers.turn.passed_on");
+    let_end(&jobs[0]);
+    point_await("workers.turn.passed_on", 1);
+    assert_int_equal(turn.lane_running, 1);
+    assert_int_equal(turn.share_running, 1);
+    assert_int_equal(lane.running, 0);
+    assert_int_equal(user.shares[WORK_LONG].running, 0);
+    push(workers, &lane, &jobs[1], "b");
+    wait_started("a b ");
+    assert_int_equal(ended, 0);
+    point_release("workers.turn.passed_on");
+    end_all(&jobs[1], 1);
+    wait_ended(2);
+    points_clear();
+    finish(workers);
+}
+
+/* A thread that has ended its call starts more than one, when more than one may start by then. */
+static void the_end_of_a_call_starts_all_that_may_start(void **state)
+{
+    Workers *workers = begin(4, 10, 4, 5);
+    User user = GUEST;
+    Lane lane = {.user = &user};
+    Job jobs[4] = {{.item = {.cost = 60}}};
+
+    user.budget = 100;
+    push(workers, &lane, &jobs[0], "a");
+    for (int i = 1; i < 4; i++) {
+        jobs[i].item.cost = 50;
+        push(workers, &lane, &jobs[i], "b");
+    }
+    assert_int_equal(lane.running, 1);
+    /* As the call's end would, but for the kick. */
+    user.bytes = 0;
+    let_end(&jobs[0]);
+    wait_ended(1);
+    assert_int_equal(lane.running, 2);
+    wait_started("a b b ");
+    user.bytes = 0;
+    end_all(&jobs[1], 3);
+    wait_ended(4);
+    finish(workers);
+}
+
 static void a_closed_lane_starts_nothing(void **state)
 {
     Workers *workers = begin(10, 10, 40, 50);
@@ -360,6 +499,10 @@ int main(void)
         cmocka_unit_test(a_fifth_of_all_threads_is_for_who_is_trusted),
         cmocka_unit_test(who_waits_gives_the_turn_back),
         cmocka_unit_test(a_call_waits_for_its_users_bytes),
+        cmocka_unit_test(bytes_given_back_before_the_flag_is_set_start_the_call),
+        cmocka_unit_test(each_decrease_below_the_budget_starts_what_fits),
+        cmocka_unit_test(the_turn_is_passed_on_before_the_call_is_done),
+        cmocka_unit_test(the_end_of_a_call_starts_all_that_may_start),
         cmocka_unit_test(a_closed_lane_starts_nothing),
         cmocka_unit_test(what_has_not_begun_is_given_back),
         cmocka_unit_test(users_and_their_connections_take_turns),

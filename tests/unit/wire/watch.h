@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "probe.h"
+
+#include "server.h"
+
+/**
+ * What the server counts, for tests that compare it with the state before. An idle client of the
+ * watched user is connected meanwhile.
+ */
+typedef struct {
+    Bench *bench;
+    Probe idle;
+    User *user;
+    guint descriptors;
+} Watch;
+
+/** What a loop counts, as its own thread sees it. */
+typedef struct {
+    Message message;
+    const Watch *watch;
+    gboolean there;
+    guint clients, guests, timed, jobs, callbacks;
+    guint waiting; /**< clients with something left to do, and calls with a task */
+    guint refs, connections;
+    guint turns;  /**< calls of the user that run or wait for others, of both classes */
+    guint queued; /**< calls that have not begun */
+    gboolean starved;
+    size_t bytes;
+    size_t held; /**< bytes that the clients are charged for */
+} Counts;
+
+/** Seconds after which a condition that does not come fails the test. */
+#define WATCH_LIMIT_S 120
+
+/** Connects the idle client, as root or as PROBE_STRANGER, and notes the state. */
+Watch watch_begin(Bench *bench);
+Watch watch_begin_stranger(Bench *bench);
+/** Disconnects the idle client. */
+void watch_end(Watch *watch);
+/** Returns what the first loop counts now. */
+Counts watch_look(const Watch *watch);
+/** Waits until nothing but the idle client is counted. @what is in the message of a failure. */
+void watch_await_settled(const Watch *watch, const char *what);
+/** Waits until so many clients need the clock. */
+void watch_await_timed(const Watch *watch, guint timed);
+/** Waits until the user is charged for at least @bytes. */
+void watch_await_bytes(const Watch *watch, size_t bytes);
+/** Waits until the user is charged for exactly @bytes. */
+void watch_await_exactly(const Watch *watch, size_t bytes);
+/** Waits until so many calls and pieces of streams are at the workers. */
+void watch_await_jobs(const Watch *watch, guint jobs);
+/** Waits until the loop has so many clients. */
+void watch_await_clients(const Watch *watch, guint clients);
