@@ -160,11 +160,16 @@ void recorder_await(Recorder *recorder, guint count)
 
 void recorder_expect(Recorder *recorder, const char *expected)
 {
+    g_autofree char *log = NULL;
+    gboolean early;
+
     g_mutex_lock(&recorder->lock);
-    assert_string_equal(recorder->log->str, expected);
-    assert_false(recorder->early);
+    log = g_strdup(recorder->log->str);
+    early = recorder->early;
     g_string_set_size(recorder->log, 0);
     g_mutex_unlock(&recorder->lock);
+    assert_string_equal(log, expected);
+    assert_false(early);
 }
 
 uint64_t recorder_most_bytes(Recorder *recorder)
