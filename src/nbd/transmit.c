@@ -575,6 +575,7 @@ void nbd_transmit(NbdConnection *connection)
     while (next_request(&flight, workers))
         ;
     connection->ahead = NULL;
+    CST_TEST_POINT("nbd.transmit.ending");
     g_thread_pool_free(workers, FALSE, TRUE);
     g_cond_clear(&flight.cond);
     g_mutex_clear(&flight.lock);

@@ -214,6 +214,39 @@ static void client_that_does_not_negotiate_in_time_is_dropped(void **state)
     close(silent);
 }
 
+static void await_clients(const Bench *bench, guint count)
+{
+    gint64 end = g_get_monotonic_time() + NBD_LIMIT_S * G_TIME_SPAN_SECOND;
+
+    while (cst_nbd_server_clients(bench->server) != count) {
+        if (g_get_monotonic_time() > end)
+            fail_msg("%u clients were awaited, there are %u", count,
+                     cst_nbd_server_clients(bench->server));
+        g_usleep(200);
+    }
+}
+
+static void client_over_the_limit_is_refused_until_one_leaves(void **state)
+{
+    enum { MOST = 64 };
+    Bench *bench = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fds[MOST], refused = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    for (int i = 0; i < MOST; i++)
+        fds[i] = connect_client(bench);
+    g_strlcpy(address.sun_path, bench->path, sizeof(address.sun_path));
+    assert_int_equal(connect(refused, (struct sockaddr *)&address, sizeof(address)), 0);
+    nbd_client_init(refused);
+    assert_true(nbd_client_is_over(refused));
+    close(refused);
+    close(fds[0]);
+    await_clients(bench, MOST - 1);
+    fds[0] = connect_client(bench);
+    for (int i = 0; i < MOST; i++)
+        close(fds[i]);
+}
+
 /* Until the client is out of the list, whose sockets a stopping server shuts down. */
 static void listed_client_has_an_open_socket(void **state)
 {
@@ -243,6 +276,7 @@ int main(void)
         BENCH_TEST(stopping_server_waits_for_every_client_after_grace),
         BENCH_TEST(client_that_reads_nothing_does_not_hold_the_server),
         BENCH_TEST(client_that_does_not_negotiate_in_time_is_dropped),
+        BENCH_TEST(client_over_the_limit_is_refused_until_one_leaves),
         BENCH_TEST(listed_client_has_an_open_socket),
     };
 

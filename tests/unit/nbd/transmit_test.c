@@ -59,7 +59,8 @@ static int session_end(void **state)
 
     recorder_let_all(session->recorder);
     close(session->fd);
-    g_thread_join(session->thread);
+    if (session->thread)
+        g_thread_join(session->thread);
     recorder_free(session->recorder);
     g_free(session);
     return 0;
@@ -248,21 +249,35 @@ static void each_request_gives_its_place_back(void **state)
     }
 }
 
-/* The client hangs up: what is at the blob still ends, and nothing touches the connection then. */
+/* The client disconnects: requests at the blob, and requests without a worker, are answered. */
 static void requests_in_flight_end_before_the_connection(void **state)
+{
+    enum { WORKERS = 8, COUNT = 20 };
+    Session *session = *state;
+
+    point_watch("nbd.transmit.ending");
+    recorder_hold(session->recorder);
+    for (guint i = 0; i < COUNT; i++)
+        nbd_client_ask(session->fd, NBD_CMD_WRITE, NBD_CMD_FLAG_FUA, i, 0, 3, "abc");
+    nbd_client_ask(session->fd, NBD_CMD_DISC, 0, 0, 0, 0, NULL);
+    recorder_await(session->recorder, WORKERS);
+    point_await("nbd.transmit.ending", 1);
+    recorder_let_all(session->recorder);
+    for (guint i = 0; i < COUNT; i++)
+        assert_int_equal(nbd_client_reply(session->fd, 0, NULL), 0);
+    assert_true(nbd_client_is_over(session->fd));
+    recorder_await(session->recorder, 2 * COUNT);
+    points_clear();
+}
+
+/* The client takes no reply any more, and still could send requests. */
+static void reply_that_cannot_be_sent_ends_the_connection(void **state)
 {
     Session *session = *state;
 
-    recorder_hold(session->recorder);
-    for (guint i = 0; i < 4; i++)
-        nbd_client_ask(session->fd, NBD_CMD_WRITE, NBD_CMD_FLAG_FUA, i, 0, 3, "abc");
-    recorder_await(session->recorder, 4);
-    nbd_client_ask(session->fd, NBD_CMD_DISC, 0, 0, 0, 0, NULL);
-    recorder_let_all(session->recorder);
-    for (guint i = 0; i < 4; i++)
-        assert_int_equal(nbd_client_reply(session->fd, 0, NULL), 0);
-    assert_true(nbd_client_is_over(session->fd));
-    recorder_await(session->recorder, 8);
+    assert_int_equal(shutdown(session->fd, SHUT_RD), 0);
+    nbd_client_ask(session->fd, NBD_CMD_FLUSH, 0, 1, 0, 0, NULL);
+    g_thread_join(g_steal_pointer(&session->thread));
 }
 
 int main(void)
@@ -279,6 +294,7 @@ int main(void)
         SESSION_TEST(request_over_the_bytes_waits_until_there_is_room),
         SESSION_TEST(each_request_gives_its_place_back),
         SESSION_TEST(requests_in_flight_end_before_the_connection),
+        SESSION_TEST(reply_that_cannot_be_sent_ends_the_connection),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
