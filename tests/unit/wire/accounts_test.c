@@ -340,6 +340,7 @@ static void whatever_a_client_does_nothing_of_it_stays(void **state)
 {
     Watch w = watch_begin(*state);
 
+    bench_stop_clock(*state);
     for (size_t i = 0; i < G_N_ELEMENTS(plays); i++) {
         Probe probe = probe_open(*state, FALSE);
 
@@ -360,6 +361,7 @@ static void whatever_a_stranger_does_his_budget_is_whole_again(void **state)
     bench->options.has_group = TRUE;
     bench->options.group = PROBE_STRANGER;
     bench_restart(bench);
+    bench_stop_clock(bench);
     w = watch_begin_stranger(bench);
     for (size_t i = 0; i < G_N_ELEMENTS(plays); i++) {
         Probe probe = probe_open_stranger(bench, FALSE);
@@ -416,6 +418,7 @@ static void a_download_that_starts_without_room_begins_when_there_is_room(void *
     size_t payload = 0;
     guint ends = 0;
 
+    bench_stop_clock(*state);
     g_byte_array_set_size(fake.data, 2 * KIB * KIB);
     point_run("workers.turn.passed_on", wait_for_room_to_end, &held);
     for (int i = 0; i < COUNT + 1; i++) {
@@ -433,6 +436,38 @@ static void a_download_that_starts_without_room_begins_when_there_is_room(void *
     points_clear();
     probe_close(&probe);
     watch_await_settled(&w, "downloads");
+    watch_end(&w);
+}
+
+/* They were read before the queue of replies was full; none is in flight that would go on. */
+static void calls_that_wait_for_room_go_on_when_replies_are_read(void **state)
+{
+    enum { COUNT = 30 };
+    Bench *bench = *state;
+    wire_vols_args args = {.pool = probe_pool("images"), .need_results = 1};
+    Probe probe;
+    Watch w;
+
+    bench->options.max_requests = 1;
+    bench_restart(bench);
+    bench_stop_clock(bench);
+    w = watch_begin(bench);
+    probe = probe_open(bench, FALSE);
+    fake.volumes = 8000;
+    for (int i = 0; i < COUNT; i++)
+        probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES,
+                   XDR_OF(vols_args), &args);
+    watch_await_bytes(&w, OUT_HIGH);
+    watch_await_jobs(&w, 0);
+    assert_true(fake.listed < COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        Packet reply = probe_reply(&probe);
+
+        assert_int_equal(reply.header.status, WIRE_OK);
+        packet_free(&reply);
+    }
+    probe_close(&probe);
+    watch_await_settled(&w, "calls that wait for room");
     watch_end(&w);
 }
 
@@ -544,6 +579,7 @@ int main(void)
         BENCH_TEST(whatever_a_stranger_does_his_budget_is_whole_again),
         BENCH_TEST(a_download_is_not_read_on_when_its_client_leaves),
         BENCH_TEST(a_download_that_starts_without_room_begins_when_there_is_room),
+        BENCH_TEST(calls_that_wait_for_room_go_on_when_replies_are_read),
         BENCH_TEST(a_call_in_flight_is_charged_until_its_reply),
         BENCH_TEST(who_has_not_opened_is_timed_until_he_leaves),
         BENCH_TEST(who_hangs_up_unread_is_gone_at_once),

@@ -3,7 +3,7 @@
  * What the connections of one user share: the bytes that are held for them, and their places. Who
  * has to wait for either goes on when it is given back, and not before.
  */
-#include "probe.h"
+#include "watch.h"
 
 #include <poll.h>
 
@@ -19,15 +19,14 @@ static void restart_with_budget(Bench *bench, size_t bytes)
 }
 
 /* @len bytes of a packet that is one longer: they are held until the rest comes. */
-static void send_part(Probe *probe, uint32_t len)
+static void send_part(Bench *bench, Probe *probe, uint32_t len)
 {
     g_autofree uint8_t *part = g_malloc0(len);
     uint32_t whole = GUINT32_TO_BE(len + 1);
 
     memcpy(part, &whole, sizeof(whole));
     probe_write(probe, part, len);
-    /* Until they are in the server's hands. */
-    g_usleep(100 * G_TIME_SPAN_MILLISECOND);
+    bench_settle(bench);
 }
 
 static void ask(Probe *probe)
@@ -57,16 +56,20 @@ static gboolean is_connected(const Probe *probe)
 static void a_call_begins_when_its_users_bytes_are_given_back(void **state)
 {
     Probe holder, caller;
+    Watch watch;
 
     restart_with_budget(*state, 64 * KIB);
+    watch = watch_begin(*state);
     holder = probe_open_stranger(*state, TRUE);
     caller = probe_open_stranger(*state, TRUE);
-    send_part(&holder, 61 * KIB);
+    send_part(*state, &holder, 61 * KIB);
     ask(&caller);
-    assert_true(probe_is_silent(&caller, 200));
+    assert_true(probe_is_silent(*state, &caller));
+    assert_int_equal(watch_look(&watch).queued, 1);
     probe_close(&holder);
     expect_answer(&caller);
     probe_close(&caller);
+    watch_end(&watch);
 }
 
 /* Not even read, as long as a connection of the same user holds all that he may. */
@@ -79,9 +82,9 @@ static void who_is_over_is_read_again_when_bytes_are_given_back(void **state)
     holder = probe_open_stranger(*state, TRUE);
     caller = probe_open_stranger(*state, TRUE);
     /* The most that does not count as much: who holds more may not stand still for so long. */
-    send_part(&holder, 64 * KIB);
+    send_part(*state, &holder, 64 * KIB);
     probe_send(&caller, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
-    assert_true(probe_is_silent(&caller, 2500));
+    assert_true(probe_is_silent_for(*state, &caller, 3));
     assert_true(is_connected(&holder));
     ask(&root);
     expect_answer(&root);
@@ -98,9 +101,9 @@ static void who_holds_his_users_bytes_and_does_not_move_is_dropped(void **state)
     restart_with_budget(*state, 16 * KIB);
     holder = probe_open_stranger(*state, TRUE);
     caller = probe_open_stranger(*state, TRUE);
-    send_part(&holder, 100 * KIB);
+    send_part(*state, &holder, 100 * KIB);
     probe_send(&caller, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
-    assert_true(probe_is_silent(&caller, 500));
+    assert_true(probe_is_silent(*state, &caller));
     probe_assert_dropped(&holder);
     expect_answer(&caller);
     probe_close(&holder);
@@ -130,15 +133,56 @@ static void a_download_goes_on_when_its_users_bytes_are_given_back(void **state)
     g_byte_array_set_size(fake.data, 3 * KIB * KIB);
     fake_hold(&fake.hold_reads, TRUE);
     probe_call(&reader, WIRE_PROC_STORAGE_VOL_DOWNLOAD, XDR_OF(vol_stream_args), &args, NULL, NULL);
-    send_part(&holder, 20 * KIB);
+    send_part(*state, &holder, 20 * KIB);
     fake_hold(&fake.hold_reads, FALSE);
     total = read_piece(&reader);
-    assert_true(probe_is_silent(&reader, 1500));
+    assert_true(probe_is_silent_for(*state, &reader, 2));
     probe_close(&holder);
     for (size_t len = total; len > 0; total += len)
         len = read_piece(&reader);
     assert_int_equal(total, fake.data->len);
     probe_close(&reader);
+}
+
+#define PIECES 30
+
+static gpointer upload_pieces(gpointer data)
+{
+    g_autofree char *piece = g_strnfill(100 * KIB, 'd');
+    const int upload = WIRE_PROC_STORAGE_VOL_UPLOAD;
+    Probe *writer = data;
+
+    for (int i = 0; i < PIECES; i++)
+        probe_stream(writer, upload, writer->serial, WIRE_STREAM, WIRE_CONTINUE, piece, 100 * KIB);
+    probe_stream(writer, upload, writer->serial, WIRE_STREAM, WIRE_OK, NULL, 0);
+    return NULL;
+}
+
+/* More waits for the disk than the user may hold. What is written is read on for, without a tick.
+ */
+static void an_upload_over_the_budget_goes_on_when_it_is_written(void **state)
+{
+    wire_vol_stream_args args = {.vol = probe_vol("vol00000")};
+    GThread *thread;
+    Probe writer;
+    Watch watch;
+
+    restart_with_budget(*state, 300 * KIB);
+    bench_stop_clock(*state);
+    watch = watch_begin_stranger(*state);
+    writer = probe_open_stranger(*state, FALSE);
+    probe_call(&writer, WIRE_PROC_STORAGE_VOL_UPLOAD, XDR_OF(vol_stream_args), &args, NULL, NULL);
+    fake_hold(&fake.hold_writes, TRUE);
+    thread = g_thread_new("upload", upload_pieces, &writer);
+    watch_await_bytes(&watch, 300 * KIB);
+    fake_hold(&fake.hold_writes, FALSE);
+    expect_answer(&writer);
+    g_thread_join(thread);
+    assert_int_equal(fake.data->len, PIECES * 100 * KIB);
+    watch_await_exactly(&watch, 0);
+    probe_close(&writer);
+    watch_await_settled(&watch, "upload");
+    watch_end(&watch);
 }
 
 static void the_last_places_are_for_root(void **state)
@@ -155,8 +199,7 @@ static void the_last_places_are_for_root(void **state)
     probe_close(&refused);
     root = probe_open(bench, FALSE);
     probe_close(&guests[0]);
-    while (cst_wire_server_clients(bench->server) > 2)
-        g_usleep(1000);
+    bench_await_clients(bench, 2);
     guests[0] = probe_open_stranger(bench, TRUE);
     for (size_t i = 0; i < G_N_ELEMENTS(guests); i++)
         probe_close(&guests[i]);
@@ -171,6 +214,7 @@ int main(void)
         BENCH_TEST(who_is_over_is_read_again_when_bytes_are_given_back),
         BENCH_TEST(who_holds_his_users_bytes_and_does_not_move_is_dropped),
         BENCH_TEST(a_download_goes_on_when_its_users_bytes_are_given_back),
+        BENCH_TEST(an_upload_over_the_budget_goes_on_when_it_is_written),
         BENCH_TEST(the_last_places_are_for_root),
     };
 

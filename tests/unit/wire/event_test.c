@@ -47,7 +47,7 @@ static void events_come_to_those_who_asked(void **state)
     assert_lifecycle(&all, id_all, "empty", CST_POOL_EVENT_STARTED);
     assert_lifecycle(&all, id_all, "images", CST_POOL_EVENT_STOPPED);
     assert_lifecycle(&one, id_one, "images", CST_POOL_EVENT_STOPPED);
-    assert_true(probe_is_silent(&none, 20));
+    assert_true(probe_is_silent(*state, &none));
     probe_close(&all);
     probe_close(&one);
     probe_close(&none);
@@ -100,7 +100,7 @@ static void after_deregistering_nothing_comes(void **state)
     probe_call(&probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY, XDR_OF(int), &id, NULL,
                NULL);
     fake_emit(CST_EVENT_POOL_LIFECYCLE, "images", 0);
-    assert_true(probe_is_silent(&probe, 20));
+    assert_true(probe_is_silent(*state, &probe));
     text = probe_call_error(&probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY,
                             XDR_OF(int), &id, 1);
     assert_string_equal(text, "internal error: storage pool event callback 0 not registered");

@@ -34,8 +34,8 @@ void fake_reset(void)
     fake.rows = fake.hole_at = fake.hole_len = fake.upload_limit = 0;
     fake.any_name = fake.hold_refresh = fake.hold_build = fake.hold_wipe = fake.hold_writes = FALSE;
     fake.cancelled = fake.broken = fake.hold_reads = fake.cancel_streams = fake.hold_finish = FALSE;
-    fake.refreshing = fake.writing = fake.finishing = fake.reads = fake.listed = fake.mutations =
-        fake.streams_open = fake.finished = fake.abandoned = 0;
+    fake.refreshing = fake.writing = fake.finishing = fake.reads = fake.checks = fake.listed =
+        fake.mutations = fake.streams_open = fake.finished = fake.abandoned = 0;
     g_mutex_unlock(&fake.lock);
 }
 
@@ -49,7 +49,7 @@ void fake_hold(gboolean *flag, gboolean hold)
 
 gboolean fake_wait(const guint *counter, guint value)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
     gboolean ok;
 
     g_mutex_lock(&fake.lock);
@@ -60,22 +60,17 @@ gboolean fake_wait(const guint *counter, guint value)
     return ok;
 }
 
-guint fake_settled(const guint *counter, guint least)
+gboolean fake_wait_least(const guint *counter, guint least)
 {
-    guint seen = 0;
-    gboolean changed = TRUE;
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
+    gboolean ok;
 
     g_mutex_lock(&fake.lock);
-    while (changed || seen < least) {
-        gint64 end = g_get_monotonic_time() + G_TIME_SPAN_SECOND;
-
-        seen = *counter;
-        while (*counter == seen && g_cond_wait_until(&fake.changed, &fake.lock, end))
-            continue;
-        changed = *counter != seen;
-    }
+    while (*counter < least && g_cond_wait_until(&fake.changed, &fake.lock, end))
+        continue;
+    ok = *counter >= least;
     g_mutex_unlock(&fake.lock);
-    return seen;
+    return ok;
 }
 
 void fake_count(guint *counter, int by)
@@ -457,6 +452,7 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
     while (fake_is_held(&fake.hold_wipe)) {
         if (!cst_task_check(task, error))
             return see_cancel();
+        fake_count(&fake.checks, 1);
         g_usleep(1000);
     }
     return TRUE;

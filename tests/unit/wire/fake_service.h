@@ -36,6 +36,7 @@ typedef struct {
     gboolean cancel_streams; /**< the jobs of streams are cancelled */
     gboolean broken;         /**< what asks the storage fails */
     guint refreshing;        /**< calls in refresh */
+    guint checks;            /**< of running wipes, whether they are cancelled */
     guint mutations;         /**< calls that would have changed something */
     guint streams_open;
     guint writing, finishing;  /**< uploads in a write, and in their finish */
@@ -71,10 +72,10 @@ gboolean fake_is_held(const gboolean *flag);
 void fake_wait_while(const gboolean *flag);
 /** Adds @by to a counter and wakes who waits for it. */
 void fake_count(guint *counter, int by);
-/** Waits until *@counter is @value; FALSE after 10 s. */
+/** Waits until *@counter is @value; FALSE after 60 s. */
 gboolean fake_wait(const guint *counter, guint value);
-/** Waits until *@counter is at least @least and has not changed for a second; returns it. */
-guint fake_settled(const guint *counter, guint least);
+/** Waits until *@counter is at least @least; FALSE after 60 s. */
+gboolean fake_wait_least(const guint *counter, guint least);
 const CstUuid *fake_uuid(const char *pool);
 void fake_emit(CstEventType type, const char *pool, int kind);
 CstService *fake_service(void);

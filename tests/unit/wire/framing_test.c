@@ -38,7 +38,7 @@ static void a_length_that_is_only_claimed_costs_nothing_and_may_wait(void **stat
 
     probe_write(&probe, &word, 4);
     probe_call(&other, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
-    assert_true(probe_is_silent(&probe, 20));
+    assert_true(probe_is_silent(*state, &probe));
     probe_close(&probe);
     probe_close(&other);
 }
@@ -184,7 +184,7 @@ static void a_call_that_comes_in_bytes_is_put_together(void **state)
     for (guint i = 0; i < buf->len; i++) {
         probe_write(&probe, buf->data + i, 1);
         if (i % 7 == 0)
-            g_usleep(1000);
+            bench_settle(*state);
     }
     packet = probe_reply(&probe);
     assert_int_equal(packet.header.status, WIRE_OK);

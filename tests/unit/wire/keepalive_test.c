@@ -102,7 +102,7 @@ static void pings_are_answered_while_calls_wait(void **state)
     add_quick_calls(buf, &probe, 1);
     add_keepalive(buf, WIRE_KEEPALIVE_PING);
     probe_write(&probe, buf->data, buf->len - 20);
-    assert_true(probe_is_silent(&probe, 50));
+    assert_true(probe_is_silent(*state, &probe));
     probe_write(&probe, buf->data + buf->len - 20, 20);
     expect_keepalive(&probe, WIRE_KEEPALIVE_PONG);
     assert_true(fake_wait(&fake.building, MOST_CALLS));
@@ -110,7 +110,7 @@ static void pings_are_answered_while_calls_wait(void **state)
     expect_replies(&probe, MOST_CALLS + 2);
     send_keepalive(&probe, WIRE_KEEPALIVE_PING);
     expect_keepalive(&probe, WIRE_KEEPALIVE_PONG);
-    assert_true(probe_is_silent(&probe, 50));
+    assert_true(probe_is_silent(*state, &probe));
     probe_close(&probe);
 }
 

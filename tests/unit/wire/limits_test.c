@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "probe.h"
+#include "watch.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -52,7 +52,7 @@ static void too_many_calls_stop_the_reading_until_one_ends(void **state)
     send_refresh(&probe);
     probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
     assert_true(fake_wait(&fake.refreshing, 2));
-    assert_true(probe_is_silent(&probe, 50));
+    assert_true(probe_is_silent(*state, &probe));
     probe_call(&other, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
     fake_hold(&fake.hold_refresh, FALSE);
     for (int i = 0; i < 3; i++)
@@ -249,9 +249,11 @@ static void known_volumes_are_found_without_a_worker(void **state)
     wire_vol_args found = {0};
     wire_text path = {0};
     Probe probe;
+    Watch watch;
 
     bench->options.max_running = 1;
     bench_restart(bench);
+    watch = watch_begin(bench);
     probe = probe_open(bench, FALSE);
     fake_hold(&fake.hold_refresh, TRUE);
     send_refresh(&probe);
@@ -264,7 +266,9 @@ static void known_volumes_are_found_without_a_worker(void **state)
     assert_string_equal(path.value, "/images/vol00001");
     xdr_free((xdrproc_t)xdr_wire_text, (char *)&path);
     probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_GET_INFO, XDR_OF(vol_args), &vol);
-    assert_true(probe_is_silent(&probe, 50));
+    assert_true(probe_is_silent(bench, &probe));
+    assert_int_equal(watch_look(&watch).queued, 1);
+    watch_end(&watch);
     fake_hold(&fake.hold_refresh, FALSE);
     reply_serial(&probe);
     reply_serial(&probe);
@@ -278,19 +282,24 @@ static void who_does_not_read_has_no_more_calls_started(void **state)
 {
     enum { CALLS = 40 };
     wire_vols_args args = {.pool = probe_pool("images"), .need_results = 1};
+    Watch watch = watch_begin(*state);
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
 
     fake.volumes = 8000;
     for (int i = 0; i < CALLS; i++)
         probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES,
                    XDR_OF(vols_args), &args);
-    assert_in_range(fake_settled(&fake.listed, 10), 10, CALLS - 10);
+    watch_await_bytes(&watch, OUT_HIGH);
+    watch_await_turns(&watch, 0);
+    assert_in_range(fake.listed, 1, CALLS - 10);
     probe_call(&other, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES, XDR_OF(vols_args), &args, NULL,
                NULL);
     for (int i = 0; i < CALLS; i++)
         reply_serial(&probe);
     probe_close(&probe);
     probe_close(&other);
+    watch_await_settled(&watch, "replies that were read late");
+    watch_end(&watch);
 }
 
 /* Those that run, those that wait for others, and those that have not begun. */
@@ -358,9 +367,9 @@ static void a_listed_call_that_is_detached_goes_on_until_the_server_ends(void **
     assert_job(&probe, WIRE_CISTERN_CALL_JOB, probe.serial - 2, 1, FAKE_WIPE_JOB);
     assert_job(&probe, WIRE_CISTERN_CALL_DETACH, probe.serial - 3, 1, FAKE_WIPE_JOB);
     probe_close(&probe);
-    while (cst_wire_server_clients(bench->server) > 0)
-        g_usleep(1000);
-    g_usleep(20000);
+    bench_await_clients(bench, 0);
+    /* The wipe looks whether it is cancelled before and after. */
+    assert_true(fake_wait_least(&fake.checks, fake.checks + 2));
     assert_false(fake.cancelled);
     bench_restart(bench);
     assert_true(fake.cancelled);
@@ -415,6 +424,7 @@ static void clients_over_the_limit_wait_their_turn(void **state)
 
     bench->options.max_clients = 1;
     bench_restart(bench);
+    bench_stop_clock(bench);
     g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
     assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(listener, 10), 0);
@@ -423,7 +433,7 @@ static void clients_over_the_limit_wait_their_turn(void **state)
     probe_call(&first, WIRE_PROC_AUTH_LIST, NULL, NULL, NULL, NULL);
     second.fd = connect_to(path);
     probe_send(&second, WIRE_REMOTE_PROGRAM, WIRE_PROC_AUTH_LIST, NULL, NULL);
-    assert_true(probe_is_silent(&second, 50));
+    assert_true(probe_is_silent(*state, &second));
     probe_close(&first);
     reply_serial(&second);
     probe_close(&second);

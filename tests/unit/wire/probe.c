@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "points.h"
+
 #include "probe.h"
 
 #include <errno.h>
@@ -7,7 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 10000
+#include "server.h"
+
+#define PATIENCE_MS 60000
 
 int bench_setup(void **state)
 {
@@ -193,9 +197,81 @@ Packet probe_reply(Probe *probe)
     return packet;
 }
 
-gboolean probe_is_silent(Probe *probe, int ms)
+typedef struct {
+    Message message;
+    gboolean stops_clock;
+    GMutex lock;
+    GCond cond;
+    gboolean handled;
+} Mark;
+
+static void mark_handled(Loop *loop, Message *message)
 {
-    return !wait_readable(probe, ms);
+    Mark *mark = (Mark *)message;
+
+    /* The next tick is due a second after this. */
+    if (mark->stops_clock)
+        loop->ticked = G_MAXINT64 / 2;
+    g_mutex_lock(&mark->lock);
+    mark->handled = TRUE;
+    g_cond_signal(&mark->cond);
+    g_mutex_unlock(&mark->lock);
+}
+
+/* A message that is posted in one round of the loop is handled in the next one. */
+static void await_round(Loop *loop, gboolean stops_clock)
+{
+    Mark mark = {.message.func = mark_handled, .stops_clock = stops_clock};
+
+    g_mutex_init(&mark.lock);
+    g_cond_init(&mark.cond);
+    loop_post(loop, &mark.message);
+    g_mutex_lock(&mark.lock);
+    while (!mark.handled)
+        g_cond_wait(&mark.cond, &mark.lock);
+    g_mutex_unlock(&mark.lock);
+    g_cond_clear(&mark.cond);
+    g_mutex_clear(&mark.lock);
+}
+
+void bench_settle(Bench *bench)
+{
+    /* Accepting, adopting, reading and answering take a round each. */
+    for (int round = 0; round < 6; round++)
+        for (guint i = 0; i < bench->server->n_loops; i++)
+            await_round(bench->server->loops[i], FALSE);
+}
+
+void bench_stop_clock(Bench *bench)
+{
+    for (guint i = 0; i < bench->server->n_loops; i++)
+        await_round(bench->server->loops[i], TRUE);
+}
+
+void bench_await_clients(Bench *bench, guint clients)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+
+    while (cst_wire_server_clients(bench->server) != clients) {
+        if (g_get_monotonic_time() > end)
+            fail_msg("%u clients were awaited, there are %u", clients,
+                     cst_wire_server_clients(bench->server));
+        g_usleep(200);
+    }
+}
+
+gboolean probe_is_silent(Bench *bench, Probe *probe)
+{
+    bench_settle(bench);
+    return !wait_readable(probe, 0);
+}
+
+gboolean probe_is_silent_for(Bench *bench, Probe *probe, guint ticks)
+{
+    point_watch("clients.tick.done");
+    point_await("clients.tick.done", ticks);
+    points_clear();
+    return probe_is_silent(bench, probe);
 }
 
 void probe_assert_dropped(Probe *probe)

@@ -63,7 +63,22 @@ void probe_stream(Probe *probe, int procedure, uint32_t serial, uint32_t type, u
 Packet probe_read(Probe *probe);
 /** The next packet that is not a MESSAGE. */
 Packet probe_reply(Probe *probe);
-gboolean probe_is_silent(Probe *probe, int ms);
+/**
+ * Waits until the server's loops have handled what was sent to them, and have sent what they had to
+ * send. Calls and pieces of streams at the workers are not waited for.
+ */
+void bench_settle(Bench *bench);
+/**
+ * Keeps the clock from having the server look at its clients: each piece of work that waits has to
+ * be started by the event that it waits for.
+ */
+void bench_stop_clock(Bench *bench);
+/** Waits until so many clients are connected. */
+void bench_await_clients(Bench *bench, guint clients);
+/** Whether nothing has come for @probe after bench_settle(). */
+gboolean probe_is_silent(Bench *bench, Probe *probe);
+/** The same when the clock has made the server look at its clients @ticks times more. */
+gboolean probe_is_silent_for(Bench *bench, Probe *probe, guint ticks);
 /** The server has hung up (after whatever it sent before). */
 void probe_assert_dropped(Probe *probe);
 void packet_free(Packet *packet);

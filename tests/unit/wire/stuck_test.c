@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Calls that hang in storage: their clients get an answer, and nobody else waits for them. */
-#include "probe.h"
+#include "watch.h"
 
 #define PATIENCE_US (100 * G_TIME_SPAN_MILLISECOND)
 
@@ -80,6 +80,7 @@ static void assert_done(Probe *probe)
  */
 static void a_call_that_hangs_is_answered_and_others_go_on(void **state)
 {
+    Watch watch = watch_begin(*state);
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
 
     fake_hold(&fake.hold_refresh, TRUE);
@@ -92,16 +93,20 @@ static void a_call_that_hangs_is_answered_and_others_go_on(void **state)
     assert_done(&other);
     assert_true(fake_wait(&fake.refreshing, 1));
     let_go();
-    assert_true(probe_is_silent(&probe, 50));
+    watch_await_jobs(&watch, 0);
+    assert_true(probe_is_silent(*state, &probe));
     send_on(&probe, WIRE_PROC_STORAGE_POOL_REFRESH, "images");
     assert_done(&probe);
     probe_close(&probe);
     probe_close(&other);
+    watch_await_settled(&watch, "call that hangs");
+    watch_end(&watch);
 }
 
 /* What it comes back with, with its client gone or not, does nothing to calls that come later. */
 static void the_turn_is_the_next_ones_when_it_is_back(void **state)
 {
+    Watch watch = watch_begin(*state);
     Probe gone = probe_open(*state, FALSE), probe;
 
     fake_hold(&fake.hold_refresh, TRUE);
@@ -115,6 +120,8 @@ static void the_turn_is_the_next_ones_when_it_is_back(void **state)
     send_on(&probe, WIRE_PROC_STORAGE_POOL_BUILD, "empty");
     assert_done(&probe);
     probe_close(&probe);
+    watch_await_settled(&watch, "call that has hung");
+    watch_end(&watch);
 }
 
 static uint32_t start_stream(Probe *probe, int procedure)
@@ -128,6 +135,7 @@ static uint32_t start_stream(Probe *probe, int procedure)
 /* There is one thread for all streams. */
 static void a_stream_that_hangs_fails_and_others_go_on(void **state)
 {
+    Watch watch = watch_begin(*state);
     Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
     const int upload = WIRE_PROC_STORAGE_VOL_UPLOAD;
     uint32_t serial;
@@ -144,9 +152,12 @@ static void a_stream_that_hangs_fails_and_others_go_on(void **state)
     assert_true(fake_wait(&fake.streams_open, 1));
     fake_hold(&fake.hold_reads, FALSE);
     assert_true(fake_wait(&fake.streams_open, 0));
-    assert_true(probe_is_silent(&probe, 50));
+    watch_await_jobs(&watch, 0);
+    assert_true(probe_is_silent(*state, &probe));
     probe_close(&probe);
     probe_close(&other);
+    watch_await_settled(&watch, "stream that hangs");
+    watch_end(&watch);
 }
 
 int main(void)

@@ -42,8 +42,10 @@ static void count_user(Counts *counts, User *user)
     counts->connections = user->connections;
     counts->bytes = user->bytes;
     counts->starved = user->starved;
-    for (int i = 0; i < WORK_CLASSES; i++)
-        counts->turns += user->shares[i].running + user->shares[i].waiting + user->shares[i].listed;
+    for (int i = 0; i < WORK_CLASSES; i++) {
+        counts->turns += user->shares[i].running + user->shares[i].waiting;
+        counts->lanes += user->shares[i].listed;
+    }
 }
 
 /* In the loop's thread. */
@@ -115,8 +117,8 @@ static gboolean is_settled(const Watch *watch, const Counts *counts, size_t unus
     return cst_wire_server_clients(watch->bench->server) == 1 && counts->clients == 1 &&
            counts->guests == guests && counts->connections == guests && counts->timed == 0 &&
            counts->jobs == 0 && counts->callbacks == 0 && counts->waiting == 0 &&
-           counts->turns == 0 && counts->queued == 0 && counts->refs == 1 && counts->bytes == 0 &&
-           !counts->starved && count_descriptors() == watch->descriptors;
+           counts->turns == 0 && counts->lanes == 0 && counts->queued == 0 && counts->refs == 1 &&
+           counts->bytes == 0 && !counts->starved && count_descriptors() == watch->descriptors;
 }
 
 void watch_await_settled(const Watch *watch, const char *what)
@@ -163,6 +165,16 @@ static gboolean has_jobs(const Watch *watch, const Counts *counts, size_t wanted
 void watch_await_jobs(const Watch *watch, guint jobs)
 {
     await(watch, "jobs", has_jobs, jobs);
+}
+
+static gboolean has_turns(const Watch *watch, const Counts *counts, size_t wanted)
+{
+    return counts->turns == wanted;
+}
+
+void watch_await_turns(const Watch *watch, guint turns)
+{
+    await(watch, "turns", has_turns, turns);
 }
 
 static gboolean has_clients(const Watch *watch, const Counts *counts, size_t wanted)
