@@ -401,10 +401,10 @@ void client_resume(Client *client)
 {
     if (client->state > CLIENT_OPEN)
         return;
-    if (!client_may_read(client)) {
-        settle_account(client);
+    /* First, because bytes that have just been given back may be what the client waits for. */
+    settle_account(client);
+    if (!client_may_read(client))
         return;
-    }
     /* Through the backlog, because the caller may be in the middle of a packet of this client. */
     if (client->in && may_handle(client))
         add_to_backlog(client);
