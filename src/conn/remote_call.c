@@ -217,6 +217,17 @@ static gboolean set_initial_rate(Watch *watch, GError **error)
                 xdr_wire_int, &found, error));
 }
 
+/* Ends the limit of a call that could not be sent: the next call must not get it. */
+static void clear_initial_rate(Watch *watch)
+{
+    wire_serial_rate_args args = {0, 0};
+    wire_int found = {0};
+
+    if (watch->rate)
+        ask(watch->remote, WIRE_CISTERN_CALL_RATE, xdr_wire_serial_rate_args, &args, xdr_wire_int,
+            &found, NULL);
+}
+
 /* One step of watching. FALSE: stop waiting for the reply. */
 static gboolean watch_step(Watch *watch, GError **error)
 {
@@ -261,9 +272,12 @@ static gboolean call_watched(CstRemote *remote, const CstWireProc *proc, const v
 {
     Watch watch = {.remote = remote, .task = task};
 
-    if (!cst_task_check(task, error) || !set_initial_rate(&watch, error) ||
-        !cst_wire_client_send(remote->client, proc, args, &watch.serial, error))
+    if (!cst_task_check(task, error) || !set_initial_rate(&watch, error))
         return FALSE;
+    if (!cst_wire_client_send(remote->client, proc, args, &watch.serial, error)) {
+        clear_initial_rate(&watch);
+        return FALSE;
+    }
     if (await_watched(&watch, proc, ret, ret_why, error))
         return TRUE;
     /* The server goes on with the call unless it was cancelled; its reply is dropped. */

@@ -476,6 +476,16 @@ void dispatch_cancel(Loop *loop)
         cst_task_cancel(((Call *)call)->api.task);
 }
 
+/*
+ * Ends a limit that CALL_RATE has set for the next call with a task: that call is answered without
+ * one.
+ */
+static void drop_next_rate(Client *client, const CstProcedure *procedure)
+{
+    if (!procedure || procedure->run == CST_RUN_LONG)
+        client->next_rate = 0;
+}
+
 /* @log: the thread's context, whose procedure is not known yet. */
 static void handle_call(Client *client, const CstWireHeader *header, const uint8_t *packet,
                         size_t len, CstLogContext *log)
@@ -489,6 +499,7 @@ static void handle_call(Client *client, const CstWireHeader *header, const uint8
                procedure || error->code != CST_ERROR_NO_SUPPORT ? CST_WIRE_FROM_RPC
                                                                 : CST_WIRE_FROM_DRIVER,
                error);
+        drop_next_rate(client, procedure);
         return;
     }
     log->procedure = procedure->name;
@@ -503,6 +514,7 @@ static void handle_call(Client *client, const CstWireHeader *header, const uint8
     if (!cst_wire_payload_decode(packet, len, procedure->args_func, call.args, &error) ||
         !check_write(client, procedure, &error)) {
         refuse(client, header, procedure->domain, error);
+        drop_next_rate(client, procedure);
         clear_args(&call);
         return;
     }
@@ -512,6 +524,7 @@ static void handle_call(Client *client, const CstWireHeader *header, const uint8
         submit(&call, len);
         return;
     }
+    drop_next_rate(client, procedure);
     clear_args(&call);
 }
 

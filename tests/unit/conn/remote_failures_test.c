@@ -175,6 +175,59 @@ static gboolean unsubscribe(gpointer self, GError **error)
     return cst_remote_transport.unsubscribe(self, 99, error);
 }
 
+/* --- a limit whose call is not sent ----------------------------------------------------------- */
+
+/* Connects, is told of a limit, and then that there is none; the call never comes. */
+static void serve_limit(int fd, gpointer data)
+{
+    uint64_t *limits = data;
+    FakePacket packet;
+
+    for (int count = 0; count < 2 && fake_read(fd, &packet); fake_packet_clear(&packet)) {
+        wire_serial_rate_args args = {1, 1};
+        wire_int found = {1};
+
+        if (packet.header.procedure != WIRE_CISTERN_CALL_RATE ||
+            packet.header.program != WIRE_CISTERN_PROGRAM) {
+            answer(fd, &packet.header, REFUSES);
+            continue;
+        }
+        g_assert_true(cst_wire_payload_decode(packet.bytes, packet.len,
+                                              (xdrproc_t)xdr_wire_serial_rate_args, &args, NULL));
+        g_assert_cmpuint(args.serial, ==, 0);
+        limits[count++] = args.limit;
+        fake_reply(fd, packet.header, xdr_wire_int, &found);
+    }
+}
+
+static void limit_of_a_call_that_cannot_be_sent_is_taken_back(void **state)
+{
+    uint64_t limits[2] = {0, 1};
+    CstConnUri uri = {.target = CST_URI_UNIX, .name = (char *)"storage:///system"};
+    /* Longer than the protocol has texts. */
+    g_autofree char *text = g_strnfill(8 << 20, 'x');
+    wire_vol_flags_args args = {.vol = {name, text, name}};
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GError) error = NULL;
+    FakeServer server;
+    gboolean reached;
+    gpointer self;
+
+    fake_listen(&server, serve_limit, limits);
+    uri.socket = server.path;
+    self = cst_remote_open(&uri, FALSE, &reached, NULL);
+    assert_non_null(self);
+    cst_task_set_rate(task, 1000);
+    assert_false(cst_remote_transport.call(
+        self, cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DELETE), &args, NULL, task,
+        &error));
+    assert_non_null(error);
+    cst_remote_transport.close(self);
+    fake_stop(&server);
+    assert_int_equal(limits[0], 1000);
+    assert_int_equal(limits[1], 0);
+}
+
 /* --- tests ------------------------------------------------------------------------------------ */
 
 static const struct {
@@ -227,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_succeeds_or_says_why_not),
+        cmocka_unit_test(limit_of_a_call_that_cannot_be_sent_is_taken_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -150,18 +150,46 @@ static void wipe(Probe *probe)
     probe_call(probe, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args), &args, NULL, NULL);
 }
 
+static void limit_next_call(Probe *probe, uint64_t limit)
+{
+    wire_serial_rate_args args = {.serial = 0, .limit = limit};
+    Packet packet;
+
+    probe_send(probe, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_CALL_RATE, XDR_OF(serial_rate_args),
+               &args);
+    packet = probe_reply(probe);
+    assert_int_equal(packet.bytes[CST_WIRE_HEADER_LEN + 3], 1);
+    packet_free(&packet);
+}
+
+/* The call for which the limit was set never begins; the next one knows of no limit. */
+static void a_limit_ends_with_its_call_that_is_refused(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_int secure = {0};
+
+    limit_next_call(&probe, 65536);
+    g_free(probe_call_error(&probe, WIRE_PROC_STORAGE_VOL_WIPE, NULL, NULL, 39));
+    wipe(&probe);
+    assert_int_equal(fake.rate, 0);
+    limit_next_call(&probe, 65536);
+    g_free(probe_call_error(&probe, 9999, NULL, NULL, 39));
+    wipe(&probe);
+    assert_int_equal(fake.rate, 0);
+    /* A call that has no task leaves the limit to the next one. */
+    limit_next_call(&probe, 65536);
+    probe_call(&probe, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, XDR_OF(int), &secure);
+    wipe(&probe);
+    assert_int_equal(fake.rate, 65536);
+    probe_close(&probe);
+}
+
 /* A call that is over before it can be told of its limit would know none. */
 static void a_limit_is_there_before_its_call(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
-    wire_serial_rate_args args = {.serial = 0, .limit = 65536};
-    Packet packet;
 
-    probe_send(&probe, WIRE_CISTERN_PROGRAM, WIRE_CISTERN_CALL_RATE, XDR_OF(serial_rate_args),
-               &args);
-    packet = probe_reply(&probe);
-    assert_int_equal(packet.bytes[CST_WIRE_HEADER_LEN + 3], 1);
-    packet_free(&packet);
+    limit_next_call(&probe, 65536);
     wipe(&probe);
     assert_int_equal(fake.rate, 65536);
     wipe(&probe);
@@ -451,6 +479,7 @@ int main(void)
         BENCH_TEST(who_never_opens_is_dropped),
         BENCH_TEST(a_long_call_tells_its_progress_and_can_be_cancelled),
         BENCH_TEST(a_limit_is_there_before_its_call),
+        BENCH_TEST(a_limit_ends_with_its_call_that_is_refused),
         BENCH_TEST(calls_that_wait_hold_nobody_up),
         BENCH_TEST(calls_that_run_leave_room_for_the_first_of_others),
         BENCH_TEST(known_volumes_are_found_without_a_worker),
