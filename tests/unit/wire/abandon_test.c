@@ -7,6 +7,9 @@
 
 #include "watch.h"
 
+#include <errno.h>
+#include <sys/epoll.h>
+
 #define KIB 1024
 
 /* A server on which one call of a connection runs at a time. */
@@ -179,6 +182,7 @@ static void upload_that_is_written_while_its_client_leaves_is_closed(void **stat
     watch_await_clients(&watch, 1);
     watch_await_exactly(&watch, 0);
     assert_int_equal(fake.streams_open, 1);
+    assert_int_equal(fake.ends, 1);
     fake_hold(&fake.hold_writes, FALSE);
     watch_await_settled(&watch, "upload");
     assert_int_equal(fake.abandoned, 1);
@@ -196,8 +200,11 @@ static void upload_that_is_finishing_while_its_client_leaves_is_finished(void **
     fake_hold(&fake.hold_finish, TRUE);
     upload(&probe, serial, WIRE_OK, 0);
     assert_true(fake_wait(&fake.finishing, 1));
+    assert_int_equal(fake.ends, 1);
     probe_close(&probe);
     watch_await_clients(&watch, 1);
+    /* The upload is its worker's, which may have freed it. */
+    assert_int_equal(fake.ends, 1);
     fake_hold(&fake.hold_finish, FALSE);
     watch_await_settled(&watch, "upload that is finishing");
     assert_int_equal(fake.finished, 1);
@@ -239,6 +246,34 @@ static void packets_after_the_end_of_a_stream_are_ignored(void **state)
     watch_end(&watch);
 }
 
+/* Others may wait for the volume of a stream that only waits for the storage. */
+static void stream_is_said_to_end_before_the_storage_is_through(void **state)
+{
+    Watch watch = begin(state);
+    Probe probe = probe_open(*state, FALSE);
+    uint32_t serial = start(&probe, WIRE_PROC_STORAGE_VOL_UPLOAD);
+    Packet packet;
+
+    fake_hold(&fake.hold_writes, TRUE);
+    upload(&probe, serial, WIRE_CONTINUE, 10);
+    assert_true(fake_wait(&fake.writing, 1));
+    assert_int_equal(fake.ends, 0);
+    upload(&probe, serial, WIRE_ERROR, 0);
+    bench_settle(*state);
+    assert_int_equal(fake.ends, 1);
+    fake_hold(&fake.hold_writes, FALSE);
+    packet = probe_reply(&probe);
+    assert_int_equal(packet.header.status, WIRE_OK);
+    packet_free(&packet);
+    g_byte_array_set_size(fake.data, 10);
+    start(&probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
+    assert_true(fake_wait(&fake.streams_open, 0));
+    assert_int_equal(fake.ends, 2);
+    probe_close(&probe);
+    watch_await_settled(&watch, "streams that end");
+    watch_end(&watch);
+}
+
 /* The call that opens the stream is at a worker when its client leaves; the volume is closed. */
 static void stream_that_opens_after_its_client_has_left_is_closed(void **state)
 {
@@ -263,6 +298,45 @@ static void stream_that_opens_after_its_client_has_left_is_closed(void **state)
     watch_end(&watch);
 }
 
+/* --- connections ------------------------------------------------------------------------------ */
+
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+int __real_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+
+static gint refused_watches; /* atomic; so many sockets will not be watched */
+
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    if (operation == EPOLL_CTL_ADD && g_atomic_int_get(&refused_watches) > 0) {
+        g_atomic_int_add(&refused_watches, -1);
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_epoll_ctl(epoll, operation, fd, event);
+}
+
+static void connection_that_cannot_be_watched_is_not_counted(void **state)
+{
+    Bench *bench = *state;
+    Watch watch;
+    Probe probe;
+
+    bench->options.max_user_clients = 2;
+    bench_restart(bench);
+    watch = watch_begin_stranger(bench);
+    for (int i = 0; i < 5; i++) {
+        g_atomic_int_set(&refused_watches, 1);
+        probe = probe_connect_as(bench, PROBE_STRANGER, NULL, 0, TRUE);
+        probe_assert_dropped(&probe);
+        probe_close(&probe);
+        watch_await_settled(&watch, "connection that is not watched");
+    }
+    probe = probe_open_stranger(bench, TRUE);
+    probe_close(&probe);
+    watch_await_settled(&watch, "connection");
+    watch_end(&watch);
+}
+
 int main(void)
 {
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -275,6 +349,8 @@ int main(void)
         BENCH_TEST(upload_that_is_written_while_its_client_leaves_is_closed),
         BENCH_TEST(upload_that_is_finishing_while_its_client_leaves_is_finished),
         BENCH_TEST(packets_after_the_end_of_a_stream_are_ignored),
+        BENCH_TEST(stream_is_said_to_end_before_the_storage_is_through),
+        BENCH_TEST(connection_that_cannot_be_watched_is_not_counted),
         BENCH_TEST(stream_that_opens_after_its_client_has_left_is_closed),
     };
 

@@ -86,6 +86,7 @@ static void who_is_over_is_read_again_when_bytes_are_given_back(void **state)
     probe_send(&caller, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
     assert_true(probe_is_silent_for(*state, &caller, 3));
     assert_true(is_connected(&holder));
+    assert_true(bench_is_idle(*state));
     ask(&root);
     expect_answer(&root);
     probe_close(&holder);

@@ -34,8 +34,8 @@ void fake_reset(void)
     fake.rows = fake.hole_at = fake.hole_len = fake.upload_limit = 0;
     fake.any_name = fake.hold_refresh = fake.hold_build = fake.hold_wipe = fake.hold_writes = FALSE;
     fake.cancelled = fake.broken = fake.hold_reads = fake.cancel_streams = fake.hold_finish = FALSE;
-    fake.refreshing = fake.writing = fake.finishing = fake.reads = fake.checks = fake.listed =
-        fake.mutations = fake.streams_open = fake.finished = fake.abandoned = 0;
+    fake.refreshing = fake.writing = fake.finishing = fake.reads = fake.checks = fake.ends =
+        fake.listed = fake.mutations = fake.streams_open = fake.finished = fake.abandoned = 0;
     g_mutex_unlock(&fake.lock);
 }
 

@@ -41,6 +41,7 @@ typedef struct {
     guint streams_open;
     guint writing, finishing;  /**< uploads in a write, and in their finish */
     guint reads;               /**< calls that read a download */
+    guint ends;                /**< streams that were said to end soon */
     guint finished, abandoned; /**< uploads that ended, by finish or without */
     char token[64];            /**< that the last call for a secret's value came with */
     gboolean cancelled;        /**< a wipe saw its cancel */

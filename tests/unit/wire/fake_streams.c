@@ -104,6 +104,7 @@ gboolean cst_upload_finish(CstUpload *upload, GError **error)
 
 void cst_upload_ends(CstUpload *upload)
 {
+    fake_count(&fake.ends, 1);
 }
 
 gboolean cst_upload_cancelled(const CstUpload *upload)
@@ -179,6 +180,7 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
 
 void cst_download_ends(CstDownload *download)
 {
+    fake_count(&fake.ends, 1);
 }
 
 gboolean cst_download_cancelled(const CstDownload *download)

@@ -18,6 +18,8 @@ int bench_setup(void **state)
     Bench *bench = g_new0(Bench, 1);
 
     fake_reset();
+    /* A reference or a table that is used after its end must not pass for a success. */
+    g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
     cst_wire_options_init(&bench->options);
     bench->server = cst_wire_server_new(fake_service(), &bench->options, NULL);
     assert_non_null(bench->server);
@@ -258,6 +260,18 @@ void bench_await_clients(Bench *bench, guint clients)
                      cst_wire_server_clients(bench->server));
         g_usleep(200);
     }
+}
+
+gboolean bench_is_idle(Bench *bench)
+{
+    bench_settle(bench);
+    for (guint i = 0; i < bench->server->n_loops; i++) {
+        struct pollfd events = {.fd = bench->server->loops[i]->epoll_fd, .events = POLLIN};
+
+        if (poll(&events, 1, 0) != 0)
+            return FALSE;
+    }
+    return TRUE;
 }
 
 gboolean probe_is_silent(Bench *bench, Probe *probe)

@@ -75,6 +75,11 @@ void bench_settle(Bench *bench);
 void bench_stop_clock(Bench *bench);
 /** Waits until so many clients are connected. */
 void bench_await_clients(Bench *bench, guint clients);
+/**
+ * Whether the loops have no event after bench_settle(): an event of a socket that is watched and
+ * not read would wake them again and again.
+ */
+gboolean bench_is_idle(Bench *bench);
 /** Whether nothing has come for @probe after bench_settle(). */
 gboolean probe_is_silent(Bench *bench, Probe *probe);
 /** The same when the clock has made the server look at its clients @ticks times more. */
