@@ -14,6 +14,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "client_private.h"
 
@@ -181,11 +182,13 @@ gboolean cst_wire_stream_send_hole(CstWireStream *stream, uint64_t hole, GError 
 
 gboolean cst_wire_stream_receive(CstWireStream *stream, CstTask *task, GError **error)
 {
-    while (stream->state == CST_STREAM_DATA)
+    while (stream->state == CST_STREAM_DATA) {
+        CST_TEST_POINT("wire.stream.receive_wait");
         if (!cst_task_check(task, error) ||
             (!cst_wire_client_pump(stream->client, task ? TASK_CHECK_MS : -1, -1, error) &&
              stream->state == CST_STREAM_DATA))
             return FALSE;
+    }
     g_clear_error(error);
     return stream_usable(stream, error);
 }
@@ -199,9 +202,11 @@ static gboolean end_stream(CstWireStream *stream, uint32_t status, GError **erro
     if (!cst_wire_client_usable(stream->client, error))
         return FALSE;
     cst_wire_append_raw(stream->client->out, &header, NULL, 0);
-    while (!stream->server_done)
+    while (!stream->server_done) {
+        CST_TEST_POINT("wire.stream.end_wait");
         if (!cst_wire_client_pump(stream->client, -1, -1, error) && !stream->server_done)
             return FALSE;
+    }
     g_clear_error(error);
     return TRUE;
 }

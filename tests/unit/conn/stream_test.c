@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "points.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -187,11 +189,11 @@ static void cancelled_task_aborts_the_download(void **state)
     session_close_asking(&session);
 }
 
-/** Says nothing until the client wants no more. */
+/** Sends nothing, and cancels when the client waits. */
 static void serve_silent_download(int fd, gpointer data)
 {
     fake_reply(fd, fake_expect(fd, WIRE_PROC_STORAGE_VOL_DOWNLOAD), NULL, NULL);
-    g_usleep(100000);
+    point_await("wire.stream.receive_wait", 1);
     cst_task_cancel(data);
     expect_end(fd, WIRE_ERROR);
 }
@@ -202,10 +204,12 @@ static void a_download_that_brings_nothing_can_be_cancelled(void **state)
     g_autoptr(CstTask) task = cst_task_new();
     g_autoptr(GError) error = NULL;
 
+    point_watch("wire.stream.receive_wait");
     session_open(&session, &download, serve_silent_download, task, cancel_after_piece, task);
     assert_false(cst_wire_stream_receive(session.stream, task, &error));
     assert_fails_with(error, CST_ERROR_CANCELLED, "cancelled");
     session_close(&session);
+    points_clear();
 }
 
 static void serve_bad_hole(int fd, gpointer data)
