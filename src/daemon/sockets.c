@@ -173,14 +173,19 @@ static gboolean open_named(const char *path, mode_t mode, const DaemonConfig *co
     before = umask(0177);
     done = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(before);
-    if (done < 0 || listen(fd, SOMAXCONN) < 0)
+    if (done < 0)
         return cst_fail_errno(error, errno, _("cannot listen at '%s'"), path);
-    if (!set_access(fresh, mode, config, read_only, error))
-        return FALSE;
-    if (rename(fresh, path) < 0)
-        return cst_fail_errno(error, errno, _("cannot name the socket '%s'"), path);
-    *ret_fd = g_steal_fd(&fd);
-    return TRUE;
+    if (listen(fd, SOMAXCONN) < 0)
+        cst_fail_errno(error, errno, _("cannot listen at '%s'"), path);
+    else if (set_access(fresh, mode, config, read_only, error)) {
+        if (rename(fresh, path) == 0) {
+            *ret_fd = g_steal_fd(&fd);
+            return TRUE;
+        }
+        cst_fail_errno(error, errno, _("cannot name the socket '%s'"), path);
+    }
+    unlink(fresh);
+    return FALSE;
 }
 
 /*
