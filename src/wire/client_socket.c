@@ -17,6 +17,7 @@
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 /* Size of the input buffer under load: a stream packet of 1 MiB and the one behind it. */
 #define IN_SIZE (2u * 1024 * 1024 + 64)
@@ -188,8 +189,10 @@ static void write_socket(CstWireClient *client)
                            client->out->len - client->out_sent};
     struct msghdr message = {.msg_iov = queue ? &queued : client->direct,
                              .msg_iovlen = queue ? 1 : 2};
-    ssize_t n = sendmsg(client->fd, &message, MSG_NOSIGNAL);
+    ssize_t n;
 
+    CST_TEST_POINT("wire.client.write");
+    n = sendmsg(client->fd, &message, MSG_NOSIGNAL);
     if (n >= 0) {
         if (queue)
             advance_queue(client, n);

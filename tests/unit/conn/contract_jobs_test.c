@@ -103,7 +103,6 @@ static void waiting_ends_and_the_job_goes_on(void **state)
     g_autoptr(CstVolRef) vol = NULL;
     g_autoptr(CstTask) cancelled = cst_task_new(), watched = cst_task_new();
     g_autoptr(GError) late = NULL, stopped = NULL;
-    gint64 began;
     CstJobInfo *job;
     Side side;
     uint64_t id;
@@ -111,11 +110,9 @@ static void waiting_ends_and_the_job_goes_on(void **state)
     side_open(&side, TRUE);
     vol = make_volume(&side);
     id = start_job(&side, vol);
-    began = g_get_monotonic_time();
-    assert_null(cst_conn_job_wait(side.conn, id, began + 300000, watched, &late));
+    assert_null(cst_conn_job_wait(side.conn, id, g_get_monotonic_time() + 300000, watched, &late));
     assert_int_equal(late->code, CST_ERROR_TIMEOUT);
     assert_non_null(strstr(late->message, " is still running"));
-    assert_in_range(g_get_monotonic_time() - began, 300000, 5000000);
     assert_true(cst_task_progress(watched).total == 8 * MIB);
     assert_true(cst_task_progress(watched).done < 8 * MIB);
     cst_task_cancel(cancelled);
@@ -146,29 +143,28 @@ static void a_short_call_is_waited_for(void **state)
     side_close(&side);
 }
 
+/* Ends the limit when the call has begun, which its total shows. */
 static gpointer speed_up(gpointer task)
 {
-    g_usleep(400000);
+    while (cst_task_progress(task).total == 0)
+        g_usleep(1000);
     cst_task_set_rate(task, 0);
     return NULL;
 }
 
-/* 8 MiB at 1 MiB a second, if the server did not hear that the limit is gone. */
+/* 8 MiB at 1 KiB a second take hours, if the server does not hear that the limit is gone. */
 static void a_call_that_runs_hears_of_another_limit(void **state)
 {
     g_autoptr(CstVolRef) vol = NULL;
     g_autoptr(CstTask) task = cst_task_new();
-    gint64 began;
     GThread *thread;
     Side side;
 
     side_open(&side, TRUE);
     vol = make_volume(&side);
-    cst_task_set_rate(task, MIB);
-    began = g_get_monotonic_time();
+    cst_task_set_rate(task, 1024);
     thread = g_thread_new("speed", speed_up, task);
     assert_true(cst_conn_vol_wipe(side.conn, vol, CST_WIPE_RANDOM, task, NULL));
-    assert_in_range(g_get_monotonic_time() - began, 400000, 5000000);
     g_thread_join(thread);
     side_close(&side);
 }
@@ -218,7 +214,7 @@ static void play_job_of_client(gboolean remote)
     assert_true(!stop && limit == 7);
     assert_true(cst_conn_job_cancel(side.conn, id, NULL));
     assert_true(cst_conn_job_set_limit(side.conn, id, 9, NULL));
-    for (int i = 0; i < 3000 && (!stop || limit != 9); i++) {
+    for (int i = 0; i < 12000 && (!stop || limit != 9); i++) {
         g_usleep(10000);
         assert_true(cst_conn_client_job_progress(side.conn, handle, (CstProgress){3, 10}, &stop,
                                                  &limit, NULL));
@@ -241,39 +237,78 @@ static void this_program_has_a_job(void **state)
     play_job_of_client(TRUE);
 }
 
-/* How many jobs are listed while a volume is being received over @side's own connection. */
-static guint listed_while_receiving(Side *side, CstConn *asks, const CstPoolRef *pool)
+static guint count_jobs(CstConn *conn)
 {
-    g_autoptr(CstConnReceive) receive = cst_conn_vol_receive(
-        side->conn, pool, "<volume><name>v</name><capacity>8388608</capacity></volume>", 0, NULL,
-        NULL);
-    g_autoptr(GPtrArray) jobs = NULL;
+    g_autoptr(GPtrArray) jobs = cst_conn_job_list(conn, FALSE, NULL);
 
-    assert_non_null(receive);
-    g_usleep(1500000);
-    jobs = cst_conn_job_list(asks, FALSE, NULL);
     return jobs->len;
 }
 
-/* A job that another connection has begun: what belongs to it over this one is not listed. */
+static CstConnReceive *receive_volume(CstConn *conn, const CstPoolRef *pool, const char *name)
+{
+    g_autofree char *xml =
+        g_strdup_printf("<volume><name>%s</name><capacity>8388608</capacity></volume>", name);
+    CstConnReceive *receive = cst_conn_vol_receive(conn, pool, xml, 0, NULL, NULL);
+
+    assert_non_null(receive);
+    return receive;
+}
+
+/*
+ * A job that another connection has begun: what belongs to it over this one is not listed. Work is
+ * listed when it has run for a while, so a later one that belongs to no job shows when to look.
+ */
 static void parts_of_a_job_are_not_listed(void **state)
 {
     const CstConnJob what = {.kind = "import", .pool = "a b", .volume = "v", .group = 77};
     g_autoptr(CstPoolRef) pool = NULL;
     uint64_t handle, id;
-    CstConn *again;
+    CstConnReceive *part, *other;
+    CstConn *again, *third;
     Side side;
 
     side_open(&side, TRUE);
     pool = make_active_pool(&side);
+    third = cst_conn_open_again(side.conn, NULL);
+    assert_non_null(third);
     again = cst_conn_open_again(side.conn, NULL);
     assert_non_null(again);
     assert_true(cst_conn_client_job_begin(again, &what, &handle, &id, NULL));
     assert_true(cst_conn_set_job_group(side.conn, 77, NULL));
-    assert_int_equal(listed_while_receiving(&side, again, pool), 1);
-    assert_true(cst_conn_set_job_group(side.conn, 78, NULL));
-    assert_int_equal(listed_while_receiving(&side, again, pool), 2);
+    part = receive_volume(side.conn, pool, "part");
+    assert_true(cst_conn_set_job_group(third, 78, NULL));
+    other = receive_volume(third, pool, "other");
+    for (int i = 0; i < 12000 && count_jobs(again) < 2; i++)
+        g_usleep(10000);
+    assert_int_equal(count_jobs(again), 2);
+    cst_conn_receive_free(part);
+    cst_conn_receive_free(other);
+    cst_conn_free(third);
     cst_conn_free(again);
+    side_close(&side);
+}
+
+/* Nothing will report on it any more, and its place is free. */
+static void job_of_a_client_that_leaves_ends(void **state)
+{
+    const CstConnJob what = {.kind = "import", .pool = "a", .volume = "v"};
+    uint64_t handle, id;
+    CstJobInfo *job;
+    CstConn *again;
+    Side side;
+
+    side_open(&side, TRUE);
+    again = cst_conn_open_again(side.conn, NULL);
+    assert_non_null(again);
+    assert_true(cst_conn_client_job_begin(again, &what, &handle, &id, NULL));
+    assert_int_equal(count_jobs(side.conn), 1);
+    cst_conn_free(again);
+    job =
+        cst_conn_job_wait(side.conn, id, g_get_monotonic_time() + 60 * G_USEC_PER_SEC, NULL, NULL);
+    assert_non_null(job);
+    assert_true(job->state != CST_JOB_DONE);
+    cst_job_info_free(job);
+    assert_int_equal(count_jobs(side.conn), 0);
     side_close(&side);
 }
 
@@ -287,6 +322,7 @@ int main(void)
         cmocka_unit_test(without_a_daemon_nobody_goes_on),
         cmocka_unit_test(this_program_has_a_job),
         cmocka_unit_test(parts_of_a_job_are_not_listed),
+        cmocka_unit_test(job_of_a_client_that_leaves_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Calls and streams of a client that end in each possible way: none stays in the client's tables,
- * and the connection goes on, or reports why it does not.
+ * Calls of a client that end in each possible way: none stays in the client's tables, and the
+ * connection goes on, or reports why it does not.
  */
 #include "points.h"
 
@@ -14,28 +14,15 @@
 #include <poll.h>
 
 #include "ask_type.h"
-#include "client_private.h"
+#include "tables.h"
 
 static const CstWireProc echo = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_SUPPORTS_FEATURE,
                                  (xdrproc_t)xdr_wire_int, (xdrproc_t)xdr_wire_int};
-static const CstWireProc download = {WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD, NULL,
-                                     NULL};
-static const CstWireProc upload = {WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_UPLOAD, NULL, NULL};
 
-static void assert_tables_empty(const CstWireClient *client)
-{
-    assert_int_equal(g_hash_table_size(client->pending), 0);
-    assert_int_equal(g_hash_table_size(client->streams), 0);
-}
+gint64 __wrap_g_get_monotonic_time(void);
+gint64 __real_g_get_monotonic_time(void);
 
-/* The connection works, and nothing is in the tables. */
-static void assert_goes_on(CstWireClient *client)
-{
-    g_autofree char *type = ask_type(client, NULL);
-
-    assert_string_equal(type, STORAGE);
-    assert_tables_empty(client);
-}
+static gint64 seconds_passed; /* beside those of the clock */
 
 static void await_bytes(const CstWireClient *client)
 {
@@ -43,8 +30,6 @@ static void await_bytes(const CstWireClient *client)
 
     assert_int_equal(poll(&readable, 1, 120000), 1);
 }
-
-/* --- calls ------------------------------------------------------------------------------------ */
 
 static void serve_echoes(int fd, gpointer data)
 {
@@ -189,10 +174,85 @@ static void reply_that_came_before_the_failure_counts(void **state)
     fake_stop(&server);
 }
 
+/* A reply to no call, and then the right one. */
+static void serve_wrong_and_right_reply(int fd, gpointer data)
+{
+    CstWireHeader call = fake_expect(fd, WIRE_PROC_CONNECT_GET_TYPE);
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    wire_text ret = {(char *)STORAGE};
+
+    call.type = WIRE_REPLY;
+    call.serial += 7;
+    g_assert_true(cst_wire_append(bytes, &call, (xdrproc_t)xdr_wire_text, &ret, NULL));
+    call.serial -= 7;
+    g_assert_true(cst_wire_append(bytes, &call, (xdrproc_t)xdr_wire_text, &ret, NULL));
+    fake_write(fd, bytes->data, bytes->len);
+}
+
+static void packets_after_the_failure_are_not_handled(void **state)
+{
+    FakeServer server;
+    CstWireClient *client =
+        cst_wire_client_new(fake_start(&server, serve_wrong_and_right_reply, NULL));
+    g_autoptr(GError) error = NULL;
+
+    assert_null(ask_type(client, &error));
+    assert_fails_with(error, CST_ERROR_RPC, "a call that was not made");
+    assert_tables_empty(client);
+    cst_wire_client_free(client);
+    fake_stop(&server);
+}
+
+/* The program has done something else for an hour, in which it read nothing. */
+static void silence_of_the_program_is_not_the_servers(void **state)
+{
+    FakeServer server;
+    CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_one_type, NULL));
+    g_autofree char *type = NULL;
+
+    cst_wire_client_set_keepalive(client, 300 * 1000, 0);
+    seconds_passed += 3600;
+    type = ask_type(client, NULL);
+    assert_string_equal(type, STORAGE);
+    cst_wire_client_free(client);
+    fake_stop(&server);
+}
+
 static void close_without_reply(int fd, gpointer data)
 {
     fake_expect(fd, WIRE_PROC_CONNECT_SUPPORTS_FEATURE);
     fake_expect(fd, WIRE_PROC_CONNECT_SUPPORTS_FEATURE);
+}
+
+/* Replies to the first call although it has not come, and hangs up. */
+static void reply_and_close(gpointer data)
+{
+    const CstWireHeader call = {.program = WIRE_REMOTE_PROGRAM,
+                                .version = WIRE_VERSION,
+                                .procedure = WIRE_PROC_CONNECT_GET_TYPE};
+    int *fd = data;
+
+    fake_reply_error(*fd, call, 38, "the server has too many clients");
+    close(*fd);
+}
+
+/* The socket is closed between the look at it and the write, which fails. */
+static void reply_that_came_before_a_failed_write_counts(void **state)
+{
+    g_autoptr(GError) error = NULL, next = NULL;
+    CstWireClient *client;
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    client = cst_wire_client_new(pair[0]);
+    point_run("wire.client.write", reply_and_close, &pair[1]);
+    assert_null(ask_type(client, &error));
+    assert_non_null(strstr(error->message, "too many clients"));
+    assert_null(ask_type(client, &next));
+    assert_int_equal(next->code, CST_ERROR_UNREACHABLE);
+    assert_tables_empty(client);
+    points_clear();
+    cst_wire_client_free(client);
 }
 
 /* In the middle of the wait for the first of two. */
@@ -214,209 +274,9 @@ static void end_of_the_connection_fails_each_call(void **state)
     fake_stop(&server);
 }
 
-/* --- streams ---------------------------------------------------------------------------------- */
-
-static void refuse_stream(int fd, gpointer data)
+gint64 __wrap_g_get_monotonic_time(void)
 {
-    fake_reply_error(fd, fake_expect(fd, WIRE_PROC_STORAGE_VOL_DOWNLOAD), 50, "no such volume");
-    serve_one_type(fd, NULL);
-}
-
-/* Sends data at once, in one write with the reply, and answers the end of the stream. */
-static void serve_stream(int fd, gpointer data)
-{
-    CstWireHeader call = fake_expect(fd, WIRE_PROC_STORAGE_VOL_DOWNLOAD), packet;
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
-
-    call.type = WIRE_REPLY;
-    cst_wire_append_raw(bytes, &call, NULL, 0);
-    call.type = WIRE_STREAM;
-    call.status = WIRE_CONTINUE;
-    cst_wire_append_raw(bytes, &call, "abc", 3);
-    cst_wire_append_raw(bytes, &call, NULL, 0);
-    fake_write(fd, bytes->data, bytes->len);
-    packet = fake_expect(fd, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
-    g_assert_cmpuint(packet.type, ==, WIRE_STREAM);
-    *(uint32_t *)data = packet.status;
-    fake_send_raw(fd, call, WIRE_STREAM, WIRE_OK, NULL, 0);
-    serve_one_type(fd, NULL);
-}
-
-static gboolean append_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                             GError **error)
-{
-    g_string_append_len(data, bytes, len);
-    return TRUE;
-}
-
-static void refused_stream_leaves_nothing(void **state)
-{
-    FakeServer server;
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, refuse_stream, NULL));
-
-    assert_null(cst_wire_stream_start(client, &download, NULL, NULL, append_piece, NULL, NULL));
-    assert_tables_empty(client);
-    assert_goes_on(client);
-    cst_wire_client_free(client);
-    fake_stop(&server);
-}
-
-/* Finished, or given up: the server hears which, and has answered when the stream is freed. */
-static void ended_stream_leaves_nothing(void **state)
-{
-    for (int finished = 0; finished < 2; finished++) {
-        FakeServer server;
-        uint32_t status = 99;
-        CstWireClient *client = cst_wire_client_new(fake_start(&server, serve_stream, &status));
-        GString *got = g_string_new(NULL);
-        CstWireStream *stream =
-            cst_wire_stream_start(client, &download, NULL, NULL, append_piece, got, NULL);
-
-        assert_non_null(stream);
-        if (finished) {
-            assert_true(cst_wire_stream_receive(stream, NULL, NULL));
-            assert_string_equal(got->str, "abc");
-            assert_true(cst_wire_stream_finish(stream, NULL));
-        }
-        cst_wire_stream_free(stream);
-        assert_int_equal(status, finished ? WIRE_OK : WIRE_ERROR);
-        assert_tables_empty(client);
-        assert_goes_on(client);
-        g_string_free(got, TRUE);
-        cst_wire_client_free(client);
-        fake_stop(&server);
-    }
-}
-
-/* Data that the client refuses, and then the end of the stream, with @data as its status. */
-static void serve_refused_data(int fd, gpointer data)
-{
-    CstWireHeader call = fake_expect(fd, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
-    char *text = (char *)"operation failed: the disk is gone";
-    wire_error error = {.code = 9, .message = &text};
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
-
-    fake_reply(fd, call, NULL, NULL);
-    call.type = WIRE_STREAM;
-    call.status = WIRE_CONTINUE;
-    cst_wire_append_raw(bytes, &call, "abc", 3);
-    call.status = GPOINTER_TO_UINT(data);
-    if (call.status == WIRE_OK)
-        cst_wire_append_raw(bytes, &call, NULL, 0);
-    else
-        g_assert_true(cst_wire_append(bytes, &call, (xdrproc_t)xdr_wire_error, &error, NULL));
-    fake_write(fd, bytes->data, bytes->len);
-    serve_one_type(fd, NULL);
-}
-
-static gboolean refuse_piece(const void *bytes, size_t len, uint64_t hole, gpointer data,
-                             GError **error)
-{
-    return cst_fail(error, CST_ERROR_NO_SPACE, "disk full");
-}
-
-static void first_failure_of_a_stream_stays(void **state)
-{
-    static const uint32_t ends[] = {WIRE_OK, WIRE_ERROR};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
-        FakeServer server;
-        CstWireClient *client =
-            cst_wire_client_new(fake_start(&server, serve_refused_data, GUINT_TO_POINTER(ends[i])));
-        CstWireStream *stream =
-            cst_wire_stream_start(client, &download, NULL, NULL, refuse_piece, NULL, NULL);
-        g_autoptr(GError) error = NULL, finish = NULL;
-
-        assert_non_null(stream);
-        while (!stream->server_done)
-            assert_true(cst_wire_client_pump(client, -1, -1, NULL));
-        assert_false(cst_wire_stream_receive(stream, NULL, &error));
-        assert_fails_with(error, CST_ERROR_NO_SPACE, "disk full");
-        assert_false(cst_wire_stream_finish(stream, &finish));
-        assert_fails_with(finish, CST_ERROR_NO_SPACE, "disk full");
-        cst_wire_stream_free(stream);
-        assert_goes_on(client);
-        cst_wire_client_free(client);
-        fake_stop(&server);
-    }
-}
-
-/* Another packet comes first, and the failure when the client waits again. */
-static void fail_after_an_event(int fd, gpointer data)
-{
-    CstWireHeader call = fake_expect(fd, WIRE_PROC_STORAGE_VOL_UPLOAD);
-    const CstWireHeader event = {WIRE_REMOTE_PROGRAM,
-                                 WIRE_VERSION,
-                                 WIRE_PROC_STORAGE_POOL_EVENT_REFRESH,
-                                 WIRE_MESSAGE,
-                                 1,
-                                 WIRE_OK};
-    char *text = (char *)"operation failed: the disk is gone";
-    wire_error error = {.code = 9, .message = &text};
-
-    fake_reply(fd, call, NULL, NULL);
-    fake_expect(fd, WIRE_PROC_STORAGE_VOL_UPLOAD);
-    fake_send_raw(fd, event, WIRE_MESSAGE, WIRE_OK, "", 0);
-    point_await("wire.stream.end_wait", 2);
-    call.type = WIRE_STREAM;
-    call.status = WIRE_ERROR;
-    fake_send(fd, &call, xdr_wire_error, &error);
-    serve_one_type(fd, NULL);
-}
-
-static void finish_waits_until_the_server_has_ended_the_stream(void **state)
-{
-    g_autoptr(GError) error = NULL;
-    FakeServer server;
-    CstWireClient *client;
-    CstWireStream *stream;
-
-    point_watch("wire.stream.end_wait");
-    client = cst_wire_client_new(fake_start(&server, fail_after_an_event, NULL));
-    stream = cst_wire_stream_start(client, &upload, NULL, NULL, NULL, NULL, NULL);
-    assert_non_null(stream);
-    assert_false(cst_wire_stream_finish(stream, &error));
-    assert_non_null(strstr(error->message, "the disk is gone"));
-    cst_wire_stream_free(stream);
-    assert_goes_on(client);
-    points_clear();
-    cst_wire_client_free(client);
-    fake_stop(&server);
-}
-
-/* The server's reason comes in the middle of a packet that is being sent; then it hangs up. */
-static void fail_and_close(int fd, gpointer data)
-{
-    CstWireHeader call = fake_expect(fd, WIRE_PROC_STORAGE_VOL_UPLOAD);
-    char *text = (char *)"cannot write to stream: No space left on device";
-    wire_error error = {.code = 38, .message = &text, .int1 = ENOSPC};
-    uint8_t some[1000];
-
-    fake_reply(fd, call, NULL, NULL);
-    g_assert_true(fake_read_full(fd, some, sizeof(some)));
-    call.type = WIRE_STREAM;
-    call.status = WIRE_ERROR;
-    fake_send(fd, &call, xdr_wire_error, &error);
-}
-
-static void reason_of_the_server_comes_before_the_loss_of_the_connection(void **state)
-{
-    g_autofree uint8_t *bytes = g_malloc0(8 << 20);
-    g_autoptr(GError) error = NULL, finish = NULL;
-    FakeServer server;
-    CstWireClient *client = cst_wire_client_new(fake_start(&server, fail_and_close, NULL));
-    CstWireStream *stream = cst_wire_stream_start(client, &upload, NULL, NULL, NULL, NULL, NULL);
-
-    assert_non_null(stream);
-    assert_false(cst_wire_stream_send(stream, bytes, 8 << 20, &error));
-    assert_fails_with(error, CST_ERROR_NO_SPACE, "No space left");
-    assert_false(cst_wire_stream_finish(stream, &finish));
-    assert_fails_with(finish, CST_ERROR_NO_SPACE, "No space left");
-    assert_int_equal(client->direct[0].iov_len + client->direct[1].iov_len, 0);
-    cst_wire_stream_free(stream);
-    assert_tables_empty(client);
-    cst_wire_client_free(client);
-    fake_stop(&server);
+    return __real_g_get_monotonic_time() + seconds_passed * G_TIME_SPAN_SECOND;
 }
 
 int main(void)
@@ -427,12 +287,10 @@ int main(void)
         cmocka_unit_test(second_reply_fails_the_connection),
         cmocka_unit_test(failed_calls_leave_nothing),
         cmocka_unit_test(reply_that_came_before_the_failure_counts),
+        cmocka_unit_test(reply_that_came_before_a_failed_write_counts),
+        cmocka_unit_test(packets_after_the_failure_are_not_handled),
+        cmocka_unit_test(silence_of_the_program_is_not_the_servers),
         cmocka_unit_test(end_of_the_connection_fails_each_call),
-        cmocka_unit_test(refused_stream_leaves_nothing),
-        cmocka_unit_test(ended_stream_leaves_nothing),
-        cmocka_unit_test(first_failure_of_a_stream_stays),
-        cmocka_unit_test(finish_waits_until_the_server_has_ended_the_stream),
-        cmocka_unit_test(reason_of_the_server_comes_before_the_loss_of_the_connection),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,16 +9,9 @@
 
 #include <cmocka.h>
 
-#include "ask_type.h"
-#include "client_private.h"
 #include "conn_private.h"
 #include "remote_private.h"
-
-static void assert_tables_empty(const CstWireClient *client)
-{
-    assert_int_equal(g_hash_table_size(client->pending), 0);
-    assert_int_equal(g_hash_table_size(client->streams), 0);
-}
+#include "tables.h"
 
 /* Answers the calls with which a connection begins; FALSE for another call. */
 static gboolean answer_beginning(int fd, const CstWireHeader *call, gboolean cistern)
