@@ -10,6 +10,7 @@
 #define DATA_MAX (64u * 1024u * 1024u)
 
 struct CstUpload {
+    CstTask *task; /* borrowed; the stream keeps it */
     uint64_t at;
     gboolean finished;
 };
@@ -30,6 +31,7 @@ CstUpload *cst_vol_upload(CstPool *pool, const char *name, uint64_t offset, uint
     fake_count(&fake.streams_open, 1);
     upload = g_new0(CstUpload, 1);
     upload->at = offset;
+    upload->task = task;
     return upload;
 }
 
@@ -71,9 +73,12 @@ gboolean cst_upload_write(CstUpload *upload, const void *data, size_t len, GErro
     uint64_t at = upload->at;
     gboolean ok;
 
+    /* The storage lets the stream wait, as it may a call. */
+    cst_task_set_waiting(upload->task, TRUE);
     fake_count(&fake.writing, 1);
     fake_wait_while(&fake.hold_writes);
     fake_count(&fake.writing, -1);
+    cst_task_set_waiting(upload->task, FALSE);
     g_mutex_lock(&fake.lock);
     ok = grow(upload, len, error);
     if (ok)

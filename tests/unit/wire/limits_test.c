@@ -353,6 +353,33 @@ static void calls_end_with_their_client(void **state)
     assert_int_equal(fake.mutations, before + 10);
 }
 
+/* The end of the first of two calls of one serial does not hide the second one. */
+static void call_is_found_when_another_of_its_serial_has_ended(void **state)
+{
+    Probe probe = probe_open(*state, FALSE);
+    wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
+    uint32_t serial;
+    Packet packet;
+
+    fake_hold(&fake.hold_refresh, TRUE);
+    fake_hold(&fake.hold_wipe, TRUE);
+    send_refresh(&probe);
+    serial = probe.serial--;
+    probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args),
+               &args);
+    assert_true(fake_wait_least(&fake.checks, 1));
+    fake_hold(&fake.hold_refresh, FALSE);
+    assert_int_equal(reply_serial(&probe), serial);
+    packet = ask_about(&probe, WIRE_CISTERN_CALL_CANCEL, serial);
+    assert_int_equal(packet.bytes[CST_WIRE_HEADER_LEN + 3], 1);
+    packet_free(&packet);
+    packet = probe_reply(&probe);
+    assert_int_equal(packet.header.serial, serial);
+    g_free(packet_error(&packet, 78));
+    packet_free(&packet);
+    probe_close(&probe);
+}
+
 /* Two calls may have one serial, if their client likes; both end with it. */
 static void calls_of_one_serial_end_with_their_client(void **state)
 {
@@ -486,6 +513,7 @@ int main(void)
         BENCH_TEST(who_does_not_read_has_no_more_calls_started),
         BENCH_TEST(calls_end_with_their_client),
         BENCH_TEST(calls_of_one_serial_end_with_their_client),
+        BENCH_TEST(call_is_found_when_another_of_its_serial_has_ended),
         BENCH_TEST(a_listed_call_that_is_detached_goes_on_until_the_server_ends),
         BENCH_TEST(a_call_that_is_not_listed_cannot_be_detached),
         BENCH_TEST(stopping_cancels_what_can_be_cancelled),
