@@ -271,3 +271,15 @@ void workers_kick(Workers *workers)
     lend(workers);
     g_mutex_unlock(&workers->lock);
 }
+
+#ifdef CST_TEST_POINTS
+void workers_count(Workers *workers, const Lane *lane, guint *ret_queued, guint *ret_turns)
+{
+    const WorkerShare *share = share_of(workers, lane);
+
+    g_mutex_lock(&workers->lock);
+    *ret_queued = lane->calls.length;
+    *ret_turns = share->running + share->waiting + share->lanes.length;
+    g_mutex_unlock(&workers->lock);
+}
+#endif

@@ -80,3 +80,11 @@ void workers_close_lane(Workers *workers, Lane *lane, gboolean closed);
 void workers_drain(Workers *workers, Lane *lane, GQueue *ret_items);
 /** Starts what may start now, after a change outside (a user's bytes). */
 void workers_kick(Workers *workers);
+
+#ifdef CST_TEST_POINTS
+/**
+ * Counts for a unit test: the calls of @lane that have not begun; the calls of its user that run or
+ * wait, and the user's lanes with calls to start.
+ */
+void workers_count(Workers *workers, const Lane *lane, guint *ret_queued, guint *ret_turns);
+#endif

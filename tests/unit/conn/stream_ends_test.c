@@ -269,7 +269,7 @@ static void ping_in_the_middle(int fd, gpointer data)
     serve_one_type(fd, NULL);
 }
 
-/* A packet that is longer than a socket takes at once. */
+/* Packets are longer than the socket takes at once. */
 static void packet_that_was_begun_is_completed(void **state)
 {
     static const FakeScript scripts[] = {fail_in_the_middle, ping_in_the_middle};
@@ -279,9 +279,11 @@ static void packet_that_was_begun_is_completed(void **state)
         g_autoptr(GError) error = NULL;
         FakeServer server;
         CstWireClient *client = cst_wire_client_new(fake_start(&server, scripts[i], NULL));
-        CstWireStream *stream =
-            cst_wire_stream_start(client, &upload, NULL, NULL, NULL, NULL, NULL);
+        CstWireStream *stream;
+        int size = 8192;
 
+        assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+        stream = cst_wire_stream_start(client, &upload, NULL, NULL, NULL, NULL, NULL);
         assert_non_null(stream);
         assert_int_equal(cst_wire_stream_send(stream, bytes, 4 << 20, &error), i == 1);
         if (i == 1)

@@ -41,7 +41,7 @@ static void calls_that_end_before_the_queue_is_emptied_are_given_back(void **sta
 {
     Watch watch = begin(state);
     Probe probe = probe_open(*state, FALSE);
-    guint before = fake.mutations;
+    guint before = fake_get(&fake.mutations);
 
     fake_hold(&fake.hold_refresh, TRUE);
     for (int i = 0; i < 3; i++)
@@ -84,7 +84,7 @@ static void call_in_the_queue_does_not_begin_after_it_is_emptied(void **state)
 {
     Watch watch = begin(state);
     Probe probe = probe_open(*state, FALSE);
-    guint before = fake.mutations;
+    guint before = fake_get(&fake.mutations);
 
     fake_hold(&fake.hold_refresh, TRUE);
     fake_hold(&fake.hold_build, TRUE);
@@ -98,8 +98,8 @@ static void call_in_the_queue_does_not_begin_after_it_is_emptied(void **state)
     point_await("workers.turn.passed_on", 1);
     point_release("dispatch.abandon.drained");
     watch_await_settled(&watch, "call in the queue");
-    assert_int_equal(fake.mutations, before + 1);
-    assert_int_equal(fake.building, 0);
+    assert_int_equal(fake_get(&fake.mutations), before + 1);
+    assert_int_equal(fake_get(&fake.building), 0);
     points_clear();
     watch_end(&watch);
 }
@@ -156,11 +156,11 @@ static void upload_whose_write_ends_before_it_is_abandoned_is_closed(void **stat
     leave_until(&probe, "streams.abandon.begin");
     fake_hold(&fake.hold_writes, FALSE);
     assert_true(fake_wait(&fake.writing, 0));
-    assert_int_equal(fake.streams_open, 1);
+    assert_int_equal(fake_get(&fake.streams_open), 1);
     point_release("streams.abandon.begin");
     watch_await_settled(&watch, "upload");
-    assert_int_equal(fake.abandoned, 1);
-    assert_int_equal(fake.finished, 0);
+    assert_int_equal(fake_get(&fake.abandoned), 1);
+    assert_int_equal(fake_get(&fake.finished), 0);
     assert_int_equal(fake.data->len, 100 * KIB);
     points_clear();
     watch_end(&watch);
@@ -181,11 +181,11 @@ static void upload_that_is_written_while_its_client_leaves_is_closed(void **stat
     probe_close(&probe);
     watch_await_clients(&watch, 1);
     watch_await_exactly(&watch, 0);
-    assert_int_equal(fake.streams_open, 1);
-    assert_int_equal(fake.ends, 1);
+    assert_int_equal(fake_get(&fake.streams_open), 1);
+    assert_int_equal(fake_get(&fake.ends), 1);
     fake_hold(&fake.hold_writes, FALSE);
     watch_await_settled(&watch, "upload");
-    assert_int_equal(fake.abandoned, 1);
+    assert_int_equal(fake_get(&fake.abandoned), 1);
     assert_int_equal(fake.data->len, 100 * KIB);
     watch_end(&watch);
 }
@@ -200,15 +200,15 @@ static void upload_that_is_finishing_while_its_client_leaves_is_finished(void **
     fake_hold(&fake.hold_finish, TRUE);
     upload(&probe, serial, WIRE_OK, 0);
     assert_true(fake_wait(&fake.finishing, 1));
-    assert_int_equal(fake.ends, 1);
+    assert_int_equal(fake_get(&fake.ends), 1);
     probe_close(&probe);
     watch_await_clients(&watch, 1);
     /* The upload is its worker's, which may have freed it. */
-    assert_int_equal(fake.ends, 1);
+    assert_int_equal(fake_get(&fake.ends), 1);
     fake_hold(&fake.hold_finish, FALSE);
     watch_await_settled(&watch, "upload that is finishing");
-    assert_int_equal(fake.finished, 1);
-    assert_int_equal(fake.abandoned, 0);
+    assert_int_equal(fake_get(&fake.finished), 1);
+    assert_int_equal(fake_get(&fake.abandoned), 0);
     assert_int_equal(fake.data->len, 10);
     watch_end(&watch);
 }
@@ -238,8 +238,8 @@ static void packets_after_the_end_of_a_stream_are_ignored(void **state)
         watch_await_jobs(&watch, 0);
         probe_call(&probe, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
         assert_true(fake.data->len <= 10);
-        assert_int_equal(fake.finished, 1);
-        assert_int_equal(fake.abandoned, i);
+        assert_int_equal(fake_get(&fake.finished), 1);
+        assert_int_equal(fake_get(&fake.abandoned), i);
     }
     probe_close(&probe);
     watch_await_settled(&watch, "ended streams");
@@ -257,10 +257,10 @@ static void stream_is_said_to_end_before_the_storage_is_through(void **state)
     fake_hold(&fake.hold_writes, TRUE);
     upload(&probe, serial, WIRE_CONTINUE, 10);
     assert_true(fake_wait(&fake.writing, 1));
-    assert_int_equal(fake.ends, 0);
+    assert_int_equal(fake_get(&fake.ends), 0);
     upload(&probe, serial, WIRE_ERROR, 0);
     bench_settle(*state);
-    assert_int_equal(fake.ends, 1);
+    assert_int_equal(fake_get(&fake.ends), 1);
     fake_hold(&fake.hold_writes, FALSE);
     packet = probe_reply(&probe);
     assert_int_equal(packet.header.status, WIRE_OK);
@@ -268,7 +268,7 @@ static void stream_is_said_to_end_before_the_storage_is_through(void **state)
     g_byte_array_set_size(fake.data, 10);
     start(&probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD);
     assert_true(fake_wait(&fake.streams_open, 0));
-    assert_int_equal(fake.ends, 2);
+    assert_int_equal(fake_get(&fake.ends), 2);
     probe_close(&probe);
     watch_await_settled(&watch, "streams that end");
     watch_end(&watch);
@@ -287,10 +287,10 @@ static void stream_that_opens_after_its_client_has_left_is_closed(void **state)
         point_hold("workers.turn.passed_on");
         probe_send(&probe, WIRE_REMOTE_PROGRAM, procedures[i], XDR_OF(vol_stream_args), &args);
         point_await("workers.turn.passed_on", 1);
-        assert_int_equal(fake.streams_open, 1);
+        assert_int_equal(fake_get(&fake.streams_open), 1);
         probe_close(&probe);
         watch_await_clients(&watch, 1);
-        assert_int_equal(fake.streams_open, 1);
+        assert_int_equal(fake_get(&fake.streams_open), 1);
         point_release("workers.turn.passed_on");
         watch_await_settled(&watch, "stream that opens late");
         points_clear();

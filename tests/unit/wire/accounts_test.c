@@ -234,7 +234,7 @@ static void asks_for_more_than_fits_a_reply(const Watch *watch, Probe *probe)
 static void start_wipe(Probe *probe)
 {
     wire_vol_flags_args args = {.vol = probe_vol("vol00000")};
-    guint before = fake.mutations;
+    guint before = fake_get(&fake.mutations);
 
     probe_send(probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_WIPE, XDR_OF(vol_flags_args),
                &args);
@@ -271,7 +271,7 @@ static void leaves_a_call_that_can_be_cancelled(const Watch *watch, Probe *probe
 static void leaves_calls_that_have_not_begun(const Watch *watch, Probe *probe)
 {
     wire_pool_flags_args args = {.pool = probe_pool("images")};
-    guint before = fake.mutations;
+    guint before = fake_get(&fake.mutations);
 
     fake_hold(&fake.hold_wipe, FALSE);
     fake_hold(&fake.hold_refresh, TRUE);
@@ -383,10 +383,10 @@ static void a_download_is_not_read_on_when_its_client_leaves(void **state)
 
     does_not_read_a_download(&w, &probe);
     watch_await_jobs(&w, 0);
-    before = fake.reads;
+    before = fake_get(&fake.reads);
     probe_close(&probe);
     watch_await_settled(&w, "download");
-    assert_int_equal(fake.reads, before);
+    assert_int_equal(fake_get(&fake.reads), before);
     watch_end(&w);
 }
 
@@ -459,7 +459,7 @@ static void calls_that_wait_for_room_go_on_when_replies_are_read(void **state)
                    XDR_OF(vols_args), &args);
     watch_await_bytes(&w, OUT_HIGH);
     watch_await_jobs(&w, 0);
-    assert_true(fake.listed < COUNT);
+    assert_true(fake_get(&fake.listed) < COUNT);
     for (int i = 0; i < COUNT; i++) {
         Packet reply = probe_reply(&probe);
 
@@ -568,7 +568,7 @@ static void a_server_that_ends_leaves_no_descriptor(void **state)
     bench_restart(bench);
     probe_close(&probe);
     assert_int_equal(count_descriptors(), before);
-    assert_int_equal(fake.streams_open, 0);
+    assert_int_equal(fake_get(&fake.streams_open), 0);
 }
 
 int main(void)

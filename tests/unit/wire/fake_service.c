@@ -73,6 +73,16 @@ gboolean fake_wait_least(const guint *counter, guint least)
     return ok;
 }
 
+guint fake_get(const guint *counter)
+{
+    guint value;
+
+    g_mutex_lock(&fake.lock);
+    value = *counter;
+    g_mutex_unlock(&fake.lock);
+    return value;
+}
+
 void fake_count(guint *counter, int by)
 {
     g_mutex_lock(&fake.lock);

@@ -71,6 +71,8 @@ void fake_hold(gboolean *flag, gboolean hold);
 /** Whether a flag is set; until when it is. */
 gboolean fake_is_held(const gboolean *flag);
 void fake_wait_while(const gboolean *flag);
+/** Returns a counter. */
+guint fake_get(const guint *counter);
 /** Adds @by to a counter and wakes who waits for it. */
 void fake_count(guint *counter, int by);
 /** Waits until *@counter is @value; FALSE after 60 s. */

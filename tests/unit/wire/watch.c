@@ -42,10 +42,6 @@ static void count_user(Counts *counts, User *user)
     counts->connections = user->connections;
     counts->bytes = user->bytes;
     counts->starved = user->starved;
-    for (int i = 0; i < WORK_CLASSES; i++) {
-        counts->turns += user->shares[i].running + user->shares[i].waiting;
-        counts->lanes += user->shares[i].listed;
-    }
 }
 
 /* In the loop's thread. */
@@ -64,8 +60,15 @@ static void count(Loop *loop, Message *message)
         const Client *client = link->data;
 
         counts->held += client->held;
-        for (int i = 0; i < WORK_CLASSES; i++)
-            counts->queued += client->lanes[i].calls.length;
+        for (int i = 0; i < WORK_CLASSES; i++) {
+            guint queued, turns;
+
+            workers_count(loop->server->workers[i], &client->lanes[i], &queued, &turns);
+            counts->queued += queued;
+            /* The same for all clients of the user. */
+            if (client->user == counts->watch->user)
+                counts->turns = MAX(counts->turns, turns);
+        }
     }
     g_mutex_lock(&loop->server->users_lock);
     count_user(counts, counts->watch->user);
@@ -117,8 +120,8 @@ static gboolean is_settled(const Watch *watch, const Counts *counts, size_t unus
     return cst_wire_server_clients(watch->bench->server) == 1 && counts->clients == 1 &&
            counts->guests == guests && counts->connections == guests && counts->timed == 0 &&
            counts->jobs == 0 && counts->callbacks == 0 && counts->waiting == 0 &&
-           counts->turns == 0 && counts->lanes == 0 && counts->queued == 0 && counts->refs == 1 &&
-           counts->bytes == 0 && !counts->starved && count_descriptors() == watch->descriptors;
+           counts->turns == 0 && counts->queued == 0 && counts->refs == 1 && counts->bytes == 0 &&
+           !counts->starved && count_descriptors() == watch->descriptors;
 }
 
 void watch_await_settled(const Watch *watch, const char *what)

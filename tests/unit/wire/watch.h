@@ -24,8 +24,7 @@ typedef struct {
     guint clients, guests, timed, jobs, callbacks;
     guint waiting; /**< clients with something left to do, and calls with a task */
     guint refs, connections;
-    guint turns;  /**< calls of the user that run or wait for others, of both classes */
-    guint lanes;  /**< classes in which the user has calls to start */
+    guint turns;  /**< the higher one of both classes: see workers_count() */
     guint queued; /**< calls that have not begun */
     gboolean starved;
     size_t bytes;
@@ -52,7 +51,7 @@ void watch_await_bytes(const Watch *watch, size_t bytes);
 void watch_await_exactly(const Watch *watch, size_t bytes);
 /** Waits until so many calls and pieces of streams are at the workers. */
 void watch_await_jobs(const Watch *watch, guint jobs);
-/** Waits until so many calls of the user run or wait for others. */
+/** Waits until so many calls of the user run, wait for others or may begin. */
 void watch_await_turns(const Watch *watch, guint turns);
 /** Waits until the loop has so many clients. */
 void watch_await_clients(const Watch *watch, guint clients);
