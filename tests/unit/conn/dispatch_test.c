@@ -19,6 +19,8 @@ typedef struct {
     int calls;
     int closed;
     gboolean was_dry;
+    gboolean has_no_dry_runs;
+    gboolean lacks_space; /* each end of a stream fails */
     uint64_t physical;
 } Twin;
 
@@ -60,9 +62,15 @@ static gboolean twin_stream_take(gpointer stream, CstPieceFunc func, gpointer da
     return TRUE;
 }
 
-static gboolean twin_stream_finish(gpointer stream, GError **error)
+static gboolean twin_stream_put(gpointer stream, const void *bytes, size_t len, uint64_t hole,
+                                GError **error)
 {
     return TRUE;
+}
+
+static gboolean twin_stream_finish(gpointer stream, GError **error)
+{
+    return !((Twin *)stream)->lacks_space || cst_fail(error, CST_ERROR_NO_SPACE, "full");
 }
 
 static void twin_stream_free(gpointer stream)
@@ -71,13 +79,14 @@ static void twin_stream_free(gpointer stream)
 
 static gboolean twin_set_dry_run(gpointer self, gboolean dry_run, GError **error)
 {
-    return TRUE;
+    return !((Twin *)self)->has_no_dry_runs || cst_fail(error, CST_ERROR_NO_SUPPORT, "dry runs");
 }
 
 static const CstTransport twin_transport = {
     .close = twin_close,
     .call = twin_call,
     .stream_start = twin_stream_start,
+    .stream_put = twin_stream_put,
     .stream_take = twin_stream_take,
     .stream_finish = twin_stream_finish,
     .stream_free = twin_stream_free,
@@ -149,6 +158,44 @@ static void calls_are_dry_runs_by_their_connection(void **state)
     assert_false(twin.was_dry);
 }
 
+/* Nothing may be taken for a dry run that the server would do. */
+static void dry_run_that_the_server_refuses_is_not_set(void **state)
+{
+    Twin twin = {.has_no_dry_runs = TRUE};
+    g_autoptr(CstConn) conn = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
+
+    for (int i = 0; i < 2; i++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_false(cst_conn_set_dry_run(conn, TRUE, &error));
+        assert_int_equal(error->code, CST_ERROR_NO_SUPPORT);
+        assert_false(cst_dry_run());
+        assert_true(cst_conn_pool_stop(conn, &pool, NULL));
+        assert_false(twin.was_dry);
+    }
+}
+
+/* The server has the bytes, but could not keep them. */
+static void stream_whose_end_fails_has_failed(void **state)
+{
+    Twin twin = {.lacks_space = TRUE};
+    g_autoptr(CstConn) conn = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
+    g_autoptr(GError) upload = NULL, download = NULL, patch = NULL;
+    CstConnReceive *receive;
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    assert_false(cst_conn_vol_upload(conn, &vol, fd, 0, 0, 0, NULL, &upload));
+    assert_int_equal(upload->code, CST_ERROR_NO_SPACE);
+    assert_false(cst_conn_vol_download(conn, &vol, fd, 0, 0, 0, NULL, &download));
+    assert_int_equal(download->code, CST_ERROR_NO_SPACE);
+    receive = cst_conn_vol_patch(conn, &vol, 0, NULL, NULL);
+    assert_non_null(receive);
+    assert_false(cst_conn_patch_finish(receive, &patch));
+    assert_int_equal(patch->code, CST_ERROR_NO_SPACE);
+    cst_conn_receive_free(receive);
+    close(fd);
+}
+
 static void failure_without_an_error_becomes_one(void **state)
 {
     Twin twin = {0};
@@ -191,6 +238,8 @@ int main(void)
         cmocka_unit_test(read_only_connection_refuses_changes_before_the_transport),
         cmocka_unit_test(what_was_typed_is_the_uri),
         cmocka_unit_test(calls_are_dry_runs_by_their_connection),
+        cmocka_unit_test(dry_run_that_the_server_refuses_is_not_set),
+        cmocka_unit_test(stream_whose_end_fails_has_failed),
         cmocka_unit_test(failure_without_an_error_becomes_one),
         cmocka_unit_test(download_knows_how_much_will_come),
     };

@@ -223,12 +223,64 @@ static void calls_in_parallel_fill_the_window_and_no_more(void **state)
     fake_stop(&server);
 }
 
+#define VALUE "the value of the secret"
+
+static void serve_secret(int fd, gpointer data)
+{
+    char value[] = VALUE;
+    wire_secret_value_ret ret = {{sizeof(value), value}};
+    FakePacket packet;
+
+    for (; fake_read(fd, &packet); fake_packet_clear(&packet)) {
+        if (answer_beginning(fd, &packet.header, FALSE))
+            continue;
+        if (packet.header.procedure == WIRE_PROC_SECRET_GET_VALUE)
+            fake_reply(fd, packet.header, xdr_wire_secret_value_ret, &ret);
+        else if (packet.header.procedure == WIRE_PROC_SECRET_SET_VALUE)
+            fake_reply(fd, packet.header, NULL, NULL);
+    }
+}
+
+static gboolean has_value(const CstWireClient *client)
+{
+    /* The array keeps the memory of what was sent. */
+    return memmem(client->in, client->in_size, VALUE, strlen(VALUE)) ||
+           memmem(client->out->data, 1024, VALUE, strlen(VALUE));
+}
+
+static void buffers_keep_no_value_of_a_secret(void **state)
+{
+    char usage[] = "u", value[] = VALUE;
+    wire_secret_flags_args get = {.secret = {.usage_id = usage}};
+    wire_secret_set_value_args set = {.secret = {.usage_id = usage},
+                                      .value = {sizeof(value), value}};
+    wire_secret_value_ret ret = {0};
+    FakeServer server;
+    CstRemote *remote;
+
+    fake_listen(&server, serve_secret, NULL);
+    remote = open_remote(&server);
+    assert_true(cst_remote_transport.call(
+        remote, cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_SECRET_GET_VALUE), &get, &ret, NULL,
+        NULL));
+    assert_string_equal(ret.value.value_val, VALUE);
+    assert_false(has_value(remote->client));
+    xdr_free((xdrproc_t)xdr_wire_secret_value_ret, (char *)&ret);
+    assert_true(cst_remote_transport.call(
+        remote, cst_api_find(WIRE_REMOTE_PROGRAM, WIRE_PROC_SECRET_SET_VALUE), &set, NULL, NULL,
+        NULL));
+    assert_false(has_value(remote->client));
+    cst_remote_transport.close(remote);
+    fake_stop(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(late_reply_of_a_watched_call_is_dropped),
         cmocka_unit_test(cancel_and_limit_are_sent_until_the_call_is_found),
         cmocka_unit_test(calls_in_parallel_fill_the_window_and_no_more),
+        cmocka_unit_test(buffers_keep_no_value_of_a_secret),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,6 @@
  * bytes stay charged to its user, no thread keeps looking at the clock, and no descriptor stays
  * open. An idle client is connected meanwhile, whose user is the same.
  */
-#include "points.h"
-
 #include "watch.h"
 
 #include "../descriptors.h"
@@ -296,6 +294,19 @@ static void does_not_read_its_events(const Watch *watch, Probe *probe)
     watch_await_bytes(watch, 1);
 }
 
+static void registers_and_deregisters(const Watch *watch, Probe *probe)
+{
+    wire_pool_event_args args = {.event = 0};
+    wire_int id = {0};
+
+    probe_call(probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY, XDR_OF(pool_event_args),
+               &args, XDR_OF(int), &id);
+    assert_int_equal(watch_look(watch).callbacks, 1);
+    probe_call(probe, WIRE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY, XDR_OF(int), &id, NULL,
+               NULL);
+    assert_int_equal(watch_look(watch).callbacks, 0);
+}
+
 static void runs_out_of_space(const Watch *watch, Probe *probe)
 {
     uint32_t serial = start(probe, WIRE_PROC_STORAGE_VOL_UPLOAD);
@@ -333,6 +344,7 @@ static const struct {
     {"leaves a call that can be cancelled", leaves_a_call_that_can_be_cancelled},
     {"leaves calls that have not begun", leaves_calls_that_have_not_begun},
     {"does not read its events", does_not_read_its_events},
+    {"registers and deregisters", registers_and_deregisters},
     {"runs out of space", runs_out_of_space},
 };
 
@@ -371,135 +383,6 @@ static void whatever_a_stranger_does_his_budget_is_whole_again(void **state)
             probe_close(&probe);
         watch_await_settled(&w, plays[i].what);
     }
-    watch_end(&w);
-}
-
-/* What the queue of a client that leaves gives back starts no further read of its downloads. */
-static void a_download_is_not_read_on_when_its_client_leaves(void **state)
-{
-    Watch w = watch_begin(*state);
-    Probe probe = probe_open(*state, FALSE);
-    guint before;
-
-    does_not_read_a_download(&w, &probe);
-    watch_await_jobs(&w, 0);
-    before = fake_get(&fake.reads);
-    probe_close(&probe);
-    watch_await_settled(&w, "download");
-    assert_int_equal(fake_get(&fake.reads), before);
-    watch_end(&w);
-}
-
-static void read_download(Probe *probe, size_t *payload, guint *ends)
-{
-    Packet packet = probe_reply(probe);
-
-    *payload += packet.len - CST_WIRE_HEADER_LEN;
-    *ends += packet.header.type == WIRE_STREAM && packet.len == CST_WIRE_HEADER_LEN;
-    packet_free(&packet);
-}
-
-static void wait_for_room_to_end(gpointer flag)
-{
-    fake_wait_while(flag);
-}
-
-/*
- * Its call ends when other downloads have taken all room: it has neither a piece in the queue nor
- * one at a worker that would have it go on.
- */
-static void a_download_that_starts_without_room_begins_when_there_is_room(void **state)
-{
-    enum { COUNT = 4 };
-    gboolean held = TRUE;
-    Watch w = watch_begin(*state);
-    Probe probe = probe_open(*state, FALSE);
-    wire_vol_stream_args args = {.vol = probe_vol("vol00000")};
-    size_t payload = 0;
-    guint ends = 0;
-
-    bench_stop_clock(*state);
-    g_byte_array_set_size(fake.data, 2 * KIB * KIB);
-    point_run("workers.turn.passed_on", wait_for_room_to_end, &held);
-    for (int i = 0; i < COUNT + 1; i++) {
-        probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_DOWNLOAD,
-                   XDR_OF(vol_stream_args), &args);
-        point_await("workers.turn.passed_on", 1);
-    }
-    watch_await_bytes(&w, OUT_HIGH);
-    watch_await_jobs(&w, 1);
-    fake_hold(&held, FALSE);
-    watch_await_jobs(&w, 0);
-    while (ends < COUNT + 1)
-        read_download(&probe, &payload, &ends);
-    assert_int_equal(payload, (COUNT + 1) * fake.data->len);
-    points_clear();
-    probe_close(&probe);
-    watch_await_settled(&w, "downloads");
-    watch_end(&w);
-}
-
-/* They were read before the queue of replies was full; none is in flight that would go on. */
-static void calls_that_wait_for_room_go_on_when_replies_are_read(void **state)
-{
-    enum { COUNT = 30 };
-    Bench *bench = *state;
-    wire_vols_args args = {.pool = probe_pool("images"), .need_results = 1};
-    Probe probe;
-    Watch w;
-
-    bench->options.max_requests = 1;
-    bench_restart(bench);
-    bench_stop_clock(bench);
-    w = watch_begin(bench);
-    probe = probe_open(bench, FALSE);
-    fake.volumes = 8000;
-    for (int i = 0; i < COUNT; i++)
-        probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES,
-                   XDR_OF(vols_args), &args);
-    watch_await_bytes(&w, OUT_HIGH);
-    watch_await_jobs(&w, 0);
-    assert_true(fake_get(&fake.listed) < COUNT);
-    for (int i = 0; i < COUNT; i++) {
-        Packet reply = probe_reply(&probe);
-
-        assert_int_equal(reply.header.status, WIRE_OK);
-        packet_free(&reply);
-    }
-    probe_close(&probe);
-    watch_await_settled(&w, "calls that wait for room");
-    watch_end(&w);
-}
-
-/* Each connection counts what it holds, and a call what it may take: the estimate and its packet.
- */
-static void a_call_in_flight_is_charged_until_its_reply(void **state)
-{
-    Watch w = watch_begin(*state);
-    Probe probe = probe_open(*state, FALSE);
-    wire_pool_flags_args args = {.pool = probe_pool("images")};
-    g_autoptr(GByteArray) packet = g_byte_array_new();
-    const CstWireHeader header = {.type = WIRE_CALL};
-    size_t one;
-
-    assert_true(cst_wire_append(packet, &header, XDR_OF(pool_flags_args), &args, NULL));
-    one = 4096 + 3 * packet->len;
-    fake_hold(&fake.hold_refresh, TRUE);
-    for (guint i = 1; i <= 3; i++) {
-        probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_REFRESH,
-                   XDR_OF(pool_flags_args), &args);
-        assert_true(fake_wait(&fake.refreshing, i));
-        watch_await_exactly(&w, i * one);
-    }
-    fake_hold(&fake.hold_refresh, FALSE);
-    for (guint i = 0; i < 3; i++) {
-        Packet reply = probe_reply(&probe);
-
-        packet_free(&reply);
-    }
-    watch_await_exactly(&w, 0);
-    probe_close(&probe);
-    watch_await_settled(&w, "calls");
     watch_end(&w);
 }
 
@@ -577,10 +460,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(whatever_a_client_does_nothing_of_it_stays),
         BENCH_TEST(whatever_a_stranger_does_his_budget_is_whole_again),
-        BENCH_TEST(a_download_is_not_read_on_when_its_client_leaves),
-        BENCH_TEST(a_download_that_starts_without_room_begins_when_there_is_room),
-        BENCH_TEST(calls_that_wait_for_room_go_on_when_replies_are_read),
-        BENCH_TEST(a_call_in_flight_is_charged_until_its_reply),
         BENCH_TEST(who_has_not_opened_is_timed_until_he_leaves),
         BENCH_TEST(who_hangs_up_unread_is_gone_at_once),
         BENCH_TEST(who_hangs_up_behind_a_full_queue_is_gone_at_once),
