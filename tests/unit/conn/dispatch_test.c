@@ -21,6 +21,7 @@ typedef struct {
     gboolean was_dry;
     gboolean has_no_dry_runs;
     gboolean lacks_space; /* each end of a stream fails */
+    uint64_t hole;        /* that a download consists of */
     uint64_t physical;
 } Twin;
 
@@ -59,7 +60,9 @@ static gpointer twin_stream_start(gpointer self, const CstProcedure *procedure, 
 
 static gboolean twin_stream_take(gpointer stream, CstPieceFunc func, gpointer data, GError **error)
 {
-    return TRUE;
+    uint64_t hole = ((Twin *)stream)->hole;
+
+    return hole == 0 || func(NULL, 0, hole, data, error);
 }
 
 static gboolean twin_stream_put(gpointer stream, const void *bytes, size_t len, uint64_t hole,
@@ -196,6 +199,24 @@ static void stream_whose_end_fails_has_failed(void **state)
     close(fd);
 }
 
+static void download_that_ends_in_a_hole_has_its_size(void **state)
+{
+    Twin twin = {.hole = 123456};
+    g_autoptr(CstConn) conn = cst_conn_new(&twin_transport, &twin, NULL, FALSE);
+    const CstVolSend all = {0};
+    g_autofree char *path = NULL;
+    int fd = g_file_open_tmp("cst-hole-XXXXXX", &path, NULL);
+
+    assert_true(cst_conn_vol_download(conn, &vol, fd, 0, 0, 0, NULL, NULL));
+    assert_int_equal(lseek(fd, 0, SEEK_END), 123456);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_true(cst_conn_vol_send_to(conn, &vol, &all, fd, NULL, NULL));
+    assert_int_equal(lseek(fd, 0, SEEK_END), 123456);
+    unlink(path);
+    close(fd);
+}
+
 static void failure_without_an_error_becomes_one(void **state)
 {
     Twin twin = {0};
@@ -240,6 +261,7 @@ int main(void)
         cmocka_unit_test(calls_are_dry_runs_by_their_connection),
         cmocka_unit_test(dry_run_that_the_server_refuses_is_not_set),
         cmocka_unit_test(stream_whose_end_fails_has_failed),
+        cmocka_unit_test(download_that_ends_in_a_hole_has_its_size),
         cmocka_unit_test(failure_without_an_error_becomes_one),
         cmocka_unit_test(download_knows_how_much_will_come),
     };

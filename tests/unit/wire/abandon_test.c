@@ -104,6 +104,29 @@ static void call_in_the_queue_does_not_begin_after_it_is_emptied(void **state)
     watch_end(&watch);
 }
 
+static void calls_of_another_client_go_on(void **state)
+{
+    Watch watch = begin(state);
+    Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
+    Packet packet;
+
+    fake_hold(&fake.hold_build, TRUE);
+    send_on_pool(&probe, WIRE_PROC_STORAGE_POOL_BUILD);
+    send_on_pool(&other, WIRE_PROC_STORAGE_POOL_BUILD);
+    assert_true(fake_wait(&fake.building, 2));
+    probe_close(&probe);
+    assert_true(fake_wait(&fake.building, 1));
+    /* The idle client's, and this one. */
+    watch_await_clients(&watch, 2);
+    fake_hold(&fake.hold_build, FALSE);
+    packet = probe_reply(&other);
+    assert_int_equal(packet.header.status, WIRE_OK);
+    packet_free(&packet);
+    probe_close(&other);
+    watch_await_settled(&watch, "calls of two clients");
+    watch_end(&watch);
+}
+
 /* The event is on its way to the loop when its only listener leaves. */
 static void event_to_a_client_that_leaves_is_dropped(void **state)
 {
@@ -344,6 +367,7 @@ int main(void)
         BENCH_TEST(calls_that_end_before_the_queue_is_emptied_are_given_back),
         BENCH_TEST(call_that_begins_before_the_queue_is_emptied_is_cancelled),
         BENCH_TEST(call_in_the_queue_does_not_begin_after_it_is_emptied),
+        BENCH_TEST(calls_of_another_client_go_on),
         BENCH_TEST(event_to_a_client_that_leaves_is_dropped),
         BENCH_TEST(upload_whose_write_ends_before_it_is_abandoned_is_closed),
         BENCH_TEST(upload_that_is_written_while_its_client_leaves_is_closed),
