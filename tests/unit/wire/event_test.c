@@ -169,6 +169,55 @@ static void a_listener_that_does_not_read_is_dropped(void **state)
     probe_close(&probe);
 }
 
+/* What was read does not count any more. */
+static void a_listener_that_reads_stays(void **state)
+{
+    Bench *bench = *state;
+    Probe probe;
+    int id;
+
+    bench->options.max_events = 4096;
+    bench_restart(bench);
+    probe = probe_open(bench, FALSE);
+    id = listen_to(&probe, 0, NULL);
+    for (int i = 0; i < 500; i++) {
+        fake_emit(CST_EVENT_POOL_LIFECYCLE, "images", i);
+        assert_lifecycle(&probe, id, "images", i);
+    }
+    probe_close(&probe);
+}
+
+/* They wait behind a piece of a download, in turns with replies. */
+static void replies_that_are_not_read_do_not_count_as_events(void **state)
+{
+    wire_vol_stream_args args = {.vol = probe_vol("vol00000")};
+    Bench *bench = *state;
+    guint replies = 0, events = 0;
+    Probe probe;
+
+    bench->options.max_events = 4096;
+    bench_restart(bench);
+    probe = probe_open(bench, FALSE);
+    listen_to(&probe, 0, NULL);
+    g_byte_array_set_size(fake.data, 1 << 20);
+    probe_call(&probe, WIRE_PROC_STORAGE_VOL_DOWNLOAD, XDR_OF(vol_stream_args), &args, NULL, NULL);
+    assert_true(fake_wait(&fake.reads, 2));
+    for (int i = 0; i < 3; i++) {
+        fake_emit(CST_EVENT_POOL_LIFECYCLE, "images", i);
+        for (int j = 0; j < 100; j++)
+            probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL);
+        bench_settle(bench);
+    }
+    while (replies < 300 || events < 3) {
+        Packet packet = probe_read(&probe);
+
+        replies += packet.header.type == WIRE_REPLY;
+        events += packet.header.type == WIRE_MESSAGE;
+        packet_free(&packet);
+    }
+    probe_close(&probe);
+}
+
 static void events_for_machines_are_accepted_and_never_come(void **state)
 {
     Probe probe = probe_open(*state, FALSE);
@@ -193,6 +242,8 @@ int main(void)
         BENCH_TEST(a_client_listens_to_1024_things_at_most),
         BENCH_TEST(events_of_a_pool_that_is_unknown_are_refused),
         BENCH_TEST(a_listener_that_does_not_read_is_dropped),
+        BENCH_TEST(a_listener_that_reads_stays),
+        BENCH_TEST(replies_that_are_not_read_do_not_count_as_events),
         BENCH_TEST(events_for_machines_are_accepted_and_never_come),
     };
 

@@ -31,6 +31,7 @@ void fake_reset(void)
     if (!fake.data)
         fake.data = g_byte_array_new();
     g_byte_array_set_size(fake.data, 0);
+    fake.on_list = NULL;
     fake.rows = fake.hole_at = fake.hole_len = fake.upload_limit = 0;
     fake.any_name = fake.hold_refresh = fake.hold_build = fake.hold_wipe = fake.hold_writes = FALSE;
     fake.cancelled = fake.broken = fake.hold_reads = fake.cancel_streams = fake.hold_finish = FALSE;
@@ -367,6 +368,8 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
     if (!fake_works(error))
         return NULL;
     fake_count(&fake.listed, 1);
+    if (fake.on_list)
+        fake.on_list(fake.on_list_data);
     rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_row_free);
     for (guint i = first; i < count_of(pool) && (limit == 0 || rows->len < limit); i++) {
         CstVolRow *row = g_new0(CstVolRow, 1);

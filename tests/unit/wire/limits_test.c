@@ -303,17 +303,31 @@ static void known_volumes_are_found_without_a_worker(void **state)
     probe_close(&probe);
 }
 
+static void settle(gpointer bench)
+{
+    bench_settle(bench);
+}
+
 /*
  * Replies that nobody reads are made up to a bound; what was sent is answered when they are read.
+ * One call runs at a time, and only when the loop has queued the replies before it.
  */
 static void who_does_not_read_has_no_more_calls_started(void **state)
 {
     enum { CALLS = 40 };
     wire_vols_args args = {.pool = probe_pool("images"), .need_results = 1};
-    Watch watch = watch_begin(*state);
-    Probe probe = probe_open(*state, FALSE), other = probe_open(*state, FALSE);
+    Bench *bench = *state;
+    Probe probe, other;
+    Watch watch;
 
+    bench->options.max_running = 1;
+    bench_restart(bench);
+    watch = watch_begin(bench);
+    probe = probe_open(bench, FALSE);
+    other = probe_open(bench, FALSE);
     fake.volumes = 8000;
+    fake.on_list_data = bench;
+    fake.on_list = settle;
     for (int i = 0; i < CALLS; i++)
         probe_send(&probe, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_POOL_LIST_ALL_VOLUMES,
                    XDR_OF(vols_args), &args);
