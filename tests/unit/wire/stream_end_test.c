@@ -146,6 +146,28 @@ static void a_cancelled_job_that_is_busy_is_waited_for(void **state)
     probe_close(&probe);
 }
 
+/* The write fails after the client has aborted the stream: it gets its answer and no error. */
+static void an_aborted_upload_that_fails_is_confirmed_once(void **state)
+{
+    Watch watch = watch_begin(*state);
+    Probe probe = probe_open(*state, FALSE);
+    uint32_t serial = start(&probe, WIRE_PROC_STORAGE_VOL_UPLOAD, 0);
+
+    fake.upload_limit = 5;
+    fake_hold(&fake.hold_writes, TRUE);
+    send_piece(&probe, serial, 1000);
+    assert_true(fake_wait(&fake.writing, 1));
+    probe_stream(&probe, WIRE_PROC_STORAGE_VOL_UPLOAD, serial, WIRE_STREAM, WIRE_ERROR, NULL, 0);
+    bench_settle(*state);
+    fake_hold(&fake.hold_writes, FALSE);
+    assert_stream_ok(&probe, serial);
+    watch_await_jobs(&watch, 0);
+    assert_true(probe_is_silent(*state, &probe));
+    probe_close(&probe);
+    watch_await_settled(&watch, "aborted upload");
+    watch_end(&watch);
+}
+
 static uint32_t read_to_the_end(Probe *probe)
 {
     guint holes = 0;
@@ -212,6 +234,7 @@ int main(void)
         BENCH_TEST(a_download_that_cannot_be_read_ends_in_an_error),
         BENCH_TEST(a_stream_whose_job_is_cancelled_ends),
         BENCH_TEST(a_cancelled_job_that_is_busy_is_waited_for),
+        BENCH_TEST(an_aborted_upload_that_fails_is_confirmed_once),
         BENCH_TEST(a_download_that_is_sent_needs_its_volume_no_longer),
         BENCH_TEST(downloads_that_nobody_finishes_are_forgotten_one_by_one),
     };
