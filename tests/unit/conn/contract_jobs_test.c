@@ -288,7 +288,7 @@ static void parts_of_a_job_are_not_listed(void **state)
     side_close(&side);
 }
 
-/* Nothing will report on it any more, and its place is free. */
+/* The job ends with its client, and its place is free. */
 static void job_of_a_client_that_leaves_ends(void **state)
 {
     const CstConnJob what = {.kind = "import", .pool = "a", .volume = "v"};

@@ -161,7 +161,7 @@ static void calls_are_dry_runs_by_their_connection(void **state)
     assert_false(twin.was_dry);
 }
 
-/* Nothing may be taken for a dry run that the server would do. */
+/* A call must not pass for a dry run that the server carries out. */
 static void dry_run_that_the_server_refuses_is_not_set(void **state)
 {
     Twin twin = {.has_no_dry_runs = TRUE};

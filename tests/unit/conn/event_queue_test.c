@@ -16,8 +16,8 @@ typedef struct {
     CstEventQueue *queue;
     GArray *kinds;     /* of int: of the events in their order */
     guint id;          /* the own subscription */
-    guint end;         /* subscription that the first event ends; 0: none */
-    gpointer newcomer; /* a Listener that the first event subscribes; NULL: none */
+    guint end;         /* subscription that the first event ends; 0: no one */
+    gpointer newcomer; /* a Listener that the first event subscribes, or NULL */
 } Listener;
 
 static void note(const CstConnEvent *event, gpointer data)

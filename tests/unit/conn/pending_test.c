@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Calls of a client that end in each possible way: none stays in the client's tables, and the
+ * Calls of a client that end in each possible way: no call stays in the client's tables, and the
  * connection goes on, or reports why it does not.
  */
 #include "points.h"
@@ -22,7 +22,7 @@ static const CstWireProc echo = {WIRE_REMOTE_PROGRAM, WIRE_PROC_CONNECT_SUPPORTS
 gint64 __wrap_g_get_monotonic_time(void);
 gint64 __real_g_get_monotonic_time(void);
 
-static gint64 seconds_passed; /* beside those of the clock */
+static gint64 seconds_passed; /* added to those of the clock */
 
 static void await_bytes(const CstWireClient *client)
 {
@@ -203,7 +203,7 @@ static void packets_after_the_failure_are_not_handled(void **state)
     fake_stop(&server);
 }
 
-/* The program has done something else for an hour, in which it read nothing. */
+/* The program has done something else for an hour, and has not read the socket. */
 static void silence_of_the_program_is_not_the_servers(void **state)
 {
     FakeServer server;

@@ -177,7 +177,7 @@ static gboolean unsubscribe(gpointer self, GError **error)
 
 /* --- a limit whose call is not sent ----------------------------------------------------------- */
 
-/* Connects, is told of a limit, and then that there is none; the call never comes. */
+/* Gets a limit, and then the end of the limit; the call never comes. */
 static void serve_limit(int fd, gpointer data)
 {
     uint64_t *limits = data;

@@ -21,7 +21,7 @@ typedef struct {
     gboolean cancelled;
     CstWireHeader long_call; /* unanswered */
     gboolean long_pending;
-    CstTask *task;    /* atomic; cancelled when the long call has come; NULL: none is */
+    CstTask *task;    /* atomic; cancelled when the long call has come; NULL: no task is */
     gboolean hang_up; /* after the next call */
 } Model;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Streams of a client that end in each possible way: none stays in the client's tables, the first
- * failure is the one that is reported, and packets stay whole on the wire.
+ * Streams of a client that end in each possible way: no stream stays in the client's tables, the
+ * first failure is the one that is reported, and packets stay whole on the wire.
  */
 #include "points.h"
 

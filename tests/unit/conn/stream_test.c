@@ -189,7 +189,7 @@ static void cancelled_task_aborts_the_download(void **state)
     session_close_asking(&session);
 }
 
-/** Sends nothing, and cancels when the client waits. */
+/** Sends no data, and cancels when the client waits. */
 static void serve_silent_download(int fd, gpointer data)
 {
     fake_reply(fd, fake_expect(fd, WIRE_PROC_STORAGE_VOL_DOWNLOAD), NULL, NULL);

@@ -22,7 +22,7 @@ gint64 __real_g_get_monotonic_time(void);
 
 static __thread gboolean is_server_thread;
 static gint grace_is_over;  /* atomic */
-static gint seconds_passed; /* atomic; beside those of the clock */
+static gint seconds_passed; /* atomic; added to those of the clock */
 
 gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
 {

@@ -31,7 +31,7 @@ typedef struct {
     uint64_t most;       /**< the highest value of @reading */
     const char *failing; /**< operation that fails, "flush"; NULL: each one succeeds */
     int code;            /**< CST_ERROR_… of the failure */
-    int client;          /**< client's socket that must have no reply during a call; -1: none */
+    int client;          /**< client's socket that must have no reply during a call, or -1 */
     gboolean early;      /**< it had one */
 } Recorder;
 

@@ -226,7 +226,7 @@ static void request_over_the_bytes_waits_until_there_is_room(void **state)
     points_clear();
 }
 
-/* More of each than there may be in flight, one after the other: none may wait. */
+/* More of each than there may be in flight, one after the other: no request may wait. */
 static void each_request_gives_its_place_back(void **state)
 {
     Session *session = *state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A client leaves while its calls, streams and events are at different steps: the loop's thread is
- * held where it abandons them, and the workers go on. Afterwards nothing is counted for the client.
+ * held where it abandons them, and the workers go on. Afterwards no count is left for the client.
  */
 #include "points.h"
 
@@ -236,7 +236,7 @@ static void upload_that_is_finishing_while_its_client_leaves_is_finished(void **
     watch_end(&watch);
 }
 
-/* A packet for a stream that has been finished, or aborted, does nothing. */
+/* A packet for a stream that has been finished, or aborted, is ignored. */
 static void packets_after_the_end_of_a_stream_are_ignored(void **state)
 {
     static const uint32_t ends[] = {WIRE_OK, WIRE_ERROR};
@@ -269,7 +269,7 @@ static void packets_after_the_end_of_a_stream_are_ignored(void **state)
     watch_end(&watch);
 }
 
-/* Others may wait for the volume of a stream that only waits for the storage. */
+/* Other calls may wait for the volume of a stream that only waits for the storage. */
 static void stream_is_said_to_end_before_the_storage_is_through(void **state)
 {
     Watch watch = begin(state);

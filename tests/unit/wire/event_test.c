@@ -187,7 +187,7 @@ static void a_listener_that_reads_stays(void **state)
     probe_close(&probe);
 }
 
-/* They wait behind a piece of a download, in turns with replies. */
+/* The events wait after a piece of a download, in turns with replies. */
 static void replies_that_are_not_read_do_not_count_as_events(void **state)
 {
     wire_vol_stream_args args = {.vol = probe_vol("vol00000")};

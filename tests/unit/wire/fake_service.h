@@ -29,7 +29,7 @@ typedef struct {
     gboolean hold_build;     /**< build waits for others, and ends when it is cancelled */
     guint building;          /**< calls in build */
     guint listed;            /**< calls that listed volumes */
-    void (*on_list)(gpointer data); /**< called by each of them; NULL: nothing is */
+    void (*on_list)(gpointer data); /**< called by each of them; may be NULL */
     gpointer on_list_data;
     gboolean hold_wipe;      /**< a wipe goes on until it is cancelled */
     gboolean hold_writes;    /**< uploads wait */

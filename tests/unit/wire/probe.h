@@ -80,7 +80,7 @@ void bench_await_clients(Bench *bench, guint clients);
  * not read would wake them again and again.
  */
 gboolean bench_is_idle(Bench *bench);
-/** Whether nothing has come for @probe after bench_settle(). */
+/** Whether no byte has come for @probe after bench_settle(). */
 gboolean probe_is_silent(Bench *bench, Probe *probe);
 /** The same when the clock has made the server look at its clients @ticks times more. */
 gboolean probe_is_silent_for(Bench *bench, Probe *probe, guint ticks);

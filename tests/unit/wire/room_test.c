@@ -90,7 +90,7 @@ static void a_download_that_starts_without_room_begins_when_there_is_room(void *
     watch_end(&w);
 }
 
-/* They were read before the queue of replies was full; none is in flight that would go on. */
+/* They were read before the queue of replies was full; no call in flight would go on. */
 static void calls_that_wait_for_room_go_on_when_replies_are_read(void **state)
 {
     enum { COUNT = 30 };
@@ -155,7 +155,7 @@ static void a_call_in_flight_is_charged_until_its_reply(void **state)
 }
 
 /*
- * Returns how many events a client of the watched user gets, and reads none of, before it is
+ * Returns how many events a client of the watched user gets, and does not read, before it is
  * dropped.
  */
 static guint events_until_dropped(Bench *bench, Watch *watch, size_t held)

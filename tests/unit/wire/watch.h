@@ -41,7 +41,7 @@ Watch watch_begin_stranger(Bench *bench);
 void watch_end(Watch *watch);
 /** Returns what the first loop counts now. */
 Counts watch_look(const Watch *watch);
-/** Waits until nothing but the idle client is counted. @what is in the message of a failure. */
+/** Waits until only the idle client is counted. @what is in the message of a failure. */
 void watch_await_settled(const Watch *watch, const char *what);
 /** Waits until so many clients need the clock. */
 void watch_await_timed(const Watch *watch, guint timed);
@@ -51,7 +51,7 @@ void watch_await_bytes(const Watch *watch, size_t bytes);
 void watch_await_exactly(const Watch *watch, size_t bytes);
 /** Waits until so many calls and pieces of streams are at the workers. */
 void watch_await_jobs(const Watch *watch, guint jobs);
-/** Waits until so many calls of the user run, wait for others or may begin. */
+/** Waits until so many calls of the user run, wait or may begin. */
 void watch_await_turns(const Watch *watch, guint turns);
 /** Waits until the loop has so many clients. */
 void watch_await_clients(const Watch *watch, guint clients);

@@ -319,7 +319,7 @@ static void each_decrease_below_the_budget_starts_what_fits(void **state)
     for (int i = 0; i < 3; i++)
         push(server.workers[WORK_LONG], &lane, &jobs[i], "x");
     assert_int_equal(lane.running, 0);
-    /* Nothing is given back, then not enough to be below the budget. */
+    /* No byte is given back, then too few to be below the budget. */
     user_charge(&server, &user, 7, 7);
     user_charge(&server, &user, 0, 20);
     user_charge(&server, &user, 20, 0);
