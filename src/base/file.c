@@ -222,12 +222,20 @@ gboolean cst_file_remove(const char *path, GError **error)
 static gboolean make_dir(const char *path, mode_t mode, GError **error)
 {
     g_autofree char *parent = g_path_get_dirname(path);
+    gboolean made;
 
     if (access(parent, F_OK) < 0 && !make_dir(parent, mode, error))
         return FALSE;
-    if (mkdir(path, mode) < 0 && errno != EEXIST)
+    made = mkdir(path, mode) == 0;
+    if (!made && errno != EEXIST)
         return cst_fail_errno(error, errno, _("cannot create directory '%s'"), path);
-    return cst_parent_sync(path, error);
+    if (cst_parent_sync(path, error))
+        return TRUE;
+    /* cst_dir_ensure() syncs no directory that exists, so the next call has to make this one. */
+    CST_TEST_POINT("dir.ensure.undo");
+    if (made)
+        rmdir(path);
+    return FALSE;
 }
 
 gboolean cst_dir_ensure(const char *path, mode_t mode, GError **error)
@@ -349,6 +357,7 @@ gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *bu
             return cst_fail_errno(error, errno, _("cannot lock '%s'"), name);
         if (g_get_monotonic_time() > end)
             return cst_fail(error, CST_ERROR_BUSY, "%s", busy);
+        CST_TEST_POINT("file.flock.wait");
         g_usleep(LOCK_LOOK_US);
     }
     return TRUE;

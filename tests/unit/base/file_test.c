@@ -21,6 +21,8 @@
 #include <base/file.h>
 #include <glib/gstdio.h>
 
+#include "points.h"
+
 static int setup(void **state)
 {
     char *dir = g_dir_make_tmp("base-file-XXXXXX", NULL);
@@ -289,6 +291,100 @@ static void a_read_or_write_is_whole_or_fails(void **state)
                   "cannot read 'full': Bad file descriptor");
 }
 
+/* The bytes that one pread() or pwrite() moves at most, after an interruption; 0: all. */
+static size_t short_io;
+static gboolean interrupted;
+
+ssize_t __real_pread64(int fd, void *buf, size_t len, off_t offset);
+ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t offset);
+ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t offset);
+
+/* Every second call is interrupted. */
+static gboolean is_interrupted(void)
+{
+    interrupted = short_io > 0 && !interrupted;
+    if (interrupted)
+        errno = EINTR;
+    return interrupted;
+}
+
+ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t offset)
+{
+    return is_interrupted() ? -1
+                            : __real_pread64(fd, buf, short_io ? MIN(len, short_io) : len, offset);
+}
+
+ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t offset)
+{
+    return is_interrupted() ? -1
+                            : __real_pwrite64(fd, buf, short_io ? MIN(len, short_io) : len, offset);
+}
+
+static void short_and_interrupted_io_is_continued(void **state)
+{
+    g_auto(CstFd) fd = open("a", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    char buf[10] = "";
+
+    short_io = 3;
+    assert_true(cst_pwrite_full(fd, "0123456789", 10, 5, "a", NULL));
+    assert_true(cst_pread_full(fd, buf, 10, 5, "a", NULL));
+    short_io = 0;
+    assert_memory_equal(buf, "0123456789", 10);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 15);
+}
+
+static void closing_keeps_errno(void **state)
+{
+    CstFd fd = open("a", O_RDWR | O_CREAT | O_CLOEXEC, 0600), bad = 12345;
+
+    errno = ENOTTY;
+    cst_fd_clear(&fd);
+    assert_int_equal(fd, -1);
+    cst_fd_clear(&bad);
+    assert_int_equal(errno, ENOTTY);
+}
+
+static void file_that_others_write_is_not_trusted(void **state)
+{
+    static const struct {
+        mode_t mode;
+        gboolean trusted;
+    } rows[] = {{0600, TRUE}, {0644, TRUE}, {0620, FALSE}, {0602, FALSE}};
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_file_replace("a", "abc", 3, 0600, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = NULL;
+
+        assert_int_equal(chmod("a", rows[i].mode), 0);
+        assert_int_equal(cst_file_read_trusted("a", 3, &text, NULL, &error), rows[i].trusted);
+        assert_true(rows[i].trusted || cst_error_code(error) == CST_ERROR_DENIED);
+        g_clear_error(&error);
+    }
+}
+
+static void path_that_leaves_its_directory_is_denied(void **state)
+{
+    g_auto(CstFd) dir = -1, inside = -1;
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(mkdir("d", 0700), 0);
+    assert_true(g_file_set_contents("a", "", 0, NULL));
+    assert_int_equal(symlink("../a", "d/link"), 0);
+    dir = open("d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(cst_open_beneath(dir, "link", O_RDONLY, 0, &error), -1);
+    assert_failed(FALSE, &error, CST_ERROR_DENIED, "'link' leads out of its directory");
+    assert_int_equal(cst_open_beneath(dir, "../a", O_RDONLY, 0, &error), -1);
+    assert_failed(FALSE, &error, CST_ERROR_DENIED, "'../a' leads out of its directory");
+    assert_int_equal(cst_open_beneath(dir, "nosuch", O_RDONLY, 0, &error), -1);
+    assert_failed(FALSE, &error, CST_ERROR_NOT_FOUND,
+                  "cannot open 'nosuch': No such file or directory");
+    inside = cst_open_beneath(dir, "new", O_WRONLY | O_CREAT, 0640, NULL);
+    assert_true(inside >= 0 && (fcntl(inside, F_GETFD) & FD_CLOEXEC));
+    assert_int_equal(g_remove("d/new") + g_remove("d/link"), 0);
+}
+
 static void names_are_of_one_file(void **state)
 {
     g_autoptr(GError) error = NULL;
@@ -335,13 +431,6 @@ static void a_path_of_the_kernel_has_no_links(void **state)
     assert_null(cst_kernel_resolve("none"));
 }
 
-static gpointer let_go(gpointer fd)
-{
-    g_usleep(60 * G_TIME_SPAN_MILLISECOND);
-    flock(GPOINTER_TO_INT(fd), LOCK_UN);
-    return NULL;
-}
-
 /* Of devices tests/lab shows it, where there are some to be opened. */
 static void what_is_no_device_is_opened_itself(void **state)
 {
@@ -361,21 +450,25 @@ static void what_is_no_device_is_opened_itself(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
+static void unlock_file(gpointer fd)
+{
+    assert_int_equal(flock(GPOINTER_TO_INT(fd), LOCK_UN), 0);
+}
+
 static void a_lock_is_waited_for(void **state)
 {
     g_auto(CstFd) theirs = open("locked", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     g_auto(CstFd) ours = open("locked", O_RDWR | O_CLOEXEC);
     g_auto(CstFd) third = open("locked", O_RDWR | O_CLOEXEC);
     g_autoptr(GError) busy = NULL, broken = NULL;
-    GThread *thread;
 
     assert_int_equal(flock(theirs, LOCK_SH), 0);
     assert_false(cst_flock_wait(ours, "locked", 0, "they are at it", &busy));
     assert_true(g_error_matches(busy, CST_ERROR, CST_ERROR_BUSY));
     assert_string_equal(busy->message, "they are at it");
-    thread = g_thread_new("let-go", let_go, GINT_TO_POINTER(theirs));
-    assert_true(cst_flock_wait(ours, "locked", G_TIME_SPAN_MINUTE, "they are at it", NULL));
-    g_thread_join(thread);
+    point_run("file.flock.wait", unlock_file, GINT_TO_POINTER(theirs));
+    assert_true(cst_flock_wait(ours, "locked", G_TIME_SPAN_HOUR, "they are at it", NULL));
+    points_clear();
     assert_int_equal(flock(third, LOCK_SH | LOCK_NB), -1);
     assert_false(cst_flock_wait(-1, "locked", G_TIME_SPAN_MINUTE, "they are at it", &broken));
     assert_string_equal(broken->message, "cannot lock 'locked': Bad file descriptor");
@@ -397,6 +490,10 @@ int main(void)
         TEST(leftovers_are_known_by_their_names),
         TEST(leftovers_of_one_file_go_alone),
         TEST(a_read_or_write_is_whole_or_fails),
+        TEST(short_and_interrupted_io_is_continued),
+        TEST(closing_keeps_errno),
+        TEST(file_that_others_write_is_not_trusted),
+        TEST(path_that_leaves_its_directory_is_denied),
         TEST(names_are_of_one_file),
         TEST(what_is_no_device_is_opened_itself),
         TEST(a_lock_is_waited_for),
