@@ -317,12 +317,17 @@ static void replay_one(const char *path, const Replay *replay)
         concerns_pool(path, replay) ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
     CstIntentRecord record;
 
-    /* Removed meanwhile, or locked: the intent is live, or another replay works on it. */
-    if (fd < 0 || !lock_intent(fd))
+    if (fd < 0)
+        return;
+    CST_TEST_POINT("journal.replay.opened");
+    /* Locked: the intent is live, or another replay works on it. */
+    if (!lock_intent(fd))
         return;
     fields = read_fields(path, &error);
     if (!fields) {
-        cst_log(CST_LOG_WARNING, "journal: %s", error->message);
+        /* NOT_FOUND: the intent ended between the open and the lock. */
+        if (!g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND))
+            cst_log(CST_LOG_WARNING, "journal: %s", error->message);
         return;
     }
     /*
@@ -338,7 +343,11 @@ static void replay_one(const char *path, const Replay *replay)
         return;
     }
     CST_CRASH_POINT("journal.replayed");
-    unlink(path);
+    /* Durably: a record that comes back after a power cut would be replayed over newer content. */
+    if (unlink(path) < 0)
+        cst_log(CST_LOG_WARNING, "journal: cannot remove '%s': %s", path, g_strerror(errno));
+    else if (!cst_parent_sync(path, &error))
+        cst_log(CST_LOG_WARNING, "journal: %s", error->message);
 }
 
 static void replay_all(CstJournal *journal, gboolean sweep, const Replay *replay)

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,6 +26,9 @@ static char *recorded_dir; /* NULL: calls are not recorded */
 static GString *record;
 static guint step_count, failing_step; /* failing_step 0: no step fails */
 static int failing_errno;
+static char *run_step; /* NULL: nothing is to be run */
+static void (*run_act)(gpointer data);
+static gpointer run_data;
 
 void recorder_begin_failing(const char *dir, guint step, int err)
 {
@@ -43,11 +47,25 @@ void recorder_begin(const char *dir)
     recorder_begin_failing(dir, 0, 0);
 }
 
+void recorder_run(const char *step, void (*act)(gpointer data), gpointer data)
+{
+    g_mutex_lock(&recorder_lock);
+    g_assert(recorded_dir && !run_step);
+    run_step = g_strdup(step);
+    run_act = act;
+    run_data = data;
+    g_mutex_unlock(&recorder_lock);
+}
+
 char *recorder_end(void)
 {
     char *text;
 
     g_mutex_lock(&recorder_lock);
+    if (run_step) {
+        fprintf(stderr, "the step '%s' was not taken in '%s'\n", run_step, record->str);
+        abort();
+    }
     g_assert(recorded_dir);
     g_clear_pointer(&recorded_dir, g_free);
     text = g_string_free(g_steal_pointer(&record), FALSE);
@@ -77,10 +95,21 @@ static char *relative_name(const char *path)
     return name;
 }
 
+/* Runs the act of recorder_run() if @step is its step. With the lock held, which it releases. */
+static void run_before(const char *step)
+{
+    if (g_strcmp0(run_step, step) != 0)
+        return;
+    g_clear_pointer(&run_step, g_free);
+    g_mutex_unlock(&recorder_lock);
+    run_act(run_data);
+    g_mutex_lock(&recorder_lock);
+}
+
 /* Notes a step about @path, and @to if there is one. TRUE: the call has to fail, errno is set. */
 static gboolean note_step(const char *call, const char *path, const char *to)
 {
-    g_autofree char *name = NULL, *to_name = NULL;
+    g_autofree char *name = NULL, *to_name = NULL, *step = NULL;
     gboolean fails = FALSE;
     int saved = errno;
 
@@ -88,9 +117,12 @@ static gboolean note_step(const char *call, const char *path, const char *to)
     name = recorded_dir && path ? relative_name(path) : NULL;
     to_name = name && to ? relative_name(to) : NULL;
     if (name) {
+        step =
+            to_name ? g_strjoin(" ", call, name, to_name, NULL) : g_strjoin(" ", call, name, NULL);
+        run_before(step);
         fails = ++step_count == failing_step;
-        g_string_append_printf(record, "%s%s %s%s%s%s", record->len > 0 ? "; " : "", call, name,
-                               to_name ? " " : "", to_name ? to_name : "", fails ? "!" : "");
+        g_string_append_printf(record, "%s%s%s", record->len > 0 ? "; " : "", step,
+                               fails ? "!" : "");
         errno = fails ? failing_errno : saved;
     }
     g_mutex_unlock(&recorder_lock);

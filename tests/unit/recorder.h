@@ -23,7 +23,15 @@ void recorder_begin(const char *dir);
 /** As recorder_begin(), and the @step'th recorded call, counted from 1, fails with @err. */
 void recorder_begin_failing(const char *dir, guint step, int err);
 
-/** Ends the record. Returns its text; g_free() it. */
+/**
+ * Calls @act(@data) once during the record, directly before the first @step, in the thread that
+ * takes it. @step has the form of the record: "lock a". Call it after recorder_begin().
+ */
+void recorder_run(const char *step, void (*act)(gpointer data), gpointer data);
+
+/** Ends the record. Aborts the test if recorder_run() has named a step that was not taken.
+ * Returns the text; g_free() it.
+ */
 char *recorder_end(void);
 
 /** Returns the number of the steps in the last record. */
