@@ -22,6 +22,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/process.h>
+#include <base/test_point.h>
 
 #define RETRY_US 10000 /* between two attempts to lock */
 
@@ -98,9 +99,11 @@ static TryResult try_lock(int fd, const char *path, GError **error)
     if (fstat(fd, &ours) < 0 || stat(path, &current) < 0 || ours.st_ino != current.st_ino)
         return TRY_STALE;
     g_snprintf(pid, sizeof(pid), "%d", (int)getpid());
-    if (ftruncate(fd, 0) < 0 || !cst_pwrite_full(fd, pid, strlen(pid), 0, path, error))
+    if (ftruncate(fd, 0) < 0) {
+        cst_fail_errno(error, errno, _("cannot write '%s'"), path);
         return TRY_FAILED;
-    return TRY_ACQUIRED;
+    }
+    return cst_pwrite_full(fd, pid, strlen(pid), 0, path, error) ? TRY_ACQUIRED : TRY_FAILED;
 }
 
 static gboolean fail_held(const CstDriverLock *lock, const char *holder, GError **error)
@@ -128,6 +131,7 @@ gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GErro
 
         if (fd < 0)
             return cst_fail_errno(error, errno, _("cannot open '%s'"), lock->path);
+        CST_TEST_POINT("driver_lock.acquire.opened");
         switch (try_lock(fd, lock->path, error)) {
         case TRY_ACQUIRED: lock->fd = g_steal_fd(&fd); return TRUE;
         case TRY_FAILED: return FALSE;
@@ -139,6 +143,7 @@ gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GErro
             holder = describe_holder(fd);
             return fail_held(lock, holder, error);
         }
+        CST_TEST_POINT("driver_lock.acquire.wait");
         g_usleep(RETRY_US);
     }
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "points.h"
+#include "recorder.h"
 #include "scratch.h"
 
-#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,23 +12,19 @@
 
 #define FILE_NAME "driver.pid"
 
-/* What is to be removed right before a lock is taken next, as whoever had it would. */
-static const char *goes_before_lock;
+/* A clock that goes on only when a test says so. */
+static gint64 now;
 
-/* In the place of libc's. */
-int fcntl64(int fd, int command, ...)
+gint64 __wrap_g_get_monotonic_time(void);
+
+gint64 __wrap_g_get_monotonic_time(void)
 {
-    va_list arguments;
-    void *argument;
+    return now;
+}
 
-    va_start(arguments, command);
-    argument = va_arg(arguments, void *);
-    va_end(arguments);
-    if (command == F_SETLK && goes_before_lock) {
-        unlink(goes_before_lock);
-        goes_before_lock = NULL;
-    }
-    return (int)syscall(SYS_fcntl, fd, command, argument);
+static void pass_10_ms(gpointer unused)
+{
+    now += 10 * G_TIME_SPAN_MILLISECOND;
 }
 
 static void taken_it_names_us_and_released_it_stays_empty(void **state)
@@ -123,10 +120,8 @@ static Holder start_holder(Scratch *s, CstDriver driver)
         close(told[1]);
         if (!cst_driver_lock_acquire(lock, 0, NULL) || write(ready[1], "r", 1) != 1)
             _exit(1);
-        if (read(told[0], &byte, 1) == 1) {
-            g_usleep(100000); /* so that the other one has begun to wait */
+        if (read(told[0], &byte, 1) == 1)
             cst_driver_lock_free(lock);
-        }
         _exit(read(told[0], &byte, 1) != 0);
     }
     close(told[0]);
@@ -158,10 +153,11 @@ static void whoever_holds_it_is_named(void **state)
         g_autofree char *pid = g_strdup_printf("process %d (", (int)holder.pid);
         g_autofree char *described = cst_driver_lock_holder(s->paths);
         g_autoptr(GError) error = NULL;
-        gint64 started = g_get_monotonic_time();
 
+        point_run_always("driver_lock.acquire.wait", pass_10_ms, NULL);
         assert_false(cst_driver_lock_acquire(lock, 30, &error));
-        assert_in_range(g_get_monotonic_time() - started, 30000, G_MAXINT64);
+        assert_int_equal(point_passed("driver_lock.acquire.wait"), 3);
+        points_clear();
         assert_int_equal(cst_error_code(error), CST_ERROR_BUSY);
         assert_non_null(strstr(error->message, pid));
         assert_non_null(strstr(error->message, managed[driver]));
@@ -171,6 +167,33 @@ static void whoever_holds_it_is_named(void **state)
         cst_driver_lock_free(lock);
         end_holder(&holder);
     }
+}
+
+static gboolean another_process_acquires(const Scratch *s)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(!cst_driver_lock_acquire(cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE), 0, NULL));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status) == 0;
+}
+
+static void another_process_acquires_it_after_the_release_only(void **state)
+{
+    Scratch *s = *state;
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
+    assert_false(another_process_acquires(s));
+    cst_driver_lock_release(lock);
+    assert_true(another_process_acquires(s));
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
+    assert_false(another_process_acquires(s));
+    cst_driver_lock_free(lock);
+    assert_true(another_process_acquires(s));
 }
 
 /* A link to a file that somebody has locked says nothing about the lock. */
@@ -187,18 +210,109 @@ static void a_link_has_no_holder(void **state)
     end_holder(&holder);
 }
 
+static void tell_holder(gpointer data)
+{
+    assert_int_equal(write(((Holder *)data)->tell, "f", 1), 1);
+}
+
 static void it_is_waited_for(void **state)
 {
     Scratch *s = *state;
     Holder holder = start_holder(s, CST_DRIVER_STORAGE);
     CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
 
-    assert_int_equal(write(holder.tell, "f", 1), 1);
+    /* The clock stands still, so the wait has no end of its own. */
+    point_run("driver_lock.acquire.wait", tell_holder, &holder);
     /* The file that is waited for is removed; the lock is one on the file that is there now. */
-    assert_true(cst_driver_lock_acquire(lock, 60000, NULL));
+    assert_true(cst_driver_lock_acquire(lock, 1, NULL));
+    points_clear();
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
     cst_driver_lock_free(lock);
     end_holder(&holder);
+}
+
+static void remove_file(gpointer path)
+{
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Another holder has removed its file and made a new one. */
+static void replace_file(gpointer data)
+{
+    g_autofree char *kept = g_strconcat(data, ".kept", NULL);
+
+    /* The inode stays in use, so that the new file has another one. */
+    assert_int_equal(rename(data, kept), 0);
+    assert_true(g_file_set_contents(data, "", 0, NULL));
+}
+
+static void a_lock_on_a_file_that_was_replaced_is_no_lock(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
+    g_autofree char *text = NULL;
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    point_run("driver_lock.acquire.opened", replace_file, path);
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
+    points_clear();
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    assert_string_equal(text, pid);
+    cst_driver_lock_free(lock);
+}
+
+/* Otherwise another process could acquire it, and its file would be removed. */
+static void the_file_is_removed_before_the_lock_is_released(void **state)
+{
+    Scratch *s = *state;
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+    g_autofree char *released = NULL, *freed = NULL;
+
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
+    recorder_begin(s->paths->pool_run_dir);
+    cst_driver_lock_release(lock);
+    released = recorder_end();
+    assert_string_equal(released, "truncate " FILE_NAME);
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
+    recorder_begin(s->paths->pool_run_dir);
+    cst_driver_lock_free(lock);
+    freed = recorder_end();
+    assert_string_equal(freed, "remove " FILE_NAME "; truncate " FILE_NAME " (deleted)");
+}
+
+typedef struct {
+    Scratch *scratch;
+    CstDriverLock *lock;
+} Attempt;
+
+static void prepare_empty_file(gpointer data)
+{
+    Attempt *attempt = data;
+
+    g_clear_pointer(&attempt->lock, cst_driver_lock_free);
+    scratch_put(attempt->scratch->paths->pool_run_dir, FILE_NAME, "");
+}
+
+static gboolean acquire_anew(gpointer data, GError **error)
+{
+    Attempt *attempt = data;
+
+    g_clear_pointer(&attempt->lock, cst_driver_lock_free);
+    attempt->lock = cst_driver_lock_new(attempt->scratch->paths, CST_DRIVER_STORAGE);
+    return cst_driver_lock_acquire(attempt->lock, 0, error);
+}
+
+static void each_failed_step_is_an_error_and_no_lock(void **state)
+{
+    Attempt attempt = {.scratch = *state};
+    const char *dir = attempt.scratch->paths->pool_run_dir;
+    const RecordedSteps steps = {dir, prepare_empty_file, acquire_anew, &attempt, NULL};
+    g_autofree char *text = recorder_fail_each(&steps);
+
+    assert_string_equal(text, "create " FILE_NAME "; lock " FILE_NAME "; truncate " FILE_NAME
+                              "; write " FILE_NAME);
+    cst_driver_lock_free(attempt.lock);
 }
 
 static void a_lock_on_a_file_that_went_is_no_lock(void **state)
@@ -207,9 +321,9 @@ static void a_lock_on_a_file_that_went_is_no_lock(void **state)
     g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
     CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
 
-    goes_before_lock = path;
+    point_run("driver_lock.acquire.opened", remove_file, path);
     assert_true(cst_driver_lock_acquire(lock, 0, NULL));
-    assert_null(goes_before_lock);
+    points_clear();
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
     cst_driver_lock_free(lock);
 }
@@ -232,9 +346,13 @@ int main(void)
         scratch_test(each_driver_has_a_file_and_a_directory_of_its_own),
         scratch_test(what_cannot_be_opened_is_said),
         scratch_test(whoever_holds_it_is_named),
+        scratch_test(another_process_acquires_it_after_the_release_only),
         scratch_test(a_link_has_no_holder),
         scratch_test(it_is_waited_for),
         scratch_test(a_lock_on_a_file_that_went_is_no_lock),
+        scratch_test(a_lock_on_a_file_that_was_replaced_is_no_lock),
+        scratch_test(the_file_is_removed_before_the_lock_is_released),
+        scratch_test(each_failed_step_is_an_error_and_no_lock),
         scratch_test(nobody_holds_what_is_not_there_or_was_left),
     };
 
