@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lock of a rotation. Whoever has it removes the file before it lets go, so a file that was
- * opened before and locked after that is no longer the one in the directory: it is opened anew.
+ * The lock of a rotation: an OFD lock, which belongs to the open file and so to one rotation, and
+ * which another process can ask for without acquiring it. The holder removes the file before it
+ * releases the lock, so a file that was opened before and locked after that is no longer the one in
+ * the directory: it is opened anew.
  */
 #include <store/rotation_lock.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 static char *lock_path(const CstPaths *paths, const CstUuid *uuid)
 {
@@ -25,6 +27,7 @@ static char *lock_path(const CstPaths *paths, const CstUuid *uuid)
 int cst_rotation_lock(const CstPaths *paths, const CstUuid *uuid, GError **error)
 {
     g_autofree char *path = lock_path(paths, uuid);
+    struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     char text[CST_UUID_TEXT_LEN];
 
     if (!cst_dir_ensure(paths->secret_run_dir, 0700, error))
@@ -37,7 +40,8 @@ int cst_rotation_lock(const CstPaths *paths, const CstUuid *uuid, GError **error
             cst_fail_errno(error, errno, _("cannot open '%s'"), path);
             return -1;
         }
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        CST_TEST_POINT("rotation.lock.opened");
+        if (fcntl(fd, F_OFD_SETLK, &request) < 0) {
             cst_fail(error, CST_ERROR_BUSY, _("secret '%s' is being rotated"),
                      cst_uuid_format(uuid, text));
             return -1;
@@ -54,6 +58,7 @@ void cst_rotation_unlock(const CstPaths *paths, const CstUuid *uuid, int fd)
     if (fd < 0)
         return;
     unlink(path);
+    CST_TEST_POINT("rotation.unlock.removed");
     close(fd);
 }
 
@@ -61,6 +66,11 @@ gboolean cst_rotation_is_locked(const CstPaths *paths, const CstUuid *uuid)
 {
     g_autofree char *path = lock_path(paths, uuid);
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    /* A question, not a lock: cst_rotation_lock() would fail while this process had it. */
+    if (fd < 0 || fcntl(fd, F_OFD_GETLK, &query) < 0)
+        return FALSE;
+    CST_TEST_POINT("rotation.query.answered");
+    return query.l_type != F_UNLCK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A value that is to take the place of the present one, and the lock of a rotation. */
+#include "points.h"
 #include "scratch.h"
 
 #include <fcntl.h>
@@ -165,6 +166,76 @@ static void a_lock_is_one_rotations_and_ends_with_it(void **state)
     cst_rotation_unlock(s->paths, &uuid, -1);
 }
 
+typedef struct {
+    const Scratch *scratch;
+    CstUuid uuid;
+    int held; /* -1: not locked */
+} Rotation;
+
+static void unlock_rotation(gpointer data)
+{
+    Rotation *rotation = data;
+
+    cst_rotation_unlock(rotation->scratch->paths, &rotation->uuid, rotation->held);
+    rotation->held = -1;
+}
+
+static void lock_rotation(gpointer data)
+{
+    Rotation *rotation = data;
+
+    rotation->held = cst_rotation_lock(rotation->scratch->paths, &rotation->uuid, NULL);
+    assert_true(rotation->held >= 0);
+}
+
+/* The file that was opened is not the one in the directory when it is locked. */
+static void lock_of_a_removed_file_is_taken_anew(void **state)
+{
+    Rotation rotation = {*state, the_uuid(), -1};
+    const CstPaths *paths = rotation.scratch->paths;
+    int second;
+
+    lock_rotation(&rotation);
+    point_run("rotation.lock.opened", unlock_rotation, &rotation);
+    second = cst_rotation_lock(paths, &rotation.uuid, NULL);
+    points_clear();
+    assert_true(second >= 0);
+    assert_true(cst_rotation_is_locked(paths, &rotation.uuid));
+    assert_int_equal(cst_rotation_lock(paths, &rotation.uuid, NULL), -1);
+    cst_rotation_unlock(paths, &rotation.uuid, second);
+    assert_false(cst_rotation_is_locked(paths, &rotation.uuid));
+}
+
+/* The next rotation has a file of its own before the lock on the old file is released. */
+static void unlock_removes_no_file_of_the_next_rotation(void **state)
+{
+    Rotation next = {*state, the_uuid(), -1};
+    const CstPaths *paths = next.scratch->paths;
+    int first = cst_rotation_lock(paths, &next.uuid, NULL);
+
+    point_run("rotation.unlock.removed", lock_rotation, &next);
+    cst_rotation_unlock(paths, &next.uuid, first);
+    points_clear();
+    assert_true(cst_rotation_is_locked(paths, &next.uuid));
+    unlock_rotation(&next);
+}
+
+/* A process that asks at this moment must not make the rotation fail with BUSY. */
+static void query_does_not_lock(void **state)
+{
+    Rotation rotation = {*state, the_uuid(), -1};
+    const CstPaths *paths = rotation.scratch->paths;
+    g_autofree char *path = g_strconcat(paths->secret_run_dir, "/" UUID ".rotating", NULL);
+
+    assert_int_equal(g_mkdir_with_parents(paths->secret_run_dir, 0700), 0);
+    assert_true(g_file_set_contents(path, "", 0, NULL));
+    point_run("rotation.query.answered", lock_rotation, &rotation);
+    assert_false(cst_rotation_is_locked(paths, &rotation.uuid));
+    points_clear();
+    assert_true(cst_rotation_is_locked(paths, &rotation.uuid));
+    unlock_rotation(&rotation);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +243,9 @@ int main(void)
         scratch_test(both_values_are_sealed_unsealed_and_keyed),
         scratch_test(all_that_are_left_are_listed),
         scratch_test(a_lock_is_one_rotations_and_ends_with_it),
+        scratch_test(lock_of_a_removed_file_is_taken_anew),
+        scratch_test(unlock_removes_no_file_of_the_next_rotation),
+        scratch_test(query_does_not_lock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
