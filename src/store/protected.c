@@ -27,16 +27,19 @@ static gboolean fail(int err, const char *volume, GError **error)
 static gboolean mark(const char *dir, const char *path, const char *volume, GError **error)
 {
     g_auto(CstFd) fd = -1;
-    g_auto(CstFd) dir_fd = -1;
 
     if (!cst_dir_ensure(dir, 0700, error))
         return FALSE;
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    dir_fd = fd >= 0 ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (dir_fd < 0)
+    if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot protect volume '%s'"), volume);
     CST_CRASH_POINT("vol.protect.marked");
-    return cst_dir_sync(dir_fd, dir, error);
+    if (cst_parent_sync(path, error))
+        return TRUE;
+    /* A mark that is there is not synced again, so the next call has to make it anew. */
+    CST_TEST_POINT("protected.mark.undo");
+    unlink(path);
+    return FALSE;
 }
 
 gboolean cst_protected_set(const CstPaths *paths, const CstUuid *pool, const char *volume,

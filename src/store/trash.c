@@ -13,6 +13,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 #include "volume_files.h"
 
@@ -149,6 +150,7 @@ GPtrArray *cst_trash_list(const CstPaths *paths, const CstUuid *pool, GError **e
         g_autoptr(GError) why = NULL;
         CstTrashed *trashed = NULL;
 
+        CST_TEST_POINT("trash.list.read");
         if (!cst_trash_find(paths, pool, names->pdata[i], &trashed, &why))
             cst_log(CST_LOG_WARNING, "%s", why->message);
         else if (trashed)

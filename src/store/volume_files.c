@@ -35,12 +35,13 @@ GPtrArray *volume_files_list(const char *dir, GError **error)
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     DIR *listing = opendir(dir);
     const struct dirent *entry;
+    int failure;
 
     if (!listing && errno != ENOENT) {
         cst_fail_errno(error, errno, _("cannot read '%s'"), dir);
         return NULL;
     }
-    while (listing && (entry = readdir(listing))) {
+    while (listing && (errno = 0, entry = readdir(listing))) {
         char *name = NULL;
 
         if (*entry->d_name == '=' && !cst_file_is_temporary(entry->d_name))
@@ -48,8 +49,13 @@ GPtrArray *volume_files_list(const char *dir, GError **error)
         if (name)
             g_ptr_array_add(names, name);
     }
+    failure = listing ? errno : 0;
     if (listing)
         closedir(listing);
+    if (failure) {
+        cst_fail_errno(error, failure, _("cannot read '%s'"), dir);
+        return NULL;
+    }
     g_ptr_array_sort(names, compare_names);
     return g_steal_pointer(&names);
 }
