@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
@@ -227,14 +228,21 @@ gboolean seal_keys_make(const CstPaths *paths, GError **error)
     g_auto(CstSecretBytes) key = {0};
     int result;
 
-    if (!cst_secret_bytes_alloc(&key, SEAL_KEY_BYTES, error) || !cst_dir_ensure(dir, 0700, error))
+    /* The name of the directory, too: a process that was killed may have made and not synced it. */
+    if (!cst_secret_bytes_alloc(&key, SEAL_KEY_BYTES, error) || !cst_dir_ensure(dir, 0700, error) ||
+        !cst_parent_sync(dir, error))
         return FALSE;
     result = gnutls_rnd(GNUTLS_RND_KEY, key.data, key.len);
     if (result < 0)
         return cst_fail(error, CST_ERROR_FAILED, _("GnuTLS cannot %s: %s"), _("make a key"),
                         gnutls_strerror(result));
     CST_CRASH_POINT("secret.key.before_save");
-    return cst_file_replace(path, key.data, key.len, 0600, error);
+    if (cst_file_replace(path, key.data, key.len, 0600, error))
+        return TRUE;
+    /* Nothing is sealed with it yet; a key that may not last must not seal. */
+    CST_TEST_POINT("secret.key.undo");
+    unlink(path);
+    return FALSE;
 }
 
 gboolean seal_keys_drop(const CstPaths *paths, GHashTable *needed, gboolean keep_current,

@@ -83,6 +83,7 @@ gboolean value_read(const CstPaths *paths, const CstUuid *uuid, const ValuePlace
             return FALSE;
         if (file->path)
             return TRUE;
+        CST_TEST_POINT("secret.value.look");
         if (!value_read_file(secret_file_path(paths, uuid, place->sealed), SEAL_MAX, file, error))
             return FALSE;
         file->sealed = file->path != NULL;

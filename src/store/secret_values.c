@@ -173,7 +173,9 @@ static gboolean check_opens(const SealedName *name, const ValueFile *file, gpoin
 
 /*
  * Sets *ret_key to the key that seals, which belongs to *keys; NULL: there is none, nor is anything
- * sealed. A key is not made while there are values that need another one: it is missing.
+ * sealed. A key is not made while there are values that need another one: it is missing. The key's
+ * file is synced, because a process that was killed may have made it and not synced its name: after
+ * a power cut the value would be there, and its key would not.
  */
 static gboolean find_key(const CstPaths *paths, SealKeys **keys, const SealKey **ret_key,
                          GError **error)
@@ -186,7 +188,9 @@ static gboolean find_key(const CstPaths *paths, SealKeys **keys, const SealKey *
         g_propagate_error(error, g_steal_pointer(&refused));
         return FALSE;
     }
-    return *ret_key || for_each_sealed(paths, check_opens, *keys, error);
+    if (!*ret_key)
+        return for_each_sealed(paths, check_opens, *keys, error);
+    return !(*ret_key)->number || cst_parent_sync((*ret_key)->path, error);
 }
 
 static gboolean find_or_make_key(const CstPaths *paths, SealKeys **keys, const SealKey **ret_key,
