@@ -150,8 +150,13 @@ static gboolean take_number(const char *dir, int fd, uint64_t *ret_id, GError **
         return FALSE;
     if (fdatasync(fd) < 0)
         return cst_fail_errno(error, errno, _("cannot sync '%s'"), path);
-    if (len <= 0 && !cst_parent_sync(path, error)) /* the file is new */
+    if (len <= 0 && !cst_parent_sync(path, error)) { /* the file is new */
+        /* An empty file is new to the next call, which has to sync its name. */
+        CST_TEST_POINT("job.number.undo");
+        if (ftruncate(fd, 0) < 0)
+            cst_log(CST_LOG_WARNING, "cannot empty '%s': %s", path, g_strerror(errno));
         return FALSE;
+    }
     *ret_id = id;
     return TRUE;
 }
@@ -288,6 +293,7 @@ static gboolean read_current(int fd, JobRecord *record)
 {
     if (!job_record_read(fd, record))
         return FALSE;
+    CST_TEST_POINT("job.read.lock");
     if (cst_job_state_is_end(record->status.state) || is_locked(fd))
         return TRUE;
     /* The worker may have written its end and unlocked between reading and testing the lock. */
@@ -305,6 +311,7 @@ static CstJobInfo *load_one(const char *dir, uint64_t id)
     g_auto(CstFd) fd = open(live, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     JobRecord record;
 
+    CST_TEST_POINT("job.load.opened");
     if (fd < 0)
         fd = open(ended, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || !read_current(fd, &record) || is_expired(record.status.ended))
@@ -484,6 +491,7 @@ static void recover_one(const Recovery *recovery, uint64_t id)
     g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     JobRecord record;
 
+    CST_TEST_POINT("job.recover.opened");
     /* A file that is locked has a live worker. */
     if (fd < 0 || !lock_file(fd, F_OFD_SETLK))
         return;
@@ -497,7 +505,8 @@ static void recover_one(const Recovery *recovery, uint64_t id)
     if (record.status.state == CST_JOB_INTERRUPTED)
         job_record_write(fd, &record.status, NULL);
     CST_CRASH_POINT("job.recovered");
-    if (rename(path, ended) < 0)
+    /* ENOENT: its worker has ended it between the open and the lock. */
+    if (rename(path, ended) < 0 && errno != ENOENT)
         cst_log(CST_LOG_WARNING, "cannot rename '%s': %s", path, g_strerror(errno));
 }
 
