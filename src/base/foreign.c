@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <base/test_point.h>
+
 /* --- loading ---------------------------------------------------------------------------------- */
 
 void cst_foreign_open(CstForeign *libraries, const char *const *names)
@@ -60,8 +62,10 @@ static gboolean ending;
 void cst_foreign_enter(void)
 {
     g_mutex_lock(&lock);
-    while (ending)
+    while (ending) {
+        CST_TEST_POINT("foreign.enter.wait");
         g_cond_wait(&never, &lock);
+    }
     connections++;
     g_mutex_unlock(&lock);
 }

@@ -21,6 +21,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 #define AREA  (64u * 1024)
 #define UNIT  32u
@@ -165,6 +166,7 @@ static void give_back(uint8_t *data)
 {
     Area *area;
 
+    CST_TEST_POINT("secret_bytes.free");
     g_mutex_lock(&lock);
     area = areas;
     while (data < area->data || data >= area->data + area->size)

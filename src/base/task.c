@@ -15,6 +15,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #define WAIT_STEP_US 50000          /* between two checks of cancellation and rate in a wait */
 #define LONGEST_S    1e9            /* of a wait, so that it fits a number */
@@ -250,8 +251,10 @@ static void keep_rate(CstTask *task)
 {
     gint64 wait;
 
-    while (task->rate && !task->cancelled && (wait = ahead_by(task)) > 0)
+    while (task->rate && !task->cancelled && (wait = ahead_by(task)) > 0) {
+        CST_TEST_POINT("task.rate.wait");
         g_usleep((gulong)MIN(wait, WAIT_STEP_US));
+    }
 }
 
 /* --- cancelling ------------------------------------------------------------------------------ */
@@ -273,7 +276,9 @@ void cst_task_abandon(CstTask *task)
     /* A task that was cancelled before keeps its reason. */
     if (!task || task->detached || task->cancelled)
         return;
+    /* The reason first: a thread that sees the end reports it. */
     task->abandoned = TRUE;
+    CST_TEST_POINT("task.abandon.reason");
     task->cancelled = TRUE;
 }
 

@@ -11,6 +11,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 gpointer cst_work_new(gsize size, gboolean (*run)(CstWork *work, GError **error),
                       void (*clear)(CstWork *work))
@@ -129,6 +130,7 @@ static gboolean wait_done(CstWork *work, guint deadline_ms)
         /* A heartbeat has moved the deadline, so it is computed anew each time. */
         if (g_get_monotonic_time() >= until)
             break;
+        CST_TEST_POINT("work.wait");
         g_cond_wait_until(&work->cond, &work->lock, until);
     }
     done = work->done;
