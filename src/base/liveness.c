@@ -14,6 +14,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/log_context.h>
+#include <base/test_point.h>
 
 struct CstLivenessTimes cst_liveness_times = {
     .patience = 5 * G_TIME_SPAN_SECOND,
@@ -157,8 +158,12 @@ static void await_probe(CstLiveness *liveness)
 
     while (liveness->asked_at && !liveness->ended) {
         if (liveness->silent) {
+            CST_TEST_POINT("liveness.silent.wait");
             g_cond_wait(&liveness->cond, &liveness->lock);
-        } else if (!g_cond_wait_until(&liveness->cond, &liveness->lock, until)) {
+            continue;
+        }
+        CST_TEST_POINT("liveness.probe.wait");
+        if (!g_cond_wait_until(&liveness->cond, &liveness->lock, until)) {
             liveness->silent = liveness->asked_at != 0;
             if (liveness->silent)
                 tell_calls(liveness);
@@ -171,8 +176,9 @@ static void await_period(CstLiveness *liveness)
 {
     gint64 until = g_get_monotonic_time() + cst_liveness_times.period;
 
-    while (!liveness->ended && g_cond_wait_until(&liveness->cond, &liveness->lock, until))
-        continue;
+    do
+        CST_TEST_POINT("liveness.period.wait");
+    while (!liveness->ended && g_cond_wait_until(&liveness->cond, &liveness->lock, until));
 }
 
 static gpointer keep(gpointer data)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "points.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,10 +12,88 @@
 #include <base/error.h>
 #include <base/liveness.h>
 #include <base/log_context.h>
+#include <base/test_point.h>
 
-#define PATIENCE_US (200 * G_TIME_SPAN_MILLISECOND)
-#define PERIOD_US   (20 * G_TIME_SPAN_MILLISECOND)
-#define LONG_US     (20 * G_TIME_SPAN_SECOND)
+/* Neither is over by itself. */
+#define PATIENCE_US G_TIME_SPAN_HOUR
+#define PERIOD_US   (3 * G_TIME_SPAN_HOUR)
+#define LONG_US     (POINT_LIMIT_S * G_TIME_SPAN_SECOND)
+
+/* --- the keeper's waits ----------------------------------------------------------------------- */
+
+/* Atomic: waits that end at once, as if that time was over. */
+static gint patience_over, period_over;
+/* Atomic: the next wait for a probe ends with its time and the answer together. */
+static gint answer_is_late;
+static GMutex waits_lock; /* guards what follows */
+static GCond waits_cond;
+static GMutex *keeper_lock; /* of the storage whose keeper waits; NULL: none has waited yet */
+static GCond *keeper_cond;
+
+gboolean __real_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end);
+gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end);
+
+static gboolean take_one(gint *count)
+{
+    return g_atomic_int_get(count) > 0 && g_atomic_int_add(count, -1) > 0;
+}
+
+gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
+{
+    gint64 left = end - g_get_monotonic_time();
+    gboolean is_period = left > (PATIENCE_US + PERIOD_US) / 2;
+    gint *is_over = is_period ? &period_over : &patience_over;
+
+    /* A wait of the test's own (points.c). */
+    if (left < PATIENCE_US / 2)
+        return __real_g_cond_wait_until(cond, mutex, end);
+    g_mutex_lock(&waits_lock);
+    keeper_lock = mutex;
+    keeper_cond = cond;
+    g_cond_broadcast(&waits_cond);
+    g_mutex_unlock(&waits_lock);
+    if (take_one(is_over))
+        return FALSE;
+    __real_g_cond_wait_until(cond, mutex, end);
+    return !take_one(is_over) && (is_period || !take_one(&answer_is_late));
+}
+
+/* Sets *@is_over, which may be NULL, and wakes the keeper, which has the lock until it waits. */
+static void end_wait(gint *is_over)
+{
+    gint64 end = g_get_monotonic_time() + POINT_LIMIT_S * G_TIME_SPAN_SECOND;
+    GMutex *mutex;
+
+    g_mutex_lock(&waits_lock);
+    while (!keeper_lock)
+        assert_true(__real_g_cond_wait_until(&waits_cond, &waits_lock, end));
+    mutex = keeper_lock;
+    g_mutex_unlock(&waits_lock);
+    g_mutex_lock(mutex);
+    if (is_over)
+        g_atomic_int_inc(is_over);
+    g_cond_broadcast(keeper_cond);
+    g_mutex_unlock(mutex);
+}
+
+/* A wake-up without a reason, as POSIX allows. */
+static void wake_keeper(void)
+{
+    end_wait(NULL);
+}
+
+/* Threads that can't be made. */
+static gint no_threads;
+
+GThread *__real_g_thread_try_new(const char *name, GThreadFunc func, gpointer data, GError **error);
+GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc func, gpointer data, GError **error);
+
+GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc func, gpointer data, GError **error)
+{
+    return take_one(&no_threads) ? NULL : __real_g_thread_try_new(name, func, data, error);
+}
+
+/* --- storage ---------------------------------------------------------------------------------- */
 
 /* Storage whose probes hang when a test wants it. */
 typedef struct {
@@ -68,7 +148,7 @@ static void await_probes(Storage *storage, guint begun)
 
     g_mutex_lock(&storage->lock);
     while (storage->begun < begun)
-        assert_true(g_cond_wait_until(&storage->cond, &storage->lock, until));
+        assert_true(__real_g_cond_wait_until(&storage->cond, &storage->lock, until));
     g_mutex_unlock(&storage->lock);
 }
 
@@ -79,14 +159,44 @@ static CstLiveness *liveness_of(Storage *storage)
     return cst_liveness_new(&probe, "the storage of pool 'p'");
 }
 
-/* Asks until the answer is the expected one. */
-static void await_answer(CstLiveness *liveness, gboolean answers)
-{
-    gint64 until = g_get_monotonic_time() + LONG_US;
+#define WATCHED_PROBE   "liveness.probe.wait"
+#define WATCHED_SILENCE "liveness.silent.wait"
+#define WATCHED_PERIOD  "liveness.period.wait"
 
-    while (cst_liveness_check(liveness, NULL) != answers && g_get_monotonic_time() < until)
-        g_usleep(1000);
-    assert_int_equal(cst_liveness_check(liveness, NULL), answers);
+/* Before the keeper starts. */
+static void watch_keeper(void)
+{
+    g_atomic_int_set(&patience_over, 0);
+    g_atomic_int_set(&period_over, 0);
+    g_atomic_int_set(&answer_is_late, 0);
+    keeper_lock = NULL;
+    point_watch(WATCHED_PROBE);
+    point_watch(WATCHED_SILENCE);
+    point_watch(WATCHED_PERIOD);
+}
+
+static void clear_keeper(void)
+{
+    /* Not each test comes to each wait. */
+    cst_test_point_pass(WATCHED_PERIOD);
+    cst_test_point_pass(WATCHED_PROBE);
+    cst_test_point_pass(WATCHED_SILENCE);
+    points_clear();
+}
+
+/* Waits until the @count'th probe has returned: the keeper waits for the next period. */
+static void await_answer_of(guint count)
+{
+    point_await(WATCHED_PERIOD, count);
+}
+
+/* The probe that runs, and hangs, has taken too long. */
+static void await_silence(void)
+{
+    guint passed = point_passed(WATCHED_SILENCE);
+
+    end_wait(&patience_over);
+    point_await(WATCHED_SILENCE, passed + 1);
 }
 
 static int set_up(void **state)
@@ -107,7 +217,7 @@ static int tear_down(void **state)
 
     hang(storage, FALSE);
     g_mutex_lock(&storage->lock);
-    while (!storage->freed && g_cond_wait_until(&storage->cond, &storage->lock, until))
+    while (!storage->freed && __real_g_cond_wait_until(&storage->cond, &storage->lock, until))
         continue;
     assert_true(storage->freed);
     g_mutex_unlock(&storage->lock);
@@ -131,19 +241,6 @@ static void storage_that_never_hangs_costs_nothing(void **state)
     assert_int_equal(((Storage *)*state)->begun, 0);
 }
 
-static void calls_are_let_in_while_it_answers(void **state)
-{
-    Storage *storage = *state;
-    CstLiveness *liveness = liveness_of(storage);
-    CstLivenessCall call;
-
-    assert_true(cst_liveness_enter(liveness, &call, NULL));
-    await_probes(storage, 3);
-    assert_true(cst_liveness_check(liveness, NULL));
-    cst_liveness_leave(liveness, &call);
-    cst_liveness_unref(liveness);
-}
-
 static void assert_probes(Storage *storage, guint most, guint begun)
 {
     guint most_now, begun_now;
@@ -156,6 +253,34 @@ static void assert_probes(Storage *storage, guint most, guint begun)
     assert_int_equal(begun_now, begun);
 }
 
+/* A wake-up does not end the period. */
+static void calls_are_let_in_while_it_answers(void **state)
+{
+    Storage *storage = *state;
+    CstLiveness *liveness = liveness_of(storage);
+    CstLivenessCall call;
+
+    watch_keeper();
+    assert_true(cst_liveness_enter(liveness, &call, NULL));
+    for (guint i = 1; i <= 3; i++) {
+        guint passed;
+
+        await_answer_of(2 * i - 1);
+        passed = point_passed(WATCHED_PERIOD);
+        assert_probes(storage, 1, i);
+        wake_keeper();
+        point_await(WATCHED_PERIOD, passed + 1);
+        assert_probes(storage, 1, i);
+        end_wait(&period_over);
+    }
+    await_probes(storage, 4);
+    assert_true(cst_liveness_check(liveness, NULL));
+    cst_liveness_leave(liveness, &call);
+    await_answer_of(7);
+    clear_keeper();
+    cst_liveness_unref(liveness);
+}
+
 /* One probe at a time: threads that hang must not become more and more. */
 static void calls_are_refused_at_once_while_it_does_not(void **state)
 {
@@ -164,19 +289,77 @@ static void calls_are_refused_at_once_while_it_does_not(void **state)
     CstLivenessCall call;
     g_autoptr(GError) error = NULL;
 
+    watch_keeper();
     hang(storage, TRUE);
     assert_true(cst_liveness_check(liveness, NULL));
-    await_answer(liveness, FALSE);
-    g_usleep(2 * PATIENCE_US);
+    point_await(WATCHED_PROBE, 1);
+    await_probes(storage, 1);
+    /* A wake-up is no silence, and later no answer. */
+    wake_keeper();
+    point_await(WATCHED_PROBE, 2);
+    assert_true(cst_liveness_check(liveness, NULL));
+    await_silence();
+    wake_keeper();
+    point_await(WATCHED_SILENCE, 2);
     assert_false(cst_liveness_enter(liveness, &call, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE));
-    assert_string_equal(error->message, "the storage of pool 'p' has not answered for 0 s");
+    assert_true(g_str_has_prefix(error->message, "the storage of pool 'p' has not answered for "));
+    assert_false(cst_liveness_check(liveness, NULL));
     assert_probes(storage, 1, 1);
     hang(storage, FALSE);
-    await_answer(liveness, TRUE);
+    await_answer_of(1);
     assert_true(cst_liveness_enter(liveness, &call, NULL));
     cst_liveness_leave(liveness, &call);
-    await_probes(storage, 2);
+    end_wait(&period_over);
+    await_answer_of(2);
+    assert_probes(storage, 1, 2);
+    clear_keeper();
+    cst_liveness_unref(liveness);
+}
+
+/* The patience is over when the answer is there, and the keeper has not had the lock yet. */
+static void answer_that_comes_with_the_end_of_patience_counts(void **state)
+{
+    Storage *storage = *state;
+    CstLiveness *liveness = liveness_of(storage);
+
+    watch_keeper();
+    hang(storage, TRUE);
+    assert_true(cst_liveness_check(liveness, NULL));
+    point_await(WATCHED_PROBE, 1);
+    await_probes(storage, 1);
+    g_atomic_int_set(&answer_is_late, 1);
+    hang(storage, FALSE);
+    await_answer_of(1);
+    assert_int_equal(g_atomic_int_get(&answer_is_late), 0);
+    assert_true(cst_liveness_check(liveness, NULL));
+    clear_keeper();
+    cst_liveness_unref(liveness);
+}
+
+/* The next call tries again, and no reference is lost: the storage is freed at the end. */
+static void thread_that_cannot_be_made_is_tried_again(void **state)
+{
+    Storage *storage = *state;
+    CstLiveness *liveness = liveness_of(storage);
+
+    watch_keeper();
+    g_atomic_int_set(&no_threads, 1);
+    assert_true(cst_liveness_check(liveness, NULL));
+    assert_int_equal(g_atomic_int_get(&no_threads), 0);
+    g_atomic_int_set(&no_threads, 0);
+    assert_true(cst_liveness_check(liveness, NULL));
+    await_answer_of(1);
+    assert_probes(storage, 1, 1);
+    g_atomic_int_set(&no_threads, 1);
+    end_wait(&period_over);
+    await_answer_of(2);
+    assert_probes(storage, 1, 1);
+    assert_true(cst_liveness_check(liveness, NULL));
+    end_wait(&period_over);
+    await_answer_of(3);
+    assert_probes(storage, 1, 2);
+    clear_keeper();
     cst_liveness_unref(liveness);
 }
 
@@ -187,15 +370,6 @@ static void break_disk(Storage *storage, gboolean fails)
     g_mutex_unlock(&storage->lock);
 }
 
-static void await_works(CstLiveness *liveness, gboolean works)
-{
-    gint64 until = g_get_monotonic_time() + LONG_US;
-
-    while (cst_liveness_works(liveness, NULL) != works && g_get_monotonic_time() < until)
-        g_usleep(1000);
-    assert_int_equal(cst_liveness_works(liveness, NULL), works);
-}
-
 /* Calls are let in: what they need may not be broken, and if it is, they say so best. */
 static void storage_that_answers_with_an_error_does_not_work(void **state)
 {
@@ -204,15 +378,20 @@ static void storage_that_answers_with_an_error_does_not_work(void **state)
     CstLivenessCall call;
     g_autoptr(GError) error = NULL;
 
+    watch_keeper();
     break_disk(storage, TRUE);
-    await_works(liveness, FALSE);
+    cst_liveness_works(liveness, NULL);
+    await_answer_of(1);
     assert_false(cst_liveness_works(liveness, &error));
     assert_non_null(strstr(error->message, "the disk is broken"));
     assert_true(cst_liveness_check(liveness, NULL));
     assert_true(cst_liveness_enter(liveness, &call, NULL));
     cst_liveness_leave(liveness, &call);
     break_disk(storage, FALSE);
-    await_works(liveness, TRUE);
+    end_wait(&period_over);
+    await_answer_of(2);
+    assert_true(cst_liveness_works(liveness, NULL));
+    clear_keeper();
     cst_liveness_unref(liveness);
 }
 
@@ -223,15 +402,21 @@ static void storage_that_fails_may_hang_then(void **state)
     CstLiveness *liveness = liveness_of(storage);
     g_autoptr(GError) error = NULL;
 
+    watch_keeper();
     break_disk(storage, TRUE);
-    await_works(liveness, FALSE);
+    cst_liveness_works(liveness, NULL);
+    await_answer_of(1);
     hang(storage, TRUE);
-    await_answer(liveness, FALSE);
+    end_wait(&period_over);
+    await_probes(storage, 2);
+    await_silence();
     assert_false(cst_liveness_works(liveness, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE));
     hang(storage, FALSE);
-    await_answer(liveness, TRUE);
-    await_works(liveness, FALSE);
+    await_answer_of(2);
+    assert_true(cst_liveness_check(liveness, NULL));
+    assert_false(cst_liveness_works(liveness, NULL));
+    clear_keeper();
     cst_liveness_unref(liveness);
 }
 
@@ -263,6 +448,7 @@ static void calls_that_hang_are_told(void **state)
     CstLogContext log;
     CstLivenessCall calls[4];
 
+    watch_keeper();
     cst_log_context_init(&log);
     hang(storage, TRUE);
     assert_true(cst_liveness_enter(liveness, &calls[0], NULL));
@@ -272,13 +458,15 @@ static void calls_that_hang_are_told(void **state)
         assert_true(cst_liveness_enter(liveness, &calls[i], NULL));
     cst_liveness_leave(liveness, &calls[2]);
     cst_log_pop(&log);
-    await_answer(liveness, FALSE);
-    g_usleep(2 * PATIENCE_US);
+    await_silence();
+    wake_keeper();
+    point_await(WATCHED_SILENCE, 2);
     assert_int_equal(storage->told, 2);
     assert_non_null(strstr(storage->why, "has not answered"));
     for (int i = 0; i < 4; i++)
         if (i != 2)
             cst_liveness_leave(liveness, &calls[i]);
+    clear_keeper();
     cst_liveness_unref(liveness);
 }
 
@@ -296,20 +484,24 @@ static void a_program_may_give_up(void **state)
     CstLiveness *liveness = liveness_of(storage);
     CstLivenessCall call;
 
+    watch_keeper();
     given_up_in = storage;
     cst_liveness_given_up = give_up;
     hang(storage, TRUE);
     assert_true(cst_liveness_check(liveness, NULL));
-    await_answer(liveness, FALSE);
+    await_silence();
     hang(storage, FALSE);
-    await_answer(liveness, TRUE);
+    await_answer_of(1);
     assert_int_equal(storage->told, 0);
     hang(storage, TRUE);
     assert_true(cst_liveness_enter(liveness, &call, NULL));
-    await_answer(liveness, FALSE);
+    end_wait(&period_over);
+    await_probes(storage, 2);
+    await_silence();
     cst_liveness_leave(liveness, &call);
     assert_int_equal(storage->told, 1);
     cst_liveness_given_up = NULL;
+    clear_keeper();
     cst_liveness_unref(liveness);
 }
 
@@ -317,14 +509,13 @@ static void a_probe_that_hangs_keeps_nobody(void **state)
 {
     Storage *storage = *state;
     CstLiveness *liveness = liveness_of(storage);
-    gint64 before;
 
     hang(storage, TRUE);
     assert_true(cst_liveness_check(liveness, NULL));
     await_probes(storage, 1);
-    before = g_get_monotonic_time();
+    /* The probe hangs until the test has ended. */
     cst_liveness_unref(liveness);
-    assert_true(g_get_monotonic_time() - before < LONG_US / 10);
+    assert_probes(storage, 1, 1);
     assert_false(storage->freed);
 }
 
@@ -335,6 +526,8 @@ int main(void)
         TEST(storage_that_never_hangs_costs_nothing),
         TEST(calls_are_let_in_while_it_answers),
         TEST(calls_are_refused_at_once_while_it_does_not),
+        TEST(answer_that_comes_with_the_end_of_patience_counts),
+        TEST(thread_that_cannot_be_made_is_tried_again),
         TEST(storage_that_answers_with_an_error_does_not_work),
         TEST(storage_that_fails_may_hang_then),
         TEST(calls_that_hang_are_told),
