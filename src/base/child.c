@@ -31,6 +31,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 #include "launch.h"
 
@@ -274,6 +275,7 @@ static gboolean gather(Running *run, GError **error)
             return FALSE;
         if (seen_enough(run))
             return TRUE;
+        CST_TEST_POINT("child.run.wait");
         if (poll(fds, FDS, longest_poll(run)) < 0) {
             if (errno == EINTR)
                 continue;
