@@ -15,6 +15,8 @@
  */
 #include "declarations_db.h"
 
+#include <base/test_point.h>
+
 /* Columns of SQL_FIND_NAME and SQL_FIND_DIR behind those of the declaration. */
 enum { COLUMN_INODE = 5, COLUMN_BTIME, COLUMN_NAME };
 
@@ -51,6 +53,7 @@ static gboolean end_transaction(CstDeclarations *declarations, gboolean done, GE
 {
     if (done && db_run(declarations, db_use(declarations, SQL_COMMIT), error))
         return TRUE;
+    CST_TEST_POINT("declarations.change.undo");
     /* Fails only where SQLite has rolled back by itself. */
     db_run(declarations, db_use(declarations, SQL_ROLLBACK), NULL);
     return FALSE;

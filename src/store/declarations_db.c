@@ -12,6 +12,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #define BUSY_TIMEOUT_MS 5000 /* how long to wait for other processes */
 
@@ -137,6 +138,7 @@ gboolean db_open(CstDeclarations *declarations, GError **error)
         return FALSE;
     while ((result = try_open(declarations)) == SQLITE_BUSY && g_get_monotonic_time() < end) {
         db_close(declarations);
+        CST_TEST_POINT("declarations.open.wait");
         g_usleep(5 * G_TIME_SPAN_MILLISECOND);
     }
     if (result == SQLITE_OK && prepare_all(declarations))

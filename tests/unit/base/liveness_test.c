@@ -159,10 +159,6 @@ static CstLiveness *liveness_of(Storage *storage)
     return cst_liveness_new(&probe, "the storage of pool 'p'");
 }
 
-#define WATCHED_PROBE   "liveness.probe.wait"
-#define WATCHED_SILENCE "liveness.silent.wait"
-#define WATCHED_PERIOD  "liveness.period.wait"
-
 /* Before the keeper starts. */
 static void watch_keeper(void)
 {
@@ -170,33 +166,33 @@ static void watch_keeper(void)
     g_atomic_int_set(&period_over, 0);
     g_atomic_int_set(&answer_is_late, 0);
     keeper_lock = NULL;
-    point_watch(WATCHED_PROBE);
-    point_watch(WATCHED_SILENCE);
-    point_watch(WATCHED_PERIOD);
+    point_watch("liveness.probe.wait");
+    point_watch("liveness.silent.wait");
+    point_watch("liveness.period.wait");
 }
 
 static void clear_keeper(void)
 {
     /* Not each test comes to each wait. */
-    cst_test_point_pass(WATCHED_PERIOD);
-    cst_test_point_pass(WATCHED_PROBE);
-    cst_test_point_pass(WATCHED_SILENCE);
+    cst_test_point_pass("liveness.period.wait");
+    cst_test_point_pass("liveness.probe.wait");
+    cst_test_point_pass("liveness.silent.wait");
     points_clear();
 }
 
 /* Waits until the @count'th probe has returned: the keeper waits for the next period. */
 static void await_answer_of(guint count)
 {
-    point_await(WATCHED_PERIOD, count);
+    point_await("liveness.period.wait", count);
 }
 
 /* The probe that runs, and hangs, has taken too long. */
 static void await_silence(void)
 {
-    guint passed = point_passed(WATCHED_SILENCE);
+    guint passed = point_passed("liveness.silent.wait");
 
     end_wait(&patience_over);
-    point_await(WATCHED_SILENCE, passed + 1);
+    point_await("liveness.silent.wait", passed + 1);
 }
 
 static int set_up(void **state)
@@ -266,10 +262,10 @@ static void calls_are_let_in_while_it_answers(void **state)
         guint passed;
 
         await_answer_of(2 * i - 1);
-        passed = point_passed(WATCHED_PERIOD);
+        passed = point_passed("liveness.period.wait");
         assert_probes(storage, 1, i);
         wake_keeper();
-        point_await(WATCHED_PERIOD, passed + 1);
+        point_await("liveness.period.wait", passed + 1);
         assert_probes(storage, 1, i);
         end_wait(&period_over);
     }
@@ -292,15 +288,15 @@ static void calls_are_refused_at_once_while_it_does_not(void **state)
     watch_keeper();
     hang(storage, TRUE);
     assert_true(cst_liveness_check(liveness, NULL));
-    point_await(WATCHED_PROBE, 1);
+    point_await("liveness.probe.wait", 1);
     await_probes(storage, 1);
     /* A wake-up is no silence, and later no answer. */
     wake_keeper();
-    point_await(WATCHED_PROBE, 2);
+    point_await("liveness.probe.wait", 2);
     assert_true(cst_liveness_check(liveness, NULL));
     await_silence();
     wake_keeper();
-    point_await(WATCHED_SILENCE, 2);
+    point_await("liveness.silent.wait", 2);
     assert_false(cst_liveness_enter(liveness, &call, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE));
     assert_true(g_str_has_prefix(error->message, "the storage of pool 'p' has not answered for "));
@@ -326,7 +322,7 @@ static void answer_that_comes_with_the_end_of_patience_counts(void **state)
     watch_keeper();
     hang(storage, TRUE);
     assert_true(cst_liveness_check(liveness, NULL));
-    point_await(WATCHED_PROBE, 1);
+    point_await("liveness.probe.wait", 1);
     await_probes(storage, 1);
     g_atomic_int_set(&answer_is_late, 1);
     hang(storage, FALSE);
@@ -460,7 +456,7 @@ static void calls_that_hang_are_told(void **state)
     cst_log_pop(&log);
     await_silence();
     wake_keeper();
-    point_await(WATCHED_SILENCE, 2);
+    point_await("liveness.silent.wait", 2);
     assert_int_equal(storage->told, 2);
     assert_non_null(strstr(storage->why, "has not answered"));
     for (int i = 0; i < 4; i++)

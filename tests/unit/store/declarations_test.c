@@ -121,34 +121,6 @@ static void test_nothing_stays_open(void **state)
     cst_declarations_free(NULL);
 }
 
-static gpointer unlock_soon(gpointer data)
-{
-    g_usleep(100 * G_TIME_SPAN_MILLISECOND);
-    assert_int_equal(SQLITE_OK, sqlite3_exec(data, "COMMIT", NULL, NULL, NULL));
-    return NULL;
-}
-
-/* While another process makes the database, which SQLite itself does not wait for. */
-static void test_a_database_in_the_making_is_waited_for(void **state)
-{
-    Root *root = *state;
-    g_autofree char *path = database_path(root);
-    GThread *other;
-    sqlite3 *db;
-
-    g_mkdir_with_parents(root->paths->data_dir, 0700);
-    assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
-    assert_int_equal(SQLITE_OK, sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL));
-    other = g_thread_new("other", unlock_soon, db);
-    set(root, file("/p", "a", 7, 5), "raw", FALSE);
-    g_thread_join(other);
-    sqlite3_close(db);
-    cst_declarations_free(root->store);
-    assert_int_equal(open_descriptors(root), 0);
-    root->store = cst_declarations_new(root->paths);
-    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
-}
-
 /* --- other processes -------------------------------------------------------------------------- */
 
 static gboolean is_a(const char *name, const CstFileId *id, gpointer data)
@@ -212,63 +184,6 @@ static void test_what_was_read_does_not_hide_what_others_write(void **state)
         set(root, file("/p", "ours", 300 + i, 5), "vdi", TRUE);
     }
     cst_declarations_free(other.store);
-}
-
-static gboolean write_one(Root *root, GError **error)
-{
-    const CstDeclaredFile about = file("/p", "a", 7, 5);
-    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
-
-    return cst_declarations_set(root->store, &about, raw, FALSE, error);
-}
-
-static gboolean write_many(Root *root, GError **error)
-{
-    g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
-    const CstDeclaredRecord record = {file("/p", "b", 8, 5), raw};
-
-    return cst_declarations_add_many(root->store, &record, 1, error);
-}
-
-static gboolean write_policy(Root *root, GError **error)
-{
-    return cst_declarations_set_follow(root->store, "/p", CST_FOLLOW_NONE, error);
-}
-
-static gboolean write_sweep(Root *root, GError **error)
-{
-    const CstDeclarationSweep how = {.may_exist = is_not, .now = 1000, .grace_period = 100};
-
-    return cst_declarations_sweep(root->store, "/p", &how, error);
-}
-
-static gboolean write_removal(Root *root, GError **error)
-{
-    return cst_declarations_remove(root->store, "/p", "a", error);
-}
-
-/* While another process writes, which lasts as long as its disk needs. */
-static void test_writers_wait_for_each_other(void **state)
-{
-    static gboolean (*const writes[])(Root *, GError **) = {write_one, write_many, write_policy,
-                                                            write_sweep, write_removal};
-    Root *root = *state;
-    g_autofree char *path = database_path(root);
-    sqlite3 *db;
-
-    assert_true(cst_declarations_open(root->store, NULL));
-    assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
-    for (guint i = 0; i < G_N_ELEMENTS(writes); i++) {
-        g_autoptr(GError) error = NULL;
-        GThread *other;
-
-        assert_int_equal(SQLITE_OK, sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
-        other = g_thread_new("other", unlock_soon, db);
-        if (!writes[i](root, &error))
-            fail_msg("%u: %s", i, error->message);
-        g_thread_join(other);
-    }
-    sqlite3_close(db);
 }
 
 /* --- power cuts ------------------------------------------------------------------------------- */
@@ -539,9 +454,7 @@ int main(void)
         TEST(test_removed_is_forgotten),
         TEST(test_a_record_found_by_name_follows_the_file_that_is_there),
         TEST(test_nothing_stays_open),
-        TEST(test_a_database_in_the_making_is_waited_for),
         TEST(test_what_was_read_does_not_hide_what_others_write),
-        TEST(test_writers_wait_for_each_other),
         TEST(test_only_what_must_last_is_synced),
         TEST(test_damaged_tables_are_an_error),
         TEST(test_tables_of_something_else_are_an_error),
