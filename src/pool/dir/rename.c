@@ -95,6 +95,17 @@ gboolean cst_dir_vol_rename(CstPoolState *state, const char *name, const char *n
                           cst_dir_move_snapshots(&target, name, new_name, error);
 }
 
+/* Syncs the new second name @name. On failure the name is removed, so that a second try makes it.
+ */
+static gboolean settle_link(CstPoolState *state, const CstDirHandle *target, const char *name,
+                            GError **error)
+{
+    if (cst_dir_names_sync(state, target, error))
+        return TRUE;
+    cst_entry_remove(target, name, FALSE);
+    return FALSE;
+}
+
 gboolean cst_dir_vol_link(CstPoolState *state, const char *name, const char *new_name,
                           GError **error)
 {
@@ -111,7 +122,7 @@ gboolean cst_dir_vol_link(CstPoolState *state, const char *name, const char *new
     if (!cst_may_change(error))
         return FALSE;
     if (cst_entry_link(&target, name, new_name))
-        return cst_dir_names_sync(state, &target, error);
+        return settle_link(state, &target, new_name, error);
     if (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' can't have a second name on its file system"), name);
@@ -139,7 +150,7 @@ gboolean cst_dir_vol_take(CstPoolState *state, CstPoolState *from, const char *n
         !refuse_former_snapshots(&target, new_name, error) || !cst_may_change(error))
         return FALSE;
     if (cst_entry_link_open(&target, fd, new_name))
-        return cst_dir_names_sync(state, &target, error);
+        return settle_link(state, &target, new_name, error);
     if (errno == EEXIST)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
     return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't have a name in '%s' as well: %s"),

@@ -49,14 +49,20 @@ gboolean cst_dir_shelf_open(CstPoolState *state, const CstDirHandle *target, con
             break;
         cst_dir_shelf_clear(ret_shelf);
         if (tries == 1 || !g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
+            if (make)
+                cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
             g_propagate_error(error, g_steal_pointer(&why));
             return FALSE;
         }
     }
-    return !make || (cst_dir_sync(ret_shelf->all.fd, ret_shelf->all.path, error) &&
-                     cst_dir_names_sync(state, target, error));
+    if (!make || (cst_dir_sync(ret_shelf->all.fd, ret_shelf->all.path, error) &&
+                  cst_dir_names_sync(state, target, error)))
+        return TRUE;
+    cst_dir_shelf_tidy(target, &ret_shelf->all, volume);
+    return FALSE;
 }
 
+/* Removes what is empty. */
 void cst_dir_shelf_tidy(const CstDirHandle *target, const CstDirHandle *all, const char *volume)
 {
     if (cst_entry_remove(all, volume, TRUE))
@@ -91,7 +97,11 @@ gboolean cst_dir_move_snapshots(const CstDirHandle *target, const char *from, co
                             _("there are snapshots of a former volume '%s' in '%s'"), to, all.path);
         return cst_fail_errno(error, errno, _("cannot rename the snapshots of volume '%s'"), from);
     }
-    return cst_dir_sync(all.fd, all.path, error);
+    if (cst_dir_sync(all.fd, all.path, error))
+        return TRUE;
+    /* The volume keeps the name @from, and its snapshots are found by that. */
+    cst_entry_rename_new(&all, to, from);
+    return FALSE;
 }
 
 /* --- drafts ----------------------------------------------------------------------------------- */

@@ -117,7 +117,8 @@ static gboolean settle_draft(int fd, const CstVolDef *def, GError **error)
 
 /*
  * Gives the draft, which @fd has open, its name, durably. DENIED when somebody else's file has got
- * the name, which stays then. A failure to sync removes the volume again.
+ * the name, which stays then. After a failure to sync the volume is the draft again, because the
+ * mark of its snapshots (shelf.c) names the draft, and vol_abandon() finds them by that.
  */
 static gboolean name_draft(CstPoolState *state, const CstDirHandle *target, int fd,
                            const char *draft, const char *name, GError **error)
@@ -135,7 +136,8 @@ static gboolean name_draft(CstPoolState *state, const CstDirHandle *target, int 
                         name, target->path);
     if (cst_dir_names_sync(state, target, error))
         return TRUE;
-    cst_dir_remove_draft(target, name);
+    if (!cst_entry_rename_new(target, name, draft))
+        cst_dir_remove_draft(target, name);
     return FALSE;
 }
 
@@ -177,6 +179,7 @@ gboolean cst_dir_vol_abandon(CstPoolState *state, const char *token, GError **er
 
     if (strchr(token, '/'))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' does not name a draft"), token);
+    CST_TEST_POINT("dir.abandon");
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
     cst_dir_drop_snapshots_of(&target, name);

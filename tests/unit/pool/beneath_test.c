@@ -506,8 +506,11 @@ static gboolean make_volume(CstPoolState *pool, int type, GError **error)
 
     def->name = g_strdup("v");
     def->type = type;
-    return cst_dir_backend.vol_reserve(pool, def, &draft, error) &&
-           cst_dir_backend.vol_commit(pool, &draft, def, error);
+    if (cst_dir_backend.vol_reserve(pool, def, &draft, error) &&
+        cst_dir_backend.vol_commit(pool, &draft, def, error))
+        return TRUE;
+    assert_true(cst_dir_backend.vol_abandon(pool, "token", NULL));
+    return FALSE;
 }
 
 static void a_name_is_durable_when_the_call_answers(void **state)

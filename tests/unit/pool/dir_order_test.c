@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The system calls of a directory pool, in order, and each of them failing in turn.
+ *
+ * Each operation is played once undisturbed: its calls are compared with the expected ones, so that
+ * a missing sync, or one in the wrong place, is found. Then it is played as often as it makes
+ * calls, and each time another one fails. The pool must hold afterwards what it held before, and
+ * the operation must succeed when it is repeated.
+ */
+#include "points.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <dir/dir.h>
+#include <pool/pool.h>
+
+#include "tree.h"
+
+/* --- system calls ----------------------------------------------------------------------------- */
+
+static GString *calls; /* one a line: "fsync DRAFT" */
+static guint passed;   /* calls since play() began */
+static guint fault_at; /* number of the call that fails with EIO; 0: none */
+static void (*on_mkdir)(const char *name);
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __real_fchown(int fd, uid_t uid, gid_t gid);
+int __wrap_fchown(int fd, uid_t uid, gid_t gid);
+int __real_fchmod(int fd, mode_t mode);
+int __wrap_fchmod(int fd, mode_t mode);
+int __real_renameat2(int from, const char *old, int to, const char *new, unsigned flags);
+int __wrap_renameat2(int from, const char *old, int to, const char *new, unsigned flags);
+int __real_renameat(int from, const char *old, int to, const char *new);
+int __wrap_renameat(int from, const char *old, int to, const char *new);
+int __real_linkat(int from, const char *old, int to, const char *new, int flags);
+int __wrap_linkat(int from, const char *old, int to, const char *new, int flags);
+int __real_unlinkat(int fd, const char *name, int flags);
+int __wrap_unlinkat(int fd, const char *name, int flags);
+int __real_mkdirat(int fd, const char *name, mode_t mode);
+int __wrap_mkdirat(int fd, const char *name, mode_t mode);
+int __wrap_ioctl(int fd, unsigned long request, int from);
+
+/* Names of drafts that have random tokens become "DRAFT", the snapshot directory "SNAPS". */
+static char *readable(const char *path)
+{
+    g_autoptr(GRegex) draft = g_regex_new("\\.cistern-[0-9a-f-]+\\.part", 0, 0, NULL);
+    g_autoptr(GRegex) snaps = g_regex_new("\\.cistern-snapshots", 0, 0, NULL);
+    g_autofree char *drafts = g_regex_replace(draft, path, -1, 0, "DRAFT", 0, NULL);
+
+    return g_regex_replace(snaps, drafts, -1, 0, "SNAPS", 0, NULL);
+}
+
+/* Below the pool's directory; "." is that. @name NULL: what @fd has open. */
+static char *place(int fd, const char *name)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    g_autofree char *open_path = g_file_read_link(link, NULL);
+    g_autofree char *path = name ? g_build_filename(open_path ? open_path : "?", name, NULL)
+                                 : g_strdup(open_path ? open_path : "?");
+    g_autofree char *pool_path = at("pool");
+    const char *below = path;
+
+    if (g_str_has_prefix(path, pool_path))
+        below = path[strlen(pool_path)] ? path + strlen(pool_path) + 1 : ".";
+    return readable(below);
+}
+
+/* Notes the call; TRUE: it is to fail. Takes @what over. */
+static gboolean strikes(const char *call, char *what)
+{
+    gboolean fails = ++passed == fault_at;
+
+    if (calls)
+        g_string_append_printf(calls, "%s %s\n", call, what);
+    g_free(what);
+    if (fails)
+        errno = EIO;
+    return fails;
+}
+
+int __wrap_fsync(int fd)
+{
+    return strikes("fsync", place(fd, NULL)) ? -1 : __real_fsync(fd);
+}
+
+int __wrap_fchown(int fd, uid_t uid, gid_t gid)
+{
+    return strikes("fchown", place(fd, NULL)) ? -1 : __real_fchown(fd, uid, gid);
+}
+
+int __wrap_fchmod(int fd, mode_t mode)
+{
+    return strikes("fchmod", place(fd, NULL)) ? -1 : __real_fchmod(fd, mode);
+}
+
+static gboolean strikes_two(const char *call, int from, const char *old, int to, const char *new)
+{
+    g_autofree char *left = from == AT_FDCWD ? g_strdup("FD") : place(from, old);
+    g_autofree char *right = place(to, new);
+
+    return strikes(call, g_strdup_printf("%s %s", left, right));
+}
+
+int __wrap_renameat2(int from, const char *old, int to, const char *new, unsigned flags)
+{
+    return strikes_two("rename", from, old, to, new) ? -1
+                                                     : __real_renameat2(from, old, to, new, flags);
+}
+
+int __wrap_renameat(int from, const char *old, int to, const char *new)
+{
+    return strikes_two("replace", from, old, to, new) ? -1 : __real_renameat(from, old, to, new);
+}
+
+int __wrap_linkat(int from, const char *old, int to, const char *new, int flags)
+{
+    return strikes_two("link", from, old, to, new) ? -1 : __real_linkat(from, old, to, new, flags);
+}
+
+int __wrap_unlinkat(int fd, const char *name, int flags)
+{
+    return strikes(flags & AT_REMOVEDIR ? "rmdir" : "unlink", place(fd, name))
+               ? -1
+               : __real_unlinkat(fd, name, flags);
+}
+
+int __wrap_mkdirat(int fd, const char *name, mode_t mode)
+{
+    int made = strikes("mkdir", place(fd, name)) ? -1 : 0;
+
+    if (made == 0 && on_mkdir)
+        on_mkdir(name);
+    return made == 0 ? __real_mkdirat(fd, name, mode) : -1;
+}
+
+/* Content is short here, so extents are shared by copying. */
+int __wrap_ioctl(int fd, unsigned long request, int from)
+{
+    char content[64];
+    ssize_t len;
+
+    if (request != FICLONE) {
+        errno = ENOTTY;
+        return -1;
+    }
+    if (strikes("share", place(fd, NULL)))
+        return -1;
+    len = pread(from, content, sizeof(content), 0);
+    return len >= 0 && pwrite(fd, content, (size_t)len, 0) == len ? 0 : -1;
+}
+
+/* --- the pool --------------------------------------------------------------------------------- */
+
+static CstPoolState *pool, *other; /* directories "pool" and "other" */
+
+static char *output_of(const char *command)
+{
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    char *text = NULL;
+
+    assert_true(g_spawn_sync(root, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &text,
+                             NULL, NULL, NULL));
+    return text;
+}
+
+/* Every entry of both directories with its mode and number of names, and what files hold. */
+static char *tree(void)
+{
+    g_autofree char *text =
+        output_of("find pool other -type d -printf '%p %m\\n' -o -printf '%p %m %n\\n' | sort;"
+                  "find pool other -type f | sort | xargs head -v 2>&1");
+
+    return readable(text);
+}
+
+static CstPoolState *open_pool(const char *name)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<pool type='dir'><name>p</name><target><path>%s/%s</path></target></pool>", root, name);
+    g_autoptr(CstPoolDef) def = cst_pool_def_parse(xml, 0, NULL);
+
+    return cst_pool_state_open(def, NULL, NULL);
+}
+
+static void put_with_mode(const char *name, const char *text)
+{
+    g_autofree char *path = at(name);
+
+    put(name, text);
+    assert_int_equal(chmod(path, 0640), 0);
+}
+
+static void add_snapshot(void)
+{
+    make_dir("pool/.cistern-snapshots", 0700);
+    make_dir("pool/.cistern-snapshots/disk", 0700);
+    put_with_mode("pool/.cistern-snapshots/disk/old", "old");
+}
+
+static void fill(gboolean with_snapshot)
+{
+    g_free(output_of("rm -rf pool other"));
+    make_dir("pool", 0700);
+    make_dir("other", 0700);
+    put_with_mode("pool/disk", "now");
+    if (with_snapshot)
+        add_snapshot();
+}
+
+static int set_up(void **unused)
+{
+    root = g_dir_make_tmp("cistern-order-XXXXXX", NULL);
+    fill(FALSE);
+    pool = open_pool("pool");
+    other = open_pool("other");
+    fault_at = 0;
+    on_mkdir = NULL;
+    return 0;
+}
+
+static int tear_down(void **unused)
+{
+    cst_pool_state_unref(pool);
+    cst_pool_state_unref(other);
+    remove_tree();
+    return 0;
+}
+
+/* --- operations ------------------------------------------------------------------------------- */
+
+/* @snapshot: the draft gets one before its commit. What fails is abandoned, as the core does. */
+static gboolean make(CstVolType type, gboolean snapshot, GError **error)
+{
+    g_auto(CstVolDraft) draft = {.token = g_strdup("0-0")};
+    g_autoptr(CstVolDef) def = cst_vol_def_new();
+
+    def->name = g_strdup("new");
+    def->type = type;
+    def->perms = (CstPerms){.mode = 0640, .uid = geteuid(), .gid = getegid()};
+    if (cst_pool_state_reserve(pool, def, &draft, error) &&
+        (!snapshot || cst_pool_state_snapshot_create(pool, draft.name, "s", &(CstSnapshotCreate){0},
+                                                     NULL, error)) &&
+        cst_pool_state_commit(pool, &draft, def, error))
+        return TRUE;
+    cst_vol_draft_clear(&draft);
+    fault_at = 0;
+    assert_true(cst_pool_state_abandon(pool, "0-0", NULL));
+    return FALSE;
+}
+
+static gboolean make_file(GError **error)
+{
+    return make(CST_VOL_FILE, FALSE, error);
+}
+
+static gboolean make_directory(GError **error)
+{
+    return make(CST_VOL_DIR, FALSE, error);
+}
+
+static gboolean make_with_snapshot(GError **error)
+{
+    return make(CST_VOL_FILE, TRUE, error);
+}
+
+static gboolean delete_volume(GError **error)
+{
+    return cst_pool_state_delete(pool, "disk", 0, error);
+}
+
+static gboolean rename_volume(GError **error)
+{
+    return cst_pool_state_rename(pool, "disk", "new", error);
+}
+
+static gboolean link_volume(GError **error)
+{
+    return cst_pool_state_link(pool, "disk", "new", error);
+}
+
+/* Called with a second name, which the first call of a round makes. */
+static gboolean drop_old_name(GError **error)
+{
+    g_autofree char *from = at("pool/disk"), *to = at("pool/new");
+
+    if (access(to, F_OK) < 0)
+        assert_int_equal(link(from, to), 0);
+    return cst_pool_state_rename(pool, "disk", "new", error);
+}
+
+static gboolean take_from_other_pool(GError **error)
+{
+    g_autoptr(CstBlob) blob = cst_pool_state_vol_open(pool, "disk", FALSE, NULL);
+
+    return cst_pool_state_take(other, pool, "disk", blob, "new", error);
+}
+
+static gboolean snapshot(GError **error)
+{
+    return cst_pool_state_snapshot_create(pool, "disk", "new", &(CstSnapshotCreate){0}, NULL,
+                                          error);
+}
+
+static gboolean revert(GError **error)
+{
+    return cst_pool_state_snapshot_revert(pool, "disk", "old", NULL, NULL, error);
+}
+
+static gboolean remove_snapshot(GError **error)
+{
+    return cst_pool_state_snapshot_remove(pool, "disk", "old", NULL, error);
+}
+
+static gboolean rename_snapshot(GError **error)
+{
+    return cst_pool_state_snapshot_rename(pool, "disk", "old", "new", error);
+}
+
+typedef struct {
+    const char *what;
+    gboolean (*call)(GError **error);
+    gboolean with_snapshot;
+    /* What is left is what was there before, or, where the change can't be undone, what the change
+     * makes of it. */
+    gboolean may_be_done;
+    const char *calls;
+} Operation;
+
+static const Operation operations[] = {
+    {"file", make_file, FALSE, FALSE,
+     "fchown DRAFT\nfchmod DRAFT\nfsync DRAFT\nrename DRAFT new\nfsync .\n"},
+    {"directory", make_directory, FALSE, FALSE,
+     "mkdir DRAFT\nmkdir DRAFT\nfchown DRAFT\nfchmod DRAFT\nfsync DRAFT\nrename DRAFT new\n"
+     "fsync .\n"},
+    {"file with a snapshot", make_with_snapshot, FALSE, FALSE,
+     "fchown DRAFT\n"
+     "mkdir SNAPS\nmkdir SNAPS/DRAFT\nfsync SNAPS\nfsync .\nshare SNAPS/DRAFT/DRAFT\n"
+     "fsync SNAPS/DRAFT/DRAFT\nrename SNAPS/DRAFT/DRAFT SNAPS/DRAFT/s\nfsync SNAPS/DRAFT\n"
+     "fchmod DRAFT\nfsync DRAFT\n"
+     "link FD SNAPS/DRAFT/DRAFT\nfsync SNAPS/DRAFT\nrename SNAPS/DRAFT SNAPS/new\nfsync SNAPS\n"
+     "rename DRAFT new\nfsync .\nunlink SNAPS/new/DRAFT\n"},
+    {"delete", delete_volume, FALSE, TRUE, "unlink disk\nfsync .\n"},
+    {"rename", rename_volume, FALSE, FALSE, "rename disk new\nfsync .\n"},
+    {"rename with a snapshot", rename_volume, TRUE, FALSE,
+     "rename disk new\nfsync .\nrename SNAPS/disk SNAPS/new\nfsync SNAPS\n"},
+    {"link", link_volume, FALSE, FALSE, "link disk new\nfsync .\n"},
+    {"drop a name", drop_old_name, TRUE, TRUE,
+     "rename SNAPS/disk SNAPS/new\nfsync SNAPS\nunlink disk\nfsync .\n"},
+    {"take", take_from_other_pool, FALSE, FALSE, "link FD OTHER/new\nfsync OTHER\n"},
+    {"first snapshot", snapshot, FALSE, FALSE,
+     "mkdir SNAPS\nmkdir SNAPS/disk\nfsync SNAPS\nfsync .\nshare SNAPS/disk/DRAFT\n"
+     "fsync SNAPS/disk/DRAFT\nrename SNAPS/disk/DRAFT SNAPS/disk/new\nfsync SNAPS/disk\n"},
+    {"another snapshot", snapshot, TRUE, FALSE,
+     "mkdir SNAPS\nmkdir SNAPS/disk\nfsync SNAPS\nfsync .\nshare SNAPS/disk/DRAFT\n"
+     "fsync SNAPS/disk/DRAFT\nrename SNAPS/disk/DRAFT SNAPS/disk/new\nfsync SNAPS/disk\n"},
+    {"revert", revert, TRUE, TRUE,
+     "share DRAFT\nfchown DRAFT\nfchmod DRAFT\nfsync DRAFT\nreplace DRAFT disk\nfsync .\n"},
+    {"remove a snapshot", remove_snapshot, TRUE, TRUE,
+     "unlink SNAPS/disk/old\nfsync SNAPS/disk\nrmdir SNAPS/disk\nrmdir SNAPS\n"},
+    {"rename a snapshot", rename_snapshot, TRUE, TRUE,
+     "rename SNAPS/disk/old SNAPS/disk/new\nfsync SNAPS/disk\n"},
+};
+
+/* Plays the operation on a pool made anew, with its call number @fault failing. */
+static gboolean play(const Operation *operation, guint fault, GError **error)
+{
+    gboolean done;
+
+    passed = 0;
+    fault_at = fault;
+    done = operation->call(error);
+    fault_at = 0;
+    return done;
+}
+
+/* Returns the calls of the operation, played undisturbed, and in *ret_after what it makes. */
+static guint play_undisturbed(const Operation *operation, char **ret_after)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *other_path = at("other");
+    g_autofree char *text = NULL;
+    g_auto(GStrv) parts = NULL;
+    guint count;
+
+    fill(operation->with_snapshot);
+    calls = g_string_new(NULL);
+    if (!play(operation, 0, &error))
+        fail_msg("%s: %s", operation->what, error->message);
+    count = passed;
+    parts = g_strsplit(calls->str, other_path, -1);
+    text = g_strjoinv("OTHER", parts);
+    g_string_free(g_steal_pointer(&calls), TRUE);
+    if (strcmp(text, operation->calls) != 0)
+        fail_msg("%s: expected\n%sgot\n%s", operation->what, operation->calls, text);
+    *ret_after = tree();
+    return count;
+}
+
+static void each_operation_syncs_what_it_names_in_order(void **unused)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+        g_autofree char *after = NULL;
+
+        assert_true(play_undisturbed(&operations[i], &after) > 0);
+        assert_null(strstr(after, "DRAFT"));
+    }
+}
+
+/* After a failure: what is there is as before or as after, and the operation works again. */
+static void check_failed(const Operation *operation, guint fault, const char *before,
+                         const char *after)
+{
+    g_autofree char *now = tree();
+    g_autofree char *repeated = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (strcmp(now, before) != 0 && !operation->may_be_done)
+        fail_msg("%s, call %u failed: from\n%sto\n%s", operation->what, fault, before, now);
+    if (!play(operation, 0, &error) &&
+        (!operation->may_be_done || !g_error_matches(error, CST_ERROR, CST_ERROR_NOT_FOUND)))
+        fail_msg("%s, call %u failed, and again: %s", operation->what, fault, error->message);
+    assert_true(cst_pool_state_settle(pool, NULL));
+    repeated = tree();
+    if (strcmp(repeated, after) != 0)
+        fail_msg("%s, call %u failed, repeated: expected\n%sgot\n%s", operation->what, fault, after,
+                 repeated);
+}
+
+static void each_call_that_fails_leaves_what_was_there(void **unused)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+        const Operation *operation = &operations[i];
+        g_autofree char *after = NULL;
+        guint count = play_undisturbed(operation, &after);
+
+        for (guint fault = 1; fault <= count; fault++) {
+            g_autofree char *before = NULL, *now = NULL;
+            g_autoptr(GError) error = NULL;
+
+            fill(operation->with_snapshot);
+            /* The second name of "drop a name" is no part of the operation. */
+            if (operation->call == drop_old_name)
+                g_free(output_of("ln pool/disk pool/new"));
+            before = tree();
+            if (!play(operation, fault, &error)) {
+                /* A file that can't be linked is copied. */
+                if (error->code != CST_ERROR_IO && operation->call != take_from_other_pool)
+                    fail_msg("%s, call %u failed: %s", operation->what, fault, error->message);
+                check_failed(operation, fault, before, after);
+                continue;
+            }
+            /* What the next start drops was not needed for the result. */
+            assert_true(cst_pool_state_settle(pool, NULL));
+            now = tree();
+            if (strcmp(now, after) != 0)
+                fail_msg("%s, call %u failed, done: expected\n%sgot\n%s", operation->what, fault,
+                         after, now);
+        }
+    }
+}
+
+/* --- the snapshot directory ------------------------------------------------------------------- */
+
+/* Another process removes the last snapshot of another volume, and the directory with it. */
+static void remove_upper_once(const char *name)
+{
+    g_autofree char *upper = at("pool/.cistern-snapshots");
+
+    if (strcmp(name, "disk") != 0)
+        return;
+    on_mkdir = NULL;
+    assert_int_equal(rmdir(upper), 0);
+}
+
+static void snapshot_directory_is_made_again_when_it_is_removed_meanwhile(void **unused)
+{
+    g_autofree char *path = at("pool/.cistern-snapshots/disk/new");
+
+    on_mkdir = remove_upper_once;
+    assert_true(snapshot(NULL));
+    assert_null(on_mkdir);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+static void drop_drafts(gpointer state)
+{
+    assert_true(cst_pool_state_settle(state, NULL));
+}
+
+/* Another process' start drops the draft, of which its maker is dead, before the abandon does. */
+static void abandon_succeeds_when_another_process_drops_the_draft_first(void **unused)
+{
+    g_auto(CstVolDraft) draft = {.token = g_strdup("0-0")};
+    g_autoptr(CstVolDef) def = cst_vol_def_new();
+    g_autofree char *before = tree(), *after = NULL;
+
+    def->name = g_strdup("new");
+    assert_true(cst_pool_state_reserve(pool, def, &draft, NULL));
+    assert_true(
+        cst_pool_state_snapshot_create(pool, draft.name, "s", &(CstSnapshotCreate){0}, NULL, NULL));
+    cst_vol_draft_clear(&draft);
+    point_run("dir.abandon", drop_drafts, pool);
+    assert_true(cst_pool_state_abandon(pool, "0-0", NULL));
+    points_clear();
+    after = tree();
+    assert_string_equal(after, before);
+}
+
+/* The commit of a draft never adopts the snapshots of a volume that is gone. */
+static void commit_is_refused_while_there_are_snapshots_of_a_former_volume(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *before = NULL, *after = NULL;
+
+    make_dir("pool/.cistern-snapshots", 0700);
+    make_dir("pool/.cistern-snapshots/new", 0700);
+    put_with_mode("pool/.cistern-snapshots/new/theirs", "theirs");
+    before = tree();
+    assert_false(make_with_snapshot(&error));
+    assert_int_equal(error->code, CST_ERROR_EXISTS);
+    after = tree();
+    assert_string_equal(after, before);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(each_operation_syncs_what_it_names_in_order),
+        TEST(each_call_that_fails_leaves_what_was_there),
+        TEST(snapshot_directory_is_made_again_when_it_is_removed_meanwhile),
+        TEST(abandon_succeeds_when_another_process_drops_the_draft_first),
+        TEST(commit_is_refused_while_there_are_snapshots_of_a_former_volume),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
