@@ -62,6 +62,7 @@ static gboolean lock_disk(const DiskAccess *access, GError **error)
     g_autofree char *busy =
         g_strdup_printf(_("another program keeps device '%s' locked"), access->device.node);
 
+    CST_TEST_POINT("disk.lock");
     return cst_flock_wait(access->fd, access->device.node, LOCK_WAIT_US, busy, error);
 }
 
@@ -186,6 +187,16 @@ gboolean disk_change(DiskAccess *access, const DiskChange *change, GError **erro
     CST_CRASH_POINT("disk.change.written");
     return access->ops->read(access->fd, access->device.node, &now, error) &&
            (!now || disk_show(&access->device, access->fd, now, error));
+}
+
+/* If the table can't be read, the one from before the change is as close as can be. */
+void disk_follow(DiskAccess *access)
+{
+    g_autoptr(DiskTable) now = NULL;
+
+    CST_TEST_POINT("disk.change.failed");
+    access->ops->read(access->fd, access->device.node, &now, NULL);
+    disk_show(&access->device, access->fd, now ? now : access->table, NULL);
 }
 
 /* Opens any partition of the disk; -1: it has none. */

@@ -16,6 +16,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <base/log.h>
 #include <base/units.h>
 #include <pool/device.h>
 
@@ -95,18 +96,51 @@ static gboolean refuse_renumbering(const DiskAccess *access, const DiskPartition
 }
 
 /* What can't be forgotten is taken over again with all others. */
-static gboolean hide_affected(const DiskAccess *access, const DiskPartition *partition,
-                              GError **error)
+static gboolean hide_affected(DiskAccess *access, const DiskPartition *partition, GError **error)
 {
     for (guint i = 0; i < access->table->partitions->len; i++) {
         const DiskPartition *other = &g_array_index(access->table->partitions, DiskPartition, i);
 
         if ((other == partition || is_affected(partition, other)) &&
             !disk_hide(&access->device, access->fd, other->number, error)) {
-            disk_show(&access->device, access->fd, access->table, NULL);
+            disk_follow(access);
             return FALSE;
         }
     }
+    return TRUE;
+}
+
+/* Whether the table on the disk has no partition where @partition was. */
+static gboolean is_gone(const DiskAccess *access, const DiskPartition *partition)
+{
+    g_autoptr(DiskTable) now = NULL;
+
+    if (!access->ops->read(access->fd, access->device.node, &now, NULL) || !now)
+        return FALSE;
+    for (guint i = 0; i < now->partitions->len; i++)
+        if (g_array_index(now->partitions, DiskPartition, i).start == partition->start)
+            return FALSE;
+    return TRUE;
+}
+
+/*
+ * Makes the change of a delete. Once the table is written the volume is gone, and a logical one
+ * behind it may have its name: a second delete would remove that one. So a failure of the kernel to
+ * follow is logged, and is no failure of the delete.
+ */
+static gboolean remove_partition(CstPoolState *state, DiskAccess *access, const DiskChange *change,
+                                 GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (disk_change(access, change, &why))
+        return TRUE;
+    disk_follow(access);
+    if (!is_gone(access, &change->partition)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
     return TRUE;
 }
 
@@ -128,10 +162,8 @@ gboolean disk_vol_delete(CstPoolState *state, const char *name, unsigned flags, 
         return FALSE;
     CST_CRASH_POINT("disk.delete.hidden");
     change.partition = *partition;
-    if (!disk_change(&access, &change, error)) {
-        disk_show(&access.device, access.fd, access.table, NULL);
+    if (!remove_partition(state, &access, &change, error))
         return FALSE;
-    }
     disk_access_settle(&access);
     return TRUE;
 }

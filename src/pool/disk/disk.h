@@ -136,6 +136,11 @@ const char *disk_wanted_label(const CstPoolDef *def);
  */
 gboolean disk_change(DiskAccess *access, const DiskChange *change, GError **error);
 /**
+ * Has the kernel follow the table as it is on the disk now. After a change that failed: it may have
+ * been written or not, and partitions may be hidden. A failure is ignored.
+ */
+void disk_follow(DiskAccess *access);
+/**
  * Ends the access and waits for udev, so that names which it makes are there and nodes stay: it
  * reads a table anew when somebody has written to the disk, unless a partition is open.
  */

@@ -168,6 +168,25 @@ static gboolean check_still_free(const DiskAccess *access, const DiskPartition *
     return TRUE;
 }
 
+/*
+ * After a failure of the commit: removes the partition from the table, if the change has got that
+ * far. The caller reports that no volume was made.
+ */
+static void take_back(DiskAccess *access, const DiskPartition *made)
+{
+    const DiskChange change = {.action = DISK_REMOVE, .partition = *made};
+    g_autoptr(DiskTable) now = NULL;
+    const DiskPartition *found = NULL;
+
+    CST_TEST_POINT("disk.commit.failed");
+    if (access->ops->read(access->fd, access->device.node, &now, NULL) && now)
+        found = disk_table_find(now, made->number);
+    if (found && found->start == made->start && found->end == made->end &&
+        disk_hide(&access->device, access->fd, made->number, NULL))
+        access->ops->change(access->device.node, now, &change, NULL);
+    disk_follow(access);
+}
+
 /* The disk that the draft has open is closed while it is locked, before udev reads the table. */
 gboolean disk_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                          GError **error)
@@ -184,8 +203,10 @@ gboolean disk_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDe
         !check_still_free(&access, wanted, def->name, error))
         return FALSE;
     CST_CRASH_POINT("disk.commit.synced");
-    if (!disk_change(&access, &change, error))
+    if (!disk_change(&access, &change, error)) {
+        take_back(&access, wanted);
         return FALSE;
+    }
     CST_CRASH_POINT("disk.commit.shown");
     disk_draft_close(draft->blob);
     disk_access_settle(&access);
@@ -196,6 +217,7 @@ gboolean disk_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDe
 
 gboolean disk_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
+    CST_TEST_POINT("disk.abandon");
     return disk_complete(state, error);
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
@@ -38,6 +39,8 @@ GStrv __wrap_cst_kernel_list(const char *path);
 int __wrap_ioctl(int fd, unsigned long request, void *argument);
 int __real_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
+int __wrap_flock(int fd, int operation);
+int __real_flock(int fd, int operation);
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
 
 static DiskShown *find_shown(guint number)
@@ -79,7 +82,10 @@ gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st)
 
 static int open_disk(int flags)
 {
-    fake_disk.opened++;
+    if (++fake_disk.opened == fake_disk.open_fails) {
+        errno = EIO;
+        return -1;
+    }
     return g_open(fake_disk.file, (flags & ~O_EXCL) | O_CLOEXEC, 0);
 }
 
@@ -210,6 +216,10 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 
     if (request != BLKPG)
         return __real_ioctl(fd, request, argument);
+    if (++fake_disk.told == fake_disk.tell_fails) {
+        errno = EIO;
+        return -1;
+    }
     partition = order->data;
     wanted = (DiskShown){.number = (guint)partition->pno,
                          .start = (uint64_t)partition->start,
@@ -217,6 +227,17 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
     if (order->op == BLKPG_DEL_PARTITION)
         return hide(wanted.number);
     return show(&wanted, order->op == BLKPG_RESIZE_PARTITION);
+}
+
+int __wrap_flock(int fd, int operation)
+{
+    int result = __real_flock(fd, operation);
+    int saved = errno;
+
+    if (result < 0 && fake_disk.on_locked)
+        fake_disk.on_locked();
+    errno = saved;
+    return result;
 }
 
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
@@ -383,6 +404,17 @@ char *fake_disk_shown(void)
         append_range(text, one->start, one->start + one->size);
     }
     return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+void fake_disk_assert_free(void)
+{
+    int fd = g_open(fake_disk.file, O_RDONLY | O_CLOEXEC, 0);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    assert_int_equal(__real_flock(fd, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
+    assert_int_equal(lock.l_type, F_UNLCK);
+    close(fd);
 }
 
 void fake_disk_assert_listed(CstPoolState *pool, const char *expected)

@@ -16,20 +16,24 @@
 #define FAKE_BYTES (64 * FAKE_MIB)
 
 typedef struct {
-    char *file;         /**< with the disk's bytes */
-    const char *name;   /**< the kernel's: "sdx" */
-    const char *mapped; /**< device-mapper's name of it; NULL: it is none of those */
-    const char *type;   /**< "disk", "partition" */
-    const char *serial; /**< NULL: udev does not know */
-    GArray *shown;      /**< DiskShown: the kernel's partitions */
-    guint busy;         /**< number of one that the kernel does not let go of; 0: none */
-    const char *held;   /**< node that a process has open; NULL: none */
-    guint settled;      /**< how often udev was waited for */
-    guint unsettled;    /**< how often of these no partition was open */
-    guint opened;       /**< how often it was opened in all */
-    guint aside;        /**< how often of these aside of its node */
-    guint watched;      /**< how often its node, which udev watches, was opened for writing */
-    gboolean gone;      /**< the disk was pulled out */
+    char *file;              /**< with the disk's bytes */
+    const char *name;        /**< the kernel's: "sdx" */
+    const char *mapped;      /**< device-mapper's name of it; NULL: it is none of those */
+    const char *type;        /**< "disk", "partition" */
+    const char *serial;      /**< NULL: udev does not know */
+    GArray *shown;           /**< DiskShown: the kernel's partitions */
+    guint busy;              /**< number of one that the kernel does not let go of; 0: none */
+    const char *held;        /**< node that a process has open; NULL: none */
+    guint settled;           /**< how often udev was waited for */
+    guint unsettled;         /**< how often of these no partition was open */
+    guint opened;            /**< how often it was opened in all */
+    guint aside;             /**< how often of these aside of its node */
+    guint watched;           /**< how often its node, which udev watches, was opened for writing */
+    gboolean gone;           /**< the disk was pulled out */
+    guint told;              /**< how often the kernel was told of a partition (BLKPG) */
+    guint tell_fails;        /**< number of the one of these that fails with EIO; 0: none */
+    guint open_fails;        /**< number of the opening of the disk that fails with EIO; 0: none */
+    void (*on_locked)(void); /**< called when the backend finds the disk locked; NULL: nothing */
 } FakeDisk;
 
 extern FakeDisk fake_disk;
@@ -51,6 +55,8 @@ CstVolDef *fake_disk_def(const char *name, uint64_t bytes, const char *mark);
 char *fake_disk_listed(CstPoolState *pool);
 /** The same of the kernel's partitions: "1=1-5 2=…"; free it. */
 char *fake_disk_shown(void);
+/** Fails the test unless the disk is not locked and no part of it is claimed. */
+void fake_disk_assert_free(void);
 void fake_disk_assert_listed(CstPoolState *pool, const char *expected);
 void fake_disk_assert_shown(const char *expected);
 
