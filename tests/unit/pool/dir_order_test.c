@@ -288,6 +288,29 @@ static gboolean rename_volume(GError **error)
     return cst_pool_state_rename(pool, "disk", "new", error);
 }
 
+/* Of a volume that a process which was killed has renamed, but not its snapshots. */
+static gboolean complete_rename(GError **error)
+{
+    g_autofree char *from = at("pool/disk"), *to = at("pool/new");
+
+    if (access(to, F_OK) < 0)
+        assert_int_equal(rename(from, to), 0);
+    return cst_pool_state_rename(pool, "disk", "new", error);
+}
+
+/* Of a draft whose snapshots had got the volume's name when its maker was killed. */
+static gboolean abandon_marked(GError **error)
+{
+    g_autofree char *from = at("pool/.cistern-0-0.part");
+    g_autofree char *to = at("pool/.cistern-snapshots/disk/.cistern-0-0.part");
+
+    if (access(from, F_OK) < 0) {
+        put("pool/.cistern-0-0.part", "draft");
+        assert_int_equal(link(from, to), 0);
+    }
+    return cst_pool_state_abandon(pool, "0-0", error);
+}
+
 static gboolean link_volume(GError **error)
 {
     return cst_pool_state_link(pool, "disk", "new", error);
@@ -358,6 +381,8 @@ static const Operation operations[] = {
     {"rename", rename_volume, FALSE, FALSE, "rename disk new\nfsync .\n"},
     {"rename with a snapshot", rename_volume, TRUE, FALSE,
      "rename disk new\nfsync .\nrename SNAPS/disk SNAPS/new\nfsync SNAPS\n"},
+    {"rename after a kill", complete_rename, TRUE, TRUE,
+     "fsync .\nrename SNAPS/disk SNAPS/new\nfsync SNAPS\n"},
     {"link", link_volume, FALSE, FALSE, "link disk new\nfsync .\n"},
     {"drop a name", drop_old_name, TRUE, TRUE,
      "rename SNAPS/disk SNAPS/new\nfsync SNAPS\nunlink disk\nfsync .\n"},
@@ -375,6 +400,18 @@ static const Operation operations[] = {
     {"rename a snapshot", rename_snapshot, TRUE, TRUE,
      "rename SNAPS/disk/old SNAPS/disk/new\nfsync SNAPS/disk\n"},
 };
+
+/* The mark goes last: it is what tells that the snapshots are those of the draft. */
+static void mark_of_a_draft_is_removed_after_its_snapshots(void **unused)
+{
+    fill(TRUE);
+    calls = g_string_new(NULL);
+    assert_true(abandon_marked(NULL));
+    assert_true(g_str_has_suffix(calls->str, "unlink SNAPS/disk/DRAFT\n"
+                                             "rmdir SNAPS/disk\nrmdir SNAPS\nunlink DRAFT\n"));
+    assert_non_null(strstr(calls->str, "unlink SNAPS/disk/old\n"));
+    g_string_free(g_steal_pointer(&calls), TRUE);
+}
 
 /* Plays the operation on a pool made anew, with its call number @fault failing. */
 static gboolean play(const Operation *operation, guint fault, GError **error)
@@ -453,9 +490,11 @@ static void each_call_that_fails_leaves_what_was_there(void **unused)
             g_autoptr(GError) error = NULL;
 
             fill(operation->with_snapshot);
-            /* The second name of "drop a name" is no part of the operation. */
+            /* What the operation finds is no part of it. */
             if (operation->call == drop_old_name)
                 g_free(output_of("ln pool/disk pool/new"));
+            if (operation->call == complete_rename)
+                g_free(output_of("mv pool/disk pool/new"));
             before = tree();
             if (!play(operation, fault, &error)) {
                 /* A file that can't be linked is copied. */
@@ -472,6 +511,48 @@ static void each_call_that_fails_leaves_what_was_there(void **unused)
                          after, now);
         }
     }
+}
+
+/* --- reverting -------------------------------------------------------------------------------- */
+
+/* Somebody renames a file of theirs over the volume, or over the draft of the revert. */
+static void put_theirs_over(gpointer pattern)
+{
+    g_autofree char *command = g_strdup_printf("echo theirs >t; mv t pool/%s", (char *)pattern);
+
+    g_free(output_of(command));
+}
+
+static void revert_is_denied_when_a_name_becomes_another_file(void **unused)
+{
+    static const char *const patterns[] = {"disk", ".cistern-*.part"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(patterns); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *after = NULL;
+
+        fill(TRUE);
+        point_run("snapshot.draft.synced", put_theirs_over, (gpointer)patterns[i]);
+        assert_false(revert(&error));
+        points_clear();
+        assert_int_equal(error->code, CST_ERROR_DENIED);
+        after = tree();
+        assert_int_equal(strstr(after, "now") != NULL, i == 1);
+        assert_int_equal(strstr(after, "theirs") != NULL, i == 0);
+    }
+}
+
+/* The owner and mode are those of the volume, and set-id bits are dropped. */
+static void revert_keeps_the_mode_without_set_id_bits(void **unused)
+{
+    g_autofree char *path = at("pool/disk");
+    struct stat st;
+
+    fill(TRUE);
+    assert_int_equal(chmod(path, 06750), 0);
+    assert_true(revert(NULL));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0750);
 }
 
 /* --- the snapshot directory ------------------------------------------------------------------- */
@@ -542,7 +623,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(each_operation_syncs_what_it_names_in_order),
+        TEST(mark_of_a_draft_is_removed_after_its_snapshots),
         TEST(each_call_that_fails_leaves_what_was_there),
+        TEST(revert_is_denied_when_a_name_becomes_another_file),
+        TEST(revert_keeps_the_mode_without_set_id_bits),
         TEST(snapshot_directory_is_made_again_when_it_is_removed_meanwhile),
         TEST(abandon_succeeds_when_another_process_drops_the_draft_first),
         TEST(commit_is_refused_while_there_are_snapshots_of_a_former_volume),
