@@ -172,9 +172,12 @@ gboolean logical_metadata_reserve(LogicalState *state, const char *pool, CstTask
     if (!open_metadata(metadata, error) || !lock(metadata, task, error) ||
         !await_free(metadata, task, error))
         return FALSE;
-    if (!metadata->tagged && !change_tag(metadata, TRUE, error))
-        return FALSE;
-    metadata->tagged = TRUE;
+    if (!metadata->tagged) {
+        /* A tool that failed may have set the tag: the release removes it. */
+        metadata->tagged = TRUE;
+        if (!change_tag(metadata, TRUE, error))
+            return FALSE;
+    }
     CST_CRASH_POINT("logical.changed.tagged");
     metadata->reserved = lvm_host.pool_message(metadata->node, "reserve_metadata_snap", error);
     CST_CRASH_POINT("logical.changed.reserved");

@@ -32,6 +32,19 @@ gboolean logical_refuse_held(LogicalState *state, const char *lv, const char *vo
     return cst_device_refuse_held(path, volume, error);
 }
 
+/*
+ * Ends a swap before the draft has got the name: the old LV, which may be called @lv by now, is
+ * @name again, without the tag. A tag that stays would be the name that a recovery gives back to
+ * the LV, after it has been renamed.
+ */
+static void swap_undo(LogicalState *state, const char *lv, const char *name, const char *tag)
+{
+    CST_TEST_POINT("logical.swap.undo");
+    if (strcmp(lv, name) != 0)
+        logical_rename_lv(state, lv, name, NULL);
+    logical_change_tag(state, name, "--deltag", tag, NULL);
+}
+
 gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error)
 {
     g_autofree char *path = logical_device(state, name);
@@ -42,16 +55,21 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
     /* Before anything is changed: an inactive volume can't be swapped. */
     if (!cst_node_stat(path, &owner))
         return cst_fail(error, CST_ERROR_STATE, _("device '%s' is not there"), path);
-    if (!logical_refuse_held(state, name, name, error) ||
-        !logical_change_tag(state, name, "--addtag", was, error))
+    if (!logical_refuse_held(state, name, name, error))
         return FALSE;
+    if (!logical_change_tag(state, name, "--addtag", was, error)) {
+        swap_undo(state, name, name, was);
+        return FALSE;
+    }
     CST_CRASH_POINT("logical.swap.tagged");
-    if (!logical_rename_lv(state, name, old, error))
+    if (!logical_rename_lv(state, name, old, error)) {
+        swap_undo(state, name, name, was);
         return FALSE;
+    }
     CST_CRASH_POINT("logical.swap.aside");
     if (!logical_refuse_held(state, old, name, error) ||
         !logical_rename_lv(state, draft, name, error)) {
-        logical_rename_lv(state, old, name, NULL);
+        swap_undo(state, old, name, was);
         return FALSE;
     }
     CST_CRASH_POINT("logical.swap.in");

@@ -468,6 +468,7 @@ gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **er
     LogicalState *logical = LOGICAL(state);
     g_autoptr(LvmGroup) group = NULL;
 
+    CST_TEST_POINT("logical.abandon");
     if (!logical_draft_await_tools(token, error))
         return FALSE;
     group = logical_group_read(logical, NULL, error);

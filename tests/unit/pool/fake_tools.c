@@ -144,6 +144,96 @@ gboolean fake_create(const char *name, GError **error)
     return FALSE;
 }
 
+/* --- each call failing ------------------------------------------------------------------------ */
+
+void fake_fault(guint number, const char *how)
+{
+    g_autofree char *text = g_strdup_printf("%u %s\n", number, how);
+
+    fake_put("fault", text);
+}
+
+gboolean fake_fault_end(void)
+{
+    g_autofree char *path = fake_path("fault"), *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return FALSE;
+    assert_int_equal(unlink(path), 0);
+    return atoi(text) <= 0;
+}
+
+char *fake_output(const char *command)
+{
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    char *text = NULL;
+
+    assert_true(g_spawn_sync(fake_folder, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
+                             &text, NULL, NULL, NULL));
+    return text;
+}
+
+static void check_failed(const FakeOperation *operation, guint number, const char *how,
+                         char *(*state)(void), const char *before, const char *after)
+{
+    g_autofree char *now = state();
+    gboolean as_after = strcmp(now, after) == 0;
+    g_autoptr(GError) error = NULL;
+
+    if (strcmp(now, before) != 0 && !(operation->may_be_done && as_after))
+        fail_msg("%s, call %u %s: from\n%sto\n%s", operation->what, number, how, before, now);
+    if (!operation->call(&error) && !(operation->may_be_done && as_after))
+        fail_msg("%s, call %u %s, and again: %s", operation->what, number, how, error->message);
+}
+
+/* FALSE: the operation makes less calls. */
+static gboolean play_fault(const FakeOperation *operation, guint number, const char *how,
+                           char *(*state)(void), const char *after)
+{
+    g_autofree char *before = NULL, *now = NULL;
+    g_autoptr(GError) error = NULL;
+    gboolean done, struck;
+
+    operation->prepare();
+    before = state();
+    fake_fault(number, how);
+    done = operation->call(&error);
+    struck = fake_fault_end();
+    if (!done && !struck)
+        fail_msg("%s: %s", operation->what, error->message);
+    if (!done)
+        check_failed(operation, number, how, state, before, after);
+    /* What the next start drops was not needed for the result. */
+    assert_true(cst_pool_state_settle(fake_state, NULL));
+    now = state();
+    if (strcmp(now, after) != 0)
+        fail_msg("%s, call %u %s, done: expected\n%sgot\n%s", operation->what, number, how, after,
+                 now);
+    return struck;
+}
+
+void fake_play_faults(const FakeOperation *operation, char *(*state)(void),
+                      int (*set_up)(void **unused), int (*tear_down)(void **unused))
+{
+    static const char *const ways[] = {"fail", "failing"};
+    g_autofree char *after = NULL;
+    g_autoptr(GError) error = NULL;
+
+    operation->prepare();
+    if (!operation->call(&error))
+        fail_msg("%s: %s", operation->what, error->message);
+    after = state();
+    for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+        gboolean struck = TRUE;
+
+        for (guint number = 1; struck; number++) {
+            assert_int_equal(tear_down(NULL), 0);
+            assert_int_equal(set_up(NULL), 0);
+            struck = play_fault(operation, number, ways[i], state, after);
+        }
+    }
+}
+
 /* --- what has changed ------------------------------------------------------------------------- */
 
 static char *blocks_told(const char *since, const char *until, uint64_t block, guint max)

@@ -39,6 +39,32 @@ gboolean fake_was_called(const char *line);
 /** The tools called since the last time were these, each with a blank behind it. */
 void fake_assert_calls(const char *expected);
 
+/** Call @number of the tools from now on, from 1, misbehaves in that way. */
+void fake_fault(guint number, const char *how);
+/** Ends that; whether the call has come. */
+gboolean fake_fault_end(void);
+/** What the shell prints that runs @command in the folder; free it. */
+char *fake_output(const char *command);
+
+/** An operation in which each call of a tool fails in turn. */
+typedef struct {
+    const char *what;
+    void (*prepare)(void);
+    gboolean (*call)(GError **error); /**< what it has made, it abandons on failure */
+    /** A failure may leave what the operation makes, too; then a second call finds nothing to do.
+     */
+    gboolean may_be_done;
+} FakeOperation;
+
+/**
+ * Plays the operation once undisturbed, then with each call of a tool failing in turn: before it
+ * has done anything ("fail"), and afterwards ("failing"). After a failure everything is as before,
+ * and the operation works when it is repeated. @state: what there is, as text; @set_up and
+ * @tear_down make the fake anew.
+ */
+void fake_play_faults(const FakeOperation *operation, char *(*state)(void),
+                      int (*set_up)(void **unused), int (*tear_down)(void **unused));
+
 CstVolDef *fake_volume(const char *name, uint64_t capacity);
 /**
  * What has changed of volume "disk", as numbers of blocks of @block bytes, each with a blank behind
