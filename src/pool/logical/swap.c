@@ -23,6 +23,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 gboolean logical_refuse_held(LogicalState *state, const char *lv, const char *volume,
                              GError **error)
@@ -50,6 +51,7 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
     g_autofree char *path = logical_device(state, name);
     g_autofree char *old = cst_draft_old_name(draft);
     g_autofree char *was = logical_tag("was", name);
+    g_autoptr(GError) why = NULL;
     struct stat owner;
 
     /* Before anything is changed: an inactive volume can't be swapped. */
@@ -74,7 +76,10 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
     }
     CST_CRASH_POINT("logical.swap.in");
     cst_device_copy_owner(&owner, path);
-    return logical_remove_lv(state, old, error);
+    /* The volume is replaced, so this is no failure: the next start tries again. */
+    if (!logical_remove_lv(state, old, &why))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
+    return TRUE;
 }
 
 /*

@@ -24,6 +24,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 /* The old one's dataset; @draft: that of the one that takes its name. Free it. */
 static char *old_of(const char *draft)
@@ -46,6 +47,7 @@ gboolean zfs_swap_in(const ZfsState *state, const char *name, const char *draft,
     g_autofree char *dataset = zfs_dataset_of(state, name);
     g_autofree char *old = old_of(draft);
     g_autofree char *path = zfs_device_of(dataset), *old_path = zfs_device_of(old);
+    g_autoptr(GError) why = NULL;
     struct stat owner;
 
     /* Before anything is changed: who has a volume without a node open can't be known. */
@@ -57,12 +59,16 @@ gboolean zfs_swap_in(const ZfsState *state, const char *name, const char *draft,
     CST_CRASH_POINT("zfs.swap.aside");
     if (!cst_device_refuse_held(old_path, name, error) ||
         !zfs_rename_dataset(state, draft, dataset, error)) {
+        CST_TEST_POINT("zfs.swap.undo");
         zfs_rename_dataset(state, old, dataset, NULL);
         return FALSE;
     }
     CST_CRASH_POINT("zfs.swap.in");
     cst_device_copy_owner(&owner, path);
-    return zfs_destroy_dataset(state, old, error);
+    /* The volume is replaced, so this is no failure: the next start tries again. */
+    if (!zfs_destroy_dataset(state, old, &why))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
+    return TRUE;
 }
 
 /* Returns the dataset whose mark names @old, and in *ret_name the volume's name; NULL: none. */

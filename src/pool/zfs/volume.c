@@ -219,9 +219,10 @@ gboolean zfs_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef
 /* The snapshot that a clone's draft hangs on has the draft's name, and goes with it. */
 gboolean zfs_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
-    g_autoptr(GPtrArray) datasets = zfs_read_all(ZFS(state), NULL, error);
-    g_autoptr(GPtrArray) snapshots = NULL;
+    g_autoptr(GPtrArray) datasets = NULL, snapshots = NULL;
 
+    CST_TEST_POINT("zfs.abandon");
+    datasets = zfs_read_all(ZFS(state), NULL, error);
     for (guint i = 0; datasets && i < datasets->len; i++) {
         const ZfsDataset *dataset = g_ptr_array_index(datasets, i);
 

@@ -217,6 +217,19 @@ static void swap_that_failed_leaves_no_tag_for_a_later_recovery(void **unused)
     fake_assert_holds("disk", "then");
 }
 
+/* The volume has its new content: the caller hears of success, and the next start removes the old.
+ */
+static void volume_that_was_replaced_and_stays_is_no_failure(void **unused)
+{
+    with_thin_snapshot();
+    fake_lie("lvremove", "fail");
+    assert_true(revert(NULL));
+    fake_lie("lvremove", "");
+    fake_assert_holds("disk", "then");
+    assert_true(revert(NULL));
+    fake_assert_holds("disk", "then");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
 
 int main(void)
@@ -224,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_tool_that_fails_leaves_what_was_there),
         TEST(swap_that_failed_leaves_no_tag_for_a_later_recovery),
+        TEST(volume_that_was_replaced_and_stays_is_no_failure),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
