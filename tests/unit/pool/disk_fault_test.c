@@ -354,7 +354,8 @@ static void read_volume(gpointer known)
     CstVolume *now = NULL;
 
     assert_true(cst_pool_state_scan_one(pool, "sdx1", *volume, &now, NULL));
-    cst_volume_unref(*volume);
+    if (*volume)
+        cst_volume_unref(*volume);
     *volume = now;
 }
 
@@ -373,17 +374,68 @@ static void what_a_reader_saw_during_a_change_is_not_kept(void **state)
     assert_int_equal(known->capacity, 6 * FAKE_MIB);
 }
 
+/* Reads the table whatever was seen before. */
+static void read_volume_anew(gpointer known)
+{
+    CstVolume **volume = known;
+
+    g_clear_pointer(volume, cst_volume_unref);
+    read_volume(volume);
+}
+
+/* The delete fails, and the partition that was hidden for a moment is shown again. */
+static void what_a_reader_saw_during_a_failed_delete_is_not_kept(void **state)
+{
+    g_autoptr(CstVolume) known = NULL;
+
+    build_gpt();
+    assert_true(cst_pool_state_scan_one(pool, "sdx1", NULL, &known, NULL));
+    assert_null(cst_volume_problem(known));
+    fake_disk.opened = 0;
+    fake_disk.open_fails = 3; /* the lock's, the reader's, and the one to write */
+    point_run("disk.delete.hidden", read_volume_anew, &known);
+    assert_false(delete_volume(NULL));
+    points_clear();
+    assert_non_null(cst_volume_problem(known));
+    read_volume(&known);
+    assert_null(cst_volume_problem(known));
+}
+
+static CstVolume *seen_at_settle;
+
+/* udev sets the mode of the node after the reader has looked at it. */
+static void read_and_change_mode(void)
+{
+    read_volume(&seen_at_settle);
+    fake_disk.mode = 0600;
+}
+
+static void what_a_reader_saw_before_udev_was_done_is_not_kept(void **state)
+{
+    build_gpt();
+    assert_true(cst_pool_state_scan_one(pool, "sdx1", NULL, &seen_at_settle, NULL));
+    fake_disk.on_settle = read_and_change_mode;
+    assert_true(grow_volume(NULL));
+    fake_disk.on_settle = NULL;
+    assert_int_equal(seen_at_settle->capacity, 6 * FAKE_MIB);
+    assert_int_equal(seen_at_settle->mode, 0660);
+    read_volume(&seen_at_settle);
+    assert_int_equal(seen_at_settle->mode, 0600);
+    g_clear_pointer(&seen_at_settle, cst_volume_unref);
+}
+
 static void remember_settled(gpointer settled)
 {
     *(guint *)settled = fake_disk.settled;
 }
 
-/* udev makes the names of new partitions: the answer waits for it. */
+/* udev makes the names of new partitions, for which it has to get the lock: the answer waits. */
 static void each_change_awaits_udev_before_it_is_acknowledged(void **state)
 {
     guint settled = G_MAXUINT;
 
     build_gpt();
+    fake_disk.on_settle = fake_disk_assert_free;
     point_run("disk.change.written", remember_settled, &settled);
     assert_true(make_volume(NULL));
     assert_int_equal(fake_disk.settled, settled + 1);
@@ -394,6 +446,10 @@ static void each_change_awaits_udev_before_it_is_acknowledged(void **state)
     points_clear();
     point_run("disk.change.written", remember_settled, &settled);
     assert_true(delete_volume(NULL));
+    assert_int_equal(fake_disk.settled, settled + 1);
+    points_clear();
+    point_run("disk.abandon", remember_settled, &settled);
+    assert_true(complete(NULL));
     assert_int_equal(fake_disk.settled, settled + 1);
     points_clear();
 }
@@ -456,6 +512,8 @@ int main(void)
         TEST(volume_is_not_shown_when_its_content_is_not_synced),
         TEST(room_of_a_claim_that_was_given_up_is_free_for_growth),
         TEST(what_a_reader_saw_during_a_change_is_not_kept),
+        TEST(what_a_reader_saw_during_a_failed_delete_is_not_kept),
+        TEST(what_a_reader_saw_before_udev_was_done_is_not_kept),
         TEST(each_change_awaits_udev_before_it_is_acknowledged),
         TEST(failed_commit_removes_its_own_partition_only),
         TEST(failed_delete_shows_the_table_as_it_is_now),

@@ -76,7 +76,8 @@ gboolean __wrap_cst_node_stat(const char *path, struct stat *ret_st)
     errno = ENOENT;
     if (number < 0)
         return FALSE;
-    *ret_st = (struct stat){.st_mode = S_IFBLK | 0660, .st_rdev = makedev(8, 16 + number)};
+    *ret_st = (struct stat){.st_mode = S_IFBLK | (fake_disk.mode ? fake_disk.mode : 0660),
+                            .st_rdev = makedev(8, 16 + number)};
     return TRUE;
 }
 
@@ -258,6 +259,8 @@ gboolean __wrap_cst_device_settle(const char *path, CstTask *task, GError **erro
     opened = last_partition >= 0 && fcntl(last_partition, F_GETFD) >= 0;
     fake_disk.settled++;
     fake_disk.unsettled += !opened;
+    if (fake_disk.on_settle)
+        fake_disk.on_settle();
     return TRUE;
 }
 

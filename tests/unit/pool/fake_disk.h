@@ -33,6 +33,8 @@ typedef struct {
     guint told;              /**< how often the kernel was told of a partition (BLKPG) */
     guint tell_fails;        /**< number of the one of these that fails with EIO; 0: none */
     guint open_fails;        /**< number of the opening of the disk that fails with EIO; 0: none */
+    guint mode;              /**< of nodes; 0: 0660 */
+    void (*on_settle)(void); /**< called while udev is waited for; NULL: nothing */
     void (*on_locked)(void); /**< called when the backend finds the disk locked; NULL: nothing */
 } FakeDisk;
 
