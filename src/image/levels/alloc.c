@@ -38,6 +38,22 @@ gboolean cst_levels_leave(CstLevels *levels, uint64_t length, GError **error)
     return find_end(levels, error) && take(levels, levels->end, length, error);
 }
 
+/* Allocates the last @count spare clusters, if they follow each other in the file. */
+static gboolean take_spare(CstLevels *levels, uint64_t count, uint64_t *ret_host)
+{
+    guint first = levels->spare->len - (guint)count;
+
+    if (count == 0 || count > levels->spare->len)
+        return FALSE;
+    for (guint i = 1; i < count; i++)
+        if (g_array_index(levels->spare, uint64_t, first + i) !=
+            g_array_index(levels->spare, uint64_t, first) + i * levels->cluster_size)
+            return FALSE;
+    *ret_host = g_array_index(levels->spare, uint64_t, first);
+    g_array_set_size(levels->spare, first);
+    return TRUE;
+}
+
 gboolean cst_levels_alloc(CstLevels *levels, uint64_t length, uint64_t *ret_host,
                           gboolean *ret_fresh, GError **error)
 {
@@ -45,10 +61,8 @@ gboolean cst_levels_alloc(CstLevels *levels, uint64_t length, uint64_t *ret_host
 
     if (!find_end(levels, error))
         return FALSE;
-    if (length == levels->cluster_size && levels->spare->len > 0) {
-        *ret_host = g_array_index(levels->spare, uint64_t, levels->spare->len - 1);
+    if (take_spare(levels, cst_div_up(length, levels->cluster_size), ret_host)) {
         *ret_fresh = FALSE;
-        g_array_set_size(levels->spare, levels->spare->len - 1);
         return TRUE;
     }
     host = cst_round_up(MIN(levels->end, MAX_FILE), levels->cluster_size);
@@ -84,17 +98,28 @@ static gboolean reach(CstLevels *levels, uint64_t end, GError **error)
                                            end - sizeof(zeroes), error));
 }
 
+/* To be allocated again: no table refers to them. */
+static void give_back(CstLevels *levels, uint64_t host, uint64_t bytes)
+{
+    for (uint64_t at = host; at < host + bytes; at += levels->cluster_size)
+        g_array_append_val(levels->spare, at);
+}
+
 gboolean cst_levels_new_table(CstLevels *levels, uint64_t l1_index, uint64_t *ret_table,
                               GError **error)
 {
     uint64_t table = 0, bytes = cst_round_up(cst_levels_l2_bytes(levels), levels->cluster_size);
     gboolean fresh = FALSE;
 
-    if (!cst_levels_alloc(levels, bytes, &table, &fresh, error) ||
-        (!fresh &&
-         !cst_blocks_zero_host(&levels->blocks, table, bytes, CST_ZERO_MAY_UNMAP, error)) ||
-        !reach(levels, table + bytes, error) || !cst_levels_l1_set(levels, l1_index, table, error))
+    if (!cst_levels_alloc(levels, bytes, &table, &fresh, error))
         return FALSE;
+    if ((!fresh &&
+         !cst_blocks_zero_host(&levels->blocks, table, bytes, CST_ZERO_MAY_UNMAP, error)) ||
+        !reach(levels, table + bytes, error) ||
+        !cst_levels_l1_set(levels, l1_index, table, error)) {
+        give_back(levels, table, bytes);
+        return FALSE;
+    }
     *ret_table = table;
     return TRUE;
 }

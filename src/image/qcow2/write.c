@@ -140,14 +140,15 @@ static gboolean plan_new(Qcow2 *q, const uint8_t *table, uint64_t end, Step *ste
     }
     step->fresh = surroundings_are_zero(q, &first, start) &&
                   surroundings_are_zero(q, &last, at - q->cluster_size);
+    /* Asked for before the clusters are allocated, so that a failure has nothing to undo. */
+    if (!cst_blob_get_size(q->blocks.data, &size, error))
+        return FALSE;
     if (q->data) { /* where every cluster has the place that it has in the disk */
         cluster = start >> q->cluster_bits;
         step->clusters = wanted;
     } else if (!qcow2_alloc(q, wanted, &cluster, &step->clusters, error)) {
         return FALSE;
     }
-    if (!cst_blob_get_size(q->blocks.data, &size, error))
-        return FALSE;
     step->host = (cluster << q->cluster_bits) + (step->offset - start);
     step->length = MIN(end, start + (step->clusters << q->cluster_bits)) - step->offset;
     step->unit = has_data(q, &first) ? q->cluster_size : UINT64_C(1) << q->sub_bits;
@@ -266,6 +267,13 @@ static uint64_t written_subs(const Qcow2 *q, const Step *step, uint64_t start)
     return (G_MAXUINT32 >> (31 - last)) & (uint64_t)(G_MAXUINT32 << first);
 }
 
+/* Lock held. Frees the clusters of a step to which no table refers. */
+static void undo_step(Qcow2 *q, const Step *step)
+{
+    if (step->clusters > 0 && !q->data)
+        qcow2_alloc_undo(q, step->host >> q->cluster_bits, step->clusters);
+}
+
 /* Lock held. */
 static gboolean commit_step(Qcow2 *q, const Step *step, GError **error)
 {
@@ -273,8 +281,10 @@ static gboolean commit_step(Qcow2 *q, const Step *step, GError **error)
     uint64_t host = step->host - (step->offset - start);
     CstPage *table = qcow2_l2_for_write(q, step->offset, error);
 
-    if (!table)
+    if (!table) {
+        undo_step(q, step);
         return FALSE;
+    }
     for (uint64_t at = start; at < step->offset + step->length; at += q->cluster_size) {
         Qcow2Entry old = qcow2_entry_get(q, table->data, qcow2_l2_index(q, at)), entry = {0, 0};
 
@@ -309,8 +319,8 @@ static gboolean do_step(Qcow2 *q, const Source *from, uint64_t length, uint64_t 
         g_mutex_lock(&q->blocks.lock);
         if (ok)
             ok = commit_step(q, &step, error);
-        else if (step.clusters > 0 && !q->data)
-            qcow2_alloc_undo(q, (step.host >> q->cluster_bits), step.clusters);
+        else
+            undo_step(q, &step);
         g_mutex_unlock(&q->blocks.lock);
     }
     *ret_done = step.length;
