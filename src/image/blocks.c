@@ -8,6 +8,7 @@
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/units.h>
 
 #define SECTOR     512u
@@ -217,14 +218,18 @@ static gboolean is_claimed(const CstBlocks *blocks, uint64_t first, uint64_t las
 
 void cst_blocks_wait(CstBlocks *blocks, uint64_t block)
 {
-    while (is_claimed(blocks, block, block))
+    while (is_claimed(blocks, block, block)) {
+        CST_TEST_POINT("blocks.block.wait");
         g_cond_wait(&blocks->released, &blocks->lock);
+    }
 }
 
 void cst_blocks_claim(CstBlocks *blocks, CstBlockClaim *claim)
 {
-    while (is_claimed(blocks, claim->first, claim->last))
+    while (is_claimed(blocks, claim->first, claim->last)) {
+        CST_TEST_POINT("blocks.range.wait");
         g_cond_wait(&blocks->released, &blocks->lock);
+    }
     claim->next = blocks->claims;
     blocks->claims = claim;
 }
@@ -251,6 +256,7 @@ static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length
             return TRUE;
         if (!is_claimed(blocks, claim->first, claim->last))
             break;
+        CST_TEST_POINT("blocks.step.wait");
         g_cond_wait(&blocks->released, &blocks->lock);
     }
     cst_blocks_claim(blocks, claim);
@@ -337,6 +343,7 @@ static gboolean do_step(CstBlocks *blocks, CstStep *step, const uint8_t *buf, GE
         return FALSE;
     g_mutex_unlock(&blocks->lock);
     ok = write_step(blocks, step, buf, error);
+    CST_TEST_POINT("blocks.step.written");
     g_mutex_lock(&blocks->lock);
     ok = ok && blocks->ops->link(blocks, step, error);
     if (!ok)

@@ -15,6 +15,7 @@
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/units.h>
 
 #include "qcow2.h"
@@ -315,6 +316,7 @@ static gboolean do_step(Qcow2 *q, const Source *from, uint64_t length, uint64_t 
     if (!ok)
         return FALSE;
     ok = write_step(q, &step, from, error);
+    CST_TEST_POINT("qcow2.step.written");
     if (step.unit > 0) {
         g_mutex_lock(&q->blocks.lock);
         if (ok)
