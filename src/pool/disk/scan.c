@@ -11,6 +11,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <pool/device.h>
 
 /* What logical partitions take of the extended one. */
@@ -157,6 +158,7 @@ gboolean disk_scan_one(CstPoolState *state, const char *name, CstVolume *known,
         return FALSE;
     }
     shown = disk_shown(&access.device);
+    CST_TEST_POINT("disk.scan.read");
     see_all(state, &access, shown, changes);
     partition = disk_table_find(access.table, disk_number_of(&access.device, name));
     if (!partition || partition->reserved)

@@ -41,6 +41,8 @@ int __real_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
 int __wrap_flock(int fd, int operation);
 int __real_flock(int fd, int operation);
+int __wrap_fdatasync(int fd);
+int __real_fdatasync(int fd);
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
 
 static DiskShown *find_shown(guint number)
@@ -228,6 +230,12 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
     if (order->op == BLKPG_DEL_PARTITION)
         return hide(wanted.number);
     return show(&wanted, order->op == BLKPG_RESIZE_PARTITION);
+}
+
+int __wrap_fdatasync(int fd)
+{
+    fake_disk.synced++;
+    return __real_fdatasync(fd);
 }
 
 int __wrap_flock(int fd, int operation)

@@ -30,6 +30,7 @@ typedef struct {
     guint aside;             /**< how often of these aside of its node */
     guint watched;           /**< how often its node, which udev watches, was opened for writing */
     gboolean gone;           /**< the disk was pulled out */
+    guint synced;            /**< how often data were synced (fdatasync) */
     guint told;              /**< how often the kernel was told of a partition (BLKPG) */
     guint tell_fails;        /**< number of the one of these that fails with EIO; 0: none */
     guint open_fails;        /**< number of the opening of the disk that fails with EIO; 0: none */
