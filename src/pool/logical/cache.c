@@ -17,6 +17,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #define SHARED(cache) (&(cache)->shared)
 
@@ -133,6 +134,7 @@ LvmGroup *logical_group_read(LogicalState *state, CstTask *task, GError **error)
     LvmGroup *group = lvm_group_read(state->vg, task, error);
 
     group = expected_group(state, group, error);
+    CST_TEST_POINT("logical.report.read");
     report_end(&state->cache, group, changes);
     return group;
 }

@@ -17,6 +17,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/process.h>
+#include <base/test_point.h>
 
 #define KEY     "intent"
 #define STEP_US (100 * G_TIME_SPAN_MILLISECOND)
@@ -74,6 +75,7 @@ gboolean logical_draft_await_tools(const char *token, GError **error)
         if (g_get_monotonic_time() > end)
             return cst_fail(error, CST_ERROR_BUSY,
                             _("a process still works on the half-made volume '%s'"), token);
+        CST_TEST_POINT("logical.draft.wait");
         g_usleep(STEP_US);
     }
     return TRUE;

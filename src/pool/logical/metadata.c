@@ -129,6 +129,7 @@ static gboolean ask_again(LogicalMetadata *metadata, Question question, CstTask 
             return FALSE;
         if (*ret_yes || g_get_monotonic_time() > end)
             return TRUE;
+        CST_TEST_POINT("logical.metadata.wait");
         g_usleep(LOOK_US);
     }
 }

@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -87,6 +88,7 @@ static ZfsReport *read_report(const ZfsState *state, const char *const *argv, gb
     GPtrArray *datasets = list(state, argv, task, error);
     ZfsReport *report = datasets ? zfs_report_new(datasets, all) : NULL;
 
+    CST_TEST_POINT("zfs.report.read");
     zfs_cache_end(state->cache, report, changes);
     return report;
 }

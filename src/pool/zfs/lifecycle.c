@@ -38,8 +38,10 @@ gboolean zfs_touch(const CstPoolDef *def, GError **error)
 {
     g_autofree char *pool = g_strndup(def->source.name, strcspn(def->source.name, "/"));
 
-    while (is_suspended(pool))
+    while (is_suspended(pool)) {
+        CST_TEST_POINT("zfs.touch.suspended");
         g_usleep(LOOK_AGAIN_US);
+    }
     return TRUE;
 }
 

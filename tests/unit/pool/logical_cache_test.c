@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How often the logical backend asks LVM, and what it takes for known. */
+#include "points.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,19 +78,6 @@ static gpointer look_once(gpointer unused)
     return NULL;
 }
 
-static void wait_for_a_look(void)
-{
-    CstReportCache *cache = &LOGICAL(fake_state)->cache.shared;
-    gboolean looks = FALSE;
-
-    while (!looks) {
-        g_usleep(1000);
-        g_mutex_lock(&cache->lock);
-        looks = cache->reports > 0;
-        g_mutex_unlock(&cache->lock);
-    }
-}
-
 /* While a report is being made, others who need one wait for it; what it missed is asked again. */
 static void a_report_that_is_being_made_serves_those_who_wait(void **unused)
 {
@@ -99,17 +88,20 @@ static void a_report_that_is_being_made_serves_those_who_wait(void **unused)
     } rows[] = {{"first", TRUE, "lvm "}, {"first", FALSE, "lvm lvm "}, {"new", TRUE, "lvm lvm "}};
 
     fake_add("first", 4 * MIB, "-wi-a-----", "", "");
-    fake_lie("lvm", "slow");
     lvm_host.fresh_us = G_TIME_SPAN_HOUR;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        GThread *looker;
+        GThread *looker, *other;
 
         logical_cache_invalidate(LOGICAL(fake_state));
+        point_hold("logical.report.read");
         looker = g_thread_new("look", look_once, NULL);
-        wait_for_a_look();
+        point_await("logical.report.read", 1);
+        other = g_thread_new("other", look_once, NULL);
         logical_cache_node_changed(LOGICAL(fake_state), rows[i].node, rows[i].is_there);
-        assert_true(fake_is_seen("first"));
+        point_release("logical.report.read");
         g_thread_join(looker);
+        g_thread_join(other);
+        points_clear();
         fake_assert_calls(rows[i].calls);
     }
 }

@@ -2,6 +2,8 @@
 /*
  * What has changed of thin volumes, by tools that a script plays; documents: logical_delta_test.c.
  */
+#include "points.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -282,6 +284,57 @@ static void our_processes_wait_for_each_other(void **unused)
     assert_nothing_left();
 }
 
+static void end_reservation(gpointer unused)
+{
+    g_autofree char *held = fake_path("held");
+
+    assert_int_equal(unlink(held), 0);
+}
+
+static void a_reservation_of_others_that_ends_is_waited_for(void **unused)
+{
+    prepare();
+    fake_put("held", "");
+    fake_hold_by("/vg-tp_tmeta", 4711);
+    point_run("logical.metadata.wait", end_reservation, NULL);
+    assert_told("a", NULL, "");
+    points_clear();
+    fake_hold(NULL);
+    assert_nothing_left();
+}
+
+static void unlock(gpointer fd)
+{
+    assert_int_equal(flock(GPOINTER_TO_INT(fd), LOCK_UN), 0);
+}
+
+/* The tag of the other process is gone when the lock is acquired: it is looked for after that. */
+static void a_process_of_ours_that_ends_is_waited_for(void **unused)
+{
+    g_autofree char *path = fake_path("dev/mapper/vg-tp_tmeta");
+    g_auto(CstFd) fd = -1;
+
+    prepare();
+    fd = cst_node_open(path, O_RDONLY);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    point_run("logical.metadata.wait", unlock, GINT_TO_POINTER(fd));
+    assert_told("a", NULL, "");
+    points_clear();
+    assert_nothing_left();
+}
+
+/* The lock ends with the answer: another process can have it. */
+static void the_metadata_are_unlocked_after_an_answer(void **unused)
+{
+    g_autofree char *path = fake_path("dev/mapper/vg-tp_tmeta");
+    g_auto(CstFd) fd = -1;
+
+    prepare();
+    assert_told("a", NULL, "");
+    fd = cst_node_open(path, O_RDONLY);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
 
 int main(void)
@@ -299,6 +352,9 @@ int main(void)
         CASE(what_a_dead_process_has_left_is_ended),
         CASE(what_may_be_anothers_is_not_ended),
         CASE(our_processes_wait_for_each_other),
+        CASE(a_reservation_of_others_that_ends_is_waited_for),
+        CASE(a_process_of_ours_that_ends_is_waited_for),
+        CASE(the_metadata_are_unlocked_after_an_answer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

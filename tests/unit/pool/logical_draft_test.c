@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Drafts under the volume's name, which a tag and the host's intents tell from volumes. */
+#include "points.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -345,12 +347,19 @@ static void only_the_draft_of_the_token_is_dropped(void **unused)
 
 /* --- a tool that outlives who called it ------------------------------------------------------- */
 
-/* lvcreate, half a second late. Returns its process. */
+static void let_tool_go(gpointer unused)
+{
+    fake_put("go", "");
+}
+
+/* lvcreate, which begins its work when it is let go. Returns its process. */
 static GPid lvcreate_late(const char *token)
 {
     g_autofree char *tag = g_strconcat("cistern:intent=", token, NULL);
     const char *argv[] = {"sh", "-c",
-                          "sleep 0.5; lvcreate -y -n new --addtag $0 -L8192k vg; :", tag, NULL};
+                          "while ! [ -e $FAKE_LVM/go ]; do sleep 0.02; done;"
+                          "lvcreate -y -n new --addtag $0 -L8192k vg; :",
+                          tag, NULL};
     GPid pid = 0;
 
     assert_true(g_spawn_async(NULL, (char **)argv, NULL,
@@ -365,7 +374,9 @@ static void a_draft_that_is_still_being_made_is_waited_for(void **unused)
 
     begin(TOKEN, "new");
     tool = lvcreate_late(TOKEN);
+    point_run("logical.draft.wait", let_tool_go, NULL);
     assert_true(cst_pool_state_abandon(fake_state, TOKEN, NULL));
+    points_clear();
     assert_int_equal(waitpid(tool, NULL, 0), tool);
     assert_true(fake_was_called("lvcreate -y -n new"));
     assert_int_equal(fake_count(), 0);
@@ -383,6 +394,7 @@ static void a_tool_that_does_not_end_keeps_the_intent(void **unused)
     assert_false(cst_pool_state_abandon(fake_state, TOKEN, &error));
     assert_int_equal(error->code, CST_ERROR_BUSY);
     lvm_host.linger_s = patience;
+    let_tool_go(NULL);
     assert_true(cst_pool_state_abandon(fake_state, TOKEN, NULL));
     assert_int_equal(waitpid(tool, NULL, 0), tool);
     assert_int_equal(fake_count(), 0);

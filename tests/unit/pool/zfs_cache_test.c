@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How often the zfs backend asks ZFS's tools, and what it takes for known. */
+#include "points.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,11 +52,10 @@ static CstPoolUsage usage(void)
     return now;
 }
 
-/* Waits for what is known to get old. */
+/* What is known is too old for one look. */
 static void get_old(void)
 {
-    zfs_host.fresh_us = 1;
-    g_usleep(1000);
+    zfs_host.fresh_us = 0;
     assert_int_equal(capacity_of("disk"), 8 * MIB);
     zfs_host.fresh_us = G_TIME_SPAN_HOUR;
     fake_put("log", "");
@@ -109,8 +110,7 @@ static void a_report_is_no_answer_when_it_is_old(void **unused)
     assert_int_equal(capacity_of("disk"), 8 * MIB);
     fake_by_others("zfs", "set", "volsize=16777216", "tank/disk", NULL);
     assert_int_equal(capacity_of("disk"), 8 * MIB);
-    zfs_host.fresh_us = 1;
-    g_usleep(1000);
+    zfs_host.fresh_us = 0;
     assert_int_equal(capacity_of("disk"), 16 * MIB);
 }
 
@@ -255,8 +255,7 @@ static void sizes_are_estimated_after_our_changes(void **unused)
     assert_true(after.until > g_get_monotonic_time());
     assert_int_equal(after.available, before.available + 4000000);
     assert_int_equal(after.capacity, before.capacity);
-    zfs_host.estimate_us = 1;
-    g_usleep(1000);
+    zfs_host.estimate_us = 0;
     after = usage();
     assert_int_equal(after.until, 0);
     fake_assert_calls("zpool-list zfs-list ");
@@ -286,20 +285,21 @@ static void many_at_once_are_served_by_one_report(void **unused)
     fake_assert_calls("zfs-list ");
 }
 
+static void grow(gpointer unused)
+{
+    assert_true(cst_pool_state_vol_resize(fake_state, "disk", 16 * MIB, NULL, NULL));
+}
+
 /* A report that was begun before our change says nothing about afterwards. */
 static void a_report_from_before_a_change_is_not_kept(void **unused)
 {
-    GThread *looker;
     g_autoptr(CstBlob) blob = NULL;
 
-    fake_lie("list", "slow");
-    looker = g_thread_new("look", look, (gpointer) "disk");
-    g_usleep(200 * G_TIME_SPAN_MILLISECOND);
-    zfs_cache_changed(ZFS(fake_state)->cache);
-    g_thread_join(looker);
-    fake_put("log", "");
-    fake_lie("list", "");
+    point_run("zfs.report.read", grow, NULL);
     assert_int_equal(capacity_of("disk"), 8 * MIB);
+    points_clear();
+    fake_put("log", "");
+    assert_int_equal(capacity_of("disk"), 16 * MIB);
     fake_assert_calls("zfs-list ");
     /* Whoever writes wants to know what is there now. */
     blob = cst_pool_state_vol_open(fake_state, "disk", FALSE, NULL);
