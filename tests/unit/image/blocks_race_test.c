@@ -160,20 +160,22 @@ typedef struct {
     Writer writers[MAX_WRITERS];
 } Fixture;
 
-/* The name of the point after the data of a step. */
-static const char *step_point(const Fixture *f)
+static gboolean is_qcow2(const Variant *variant)
 {
-    return strcmp(f->disk.variant->format, "qcow2") == 0 ? "qcow2.step.written"
-                                                         : "blocks.step.written";
+    return strcmp(variant->format, "qcow2") == 0;
 }
 
-static void set_points(const Fixture *f, const char *wait)
+/* qcow2 has steps of its own, and claims ranges. */
+static void set_points(const Variant *variant)
 {
-    const char *step = step_point(f);
-
     waits = 0;
-    point_run_always(step, stop_writer, NULL);
-    point_run_always(wait, count_wait, NULL);
+    if (is_qcow2(variant)) {
+        point_run_always("qcow2.step.written", stop_writer, NULL);
+        point_run_always("blocks.range.wait", count_wait, NULL);
+    } else {
+        point_run_always("blocks.step.written", stop_writer, NULL);
+        point_run_always("blocks.step.wait", count_wait, NULL);
+    }
 }
 
 /* What a first write does to the headers is done. */
@@ -234,11 +236,6 @@ static void fixture_end(Fixture *f)
     disk_clear(&f->disk);
 }
 
-static const char *wait_point(const Variant *variant)
-{
-    return strcmp(variant->format, "qcow2") == 0 ? "blocks.range.wait" : "blocks.step.wait";
-}
-
 /* --- tests ------------------------------------------------------------------------------------ */
 
 static void writers_of_one_block_share_its_place(void **state)
@@ -247,7 +244,7 @@ static void writers_of_one_block_share_its_place(void **state)
         Fixture f;
 
         fixture_init(&f, &variants[i]);
-        set_points(&f, wait_point(&variants[i]));
+        set_points(&variants[i]);
         start_writer(&f.writers[0], TRUE);
         if (!await_written(&f.writers[0]))
             fail_msg("%s: the writer has not been stopped", variants[i].format);
@@ -273,7 +270,7 @@ static void writers_wait_again_after_another_one_was_quicker(void **state)
 
         fixture_init(&f, &variants[i]);
         rest = &f.writers[1];
-        set_points(&f, wait_point(&variants[i]));
+        set_points(&variants[i]);
         cst_blob_fault_arm(f.fault, CST_FAULT_WRITE, 1, CST_FAULT_ONCE);
         start_writer(&f.writers[0], TRUE);
         if (!await_written(&f.writers[0]))
@@ -321,7 +318,9 @@ static void zeroing_waits_for_the_writer_of_its_own_block(void **state)
         zeroer->offset = block;
         zeroer->length = block;
         zeroer->zero = TRUE;
-        set_points(&f, "blocks.block.wait");
+        waits = 0;
+        point_run_always("blocks.step.written", stop_writer, NULL);
+        point_run_always("blocks.block.wait", count_wait, NULL);
         start_writer(&f.writers[0], TRUE);
         start_writer(&f.writers[1], TRUE);
         assert_true(await_written(&f.writers[0]) && await_written(&f.writers[1]));

@@ -195,10 +195,72 @@ static void image_can_be_filled_after_each_block_has_failed(void **state)
     }
 }
 
+/* --- stale bytes ------------------------------------------------------------------------------ */
+
+/* What the guest sees from @at on is @byte, but for @length bytes at @offset. */
+static void assert_around(CstBlob *guest, const Disk *disk, uint64_t at, size_t count,
+                          uint64_t offset, size_t length, uint8_t byte)
+{
+    g_autofree uint8_t *seen = g_malloc(count);
+
+    assert_true(cst_blob_pread(guest, seen, count, at, NULL));
+    for (size_t i = 0; i < count; i++)
+        if ((at + i < offset || at + i >= offset + length) && seen[i] != byte)
+            fail_msg("%s: byte 0x%02x at %u", disk->variant->format, seen[i], (unsigned)(at + i));
+}
+
+/* One write fails and leaves its bytes in the file; another block gets the place. */
+static gboolean play_stale(const Disk *ground, CstFaultKind kind, guint nth)
+{
+    enum { FAR = 4 * CST_MIB, FILL = 60000 };
+    g_autofree uint8_t *bytes = g_malloc(FILL);
+    uint8_t around = ground->backing ? BELOW : 0;
+    g_autoptr(CstBlob) guest = NULL;
+    gboolean struck;
+    Part *failing;
+    Disk disk;
+
+    disk_copy(ground, &disk);
+    failing = part_at(&disk, disk.parts->len - 1);
+    cst_blob_unref(failing->shown);
+    failing->shown = cst_blob_fault_new(failing->inner);
+    guest = open_guest(&disk);
+    memset(bytes, WRITTEN, FILL);
+    cst_blob_fault_arm(failing->shown, kind, nth, CST_FAULT_ONCE);
+    cst_blob_pwrite(guest, bytes, FILL, FAR, NULL);
+    struck = cst_blob_fault_struck(failing->shown);
+    cst_blob_fault_arm(failing->shown, kind, 0, CST_FAULT_ONCE);
+    if (struck) {
+        assert_true(cst_blob_pwrite(guest, "small", 5, AT, NULL));
+        assert_around(guest, &disk, AT - 40000, 80000, AT, 5, around);
+    }
+    disk_clear(&disk);
+    return struck;
+}
+
+static void bytes_of_a_failed_write_are_not_shown_elsewhere(void **state)
+{
+    static const CstFaultKind kinds[] = {CST_FAULT_WRITE, CST_FAULT_TORN};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        Variant variant = variants[i];
+        Disk ground;
+
+        variant.options.capacity = 8 * CST_MIB;
+        disk_init(&ground, &variant, NULL);
+        disk_create(&ground);
+        for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++)
+            for (guint nth = 1; play_stale(&ground, kinds[k], nth); nth++)
+                continue;
+        disk_clear(&ground);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(space_of_a_failed_write_is_used_again),
+        cmocka_unit_test(bytes_of_a_failed_write_are_not_shown_elsewhere),
         cmocka_unit_test(image_can_be_filled_after_each_block_has_failed),
     };
 
