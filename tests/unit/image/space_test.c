@@ -232,7 +232,7 @@ static gboolean play_stale(const Disk *ground, CstFaultKind kind, guint nth)
     cst_blob_fault_arm(failing->shown, kind, 0, CST_FAULT_ONCE);
     if (struck) {
         assert_true(cst_blob_pwrite(guest, "small", 5, AT, NULL));
-        assert_around(guest, &disk, AT - 40000, 80000, AT, 5, around);
+        assert_around(guest, &disk, 0, SIZE - 512, AT, 5, around);
     }
     disk_clear(&disk);
     return struck;
