@@ -15,6 +15,8 @@
 #include <blob/fault.h>
 
 #include "fault_disk.h"
+#include "format.h"
+#include "no_memory.h"
 
 enum { AT = 150000, LENGTH = 3000, WRITTEN = 0x22 };
 
@@ -195,6 +197,95 @@ static void image_can_be_filled_after_each_block_has_failed(void **state)
     }
 }
 
+/* --- no memory -------------------------------------------------------------------------------- */
+
+/* FALSE: there are less allocations. */
+static gboolean play_no_memory(const Disk *ground, guint nth, uint64_t size)
+{
+    uint64_t block = ground->variant->options.cluster_size;
+    g_autoptr(CstBlob) guest = NULL;
+    gboolean struck;
+    Disk disk;
+
+    disk_copy(ground, &disk);
+    guest = open_guest(&disk);
+    no_memory_arm(nth);
+    write_bytes(guest, NULL);
+    struck = no_memory_struck();
+    no_memory_arm(0);
+    assert_true(write_bytes(guest, NULL));
+    assert_written(guest);
+    g_clear_pointer(&guest, cst_blob_unref);
+    if (size_of(&disk) > cst_round_up(size, block ? block : 64 * CST_KIB) ||
+        count_leaks(&disk) != 0)
+        fail_msg("%s, allocation %u: %u bytes instead of %u, %u leaks", ground->variant->format,
+                 nth, (unsigned)size_of(&disk), (unsigned)size, (unsigned)count_leaks(&disk));
+    disk_clear(&disk);
+    return struck;
+}
+
+static void space_is_used_again_when_there_was_no_memory(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
+        g_autoptr(CstBlob) guest = NULL;
+        Disk ground, whole;
+        uint64_t size;
+
+        disk_init(&ground, &variants[i], NULL);
+        disk_create(&ground);
+        disk_copy(&ground, &whole);
+        guest = open_guest(&whole);
+        assert_true(write_bytes(guest, NULL));
+        g_clear_pointer(&guest, cst_blob_unref);
+        size = size_of(&whole);
+        disk_clear(&whole);
+        for (guint nth = 1; play_no_memory(&ground, nth, size); nth++)
+            continue;
+        disk_clear(&ground);
+    }
+}
+
+/* --- compressed blocks ------------------------------------------------------------------------ */
+
+/* The block of a compressed write that failed is no longer claimed: a second write does not wait.
+ */
+static void block_of_a_failed_compressed_write_can_be_written(void **state)
+{
+    static const Variant packing[] = {{"qcow2", {.cluster_size = 65536}}, {"qcow", {0}}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(packing); i++) {
+        g_autofree uint8_t *bytes = g_malloc(65536);
+        gboolean struck = TRUE;
+        Disk ground;
+
+        memset(bytes, WRITTEN, 65536);
+        disk_init(&ground, &packing[i], NULL);
+        disk_create(&ground);
+        for (guint nth = 1; struck; nth++) {
+            Disk disk;
+            Part *failing;
+            CstImage *image;
+            size_t unit;
+
+            disk_copy(&ground, &disk);
+            failing = part_at(&disk, 0);
+            cst_blob_unref(failing->shown);
+            failing->shown = cst_blob_fault_new(failing->inner);
+            image = open_image(&disk, CST_IMAGE_WRITE, NULL);
+            unit = (size_t)disk.format->packed_unit(image);
+            cst_blob_fault_arm(failing->shown, CST_FAULT_WRITE, nth, CST_FAULT_ONCE);
+            disk.format->write_packed(image, bytes, unit, 0, NULL);
+            struck = cst_blob_fault_struck(failing->shown);
+            cst_blob_fault_arm(failing->shown, CST_FAULT_WRITE, 0, CST_FAULT_ONCE);
+            if (struck)
+                assert_true(disk.format->write_packed(image, bytes, unit, 0, NULL));
+            cst_image_free(image);
+            disk_clear(&disk);
+        }
+        disk_clear(&ground);
+    }
+}
+
 /* --- stale bytes ------------------------------------------------------------------------------ */
 
 /* What the guest sees from @at on is @byte, but for @length bytes at @offset. */
@@ -260,6 +351,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(space_of_a_failed_write_is_used_again),
+        cmocka_unit_test(space_is_used_again_when_there_was_no_memory),
+        cmocka_unit_test(block_of_a_failed_compressed_write_can_be_written),
         cmocka_unit_test(bytes_of_a_failed_write_are_not_shown_elsewhere),
         cmocka_unit_test(image_can_be_filled_after_each_block_has_failed),
     };
