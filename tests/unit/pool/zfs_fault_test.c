@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -36,6 +37,15 @@ static char *state(void)
     g_autoptr(GRegex) hidden = g_regex_new("\\.cistern-[^ @\n]*", 0, 0, NULL);
 
     return g_regex_replace(hidden, text, -1, 0, "HIDDEN", 0, NULL);
+}
+
+/* The fake makes devices before its tools end, so that one look suffices. */
+static int set_up(void **unused)
+{
+    int status = fake_set_up(unused);
+
+    zfs_host.node_us = zfs_host.busy_us = 1;
+    return status;
 }
 
 static void with_volume(void)
@@ -157,9 +167,9 @@ static void each_tool_that_fails_leaves_what_was_there(void **unused)
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
-        fake_play_faults(&operations[i], state, fake_set_up, fake_tear_down);
+        fake_play_faults(&operations[i], state, set_up, fake_tear_down);
         assert_int_equal(fake_tear_down(NULL), 0);
-        assert_int_equal(fake_set_up(NULL), 0);
+        assert_int_equal(set_up(NULL), 0);
     }
 }
 
@@ -204,13 +214,28 @@ static void volume_that_was_replaced_and_stays_is_no_failure(void **unused)
     assert_true(flatten(NULL));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
+/* A guest that may open the volume may open what replaces it. */
+static void replaced_volume_keeps_the_mode_of_its_device(void **unused)
+{
+    g_autofree char *device = NULL;
+    struct stat st;
+
+    with_clone();
+    device = zfs_device_of("tank/new");
+    assert_int_equal(chmod(device, 0640), 0);
+    assert_true(flatten(NULL));
+    assert_int_equal(stat(device, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fake_tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_tool_that_fails_leaves_what_was_there),
         TEST(swap_that_failed_leaves_the_volume_as_it_was),
+        TEST(replaced_volume_keeps_the_mode_of_its_device),
         TEST(volume_that_was_replaced_and_stays_is_no_failure),
     };
 
