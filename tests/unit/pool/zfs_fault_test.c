@@ -228,11 +228,28 @@ static void replaced_volume_keeps_the_mode_of_its_device(void **unused)
     assert_int_equal(st.st_mode & 07777, 0640);
 }
 
+/* ZFS removes no volume that has snapshots. */
+static void abandoned_draft_takes_its_snapshots_along(void **unused)
+{
+    g_autoptr(CstVolDef) def = fake_volume("new", 16 * MIB);
+    g_auto(CstVolDraft) draft = {.token = g_strdup(TOKEN)};
+    g_autofree char *before = state(), *after = NULL;
+
+    assert_true(cst_pool_state_reserve(fake_state, def, &draft, NULL));
+    assert_true(cst_pool_state_snapshot_create(fake_state, draft.name, "s", &(CstSnapshotCreate){0},
+                                               NULL, NULL));
+    g_clear_pointer(&draft.blob, cst_blob_unref);
+    assert_true(cst_pool_state_abandon(fake_state, TOKEN, NULL));
+    after = state();
+    assert_string_equal(after, before);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fake_tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(abandoned_draft_takes_its_snapshots_along),
         TEST(each_tool_that_fails_leaves_what_was_there),
         TEST(swap_that_failed_leaves_the_volume_as_it_was),
         TEST(replaced_volume_keeps_the_mode_of_its_device),
