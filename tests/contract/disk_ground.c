@@ -242,6 +242,10 @@ static guint disk_of(const char *pool)
     return strcmp(pool, "p") == 0 ? 0 : 1;
 }
 
+/* A function of the shell that repeats a command, up to 500 times, until it succeeds. */
+#define AGAIN \
+    "again() { for i in $(seq 500); do \"$@\" 2>/dev/null && return; sleep 0.02; done; false; }; "
+
 /* One word of what the shell prints; NULL: it failed. */
 static char *word(const char *line, const char *one, const char *two)
 {
@@ -312,18 +316,25 @@ static char *dos_xml(const char *pool)
     return describe(pool, "dos");
 }
 
-/* The kernel is told alone of the one partition, as libvirt's parted does it. */
+/*
+ * The kernel is told alone of the one partition, as libvirt's parted does it. Any process of the
+ * machine may read the new partition for a moment, so that the kernel calls it busy.
+ */
 static void native_create(const char *pool, const char *volume, uint64_t size)
 {
     const char *disk = disks[disk_of(pool)];
     g_autofree char *line =
-        g_strdup_printf("echo size=%" G_GUINT64_FORMAT "KiB | sfdisk -q --append --no-reread "
-                        "--no-tell-kernel \"$1\" && partx -u \"$1\"; "
-                        "sfdisk -q -l -o Device \"$1\" | sed -n '$p'",
+        g_strdup_printf(AGAIN "echo size=%" G_GUINT64_FORMAT "KiB | "
+                              "sfdisk -q --append --no-reread --no-tell-kernel \"$1\" && "
+                              "again partx -u \"$1\"; "
+                              "sfdisk -q -l -o Device \"$1\" | sed -n '$p'",
                         size / CST_KIB);
     g_autofree char *node = word(line, disk, "");
-    g_autofree char *name = g_path_get_basename(node);
+    g_autofree char *name = NULL;
 
+    if (!node)
+        fail_msg("sfdisk made no partition on %s", disk);
+    name = g_path_get_basename(node);
     give(pool, volume, name);
 }
 
@@ -331,8 +342,8 @@ static void native_delete(const char *pool, const char *volume)
 {
     g_autofree char *partition = partition_of(pool, volume);
 
-    g_strfreev(site_shell("sfdisk -q --delete --no-reread --no-tell-kernel \"$1\" "
-                          "\"${2##*p}\" && delpart \"$1\" \"${2##*p}\"",
+    g_strfreev(site_shell(AGAIN "sfdisk -q --delete --no-reread --no-tell-kernel \"$1\" "
+                                "\"${2##*p}\" && again delpart \"$1\" \"${2##*p}\"",
                           disks[disk_of(pool)], partition));
 }
 

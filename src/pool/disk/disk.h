@@ -102,7 +102,12 @@ gboolean disk_is_shown(const GArray *shown, const DiskPartition *partition);
  */
 gboolean disk_show(const DiskDevice *device, int fd, const DiskTable *table, GError **error);
 /**
- * Has the kernel forget partition @number; BUSY when it is in use. One that isn't there is none.
+ * How long a partition that has to go may be open in another process, microseconds; tests change it.
+ */
+extern gint64 disk_busy_us;
+/**
+ * Removes partition @number from the kernel's view; waits up to disk_busy_us for programs that read
+ * it for a moment. BUSY when it stays in use. Succeeds when the kernel has no such partition.
  */
 gboolean disk_hide(const DiskDevice *device, int fd, guint number, GError **error);
 

@@ -17,12 +17,16 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <pool/device.h>
 #include <pool/tool.h>
 
 /* What the kernel shows of an extended partition: its link, so that nobody writes over it. */
 #define EXTENDED_BYTES 1024
 #define TOOL_S         60
+#define BUSY_STEP_US   (10 * G_TIME_SPAN_MILLISECOND)
+
+gint64 disk_busy_us = 3 * G_TIME_SPAN_SECOND;
 
 static const CstToolMeaning meanings[] = {
     {"in use", CST_ERROR_BUSY},
@@ -106,6 +110,26 @@ static gboolean tell(int fd, int action, guint number, uint64_t start, uint64_t 
     return ioctl(fd, BLKPG, &argument) == 0;
 }
 
+/*
+ * Removes the partition from the kernel's view. The kernel refuses with EBUSY while any process has
+ * the partition open, so also for the moment in which blkid or udev reads it. The caller has found
+ * no lasting holder, so a refusal is repeated for disk_busy_us. Returns 0 or an errno.
+ */
+static int hide_partition(int fd, guint number)
+{
+    gint64 end = g_get_monotonic_time() + disk_busy_us;
+
+    while (!tell(fd, BLKPG_DEL_PARTITION, number, 0, 0)) {
+        int err = errno;
+
+        if (err != EBUSY || g_get_monotonic_time() >= end)
+            return err;
+        CST_TEST_POINT("disk.hide.busy");
+        g_usleep(BUSY_STEP_US);
+    }
+    return 0;
+}
+
 /* A map that is in use stays, and dmsetup says so. */
 static gboolean hide_map(const DiskDevice *device, guint number, GError **error)
 {
@@ -120,15 +144,17 @@ static gboolean hide_map(const DiskDevice *device, guint number, GError **error)
 gboolean disk_hide(const DiskDevice *device, int fd, guint number, GError **error)
 {
     g_autofree char *node = NULL;
+    int err;
 
     if (device->mapped)
         return hide_map(device, number, error);
-    if (tell(fd, BLKPG_DEL_PARTITION, number, 0, 0) || errno == ENXIO)
+    err = hide_partition(fd, number);
+    if (err == 0 || err == ENXIO)
         return TRUE;
     node = disk_partition_node(device, number);
-    if (errno == EBUSY)
+    if (err == EBUSY)
         return cst_fail(error, CST_ERROR_BUSY, _("partition '%s' is in use"), node);
-    return cst_fail_errno(error, errno, _("the kernel does not let go of partition '%s'"), node);
+    return cst_fail_errno(error, err, _("the kernel does not let go of partition '%s'"), node);
 }
 
 /* Forgets those that the table has elsewhere, or not at all; the label's own are its own matter. */

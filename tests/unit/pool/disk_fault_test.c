@@ -466,10 +466,32 @@ static void failed_delete_shows_the_table_as_it_is_now(void **state)
     fake_disk_assert_free();
 }
 
+static void close_partition(gpointer data)
+{
+    fake_disk.busy = 0;
+}
+
+static void partition_that_a_scanner_reads_for_a_moment_is_deleted(void **state)
+{
+    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
+    g_autoptr(GError) error = NULL;
+
+    fake_disk_make(pool, "sdx1", 4, NULL);
+    fake_disk.busy = 1;
+    disk_busy_us = G_TIME_SPAN_HOUR;
+    point_run("disk.hide.busy", close_partition, NULL);
+    cst_pool_state_delete(pool, "sdx1", 0, &error);
+    assert_null(error);
+    fake_disk_assert_listed(pool, "");
+    fake_disk_assert_shown("");
+    points_clear();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(partition_that_a_scanner_reads_for_a_moment_is_deleted),
         TEST(each_step_that_fails_leaves_table_and_kernel_alike),
         TEST(table_is_changed_with_the_disk_locked),
         TEST(table_is_read_after_the_lock_was_acquired),

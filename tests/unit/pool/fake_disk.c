@@ -296,6 +296,7 @@ int fake_disk_set_up(void **state)
 {
     int fd;
 
+    disk_busy_us = 0;
     folder = g_dir_make_tmp("cistern-disk-XXXXXX", NULL);
     fake_disk = (FakeDisk){.name = "sdx", .type = "disk", .serial = "S1"};
     fake_disk.shown = g_array_new(FALSE, TRUE, sizeof(DiskShown));
