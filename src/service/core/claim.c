@@ -21,6 +21,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "events.h"
 #include "pool.h"
@@ -428,6 +429,7 @@ static void rescan_deferred(const VolumeClaim *claim)
             pool_usage_update(pool, claim->state, NULL);
             event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
         }
+        CST_TEST_POINT("claim.deferred.unlocked");
         g_mutex_lock(&pool->lock);
     }
 }

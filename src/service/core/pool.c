@@ -8,6 +8,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "service.h"
 
@@ -141,6 +142,7 @@ gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error)
     if (most && now - *since >= most)
         return FALSE;
     cst_task_set_waiting(task, TRUE);
+    CST_TEST_POINT("pool.wait");
     if (task)
         g_cond_wait_until(&pool->cond, &pool->lock, now + CANCEL_POLL_US);
     else

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <pool/memory.h>
+
+#include "fixture.h"
+
+/**
+ * Pools of the example backend (pool/memory.h) in place of the product's backends. A test may set
+ * further callbacks in test_backend before its first pool starts.
+ */
+extern CstBackend test_backend;
+
+/** Setup of a test: a service (fixture.h) with empty stores and cst_memory_backend's callbacks. */
+int memory_setup(void **state);
+int memory_teardown(void **state);
+
+/** Returns the definition of a pool on the store @name, which has its own name. */
+char *memory_pool_xml(const char *name);
+/** Defines a pool on the store @name, builds the store, and starts the pool. */
+CstPool *memory_pool(Fixture *f, const char *name);
+/** Makes volume @volume of @len bytes in the store, as another program does. */
+void memory_put(const char *store, const char *volume, size_t len);
