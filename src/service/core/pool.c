@@ -42,6 +42,7 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     pool->drafts =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)pool_draft_free);
     pool->orphans = g_ptr_array_new();
+    pool->name_scans = g_ptr_array_new();
     pool->deferred = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     pool->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return pool;
@@ -63,6 +64,7 @@ void cst_pool_unref(CstPool *pool)
     g_hash_table_unref(pool->drafts);
     g_hash_table_unref(pool->claims);
     g_ptr_array_unref(pool->orphans);
+    g_ptr_array_unref(pool->name_scans);
     g_hash_table_unref(pool->deferred);
     g_hash_table_unref(pool->stale);
     cst_pool_state_unref(pool->state);
@@ -115,6 +117,11 @@ CstPoolState *pool_state_get(CstPool *pool, GError **error)
     if (!state)
         pool_not_active(pool, error);
     return state;
+}
+
+gboolean pool_state_is_current(const CstPool *pool, const CstPoolState *state)
+{
+    return state == pool->state || state == pool->next_state;
 }
 
 void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible)

@@ -37,10 +37,11 @@ struct CstPool {
     gboolean retried;        /* the autostart has a task that brings it back */
     char *problem;
     CstPoolUsage usage;
-    CstHealthLevel health; /* of its storage, when last asked */
-    guint limited_spaces;  /* thin pools and the like, which may run full, when last checked */
-    CstFullness *fullness; /* the warnings about them so far; NULL: none */
-    CstPoolState *state;   /* non-NULL while active */
+    CstHealthLevel health;    /* of its storage, when last asked */
+    guint limited_spaces;     /* thin pools and the like, which may run full, when last checked */
+    CstFullness *fullness;    /* the warnings about them so far; NULL: none */
+    CstPoolState *state;      /* non-NULL while active */
+    CstPoolState *next_state; /* borrowed: of the start under way; NULL: none */
 
     GHashTable *volumes; /* name (inside the record) to CstVolume * */
     GPtrArray *sorted;   /* the same by name; NULL: to be made again */
@@ -48,9 +49,10 @@ struct CstPool {
     GHashTable *drafts;  /* name (inside the record) to VolumeDraft *: volumes being created */
     gboolean scanned;
     gboolean scanning;
-    GHashTable *touched; /* names changed during the running scan; NULL when there is none */
-    gint64 scanned_at;   /* monotonic */
-    gint64 swept_at;     /* monotonic: last sweep of its declarations; of the scanning thread */
+    GHashTable *touched;   /* names changed during the running scan; NULL when there is none */
+    GPtrArray *name_scans; /* of NameScan * (the scanning threads'): scans of one name */
+    gint64 scanned_at;     /* monotonic */
+    gint64 swept_at;       /* monotonic: last sweep of its declarations; of the scanning thread */
 
     GHashTable *claims; /* name to GPtrArray of VolumeHolder * (the claims'), never an empty one */
     GPtrArray *orphans; /* of VolumeHolder *: streams that read what has been deleted */
@@ -62,6 +64,12 @@ struct CstPool {
     CstTask *changer;     /* the task of that change; a reference, NULL while there is none or it is
                              unknown */
 };
+
+/** A scan of one name that runs (scan.c). */
+typedef struct {
+    const char *name;
+    gboolean outdated; /* the table has changed since the scan began: what it saw may be older */
+} NameScan;
 
 /** A volume that is being created (draft.c), in the pool's table of drafts. */
 typedef struct {
@@ -91,6 +99,12 @@ gboolean pool_not_active(const CstPool *pool, GError **error);
  * Returns a new reference to the state of an active pool; NULL with STATE when it is not active.
  */
 CstPoolState *pool_state_get(CstPool *pool, GError **error);
+
+/**
+ * With the pool's lock held: whether @state is that of the active pool, or of the start under way.
+ * FALSE: the pool was stopped meanwhile, so what @state has found is not the pool's any more.
+ */
+gboolean pool_state_is_current(const CstPool *pool, const CstPoolState *state);
 
 /**
  * Call it when a pool's storage has answered: drops or completes, once, what dead processes left on

@@ -6,7 +6,9 @@
  *
  * A whole scan fills a table of its own and swaps it in at its end. Names that change through us in
  * the meantime (pool->touched) keep the record from the current table, which is newer than what the
- * scan saw. A scan that fails leaves the table as it was.
+ * scan saw. A scan that fails leaves the table as it was. A scan of one name begins again when the
+ * table has changed meanwhile (pool->name_scans). What a scan finds after the pool was stopped is
+ * dropped.
  *
  * pool->deferred lists names whose change was reported while a writer had them, pool->stale names
  * that we have changed and could not scan since; the next look-up or listing scans the latter
@@ -17,6 +19,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 #include "draft.h"
 #include "health.h"
@@ -104,17 +107,27 @@ static void keep_touched(CstPool *pool, GHashTable *found)
     }
 }
 
-/* Ends the scan; @found NULL: it failed. Takes the table over. */
-static void scan_end(CstPool *pool, GHashTable *found)
+/* With the lock held: has the scans of single names, which may have seen less, begin again. */
+static void outdate_name_scans(CstPool *pool)
+{
+    for (guint i = 0; i < pool->name_scans->len; i++)
+        ((NameScan *)g_ptr_array_index(pool->name_scans, i))->outdated = TRUE;
+}
+
+/*
+ * Ends the scan; @found NULL: it failed. Takes the table over. What @state has found is dropped if
+ * the pool was stopped meanwhile.
+ */
+static void scan_end(CstPool *pool, const CstPoolState *state, GHashTable *found)
 {
     GHashTable *old = found;
 
     g_mutex_lock(&pool->lock);
-    if (found) {
+    if (found && pool_state_is_current(pool, state)) {
         keep_touched(pool, found);
+        outdate_name_scans(pool);
         old = pool->volumes;
         pool->volumes = found;
-        /* Thousands of records are freed outside of the lock, after the swap. */
         pool->scanned = TRUE;
         pool->scanned_at = g_get_monotonic_time();
         pool_table_unsort(pool);
@@ -123,6 +136,7 @@ static void scan_end(CstPool *pool, GHashTable *found)
     pool->scanning = FALSE;
     g_cond_broadcast(&pool->cond);
     g_mutex_unlock(&pool->lock);
+    /* Thousands of records are freed outside of the lock, after the swap. */
     if (old)
         g_hash_table_unref(old);
 }
@@ -134,12 +148,18 @@ static void scan_end(CstPool *pool, GHashTable *found)
 gboolean pool_usage_update(CstPool *pool, CstPoolState *state, GError **error)
 {
     CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
+    gboolean current;
 
     if (!cst_pool_state_usage(state, &usage, error))
         return FALSE;
+    CST_TEST_POINT("pool.usage.asked");
     g_mutex_lock(&pool->lock);
-    pool->usage = usage;
+    current = pool_state_is_current(pool, state);
+    if (current)
+        pool->usage = usage;
     g_mutex_unlock(&pool->lock);
+    if (!current)
+        return TRUE;
     if (!usage.until)
         pool_check_space(pool, state);
     pool_check_health(pool, state);
@@ -185,12 +205,26 @@ gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **e
     if (cst_pool_state_scan(state, &scan, task, error)) {
         pin_found(pool, state, context.found);
         trust_sweep(pool, state, context.found);
-        scan_end(pool, context.found);
+        CST_TEST_POINT("pool.scan.scanned");
+        scan_end(pool, state, context.found);
         return pool_usage_update(pool, state, error);
     }
     g_hash_table_unref(context.found);
-    scan_end(pool, NULL);
+    scan_end(pool, state, NULL);
     return FALSE;
+}
+
+/* The same as pool_set_problem(); without effect once the pool was stopped. */
+static void set_problem_of(CstPool *pool, const CstPoolState *state, const char *problem,
+                           gboolean inaccessible)
+{
+    g_mutex_lock(&pool->lock);
+    if (pool_state_is_current(pool, state)) {
+        g_free(pool->problem);
+        pool->problem = g_strdup(problem);
+        pool->inaccessible = inaccessible;
+    }
+    g_mutex_unlock(&pool->lock);
 }
 
 /* A scan may be answered from what is cached of storage that fails; the probe is not. */
@@ -199,7 +233,7 @@ static void note_success(CstPool *pool, CstPoolState *state)
     g_autoptr(GError) why = NULL;
     gboolean works = cst_pool_state_works(state, &why);
 
-    pool_set_problem(pool, works ? NULL : why->message, !works);
+    set_problem_of(pool, state, works ? NULL : why->message, !works);
 }
 
 /*
@@ -215,7 +249,7 @@ gboolean pool_rescan(CstPool *pool, CstPoolState *state, CstTask *task, GError *
         return TRUE;
     }
     if (!g_error_matches(local, CST_ERROR, CST_ERROR_CANCELLED)) {
-        pool_set_problem(pool, local->message, TRUE);
+        set_problem_of(pool, state, local->message, TRUE);
         pool_recover_later(pool, state);
     }
     g_propagate_error(error, local);
@@ -253,8 +287,10 @@ gboolean pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **error)
     gboolean scanned;
 
     g_mutex_lock(&pool->lock);
-    while (pool->scanning && !pool->scanned)
+    while (pool->scanning && !pool->scanned) {
+        CST_TEST_POINT("pool.first_scan.wait");
         g_cond_wait(&pool->cond, &pool->lock);
+    }
     scanned = pool->scanned;
     stale = stale_names(pool);
     g_mutex_unlock(&pool->lock);
@@ -282,33 +318,76 @@ gboolean pool_check_free(CstPool *pool, CstPoolState *state, const char *name, G
            (!existing || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", name));
 }
 
-gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char *name,
-                                  CstVolume **ret_volume, gboolean *ret_changed, GError **error)
+/* Notes that @scan runs, and returns a new reference to the record that the table has, or NULL. */
+static CstVolume *name_scan_begin(CstPool *pool, NameScan *scan)
 {
-    g_autoptr(CstVolume) known = NULL;
-    CstVolume *volume;
+    CstVolume *known;
 
     g_mutex_lock(&pool->lock);
     /* Before the scan and not after it: a report that arrives during the scan must not get lost. */
-    g_hash_table_remove(pool->deferred, name);
+    g_hash_table_remove(pool->deferred, scan->name);
+    scan->outdated = FALSE;
+    g_ptr_array_add(pool->name_scans, scan);
+    known = g_hash_table_lookup(pool->volumes, scan->name);
+    if (known)
+        cst_volume_ref(known);
     g_mutex_unlock(&pool->lock);
-    known = pool_table_found(pool, name);
-    if (!cst_pool_state_scan_one(state, name, known, &volume, error))
-        return FALSE;
+    return known;
+}
+
+/*
+ * Ends @scan, which @state has answered with @volume, and brings the table in line with it. FALSE:
+ * the table has changed meanwhile, and what the scan saw may be older than that.
+ */
+static gboolean name_scan_end(CstPool *pool, const CstPoolState *state, NameScan *scan,
+                              const CstVolume *known, CstVolume *volume)
+{
+    gboolean valid;
+
     g_mutex_lock(&pool->lock);
-    g_hash_table_remove(pool->stale, name);
-    g_mutex_unlock(&pool->lock);
-    if (!volume) {
-        if (known)
-            pool_table_remove(pool, name);
+    g_ptr_array_remove_fast(pool->name_scans, scan);
+    valid = !scan->outdated;
+    if (valid && pool_state_is_current(pool, state)) {
+        g_hash_table_remove(pool->stale, scan->name);
         /* The same pointer means that the backend found nothing changed. */
-    } else if (volume != known) {
-        trust_pin(pool, state, &volume, 1);
-        pool_table_put(pool, cst_volume_ref(volume));
+        if (volume != known)
+            pool_table_set(pool, scan->name, volume ? cst_volume_ref(volume) : NULL);
     }
-    *ret_changed = volume != known;
-    *ret_volume = volume;
-    return TRUE;
+    g_mutex_unlock(&pool->lock);
+    return valid;
+}
+
+/* Takes a scan that has failed off the list. */
+static void name_scan_drop(CstPool *pool, NameScan *scan)
+{
+    g_mutex_lock(&pool->lock);
+    g_ptr_array_remove_fast(pool->name_scans, scan);
+    g_mutex_unlock(&pool->lock);
+}
+
+/* Scans again when the table has changed meanwhile: another thread has made or deleted it, say. */
+gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char *name,
+                                  CstVolume **ret_volume, gboolean *ret_changed, GError **error)
+{
+    NameScan scan = {.name = name};
+
+    for (;;) {
+        g_autoptr(CstVolume) known = name_scan_begin(pool, &scan);
+        g_autoptr(CstVolume) volume = NULL;
+
+        if (!cst_pool_state_scan_one(state, name, known, &volume, error)) {
+            name_scan_drop(pool, &scan);
+            return FALSE;
+        }
+        CST_TEST_POINT("volume.scan.scanned");
+        if (volume && volume != known)
+            trust_pin(pool, state, &volume, 1);
+        if (name_scan_end(pool, state, &scan, known, volume)) {
+            *ret_changed = volume != known;
+            *ret_volume = g_steal_pointer(&volume);
+            return TRUE;
+        }
+    }
 }
 
 void pool_rescan_volume(CstPool *pool, CstPoolState *state, const char *name)

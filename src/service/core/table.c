@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include <base/test_point.h>
 #include <base/url.h>
 
 #include "pool.h"
@@ -28,29 +29,34 @@ void pool_table_unsort(CstPool *pool)
 }
 
 /*
- * With the lock held: @name changes through us. Sorted lists are outdated, and a running scan must
- * not overwrite the change.
+ * With the lock held: @name changes through us. Sorted lists are outdated, and no scan that runs
+ * may overwrite the change with what it saw before.
  */
 static void note_change(CstPool *pool, const char *name)
 {
     pool_table_unsort(pool);
     if (pool->touched)
         g_hash_table_add(pool->touched, g_strdup(name));
+    for (guint i = 0; i < pool->name_scans->len; i++) {
+        NameScan *scan = g_ptr_array_index(pool->name_scans, i);
+
+        scan->outdated = scan->outdated || strcmp(scan->name, name) == 0;
+    }
 }
 
-void pool_table_put(CstPool *pool, CstVolume *volume)
+void pool_table_set(CstPool *pool, const char *name, CstVolume *volume)
 {
-    g_mutex_lock(&pool->lock);
-    note_change(pool, volume->name);
-    g_hash_table_replace(pool->volumes, volume->name, volume);
-    g_mutex_unlock(&pool->lock);
+    note_change(pool, name);
+    if (volume)
+        g_hash_table_replace(pool->volumes, volume->name, volume);
+    else
+        g_hash_table_remove(pool->volumes, name);
 }
 
 void pool_table_remove(CstPool *pool, const char *name)
 {
     g_mutex_lock(&pool->lock);
-    note_change(pool, name);
-    g_hash_table_remove(pool->volumes, name);
+    pool_table_set(pool, name, NULL);
     g_hash_table_remove(pool->stale, name);
     g_mutex_unlock(&pool->lock);
 }
@@ -172,6 +178,7 @@ GPtrArray *pool_table_sorted(CstPool *pool)
     g_mutex_unlock(&pool->lock);
     /* Sorting ten thousand names takes milliseconds that others need not wait. */
     g_ptr_array_sort(sorted, compare_names);
+    CST_TEST_POINT("pool_table.sort.unlocked");
     g_mutex_lock(&pool->lock);
     /* Kept only when the table has not changed while it was sorted. */
     if (!pool->sorted && pool->generation == generation)

@@ -5,8 +5,11 @@
 
 /** A table of volumes by name, empty; it owns a reference to each. */
 GHashTable *pool_table_new(void);
-/** Adds @volume, whose reference it takes over, in place of a record of the same name. */
-void pool_table_put(CstPool *pool, CstVolume *volume);
+/**
+ * With the pool's lock held: sets the record of @name to @volume, whose reference it takes over;
+ * NULL: there is none.
+ */
+void pool_table_set(CstPool *pool, const char *name, CstVolume *volume);
 /** Removes the record of a volume that is gone from the storage; nothing when there is none. */
 void pool_table_remove(CstPool *pool, const char *name);
 /** Forgets all volumes; the next use scans the pool. */

@@ -75,6 +75,7 @@ static void set_active(CstPool *pool, CstPoolState *state)
 {
     g_mutex_lock(&pool->lock);
     pool->state = cst_pool_state_ref(state);
+    pool->next_state = NULL;
     pool->active = TRUE;
     pool->starting = FALSE;
     pool->inaccessible = FALSE;
@@ -155,6 +156,7 @@ gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
         return FALSE;
     g_mutex_lock(&pool->lock);
     pool->starting = TRUE;
+    pool->next_state = state;
     g_mutex_unlock(&pool->lock);
     if (start_storage(pool, state, task, error)) {
         if (save_state(pool, state, error)) {
@@ -166,10 +168,12 @@ gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
         }
         cst_pool_state_stop(state, NULL);
     }
-    pool_table_clear(pool);
     g_mutex_lock(&pool->lock);
     pool->starting = FALSE;
+    pool->next_state = NULL;
+    pool->usage = CST_POOL_USAGE_UNKNOWN;
     g_mutex_unlock(&pool->lock);
+    pool_table_clear(pool);
     return FALSE;
 }
 

@@ -62,3 +62,14 @@ void memory_put(const char *store, const char *volume, size_t len)
 
     cst_memory_put(store, volume, data, len);
 }
+
+void memory_await_hang(const char *callback)
+{
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
+
+    while (!cst_memory_hangs(callback))
+        if (g_get_monotonic_time() > end)
+            fail_msg("no call of %s hangs", callback);
+        else
+            g_usleep(1000);
+}

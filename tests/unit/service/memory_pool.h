@@ -21,3 +21,5 @@ char *memory_pool_xml(const char *name);
 CstPool *memory_pool(Fixture *f, const char *name);
 /** Makes volume @volume of @len bytes in the store, as another program does. */
 void memory_put(const char *store, const char *volume, size_t len);
+/** Waits until a call of @callback hangs (cst_memory_hang()). Fails the test after a minute. */
+void memory_await_hang(const char *callback);
