@@ -16,8 +16,9 @@ gboolean pool_check_health(CstPool *pool, CstPoolState *state)
     if (!cst_pool_state_has_health(state) || !cst_pool_state_health(state, FALSE, &health, NULL))
         return FALSE;
     g_mutex_lock(&pool->lock);
-    changed = pool->health != health.level;
-    pool->health = health.level;
+    changed = pool_state_is_current(pool, state) && pool->health != health.level;
+    if (changed)
+        pool->health = health.level;
     g_mutex_unlock(&pool->lock);
     if (changed)
         cst_log(health.level == CST_HEALTH_GOOD ? CST_LOG_INFO : CST_LOG_WARNING,

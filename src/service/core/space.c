@@ -16,6 +16,7 @@ void pool_check_space(CstPool *pool, CstPoolState *state)
 {
     g_autoptr(GPtrArray) spaces = NULL;
     g_autoptr(GPtrArray) warnings = NULL;
+    gboolean current;
 
     if (pool->service->mode != CST_SERVICE_DAEMON)
         return;
@@ -24,12 +25,15 @@ void pool_check_space(CstPool *pool, CstPoolState *state)
     if (!spaces)
         return;
     g_mutex_lock(&pool->lock);
-    pool->limited_spaces = spaces->len;
-    if (!pool->fullness)
-        pool->fullness = cst_fullness_new();
-    warnings = cst_fullness_warnings(pool->fullness, spaces);
+    current = pool_state_is_current(pool, state);
+    if (current) {
+        pool->limited_spaces = spaces->len;
+        if (!pool->fullness)
+            pool->fullness = cst_fullness_new();
+        warnings = cst_fullness_warnings(pool->fullness, spaces);
+    }
     g_mutex_unlock(&pool->lock);
-    for (guint i = 0; i < warnings->len; i++)
+    for (guint i = 0; current && i < warnings->len; i++)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name,
                 (const char *)g_ptr_array_index(warnings, i));
 }
