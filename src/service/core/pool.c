@@ -119,6 +119,16 @@ CstPoolState *pool_state_get(CstPool *pool, GError **error)
     return state;
 }
 
+CstPoolState *pool_state_open(CstPool *pool, GError **error)
+{
+    g_autoptr(CstPoolDef) def = NULL;
+
+    g_mutex_lock(&pool->lock);
+    def = cst_pool_def_copy(pool->def);
+    g_mutex_unlock(&pool->lock);
+    return cst_pool_state_open(def, &pool->service->pool_host, error);
+}
+
 gboolean pool_state_is_current(const CstPool *pool, const CstPoolState *state)
 {
     return state == pool->state || state == pool->next_state;

@@ -101,6 +101,11 @@ gboolean pool_not_active(const CstPool *pool, GError **error);
 CstPoolState *pool_state_get(CstPool *pool, GError **error);
 
 /**
+ * Opens the storage of the definition that is in force. Any thread, although others may redefine
+ * the pool meanwhile.
+ */
+CstPoolState *pool_state_open(CstPool *pool, GError **error);
+/**
  * With the pool's lock held: whether @state is that of the active pool, or of the start under way.
  * FALSE: the pool was stopped meanwhile, so what @state has found is not the pool's any more.
  */

@@ -36,9 +36,14 @@ void registry_remove(CstPool *pool)
     pool->removed = TRUE;
     g_mutex_unlock(&pool->lock);
     g_mutex_lock(&service->tables);
-    /* First from the table that borrows: removal from the other one drops the tables' reference. */
-    g_hash_table_remove(service->pools_by_uuid, &pool->uuid);
-    g_hash_table_remove(service->pools_by_name, pool->name);
+    /*
+     * First from the table that borrows: removal from the other one drops the tables' reference.
+     * Another pool may have the name or the UUID by now.
+     */
+    if (g_hash_table_lookup(service->pools_by_uuid, &pool->uuid) == pool)
+        g_hash_table_remove(service->pools_by_uuid, &pool->uuid);
+    if (g_hash_table_lookup(service->pools_by_name, pool->name) == pool)
+        g_hash_table_remove(service->pools_by_name, pool->name);
     g_mutex_unlock(&service->tables);
 }
 

@@ -16,6 +16,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <store/pool_files.h>
 #include <store/trash.h>
 
@@ -103,11 +104,14 @@ static gboolean check_trash(CstService *service, const CstPoolDef *def, GError *
 
 /* --- define ----------------------------------------------------------------------------------- */
 
-/* Takes @def over. The definition of an active pool stays in force until it is stopped. */
+/*
+ * Takes @def over. The definition of an active pool, or of one that is being started, stays in
+ * force until the pool is stopped.
+ */
 static void redefine(CstPool *pool, CstPoolDef *def)
 {
     g_mutex_lock(&pool->lock);
-    if (pool->active) {
+    if (pool->active || pool->starting) {
         cst_pool_def_free(pool->new_def);
         pool->new_def = def;
     } else {
@@ -168,13 +172,15 @@ CstPool *cst_service_pool_define(CstService *service, const char *xml, unsigned 
 
 /*
  * Takes @parsed over and returns the pool to start: a new one, or the inactive one of the same name
- * and UUID, whose definition is replaced in memory only.
+ * and UUID, which is to be started with *ret_def (else NULL).
  */
-static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError **error)
+static CstPool *create_entered(CstService *service, CstPoolDef *parsed, CstPoolDef **ret_def,
+                               GError **error)
 {
     g_autoptr(CstPoolDef) def = parsed;
     g_autoptr(CstPool) pool = NULL;
 
+    *ret_def = NULL;
     if (!check_names(service, def, TRUE, &pool, error) || !check_sources(service, def, error) ||
         !check_trash(service, def, error) || !cst_backend_for(def->type, error))
         return NULL;
@@ -182,10 +188,7 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError *
     if (cst_dry_run())
         return pool_new(service, g_steal_pointer(&def));
     if (pool) {
-        g_mutex_lock(&pool->lock);
-        cst_pool_def_free(pool->def);
-        pool->def = g_steal_pointer(&def);
-        g_mutex_unlock(&pool->lock);
+        *ret_def = g_steal_pointer(&def);
     } else {
         pool = pool_new(service, g_steal_pointer(&def));
         registry_add(pool);
@@ -193,29 +196,54 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, GError *
     return g_steal_pointer(&pool);
 }
 
-/* One change of the pool, so that nobody sees it built and not started. */
-static gboolean build_and_start(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+/* Takes *@def over once the pool starts with it. The pool is being changed. */
+static gboolean build_and_start(CstPool *pool, CstPoolDef **def, unsigned flags, CstTask *task,
+                                GError **error)
 {
-    gboolean done;
-
-    if (!pool_change_begin(pool, task, error))
+    /* Checked again: the pool may have been started while this change waited to begin. */
+    if (cst_pool_is_active(pool))
+        return cst_fail(error, CST_ERROR_STATE, _("pool is already active as '%s'"), pool->name);
+    pool_set_starting(pool, g_steal_pointer(def));
+    if (!pool_build_if_asked(pool, flags, error)) {
+        pool_abandon_start(pool);
         return FALSE;
-    done = pool_build_if_asked(pool, flags, error) && pool_start_changing(pool, task, error);
-    pool_change_end(pool);
+    }
+    return pool_start_changing(pool, task, error);
+}
+
+/*
+ * One change of the pool, so that nobody sees it built and not started. A transient pool that did
+ * not start ceases to exist before the change ends; a persistent one stays.
+ */
+static gboolean change_and_start(CstPool *pool, CstPoolDef **def, unsigned flags, CstTask *task,
+                                 GError **error)
+{
+    gboolean done = FALSE, begun = pool_change_begin(pool, task, error);
+
+    if (begun) {
+        CST_TEST_POINT("pool.create.changing");
+        done = build_and_start(pool, def, flags, task, error);
+    }
+    if (!done && !cst_dry_run())
+        registry_forget_transient(pool);
+    if (begun)
+        pool_change_end(pool);
     return done;
 }
 
-static gboolean start_created(CstPool *pool, unsigned flags, CstTask *task, GError **error)
+static gboolean start_created(CstPool *pool, CstPoolDef **def, unsigned flags, CstTask *task,
+                              GError **error)
 {
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "start", NULL, &task);
-    return job_end(&job, build_and_start(pool, flags, task, error), error);
+    return job_end(&job, change_and_start(pool, def, flags, task, error), error);
 }
 
 CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned flags,
                                  CstTask *task, GError **error)
 {
+    g_autoptr(CstPoolDef) new_def = NULL;
     g_autoptr(CstPool) pool = NULL;
     CstPoolDef *def;
 
@@ -228,16 +256,10 @@ CstPool *cst_service_pool_create(CstService *service, const char *xml, unsigned 
         cst_pool_def_free(def);
         return NULL;
     }
-    pool = create_entered(service, def, error);
+    pool = create_entered(service, def, &new_def, error);
     definitions_leave(service);
-    if (!pool)
+    if (!pool || !start_created(pool, &new_def, flags, task, error))
         return NULL;
-    /* A transient pool that did not start ceases to exist; a persistent one stays. */
-    if (!start_created(pool, flags, task, error)) {
-        if (!cst_dry_run())
-            registry_forget_transient(pool);
-        return NULL;
-    }
     event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STARTED);
     return g_steal_pointer(&pool);
 }
@@ -286,7 +308,10 @@ static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
     gboolean done;
 
     /* Before waiting for the change to begin: an active pool may be busy for hours. */
-    if (!check_inactive(pool, error) || !pool_change_begin(pool, task, error))
+    if (!check_inactive(pool, error))
+        return FALSE;
+    CST_TEST_POINT("pool.undefine.checked");
+    if (!pool_change_begin(pool, task, error))
         return FALSE;
     done = undefine_changing(pool, error);
     pool_change_end(pool);
@@ -308,18 +333,24 @@ gboolean cst_pool_undefine(CstPool *pool, CstTask *task, GError **error)
 
 static gboolean set_autostart_entered(CstPool *pool, gboolean autostart, GError **error)
 {
-    gboolean persistent, unchanged;
+    gboolean persistent, unchanged, removed;
 
     g_mutex_lock(&pool->lock);
+    removed = pool->removed;
     persistent = pool->persistent;
     unchanged = !pool->autostart == !autostart;
     g_mutex_unlock(&pool->lock);
+    /* A link would outlive the definition, and hold for the next pool of this name. */
+    if (removed)
+        return cst_fail(error, CST_ERROR_NO_POOL, _("no storage pool with matching name '%s'"),
+                        pool->name);
     if (!persistent)
         return cst_fail(error, CST_ERROR_NOT_PERSISTENT, _("pool has no config file"));
     if (unchanged)
         return TRUE;
     if (!cst_pool_file_set_autostart(pool->service->paths, pool->name, autostart, error))
         return FALSE;
+    CST_TEST_POINT("pool.autostart.saved");
     g_mutex_lock(&pool->lock);
     pool->autostart = autostart;
     g_mutex_unlock(&pool->lock);

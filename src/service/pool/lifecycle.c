@@ -19,6 +19,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <store/pool_files.h>
 #include <store/protected.h>
 #include <store/trash.h>
@@ -84,20 +85,33 @@ static void set_active(CstPool *pool, CstPoolState *state)
     g_mutex_unlock(&pool->lock);
 }
 
+/*
+ * With the lock held: the pool has no storage any more. What was known of it is forgotten, and the
+ * definition that was kept for the next start is in force.
+ */
+static void forget_storage(CstPool *pool)
+{
+    pool->starting = FALSE;
+    pool->next_state = NULL;
+    pool->usage = CST_POOL_USAGE_UNKNOWN;
+    pool->health = CST_HEALTH_UNKNOWN;
+    pool->limited_spaces = 0;
+    if (pool->new_def) {
+        cst_pool_def_free(pool->def);
+        pool->def = g_steal_pointer(&pool->new_def);
+    }
+}
+
 /* The state is dropped outside of the lock: that may close connections. */
-static void set_inactive(CstPool *pool)
+void pool_set_inactive(CstPool *pool)
 {
     CstPoolState *state;
 
     g_mutex_lock(&pool->lock);
     state = g_steal_pointer(&pool->state);
-    pool->active = pool->starting = pool->inaccessible = FALSE;
+    pool->active = pool->inaccessible = FALSE;
     g_clear_pointer(&pool->problem, g_free);
-    if (pool->new_def) {
-        cst_pool_def_free(pool->def);
-        pool->def = g_steal_pointer(&pool->new_def);
-    }
-    pool->usage = CST_POOL_USAGE_UNKNOWN;
+    forget_storage(pool);
     g_cond_broadcast(&pool->cond);
     g_mutex_unlock(&pool->lock);
     pool_table_clear(pool);
@@ -137,9 +151,48 @@ static void renew_since(CstPool *pool, CstPoolState *state, gint epoch)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, why->message);
 }
 
+void pool_set_starting(CstPool *pool, CstPoolDef *def)
+{
+    g_mutex_lock(&pool->lock);
+    pool->starting = TRUE;
+    if (def) {
+        /* The definition on disk is in force again when the pool is inactive. */
+        if (pool->persistent && !pool->new_def)
+            pool->new_def = g_steal_pointer(&pool->def);
+        cst_pool_def_free(pool->def);
+        pool->def = def;
+    }
+    g_mutex_unlock(&pool->lock);
+}
+
+void pool_abandon_start(CstPool *pool)
+{
+    CST_TEST_POINT("pool.start.failed");
+    g_mutex_lock(&pool->lock);
+    forget_storage(pool);
+    g_mutex_unlock(&pool->lock);
+    pool_table_clear(pool);
+}
+
+/* Starts and scans the storage, and writes the state file. On failure the storage is stopped. */
+static gboolean start_and_save(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
+{
+    g_mutex_lock(&pool->lock);
+    pool->next_state = state;
+    g_mutex_unlock(&pool->lock);
+    CST_TEST_POINT("pool.start.opened");
+    if (!start_storage(pool, state, task, error))
+        return FALSE;
+    if (save_state(pool, state, error))
+        return TRUE;
+    cst_pool_state_stop(state, NULL);
+    return FALSE;
+}
+
 /*
  * The state is opened, the storage started and scanned, the state file written, and only then is
- * the pool active. Hooks come last: they see an active pool.
+ * the pool active. Hooks come last: they see an active pool. A definition that comes meanwhile is
+ * kept for the next start.
  */
 gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
 {
@@ -151,30 +204,17 @@ gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
                         pool->name);
     pool->service->hooks->before_start(pool, task);
     epoch = g_atomic_int_get(&pool->service->secret_epoch);
-    state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
-    if (!state)
+    pool_set_starting(pool, NULL);
+    state = pool_state_open(pool, error);
+    if (!state || !start_and_save(pool, state, task, error)) {
+        pool_abandon_start(pool);
         return FALSE;
-    g_mutex_lock(&pool->lock);
-    pool->starting = TRUE;
-    pool->next_state = state;
-    g_mutex_unlock(&pool->lock);
-    if (start_storage(pool, state, task, error)) {
-        if (save_state(pool, state, error)) {
-            set_active(pool, state);
-            renew_since(pool, state, epoch);
-            pool_recover(pool, state);
-            pool->service->hooks->pool_started(pool);
-            return TRUE;
-        }
-        cst_pool_state_stop(state, NULL);
     }
-    g_mutex_lock(&pool->lock);
-    pool->starting = FALSE;
-    pool->next_state = NULL;
-    pool->usage = CST_POOL_USAGE_UNKNOWN;
-    g_mutex_unlock(&pool->lock);
-    pool_table_clear(pool);
-    return FALSE;
+    set_active(pool, state);
+    renew_since(pool, state, epoch);
+    pool_recover(pool, state);
+    pool->service->hooks->pool_started(pool);
+    return TRUE;
 }
 
 /* As libvirt does, overwriting and not overwriting exclude each other. */
@@ -249,8 +289,7 @@ static char *describe_missing(CstPool *pool, CstPoolState *state)
  */
 gboolean pool_adopt(CstPool *pool, GError **error)
 {
-    g_autoptr(CstPoolState) state =
-        cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+    g_autoptr(CstPoolState) state = pool_state_open(pool, error);
     gboolean active = FALSE;
 
     if (state && expect_as_adopted(pool, state, error) &&
@@ -271,20 +310,40 @@ gboolean pool_adopt(CstPool *pool, GError **error)
 
 /* --- stop ------------------------------------------------------------------------------------- */
 
+static gboolean remove_state(CstPool *pool, GError **error)
+{
+    gboolean done;
+
+    if (!definitions_enter(pool->service, error))
+        return FALSE;
+    done = cst_pool_state_remove(pool->service->paths, pool->name, error);
+    definitions_leave(pool->service);
+    return done;
+}
+
+/* The pool stays active, because its state file could not be removed: starts its storage again. */
+static void roll_back_stop(CstPool *pool, CstPoolState *state)
+{
+    g_autoptr(GError) why = NULL;
+
+    CST_TEST_POINT("pool.stop.failed");
+    if (!cst_pool_state_start(state, &why))
+        cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, why->message);
+}
+
 /* The storage first: if it can't be stopped, the pool stays active. */
 static gboolean stop_changing(CstPool *pool, GError **error)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, error);
-    gboolean done;
 
-    if (!state || !cst_pool_state_stop(state, error) || !definitions_enter(pool->service, error))
+    if (!state || !cst_pool_state_stop(state, error))
         return FALSE;
-    done = cst_pool_state_remove(pool->service->paths, pool->name, error);
-    definitions_leave(pool->service);
-    if (!done)
+    if (!remove_state(pool, error)) {
+        roll_back_stop(pool, state);
         return FALSE;
+    }
     CST_CRASH_POINT("pool.stop.state_removed");
-    set_inactive(pool);
+    pool_set_inactive(pool);
     pool->service->hooks->pool_stopped(pool);
     return TRUE;
 }
@@ -296,10 +355,15 @@ static gboolean stop_pool(CstPool *pool, CstTask *task, GError **error)
     if (!pool_change_begin(pool, task, error))
         return FALSE;
     done = stop_changing(pool, error);
+    /* Before the next change, which may be the start of a pool that is created under this name. */
+    if (done) {
+        CST_TEST_POINT("pool.stop.inactive");
+        registry_forget_transient(pool);
+    }
     pool_change_end(pool);
     if (!done)
         return FALSE;
-    registry_forget_transient(pool);
+    CST_TEST_POINT("pool.stop.ended");
     event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STOPPED);
     return TRUE;
 }
@@ -325,8 +389,7 @@ static unsigned build_flags(unsigned create_flags)
 
 static gboolean build_changing(CstPool *pool, unsigned flags, GError **error)
 {
-    g_autoptr(CstPoolState) state =
-        cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+    g_autoptr(CstPoolState) state = pool_state_open(pool, error);
 
     if (!state || !cst_pool_state_build(state, flags, error))
         return FALSE;
@@ -361,7 +424,10 @@ static gboolean run_inactive(CstPool *pool, const InactiveWork *work, unsigned f
     gboolean done;
 
     /* Before waiting for the change to begin: an active pool may be busy for hours. */
-    if (!refuse_active(pool, work, error) || !pool_change_begin(pool, task, error))
+    if (!refuse_active(pool, work, error))
+        return FALSE;
+    CST_TEST_POINT("pool.inactive.checked");
+    if (!pool_change_begin(pool, task, error))
         return FALSE;
     done = refuse_active(pool, work, error) && work->run(pool, flags, error);
     pool_change_end(pool);
@@ -412,7 +478,7 @@ static gboolean delete_changing(CstPool *pool, unsigned flags, GError **error)
                         pool->name, (const char *)g_ptr_array_index(kept, 0));
     if (!check_no_trash(pool, error))
         return FALSE;
-    state = cst_pool_state_open(pool->def, &pool->service->pool_host, error);
+    state = pool_state_open(pool, error);
     return state && cst_pool_state_destroy(state, flags, error);
 }
 

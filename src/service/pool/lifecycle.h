@@ -8,6 +8,19 @@
  * active.
  */
 gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error);
+/**
+ * Marks an inactive pool as starting; the caller has begun a change of it. @def, which is taken
+ * over, is in force until the pool is inactive again; NULL: the pool's own. pool_start_changing()
+ * does this, too, and ends it; a caller that does not get that far calls pool_abandon_start().
+ */
+void pool_set_starting(CstPool *pool, CstPoolDef *def);
+/** Takes back what a start that has failed has changed in memory. */
+void pool_abandon_start(CstPool *pool);
+/**
+ * Makes the pool inactive in memory: its table and sizes are forgotten, and a definition that was
+ * kept for the next start is in force.
+ */
+void pool_set_inactive(CstPool *pool);
 /** Checks CstPoolCreateFlags; @function is libvirt's name of the call, for the message. */
 gboolean pool_create_flags_check(unsigned flags, const char *function, GError **error);
 /**

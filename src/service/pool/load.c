@@ -50,7 +50,7 @@ static gboolean same_definition(const CstPoolDef *a, const CstPoolDef *b)
 static void take_definition(CstPool *pool, CstPoolFile *file)
 {
     g_mutex_lock(&pool->lock);
-    if (pool->active) {
+    if (pool->active || pool->starting) {
         cst_pool_def_free(pool->new_def);
         pool->new_def = NULL;
         if (!same_definition(pool->def, file->def))
@@ -64,13 +64,16 @@ static void take_definition(CstPool *pool, CstPoolFile *file)
     g_mutex_unlock(&pool->lock);
 }
 
-/* A pool that is active here already needs nothing: its state file says nothing new. */
+/*
+ * A pool that is active here already, or is being started, needs nothing: its state file says
+ * nothing new.
+ */
 static void take_state(CstPool *pool, CstPoolFile *file)
 {
     g_autoptr(GError) error = NULL;
 
     g_mutex_lock(&pool->lock);
-    if (pool->active) {
+    if (pool->active || pool->starting) {
         g_mutex_unlock(&pool->lock);
         return;
     }
@@ -106,14 +109,15 @@ static void forget_others(CstService *service, GHashTable *seen)
 /* Pools that another process stopped or undefined since the last load (embedded mode). */
 static void take_vanished(CstPool *pool, gboolean has_definition, gboolean has_state)
 {
+    gboolean stopped;
+
     g_mutex_lock(&pool->lock);
     if (!has_definition)
         pool->persistent = pool->autostart = FALSE;
-    if (!has_state && pool->active) {
-        pool->active = FALSE;
-        g_clear_pointer(&pool->state, cst_pool_state_unref);
-    }
+    stopped = !has_state && pool->active;
     g_mutex_unlock(&pool->lock);
+    if (stopped)
+        pool_set_inactive(pool);
 }
 
 /* @pools keeps the references from find_or_add(); a pool with both files is in it twice. */

@@ -58,7 +58,7 @@ static gboolean is_there(CstPool *pool)
 
     if (!pool->service->like_libvirt)
         return FALSE;
-    state = cst_pool_state_open(pool->def, &pool->service->pool_host, NULL);
+    state = pool_state_open(pool, NULL);
     return state && !cst_pool_state_is_remote(state) && cst_pool_state_check(state, &there, NULL) &&
            there;
 }

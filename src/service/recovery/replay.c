@@ -65,8 +65,7 @@ static gboolean drop_recorded(CstPoolState *state, const CstIntentRecord *record
 static CstPoolState *open_pool(CstService *service, const char *name, GError **error)
 {
     g_autoptr(CstPool) pool = cst_service_pool_by_name(service, name, error);
-    g_autoptr(CstPoolState) state =
-        pool ? cst_pool_state_open(pool->def, &service->pool_host, error) : NULL;
+    g_autoptr(CstPoolState) state = pool ? pool_state_open(pool, error) : NULL;
 
     return state && pool_expect_recorded(service, &pool->uuid, state, FALSE, error)
                ? g_steal_pointer(&state)
