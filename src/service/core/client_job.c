@@ -16,6 +16,7 @@
 #include <base/dry_run.h>
 #include <base/error_class.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "job.h"
 #include "job_kind.h"
@@ -185,6 +186,7 @@ static gboolean begin(CstClientJobs *jobs, const CstClientJob *what, uint64_t *r
         client_job_free(mine);
         return FALSE;
     }
+    CST_TEST_POINT("client_job.begin.listed");
     return add(jobs, *ret_handle, mine, error);
 }
 

@@ -21,6 +21,7 @@
 #include <base/error_class.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 #include "job_entry.h"
 #include "pool.h"
@@ -67,6 +68,7 @@ static void update_all(Jobs *jobs)
             g_hash_table_add(groups, &entry->group);
     }
     g_mutex_unlock(&jobs->lock);
+    CST_TEST_POINT("jobs.update.unlocked");
     for (guint i = 0; i < entries->len; i++) {
         JobEntry *entry = g_ptr_array_index(entries, i);
 
@@ -87,9 +89,10 @@ static gpointer run(gpointer data)
     while (!jobs->stop) {
         idle = g_hash_table_size(jobs->running) ? 0 : idle + 1;
         jobs->asleep = idle > IDLE_TICKS;
-        if (jobs->asleep)
+        if (jobs->asleep) {
+            CST_TEST_POINT("jobs.thread.sleep");
             g_cond_wait(&jobs->cond, &jobs->lock);
-        else if (!g_cond_wait_until(&jobs->cond, &jobs->lock, g_get_monotonic_time() + TICK_US))
+        } else if (!g_cond_wait_until(&jobs->cond, &jobs->lock, g_get_monotonic_time() + TICK_US))
             update_all(jobs);
     }
     g_mutex_unlock(&jobs->lock);
@@ -121,6 +124,7 @@ void jobs_free(Jobs *jobs)
     g_mutex_unlock(&jobs->lock);
     if (jobs->thread)
         g_thread_join(jobs->thread);
+    CST_TEST_POINT("jobs.free.joined");
     /* What clients have left since the last tick. */
     g_mutex_lock(&jobs->lock);
     update_all(jobs);
@@ -139,6 +143,7 @@ void jobs_stop(Jobs *jobs)
 
     /* Before the table is walked: a job that is not in it yet sees the flag in add_entry(). */
     g_atomic_int_set(&jobs->stopping, TRUE);
+    CST_TEST_POINT("jobs.stop.flagged");
     g_mutex_lock(&jobs->lock);
     g_hash_table_iter_init(&iter, jobs->running);
     while (g_hash_table_iter_next(&iter, &entry, NULL))
@@ -234,6 +239,7 @@ gboolean job_cancel_requested(const Job *job)
 
 void job_abandon(Job *job)
 {
+    CST_TEST_POINT("job.abandon");
     g_atomic_int_set(&g_steal_pointer(&job->entry)->abandoned, TRUE);
 }
 
