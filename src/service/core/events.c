@@ -8,6 +8,8 @@
  */
 #include "events.h"
 
+#include <base/test_point.h>
+
 #include "pool.h"
 #include "service.h"
 
@@ -70,6 +72,7 @@ void cst_service_unsubscribe(CstService *service, guint id)
     g_mutex_unlock(&service->tables);
     if (!found)
         return;
+    CST_TEST_POINT("event.unsubscribe.wait");
     g_mutex_lock(&found->running);
     found->gone = TRUE;
     g_mutex_unlock(&found->running);
@@ -88,6 +91,7 @@ void event_emit(CstService *service, const CstEvent *event)
         g_ptr_array_add(targets, subscriber);
     }
     g_mutex_unlock(&service->tables);
+    CST_TEST_POINT("event.emit.copied");
     for (guint i = 0; i < targets->len; i++) {
         Subscriber *subscriber = g_ptr_array_index(targets, i);
 

@@ -12,6 +12,7 @@
 
 #include <base/log.h>
 #include <base/log_context.h>
+#include <base/test_point.h>
 
 #include "core/pool.h"
 #include "core/scan.h"
@@ -163,6 +164,7 @@ static void run_task(gpointer data, gpointer autostart_data)
     cst_log_set_pool(task->pool->name);
     cst_log_set_volume(NULL);
     done = bring_up(task, &error);
+    CST_TEST_POINT("autostart.task.tried");
     if (!done)
         put_off(task, error);
     else if (finish(task->pool))
@@ -204,6 +206,7 @@ static gpointer schedule(gpointer data)
     while (!autostart->stop) {
         gint64 next = dispatch_due(autostart);
 
+        CST_TEST_POINT("autostart.wait");
         if (next == G_MAXINT64)
             g_cond_wait(&autostart->cond, &autostart->lock);
         else

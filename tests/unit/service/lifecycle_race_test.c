@@ -117,6 +117,24 @@ static void definition_during_a_failed_start_is_in_force(void **state)
     cst_pool_unref(pool);
 }
 
+/* The definition comes when the start has failed already, and is not replaced by an older one. */
+static void definition_after_a_failed_start_is_in_force(void **state)
+{
+    Fixture *f = *state;
+
+    pool = memory_pool(f, "p");
+    memory_put("other", "v", 512);
+    stop_pool(NULL);
+    point_run("pool.start.failed", define_on_other, f->service);
+    cst_memory_fault("start", 1);
+    assert_false(cst_pool_start(pool, 0, NULL, NULL));
+    assert_stores("other", "other");
+    start_pool(NULL);
+    assert_stores("other", "other");
+    points_clear();
+    cst_pool_unref(pool);
+}
+
 /* --- creations during another change ---------------------------------------------------------- */
 
 typedef struct {
@@ -169,6 +187,26 @@ static void creation_during_a_start_changes_no_definition(void **state)
     assert_error(&creation.error, CST_ERROR_STATE);
     assert_stores("p", "p");
     g_free(creation.xml);
+    points_clear();
+    cst_pool_unref(pool);
+}
+
+/* A definition that comes before the created one is in force holds when the pool is stopped. */
+static void definition_during_a_creation_is_for_the_next_start(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *xml = NULL;
+
+    pool = memory_pool(f, "p");
+    memory_put("other", "v", 512);
+    memory_put("third", "v", 512);
+    stop_pool(NULL);
+    xml = xml_on("third");
+    point_run("pool.create.changing", define_on_other, f->service);
+    cst_pool_unref(cst_service_pool_create(f->service, xml, 0, NULL, NULL));
+    assert_stores("third", "other");
+    stop_pool(NULL);
+    assert_stores("other", "other");
     points_clear();
     cst_pool_unref(pool);
 }
@@ -339,6 +377,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(definition_during_a_start_is_for_the_next_one),
         TEST(definition_during_a_failed_start_is_in_force),
+        TEST(definition_after_a_failed_start_is_in_force),
+        TEST(definition_during_a_creation_is_for_the_next_start),
         TEST(creation_during_a_start_changes_no_definition),
         TEST(creation_during_the_stop_of_a_transient_pool_fails),
         TEST(removal_of_a_pool_keeps_the_next_one_of_its_name),
