@@ -29,6 +29,7 @@
 
 #include <base/file.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 #include "core/events.h"
 #include "core/pool.h"
@@ -98,6 +99,16 @@ static void ask_all(Monitor *monitor)
         event_emit_pool(g_ptr_array_index(broken, i), CST_EVENT_POOL_REFRESH, 0);
 }
 
+static gboolean is_stopped(Monitor *monitor)
+{
+    gboolean stop;
+
+    g_mutex_lock(&monitor->lock);
+    stop = monitor->stop;
+    g_mutex_unlock(&monitor->lock);
+    return stop;
+}
+
 /* Gives the watch back to the thread, which computes its next time anew. */
 static void return_watch(Monitor *monitor, Watch *watch)
 {
@@ -111,7 +122,10 @@ static void return_watch(Monitor *monitor, Watch *watch)
 static void check_watch(gpointer data, gpointer monitor)
 {
     /* Read before the check: a mount during the check makes the watch due again. */
-    watch_check(data, mounts_of(monitor));
+    guint mounts = mounts_of(monitor);
+
+    if (!is_stopped(monitor))
+        watch_check(data, mounts);
     return_watch(monitor, data);
 }
 
@@ -185,6 +199,7 @@ static void wait_for_changes(Monitor *monitor, GPtrArray *watches)
     for (guint i = 0; i < watches->len; i++)
         fds[i + OTHER_FDS] =
             (struct pollfd){.fd = fd_to_poll(g_ptr_array_index(watches, i)), .events = POLLIN};
+    CST_TEST_POINT("monitor.thread.poll");
     if (poll(fds, watches->len + OTHER_FDS, next_timeout(monitor, watches)) < 0)
         return;
     if (fds[0].revents && read(monitor->wake, &count, sizeof(count)) < 0)
@@ -214,16 +229,6 @@ static void push_watch(Monitor *monitor, Watch *watch)
     watch->busy = TRUE;
     g_mutex_unlock(&monitor->lock);
     g_thread_pool_push(monitor->workers, watch, NULL);
-}
-
-static gboolean is_stopped(Monitor *monitor)
-{
-    gboolean stop;
-
-    g_mutex_lock(&monitor->lock);
-    stop = monitor->stop;
-    g_mutex_unlock(&monitor->lock);
-    return stop;
 }
 
 /* The thread: waits, then hands the watches that are due to workers. */
@@ -270,6 +275,7 @@ void monitor_free(Monitor *monitor)
     g_mutex_unlock(&monitor->lock);
     wake(monitor);
     g_thread_join(monitor->thread);
+    CST_TEST_POINT("monitor.free.joined");
     /* What no worker has begun is dropped. */
     g_thread_pool_free(monitor->workers, TRUE, TRUE);
     g_ptr_array_unref(monitor->watches);

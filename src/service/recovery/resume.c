@@ -18,6 +18,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/log_context.h>
+#include <base/test_point.h>
 #include <service/images.h>
 #include <service/volumes.h>
 #include <store/job_files.h>
@@ -188,6 +189,7 @@ static CstPool *active_pool(CstService *service, const InterruptedJob *job, GErr
         }
         if (!cst_task_check(job->task, error))
             return NULL;
+        CST_TEST_POINT("resume.pool.wait");
         g_usleep(POLL_US);
     }
 }

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -14,12 +13,12 @@
 #include <pool/registry.h>
 
 #include "fixture.h"
+#include "points.h"
 
-#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
-/* Longer than a burst of changes is waited for: whatever was to happen has happened. */
-#define MOMENT_US (500 * G_TIME_SPAN_MILLISECOND)
-/* How many pools the monitor looks at at once. */
-#define AT_ONCE 64
+#define PATIENCE_US (60 * G_TIME_SPAN_SECOND)
+#define MOMENT_US   (500 * G_TIME_SPAN_MILLISECOND)
+#define MOST_POLLS  1000 /* of the monitor's thread, for one change and some mounts */
+#define AT_ONCE     64   /* pools that the monitor looks at */
 
 /* --- storage that tells of changes, and hangs when a test wants it ---------------------------- */
 
@@ -30,6 +29,7 @@ static struct {
     const char *hanging;  /* the callback that hangs, */
     const char *store;    /* in stores whose names begin like this; NULL: none */
     guint waiting;        /* calls that do */
+    guint most_waiting;   /* of those, at a time */
     guint begun;          /* looks at single volumes */
     guint scanned;        /* and at all of them */
     guint watched;        /* watches that were asked for */
@@ -67,6 +67,7 @@ static void enter(const char *callback, const CstPoolDef *def)
     fake.begun += strcmp(callback, "scan_one") == 0;
     if (hangs(callback, def)) {
         fake.waiting++;
+        fake.most_waiting = MAX(fake.most_waiting, fake.waiting);
         while (hangs(callback, def))
             g_cond_wait(&fake.cond, &fake.lock);
         fake.waiting--;
@@ -284,8 +285,6 @@ static GPtrArray *hang_many(Fixture *f, guint count)
     return pools;
 }
 
-/* --- tests ------------------------------------------------------------------------------------ */
-
 static void pools_that_hang_delay_no_others(void **state)
 {
     Fixture *f = *state;
@@ -321,20 +320,22 @@ static void rooms_that_do_not_answer_delay_no_others(void **state)
 static void what_changes_during_a_look_is_looked_at_afterwards(void **state)
 {
     Fixture *f = *state;
-    g_autoptr(CstPool) pool = start_pool(f, "slow");
+    g_autoptr(CstPool) pool = start_pool(f, "slow"), quick = start_pool(f, "quick");
 
     hang("scan_one", "slow");
     put("slow", "a");
     assert_waiting(1);
     put("slow", "b");
     put("slow", "c");
-    g_usleep(MOMENT_US);
+    /* What is reported later in another pool has been seen to. */
+    put("quick", "a");
+    assert_noticed(quick, 1, 1);
     assert_int_equal(counted(&fake.waiting), 1);
-    assert_int_equal(counted(&fake.begun), 1);
+    assert_int_equal(counted(&fake.begun), 2);
     assert_int_equal(count_events("slow"), 0);
     release();
     assert_noticed(pool, 2, 3);
-    assert_int_equal(counted(&fake.begun), 3);
+    assert_int_equal(counted(&fake.begun), 4);
 }
 
 /* Our own changes are told, too: who makes them looks once, when they are done. */
@@ -363,11 +364,10 @@ static void workers_are_bounded_and_everybody_has_a_turn(void **state)
     Fixture *f = *state;
     g_autoptr(GPtrArray) pools = hang_many(f, AT_ONCE + 6);
 
-    g_usleep(MOMENT_US);
-    assert_int_equal(counted(&fake.waiting), AT_ONCE);
     release();
     for (guint i = 0; i < pools->len; i++)
         assert_noticed(g_ptr_array_index(pools, i), 1, 1);
+    assert_int_equal(counted(&fake.most_waiting), AT_ONCE);
 }
 
 static void a_pool_stops_and_starts_while_a_look_hangs(void **state)
@@ -481,13 +481,13 @@ static void storage_that_hangs_is_a_problem_until_it_answers(void **state)
 static void nothing_is_done_while_nothing_changes(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state, "quick");
-    clock_t before;
 
+    point_watch("monitor.thread.poll");
     put("quick", "a");
     assert_noticed(pool, 1, 1);
-    before = clock();
-    g_usleep(MOMENT_US);
-    assert_true(clock() - before < CLOCKS_PER_SEC / 20);
+    /* A thread that spins polls far more often. */
+    assert_true(point_passed("monitor.thread.poll") < MOST_POLLS);
+    points_clear();
 }
 
 /* As often as it takes, and then no more. */
@@ -501,8 +501,10 @@ static void an_estimated_usage_is_asked_for_again(void **state)
     assert_noticed(pool, 1, 1);
     while (g_atomic_int_get(&fake.estimates) >= 0 && g_get_monotonic_time() < end)
         g_usleep(10000);
-    g_usleep(MOMENT_US);
-    assert_int_equal(g_atomic_int_get(&fake.estimates), -1);
+    /* It is asked for once more, because of the next change. */
+    put("quick", "b");
+    assert_noticed(pool, 2, 2);
+    assert_int_equal(g_atomic_int_get(&fake.estimates), -2);
 }
 
 static gpointer end_service(gpointer data)
@@ -523,17 +525,16 @@ static void the_end_waits_for_looks_that_were_begun_only(void **state)
     GPtrArray *pools = hang_many(f, AT_ONCE + 6);
     GThread *thread;
 
-    g_usleep(MOMENT_US);
     g_ptr_array_unref(pools);
+    point_watch("monitor.free.joined");
     thread = g_thread_new("end", end_service, f);
-    g_usleep(MOMENT_US);
+    point_await("monitor.free.joined", 1);
     assert_int_equal(counted(&fake.waiting), AT_ONCE);
     release();
     g_thread_join(thread);
     assert_int_equal(counted(&fake.begun), AT_ONCE);
+    points_clear();
 }
-
-/* --- ------------------------------------------------------------------------------------------ */
 
 static void close_watcher(gpointer fd)
 {
@@ -545,7 +546,7 @@ static int set_up(void **state)
     /* A look that hung in the test before may be ending only now. */
     g_mutex_lock(&fake.lock);
     fake.test = g_thread_self();
-    fake.begun = fake.scanned = fake.watched = fake.warned = 0;
+    fake.begun = fake.most_waiting = fake.scanned = fake.watched = fake.warned = 0;
     fake.missing = FALSE;
     fake.watchers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_watcher);
     fake.events = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -164,7 +164,7 @@ static void autostart_starts_at_boot_and_retries(void **state)
     g_clear_pointer(&pool, cst_pool_unref);
     fixture_restart(f, CST_SERVICE_DAEMON);
     again = cst_service_pool_by_name(f->service, "p", NULL);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 6000; i++) {
         g_autofree char *soon = cst_pool_get_problem(again);
 
         if (soon)
@@ -175,7 +175,7 @@ static void autostart_starts_at_boot_and_retries(void **state)
     assert_non_null(strstr(problem, dir));
     assert_false(cst_pool_is_active(again));
     assert_int_equal(mkdir(dir, 0700), 0);
-    for (int i = 0; i < 500 && !cst_pool_is_active(again); i++)
+    for (int i = 0; i < 6000 && !cst_pool_is_active(again); i++)
         g_usleep(10000);
     assert_true(cst_pool_is_active(again));
 }
@@ -385,7 +385,7 @@ static void foreign_links_of_autostart_are_in_nobodys_way(void **state)
     fixture_restart(f, CST_SERVICE_DAEMON);
     own = cst_service_pool_by_name(f->service, "own", NULL);
     other = cst_service_pool_by_name(f->service, "other", NULL);
-    for (int i = 0; i < 500 && !cst_pool_is_active(own); i++)
+    for (int i = 0; i < 6000 && !cst_pool_is_active(own); i++)
         g_usleep(10000);
     assert_true(cst_pool_is_active(own));
     assert_false(cst_pool_is_active(other));

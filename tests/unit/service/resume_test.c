@@ -11,6 +11,7 @@
 #include <service/images.h>
 #include <store/job_files.h>
 
+#include "points.h"
 #include "wipe.h"
 
 /* A daemon's wipe of "disk" is stopped with it; a command may now change things before the next. */
@@ -97,11 +98,35 @@ static void a_job_is_not_gone_on_with_in_another_pool(void **state)
     assert_string_equal(content, "precious");
 }
 
+/* As a daemon has left it that was stopped ten seconds ago, in the middle of a wipe of "disk". */
+static uint64_t leave_old_wipe(Fixture *f)
+{
+    g_autoptr(CstPool) pool = make_disk(f);
+    char uuid[CST_UUID_TEXT_LEN];
+    g_autofree char *resume = g_strdup_printf("%s %u", cst_uuid_format(cst_pool_uuid(pool), uuid),
+                                              (unsigned)CST_WIPE_ZERO);
+    const CstJobInfo job = {.state = CST_JOB_INTERRUPTED,
+                            .kind = (char *)"wipe",
+                            .pool = (char *)"p",
+                            .volume = (char *)"disk",
+                            .resume = resume,
+                            .started = g_get_real_time() - 20 * G_USEC_PER_SEC,
+                            .ended = g_get_real_time() - 10 * G_USEC_PER_SEC};
+    uint64_t id;
+    CstJobFile *file = cst_job_file_publish(f->paths, &job, &id, NULL);
+
+    assert_non_null(file);
+    cst_job_file_suspend(file, &job);
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    return id;
+}
+
 /* The new file's content may be of any age. */
 static void a_job_is_not_gone_on_with_on_another_file(void **state)
 {
     Fixture *f = *state;
-    uint64_t id = stop_in_the_middle(f);
+    uint64_t id = leave_old_wipe(f);
     g_autofree char *disk = g_build_filename(f->images, "p", "disk", NULL);
     g_autofree char *spare = g_build_filename(f->images, "p", "spare", NULL);
     const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
@@ -109,8 +134,6 @@ static void a_job_is_not_gone_on_with_on_another_file(void **state)
 
     fixture_write(f, "p", "spare", "precious");
     assert_int_equal(utimensat(AT_FDCWD, spare, old, 0), 0);
-    /* Until then it could be the job's own. */
-    g_usleep(2100000);
     assert_int_equal(rename(spare, disk), 0);
     fixture_restart(f, CST_SERVICE_DAEMON);
     assert_failed(f, id, "state");
@@ -127,7 +150,10 @@ static void a_job_waits_until_its_pool_is_active(void **state)
 
     assert_true(cst_pool_stop(pool, NULL, NULL));
     cst_pool_unref(pool);
+    point_watch("resume.pool.wait");
     fixture_restart(f, CST_SERVICE_DAEMON);
+    point_await("resume.pool.wait", 2);
+    points_clear();
     cst_job_info_free(wait_for(f, id, CST_JOB_WAITING));
     pool = find_pool(f);
     assert_true(cst_service_job_set_limit(f->service, id, 0, NULL));
@@ -147,6 +173,45 @@ static void a_job_that_waits_for_its_pool_can_be_cancelled(void **state)
     fixture_restart(f, CST_SERVICE_DAEMON);
     assert_true(cst_service_job_cancel(f->service, id, NULL));
     cst_job_info_free(wait_for(f, id, CST_JOB_CANCELLED));
+}
+
+static void a_job_fails_when_its_pool_is_undefined_while_it_waits(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = stop_in_the_middle(f);
+    g_autoptr(CstPool) pool = find_pool(f);
+
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    g_clear_pointer(&pool, cst_pool_unref);
+    point_hold("resume.pool.wait");
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    point_await("resume.pool.wait", 1);
+    pool = find_pool(f);
+    assert_true(cst_pool_undefine(pool, NULL, NULL));
+    point_release("resume.pool.wait");
+    assert_failed(f, id, "no-pool");
+    points_clear();
+}
+
+/* The daemon ends before it has begun any job: the next one goes on with it. */
+static void a_job_that_a_daemon_did_not_begin_is_left_to_the_next(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = stop_in_the_middle(f);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstJobInfo) job = NULL;
+    CstService *idle;
+
+    g_clear_pointer(&f->service, cst_service_free);
+    idle = cst_service_new(f->paths, CST_SERVICE_DAEMON, &error);
+    assert_no_error(error);
+    cst_service_free(idle);
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    job = wait_for(f, id, CST_JOB_INTERRUPTED);
+    assert_non_null(strstr(job->error, "the next daemon goes on with it"));
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    assert_true(cst_service_job_set_limit(f->service, id, 0, NULL));
+    cst_job_info_free(wait_for(f, id, CST_JOB_DONE));
 }
 
 /* --- what is asked for ------------------------------------------------------------------------ */
@@ -266,6 +331,8 @@ int main(void)
         TEST(a_job_is_not_gone_on_with_on_another_file),
         TEST(a_job_waits_until_its_pool_is_active),
         TEST(a_job_that_waits_for_its_pool_can_be_cancelled),
+        TEST(a_job_fails_when_its_pool_is_undefined_while_it_waits),
+        TEST(a_job_that_a_daemon_did_not_begin_is_left_to_the_next),
         TEST(a_job_goes_on_as_it_was_asked_for),
     };
 

@@ -14,7 +14,7 @@
 
 #include "fixture.h"
 
-#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+#define PATIENCE_US (60 * G_TIME_SPAN_SECOND)
 
 /* A wipe in a thread of its own. */
 typedef struct {
@@ -82,6 +82,8 @@ static inline CstJobInfo *wait_for(Fixture *f, uint64_t id, CstJobState state)
         g_usleep(10000);
         job = cst_service_job(f->service, id, NULL);
     }
-    assert_true(job && job->state == state);
+    if (!job || job->state != state)
+        fail_msg("job is in state %d instead of %d: %s", job ? (int)job->state : -1, state,
+                 job ? job->error : "no job");
     return job;
 }
