@@ -335,8 +335,7 @@ static gboolean check_volume(Check *check, const CstBackup *backup, const CstBac
 
 static gboolean check_backups(Check *check, GError **error)
 {
-    check->backups = cst_repo_backups(check->repo, check->report->problems, error);
-    for (guint i = 0; check->backups && i < check->backups->len; i++) {
+    for (guint i = 0; i < check->backups->len; i++) {
         const CstBackup *backup = check->backups->pdata[i];
 
         check->report->backups++;
@@ -344,7 +343,7 @@ static gboolean check_backups(Check *check, GError **error)
             if (!check_volume(check, backup, backup->volumes->pdata[k], error))
                 return FALSE;
     }
-    return check->backups != NULL;
+    return TRUE;
 }
 
 gboolean cst_repo_check(CstRepo *repo, const CstRepoCheck *how, CstTask *task,
@@ -365,8 +364,14 @@ gboolean cst_repo_check(CstRepo *repo, const CstRepoCheck *how, CstTask *task,
     if (!repo_lock(repo, FALSE, error)) {
         done = FALSE;
     } else {
+        /*
+         * Manifests first: the chunks of a backup are published before its manifest, so the index
+         * that is loaded afterwards has them, also if another process writes a backup meanwhile.
+         */
+        check.backups = cst_repo_backups(repo, ret_report->problems, error);
         repo_index_drop(repo);
-        done = repo_index_load(repo, ret_report->problems, error) && check_indexes(&check, error);
+        done = check.backups && repo_index_load(repo, ret_report->problems, error) &&
+               check_indexes(&check, error);
         if (done)
             count_unindexed(&check);
         done = done && (!how->read_data || read_data(&check, error)) &&

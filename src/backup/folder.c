@@ -17,6 +17,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "crypt.h"
 
@@ -231,8 +232,10 @@ static gboolean publish(const Folders *folders, int fd, const uint8_t draft[REPO
 
     if (fsync(fd) < 0)
         return cst_fail_errno(error, errno, _("cannot write '%s'"), path);
+    CST_TEST_POINT("folder.publish.synced");
     if (renameat(folders->fds[FOLDER_DRAFTS], repo_id_format(draft, draft_name), dirfd, name) < 0)
         return cst_fail_errno(error, errno, _("cannot make '%s'"), path);
+    CST_TEST_POINT("folder.publish.renamed");
     return cst_dir_sync(dirfd, folders->path, error);
 }
 

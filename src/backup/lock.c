@@ -18,6 +18,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "repo.h"
 
@@ -215,6 +216,7 @@ gboolean repo_lock(CstRepo *repo, gboolean exclusive, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
+    CST_TEST_POINT("repo.lock.written");
     if (conflicts(repo, exclusive, error)) {
         repo_unlock(repo);
         return FALSE;

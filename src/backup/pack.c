@@ -17,6 +17,7 @@
 #include <base/bytes.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #define TRAILER_MAGIC UINT32_C(0x43535445) /* "CSTE" */
 #define LEVEL         3
@@ -145,6 +146,7 @@ static gboolean complete(PackWriter *writer, GError **error)
     if (!folder_publish(&writer->repo->folders, writer->fd, writer->draft, FOLDER_PACKS,
                         repo_id_format(writer->draft, name), error))
         return FALSE;
+    CST_TEST_POINT("pack_writer.pack.completed");
     cst_fd_clear(&writer->fd);
     writer->written += writer->size;
     writer->completed++;

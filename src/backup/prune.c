@@ -14,6 +14,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "lists.h"
 #include "pack.h"
@@ -102,15 +103,14 @@ static gboolean mark_all(Prune *prune, GError **error)
     prune->used = cst_alloc0(prune->repo->index.n_entries, 1, prune->repo->folders.path, error);
     prune->lists =
         g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
-    prune->backups = prune->used ? cst_repo_backups(prune->repo, NULL, error) : NULL;
-    for (guint i = 0; prune->backups && i < prune->backups->len; i++) {
+    for (guint i = 0; prune->used && i < prune->backups->len; i++) {
         const CstBackup *backup = prune->backups->pdata[i];
 
         for (guint k = 0; k < backup->volumes->len; k++)
             if (!mark_volume(prune, backup, backup->volumes->pdata[k], error))
                 return FALSE;
     }
-    return prune->backups != NULL;
+    return prune->used != NULL;
 }
 
 /* --- the plan --------------------------------------------------------------------------------- */
@@ -277,6 +277,7 @@ static gboolean remove_old(Prune *prune, GError **error)
     }
     if (!folder_sync(folders, FOLDER_PACKS, error))
         return FALSE;
+    CST_TEST_POINT("prune.packs.removed");
     for (guint i = 0; i < prune->indexes->len; i++) {
         if (!folder_remove(folders, FOLDER_INDEX, prune->indexes->pdata[i], error))
             return FALSE;
@@ -318,6 +319,7 @@ static gboolean act(Prune *prune, GError **error)
     if (!pack_writer_init(&prune->writer, prune->repo, error) || !rewrite(prune, error) ||
         !describe_rest(prune, error))
         return FALSE;
+    CST_TEST_POINT("prune.packs.written");
     if (!remove_old(prune, error))
         return FALSE;
     prune->report.freed_bytes += prune->report.written;
@@ -335,11 +337,17 @@ gboolean cst_repo_prune(CstRepo *repo, gboolean only_plan, CstTask *task,
     if (!repo_lock(repo, !only_plan, error))
         return FALSE;
     repo_index_drop(repo);
-    prune.indexes = folder_list(&repo->folders, FOLDER_INDEX, NULL, error);
+    /*
+     * Manifests first: a plan holds the shared lock only, and another process may publish a backup
+     * meanwhile, whose chunks an index that was loaded before lacks.
+     */
+    prune.backups = cst_repo_backups(repo, NULL, error);
+    prune.indexes = prune.backups ? folder_list(&repo->folders, FOLDER_INDEX, NULL, error) : NULL;
     done = prune.indexes && repo_index_load(repo, NULL, error) && mark_all(&prune, error) &&
            survey(&prune, error);
     if (done) {
         decide(&prune);
+        CST_TEST_POINT("prune.plan.made");
         done = only_plan || (cst_may_change(error) && act(&prune, error));
     }
     if (done)

@@ -9,6 +9,7 @@
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/threads.h>
 
 #include "lists.h"
@@ -55,6 +56,7 @@ static gboolean read_chunk(BackupBlob *backup, uint64_t number, uint8_t *ret_con
 
     if (!get_name(backup, number, name, error))
         return FALSE;
+    CST_TEST_POINT("backup_blob.chunk.read");
     if (!chunk_name_is_zero(name))
         return repo_chunk_read(backup->repo, name, CHUNK_DATA, ret_content, len, error);
     memset(ret_content, 0, len);
@@ -84,6 +86,7 @@ static gboolean read_part(BackupBlob *backup, uint64_t number, uint32_t from, ui
         return FALSE;
     }
     memcpy(buf, content + from, len);
+    CST_TEST_POINT("backup_blob.part.read");
     g_mutex_lock(&backup->lock);
     slot = &backup->cache[backup->next++ % CACHED];
     g_free(slot->content);

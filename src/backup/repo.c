@@ -14,6 +14,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 #include "pack.h"
 
@@ -282,6 +283,7 @@ gboolean repo_index_load(CstRepo *repo, GPtrArray *problems, GError **error)
         (void)repo_id_parse(packs->pdata[i], id);
         repo_index_pack_at(&repo->index, repo_index_pack(&repo->index, id))->present = TRUE;
     }
+    CST_TEST_POINT("repo_index.load.listed");
     repo->index_loaded =
         packs && read_indexes(repo, problems, error) && read_tables(repo, packs, problems, error);
     return repo->index_loaded;
@@ -326,6 +328,7 @@ GPtrArray *cst_repo_backups(CstRepo *repo, GPtrArray *damaged, GError **error)
     g_autoptr(GPtrArray) backups = g_ptr_array_new_with_free_func(free_backup);
     g_autoptr(GPtrArray) names = folder_list(&repo->folders, FOLDER_BACKUPS, NULL, error);
 
+    CST_TEST_POINT("repo.backups.listed");
     for (guint i = 0; names && i < names->len; i++) {
         g_autoptr(GError) why = NULL;
         CstBackup *backup = read_manifest(repo, names->pdata[i], &why);
