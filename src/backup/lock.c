@@ -155,6 +155,8 @@ static gboolean write_ours(CstRepo *repo, gboolean exclusive, GError **error)
          !cst_fail_errno(error, errno, _("cannot lock a file in '%s'"), repo->folders.path)) ||
         !folder_publish(&repo->folders, fd, repo->lock_id, FOLDER_LOCKS, name, error)) {
         folder_drop_draft(&repo->folders, repo->lock_id);
+        /* The name exists already if only the sync of the directory failed. */
+        (void)unlinkat(repo->folders.fds[FOLDER_LOCKS], name, 0);
         return FALSE;
     }
     repo->lock = g_steal_fd(&fd);

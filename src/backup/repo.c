@@ -57,9 +57,13 @@ static gboolean write_config(CstRepo *repo, GError **error)
     if (!repo_config_sum(file, file + REPO_CONFIG_SUM, error))
         return FALSE;
     fd = folder_draft(&repo->folders, draft, error);
-    if (fd < 0 || !cst_pwrite_full(fd, file, sizeof(file), 0, repo->folders.path, error))
+    if (fd < 0)
         return FALSE;
-    return folder_publish_config(&repo->folders, fd, draft, error);
+    if (cst_pwrite_full(fd, file, sizeof(file), 0, repo->folders.path, error) &&
+        folder_publish_config(&repo->folders, fd, draft, error))
+        return TRUE;
+    folder_drop_draft(&repo->folders, draft);
+    return FALSE;
 }
 
 gboolean cst_repo_init(const char *path, const CstRepoInit *how, GError **error)
