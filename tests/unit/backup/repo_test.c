@@ -180,6 +180,32 @@ static void the_same_content_is_stored_once(void **state)
     scratch_assert_holds(repo, first, "v", content, size);
 }
 
+/* Each pack has a table of its own chunks, and begins anew. */
+static void content_of_several_packs_comes_back(void **state)
+{
+    Scratch *s = *state;
+    const uint64_t size = 2 * REPO_PACK_TARGET + 5 * SCRATCH_CHUNK;
+    g_autofree uint8_t *content = g_malloc(size);
+    const CstRepoCheck how = {.read_data = TRUE};
+    g_auto(CstRepoReport) report = {0};
+    char id[CST_BACKUP_ID_TEXT];
+
+    scratch_init(s, FALSE);
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    scratch_fill(content, size, 1);
+    scratch_backup(repo, "v", content, size, id);
+    cst_repo_close(g_steal_pointer(&repo));
+    repo = scratch_open(s);
+    scratch_assert_holds(repo, id, "v", content, size);
+    assert_true(cst_repo_check(repo, &how, NULL, &report, NULL));
+    assert_int_equal(report.problems->len, 0);
+    assert_int_equal(report.packs, 3);
+    /* The chunks, and their one list. */
+    assert_int_equal(report.chunks, size / SCRATCH_CHUNK + 1);
+    scratch_run("rm '%s'/index/*", s->path);
+    assert_int_equal(scratch_problems(repo, TRUE, FALSE), 0);
+}
+
 /* 3 lists of names, the middle one of zeroes only. */
 static void holes_cost_nothing(void **state)
 {
@@ -386,6 +412,7 @@ int main(void)
         scratch_test(content_comes_back),
         scratch_test(an_encrypted_repository_shows_nothing),
         scratch_test(the_same_content_is_stored_once),
+        scratch_test(content_of_several_packs_comes_back),
         scratch_test(holes_cost_nothing),
         scratch_test(unchanged_content_is_not_read),
         scratch_test(a_backup_is_one_when_it_is_committed),
