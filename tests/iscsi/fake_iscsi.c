@@ -34,13 +34,20 @@ static void ring(struct iscsi_context *context)
         g_error("eventfd");
 }
 
+static gboolean is_unanswered(const struct iscsi_context *context, const struct scsi_task *task)
+{
+    return (fake.silent && context->logged_in) ||
+           (task && fake.quiet && task->cdb[0] == fake.quiet);
+}
+
 static void answer(struct iscsi_context *context, iscsi_command_cb call, int status, void *command,
                    void *data, gboolean is_command)
 {
     Answer *made = g_new(Answer, 1);
 
     *made = (Answer){call, status, command, data, is_command};
-    g_queue_push_tail(fake.silent && context->logged_in ? &context->unanswered : &context->answers,
+    g_queue_push_tail(is_unanswered(context, is_command ? command : NULL) ? &context->unanswered
+                                                                          : &context->answers,
                       made);
     ring(context);
 }

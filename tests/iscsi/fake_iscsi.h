@@ -22,6 +22,7 @@ typedef struct {
 
     /* what goes wrong */
     gboolean silent;          /* commands and pings get no answer */
+    uint8_t quiet;            /* commands with this opcode get no answer; 0: all do */
     gboolean deaf;            /* logins neither */
     gint lose_after;          /* the connection is lost after so many commands; 0: never */
     uint8_t refuse;           /* this opcode is not known */

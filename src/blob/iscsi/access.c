@@ -13,6 +13,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 /* How often in a row the unit may have to be looked at again. */
 #define LOOKS_MAX 16
@@ -124,9 +125,11 @@ static gboolean ask_for_changes(LunBlob *blob, GError **error)
                 return FALSE;
             continue;
         }
+        CST_TEST_POINT("iscsi_lun.ask.answered");
         g_mutex_lock(&blob->lock);
         blob->asked_at = now;
         g_mutex_unlock(&blob->lock);
+        return TRUE;
     }
     return TRUE;
 }

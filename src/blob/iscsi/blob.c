@@ -15,6 +15,7 @@
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/units.h>
 
 /* Longest read or write of one command; targets that say less get less. */
@@ -392,6 +393,7 @@ static gboolean ask_runs(LunBlob *blob, uint64_t block, GArray *runs, GError **e
     }
     if (!cst_scsi_parse_lba_status(answer, request.got, block, blob->unit.blocks, runs, error))
         return FALSE;
+    CST_TEST_POINT("iscsi_lun.runs.asked");
     g_mutex_lock(&blob->lock);
     g_array_set_size(blob->runs, 0);
     if (changes == blob->changes)

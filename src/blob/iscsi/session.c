@@ -26,6 +26,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 /* Commands under way at a time. */
 #define DEPTH 32
@@ -449,6 +450,7 @@ static void end_session(CstIscsi *iscsi)
     if (iscsi->lib)
         drop(iscsi);
     fail_queue(iscsi, closed);
+    CST_TEST_POINT("iscsi.session.ended");
     g_mutex_lock(&iscsi->lock);
     g_atomic_int_set(&iscsi->leaving, 0);
     g_cond_broadcast(&iscsi->cond);
@@ -528,8 +530,10 @@ gboolean cst_iscsi_run(CstIscsi *iscsi, CstIscsiRequest *requests, guint count, 
         g_queue_push_tail(&iscsi->queue, request);
     }
     wake_thread(iscsi);
-    while (batch.left > 0)
+    while (batch.left > 0) {
+        CST_TEST_POINT("iscsi.run.wait");
         g_cond_wait(&iscsi->cond, &iscsi->lock);
+    }
     g_mutex_unlock(&iscsi->lock);
     if (!batch.error)
         return TRUE;
@@ -551,8 +555,10 @@ void cst_iscsi_disconnect(CstIscsi *iscsi)
     if (iscsi->thread) {
         g_atomic_int_set(&iscsi->leaving, 1);
         wake_thread(iscsi);
-        while (g_atomic_int_get(&iscsi->leaving))
+        while (g_atomic_int_get(&iscsi->leaving)) {
+            CST_TEST_POINT("iscsi.disconnect.wait");
             g_cond_wait(&iscsi->cond, &iscsi->lock);
+        }
     }
     g_mutex_unlock(&iscsi->lock);
 }

