@@ -9,6 +9,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 /* --- the libraries ---------------------------------------------------------------------------- */
 
@@ -57,8 +58,10 @@ static void wait_for_callbacks(rados_ioctx_t io)
     if (unwrapped.rados_aio_create_completion2(&barrier, pass_barrier, &completion) == 0) {
         if (unwrapped.rados_aio_flush_async(io, completion) == 0) {
             g_mutex_lock(&barrier.lock);
-            while (!barrier.passed)
+            while (!barrier.passed) {
+                CST_TEST_POINT("ceph.barrier.wait");
                 g_cond_wait(&barrier.cond, &barrier.lock);
+            }
             g_mutex_unlock(&barrier.lock);
         }
         unwrapped.rados_aio_release(completion);

@@ -28,6 +28,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/threads.h>
 #include <base/units.h>
 
@@ -68,6 +69,7 @@ static void copy_fail(Copy *copy, GError *error)
     else
         copy->error = error;
     g_mutex_unlock(&copy->lock);
+    CST_TEST_POINT("blob_copy.failed");
 }
 
 /* Gives the next run; its offset is relative to the copy's start. FALSE: finished or failed. */
@@ -176,6 +178,7 @@ static gboolean copy_in_kernel(Copy *copy, const CstExtent *run, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
+    CST_TEST_POINT("blob_copy.kernel.tried");
     g_mutex_lock(&copy->lock);
     copy->use_kernel = FALSE;
     g_mutex_unlock(&copy->lock);
@@ -259,6 +262,7 @@ static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_len
     *ret_shared = cst_blob_share(location.blob, location.offset, copy->dst,
                                  copy->dst_offset + run->offset, location.length, &why);
     if (*ret_shared || g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED)) {
+        CST_TEST_POINT("blob_copy.share.tried");
         g_mutex_lock(&copy->lock);
         /*
          * The destination may have been changed in part; the caller copies the whole range over it.

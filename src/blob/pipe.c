@@ -14,6 +14,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #define FAR (UINT64_C(1) << 30) /* no reader is as far behind another one */
 
@@ -86,8 +87,10 @@ static gboolean wait_for(PipeBlob *pipe, uint64_t end, GError **error)
     pipe->wanted = MAX(pipe->wanted, end);
     if (pipe->given < end)
         g_cond_broadcast(&pipe->changed);
-    while (pipe->given < end && !pipe->ended)
+    while (pipe->given < end && !pipe->ended) {
+        CST_TEST_POINT("blob_pipe.read.wait");
         g_cond_wait(&pipe->changed, &pipe->lock);
+    }
     if (pipe->given >= end)
         return TRUE;
     if (pipe->why) {
@@ -249,8 +252,10 @@ gboolean cst_blob_pipe_put(CstBlob *blob, const void *bytes, size_t len, uint64_
         return TRUE;
     g_mutex_lock(&pipe->lock);
     /* Whoever waits for what has not been given can't make room. */
-    while (pipe->kept >= CST_BLOB_PIPE_WINDOW && pipe->wanted <= pipe->given && !pipe->left)
+    while (pipe->kept >= CST_BLOB_PIPE_WINDOW && pipe->wanted <= pipe->given && !pipe->left) {
+        CST_TEST_POINT("blob_pipe.put.wait");
         g_cond_wait(&pipe->changed, &pipe->lock);
+    }
     if (pipe->left)
         ok = cst_fail(error, CST_ERROR_CANCELLED, _("'%s' is not read any more"), blob->name);
     else if (length > pipe->size - pipe->given)

@@ -21,6 +21,7 @@
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/units.h>
 
 /* Longest range of one zero or discard: even a slow cluster completes it within the deadline. */
@@ -356,6 +357,7 @@ static gboolean load_window(RbdBlob *rbd, uint64_t offset, GError **error)
     changes = rbd->changes;
     g_mutex_unlock(&rbd->lock);
     done = cst_work_wait(&query->work, rbd->rbd.deadline_ms, error);
+    CST_TEST_POINT("rbd_blob.window.queried");
     g_mutex_lock(&rbd->lock);
     if (done) {
         /* A window that a change has overtaken is stored empty. */
@@ -404,6 +406,7 @@ static gboolean rbd_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstE
     g_mutex_unlock(&rbd->lock);
     if (!known && !load_window(rbd, offset, error))
         return FALSE;
+    CST_TEST_POINT("rbd_blob.extent.loaded");
     g_mutex_lock(&rbd->lock);
     /* If a change emptied the window meanwhile the range is reported as data, which is correct. */
     if (rbd->window.data && offset >= rbd->window.offset && offset < rbd->window.end)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "points.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +21,8 @@
 
 /* Loading Ceph's libraries, what their errors mean, and work that may never end. */
 
-#define SECOND G_TIME_SPAN_SECOND
+#define SECOND  G_TIME_SPAN_SECOND
+#define LIMIT_S 300 /* for anything that a test waits for */
 
 #define assert_code(error, wanted) assert_true(g_error_matches(error, CST_ERROR, wanted))
 
@@ -170,7 +173,7 @@ static int set_up(void **state)
 /* Those that are not released yet; a thread of the library releases them behind the callback. */
 static guint completions(void)
 {
-    gint64 end = g_get_monotonic_time() + 10 * SECOND;
+    gint64 end = g_get_monotonic_time() + LIMIT_S * SECOND;
 
     while (fake_ceph_completions() > 0 && g_get_monotonic_time() < end)
         g_usleep(1000);
@@ -208,12 +211,14 @@ static void an_image_is_open_when_running_callbacks_are_over(void **state)
 
         g_atomic_int_set(&opened, 0);
         fake_ceph_hang("flushed");
+        point_watch("ceph.barrier.wait");
         thread = g_thread_new("open", open_image, GINT_TO_POINTER(writable));
         fake_ceph_wait_hanging("flushed", 1);
-        g_usleep(20000);
+        point_await("ceph.barrier.wait", 1);
         assert_int_equal(g_atomic_int_get(&opened), 0);
         fake_ceph_resume();
         ceph->rbd_close(g_thread_join(thread));
+        points_clear();
     }
 }
 
@@ -285,7 +290,7 @@ static Work *work_new(gboolean (*how)(CstWork *work, GError **error))
 
 static void assert_cleared_once(void)
 {
-    gint64 end = g_get_monotonic_time() + 10 * SECOND;
+    gint64 end = g_get_monotonic_time() + LIMIT_S * SECOND;
 
     while (g_atomic_int_get(&cleared) == 0 && g_get_monotonic_time() < end)
         g_usleep(1000);
@@ -330,13 +335,10 @@ static void work_is_logged_for_whoever_has_made_it(void **state)
 static void work_that_hangs_is_left_to_itself(void **state)
 {
     Work *work = work_new(run);
-    gint64 start = g_get_monotonic_time();
     g_autoptr(GError) error = NULL;
 
     g_mutex_lock(&gate);
     assert_false(cst_work_wait(&work->work, 60, &error));
-    assert_true(g_get_monotonic_time() - start >= 60000);
-    assert_true(g_get_monotonic_time() - start < 20 * SECOND);
     assert_code(error, CST_ERROR_UNREACHABLE);
     assert_string_equal(error->message, "volume 'v': the storage's servers did not answer in time");
     cst_work_unref(&work->work);
@@ -358,40 +360,77 @@ static void work_that_fails_late_is_cleared(void **state)
     assert_cleared_once();
 }
 
+/* The wait of the thread that owns a work: until when it is, and what happens in it. */
+static GThread *owner;            /* NULL: waits are not watched */
+static gint64 waits_until;        /* of the last wait; 0: there was none */
+static GThread *(*in_wait)(void); /* called once with the lock of the work held */
+static GThread *helper;           /* that it has started */
+
+gboolean __real_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time);
+gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time);
+
+gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time)
+{
+    if (owner == g_thread_self()) {
+        waits_until = end_time;
+        if (in_wait && !helper)
+            helper = in_wait();
+    }
+    return __real_g_cond_wait_until(cond, mutex, end_time);
+}
+
 static void progress_pushes_the_deadline_back(void **state)
 {
     Work *work = work_new(NULL);
     gint64 start = g_get_monotonic_time();
 
+    owner = g_thread_self();
+    waits_until = 0;
     /* Last heard of a minute ago: the deadline of half a minute is over. */
     work->work.last_heartbeat = start - 60 * SECOND;
     assert_false(cst_work_wait(&work->work, 30000, NULL));
-    assert_true(g_get_monotonic_time() - start < 20 * SECOND);
+    assert_int_equal(waits_until, 0);
     cst_work_heartbeat(&work->work);
     assert_true(work->work.last_heartbeat >= start);
-    start = g_get_monotonic_time();
+    /* Heard of in a while, so that the wait is long enough to be seen. */
+    work->work.last_heartbeat = g_get_monotonic_time() + SECOND / 10;
     assert_false(cst_work_wait(&work->work, 60, NULL));
-    assert_true(g_get_monotonic_time() - start >= 30000);
+    assert_int_equal(waits_until, work->work.last_heartbeat + 60 * G_TIME_SPAN_MILLISECOND);
+    owner = NULL;
     cst_work_unref(&work->work);
     assert_cleared_once();
 }
 
-static gpointer finish_soon(gpointer work)
+static Work *awaited;
+
+/* Gets the lock of the work when its owner waits. */
+static gpointer finish_awaited(gpointer data)
 {
-    g_usleep(20000);
-    cst_work_finish(work, TRUE, NULL);
+    cst_work_finish(&awaited->work, TRUE, NULL);
     return NULL;
+}
+
+static GThread *finish_in_thread(void)
+{
+    return g_thread_new("finish", finish_awaited, NULL);
 }
 
 static void who_waits_is_woken_by_the_end(void **state)
 {
-    Work *work = work_new(NULL);
-    GThread *thread = g_thread_new("finish", finish_soon, work);
-    gint64 start = g_get_monotonic_time();
+    Work *work = awaited = work_new(NULL);
+    gint64 now;
 
-    assert_true(cst_work_wait(&work->work, 8000, NULL));
-    assert_true(g_get_monotonic_time() - start < 7 * SECOND);
-    g_thread_join(thread);
+    in_wait = finish_in_thread;
+    helper = NULL;
+    owner = g_thread_self();
+    assert_true(cst_work_wait(&work->work, LIMIT_S * 1000, NULL));
+    now = g_get_monotonic_time();
+    owner = NULL;
+    in_wait = NULL;
+    assert_non_null(helper);
+    g_thread_join(helper);
+    /* By the signal, and not by the deadline. */
+    assert_true(now < waits_until);
     cst_work_unref(&work->work);
     assert_cleared_once();
 }
@@ -402,6 +441,22 @@ static void works_without_a_clear_and_no_work_at_all_are_fine(void **state)
     cst_work_unref(NULL);
 }
 
+static gint passed_barrier;
+
+static void clear_barrier(CstWork *work)
+{
+    g_atomic_int_set(&passed_barrier, 1);
+}
+
+static void await_barrier(void)
+{
+    gint64 end = g_get_monotonic_time() + LIMIT_S * SECOND;
+
+    while (!g_atomic_int_get(&passed_barrier) && g_get_monotonic_time() < end)
+        g_usleep(1000);
+    assert_true(g_atomic_int_get(&passed_barrier));
+}
+
 /* In a thread of Ceph's own, a connection or an image can't be closed. */
 static void what_a_callback_lets_go_of_is_cleared_elsewhere(void **state)
 {
@@ -409,7 +464,9 @@ static void what_a_callback_lets_go_of_is_cleared_elsewhere(void **state)
 
     assert_ptr_equal(cst_work_ref(&work->work), work);
     cst_work_unref_in_callback(&work->work);
-    g_usleep(20000);
+    /* One thread clears them in their order: what is pushed now would come later. */
+    cst_work_unref_in_callback(cst_work_new(sizeof(CstWork), NULL, clear_barrier));
+    await_barrier();
     assert_int_equal(g_atomic_int_get(&cleared), 0);
     cst_work_unref(&work->work);
     assert_cleared_once();

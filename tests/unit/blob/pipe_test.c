@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "points.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -129,13 +131,111 @@ static void the_giver_waits_for_the_reader_until_it_leaves(void **state)
     GThread *giver;
 
     g_atomic_int_set(&given, 0);
+    point_watch("blob_pipe.put.wait");
     giver = g_thread_new("giver", give_all, pipe);
-    while ((guint)g_atomic_int_get(&given) < CST_BLOB_PIPE_WINDOW / MIB)
-        g_usleep(1000);
-    g_usleep(50000);
+    point_await("blob_pipe.put.wait", 1);
+    assert_int_equal(g_atomic_int_get(&given), CST_BLOB_PIPE_WINDOW / MIB);
     cst_blob_pipe_leave(pipe);
     g_thread_join(giver);
     assert_int_equal(g_atomic_int_get(&given), CST_BLOB_PIPE_WINDOW / MIB);
+    points_clear();
+}
+
+/* A reader that drops pieces wakes the giver; the window is as full as before. */
+static void giver_waits_again_when_it_is_woken_without_room(void **state)
+{
+    const uint64_t hole = 2048 * MIB, window = CST_BLOB_PIPE_WINDOW;
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 10 + 1 + hole + 2 * TOTAL);
+    CstExtent extent;
+    GThread *giver;
+
+    assert_true(cst_blob_pipe_put(pipe, NULL, 0, 10, NULL));
+    assert_true(cst_blob_pipe_put(pipe, "a", 1, 0, NULL));
+    assert_true(cst_blob_pipe_put(pipe, NULL, 0, hole, NULL));
+    g_atomic_int_set(&given, 0);
+    point_watch("blob_pipe.put.wait");
+    giver = g_thread_new("giver", give_all, pipe);
+    point_await("blob_pipe.put.wait", 1);
+    /* Drops the first hole and the "a", far behind. */
+    assert_true(cst_blob_extent(pipe, 11 + hole + 1, 1, &extent, NULL));
+    point_await("blob_pipe.put.wait", 2);
+    assert_int_equal(g_atomic_int_get(&given), window / MIB);
+    cst_blob_pipe_leave(pipe);
+    g_thread_join(giver);
+    assert_int_equal(g_atomic_int_get(&given), window / MIB);
+    points_clear();
+}
+
+typedef struct {
+    CstBlob *pipe;
+    size_t len;
+    char back[10];
+    GError *error;
+} Reader;
+
+static gpointer read_some(gpointer data)
+{
+    Reader *reader = data;
+
+    return GINT_TO_POINTER(
+        cst_blob_pread(reader->pipe, reader->back, reader->len, 0, &reader->error));
+}
+
+static void reader_waits_until_all_that_it_wants_is_given(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 10);
+    Reader reader = {pipe, 10, "", NULL};
+    GThread *thread;
+
+    point_watch("blob_pipe.read.wait");
+    thread = g_thread_new("reader", read_some, &reader);
+    point_await("blob_pipe.read.wait", 1);
+    assert_true(cst_blob_pipe_put(pipe, "abcd", 4, 0, NULL));
+    point_await("blob_pipe.read.wait", 2);
+    assert_true(cst_blob_pipe_put(pipe, "efghij", 6, 0, NULL));
+    assert_true(g_thread_join(thread));
+    assert_null(reader.error);
+    assert_memory_equal(reader.back, "abcdefghij", 10);
+    points_clear();
+}
+
+static void reader_that_waits_gets_the_reason_of_the_end(void **state)
+{
+    for (int broken = 0; broken < 2; broken++) {
+        g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 10);
+        g_autoptr(GError) why = g_error_new(CST_ERROR, CST_ERROR_NO_CONNECT, "the line is dead");
+        Reader reader = {pipe, 10, "", NULL};
+        GThread *thread;
+
+        point_watch("blob_pipe.read.wait");
+        thread = g_thread_new("reader", read_some, &reader);
+        point_await("blob_pipe.read.wait", 1);
+        cst_blob_pipe_end(pipe, broken ? why : NULL);
+        assert_false(g_thread_join(thread));
+        assert_fails(FALSE, broken ? CST_ERROR_NO_CONNECT : CST_ERROR_IO, &reader.error);
+        points_clear();
+    }
+}
+
+/* The giver waits for room; the reader needs what has not been given yet, and reads nothing. */
+static void giver_that_waits_goes_on_when_the_reader_wants_more(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", TOTAL);
+    GThread *giver;
+    char byte;
+
+    g_atomic_int_set(&given, 0);
+    point_watch("blob_pipe.put.wait");
+    giver = g_thread_new("giver", give_all, pipe);
+    point_await("blob_pipe.put.wait", 1);
+    assert_true(cst_blob_pread(pipe, &byte, 1, CST_BLOB_PIPE_WINDOW + 2 * MIB, NULL));
+    assert_int_equal((uint8_t)byte, CST_BLOB_PIPE_WINDOW / MIB + 3);
+    /* It waits again when that is there. */
+    point_await("blob_pipe.put.wait", 2);
+    assert_int_equal(g_atomic_int_get(&given), CST_BLOB_PIPE_WINDOW / MIB + 3);
+    cst_blob_pipe_leave(pipe);
+    g_thread_join(giver);
+    points_clear();
 }
 
 static void what_is_passed_over_is_forgotten(void **state)
@@ -165,6 +265,10 @@ int main(void)
         cmocka_unit_test(no_more_is_taken_than_was_said),
         cmocka_unit_test(what_is_left_unread_stops_nobody),
         cmocka_unit_test(the_giver_waits_for_the_reader_until_it_leaves),
+        cmocka_unit_test(giver_waits_again_when_it_is_woken_without_room),
+        cmocka_unit_test(reader_waits_until_all_that_it_wants_is_given),
+        cmocka_unit_test(reader_that_waits_gets_the_reason_of_the_end),
+        cmocka_unit_test(giver_that_waits_goes_on_when_the_reader_wants_more),
         cmocka_unit_test(what_is_passed_over_is_forgotten),
     };
 
