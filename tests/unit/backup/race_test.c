@@ -456,6 +456,95 @@ static void part_is_right_when_the_cache_has_turned_over_meanwhile(void **state)
     }
 }
 
+/* The second read of a chunk is answered from memory. */
+static void part_is_read_once(void **state)
+{
+    Scratch *s = *state;
+    uint8_t content[5000], part[100];
+    char id[CST_BACKUP_ID_TEXT];
+
+    scratch_init(s, FALSE);
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    scratch_fill(content, sizeof(content), 1);
+    scratch_backup(repo, "v", content, sizeof(content), id);
+    g_autoptr(CstBackup) backup = cst_repo_backup(repo, id, NULL);
+    g_autoptr(CstBlob) blob = cst_backup_open(repo, backup->volumes->pdata[0], NULL);
+    point_watch("backup_blob.part.read");
+    for (uint64_t at = 0; at < sizeof(content); at += 1000) {
+        assert_true(cst_blob_pread(blob, part, sizeof(part), at, NULL));
+        assert_memory_equal(part, content + at, sizeof(part));
+    }
+    assert_int_equal(point_passed("backup_blob.part.read"), 1);
+    points_clear();
+}
+
+/* The medium fails for a while: what was not read then is read again. */
+static void list_that_could_not_be_read_is_read_again(void **state)
+{
+    Scratch *s = *state;
+    g_autofree uint8_t *content = g_malloc(SIZE), *back = g_malloc(SIZE);
+    char id[CST_BACKUP_ID_TEXT];
+
+    scratch_init(s, FALSE);
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    scratch_fill(content, SIZE, 1);
+    scratch_backup(repo, "v", content, SIZE, id);
+    g_autoptr(CstBackup) backup = cst_repo_backup(repo, id, NULL);
+    g_autoptr(CstBlob) blob = cst_backup_open(repo, backup->volumes->pdata[0], NULL);
+    scratch_run("mv '%s/packs' '%s/away' && mkdir -m 0700 '%s/packs' && mv '%s'/away/* '%s'",
+                s->path, s->path, s->path, s->path, s->dir);
+    for (int i = 0; i < 2; i++)
+        assert_false(cst_blob_pread(blob, back, SIZE, 0, NULL));
+    scratch_run("cd '%s' && mv $(ls | grep -v repo) repo/away/", s->dir);
+    assert_true(cst_blob_pread(blob, back, SIZE, 0, NULL));
+    assert_memory_equal(back, content, SIZE);
+}
+
+/* --- users of the shared lock ----------------------------------------------------------------- */
+
+static void prune_is_refused_while_content_is_compared(void **state)
+{
+    Scratch *s = *state;
+    uint8_t content[5000] = "content";
+    char id[CST_BACKUP_ID_TEXT];
+
+    scratch_init(s, FALSE);
+    g_autoptr(CstRepo) one = scratch_open(s);
+    scratch_backup(one, "v", content, sizeof(content), id);
+    cst_repo_close(g_steal_pointer(&one));
+    one = scratch_open(s);
+    g_autoptr(CstBackup) backup = cst_repo_backup(one, id, NULL);
+    g_autoptr(CstBackupProof) proof = cst_proof_new(one, backup->volumes->pdata[0], NULL);
+    g_autoptr(Second) second = second_new(s);
+    assert_non_null(proof);
+    prune_all(second);
+    assert_int_equal(second->refused, 1);
+}
+
+/* A chunk is taken from the backup before only if it can be read. */
+static void chunk_that_the_repository_has_lost_is_not_taken_over(void **state)
+{
+    Scratch *s = *state;
+    g_autofree uint8_t *content = g_malloc(SIZE);
+    const CstBackupHow how = {0};
+    CstBackupVolume volume = scratch_volume("v", SIZE);
+    char id[CST_BACKUP_ID_TEXT];
+    GError *error = NULL;
+
+    scratch_init(s, FALSE);
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    scratch_fill(content, SIZE, 1);
+    scratch_backup(repo, "v", content, SIZE, id);
+    g_autoptr(CstBackup) backup = cst_repo_backup(repo, id, NULL);
+    g_autoptr(CstBackupWriter) writer = cst_writer_new(repo, &how, NULL);
+    assert_true(cst_writer_volume(writer, &volume, backup->volumes->pdata[0], NULL));
+    assert_true(cst_writer_same(writer, SCRATCH_CHUNK, NULL));
+    for (guint i = 0; i < repo->index.packs->len; i++)
+        repo_index_pack_at(&repo->index, i)->present = FALSE;
+    assert_false(cst_writer_same(writer, SCRATCH_CHUNK, &error));
+    assert_error(error, CST_ERROR_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +560,10 @@ int main(void)
         scratch_test(prune_holds_its_lock_at_every_step),
         scratch_test(prune_is_refused_at_every_step_of_a_writer_and_a_reader),
         scratch_test(part_is_right_when_the_cache_has_turned_over_meanwhile),
+        scratch_test(part_is_read_once),
+        scratch_test(list_that_could_not_be_read_is_read_again),
+        scratch_test(prune_is_refused_while_content_is_compared),
+        scratch_test(chunk_that_the_repository_has_lost_is_not_taken_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

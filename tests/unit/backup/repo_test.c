@@ -244,11 +244,12 @@ static void holes_cost_nothing(void **state)
     assert_true(cst_blob_extent(blob, SCRATCH_CHUNK, size - SCRATCH_CHUNK, &extent, NULL));
     assert_int_equal(extent.length, list - SCRATCH_CHUNK);
     assert_int_equal(extent.flags, CST_EXTENT_HOLE | CST_EXTENT_ZERO);
-    for (int end = 0; end < 2; end++) {
+    /* From the first list to the last one, and back. */
+    for (int i = 0; i < 3; i++) {
         uint8_t got[2000], expected[2000] = {0};
 
         memcpy(expected + 1000, bytes, sizeof(bytes));
-        assert_true(cst_blob_pread(blob, got, 2000, end ? size - 2000 : 0, NULL));
+        assert_true(cst_blob_pread(blob, got, 2000, i == 1 ? size - 2000 : 0, NULL));
         assert_memory_equal(got, expected, sizeof(got));
     }
 }
