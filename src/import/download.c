@@ -25,6 +25,7 @@
 
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/units.h>
 
 #include "spool.h"
@@ -123,6 +124,7 @@ static gboolean open_part(ImportDownload *download, gboolean *ret_busy, GError *
             open(download->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (download->fd < 0)
             return fail_at(download->part, error);
+        CST_TEST_POINT("download.part.opened");
         *ret_busy = flock(download->fd, LOCK_EX | LOCK_NB) < 0;
         if (*ret_busy)
             return FALSE;
