@@ -16,6 +16,7 @@
 #include <base/dry_run.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/text.h>
 
 #include "list.h"
@@ -219,9 +220,16 @@ static gboolean read_all(ImportSource *source, const ImportContext *context, Imp
     if (!unpacks && source->blob && !(unsteady && digest))
         return !digest || import_reader_drain(reader, error);
     blob = import_spool(context, reader, error);
-    if (blob)
-        set_blob(source, blob);
-    return blob != NULL;
+    if (!blob)
+        return FALSE;
+    CST_TEST_POINT("import_source.spooled");
+    /* A digest shows a change. Without one, the spool may be of two versions of the file. */
+    if (!digest && !import_source_is_unchanged(source, error)) {
+        cst_blob_unref(blob);
+        return FALSE;
+    }
+    set_blob(source, blob);
+    return TRUE;
 }
 
 /* As read_all(), and verifies it; @wanted NULL: it may be anything. */

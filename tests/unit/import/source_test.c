@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Imports of files: what is sent of them, when they have changed, what their names may not say. */
+#include "points.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <glib/gstdio.h>
+#include <zlib.h>
 
 #include <base/error.h>
 #include <import/import.h>
@@ -78,6 +82,22 @@ static void test_runs_in_order(void **state)
     close(fd);
 }
 
+/* Writes a byte of the file until its time has changed. */
+static void change_file(gpointer data)
+{
+    const World *world = data;
+    int fd = open(world->path, O_WRONLY | O_CLOEXEC);
+    struct stat before, after;
+
+    assert_int_equal(fstat(fd, &before), 0);
+    do {
+        assert_int_equal(pwrite(fd, "1", 1, 0), 1);
+        assert_int_equal(fstat(fd, &after), 0);
+    } while (before.st_ctim.tv_sec == after.st_ctim.tv_sec &&
+             before.st_ctim.tv_nsec == after.st_ctim.tv_nsec);
+    close(fd);
+}
+
 /* Not by its size, which is the same: by the file's times. */
 static void test_a_file_that_changes_while_it_is_sent(void **state)
 {
@@ -85,17 +105,138 @@ static void test_a_file_that_changes_while_it_is_sent(void **state)
     CstImportHow how = {.source = world->path};
     g_autoptr(CstImport) import = NULL;
     g_autoptr(GError) error = NULL;
-    int fd;
 
     assert_true(g_file_set_contents(world->path, "0", 1, NULL));
     import = cst_import_open(&how, NULL, &error);
     assert_null(error);
-    g_usleep(20000);
-    fd = open(world->path, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(write(fd, "1", 1), 1);
-    close(fd);
+    change_file(world);
     assert_false(cst_import_send(import, 0, take, world, &error));
     assert_int_equal(error->code, CST_ERROR_MISMATCH);
+}
+
+static GByteArray *compress_gzip(const char *text)
+{
+    GByteArray *packed = g_byte_array_new();
+    uint8_t out[1024];
+    z_stream stream = {.next_in = (Bytef *)text, .avail_in = (uInt)strlen(text)};
+
+    stream.next_out = out;
+    stream.avail_out = sizeof(out);
+    assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY),
+                     Z_OK);
+    assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&stream);
+    return g_byte_array_append(packed, out, (guint)(sizeof(out) - stream.avail_out));
+}
+
+static void save_bytes(const World *world, const GByteArray *bytes)
+{
+    assert_true(g_file_set_contents(world->path, (char *)bytes->data, bytes->len, NULL));
+}
+
+/* Parts of two versions would be one content, if the compression has no digest of its own. */
+static void file_that_changes_while_it_is_unpacked_is_refused(void **state)
+{
+    World *world = *state;
+    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    g_autoptr(GByteArray) packed = compress_gzip("content");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstImport) import = NULL;
+
+    save_bytes(world, packed);
+    point_run("import_source.spooled", change_file, world);
+    assert_null(cst_import_open(&how, NULL, &error));
+    assert_int_equal(error->code, CST_ERROR_MISMATCH);
+    points_clear();
+    save_bytes(world, packed);
+    import = cst_import_open(&how, NULL, NULL);
+    assert_non_null(import);
+    assert_true(cst_import_send(import, 0, take, world, NULL));
+    assert_int_equal(world->sent->len, 7);
+    assert_memory_equal(world->sent->data, "content", 7);
+}
+
+static char *checksum_of(const GByteArray *bytes)
+{
+    g_autofree char *hex = g_compute_checksum_for_data(G_CHECKSUM_SHA256, bytes->data, bytes->len);
+
+    return g_strconcat("sha256:", hex, NULL);
+}
+
+/* Of the file as it is, with the padding that no decompressor needs. */
+static void checksum_is_that_of_the_whole_compressed_file(void **state)
+{
+    World *world = *state;
+    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    g_autoptr(GByteArray) packed = compress_gzip("content");
+    g_autofree char *alone = checksum_of(packed), *padded = NULL;
+    static const uint8_t padding[5000];
+    g_autoptr(CstImport) import = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_byte_array_append(packed, padding, sizeof(padding));
+    padded = checksum_of(packed);
+    save_bytes(world, packed);
+    how.checksum = alone;
+    assert_null(cst_import_open(&how, NULL, &error));
+    assert_int_equal(error->code, CST_ERROR_MISMATCH);
+    how.checksum = padded;
+    import = cst_import_open(&how, NULL, NULL);
+    assert_non_null(import);
+}
+
+/* What others may write to is read once: what was verified is what is sent. */
+static void file_of_others_is_sent_as_it_was_verified(void **state)
+{
+    World *world = *state;
+    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autofree char *checksum = NULL;
+
+    g_byte_array_append(bytes, (const uint8_t *)"0 is verified", 13);
+    how.checksum = checksum = checksum_of(bytes);
+    for (int others = 0; others < 2; others++) {
+        g_autoptr(CstImport) import = NULL;
+        g_autoptr(GError) error = NULL;
+
+        save_bytes(world, bytes);
+        assert_int_equal(chmod(world->path, others ? 0622 : 0600), 0);
+        import = cst_import_open(&how, NULL, NULL);
+        assert_non_null(import);
+        change_file(world);
+        g_byte_array_set_size(world->sent, 0);
+        assert_int_equal(cst_import_send(import, 0, take, world, &error), others);
+        if (others)
+            assert_memory_equal(world->sent->data, bytes->data, bytes->len);
+        else
+            assert_int_equal(error->code, CST_ERROR_MISMATCH);
+    }
+}
+
+/* The directory of spools has nothing but the file itself, whatever has failed. */
+static void nothing_is_left_of_a_spool(void **state)
+{
+    World *world = *state;
+    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    g_autoptr(GByteArray) packed = compress_gzip("content");
+    g_autoptr(GDir) entries = NULL;
+
+    packed->data[packed->len - 6] ^= 1; /* of the CRC */
+    save_bytes(world, packed);
+    assert_null(cst_import_open(&how, NULL, NULL));
+    packed->data[packed->len - 6] ^= 1;
+    save_bytes(world, packed);
+    how.max_size = 3;
+    assert_null(cst_import_open(&how, NULL, NULL));
+    how.max_size = 0;
+    {
+        g_autoptr(CstImport) import = cst_import_open(&how, NULL, NULL);
+
+        assert_non_null(import);
+    }
+    entries = g_dir_open(world->dir, 0, NULL);
+    assert_string_equal(g_dir_read_name(entries), "disk.raw");
+    assert_null(g_dir_read_name(entries));
 }
 
 static void test_what_is_refused(void **state)
@@ -124,6 +265,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_runs_in_order, make, drop),
         cmocka_unit_test_setup_teardown(test_a_file_that_changes_while_it_is_sent, make, drop),
+        cmocka_unit_test_setup_teardown(file_that_changes_while_it_is_unpacked_is_refused, make,
+                                        drop),
+        cmocka_unit_test_setup_teardown(checksum_is_that_of_the_whole_compressed_file, make, drop),
+        cmocka_unit_test_setup_teardown(file_of_others_is_sent_as_it_was_verified, make, drop),
+        cmocka_unit_test_setup_teardown(nothing_is_left_of_a_spool, make, drop),
         cmocka_unit_test_setup_teardown(test_what_is_refused, make, drop),
     };
 

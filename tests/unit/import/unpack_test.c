@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <lzma.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "pieces.h"
 #include "unpack.h"
@@ -119,6 +121,152 @@ static void test_limits(void **state)
     assert_true(import_reader_drain(reader, NULL));
 }
 
+/* --- budgets ---------------------------------------------------------------------------------- */
+
+#define GIB (UINT64_C(1) << 30)
+
+/* A zstd frame of zeroes. */
+static void add_zeroes(GByteArray *packed, uint64_t len)
+{
+    g_autofree uint8_t *zeroes = g_malloc0(1 << 20), *out = g_malloc(1 << 20);
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    size_t left = 1;
+
+    for (uint64_t done = 0; left > 0 || done < len;) {
+        ZSTD_inBuffer in = {zeroes, (size_t)MIN(1 << 20, len - done), 0};
+        ZSTD_outBuffer to = {out, 1 << 20, 0};
+
+        done += in.size;
+        left = ZSTD_compressStream2(context, &to, &in, done < len ? ZSTD_e_continue : ZSTD_e_end);
+        assert_false(ZSTD_isError(left));
+        assert_int_equal(in.pos, in.size);
+        g_byte_array_append(packed, out, (guint)to.pos);
+    }
+    ZSTD_freeCCtx(context);
+}
+
+/* What came in is what counts, also where the bomb has a second shell. */
+static void expansion_beyond_belief_is_refused_unless_a_size_is_given(void **state)
+{
+    const ImportContext bounded = {.how = &how, .max_size = 2 * GIB, .bounded = TRUE};
+
+    for (int shells = 1; shells <= 2; shells++) {
+        g_autoptr(GByteArray) inner = g_byte_array_new(), packed = g_byte_array_new();
+        g_autoptr(GError) error = NULL;
+
+        add_zeroes(inner, GIB + (GIB >> 3));
+        if (shells == 2) {
+            uLongf len = compressBound(inner->len) + 64;
+            z_stream stream = {.next_in = inner->data, .avail_in = inner->len};
+
+            g_byte_array_set_size(packed, (guint)len);
+            stream.next_out = packed->data;
+            stream.avail_out = packed->len;
+            assert_int_equal(
+                deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+            assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+            g_byte_array_set_size(packed, (guint)stream.total_out);
+            deflateEnd(&stream);
+        } else {
+            g_byte_array_append(packed, inner->data, inner->len);
+        }
+        for (int limited = 0; limited < 2; limited++) {
+            const ImportContext *context = limited ? &bounded : &unlimited;
+            g_autoptr(ImportReader) reader = unpack(packed, 1 << 16, context);
+
+            if (shells == 2)
+                reader = import_unpack(g_steal_pointer(&reader),
+                                       import_codec_probe(inner->data, inner->len), context);
+            assert_int_equal(import_reader_drain(reader, &error), limited);
+            if (limited)
+                assert_int_equal(reader->taken, GIB + (GIB >> 3));
+            else
+                assert_int_equal(error->code, CST_ERROR_LIMIT);
+            g_clear_error(&error);
+        }
+    }
+}
+
+/* A frame of one byte that says that it needs a window of so many bytes. */
+static void memory_of_a_zstd_window_is_bounded(void **state)
+{
+    static const uint8_t exponents[] = {20, 31};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(exponents); i++) {
+        const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0, (uint8_t)((exponents[i] - 10) << 3),
+                                 9,    0,    0,    'x'};
+        g_autoptr(GByteArray) packed = g_byte_array_new();
+        g_autoptr(ImportReader) reader = NULL;
+
+        g_byte_array_append(packed, frame, sizeof(frame));
+        reader = unpack(packed, 4, &unlimited);
+        assert_int_equal(import_reader_drain(reader, NULL), i == 0);
+    }
+}
+
+/* The dictionary of an xz block is that of its header, which is made larger here. */
+static void memory_of_an_xz_dictionary_is_bounded(void **state)
+{
+    for (int large = 0; large < 2; large++) {
+        g_autoptr(GByteArray) packed = g_byte_array_new();
+        g_autoptr(ImportReader) reader = NULL;
+        g_autoptr(GError) error = NULL;
+        uint8_t out[1024];
+        size_t len = 0, header, at = 14;
+        uint32_t sum;
+
+        assert_int_equal(lzma_easy_buffer_encode(0, LZMA_CHECK_CRC32, NULL, (const uint8_t *)"text",
+                                                 4, out, &len, sizeof(out)),
+                         LZMA_OK);
+        header = ((size_t)out[12] + 1) * 4;
+        /* LZMA2, which has one property: the size. */
+        while (memcmp(out + at, "\x21\x01", 2) != 0)
+            assert_true(++at < 12 + header);
+        if (large)
+            out[at + 2] = 40;
+        sum = GUINT32_TO_LE(lzma_crc32(out + 12, header - 4, 0));
+        memcpy(out + 12 + header - 4, &sum, 4);
+        g_byte_array_append(packed, out, (guint)len);
+        reader = unpack(packed, 7, &unlimited);
+        assert_int_equal(import_reader_drain(reader, &error), !large);
+        if (large)
+            assert_int_equal(error->code, CST_ERROR_LIMIT);
+    }
+}
+
+/* Members of one file, each with its own state. */
+static void members_of_each_kind_follow_each_other(void **state)
+{
+    static const char *const texts[] = {"one ", "two ", "three"};
+    uint8_t out[1024];
+
+    for (int kind = 0; kind < 2; kind++) {
+        g_autoptr(GByteArray) packed = g_byte_array_new();
+
+        for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+            size_t len = 0;
+
+            if (kind == 0)
+                assert_int_equal(lzma_easy_buffer_encode(0, LZMA_CHECK_CRC32, NULL,
+                                                         (const uint8_t *)texts[i],
+                                                         strlen(texts[i]), out, &len, sizeof(out)),
+                                 LZMA_OK);
+            else
+                len = ZSTD_compress(out, sizeof(out), texts[i], strlen(texts[i]), 1);
+            g_byte_array_append(packed, out, (guint)len);
+        }
+        for (size_t step = 1; step < 40; step += 3) {
+            g_autoptr(ImportReader) reader = unpack(packed, step, &unlimited);
+            char buf[32];
+            size_t n;
+
+            assert_true(import_reader_read(reader, buf, sizeof(buf), &n, NULL));
+            assert_int_equal(n, 13);
+            assert_memory_equal(buf, "one two three", 13);
+        }
+    }
+}
+
 static void test_what_is_recognised(void **state)
 {
     static const struct {
@@ -158,6 +306,10 @@ int main(void)
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_a_flipped_bit),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(expansion_beyond_belief_is_refused_unless_a_size_is_given),
+        cmocka_unit_test(memory_of_a_zstd_window_is_bounded),
+        cmocka_unit_test(memory_of_an_xz_dictionary_is_bounded),
+        cmocka_unit_test(members_of_each_kind_follow_each_other),
         cmocka_unit_test(test_what_is_recognised),
     };
 
