@@ -33,6 +33,7 @@ static uint64_t total;                      /* length of the copy */
 static uint64_t shift;                      /* of the destination against the source */
 static Answer share_answer, kernel_answer;
 static uint64_t unit;
+static uint64_t written;       /* bytes */
 static char covered[RUNS + 2]; /* by MiB: '.', 'S'hared, 'K'ernel, 'W'ritten */
 
 static void wait_until_at_least(const guint *count, guint wanted, const char *what)
@@ -95,6 +96,7 @@ static gboolean note_write(CstBlob *blob, const void *buf, size_t len, uint64_t 
         assert_int_equal(bytes[i], byte_at(offset + i));
     g_mutex_lock(&lock);
     writes++;
+    written += len;
     cover(offset, len, 'W');
     g_mutex_unlock(&lock);
     return TRUE;
@@ -195,7 +197,7 @@ static int fail_twice(guint number)
 static int set_up(void **state)
 {
     shares = kernel_copies = writes = in_kernel = 0;
-    unit = shift = 0;
+    unit = shift = written = 0;
     total = SIZE;
     share_answer = kernel_answer = answer_unsupported;
     memset(covered, '.', RUNS);
@@ -285,6 +287,19 @@ static void kernel_copy_stays_disabled_when_another_thread_tries_meanwhile(void 
     assert_int_equal(count_covered('W'), RUNS);
 }
 
+/* The end of the range is no end of a unit: it is copied, and only it. */
+static void rest_of_a_run_that_is_no_whole_unit_is_copied(void **state)
+{
+    g_autoptr(CstBlob) src = blob_new("src"), dst = blob_new("dst");
+
+    unit = UNIT;
+    share_answer = answer_yes;
+    total = CST_MIB + 3 * UNIT + 100;
+    assert_true(cst_blob_copy(src, 0, dst, 0, total, 0, NULL, NULL));
+    assert_int_equal(shares, 2);
+    assert_int_equal(written, 100);
+}
+
 /* The destination has another offset within a unit than the source: nothing can be shared. */
 static void unaligned_ranges_are_not_shared(void **state)
 {
@@ -337,6 +352,7 @@ int main(void)
         copy_test(sharing_shares_all_when_it_is_supported),
         copy_test(sharing_stays_disabled_when_another_thread_has_shared_meanwhile),
         copy_test(kernel_copy_stays_disabled_when_another_thread_tries_meanwhile),
+        copy_test(rest_of_a_run_that_is_no_whole_unit_is_copied),
         copy_test(unaligned_ranges_are_not_shared),
         copy_test(first_failure_ends_the_copy_in_all_threads),
         copy_test(first_failure_is_the_result_when_both_threads_fail),

@@ -238,6 +238,54 @@ static void giver_that_waits_goes_on_when_the_reader_wants_more(void **state)
     points_clear();
 }
 
+/* A piece that was read makes room for one more, and wakes the giver. */
+static void giver_that_waits_goes_on_when_a_piece_was_read(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", TOTAL);
+    g_autofree char *back = g_malloc(MIB);
+    GThread *giver;
+
+    g_atomic_int_set(&given, 0);
+    point_watch("blob_pipe.put.wait");
+    giver = g_thread_new("giver", give_all, pipe);
+    for (guint i = 0; i < 3; i++) {
+        point_await("blob_pipe.put.wait", i + 1);
+        assert_int_equal(g_atomic_int_get(&given), CST_BLOB_PIPE_WINDOW / MIB + i);
+        assert_true(cst_blob_pread(pipe, back, MIB, i * MIB, NULL));
+    }
+    point_await("blob_pipe.put.wait", 4);
+    cst_blob_pipe_leave(pipe);
+    g_thread_join(giver);
+    points_clear();
+}
+
+static gpointer read_far(gpointer pipe)
+{
+    char byte;
+
+    return GINT_TO_POINTER(cst_blob_pread(pipe, &byte, 1, CST_BLOB_PIPE_WINDOW + 3 * MIB, NULL));
+}
+
+/* One reader waits for what is behind the window; the other one asks for what is there. */
+static void reader_that_is_behind_does_not_stop_one_that_is_ahead(void **state)
+{
+    g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", TOTAL + MIB);
+    g_autofree char *piece = g_malloc0(MIB);
+    GThread *reader, *giver;
+    CstExtent extent;
+
+    point_watch("blob_pipe.read.wait");
+    reader = g_thread_new("reader", read_far, pipe);
+    point_await("blob_pipe.read.wait", 1);
+    assert_true(cst_blob_pipe_put(pipe, piece, MIB, 0, NULL));
+    assert_true(cst_blob_extent(pipe, 0, 1, &extent, NULL));
+    giver = g_thread_new("giver", give_all, pipe);
+    assert_true(g_thread_join(reader));
+    cst_blob_pipe_leave(pipe);
+    g_thread_join(giver);
+    points_clear();
+}
+
 static void what_is_passed_over_is_forgotten(void **state)
 {
     g_autoptr(CstBlob) pipe = cst_blob_pipe_new("stream", 4096 * MIB);
@@ -269,6 +317,8 @@ int main(void)
         cmocka_unit_test(reader_waits_until_all_that_it_wants_is_given),
         cmocka_unit_test(reader_that_waits_gets_the_reason_of_the_end),
         cmocka_unit_test(giver_that_waits_goes_on_when_the_reader_wants_more),
+        cmocka_unit_test(giver_that_waits_goes_on_when_a_piece_was_read),
+        cmocka_unit_test(reader_that_is_behind_does_not_stop_one_that_is_ahead),
         cmocka_unit_test(what_is_passed_over_is_forgotten),
     };
 
