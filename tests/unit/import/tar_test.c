@@ -179,6 +179,10 @@ static void damaged_headers_are_refused(void **state)
     archive_add(archive, '0', "a", "1", 1);
     assert_refused(CST_ERROR_CORRUPT);
     g_byte_array_set_size(archive, 0);
+    archive_add(archive, 'x', "pax", "12 path=a\0b\n", 12);
+    archive_add(archive, '0', "a", "1", 1);
+    assert_refused(CST_ERROR_CORRUPT);
+    g_byte_array_set_size(archive, 0);
     archive_add_pax(archive, RECORDS("size=1x"));
     archive_add(archive, '0', "a", "1", 1);
     assert_refused(CST_ERROR_CORRUPT);
