@@ -8,8 +8,9 @@
  * with a deadline.
  *
  * The connection has no write-behind, so a write that has returned is with the servers. The lock
- * guards the size and whether anything was written since the last flush; it is never held across a
- * call into the library.
+ * guards the size and the counters of changes; it is never held across a call into the library. A
+ * change is counted when it has returned. A flush covers the changes that were counted when it
+ * began, once the servers have synced: a caller that comes meanwhile flushes by itself.
  */
 #include <blob/gluster.h>
 
@@ -20,6 +21,7 @@
 
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <base/units.h>
 
 /* Longest range of one zero, discard or copy: even a slow server completes it in seconds. */
@@ -113,7 +115,8 @@ typedef struct {
     CstBlobGluster what;
     GMutex lock; /* guards the members below */
     uint64_t size;
-    gboolean dirty; /* something was written since the last flush */
+    uint64_t changes; /* number of changes so far */
+    uint64_t flushed; /* so many of them are durable */
 } GlusterBlob;
 
 static gboolean io_failed(CstBlob *blob, int err, GError **error)
@@ -159,7 +162,7 @@ static void changed(GlusterBlob *g, uint64_t end)
 {
     g_mutex_lock(&g->lock);
     g->size = MAX(g->size, end);
-    g->dirty = TRUE;
+    g->changes++;
     g_mutex_unlock(&g->lock);
 }
 
@@ -186,17 +189,22 @@ static gboolean gluster_pwrite(CstBlob *blob, const void *buf, size_t len, uint6
 static gboolean gluster_flush(CstBlob *blob, GError **error)
 {
     GlusterBlob *g = (GlusterBlob *)blob;
-    gboolean dirty;
+    uint64_t changes, flushed;
 
     g_mutex_lock(&g->lock);
-    dirty = g->dirty;
-    g->dirty = FALSE;
+    changes = g->changes;
+    flushed = g->flushed;
     g_mutex_unlock(&g->lock);
-    if (!dirty || g->gluster->glfs_fsync(g->what.fd, NULL, NULL) == 0)
+    if (changes == flushed)
         return TRUE;
-    io_failed(blob, errno, error);
-    changed(g, 0);
-    return FALSE;
+    CST_TEST_POINT("gluster_blob.flush.begun");
+    if (g->gluster->glfs_fsync(g->what.fd, NULL, NULL) < 0)
+        return io_failed(blob, errno, error);
+    CST_TEST_POINT("gluster_blob.flush.synced");
+    g_mutex_lock(&g->lock);
+    g->flushed = MAX(g->flushed, changes);
+    g_mutex_unlock(&g->lock);
+    return TRUE;
 }
 
 /* --- sparse ----------------------------------------------------------------------------------- */
@@ -254,10 +262,15 @@ static gboolean in_steps(CstBlob *blob, uint64_t offset, uint64_t length, Releas
 
     while (length > 0) {
         uint64_t piece = MIN(length, RELEASE_STEP);
+        int result, reason;
 
+        CST_TEST_POINT("gluster_blob.step.begin");
+        result = step(g, (off_t)offset, (size_t)piece);
+        reason = errno;
+        /* Also one that has failed may have changed a part. */
         changed(g, 0);
-        if (step(g, (off_t)offset, (size_t)piece) < 0)
-            return io_failed(blob, errno, error);
+        if (result < 0)
+            return io_failed(blob, reason, error);
         offset += piece;
         length -= piece;
     }
@@ -293,7 +306,7 @@ static gboolean gluster_resize(CstBlob *blob, uint64_t size, GError **error)
         return io_failed(blob, errno, error);
     g_mutex_lock(&g->lock);
     g->size = size;
-    g->dirty = TRUE;
+    g->changes++;
     g_mutex_unlock(&g->lock);
     return TRUE;
 }
