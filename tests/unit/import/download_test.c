@@ -292,6 +292,11 @@ static void long_download_is_made_durable_on_its_way(void **state)
 
 /* --- failures --------------------------------------------------------------------------------- */
 
+static void cancel_task(gpointer task)
+{
+    cst_task_cancel(task);
+}
+
 static void full_disk_is_reported_and_the_download_goes_on_later(void **state)
 {
     g_autoptr(ImportHttp) http = open_http();
@@ -319,6 +324,26 @@ static void failed_sync_is_reported_and_nothing_is_noted(void **state)
     assert_int_equal(saves, 0);
     syncs_fail = FALSE;
     assert_goes_on("0-2097484 if a");
+}
+
+/* What is damaged has to come anew; what was only interrupted goes on. */
+static void damaged_download_is_removed_and_a_cancelled_one_is_not(void **state)
+{
+    for (int cancelled = 0; cancelled < 2; cancelled++) {
+        g_autoptr(CstTask) task = cst_task_new();
+        g_autoptr(GError) error = NULL;
+
+        fake_server_clear_script();
+        how.checksum = "sha256:"
+                       "0000000000000000000000000000000000000000000000000000000000000000";
+        if (cancelled)
+            point_run("download.part.opened", cancel_task, task);
+        assert_null(cst_import_open(&how, task, &error));
+        assert_int_equal(error->code, cancelled ? CST_ERROR_CANCELLED : CST_ERROR_MISMATCH);
+        assert_int_equal(count_files(), cancelled ? 2 : 0);
+        if (cancelled)
+            points_clear();
+    }
 }
 
 /* --- several imports -------------------------------------------------------------------------- */
@@ -447,6 +472,7 @@ int main(void)
         download_test(long_download_is_made_durable_on_its_way),
         download_test(full_disk_is_reported_and_the_download_goes_on_later),
         download_test(failed_sync_is_reported_and_nothing_is_noted),
+        download_test(damaged_download_is_removed_and_a_cancelled_one_is_not),
         download_test(second_import_of_the_same_file_does_not_share_it),
         download_test(file_that_was_removed_before_the_lock_is_made_anew),
         download_test(old_downloads_are_removed_unless_they_are_in_use),

@@ -117,7 +117,7 @@ static CURLcode send_body(const FakeRequest *request, const Part *part)
 }
 
 /* What is asked for, noted; the whole file where the condition does not hold. */
-static Part note_request(void)
+static Part note_request(const FakeRequest *request)
 {
     Part part = {0, fake_server.size, FALSE};
     char condition = '\0';
@@ -128,7 +128,7 @@ static Part note_request(void)
         (void)sscanf(header->data, "If-Range: \"%c\"", &condition);
     g_snprintf(fake_server.asked[fake_server.requests], sizeof(fake_server.asked[0]), "%s%s%c",
                handle.range ? handle.range : "", condition ? " if " : "", condition);
-    if (fields > 0 && !fake_server.no_ranges &&
+    if (fields > 0 && !fake_server.no_ranges && !request->whole &&
         (!condition || condition == fake_server.version || fake_server.no_condition)) {
         part.partial = TRUE;
         part.start = MIN(first, fake_server.size);
@@ -148,7 +148,7 @@ static CURLcode fake_perform(CURL *curl)
         fake_server.version = request->version;
     if (request->size)
         fake_server.size = request->size;
-    part = note_request();
+    part = note_request(request);
     fake_server.requests++;
     if (request->silent)
         return CURLE_OPERATION_TIMEDOUT;

@@ -20,6 +20,7 @@ typedef struct {
     int shift;       /**< the part begins so many bytes later than asked */
     char version;    /**< from this request on; 0: as before */
     uint64_t size;   /**< from this request on; 0: as before */
+    gboolean whole;  /**< the whole file, whatever is asked for */
     gboolean silent; /**< no answer at all: CURLE_OPERATION_TIMEDOUT */
 } FakeRequest;
 

@@ -108,6 +108,7 @@ static void attempts_are_counted_since_the_last_progress(void **state)
     assert_true(import_http_get(http, 0, IMPORT_UNKNOWN, take, NULL, NULL));
     assert_got(0, SIZE);
     assert_int_equal(fake_server.requests, 13);
+    assert_in_range(fake_server.slept_us, 12 * 500000, 12 * 550000);
     fake_server_clear_script();
     g_byte_array_set_size(got, 0);
     fake_server.slept_us = 0;
@@ -256,6 +257,16 @@ static void file_whose_size_changes_between_attempts_is_not_mixed(void **state)
     assert_changed(http);
 }
 
+/* Of the same version, so that nothing but the status tells. */
+static void whole_file_in_place_of_the_rest_is_refused(void **state)
+{
+    g_autoptr(ImportHttp) http = open_file();
+
+    fake_server.script[0].break_at = 100000 + 1;
+    fake_server.script[1].whole = TRUE;
+    assert_changed(http);
+}
+
 static void another_part_than_was_asked_for_is_refused(void **state)
 {
     g_autoptr(ImportHttp) http = open_file();
@@ -341,11 +352,14 @@ static void blob_reads_what_the_server_has(void **state)
 static void blob_forgets_a_block_that_broke(void **state)
 {
     const size_t block = 128 * KIB;
-    g_autoptr(ImportHttp) http = open_file();
-    g_autoptr(CstBlob) blob = import_http_blob(http);
+    g_autoptr(ImportHttp) http = NULL;
+    g_autoptr(CstBlob) blob = NULL;
     g_autoptr(GError) error = NULL;
     uint8_t byte;
 
+    fake_server_reset(4 * SIZE);
+    http = open_file();
+    blob = import_http_blob(http);
     for (guint i = 0; i < FAKE_REQUESTS; i++)
         fake_server.script[i].break_at = 1000 + 1;
     assert_false(cst_blob_pread(blob, &byte, 1, 3 * block, &error));
@@ -358,6 +372,36 @@ static void blob_forgets_a_block_that_broke(void **state)
     assert_string_equal(fake_server.asked[1], "524288-786431 if a");
     assert_blob(blob, 5 * block, block);
     assert_int_equal(fake_server.requests, 2);
+    assert_blob(blob, 6 * block, block);
+    assert_string_equal(fake_server.asked[2], "786432-1310719 if a");
+}
+
+/* The block whose memory the broken one has got is gone, too. */
+static void block_that_made_room_for_a_broken_one_is_read_again(void **state)
+{
+    const size_t block = 128 * KIB, cached = 96;
+    g_autoptr(ImportHttp) http = NULL;
+    g_autoptr(CstBlob) blob = NULL;
+    uint8_t byte;
+
+    fake_server_reset((cached + 100) * block);
+    http = open_file();
+    blob = import_http_blob(http);
+    /* From the end to the beginning, so that nothing is read ahead. */
+    for (size_t i = cached; i-- > 0;) {
+        fake_server_clear_script();
+        assert_true(cst_blob_pread(blob, &byte, 1, i * block, NULL));
+    }
+    fake_server_clear_script();
+    for (guint i = 0; i < FAKE_REQUESTS; i++)
+        fake_server.script[i].break_at = 1000 + 1;
+    assert_false(cst_blob_pread(blob, &byte, 1, (cached + 50) * block, NULL));
+    fake_server_clear_script();
+    for (size_t i = 0; i < cached; i++)
+        assert_blob(blob, i * block, block);
+    /* The oldest one, which was read first. */
+    assert_int_equal(fake_server.requests, 1);
+    assert_string_equal(fake_server.asked[0], "12451840-12582911 if a");
 }
 
 #define http_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -375,11 +419,13 @@ int main(void)
         http_test(cancelled_task_ends_the_wait_for_the_next_attempt),
         http_test(file_that_changes_between_attempts_is_not_mixed),
         http_test(file_whose_size_changes_between_attempts_is_not_mixed),
+        http_test(whole_file_in_place_of_the_rest_is_refused),
         http_test(another_part_than_was_asked_for_is_refused),
         http_test(server_that_ends_too_early_is_asked_for_the_rest),
         http_test(length_that_is_not_told_is_bounded),
         http_test(blob_reads_what_the_server_has),
         http_test(blob_forgets_a_block_that_broke),
+        http_test(block_that_made_room_for_a_broken_one_is_read_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
@@ -114,11 +115,11 @@ static void test_a_file_that_changes_while_it_is_sent(void **state)
     assert_int_equal(error->code, CST_ERROR_MISMATCH);
 }
 
-static GByteArray *compress_gzip(const char *text)
+static GByteArray *compress_gzip(const char *text, size_t len)
 {
     GByteArray *packed = g_byte_array_new();
     uint8_t out[1024];
-    z_stream stream = {.next_in = (Bytef *)text, .avail_in = (uInt)strlen(text)};
+    z_stream stream = {.next_in = (Bytef *)text, .avail_in = (uInt)len};
 
     stream.next_out = out;
     stream.avail_out = sizeof(out);
@@ -139,7 +140,7 @@ static void file_that_changes_while_it_is_unpacked_is_refused(void **state)
 {
     World *world = *state;
     CstImportHow how = {.source = world->path, .spool_dir = world->dir};
-    g_autoptr(GByteArray) packed = compress_gzip("content");
+    g_autoptr(GByteArray) packed = compress_gzip("content", 7);
     g_autoptr(GError) error = NULL;
     g_autoptr(CstImport) import = NULL;
 
@@ -168,7 +169,7 @@ static void checksum_is_that_of_the_whole_compressed_file(void **state)
 {
     World *world = *state;
     CstImportHow how = {.source = world->path, .spool_dir = world->dir};
-    g_autoptr(GByteArray) packed = compress_gzip("content");
+    g_autoptr(GByteArray) packed = compress_gzip("content", 7);
     g_autofree char *alone = checksum_of(packed), *padded = NULL;
     static const uint8_t padding[5000];
     g_autoptr(CstImport) import = NULL;
@@ -213,12 +214,64 @@ static void file_of_others_is_sent_as_it_was_verified(void **state)
     }
 }
 
+static void zeroes_at_the_end_of_a_spool_are_content(void **state)
+{
+    World *world = *state;
+    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    const size_t len = 300000;
+    g_autofree char *text = g_malloc0(len);
+    g_autoptr(GByteArray) packed = NULL;
+    g_autoptr(CstImport) import = NULL;
+
+    memcpy(text, "content", 7);
+    packed = compress_gzip(text, len);
+    save_bytes(world, packed);
+    import = cst_import_open(&how, NULL, NULL);
+    assert_non_null(import);
+    assert_int_equal(cst_import_capacity(import, 0), len);
+    assert_true(cst_import_send(import, 0, take, world, NULL));
+    assert_int_equal(world->sent->len, len);
+    assert_memory_equal(world->sent->data, text, len);
+}
+
+#define FLOOD (64 << 20)
+
+static gpointer flood_pipe(gpointer data)
+{
+    const World *world = data;
+    g_autofree char *piece = g_malloc(1 << 20);
+    int fd = open(world->path, O_WRONLY | O_CLOEXEC);
+    size_t written = 0;
+
+    memset(piece, 'x', 1 << 20);
+    while (written < FLOOD && write(fd, piece, 1 << 20) == 1 << 20)
+        written += 1 << 20;
+    close(fd);
+    return GSIZE_TO_POINTER(written);
+}
+
+/* A pipe does not say how much will come. */
+static void pipe_that_is_too_long_is_not_spooled_whole(void **state)
+{
+    World *world = *state;
+    CstImportHow how = {.source = world->path, .spool_dir = world->dir, .max_size = 1000};
+    g_autoptr(GError) error = NULL;
+    GThread *writer;
+
+    signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(mkfifo(world->path, 0600), 0);
+    writer = g_thread_new("writer", flood_pipe, world);
+    assert_null(cst_import_open(&how, NULL, &error));
+    assert_int_equal(error->code, CST_ERROR_LIMIT);
+    assert_true(GPOINTER_TO_SIZE(g_thread_join(writer)) < FLOOD);
+}
+
 /* The directory of spools has nothing but the file itself, whatever has failed. */
 static void nothing_is_left_of_a_spool(void **state)
 {
     World *world = *state;
     CstImportHow how = {.source = world->path, .spool_dir = world->dir};
-    g_autoptr(GByteArray) packed = compress_gzip("content");
+    g_autoptr(GByteArray) packed = compress_gzip("content", 7);
     g_autoptr(GDir) entries = NULL;
 
     packed->data[packed->len - 6] ^= 1; /* of the CRC */
@@ -269,6 +322,8 @@ int main(void)
                                         drop),
         cmocka_unit_test_setup_teardown(checksum_is_that_of_the_whole_compressed_file, make, drop),
         cmocka_unit_test_setup_teardown(file_of_others_is_sent_as_it_was_verified, make, drop),
+        cmocka_unit_test_setup_teardown(zeroes_at_the_end_of_a_spool_are_content, make, drop),
+        cmocka_unit_test_setup_teardown(pipe_that_is_too_long_is_not_spooled_whole, make, drop),
         cmocka_unit_test_setup_teardown(nothing_is_left_of_a_spool, make, drop),
         cmocka_unit_test_setup_teardown(test_what_is_refused, make, drop),
     };
