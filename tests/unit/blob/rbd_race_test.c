@@ -19,6 +19,17 @@
 #define HOLE    (CST_EXTENT_HOLE | CST_EXTENT_ZERO)
 #define WAIT_MS 300000
 
+void __real_cst_work_heartbeat(CstWork *work);
+void __wrap_cst_work_heartbeat(CstWork *work);
+
+static gint heartbeats; /* which push a deadline back */
+
+void __wrap_cst_work_heartbeat(CstWork *work)
+{
+    g_atomic_int_inc(&heartbeats);
+    __real_cst_work_heartbeat(work);
+}
+
 static const CstCeph *ceph;
 static rados_t client;
 static rados_ioctx_t io;
@@ -167,6 +178,22 @@ static void each_kind_of_change_is_flushed(void **state)
     }
 }
 
+/* A call that gets on is waited for, however long it takes altogether. */
+static void each_report_of_progress_is_a_heartbeat(void **state)
+{
+    CstBlob *blob = open_new(12 * OBJECT);
+
+    for (int i = 0; i < 12; i++)
+        assert_true(cst_blob_pwrite(blob, "x", 1, i * OBJECT, NULL));
+    g_atomic_int_set(&heartbeats, 0);
+    assert_extent(blob, 0, 12 * OBJECT, 12 * OBJECT, CST_EXTENT_DATA);
+    assert_int_equal(g_atomic_int_get(&heartbeats), 12);
+    g_atomic_int_set(&heartbeats, 0);
+    assert_true(cst_blob_resize(blob, OBJECT, NULL));
+    assert_int_equal(g_atomic_int_get(&heartbeats), 12);
+    cst_blob_unref(blob);
+}
+
 #define blob_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -176,6 +203,7 @@ int main(void)
         blob_test(window_is_looked_at_again_after_it_was_loaded),
         blob_test(known_window_is_looked_at_again),
         blob_test(each_kind_of_change_is_flushed),
+        blob_test(each_report_of_progress_is_a_heartbeat),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

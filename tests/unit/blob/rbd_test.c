@@ -511,22 +511,6 @@ static void a_call_that_hangs_is_given_up(void **state)
     assert_true(ceph_is_quiet());
 }
 
-static void a_call_that_gets_on_is_waited_for(void **state)
-{
-    const guint step_ms = 60;
-    CstBlob *blob;
-
-    make_image("v", 12 * OBJECT);
-    blob = open_with_deadline("v", 8 * step_ms);
-    for (int i = 0; i < 12; i++)
-        write_at(blob, i * OBJECT, "x");
-    fake_ceph_slow(step_ms);
-    assert_extent(blob, 0, 12 * OBJECT, 12 * OBJECT, CST_EXTENT_DATA);
-    assert_true(cst_blob_resize(blob, OBJECT, NULL));
-    fake_ceph_slow(0);
-    cst_blob_unref(blob);
-}
-
 /* Who gave up reading has the buffer no more when the answer comes. */
 static void an_answer_that_comes_late_harms_nobody(void **state)
 {
@@ -590,7 +574,6 @@ int main(void)
         blob_test(the_size_is_changed_both_ways),
         blob_test(each_failure_is_told_and_passes),
         blob_test(a_call_that_hangs_is_given_up),
-        blob_test(a_call_that_gets_on_is_waited_for),
         blob_test(an_answer_that_comes_late_harms_nobody),
         blob_test(closing_waits_for_the_cluster_but_not_for_ever),
         blob_test(closing_waits_for_no_thread_whose_call_has_ended),

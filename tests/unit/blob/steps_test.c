@@ -13,13 +13,24 @@
 
 #define SIZE (64 * CST_GIB)
 
+/* Time passes in calls of the storage only. */
+gint64 __wrap_g_get_monotonic_time(void);
+
+static gint64 now_us = 1;
+
+gint64 __wrap_g_get_monotonic_time(void)
+{
+    return now_us;
+}
+
 /* Counts what it was asked for; cancels its task during the call with the number @cancel_at. */
 typedef struct {
     CstBlob blob;
     CstTask *task;
     unsigned calls, cancel_at;
-    gulong us; /* that each call takes */
+    gint64 us; /* that each call takes */
     uint64_t done;
+    uint64_t steps[8]; /* lengths of the first calls */
 } Slow;
 
 static Slow *slow_of(CstBlob *blob)
@@ -33,7 +44,9 @@ static gboolean slow_work(CstBlob *blob, uint64_t offset, uint64_t length)
 
     assert_true(offset == slow->done);
     slow->done += length;
-    g_usleep(slow->us);
+    now_us += slow->us;
+    if (slow->calls < G_N_ELEMENTS(slow->steps))
+        slow->steps[slow->calls] = length;
     if (++slow->calls == slow->cancel_at)
         cst_task_cancel(slow->task);
     return TRUE;
@@ -80,7 +93,7 @@ static const CstBlobOps slow_ops = {
     .allocate = slow_allocate,
 };
 
-static void slow_init(Slow *slow, unsigned cancel_at, gulong us)
+static void slow_init(Slow *slow, unsigned cancel_at, gint64 us)
 {
     *slow = (Slow){.task = cst_task_new(), .cancel_at = cancel_at, .us = us};
     slow->blob = (CstBlob){.ops = &slow_ops, .refs = 1, .writable = TRUE, .name = (char *)"slow"};
@@ -123,12 +136,35 @@ static void what_is_fast_is_done_in_few_steps(void **state)
     cst_task_unref(slow.task);
 }
 
+/* Steps of less than 10 ms double, those of more than 50 ms halve, down to 1 MiB. */
+static void length_of_a_step_follows_from_the_time_of_the_last_one(void **state)
+{
+    static const struct {
+        gint64 us;
+        unsigned steps[8]; /* MiB */
+    } rows[] = {{9999, {16, 32, 64, 128, 256, 512, 1024, 2048}},
+                {10000, {16, 16, 16, 16, 16, 16, 16, 16}},
+                {50000, {16, 16, 16, 16, 16, 16, 16, 16}},
+                {50001, {16, 8, 4, 2, 1, 1, 1, 1}}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        Slow slow;
+
+        slow_init(&slow, 8, rows[i].us);
+        assert_false(cst_blob_allocate_steps(&slow.blob, 0, SIZE, slow.task, NULL));
+        for (size_t k = 0; k < G_N_ELEMENTS(rows[i].steps); k++)
+            assert_int_equal(slow.steps[k], rows[i].steps[k] * CST_MIB);
+        cst_task_unref(slow.task);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocating_ends_when_it_is_cancelled),
         cmocka_unit_test(zeroing_ends_when_it_is_cancelled),
         cmocka_unit_test(what_is_fast_is_done_in_few_steps),
+        cmocka_unit_test(length_of_a_step_follows_from_the_time_of_the_last_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
