@@ -47,6 +47,7 @@ static gboolean look_again(LunBlob *blob, GError **error)
         return cst_fail(error, CST_ERROR_STATE,
                         _("LUN %u of volume '%s' is not the unit any more that was opened"),
                         blob->lun, blob->blob.name);
+    CST_TEST_POINT("iscsi_lun.look.answered");
     g_mutex_lock(&blob->lock);
     blob->epoch = now.epoch;
     g_array_set_size(blob->runs, 0);

@@ -11,6 +11,7 @@
 #include <base/alloc.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 /* LUNs that are asked at a time. */
 #define LUNS_AT_ONCE 64
@@ -182,6 +183,7 @@ static gboolean look_at_some(CstIscsi *iscsi, CstIscsiLun *luns, guint count, GE
         ask(&requests[i * QUESTIONS], luns[i].lun, &answers[i]);
     if (!cst_iscsi_run(iscsi, requests, count * QUESTIONS, error))
         return FALSE;
+    CST_TEST_POINT("iscsi.look.answered");
     for (guint i = 0; i < count; i++) {
         cst_iscsi_lun_clear(&luns[i]);
         luns[i].unit = (CstScsiUnit){0};

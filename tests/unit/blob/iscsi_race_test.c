@@ -87,6 +87,8 @@ static void caller_waits_for_its_own_answer(void **state)
     GThread *reader;
 
     unit->data[0] = 'd';
+    /* The first command after a login is stale, and followed by others. */
+    assert_true(read_block(&reading));
     fake.quiet = READ;
     point_watch("iscsi.run.wait");
     reader = g_thread_new("reader", read_block, &reading);
@@ -114,6 +116,7 @@ static void disconnection_waits_for_the_end_of_the_session(void **state)
 
     fake_unit(1, 64, 512, FALSE);
     reading.blob = blob = open_lun(1);
+    assert_true(read_block(&reading));
     fake.quiet = READ;
     point_watch("iscsi.run.wait");
     point_watch("iscsi.disconnect.wait");
@@ -180,6 +183,32 @@ static void write_is_not_sent_when_the_unit_changes_after_the_question(void **st
     assert_int_equal(fake.commands[WRITE], 0);
     assert_int_equal(fake.units[1].data[0], 0);
     points_clear();
+}
+
+/* The answers are of the unit that was there; the epoch has to be, too. */
+static void unit_that_changes_while_it_is_looked_at_is_not_written_to(void **state)
+{
+    const uint8_t byte = 'z';
+
+    for (int opening = 0; opening < 2; opening++) {
+        g_autoptr(CstBlob) blob = NULL;
+        g_autoptr(GError) error = NULL;
+
+        fake_unit(1, 64, 512, FALSE);
+        fake.commands[WRITE] = 0;
+        if (opening)
+            point_run("iscsi.look.answered", replace_unit, NULL);
+        blob = open_lun(1);
+        if (!opening) {
+            point_run("iscsi_lun.look.answered", replace_unit, NULL);
+            /* A login, after which the unit is looked at again. */
+            cst_iscsi_disconnect(session);
+        }
+        assert_false(cst_blob_pwrite(blob, &byte, 1, 0, &error));
+        assert_code(error, CST_ERROR_STATE);
+        assert_int_equal(fake.commands[WRITE], 0);
+        points_clear();
+    }
 }
 
 /* As long as a slow target takes. */
@@ -300,6 +329,7 @@ int main(void)
         TEST(disconnection_waits_for_the_end_of_the_session),
         TEST(request_that_comes_while_the_session_ends_is_served),
         TEST(write_is_not_sent_when_the_unit_changes_after_the_question),
+        TEST(unit_that_changes_while_it_is_looked_at_is_not_written_to),
         TEST(slow_target_is_asked_once_for_each_write),
         TEST(runs_that_a_write_has_overtaken_are_not_kept),
         TEST(each_kind_of_change_is_flushed),
