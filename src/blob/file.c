@@ -29,6 +29,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/units.h>
 
 #include "extents.h"
@@ -107,6 +108,7 @@ static void grow_to(CstFileBlob *file, uint64_t end)
 {
     uint64_t seen = file->size;
 
+    CST_TEST_POINT("blob_file.size.read");
     while (seen < end && !atomic_compare_exchange_weak(&file->size, &seen, end))
         ;
 }

@@ -107,6 +107,21 @@ static void each_kind_of_change_is_flushed_once(void **state)
     }
 }
 
+static void write_behind_the_end_makes_the_file_longer(void **state)
+{
+    char back[4];
+    uint64_t size;
+
+    assert_true(cst_blob_pwrite(blob, "data", 4, SIZE + 100, NULL));
+    assert_true(cst_blob_get_size(blob, &size, NULL));
+    assert_int_equal(size, SIZE + 104);
+    assert_true(cst_blob_pwrite(blob, "data", 4, 0, NULL));
+    assert_true(cst_blob_get_size(blob, &size, NULL));
+    assert_int_equal(size, SIZE + 104);
+    assert_true(cst_blob_pread(blob, back, 4, SIZE + 100, NULL));
+    assert_memory_equal(back, "data", 4);
+}
+
 static void flush_that_fails_is_reported_and_is_sent_again(void **state)
 {
     g_autoptr(GError) error = NULL;
@@ -205,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_kind_of_change_is_flushed_once),
+        TEST(write_behind_the_end_makes_the_file_longer),
         TEST(flush_that_fails_is_reported_and_is_sent_again),
         TEST(change_that_failed_is_flushed_too),
         TEST(flush_beside_another_one_syncs_by_itself),

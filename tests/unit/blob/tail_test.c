@@ -5,11 +5,21 @@
 
 #include <cmocka.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <blob/tail.h>
 
 #include "extent.h"
 #include "scratch.h"
+
+static unsigned syncs;
+
+/* In the C library's place. */
+int fdatasync(int fd)
+{
+    syncs++;
+    return 0;
+}
 
 static void what_is_written_lies_behind_the_offset(void **state)
 {
@@ -46,7 +56,9 @@ static void a_shorter_blob_has_an_empty_tail_that_grows(void **state)
     assert_int_equal(size_of(whole), 2 << 20);
     /* Offsets of runs are the tail's own. */
     assert_extent(tail, 4096, 4096, 4096, CST_EXTENT_HOLE | CST_EXTENT_ZERO);
+    assert_int_equal(syncs, 0);
     assert_true(cst_blob_flush(tail, NULL));
+    assert_int_equal(syncs, 1);
 }
 
 static void a_slice_ends_where_it_should_and_is_read_only(void **state)
