@@ -17,6 +17,9 @@ int __wrap_fsync(int fd)
 #define CHUNKS 20
 #define SIZE   (CHUNKS * SCRATCH_CHUNK)
 
+typedef void (*Act)(gpointer data);
+typedef void (*Place)(Act act, gpointer data);
+
 /* The second process: a repository object of its own on the same directory. */
 typedef struct {
     Scratch *s;
@@ -99,6 +102,43 @@ static void forget_written(gpointer data)
     second->acted++;
 }
 
+/* --- places at which the second process acts, once -------------------------------------------- */
+
+static void at_index_load(Act act, gpointer data)
+{
+    point_run("repo_index.load.listed", act, data);
+}
+
+static void at_backups(Act act, gpointer data)
+{
+    point_run("repo.backups.listed", act, data);
+}
+
+static void at_plan(Act act, gpointer data)
+{
+    point_run("prune.plan.made", act, data);
+}
+
+static void at_packs_written(Act act, gpointer data)
+{
+    point_run("prune.packs.written", act, data);
+}
+
+static void at_packs_removed(Act act, gpointer data)
+{
+    point_run("prune.packs.removed", act, data);
+}
+
+static void at_sync(Act act, gpointer data)
+{
+    point_run("folder.publish.synced", act, data);
+}
+
+static void at_rename(Act act, gpointer data)
+{
+    point_run("folder.publish.renamed", act, data);
+}
+
 static void assert_no_locks(const Scratch *s)
 {
     scratch_run("test -z \"$(ls '%s/locks')\"", s->path);
@@ -109,7 +149,7 @@ static void assert_no_locks(const Scratch *s)
 /* The file is written first, so that a process that comes now sees it and gives way. */
 static void lock_is_seen_before_its_owner_has_looked(void **state)
 {
-    static void (*const others[])(gpointer) = {lock_exclusively, lock_shared, lock_exclusively};
+    static const Act others[] = {lock_exclusively, lock_shared, lock_exclusively};
     Scratch *s = *state;
 
     scratch_init(s, TRUE);
@@ -255,7 +295,7 @@ static void backup_that_is_published_during_a_check_is_not_broken(void **state)
     for (int i = 0; i < 2; i++) {
         g_auto(CstRepoReport) report = {0};
 
-        point_run(i == 0 ? "repo_index.load.listed" : "repo.backups.listed", write_backup, second);
+        (i == 0 ? at_index_load : at_backups)(write_backup, second);
         assert_true(cst_repo_check(one, &how, NULL, &report, NULL));
         assert_int_equal(second->acted, i + 1);
         assert_int_equal(report.problems->len, 0);
@@ -349,10 +389,8 @@ static void prepare_prune(CstRepo *repo, uint8_t *kept, char *ret_kept)
 
 static void prune_holds_its_lock_at_every_step(void **state)
 {
-    static const char *const steps[] = {"prune.plan.made", "prune.packs.written",
-                                        "prune.packs.removed", "folder.publish.synced",
-                                        "folder.publish.renamed"};
-    static void (*const others[])(gpointer) = {write_backup, lock_shared, prune_all};
+    static const Place steps[] = {at_plan, at_packs_written, at_packs_removed, at_sync, at_rename};
+    static const Act others[] = {write_backup, lock_shared, prune_all};
     Scratch *s = *state;
     g_autofree uint8_t *kept = g_malloc(SIZE);
     char id[CST_BACKUP_ID_TEXT];
@@ -371,7 +409,7 @@ static void prune_holds_its_lock_at_every_step(void **state)
             second = second_new(s);
             /* The lock is its own: its publication is the first pass of the two latter. */
             assert_true(repo_lock(one, TRUE, NULL));
-            point_run(steps[step], others[i], second);
+            steps[step](others[i], second);
             assert_true(scratch_prune(one).repacked > 0);
             points_clear();
             assert_int_equal(second->acted, 1);
@@ -387,8 +425,7 @@ static void prune_holds_its_lock_at_every_step(void **state)
 /* A prune may not come between the packs of a backup and its manifest, nor while one is read. */
 static void prune_is_refused_at_every_step_of_a_writer_and_a_reader(void **state)
 {
-    static const char *const steps[] = {"folder.publish.synced", "folder.publish.renamed",
-                                        "repo_index.load.listed"};
+    static const Place steps[] = {at_sync, at_rename, at_index_load};
     Scratch *s = *state;
     g_autofree uint8_t *content = g_malloc(SIZE);
     char id[CST_BACKUP_ID_TEXT];
@@ -404,7 +441,7 @@ static void prune_is_refused_at_every_step_of_a_writer_and_a_reader(void **state
         second = second_new(s);
         assert_true(repo_lock(one, FALSE, NULL));
         point_run("pack_writer.pack.completed", prune_all, second);
-        point_run(steps[step], prune_all, second);
+        steps[step](prune_all, second);
         scratch_backup(one, "v", content, SIZE, id);
         assert_int_equal(second->acted, 2);
         assert_int_equal(second->refused, 2);
@@ -415,97 +452,6 @@ static void prune_is_refused_at_every_step_of_a_writer_and_a_reader(void **state
         points_clear();
         assert_int_equal(scratch_problems(one, TRUE, FALSE), 0);
     }
-}
-
-/* --- the cache of a backup that is read ------------------------------------------------------- */
-
-typedef struct {
-    CstBlob *blob;
-    const uint8_t *content;
-} Reading;
-
-static void read_all_in_parts(gpointer data)
-{
-    const Reading *reading = data;
-    uint8_t part[300];
-
-    for (uint64_t at = 100; at < SIZE; at += SCRATCH_CHUNK) {
-        assert_true(cst_blob_pread(reading->blob, part, sizeof(part), at, NULL));
-        assert_memory_equal(part, reading->content + at, sizeof(part));
-    }
-}
-
-/* Others fill and turn over the whole cache between the read of a chunk and its entry. */
-static void part_is_right_when_the_cache_has_turned_over_meanwhile(void **state)
-{
-    Scratch *s = *state;
-    g_autofree uint8_t *content = g_malloc(SIZE);
-    char id[CST_BACKUP_ID_TEXT];
-
-    scratch_init(s, FALSE);
-    g_autoptr(CstRepo) repo = scratch_open(s);
-    scratch_fill(content, SIZE, 1);
-    scratch_backup(repo, "v", content, SIZE, id);
-    g_autoptr(CstBackup) backup = cst_repo_backup(repo, id, NULL);
-    for (uint64_t number = 0; number < CHUNKS; number += 3) {
-        g_autoptr(CstBlob) blob = cst_backup_open(repo, backup->volumes->pdata[0], NULL);
-        Reading reading = {blob, content};
-        uint64_t at = number * SCRATCH_CHUNK + 7;
-        uint8_t part[500];
-
-        assert_non_null(blob);
-        point_run("backup_blob.part.read", read_all_in_parts, &reading);
-        for (int again = 0; again < 2; again++) {
-            assert_true(cst_blob_pread(blob, part, sizeof(part), at, NULL));
-            assert_memory_equal(part, content + at, sizeof(part));
-        }
-        read_all_in_parts(&reading);
-        points_clear();
-    }
-}
-
-/* The second read of a chunk is answered from memory. */
-static void part_is_read_once(void **state)
-{
-    Scratch *s = *state;
-    uint8_t content[5000], part[100];
-    char id[CST_BACKUP_ID_TEXT];
-
-    scratch_init(s, FALSE);
-    g_autoptr(CstRepo) repo = scratch_open(s);
-    scratch_fill(content, sizeof(content), 1);
-    scratch_backup(repo, "v", content, sizeof(content), id);
-    g_autoptr(CstBackup) backup = cst_repo_backup(repo, id, NULL);
-    g_autoptr(CstBlob) blob = cst_backup_open(repo, backup->volumes->pdata[0], NULL);
-    point_watch("backup_blob.part.read");
-    for (uint64_t at = 0; at < sizeof(content); at += 1000) {
-        assert_true(cst_blob_pread(blob, part, sizeof(part), at, NULL));
-        assert_memory_equal(part, content + at, sizeof(part));
-    }
-    assert_int_equal(point_passed("backup_blob.part.read"), 1);
-    points_clear();
-}
-
-/* The medium fails for a while: what was not read then is read again. */
-static void list_that_could_not_be_read_is_read_again(void **state)
-{
-    Scratch *s = *state;
-    g_autofree uint8_t *content = g_malloc(SIZE), *back = g_malloc(SIZE);
-    char id[CST_BACKUP_ID_TEXT];
-
-    scratch_init(s, FALSE);
-    g_autoptr(CstRepo) repo = scratch_open(s);
-    scratch_fill(content, SIZE, 1);
-    scratch_backup(repo, "v", content, SIZE, id);
-    g_autoptr(CstBackup) backup = cst_repo_backup(repo, id, NULL);
-    g_autoptr(CstBlob) blob = cst_backup_open(repo, backup->volumes->pdata[0], NULL);
-    scratch_run("mv '%s/packs' '%s/away' && mkdir -m 0700 '%s/packs' && mv '%s'/away/* '%s'",
-                s->path, s->path, s->path, s->path, s->dir);
-    for (int i = 0; i < 2; i++)
-        assert_false(cst_blob_pread(blob, back, SIZE, 0, NULL));
-    scratch_run("cd '%s' && mv $(ls | grep -v repo) repo/away/", s->dir);
-    assert_true(cst_blob_pread(blob, back, SIZE, 0, NULL));
-    assert_memory_equal(back, content, SIZE);
 }
 
 /* --- users of the shared lock ----------------------------------------------------------------- */
@@ -567,9 +513,6 @@ int main(void)
         scratch_test(index_of_a_check_that_has_skipped_a_pack_is_not_used),
         scratch_test(prune_holds_its_lock_at_every_step),
         scratch_test(prune_is_refused_at_every_step_of_a_writer_and_a_reader),
-        scratch_test(part_is_right_when_the_cache_has_turned_over_meanwhile),
-        scratch_test(part_is_read_once),
-        scratch_test(list_that_could_not_be_read_is_read_again),
         scratch_test(prune_is_refused_while_content_is_compared),
         scratch_test(chunk_that_the_repository_has_lost_is_not_taken_over),
     };
