@@ -136,10 +136,8 @@ static GError *late_error(const CstIscsi *iscsi)
 /* The connection has gone while the request was under way. */
 static void lose(CstIscsi *iscsi, CstIscsiRequest *request)
 {
-    gint64 now = g_get_monotonic_time();
-
     if (++request->losses < LOSSES_MAX && !g_atomic_int_get(&iscsi->leaving) &&
-        now - request->queued_at < DEAD_TIMEOUTS * patience_of(iscsi))
+        g_get_monotonic_time() - request->queued_at < DEAD_TIMEOUTS * patience_of(iscsi))
         queue_again(iscsi, request, 0);
     else
         finish(iscsi, request, CST_ISCSI_LOST, late_error(iscsi));
@@ -353,8 +351,7 @@ static gboolean send_queued(CstIscsi *iscsi, gint64 *again)
 /* FALSE: the target is dead, or a command has taken too long. *again: when to look again. */
 static gboolean watch(CstIscsi *iscsi, gint64 *again)
 {
-    gint64 now = g_get_monotonic_time();
-    gint64 patience = patience_of(iscsi);
+    gint64 now = g_get_monotonic_time(), patience = patience_of(iscsi);
     const Sent *oldest = g_queue_peek_head(&iscsi->sent);
 
     if (!oldest)
