@@ -17,6 +17,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 /* Longer than Ceph's own time-outs, which say better what happened and tidy up. */
 #define SLACK_MS     5000
@@ -309,8 +310,10 @@ static gboolean wait_or_begin(RbdState *state, GError **error)
 {
     guint attempt = state->attempt;
 
-    while (state->connecting)
+    while (state->connecting) {
+        CST_TEST_POINT("rbd.conn.wait");
         g_cond_wait(&state->cond, &state->lock);
+    }
     if (state->conn)
         return FALSE;
     /* A caller that waited for a failed attempt fails with it: another would take as long again. */
@@ -333,6 +336,7 @@ static RbdConn *connect_unlocked(RbdState *state, GError **error)
         RbdConn *conn;
 
         g_mutex_unlock(&state->lock);
+        CST_TEST_POINT("rbd.conn.unlocked");
         conn = cst_rbd_conn_new(state, error);
         g_mutex_lock(&state->lock);
         if (epoch == state->epoch)

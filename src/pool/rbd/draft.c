@@ -15,6 +15,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <base/units.h>
 
 /* A draft that nobody has open and that is older than this lost its maker. */
@@ -177,7 +178,7 @@ gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 }
 
 /* A draft that does not exist may still have left a helper on its source. */
-static gboolean abandon(RbdJob *job, GError **error)
+static gboolean draft_remove(RbdJob *job, GError **error)
 {
     g_autofree char *draft = cst_rbd_draft_name(job->other);
     g_autoptr(GError) why = NULL;
@@ -194,9 +195,10 @@ gboolean cst_rbd_vol_abandon(CstPoolState *state, const char *token, GError **er
 {
     g_autoptr(RbdJob) job = NULL;
 
+    CST_TEST_POINT("rbd.draft.abandon");
     if (!cst_rbd_name_check(token, _("draft"), error))
         return FALSE;
-    job = cst_rbd_job_new(state, abandon, NULL, error);
+    job = cst_rbd_job_new(state, draft_remove, NULL, error);
     if (!job)
         return FALSE;
     job->other = g_strdup(token);

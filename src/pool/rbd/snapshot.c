@@ -17,6 +17,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 
 #define REVERT_NOTE "cistern_revert_" /* and the volume: the snapshot */
 
@@ -272,6 +273,7 @@ static gboolean snapshots_rename(CstPoolState *state, const char *volume, const 
 /* 0 or a negative errno. The task counts the image's size. */
 static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
+    CST_TEST_POINT("rbd.snapshot.roll_back");
     job->ceph->rbd_get_size(image, &job->size);
     cst_task_add_total(job->task, job->size);
     return job->ceph->rbd_snap_rollback_with_progress(image, snapshot, cst_rbd_job_progress,

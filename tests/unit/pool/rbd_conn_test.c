@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "points.h"
 #include "rbd/rbd.h"
 
 /* Connections to a cluster: made, refused, shared, dropped; and what a job tells of itself. */
@@ -283,16 +284,18 @@ static void share_an_attempt(Asker askers[3], CstPoolState *state)
 {
     GThread *threads[3];
 
+    point_watch("rbd.conn.wait");
     fake_ceph_hang("rados_connect");
     for (int i = 0; i < 3; i++) {
         askers[i] = (Asker){.state = state};
         threads[i] = g_thread_new("ask", ask, &askers[i]);
     }
     fake_ceph_wait_hanging("rados_connect", 1);
-    g_usleep(50000);
+    point_await("rbd.conn.wait", 2);
     fake_ceph_resume();
     for (int i = 0; i < 3; i++)
         g_thread_join(threads[i]);
+    points_clear();
 }
 
 static void who_comes_while_somebody_connects_shares_the_end(void **unused)

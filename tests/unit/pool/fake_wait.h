@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * Waits on conditions that end as POSIX permits, and as schedulers seldom do. Linked with
+ * --wrap=g_cond_wait and --wrap=g_cond_wait_until. Both functions act on the thread that calls
+ * them: call them in a function of point_run(), at the point directly before the wait.
+ */
+
+/** The next wait of this thread returns at once, although nothing has changed. */
+void wait_wake_next(void);
+
+/** Calls @act(@data) when the next wait of this thread has ended, with the lock of the wait held.
+ */
+void wait_run_after(void (*act)(gpointer data), gpointer data);
