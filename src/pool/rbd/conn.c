@@ -68,6 +68,19 @@ void cst_rbd_conn_drop(RbdState *state)
     cst_rbd_conn_unref(conn);
 }
 
+/* The caller references @conn, so its address can't be that of a newer connection. */
+void cst_rbd_conn_give_up(RbdState *state, const RbdConn *conn)
+{
+    RbdConn *dropped = NULL;
+
+    CST_TEST_POINT("rbd.conn.give_up");
+    g_mutex_lock(&state->lock);
+    if (state->conn == conn)
+        dropped = g_steal_pointer(&state->conn);
+    g_mutex_unlock(&state->lock);
+    cst_rbd_conn_unref(dropped);
+}
+
 gboolean cst_rbd_renew(CstPoolState *head, GError **error)
 {
     RbdState *state = (RbdState *)head;

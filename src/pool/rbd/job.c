@@ -77,7 +77,7 @@ gboolean cst_rbd_job_wait(RbdJob *job, GError **error)
      */
     if (!(job->flags & RBD_JOB_ASKS_MONITORS) &&
         g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
-        cst_rbd_conn_drop(job->state);
+        cst_rbd_conn_give_up(job->state, job->conn);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }

@@ -111,6 +111,11 @@ RbdConn *cst_rbd_conn_ref(RbdConn *conn);
  */
 void cst_rbd_conn_unref(RbdConn *conn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RbdConn, cst_rbd_conn_unref)
+/**
+ * Gives up @conn, on which a call got no answer: the next call connects anew. Does nothing when the
+ * pool has another connection by now.
+ */
+void cst_rbd_conn_give_up(RbdState *state, const RbdConn *conn);
 /** Drops the pool's connection: the next call connects anew, those under way keep theirs. */
 void cst_rbd_conn_drop(RbdState *state);
 gboolean cst_rbd_renew(CstPoolState *state, GError **error);

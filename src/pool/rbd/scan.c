@@ -365,7 +365,7 @@ static gboolean query_one(CstPoolState *state, const char *name, CstVolume *know
     cst_rbd_scanning_add(s, name, NULL);
     query = &s->queries[0];
     if (!cst_rbd_scanning_ask(s) || query->result == -ETIMEDOUT) {
-        cst_rbd_conn_drop((RbdState *)state);
+        cst_rbd_conn_give_up((RbdState *)state, conn);
         done = cst_ceph_fail(error, -ETIMEDOUT, _("volume '%s'"), name);
     } else if (query->result >= 0 && (!query->header.parent_id || query->header.parent)) {
         *ret_volume = or_known(volume_new(state, &query->header, name), known);

@@ -9,7 +9,8 @@
 #include "rbd/rbd.h"
 
 /*
- * Another thread at the places where an RBD pool's connection is awaited, or made without the lock; and the state of the cluster between the steps of a change.
+ * Another thread at the places where an RBD pool's connection is awaited, made without the lock, or
+ * given up; and the state of the cluster between the steps of a change.
  */
 
 /* --- waiting for the connection --------------------------------------------------------------- */
@@ -154,6 +155,66 @@ static void failure_with_the_old_value_is_not_the_result(void **unused)
     assert_non_null(maker.conn);
     assert_null(((RbdState *)site_pool)->problem);
     caller_clear(&maker);
+}
+
+/* --- giving up a connection ------------------------------------------------------------------- */
+
+static void connect_anew(gpointer conn)
+{
+    cst_rbd_conn_drop((RbdState *)site_pool);
+    *(RbdConn **)conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
+}
+
+static gboolean scan_all(GError **error)
+{
+    g_autofree char *lines = site_scan(site_pool, error);
+
+    return lines != NULL;
+}
+
+static gboolean scan_one(GError **error)
+{
+    g_autofree char *line = site_scan_one(site_pool, "v", error);
+
+    return line != NULL;
+}
+
+static void late_failure_does_not_drop_a_newer_connection(void **unused)
+{
+    static const struct {
+        gboolean (*call)(GError **error);
+        const char *fails;
+    } cases[] = {{scan_all, "rbd_list2"}, {scan_one, "OSD"}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(RbdConn) newer = NULL;
+        g_autoptr(RbdConn) next = NULL;
+        GError *error = NULL;
+
+        fake_ceph_fail(cases[i].fails, 0, 1, -ETIMEDOUT);
+        point_run("rbd.conn.give_up", connect_anew, &newer);
+        site_assert_failed(cases[i].call(&error), &error, CST_ERROR_UNREACHABLE, "");
+        points_clear();
+        assert_non_null(newer);
+        next = cst_rbd_conn_get((RbdState *)site_pool, NULL);
+        assert_ptr_equal(next, newer);
+    }
+}
+
+static void failure_drops_its_own_connection(void **unused)
+{
+    RbdConn *before = cst_rbd_conn_get((RbdState *)site_pool, NULL);
+    RbdConn *next;
+    GError *error = NULL;
+
+    fake_ceph_fail("OSD", 0, 1, -ETIMEDOUT);
+    site_assert_failed(scan_one(&error), &error, CST_ERROR_UNREACHABLE, "");
+    next = cst_rbd_conn_get((RbdState *)site_pool, NULL);
+    assert_ptr_not_equal(next, before);
+    assert_true(fake_ceph_has_clients(2));
+    cst_rbd_conn_unref(before);
+    assert_true(fake_ceph_has_clients(1));
+    cst_rbd_conn_unref(next);
 }
 
 /* --- between the steps of a change ------------------------------------------------------------ */
@@ -429,6 +490,8 @@ int main(void)
         race_test(waiter_connects_when_the_connection_is_gone_again),
         race_test(waiters_get_the_connection_with_the_new_value),
         race_test(failure_with_the_old_value_is_not_the_result),
+        race_test(late_failure_does_not_drop_a_newer_connection),
+        race_test(failure_drops_its_own_connection),
         race_test(content_is_flushed_before_the_draft_is_named),
         race_test(failed_flush_leaves_the_draft_without_the_name),
         race_test(origin_is_noted_until_it_is_released),
