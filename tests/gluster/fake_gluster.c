@@ -40,7 +40,7 @@ static const char *layer;
 static gboolean copies_wrong;
 static void (*at_exit)(void);
 static guint8 id_byte;
-static guint connections, files;
+static guint connections, files; /* open */
 
 static Fault *fault_of(const char *function)
 {
@@ -125,14 +125,59 @@ guint fake_gluster_calls(const char *function)
     return calls;
 }
 
+#define LIMIT_S 300
+
+void fake_gluster_await(const char *function, guint calls)
+{
+    gint64 end = g_get_monotonic_time() + LIMIT_S * G_TIME_SPAN_SECOND;
+    guint made;
+
+    g_mutex_lock(&lock);
+    while ((made = fault_of(function)->calls) < calls)
+        if (!g_cond_wait_until(&cond, &lock, end))
+            g_error("%s was called %u times instead of %u", function, made, calls);
+    g_mutex_unlock(&lock);
+}
+
+void fake_gluster_await_open(guint open_connections, guint open_files)
+{
+    gint64 end = g_get_monotonic_time() + LIMIT_S * G_TIME_SPAN_SECOND;
+
+    g_mutex_lock(&lock);
+    while (connections != open_connections || files != open_files)
+        if (!g_cond_wait_until(&cond, &lock, end))
+            g_error("%u connections and %u files are open instead of %u and %u", connections, files,
+                    open_connections, open_files);
+    g_mutex_unlock(&lock);
+}
+
+/* Counts what is opened or closed. */
+static void count(guint *counter, gint by)
+{
+    g_mutex_lock(&lock);
+    *counter += (guint)by;
+    g_cond_broadcast(&cond);
+    g_mutex_unlock(&lock);
+}
+
+static guint counted(const guint *counter)
+{
+    guint value;
+
+    g_mutex_lock(&lock);
+    value = *counter;
+    g_mutex_unlock(&lock);
+    return value;
+}
+
 guint fake_gluster_connections(void)
 {
-    return (guint)g_atomic_int_get(&connections);
+    return counted(&connections);
 }
 
 guint fake_gluster_files(void)
 {
-    return (guint)g_atomic_int_get(&files);
+    return counted(&files);
 }
 
 char *fake_gluster_servers(void)
@@ -149,6 +194,7 @@ static gboolean faulty(const char *function)
     g_mutex_lock(&lock);
     fault = fault_of(function);
     fault->calls++;
+    g_cond_broadcast(&cond);
     while (fault->hangs)
         g_cond_wait(&cond, &lock);
     if (fault->skip > 0) {
@@ -184,7 +230,7 @@ glfs_t *glfs_new(const char *volname)
     g_free(servers);
     servers = g_strdup("");
     g_mutex_unlock(&lock);
-    g_atomic_int_inc(&connections);
+    count(&connections, 1);
     return fs;
 }
 
@@ -238,7 +284,7 @@ int glfs_fini(glfs_t *fs)
 
     g_free(fs->volume);
     g_free(fs);
-    g_atomic_int_add(&connections, -1);
+    count(&connections, -1);
     return fails ? -1 : 0;
 }
 
@@ -278,7 +324,7 @@ static glfs_fd_t *fd_new(int fd, DIR *dir)
     made = g_new0(glfs_fd_t, 1);
     made->fd = fd;
     made->dir = dir;
-    g_atomic_int_inc(&files);
+    count(&files, 1);
     return made;
 }
 
@@ -302,7 +348,7 @@ int glfs_close(glfs_fd_t *fd)
 
     close(fd->fd);
     g_free(fd);
-    g_atomic_int_add(&files, -1);
+    count(&files, -1);
     return fails ? -1 : 0;
 }
 
@@ -546,6 +592,6 @@ int glfs_closedir(glfs_fd_t *fd)
 
     closedir(fd->dir);
     g_free(fd);
-    g_atomic_int_add(&files, -1);
+    count(&files, -1);
     return fails ? -1 : 0;
 }

@@ -19,6 +19,10 @@ void fake_gluster_hang(const char *function);
 void fake_gluster_resume(void);
 /** How often @function has been called since the reset. */
 guint fake_gluster_calls(const char *function);
+/** Waits until @function has been called @calls times since the reset; aborts after minutes. */
+void fake_gluster_await(const char *function, guint calls);
+/** Waits until so many connections, and files and directories, are open; aborts after minutes. */
+void fake_gluster_await_open(guint connections, guint files);
 /** Connections that are open, and files and directories. */
 guint fake_gluster_connections(void);
 guint fake_gluster_files(void);

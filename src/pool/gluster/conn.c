@@ -22,15 +22,16 @@
 
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <base/uuid.h>
 
-/* A connection that has not had an answer for so long is given up. */
-#define GIVE_UP_US (30 * G_TIME_SPAN_SECOND)
 /* Attempts of one place that hang: further ones are refused until one of them ends. */
 #define HANGING_MAX 4
 /* What the servers say of the volume's structure is text of some kilobytes. */
 #define VOLFILE_MAX (1 << 20)
 #define UUID_BYTES  16
+
+gint64 gluster_give_up_us = 30 * G_TIME_SPAN_SECOND;
 
 struct GlusterPlace {
     guint users; /* guarded by the registry's lock */
@@ -379,8 +380,10 @@ static gboolean wait_or_begin(GlusterPlace *place, const GlusterConf *conf, GErr
 {
     guint attempt = place->attempt;
 
-    while (place->connecting)
+    while (place->connecting) {
+        CST_TEST_POINT("gluster.conn.wait");
         g_cond_wait(&place->cond, &place->lock);
+    }
     if (place->conn)
         return FALSE;
     /* A caller that waited for a failed attempt fails with it: another would take as long again. */
@@ -405,6 +408,7 @@ GlusterConn *gluster_conn_get(GlusterPlace *place, const GlusterConf *conf, GErr
     g_mutex_lock(&place->lock);
     if (!place->conn && wait_or_begin(place, conf, error)) {
         g_mutex_unlock(&place->lock);
+        CST_TEST_POINT("gluster.conn.unlocked");
         conn = connect_by_any(place, conf, &problem);
         g_mutex_lock(&place->lock);
         place->conn = conn;
@@ -435,7 +439,7 @@ static GlusterConn *note_touch(GlusterPlace *place, const GlusterConn *conn, gbo
         place->failing_since = 0;
     else if (place->failing_since == 0)
         place->failing_since = now;
-    else if (place->conn == conn && now - place->failing_since > GIVE_UP_US) {
+    else if (place->conn == conn && now - place->failing_since > gluster_give_up_us) {
         dead = g_steal_pointer(&place->conn);
         place->failing_since = 0;
     }
@@ -462,6 +466,7 @@ gboolean gluster_touch(const CstPoolDef *def, GError **error)
     conn = gluster_conn_get(place, &conf, error);
     if (conn && conn->gluster->glfs_statvfs(conn->fs, GLUSTER_ROOT, &fs) < 0)
         err = errno ? errno : EIO;
+    CST_TEST_POINT("gluster.touch.asked");
     if (conn)
         dead = note_touch(place, conn, err == 0);
     gluster_place_unref(place);

@@ -19,6 +19,7 @@
 #include <base/dry_run.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <pool/files.h>
 
 #define DEFAULT_MODE 0600 /* of a directory too, as libvirt makes them */
@@ -236,6 +237,7 @@ gboolean gluster_vol_abandon(CstPoolState *state, const char *token, GError **er
     g_autofree char *name = cst_dir_draft_name(token);
     g_autofree char *path = gluster_conf_path(&((GlusterState *)state)->conf, name);
 
+    CST_TEST_POINT("gluster.draft.abandon");
     if (strchr(token, '/'))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' does not name a draft"), token);
     conn = gluster_connect(state, error);

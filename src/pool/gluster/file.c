@@ -12,6 +12,7 @@
 
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <base/url.h>
 
 /* --- paths ------------------------------------------------------------------------------------ */
@@ -49,7 +50,9 @@ char *gluster_vol_resolve(CstPoolState *state, const char *path)
 
 static void writer_unref(GlusterConn *conn)
 {
+    /* In this order: without a writer, a listing from before the change must be void already. */
     gluster_changed(conn);
+    CST_TEST_POINT("gluster.writer.changed");
     g_atomic_int_add(&conn->writers, -1);
     gluster_conn_unref(conn);
 }

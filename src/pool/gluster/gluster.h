@@ -84,6 +84,8 @@ GlusterConn *gluster_conn_ref(GlusterConn *conn);
 /** Disconnects with the last reference, in a thread of its own: it takes seconds. NULL: nothing. */
 void gluster_conn_unref(GlusterConn *conn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GlusterConn, gluster_conn_unref)
+/** A connection that has had no answer for so long is given up; tests change it. */
+extern gint64 gluster_give_up_us;
 /** Call it after a change of files, or when what was listed before must not be used any more. */
 void gluster_changed(GlusterConn *conn);
 /** A number that no connection had before its last change; 0: something is being written. */
@@ -160,6 +162,13 @@ void gluster_listing_close(GlusterListing *listing);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GlusterListing, gluster_listing_close)
 
 /* --- recent.c --------------------------------------------------------------------------------- */
+
+/** Names in how short a time are a burst, and how long a listing answers; tests change them. */
+typedef struct {
+    gint64 burst_us;
+    gint64 fresh_us;
+} GlusterRecentTimes;
+extern GlusterRecentTimes gluster_recent_times;
 
 void gluster_recent_init(GlusterRecent *recent);
 void gluster_recent_clear(GlusterRecent *recent);

@@ -14,12 +14,17 @@
 
 #include <string.h>
 
-/* So many names in this time are a burst; and so long a listing answers. */
-#define BURST    16
-#define BURST_US (200 * G_TIME_SPAN_MILLISECOND)
-#define FRESH_US (250 * G_TIME_SPAN_MILLISECOND)
+#include <base/test_point.h>
+
+/* So many names are a burst. */
+#define BURST 16
 /* A larger directory costs more to list than some names do to be asked for. */
 #define ENTRIES_MAX 2048
+
+GlusterRecentTimes gluster_recent_times = {
+    .burst_us = 200 * G_TIME_SPAN_MILLISECOND,
+    .fresh_us = 250 * G_TIME_SPAN_MILLISECOND,
+};
 
 void gluster_recent_init(GlusterRecent *recent)
 {
@@ -61,7 +66,7 @@ static gboolean wants_listing(GlusterRecent *recent, GlusterConn *conn, gint64 n
 {
     if (recent->entries && (now >= recent->until || !is_current(recent, conn)))
         g_clear_pointer(&recent->entries, g_hash_table_unref);
-    if (now - recent->since > BURST_US) {
+    if (now - recent->since > gluster_recent_times.burst_us) {
         recent->since = now;
         recent->asked = 0;
     }
@@ -82,13 +87,14 @@ static void renew(GlusterRecent *recent, GlusterConn *conn, const GlusterConf *c
     g_mutex_unlock(&recent->lock);
     is_private = gluster_is_private(conn, conf);
     entries = list(conn, conf);
+    CST_TEST_POINT("gluster.recent.unlocked");
     g_mutex_lock(&recent->lock);
     g_clear_pointer(&recent->entries, g_hash_table_unref);
     recent->listing = FALSE;
     recent->entries = entries;
     recent->is_private = is_private;
     recent->changes = changes;
-    recent->until = now + FRESH_US;
+    recent->until = now + gluster_recent_times.fresh_us;
 }
 
 gboolean gluster_recent_find(GlusterRecent *recent, GlusterConn *conn, const GlusterConf *conf,

@@ -31,8 +31,7 @@ static int child_main(gboolean in_main)
         return 1;
     fake_gluster_hang("glfs_fini");
     g_clear_pointer(&site_pool, cst_pool_state_unref);
-    while (fake_gluster_calls("glfs_fini") == 0)
-        g_usleep(1000);
+    fake_gluster_await("glfs_fini", 1);
     g_rmdir(dir);
     g_rmdir(site_volume);
     printf("said");

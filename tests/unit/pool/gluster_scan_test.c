@@ -129,92 +129,6 @@ static void only_what_has_changed_is_opened(void **state)
     assert_int_equal(fake_gluster_calls("glfs_open"), opened + 1);
 }
 
-/* As virsh asks for the details of all, one by one. */
-static guint looks_at_all(guint count)
-{
-    guint before = fake_gluster_calls("glfs_lstat") + fake_gluster_calls("glfs_opendir");
-
-    for (guint i = 0; i < count; i++) {
-        g_autofree char *name = g_strdup_printf("f%u", i);
-        g_autofree char *is = site_scan_one(name, NULL);
-        g_autofree char *expected = g_strdup_printf("f%u file raw 7 - -\n", i);
-
-        assert_string_equal(is, expected);
-    }
-    return fake_gluster_calls("glfs_lstat") + fake_gluster_calls("glfs_opendir") - before;
-}
-
-static void many_looks_are_answered_by_one(void **state)
-{
-    for (int i = 0; i < 200; i++) {
-        g_autofree char *name = g_strdup_printf("f%d", i);
-
-        site_put(name, "content");
-    }
-    g_free(site_scan(NULL));
-    assert_in_range(looks_at_all(200), 1, 100);
-}
-
-static CstVolume *known; /* the record of f1, as the tables would have it */
-
-/* Looks at f1, which has @size now; -1: it is gone. */
-static void assert_looks(int64_t size)
-{
-    CstVolume *volume = NULL;
-
-    assert_true(cst_pool_state_scan_one(site_pool, "f1", known, &volume, NULL));
-    assert_int_equal(volume ? (int64_t)volume->capacity : -1, size);
-    cst_volume_unref(known);
-    known = volume;
-}
-
-/* Looks until a listing answers, which knows nothing newer. */
-static void burst(int64_t size)
-{
-    gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
-    guint before;
-
-    do {
-        assert_true(g_get_monotonic_time() < end);
-        before = fake_gluster_calls("glfs_lstat");
-        assert_looks(size);
-    } while (fake_gluster_calls("glfs_lstat") != before);
-}
-
-static void what_has_changed_is_looked_at_again(void **state)
-{
-    g_autoptr(CstBlob) blob = NULL;
-    g_autofree char *path = site_path("f1");
-
-    site_put("f1", "1");
-    burst(1);
-    /* Through us: while it is open, and when it is closed. */
-    blob = cst_pool_state_vol_open(site_pool, "f1", TRUE, NULL);
-    assert_true(cst_blob_resize(blob, 3, NULL));
-    assert_looks(3);
-    assert_true(cst_blob_resize(blob, 4, NULL));
-    g_clear_pointer(&blob, cst_blob_unref);
-    burst(4);
-    blob = cst_pool_state_vol_open(site_pool, "f1", TRUE, NULL);
-    assert_true(cst_blob_resize(blob, 3, NULL));
-    g_clear_pointer(&blob, cst_blob_unref);
-    assert_looks(3);
-    burst(3);
-    assert_true(cst_pool_state_delete(site_pool, "f1", 0, NULL));
-    assert_looks(-1);
-    /* By another client: with a refresh, or a moment later. */
-    site_put("f1", "12345");
-    burst(5);
-    g_unlink(path);
-    g_free(site_scan(NULL));
-    assert_looks(-1);
-    site_put("f1", "12345");
-    burst(5);
-    g_unlink(path);
-    g_usleep(300 * G_TIME_SPAN_MILLISECOND);
-    assert_looks(-1);
-}
-
 static void what_others_may_have_planted_is_not_opened(void **state)
 {
     g_autofree char *dir = site_path("");
@@ -293,8 +207,6 @@ int main(void)
         TEST(entries_are_listed_as_libvirt_does),
         TEST(backing_files_are_called_as_the_tables_do),
         TEST(only_what_has_changed_is_opened),
-        TEST(many_looks_are_answered_by_one),
-        TEST(what_has_changed_is_looked_at_again),
         TEST(what_others_may_have_planted_is_not_opened),
         TEST(what_cannot_be_read_stays_in_the_list),
         TEST(a_declared_format_is_kept_with_the_file),

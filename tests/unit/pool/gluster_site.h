@@ -23,11 +23,9 @@ extern CstPoolState *site_pool;
 extern char *site_volume;
 
 int site_set_up(void **unused);
-/** Fails when a file or a connection is left open. */
+/** Waits until no file and no connection is open; a test that leaves one aborts. */
 int site_tear_down(void **unused);
 
-/** Waits until no file and no connection is open; FALSE: that lasts. */
-gboolean site_is_quiet(void);
 /** A definition's state; NULL with @error. */
 CstPoolState *site_open_xml(const char *xml, GError **error);
 /** The pool on directory @dir, with @options, elements of our namespace, or "". */

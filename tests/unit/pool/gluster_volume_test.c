@@ -314,7 +314,7 @@ static void the_servers_copy_where_that_is_right(void **state)
     }
     /* With several copies of a file, one of them alone would be written. */
     g_clear_pointer(&site_pool, cst_pool_state_unref);
-    assert_true(site_is_quiet());
+    fake_gluster_await_open(0, 0);
     fake_gluster_set_layer("cluster/replicate");
     site_pool = site_open("/d", "");
     assert_true(site_make("other", "raw", NULL));
