@@ -92,10 +92,15 @@ static gboolean sync_names(const Names *names, const char *path, const struct st
            cst_gluster_fail(error, errno, _("cannot sync data to file '%s'"), names->name);
 }
 
+/* A name that can't be synced is removed again, so that the same call may be repeated. */
 static gboolean add_name(const Names *names, GError **error)
 {
-    if (names->conn->gluster->glfs_link(names->conn->fs, names->from, names->to) == 0)
-        return sync_names(names, names->to, &names->at_from, error);
+    if (names->conn->gluster->glfs_link(names->conn->fs, names->from, names->to) == 0) {
+        if (sync_names(names, names->to, &names->at_from, error))
+            return TRUE;
+        names->conn->gluster->glfs_unlink(names->conn->fs, names->to);
+        return FALSE;
+    }
     if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK || errno == EXDEV)
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("'%s' can't have a second name on its file system"), names->name);

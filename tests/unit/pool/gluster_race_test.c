@@ -410,6 +410,26 @@ static void names_are_synced_before_the_old_one_goes(void **state)
     assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
 }
 
+static void second_name_that_can_not_be_synced_goes_again(void **state)
+{
+    static const char *const functions[] = {"glfs_fsync", "glfs_open"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(functions); i++) {
+        g_autofree char *path = site_path("b");
+        GError *error = NULL;
+
+        site_put("a", "data");
+        fake_gluster_fail(functions[i], 0, 1, EIO);
+        site_assert_failed(cst_pool_state_link(site_pool, "a", "b", &error), &error, CST_ERROR_IO,
+                           "'a'");
+        assert_content("a", "data");
+        assert_content("b", "-");
+        assert_true(cst_pool_state_link(site_pool, "a", "b", NULL));
+        assert_content("b", "data");
+        assert_int_equal(g_unlink(path), 0);
+    }
+}
+
 static void name_that_is_taken_is_not_replaced(void **state)
 {
     GError *error = NULL;
@@ -447,6 +467,7 @@ int main(void)
         TEST(failed_reservation_leaves_no_draft),
         TEST(draft_is_abandoned_at_the_next_attempt),
         TEST(names_are_synced_before_the_old_one_goes),
+        TEST(second_name_that_can_not_be_synced_goes_again),
         TEST(name_that_is_taken_is_not_replaced),
     };
 
