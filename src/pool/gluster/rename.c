@@ -190,9 +190,10 @@ gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *n
 
     if (!look(state, state, name, new_name, &names, error))
         return FALSE;
-    /* Without the old name it was renamed already. */
+    /* Without the old name it was renamed already; the sync of that may have failed. */
     if (!names.is_there)
-        return names.is_taken || cst_fail_no_volume(name, error);
+        return names.is_taken ? sync_names(&names, names.to, &names.at_to, error)
+                              : cst_fail_no_volume(name, error);
     if (names.is_taken && !is_linked(&names))
         return refuse_taken(&names, error);
     if (!cst_may_change(error))
@@ -200,7 +201,9 @@ gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *n
     if (S_ISDIR(names.at_from.st_mode))
         done = move_directory(&names, error);
     else
-        done = (names.is_taken || add_name(&names, error)) && drop_name(&names, error);
+        done = (names.is_taken ? sync_names(&names, names.to, &names.at_to, error)
+                               : add_name(&names, error)) &&
+               drop_name(&names, error);
     gluster_changed(names.conn);
     return done;
 }

@@ -410,6 +410,57 @@ static void names_are_synced_before_the_old_one_goes(void **state)
     assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
 }
 
+/* Whichever step fails: the content has one of its names at least, and the same call completes. */
+static void rename_that_failed_is_completed_by_the_next_attempt(void **state)
+{
+    static const struct {
+        const char *function;
+        guint skip;
+        const char *a, *b;
+        guint syncs; /* of the attempt that completes it */
+    } faults[] = {
+        {"glfs_link", 0, "data", "-", 2},  {"glfs_fsync", 0, "data", "-", 2},
+        {"glfs_open", 0, "data", "-", 2},  {"glfs_unlink", 0, "data", "data", 2},
+        {"glfs_fsync", 1, "-", "data", 1}, {"glfs_open", 1, "-", "data", 1},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
+        g_autofree char *path = site_path("b");
+        GError *error = NULL;
+        guint before;
+
+        site_put("a", "data");
+        fake_gluster_fail(faults[i].function, faults[i].skip, 1, EIO);
+        site_assert_failed(cst_pool_state_rename(site_pool, "a", "b", &error), &error, CST_ERROR_IO,
+                           "'a'");
+        assert_content("a", faults[i].a);
+        assert_content("b", faults[i].b);
+        before = fake_gluster_calls("glfs_fsync");
+        assert_true(cst_pool_state_rename(site_pool, "a", "b", NULL));
+        assert_content("a", "-");
+        assert_content("b", "data");
+        assert_int_equal(fake_gluster_calls("glfs_fsync") - before, faults[i].syncs);
+        assert_int_equal(g_unlink(path), 0);
+    }
+}
+
+/* A crash after the link leaves both names, of which neither may be on the disk yet. */
+static void rename_with_both_names_syncs_before_the_old_one_goes(void **state)
+{
+    static const Expected linked = {"a", "data", "b", "data", 1};
+    g_autofree char *from = site_path("a");
+    g_autofree char *to = site_path("b");
+
+    site_put("a", "data");
+    assert_int_equal(link(from, to), 0);
+    point_run("gluster.rename.linked", assert_there, (gpointer)&linked);
+    assert_true(cst_pool_state_rename(site_pool, "a", "b", NULL));
+    points_clear();
+    assert_content("a", "-");
+    assert_content("b", "data");
+    assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
+}
+
 static void second_name_that_can_not_be_synced_goes_again(void **state)
 {
     static const char *const functions[] = {"glfs_fsync", "glfs_open"};
@@ -467,6 +518,8 @@ int main(void)
         TEST(failed_reservation_leaves_no_draft),
         TEST(draft_is_abandoned_at_the_next_attempt),
         TEST(names_are_synced_before_the_old_one_goes),
+        TEST(rename_that_failed_is_completed_by_the_next_attempt),
+        TEST(rename_with_both_names_syncs_before_the_old_one_goes),
         TEST(second_name_that_can_not_be_synced_goes_again),
         TEST(name_that_is_taken_is_not_replaced),
     };
