@@ -364,10 +364,13 @@ static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
     if (result >= 0)
         cst_log(CST_LOG_INFO, "finished the revert of volume '%s' to snapshot '%s'", volume,
                 snapshot);
-    /* A volume or a snapshot that is gone needs no more. */
+    /*
+     * A volume or a snapshot that is gone needs no more. A note that stays would have the next
+     * start revert the volume again, over what was written meanwhile.
+     */
     if (result >= 0 || result == -ENOENT)
-        cst_rbd_note_remove(job, REVERT_NOTE, volume);
-    else
+        result = cst_rbd_note_remove(job, REVERT_NOTE, volume);
+    if (result < 0)
         job->flags |= RBD_JOB_LEFT;
 }
 

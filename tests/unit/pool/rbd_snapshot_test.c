@@ -157,6 +157,26 @@ static void a_revert_that_was_cut_short_is_finished(void **unused)
     cst_pool_state_unref(other);
 }
 
+/* A note that stayed would have a later start revert the volume again. */
+static void settle_fails_until_the_note_of_the_revert_is_gone(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    site_make_plain("v");
+    site_write(site_pool, "v", "old");
+    site_snap(site_pool, "v", "s");
+    site_write(site_pool, "v", "new");
+    fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
+    assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
+    fake_ceph_fail("rbd_pool_metadata_remove", 0, 1, -EIO);
+    site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY, "");
+    site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    site_write(site_pool, "v", "now");
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    site_assert_dump("notes:\nv 22 3d 8388608 'now'\n  @s 8388608 'old'\n");
+}
+
 static void a_revert_to_what_is_gone_is_forgotten(void **unused)
 {
     g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
@@ -200,6 +220,7 @@ int main(void)
         volume_test(errors_of_snapshots_name_what_failed),
         volume_test(what_others_protect_stays),
         volume_test(a_revert_that_was_cut_short_is_finished),
+        volume_test(settle_fails_until_the_note_of_the_revert_is_gone),
         volume_test(a_revert_to_what_is_gone_is_forgotten),
         volume_test(there_may_be_many_notes),
     };
