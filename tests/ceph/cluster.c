@@ -333,11 +333,16 @@ static guint count_clients(void)
 
 gboolean fake_ceph_has_clients(guint count)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
 
     while (count_clients() != count && g_get_monotonic_time() < end)
         g_usleep(500);
     return count_clients() == count;
+}
+
+guint fake_ceph_open_pools(void)
+{
+    return (guint)g_atomic_int_get(&cluster.ios);
 }
 
 guint fake_ceph_open_images(void)

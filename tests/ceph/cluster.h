@@ -94,6 +94,7 @@ typedef struct {
     GPtrArray *clients;
     GPtrArray *handles;
     gint completions;
+    gint ios;         /* of pools that somebody has open */
     guint slow_ms;    /* what a report of progress takes */
     uint64_t last_id; /**< of whatever has a number */
     char *user;

@@ -49,6 +49,8 @@ guint fake_ceph_calls(const char *function);
 gboolean fake_ceph_has_clients(guint count);
 /** What is open. */
 guint fake_ceph_open_images(void);
+/** Pools that were opened (rados_ioctx_create) and not closed. */
+guint fake_ceph_open_pools(void);
 /** Completions that somebody has not released yet, the cluster itself among them. */
 guint fake_ceph_completions(void);
 

@@ -253,6 +253,7 @@ int rados_ioctx_create(rados_t client, const char *pool_name, rados_ioctx_t *ret
     io = g_new0(Io, 1);
     io->client = client;
     io->space = fake_space(pool, "");
+    g_atomic_int_inc(&cluster.ios);
     *ret_io = io;
     return fake_end(began, 0);
 }
@@ -260,6 +261,7 @@ int rados_ioctx_create(rados_t client, const char *pool_name, rados_ioctx_t *ret
 void rados_ioctx_destroy(rados_ioctx_t io)
 {
     g_free(io);
+    g_atomic_int_add(&cluster.ios, -1);
 }
 
 int64_t rados_ioctx_get_id(rados_ioctx_t io)

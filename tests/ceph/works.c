@@ -5,13 +5,15 @@
 
 #include "fake_ceph.h"
 
-/* Linked with --wrap=cst_work_new: counts what is made and cleared, so that tests see a
- * reference that nobody gave back. */
+/* Linked with --wrap: counts works that are made and cleared, and calls that enter and leave the
+ * library, so that a test sees a reference that was not given back. */
 
 gpointer __real_cst_work_new(gsize size, gboolean (*run)(CstWork *work, GError **error),
                              void (*clear)(CstWork *work));
 gpointer __wrap_cst_work_new(gsize size, gboolean (*run)(CstWork *work, GError **error),
                              void (*clear)(CstWork *work));
+
+#define LIMIT_S 60
 
 static GMutex lock;
 static GHashTable *clears; /* of each work; NULL: it has none */
@@ -44,6 +46,47 @@ gpointer __wrap_cst_work_new(gsize size, gboolean (*run)(CstWork *work, GError *
     return work;
 }
 
+void __real_cst_foreign_enter(void);
+void __wrap_cst_foreign_enter(void);
+void __real_cst_foreign_leave(void);
+void __wrap_cst_foreign_leave(void);
+
+static GCond left;
+static gint entered;
+
+static void count_entered(gint by)
+{
+    g_mutex_lock(&lock);
+    entered += by;
+    g_cond_broadcast(&left);
+    g_mutex_unlock(&lock);
+}
+
+void __wrap_cst_foreign_enter(void)
+{
+    __real_cst_foreign_enter();
+    count_entered(1);
+}
+
+void __wrap_cst_foreign_leave(void)
+{
+    __real_cst_foreign_leave();
+    count_entered(-1);
+}
+
+gboolean ceph_has_left(void)
+{
+    gint64 end = g_get_monotonic_time() + LIMIT_S * G_TIME_SPAN_SECOND;
+    gboolean done;
+
+    g_mutex_lock(&lock);
+    while (entered != 0 && g_cond_wait_until(&left, &lock, end))
+        continue;
+    done = entered == 0;
+    g_mutex_unlock(&lock);
+    return done;
+}
+
 void ceph_works_keep(gboolean keep)
 {
     GPtrArray *before;
@@ -68,7 +111,7 @@ guint ceph_works(void)
 gboolean ceph_is_quiet(void)
 {
     static gboolean noisy; /* for good: what was left by one test need not be waited for by all */
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + LIMIT_S * G_TIME_SPAN_SECOND;
 
     while (ceph_works() + fake_ceph_open_images() + fake_ceph_completions() > 0) {
         if (noisy || g_get_monotonic_time() >= end) {

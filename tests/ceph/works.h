@@ -8,6 +8,11 @@ guint ceph_works(void);
 /** Waits until there are none, nothing is open, and nobody waits for an answer; FALSE: in vain. */
 gboolean ceph_is_quiet(void);
 /**
+ * Waits until the program has left the library (base/foreign.h) as often as it has entered it: once
+ * for each connection. FALSE: in vain.
+ */
+gboolean ceph_has_left(void);
+/**
  * With @keep, takes a reference to each work that is made from now on, as a thread has that was
  * interrupted between finishing its work and letting go of it. Without, drops all of them.
  */

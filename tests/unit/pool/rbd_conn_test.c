@@ -21,6 +21,8 @@ static int tear_down(void **state)
     fake_ceph_resume();
     assert_true(ceph_is_quiet());
     assert_true(fake_ceph_has_clients(0));
+    assert_int_equal(fake_ceph_open_pools(), 0);
+    assert_true(ceph_has_left());
     return 0;
 }
 
