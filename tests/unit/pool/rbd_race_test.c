@@ -90,6 +90,9 @@ static void waiter_connects_when_the_connection_is_gone_again(void **unused)
     GThread *threads[2];
     RbdConn *taken = NULL;
 
+    /* How an earlier attempt failed is forgotten by then. */
+    fake_ceph_fail("rados_connect", 0, 1, -EIO);
+    assert_null(cst_rbd_conn_get((RbdState *)site_pool, NULL));
     threads[0] = start_maker(&maker);
     point_run("rbd.conn.wait", take_conn_after_wait, &taken);
     threads[1] = g_thread_new("waiter", get_conn, &waiter);
@@ -103,7 +106,7 @@ static void waiter_connects_when_the_connection_is_gone_again(void **unused)
     assert_non_null(waiter.conn);
     assert_ptr_not_equal(waiter.conn, taken);
     assert_ptr_equal(waiter.conn, ((RbdState *)site_pool)->conn);
-    assert_int_equal(fake_ceph_calls("rados_connect"), 2);
+    assert_int_equal(fake_ceph_calls("rados_connect"), 3);
     assert_int_equal(((RbdState *)site_pool)->connecting, FALSE);
     cst_rbd_conn_unref(taken);
     caller_clear(&maker);

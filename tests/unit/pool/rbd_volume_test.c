@@ -286,6 +286,38 @@ static void drafts_of_the_dead_are_dropped_when_they_are_old(void **unused)
     cst_pool_state_unref(other);
 }
 
+/* A removal that Ceph refuses has removed the snapshots by then. */
+static void draft_that_is_open_keeps_its_snapshots(void **unused)
+{
+    static const char dump[] = "notes:\n.cistern-held.part 22 3d 8388608 ''\n  @s 8388608 ''\n";
+    CstPoolState *other;
+    g_autoptr(RbdConn) conn = site_another_client(&other);
+    rbd_image_t image;
+
+    add_draft("held", 100000);
+    site_snap(site_pool, ".cistern-held.part", "s");
+    image = site_open_elsewhere(conn, ".cistern-held.part");
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    conn->ceph->rbd_close(image);
+    site_assert_dump(dump);
+    cst_pool_state_unref(other);
+}
+
+static void draft_of_unknown_age_or_users_is_not_dropped(void **unused)
+{
+    static const char *const functions[] = {"rbd_get_create_timestamp", "rbd_watchers_list",
+                                            "rbd_open_read_only"};
+
+    add_draft("old", 100000);
+    for (size_t i = 0; i < G_N_ELEMENTS(functions); i++) {
+        fake_ceph_fail(functions[i], 0, 1, -EIO);
+        assert_true(cst_pool_state_settle(site_pool, NULL));
+        site_assert_dump("notes:\n.cistern-old.part 22 3d 8388608 ''\n");
+    }
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    site_assert_dump("notes:\n");
+}
+
 /* --- clones ----------------------------------------------------------------------------------- */
 
 static void the_version_of_clones_can_be_chosen(void **unused)
@@ -515,6 +547,8 @@ int main(void)
         volume_test(who_has_it_open_is_told),
         volume_test(flattening_ends_what_is_shared),
         volume_test(drafts_of_the_dead_are_dropped_when_they_are_old),
+        volume_test(draft_that_is_open_keeps_its_snapshots),
+        volume_test(draft_of_unknown_age_or_users_is_not_dropped),
         volume_test(the_version_of_clones_can_be_chosen),
         volume_test(the_last_clone_releases_the_snapshot),
         volume_test(a_snapshot_that_is_ready_is_cloned),
