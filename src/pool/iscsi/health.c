@@ -13,6 +13,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <pool/device.h>
 
 /* How often to look what has become of a session. */
@@ -73,8 +74,11 @@ static gboolean await_read(Read *read)
     gboolean done;
 
     g_mutex_lock(&read->lock);
-    while (!read->done && g_cond_wait_until(&read->changed, &read->lock, end))
-        continue;
+    while (!read->done) {
+        CST_TEST_POINT("iscsi.read.wait");
+        if (!g_cond_wait_until(&read->changed, &read->lock, end))
+            break;
+    }
     done = read->done;
     g_mutex_unlock(&read->lock);
     return done;
@@ -134,8 +138,10 @@ gboolean iscsi_touch(const CstPoolDef *def, GError **error)
 
         if (session ? session_answers(def, session) : !lost)
             return TRUE;
-        if (!session)
+        if (!session) {
+            CST_TEST_POINT("iscsi.touch.lost");
             g_usleep(LOOK_US);
+        }
     }
 }
 

@@ -22,6 +22,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <pool/device.h>
 
 /* How long the kernel may take to remove what a logout has ended. */
@@ -185,6 +186,7 @@ static gboolean await_end(const CstPoolDef *def)
             return TRUE;
         if (g_get_monotonic_time() > end)
             return FALSE;
+        CST_TEST_POINT("iscsi.logout.wait");
         g_usleep(GONE_STEP);
     }
 }
@@ -303,6 +305,7 @@ static gboolean log_in_again(CstPoolState *state, GError **error)
 
     if (!iscsi_chap_read(state, &chap, error))
         return FALSE;
+    CST_TEST_POINT("iscsi.refresh.begin");
     lock = iscsi_lock(error);
     if (lock < 0)
         return FALSE;
@@ -347,6 +350,7 @@ gboolean iscsi_start(CstPoolState *state, GError **error)
         return iscsi_rescan(def, NULL, error);
     if (!iscsi_chap_read(state, &chap, error))
         return FALSE;
+    CST_TEST_POINT("iscsi.start.begin");
     lock = iscsi_lock(error);
     if (lock < 0)
         return FALSE;
@@ -357,6 +361,7 @@ gboolean iscsi_start(CstPoolState *state, GError **error)
     if (log_in_to_hosts(def, iface, &chap, error) && verify_session(def, error) &&
         iscsi_rescan(def, NULL, error))
         return TRUE;
+    CST_TEST_POINT("iscsi.start.undo");
     g_clear_pointer(&sessions, g_ptr_array_unref);
     sessions = iscsi_sessions_of(def);
     if (log_out(def, sessions, NULL))

@@ -15,6 +15,7 @@
 
 #include "iscsi/iscsi.h"
 #include "iscsi_site.h"
+#include "points.h"
 
 #define TWO_HOSTS ONE_HOST "<host name='127.0.0.2'/>"
 
@@ -122,24 +123,66 @@ static void test_session_more_than_asked_for(void **state)
 
 /* --- whether it answers ----------------------------------------------------------------------- */
 
-static gint answers; /* atomic: so many probes have come back */
+static _Thread_local gboolean is_probe; /* and not the prober of the pool's own */
+static GMutex lock;
+static GCond changed;
+static guint looks, answers; /* of probes; guarded by the lock */
+
+static void note(guint *counter)
+{
+    g_mutex_lock(&lock);
+    (*counter)++;
+    g_cond_broadcast(&changed);
+    g_mutex_unlock(&lock);
+}
+
+static void note_look(gpointer unused)
+{
+    if (is_probe)
+        note(&looks);
+}
 
 static gpointer touch(gpointer pool)
 {
+    is_probe = TRUE;
     assert_true(cst_iscsi_backend.touch(((CstPoolState *)pool)->def, NULL));
-    g_atomic_int_inc(&answers);
+    note(&answers);
+    is_probe = FALSE;
     return NULL;
 }
 
-/* Two looks of the probe, which must not come back meanwhile. */
-static GThread *touch_in_vain(CstPoolState *pool)
+static void await_looks(guint wanted)
 {
-    GThread *thread = g_thread_new("touch", touch, pool);
-    gint before = g_atomic_int_get(&answers);
+    gint64 end = g_get_monotonic_time() + POINT_LIMIT_S * G_TIME_SPAN_SECOND;
 
-    g_usleep(1100 * G_TIME_SPAN_MILLISECOND);
-    assert_int_equal(g_atomic_int_get(&answers), before);
+    g_mutex_lock(&lock);
+    while (looks < wanted && answers == 0)
+        if (!g_cond_wait_until(&changed, &lock, end))
+            g_error("the probe has looked %u times instead of %u", looks, wanted);
+    assert_int_equal(answers, 0);
+    g_mutex_unlock(&lock);
+}
+
+/* Starts a probe, and waits until it has looked three times in vain; @hangs: for a read. */
+static GThread *touch_in_vain(CstPoolState *pool, gboolean hangs)
+{
+    GThread *thread;
+
+    looks = answers = 0;
+    if (hangs)
+        point_run_always("iscsi.read.wait", note_look, NULL);
+    else
+        point_run_always("iscsi.touch.lost", note_look, NULL);
+    thread = g_thread_new("touch", touch, pool);
+    await_looks(3);
     return thread;
+}
+
+/* The probe comes back. */
+static void await_touch(GThread *thread)
+{
+    g_thread_join(thread);
+    points_clear();
 }
 
 /* A probe waits for as long as no session works, and no longer. */
@@ -152,13 +195,13 @@ static void test_probe_waits_for_the_session(void **state)
     fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
     touch(pool);
     site_set_state(1, "FAILED\n");
-    thread = touch_in_vain(pool);
+    thread = touch_in_vain(pool, FALSE);
     site_set_state(1, "LOGGED_IN\n");
-    g_thread_join(thread);
+    await_touch(thread);
     site_set_state(1, "FAILED\n");
-    thread = touch_in_vain(pool);
+    thread = touch_in_vain(pool, FALSE);
     kernel_drop("/sys/class/iscsi_session/session1");
-    g_thread_join(thread);
+    await_touch(thread);
 }
 
 /* A login may take its time, and what was given up keeps nobody waiting. */
@@ -173,9 +216,9 @@ static void test_probe_does_not_wait_for_a_login(void **state)
     site_set_state(2, "FREE\n");
     touch(pool);
     site_set_state(2, "FAILED\n");
-    thread = touch_in_vain(pool);
+    thread = touch_in_vain(pool, FALSE);
     site_set_state(2, "FREE\n");
-    g_thread_join(thread);
+    await_touch(thread);
 }
 
 /* The read hangs on in the session that is lost; the pool goes on with the other. */
@@ -188,9 +231,9 @@ static void test_probe_leaves_a_session_that_hangs(void **state)
     fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
     fake_lun("12:0:0:1", "sdc", 32, 8 * CST_MIB, "naa.1");
     g_atomic_pointer_set(&kernel_hanging, "/dev/sdb");
-    thread = touch_in_vain(pool);
+    thread = touch_in_vain(pool, TRUE);
     site_set_state(1, "FAILED\n");
-    g_thread_join(thread);
+    await_touch(thread);
     g_atomic_pointer_set(&kernel_hanging, NULL);
 }
 

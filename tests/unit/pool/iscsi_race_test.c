@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * iSCSI pools that are started, refreshed and stopped while another process does so, and what a
+ * start that fails leaves.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <string.h>
+
+#include <base/error.h>
+#include <base/units.h>
+
+#include "iscsi/iscsi.h"
+#include "iscsi_site.h"
+#include "points.h"
+
+#define TWO_HOSTS ONE_HOST "<host name='127.0.0.2'/>"
+#define NAMED     ONE_HOST "<initiator><iqn name='iqn.2026-01.lab:a'/></initiator>"
+
+/* A pool is played by two states of one definition: each is a process's own. */
+static CstPoolState *elsewhere;
+
+static void start_elsewhere(gpointer unused)
+{
+    site_start(elsewhere);
+}
+
+static void stop_elsewhere(gpointer unused)
+{
+    site_stop(elsewhere);
+}
+
+static int tear_down(void **state)
+{
+    g_clear_pointer(&elsewhere, cst_pool_state_unref);
+    return site_tear_down(state);
+}
+
+/* --- stop ------------------------------------------------------------------------------------- */
+
+static gpointer stop(gpointer pool)
+{
+    return GINT_TO_POINTER(cst_pool_state_stop(pool, NULL));
+}
+
+/* The kernel takes its time to remove a session that has logged out. */
+static void records_go_when_the_session_has_gone(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
+    GThread *thread;
+
+    site_start(pool);
+    site_lie("logout", "0");
+    point_watch("iscsi.logout.wait");
+    thread = g_thread_new("stop", stop, pool);
+    point_await("iscsi.logout.wait", 2);
+    assert_list("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7", PLAIN);
+    assert_list("/etc/iscsi/ifaces", PLAIN);
+    kernel_drop("/sys/class/iscsi_session/session1");
+    assert_true(GPOINTER_TO_INT(g_thread_join(thread)));
+    points_clear();
+    assert_nothing_left();
+}
+
+/* --- refresh ---------------------------------------------------------------------------------- */
+
+/* A portal of 127.0.0.1 at which somebody accepts connections; free it. */
+static char *open_portal(GSocketListener *listener)
+{
+    guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+
+    assert_int_not_equal(port, 0);
+    return g_strdup_printf("<host name='127.0.0.1' port='%u'/>", port);
+}
+
+static void refresh_leaves_a_pool_that_was_stopped_meanwhile(void **state)
+{
+    g_autoptr(GSocketListener) listener = g_socket_listener_new();
+    g_autofree char *back = open_portal(listener);
+    g_autofree char *hosts = g_strconcat(ONE_HOST, back, NULL);
+    g_autoptr(CstPoolState) pool = site_pool(hosts);
+
+    elsewhere = site_pool(hosts);
+    site_start(pool);
+    kernel_drop("/sys/class/iscsi_session/session2");
+    point_run("iscsi.refresh.begin", stop_elsewhere, NULL);
+    assert_true(cst_pool_state_rescan_bus(pool, NULL, NULL));
+    points_clear();
+    assert_nothing_left();
+}
+
+static void refresh_elsewhere(gpointer unused)
+{
+    assert_true(cst_pool_state_rescan_bus(elsewhere, NULL, NULL));
+}
+
+static void refresh_uses_a_session_that_was_made_meanwhile(void **state)
+{
+    g_autoptr(GSocketListener) listener = g_socket_listener_new();
+    g_autofree char *back = open_portal(listener);
+    g_autofree char *hosts = g_strconcat(ONE_HOST, back, NULL);
+    g_autoptr(CstPoolState) pool = site_pool(hosts);
+
+    elsewhere = site_pool(hosts);
+    site_start(pool);
+    kernel_drop("/sys/class/iscsi_session/session2");
+    point_run("iscsi.refresh.begin", refresh_elsewhere, NULL);
+    assert_true(cst_pool_state_rescan_bus(pool, NULL, NULL));
+    points_clear();
+    assert_list("/sys/class/iscsi_session", "session1 session3");
+    site_stop(pool);
+    assert_nothing_left();
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static void start_uses_a_session_that_was_made_meanwhile(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(TWO_HOSTS);
+
+    elsewhere = site_pool(ONE_HOST);
+    point_run("iscsi.start.begin", start_elsewhere, NULL);
+    site_start(pool);
+    points_clear();
+    assert_list("/sys/class/iscsi_session", "session1 session2");
+    site_stop(pool);
+    assert_nothing_left();
+}
+
+/* The session is there, and its LUNs can't be looked for. */
+static void start_that_can_not_scan_logs_out_again(void **state)
+{
+    static const char *const sources[] = {ONE_HOST, TWO_HOSTS, NAMED};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+        g_autoptr(CstPoolState) pool = site_pool(sources[i]);
+
+        fake_write_errno = EIO;
+        point_watch("iscsi.start.undo");
+        assert_start_fails(pool, CST_ERROR_IO, "look for devices");
+        points_clear();
+        assert_nothing_left();
+        fake_write_errno = 0;
+        site_start(pool);
+        site_stop(pool);
+        assert_nothing_left();
+    }
+}
+
+static void lie_about_logout(gpointer unused)
+{
+    site_lie("logout", "10");
+}
+
+/* The session still needs the record and the interface; the next stop removes all of them. */
+static void undo_that_can_not_log_out_keeps_the_record(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
+
+    fake_write_errno = EIO;
+    point_run("iscsi.start.undo", lie_about_logout, NULL);
+    assert_start_fails(pool, CST_ERROR_IO, "look for devices");
+    points_clear();
+    assert_list("/sys/class/iscsi_session", "session1");
+    assert_list("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7", PLAIN);
+    assert_list("/etc/iscsi/ifaces", PLAIN);
+    kernel_drop("/lie");
+    fake_write_errno = 0;
+    site_stop(pool);
+    assert_nothing_left();
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(records_go_when_the_session_has_gone),
+        TEST(refresh_leaves_a_pool_that_was_stopped_meanwhile),
+        TEST(refresh_uses_a_session_that_was_made_meanwhile),
+        TEST(start_uses_a_session_that_was_made_meanwhile),
+        TEST(start_that_can_not_scan_logs_out_again),
+        TEST(undo_that_can_not_log_out_keeps_the_record),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
