@@ -244,13 +244,17 @@ static gboolean refuse_held(const CstPoolState *state, const GPtrArray *sessions
 
 gboolean iscsi_stop(CstPoolState *state, GError **error)
 {
-    g_autoptr(GPtrArray) sessions = iscsi_sessions_of(state->def);
+    g_autoptr(GPtrArray) sessions = NULL;
     g_auto(CstFd) lock = -1;
 
-    if (!refuse_held(state, sessions, error))
-        return FALSE;
+    CST_TEST_POINT("iscsi.stop.begin");
     lock = iscsi_lock(error);
-    return lock >= 0 && log_out(state->def, sessions, error) && remove_records(state->def, error);
+    if (lock < 0)
+        return FALSE;
+    /* With the lock, because a refresh of the pool elsewhere may have logged in until then. */
+    sessions = iscsi_sessions_of(state->def);
+    return refuse_held(state, sessions, error) && log_out(state->def, sessions, error) &&
+           remove_records(state->def, error);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */

@@ -45,6 +45,40 @@ static int tear_down(void **state)
 
 /* --- stop ------------------------------------------------------------------------------------- */
 
+static void stop_ends_a_session_that_was_made_meanwhile(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
+
+    elsewhere = site_pool(TWO_HOSTS);
+    site_start(pool);
+    point_run("iscsi.stop.begin", start_elsewhere, NULL);
+    site_stop(pool);
+    points_clear();
+    assert_nothing_left();
+}
+
+static void hold_disk(gpointer unused)
+{
+    fake_holder = "mounted on '/srv'";
+}
+
+static void stop_refuses_a_disk_that_is_held_meanwhile(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
+    g_autoptr(GError) error = NULL;
+
+    site_start(pool);
+    fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
+    point_run("iscsi.stop.begin", hold_disk, NULL);
+    assert_false(cst_pool_state_stop(pool, &error));
+    points_clear();
+    assert_int_equal(error->code, CST_ERROR_BUSY);
+    assert_true(site_is_active(pool));
+    fake_holder = NULL;
+    site_stop(pool);
+    assert_nothing_left();
+}
+
 static gpointer stop(gpointer pool)
 {
     return GINT_TO_POINTER(cst_pool_state_stop(pool, NULL));
@@ -181,6 +215,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(stop_ends_a_session_that_was_made_meanwhile),
+        TEST(stop_refuses_a_disk_that_is_held_meanwhile),
         TEST(records_go_when_the_session_has_gone),
         TEST(refresh_leaves_a_pool_that_was_stopped_meanwhile),
         TEST(refresh_uses_a_session_that_was_made_meanwhile),
