@@ -92,6 +92,13 @@ static gboolean make(const char *name, GError **error)
     return iscsi_run(args, iscsi_host.change_s, ISCSI_DONE, NULL, error);
 }
 
+static gboolean delete_iface(const char *name, GError **error)
+{
+    const char *const args[] = {"-m", "iface", "-I", name, "-o", "delete", NULL};
+
+    return run(args, NULL, error);
+}
+
 static gboolean set_initiator(const char *name, const char *initiator, GError **error)
 {
     const char *const args[] = {"-m", "iface",   "-I", name,
@@ -125,20 +132,22 @@ char *iscsi_iface_ensure(const char *initiator, GError **error)
     if (!found && !make(name, error))
         return NULL;
     CST_CRASH_POINT("iscsi.iface.unnamed");
-    if (initiator && !(found && found->initiator) && !set_initiator(name, initiator, error))
+    if (initiator && !(found && found->initiator) && !set_initiator(name, initiator, error)) {
+        if (!found)
+            delete_iface(name, NULL);
         return NULL;
+    }
     return g_steal_pointer(&name);
 }
 
 gboolean iscsi_iface_release(const char *iface, GError **error)
 {
     static const char *const list[] = {"-m", "node", "-P", "1", NULL};
-    const char *const remove[] = {"-m", "iface", "-I", iface, "-o", "delete", NULL};
     g_autofree char *text = NULL;
 
     if (!g_str_has_prefix(iface, ISCSI_IFACE_PREFIX))
         return TRUE;
     if (!run(list, &text, error))
         return FALSE;
-    return iscsi_tree_uses(text, iface) || run(remove, NULL, error);
+    return iscsi_tree_uses(text, iface) || delete_iface(iface, error);
 }

@@ -211,6 +211,59 @@ static void undo_that_can_not_log_out_keeps_the_record(void **state)
     assert_nothing_left();
 }
 
+/* Each step fails while there is an initiator's name. */
+static void start_with_an_initiator_leaves_nothing_when_it_fails(void **state)
+{
+    static const char *const operations[] = {"ifaces", "iface-new", "iface-update", "discovery",
+                                             "make",   "update",    "login"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+        g_autoptr(CstPoolState) pool = site_pool(NAMED);
+
+        site_lie(operations[i], "6");
+        assert_start_fails(pool, CST_ERROR_FAILED, "this is how it fails");
+        kernel_drop("/lie");
+        assert_nothing_left();
+    }
+}
+
+/* One that was there before, without a name, is not ours to remove. */
+static void interface_that_was_there_stays_when_the_start_fails(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(NAMED);
+
+    kernel_put("/etc/iscsi/ifaces/libvirt-iface-0000000a", "");
+    site_lie("iface-update", "6");
+    assert_start_fails(pool, CST_ERROR_FAILED, "this is how it fails");
+    assert_list("/etc/iscsi/ifaces", "libvirt-iface-0000000a");
+    kernel_drop("/lie");
+    site_start(pool);
+    site_stop(pool);
+    assert_nothing_left();
+}
+
+/* --- discovery -------------------------------------------------------------------------------- */
+
+static void discovery_that_fails_leaves_no_interface(void **state)
+{
+    static const char *const operations[] = {"iface-update", "discovery"};
+    CstPoolSource spec;
+
+    assert_true(cst_pool_source_parse("<source><host name='127.0.0.1'/>"
+                                      "<initiator><iqn name='iqn.me'/></initiator></source>",
+                                      CST_POOL_ISCSI, &spec, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+        g_autoptr(GArray) found = g_array_new(FALSE, TRUE, sizeof(CstPoolSource));
+
+        site_lie(operations[i], "6");
+        assert_false(cst_iscsi_backend.discover(&spec, found, NULL));
+        kernel_drop("/lie");
+        assert_int_equal(found->len, 0);
+        assert_nothing_left();
+    }
+    cst_pool_source_clear(&spec);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, tear_down)
@@ -223,6 +276,9 @@ int main(void)
         TEST(start_uses_a_session_that_was_made_meanwhile),
         TEST(start_that_can_not_scan_logs_out_again),
         TEST(undo_that_can_not_log_out_keeps_the_record),
+        TEST(start_with_an_initiator_leaves_nothing_when_it_fails),
+        TEST(interface_that_was_there_stays_when_the_start_fails),
+        TEST(discovery_that_fails_leaves_no_interface),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
