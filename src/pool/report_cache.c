@@ -6,6 +6,8 @@
  */
 #include <pool/report_cache.h>
 
+#include <base/test_point.h>
+
 void cst_report_cache_init(CstReportCache *cache, gpointer (*ref)(gpointer report),
                            void (*unref)(gpointer report))
 {
@@ -93,9 +95,11 @@ static gpointer wait_for_answer(CstReportCache *cache, const CstReportQuery *que
     gint64 until = g_get_monotonic_time() + query->wait_us;
     gpointer report;
 
-    while (!(report = answer_now(cache, query)) && cache->reporting)
+    while (!(report = answer_now(cache, query)) && cache->reporting) {
+        CST_TEST_POINT("report_cache.wait");
         if (!g_cond_wait_until(&cache->cond, &cache->lock, until))
             break;
+    }
     return report;
 }
 
@@ -111,6 +115,7 @@ gpointer cst_report_cache_get(CstReportCache *cache, const CstReportQuery *query
     if (report)
         return report;
     report = query->read(query->data, error);
+    CST_TEST_POINT("report_cache.read");
     g_mutex_lock(&cache->lock);
     cache->reporting = FALSE;
     g_cond_broadcast(&cache->cond);
