@@ -16,6 +16,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <blob/dry.h>
 #include <image/hold.h>
 
@@ -388,6 +389,7 @@ gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const Cs
 /* There is no draft on the storage in a dry run. */
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error)
 {
+    CST_TEST_POINT("pool.draft.abandon");
     if (!state->backend->vol_abandon || cst_dry_run())
         return TRUE;
     return POOL_CALL(state, vol_abandon, NULL, error, token);

@@ -16,6 +16,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/test_point.h>
 #include <pool/tool.h>
 
 MountTimes mount_times = {.mount_s = 300,
@@ -251,6 +252,7 @@ gboolean mount_undo(MountState *state, GError **error)
 {
     GError *why = NULL;
 
+    CST_TEST_POINT("mount.undo");
     if (cst_liveness_check(state->dir.head.liveness, NULL)) {
         if (unmount(state, &why))
             return TRUE;

@@ -14,6 +14,7 @@
 #include <pool/pool.h>
 
 #include "odd_backend.h"
+#include "points.h"
 
 /* Instead of the registry's. */
 const CstBackend *cst_backend_for(CstPoolType type, GError **error)
@@ -502,7 +503,7 @@ static void a_pool_that_keeps_no_declarations_says_so(void **unused)
 
 static void await_answers(gboolean answers)
 {
-    gint64 until = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+    gint64 until = g_get_monotonic_time() + POINT_LIMIT_S * G_TIME_SPAN_SECOND;
 
     while (cst_pool_state_answers(pool, NULL) != answers && g_get_monotonic_time() < until)
         g_usleep(1000);
@@ -541,6 +542,25 @@ static void nothing_else_is_called_while_the_storage_hangs(void **unused)
     assert_true(cst_blob_pread(blob, &byte, 1, 0, NULL));
 }
 
+static void hang_storage(gpointer unused)
+{
+    g_atomic_int_set(&odd_hangs, TRUE);
+    await_answers(FALSE);
+}
+
+static void draft_is_abandoned_when_the_storage_answers_again(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    point_run("pool.draft.abandon", hang_storage, NULL);
+    assert_false(call_vol_abandon(&error));
+    points_clear();
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE));
+    g_atomic_int_set(&odd_hangs, FALSE);
+    await_answers(TRUE);
+    assert_true(call_vol_abandon(NULL));
+}
+
 /* --- the log ---------------------------------------------------------------------------------- */
 
 static void calls_are_logged_when_debug_is_on(void **unused)
@@ -565,6 +585,7 @@ int main(void)
         TEST(a_dry_run_reaches_no_callback_that_changes_anything),
         TEST(a_pool_that_keeps_no_declarations_says_so),
         TEST(nothing_else_is_called_while_the_storage_hangs),
+        TEST(draft_is_abandoned_when_the_storage_answers_again),
         TEST(calls_are_logged_when_debug_is_on),
     };
 

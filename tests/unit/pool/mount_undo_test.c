@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Unmounting: what is left after each step that fails, and mounts that change meanwhile. */
+#include "mount_tools.h"
+
+#include "points.h"
+
+static CstPoolState *pool;
+
+static int set_up_pool(void **state)
+{
+    set_up(state);
+    pool = open_pool(NFS, "", NULL);
+    assert_started(pool);
+    /* As the next process sees it, to which the mount is the pool's own. */
+    cst_netfs_backend.close(pool);
+    pool = open_pool(NFS, "", NULL);
+    put("log", "");
+    return 0;
+}
+
+static int tear_down_pool(void **state)
+{
+    cst_netfs_backend.close(pool);
+    return tear_down(state);
+}
+
+static void assert_stopped(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_netfs_backend.stop(pool, &error))
+        fail_msg("%s", error->message);
+    assert_false(is_mounted());
+}
+
+static void assert_no_stop(int code, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_netfs_backend.stop(pool, &error));
+    if (!g_error_matches(error, CST_ERROR, code) || !strstr(error->message, words))
+        fail_msg("%d: %s", error->code, error->message);
+    assert_true(is_mounted());
+}
+
+static void assert_log(const char *expected)
+{
+    g_autofree char *log = get("log");
+
+    assert_string_equal(log, expected);
+}
+
+/* "umount -c HOW ROOT/m" lines. */
+static char *umounts(const char *how, const char *then)
+{
+    g_autofree char *second = then ? g_strdup_printf("umount -c%s %s/m\n", then, root) : NULL;
+
+    return g_strdup_printf("umount -c%s %s/m\n%s", how, root, second ? second : "");
+}
+
+/* --- mounts that change meanwhile ------------------------------------------------------------- */
+
+static void mount_another(gpointer unused)
+{
+    g_autofree char *row = g_strdup_printf("71 1 0:51 / %s/m rw - nfs srv:/other rw\n", root);
+
+    put("mountinfo", row);
+}
+
+static void unmount_elsewhere(gpointer unused)
+{
+    put("mountinfo", "");
+}
+
+/* Somebody has unmounted it, and mounted another file system there. */
+static void mount_that_was_replaced_meanwhile_is_left(void **state)
+{
+    for (int is_silent = FALSE; is_silent <= TRUE; is_silent++) {
+        silent = is_silent;
+        point_run("mount.undo", mount_another, NULL);
+        assert_true(cst_netfs_backend.stop(pool, NULL));
+        points_clear();
+        assert_true(is_mounted());
+        assert_log("");
+        put("mountinfo", "");
+        silent = FALSE;
+        assert_started(pool);
+        cst_netfs_backend.close(pool);
+        pool = open_pool(NFS, "", NULL);
+        put("log", "");
+    }
+}
+
+static void mount_that_has_gone_meanwhile_is_success(void **state)
+{
+    point_run("mount.undo", unmount_elsewhere, NULL);
+    assert_stopped();
+    points_clear();
+    assert_log("");
+}
+
+/* --- each step fails -------------------------------------------------------------------------- */
+
+static void fall_silent(gpointer unused)
+{
+    silent = TRUE;
+}
+
+static void server_that_falls_silent_is_cut_off(void **state)
+{
+    g_autofree char *forced = umounts(" -i -f", NULL);
+
+    point_run("mount.undo", fall_silent, NULL);
+    assert_stopped();
+    points_clear();
+    assert_log(forced);
+}
+
+/* Force that failed is followed by the lazy way, whose failure is the error. */
+static void cut_off_that_fails_is_reported_and_may_be_repeated(void **state)
+{
+    g_autofree char *both = umounts(" -i -f", " -i -l");
+
+    silent = TRUE;
+    make_tool("umount", "echo it exploded >&2; exit 1");
+    assert_no_stop(CST_ERROR_FAILED, "it exploded");
+    assert_log(both);
+    make_tool("umount", "exit 0");
+    assert_no_stop(CST_ERROR_FAILED, "'umount' claims success");
+    make_tool("umount", UNMOUNTS);
+    assert_stopped();
+}
+
+static void failure_that_is_no_time_out_is_not_forced(void **state)
+{
+    g_autofree char *once = umounts("", NULL);
+
+    make_tool("umount", "echo it exploded >&2; exit 1");
+    assert_no_stop(CST_ERROR_FAILED, "it exploded");
+    assert_log(once);
+    make_tool("umount", UNMOUNTS);
+    assert_stopped();
+}
+
+/* The storage answers by then; it has only been too slow once. */
+static void time_out_is_followed_by_force(void **state)
+{
+    g_autofree char *both = umounts("", " -i -f");
+
+    mount_times.umount_network_s = 1;
+    make_tool("umount", "[ \"$2\" = -i ] || exec sleep 100\n" UNMOUNTS);
+    assert_stopped();
+    assert_log(both);
+}
+
+/* Another mount below keeps it; it is named, and no force is used. */
+static void mount_in_use_is_refused_with_its_users(void **state)
+{
+    g_autofree char *once = umounts("", NULL);
+    g_autofree char *table = g_strdup_printf("70 1 0:50 / %s/m rw - nfs srv:/x rw\n"
+                                             "72 70 0:52 / %s/m/below rw - tmpfs none rw\n",
+                                             root, root);
+
+    put("mountinfo", table);
+    make_tool("umount", "echo umount: target is busy. >&2; exit 32");
+    assert_no_stop(CST_ERROR_BUSY, "mounted on '");
+    assert_log(once);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_pool, tear_down_pool)
+    const struct CMUnitTest tests[] = {
+        TEST(mount_that_was_replaced_meanwhile_is_left),
+        TEST(mount_that_has_gone_meanwhile_is_success),
+        TEST(server_that_falls_silent_is_cut_off),
+        TEST(cut_off_that_fails_is_reported_and_may_be_repeated),
+        TEST(failure_that_is_no_time_out_is_not_forced),
+        TEST(time_out_is_followed_by_force),
+        TEST(mount_in_use_is_refused_with_its_users),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
