@@ -98,7 +98,13 @@ static gboolean scsi_start(CstPoolState *state, GError **error)
     if (adapter->type == CST_ADAPTER_FC_HOST &&
         !scsi_vport_ensure(adapter, state->def->name, &SCSI(state)->made_vport, error))
         return FALSE;
-    return scsi_rescan_bus(state, NULL, error);
+    if (scsi_rescan_bus(state, NULL, error))
+        return TRUE;
+    /* A start that fails is followed by no stop, so the port that it has made goes here. */
+    if (SCSI(state)->made_vport)
+        scsi_vport_remove(adapter, state->def->name, NULL);
+    SCSI(state)->made_vport = FALSE;
+    return FALSE;
 }
 
 /*

@@ -50,5 +50,7 @@ gboolean scsi_same_wwn(const char *a, const char *b);
  */
 gboolean scsi_vport_ensure(const CstAdapter *adapter, const char *pool, gboolean *ret_made,
                            GError **error);
+/** How long a driver may take to make or remove a port; tests change it. */
+extern gint64 scsi_vport_wait_us;
 /** Removes the virtual port; one that is gone is success. */
 gboolean scsi_vport_remove(const CstAdapter *adapter, const char *pool, GError **error);

@@ -14,10 +14,12 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
+
+#define WAIT_STEP (100 * G_TIME_SPAN_MILLISECOND)
 
 /* The driver makes the host while vport_create is being written to, or soon afterwards. */
-#define APPEAR_US   (10 * G_TIME_SPAN_SECOND)
-#define APPEAR_STEP (100 * G_TIME_SPAN_MILLISECOND)
+gint64 scsi_vport_wait_us = 10 * G_TIME_SPAN_SECOND;
 
 static gboolean has_attribute(unsigned host, const char *name, const char *wwn)
 {
@@ -93,13 +95,14 @@ static gboolean write_command(unsigned parent, const char *command, const CstAda
 
 static gboolean await_host(const CstAdapter *adapter, gboolean there)
 {
-    gint64 end = g_get_monotonic_time() + APPEAR_US;
+    gint64 end = g_get_monotonic_time() + scsi_vport_wait_us;
     unsigned host;
 
     while (scsi_fc_host_find(adapter->wwnn, adapter->wwpn, &host) != there) {
         if (g_get_monotonic_time() > end)
             return FALSE;
-        g_usleep(APPEAR_STEP);
+        CST_TEST_POINT("scsi.vport.wait");
+        g_usleep(WAIT_STEP);
     }
     return TRUE;
 }
@@ -115,9 +118,12 @@ gboolean scsi_vport_ensure(const CstAdapter *adapter, const char *pool, gboolean
     if (!find_parent(adapter, pool, &parent, error) ||
         !write_command(parent, "vport_create", adapter, error))
         return FALSE;
-    *ret_made = TRUE;
-    return await_host(adapter, TRUE) ||
-           cst_fail(error, CST_ERROR_TIMEOUT,
+    *ret_made = await_host(adapter, TRUE);
+    if (*ret_made)
+        return TRUE;
+    /* The driver may make it still. */
+    write_command(parent, "vport_delete", adapter, NULL);
+    return cst_fail(error, CST_ERROR_TIMEOUT,
                     _("SCSI host %u has made no virtual port with wwnn='%s' and wwpn='%s'"), parent,
                     adapter->wwnn, adapter->wwpn);
 }

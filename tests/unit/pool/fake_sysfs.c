@@ -24,6 +24,7 @@
 GString *fake_written;
 void (*fake_on_write)(const char *path, const char *text);
 int fake_write_errno;
+const char *fake_write_fails;
 guint fake_settled;
 const char *fake_holder;
 
@@ -51,7 +52,7 @@ gboolean __wrap_cst_kernel_write(const char *path, const char *text)
 {
     g_string_append_printf(fake_written, "%s %s\n", path, text);
     errno = fake_write_errno;
-    if (fake_write_errno)
+    if (fake_write_errno && (!fake_write_fails || g_str_has_suffix(path, fake_write_fails)))
         return FALSE;
     if (fake_on_write)
         fake_on_write(path, text);
@@ -96,6 +97,7 @@ int fake_sysfs_set_up(void **state)
     fake_written = g_string_new(NULL);
     fake_on_write = NULL;
     fake_write_errno = 0;
+    fake_write_fails = NULL;
     fake_settled = 0;
     fake_holder = NULL;
     return 0;

@@ -20,6 +20,8 @@ extern GString *fake_written;
 extern void (*fake_on_write)(const char *path, const char *text);
 /** errno of such writes; 0: they succeed. */
 extern int fake_write_errno;
+/** How the paths end to which writes fail so; NULL: all. */
+extern const char *fake_write_fails;
 /** How often udev was waited for. */
 extern guint fake_settled;
 /** Who holds any device that is asked for; NULL: nobody. */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@
 #include <base/units.h>
 
 #include "fake_sysfs.h"
+#include "points.h"
+#include "scsi/scsi.h"
 
 #define WWNN "20000000c9831b4b"
 #define WWPN "10000000c9831b4b"
@@ -74,6 +77,7 @@ static void be_driver(const char *path, const char *text)
 static int set_up_fc(void **state)
 {
     fake_sysfs_set_up(state);
+    scsi_vport_wait_us = 10 * G_TIME_SPAN_SECOND;
     put_parent(8, "000000000000008", "Linkdown\n", "0\n");
     put_parent(9, "000000000000009", "Online\n", "2\n");
     put_parent(10, "00000000000000a", "Online\n", "1\n");
@@ -182,6 +186,128 @@ static void test_physical_port_is_never_removed(void **state)
     assert_null(strstr(fake_written->str, "vport_delete"));
 }
 
+/* --- ports that come late, and starts that fail ----------------------------------------------- */
+
+static gpointer start(gpointer pool)
+{
+    return GINT_TO_POINTER(cst_pool_state_start(pool, NULL));
+}
+
+static void start_waits_for_the_port_of_a_slow_driver(void **state)
+{
+    g_autofree char *xml = fc_pool("");
+    g_autoptr(CstPoolState) pool = fake_pool(xml);
+    g_autofree char *found = NULL;
+    GThread *thread;
+
+    scsi_vport_wait_us = G_TIME_SPAN_DAY;
+    fake_on_write = NULL;
+    point_watch("scsi.vport.wait");
+    thread = g_thread_new("start", start, pool);
+    point_await("scsi.vport.wait", 2);
+    be_driver("/sys/class/fc_host/host10/vport_create", WWPN ":" WWNN);
+    assert_true(GPOINTER_TO_INT(g_thread_join(thread)));
+    points_clear();
+    found = fake_scan(pool);
+    assert_string_equal(found, "unit:0:0:0");
+    fake_on_write = be_driver;
+    g_string_truncate(fake_written, 0);
+    assert_true(cst_pool_state_stop(pool, NULL));
+    assert_non_null(strstr(fake_written->str, "host10/vport_delete"));
+}
+
+static gpointer stop(gpointer pool)
+{
+    return GINT_TO_POINTER(cst_pool_state_stop(pool, NULL));
+}
+
+static void stop_waits_until_the_port_has_gone(void **state)
+{
+    g_autofree char *xml = fc_pool("");
+    g_autoptr(CstPoolState) pool = fake_pool(xml);
+    GThread *thread;
+
+    scsi_vport_wait_us = G_TIME_SPAN_DAY;
+    assert_true(cst_pool_state_start(pool, NULL));
+    fake_on_write = NULL;
+    point_watch("scsi.vport.wait");
+    thread = g_thread_new("stop", stop, pool);
+    point_await("scsi.vport.wait", 2);
+    be_driver("/sys/class/fc_host/host10/vport_delete", WWPN ":" WWNN);
+    assert_true(GPOINTER_TO_INT(g_thread_join(thread)));
+    points_clear();
+}
+
+static void assert_start_fails(CstPoolState *pool, int code, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_pool_state_start(pool, &error));
+    if (!g_error_matches(error, CST_ERROR, code) || !strstr(error->message, words))
+        fail_msg("%d: %s", error->code, error->message);
+}
+
+#define CREATED "/sys/class/fc_host/host10/vport_create " WWPN ":" WWNN "\n"
+#define DELETED "/sys/class/fc_host/host10/vport_delete " WWPN ":" WWNN "\n"
+
+static void port_that_does_not_appear_is_called_off(void **state)
+{
+    g_autofree char *xml = fc_pool("");
+    g_autoptr(CstPoolState) pool = fake_pool(xml);
+
+    scsi_vport_wait_us = -1;
+    fake_on_write = NULL;
+    assert_start_fails(pool, CST_ERROR_TIMEOUT, "SCSI host 10 has made no virtual port");
+    assert_string_equal(fake_written->str, CREATED DELETED);
+    /* It is none of the pool's when somebody else makes it. */
+    be_driver("/sys/class/fc_host/host10/vport_create", WWPN ":" WWNN);
+    g_string_truncate(fake_written, 0);
+    assert_true(cst_pool_state_stop(pool, NULL));
+    assert_string_equal(fake_written->str, "");
+}
+
+static void port_that_does_not_go_is_reported(void **state)
+{
+    g_autofree char *xml = fc_pool("");
+    g_autoptr(CstPoolState) pool = fake_pool(xml);
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_pool_state_start(pool, NULL));
+    scsi_vport_wait_us = -1;
+    fake_on_write = NULL;
+    assert_false(cst_pool_state_stop(pool, &error));
+    assert_int_equal(error->code, CST_ERROR_TIMEOUT);
+    fake_on_write = be_driver;
+    assert_true(cst_pool_state_stop(pool, NULL));
+}
+
+/* Only the port that the start itself has made goes. */
+static void start_that_can_not_scan_removes_its_port(void **state)
+{
+    for (int there = FALSE; there <= TRUE; there++) {
+        g_autofree char *xml = fc_pool("");
+        g_autoptr(CstPoolState) pool = fake_pool(xml);
+
+        if (there)
+            be_driver("/sys/class/fc_host/host10/vport_create", WWPN ":" WWNN);
+        g_string_truncate(fake_written, 0);
+        fake_write_errno = EIO;
+        fake_write_fails = "/host30/scan";
+        assert_start_fails(pool, CST_ERROR_IO, "cannot have SCSI host 30 look for devices");
+        assert_int_equal(g_str_has_prefix(fake_written->str, CREATED), !there);
+        assert_int_equal(g_str_has_suffix(fake_written->str, DELETED), !there);
+        fake_write_errno = 0;
+        /* A later start may find the port of another program, which stays. */
+        if (!there)
+            be_driver("/sys/class/fc_host/host10/vport_create", WWPN ":" WWNN);
+        assert_true(cst_pool_state_start(pool, NULL));
+        g_string_truncate(fake_written, 0);
+        assert_true(cst_pool_state_stop(pool, NULL));
+        assert_string_equal(fake_written->str, "");
+        be_driver("/sys/class/fc_host/host10/vport_delete", WWPN ":" WWNN);
+    }
+}
+
 static void test_machine_without_fibre_channel(void **state)
 {
     g_autofree char *xml = fc_pool("parent='scsi_host5'");
@@ -198,9 +324,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_fc, fake_sysfs_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_parent_of_virtual_port),         TEST(test_virtual_port_goes_with_the_pool),
-        TEST(test_virtual_port_in_use_stays),      TEST(test_virtual_port_of_others),
-        TEST(test_physical_port_is_never_removed), TEST(test_machine_without_fibre_channel),
+        TEST(start_waits_for_the_port_of_a_slow_driver),
+        TEST(stop_waits_until_the_port_has_gone),
+        TEST(port_that_does_not_appear_is_called_off),
+        TEST(port_that_does_not_go_is_reported),
+        TEST(start_that_can_not_scan_removes_its_port),
+        TEST(test_parent_of_virtual_port),
+        TEST(test_virtual_port_goes_with_the_pool),
+        TEST(test_virtual_port_in_use_stays),
+        TEST(test_virtual_port_of_others),
+        TEST(test_physical_port_is_never_removed),
+        TEST(test_machine_without_fibre_channel),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
