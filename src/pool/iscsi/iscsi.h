@@ -40,6 +40,7 @@ typedef struct {
     unsigned login_s;         /**< a login or logout */
     unsigned change_s;        /**< a change of the records */
     unsigned prove_s;         /**< one step of a login that is only tried */
+    unsigned gone_s;          /**< the kernel's removal of what a logout has ended */
 } IscsiHost;
 extern IscsiHost iscsi_host;
 

@@ -17,6 +17,7 @@ IscsiHost iscsi_host = {
     .login_s = 60,
     .change_s = 40, /* iscsiadm waits 30 s for its lock */
     .prove_s = 15,
+    .gone_s = 10,
 };
 
 /* open-iscsi's exit statuses (include/iscsi_err.h), and the class of error that they mean. */

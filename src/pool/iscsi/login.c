@@ -25,8 +25,6 @@
 #include <base/test_point.h>
 #include <pool/device.h>
 
-/* How long the kernel may take to remove what a logout has ended. */
-#define GONE_US   (10 * G_TIME_SPAN_SECOND)
 #define GONE_STEP (100 * G_TIME_SPAN_MILLISECOND)
 #define ANSWER_S  2
 
@@ -174,7 +172,7 @@ static gboolean log_in_to_hosts(const CstPoolDef *def, const char *iface, const 
 
 static gboolean await_end(const CstPoolDef *def)
 {
-    gint64 end = g_get_monotonic_time() + GONE_US;
+    gint64 end = g_get_monotonic_time() + iscsi_host.gone_s * G_TIME_SPAN_SECOND;
 
     for (;;) {
         g_autoptr(GPtrArray) sessions = iscsi_sessions_of(def);

@@ -103,6 +103,25 @@ static void records_go_when_the_session_has_gone(void **state)
     assert_nothing_left();
 }
 
+/* The record of a session that stays is still needed. */
+static void session_that_does_not_go_keeps_its_record(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(ONE_HOST);
+    g_autoptr(GError) error = NULL;
+
+    site_start(pool);
+    site_lie("logout", "0");
+    iscsi_host.gone_s = 0;
+    assert_false(cst_pool_state_stop(pool, &error));
+    assert_int_equal(error->code, CST_ERROR_BUSY);
+    assert_non_null(strstr(error->message, "the kernel still has a session"));
+    assert_list("/etc/iscsi/nodes/" IQN "/127.0.0.1,3260,7", PLAIN);
+    assert_list("/etc/iscsi/ifaces", PLAIN);
+    kernel_drop("/lie");
+    site_stop(pool);
+    assert_nothing_left();
+}
+
 /* --- refresh ---------------------------------------------------------------------------------- */
 
 /* A portal of 127.0.0.1 at which somebody accepts connections; free it. */
@@ -271,6 +290,7 @@ int main(void)
         TEST(stop_ends_a_session_that_was_made_meanwhile),
         TEST(stop_refuses_a_disk_that_is_held_meanwhile),
         TEST(records_go_when_the_session_has_gone),
+        TEST(session_that_does_not_go_keeps_its_record),
         TEST(refresh_leaves_a_pool_that_was_stopped_meanwhile),
         TEST(refresh_uses_a_session_that_was_made_meanwhile),
         TEST(start_uses_a_session_that_was_made_meanwhile),

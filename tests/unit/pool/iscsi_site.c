@@ -51,7 +51,8 @@ int site_set_up(void **state)
                              .databases = {etc, "/nowhere"},
                              .discover_s = 20,
                              .login_s = 20,
-                             .change_s = 20};
+                             .change_s = 20,
+                             .gone_s = 300};
     return 0;
 }
 
