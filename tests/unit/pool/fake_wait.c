@@ -15,7 +15,7 @@ void wait_wake_next(void)
     wakes = TRUE;
 }
 
-void wait_run_after(void (*act)(gpointer data), gpointer data)
+void wait_run_before_lock(void (*act)(gpointer data), gpointer data)
 {
     act_after = act;
     act_data = data;
@@ -30,25 +30,29 @@ static gboolean wake_now(void)
     return now;
 }
 
-static void wait_ended(void)
+/* With the lock held, which is released meanwhile. */
+static void wait_ended(GMutex *mutex)
 {
     void (*act)(gpointer data) = g_steal_pointer(&act_after);
 
-    if (act)
-        act(act_data);
+    if (!act)
+        return;
+    g_mutex_unlock(mutex);
+    act(act_data);
+    g_mutex_lock(mutex);
 }
 
 void __wrap_g_cond_wait(GCond *cond, GMutex *mutex)
 {
     if (!wake_now())
         __real_g_cond_wait(cond, mutex);
-    wait_ended();
+    wait_ended(mutex);
 }
 
 gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time)
 {
     gboolean woken = wake_now() || __real_g_cond_wait_until(cond, mutex, end_time);
 
-    wait_ended();
+    wait_ended(mutex);
     return woken;
 }

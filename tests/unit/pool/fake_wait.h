@@ -12,6 +12,8 @@
 /** The next wait of this thread returns at once, although nothing has changed. */
 void wait_wake_next(void);
 
-/** Calls @act(@data) when the next wait of this thread has ended, with the lock of the wait held.
+/**
+ * Calls @act(@data) when the next wait of this thread has been woken, before the thread has the
+ * lock again: as if other threads had been faster.
  */
-void wait_run_after(void (*act)(gpointer data), gpointer data);
+void wait_run_before_lock(void (*act)(gpointer data), gpointer data);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Another thread at the places where the connection of Gluster pools is awaited, made without the
- * lock, or given up; and the files between the steps of a change.
+ * lock, or given up.
  */
 #include "gluster_site.h"
 
 #include <errno.h>
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <base/work.h>
 
@@ -24,6 +22,7 @@ gboolean __wrap_cst_work_wait(CstWork *work, guint deadline_ms, GError **error);
 static gboolean is_impatient; /* every deadline is over at once */
 static guint deadlines[8];    /* of the calls since is_impatient was set */
 static guint deadline_count;
+static guint patient_from; /* the deadline that is kept again, and its attempt answers; 0: none */
 
 gboolean __wrap_cst_work_wait(CstWork *work, guint deadline_ms, GError **error)
 {
@@ -31,15 +30,26 @@ gboolean __wrap_cst_work_wait(CstWork *work, guint deadline_ms, GError **error)
         return __real_cst_work_wait(work, deadline_ms, error);
     assert_true(deadline_count < G_N_ELEMENTS(deadlines));
     deadlines[deadline_count++] = deadline_ms;
-    return __real_cst_work_wait(work, 0, error);
+    if (deadline_count != patient_from)
+        return __real_cst_work_wait(work, 0, error);
+    /* The attempts before hang by now, and end late. */
+    fake_gluster_await("glfs_init", deadline_count - 1);
+    fake_gluster_resume();
+    return __real_cst_work_wait(work, deadline_ms, error);
 }
+
+/* No deadline ends while a thread waits to be scheduled. */
+#define PATIENT "<option name='timeout' value='600'/>"
 
 static int set_up(void **state)
 {
     is_impatient = FALSE;
-    deadline_count = 0;
+    deadline_count = patient_from = 0;
     gluster_give_up_us = G_TIME_SPAN_DAY;
-    return site_set_up(state);
+    site_set_up(state);
+    cst_pool_state_unref(site_pool);
+    site_pool = site_open("/d", PATIENT);
+    return 0;
 }
 
 /* --- waiting for the connection --------------------------------------------------------------- */
@@ -136,6 +146,54 @@ static void waiter_waits_again_while_the_attempt_runs(void **state)
     caller_clear(&waiter);
 }
 
+static void assert_touch_fails(void)
+{
+    GError *error = NULL;
+
+    fake_gluster_fail("glfs_statvfs", 0, 1, ENOTCONN);
+    site_assert_failed(gluster_touch(site_pool->def, &error), &error, CST_ERROR_UNREACHABLE,
+                       "Gluster volume 'gv0'");
+}
+
+static void give_up_conn(gpointer unused)
+{
+    gluster_give_up_us = -1;
+    assert_touch_fails();
+    assert_touch_fails();
+}
+
+static void give_up_before_lock(gpointer unused)
+{
+    wait_run_before_lock(give_up_conn, NULL);
+}
+
+/* How an earlier attempt failed is forgotten by then. */
+static void waiter_connects_when_the_connection_is_gone_again(void **state)
+{
+    Caller maker = {0}, waiter = {0};
+    GThread *threads[2];
+
+    fake_gluster_fail("glfs_init", 0, 1, ENOTCONN);
+    assert_null(gluster_connect(site_pool, NULL));
+    fake_gluster_hang("glfs_init");
+    threads[0] = g_thread_new("maker", get_conn, &maker);
+    fake_gluster_await("glfs_init", 2);
+    point_run("gluster.conn.wait", give_up_before_lock, NULL);
+    threads[1] = g_thread_new("waiter", get_conn, &waiter);
+    point_await("gluster.conn.wait", 1);
+    fake_gluster_resume();
+    g_thread_join(threads[0]);
+    g_thread_join(threads[1]);
+    points_clear();
+    assert_null(waiter.error);
+    assert_non_null(waiter.conn);
+    assert_ptr_not_equal(waiter.conn, maker.conn);
+    assert_int_equal(fake_gluster_calls("glfs_init"), 3);
+    caller_clear(&maker);
+    caller_clear(&waiter);
+    fake_gluster_await_open(1, 0);
+}
+
 /* --- connecting without the lock -------------------------------------------------------------- */
 
 static gpointer connect_as(gpointer pool)
@@ -146,7 +204,7 @@ static gpointer connect_as(gpointer pool)
 /* One that shares the place comes and goes: it is the connecting pool's place still. */
 static void pool_that_goes_meanwhile_leaves_the_place(void **state)
 {
-    CstPoolState *other = site_open("/", "");
+    CstPoolState *other = site_open("/", PATIENT);
     GlusterConn *conn, *again;
     GThread *thread;
 
@@ -154,7 +212,7 @@ static void pool_that_goes_meanwhile_leaves_the_place(void **state)
     thread = g_thread_new("connect", connect_as, site_pool);
     point_await("gluster.conn.unlocked", 1);
     cst_pool_state_unref(other);
-    other = site_open("/", "");
+    other = site_open("/", PATIENT);
     point_release("gluster.conn.unlocked");
     conn = g_thread_join(thread);
     points_clear();
@@ -189,10 +247,36 @@ static void each_server_has_its_part_of_the_time(void **state)
     assert_in_range(deadlines[1], timeout_ms / 2, timeout_ms);
 }
 
+static void assert_first_server(const char *server)
+{
+    g_autofree char *servers = fake_gluster_servers();
+
+    assert_true(g_str_has_prefix(servers, server));
+}
+
+static void server_that_answered_is_asked_first_the_next_time(void **state)
+{
+    GlusterConn *conn;
+
+    fake_gluster_hang("glfs_init");
+    is_impatient = TRUE;
+    patient_from = 2;
+    conn = gluster_connect(site_pool, NULL);
+    is_impatient = FALSE;
+    assert_non_null(conn);
+    assert_first_server("tcp two ");
+    gluster_conn_unref(conn);
+    give_up_conn(NULL);
+    fake_gluster_await_open(0, 0);
+    conn = gluster_connect(site_pool, NULL);
+    assert_first_server("tcp two ");
+    gluster_conn_unref(conn);
+}
+
 /* Has attempts hang until further ones are refused; returns how many were begun. */
 static guint hang_attempts(void)
 {
-    guint before = fake_gluster_calls("glfs_new");
+    guint before = fake_gluster_calls("glfs_init"), begun = 0;
     g_autoptr(GError) error = NULL;
 
     fake_gluster_hang("glfs_init");
@@ -202,10 +286,29 @@ static guint hang_attempts(void)
         deadline_count = 0;
         assert_null(gluster_connect(site_pool, &error));
         assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE));
+        begun += deadline_count;
     }
     is_impatient = FALSE;
-    fake_gluster_await("glfs_init", before + 4);
-    return fake_gluster_calls("glfs_new") - before;
+    fake_gluster_await("glfs_init", before + begun);
+    return begun;
+}
+
+/* An attempt that ends at once hangs at no time. */
+static void attempts_that_fail_at_once_are_not_counted(void **state)
+{
+    fake_gluster_fail("glfs_init", 0, 8, ENOTCONN);
+    for (guint i = 1; i <= 8; i++) {
+        assert_null(gluster_connect(site_pool, NULL));
+        assert_int_equal(fake_gluster_calls("glfs_init"), i);
+    }
+    fake_gluster_hang("glfs_init");
+    is_impatient = TRUE;
+    assert_null(gluster_connect(site_pool, NULL)); /* hangs at both servers */
+    is_impatient = FALSE;
+    fake_gluster_await("glfs_init", 10);
+    fake_gluster_fail("glfs_set_volfile_server", 0, 1, EIO);
+    assert_null(gluster_connect(site_pool, NULL));
+    assert_int_equal(hang_attempts(), 2);
 }
 
 static void attempts_that_have_ended_may_be_made_again(void **state)
@@ -220,15 +323,6 @@ static void attempts_that_have_ended_may_be_made_again(void **state)
 }
 
 /* --- giving up a connection ------------------------------------------------------------------- */
-
-static void assert_touch_fails(void)
-{
-    GError *error = NULL;
-
-    fake_gluster_fail("glfs_statvfs", 0, 1, ENOTCONN);
-    site_assert_failed(gluster_touch(site_pool->def, &error), &error, CST_ERROR_UNREACHABLE,
-                       "Gluster volume 'gv0'");
-}
 
 static guint connections_made(void)
 {
@@ -261,6 +355,19 @@ static void connection_without_an_answer_is_given_up_after_a_time(void **state)
     fake_gluster_await_open(1, 0);
 }
 
+/* A probe may outlive its pool, and then wants no connection. */
+static void touch_of_a_pool_that_has_gone_connects_nowhere(void **state)
+{
+    g_autoptr(CstPoolDef) def = cst_pool_def_copy(site_pool->def);
+
+    assert_int_equal(connections_made(), 1);
+    g_clear_pointer(&site_pool, cst_pool_state_unref);
+    fake_gluster_await_open(0, 0);
+    assert_true(gluster_touch(def, NULL));
+    assert_int_equal(fake_gluster_calls("glfs_init"), 1);
+    assert_int_equal(fake_gluster_calls("glfs_statvfs"), 0);
+}
+
 /* Another probe gives the connection up, and there is a new one, which has failed once. */
 static void give_up_and_connect_anew(gpointer unused)
 {
@@ -282,246 +389,21 @@ static void late_failure_does_not_give_up_a_newer_connection(void **state)
     assert_int_equal(connections_made(), 3);
 }
 
-/* --- between the steps of a change ------------------------------------------------------------ */
-
-static char *get(const char *name)
-{
-    g_autofree char *path = site_path(name);
-    char *text = NULL;
-
-    return g_file_get_contents(path, &text, NULL, NULL) ? text : g_strdup("-");
-}
-
-static void assert_content(const char *name, const char *content)
-{
-    g_autofree char *is = get(name);
-
-    assert_string_equal(is, content);
-}
-
-/* What has to be there at a point; "-": no such file. */
-typedef struct {
-    const char *old_name, *old_content, *new_name, *new_content;
-    guint syncs; /* calls of glfs_fsync() since the beginning */
-} Expected;
-
-static void assert_there(gpointer data)
-{
-    const Expected *expected = data;
-
-    assert_content(expected->old_name, expected->old_content);
-    assert_content(expected->new_name, expected->new_content);
-    assert_int_equal(fake_gluster_calls("glfs_fsync"), expected->syncs);
-}
-
-static void content_and_name_of_a_new_volume_are_synced(void **state)
-{
-    static const Expected synced = {".cistern-v.part", "content", "v", "-", 1},
-                          linked = {".cistern-v.part", "content", "v", "content", 1},
-                          named = {".cistern-v.part", "-", "v", "content", 1};
-
-    point_run("gluster.commit.synced", assert_there, (gpointer)&synced);
-    point_run("gluster.commit.linked", assert_there, (gpointer)&linked);
-    point_run("gluster.commit.named", assert_there, (gpointer)&named);
-    assert_true(site_make("v", "raw", NULL));
-    points_clear();
-    assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
-}
-
-static void put_another(gpointer unused)
-{
-    g_autofree char *path = site_path("v");
-
-    assert_int_equal(g_unlink(path), 0);
-    site_put("v", "theirs");
-}
-
-static void name_that_somebody_replaced_is_left(void **state)
-{
-    GError *error = NULL;
-
-    point_run("gluster.commit.linked", put_another, NULL);
-    site_assert_failed(site_make("v", "raw", &error), &error, CST_ERROR_DENIED,
-                       "somebody put something else in the place of volume 'v'");
-    points_clear();
-    assert_content("v", "theirs");
-    assert_content(".cistern-v.part", "content");
-    assert_true(cst_pool_state_abandon(site_pool, "v", NULL));
-    assert_content(".cistern-v.part", "-");
-    assert_content("v", "theirs");
-}
-
-/* Without the service's vol_abandon, which comes after a failed commit only. */
-static void failed_reservation_leaves_no_draft(void **state)
-{
-    static const struct {
-        const char *function;
-        guint skip;
-    } faults[] = {{"glfs_creat", 0}, {"glfs_fchown", 0}, {"glfs_ftruncate", 0}};
-    g_autoptr(CstVolDef) def = cst_vol_def_parse(
-        "<volume><name>v</name><capacity>1</capacity><target><permissions><owner>0</owner>"
-        "<group>0</group><mode>0640</mode></permissions></target></volume>",
-        CST_POOL_GLUSTER, 0, NULL);
-
-    for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
-        g_auto(CstVolDraft) draft = {.token = g_strdup("v")};
-        GError *error = NULL;
-
-        fake_gluster_fail(faults[i].function, faults[i].skip, 1, EIO);
-        site_assert_failed(cst_pool_state_reserve(site_pool, def, &draft, &error), &error,
-                           CST_ERROR_IO, "'v'");
-        assert_null(draft.blob);
-        assert_content(".cistern-v.part", "-");
-        assert_int_equal(fake_gluster_files(), 0);
-    }
-}
-
-static void arm_unlink(gpointer unused)
-{
-    fake_gluster_fail("glfs_unlink", 0, 1, EIO);
-}
-
-static void draft_is_abandoned_at_the_next_attempt(void **state)
-{
-    GError *error = NULL;
-
-    site_put(".cistern-v.part", "draft");
-    point_run("gluster.draft.abandon", arm_unlink, NULL);
-    site_assert_failed(cst_pool_state_abandon(site_pool, "v", &error), &error, CST_ERROR_IO,
-                       "cannot unlink file '.cistern-v.part'");
-    points_clear();
-    assert_content(".cistern-v.part", "draft");
-    assert_true(cst_pool_state_abandon(site_pool, "v", NULL));
-    assert_content(".cistern-v.part", "-");
-}
-
-/* --- renames ---------------------------------------------------------------------------------- */
-
-static void names_are_synced_before_the_old_one_goes(void **state)
-{
-    static const Expected linked = {"a", "data", "b", "data", 1},
-                          unlinked = {"a", "-", "b", "data", 1};
-
-    site_put("a", "data");
-    point_run("gluster.rename.linked", assert_there, (gpointer)&linked);
-    point_run("gluster.rename.unlinked", assert_there, (gpointer)&unlinked);
-    assert_true(cst_pool_state_rename(site_pool, "a", "b", NULL));
-    points_clear();
-    assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
-}
-
-/* Whichever step fails: the content has one of its names at least, and the same call completes. */
-static void rename_that_failed_is_completed_by_the_next_attempt(void **state)
-{
-    static const struct {
-        const char *function;
-        guint skip;
-        const char *a, *b;
-        guint syncs; /* of the attempt that completes it */
-    } faults[] = {
-        {"glfs_link", 0, "data", "-", 2},  {"glfs_fsync", 0, "data", "-", 2},
-        {"glfs_open", 0, "data", "-", 2},  {"glfs_unlink", 0, "data", "data", 2},
-        {"glfs_fsync", 1, "-", "data", 1}, {"glfs_open", 1, "-", "data", 1},
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
-        g_autofree char *path = site_path("b");
-        GError *error = NULL;
-        guint before;
-
-        site_put("a", "data");
-        fake_gluster_fail(faults[i].function, faults[i].skip, 1, EIO);
-        site_assert_failed(cst_pool_state_rename(site_pool, "a", "b", &error), &error, CST_ERROR_IO,
-                           "'a'");
-        assert_content("a", faults[i].a);
-        assert_content("b", faults[i].b);
-        before = fake_gluster_calls("glfs_fsync");
-        assert_true(cst_pool_state_rename(site_pool, "a", "b", NULL));
-        assert_content("a", "-");
-        assert_content("b", "data");
-        assert_int_equal(fake_gluster_calls("glfs_fsync") - before, faults[i].syncs);
-        assert_int_equal(g_unlink(path), 0);
-    }
-}
-
-/* A crash after the link leaves both names, of which neither may be on the disk yet. */
-static void rename_with_both_names_syncs_before_the_old_one_goes(void **state)
-{
-    static const Expected linked = {"a", "data", "b", "data", 1};
-    g_autofree char *from = site_path("a");
-    g_autofree char *to = site_path("b");
-
-    site_put("a", "data");
-    assert_int_equal(link(from, to), 0);
-    point_run("gluster.rename.linked", assert_there, (gpointer)&linked);
-    assert_true(cst_pool_state_rename(site_pool, "a", "b", NULL));
-    points_clear();
-    assert_content("a", "-");
-    assert_content("b", "data");
-    assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
-}
-
-static void second_name_that_can_not_be_synced_goes_again(void **state)
-{
-    static const char *const functions[] = {"glfs_fsync", "glfs_open"};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(functions); i++) {
-        g_autofree char *path = site_path("b");
-        GError *error = NULL;
-
-        site_put("a", "data");
-        fake_gluster_fail(functions[i], 0, 1, EIO);
-        site_assert_failed(cst_pool_state_link(site_pool, "a", "b", &error), &error, CST_ERROR_IO,
-                           "'a'");
-        assert_content("a", "data");
-        assert_content("b", "-");
-        assert_true(cst_pool_state_link(site_pool, "a", "b", NULL));
-        assert_content("b", "data");
-        assert_int_equal(g_unlink(path), 0);
-    }
-}
-
-static void name_that_is_taken_is_not_replaced(void **state)
-{
-    GError *error = NULL;
-
-    site_put("a", "data");
-    site_put("b", "theirs");
-    site_assert_failed(cst_pool_state_rename(site_pool, "a", "b", &error), &error,
-                       CST_ERROR_VOL_EXISTS, "'b'");
-    site_assert_failed(cst_pool_state_link(site_pool, "a", "b", &error), &error,
-                       CST_ERROR_VOL_EXISTS, "'b'");
-    /* It was taken after it had been looked at. */
-    fake_gluster_fail("glfs_lstat", 1, 1, ENOENT);
-    site_assert_failed(cst_pool_state_rename(site_pool, "a", "b", &error), &error,
-                       CST_ERROR_VOL_EXISTS, "'b'");
-    assert_content("a", "data");
-    assert_content("b", "theirs");
-    assert_true(cst_pool_state_link(site_pool, "a", "c", NULL));
-    assert_content("a", "data");
-    assert_content("c", "data");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, site_tear_down)
         TEST(waiters_share_the_result_of_the_attempt),
         TEST(waiter_waits_again_while_the_attempt_runs),
+        TEST(waiter_connects_when_the_connection_is_gone_again),
         TEST(pool_that_goes_meanwhile_leaves_the_place),
         TEST(each_server_has_its_part_of_the_time),
+        TEST(server_that_answered_is_asked_first_the_next_time),
+        TEST(attempts_that_fail_at_once_are_not_counted),
         TEST(attempts_that_have_ended_may_be_made_again),
         TEST(connection_without_an_answer_is_given_up_after_a_time),
+        TEST(touch_of_a_pool_that_has_gone_connects_nowhere),
         TEST(late_failure_does_not_give_up_a_newer_connection),
-        TEST(content_and_name_of_a_new_volume_are_synced),
-        TEST(name_that_somebody_replaced_is_left),
-        TEST(failed_reservation_leaves_no_draft),
-        TEST(draft_is_abandoned_at_the_next_attempt),
-        TEST(names_are_synced_before_the_old_one_goes),
-        TEST(rename_that_failed_is_completed_by_the_next_attempt),
-        TEST(rename_with_both_names_syncs_before_the_old_one_goes),
-        TEST(second_name_that_can_not_be_synced_goes_again),
-        TEST(name_that_is_taken_is_not_replaced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,14 +73,15 @@ static void waiter_waits_again_while_the_attempt_runs(void **unused)
     caller_clear(&waiter);
 }
 
-static void take_conn(gpointer taken)
+static void drop_conn(gpointer dropped)
 {
-    *(RbdConn **)taken = g_steal_pointer(&((RbdState *)site_pool)->conn);
+    *(RbdConn **)dropped = cst_rbd_conn_get((RbdState *)site_pool, NULL);
+    cst_rbd_conn_drop((RbdState *)site_pool);
 }
 
-static void take_conn_after_wait(gpointer taken)
+static void drop_conn_before_lock(gpointer dropped)
 {
-    wait_run_after(take_conn, taken);
+    wait_run_before_lock(drop_conn, dropped);
 }
 
 /* The connection that the waiter was woken for is dropped before the waiter has the lock again. */
@@ -88,27 +89,27 @@ static void waiter_connects_when_the_connection_is_gone_again(void **unused)
 {
     Caller maker = {0}, waiter = {0};
     GThread *threads[2];
-    RbdConn *taken = NULL;
+    RbdConn *dropped = NULL;
 
     /* How an earlier attempt failed is forgotten by then. */
     fake_ceph_fail("rados_connect", 0, 1, -EIO);
     assert_null(cst_rbd_conn_get((RbdState *)site_pool, NULL));
     threads[0] = start_maker(&maker);
-    point_run("rbd.conn.wait", take_conn_after_wait, &taken);
+    point_run("rbd.conn.wait", drop_conn_before_lock, &dropped);
     threads[1] = g_thread_new("waiter", get_conn, &waiter);
     point_await("rbd.conn.wait", 1);
     fake_ceph_resume();
     g_thread_join(threads[0]);
     g_thread_join(threads[1]);
     points_clear();
-    assert_non_null(taken);
+    assert_non_null(dropped);
     assert_null(waiter.error);
     assert_non_null(waiter.conn);
-    assert_ptr_not_equal(waiter.conn, taken);
+    assert_ptr_not_equal(waiter.conn, dropped);
     assert_ptr_equal(waiter.conn, ((RbdState *)site_pool)->conn);
     assert_int_equal(fake_ceph_calls("rados_connect"), 3);
     assert_int_equal(((RbdState *)site_pool)->connecting, FALSE);
-    cst_rbd_conn_unref(taken);
+    cst_rbd_conn_unref(dropped);
     caller_clear(&maker);
     caller_clear(&waiter);
 }

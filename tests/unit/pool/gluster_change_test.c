@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The files of a Gluster pool between the steps of a change, and after each step that fails. */
+#include "gluster_site.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "points.h"
+
+/* --- new volumes ------------------------------------------------------------------------------ */
+
+static char *get(const char *name)
+{
+    g_autofree char *path = site_path(name);
+    char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) ? text : g_strdup("-");
+}
+
+static void assert_content(const char *name, const char *content)
+{
+    g_autofree char *is = get(name);
+
+    assert_string_equal(is, content);
+}
+
+/* What has to be there at a point; "-": no such file. */
+typedef struct {
+    const char *old_name, *old_content, *new_name, *new_content;
+    guint syncs; /* calls of glfs_fsync() since the beginning */
+} Expected;
+
+static void assert_there(gpointer data)
+{
+    const Expected *expected = data;
+
+    assert_content(expected->old_name, expected->old_content);
+    assert_content(expected->new_name, expected->new_content);
+    assert_int_equal(fake_gluster_calls("glfs_fsync"), expected->syncs);
+}
+
+static void content_and_name_of_a_new_volume_are_synced(void **state)
+{
+    static const Expected synced = {".cistern-v.part", "content", "v", "-", 1},
+                          linked = {".cistern-v.part", "content", "v", "content", 1},
+                          named = {".cistern-v.part", "-", "v", "content", 1};
+
+    point_run("gluster.commit.synced", assert_there, (gpointer)&synced);
+    point_run("gluster.commit.linked", assert_there, (gpointer)&linked);
+    point_run("gluster.commit.named", assert_there, (gpointer)&named);
+    assert_true(site_make("v", "raw", NULL));
+    points_clear();
+    assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
+}
+
+static void put_another(gpointer unused)
+{
+    g_autofree char *path = site_path("v");
+
+    assert_int_equal(g_unlink(path), 0);
+    site_put("v", "theirs");
+}
+
+static void name_that_somebody_replaced_is_left(void **state)
+{
+    GError *error = NULL;
+
+    point_run("gluster.commit.linked", put_another, NULL);
+    site_assert_failed(site_make("v", "raw", &error), &error, CST_ERROR_DENIED,
+                       "somebody put something else in the place of volume 'v'");
+    points_clear();
+    assert_content("v", "theirs");
+    assert_content(".cistern-v.part", "content");
+    assert_true(cst_pool_state_abandon(site_pool, "v", NULL));
+    assert_content(".cistern-v.part", "-");
+    assert_content("v", "theirs");
+}
+
+/* Without the service's vol_abandon, which comes after a failed commit only. */
+static void failed_reservation_leaves_no_draft(void **state)
+{
+    static const struct {
+        const char *function;
+        guint skip;
+    } faults[] = {{"glfs_creat", 0}, {"glfs_fchown", 0}, {"glfs_ftruncate", 0}};
+    g_autoptr(CstVolDef) def = cst_vol_def_parse(
+        "<volume><name>v</name><capacity>1</capacity><target><permissions><owner>0</owner>"
+        "<group>0</group><mode>0640</mode></permissions></target></volume>",
+        CST_POOL_GLUSTER, 0, NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
+        g_auto(CstVolDraft) draft = {.token = g_strdup("v")};
+        GError *error = NULL;
+
+        fake_gluster_fail(faults[i].function, faults[i].skip, 1, EIO);
+        site_assert_failed(cst_pool_state_reserve(site_pool, def, &draft, &error), &error,
+                           CST_ERROR_IO, "'v'");
+        assert_null(draft.blob);
+        assert_content(".cistern-v.part", "-");
+        assert_int_equal(fake_gluster_files(), 0);
+    }
+}
+
+static void arm_unlink(gpointer unused)
+{
+    fake_gluster_fail("glfs_unlink", 0, 1, EIO);
+}
+
+static void draft_is_abandoned_at_the_next_attempt(void **state)
+{
+    GError *error = NULL;
+
+    site_put(".cistern-v.part", "draft");
+    point_run("gluster.draft.abandon", arm_unlink, NULL);
+    site_assert_failed(cst_pool_state_abandon(site_pool, "v", &error), &error, CST_ERROR_IO,
+                       "cannot unlink file '.cistern-v.part'");
+    points_clear();
+    assert_content(".cistern-v.part", "draft");
+    assert_true(cst_pool_state_abandon(site_pool, "v", NULL));
+    assert_content(".cistern-v.part", "-");
+}
+
+/* --- renames ---------------------------------------------------------------------------------- */
+
+static void names_are_synced_before_the_old_one_goes(void **state)
+{
+    static const Expected linked = {"a", "data", "b", "data", 1},
+                          unlinked = {"a", "-", "b", "data", 1};
+
+    site_put("a", "data");
+    point_run("gluster.rename.linked", assert_there, (gpointer)&linked);
+    point_run("gluster.rename.unlinked", assert_there, (gpointer)&unlinked);
+    assert_true(cst_pool_state_rename(site_pool, "a", "b", NULL));
+    points_clear();
+    assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
+}
+
+/* Whichever step fails: the content has one of its names at least, and the same call completes. */
+static void rename_that_failed_is_completed_by_the_next_attempt(void **state)
+{
+    static const struct {
+        const char *function;
+        guint skip;
+        const char *a, *b;
+        guint syncs; /* of the attempt that completes it */
+    } faults[] = {
+        {"glfs_link", 0, "data", "-", 2},  {"glfs_fsync", 0, "data", "-", 2},
+        {"glfs_open", 0, "data", "-", 2},  {"glfs_unlink", 0, "data", "data", 2},
+        {"glfs_fsync", 1, "-", "data", 1}, {"glfs_open", 1, "-", "data", 1},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
+        g_autofree char *path = site_path("b");
+        GError *error = NULL;
+        guint before;
+
+        site_put("a", "data");
+        fake_gluster_fail(faults[i].function, faults[i].skip, 1, EIO);
+        site_assert_failed(cst_pool_state_rename(site_pool, "a", "b", &error), &error, CST_ERROR_IO,
+                           "'a'");
+        assert_content("a", faults[i].a);
+        assert_content("b", faults[i].b);
+        before = fake_gluster_calls("glfs_fsync");
+        assert_true(cst_pool_state_rename(site_pool, "a", "b", NULL));
+        assert_content("a", "-");
+        assert_content("b", "data");
+        assert_int_equal(fake_gluster_calls("glfs_fsync") - before, faults[i].syncs);
+        assert_int_equal(g_unlink(path), 0);
+    }
+}
+
+/* A crash after the link leaves both names, of which neither may be on the disk yet. */
+static void rename_with_both_names_syncs_before_the_old_one_goes(void **state)
+{
+    static const Expected linked = {"a", "data", "b", "data", 1};
+    g_autofree char *from = site_path("a");
+    g_autofree char *to = site_path("b");
+
+    site_put("a", "data");
+    assert_int_equal(link(from, to), 0);
+    point_run("gluster.rename.linked", assert_there, (gpointer)&linked);
+    assert_true(cst_pool_state_rename(site_pool, "a", "b", NULL));
+    points_clear();
+    assert_content("a", "-");
+    assert_content("b", "data");
+    assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
+}
+
+static void second_name_that_can_not_be_synced_goes_again(void **state)
+{
+    static const char *const functions[] = {"glfs_fsync", "glfs_open"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(functions); i++) {
+        g_autofree char *path = site_path("b");
+        GError *error = NULL;
+
+        site_put("a", "data");
+        fake_gluster_fail(functions[i], 0, 1, EIO);
+        site_assert_failed(cst_pool_state_link(site_pool, "a", "b", &error), &error, CST_ERROR_IO,
+                           "'a'");
+        assert_content("a", "data");
+        assert_content("b", "-");
+        assert_true(cst_pool_state_link(site_pool, "a", "b", NULL));
+        assert_content("b", "data");
+        assert_int_equal(g_unlink(path), 0);
+    }
+}
+
+static void name_that_is_taken_is_not_replaced(void **state)
+{
+    GError *error = NULL;
+
+    site_put("a", "data");
+    site_put("b", "theirs");
+    site_assert_failed(cst_pool_state_rename(site_pool, "a", "b", &error), &error,
+                       CST_ERROR_VOL_EXISTS, "'b'");
+    site_assert_failed(cst_pool_state_link(site_pool, "a", "b", &error), &error,
+                       CST_ERROR_VOL_EXISTS, "'b'");
+    /* It was taken after it had been looked at. */
+    fake_gluster_fail("glfs_lstat", 1, 1, ENOENT);
+    site_assert_failed(cst_pool_state_rename(site_pool, "a", "b", &error), &error,
+                       CST_ERROR_VOL_EXISTS, "'b'");
+    assert_content("a", "data");
+    assert_content("b", "theirs");
+    assert_true(cst_pool_state_link(site_pool, "a", "c", NULL));
+    assert_content("a", "data");
+    assert_content("c", "data");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
+        TEST(content_and_name_of_a_new_volume_are_synced),
+        TEST(name_that_somebody_replaced_is_left),
+        TEST(failed_reservation_leaves_no_draft),
+        TEST(draft_is_abandoned_at_the_next_attempt),
+        TEST(names_are_synced_before_the_old_one_goes),
+        TEST(rename_that_failed_is_completed_by_the_next_attempt),
+        TEST(rename_with_both_names_syncs_before_the_old_one_goes),
+        TEST(second_name_that_can_not_be_synced_goes_again),
+        TEST(name_that_is_taken_is_not_replaced),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
