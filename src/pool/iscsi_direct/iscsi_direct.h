@@ -27,7 +27,8 @@ typedef struct {
     GMutex lock;       /**< guards what follows */
     GHashTable *known; /**< number of a LUN to the text of its unit's designators */
     GHashTable *sizes; /**< number of a LUN to what it counts for in the pool's usage */
-    gboolean scanned;  /**< all LUNs are in there */
+    gboolean scanned;  /**< all LUNs are in there, as they are now */
+    guint looks;       /**< counts what was seen of LUNs, to tell a list from before that */
 } DirectState;
 
 /* --- names.c ---------------------------------------------------------------------------------- */
@@ -54,8 +55,11 @@ char *direct_vol_resolve(CstPoolState *state, const char *path);
 
 /* --- units.c ---------------------------------------------------------------------------------- */
 
-/** Looks at all LUNs. Returns an array of CstIscsiLun, which clears them. */
-GArray *direct_units(DirectState *state, GError **error);
+/**
+ * Looks at all LUNs. Returns an array of CstIscsiLun, which clears them. *ret_begun:
+ * DirectState.looks when the list was begun.
+ */
+GArray *direct_units(DirectState *state, guint *ret_begun, GError **error);
 /** Whether it is something that a volume can be: a disk, an optical drive, or what hides itself. */
 gboolean direct_is_volume(const CstIscsiLun *lun);
 /**
@@ -63,8 +67,11 @@ gboolean direct_is_volume(const CstIscsiLun *lun);
  * that from now on.
  */
 gboolean direct_is_known(DirectState *state, const CstIscsiLun *lun, GError **error);
-/** Forgets units whose LUNs are not among @luns: who has their numbers next is welcome. */
-void direct_forget_gone(DirectState *state, const GArray *luns);
+/**
+ * Forgets units whose LUNs are not among @luns, so that another unit may have their numbers. Does
+ * nothing when a LUN was seen since the list was @begun, because that LUN may be missing in it.
+ */
+void direct_forget_gone(DirectState *state, const GArray *luns, guint begun);
 
 char *direct_identity(CstPoolState *state, GError **error);
 gboolean direct_expect(CstPoolState *state, const char *recorded, gboolean starting,

@@ -67,33 +67,36 @@ static void note_size(DirectState *state, const CstIscsiLun *lun)
     g_hash_table_insert(state->sizes, key, size);
 }
 
-static void note_all_sizes(DirectState *state, const GArray *luns)
+/* A LUN that was seen since the list was @begun may be another now: the next query lists again. */
+static void note_all_sizes(DirectState *state, const GArray *luns, guint begun)
 {
     g_mutex_lock(&state->lock);
     g_hash_table_remove_all(state->sizes);
     for (guint i = 0; i < luns->len; i++)
         note_size(state, &g_array_index(luns, CstIscsiLun, i));
-    state->scanned = TRUE;
+    state->scanned = begun == state->looks;
+    state->looks++;
     g_mutex_unlock(&state->lock);
 }
 
-static gboolean take_usage(DirectState *state, CstPoolUsage *ret_usage)
+/* @listed: the sizes were noted just now. FALSE: they are out of date. */
+static gboolean take_usage(DirectState *state, gboolean listed, CstPoolUsage *ret_usage)
 {
     GHashTableIter iter;
     gpointer value;
-    gboolean scanned;
+    gboolean current;
 
     g_mutex_lock(&state->lock);
-    scanned = state->scanned;
+    current = listed || state->scanned;
     g_hash_table_iter_init(&iter, state->sizes);
-    while (scanned && g_hash_table_iter_next(&iter, NULL, &value)) {
+    while (current && g_hash_table_iter_next(&iter, NULL, &value)) {
         const Size *size = value;
 
         ret_usage->capacity += MIN(size->capacity, UINT64_MAX - ret_usage->capacity);
         ret_usage->allocation += MIN(size->allocation, UINT64_MAX - ret_usage->allocation);
     }
     g_mutex_unlock(&state->lock);
-    return scanned;
+    return current;
 }
 
 /* What the scans have seen; to ask again would see no more. Nothing can be made in what is free. */
@@ -101,14 +104,15 @@ gboolean direct_usage(CstPoolState *head, CstPoolUsage *ret_usage, GError **erro
 {
     DirectState *state = (DirectState *)head;
     g_autoptr(GArray) luns = NULL;
+    guint begun;
 
-    if (take_usage(state, ret_usage))
+    if (take_usage(state, FALSE, ret_usage))
         return TRUE;
-    luns = direct_units(state, error);
+    luns = direct_units(state, &begun, error);
     if (!luns)
         return FALSE;
-    note_all_sizes(state, luns);
-    return take_usage(state, ret_usage);
+    note_all_sizes(state, luns, begun);
+    return take_usage(state, TRUE, ret_usage);
 }
 
 /* --- scans ------------------------------------------------------------------------------------ */
@@ -116,12 +120,13 @@ gboolean direct_usage(CstPoolState *head, CstPoolUsage *ret_usage, GError **erro
 gboolean direct_scan(CstPoolState *head, const CstScan *scan, CstTask *task, GError **error)
 {
     DirectState *state = (DirectState *)head;
-    g_autoptr(GArray) luns = direct_units(state, error);
+    guint begun;
+    g_autoptr(GArray) luns = direct_units(state, &begun, error);
 
     if (!luns)
         return FALSE;
-    direct_forget_gone(state, luns);
-    note_all_sizes(state, luns);
+    direct_forget_gone(state, luns, begun);
+    note_all_sizes(state, luns, begun);
     for (guint i = 0; i < luns->len; i++) {
         const CstIscsiLun *lun = &g_array_index(luns, CstIscsiLun, i);
         CstVolume *volume;
@@ -150,6 +155,7 @@ gboolean direct_scan_one(CstPoolState *head, const char *name, CstVolume *known,
         return FALSE;
     g_mutex_lock(&state->lock);
     note_size(state, &lun);
+    state->looks++;
     g_mutex_unlock(&state->lock);
     if (direct_is_volume(&lun))
         *ret_volume = newest(known ? cst_volume_ref(known) : NULL, volume_of(state, &lun));

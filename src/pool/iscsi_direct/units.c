@@ -14,6 +14,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 /* So much of a unit's digest is recorded, and of so many LUNs. */
 #define RECORDED_DIGITS 16
@@ -22,12 +23,15 @@
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-GArray *direct_units(DirectState *state, GError **error)
+GArray *direct_units(DirectState *state, guint *ret_begun, GError **error)
 {
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(uint16_t));
     g_autoptr(GArray) luns = g_array_new(FALSE, TRUE, sizeof(CstIscsiLun));
 
     g_array_set_clear_func(luns, (GDestroyNotify)cst_iscsi_lun_clear);
+    g_mutex_lock(&state->lock);
+    *ret_begun = state->looks;
+    g_mutex_unlock(&state->lock);
     if (!cst_iscsi_list_luns(state->session, numbers, error))
         return NULL;
     g_array_set_size(luns, numbers->len);
@@ -36,6 +40,7 @@ GArray *direct_units(DirectState *state, GError **error)
     if (!cst_iscsi_look(state->session, (CstIscsiLun *)(void *)luns->data, luns->len, error) ||
         !cst_iscsi_measure(state->session, (CstIscsiLun *)(void *)luns->data, luns->len, error))
         return NULL;
+    CST_TEST_POINT("iscsi_direct.units.listed");
     return g_steal_pointer(&luns);
 }
 
@@ -59,10 +64,12 @@ gboolean direct_is_known(DirectState *state, const CstIscsiLun *lun, GError **er
         return TRUE;
     g_mutex_lock(&state->lock);
     known = g_hash_table_lookup(state->known, key);
-    if (!known)
+    if (!known) {
         g_hash_table_insert(state->known, key, g_strndup(lun->unit.id, RECORDED_DIGITS));
-    else
+        state->looks++;
+    } else {
         same = strncmp(known, lun->unit.id, RECORDED_DIGITS) == 0;
+    }
     g_mutex_unlock(&state->lock);
     return same || cst_fail(error, CST_ERROR_STATE,
                             _("LUN %u is another unit than it was before; if that is meant, stop "
@@ -78,14 +85,14 @@ static gboolean is_listed(const GArray *luns, guint number)
     return FALSE;
 }
 
-void direct_forget_gone(DirectState *state, const GArray *luns)
+void direct_forget_gone(DirectState *state, const GArray *luns, guint begun)
 {
     GHashTableIter iter;
     gpointer key;
 
     g_mutex_lock(&state->lock);
     g_hash_table_iter_init(&iter, state->known);
-    while (g_hash_table_iter_next(&iter, &key, NULL))
+    while (begun == state->looks && g_hash_table_iter_next(&iter, &key, NULL))
         if (!is_listed(luns, GPOINTER_TO_UINT(key)))
             g_hash_table_iter_remove(&iter);
     g_mutex_unlock(&state->lock);
@@ -100,7 +107,8 @@ static gint compare_numbers(gconstpointer a, gconstpointer b)
 
 static gboolean learn_all(DirectState *state, GError **error)
 {
-    g_autoptr(GArray) luns = direct_units(state, error);
+    guint begun;
+    g_autoptr(GArray) luns = direct_units(state, &begun, error);
 
     for (guint i = 0; luns && i < luns->len; i++) {
         const CstIscsiLun *lun = &g_array_index(luns, CstIscsiLun, i);

@@ -15,6 +15,7 @@
 
 #include "fake_iscsi.h"
 #include "iscsi_direct/iscsi_direct.h"
+#include "points.h"
 
 #define IQN         "iqn.2026-01.lab:one"
 #define REPORT_LUNS 0xa0
@@ -93,6 +94,11 @@ static void assert_scan(const char *expected)
     g_autofree char *is = scan(NULL);
 
     assert_string_equal(is, expected);
+}
+
+static void scan_all(gpointer unused)
+{
+    g_free(scan(NULL));
 }
 
 static void assert_one(const char *name, const char *expected)
@@ -206,6 +212,69 @@ static void scan_that_fails_changes_no_usage(void **state)
     fake.fail_opcode = 0;
     assert_scan(ONE);
     assert_usage(CST_MIB, CST_MIB);
+}
+
+/* --- a list that is out of date --------------------------------------------------------------- */
+
+static void look_at_removed(gpointer number)
+{
+    g_autofree char *name = direct_name((uint16_t)GPOINTER_TO_UINT(number));
+
+    remove_lun(number);
+    assert_one(name, "");
+}
+
+/* The list still has the LUN, of which a look has shown since that it is gone. */
+static void old_list_does_not_bring_a_size_back(void **state)
+{
+    point_run("iscsi_direct.units.listed", look_at_removed, GUINT_TO_POINTER(2));
+    assert_scan(ONE TWO);
+    points_clear();
+    assert_usage(CST_MIB, CST_MIB);
+    assert_scan(ONE);
+}
+
+static void remove_and_scan(gpointer number)
+{
+    remove_lun(number);
+    scan_all(NULL);
+}
+
+static void scan_that_ends_first_is_not_undone_by_an_older_list(void **state)
+{
+    point_run("iscsi_direct.units.listed", remove_and_scan, GUINT_TO_POINTER(2));
+    assert_scan(ONE TWO);
+    points_clear();
+    assert_usage(CST_MIB, CST_MIB);
+}
+
+static void usage_from_an_old_list_is_asked_for_again(void **state)
+{
+    point_run("iscsi_direct.units.listed", look_at_removed, GUINT_TO_POINTER(2));
+    assert_usage(3 * CST_MIB, 2 * CST_MIB);
+    points_clear();
+    assert_usage(CST_MIB, CST_MIB);
+    assert_int_equal(fake.commands[REPORT_LUNS], 2);
+}
+
+static void add_and_look(gpointer unused)
+{
+    fake_unit(3, 2048, 512, FALSE);
+    assert_one("unit:0:0:3", "unit:0:0:3 1048576 1048576;");
+}
+
+/* What is known of a LUN that the list lacks is not forgotten: it appeared later. */
+static void old_list_forgets_no_unit(void **state)
+{
+    CstVolume *volume = NULL;
+
+    point_run("iscsi_direct.units.listed", add_and_look, NULL);
+    assert_scan(ONE TWO);
+    points_clear();
+    fake.units[3].serial = 'x';
+    assert_true(cst_pool_state_scan_one(pool, "unit:0:0:3", NULL, &volume, NULL));
+    assert_non_null(strstr(cst_volume_problem(volume), "LUN 3 is another unit than it was"));
+    cst_volume_unref(volume);
 }
 
 /* --- which unit a LUN is ---------------------------------------------------------------------- */
@@ -354,6 +423,10 @@ int main(void)
         TEST(lun_that_grows_counts_once),
         TEST(lun_with_an_error_has_a_problem_and_no_size),
         TEST(scan_that_fails_changes_no_usage),
+        TEST(old_list_does_not_bring_a_size_back),
+        TEST(scan_that_ends_first_is_not_undone_by_an_older_list),
+        TEST(usage_from_an_old_list_is_asked_for_again),
+        TEST(old_list_forgets_no_unit),
         TEST(another_unit_is_a_problem_until_the_number_was_free),
         TEST(unit_is_known_across_processes),
         TEST(record_that_can_not_be_read_expects_nothing),
