@@ -80,10 +80,12 @@ static gboolean wants_listing(GlusterRecent *recent, GlusterConn *conn, gint64 n
 /* With the lock held, which is released meanwhile. What changes while it is made makes it void. */
 static void renew(GlusterRecent *recent, GlusterConn *conn, const GlusterConf *conf, gint64 now)
 {
-    guint changes = gluster_changes(conn);
     GHashTable *entries;
     gboolean is_private;
+    guint changes;
 
+    CST_TEST_POINT("gluster.recent.begin");
+    changes = gluster_changes(conn);
     g_mutex_unlock(&recent->lock);
     is_private = gluster_is_private(conn, conf);
     entries = list(conn, conf);

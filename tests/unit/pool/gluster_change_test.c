@@ -102,6 +102,22 @@ static void failed_reservation_leaves_no_draft(void **state)
     }
 }
 
+/* The draft is removed by another process, which took it for a dead one's before its lock. */
+static void draft_that_another_process_has_locked_is_busy(void **state)
+{
+    g_autoptr(CstVolDef) def = cst_vol_def_parse(
+        "<volume><name>v</name><capacity>1</capacity></volume>", CST_POOL_GLUSTER, 0, NULL);
+    g_auto(CstVolDraft) draft = {.token = g_strdup("v")};
+    GError *error = NULL;
+
+    fake_gluster_fail("glfs_posix_lock", 0, 1, EAGAIN);
+    site_assert_failed(cst_pool_state_reserve(site_pool, def, &draft, &error), &error,
+                       CST_ERROR_BUSY, "another process drops what is being made of volume 'v'");
+    assert_content(".cistern-v.part", "-");
+    assert_int_equal(fake_gluster_files(), 0);
+    assert_true(cst_pool_state_reserve(site_pool, def, &draft, NULL));
+}
+
 static void arm_unlink(gpointer unused)
 {
     fake_gluster_fail("glfs_unlink", 0, 1, EIO);
@@ -235,6 +251,7 @@ int main(void)
         TEST(content_and_name_of_a_new_volume_are_synced),
         TEST(name_that_somebody_replaced_is_left),
         TEST(failed_reservation_leaves_no_draft),
+        TEST(draft_that_another_process_has_locked_is_busy),
         TEST(draft_is_abandoned_at_the_next_attempt),
         TEST(names_are_synced_before_the_old_one_goes),
         TEST(rename_that_failed_is_completed_by_the_next_attempt),

@@ -174,7 +174,7 @@ int main(void)
         TEST(servers_that_fall_silent_are_noticed),
         TEST(servers_that_are_away_are_a_problem),
         TEST(closing_a_file_waits_for_the_deadline_at_most),
-        TEST(errors_have_their_codes),
+        cmocka_unit_test_setup_teardown(errors_have_their_codes, site_set_up, site_tear_down),
     };
 
     /* Once: the threads that look at it may outlive the test that began them. */

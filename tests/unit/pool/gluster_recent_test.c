@@ -101,6 +101,18 @@ static void many_looks_are_answered_by_one_listing(void **state)
     assert_int_equal(fake_gluster_calls("glfs_lstat"), 3 * BEFORE + 2);
 }
 
+/* The servers tell nothing of such an entry in a listing. */
+static void entry_that_the_listing_does_not_describe_is_asked_for(void **state)
+{
+    g_autofree char *is = NULL;
+
+    site_put("f1", "1");
+    site_put("untold", "12");
+    look_until_listed(1);
+    is = site_scan_one("untold", NULL);
+    assert_string_equal(is, "untold file raw 2 - -\n");
+}
+
 static void few_looks_are_no_burst(void **state)
 {
     site_put("f1", "1");
@@ -276,6 +288,22 @@ static void writer_that_comes_while_it_is_listed_makes_the_listing_void(void **s
     assert_looks(3);
 }
 
+/* The writer comes after the caller has seen that there is none: the listing has no number. */
+static void listing_that_was_begun_with_a_writer_is_not_used(void **state)
+{
+    CstBlob *blob = NULL;
+
+    site_put("f1", "1");
+    look_repeatedly(BEFORE);
+    point_run("gluster.recent.begin", open_now, &blob);
+    assert_looks(1);
+    points_clear();
+    assert_true(cst_blob_resize(blob, 3, NULL));
+    assert_looks(3);
+    cst_blob_unref(blob);
+    assert_looks(3);
+}
+
 /* Another burst, while the listing is made. */
 static void look_by_others(gpointer unused)
 {
@@ -301,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_long, tear_down)
         TEST(many_looks_are_answered_by_one_listing),
+        TEST(entry_that_the_listing_does_not_describe_is_asked_for),
         TEST(few_looks_are_no_burst),
         TEST(listing_answers_until_its_time_is_over),
         TEST(listing_that_can_not_be_begun_is_made_again),
@@ -310,6 +339,7 @@ int main(void)
         TEST(change_that_removes_an_entry_makes_the_listing_void),
         TEST(change_while_it_is_listed_makes_the_listing_void),
         TEST(writer_that_comes_while_it_is_listed_makes_the_listing_void),
+        TEST(listing_that_was_begun_with_a_writer_is_not_used),
         TEST(one_caller_at_a_time_makes_a_listing),
     };
 
