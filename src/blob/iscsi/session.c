@@ -232,16 +232,17 @@ static void leave(CstIscsi *iscsi)
 /* All that is queued fails with @why. */
 static void fail_queue(CstIscsi *iscsi, const GError *why)
 {
-    for (;;) {
-        CstIscsiRequest *request;
+    CstIscsiRequest *request;
+    GQueue failed;
 
-        g_mutex_lock(&iscsi->lock);
-        request = g_queue_pop_head(&iscsi->queue);
-        g_mutex_unlock(&iscsi->lock);
-        if (!request)
-            return;
+    /* At once: what is queued from now on is no part of what failed. */
+    g_mutex_lock(&iscsi->lock);
+    failed = iscsi->queue;
+    g_queue_init(&iscsi->queue);
+    g_mutex_unlock(&iscsi->lock);
+    CST_TEST_POINT("iscsi.queue.failed");
+    while ((request = g_queue_pop_head(&failed)))
         finish(iscsi, request, CST_ISCSI_LOST, g_error_copy(why));
-    }
 }
 
 static void connect_anywhere(CstIscsi *iscsi)

@@ -361,6 +361,31 @@ static void start_that_is_refused_may_be_repeated(void **state)
     assert_scan(ONE TWO);
 }
 
+static gpointer start(gpointer unused)
+{
+    return GINT_TO_POINTER(cst_pool_state_start(pool, NULL));
+}
+
+/* The session thread fails what waited for a login, while another call is queued. */
+static void call_that_comes_while_a_login_fails_logs_in_anew(void **state)
+{
+    GThread *threads[2];
+
+    fake.away = "10.0.0.1:3260";
+    point_hold("iscsi.queue.failed");
+    point_watch("iscsi.run.wait");
+    threads[0] = g_thread_new("first", start, NULL);
+    point_await("iscsi.queue.failed", 1);
+    fake.away = NULL;
+    threads[1] = g_thread_new("second", start, NULL);
+    point_await("iscsi.run.wait", 2);
+    point_release("iscsi.queue.failed");
+    assert_false(GPOINTER_TO_INT(g_thread_join(threads[0])));
+    assert_true(GPOINTER_TO_INT(g_thread_join(threads[1])));
+    points_clear();
+    assert_int_equal(fake.logins, 1);
+}
+
 /* The blob keeps the state, and with it the session. */
 static void open_lun_outlives_its_pool(void **state)
 {
@@ -432,6 +457,7 @@ int main(void)
         TEST(record_that_can_not_be_read_expects_nothing),
         TEST(start_logs_in_and_stop_logs_out),
         TEST(start_that_is_refused_may_be_repeated),
+        TEST(call_that_comes_while_a_login_fails_logs_in_anew),
         TEST(open_lun_outlives_its_pool),
         TEST(open_fails_for_what_is_no_lun),
         TEST(paths_lead_to_luns_of_this_target),
