@@ -244,6 +244,76 @@ static void name_that_is_taken_is_not_replaced(void **state)
     assert_content("c", "data");
 }
 
+/* --- files of another directory --------------------------------------------------------------- */
+
+static CstPoolState *open_other(const char *options)
+{
+    g_autofree char *dir = g_build_filename(site_volume, "e", NULL);
+
+    g_mkdir(dir, 0755);
+    return site_open("/e", options);
+}
+
+static void file_of_another_directory_gets_a_name_here(void **state)
+{
+    CstPoolState *other = open_other("");
+    CstBlob *blob;
+    GError *error = NULL;
+
+    site_put("a", "data");
+    blob = cst_pool_state_vol_open(site_pool, "a", FALSE, NULL);
+    fake_gluster_fail("glfs_fsync", 0, 1, EIO);
+    site_assert_failed(cst_pool_state_take(other, site_pool, "a", blob, "b", &error), &error,
+                       CST_ERROR_IO, "'a'");
+    assert_content("../e/b", "-");
+    fake_gluster_fail("glfs_fsync", 0, 0, 0);
+    assert_int_equal(fake_gluster_calls("glfs_fsync"), 1);
+    assert_true(cst_pool_state_take(other, site_pool, "a", blob, "b", NULL));
+    assert_content("a", "data");
+    assert_content("../e/b", "data");
+    assert_int_equal(fake_gluster_calls("glfs_fsync"), 2);
+    site_assert_failed(cst_pool_state_take(other, site_pool, "a", blob, "b", &error), &error,
+                       CST_ERROR_VOL_EXISTS, "'b'");
+    cst_blob_unref(blob);
+    cst_pool_state_unref(other);
+}
+
+/* What has the name now is not what the caller has open. */
+static void file_that_was_replaced_gets_no_name(void **state)
+{
+    CstPoolState *other = open_other("");
+    g_autofree char *path = site_path("a");
+    GError *error = NULL;
+    CstBlob *blob;
+
+    site_put("a", "data");
+    blob = cst_pool_state_vol_open(site_pool, "a", FALSE, NULL);
+    assert_int_equal(g_unlink(path), 0);
+    site_put("a", "theirs");
+    site_assert_failed(cst_pool_state_take(other, site_pool, "a", blob, "b", &error), &error,
+                       CST_ERROR_UNSUPPORTED, "'a' is no file of its directory's own");
+    assert_content("../e/b", "-");
+    cst_blob_unref(blob);
+    cst_pool_state_unref(other);
+}
+
+/* The servers tell another id for a volume of that name. */
+static void file_of_another_volume_gets_no_name(void **state)
+{
+    CstPoolState *other = open_other("<option name='timeout' value='60'/>");
+    GError *error = NULL;
+    CstBlob *blob;
+
+    site_put("a", "data");
+    blob = cst_pool_state_vol_open(site_pool, "a", FALSE, NULL);
+    fake_gluster_reset(site_volume, "gv0", 2);
+    site_assert_failed(cst_pool_state_take(other, site_pool, "a", blob, "b", &error), &error,
+                       CST_ERROR_UNSUPPORTED, "are in different volumes of Gluster");
+    assert_content("../e/b", "-");
+    cst_blob_unref(blob);
+    cst_pool_state_unref(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +328,9 @@ int main(void)
         TEST(rename_with_both_names_syncs_before_the_old_one_goes),
         TEST(second_name_that_can_not_be_synced_goes_again),
         TEST(name_that_is_taken_is_not_replaced),
+        TEST(file_of_another_directory_gets_a_name_here),
+        TEST(file_that_was_replaced_gets_no_name),
+        TEST(file_of_another_volume_gets_no_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

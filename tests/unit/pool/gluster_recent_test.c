@@ -101,6 +101,16 @@ static void many_looks_are_answered_by_one_listing(void **state)
     assert_int_equal(fake_gluster_calls("glfs_lstat"), 3 * BEFORE + 2);
 }
 
+/* Another client has written it since it was listed, and there is no record of before. */
+static void record_describes_the_file_that_was_opened(void **state)
+{
+    site_put("f1", "1");
+    look_until_listed(1);
+    site_put("f1", "12345");
+    g_clear_pointer(&known, cst_volume_unref);
+    assert_true(is_answered_by_listing(5));
+}
+
 /* The servers tell nothing of such an entry in a listing. */
 static void entry_that_the_listing_does_not_describe_is_asked_for(void **state)
 {
@@ -330,6 +340,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_long, tear_down)
         TEST(many_looks_are_answered_by_one_listing),
         TEST(entry_that_the_listing_does_not_describe_is_asked_for),
+        TEST(record_describes_the_file_that_was_opened),
         TEST(few_looks_are_no_burst),
         TEST(listing_answers_until_its_time_is_over),
         TEST(listing_that_can_not_be_begun_is_made_again),
