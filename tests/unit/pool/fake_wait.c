@@ -10,6 +10,21 @@ void __wrap_g_cond_wait(GCond *cond, GMutex *mutex);
 gboolean __real_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time);
 gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time);
 
+static GMutex lock;
+static GCond changed;
+static guint begun; /* calls of g_cond_wait() */
+
+void wait_await_begun(guint waits)
+{
+    gint64 end = g_get_monotonic_time() + 300 * G_TIME_SPAN_SECOND;
+
+    g_mutex_lock(&lock);
+    while (begun < waits)
+        if (!__real_g_cond_wait_until(&changed, &lock, end))
+            g_error("%u waits have begun instead of %u", begun, waits);
+    g_mutex_unlock(&lock);
+}
+
 void wait_wake_next(void)
 {
     wakes = TRUE;
@@ -44,6 +59,10 @@ static void wait_ended(GMutex *mutex)
 
 void __wrap_g_cond_wait(GCond *cond, GMutex *mutex)
 {
+    g_mutex_lock(&lock);
+    begun++;
+    g_cond_broadcast(&changed);
+    g_mutex_unlock(&lock);
     if (!wake_now())
         __real_g_cond_wait(cond, mutex);
     wait_ended(mutex);

@@ -5,9 +5,13 @@
 
 /**
  * Waits on conditions that end as POSIX permits, and as schedulers seldom do. Linked with
- * --wrap=g_cond_wait and --wrap=g_cond_wait_until. Both functions act on the thread that calls
- * them: call them in a function of point_run(), at the point directly before the wait.
+ * --wrap=g_cond_wait and --wrap=g_cond_wait_until. wait_wake_next() and wait_run_before_lock() act
+ * on the thread that calls them: in a function of point_run(), at the point directly before the
+ * wait.
  */
+
+/** Waits until @waits calls of g_cond_wait() have begun, in any thread; aborts after minutes. */
+void wait_await_begun(guint waits);
 
 /** The next wait of this thread returns at once, although nothing has changed. */
 void wait_wake_next(void);

@@ -10,6 +10,8 @@
 #include <base/foreign.h>
 #include <glib/gstdio.h>
 
+#include "fake_wait.h"
+
 static void say_cleanup(void)
 {
     if (write(STDOUT_FILENO, " cleanup", 8) != 8)
@@ -58,7 +60,8 @@ static int late_main(void)
     dir = site_path("");
     cst_foreign_end(1);
     g_thread_unref(g_thread_new("late", connect_late, site_pool));
-    g_usleep(300 * G_TIME_SPAN_MILLISECOND);
+    /* The thread that would connect waits for good, where it would enter the library. */
+    wait_await_begun(1);
     g_rmdir(dir);
     g_rmdir(site_volume);
     printf(fake_gluster_calls("glfs_new") == 0 ? "said" : "begun");
