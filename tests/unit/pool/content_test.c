@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -18,9 +19,10 @@
 
 /* What the next files are when they are opened. */
 static CstVolumeStamp opened_stamp;
-static int open_fails;  /* the code of the error; 0: they are opened */
-static gint opened;     /* atomic: so many were */
-static gint opens_left; /* atomic: the files are gone after so many */
+static int open_fails;    /* the code of the error; 0: they are opened */
+static gint opened;       /* atomic: so many were */
+static gint opens_left;   /* atomic: the files are gone after so many */
+static gboolean only_odd; /* the files with even numbers are gone */
 
 static char *reference(gpointer data, const char *name)
 {
@@ -31,7 +33,8 @@ static CstBlob *open_file(gpointer data, const char *name, CstFileSeen *seen, GE
 {
     CstBlob *blob;
 
-    if (g_atomic_int_add(&opens_left, -1) <= 0 || open_fails) {
+    if (g_atomic_int_add(&opens_left, -1) <= 0 || open_fails ||
+        (only_odd && atoi(name + 1) % 2 == 0)) {
         cst_fail(error, open_fails ? open_fails : CST_ERROR_NOT_FOUND, "cannot open '%s'", name);
         return NULL;
     }
@@ -60,6 +63,7 @@ static int set_up(void **state)
     open_fails = 0;
     opened = 0;
     opens_left = G_MAXINT;
+    only_odd = FALSE;
     declared_format = NULL;
     files =
         (CstFiles){.reference = reference, .open = open_file, .declared = write_image_and_declare};
@@ -204,6 +208,18 @@ static void files_that_go_before_they_are_opened_have_no_record(void **state)
     assert_int_equal(found->len, FILES / 2);
 }
 
+static void declarations_are_of_the_files_that_were_opened(void **state)
+{
+    g_autoptr(GPtrArray) found = NULL;
+
+    only_odd = TRUE;
+    declared_format = "raw";
+    found = read_files(NULL);
+    assert_int_equal(found->len, FILES / 2);
+    for (guint i = 0; i < found->len; i++)
+        assert_true(((CstVolume *)found->pdata[i])->flags & CST_VOLUME_DECLARED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +233,7 @@ int main(void)
         TEST(records_that_fit_are_handed_on),
         TEST(files_that_go_before_they_are_read_again_have_no_record),
         TEST(files_that_go_before_they_are_opened_have_no_record),
+        TEST(declarations_are_of_the_files_that_were_opened),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
