@@ -27,12 +27,14 @@ void cst_rbd_state_init(RbdState *state)
 {
     g_mutex_init(&state->lock);
     g_cond_init(&state->cond);
+    state->finished = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
 void cst_rbd_state_clear(RbdState *state)
 {
     g_clear_pointer(&state->conn, cst_rbd_conn_unref);
     g_clear_error(&state->problem);
+    g_hash_table_unref(state->finished);
     g_mutex_clear(&state->lock);
     g_cond_clear(&state->cond);
 }

@@ -85,9 +85,10 @@ typedef struct {
     GCond cond;
     RbdConn *conn; /* NULL: none now */
     gboolean connecting;
-    guint attempt;   /* counts the attempts to connect */
-    guint epoch;     /* counts the values of the secret */
-    GError *problem; /* how the last one failed */
+    guint attempt;        /* counts the attempts to connect */
+    guint epoch;          /* counts the values of the secret */
+    GError *problem;      /* how the last one failed */
+    GHashTable *finished; /* volumes whose revert is finished, and its note may not be removed */
 } RbdState;
 
 /** Initialises, or frees, the connection's part of a state. */

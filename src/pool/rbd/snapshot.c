@@ -280,6 +280,27 @@ static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
                                                       &job->work);
 }
 
+/* Whether the revert of @volume is finished, and only its note was still there. */
+static gboolean is_finished(RbdState *state, const char *volume)
+{
+    gboolean finished;
+
+    g_mutex_lock(&state->lock);
+    finished = g_hash_table_contains(state->finished, volume);
+    g_mutex_unlock(&state->lock);
+    return finished;
+}
+
+static void set_finished(RbdState *state, const char *volume, gboolean finished)
+{
+    g_mutex_lock(&state->lock);
+    if (finished)
+        g_hash_table_add(state->finished, g_strdup(volume));
+    else
+        g_hash_table_remove(state->finished, volume);
+    g_mutex_unlock(&state->lock);
+}
+
 /*
  * The note is written only after the snapshot is known to exist, and removed only after the whole
  * revert.
@@ -291,6 +312,7 @@ static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
 
     if (result == -ENOENT)
         return cst_fail_no_snapshot(job->name, job->other, error);
+    set_finished(job->state, job->name, FALSE);
     if (result >= 0)
         result = cst_rbd_note_set(job, REVERT_NOTE, job->name, job->other);
     if (result >= 0) {
@@ -342,32 +364,40 @@ static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
     return FALSE;
 }
 
+/* Opens @volume and reverts it. 0 or a negative errno. */
+static int revert_again(RbdJob *job, const char *volume, const char *snapshot)
+{
+    rbd_image_t image = NULL;
+    int result = job->ceph->rbd_open(job->conn->io, volume, &image, NULL);
+
+    if (result < 0)
+        return result;
+    result = roll_back(job, image, snapshot);
+    job->ceph->rbd_close(image);
+    if (result < 0)
+        return result;
+    set_finished(job->state, volume, TRUE);
+    cst_log(CST_LOG_INFO, "finished the revert of volume '%s' to snapshot '%s'", volume, snapshot);
+    return result;
+}
+
 /*
  * RbdNoteFunc: completes the revert of @volume that a crash cut short; one that another process is
- * doing is left to it.
+ * doing is left to it. When only the note could not be removed, the revert is not repeated, because
+ * the volume may have been written since.
  */
 static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
 {
-    rbd_image_t image = NULL;
+    gboolean finished = is_finished(job->state, volume);
     int result = 0;
 
-    if (!is_free(job, volume, &result)) {
+    if (!finished && !is_free(job, volume, &result)) {
         job->flags |= RBD_JOB_LEFT;
         return;
     }
-    if (result >= 0)
-        result = job->ceph->rbd_open(job->conn->io, volume, &image, NULL);
-    if (result >= 0) {
-        result = roll_back(job, image, snapshot);
-        job->ceph->rbd_close(image);
-    }
-    if (result >= 0)
-        cst_log(CST_LOG_INFO, "finished the revert of volume '%s' to snapshot '%s'", volume,
-                snapshot);
-    /*
-     * A volume or a snapshot that is gone needs no more. A note that stays would have the next
-     * start revert the volume again, over what was written meanwhile.
-     */
+    if (!finished && result >= 0)
+        result = revert_again(job, volume, snapshot);
+    /* A volume or a snapshot that is gone needs no more. */
     if (result >= 0 || result == -ENOENT)
         result = cst_rbd_note_remove(job, REVERT_NOTE, volume);
     if (result < 0)
@@ -380,8 +410,14 @@ gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
     job->flags = RBD_JOB_UNSTOPPABLE;
     if (!cst_rbd_note_each(job, REVERT_NOTE, finish_revert, error))
         return FALSE;
-    return !(job->flags & RBD_JOB_LEFT) ||
-           cst_fail(error, CST_ERROR_BUSY,
+    /* A later note of these volumes, which another process may write, is of another revert. */
+    if (!(job->flags & RBD_JOB_LEFT)) {
+        g_mutex_lock(&job->state->lock);
+        g_hash_table_remove_all(job->state->finished);
+        g_mutex_unlock(&job->state->lock);
+        return TRUE;
+    }
+    return cst_fail(error, CST_ERROR_BUSY,
                     _("a volume whose revert was cut short is open somewhere; the revert is "
                       "finished when it is closed"));
 }

@@ -171,10 +171,56 @@ static void settle_fails_until_the_note_of_the_revert_is_gone(void **unused)
     fake_ceph_fail("rbd_pool_metadata_remove", 0, 1, -EIO);
     site_assert_failed(cst_pool_state_settle(site_pool, &error), &error, CST_ERROR_BUSY, "");
     site_assert_dump("notes: [cistern_revert_v=s]\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
-    assert_true(cst_pool_state_settle(site_pool, NULL));
+    /* The next attempt removes the note, and leaves what was written in between. */
     site_write(site_pool, "v", "now");
     assert_true(cst_pool_state_settle(site_pool, NULL));
     site_assert_dump("notes:\nv 22 3d 8388608 'now'\n  @s 8388608 'old'\n");
+    /* A later revert that is cut short is finished again. */
+    for (int i = 0; i < 2; i++) {
+        fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
+        assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
+        assert_true(cst_pool_state_settle(site_pool, NULL));
+        site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
+        site_write(site_pool, "v", "now");
+    }
+}
+
+/* Another process has removed the note, and later leaves one of another revert. */
+static void revert_of_another_process_is_finished(void **unused)
+{
+    g_autoptr(RbdConn) conn = cst_rbd_conn_get((RbdState *)site_pool, NULL);
+
+    site_make_plain("v");
+    site_write(site_pool, "v", "old");
+    site_snap(site_pool, "v", "s");
+    fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
+    assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
+    fake_ceph_fail("rbd_pool_metadata_remove", 0, 1, -EIO);
+    assert_false(cst_pool_state_settle(site_pool, NULL));
+    assert_int_equal(conn->ceph->rbd_pool_metadata_remove(conn->io, "cistern_revert_v"), 0);
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    site_write(site_pool, "v", "new");
+    assert_int_equal(conn->ceph->rbd_pool_metadata_set(conn->io, "cistern_revert_v", "s"), 0);
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
+}
+
+/* The volume was reverted again meanwhile, which failed: that one has to be finished. */
+static void new_revert_is_finished_although_the_one_before_was(void **unused)
+{
+    site_make_plain("v");
+    site_write(site_pool, "v", "old");
+    site_snap(site_pool, "v", "s");
+    site_write(site_pool, "v", "new");
+    fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
+    assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
+    fake_ceph_fail("rbd_pool_metadata_remove", 0, 1, -EIO);
+    assert_false(cst_pool_state_settle(site_pool, NULL));
+    site_write(site_pool, "v", "now");
+    fake_ceph_fail("rbd_snap_rollback_with_progress", 0, 1, -EIO);
+    assert_false(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, NULL));
+    assert_true(cst_pool_state_settle(site_pool, NULL));
+    site_assert_dump("notes:\nv 22 3d 8388608 'old'\n  @s 8388608 'old'\n");
 }
 
 static void a_revert_to_what_is_gone_is_forgotten(void **unused)
@@ -221,6 +267,8 @@ int main(void)
         volume_test(what_others_protect_stays),
         volume_test(a_revert_that_was_cut_short_is_finished),
         volume_test(settle_fails_until_the_note_of_the_revert_is_gone),
+        volume_test(revert_of_another_process_is_finished),
+        volume_test(new_revert_is_finished_although_the_one_before_was),
         volume_test(a_revert_to_what_is_gone_is_forgotten),
         volume_test(there_may_be_many_notes),
     };
