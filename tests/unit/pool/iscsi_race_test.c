@@ -11,8 +11,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <base/error.h>
 #include <base/units.h>
@@ -261,6 +264,52 @@ static void interface_that_was_there_stays_when_the_start_fails(void **state)
     assert_nothing_left();
 }
 
+/* --- the lock --------------------------------------------------------------------------------- */
+
+/* Other processes wait for open-iscsi's folder, which is locked. */
+static void assert_locked(gpointer unused)
+{
+    g_autofree char *folder = kernel_file("/etc/iscsi");
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    close(fd);
+}
+
+static void assert_unlocked(void)
+{
+    g_autofree char *folder = kernel_file("/etc/iscsi");
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    close(fd);
+}
+
+static void records_and_interfaces_change_with_the_lock_held(void **state)
+{
+    g_autoptr(CstPoolState) pool = site_pool(NAMED);
+
+    point_run("iscsi.iface.unnamed", assert_locked, NULL);
+    point_run("iscsi.start.iface", assert_locked, NULL);
+    point_run("iscsi.start.record", assert_locked, NULL);
+    point_run("iscsi.start.login", assert_locked, NULL);
+    site_start(pool);
+    assert_unlocked();
+    point_run("iscsi.stop.logout", assert_locked, NULL);
+    point_run("iscsi.stop.records", assert_locked, NULL);
+    site_stop(pool);
+    points_clear();
+    assert_unlocked();
+    fake_write_errno = EIO;
+    point_run("iscsi.start.undo", assert_locked, NULL);
+    assert_start_fails(pool, CST_ERROR_IO, "look for devices");
+    points_clear();
+    assert_unlocked();
+}
+
 /* --- discovery -------------------------------------------------------------------------------- */
 
 static void discovery_that_fails_leaves_no_interface(void **state)
@@ -298,6 +347,7 @@ int main(void)
         TEST(undo_that_can_not_log_out_keeps_the_record),
         TEST(start_with_an_initiator_leaves_nothing_when_it_fails),
         TEST(interface_that_was_there_stays_when_the_start_fails),
+        TEST(records_and_interfaces_change_with_the_lock_held),
         TEST(discovery_that_fails_leaves_no_interface),
     };
 
