@@ -119,6 +119,45 @@ static void a_record_gets_the_new_value_and_the_session_stays(void **state)
     site_stop(pool);
 }
 
+#define SECOND_HOST   "<host name='127.0.0.2'/>"
+#define SECOND_RECORD "/etc/iscsi/nodes/" IQN "/127.0.0.2,3260,8/" PLAIN
+
+static void assert_record_has(const char *path, const char *value)
+{
+    g_autofree char *record = site_read(path);
+
+    if (!strstr(record, value))
+        fail_msg("'%s' is not in '%s'", value, record);
+}
+
+static void every_portal_has_a_record_with_the_new_value(void **state)
+{
+    static const char *const records[] = {RECORD, SECOND_RECORD};
+    g_autoptr(CstPoolState) pool = pool_with(ONE_HOST SECOND_HOST AUTH);
+    g_autofree char *too_long = g_strnfill(300 * 1024, 'x');
+
+    lent = "an old value";
+    site_start(pool);
+    lent = "a new value";
+    assert_true(cst_pool_state_renew(pool, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(records); i++)
+        assert_record_has(records[i], "password = a new value\n");
+    /* A record that can't be read is a failure, whichever it is. */
+    for (size_t i = 0; i < G_N_ELEMENTS(records); i++) {
+        g_autofree char *before = site_read(records[i]);
+
+        kernel_put(records[i], too_long);
+        assert_false(cst_pool_state_renew(pool, NULL));
+        kernel_put(records[i], before);
+    }
+    lent = "another value";
+    assert_true(cst_pool_state_renew(pool, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(records); i++)
+        assert_record_has(records[i], "password = another value\n");
+    site_stop(pool);
+    assert_nothing_left();
+}
+
 #define prove_test(f) cmocka_unit_test_setup_teardown(f, set_up, site_tear_down)
 
 int main(void)
@@ -127,6 +166,7 @@ int main(void)
         prove_test(a_value_is_tried_without_the_kernel),
         prove_test(the_hosts_own_name_is_read),
         prove_test(a_record_gets_the_new_value_and_the_session_stays),
+        prove_test(every_portal_has_a_record_with_the_new_value),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
