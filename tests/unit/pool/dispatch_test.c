@@ -53,9 +53,17 @@ static int set_up(void **unused)
     return pool ? 0 : -1;
 }
 
+/* Storage that hangs is noticed soon. The others have all the time, on a busy machine, too. */
+static int set_up_impatient(void **unused)
+{
+    cst_liveness_times.patience = 100 * G_TIME_SPAN_MILLISECOND;
+    return set_up(unused);
+}
+
 static int tear_down(void **unused)
 {
     cst_dry_run_set(FALSE);
+    cst_liveness_times.patience = G_TIME_SPAN_DAY;
     cst_pool_state_unref(pool);
     cst_vol_def_free(volume_def);
     return 0;
@@ -501,13 +509,25 @@ static void a_pool_that_keeps_no_declarations_says_so(void **unused)
 
 /* --- storage that hangs ----------------------------------------------------------------------- */
 
-static void await_answers(gboolean answers)
+static void await_silence(void)
 {
     gint64 until = g_get_monotonic_time() + POINT_LIMIT_S * G_TIME_SPAN_SECOND;
 
-    while (cst_pool_state_answers(pool, NULL) != answers && g_get_monotonic_time() < until)
+    while (cst_pool_state_answers(pool, NULL)) {
+        assert_true(g_get_monotonic_time() < until);
         g_usleep(1000);
-    assert_int_equal(cst_pool_state_answers(pool, NULL), answers);
+    }
+}
+
+#define HANGS "the storage of pool 'p' has not answered for "
+
+/* Repeats a call until the storage has answered in time. */
+static void await_call(gboolean (*call)(GError **error))
+{
+    gint64 until = g_get_monotonic_time() + POINT_LIMIT_S * G_TIME_SPAN_SECOND;
+
+    while (!call(NULL))
+        assert_true(g_get_monotonic_time() < until);
 }
 
 /* Those that need no pool, and those that never wait for the storage. */
@@ -525,7 +545,7 @@ static void nothing_else_is_called_while_the_storage_hangs(void **unused)
     char byte;
 
     g_atomic_int_set(&odd_hangs, TRUE);
-    await_answers(FALSE);
+    await_silence();
     odd_found = "v";
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
         g_autoptr(GError) error = NULL;
@@ -533,32 +553,13 @@ static void nothing_else_is_called_while_the_storage_hangs(void **unused)
         if (calls[i].call(&error) != is_outside(calls[i].slot))
             fail_msg("%s", calls[i].slot);
         if (error)
-            assert_string_equal(error->message, "the storage of pool 'p' has not answered for 0 s");
+            assert_true(g_str_has_prefix(error->message, HANGS));
     }
     assert_false(cst_blob_pread(blob, &byte, 1, 0, NULL));
     g_atomic_int_set(&odd_hangs, FALSE);
-    await_answers(TRUE);
-    assert_true(call_usage(NULL));
-    assert_true(cst_blob_pread(blob, &byte, 1, 0, NULL));
-}
-
-static void hang_storage(gpointer unused)
-{
-    g_atomic_int_set(&odd_hangs, TRUE);
-    await_answers(FALSE);
-}
-
-static void draft_is_abandoned_when_the_storage_answers_again(void **unused)
-{
-    g_autoptr(GError) error = NULL;
-
-    point_run("pool.draft.abandon", hang_storage, NULL);
-    assert_false(call_vol_abandon(&error));
-    points_clear();
-    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE));
-    g_atomic_int_set(&odd_hangs, FALSE);
-    await_answers(TRUE);
-    assert_true(call_vol_abandon(NULL));
+    await_call(call_usage);
+    while (!cst_blob_pread(blob, &byte, 1, 0, NULL))
+        await_call(call_usage);
 }
 
 /* --- the log ---------------------------------------------------------------------------------- */
@@ -570,7 +571,8 @@ static void calls_are_logged_when_debug_is_on(void **unused)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)    cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define HANGING(name) cmocka_unit_test_setup_teardown(name, set_up_impatient, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_result_and_an_error_are_handed_on),
         TEST(a_backend_that_breaks_its_contract_is_named),
@@ -584,12 +586,11 @@ int main(void)
         TEST(a_callback_that_is_missing_is_told_or_not_needed),
         TEST(a_dry_run_reaches_no_callback_that_changes_anything),
         TEST(a_pool_that_keeps_no_declarations_says_so),
-        TEST(nothing_else_is_called_while_the_storage_hangs),
-        TEST(draft_is_abandoned_when_the_storage_answers_again),
+        HANGING(nothing_else_is_called_while_the_storage_hangs),
         TEST(calls_are_logged_when_debug_is_on),
     };
 
     cst_log_init();
-    cst_liveness_times = (struct CstLivenessTimes){.patience = 50000, .period = 1000};
+    cst_liveness_times = (struct CstLivenessTimes){.patience = G_TIME_SPAN_DAY, .period = 1000};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

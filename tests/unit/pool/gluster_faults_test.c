@@ -127,6 +127,30 @@ static void servers_that_are_away_are_a_problem(void **state)
     await_answer(cst_pool_state_works, TRUE);
 }
 
+static void hang_servers(gpointer unused)
+{
+    fake_gluster_hang("glfs_statvfs");
+    await_answer(cst_pool_state_answers, FALSE);
+}
+
+static void draft_is_abandoned_when_the_servers_answer_again(void **state)
+{
+    g_autofree char *path = site_path(".cistern-v.part");
+    GError *error = NULL;
+
+    site_put(".cistern-v.part", "draft");
+    point_run("pool.draft.abandon", hang_servers, NULL);
+    site_assert_failed(cst_pool_state_abandon(site_pool, "v", &error), &error,
+                       CST_ERROR_UNREACHABLE, "has not answered for");
+    points_clear();
+    assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+    fake_gluster_resume();
+    await_start();
+    while (!cst_pool_state_abandon(site_pool, "v", NULL))
+        await_start();
+    assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+}
+
 static void closing_a_file_waits_for_the_deadline_at_most(void **state)
 {
     CstBlob *blob;
@@ -173,6 +197,7 @@ int main(void)
         TEST(attempts_that_hang_are_few),
         TEST(servers_that_fall_silent_are_noticed),
         TEST(servers_that_are_away_are_a_problem),
+        TEST(draft_is_abandoned_when_the_servers_answer_again),
         TEST(closing_a_file_waits_for_the_deadline_at_most),
         cmocka_unit_test_setup_teardown(errors_have_their_codes, site_set_up, site_tear_down),
     };
