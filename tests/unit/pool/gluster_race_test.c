@@ -116,7 +116,7 @@ static void waiters_share_the_result_of_the_attempt(void **state)
     }
     for (int i = 0; i < CALLERS; i++)
         caller_clear(&callers[i]);
-    assert_int_equal(fake_gluster_connections(), 1);
+    fake_gluster_await_open(1, 0);
 }
 
 static void wake_next(gpointer unused)

@@ -99,6 +99,17 @@ static void mount_that_has_gone_meanwhile_is_success(void **state)
     assert_log("");
 }
 
+/* What a start has found stays; what a later start of the same state has mounted goes. */
+static void mount_of_a_later_start_is_the_pools(void **state)
+{
+    assert_started(pool);
+    assert_true(cst_netfs_backend.stop(pool, NULL));
+    assert_true(is_mounted());
+    unmount_elsewhere(NULL);
+    assert_started(pool);
+    assert_stopped();
+}
+
 /* --- each step fails -------------------------------------------------------------------------- */
 
 static void fall_silent(gpointer unused)
@@ -173,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(mount_that_was_replaced_meanwhile_is_left),
         TEST(mount_that_has_gone_meanwhile_is_success),
+        TEST(mount_of_a_later_start_is_the_pools),
         TEST(server_that_falls_silent_is_cut_off),
         TEST(cut_off_that_fails_is_reported_and_may_be_repeated),
         TEST(failure_that_is_no_time_out_is_not_forced),
