@@ -58,6 +58,7 @@ static Read *start_read(const char *node)
 {
     Read *read = g_new0(Read, 1);
 
+    CST_TEST_POINT("iscsi.read.begin");
     g_atomic_ref_count_init(&read->references);
     g_atomic_ref_count_inc(&read->references);
     g_mutex_init(&read->lock);

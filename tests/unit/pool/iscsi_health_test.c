@@ -126,7 +126,7 @@ static void test_session_more_than_asked_for(void **state)
 static _Thread_local gboolean is_probe; /* and not the prober of the pool's own */
 static GMutex lock;
 static GCond changed;
-static guint looks, answers; /* of probes; guarded by the lock */
+static guint looks, answers, reads; /* of probes; guarded by the lock */
 
 static void note(guint *counter)
 {
@@ -140,6 +140,12 @@ static void note_look(gpointer unused)
 {
     if (is_probe)
         note(&looks);
+}
+
+static void note_read(gpointer unused)
+{
+    if (is_probe)
+        note(&reads);
 }
 
 static gpointer touch(gpointer pool)
@@ -168,7 +174,7 @@ static GThread *touch_in_vain(CstPoolState *pool, gboolean hangs)
 {
     GThread *thread;
 
-    looks = answers = 0;
+    looks = answers = reads = 0;
     if (hangs)
         point_run_always("iscsi.read.wait", note_look, NULL);
     else
@@ -231,7 +237,10 @@ static void test_probe_leaves_a_session_that_hangs(void **state)
     fake_lun("11:0:0:1", "sdb", 16, 8 * CST_MIB, "naa.1");
     fake_lun("12:0:0:1", "sdc", 32, 8 * CST_MIB, "naa.1");
     g_atomic_pointer_set(&kernel_hanging, "/dev/sdb");
+    point_run_always("iscsi.read.begin", note_read, NULL);
     thread = touch_in_vain(pool, TRUE);
+    /* Each read that hangs has a thread. */
+    assert_int_equal(reads, 1);
     site_set_state(1, "FAILED\n");
     await_touch(thread);
     g_atomic_pointer_set(&kernel_hanging, NULL);
