@@ -317,6 +317,10 @@ static void unit_is_known_across_processes(void **state)
     /* A start takes the units that there are, and forgets what was expected. */
     assert_true(cst_pool_state_expect(pool, identity, TRUE, NULL));
     assert_scan(ONE TWO);
+    /* The unit is known from the start on, and not from the first scan on. */
+    assert_true(cst_pool_state_expect(pool, identity, TRUE, NULL));
+    fake.units[1].serial = 'y';
+    assert_scan(ANOTHER TWO);
 }
 
 static void record_that_can_not_be_read_expects_nothing(void **state)

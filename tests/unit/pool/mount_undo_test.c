@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Unmounting: what is left after each step that fails, and mounts that change meanwhile. */
+/* Unmounting, mounts that change meanwhile, and which file system it is. */
 #include "mount_tools.h"
+
+#include <fcntl.h>
+#include <stdio.h>
 
 #include "points.h"
 
@@ -178,6 +181,69 @@ static void mount_in_use_is_refused_with_its_users(void **state)
     assert_log(once);
 }
 
+/* --- which file system it is ------------------------------------------------------------------ */
+
+/* The table has the mount under the number that the kernel gives for the directory. */
+static void put_mounted(const char *fsid)
+{
+    g_autofree char *dir = at("m");
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_autofree char *info = g_strdup_printf("/proc/self/fdinfo/%d", fd);
+    g_autofree char *text = NULL, *row = NULL, *volumes = NULL;
+
+    assert_true(fd >= 0 && g_file_get_contents(info, &text, NULL, NULL));
+    close(fd);
+    row = g_strdup_printf("%d 1 0:50 / %s/m rw - nfs srv:/x rw\n",
+                          atoi(strstr(text, "mnt_id:") + strlen("mnt_id:")), root);
+    volumes = g_strdup_printf("NV SERVER PORT DEV FSID FSC\nv4 0a000002 801 0:50 %s no\n", fsid);
+    put("mountinfo", row);
+    put("volumes", volumes);
+}
+
+static void assert_no_identity(CstPoolState *state, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_null(cst_netfs_backend.identity(state, &error));
+    if (!g_error_matches(error, CST_ERROR, CST_ERROR_STATE) || !strstr(error->message, words))
+        fail_msg("%d: %s", error->code, error->message);
+}
+
+static void another_file_system_than_was_recorded_is_refused(void **state)
+{
+    CstPoolState *next = open_pool(NFS, "", NULL);
+    g_autofree char *identity = NULL, *again = NULL;
+
+    put_mounted("a:b");
+    identity = cst_netfs_backend.identity(pool, NULL);
+    assert_string_equal(identity, "source=srv:/x fsid=a:b\n");
+    put_mounted("c:d");
+    assert_true(cst_netfs_backend.expect(next, identity, FALSE, NULL));
+    assert_no_identity(next, "another file system is mounted on");
+    put_mounted("a:b");
+    again = cst_netfs_backend.identity(next, NULL);
+    assert_string_equal(again, identity);
+    cst_netfs_backend.close(next);
+}
+
+/* Without a record the first file system that is seen is the one. */
+static void file_system_that_was_seen_first_is_expected(void **state)
+{
+    CstPoolState *next = open_pool(NFS, "", NULL);
+    g_autofree char *dir = at("m"), *aside = at("aside"), *identity = NULL;
+
+    put_mounted("a:b");
+    assert_true(cst_netfs_backend.expect(next, NULL, FALSE, NULL));
+    identity = cst_netfs_backend.identity(next, NULL);
+    assert_non_null(identity);
+    /* Another directory there is looked at again. */
+    assert_int_equal(rename(dir, aside), 0);
+    make_dir("m", 0700);
+    put_mounted("c:d");
+    assert_no_identity(next, "another file system is mounted on");
+    cst_netfs_backend.close(next);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_pool, tear_down_pool)
@@ -190,6 +256,8 @@ int main(void)
         TEST(failure_that_is_no_time_out_is_not_forced),
         TEST(time_out_is_followed_by_force),
         TEST(mount_in_use_is_refused_with_its_users),
+        TEST(another_file_system_than_was_recorded_is_refused),
+        TEST(file_system_that_was_seen_first_is_expected),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
