@@ -244,6 +244,44 @@ static void file_system_that_was_seen_first_is_expected(void **state)
     cst_netfs_backend.close(next);
 }
 
+/* A mount of something else, and one in which the target is only a directory. */
+static void target_in_another_mount_is_refused(void **state)
+{
+    static const char *const rows[][2] = {{"/m", "srv:/other"}, {"", "srv:/x"}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *right = NULL, *wrong = NULL;
+
+        put_mounted("a:b");
+        right = get("mountinfo");
+        wrong = g_strdup_printf("%d 1 0:50 / %s%s rw - nfs %s rw\n", atoi(right), root, rows[i][0],
+                                rows[i][1]);
+        put("mountinfo", wrong);
+        assert_no_identity(pool, "is not mounted on");
+    }
+}
+
+static void later_expectation_takes_the_place_of_the_one_before(void **state)
+{
+    g_autofree char *identity = NULL;
+
+    put_mounted("a:b");
+    assert_true(cst_netfs_backend.expect(pool, "source=srv:/x fsid=c:d\n", FALSE, NULL));
+    assert_no_identity(pool, "another file system is mounted on");
+    assert_true(cst_netfs_backend.expect(pool, NULL, FALSE, NULL));
+    identity = cst_netfs_backend.identity(pool, NULL);
+    assert_string_equal(identity, "source=srv:/x fsid=a:b\n");
+}
+
+/* A start that has succeeded with the mount that it found adopts it. */
+static void mount_that_a_start_has_accepted_is_the_pools(void **state)
+{
+    put_mounted("a:b");
+    assert_started(pool);
+    assert_true(cst_netfs_backend.expect(pool, NULL, TRUE, NULL));
+    assert_stopped();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_pool, tear_down_pool)
@@ -258,6 +296,9 @@ int main(void)
         TEST(mount_in_use_is_refused_with_its_users),
         TEST(another_file_system_than_was_recorded_is_refused),
         TEST(file_system_that_was_seen_first_is_expected),
+        TEST(target_in_another_mount_is_refused),
+        TEST(later_expectation_takes_the_place_of_the_one_before),
+        TEST(mount_that_a_start_has_accepted_is_the_pools),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,6 +157,20 @@ static void a_revert_that_was_cut_short_is_finished(void **unused)
     cst_pool_state_unref(other);
 }
 
+static void revert_that_can_not_be_noted_changes_nothing(void **unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    site_make_plain("v");
+    site_write(site_pool, "v", "old");
+    site_snap(site_pool, "v", "s");
+    site_write(site_pool, "v", "new");
+    fake_ceph_fail("rbd_pool_metadata_set", 0, 1, -EIO);
+    site_assert_failed(cst_pool_state_snapshot_revert(site_pool, "v", "s", NULL, NULL, &error),
+                       &error, CST_ERROR_IO, "cannot revert volume 'v'");
+    site_assert_dump("notes:\nv 22 3d 8388608 'new'\n  @s 8388608 'old'\n");
+}
+
 /* A note that stayed would have a later start revert the volume again. */
 static void settle_fails_until_the_note_of_the_revert_is_gone(void **unused)
 {
@@ -266,6 +280,7 @@ int main(void)
         volume_test(errors_of_snapshots_name_what_failed),
         volume_test(what_others_protect_stays),
         volume_test(a_revert_that_was_cut_short_is_finished),
+        volume_test(revert_that_can_not_be_noted_changes_nothing),
         volume_test(settle_fails_until_the_note_of_the_revert_is_gone),
         volume_test(revert_of_another_process_is_finished),
         volume_test(new_revert_is_finished_although_the_one_before_was),
