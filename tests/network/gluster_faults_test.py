@@ -34,8 +34,9 @@ class Faults(Beside, OnGluster):
         self.assertLess(took, BOUND)
 
     def back(self):
-        self.eventually(lambda: "running" in self.ok("pool-info", "g")
-                        and peers.virsh(self.peer, "pool-refresh", "g")[0] == 0)
+        self.wait_until(lambda: "running" in self.ok("pool-info", "g")
+                        and peers.virsh(self.peer, "pool-refresh", "g")[0] == 0,
+                        "the pool is refreshed again")
 
     def test_a_frozen_brick(self):
         self.ok("vol-create-as", "g", "a", "1M")
@@ -50,7 +51,8 @@ class Faults(Beside, OnGluster):
         self.lab.thaw()
         self.back()
         self.ok("vol-create-as", "g", "c", "1M")
-        self.eventually(lambda: [n for n in self.lab.names() if n != "b"] == ["a", "c"])
+        self.wait_until(lambda: [n for n in self.lab.names() if n != "b"] == ["a", "c"],
+                        "only the volumes a and c are there")
 
     def refresh_halfway(self, strike, restore, text):
         """Refreshes without end until @strike ends one: clear, in time, and nothing vanishes."""
@@ -67,7 +69,7 @@ class Faults(Beside, OnGluster):
         with self.beside():
             refreshing = threading.Thread(target=refresh)
             refreshing.start()
-            self.eventually(lambda: len(ended) > 3)
+            self.wait_until(lambda: len(ended) > 3, "four refreshes have ended")
             strike()
             refreshing.join()
             self.assertEqual(UNREACHABLE, ended[-1][0], ended[-1][1])
@@ -106,7 +108,8 @@ class Faults(Beside, OnGluster):
         with self.transfer("vol-upload", "a") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(payload[:32 * MIB])
-                self.eventually(lambda: os.stat(self.lab.path("a")).st_blocks * 512 > 4 * MIB)
+                self.wait_until(lambda: os.stat(self.lab.path("a")).st_blocks * 512 > 4 * MIB,
+                                "4 MiB are on the brick")
                 strike()
                 struck = time.monotonic()
                 stream.write(payload[32 * MIB:])
@@ -117,8 +120,8 @@ class Faults(Beside, OnGluster):
 
     def recovered(self, payload):
         large = self.file("large", payload)
-        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", large, "--pool",
-                                            "g")[0] == 0)
+        self.wait_until(lambda: peers.virsh(self.peer, "vol-upload", "a", large, "--pool",
+                                            "g")[0] == 0, "the volume can be uploaded")
         with open(self.lab.path("a"), "rb") as stream:
             self.assertEqual(payload, stream.read())
 
@@ -171,7 +174,8 @@ class Faults(Beside, OnGluster):
                 self.lab.signal("glusterd", signal.SIGCONT)
             else:
                 restore()
-            self.eventually(lambda: peers.virsh(self.peer, "pool-start", "h")[0] == 0)
+            self.wait_until(lambda: peers.virsh(self.peer, "pool-start", "h")[0] == 0,
+                            "the pool starts again")
             self.assertEqual([], self.names("h"))
             self.ok("pool-destroy", "h")
 
@@ -186,7 +190,8 @@ class Faults(Beside, OnGluster):
         self.assertRegex(self.ok("pool-list"), r" g +active")
         self.assertEqual(0, peers.virsh(self.peer, "vol-list", "d")[0])
         self.lab.thaw()
-        self.eventually(lambda: "running" in self.ok("pool-info", "g") and self.names() == ["a"])
+        self.wait_until(lambda: "running" in self.ok("pool-info", "g") and self.names() == ["a"],
+                        "the pool runs, with its volume")
 
     def test_a_full_volume_is_no_space(self):
         small = os.path.join(self.lab.dir, "small")

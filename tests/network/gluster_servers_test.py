@@ -84,7 +84,8 @@ class Servers(Beside, OnGluster):
         with self.beside(), self.transfer("vol-upload", "a") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(payload[:32 * MIB])
-                self.eventually(lambda: os.stat(held).st_blocks * 512 > 4 * MIB)
+                self.wait_until(lambda: os.stat(held).st_blocks * 512 > 4 * MIB,
+                                "4 MiB are on the brick")
                 self.away(number)
                 took = timed(lambda: stream.write(payload[32 * MIB:]))
             self.assertEqual("", uploading.communicate(timeout=120)[1].strip())
@@ -107,5 +108,6 @@ class Servers(Beside, OnGluster):
         self.assertLess(timed(lambda: self.cistern("pool-refresh", "t", status=6)),
                         gluster.TIMEOUT_S + 9)
         self.pair.signal(1, signal.SIGCONT)
-        self.eventually(lambda: peers.virsh(self.peer, "pool-refresh", "t")[0] == 0)
+        self.wait_until(lambda: peers.virsh(self.peer, "pool-refresh", "t")[0] == 0,
+                        "the pool is refreshed again")
         self.assertEqual(["a"], self.names("t"))

@@ -31,7 +31,8 @@ class OnGluster(OnServer):
     def setUp(self):
         self.lab.thaw()
         self.lab.clear()
-        self.eventually(lambda: peers.virsh(self.peer, "pool-refresh", "g")[0] == 0)
+        self.wait_until(lambda: peers.virsh(self.peer, "pool-refresh", "g")[0] == 0,
+                        "the pool is refreshed")
 
     @classmethod
     def pool_xml(cls, name, **how):
@@ -139,7 +140,8 @@ class Volumes(OnGluster):
         self.ok("pool-create-as", "d", "dir", "--target", directory)
         self.addCleanup(peers.virsh, self.peer, "pool-destroy", "d")
         self.ok("vol-create-from", "d", self.file("v.xml", "<volume><name>c</name><capacity>8388608"
-                "</capacity><target><format type='raw'/></target></volume>"), "a", "--inputpool", "g")
+                "</capacity><target><format type='raw'/></target></volume>"), "a", "--inputpool",
+                        "g")
         with open(os.path.join(directory, "c"), "rb") as stream:
             stream.seek(MIB)
             self.assertEqual(b"\x07" * 65536, stream.read(65536))
@@ -211,7 +213,7 @@ class Volumes(OnGluster):
                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as uploading:
             with open(fifo, "wb", buffering=0) as stream:
                 stream.write(b"x" * MIB)
-                self.eventually(lambda: peers.virsh(self.peer, "vol-delete", "a", "g")[2].count(
-                    "another client of the Gluster volume"))
+                self.wait_until(lambda: peers.virsh(self.peer, "vol-delete", "a", "g")[2].count(
+                    "another client of the Gluster volume"), "the lock of the other client is seen")
             uploading.communicate(timeout=60)
         self.ok("vol-delete", "a", "g")

@@ -40,7 +40,7 @@ class Crash(OnTarget):
                 self.assertEqual(old if point == "fill.begun" else new, self.held(2))
                 self.assertEqual((new, other), (self.held(1), self.held(3)))
                 self.peer.start()
-                self.eventually(lambda: len(self.names()) == 3)
+                self.wait_until(lambda: len(self.names()) == 3, "three units are listed")
                 self.fails("vol-clone", "unit:0:0:1", "unit:0:0:2", "--pool", "i",
                            text="holds something")
                 self.cistern("vol-clone", "unit:0:0:1", "unit:0:0:2", "--pool", "i", "--overwrite")

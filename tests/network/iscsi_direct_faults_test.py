@@ -31,7 +31,8 @@ class Faults(Beside, OnTarget):
         self.assertLess(timed(call), self.BOUND)
 
     def back(self):
-        self.eventually(lambda: peers.virsh(self.peer, "pool-refresh", "i")[0] == 0)
+        self.wait_until(lambda: peers.virsh(self.peer, "pool-refresh", "i")[0] == 0,
+                        "the pool is refreshed again")
         self.assertEqual(["unit:0:0:1", "unit:0:0:2"], self.names())
 
     def test_a_target_that_is_killed_and_comes_back(self):
@@ -61,7 +62,7 @@ class Faults(Beside, OnTarget):
         with self.beside(), self.transfer("vol-upload", "unit:0:0:1") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(noise(16 * MIB))
-                self.eventually(lambda: self.allocated() > 4 * MIB)
+                self.wait_until(lambda: self.allocated() > 4 * MIB, "4 MiB are in the unit")
                 strike()
                 struck = time.monotonic()
                 stream.write(noise(32 * MIB, 2))
@@ -112,7 +113,7 @@ class Faults(Beside, OnTarget):
         with self.beside():
             refreshing = threading.Thread(target=refresh)
             refreshing.start()
-            self.eventually(lambda: len(ended) > 3)
+            self.wait_until(lambda: len(ended) > 3, "four refreshes have ended")
             strike()
             refreshing.join()
             self.assertEqual(UNREACHABLE, ended[-1][0], ended[-1][1])

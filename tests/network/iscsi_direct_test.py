@@ -231,7 +231,7 @@ class Identity(OnTarget):
         self.fails("vol-upload", "unit:0:0:2", payload, "--pool", "i", text="another unit")
         # The next life of the daemon remembers.
         self.peer.restart()
-        self.eventually(lambda: "unit:0:0:1" in self.names())
+        self.wait_until(lambda: "unit:0:0:1" in self.names(), "the unit is listed again")
         self.fails("vol-upload", "unit:0:0:2", payload, "--pool", "i", text="another unit")
         self.assertEqual(0, self.allocated(2))
         self.ok("pool-destroy", "i")
@@ -257,7 +257,7 @@ class Identity(OnTarget):
         with self.transfer("vol-upload", "unit:0:0:2") as (uploading, fifo):
             writer = threading.Thread(target=write_slowly, args=(fifo, self.SIZES[1]), daemon=True)
             writer.start()
-            self.eventually(lambda: self.allocated(2) > MIB)
+            self.wait_until(lambda: self.allocated(2) > MIB, "1 MiB is in the unit")
             self.replace()
             err = uploading.communicate(timeout=120)[1]
             writer.join()

@@ -206,7 +206,8 @@ class Planted(OnServer):
         rotating = threading.Thread(target=self.rotate, args=(
             UUIDS["ours"], "--generate", "--save", path, "--wait", "60"))
         rotating.start()
-        self.eventually(lambda: os.path.exists(path) and os.path.getsize(path) > 0)
+        self.wait_until(lambda: os.path.exists(path) and os.path.getsize(path) > 0,
+                        "the file has content")
         with open(path, encoding="ascii") as stream:
             generated = self.plant("generated", stream.read().strip())
         self.accept("me", generated)

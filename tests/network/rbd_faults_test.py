@@ -28,7 +28,7 @@ class Faults(Beside, OnCeph):
         self.assertLess(timed(call), self.BOUND * times)
 
     def back(self):
-        self.eventually(lambda: "running" in self.ok("pool-info", "r"))
+        self.wait_until(lambda: "running" in self.ok("pool-info", "r"), "the pool runs again")
 
     def test_a_frozen_osd_costs_its_own_volumes_their_deadline_and_nobody_else(self):
         self.put("a", noise(4 * MIB))
@@ -43,7 +43,8 @@ class Faults(Beside, OnCeph):
         self.ceph.thaw()
         self.back()
         self.ok("vol-create-as", "r", "c", "1M")
-        self.eventually(lambda: sorted(i for i in self.ceph.images() if i != "b") == ["a", "c"])
+        self.wait_until(lambda: sorted(i for i in self.ceph.images() if i != "b") == ["a", "c"],
+                        "only the images a and c are there")
 
     def test_an_osd_that_freezes_in_mid_refresh(self):
         for name in ("a", "b", "c"):
@@ -58,7 +59,7 @@ class Faults(Beside, OnCeph):
         with self.beside():
             refreshing = threading.Thread(target=refresh)
             refreshing.start()
-            self.eventually(lambda: len(ended) > 3)
+            self.wait_until(lambda: len(ended) > 3, "four refreshes have ended")
             self.ceph.freeze()
             refreshing.join()
             self.assertIn("did not answer", ended[-1][1])
@@ -76,8 +77,8 @@ class Faults(Beside, OnCeph):
             self.ceph.freeze()
             self.late("vol-upload", "a", payload, "--pool", "r", times=3)
         self.ceph.thaw()
-        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
-                                            "r")[0] == 0)
+        self.wait_until(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
+                                            "r")[0] == 0, "the volume can be uploaded")
         self.assertEqual(noise(16 * MIB, 5), self.content("a"))
 
     def test_an_osd_that_freezes_in_mid_write(self):
@@ -87,8 +88,9 @@ class Faults(Beside, OnCeph):
         with self.beside(), self.transfer("vol-upload", "a") as (uploading, fifo):
             with open(fifo, "wb", buffering=0) as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(payload[:32 * MIB])
-                self.eventually(lambda: "rbd_data." in self.ceph.run("rados", "-p", "libvirt",
-                                                                    "ls"))
+                self.wait_until(lambda: "rbd_data." in self.ceph.run("rados", "-p", "libvirt",
+                                                                    "ls"),
+                                "data objects are written")
                 self.ceph.freeze()
                 frozen = time.monotonic()
                 stream.write(payload[32 * MIB:])
@@ -99,8 +101,8 @@ class Faults(Beside, OnCeph):
         self.assertLess(took, self.BOUND * 3)
         self.ceph.thaw()
         large = self.file("large", payload)
-        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", large, "--pool",
-                                            "r")[0] == 0)
+        self.wait_until(lambda: peers.virsh(self.peer, "vol-upload", "a", large, "--pool",
+                                            "r")[0] == 0, "the volume can be uploaded")
         self.assertEqual(payload, self.content("a"))
 
     def test_a_monitor_that_stops(self):
@@ -151,14 +153,15 @@ class Faults(Beside, OnCeph):
         self.assertRegex(self.ok("pool-list"), r" r +active")
         self.assertEqual(0, peers.virsh(self.peer, "vol-list", "d")[0])
         self.ceph.thaw()
-        self.eventually(lambda: "running" in self.ok("pool-info", "r")
-                        and self.names() == ["a"])
+        self.wait_until(lambda: "running" in self.ok("pool-info", "r")
+                        and self.names() == ["a"], "the pool runs, with its volume")
 
     def test_a_full_ceph_pool_is_no_space_and_not_a_wait(self):
         self.put("a", noise(MIB), 16 * MIB)
         self.ceph.run("ceph", "osd", "pool", "set-quota", "libvirt", "max_bytes", "1000000")
         try:
-            self.eventually(lambda: "POOL_FULL" in self.ceph.run("ceph", "health", "detail"))
+            self.wait_until(lambda: "POOL_FULL" in self.ceph.run("ceph", "health", "detail"),
+                            "the quota is noticed")
             payload = self.file("large", noise(16 * MIB, 7))
             with self.beside():
                 took = timed(lambda: self.assertIn("quota exceeded", self.cistern(
@@ -166,8 +169,8 @@ class Faults(Beside, OnCeph):
             self.assertLess(took, self.BOUND)
         finally:
             self.ceph.run("ceph", "osd", "pool", "set-quota", "libvirt", "max_bytes", "0")
-        self.eventually(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
-                                            "r")[0] == 0)
+        self.wait_until(lambda: peers.virsh(self.peer, "vol-upload", "a", payload, "--pool",
+                                            "r")[0] == 0, "the volume can be uploaded")
 
     def test_what_hangs_the_lab_fails_one_test_and_not_the_next(self):
         self.ok("vol-create-as", "r", "a", "1M")

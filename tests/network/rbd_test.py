@@ -340,7 +340,8 @@ class Holders(OnCeph):
                               env=self.ceph.env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL) as watcher:
             try:
-                self.eventually(lambda: "watcher=" in self.ceph.rbd("status", "a"))
+                self.wait_until(lambda: "watcher=" in self.ceph.rbd("status", "a"),
+                                "a client watches the image")
                 for words in (["vol-delete", "a"], ["vol-wipe", "a"],
                               ["vol-resize", "a", "512K", "--shrink"]):
                     err = self.fails(*words, "--pool", "r", text="is in use: RBD client ")
@@ -348,7 +349,8 @@ class Holders(OnCeph):
                 self.ok("vol-resize", "a", "2M", "--pool", "r")
             finally:
                 watcher.kill()
-        self.eventually(lambda: "watcher=" not in self.ceph.rbd("status", "a"))
+        self.wait_until(lambda: "watcher=" not in self.ceph.rbd("status", "a"),
+                        "no client watches the image")
         self.ok("vol-delete", "a", "--pool", "r")
 
     def test_our_own_downloads_are_waited_for_and_not_named(self):
@@ -357,7 +359,8 @@ class Holders(OnCeph):
         out = os.path.join(self.peer.files, "out")
         with subprocess.Popen(["virsh", "-c", self.peer.uri, "vol-download", "a", out, "--pool",
                                "r"], env=space.ENV, stdin=subprocess.DEVNULL) as loading:
-            self.eventually(lambda: os.path.exists(out) and os.path.getsize(out) > 0)
+            self.wait_until(lambda: os.path.exists(out) and os.path.getsize(out) > 0,
+                            "the download has begun")
             self.ok("vol-delete", "a", "--pool", "r")
             self.assertEqual(0, loading.wait())
 

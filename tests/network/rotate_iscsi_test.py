@@ -86,7 +86,8 @@ class Passwords(Rotating):
                                    "4M"]))
         moving = threading.Thread(target=download)
         moving.start()
-        self.eventually(lambda: os.path.exists(out) and os.path.getsize(out) > MIB)
+        self.wait_until(lambda: os.path.exists(out) and os.path.getsize(out) > MIB,
+                        "a part is downloaded")
         self.accept(NEW)
         self.rotate(NEW)
         self.assertEqual([], done)
@@ -119,7 +120,7 @@ class Passwords(Rotating):
             [space.CISTERN, "-c", self.peer.uri, "secret-rotate", UUIDS["ours"], "--generate",
              "--save", path, "--wait", "60"])))
         rotating.start()
-        self.eventually(lambda: ".next-base64" in self.stored())
+        self.wait_until(lambda: ".next-base64" in self.stored(), "the next password is stored")
         with open(path, encoding="ascii") as stream:
             password = stream.read().strip()
         self.assertRegex(password, "^[A-Za-z0-9]{16}$")
@@ -138,7 +139,7 @@ class Passwords(Rotating):
         self.accept(NEW)
         self.assertIn("proved on: c, k\n", self.rotate(NEW))
         # The logins are over; the session of the active pool is another one at most.
-        self.eventually(lambda: self.server.sessions() <= sessions)
+        self.wait_until(lambda: self.server.sessions() <= sessions, "the sessions are closed")
 
 
 POINTS = ("secret.rotate.", "secret.next.", "secret.value.")
@@ -178,7 +179,8 @@ class Killed(Rotating):
                 status, _passed = self.play(point, NEW)
                 self.assertEqual(-9, status)
                 self.peer.start()
-                self.eventually(lambda: set(self.stored()) == {".xml", form}, 30)
+                self.wait_until(lambda: set(self.stored()) == {".xml", form},
+                                "only this form is stored")
                 # Before it began there was the old password alone, which this target has forgotten.
                 if known == OLD or point not in BEFORE:
                     self.restarts()

@@ -79,8 +79,9 @@ class Rotating(OnCeph):
         return self.rotate("--admin-keyring", os.path.join(self.ceph.dir, "keyring"), *words,
                            status=status)
 
-    def settled(self, seconds=30):
-        self.eventually(lambda: set(self.files()) == {".xml", ".base64"}, seconds)
+    def settled(self):
+        self.wait_until(lambda: set(self.files()) == {".xml", ".base64"},
+                        "only the secret's own files are left")
 
 
 class Rotations(Rotating):
@@ -172,7 +173,8 @@ class Rotations(Rotating):
                                    "--pool", "r", "--rate-limit", "4M"]))
         moving = threading.Thread(target=download)
         moving.start()
-        self.eventually(lambda: os.path.exists(out) and os.path.getsize(out) > MIB)
+        self.wait_until(lambda: os.path.exists(out) and os.path.getsize(out) > MIB,
+                        "a part is downloaded")
         self.as_admin("--generate")
         self.assertEqual([], done)
         self.assertFalse(self.login(self.ceph.key))
@@ -189,7 +191,7 @@ class Rotations(Rotating):
         rotating.start()
         # Whatever fails here, the next test finds no rotation under way.
         self.addCleanup(rotating.join)
-        self.eventually(lambda: ".next-base64" in self.files())
+        self.wait_until(lambda: ".next-base64" in self.files(), "the next key is stored")
         with open(path, encoding="ascii") as stream:
             key = stream.read().strip()
         self.assertEqual(0o600, os.stat(path).st_mode & 0o777)
@@ -202,7 +204,8 @@ class Rotations(Rotating):
             self.assertIn("is being rotated", err)
         self.assertIn("is being rotated",
                       self.rotate("--file", self.file("new", self.new_key()), status=BUSY))
-        self.eventually(lambda: re.search(r"rotate: prove +o, r", self.cistern("job-list")))
+        self.wait_until(lambda: re.search(r"rotate: prove +o, r", self.cistern("job-list")),
+                        "the rotation is a job")
         # A pool that starts before the cluster knows the new key does so with the old one.
         self.ok("pool-destroy", "o")
         self.ok("pool-start", "o")
@@ -226,7 +229,7 @@ class Rotations(Rotating):
         rotating = threading.Thread(target=lambda: done.append(self.try_rotate(
             "--generate", "--save", path, "--wait", "60")))
         rotating.start()
-        self.eventually(lambda: ".next-base64" in self.files())
+        self.wait_until(lambda: ".next-base64" in self.files(), "the next key is stored")
         with open(path, encoding="ascii") as stream:
             self.set_key(stream.read().strip())
         self.ok("pool-start", "o")

@@ -9,9 +9,8 @@ import atexit
 import os
 import shutil
 import subprocess
-import time
 
-from . import peers, space
+from . import peers, space, wait
 
 LIBVIRT_DBUS = "/usr/sbin/libvirt-dbus"
 CONF = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -65,15 +64,20 @@ class Bus:
                                                    stderr=stream, env=self.env))
 
     def wait_for_name(self, name):
-        end = time.monotonic() + 20
         argv = ["gdbus", "call", "--address", self.address, "-d", "org.freedesktop.DBus", "-o", "/",
                 "-m", "org.freedesktop.DBus.GetNameOwner", name]
-        while subprocess.run(argv, env=self.env, stdout=subprocess.DEVNULL, check=False,
-                             stderr=subprocess.DEVNULL).returncode:
-            if time.monotonic() > end or self.processes[-1].poll() is not None:
-                with open(self.log, encoding="utf-8", errors="replace") as stream:
-                    raise peers.PeerError(f"no {name} on the bus: {stream.read()[-2000:]}")
-            time.sleep(0.05)
+
+        def text():
+            with open(self.log, encoding="utf-8", errors="replace") as stream:
+                return stream.read()[-2000:]
+
+        def is_owned():
+            if self.processes[-1].poll() is not None:
+                raise peers.PeerError(f"no {name} on the bus: {text()}")
+            return subprocess.run(argv, env=self.env, stdout=subprocess.DEVNULL, check=False,
+                                  stderr=subprocess.DEVNULL).returncode == 0
+
+        wait.until(is_owned, f"{name} on the bus", text)
 
     def stop(self):
         for process in reversed(self.processes):

@@ -5,10 +5,9 @@ import contextlib
 import os
 import shlex
 import subprocess
-import time
 import unittest
 
-from . import peers, space, wire
+from . import peers, space, wait, wire
 
 
 def long(instead):
@@ -28,16 +27,9 @@ def run(argv, **options):
 
 
 class Patient(unittest.TestCase):
-    """Waits for what others do."""
+    """Has wait.until() as a method."""
 
-    def wait_until(self, condition, what, seconds=20):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.05)
-        self.fail(f"never: {what}")
+    wait_until = staticmethod(wait.until)
 
 
 class WithDaemon(Patient):
@@ -128,7 +120,7 @@ class WithDaemon(Patient):
         if child.poll() is None:
             child.kill()
         with contextlib.suppress(ValueError):  # its test has closed what it says
-            child.communicate(timeout=20)
+            child.communicate(timeout=wait.LIMIT_S)
 
     def entries(self, *parts):
         """Every name in a pool's directory, hidden ones too."""

@@ -6,10 +6,9 @@ import glob
 import os
 import signal
 import subprocess
-import time
 import unittest
 
-from . import space
+from . import space, wait
 
 SCRIPT = os.path.join(space.TOP, "tests/lab/gluster")
 VOLUME = "gv0"
@@ -105,13 +104,18 @@ class Gluster:
         """Starts what was killed."""
         if which == "glusterd":
             subprocess.run([SCRIPT, "serve", self.dir], check=True, timeout=120)
-        ends = time.monotonic() + 60
-        while "Y" not in self.tool("volume", "status", VOLUME, check=False).split("Brick")[-1].split():
-            if time.monotonic() > ends:
-                raise AssertionError(self.tool("volume", "status", VOLUME, check=False))
-            time.sleep(0.5)
+
+        def status():
+            return self.tool("volume", "status", VOLUME, check=False)
+
+        def is_online():
+            if "Y" in status().split("Brick")[-1].split():
+                return True
             # glusterd may not have noticed yet that the brick is gone.
             self.tool("volume", "start", VOLUME, "force", check=False)
+            return False
+
+        wait.until(is_online, "the brick is online", status)
 
     def pool_xml(self, name, directory="/", volume=VOLUME, host=None, options=None):
         given = {"timeout": TIMEOUT_S, **(options or {})}
@@ -152,11 +156,8 @@ class Pair:
                 pass  # not there
 
     def wait(self, true):
-        ends = time.monotonic() + 60
-        while not true():
-            if time.monotonic() > ends:
-                raise AssertionError(self.tool("status", check=False))
-            time.sleep(0.2)
+        wait.until(true, "the volume's processes serve it",
+                   lambda: self.tool("status", check=False))
 
     def revive(self, which):
         """Starts what was killed of one server, and waits until both copies are the same."""

@@ -6,10 +6,9 @@ import json
 import os
 import re
 import subprocess
-import time
 import unittest
 
-from . import peers, space
+from . import peers, space, wait
 
 
 def need_points():
@@ -52,17 +51,17 @@ def stopped_at(point, words, env=()):
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL,
                                env=dict(space.ENV, CISTERN_CRASH_STOP=point, **dict(env)))
-    ends = time.monotonic() + 120
-    while time.monotonic() < ends:
-        seen = os.waitid(os.P_PID, process.pid,
-                         os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if seen and seen.si_code == os.CLD_STOPPED:
-            return process
-        if seen:
-            break
-        time.sleep(0.02)
-    process.kill()
-    raise AssertionError(f"never at {point}: ended with status {process.wait()}")
+    try:
+        seen = wait.until(lambda: os.waitid(os.P_PID, process.pid,
+                                            os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT),
+                          f"{words} stops at {point}")
+    except wait.NeverTrue:
+        process.kill()
+        process.wait()
+        raise
+    if seen.si_code != os.CLD_STOPPED:
+        raise AssertionError(f"never at {point}: ended with status {process.wait()}")
+    return process
 
 
 def journal(peer):
@@ -109,9 +108,8 @@ class KilledEverywhere:
         """Starts the daemon and waits until it has seen to what is left."""
         self.peer.start()
         try:
-            self.eventually(lambda: not self.leftovers())
-        except AssertionError:
-            self.fail(f"left: {self.leftovers()}\n{self.peer.log()[-3000:]}")
+            wait.until(lambda: not self.leftovers(), "nothing is left over",
+                       lambda: f"{self.leftovers()}\n{self.peer.log()[-2500:]}")
         finally:
             self.peer.stop()
 

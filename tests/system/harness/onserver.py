@@ -9,9 +9,9 @@ import statistics
 import subprocess
 import threading
 import time
-import unittest
 
 from . import peers, space
+from .cases import Patient
 
 MIB = 1 << 20
 
@@ -28,12 +28,11 @@ def timed(function):
     return time.monotonic() - started
 
 
-class OnServer(unittest.TestCase):
+class OnServer(Patient):
     """One daemon for the class, as self.peer; POOL is the pool that is meant when none is named."""
 
     maxDiff = None
     POOL = ""
-    EVENTUALLY_S = 90
 
     @classmethod
     def file(cls, name, content):
@@ -99,13 +98,6 @@ class OnServer(unittest.TestCase):
                 yield process, fifo
         finally:
             os.unlink(fifo)
-
-    def eventually(self, true, seconds=None):
-        """Only a failure takes as long: it is meant for slow machines too."""
-        end = time.monotonic() + (seconds or self.EVENTUALLY_S)
-        while not true():
-            self.assertLess(time.monotonic(), end, "it never came true")
-            time.sleep(0.2)
 
 
 class Beside(OnServer):

@@ -15,9 +15,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 
-from . import space, wire
+from . import space, wait, wire
 
 POOL_FS_SIZE = "320m"
 AUTH_LIST = 66  # the call that libvirt's clients begin with
@@ -36,23 +35,27 @@ def take_along():
             process.kill()
 
 
-def wait_for_socket(path, process, log, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        if os.path.exists(path):
-            probe = socket.socket(socket.AF_UNIX)
-            try:
-                probe.connect(path)
-                return
-            except OSError:
-                pass
-            finally:
-                probe.close()
-        time.sleep(0.01)
-    with open(log, encoding="utf-8", errors="replace") as stream:
-        raise PeerError(f"no answer on {path}:\n{stream.read()[-3000:]}")
+def accepts(path):
+    """A connection to the socket is accepted."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def wait_for_socket(path, process, log):
+    def text():
+        with open(log, encoding="utf-8", errors="replace") as stream:
+            return stream.read()[-3000:]
+
+    def accepted_or_ended():
+        return accepts(path) or process.poll() is not None
+
+    wait.until(accepted_or_ended, f"an answer on {path}", text)
+    if process.poll() is not None:
+        raise PeerError(f"no answer on {path}:\n{text()}")
 
 
 def empty(directory):
@@ -93,7 +96,7 @@ class Peer:
             with wire.Wire(self.sock) as probe:
                 probe.call(AUTH_LIST)
         except (OSError, wire.Closed) as error:
-            self.process.wait(20)
+            self.process.wait(wait.LIMIT_S)
             raise PeerError(f"no answer on {self.sock}:\n{self.log()[-3000:]}") from error
 
     def log(self):
@@ -111,7 +114,7 @@ class Peer:
             return None
         self.process.send_signal(signum)
         try:
-            status = self.process.wait(20)
+            status = self.process.wait(wait.LIMIT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -281,7 +284,7 @@ class Embedded(Peer):
         pass
 
 
-def run(argv, stdin=None, env=(), timeout=60, cwd=None, user=None):
+def run(argv, stdin=None, env=(), timeout=wait.LIMIT_S, cwd=None, user=None):
     """(status, stdout, stderr) of a command in the fixed environment."""
     try:
         done = subprocess.run(argv, env=dict(space.ENV, **dict(env)), text=True, timeout=timeout,

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.parse
 
-from . import space
+from . import space, wait
 
 
 def forms(value):
@@ -118,7 +118,7 @@ class Watch(threading.Thread):
         while not self.ending.is_set():
             for pid in {self.pid} | children(self.pid):
                 self.search.process(pid)
-            time.sleep(0.002)
+            time.sleep(0.002)  # paced: leaves the processor to the watched process
 
     def __enter__(self):
         self.start()
@@ -150,13 +150,10 @@ class Trace:
                 str(1 << 20), "-e", "trace=" + ",".join(self.CALLS), "-e", "signal=none", "-o",
                 self.path]
 
-    def ended(self, pid, seconds=20):
+    def ended(self, pid):
         """Waits until the process is over and all of it written down."""
-        end = time.monotonic() + seconds
-        while not re.search(rf"^{pid} +\+\+\+ ", self.text(), re.M):
-            if time.monotonic() > end:
-                raise AssertionError(f"strace has not seen process {pid} end")
-            time.sleep(0.05)
+        wait.until(lambda: re.search(rf"^{pid} +\+\+\+ ", self.text(), re.M),
+                   f"strace sees process {pid} end", self.text)
 
     def executed(self):
         """The programs."""

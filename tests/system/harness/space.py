@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
+
+from . import wait
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
@@ -79,9 +80,8 @@ def umount(where):
     As an administrator does it, behind the daemon's back: once more while somebody is in there for a
     moment, as the daemon is when it sees whether the storage answers.
     """
-    ends = time.monotonic() + 10
-    while subprocess.run(["umount", where], check=time.monotonic() > ends).returncode:
-        time.sleep(0.05)
+    wait.until(lambda: subprocess.run(["umount", where], check=False).returncode == 0,
+               f"'{where}' is unmounted")
 
 
 def tmpfs(where, size):

@@ -6,10 +6,9 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import unittest
 
-from . import space
+from . import space, wait
 
 MIB = 1 << 20
 PORT = 3260
@@ -46,11 +45,13 @@ class Server:
                 ["tgtd", "-f", "-C", self.number, "-t", "2", "--iscsi", portals,
                  "--pid-file", os.path.join(self.dir, "pid")],
                 env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + 20
-        while self.admin("--op", "show", "--mode", "target", check=False) is None:
-            if time.monotonic() > end or self.process.poll() is not None:
-                raise AssertionError("tgtd does not come up")
-            time.sleep(0.02)
+
+        def answers():
+            if self.process.poll() is not None:
+                raise AssertionError(f"tgtd ended with status {self.process.returncode}")
+            return self.admin("--op", "show", "--mode", "target", check=False) is not None
+
+        wait.until(answers, "tgtd answers")
         for target in self.targets.values():
             target.announce()
 
@@ -137,12 +138,9 @@ class Target:
 
     def drop(self, unit):
         """A command that is under way has to end first."""
-        end = time.monotonic() + 10
-        while self.server.admin("--op", "delete", "--mode", "logicalunit", "--tid", self.number,
-                                "--lun", str(unit), check=False) is None:
-            if time.monotonic() > end:
-                raise AssertionError(f"tgt does not let unit {unit} go")
-            time.sleep(0.05)
+        wait.until(lambda: self.server.admin("--op", "delete", "--mode", "logicalunit", "--tid",
+                                             self.number, "--lun", str(unit), check=False)
+                   is not None, f"tgt lets unit {unit} go")
         del self.units[unit]
 
     def path(self, unit):

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A raw client of libvirt's RPC, for what no well-behaved client would send."""
 
+import fcntl
 import socket
 import struct
+import termios
+
+from . import wait
 
 REMOTE = 0x20008086
 KEEPALIVE = 0x6b656570
@@ -98,7 +102,7 @@ def packet(proc, payload=b"", serial=0, kind=CALL, status=OK, prog=REMOTE, vers=
 class Wire:
     """One connection. call() answers pings by itself and keeps packets of other serials."""
 
-    def __init__(self, path, timeout=20):
+    def __init__(self, path, timeout=wait.LIMIT_S):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(timeout)
         self.sock.connect(path)
@@ -117,11 +121,24 @@ class Wire:
     def send(self, data):
         self.sock.sendall(data)
 
+    def unread(self):
+        """Bytes that were sent and that the daemon has not read, with what the kernel adds."""
+        return struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+    def wait_read(self):
+        """Waits until the daemon has read everything that was sent."""
+        wait.until(lambda: self.unread() == 0, "the daemon reads all that was sent",
+                   lambda: f"{self.unread()} bytes are unread")
+
     def exactly(self, count):
         parts = []
         while count:
             try:
                 data = self.sock.recv(count)
+            except TimeoutError as late:
+                raise wait.NeverTrue(
+                    f"waited {self.sock.gettimeout():.0f} s for: a packet; {self.serial} calls were "
+                    f"sent, kept answers: {[got.serial for got in self.kept]}") from late
             except ConnectionError as gone:
                 raise Closed(str(gone)) from gone
             if not data:
@@ -178,6 +195,6 @@ class Wire:
 
 def alive(path):
     """Raises unless a new client is answered."""
-    with Wire(path, timeout=5) as wire:
+    with Wire(path) as wire:
         wire.open()
         return wire.call(281, u32(0) + u32(0)).u32() == 0

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The one way in which tests wait: for a condition, with one limit, and with a report at its end.
+
+A test that waits says which condition it awaits. The limit is generous, because only a failure
+reaches it. To show that an event does not happen, a test awaits a later event that must follow it.
+"""
+
+import os
+import time
+
+LIMIT_S = 120
+PAUSE_S = 0.02
+MOST_SHOWN = 3000
+
+
+class NeverTrue(AssertionError):
+    """The awaited condition did not become true within the limit."""
+
+
+def until(condition, what, seen=None):
+    """
+    Waits until condition() is true and returns its value.
+
+    WHAT: the awaited state, as words. SEEN(): what was there instead, for the report; the last value
+    of condition() without it. Raises NeverTrue after LIMIT_S; an exception of condition() ends the
+    wait at once.
+    """
+    began = time.monotonic()
+    while True:
+        found = condition()
+        if found:
+            return found
+        waited = time.monotonic() - began
+        if waited > LIMIT_S:
+            instead = str(seen() if seen else repr(found))[-MOST_SHOWN:]
+            raise NeverTrue(f"waited {waited:.0f} s for: {what}; instead: {instead}")
+        time.sleep(PAUSE_S)  # paced: the pause between two looks
+
+
+def until_gone(pid, what):
+    """Waits until process PID, which need not be a child, has ended or is a zombie."""
+    until(lambda: process_state(pid) in "ZX", what, lambda: f"state {process_state(pid)}")
+
+
+def process_state(pid):
+    """One letter of proc_pid_stat(5); "X" when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return stream.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
+def threads(pid):
+    """[(name, wchan)] of each thread of process PID: the function of the kernel in which it waits."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/comm", encoding="utf-8") as stream:
+                name = stream.read().strip()
+            with open(f"/proc/{pid}/task/{task}/wchan", encoding="utf-8") as stream:
+                found.append((name, stream.read()))
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
