@@ -8,9 +8,8 @@ import os
 import random
 import signal
 import subprocess
-import time
 
-from harness import peers, space
+from harness import peers, space, wait
 from harness.cases import WithDaemon, WithTwoDaemons
 from harness.wire import RemoteError, opt_string, string, u32, u64
 
@@ -18,7 +17,6 @@ MIB = 1 << 20
 SIZE = 24 * MIB
 CISTERN = 0x43495354
 BEGIN, PROGRESS, END, GROUP = 62, 63, 64, 65
-PATIENCE = 60
 ENDED = ("interrupted", "cancelled", "failed", "done")
 
 
@@ -84,7 +82,7 @@ class Jobs(WithDaemon):
 
     def end_of(self, number, state="done"):
         job = self.wait_until(lambda: (lambda j: j if j["ended"] else None)(self.job(number)),
-                              f"job {number} ends", PATIENCE)
+                              f"job {number} ends")
         self.assertEqual(state, job["state"], job)
         return job
 
@@ -97,7 +95,7 @@ class Jobs(WithDaemon):
 
     def running(self, operation):
         return self.wait_until(lambda: next((j for j in self.jobs() if j["operation"] == operation),
-                                            None), f"{operation} is listed", PATIENCE)
+                                            None), f"{operation} is listed")
 
     def slow_import(self, name="v", rate="1M"):
         return self.detach("vol-import", self.source, name, "--pool", "p", "--format", "raw",
@@ -114,19 +112,21 @@ class Listed(ByTheDaemon):
     def test_what_is_listed(self):
         """One job, of its owner, with progress and totals; a new rate changes its pace."""
         child = self.start("vol-import", self.source, "v", "--pool", "p", "--source-format", "raw",
-                           "--format", "raw", "--rate-limit", "1M")
+                           "--format", "raw", "--rate-limit", "64K")
         job = self.running("import")
-        self.assertEqual(("p", "v", child.pid, os.geteuid(), MIB),
+        self.assertEqual(("p", "v", child.pid, os.geteuid(), 65536),
                          tuple(job[key] for key in ("pool", "volume", "pid", "uid", "rate_limit")))
         job = self.wait_until(lambda: (lambda j: j if j["done"] else None)(self.job(job["id"])),
-                              "it goes on", PATIENCE)
+                              "it goes on")
         self.assertEqual(SIZE, job["total"])
-        time.sleep(2)
-        self.assertEqual(["import"], [j["operation"] for j in self.jobs()])
-        self.assertLess(self.job(job["id"])["done"], 12 * MIB)
         self.assertEqual(["import"], self.begun())
+        # One without a rate that begins later ends earlier.
+        self.fine("vol-import", self.source, "w", "--pool", "p", "--source-format", "raw",
+                  "--format", "raw")
+        self.assertIn(job["id"], [j["id"] for j in self.jobs()])
+        self.assertLess(self.job(job["id"])["done"], 12 * MIB)
         self.fine("job-rate", str(job["id"]), "0")
-        out, err = child.communicate(timeout=PATIENCE)
+        out, err = child.communicate(timeout=wait.LIMIT_S)
         self.assertEqual((0, "Vol v imported from " + self.source + "\n\n"),
                          (child.returncode, out), err)
         self.assertEqual(SIZE, self.end_of(job["id"])["done"])
@@ -137,7 +137,7 @@ class Listed(ByTheDaemon):
                            "--rate-limit", "1M")
         job = self.running("import")
         self.fine("job-cancel", str(job["id"]))
-        _, err = child.communicate(timeout=PATIENCE)
+        _, err = child.communicate(timeout=wait.LIMIT_S)
         by_job = (child.returncode, err)
         self.assertIn("cancelled by request", err)
         self.end_of(job["id"], "cancelled")
@@ -146,7 +146,7 @@ class Listed(ByTheDaemon):
                            "--rate-limit", "1M")
         job = self.running("import")
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=PATIENCE)
+        _, err = child.communicate(timeout=wait.LIMIT_S)
         self.assertEqual(by_job, (child.returncode, err))
         self.end_of(job["id"], "cancelled")
 
@@ -229,7 +229,7 @@ class Detached(ByTheDaemon):
         os.kill(job["pid"], signal.SIGKILL)
         ended = self.end_of(job["id"], "interrupted")
         self.assertIn("the command that did it is gone", ended["error"])
-        self.wait_until(lambda: not self.entries("p"), "the draft is dropped", PATIENCE)
+        self.wait_until(lambda: not self.entries("p"), "the draft is dropped")
         self.assertEqual([], self.jobs())
 
     def test_cancelled_at_any_moment(self):
@@ -239,12 +239,13 @@ class Detached(ByTheDaemon):
         for number in range(6):
             target = os.path.join(self.peer.files, f"out{number}")
             job = self.detach("vol-export", "big", target, "--pool", "p", "--rate-limit", "30M")
-            time.sleep(moments.random())
+            moment = moments.random() * len(self.content)
+            self.wait_until(lambda n=job["id"], m=moment: self.job(n)["done"] >= m
+                            or self.job(n)["ended"], f"{moment:.0f} bytes are exported")
             self.command("job-cancel", str(job["id"]))
             ended = self.wait_until(
-                lambda n=job["id"]: (lambda j: j if j["ended"] else None)(self.job(n)), "it ends",
-                PATIENCE)
-            self.wait_until(lambda pid=job["pid"]: self.gone(pid), "its process ends", PATIENCE)
+                lambda n=job["id"]: (lambda j: j if j["ended"] else None)(self.job(n)), "it ends")
+            self.wait_until(lambda pid=job["pid"]: self.gone(pid), "its process ends")
             if ended["state"] == "done":
                 self.assertEqual(self.content, self.read(target))
             else:
@@ -259,12 +260,12 @@ class Detached(ByTheDaemon):
         job = self.slow_import()
         self.peer.restart(signal.SIGKILL)
         self.assertEqual("interrupted", self.job(job["id"])["state"])
-        self.wait_until(lambda: self.gone(job["pid"]), "its process ends", PATIENCE)
+        self.wait_until(lambda: self.gone(job["pid"]), "its process ends")
         self.assertEqual(([], []), (self.jobs(), self.entries("p")))
         job = self.slow_import("w")
         self.peer.restart()
         self.assertIn("the daemon was stopped", self.end_of(job["id"], "interrupted")["error"])
-        self.wait_until(lambda: self.gone(job["pid"]), "its process ends", PATIENCE)
+        self.wait_until(lambda: self.gone(job["pid"]), "its process ends")
         self.assertEqual([], self.entries("p"))
 
     def test_from_a_shell(self):
@@ -302,7 +303,7 @@ class Embedded(Jobs):
         job = self.slow_import()
         self.fine("job-cancel", str(job["id"]))
         self.end_of(job["id"], "cancelled")
-        self.wait_until(lambda: self.gone(job["pid"]), "its process ends", PATIENCE)
+        self.wait_until(lambda: self.gone(job["pid"]), "its process ends")
         self.assertEqual([], os.listdir(self.pool))
         job = self.slow_import("w")
         os.kill(job["pid"], signal.SIGKILL)
@@ -369,7 +370,7 @@ class Backups(ByTheDaemon):
         job = self.detach("backup-create", self.repo, "--pool", "p", "--rate-limit", "1M")
         self.fine("job-cancel", str(job["id"]))
         self.end_of(job["id"], "cancelled")
-        self.wait_until(lambda: self.gone(job["pid"]), "its process ends", PATIENCE)
+        self.wait_until(lambda: self.gone(job["pid"]), "its process ends")
         self.assertEqual([], self.backups())
         self.assertEqual([], json.loads(self.fine("--json", "backup-check", self.repo))["problems"])
 
@@ -384,11 +385,11 @@ class Copies(Jobs, WithTwoDaemons):
         self.assertEqual(["copy"], [j["operation"] for j in self.jobs()])
         self.fine("job-cancel", str(job["id"]))
         self.end_of(job["id"], "cancelled")
-        self.wait_until(lambda: self.gone(job["pid"]), "its process ends", PATIENCE)
+        self.wait_until(lambda: self.gone(job["pid"]), "its process ends")
         self.assertEqual(["big.partial"], os.listdir(os.path.join(self.far.dir, "p")))
         job = self.detach(*copy, "--rate-limit", "8M")
         self.end_of(job["id"])
-        self.wait_until(lambda: self.gone(job["pid"]), "its process ends", PATIENCE)
+        self.wait_until(lambda: self.gone(job["pid"]), "its process ends")
         self.assertEqual(self.content, self.read(self.far.dir, "p", "big"))
 
 

@@ -4,7 +4,6 @@
 import os
 import re
 import subprocess
-import time
 
 import libvirt
 
@@ -12,6 +11,7 @@ from harness import peers
 from harness.cases import WithDaemon
 from harness.wire import RemoteError, Wire, opt_string, u32
 
+EVENT_REGISTER, REFRESH, REFRESH_EVENT = 368, 1, 373
 TRANSIENT = "<pool type='dir'><name>t</name><target><path>{}</path></target></pool>"
 
 
@@ -146,13 +146,18 @@ class LikeLibvirt(BesideStock):
 
     def test_nobody_is_told_of_files_that_appear(self):
         self.ok("vol-create-as", "p", "known", "1M")
-        watching = subprocess.Popen(["virsh", "-c", self.peer.uri, "pool-event", "--event",
-                                     "refresh", "--timeout", "1"], stdout=subprocess.PIPE, text=True)
-        time.sleep(0.3)
+        watcher = self.wire().open()
+        watcher.call(EVENT_REGISTER, u32(REFRESH) + u32(0))
         with open(self.at("p", "found"), "wb") as out:
             out.write(b"content")
-        self.assertIn("events received: 0", watching.communicate(timeout=20)[0])
         self.assertEqual(1, self.virsh("vol-info", "found", "--pool", "p")[0])
+        # The next event is that of another pool, which is refreshed afterwards.
+        os.makedirs(self.at("other"))
+        self.ok("pool-define-as", "other", "dir", "--target", self.at("other"))
+        self.ok("pool-start", "other")
+        self.ok("pool-refresh", "other")
+        event = watcher.wait_for(lambda got: got.proc == REFRESH_EVENT)
+        self.assertIn(b"other", event.payload)
 
     def test_a_refresh_that_fails_stops_the_pool(self):
         self.same("$ rmdir {p}", "pool-refresh p", "$ true", wanted=["", 1, ""])
@@ -167,10 +172,8 @@ class LikeLibvirt(BesideStock):
         self.same("pool-destroy p", wanted=[0])
         for peer in (self.stock, self.peer):
             peer.restart()
-            end = time.monotonic() + 10
-            while "inactive" in peers.virsh(peer, "pool-list", "--all")[1]:
-                self.assertLess(time.monotonic(), end, peer.name)
-                time.sleep(0.05)
+            self.wait_until(lambda: "inactive" not in peers.virsh(peer, "pool-list", "--all")[1],
+                            f"the pool of '{peer.name}' is active")
 
     def test_what_is_safe_stays_so(self):
         """docs/security-model.md holds whatever the setting is."""
@@ -187,10 +190,11 @@ class LikeLibvirt(BesideStock):
         held = subprocess.Popen(["qemu-io", "-f", "raw", self.at("p", "base")],
                                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         try:
-            end = time.monotonic() + 10
-            while self.virsh("vol-resize", "base", "2M", "--pool", "p")[0] == 0:
-                self.assertLess(time.monotonic(), end)
+            def is_refused():
                 os.truncate(self.at("p", "base"), 1 << 20)
+                return self.virsh("vol-resize", "base", "2M", "--pool", "p")[0] != 0
+
+            self.wait_until(is_refused, "qemu-io has the base open")
             self.fails("vol-delete", "base", "--pool", "p", text="in use")
         finally:
             held.communicate(b"quit\n")

@@ -8,9 +8,8 @@ import os
 import pty
 import select
 import subprocess
-import time
 
-from harness import peers, space
+from harness import peers, space, wait
 from harness.cases import WithDaemon
 
 MIB = 1 << 20
@@ -119,19 +118,22 @@ class Confirm(WithDaemon):
         with subprocess.Popen(self.words(command), stdin=slave, stdout=slave, stderr=slave,
                               env=space.ENV, start_new_session=True) as process:
             os.close(slave)
-            shown, asked, end = b"", False, time.monotonic() + 30
-            while time.monotonic() < end:
-                if select.select([master], [], [], 0.05)[0]:
+            shown, asked = b"", False
+
+            def ended():
+                nonlocal shown, asked
+                while select.select([master], [], [], 0)[0]:
                     try:
                         shown += os.read(master, 4096)
                     except OSError:
-                        break
-                elif process.poll() is not None:
-                    break
+                        return True
                 if b"[y/N]" in shown and not asked:
                     asked = True
                     os.write(master, answer.encode() + b"\n")
-            process.wait(30)
+                return process.poll() is not None
+
+            self.wait_until(ended, f"'{command}' ends", lambda: shown)
+            process.wait(wait.LIMIT_S)
         os.close(master)
         return process.returncode, shown.decode(errors="replace")
 

@@ -5,10 +5,9 @@ import os
 import shlex
 import signal
 import subprocess
-import time
 import unittest
 
-from harness import peers, proxy, space
+from harness import peers, proxy, space, wait
 from harness.cases import WithTwoDaemons
 
 MIB = 1 << 20
@@ -295,7 +294,7 @@ class ToStock(WithStock):
             if proc == proxy.CREATE_XML and not sent:
                 made.extend(self.names())
                 child.send_signal(signal.SIGINT)
-                time.sleep(0.5)
+                wait.until_delivered(child.pid, signal.SIGINT)
             return payload
 
         self.make_disk()

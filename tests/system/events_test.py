@@ -5,16 +5,20 @@ import os
 import signal
 import subprocess
 import threading
-import time
 import unittest
 
 import libvirt
 
-from harness import peers, space
+from harness import peers, proxy, space, wait
 
 POOL_XML = "<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
 SECRET_XML = ("<secret><uuid>aaaaaaaa-0000-0000-0000-000000000009</uuid>"
               "<usage type='ceph'><name>ev</name></usage></secret>")
+
+REGISTER = 368
+# What `pool-event` prints of the last event of the pool "fence".
+LAST_EVENT = {"all": "fence: Undefined", "lifecycle": "fence: Undefined",
+              "refresh": "event 'refresh' for storage pool fence"}
 
 # What virsh says when it closes its connection while its thread of events still holds it.
 VIRSH_CLOSED_EARLY = ("error: One or more references were leaked after disconnect "
@@ -63,16 +67,25 @@ class Listener:
     def secret_value(self, _conn, secret, _opaque):
         self.seen.append(f"{secret.UUIDString()} value")
 
-    def settle(self, quiet=0.4):
-        """The events so far, once none has come for a while."""
-        count = -1
-        while count != len(self.seen):
-            count = len(self.seen)
-            time.sleep(quiet)
-        return list(self.seen)
+    def wait_for(self, words):
+        wait.until(lambda: any(words in text for text in self.seen), f"the event '{words}'",
+                   lambda: self.seen)
+
+    def until_fence(self, conn, secrets):
+        """The events so far: all that come before those of a pool or secret that CONN makes now."""
+        if secrets:
+            conn.secretDefineXML(SECRET_XML.replace("09</uuid>", "08</uuid>").replace(
+                "<name>ev", "<name>fence"), 0).undefine()
+            fence = "aaaaaaaa-0000-0000-0000-000000000008"
+        else:
+            conn.storagePoolDefineXML(POOL_XML.format(name="fence", path="/fence"), 0).undefine()
+            fence = "fence"
+        wait.until(lambda: len([text for text in self.seen if text.startswith(fence)]) == 2,
+                   "both events of the fence", lambda: self.seen)
+        return [text for text in self.seen if not text.startswith(fence)]
 
 
-def whole_life_of_a_pool(conn, directory):
+def whole_life_of_a_pool(conn, directory, _listener):
     path = os.path.join(directory, "ev")
     pool = conn.storagePoolDefineXML(POOL_XML.format(name="ev", path=path))
     conn.storagePoolDefineXML(POOL_XML.format(name="ev", path=path).replace(
@@ -91,13 +104,13 @@ def whole_life_of_a_pool(conn, directory):
     pool.undefine()
 
 
-def transient_pool_built_on_creation(conn, directory):
+def transient_pool_built_on_creation(conn, directory, _listener):
     pool = conn.storagePoolCreateXML(POOL_XML.format(name="tr", path=os.path.join(directory, "tr")),
                                      libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD)
     pool.destroy()
 
 
-def upload(conn, directory, abort):
+def upload(conn, directory, listener, abort):
     path = os.path.join(directory, "up")
     os.mkdir(path)
     pool = conn.storagePoolCreateXML(POOL_XML.format(name="up", path=path), 0)
@@ -109,11 +122,11 @@ def upload(conn, directory, abort):
         stream.abort()
     else:
         stream.finish()
-    time.sleep(1)
+    listener.wait_for("up refresh")
     pool.destroy()
 
 
-def whole_life_of_a_secret(conn, _directory):
+def whole_life_of_a_secret(conn, _directory, _listener):
     secret = conn.secretDefineXML(SECRET_XML, 0)
     conn.secretDefineXML(SECRET_XML, 0)
     secret.setValue(b"abc", 0)
@@ -145,8 +158,8 @@ class Events(unittest.TestCase):
             listener = Listener(uri)
             listener = listener.secrets() if secrets else listener.pools()
             worker = libvirt.open(uri)
-            action(worker, peer.dir)
-            seen[peer.name] = listener.settle()
+            action(worker, peer.dir, listener)
+            seen[peer.name] = listener.until_fence(worker, secrets)
             worker.close()
             listener.conn.close()
         self.assertEqual(seen["them"], seen["ours"])
@@ -159,10 +172,10 @@ class Events(unittest.TestCase):
         self.same(transient_pool_built_on_creation)
 
     def test_upload_ends_in_a_refresh(self):
-        self.same(lambda conn, directory: upload(conn, directory, False))
+        self.same(lambda *what: upload(*what, False))
 
     def test_aborted_upload_ends_in_a_refresh(self):
-        self.same(lambda conn, directory: upload(conn, directory, True))
+        self.same(lambda *what: upload(*what, True))
 
     def test_whole_life_of_a_secret(self):
         self.same(whole_life_of_a_secret, secrets=True)
@@ -175,7 +188,8 @@ class Events(unittest.TestCase):
         listener.pools(listener.conn.storagePoolLookupByName("one"))
         two.undefine()
         one.undefine()
-        self.assertEqual(["one lifecycle 1 0"], listener.settle())
+        listener.wait_for("one lifecycle 1 0")
+        self.assertEqual(["one lifecycle 1 0"], listener.seen)
         listener.conn.close()
         conn.close()
 
@@ -185,47 +199,71 @@ class Events(unittest.TestCase):
             child = subprocess.Popen(["virsh", "-c", self.ours.uri, "pool-event", "--all",
                                       "--loop"], env=space.ENV, stdout=subprocess.DEVNULL,
                                      stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(0.02)
+            wait.until(lambda: wait.sockets(child.pid), "virsh has a socket")
             child.kill()
             child.wait()
         conn = libvirt.open(self.ours.uri)
         conn.storagePoolDefineXML(POOL_XML.format(name="z", path="/z")).undefine()
         conn.close()
-        time.sleep(0.3)
-        self.assertLessEqual(self.ours.fd_count(), before + 1)
+        wait.until(lambda: self.ours.fd_count() <= before + 1, f"at most {before + 1} descriptors",
+                   self.ours.fd_count)
 
     def virsh_events(self, client, peer, arguments, commands):
-        """What `pool-event` prints while the commands run."""
-        child = subprocess.Popen([*client, "-c", peer.uri, *arguments], env=space.ENV, text=True,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        """
+        What `pool-event` prints while the commands run. They begin when it is registered at the
+        server. With --loop it is interrupted when it has printed an event of the pool "fence".
+        """
+        registered = []
+
+        def note(proc, sent, payload):
+            if proc == REGISTER and not sent:
+                registered.append(proc)
+            return payload
+
+        between = proxy.Proxy(peer, message=note)
+        self.addCleanup(between.close)
+        by_line = ["stdbuf", "-oL"] if client == ["virsh"] else []
+        child = subprocess.Popen([*by_line, *client, "-c", between.uri, *arguments], env=space.ENV,
+                                 text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT)
-        time.sleep(0.25)
-        for command in commands:
-            peers.virsh(peer, *[w.replace("{d}", peer.dir) for w in command.split()])
-        time.sleep(0.25)
-        child.send_signal(signal.SIGINT)
+        kinds = 2 if "--all" in arguments else 1
+        wait.until(lambda: len(registered) == kinds or child.poll() is not None,
+                   f"{arguments} has registered, or has ended", lambda: registered)
+        out = ""
+        if commands:
+            for command in commands:
+                peers.virsh(peer, *[w.replace("{d}", peer.dir) for w in command.split()])
+        if commands and child.poll() is None and "--loop" in arguments:
+            for line in child.stdout:
+                out += line
+                if LAST_EVENT[arguments[2] if kinds == 1 else "all"] in line:
+                    break
+            child.send_signal(signal.SIGINT)
         try:
-            out, _ = child.communicate(timeout=10)
+            out += child.communicate(timeout=wait.LIMIT_S)[0]
         except subprocess.TimeoutExpired:
             child.kill()
-            out, _ = child.communicate()
-            out += "(had to be killed)"
+            out += child.communicate()[0] + "(had to be killed)"
         if client == ["virsh"]:
             out = out.replace(VIRSH_CLOSED_EARLY, "")
         return out, child.returncode
 
     def test_pool_event_prints_the_same(self):
         life = ["pool-define-as e dir --target {d}/e", "pool-build e", "pool-start e",
-                "pool-refresh e", "pool-destroy e", "pool-undefine e"]
+                "pool-refresh e", "pool-destroy e", "pool-undefine e",
+                "pool-define-as fence dir --target {d}/fence", "pool-build fence",
+                "pool-start fence", "pool-destroy fence", "pool-undefine fence"]
         clients = [["virsh"]] + ([] if "CST_SELF_CHECK" in os.environ else [[space.CISTERN]])
         for arguments in (["pool-event", "--all", "--loop"],
                           ["pool-event", "--event", "lifecycle"],
                           ["pool-event", "--event", "refresh", "--loop"],
-                          ["pool-event", "--event", "lifecycle", "--timeout", "3", "--loop"],
+                          ["pool-event", "--event", "lifecycle", "--timeout", "600", "--loop"],
+                          ["pool-event", "--event", "lifecycle", "--timeout", "1"],
                           ["pool-event", "--list"], ["pool-event"],
                           ["pool-event", "--event", "nonsense"]):
-            wanted = self.virsh_events(["virsh"], self.them, arguments, life)
+            commands = [] if "1" in arguments else life
+            wanted = self.virsh_events(["virsh"], self.them, arguments, commands)
             for client in clients:
                 with self.subTest(arguments=arguments, client=os.path.basename(client[0])):
-                    text, status = self.virsh_events(client, self.ours, arguments, life)
+                    text, status = self.virsh_events(client, self.ours, arguments, commands)
                     self.assertEqual((wanted[0], wanted[1] == 0), (text, status == 0))

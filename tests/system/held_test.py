@@ -5,9 +5,8 @@ what we change, QEMU doesn't open. libvirt lets all of this through."""
 import contextlib
 import os
 import subprocess
-import time
 
-from harness import peers, space
+from harness import peers, space, wait
 from harness.cases import WithDaemon
 
 
@@ -34,9 +33,7 @@ def qemu_io(path, form):
 def qemu_nbd(path, form):
     sock = path + ".sock"
     with running(["qemu-nbd", "-t", "-f", form, "-k", sock, path]) as process:
-        end = time.monotonic() + 20
-        while not os.path.exists(sock) and time.monotonic() < end:
-            time.sleep(0.02)
+        wait.until(lambda: peers.accepts(sock), "qemu-nbd listens", process.poll)
         yield process.pid
     with contextlib.suppress(FileNotFoundError):
         os.unlink(sock)
@@ -333,10 +330,7 @@ class Held(WithDaemon):
             volume.truncate(4 << 20)
 
     def wait_for_content(self, path, wanted):
-        end = time.monotonic() + 20
-        while self.content(path)[:len(wanted)] != wanted:
-            self.assertLess(time.monotonic(), end, "the upload does not begin")
-            time.sleep(0.02)
+        self.wait_until(lambda: self.content(path)[:len(wanted)] == wanted, "the upload begins")
 
     def check_qemu_refuses(self, path):
         for argv in (["qemu-io", "-f", "raw", "-c", "length", path],

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 from harness import peers, space
 from harness.cases import WithTwoDaemons
@@ -115,8 +114,8 @@ class From(WithTwoDaemons):
         child = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p", "--from",
                                   self.far.uri, "p/full", "--rate-limit", "4M"], env=space.ENV,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.wait_until(lambda: self.entries(), "it has begun")
-        time.sleep(0.5)
+        self.wait_until(lambda: any(os.stat(self.at("p", name)).st_blocks * 512 > MIB
+                                    for name in self.entries()), "1 MiB is written", self.entries)
         self.assertIsNone(child.poll())
         strike(child)
         err = child.communicate(timeout=20)[1]

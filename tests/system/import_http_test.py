@@ -11,7 +11,6 @@ import signal
 import ssl
 import subprocess
 import threading
-import time
 
 from harness import peers, space
 from import_test import MIB, Importing, digest, read
@@ -73,13 +72,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.part(content)
 
     stop = None  # after so many bytes of the file
+    released = threading.Event()  # set at the end of a test: requests that are not answered end
 
     def way_stops(self, content, _number):
         """Whoever asks for what is behind it waits."""
         first = (self.span(content) or (0, 0))[0]
         self.part(content, cut=None if self.stop is None else max(self.stop - first, 0))
         if self.stop is not None:
-            time.sleep(20)
+            self.released.wait()
 
     def way_whole(self, content, _number):
         self.answer(content)
@@ -130,10 +130,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(b"", length=len(content))
         for byte in content:
             self.wfile.write(bytes([byte]))
-            time.sleep(0.1)
+            if self.released.wait(0.1):  # paced: a server that is slower than --timeout allows
+                break
 
     def way_silent(self, _content, _number):
-        time.sleep(20)
+        self.released.wait()
 
     def way_ring(self, _content, _number):
         self.answer(b"", 302, headers=[("Location", self.path)])
@@ -161,6 +162,8 @@ class Servers(Importing):
         super().setUp()
         self.server = Server()
         self.addCleanup(self.server.stop)
+        Handler.released.clear()
+        self.addCleanup(Handler.released.set)
         self.base = f"http://127.0.0.1:{self.server.port}"
         Handler.log.clear()
         Handler.files = {"disk.raw": os.urandom(MIB) + bytes(2 * MIB) + os.urandom(MIB)}
@@ -242,10 +245,8 @@ class Servers(Importing):
 
     def test_what_is_too_slow(self):
         for way in ("drip", "silent"):
-            started = time.monotonic()
             self.refused(self.url(way + "/disk.raw"), "x", "--timeout", "1",
                          text="was silent, or nearly so, for 1 s")
-            self.assertLess(time.monotonic() - started, 15)
 
     def certificate(self, name):
         key, cert = (os.path.join(self.peer.files, f"{name}.{end}") for end in ("key", "pem"))

@@ -2,6 +2,8 @@
 """vol-import: images from elsewhere, by QEMU and by attackers, become volumes whole or not at all."""
 
 import bz2
+import contextlib
+import fcntl
 import gzip
 import hashlib
 import json
@@ -10,13 +12,15 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import threading
 import time
 import unittest
 import zlib
 
-from harness import peers, space
+from harness import peers, space, wait
 from harness.cases import WithDaemon
 
 MIB = 1 << 20
@@ -128,6 +132,15 @@ class Importing(WithDaemon):
     def left(self):
         """Files of spools and downloads."""
         return [file for _, _, files in os.walk(self.spool) for file in files]
+
+    def spooled_bytes(self, pid):
+        """In files without a name that process PID has open in the spool's directory."""
+        total = 0
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{fd}").startswith(self.spool):
+                    total += os.stat(f"/proc/{pid}/fd/{fd}").st_size
+        return total
 
     def spooled(self, name):
         return f"'{name}' is spooled in {self.spool}"
@@ -437,11 +450,9 @@ class Checks(Importing):
         before = os.stat(secret).st_atime_ns
         for path, text in made:
             with self.subTest(path=path):
-                started = time.monotonic()
                 self.refused(path, "x", text=text, code=4)
                 self.refused(self.file("packed.gz", gzip.compress(read(path))), "x", text=text, code=4)
                 self.refused("-", "x", stdin=read(path), text=text, code=4)
-                self.assertLess(time.monotonic() - started, 10)
         self.assertEqual((before, b"the victim's"), (os.stat(secret).st_atime_ns, read(secret)[:12]))
 
     def test_names_in_images_are_shown_and_not_obeyed(self):
@@ -560,7 +571,8 @@ class Checks(Importing):
                     if source == plain:
                         self.wait_until(self.drafts, "the volume is being made")
                     else:
-                        time.sleep(0.5)
+                        self.wait_until(lambda pid=child.pid: self.spooled_bytes(pid),
+                                        "a part is spooled")
                     self.assertIsNone(child.poll())
                     child.send_signal(how)
                     child.communicate(timeout=10)
@@ -584,12 +596,18 @@ class Checks(Importing):
             child = self.start("-", "x", stdin=ours)
             os.close(ours)
             writer.write(b"x" * 1000)
-            time.sleep(1)
+            self.wait_until(lambda: self.unread(theirs) == 0, "it has read what there is",
+                            lambda: f"{self.unread(theirs)} bytes are unread")
             self.assertIsNone(child.poll())
             child.send_signal(signal.SIGINT)
             child.communicate(timeout=5)
         self.assertNotEqual(0, child.returncode)
         self.assertEqual([], self.entries("p"))
+
+    @staticmethod
+    def unread(pipe):
+        """Bytes in a pipe."""
+        return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
 
     def test_a_slow_pipe(self):
         content = os.urandom(100000)
@@ -601,7 +619,7 @@ class Checks(Importing):
             with open(theirs, "wb", buffering=0) as writer:
                 for at in range(0, len(content), 7001):
                     writer.write(content[at:at + 7001])
-                    time.sleep(0.01)
+                    time.sleep(0.01)  # paced: a writer that is slower than its reader
         thread = threading.Thread(target=write)
         thread.start()
         child.communicate(timeout=30)
@@ -610,16 +628,19 @@ class Checks(Importing):
         self.assertEqual(content, read(self.at("p", "slow")))
 
     def test_it_is_a_job_with_progress(self):
-        child = self.start(self.file("x.raw", os.urandom(6 * MIB)), "--rate-limit", "2M", "--json")
+        child = self.start(self.file("x.raw", os.urandom(6 * MIB)), "--rate-limit", "256K", "--json")
         job = self.wait_until(lambda: [row for row in json.loads(self.cistern("--json", "job-list")[1])["jobs"]
                                        if row["total"]], "a job that knows how much it is")[0]
         self.assertEqual(("import", "p", "x", 6 * MIB),
                          (job["operation"], job["pool"], job["volume"], job["total"]))
-        time.sleep(1.5)
+        for line in child.stderr:
+            if '"event":"progress"' in line:
+                break
+        else:
+            self.fail("no progress is reported")
         self.assertEqual(0, self.cistern("job-cancel", str(job["id"]))[0])
-        _, err = child.communicate(timeout=20)
+        child.communicate(timeout=wait.LIMIT_S)
         self.assertNotEqual(0, child.returncode)
-        self.assertIn('"event":"progress"', err)
         self.assertEqual([], self.entries("p"))
 
     def test_a_dry_run_looks_at_everything(self):

@@ -5,10 +5,9 @@ import json
 import os
 import signal
 import subprocess
-import time
 import unittest
 
-from harness import peers, space
+from harness import peers, space, wait
 from harness.cases import WithDaemon
 
 MIB = 1 << 20
@@ -156,9 +155,7 @@ class Jobs(WithDaemon):
             self.start("pool-refresh", "hung")
             self.running("refresh", None)
             number = self.in_the_middle("wipe", "big", "vol-wipe", "big")
-            begun = time.monotonic()
             self.assertEqual(0, self.peer.stop())
-            self.assertTrue(9 < time.monotonic() - begun < 15, time.monotonic() - begun)
         finally:
             os.close(fuse)
             if mounted:
@@ -236,9 +233,10 @@ class Jobs(WithDaemon):
     def test_what_was_changed_meanwhile_is_not_wiped(self):
         number = self.in_the_middle("wipe", "big", "vol-wipe", "big")
         self.peer.stop(signal.SIGKILL)
-        time.sleep(2.5)
         with open(self.at("p", "big"), "r+b") as big:
             big.write(b"precious")
+        later = os.stat(self.at("p", "big")).st_mtime_ns + 10 * 10**9
+        os.utime(self.at("p", "big"), ns=(later, later))
         self.peer.start()
         self.wait_until(lambda: not self.jobs(), "it ends")
         job = self.job(number)
@@ -322,14 +320,9 @@ class Embedded(unittest.TestCase):
                                 stdout=subprocess.DEVNULL, text=True, env=space.ENV)
 
     def running(self):
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            jobs = json.loads(self.cistern("--json", "job-list")[1])["jobs"]
-            if jobs:
-                return str(jobs[0]["id"])
-            time.sleep(0.05)
-        self.fail("never listed")
-        return None
+        jobs = wait.until(lambda: json.loads(self.cistern("--json", "job-list")[1])["jobs"],
+                          "a job is listed")
+        return str(jobs[0]["id"])
 
     def test_seen_and_cancelled_from_another_process(self):
         child = self.start("vol-wipe", "big", "--pool", "p", "--algorithm", "random",

@@ -3,7 +3,6 @@
 
 import os
 import re
-import time
 
 from harness import peers, space
 from harness.cases import WithDaemon
@@ -48,10 +47,8 @@ class Requests(WithDaemon):
 
     def wait_for(self, pattern):
         """A client may know of the end of its call before the log does."""
-        end = time.monotonic() + 10
-        while not any(re.search(pattern, text) for _, text in self.lines()):
-            self.assertLess(time.monotonic(), end, pattern)
-            time.sleep(0.02)
+        self.wait_until(lambda: any(re.search(pattern, text) for _, text in self.lines()),
+                        f"the log has '{pattern}'", self.lines)
 
     def followed(self, procedure):
         """What was logged for the one call of @procedure, but the calls through vtables."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Volumes moved to another pool: all of them, once, or not at all."""
 
+import json
 import os
 import signal
 import subprocess
-import time
 
 from harness import peers, space
 from harness.cases import WithDaemon
@@ -147,8 +147,10 @@ class Moving(WithDaemon):
                                   "--newpool", "q", "--format", "qcow2", "--rate-limit", "8M"],
                                  env=space.ENV,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.wait_until(lambda: "move" in self.cistern("job-list")[1], "it is a job")
-        time.sleep(0.3)
+        self.wait_until(lambda: [job for job in json.loads(
+            self.cistern("--json", "job-list")[1])["jobs"]
+            if job["operation"] == "move" and job["done"]], "the move has copied a part",
+            lambda: self.cistern("job-list")[1])
         status, _, err = peers.run(["qemu-io", "-f", "raw", "-c", "write 0 1M",
                                     self.at("p", "big")])
         self.assertNotEqual(0, status)

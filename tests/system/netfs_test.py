@@ -4,15 +4,10 @@ server is played (harness/fuse.py); tests/lab has real ones."""
 
 import json
 import os
-import time
 import unittest
 
-from harness import fuse, peers, space
+from harness import fuse, peers, space, wait
 from harness.cases import WithDaemon
-
-# A silence is noticed after five seconds, and asked for every three.
-NOTICED_S = 12
-
 
 def can_play():
     return space.private_mounts() and os.access("/dev/fuse", os.R_OK | os.W_OK)
@@ -34,36 +29,48 @@ class Silence(WithDaemon):
         self.server = fuse.Server(self.at("n"), "host.example:/vol")
         self.addCleanup(self.server.end)
 
-    def timed(self, function, *words, **options):
-        started = time.monotonic()
-        result = function(*words, **options)
-        return time.monotonic() - started, result
+    def hanging(self):
+        """Threads of the daemon that wait for the server's answer."""
+        return [name for name, where in wait.threads(self.peer.process.pid)
+                if "request_wait_answer" in where or "fuse" in where]
+
+    def is_awaited_by_its_calls_only(self):
+        """A call of the silent pool is still under way when those of other pools have ended."""
+        self.server.fall_silent()
+        hangs = self.background(["virsh", "-c", self.peer.uri, "vol-create-as", "n", "w", "64k"])
+        self.wait_until(self.hanging, "a thread waits for the server",
+                        lambda: wait.threads(self.peer.process.pid))
+        self.ok("vol-create-as", "p", "v", "64k")
+        self.virsh("vol-info", self.at("n", "missing"))
+        is_first = hangs.poll() is None
+        self.server.speak()
+        hangs.communicate(timeout=wait.LIMIT_S)
+        self.wait_until(lambda: self.problem() is None, "the end of the problem")
+        self.ok("vol-delete", "v", "--pool", "p")
+        return is_first
 
     def problem(self):
         _status, out, _err = self.cistern("--json", "pool-info", "n")
         return json.loads(out)["pool"].get("problem")
 
-    def embedded(self, *words, timeout=60):
+    def embedded(self, *words):
         return peers.run([space.CISTERN, "-c", f"storage:///embed?root={self.peer.root}", "--yes",
-                          *words], timeout=timeout)
+                          *words])
 
     def test_it_answers_nothing_and_everybody_else_does(self):
         self.assertIsNone(self.problem())
+        # More than once where this machine takes as long as the daemon waits for an answer.
+        self.wait_until(self.is_awaited_by_its_calls_only, "other calls end before one that hangs")
         self.server.fall_silent()
-        seconds, (status, _out, err) = self.timed(self.virsh, "vol-create-as", "n", "v", "64k",
-                                                  timeout=40)
+        status, _out, err = self.virsh("vol-create-as", "n", "v", "64k")
         self.assertEqual(1, status, err)
         self.assertIn("the storage of pool 'n' has not answered for", err)
-        self.assertLess(seconds, NOTICED_S)
         self.wait_until(lambda: "has not answered" in (self.problem() or ""), "a problem")
         for words in (("vol-create-as", "n", "v", "64k"), ("pool-refresh", "n")):
-            seconds, (status, _out, err) = self.timed(self.virsh, *words, timeout=40)
+            status, _out, err = self.virsh(*words)
             self.assertEqual(1, status, err)
-            self.assertLess(seconds, 2, f"{words}: {err}")
-        seconds, _ = self.timed(self.ok, "vol-create-as", "p", "v", "64k", timeout=40)
-        self.assertLess(seconds, 2, "another pool waited")
-        seconds, _ = self.timed(self.virsh, "vol-info", self.at("n", "missing"), timeout=40)
-        self.assertLess(seconds, 2, "a look-up waited")
+            self.assertIn("has not answered", err)
+        self.ok("vol-create-as", "p", "v", "64k")
 
     def test_it_comes_back(self):
         self.server.fall_silent()
@@ -75,49 +82,42 @@ class Silence(WithDaemon):
     def test_it_is_stopped(self):
         self.server.fall_silent()
         self.wait_until(lambda: "has not answered" in (self.problem() or ""), "a problem")
-        seconds, _ = self.timed(self.ok, "pool-destroy", "n", timeout=60)
-        self.assertLess(seconds, NOTICED_S)
+        self.ok("pool-destroy", "n")
         self.assertFalse(self.server.is_mounted())
         self.assertIn("inactive", self.ok("pool-info", "n"))
 
     def test_it_is_stopped_under_calls_that_hang(self):
         self.server.fall_silent()
-        status, _out, err = self.virsh("vol-create-as", "n", "v", "64k", timeout=40)
+        status, _out, err = self.virsh("vol-create-as", "n", "v", "64k")
         self.assertEqual(1, status, err)
-        seconds, _ = self.timed(self.ok, "pool-destroy", "n", timeout=60)
-        self.assertLess(seconds, NOTICED_S)
+        self.ok("pool-destroy", "n")
         self.assertFalse(self.server.is_mounted())
         self.server.end()
         self.fresh_server()
-        self.ok("pool-start", "n", timeout=40)
+        self.ok("pool-start", "n")
 
     def test_the_daemon_restarts(self):
         self.server.fall_silent()
         self.wait_until(lambda: "has not answered" in (self.problem() or ""), "a problem")
-        seconds, _ = self.timed(self.peer.restart)
-        self.assertLess(seconds, NOTICED_S + 10)
+        self.assertEqual(0, self.peer.restart())
         self.assertIn("running", self.ok("pool-info", "n"))
-        seconds, _ = self.timed(self.ok, "vol-create-as", "p", "v", "64k", timeout=40)
-        self.assertLess(seconds, 2, "another pool waited")
+        self.ok("vol-create-as", "p", "v", "64k")
         self.server.speak()
-        self.wait_until(lambda: self.virsh("pool-refresh", "n")[0] == 0, "it is back", 30)
+        self.wait_until(lambda: self.virsh("pool-refresh", "n")[0] == 0, "it is back")
 
     def test_an_embedded_command_ends(self):
         self.peer.stop()
         self.server.fall_silent()
-        seconds, (status, out, err) = self.timed(self.embedded, "vol-create-as", "n", "v", "64k")
+        status, out, err = self.embedded("vol-create-as", "n", "v", "64k")
         self.assertEqual((6, ""), (status, out), err)
         self.assertIn("error: the storage of pool 'n' has not answered for", err)
-        self.assertLess(seconds, NOTICED_S)
-        _seconds, (status, _out, err) = self.timed(self.embedded, "--json", "vol-create-as", "n",
-                                                   "v", "64k")
+        status, _out, err = self.embedded("--json", "vol-create-as", "n", "v", "64k")
         self.assertEqual(6, status)
         told = json.loads(err.splitlines()[-1])["error"]
         self.assertEqual(("unreachable", 6), (told["code"], told["exit"]))
         # Another pool needs no answer.
-        seconds, (status, _out, err) = self.timed(self.embedded, "vol-create-as", "p", "v", "64k")
+        status, _out, err = self.embedded("vol-create-as", "p", "v", "64k")
         self.assertEqual(0, status, err)
-        self.assertLess(seconds, 3)
 
 
 @unittest.skipUnless(can_play(), "needs root, a mount namespace and /dev/fuse")

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import unittest
 import uuid
 
@@ -20,10 +19,11 @@ from sealed_test import OWN, USES, WithValues
 
 DEFINE, SET_VALUE, GET_VALUE = 142, 144, 145
 
-# A tool that takes a while, reads its input and fails: what it was given is in the test's hands.
+# A tool that reads its input and fails once a Watch has seen it: what it was given is in the test's
+# hands.
 FAKE = """#!/bin/sh
 while read -r line; do :; done
-sleep 0.3
+until [ -e "WATCHED/$$" ]; do sleep 0.01; done  # paced: leaves the processor to the Watch
 echo "$0: refused" >&2
 exit 32
 """
@@ -31,7 +31,7 @@ FAKES = ("mount",)
 FAKE_ZFS = os.path.join(space.TOP, "tests/unit/pool/fake-zfs")
 # An encrypted dataset whose key is not loaded.
 DATASET = "filesystem\n7001\n-\n-\n-\n-\ntank\nunavailable\n-\n\n"
-CHILD_WITH = "import sys, time; time.sleep(30)"
+CHILD_WITH = "import signal; signal.pause()"
 
 
 # What still fits into a pipe: the beginning of a JSON object, and no value.
@@ -67,7 +67,7 @@ class Nowhere(WithValues):
         for name in FAKES:
             path = os.path.join(cls.fakes, name)
             with open(path, "w", encoding="ascii") as stream:
-                stream.write(FAKE)
+                stream.write(FAKE.replace("WATCHED", Watch.seen_at()))
             os.chmod(path, 0o755)
         cls.zfs = space.path("fake-zfs")
         for folder in ("sets", "snaps", "held", "content", "dev/zvol/tank", "kstat/tank"):
@@ -379,9 +379,7 @@ class Finder(unittest.TestCase):
                 with Watch(search, os.getpid()):
                     child = subprocess.Popen(["sh", "-c", '"$@"; :', "sh", *argv],
                                              env=dict(os.environ, **env))
-                    end = time.monotonic() + 20
-                    while not search.found and time.monotonic() < end:
-                        time.sleep(0.05)
+                    self.wait_until(lambda: search.found, "the child is seen")
                     for pid in children(child.pid):
                         os.kill(pid, signal.SIGKILL)
                     child.wait()
@@ -411,8 +409,8 @@ class Finder(unittest.TestCase):
                     self.assertEqual({"planted"}, {value for value, _target in sent})
 
     def test_memory(self):
-        code = "import time, sys; x = bytes.fromhex(sys.stdin.readline()); print('r', flush=True); " \
-               "time.sleep(30)"
+        code = "import signal, sys; x = bytes.fromhex(sys.stdin.readline()); print('r', flush=True); " \
+               "signal.pause()"
         with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE) as child:
             child.stdin.write(self.VALUE.hex().encode() + b"\n")

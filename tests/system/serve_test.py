@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import subprocess
-import time
 
 from harness import peers, space
 from harness.cases import WithDaemon
@@ -19,6 +18,8 @@ FORMATS = ("raw", "qcow2", "qcow", "qed", "vdi", "vmdk", "vpc", "vhdx", "paralle
 
 
 class Serving(WithDaemon):
+    CONFIG = "[limits]\nmax_wait = 86400\n"
+
     def setUp(self):
         super().setUp()
         self.socket = os.path.join(self.peer.files, "nbd")
@@ -66,11 +67,10 @@ class Serving(WithDaemon):
         self.assertNotIn("failed", out)
 
     def fails_at_once(self, *words, text, code=5):
-        started = time.monotonic()
+        """It fails although max_wait is longer than any test."""
         status, _, err = self.cistern(*words)
         self.assertEqual(code, status, err)
         self.assertIn(text, err)
-        self.assertLess(time.monotonic() - started, 5)
 
     def test_every_format_there_and_back(self):
         """QEMU writes by NBD what it then finds in the file, and the other way round."""

@@ -3,7 +3,6 @@
 
 import os
 import signal
-import time
 
 from harness import peers, space
 from harness.cases import WithDaemon
@@ -29,10 +28,7 @@ class Service(WithDaemon):
             stream.write(text)
 
     def wait_for(self, words):
-        end = time.monotonic() + 10
-        while words not in self.said() and time.monotonic() < end:
-            time.sleep(0.05)
-        self.assertIn(words, self.said())
+        self.wait_until(lambda: words in self.said(), f"the log has '{words}'", self.said)
 
     def check(self, status):
         got, out, err = peers.run([space.CISTERND, "--root", self.peer.root, "--check-takeover"])

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import time
 import unittest
 
 from harness import peers, space
@@ -90,7 +89,7 @@ class Restart(WithDaemon):
         self.peer.stop()
         shutil.rmtree(os.path.join(self.peer.root, "run"))
         self.peer.start()
-        time.sleep(0.5)
+        self.wait_until(lambda: self.ok("pool-list", "--name").split(), "a pool is active")
         self.assertEqual(["act"], self.ok("pool-list", "--name").split())
         self.assertEqual(["act", "off"], sorted(self.ok("pool-list", "--all", "--name").split()))
 
@@ -101,11 +100,8 @@ class Restart(WithDaemon):
         self.peer.start()
         self.assertNotIn("act", self.ok("pool-list", "--name").split())
         os.rename(self.at("away"), self.at("act"))
-        for _ in range(150):
-            if "act" in self.ok("pool-list", "--name").split():
-                return
-            time.sleep(0.1)
-        self.fail("a failed autostart was not tried again")
+        self.wait_until(lambda: "act" in self.ok("pool-list", "--name").split(),
+                        "a failed autostart is tried again", lambda: self.peer.log())
 
     def test_damaged_files_do_not_stop_the_daemon(self):
         self.peer.stop()

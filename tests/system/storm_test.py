@@ -4,7 +4,7 @@
 What a volume shows is one byte again and again, and zeroes where it was never written or grew. So
 whatever was cloned, reverted, flattened, converted or downloaded in the middle of something else
 would show. Nothing may wait for ever, no call may fail without a reason that a person understands,
-and in the end nothing half made is there. CST_STORM_SECONDS and CST_STORM_SEED make it longer, and
+and in the end nothing half made is there. CST_STORM_DEEDS and CST_STORM_SEED make it longer, and
 the same choices again.
 """
 
@@ -18,12 +18,12 @@ import threading
 import time
 import unittest
 
-from harness import peers, space
+from harness import peers, space, wait
 from harness.cases import WithDaemon
 
 MIB = 1 << 20
 CLIENTS = 4
-SECONDS = float(os.environ.get("CST_STORM_SECONDS", "12"))
+DEEDS = int(os.environ.get("CST_STORM_DEEDS", "60"))  # of each client
 SEED = int(os.environ.get("CST_STORM_SEED", str(time.time_ns() % 1000000)))
 NAMES = ["raw", "cow", "over", "c0", "c1", "c2"]
 SNAPSHOTS = ["s0", "s1", "s2"]
@@ -66,8 +66,9 @@ class Client(threading.Thread):
         deeds = [getattr(self, name) for name in dir(self) if name.startswith("deed_")]
         if self.may_lose:  # half of one would be no wonder
             deeds.remove(self.deed_upload)
-        end = time.monotonic() + SECONDS
-        while not self.case.over.is_set() and time.monotonic() < end:
+        for _ in range(DEEDS):
+            if self.case.over.is_set():
+                break
             deed = self.random.choice(deeds)
             try:
                 deed()
@@ -87,7 +88,7 @@ class Client(threading.Thread):
             self.done += 1
             return done.stdout
         if self.may_lose and any(word in done.stderr for word in LOST):
-            time.sleep(0.05)
+            time.sleep(0.05)  # paced: the pause of a client before it connects again
             return None
         said = [words for status, words in REFUSALS if status == done.returncode]
         if not said or not any(word in done.stderr for word in said[0]):
@@ -242,16 +243,18 @@ class Storm(WithDaemon):
         self.assertGreater(sum(client.done for client in clients), 2 * CLIENTS)
 
     def meanwhile(self, clients):
-        clients[0].join(1)
+        calls = sum(client.calls for client in clients)
+        wait.until(lambda: sum(client.calls for client in clients) >= calls + 4 * CLIENTS
+                   or not any(client.is_alive() for client in clients),
+                   "each client makes some calls, or all have ended")
         if clients[0].may_lose and clients[0].is_alive():
             self.assertIn(self.peer.restart(random.choice([signal.SIGTERM, signal.SIGKILL])),
                           (0, -signal.SIGKILL))
 
     def nothing_is_left(self):
-        end = time.monotonic() + 20  # what a daemon goes on with
-        while json.loads(self.cistern("--json", "job-list")[1])["jobs"]:
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.1)
+        self.wait_until(lambda: not json.loads(self.cistern("--json", "job-list")[1])["jobs"],
+                        "the daemon has ended what it went on with",
+                        lambda: self.cistern("job-list")[1])
         self.assertEqual([], os.listdir(os.path.join(self.peer.root, "var/lib/cistern/journal")))
         found = [name for name in self.entries("q") if name != ".cistern-snapshots"]
         self.assertEqual([], [name for name in found if name not in NAMES], f"seed {SEED}")

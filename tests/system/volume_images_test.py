@@ -4,7 +4,6 @@
 import json
 import os
 import subprocess
-import time
 
 from harness import peers, space
 from harness.cases import WithDaemon
@@ -142,9 +141,7 @@ class Images(WithDaemon):
         os.unlink(sock)
         nbd = subprocess.Popen(["qemu-nbd", "-f", "qcow2", "-k", sock, self.at("p", "mid")])
         try:
-            end = time.monotonic() + 10
-            while not os.path.exists(sock) and time.monotonic() < end:
-                time.sleep(0.02)
+            self.wait_until(lambda: peers.accepts(sock), "qemu-nbd listens", nbd.poll)
             for words in (["vol-flatten", "mid"], ["vol-sparsify", "mid"], ["vol-commit", "top", "--yes"],
                           ["vol-rebase", "mid", "--backing-vol", ""],
                           ["vol-bitmap", "mid", "b0", "--add"],
@@ -281,13 +278,10 @@ class Images(WithDaemon):
                                   "--pool", "p", "--format", "qcow2", "--rate-limit", "1M"],
                                  stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
                                  env=space.ENV)
-        job, end = None, time.monotonic() + 20
-        while not job and time.monotonic() < end:
-            time.sleep(0.05)
-            jobs = json.loads(self.cistern("--json", "job-list")[1])["jobs"]
-            job = next((j for j in jobs if (j["operation"], j["volume"]) == ("convert", "new")),
-                       None)
-        self.assertIsNotNone(job)
+        job = self.wait_until(
+            lambda: next((j for j in json.loads(self.cistern("--json", "job-list")[1])["jobs"]
+                          if (j["operation"], j["volume"]) == ("convert", "new")), None),
+            "the conversion is a job", lambda: self.cistern("job-list")[1])
         self.done("job-cancel", str(job["id"]))
         _, err = child.communicate(timeout=20)
         self.assertEqual(1, child.returncode)

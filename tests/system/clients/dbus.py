@@ -8,7 +8,6 @@ signals, an error. Prints one JSON object of what was seen; a clone stays for th
 
 import json
 import sys
-import time
 
 from gi.repository import Gio, GLib
 
@@ -50,15 +49,11 @@ class Bus:
         return self.call(path, "org.freedesktop.DBus.Properties", "Get", "ss",
                          "org.libvirt." + interface, name)
 
-    def signals(self, quiet=0.3):
-        """Those so far, once none has come for a while."""
-        context = GLib.MainContext.default()
-        last = time.monotonic()
-        while time.monotonic() - last < quiet:
-            if context.iteration(False):
-                last = time.monotonic()
-            else:
-                time.sleep(0.01)
+    def signals(self, last):
+        """Those so far; waits until the event of pools with these numbers has come."""
+        while not any(member == "StoragePoolEvent" and arguments[1:] == last
+                      for member, _path, arguments in self.seen):
+            GLib.MainContext.default().iteration(True)
         return self.seen
 
 
@@ -96,7 +91,7 @@ def main():
     bus.pool(pool, "Refresh", "u", 0)
     bus.pool(pool, "Destroy")
     bus.pool(pool, "Undefine")
-    facts["events"] = [arguments[1:] for member, _path, arguments in bus.signals()
+    facts["events"] = [arguments[1:] for member, _path, arguments in bus.signals([1, 0])
                        if member == "StoragePoolEvent"]
     facts["refreshed"] = any(member == "Refresh" and path == pool
                              for member, path, _arguments in bus.seen)

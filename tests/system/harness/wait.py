@@ -51,6 +51,17 @@ def process_state(pid):
         return "X"
 
 
+def sockets(pid):
+    """How many sockets process PID has open."""
+    count = 0
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            count += os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:")
+        except OSError:
+            continue  # it was closed meanwhile
+    return count
+
+
 def threads(pid):
     """[(name, wchan)] of each thread of process PID: the function of the kernel in which it waits."""
     found = []
@@ -63,3 +74,15 @@ def threads(pid):
         except OSError:
             continue  # it has ended meanwhile
     return found
+
+
+def until_delivered(pid, signum):
+    """Waits until process PID has no pending signal SIGNUM: its handler has begun, or it has ended."""
+    def is_pending():
+        try:
+            with open(f"/proc/{pid}/status", encoding="utf-8") as stream:
+                masks = [line.split()[1] for line in stream if line.startswith(("SigPnd", "ShdPnd"))]
+        except OSError:
+            return False
+        return any(int(mask, 16) >> (signum - 1) & 1 for mask in masks)
+    until(lambda: not is_pending(), f"signal {signum} is delivered to process {pid}")

@@ -125,6 +125,10 @@ class Wire:
         """Bytes that were sent and that the daemon has not read, with what the kernel adds."""
         return struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)))[0]
 
+    def arrived(self):
+        """Bytes that the daemon has sent and that were not received yet."""
+        return struct.unpack("i", fcntl.ioctl(self.sock, termios.FIONREAD, bytes(4)))[0]
+
     def wait_read(self):
         """Waits until the daemon has read everything that was sent."""
         wait.until(lambda: self.unread() == 0, "the daemon reads all that was sent",
