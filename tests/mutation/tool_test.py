@@ -117,7 +117,7 @@ int main(int argc, char **argv)
 # Stands for tests/system/run. What fails in a slot and nowhere else may not count there, and what fails
 # only when the program is new fails but once.
 RUNNER = """#!/usr/bin/python3
-import glob, os, subprocess, sys, time
+import glob, os, signal, subprocess, sys, time
 
 PROGRAM = os.path.join(os.environ["BUILD"], "demo-program")
 
@@ -126,7 +126,7 @@ def says(count, wanted):
 
 def fresh():
     young = "slot-" in PROGRAM and time.time() - os.stat(PROGRAM).st_mtime < 2
-    time.sleep(2.2 if young else 0)
+    time.sleep(2.2 if young else 0)  # paced: the program is old when it runs again
     return young
 
 TESTS = {}
@@ -428,8 +428,9 @@ class SystemTests(OfProject):
 
     def test_the_methods_of_a_class_that_fails_or_takes_long_count_alone(self):
         self.set_tests("a_test", Fails__test_bad="lambda: False", Fails__test_good=self.GOOD,
-                       Hangs__test_it="lambda: time.sleep(60)")
-        self.set_tests("b_test", Lasts__test_long="lambda: time.sleep(1.5) or True",
+                       Hangs__test_it="lambda: signal.pause()")
+        self.set_tests("b_test", # paced: it takes longer than the tool allows
+                       Lasts__test_long="lambda: time.sleep(1.5) or True",
                        Lasts__test_short='lambda: says(4, "many\\n")')
         output = self.run_tool("--longest", "2")[1]
         for line in ("in parts: system/a_test.Fails ", "not used: system/a_test.Fails.test_bad ",

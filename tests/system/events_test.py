@@ -252,7 +252,7 @@ class Events(unittest.TestCase):
         life = ["pool-define-as e dir --target {d}/e", "pool-build e", "pool-start e",
                 "pool-refresh e", "pool-destroy e", "pool-undefine e",
                 "pool-define-as fence dir --target {d}/fence", "pool-build fence",
-                "pool-start fence", "pool-destroy fence", "pool-undefine fence"]
+                "pool-start fence", "pool-refresh fence", "pool-destroy fence", "pool-undefine fence"]
         clients = [["virsh"]] + ([] if "CST_SELF_CHECK" in os.environ else [[space.CISTERN]])
         for arguments in (["pool-event", "--all", "--loop"],
                           ["pool-event", "--event", "lifecycle"],

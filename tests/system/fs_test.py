@@ -244,7 +244,7 @@ class Mounts(Disks):
     def test_who_keeps_it_busy_is_named(self):
         self.make()
         self.ok("vol-create-as", "m", "v", "1M")
-        with subprocess.Popen(["sh", "-c", 'exec sleep 100 <"$1"', "sh", self.at("m", "v")]) as guest:
+        with subprocess.Popen(["sh", "-c", 'exec sleep infinity <"$1"', "sh", self.at("m", "v")]) as guest:
             try:
                 self.wait_until(lambda: os.path.realpath(f"/proc/{guest.pid}/fd/0")
                                 == self.at("m", "v"), "the file to be open")

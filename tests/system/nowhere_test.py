@@ -12,7 +12,7 @@ import sys
 import unittest
 import uuid
 
-from harness import peers, space, wire
+from harness import peers, space, wait, wire
 from harness.search import Search, Trace, Watch, children, forms
 from harness.wire import string, u32
 from sealed_test import OWN, USES, WithValues
@@ -379,10 +379,12 @@ class Finder(unittest.TestCase):
                 with Watch(search, os.getpid()):
                     child = subprocess.Popen(["sh", "-c", '"$@"; :', "sh", *argv],
                                              env=dict(os.environ, **env))
-                    self.wait_until(lambda: search.found, "the child is seen")
-                    for pid in children(child.pid):
-                        os.kill(pid, signal.SIGKILL)
-                    child.wait()
+                    try:
+                        wait.until(lambda: search.found, "the child is seen")
+                    finally:
+                        for pid in children(child.pid):
+                            os.kill(pid, signal.SIGKILL)
+                        child.wait()
                 self.assertTrue(any(place in line for line in search.found), search.found)
     def test_what_descends_from_a_program_and_what_it_sends(self):
         """However short they live."""

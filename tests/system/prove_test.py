@@ -467,8 +467,8 @@ with socket.socket(fileno=4) as agent:
     agent.setblocking(True)
     number = re.search(rb'"id":(\\d+)', agent.recv(200))[1]
     agent.sendall(b'{"return": {}}\\n{"return": %d}\\n{"return": ' % (int(number) - 1) + %ANSWER% + b'}\\n')
-    import time
-    time.sleep(60)
+    import signal
+    signal.pause()
 """
 
 

@@ -65,7 +65,7 @@ def change_what_qemu_has_open(s):
     s.sh("echo new > {d}/data")
     s.sh("qemu-io -f raw -c 'sleep 600000' {d}/p/v > {d}/io 2>&1 & echo $! > {d}/pid")
     s.sh("for i in $(seq 500); do "
-         "grep -q \":$(stat -c %i {d}/p/v) \" /proc/locks && break; sleep 0.02; done")
+         "grep -q \":$(stat -c %i {d}/p/v) \" /proc/locks && break; sleep 0.02; done")  # paced: between two looks
     for command in ("vol-resize v 8M --pool p", "vol-wipe v --pool p",
                     "vol-upload v {d}/data --pool p", "vol-delete v --pool p"):
         s(command)

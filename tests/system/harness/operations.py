@@ -7,9 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
-from . import space
+from . import space, wait
 from .peers import PeerError, run, wait_for_socket
 
 WORK = space.path("work")
@@ -271,6 +270,9 @@ class Embedded:
     def killed(self):
         return self.status == -signal.SIGKILL
 
+    def is_running(self):
+        return not self.killed()
+
     def close(self):
         pass
 
@@ -300,11 +302,12 @@ class Daemon:
         return status, out + err
 
     def killed(self):
-        for _ in range(100):
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.01)
+        """Waits for the end, which a kill that has been reported as an error has begun."""
+        wait.until(lambda: self.process.poll() is not None, "the daemon ends")
         return self.process.poll() == -signal.SIGKILL
+
+    def is_running(self):
+        return self.process.poll() is None
 
     def close(self):
         self.process.terminate()
