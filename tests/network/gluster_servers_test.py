@@ -8,7 +8,7 @@ import signal
 
 from gluster_test import OnGluster
 from harness import gluster, peers
-from harness.onserver import MIB, Beside, noise, timed
+from harness.onserver import MIB, Beside, noise
 
 HOSTS = """<pool type='gluster'><name>{name}</name><source>{hosts}<dir path='/'/><name>pair</name></source>
 <options xmlns='urn:cistern:storage:1.0'><option name='timeout' value='{timeout}'/></options></pool>"""
@@ -16,7 +16,6 @@ HOSTS = """<pool type='gluster'><name>{name}</name><source>{hosts}<dir path='/'/
 
 class Servers(Beside, OnGluster):
     POOL = "t"
-    PATIENCE_S = gluster.TIMEOUT_S
 
     @classmethod
     def setUpClass(cls):
@@ -60,14 +59,12 @@ class Servers(Beside, OnGluster):
         self.define("u", start=False, timeout=gluster.TIMEOUT_S + 1)
         with self.beside():
             self.away(number)
-            took = timed(lambda: self.ok("pool-start", "u"))
-            print(f"        pool-start: {took:.1f} s", flush=True)
+            self.ok("pool-start", "u")
             self.assertEqual(["a"], self.names("u"))
             # Paths name the first server, whichever is there.
             self.assertEqual(f"gluster://{self.pair.servers[0].host}/pair/a",
                              self.ok("vol-path", "a", "--pool", "u").strip())
             self.ok("vol-create-as", "u", "b", "1M")
-        self.assertLess(took, 2 * gluster.TIMEOUT_S + 6)
         self.assertEqual(bytes(MIB), self.pair.held(1, "b"))
 
     def test_a_first_server_that_is_killed_at_the_start(self):
@@ -87,9 +84,8 @@ class Servers(Beside, OnGluster):
                 self.wait_until(lambda: os.stat(held).st_blocks * 512 > 4 * MIB,
                                 "4 MiB are on the brick")
                 self.away(number)
-                took = timed(lambda: stream.write(payload[32 * MIB:]))
+                stream.write(payload[32 * MIB:])
             self.assertEqual("", uploading.communicate(timeout=120)[1].strip())
-        print(f"        the rest of the upload: {took:.1f} s", flush=True)
         self.assertEqual(0, uploading.returncode)
         self.assertTrue(self.pair.held(1, "a") == payload)
         self.assertTrue(self.download("a") == payload)
@@ -100,13 +96,12 @@ class Servers(Beside, OnGluster):
     def test_a_server_that_freezes_in_the_middle_of_a_write(self):
         self.upload_beside(signal.SIGSTOP)
 
-    def test_both_away_is_an_error_in_time_and_either_is_enough_again(self):
+    def test_both_away_is_an_error_and_either_is_enough_again(self):
         self.ok("vol-create-as", "t", "a", "1M")
         for which in (0, 1):
             self.pair.signal(which, signal.SIGSTOP)
             self.addCleanup(self.pair.signal, which, signal.SIGCONT)
-        self.assertLess(timed(lambda: self.cistern("pool-refresh", "t", status=6)),
-                        gluster.TIMEOUT_S + 9)
+        self.cistern("pool-refresh", "t", status=6)
         self.pair.signal(1, signal.SIGCONT)
         self.wait_until(lambda: peers.virsh(self.peer, "pool-refresh", "t")[0] == 0,
                         "the pool is refreshed again")

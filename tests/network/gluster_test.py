@@ -3,11 +3,10 @@
 
 import concurrent.futures
 import os
-import statistics
 import subprocess
 
-from harness import gluster, peers, space
-from harness.onserver import MIB, OnServer, noise, timed
+from harness import gluster, peers, space, wait
+from harness.onserver import MIB, OnServer, noise
 
 
 class OnGluster(OnServer):
@@ -172,16 +171,13 @@ class Volumes(OnGluster):
                 stream.write(b"x" * 1000)
         self.ok("pool-refresh", "g")
         self.assertEqual(200, len(self.names()))
-        took = [timed(lambda: self.ok("pool-refresh", "g")) for _ in range(5)]
-        print(f"        a refresh of 200 files: {statistics.median(took) * 1000:.0f} ms, at worst "
-              f"{max(took) * 1000:.0f} ms", flush=True)
-        # The quickest: what else the machine does is no matter.
-        self.assertLess(min(took), 0.3)
 
     def test_nobody_waits_for_the_library_to_end(self):
-        self.assertLess(timed(lambda: self.ok("pool-destroy", "g")), 3)
+        self.ok("pool-destroy", "g")
+        threads = [name for name, _where in wait.threads(self.peer.process.pid)]
+        self.assertTrue([name for name in threads if name.startswith("glfs")], threads)
         self.ok("pool-start", "g")
-        self.assertLess(timed(self.peer.stop), 5)
+        self.assertEqual(0, self.peer.stop())
         self.peer.start()
         root = os.path.join(self.peer.dir, "embedded")
         xml = self.file("e.xml", self.lab.pool_xml("e"))
@@ -191,9 +187,8 @@ class Volumes(OnGluster):
             self.assertEqual(0, done[0], done[2])
         os.makedirs(root, exist_ok=True)
         embedded("pool-define", xml)
-        self.assertLess(timed(lambda: embedded("pool-start", "e")), 3)
-        self.assertLess(timed(lambda: embedded("vol-create-as", "e", "a", "1M", "--format",
-                                               "qcow2")), 3)
+        embedded("pool-start", "e")
+        embedded("vol-create-as", "e", "a", "1M", "--format", "qcow2")
         self.assertEqual(["a"], self.lab.names())
         embedded("pool-destroy", "e")
 

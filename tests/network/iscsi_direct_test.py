@@ -208,7 +208,7 @@ def write_slowly(path, length):
         try:
             for _ in range(length // len(piece)):
                 stream.write(piece)
-                time.sleep(0.002)
+                time.sleep(0.002)  # paced: the target has time for other requests
         except BrokenPipeError:
             pass
 

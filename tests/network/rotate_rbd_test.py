@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 
 from harness import ceph, killed, peers, space
 from rbd_test import MIB, OnCeph, noise
@@ -255,9 +254,7 @@ class Rotations(Rotating):
     def test_silent_monitors_leave_the_old_key(self):
         before = self.files()
         self.ceph.freeze("mon.a")
-        started = time.monotonic()
         err = self.rotate("--file", self.file("new", self.new_key()), status=UNREACHABLE)
-        self.assertLess(time.monotonic() - started, ceph.TIMEOUT_S * 2 + 6)
         self.assertIn("pool 'o': ", err)
         self.ceph.thaw()
         self.assertEqual(before, self.files())
