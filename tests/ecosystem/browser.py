@@ -8,10 +8,9 @@ import importlib.util
 import json
 import os
 import subprocess
-import time
 import urllib.request
 
-from harness import space
+from harness import space, wait
 
 CHROMIUM = "/usr/lib/chromium/chromium"
 PICTURES = os.path.join(space.BUILD, "ecosystem")
@@ -66,13 +65,9 @@ class Browser:
 
     def port(self, path):
         """Where it listens, which it chooses."""
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            if os.path.exists(path) and os.path.getsize(path):
-                with open(path, encoding="utf-8") as stream:
-                    return int(stream.readline())
-            time.sleep(0.05)
-        raise AssertionError("chromium does not listen")
+        wait.until(lambda: os.path.exists(path) and os.path.getsize(path), "chromium listens")
+        with open(path, encoding="utf-8") as stream:
+            return int(stream.readline())
 
     def stop(self):
         if self.process:
@@ -104,23 +99,22 @@ class Browser:
         with open(os.path.join(PICTURES, name + ".png"), "wb") as out:
             out.write(base64.b64decode(told["data"]))
 
-    def until(self, check, what, seconds=20):
-        end = time.monotonic() + seconds
-        while not check():
-            if time.monotonic() > end:
-                self.picture("browser-waits")
-                raise AssertionError(f"{what}: {self.text()}")
-            time.sleep(0.1)
+    def until(self, check, what):
+        try:
+            wait.until(check, what, self.text)
+        except wait.NeverTrue:
+            self.picture("browser-waits")
+            raise
 
-    def sees(self, text, seconds=20):
-        self.until(lambda: text in self.text(), f"no '{text}'", seconds)
+    def sees(self, text):
+        self.until(lambda: text in self.text(), f"'{text}' is shown")
 
     def click_if_there(self, selector, text=None):
         """Clicks the first one that is shown and can be clicked; returns whether there is one."""
         return self.js(CLICK, [selector, text])
 
-    def click(self, selector, text=None, seconds=20):
-        self.until(lambda: self.click_if_there(selector, text), f"no {selector} '{text or ''}'", seconds)
+    def click(self, selector, text=None):
+        self.until(lambda: self.click_if_there(selector, text), f"a {selector} '{text or ''}'")
 
     def choose(self, selector, value):
         self.js(CHOOSE, [selector, value])

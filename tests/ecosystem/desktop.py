@@ -7,9 +7,8 @@ import atexit
 import os
 import shutil
 import subprocess
-import time
 
-from harness import peers, space
+from harness import peers, space, wait
 
 PICTURES = os.path.join(space.BUILD, "ecosystem")
 
@@ -76,17 +75,21 @@ class Desktop:
 
     def all(self, role, name=None, below=None):
         """Every widget that is shown with this role, and name if one is given."""
-        for _ in range(50):
-            found = []
+        found = []
+
+        def answers():
+            found.clear()
             try:
                 root = below or self.atspi.get_desktop(0)
                 if not below:
                     root.clear_cache()
                 self.collect(root, role, name, found)
-                return found
+                return True
             except self.GError:
-                time.sleep(0.1)  # a window has closed meanwhile
-        raise AssertionError("the program does not answer")
+                return False  # a window has closed meanwhile
+
+        wait.until(answers, "the program answers")
+        return found
 
     def shown(self, node):
         children = [node.get_child_at_index(i) for i in range(node.get_child_count())]
@@ -100,23 +103,13 @@ class Desktop:
                 found.append(child)
             self.collect(child, role, name, found)
 
-    def find(self, role, name=None, below=None, seconds=20):
+    def find(self, role, name=None, below=None):
         """Waits for it."""
-        end = time.monotonic() + seconds
-        while True:
-            found = self.all(role, name, below)
-            if found:
-                return found[0]
-            if time.monotonic() > end:
-                raise AssertionError(f"no {role} '{name}' on the screen: {self.dump()}")
-            time.sleep(0.1)
+        return wait.until(lambda: self.all(role, name, below), f"{role} '{name}' on the screen",
+                          self.dump)[0]
 
-    def gone(self, role, name, seconds=20):
-        end = time.monotonic() + seconds
-        while self.all(role, name):
-            if time.monotonic() > end:
-                raise AssertionError(f"{role} '{name}' stays on the screen: {self.dump()}")
-            time.sleep(0.1)
+    def gone(self, role, name):
+        wait.until(lambda: not self.all(role, name), f"no {role} '{name}' on the screen", self.dump)
 
     def dump(self):
         """The screen as text."""
@@ -154,8 +147,7 @@ class Desktop:
 
     def select(self, table, pick):
         """Selects the row of which a cell's text begins with @pick, once there is one."""
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
+        def is_selected():
             widget = self.find("table", table)
             for row in range(widget.get_n_rows()):
                 for column in range(widget.get_n_columns()):
@@ -164,6 +156,7 @@ class Desktop:
                                                  for i in range(cell.get_child_count())]
                     if any(name.split("\n")[0] == pick for name in names if name):
                         widget.add_row_selection(row)
-                        return
-            time.sleep(0.1)
-        raise AssertionError(f"no row '{pick}' in {table}: {self.dump()}")
+                        return True
+            return False
+
+        wait.until(is_selected, f"a row '{pick}' in {table}", self.dump)

@@ -4,7 +4,6 @@
 import json
 import os
 import shutil
-import time
 import unittest
 
 import desktop
@@ -39,7 +38,7 @@ class VirtManager(WithDaemon):
             "/usr/bin/python3", VIRT_MANAGER, "--no-fork", "--show-host-summary", "--connect",
             self.peer.uri.replace("storage+unix", "qemu+unix"))
         self.addCleanup(self.end)
-        self.screen.find("page tab", "Storage", seconds=60)
+        self.screen.find("page tab", "Storage")
         self.screen.tab("Storage")
 
     def end(self):
@@ -49,10 +48,7 @@ class VirtManager(WithDaemon):
         self.screen.processes.remove(self.program)
 
     def eventually(self, check, what):
-        end = time.monotonic() + 20
-        while not check():
-            self.assertLess(time.monotonic(), end, f"{what}: {self.screen.dump()}")
-            time.sleep(0.1)
+        self.wait_until(check, what, self.screen.dump)
 
     def make_pool(self, name):
         screen = self.screen

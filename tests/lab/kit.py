@@ -18,6 +18,10 @@ BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 WORK = "/tmp/lab"
 MIB = 1 << 20
 
+sys.path.insert(0, os.path.join(TOP, "tests/system"))
+
+from harness import wait  # noqa: E402
+
 os.makedirs(WORK, exist_ok=True)
 
 
@@ -53,28 +57,20 @@ def expect_in(words, text):
     expect(words in text, f"'{words}' is not in: {text.strip()}")
 
 
-def wait_until(question, limit=30):
-    ends = time.monotonic() + limit
-    while time.monotonic() < ends:
-        if question():
-            return True
-        time.sleep(0.2)
-    return False
+def wait_until(question):
+    """Returns False when it has not become true within the one limit of all waits; the caller says so."""
+    try:
+        return wait.until(question, "the condition")
+    except wait.NeverTrue as late:
+        print(f"# {late}", flush=True)
+        return False
 
 
-def noticed(what, question, limit=10):
-    """Waits until QUESTION is true: within LIMIT seconds, but for how slow this machine is, which
-    shows in how long one look takes."""
+def noticed(what, question):
+    """Waits until QUESTION is true, and prints the seconds."""
     started = time.monotonic()
-    done = False
-    while not done:
-        expect(time.monotonic() - started < 120, f"{what}: never")
-        looked_at = time.monotonic()
-        done = question()
-        look = time.monotonic() - looked_at
-    took = time.monotonic() - started
-    print(f"# {what}: after {took:.1f} s, a look takes {look:.1f} s", flush=True)
-    expect(took < limit + 4 * look, f"{what} after {took:.1f} s")
+    wait.until(question, what)
+    print(f"# {what}: after {time.monotonic() - started:.1f} s", flush=True)
 
 
 def listens(path):
@@ -169,8 +165,7 @@ class Stock(Peer):
             conf.write('auth_unix_rw = "none"\n')
         self.process = subprocess.Popen(["libvirtd"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        expect(wait_until(lambda: run("virsh", "-q", "-c", self.uri, "uri", check=False)[0] == 0,
-                          120), "libvirtd does not come up")
+        expect(wait_until(lambda: run("virsh", "-q", "-c", self.uri, "uri", check=False)[0] == 0), "libvirtd does not come up")
 
     def stop(self):
         self.process.terminate()
@@ -198,7 +193,7 @@ class Ours(Peer):
             self.process = subprocess.Popen([os.path.join(BUILD, "cisternd"), "--root", self.root],
                                             stdout=subprocess.DEVNULL, stderr=log)
         # virsh would take a second of the daemon's time for each look.
-        expect(wait_until(lambda: listens(self.socket), 60), "cisternd does not come up")
+        expect(wait_until(lambda: listens(self.socket)), "cisternd does not come up")
 
     def cistern(self, *words, status=0, env=None):
         """What our own client prints, with the daemon at the other end."""

@@ -152,7 +152,7 @@ def a_path_that_fails_is_shown_without_a_refresh():
     scsi.set_state(disk, "offline")
     name = os.path.basename(disk)
     expect(wait_until(lambda: f"{name} failed (offline)" in paths().group(1)), paths().group(1))
-    expect(wait_until(lambda: "degraded" in OURS.cistern("pool-info", "m"), 10), "not degraded")
+    expect(wait_until(lambda: "degraded" in OURS.cistern("pool-info", "m")), "not degraded")
     expect_in(f"{name} failed (offline)", OURS.cistern("pool-list", "--details"))
     OURS.virsh(f"vol-download {map_name()} {WORK}/back m")
     scsi.set_state(disk, "running")

@@ -7,12 +7,11 @@ import glob
 import os
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from kit import (MIB, Stock, case, disk, expect, expect_in, main, out, read_at, run,  # noqa: E402
-                 wait_until, write, write_at)
+                 wait, wait_until, write, write_at)
 from services import faults, gluster, iscsi, nfs, scsi, smb, zfs  # noqa: E402
 
 STOCK = Stock()
@@ -188,8 +187,7 @@ def a_disk_fails_hangs_and_is_sound_again():
     flaky.hang()
     reader = subprocess.Popen(["dd", f"if={flaky.path}", "of=/dev/null", "iflag=direct", "count=1"],
                               stderr=subprocess.DEVNULL)
-    time.sleep(1)
-    expect(reader.poll() is None, "a hanging disk was read")
+    expect(wait_until(lambda: wait.process_state(reader.pid) == "D"), "dd does not wait for it")
     flaky.mend()
     expect(reader.wait() == 0, "what waited was not read")
     flaky.remove()

@@ -293,7 +293,7 @@ def meanwhile(*line):
 def told_zfs(name, size, block, options):
     run("zfs", "create", "-o", "volmode=dev", *options, "-b", str(block), "-s", "-V", str(size),
         f"tank/{name}")
-    expect(wait_until(lambda: os.path.exists(dev(name)), 20), "no device")
+    expect(wait_until(lambda: os.path.exists(dev(name))), "no device")
     return changes.Model(os.path.join(WORK, "tank.xml"), name, dev(name), size, block, 17)
 
 
@@ -399,13 +399,13 @@ def what_somebody_changes_during_a_deletion_keeps_the_volume():
 @case
 def what_others_make_and_remove_is_seen():
     run("zfs", "create", "-V", "8M", "tank/native")
-    expect(wait_until(lambda: "native" in listed(), 20), listed())
+    expect(wait_until(lambda: "native" in listed()), listed())
     run("zfs", "set", "volsize=16M", "tank/native")
-    expect(wait_until(lambda: "16.00 MiB" in OURS.virsh("vol-info native tank")[0], 20), "size")
+    expect(wait_until(lambda: "16.00 MiB" in OURS.virsh("vol-info native tank")[0]), "size")
     run("zfs", "rename", "tank/native", "tank/other")
-    expect(wait_until(lambda: "other" in listed() and "native" not in listed(), 20), listed())
+    expect(wait_until(lambda: "other" in listed() and "native" not in listed()), listed())
     zfs.destroy("tank/other")
-    expect(wait_until(lambda: "other" not in listed(), 20), listed())
+    expect(wait_until(lambda: "other" not in listed()), listed())
 
 
 def info(name):
@@ -430,7 +430,7 @@ def an_encrypted_datasets_key_comes_from_a_secret():
         data="open sesame\n")
     run("zfs", "unload-key", "tank/safe")
     OURS.virsh("pool-start safe")
-    expect(wait_until(lambda: os.path.exists(dev("disk", "tank/safe")), 20), "no device")
+    expect(wait_until(lambda: os.path.exists(dev("disk", "tank/safe"))), "no device")
     expect("sesame" not in OURS.logged(), "the key is in the log")
     OURS.virsh("vol-delete disk --pool safe", "pool-destroy safe", "pool-delete safe")
     expect("tank/safe" not in datasets(), datasets())
@@ -449,14 +449,14 @@ def a_faulted_device_shows_in_the_pools_state_and_health():
     OURS.virsh(f"pool-define {pool('pair', 'pair')}", "pool-start pair")
     expect(info("pair")["health"] == [{"state": "ONLINE", "level": "good"}], info("pair"))
     zfs.fail("pair", disk(2))
-    expect(wait_until(lambda: "degraded" in OURS.virsh("pool-info pair")[0], 10), "state")
+    expect(wait_until(lambda: "degraded" in OURS.virsh("pool-info pair")[0]), "state")
     said = info("pair")
     expect(said["health"] == [{"state": "DEGRADED", "level": "degraded"}], said)
     expect(any("FAULTED, external device fault" in note["note"] for note in said["health_notes"]),
            said)
     expect_in("FAULTED, external", OURS.cistern("pool-list", "--details"))
     zfs.mend("pair", disk(2))
-    expect(wait_until(lambda: "running" in OURS.virsh("pool-info pair")[0], 10), "not back")
+    expect(wait_until(lambda: "running" in OURS.virsh("pool-info pair")[0]), "not back")
     run("zpool", "scrub", "-w", "pair")
     expect_in("scrub repaired", OURS.cistern("pool-info", "pair"))
     OURS.virsh("pool-destroy pair")
@@ -471,9 +471,9 @@ def a_pool_that_lost_its_devices_says_so_and_comes_back():
     SECOND.fail()
     writer = subprocess.Popen(["dd", "if=/dev/zero", f"of={dev('disk', 'lost')}", "bs=1M", "count=2",
                                "oflag=direct"], stderr=subprocess.DEVNULL)
-    expect(wait_until(lambda: zfs.kernel_state("lost") == "SUSPENDED", 60), "ZFS goes on")
+    expect(wait_until(lambda: zfs.kernel_state("lost") == "SUSPENDED"), "ZFS goes on")
     began = time.monotonic()
-    expect(wait_until(lambda: "inaccessible" in OURS.virsh("pool-info lost")[0], 10), "no word")
+    expect(wait_until(lambda: "inaccessible" in OURS.virsh("pool-info lost")[0]), "no word")
     print(f"# noticed after {time.monotonic() - began:.1f} s", flush=True)
     said = OURS.fails("vol-create-as lost other 8M")  # by ZFS, or by us, who no longer ask it
     expect("currently suspended" in said or "has not answered" in said, said)
@@ -482,7 +482,7 @@ def a_pool_that_lost_its_devices_says_so_and_comes_back():
     print(f"# another pool answered in {time.monotonic() - began:.1f} s", flush=True)
     SECOND.mend()
     run("zpool", "clear", "lost")
-    expect(wait_until(lambda: "running" in OURS.virsh("pool-info lost")[0], 20), "not back")
+    expect(wait_until(lambda: "running" in OURS.virsh("pool-info lost")[0]), "not back")
     writer.wait()
     OURS.virsh("vol-create-as lost other 8M", "pool-destroy lost")
     zfs.destroy_pool("lost")

@@ -38,7 +38,7 @@ def dev(name):
 
 def content(name):
     """Of a volume whose device udev may be about to link."""
-    expect(wait_until(lambda: os.path.exists(dev(name)), 20), f"no device of {name}")
+    expect(wait_until(lambda: os.path.exists(dev(name))), f"no device of {name}")
     return read_at(dev(name))
 
 
@@ -70,7 +70,7 @@ def nothing():
 
 def volume():
     run("zfs", "create", "-o", "volmode=dev", "-s", "-V", "8M", "tank/z/v")
-    expect(wait_until(lambda: os.path.exists(dev("v")), 20), "no device")
+    expect(wait_until(lambda: os.path.exists(dev("v"))), "no device")
     write_at(dev("v"), "first")
 
 
@@ -119,7 +119,7 @@ class Dataset(Victim):
 
     def recover(self):
         # Where the machine is starved, ZFS may take longer than a pool is waited for.
-        expect(wait_until(lambda: cistern("vol-list", "z", check=False)[0] == 0, 60), "no recovery")
+        expect(wait_until(lambda: cistern("vol-list", "z", check=False)[0] == 0), "no recovery")
 
     def state(self):
         return state()

@@ -33,7 +33,7 @@ def start():
 
 def serve():
     run("glusterd")
-    expect(wait_until(lambda: gluster("pool", "list", check=False)[0] == 0, 60),
+    expect(wait_until(lambda: gluster("pool", "list", check=False)[0] == 0),
            "glusterd does not come up")
 
 

@@ -75,4 +75,4 @@ def thaw():
 
 
 def is_heard():
-    return wait_until(lambda: run("rpcinfo", "-t", "127.0.0.1", "nfs", check=False)[0] == 0, 10)
+    return wait_until(lambda: run("rpcinfo", "-t", "127.0.0.1", "nfs", check=False)[0] == 0)

@@ -41,7 +41,7 @@ def warm_up():
     """Under emulation the first answer of all takes longer than the kernel's client waits."""
     user = write_xml("smb-user", f"username={USER}\npassword={PASSWORD}\n")
     os.makedirs("/mnt/smb", exist_ok=True)
-    expect(wait_until(lambda: mounts("/mnt/smb", user), 180), "smbd lets nobody in")
+    expect(wait_until(lambda: mounts("/mnt/smb", user)), "smbd lets nobody in")
     os.unlink(user)
 
 

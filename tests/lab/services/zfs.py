@@ -12,7 +12,7 @@ def require():
         with open("/etc/no-zfs", encoding="utf-8") as file:
             raise Skipped(file.read().strip())
     run("modprobe", "zfs")
-    expect(wait_until(lambda: os.path.exists("/dev/zfs"), 10), "there is no /dev/zfs")
+    expect(wait_until(lambda: os.path.exists("/dev/zfs")), "there is no /dev/zfs")
 
 
 def create_pool(name, *words):
