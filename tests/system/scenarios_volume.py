@@ -63,6 +63,7 @@ def change_what_qemu_has_open(s):
     pool(s)
     s("vol-create-as p v 4M")
     s.sh("echo new > {d}/data")
+    # paced: qemu-io holds the volume until it is killed
     s.sh("qemu-io -f raw -c 'sleep 600000' {d}/p/v > {d}/io 2>&1 & echo $! > {d}/pid")
     s.sh("for i in $(seq 500); do "
          "grep -q \":$(stat -c %i {d}/p/v) \" /proc/locks && break; sleep 0.02; done")  # paced: between two looks
