@@ -378,6 +378,7 @@ gboolean cst_conn_wait_events(CstConn *conn, int timeout_ms, int wake_fd, guint 
                               GError **error)
 {
     *ret_delivered = 0;
+    /* paced: as the connection would wait for an event that does not come */
     g_usleep(timeout_ms > 0 ? MIN(timeout_ms, 100) * 1000 : 0);
     return TRUE;
 }

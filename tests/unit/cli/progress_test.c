@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,8 +70,23 @@ static void the_bar_gives_way_on_a_narrow_terminal(void **state)
 typedef struct {
     gboolean fail;
     gboolean until_cancelled;
-    int signal_after_ms;
+    gboolean interrupt;
+    int shown; /* fd of a file: the interrupt comes when it has content; -1: at once */
 } Job;
+
+/** Waits until progress is in the file @fd. */
+static void await_content(int fd)
+{
+    gint64 end = g_get_monotonic_time() + 120 * G_TIME_SPAN_SECOND;
+    struct stat info;
+
+    do {
+        assert_int_equal(fstat(fd, &info), 0);
+        if (g_get_monotonic_time() > end)
+            fail_msg("waited 120 s for progress to be shown");
+        g_usleep(1000); /* paced: between two looks at the file */
+    } while (info.st_size == 0);
+}
 
 static gboolean work(CstTask *task, gpointer data, GError **error)
 {
@@ -78,14 +94,15 @@ static gboolean work(CstTask *task, gpointer data, GError **error)
 
     cst_task_set_total(task, 100);
     cst_task_advance(task, 50);
-    if (job->signal_after_ms) {
-        g_usleep(job->signal_after_ms * 1000);
+    if (job->interrupt) {
+        if (job->shown >= 0)
+            await_content(job->shown);
         kill(getpid(), SIGINT);
     }
     while (job->until_cancelled) {
         if (!cst_task_check(task, error))
             return FALSE;
-        g_usleep(1000);
+        g_usleep(1000); /* paced: between two looks at the task */
     }
     return !job->fail || cst_fail(error, CST_ERROR_IO, "it broke");
 }
@@ -96,14 +113,21 @@ static gboolean run(Job *job, gboolean json, char **ret_err, GError **error)
     g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(CliArg));
     const CliArgs args = {.command = &command, .items = none};
     const CliSettings settings = {.json = json};
-    size_t len;
     CliCtl ctl;
     gboolean ok;
+    long len;
 
     cli_ctl_init(&ctl, &settings, cli_groups());
     ctl.current = &args;
-    ctl.err = open_memstream(ret_err, &len);
+    ctl.err = tmpfile();
+    assert_non_null(ctl.err);
+    if (job->shown >= 0)
+        job->shown = fileno(ctl.err);
     ok = cli_run_task(&ctl, "Testing", work, job, error);
+    len = ftell(ctl.err);
+    rewind(ctl.err);
+    *ret_err = calloc(1, (size_t)len + 1);
+    assert_int_equal(fread(*ret_err, 1, (size_t)len, ctl.err), len);
     fclose(ctl.err);
     cli_ctl_clear(&ctl);
     return ok;
@@ -132,7 +156,7 @@ static void failure_of_the_work_is_the_result(void **state)
 
 static void interrupt_cancels_the_work(void **state)
 {
-    Job job = {.until_cancelled = TRUE, .signal_after_ms = 20};
+    Job job = {.until_cancelled = TRUE, .interrupt = TRUE, .shown = -1};
     g_autoptr(GError) error = NULL;
     char *err = NULL;
 
@@ -143,7 +167,7 @@ static void interrupt_cancels_the_work(void **state)
 
 static void json_progress_is_an_object_a_second(void **state)
 {
-    Job job = {.until_cancelled = TRUE, .signal_after_ms = 1300};
+    Job job = {.until_cancelled = TRUE, .interrupt = TRUE};
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonParser) parser = json_parser_new();
     JsonObject *event;
