@@ -74,11 +74,12 @@ static void client_tick(Client *client, gint64 now)
         client_drop(client, reason);
         return;
     }
+    /* Before it is open, too: its first call may have come while the user was over the budget. */
+    if (client->starved)
+        client_resume(client);
     if (client->state != CLIENT_OPEN)
         return;
     client->loop->server->client_hooks->tick(client);
-    if (client->starved)
-        client_resume(client);
     if (!client->keepalive || interval == 0)
         return;
     /* The pong may wait in a socket that is deliberately not read: the silence is ours. */
