@@ -37,11 +37,6 @@ def until(condition, what, seen=None):
         time.sleep(PAUSE_S)  # paced: the pause between two looks
 
 
-def until_gone(pid, what):
-    """Waits until process PID, which need not be a child, has ended or is a zombie."""
-    until(lambda: process_state(pid) in "ZX", what, lambda: f"state {process_state(pid)}")
-
-
 def process_state(pid):
     """One letter of proc_pid_stat(5); "X" when there is no such process."""
     try:
