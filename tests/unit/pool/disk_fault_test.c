@@ -473,9 +473,9 @@ static void close_partition(gpointer data)
 
 static void partition_that_a_scanner_reads_for_a_moment_is_deleted(void **state)
 {
-    g_autoptr(CstPoolState) pool = fake_disk_build("gpt");
     g_autoptr(GError) error = NULL;
 
+    pool = fake_disk_build("gpt");
     fake_disk_make(pool, "sdx1", 4, NULL);
     fake_disk.busy = 1;
     disk_busy_us = G_TIME_SPAN_HOUR;
