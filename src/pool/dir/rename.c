@@ -95,8 +95,7 @@ gboolean cst_dir_vol_rename(CstPoolState *state, const char *name, const char *n
                           cst_dir_move_snapshots(&target, name, new_name, error);
 }
 
-/* Syncs the new second name @name. On failure the name is removed, so that a second try makes it.
- */
+/* Syncs the second name @name. On failure the name is removed, and a second try makes it. */
 static gboolean settle_link(CstPoolState *state, const CstDirHandle *target, const char *name,
                             GError **error)
 {

@@ -101,9 +101,7 @@ gboolean disk_is_shown(const GArray *shown, const DiskPartition *partition);
  * disk's. BUSY when one that has to go is in use.
  */
 gboolean disk_show(const DiskDevice *device, int fd, const DiskTable *table, GError **error);
-/**
- * How long a partition that has to go may be open in another process, microseconds; tests change it.
- */
+/** How long another process may hold a partition that has to go open, microseconds. */
 extern gint64 disk_busy_us;
 /**
  * Removes partition @number from the kernel's view; waits up to disk_busy_us for programs that read

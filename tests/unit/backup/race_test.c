@@ -225,8 +225,7 @@ static void shared_lock_is_granted_while_another_one_is_written(void **state)
     points_clear();
 }
 
-/* A prune that is refused has given its shared lock up: what it knew may be gone by the next lock.
- */
+/* A refused prune has released its shared lock, so its index may be out of date afterwards. */
 static void index_of_an_earlier_lock_is_not_used_after_the_next(void **state)
 {
     Scratch *s = *state;

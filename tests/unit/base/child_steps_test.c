@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Children that can't be started, or are killed: what is left of them, and in which order they go.
- */
+/* Children that do not start or are killed: what remains, and the order in which they end. */
 #include "points.h"
 
 #include <setjmp.h>

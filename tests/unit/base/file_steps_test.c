@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The order in which files are written, synced and renamed, and the state after each failed step.
- */
+/* The order of writes, syncs and renames of files, and the state after each failed step. */
 #include "recorder.h"
 
 #include <errno.h>

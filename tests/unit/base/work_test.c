@@ -15,8 +15,7 @@
 
 #define HOUR_MS (60 * 60 * 1000)
 
-/* The clock of the product is ahead of the real one, so that a wait for it does not end by itself.
- */
+/* The clock of the product is ahead of the real one, so no wait for it ends by itself. */
 static _Atomic gint64 ahead;
 
 gint64 __real_g_get_monotonic_time(void);

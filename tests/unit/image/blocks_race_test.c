@@ -18,8 +18,7 @@
 
 #include "fault_disk.h"
 
-/* At the beginning of a block in all formats whose blocks are not larger; all bytes in one block.
- */
+/* Begins a block in each format with blocks of at most this size; all bytes are in one block. */
 enum { DISK = 8 * 1024 * 1024, AT = DISK / 2, LENGTH = 500, APART = 1000, MAX_WRITERS = 3 };
 
 static const Variant variants[] = {

@@ -247,8 +247,7 @@ static void space_is_used_again_when_there_was_no_memory(void **state)
 
 /* --- compressed blocks ------------------------------------------------------------------------ */
 
-/* The block of a compressed write that failed is no longer claimed: a second write does not wait.
- */
+/* A failed compressed write releases the claim on its block: a second write does not wait. */
 static void block_of_a_failed_compressed_write_can_be_written(void **state)
 {
     static const Variant packing[] = {{"qcow2", {.cluster_size = 65536}}, {"qcow", {0}}};

@@ -245,8 +245,7 @@ static void table_is_changed_with_the_disk_locked(void **state)
     assert_true(make_volume(NULL));
     assert_true(cst_pool_state_vol_resize(pool, "sdx2", 6 * FAKE_MIB, NULL, NULL));
     assert_true(delete_volume(NULL));
-    /* Three of the create, two of the resize, two of the delete; the claim is of the create, too.
-     */
+    /* Three of the create, with the claim, two of the resize, two of the delete. */
     assert_int_equal(looked_at_lock, 8);
     points_clear();
     fake_disk_assert_free();
@@ -399,8 +398,7 @@ static void each_change_awaits_udev_before_it_is_acknowledged(void **state)
     points_clear();
 }
 
-/* --- what another program did while a step failed ----------------------------------------------
- */
+/* --- other programs while a step fails -------------------------------------------------------- */
 
 static void remove_what_was_made(gpointer unused)
 {

@@ -51,8 +51,7 @@ typedef struct {
     const char *what;
     void (*prepare)(void);
     gboolean (*call)(GError **error); /**< what it has made, it abandons on failure */
-    /** A failure may leave what the operation makes, too; then a second call finds nothing to do.
-     */
+    /** A failure may leave the finished work; then a second call finds nothing to do. */
     gboolean may_be_done;
 } FakeOperation;
 

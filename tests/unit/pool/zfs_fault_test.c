@@ -202,8 +202,7 @@ static void swap_that_failed_leaves_the_volume_as_it_was(void **unused)
     fake_assert_holds("new", "mine");
 }
 
-/* The volume has its new content: the caller hears of success, and the next start removes the old.
- */
+/* The volume has its new content: the call succeeds, and the next start removes the old one. */
 static void volume_that_was_replaced_and_stays_is_no_failure(void **unused)
 {
     with_clone();

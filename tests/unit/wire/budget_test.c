@@ -159,8 +159,7 @@ static gpointer upload_pieces(gpointer data)
     return NULL;
 }
 
-/* More waits for the disk than the user may hold. What is written is read on for, without a tick.
- */
+/* More bytes wait for the disk than the user may hold. Each write lets reading go on. */
 static void an_upload_over_the_budget_goes_on_when_it_is_written(void **state)
 {
     wire_vol_stream_args args = {.vol = probe_vol("vol00000")};

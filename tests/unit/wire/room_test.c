@@ -122,8 +122,7 @@ static void calls_that_wait_for_room_go_on_when_replies_are_read(void **state)
     watch_end(&w);
 }
 
-/* Each connection counts what it holds, and a call what it may take: the estimate and its packet.
- */
+/* Each connection counts its bytes, and a call counts its estimate and its packet. */
 static void a_call_in_flight_is_charged_until_its_reply(void **state)
 {
     Watch w = watch_begin(*state);
