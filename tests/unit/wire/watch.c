@@ -42,6 +42,7 @@ static void count_user(Counts *counts, User *user)
     counts->connections = user->connections;
     counts->bytes = user->bytes;
     counts->starved = user->starved;
+    counts->expected_guests = user->trusted ? 0 : 1;
 }
 
 /* In the loop's thread. */
@@ -115,7 +116,7 @@ static void await(const Watch *watch, const char *what, Condition condition, siz
 
 static gboolean is_settled(const Watch *watch, const Counts *counts, size_t unused)
 {
-    guint guests = watch->user->trusted ? 0 : 1;
+    guint guests = counts->expected_guests;
 
     return cst_wire_server_clients(watch->bench->server) == 1 && counts->clients == 1 &&
            counts->guests == guests && counts->connections == guests && counts->timed == 0 &&

@@ -24,8 +24,9 @@ typedef struct {
     guint clients, guests, timed, jobs, callbacks;
     guint waiting; /**< clients with something left to do, and calls with a task */
     guint refs, connections;
-    guint turns;  /**< the higher one of both classes: see workers_count() */
-    guint queued; /**< calls that have not begun */
+    guint expected_guests; /**< of the idle client alone */
+    guint turns;           /**< the higher one of both classes: see workers_count() */
+    guint queued;          /**< calls that have not begun */
     gboolean starved;
     size_t bytes;
     size_t held; /**< bytes that the clients are charged for */
