@@ -18,6 +18,7 @@
 
 #include "await.h"
 #include "fixture.h"
+#include "points.h"
 
 /* --- storage that can't be tidied up while a test says so ------------------------------------- */
 
@@ -248,7 +249,11 @@ static void it_is_undone_where_it_was_begun(void **state)
     Fixture *f = *state;
     CstPool *pool = start_pool(f, "store");
 
+    point_watch("autostart.task.tried");
     leave_half_made(pool, "v");
+    /* A try that is under way locks the record, and the start of the next pool would skip it. */
+    point_await("autostart.task.tried", 1);
+    points_clear();
     assert_true(cst_pool_stop(pool, NULL, NULL));
     cst_pool_unref(pool);
     assert_left(f, "store", 1);
