@@ -44,12 +44,15 @@ gboolean cst_dir_shelf_open(CstPoolState *state, const CstDirHandle *target, con
 {
     for (guint tries = MAKE_TRIES;; tries--) {
         g_autoptr(GError) why = NULL;
+        gboolean ours;
 
         if (try_open(target, volume, make, ret_shelf, &why))
             break;
+        /* A directory of another user is refused, and stays. */
+        ours = ret_shelf->all.fd >= 0;
         cst_dir_shelf_clear(ret_shelf);
         if (tries == 1 || !g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
-            if (make)
+            if (make && ours)
                 cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
             g_propagate_error(error, g_steal_pointer(&why));
             return FALSE;
