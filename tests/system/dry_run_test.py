@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from harness import peers, space
+from harness import cases, peers, space
 from harness.cases import WithDaemon
 
 MIB = 1 << 20
@@ -422,6 +422,7 @@ class DryRun(WithDaemon):
                     self.unchanged(before)
         self.assertEqual(told, self.told())
 
+    @cases.long("test_what_would_fail_fails_alike has the other half")
     def test_the_same_commands_succeed(self):
         """What the dry run said is true: each one on what it was said of."""
         for name, (commands, _) in CASES.items():

@@ -11,7 +11,7 @@ import subprocess
 import threading
 
 from backup_test import MIB, Repository
-from harness import peers, space
+from harness import cases, peers, space
 
 CISTERN_PROGRAM, CALL = 0x43495354, 0
 SNAPSHOT_CREATE, SNAPSHOT_DELETE = 13, 15
@@ -240,6 +240,7 @@ class Ends(Increments):
         self.ok("vol-delete", "a", "--pool", "p")
         self.fine("backup-forget", self.repo, "latest", "--yes", *self.key)
 
+    @cases.long("Reading and Identity have the single steps")
     def test_random_steps(self):
         """Against a raw image that gets the same bytes."""
         chance = random.Random(17)
@@ -374,6 +375,7 @@ class Killed(Increments):
         self.wait_until(lambda: not self.fine("job-list", "-H"), "the daemon is done with it")
         return tap.calls, child.returncode
 
+    @cases.long("unit test backup-storm kills at each call")
     def test_at_every_call(self):
         """Whatever was done, the next backup is an increment of something that is there, and one
         snapshot stays."""

@@ -6,7 +6,7 @@ import json
 import os
 import unittest
 
-from harness import fuse, peers, space, wait
+from harness import cases, fuse, peers, space, wait
 from harness.cases import WithDaemon
 
 def can_play():
@@ -14,6 +14,7 @@ def can_play():
 
 
 @unittest.skipUnless(can_play(), "needs root, a mount namespace and /dev/fuse")
+@cases.long("unit tests pool-mount and service-monitor play storage that hangs")
 class Silence(WithDaemon):
     """Pool "n" is the server's directory, pool "p" is one of this machine."""
 

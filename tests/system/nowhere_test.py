@@ -12,7 +12,7 @@ import sys
 import unittest
 import uuid
 
-from harness import peers, space, wait, wire
+from harness import cases, peers, space, wait, wire
 from harness.search import Search, Trace, Watch, children, forms
 from harness.wire import string, u32
 from sealed_test import OWN, USES, WithValues
@@ -226,6 +226,7 @@ class Nowhere(WithValues):
                 self.file("value", self.values[name]))
         os.unlink(self.file("value"))
 
+    @cases.long("test_nowhere searches all but dumps")
     def test_memory_that_is_dumped_has_none(self):
         """Without the pool of Ceph, whose library keeps copies that are not ours to wipe."""
         self.define_pools()
@@ -309,6 +310,7 @@ class Nowhere(WithValues):
         self.assertLessEqual(len(cores), 1, f"cores of {process.pid}")
         return cores[0] if cores else None
 
+    @cases.long("test_nowhere searches all but cores")
     def test_no_core(self):
         with open("/proc/sys/kernel/core_pattern", encoding="ascii") as stream:
             if stream.read().strip() not in ("core", "core.%p"):

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import peers, space
+from harness import cases, peers, space
 
 GUIDE = os.path.join(space.TOP, "docs", "adding-an-operation.md")
 EDIT = re.compile(r"^<!-- (\S+): (after|before|instead of) `([^`]+)` -->\n```c\n(.*?)^```$",
@@ -53,6 +53,7 @@ class Copy:
         return done.stdout if done.returncode else ""
 
 
+@cases.long("the guide in docs is built from nothing; contract/guide_test has its sibling")
 class Guide(unittest.TestCase):
     def setUp(self):
         self.edits = EDIT.findall(read(GUIDE))

@@ -154,6 +154,7 @@ class OnCisternd(cases.Patient):
             return stream.read()
 
 
+@cases.long("libvirt is built from source; tests of stock libvirtd have the look-ups")
 class Domains(OnCisternd):
     def test_a_volume_boots(self):
         self.volume()
@@ -224,6 +225,7 @@ class Domains(OnCisternd):
         self.assertIn("running", self.domain("domstate", "d"))
 
 
+@cases.long("libvirt is built from source; tests of stock libvirtd have the look-ups")
 class Secrets(OnCisternd):
     def secret(self, private):
         """A secret with the passphrase of encrypted(); returns its uuid."""
@@ -292,6 +294,7 @@ class Secrets(OnCisternd):
 
 
 @unittest.skipUnless(shutil.which("virt-install"), "virt-install is not installed")
+@cases.long("libvirt is built from source; tests of stock libvirtd have the look-ups")
 class VirtInstall(OnCisternd):
     NEW_DISK = "pool=p,size=0.0625,format=qcow2"
 
