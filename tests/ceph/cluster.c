@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "await.h"
+
 /* The state of the cluster, calls that fail or hang, and what tests look at. */
 
 Cluster cluster;
@@ -112,22 +114,11 @@ guint fake_ceph_calls(const char *function)
     return count;
 }
 
-void fake_ceph_slow(guint ms)
-{
-    g_atomic_int_set(&cluster.slow_ms, (gint)ms);
-}
-
-void fake_take_time(void)
-{
-    g_usleep((gulong)g_atomic_int_get(&cluster.slow_ms) * 1000);
-}
-
 int fake_report(librbd_progress_fn_t report, void *data)
 {
     int result = 0;
 
     for (uint64_t done = 1; report && result >= 0 && done <= 12; done++) {
-        fake_take_time();
         result = report(done, 12, data);
     }
     return result;
@@ -258,7 +249,6 @@ void fake_ceph_reset(void)
     cluster.options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     cluster.release = 13;
     cluster.last_id = 100;
-    g_atomic_int_set(&cluster.slow_ms, 0);
     add_pool("libvirt", 5);
     g_mutex_unlock(&cluster.lock);
 }
@@ -331,13 +321,9 @@ static guint count_clients(void)
     return count;
 }
 
-gboolean fake_ceph_has_clients(guint count)
+void fake_ceph_await_clients(guint count)
 {
-    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
-
-    while (count_clients() != count && g_get_monotonic_time() < end)
-        g_usleep(500);
-    return count_clients() == count;
+    AWAIT_STATE(count_clients() == count, "%u clients instead of %u", count_clients(), count);
 }
 
 guint fake_ceph_open_pools(void)

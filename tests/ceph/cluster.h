@@ -95,7 +95,6 @@ typedef struct {
     GPtrArray *handles;
     gint completions;
     gint ios;         /* of pools that somebody has open */
-    guint slow_ms;    /* what a report of progress takes */
     uint64_t last_id; /**< of whatever has a number */
     char *user;
     char *key;
@@ -120,8 +119,6 @@ int fake_end(int began, int result);
 /** The user's section of the keyring; with the lock held. The caller frees it. */
 char *fake_keyring(void);
 
-/** Takes as long as fake_ceph_slow() says. */
-void fake_take_time(void);
 /** Reports progress in twelve steps; a negative errno of @report ends it. */
 int fake_report(librbd_progress_fn_t report, void *data);
 

@@ -35,8 +35,6 @@ void fake_ceph_fail(const char *function, guint skip, guint times, int result);
 /** Calls of @function wait until fake_ceph_resume(). */
 void fake_ceph_hang(const char *function);
 void fake_ceph_resume(void);
-/** From now on each report of progress, and each answer of an OSD, takes so long. */
-void fake_ceph_slow(guint ms);
 /** Waits until @count calls of @function hang. */
 void fake_ceph_wait_hanging(const char *function, guint count);
 /** How often @function has been called since the reset. */
@@ -44,9 +42,9 @@ guint fake_ceph_calls(const char *function);
 
 /**
  * Waits until @count clients are connected, because one whose call is done already may leave after
- * it; FALSE: in vain.
+ * it.
  */
-gboolean fake_ceph_has_clients(guint count);
+void fake_ceph_await_clients(guint count);
 /** What is open. */
 guint fake_ceph_open_images(void);
 /** Pools that were opened (rados_ioctx_create) and not closed. */

@@ -388,10 +388,8 @@ static void read_now(gpointer data, gpointer unused)
 {
     Reading *reading = data;
     Completion *completion = reading->completion;
-    int began;
+    int began = fake_begin(reading->function);
 
-    fake_take_time();
-    began = fake_begin(reading->function);
     completion->result = MIN(began, 0);
     for (guint i = 0; completion->result >= 0 && reading->questions && i < reading->questions->len;
          i++)

@@ -155,10 +155,8 @@ static int iterate(const Handle *handle, const Layer *since, uint64_t offset, ui
 
         if (since ? fake_layer_differs(since, layer, handle->image->order, number)
                   : fake_layer_has_object(layer, handle->image->order, number, of_parent)) {
-            int result;
+            int result = each(offset, next - offset, 1, data);
 
-            fake_take_time();
-            result = each(offset, next - offset, 1, data);
             if (result < 0)
                 return result;
         }

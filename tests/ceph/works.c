@@ -3,6 +3,7 @@
 
 #include <blob/ceph.h>
 
+#include "await.h"
 #include "fake_ceph.h"
 
 /* Linked with --wrap: counts works that are made and cleared, and calls that enter and leave the
@@ -108,17 +109,9 @@ guint ceph_works(void)
     return count;
 }
 
-gboolean ceph_is_quiet(void)
+void ceph_await_quiet(void)
 {
-    static gboolean noisy; /* for good: what was left by one test need not be waited for by all */
-    gint64 end = g_get_monotonic_time() + LIMIT_S * G_TIME_SPAN_SECOND;
-
-    while (ceph_works() + fake_ceph_open_images() + fake_ceph_completions() > 0) {
-        if (noisy || g_get_monotonic_time() >= end) {
-            noisy = TRUE;
-            return FALSE;
-        }
-        g_usleep(500);
-    }
-    return TRUE;
+    AWAIT_STATE(ceph_works() + fake_ceph_open_images() + fake_ceph_completions() == 0,
+                "%u works, %u open images, %u completions", ceph_works(), fake_ceph_open_images(),
+                fake_ceph_completions());
 }

@@ -5,8 +5,8 @@
 
 /** Pieces of work (blob/ceph.h) that were begun and that somebody holds still. */
 guint ceph_works(void);
-/** Waits until there are none, nothing is open, and nobody waits for an answer; FALSE: in vain. */
-gboolean ceph_is_quiet(void);
+/** Waits until there is no such piece, no open image, and no completion. */
+void ceph_await_quiet(void);
 /**
  * Waits until the program has left the library (base/foreign.h) as often as it has entered it: once
  * for each connection. FALSE: in vain.

@@ -195,12 +195,14 @@ static void native_delete(const char *pool, const char *volume)
 
 static void hold(const char *pool, const char *volume)
 {
-    run_with_node("{ sh -c 'exec sleep 600' <\"$node\" & echo $! >" HOLDER "; }", pool, volume);
+    run_with_node("{ sh -c 'exec sleep infinity' <\"$node\" & echo $! >" HOLDER "; }", pool,
+                  volume);
 }
 
 static void let_go(const char *pool, const char *volume)
 {
     run("pid=$(cat " HOLDER "); rm " HOLDER "; kill \"$pid\"; "
+        /* paced: a pause between two looks */
         "while kill -0 \"$pid\"; do sleep 0.1; done",
         pool, volume);
 }

@@ -15,6 +15,8 @@
 #include <base/child.h>
 #include <base/file.h>
 
+#include "await.h"
+
 /*
  * Directories: with raw files, with qcow2 images, on a file system that shares extents, and those
  * that a pool mounts itself: a device's, a server's.
@@ -345,8 +347,7 @@ static void native_delete_netfs(const char *pool, const char *name)
     g_autofree char *path = g_build_filename(server[0], pool, name, NULL);
 
     native_delete(pool, name);
-    for (int i = 0; i < 200 && g_file_test(path, G_FILE_TEST_EXISTS); i++)
-        g_usleep(50000);
+    AWAIT(!g_file_test(path, G_FILE_TEST_EXISTS));
 }
 
 #define FILE_FLAGS                                                                     \

@@ -242,9 +242,9 @@ static guint disk_of(const char *pool)
     return strcmp(pool, "p") == 0 ? 0 : 1;
 }
 
-/* A function of the shell that repeats a command, up to 500 times, until it succeeds. */
-#define AGAIN \
-    "again() { for i in $(seq 500); do \"$@\" 2>/dev/null && return; sleep 0.02; done; false; }; "
+/* A function of the shell that repeats a command until it succeeds. */
+/* paced: a pause between two looks */
+#define AGAIN "again() { until \"$@\" 2>/dev/null; do sleep 0.02; done; }; "
 
 /* One word of what the shell prints; NULL: it failed. */
 static char *word(const char *line, const char *one, const char *two)

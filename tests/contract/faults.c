@@ -6,9 +6,9 @@
 #include <pool/memory.h>
 #include <service/images.h>
 
-/* What the service makes of callbacks that fail, or don't come back. */
+#include "await.h"
 
-#define PATIENCE_US (300 * G_TIME_SPAN_SECOND)
+/* What the service makes of callbacks that fail, or don't come back. */
 
 static void a_pool_does_not_start(Site *site)
 {
@@ -174,15 +174,12 @@ static void a_hung_pool_delays_no_other(Site *site)
     g_autofree char *xml = volume_xml(site, "new", VOLUME_SIZE);
     g_autofree char *made = NULL;
     g_autoptr(GError) error = NULL;
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
     GThread *thread;
 
     volume_make(site, "v", VOLUME_SIZE);
     cst_memory_hang("scan");
     thread = g_thread_new("refresh", refresh, site->pool);
-    while (!cst_memory_hangs("scan") && g_get_monotonic_time() < end)
-        g_usleep(1000);
-    assert_true(cst_memory_hangs("scan"));
+    AWAIT(cst_memory_hangs("scan"));
     cst_vol_create(other, xml, 0, NULL, &made, &error);
     assert_no_error(error);
     assert_true(cst_vol_delete(other, "new", 0, NULL, NULL));

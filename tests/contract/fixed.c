@@ -3,10 +3,11 @@
 
 #include <string.h>
 
+#include "await.h"
+
 /* Volumes that are there, whoever attached them: found, filled, wiped, and no more than that. */
 
-#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
-#define BLOCKS      (VOLUME_SIZE / TAG_BLOCK)
+#define BLOCKS (VOLUME_SIZE / TAG_BLOCK)
 
 /* The last volume of the pool, by the technology's own word; free it. */
 static char *last_volume(Site *site)
@@ -28,12 +29,9 @@ static void assert_as_native(Site *site)
 
 static void wait_for(Site *site, const char *name, gboolean listed)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
     if (site_has(site, GROUND_UNWATCHED))
         assert_true(cst_pool_refresh(site->pool, 0, NULL, NULL));
-    while (cst_pool_has_volume(site->pool, name, NULL) != listed && g_get_monotonic_time() < end)
-        g_usleep(100 * G_TIME_SPAN_MILLISECOND);
+    AWAIT_STATE(cst_pool_has_volume(site->pool, name, NULL) == listed, "volume '%s'", name);
     assert_as_native(site);
 }
 

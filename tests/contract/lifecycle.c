@@ -6,6 +6,8 @@
 #include <pool/pool.h>
 #include <store/journal.h>
 
+#include "await.h"
+
 /* Pools: their life, restarts, what others do to their storage, what a dead process left. */
 
 static void assert_volumes(Site *site, const char *expected)
@@ -250,18 +252,18 @@ typedef struct {
     CstVolDef *volume;
 } Maker;
 
-/* Storage that is far away is seen to when it has answered, beside everything else. */
-static void wait_native(Site *site, const char *expected)
+static gboolean is_native(Site *site, const char *expected)
 {
-    gint64 end = g_get_monotonic_time() + 40 * G_TIME_SPAN_SECOND;
     g_autofree char *names = site_native(site, "p");
 
-    while (strcmp(names, expected) != 0 && g_get_monotonic_time() < end) {
-        g_usleep(100000);
-        g_free(names);
-        names = site_native(site, "p");
-    }
-    assert_string_equal(names, expected);
+    return strcmp(names, expected) == 0;
+}
+
+/* A thread of the service recovers remote storage when it has answered. */
+static void wait_native(Site *site, const char *expected)
+{
+    AWAIT_STATE(is_native(site, expected), "'%s' instead of '%s'", site_native(site, "p"),
+                expected);
 }
 
 /* A process that makes the volume "half", as far as having reserved it. */

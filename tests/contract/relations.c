@@ -5,9 +5,9 @@
 
 #include <service/images.h>
 
-/* Who uses a volume at the same time, what hangs on it, what it draws from. */
+#include "await.h"
 
-#define PATIENCE_US (300 * G_TIME_SPAN_SECOND)
+/* Who uses a volume at the same time, what hangs on it, what it draws from. */
 
 /* --- claims ----------------------------------------------------------------------------------- */
 
@@ -27,15 +27,6 @@ static gpointer wipe(gpointer data)
     return NULL;
 }
 
-static void wait_until_it_waits(CstTask *task)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (!cst_task_waiting(task) && g_get_monotonic_time() < end)
-        g_usleep(1000);
-    assert_true(cst_task_waiting(task));
-}
-
 static void two_writers(Site *site)
 {
     /* Of many passes, so that it lasts however little there is to wipe. */
@@ -47,10 +38,9 @@ static void two_writers(Site *site)
     volume_make(site, "w", VOLUME_SIZE);
     cst_task_set_rate(first.task, 1000);
     threads[0] = g_thread_new("first", wipe, &first);
-    while (cst_task_progress(first.task).total == 0)
-        g_usleep(1000);
+    AWAIT(cst_task_progress(first.task).total > 0);
     threads[1] = g_thread_new("second", wipe, &second);
-    wait_until_it_waits(second.task);
+    AWAIT(cst_task_waiting(second.task));
     /* Others go on meanwhile. */
     assert_true(cst_vol_delete(site->pool, "w", 0, NULL, NULL));
     cst_task_cancel(first.task);

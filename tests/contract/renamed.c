@@ -6,10 +6,11 @@
 #include <base/dry_run.h>
 #include <service/images.h>
 
+#include "await.h"
+
 /* Another name for a volume: what it holds, what it has, and what is based on it go on. */
 
-#define BLOCKS        (VOLUME_SIZE / TAG_BLOCK)
-#define CLOCK_TICK_US 20000 /* longer than that of a file system's times */
+#define BLOCKS (VOLUME_SIZE / TAG_BLOCK)
 
 static void rename_it(Site *site, const char *name, const char *new_name)
 {
@@ -99,7 +100,7 @@ static void it_is_told_from_any_other(Site *site)
     second = identity_of(site, "v");
     assert_string_not_equal(second, first);
     site->ground->native_delete("p", "v");
-    g_usleep(CLOCK_TICK_US); /* a file may get the inode again: it is told by its birth */
+    await_file_clock(); /* a new file may have the same inode: its time of birth differs */
     site->ground->native_create("p", "v", VOLUME_SIZE);
     third = identity_of(site, "v");
     assert_string_not_equal(third, second);

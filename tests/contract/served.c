@@ -8,6 +8,8 @@
 
 #include <service/images.h>
 
+#include "await.h"
+
 /*
  * Volumes by NBD: a client of the simplest kind, whose bytes must be the guest's, and of which the
  * guest must find what it has written.
@@ -42,19 +44,15 @@ static void put(const Served *served, const void *data, size_t len)
     assert_int_equal(send(served->fd, data, len, MSG_NOSIGNAL), len);
 }
 
-/* Tries until the server listens, or has failed. */
 static gboolean connect_to(Served *served)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
     g_strlcpy(address.sun_path, served->socket, sizeof(address.sun_path));
-    for (int i = 0; i < 3000 && !g_atomic_pointer_get(&served->error); i++) {
-        served->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (connect(served->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-            return TRUE;
-        close(served->fd);
-        g_usleep(10000);
-    }
+    served->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(served->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return TRUE;
+    close(served->fd);
     return FALSE;
 }
 
@@ -95,14 +93,17 @@ static void request(const Served *served, guint16 type, uint64_t offset, void *d
 
 static void begin(Served *served, Site *site, const char *volume, const char *snapshot)
 {
+    gboolean connected = FALSE;
+
     *served = (Served){.site = site, .volume = volume, .task = cst_task_new()};
     served->socket = g_build_filename(site->root, "nbd", NULL);
     served->how = (CstVolServe){
         .snapshot = snapshot, .read_only = snapshot != NULL, .socket = served->socket};
     served->thread = g_thread_new("serve", serve, served);
-    if (!connect_to(served)) {
+    AWAIT((connected = connect_to(served)) || g_atomic_pointer_get(&served->error));
+    if (!connected) {
         g_thread_join(served->thread);
-        fail_msg("%s", served->error ? served->error->message : "nobody listens");
+        fail_msg("%s", served->error->message);
     }
 }
 

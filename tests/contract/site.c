@@ -10,7 +10,7 @@
 #include <base/child.h>
 #include <base/file.h>
 
-#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
+#include "await.h"
 
 void assert_no_error(GError *error)
 {
@@ -89,11 +89,8 @@ CstPool *site_make_pool_of(Site *site, const char *xml)
 
 void site_wait_active(CstPool *pool)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (!cst_pool_is_active(pool) && g_get_monotonic_time() < end)
-        g_usleep(10000);
-    assert_true(cst_pool_is_active(pool));
+    AWAIT_STATE(cst_pool_is_active(pool), "pool '%s', problem: %s", cst_pool_name(pool),
+                cst_pool_get_problem(pool));
 }
 
 CstPoolState *site_open_state(Site *site)
@@ -155,7 +152,7 @@ void site_hold(const char *path)
 
 void site_hold_fd(int taken)
 {
-    static const char *const argv[] = {"sleep", "600", NULL};
+    static const char *const argv[] = {"sleep", "infinity", NULL};
     g_auto(CstFd) fd = taken;
     g_autoptr(GError) error = NULL;
 

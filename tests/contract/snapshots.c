@@ -6,6 +6,8 @@
 #include <service/trust.h>
 #include <store/journal.h>
 
+#include "await.h"
+
 /* Snapshots: what was written before, between and after them comes back exactly. */
 
 #define BLOCKS ((guint)(VOLUME_SIZE / TAG_BLOCK))
@@ -518,18 +520,18 @@ static void leave_half_a_set(Site *site, const char *name)
     cst_journal_free(journal);
 }
 
-/* Storage that is far away is tidied up when its pool answers. */
-static void wait_snapshots(Site *site, const char *volume, const char *expected)
+static gboolean has_snapshots(Site *site, const char *volume, const char *expected)
 {
-    gint64 end = g_get_monotonic_time() + 300 * G_TIME_SPAN_SECOND;
     g_autofree char *names = snapshot_names(site, volume);
 
-    while (strcmp(names, expected) != 0 && g_get_monotonic_time() < end) {
-        g_usleep(20 * G_TIME_SPAN_MILLISECOND);
-        g_free(names);
-        names = snapshot_names(site, volume);
-    }
-    assert_string_equal(names, expected);
+    return strcmp(names, expected) == 0;
+}
+
+/* Remote storage is recovered when its pool answers. */
+static void wait_snapshots(Site *site, const char *volume, const char *expected)
+{
+    AWAIT_STATE(has_snapshots(site, volume, expected), "'%s' instead of '%s'",
+                snapshot_names(site, volume), expected);
 }
 
 static void half_a_set_is_none(Site *site)

@@ -8,6 +8,8 @@
 #include <service/trash.h>
 #include <store/trash.h>
 
+#include "await.h"
+
 /* Deleted volumes that the pool keeps: they are no volumes, and come back as what they were. */
 
 #define BLOCKS (VOLUME_SIZE / TAG_BLOCK)
@@ -82,17 +84,18 @@ static void assert_trash(Site *site, const char *wanted)
     assert_string_equal(names->str, wanted);
 }
 
-/* What others change is seen by technologies with reports when the last one is no longer new. */
+static guint count_trash(Site *site)
+{
+    g_autoptr(GPtrArray) rows = listed(site);
+
+    return rows->len;
+}
+
+/* A backend with a cached report sees foreign changes when the report has expired. */
 static void assert_trash_soon(Site *site, guint wanted)
 {
-    for (guint i = 0; i < 3000; i++) {
-        g_autoptr(GPtrArray) rows = listed(site);
-
-        if (rows->len == wanted)
-            return;
-        g_usleep(G_USEC_PER_SEC / 10);
-    }
-    fail_msg("there are not %u volumes in the trash", wanted);
+    AWAIT_STATE(count_trash(site) == wanted, "%u volumes in the trash instead of %u",
+                count_trash(site), wanted);
 }
 
 static void assert_names(Site *site, const char *wanted)
@@ -161,6 +164,14 @@ static void it_comes_back(Site *site)
     assert_not_restored(site, "v", NULL, CST_ERROR_NO_VOL);
 }
 
+/* The trash has the times of deletion in seconds. */
+static void await_next_second(void)
+{
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+
+    AWAIT(g_get_real_time() / G_USEC_PER_SEC > now);
+}
+
 static void names_may_meet(Site *site)
 {
     g_autoptr(GPtrArray) rows = NULL;
@@ -171,8 +182,7 @@ static void names_may_meet(Site *site)
         content_write(site, "v", 0, BLOCKS, tag);
         if (tag < 3)
             delete_it(site, "v");
-        /* They are told apart by the second. */
-        g_usleep(G_USEC_PER_SEC * 11 / 10);
+        await_next_second();
     }
     assert_trash(site, "v v");
     assert_not_restored(site, "v", "w", CST_ERROR_INVALID);
@@ -322,9 +332,9 @@ static void it_stays_below_its_clones(Site *site)
     content_assert_all(site, "w", 1);
     delete_it(site, "w");
     delete_it(site, "v");
-    /* A record of another moment, so that the source is the first of them. */
+    /* The record has a later time of deletion, so that the source is the first of the two. */
     restore_it(site, "w", NULL, "w");
-    g_usleep(G_USEC_PER_SEC * 11 / 10);
+    await_next_second();
     delete_it(site, "w");
     assert_trash(site, "v w");
     /* All the same the clone goes before its source. */

@@ -15,6 +15,8 @@
 #include <base/file.h>
 #include <image/image.h>
 
+#include "await.h"
+
 /* Where the program is run, and what is seen there. */
 
 #define BLOCKS   (VOLUME_SIZE / TAG_BLOCK)
@@ -176,13 +178,19 @@ static void remove_all(const char *path)
     g_strfreev(site_shell("rm -rf \"$1\"", path, ""));
 }
 
-/* A process that died still has open on a network what it had. */
+/* Returns FALSE if a server on the network still has the files of a dead process open. */
+static gboolean is_typed(Stage *stage, const char *line, int *ret_status, char **ret_said)
+{
+    g_free(g_steal_pointer(ret_said));
+    *ret_status = stage_type(stage, line, ret_said);
+    return *ret_status != CST_EXIT_CONFLICT || !site_has(stage->site, GROUND_SHARED);
+}
+
 static void type_one(Stage *stage, const char *line)
 {
     gboolean may_fail = *line == '-' && line[1] != 'c';
-    gint64 end = g_get_monotonic_time() + 120 * G_TIME_SPAN_SECOND;
     g_autofree char *said = NULL;
-    int status;
+    int status = 0;
 
     if (g_str_has_prefix(line, "rm ")) {
         g_autofree char *path = stage_text(stage, line + strlen("rm "));
@@ -190,13 +198,7 @@ static void type_one(Stage *stage, const char *line)
         remove_all(path);
         return;
     }
-    status = stage_type(stage, line + may_fail, &said);
-    while (status == CST_EXIT_CONFLICT && site_has(stage->site, GROUND_SHARED) &&
-           g_get_monotonic_time() < end) {
-        g_usleep(G_TIME_SPAN_SECOND);
-        g_free(g_steal_pointer(&said));
-        status = stage_type(stage, line + may_fail, &said);
-    }
+    AWAIT_STATE(is_typed(stage, line + may_fail, &status, &said), "'%s': %s", line, said);
     if (status != 0 && !may_fail)
         fail_msg("'%s' fails: %d %s", line, status, said);
 }

@@ -55,8 +55,8 @@ static void run(const char *line, const char *pool, const char *volume)
 /* udev looks at what was written to a device, which for that moment can't be removed. */
 static void clean(const char *pool)
 {
-    run("for try in 1 2 3 4 5 6 7 8 9; do zfs list \"$1\" >/dev/null 2>&1 || exit 0; "
-        "zfs destroy -R \"$1\" && exit 0; sleep 1; done; exit 1",
+    /* paced: a pause between two looks */
+    run("while zfs list \"$1\" >/dev/null 2>&1; do zfs destroy -R \"$1\" && exit; sleep 0.1; done",
         pool, "");
 }
 

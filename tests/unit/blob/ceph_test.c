@@ -19,6 +19,8 @@
 #include <blob/ceph.h>
 #include <fake_ceph.h>
 
+#include "await.h"
+
 /* Loading Ceph's libraries, what their errors mean, and work that may never end. */
 
 #define SECOND  G_TIME_SPAN_SECOND
@@ -170,14 +172,10 @@ static int set_up(void **state)
     return 0;
 }
 
-/* Those that are not released yet; a thread of the library releases them behind the callback. */
-static guint completions(void)
+/* A thread of the library releases a completion after the callback. */
+static void await_no_completions(void)
 {
-    gint64 end = g_get_monotonic_time() + LIMIT_S * SECOND;
-
-    while (fake_ceph_completions() > 0 && g_get_monotonic_time() < end)
-        g_usleep(1000);
-    return fake_ceph_completions();
+    AWAIT_STATE(fake_ceph_completions() == 0, "%u completions", fake_ceph_completions());
 }
 
 static int tear_down(void **state)
@@ -185,7 +183,7 @@ static int tear_down(void **state)
     ceph->rados_ioctx_destroy(io);
     ceph->rados_shutdown(client);
     assert_int_equal(fake_ceph_open_images(), 0);
-    assert_int_equal(completions(), 0);
+    await_no_completions();
     return 0;
 }
 
@@ -232,7 +230,7 @@ static void an_image_that_does_not_open_is_not_waited_for(void **state)
     assert_int_equal(ceph->rbd_open(io, "v", &image, NULL), 0);
     ceph->rbd_close(image);
     assert_int_equal(fake_ceph_calls("rados_aio_flush_async"), 1);
-    assert_int_equal(completions(), 0);
+    await_no_completions();
 }
 
 static void what_cannot_be_waited_for_is_not_waited_for(void **state)
@@ -246,7 +244,7 @@ static void what_cannot_be_waited_for_is_not_waited_for(void **state)
         fake_ceph_fail(functions[i], 0, 1, -ESHUTDOWN);
         assert_int_equal(ceph->rbd_open(io, "v", &image, NULL), 0);
         ceph->rbd_close(image);
-        assert_int_equal(completions(), 0);
+        await_no_completions();
     }
 }
 
@@ -290,10 +288,7 @@ static Work *work_new(gboolean (*how)(CstWork *work, GError **error))
 
 static void assert_cleared_once(void)
 {
-    gint64 end = g_get_monotonic_time() + LIMIT_S * SECOND;
-
-    while (g_atomic_int_get(&cleared) == 0 && g_get_monotonic_time() < end)
-        g_usleep(1000);
+    AWAIT(g_atomic_int_get(&cleared) > 0);
     assert_int_equal(g_atomic_int_get(&cleared), 1);
 }
 
@@ -448,15 +443,6 @@ static void clear_barrier(CstWork *work)
     g_atomic_int_set(&passed_barrier, 1);
 }
 
-static void await_barrier(void)
-{
-    gint64 end = g_get_monotonic_time() + LIMIT_S * SECOND;
-
-    while (!g_atomic_int_get(&passed_barrier) && g_get_monotonic_time() < end)
-        g_usleep(1000);
-    assert_true(g_atomic_int_get(&passed_barrier));
-}
-
 /* In a thread of Ceph's own, a connection or an image can't be closed. */
 static void what_a_callback_lets_go_of_is_cleared_elsewhere(void **state)
 {
@@ -466,7 +452,7 @@ static void what_a_callback_lets_go_of_is_cleared_elsewhere(void **state)
     cst_work_unref_in_callback(&work->work);
     /* One thread clears them in their order: what is pushed now would come later. */
     cst_work_unref_in_callback(cst_work_new(sizeof(CstWork), NULL, clear_barrier));
-    await_barrier();
+    AWAIT(g_atomic_int_get(&passed_barrier));
     assert_int_equal(g_atomic_int_get(&cleared), 0);
     cst_work_unref(&work->work);
     assert_cleared_once();

@@ -46,7 +46,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    assert_true(ceph_is_quiet());
+    ceph_await_quiet();
     ceph->rados_ioctx_destroy(io);
     ceph->rados_shutdown(client);
     return 0;

@@ -45,7 +45,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     fake_ceph_resume();
-    assert_true(ceph_is_quiet());
+    ceph_await_quiet();
     ceph->rados_ioctx_destroy(io);
     ceph->rados_shutdown(client);
     return 0;
@@ -508,7 +508,7 @@ static void a_call_that_hangs_is_given_up(void **state)
         fake_ceph_resume();
         cst_blob_unref(blob);
     }
-    assert_true(ceph_is_quiet());
+    ceph_await_quiet();
 }
 
 /* Who gave up reading has the buffer no more when the answer comes. */
@@ -536,7 +536,7 @@ static void closing_waits_for_the_cluster_but_not_for_ever(void **state)
     cst_blob_unref(blob);
     assert_int_equal(g_atomic_int_get(&given_back), 0);
     fake_ceph_resume();
-    assert_true(ceph_is_quiet());
+    ceph_await_quiet();
     assert_int_equal(g_atomic_int_get(&given_back), 1);
 }
 

@@ -13,6 +13,7 @@
 #include <base/error.h>
 #include <conn/client_jobs.h>
 
+#include "await.h"
 #include "side.h"
 
 #define MIB (1024 * 1024)
@@ -110,7 +111,7 @@ static void waiting_ends_and_the_job_goes_on(void **state)
     side_open(&side, TRUE);
     vol = make_volume(&side);
     id = start_job(&side, vol);
-    assert_null(cst_conn_job_wait(side.conn, id, g_get_monotonic_time() + 300000, watched, &late));
+    assert_null(cst_conn_job_wait(side.conn, id, g_get_monotonic_time(), watched, &late));
     assert_int_equal(late->code, CST_ERROR_TIMEOUT);
     assert_non_null(strstr(late->message, " is still running"));
     assert_true(cst_task_progress(watched).total == 8 * MIB);
@@ -146,8 +147,7 @@ static void a_short_call_is_waited_for(void **state)
 /* Ends the limit when the call has begun, which its total shows. */
 static gpointer speed_up(gpointer task)
 {
-    while (cst_task_progress(task).total == 0)
-        g_usleep(1000);
+    AWAIT(cst_task_progress(task).total > 0);
     cst_task_set_rate(task, 0);
     return NULL;
 }
@@ -196,6 +196,12 @@ static void assert_state(Side *side, uint64_t id, CstJobState state, const char 
         assert_null(job->error);
 }
 
+static gboolean reports(Side *side, uint64_t handle, gboolean *ret_stop, uint64_t *ret_limit)
+{
+    return cst_conn_client_job_progress(side->conn, handle, (CstProgress){3, 10}, ret_stop,
+                                        ret_limit, NULL);
+}
+
 /* What this program does, as a job: with the same calls over a socket and in this process. */
 static void play_job_of_client(gboolean remote)
 {
@@ -214,12 +220,8 @@ static void play_job_of_client(gboolean remote)
     assert_true(!stop && limit == 7);
     assert_true(cst_conn_job_cancel(side.conn, id, NULL));
     assert_true(cst_conn_job_set_limit(side.conn, id, 9, NULL));
-    for (int i = 0; i < 12000 && (!stop || limit != 9); i++) {
-        g_usleep(10000);
-        assert_true(cst_conn_client_job_progress(side.conn, handle, (CstProgress){3, 10}, &stop,
-                                                 &limit, NULL));
-    }
-    assert_true(stop && limit == 9);
+    AWAIT_STATE(reports(&side, handle, &stop, &limit) && stop && limit == 9,
+                "stop: %d, limit: %" G_GUINT64_FORMAT, stop, limit);
     assert_true(
         cst_conn_client_job_progress(side.conn, other, (CstProgress){6, 10}, &stop, &limit, NULL));
     assert_true(!stop && limit == 7);
@@ -278,9 +280,7 @@ static void parts_of_a_job_are_not_listed(void **state)
     part = receive_volume(side.conn, pool, "part");
     assert_true(cst_conn_set_job_group(third, 78, NULL));
     other = receive_volume(third, pool, "other");
-    for (int i = 0; i < 12000 && count_jobs(again) < 2; i++)
-        g_usleep(10000);
-    assert_int_equal(count_jobs(again), 2);
+    AWAIT_STATE(count_jobs(again) == 2, "%u jobs", count_jobs(again));
     cst_conn_receive_free(part);
     cst_conn_receive_free(other);
     cst_conn_free(third);

@@ -6,6 +6,7 @@
  */
 #include "points.h"
 
+#include "await.h"
 #include "recorder.h"
 
 #include <sys/socket.h>
@@ -216,14 +217,8 @@ static void client_that_does_not_negotiate_in_time_is_dropped(void **state)
 
 static void await_clients(const Bench *bench, guint count)
 {
-    gint64 end = g_get_monotonic_time() + NBD_LIMIT_S * G_TIME_SPAN_SECOND;
-
-    while (cst_nbd_server_clients(bench->server) != count) {
-        if (g_get_monotonic_time() > end)
-            fail_msg("%u clients were awaited, there are %u", count,
-                     cst_nbd_server_clients(bench->server));
-        g_usleep(200);
-    }
+    AWAIT_STATE(cst_nbd_server_clients(bench->server) == count, "%u clients instead of %u",
+                cst_nbd_server_clients(bench->server), count);
 }
 
 static void client_over_the_limit_is_refused_until_one_leaves(void **state)

@@ -13,6 +13,7 @@
 #include <base/log.h>
 #include <pool/pool.h>
 
+#include "await.h"
 #include "odd_backend.h"
 #include "points.h"
 
@@ -509,26 +510,7 @@ static void a_pool_that_keeps_no_declarations_says_so(void **unused)
 
 /* --- storage that hangs ----------------------------------------------------------------------- */
 
-static void await_silence(void)
-{
-    gint64 until = g_get_monotonic_time() + POINT_LIMIT_S * G_TIME_SPAN_SECOND;
-
-    while (cst_pool_state_answers(pool, NULL)) {
-        assert_true(g_get_monotonic_time() < until);
-        g_usleep(1000);
-    }
-}
-
 #define HANGS "the storage of pool 'p' has not answered for "
-
-/* Repeats a call until the storage has answered in time. */
-static void await_call(gboolean (*call)(GError **error))
-{
-    gint64 until = g_get_monotonic_time() + POINT_LIMIT_S * G_TIME_SPAN_SECOND;
-
-    while (!call(NULL))
-        assert_true(g_get_monotonic_time() < until);
-}
 
 /* Those that need no pool, and those that never wait for the storage. */
 static gboolean is_outside(const char *slot)
@@ -545,7 +527,7 @@ static void nothing_else_is_called_while_the_storage_hangs(void **unused)
     char byte;
 
     g_atomic_int_set(&odd_hangs, TRUE);
-    await_silence();
+    AWAIT(!cst_pool_state_answers(pool, NULL));
     odd_found = "v";
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
         g_autoptr(GError) error = NULL;
@@ -557,9 +539,9 @@ static void nothing_else_is_called_while_the_storage_hangs(void **unused)
     }
     assert_false(cst_blob_pread(blob, &byte, 1, 0, NULL));
     g_atomic_int_set(&odd_hangs, FALSE);
-    await_call(call_usage);
+    AWAIT(call_usage(NULL));
     while (!cst_blob_pread(blob, &byte, 1, 0, NULL))
-        await_call(call_usage);
+        AWAIT(call_usage(NULL));
 }
 
 /* --- the log ---------------------------------------------------------------------------------- */

@@ -18,6 +18,8 @@
 
 #include <base/file.h>
 
+#include "await.h"
+
 char *kernel_folder;
 int kernel_open_errno;
 gboolean kernel_no_nodes;
@@ -104,8 +106,7 @@ int __wrap_cst_node_open(const char *path, int flags)
 {
     g_autofree char *file = kernel_file(path);
 
-    while (g_strcmp0(g_atomic_pointer_get(&kernel_hanging), path) == 0)
-        g_usleep(1000);
+    AWAIT(g_strcmp0(g_atomic_pointer_get(&kernel_hanging), path) != 0);
     errno = fault_of(path, flags);
     if (errno)
         return -1;

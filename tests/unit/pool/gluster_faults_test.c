@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "await.h"
 #include "points.h"
 
 /* A pool with the shortest timeout, a second. */
@@ -19,27 +20,16 @@ static int set_up_short(void **state)
 /* The probe may take a moment to see that the servers answer again. */
 static void await_start(void)
 {
-    gint64 end = g_get_monotonic_time() + POINT_LIMIT_S * G_TIME_SPAN_SECOND;
     g_autoptr(GError) error = NULL;
 
-    while (!cst_pool_state_start(site_pool, &error)) {
-        if (g_get_monotonic_time() > end)
-            fail_msg("the pool does not start: %s", error->message);
-        g_clear_error(&error);
-        g_usleep(1000);
-    }
+    AWAIT_STATE((g_clear_error(&error), cst_pool_state_start(site_pool, &error)), "%s",
+                error->message);
 }
 
 /* Waits until @asked(pool) says @answer. */
 static void await_answer(gboolean (*asked)(CstPoolState *pool, GError **error), gboolean answer)
 {
-    gint64 end = g_get_monotonic_time() + POINT_LIMIT_S * G_TIME_SPAN_SECOND;
-
-    while (asked(site_pool, NULL) != answer) {
-        if (g_get_monotonic_time() > end)
-            fail_msg("the probe has not come to the answer %d", answer);
-        g_usleep(1000);
-    }
+    AWAIT_STATE(asked(site_pool, NULL) == answer, "answer %d", answer);
 }
 
 static gpointer connect_quietly(CstPoolState *pool)

@@ -6,9 +6,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "await.h"
 #include "fake_lvm.h"
 
 /* Many looks at once cost one report; what is known to have changed is looked at again. */
@@ -118,6 +120,7 @@ static gpointer rename_a_snapshot(gpointer unused)
 /* A report that was begun while a tool ran may lack what the tool did. */
 static void a_report_from_before_a_changes_end_is_outdated(void **unused)
 {
+    g_autofree char *held = fake_path("held");
     g_autoptr(GError) error = NULL;
     GThread *renamer;
 
@@ -126,11 +129,12 @@ static void a_report_from_before_a_changes_end_is_outdated(void **unused)
     fake_add(".cistern-1.snap", 8 * MIB, "Vri-a-tz--", "disk",
              "cistern:of=uuid-disk,cistern:snap=a,cistern:at=7");
     look_once(NULL);
-    fake_lie("lvchange", "slow");
+    fake_put("held", "");
+    fake_lie("lvchange", "held");
     renamer = g_thread_new("rename", rename_a_snapshot, NULL);
-    while (!fake_was_called("lvchange"))
-        g_usleep(1000);
+    AWAIT(fake_was_called("lvchange"));
     g_ptr_array_unref(cst_pool_state_snapshots(fake_state, "disk", NULL));
+    assert_int_equal(unlink(held), 0);
     g_thread_join(renamer);
     if (!cst_pool_state_snapshot_rename(fake_state, "disk", "b", "c", &error))
         fail_msg("%s", error->message);

@@ -357,6 +357,7 @@ static GPid lvcreate_late(const char *token)
 {
     g_autofree char *tag = g_strconcat("cistern:intent=", token, NULL);
     const char *argv[] = {"sh", "-c",
+                          /* paced: a pause between two looks */
                           "while ! [ -e $FAKE_LVM/go ]; do sleep 0.02; done;"
                           "lvcreate -y -n new --addtag $0 -L8192k vg; :",
                           tag, NULL};

@@ -91,7 +91,7 @@ static void a_mount_that_does_not_end_is_a_server_that_does_not_answer(void **un
     CstPoolState *pool = open_pool(NFS, "", NULL);
 
     mount_times.mount_network_s = 1;
-    make_tool("mount", "sleep 100");
+    make_tool("mount", "exec sleep infinity");
     assert_no_start(pool, CST_ERROR_UNREACHABLE, "'srv:/x' has not answered for 1 s");
     cst_netfs_backend.close(pool);
 }
@@ -194,7 +194,7 @@ static void an_unmount_that_does_not_end_is_forced(void **unused)
 
     assert_started(pool);
     mount_times.umount_network_s = 1;
-    make_tool("umount", "[ \"$2\" = -i ] || sleep 100\n" UNMOUNTS);
+    make_tool("umount", "[ \"$2\" = -i ] || exec sleep infinity\n" UNMOUNTS);
     assert_true(cst_netfs_backend.stop(pool, NULL));
     assert_false(is_mounted());
     make_tool("umount", "exit 0");

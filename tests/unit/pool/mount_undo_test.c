@@ -162,7 +162,7 @@ static void time_out_is_followed_by_force(void **state)
     g_autofree char *both = umounts("", " -i -f");
 
     mount_times.umount_network_s = 1;
-    make_tool("umount", "[ \"$2\" = -i ] || exec sleep 100\n" UNMOUNTS);
+    make_tool("umount", "[ \"$2\" = -i ] || exec sleep infinity\n" UNMOUNTS);
     assert_stopped();
     assert_log(both);
 }

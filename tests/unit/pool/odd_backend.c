@@ -5,6 +5,8 @@
 
 #include <base/error.h>
 
+#include "await.h"
+
 guint odd_closed;
 const char *odd_found;
 gboolean odd_gives_blob = TRUE;
@@ -208,8 +210,7 @@ static CstBlob *fake_snapshot_open(CstPoolState *state, const char *volume, cons
 
 static gboolean fake_touch(const CstPoolDef *def, GError **error)
 {
-    while (g_atomic_int_get(&odd_hangs))
-        g_usleep(1000);
+    AWAIT(!g_atomic_int_get(&odd_hangs));
     return TRUE;
 }
 

@@ -19,8 +19,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     fake_ceph_resume();
-    assert_true(ceph_is_quiet());
-    assert_true(fake_ceph_has_clients(0));
+    ceph_await_quiet();
+    fake_ceph_await_clients(0);
     assert_int_equal(fake_ceph_open_pools(), 0);
     assert_true(ceph_has_left());
     return 0;
@@ -42,15 +42,15 @@ static void a_pool_has_one_connection_until_it_stops(void **unused)
 
     assert_true(cst_pool_state_check(state, &active, NULL));
     assert_true(active);
-    assert_true(fake_ceph_has_clients(0));
+    fake_ceph_await_clients(0);
     assert_true(cst_pool_state_start(state, NULL));
     assert_true(ask_usage(state, NULL));
     assert_int_equal(fake_ceph_calls("rados_connect"), 1);
     assert_int_equal(fake_ceph_calls("rados_set_pool_full_try"), 1);
-    assert_true(fake_ceph_has_clients(1));
+    fake_ceph_await_clients(1);
     assert_true(cst_pool_state_stop(state, NULL));
-    assert_true(ceph_is_quiet());
-    assert_true(fake_ceph_has_clients(0));
+    ceph_await_quiet();
+    fake_ceph_await_clients(0);
     assert_true(ask_usage(state, NULL));
     assert_int_equal(fake_ceph_calls("rados_connect"), 2);
 }
@@ -65,8 +65,8 @@ static void assert_refused(CstPoolState *state, int code, const char *words)
     assert_code(error, code);
     assert_says(error, words);
     cst_pool_state_unref(state);
-    assert_true(ceph_is_quiet());
-    assert_true(fake_ceph_has_clients(0));
+    ceph_await_quiet();
+    fake_ceph_await_clients(0);
 }
 
 static void options_that_ceph_refuses_are_named(void **unused)
@@ -320,7 +320,7 @@ static void who_comes_while_somebody_connects_shares_the_end(void **unused)
         assert_true(askers[i].done);
         assert_null(askers[i].error);
     }
-    assert_true(fake_ceph_has_clients(1));
+    fake_ceph_await_clients(1);
 }
 
 /* --- clusters that went away ------------------------------------------------------------------ */
@@ -345,7 +345,7 @@ static void who_was_shut_out_connects_anew(void **unused)
         assert_string_equal(lines, "");
         assert_int_equal(fake_ceph_calls("rados_connect") - before, cases[i].connections);
         cst_pool_state_unref(state);
-        assert_true(ceph_is_quiet());
+        ceph_await_quiet();
     }
 }
 

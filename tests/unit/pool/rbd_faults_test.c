@@ -267,7 +267,7 @@ static CstPoolState *begin(const Operation *operation)
     state = site_open("");
     assert_true(cst_pool_state_start(state, NULL));
     operation->prepare(state);
-    assert_true(ceph_is_quiet());
+    ceph_await_quiet();
     return state;
 }
 
@@ -309,10 +309,10 @@ static void play(const Operation *operation, const char *function, guint skip, c
         (operation->run != settle || error->code != CST_ERROR_BUSY))
         fail_msg("%s, call %u of %s failed: %s", operation->name, skip, function, error->message);
     fake_ceph_fail(function, 0, 0, 0);
-    assert_true(ceph_is_quiet());
+    ceph_await_quiet();
     recover(state, operation, done);
     assert_dump(good, operation, function, skip);
-    assert_true(ceph_is_quiet());
+    ceph_await_quiet();
 }
 
 /* Returns whether there was an allocation that was aimed at. */
@@ -328,10 +328,10 @@ static gboolean play_no_memory(const Operation *operation, guint nth, const char
     no_memory_arm(0);
     if (!done && error->code != CST_ERROR_NO_MEMORY)
         fail_msg("%s, allocation %u: %s", operation->name, nth, error->message);
-    assert_true(ceph_is_quiet());
+    ceph_await_quiet();
     recover(state, operation, done);
     assert_dump(good, operation, "no memory", nth);
-    assert_true(ceph_is_quiet());
+    ceph_await_quiet();
     return struck;
 }
 

@@ -46,8 +46,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     fake_ceph_resume();
-    assert_true(ceph_is_quiet());
-    assert_true(fake_ceph_has_clients(0));
+    ceph_await_quiet();
+    fake_ceph_await_clients(0);
     return 0;
 }
 
@@ -81,11 +81,11 @@ static void a_proof_is_a_login_of_its_own(void **unused)
 
     assert_true(cst_pool_state_start(state, NULL));
     assert_true(cst_pool_state_prove(candidate, NULL));
-    assert_true(fake_ceph_has_clients(1));
+    fake_ceph_await_clients(1);
     set_lent(NEW);
     assert_false(cst_pool_state_prove(candidate, &error));
     assert_code(error, CST_ERROR_DENIED);
-    assert_true(fake_ceph_has_clients(1));
+    fake_ceph_await_clients(1);
     g_clear_error(&error);
     fake_ceph_fail("rados_connect", 0, 1, -ETIMEDOUT);
     assert_false(cst_pool_state_prove(candidate, &error));
@@ -105,9 +105,9 @@ static void a_pool_logs_in_anew_once_its_value_has_changed(void **unused)
     assert_non_null(next);
     assert_ptr_not_equal(next, under_way);
     /* What is under way keeps its connection until it is done. */
-    assert_true(fake_ceph_has_clients(2));
+    fake_ceph_await_clients(2);
     cst_rbd_conn_unref(under_way);
-    assert_true(fake_ceph_has_clients(1));
+    fake_ceph_await_clients(1);
 }
 
 static gpointer start(gpointer state)

@@ -141,7 +141,7 @@ static void waiters_get_the_connection_with_the_new_value(void **unused)
     assert_non_null(maker.conn);
     assert_ptr_equal(maker.conn, waiter.conn);
     assert_int_equal(fake_ceph_calls("rados_connect"), 2);
-    assert_true(fake_ceph_has_clients(1));
+    fake_ceph_await_clients(1);
     caller_clear(&maker);
     caller_clear(&waiter);
 }
@@ -215,9 +215,9 @@ static void failure_drops_its_own_connection(void **unused)
     site_assert_failed(scan_one(&error), &error, CST_ERROR_UNREACHABLE, "");
     next = cst_rbd_conn_get((RbdState *)site_pool, NULL);
     assert_ptr_not_equal(next, before);
-    assert_true(fake_ceph_has_clients(2));
+    fake_ceph_await_clients(2);
     cst_rbd_conn_unref(before);
-    assert_true(fake_ceph_has_clients(1));
+    fake_ceph_await_clients(1);
     cst_rbd_conn_unref(next);
 }
 

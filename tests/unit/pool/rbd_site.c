@@ -16,10 +16,9 @@ int site_tear_down(void **unused)
 {
     fake_ceph_resume();
     cst_pool_state_unref(site_pool);
-    return ceph_is_quiet() && fake_ceph_has_clients(0) && ceph_has_left() &&
-                   fake_ceph_open_pools() == 0
-               ? 0
-               : -1;
+    ceph_await_quiet();
+    fake_ceph_await_clients(0);
+    return ceph_has_left() && fake_ceph_open_pools() == 0 ? 0 : -1;
 }
 
 void site_make_plain(const char *name)

@@ -172,7 +172,7 @@ static void a_tool_has_its_time(void **unused)
     const CstTool tool = {.argv = argv, .timeout_s = 1};
     g_autoptr(GError) error = NULL;
 
-    make_tool("saw", "sleep 20");
+    make_tool("saw", "exec sleep infinity");
     assert_false(cst_tool_run(&tool, NULL, NULL, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_TIMEOUT));
 }

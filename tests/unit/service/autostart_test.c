@@ -14,12 +14,11 @@
 
 #include <base/error.h>
 
+#include "await.h"
 #include "core/pool.h"
 #include "core/registry.h"
 #include "points.h"
 #include "recovery/autostart.h"
-
-#define PATIENCE_US (60 * G_TIME_SPAN_SECOND)
 
 static gint starts, recoveries; /* atomic: calls of the storage's callbacks */
 static gint failing_scans;      /* atomic: scans still to fail */
@@ -89,14 +88,8 @@ static gboolean is_retried(CstPool *pool)
 
 static void await_end_of_task(CstPool *pool)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (is_retried(pool))
-        if (g_get_monotonic_time() > end)
-            fail_msg("the task of pool '%s' does not end; active: %d, problem: %s", pool->name,
-                     pool->active, pool->problem);
-        else
-            g_usleep(1000);
+    AWAIT_STATE(!is_retried(pool), "pool '%s', active: %d, problem: %s", pool->name, pool->active,
+                pool->problem);
 }
 
 /* --- tests ------------------------------------------------------------------------------------ */
@@ -290,7 +283,6 @@ static void waiting_task_is_dropped_at_the_end(void **state)
 {
     g_autoptr(CstPool) pool = make_pool(*state, "p");
     Autostart *autostart;
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
 
     point_watch("autostart.wait");
     autostart = autostart_new();
@@ -303,11 +295,7 @@ static void waiting_task_is_dropped_at_the_end(void **state)
     assert_int_equal(g_atomic_int_get(&starts), 1);
     assert_false(cst_pool_is_active(pool));
     /* The table has one, and this function; the monitor drops that of its watch soon. */
-    while (g_atomic_int_get(&pool->refs) != 2)
-        if (g_get_monotonic_time() > end)
-            fail_msg("the pool has %d references", g_atomic_int_get(&pool->refs));
-        else
-            g_usleep(1000);
+    AWAIT_STATE(g_atomic_int_get(&pool->refs) == 2, "%d references", g_atomic_int_get(&pool->refs));
     points_clear();
 }
 

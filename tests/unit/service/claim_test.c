@@ -19,6 +19,7 @@
 #include <service/images.h>
 #include <service/snapshots.h>
 
+#include "await.h"
 #include "points.h"
 
 #define LIMIT_US (300 * G_TIME_SPAN_MILLISECOND) /* of a wait */
@@ -182,8 +183,7 @@ static void slow_begin(Slow *slow, CstPool *pool)
     slow->task = cst_task_new();
     cst_task_set_rate(slow->task, 1000);
     slow->thread = g_thread_new("slow", wipe_slowly, slow);
-    while (cst_task_progress(slow->task).total == 0)
-        g_usleep(1000);
+    AWAIT(cst_task_progress(slow->task).total > 0);
 }
 
 static void slow_end(Slow *slow)
@@ -253,8 +253,7 @@ static GThread *waiter_begin(Waiter *waiter)
 {
     GThread *thread = g_thread_new("waiter", run_waiter, waiter);
 
-    while (!cst_task_waiting(waiter->task))
-        g_usleep(1000);
+    AWAIT(cst_task_waiting(waiter->task));
     return thread;
 }
 
@@ -393,15 +392,6 @@ static void stop_end(Waiter *waiter, GThread *thread)
     assert_false(cst_pool_is_active(waiter->pool));
 }
 
-static void wait_until_waiting(CstTask *task)
-{
-    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
-
-    while (!cst_task_waiting(task) && g_get_monotonic_time() < end)
-        g_usleep(1000);
-    assert_true(cst_task_waiting(task));
-}
-
 /* Nobody has a claim in it: who would have the pool or the volume to himself gets it at once. */
 static void assert_unclaimed(CstPool *pool, const char *name)
 {
@@ -428,7 +418,7 @@ static void a_stop_does_not_wait_for_clones_that_come_later(void **state)
     clone_begin(&clones[0], from, source, to, "copy");
     clone_begin(&clones[1], to, busy, to, "copy");
     for (size_t i = 0; i < G_N_ELEMENTS(clones); i++)
-        wait_until_waiting(clones[i].task);
+        AWAIT(cst_task_waiting(clones[i].task));
     slow_end(&slow);
     stop_end(&stop, thread);
     for (size_t i = 0; i < G_N_ELEMENTS(clones); i++) {
@@ -454,7 +444,7 @@ static void clones_between_pools_that_stop_go_on(void **state)
     slow_begin(&slow, to);
     thread = stop_begin(&stop, to);
     clone_begin(&clone, from, source, to, "copy");
-    wait_until_waiting(clone.task);
+    AWAIT(cst_task_waiting(clone.task));
     other_thread = stop_begin(&other_stop, from);
     clone_end(&clone);
     stop_end(&other_stop, other_thread);

@@ -43,12 +43,18 @@ static char *lines(void)
     return text;
 }
 
-/* A line like @pattern is logged, or will be soon. */
+static gboolean has_line(const GRegex *regex)
+{
+    g_autofree char *text = lines();
+
+    return g_regex_match(regex, text, 0, NULL);
+}
+
+/* Waits until a line like @pattern is logged. */
 static void assert_line(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 static void assert_line(const char *format, ...)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
     g_autofree char *pattern = NULL;
     g_autoptr(GRegex) regex = NULL;
     va_list args;
@@ -58,15 +64,7 @@ static void assert_line(const char *format, ...)
     va_end(args);
     regex = g_regex_new(pattern, G_REGEX_MULTILINE, 0, NULL);
     assert_non_null(regex);
-    for (;;) {
-        g_autofree char *text = lines();
-
-        if (g_regex_match(regex, text, 0, NULL))
-            return;
-        if (g_get_monotonic_time() > end)
-            assert_string_equal(text, pattern);
-        g_usleep(10000);
-    }
+    AWAIT_STATE(has_line(regex), "'%s' is no line of:\n%s", pattern, lines());
 }
 
 static int set_up(void **state)

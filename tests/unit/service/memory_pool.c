@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "memory_pool.h"
 
+#include "await.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,11 +67,5 @@ void memory_put(const char *store, const char *volume, size_t len)
 
 void memory_await_hang(const char *callback)
 {
-    gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
-
-    while (!cst_memory_hangs(callback))
-        if (g_get_monotonic_time() > end)
-            fail_msg("no call of %s hangs", callback);
-        else
-            g_usleep(1000);
+    AWAIT_STATE(cst_memory_hangs(callback), "callback: %s", callback);
 }

@@ -12,13 +12,13 @@
 #include <pool/memory.h>
 #include <pool/registry.h>
 
+#include "await.h"
 #include "fixture.h"
 #include "points.h"
 
-#define PATIENCE_US (60 * G_TIME_SPAN_SECOND)
-#define MOMENT_US   (500 * G_TIME_SPAN_MILLISECOND)
-#define MOST_POLLS  1000 /* of the monitor's thread, for one change and some mounts */
-#define AT_ONCE     64   /* pools that the monitor looks at */
+#define MOMENT_US  (500 * G_TIME_SPAN_MILLISECOND)
+#define MOST_POLLS 1000 /* of the monitor's thread, for one change and some mounts */
+#define AT_ONCE    64   /* pools that the monitor looks at */
 
 /* --- storage that tells of changes, and hangs when a test wants it ---------------------------- */
 
@@ -176,11 +176,8 @@ static guint counted(const guint *counter)
 
 static void assert_waiting(guint count)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (counted(&fake.waiting) != count && g_get_monotonic_time() < end)
-        g_usleep(10000);
-    assert_int_equal(counted(&fake.waiting), count);
+    AWAIT_STATE(counted(&fake.waiting) == count, "%u callbacks wait instead of %u",
+                counted(&fake.waiting), count);
 }
 
 /* --- pools on it, and what is said of them ---------------------------------------------------- */
@@ -250,20 +247,15 @@ static guint count_events(const char *pool)
 
 static void assert_count(CstPool *pool, guint volumes)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (count_volumes(pool) != volumes && g_get_monotonic_time() < end)
-        g_usleep(10000);
-    assert_int_equal(count_volumes(pool), volumes);
+    AWAIT_STATE(count_volumes(pool) == volumes, "%u volumes instead of %u", count_volumes(pool),
+                volumes);
 }
 
 /* The table, and what the pool says of its storage, are right when the event comes. */
 static void assert_noticed(CstPool *pool, guint events, guint volumes)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (count_events(cst_pool_name(pool)) < events && g_get_monotonic_time() < end)
-        g_usleep(10000);
+    AWAIT_STATE(count_events(cst_pool_name(pool)) >= events, "%u events instead of %u",
+                count_events(cst_pool_name(pool)), events);
     assert_int_equal(count_events(cst_pool_name(pool)), events);
     assert_int_equal(count_volumes(pool), volumes);
 }
@@ -415,13 +407,10 @@ static void assert_problem(CstPool *pool, const char *expected)
 /* Has the pool, whose storage is away, scanned once more. */
 static void try_again(const char *store)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
     guint before = counted(&fake.scanned);
 
     tell(store, "*");
-    while (counted(&fake.scanned) == before && g_get_monotonic_time() < end)
-        g_usleep(10000);
-    assert_true(counted(&fake.scanned) > before);
+    AWAIT(counted(&fake.scanned) > before);
 }
 
 /*
@@ -448,14 +437,11 @@ static void storage_that_comes_back_is_watched_again(void **state)
     assert_noticed(pool, 3, 2);
 }
 
-static void await_problem(CstPool *pool)
+static gboolean has_problem(CstPool *pool)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-    char *problem;
+    g_autofree char *problem = cst_pool_get_problem(pool);
 
-    while (!(problem = cst_pool_get_problem(pool)) && g_get_monotonic_time() < end)
-        g_usleep(10000);
-    g_free(problem);
+    return problem != NULL;
 }
 
 /* Nobody has asked it anything: it is found out by itself. */
@@ -468,7 +454,7 @@ static void storage_that_hangs_is_a_problem_until_it_answers(void **state)
     hang("touch", "away");
     pool = start_pool(f, "away");
     quick = start_pool(f, "quick");
-    await_problem(pool);
+    AWAIT(has_problem(pool));
     assert_problem(pool, "the storage of pool 'away' has not answered for");
     assert_problem(quick, NULL);
     assert_noticed(pool, 1, 0);
@@ -494,13 +480,12 @@ static void nothing_is_done_while_nothing_changes(void **state)
 static void an_estimated_usage_is_asked_for_again(void **state)
 {
     g_autoptr(CstPool) pool = start_pool(*state, "quick");
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
 
     g_atomic_int_set(&fake.estimates, 2);
     put("quick", "a");
     assert_noticed(pool, 1, 1);
-    while (g_atomic_int_get(&fake.estimates) >= 0 && g_get_monotonic_time() < end)
-        g_usleep(10000);
+    AWAIT_STATE(g_atomic_int_get(&fake.estimates) < 0, "%d estimates left",
+                g_atomic_int_get(&fake.estimates));
     /* It is asked for once more, because of the next change. */
     put("quick", "b");
     assert_noticed(pool, 2, 2);

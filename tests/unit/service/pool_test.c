@@ -15,6 +15,8 @@
 #include <service/takeover.h>
 #include <store/driver_lock.h>
 
+#include "await.h"
+
 static void define_keeps_the_pool_across_a_restart(void **state)
 {
     Fixture *f = *state;
@@ -150,6 +152,13 @@ static void a_vanished_directory_is_a_problem_not_an_empty_pool(void **state)
     assert_int_equal(info.state, CST_POOL_RUNNING);
 }
 
+static gboolean has_problem(CstPool *pool)
+{
+    g_autofree char *problem = cst_pool_get_problem(pool);
+
+    return problem != NULL;
+}
+
 static void autostart_starts_at_boot_and_retries(void **state)
 {
     Fixture *f = *state;
@@ -164,20 +173,12 @@ static void autostart_starts_at_boot_and_retries(void **state)
     g_clear_pointer(&pool, cst_pool_unref);
     fixture_restart(f, CST_SERVICE_DAEMON);
     again = cst_service_pool_by_name(f->service, "p", NULL);
-    for (int i = 0; i < 6000; i++) {
-        g_autofree char *soon = cst_pool_get_problem(again);
-
-        if (soon)
-            break;
-        g_usleep(10000);
-    }
+    AWAIT(has_problem(again));
     problem = cst_pool_get_problem(again);
     assert_non_null(strstr(problem, dir));
     assert_false(cst_pool_is_active(again));
     assert_int_equal(mkdir(dir, 0700), 0);
-    for (int i = 0; i < 6000 && !cst_pool_is_active(again); i++)
-        g_usleep(10000);
-    assert_true(cst_pool_is_active(again));
+    AWAIT(cst_pool_is_active(again));
 }
 
 /* --- what is told and listed ------------------------------------------------------------------ */
@@ -385,9 +386,7 @@ static void foreign_links_of_autostart_are_in_nobodys_way(void **state)
     fixture_restart(f, CST_SERVICE_DAEMON);
     own = cst_service_pool_by_name(f->service, "own", NULL);
     other = cst_service_pool_by_name(f->service, "other", NULL);
-    for (int i = 0; i < 6000 && !cst_pool_is_active(own); i++)
-        g_usleep(10000);
-    assert_true(cst_pool_is_active(own));
+    AWAIT(cst_pool_is_active(own));
     assert_false(cst_pool_is_active(other));
     assert_true(cst_pool_set_autostart(other, FALSE, NULL));
     target = g_file_read_link(link, NULL);
@@ -505,7 +504,7 @@ static struct {
 void __real_cst_driver_lock_release(CstDriverLock *lock);
 void __wrap_cst_driver_lock_release(CstDriverLock *lock);
 
-/* The pause is for the directory's time, which the kernel counts in ticks. */
+/* Without the wait, the time of the directory may stay as it was. */
 void __wrap_cst_driver_lock_release(CstDriverLock *lock)
 {
     CstService *other = g_steal_pointer(&upon_release.other);
@@ -514,7 +513,7 @@ void __wrap_cst_driver_lock_release(CstDriverLock *lock)
     __real_cst_driver_lock_release(lock);
     if (!other)
         return;
-    g_usleep(20000);
+    await_file_clock();
     pool = cst_service_pool_define(other, upon_release.xml, 0, NULL);
     assert_non_null(pool);
 }

@@ -196,7 +196,7 @@ static void a_value_that_all_pools_log_in_with_takes_the_place(void **state)
     assert_values(f, NEW, NULL);
     /* Both were proved, and nobody is connected for that any more; 'a' connects when it must. */
     assert_int_equal(fake_ceph_calls("rados_connect") - before, 2);
-    assert_true(fake_ceph_has_clients(0));
+    fake_ceph_await_clients(0);
     assert_true(cst_pool_refresh(a, 0, NULL, NULL));
     assert_true(start(b, NULL));
 }

@@ -281,15 +281,15 @@ static void a_settled_switch_renews_active_pools(void **state)
     g_autoptr(GError) error = NULL;
 
     assert_true(cst_pool_start(active, 0, NULL, NULL));
-    assert_true(fake_ceph_has_clients(1));
+    fake_ceph_await_clients(1);
     leave_two(f, 60);
     fake_ceph_require("u", NEW);
     cst_pool_start(starting, 0, NULL, &error);
     assert_no_error(error);
     assert_values(f, NEW, NULL);
-    assert_true(fake_ceph_has_clients(1));
+    fake_ceph_await_clients(1);
     assert_true(cst_pool_refresh(active, 0, NULL, NULL));
-    assert_true(fake_ceph_has_clients(2));
+    fake_ceph_await_clients(2);
 }
 
 /* It may be one that goes on with the present value. */

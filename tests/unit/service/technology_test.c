@@ -24,8 +24,6 @@
 #include "await.h"
 #include "fixture.h"
 
-#define PATIENCE_US (20 * G_TIME_SPAN_SECOND)
-
 /* --- storage that tells ----------------------------------------------------------------------- */
 
 static CstBackend backend;
@@ -168,8 +166,40 @@ static void storage_that_fails_is_a_problem_until_it_works(void **state)
 
 /* --- changes that are reported without a name ------------------------------------------------- */
 
+/* A clock that the test moves; atomic. */
+static gint64 stopped_at;
+static gint is_stopped, steps;
+
+gint64 __real_g_get_monotonic_time(void);
+gint64 __wrap_g_get_monotonic_time(void);
+
+gint64 __wrap_g_get_monotonic_time(void)
+{
+    if (!g_atomic_int_get(&is_stopped))
+        return __real_g_get_monotonic_time();
+    return stopped_at + g_atomic_int_get(&steps) * 10 * G_TIME_SPAN_MILLISECOND;
+}
+
+static void clock_stop(void)
+{
+    stopped_at = __real_g_get_monotonic_time();
+    g_atomic_int_set(&is_stopped, TRUE);
+}
+
+static void clock_step(void)
+{
+    g_atomic_int_inc(&steps);
+}
+
+static void clock_go_on(void)
+{
+    g_atomic_int_set(&is_stopped, FALSE);
+}
+
 static int reports[2]; /* a pipe: a byte for each */
+static gint reported;  /* atomic: bytes that were read */
 static gint scans;     /* atomic */
+static gint covered;   /* atomic: the bytes that were read before the last scan */
 
 static int watch_pipe(CstPoolState *state, GError **error)
 {
@@ -180,14 +210,18 @@ static void read_nameless(CstPoolState *state, int fd,
                           void (*changed)(const char *name, gpointer data), gpointer data)
 {
     char bytes[64];
+    ssize_t count = read(fd, bytes, sizeof(bytes));
 
-    if (read(fd, bytes, sizeof(bytes)) > 0)
-        changed(NULL, data);
+    if (count <= 0)
+        return;
+    changed(NULL, data);
+    g_atomic_int_add(&reported, (gint)count);
 }
 
 static gboolean scan_counted(CstPoolState *state, const CstScan *scan, CstTask *task,
                              GError **error)
 {
+    g_atomic_int_set(&covered, g_atomic_int_get(&reported));
     g_atomic_int_inc(&scans);
     return cst_memory_backend.scan(state, scan, task, error);
 }
@@ -196,7 +230,6 @@ static gboolean scan_counted(CstPoolState *state, const CstScan *scan, CstTask *
 static void a_scan_of_all_waits_for_the_end_of_a_burst(void **state)
 {
     g_autoptr(CstPool) pool = NULL;
-    gint64 end;
 
     assert_int_equal(pipe2(reports, O_NONBLOCK | O_CLOEXEC), 0);
     backend.watch_open = watch_pipe;
@@ -204,16 +237,15 @@ static void a_scan_of_all_waits_for_the_end_of_a_burst(void **state)
     backend.scan = scan_counted;
     pool = start_pool(*state);
     g_atomic_int_set(&scans, 0);
-    for (guint i = 0; i < 8; i++) {
-        assert_int_equal(write(reports[1], "x", 1), 1);
-        g_usleep(100 * G_TIME_SPAN_MILLISECOND);
-    }
-    end = g_get_monotonic_time() + PATIENCE_US;
-    while (g_atomic_int_get(&scans) == 0 && g_get_monotonic_time() < end)
-        g_usleep(20 * G_TIME_SPAN_MILLISECOND);
-    g_usleep(500 * G_TIME_SPAN_MILLISECOND);
+    clock_stop();
+    assert_int_equal(write(reports[1], "x", 1), 1);
+    AWAIT((clock_step(), g_atomic_int_get(&reported) == 1));
+    assert_int_equal(write(reports[1], "xxxxxxx", 7), 7);
+    AWAIT((clock_step(), g_atomic_int_get(&scans) > 0));
     assert_int_equal(g_atomic_int_get(&scans), 1);
+    assert_int_equal(g_atomic_int_get(&covered), 8);
     assert_true(cst_pool_stop(pool, NULL, NULL));
+    clock_go_on();
     close(reports[0]);
     close(reports[1]);
 }

@@ -12,9 +12,8 @@
 #include <service/jobs.h>
 #include <service/volumes.h>
 
+#include "await.h"
 #include "fixture.h"
-
-#define PATIENCE_US (60 * G_TIME_SPAN_SECOND)
 
 /* A wipe in a thread of its own. */
 typedef struct {
@@ -63,27 +62,26 @@ static inline CstPool *make_disk(Fixture *f)
 
 static inline uint64_t number_of(CstTask *task)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (!cst_task_job(task) && g_get_monotonic_time() < end)
-        g_usleep(10000);
-    assert_int_not_equal(cst_task_job(task), 0);
+    AWAIT(cst_task_job(task));
     return cst_task_job(task);
+}
+
+/* Replaces *@ret_job by a job's present state. TRUE: it is @state, or there is no such job. */
+static inline gboolean is_in(Fixture *f, uint64_t id, CstJobState state, CstJobInfo **ret_job)
+{
+    g_clear_pointer(ret_job, cst_job_info_free);
+    *ret_job = cst_service_job(f->service, id, NULL);
+    return !*ret_job || (*ret_job)->state == state;
 }
 
 /* The job once it is in @state. */
 static inline CstJobInfo *wait_for(Fixture *f, uint64_t id, CstJobState state)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-    CstJobInfo *job = cst_service_job(f->service, id, NULL);
+    CstJobInfo *job = NULL;
 
-    while (job && job->state != state && g_get_monotonic_time() < end) {
-        cst_job_info_free(job);
-        g_usleep(10000);
-        job = cst_service_job(f->service, id, NULL);
-    }
-    if (!job || job->state != state)
-        fail_msg("job is in state %d instead of %d: %s", job ? (int)job->state : -1, state,
-                 job ? job->error : "no job");
+    AWAIT_STATE(is_in(f, id, state, &job), "state %d instead of %d: %s", job->state, state,
+                job->error);
+    if (!job)
+        fail_msg("there is no job %" G_GUINT64_FORMAT, id);
     return job;
 }

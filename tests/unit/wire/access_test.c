@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "await.h"
+
 /*
  * Every procedure that a storage server answers, but for those that begin and end a connection. All
  * arguments decode from zeros (empty strings, uuid zero, absent options), so one payload fits every
@@ -538,10 +540,8 @@ static void silent_readers_make_room_when_connections_are_scarce(void **state)
     probe_call(&kept[BUSY], WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
     refused = connect_as(bench, PROBE_STRANGER, PROBE_STRANGER, TRUE);
     probe_assert_dropped(&refused);
-    while (probe_is_silent(bench, &silent)) {
-        probe_call(&kept[BUSY], WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);
-        g_usleep(1000);
-    }
+    AWAIT((probe_call(&kept[BUSY], WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL),
+           !probe_is_silent(bench, &silent)));
     probe_assert_dropped(&silent);
     for (int i = 0; i < N_KEPT; i++) {
         probe_call(&kept[i], WIRE_PROC_CONNECT_IS_SECURE, NULL, NULL, NULL, NULL);

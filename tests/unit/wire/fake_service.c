@@ -7,6 +7,8 @@
 #include <base/error.h>
 #include <base/flags.h>
 
+#include "await.h"
+
 struct CstPool {
     const char *name;
     CstUuid uuid;
@@ -466,7 +468,7 @@ gboolean cst_vol_wipe(CstPool *pool, const char *name, unsigned algorithm, unsig
         if (!cst_task_check(task, error))
             return see_cancel();
         fake_count(&fake.checks, 1);
-        g_usleep(1000);
+        await_pause();
     }
     return TRUE;
 }

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "await.h"
 #include "server.h"
 
 #define PATIENCE_MS 60000
@@ -252,14 +253,8 @@ void bench_stop_clock(Bench *bench)
 
 void bench_await_clients(Bench *bench, guint clients)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
-
-    while (cst_wire_server_clients(bench->server) != clients) {
-        if (g_get_monotonic_time() > end)
-            fail_msg("%u clients were awaited, there are %u", clients,
-                     cst_wire_server_clients(bench->server));
-        g_usleep(200);
-    }
+    AWAIT_STATE(cst_wire_server_clients(bench->server) == clients, "%u clients instead of %u",
+                cst_wire_server_clients(bench->server), clients);
 }
 
 gboolean bench_is_idle(Bench *bench)

@@ -2,6 +2,8 @@
 /* Calls that hang in storage: their clients get an answer, and nobody else waits for them. */
 #include "watch.h"
 
+#include "await.h"
+
 #define PATIENCE_US (100 * G_TIME_SPAN_MILLISECOND)
 
 /* The storage hangs while a refresh or a download is held. */
@@ -61,8 +63,7 @@ static void let_go(void)
 {
     fake_hold(&fake.hold_refresh, FALSE);
     assert_true(fake_wait(&fake.refreshing, 0));
-    while (!cst_liveness_check(fake.liveness, NULL))
-        g_usleep(1000);
+    AWAIT(cst_liveness_check(fake.liveness, NULL));
 }
 
 static void assert_done(Probe *probe)

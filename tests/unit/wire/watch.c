@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "../descriptors.h"
+#include "await.h"
 
 static GMutex lock; /* guards Counts.there */
 static GCond cond;
@@ -97,21 +98,16 @@ typedef gboolean (*Condition)(const Watch *watch, const Counts *counts, size_t w
 /* Looks again and again until @condition holds. */
 static void await(const Watch *watch, const char *what, Condition condition, size_t wanted)
 {
-    gint64 end = g_get_monotonic_time() + WATCH_LIMIT_S * G_TIME_SPAN_SECOND;
-    Counts counts = watch_look(watch);
+    Counts counts;
 
-    while (!condition(watch, &counts, wanted)) {
-        if (g_get_monotonic_time() > end)
-            fail_msg("%s (%zu): %u clients, %u guests, %u timed, %u jobs, %zu bytes, %zu held, %u "
-                     "users, %u connections, %u callbacks, %u waiting, %u turns, %u queued, %u "
-                     "descriptors of %u",
-                     what, wanted, counts.clients, counts.guests, counts.timed, counts.jobs,
-                     counts.bytes, counts.held, counts.refs, counts.connections, counts.callbacks,
-                     counts.waiting, counts.turns, counts.queued, count_descriptors(),
-                     watch->descriptors);
-        g_usleep(200);
-        counts = watch_look(watch);
-    }
+    AWAIT_STATE((counts = watch_look(watch), condition(watch, &counts, wanted)),
+                "%s (%zu): %u clients, %u guests, %u timed, %u jobs, %zu bytes, %zu held, %u "
+                "users, %u connections, %u callbacks, %u waiting, %u turns, %u queued, %u "
+                "descriptors of %u",
+                what, wanted, counts.clients, counts.guests, counts.timed, counts.jobs,
+                counts.bytes, counts.held, counts.refs, counts.connections, counts.callbacks,
+                counts.waiting, counts.turns, counts.queued, count_descriptors(),
+                watch->descriptors);
 }
 
 static gboolean is_settled(const Watch *watch, const Counts *counts, size_t unused)

@@ -33,7 +33,6 @@ typedef struct {
 } Counts;
 
 /** Seconds after which a condition that does not come fails the test. */
-#define WATCH_LIMIT_S 120
 
 /** Connects the idle client, as root or as PROBE_STRANGER, and notes the state. */
 Watch watch_begin(Bench *bench);
