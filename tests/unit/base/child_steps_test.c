@@ -20,8 +20,10 @@
 
 #include <base/child.h>
 #include <base/error.h>
+#include <base/log.h>
 
 #include "../descriptors.h"
+#include "../logged.h"
 
 /* The clock of the product is ahead of the real one. */
 static gint64 ahead;
@@ -60,12 +62,14 @@ static int setup(void **state)
 {
     ahead = 0;
     ends = g_string_new(NULL);
+    logged = g_string_new(NULL);
     return 0;
 }
 
 static int teardown(void **state)
 {
     g_string_free(ends, TRUE);
+    g_string_free(logged, TRUE);
     return 0;
 }
 
@@ -144,7 +148,7 @@ static void child_is_killed_as_a_group_and_then_reaped(void **state)
     g_autoptr(GError) error = NULL;
 
     point_run("child.run.wait", pass_time, &second);
-    assert_false(run_script("sleep 1000 & sleep 1000", 3600, NULL, &error));
+    assert_false(run_script("sleep infinity & exec sleep infinity", 3600, NULL, &error));
     points_clear();
     assert_int_equal(cst_error_code(error), CST_ERROR_TIMEOUT);
     assert_string_equal(ends->str, "kill reap ");
@@ -155,6 +159,19 @@ static void child_that_ends_is_reaped_and_not_killed(void **state)
 {
     assert_true(run_script("true", 3600, NULL, NULL));
     assert_string_equal(ends->str, "reap ");
+}
+
+static void debugging_shows_how_long_a_child_ran(void **state)
+{
+    gint64 hour = G_TIME_SPAN_HOUR;
+
+    cst_log_set_level(CST_LOG_DEBUG);
+    point_run("child.run.wait", pass_time, &hour);
+    assert_true(run_script("true", 7200, NULL, NULL));
+    points_clear();
+    cst_log_set_level(CST_LOG_WARNING);
+    assert_true(g_regex_match_simple("^sh ended after 36\\d{5}\\.\\d ms with status 0$",
+                                     logged->str, G_REGEX_MULTILINE, 0));
 }
 
 /* Nearly as long as the child may be silent. */
@@ -178,7 +195,7 @@ static void silence_counts_from_the_last_part(void **state)
     assert_int_equal(total, 1000000);
     assert_true(ahead >= 4 * 50 * G_TIME_SPAN_MINUTE);
     point_run("child.run.wait", pass_time, &more);
-    assert_false(run_script("sleep 1000", 0, &stream, &error));
+    assert_false(run_script("exec sleep infinity", 0, &stream, &error));
     points_clear();
     assert_string_equal(error->message, "'sh' printed nothing for 3600 seconds");
 }
@@ -191,8 +208,10 @@ int main(void)
         CASE(program_that_cannot_run_is_reaped),
         CASE(child_is_killed_as_a_group_and_then_reaped),
         CASE(child_that_ends_is_reaped_and_not_killed),
+        CASE(debugging_shows_how_long_a_child_ran),
         CASE(silence_counts_from_the_last_part),
     };
 
+    g_log_set_writer_func(keep_message, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,7 @@
 
 #include "../descriptors.h"
 #include "../logged.h"
+#include "await.h"
 
 static void run(const char *script, CstChildResult *ret_result)
 {
@@ -51,7 +52,7 @@ static void what_a_tool_makes_is_for_nobody_else(void **state)
 /* What is run itself is found where we look for it. */
 static void it_may_look_for_programs_elsewhere(void **state)
 {
-    const char *const argv[] = {"sh", "-c", "echo $PATH; sleep 0 || echo none", NULL};
+    const char *const argv[] = {"sh", "-c", "echo $PATH; uname || echo none", NULL};
     const CstChild child = {.argv = argv, .timeout_s = 10, .search_path = "/dev/null"};
     g_auto(CstChildResult) result = {0};
 
@@ -180,7 +181,7 @@ static void output_has_a_limit_and_errors_are_cut(void **state)
     assert_true(cst_child_run(&child, NULL, &result, NULL));
     assert_string_equal(result.out, "12345");
     assert_int_equal(strlen(result.err), 64 << 10);
-    assert_refused(&less, "printf 12345; sleep 30", NULL, CST_ERROR_LIMIT,
+    assert_refused(&less, "printf 12345; exec sleep infinity", NULL, CST_ERROR_LIMIT,
                    "'sh' printed more than 4 bytes");
 }
 
@@ -248,7 +249,7 @@ static void a_stream_ends_when_it_is_enough_or_wrong_or_silent(void **state)
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CORRUPT));
     g_clear_error(&error);
     taken = (Taken){.most = SIZE_MAX};
-    assert_false(stream("echo 1; sleep 30", 1, &taken, &result, &error));
+    assert_false(stream("echo 1; exec sleep infinity", 1, &taken, &result, &error));
     assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_TIMEOUT));
     assert_string_equal(error->message, "'sh' printed nothing for 1 seconds");
     assert_int_equal(taken.total, 2);
@@ -256,7 +257,17 @@ static void a_stream_ends_when_it_is_enough_or_wrong_or_silent(void **state)
 
 /* --- ends ------------------------------------------------------------------------------------- */
 
-/* The pid that @path holds is gone, or it takes no more than a moment. */
+/* A zombie that no process reaps is gone, too. */
+static gboolean is_gone(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
+    g_autofree char *text = NULL;
+
+    return kill(pid, 0) < 0 ||
+           (g_file_get_contents(path, &text, NULL, NULL) && strstr(text, ") Z "));
+}
+
+/* Waits until the process whose pid @path holds is gone. */
 static void assert_gone(const char *path)
 {
     g_autofree char *text = NULL;
@@ -265,24 +276,16 @@ static void assert_gone(const char *path)
     assert_true(g_file_get_contents(path, &text, NULL, NULL));
     pid = (pid_t)atoi(text);
     assert_true(pid > 1);
-    for (int i = 0; i < 200 && kill(pid, 0) == 0; i++) {
-        g_autofree char *stat_path = g_strdup_printf("/proc/%d/stat", pid);
-        g_autofree char *stat_text = NULL;
-
-        /* A zombie that nobody reaps is gone as well. */
-        if (g_file_get_contents(stat_path, &stat_text, NULL, NULL) && strstr(stat_text, ") Z "))
-            return;
-        g_usleep(10000);
-    }
-    assert_int_equal(kill(pid, 0), -1);
+    AWAIT_STATE(is_gone(pid), "pid %d", pid);
 }
 
 static void what_takes_too_long_is_ended_with_all_that_it_has_started(void **state)
 {
     const CstChild child = {.timeout_s = 1};
     g_autofree char *path = g_strdup_printf("%s/base-child-%d", g_get_tmp_dir(), getpid());
-    g_autofree char *waits = g_strdup_printf("sleep 30 & echo $! > %s; wait", path);
-    g_autofree char *silent = g_strdup_printf("echo $$ > %s; exec >&- 2>&-; exec sleep 30", path);
+    g_autofree char *waits = g_strdup_printf("sleep infinity & echo $! > %s; wait", path);
+    g_autofree char *silent =
+        g_strdup_printf("echo $$ > %s; exec >&- 2>&-; exec sleep infinity", path);
 
     assert_refused(&child, waits, NULL, CST_ERROR_TIMEOUT, "'sh' did not finish in 1 seconds");
     assert_gone(path);
@@ -314,7 +317,8 @@ static void cancel_task(gpointer task)
 
 static void a_cancelled_task_ends_it(void **state)
 {
-    static const char *const scripts[] = {"sleep 30", "exec >&- 2>&-; sleep 30"};
+    static const char *const scripts[] = {"exec sleep infinity",
+                                          "exec >&- 2>&-; exec sleep infinity"};
     const CstChild child = {.timeout_s = 10};
 
     for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
@@ -329,6 +333,7 @@ static void a_cancelled_task_ends_it(void **state)
 /* As long as a child works, nobody needs the processor to wait for it. */
 static void waiting_wakes_nobody(void **state)
 {
+    /* paced: a waiter that polls wakes often in this time */
     static const char *const scripts[] = {"sleep 0.3", "exec >&- 2>&-; exec sleep 0.3"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
@@ -358,7 +363,7 @@ static void what_cannot_be_waited_for_is_ended(void **state)
 {
     const CstChild child = {.timeout_s = 10};
     g_autofree char *path = g_strdup_printf("%s/base-child-%d", g_get_tmp_dir(), getpid());
-    g_autofree char *script = g_strdup_printf("echo $$ > %s; exec sleep 30", path);
+    g_autofree char *script = g_strdup_printf("echo $$ > %s; exec sleep infinity", path);
     struct stat st;
 
     unlink(path);
@@ -384,9 +389,9 @@ static void debugging_shows_what_is_run(void **state)
     assert_string_equal(logged->str, "");
     cst_log_set_level(CST_LOG_DEBUG);
     cst_child_result_clear(&result);
-    run("sleep 0.01; exit 7", &result);
-    assert_true(g_regex_match_simple("^runs: sh -c sleep 0.01; exit 7\n"
-                                     "sh ended after [1-9]\\d+\\.\\d ms with status 7\n$",
+    run("exit 7", &result);
+    assert_true(g_regex_match_simple("^runs: sh -c exit 7\n"
+                                     "sh ended after \\d+\\.\\d ms with status 7\n$",
                                      logged->str, 0, 0));
     g_string_truncate(logged, 0);
     assert_false(cst_child_run(&missing, NULL, &result, &error));
@@ -446,7 +451,10 @@ typedef struct {
     GString *taken;
     guint asked;
     gboolean satisfied;
+    int gate[2]; /* a pipe from which the child reads when it was asked ASKED times; 0: none */
 } Watched;
+
+#define ASKED 5
 
 static gboolean take_all(const void *bytes, size_t length, gpointer data, gboolean *ret_enough,
                          GError **error)
@@ -459,7 +467,8 @@ static gboolean enough(gpointer data)
 {
     Watched *watched = data;
 
-    watched->asked++;
+    if (++watched->asked == ASKED && watched->gate[1])
+        assert_int_equal(write(watched->gate[1], "\n", 1), 1);
     return watched->satisfied && strstr(watched->taken->str, "ready");
 }
 
@@ -468,7 +477,11 @@ static gboolean run_watched(Watched *watched, const char *script, unsigned timeo
 {
     const char *const argv[] = {"sh", "-c", script, NULL};
     const CstChildStream watch = {.take = take_all, .data = watched, .enough = enough};
-    const CstChild child = {.argv = argv, .timeout_s = timeout_s, .stream = &watch};
+    const CstChild child = {.argv = argv,
+                            .timeout_s = timeout_s,
+                            .stream = &watch,
+                            .fds = watched->gate,
+                            .n_fds = watched->gate[1] ? 1 : 0};
 
     watched->taken = g_string_new(NULL);
     return cst_child_run(&child, NULL, ret_result, error);
@@ -479,7 +492,8 @@ static void whoever_watches_ends_it_when_it_is_enough(void **state)
     g_auto(CstChildResult) result = {0};
     Watched watched = {.satisfied = TRUE};
 
-    assert_true(run_watched(&watched, "echo ready; sleep 60 & sleep 60", 30, &result, NULL));
+    assert_true(run_watched(&watched, "echo ready; sleep infinity & exec sleep infinity", 30,
+                            &result, NULL));
     assert_int_equal(result.status, 0);
     assert_string_equal(watched.taken->str, "ready\n");
     assert_string_equal(result.out, "");
@@ -491,10 +505,13 @@ static void whoever_watches_is_asked_while_nothing_comes(void **state)
     g_auto(CstChildResult) result = {0};
     Watched watched = {0};
 
-    assert_true(run_watched(&watched, "sleep 1; echo ready; exit 3", 30, &result, NULL));
+    assert_int_equal(pipe2(watched.gate, O_CLOEXEC), 0);
+    assert_true(run_watched(&watched, "read go <&3; echo ready; exit 3", 120, &result, NULL));
     assert_int_equal(result.status, 3);
-    assert_true(watched.asked >= 5);
+    assert_string_equal(watched.taken->str, "ready\n");
     g_string_free(watched.taken, TRUE);
+    close(watched.gate[0]);
+    close(watched.gate[1]);
 }
 
 static void what_is_watched_has_no_limit_of_output_and_one_of_time(void **state)
@@ -507,7 +524,7 @@ static void what_is_watched_has_no_limit_of_output_and_one_of_time(void **state)
     assert_int_equal(watched.taken->len, 20000000);
     g_string_free(watched.taken, TRUE);
     cst_child_result_clear(&result);
-    assert_false(run_watched(&watched, "sleep 60", 1, &result, &error));
+    assert_false(run_watched(&watched, "exec sleep infinity", 1, &result, &error));
     assert_int_equal(cst_error_code(error), CST_ERROR_TIMEOUT);
     g_string_free(watched.taken, TRUE);
 }

@@ -15,7 +15,6 @@
 
 #define THREADS 32
 #define ROUNDS  20
-#define SLOW_US (2 * G_TIME_SPAN_MILLISECOND)
 
 static GMutex lock;
 static GCond cond;
@@ -44,44 +43,46 @@ static gboolean fake_sync(int fd, const char *name, GError **error)
     g_cond_broadcast(&cond);
     while (gate_closed)
         g_cond_wait(&cond, &lock);
-    g_mutex_unlock(&lock);
-    g_usleep(SLOW_US);
-    g_mutex_lock(&lock);
     running--;
     durable = MAX(durable, covered);
     g_mutex_unlock(&lock);
     return !fails || cst_fail(error, CST_ERROR_IO, "cannot sync '%s'", name);
 }
 
+/* Its change is on the disk when the wait ends. */
 static gpointer change_and_wait(gpointer group)
 {
-    for (int i = 0; i < ROUNDS; i++) {
-        guint mine;
+    guint mine;
 
-        g_mutex_lock(&lock);
-        mine = ++changed;
-        g_mutex_unlock(&lock);
-        assert_true(cst_sync_group_wait(group, -1, "d", NULL));
-        g_mutex_lock(&lock);
-        assert_true(durable >= mine);
-        g_mutex_unlock(&lock);
-    }
+    g_mutex_lock(&lock);
+    mine = ++changed;
+    g_mutex_unlock(&lock);
+    assert_true(cst_sync_group_wait(group, -1, "d", NULL));
+    g_mutex_lock(&lock);
+    assert_true(durable >= mine);
+    g_mutex_unlock(&lock);
     return NULL;
 }
 
-static void many_share_few_syncs_that_cover_them(void **state)
+static gpointer change_many_times(gpointer group)
+{
+    for (int i = 0; i < ROUNDS; i++)
+        change_and_wait(group);
+    return NULL;
+}
+
+static void each_change_is_covered_by_a_sync(void **state)
 {
     CstSyncGroup *group = cst_sync_group_new(fake_sync);
     GThread *threads[THREADS];
 
     reset();
     for (int i = 0; i < THREADS; i++)
-        threads[i] = g_thread_new("changer", change_and_wait, group);
+        threads[i] = g_thread_new("changer", change_many_times, group);
     for (int i = 0; i < THREADS; i++)
         g_thread_join(threads[i]);
     assert_int_equal(durable, THREADS * ROUNDS);
-    /* With perfect sharing there were ROUNDS of them, without any THREADS times as many. */
-    assert_true(begun >= ROUNDS && begun < THREADS * ROUNDS / 2);
+    assert_in_range(begun, ROUNDS, THREADS * ROUNDS);
     cst_sync_group_free(group);
 }
 
@@ -111,6 +112,31 @@ static void wait_for_begun(guint wanted)
     while (begun < wanted)
         g_cond_wait(&cond, &lock);
     g_mutex_unlock(&lock);
+}
+
+static void changes_during_a_sync_share_the_next_one(void **state)
+{
+    CstSyncGroup *group = cst_sync_group_new(fake_sync);
+    GThread *threads[THREADS];
+
+    reset();
+    gate_closed = TRUE;
+    threads[0] = g_thread_new("changer", change_and_wait, group);
+    wait_for_begun(1);
+    point_watch("sync_group.wait");
+    for (int i = 1; i < THREADS; i++)
+        threads[i] = g_thread_new("changer", change_and_wait, group);
+    point_await("sync_group.wait", THREADS - 1);
+    g_mutex_lock(&lock);
+    gate_closed = FALSE;
+    g_cond_broadcast(&cond);
+    g_mutex_unlock(&lock);
+    for (int i = 0; i < THREADS; i++)
+        g_thread_join(threads[i]);
+    assert_int_equal(durable, THREADS);
+    assert_int_equal(begun, 2);
+    points_clear();
+    cst_sync_group_free(group);
 }
 
 /* Who comes while a sync runs is not covered by it, whether it succeeds or fails. */
@@ -196,7 +222,8 @@ static void a_failure_is_everybodys_of_its_round(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_share_few_syncs_that_cover_them),
+        cmocka_unit_test(each_change_is_covered_by_a_sync),
+        cmocka_unit_test(changes_during_a_sync_share_the_next_one),
         cmocka_unit_test(alone_each_call_syncs_once),
         cmocka_unit_test(a_running_sync_covers_nobody_who_comes_later),
         cmocka_unit_test(a_sync_that_has_ended_covers_no_later_call),
