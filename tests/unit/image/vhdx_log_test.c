@@ -12,6 +12,17 @@
         .capacity = 40 * CST_MIB, .block_size = CST_MIB \
     }
 
+static uint64_t summed; /* bytes whose checksum was computed */
+
+uint32_t __real_cst_crc32c(uint32_t crc, const void *data, size_t len);
+uint32_t __wrap_cst_crc32c(uint32_t crc, const void *data, size_t len);
+
+uint32_t __wrap_cst_crc32c(uint32_t crc, const void *data, size_t len)
+{
+    summed += len;
+    return __real_cst_crc32c(crc, data, len);
+}
+
 /* An image whose power goes off after a flush: its table is in the log. */
 static CstBlob *make_dirty(void)
 {
@@ -418,13 +429,12 @@ static void a_dirty_image_without_a_valid_entry_is_refused(void **state)
     }
 }
 
-/* Entries whose tail is not among them, each a step further: found out without trying all pairs. */
-static void a_log_full_of_entries_without_a_start_is_refused_fast(void **state)
+/* Entries whose tail is not among them, each a step further: no entry is summed for each pair. */
+static void a_log_full_of_entries_without_a_start_sums_each_once(void **state)
 {
     const Zero zero = {4 * CST_MIB, 4096};
     g_autoptr(CstBlob) blob = make_log(&zero, 1, CST_MIB, CST_MIB);
     uint8_t raw[4096];
-    gint64 start = g_get_monotonic_time();
 
     assert_true(cst_blob_pread(blob, raw, sizeof(raw), LOG_AT, NULL));
     for (unsigned i = 0; i < 255; i++) {
@@ -434,8 +444,10 @@ static void a_log_full_of_entries_without_a_start_is_refused_fast(void **state)
         vhdx_checksum_set(raw, sizeof(raw));
         assert_true(cst_blob_pwrite(blob, raw, sizeof(raw), LOG_AT + i * 4096, NULL));
     }
+    summed = 0;
     assert_refused(blob, CST_ERROR_CORRUPT);
-    assert_true(g_get_monotonic_time() - start < 5 * G_USEC_PER_SEC);
+    /* The log, and the headers of the image, for each of two opens. */
+    assert_in_range(summed, 2 * 255 * 4096, 2 * 2 * CST_MIB);
 }
 
 static void too_many_descriptors_are_refused(void **state)
@@ -469,7 +481,7 @@ int main(void)
         cmocka_unit_test(a_log_may_not_touch_headers_or_itself_or_the_far_away),
         cmocka_unit_test(a_file_cut_off_or_of_absurd_size_is_refused),
         cmocka_unit_test(a_dirty_image_without_a_valid_entry_is_refused),
-        cmocka_unit_test(a_log_full_of_entries_without_a_start_is_refused_fast),
+        cmocka_unit_test(a_log_full_of_entries_without_a_start_sums_each_once),
         cmocka_unit_test(too_many_descriptors_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
