@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """No test waits for a fixed time or asserts a duration: the gate "waits" of scripts/lint.
 
-A test waits for a condition: wait.until() in Python, point_await() and the like in C. So a sleep of
+A test waits for a condition: wait.until() in Python, point_await() and AWAIT() in C. So a sleep of
 a fixed time, and a clock in an assertion, may stand in no test. Where the pace is the subject (a
 client that reads slowly) or a pause between two looks, a comment says why, on the line or on the
 line above: `# paced: REASON` or `/* paced: REASON */`. Measurements (bench, soak) are left out.
@@ -15,6 +15,8 @@ PACED = re.compile(r"(?:#|/\*|//) ?paced: \S")
 COMMENT = {"c": re.compile(r"/\*.*?\*/|//[^\n]*", re.S), "py": re.compile(r"(?<!['\"\w])#[^\n]*")}
 # Texts on one line: only commands in them count.
 WORDS = re.compile(r"(?<![\w\"'])[fr]{0,2}(\"[^\"\n]*\"|'[^'\n]*')(?![\"'])")
+# A clock of C: a duration if it is compared or subtracted. A deadline is only passed on.
+CLOCK = r"\bg_get_monotonic_time\s*\("
 # (what is found, the complaint), by language.
 RULES = {
     "py": (
@@ -28,7 +30,8 @@ RULES = {
     "c": (
         (re.compile(r"\b(?:g_usleep|usleep|nanosleep|sleep)\s*\("), "a sleep of a fixed time"),
         (re.compile(r"\"[^\"\n]*(?<![\w-])sleep \.?\d"), "a sleep of a fixed time in a command"),
-        (re.compile(r"\bassert\w*\s*\([^;]*\b(?:g_get_monotonic_time|g_timer_elapsed)\s*\("),
+        (re.compile(r"\bassert\w*\s*\([^;{}]*(?:\bg_timer_elapsed\s*\("
+                    r"|" + CLOCK + r"\)\s*(?:[-<>]|[!=]=)|(?:(?<!-)[<>]=?|[!=]=|-)\s*" + CLOCK + ")"),
          "an asserted duration"),
     ),
 }
@@ -37,7 +40,10 @@ PLANTED = {
            "self.assertLess(time.monotonic() - began, 5)", "expect(took < 3, text)",
            "while time.monotonic() < end:", "self.assertLess(timed(stop), 5)"),
     "c": ("g_usleep(1000);", "sleep(1);", 'run("sleep 1; true");',
-          "assert_true(g_get_monotonic_time() - began < 5);"),
+          "assert_true(g_get_monotonic_time() - began < 5);",
+          "assert_true(end > g_get_monotonic_time());",
+          "assert_in_range(now - g_get_monotonic_time(), 0, 5);",
+          "assert_in_range(g_timer_elapsed(timer, NULL), 0, 5);"),
 }
 HARMLESS = {
     "py": ("time.sleep(1)  # paced: a slow reader", "# paced: a pause\ntime.sleep(PAUSE)",
@@ -45,7 +51,11 @@ HARMLESS = {
            "self.assertLess(size, 5)", "self.sleeps(1)",
            "self.assertIn('within 3 seconds', text)"),
     "c": ("g_usleep(10); /* paced: a pause between two looks */",
-          "/* paced: a slow client */\ng_usleep(10);", "/* sleep (1) */", "assert_true(size < 5);"),
+          "/* paced: a slow client */\ng_usleep(10);", "/* sleep (1) */", "assert_true(size < 5);",
+          'run("exec sleep infinity");',
+          "static void assert_done(void)\n{\n    gint64 left = end - g_get_monotonic_time();",
+          "assert_false(job_wait(id, g_get_monotonic_time(), &error));",
+          "assert_false(job_wait(side->id, g_get_monotonic_time() + 300, &error));"),
 }
 
 
@@ -84,7 +94,7 @@ def check(paths, read):
     """Complaints; @paths are all of the project's, @read gives the text of one."""
     return check_that_it_can_fail() + [
         f"{path}:{line}: {complaint}; await a condition (tests/system/harness/wait.py, "
-        f"tests/unit/points.h), or say why: paced: REASON"
+        f"tests/unit/points.h, tests/unit/await.h), or say why: paced: REASON"
         for path in paths if language(path)
         for line, complaint in find(read(path), language(path))]
 
