@@ -8,6 +8,8 @@
 #include <base/log_context.h>
 #include <base/threads.h>
 
+#include "await.h"
+
 /* Calls of work(), and those that have returned. */
 typedef struct {
     gint begun, ended;
@@ -27,11 +29,10 @@ GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc func, gpointer da
 static gpointer work(gpointer data)
 {
     Work *done = data;
-    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
 
     g_atomic_int_inc(&done->begun);
-    while (g_atomic_int_get(&done->begun) < done->together && g_get_monotonic_time() < end)
-        g_thread_yield();
+    AWAIT_STATE(g_atomic_int_get(&done->begun) >= done->together, "%d threads",
+                g_atomic_int_get(&done->begun));
     g_atomic_int_inc(&done->ended);
     return NULL;
 }
