@@ -161,6 +161,22 @@ static void child_that_ends_is_reaped_and_not_killed(void **state)
     assert_string_equal(ends->str, "reap ");
 }
 
+/* While a child works, the thread that waits for it sleeps. */
+static void waiting_for_a_child_does_not_poll(void **state)
+{
+    /* paced: a waiter that polls wakes often in this time */
+    static const char *const scripts[] = {"sleep 0.3", "exec >&- 2>&-; exec sleep 0.3"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
+        struct rusage before, after;
+
+        getrusage(RUSAGE_THREAD, &before);
+        assert_true(run_script(scripts[i], 3600, NULL, NULL));
+        getrusage(RUSAGE_THREAD, &after);
+        assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 1, 20);
+    }
+}
+
 static void debugging_shows_how_long_a_child_ran(void **state)
 {
     gint64 hour = G_TIME_SPAN_HOUR;
@@ -208,6 +224,7 @@ int main(void)
         CASE(program_that_cannot_run_is_reaped),
         CASE(child_is_killed_as_a_group_and_then_reaped),
         CASE(child_that_ends_is_reaped_and_not_killed),
+        CASE(waiting_for_a_child_does_not_poll),
         CASE(debugging_shows_how_long_a_child_ran),
         CASE(silence_counts_from_the_last_part),
     };

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -330,24 +329,6 @@ static void a_cancelled_task_ends_it(void **state)
     }
 }
 
-/* As long as a child works, nobody needs the processor to wait for it. */
-static void waiting_wakes_nobody(void **state)
-{
-    /* paced: a waiter that polls wakes often in this time */
-    static const char *const scripts[] = {"sleep 0.3", "exec >&- 2>&-; exec sleep 0.3"};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
-        g_auto(CstChildResult) result = {0};
-        struct rusage before, after;
-
-        getrusage(RUSAGE_THREAD, &before);
-        run(scripts[i], &result);
-        getrusage(RUSAGE_THREAD, &after);
-        assert_int_equal(result.status, 0);
-        assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 1, 20);
-    }
-}
-
 static gboolean no_descriptors;
 
 int __real_pidfd_open(pid_t pid, unsigned flags);
@@ -601,7 +582,6 @@ int main(void)
         cmocka_unit_test(what_takes_too_long_is_ended_with_all_that_it_has_started),
         cmocka_unit_test(nothing_of_a_child_stays_open),
         cmocka_unit_test(a_cancelled_task_ends_it),
-        cmocka_unit_test(waiting_wakes_nobody),
         cmocka_unit_test(what_cannot_be_waited_for_is_ended),
         cmocka_unit_test(debugging_shows_what_is_run),
     };
