@@ -136,6 +136,16 @@ class Runner(unittest.TestCase):
         self.assertEqual("0 passed, 2 failed", said.splitlines()[-1], said)
         self.assertNotIn("second run", said)
 
+    def test_program_that_gives_up_a_wait_gets_a_second_run(self):
+        said = self.play_program("echo 'x.c:3: not so after 120 s: done' >&2; kill -ABRT $$")
+        self.assertEqual("2 passed, 0 failed", said.splitlines()[-1], said)
+
+    def test_crash_in_the_kernels_log_is_found(self):
+        for line, found in (("[1.0] cisternd[7]: segfault at 0 ip 0 sp 0 error 4 in cisternd[1+2]", True),
+                            ("[1.0] worker[7]: segfault at 0 ip 0 sp 0 error 4 in cisternd[1+2]", True),
+                            ("[1.0] python3[7]: segfault at 0 ip 0 sp 0 in libc.so.6[1+2]", False)):
+            self.assertEqual(found, bool(self.runner.flaky.KERNEL.search(line)), line)
+
     def test_four_flaky_tests_fail_the_run(self):
         failures = [self.runner.Failure(f"test{number}") for number in range(4)]
 
