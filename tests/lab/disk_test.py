@@ -96,10 +96,11 @@ def heard_of(work):
     work()
     run("udevadm", "settle")
     # An event of another device follows those of the work.
-    run("udevadm", "trigger", "--action=change", "/sys/class/block/loop0")
+    other = os.path.basename(os.path.realpath(OTHER))
+    run("udevadm", "trigger", "--action=change", f"/sys/class/block/{other}")
     heard = ""
     for line in listener.stdout:
-        if line.rstrip().endswith("/loop0 (block)"):
+        if line.rstrip().endswith(f"/{other} (block)"):
             break
         heard += line
     listener.terminate()
