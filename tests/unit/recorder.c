@@ -91,7 +91,7 @@ static char *relative_name(const char *path)
         return NULL;
     name = g_strdup(full[len] ? full + len + 1 : ".");
     if (cst_file_is_temporary(name))
-        strcpy(name + strlen(name) - strlen("01234567.new"), "TMP");
+        memcpy(name + strlen(name) - strlen("01234567.new"), "TMP", sizeof("TMP"));
     return name;
 }
 

@@ -262,6 +262,7 @@ static gboolean make_in_turn(Set *set, uint64_t *ret_span_us, GError **error)
         CST_CRASH_POINT("vol.snapshots.one");
     }
     *ret_span_us = (uint64_t)(g_get_monotonic_time() - began);
+    CST_CRASH_POINT("vol.snapshots.done");
     if (end_intent(set, error))
         return TRUE;
     /* The record may be gone already, and the removal may fail as well. */
@@ -288,7 +289,6 @@ static gboolean make_set(CstPool *pool, const GPtrArray *volumes, const char *na
         ret_set->one_step = set.members->len == 1;
         done = make_in_turn(&set, &ret_set->span_us, error);
     }
-    CST_CRASH_POINT("vol.snapshots.done");
     for (guint i = 0; i < set.members->len; i++)
         volume_rescan(&member_at(&set, i)->target.claim);
     return done;

@@ -272,7 +272,7 @@ static void file_without_a_note_begins_anew(void **state)
 
     leave_part(1000000);
     info = g_strdup(part);
-    strcpy(info + strlen(info) - 5, ".info");
+    memcpy(info + strlen(info) - strlen(".info"), ".info", strlen(".info"));
     assert_int_equal(unlink(info), 0);
     assert_goes_on("0-2097484 if a");
 }

@@ -356,11 +356,10 @@ static void let_tool_go(gpointer unused)
 static GPid lvcreate_late(const char *token)
 {
     g_autofree char *tag = g_strconcat("cistern:intent=", token, NULL);
-    const char *argv[] = {"sh", "-c",
-                          /* paced: a pause between two looks */
-                          "while ! [ -e $FAKE_LVM/go ]; do sleep 0.02; done;"
-                          "lvcreate -y -n new --addtag $0 -L8192k vg; :",
-                          tag, NULL};
+    /* paced: a pause between two looks */
+    static const char script[] = "while ! [ -e $FAKE_LVM/go ]; do sleep 0.02; done;"
+                                 "lvcreate -y -n new --addtag $0 -L8192k vg; :";
+    const char *argv[] = {"sh", "-c", script, tag, NULL};
     GPid pid = 0;
 
     assert_true(g_spawn_async(NULL, (char **)argv, NULL,

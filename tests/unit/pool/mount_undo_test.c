@@ -190,11 +190,16 @@ static void put_mounted(const char *fsid)
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     g_autofree char *info = g_strdup_printf("/proc/self/fdinfo/%d", fd);
     g_autofree char *text = NULL, *row = NULL, *volumes = NULL;
+    const char *id;
 
     assert_true(fd >= 0 && g_file_get_contents(info, &text, NULL, NULL));
     close(fd);
-    row = g_strdup_printf("%d 1 0:50 / %s/m rw - nfs srv:/x rw\n",
-                          atoi(strstr(text, "mnt_id:") + strlen("mnt_id:")), root);
+    id = text ? strstr(text, "mnt_id:") : NULL;
+    if (!id)
+        fail_msg("no mnt_id in %s", info);
+    else
+        row = g_strdup_printf("%d 1 0:50 / %s/m rw - nfs srv:/x rw\n", atoi(id + strlen("mnt_id:")),
+                              root);
     volumes = g_strdup_printf("NV SERVER PORT DEV FSID FSC\nv4 0a000002 801 0:50 %s no\n", fsid);
     put("mountinfo", row);
     put("volumes", volumes);

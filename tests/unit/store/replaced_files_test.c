@@ -374,7 +374,7 @@ static void trash_is_listed_in_the_order_of_deletion(void **state)
     assert_true(g_str_has_prefix(logged->str, "the record of deleted volume 'damaged': "));
     g_string_free(g_steal_pointer(&logged), TRUE);
     assert_int_equal(list->len, G_N_ELEMENTS(wanted));
-    for (guint i = 0; i < list->len; i++)
+    for (guint i = 0; i < G_N_ELEMENTS(wanted); i++)
         assert_string_equal(((CstTrashed *)list->pdata[i])->hidden, wanted[i]);
 }
 
@@ -478,7 +478,7 @@ static void protected_volumes_are_listed_by_name(void **state)
     g_ptr_array_unref(list);
     list = cst_protected_list(s->paths, &uuid, NULL);
     assert_int_equal(list->len, 3);
-    for (guint i = 0; i < list->len; i++)
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
         assert_string_equal(list->pdata[i], names[2 - i]);
     assert_true(cst_protected_find(s->paths, &uuid, "a/\n", &is_on, NULL));
     assert_true(is_on);
