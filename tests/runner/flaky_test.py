@@ -65,6 +65,7 @@ class Runner(unittest.TestCase):
         os.symlink(os.path.join(TOP, "tests/system/run"), os.path.join(self.folder, "suite/run"))
         self.runner = load_runner(os.path.join(self.folder, "build"))
         self.runner.JOBS = 1
+        self.runner.WORDS["planted"] = self.runner.test_id
 
     def write(self, name, text):
         path = os.path.join(self.folder, name)
@@ -84,8 +85,7 @@ class Runner(unittest.TestCase):
     def play_python(self, text):
         self.write("suite/planted_test.py", text)
         return self.play(lambda: self.runner.run_suite(
-            "planted", os.path.join(self.folder, "suite/run"), None, {"BUILD": "build"},
-            self.runner.test_id))
+            "planted", os.path.join(self.folder, "suite/run"), None, {"BUILD": "build"}))
 
     def play_program(self, end):
         command = self.write("program", PROGRAM.format(folder=self.folder, end=end))
@@ -163,7 +163,6 @@ class Runner(unittest.TestCase):
         self.runner.FLAKY.tests = []
         played = []
         self.runner.SUITES["planted"] = played.append
-        self.runner.AGAIN["planted"] = self.runner.test_id
         said = self.play(lambda: self.runner.run_again(3))
         self.assertEqual(["planted_test.Planted.test_planted"] * 3, played, said)
 
