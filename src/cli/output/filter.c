@@ -23,7 +23,9 @@ struct CliFilter {
     NodeKind kind;
     CliFilter *left, *right; /* NOT: left only; TEST: none */
     const CliColumn *column;
-    guint index; /* of the column */
+    guint index;               /* of the column */
+    const CliColumn *compared; /* the column on the right; NULL: a value */
+    guint compared_index;
     Operator op;
     gboolean absent; /* the value is "-" */
     char *text;      /* TEXT, WORD; else NULL */
@@ -141,8 +143,25 @@ static gboolean is_text(CliCellKind kind)
     return kind == CLI_CELL_TEXT || kind == CLI_CELL_WORD;
 }
 
-/* Sets what @test compares with. */
-static gboolean take_value(CliFilter *test, const char *value, GError **error)
+/*
+ * Makes @test compare with the column that @value names. FALSE without a change if @value names no
+ * column of the same kind. Texts are never columns, so that "format = raw" keeps its meaning
+ * whatever columns a later version has.
+ */
+static gboolean take_column(const Parser *parser, CliFilter *test, const char *value)
+{
+    int index = cli_column_find(parser->columns, parser->n_columns, value);
+
+    if (index < 0 || is_text(test->column->kind) ||
+        parser->columns[index].kind != test->column->kind)
+        return FALSE;
+    test->compared = &parser->columns[index];
+    test->compared_index = (guint)index;
+    return TRUE;
+}
+
+/* Sets the value that @test compares with. */
+static gboolean take_value(const Parser *parser, CliFilter *test, const char *value, GError **error)
 {
     gboolean matches = test->op == OP_MATCH || test->op == OP_NO_MATCH;
     g_autoptr(GError) why = NULL;
@@ -164,6 +183,7 @@ static gboolean take_value(CliFilter *test, const char *value, GError **error)
         return TRUE;
     }
     return read_number(test->column->kind, value, &test->number) ||
+           take_column(parser, test, value) ||
            cst_fail(error, CST_ERROR_USAGE, _("'%s' is no value of column '%s'"), value,
                     test->column->key);
 }
@@ -274,7 +294,7 @@ static CliFilter *take_test(Parser *parser, GError **error)
         fail_here(parser, _("a value"), error);
         return NULL;
     }
-    return take_value(test, value, error) ? g_steal_pointer(&test) : NULL;
+    return take_value(parser, test, value, error) ? g_steal_pointer(&test) : NULL;
 }
 
 static CliFilter *node_new(NodeKind kind, CliFilter *left, CliFilter *right)
@@ -378,29 +398,34 @@ unsigned cli_filter_needs(const CliFilter *filter)
 {
     if (!filter)
         return 0;
-    return (filter->column ? filter->column->flags : 0) | cli_filter_needs(filter->left) |
+    return (filter->column ? filter->column->flags : 0) |
+           (filter->compared ? filter->compared->flags : 0) | cli_filter_needs(filter->left) |
            cli_filter_needs(filter->right);
 }
 
-static int compare_cell(const CliFilter *test, const CliCell *cell)
+/* @number is the right side of columns that are no texts. */
+static int compare_cell(const CliFilter *test, const CliCell *cell, uint64_t number)
 {
     if (test->column->kind == CLI_CELL_WORD)
         return g_ascii_strcasecmp(cell->text, test->text);
     if (test->column->kind == CLI_CELL_TEXT)
         return strcmp(cell->text, test->text);
-    return cell->number < test->number ? -1 : cell->number > test->number;
+    return cell->number < number ? -1 : cell->number > number;
 }
 
-static gboolean test_cell(const CliFilter *test, const CliCell *cell)
+/* A comparison of two columns holds for no row in which one of the cells is empty, but for !=. */
+static gboolean test_cell(const CliFilter *test, const CliCell *cell, const CliCell *compared)
 {
     gboolean same = test->absent && !cell->present;
     int order;
 
+    if (compared && cell->present != compared->present)
+        return test->op == OP_NE;
     if (test->absent || !cell->present)
         return test->op == OP_EQ ? same : test->op == OP_NE && !same;
     if (test->regex)
         return g_regex_match(test->regex, cell->text, 0, NULL) == (test->op == OP_MATCH);
-    order = compare_cell(test, cell);
+    order = compare_cell(test, cell, compared ? compared->number : test->number);
     switch (test->op) {
     case OP_EQ: return order == 0;
     case OP_NE: return order != 0;
@@ -413,7 +438,7 @@ static gboolean test_cell(const CliFilter *test, const CliCell *cell)
 
 gboolean cli_filter_matches(const CliFilter *filter, const CliTable *table, guint row)
 {
-    CliCell cell;
+    CliCell cell, compared = {0};
 
     switch (filter->kind) {
     case NODE_AND:
@@ -426,5 +451,7 @@ gboolean cli_filter_matches(const CliFilter *filter, const CliTable *table, guin
     default: break;
     }
     cell = cli_table_cell(table, row, filter->index);
-    return test_cell(filter, &cell);
+    if (filter->compared)
+        compared = cli_table_cell(table, row, filter->compared_index);
+    return test_cell(filter, &cell, filter->compared ? &compared : NULL);
 }

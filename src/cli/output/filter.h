@@ -8,7 +8,7 @@
  *
  *   condition  = term { "or" term }
  *   term       = factor { "and" factor }
- *   factor     = "not" factor | "(" condition ")" | COLUMN OPERATOR VALUE
+ *   factor     = "not" factor | "(" condition ")" | COLUMN OPERATOR ( VALUE | COLUMN )
  *   OPERATOR   = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~" | "!~"
  *
  * COLUMN is a column's key. VALUE is a word, or stands in single or double quotes. What it means
@@ -16,7 +16,8 @@
  * in s, m, h or d; a time is ISO 8601 ("2026-11-21", "2026-11-21T03:44:39Z"), or so long ago
  * ("-7d"); "yes" and "no". Texts are compared as they are, words without regard to case. "~" takes
  * a regular expression (PCRE), which the text must match somewhere. "-" stands for no value; only
- * "=" and "!=" find rows that have none.
+ * "=" and "!=" find rows that have none. Two columns of one kind compare with each other, unless
+ * they are texts or words.
  */
 typedef struct CliFilter CliFilter;
 

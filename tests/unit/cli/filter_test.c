@@ -21,9 +21,11 @@ static const CliColumn columns[] = {
     {"Left", "left", CLI_CELL_DURATION, NULL, 0},
     {"Made", "made", CLI_CELL_TIME, NULL, 0},
     {"Full", "full", CLI_CELL_PERCENT, NULL, CLI_COLUMN_NEEDS << 2},
+    {"Limit", "limit", CLI_CELL_SIZE, NULL, CLI_COLUMN_NEEDS << 3},
+    {"Place", "place", CLI_CELL_TEXT, NULL, 0},
 };
 
-/* Row 0 has all values, row 1 only a name. */
+/* Row 0 has all values, row 1 only a name and a limit. */
 static CliTable *make_table(void)
 {
     CliTable *table = cli_table_new(columns, G_N_ELEMENTS(columns));
@@ -36,6 +38,8 @@ static CliTable *make_table(void)
     cli_table_add_duration(table, 90);
     cli_table_add_time(table, g_get_real_time() / G_USEC_PER_SEC - 48 * HOUR);
     cli_table_add_percent(table, 1, 3);
+    cli_table_add_size(table, 12 * CST_GIB);
+    cli_table_add_text(table, "name");
     cli_table_add_text(table, "b");
     cli_table_add_word(table, NULL);
     cli_table_add_known_bool(table, FALSE, TRUE);
@@ -44,6 +48,8 @@ static CliTable *make_table(void)
     cli_table_add_known_duration(table, FALSE, 90);
     cli_table_add_time(table, 0);
     cli_table_add_percent(table, 1, 0);
+    cli_table_add_size(table, 10 * CST_GIB);
+    cli_table_add_text(table, "b");
     return table;
 }
 
@@ -121,6 +127,24 @@ static void operators_compare(void **state)
     finds("state!~^run", "00");
 }
 
+static void columns_of_one_kind_compare_with_each_other(void **state)
+{
+    finds("size < limit", "10");
+    finds("limit>size", "10");
+    finds("size >= limit", "00");
+    finds("size = limit", "00");
+    finds("limit = limit", "11");
+    /* An empty cell differs from each value, and no other operator holds for it. */
+    finds("size != limit", "11");
+    finds("limit != size", "11");
+    finds("not size < limit", "01");
+    finds("limit <= size", "00");
+    /* Texts stay values. */
+    finds("place = name", "10");
+    refuses("size > count", "'count' is no value of column 'size'");
+    refuses("size > name", "'name' is no value of column 'size'");
+}
+
 static void rows_without_a_value(void **state)
 {
     finds("state=-", "01");
@@ -192,14 +216,21 @@ static void it_says_what_it_needs(void **state)
                                                    columns, G_N_ELEMENTS(columns), NULL);
 
     assert_int_equal(cli_filter_needs(filter), CLI_COLUMN_NEEDS | CLI_COLUMN_NEEDS << 1);
+    cli_filter_free(filter);
+    filter = cli_filter_parse("size > limit", columns, G_N_ELEMENTS(columns), NULL);
+    assert_int_equal(cli_filter_needs(filter), CLI_COLUMN_NEEDS << 1 | CLI_COLUMN_NEEDS << 3);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_their_columns),      cmocka_unit_test(operators_compare),
-        cmocka_unit_test(rows_without_a_value),          cmocka_unit_test(conditions_are_joined),
-        cmocka_unit_test(what_can_not_be_read_is_named), cmocka_unit_test(nesting_has_an_end),
+        cmocka_unit_test(values_are_their_columns),
+        cmocka_unit_test(operators_compare),
+        cmocka_unit_test(columns_of_one_kind_compare_with_each_other),
+        cmocka_unit_test(rows_without_a_value),
+        cmocka_unit_test(conditions_are_joined),
+        cmocka_unit_test(what_can_not_be_read_is_named),
+        cmocka_unit_test(nesting_has_an_end),
         cmocka_unit_test(it_says_what_it_needs),
     };
 
