@@ -194,13 +194,45 @@ static const CliCommand define_command = {
     .flags = CLI_CMD_MUTATES,
 };
 
+/*
+ * Builds, marks and starts a pool that has just been defined, as far as the options ask for it. The
+ * definition stays when a step fails, and the hint names the command that repeats the step.
+ */
+static gboolean finish_definition(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
+                                  unsigned flags, GError **error)
+{
+    const char *name = pool->name;
+    unsigned build = 0;
+
+    if (flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE)
+        build |= CST_POOL_BUILD_OVERWRITE;
+    if (flags & CST_POOL_CREATE_WITH_BUILD_NO_OVERWRITE)
+        build |= CST_POOL_BUILD_NO_OVERWRITE;
+    if (flags && !cst_conn_pool_build(ctl->conn, pool, build, error)) {
+        cli_hint(ctl, _("the pool is defined; `cistern pool-build %s` builds it"), name);
+        return cli_failed(ctl, _("Failed to build pool %s"), name);
+    }
+    if (cli_args_has(args, "autostart") &&
+        !cst_conn_pool_set_autostart(ctl->conn, pool, TRUE, error)) {
+        cli_hint(ctl, _("the pool is defined; `cistern pool-autostart %s` marks it"), name);
+        return cli_failed(ctl, _("failed to mark pool %s as autostarted"), name);
+    }
+    if (cli_args_has(args, "start") && !cst_conn_pool_start(ctl->conn, pool, 0, error)) {
+        cli_hint(ctl, _("the pool is defined; `cistern pool-start %s` starts it"), name);
+        return cli_failed(ctl, _("Failed to start pool %s"), name);
+    }
+    return TRUE;
+}
+
 static gboolean cmd_define_as(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
     g_autofree char *xml = NULL;
     const char *name;
+    unsigned flags;
 
-    if (!cli_pool_build_xml(ctl, args, &name, &xml, error))
+    if (!cli_pool_create_flags(args, &flags, error) ||
+        !cli_pool_build_xml(ctl, args, &name, &xml, error))
         return FALSE;
     if (cli_args_has(args, "print-xml")) {
         cli_document(ctl, "xml", xml);
@@ -209,14 +241,26 @@ static gboolean cmd_define_as(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_pool_check_type(args, error) || !cli_conn(ctl, error))
         return FALSE;
     cli_plan(ctl, _("Would define pool %s"), name);
+    if ((flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE) && !confirm_overwrite(ctl, name, error))
+        return FALSE;
     pool = cst_conn_pool_define(ctl->conn, xml, 0, error);
     if (!pool)
         return cli_failed(ctl, _("Failed to define pool %s"), name);
-    cli_done(ctl, "pool", pool->name, _("Pool %s defined"), name);
+    if (!finish_definition(ctl, args, pool, flags, error))
+        return FALSE;
+    cli_done(ctl, "pool", pool->name,
+             cli_args_has(args, "start") ? _("Pool %s defined and started") : _("Pool %s defined"),
+             name);
     return TRUE;
 }
 
-static const CliOption define_as_options[] = {AS_OPTIONS, {0}};
+static const CliOption define_as_options[] = {
+    AS_OPTIONS,
+    BUILD_OPTIONS,
+    CLI_SWITCH("start", N_("start the pool, too")),
+    CLI_SWITCH("autostart", N_("start the pool at each boot of the host")),
+    {0},
+};
 
 static const CliCommand define_as_command = {
     .name = "pool-define-as",
@@ -224,7 +268,7 @@ static const CliCommand define_as_command = {
     .description = N_("Define a pool."),
     .options = define_as_options,
     .handler = cmd_define_as,
-    .flags = CLI_CMD_MUTATES,
+    .flags = CLI_CMD_MUTATES | CLI_CMD_DESTROYS,
 };
 
 static gboolean cmd_delete(CliCtl *ctl, const CliArgs *args, GError **error)
