@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""How pools reach files: the gate "paths" of scripts/lint.
+"""How pools, commands, servers and imports reach files: the gate "paths" of scripts/lint.
 
 A pool's directory may belong to an attacker, so in src/pool only OPENER turns a path or a name into
 a descriptor or a change of a directory. Everybody else works on descriptors; what is no pool's
@@ -7,6 +7,10 @@ directory has functions of its own in base/file.h, which say so by their names: 
 cst_node_stat() for device nodes, cst_kernel_read() and cst_kernel_list() for /proc and /sys.
 
 OTHERS reach directories of the host that only root can write to.
+
+The command line, the NBD server, backups and imports work on names outside of pools, often root in
+the directory of another user. There a name is reached by base/place.h only. EXCEPT lists the files
+that take a path nevertheless, each with its calls and the reason.
 """
 
 import re
@@ -14,6 +18,31 @@ import re
 FOLDER = "src/pool/"
 OPENER = "src/pool/dir/beneath.c"
 OTHERS = ["src/pool/iscsi/record.c"]  # open-iscsi's database in /etc
+
+OUTSIDE = ("src/cli/", "src/nbd/", "src/backup/", "src/import/")
+EXCEPT = {
+    "src/backup/folder.c": ("openat mkdirat fstatat renameat unlinkat cst_dir_ensure",
+                            "below the descriptors of the repository's directories"),
+    "src/backup/lock.c": ("unlinkat g_file_get_contents", "likewise; /etc/machine-id"),
+    "src/cli/commands/image/commit.c": ("stat", "compares a name that was typed; opens nothing"),
+    "src/cli/commands/image/create.c": ("cst_blob_file_open", "reads the header of a typed base"),
+    "src/cli/commands/image/target.c": ("openat fstatat unlinkat faccessat",
+                                        "below the descriptors of a place and its draft"),
+    "src/cli/commands/pool/editor.c": ("unlink", "a file of ours in the sticky /tmp"),
+    "src/cli/commands/secret/value.c": ("open", "reads a typed file or the terminal"),
+    "src/cli/commands/transfer/known.c": ("g_file_get_contents g_file_set_contents_full",
+                                          "in the cache of cst_place_cache_dir()"),
+    "src/cli/commands/volume/stream.c": ("open faccessat", "/dev/null; below a place"),
+    "src/cli/commands/xml.c": ("fopen", "reads a typed document"),
+    "src/cli/core/background.c": ("open", "/dev/null"),
+    "src/cli/core/config.c": ("stat", "owner of the home directory; the file is read trusted"),
+    "src/cli/shell/commands.c": ("chdir", "the shell's cd"),
+    "src/import/download.c": ("cst_dir_ensure lstat open unlink g_dir_open cst_file_replace "
+                              "cst_file_read", "in a directory that was checked to be ours"),
+    "src/import/signature.c": ("access cst_file_read", "beside a list that was typed"),
+    "src/import/source.c": ("open cst_openat2", "the typed directory; beneath it, without links"),
+    "src/nbd/tls.c": ("access", "which certificates the typed directory has"),
+}
 
 # Everything that takes a path: of the C library, of the kernel, of GLib and of ours.
 NAMES = """
@@ -61,4 +90,18 @@ def check(files, read):
     return check_that_it_can_fail() + [
         f"{path}:{line}: {name}() takes a path; use {OPENER} or base/file.h's functions for nodes"
         for path in sources if path not in (OPENER, *OTHERS)
-        for line, name in calls(read(path))]
+        for line, name in calls(read(path))] + check_outside(files, read)
+
+
+def check_outside(files, read):
+    """Complaints about paths outside of pools, and about exceptions that are not needed."""
+    found = {path: calls(read(path)) for path in files if path.startswith(OUTSIDE)}
+    complaints = []
+    for path, made in found.items():
+        allowed = set(EXCEPT.get(path, ("", ""))[0].split())
+        complaints += [f"{path}:{line}: {name}() takes a path; use base/place.h"
+                       for line, name in made if name not in allowed]
+        complaints += [f"scripts/pool_paths.py: {path} does not call {name}()"
+                       for name in sorted(allowed - {name for _line, name in made})]
+    return complaints + [f"scripts/pool_paths.py: there is no {path}" for path in EXCEPT
+                         if path not in found]

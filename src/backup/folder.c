@@ -17,6 +17,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/place.h>
 #include <base/test_point.h>
 
 #include "crypt.h"
@@ -97,8 +98,7 @@ static gboolean may_trust(int fd, const char *path, gboolean shared_ok, GError *
 
 static int open_dir(int dirfd, const char *name, const char *path, GError **error)
 {
-    int fd = openat(dirfd, name,
-                    O_RDONLY | O_DIRECTORY | O_CLOEXEC | (dirfd == AT_FDCWD ? 0 : O_NOFOLLOW));
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0)
         cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
@@ -117,12 +117,32 @@ static gboolean open_children(Folders *folders, gboolean shared_ok, GError **err
     return TRUE;
 }
 
+/* Finds the directory that the repository's own lies in, and makes it if it is missing. */
+static gboolean find_parent(const Folders *folders, CstPlace *place, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(folders->path);
+    g_autoptr(GError) why = NULL;
+
+    if (cst_place_init(place, folders->path, &why))
+        return TRUE;
+    if (!g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    cst_place_clear(place);
+    return cst_may_change(error) && cst_dir_ensure(parent, 0700, error) &&
+           cst_place_init(place, folders->path, error);
+}
+
 gboolean folders_make(Folders *folders, const char *path, GError **error)
 {
+    g_auto(CstPlace) place = CST_PLACE_INIT;
     gboolean empty;
 
     folders_init(folders, path);
-    folders->root = open(folders->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!find_parent(folders, &place, error))
+        return FALSE;
+    folders->root = cst_place_open(&place, O_RDONLY | O_DIRECTORY);
     if (folders->root < 0 && errno != ENOENT)
         return cst_fail_errno(error, errno, _("cannot open directory '%s'"), folders->path);
     if (folders->root >= 0 && (!is_unused(folders->root, &empty, folders->path, error) ||
@@ -133,10 +153,10 @@ gboolean folders_make(Folders *folders, const char *path, GError **error)
     if (!cst_may_change(error))
         return FALSE;
     if (folders->root < 0) {
-        if (!cst_dir_ensure(folders->path, 0700, error))
-            return FALSE;
-        folders->root = open_dir(AT_FDCWD, folders->path, folders->path, error);
-        if (folders->root < 0)
+        if (mkdirat(place.dir, place.name, 0700) < 0 || !cst_place_sync(&place, NULL))
+            return cst_fail_errno(error, errno, _("cannot make directory '%s'"), folders->path);
+        folders->root = open_dir(place.dir, place.name, folders->path, error);
+        if (folders->root < 0 || !may_trust(folders->root, folders->path, FALSE, error))
             return FALSE;
     }
     if (fchmod(folders->root, 0700) < 0)
@@ -151,10 +171,13 @@ gboolean folders_make(Folders *folders, const char *path, GError **error)
 
 gboolean folders_open(Folders *folders, const char *path, gboolean shared_ok, GError **error)
 {
+    g_auto(CstPlace) place = CST_PLACE_INIT;
     struct stat st;
 
     folders_init(folders, path);
-    folders->root = open_dir(AT_FDCWD, folders->path, folders->path, error);
+    if (!cst_place_init(&place, folders->path, error))
+        return FALSE;
+    folders->root = open_dir(place.dir, place.name, folders->path, error);
     if (folders->root < 0 || !may_trust(folders->root, folders->path, shared_ok, error))
         return FALSE;
     if (fstatat(folders->root, CONFIG, &st, AT_SYMLINK_NOFOLLOW) < 0)

@@ -16,6 +16,7 @@
 #include <base/dry_run.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
 #include <base/test_point.h>
 #include <base/text.h>
 
@@ -56,8 +57,19 @@ static int open_source(const ImportContext *context, ImportSource *source, GErro
         source->name = g_strdup(_("(standard input)"));
         fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     } else {
+        g_auto(CstPlace) place = CST_PLACE_INIT;
+        g_autoptr(GError) why = NULL;
+
         source->name = g_strdup(path);
-        fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+        if (cst_place_init(&place, path, &why)) {
+            fd = cst_place_open(&place, O_RDONLY);
+        } else if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
+            errno = ENOENT;
+            fd = -1;
+        } else {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return -1;
+        }
     }
     if (fd >= 0 && fstat(fd, &source->before) == 0)
         return fd;

@@ -26,6 +26,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/place.h>
 #include <base/test_point.h>
 
 #include "connection.h"
@@ -41,7 +42,7 @@
 
 typedef struct {
     int fd;
-    char *path; /* of a Unix socket that is ours; NULL: TCP */
+    CstPlace place; /* of a Unix socket that is ours; without a path: TCP */
     struct stat id;
 } Listener;
 
@@ -65,14 +66,12 @@ typedef struct {
 static void listener_clear(gpointer data)
 {
     Listener *listener = data;
-    struct stat now;
 
     close(listener->fd);
     /* Not one that somebody else has put in its place. */
-    if (listener->path && lstat(listener->path, &now) == 0 && now.st_ino == listener->id.st_ino &&
-        now.st_dev == listener->id.st_dev)
-        unlink(listener->path);
-    g_free(listener->path);
+    if (listener->place.path)
+        cst_place_remove(&listener->place, &listener->id);
+    cst_place_clear(&listener->place);
 }
 
 void cst_nbd_bitmap_free(gpointer bitmap)
@@ -140,60 +139,93 @@ guint cst_nbd_server_clients(CstNbdServer *server)
 
 /* --- listening -------------------------------------------------------------------------------- */
 
-/* A socket of a server that was killed: nobody answers. FALSE with EXISTS for anything else. */
-static gboolean remove_stale(const char *path, const struct sockaddr_un *address, GError **error)
+/* The address of the socket by way of its directory's descriptor. */
+static struct sockaddr_un reach_socket(const CstPlace *place)
 {
-    struct stat found;
-    int fd;
-    gboolean answered;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    g_autofree char *path = cst_place_reach(place);
 
-    if (lstat(path, &found) < 0)
-        return errno == ENOENT || cst_fail_errno(error, errno, _("cannot look at '%s'"), path);
-    if (!S_ISSOCK(found.st_mode))
-        return cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists and is no socket"), path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return cst_fail_errno(error, errno, _("cannot make a socket"));
-    answered = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-               errno != ECONNREFUSED;
-    close(fd);
-    if (answered)
-        return cst_fail(error, CST_ERROR_EXISTS, _("somebody listens at '%s' already"), path);
-    return unlink(path) == 0 || cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    return address;
 }
 
-static gboolean add_listener(CstNbdServer *server, int fd, const char *path, GError **error)
+/*
+ * Whether a server answers at the socket. The question does not wait: a listener whose queue is
+ * full (EAGAIN) counts as one that answers.
+ */
+static gboolean is_answered(const CstPlace *place, gboolean *ret_answered, GError **error)
 {
-    Listener listener = {.fd = fd, .path = g_strdup(path)};
+    const struct sockaddr_un address = reach_socket(place);
+    g_auto(CstFd) fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (path && lstat(path, &listener.id) < 0)
-        cst_fail_errno(error, errno, _("cannot look at '%s'"), path);
-    else if (listen(fd, 16) < 0)
-        cst_fail_errno(error, errno, _("cannot listen at '%s'"), path ? path : "TCP");
-    else {
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot make a socket"));
+    *ret_answered = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
+                    errno != ECONNREFUSED;
+    return TRUE;
+}
+
+/* Removes the socket of a server that was killed. FALSE with EXISTS for anything else. */
+static gboolean remove_stale(const CstPlace *place, GError **error)
+{
+    struct stat found;
+    gboolean answered;
+
+    if (!cst_place_stat(place, &found))
+        return errno == ENOENT ||
+               cst_fail_errno(error, errno, _("cannot look at '%s'"), place->path);
+    if (!S_ISSOCK(found.st_mode))
+        return cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists and is no socket"), place->path);
+    if (!is_answered(place, &answered, error))
+        return FALSE;
+    if (answered)
+        return cst_fail(error, CST_ERROR_EXISTS, _("somebody listens at '%s' already"),
+                        place->path);
+    cst_place_remove(place, &found);
+    return TRUE;
+}
+
+/* Takes over @fd, and @place of a Unix socket (else NULL). */
+static gboolean add_listener(CstNbdServer *server, int fd, CstPlace *place, GError **error)
+{
+    Listener listener = {.fd = fd};
+    const char *name = place ? place->path : "TCP";
+
+    if (place && !cst_place_stat(place, &listener.id)) {
+        cst_fail_errno(error, errno, _("cannot look at '%s'"), name);
+        close(fd);
+        return FALSE;
+    }
+    if (listen(fd, 16) == 0) {
+        if (place) {
+            listener.place = *place;
+            *place = (CstPlace)CST_PLACE_INIT;
+        }
         g_array_append_val(server->listeners, listener);
         return TRUE;
     }
-    listener_clear(&listener);
+    cst_fail_errno(error, errno, _("cannot listen at '%s'"), name);
+    close(fd);
     return FALSE;
 }
 
 /* The mode is that of the socket before it is bound (on Linux), so nobody gets in before. */
-static int bind_unix(const char *path, const struct sockaddr_un *address, GError **error)
+static int bind_unix(CstPlace *place, const char *path, uid_t owner, GError **error)
 {
-    int fd;
+    struct sockaddr_un address;
+    g_auto(CstFd) fd = -1;
 
-    if (!remove_stale(path, address, error))
+    if (!cst_place_init_for(place, path, owner, FALSE, error) || !remove_stale(place, error))
         return -1;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot make a socket"));
         return -1;
     }
-    if (fchmod(fd, 0600) == 0 && bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
-        return fd;
+    address = reach_socket(place);
+    if (fchmod(fd, 0600) == 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return g_steal_fd(&fd);
     cst_fail_errno(error, errno, _("cannot listen at '%s'"), path);
-    close(fd);
     return -1;
 }
 
@@ -201,7 +233,7 @@ static int bind_unix(const char *path, const struct sockaddr_un *address, GError
  * In the name of the owner as far as files are concerned: he gets no socket where he may not make
  * one, and none of another user's is removed for him. The identity is this thread's only.
  */
-static int bind_as(uid_t owner, const char *path, const struct sockaddr_un *address, GError **error)
+static int bind_as(uid_t owner, CstPlace *place, const char *path, GError **error)
 {
     const struct passwd *entry;
     struct passwd storage;
@@ -210,12 +242,12 @@ static int bind_as(uid_t owner, const char *path, const struct sockaddr_un *addr
     int fd;
 
     if (geteuid() != 0 || owner == 0)
-        return bind_unix(path, address, error);
+        return bind_unix(place, path, geteuid(), error);
     if (getpwuid_r(owner, &storage, names, sizeof(names), (struct passwd **)&entry) == 0 && entry)
         group = entry->pw_gid;
     setfsgid(group == (gid_t)-1 ? (gid_t)owner : group);
     setfsuid(owner);
-    fd = bind_unix(path, address, error);
+    fd = bind_unix(place, path, owner, error);
     setfsuid(0);
     setfsgid(0);
     return fd;
@@ -224,16 +256,17 @@ static int bind_as(uid_t owner, const char *path, const struct sockaddr_un *addr
 gboolean cst_nbd_server_listen_unix(CstNbdServer *server, const char *path, uid_t owner,
                                     GError **error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    struct sockaddr_un address;
     int fd;
 
+    /* Clients name the socket by its path. */
     if (strlen(path) >= sizeof(address.sun_path))
         return cst_fail(error, CST_ERROR_INVALID,
                         _("'%s' is too long for the name of a socket (at most %zu bytes)"), path,
                         sizeof(address.sun_path) - 1);
-    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
-    fd = bind_as(owner, path, &address, error);
-    return fd >= 0 && add_listener(server, fd, path, error);
+    fd = bind_as(owner, &place, path, error);
+    return fd >= 0 && add_listener(server, fd, &place, error);
 }
 
 static gboolean is_loopback(const struct sockaddr *address)

@@ -46,6 +46,7 @@ REFUSED = {
     "pool-build": "pool-build idle --overwrite",
     "pool-start": "pool-start idle --build --overwrite",
     "pool-create-as": "pool-create-as new dir --target {at}/new --build --overwrite",
+    "pool-define-as": "pool-define-as new dir --target {at}/new --build --overwrite",
     "pool-create": "pool-create {at}/pool.xml --build --overwrite",
 }
 # The same commands where they destroy nothing.

@@ -15,11 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
 #include <conn/client_jobs.h>
 
 #include "core/background.h"
@@ -294,16 +296,26 @@ gboolean cli_job_check(const CliArgs *args, GError **error)
            cst_fail(error, CST_ERROR_USAGE, _("--%s goes with --%s only"), "report", "detach");
 }
 
+/* A file is replaced by the report; a FIFO has its reader waited for. */
 static gboolean open_report(const CliCtl *ctl, CliJob *job, GError **error)
 {
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    gboolean created;
+    struct stat st;
     const char *path;
 
     if (!cli_args_string(ctl->current, "report", &path, error))
         return FALSE;
     if (!path)
         return TRUE;
-    job->report = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
-    return job->report >= 0 || cst_fail_errno(error, errno, _("cannot write '%s'"), path);
+    if (!cst_place_init(&place, path, error))
+        return FALSE;
+    job->report = cst_place_open_output(&place, 0600, &created, error);
+    if (job->report < 0)
+        return FALSE;
+    return (fstat(job->report, &st) == 0 &&
+            (!S_ISREG(st.st_mode) || ftruncate(job->report, 0) == 0)) ||
+           cst_fail_errno(error, errno, _("cannot write '%s'"), path);
 }
 
 gboolean cli_job_begin(CliCtl *ctl, const char *kind, const char *pool, const char *volume,

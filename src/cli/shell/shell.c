@@ -22,8 +22,8 @@
 #include <readline/readline.h>
 
 #include <base/error_class.h>
-#include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
 
 #include "complete.h"
 #include "core/words.h"
@@ -43,9 +43,12 @@ static const char *prompt(const CliCtl *ctl)
     return ctl->settings.read_only || geteuid() != 0 ? "cistern > " : "cistern # ";
 }
 
+/* NULL: the cache belongs to another user, as with sudo, and no history is kept. */
 static char *history_path(void)
 {
-    return g_build_filename(g_get_user_cache_dir(), "cistern", "history", NULL);
+    g_autofree char *dir = cst_place_cache_dir(NULL);
+
+    return dir ? g_build_filename(dir, "history", NULL) : NULL;
 }
 
 /** The words before the cursor, after the last ';'. The one being typed comes last, maybe "". */
@@ -139,8 +142,6 @@ static char *read_line(const CliCtl *ctl)
 
 static void start_readline(CliCtl *ctl, const char *history)
 {
-    g_autofree char *dir = g_path_get_dirname(history);
-
     shell_ctl = ctl;
     rl_readline_name = "cistern";
     rl_basic_word_break_characters = " \t\n;";
@@ -149,8 +150,8 @@ static void start_readline(CliCtl *ctl, const char *history)
     interrupts = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     rl_getc_function = next_key;
     stifle_history(HISTORY_LINES);
-    cst_dir_ensure(dir, 0700, NULL);
-    read_history(history);
+    if (history)
+        read_history(history);
 }
 
 static void run_line(CliCtl *ctl, const char *line)
@@ -177,7 +178,8 @@ static void run_terminal(CliCtl *ctl)
     }
     if (!ctl->leave)
         fputc('\n', ctl->out);
-    write_history(history);
+    if (history)
+        write_history(history);
     g_clear_pointer(&candidates, g_ptr_array_unref);
 }
 

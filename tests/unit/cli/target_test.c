@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "points.h"
 #include "session.h"
 
 /* --- system calls ----------------------------------------------------------------------------- */
@@ -157,9 +158,9 @@ static void what_has_come_meanwhile_is_not_overwritten(void **state)
         says(state, "image-create -f qcow2 a 1M -o data_file=far/a.raw",
              i ? CST_EXIT_FAILED : CST_EXIT_CONFLICT, "\n",
              i ? "error: Failed to create image a\n"
-                 "error: cannot create './a': Invalid argument\n"
+                 "error: cannot create 'a': Invalid argument\n"
                : "error: Failed to create image a\n"
-                 "error: operation failed: './a' has been made by somebody else meanwhile, and was "
+                 "error: operation failed: 'a' has been made by somebody else meanwhile, and was "
                  "not overwritten\n");
         assert_true(g_file_get_contents("a", &content, NULL, NULL));
         assert_string_equal(content, "theirs");
@@ -188,6 +189,36 @@ static void of_an_image_that_fails_no_part_is_left(void **state)
     }
 }
 
+static void exchange_part(gpointer data)
+{
+    assert_int_equal(rename("a-flat.vmdk", "ours"), 0);
+    assert_true(g_file_set_contents("a-flat.vmdk", "theirs", -1, NULL));
+}
+
+static void a_part_that_was_exchanged_is_not_removed_after_a_failure(void **state)
+{
+    fault_at = 1;
+    fault_errno = EIO;
+    point_run("image.target.undo", exchange_part, NULL);
+    session_run(*state, "image-create -f vmdk a.vmdk 1M -o subformat=monolithicFlat");
+    assert_int_not_equal(((Session *)*state)->status, CST_EXIT_OK);
+    assert_files("a-flat.vmdk far ours");
+    points_clear();
+}
+
+static void a_replaced_file_keeps_its_mode_without_set_user_id(void **state)
+{
+    struct stat st;
+
+    assert_true(g_file_set_contents("a", "old", -1, NULL));
+    assert_int_equal(chmod("a", 06755), 0);
+    session_run(*state, "image-create -f raw a 1M --yes");
+    assert_int_equal(((Session *)*state)->status, CST_EXIT_OK);
+    assert_int_equal(stat("a", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0755);
+    assert_int_equal(st.st_size, 1 << 20);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -196,6 +227,8 @@ int main(void)
         TEST(what_has_come_meanwhile_is_not_overwritten),
         TEST(names_are_given_without_flags_of_renaming),
         TEST(of_an_image_that_fails_no_part_is_left),
+        TEST(a_part_that_was_exchanged_is_not_removed_after_a_failure),
+        TEST(a_replaced_file_keeps_its_mode_without_set_user_id),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

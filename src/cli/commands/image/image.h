@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <base/place.h>
 #include <image/chain.h>
 #include <image/luks.h>
 #include <image/options.h>
@@ -69,16 +70,20 @@ CliTable *cli_image_snapshot_table(const GPtrArray *snapshots);
  * and move there when they are complete; a block device is written in place.
  */
 typedef struct {
-    char *path;       /**< as it was named */
-    char *final_dir;  /**< where the files go */
-    char *name;       /**< in that directory */
-    char *dir;        /**< of the draft; NULL: in place */
-    gboolean replace; /**< there is a file, and it was agreed to replace it */
-    CstBlob *old;     /**< that file, claimed so that nobody else opens it; NULL: none */
+    char *path;         /**< as it was named */
+    CstPlace place;     /**< where the files go */
+    const char *name;   /**< in that directory; borrowed from place */
+    char *dir;          /**< name of the draft's directory; NULL: in place */
+    CstFd draft;        /**< that directory; -1: in place */
+    GPtrArray *parts;   /**< names of the draft's files, char *, the image itself first */
+    gboolean replace;   /**< there is a file, and it was agreed to replace it */
+    CstBlob *old;       /**< that file, claimed so that nobody else opens it; NULL: none */
+    struct stat old_st; /**< of that file */
     CstBlob *blob;
-    CstBlob *data;    /**< a data file of it that lies elsewhere; NULL: none */
-    mode_t most;      /**< mode bits that a new file may have, beside what the umask takes */
-    gboolean guarded; /**< an interrupt waits until the draft is cleared away */
+    CstBlob *data;       /**< a data file of it that lies elsewhere; NULL: none */
+    CstPlace data_place; /**< of that data file */
+    mode_t most;         /**< mode bits that a new file may have, beside what the umask takes */
+    gboolean guarded;    /**< an interrupt waits until the draft is cleared away */
 } CliImageTarget;
 
 /**

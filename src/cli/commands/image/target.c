@@ -6,127 +6,254 @@
  * waits for it; only a kill leaves it behind. A block device is written in place.
  *
  * A file that is replaced is claimed, so that no machine goes on with it unnoticed, and passes its
- * mode and owner on. A new name is taken without replacing what somebody else has put there
+ * mode and owner on, but no set-user-ID bits. A new name never replaces a file that has appeared
  * meanwhile.
+ *
+ * The directory may belong to another user, who can exchange each name in it at any moment. So all
+ * steps are relative to its descriptor (base/place.h) and to that of the hidden directory. Mode and
+ * owner are set by descriptor before a file leaves the hidden directory, which only this user can
+ * enter. Parts are removed by the names in target->parts, never by a listing.
  */
 #include "image.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <base/dry_run.h>
 #include <base/error.h>
-#include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
+#include <base/test_point.h>
 #include <blob/dry.h>
 #include <image/hold.h>
 
 #include "core/interrupt.h"
 #include "output/confirm.h"
+#include "output/text.h"
 
-/** Where links lead, so that the file is replaced and not the link to it. */
-static char *follow_links(const char *path)
+/* --- opening ---------------------------------------------------------------------------------- */
+
+/* A machine that has the file open would go on with one that has no name any more. */
+static gboolean claim_old(CliImageTarget *target, GError **error)
 {
-    char *real = realpath(path, NULL);
-    char *copy = g_strdup(real ? real : path);
+    int fd = cst_place_open(&target->place, O_RDONLY | O_NONBLOCK);
 
-    free(real);
-    return copy;
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
+    target->old = cst_blob_file_new(fd, target->path, FALSE, error);
+    if (!target->old || !cst_image_hold(target->old, error))
+        return FALSE;
+    return fstat(cst_blob_file_fd(target->old), &target->old_st) == 0 ||
+           cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
 }
 
-/** A machine that has the file open would go on with one that has no name any more. */
-static gboolean claim_old(CliImageTarget *target, const char *real, GError **error)
+/*
+ * Whether the new file gets the owner of the old one. A file that another user has laid into a
+ * directory of somebody else, /tmp for one, was perhaps made to be given the content.
+ */
+static gboolean keeps_owner(const CliImageTarget *target)
 {
-    target->old = cst_blob_file_open(real, FALSE, error);
-    return target->old && cst_image_hold(target->old, error);
+    uid_t owner = target->old_st.st_uid;
+
+    return cst_owner_is_us(owner) || owner == target->place.owner;
 }
 
-static gboolean look_at_place(CliCtl *ctl, CliImageTarget *target, const char *real,
-                              gboolean *ret_device, GError **error)
+static void warn_of_owner(CliCtl *ctl, CliImageTarget *target)
+{
+    if (keeps_owner(target))
+        return;
+    target->most = 0600;
+    if (!ctl->settings.quiet)
+        cli_warn(ctl,
+                 _("warning: '%s' belongs to user %u, and its directory does not; the new file is "
+                   "yours, with mode 0600\n"),
+                 target->path, (unsigned)target->old_st.st_uid);
+}
+
+/* Asks about a file or device of that name; *ret_device: there is a device. */
+static gboolean check_existing(CliCtl *ctl, CliImageTarget *target, gboolean *ret_device,
+                               GError **error)
 {
     struct stat st;
 
     *ret_device = FALSE;
-    if (stat(real, &st) < 0)
+    if (!cst_place_stat(&target->place, &st))
         return errno == ENOENT || cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
     *ret_device = S_ISBLK(st.st_mode);
     if (!*ret_device && !S_ISREG(st.st_mode))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is neither a file nor a block device"),
                         target->path);
     target->replace = TRUE;
-    return cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), target->path) &&
-           (*ret_device || claim_old(target, real, error));
+    if (!cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), target->path))
+        return FALSE;
+    if (*ret_device)
+        return TRUE;
+    if (!claim_old(target, error))
+        return FALSE;
+    warn_of_owner(ctl, target);
+    return TRUE;
+}
+
+static char *path_beside(const CliImageTarget *target, const char *name)
+{
+    g_autofree char *dir = g_path_get_dirname(target->path);
+
+    return g_build_filename(dir, name, NULL);
+}
+
+/* Creates the file @name of the draft; it and its messages have the path that it will get. */
+static CstBlob *create_in_draft(CliImageTarget *target, const char *name, GError **error)
+{
+    g_autofree char *path = path_beside(target, name);
+    int fd = openat(target->draft, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
+
+    if (fd < 0) {
+        cst_fail_errno(error, errno, _("cannot create '%s'"), path);
+        return NULL;
+    }
+    g_ptr_array_add(target->parts, g_strdup(name));
+    return cst_blob_file_new(fd, path, TRUE, error);
 }
 
 static gboolean open_draft(CliImageTarget *target, GError **error)
 {
-    g_autofree char *dir = g_build_filename(target->final_dir, ".cistern-XXXXXX", NULL);
-    g_autofree char *draft = NULL;
-
     cli_interrupt_begin();
     target->guarded = TRUE;
-    if (!mkdtemp(dir))
-        return cst_fail_errno(error, errno, _("cannot create '%s'"), target->path);
-    target->dir = g_steal_pointer(&dir);
-    draft = g_build_filename(target->dir, target->name, NULL);
-    target->blob = cst_blob_file_create(draft, error);
+    target->draft = cst_place_make_draft(&target->place, &target->dir, error);
+    if (target->draft < 0)
+        return FALSE;
+    target->blob = create_in_draft(target, target->place.name, error);
     return target->blob != NULL;
 }
 
 /* For a dry run: takes what is written, and leaves nothing. */
-static gboolean open_nowhere(CliImageTarget *target, const char *path, GError **error)
+static gboolean open_nowhere(CliImageTarget *target, GError **error)
 {
-    if (access(target->final_dir, W_OK | X_OK) < 0)
+    if (faccessat(target->place.dir, ".", W_OK | X_OK, AT_EACCESS) < 0)
         return cst_fail_errno(error, errno, _("cannot create '%s'"), target->path);
-    target->blob = cst_blob_dry_new(NULL, path);
+    target->blob = cst_blob_dry_new(NULL, target->path);
     return TRUE;
 }
 
-/* The draft has the mode that the umask left it, in a directory that nobody else can enter. */
-static gboolean limit_mode(const char *draft, mode_t most, GError **error)
+static gboolean open_device(CliImageTarget *target, GError **error)
 {
-    struct stat st;
+    int fd = cst_place_open(&target->place, O_RDWR | O_NONBLOCK);
 
-    return (stat(draft, &st) == 0 && chmod(draft, st.st_mode & most) == 0) ||
-           cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), draft, most);
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
+    target->blob = cst_blob_file_new(fd, target->path, TRUE, error);
+    return target->blob && cst_image_hold(target->blob, error);
 }
 
-/* Named on this command line, so nobody else decides which file that is; yet none is replaced. */
+static void warn_of_path(CliCtl *ctl, const CliImageTarget *target)
+{
+    if (target->place.exchanged && !ctl->settings.quiet)
+        cli_warn(ctl,
+                 _("warning: another user can exchange the directory '%s' of '%s'; look where the "
+                   "file is afterwards\n"),
+                 target->place.exchanged, target->path);
+}
+
+static gboolean find_place(CliImageTarget *target, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (cst_place_init(&target->place, target->path, &why))
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return cst_fail_errno(error, ENOENT, _("cannot create '%s'"), target->path);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
+                               GError **error)
+{
+    CliImageTarget *target = ret_target;
+    gboolean device = FALSE;
+
+    *target = (CliImageTarget){
+        .path = g_strdup(path),
+        .data_place = CST_PLACE_INIT,
+        .parts = g_ptr_array_new_with_free_func(g_free),
+        .draft = -1,
+        .most = 0666,
+    };
+    if (!find_place(target, error) || !cst_name_check(target->place.name, _("image"), error))
+        return FALSE;
+    target->name = target->place.name;
+    warn_of_path(ctl, target);
+    if (!check_existing(ctl, target, &device, error))
+        return FALSE;
+    if (device)
+        return open_device(target, error);
+    return ctl->settings.dry_run ? open_nowhere(target, error) : open_draft(target, error);
+}
+
+/* --- parts ------------------------------------------------------------------------------------ */
+
+/* The command line names it, so no other user decides which file that is; yet none is replaced. */
 static CstBlob *create_elsewhere(CliImageTarget *target, const char *name, GError **error)
 {
     g_autofree char *path = cst_path_named(target->path, name);
+    int fd;
 
     if (!path || target->data) {
         cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' can't be a data file of '%s'"), name,
                  target->path);
         return NULL;
     }
-    if (!cst_may_change(error) || !(target->data = cst_blob_file_create(path, error)))
+    if (!cst_may_change(error) || !cst_place_init(&target->data_place, path, error))
         return NULL;
-    return cst_blob_ref(target->data);
+    fd = cst_place_create(&target->data_place, 0666);
+    if (fd < 0 && errno == EEXIST)
+        cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists"), path);
+    else if (fd < 0)
+        cst_fail_errno(error, errno, _("cannot create '%s'"), path);
+    target->data = fd < 0 ? NULL : cst_blob_file_new(fd, path, TRUE, error);
+    return target->data ? cst_blob_ref(target->data) : NULL;
+}
+
+/* A block device has no draft, and its image no parts. */
+static gboolean may_have_parts(const CliImageTarget *target, const char *name, GError **error)
+{
+    return cst_name_check(name, _("part of an image"), error) &&
+           (target->draft >= 0 || cst_fail(error, CST_ERROR_UNSUPPORTED,
+                                           _("'%s' can't have the part '%s'"), target->path, name));
 }
 
 static CstBlob *create_part(const char *name, gpointer data, GError **error)
 {
     CliImageTarget *target = data;
-    const CstImageFiles beside = cst_path_parts(target->blob);
 
-    return strchr(name, '/') ? create_elsewhere(target, name, error)
-                             : beside.create(name, beside.data, error);
+    if (strchr(name, '/'))
+        return create_elsewhere(target, name, error);
+    if (!cst_may_change(error) || !may_have_parts(target, name, error))
+        return NULL;
+    return create_in_draft(target, name, error);
 }
 
 static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GError **error)
 {
     CliImageTarget *target = data;
-    const CstImageFiles beside = cst_path_parts(target->blob);
+    g_autofree char *path = path_beside(target, name);
+    int fd;
 
     /* an image has one data file, and this is the one that has just been made */
-    return strchr(name, '/') && target->data ? cst_blob_ref(target->data)
-                                             : beside.open(name, writable, beside.data, error);
+    if (strchr(name, '/') && target->data)
+        return cst_blob_ref(target->data);
+    if (!may_have_parts(target, name, error))
+        return NULL;
+    fd = openat(target->draft, name,
+                (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+        return NULL;
+    }
+    return cst_blob_file_new(fd, path, writable, error);
 }
 
 CstImageFiles cli_image_target_files(CliImageTarget *target)
@@ -134,146 +261,143 @@ CstImageFiles cli_image_target_files(CliImageTarget *target)
     return (CstImageFiles){.open = open_part, .create = create_part, .data = target};
 }
 
-static gboolean sync_elsewhere(CstBlob *data, mode_t most, GError **error)
-{
-    g_autofree char *dir = g_path_get_dirname(data->name);
-    g_auto(CstFd) dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+/* --- the end ---------------------------------------------------------------------------------- */
 
-    return limit_mode(data->name, most, error) && cst_blob_flush(data, error) &&
-           (dirfd < 0 || cst_dir_sync(dirfd, dir, error));
-}
-
-gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
-                               GError **error)
-{
-    g_autofree char *real = follow_links(path);
-    CliImageTarget *target = ret_target;
-    gboolean device = FALSE;
-
-    *target = (CliImageTarget){
-        .path = g_strdup(path),
-        .final_dir = g_path_get_dirname(real),
-        .name = g_path_get_basename(real),
-        .most = 0666,
-    };
-    if (!cst_name_check(target->name, _("image"), error) ||
-        !look_at_place(ctl, target, real, &device, error))
-        return FALSE;
-    if (!device && ctl->settings.dry_run)
-        return open_nowhere(target, real, error);
-    if (!device)
-        return open_draft(target, error);
-    target->blob = cli_image_blob(ctl, real, TRUE, error);
-    return target->blob != NULL;
-}
-
-/** Names in the draft's directory, the image itself last: it must not be there without its
- *  parts. */
-static GPtrArray *draft_names(const CliImageTarget *target)
-{
-    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-    GDir *dir = g_dir_open(target->dir, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir)))
-        if (strcmp(name, target->name) != 0)
-            g_ptr_array_add(names, g_strdup(name));
-    if (dir)
-        g_dir_close(dir);
-    g_ptr_array_add(names, g_strdup(target->name));
-    return names;
-}
-
-/** Keeps mode and, where that is allowed, owner of the file that is replaced. */
-static void keep_mode(const char *from, const char *to)
+/* The draft has the mode that the umask left it, in a directory that nobody else can enter. */
+static gboolean limit_mode(int fd, const char *path, mode_t most, GError **error)
 {
     struct stat st;
 
-    if (stat(to, &st) < 0)
-        return;
-    if (chown(from, st.st_uid, st.st_gid) == 0 || st.st_uid == geteuid())
-        chmod(from, st.st_mode & 07777);
+    return (fstat(fd, &st) == 0 && fchmod(fd, st.st_mode & most & 0777) == 0) ||
+           cst_fail_errno(error, errno, _("cannot set mode of '%s' to %04o"), path, most);
 }
 
-static gboolean move(const CliImageTarget *target, const char *name, GError **error)
+static gboolean sync_elsewhere(const CliImageTarget *target, GError **error)
 {
-    g_autofree char *from = g_build_filename(target->dir, name, NULL);
-    g_autofree char *to = g_build_filename(target->final_dir, name, NULL);
+    return limit_mode(cst_blob_file_fd(target->data), target->data->name, target->most, error) &&
+           cst_blob_flush(target->data, error) && cst_place_sync(&target->data_place, error);
+}
 
-    if (!limit_mode(from, target->most, error))
+/*
+ * Gives the new file mode and, where that is allowed, owner of the replaced one: by what was opened
+ * before the question, and not by what has the name now. Set-user-ID bits are not passed on.
+ */
+static void keep_mode(const CliImageTarget *target, int fd)
+{
+    const struct stat *old = &target->old_st;
+
+    if (!keeps_owner(target))
+        return;
+    if (fchown(fd, old->st_uid, old->st_gid) == 0 || old->st_uid == geteuid())
+        (void)!fchmod(fd, old->st_mode & 0777);
+}
+
+/* The file that was replaced by agreement must not have become another one. */
+static gboolean check_unchanged(const CliImageTarget *target, GError **error)
+{
+    return !target->old || cst_place_is(&target->place, &target->old_st) ||
+           cst_fail(error, CST_ERROR_EXISTS,
+                    _("'%s' has been exchanged since it was looked at, and was not overwritten"),
+                    target->path);
+}
+
+/* Moves the part @name to its place; *ret_moved describes it then. */
+static gboolean move_part(const CliImageTarget *target, const char *name, struct stat *ret_moved,
+                          GError **error)
+{
+    g_autofree char *path = path_beside(target, name);
+    g_auto(CstFd) fd = openat(target->draft, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
+    if (!limit_mode(fd, path, target->most, error))
         return FALSE;
-    if (target->replace)
-        keep_mode(from, to);
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, target->replace ? 0 : RENAME_NOREPLACE) == 0)
-        return TRUE;
-    /* Some file systems can't promise not to replace. */
-    if (errno == EINVAL && access(to, F_OK) < 0 && rename(from, to) == 0)
-        return TRUE;
-    if (errno == EEXIST)
-        return cst_fail(error, CST_ERROR_EXISTS,
-                        _("'%s' has been made by somebody else meanwhile, and was not overwritten"),
-                        to);
-    return cst_fail_errno(error, errno, _("cannot create '%s'"), to);
+    if (target->old)
+        keep_mode(target, fd);
+    return (fstat(fd, ret_moved) == 0 ||
+            cst_fail_errno(error, errno, _("cannot open '%s'"), path)) &&
+           cst_place_adopt(&target->place, target->draft, name, name, target->replace, error);
+}
+
+/* Removes the first @count parts of an image that could not get all of its parts. */
+static void undo_moves(const CliImageTarget *target, const struct stat *moved, guint count)
+{
+    CST_TEST_POINT("image.target.undo");
+    for (guint i = 0; i < count; i++) {
+        const char *name = g_ptr_array_index(target->parts, target->parts->len - 1 - i);
+        struct stat st;
+
+        /* Not a file that another user has put there since. */
+        if (fstatat(target->place.dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            cst_stat_is_same(&st, &moved[i]))
+            unlinkat(target->place.dir, name, 0);
+    }
+}
+
+/* The image itself is the first of the parts and moves last: it must not be there without them. */
+static gboolean move_parts(const CliImageTarget *target, GError **error)
+{
+    guint count = target->parts->len;
+    g_autofree struct stat *moved = g_new0(struct stat, count);
+
+    for (guint i = 0; i < count; i++) {
+        const char *name = g_ptr_array_index(target->parts, count - 1 - i);
+
+        if (move_part(target, name, &moved[i], error))
+            continue;
+        /* Files that were replaced are gone already. */
+        if (!target->replace)
+            undo_moves(target, moved, i);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static void drop_draft(CliImageTarget *target)
+{
+    cst_place_drop_draft(&target->place, target->draft, target->dir);
+    cst_fd_clear(&target->draft);
+    g_clear_pointer(&target->dir, g_free);
 }
 
 gboolean cli_image_target_commit(CliImageTarget *target, GError **error)
 {
-    g_autoptr(GPtrArray) names = NULL;
-    g_auto(CstFd) dirfd = -1;
-
     g_clear_pointer(&target->blob, cst_blob_unref);
     /* the image that names it must not be there without it */
-    if (target->data && !sync_elsewhere(target->data, target->most, error))
+    if (target->data && !sync_elsewhere(target, error))
         return FALSE;
-    if (!target->dir) {
-        g_clear_pointer(&target->data, cst_blob_unref);
-        return TRUE;
-    }
-    names = draft_names(target);
-    for (guint i = 0; i < names->len; i++)
-        if (!move(target, g_ptr_array_index(names, i), error)) {
-            /* Parts that have moved are nobody's; files that were replaced are gone already. */
-            for (guint k = 0; k < i && !target->replace; k++) {
-                g_autofree char *part = g_build_filename(
-                    target->final_dir, (const char *)g_ptr_array_index(names, k), NULL);
-
-                unlink(part);
-            }
-            return FALSE;
-        }
-    rmdir(target->dir);
-    g_clear_pointer(&target->dir, g_free);
+    if (target->dir && (!check_unchanged(target, error) || !move_parts(target, error)))
+        return FALSE;
     g_clear_pointer(&target->data, cst_blob_unref);
-    dirfd = open(target->final_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return dirfd < 0 || cst_dir_sync(dirfd, target->final_dir, error);
+    if (!target->dir)
+        return TRUE;
+    drop_draft(target);
+    return cst_place_sync(&target->place, error);
 }
 
 void cli_image_target_clear(CliImageTarget *target)
 {
+    struct stat st;
+
     if (target->blob)
         cst_blob_unref(target->blob);
     if (target->old)
         cst_blob_unref(target->old);
     if (target->data) {
-        unlink(target->data->name);
+        if (fstat(cst_blob_file_fd(target->data), &st) == 0)
+            cst_place_remove(&target->data_place, &st);
         cst_blob_unref(target->data);
     }
     if (target->dir) {
-        g_autoptr(GPtrArray) names = draft_names(target);
-
-        for (guint i = 0; i < names->len; i++) {
-            g_autofree char *path =
-                g_build_filename(target->dir, (const char *)g_ptr_array_index(names, i), NULL);
-
-            unlink(path);
-        }
-        rmdir(target->dir);
+        for (guint i = 0; i < target->parts->len; i++)
+            unlinkat(target->draft, g_ptr_array_index(target->parts, i), 0);
+        drop_draft(target);
     }
     if (target->guarded)
         cli_interrupt_end();
-    g_free(target->dir);
-    g_free(target->name);
-    g_free(target->final_dir);
+    g_clear_pointer(&target->parts, g_ptr_array_unref);
+    cst_place_clear(&target->place);
+    cst_place_clear(&target->data_place);
     g_free(target->path);
     memset(target, 0, sizeof(*target));
 }

@@ -12,6 +12,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
 #include <model/cephx.h>
 #include <model/credential.h>
 
@@ -36,8 +37,12 @@ typedef struct {
 /* A file of its own, which nobody else can read, and which is there before the value is in use. */
 static gboolean keep_text(const char *path, const CstSecretBytes *text, GError **error)
 {
-    g_auto(CstFd) fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_auto(CstFd) fd = -1;
 
+    if (!cst_place_init(&place, path, error))
+        return FALSE;
+    fd = cst_place_create(&place, 0600);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot create '%s'"), path);
     if (!cst_pwrite_full(fd, text->data, text->len, 0, path, error) ||

@@ -18,8 +18,8 @@
 
 #include <base/dry_run.h>
 #include <base/error.h>
-#include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
 #include <base/spool.h>
 #include <image/convert.h>
 
@@ -45,6 +45,8 @@ typedef struct {
     CstImageOptions options;
     unsigned flags;      /* CstConvertFlags */
     char *checksum_path; /* NULL: none is wanted */
+    CstPlace checksum_place;
+    gboolean checksum_replaces; /* a file, which it was agreed to */
     char *checksum;
     char *stem; /* of the names in an OVA */
 
@@ -64,6 +66,7 @@ static void export_clear(Export *export)
     if (export->to_stdout && export->to)
         cst_blob_unref(export->to);
     cli_image_target_clear(&export->target);
+    cst_place_clear(&export->checksum_place);
     g_free(export->checksum_path);
     g_free(export->checksum);
     g_free(export->stem);
@@ -196,10 +199,18 @@ static gboolean check_device(const Export *export, GError **error)
                     cst_image_format_name(export->format));
 }
 
-static gboolean confirm_checksum(CliCtl *ctl, const Export *export, GError **error)
+static gboolean confirm_checksum(CliCtl *ctl, Export *export, GError **error)
 {
-    return !export->checksum_path || access(export->checksum_path, F_OK) < 0 ||
-           export->target.replace ||
+    struct stat st;
+
+    if (!export->checksum_path)
+        return TRUE;
+    /* A link of that name is replaced, and not followed. */
+    if (!cst_place_init_for(&export->checksum_place, export->checksum_path, geteuid(), FALSE,
+                            error))
+        return FALSE;
+    export->checksum_replaces = cst_place_stat(&export->checksum_place, &st);
+    return !export->checksum_replaces || export->target.replace ||
            cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), export->checksum_path);
 }
 
@@ -211,7 +222,7 @@ static gboolean open_target(CliCtl *ctl, Export *export, GError **error)
         !confirm_checksum(ctl, export, error))
         return FALSE;
     export->to = export->target.blob;
-    export->target.most = cli_vol_copy_mode(ctl, export->vol);
+    export->target.most &= cli_vol_copy_mode(ctl, export->vol);
     if (export->target.dir)
         export->flags |= CST_CONVERT_TARGET_ZERO;
     else if (!ctl->settings.dry_run && !check_device(export, error))
@@ -319,7 +330,8 @@ static gboolean write_checksum(const Export *export, GError **error)
     if (!export->checksum)
         return TRUE;
     line = g_strdup_printf("%s  %s\n", export->checksum, base);
-    return cst_file_replace(export->checksum_path, line, strlen(line), 0644, error);
+    return cst_place_replace(&export->checksum_place, line, strlen(line), 0644,
+                             export->checksum_replaces || export->target.replace, error);
 }
 
 static gboolean commit(const CliCtl *ctl, Export *export, GError **error)

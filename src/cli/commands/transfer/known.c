@@ -10,14 +10,16 @@
 #include <string.h>
 
 #include <base/digest.h>
+#include <base/place.h>
 #include <base/units.h>
-#include <glib/gstdio.h>
 
+/* NULL: this user has no cache of its own. */
 static char *path_of(const CstVolRef *vol)
 {
     g_autofree char *name = g_compute_checksum_for_string(G_CHECKSUM_SHA256, vol->key, -1);
+    g_autofree char *dir = cst_place_cache_dir("digests");
 
-    return g_build_filename(g_get_user_cache_dir(), "cistern", "digests", name, NULL);
+    return dir ? g_build_filename(dir, name, NULL) : NULL;
 }
 
 static GByteArray *head_of(const CstVolRef *vol, const char *identity, uint64_t capacity,
@@ -54,7 +56,7 @@ gboolean known_load(const CstVolRef *vol, const char *identity, uint64_t capacit
     const uint8_t *at;
     gsize len = 0;
 
-    if (identity[0] == '\0' || !g_file_get_contents(path, &content, &len, NULL) ||
+    if (identity[0] == '\0' || !path || !g_file_get_contents(path, &content, &len, NULL) ||
         len < sizeof(digest) + head->len || len - sizeof(digest) - head->len != count)
         return FALSE;
     at = (const uint8_t *)content + sizeof(digest);
@@ -71,16 +73,14 @@ void known_save(const CstVolRef *vol, const char *identity, const CstVolDigests 
 {
     g_autoptr(GByteArray) content = head_of(vol, identity, digests->capacity, digests->chunk);
     g_autofree char *path = path_of(vol);
-    g_autofree char *dir = g_path_get_dirname(path);
     uint8_t digest[CST_DIGEST_BYTES];
 
-    if (identity[0] == '\0')
+    if (identity[0] == '\0' || !path)
         return;
     g_byte_array_append(content, digests->digests->data, digests->digests->len);
     if (!digest_of(content->data, content->len, digest))
         return;
     g_byte_array_prepend(content, digest, sizeof(digest));
-    if (g_mkdir_with_parents(dir, 0700) == 0)
-        g_file_set_contents_full(path, (const char *)content->data, content->len,
-                                 G_FILE_SET_CONTENTS_CONSISTENT, 0600, NULL);
+    g_file_set_contents_full(path, (const char *)content->data, content->len,
+                             G_FILE_SET_CONTENTS_CONSISTENT, 0600, NULL);
 }

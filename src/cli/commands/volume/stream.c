@@ -15,6 +15,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/place.h>
 
 #include "commands/xml.h"
 #include "options.h"
@@ -119,10 +120,13 @@ static void warn_of_content(CliCtl *ctl, const Transfer *transfer)
 
 static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
 {
-    g_auto(CstFd) fd = is_standard(transfer->file)
-                           ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
-                           : open(transfer->file, O_RDONLY | O_CLOEXEC);
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_auto(CstFd) fd = -1;
 
+    if (!is_standard(transfer->file) && !cst_place_init(&place, transfer->file, error))
+        return FALSE;
+    fd = is_standard(transfer->file) ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+                                     : cst_place_open(&place, O_RDONLY);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot read %s"), transfer->file);
     cli_plan(ctl, _("Would upload %s to vol %s"), transfer->file, transfer->name);
@@ -213,40 +217,61 @@ static gboolean run_download(CstTask *task, gpointer data, GError **error)
     return ok;
 }
 
-/** Opens the file, *ret_created when it was not there before. Returns -1 with @error set. */
-static int open_output(CliCtl *ctl, const Transfer *transfer, gboolean *ret_created, GError **error)
+/** The file or standard stream that a download writes to. */
+typedef struct {
+    CstPlace place;
+    gboolean created; /**< by this command; @st describes it */
+    struct stat st;
+} Output;
+
+static int open_stdout(CliCtl *ctl, GError **error)
 {
-    const char *file = transfer->file;
     int fd;
 
-    *ret_created = FALSE;
-    if (is_standard(file)) {
-        fflush(ctl->out);
-        fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-        if (fd < 0)
-            cst_fail_errno(error, errno, _("cannot create %s"), file);
-        return fd;
-    }
-    fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, cli_vol_copy_mode(ctl, transfer->vol));
-
-    *ret_created = fd >= 0;
-    if (fd < 0 && errno == EEXIST)
-        fd = open(file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    fflush(ctl->out);
+    fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (fd < 0)
-        cst_fail_errno(error, errno, _("cannot create %s"), file);
+        cst_fail_errno(error, errno, "%s", _("cannot write to stdout"));
     return fd;
 }
 
-/* In a dry run: what open_output() would be refused. */
-static int check_output(CliCtl *ctl, const char *file, GError **error)
+/* A file without content, a pipe or a device has nothing to lose. */
+static gboolean confirm_output(CliCtl *ctl, const char *file, const struct stat *st, GError **error)
 {
-    g_autofree char *dir = g_path_get_dirname(file);
-    gboolean ok = is_standard(file) || (access(file, F_OK) == 0 ? access(file, W_OK) == 0
-                                                                : access(dir, W_OK | X_OK) == 0);
+    return !S_ISREG(st->st_mode) || st->st_size == 0 ||
+           cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), file);
+}
 
-    if (ok)
+/*
+ * Opens the file, asks about the one that was opened, and truncates it. Returns -1 with @error set.
+ */
+static int open_output(CliCtl *ctl, const Transfer *transfer, Output *output, GError **error)
+{
+    g_auto(CstFd) fd = cst_place_open_output(&output->place, cli_vol_copy_mode(ctl, transfer->vol),
+                                             &output->created, error);
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &output->st) < 0 ||
+        (S_ISREG(output->st.st_mode) && !output->created &&
+         (!confirm_output(ctl, transfer->file, &output->st, error) || ftruncate(fd, 0) < 0))) {
+        if (!*error)
+            cst_fail_errno(error, errno, _("cannot create '%s'"), transfer->file);
+        return -1;
+    }
+    return g_steal_fd(&fd);
+}
+
+/* In a dry run: opens nothing that exists, but finds what open_output() would be refused. */
+static int check_output(CliCtl *ctl, const Transfer *transfer, const Output *output, GError **error)
+{
+    const CstPlace *place = &output->place;
+    gboolean exists = cst_place_stat(place, &(struct stat){0});
+
+    if (faccessat(place->dir, exists ? place->name : ".", exists ? W_OK : W_OK | X_OK,
+                  AT_EACCESS) == 0)
         return open("/dev/null", O_WRONLY | O_CLOEXEC);
-    cst_fail_errno(error, errno, _("cannot create %s"), file);
+    cst_fail_errno(error, errno, _("cannot create '%s'"), transfer->file);
     return -1;
 }
 
@@ -268,30 +293,39 @@ static gboolean receive(CliCtl *ctl, Transfer *transfer, GError **error)
     return TRUE;
 }
 
-/* A file without content, a pipe or a device has nothing to lose. */
-static gboolean confirm_output(CliCtl *ctl, const char *file, GError **error)
+static gboolean download_to_file(CliCtl *ctl, Transfer *transfer, GError **error)
 {
-    struct stat st;
+    Output output = {.place = CST_PLACE_INIT};
+    g_autoptr(GError) why = NULL;
+    gboolean ok = FALSE;
 
-    return is_standard(file) || stat(file, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0 ||
-           cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), file);
+    if (!cst_place_init(&output.place, transfer->file, &why)) {
+        if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) /* as virsh says it */
+            cst_fail_errno(error, ENOENT, _("cannot create %s"), transfer->file);
+        else
+            g_propagate_error(error, g_steal_pointer(&why));
+    } else {
+        transfer->fd = ctl->settings.dry_run ? check_output(ctl, transfer, &output, error)
+                                             : open_output(ctl, transfer, &output, error);
+        ok = transfer->fd >= 0 && receive(ctl, transfer, error);
+        if (!ok && output.created)
+            cst_place_remove(&output.place, &output.st);
+    }
+    cst_place_clear(&output.place);
+    return ok;
 }
 
 static gboolean download(CliCtl *ctl, Transfer *transfer, GError **error)
 {
-    gboolean created = FALSE;
+    gboolean standard = is_standard(transfer->file);
 
-    ctl->out_is_data = is_standard(transfer->file) && !ctl->settings.dry_run;
+    ctl->out_is_data = standard && !ctl->settings.dry_run;
     cli_plan(ctl, _("Would download vol %s to %s"), transfer->name, transfer->file);
-    if (!confirm_output(ctl, transfer->file, error))
-        return FALSE;
-    transfer->fd = ctl->settings.dry_run ? check_output(ctl, transfer->file, error)
-                                         : open_output(ctl, transfer, &created, error);
-    if (transfer->fd < 0)
-        return FALSE;
-    if (!receive(ctl, transfer, error)) {
-        if (created)
-            unlink(transfer->file);
+    if (standard) {
+        transfer->fd = open_stdout(ctl, error);
+        if (transfer->fd < 0 || !receive(ctl, transfer, error))
+            return FALSE;
+    } else if (!download_to_file(ctl, transfer, error)) {
         return FALSE;
     }
     print_json(ctl, transfer);

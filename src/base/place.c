@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Names outside of pools (see the header).
+ *
+ * cst_place_init() walks the path with one descriptor for the directory it has reached. Each
+ * component is opened with O_PATH and O_NOFOLLOW, so that a link is seen as such, and its owner and
+ * text are read from that descriptor: an exchange after the open changes neither. The text of a
+ * link goes in front of the components that are left.
+ */
+#include <base/place.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/test_point.h>
+
+#define LINKS_MAX    40 /* as in the kernel */
+#define DRAFT_TRIES  16
+#define DRAFT_PREFIX ".cistern-"
+
+/* The path that is left, and the directory that was reached. */
+typedef struct {
+    CstPlace *place;
+    char *left; /* components that have not been opened */
+    guint links;
+    gboolean follow; /* a link of the last component */
+} Walk;
+
+gboolean cst_stat_is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* --- the walk --------------------------------------------------------------------------------- */
+
+static gboolean is_trusted_owner(const CstPlace *place, uid_t uid)
+{
+    return cst_owner_is_us(uid) || uid == place->user;
+}
+
+/* The owner of a sticky directory can exchange its entries, so the owner has to be trusted. */
+static gboolean is_trusted(const CstPlace *place, const struct stat *dir)
+{
+    return is_trusted_owner(place, dir->st_uid) &&
+           ((dir->st_mode & S_ISVTX) || !(dir->st_mode & (S_IWGRP | S_IWOTH)));
+}
+
+/* Takes @fd over as the directory that was reached. */
+static gboolean enter_directory(Walk *walk, int fd, GError **error)
+{
+    CstPlace *place = walk->place;
+    struct stat st;
+
+    cst_fd_clear(&place->dir);
+    place->dir = fd;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
+    place->trusted = is_trusted(place, &st);
+    place->owner = st.st_uid;
+    return TRUE;
+}
+
+/* Takes the next component off the path that is left; NULL: there is none. g_free() it. */
+static char *next_component(Walk *walk)
+{
+    const char *start = walk->left + strspn(walk->left, "/");
+    size_t len = strcspn(start, "/");
+    char *name = len ? g_strndup(start, len) : NULL;
+    char *rest = g_strdup(start + len);
+
+    g_free(walk->left);
+    walk->left = rest;
+    return name;
+}
+
+static gboolean is_last(const Walk *walk)
+{
+    return walk->left[strspn(walk->left, "/")] == '\0';
+}
+
+static gboolean is_on_proc(int fd)
+{
+    struct statfs fs;
+
+    return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+/* Puts the text of the link @fd, called @name, in front of the path that is left. */
+static gboolean follow_link(Walk *walk, int fd, const char *name, const struct stat *link,
+                            GError **error)
+{
+    CstPlace *place = walk->place;
+    char text[PATH_MAX];
+    g_autofree char *rest = NULL;
+    ssize_t len;
+
+    if (!place->trusted || !is_trusted_owner(place, link->st_uid))
+        return cst_fail(
+            error, CST_ERROR_DENIED,
+            _("cannot use '%s': '%s' is a symbolic link that another user can change; name "
+              "the file that it leads to"),
+            place->path, name);
+    if (++walk->links > LINKS_MAX)
+        return cst_fail_errno(error, ELOOP, _("cannot open '%s'"), place->path);
+    len = readlinkat(fd, "", text, sizeof(text) - 1);
+    if (len < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
+    text[len] = '\0';
+    rest = walk->left;
+    walk->left = g_strconcat(text, "/", rest, NULL);
+    if (is_last(walk)) /* of a last component: the slash that was added makes no directory of it */
+        walk->left[strlen(walk->left) - 1] = '\0';
+    return text[0] != '/' ||
+           enter_directory(walk, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), error);
+}
+
+/* A directory that lies in one in which another user can exchange it. */
+static void note_exchangeable(CstPlace *place, const char *name)
+{
+    if (!place->trusted && !place->exchanged)
+        place->exchanged = g_strdup(name);
+}
+
+/* Enters the directory @name, or goes on with the text of the link @name. */
+static gboolean walk_into(Walk *walk, const char *name, GError **error)
+{
+    CstPlace *place = walk->place;
+    g_auto(CstFd) fd = -1;
+    struct stat st;
+
+    if (strcmp(name, ".") == 0)
+        return TRUE;
+    if (strcmp(name, "..") == 0 && !place->trusted)
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("cannot use '%s': another user can move the directory that '..' leads "
+                          "out of; name the directory itself"),
+                        place->path);
+    fd = openat(place->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
+    if (S_ISLNK(st.st_mode) && !is_on_proc(fd))
+        return follow_link(walk, fd, name, &st, error);
+    note_exchangeable(place, name);
+    return enter_directory(
+        walk,
+        openat(place->dir, name,
+               O_PATH | O_DIRECTORY | O_CLOEXEC | (S_ISLNK(st.st_mode) ? 0 : O_NOFOLLOW)),
+        error);
+}
+
+/* The last component: TRUE with *ret_done unless it is a link that was followed. */
+static gboolean walk_to_name(Walk *walk, const char *name, gboolean *ret_done, GError **error)
+{
+    CstPlace *place = walk->place;
+    g_auto(CstFd) fd = openat(place->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    *ret_done = TRUE;
+    if (walk->follow && fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode)) {
+        place->magic = is_on_proc(fd);
+        *ret_done = place->magic;
+        if (!place->magic)
+            return follow_link(walk, fd, name, &st, error);
+    }
+    place->name = g_strdup(name);
+    return TRUE;
+}
+
+static gboolean walk_path(Walk *walk, GError **error)
+{
+    CstPlace *place = walk->place;
+    gboolean done = FALSE;
+    int start = open(walk->left[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (!enter_directory(walk, start, error))
+        return FALSE;
+    while (!done) {
+        g_autofree char *name = next_component(walk);
+        gboolean last = name && is_last(walk);
+
+        if (!name || (last && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)))
+            return cst_fail(error, CST_ERROR_INVALID, _("'%s' is no name of a file"), place->path);
+        if (!(last ? walk_to_name(walk, name, &done, error) : walk_into(walk, name, error)))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean cst_place_init(CstPlace *ret_place, const char *path, GError **error)
+{
+    return cst_place_init_for(ret_place, path, geteuid(), TRUE, error);
+}
+
+gboolean cst_place_init_for(CstPlace *ret_place, const char *path, uid_t user, gboolean follow,
+                            GError **error)
+{
+    Walk walk = {.place = ret_place, .left = g_strdup(path), .follow = follow};
+    gboolean ok;
+    int readable;
+
+    *ret_place = (CstPlace){.dir = -1, .path = g_strdup(path), .user = user};
+    ok = walk_path(&walk, error);
+    g_free(walk.left);
+    /* For fsync(); a directory that may only be entered stays an O_PATH descriptor. */
+    readable = ok ? openat(ret_place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (readable >= 0) {
+        cst_fd_clear(&ret_place->dir);
+        ret_place->dir = readable;
+    }
+    return ok;
+}
+
+void cst_place_clear(CstPlace *place)
+{
+    /* One that was never opened may be all zeroes. */
+    if (place->path)
+        cst_fd_clear(&place->dir);
+    g_clear_pointer(&place->path, g_free);
+    g_clear_pointer(&place->name, g_free);
+    g_clear_pointer(&place->exchanged, g_free);
+}
+
+/* --- the name --------------------------------------------------------------------------------- */
+
+gboolean cst_place_stat(const CstPlace *place, struct stat *ret_st)
+{
+    return fstatat(place->dir, place->name, ret_st, place->magic ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int cst_place_open(const CstPlace *place, int flags)
+{
+    return openat(place->dir, place->name,
+                  flags | O_CLOEXEC | O_NOCTTY | (place->magic ? 0 : O_NOFOLLOW));
+}
+
+int cst_place_create(const CstPlace *place, mode_t mode)
+{
+    return openat(place->dir, place->name,
+                  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode);
+}
+
+/* Whether writing to the file @st would give its content to another user, or into another file. */
+static gboolean refuse_output(const CstPlace *place, const struct stat *st, GError **error)
+{
+    if (!S_ISREG(st->st_mode))
+        return FALSE;
+    if (!is_trusted_owner(place, st->st_uid) && st->st_uid != place->owner)
+        return !cst_fail(error, CST_ERROR_DENIED,
+                         _("cannot write '%s': it belongs to user %u, and its directory does not; "
+                           "remove it first"),
+                         place->path, (unsigned)st->st_uid);
+    if (!place->trusted && st->st_nlink > 1)
+        return !cst_fail(error, CST_ERROR_DENIED,
+                         _("cannot write '%s': it has another name, and its directory belongs to "
+                           "another user"),
+                         place->path);
+    return FALSE;
+}
+
+int cst_place_open_output(const CstPlace *place, mode_t mode, gboolean *ret_created, GError **error)
+{
+    g_auto(CstFd) fd = place->magic ? -1 : cst_place_create(place, mode);
+    struct stat st;
+
+    *ret_created = fd >= 0;
+    if (fd >= 0)
+        return g_steal_fd(&fd);
+    if (!place->magic && errno != EEXIST) {
+        cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
+        return -1;
+    }
+    /* Only a FIFO that is one from the beginning is waited for. */
+    if (cst_place_stat(place, &st))
+        fd = cst_place_open(place, O_WRONLY | (S_ISREG(st.st_mode) ? O_NONBLOCK : 0));
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
+        return -1;
+    }
+    return refuse_output(place, &st, error) ? -1 : g_steal_fd(&fd);
+}
+
+gboolean cst_place_is(const CstPlace *place, const struct stat *st)
+{
+    struct stat now;
+
+    return cst_place_stat(place, &now) && cst_stat_is_same(&now, st);
+}
+
+void cst_place_remove(const CstPlace *place, const struct stat *st)
+{
+    if (cst_place_is(place, st))
+        unlinkat(place->dir, place->name, 0);
+}
+
+gboolean cst_place_sync(const CstPlace *place, GError **error)
+{
+    if (fcntl(place->dir, F_GETFL) & O_PATH)
+        return TRUE;
+    return cst_dir_sync(place->dir, place->path, error);
+}
+
+char *cst_place_reach(const CstPlace *place)
+{
+    return g_strdup_printf("/proc/self/fd/%d/%s", place->dir, place->name);
+}
+
+/* --- drafts ----------------------------------------------------------------------------------- */
+
+/* Whether @fd is a directory that only our user can enter. */
+static gboolean is_private_directory(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+           !(st.st_mode & (S_IRWXG | S_IRWXO));
+}
+
+int cst_place_make_draft(const CstPlace *place, char **ret_name, GError **error)
+{
+    for (guint i = 0; i < DRAFT_TRIES; i++) {
+        g_autofree char *name = g_strdup_printf(DRAFT_PREFIX "%08x", g_random_int());
+        g_auto(CstFd) fd = -1;
+
+        if (mkdirat(place->dir, name, 0700) < 0) {
+            if (errno == EEXIST)
+                continue;
+            cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
+            return -1;
+        }
+        CST_TEST_POINT("place.draft.made");
+        fd = openat(place->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && is_private_directory(fd)) {
+            *ret_name = g_steal_pointer(&name);
+            return g_steal_fd(&fd);
+        }
+    }
+    cst_fail(error, CST_ERROR_DENIED,
+             _("cannot create '%s': another user exchanges names in its directory"), place->path);
+    return -1;
+}
+
+void cst_place_drop_draft(const CstPlace *place, int fd, const char *name)
+{
+    struct stat named, ours;
+
+    if (fstat(fd, &ours) == 0 && fstatat(place->dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        cst_stat_is_same(&named, &ours))
+        unlinkat(place->dir, name, AT_REMOVEDIR);
+}
+
+gboolean cst_place_adopt(const CstPlace *place, int draft, const char *name, const char *final,
+                         gboolean replace, GError **error)
+{
+    struct stat st;
+
+    if (renameat2(draft, name, place->dir, final, replace ? 0 : RENAME_NOREPLACE) == 0)
+        return TRUE;
+    /* Some file systems can't promise not to replace. */
+    if (errno == EINVAL && fstatat(place->dir, final, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+        renameat(draft, name, place->dir, final) == 0)
+        return TRUE;
+    if (errno == EEXIST)
+        return cst_fail(error, CST_ERROR_EXISTS,
+                        _("'%s' has been made by somebody else meanwhile, and was not overwritten"),
+                        place->path);
+    return cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
+}
+
+gboolean cst_place_replace(const CstPlace *place, const void *data, size_t len, mode_t mode,
+                           gboolean replace, GError **error)
+{
+    g_autofree char *name = NULL;
+    g_auto(CstFd) draft = -1, fd = -1;
+    gboolean ok;
+
+    if (!cst_may_change(error))
+        return FALSE;
+    draft = cst_place_make_draft(place, &name, error);
+    if (draft < 0)
+        return FALSE;
+    fd = openat(draft, place->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    ok = (fd >= 0 || cst_fail_errno(error, errno, _("cannot create '%s'"), place->path)) &&
+         cst_pwrite_full(fd, data, len, 0, place->path, error) &&
+         ((fchmod(fd, mode) == 0 && fsync(fd) == 0) ||
+          cst_fail_errno(error, errno, _("cannot write '%s'"), place->path)) &&
+         cst_place_adopt(place, draft, place->name, place->name, replace, error);
+    if (!ok && fd >= 0)
+        unlinkat(draft, place->name, 0);
+    cst_place_drop_draft(place, draft, name);
+    return ok && cst_place_sync(place, error);
+}
+
+/* --- the user's cache ------------------------------------------------------------------------- */
+
+static gboolean is_our_directory(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
+char *cst_place_cache_dir(const char *name)
+{
+    const char *cache = g_get_user_cache_dir();
+    g_autofree char *parent = g_path_get_dirname(cache);
+    g_autofree char *dir = g_build_filename(cache, "cistern", name, NULL);
+    g_autofree char *inside = g_build_filename(dir, "x", NULL);
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+
+    g_autoptr(GError) why = NULL;
+
+    if (!is_our_directory(g_file_test(cache, G_FILE_TEST_EXISTS) ? cache : parent))
+        return NULL;
+    if (!cst_place_init(&place, inside, &why)) {
+        /* A link that another user can change is no reason to make directories where it leads. */
+        if (!g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND) ||
+            !cst_dir_ensure(dir, 0700, NULL))
+            return NULL;
+        cst_place_clear(&place);
+        if (!cst_place_init(&place, inside, NULL))
+            return NULL;
+    }
+    return place.trusted && !place.exchanged && place.owner == geteuid() ? g_steal_pointer(&dir)
+                                                                         : NULL;
+}

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Files that root's commands make in the directory of another user, who exchanges names meanwhile.
+The attacker is a process of that user. Nothing of root's changes, and nothing of it is read."""
+
+import os
+import socket
+import stat
+import subprocess
+import textwrap
+import unittest
+
+from harness import space, wait
+from harness.cases import WithDaemon
+
+TENANT = 12345
+MIB = 1 << 20
+SECRET = b"only root may read this\n" * 100
+
+# Exchanges the hidden directory of a draft by a link to root's directory, as often as one comes.
+EXCHANGE = textwrap.dedent("""
+    import os, sys
+    home, outside = sys.argv[1:3]
+    print("ready", flush=True)
+    moved = 0
+    while not os.path.exists(home + "/stop"):
+        for name in os.listdir(home):
+            path = os.path.join(home, name)
+            if name.startswith(".cistern-") and not os.path.islink(path):
+                os.rename(path, f"{home}/moved-{moved}")
+                os.symlink(outside, path)
+                moved += 1
+                print("exchanged", flush=True)
+""")
+
+
+def as_tenant(*argv, **options):
+    return subprocess.Popen(["setpriv", "--reuid", str(TENANT), "--regid", str(TENANT),
+                             "--clear-groups", *argv], cwd="/", text=True,
+                            stdout=subprocess.PIPE, **options)
+
+
+@unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+class Outputs(WithDaemon):
+    """Pool "p" has the volume "v"; "home" is the tenant's; "outside" is root's alone."""
+
+    def setUp(self):
+        super().setUp()
+        os.chmod(self.at(), 0o755)
+        self.ok("vol-create-as", "p", "v", "8M", "--format", "raw")
+        self.source = self.file("source", os.urandom(8 * MIB))
+        self.ok("vol-upload", "v", self.source, "--pool", "p")
+        self.home = self.at("home")
+        os.mkdir(self.home)
+        os.chown(self.home, TENANT, TENANT)
+        self.outside = self.at("outside")
+        os.mkdir(self.outside, 0o700)
+        self.victim = os.path.join(self.outside, "web.img")
+        with open(self.victim, "wb") as out:
+            out.write(SECRET)
+        os.chmod(self.victim, 0o600)
+        self.before = self.picture()
+
+    def picture(self):
+        found = {}
+        for name in sorted(os.listdir(self.outside)):
+            st = os.lstat(os.path.join(self.outside, name))
+            with open(os.path.join(self.outside, name), "rb") as stream:
+                found[name] = (st.st_mode, st.st_uid, st.st_gid, stream.read())
+        return found
+
+    def tearDown(self):
+        self.assertEqual(self.before, self.picture(), "a file of root's has changed")
+        super().tearDown()
+
+    def link(self, name, target):
+        path = os.path.join(self.home, name)
+        os.symlink(target, path)
+        os.chown(path, TENANT, TENANT, follow_symlinks=False)
+        return path
+
+    def refuses(self, *words, text, timeout=20):
+        status, out, err = self.cistern("--yes", *words, timeout=timeout)
+        self.assertNotIn(status, (0, "timeout"), f"{' '.join(words)}: {out}{err}")
+        self.assertIn(text, err)
+
+    def done(self, *words):
+        status, _, err = self.cistern("--yes", *words)
+        self.assertEqual(0, status, f"{' '.join(words)}: {err}")
+        return err
+
+    def attacked(self, *words):
+        """Runs the command while the tenant exchanges each draft; its status."""
+        with as_tenant("/usr/bin/python3", "-c", EXCHANGE, self.home, self.outside) as attacker:
+            self.assertEqual("ready\n", attacker.stdout.readline())
+            status, _, err = self.cistern("--yes", *words)
+            with open(os.path.join(self.home, "stop"), "w", encoding="ascii"):
+                pass
+            rounds = attacker.stdout.read().count("exchanged")
+        os.unlink(os.path.join(self.home, "stop"))
+        return status, err, rounds
+
+    def assert_only_ours_is_there(self):
+        with open(os.path.join(self.home, "web.img"), "rb") as made, \
+                open(self.source, "rb") as source:
+            self.assertEqual(source.read(), made.read())
+
+    def test_exchanged_drafts_lead_an_export_nowhere(self):
+        target = os.path.join(self.home, "web.img")
+        rounds = 0
+        for _ in range(10):
+            status, err, more = self.attacked("vol-export", "v", target, "--pool", "p",
+                                                              "--format", "raw")
+            rounds += more
+            if status == 0:
+                self.assert_only_ours_is_there()
+                self.assertEqual(0, os.stat(target).st_mode & (stat.S_ISUID | stat.S_ISGID))
+                os.unlink(target)
+            else:
+                self.assertIn("exchange", err)
+        self.assertGreater(rounds, 0, "the tenant was never in time")
+
+    def test_image_commands_stay_in_the_directory_too(self):
+        source, target = self.source, os.path.join(self.home, "web.img")
+        for words in (["image-convert", "-O", "raw", "-f", "raw", source, target],
+                      ["image-create", "-f", "raw", target, "1M"],
+                      ["image-dd", "-f", "raw", "-O", "raw", f"if={source}", f"of={target}"]):
+            self.attacked(*words)
+            if os.path.exists(target):
+                os.unlink(target)
+
+    def test_links_of_the_tenant_are_refused_as_outputs_and_sources(self):
+        link = self.link("web.img", self.victim)
+        hint = "is a symbolic link that another user can change"
+        self.refuses("vol-export", "v", link, "--pool", "p", text=hint)
+        self.refuses("vol-download", "v", link, "--pool", "p", text=hint)
+        self.refuses("vol-upload", "v", link, "--pool", "p", text=hint)
+        self.refuses("vol-import", link, "w", "--pool", "p", "--source-format", "raw", text=hint)
+        self.refuses("image-convert", "-O", "raw", "-f", "raw", self.source, link, text=hint)
+        self.refuses("image-convert", "-O", "raw", "-f", "raw", link, self.at("copy"), text=hint)
+        self.refuses("image-create", "-f", "raw", link, "1M", text=hint)
+        self.refuses("image-resize", "-f", "raw", link, "1M", text=hint)
+        self.refuses("vol-export", "v", self.at("out"), "--pool", "p", "--format", "raw", "--detach",
+                     "--report", link, text=hint)
+        os.mkdir(os.path.join(self.outside, "repo"), 0o700)
+        os.rmdir(os.path.join(self.outside, "repo"))
+        repo = self.link("repo", os.path.join(self.outside, "repo"))
+        self.refuses("backup-init", repo, "--no-encryption", text=hint)
+
+    def test_a_set_user_id_file_that_is_replaced_keeps_no_such_bits(self):
+        target = os.path.join(self.home, "web.img")
+        with open(target, "wb"):
+            pass
+        os.chown(target, TENANT, TENANT)
+        os.chmod(target, 0o6755)
+        self.done("vol-export", "v", target, "--pool", "p", "--format", "raw")
+        st = os.stat(target)
+        self.assertEqual((0o755, TENANT), (stat.S_IMODE(st.st_mode), st.st_uid))
+        self.assert_only_ours_is_there()
+
+    def test_a_file_laid_into_a_common_directory_gets_no_content_for_its_maker(self):
+        common = self.at("common")
+        os.mkdir(common)
+        os.chmod(common, 0o1777)
+        target = os.path.join(common, "web.img")
+        with as_tenant("touch", target) as maker:
+            maker.wait()
+        err = self.done("vol-export", "v", target, "--pool", "p", "--format", "raw")
+        self.assertIn(f"belongs to user {TENANT}", err)
+        st = os.stat(target)
+        self.assertEqual((0o600, 0), (stat.S_IMODE(st.st_mode), st.st_uid))
+        os.unlink(target)
+        with as_tenant("touch", target) as maker:
+            maker.wait()
+        self.refuses("vol-download", "v", target, "--pool", "p", text=f"belongs to user {TENANT}")
+
+    def test_a_listener_that_takes_no_client_does_not_hold_vol_serve(self):
+        path = os.path.join(self.home, "socket")
+        with socket.socket(socket.AF_UNIX) as planted:
+            planted.bind(path)
+            planted.listen(0)
+            clients = []
+            while True:
+                client = socket.socket(socket.AF_UNIX)
+                clients.append(client)
+                client.setblocking(False)
+                try:
+                    client.connect(path)
+                except BlockingIOError:
+                    break
+            self.refuses("vol-serve", "v", "--pool", "p", "--socket", path,
+                         text="listens at")
+            for client in clients:
+                client.close()
+
+    def test_the_shell_of_root_keeps_no_history_in_the_home_of_another_user(self):
+        os.mkdir(os.path.join(self.home, ".cache"))
+        os.chown(os.path.join(self.home, ".cache"), TENANT, TENANT)
+        self.link(".cache/cistern", self.outside)
+        done = subprocess.run(["script", "-qec", f"{space.CISTERN} -c '{self.peer.uri}'",
+                               "/dev/null"], input="pool-list\nquit\n", text=True, check=True,
+                              stdout=subprocess.PIPE, timeout=wait.LIMIT_S,
+                              env={**space.ENV, "HOME": self.home, "TERM": "dumb",
+                                   "XDG_CACHE_HOME": ""})
+        self.assertIn("active", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

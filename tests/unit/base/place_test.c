@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Names in directories that another user can change at any moment. The tests play that user: they
+ * give links and directories another owner, and exchange names between two steps of the product.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <base/error.h>
+#include <base/place.h>
+#include <glib/gstdio.h>
+
+#include "points.h"
+
+#define OTHER 12345 /* a user who is neither root nor the one of this process */
+
+/*
+ * The folder has: "theirs", a directory of the other user; "sticky", like /tmp; "private", a
+ * directory of ours with the file "victim".
+ */
+static int setup(void **state)
+{
+    char *dir = g_dir_make_tmp("base-place-XXXXXX", NULL);
+
+    if (geteuid() != 0)
+        skip();
+    *state = dir;
+    return chdir(dir) || mkdir("theirs", 0755) || chown("theirs", OTHER, OTHER) ||
+           mkdir("sticky", 0700) || chmod("sticky", 01777) || mkdir("private", 0700) ||
+           !g_file_set_contents("private/victim", "secret", -1, NULL) ||
+           chmod("private/victim", 0600);
+}
+
+static int teardown(void **state)
+{
+    const char *const argv[] = {"rm", "-rf", *state, NULL};
+
+    if (!*state)
+        return 0;
+    assert_int_equal(chdir("/"), 0);
+    assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
+                             NULL, NULL));
+    g_free(*state);
+    return 0;
+}
+
+static void their_link(const char *target, const char *path)
+{
+    assert_int_equal(symlink(target, path), 0);
+    assert_int_equal(lchown(path, OTHER, OTHER), 0);
+}
+
+static void assert_refused(const char *path)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_place_init(&place, path, &error));
+    if (!g_error_matches(error, CST_ERROR, CST_ERROR_DENIED))
+        fail_msg("%s: %s", path, error->message);
+}
+
+static void assert_name(const char *path, const char *name)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    if (!cst_place_init(&place, path, &error))
+        fail_msg("%s: %s", path, error->message);
+    assert_string_equal(place.name, name);
+}
+
+static void links_that_another_user_can_change_are_refused(void **state)
+{
+    their_link("../private", "theirs/dir");
+    their_link("../private/victim", "theirs/file");
+    their_link("../private/victim", "sticky/file");
+    assert_refused("theirs/dir/victim");
+    assert_refused("theirs/file");
+    assert_refused("sticky/file");
+    /* Our link in their directory: they can put it under another name. */
+    assert_int_equal(symlink("../private/victim", "theirs/ours"), 0);
+    assert_refused("theirs/ours");
+    assert_refused("theirs/../private/victim");
+}
+
+static void trusted_links_are_followed(void **state)
+{
+    assert_int_equal(symlink("private", "dir"), 0);
+    assert_int_equal(symlink("dir/victim", "file"), 0);
+    assert_int_equal(symlink("../private/victim", "sticky/ours"), 0);
+    assert_name("dir/new", "new");
+    assert_name("file", "victim");
+    assert_name("sticky/ours", "victim");
+    assert_name("./private/../private//victim/", "victim");
+    assert_name("theirs/new", "new");
+}
+
+static void a_link_may_be_the_place_itself(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    struct stat st;
+
+    assert_int_equal(symlink("private/victim", "file"), 0);
+    assert_true(cst_place_init_for(&place, "file", geteuid(), FALSE, NULL));
+    assert_string_equal(place.name, "file");
+    assert_true(cst_place_stat(&place, &st) && S_ISLNK(st.st_mode));
+    assert_int_equal(cst_place_open(&place, O_RDONLY), -1);
+    assert_int_equal(errno, ELOOP);
+}
+
+static void the_own_links_of_a_served_user_are_followed(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+
+    assert_int_equal(mkdir("theirs/sub", 0755), 0);
+    assert_int_equal(chown("theirs/sub", OTHER, OTHER), 0);
+    their_link("sub", "theirs/dir");
+    assert_true(cst_place_init_for(&place, "theirs/dir/socket", OTHER, FALSE, NULL));
+    assert_true(place.trusted);
+}
+
+static void loops_and_nameless_paths_end(void **state)
+{
+    g_auto(CstPlace) loop = CST_PLACE_INIT, root = CST_PLACE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    assert_int_equal(symlink("loop", "loop"), 0);
+    assert_false(cst_place_init(&loop, "loop", &error));
+    g_clear_error(&error);
+    assert_false(cst_place_init(&root, "/", &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_INVALID));
+}
+
+static void a_directory_that_can_be_exchanged_is_named(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT, safe = CST_PLACE_INIT;
+
+    assert_int_equal(mkdir("theirs/sub", 0755), 0);
+    assert_true(cst_place_init(&place, "theirs/sub/new", NULL));
+    assert_string_equal(place.exchanged, "sub");
+    assert_true(cst_place_init(&safe, "theirs/new", NULL));
+    assert_null(safe.exchanged);
+}
+
+static void steps_stay_in_the_directory_that_was_opened(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+    g_auto(CstFd) draft = -1, fd = -1;
+
+    assert_true(cst_place_init(&place, "theirs/victim", &error));
+    draft = cst_place_make_draft(&place, &name, &error);
+    assert_true(draft >= 0);
+    fd = openat(draft, "victim", O_WRONLY | O_CREAT | O_EXCL, 0644);
+    /* The owner puts a link to a directory of ours in the place of each directory. */
+    assert_int_equal(rename("theirs", "moved"), 0);
+    their_link("private", "theirs");
+    assert_int_equal(renameat(place.dir, name, place.dir, "elsewhere"), 0);
+    assert_int_equal(symlinkat("../private", place.dir, name), 0);
+    assert_true(cst_place_adopt(&place, draft, "victim", "victim", FALSE, &error));
+    cst_place_drop_draft(&place, draft, name);
+    assert_int_equal(access("moved/victim", F_OK), 0);
+    assert_int_equal(access("private/victim", F_OK), 0);
+    assert_int_equal(g_remove("moved/elsewhere"), 0);
+}
+
+static void replace_draft(gpointer data)
+{
+    GDir *dir = g_dir_open("theirs", 0, NULL);
+    const char *name;
+
+    while ((name = g_dir_read_name(dir)))
+        if (g_str_has_prefix(name, ".cistern-")) {
+            g_autofree char *path = g_build_filename("theirs", name, NULL);
+
+            assert_int_equal(rmdir(path), 0);
+            assert_int_equal(mkdir(path, 0777), 0);
+            assert_int_equal(chown(path, OTHER, OTHER), 0);
+        }
+    g_dir_close(dir);
+}
+
+static void a_draft_that_was_exchanged_is_not_used(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autofree char *name = NULL;
+    g_auto(CstFd) draft = -1;
+    struct stat st;
+
+    assert_true(cst_place_init(&place, "theirs/new", NULL));
+    point_run("place.draft.made", replace_draft, NULL);
+    draft = cst_place_make_draft(&place, &name, NULL);
+    assert_int_equal(fstat(draft, &st), 0);
+    assert_int_equal(st.st_uid, geteuid());
+    points_clear();
+}
+
+static void always_exchanged_drafts_are_an_error(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_place_init(&place, "theirs/new", NULL));
+    point_run_always("place.draft.made", replace_draft, NULL);
+    assert_int_equal(cst_place_make_draft(&place, &name, &error), -1);
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_DENIED));
+    points_clear();
+}
+
+static void only_the_file_that_was_meant_is_removed(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    struct stat st;
+
+    assert_true(g_file_set_contents("theirs/a", "ours", -1, NULL));
+    assert_true(cst_place_init(&place, "theirs/a", NULL) && cst_place_stat(&place, &st));
+    assert_int_equal(rename("theirs/a", "theirs/b"), 0);
+    assert_int_equal(link("private/victim", "theirs/a"), 0);
+    cst_place_remove(&place, &st);
+    assert_int_equal(access("theirs/a", F_OK), 0);
+    assert_int_equal(unlink("theirs/a"), 0);
+    assert_int_equal(rename("theirs/b", "theirs/a"), 0);
+    cst_place_remove(&place, &st);
+    assert_int_equal(access("theirs/a", F_OK), -1);
+}
+
+static int open_output(const char *path, gboolean *ret_created, GError **error)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+
+    return cst_place_init(&place, path, error)
+               ? cst_place_open_output(&place, 0640, ret_created, error)
+               : -1;
+}
+
+static void assert_output_refused(const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean created;
+
+    assert_int_equal(open_output(path, &created, &error), -1);
+    if (!g_error_matches(error, CST_ERROR, CST_ERROR_DENIED))
+        fail_msg("%s: %s", path, error->message);
+}
+
+static void outputs_give_nothing_away(void **state)
+{
+    g_auto(CstFd) fd = -1;
+    gboolean created;
+
+    /* Made by the other user to be filled; and another name of a file of ours. */
+    assert_true(g_file_set_contents("sticky/made", "", 0, NULL));
+    assert_int_equal(chown("sticky/made", OTHER, OTHER), 0);
+    assert_output_refused("sticky/made");
+    assert_int_equal(link("private/victim", "theirs/link"), 0);
+    assert_output_refused("theirs/link");
+    fd = open_output("theirs/new", &created, NULL);
+    assert_true(fd >= 0 && created);
+    cst_fd_clear(&fd);
+    fd = open_output("theirs/new", &created, NULL);
+    assert_true(fd >= 0 && !created);
+    cst_fd_clear(&fd);
+    /* Their own file in their own directory. */
+    assert_int_equal(chown("theirs/new", OTHER, OTHER), 0);
+    fd = open_output("theirs/new", &created, NULL);
+    assert_true(fd >= 0);
+    cst_fd_clear(&fd);
+    fd = open_output("/dev/stdout", &created, NULL);
+    assert_true(fd >= 0 && !created);
+}
+
+static void a_new_name_replaces_nothing(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    GStatBuf st;
+
+    assert_true(cst_place_init(&place, "private/victim", NULL));
+    assert_false(cst_place_replace(&place, "new", 3, 0644, FALSE, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_EXISTS));
+    assert_true(g_file_get_contents("private/victim", &text, NULL, NULL));
+    assert_string_equal(text, "secret");
+    assert_true(cst_place_replace(&place, "new", 3, 0644, TRUE, NULL));
+    assert_int_equal(g_stat("private/victim", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0644);
+    assert_int_equal(st.st_size, 3);
+    /* No draft is left. */
+    assert_int_equal(unlink("private/victim"), 0);
+    assert_int_equal(rmdir("private"), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(links_that_another_user_can_change_are_refused),
+        TEST(trusted_links_are_followed),
+        TEST(a_link_may_be_the_place_itself),
+        TEST(the_own_links_of_a_served_user_are_followed),
+        TEST(loops_and_nameless_paths_end),
+        TEST(a_directory_that_can_be_exchanged_is_named),
+        TEST(steps_stay_in_the_directory_that_was_opened),
+        TEST(a_draft_that_was_exchanged_is_not_used),
+        TEST(always_exchanged_drafts_are_an_error),
+        TEST(only_the_file_that_was_meant_is_removed),
+        TEST(outputs_give_nothing_away),
+        TEST(a_new_name_replaces_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
