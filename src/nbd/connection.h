@@ -3,6 +3,7 @@
 
 #include <nbd/server.h>
 
+#include "budget.h"
 #include "proto.h"
 #include "tls.h"
 
@@ -20,6 +21,14 @@ typedef struct {
     NbdSession *session;        /* once it has begun */
     const CstNbdExport *export; /* borrowed */
     uint64_t size;
+    NbdBudget *budget; /* the server's; borrowed */
+    /**
+     * Makes the client a proven one. FALSE: there is no place for it, and the connection ends.
+     * NULL: none is counted.
+     */
+    gboolean (*prove)(gpointer client);
+    gpointer client;     /* argument of @prove */
+    const char *failure; /* why TLS has failed, a static text; NULL: it has not */
     gboolean structured; /* replies to reads come in chunks */
     uint64_t contexts;   /* bits of those that were chosen, by their indexes */
     gboolean zeroes;     /* the client wants the padding of old times */

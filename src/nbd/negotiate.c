@@ -182,6 +182,11 @@ static Verdict info_or_go(Option *option)
     return option->number == NBD_OPT_GO ? TRANSMIT : NEXT;
 }
 
+static gboolean prove(NbdConnection *connection)
+{
+    return !connection->prove || connection->prove(connection->client);
+}
+
 /* What was agreed in the clear does not count. */
 static Verdict start_tls(Option *option)
 {
@@ -195,8 +200,8 @@ static Verdict start_tls(Option *option)
     connection->contexts = 0;
     if (acknowledge(option) == CLOSE)
         return CLOSE;
-    connection->session = nbd_session_new(connection->tls, connection->fd);
-    return connection->session ? NEXT : CLOSE;
+    connection->session = nbd_session_new(connection->tls, connection->fd, &connection->failure);
+    return connection->session && prove(connection) ? NEXT : CLOSE;
 }
 
 static Verdict structured_reply(Option *option)
@@ -375,5 +380,5 @@ gboolean nbd_negotiate(NbdConnection *connection)
 
     for (guint i = 0; i < OPTIONS_MAX && verdict == NEXT; i++)
         verdict = next_option(connection);
-    return verdict == TRANSMIT;
+    return verdict == TRANSMIT && (connection->session || prove(connection));
 }

@@ -29,11 +29,14 @@
 #include <base/place.h>
 #include <base/test_point.h>
 
+#include "admission.h"
 #include "connection.h"
 
-#define CLIENTS_MAX 64
 #define HANDSHAKE_S 10  /* for all of it, TLS included, however its pieces drip; QEMU's, too */
 #define LOOK_MS     100 /* how long a cancellation or the end of that time may be overlooked */
+#define BACKLOG     128 /* connections that the kernel has accepted and the server has not */
+#define MAPPED      "::ffff:"          /* before an IPv4 address */
+#define LOG_EVERY   G_TIME_SPAN_SECOND /* between two lines about connections that failed */
 /* A host that has died without a word keeps no place among the clients: gone after two minutes. */
 #define KEEP_IDLE_S 60
 #define KEEP_EACH_S 15
@@ -49,17 +52,22 @@ typedef struct {
 struct CstNbdServer {
     CstNbdExport export; /* owns what it names */
     uint64_t size;
+    NbdBudget budget;  /* of what the clients have in flight */
     CstNbdTls *tls;    /* NULL: none */
     GArray *listeners; /* of Listener */
     GMutex lock;
-    GCond cond;         /* signalled when a client has gone */
-    GPtrArray *clients; /* of Client *, borrowed from their threads */
-    gboolean full;      /* clients are being refused, which was logged; of the listening thread */
+    GCond cond;          /* signalled when a client has gone */
+    GPtrArray *clients;  /* of Client *, oldest first, borrowed from their threads */
+    guint failed;        /* connections since the last line of the log about them */
+    const char *failure; /* of the last one of them; a static text */
+    NbdHost failed_host; /* of the last one, too */
+    gint64 logged_at;    /* time of that line, monotonic; of the listening thread */
 };
 
+/* @guest is the first member: nbd_admit_… know a client by it. */
 typedef struct {
+    NbdGuest guest;
     CstNbdServer *server;
-    int fd;
     gint64 deadline; /* when it has to have agreed; monotonic microseconds, 0: it has */
 } Client;
 
@@ -102,6 +110,7 @@ CstNbdServer *cst_nbd_server_new(const CstNbdExport *export, GError **error)
     server->clients = g_ptr_array_new();
     g_mutex_init(&server->lock);
     g_cond_init(&server->cond);
+    nbd_budget_init(&server->budget);
     return server;
 }
 
@@ -118,6 +127,7 @@ void cst_nbd_server_free(CstNbdServer *server)
     g_free((char *)server->export.description);
     g_mutex_clear(&server->lock);
     g_cond_clear(&server->cond);
+    nbd_budget_clear(&server->budget);
     g_free(server);
 }
 
@@ -196,7 +206,7 @@ static gboolean add_listener(CstNbdServer *server, int fd, CstPlace *place, GErr
         close(fd);
         return FALSE;
     }
-    if (listen(fd, 16) == 0) {
+    if (listen(fd, BACKLOG) == 0) {
         if (place) {
             listener.place = *place;
             *place = (CstPlace)CST_PLACE_INIT;
@@ -360,12 +370,69 @@ static void end_deadline(Client *client)
     g_mutex_unlock(&client->server->lock);
 }
 
+/* Under the lock. The listening thread writes the log, so that a flood makes few lines. */
+static void note_failure(CstNbdServer *server, const NbdHost *host, const char *failure)
+{
+    server->failed++;
+    server->failure = failure;
+    server->failed_host = *host;
+}
+
+static void log_failures(CstNbdServer *server)
+{
+    gint64 now = g_get_monotonic_time();
+    char text[INET6_ADDRSTRLEN] = "";
+    const char *shown;
+    const char *failure;
+    NbdHost host;
+    guint failed;
+
+    if (server->logged_at && now - server->logged_at < LOG_EVERY)
+        return;
+    g_mutex_lock(&server->lock);
+    failed = server->failed;
+    failure = server->failure;
+    host = server->failed_host;
+    server->failed = 0;
+    g_mutex_unlock(&server->lock);
+    if (failed == 0)
+        return;
+    server->logged_at = now;
+    if (!host.local)
+        inet_ntop(AF_INET6, host.bytes, text, sizeof(text));
+    shown = text + (g_str_has_prefix(text, MAPPED) ? strlen(MAPPED) : 0);
+    cst_log(CST_LOG_WARNING, "export '%s': %u connections are refused; the last one%s%s: %s",
+            server->export.name, failed, *text ? " is from " : "", shown, failure);
+}
+
+/* A client that is verified has a place that no flood of connections takes from it. */
+static gboolean client_prove(gpointer data)
+{
+    Client *client = data;
+    CstNbdServer *server = client->server;
+    gboolean admitted;
+
+    g_mutex_lock(&server->lock);
+    admitted = !client->guest.replaced && nbd_admit_proven(server->clients, &client->guest.host);
+    if (admitted)
+        client->guest.proven = TRUE;
+    else if (!client->guest.replaced)
+        note_failure(server, &client->guest.host, "too many clients are connected");
+    g_mutex_unlock(&server->lock);
+    return admitted;
+}
+
 static gpointer serve_client(gpointer data)
 {
     Client *client = data;
     CstNbdServer *server = client->server;
-    NbdConnection connection = {
-        .fd = client->fd, .tls = server->tls, .export = &server->export, .size = server->size};
+    NbdConnection connection = {.fd = client->guest.fd,
+                                .tls = server->tls,
+                                .export = &server->export,
+                                .size = server->size,
+                                .budget = &server->budget,
+                                .prove = client_prove,
+                                .client = client};
 
     if (nbd_negotiate(&connection)) {
         end_deadline(client);
@@ -374,40 +441,56 @@ static gpointer serve_client(gpointer data)
     nbd_session_free(connection.session);
     CST_TEST_POINT("nbd.client.ended");
     g_mutex_lock(&server->lock);
-    g_ptr_array_remove_fast(server->clients, client);
+    if (connection.failure && !client->guest.replaced)
+        note_failure(server, &client->guest.host, connection.failure);
+    g_ptr_array_remove(server->clients, client);
     /* Closed within: whoever stops the server has no descriptor that is another file's by now. */
-    close(client->fd);
+    close(client->guest.fd);
     g_cond_broadcast(&server->cond);
     g_mutex_unlock(&server->lock);
     g_free(client);
     return NULL;
 }
 
-static void add_client(CstNbdServer *server, int fd)
+/* Under the lock. Return: the thread of @client, which is in the list; NULL: it has no place. */
+static GThread *client_start(CstNbdServer *server, Client *client)
+{
+    NbdGuest *replaced;
+    GThread *thread;
+
+    if (!nbd_admit_unproven(server->clients, &client->guest.host, &replaced)) {
+        note_failure(server, &client->guest.host, "too many clients are connected");
+        return NULL;
+    }
+    thread = g_thread_try_new("nbd-client", serve_client, client, NULL);
+    if (!thread) {
+        note_failure(server, &client->guest.host, "the system has no thread for it");
+        return NULL;
+    }
+    if (replaced) {
+        replaced->replaced = TRUE;
+        shutdown(replaced->fd, SHUT_RDWR);
+        note_failure(server, &replaced->host, "it did not negotiate before newer ones came");
+    }
+    g_ptr_array_add(server->clients, client);
+    return thread;
+}
+
+static void add_client(CstNbdServer *server, int fd, const struct sockaddr *peer)
 {
     Client *client = g_new0(Client, 1);
     GThread *thread;
 
     client->server = server;
-    client->fd = fd;
+    client->guest = (NbdGuest){.fd = fd, .host = nbd_host_of(peer)};
     client->deadline = g_get_monotonic_time() + HANDSHAKE_S * G_TIME_SPAN_SECOND;
     g_mutex_lock(&server->lock);
-    thread = server->clients->len < CLIENTS_MAX
-                 ? g_thread_try_new("nbd-client", serve_client, client, NULL)
-                 : NULL;
-    if (thread)
-        g_ptr_array_add(server->clients, client);
+    thread = client_start(server, client);
     g_mutex_unlock(&server->lock);
     if (thread) {
         g_thread_unref(thread);
-        server->full = FALSE;
         return;
     }
-    /* Once, and not for each of thousands. */
-    if (!server->full)
-        cst_log(CST_LOG_WARNING, "clients of export '%s' are refused: %u are connected",
-                server->export.name, cst_nbd_server_clients(server));
-    server->full = TRUE;
     close(fd);
     g_free(client);
 }
@@ -415,7 +498,7 @@ static void add_client(CstNbdServer *server, int fd)
 static void shut_down_clients(CstNbdServer *server, int how)
 {
     for (guint i = 0; i < server->clients->len; i++)
-        shutdown(((Client *)server->clients->pdata[i])->fd, how);
+        shutdown(((Client *)server->clients->pdata[i])->guest.fd, how);
 }
 
 static void shut_down_late(CstNbdServer *server)
@@ -427,7 +510,7 @@ static void shut_down_late(CstNbdServer *server)
         const Client *client = server->clients->pdata[i];
 
         if (client->deadline && client->deadline < now)
-            shutdown(client->fd, SHUT_RDWR);
+            shutdown(client->guest.fd, SHUT_RDWR);
     }
     g_mutex_unlock(&server->lock);
 }
@@ -454,10 +537,12 @@ static void end_clients(CstNbdServer *server)
 /* FALSE: nobody can be accepted any more. What a single client has done wrong is no failure. */
 static gboolean accept_client(CstNbdServer *server, int listener, GError **error)
 {
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    struct sockaddr_storage peer = {0};
+    socklen_t len = sizeof(peer);
+    int fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
 
     if (fd >= 0) {
-        add_client(server, fd);
+        add_client(server, fd, (struct sockaddr *)&peer);
         return TRUE;
     }
     switch (errno) {
@@ -488,7 +573,10 @@ gboolean cst_nbd_server_run(CstNbdServer *server, CstTask *task, GError **error)
             if (waiting[i].revents)
                 ok = accept_client(server, waiting[i].fd, error);
         shut_down_late(server);
+        log_failures(server);
     }
+    server->logged_at = 0; /* the last line need not wait */
+    log_failures(server);
     end_clients(server);
     return ok;
 }

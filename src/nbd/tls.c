@@ -8,11 +8,11 @@
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 #include <unistd.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
-#include <base/log.h>
 
 /* QEMU's, too. */
 #define PRIORITY_PSK  "NORMAL:+ECDHE-PSK:+DHE-PSK:+PSK"
@@ -112,16 +112,24 @@ static int set_up(NbdSession *session, const CstNbdTls *tls, int fd)
     return result;
 }
 
-/* Whether the client's certificate is one that our authority has signed, and valid now. */
+/*
+ * Whether our authority has signed the client's certificate, it is valid now, and it is for
+ * clients: a server's certificate and its key often lie on a machine that should not read disks.
+ */
 static int verify(const NbdSession *session, const CstNbdTls *tls)
 {
+    gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+                                     .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT};
     unsigned status = 0;
-    int result = tls->x509 ? gnutls_certificate_verify_peers2(session->session, &status) : 0;
+    int result =
+        tls->x509 ? gnutls_certificate_verify_peers(session->session, &purpose, 1, &status) : 0;
 
+    if (result == 0 && (status & GNUTLS_CERT_PURPOSE_MISMATCH))
+        return GNUTLS_E_KEY_USAGE_VIOLATION;
     return result < 0 || status == 0 ? result : GNUTLS_E_CERTIFICATE_ERROR;
 }
 
-NbdSession *nbd_session_new(const CstNbdTls *tls, int fd)
+NbdSession *nbd_session_new(const CstNbdTls *tls, int fd, const char **ret_failure)
 {
     NbdSession *session = g_new0(NbdSession, 1);
     int result = set_up(session, tls, fd);
@@ -135,7 +143,7 @@ NbdSession *nbd_session_new(const CstNbdTls *tls, int fd)
         result = verify(session, tls);
     if (result == 0)
         return session;
-    cst_log(CST_LOG_WARNING, "an NBD client is refused: %s", gnutls_strerror(result));
+    *ret_failure = gnutls_strerror(result);
     nbd_session_free(session);
     return NULL;
 }

@@ -2,8 +2,8 @@
 /*
  * Requests and their replies. The connection's thread reads requests (and the data of writes);
  * workers do them, several at a time, and send their replies in whatever order they are done. What
- * is in flight is bounded by bytes and by number: above that the thread stops reading, and the
- * client's own buffers fill.
+ * is in flight is bounded (budget.c): above that the thread stops reading, and the client's own
+ * buffers fill.
  *
  * To hand a request over costs more than to serve a short one from a cache, so the connection's
  * thread serves these itself for as long as they are. Once one has made it wait, for the storage or
@@ -22,8 +22,6 @@
 #include "connection.h"
 
 #define WORKERS     8
-#define FLIGHT_MAX  64           /* requests */
-#define BYTES_MAX   (64U << 20)  /* and their data */
 #define HOLE_MIN    4096         /* smaller holes of a read are sent as data */
 #define EXTENTS_MAX (64U * 1024) /* of one block status: 512 KiB */
 #define SHORT_MAX   (16U << 10)  /* bytes of a read or a write that may need no worker */
@@ -33,10 +31,7 @@
 typedef struct {
     NbdConnection *connection;
     GMutex send_lock; /* held while a chunk is sent */
-    GMutex lock;      /* guards what follows */
-    GCond cond;       /* signalled when a request is done */
-    guint requests;
-    uint64_t bytes;
+    NbdFlight in_flight;
     guint slow; /* requests until it is tried without a worker again; of the connection's thread */
 } Flight;
 
@@ -45,7 +40,8 @@ typedef struct {
     uint16_t flags, type;
     uint64_t handle, from;
     uint32_t len;
-    uint8_t *data; /* of a write */
+    uint8_t *data;   /* of a write */
+    uint64_t common; /* bytes that the server's budget has counted for it */
 } Request;
 
 /* --- replies ---------------------------------------------------------------------------------- */
@@ -448,42 +444,32 @@ static void serve(const Request *request)
         serve_change(request);
 }
 
-/* What the request keeps in memory while it is in flight. */
+/* Return: the bytes that the request may hold while it is in flight. */
 static uint64_t cost(const Request *request)
 {
-    return request->type == NBD_CMD_READ || request->type == NBD_CMD_WRITE
-               ? MIN(request->len, NBD_PAYLOAD_MAX)
-               : 0;
+    switch (request->type) {
+    case NBD_CMD_READ:
+    case NBD_CMD_WRITE: return MIN(request->len, NBD_PAYLOAD_MAX);
+    /* The array of runs doubles when it grows. */
+    case NBD_CMD_BLOCK_STATUS: return MIN(request->len, EXTENTS_MAX) * UINT64_C(16);
+    default: return 0;
+    }
+}
+
+/* Ends @request, which is freed. */
+static void request_end(Request *request)
+{
+    nbd_flight_end(&request->flight->in_flight, cost(request), request->common);
+    g_free(request);
 }
 
 static void work(gpointer data, gpointer unused)
 {
     Request *request = data;
-    Flight *flight = request->flight;
 
     serve(request);
-    g_mutex_lock(&flight->lock);
-    flight->requests--;
-    flight->bytes -= cost(request);
-    g_cond_signal(&flight->cond);
-    g_mutex_unlock(&flight->lock);
     g_free(request->data);
-    g_free(request);
-}
-
-static void take_off(Flight *flight, const Request *request)
-{
-    uint64_t bytes = cost(request);
-
-    g_mutex_lock(&flight->lock);
-    while (flight->requests >= FLIGHT_MAX ||
-           (flight->bytes > 0 && flight->bytes + bytes > BYTES_MAX)) {
-        CST_TEST_POINT("nbd.flight.wait");
-        g_cond_wait(&flight->cond, &flight->lock);
-    }
-    flight->requests++;
-    flight->bytes += bytes;
-    g_mutex_unlock(&flight->lock);
+    request_end(request);
 }
 
 static gboolean is_short(const Request *request)
@@ -528,14 +514,14 @@ static void dispatch(Flight *flight, GThreadPool *workers, Request *request)
 /* Takes @request over; FALSE: the connection ends, for the data of a write can't be had. */
 static gboolean accept_request(Flight *flight, GThreadPool *workers, Request *request)
 {
-    take_off(flight, request);
+    request->common = nbd_flight_begin(&flight->in_flight, cost(request));
     if (request->type == NBD_CMD_WRITE) {
         request->data = request->len <= NBD_PAYLOAD_MAX
                             ? cst_alloc(request->len, 1, flight->connection->export->name, NULL)
                             : NULL;
         if (!request->data || !nbd_receive(flight->connection, request->data, request->len)) {
             g_free(request->data);
-            g_free(request);
+            request_end(request);
             return FALSE;
         }
     }
@@ -569,15 +555,13 @@ void nbd_transmit(NbdConnection *connection)
     GThreadPool *workers = g_thread_pool_new(work, NULL, WORKERS, FALSE, NULL);
 
     g_mutex_init(&flight.send_lock);
-    g_mutex_init(&flight.lock);
-    g_cond_init(&flight.cond);
+    nbd_flight_init(&flight.in_flight, connection->budget);
     connection->ahead = &ahead;
     while (next_request(&flight, workers))
         ;
     connection->ahead = NULL;
     CST_TEST_POINT("nbd.transmit.ending");
     g_thread_pool_free(workers, FALSE, TRUE);
-    g_cond_clear(&flight.cond);
-    g_mutex_clear(&flight.lock);
+    nbd_flight_clear(&flight.in_flight);
     g_mutex_clear(&flight.send_lock);
 }

@@ -7,14 +7,19 @@
 #include "points.h"
 
 #include "await.h"
+#include "logged.h"
 #include "recorder.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <base/error.h>
+#include <base/log.h>
 #include <nbd/server.h>
+
+#include "admission.h"
 
 gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end);
 gboolean __real_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end);
@@ -23,6 +28,7 @@ gint64 __real_g_get_monotonic_time(void);
 
 static __thread gboolean is_server_thread;
 static gint grace_is_over;  /* atomic */
+static gint clock_stands;   /* atomic; for the server's thread */
 static gint seconds_passed; /* atomic; added to those of the clock */
 
 gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
@@ -37,7 +43,32 @@ gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
 
 gint64 __wrap_g_get_monotonic_time(void)
 {
+    if (is_server_thread && g_atomic_int_get(&clock_stands))
+        return G_TIME_SPAN_HOUR;
     return __real_g_get_monotonic_time() + g_atomic_int_get(&seconds_passed) * G_TIME_SPAN_SECOND;
+}
+
+static GMutex log_lock; /* guards @logged */
+
+/* As keep_message(), from any thread. */
+static GLogWriterOutput keep_locked(GLogLevelFlags level, const GLogField *fields, gsize count,
+                                    gpointer unused)
+{
+    g_mutex_lock(&log_lock);
+    keep_message(level, fields, count, NULL);
+    g_mutex_unlock(&log_lock);
+    return G_LOG_WRITER_HANDLED;
+}
+
+static guint log_lines(void)
+{
+    guint lines = 0;
+
+    g_mutex_lock(&log_lock);
+    for (const char *at = logged->str; (at = strchr(at, '\n')); at++)
+        lines++;
+    g_mutex_unlock(&log_lock);
+    return lines;
 }
 
 typedef struct {
@@ -64,7 +95,11 @@ static int bench_begin(void **state)
     CstNbdExport export = {.name = "disk", .writable = TRUE};
 
     g_atomic_int_set(&grace_is_over, FALSE);
+    g_atomic_int_set(&clock_stands, FALSE);
     g_atomic_int_set(&seconds_passed, 0);
+    g_mutex_lock(&log_lock);
+    g_string_truncate(logged, 0);
+    g_mutex_unlock(&log_lock);
     bench->recorder = recorder_new();
     export.blob = &bench->recorder->base;
     bench->server = cst_nbd_server_new(&export, NULL);
@@ -223,13 +258,16 @@ static void await_clients(const Bench *bench, guint count)
 
 static void client_over_the_limit_is_refused_until_one_leaves(void **state)
 {
-    enum { MOST = 64 };
+    enum { MOST = NBD_PROVEN_MAX };
     Bench *bench = *state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fds[MOST], refused = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    for (int i = 0; i < MOST; i++)
-        fds[i] = connect_client(bench);
+    for (int i = 0; i < MOST; i++) {
+        fds[i] = open_client(bench);
+        nbd_client_ask(fds[i], NBD_CMD_FLUSH, 0, 7, 0, 0, NULL);
+        assert_int_equal(nbd_client_reply(fds[i], 0, NULL), 0);
+    }
     g_strlcpy(address.sun_path, bench->path, sizeof(address.sun_path));
     assert_int_equal(connect(refused, (struct sockaddr *)&address, sizeof(address)), 0);
     nbd_client_init(refused);
@@ -237,8 +275,129 @@ static void client_over_the_limit_is_refused_until_one_leaves(void **state)
     close(refused);
     close(fds[0]);
     await_clients(bench, MOST - 1);
-    fds[0] = connect_client(bench);
+    fds[0] = open_client(bench);
     for (int i = 0; i < MOST; i++)
+        close(fds[i]);
+}
+
+static void oldest_unproven_client_is_replaced_by_a_new_one(void **state)
+{
+    enum { MOST = NBD_UNPROVEN_MAX };
+    Bench *bench = *state;
+    int open = open_client(bench), fds[MOST + 1];
+
+    nbd_client_ask(open, NBD_CMD_FLUSH, 0, 7, 0, 0, NULL);
+    assert_int_equal(nbd_client_reply(open, 0, NULL), 0);
+    for (int i = 0; i <= MOST; i++)
+        fds[i] = connect_client(bench);
+    assert_true(nbd_client_is_over(fds[0]));
+    for (int i = 1; i <= MOST; i++)
+        assert_false(nbd_client_has_bytes(fds[i]));
+    nbd_client_ask(open, NBD_CMD_FLUSH, 0, 7, 0, 0, NULL);
+    assert_int_equal(nbd_client_reply(open, 0, NULL), 0);
+    close(open);
+    for (int i = 0; i <= MOST; i++)
+        close(fds[i]);
+}
+
+static NbdHost host_of(const char *text)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        return nbd_host_of((struct sockaddr *)&v4);
+    assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
+    return nbd_host_of((struct sockaddr *)&v6);
+}
+
+static gboolean is_one_host(const char *a, const char *b)
+{
+    NbdHost one = host_of(a), two = host_of(b);
+
+    return one.local == two.local && memcmp(one.bytes, two.bytes, sizeof(one.bytes)) == 0;
+}
+
+static void hosts_are_told_apart_by_address_and_network(void **state)
+{
+    assert_true(is_one_host("192.0.2.1", "192.0.2.1"));
+    assert_false(is_one_host("192.0.2.1", "192.0.2.2"));
+    assert_true(is_one_host("192.0.2.1", "::ffff:192.0.2.1"));
+    assert_false(is_one_host("::ffff:192.0.2.1", "::ffff:192.0.2.2"));
+    assert_true(is_one_host("2001:db8::1", "2001:db8::ffff:0:0:2"));
+    assert_false(is_one_host("2001:db8::1", "2001:db8:0:1::1"));
+    assert_false(host_of("127.0.0.1").local);
+}
+
+static void add_guests(GPtrArray *guests, guint count, const char *host, gboolean proven)
+{
+    for (guint i = 0; i < count; i++) {
+        NbdGuest *guest = g_new0(NbdGuest, 1);
+
+        guest->host = host_of(host);
+        guest->proven = proven;
+        g_ptr_array_add(guests, guest);
+    }
+}
+
+static void unproven_guest_of_the_most_numerous_host_is_replaced(void **state)
+{
+    g_autoptr(GPtrArray) guests = g_ptr_array_new_with_free_func(g_free);
+    NbdHost few = host_of("192.0.2.1"), many = host_of("192.0.2.2"), third = host_of("192.0.2.4");
+    NbdGuest *replaced = NULL;
+
+    add_guests(guests, 1, "192.0.2.1", FALSE);
+    add_guests(guests, NBD_UNPROVEN_PER_HOST, "192.0.2.2", FALSE);
+    assert_true(nbd_admit_unproven(guests, &few, &replaced));
+    assert_null(replaced);
+    assert_true(nbd_admit_unproven(guests, &many, &replaced));
+    assert_ptr_equal(replaced, guests->pdata[1]);
+    add_guests(guests, NBD_UNPROVEN_MAX - guests->len, "192.0.2.3", FALSE);
+    assert_true(nbd_admit_unproven(guests, &third, &replaced));
+    assert_ptr_equal(replaced, guests->pdata[1]);
+    /* A replaced guest keeps no place. */
+    replaced->replaced = TRUE;
+    assert_true(nbd_admit_unproven(guests, &third, &replaced));
+    assert_null(replaced);
+    add_guests(guests, NBD_CONNECTIONS_MAX - guests->len, "192.0.2.4", FALSE);
+    assert_false(nbd_admit_unproven(guests, &few, &replaced));
+}
+
+static void proven_guests_of_one_host_leave_places_for_another(void **state)
+{
+    g_autoptr(GPtrArray) guests = g_ptr_array_new_with_free_func(g_free);
+    NbdHost many = host_of("192.0.2.1"), few = host_of("192.0.2.2");
+    NbdGuest *replaced;
+
+    add_guests(guests, NBD_PROVEN_PER_HOST, "192.0.2.1", TRUE);
+    assert_false(nbd_admit_proven(guests, &many));
+    assert_false(nbd_admit_unproven(guests, &many, &replaced));
+    assert_true(nbd_admit_proven(guests, &few));
+    assert_true(nbd_admit_unproven(guests, &few, &replaced));
+    add_guests(guests, NBD_PROVEN_MAX - NBD_PROVEN_PER_HOST, "192.0.2.3", TRUE);
+    assert_false(nbd_admit_proven(guests, &few));
+}
+
+static void failed_connections_make_one_line_a_second(void **state)
+{
+    enum { MOST = NBD_UNPROVEN_MAX, REPLACED = 5 };
+    Bench *bench = *state;
+    int fds[MOST + 1 + REPLACED];
+
+    /* The server's clock stands still: the first line, and a count of the rest when it ends. */
+    g_atomic_int_set(&clock_stands, TRUE);
+    for (int i = 0; i <= MOST; i++)
+        fds[i] = connect_client(bench);
+    AWAIT_STATE(log_lines() == 1, "%u lines", log_lines());
+    for (int i = MOST + 1; i < MOST + 1 + REPLACED; i++)
+        fds[i] = connect_client(bench);
+    assert_true(nbd_client_is_over(fds[REPLACED]));
+    cst_task_cancel(bench->task);
+    await_end(bench);
+    assert_int_equal(log_lines(), 2);
+    assert_non_null(strstr(logged->str, "'disk': 1 connections are refused"));
+    assert_non_null(strstr(logged->str, "'disk': 5 connections are refused"));
+    for (int i = 0; i < MOST + 1 + REPLACED; i++)
         close(fds[i]);
 }
 
@@ -272,8 +431,15 @@ int main(void)
         BENCH_TEST(client_that_reads_nothing_does_not_hold_the_server),
         BENCH_TEST(client_that_does_not_negotiate_in_time_is_dropped),
         BENCH_TEST(client_over_the_limit_is_refused_until_one_leaves),
+        BENCH_TEST(oldest_unproven_client_is_replaced_by_a_new_one),
+        cmocka_unit_test(hosts_are_told_apart_by_address_and_network),
+        cmocka_unit_test(unproven_guest_of_the_most_numerous_host_is_replaced),
+        cmocka_unit_test(proven_guests_of_one_host_leave_places_for_another),
+        BENCH_TEST(failed_connections_make_one_line_a_second),
         BENCH_TEST(listed_client_has_an_open_socket),
     };
 
+    logged = g_string_new(NULL);
+    g_log_set_writer_func(keep_locked, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

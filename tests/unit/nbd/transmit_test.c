@@ -22,6 +22,7 @@ typedef struct {
     Recorder *recorder;
     CstNbdExport export;
     NbdConnection connection;
+    NbdBudget budget;
     GThread *thread;
     int fd; /* the client's end */
 } Session;
@@ -44,8 +45,11 @@ static int session_begin(void **state)
     session->recorder = recorder_new();
     session->export =
         (CstNbdExport){.name = "disk", .blob = &session->recorder->base, .writable = TRUE};
-    session->connection =
-        (NbdConnection){.fd = pair[1], .export = &session->export, .size = RECORDER_SIZE};
+    nbd_budget_init(&session->budget);
+    session->connection = (NbdConnection){.fd = pair[1],
+                                          .export = &session->export,
+                                          .size = RECORDER_SIZE,
+                                          .budget = &session->budget};
     session->fd = pair[0];
     nbd_client_init(session->fd);
     session->thread = g_thread_new("transmit", transmit, &session->connection);
@@ -61,6 +65,8 @@ static int session_end(void **state)
     close(session->fd);
     if (session->thread)
         g_thread_join(session->thread);
+    assert_int_equal(session->budget.common, 0);
+    nbd_budget_clear(&session->budget);
     recorder_free(session->recorder);
     g_free(session);
     return 0;
@@ -226,6 +232,35 @@ static void request_over_the_bytes_waits_until_there_is_room(void **state)
     points_clear();
 }
 
+/*
+ * The requests of another connection hold all shared bytes. Short requests go on; a long one waits
+ * before the blob is read, until the other connection gives its bytes back.
+ */
+static void long_request_waits_for_the_bytes_of_other_connections(void **state)
+{
+    enum { PARTS = NBD_COMMON_BYTES / NBD_PAYLOAD_MAX };
+    Session *session = *state;
+    NbdFlight others[PARTS];
+
+    for (guint i = 0; i < PARTS; i++) {
+        nbd_flight_init(&others[i], &session->budget);
+        assert_int_equal(nbd_flight_begin(&others[i], NBD_PAYLOAD_MAX), NBD_PAYLOAD_MAX);
+    }
+    assert_int_equal(ask(session, NBD_CMD_READ, 0, 2 * MIB), 0);
+    assert_int_equal(ask(session, NBD_CMD_WRITE, 0, 2 * MIB), 0);
+    recorder_expect(session->recorder, "read write ");
+    point_watch("nbd.budget.wait");
+    nbd_client_ask(session->fd, NBD_CMD_READ, 0, 7, 0, 3 * MIB, NULL);
+    point_await("nbd.budget.wait", 1);
+    recorder_expect(session->recorder, "");
+    for (guint i = 0; i < PARTS; i++) {
+        nbd_flight_end(&others[i], NBD_PAYLOAD_MAX, NBD_PAYLOAD_MAX);
+        nbd_flight_clear(&others[i]);
+    }
+    assert_int_equal(nbd_client_reply(session->fd, 3 * MIB, NULL), 0);
+    points_clear();
+}
+
 /* More of each than there may be in flight, one after the other: no request may wait. */
 static void each_request_gives_its_place_back(void **state)
 {
@@ -292,6 +327,7 @@ int main(void)
         SESSION_TEST(failed_read_is_reported),
         SESSION_TEST(request_over_the_number_waits_for_one_to_end),
         SESSION_TEST(request_over_the_bytes_waits_until_there_is_room),
+        SESSION_TEST(long_request_waits_for_the_bytes_of_other_connections),
         SESSION_TEST(each_request_gives_its_place_back),
         SESSION_TEST(requests_in_flight_end_before_the_connection),
         SESSION_TEST(reply_that_cannot_be_sent_ends_the_connection),

@@ -11,8 +11,9 @@
  * for one blob: fixed newstyle negotiation, structured replies, block status ("base:allocation" and
  * dirty bitmaps), trim, zeroes, forced unit access, several connections to the same bytes.
  *
- * What a client can cost is bounded: connections, bytes in flight on each, the time to negotiate.
- * A client that reads none of its replies holds threads of its own connection only.
+ * What a client can cost is bounded: connections in all and by host, bytes in flight on each and
+ * together, the time to negotiate. A client that reads none of its replies holds threads of its own
+ * connection only. A connection that does not negotiate takes no place of a client that does.
  */
 /** What was written since some point in time: the context "qemu:dirty-bitmap:NAME". */
 typedef struct {
