@@ -25,6 +25,8 @@
 #include <base/test_point.h>
 
 #define RETRY_US 10000 /* between two attempts to lock */
+/* A user who can read the file could hold a read lock on it, and no manager would start again. */
+#define FILE_MODE 0600
 
 struct CstDriverLock {
     CstDriver driver;
@@ -81,6 +83,15 @@ char *cst_driver_lock_holder(const CstPaths *paths)
     return describe_holder(fd);
 }
 
+/* The file may be one of libvirt's daemons, or of an older version, which create it as 0644. */
+static void lock_file_tighten(int fd, const char *path)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) && fchmod(fd, FILE_MODE) < 0)
+        cst_log(CST_LOG_WARNING, "cannot change the mode of '%s': %s", path, g_strerror(errno));
+}
+
 typedef enum { TRY_ACQUIRED, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
 
 /* TRY_STALE: @fd is locked but no longer the file at @path, as its holder has unlinked it. */
@@ -126,11 +137,12 @@ gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GErro
     if (!cst_dir_ensure(lock->dir, lock->dir_mode, error))
         return FALSE;
     for (;;) {
-        g_auto(CstFd) fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+        g_auto(CstFd) fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
         g_autofree char *holder = NULL;
 
         if (fd < 0)
             return cst_fail_errno(error, errno, _("cannot open '%s'"), lock->path);
+        lock_file_tighten(fd, lock->path);
         CST_TEST_POINT("driver_lock.acquire.opened");
         switch (try_lock(fd, lock->path, error)) {
         case TRY_ACQUIRED: lock->fd = g_steal_fd(&fd); return TRUE;

@@ -3,14 +3,18 @@
 #include "recorder.h"
 #include "scratch.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <store/driver_lock.h>
 
 #define FILE_NAME "driver.pid"
+#define NOBODY    65534
 
 /* A clock that goes on only when a test says so. */
 static gint64 now;
@@ -57,7 +61,7 @@ static void a_manager_that_goes_takes_its_file_along(void **state)
     CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
 
     assert_true(cst_driver_lock_acquire(lock, 0, NULL));
-    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
+    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0600);
     cst_driver_lock_free(lock);
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), -1);
     cst_driver_lock_free(NULL);
@@ -73,7 +77,7 @@ static void each_driver_has_a_file_and_a_directory_of_its_own(void **state)
     assert_true(cst_driver_lock_acquire(secret, 0, NULL));
     assert_int_equal(scratch_mode(s->paths->pool_run_dir, "."), 0755);
     assert_int_equal(scratch_mode(s->paths->secret_run_dir, "."), 0700);
-    assert_int_equal(scratch_mode(s->paths->secret_run_dir, FILE_NAME), 0644);
+    assert_int_equal(scratch_mode(s->paths->secret_run_dir, FILE_NAME), 0600);
     cst_driver_lock_free(storage);
     cst_driver_lock_free(secret);
 }
@@ -226,7 +230,7 @@ static void it_is_waited_for(void **state)
     /* The file that is waited for is removed; the lock is one on the file that is there now. */
     assert_true(cst_driver_lock_acquire(lock, 1, NULL));
     points_clear();
-    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
+    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0600);
     cst_driver_lock_free(lock);
     end_holder(&holder);
 }
@@ -289,9 +293,12 @@ typedef struct {
 static void prepare_empty_file(gpointer data)
 {
     Attempt *attempt = data;
+    g_autofree char *path =
+        g_build_filename(attempt->scratch->paths->pool_run_dir, FILE_NAME, NULL);
 
     g_clear_pointer(&attempt->lock, cst_driver_lock_free);
     scratch_put(attempt->scratch->paths->pool_run_dir, FILE_NAME, "");
+    assert_int_equal(chmod(path, 0600), 0);
 }
 
 static gboolean acquire_anew(gpointer data, GError **error)
@@ -324,7 +331,48 @@ static void a_lock_on_a_file_that_went_is_no_lock(void **state)
     point_run("driver_lock.acquire.opened", remove_file, path);
     assert_true(cst_driver_lock_acquire(lock, 0, NULL));
     points_clear();
-    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0644);
+    assert_int_equal(scratch_mode(s->paths->pool_run_dir, FILE_NAME), 0600);
+    cst_driver_lock_free(lock);
+}
+
+/* Return: 0 or errno of another user who opens @path and locks it for reading. */
+static int read_lock_of_another_user(const char *path)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        struct flock request = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+        int fd;
+
+        if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+            _exit(255);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        _exit(fd >= 0 && fcntl(fd, F_SETLK, &request) == 0 ? 0 : errno);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void another_user_can_not_lock_the_file_for_reading(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(s->root, 0755), 0);
+    assert_int_equal(g_mkdir_with_parents(s->paths->pool_run_dir, 0755), 0);
+    /* As libvirt's daemons leave it. */
+    scratch_put(s->paths->pool_run_dir, FILE_NAME, "");
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(read_lock_of_another_user(path), 0);
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
+    cst_driver_lock_release(lock);
+    assert_int_equal(read_lock_of_another_user(path), EACCES);
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
     cst_driver_lock_free(lock);
 }
 
@@ -343,6 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         scratch_test(taken_it_names_us_and_released_it_stays_empty),
         scratch_test(a_manager_that_goes_takes_its_file_along),
+        scratch_test(another_user_can_not_lock_the_file_for_reading),
         scratch_test(each_driver_has_a_file_and_a_directory_of_its_own),
         scratch_test(what_cannot_be_opened_is_said),
         scratch_test(whoever_holds_it_is_named),
