@@ -26,6 +26,7 @@
 #include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
+#include <base/file_writers.h>
 #include <base/i18n.h>
 
 #define LOCK_LOOK_US (20 * G_TIME_SPAN_MILLISECOND)
@@ -270,8 +271,13 @@ int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t re
         .mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? mode : 0,
         .resolve = resolve,
     };
+    unsigned tries = 0;
+    int fd;
 
-    return (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+    do {
+        fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+    } while (cst_open_again(fd, &tries));
+    return fd;
 }
 
 int cst_open_beneath(int dirfd, const char *name, int flags, mode_t mode, GError **error)
@@ -367,7 +373,13 @@ gboolean cst_flock_wait(int fd, const char *name, gint64 wait_us, const char *bu
 
 int cst_node_open(const char *path, int flags)
 {
-    return open(path, flags | O_CLOEXEC | O_NONBLOCK);
+    unsigned tries = 0;
+    int fd;
+
+    do {
+        fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+    } while (cst_open_again(fd, &tries));
+    return fd;
 }
 
 /* A node of that name is one that a killed process has left. */

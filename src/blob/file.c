@@ -28,6 +28,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
+#include <base/file_writers.h>
 #include <base/i18n.h>
 #include <base/test_point.h>
 #include <base/units.h>
@@ -452,8 +453,13 @@ CstBlob *cst_blob_file_new(int fd, const char *name, gboolean writable, GError *
 CstBlob *cst_blob_file_open(const char *path, gboolean writable, GError **error)
 {
     /* O_NONBLOCK: opening a FIFO must not block; cst_blob_file_new() refuses it. */
-    int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    unsigned tries = 0;
+    int fd;
 
+    do {
+        fd = open(path, flags);
+    } while (cst_open_again(fd, &tries));
     if (fd < 0) {
         cst_fail_errno(error, errno, _("cannot open '%s'"), path);
         return NULL;

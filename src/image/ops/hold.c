@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <base/error.h>
+#include <base/file_writers.h>
 #include <base/i18n.h>
 #include <base/process.h>
 
@@ -233,11 +234,41 @@ gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid)
     return TRUE;
 }
 
+/*
+ * Fills *ret_who with the first process that has the file open for writing without a lock. A child
+ * of this process that has not begun its program yet is no writer.
+ */
+static gboolean is_written_without_lock(CstBlob *blob, char **ret_who)
+{
+    g_autoptr(GArray) writers = cst_file_writers(cst_blob_file_fd(blob));
+
+    for (guint i = 0; i < writers->len; i++) {
+        const CstFileWriter *writer = &g_array_index(writers, CstFileWriter, i);
+
+        if (writer->pid && writer->ending)
+            continue;
+        if (ret_who)
+            *ret_who = cst_process_describe(writer->pid);
+        return TRUE;
+    }
+    return FALSE;
+}
+
 gboolean cst_image_is_written(CstBlob *blob, char **ret_who)
 {
     if (!is_locked(blob, &changing))
-        return FALSE;
+        return is_written_without_lock(blob, ret_who);
     if (ret_who)
         *ret_who = cst_process_describe(holder(blob, &changing));
     return TRUE;
+}
+
+gboolean cst_image_refuse_writer(CstBlob *blob, GError **error)
+{
+    g_autofree char *who = NULL;
+
+    return !is_written_without_lock(blob, &who) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("'%s' is open for writing in %s; stop it before the image is changed"),
+                    blob->name, who);
 }

@@ -18,6 +18,7 @@
 #include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
+#include <base/file_writers.h>
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -267,14 +268,50 @@ static void add_users(CstBlob *blob, int64_t pid, GPtrArray *holders)
         add_user(&unknown, holders);
 }
 
+static gboolean has_holder(const GPtrArray *holders, int64_t pid)
+{
+    for (guint i = 0; i < holders->len; i++)
+        if (((const CstHolder *)g_ptr_array_index(holders, i))->pid == pid)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean has_writer(const GPtrArray *holders)
+{
+    for (guint i = 0; i < holders->len; i++)
+        if (!((const CstHolder *)g_ptr_array_index(holders, i))->reads_only)
+            return TRUE;
+    return FALSE;
+}
+
 /*
- * Locks show QEMU and our own processes, loop devices and swap the kernel's use. Other readers and
- * writers of the file are not known.
+ * Adds the processes that can write to the file and hold none of QEMU's locks. The kernel's count
+ * includes loop devices and holders whose process is unknown, so an unnamed writer is listed only
+ * if no other writer is.
+ */
+static void add_writers_without_lock(int fd, GPtrArray *holders)
+{
+    g_autoptr(GArray) writers = cst_file_writers(fd);
+
+    for (guint i = 0; i < writers->len; i++) {
+        const CstFileWriter *writer = &g_array_index(writers, CstFileWriter, i);
+        g_autofree char *who = cst_process_describe(writer->pid);
+
+        if (writer->pid ? has_holder(holders, writer->pid) : has_writer(holders))
+            continue;
+        cst_holders_add(holders, writer->pid, _("%s, which writes without a lock"), who)->passing =
+            writer->ending;
+    }
+}
+
+/*
+ * Locks show QEMU and our own processes, loop devices and swap the kernel's use, and the search for
+ * writers all other programs that can change the file. Other readers are not known.
  */
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error)
 {
-    /* Nobody can be asked about what can't be opened, or is no file. */
+    /* What can't be opened, or is no file, has no holders that could be found. */
     g_autoptr(CstBlob) blob = cst_dir_vol_open(state, name, FALSE, NULL);
     int64_t pid = 0;
 
@@ -284,5 +321,6 @@ gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *h
     if (cst_image_is_open(blob, &pid) && pid != getpid())
         add_users(blob, pid, holders);
     cst_file_holders(cst_blob_file_fd(blob), holders);
+    add_writers_without_lock(cst_blob_file_fd(blob), holders);
     return TRUE;
 }

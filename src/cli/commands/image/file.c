@@ -45,7 +45,8 @@ CstBlob *cli_image_blob(CliCtl *ctl, const char *path, gboolean writable, GError
         return NULL;
     }
     blob = cst_blob_file_new(fd, path, writable, error);
-    if (!blob || (writable && !cst_image_hold(blob, error)))
+    if (!blob ||
+        (writable && (!cst_image_hold(blob, error) || !cst_image_refuse_writer(blob, error))))
         return NULL;
     if (!writable)
         warn_of_writer(ctl, blob);

@@ -44,7 +44,8 @@ static gboolean claim_old(CliImageTarget *target, GError **error)
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
     target->old = cst_blob_file_new(fd, target->path, FALSE, error);
-    if (!target->old || !cst_image_hold(target->old, error))
+    if (!target->old || !cst_image_hold(target->old, error) ||
+        !cst_image_refuse_writer(target->old, error))
         return FALSE;
     return fstat(cst_blob_file_fd(target->old), &target->old_st) == 0 ||
            cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
@@ -145,7 +146,8 @@ static gboolean open_device(CliImageTarget *target, GError **error)
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), target->path);
     target->blob = cst_blob_file_new(fd, target->path, TRUE, error);
-    return target->blob && cst_image_hold(target->blob, error);
+    return target->blob && cst_image_hold(target->blob, error) &&
+           cst_image_refuse_writer(target->blob, error);
 }
 
 static void warn_of_path(CliCtl *ctl, const CliImageTarget *target)

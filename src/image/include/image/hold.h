@@ -26,9 +26,10 @@ gboolean cst_image_hold(CstBlob *blob, GError **error);
 gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid);
 
 /**
- * Returns TRUE when the locks show that somebody else writes to the file: what is read may be
- * stale, or torn between old and new. *ret_who (may be NULL) is then a description of the process
- * ("process 123 (qemu-nbd)"); g_free() it.
+ * Returns TRUE when another process can write to the file, by QEMU's locks or by a descriptor that
+ * is open for writing (base/file_writers.h): what is read may be stale, or torn between old and
+ * new. *ret_who (may be NULL) is then a description of the process ("process 123 (qemu-nbd)");
+ * g_free() it. @blob should be open for reading only, or /proc is searched each time.
  */
 gboolean cst_image_is_written(CstBlob *blob, char **ret_who);
 
@@ -44,3 +45,9 @@ typedef struct {
  * CstImageUser; the caller's. Whoever is unknown (cst_image_is_open()) is not among them.
  */
 GArray *cst_image_users(CstBlob *blob);
+
+/**
+ * Fails with BUSY, naming it, when another process has the file open for writing and holds none of
+ * QEMU's locks. Complements cst_image_hold() before a file is changed or replaced.
+ */
+gboolean cst_image_refuse_writer(CstBlob *blob, GError **error);

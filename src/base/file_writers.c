@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which processes can write to a file, although they hold no lock on it.
+ *
+ * The kernel counts the descriptions of an inode that are open for writing. A read lease
+ * (fcntl(2), F_SETLEASE) is granted only while that count is zero, so it answers the question in
+ * microseconds. The lease is returned at once. A program that opens the file for writing meanwhile
+ * makes the kernel send a signal to this process: SIGURG, whose default is to be ignored, and not
+ * SIGIO, whose default ends the process.
+ *
+ * The lease does not name the writer. Its process is searched for in /proc/PID/fdinfo, which has
+ * the access mode and the inode's number of each descriptor, and in /proc/PID/maps for files that
+ * are mapped and closed. Only a descriptor with the right number is looked at further, and from the
+ * attributes that the kernel has in memory (AT_STATX_DONT_SYNC).
+ */
+#include <base/file_writers.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <base/file.h>
+#include <base/process.h>
+#include <base/test_point.h>
+
+/* --- the kernel's count ----------------------------------------------------------------------- */
+
+typedef enum { LEASE_FREE, LEASE_REFUSED, LEASE_UNSUPPORTED } LeaseAnswer;
+
+static LeaseAnswer lease_ask(int fd)
+{
+    if (fcntl(fd, F_SETSIG, SIGURG) < 0)
+        return LEASE_UNSUPPORTED;
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+        return errno == EAGAIN ? LEASE_REFUSED : LEASE_UNSUPPORTED;
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return LEASE_FREE;
+}
+
+#define OPEN_TRIES 500
+
+gboolean cst_open_again(int fd, unsigned *tries)
+{
+    if (fd >= 0 || errno != EWOULDBLOCK || (*tries)++ >= OPEN_TRIES)
+        return FALSE;
+    g_usleep(G_TIME_SPAN_MILLISECOND);
+    errno = EWOULDBLOCK;
+    return TRUE;
+}
+
+/* --- the search ------------------------------------------------------------------------------- */
+
+/* The file that is asked about. */
+typedef struct {
+    uint64_t inode;
+    unsigned major, minor; /* of its file system */
+} WantedFile;
+
+static gboolean wanted_file_of(int fd, WantedFile *ret_file)
+{
+    struct statx st;
+
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &st) < 0 ||
+        !S_ISREG(st.stx_mode))
+        return FALSE;
+    *ret_file = (WantedFile){st.stx_ino, st.stx_dev_major, st.stx_dev_minor};
+    return TRUE;
+}
+
+/* The number in a line "NAME:\tVALUE" of @text, in @base; @fallback where there is no such line. */
+static uint64_t field_of(const char *text, const char *name, int base, uint64_t fallback)
+{
+    const char *line = strstr(text, name);
+
+    return line ? g_ascii_strtoull(line + strlen(name), NULL, (guint)base) : fallback;
+}
+
+/* Other file systems have files of the same number. */
+static gboolean is_on_file_system(const char *descriptor, const WantedFile *file)
+{
+    struct statx st;
+
+    return statx(AT_FDCWD, descriptor, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &st) == 0 &&
+           S_ISREG(st.stx_mode) && st.stx_ino == file->inode && st.stx_dev_major == file->major &&
+           st.stx_dev_minor == file->minor;
+}
+
+/* Whether descriptor @name of process @pid writes to @file. Kernels before 5.15 report no inode. */
+static gboolean descriptor_writes(const char *pid, const char *name, const WantedFile *file)
+{
+    g_autofree char *info = g_strdup_printf("/proc/%s/fdinfo/%s", pid, name);
+    g_autofree char *descriptor = g_strdup_printf("/proc/%s/fd/%s", pid, name);
+    g_autofree char *text = NULL, *target = NULL;
+
+    target = cst_kernel_link(descriptor);
+    if (!target || *target != '/')
+        return FALSE; /* a pipe, a socket, "anon_inode:…" */
+    text = cst_kernel_read(info);
+    return text && (field_of(text, "flags:", 8, O_RDWR) & O_ACCMODE) != O_RDONLY &&
+           field_of(text, "ino:", 10, file->inode) == file->inode &&
+           is_on_file_system(descriptor, file);
+}
+
+/*
+ * Whether a line of proc_pid_maps(5), "START-END rw-s OFFSET 08:01 INODE PATH", is a shared mapping
+ * of @file that can be written to. File systems with a number for each subvolume (btrfs) show
+ * another number here than statx(2), and their major number is 0.
+ */
+static gboolean mapping_writes(const char *line, const WantedFile *file)
+{
+    unsigned device_major, device_minor;
+    uint64_t inode;
+    char mode[5];
+
+    if (sscanf(line, "%*s %4s %*s %x:%x %" SCNu64, mode, &device_major, &device_minor, &inode) != 4)
+        return FALSE;
+    return mode[1] == 'w' && mode[3] == 's' && inode == file->inode &&
+           (file->major == 0 || (device_major == file->major && device_minor == file->minor));
+}
+
+static gboolean process_maps(const char *pid, const WantedFile *file)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/maps", pid);
+    g_autofree char *text = cst_kernel_read(path);
+    g_auto(GStrv) lines = text && strstr(text, "w-s ") ? g_strsplit(text, "\n", -1) : NULL;
+
+    for (char **line = lines; line && *line; line++)
+        if (mapping_writes(*line, file))
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean process_writes(const char *pid, const WantedFile *file)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/fd", pid);
+    g_auto(GStrv) names = cst_kernel_list(path);
+
+    for (char **name = names; *name; name++)
+        if (descriptor_writes(pid, *name, file))
+            return TRUE;
+    return process_maps(pid, file);
+}
+
+/* *ret_self: this process has the file open for writing itself. */
+static GArray *find_processes(const WantedFile *file, gboolean *ret_self)
+{
+    GArray *writers = g_array_new(FALSE, FALSE, sizeof(CstFileWriter));
+    g_auto(GStrv) pids = cst_kernel_list("/proc");
+
+    *ret_self = FALSE;
+    for (char **pid = pids; *pid; pid++) {
+        int64_t number = g_ascii_isdigit(**pid) ? g_ascii_strtoll(*pid, NULL, 10) : 0;
+        CstFileWriter writer = {number, FALSE};
+
+        if (number == 0 || !process_writes(*pid, file))
+            continue;
+        if (number == getpid()) {
+            *ret_self = TRUE;
+            continue;
+        }
+        writer.ending = cst_process_parent(number) == getpid();
+        g_array_append_val(writers, writer);
+    }
+    return writers;
+}
+
+GArray *cst_file_writers(int fd)
+{
+    const CstFileWriter unnamed = {0, TRUE};
+    GArray *writers;
+    WantedFile file;
+    LeaseAnswer answer;
+    gboolean self;
+
+    if (fd < 0 || !wanted_file_of(fd, &file))
+        return g_array_new(FALSE, FALSE, sizeof(CstFileWriter));
+    answer = lease_ask(fd);
+    if (answer == LEASE_FREE)
+        return g_array_new(FALSE, FALSE, sizeof(CstFileWriter));
+    CST_TEST_POINT("file.writers.search");
+    writers = find_processes(&file, &self);
+    /* The writer may have closed the file during the search, so the kernel is asked again. */
+    if (writers->len == 0 && !self && answer == LEASE_REFUSED && lease_ask(fd) == LEASE_REFUSED)
+        g_array_append_val(writers, unnamed);
+    return writers;
+}
+
+/* --- stamps ----------------------------------------------------------------------------------- */
+
+/* Requests that wrote or discarded, from the fields of /sys/dev/block/MAJOR:MINOR/stat. */
+static gboolean count_writes(dev_t device, uint64_t *ret_writes)
+{
+    g_autofree char *path =
+        g_strdup_printf("/sys/dev/block/%u:%u/stat", major(device), minor(device));
+    g_autofree char *text = cst_kernel_read(path);
+    uint64_t writes = 0, discards = 0;
+
+    if (!text || sscanf(text, "%*s %*s %*s %*s %" SCNu64 " %*s %*s %*s %*s %*s %*s %" SCNu64,
+                        &writes, &discards) < 1)
+        return FALSE;
+    *ret_writes = writes + discards;
+    return TRUE;
+}
+
+CstFileStamp cst_file_stamp(int fd)
+{
+    CstFileStamp stamp = {0};
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return stamp;
+    if (S_ISBLK(st.st_mode)) {
+        stamp.counted = fsync(fd) == 0 && count_writes(st.st_rdev, &stamp.writes);
+        return stamp;
+    }
+    return (CstFileStamp){
+        .size = (uint64_t)st.st_size,
+        .mtime_s = st.st_mtim.tv_sec,
+        .mtime_ns = st.st_mtim.tv_nsec,
+        .ctime_s = st.st_ctim.tv_sec,
+        .ctime_ns = st.st_ctim.tv_nsec,
+        .counted = S_ISREG(st.st_mode),
+    };
+}
+
+gboolean cst_file_stamp_differs(const CstFileStamp *before, const CstFileStamp *now)
+{
+    if (!before->counted || !now->counted)
+        return FALSE;
+    return before->size != now->size || before->mtime_s != now->mtime_s ||
+           before->mtime_ns != now->mtime_ns || before->ctime_s != now->ctime_s ||
+           before->ctime_ns != now->ctime_ns || before->writes != now->writes;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+/** Programs of this host that can write to a regular file, with or without locks. */
+
+/** A process that has the file open, or mapped, for writing. */
+typedef struct {
+    int64_t pid;     /**< 0: the kernel counts a writer that no visible process has */
+    gboolean ending; /**< a child of this process that inherited the descriptor until its exec, or
+                          the unnamed writer: expected to go within moments */
+} CstFileWriter;
+
+/**
+ * Returns the other processes that have the regular file of @fd open for writing, as an array of
+ * CstFileWriter; the caller's. Empty for what is no regular file.
+ *
+ * Costs three system calls while no descriptor of the file is open for writing, if @fd is open for
+ * reading only and the file system supports leases. Else /proc is searched. Other users' processes
+ * are named for root only. The search reads no other file system, so it does not hang on one that
+ * does not answer. Processes that open the file afterwards are not in the answer.
+ *
+ * Locks: none. Another program that opens the file during the call waits for a microsecond; one
+ * that opens it with O_NONBLOCK may fail with EWOULDBLOCK, for which cst_open_again() is there.
+ */
+GArray *cst_file_writers(int fd);
+
+/**
+ * Whether an open(2) that returned @fd is to be repeated, because a lease on the file was just
+ * being returned. *tries counts the repetitions from 0; the function sleeps for a moment itself,
+ * and gives up after half a second. Keeps errno.
+ */
+gboolean cst_open_again(int fd, unsigned *tries);
+
+/** The state of a file's content, as far as the kernel counts changes. Opaque. */
+typedef struct {
+    uint64_t size;
+    int64_t mtime_s, mtime_ns, ctime_s, ctime_ns;
+    uint64_t writes;  /**< of a block device: requests that wrote or discarded */
+    gboolean counted; /**< FALSE: nothing is known, and every comparison finds no change */
+} CstFileStamp;
+
+/**
+ * Takes the stamp of the regular file or block device of @fd (-1: none is known). Pages of a device
+ * that are not written yet are written out first, because the kernel counts a write only then.
+ */
+CstFileStamp cst_file_stamp(int fd);
+
+/** Whether the content may have changed from @before to @now. */
+gboolean cst_file_stamp_differs(const CstFileStamp *before, const CstFileStamp *now);

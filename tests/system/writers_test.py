@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A program that writes to a volume's file and holds none of QEMU's locks: no verb destroys or
+replaces the file, copies of images are refused, and the holder is named."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+from harness import peers
+from harness.cases import WithDaemon
+
+WRITER = """
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+if sys.argv[2] == "mapped":
+    area = mmap.mmap(fd, 4096)
+    os.close(fd)
+print("open", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextlib.contextmanager
+def writer(path, way="open"):
+    """Yields the pid of a process that has the file open, or only mapped, for writing."""
+    argv = [sys.executable, "-c", WRITER, path, way]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+class Writers(WithDaemon):
+    def make(self, form="raw"):
+        self.ok("vol-create-as", "p", "v", "4M", "--format", form)
+        return self.at("p", "v")
+
+    def content(self, path):
+        with open(path, "rb") as stream:
+            return stream.read()
+
+    def assert_busy(self, command, pid):
+        status, out, err = self.cistern(*command.split())
+        self.assertEqual(5, status, f"{command}: {out}{err}")
+        self.assertIn(f"process {pid} (", err, command)
+
+    def test_writer_without_lock_is_listed_by_vol_holders(self):
+        path = self.make()
+        for way in ("open", "mapped"):
+            with self.subTest(way=way), writer(path, way) as pid:
+                _, out, _ = self.cistern("vol-holders", "v", "--pool", "p", "-H")
+                self.assertRegex(out, rf"^process {pid} \(\S+\), which writes without a lock\t"
+                                      r"may write\t-\n$")
+        self.assertEqual("", self.cistern("vol-holders", "v", "--pool", "p", "-H")[1])
+
+    def test_reader_is_not_listed(self):
+        with open(self.make(), "rb"):
+            self.assertEqual("", self.cistern("vol-holders", "v", "--pool", "p", "-H")[1])
+
+    def test_volume_with_writer_is_not_destroyed(self):
+        data = self.file("data", b"x" * 4096)
+        for form in ("raw", "qcow2"):
+            path = self.make(form)
+            with writer(path) as pid:
+                before = self.content(path)
+                for command in ("vol-delete v --pool p --yes", "vol-wipe v --pool p --yes",
+                                "vol-resize v 2M --shrink --pool p --yes",
+                                f"vol-upload v {data} --pool p --yes",
+                                "vol-rename v w --pool p", "vol-flatten v --pool p",
+                                "vol-clone v copy --pool p --linked"):
+                    with self.subTest(form=form, command=command):
+                        self.assert_busy(command, pid)
+                self.assertEqual(before, self.content(path))
+                self.assertEqual(["v"], self.entries("p"))
+            self.ok("vol-delete", "v", "--pool", "p")
+
+    def test_image_with_writer_is_not_copied_without_force_share(self):
+        path = self.make("qcow2")
+        with writer(path) as pid:
+            for command in ("vol-clone v copy --pool p",
+                            f"vol-download v {self.at('copy')} --pool p",
+                            f"vol-export v {self.at('copy')} --pool p"):
+                self.assert_busy(command, pid)
+                status, _, err = self.cistern(*command.split(), "--force-share")
+                self.assertEqual((0, ""), (status, err))
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.at("copy"))
+
+    def test_raw_volume_with_writer_is_copied_with_a_warning(self):
+        with writer(self.make()) as pid:
+            for command in ("vol-clone v copy --pool p",
+                            f"vol-download v {self.at('copy')} --pool p"):
+                status, _, err = self.cistern(*command.split())
+                self.assertEqual(0, status, err)
+                self.assertIn(f"process {pid} (", err)
+                self.assertIn("the copy may be inconsistent", err)
+
+    def test_export_does_not_replace_a_file_with_writer(self):
+        self.make()
+        target = self.file("target", b"x" * 4096)
+        with writer(target) as pid:
+            self.assert_busy(f"vol-export v {target} --pool p --yes", pid)
+        self.assertEqual(b"x" * 4096, self.content(target))
+        status, _, err = self.cistern("vol-export", "v", target, "--pool", "p", "--yes")
+        self.assertEqual((0, ""), (status, err))
+
+    def test_image_commands_do_not_change_a_file_with_writer(self):
+        path = self.at("image")
+        peers.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "4M"])
+        with writer(path) as pid:
+            self.assert_busy(f"image-resize {path} 8M", pid)
+            self.assert_busy(f"image-convert {path} {self.at('copy')} -O raw", pid)
