@@ -476,6 +476,36 @@ class Memory(Fair):
         self.assertNotIn(wait.process_state(attacker.pid), "ZX")
         self.assertLess(self.most_memory(), 150 * MIB)
 
+    def test_listing_an_image_with_65536_snapshots_costs_no_memory(self):
+        """20 readers list them; the count is refused before the table is read."""
+        path = self.peer.sock_ro
+        self.ok("vol-create-as", "p", "many", "1M", "--format", "qcow2")
+        with open(self.at("p", "many"), "r+b") as image:
+            table = 1 << 20
+            image.seek(60)
+            image.write(struct.pack(">IQ", 65536, table))
+            image.seek(table)
+            image.write((struct.pack(">QIHHIIQII", 3 << 16, 1, 1, 200, 1, 0, 0, 0, 16) +
+                         struct.pack(">QQ", 0, MIB) + b"1" + bytes([110]) * 200 + bytes(7)) * 65536)
+        root = self.wire().open()
+        before = self.peer.rss()
+        self.forget_most_memory()
+
+        def attack(ready):
+            clients = [wire.Wire(path).open() for _ in range(20)]
+            serials = [client.post(SNAPSHOT_LIST, vol_arg("p", "many"), prog=CISTERN)
+                       for client in clients]
+            for client, serial in zip(clients, serials):
+                with contextlib.suppress(RemoteError):
+                    client.answer(serial).reader()
+            ready()
+            return clients
+
+        self.attack(attack)
+        refusal = self.refused(root, SNAPSHOT_LIST, vol_arg("p", "many"), prog=CISTERN)
+        self.assertIn("there are 65536, more than 4096", refusal.text)
+        self.assertLess(self.most_memory() - before, 50 * MIB)
+
     def test_packets_that_never_end_are_bounded(self):
         """200 connections with a megabyte less four bytes each."""
         path = self.peer.sock_ro

@@ -57,7 +57,7 @@ GPtrArray *qcow2_snapshot_list(CstImage *image, GError **error)
     GPtrArray *list;
 
     g_mutex_lock(&q->blocks.lock);
-    snapshots = qcow2_snapshots_read(q, NULL, error);
+    snapshots = qcow2_snapshots_read_list(q, error);
     g_mutex_unlock(&q->blocks.lock);
     if (!snapshots)
         return NULL;

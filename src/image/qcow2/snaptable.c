@@ -46,6 +46,7 @@ GArray *qcow2_snapshots_new(void)
 typedef struct {
     Qcow2 *q;
     uint64_t room; /* bytes up to the end of the file, or what a table may have */
+    uint64_t most; /* bytes that may be read of it */
     uint8_t *bytes;
     uint64_t len;
 } Reader;
@@ -61,6 +62,10 @@ static gboolean need(Reader *reader, uint64_t len, GError **error)
     uint64_t had = reader->len, want = MIN(len + READ_AHEAD, reader->room);
     uint8_t *grown;
 
+    if (len > reader->most)
+        return cst_fail(error, CST_ERROR_LIMIT,
+                        _("cannot list the snapshots of '%s': their table is longer than %u bytes"),
+                        reader->q->blocks.blob->name, QCOW2_LIST_BYTES);
     if (len <= had)
         return TRUE;
     if (len > reader->room)
@@ -115,10 +120,11 @@ static gboolean read_entry(Reader *reader, uint64_t *at, Qcow2Snapshot *snapshot
     return TRUE;
 }
 
-GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error)
+/* Reads all snapshots; LIMIT when their table has more than @most bytes. */
+static GArray *read_table(Qcow2 *q, uint64_t most, uint64_t *ret_bytes, GError **error)
 {
     g_autoptr(GArray) snapshots = qcow2_snapshots_new();
-    g_auto(Reader) reader = {.q = q};
+    g_auto(Reader) reader = {.q = q, .most = most};
     uint64_t size = 0, at = 0;
 
     if (!cst_blob_get_size(q->blocks.blob, &size, error))
@@ -134,6 +140,22 @@ GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error)
     if (ret_bytes)
         *ret_bytes = at;
     return g_steal_pointer(&snapshots);
+}
+
+GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error)
+{
+    return read_table(q, UINT64_MAX, ret_bytes, error);
+}
+
+GArray *qcow2_snapshots_read_list(Qcow2 *q, GError **error)
+{
+    if (q->header.snapshots > QCOW2_LIST_SNAPSHOTS) {
+        cst_fail(error, CST_ERROR_LIMIT,
+                 _("cannot list the snapshots of '%s': there are %u, more than %u"),
+                 q->blocks.blob->name, q->header.snapshots, QCOW2_LIST_SNAPSHOTS);
+        return NULL;
+    }
+    return read_table(q, QCOW2_LIST_BYTES, NULL, error);
 }
 
 /* Version 3 wants the two 64-bit sizes; an entry that has them keeps them. */

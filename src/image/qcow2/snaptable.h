@@ -6,6 +6,9 @@
 /** The snapshot table (qcow2, "Snapshots"): entries of variable length, in one piece. */
 
 #define QCOW2_MAX_SNAPSHOT_EXTRA 1024u
+/** Snapshots, and bytes of their table, that a list may have: any reader may ask for one. */
+#define QCOW2_LIST_SNAPSHOTS     4096u
+#define QCOW2_LIST_BYTES         (2u << 20)
 #define QCOW2_MAX_SNAPSHOT_BYTES (64u << 20) /**< length of the whole table */
 
 /** An entry of the snapshot table. */
@@ -31,6 +34,12 @@ void qcow2_snapshot_clear(Qcow2Snapshot *snapshot);
  * or the limits.
  */
 GArray *qcow2_snapshots_read(Qcow2 *q, uint64_t *ret_bytes, GError **error);
+
+/**
+ * As qcow2_snapshots_read(), within the bounds of a list. LIMIT when the header's count or the
+ * table exceeds them; the count is checked before anything is read.
+ */
+GArray *qcow2_snapshots_read_list(Qcow2 *q, GError **error);
 
 /** Finds the snapshot with the name @name, or else with that id; borrowed. NOT_FOUND. In
  * snapshot.c, as the next. */

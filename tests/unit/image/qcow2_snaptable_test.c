@@ -245,6 +245,44 @@ static void a_table_ends_with_the_file_at_the_latest(void **state)
     }
 }
 
+/* Appends copies of the first entry, so that the table has @count entries. */
+static void table_repeat(const Table *table, guint count)
+{
+    size_t len = (FIXED + table->extra + table->id + table->name + 7u) / 8 * 8;
+    g_autofree uint8_t *raw = g_malloc0(len);
+
+    assert_true(cst_blob_pread(table->blob, raw, FIXED + table->extra + table->id + table->name,
+                               table->at, NULL));
+    for (guint i = 0; i < count; i++)
+        assert_true(cst_blob_pwrite(table->blob, raw, len, table->at + i * len, NULL));
+    put32(table->blob, QCOW2_AT_SNAPSHOTS, count);
+}
+
+static void list_over_the_count_or_the_bytes_is_refused(void **state)
+{
+    static const struct {
+        guint count;
+        uint16_t name;
+        gboolean listed;
+    } cases[] = {{4096, 1, TRUE}, {4097, 1, FALSE}, {31, 65000, TRUE}, {33, 65000, FALSE}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GPtrArray) snapshots = NULL;
+        g_autoptr(GError) error = NULL;
+        Table table;
+
+        table_init(&table, 16, 1, cases[i].name, SIZE);
+        table_repeat(&table, cases[i].count);
+        snapshots = list(table.blob, &error);
+        assert_int_equal(snapshots != NULL, cases[i].listed);
+        if (snapshots)
+            assert_int_equal(snapshots->len, cases[i].count);
+        else
+            assert_int_equal(cst_error_code(error), CST_ERROR_LIMIT);
+        table_clear(&table);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +292,7 @@ int main(void)
         cmocka_unit_test(entries_that_break_the_rules_are_written_anew),
         cmocka_unit_test(a_table_that_cannot_be_read_is_not_repaired),
         cmocka_unit_test(a_table_ends_with_the_file_at_the_latest),
+        cmocka_unit_test(list_over_the_count_or_the_bytes_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
