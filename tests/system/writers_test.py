@@ -3,11 +3,12 @@
 replaces the file, copies of images are refused, and the holder is named."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 
-from harness import peers
+from harness import peers, space
 from harness.cases import WithDaemon
 
 WRITER = """
@@ -113,3 +114,60 @@ class Writers(WithDaemon):
         with writer(path) as pid:
             self.assert_busy(f"image-resize {path} 8M", pid)
             self.assert_busy(f"image-convert {path} {self.at('copy')} -O raw", pid)
+
+
+class MovingBesideWriter(WithDaemon):
+    """vol-move to another file format, so that the content is copied."""
+
+    def setUp(self):
+        super().setUp()
+        os.makedirs(self.at("q"))
+        self.ok("pool-create-as", "q", "dir", "--target", self.at("q"))
+        self.ok("vol-create-as", "p", "v", "16M", "--format", "raw")
+        self.path = self.at("p", "v")
+        with open(self.path, "rb+") as volume:
+            volume.write(b"a" * (16 << 20))
+
+    def jobs(self):
+        return [job for job in json.loads(self.cistern("--json", "job-list")[1])["jobs"]
+                if job["operation"] == "move" and job["done"]]
+
+    @contextlib.contextmanager
+    def moving(self):
+        """Yields while the move has copied a part. Afterwards the move has ended."""
+        with subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-move", "p/v", "--newpool",
+                               "q", "--format", "qcow2", "--rate-limit", "2M"], env=space.ENV,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as move:
+            self.wait_until(self.jobs, "the move has copied a part")
+            yield move
+            self.assertEqual(0, self.cistern("job-rate", str(self.jobs()[0]["id"]), "1G")[0])
+            move.out, move.err = move.communicate()
+
+    def assert_stays(self, move, text):
+        self.assertEqual(5, move.returncode, move.err)
+        self.assertIn(text, move.err)
+        self.assertEqual((["v"], []), (self.entries("p"), self.entries("q")))
+
+    def test_move_is_refused_while_a_writer_has_the_original(self):
+        with writer(self.path) as pid:
+            status, _, err = self.cistern("vol-move", "p/v", "--newpool", "q")
+            self.assertEqual(5, status, err)
+            self.assertIn(f"process {pid} (", err)
+        self.assertEqual((["v"], []), (self.entries("p"), self.entries("q")))
+
+    def test_original_stays_when_a_writer_opens_it_during_the_copy(self):
+        with contextlib.ExitStack() as stack:
+            with self.moving() as move:
+                pid = stack.enter_context(writer(self.path))
+            self.assert_stays(move, f"process {pid} (")
+
+    def test_original_stays_when_it_was_written_during_the_copy(self):
+        with self.moving() as move:
+            with open(self.path, "rb+") as volume:
+                volume.write(b"b" * 4096)
+                os.fsync(volume.fileno())
+        self.assert_stays(move, "another program has written to volume 'v'")
+        with open(self.path, "rb") as volume:
+            self.assertEqual(b"b" * 4096 + b"a" * 4096, volume.read(8192))
+        self.assertEqual(0, self.cistern("vol-move", "p/v", "--newpool", "q")[0])
+        self.assertEqual(([], ["v"]), (self.entries("p"), self.entries("q")))

@@ -23,6 +23,7 @@
 #include <base/crash.h>
 #include <base/error.h>
 #include <base/file.h>
+#include <base/file_writers.h>
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -56,8 +57,9 @@ typedef struct {
     CstTask *task;
     ImageChain chain; /* the original's */
     VolumeHistory history;
-    gboolean same;  /* it stays what it is: its bytes will do, or the file itself */
-    gboolean bytes; /* it is copied as its bytes are */
+    CstFileStamp stamp; /* of the original, before the copy */
+    gboolean same;      /* it stays what it is: its bytes will do, or the file itself */
+    gboolean bytes;     /* it is copied as its bytes are */
     const CstImageFormat *format;
     CstImageOptions options;
     CstVolDef *def;  /* of the copy */
@@ -124,10 +126,28 @@ static gboolean open_original(Move *move, GError **error)
                  cst_pool_state_holds_images(state) && cst_pool_state_holds_images(to_state);
     move->bytes = move->same && volume->format && !cst_image_name_is_plain(volume->format);
     move->chain = (ImageChain){.task = move->task, .write = TRUE, .alone = move->bytes};
-    return image_chain_open(&move->chain, move->pool, move->name, error) &&
-           check_may_go(move, error) && check_reference(move, error) &&
-           cst_chain_open_images(move->chain.chain, 0, NULL, error) &&
-           volume_history_read(&move->history, &move->chain, error);
+    if (!image_chain_open(&move->chain, move->pool, move->name, error) ||
+        !check_may_go(move, error) || !check_reference(move, error) ||
+        !cst_chain_open_images(move->chain.chain, 0, NULL, error))
+        return FALSE;
+    move->stamp = cst_file_stamp(cst_blob_file_fd(original(move)->blob));
+    return volume_history_read(&move->history, &move->chain, error);
+}
+
+/*
+ * Fails with BUSY if another program has written to the original since the copy began, or can write
+ * to it now: locks keep only QEMU and this program away.
+ */
+static gboolean check_unwritten(const Move *move, GError **error)
+{
+    const CstFileStamp now = cst_file_stamp(cst_blob_file_fd(original(move)->blob));
+
+    if (cst_file_stamp_differs(&move->stamp, &now))
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("another program has written to volume '%s' while it was copied; stop it "
+                          "and move the volume again"),
+                        move->name);
+    return volume_not_held(&original(move)->claim, error);
 }
 
 /* Whether there are snapshots that do not come along by themselves. */
@@ -435,7 +455,12 @@ static gboolean delete_original(Move *move, GError **error)
 
     /* What is open can't be deleted everywhere. */
     g_clear_pointer(&move->chain.chain, cst_chain_free);
+    if (!move->linked && !check_unwritten(move, &why))
+        return fail_half(move, why, error);
     g_clear_pointer(&link->blob, cst_blob_unref);
+    /* Without this work's own descriptor the kernel's count of writers is exact. */
+    if (!move->linked && !volume_not_held(&link->claim, &why))
+        return fail_half(move, why, error);
     if ((move->aside
              ? !delete_with_snapshots(state, move->name, move->aside, snapshots, move->task, &why)
              : !cst_pool_state_delete(state, move->name, 0, &why)) &&
@@ -459,8 +484,8 @@ static gboolean make_copy(Move *move, GError **error)
 
     if (move->bytes)
         txn.declaration = trust_of_copy(move->def, original(move)->volume);
-    if (!fill(move, &txn, error) || !record_before(move, &txn, error) ||
-        !volume_txn_commit(&txn, move->def, error))
+    if (!fill(move, &txn, error) || !check_unwritten(move, error) ||
+        !record_before(move, &txn, error) || !volume_txn_commit(&txn, move->def, error))
         return FALSE;
     CST_CRASH_POINT("vol.move.copied");
     return move->intent || record_after(move, txn.claim.state, error);
