@@ -370,6 +370,13 @@ gboolean cst_writer_same(CstBackupWriter *writer, uint64_t len, GError **error)
     return TRUE;
 }
 
+gboolean cst_writer_volume_drop(CstBackupWriter *writer)
+{
+    volume_clear(writer);
+    writer->n_names = writer->n_items = writer->fill = 0;
+    return !writer->packs.failed && !writer->failed;
+}
+
 gboolean cst_writer_volume_end(CstBackupWriter *writer, GError **error)
 {
     CstBackupVolume *volume = writer->volume;

@@ -181,6 +181,51 @@ class Content(Repository):
             holder.stdin.close()
         self.assertEqual(1, len(self.listed()))
 
+    def break_tables(self, name):
+        """A qcow2 image whose first table of clusters is nowhere."""
+        with open(self.at("p", name), "r+b") as stream:
+            stream.seek(40)
+            stream.seek(int.from_bytes(stream.read(8), "big"))
+            stream.write(b"\x80\x7f\xff\xff\xff\xff\x01\xff")
+
+    def test_bad_image_of_pool_does_not_stop_the_others(self):
+        for name in ("a", "b", "c"):
+            self.make(name, "qcow2", f"write -P {ord(name)} 0 4M")
+        self.break_tables("b")
+        for words in ((), ("--incremental",), ("--snapshot",), ("--together",)):
+            with self.subTest(words=words):
+                status, out, err = self.cistern("backup-create", self.repo, "--pool", "p", *words,
+                                                *self.key)
+                self.assertEqual(8, status, err)
+                self.assertIn("of 2 vols", out)
+                self.assertIn("Failed to back up vol b", err)
+                self.assertRegex(err, "backup [0-9a-f]{8} lacks 1 vol: p/b")
+        self.assertEqual({"p/a,p/c"}, {row["volumes"] for row in self.listed().values()})
+        for name in ("a", "c"):
+            self.fine("backup-restore", self.repo, "latest", name, "--newname", f"r{name}",
+                      *self.key)
+            self.same(self.at("p", name), "qcow2", self.at("p", f"r{name}"), "qcow2")
+        self.fine("backup-check", self.repo, "--read-data", *self.key)
+
+    def test_bad_image_is_named_in_json_and_in_dry_run(self):
+        for name in ("a", "b"):
+            self.make(name, "qcow2", "write -P 1 0 1M")
+        self.break_tables("a")
+        status, out, _ = self.cistern("--json", "backup-create", self.repo, "--pool", "p",
+                                      *self.key)
+        result = json.loads(out)
+        self.assertEqual((8, ["p/b"]), (status, [f"{row['pool']}/{row['name']}"
+                                                 for row in result["volumes"]]), result)
+        self.assertEqual([("p", "a")], [(row["pool"], row["volume"]) for row in result["missing"]])
+        self.assertTrue(result["missing"][0]["problem"])
+        status, _, err = self.cistern("backup-create", self.repo, "p/a", "p/b", "--snapshot",
+                                      "--dry-run", *self.key)
+        self.assertEqual(8, status, err)
+        self.assertIn("the backup would lack 1 vol: p/a", err)
+        # Without any volume there is no backup.
+        self.assertEqual(1, self.cistern("backup-create", self.repo, "p/a", *self.key)[0])
+        self.assertEqual(1, len(self.listed()))
+
     def test_into_another_pool_and_names(self):
         os.makedirs(self.at("q"))
         self.ok("pool-create-as", "q", "dir", "--target", self.at("q"))

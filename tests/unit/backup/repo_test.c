@@ -309,6 +309,41 @@ static void a_backup_is_one_when_it_is_committed(void **state)
     assert_error(error, CST_ERROR_NOT_FOUND);
 }
 
+static void a_volume_that_is_dropped_leaves_the_others_whole(void **state)
+{
+    Scratch *s = *state;
+    const CstBackupHow how = {.host = "h"};
+    uint64_t size = 3 * SCRATCH_CHUNK + 7;
+    g_autofree uint8_t *content = g_malloc(size);
+    CstBackupVolume good = scratch_volume("good", size), bad = scratch_volume("bad", size);
+    g_autoptr(CstBlob) blob = NULL;
+    g_autoptr(CstRepo) repo = NULL;
+    g_autoptr(CstBackup) backup = NULL;
+    CstBackupWriter *writer;
+    char id[CST_BACKUP_ID_TEXT];
+    GError *error = NULL;
+
+    scratch_fill(content, size, 1);
+    blob = cst_blob_memory_new(content, size);
+    scratch_init(s, TRUE);
+    repo = scratch_open(s);
+    writer = cst_writer_new(repo, &how, &error);
+    assert_true(cst_writer_volume(writer, &bad, NULL, &error));
+    assert_true(cst_writer_data(writer, content, SCRATCH_CHUNK + 100, &error));
+    assert_true(cst_writer_volume_drop(writer));
+    assert_true(cst_writer_blob(writer, &good, blob, NULL, NULL, NULL, &error));
+    assert_true(cst_writer_volume(writer, &bad, NULL, &error));
+    assert_true(cst_writer_data(writer, content, 5, &error));
+    assert_true(cst_writer_volume_drop(writer));
+    assert_true(cst_writer_volume_drop(writer));
+    assert_true(cst_writer_commit(writer, id, &error));
+    cst_writer_free(writer);
+    backup = cst_repo_backup(repo, id, &error);
+    assert_int_equal(backup->volumes->len, 1);
+    scratch_assert_holds(repo, id, "good", content, size);
+    assert_int_equal(scratch_problems(repo, TRUE, FALSE), 0);
+}
+
 static void volumes_and_backups_are_found(void **state)
 {
     Scratch *s = *state;
@@ -417,6 +452,7 @@ int main(void)
         scratch_test(holes_cost_nothing),
         scratch_test(unchanged_content_is_not_read),
         scratch_test(a_backup_is_one_when_it_is_committed),
+        scratch_test(a_volume_that_is_dropped_leaves_the_others_whole),
         scratch_test(volumes_and_backups_are_found),
         scratch_test(a_proof_finds_what_differs),
         scratch_test(a_prune_frees_what_was_forgotten),

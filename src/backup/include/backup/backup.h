@@ -162,6 +162,11 @@ gboolean cst_writer_hole(CstBackupWriter *writer, uint64_t len, GError **error);
  * whole chunks of both (cst_repo_chunk(); the last one of a volume ends with it); INVALID else.
  */
 gboolean cst_writer_same(CstBackupWriter *writer, uint64_t len, GError **error);
+/**
+ * Drops the volume that was begun, if one was: the backup goes on without it. FALSE when nothing
+ * more can be stored, because an earlier write to the repository has failed.
+ */
+gboolean cst_writer_volume_drop(CstBackupWriter *writer);
 /** Ends the volume; INVALID when it is not complete. */
 gboolean cst_writer_volume_end(CstBackupWriter *writer, GError **error);
 /**

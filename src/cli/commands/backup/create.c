@@ -34,6 +34,7 @@ static void source_free(gpointer data)
     g_free(source->snapshot);
     g_free(source->mark);
     g_free(source->whole);
+    g_clear_error(&source->failure);
     g_free(source);
 }
 
@@ -41,6 +42,7 @@ static void create_clear(BackupCreate *create)
 {
     cst_writer_free(create->writer);
     g_clear_pointer(&create->sources, g_ptr_array_unref);
+    g_clear_pointer(&create->missing, g_ptr_array_unref);
     g_clear_pointer(&create->backups, g_ptr_array_unref);
     g_free(create->snapshot);
     cst_repo_close(create->repo);
@@ -66,10 +68,14 @@ static gboolean add_source(BackupCreate *create, CstVolRef *ref, GError **error)
     }
     source = g_new0(BackupSource, 1);
     source->ref = ref;
-    g_ptr_array_add(create->sources, source);
     source->xml = cst_conn_vol_xml(create->ctl->conn, ref, 0, error);
     source->format = source->xml ? cli_xml_text(source->xml, "/volume/target/format/@type") : NULL;
-    return source->xml != NULL;
+    if (!source->xml) {
+        source_free(source);
+        return FALSE;
+    }
+    g_ptr_array_add(create->sources, source);
+    return TRUE;
 }
 
 static gboolean add_pool(BackupCreate *create, const CstPoolRef *pool, GError **error)
@@ -78,13 +84,18 @@ static gboolean add_pool(BackupCreate *create, const CstPoolRef *pool, GError **
 
     for (guint i = 0; rows && i < rows->len; i++) {
         const CstVolRow *row = rows->pdata[i];
+        g_autoptr(GError) why = NULL;
 
         /* A directory has no content of its own. */
         if (row->info.type == CST_VOL_DIR || row->info.type == CST_VOL_NETDIR)
             continue;
-        if (!add_source(create, cst_conn_vol_by_name(create->ctl->conn, pool, row->name, error),
-                        error))
+        /* A volume that was deleted after the listing is no part of the pool. */
+        if (!add_source(create, cst_conn_vol_by_name(create->ctl->conn, pool, row->name, &why),
+                        &why) &&
+            cst_error_code(why) != CST_ERROR_NO_VOL) {
+            g_propagate_error(error, g_steal_pointer(&why));
             return FALSE;
+        }
     }
     return rows != NULL;
 }
@@ -96,6 +107,7 @@ static gboolean find_sources(BackupCreate *create, const CliArgs *args, GError *
     g_autoptr(CstPoolRef) pool = NULL;
 
     create->sources = g_ptr_array_new_with_free_func(source_free);
+    create->missing = g_ptr_array_new_with_free_func(source_free);
     if (!cli_conn(ctl, error))
         return FALSE;
     for (guint i = 0; i < names->len; i++)
@@ -174,7 +186,7 @@ static gboolean read_backups(BackupCreate *create, GError **error)
 }
 
 /* Leaves source->snapshot NULL where it can have none, and need not. */
-static gboolean make_snapshot(const BackupCreate *create, BackupSource *source, GError **error)
+static gboolean make_snapshot(BackupCreate *create, BackupSource *source, GError **error)
 {
     GError *why = NULL;
 
@@ -186,26 +198,23 @@ static gboolean make_snapshot(const BackupCreate *create, BackupSource *source, 
     return TRUE;
 }
 
+static gboolean tidy_source(BackupCreate *create, BackupSource *source, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+
+    if (!look_back(create, source, &names, error))
+        return FALSE;
+    if (names)
+        backup_snapshots_tidy(create->ctl, create->repo, source->ref, names, source->old);
+    return TRUE;
+}
+
 /* What slows down, or fails, comes before the first snapshot: all are made in one go. */
 static gboolean make_snapshots(BackupCreate *create, GError **error)
 {
-    if (!read_backups(create, error))
-        return FALSE;
-    for (guint i = 0; i < create->sources->len; i++) {
-        BackupSource *source = create->sources->pdata[i];
-        g_autoptr(GPtrArray) names = NULL;
-
-        if (!look_back(create, source, &names, error))
-            return FALSE;
-        if (names)
-            backup_snapshots_tidy(create->ctl, create->repo, source->ref, names, source->old);
-    }
-    if (create->together)
-        return backup_snapshots_together(create, error);
-    for (guint i = 0; i < create->sources->len; i++)
-        if (!make_snapshot(create, create->sources->pdata[i], error))
-            return FALSE;
-    return TRUE;
+    return read_backups(create, error) && backup_each(create, tidy_source, error) &&
+           (create->together ? backup_snapshots_together(create, error)
+                             : backup_each(create, make_snapshot, error));
 }
 
 /* Those that the next backup does not ask for; without a backup (@done) none that was made. */
@@ -228,18 +237,13 @@ static gboolean run_content(CstTask *task, gpointer data, GError **error)
     return backup_content(data, task, error);
 }
 
-static gboolean read_all(BackupCreate *create, GError **error)
+static gboolean read_source(BackupCreate *create, BackupSource *source, GError **error)
 {
-    for (guint i = 0; i < create->sources->len; i++) {
-        g_autofree char *label = NULL;
+    g_autofree char *label = g_strdup_printf(_("Backing up %s"), source->ref->name);
 
-        create->current = create->sources->pdata[i];
-        label = g_strdup_printf(_("Backing up %s"), create->current->ref->name);
-        if (!cli_run_task(create->ctl, label, run_content, create, error))
-            return cli_failed(create->ctl, _("Failed to back up vol %s"),
-                              create->current->ref->name);
-    }
-    return TRUE;
+    create->current = source;
+    return cli_run_task(create->ctl, label, run_content, create, error) ||
+           cli_failed(create->ctl, _("Failed to back up vol %s"), source->ref->name);
 }
 
 /* --- a dry run -------------------------------------------------------------------------------- */
@@ -278,23 +282,23 @@ static gboolean try_content(CstTask *task, gpointer data, GError **error)
     return !create->incremental || backup_content_plan(create, task, error);
 }
 
+static gboolean try_source(BackupCreate *create, BackupSource *source, GError **error)
+{
+    GError *why = NULL;
+    gboolean done;
+
+    create->current = source;
+    if (create->snapshot && !try_snapshot(create, source, error))
+        return FALSE;
+    done = cli_run_task(create->ctl, "", try_content, create, &why);
+    return would_do(done, why, error) ||
+           cli_failed(create->ctl, _("Failed to back up vol %s"), source->ref->name);
+}
+
 static gboolean try_all(BackupCreate *create, GError **error)
 {
-    if (create->snapshot && !read_backups(create, error))
-        return FALSE;
-    for (guint i = 0; i < create->sources->len; i++) {
-        GError *why = NULL;
-        gboolean done;
-
-        create->current = create->sources->pdata[i];
-        if (create->snapshot && !try_snapshot(create, create->current, error))
-            return FALSE;
-        done = cli_run_task(create->ctl, "", try_content, create, &why);
-        if (!would_do(done, why, error))
-            return cli_failed(create->ctl, _("Failed to back up vol %s"),
-                              create->current->ref->name);
-    }
-    return TRUE;
+    return (!create->snapshot || read_backups(create, error)) &&
+           backup_each(create, try_source, error);
 }
 
 /* What was found out of earlier backups is found out anew. */
@@ -320,6 +324,8 @@ static gboolean check_all(BackupCreate *create, GError **error)
     if (!cst_conn_set_dry_run(conn, TRUE, error))
         return FALSE;
     fine = try_all(create, error);
+    while (create->missing->len > 0) /* the backup tries again, and reports it */
+        g_ptr_array_add(create->sources, g_ptr_array_steal_index(create->missing, 0));
     look_anew(create);
     return cst_conn_set_dry_run(conn, FALSE, fine ? error : NULL) && fine;
 }
@@ -381,78 +387,11 @@ static gboolean begin_writer(BackupCreate *create, const CliArgs *args, GError *
     return create->writer != NULL;
 }
 
-/* Of which moments the volumes are, and how each was read, a sentence each. */
-static GPtrArray *how_read(const BackupCreate *create, const CstBackup *backup)
-{
-    GPtrArray *notes = g_ptr_array_new_with_free_func(g_free);
-
-    if (backup->volumes->len > 1 && backup->moment == CST_BACKUP_ONE_STEP)
-        g_ptr_array_add(notes, g_strdup(_("all vols are of one moment: their snapshots were made "
-                                          "in one step")));
-    if (backup->volumes->len > 1 && backup->moment == CST_BACKUP_IN_TURN)
-        g_ptr_array_add(notes, g_strdup_printf(_("the vols are not of one moment: their snapshots "
-                                                 "were made one after the other, within %.3f s"),
-                                               (double)backup->span_us / G_USEC_PER_SEC));
-    for (guint i = 0; create->incremental && i < backup->volumes->len; i++) {
-        const CstBackupVolume *volume = backup->volumes->pdata[i];
-        const BackupSource *source = create->sources->pdata[i];
-        g_autofree char *read = cli_size_text(create->ctl, volume->read);
-        g_autofree char *taken = cli_size_text(create->ctl, volume->taken);
-
-        g_ptr_array_add(
-            notes, *volume->base ? g_strdup_printf(_("vol %s: %s read, %s taken from backup %.8s"),
-                                                   volume->name, read, taken, volume->base)
-                                 : g_strdup_printf(_("vol %s: read whole, %s: %s"), volume->name,
-                                                   read, source->whole ? source->whole : ""));
-    }
-    return notes;
-}
-
-static char *created_text(const BackupCreate *create, const CstBackup *backup)
-{
-    CstBackupVolume sum = cli_backup_sum(backup);
-    g_autofree char *size = cli_size_text(create->ctl, sum.size);
-    g_autofree char *data = cli_size_text(create->ctl, sum.data);
-    g_autofree char *stored = cli_size_text(create->ctl, sum.stored);
-
-    return g_strdup_printf(ngettext("Backup %.8s of %u vol: %s, data %s, added %s",
-                                    "Backup %.8s of %u vols: %s, data %s, added %s",
-                                    backup->volumes->len),
-                           backup->id, backup->volumes->len, size, data, stored);
-}
-
-static void print_created(const BackupCreate *create, const CstBackup *backup)
-{
-    CliCtl *ctl = create->ctl;
-    g_autofree char *message = created_text(create, backup);
-    g_autoptr(GPtrArray) notes = how_read(create, backup);
-    g_auto(CliSheet) sheet = {0};
-    const CliFact facts[] = {
-        cli_fact_text("command", NULL, ctl->current->command->name),
-        cli_fact_text("backup", NULL, backup->id),
-        cli_fact_text("message", NULL, message),
-        cli_fact_bool("one_moment", NULL, create->together, cli_backup_one_moment(backup)),
-        cli_fact_number("span_us", NULL, create->together, backup->span_us),
-    };
-
-    if (ctl->settings.json) {
-        g_autoptr(CliTable) table = cli_backup_volumes(ctl, backup);
-
-        cli_sheet_begin(&sheet, ctl);
-        cli_sheet_add(&sheet, facts, G_N_ELEMENTS(facts));
-        cli_sheet_add_table(&sheet, "volumes", table);
-        cli_sheet_add_words(&sheet, "notes", notes);
-        cli_sheet_end(&sheet);
-    }
-    cli_extra(ctl, "%s\n", message);
-    for (guint i = 0; i < notes->len; i++)
-        cli_extra(ctl, "%s\n", (const char *)notes->pdata[i]);
-}
-
 static gboolean run(BackupCreate *create, char *ret_id, GError **error)
 {
     gboolean done = (!create->snapshot || make_snapshots(create, error)) &&
-                    read_all(create, error) && cst_writer_commit(create->writer, ret_id, error);
+                    backup_each(create, read_source, error) &&
+                    cst_writer_commit(create->writer, ret_id, error);
 
     drop_snapshots(create, done);
     return done;
@@ -477,14 +416,17 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
         if (!try_all(&create, error))
             return FALSE;
         plan(&create);
+        if (create.missing->len > 0)
+            return backup_missing_fail(&create, NULL, error);
     }
     if (!check_all(&create, error) || !begin_job(&create, error) ||
         !begin_writer(&create, args, error) || !run(&create, id, error))
         return FALSE;
     backup = cst_repo_backup(create.repo, id, error);
-    if (backup)
-        print_created(&create, backup);
-    return backup != NULL;
+    if (!backup)
+        return FALSE;
+    backup_print_created(&create, backup);
+    return create.missing->len == 0 || backup_missing_fail(&create, backup, error);
 }
 
 static const CliOption create_options[] = {
@@ -523,7 +465,8 @@ const CliCommand cli_backup_create_command = {
     .description =
         N_("Back up what guests see of vols, whatever their pools and formats. What the repository "
            "has already is not stored again. The backup is there when the command has ended, or "
-           "not at all."),
+           "not at all. A vol that cannot be read is left out and named, the others are backed up, "
+           "and the exit status is 8."),
     .options = create_options,
     .handler = cmd_create,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,

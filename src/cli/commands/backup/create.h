@@ -19,6 +19,7 @@ typedef struct {
     const char *old;                 /**< its snapshot; also when it is read whole */
     char *whole;      /**< why it is read whole although an increment was asked for */
     uint64_t planned; /**< bytes of an increment that would be read */
+    GError *failure;  /**< why the backup lacks it; NULL: it has it */
 } BackupSource;
 
 typedef struct {
@@ -26,6 +27,7 @@ typedef struct {
     CstRepo *repo;
     CstBackupWriter *writer;
     GPtrArray *sources;   /**< of BackupSource * */
+    GPtrArray *missing;   /**< of BackupSource *: those that could not be backed up */
     GPtrArray *backups;   /**< of the repository, CstBackup *, oldest first; NULL: not read */
     gboolean incremental; /**< read what has changed; the snapshots stay */
     gboolean together;    /**< all snapshots in one step where that can be */
@@ -34,6 +36,20 @@ typedef struct {
     BackupSource *current;
     unsigned flags; /**< CstVolStreamFlags for what is read */
 } BackupCreate;
+
+/** A step of the backup for one volume. */
+typedef gboolean (*BackupStep)(BackupCreate *create, BackupSource *source, GError **error);
+
+/**
+ * Calls @step for each source. A source that fails is reported, loses its new snapshot and moves to
+ * ->missing. FALSE when the backup has to be given up: no source is left, the user has cancelled,
+ * or the repository takes no more.
+ */
+gboolean backup_each(BackupCreate *create, BackupStep step, GError **error);
+/** Fails with PARTIAL and names ->missing. @backup: NULL in a dry run. */
+gboolean backup_missing_fail(const BackupCreate *create, const CstBackup *backup, GError **error);
+/** Prints the backup that was made, as text or JSON. */
+void backup_print_created(const BackupCreate *create, const CstBackup *backup);
 
 /** Has a volume read whole, and notes why (NULL: nobody asked for anything else). */
 void backup_read_whole(BackupSource *source, const char *why);

@@ -66,6 +66,45 @@ static GPtrArray *next_members(const BackupCreate *create)
     return members;
 }
 
+/* In a dry run: whether the volume can have a snapshot. */
+static gboolean check_member(BackupCreate *create, BackupSource *source, GError **error)
+{
+    GError *why = NULL;
+
+    if (source->snapshot ||
+        cst_conn_snapshot_create(create->ctl->conn, source->ref, create->snapshot, 0, NULL, &why))
+        return TRUE;
+    if (cst_error_code(why) == CST_ERROR_DRY_RUN) {
+        g_error_free(why);
+        return TRUE;
+    }
+    g_propagate_error(error, why);
+    return FALSE;
+}
+
+/* A set failed with @why, which this takes over: the members that refuse a snapshot are left out,
+ * so that the set can be tried again. FALSE when there are none. */
+static gboolean leave_out_refusing(BackupCreate *create, GError *why, GError **error)
+{
+    CstConn *conn = create->ctl->conn;
+    guint missing = create->missing->len;
+    gboolean fine;
+
+    if (cst_error_code(why) == CST_ERROR_CANCELLED || !cst_conn_set_dry_run(conn, TRUE, NULL)) {
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    fine = backup_each(create, check_member, error);
+    if (!cst_conn_set_dry_run(conn, FALSE, fine ? error : NULL))
+        fine = FALSE;
+    else if (fine && create->missing->len == missing) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        fine = FALSE;
+    }
+    g_clear_error(&why);
+    return fine;
+}
+
 gboolean backup_snapshots_together(BackupCreate *create, GError **error)
 {
     gint64 began = g_get_monotonic_time();
@@ -73,12 +112,15 @@ gboolean backup_snapshots_together(BackupCreate *create, GError **error)
     uint64_t span_us;
     guint sets = 0;
 
-    for (;; sets++) {
+    for (;;) {
         g_autoptr(GPtrArray) members = next_members(create);
+        GError *why = NULL;
 
         if (members->len == 0)
             break;
-        if (!make_set(create, members, &set, error))
+        if (make_set(create, members, &set, &why))
+            sets++;
+        else if (!leave_out_refusing(create, why, error))
             return FALSE;
     }
     span_us = (uint64_t)(g_get_monotonic_time() - began);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The volumes of a backup one after the other, and the report of it. A volume that cannot be read
+ * is left out, because the images of one tenant must not stop the backups of the others: it moves
+ * from ->sources to ->missing, its new snapshot is deleted, and the command ends with PARTIAL. What
+ * ends the whole backup is a cancellation, a repository that can store no more, the failure of the
+ * only volume, and a volume that can have no snapshot where one was asked for.
+ */
+#include "create.h"
+
+#include <base/error.h>
+
+#include "output/report.h"
+#include "output/sheet.h"
+#include "output/text.h"
+#include "snapshots.h"
+
+/* --- each volume ------------------------------------------------------------------------------ */
+
+/* Moves the volume to ->missing. Takes @why over. FALSE: the backup can't go on. */
+static gboolean leave_out(BackupCreate *create, guint index, GError *why, GError **error)
+{
+    BackupSource *source = create->sources->pdata[index];
+
+    if ((create->writer && !cst_writer_volume_drop(create->writer)) ||
+        cst_error_code(why) == CST_ERROR_CANCELLED ||
+        (create->must && !source->snapshot && backup_no_snapshots(why)) ||
+        create->sources->len + create->missing->len == 1) {
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    if (!create->ctl->headline)
+        cli_failed(create->ctl, _("Failed to back up vol %s"), source->ref->name);
+    cli_report_part(create->ctl, why);
+    if (source->snapshot)
+        backup_snapshot_drop(create->ctl, source->ref, source->snapshot);
+    source->failure = why;
+    g_ptr_array_add(create->missing, g_ptr_array_steal_index(create->sources, index));
+    if (create->sources->len > 0)
+        return TRUE;
+    create->ctl->reported = !create->ctl->settings.json;
+    g_propagate_error(error, g_error_copy(why));
+    return FALSE;
+}
+
+gboolean backup_each(BackupCreate *create, BackupStep step, GError **error)
+{
+    for (guint i = 0; i < create->sources->len;) {
+        GError *why = NULL;
+
+        if (step(create, create->sources->pdata[i], &why))
+            i++;
+        else if (!leave_out(create, i, why, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean backup_missing_fail(const BackupCreate *create, const CstBackup *backup, GError **error)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    guint count = create->missing->len;
+
+    for (guint i = 0; i < count; i++) {
+        const CstVolRef *ref = ((const BackupSource *)create->missing->pdata[i])->ref;
+
+        g_string_append_printf(names, "%s%s/%s", i > 0 ? ", " : "", ref->pool, ref->name);
+    }
+    if (!backup)
+        return cst_fail(error, CST_ERROR_PARTIAL,
+                        ngettext("the backup would lack %u vol: %s",
+                                 "the backup would lack %u vols: %s", count),
+                        count, names->str);
+    return cst_fail(
+        error, CST_ERROR_PARTIAL,
+        ngettext("backup %.8s lacks %u vol: %s", "backup %.8s lacks %u vols: %s", count),
+        backup->id, count, names->str);
+}
+
+/* --- the report ------------------------------------------------------------------------------- */
+
+static const CliColumn missing_columns[] = {
+    {N_("Pool"), "pool", CLI_CELL_TEXT, NULL, 0},
+    {N_("Vol"), "volume", CLI_CELL_TEXT, NULL, 0},
+    {N_("Problem"), "problem", CLI_CELL_TEXT, NULL, 0},
+};
+
+static void add_missing(const BackupCreate *create, CliSheet *sheet)
+{
+    g_autoptr(CliTable) table = cli_table_new(missing_columns, G_N_ELEMENTS(missing_columns));
+
+    for (guint i = 0; i < create->missing->len; i++) {
+        const BackupSource *source = create->missing->pdata[i];
+        g_autofree char *problem = cst_error_text(source->failure);
+
+        cli_table_add_text(table, source->ref->pool);
+        cli_table_add_text(table, source->ref->name);
+        cli_table_add_text(table, problem);
+    }
+    cli_sheet_add_table(sheet, "missing", table);
+}
+
+/* Of which moments the volumes are, and how each was read, a sentence each. */
+static GPtrArray *how_read(const BackupCreate *create, const CstBackup *backup)
+{
+    GPtrArray *notes = g_ptr_array_new_with_free_func(g_free);
+
+    if (backup->volumes->len > 1 && backup->moment == CST_BACKUP_ONE_STEP)
+        g_ptr_array_add(notes, g_strdup(_("all vols are of one moment: their snapshots were made "
+                                          "in one step")));
+    if (backup->volumes->len > 1 && backup->moment == CST_BACKUP_IN_TURN)
+        g_ptr_array_add(notes, g_strdup_printf(_("the vols are not of one moment: their snapshots "
+                                                 "were made one after the other, within %.3f s"),
+                                               (double)backup->span_us / G_USEC_PER_SEC));
+    for (guint i = 0; create->incremental && i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+        const BackupSource *source = create->sources->pdata[i];
+        g_autofree char *read = cli_size_text(create->ctl, volume->read);
+        g_autofree char *taken = cli_size_text(create->ctl, volume->taken);
+
+        g_ptr_array_add(
+            notes, *volume->base ? g_strdup_printf(_("vol %s: %s read, %s taken from backup %.8s"),
+                                                   volume->name, read, taken, volume->base)
+                                 : g_strdup_printf(_("vol %s: read whole, %s: %s"), volume->name,
+                                                   read, source->whole ? source->whole : ""));
+    }
+    return notes;
+}
+
+static char *created_text(const BackupCreate *create, const CstBackup *backup)
+{
+    CstBackupVolume sum = cli_backup_sum(backup);
+    g_autofree char *size = cli_size_text(create->ctl, sum.size);
+    g_autofree char *data = cli_size_text(create->ctl, sum.data);
+    g_autofree char *stored = cli_size_text(create->ctl, sum.stored);
+
+    return g_strdup_printf(ngettext("Backup %.8s of %u vol: %s, data %s, added %s",
+                                    "Backup %.8s of %u vols: %s, data %s, added %s",
+                                    backup->volumes->len),
+                           backup->id, backup->volumes->len, size, data, stored);
+}
+
+void backup_print_created(const BackupCreate *create, const CstBackup *backup)
+{
+    CliCtl *ctl = create->ctl;
+    g_autofree char *message = created_text(create, backup);
+    g_autoptr(GPtrArray) notes = how_read(create, backup);
+    g_auto(CliSheet) sheet = {0};
+    const CliFact facts[] = {
+        cli_fact_text("command", NULL, ctl->current->command->name),
+        cli_fact_text("backup", NULL, backup->id),
+        cli_fact_text("message", NULL, message),
+        cli_fact_bool("one_moment", NULL, create->together, cli_backup_one_moment(backup)),
+        cli_fact_number("span_us", NULL, create->together, backup->span_us),
+    };
+
+    if (ctl->settings.json) {
+        g_autoptr(CliTable) table = cli_backup_volumes(ctl, backup);
+
+        cli_sheet_begin(&sheet, ctl);
+        cli_sheet_add(&sheet, facts, G_N_ELEMENTS(facts));
+        cli_sheet_add_table(&sheet, "volumes", table);
+        add_missing(create, &sheet);
+        cli_sheet_add_words(&sheet, "notes", notes);
+        cli_sheet_end(&sheet);
+    }
+    cli_extra(ctl, "%s\n", message);
+    for (guint i = 0; i < notes->len; i++)
+        cli_extra(ctl, "%s\n", (const char *)notes->pdata[i]);
+}
