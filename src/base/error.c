@@ -64,6 +64,7 @@ static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_UNREACHABLE] = {"unreachable", CST_EXIT_UNREACHABLE, 38, "%s"},
     [CST_ERROR_MISMATCH] = {"mismatch", CST_EXIT_MISMATCH, 9, N_("operation failed: %s")},
     [CST_ERROR_PARTIAL] = {"partial", CST_EXIT_PARTIAL, 9, N_("operation failed: %s")},
+    [CST_ERROR_UNPROVEN] = {"unproven", CST_EXIT_TRY_AGAIN, 38, "%s"},
     [CST_ERROR_IO] = {"io", CST_EXIT_FAILED, 38, "%s"},
     [CST_ERROR_FAILED] = {"failed", CST_EXIT_FAILED, 9, N_("operation failed: %s")},
     [CST_ERROR_INTERNAL] = {"internal", CST_EXIT_FAILED, 1, N_("internal error: %s")},

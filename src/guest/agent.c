@@ -25,22 +25,30 @@ struct GuestAgent {
     gint64 asked; /* monotonic microseconds */
 };
 
+gboolean guest_channel_open(int *ret_near, int *ret_far, GError **error)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return cst_fail_errno(error, errno, "%s", _("cannot make a channel to QEMU"));
+    *ret_near = ends[0];
+    *ret_far = ends[1];
+    return TRUE;
+}
+
 GuestAgent *guest_agent_new(int *ret_far, GError **error)
 {
     GuestAgent *agent;
     guint number = g_random_int_range(1, G_MAXINT32);
-    int ends[2];
+    int near;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0) {
-        cst_fail_errno(error, errno, "%s", _("cannot make a channel for the guest agent"));
+    if (!guest_channel_open(&near, ret_far, error))
         return NULL;
-    }
     agent = g_new0(GuestAgent, 1);
-    agent->near = ends[0];
+    agent->near = near;
     agent->question =
         g_strdup_printf("{\"execute\":\"guest-sync\",\"arguments\":{\"id\":%u}}\n", number);
     agent->answer = g_strdup_printf("{\"return\":%u}", number);
-    *ret_far = ends[1];
     return agent;
 }
 

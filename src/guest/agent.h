@@ -3,6 +3,9 @@
 
 #include <glib.h>
 
+/** Makes a channel to QEMU that never blocks; the caller closes both ends. */
+gboolean guest_channel_open(int *ret_near, int *ret_far, GError **error);
+
 /** QEMU's guest agent at the other end of a channel: asked again and again whether it is there. */
 typedef struct GuestAgent GuestAgent;
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Boots a disk. QEMU is confined like the checkers, and by its own sandbox besides; it has no
- * network, no display, no monitor and no other file than the disk. Its stdout is the guest's serial
- * console. KVM is used where the user that QEMU runs as may: root's group of /dev/kvm goes along.
+ * network, no display and no other file than the disk. Its stdout is the guest's serial console;
+ * its monitor is a socket pair. KVM is used where the user that QEMU runs as may: root's group of
+ * /dev/kvm goes along. Where QEMU fails or the guest gets stuck with KVM, it is started again
+ * without KVM, so that a host that runs no guests does not pass for a damaged disk.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include "agent.h"
 #include "console.h"
 #include "disk.h"
+#include "monitor.h"
 
 #define QEMU        "qemu-system-x86_64"
 #define OVMF        "/usr/share/ovmf/OVMF.fd"
@@ -44,15 +47,17 @@ static const char *firmware_of(const CstGuestBoot *how)
     return strcmp(how->firmware, "uefi") == 0 ? OVMF : how->firmware;
 }
 
-static gboolean check_firmware(const CstGuestBoot *how, GError **error)
+/* Why the firmware cannot be used; NULL: it can. */
+static char *firmware_problem(const CstGuestBoot *how)
 {
     const char *path = firmware_of(how);
 
-    return !path || g_file_test(path, G_FILE_TEST_IS_REGULAR) ||
-           cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no firmware '%s'"), path);
+    return !path || g_file_test(path, G_FILE_TEST_IS_REGULAR)
+               ? NULL
+               : g_strdup_printf(_("there is no firmware '%s'"), path);
 }
 
-static GPtrArray *arguments(const CstGuestBoot *how)
+static GPtrArray *arguments(const CstGuestBoot *how, gboolean with_kvm)
 {
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
     gboolean sata = strcmp(how->bus, "sata") == 0;
@@ -65,7 +70,8 @@ static GPtrArray *arguments(const CstGuestBoot *how)
     add(argv, "-display", g_strdup("none"));
     add(argv, "-nic", g_strdup("none"));
     add(argv, "-machine", g_strdup("q35"));
-    add(argv, "-accel", g_strdup("kvm"));
+    if (with_kvm)
+        add(argv, "-accel", g_strdup("kvm"));
     add(argv, "-accel", g_strdup("tcg"));
     add(argv, "-cpu", g_strdup("max"));
     add(argv, "-smp", g_strdup_printf("%u", how->cpus));
@@ -82,6 +88,8 @@ static GPtrArray *arguments(const CstGuestBoot *how)
     add(argv, "-device", g_strdup("virtio-serial-pci"));
     add(argv, "-chardev", g_strdup("socket,id=agent,fd=4"));
     add(argv, "-device", g_strdup("virtserialport,chardev=agent,name=org.qemu.guest_agent.0"));
+    add(argv, "-chardev", g_strdup("socket,id=monitor,fd=5"));
+    add(argv, "-mon", g_strdup("chardev=monitor,mode=control"));
     g_ptr_array_add(argv, NULL);
     return argv;
 }
@@ -91,7 +99,9 @@ static GPtrArray *arguments(const CstGuestBoot *how)
 typedef struct {
     GuestConsole *console;
     GuestAgent *agent;
+    GuestMonitor *monitor;
     gboolean agent_counts, answered;
+    const char *stuck; /* QEMU's word for it; NULL: the guest runs */
 } Watch;
 
 static gboolean take(const void *bytes, size_t len, gpointer data, gboolean *ret_enough,
@@ -106,7 +116,8 @@ static gboolean enough(gpointer data)
     Watch *watch = data;
 
     watch->answered = guest_agent_answers(watch->agent) && watch->agent_counts;
-    return watch->answered || guest_console_found(watch->console);
+    watch->stuck = guest_monitor_stuck(watch->monitor);
+    return watch->answered || guest_console_found(watch->console) || watch->stuck;
 }
 
 static gid_t kvm_group(void)
@@ -127,37 +138,40 @@ static char *why_ended(const CstChildResult *result)
                : g_strdup_printf(_("%s ends with status %d: %s"), QEMU, result->status, said);
 }
 
-static gboolean judge(const Watch *watch, const CstGuestBoot *how, const CstChildResult *result,
-                      CstGuestLife *life)
+static void judge(const Watch *watch, const CstGuestBoot *how, const CstChildResult *result,
+                  CstGuestLife *life)
 {
     const char *line = guest_console_found(watch->console);
 
     life->console = guest_console_tail(watch->console);
-    life->alive = watch->answered || line;
+    life->verdict = watch->answered || line                                ? CST_GUEST_SOUND
+                    : watch->stuck || (result->err && result->status != 0) ? CST_GUEST_UNPROVEN
+                                                                           : CST_GUEST_DAMAGED;
     if (line)
         life->detail = g_strdup_printf(_("console: %s"), line);
     else if (watch->answered)
         life->detail = g_strdup(_("the guest agent answers"));
+    else if (watch->stuck)
+        life->detail = g_strdup_printf(_("QEMU has stopped the guest: %s"), watch->stuck);
     else if (result->err)
         life->detail = why_ended(result);
     else
         life->detail = g_strdup_printf(ngettext("no sign of life within %u second",
                                                 "no sign of life within %u seconds", how->wait_s),
                                        how->wait_s);
-    return TRUE;
 }
 
-static gboolean run(CstGuestDisk *disk, const CstGuestBoot *how, Watch *watch, int agent,
-                    CstTask *task, CstChildResult *ret_result, GError **error)
+static gboolean run(CstGuestDisk *disk, const CstGuestBoot *how, gboolean with_kvm, Watch *watch,
+                    const int *fds, guint n_fds, CstTask *task, CstChildResult *ret_result,
+                    GError **error)
 {
-    g_autoptr(GPtrArray) argv = arguments(how);
-    const int fds[] = {cst_blob_file_fd(disk->blob), agent};
+    g_autoptr(GPtrArray) argv = arguments(how, with_kvm);
     const CstChildStream console = {.take = take, .data = watch, .enough = enough};
     CstConfine confine = disk->confine;
     const CstChild child = {.argv = (const char *const *)argv->pdata,
                             .timeout_s = how->wait_s,
                             .fds = fds,
-                            .n_fds = G_N_ELEMENTS(fds),
+                            .n_fds = n_fds,
                             .confine = &confine,
                             .stream = &console};
     g_autoptr(GError) why = NULL;
@@ -172,17 +186,54 @@ static gboolean run(CstGuestDisk *disk, const CstGuestBoot *how, Watch *watch, i
     return FALSE;
 }
 
-gboolean cst_guest_disk_boot(CstGuestDisk *disk, const CstGuestBoot *how, CstTask *task,
-                             CstGuestLife *ret_life, GError **error)
+/* One start of QEMU. FALSE: the user has cancelled it, or this process has no resources left. */
+static gboolean boot_once(CstGuestDisk *disk, const CstGuestBoot *how, gboolean with_kvm,
+                          CstTask *task, CstGuestLife *ret_life, GError **error)
 {
     g_autoptr(GRegex) login = g_regex_new(LOGIN, G_REGEX_RAW, 0, NULL);
     g_autoptr(GuestConsole) console = guest_console_new(how->expect ? how->expect : login);
     g_auto(CstChildResult) result = {0};
-    g_auto(CstFd) far = -1;
-    g_autoptr(GuestAgent) agent = guest_agent_new(&far, error);
-    Watch watch = {console, agent, !how->expect, FALSE};
+    g_auto(CstFd) agent_far = -1, monitor_far = -1;
+    g_autoptr(GuestAgent) agent = guest_agent_new(&agent_far, error);
+    g_autoptr(GuestMonitor) monitor = agent ? guest_monitor_new(&monitor_far, error) : NULL;
+    const int fds[] = {cst_blob_file_fd(disk->blob), agent_far, monitor_far};
+    Watch watch = {console, agent, monitor, !how->expect, FALSE, NULL};
+    g_autoptr(GError) why = NULL;
 
-    return agent && check_firmware(how, error) &&
-           run(disk, how, &watch, far, task, &result, error) &&
-           judge(&watch, how, &result, ret_life);
+    if (!monitor)
+        return FALSE;
+    if (run(disk, how, with_kvm, &watch, fds, G_N_ELEMENTS(fds), task, &result, &why)) {
+        judge(&watch, how, &result, ret_life);
+        return TRUE;
+    }
+    if (cst_error_code(why) != CST_ERROR_NOT_FOUND && cst_error_code(why) != CST_ERROR_DENIED) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    *ret_life = (CstGuestLife){CST_GUEST_UNPROVEN, g_strdup(why->message), g_strdup("")};
+    return TRUE;
+}
+
+gboolean cst_guest_disk_boot(CstGuestDisk *disk, const CstGuestBoot *how, CstTask *task,
+                             CstGuestLife *ret_life, GError **error)
+{
+    char *problem = firmware_problem(how);
+    g_autofree char *detail = NULL;
+
+    if (problem) {
+        *ret_life = (CstGuestLife){CST_GUEST_UNPROVEN, problem, g_strdup("")};
+        return TRUE;
+    }
+    if (!boot_once(disk, how, TRUE, task, ret_life, error))
+        return FALSE;
+    if (ret_life->verdict != CST_GUEST_UNPROVEN)
+        return TRUE;
+    cst_guest_life_clear(ret_life);
+    if (!boot_once(disk, how, FALSE, task, ret_life, error))
+        return FALSE;
+    if (ret_life->verdict == CST_GUEST_UNPROVEN)
+        return TRUE;
+    detail = ret_life->detail;
+    ret_life->detail = g_strdup_printf(_("%s (without KVM, with which it did not run)"), detail);
+    return TRUE;
 }

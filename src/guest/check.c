@@ -18,6 +18,7 @@
 #define PARTX_NO_TABLE  1
 #define BLKID_NOTHING   2
 #define BLKID_AMBIGUOUS 8
+#define CHILD_SIGNALLED 128 /* and the signal */
 
 /*
  * Runs a tool for @part. FALSE: it said nothing that can be used, and either the part is judged for
@@ -29,13 +30,21 @@ static gboolean run_for(CstGuestDisk *disk, const char *const *argv, CstTask *ta
     g_autoptr(GError) why = NULL;
     CstErrorCode code;
 
-    if (guest_disk_run(disk, argv, task, ret_result, &why))
-        return TRUE;
+    if (guest_disk_run(disk, argv, task, ret_result, &why)) {
+        if (ret_result->status <= CHILD_SIGNALLED)
+            return TRUE;
+        guest_part_judge(part, CST_GUEST_UNPROVEN,
+                         g_strdup_printf(_("%s was killed by signal %d"), argv[0],
+                                         ret_result->status - CHILD_SIGNALLED));
+        return FALSE;
+    }
     code = cst_error_code(why);
     if (code == CST_ERROR_NOT_FOUND)
-        guest_part_judge(part, CST_GUEST_UNKNOWN,
+        guest_part_judge(part, CST_GUEST_UNPROVEN,
                          g_strdup_printf(_("%s is not installed, or not in PATH"), argv[0]));
-    else if (code == CST_ERROR_TIMEOUT || code == CST_ERROR_LIMIT)
+    else if (code == CST_ERROR_TIMEOUT || code == CST_ERROR_DENIED)
+        guest_part_judge(part, CST_GUEST_UNPROVEN, g_strdup(why->message));
+    else if (code == CST_ERROR_LIMIT)
         guest_part_judge(part, CST_GUEST_DAMAGED, g_strdup(why->message));
     else
         g_propagate_error(error, g_steal_pointer(&why));

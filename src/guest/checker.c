@@ -149,6 +149,23 @@ static char *telling_line(const char *text)
     return NULL;
 }
 
+/* What a tool prints that this host gave too little to. */
+static const char *const starved[] = {
+    "emory allocation failed",
+    "annot allocate memory",
+    "ut of memory",
+    "ot enough memory",
+    "error while loading shared libraries",
+};
+
+static gboolean is_starved(const CstChildResult *result)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(starved); i++)
+        if (strstr(result->out, starved[i]) || strstr(result->err, starved[i]))
+            return TRUE;
+    return FALSE;
+}
+
 static char *complaint(const GuestChecker *checker, const CstChildResult *result)
 {
     g_autofree char *out = telling_line(result->out);
@@ -166,6 +183,8 @@ void guest_checker_judge(const GuestChecker *checker, const CstChildResult *resu
 
     if (pending)
         guest_part_judge(part, CST_GUEST_UNKNOWN, g_strdup(_(checker->why)));
+    else if (result->status != 0 && is_starved(result))
+        guest_part_judge(part, CST_GUEST_UNPROVEN, complaint(checker, result));
     else if (result->status != 0)
         guest_part_judge(part, CST_GUEST_DAMAGED, complaint(checker, result));
     else

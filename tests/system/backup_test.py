@@ -336,7 +336,7 @@ class Keeping(Repository):
             stream.write(bytes([byte ^ 1]))
         self.fine("backup-check", self.repo, *self.key)
         status, out, err = self.cistern("backup-check", self.repo, "--read-data", *self.key)
-        self.assertEqual(1, status)
+        self.assertEqual(7, status)
         self.assertIn(path, out)
         self.assertIn("cannot be restored", out)
         status, _, err = self.cistern("backup-restore", self.repo, "latest", "--newname", "b",

@@ -73,7 +73,7 @@ class Proofs(Repository):
     def results(self, *words, **options):
         """Of each part that was looked at: what it is, how it is, and why."""
         status, rows, err = self.prove(*words, **options)
-        self.assertIn(status, (0, 7), err)
+        self.assertIn(status, (0, 7, 75), err)
         self.assertEqual("sound", rows[0]["result"], rows[0])
         return status, [(row["type"], row["result"], row["detail"] or "") for row in rows
                         if row["check"] == "file system"]
@@ -267,16 +267,41 @@ class FileSystems(Proofs):
         self.assertEqual((0, [("btrfs", "unknown", "parts of it are on other disks")]),
                          self.results())
 
-    def test_missing_tools_are_named_and_no_failure(self):
+    def test_missing_tools_are_named_and_damage_is_not_claimed(self):
         self.disk(self.filesystem("ext4"), self.filesystem("vfat"))
         env = self.tools_without("e2fsck")
-        self.assertEqual((0, [("ext4", "unknown", "e2fsck is not installed, or not in PATH"),
+        self.assertEqual((75, [("ext4", "unproven", "e2fsck is not installed, or not in PATH"),
                               ("vfat", "sound", "")]), self.results(env=env))
         for tool in ("blkid", "partx"):
             os.unlink(os.path.join(env["PATH"], tool))
             status, rows = self.results(env=env)
-            self.assertEqual((0, (None, "unknown", f"{tool} is not installed, or not in PATH")),
+            self.assertEqual((75, (None, "unproven", f"{tool} is not installed, or not in PATH")),
                              (status, rows[0]))
+
+
+    def test_killed_checker_is_no_damage(self):
+        self.whole(self.filesystem("ext4"))
+        for script, detail in (("kill -9 $$", "killed by signal 9"),
+                               ("echo e2fsck: Memory allocation failed >&2; exit 8", "status 8")):
+            tools = self.tools_without(e2fsck=f"#!/bin/sh\n{script}\n")
+            status, rows = self.results(env=tools)
+            self.assertEqual((75, "unproven"), (status, rows[0][1]), rows)
+            self.assertIn(detail, rows[0][2])
+            shutil.rmtree(tools["PATH"])
+
+    def test_damaged_chunk_is_one_row_and_the_rest_is_proven(self):
+        for name in ("a", "b"):
+            with open(self.at("p", name), "wb") as stream:
+                stream.write(os.urandom(MIB))
+            self.back_up(name)
+            if name == "a":
+                packs = os.path.join(self.repo, "packs")
+                overwrite(os.path.join(packs, os.listdir(packs)[0]), (5000, b"damage"))
+        self.backup("--pool", "p")
+        status, rows, err = self.prove("--content-only")
+        self.assertEqual((7, [("p/a", "damaged"), ("p/b", "sound")]),
+                         (status, [(row["volume"], row["result"]) for row in rows]), err)
+        self.assertTrue(all(isinstance(row["size"], int) for row in rows))
 
 
 HIJACKED = """#!/usr/bin/python3
@@ -472,6 +497,22 @@ with socket.socket(fileno=4) as agent:
 """
 
 
+# Plays QEMU that opens KVM and cannot run a guest with it; without KVM it can if %SKIP% is True.
+STUCK = """#!/usr/bin/python3
+import signal, socket, sys
+if %SKIP% and "kvm" not in sys.argv:
+    print("web login: ", end="", flush=True)
+    signal.pause()
+with socket.socket(fileno=5) as monitor:
+    monitor.setblocking(True)
+    monitor.sendall(b'{"QMP": {"version": {}}}\\n')
+    while b"query-status" not in monitor.recv(400):
+        pass
+    monitor.sendall(b'{"return": {}}\\n{"return": {"status": "internal-error", "running": false}}\\n')
+    signal.pause()
+"""
+
+
 class Boots(Proofs):
     @classmethod
     def setUpClass(cls):
@@ -532,11 +573,13 @@ class Boots(Proofs):
     def test_uefi(self):
         self.boots("x")
         if not os.path.exists("/usr/share/ovmf/OVMF.fd"):
-            self.assertEqual(3, self.prove("--boot", "--firmware", "uefi")[0])
+            self.assertEqual(75, self.prove("--boot", "--firmware", "uefi")[0])
             self.skipTest("no OVMF")
         status, row, _ = self.boot("--firmware", "uefi", "--expect", "BdsDxe", "--wait", "90")
         self.assertEqual((0, "sound"), (status, row["result"]))
-        self.assertEqual(3, self.prove("--boot", "--firmware", "/nosuch")[0])
+        status, row, _ = self.boot("--firmware", "/nosuch")
+        self.assertEqual((75, "unproven", "there is no firmware '/nosuch'"),
+                         (status, row["result"], row["detail"]))
 
     def test_the_guest_agent(self):
         self.boots("x")
@@ -553,9 +596,31 @@ class Boots(Proofs):
 
     def test_no_qemu(self):
         self.boots("x")
-        status, _, err = self.prove("--boot", env=self.tools_without("qemu-system-x86_64"))
-        self.assertEqual(3, status)
-        self.assertIn("qemu-system-x86_64", err)
+        status, row, err = self.boot(env=self.tools_without("qemu-system-x86_64"))
+        self.assertEqual((75, "unproven"), (status, row["result"]), err)
+        self.assertIn("qemu-system-x86_64", row["detail"])
+
+    def test_guest_that_kvm_cannot_run_is_booted_without_it(self):
+        self.boots("x")
+        tools = self.tools_without(**{"qemu-system-x86_64": STUCK.replace("%SKIP%", "True")})
+        status, row, err = self.boot(env=tools)
+        self.assertEqual((0, "sound"), (status, row["result"]), err)
+        self.assertRegex(row["detail"], "^console: web login: .*without KVM")
+
+    def test_guest_that_qemu_stops_is_no_damage(self):
+        self.boots("x")
+        tools = self.tools_without(**{"qemu-system-x86_64": STUCK.replace("%SKIP%", "False")})
+        status, row, err = self.boot(env=tools)
+        self.assertEqual((75, "unproven", "QEMU has stopped the guest: internal-error"),
+                         (status, row["result"], row["detail"]), err)
+
+    def test_qemu_without_memory_is_no_damage(self):
+        self.boots("x")
+        script = "#!/bin/sh\necho cannot set up guest memory: Cannot allocate memory >&2\nexit 1\n"
+        tools = self.tools_without(**{"qemu-system-x86_64": script})
+        status, row, err = self.boot(env=tools)
+        self.assertEqual((75, "unproven"), (status, row["result"]), err)
+        self.assertIn("Cannot allocate memory", row["detail"])
 
     def test_one_vol_boots(self):
         self.boots("login: ")

@@ -55,7 +55,7 @@ static const Tool *find_tool(const char *command)
 
 static gboolean run_qemu(const CstChild *child, CstChildResult *ret_result, GError **error)
 {
-    assert_int_equal(child->n_fds, 2);
+    assert_int_equal(child->n_fds, 3);
     assert_int_equal(inode_of(child->fds[0]), inode_of(cst_blob_file_fd(disk->blob)));
     assert_non_null(child->stream);
     if (play_qemu)
@@ -195,30 +195,47 @@ static void tool_that_does_not_end_well_judges_its_part_only(void **state)
          {"e2fsck -y", 0, "", CST_ERROR_TIMEOUT}, {"fsck.fat", 0, "", CST_ERROR_NOT_FOUND});
     parts = cst_guest_disk_check(disk, NULL, NULL);
     assert_non_null(parts);
-    assert_part(parts, 0, "ext4", CST_GUEST_DAMAGED, "e2fsck -y -E journal_only /dev/fd/3 fails");
-    assert_part(parts, 1, "vfat", CST_GUEST_UNKNOWN, "fsck.fat is not installed, or not in PATH");
+    assert_part(parts, 0, "ext4", CST_GUEST_UNPROVEN, "e2fsck -y -E journal_only /dev/fd/3 fails");
+    assert_part(parts, 1, "vfat", CST_GUEST_UNPROVEN, "fsck.fat is not installed, or not in PATH");
     assert_disk_is_unchanged();
 }
 
-/* Neither a verdict: the check itself has failed. */
-static void tool_that_cannot_be_confined_or_is_cancelled_ends_the_check(void **state)
+static void tool_that_cannot_be_confined_leaves_the_part_unproven(void **state)
 {
-    static const CstErrorCode codes[] = {CST_ERROR_DENIED, CST_ERROR_CANCELLED};
+    g_autoptr(GPtrArray) parts = NULL;
+
+    PLAY({"partx", 0, TWO_PARTS, 0},
+         {"blkid -p -o export -O 1048576", 0, "TYPE=ext4\nUSAGE=filesystem\n", 0},
+         {"blkid -p -o export -O 2097152", 0, "TYPE=vfat\nUSAGE=filesystem\n", 0},
+         {"e2fsck", CST_CONFINE_FAILED, "", 0}, {"fsck.fat", CST_CONFINE_FAILED, "", 0});
+    parts = cst_guest_disk_check(disk, NULL, NULL);
+    assert_non_null(parts);
+    for (guint i = 0; i < 2; i++)
+        assert_int_equal(((CstGuestPart *)parts->pdata[i])->verdict, CST_GUEST_UNPROVEN);
+}
+
+static void tool_that_a_signal_killed_leaves_the_part_unproven(void **state)
+{
+    g_autoptr(GPtrArray) parts = NULL;
+
+    PLAY({"partx", 0, TWO_PARTS, 0}, {"blkid", 128 + 9, "", 0});
+    parts = cst_guest_disk_check(disk, NULL, NULL);
+    assert_non_null(parts);
+    assert_int_equal(((CstGuestPart *)parts->pdata[0])->verdict, CST_GUEST_UNPROVEN);
+    assert_string_equal(((CstGuestPart *)parts->pdata[0])->detail, "blkid was killed by signal 9");
+}
+
+/* No verdict: the check itself has failed. */
+static void tool_that_is_cancelled_ends_the_check(void **state)
+{
+    g_autoptr(GError) error = NULL;
     guint before = open_files();
 
-    for (guint i = 0; i < G_N_ELEMENTS(codes); i++) {
-        g_autoptr(GError) error = NULL;
-
-        if (i == 0)
-            PLAY({"partx", 0, TWO_PARTS, 0}, {"blkid", 0, "TYPE=ext4\nUSAGE=filesystem\n", 0},
-                 {"e2fsck", CST_CONFINE_FAILED, "", 0});
-        else
-            PLAY({"partx", 0, TWO_PARTS, 0}, {"blkid", 0, "TYPE=ext4\nUSAGE=filesystem\n", 0},
-                 {"e2fsck -y", 0, "", 0}, {"e2fsck -f", 0, "", CST_ERROR_CANCELLED});
-        assert_null(cst_guest_disk_check(disk, NULL, &error));
-        assert_int_equal(cst_error_code(error), codes[i]);
-        assert_int_equal(open_files(), before);
-    }
+    PLAY({"partx", 0, TWO_PARTS, 0}, {"blkid", 0, "TYPE=ext4\nUSAGE=filesystem\n", 0},
+         {"e2fsck -y", 0, "", 0}, {"e2fsck -f", 0, "", CST_ERROR_CANCELLED});
+    assert_null(cst_guest_disk_check(disk, NULL, &error));
+    assert_int_equal(cst_error_code(error), CST_ERROR_CANCELLED);
+    assert_int_equal(open_files(), before);
 }
 
 /* --- boots ------------------------------------------------------------------------------------ */
@@ -274,7 +291,7 @@ static void answer_and_be_ignored(const CstChild *child)
     assert_false(child->stream->enough(child->stream->data));
 }
 
-static void assert_life(const CstGuestBoot *boot, gboolean alive, const char *detail,
+static void assert_life(const CstGuestBoot *boot, CstGuestVerdict verdict, const char *detail,
                         const char *console)
 {
     g_auto(CstGuestLife) life = {0};
@@ -283,7 +300,7 @@ static void assert_life(const CstGuestBoot *boot, gboolean alive, const char *de
 
     cst_guest_disk_boot(disk, boot, NULL, &life, &error);
     assert_null(error);
-    assert_int_equal(life.alive, alive);
+    assert_int_equal(life.verdict, verdict);
     assert_string_equal(life.detail, detail);
     assert_string_equal(life.console, console);
     /* The channel of the agent is gone. */
@@ -293,7 +310,7 @@ static void assert_life(const CstGuestBoot *boot, gboolean alive, const char *de
 static void guest_that_shows_its_login_is_alive(void **state)
 {
     play_qemu = print_login;
-    assert_life(&how, TRUE, "console: host login: ", "booting\nhost login: \n");
+    assert_life(&how, CST_GUEST_SOUND, "console: host login: ", "booting\nhost login: \n");
 }
 
 static void guest_whose_agent_answers_is_alive_unless_a_line_is_expected(void **state)
@@ -302,46 +319,88 @@ static void guest_whose_agent_answers_is_alive_unless_a_line_is_expected(void **
     CstGuestBoot expecting = how;
 
     play_qemu = answer_and_be_heard;
-    assert_life(&how, TRUE, "the guest agent answers", "");
+    assert_life(&how, CST_GUEST_SOUND, "the guest agent answers", "");
     expecting.expect = expect;
     play_qemu = answer_and_be_ignored;
     qemu_fails = CST_ERROR_TIMEOUT;
-    assert_life(&expecting, FALSE, "no sign of life within 7 seconds", "");
+    assert_life(&expecting, CST_GUEST_DAMAGED, "no sign of life within 7 seconds", "");
 }
 
 static void guest_without_a_sign_is_not_alive_and_shows_its_console(void **state)
 {
     play_qemu = print_something;
     qemu_fails = CST_ERROR_TIMEOUT;
-    assert_life(&how, FALSE, "no sign of life within 7 seconds", "a kernel\npanics\n");
+    assert_life(&how, CST_GUEST_DAMAGED, "no sign of life within 7 seconds", "a kernel\npanics\n");
     qemu_fails = 0;
-    assert_life(&how, FALSE, "the guest has switched itself off", "a kernel\npanics\n");
+    assert_life(&how, CST_GUEST_DAMAGED, "the guest has switched itself off", "a kernel\npanics\n");
     qemu_status = 1;
-    assert_life(&how, FALSE, "qemu-system-x86_64 ends with status 1: its complaint",
+    assert_life(&how, CST_GUEST_UNPROVEN, "qemu-system-x86_64 ends with status 1: its complaint",
                 "a kernel\npanics\n");
 }
 
-static void qemu_that_cannot_run_is_a_failure(void **state)
+static void qemu_that_cannot_run_leaves_the_boot_unproven(void **state)
 {
     static const struct {
         CstErrorCode fails;
         int status;
-        CstErrorCode code;
-    } rows[] = {{CST_ERROR_NOT_FOUND, 0, CST_ERROR_NOT_FOUND},
-                {CST_ERROR_CANCELLED, 0, CST_ERROR_CANCELLED},
-                {0, CST_CONFINE_FAILED, CST_ERROR_DENIED}};
+    } rows[] = {{CST_ERROR_NOT_FOUND, 0}, {0, CST_CONFINE_FAILED}, {0, 128 + 9}};
     guint before = open_files();
 
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_auto(CstGuestLife) life = {0};
-        g_autoptr(GError) error = NULL;
 
         qemu_fails = rows[i].fails;
         qemu_status = rows[i].status;
-        assert_false(cst_guest_disk_boot(disk, &how, NULL, &life, &error));
-        assert_int_equal(cst_error_code(error), rows[i].code);
+        assert_true(cst_guest_disk_boot(disk, &how, NULL, &life, NULL));
+        assert_int_equal(life.verdict, CST_GUEST_UNPROVEN);
         assert_int_equal(open_files(), before);
     }
+}
+
+static void boot_that_is_cancelled_is_a_failure(void **state)
+{
+    g_auto(CstGuestLife) life = {0};
+    g_autoptr(GError) error = NULL;
+
+    qemu_fails = CST_ERROR_CANCELLED;
+    assert_false(cst_guest_disk_boot(disk, &how, NULL, &life, &error));
+    assert_int_equal(cst_error_code(error), CST_ERROR_CANCELLED);
+}
+
+/* QEMU's monitor reports an internal error unless the guest is started without KVM. */
+static void get_stuck_with_kvm(const CstChild *child)
+{
+    static const char answer[] =
+        "{\"return\": {}}\n{\"return\": {\"status\": \"internal-error\", \"running\": false}}\n";
+
+    if (!g_strv_contains(child->argv, "kvm")) {
+        print_console(child, "login: ");
+        return;
+    }
+    assert_false(child->stream->enough(child->stream->data));
+    assert_int_equal(send(child->fds[2], answer, strlen(answer), 0), strlen(answer));
+    assert_true(child->stream->enough(child->stream->data));
+}
+
+static void get_stuck(const CstChild *child)
+{
+    static const char answer[] = "{\"return\": {\"status\": \"io-error\", \"running\": false}}\n";
+
+    assert_int_equal(send(child->fds[2], answer, strlen(answer), 0), strlen(answer));
+    assert_true(child->stream->enough(child->stream->data));
+}
+
+static void guest_that_is_stuck_with_kvm_is_started_without_it(void **state)
+{
+    play_qemu = get_stuck_with_kvm;
+    assert_life(&how, CST_GUEST_SOUND, "console: login:  (without KVM, with which it did not run)",
+                "login: \n");
+}
+
+static void guest_that_qemu_stops_is_unproven(void **state)
+{
+    play_qemu = get_stuck;
+    assert_life(&how, CST_GUEST_UNPROVEN, "QEMU has stopped the guest: io-error", "");
 }
 
 /* --- the agent -------------------------------------------------------------------------------- */
@@ -391,11 +450,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_part_is_judged_by_its_own_tools),
         TEST(tool_that_does_not_end_well_judges_its_part_only),
-        TEST(tool_that_cannot_be_confined_or_is_cancelled_ends_the_check),
+        TEST(tool_that_cannot_be_confined_leaves_the_part_unproven),
+        TEST(tool_that_a_signal_killed_leaves_the_part_unproven),
+        TEST(tool_that_is_cancelled_ends_the_check),
         TEST(guest_that_shows_its_login_is_alive),
         TEST(guest_whose_agent_answers_is_alive_unless_a_line_is_expected),
         TEST(guest_without_a_sign_is_not_alive_and_shows_its_console),
-        TEST(qemu_that_cannot_run_is_a_failure),
+        TEST(qemu_that_cannot_run_leaves_the_boot_unproven),
+        TEST(boot_that_is_cancelled_is_a_failure),
+        TEST(guest_that_is_stuck_with_kvm_is_started_without_it),
+        TEST(guest_that_qemu_stops_is_unproven),
         TEST(agent_is_believed_for_its_own_number_only),
     };
 

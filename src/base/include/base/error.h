@@ -58,6 +58,7 @@ typedef enum {
     CST_ERROR_UNREACHABLE,
     CST_ERROR_MISMATCH,
     CST_ERROR_PARTIAL,
+    CST_ERROR_UNPROVEN, /**< a check could not be made on this host, whatever it would find */
     CST_ERROR_IO,
     CST_ERROR_FAILED,
     CST_ERROR_INTERNAL, /**< a bug of ours, never the user's mistake */

@@ -184,6 +184,7 @@ static gboolean cmd_prune(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(CstRepo) repo = cli_repo(ctl, args, error);
     Prune prune = {.repo = repo, .only_plan = TRUE};
     g_autofree char *freed = NULL;
+    g_autofree char *message = NULL;
 
     if (!repo)
         return FALSE;
@@ -197,7 +198,18 @@ static gboolean cmd_prune(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     g_free(freed);
     freed = cli_size_text(ctl, prune.report.freed_bytes);
-    cli_done(ctl, "freed", freed, _("%s freed"), freed);
+    message = g_strdup_printf(_("%s freed"), freed);
+    if (ctl->settings.json) {
+        const CliFact facts[] = {
+            cli_fact_text("command", NULL, ctl->current->command->name),
+            cli_fact_number("freed", NULL, TRUE, prune.report.freed_bytes),
+            cli_fact_text("message", NULL, message),
+        };
+
+        cli_sheet_print(ctl, facts, G_N_ELEMENTS(facts));
+        return TRUE;
+    }
+    cli_done(ctl, NULL, NULL, "%s", message);
     return TRUE;
 }
 
@@ -269,7 +281,7 @@ static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
         print_report(ctl, &check.report);
     problems = done ? check.report.problems->len : 0;
     cst_repo_report_clear(&check.report);
-    return done && (problems == 0 || cst_fail(error, CST_ERROR_CORRUPT,
+    return done && (problems == 0 || cst_fail(error, CST_ERROR_MISMATCH,
                                               ngettext("the repository has %u problem",
                                                        "the repository has %u problems", problems),
                                               problems));
@@ -287,7 +299,7 @@ const CliCommand cli_backup_check_command = {
     .name = "backup-check",
     .summary = N_("check a repository"),
     .description = N_("Check that everything that the backups of a repository need is there and "
-                      "sound."),
+                      "sound. Exit status 7 says that something is missing or damaged."),
     .options = check_options,
     .handler = cmd_check,
     .flags = CLI_CMD_OURS | CLI_CMD_WORKS,

@@ -4,7 +4,8 @@
  * with --pool by way of a scratch volume, so that the proof covers the storage and the way to it.
  * What was restored is read back and compared with the names of the backup's chunks; then the file
  * systems on the scratch disk are checked, and with --boot it is booted. Whatever is found, the
- * rest is looked at as well, and the command ends with MISMATCH.
+ * rest is looked at as well. The command ends with MISMATCH when anything is damaged, a chunk in
+ * the repository included, and else with UNPROVEN when this host could not make a check.
  */
 #include "backup.h"
 
@@ -31,7 +32,7 @@ typedef struct {
     gboolean content_only, boot;
     CstGuestBoot how;
     CliTable *table;
-    guint faults;
+    guint faults, unproven;
 
     /* Of the volume at hand. */
     const CstBackupVolume *volume;
@@ -79,6 +80,7 @@ static const char *const verdicts[] = {
     [CST_GUEST_SOUND] = N_("sound"),
     [CST_GUEST_DAMAGED] = N_("damaged"),
     [CST_GUEST_UNKNOWN] = N_("unknown"),
+    [CST_GUEST_UNPROVEN] = N_("unproven"),
 };
 
 /* @part: NULL: the row is about all of the volume. */
@@ -97,8 +99,8 @@ static void add_row(Prove *prove, const char *check, const CstGuestPart *part,
     cli_table_add_word(prove->table, verdicts[verdict]);
     cli_table_add_text(prove->table, detail);
     cli_table_add_text(prove->table, console);
-    if (verdict == CST_GUEST_DAMAGED)
-        prove->faults++;
+    prove->faults += verdict == CST_GUEST_DAMAGED;
+    prove->unproven += verdict == CST_GUEST_UNPROVEN;
 }
 
 /* --- content ---------------------------------------------------------------------------------- */
@@ -200,16 +202,26 @@ static gboolean straight(Prove *prove, GError **error)
            cli_run_task(ctl, _("Comparing"), run_compare_disk, prove, error);
 }
 
-static gboolean prove_content(Prove *prove, GError **error)
+/* *@ret_whole: the scratch disk has all of the content; else the row tells what is damaged. */
+static gboolean prove_content(Prove *prove, gboolean *ret_whole, GError **error)
 {
     g_autofree char *detail = NULL;
+    g_autoptr(GError) why = NULL;
     uint64_t differ = 0, first = 0;
 
-    prove->proof = cst_proof_new(prove->scratch.repo, prove->volume, error);
+    *ret_whole = FALSE;
+    prove->proof = cst_proof_new(prove->scratch.repo, prove->volume, &why);
     if (!prove->proof ||
-        !(prove->scratch.pool ? through_pool(prove, error) : straight(prove, error)) ||
-        !cst_proof_end(prove->proof, &differ, &first, error))
-        return FALSE;
+        !(prove->scratch.pool ? through_pool(prove, &why) : straight(prove, &why)) ||
+        !cst_proof_end(prove->proof, &differ, &first, &why)) {
+        if (cst_error_code(why) != CST_ERROR_CORRUPT) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+        add_row(prove, N_("content"), NULL, CST_GUEST_DAMAGED, why->message, NULL);
+        return TRUE;
+    }
+    *ret_whole = TRUE;
     if (differ > 0)
         detail = g_strdup_printf(
             _("differs from the backup in %" PRIu64 " bytes, from byte %" PRIu64 " on"), differ,
@@ -254,9 +266,8 @@ static gboolean prove_boot(Prove *prove, GError **error)
 
     if (!cli_run_task(prove->scratch.ctl, _("Booting"), run_boot, prove, error))
         return FALSE;
-    add_row(prove, N_("boot"), NULL, life->alive ? CST_GUEST_SOUND : CST_GUEST_DAMAGED,
-            life->detail, life->console);
-    if (!life->alive && *life->console)
+    add_row(prove, N_("boot"), NULL, life->verdict, life->detail, life->console);
+    if (life->verdict != CST_GUEST_SOUND && *life->console)
         cli_warn(prove->scratch.ctl, _("last lines of the console:\n%s"), life->console);
     return TRUE;
 }
@@ -264,14 +275,17 @@ static gboolean prove_boot(Prove *prove, GError **error)
 static gboolean prove_volume(Prove *prove, GError **error)
 {
     const CstBackupVolume *volume = prove->volume;
+    gboolean whole;
 
     if (!prove->content_only || !prove->scratch.pool) {
         prove->disk = cst_guest_disk_new(prove->dir, volume->size, volume->data, error);
         if (!prove->disk)
             return FALSE;
     }
-    return prove_content(prove, error) && (prove->content_only || prove_parts(prove, error)) &&
-           (!prove->boot || prove_boot(prove, error));
+    if (!prove_content(prove, &whole, error))
+        return FALSE;
+    return !whole || ((prove->content_only || prove_parts(prove, error)) &&
+                      (!prove->boot || prove_boot(prove, error)));
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
@@ -359,7 +373,7 @@ static gboolean print_result(Prove *prove, const CstBackup *backup, GError **err
     g_auto(CliSheet) sheet = {0};
     const CliFact facts[] = {
         cli_fact_text("backup", NULL, backup->id),
-        cli_fact_bool("proved", NULL, TRUE, prove->faults == 0),
+        cli_fact_bool("proved", NULL, TRUE, prove->faults + prove->unproven == 0),
     };
 
     cli_sheet_begin(&sheet, ctl);
@@ -371,6 +385,12 @@ static gboolean print_result(Prove *prove, const CstBackup *backup, GError **err
                         ngettext("backup %.8s is not proved: %u check failed",
                                  "backup %.8s is not proved: %u checks failed", prove->faults),
                         backup->id, prove->faults);
+    if (prove->unproven > 0)
+        return cst_fail(error, CST_ERROR_UNPROVEN,
+                        ngettext("backup %.8s could not be proven here: %u check was not made",
+                                 "backup %.8s could not be proven here: %u checks were not made",
+                                 prove->unproven),
+                        backup->id, prove->unproven);
     if (!ctl->settings.json)
         cli_done(ctl, NULL, NULL, _("Backup %.8s is proved"), backup->id);
     return TRUE;
@@ -455,7 +475,9 @@ const CliCommand cli_backup_prove_command = {
     .description =
         N_("Restore each vol of a backup onto a scratch disk, read that back, compare it with what "
            "was backed up, check its file systems and, if asked, boot it. Nothing of it stays. "
-           "Exit status 7 says that something differs, is damaged or does not boot."),
+           "Exit status 7 says that something differs, is damaged or does not boot; 75 that "
+           "nothing is damaged, but a check could not be made on this host: a tool, memory or "
+           "firmware is missing, a checker was killed, or QEMU does not run the guest."),
     .options = prove_options,
     .handler = cmd_prove,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,

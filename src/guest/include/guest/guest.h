@@ -26,7 +26,8 @@ CstBlob *cst_guest_disk_blob(CstGuestDisk *disk);
 typedef enum {
     CST_GUEST_SOUND,
     CST_GUEST_DAMAGED,
-    CST_GUEST_UNKNOWN /**< nobody looked into it; that is no damage */
+    CST_GUEST_UNKNOWN, /**< there is no check for it; that is no damage */
+    CST_GUEST_UNPROVEN /**< this host could not make the check: a tool is missing or was killed */
 } CstGuestVerdict;
 
 /** A partition, or all of a disk that has none. */
@@ -43,7 +44,7 @@ typedef struct {
 
 /**
  * Looks at each partition. Returns CstGuestPart * in the order of the table. Damage is a verdict
- * and no failure, and so is a tool that is missing. Journals are replayed on copies of partitions,
+ * and no failure, and so is a tool that is missing, cannot be confined, or was killed. Journals are replayed on copies of partitions,
  * which need as much space again as the largest one has data; the disk stays as it is.
  */
 GPtrArray *cst_guest_disk_check(CstGuestDisk *disk, CstTask *task, GError **error);
@@ -58,7 +59,7 @@ typedef struct {
 } CstGuestBoot;
 
 typedef struct {
-    gboolean alive;
+    CstGuestVerdict verdict; /**< SOUND: alive; DAMAGED: no sign; UNPROVEN: QEMU did not run it */
     char *detail;  /**< the sign, or why there was none: a sentence, translated, printable */
     char *console; /**< last lines of the console, printable */
 } CstGuestLife;
@@ -70,8 +71,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstGuestLife, cst_guest_life_clear)
 /**
  * Boots the disk by QEMU, without a network, and waits for a line on the serial console or, without
  * @how->expect, also for an answer of the guest agent. QEMU has ended when this returns. The guest
- * writes to the disk. A guest that gives no sign is no failure; a QEMU that is not there is:
- * NOT_FOUND.
+ * writes to the disk. A guest that gives no sign is DAMAGED. A QEMU or firmware that is missing, a
+ * QEMU that fails, and a guest that QEMU stopped are UNPROVEN; with KVM, they are tried again
+ * without it first.
  */
 gboolean cst_guest_disk_boot(CstGuestDisk *disk, const CstGuestBoot *how, CstTask *task,
                              CstGuestLife *ret_life, GError **error);
