@@ -3,18 +3,31 @@
  * Gives up rights (see the header). cst_confine_enter() runs in a copy of one thread of this
  * process, so it calls the kernel and nothing that might wait for a lock: glibc's setresuid() would
  * speak to threads that are not there.
+ *
+ * The root of the child is an empty tmpfs, mounted over /usr of a mount namespace of its own. The
+ * system's programs, a few devices and the program itself are cloned into it (open_tree(2)), read
+ * only; then it becomes "/" (pivot_root(2)), and the root of the host is detached. Sockets of the
+ * host have no name there, and a filter denies connect(2) as well. The child is process 1 of a PID
+ * namespace (launch.c): the kernel kills the processes that it has left when it ends.
  */
 #include <base/confine.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -56,34 +69,183 @@ static gboolean set_limits(const CstConfine *confine)
            (!confine->uid || limit(RLIMIT_NPROC, PROCESSES));
 }
 
-/*
- * /tmp and the like are for everybody to write to; descriptors keep the mount they were opened by.
- */
-static gboolean make_all_read_only(void)
+/* --- a root of its own ------------------------------------------------------------------------ */
+
+/* What the child sees of the host; a name that the host does not have is left out. */
+static const char *const visible[] = {
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/kvm",
+    "/dev/random",
+    "/dev/urandom",
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+};
+
+#define NEW_ROOT    "/usr" /* in every system; it is cloned before it is covered */
+#define N_VISIBLE   G_N_ELEMENTS(visible)
+#define N_TREES     (N_VISIBLE + 2) /* the program and one more file */
+#define LINK_LENGTH 256
+
+typedef struct {
+    const char *path;
+    int tree;               /* a clone of what is there; -1: none */
+    char link[LINK_LENGTH]; /* else, of a link: its target */
+    gboolean is_dir;
+} Tree;
+
+/* FALSE: the host has it, and it cannot be cloned. */
+static gboolean tree_open(Tree *tree, const char *path, gboolean follow)
+{
+    struct stat st;
+    ssize_t n;
+
+    *tree = (Tree){.path = path, .tree = -1};
+    if (!path || (follow ? stat(path, &st) : lstat(path, &st)) < 0)
+        return TRUE;
+    tree->is_dir = S_ISDIR(st.st_mode);
+    if (S_ISLNK(st.st_mode)) {
+        n = readlink(path, tree->link, LINK_LENGTH - 1);
+        return n > 0 && n < LINK_LENGTH - 1;
+    }
+    tree->tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    return tree->tree >= 0;
+}
+
+/* Makes the directories above @path, and where a tree is attached a directory or an empty file. */
+static gboolean make_place(int root, const Tree *tree)
+{
+    char place[PATH_MAX];
+    const char *path = tree->path + 1;
+    int fd;
+
+    if (strlen(path) >= sizeof(place))
+        return FALSE;
+    for (const char *end = strchr(path, '/'); end; end = strchr(end + 1, '/')) {
+        memcpy(place, path, (size_t)(end - path));
+        place[end - path] = '\0';
+        if (mkdirat(root, place, 0755) < 0 && errno != EEXIST)
+            return FALSE;
+    }
+    if (tree->is_dir)
+        return mkdirat(root, path, 0755) == 0;
+    fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    return fd >= 0 && close(fd) == 0;
+}
+
+static gboolean tree_attach(int root, const Tree *tree)
+{
+    const char *path = tree->path ? tree->path + 1 : NULL;
+
+    if (path && *tree->link)
+        return symlinkat(tree->link, root, path) == 0;
+    /* The program is in /usr in most cases. */
+    if (tree->tree < 0 || faccessat(root, path, F_OK, 0) == 0)
+        return TRUE;
+    return make_place(root, tree) &&
+           move_mount(tree->tree, "", root, path, MOVE_MOUNT_F_EMPTY_PATH) == 0;
+}
+
+static gboolean make_proc(int root)
+{
+    return mkdirat(root, "proc", 0755) == 0 && fchdir(root) == 0 &&
+           mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0 &&
+           symlinkat("/proc/self/fd", root, "dev/fd") == 0;
+}
+
+/* Descriptors keep the mount that they were opened by. */
+static gboolean make_root(const CstConfine *confine, const char *program)
 {
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID};
+    Tree trees[N_TREES];
+    int root;
 
-    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return FALSE;
+    for (guint i = 0; i < N_VISIBLE; i++)
+        if (!tree_open(&trees[i], visible[i], FALSE))
+            return FALSE;
+    if (!tree_open(&trees[N_VISIBLE], program, TRUE) ||
+        !tree_open(&trees[N_VISIBLE + 1], confine->file, TRUE) ||
+        mount("tmpfs", NEW_ROOT, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0)
+        return FALSE;
+    root = open(NEW_ROOT, O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return FALSE;
+    umask(022); /* the child's user passes through its directories */
+    for (guint i = 0; i < N_TREES; i++)
+        if (!tree_attach(root, &trees[i]))
+            return FALSE;
+    umask(077);
+    return make_proc(root) && syscall(SYS_pivot_root, ".", ".") == 0 &&
+           umount2(".", MNT_DETACH) == 0 && chdir("/") == 0 &&
            mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) == 0;
 }
 
-static gboolean become(uid_t uid, gid_t group)
+/* --- no connections --------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+#define NATIVE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define NATIVE AUDIT_ARCH_AARCH64
+#endif
+
+/* Denies connect(2), io_uring, by which one could connect as well, and calls of other ABIs. */
+static gboolean deny_connections(void)
 {
-    return make_all_read_only() && unshare(CLONE_NEWNET | CLONE_NEWIPC) == 0 &&
+#ifdef NATIVE
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 2, 0), /* x32 */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_connect, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {G_N_ELEMENTS(filter), filter};
+
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+#else
+    return TRUE;
+#endif
+}
+
+/* --- rights ----------------------------------------------------------------------------------- */
+
+static gboolean become(const CstConfine *confine, const char *program)
+{
+    uid_t uid = confine->uid;
+    gid_t group = confine->group;
+
+    if (getpid() != 1) {
+        errno = EPERM; /* the kernel has granted no PID namespace */
+        return FALSE;
+    }
+    return make_root(confine, program) && unshare(CLONE_NEWNET | CLONE_NEWIPC) == 0 &&
            syscall(SYS_setgroups, group ? 1 : 0, &group) == 0 &&
            syscall(SYS_setresgid, uid, uid, uid) == 0 &&
            syscall(SYS_setresuid, uid, uid, uid) == 0 && geteuid() == uid; /* -1 changes none */
 }
 
-static gboolean give_up(const CstConfine *confine)
+static gboolean give_up(const CstConfine *confine, const char *program)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || !set_limits(confine))
         return FALSE;
     if (confine->uid)
-        return become(confine->uid, confine->group);
+        return become(confine, program) && deny_connections();
     /* What the kernel does not grant an ordinary user is his anyway. */
     (void)unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC);
-    return TRUE;
+    return deny_connections();
 }
 
 static void say(const char *text)
@@ -93,11 +255,14 @@ static void say(const char *text)
     (void)ignored;
 }
 
-void cst_confine_enter(const CstConfine *confine, pid_t parent)
+void cst_confine_enter(const CstConfine *confine, const char *program, int parent)
 {
+    struct pollfd death = {.fd = parent, .events = POLLIN};
+
     /* The signal is forgotten when the user changes, so it is asked for last. */
-    if (give_up(confine) && chdir("/") == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0) {
-        if (getppid() == parent)
+    if (give_up(confine, program) && chdir("/") == 0 &&
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0) {
+        if (poll(&death, 1, 0) == 0)
             return;
     } else {
         say("cannot give up rights: ");

@@ -2,8 +2,9 @@
 /*
  * Starts a program by vfork(), which lends the child our memory until it runs the program, where
  * fork() would copy the tables of all of it: milliseconds in a daemon with many volumes.
- * posix_spawn(), which does the same, has no umask. A child that is to be confined is made by
- * fork(), for the kernel gives a namespace of users to no process that shares its memory.
+ * posix_spawn(), which does the same, has no umask. A child that is to be confined gets a copy of
+ * the memory, because the kernel gives a namespace of users to no process that shares its memory,
+ * and is process 1 of a PID namespace when it is root's.
  *
  * Until the program runs, a pipe is open on which the child says why it can't; it is read to its
  * end.
@@ -13,8 +14,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,7 +44,7 @@ static gboolean take_descriptors(const Launch *how, const int *high)
  * group of its own is what can be killed whole; files that the program creates are private until we
  * change their mode; signals are as a program expects them. Returns when it can't run.
  */
-static void become(const Launch *how, const int *high, pid_t parent)
+static void become(const Launch *how, const int *high, const char *program, int parent)
 {
     sigset_t none;
 
@@ -53,17 +57,27 @@ static void become(const Launch *how, const int *high, pid_t parent)
     if (!take_descriptors(how, high))
         return;
     if (how->confine)
-        cst_confine_enter(how->confine, parent);
+        cst_confine_enter(how->confine, program, parent);
     execvpe(how->argv[0], (char *const *)how->argv, (char *const *)how->env);
+}
+
+/* A copy of this thread alone. Without a PID namespace, the child itself refuses to run as root's.
+ */
+static GPid copy_process(const CstConfine *confine)
+{
+    long pid = -1;
+
+    if (confine->uid)
+        pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+    return pid >= 0 ? (GPid)pid : fork();
 }
 
 /*
  * @said: where the child writes an errno. POSIX lets a child of vfork() do nothing before exec();
  * Linux lets it call the kernel.
  */
-static GPid start(const Launch *how, const int *high, int said)
+static GPid start(const Launch *how, const int *high, const char *program, int parent, int said)
 {
-    const pid_t parent = getpid();
     sigset_t all, before;
     GPid pid;
 
@@ -71,11 +85,11 @@ static GPid start(const Launch *how, const int *high, int said)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (how->confine)
-        pid = fork();
+        pid = copy_process(how->confine);
     else
         pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
     if (pid == 0) {
-        become(how, high, parent); /* NOLINT(clang-analyzer-unix.Vfork) */
+        become(how, high, program, parent); /* NOLINT(clang-analyzer-unix.Vfork) */
         (void)!write(said, &errno, sizeof(errno));
         _exit(127);
     }
@@ -93,7 +107,8 @@ static int failure_of(int said)
 
 static GPid start_with(const Launch *how, const int *high)
 {
-    g_auto(CstFd) hears = -1, says = -1;
+    g_autofree char *program = how->confine ? g_find_program_in_path(how->argv[0]) : NULL;
+    g_auto(CstFd) hears = -1, says = -1, self = -1, parent = -1;
     int ends[2], failure;
     GPid pid;
 
@@ -103,7 +118,13 @@ static GPid start_with(const Launch *how, const int *high)
     /* Not one of the numbers that are taken. */
     says = fcntl(ends[1], F_DUPFD_CLOEXEC, FIRST_FD + (int)how->n_fds);
     close(ends[1]);
-    pid = says < 0 ? -1 : start(how, high, says);
+    if (how->confine) {
+        self = pidfd_open(getpid(), 0);
+        parent = self < 0 ? -1 : fcntl(self, F_DUPFD_CLOEXEC, FIRST_FD + (int)how->n_fds);
+        if (parent < 0)
+            return -1;
+    }
+    pid = says < 0 ? -1 : start(how, high, program, parent, says);
     if (pid < 0)
         return -1;
     cst_fd_clear(&says);

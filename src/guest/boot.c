@@ -178,6 +178,7 @@ static gboolean run(CstGuestDisk *disk, const CstGuestBoot *how, gboolean with_k
 
     confine.memory = how->memory + QEMU_MEMORY;
     confine.group = kvm_group();
+    confine.file = firmware_of(how);
     if (cst_child_run(&child, task, ret_result, &why))
         return guest_confined(ret_result, QEMU, error);
     if (cst_error_code(why) == CST_ERROR_TIMEOUT)

@@ -281,7 +281,8 @@ class FileSystems(Proofs):
 
     def test_killed_checker_is_no_damage(self):
         self.whole(self.filesystem("ext4"))
-        for script, detail in (("kill -9 $$", "killed by signal 9"),
+        for script, detail in (("exec /usr/bin/python3 -c 'import ctypes; ctypes.string_at(0)'",
+                                "killed by signal 11"),
                                ("echo e2fsck: Memory allocation failed >&2; exit 8", "status 8")):
             tools = self.tools_without(e2fsck=f"#!/bin/sh\n{script}\n")
             status, rows = self.results(env=tools)
@@ -306,6 +307,16 @@ class FileSystems(Proofs):
 
 HIJACKED = """#!/usr/bin/python3
 import os, socket
+def leave():
+    if os.fork() == 0:
+        os.setsid()
+        os.closerange(0, 64)
+        os.execv("/usr/bin/sleep", ["cistern-hijacked", "600"])
+def own():
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind("\\0own")
+        server.listen()
+        client.connect("\\0own")
 def can(what):
     try:
         what()
@@ -319,13 +330,27 @@ print("uid", os.getuid() not in (0, 65534), "groups", os.getgroups(),
       "key", can(lambda: open("{key}")), "pool", can(lambda: open("{disk}")),
       "tmp", can(lambda: open("/tmp/cistern-hijacked", "w")),
       "tcp", can(connect), "unix", can(lambda: socket.socket(socket.AF_UNIX).connect("{unix}")),
-      "kill", can(lambda: os.kill(os.getppid(), 0)), "env", "SECRET" in os.environ,
+      "kill", can(lambda: os.kill({pid}, 0)), "own", can(own),
+      "root", [name for name in ("home", "root", "run", "var", "etc/passwd", "sys")
+               if os.path.exists("/" + name)],
+      "processes", [int(name) for name in os.listdir("/proc") if name.isdigit()],
+      "left", can(leave), "env", "SECRET" in os.environ,
       "fds", sorted(set(map(int, os.listdir("/proc/self/fd"))) - {{0, 1, 2, 3}})[1:])
 raise SystemExit(4)
 """
 
 
 class Hostile(Proofs):
+    @staticmethod
+    def processes(name):
+        """Those of this name. The kernel ends a PID namespace before its first process is reaped."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as stream:
+                if stream.read().startswith(name):
+                    found.append(int(pid))
+        return found
+
     def test_a_checker_that_was_taken_over_has_the_copy_and_nothing_else(self):
         self.whole(self.filesystem("ext4"))
         for secret in (self.at("p", "disk"), self.key[1]):
@@ -335,11 +360,12 @@ class Hostile(Proofs):
         unix = f"{self.peer.root}/run/libvirt/virtstoraged-admin-sock"
         with socket.create_server(("127.0.0.1", 0)) as server:
             tools = self.tools_without(e2fsck=HIJACKED.format(
-                port=server.getsockname()[1], key=self.key[1], disk=self.at("p", "disk"), unix=unix))
+                port=server.getsockname()[1], pid=os.getpid(), key=self.key[1], disk=self.at("p", "disk"), unix=unix))
             status, rows = self.results(env={**tools, "SECRET": "of ours"}, groups="0,4,6")
         self.assertEqual(7, status)
-        self.assertIn("uid True groups [] key no pool no tmp no tcp no unix no kill no env False "
-                      "fds []", rows[0][2])
+        self.assertIn("uid True groups [] key no pool no tmp no tcp no unix no kill no own no "
+                      "root [] processes [1] left yes env False fds []", rows[0][2])
+        self.assertEqual([], self.processes(b"cistern-hijacked"))
         self.assertFalse(os.path.exists("/tmp/cistern-hijacked"))
 
     def test_words_for_the_terminal(self):
@@ -350,7 +376,7 @@ class Hostile(Proofs):
 
     def test_a_checker_that_prints_without_end(self):
         self.whole(self.filesystem("ext4"))
-        status, rows = self.results(env=self.tools_without(e2fsck="#!/bin/sh\nexec yes\n"))
+        status, rows = self.results(env=self.tools_without(e2fsck="#!/bin/sh\nexec /usr/bin/yes\n"))
         self.assertEqual((7, "damaged"), (status, rows[0][1]))
         self.assertIn("printed more than", rows[0][2])
 
