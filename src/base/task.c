@@ -94,8 +94,7 @@ void cst_task_skip(CstTask *task, uint64_t bytes)
 void cst_task_advance(CstTask *task, uint64_t bytes)
 {
     cst_task_skip(task, bytes);
-    /* Larger steps are skipped or shared bytes, which load no device. */
-    if (task && bytes <= CST_TASK_STEP_MAX)
+    if (task)
         task->moved += bytes;
 }
 

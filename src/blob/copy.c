@@ -185,18 +185,9 @@ static gboolean copy_in_kernel(Copy *copy, const CstExtent *run, GError **error)
     return FALSE;
 }
 
-static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
+/* Method 4. */
+static gboolean copy_by_hand(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
-    g_autoptr(GError) why = NULL;
-
-    if (copy_in_kernel(copy, run, &why)) {
-        cst_task_advance(copy->task, run->length);
-        return TRUE;
-    }
-    if (why) {
-        g_propagate_error(error, g_steal_pointer(&why));
-        return FALSE;
-    }
     for (uint64_t done = 0; done < run->length;) {
         size_t n = (size_t)MIN(COPY_BUFFER, run->length - done);
         uint64_t offset = run->offset + done;
@@ -207,6 +198,31 @@ static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError
             return FALSE;
         cst_task_advance(copy->task, n);
         done += n;
+    }
+    return TRUE;
+}
+
+/*
+ * Methods 3 and 4. A run that could not be shared may be SHARE_RUN long. It is copied in pieces of
+ * COPY_RUN, so that the rate limit and a cancellation take effect between them.
+ */
+static gboolean copy_data(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
+{
+    for (uint64_t done = 0; done < run->length;) {
+        CstExtent piece = {run->offset + done, MIN(COPY_RUN, run->length - done), run->flags};
+        g_autoptr(GError) why = NULL;
+
+        if (!cst_task_check(copy->task, error))
+            return FALSE;
+        if (copy_in_kernel(copy, &piece, &why)) {
+            cst_task_advance(copy->task, piece.length);
+        } else if (why) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        } else if (!copy_by_hand(copy, &piece, buf, error)) {
+            return FALSE;
+        }
+        done += piece.length;
     }
     return TRUE;
 }
@@ -279,7 +295,7 @@ static gboolean share_prefix(Copy *copy, const CstExtent *run, uint64_t *ret_len
 static gboolean share_or_copy(Copy *copy, const CstExtent *run, uint8_t *buf, GError **error)
 {
     for (uint64_t done = 0, n = 0; done < run->length; done += n) {
-        CstExtent piece = {run->offset + done, run->length - done, run->flags};
+        CstExtent piece = {run->offset + done, MIN(COPY_RUN, run->length - done), run->flags};
         gboolean shared = FALSE;
 
         if (!cst_task_check(copy->task, error) || !share_prefix(copy, &piece, &n, &shared, error))

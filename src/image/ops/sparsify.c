@@ -114,7 +114,10 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
     }
     if (start < end && !give_up(sparsify, start, end, error))
         return FALSE;
-    cst_task_advance(sparsify->task, piece->length);
+    if (piece->flags)
+        cst_task_skip(sparsify->task, piece->length);
+    else
+        cst_task_advance(sparsify->task, piece->length);
     return TRUE;
 }
 

@@ -37,7 +37,7 @@ static gboolean raw_measure(const CstMeasuring *measuring, CstImageMeasure *ret_
     uint64_t capacity = measuring->options->capacity;
 
     *ret_measure = (CstImageMeasure){.required = capacity, .fully_allocated = capacity};
-    cst_task_advance(measuring->task, measuring->source_size);
+    cst_task_skip(measuring->task, measuring->source_size);
     return TRUE;
 }
 

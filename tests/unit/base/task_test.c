@@ -84,13 +84,24 @@ static void skipped_bytes_are_free(void **state)
     cst_task_set_rate(task, MIB);
     cst_task_set_total(task, 5);
     cst_task_add_total(task, 2);
-    cst_task_advance(task, G_GUINT64_CONSTANT(1) << 40);
+    cst_task_skip(task, G_GUINT64_CONSTANT(1) << 40);
     for (int i = 0; i < 100; i++)
         cst_task_skip(task, MIB);
     assert_true(cst_task_check(task, NULL));
     assert_int_equal(now, began);
     assert_true(cst_task_progress(task).done == (G_GUINT64_CONSTANT(1) << 40) + 100 * MIB);
     assert_int_equal(cst_task_progress(task).total, 7);
+}
+
+static void step_of_any_size_counts_against_the_rate(void **state)
+{
+    g_autoptr(CstTask) task = cst_task_new();
+    gint64 began = now;
+
+    cst_task_set_rate(task, MIB);
+    cst_task_advance(task, 64 * MIB);
+    assert_true(cst_task_check(task, NULL));
+    assert_int_equal(now - began, 64 * G_TIME_SPAN_SECOND);
 }
 
 static void cancel(gpointer task)
@@ -252,6 +263,7 @@ int main(void)
         cmocka_unit_test(rate_is_kept_by_sleeping),
         cmocka_unit_test(pause_is_followed_by_no_burst),
         cmocka_unit_test(skipped_bytes_are_free),
+        cmocka_unit_test(step_of_any_size_counts_against_the_rate),
         cmocka_unit_test(cancel_ends_the_wait_for_the_rate),
         cmocka_unit_test(new_rate_ends_the_wait_for_the_old_one),
         cmocka_unit_test(abandoned_task_has_its_reason_from_the_beginning),

@@ -33,6 +33,7 @@ static uint64_t total;                      /* length of the copy */
 static uint64_t shift;                      /* of the destination against the source */
 static Answer share_answer, kernel_answer;
 static uint64_t unit;
+static uint64_t run_length;    /* of the source's extents */
 static uint64_t written;       /* bytes */
 static char covered[RUNS + 2]; /* by MiB: '.', 'S'hared, 'K'ernel, 'W'ritten */
 
@@ -72,11 +73,11 @@ static void plain_close(CstBlob *blob)
     g_free(blob);
 }
 
-/* Each MiB is a run of its own. */
 static gboolean plain_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                              GError **error)
 {
-    *ret_extent = (CstExtent){offset, MIN(length, CST_MIB - offset % CST_MIB), CST_EXTENT_DATA};
+    *ret_extent =
+        (CstExtent){offset, MIN(length, run_length - offset % run_length), CST_EXTENT_DATA};
     return TRUE;
 }
 
@@ -199,6 +200,7 @@ static int set_up(void **state)
     shares = kernel_copies = writes = in_kernel = 0;
     unit = shift = written = 0;
     total = SIZE;
+    run_length = CST_MIB;
     share_answer = kernel_answer = answer_unsupported;
     memset(covered, '.', RUNS);
     covered[RUNS] = '\0';
@@ -341,6 +343,30 @@ static void first_failure_is_the_result_when_both_threads_fail(void **state)
     points_clear();
 }
 
+static void cancel(gpointer task)
+{
+    cst_task_cancel(task);
+}
+
+/* A run that could not be shared is long. The limit counts its bytes, and stops it in between. */
+static void rate_limit_holds_within_a_run_that_the_kernel_copies(void **state)
+{
+    g_autoptr(CstBlob) src = blob_new("src"), dst = blob_new("dst");
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autoptr(GError) error = NULL;
+
+    unit = UNIT;
+    run_length = SIZE;
+    kernel_answer = answer_yes;
+    cst_task_set_rate(task, 1);
+    point_run("task.rate.wait", cancel, task);
+    assert_false(cst_blob_copy(src, 0, dst, 0, SIZE, 0, task, &error));
+    points_clear();
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_CANCELLED));
+    assert_int_equal(kernel_copies, 1);
+    assert_int_equal(count_covered('K'), RUNS / 2);
+}
+
 #define copy_test(f) cmocka_unit_test_setup(f, set_up)
 
 int main(void)
@@ -354,6 +380,7 @@ int main(void)
         copy_test(kernel_copy_stays_disabled_when_another_thread_tries_meanwhile),
         copy_test(rest_of_a_run_that_is_no_whole_unit_is_copied),
         copy_test(unaligned_ranges_are_not_shared),
+        copy_test(rate_limit_holds_within_a_run_that_the_kernel_copies),
         copy_test(first_failure_ends_the_copy_in_all_threads),
         copy_test(first_failure_is_the_result_when_both_threads_fail),
     };

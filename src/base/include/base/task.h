@@ -16,12 +16,6 @@ typedef struct {
     uint64_t total; /**< bytes; 0 while unknown */
 } CstProgress;
 
-/**
- * Steps of cst_task_advance() up to this size count against the rate. Larger ones are skipped or
- * shared, and move nothing.
- */
-#define CST_TASK_STEP_MAX (8u << 20)
-
 /** Makes a task: nothing done, total unknown, not cancelled, no rate. Never NULL. */
 CstTask *cst_task_new(void);
 /** Returns @task with another reference. */
@@ -34,7 +28,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstTask, cst_task_unref)
 void cst_task_set_total(CstTask *task, uint64_t total);
 /** Adds to the total. */
 void cst_task_add_total(CstTask *task, uint64_t more);
-/** Adds bytes that are done. */
+/** Adds bytes that were read or written. All of them count against the rate. */
 void cst_task_advance(CstTask *task, uint64_t bytes);
 /** Adds bytes that needed no moving (holes, shared extents) and never count against the rate. */
 void cst_task_skip(CstTask *task, uint64_t bytes);
