@@ -59,7 +59,7 @@ static const CstErrorInfo error_table[CST_ERROR_LAST] = {
     [CST_ERROR_LIMIT] = {"limit", CST_EXIT_FAILED, 39, "%s"},
     [CST_ERROR_NO_SPACE] = {"no-space", CST_EXIT_FAILED, 38, "%s"},
     [CST_ERROR_NO_MEMORY] = {"no-memory", CST_EXIT_FAILED, 2, N_("out of memory: %s")},
-    [CST_ERROR_CANCELLED] = {"cancelled", CST_EXIT_FAILED, 78, N_("operation aborted: %s")},
+    [CST_ERROR_CANCELLED] = {"cancelled", CST_EXIT_CANCELLED, 78, N_("operation aborted: %s")},
     [CST_ERROR_TIMEOUT] = {"timeout", CST_EXIT_TRY_AGAIN, 68, N_("Timed out during operation: %s")},
     [CST_ERROR_UNREACHABLE] = {"unreachable", CST_EXIT_UNREACHABLE, 38, "%s"},
     [CST_ERROR_MISMATCH] = {"mismatch", CST_EXIT_MISMATCH, 9, N_("operation failed: %s")},
@@ -118,6 +118,8 @@ static CstErrorCode code_from_errno(int err)
     case EPERM:
     case EROFS: return CST_ERROR_DENIED;
     case ENOENT: return CST_ERROR_NOT_FOUND;
+    /* Where a signal is not the end, the caller repeats the call. */
+    case EINTR: return CST_ERROR_CANCELLED;
     default: return CST_ERROR_IO;
     }
 }

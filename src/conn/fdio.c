@@ -16,14 +16,15 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
-gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, GError **error)
+gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, CstTask *task,
+                            GError **error)
 {
     struct stat st;
     off_t end = 0;
 
     if (fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot read the input"));
-    *source = (CstFdSource){.fd = fd};
+    *source = (CstFdSource){.fd = fd, .task = task};
     source->positional = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
     if (!source->positional)
         return TRUE;
@@ -60,6 +61,8 @@ static gboolean read_piece(CstFdSource *source, void *buf, size_t size, size_t *
     ssize_t n;
 
     do {
+        if (!cst_task_check(source->task, error))
+            return FALSE;
         n = source->positional ? pread(source->fd, buf, size, source->pos)
                                : read(source->fd, buf, size);
     } while (n < 0 && errno == EINTR);
@@ -109,14 +112,14 @@ gboolean cst_fd_source_pump(CstFdSource *source, CstPieceFunc piece, gpointer da
     return TRUE;
 }
 
-gboolean cst_fd_sink_init(CstFdSink *sink, int fd, GError **error)
+gboolean cst_fd_sink_init(CstFdSink *sink, int fd, CstTask *task, GError **error)
 {
     struct stat st;
     off_t pos;
 
     if (fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot write the output"));
-    *sink = (CstFdSink){.fd = fd};
+    *sink = (CstFdSink){.fd = fd, .task = task};
     sink->positional = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
     if (!sink->positional)
         return TRUE;
@@ -140,8 +143,11 @@ gboolean cst_fd_sink_write(CstFdSink *sink, const void *data, size_t len, GError
         ssize_t n =
             sink->positional ? pwrite(sink->fd, p, len, sink->pos) : write(sink->fd, p, len);
 
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR) {
+            if (!cst_task_check(sink->task, error))
+                return FALSE;
             continue;
+        }
         if (n <= 0)
             return cst_fail_errno(error, n < 0 ? errno : EIO, _("cannot write the output"));
         p += n;
@@ -151,7 +157,7 @@ gboolean cst_fd_sink_write(CstFdSink *sink, const void *data, size_t len, GError
     return TRUE;
 }
 
-gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, CstTask *task, GError **error)
+gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, GError **error)
 {
     static const uint8_t zeroes[64 * 1024];
 
@@ -166,7 +172,7 @@ gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, CstTask *task, GError *
     while (len > 0) {
         size_t n = MIN(len, sizeof(zeroes));
 
-        if (!cst_task_check(task, error) || !cst_fd_sink_write(sink, zeroes, n, error))
+        if (!cst_task_check(sink->task, error) || !cst_fd_sink_write(sink, zeroes, n, error))
             return FALSE;
         len -= n;
     }

@@ -18,10 +18,12 @@ typedef struct {
     uint64_t pos;
     uint64_t size;     /**< positional: total bytes; else 0 */
     uint64_t data_end; /**< sparse: end of the data that contains pos, as far as known */
+    CstTask *task;     /**< borrowed; its cancellation ends a read that a signal interrupts */
 } CstFdSource;
 
-/** @sparse: report the holes of a regular file. */
-gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, GError **error);
+/** @sparse: report the holes of a regular file. @task may be NULL. */
+gboolean cst_fd_source_init(CstFdSource *source, int fd, gboolean sparse, CstTask *task,
+                            GError **error);
 
 /**
  * Reads the next piece: *ret_len bytes into @buf, or a hole of *ret_hole bytes; both 0: the end.
@@ -38,13 +40,14 @@ typedef struct {
     gboolean positional; /**< a file or a block device, written from its current position on */
     gboolean skip_holes; /**< the file ends at the position, so holes need no zeroes */
     uint64_t pos;
+    CstTask *task; /**< borrowed; its cancellation ends a write that a signal interrupts */
 } CstFdSink;
 
-/** Prepares to write to @fd from its current position on. */
-gboolean cst_fd_sink_init(CstFdSink *sink, int fd, GError **error);
+/** Prepares to write to @fd from its current position on. @task may be NULL. */
+gboolean cst_fd_sink_init(CstFdSink *sink, int fd, CstTask *task, GError **error);
 /** Writes all @len bytes. */
 gboolean cst_fd_sink_write(CstFdSink *sink, const void *data, size_t len, GError **error);
-/** Skips a hole, or writes its zeroes; @task (may be NULL) cancels that. */
-gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, CstTask *task, GError **error);
+/** Skips a hole, or writes its zeroes, which a cancellation of the task ends. */
+gboolean cst_fd_sink_hole(CstFdSink *sink, uint64_t len, GError **error);
 /** Sets the size of a file that ends in a hole. Call it after the last piece. */
 gboolean cst_fd_sink_finish(CstFdSink *sink, GError **error);

@@ -75,7 +75,7 @@ gboolean cst_conn_vol_upload(CstConn *conn, const CstVolRef *vol, int fd, uint64
     g_auto(Stream) stream = {0};
     CstFdSource source;
 
-    if (!cst_fd_source_init(&source, fd, flags & CST_VOL_STREAM_SPARSE, error))
+    if (!cst_fd_source_init(&source, fd, flags & CST_VOL_STREAM_SPARSE, task, error))
         return FALSE;
     cst_task_set_total(task, source.size);
     return stream_start(&stream, conn, WIRE_REMOTE_PROGRAM, WIRE_PROC_STORAGE_VOL_UPLOAD, &args,
@@ -106,7 +106,7 @@ static gboolean receive_piece(const void *bytes, size_t len, uint64_t hole, gpoi
 {
     Receiver *receiver = data;
 
-    return hole ? cst_fd_sink_hole(&receiver->sink, hole, receiver->task, error)
+    return hole ? cst_fd_sink_hole(&receiver->sink, hole, error)
                 : cst_fd_sink_write(&receiver->sink, bytes, len, error);
 }
 
@@ -127,7 +127,7 @@ gboolean cst_conn_vol_download(CstConn *conn, const CstVolRef *vol, int fd, uint
 {
     Receiver receiver = {.task = task};
 
-    if (!cst_fd_sink_init(&receiver.sink, fd, error))
+    if (!cst_fd_sink_init(&receiver.sink, fd, task, error))
         return FALSE;
     expect_download(conn, vol, offset, length, task);
     return cst_conn_vol_download_pieces(conn, vol, offset, length, flags, receive_piece, &receiver,
@@ -164,7 +164,7 @@ gboolean cst_conn_vol_send_to(CstConn *conn, const CstVolRef *vol, const CstVolS
     Receiver receiver = {.task = task};
     const CstConnSink sink = {begin_receiving, receive_piece, &receiver};
 
-    return cst_fd_sink_init(&receiver.sink, fd, error) &&
+    return cst_fd_sink_init(&receiver.sink, fd, task, error) &&
            cst_conn_vol_send(conn, vol, what, &sink, task, error) &&
            cst_fd_sink_finish(&receiver.sink, error);
 }

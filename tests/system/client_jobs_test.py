@@ -138,8 +138,9 @@ class Listed(ByTheDaemon):
         job = self.running("import")
         self.fine("job-cancel", str(job["id"]))
         _, err = child.communicate(timeout=wait.LIMIT_S)
-        by_job = (child.returncode, err)
+        self.assertEqual(10, child.returncode, err)
         self.assertIn("cancelled by request", err)
+        by_job = err
         self.end_of(job["id"], "cancelled")
         self.assertEqual([], self.entries("p"))
         child = self.start("vol-import", self.source, "v", "--pool", "p", "--source-format", "raw",
@@ -147,7 +148,7 @@ class Listed(ByTheDaemon):
         job = self.running("import")
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=wait.LIMIT_S)
-        self.assertEqual(by_job, (child.returncode, err))
+        self.assertEqual((128 + signal.SIGINT, by_job), (child.returncode, err))
         self.end_of(job["id"], "cancelled")
 
     def test_readers(self):

@@ -12,6 +12,8 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
+#include "interrupt.h"
+
 void cli_ctl_init(CliCtl *ctl, const CliSettings *settings, const CliGroup *groups)
 {
     *ctl = (CliCtl){
@@ -112,6 +114,8 @@ CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error)
 
     if ((ctl->blame & CLI_BLAME_ALL) || ((ctl->blame & CLI_BLAME_DOCUMENT) && is_document))
         return CST_EXIT_USAGE;
+    if (code == CST_ERROR_CANCELLED && cli_interrupt_status())
+        return (CstExitStatus)cli_interrupt_status();
     return cst_error_info(code)->exit;
 }
 

@@ -14,13 +14,16 @@
 #include <signal.h>
 #include <unistd.h>
 
+#define WAKE_SIGNAL SIGURG /* ignored by default, so that a late one does no harm */
+
 /* Signal handlers see nothing but statics. */
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted; /* number of the signal; 0: none has come */
 static CstTask *volatile task_to_cancel;
 static unsigned begun; /* and not ended */
 static int wake_pipe[2] = {-1, -1};
 static struct sigaction old_int;
 static struct sigaction old_term;
+static struct sigaction old_wake;
 
 static void on_signal(int number)
 {
@@ -31,7 +34,7 @@ static void on_signal(int number)
         raise(number);
         return;
     }
-    interrupted = 1;
+    interrupted = number;
     if (task_to_cancel)
         cst_task_cancel(task_to_cancel);
     if (write(wake_pipe[1], "!", 1) < 0) {
@@ -40,8 +43,14 @@ static void on_signal(int number)
     errno = saved;
 }
 
+/* Without SA_RESTART: a call that blocks ends with EINTR. */
+static void on_wake(int number)
+{
+}
+
 void cli_interrupt_begin(void)
 {
+    const struct sigaction wake = {.sa_handler = on_wake};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
     if (begun++ > 0)
@@ -54,6 +63,7 @@ void cli_interrupt_begin(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, &old_int);
     sigaction(SIGTERM, &action, &old_term);
+    sigaction(WAKE_SIGNAL, &wake, &old_wake);
 }
 
 void cli_interrupt_begin_task(CstTask *task)
@@ -73,6 +83,7 @@ void cli_interrupt_end(void)
         return;
     sigaction(SIGINT, &old_int, NULL);
     sigaction(SIGTERM, &old_term, NULL);
+    sigaction(WAKE_SIGNAL, &old_wake, NULL);
     while (wake_pipe[0] >= 0 && read(wake_pipe[0], drop, sizeof(drop)) > 0)
         continue;
 }
@@ -82,7 +93,17 @@ gboolean cli_interrupted(void)
     return interrupted != 0;
 }
 
+int cli_interrupt_status(void)
+{
+    return interrupted ? CLI_EXIT_SIGNAL + interrupted : 0;
+}
+
 int cli_interrupt_fd(void)
 {
     return wake_pipe[0];
+}
+
+void cli_interrupt_wake(pthread_t thread)
+{
+    pthread_kill(thread, WAKE_SIGNAL);
 }

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <glib.h>
 
 #include <base/task.h>
+
+#define CLI_EXIT_SIGNAL      128 /* and the number of the signal */
+#define CLI_EXIT_INTERRUPTED (CLI_EXIT_SIGNAL + SIGINT)
+#define CLI_EXIT_TERMINATED  (CLI_EXIT_SIGNAL + SIGTERM)
 
 /**
  * SIGINT and SIGTERM while something long goes on: the first one is remembered, makes
@@ -18,9 +25,16 @@ void cli_interrupt_begin(void);
  */
 void cli_interrupt_begin_task(CstTask *task);
 void cli_interrupt_end(void);
-/** Whether a signal has come since the outermost begin. */
+/** Whether a signal has come since the outermost begin, which may have ended. */
 gboolean cli_interrupted(void);
+/** The exit status of a command that this signal has ended, as shells have it; 0: none has come. */
+int cli_interrupt_status(void);
 /**
  * Returns a descriptor that is readable once a signal has come; don't read it. -1: it can't be had.
  */
 int cli_interrupt_fd(void);
+/**
+ * Ends a call in @thread that blocks, with EINTR. The thread finds its task cancelled then. Between
+ * begin and end only.
+ */
+void cli_interrupt_wake(pthread_t thread);

@@ -5,7 +5,8 @@
  *
  * The lock guards whether the work has finished; otherwise the threads share only the task, which
  * is safe from any thread. The first SIGINT or SIGTERM cancels the task, and the work's own error
- * is what the command fails with.
+ * is what the command fails with. A thread that blocks in a system call (the open, read or write of
+ * a FIFO) is woken by a signal, and finds the task cancelled.
  */
 #include "core/ctl.h"
 
@@ -39,6 +40,8 @@ typedef struct {
     GMutex lock;
     GCond done;
     gboolean finished; /**< under lock */
+    gboolean started;  /**< under lock; thread is set */
+    pthread_t thread;
 } Work;
 
 /** How progress is shown during one run. */
@@ -56,6 +59,10 @@ static gpointer work_thread(gpointer data)
 {
     Work *work = data;
 
+    g_mutex_lock(&work->lock);
+    work->thread = pthread_self();
+    work->started = TRUE;
+    g_mutex_unlock(&work->lock);
     cst_dry_run_set(work->dry_run);
     work->ok = work->func(work->task, work->data, &work->error);
     g_mutex_lock(&work->lock);
@@ -177,6 +184,9 @@ static void watch(View *view, Work *work)
 
         if (!silent && now - view->started >= QUIET_US && now - view->shown >= view->interval)
             show(view);
+        /* At each tick, as the thread may enter a call that blocks right after it was woken. */
+        if (work->started && cst_task_cancelled(work->task))
+            cli_interrupt_wake(work->thread);
         g_cond_wait_until(&work->done, &work->lock, now + TICK_US);
     }
     g_mutex_unlock(&work->lock);

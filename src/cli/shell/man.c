@@ -11,11 +11,12 @@
 #include <base/error_class.h>
 
 #include "core/command.h"
+#include "core/interrupt.h"
 #include "core/options.h"
 #include "help.h"
 
 static const struct {
-    CstExitStatus status;
+    int status;
     const char *meaning;
 } exits[] = {
     {CST_EXIT_OK, "done"},
@@ -28,6 +29,9 @@ static const struct {
     {CST_EXIT_MISMATCH, "verification found a mismatch"},
     {CST_EXIT_PARTIAL, "partly done"},
     {CST_EXIT_TRY_AGAIN, "try again: timed out or temporarily not possible"},
+    {CST_EXIT_CANCELLED, "cancelled: by job-cancel, by the answer to a question, or a lost client"},
+    {CLI_EXIT_INTERRUPTED, "interrupted (Ctrl-C)"},
+    {CLI_EXIT_TERMINATED, "terminated by SIGTERM"},
 };
 
 /** scdoc takes these characters for markup. */

@@ -36,8 +36,8 @@ static uint64_t copy(int in, int out, gboolean sparse)
     uint64_t holes = 0;
     uint8_t buf[64 * 1024];
 
-    assert_true(cst_fd_source_init(&source, in, sparse, NULL));
-    assert_true(cst_fd_sink_init(&sink, out, NULL));
+    assert_true(cst_fd_source_init(&source, in, sparse, NULL, NULL));
+    assert_true(cst_fd_sink_init(&sink, out, NULL, NULL));
     for (;;) {
         size_t len;
         uint64_t hole;
@@ -47,7 +47,7 @@ static uint64_t copy(int in, int out, gboolean sparse)
             break;
         assert_true(len == 0 || hole == 0);
         if (hole)
-            assert_true(cst_fd_sink_hole(&sink, hole, NULL, NULL));
+            assert_true(cst_fd_sink_hole(&sink, hole, NULL));
         else
             assert_true(cst_fd_sink_write(&sink, buf, len, NULL));
         holes += hole;
@@ -170,9 +170,9 @@ static void hole_beyond_any_file_is_refused(void **state)
     g_autoptr(GError) error = NULL;
     CstFdSink sink;
 
-    assert_true(cst_fd_sink_init(&sink, out, NULL));
-    assert_true(cst_fd_sink_hole(&sink, INT64_MAX, NULL, NULL));
-    assert_false(cst_fd_sink_hole(&sink, INT64_MAX, NULL, &error));
+    assert_true(cst_fd_sink_init(&sink, out, NULL, NULL));
+    assert_true(cst_fd_sink_hole(&sink, INT64_MAX, NULL));
+    assert_false(cst_fd_sink_hole(&sink, INT64_MAX, &error));
     assert_int_equal(error->code, CST_ERROR_RPC);
 }
 
@@ -184,8 +184,8 @@ static void cancelled_task_ends_a_long_hole(void **state)
     CstFdSink sink;
 
     cst_task_cancel(task);
-    assert_true(cst_fd_sink_init(&sink, null, NULL));
-    assert_false(cst_fd_sink_hole(&sink, INT64_MAX, task, &error));
+    assert_true(cst_fd_sink_init(&sink, null, task, NULL));
+    assert_false(cst_fd_sink_hole(&sink, INT64_MAX, &error));
     assert_int_equal(error->code, CST_ERROR_CANCELLED);
 }
 
@@ -195,7 +195,7 @@ static void full_output_says_so(void **state)
     g_autoptr(GError) error = NULL;
     CstFdSink sink;
 
-    assert_true(cst_fd_sink_init(&sink, full, NULL));
+    assert_true(cst_fd_sink_init(&sink, full, NULL, NULL));
     assert_false(cst_fd_sink_write(&sink, "x", 1, &error));
     assert_int_equal(error->code, CST_ERROR_NO_SPACE);
 }
@@ -215,17 +215,17 @@ static void descriptors_of_no_use_are_told(void **state)
     g_autoptr(GError) error = NULL;
 
     assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-    assert_false(cst_fd_source_init(&source, closed, FALSE, &error));
+    assert_false(cst_fd_source_init(&source, closed, FALSE, NULL, &error));
     assert_non_null(strstr(error->message, "cannot read the input"));
     g_clear_error(&error);
-    assert_false(cst_fd_sink_init(&sink, closed, &error));
+    assert_false(cst_fd_sink_init(&sink, closed, NULL, &error));
     assert_non_null(strstr(error->message, "cannot write the output"));
     g_clear_error(&error);
-    assert_true(cst_fd_source_init(&source, pipes[1], FALSE, NULL));
+    assert_true(cst_fd_source_init(&source, pipes[1], FALSE, NULL, NULL));
     assert_false(cst_fd_source_next(&source, buf, sizeof(buf), &len, &hole, &error));
     assert_non_null(strstr(error->message, "cannot read the input"));
     g_clear_error(&error);
-    assert_true(cst_fd_sink_init(&sink, reader, NULL));
+    assert_true(cst_fd_sink_init(&sink, reader, NULL, NULL));
     assert_false(cst_fd_sink_write(&sink, "x", 1, &error));
     assert_non_null(strstr(error->message, "cannot write the output"));
     close(pipes[0]);

@@ -20,6 +20,7 @@ typedef enum {
     CST_EXIT_MISMATCH = 7,
     CST_EXIT_PARTIAL = 8,
     CST_EXIT_TRY_AGAIN = 75,
+    CST_EXIT_CANCELLED = 10,
 } CstExitStatus;
 
 typedef struct {
