@@ -47,3 +47,41 @@ char *cst_reference_resolve(const char *directory, const char *reference)
     clean = g_canonicalize_filename(escaped, *path ? path : "/");
     return g_strdup_printf("%.*s%s", (int)(path - directory), directory, clean);
 }
+
+/*
+ * The string that follows the last "filename" or "file.filename" key of a JSON object, which is
+ * that of the innermost node; NULL: there is none. A backslash escapes the next character.
+ */
+static char *filename_of_json(const char *json)
+{
+    static const char key[] = "filename\"";
+    const char *found = NULL;
+    GString *value;
+
+    for (const char *at = strstr(json, key); at; at = strstr(at + 1, key))
+        if (at[-1] == '"' || at[-1] == '.')
+            found = at + strlen(key);
+    if (!found)
+        return NULL;
+    found += strspn(found, " \t\r\n:");
+    if (*found++ != '"')
+        return NULL;
+    value = g_string_new(NULL);
+    for (; *found && *found != '"'; found++) {
+        if (*found == '\\' && found[1])
+            found++;
+        g_string_append_c(value, *found);
+    }
+    return g_string_free(value, FALSE);
+}
+
+char *cst_reference_path(const char *reference)
+{
+    g_autofree char *json =
+        g_str_has_prefix(reference, "json:") ? filename_of_json(reference) : NULL;
+    const char *path = json ? json : reference;
+
+    if (g_str_has_prefix(path, "file:"))
+        path += strlen("file:");
+    return g_path_is_absolute(path) ? g_canonicalize_filename(path, NULL) : g_strdup(reference);
+}

@@ -15,8 +15,6 @@
  */
 #include "declarations_db.h"
 
-#include <base/test_point.h>
-
 /* Columns of SQL_FIND_NAME and SQL_FIND_DIR behind those of the declaration. */
 enum { COLUMN_INODE = 5, COLUMN_BTIME, COLUMN_NAME };
 
@@ -46,17 +44,6 @@ gboolean cst_declarations_open(CstDeclarations *declarations, GError **error)
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&declarations->lock);
 
     return db_open(declarations, error);
-}
-
-/* Commits the open transaction if @done, else rolls it back. FALSE unless it was committed. */
-static gboolean end_transaction(CstDeclarations *declarations, gboolean done, GError **error)
-{
-    if (done && db_run(declarations, db_use(declarations, SQL_COMMIT), error))
-        return TRUE;
-    CST_TEST_POINT("declarations.change.undo");
-    /* Fails only where SQLite has rolled back by itself. */
-    db_run(declarations, db_use(declarations, SQL_ROLLBACK), NULL);
-    return FALSE;
 }
 
 static char *column_text(sqlite3_stmt *statement, int index)
@@ -258,7 +245,7 @@ static gboolean scan_rows(CstDeclarations *declarations, const char *dir, BulkLo
     done =
         each_row(declarations, rows_of_dir, bulk, match_dir_row, error) &&
         each_row(declarations, db_use(declarations, SQL_FIND_FILES), bulk, match_file_row, error);
-    return end_transaction(declarations, done, error);
+    return db_end_transaction(declarations, done, error);
 }
 
 static gboolean find_one(CstDeclarations *declarations, CstDeclaredLookup *lookup, GError **error)
@@ -356,7 +343,7 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
     if (durable)
         set_durable(declarations, TRUE);
     done = db_run(declarations, db_use(declarations, SQL_BEGIN), error) &&
-           end_transaction(declarations, set_row(declarations, file, declaration, error), error);
+           db_end_transaction(declarations, set_row(declarations, file, declaration, error), error);
     if (durable)
         set_durable(declarations, FALSE);
     return done;
@@ -376,7 +363,7 @@ static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredRecord 
         bind_file(statement, &records[i].file);
         done = db_run(declarations, statement, error);
     }
-    return end_transaction(declarations, done, error);
+    return db_end_transaction(declarations, done, error);
 }
 
 gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredRecord *records,
@@ -485,7 +472,7 @@ gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
         return FALSE;
     for (guint i = 0; done && i < changes->len; i++)
         done = apply_change(declarations, dir, g_ptr_array_index(changes, i), error);
-    return end_transaction(declarations, done, error);
+    return db_end_transaction(declarations, done, error);
 }
 
 /* --- policies --------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The SQLite database of declarations: one row per file in "declarations", one per directory in
- * "policies".
+ * "policies", one per reference of an image to another file in "overlays" (overlays.c).
  *
  * WAL mode: a killed process loses nothing that was committed, readers do not wait for writers, and
  * a commit costs no sync unless it is made durable (declarations.c). Statements are prepared once,
@@ -28,11 +28,18 @@ static const char schema[] =
     "  PRIMARY KEY (dir, name)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS by_file ON declarations (inode, btime);"
     "CREATE TABLE IF NOT EXISTS policies (dir TEXT PRIMARY KEY, follow TEXT NOT NULL) WITHOUT "
-    "ROWID;";
+    "ROWID;"
+    "CREATE TABLE IF NOT EXISTS overlays ("
+    "  dir TEXT NOT NULL, volume TEXT NOT NULL, path TEXT NOT NULL,"
+    "  inode INTEGER NOT NULL, btime INTEGER NOT NULL,"
+    "  PRIMARY KEY (dir, volume, path)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS overlays_by_path ON overlays (path);"
+    "CREATE INDEX IF NOT EXISTS overlays_by_base ON overlays (inode, btime);";
 
 /* Selects the record that was read, not one that has replaced it since. */
-#define SAME_ROW " WHERE dir = ?1 AND name = ?2 AND inode = ?3 AND btime = ?4"
-#define COLUMNS  "format, restricted, backing, backing_format, data_file"
+#define SAME_ROW        " WHERE dir = ?1 AND name = ?2 AND inode = ?3 AND btime = ?4"
+#define COLUMNS         "format, restricted, backing, backing_format, data_file"
+#define OVERLAY_COLUMNS "dir, volume, path, inode, btime"
 
 static const char *const texts[SQL_N_STATEMENTS] = {
     /* The write lock at once: a transaction that has read cannot wait for it any more. */
@@ -61,6 +68,15 @@ static const char *const texts[SQL_N_STATEMENTS] = {
     [SQL_DROP] = "DELETE FROM declarations" SAME_ROW,
     [SQL_FIND_POLICY] = "SELECT follow FROM policies WHERE dir = ?1",
     [SQL_SET_POLICY] = "INSERT OR REPLACE INTO policies (dir, follow) VALUES (?1, ?2)",
+    [SQL_OVERLAYS_OF_DIR] = "SELECT " OVERLAY_COLUMNS " FROM overlays WHERE dir = ?1",
+    [SQL_OVERLAYS_ON] = "SELECT " OVERLAY_COLUMNS " FROM overlays WHERE path = ?1"
+                        " UNION SELECT " OVERLAY_COLUMNS " FROM overlays"
+                        " WHERE inode = ?2 AND btime = ?3 AND btime <> 0 ORDER BY dir, volume",
+    [SQL_ADD_OVERLAY] = "INSERT OR REPLACE INTO overlays (" OVERLAY_COLUMNS ")"
+                        " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [SQL_REMOVE_OVERLAY] = "DELETE FROM overlays WHERE dir = ?1 AND volume = ?2 AND path = ?3",
+    [SQL_OVERLAYS_OF_VOLUME] =
+        "SELECT " OVERLAY_COLUMNS " FROM overlays WHERE dir = ?1 AND volume = ?2",
 };
 
 void db_close(CstDeclarations *declarations)
@@ -174,4 +190,14 @@ gboolean db_run(CstDeclarations *declarations, sqlite3_stmt *statement, GError *
 
     sqlite3_reset(statement);
     return result == SQLITE_DONE || db_fail(declarations, error);
+}
+
+gboolean db_end_transaction(CstDeclarations *declarations, gboolean done, GError **error)
+{
+    if (done && db_run(declarations, db_use(declarations, SQL_COMMIT), error))
+        return TRUE;
+    CST_TEST_POINT("declarations.change.undo");
+    /* Fails only where SQLite has rolled back by itself. */
+    db_run(declarations, db_use(declarations, SQL_ROLLBACK), NULL);
+    return FALSE;
 }

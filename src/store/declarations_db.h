@@ -30,6 +30,11 @@ typedef enum {
     SQL_DROP,
     SQL_FIND_POLICY,
     SQL_SET_POLICY,
+    SQL_OVERLAYS_OF_DIR,
+    SQL_OVERLAYS_ON,
+    SQL_ADD_OVERLAY,
+    SQL_REMOVE_OVERLAY,
+    SQL_OVERLAYS_OF_VOLUME,
     SQL_N_STATEMENTS
 } SqlStatement;
 
@@ -56,3 +61,5 @@ void db_bind_text(sqlite3_stmt *statement, int index, const char *text);
 void db_bind_id(sqlite3_stmt *statement, int index, const CstFileId *id);
 /** Runs a statement that returns no rows. */
 gboolean db_run(CstDeclarations *declarations, sqlite3_stmt *statement, GError **error);
+/** Commits the open transaction if @done, else rolls it back. FALSE unless it was committed. */
+gboolean db_end_transaction(CstDeclarations *declarations, gboolean done, GError **error);

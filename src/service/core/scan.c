@@ -23,6 +23,7 @@
 
 #include "draft.h"
 #include "health.h"
+#include "overlays.h"
 #include "pool.h"
 #include "service.h"
 #include "space.h"
@@ -198,15 +199,18 @@ gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **e
 {
     Scan context = {.pool = pool};
     CstScan scan = {.known = scan_known, .sink = scan_sink, .data = &context};
+    g_autoptr(GPtrArray) overlays = NULL;
 
     if (!scan_begin(pool, task, error))
         return FALSE;
+    overlays = overlays_before_scan(pool, state);
     context.found = pool_table_new();
     if (cst_pool_state_scan(state, &scan, task, error)) {
         pin_found(pool, state, context.found);
         trust_sweep(pool, state, context.found);
         CST_TEST_POINT("pool.scan.scanned");
         scan_end(pool, state, context.found);
+        overlays_after_scan(pool, state, overlays);
         return pool_usage_update(pool, state, error);
     }
     g_hash_table_unref(context.found);
@@ -383,6 +387,7 @@ gboolean pool_scan_volume_changed(CstPool *pool, CstPoolState *state, const char
         if (volume && volume != known)
             trust_pin(pool, state, &volume, 1);
         if (name_scan_end(pool, state, &scan, known, volume)) {
+            overlays_note(pool, state, known, volume);
             *ret_changed = volume != known;
             *ret_volume = g_steal_pointer(&volume);
             return TRUE;

@@ -189,60 +189,45 @@ GPtrArray *pool_table_sorted(CstPool *pool)
 
 /* --- what is based on what -------------------------------------------------------------------- */
 
-/*
- * An image may name its backing file "/a/../b//c". Returns the clean path; NULL: @path is clean
- * already (or relative), which costs no allocation for nearly all of them.
- */
-static char *clean_path(const char *path)
-{
-    return g_path_is_absolute(path) && (strstr(path, "/.") || strstr(path, "//"))
-               ? g_canonicalize_filename(path, NULL)
-               : NULL;
-}
-
 /* Takes @text over. */
 static void note_overlay(GHashTable *overlays, const char *path, char *text)
 {
-    g_autofree char *clean = clean_path(path);
-    GPtrArray *texts = g_hash_table_lookup(overlays, clean ? clean : path);
+    GPtrArray *texts = g_hash_table_lookup(overlays, path);
 
     if (!texts) {
         texts = g_ptr_array_new_with_free_func(g_free);
-        g_hash_table_insert(overlays, clean ? g_steal_pointer(&clean) : g_strdup(path), texts);
+        g_hash_table_insert(overlays, g_strdup(path), texts);
     }
     g_ptr_array_add(texts, text);
-}
-
-static gboolean is_same_path(const char *reference, const char *path)
-{
-    g_autofree char *clean = clean_path(reference);
-
-    return strcmp(clean ? clean : reference, path) == 0;
-}
-
-/*
- * Path of the file with the guest's data (qcow2's external data file); NULL: none, or none
- * declared.
- */
-static char *data_path(const CstPool *pool, const CstVolume *volume)
-{
-    const CstVolumeExtra *extra = volume->extra;
-
-    return extra && extra->data_file && extra->data_trust != CST_TRUST_NONE
-               ? cst_reference_resolve(pool->def->target_path, extra->data_file)
-               : NULL;
 }
 
 /*
  * Only declared references count. An image that merely claims to be based on another volume must
  * not keep its owner from deleting it.
  */
+void volume_references(const char *dir, const CstVolume *volume, GPtrArray *paths)
+{
+    const CstVolumeExtra *extra = volume->extra;
+
+    if (trust_has_backing(volume))
+        g_ptr_array_add(paths, cst_reference_path(extra->backing_path));
+    if (dir && extra && extra->data_file && extra->data_trust != CST_TRUST_NONE) {
+        g_autofree char *data = cst_reference_resolve(dir, extra->data_file);
+
+        g_ptr_array_add(paths, cst_reference_path(data));
+    }
+}
+
+/* Most volumes are based on no file, which costs no allocation. */
 static gboolean is_based_on(const CstPool *pool, const CstVolume *volume, const char *path)
 {
-    g_autofree char *data = data_path(pool, volume);
+    g_autoptr(GPtrArray) paths = NULL;
 
-    return (trust_has_backing(volume) && is_same_path(volume->extra->backing_path, path)) ||
-           (data && strcmp(data, path) == 0);
+    if (!volume->extra || (!volume->extra->backing_path && !volume->extra->data_file))
+        return FALSE;
+    paths = g_ptr_array_new_with_free_func(g_free);
+    volume_references(pool->def->target_path, volume, paths);
+    return g_ptr_array_find_with_equal_func(paths, path, g_str_equal, NULL);
 }
 
 gboolean pool_table_has_overlay(CstPool *pool, const char *path)
@@ -281,13 +266,12 @@ void pool_table_overlays(CstPool *pool, GHashTable *overlays)
     g_hash_table_iter_init(&iter, pool->volumes);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const CstVolume *volume = value;
-        g_autofree char *data = data_path(pool, volume);
+        g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
 
-        if (trust_has_backing(volume))
-            note_overlay(overlays, volume->extra->backing_path,
+        volume_references(pool->def->target_path, volume, paths);
+        for (guint i = 0; i < paths->len; i++)
+            note_overlay(overlays, g_ptr_array_index(paths, i),
                          g_strdup_printf("%s/%s", pool->name, volume->name));
-        if (data)
-            note_overlay(overlays, data, g_strdup_printf("%s/%s", pool->name, volume->name));
     }
     g_mutex_unlock(&pool->lock);
 }

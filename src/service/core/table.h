@@ -35,6 +35,11 @@ guint pool_table_count(CstPool *pool);
  */
 GPtrArray *pool_table_sorted(CstPool *pool);
 /**
+ * Appends to @paths (owned) the clean path of each file that @volume's image refers to, and may.
+ * @dir: the directory of the image; NULL: none.
+ */
+void volume_references(const char *dir, const CstVolume *volume, GPtrArray *paths);
+/**
  * Adds to @overlays (path to GPtrArray of char *, all owned) "pool/volume" for each volume known
  * here that is based on something.
  */

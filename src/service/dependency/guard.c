@@ -22,6 +22,7 @@
 #include "core/scan.h"
 #include "core/service.h"
 #include "dependents.h"
+#include "remembered.h"
 
 #define NAMED_AT_MOST 20 /* in a message */
 
@@ -143,7 +144,7 @@ static gboolean refuse_needed(const VolumeClaim *claim, gboolean images, GError 
         return TRUE;
     tree = tree_below(claim, images, error);
     if (!tree || !*tree)
-        return tree != NULL;
+        return tree && volume_not_remembered(claim, TRUE, error);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' is what others are based on; delete them or make them "
                       "independent (vol-flatten) first:%s"),
@@ -162,7 +163,7 @@ gboolean volume_not_needed_outside_trash(const VolumeClaim *claim, GError **erro
     for (guint i = 0; rows && i < rows->len; i++)
         if (!cst_name_is_trash(((const CstChainRow *)g_ptr_array_index(rows, i))->name))
             return volume_not_needed(claim, error);
-    return rows != NULL;
+    return rows && volume_not_remembered(claim, TRUE, error);
 }
 
 gboolean volume_not_needed_by_images(const VolumeClaim *claim, GError **error)
@@ -180,7 +181,7 @@ gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error)
     g_autofree char *tree = tree_below(claim, TRUE, error);
 
     if (!tree || !*tree)
-        return tree != NULL;
+        return tree && volume_not_remembered(claim, TRUE, error);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' holds what others show; make them independent (vol-flatten) or "
                       "delete them first:%s"),

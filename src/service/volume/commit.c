@@ -20,6 +20,7 @@
 
 #include "core/job.h"
 #include "dependency/dependents.h"
+#include "dependency/remembered.h"
 #include "image_chain.h"
 
 /* A base may be given by its volume's name or by its path. */
@@ -71,6 +72,8 @@ static gboolean check_nobody_else(const ImageChain *chain, GError **error)
                             _("others than this chain are based on volume '%s'; make them "
                               "independent (vol-flatten) first"),
                             link->claim.name);
+        if (!volume_not_remembered(&link->claim, FALSE, error))
+            return FALSE;
     }
     return TRUE;
 }

@@ -23,6 +23,7 @@
 
 #include "core/claim.h"
 #include "core/job.h"
+#include "core/overlays.h"
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
@@ -157,8 +158,10 @@ gboolean trust_restrict(const VolumeClaim *claim, const CstVolume *volume, CstBl
  */
 static CstVolume *rescan_as_new(const VolumeClaim *claim)
 {
+    g_autoptr(CstVolume) known = pool_table_found(claim->pool, claim->name);
     CstVolume *volume = NULL;
 
+    overlays_note(claim->pool, claim->state, known, NULL);
     pool_table_remove(claim->pool, claim->name);
     pool_scan_volume(claim->pool, claim->state, claim->name, &volume, NULL);
     return volume;

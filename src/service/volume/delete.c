@@ -17,6 +17,7 @@
 
 #include "core/claim.h"
 #include "core/job.h"
+#include "core/overlays.h"
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/table.h"
@@ -82,6 +83,7 @@ void volume_is_gone(const VolumeClaim *claim, const CstVolume *volume)
 {
     trust_forget(claim, volume);
     volume_orphan_readers(claim);
+    overlays_note(claim->pool, claim->state, volume, NULL);
     pool_table_remove(claim->pool, claim->name);
     pool_usage_update(claim->pool, claim->state, NULL);
 }

@@ -31,11 +31,13 @@
 #include "core/events.h"
 #include "core/intent.h"
 #include "core/job.h"
+#include "core/overlays.h"
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/table.h"
 #include "dependency/dependents.h"
 #include "dependency/guard.h"
+#include "dependency/remembered.h"
 #include "relink.h"
 
 #define OVERLAYS_MAX 1000 /* of one rename: each is held, and stands in the intent */
@@ -228,6 +230,7 @@ static gboolean prepare(Rename *rename, GError **error)
     CST_TEST_POINT("vol.rename.planned");
     return claim_both(rename, state, error) && volume_not_held(&rename->claim, error) &&
            check_same_overlays(rename, error) &&
+           volume_not_remembered(&rename->claim, TRUE, error) &&
            kept_read(rename->pool, rename->claim.state, rename->volume, &rename->kept, error);
 }
 
@@ -408,6 +411,7 @@ static void show(const Rename *rename)
 {
     CstPool *pool = rename->pool;
 
+    overlays_note(pool, rename->claim.state, rename->volume, NULL);
     pool_table_remove(pool, rename->name);
     pool_rescan_volume(pool, rename->claim.state, rename->new_name);
     rescan_children(pool, rename->claim.state, rename->new_name);

@@ -59,11 +59,35 @@ static void references_lead_from_the_directory(void **state)
     }
 }
 
+static void spellings_of_a_local_file_give_its_clean_path(void **state)
+{
+    static const struct {
+        const char *reference, *path;
+    } cases[] = {
+        {"/srv/../srv//base", "/srv/base"},
+        {"file:/srv/base", "/srv/base"},
+        {"file:///srv/base", "/srv/base"},
+        {"json:{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"/srv/./a\\\"b\"}}",
+         "/srv/a\"b"},
+        {"json:{\"file.filename\" : \"/srv/base\"}", "/srv/base"},
+        {"json:{\"filename\":7}", "json:{\"filename\":7}"},
+        {"json:{}", "json:{}"},
+        {"nbd://h/x", "nbd://h/x"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *is = cst_reference_path(cases[i].reference);
+
+        assert_string_equal(is, cases[i].path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_are_escaped_and_back),
         cmocka_unit_test(references_lead_from_the_directory),
+        cmocka_unit_test(spellings_of_a_local_file_give_its_clean_path),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

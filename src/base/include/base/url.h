@@ -13,3 +13,8 @@ char *cst_url_unescape_path(const char *escaped);
  * they are. g_free() it.
  */
 char *cst_reference_resolve(const char *directory, const char *reference);
+/**
+ * The clean path of the local file that QEMU means by an absolute @reference: a path, "file:PATH",
+ * or "json:{…}" that names one file. Other references stay as they are. g_free() it.
+ */
+char *cst_reference_path(const char *reference);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The memory of references between images.
+ *
+ * A whole scan compares the records of the directory with the table that it has published, and
+ * writes the difference. Only records that were read before the scan are removed: another process
+ * may create an overlay while the scan runs. A record that is left over keeps its base until the
+ * next scan; a record that is missing would lose it.
+ *
+ * The identity of a base is read once, when its reference is new. It recognises the base under
+ * another path: through a link or a bind mount. A later scan asks the kernel's cache only, so that
+ * a server that does not answer holds up no scan.
+ */
+#include "overlays.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <base/dry_run.h>
+#include <base/log.h>
+
+#include "service.h"
+#include "table.h"
+#include "trust.h"
+
+/* --- references ------------------------------------------------------------------------------- */
+
+/* An open_how with RESOLVE_CACHED fails with EAGAIN where the walk would have to ask storage. */
+static CstFileId base_identity(const char *path, gboolean cached)
+{
+    const struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+                                 .resolve = cached ? RESOLVE_CACHED : 0};
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+    CstFileId id = {0};
+    struct statx st;
+
+    if (fd < 0)
+        return id;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_BTIME, &st) == 0) {
+        id.inode = st.stx_ino;
+        if (st.stx_mask & STATX_BTIME)
+            id.btime_ns = st.stx_btime.tv_sec * (gint64)1000000000 + st.stx_btime.tv_nsec;
+    }
+    close(fd);
+    return id;
+}
+
+/* Appends a record for each file that @volume refers to; their identities are unknown. */
+static void append_overlays(const char *dir, const CstVolume *volume, GPtrArray *overlays)
+{
+    const CstFileId unknown = {0};
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+
+    if (volume)
+        volume_references(dir, volume, paths);
+    for (guint i = 0; i < paths->len; i++)
+        g_ptr_array_add(overlays,
+                        cst_overlay_new(dir, volume->name, g_ptr_array_index(paths, i), &unknown));
+}
+
+static GPtrArray *overlays_new(void)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)cst_overlay_free);
+}
+
+/* --- the difference --------------------------------------------------------------------------- */
+
+static guint overlay_hash(gconstpointer data)
+{
+    const CstOverlay *overlay = data;
+
+    return g_str_hash(overlay->volume) * 31 + g_str_hash(overlay->path);
+}
+
+/* Of one directory. */
+static gboolean overlay_equal(gconstpointer a, gconstpointer b)
+{
+    const CstOverlay *left = a, *right = b;
+
+    return strcmp(left->volume, right->volume) == 0 && strcmp(left->path, right->path) == 0;
+}
+
+/* Reads the identities of bases, each once. @cached: without asking storage. */
+static CstFileId identify(GHashTable *known, const char *path, gboolean cached)
+{
+    CstFileId *id = g_hash_table_lookup(known, path);
+
+    if (!id) {
+        const CstFileId found = base_identity(path, cached);
+
+        id = g_memdup2(&found, sizeof(found));
+        g_hash_table_insert(known, g_strdup(path), id);
+    }
+    return *id;
+}
+
+/*
+ * Appends to @added what @now has and @before lacks, or has with an unknown base that is known now;
+ * to @removed the reverse. The arrays borrow.
+ */
+static void compare_overlays(const GPtrArray *before, const GPtrArray *now, GPtrArray *removed,
+                             GPtrArray *added)
+{
+    g_autoptr(GHashTable) old = g_hash_table_new(overlay_hash, overlay_equal);
+    g_autoptr(GHashTable) ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GHashTable) cached = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    GHashTableIter iter;
+    gpointer left;
+
+    for (guint i = 0; i < before->len; i++)
+        g_hash_table_add(old, g_ptr_array_index(before, i));
+    for (guint i = 0; i < now->len; i++) {
+        CstOverlay *overlay = g_ptr_array_index(now, i);
+        const CstOverlay *same = g_hash_table_lookup(old, overlay);
+
+        if (!same || !same->base.inode) {
+            overlay->base = identify(same ? cached : ids, overlay->path, same != NULL);
+            if (!same || overlay->base.inode)
+                g_ptr_array_add(added, overlay);
+        }
+        g_hash_table_remove(old, overlay);
+    }
+    g_hash_table_iter_init(&iter, old);
+    while (g_hash_table_iter_next(&iter, &left, NULL))
+        g_ptr_array_add(removed, left);
+}
+
+static void write_difference(CstPool *pool, const GPtrArray *before, const GPtrArray *now)
+{
+    g_autoptr(GPtrArray) removed = g_ptr_array_new();
+    g_autoptr(GPtrArray) added = g_ptr_array_new();
+    g_autoptr(GError) error = NULL;
+
+    compare_overlays(before, now, removed, added);
+    if ((removed->len || added->len) &&
+        !cst_overlays_change(pool->service->declarations, removed, added, &error))
+        cst_log(CST_LOG_WARNING, "pool '%s': the references of its images are not remembered: %s",
+                pool->name, error->message);
+}
+
+static gboolean remembers(CstPoolState *state)
+{
+    return !cst_dry_run() && state->def->target_path && cst_pool_state_holds_images(state);
+}
+
+GPtrArray *overlays_before_scan(CstPool *pool, CstPoolState *state)
+{
+    return remembers(state)
+               ? cst_overlays_of_dir(pool->service->declarations, state->def->target_path, NULL)
+               : NULL;
+}
+
+void overlays_after_scan(CstPool *pool, CstPoolState *state, const GPtrArray *before)
+{
+    g_autoptr(GPtrArray) now = overlays_new();
+    GHashTableIter iter;
+    gpointer volume;
+    gboolean current;
+
+    if (!before)
+        return;
+    g_mutex_lock(&pool->lock);
+    current = pool_state_is_current(pool, state);
+    g_hash_table_iter_init(&iter, pool->volumes);
+    while (current && g_hash_table_iter_next(&iter, NULL, &volume))
+        append_overlays(state->def->target_path, volume, now);
+    g_mutex_unlock(&pool->lock);
+    if (current)
+        write_difference(pool, before, now);
+}
+
+static gboolean has_references(const CstVolume *volume)
+{
+    return volume && volume->extra && (volume->extra->backing_path || volume->extra->data_file);
+}
+
+void overlays_note(CstPool *pool, CstPoolState *state, const CstVolume *known,
+                   const CstVolume *volume)
+{
+    g_autoptr(GPtrArray) before = NULL;
+    g_autoptr(GPtrArray) now = overlays_new();
+
+    if (known == volume || (!has_references(known) && !has_references(volume)) || !remembers(state))
+        return;
+    before = cst_overlays_of_volume(pool->service->declarations, state->def->target_path,
+                                    volume ? volume->name : known->name, NULL);
+    append_overlays(state->def->target_path, volume, now);
+    if (before)
+        write_difference(pool, before, now);
+}

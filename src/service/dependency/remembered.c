@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Overlays that are known from an earlier time (core/overlays.h): their pool is not active, or its
+ * definition is gone, or they name their base by another path than its pool does.
+ *
+ * No function here stats a path. The overlay or its base may be on a server that does not answer,
+ * and the caller is about to delete a volume elsewhere.
+ */
+#include "remembered.h"
+
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <store/overlays.h>
+
+#include "core/pool.h"
+#include "core/service.h"
+#include "core/table.h"
+
+#define NAMED_AT_MOST 20 /* in a message */
+
+/* Where an overlay is. */
+typedef struct {
+    CstPool *pool;   /* a reference; NULL: no pool has the directory */
+    gboolean active; /* its table is in force */
+} OverlayPlace;
+
+/* An active pool of the directory has precedence over one that is only defined. */
+static OverlayPlace place_of_overlay(const GPtrArray *pools, const char *dir)
+{
+    OverlayPlace place = {0};
+
+    for (guint i = 0; i < pools->len && !place.active; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+        gboolean same, active;
+
+        g_mutex_lock(&pool->lock);
+        same = g_strcmp0(pool->def->target_path, dir) == 0;
+        active = pool->active && pool->scanned && !pool->inaccessible;
+        g_mutex_unlock(&pool->lock);
+        if (same && (active || !place.pool))
+            place = (OverlayPlace){.pool = pool, .active = active};
+    }
+    return place;
+}
+
+/*
+ * Whether the table of the active pool contradicts the record: the overlay was deleted or has
+ * another base now, and the record is about to be removed.
+ */
+static gboolean is_outdated(const OverlayPlace *place, const CstOverlay *overlay)
+{
+    g_autoptr(CstVolume) volume =
+        place->active ? pool_table_known(place->pool, overlay->volume) : NULL;
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+
+    if (!place->active)
+        return FALSE;
+    if (volume)
+        volume_references(overlay->dir, volume, paths);
+    return !g_ptr_array_find_with_equal_func(paths, overlay->path, g_str_equal, NULL);
+}
+
+static void append_line(GString *lines, const OverlayPlace *place, const CstOverlay *overlay)
+{
+    if (!place->pool)
+        g_string_append_printf(lines, _("\n  '%s' in '%s', of which no pool is defined"),
+                               overlay->volume, overlay->dir);
+    else if (!place->active)
+        g_string_append_printf(lines, _("\n  '%s' in '%s', pool '%s', which is not active"),
+                               overlay->volume, overlay->dir, cst_pool_name(place->pool));
+    else
+        g_string_append_printf(lines, _("\n  '%s' in '%s', pool '%s', which names it '%s'"),
+                               overlay->volume, overlay->dir, cst_pool_name(place->pool),
+                               overlay->path);
+}
+
+/* Whether the record says that a volume is based on itself, as an image may. */
+static gboolean is_itself(const VolumeClaim *claim, const CstOverlay *overlay)
+{
+    return strcmp(claim->name, overlay->volume) == 0 &&
+           g_strcmp0(claim->state->def->target_path, overlay->dir) == 0;
+}
+
+/*
+ * Counts the overlays that are still valid, and describes the first of them. @own_path: of the
+ * volume, under which the tree of active pools shows its overlays; NULL: skip all of active pools.
+ */
+static guint describe_overlays(const VolumeClaim *claim, const char *own_path,
+                               const GPtrArray *overlays, const GPtrArray *pools, GString *lines)
+{
+    guint count = 0;
+
+    for (guint i = 0; i < overlays->len; i++) {
+        const CstOverlay *overlay = g_ptr_array_index(overlays, i);
+        const OverlayPlace place = place_of_overlay(pools, overlay->dir);
+
+        if (is_itself(claim, overlay) || is_outdated(&place, overlay) ||
+            (place.active && (!own_path || strcmp(own_path, overlay->path) == 0)))
+            continue;
+        if (count++ < NAMED_AT_MOST)
+            append_line(lines, &place, overlay);
+    }
+    return count;
+}
+
+gboolean volume_not_remembered(const VolumeClaim *claim, gboolean other_paths, GError **error)
+{
+    CstService *service = claim->pool->service;
+    g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
+    g_autoptr(CstVolume) volume = pool_table_known(claim->pool, claim->name);
+    const CstFileId base = volume ? cst_volume_file_id(volume) : (CstFileId){0};
+    g_autoptr(GPtrArray) overlays = NULL;
+    g_autoptr(GPtrArray) pools = NULL;
+    g_autoptr(GString) lines = g_string_new(NULL);
+    guint count;
+
+    if (!path)
+        return TRUE;
+    overlays = cst_overlays_on(service->declarations, path, &base, error);
+    if (!overlays || overlays->len == 0)
+        return overlays != NULL;
+    pools = cst_service_pools(service, 0, error);
+    if (!pools)
+        return FALSE;
+    count = describe_overlays(claim, other_paths ? path : NULL, overlays, pools, lines);
+    if (count == 0)
+        return TRUE;
+    if (count > NAMED_AT_MOST)
+        g_string_append_printf(lines, _("\n  %u more"), count - NAMED_AT_MOST);
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("volume '%s' is the base of images that were seen when their pools were last "
+                      "active; start these pools (pool-start), and delete the images or make them "
+                      "independent (vol-flatten) first; if an image is gone, a refresh of its "
+                      "pool forgets it:%s"),
+                    claim->name, lines->str);
+}
