@@ -382,6 +382,36 @@ CstBackup *cst_repo_backup(CstRepo *repo, const char *prefix, GError **error)
     return found == 1 ? g_ptr_array_steal_index(backups, at) : NULL;
 }
 
+static gboolean backup_holds(const CstBackup *backup, const char *name)
+{
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        const CstBackupVolume *volume = backup->volumes->pdata[i];
+        g_autofree char *full = g_strdup_printf("%s/%s", volume->pool, volume->name);
+
+        if (strcmp(name, volume->name) == 0 || strcmp(name, full) == 0 ||
+            strcmp(name, volume->pool) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+CstBackup *cst_repo_latest(CstRepo *repo, const char *volume, GError **error)
+{
+    g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) backups = cst_repo_backups(repo, damaged, error);
+
+    if (!backups)
+        return NULL;
+    for (guint i = 0; i < damaged->len; i++)
+        cst_log(CST_LOG_WARNING, "%s", (const char *)damaged->pdata[i]);
+    for (guint i = backups->len; i-- > 0;)
+        if (backup_holds(backups->pdata[i], volume))
+            return g_ptr_array_steal_index(backups, i);
+    cst_fail(error, CST_ERROR_NO_VOL, _("no backup in repository '%s' has a volume '%s'"),
+             repo->folders.path, volume);
+    return NULL;
+}
+
 const CstBackupVolume *cst_backup_volume(const CstBackup *backup, const char *name, GError **error)
 {
     const CstBackupVolume *found = NULL;

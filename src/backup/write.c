@@ -116,12 +116,29 @@ void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t
     writer->backup->span_us = span_us;
 }
 
+/* A manifest with other bytes would not be read again, and would spoil the whole repository. */
+static gboolean texts_are_utf8(const CstBackupVolume *volume)
+{
+    const char *const texts[] = {volume->pool,     volume->name, volume->format,   volume->xml,
+                                 volume->snapshot, volume->mark, volume->identity, volume->base};
+
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+        if (texts[i] && !g_utf8_validate(texts[i], -1, NULL))
+            return FALSE;
+    return TRUE;
+}
+
 gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volume,
                            const CstBackupVolume *previous, GError **error)
 {
     if (volume->size > REPO_VOLUME_MAX)
         return cst_fail(error, CST_ERROR_LIMIT,
                         _("volume '%s' is larger than a backup can hold (64 TiB)"), volume->name);
+    if (!texts_are_utf8(volume))
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("the name or the document of volume '%s' is not UTF-8, and a backup "
+                          "cannot hold it; rename the volume"),
+                        volume->name);
     volume_clear(writer);
     if (previous && !chunk_lists_init(&writer->previous, writer->repo, previous, error))
         return FALSE;

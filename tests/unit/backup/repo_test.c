@@ -309,6 +309,25 @@ static void a_backup_is_one_when_it_is_committed(void **state)
     assert_error(error, CST_ERROR_NOT_FOUND);
 }
 
+static void a_name_that_is_not_utf8_is_refused_and_the_repository_stays_readable(void **state)
+{
+    Scratch *s = *state;
+    uint8_t content[SCRATCH_CHUNK] = {1};
+    char id[CST_BACKUP_ID_TEXT];
+    g_autoptr(CstRepo) repo = NULL;
+    g_autoptr(GPtrArray) backups = NULL;
+    GError *error = NULL;
+
+    scratch_init(s, TRUE);
+    repo = scratch_open(s);
+    scratch_backup(repo, "good", content, sizeof(content), id);
+    assert_false(scratch_try(repo, "b\xff\xfe", content, sizeof(content), NULL, NULL, id, &error));
+    assert_error(error, CST_ERROR_INVALID);
+    backups = cst_repo_backups(repo, NULL, &error);
+    assert_non_null(backups);
+    assert_int_equal(backups->len, 1);
+}
+
 static void a_volume_that_is_dropped_leaves_the_others_whole(void **state)
 {
     Scratch *s = *state;
@@ -452,6 +471,7 @@ int main(void)
         scratch_test(holes_cost_nothing),
         scratch_test(unchanged_content_is_not_read),
         scratch_test(a_backup_is_one_when_it_is_committed),
+        scratch_test(a_name_that_is_not_utf8_is_refused_and_the_repository_stays_readable),
         scratch_test(a_volume_that_is_dropped_leaves_the_others_whole),
         scratch_test(volumes_and_backups_are_found),
         scratch_test(a_proof_finds_what_differs),

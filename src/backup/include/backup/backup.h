@@ -116,6 +116,11 @@ GPtrArray *cst_repo_backups(CstRepo *repo, GPtrArray *damaged, GError **error);
  * INVALID when several begin so.
  */
 CstBackup *cst_repo_backup(CstRepo *repo, const char *prefix, GError **error);
+/**
+ * Finds the newest backup that holds the volume @volume ("POOL/NAME" or NAME), or volumes of a pool
+ * of that name. NO_VOL.
+ */
+CstBackup *cst_repo_latest(CstRepo *repo, const char *volume, GError **error);
 /** The volume @name ("POOL/NAME", NAME, or NULL when there is only one) of a backup; NO_VOL. */
 const CstBackupVolume *cst_backup_volume(const CstBackup *backup, const char *name, GError **error);
 
@@ -149,7 +154,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstBackupWriter, cst_writer_free)
 void cst_writer_moment(CstBackupWriter *writer, CstBackupMoment moment, uint64_t span_us);
 /**
  * Begins a volume, of which the names, the texts and the size are copied. @previous: an earlier
- * backup of it, borrowed until its end, for cst_writer_same(); NULL: none.
+ * backup of it, borrowed until its end, for cst_writer_same(); NULL: none. INVALID when a text is
+ * not UTF-8.
  */
 gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volume,
                            const CstBackupVolume *previous, GError **error);
