@@ -237,6 +237,34 @@ class Content(Repository):
         for words, code in (((backup, "--pool", "q"), 5), (("ffff",), 3), ((backup, "nosuch"), 3)):
             self.assertEqual(code, self.cistern("backup-restore", self.repo, *words, *self.key)[0])
 
+    def test_restore_all_and_latest_of_a_volume(self):
+        os.makedirs(self.at("q"))
+        self.ok("pool-create-as", "q", "dir", "--target", self.at("q"))
+        for name in ("a", "b"):
+            self.make(name, "qcow2", f"write -P {ord(name)} 0 1M")
+        both = self.backup("--pool", "p")
+        self.backup("p/a")
+        # The newest backup lacks b.
+        self.fine("backup-restore", self.repo, "latest", "p/b", "--newname", "c", *self.key)
+        self.same(self.at("p", "b"), "qcow2", self.at("p", "c"), "qcow2")
+        self.assertEqual(3, self.cistern("backup-restore", self.repo, "latest", "x", *self.key)[0])
+        out = self.fine("backup-restore", self.repo, both, "--all", "--pool", "q", *self.key)
+        self.assertIn("Vol b restored in pool q", out)
+        for name in ("a", "b"):
+            self.same(self.at("p", name), "qcow2", self.at("q", name), "qcow2")
+        # A volume that is there does not stop the others.
+        self.ok("vol-delete", "b", "--pool", "q")
+        status, _, err = self.cistern("backup-restore", self.repo, "latest", "p", "--all", "--pool",
+                                      "q", *self.key)
+        self.assertEqual(5, status, err)
+        self.assertEqual(["a"], self.entries("q"))
+        status, _, err = self.cistern("backup-restore", self.repo, both, "p", "--all", "--pool",
+                                      "q", *self.key)
+        self.assertEqual(8, status, err)
+        self.assertEqual(["a", "b"], self.entries("q"))
+        self.assertEqual(3, self.cistern("backup-restore", self.repo, both, "q", "--all",
+                                         *self.key)[0])
+
     def test_served_at_once(self):
         self.make("a", "qcow2", "write -P 7 1M 3M")
         backup = self.backup("a", "--pool", "p")

@@ -22,7 +22,10 @@ gboolean cli_repo_secret(CliCtl *ctl, const CliArgs *args, CstSecretBytes *ret_s
                          gboolean *ret_given, GError **error);
 /** Opens the repository that the options name. */
 CstRepo *cli_repo(CliCtl *ctl, const CliArgs *args, GError **error);
-/** Opens the repository, *ret_repo, and finds the backup in it that option <backup> names. */
+/**
+ * Opens the repository, *ret_repo, and finds the backup in it that option <backup> names; "latest"
+ * is the newest one that holds the volume, or a volume of the pool, that option <vol> names.
+ */
 CstBackup *cli_repo_backup(CliCtl *ctl, const CliArgs *args, CstRepo **ret_repo, GError **error);
 /** Finds the volume of it that option <vol> names, or the only one. */
 const CstBackupVolume *cli_backup_volume(const CliArgs *args, const CstBackup *backup,
@@ -64,7 +67,7 @@ gboolean cli_repo_job_begin(CliCtl *ctl, const CliArgs *args, const char *kind, 
     }
 #define REPO_OPTIONS \
     KEY_OPTIONS, CLI_SWITCH("shared", N_("others may write to the repository's directory"))
-#define BACKUP     CLI_REQUIRED("backup", N_("id of a backup, or how it begins; latest"))
+#define BACKUP     CLI_REQUIRED("backup", N_("id of a backup, or how it begins; latest: the newest with the vol"))
 #define BACKUP_VOL CLI_STRING("vol", N_("volume of the backup, if it has several (POOL/NAME)"))
 #define FORMAT                                                                              \
     {                                                                                       \

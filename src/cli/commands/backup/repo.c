@@ -118,7 +118,10 @@ CstBackup *cli_repo_backup(CliCtl *ctl, const CliArgs *args, CstRepo **ret_repo,
     if (!cli_args_string(args, "backup", &id, error) || !cli_args_string(args, "vol", &word, error))
         return NULL;
     *ret_repo = cli_repo(ctl, args, error);
-    return *ret_repo ? cst_repo_backup(*ret_repo, id, error) : NULL;
+    if (!*ret_repo)
+        return NULL;
+    return word && strcmp(id, "latest") == 0 ? cst_repo_latest(*ret_repo, word, error)
+                                             : cst_repo_backup(*ret_repo, id, error);
 }
 
 const CstBackupVolume *cli_backup_volume(const CliArgs *args, const CstBackup *backup,

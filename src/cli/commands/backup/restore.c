@@ -12,6 +12,7 @@
 #include "commands/pool/pool.h"
 #include "commands/volume/volume.h"
 #include "commands/xml.h"
+#include "output/each.h"
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/text.h"
@@ -132,31 +133,110 @@ static CstPoolRef *pool_for(CliCtl *ctl, const CliArgs *args, const CstBackupVol
                                       : cst_conn_pool_by_name(ctl->conn, volume->pool, error);
 }
 
+typedef struct {
+    const CliArgs *args;
+    CstRepo *repo;
+    const char *newname; /* NULL: that of the backup */
+    const char *format;
+    gboolean job_runs; /* one job for all volumes has begun */
+} RestoreWords;
+
+static gboolean restore_volume(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
+{
+    const RestoreWords *words = data;
+    const CstBackupVolume *volume = thing;
+    g_autoptr(CstPoolRef) pool = pool_for(ctl, words->args, volume, error);
+    g_autoptr(CstVolRef) made = NULL;
+    const CliRestore how = {pool, words->newname ? words->newname : volume->name, words->format};
+
+    if (!pool)
+        return FALSE;
+    cli_plan(ctl, _("Would restore vol %s in pool %s"), how.name, pool->name);
+    if (!words->job_runs && !cli_job_begin(ctl, "backup-restore", pool->name, how.name, error))
+        return FALSE;
+    made = cli_restore(ctl, words->repo, volume, &how, error);
+    return cli_outcome(ctl, made != NULL, "volume", how.name, _("Vol %s restored in pool %s"),
+                       _("Failed to restore vol %s in pool %s"), how.name, pool->name);
+}
+
+static void name_volume(gconstpointer thing, const char **ret_pool, const char **ret_name)
+{
+    const CstBackupVolume *volume = thing;
+
+    *ret_pool = volume->pool;
+    *ret_name = volume->name;
+}
+
+static const CliEach restore_each = {
+    .list = "volumes", .kind = "volume", .name = name_volume, .run = restore_volume};
+
+/* All volumes of the backup, or those of the pool that option <vol> names; borrowed ones. */
+static GPtrArray *all_volumes(const CliArgs *args, const CstBackup *backup, GError **error)
+{
+    g_autoptr(GPtrArray) volumes = g_ptr_array_new();
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    const char *pool;
+
+    if (!cli_args_string(args, "vol", &pool, error))
+        return NULL;
+    for (guint i = 0; i < backup->volumes->len; i++) {
+        CstBackupVolume *volume = backup->volumes->pdata[i];
+
+        if (pool && strcmp(pool, volume->pool) != 0)
+            continue;
+        g_ptr_array_add(volumes, volume);
+        if (!g_hash_table_add(names, volume->name) && cli_args_has(args, "pool")) {
+            cst_fail(error, CST_ERROR_INVALID,
+                     _("backup '%.8s' has several volumes '%s', and one pool cannot hold both"),
+                     backup->id, volume->name);
+            return NULL;
+        }
+    }
+    if (volumes->len == 0) {
+        cst_fail(error, CST_ERROR_NO_VOL, _("backup '%.8s' has no volume of pool '%s'"), backup->id,
+                 pool);
+        return NULL;
+    }
+    return g_steal_pointer(&volumes);
+}
+
+static gboolean restore_volumes(CliCtl *ctl, const GPtrArray *volumes, RestoreWords *words,
+                                GError **error)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    const CstBackupVolume *first = volumes->pdata[0];
+
+    if (volumes->len == 1)
+        return restore_volume(ctl, first, words, error);
+    for (guint i = 0; i < volumes->len; i++)
+        g_string_append_printf(names, "%s%s", i > 0 ? ", " : "",
+                               ((const CstBackupVolume *)volumes->pdata[i])->name);
+    if (cli_args_has(words->args, "detach"))
+        return cst_fail(error, CST_ERROR_USAGE, "%s", _("--detach goes with one at a time"));
+    words->job_runs = cli_job_begin(ctl, "backup-restore", first->pool, names->str, error);
+    return words->job_runs && cli_each(ctl, &restore_each, volumes, words, error);
+}
+
 static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstRepo) repo = NULL;
     g_autoptr(CstBackup) backup = NULL;
-    g_autoptr(CstPoolRef) pool = NULL;
-    g_autoptr(CstVolRef) made = NULL;
+    g_autoptr(GPtrArray) volumes = NULL;
     const CstBackupVolume *volume;
-    CliRestore how = {0};
-    const char *name;
+    RestoreWords words = {.args = args};
 
-    if (!cli_args_string(args, "newname", &name, error) ||
-        !cli_args_string(args, "format", &how.format, error))
+    if (!cli_args_string(args, "newname", &words.newname, error) ||
+        !cli_args_string(args, "format", &words.format, error) ||
+        !cli_args_exclusive(args, "all", "newname", error))
         return FALSE;
     backup = cli_repo_backup(ctl, args, &repo, error);
+    words.repo = repo;
+    if (backup && cli_args_has(args, "all")) {
+        volumes = all_volumes(args, backup, error);
+        return volumes && restore_volumes(ctl, volumes, &words, error);
+    }
     volume = backup ? cli_backup_volume(args, backup, error) : NULL;
-    how.pool = pool = volume ? pool_for(ctl, args, volume, error) : NULL;
-    if (!pool)
-        return FALSE;
-    how.name = name ? name : volume->name;
-    cli_plan(ctl, _("Would restore vol %s in pool %s"), how.name, pool->name);
-    if (!cli_job_begin(ctl, "backup-restore", pool->name, how.name, error))
-        return FALSE;
-    made = cli_restore(ctl, repo, volume, &how, error);
-    return cli_outcome(ctl, made != NULL, "volume", how.name, _("Vol %s restored in pool %s"),
-                       _("Failed to restore vol %s in pool %s"), how.name, pool->name);
+    return volume && restore_volume(ctl, volume, &words, error);
 }
 
 static const CliOption restore_options[] = {
@@ -168,6 +248,7 @@ static const CliOption restore_options[] = {
      .flags = CLI_OPT_NAMED,
      .help = N_("pool of the new vol; default: where the vol was"),
      .complete = cli_complete_active_pools},
+    CLI_SWITCH("all", N_("restore all vols of the backup; with a name, those of that pool")),
     CLI_NAMED("newname", N_("name of the new vol; default: that of the backup")),
     FORMAT,
     REPO_OPTIONS,
@@ -179,8 +260,11 @@ static const CliOption restore_options[] = {
 const CliCommand cli_backup_restore_command = {
     .name = "backup-restore",
     .summary = N_("restore a vol from a backup"),
-    .description = N_("Make a vol, in any pool and format, that holds what the vol held when it "
-                      "was backed up. It is there when the command has ended, or not at all."),
+    .description =
+        N_("Make a vol, in any pool and format, that holds what the vol held when it "
+           "was backed up. It is there when the command has ended, or not at all. With --all, "
+           "make all vols of the backup, each in its pool; one that fails does not stop "
+           "the others, and the exit status is 8."),
     .options = restore_options,
     .handler = cmd_restore,
     .flags = CLI_CMD_MUTATES | CLI_CMD_OURS | CLI_CMD_WORKS,
