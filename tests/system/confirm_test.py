@@ -49,6 +49,37 @@ REFUSED = {
     "pool-define-as": "pool-define-as new dir --target {at}/new --build --overwrite",
     "pool-create": "pool-create {at}/pool.xml --build --overwrite",
 }
+# The same commands with a name that does not exist. A question would be of no use.
+MISSING = {
+    "vol-delete": "vol-delete nosuch --pool p",
+    "vol-wipe": "vol-wipe nosuch --pool p",
+    "vol-upload": "vol-upload nosuch {at}/data --pool p",
+    "vol-upload, file": "vol-upload v {at}/nosuch --pool p",
+    "vol-download": "vol-download nosuch {at}/data --pool p",
+    "vol-copy": "vol-copy nosuch --pool p --to {uri} --name snapped --update",
+    "vol-export": "vol-export nosuch {at}/data --pool p",
+    "vol-export, snapshot": "vol-export snapped {at}/data --pool p --snapshot nosuch",
+    "vol-resize": "vol-resize nosuch 1M --pool p --shrink",
+    "vol-commit": "vol-commit nosuch --pool p",
+    "snap-revert": "snap-revert snapped nosuch --pool p",
+    "snap-delete": "snap-delete snapped nosuch --pool p",
+    "pool-delete": "pool-delete nosuch",
+    "pool-build": "pool-build nosuch --overwrite",
+    "pool-start": "pool-start nosuch --build --overwrite",
+    "pool-create": "pool-create {at}/nosuch.xml --build --overwrite",
+    "secret-undefine": "secret-undefine bbbbbbbb-0000-0000-0000-00000000000c",
+    "image-convert": "image-convert {at}/nosuch {at}/old.img -f raw -O qcow2",
+    "image-dd": "image-dd -f raw if={at}/nosuch of={at}/old.img",
+    "image-bench": "image-bench {at}/nosuch -f raw -w -c 4",
+    "image-resize": "image-resize {at}/nosuch 1M -f qcow2 --shrink",
+    "image-amend": "image-amend {at}/nosuch -f qcow2 -o size=1M --shrink",
+    "image-snapshot": "image-snapshot {at}/p/snapped -f qcow2 --apply nosuch",
+    "image-snapshot, delete": "image-snapshot {at}/p/snapped -f qcow2 --delete nosuch",
+    "image-commit": "image-commit {at}/p/nosuch -f qcow2 --backing-chain",
+    "trash-empty": "trash-empty nosuch --pool kept",
+    "backup-forget": "backup-forget {at}/repo nosuch",
+    "backup-unlock": "backup-unlock {at}/nosuch --all",
+}
 # The same commands where they destroy nothing.
 HARMLESS = ("vol-resize v 8M --pool p", "vol-download v {at}/fresh --pool p",
             "image-resize {at}/old.img 9M -f qcow2", "image-amend {at}/old.img -f qcow2 -o size=9M",
@@ -177,6 +208,14 @@ class Confirm(WithDaemon):
             with self.subTest(command=command):
                 status, shown = self.at_terminal(command, "n")
                 self.assertEqual((0, False), (status, "[y/N]" in shown), shown)
+
+    def test_question_is_not_asked_about_a_name_that_does_not_exist(self):
+        for name, command in MISSING.items():
+            with self.subTest(command=name):
+                status, shown = self.at_terminal(command, "n")
+                self.assertNotIn("[y/N]", shown)
+                self.assertNotIn(status, (0, 10), shown)
+                self.assertIn("error: ", shown)
 
     def test_without_a_terminal(self):
         """Scripts of virsh's commands go on; ours want --yes."""

@@ -49,15 +49,37 @@ static gboolean run_change(CstTask *task, gpointer data, GError **error)
            cst_image_flush(change->image, error);
 }
 
-static gboolean list(CliCtl *ctl, const CliArgs *args, const char *path, GError **error)
+/* Closes the image again: it is not locked while a question waits for its answer. */
+static GPtrArray *read_snapshots(CliCtl *ctl, const CliArgs *args, const char *path, GError **error)
 {
     const CstImageFormat *format = NULL;
     g_autoptr(CstBlob) blob = cli_image_open(ctl, args, path, "format", FALSE, &format, error);
     g_autoptr(CstImage) image = blob ? cst_image_open(blob, format, 0, NULL, error) : NULL;
-    g_autoptr(GPtrArray) snapshots = NULL;
+
+    return image ? cst_image_snapshot_list(image, error) : NULL;
+}
+
+/* Before a question about the snapshot. */
+static gboolean check_snapshot(CliCtl *ctl, const CliArgs *args, const char *path, const char *name,
+                               GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = read_snapshots(ctl, args, path, error);
+
+    for (guint i = 0; snapshots && i < snapshots->len; i++) {
+        const CstImageSnapshot *snapshot = snapshots->pdata[i];
+
+        if (g_str_equal(snapshot->name, name) || g_str_equal(snapshot->id, name))
+            return TRUE;
+    }
+    return snapshots &&
+           cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no snapshot '%s'"), path, name);
+}
+
+static gboolean list(CliCtl *ctl, const CliArgs *args, const char *path, GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = read_snapshots(ctl, args, path, error);
     g_autoptr(CliTable) table = NULL;
 
-    snapshots = image ? cst_image_snapshot_list(image, error) : NULL;
     if (!snapshots)
         return FALSE;
     table = cli_image_snapshot_table(snapshots);
@@ -94,7 +116,8 @@ static gboolean change_snapshot(CliCtl *ctl, const CliArgs *args, const Action *
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     cli_plan(ctl, _(action->plan), change.name, path);
-    if (action->question && !cli_confirm(ctl, error, _(action->question), change.name, path))
+    if (action->question && (!check_snapshot(ctl, args, path, change.name, error) ||
+                             !cli_confirm(ctl, error, _(action->question), change.name, path)))
         return FALSE;
     chain = cli_image_open_changing(ctl, args, &files, error);
     if (!chain)

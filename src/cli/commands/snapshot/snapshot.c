@@ -213,7 +213,8 @@ static gboolean confirm_loss(CliCtl *ctl, const ChangeKind *kind, Change *change
 
     if (!kind->question)
         return TRUE;
-    if (kind->question_lost && !find_lost(change, error))
+    if (!cli_vol_check_snapshot(ctl, change->vol, change->name, error) ||
+        (kind->question_lost && !find_lost(change, error)))
         return cli_failed(ctl, _(kind->failed), change->name, change->vol->name);
     names = change->lost ? g_strjoinv(", ", change->lost) : NULL;
     if (!names || !*names)

@@ -146,6 +146,9 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Export *export,
     if (!export->vol || !cli_args_string(args, "snapshot", &export->what.snapshot, error) ||
         !read_checksum(args, export, error))
         return FALSE;
+    if (export->what.snapshot &&
+        !cli_vol_check_snapshot(ctl, export->vol, export->what.snapshot, error))
+        return cli_failed(ctl, _("Failed to export vol %s"), export->name);
     export->conn = ctl->conn;
     export->what.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
     export->flags = cli_args_has(args, "compress") ? CST_CONVERT_COMPRESS : 0;

@@ -106,8 +106,6 @@ static const CstPoolRef *find_pool_of(CliCtl *ctl, const GPtrArray *pools, const
 {
     const CstPoolRef *found = NULL;
 
-    if (pools->len == 1)
-        return g_ptr_array_index(pools, 0);
     for (guint i = 0; i < pools->len; i++) {
         const CstPoolRef *pool = g_ptr_array_index(pools, i);
         g_autoptr(GPtrArray) rows = cst_conn_trash_list(ctl->conn, pool, error);

@@ -500,3 +500,20 @@ mode_t cli_vol_copy_mode(CliCtl *ctl, const CstVolRef *vol)
 
     return mode ? (mode_t)g_ascii_strtoull(mode, NULL, 8) & 0666 : 0600;
 }
+
+gboolean cli_vol_check_snapshot(CliCtl *ctl, const CstVolRef *vol, const char *name, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GPtrArray) snapshots = cst_conn_snapshot_list(ctl->conn, vol, &why);
+
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SUPPORT))
+        return TRUE;
+    if (why) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    for (guint i = 0; i < snapshots->len; i++)
+        if (g_str_equal(((const CstSnapshot *)snapshots->pdata[i])->name, name))
+            return TRUE;
+    return cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no snapshot '%s'"), vol->name, name);
+}

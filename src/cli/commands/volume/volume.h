@@ -46,6 +46,12 @@ GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError 
 void cli_vol_arg_name(gconstpointer thing, const char **ret_pool, const char **ret_name);
 
 /**
+ * FALSE with NOT_FOUND when @vol has no snapshot @name, for a command that asks a question later.
+ * TRUE when the server can't list snapshots.
+ */
+gboolean cli_vol_check_snapshot(CliCtl *ctl, const CstVolRef *vol, const char *name,
+                                GError **error);
+/**
  * Finds a volume that goes with one of @pool: by name in that pool, by key or by path. The caller
  * frees it.
  */
