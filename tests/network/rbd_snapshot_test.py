@@ -91,8 +91,11 @@ class Snapshots(OnCeph):
 
     def back_up(self, repo):
         """What the command tells of an increment, if it is one; it holds what the image does."""
-        volume, = json.loads(self.cli("--json", "backup-create", repo, "r/a",
-                                      "--incremental"))["volumes"]
+        # A slow command tells its progress as well, on stderr.
+        status, out, err = peers.run([space.CISTERN, "--root", self.peer.root, "--json",
+                                      "backup-create", repo, "r/a", "--incremental"])
+        self.assertEqual(0, status, err)
+        volume, = json.loads(out)["volumes"]
         self.cli("backup-restore", repo, "latest", "--pool", "r", "--newname", "restored")
         self.assertEqual(self.content("a"), self.content("restored"))
         self.cli("vol-delete", "restored", "--pool", "r")

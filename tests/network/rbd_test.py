@@ -8,7 +8,7 @@ import threading
 
 import libvirt
 
-from harness import ceph, peers, space
+from harness import ceph, peers, space, wait
 from harness.onserver import MIB, OnServer, noise
 
 
@@ -40,8 +40,11 @@ class OnCeph(OnServer):
         self.ceph.thaw()
         self.ceph.clear()
         self.ceph.clear("other")
-        self.ok("pool-refresh", "r")
-        self.ok("pool-refresh", "o")
+        for name in ("r", "o"):
+            # Monitors that were frozen elect a leader first, which a busy machine takes long for.
+            wait.until(lambda pool=name: peers.virsh(self.peer, "pool-refresh", pool)[0] == 0,
+                       f"the cluster answers to pool {name}",
+                       lambda pool=name: peers.virsh(self.peer, "pool-refresh", pool)[2])
 
     @classmethod
     def pool_xml(cls, name, **how):
@@ -359,8 +362,15 @@ class Holders(OnCeph):
                                "r"], env=space.ENV, stdin=subprocess.DEVNULL) as loading:
             self.wait_until(lambda: os.path.exists(out) and os.path.getsize(out) > 0,
                             "the download has begun")
-            self.ok("vol-delete", "a", "--pool", "r")
+            self.assertEqual(0, wait.until(self.deletion_after_the_stream,
+                                           "the volume is deleted after the download")[0])
             self.assertEqual(0, loading.wait())
+
+    def deletion_after_the_stream(self):
+        """The answer of a deletion; None while the download lasts, which is no client of RBD's."""
+        answer = peers.virsh(self.peer, "vol-delete", "a", "--pool", "r")
+        self.assertNotIn("RBD client", answer[2])
+        return answer if "held by 'download'" not in answer[2] else None
 
 
 class Pools(OnCeph):
