@@ -4,7 +4,7 @@
 #include <model/pool_def.h>
 
 #include "xml_read.h"
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 /**
  * Parses the <adapter> of a scsi pool. @adapter is zeroed; the caller clears it, also on failure.

@@ -6,7 +6,7 @@
  */
 #include <model/pool_def.h>
 
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 /* <volOptions><defaultFormat type='raw'/><enum name='targetFormatType'><value>none</value>… */
 static void format_options(CstXmlWriter *xml, const char *element, const char *list,

@@ -4,7 +4,7 @@
 #include <model/vol_def.h>
 
 #include "xml_read.h"
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 /** The <encryption> of a volume (libvirt docs/formatstorageencryption.rst). */
 /**

@@ -5,7 +5,7 @@
 
 #include <model/pool_def.h>
 
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 /** Lists of options in an XML namespace, as children of <pool> or <volume>. */
 

@@ -4,7 +4,7 @@
 #include <model/pool_def.h>
 
 #include "xml_read.h"
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 /**
  * Parses the <permissions> at @path below @node into *@perms, which owns nothing yet; all members

@@ -4,7 +4,7 @@
 #include <model/pool_def.h>
 
 #include "xml_read.h"
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 /** The <source> element, which is a part of several documents. */
 

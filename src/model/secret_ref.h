@@ -4,7 +4,7 @@
 #include <base/uuid.h>
 
 #include "xml_read.h"
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 /**
  * Parses a <secret> reference. XML unless it has exactly one of the attributes uuid and usage.

@@ -7,7 +7,7 @@
 #include <model/pool_def.h>
 
 #include "xml_read.h"
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 /* The element that contains the id of each usage type, and the message when it is missing. */
 static const struct {

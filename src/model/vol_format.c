@@ -13,7 +13,7 @@
 #include "encryption.h"
 #include "options.h"
 #include "perms.h"
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 /* Consecutive extents of one device are written into one <device> element. */
 static void format_extents(CstXmlWriter *xml, const GPtrArray *extents)

@@ -3,7 +3,7 @@
  * Writes XML in libvirt's layout (see the header). Byte for byte what libvirt writes, so that files
  * can be compared and clients that search documents as text find what they expect.
  */
-#include "xml_write.h"
+#include <model/xml_write.h>
 
 #include <string.h>
 

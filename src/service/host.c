@@ -22,6 +22,7 @@
 #include <base/i18n.h>
 #include <base/uuid.h>
 #include <model/pool_def.h>
+#include <model/xml_write.h>
 #include <service/pools.h>
 
 #define SYS_CPU          "/sys/devices/system/cpu/"
@@ -262,12 +263,18 @@ static void append_host(GString *xml)
     struct utsname name;
     CstUuid uuid;
 
-    g_string_append(xml, "  <host>\n");
+    CstXmlWriter writer = {.out = xml, .depth = 1};
+
+    cst_xml_open(&writer, "host", NULL);
     if (read_uuid("/sys/class/dmi/id/product_uuid", &uuid) || read_uuid("/etc/machine-id", &uuid))
-        g_string_append_printf(xml, "    <uuid>%s</uuid>\n", cst_uuid_format(&uuid, text));
-    if (uname(&name) == 0)
-        g_string_append_printf(xml, "    <cpu>\n      <arch>%s</arch>\n    </cpu>\n", name.machine);
-    g_string_append(xml, "  </host>\n\n");
+        cst_xml_element(&writer, "uuid", cst_uuid_format(&uuid, text));
+    if (uname(&name) == 0) {
+        cst_xml_open(&writer, "cpu", NULL);
+        cst_xml_element(&writer, "arch", name.machine);
+        cst_xml_close(&writer, "cpu");
+    }
+    cst_xml_close(&writer, "host");
+    g_string_append_c(xml, '\n');
 }
 
 char *cst_service_capabilities(CstService *service, GError **error)
@@ -283,10 +290,13 @@ char *cst_service_capabilities(CstService *service, GError **error)
     for (int type = 0; type < CST_POOL_TYPE_LAST; type++) {
         const char *word = cst_pool_type_name(type);
         /* Taken from the other document, so that the two always agree. */
-        g_autofree char *mark = g_strdup_printf("<pool type='%s' supported='yes'>", word);
+        g_autoptr(GString) mark = g_string_new(NULL);
+        CstXmlWriter pool = {.out = mark};
+        CstXmlWriter value = {.out = xml, .depth = 3};
 
-        if (strstr(pools, mark))
-            g_string_append_printf(xml, "      <value>%s</value>\n", word);
+        cst_xml_open(&pool, "pool", "type", word, "supported", "yes", NULL);
+        if (strstr(pools, mark->str))
+            cst_xml_element(&value, "value", word);
     }
     g_string_append(xml, "    </enum>\n  </pool>\n\n</capabilities>\n");
     return g_string_free(xml, FALSE);

@@ -16,6 +16,7 @@
 #include "output/progress.h"
 #include "output/report.h"
 #include "output/text.h"
+#include <model/xml_write.h>
 
 #define PIECE (1u << 20)
 
@@ -39,8 +40,7 @@ static gboolean write_document(Restore *restore, GError **error)
     g_autofree char *xml = cst_conn_pool_xml(restore->ctl->conn, restore->how->pool, 0, error);
     g_autofree char *type = xml ? cli_xml_text(xml, "/pool/@type") : NULL;
     const char *format = restore->how->format;
-    g_autofree char *begin = NULL;
-    g_autofree char *target = NULL;
+    CstXmlWriter out = {0};
     gboolean known, files;
     CstPoolType number;
 
@@ -50,13 +50,19 @@ static gboolean write_document(Restore *restore, GError **error)
     files = known && cst_pool_type_has_files(number);
     if (!format && known && cst_pool_volume_format_ok(number, restore->volume->format))
         format = restore->volume->format;
-    begin = g_markup_printf_escaped("<volume><name>%s</name><capacity unit='bytes'>%" PRIu64
-                                    "</capacity>",
-                                    restore->how->name, restore->volume->size);
-    target =
-        format ? g_markup_printf_escaped("<target><format type='%s'/></target>", format) : NULL;
-    restore->xml = g_strconcat(begin, files ? "<allocation>0</allocation>" : "",
-                               target ? target : "", "</volume>", NULL);
+    out.out = g_string_new(NULL);
+    cst_xml_open(&out, "volume", NULL);
+    cst_xml_element(&out, "name", restore->how->name);
+    cst_xml_size(&out, "capacity", "bytes", restore->volume->size);
+    if (files)
+        cst_xml_size(&out, "allocation", NULL, 0);
+    if (format) {
+        cst_xml_open(&out, "target", NULL);
+        cst_xml_empty(&out, "format", "type", format, NULL);
+        cst_xml_close(&out, "target");
+    }
+    cst_xml_close(&out, "volume");
+    restore->xml = g_string_free(out.out, FALSE);
     return TRUE;
 }
 

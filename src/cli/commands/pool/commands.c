@@ -4,6 +4,7 @@
  */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <model/xml_write.h>
 
 #include "commands/commands.h"
 #include "commands/event.h"
@@ -454,7 +455,8 @@ static gboolean cmd_capabilities(CliCtl *ctl, const CliArgs *args, GError **erro
 
     if (!xml)
         return conn ? cli_failed(ctl, "%s", _("failed to get storage pool capabilities")) : FALSE;
-    cli_value(ctl, "xml", xml);
+    cli_document(ctl, "xml", xml);
+    cli_print(ctl, "\n");
     return TRUE;
 }
 
@@ -506,20 +508,20 @@ static const CliCommand find_sources_command = {
 /** The <source> that find-storage-pool-sources-as asks with; NULL without a host. */
 static char *source_spec(const char *host, const char *port, const char *initiator)
 {
-    GString *xml;
+    CstXmlWriter xml = {0};
 
     if (!host)
         return NULL;
-    xml = g_string_new("<source>\n");
-    g_string_append_printf(xml, "  <host name='%s'", host);
-    if (port)
-        g_string_append_printf(xml, " port='%s'", port);
-    g_string_append(xml, "/>\n");
-    if (initiator)
-        g_string_append_printf(xml, "  <initiator>\n    <iqn name='%s'/>\n  </initiator>\n",
-                               initiator);
-    g_string_append(xml, "</source>\n");
-    return g_string_free(xml, FALSE);
+    xml.out = g_string_new(NULL);
+    cst_xml_open(&xml, "source", NULL);
+    cst_xml_empty(&xml, "host", "name", host, "port", port, NULL);
+    if (initiator) {
+        cst_xml_open(&xml, "initiator", NULL);
+        cst_xml_empty(&xml, "iqn", "name", initiator, NULL);
+        cst_xml_close(&xml, "initiator");
+    }
+    cst_xml_close(&xml, "source");
+    return g_string_free(xml.out, FALSE);
 }
 
 static gboolean cmd_find_sources_as(CliCtl *ctl, const CliArgs *args, GError **error)

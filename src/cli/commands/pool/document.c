@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The <pool> document of pool-define-as and pool-create-as, made of the options as virsh does:
- * values are inserted as they are, so that both tools send the same document. What virsh would let
- * the server refuse without a useful message (an unknown --type) is refused here.
+ * The <pool> document of pool-define-as and pool-create-as, made of the options. Its layout is
+ * virsh's, but the XML writer escapes each value, so that a name is nothing but a name. An unknown
+ * --type is refused here, because the server's message for it does not help.
  */
 #include "pool.h"
 
@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <model/pool_type.h>
+#include <model/xml_write.h>
 
 #include "core/suggest.h"
 
@@ -91,81 +92,83 @@ static gboolean resolve_target(const CliCtl *ctl, const char *target, char **ret
 }
 
 /** A Fibre Channel adapter needs both names; with them --adapter-name plays no part. */
-static void append_adapter(GString *xml, const Fields *f)
+static void write_adapter(CstXmlWriter *xml, const Fields *f)
 {
-    if (f->wwnn && f->wwpn) {
-        g_string_append(xml, "    <adapter type='fc_host'");
-        if (f->parent)
-            g_string_append_printf(xml, " parent='%s'", f->parent);
-        else if (f->parent_wwnn && f->parent_wwpn)
-            g_string_append_printf(xml, " parent_wwnn='%s' parent_wwpn='%s'", f->parent_wwnn,
-                                   f->parent_wwpn);
-        else if (f->parent_fabric_wwn)
-            g_string_append_printf(xml, " parent_fabric_wwn='%s'", f->parent_fabric_wwn);
-        g_string_append_printf(xml, " wwnn='%s' wwpn='%s'/>\n", f->wwnn, f->wwpn);
-    } else if (f->adapter) {
-        g_string_append_printf(xml, "    <adapter type='scsi_host' name='%s'/>\n", f->adapter);
-    }
+    gboolean by_names = !f->parent && f->parent_wwnn && f->parent_wwpn;
+    gboolean by_fabric = !f->parent && !by_names;
+
+    if (f->wwnn && f->wwpn)
+        cst_xml_empty(xml, "adapter", "type", "fc_host", "parent", f->parent, "parent_wwnn",
+                      by_names ? f->parent_wwnn : NULL, "parent_wwpn",
+                      by_names ? f->parent_wwpn : NULL, "parent_fabric_wwn",
+                      by_fabric ? f->parent_fabric_wwn : NULL, "wwnn", f->wwnn, "wwpn", f->wwpn,
+                      NULL);
+    else if (f->adapter)
+        cst_xml_empty(xml, "adapter", "type", "scsi_host", "name", f->adapter, NULL);
 }
 
-static void append_auth(GString *xml, const Fields *f)
+static void write_auth(CstXmlWriter *xml, const Fields *f)
 {
     if (!f->auth_type || !f->auth_username || !(f->secret_usage || f->secret_uuid))
         return;
-    g_string_append_printf(xml, "    <auth type='%s' username='%s'>\n", f->auth_type,
-                           f->auth_username);
+    cst_xml_open(xml, "auth", "type", f->auth_type, "username", f->auth_username, NULL);
     if (f->secret_usage)
-        g_string_append_printf(xml, "      <secret usage='%s'/>\n", f->secret_usage);
+        cst_xml_empty(xml, "secret", "usage", f->secret_usage, NULL);
     else
-        g_string_append_printf(xml, "      <secret uuid='%s'/>\n", f->secret_uuid);
-    g_string_append(xml, "    </auth>\n");
+        cst_xml_empty(xml, "secret", "uuid", f->secret_uuid, NULL);
+    cst_xml_close(xml, "auth");
 }
 
-static void append_source(GString *xml, const Fields *f)
+static void write_source(CstXmlWriter *xml, const Fields *f)
 {
-    g_string_append(xml, "  <source>\n");
+    cst_xml_open(xml, "source", NULL);
     if (f->host)
-        g_string_append_printf(xml, "    <host name='%s'/>\n", f->host);
+        cst_xml_empty(xml, "host", "name", f->host, NULL);
     if (f->path)
-        g_string_append_printf(xml, "    <dir path='%s'/>\n", f->path);
+        cst_xml_empty(xml, "dir", "path", f->path, NULL);
     if (f->dev)
-        g_string_append_printf(xml, "    <device path='%s'/>\n", f->dev);
-    if (f->initiator)
-        g_string_append_printf(xml, "    <initiator>\n      <iqn name='%s'/>\n    </initiator>\n",
-                               f->initiator);
-    append_adapter(xml, f);
-    append_auth(xml, f);
+        cst_xml_empty(xml, "device", "path", f->dev, NULL);
+    if (f->initiator) {
+        cst_xml_open(xml, "initiator", NULL);
+        cst_xml_empty(xml, "iqn", "name", f->initiator, NULL);
+        cst_xml_close(xml, "initiator");
+    }
+    write_adapter(xml, f);
+    write_auth(xml, f);
     if (f->format)
-        g_string_append_printf(xml, "    <format type='%s'/>\n", f->format);
-    if (f->source_name)
-        g_string_append_printf(xml, "    <name>%s</name>\n", f->source_name);
+        cst_xml_empty(xml, "format", "type", f->format, NULL);
+    cst_xml_element(xml, "name", f->source_name);
     if (f->protocol_ver)
-        g_string_append_printf(xml, "    <protocol ver='%s'/>\n", f->protocol_ver);
-    g_string_append(xml, "  </source>\n");
+        cst_xml_empty(xml, "protocol", "ver", f->protocol_ver, NULL);
+    cst_xml_close(xml, "source");
 }
 
 gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_name, char **ret_xml,
                             GError **error)
 {
-    g_autoptr(GString) xml = g_string_new(NULL);
+    CstXmlWriter xml = {0};
     g_autofree char *target = NULL;
     Fields fields = {0};
 
     if (!read_fields(args, &fields, error) || !resolve_target(ctl, fields.target, &target, error))
         return FALSE;
     ctl->blame |= CLI_BLAME_DOCUMENT;
-    g_string_append_printf(xml, "<pool type='%s'>\n  <name>%s</name>\n", fields.type, fields.name);
+    xml.out = g_string_new(NULL);
+    cst_xml_open(&xml, "pool", "type", fields.type, NULL);
+    cst_xml_element(&xml, "name", fields.name);
     if (has_source(&fields))
-        append_source(xml, &fields);
-    if (target)
-        g_string_append_printf(xml, "  <target>\n    <path>%s</path>\n  </target>\n", target);
+        write_source(&xml, &fields);
+    if (target) {
+        cst_xml_open(&xml, "target", NULL);
+        cst_xml_element(&xml, "path", target);
+        cst_xml_close(&xml, "target");
+    }
     if (fields.trash)
-        g_string_append_printf(
-            xml, "  <cistern:trash xmlns:cistern='" CST_XML_NAMESPACE "' days='%s'/>\n",
-            fields.trash);
-    g_string_append(xml, "</pool>\n");
+        cst_xml_empty(&xml, "cistern:trash", "xmlns:cistern", CST_XML_NAMESPACE, "days",
+                      fields.trash, NULL);
+    cst_xml_close(&xml, "pool");
     *ret_name = fields.name;
-    *ret_xml = g_string_free(g_steal_pointer(&xml), FALSE);
+    *ret_xml = g_string_free(xml.out, FALSE);
     return TRUE;
 }
 

@@ -44,8 +44,8 @@ typedef struct {
 const CliPoolType *cli_pool_types(void);
 
 /**
- * Makes the <pool> of pool-define-as and pool-create-as, as virsh does (nothing is escaped), but
- * with an absolute target. Free *ret_xml; *ret_name is borrowed.
+ * Makes the <pool> of pool-define-as and pool-create-as, in virsh's layout, with each value
+ * escaped and an absolute target. Free *ret_xml; *ret_name is borrowed.
  */
 gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_name, char **ret_xml,
                             GError **error);

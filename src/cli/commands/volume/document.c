@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Documents of volumes: the one that vol-create-as makes of its options, and the one that vol-clone
- * makes of its source's. As in virsh, options are inserted as they are.
+ * makes of its source's. The XML writer escapes each option, so that a name is nothing but a name.
  */
 #include <libxml/parser.h>
 #include <libxml/tree.h>
@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <model/pool_type.h>
+#include <model/xml_write.h>
 
 #include "volume.h"
 
@@ -20,32 +21,32 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
 char *cli_vol_spec_xml(const CliVolSpec *spec)
 {
-    GString *xml = g_string_new("<volume");
+    CstXmlWriter xml = {.out = g_string_new(NULL)};
 
-    if (spec->thin)
-        g_string_append(xml, " xmlns:cistern='" CST_XML_NAMESPACE "'");
-    g_string_append(xml, ">\n");
-    g_string_append_printf(xml, "  <name>%s</name>\n", spec->name);
-    g_string_append_printf(xml, "  <capacity>%" G_GUINT64_FORMAT "</capacity>\n", spec->capacity);
+    cst_xml_open(&xml, "volume", "xmlns:cistern", spec->thin ? CST_XML_NAMESPACE : NULL, NULL);
+    cst_xml_element(&xml, "name", spec->name);
+    cst_xml_size(&xml, "capacity", NULL, spec->capacity);
     if (spec->has_allocation)
-        g_string_append_printf(xml, "  <allocation>%" G_GUINT64_FORMAT "</allocation>\n",
-                               spec->allocation);
-    if (spec->format)
-        g_string_append_printf(xml, "  <target>\n    <format type='%s'/>\n  </target>\n",
-                               spec->format);
-    if (spec->backing_path) {
-        g_string_append_printf(xml, "  <backingStore>\n    <path>%s</path>\n", spec->backing_path);
-        if (spec->backing_format)
-            g_string_append_printf(xml, "    <format type='%s'/>\n", spec->backing_format);
-        g_string_append(xml, "  </backingStore>\n");
+        cst_xml_size(&xml, "allocation", NULL, spec->allocation);
+    if (spec->format) {
+        cst_xml_open(&xml, "target", NULL);
+        cst_xml_empty(&xml, "format", "type", spec->format, NULL);
+        cst_xml_close(&xml, "target");
     }
-    if (spec->thin)
-        g_string_append_printf(xml,
-                               "  <cistern:options>\n    <cistern:option name='thin' value='%s'/>\n"
-                               "  </cistern:options>\n",
-                               spec->thin);
-    g_string_append(xml, "</volume>\n");
-    return g_string_free(xml, FALSE);
+    if (spec->backing_path) {
+        cst_xml_open(&xml, "backingStore", NULL);
+        cst_xml_element(&xml, "path", spec->backing_path);
+        if (spec->backing_format)
+            cst_xml_empty(&xml, "format", "type", spec->backing_format, NULL);
+        cst_xml_close(&xml, "backingStore");
+    }
+    if (spec->thin) {
+        cst_xml_open(&xml, "cistern:options", NULL);
+        cst_xml_empty(&xml, "cistern:option", "name", "thin", "value", spec->thin, NULL);
+        cst_xml_close(&xml, "cistern:options");
+    }
+    cst_xml_close(&xml, "volume");
+    return g_string_free(xml.out, FALSE);
 }
 
 /* --- vol-clone ------------------------------------------------------------------------------- */

@@ -105,7 +105,7 @@ typedef struct {
     const char *thin;           /**< "yes", "no": in our own namespace, for logical pools */
 } CliVolSpec;
 
-/** Returns the <volume> of @spec, as virsh writes it (nothing is escaped). Free it. */
+/** Returns the <volume> of @spec in virsh's layout, with each value escaped. Free it. */
 char *cli_vol_spec_xml(const CliVolSpec *spec);
 /**
  * Returns the document of a volume with another name in it, as virsh's vol-clone edits it. Free it.
