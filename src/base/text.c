@@ -1,27 +1,134 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Text of others in messages and logs: neither terminals nor log readers may take orders from it.
+ * Text from elsewhere in messages and logs. A terminal must not obey the control sequences in it,
+ * and direction marks must not reorder the text around it. Invalid UTF-8 is escaped byte by byte.
  */
 #include <base/text.h>
 
-#include <glib.h>
 #include <string.h>
 
-char *cst_text_escape(const char *text)
+gboolean cst_text_is_plain(gunichar c)
 {
-    GString *escaped = g_string_sized_new(strlen(text) + 1);
+    /* GLib takes the line and paragraph separators for printable. */
+    return g_unichar_isprint(c) && c != 0x2028 && c != 0x2029;
+}
 
-    while (*text) {
-        gunichar c = g_utf8_get_char_validated(text, -1);
+/* Appends @len bytes at @text. Characters in @kept are copied, although they are not printable. */
+static void append_escaped(GString *out, const char *text, gsize len, const char *kept)
+{
+    const char *end = text + len;
+
+    while (text < end) {
+        gunichar c = g_utf8_get_char_validated(text, end - text);
         gboolean valid = c != (gunichar)-1 && c != (gunichar)-2;
         const char *next = valid ? g_utf8_next_char(text) : text + 1;
 
-        if (valid && g_unichar_isprint(c))
-            g_string_append_len(escaped, text, next - text);
+        if (valid && (cst_text_is_plain(c) || (c < 0x80 && strchr(kept, (int)c))))
+            g_string_append_len(out, text, next - text);
         else
             for (const char *p = text; p < next; p++)
-                g_string_append_printf(escaped, "\\x%02x", (guchar)*p);
+                g_string_append_printf(out, "\\x%02x", (guchar)*p);
         text = next;
     }
-    return g_string_free(escaped, FALSE);
+}
+
+static char *text_escape(const char *text, const char *kept)
+{
+    gsize len = strlen(text);
+    GString *out = g_string_sized_new(len + 1);
+
+    append_escaped(out, text, len, kept);
+    return g_string_free(out, FALSE);
+}
+
+char *cst_text_escape(const char *text)
+{
+    return text_escape(text, "");
+}
+
+char *cst_text_escape_lines(const char *text)
+{
+    return text_escape(text, "\n\t");
+}
+
+/* The end of the conversion that begins with the "%" at @percent. "%%" is one, too. */
+static const char *conversion_end(const char *percent)
+{
+    const char *letter = percent + 1 + strcspn(percent + 1, "diouxXeEfFgGaAcCsSpnm%");
+
+    return *letter ? letter + 1 : letter;
+}
+
+/* Returns @format with @mark after each conversion. */
+static char *mark_conversions(const char *format, char mark)
+{
+    GString *marked = g_string_new(NULL);
+
+    for (const char *at = format; *at;) {
+        const char *percent = strchrnul(at, '%');
+        const char *end = *percent ? conversion_end(percent) : percent;
+
+        g_string_append_len(marked, at, end - at);
+        if (*percent)
+            g_string_append_c(marked, mark);
+        at = end;
+    }
+    return g_string_free(marked, FALSE);
+}
+
+#pragma GCC diagnostic push
+/* Both formats are the caller's, whose arguments the compiler has checked, with marks in between.
+ */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static char *format_marked(const char *format, char mark, va_list args)
+{
+    g_autofree char *marked = mark_conversions(format, mark);
+    char *text;
+    va_list copy;
+
+    va_copy(copy, args);
+    text = g_strdup_vprintf(marked, copy);
+    va_end(copy);
+    return text;
+}
+#pragma GCC diagnostic pop
+
+/*
+ * The text is made twice, with different marks after the conversions. The first difference after
+ * the beginning of a conversion is where its text ends, whatever bytes the text has. This works for
+ * each kind of conversion, and for translations that change the order of the arguments.
+ */
+char *cst_text_vformat(const char *format, va_list args)
+{
+    g_autofree char *one = format_marked(format, '\1', args);
+    g_autofree char *two = format_marked(format, '\2', args);
+    GString *out = g_string_sized_new(strlen(one) + 1);
+    gsize at = 0;
+
+    while (*format) {
+        const char *percent = strchrnul(format, '%');
+        gsize begin = at + (gsize)(percent - format);
+
+        g_string_append_len(out, format, percent - format);
+        if (!*percent)
+            break;
+        at = begin;
+        while (one[at] && one[at] == two[at])
+            at++;
+        append_escaped(out, one + begin, at - begin, "");
+        at += one[at] != '\0';
+        format = conversion_end(percent);
+    }
+    return g_string_free(out, FALSE);
+}
+
+char *cst_text_format(const char *format, ...)
+{
+    char *text;
+    va_list args;
+
+    va_start(args, format);
+    text = cst_text_vformat(format, args);
+    va_end(args);
+    return text;
 }

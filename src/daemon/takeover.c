@@ -18,6 +18,7 @@
 
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/text.h>
 #include <service/takeover.h>
 #include <store/driver_lock.h>
 #include <store/secret_values.h>
@@ -37,7 +38,7 @@ static void say(Check *check, const char *word, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    text = g_strdup_vprintf(format, arguments);
+    text = cst_text_vformat(format, arguments);
     va_end(arguments);
     fprintf(check->out, "%-7s %s\n", word, text);
     if (strcmp(word, "problem") == 0)

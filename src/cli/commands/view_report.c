@@ -30,8 +30,8 @@ gboolean cli_compare_judge(CliCtl *ctl, const CstCompareReport *report, gboolean
     if (strict && !report->sizes_same)
         return cst_fail(error, CST_ERROR_MISMATCH, "%s", _("the images differ in size"));
     if (!report->sizes_same)
-        cli_print(ctl, "%s", _("Warning: Image size mismatch!\n"));
-    cli_print(ctl, "%s", _("Images are identical.\n"));
+        cli_print_lines(ctl, _("Warning: Image size mismatch!\n"));
+    cli_print_lines(ctl, _("Images are identical.\n"));
     return TRUE;
 }
 

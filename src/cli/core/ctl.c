@@ -11,6 +11,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/text.h>
 
 #include "interrupt.h"
 
@@ -80,11 +81,17 @@ gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError 
     return cli_conn(ctl, error) != NULL;
 }
 
-static void set_text(char **text, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
-static void set_text(char **text, const char *format, va_list args)
+char *cli_format(const CliCtl *ctl, const char *format, va_list args)
+{
+    return ctl->settings.json ? g_strdup_vprintf(format, args) : cst_text_vformat(format, args);
+}
+
+static void set_text(const CliCtl *ctl, char **text, const char *format, va_list args)
+    G_GNUC_PRINTF(3, 0);
+static void set_text(const CliCtl *ctl, char **text, const char *format, va_list args)
 {
     g_free(*text);
-    *text = g_strdup_vprintf(format, args);
+    *text = cli_format(ctl, format, args);
 }
 
 gboolean(cli_failed)(CliCtl *ctl, const char *format, ...)
@@ -92,7 +99,7 @@ gboolean(cli_failed)(CliCtl *ctl, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    set_text(&ctl->headline, format, args);
+    set_text(ctl, &ctl->headline, format, args);
     va_end(args);
     return FALSE;
 }
@@ -102,7 +109,7 @@ void cli_hint(CliCtl *ctl, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    set_text(&ctl->hint, format, args);
+    set_text(ctl, &ctl->hint, format, args);
     va_end(args);
 }
 
@@ -119,6 +126,14 @@ CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error)
     return cst_error_info(code)->exit;
 }
 
+void cli_plan_lines(CliCtl *ctl, const char *text)
+{
+    if (!ctl->settings.dry_run)
+        return;
+    g_free(ctl->plan);
+    ctl->plan = g_strdup(text);
+}
+
 void cli_plan(CliCtl *ctl, const char *format, ...)
 {
     va_list args;
@@ -126,6 +141,6 @@ void cli_plan(CliCtl *ctl, const char *format, ...)
     if (!ctl->settings.dry_run)
         return;
     va_start(args, format);
-    set_text(&ctl->plan, format, args);
+    set_text(ctl, &ctl->plan, format, args);
     va_end(args);
 }

@@ -87,6 +87,12 @@ gboolean cli_reconnect(CliCtl *ctl, const char *uri, gboolean read_only, GError 
 gboolean cli_failed(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 #define cli_failed(...) CST_GIVES_FALSE(cli_failed(__VA_ARGS__))
 
+/**
+ * Formats a message with escaped arguments, or with exact ones for --json, whose writer escapes.
+ * Free it.
+ */
+char *cli_format(const CliCtl *ctl, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
+
 /** Says what to do about a failure, instead of what its class tells; the last call wins. */
 void cli_hint(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
@@ -101,3 +107,5 @@ CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error);
  * that ends as a dry run does, the plan is printed. Does nothing without --dry-run.
  */
 void cli_plan(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/** Likewise, with a text that has lines of its own. */
+void cli_plan_lines(CliCtl *ctl, const char *text);

@@ -49,7 +49,7 @@ gboolean cli_confirm(CliCtl *ctl, GError **error, const char *format, ...)
     if (!terminal && !(ctl->current->command->flags & CLI_CMD_OURS))
         return TRUE;
     va_start(args, format);
-    question = g_strdup_vprintf(format, args);
+    question = cli_format(ctl, format, args);
     va_end(args);
     if (!terminal)
         return cst_fail(error, CST_ERROR_USAGE,

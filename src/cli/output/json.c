@@ -9,6 +9,8 @@
  */
 #include "json.h"
 
+#include <base/text.h>
+
 #include "text.h"
 
 void cli_json_begin(CliJson *json)
@@ -66,18 +68,19 @@ void cli_json_close(CliJson *json, char bracket)
     json->follows = TRUE;
 }
 
-static void append_escaped(GString *out, unsigned char c)
+/* JSON may hold any character, but it may be read on a terminal. */
+static void append_escaped(GString *out, gunichar c)
 {
     static const char letters[] = "btn\0fr"; /* of 8 to 13; 11 has none */
 
     if (c == '"' || c == '\\')
-        g_string_append_printf(out, "\\%c", c);
+        g_string_append_printf(out, "\\%c", (char)c);
     else if (c >= '\b' && c <= '\r' && letters[c - '\b'])
         g_string_append_printf(out, "\\%c", letters[c - '\b']);
-    else if (c < 0x20 || c == 0x7f)
+    else if (c <= 0xffff && !cst_text_is_plain(c))
         g_string_append_printf(out, "\\u%04x", c);
     else
-        g_string_append_c(out, (char)c);
+        g_string_append_unichar(out, c);
 }
 
 void cli_json_add_string(CliJson *json, const char *key, const char *value)
@@ -90,8 +93,8 @@ void cli_json_add_string(CliJson *json, const char *key, const char *value)
         return;
     }
     g_string_append_c(json->text, '"');
-    for (const char *at = valid; *at; at++)
-        append_escaped(json->text, (unsigned char)*at);
+    for (const char *at = valid; *at; at = g_utf8_next_char(at))
+        append_escaped(json->text, g_utf8_get_char(at));
     g_string_append_c(json->text, '"');
 }
 

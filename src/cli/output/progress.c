@@ -16,6 +16,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/text.h>
 #include <base/units.h>
 
 #include "core/interrupt.h"
@@ -151,7 +152,7 @@ static void show(View *view)
     CstProgress progress = cst_task_progress(view->task);
     gint64 now = g_get_monotonic_time();
     CliProgressFigures figures;
-    g_autofree char *text = NULL;
+    g_autofree char *label = NULL, *text = NULL;
 
     cli_progress_compute(progress, (double)(now - view->started) / G_USEC_PER_SEC, &figures);
     view->shown = now;
@@ -159,7 +160,8 @@ static void show(View *view)
         show_json(view, progress, &figures);
         return;
     }
-    text = cli_progress_text(view->label, progress, &figures,
+    label = cst_text_escape(view->label);
+    text = cli_progress_text(label, progress, &figures,
                              view->bar ? terminal_columns(fileno(view->ctl->err)) : G_MAXINT);
     fprintf(view->ctl->err, view->bar ? "\r%s\033[K" : "%s\n", text);
     view->drawn = view->bar;

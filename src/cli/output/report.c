@@ -29,7 +29,8 @@ static void print_done(CliCtl *ctl, const char *key, const char *value, const ch
         return;
     if (!ctl->one_of_several)
         cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
-    cli_extra(ctl, "%s\n", message);
+    cli_extra_lines(ctl, message);
+    cli_extra(ctl, "\n");
 }
 
 void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
@@ -38,7 +39,7 @@ void cli_done(CliCtl *ctl, const char *key, const char *value, const char *forma
     va_list args;
 
     va_start(args, format);
-    message = g_strdup_vprintf(format, args);
+    message = cli_format(ctl, format, args);
     va_end(args);
     print_done(ctl, key, value, message);
 }
@@ -50,7 +51,7 @@ gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *valu
     va_list args;
 
     va_start(args, failed);
-    message = g_strdup_vprintf(ok ? done : failed, args);
+    message = cli_format(ctl, ok ? done : failed, args);
     va_end(args);
     if (!ok)
         return cli_failed(ctl, "%s", message);
@@ -71,7 +72,13 @@ void cli_document(CliCtl *ctl, const char *key, const char *text)
     const CliFact fact = cli_fact_nullable(key, NULL, text);
 
     cli_sheet_print_json(ctl, ctl->out, &fact, 1);
-    cli_print(ctl, "%s", text);
+    if (ctl->settings.json)
+        return;
+    /* A file or another program gets the exact document. */
+    if (isatty(fileno(ctl->out)))
+        cli_print_lines(ctl, text);
+    else
+        fputs(text, ctl->out);
 }
 
 void cli_print_plan(CliCtl *ctl)
@@ -90,7 +97,8 @@ void cli_print_plan(CliCtl *ctl)
 
         cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
     }
-    cli_print(ctl, "%s\n", plan);
+    cli_print_lines(ctl, plan);
+    cli_print(ctl, "\n");
 }
 
 /** What to do next, where the error's class alone tells it; NULL otherwise. */
@@ -149,7 +157,7 @@ static void report_text(CliCtl *ctl, const GError *error)
     /* Scripts compare stderr: a hint that goes with every such error is for the person at the
        terminal, one about this very name is for everybody. */
     if (ctl->hint || (hint && isatty(fileno(ctl->err))))
-        fprintf(ctl->err, _("hint: %s\n"), ctl->hint ? ctl->hint : hint);
+        cli_warn(ctl, _("hint: %s\n"), ctl->hint ? ctl->hint : hint);
 }
 
 static void forget(CliCtl *ctl)

@@ -18,9 +18,12 @@ void cli_done(CliCtl *ctl, const char *key, const char *value, const char *forma
  */
 gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *value, const char *done,
                      const char *failed, ...) G_GNUC_PRINTF(5, 7) G_GNUC_PRINTF(6, 7);
-/** Prints one value on a line, or as member @key. */
+/** Prints one value on a line, escaped, or as member @key, which has the exact value. */
 void cli_value(CliCtl *ctl, const char *key, const char *value);
-/** Prints a document that has its own newlines, or as member @key. */
+/**
+ * Prints a document that has its own newlines, or as member @key. Control characters are escaped on
+ * a terminal only.
+ */
 void cli_document(CliCtl *ctl, const char *key, const char *text);
 
 /**

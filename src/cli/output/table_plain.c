@@ -2,6 +2,8 @@
 /* Tables as lines for scripts and spreadsheets: values as they are, one row a line. */
 #include <string.h>
 
+#include <base/text.h>
+
 #include "json.h"
 #include "table_private.h"
 
@@ -60,15 +62,23 @@ void cli_table_print_parsable(CliCtl *ctl, const CliTable *table)
     print_rows(ctl->out, table, '\t', print_escaped);
 }
 
-static void print_quoted(FILE *out, const char *text)
+/*
+ * A spreadsheet takes a cell that begins with one of these characters for a formula, quoted or not.
+ * The apostrophe makes it text.
+ */
+static void print_quoted(FILE *out, const char *value)
 {
+    const char *mark = value && *value && strchr("=+-@\t\r", *value) ? "'" : "";
+    g_autofree char *shown = value ? cst_text_escape_lines(value) : NULL;
+    const char *text = shown;
+
     if (!text)
         return;
-    if (*text && !strpbrk(text, ",\"\r\n")) {
-        fputs(text, out);
+    if (*text && !strpbrk(text, ",\"\n")) {
+        fprintf(out, "%s%s", mark, text);
         return;
     }
-    fputc('"', out);
+    fprintf(out, "\"%s", mark);
     for (; *text; text++) {
         if (*text == '"')
             fputc('"', out);

@@ -152,7 +152,7 @@ void cli_table_print(CliCtl *ctl, const CliTable *table, const char *key)
     }
     for (guint row = 1; row < layout.n_rows; row++)
         append_row(out, &layout, row);
-    cli_print(ctl, "%s", out->str);
+    cli_print_lines(ctl, out->str);
     layout_clear(&layout);
 }
 

@@ -10,7 +10,33 @@
 #include <unistd.h>
 
 #include <base/i18n.h>
+#include <base/text.h>
 #include <base/units.h>
+
+/* Names and texts in a message may come from other users, images and servers. */
+static void print_escaped(FILE *stream, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
+static void print_escaped(FILE *stream, const char *format, va_list args)
+{
+    g_autofree char *text = cst_text_vformat(format, args);
+
+    fputs(text, stream);
+}
+
+void cli_print_lines(CliCtl *ctl, const char *text)
+{
+    g_autofree char *lines = NULL;
+
+    if (ctl->settings.json)
+        return;
+    lines = cst_text_escape_lines(text);
+    fputs(lines, ctl->out);
+}
+
+void cli_extra_lines(CliCtl *ctl, const char *text)
+{
+    if (!ctl->settings.quiet)
+        cli_print_lines(ctl, text);
+}
 
 void cli_print(CliCtl *ctl, const char *format, ...)
 {
@@ -19,7 +45,7 @@ void cli_print(CliCtl *ctl, const char *format, ...)
     if (ctl->settings.json)
         return;
     va_start(args, format);
-    vfprintf(ctl->out, format, args);
+    print_escaped(ctl->out, format, args);
     va_end(args);
 }
 
@@ -30,7 +56,7 @@ void cli_extra(CliCtl *ctl, const char *format, ...)
     if (ctl->settings.json || ctl->settings.quiet)
         return;
     va_start(args, format);
-    vfprintf(ctl->out, format, args);
+    print_escaped(ctl->out, format, args);
     va_end(args);
 }
 
@@ -55,14 +81,31 @@ gboolean cli_use_color(const CliCtl *ctl, FILE *stream)
     return term && *term && !g_str_equal(term, "dumb") && isatty(fileno(stream));
 }
 
+/* Whether @line begins like a message of this program. */
+static gboolean is_like_message(const char *line)
+{
+    static const char *const words[] = {N_("error: "), "warning:", "hint:", "note:"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(words); i++)
+        if (g_str_has_prefix(line, words[i]) || g_str_has_prefix(line, _(words[i])))
+            return TRUE;
+    return FALSE;
+}
+
 void cli_error_line(CliCtl *ctl, const char *text)
 {
     gboolean color = cli_use_color(ctl, ctl->err);
 
+    g_autofree char *escaped = cst_text_escape_lines(text);
+    g_auto(GStrv) lines = g_strsplit(escaped, "\n", -1);
+
     /* What went to stdout before comes first when both go to one place. */
     fflush(ctl->out);
     fprintf(ctl->err, "%s%s%s%s\n", color ? "\033[1;31m" : "", _("error: "), color ? "\033[0m" : "",
-            text);
+            lines[0] ? lines[0] : "");
+    /* A line in the text of a server must not look like a message of this program. */
+    for (guint i = 1; lines[0] && lines[i]; i++)
+        fprintf(ctl->err, "%s%s\n", is_like_message(lines[i]) ? "  " : "", lines[i]);
 }
 
 void cli_complain(CliCtl *ctl, const char *format, ...)
@@ -71,7 +114,7 @@ void cli_complain(CliCtl *ctl, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    text = g_strdup_vprintf(format, args);
+    text = cst_text_vformat(format, args);
     va_end(args);
     cli_error_line(ctl, text);
 }
@@ -82,7 +125,7 @@ void cli_warn(CliCtl *ctl, const char *format, ...)
 
     fflush(ctl->out);
     va_start(args, format);
-    vfprintf(ctl->err, format, args);
+    print_escaped(ctl->err, format, args);
     va_end(args);
 }
 

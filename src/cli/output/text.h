@@ -5,13 +5,22 @@
 
 /* Text for people. */
 
+/*
+ * Each argument of a message is escaped (base/text.h), because it may come from another user, an
+ * image or a server. A newline that the message itself has stays one.
+ */
+
 /** Prints text for people on stdout; nothing with --json. */
 void cli_print(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** Prints the same unless --quiet is given: headers, blank lines, that something was done. */
 void cli_extra(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/** Prints a text that has lines of its own: a table, help, a translation. Escapes all else. */
+void cli_print_lines(CliCtl *ctl, const char *text);
+/** Likewise, but prints nothing with --quiet. */
+void cli_extra_lines(CliCtl *ctl, const char *text);
 /** Prints a line "error: …" on stderr that does not end the command. */
 void cli_complain(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/** Prints a whole text as such a line. */
+/** Prints a whole text as such a line. A further line that looks like a message is indented. */
 void cli_error_line(CliCtl *ctl, const char *text);
 /**
  * Prints "warning: …" on stderr, after what went to stdout before; @format has the word and the

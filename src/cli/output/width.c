@@ -11,6 +11,8 @@
 #include <string.h>
 #include <wchar.h>
 
+#include <base/text.h>
+
 size_t cli_char_width(const char *text, int *ret_columns)
 {
     mbstate_t state = {0};
@@ -26,7 +28,8 @@ size_t cli_char_width(const char *text, int *ret_columns)
         *ret_columns = -1;
         return 1;
     }
-    *ret_columns = wcwidth(wide);
+    /* Direction marks have no width, and a terminal obeys them. */
+    *ret_columns = cst_text_is_plain((gunichar)wide) ? wcwidth(wide) : -1;
     return len;
 }
 

@@ -119,7 +119,7 @@ static gboolean cmd_echo(CliCtl *ctl, const CliArgs *args, GError **error)
             g_string_append(text, word);
     }
     if (cli_args_has(args, "err"))
-        cli_complain(ctl, "%s", text->str);
+        cli_error_line(ctl, text->str);
     else
         cli_document(ctl, "text", text->str);
     return TRUE;

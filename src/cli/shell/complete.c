@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <base/i18n.h>
+#include <base/text.h>
 
 #include "core/options.h"
 #include "core/parse.h"
@@ -124,7 +125,16 @@ static void add_for_command(CliCtl *ctl, const CliArgs *args, const CliOption *p
         add_options(args->command->options, args, words);
 }
 
-/** Drops what does not begin like @typed, and the descriptions unless they are wanted. */
+/* Whether @word can stand in a list of candidates on a terminal. The tab is the description's. */
+static gboolean word_is_plain(const char *word)
+{
+    g_autofree char *shown = cst_text_escape_lines(word);
+
+    return g_str_equal(shown, word) && !strchr(word, '\n');
+}
+
+/** Drops what does not begin like @typed or can't be shown, and the descriptions unless they are
+ * wanted. */
 static void finish(GPtrArray *words, const char *typed, gboolean describe)
 {
     for (guint i = words->len; i > 0; i--) {
@@ -133,7 +143,8 @@ static void finish(GPtrArray *words, const char *typed, gboolean describe)
 
         if (tab && !describe)
             *tab = '\0';
-        if (!g_str_has_prefix(word, typed))
+        /* A word with a newline would be two, and one with an escape sequence an order. */
+        if (!g_str_has_prefix(word, typed) || !word_is_plain(word))
             g_ptr_array_remove_index(words, i - 1);
     }
 }

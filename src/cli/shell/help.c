@@ -95,7 +95,7 @@ static void print_options(CliCtl *ctl, const CliCommand *command)
 {
     if (!command->options)
         return;
-    cli_print(ctl, "%s", _("\n  OPTIONS\n"));
+    cli_print_lines(ctl, _("\n  OPTIONS\n"));
     for (const CliOption *option = command->options; option->name; option++) {
         g_autofree char *usage = cli_help_usage(command, option);
         g_autofree char *padded = cli_text_pad(usage, 15);
@@ -108,7 +108,7 @@ static void print_options(CliCtl *ctl, const CliCommand *command)
 /** What virsh does not have; after everything that it has. */
 static void print_common_options(CliCtl *ctl, const CliCommand *command)
 {
-    cli_print(ctl, "%s", _("\n  COMMON OPTIONS\n"));
+    cli_print_lines(ctl, _("\n  COMMON OPTIONS\n"));
     for (const CliOption *option = cli_common_options(); option->name; option++) {
         g_autofree char *usage = g_strdup_printf("--%s", option->name);
 
@@ -194,7 +194,9 @@ void cli_help_command(CliCtl *ctl, const CliCommand *command)
     print_synopsis(ctl, command);
     if (command->description[0]) {
         cli_print(ctl, _("\n  DESCRIPTION\n"));
-        cli_print(ctl, "    %s\n", _(command->description));
+        cli_print(ctl, "    ");
+        cli_print_lines(ctl, _(command->description));
+        cli_print(ctl, "\n");
     }
     print_options(ctl, command);
     print_common_options(ctl, command);
@@ -256,7 +258,7 @@ void cli_help_groups(CliCtl *ctl)
         cli_json_end(&json, ctl->out);
         return;
     }
-    cli_print(ctl, "%s", _("Grouped commands:\n\n"));
+    cli_print_lines(ctl, _("Grouped commands:\n\n"));
     for (const CliGroup *group = ctl->groups; group->title; group++) {
         if (!cli_help_group_visible(group))
             continue;

@@ -26,8 +26,10 @@ static gboolean cmd_complete(CliCtl *ctl, const CliArgs *args, GError **error)
 
     words = cli_complete_program(ctl, (int)typed->len, (char **)typed->pdata,
                                  cli_args_has(args, "describe"), &files);
-    for (guint i = 0; i < words->len; i++)
-        cli_print(ctl, "%s\n", (const char *)g_ptr_array_index(words, i));
+    for (guint i = 0; i < words->len; i++) {
+        cli_print_lines(ctl, g_ptr_array_index(words, i));
+        cli_print(ctl, "\n");
+    }
     ctl->silent = TRUE;
     return words->len > 0 || !files ||
            cst_fail(error, CST_ERROR_FAILED, "%s", _("nothing to complete"));

@@ -216,9 +216,8 @@ CstExitStatus cli_shell(CliCtl *ctl)
     }
     ctl->in_shell = TRUE;
     cli_extra(ctl, _("Welcome to %s, the storage interactive terminal.\n\n"), "cistern");
-    cli_extra(ctl, "%s",
-              _("Type:  'help' for help with commands\n"
-                "       'quit' to quit\n\n"));
+    cli_extra_lines(ctl, _("Type:  'help' for help with commands\n"
+                           "       'quit' to quit\n\n"));
     if (isatty(STDIN_FILENO))
         run_terminal(ctl);
     else

@@ -367,7 +367,7 @@ static void plan(const BackupCreate *create)
             g_string_append_printf(text, _("vol %s: would be read whole: %s"), source->ref->name,
                                    source->whole ? source->whole : "");
     }
-    cli_plan(create->ctl, "%s", text->str);
+    cli_plan_lines(create->ctl, text->str);
 }
 
 /* --- the command ------------------------------------------------------------------------------ */

@@ -267,8 +267,14 @@ static gboolean prove_boot(Prove *prove, GError **error)
     if (!cli_run_task(prove->scratch.ctl, _("Booting"), run_boot, prove, error))
         return FALSE;
     add_row(prove, N_("boot"), NULL, life->verdict, life->detail, life->console);
-    if (life->verdict != CST_GUEST_SOUND && *life->console)
-        cli_warn(prove->scratch.ctl, _("last lines of the console:\n%s"), life->console);
+    if (life->verdict != CST_GUEST_SOUND && *life->console) {
+        g_auto(GStrv) lines = g_strsplit(life->console, "\n", -1);
+
+        cli_warn(prove->scratch.ctl, _("last lines of the console:\n%s"), "");
+        for (char **line = lines; *line; line++)
+            if (**line)
+                cli_warn(prove->scratch.ctl, "%s\n", *line);
+    }
     return TRUE;
 }
 

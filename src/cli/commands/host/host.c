@@ -56,7 +56,8 @@ static gboolean cmd_capabilities(CliCtl *ctl, const CliArgs *args, GError **erro
 
     if (!xml)
         return conn ? cli_failed(ctl, "%s", _("failed to get capabilities")) : FALSE;
-    cli_value(ctl, "xml", xml);
+    cli_document(ctl, "xml", xml);
+    cli_print(ctl, "\n");
     return TRUE;
 }
 

@@ -176,7 +176,7 @@ static void add_image(CliSheet *sheet, const Shown *shown)
     if (shown->snapshots && shown->snapshots->len) {
         g_autoptr(CliTable) table = cli_image_snapshot_table(shown->snapshots);
 
-        cli_print(sheet->ctl, "%s", _("Snapshot list:\n"));
+        cli_print_lines(sheet->ctl, _("Snapshot list:\n"));
         cli_sheet_add_table(sheet, "snapshots", table);
     }
     cli_image_add_specific(sheet, &specific);
@@ -254,7 +254,7 @@ static void report_failure(Run *run, const char *path, const GError *why)
     };
 
     if (!run->ctl->settings.json) {
-        cli_complain(run->ctl, "%s", text);
+        cli_error_line(run->ctl, text);
         return;
     }
     begin_image(run);

@@ -113,7 +113,7 @@ static void begin(CliSheet *sheet, const CstImageInfo *info)
 {
     const CliFact type = cli_fact_text("type", NULL, cst_image_format_name(info->format));
 
-    cli_print(sheet->ctl, "%s", _("Format specific information:\n"));
+    cli_print_lines(sheet->ctl, _("Format specific information:\n"));
     cli_sheet_begin_object(sheet, "format-specific", NULL);
     cli_sheet_add(sheet, &type, 1);
     cli_sheet_begin_object(sheet, "data", NULL);

@@ -158,7 +158,7 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
             return FALSE;
         total += cst_import_capacity(import, i);
     }
-    cli_plan(importing->ctl, "%s", plan->str);
+    cli_plan_lines(importing->ctl, plan->str);
     /* What was unpacked is done, and all of the content is to come. */
     cst_task_set_total(task, cst_task_progress(task).done + total);
     if (!import_disks(importing, import, names, task, error))
@@ -184,7 +184,7 @@ static gboolean run_import_volume(CstTask *task, gpointer data, GError **error)
     size = cli_vol_content_capacity(content);
     if (!plan_disk(importing, importing->from, size, importing->name, plan, error))
         return FALSE;
-    cli_plan(importing->ctl, "%s", plan->str);
+    cli_plan_lines(importing->ctl, plan->str);
     cst_task_set_total(task, cst_task_progress(task).done + size);
     receive = receive_vol(importing, size, importing->name, NULL, error);
     vol = receive && cli_vol_content_send(content, &(CstVolSend){0}, cst_conn_receive_piece,
