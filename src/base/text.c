@@ -9,7 +9,7 @@
 
 gboolean cst_text_is_plain(gunichar c)
 {
-    /* GLib takes the line and paragraph separators for printable. */
+    /* For GLib the line and paragraph separators are printable. */
     return g_unichar_isprint(c) && c != 0x2028 && c != 0x2029;
 }
 
@@ -77,8 +77,7 @@ static char *mark_conversions(const char *format, char mark)
 }
 
 #pragma GCC diagnostic push
-/* Both formats are the caller's, whose arguments the compiler has checked, with marks in between.
- */
+/* The compiler has checked the arguments of the caller's format, which the marks do not change. */
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static char *format_marked(const char *format, char mark, va_list args)
 {

@@ -22,7 +22,6 @@ char *cst_text_escape(const char *text);
 /** Like cst_text_escape(), but keeps newlines and tabs. For texts that have lines of their own. */
 char *cst_text_escape_lines(const char *text);
 
-/** Formats a message. The text of each argument is escaped, and @format itself is not. g_free() it.
- */
+/** Formats a message. Each argument is escaped, and @format is not. g_free() it. */
 char *cst_text_format(const char *format, ...) G_GNUC_PRINTF(1, 2);
 char *cst_text_vformat(const char *format, va_list args) G_GNUC_PRINTF(1, 0);
