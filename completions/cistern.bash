@@ -17,9 +17,32 @@ _cistern_unquote()
     done
 }
 
+# Sets quoted to a word as it must stand on the line, where cur may have an open quote. Readline closes
+# that quote and quotes nothing, so a name such as '$(reboot)' would be executed.
+_cistern_quote()
+{
+    local i char
+    quoted=
+    case $cur in
+        \"*)
+            for ((i = 0; i < ${#1}; i++)); do
+                char=${1:i:1}
+                case $char in
+                    [\$\`\"\\]) quoted+=\\$char ;;
+                    # History expansion sees it in double quotes, with a backslash, too.
+                    !) quoted+='"\!"' ;;
+                    *) quoted+=$char ;;
+                esac
+            done
+            ;;
+        \'*) quoted=${1//\'/\'\\\'\'} ;;
+        *) printf -v quoted '%q' "$1" ;;
+    esac
+}
+
 _cistern()
 {
-    local cur cword words=() asked=() word unquoted line answer
+    local cur cword words=() asked=() word unquoted quoted line answer
     # URIs and lists contain characters that bash would break words at.
     if declare -F _get_comp_words_by_ref >/dev/null; then
         _get_comp_words_by_ref -n "\"'><=;|&(:" -w words -i cword
@@ -42,9 +65,8 @@ _cistern()
     esac
     while IFS= read -r line; do
         [ -n "$line" ] || continue
-        # Behind an open quote readline quotes by itself.
-        [[ $cur == [\'\"]* ]] || line=$(printf '%q' "$line")
-        COMPREPLY+=("$line")
+        _cistern_quote "$line"
+        COMPREPLY+=("$quoted")
     done <<< "$answer"
     if declare -F __ltrim_colon_completions >/dev/null; then
         __ltrim_colon_completions "$cur"

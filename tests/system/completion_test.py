@@ -58,6 +58,10 @@ bind -x '"\C-t": tell'
 """
 
 
+# What is typed behind a quote, and completed, must be this name again in the shell.
+EVIL = "e$(touch PWNED)`touch PWNED`'\"x"
+
+
 class Shells(unittest.TestCase):
     maxDiff = None
 
@@ -68,7 +72,7 @@ class Shells(unittest.TestCase):
         for name in ("one", "two"):
             self.cistern("pool-create-as", name, "dir", "--target", self.at(name), "--build")
         for pool, name in (("one", "disk"), ("one", "with space.qcow2"), ("two", "disk"),
-                           ("two", "a$b:c")):
+                           ("two", "a$b:c"), ("two", EVIL)):
             self.cistern("vol-create-as", pool, name, "1M")
         os.mkdir(self.at("here"))
         self.write("here/picture.iso", "")
@@ -113,6 +117,22 @@ class Shells(unittest.TestCase):
         self.write("bashrc", BASHRC)
         self.in_terminal(f"bash --noprofile --rcfile {self.at('bashrc')} -i",
                          "".join(self.typed + line + "\t\x14" for line, _, _ in TYPED) + "exit\n")
+
+    def test_bash_executes_no_name(self):
+        self.write("bashrc", BASHRC)
+        for quote in ('"', "'", ""):
+            for leave in ("\x14", "\n"):
+                with self.subTest(quote=quote, leave=leave):
+                    self.write("answered", "")
+                    self.shell("script", "-qec", f"bash --noprofile --rcfile {self.at('bashrc')} -i",
+                               "/dev/null", SCRIPTS=SCRIPTS, ANSWERED=self.at("answered"),
+                               keys=f"{self.typed}vol-info --pool two {quote}e\t{leave}exit\n")
+                    self.assertEqual(["picture.iso"], os.listdir(self.at("here")))
+                    with open(self.at("answered"), encoding="ascii") as stream:
+                        line = stream.read().strip()
+                    if line:
+                        self.assertEqual(EVIL, self.shell(
+                            "bash", "-c", "set -- " + line + "; printf %s \"${@: -1}\""))
 
     def test_fish(self):
         script = f"source {SCRIPTS}/cistern.fish; complete -C $argv[1]"
