@@ -85,3 +85,17 @@ char *cst_reference_path(const char *reference)
         path += strlen("file:");
     return g_path_is_absolute(path) ? g_canonicalize_filename(path, NULL) : g_strdup(reference);
 }
+
+char *cst_url_shown(const char *text)
+{
+    const char *path = path_of_url(text);
+    g_autoptr(GUri) uri = path ? g_uri_parse(text, G_URI_FLAGS_ENCODED, NULL) : NULL;
+
+    if (!path)
+        return g_strdup(text);
+    if (uri)
+        return g_uri_to_string_partial(uri, G_URI_HIDE_USERINFO | G_URI_HIDE_QUERY |
+                                                G_URI_HIDE_FRAGMENT);
+    /* The password may be anywhere in a URL that cannot be parsed. */
+    return g_strdup_printf("%.*s://…", (int)(strstr(text, "://") - text), text);
+}

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <base/i18n.h>
+#include <base/url.h>
 
 #include "curl.h"
 #include "http_reply.h"
@@ -413,15 +414,15 @@ void import_http_free(ImportHttp *http)
 ImportHttp *import_http_open(const ImportContext *context, const char *url, GError **error)
 {
     const ImportCurl *curl = import_curl(error);
-    g_autofree char *scheme = g_uri_parse_scheme(url), *name = import_shown_url(url);
+    g_autofree char *scheme = g_uri_parse_scheme(url), *name = cst_url_shown(url);
     g_autoptr(ImportHttp) http = NULL;
     Request request = {.first = TRUE, .end = BEGINNING, .sink = take_nothing};
 
     if (!curl)
         return NULL;
-    if (!name || !scheme ||
+    if (!scheme || !g_uri_is_valid(url, G_URI_FLAGS_ENCODED, NULL) ||
         (g_ascii_strcasecmp(scheme, "http") != 0 && g_ascii_strcasecmp(scheme, "https") != 0)) {
-        cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' is no http or https URL"), url);
+        cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' is no http or https URL"), name);
         return NULL;
     }
     http = g_new0(ImportHttp, 1);

@@ -58,10 +58,3 @@ char *cst_import_name(const char *source)
         g_string_assign(name, "disk");
     return g_string_free(name, FALSE);
 }
-
-char *import_shown_url(const char *url)
-{
-    g_autoptr(GUri) uri = g_uri_parse(url, G_URI_FLAGS_ENCODED, NULL);
-
-    return uri ? g_uri_to_string_partial(uri, G_URI_HIDE_USERINFO | G_URI_HIDE_QUERY) : NULL;
-}

@@ -7,5 +7,3 @@
 gboolean import_is_url(const char *source);
 /** The file's name: the last part of a path, or of an URL's path, unescaped. g_free() it. */
 char *import_file_of(const char *source);
-/** An URL without what says who we are to the server; NULL: it is none. g_free() it. */
-char *import_shown_url(const char *url);

@@ -19,6 +19,7 @@
 #include <base/place.h>
 #include <base/test_point.h>
 #include <base/text.h>
+#include <base/url.h>
 
 #include "list.h"
 #include "name.h"
@@ -181,7 +182,7 @@ static gboolean find_checksum(const ImportContext *context, gboolean *ret_wanted
     if (how->checksum_url && !import_is_url(where))
         return cst_fail(error, CST_ERROR_USAGE, _("'%s' is no URL; --checksum-file reads files"),
                         where);
-    shown = how->checksum_url ? import_shown_url(where) : g_strdup(where);
+    shown = how->checksum_url ? cst_url_shown(where) : g_strdup(where);
     list = import_signed_list(context, where, shown ? shown : where, error);
     return list && import_list_find(list, file, shown ? shown : where, FALSE, ret_checksum, error);
 }

@@ -82,9 +82,28 @@ static void spellings_of_a_local_file_give_its_clean_path(void **state)
     }
 }
 
+static void url_is_shown_without_its_secrets(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } rows[] = {
+        {"/a/me:pw@b?c", "/a/me:pw@b?c"},
+        {"http://me:pw@host:8080/a%20b.img?token=s#t", "http://host:8080/a%20b.img"},
+        {"nbd://u@host/x", "nbd://host/x"},
+        {"http://me:pw@host:port/x", "http://…"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *shown = cst_url_shown(rows[i].text);
+
+        assert_string_equal(shown, rows[i].shown);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(url_is_shown_without_its_secrets),
         cmocka_unit_test(paths_are_escaped_and_back),
         cmocka_unit_test(references_lead_from_the_directory),
         cmocka_unit_test(spellings_of_a_local_file_give_its_clean_path),

@@ -18,3 +18,8 @@ char *cst_reference_resolve(const char *directory, const char *reference);
  * or "json:{…}" that names one file. Other references stay as they are. g_free() it.
  */
 char *cst_reference_path(const char *reference);
+/**
+ * @text for people: a URL without user, password, query and fragment, which may hold secrets. Text
+ * that is no URL stays as it is. g_free() it.
+ */
+char *cst_url_shown(const char *text);

@@ -14,6 +14,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
+#include <base/url.h>
 #include <import/import.h>
 
 #include "commands/volume/options.h"
@@ -27,7 +28,8 @@
 typedef struct {
     CliCtl *ctl;
     CstImportHow how;
-    const char *from; /* where the source is a volume; NULL: it is none */
+    const char *shown; /* the source, without what only its server may know */
+    const char *from;  /* where the source is a volume; NULL: it is none */
     const CstPoolRef *pool;
     const char *name; /* of the volume; of several, the beginning */
     const char *format;
@@ -59,7 +61,7 @@ static GPtrArray *choose_names(const Importing *importing, guint disks, GError *
     if (disks > 1 && importing->resize > 0) {
         cst_fail(error, CST_ERROR_USAGE,
                  _("'%s' has %u disks, and --resize is for one: say which with --disk"),
-                 importing->how.source, disks);
+                 importing->shown, disks);
         return NULL;
     }
     for (guint i = 0; i < disks; i++) {
@@ -83,11 +85,11 @@ static gboolean plan_disk(const Importing *importing, const char *format, uint64
     if (plan->len > 0)
         g_string_append_c(plan, '\n');
     g_string_append_printf(plan, _("Would import %s (%s, %.2f %s) as vol %s into pool %s"),
-                           importing->how.source, format, value, unit, name, importing->pool->name);
+                           importing->shown, format, value, unit, name, importing->pool->name);
     return importing->resize == 0 || importing->resize >= size ||
            cst_fail(error, CST_ERROR_INVALID,
                     _("'%s' has %.2f %s, and what it holds would be cut off by a smaller size"),
-                    importing->how.source, value, unit);
+                    importing->shown, value, unit);
 }
 
 static CstConnReceive *receive_vol(const Importing *importing, uint64_t size, const char *name,
@@ -272,7 +274,7 @@ static void print_many(const Importing *importing)
 
         cli_table_add_text(table, vol->pool);
         cli_table_add_text(table, vol->name);
-        cli_extra(ctl, _("Vol %s imported from %s"), vol->name, importing->how.source);
+        cli_extra(ctl, _("Vol %s imported from %s"), vol->name, importing->shown);
         cli_extra(ctl, "\n");
     }
     if (ctl->settings.json)
@@ -293,7 +295,7 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(GPtrArray) vols = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_ref_free);
     Importing importing = {.ctl = ctl, .how = {.note = cli_note, .note_data = ctl}, .vols = vols};
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
-    g_autofree char *name = NULL;
+    g_autofree char *name = NULL, *shown = NULL;
     const CstVolRef *vol;
 
     if (!pool || !cli_vol_new_name(ctl, args, "newname", &importing.name, error) ||
@@ -301,6 +303,7 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     if (!importing.name)
         importing.name = name = source_name(&importing);
+    importing.shown = shown = cst_url_shown(importing.how.source);
     importing.pool = pool;
     if (!importing.format)
         importing.format = cli_vol_default_format(ctl, pool);
@@ -308,13 +311,12 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
         !cli_job_begin(ctl, "import", pool->name, importing.name, error) ||
         !cli_run_task(ctl, _("Importing"), importing.from ? run_import_volume : run_import,
                       &importing, error))
-        return cli_failed(ctl, _("Failed to import %s"), importing.how.source);
+        return cli_failed(ctl, _("Failed to import %s"), shown);
     vol = vols->pdata[0];
     if (vols->len > 1)
         print_many(&importing);
     else
-        cli_done(ctl, "volume", vol->name, _("Vol %s imported from %s"), vol->name,
-                 importing.how.source);
+        cli_done(ctl, "volume", vol->name, _("Vol %s imported from %s"), vol->name, shown);
     return TRUE;
 }
 
