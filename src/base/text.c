@@ -7,10 +7,36 @@
 
 #include <string.h>
 
+#include <base/error.h>
+#include <base/i18n.h>
+
 gboolean cst_text_is_plain(gunichar c)
 {
     /* For GLib the line and paragraph separators are printable. */
     return g_unichar_isprint(c) && c != 0x2028 && c != 0x2029;
+}
+
+static gboolean is_direction_mark(gunichar c)
+{
+    return c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
+           (c >= 0x2066 && c <= 0x2069);
+}
+
+gboolean cst_text_name_check(const char *name, const char *what, GError **error)
+{
+    g_autofree char *valid = g_utf8_make_valid(name, -1);
+
+    for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+
+        if (g_unichar_iscntrl(c))
+            return cst_fail(error, CST_ERROR_INVALID, _("%s name contains a control character"),
+                            what);
+        if (is_direction_mark(c) || c == 0x2028 || c == 0x2029)
+            return cst_fail(error, CST_ERROR_INVALID,
+                            _("%s name contains a direction mark or a separator of lines"), what);
+    }
+    return TRUE;
 }
 
 /* Appends @len bytes at @text. Characters in @kept are copied, although they are not printable. */

@@ -17,6 +17,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/test_point.h>
+#include <base/text.h>
 #include <blob/dry.h>
 #include <image/hold.h>
 
@@ -279,7 +280,7 @@ gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const 
 {
     const char *reserved = state->backend->reserved_prefix;
 
-    if (!cst_name_check(name, what, error))
+    if (!cst_name_check(name, what, error) || !cst_text_name_check(name, what, error))
         return FALSE;
     if (!reserved || !g_str_has_prefix(name, reserved))
         return TRUE;

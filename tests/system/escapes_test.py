@@ -69,6 +69,17 @@ class Escapes(unittest.TestCase):
             self.harmless("vol-info", name, "--pool", "p", status=3)
             self.harmless("pool-info", name, status=3)
 
+    def test_new_names_with_marks_are_refused(self):
+        self.run_in("vol-create-as", "p", "v", "1M", "--format", "qcow2")
+        for name in NAMES[:4]:
+            for command in (["vol-create-as", "p", name, "1M"], ["snap-create", "p/v", name],
+                            ["vol-rename", "p/v", name], ["vol-clone", "p/v", name],
+                            ["pool-define-as", name, "dir", "--target", self.at("q")]):
+                done = subprocess.run([space.CISTERN, "--root", self.at("root"), *command],
+                                      capture_output=True, timeout=60, check=False)
+                self.assertNotEqual(0, done.returncode, command)
+        self.assertEqual(["v"], os.listdir(self.at("p")))
+
     def test_csv_cells_that_begin_a_formula_are_text(self):
         for name in ("=1+1", "+x", "-y", "@z"):
             self.run_in("vol-create-as", "--pool", "p", "--name=" + name, "--capacity", "1M")

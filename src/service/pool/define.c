@@ -17,6 +17,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/test_point.h>
+#include <base/text.h>
 #include <store/pool_files.h>
 #include <store/trash.h>
 
@@ -55,8 +56,9 @@ static gboolean check_names(CstService *service, const CstPoolDef *def, gboolean
     char uuid[CST_UUID_TEXT_LEN];
 
     *ret_same = NULL;
+    /* A pool that exists keeps its name. */
     if (!pool)
-        return TRUE;
+        return cst_text_name_check(def->name, _("pool"), error);
     if (!cst_uuid_equal(&pool->uuid, &def->uuid))
         return cst_fail(error, CST_ERROR_POOL_EXISTS, _("pool '%s' already exists with uuid %s"),
                         def->name, cst_uuid_format(&pool->uuid, uuid));

@@ -17,6 +17,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/test_point.h>
+#include <base/text.h>
 #include <image/snapshot.h>
 
 #include "core/intent.h"
@@ -86,7 +87,8 @@ static gboolean set_begin(Set *set, const GPtrArray *volumes, GError **error)
             return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' is named twice"),
                             (const char *)g_ptr_array_index(set->volumes, i));
     g_ptr_array_add(set->volumes, NULL);
-    return volumes->len > 0 ? cst_name_check(set->name, _("snapshot"), error)
+    return volumes->len > 0 ? cst_name_check(set->name, _("snapshot"), error) &&
+                                  cst_text_name_check(set->name, _("snapshot"), error)
                             : cst_fail(error, CST_ERROR_INVALID, _("no volume is named"));
 }
 

@@ -13,6 +13,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/text.h>
 
 #include "core/intent.h"
 #include "core/job.h"
@@ -76,6 +77,7 @@ static gboolean run_create(const SnapshotProvider *provider, SnapshotTarget *tar
                            const SnapshotChange *change, CstTask *task, GError **error)
 {
     return cst_name_check(change->name, _("snapshot"), error) &&
+           cst_text_name_check(change->name, _("snapshot"), error) &&
            provider->create(target, change->name, change->limit, task, error);
 }
 
@@ -200,7 +202,8 @@ static gboolean run_rename(const SnapshotProvider *provider, SnapshotTarget *tar
 
     if (provider == &snapshot_pool_provider
             ? !cst_pool_state_name_check(target->claim.state, name, _("snapshot"), error)
-            : !cst_name_check(name, _("snapshot"), error))
+            : !(cst_name_check(name, _("snapshot"), error) &&
+                cst_text_name_check(name, _("snapshot"), error)))
         return FALSE;
     return check_name_free(provider, target, name, error) &&
            provider->rename(target, change->name, name, error);

@@ -16,6 +16,12 @@
  */
 gboolean cst_text_is_plain(gunichar c);
 
+/**
+ * Checks the name of a new object: INVALID where it has a control character, a direction mark, or a
+ * line or paragraph separator. @what names the object in the message ("volume").
+ */
+gboolean cst_text_name_check(const char *name, const char *what, GError **error);
+
 /** Returns @text in one line: each character that is not plain is escaped. g_free() it. */
 char *cst_text_escape(const char *text);
 
