@@ -159,7 +159,27 @@ gboolean cst_file_replace_dated(const char *path, const void *data, size_t len, 
     return cst_parent_sync(path, error);
 }
 
-static gboolean read_file(const char *path, gboolean trusted, size_t limit, char **ret_data,
+typedef enum { READ_ANY, READ_TRUSTED, READ_PRIVATE } ReadAccess;
+
+static gboolean check_access(const struct stat *st, const char *path, ReadAccess access,
+                             GError **error)
+{
+    if (access == READ_TRUSTED && !cst_only_we_write(st))
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("others may write to '%s': it must be yours or root's, without write "
+                          "permission for group and others"),
+                        path);
+    if (access == READ_PRIVATE &&
+        (!cst_owner_is_us(st->st_uid) || (st->st_mode & (S_IRWXG | S_IRWXO))))
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("cannot use '%s': user %u owns it and its mode is %04o, so other users "
+                          "may know the key; it must be yours or root's, and chmod 600 takes the "
+                          "access of other users away"),
+                        path, (unsigned)st->st_uid, st->st_mode & 07777);
+    return TRUE;
+}
+
+static gboolean read_file(const char *path, ReadAccess access, size_t limit, char **ret_data,
                           size_t *ret_len, GError **error)
 {
     /*
@@ -174,11 +194,8 @@ static gboolean read_file(const char *path, gboolean trusted, size_t limit, char
         return cst_fail_errno(error, errno, _("cannot open '%s'"), path);
     if (!S_ISREG(st.st_mode))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is not a regular file"), path);
-    if (trusted && !cst_only_we_write(&st))
-        return cst_fail(error, CST_ERROR_DENIED,
-                        _("others may write to '%s': it must be yours or root's, without write "
-                          "permission for group and others"),
-                        path);
+    if (!check_access(&st, path, access, error))
+        return FALSE;
     if ((uint64_t)st.st_size > limit)
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' is larger than %zu bytes"), path, limit);
     data = cst_alloc((uint64_t)st.st_size + 1, 1, path, error);
@@ -194,13 +211,19 @@ static gboolean read_file(const char *path, gboolean trusted, size_t limit, char
 gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                        GError **error)
 {
-    return read_file(path, FALSE, limit, ret_data, ret_len, error);
+    return read_file(path, READ_ANY, limit, ret_data, ret_len, error);
 }
 
 gboolean cst_file_read_trusted(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                                GError **error)
 {
-    return read_file(path, TRUE, limit, ret_data, ret_len, error);
+    return read_file(path, READ_TRUSTED, limit, ret_data, ret_len, error);
+}
+
+gboolean cst_file_read_private(const char *path, size_t limit, char **ret_data, size_t *ret_len,
+                               GError **error)
+{
+    return read_file(path, READ_PRIVATE, limit, ret_data, ret_len, error);
 }
 
 gboolean cst_file_remove(const char *path, GError **error)

@@ -9,16 +9,22 @@
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
+#include <base/log.h>
 
 /* QEMU's, too. */
 #define PRIORITY_PSK  "NORMAL:+ECDHE-PSK:+DHE-PSK:+PSK"
 #define PRIORITY_X509 "NORMAL"
 
+#define CREDENTIAL_MAX (1U << 20) /* bytes of a file */
+
 struct CstNbdTls {
+    char *psk_path;                        /* read when a client comes */
     gnutls_psk_server_credentials_t psk;   /* NULL: certificates */
     gnutls_certificate_credentials_t x509; /* NULL: keys */
 };
@@ -29,18 +35,64 @@ struct NbdSession {
 
 /* --- credentials ------------------------------------------------------------------------------ */
 
+/* Zeroes a key's text and frees it. */
+static void key_text_clear(char *text, size_t len)
+{
+    if (text)
+        explicit_bzero(text, len);
+    g_free(text);
+}
+
+/*
+ * GnuTLS's callback: finds the key of @name in the lines NAME:HEX of the file, which may have
+ * changed since the last client. Return: 1 for an unknown name; GnuTLS then goes on with a random
+ * key, so that a client can't try names.
+ */
+static int psk_find(gnutls_session_t session, const char *name, gnutls_datum_t *ret_key)
+{
+    const CstNbdTls *tls = gnutls_session_get_ptr(session);
+    size_t name_len = strlen(name), len = 0;
+    g_autoptr(GError) error = NULL;
+    char *text = NULL;
+    int result = 1;
+
+    if (!cst_file_read_private(tls->psk_path, CREDENTIAL_MAX, &text, &len, &error)) {
+        cst_log(CST_LOG_WARNING, "%s", error->message);
+        return -1;
+    }
+    for (char *line = text; line && result == 1;) {
+        char *end = strchr(line, '\n');
+
+        if (strncmp(line, name, name_len) == 0 && line[name_len] == ':') {
+            const char *hex = line + name_len + 1;
+            gnutls_datum_t digits = {(unsigned char *)hex, (unsigned)strcspn(hex, "\r\n")};
+
+            result = gnutls_hex_decode2(&digits, ret_key);
+        }
+        line = end ? end + 1 : NULL;
+    }
+    key_text_clear(text, len);
+    return result;
+}
+
 CstNbdTls *cst_nbd_tls_new_psk(const char *path, GError **error)
 {
     g_autoptr(CstNbdTls) tls = g_new0(CstNbdTls, 1);
     int result = gnutls_psk_allocate_server_credentials(&tls->psk);
+    char *text = NULL;
+    size_t len = 0;
 
-    /* The library looks into the file when a client comes: who can't read it is told now. */
+    /* The file is read when a client comes, but a file that can't be used is reported now. */
     if (access(path, R_OK) < 0) {
         cst_fail_errno(error, errno, _("cannot read the keys in '%s'"), path);
         return NULL;
     }
+    if (!cst_file_read_private(path, CREDENTIAL_MAX, &text, &len, error))
+        return NULL;
+    key_text_clear(text, len);
+    tls->psk_path = g_strdup(path);
     if (result == 0)
-        result = gnutls_psk_set_server_credentials_file(tls->psk, path);
+        gnutls_psk_set_server_credentials_function(tls->psk, psk_find);
     if (result < 0) {
         cst_fail(error, CST_ERROR_INVALID, _("cannot use the keys in '%s': %s"), path,
                  gnutls_strerror(result));
@@ -49,8 +101,37 @@ CstNbdTls *cst_nbd_tls_new_psk(const char *path, GError **error)
     return g_steal_pointer(&tls);
 }
 
-/* The files of @dir; the first call that fails says what is wrong. */
-static int load(gnutls_certificate_credentials_t x509, const char *dir)
+static gboolean fail_certificates(const char *dir, int result, GError **error)
+{
+    return cst_fail(error, CST_ERROR_INVALID,
+                    _("cannot use the certificates in '%s' (ca-cert.pem, server-cert.pem, "
+                      "server-key.pem): %s"),
+                    dir, gnutls_strerror(result));
+}
+
+/* The key is read from the descriptor whose owner and mode were checked. */
+static gboolean load_key(gnutls_certificate_credentials_t x509, const char *dir,
+                         const char *certificate, const char *key, GError **error)
+{
+    g_autofree char *chain = NULL;
+    char *secret = NULL;
+    size_t chain_len = 0, secret_len = 0;
+    gnutls_datum_t chain_text, secret_text;
+    int result;
+
+    if (!cst_file_read(certificate, CREDENTIAL_MAX, &chain, &chain_len, error) ||
+        !cst_file_read_private(key, CREDENTIAL_MAX, &secret, &secret_len, error))
+        return FALSE;
+    chain_text = (gnutls_datum_t){(unsigned char *)chain, (unsigned)chain_len};
+    secret_text = (gnutls_datum_t){(unsigned char *)secret, (unsigned)secret_len};
+    result =
+        gnutls_certificate_set_x509_key_mem(x509, &chain_text, &secret_text, GNUTLS_X509_FMT_PEM);
+    key_text_clear(secret, secret_len);
+    return result >= 0 || fail_certificates(dir, result, error);
+}
+
+/* Loads the files of @dir. */
+static gboolean load(gnutls_certificate_credentials_t x509, const char *dir, GError **error)
 {
     g_autofree char *ca = g_build_filename(dir, "ca-cert.pem", NULL);
     g_autofree char *crl = g_build_filename(dir, "ca-crl.pem", NULL);
@@ -60,9 +141,9 @@ static int load(gnutls_certificate_credentials_t x509, const char *dir)
 
     if (result >= 0 && access(crl, F_OK) == 0)
         result = gnutls_certificate_set_x509_crl_file(x509, crl, GNUTLS_X509_FMT_PEM);
-    return result < 0
-               ? result
-               : gnutls_certificate_set_x509_key_file(x509, certificate, key, GNUTLS_X509_FMT_PEM);
+    if (result < 0)
+        return fail_certificates(dir, result, error);
+    return load_key(x509, dir, certificate, key, error);
 }
 
 CstNbdTls *cst_nbd_tls_new_certificates(const char *dir, GError **error)
@@ -70,15 +151,12 @@ CstNbdTls *cst_nbd_tls_new_certificates(const char *dir, GError **error)
     g_autoptr(CstNbdTls) tls = g_new0(CstNbdTls, 1);
     int result = gnutls_certificate_allocate_credentials(&tls->x509);
 
-    if (result == 0)
-        result = load(tls->x509, dir);
     if (result < 0) {
-        cst_fail(error, CST_ERROR_INVALID,
-                 _("cannot use the certificates in '%s' (ca-cert.pem, server-cert.pem, "
-                   "server-key.pem): %s"),
-                 dir, gnutls_strerror(result));
+        fail_certificates(dir, result, error);
         return NULL;
     }
+    if (!load(tls->x509, dir, error))
+        return NULL;
     return g_steal_pointer(&tls);
 }
 
@@ -90,6 +168,7 @@ void cst_nbd_tls_free(CstNbdTls *tls)
         gnutls_psk_free_server_credentials(tls->psk);
     if (tls->x509)
         gnutls_certificate_free_credentials(tls->x509);
+    g_free(tls->psk_path);
     g_free(tls);
 }
 
@@ -107,6 +186,7 @@ static int set_up(NbdSession *session, const CstNbdTls *tls, int fd)
         result = tls->psk
                      ? gnutls_credentials_set(session->session, GNUTLS_CRD_PSK, tls->psk)
                      : gnutls_credentials_set(session->session, GNUTLS_CRD_CERTIFICATE, tls->x509);
+    gnutls_session_set_ptr(session->session, (void *)tls);
     gnutls_certificate_server_set_request(session->session, GNUTLS_CERT_REQUIRE);
     gnutls_transport_set_int(session->session, fd);
     return result;

@@ -792,6 +792,30 @@ class Tls(Served):
             log.seek(0)
             self.assertIn("Key usage violation", log.read())
 
+    def test_key_files_that_other_users_may_read_are_refused(self):
+        disk = os.path.join(self.folder, "disk")
+        with open(disk, "wb") as stream:
+            stream.truncate(MIB)
+        ours, _ = self.certificates()
+        for tls, path in ((self.keys("alice"), os.path.join(self.folder, "keys.psk")),
+                          (ours, os.path.join(ours, "server-key.pem"))):
+            for mode in (0o644, 0o640, 0o602):
+                os.chmod(path, mode)
+                refused = subprocess.run(
+                    [CST_NBD, os.path.join(self.folder, "s"), disk, "rw", "raw", tls],
+                    stderr=subprocess.PIPE, text=True, check=False, timeout=20)
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn(f"cannot use '{path}'", refused.stderr)
+                self.assertIn(f"mode is {mode:04o}", refused.stderr)
+
+    def test_key_file_is_checked_again_for_each_client(self):
+        keys = self.keys("alice")
+        server = self.serve(MIB, "rw", "raw", keys)
+        self.assertEqual(self.copied(server, tls_psk_file=keys, tls_username="alice"), bytes(MIB))
+        os.chmod(keys, 0o644)
+        with self.assertRaises(nbd.Error):
+            self.copied(server, tls_psk_file=keys, tls_username="alice")
+
     def test_what_can_not_be_used_is_said(self):
         empty = os.path.join(self.folder, "empty")
         os.mkdir(empty)

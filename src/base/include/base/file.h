@@ -59,6 +59,13 @@ gboolean cst_file_read(const char *path, size_t limit, char **ret_data, size_t *
 gboolean cst_file_read_trusted(const char *path, size_t limit, char **ret_data, size_t *ret_len,
                                GError **error);
 
+/**
+ * Reads a file with a key or a password likewise; DENIED when it belongs to another user than root
+ * and this process's, or its mode gives group or others any access.
+ */
+gboolean cst_file_read_private(const char *path, size_t limit, char **ret_data, size_t *ret_len,
+                               GError **error);
+
 /** Removes @path and syncs its directory; succeeds when there is no such file. */
 gboolean cst_file_remove(const char *path, GError **error);
 
