@@ -1,10 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Bytes to and from a client, over a blocking socket. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "connection.h"
+
+/* A host that has died without a word keeps no place among the clients: gone after two minutes. */
+#define KEEP_IDLE_S 60
+#define KEEP_EACH_S 15
+#define KEEP_PROBES 4
+
+void nbd_tune_tcp(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {{SOL_SOCKET, SO_REUSEADDR, 1},
+                   {SOL_SOCKET, SO_KEEPALIVE, 1},
+                   {IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S},
+                   {IPPROTO_TCP, TCP_KEEPINTVL, KEEP_EACH_S},
+                   {IPPROTO_TCP, TCP_KEEPCNT, KEEP_PROBES},
+                   {IPPROTO_TCP, TCP_NODELAY, 1}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(options); i++)
+        setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
 
 /* At least one byte; 0 or less: the client has gone. */
 static ssize_t receive_some(NbdConnection *connection, uint8_t *data, size_t len)

@@ -45,6 +45,9 @@ gboolean nbd_receive(NbdConnection *connection, void *data, size_t len);
 gboolean nbd_send(NbdConnection *connection, const void *head, size_t head_len, const void *data,
                   size_t len);
 
+/** Sets the options of a TCP listener @fd, which the sockets of its clients inherit. */
+void nbd_tune_tcp(int fd);
+
 /** The export's transmission flags, for this client. */
 uint16_t nbd_transmission_flags(const NbdConnection *connection);
 

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sys/fsuid.h>
@@ -37,10 +36,6 @@
 #define BACKLOG     128 /* connections that the kernel has accepted and the server has not */
 #define MAPPED      "::ffff:"          /* before an IPv4 address */
 #define LOG_EVERY   G_TIME_SPAN_SECOND /* between two lines about connections that failed */
-/* A host that has died without a word keeps no place among the clients: gone after two minutes. */
-#define KEEP_IDLE_S 60
-#define KEEP_EACH_S 15
-#define KEEP_PROBES 4
 #define GRACE_US    G_TIME_SPAN_SECOND
 
 typedef struct {
@@ -300,22 +295,6 @@ static gboolean bound_port(int fd, guint16 *ret_port, GError **error)
     return TRUE;
 }
 
-/* For a listener, whose clients' sockets are as it is. */
-static void tune_tcp(int fd)
-{
-    static const struct {
-        int level, name, value;
-    } options[] = {{SOL_SOCKET, SO_REUSEADDR, 1},
-                   {SOL_SOCKET, SO_KEEPALIVE, 1},
-                   {IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S},
-                   {IPPROTO_TCP, TCP_KEEPINTVL, KEEP_EACH_S},
-                   {IPPROTO_TCP, TCP_KEEPCNT, KEEP_PROBES},
-                   {IPPROTO_TCP, TCP_NODELAY, 1}};
-
-    for (guint i = 0; i < G_N_ELEMENTS(options); i++)
-        setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
-}
-
 static int bind_tcp(const struct addrinfo *found, GError **error)
 {
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -324,7 +303,7 @@ static int bind_tcp(const struct addrinfo *found, GError **error)
         cst_fail_errno(error, errno, _("cannot make a socket"));
         return -1;
     }
-    tune_tcp(fd);
+    nbd_tune_tcp(fd);
     if (bind(fd, found->ai_addr, found->ai_addrlen) == 0)
         return fd;
     cst_fail_errno(error, errno, _("cannot listen at '%s'"), "TCP");

@@ -113,20 +113,21 @@ static gboolean fail_certificates(const char *dir, int result, GError **error)
 static gboolean load_key(gnutls_certificate_credentials_t x509, const char *dir,
                          const char *certificate, const char *key, GError **error)
 {
-    g_autofree char *chain = NULL;
+    gnutls_datum_t chain = {0}, secret_text;
     char *secret = NULL;
-    size_t chain_len = 0, secret_len = 0;
-    gnutls_datum_t chain_text, secret_text;
-    int result;
+    size_t secret_len = 0;
+    int result = gnutls_load_file(certificate, &chain);
 
-    if (!cst_file_read(certificate, CREDENTIAL_MAX, &chain, &chain_len, error) ||
-        !cst_file_read_private(key, CREDENTIAL_MAX, &secret, &secret_len, error))
+    if (result < 0)
+        return fail_certificates(dir, result, error);
+    if (!cst_file_read_private(key, CREDENTIAL_MAX, &secret, &secret_len, error)) {
+        gnutls_free(chain.data);
         return FALSE;
-    chain_text = (gnutls_datum_t){(unsigned char *)chain, (unsigned)chain_len};
+    }
     secret_text = (gnutls_datum_t){(unsigned char *)secret, (unsigned)secret_len};
-    result =
-        gnutls_certificate_set_x509_key_mem(x509, &chain_text, &secret_text, GNUTLS_X509_FMT_PEM);
+    result = gnutls_certificate_set_x509_key_mem(x509, &chain, &secret_text, GNUTLS_X509_FMT_PEM);
     key_text_clear(secret, secret_len);
+    gnutls_free(chain.data);
     return result >= 0 || fail_certificates(dir, result, error);
 }
 
