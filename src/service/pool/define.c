@@ -21,6 +21,7 @@
 #include <store/pool_files.h>
 #include <store/trash.h>
 
+#include "conflict.h"
 #include "core/claim.h"
 #include "core/definitions.h"
 #include "core/events.h"
@@ -72,27 +73,6 @@ static gboolean check_names(CstService *service, const CstPoolDef *def, gboolean
     return TRUE;
 }
 
-/* No two pools may use the same source, active or not, as with libvirt. */
-static gboolean check_sources(CstService *service, const CstPoolDef *def, GError **error)
-{
-    g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, error);
-
-    for (guint i = 0; pools && i < pools->len; i++) {
-        CstPool *pool = g_ptr_array_index(pools, i);
-        gboolean same;
-
-        if (cst_uuid_equal(&pool->uuid, &def->uuid))
-            continue;
-        g_mutex_lock(&pool->lock);
-        same = cst_pool_def_same_source(pool->def, def);
-        g_mutex_unlock(&pool->lock);
-        if (same)
-            return cst_fail(error, CST_ERROR_EXISTS, _("Storage source conflict with pool: '%s'"),
-                            pool->name);
-    }
-    return pools != NULL;
-}
-
 /* Types without a backend keep their definitions as they are; none of their volumes is deleted. */
 static gboolean check_trash(CstService *service, const CstPoolDef *def, GError **error)
 {
@@ -133,8 +113,9 @@ static CstPool *define_entered(CstService *service, CstPoolDef *parsed, GError *
     g_autoptr(CstPoolDef) def = parsed;
     g_autoptr(CstPool) pool = NULL;
 
-    if (!check_names(service, def, FALSE, &pool, error) || !check_sources(service, def, error) ||
-        !check_trash(service, def, error) || !cst_pool_file_save(service->paths, def, error))
+    if (!check_names(service, def, FALSE, &pool, error) ||
+        !pool_check_sources(service, def, FALSE, error) || !check_trash(service, def, error) ||
+        !cst_pool_file_save(service->paths, def, error))
         return NULL;
     if (pool) {
         redefine(pool, g_steal_pointer(&def));
@@ -183,8 +164,9 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, CstPoolD
     g_autoptr(CstPool) pool = NULL;
 
     *ret_def = NULL;
-    if (!check_names(service, def, TRUE, &pool, error) || !check_sources(service, def, error) ||
-        !check_trash(service, def, error) || !cst_backend_for(def->type, error))
+    if (!check_names(service, def, TRUE, &pool, error) ||
+        !pool_check_sources(service, def, FALSE, error) || !check_trash(service, def, error) ||
+        !cst_backend_for(def->type, error))
         return NULL;
     /* A dry run tries a pool that nobody else knows of. */
     if (cst_dry_run())

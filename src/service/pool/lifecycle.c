@@ -24,6 +24,7 @@
 #include <store/protected.h>
 #include <store/trash.h>
 
+#include "conflict.h"
 #include "core/claim.h"
 #include "core/definitions.h"
 #include "core/events.h"
@@ -35,6 +36,17 @@
 #include "core/table.h"
 
 /* --- start ------------------------------------------------------------------------------------ */
+
+/* Definitions that were loaded from files may have storage in common; one of them may be active. */
+static gboolean check_storage_free(CstPool *pool, GError **error)
+{
+    g_autoptr(CstPoolDef) def = NULL;
+
+    g_mutex_lock(&pool->lock);
+    def = cst_pool_def_copy(pool->def);
+    g_mutex_unlock(&pool->lock);
+    return pool_check_sources(pool->service, def, TRUE, error);
+}
 
 gboolean pool_expect_recorded(CstService *service, const CstUuid *uuid, CstPoolState *state,
                               gboolean starting, GError **error)
@@ -189,6 +201,20 @@ static gboolean start_and_save(CstPool *pool, CstPoolState *state, CstTask *task
     return FALSE;
 }
 
+/* In one step with the check, so that of two pools with the same storage one starts. */
+static gboolean set_starting_checked(CstPool *pool, GError **error)
+{
+    gboolean done;
+
+    if (!definitions_enter(pool->service, error))
+        return FALSE;
+    done = check_storage_free(pool, error);
+    if (done)
+        pool_set_starting(pool, NULL);
+    definitions_leave(pool->service);
+    return done;
+}
+
 /*
  * The state is opened, the storage started and scanned, the state file written, and only then is
  * the pool active. Hooks come last: they see an active pool. A definition that comes meanwhile is
@@ -204,8 +230,7 @@ gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
                         pool->name);
     pool->service->hooks->before_start(pool, task);
     epoch = g_atomic_int_get(&pool->service->secret_epoch);
-    pool_set_starting(pool, NULL);
-    state = pool_state_open(pool, error);
+    state = set_starting_checked(pool, error) ? pool_state_open(pool, error) : NULL;
     if (!state || !start_and_save(pool, state, task, error)) {
         pool_abandon_start(pool);
         return FALSE;
@@ -389,7 +414,8 @@ static unsigned build_flags(unsigned create_flags)
 
 static gboolean build_changing(CstPool *pool, unsigned flags, GError **error)
 {
-    g_autoptr(CstPoolState) state = pool_state_open(pool, error);
+    g_autoptr(CstPoolState) state =
+        check_storage_free(pool, error) ? pool_state_open(pool, error) : NULL;
 
     if (!state || !cst_pool_state_build(state, flags, error))
         return FALSE;

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <service/pools.h>
+
+/**
+ * Checks that no other pool uses the storage of @def; EXISTS names the pool. @active: only pools
+ * that are active or being started count. Directories and devices are compared by identity, so
+ * another spelling, a link, a bind mount or another name of a device is recognised.
+ */
+gboolean pool_check_sources(CstService *service, const CstPoolDef *def, gboolean active,
+                            GError **error);
