@@ -583,9 +583,12 @@ gboolean cst_nbd_serve(const CstNbdExport *export, const CstNbdPlace *place, Cst
     g_autoptr(CstNbdServer) server = cst_nbd_server_new(export, error);
     guint16 port;
 
-    return server && demand_tls(server, place, error) &&
-           (place->socket
-                ? cst_nbd_server_listen_unix(server, place->socket, place->owner, error)
-                : cst_nbd_server_listen_tcp(server, place->host, place->port, &port, error)) &&
-           cst_nbd_server_run(server, task, error);
+    if (!server || !demand_tls(server, place, error) ||
+        !(place->socket
+              ? cst_nbd_server_listen_unix(server, place->socket, place->owner, error)
+              : cst_nbd_server_listen_tcp(server, place->host, place->port, &port, error)))
+        return FALSE;
+    /* The caller sees by the total, also over a connection, that clients can come. */
+    cst_task_set_total(task, MAX(server->size, 1));
+    return cst_nbd_server_run(server, task, error);
 }

@@ -47,6 +47,17 @@ class Serving(WithDaemon):
         self.wait_until(answers, "somebody can connect")
         return child
 
+    def test_serving_is_printed_once_clients_can_connect(self):
+        self.ok("vol-create-as", "p", "disk", "1M")
+        child = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, "vol-serve", "disk", "--pool",
+                                  "p", "--socket", self.socket], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True, env=space.ENV)
+        self.addCleanup(self.reap, child)
+        self.assertEqual(f"Serving vol disk at {self.uri}\n", child.stdout.readline())
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(self.socket)
+        self.end(child)
+
     @staticmethod
     def reap(child):
         if child.poll() is None:

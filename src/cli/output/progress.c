@@ -33,6 +33,7 @@
 
 typedef struct {
     CliTaskFunc func;
+    CliReadyFunc ready; /**< called once the total is known, instead of progress; NULL: progress */
     gpointer data;
     CstTask *task;
     GError *error;
@@ -178,7 +179,8 @@ static void view_init(View *view, CliCtl *ctl, const char *label, CstTask *task)
 
 static void watch(View *view, Work *work)
 {
-    gboolean silent = view->ctl->settings.quiet || view->ctl->background >= 0;
+    gboolean silent = work->ready || view->ctl->settings.quiet || view->ctl->background >= 0;
+    gboolean announced = FALSE;
 
     g_mutex_lock(&work->lock);
     while (!work->finished) {
@@ -186,6 +188,10 @@ static void watch(View *view, Work *work)
 
         if (!silent && now - view->started >= QUIET_US && now - view->shown >= view->interval)
             show(view);
+        if (work->ready && !announced && cst_task_progress(work->task).total > 0) {
+            work->ready(view->ctl, work->data);
+            announced = TRUE;
+        }
         /* At each tick, as the thread may enter a call that blocks right after it was woken. */
         if (work->started && cst_task_cancelled(work->task))
             cli_interrupt_wake(work->thread);
@@ -225,11 +231,12 @@ static void work_through(CliCtl *ctl, const char *label, Work *work)
     g_cond_clear(&work->done);
 }
 
-gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer data,
-                      GError **error)
+static gboolean run_work(CliCtl *ctl, const char *label, CliTaskFunc func, CliReadyFunc ready,
+                         gpointer data, GError **error)
 {
     g_autoptr(CstTask) task = cst_task_new();
-    Work work = {.func = func, .data = data, .task = task, .dry_run = cst_dry_run()};
+    Work work = {
+        .func = func, .ready = ready, .data = data, .task = task, .dry_run = cst_dry_run()};
     /* A command that does the work itself has a process for that (output/job.h). */
     gboolean detach =
         cli_args_has(ctl->current, "detach") && !(ctl->current->command->flags & CLI_CMD_WORKS);
@@ -244,4 +251,16 @@ gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer
     if (!work.ok)
         g_propagate_error(error, work.error);
     return work.ok;
+}
+
+gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer data,
+                      GError **error)
+{
+    return run_work(ctl, label, func, NULL, data, error);
+}
+
+gboolean cli_run_service(CliCtl *ctl, CliTaskFunc func, CliReadyFunc ready, gpointer data,
+                         GError **error)
+{
+    return run_work(ctl, "", func, ready, data, error);
 }

@@ -35,3 +35,13 @@ typedef gboolean (*CliTaskFunc)(CstTask *task, gpointer data, GError **error);
  */
 gboolean cli_run_task(CliCtl *ctl, const char *label, CliTaskFunc func, gpointer data,
                       GError **error);
+
+/** Called once, by the thread that called cli_run_service(). */
+typedef void (*CliReadyFunc)(CliCtl *ctl, gpointer data);
+
+/**
+ * Like cli_run_task() for work that goes on until it is cancelled, and shows no progress. Calls
+ * @ready once the task's total is known, which the work sets when it has begun to serve.
+ */
+gboolean cli_run_service(CliCtl *ctl, CliTaskFunc func, CliReadyFunc ready, gpointer data,
+                         GError **error);

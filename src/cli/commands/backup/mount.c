@@ -17,7 +17,15 @@ typedef struct {
     CstBlob *blob;
     const char *name;
     const CstVolServe *how;
+    const char *uri;
 } Mount;
+
+static void say_serving(CliCtl *ctl, gpointer data)
+{
+    const Mount *mount = data;
+
+    cli_serving_say(ctl, mount->name, mount->uri);
+}
 
 static gboolean run_mount(CstTask *task, gpointer data, GError **error)
 {
@@ -51,9 +59,8 @@ static gboolean cmd_mount(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!blob)
         return FALSE;
     uri = cli_serving_uri(&place);
-    mount = (Mount){blob, volume->name, &place.how};
-    cli_serving_say(ctl, volume->name, uri);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Serving"), run_mount, &mount, error), "uri", uri,
+    mount = (Mount){blob, volume->name, &place.how, uri};
+    return cli_outcome(ctl, cli_run_service(ctl, run_mount, say_serving, &mount, error), "uri", uri,
                        _("Vol %s is served no more"), _("Failed to serve vol %s"), volume->name);
 }
 

@@ -16,13 +16,37 @@ typedef struct {
     CstConn *conn;
     const CstVolRef *vol;
     const CstVolServe *how;
+    const char *name, *uri;
 } Serving;
+
+static void say_serving(CliCtl *ctl, gpointer data)
+{
+    const Serving *serving = data;
+
+    cli_serving_say(ctl, serving->name, serving->uri);
+}
 
 static gboolean run_serve(CstTask *task, gpointer data, GError **error)
 {
     const Serving *serving = data;
 
     return cst_conn_vol_serve(serving->conn, serving->vol, serving->how, task, error);
+}
+
+#define LOOK_US 50000 /* between two looks at a detached job */
+
+/* TRUE: the detached job @id listens. FALSE: it has ended, and job-info shows its error. */
+static gboolean job_listens(CstConn *conn, uint64_t id)
+{
+    for (;;) {
+        g_autoptr(CstJobInfo) job = cst_conn_job_info(conn, id, NULL);
+
+        if (!job || (job->state != CST_JOB_RUNNING && job->state != CST_JOB_WAITING))
+            return FALSE;
+        if (job->total > 0)
+            return TRUE;
+        g_usleep(LOOK_US);
+    }
 }
 
 static gboolean cmd_serve(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -32,6 +56,7 @@ static gboolean cmd_serve(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(CstVolRef) vol = NULL;
     g_autofree char *uri = NULL;
     const char *name;
+    gboolean done;
 
     vol = cli_vol(ctl, args, "pool", &name, error);
     if (!vol || !cli_args_string(args, "snapshot", &place.how.snapshot, error) ||
@@ -43,9 +68,13 @@ static gboolean cmd_serve(CliCtl *ctl, const CliArgs *args, GError **error)
     place.how.force_share = cli_args_has(args, "force-share");
     uri = cli_serving_uri(&place);
     cli_plan(ctl, _("Would serve vol %s at %s"), name, uri);
-    cli_serving_say(ctl, name, uri);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Serving"), run_serve, &serving, error), "uri", uri,
-                       _("Vol %s is served no more"), _("Failed to serve vol %s"), name);
+    serving.name = name;
+    serving.uri = uri;
+    done = cli_run_service(ctl, run_serve, say_serving, &serving, error);
+    if (ctl->detached && job_listens(ctl->conn, ctl->detached))
+        say_serving(ctl, &serving);
+    return cli_outcome(ctl, done, "uri", uri, _("Vol %s is served no more"),
+                       _("Failed to serve vol %s"), name);
 }
 
 static const CliOption serve_options[] = {

@@ -92,6 +92,9 @@ typedef struct {
     const char *certificates; /**< demands TLS by certificates; NULL: does not */
 } CstNbdPlace;
 
-/** Makes a server of @export, listens at @place and serves until @task is cancelled. */
+/**
+ * Makes a server of @export, listens at @place and serves until @task is cancelled. The total of
+ * @task becomes the size of the export, not 0, once the server listens.
+ */
 gboolean cst_nbd_serve(const CstNbdExport *export, const CstNbdPlace *place, CstTask *task,
                        GError **error);
