@@ -373,6 +373,27 @@ class Keeping(Repository):
         self.assertIn(path, err)
         self.assertEqual(["a"], self.entries("p"))
 
+    def test_repair_drops_damage_and_the_next_backup_heals(self):
+        self.make("a", "raw")
+        with open(self.at("p", "a"), "r+b") as stream:
+            stream.write(os.urandom(MIB))
+        backup = self.backup("p/a")
+        packs = os.path.join(self.repo, "packs")
+        with open(os.path.join(packs, os.listdir(packs)[0]), "r+b") as stream:
+            stream.seek(5000)
+            stream.write(b"damage")
+        for words in (("--dry-run",), ()):
+            report = json.loads(self.fine("--json", "backup-repair", self.repo, *words, *self.key))
+            self.assertEqual((1, 1, 0), (report["chunks"], report["packs"], report["manifests"]))
+            self.assertEqual([(backup, "p/a", 65536)],
+                             [(row["backup"], row["volume"], row["lost"])
+                              for row in report["losses"]])
+        self.assertEqual(7, self.cistern("backup-check", self.repo, "--read-data", *self.key)[0])
+        self.backup("p/a")
+        self.fine("backup-check", self.repo, "--read-data", *self.key)
+        self.fine("backup-restore", self.repo, backup, "--newname", "b", *self.key)
+        self.same(self.at("p", "a"), "raw", self.at("p", "b"), "raw")
+
     def test_a_killed_backup_is_none(self):
         self.make("a", "raw")
         with open(self.at("p", "a"), "r+b") as stream:

@@ -180,6 +180,7 @@ CASES = {
                       "backup-prove {at}/repo latest --scratch none"]),
     "backup-forget": (["backup-forget {at}/repo latest --yes"],
                       ["backup-forget {at}/repo ffff --yes", "backup-forget {at}/repo --yes"]),
+    "backup-repair": (["backup-repair {at}/repo"], ["backup-repair {at}/none"]),
     "backup-prune": (["backup-prune {at}/repo"], ["backup-prune {at}/none"]),
     "backup-unlock": (["backup-unlock {at}/repo"], ["backup-unlock {at}/none"]),
     "secret-define": (["secret-define {at}/secret2.xml"],

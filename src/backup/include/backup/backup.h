@@ -269,6 +269,32 @@ typedef struct {
 gboolean cst_repo_prune(CstRepo *repo, gboolean only_plan, CstTask *task,
                         CstPruneReport *ret_report, GError **error);
 
+/** A range that a volume of a backup has lost. */
+typedef struct {
+    char backup[CST_BACKUP_ID_TEXT];
+    char *pool;
+    char *volume;
+    uint64_t offset, length; /**< bytes */
+} CstRepairLoss;
+
+typedef struct {
+    uint64_t chunks, packs; /**< damaged chunks; packs that are replaced */
+    GPtrArray *losses;      /**< of CstRepairLoss *, in the order of backups and volumes */
+    GPtrArray *manifests;   /**< of char *: ids of backups whose manifest is damaged */
+} CstRepairReport;
+
+/** NULL members are accepted. */
+void cst_repair_report_clear(CstRepairReport *report);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstRepairReport, cst_repair_report_clear)
+
+/**
+ * Drops damaged chunks and manifests, with the exclusive lock, and reports what backups have lost.
+ * A lost chunk is stored again by the next backup of a volume that holds it. @only_plan: change
+ * nothing. The total of @task is set. The caller clears @ret_report, also after a failure.
+ */
+gboolean cst_repo_repair(CstRepo *repo, gboolean only_plan, CstTask *task,
+                         CstRepairReport *ret_report, GError **error);
+
 /** A lock that somebody has on a repository. */
 typedef struct {
     char *id;

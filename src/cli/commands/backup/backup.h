@@ -85,5 +85,6 @@ extern const CliCommand cli_backup_list_command;
 extern const CliCommand cli_backup_mount_command;
 extern const CliCommand cli_backup_prove_command;
 extern const CliCommand cli_backup_prune_command;
+extern const CliCommand cli_backup_repair_command;
 extern const CliCommand cli_backup_restore_command;
 extern const CliCommand cli_backup_unlock_command;

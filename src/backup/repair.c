@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Drops what is damaged, under the exclusive lock. Every chunk is read. A pack with a damaged chunk
+ * or a damaged table is replaced: its sound chunks are copied into a new pack, then the old one is
+ * removed. Manifests keep the names of the chunks that are lost. Chunks are named by their content,
+ * so the next backup of a volume that still holds a lost chunk stores it again, and every backup
+ * that names it is whole again.
+ *
+ * New packs and an index of everything are published before a pack is removed, as in a prune: a
+ * sound chunk is in a durable pack at every moment, and a repair that was killed is repeated.
+ */
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/test_point.h>
+
+#include "lists.h"
+#include "pack.h"
+
+typedef struct {
+    CstRepo *repo;
+    CstTask *task;
+    uint8_t *bad;       /* for each entry of the index: its chunk is damaged */
+    uint8_t *dropped;   /* for each pack of the index: it is replaced */
+    GPtrArray *indexes; /* names of the present indexes */
+    GPtrArray *backups; /* of CstBackup * */
+    uint8_t *content, *packed;
+    PackWriter writer;
+    CstRepairReport *report;
+} Repair;
+
+static void repair_clear(Repair *repair)
+{
+    pack_writer_clear(&repair->writer);
+    g_free(repair->bad);
+    g_free(repair->dropped);
+    g_free(repair->content);
+    g_free(repair->packed);
+    g_clear_pointer(&repair->indexes, g_ptr_array_unref);
+    g_clear_pointer(&repair->backups, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Repair, repair_clear)
+
+static void loss_free(gpointer data)
+{
+    CstRepairLoss *loss = data;
+
+    g_free(loss->pool);
+    g_free(loss->volume);
+    g_free(loss);
+}
+
+void cst_repair_report_clear(CstRepairReport *report)
+{
+    g_clear_pointer(&report->losses, g_ptr_array_unref);
+    g_clear_pointer(&report->manifests, g_ptr_array_unref);
+}
+
+/* --- what is damaged -------------------------------------------------------------------------- */
+
+/* Damage is TRUE, and *@error is free again; other failures are the repair's. */
+static gboolean is_damage(GError **why, GError **error)
+{
+    if (repo_is_damage(*why)) {
+        g_clear_error(why);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(why));
+    return FALSE;
+}
+
+static gboolean check_table(Repair *repair, guint pack, GError **error)
+{
+    IndexPack *known = repo_index_pack_at(&repair->repo->index, pack);
+    g_autofree ChunkEntry *table = NULL;
+    GError *why = NULL;
+    char id[REPO_ID_TEXT];
+    uint64_t size;
+    uint32_t count;
+
+    table = pack_table(repair->repo, repo_id_format(known->id, id), &count, &size, &why);
+    if (table || cst_error_code(why) == CST_ERROR_NOT_FOUND) {
+        g_clear_error(&why);
+        return TRUE;
+    }
+    repair->dropped[pack] = 1;
+    return is_damage(&why, error);
+}
+
+static gboolean check_chunks(Repair *repair, GError **error)
+{
+    RepoIndex *index = &repair->repo->index;
+    g_auto(PackReader) reader = {.fd = -1};
+    uint32_t open_pack = 0;
+
+    cst_task_set_total(repair->task, index->n_entries);
+    for (uint32_t i = 0; i < index->n_entries; i++) {
+        const IndexEntry *entry = &index->entries[i];
+        GError *why = NULL;
+
+        if (!cst_task_check(repair->task, error))
+            return FALSE;
+        cst_task_advance(repair->task, 1);
+        if (!repo_index_pack_at(index, entry->pack)->present)
+            continue;
+        if (reader.fd < 0 || open_pack != entry->pack)
+            pack_reader_clear(&reader);
+        open_pack = entry->pack;
+        if ((reader.fd >= 0 ||
+             pack_reader_open(&reader, repair->repo, repo_index_pack_at(index, entry->pack)->id,
+                              &why)) &&
+            pack_reader_chunk(&reader, repair->repo, &entry->chunk, repair->content, &why))
+            continue;
+        if (!is_damage(&why, error))
+            return FALSE;
+        repair->bad[i] = repair->dropped[entry->pack] = 1;
+        repair->report->chunks++;
+    }
+    return TRUE;
+}
+
+static gboolean find_damage(Repair *repair, GError **error)
+{
+    CstRepo *repo = repair->repo;
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+
+    repair->indexes = folder_list(&repo->folders, FOLDER_INDEX, NULL, error);
+    if (!repair->indexes || !repo_index_load(repo, problems, error))
+        return FALSE;
+    repair->content = cst_alloc(CST_CHUNK_MAX, 1, repo->folders.path, error);
+    repair->packed =
+        repair->content ? cst_alloc(CST_CHUNK_MAX, 1, repo->folders.path, error) : NULL;
+    if (!repair->packed)
+        return FALSE;
+    repair->bad = g_malloc0(repo->index.n_entries + 1);
+    repair->dropped = g_malloc0(repo->index.packs->len + 1);
+    for (guint i = 0; i < repo->index.packs->len; i++)
+        if (!check_table(repair, i, error))
+            return FALSE;
+    return check_chunks(repair, error);
+}
+
+/* --- what the backups have lost --------------------------------------------------------------- */
+
+static void add_loss(Repair *repair, const CstBackup *backup, const CstBackupVolume *volume,
+                     uint64_t offset, uint64_t length)
+{
+    GPtrArray *losses = repair->report->losses;
+    CstRepairLoss *last = losses->len > 0 ? losses->pdata[losses->len - 1] : NULL;
+    CstRepairLoss *loss;
+
+    if (last && strcmp(last->backup, backup->id) == 0 && strcmp(last->pool, volume->pool) == 0 &&
+        strcmp(last->volume, volume->name) == 0 && last->offset + last->length == offset) {
+        last->length += length;
+        return;
+    }
+    loss = g_new0(CstRepairLoss, 1);
+    memcpy(loss->backup, backup->id, sizeof(loss->backup));
+    loss->pool = g_strdup(volume->pool);
+    loss->volume = g_strdup(volume->name);
+    loss->offset = offset;
+    loss->length = length;
+    g_ptr_array_add(losses, loss);
+}
+
+static gboolean is_lost(const Repair *repair, const uint8_t *name, ChunkKind kind)
+{
+    const RepoIndex *index = &repair->repo->index;
+    const IndexEntry *entry = chunk_name_is_zero(name) ? NULL : repo_index_find(index, name, kind);
+
+    return !chunk_name_is_zero(name) && (!entry || repair->bad[entry - index->entries]);
+}
+
+static gboolean survey_volume(Repair *repair, const CstBackup *backup,
+                              const CstBackupVolume *volume, GError **error)
+{
+    uint32_t chunk = repair->repo->config.chunk;
+    uint64_t chunks = repo_chunks_of(volume->size, chunk);
+    g_auto(ChunkLists) lists = {0};
+
+    if (!chunk_lists_init(&lists, repair->repo, volume, error))
+        return FALSE;
+    for (uint64_t i = 0; i < chunks; i++) {
+        const uint8_t *list = volume->lists + i / REPO_LIST_IDS * REPO_HASH;
+        const uint8_t *name;
+
+        if (i % REPO_LIST_IDS == 0 && !cst_task_check(repair->task, error))
+            return FALSE;
+        if (!is_lost(repair, list, CHUNK_LIST)) {
+            name = chunk_lists_name(&lists, i, error);
+            if (!name)
+                return FALSE;
+            if (!is_lost(repair, name, CHUNK_DATA))
+                continue;
+        }
+        add_loss(repair, backup, volume, i * chunk, repo_chunk_len(volume->size, chunk, i));
+    }
+    return TRUE;
+}
+
+static gboolean find_losses(Repair *repair, GError **error)
+{
+    for (guint i = 0; i < repair->backups->len; i++) {
+        const CstBackup *backup = repair->backups->pdata[i];
+
+        for (guint k = 0; k < backup->volumes->len; k++)
+            if (!survey_volume(repair, backup, backup->volumes->pdata[k], error))
+                return FALSE;
+    }
+    return TRUE;
+}
+
+/* Reads the manifests; the ids of the damaged ones go to the report. */
+static gboolean find_backups(Repair *repair, GError **error)
+{
+    CstRepo *repo = repair->repo;
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) names = folder_list(&repo->folders, FOLDER_BACKUPS, NULL, error);
+
+    for (guint i = 0; names && i < names->len; i++) {
+        GError *why = NULL;
+        size_t len;
+        g_autofree uint8_t *body = repo_file_read(repo, REPO_MANIFEST, names->pdata[i], &len, &why);
+        g_autoptr(CstBackup) backup =
+            body ? repo_manifest_parse(body, len, repo->config.chunk, names->pdata[i], &why) : NULL;
+
+        if (backup)
+            continue;
+        if (!is_damage(&why, error))
+            return FALSE;
+        g_ptr_array_add(repair->report->manifests, g_strdup(names->pdata[i]));
+    }
+    repair->backups = names ? cst_repo_backups(repo, problems, error) : NULL;
+    return repair->backups != NULL;
+}
+
+/* --- the work --------------------------------------------------------------------------------- */
+
+static gboolean copy_chunk(Repair *repair, const IndexEntry *entry, GError **error)
+{
+    g_auto(PackReader) reader = {.fd = -1};
+    ChunkEntry chunk = entry->chunk;
+    size_t len;
+
+    if (!cst_task_check(repair->task, error) ||
+        !pack_reader_open(&reader, repair->repo,
+                          repo_index_pack_at(&repair->repo->index, entry->pack)->id, error) ||
+        !pack_reader_chunk(&reader, repair->repo, &chunk, repair->content, error))
+        return FALSE;
+    len = chunk_compress(repair->content, chunk.raw, repair->packed, 0);
+    chunk.packed = len > 0;
+    return pack_writer_add(&repair->writer, &chunk, chunk.packed ? repair->packed : repair->content,
+                           chunk.packed ? len : chunk.raw, error);
+}
+
+/* Publishes the sound chunks of the packs that go, and an index of all packs that stay. */
+static gboolean write_sound(Repair *repair, guint packs, GError **error)
+{
+    RepoIndex *index = &repair->repo->index;
+    uint32_t count = index->n_entries;
+
+    if (!pack_writer_init(&repair->writer, repair->repo, error))
+        return FALSE;
+    for (uint32_t i = 0; i < count; i++) {
+        /* Copied: what is added may move the index. */
+        const IndexEntry entry = index->entries[i];
+
+        if (repo_index_pack_at(index, entry.pack)->present && repair->dropped[entry.pack] &&
+            !repair->bad[i] && !copy_chunk(repair, &entry, error))
+            return FALSE;
+    }
+    for (guint i = 0; i < packs; i++) {
+        const IndexPack *pack = repo_index_pack_at(index, i);
+        g_autofree ChunkEntry *table = NULL;
+        char id[REPO_ID_TEXT];
+        uint64_t size;
+        uint32_t entries;
+
+        if (!pack->present || repair->dropped[i])
+            continue;
+        table = pack_table(repair->repo, repo_id_format(pack->id, id), &entries, &size, error);
+        if (!table || !pack_writer_describe(&repair->writer, pack->id, table, entries, error))
+            return FALSE;
+    }
+    return pack_writer_finish(&repair->writer, error);
+}
+
+static gboolean remove_names(Repair *repair, FolderKind kind, const GPtrArray *names,
+                             GError **error)
+{
+    Folders *folders = &repair->repo->folders;
+
+    for (guint i = 0; i < names->len; i++)
+        if (!folder_remove(folders, kind, names->pdata[i], error))
+            return FALSE;
+    return folder_sync(folders, kind, error);
+}
+
+static gboolean act(Repair *repair, GError **error)
+{
+    guint packs = repair->repo->index.packs->len;
+    g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func(g_free);
+    char id[REPO_ID_TEXT];
+
+    for (guint i = 0; i < packs; i++)
+        if (repair->dropped[i])
+            g_ptr_array_add(
+                old, g_strdup(repo_id_format(repo_index_pack_at(&repair->repo->index, i)->id, id)));
+    if (old->len > 0 && !write_sound(repair, packs, error))
+        return FALSE;
+    CST_TEST_POINT("repair.packs.written");
+    if (old->len > 0 && !remove_names(repair, FOLDER_PACKS, old, error))
+        return FALSE;
+    CST_TEST_POINT("repair.packs.removed");
+    return (old->len == 0 || remove_names(repair, FOLDER_INDEX, repair->indexes, error)) &&
+           remove_names(repair, FOLDER_BACKUPS, repair->report->manifests, error);
+}
+
+gboolean cst_repo_repair(CstRepo *repo, gboolean only_plan, CstTask *task,
+                         CstRepairReport *ret_report, GError **error)
+{
+    g_auto(Repair) repair = {.repo = repo, .task = task, .report = ret_report, .writer.fd = -1};
+    gboolean done;
+
+    *ret_report = (CstRepairReport){
+        .losses = g_ptr_array_new_with_free_func(loss_free),
+        .manifests = g_ptr_array_new_with_free_func(g_free),
+    };
+    if (!repo_lock(repo, !only_plan, error))
+        return FALSE;
+    repo_index_drop(repo);
+    done =
+        find_backups(&repair, error) && find_damage(&repair, error) && find_losses(&repair, error);
+    for (guint i = 0; done && i < repo->index.packs->len; i++)
+        ret_report->packs += repair.dropped[i];
+    done = done && (only_plan || (cst_may_change(error) && act(&repair, error)));
+    repo_index_drop(repo);
+    if (!only_plan)
+        repo_unlock(repo);
+    return done;
+}

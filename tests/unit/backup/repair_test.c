@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A repair of a damaged repository: what is sound stays, what is lost is reported with its range,
+ * the next backup heals it, and a repair that is killed at any of its steps loses nothing.
+ */
+#include "scratch.h"
+
+#include <fcntl.h>
+#include <points.h>
+#include <sys/wait.h>
+
+#include "pack.h"
+
+#define CHUNKS 6
+#define SIZE   ((uint64_t)CHUNKS * SCRATCH_CHUNK)
+
+typedef struct {
+    uint8_t a[CHUNKS * SCRATCH_CHUNK], b[CHUNKS * SCRATCH_CHUNK];
+    char id_a[CST_BACKUP_ID_TEXT], id_b[CST_BACKUP_ID_TEXT];
+} Content;
+
+/* Two volumes in two packs. */
+static Content *make(Scratch *s)
+{
+    Content *content = g_new0(Content, 1);
+    g_autoptr(CstRepo) repo = NULL;
+
+    scratch_fill(content->a, SIZE, 1);
+    scratch_fill(content->b, SIZE, 2);
+    scratch_init(s, TRUE);
+    repo = scratch_open(s);
+    scratch_backup(repo, "a", content->a, SIZE, content->id_a);
+    scratch_backup(repo, "b", content->b, SIZE, content->id_b);
+    return content;
+}
+
+/* Flips a byte of the third chunk of "a". */
+static void damage_chunk(Scratch *s, const Content *content)
+{
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    g_autofree char *path = NULL;
+    uint8_t hash[REPO_HASH], byte;
+    const IndexEntry *entry;
+    char id[REPO_ID_TEXT];
+    int fd;
+
+    assert_true(repo_index_load(repo, NULL, NULL));
+    assert_true(repo_chunk_name(&repo->keys, CHUNK_DATA, content->a + 2 * SCRATCH_CHUNK,
+                                SCRATCH_CHUNK, hash, NULL));
+    entry = repo_index_find(&repo->index, hash, CHUNK_DATA);
+    assert_non_null(entry);
+    path = g_build_filename(s->path, "packs",
+                            repo_id_format(repo_index_pack_at(&repo->index, entry->pack)->id, id),
+                            NULL);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, &byte, 1, entry->chunk.offset + 9), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, entry->chunk.offset + 9), 1);
+    close(fd);
+}
+
+static void repair(Scratch *s, gboolean only_plan, CstRepairReport *report)
+{
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    GError *error = NULL;
+
+    if (!cst_repo_repair(repo, only_plan, NULL, report, &error))
+        fail_msg("%s", error->message);
+}
+
+static void assert_third_chunk_is_lost(const CstRepairReport *report, const Content *content)
+{
+    const CstRepairLoss *loss;
+
+    assert_int_equal(report->losses->len, 1);
+    loss = report->losses->pdata[0];
+    assert_string_equal(loss->backup, content->id_a);
+    assert_string_equal(loss->volume, "a");
+    assert_int_equal(loss->offset, 2 * SCRATCH_CHUNK);
+    assert_int_equal(loss->length, SCRATCH_CHUNK);
+}
+
+/* The next backup of the volume makes the earlier one whole again. */
+static void assert_heals(Scratch *s, const Content *content)
+{
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    char id[CST_BACKUP_ID_TEXT];
+
+    scratch_assert_holds(repo, content->id_b, "b", content->b, SIZE);
+    scratch_backup(repo, "a", content->a, SIZE, id);
+    scratch_assert_holds(repo, content->id_a, "a", content->a, SIZE);
+    assert_int_equal(scratch_problems(repo, TRUE, FALSE), 0);
+    scratch_prune(repo);
+    scratch_assert_holds(repo, content->id_a, "a", content->a, SIZE);
+}
+
+static void damaged_chunk_is_dropped_reported_and_healed(void **state)
+{
+    Scratch *s = *state;
+    g_autofree Content *content = make(s);
+    g_auto(CstRepairReport) plan = {0}, report = {0}, again = {0};
+
+    damage_chunk(s, content);
+    repair(s, TRUE, &plan);
+    assert_third_chunk_is_lost(&plan, content);
+    repair(s, FALSE, &report);
+    assert_int_equal(report.chunks, 1);
+    assert_int_equal(report.packs, 1);
+    assert_third_chunk_is_lost(&report, content);
+    /* No damage is left; what is lost is still reported. */
+    repair(s, FALSE, &again);
+    assert_int_equal(again.chunks, 0);
+    assert_int_equal(again.packs, 0);
+    assert_third_chunk_is_lost(&again, content);
+    assert_heals(s, content);
+}
+
+static void damaged_table_costs_its_pack_alone(void **state)
+{
+    Scratch *s = *state;
+    g_autofree Content *content = make(s);
+    g_auto(CstRepairReport) report = {0};
+
+    /* Without an index, a pack whose table is cut is lost. */
+    scratch_run("rm '%s'/index/*; cd '%s/packs'; truncate -s -3 \"$(ls -tr | head -1)\"", s->path,
+                s->path);
+    repair(s, FALSE, &report);
+    assert_int_equal(report.packs, 1);
+    assert_true(report.losses->len > 0);
+    {
+        g_autoptr(CstRepo) repo = scratch_open(s);
+
+        scratch_backup(repo, "b", content->b, SIZE, content->id_b);
+        scratch_backup(repo, "a", content->a, SIZE, content->id_a);
+        scratch_assert_holds(repo, content->id_b, "b", content->b, SIZE);
+    }
+    assert_heals(s, content);
+}
+
+static void damaged_manifest_is_removed(void **state)
+{
+    Scratch *s = *state;
+    g_autofree Content *content = make(s);
+    g_auto(CstRepairReport) report = {0};
+    g_autoptr(CstRepo) repo = NULL;
+    g_autoptr(GPtrArray) backups = NULL;
+
+    scratch_run("truncate -s -3 '%s/backups/%s'", s->path, content->id_b);
+    repair(s, FALSE, &report);
+    assert_int_equal(report.manifests->len, 1);
+    assert_string_equal(report.manifests->pdata[0], content->id_b);
+    repo = scratch_open(s);
+    backups = cst_repo_backups(repo, NULL, NULL);
+    assert_int_equal(backups->len, 1);
+    scratch_assert_holds(repo, content->id_a, "a", content->a, SIZE);
+}
+
+static void die(gpointer data)
+{
+    _exit(0);
+}
+
+static void repair_that_is_killed_loses_nothing_and_is_repeated(void **state)
+{
+    static const char *const points[] = {"folder.publish.synced", "folder.publish.renamed",
+                                         "repair.packs.written", "repair.packs.removed"};
+    Scratch *s = *state;
+
+    for (guint i = 0; i < G_N_ELEMENTS(points); i++) {
+        g_autofree Content *content = NULL;
+        g_auto(CstRepairReport) report = {0};
+        int status;
+        pid_t pid;
+
+        scratch_run("rm -rf '%s'", s->path);
+        content = make(s);
+        damage_chunk(s, content);
+        pid = fork();
+        if (pid == 0) {
+            scratch_child(s);
+            point_run(points[i], die, NULL);
+            repair(s, FALSE, &report);
+            _exit(1); /* it has not passed the point */
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        repair(s, FALSE, &report);
+        assert_third_chunk_is_lost(&report, content);
+        assert_heals(s, content);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scratch_test(damaged_chunk_is_dropped_reported_and_healed),
+        scratch_test(damaged_table_costs_its_pack_alone),
+        scratch_test(damaged_manifest_is_removed),
+        scratch_test(repair_that_is_killed_loses_nothing_and_is_repeated),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
