@@ -67,7 +67,9 @@ gboolean cli_repo_job_begin(CliCtl *ctl, const CliArgs *args, const char *kind, 
     }
 #define REPO_OPTIONS \
     KEY_OPTIONS, CLI_SWITCH("shared", N_("others may write to the repository's directory"))
-#define BACKUP     CLI_REQUIRED("backup", N_("id of a backup, or how it begins; latest: the newest with the vol"))
+#define BACKUP                                                                                 \
+    CLI_REQUIRED("backup", N_("id of a backup, or how it begins; latest: the newest with the " \
+                              "vol"))
 #define BACKUP_VOL CLI_STRING("vol", N_("volume of the backup, if it has several (POOL/NAME)"))
 #define FORMAT                                                                              \
     {                                                                                       \
