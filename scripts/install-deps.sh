@@ -24,7 +24,7 @@ test="libvirt-clients libvirt-daemon python3-libvirt libsys-virt-perl ruby-libvi
     btrfs-progs xfsprogs util-linux mount procps socat scrub libxml2-utils grub-rescue-pc
     systemd python3-seccomp lvm2 thin-provisioning-tools parted fdisk zsh fish
     tgt libiscsi-bin qemu-block-extra libvirt-daemon-driver-storage-iscsi-direct
-    libnbd-bin python3-libnbd gnutls-bin openssl zstd gpg gpgv gpg-agent dosfstools ntfs-3g ovmf"
+    libnbd-bin python3-libnbd gnutls-bin openssl zstd lz4 libarchive13 gpg gpgv gpg-agent dosfstools ntfs-3g ovmf"
 # For scripts/libvirt-daemons, and what they run.
 virtqemud="libvirt-daemon-driver-qemu qemu-system-x86 dpkg-dev patch xz-utils libgnutls28-dev xsltproc
     libxml2-utils libyajl-dev libnl-3-dev libnl-route-3-dev libcap-ng-dev libpciaccess-dev libudev-dev

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the parts of an import tell and forbid by its context. */
+#include <inttypes.h>
 #include <stdarg.h>
 
 #include <base/i18n.h>
 #include <base/units.h>
 
 #include "import_private.h"
+
+#define RATIO_MAX  1000
+#define RATIO_FROM CST_GIB
 
 void import_note(const ImportContext *context, const char *format, ...)
 {
@@ -31,4 +35,15 @@ gboolean import_check_size(const ImportContext *context, uint64_t size, const ch
     return cst_fail(error, CST_ERROR_LIMIT,
                     _("'%s' is larger than %.2f %s; --max-size sets another limit"), name, limit,
                     unit);
+}
+
+gboolean import_check_expansion(const ImportContext *context, uint64_t made, uint64_t read,
+                                const char *name, GError **error)
+{
+    if (context->bounded || made <= RATIO_FROM || made / RATIO_MAX <= read)
+        return TRUE;
+    return cst_fail(error, CST_ERROR_LIMIT,
+                    _("'%s' unpacks to over %d times its size (%" PRIu64 " bytes so far); "
+                      "--max-size allows that"),
+                    name, RATIO_MAX, made);
 }

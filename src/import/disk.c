@@ -12,6 +12,8 @@
 #include <base/text.h>
 #include <base/units.h>
 
+#include "kind.h"
+
 #define LAST_MAX (2 * CST_MIB) /* a file's last cluster may lack up to so many bytes */
 
 static gboolean refuse_reference(const char *name, const char *what, const char *file,
@@ -121,6 +123,8 @@ CstBlob *import_disk_open(const ImportContext *context, const char *name, CstBlo
             return NULL;
     }
     if (!cst_image_inspect(blob, format, &info, error) ||
+        (!format && cst_image_format_is_plain(info.format) &&
+         !import_check_is_disk(blob, name, error)) ||
         !check_info(context, blob, name, &info, error) ||
         !check_whole(context, blob, name, &info, size, error))
         return NULL;

@@ -20,6 +20,13 @@ void import_note(const ImportContext *context, const char *format, ...) G_GNUC_P
 /** LIMIT when @size bytes of @name are more than the import may have. */
 gboolean import_check_size(const ImportContext *context, uint64_t size, const char *name,
                            GError **error);
+/**
+ * LIMIT when @name, of which @read bytes came, has become @made bytes: over 1 GiB and over a
+ * thousand times as much, unless the user has set a limit. A disk that is nearly all zeroes can
+ * honestly exceed that, so the message names the option.
+ */
+gboolean import_check_expansion(const ImportContext *context, uint64_t made, uint64_t read,
+                                const char *name, GError **error);
 
 #define IMPORT_STEP    (1u << 20)  /* bytes read at a time */
 #define IMPORT_UNKNOWN G_MAXUINT64 /* a length that is not known */

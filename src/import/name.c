@@ -6,6 +6,7 @@
 
 #include <import/import.h>
 
+#include "archive.h"
 #include "unpack.h"
 
 #define NAME_MAX_LEN 100u /* LVM takes 127 */
@@ -43,7 +44,8 @@ char *import_file_of(const char *source)
 char *cst_import_name(const char *source)
 {
     g_autofree char *base = import_file_of(source);
-    size_t len = strip_format(base, import_codec_strip(base, strlen(base)));
+    size_t packed = import_archive_strip(base, import_codec_strip(base, strlen(base)));
+    size_t len = strip_format(base, packed);
     GString *name = g_string_new(NULL);
 
     for (size_t i = 0; i < len && name->len < NAME_MAX_LEN; i++) {

@@ -19,6 +19,7 @@
 #include <model/limits.h>
 #include <model/ovf.h>
 
+#include "archive.h"
 #include "list.h"
 #include "name.h"
 #include "tar.h"
@@ -239,41 +240,59 @@ static gboolean ends_in(const char *name, const char *ending)
     return len > strlen(ending) && g_ascii_strcasecmp(name + len - strlen(ending), ending) == 0;
 }
 
-/* The archive's only descriptor. */
-static const ImportTarEntry *find_descriptor(const Package *package, GError **error)
+static gboolean is_called_package(const char *name)
 {
-    const ImportTarEntry *found = NULL;
+    g_autofree char *unpacked = g_strndup(name, import_codec_strip(name, strlen(name)));
 
+    return ends_in(unpacked, OVA_ENDING) || ends_in(unpacked, OVF_ENDING);
+}
+
+/* The archive's only descriptor; *ret_entry NULL: there is none, so it is no OVA. */
+static gboolean find_descriptor(const Package *package, const ImportTarEntry **ret_entry,
+                                GError **error)
+{
+    *ret_entry = NULL;
     for (guint i = 0; i < import_tar_count(package->tar); i++) {
         const ImportTarEntry *entry = import_tar_entry(package->tar, i);
 
         if (!ends_in(entry->name, OVF_ENDING) || strchr(entry->name, '/'))
             continue;
-        if (found) {
-            cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has two descriptors"), package->shown);
-            return NULL;
-        }
-        found = entry;
+        if (*ret_entry)
+            return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has two descriptors"),
+                            package->shown);
+        *ret_entry = entry;
     }
-    if (!found)
-        cst_fail(error, CST_ERROR_UNSUPPORTED,
-                 _("'%s' is an archive without a descriptor (.ovf), so it is no OVA; to have it as "
-                   "it is, give --source-format raw"),
-                 package->shown);
-    return found;
+    return TRUE;
 }
 
-static gboolean open_ova(Package *package, CstBlob *archive, GPtrArray **ret_disks, GError **error)
+/*
+ * A tar archive without a descriptor is unpacked like any archive. The strict reader of OVAs does
+ * not list an archive with sparse entries, which only archives of one disk have.
+ */
+static gboolean open_tar(Package *package, const char *name, ImportSource *source,
+                         GPtrArray **ret_disks, GError **error)
 {
-    const ImportTarEntry *entry;
+    g_autoptr(GError) problem = NULL;
+    const ImportTarEntry *entry = NULL;
     g_autoptr(CstBlob) descriptor = NULL;
+    gboolean ova = is_called_package(name);
 
-    package->archive = archive;
-    package->tar = import_tar_open(archive, package->context->task, error);
-    entry = package->tar ? find_descriptor(package, error) : NULL;
-    if (!entry)
+    package->archive = source->blob;
+    package->tar = import_tar_open(source->blob, package->context->task, &problem);
+    if (!package->tar && (ova || cst_error_code(problem) != CST_ERROR_UNSUPPORTED)) {
+        g_propagate_error(error, g_steal_pointer(&problem));
         return FALSE;
-    descriptor = cst_blob_slice(archive, entry->offset, entry->length, package->shown);
+    }
+    if (package->tar && !find_descriptor(package, &entry, error))
+        return FALSE;
+    if (!entry && ova)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' is an archive without a descriptor (.ovf), so it is no OVA; to "
+                          "have it as it is, give --source-format raw"),
+                        package->shown);
+    if (!entry)
+        return import_source_unpack(source, package->context, error);
+    descriptor = cst_blob_slice(source->blob, entry->offset, entry->length, package->shown);
     return open_package(package, entry->name, descriptor, ret_disks, error);
 }
 
@@ -316,9 +335,7 @@ static gboolean is_descriptor(const uint8_t *head, size_t len)
 /* An archive that is damaged where it begins must not become a disk. */
 static gboolean check_not_called_package(const Package *package, const char *name, GError **error)
 {
-    g_autofree char *unpacked = g_strndup(name, import_codec_strip(name, strlen(name)));
-
-    if (!ends_in(unpacked, OVA_ENDING) && !ends_in(unpacked, OVF_ENDING))
+    if (!is_called_package(name))
         return TRUE;
     return cst_fail(error, CST_ERROR_CORRUPT,
                     _("'%s' is called a package and begins otherwise; if it is an image, say of "
@@ -326,7 +343,7 @@ static gboolean check_not_called_package(const Package *package, const char *nam
                     package->shown);
 }
 
-gboolean import_package_open(const ImportContext *context, const ImportSource *source,
+gboolean import_package_open(const ImportContext *context, ImportSource *source,
                              GPtrArray **ret_disks, GError **error)
 {
     g_auto(Package) package = {.context = context, .shown = source->name};
@@ -344,7 +361,9 @@ gboolean import_package_open(const ImportContext *context, const ImportSource *s
     if (!cst_blob_pread(source->blob, head, len, 0, error))
         return FALSE;
     if (import_tar_probe(head, len))
-        return open_ova(&package, source->blob, ret_disks, error);
+        return open_tar(&package, name, source, ret_disks, error);
+    if (import_archive_probe(head, len))
+        return import_source_unpack(source, context, error);
     return is_descriptor(head, len) ? open_ovf(&package, name, source->blob, ret_disks, error)
                                     : check_not_called_package(&package, name, error);
 }

@@ -11,5 +11,5 @@
  * MISMATCH for a digest that is wrong or missing; NOT_FOUND for a file that is not there; DENIED
  * for names and entries that lead elsewhere; XML, CORRUPT, LIMIT, UNSUPPORTED.
  */
-gboolean import_package_open(const ImportContext *context, const ImportSource *source,
+gboolean import_package_open(const ImportContext *context, ImportSource *source,
                              GPtrArray **ret_disks, GError **error);

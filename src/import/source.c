@@ -21,6 +21,7 @@
 #include <base/text.h>
 #include <base/url.h>
 
+#include "archive.h"
 #include "list.h"
 #include "name.h"
 #include "signature.h"
@@ -130,8 +131,9 @@ static gboolean is_read_whole(const ImportSource *source, const ImportContext *c
 
     if (!cst_blob_pread(source->blob, head, len, 0, error))
         return FALSE;
-    *ret_is = verify || context->how->download || import_codec_probe(head, MIN(len, HEAD)) ||
-              (!context->how->format && import_tar_probe(head, len));
+    *ret_is =
+        verify || context->how->download || import_codec_probe(head, MIN(len, HEAD)) ||
+        (!context->how->format && (import_tar_probe(head, len) || import_archive_probe(head, len)));
     return TRUE;
 }
 
@@ -387,6 +389,27 @@ gboolean import_source_read(ImportSource *source, const ImportContext *context,
     return download(source, context, wanted != NULL, error) &&
            read_wanted(source, context, import_reader_of_blob(source->blob, context->task), FALSE,
                        wanted, error);
+}
+
+gboolean import_source_unpack(ImportSource *source, const ImportContext *context, GError **error)
+{
+    g_autoptr(ImportReader) reader = NULL;
+    gboolean unpacks;
+    CstBlob *blob;
+
+    if (!download(source, context, TRUE, error))
+        return FALSE;
+    reader = import_archive_open(context, source->blob, source->name, error);
+    if (reader)
+        reader = unpack(context, g_steal_pointer(&reader), &unpacks, error);
+    blob = reader ? import_spool(context, reader, error) : NULL;
+    if (!blob || !import_source_is_unchanged(source, error)) {
+        if (blob)
+            cst_blob_unref(blob);
+        return FALSE;
+    }
+    set_blob(source, blob);
+    return TRUE;
 }
 
 gboolean import_source_is_unchanged(const ImportSource *source, GError **error)

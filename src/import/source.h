@@ -37,5 +37,7 @@ gboolean import_source_open_beside(ImportSource *source, const ImportContext *co
  */
 gboolean import_source_read(ImportSource *source, const ImportContext *context,
                             const ImportChecksum *wanted, GError **error);
+/** Replaces a source that is an archive by the only disk in it, unpacked; see archive.h. */
+gboolean import_source_unpack(ImportSource *source, const ImportContext *context, GError **error);
 /** MISMATCH when a file that is read where it lies has changed since. */
 gboolean import_source_is_unchanged(const ImportSource *source, GError **error);

@@ -4,22 +4,17 @@
  * and zstd's frames make them; zeroes behind the last one are padding, as of a tape or of xz.
  *
  * A bomb is small when it comes and huge when it is unpacked. What a user says is too large bounds
- * it; else more than RATIO_MAX times the input is refused once it is more than RATIO_FROM. A disk
- * that is nearly all zeroes can exceed that honestly, so the message says how to have it.
+ * it; else import_check_expansion() does.
  */
 #include "unpack.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include <base/i18n.h>
-#include <base/units.h>
 
 #include "codec.h"
 
 #define INPUT      (256u << 10)
-#define RATIO_MAX  1000
-#define RATIO_FROM CST_GIB
 #define BZIP2_HEAD 10 /* "BZh", the size of blocks, and the magic of a block or of the end */
 
 typedef struct {
@@ -74,12 +69,7 @@ static gboolean check_made(const Unpacker *self, GError **error)
 
     if (!import_check_size(self->context, self->made, self->head.name, error))
         return FALSE;
-    if (!self->context->bounded && self->made > RATIO_FROM && self->made / RATIO_MAX > read)
-        return cst_fail(error, CST_ERROR_LIMIT,
-                        _("'%s' unpacks to over %d times its size (%" PRIu64 " bytes so far); "
-                          "--max-size allows that"),
-                        self->head.name, RATIO_MAX, self->made);
-    return TRUE;
+    return import_check_expansion(self->context, self->made, read, self->head.name, error);
 }
 
 /* Reads more input when all is used. */

@@ -299,7 +299,7 @@ class Sources(Importing):
         self.refused(self.file("four", bz2.compress(packed)), text="is compressed over 3 times")
 
     def test_names(self):
-        content = b"x" * 4096
+        content = bytes(4096)
         for file, name in (("Fedora-Cloud 38.qcow2", "Fedora-Cloud_38"), ("..hidden.img", "hidden"),
                            ("-rf.raw", "rf"), ("a;b$(c).vmdk", "a_b__c_"), ("é.img", "__"),
                            ("x" * 150 + ".img", "x" * 100), ("\n\x1b[31m.img", "31m")):
@@ -659,7 +659,7 @@ class Checks(Importing):
         self.refused(packed, "--dry-run", text="'disk' exists already")
 
     def test_quiet_and_json(self):
-        packed = self.file("disk.gz", gzip.compress(b"x" * 4096))
+        packed = self.file("disk.gz", gzip.compress(bytes(4096)))
         self.assertEqual((0, "", ""), self.run_import(packed, "a", "--quiet"))
         status, out, err = self.run_import(packed, "b", "--json")
         self.assertEqual((0, ""), (status, err))
@@ -689,7 +689,7 @@ class Checks(Importing):
         shutil.rmtree(root)
 
     def test_who_may(self):
-        path = self.file("x.raw", b"x" * 4096)
+        path = self.file("x.raw", bytes(4096))
         status, _, err = peers.run([space.CISTERN, "-c", self.peer.uri, "-r", "vol-import", path,
                                     "--pool", "p"])
         self.assertNotEqual(0, status)

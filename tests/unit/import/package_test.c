@@ -81,7 +81,7 @@ static int set_up(void **state)
     write_descriptor(package);
     add_digest(package->manifest, "vm.ovf", package->descriptor->str, package->descriptor->len);
     for (guint i = 0; i < DISKS; i++) {
-        memset(package->content[i], 'a' + (int)i, SIZE);
+        memset(package->content[i], 0x81 + (int)i, SIZE);
         package->file[i] = i == 1
                                ? compress_gzip(package->content[i], SIZE)
                                : g_byte_array_append(g_byte_array_new(), package->content[i], SIZE);

@@ -103,7 +103,7 @@ static void change_file(gpointer data)
 static void test_a_file_that_changes_while_it_is_sent(void **state)
 {
     World *world = *state;
-    CstImportHow how = {.source = world->path};
+    CstImportHow how = {.source = world->path, .format = "raw"};
     g_autoptr(CstImport) import = NULL;
     g_autoptr(GError) error = NULL;
 
@@ -139,7 +139,7 @@ static void save_bytes(const World *world, const GByteArray *bytes)
 static void file_that_changes_while_it_is_unpacked_is_refused(void **state)
 {
     World *world = *state;
-    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    CstImportHow how = {.source = world->path, .format = "raw", .spool_dir = world->dir};
     g_autoptr(GByteArray) packed = compress_gzip("content", 7);
     g_autoptr(GError) error = NULL;
     g_autoptr(CstImport) import = NULL;
@@ -168,7 +168,7 @@ static char *checksum_of(const GByteArray *bytes)
 static void checksum_is_that_of_the_whole_compressed_file(void **state)
 {
     World *world = *state;
-    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    CstImportHow how = {.source = world->path, .format = "raw", .spool_dir = world->dir};
     g_autoptr(GByteArray) packed = compress_gzip("content", 7);
     g_autofree char *alone = checksum_of(packed), *padded = NULL;
     static const uint8_t padding[5000];
@@ -190,7 +190,7 @@ static void checksum_is_that_of_the_whole_compressed_file(void **state)
 static void file_of_others_is_sent_as_it_was_verified(void **state)
 {
     World *world = *state;
-    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    CstImportHow how = {.source = world->path, .format = "raw", .spool_dir = world->dir};
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     g_autofree char *checksum = NULL;
 
@@ -217,7 +217,7 @@ static void file_of_others_is_sent_as_it_was_verified(void **state)
 static void zeroes_at_the_end_of_a_spool_are_content(void **state)
 {
     World *world = *state;
-    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    CstImportHow how = {.source = world->path, .format = "raw", .spool_dir = world->dir};
     const size_t len = 300000;
     g_autofree char *text = g_malloc0(len);
     g_autoptr(GByteArray) packed = NULL;
@@ -254,7 +254,8 @@ static gpointer flood_pipe(gpointer data)
 static void pipe_that_is_too_long_is_not_spooled_whole(void **state)
 {
     World *world = *state;
-    CstImportHow how = {.source = world->path, .spool_dir = world->dir, .max_size = 1000};
+    CstImportHow how = {
+        .source = world->path, .format = "raw", .spool_dir = world->dir, .max_size = 1000};
     g_autoptr(GError) error = NULL;
     GThread *writer;
 
@@ -270,7 +271,7 @@ static void pipe_that_is_too_long_is_not_spooled_whole(void **state)
 static void nothing_is_left_of_a_spool(void **state)
 {
     World *world = *state;
-    CstImportHow how = {.source = world->path, .spool_dir = world->dir};
+    CstImportHow how = {.source = world->path, .format = "raw", .spool_dir = world->dir};
     g_autoptr(GByteArray) packed = compress_gzip("content", 7);
     g_autoptr(GDir) entries = NULL;
 
@@ -295,7 +296,7 @@ static void nothing_is_left_of_a_spool(void **state)
 static void test_what_is_refused(void **state)
 {
     World *world = *state;
-    CstImportHow how = {.source = world->path, .max_size = 2};
+    CstImportHow how = {.source = world->path, .format = "raw", .max_size = 2};
     g_autoptr(CstTask) task = cst_task_new();
     g_autoptr(GError) error = NULL;
 

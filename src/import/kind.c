@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Sources that are no disk. A raw disk has no mark of its own, so whatever has no known format
+ * would become one: an archive, an error page of a server, an image of another program. Each of
+ * them has a mark, or is text. A boot sector is never text, because it has zero bytes.
+ */
+#include "kind.h"
+
+#include <string.h>
+
+#include <base/bytes.h>
+#include <base/i18n.h>
+#include <image/image.h>
+
+#define TEXT_HEAD 4096u /* bytes: a file is text if it begins with so many characters */
+
+typedef struct {
+    const char *kind; /* for messages */
+    const char *mark;
+    size_t len;
+    const char *instead;
+} KindMark;
+
+#define MARK(kind, mark, instead)             \
+    {                                         \
+        kind, mark, sizeof(mark) - 1, instead \
+    }
+
+static const KindMark marks[] = {
+    MARK("lz4", "\x04\x22\x4d\x18", N_("decompress it with 'lz4 -d' first")),
+    MARK("lz4", "\x02\x21\x4c\x18", N_("decompress it with 'lz4 -d' first")),
+    MARK("lzip", "LZIP", N_("decompress it with 'lzip -d' first")),
+    MARK("lzop", "\x89LZO\0\r\n\x1a\n", N_("decompress it with 'lzop -d' first")),
+    MARK("compress", "\x1f\x9d", N_("decompress it with 'gzip -d' first")),
+    MARK("rar", "Rar!\x1a\x07", N_("unpack it first")),
+    MARK("cabinet", "MSCF\0\0\0\0", N_("unpack it first")),
+    MARK("WIM", "MSWIM\0\0\0", N_("unpack it first")),
+    MARK("EWF", "EVF\x09\x0d\x0a\xff\0", N_("convert it with 'ewfexport' first")),
+    MARK("seSparse", "\xbe\xba\xfe\xca\0\0\0\0", N_("convert it with 'qemu-img convert' first")),
+};
+
+static gboolean refuse_kind(const char *name, const char *kind, const char *instead, GError **error)
+{
+    return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("'%s' is no disk image: its content is %s; %s, or give --source-format raw"),
+                    name, kind, instead);
+}
+
+/* The header of xz's older format: properties 5d, a dictionary of 2^n or 2^n + 2^(n-1) bytes. */
+static gboolean is_lzma(const uint8_t *head, size_t len)
+{
+    uint32_t dictionary;
+    uint64_t size;
+
+    if (len < 13 || head[0] != 0x5d)
+        return FALSE;
+    dictionary = cst_le32(head + 1);
+    size = cst_le64(head + 5);
+    if (dictionary < 4096 || (size != G_MAXUINT64 && size > UINT64_C(1) << 38))
+        return FALSE;
+    dictionary >>= __builtin_ctz(dictionary);
+    return dictionary == 1 || dictionary == 3;
+}
+
+static gboolean check_marks(const uint8_t *head, size_t len, const char *name, GError **error)
+{
+    if (is_lzma(head, len))
+        return refuse_kind(name, "lzma", _("decompress it with 'xz --format=lzma -d' first"),
+                           error);
+    for (size_t i = 0; i < G_N_ELEMENTS(marks); i++)
+        if (len >= marks[i].len && memcmp(head, marks[i].mark, marks[i].len) == 0)
+            return refuse_kind(name, marks[i].kind, _(marks[i].instead), error);
+    return TRUE;
+}
+
+/* Formats that are never guessed of a volume, but that have a mark and are no raw disk. */
+static gboolean check_formats(CstBlob *blob, const char *name, GError **error)
+{
+    static const char *const formats[] = {"bochs", "cloop", "dmg"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        const CstImageFormat *format = cst_image_format_find(formats[i], error);
+        g_auto(CstImageInfo) info = {0};
+
+        if (!format || !cst_image_inspect(blob, format, &info, error))
+            return FALSE;
+        if (!info.problem)
+            return refuse_kind(name, formats[i], _("convert it with 'qemu-img convert' first"),
+                               error);
+    }
+    return TRUE;
+}
+
+static gboolean is_text(const uint8_t *head, size_t len)
+{
+    const char *end;
+
+    if (len >= 2 && (memcmp(head, "\xff\xfe", 2) == 0 || memcmp(head, "\xfe\xff", 2) == 0))
+        return len >= 4 && (head[2] == 0) != (head[3] == 0);
+    for (size_t i = 0; i < len; i++)
+        if ((head[i] < ' ' && !memchr("\t\n\f\r\x1b", head[i], 5)) || head[i] == 0x7f)
+            return FALSE;
+    /* The last character may be cut off. */
+    return len > 0 && (g_utf8_validate((const char *)head, (gssize)len, &end) ||
+                       (len == TEXT_HEAD && (const char *)head + len - end < 4));
+}
+
+static gboolean check_text(const uint8_t *head, size_t len, const char *name, GError **error)
+{
+    g_autofree char *text = NULL, *lower = NULL;
+
+    if (!is_text(head, len))
+        return TRUE;
+    text = g_strndup((const char *)head, len);
+    lower = g_ascii_strdown(text, -1);
+    if (g_str_has_prefix(text, "version https://git-lfs.github.com/"))
+        return refuse_kind(name, _("a Git LFS pointer"), _("get the file with 'git lfs pull'"),
+                           error);
+    if (strstr(lower, "<!doctype html") || strstr(lower, "<html"))
+        return refuse_kind(name, _("an HTML page"),
+                           _("look at the page, and download the image that it refers to"), error);
+    return refuse_kind(name, _("text"), _("look at it, and get the image itself"), error);
+}
+
+gboolean import_check_is_disk(CstBlob *blob, const char *name, GError **error)
+{
+    uint8_t head[TEXT_HEAD];
+    uint64_t size;
+    size_t len;
+
+    if (!cst_blob_get_size(blob, &size, error))
+        return FALSE;
+    len = (size_t)MIN(size, sizeof(head));
+    return cst_blob_pread(blob, head, len, 0, error) && check_marks(head, len, name, error) &&
+           check_formats(blob, name, error) && check_text(head, len, name, error);
+}

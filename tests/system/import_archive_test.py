@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""vol-import of archives with one disk, and of sources that are no disk."""
+
+import ctypes
+import io
+import lzma
+import os
+import subprocess
+import tarfile
+import zipfile
+
+from import_test import MIB, Importing, read
+
+
+def zipped(files):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def tarred(files, mode="w:gz", fmt=tarfile.GNU_FORMAT):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode, format=fmt) as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def seven_zipped(files):
+    """libarchive writes it: no program of the tests does."""
+    library = ctypes.CDLL("libarchive.so.13")
+    for name in ("archive_write_new", "archive_entry_new"):
+        getattr(library, name).restype = ctypes.c_void_p
+    out, used = ctypes.create_string_buffer(16 * MIB), ctypes.c_size_t()
+    archive = ctypes.c_void_p(library.archive_write_new())
+    library.archive_write_set_format_7zip(archive)
+    library.archive_write_set_bytes_in_last_block(archive, 1)
+    assert library.archive_write_open_memory(archive, out, ctypes.c_size_t(len(out)), ctypes.byref(used)) == 0
+    for name, data in files.items():
+        entry = ctypes.c_void_p(library.archive_entry_new())
+        library.archive_entry_set_pathname(entry, name.encode())
+        library.archive_entry_set_size(entry, ctypes.c_int64(len(data)))
+        library.archive_entry_set_filetype(entry, 0o100000)
+        assert library.archive_write_header(archive, entry) == 0
+        library.archive_write_data(archive, data, ctypes.c_size_t(len(data)))
+        library.archive_entry_free(entry)
+    assert library.archive_write_close(archive) == 0
+    library.archive_write_free(archive)
+    return out.raw[:used.value]
+
+
+class Archives(Importing):
+    def test_one_disk_is_unpacked(self):
+        content = self.content()
+        disk = read(self.image("box.qcow2", content, "qcow2"))
+        files = {"./metadata.json": b"{}", "./box.qcow2": disk, "../README": b"x"}
+        for name, data in (("a.zip", zipped(files)), ("b.7z", seven_zipped(files)),
+                           ("c.box", tarred(files)), ("d.tar.xz", tarred(files, "w:xz")),
+                           ("e.zip", zipped({"only": disk})), ("f.zip", zipped({"x.raw.xz": lzma.compress(content)}))):
+            with self.subTest(name):
+                status, _, err = self.run_import(self.file(name, data))
+                self.assertEqual(0, status, err)
+                self.assertIn("is an archive; its disk '", err)
+                self.assert_content(name[0], content)
+        self.assertEqual([], self.left())
+
+    def test_archive_by_a_pipe(self):
+        content = self.content()
+        status, _, err = self.run_import("-", "piped", stdin=zipped({"d.raw": content}))
+        self.assertEqual(0, status, err)
+        self.assert_content("piped", content)
+
+    def test_archive_without_exactly_one_disk_is_refused_with_its_list(self):
+        for name, files in (("two", {"a.raw": bytes(512), "b\x1b[2J.vmdk": bytes(512)}),
+                            ("none", {"a.txt": b"a", "b.txt": b"b"})):
+            for data in (zipped(files), seven_zipped(files), tarred(files)):
+                err = self.refused(self.file(name, data), text="import each disk by itself (files: 'a.", code=1)
+                self.assertNotIn("\x1b", err)
+
+    def test_damaged_and_encrypted_archives_are_refused(self):
+        whole = zipped({"a.raw": os.urandom(MIB)})
+        self.refused(self.file("cut.zip", whole[:len(whole) // 2]), text="cannot read the archive '")
+        wrong = bytearray(whole)
+        wrong[MIB // 2] ^= 0xff
+        self.refused(self.file("wrong.zip", bytes(wrong)), text="'")
+        locked = bytearray(whole)
+        locked[6] |= 1
+        central = whole.rindex(b"PK\x01\x02")
+        locked[central + 8] |= 1
+        self.refused(self.file("locked.zip", bytes(locked)), text="is encrypted")
+
+    def test_archive_that_expands_too_much_is_refused(self):
+        path = self.file("bomb.zip", zipped({"a.raw": bytes(8 * MIB)}))
+        self.refused(path, "--max-size", "4M", text="is larger than 4.00 MiB")
+
+    def test_raw_takes_the_archive_itself(self):
+        data = zipped({"a.raw": bytes(512)})
+        self.made(self.file("a.zip", data), "asis", "--source-format", "raw")
+        self.assertEqual(data, read(self.at("p", "asis"))[:len(data)])
+
+
+class NoDisks(Importing):
+    def test_source_that_is_no_disk_is_refused_by_name(self):
+        content = self.content()
+        lz4 = subprocess.run(["lz4", "-q", "-c"], input=content, stdout=subprocess.PIPE, check=True).stdout
+        dmg = bytes(4096) + b"koly" + bytes(508)
+        cloop = b"#!/bin/sh\n#V2.0 Format\n".ljust(128, b"\0") + (512).to_bytes(4, "big") + bytes(4 + 64)
+        for name, data, kind in (
+                ("a.img", lz4, "lz4"), ("b.img", lzma.compress(content, lzma.FORMAT_ALONE), "lzma"),
+                ("c.qcow2", b"<!DOCTYPE html>\n<html></html>", "an HTML page"),
+                ("d.vmdk", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a Git LFS pointer"),
+                ("e.raw", b"words " * MIB, "text"), ("f.raw", "größe".encode() * MIB, "text"),
+                ("g.raw", "words".encode("utf-16"), "text"), ("h.dmg", dmg, "dmg"), ("i.img", cloop, "cloop"),
+                ("j.vmdk", b"\xbe\xba\xfe\xca" + bytes(508), "seSparse"),
+                ("k.raw", b"w", "text")):
+            with self.subTest(name):
+                path = self.file(name, data)
+                self.refused(path, text=f"is no disk image: its content is {kind};")
+                self.made(path, "asis", "--source-format", "raw")
+                self.ok("vol-delete", "asis", "p")
+
+    def test_disk_that_begins_with_a_word_is_a_disk(self):
+        self.made(self.file("a.raw", b"words" + bytes(MIB)))
