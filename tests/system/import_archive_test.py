@@ -103,6 +103,23 @@ class Archives(Importing):
         self.assertEqual(data, read(self.at("p", "asis"))[:len(data)])
 
 
+class FixedVhd(Importing):
+    def test_fixed_vhd_is_recognised_by_its_footer(self):
+        content = self.content()
+        path = self.image("disk.vhd", content, "vpc", "-o", "subformat=fixed,force_size")
+        data = read(path)
+        self.made(path, "vhd")
+        self.assertEqual(content, read(self.at("p", "vhd")))
+        self.made(path, "asis", "--source-format", "raw")
+        self.assertEqual(data, read(self.at("p", "asis")))
+        # A footer with a wrong checksum, and one of another size, are bytes of a raw disk.
+        wrong = bytearray(data)
+        wrong[-1] ^= 1
+        for name, other in (("sum", bytes(wrong)), ("size", data[:MIB] + data)):
+            self.made(self.file(name, other), name)
+            self.assertEqual(other, read(self.at("p", name)))
+
+
 class NoDisks(Importing):
     def test_source_that_is_no_disk_is_refused_by_name(self):
         content = self.content()
