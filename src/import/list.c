@@ -51,15 +51,30 @@ static gboolean read_middle(const char *text, const char *hex, const char **ret_
     return at - 1 > text && at[-1] == ')';
 }
 
+/* Returns what follows the name of @kind: "SHA256", or "SHA2-256" and "SHA-256"; NULL: another. */
+static const char *skip_kind(const char *text, CstDigestKind kind)
+{
+    static const char *const prefixes[] = {"SHA2-", "SHA-"};
+    const char *word = cst_digest_name(kind), *bits = word + strlen("SHA");
+
+    if (g_ascii_strncasecmp(text, word, strlen(word)) == 0)
+        return text + strlen(word);
+    for (size_t i = 0; i < G_N_ELEMENTS(prefixes) && kind != CST_SHA1; i++)
+        if (g_ascii_strncasecmp(text, prefixes[i], strlen(prefixes[i])) == 0 &&
+            strncmp(text + strlen(prefixes[i]), bits, strlen(bits)) == 0)
+            return text + strlen(prefixes[i]) + strlen(bits);
+    return NULL;
+}
+
 /* "SHA256 (name) = HEX", "SHA256(name)= HEX". The name may have parentheses itself. */
 static gboolean read_bsd(const char *text, size_t len, Line *ret_line)
 {
     for (unsigned i = 0; i < KINDS; i++) {
         CstDigestKind kind = (CstDigestKind)i;
-        const char *word = cst_digest_name(kind), *name = text + strlen(word), *end;
+        const char *name = skip_kind(text, kind), *end;
         size_t hex = 2 * cst_digest_size(kind);
 
-        if (len < strlen(word) + 2 + hex || g_ascii_strncasecmp(text, word, strlen(word)) != 0)
+        if (!name || len < (size_t)(name - text) + 2 + hex)
             continue;
         name += *name == ' ';
         if (*name++ != '(' || !read_middle(name, text + len - hex, &end))

@@ -52,6 +52,24 @@ static char *attribute(xmlNode *node, const char *name)
     return NULL;
 }
 
+/*
+ * The section of the disks. OVF 0.9 and VirtualCenter 2.5 have <Section
+ * xsi:type="ovf:DiskSection_Type"> in its place.
+ */
+static xmlNode *disk_section_of(xmlNode *root)
+{
+    xmlNode *section = child_of(root, "DiskSection");
+
+    for (xmlNode *child = root->children; child && !section; child = child->next) {
+        g_autofree char *type = is_called(child, "Section") ? attribute(child, "type") : NULL;
+        const char *local = type ? strrchr(type, ':') : NULL;
+
+        if (type && g_str_equal(local ? local + 1 : type, "DiskSection_Type"))
+            section = child;
+    }
+    return section;
+}
+
 /* The <File> with @id; NULL: none. */
 static xmlNode *file_of(xmlNode *references, const char *id)
 {
@@ -112,7 +130,7 @@ static gboolean add_disk(xmlNode *node, xmlNode *references, const char *what, G
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("%s: disk '%s' is based on another one, which is not supported"), what,
                         id);
-    if (!ref) {
+    if (!ref || !*ref) {
         (*empty)++;
         return TRUE;
     }
@@ -141,7 +159,7 @@ GPtrArray *cst_ovf_disks(const char *text, const char *what, guint *ret_empty, G
     if (!doc)
         return NULL;
     references = child_of(root, "References");
-    section = child_of(root, "DiskSection");
+    section = disk_section_of(root);
     for (xmlNode *node = section ? section->children : NULL; node; node = node->next)
         if (is_called(node, "Disk") && !add_disk(node, references, what, disks, &empty, error))
             return NULL;

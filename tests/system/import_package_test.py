@@ -68,6 +68,20 @@ class Packages(Importing):
 
 
 class Whole(Packages):
+    def test_empty_file_reference_is_an_empty_disk(self):
+        ovf = descriptor("d0.vmdk").replace(b"</DiskSection>", b'<Disk ovf:diskId="e" ovf:fileRef=""/></DiskSection>')
+        status, _, err = self.run_import(self.ova(self.package(self.one, ovf=ovf)), "vm")
+        self.assertEqual(0, status, err)
+        self.assertIn("1 disk of 'vm.ovf' is empty, and left out", err)
+        self.assert_disk("vm")
+
+    def test_disk_section_of_ovf_0_9_is_read(self):
+        ovf = descriptor("d0.vmdk").replace(b"<DiskSection>", b'<Section xmlns:xsi="http://www.w3.org/2001/'
+                                            b'XMLSchema-instance" xsi:type="ovf:DiskSection_Type">')
+        ovf = ovf.replace(b"</DiskSection>", b"</Section>")
+        self.made(self.ova(self.package(self.one, ovf=ovf)), "vm")
+        self.assert_disk("vm")
+
     def test_one_disk(self):
         path = self.ova(self.package(self.one))
         self.assertEqual("vm", self.made(path))
