@@ -9,6 +9,7 @@
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 /* --- gzip ------------------------------------------------------------------------------------- */
 
@@ -120,7 +121,7 @@ const struct ImportCodec import_codec_xz = {
 
 /* --- zstd ------------------------------------------------------------------------------------- */
 
-#define ZSTD_WINDOW 30 /* 2³⁰ bytes: IMPORT_CODEC_MEMORY */
+#define ZSTD_WINDOW 28 /* 2²⁸ bytes: IMPORT_CODEC_MEMORY */
 
 static gpointer zstd_begin(void)
 {
@@ -141,6 +142,8 @@ static ImportCodecResult zstd_step(gpointer state, ImportCodecStep *step)
     step->in_len -= in.pos;
     step->out += out.pos;
     step->out_len -= out.pos;
+    if (ZSTD_getErrorCode(result) == ZSTD_error_frameParameter_windowTooLarge)
+        return CODEC_MEMORY;
     if (ZSTD_isError(result))
         return CODEC_DAMAGED;
     return result == 0 ? CODEC_END : CODEC_MORE;

@@ -33,8 +33,11 @@ struct ImportCodec {
     void (*end)(gpointer state);
 };
 
-/** Most memory that the dictionary of a compressed file may ask for, bytes. */
-#define IMPORT_CODEC_MEMORY (UINT64_C(1) << 30)
+/**
+ * Most memory that the dictionary of one compression may ask for, bytes. Three nested compressions
+ * each have one. The largest presets of xz and zstd need 64 and 128 MiB.
+ */
+#define IMPORT_CODEC_MEMORY (UINT64_C(256) << 20)
 #define IMPORT_CODECS       4
 
 extern const struct ImportCodec import_codec_gzip, import_codec_xz, import_codec_zstd,

@@ -142,3 +142,15 @@ class NoDisks(Importing):
 
     def test_disk_that_begins_with_a_word_is_a_disk(self):
         self.made(self.file("a.raw", b"words" + bytes(MIB)))
+
+
+class Memory(Importing):
+    def frame(self, window):
+        """A frame of zstd that asks for a window of 2^@window bytes."""
+        return (b"\x28\xb5\x2f\xfd\0" + bytes([(window - 10) << 3]) + (4096 << 3 | 1).to_bytes(3, "little") +
+                bytes(4096))
+
+    def test_window_of_zstd_is_bounded(self):
+        path = self.file("a.raw.zst", self.frame(28))
+        self.made(path, note=f"'{path}' is spooled in {self.spool}")
+        self.refused(self.file("b.raw.zst", self.frame(29)), text="needs too much memory to be unpacked")
