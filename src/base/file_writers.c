@@ -18,15 +18,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <base/file.h>
+#include <base/i18n.h>
 #include <base/process.h>
 #include <base/test_point.h>
 
@@ -190,6 +193,44 @@ GArray *cst_file_writers(int fd)
     if (writers->len == 0 && !self && answer == LEASE_REFUSED && lease_ask(fd) == LEASE_REFUSED)
         g_array_append_val(writers, unnamed);
     return writers;
+}
+
+/*
+ * Whether the kernel has given the block device of @fd, or a partition of it, to a mount, to swap
+ * space or to another device: then it gives it to no one else (O_EXCL).
+ */
+static gboolean is_claimed(int fd)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+    g_auto(CstFd) alone = -1;
+    int read_only = 0;
+
+    if (ioctl(fd, BLKROGET, &read_only) == 0 && read_only)
+        return FALSE;
+    alone = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+    return alone < 0 && errno == EBUSY;
+}
+
+char *cst_file_writer_describe(int fd)
+{
+    g_autoptr(GArray) writers = NULL;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return NULL;
+    if (S_ISBLK(st.st_mode))
+        return is_claimed(fd) ? g_strdup(_("the kernel (mounted, swap space, or under another "
+                                           "device)"))
+                              : NULL;
+    writers = cst_file_writers(fd);
+    for (guint i = 0; i < writers->len; i++) {
+        const CstFileWriter *writer = &g_array_index(writers, CstFileWriter, i);
+
+        /* A child of this process that has not begun its program yet is no writer. */
+        if (!writer->pid || !writer->ending)
+            return cst_process_describe(writer->pid);
+    }
+    return NULL;
 }
 
 /* --- stamps ----------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@
 #include <base/test_point.h>
 #include <base/text.h>
 #include <base/url.h>
+#include <image/hold.h>
 
 #include "archive.h"
 #include "list.h"
@@ -268,6 +269,18 @@ static gboolean read_wanted(ImportSource *source, const ImportContext *context,
     return FALSE;
 }
 
+/* A copy of a disk that a machine writes to lacks parts of these writes. */
+static gboolean check_at_rest(const ImportSource *source, GError **error)
+{
+    g_autofree char *who = NULL;
+
+    return !cst_image_is_written(source->blob, &who) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("'%s' is open for writing in %s; stop it before the import, or say "
+                      "--force-share"),
+                    source->name, who);
+}
+
 /* *ret_unsteady: what was read could be read differently a second time, or not at all. */
 static ImportReader *open_reader(ImportSource *source, const ImportContext *context,
                                  gboolean verify, gboolean *ret_unsteady, GError **error)
@@ -293,6 +306,8 @@ static ImportReader *open_reader(ImportSource *source, const ImportContext *cont
         return NULL;
     source->fd = fd;
     *ret_unsteady = is_others(&source->before);
+    if (!context->how->force_share && !check_at_rest(source, error))
+        return NULL;
     return import_reader_of_blob(source->blob, context->task);
 }
 

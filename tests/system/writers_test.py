@@ -171,3 +171,72 @@ class MovingBesideWriter(WithDaemon):
             self.assertEqual(b"b" * 4096 + b"a" * 4096, volume.read(8192))
         self.assertEqual(0, self.cistern("vol-move", "p/v", "--newpool", "q")[0])
         self.assertEqual(([], ["v"]), (self.entries("p"), self.entries("q")))
+
+
+class FilesAndDevices(WithDaemon):
+    """The files and devices that vol-import, vol-upload, vol-download and vol-export name."""
+
+    def setUp(self):
+        super().setUp()
+        self.ok("vol-create-as", "p", "v", "4M")
+        self.disk = self.file("disk", b"a" * (4 << 20))
+
+    def assert_busy_unless_forced(self, command, text):
+        status, out, err = self.cistern(*command.split())
+        self.assertEqual(5, status, f"{command}: {out}{err}")
+        self.assertIn(text, err)
+        status, out, err = self.cistern(*command.split(), "--force-share")
+        self.assertEqual(0, status, f"{command}: {out}{err}")
+
+    def test_import_and_upload_of_a_file_with_writer_need_force_share(self):
+        with writer(self.disk) as pid:
+            for command in (f"vol-import {self.disk} new --pool p",
+                            f"vol-upload v {self.disk} --pool p --yes"):
+                self.assert_busy_unless_forced(command, f"process {pid} (")
+        self.assertEqual(["new", "v"], self.entries("p"))
+
+    def test_import_of_a_file_that_qemu_writes_names_qemu(self):
+        with subprocess.Popen(["qemu-io", "-f", "raw", self.disk], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as qemu:
+            qemu.stdin.write("length\n")
+            qemu.stdin.flush()
+            qemu.stdout.readline()
+            self.assert_busy_unless_forced(f"vol-import {self.disk} new --pool p",
+                                           f"process {qemu.pid} (qemu-io)")
+            qemu.stdin.close()
+            qemu.wait()
+
+    def test_download_onto_a_file_with_writer_needs_force_share(self):
+        with writer(self.disk) as pid:
+            self.assert_busy_unless_forced(f"vol-download v {self.disk} --pool p --yes",
+                                           f"process {pid} (")
+
+    def mounted(self):
+        """A loop device that is mounted."""
+        image = self.file("fs", b"")
+        os.truncate(image, 4 << 20)
+        self.assertEqual(0, peers.run(["mkfs.ext2", "-q", image])[0])
+        status, device, err = peers.run(["losetup", "--find", "--show", image])
+        self.assertEqual(0, status, err)
+        device = device.strip()
+        self.addCleanup(peers.run, ["losetup", "--detach", device])
+        self.assertEqual(0, peers.run(["mount", device, self.at("mnt")])[0])
+        self.addCleanup(peers.run, ["umount", self.at("mnt")])
+        return device
+
+    def test_mounted_device_is_neither_source_nor_target(self):
+        os.makedirs(self.at("mnt"))
+        device = self.mounted()
+        for command in (f"vol-import {device} new --pool p",
+                        f"vol-upload v {device} --pool p --yes",
+                        f"vol-download v {device} --pool p --yes",
+                        f"vol-export v {device} --pool p --yes",
+                        f"image-convert {self.disk} {device} -f raw -O raw --yes"):
+            with self.subTest(command=command):
+                status, _, err = self.cistern(*command.split())
+                self.assertEqual(5, status, err)
+                self.assertIn("mounted", err)
+        peers.run(["umount", self.at("mnt")])
+        for command in (f"vol-import {device} new --pool p", f"vol-export v {device} --pool p --yes"):
+            status, _, err = self.cistern(*command.split())
+            self.assertEqual(0, status, err)

@@ -234,24 +234,15 @@ gboolean cst_image_is_open(CstBlob *blob, int64_t *ret_pid)
     return TRUE;
 }
 
-/*
- * Fills *ret_who with the first process that has the file open for writing without a lock. A child
- * of this process that has not begun its program yet is no writer.
- */
 static gboolean is_written_without_lock(CstBlob *blob, char **ret_who)
 {
-    g_autoptr(GArray) writers = cst_file_writers(cst_blob_file_fd(blob));
+    char *who = cst_file_writer_describe(cst_blob_file_fd(blob));
+    gboolean found = who != NULL;
 
-    for (guint i = 0; i < writers->len; i++) {
-        const CstFileWriter *writer = &g_array_index(writers, CstFileWriter, i);
-
-        if (writer->pid && writer->ending)
-            continue;
-        if (ret_who)
-            *ret_who = cst_process_describe(writer->pid);
-        return TRUE;
-    }
-    return FALSE;
+    if (ret_who)
+        *ret_who = g_steal_pointer(&who);
+    g_free(who);
+    return found;
 }
 
 gboolean cst_image_is_written(CstBlob *blob, char **ret_who)

@@ -28,6 +28,13 @@ typedef struct {
 GArray *cst_file_writers(int fd);
 
 /**
+ * Describes for a message a program of this host that can write to the file of @fd: a process, or
+ * of a block device the kernel itself, which has mounted it, swaps to it, or has another device on
+ * it. NULL: there is none, or the device is read-only. g_free() it. Costs as cst_file_writers().
+ */
+char *cst_file_writer_describe(int fd);
+
+/**
  * Whether an open(2) that returned @fd is to be repeated, because a lease on the file was just
  * being returned. *tries counts the repetitions from 0; the function sleeps for a moment itself,
  * and gives up after half a second. Keeps errno.

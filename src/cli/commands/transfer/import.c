@@ -239,6 +239,8 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
     if (cli_args_has(args, "disk") && how->disk == 0)
         return cli_args_bad_number("0", "disk", error);
     how->download = cli_args_has(args, "download");
+    how->force_share = cli_args_has(args, "force-share");
+    importing->flags &= ~(unsigned)CST_VOL_CREATE_FORCE_SHARE; /* of the source, not the volume */
     /* Where nobody asks for more, the volume takes what its content needs. */
     if (!cli_args_has(args, "preallocation"))
         importing->flags |= CST_VOL_CREATE_PREALLOC_OFF;
@@ -372,6 +374,7 @@ static const CliOption import_options[] = {
                N_("have all of an URL here first; an interrupted import goes on with it")),
     PREALLOCATION,
     OVERWRITE,
+    FORCE_SHARE,
     RATE_LIMIT,
     CLI_DETACH,
     {0},

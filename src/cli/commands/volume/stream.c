@@ -14,6 +14,7 @@
 
 #include <base/error.h>
 #include <base/file.h>
+#include <base/file_writers.h>
 #include <base/i18n.h>
 #include <base/place.h>
 
@@ -118,6 +119,16 @@ static void warn_of_content(CliCtl *ctl, const Transfer *transfer)
     cli_vol_warn(ctl, transfer->name, problems);
 }
 
+static gboolean refuse_writer(const CliArgs *args, const char *file, int fd, GError **error)
+{
+    g_autofree char *who = cli_args_has(args, "force-share") ? NULL : cst_file_writer_describe(fd);
+
+    return !who ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("'%s' is open for writing in %s; stop it first, or say --force-share"), file,
+                    who);
+}
+
 static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
@@ -129,10 +140,13 @@ static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
                                      : cst_place_open(&place, O_RDONLY);
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot read %s"), transfer->file);
+    if (!refuse_writer(ctl->current, transfer->file, fd, error))
+        return FALSE;
     cli_plan(ctl, _("Would upload %s to vol %s"), transfer->file, transfer->name);
     if (!cli_confirm(ctl, error, _("Overwrite what vol %s holds?"), transfer->name))
         return FALSE;
     transfer->fd = fd;
+    transfer->flags &= ~(unsigned)CST_VOL_STREAM_FORCE_SHARE; /* of the file, not the volume */
     if (!cli_run_task(ctl, _("Uploading"), run_upload, transfer, error))
         return cli_failed(ctl,
                           transfer->progress.done ? _("cannot send data to volume %s")
@@ -185,6 +199,7 @@ static const CliOption upload_options[] = {
     CLI_NUMBER("offset", N_("volume offset to upload to")),
     CLI_NUMBER("length", N_("amount of data to upload")),
     SPARSE,
+    FORCE_SHARE,
     CONTENT_FORMAT,
     {.name = "backing-vol",
      .kind = CLI_OPT_STRING,
@@ -293,6 +308,18 @@ static gboolean receive(CliCtl *ctl, Transfer *transfer, GError **error)
     return TRUE;
 }
 
+/* A program that has the target open would mix its own writes into what is downloaded. */
+static gboolean check_unused(CliCtl *ctl, const char *file, const CstPlace *place, GError **error)
+{
+    g_auto(CstFd) fd = -1;
+    struct stat st;
+
+    if (!cst_place_stat(place, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+        return TRUE;
+    fd = cst_place_open(place, O_RDONLY | O_NONBLOCK);
+    return fd < 0 || refuse_writer(ctl->current, file, fd, error);
+}
+
 static gboolean download_to_file(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     Output output = {.place = CST_PLACE_INIT};
@@ -304,7 +331,7 @@ static gboolean download_to_file(CliCtl *ctl, Transfer *transfer, GError **error
             cst_fail_errno(error, ENOENT, _("cannot create %s"), transfer->file);
         else
             g_propagate_error(error, g_steal_pointer(&why));
-    } else {
+    } else if (check_unused(ctl, transfer->file, &output.place, error)) {
         transfer->fd = ctl->settings.dry_run ? check_output(ctl, transfer, &output, error)
                                              : open_output(ctl, transfer, &output, error);
         ok = transfer->fd >= 0 && receive(ctl, transfer, error);

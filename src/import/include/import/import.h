@@ -29,6 +29,7 @@ typedef struct {
     const char *keyring;   /**< keys of which one must have signed that list; NULL: not asked for */
     const char *spool_dir; /**< for what is read more than once; NULL: TMPDIR, else /var/tmp */
     gboolean download;     /**< have all of an URL here first, also where parts would do */
+    gboolean force_share;  /**< read a file or device that another program can write to */
     uint64_t max_size;     /**< 0: CST_IMPORT_MAX_SIZE, and no compression beyond belief */
     const char *ca_file;   /**< certificates that servers are believed by; NULL: the system's */
     unsigned timeout_s;    /**< how long a server may be silent, or nearly so; 0: 30 */
@@ -51,10 +52,10 @@ typedef gboolean (*CstImportPieceFunc)(const void *bytes, size_t len, uint64_t h
  *
  * USAGE for a checksum that is none, and for a list where the source has no name; NOT_FOUND for a
  * list without the source's and for a disk that a package does not have; DENIED for an image that
- * refers to other files; MISMATCH for a wrong checksum, signature or manifest; LIMIT for what is
- * too large; CORRUPT for what is damaged, UNSUPPORTED for what is encrypted or of a format that is
- * not read; NO_SPACE for the spool; UNREACHABLE, TIMEOUT, NOT_FOUND and DENIED for what a server
- * says.
+ * refers to other files; BUSY for a source that another program can write to; MISMATCH for a wrong
+ * checksum, signature or manifest; LIMIT for what is too large; CORRUPT for what is damaged,
+ * UNSUPPORTED for what is encrypted or of a format that is not read; NO_SPACE for the spool;
+ * UNREACHABLE, TIMEOUT, NOT_FOUND and DENIED for what a server says.
  */
 CstImport *cst_import_open(const CstImportHow *how, CstTask *task, GError **error);
 /** What was downloaded is not needed any more; otherwise the next import goes on with it. */
