@@ -65,6 +65,7 @@ static gboolean enter_directory(Walk *walk, int fd, GError **error)
     if (fd < 0 || fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
     place->trusted = is_trusted(place, &st);
+    place->closed = place->trusted && !(st.st_mode & (S_IWGRP | S_IWOTH));
     place->owner = st.st_uid;
     return TRUE;
 }
@@ -248,12 +249,17 @@ int cst_place_create(const CstPlace *place, mode_t mode)
                   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode);
 }
 
+gboolean cst_place_may_give(const CstPlace *place, const struct stat *st)
+{
+    return place->closed || is_trusted_owner(place, st->st_uid) || st->st_uid == place->owner;
+}
+
 /* Whether writing to the file @st would give its content to another user, or into another file. */
 static gboolean refuse_output(const CstPlace *place, const struct stat *st, GError **error)
 {
-    if (!S_ISREG(st->st_mode))
+    if (!S_ISREG(st->st_mode) && !S_ISFIFO(st->st_mode))
         return FALSE;
-    if (!is_trusted_owner(place, st->st_uid) && st->st_uid != place->owner)
+    if (!cst_place_may_give(place, st))
         return !cst_fail(error, CST_ERROR_DENIED,
                          _("cannot write '%s': it belongs to user %u, and its directory does not; "
                            "remove it first"),
@@ -278,9 +284,12 @@ int cst_place_open_output(const CstPlace *place, mode_t mode, gboolean *ret_crea
         cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
         return -1;
     }
-    /* Only a FIFO that is one from the beginning is waited for. */
-    if (cst_place_stat(place, &st))
+    /* Only a FIFO that is one from the beginning is waited for, unless another user waits there. */
+    if (cst_place_stat(place, &st)) {
+        if (refuse_output(place, &st, error))
+            return -1;
         fd = cst_place_open(place, O_WRONLY | (S_ISREG(st.st_mode) ? O_NONBLOCK : 0));
+    }
     if (fd < 0 || fstat(fd, &st) < 0) {
         cst_fail_errno(error, errno, _("cannot create '%s'"), place->path);
         return -1;

@@ -173,6 +173,39 @@ class Outputs(WithDaemon):
             maker.wait()
         self.refuses("vol-download", "v", target, "--pool", "p", text=f"belongs to user {TENANT}")
 
+    def test_a_fifo_laid_into_a_common_directory_gets_no_content(self):
+        common = self.at("common")
+        os.mkdir(common)
+        os.chmod(common, 0o1777)
+        fifo = os.path.join(common, "web.img")
+        with as_tenant("mkfifo", fifo) as maker:
+            maker.wait()
+        for words in (["vol-download", "v", fifo, "--pool", "p"],
+                      ["vol-export", "v", self.at("out"), "--pool", "p", "--format", "raw",
+                       "--detach", "--report", fifo]):
+            self.refuses(*words, text=f"belongs to user {TENANT}")
+
+    def test_a_file_of_a_hypervisor_in_a_directory_of_root_keeps_its_owner(self):
+        target = self.at("web.img")
+        with open(target, "wb"):
+            pass
+        os.chown(target, TENANT, TENANT)
+        os.chmod(target, 0o640)
+        for words in (["vol-export", "v", target, "--pool", "p", "--format", "raw"],
+                      ["vol-download", "v", target, "--pool", "p"]):
+            self.assertNotIn("belongs to user", self.done(*words))
+            st = os.stat(target)
+            self.assertEqual((0o640, TENANT, 8 * MIB),
+                             (stat.S_IMODE(st.st_mode), st.st_uid, st.st_size))
+
+    def test_a_stdout_that_another_user_has_opened_is_written(self):
+        path = os.path.join(self.home, "redirected")
+        with open(path, "wb") as out:
+            os.chown(path, TENANT, TENANT)
+            subprocess.run([space.CISTERN, "-c", self.peer.uri, "--yes", "vol-download", "v",
+                            "/dev/stdout", "--pool", "p"], stdout=out, check=True, env=space.ENV)
+        self.assertGreaterEqual(os.stat(path).st_size, 8 * MIB)
+
     def test_a_listener_that_takes_no_client_does_not_hold_vol_serve(self):
         path = os.path.join(self.home, "socket")
         with socket.socket(socket.AF_UNIX) as planted:

@@ -23,6 +23,7 @@ typedef struct {
     char *path;       /**< as the caller named it, for messages */
     char *name;       /**< the last component, behind links that were followed */
     gboolean trusted; /**< the directory is trusted */
+    gboolean closed;  /**< trusted, and no other user can create entries in the directory */
     uid_t owner;      /**< of the directory */
     uid_t user;       /**< whose directories and links are trusted as well */
     char *exchanged;  /**< a directory of the path that another user can exchange; NULL: none */
@@ -62,10 +63,15 @@ int cst_place_open(const CstPlace *place, int flags);
  */
 int cst_place_create(const CstPlace *place, mode_t mode);
 /**
+ * Whether the owner of the file @st, which has the name, may get new content of it: the user of the
+ * process or of the directory, or any user if no other user can have put the file there.
+ */
+gboolean cst_place_may_give(const CstPlace *place, const struct stat *st);
+/**
  * Opens the name for writing: a new file with @mode less the umask (*ret_created), or what exists,
- * which is not truncated. A FIFO is waited for. DENIED for a file of another user outside of that
- * user's directory, and for a file with several names in a directory that is not trusted. Returns
- * -1 with @error.
+ * which is not truncated. A FIFO is waited for. DENIED for a file or FIFO whose owner may not get
+ * content (cst_place_may_give()), and for a file with several names in a directory that is not
+ * trusted. Returns -1 with @error.
  */
 int cst_place_open_output(const CstPlace *place, mode_t mode, gboolean *ret_created,
                           GError **error);

@@ -57,9 +57,7 @@ static gboolean claim_old(CliImageTarget *target, GError **error)
  */
 static gboolean keeps_owner(const CliImageTarget *target)
 {
-    uid_t owner = target->old_st.st_uid;
-
-    return cst_owner_is_us(owner) || owner == target->place.owner;
+    return cst_place_may_give(&target->place, &target->old_st);
 }
 
 static void warn_of_owner(CliCtl *ctl, CliImageTarget *target)
