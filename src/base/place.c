@@ -324,13 +324,30 @@ char *cst_place_reach(const CstPlace *place)
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
-/* Whether @fd is a directory that only our user can enter. */
+/*
+ * Whether @fd is the directory that was made, and no other user can enter it. Some file systems
+ * keep neither owner nor mode (vfat, CIFS), and an NFS server may map root to another user. There a
+ * new file in the directory shows the owner and the mode that this process's files get. A directory
+ * that another user has put in its place has another owner than that file, or keeps the file's
+ * mode.
+ */
 static gboolean is_private_directory(int fd)
 {
-    struct stat st;
+    const mode_t others = S_IRWXG | S_IRWXO;
+    struct stat dir, file;
+    g_auto(CstFd) probe = -1;
 
-    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
-           !(st.st_mode & (S_IRWXG | S_IRWXO));
+    if (fstat(fd, &dir) < 0 || !S_ISDIR(dir.st_mode))
+        return FALSE;
+    if (dir.st_uid == geteuid() && !(dir.st_mode & others))
+        return TRUE;
+    probe =
+        openat(fd, DRAFT_PREFIX "probe", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (probe < 0)
+        return FALSE;
+    (void)unlinkat(fd, DRAFT_PREFIX "probe", 0);
+    return fstat(probe, &file) == 0 && file.st_uid == dir.st_uid &&
+           (!(dir.st_mode & others) || file.st_mode & others);
 }
 
 int cst_place_make_draft(const CstPlace *place, char **ret_name, GError **error)

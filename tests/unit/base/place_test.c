@@ -28,6 +28,25 @@
  * The folder has: "theirs", a directory of the other user; "sticky", like /tmp; "private", a
  * directory of ours with the file "victim".
  */
+/* --- system calls ----------------------------------------------------------------------------- */
+
+/* Linked with --wrap: a file system that keeps no modes, and one that maps our user to OTHER. */
+static gboolean keeps_no_mode, maps_owner;
+
+int __real_fstat64(int fd, struct stat *st);
+int __wrap_fstat64(int fd, struct stat *st);
+
+int __wrap_fstat64(int fd, struct stat *st)
+{
+    int result = __real_fstat64(fd, st);
+
+    if (keeps_no_mode)
+        st->st_mode |= 0055;
+    if (maps_owner)
+        st->st_uid = OTHER;
+    return result;
+}
+
 static int setup(void **state)
 {
     char *dir = g_dir_make_tmp("base-place-XXXXXX", NULL);
@@ -207,6 +226,57 @@ static void a_draft_that_was_exchanged_is_not_used(void **state)
     points_clear();
 }
 
+static void assert_draft_is_made(const CstPlace *place)
+{
+    g_autofree char *name = NULL;
+    g_auto(CstFd) draft = cst_place_make_draft(place, &name, NULL);
+
+    assert_true(draft >= 0);
+    cst_place_drop_draft(place, draft, name);
+}
+
+static void a_draft_is_made_where_owner_or_mode_are_not_kept(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+
+    assert_true(cst_place_init(&place, "private/new", NULL));
+    keeps_no_mode = TRUE;
+    assert_draft_is_made(&place);
+    maps_owner = TRUE;
+    assert_draft_is_made(&place);
+    keeps_no_mode = FALSE;
+    assert_draft_is_made(&place);
+    maps_owner = FALSE;
+}
+
+/* A directory of ours that another user can enter: its files keep their modes. */
+static void open_draft(gpointer data)
+{
+    GDir *dir = g_dir_open("theirs", 0, NULL);
+    const char *name;
+
+    while ((name = g_dir_read_name(dir)))
+        if (g_str_has_prefix(name, ".cistern-")) {
+            g_autofree char *path = g_build_filename("theirs", name, NULL);
+
+            assert_int_equal(chmod(path, 0755), 0);
+        }
+    g_dir_close(dir);
+}
+
+static void a_draft_that_another_user_can_enter_is_not_used(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(cst_place_init(&place, "theirs/new", NULL));
+    point_run_always("place.draft.made", open_draft, NULL);
+    assert_int_equal(cst_place_make_draft(&place, &name, &error), -1);
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_DENIED));
+    points_clear();
+}
+
 static void always_exchanged_drafts_are_an_error(void **state)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
@@ -316,6 +386,8 @@ int main(void)
         TEST(steps_stay_in_the_directory_that_was_opened),
         TEST(a_draft_that_was_exchanged_is_not_used),
         TEST(always_exchanged_drafts_are_an_error),
+        TEST(a_draft_is_made_where_owner_or_mode_are_not_kept),
+        TEST(a_draft_that_another_user_can_enter_is_not_used),
         TEST(only_the_file_that_was_meant_is_removed),
         TEST(outputs_give_nothing_away),
         TEST(a_new_name_replaces_nothing),
