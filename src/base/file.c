@@ -26,9 +26,9 @@
 #include <base/crash.h>
 #include <base/dry_run.h>
 #include <base/error.h>
-#include <base/file_writers.h>
 #include <base/i18n.h>
 
+#define OPEN_TRIES   500 /* of a millisecond each */
 #define LOCK_LOOK_US (20 * G_TIME_SPAN_MILLISECOND)
 
 void cst_fd_clear(CstFd *fd)
@@ -281,6 +281,15 @@ gboolean cst_owner_is_us(uid_t uid)
 gboolean cst_only_we_write(const struct stat *st)
 {
     return cst_owner_is_us(st->st_uid) && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+gboolean cst_open_again(int fd, unsigned *tries)
+{
+    if (fd >= 0 || errno != EWOULDBLOCK || (*tries)++ >= OPEN_TRIES)
+        return FALSE;
+    g_usleep(G_TIME_SPAN_MILLISECOND);
+    errno = EWOULDBLOCK;
+    return TRUE;
 }
 
 int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t resolve)

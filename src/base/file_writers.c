@@ -47,17 +47,6 @@ static LeaseAnswer lease_ask(int fd)
     return LEASE_FREE;
 }
 
-#define OPEN_TRIES 500
-
-gboolean cst_open_again(int fd, unsigned *tries)
-{
-    if (fd >= 0 || errno != EWOULDBLOCK || (*tries)++ >= OPEN_TRIES)
-        return FALSE;
-    g_usleep(G_TIME_SPAN_MILLISECOND);
-    errno = EWOULDBLOCK;
-    return TRUE;
-}
-
 /* --- the search ------------------------------------------------------------------------------- */
 
 /* The file that is asked about. */

@@ -61,8 +61,7 @@ static void become(const Launch *how, const int *high, const char *program, int 
     execvpe(how->argv[0], (char *const *)how->argv, (char *const *)how->env);
 }
 
-/* A copy of this thread alone. Without a PID namespace, the child itself refuses to run as root's.
- */
+/* A copy of this thread alone. Root's child refuses to run without a PID namespace by itself. */
 static GPid copy_process(const CstConfine *confine)
 {
     long pid = -1;

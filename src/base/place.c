@@ -239,8 +239,14 @@ gboolean cst_place_stat(const CstPlace *place, struct stat *ret_st)
 
 int cst_place_open(const CstPlace *place, int flags)
 {
-    return openat(place->dir, place->name,
-                  flags | O_CLOEXEC | O_NOCTTY | (place->magic ? 0 : O_NOFOLLOW));
+    unsigned tries = 0;
+    int fd;
+
+    do {
+        fd = openat(place->dir, place->name,
+                    flags | O_CLOEXEC | O_NOCTTY | (place->magic ? 0 : O_NOFOLLOW));
+    } while (cst_open_again(fd, &tries));
+    return fd;
 }
 
 int cst_place_create(const CstPlace *place, mode_t mode)

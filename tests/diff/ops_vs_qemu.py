@@ -445,7 +445,7 @@ def convert_is_cancelled_without_a_trace():
             time.sleep(0.001)  # paced: between two looks
         child.send_signal(2)
         child.communicate(timeout=60)
-    equal("status", child.returncode, 1)
+    equal("status", child.returncode, 130)
     equal("files", os.listdir("."), ["a"])
 
 

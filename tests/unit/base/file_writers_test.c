@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include <base/file.h>
 #include <base/file_writers.h>
 
 #include "points.h"

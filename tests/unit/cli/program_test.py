@@ -409,10 +409,11 @@ class GlobalOptions(unittest.TestCase):
 
     def test_in_the_background_only_as_a_job(self):
         """A server without jobs of clients: work is done as ever, and not where nobody sees it."""
-        with tempfile.NamedTemporaryFile() as image:
-            image.write(os.urandom(100000))
-            image.flush()
-            words = ["vol-import", image.name, "v", "--pool", "images", "--source-format", "raw"]
+        with tempfile.TemporaryDirectory() as folder:
+            image = os.path.join(folder, "image")
+            with open(image, "wb") as out:
+                out.write(os.urandom(100000))
+            words = ["vol-import", image, "v", "--pool", "images", "--source-format", "raw"]
             self.assertEqual(0, run(*words)[0])
             status, out, err = run(*words, "--detach")
         self.assertEqual((1, ""), (status, out.strip()))

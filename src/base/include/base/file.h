@@ -95,6 +95,13 @@ gboolean cst_owner_is_us(uid_t uid);
 gboolean cst_only_we_write(const struct stat *st);
 
 /**
+ * Whether an open(2) that returned @fd is to be repeated, because a lease on the file was just
+ * being returned. *tries counts the repetitions from 0; the function sleeps for a moment itself,
+ * and gives up after half a second. Keeps errno.
+ */
+gboolean cst_open_again(int fd, unsigned *tries);
+
+/**
  * openat2(2) with @resolve (RESOLVE_… of <linux/openat2.h>); O_CLOEXEC is added to @flags. Returns
  * -1 with errno set. A kernel that can't honour @resolve fails with ENOSYS: nothing is opened then.
  */

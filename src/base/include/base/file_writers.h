@@ -34,13 +34,6 @@ GArray *cst_file_writers(int fd);
  */
 char *cst_file_writer_describe(int fd);
 
-/**
- * Whether an open(2) that returned @fd is to be repeated, because a lease on the file was just
- * being returned. *tries counts the repetitions from 0; the function sleeps for a moment itself,
- * and gives up after half a second. Keeps errno.
- */
-gboolean cst_open_again(int fd, unsigned *tries);
-
 /** The state of a file's content, as far as the kernel counts changes. Opaque. */
 typedef struct {
     uint64_t size;

@@ -44,8 +44,9 @@ typedef struct {
 
 /**
  * Looks at each partition. Returns CstGuestPart * in the order of the table. Damage is a verdict
- * and no failure, and so is a tool that is missing, cannot be confined, or was killed. Journals are replayed on copies of partitions,
- * which need as much space again as the largest one has data; the disk stays as it is.
+ * and no failure, and so is a tool that is missing, cannot be confined, or was killed. Journals are
+ * replayed on copies of partitions, which need as much space again as the largest one has data; the
+ * disk stays as it is.
  */
 GPtrArray *cst_guest_disk_check(CstGuestDisk *disk, CstTask *task, GError **error);
 
