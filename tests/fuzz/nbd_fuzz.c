@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a client of the NBD server sends, from its first byte on. */
+#include <assert.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,16 +54,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(GPtrArray) bitmaps = g_ptr_array_new_with_free_func(cst_nbd_bitmap_free);
     const CstNbdExport export = {
         .name = "disk", .description = "d", .blob = blob, .writable = TRUE, .bitmaps = bitmaps};
-    NbdConnection connection = {.export = &export, .size = 1 << 20};
+    NbdBudget budget;
+    NbdConnection connection = {.export = &export, .size = 1 << 20, .budget = &budget};
     g_autoptr(GBytes) bytes = g_bytes_new(data, size);
     gconstpointer what[2] = {bytes, NULL};
     GThread *reader, *writer;
     int ends[2];
 
+    nbd_budget_init(&budget);
     g_ptr_array_add(bitmaps, bitmap_new("b", 512));
     g_ptr_array_add(bitmaps, bitmap_new("c", 1 << 20));
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
-        return 0;
+    assert(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
     connection.fd = ends[0];
     what[1] = GINT_TO_POINTER(ends[1]);
     reader = g_thread_new("drain", drain, GINT_TO_POINTER(ends[1]));
@@ -74,5 +76,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_thread_join(reader);
     close(ends[0]);
     close(ends[1]);
+    nbd_budget_clear(&budget);
     return 0;
 }
