@@ -224,39 +224,20 @@ char *cst_file_writer_describe(int fd)
 
 /* --- stamps ----------------------------------------------------------------------------------- */
 
-/* Requests that wrote or discarded, from the fields of /sys/dev/block/MAJOR:MINOR/stat. */
-static gboolean count_writes(dev_t device, uint64_t *ret_writes)
-{
-    g_autofree char *path =
-        g_strdup_printf("/sys/dev/block/%u:%u/stat", major(device), minor(device));
-    g_autofree char *text = cst_kernel_read(path);
-    uint64_t writes = 0, discards = 0;
-
-    if (!text || sscanf(text, "%*s %*s %*s %*s %" SCNu64 " %*s %*s %*s %*s %*s %*s %" SCNu64,
-                        &writes, &discards) < 1)
-        return FALSE;
-    *ret_writes = writes + discards;
-    return TRUE;
-}
-
 CstFileStamp cst_file_stamp(int fd)
 {
     CstFileStamp stamp = {0};
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return stamp;
-    if (S_ISBLK(st.st_mode)) {
-        stamp.counted = fsync(fd) == 0 && count_writes(st.st_rdev, &stamp.writes);
-        return stamp;
-    }
     return (CstFileStamp){
         .size = (uint64_t)st.st_size,
         .mtime_s = st.st_mtim.tv_sec,
         .mtime_ns = st.st_mtim.tv_nsec,
         .ctime_s = st.st_ctim.tv_sec,
         .ctime_ns = st.st_ctim.tv_nsec,
-        .counted = S_ISREG(st.st_mode),
+        .counted = TRUE,
     };
 }
 
@@ -266,5 +247,5 @@ gboolean cst_file_stamp_differs(const CstFileStamp *before, const CstFileStamp *
         return FALSE;
     return before->size != now->size || before->mtime_s != now->mtime_s ||
            before->mtime_ns != now->mtime_ns || before->ctime_s != now->ctime_s ||
-           before->ctime_ns != now->ctime_ns || before->writes != now->writes;
+           before->ctime_ns != now->ctime_ns;
 }

@@ -38,13 +38,12 @@ char *cst_file_writer_describe(int fd);
 typedef struct {
     uint64_t size;
     int64_t mtime_s, mtime_ns, ctime_s, ctime_ns;
-    uint64_t writes;  /**< of a block device: requests that wrote or discarded */
     gboolean counted; /**< FALSE: nothing is known, and every comparison finds no change */
 } CstFileStamp;
 
 /**
- * Takes the stamp of the regular file or block device of @fd (-1: none is known). Pages of a device
- * that are not written yet are written out first, because the kernel counts a write only then.
+ * Takes the stamp of the regular file of @fd. A descriptor of another kind, and -1, have a stamp
+ * that differs from no other.
  */
 CstFileStamp cst_file_stamp(int fd);
 
