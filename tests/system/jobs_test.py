@@ -330,10 +330,10 @@ class Embedded(unittest.TestCase):
         number = self.running()
         self.assertEqual(0, self.cistern("job-cancel", number)[0])
         _, err = child.communicate(timeout=10)
-        self.assertEqual(1, child.returncode)
+        self.assertEqual(10, child.returncode)
         self.assertIn("cancelled", err)
         status, _, err = self.cistern("job-wait", number)
-        self.assertEqual(1, status)
+        self.assertEqual(10, status)
         self.assertIn("cancelled", err)
 
     def test_killed(self):

@@ -42,7 +42,7 @@ class Silence(WithDaemon):
         self.wait_until(self.hanging, "a thread waits for the server",
                         lambda: wait.threads(self.peer.process.pid))
         self.ok("vol-create-as", "p", "v", "64k")
-        self.virsh("vol-info", self.at("n", "missing"))
+        self.virsh("vol-info", self.at("p", "missing"))
         is_first = hangs.poll() is None
         self.server.speak()
         hangs.communicate(timeout=wait.LIMIT_S)

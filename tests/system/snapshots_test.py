@@ -261,7 +261,7 @@ class Snapshots(WithDaemon):
                          (job["state"], job["operation"], job["volume"], job["rate_limit"]))
         self.done("job-cancel", number)
         status, _, err = self.cistern("job-wait", number)
-        self.assertEqual(1, status)
+        self.assertEqual(10, status)
         self.assertIn("cancelled", err)
         self.assertEqual(["v"], self.entries("p"))
         self.done("--yes", "snap-revert", "v", "s", "--pool", "p")

@@ -284,7 +284,7 @@ class Images(WithDaemon):
             "the conversion is a job", lambda: self.cistern("job-list")[1])
         self.done("job-cancel", str(job["id"]))
         _, err = child.communicate(timeout=20)
-        self.assertEqual(1, child.returncode)
+        self.assertEqual(10, child.returncode)
         self.assertIn("cancelled", err)
         self.assertEqual(["base", "big", "mid", "top"], sorted(os.listdir(self.at("p", "."))))
         self.assertEqual([], os.listdir(os.path.join(self.peer.root, "var/lib/cistern/journal")))

@@ -179,7 +179,7 @@ class FilesAndDevices(WithDaemon):
     def setUp(self):
         super().setUp()
         self.ok("vol-create-as", "p", "v", "4M")
-        self.disk = self.file("disk", b"a" * (4 << 20))
+        self.disk = self.file("disk", os.urandom(4 << 20))
 
     def assert_busy_unless_forced(self, command, text):
         status, out, err = self.cistern(*command.split())

@@ -3,15 +3,20 @@
  * Overlays that are known from an earlier time (core/overlays.h): their pool is not active, or its
  * definition is gone, or they name their base by another path than its pool does.
  *
- * No function here stats a path. The overlay or its base may be on a server that does not answer,
- * and the caller is about to delete a volume elsewhere.
+ * An overlay that is gone does not count. It is looked for only on file systems of this host's own
+ * devices: a server that does not answer must not hold up the deletion of a volume elsewhere. The
+ * storage of a pool that mounts its directory may be away, so its overlays count until it is
+ * scanned.
  */
 #include "remembered.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <pool/mounts.h>
 #include <store/overlays.h>
 
 #include "core/pool.h"
@@ -22,8 +27,9 @@
 
 /* Where an overlay is. */
 typedef struct {
-    CstPool *pool;   /* a reference; NULL: no pool has the directory */
-    gboolean active; /* its table is in force */
+    CstPool *pool;    /* a reference; NULL: no pool has the directory */
+    gboolean active;  /* its table is in force */
+    gboolean mounted; /* the pool mounts the directory when it starts */
 } OverlayPlace;
 
 /* An active pool of the directory has precedence over one that is only defined. */
@@ -33,14 +39,15 @@ static OverlayPlace place_of_overlay(const GPtrArray *pools, const char *dir)
 
     for (guint i = 0; i < pools->len && !place.active; i++) {
         CstPool *pool = g_ptr_array_index(pools, i);
-        gboolean same, active;
+        gboolean same, active, mounted;
 
         g_mutex_lock(&pool->lock);
         same = g_strcmp0(pool->def->target_path, dir) == 0;
         active = pool->active && pool->scanned && !pool->inaccessible;
+        mounted = pool->def->type != CST_POOL_DIR;
         g_mutex_unlock(&pool->lock);
         if (same && (active || !place.pool))
-            place = (OverlayPlace){.pool = pool, .active = active};
+            place = (OverlayPlace){.pool = pool, .active = active, .mounted = mounted};
     }
     return place;
 }
@@ -60,6 +67,43 @@ static gboolean is_outdated(const OverlayPlace *place, const CstOverlay *overlay
     if (volume)
         volume_references(overlay->dir, volume, paths);
     return !g_ptr_array_find_with_equal_func(paths, overlay->path, g_str_equal, NULL);
+}
+
+/* Whether @mount covers @dir. */
+static gboolean mount_covers(const CstMount *mount, const char *dir)
+{
+    size_t len = strlen(mount->target);
+
+    return strcmp(mount->target, "/") == 0 ||
+           (strncmp(mount->target, dir, len) == 0 && (dir[len] == '/' || dir[len] == '\0'));
+}
+
+/* Whether @dir is on a file system that this host keeps itself, so that asking it cannot hang. */
+static gboolean is_local(const GPtrArray *mounts, const char *dir)
+{
+    static const char *const types[] = {"ext2", "ext3",  "ext4",    "xfs", "btrfs", "f2fs",
+                                        "jfs",  "tmpfs", "overlay", "zfs", "vfat",  NULL};
+    const CstMount *found = NULL;
+
+    for (guint i = 0; i < mounts->len; i++) {
+        const CstMount *mount = g_ptr_array_index(mounts, i);
+
+        if (mount_covers(mount, dir) && (!found || strlen(mount->target) >= strlen(found->target)))
+            found = mount;
+    }
+    return found && g_strv_contains(types, found->type);
+}
+
+/* Whether the overlay certainly exists no more. */
+static gboolean is_gone(const OverlayPlace *place, const GPtrArray *mounts,
+                        const CstOverlay *overlay)
+{
+    g_autofree char *path = g_build_filename(overlay->dir, overlay->volume, NULL);
+    struct stat st;
+
+    if (place->active || (place->pool && place->mounted) || !is_local(mounts, overlay->dir))
+        return FALSE;
+    return lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
 static void append_line(GString *lines, const OverlayPlace *place, const CstOverlay *overlay)
@@ -90,6 +134,7 @@ static gboolean is_itself(const VolumeClaim *claim, const CstOverlay *overlay)
 static guint describe_overlays(const VolumeClaim *claim, const char *own_path,
                                const GPtrArray *overlays, const GPtrArray *pools, GString *lines)
 {
+    g_autoptr(GPtrArray) mounts = cst_mounts_read();
     guint count = 0;
 
     for (guint i = 0; i < overlays->len; i++) {
@@ -97,6 +142,7 @@ static guint describe_overlays(const VolumeClaim *claim, const char *own_path,
         const OverlayPlace place = place_of_overlay(pools, overlay->dir);
 
         if (is_itself(claim, overlay) || is_outdated(&place, overlay) ||
+            is_gone(&place, mounts, overlay) ||
             (place.active && (!own_path || strcmp(own_path, overlay->path) == 0)))
             continue;
         if (count++ < NAMED_AT_MOST)

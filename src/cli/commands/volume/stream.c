@@ -129,12 +129,24 @@ static gboolean refuse_writer(const CliArgs *args, const char *file, int fd, GEr
                     who);
 }
 
+static gboolean find_source(const char *file, CstPlace *place, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (cst_place_init(place, file, &why))
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) /* as virsh says it */
+        return cst_fail_errno(error, ENOENT, _("cannot read %s"), file);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
     g_auto(CstFd) fd = -1;
 
-    if (!is_standard(transfer->file) && !cst_place_init(&place, transfer->file, error))
+    if (!is_standard(transfer->file) && !find_source(transfer->file, &place, error))
         return FALSE;
     fd = is_standard(transfer->file) ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
                                      : cst_place_open(&place, O_RDONLY);
@@ -308,13 +320,17 @@ static gboolean receive(CliCtl *ctl, Transfer *transfer, GError **error)
     return TRUE;
 }
 
-/* A program that has the target open would mix its own writes into what is downloaded. */
+/*
+ * A program that has the target open would mix its own writes into what is downloaded. A descriptor
+ * of this process (/dev/stdout) is often one of the shell's as well.
+ */
 static gboolean check_unused(CliCtl *ctl, const char *file, const CstPlace *place, GError **error)
 {
     g_auto(CstFd) fd = -1;
     struct stat st;
 
-    if (!cst_place_stat(place, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+    if (place->magic || !cst_place_stat(place, &st) ||
+        !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
         return TRUE;
     fd = cst_place_open(place, O_RDONLY | O_NONBLOCK);
     return fd < 0 || refuse_writer(ctl->current, file, fd, error);
