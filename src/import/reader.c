@@ -102,10 +102,14 @@ static gboolean fd_read(ImportReader *reader, uint8_t *buf, size_t len, size_t *
     ssize_t n;
 
     do {
-        while (poll(&ready, 1, POLL_MS) == 0)
-            if (!cst_task_check(reader->task, error))
-                return FALSE;
-        n = read(self->fd, buf, len);
+        int found = poll(&ready, 1, POLL_MS);
+
+        /* A signal that ends the command interrupts the poll as well. */
+        if (!cst_task_check(reader->task, error))
+            return FALSE;
+        if (found == 0)
+            errno = EAGAIN;
+        n = found > 0 ? read(self->fd, buf, len) : -1;
     } while (n < 0 && (errno == EINTR || errno == EAGAIN));
     if (n < 0)
         return cst_fail_errno(error, errno, _("cannot read %s"), reader->name);

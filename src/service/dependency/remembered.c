@@ -3,10 +3,10 @@
  * Overlays that are known from an earlier time (core/overlays.h): their pool is not active, or its
  * definition is gone, or they name their base by another path than its pool does.
  *
- * An overlay that is gone does not count. It is looked for only on file systems of this host's own
- * devices: a server that does not answer must not hold up the deletion of a volume elsewhere. The
- * storage of a pool that mounts its directory may be away, so its overlays count until it is
- * scanned.
+ * The storage of a pool that is not active may be away, unmounted for example, so its overlays
+ * count until a scan. In a directory that no pool has any more, no scan will come: there an overlay
+ * that is gone does not count. It is looked for only on file systems of this host's own devices,
+ * because a server that does not answer must not hold up the deletion of a volume elsewhere.
  */
 #include "remembered.h"
 
@@ -27,9 +27,8 @@
 
 /* Where an overlay is. */
 typedef struct {
-    CstPool *pool;    /* a reference; NULL: no pool has the directory */
-    gboolean active;  /* its table is in force */
-    gboolean mounted; /* the pool mounts the directory when it starts */
+    CstPool *pool;   /* a reference; NULL: no pool has the directory */
+    gboolean active; /* its table is in force */
 } OverlayPlace;
 
 /* An active pool of the directory has precedence over one that is only defined. */
@@ -39,15 +38,14 @@ static OverlayPlace place_of_overlay(const GPtrArray *pools, const char *dir)
 
     for (guint i = 0; i < pools->len && !place.active; i++) {
         CstPool *pool = g_ptr_array_index(pools, i);
-        gboolean same, active, mounted;
+        gboolean same, active;
 
         g_mutex_lock(&pool->lock);
         same = g_strcmp0(pool->def->target_path, dir) == 0;
         active = pool->active && pool->scanned && !pool->inaccessible;
-        mounted = pool->def->type != CST_POOL_DIR;
         g_mutex_unlock(&pool->lock);
         if (same && (active || !place.pool))
-            place = (OverlayPlace){.pool = pool, .active = active, .mounted = mounted};
+            place = (OverlayPlace){.pool = pool, .active = active};
     }
     return place;
 }
@@ -101,7 +99,7 @@ static gboolean is_gone(const OverlayPlace *place, const GPtrArray *mounts,
     g_autofree char *path = g_build_filename(overlay->dir, overlay->volume, NULL);
     struct stat st;
 
-    if (place->active || (place->pool && place->mounted) || !is_local(mounts, overlay->dir))
+    if (place->pool || !is_local(mounts, overlay->dir))
         return FALSE;
     return lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
 }
