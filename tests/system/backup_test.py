@@ -382,14 +382,20 @@ class Keeping(Repository):
         with open(os.path.join(packs, os.listdir(packs)[0]), "r+b") as stream:
             stream.seek(5000)
             stream.write(b"damage")
+        out = self.fine("backup-repair", self.repo, "--dry-run", *self.key)
+        self.assertIn(f"Would repair repository {self.repo}\n", out)
         for words in (("--dry-run",), ()):
             report = json.loads(self.fine("--json", "backup-repair", self.repo, *words, *self.key))
+            self.assertEqual(f"Would repair repository {self.repo}" if words else None,
+                             report.get("plan"))
             self.assertEqual((1, 1, 0), (report["chunks"], report["packs"], report["manifests"]))
             self.assertEqual([(backup, "p/a", 65536)],
                              [(row["backup"], row["volume"], row["lost"])
                               for row in report["losses"]])
         self.assertEqual(7, self.cistern("backup-check", self.repo, "--read-data", *self.key)[0])
         self.backup("p/a")
+        self.assertIn("Would change nothing",
+                      self.fine("backup-repair", self.repo, "--dry-run", *self.key))
         self.fine("backup-check", self.repo, "--read-data", *self.key)
         self.fine("backup-restore", self.repo, backup, "--newname", "b", *self.key)
         self.same(self.at("p", "a"), "raw", self.at("p", "b"), "raw")

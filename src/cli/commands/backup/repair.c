@@ -30,11 +30,28 @@ static const CliColumn columns[] = {
     {N_("Lost"), "lost", CLI_CELL_SIZE, NULL, 0},
 };
 
-static void print_report(CliCtl *ctl, const CstRepairReport *report)
+/* Text of a dry run; NULL otherwise. Free it. */
+static char *repair_plan(const CliCtl *ctl, const CliArgs *args, const CstRepairReport *report)
+{
+    const char *path = NULL;
+
+    if (!ctl->settings.dry_run || !cli_args_string(args, "repo", &path, NULL))
+        return NULL;
+    return report->packs > 0 || report->manifests->len > 0
+               ? g_strdup_printf(_("Would repair repository %s"), path)
+               : g_strdup_printf(_("Would change nothing in repository %s, because it has no "
+                                   "damage"),
+                                 path);
+}
+
+/* JSON is one document with the plan as a member. In text, cli_print_plan() prints it last. */
+static void print_report(CliCtl *ctl, const CstRepairReport *report, const char *plan)
 {
     g_autoptr(CliTable) table = cli_table_new(columns, G_N_ELEMENTS(columns));
     g_auto(CliSheet) sheet = {0};
     const CliFact facts[] = {
+        cli_fact_bool("dry_run", NULL, plan != NULL, TRUE),
+        cli_fact_text("plan", NULL, plan),
         cli_fact_number("chunks", N_("damaged chunks"), TRUE, report->chunks),
         cli_fact_number("packs", N_("damaged packs"), TRUE, report->packs),
         cli_fact_number("manifests", N_("damaged manifests"), TRUE, report->manifests->len),
@@ -54,6 +71,8 @@ static void print_report(CliCtl *ctl, const CstRepairReport *report)
     if (report->losses->len > 0 || ctl->settings.json)
         cli_sheet_add_table(&sheet, "losses", table);
     cli_sheet_end(&sheet);
+    if (plan && !ctl->settings.json)
+        cli_plan(ctl, "%s", plan);
 }
 
 static gboolean cmd_repair(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -65,8 +84,11 @@ static gboolean cmd_repair(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!repo || !cli_repo_job_begin(ctl, args, "backup-repair", NULL, error))
         return FALSE;
     done = cli_run_task(ctl, _("Repairing"), run_repair, &repair, error);
-    if (done)
-        print_report(ctl, &repair.report);
+    if (done) {
+        g_autofree char *plan = repair_plan(ctl, args, &repair.report);
+
+        print_report(ctl, &repair.report, plan);
+    }
     cst_repair_report_clear(&repair.report);
     return done;
 }
