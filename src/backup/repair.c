@@ -35,10 +35,10 @@ typedef struct {
 static void repair_clear(Repair *repair)
 {
     pack_writer_clear(&repair->writer);
-    g_free(repair->bad);
-    g_free(repair->dropped);
-    g_free(repair->content);
-    g_free(repair->packed);
+    g_clear_pointer(&repair->bad, g_free);
+    g_clear_pointer(&repair->dropped, g_free);
+    g_clear_pointer(&repair->content, g_free);
+    g_clear_pointer(&repair->packed, g_free);
     g_clear_pointer(&repair->indexes, g_ptr_array_unref);
     g_clear_pointer(&repair->backups, g_ptr_array_unref);
 }
@@ -337,6 +337,8 @@ gboolean cst_repo_repair(CstRepo *repo, gboolean only_plan, CstTask *task,
     for (guint i = 0; done && i < repo->index.packs->len; i++)
         ret_report->packs += repair.dropped[i];
     done = done && (only_plan || (cst_may_change(error) && act(&repair, error)));
+    /* First, because a pack writer that failed marks its pack as absent in the index. */
+    repair_clear(&repair);
     repo_index_drop(repo);
     if (!only_plan)
         repo_unlock(repo);

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "pack.h"
+#include "storm.h"
 
 #define CHUNKS 6
 #define SIZE   ((uint64_t)CHUNKS * SCRATCH_CHUNK)
@@ -195,6 +196,57 @@ static void repair_that_is_killed_loses_nothing_and_is_repeated(void **state)
     }
 }
 
+/* Repairs in a child whose @nth change of a file meets the storm. TRUE when the repair met it. */
+static gboolean repair_in_storm(Scratch *s, StormKind kind, unsigned nth)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        g_auto(CstRepairReport) report = {0};
+        CstRepo *repo;
+        gboolean done;
+
+        scratch_child(s);
+        repo = scratch_open(s);
+        storm_arm(kind, nth, nth);
+        done = cst_repo_repair(repo, FALSE, NULL, &report, NULL);
+        if (storm_calm() >= nth)
+            _exit(STORM_STATUS);
+        _exit(done ? 0 : 4);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFSIGNALED(status))
+        fail_msg("storm %d at change %u: signal %d", (int)kind, nth, WTERMSIG(status));
+    assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == STORM_STATUS);
+    return WEXITSTATUS(status) == STORM_STATUS;
+}
+
+static void repair_that_fails_at_any_change_loses_nothing_and_is_repeated(void **state)
+{
+    Scratch *s = *state;
+    g_autofree Content *content = make(s);
+
+    damage_chunk(s, content);
+    scratch_run("cp -a '%s' '%s/damaged'", s->path, s->dir);
+    for (StormKind kind = STORM_FULL; kind <= STORM_POWER; kind++) {
+        gboolean met = TRUE;
+        unsigned nth;
+
+        for (nth = 1; met; nth++) {
+            g_auto(CstRepairReport) report = {0};
+
+            scratch_run("rm -rf '%s' && cp -a '%s/damaged' '%s'", s->path, s->dir, s->path);
+            met = repair_in_storm(s, kind, nth);
+            repair(s, FALSE, &report);
+            assert_third_chunk_is_lost(&report, content);
+            assert_heals(s, content);
+        }
+        assert_in_range(nth, 8, 200);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +254,7 @@ int main(void)
         scratch_test(damaged_table_costs_its_pack_alone),
         scratch_test(damaged_manifest_is_removed),
         scratch_test(repair_that_is_killed_loses_nothing_and_is_repeated),
+        scratch_test(repair_that_fails_at_any_change_loses_nothing_and_is_repeated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
