@@ -352,8 +352,8 @@ class Backups(ByTheDaemon):
             if out.strip().isdigit():
                 self.end_of(int(out))
 
-    def test_all_is_looked_at_first(self):
-        """The last of the volumes can't be read: it is said before anything is stored."""
+    def hold(self):
+        """Makes the volume p/held, to which QEMU writes, so that it cannot be read."""
         self.ok("vol-create-as", "p", "held", "1M", "--format", "qcow2")
         holder = subprocess.Popen(["qemu-io", "-f", "qcow2", self.at("p", "held")],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -361,11 +361,30 @@ class Backups(ByTheDaemon):
         holder.stdin.write(b"write 0 4096\n")
         holder.stdin.flush()
         self.assertIn(b"wrote", holder.stdout.readline() + holder.stdout.readline())
-        status, out, err = self.command("backup-create", self.repo, "big", "held", "--pool", "p",
-                                        "--detach", "--rate-limit", "1M")
-        self.assertNotEqual(0, status, out)
-        self.assertIn("held", err)
-        self.assertEqual([], self.begun())
+
+    def test_named_volume_that_cannot_be_read_is_refused_before_detaching(self):
+        self.hold()
+        for names in (("big", "held"), ("held", "big"), ("held",)):
+            with self.subTest(names=names):
+                status, out, err = self.command("backup-create", self.repo, *names, "--pool", "p",
+                                                "--detach")
+                self.assertNotIn(status, (0, 8), out + err)
+                self.assertIn("volume 'held' is open for writing", err)
+                self.assertEqual(len(names) > 1, "without --detach" in err, err)
+                self.assertEqual([], self.begun())
+        self.assertEqual([], self.backups())
+
+    def test_volume_of_a_pool_that_cannot_be_read_is_reported_and_left_out(self):
+        report = os.path.join(self.peer.files, "report")
+        self.hold()
+        status, out, err = self.command("backup-create", self.repo, "--pool", "p", "--detach",
+                                        "--rate-limit", "8M", "--report", report)
+        self.assertEqual(0, status, err)
+        self.assertIn("Failed to back up vol held", err)
+        self.end_of(int(out), "failed")
+        self.assertIn("lacks 1 vol: p/held", self.job(int(out))["error"])
+        self.assertEqual(["p/big"], [backup["volumes"] for backup in self.backups()])
+        self.assertIn("held", self.read(report).decode())
 
     def test_cancelled(self):
         job = self.detach("backup-create", self.repo, "--pool", "p", "--rate-limit", "1M")

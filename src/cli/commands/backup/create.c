@@ -110,10 +110,11 @@ static gboolean find_sources(BackupCreate *create, const CliArgs *args, GError *
     create->missing = g_ptr_array_new_with_free_func(source_free);
     if (!cli_conn(ctl, error))
         return FALSE;
+    create->named = names->len > 0;
     for (guint i = 0; i < names->len; i++)
         if (!add_source(create, cli_vol_named(ctl, args, names->pdata[i], "pool", error), error))
             return FALSE;
-    if (names->len > 0)
+    if (create->named)
         return TRUE;
     if (!cli_args_has(args, "pool"))
         return cst_fail(error, CST_ERROR_USAGE, _("name vols, or a pool whose vols are meant"));
@@ -323,7 +324,9 @@ static gboolean check_all(BackupCreate *create, GError **error)
         return TRUE;
     if (!cst_conn_set_dry_run(conn, TRUE, error))
         return FALSE;
+    create->checking = TRUE;
     fine = try_all(create, error);
+    create->checking = FALSE;
     while (create->missing->len > 0) /* the backup tries again, and reports it */
         g_ptr_array_add(create->sources, g_ptr_array_steal_index(create->missing, 0));
     look_anew(create);

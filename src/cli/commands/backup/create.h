@@ -32,6 +32,8 @@ typedef struct {
     gboolean incremental; /**< read what has changed; the snapshots stay */
     gboolean together;    /**< all snapshots in one step where that can be */
     gboolean must;        /**< a volume that can have no snapshot is an error */
+    gboolean named;       /**< the command line names each volume */
+    gboolean checking;    /**< before the command detaches; nothing is stored yet */
     char *snapshot;       /**< name of those that are made; NULL: none are */
     BackupSource *current;
     unsigned flags; /**< CstVolStreamFlags for what is read */

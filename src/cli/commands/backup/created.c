@@ -5,6 +5,9 @@
  * from ->sources to ->missing, its new snapshot is deleted, and the command ends with PARTIAL. What
  * ends the whole backup is a cancellation, a repository that can store no more, the failure of the
  * only volume, and a volume that can have no snapshot where one was asked for.
+ *
+ * A command that is about to detach refuses a named volume that cannot be read. The caller asked
+ * for this volume, and does not see the exit status of a detached command.
  */
 #include "create.h"
 
@@ -31,6 +34,12 @@ static gboolean leave_out(BackupCreate *create, guint index, GError *why, GError
     }
     if (!create->ctl->headline)
         cli_failed(create->ctl, _("Failed to back up vol %s"), source->ref->name);
+    if (create->checking && create->named) {
+        cli_hint(create->ctl, "%s",
+                 _("leave the vol out, or back up the other vols without --detach"));
+        g_propagate_error(error, why);
+        return FALSE;
+    }
     cli_report_part(create->ctl, why);
     if (source->snapshot)
         backup_snapshot_drop(create->ctl, source->ref, source->snapshot);
