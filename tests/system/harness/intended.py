@@ -66,6 +66,23 @@ def both(*changes):
     return change
 
 
+def theirs_with(old, new):
+    """Ours is theirs with @new in the place of @old, both texts."""
+    def change(theirs, ours):
+        return [theirs[0], *(text.replace(old, new) for text in theirs[1:])], ours
+    return change
+
+
+def ours_has_more(line):
+    """Ours has a line more on stdout (a pattern) than theirs."""
+    expression = re.compile(f"^{line}\n", re.M)
+
+    def change(theirs, ours):
+        left, found = expression.subn("", ours[1])
+        return theirs, [ours[0], left if found == 1 else "(no further line)", ours[2]]
+    return change
+
+
 def ours_anything(theirs, ours):
     """A step that only shows what earlier, intended differences led to."""
     return ours, ours
@@ -141,6 +158,26 @@ INTENDED = [
      ours_is((1, 5), stderr=r"is what others are based on; delete them .* first:\n +p/")),
     ("volumes of a directory may have snapshots, so it knows the flag", "delete_and_delete_again",
      "vol-delete e --pool p --delete-snapshots", ours_is(0)),
+
+    # Names in documents and messages.
+    ("the documents of commands are escaped; virsh pastes names as they are",
+     CISTERN + ":print_xml_of_the_as", "pool-define-as 'a<b&c' dir ", both(
+         theirs_with("<name>a<b&c</name>", "<name>a&lt;b&amp;c</name>"),
+         theirs_with("<path>/x/\"y</path>", "<path>/x/&quot;y</path>"))),
+    ("and so a name may have the characters of XML", CISTERN + ":names_of_the_command_line",
+     "vol-create-as p 'a&<b' 1M$", ours_is(0, stdout="^Vol a&<b created$")),
+    ("and the volume is there", CISTERN + ":names_of_the_command_line", "vol-list p$",
+     ours_has_more(" a&<b +/[^ ]*/p/a&<b")),
+    ("and the volume is there", CISTERN + ":names_of_the_command_line", "vol-dumpxml 'a&<b'",
+     ours_is(0, stdout="^  <name>a&amp;&lt;b</name>$")),
+    ("and the volume is there", CISTERN + ":names_of_the_command_line", "ls -A",
+     ours_has_more("a&<b")),
+    ("messages show the control characters of a document escaped", CISTERN + ":bad_volume_xml",
+     "vol-create p {f}/control.xml", theirs_with("<name>a\x01b<", "<name>a\\x01b<")),
+    ("messages show the control characters of names escaped; libvirtd takes these names",
+     "cistern-on-stock:bad_volume_xml", "vol-create p {f}/(newline|tab).xml", both(
+         theirs_with("Vol a\nb created", "Vol a\\x0ab created"),
+         theirs_with("Vol a\tb created", "Vol a\\x09b created"))),
 
     # Volumes: names and sizes.
     ("control characters have no place in a volume's name", "bad_volume_xml", "(newline|tab).xml",
