@@ -50,7 +50,7 @@ def blame(theirs, ours):
     return theirs, ours
 
 
-CISTERN = "cistern|embedded"
+CISTERN = "(?:cistern|cistern-on-stock|embedded)"
 EPHEMERAL = re.compile("an ephemeral secret is gone with the process that holds it")
 
 def unlike(stderr):
