@@ -91,6 +91,31 @@ const CstMount *cst_mounts_at(const GPtrArray *mounts, const char *target)
     return NULL;
 }
 
+/* Whether @mount covers @path. */
+static gboolean mount_covers(const CstMount *mount, const char *path)
+{
+    size_t len = strlen(mount->target);
+
+    return strcmp(mount->target, "/") == 0 ||
+           (strncmp(mount->target, path, len) == 0 && (path[len] == '/' || path[len] == '\0'));
+}
+
+gboolean cst_mounts_is_local(const GPtrArray *mounts, const char *path)
+{
+    static const char *const types[] = {"ext2", "ext3", "ext4",  "xfs",      "btrfs",
+                                        "f2fs", "jfs",  "tmpfs", "devtmpfs", "overlay",
+                                        "zfs",  "vfat", NULL};
+    const CstMount *found = NULL;
+
+    for (guint i = 0; i < mounts->len; i++) {
+        const CstMount *mount = g_ptr_array_index(mounts, i);
+
+        if (mount_covers(mount, path) && (!found || strlen(mount->target) >= strlen(found->target)))
+            found = mount;
+    }
+    return found && g_strv_contains(types, found->type);
+}
+
 /* Whether btrfs @uuid, which is mounted, lies on @device. */
 static gboolean btrfs_has(const char *uuid, dev_t device)
 {

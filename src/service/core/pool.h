@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/types.h>
+
 #include <base/error.h>
 #include <pool/fullness.h>
 #include <pool/pool.h>
 #include <service/pools.h>
 #include <service/volumes.h>
+
+/** A directory, or with inode 0 a block device; device 0: none. */
+typedef struct {
+    dev_t device;
+    ino_t inode;
+} CstStorageId;
 
 /**
  * One pool as the service holds it. The lock guards every field below it and is never held while
@@ -36,6 +44,8 @@ struct CstPool {
     gboolean needs_recovery; /* remote: what dead processes left there is still to be recovered */
     gboolean retried;        /* the autostart has a task that brings it back */
     char *problem;
+    char *storage_path; /* path whose identity is kept (pool/conflict.c); NULL: none is */
+    CstStorageId storage;
     CstPoolUsage usage;
     CstHealthLevel health;    /* of its storage, when last asked */
     guint limited_spaces;     /* thin pools and the like, which may run full, when last checked */

@@ -67,31 +67,6 @@ static gboolean is_outdated(const OverlayPlace *place, const CstOverlay *overlay
     return !g_ptr_array_find_with_equal_func(paths, overlay->path, g_str_equal, NULL);
 }
 
-/* Whether @mount covers @dir. */
-static gboolean mount_covers(const CstMount *mount, const char *dir)
-{
-    size_t len = strlen(mount->target);
-
-    return strcmp(mount->target, "/") == 0 ||
-           (strncmp(mount->target, dir, len) == 0 && (dir[len] == '/' || dir[len] == '\0'));
-}
-
-/* Whether @dir is on a file system that this host keeps itself, so that asking it cannot hang. */
-static gboolean is_local(const GPtrArray *mounts, const char *dir)
-{
-    static const char *const types[] = {"ext2", "ext3",  "ext4",    "xfs", "btrfs", "f2fs",
-                                        "jfs",  "tmpfs", "overlay", "zfs", "vfat",  NULL};
-    const CstMount *found = NULL;
-
-    for (guint i = 0; i < mounts->len; i++) {
-        const CstMount *mount = g_ptr_array_index(mounts, i);
-
-        if (mount_covers(mount, dir) && (!found || strlen(mount->target) >= strlen(found->target)))
-            found = mount;
-    }
-    return found && g_strv_contains(types, found->type);
-}
-
 /* Whether the overlay certainly exists no more. */
 static gboolean is_gone(const OverlayPlace *place, const GPtrArray *mounts,
                         const CstOverlay *overlay)
@@ -99,7 +74,7 @@ static gboolean is_gone(const OverlayPlace *place, const GPtrArray *mounts,
     g_autofree char *path = g_build_filename(overlay->dir, overlay->volume, NULL);
     struct stat st;
 
-    if (place->pool || !is_local(mounts, overlay->dir))
+    if (place->pool || !cst_mounts_is_local(mounts, overlay->dir))
         return FALSE;
     return lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
 }

@@ -5,81 +5,202 @@
  * now: directories by device and inode, block devices by their number. A path that leads to no
  * object is compared by its normalised text.
  *
- * Only local paths are looked up; names of hosts are not resolved. No lock of a pool is held
- * meanwhile.
+ * The identity of a pool's directory is read once and kept in the pool (CstPool.storage), so that a
+ * start among thousands of pools looks at one directory. A match by a kept identity is confirmed by
+ * a new look, because file systems give numbers of inodes again.
+ *
+ * The callers hold the lock of the definitions, so nothing here may wait for a server: a path is
+ * looked up in the kernel's cache, and on storage only on this host's own file systems. Names of
+ * hosts are not resolved. No lock of a pool is held during a look.
  */
 #include "conflict.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
+#include <pool/mounts.h>
 
 #include "core/pool.h"
 #include "core/service.h"
 
-static gboolean same_object(const char *left, const char *right, gboolean devices)
-{
-    g_autofree char *one = g_canonicalize_filename(left, "/");
-    g_autofree char *two = g_canonicalize_filename(right, "/");
-    struct stat a, b;
+/* --- identities ------------------------------------------------------------------------------- */
 
-    if (strcmp(one, two) == 0)
-        return TRUE;
-    if (stat(left, &a) < 0 || stat(right, &b) < 0)
-        return FALSE;
-    if (devices && S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
-        return a.st_rdev == b.st_rdev;
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+static gboolean storage_stat(const char *path, const GPtrArray *mounts, struct stat *ret_st)
+{
+    g_auto(CstFd) fd = cst_openat2(AT_FDCWD, path, O_PATH, 0, RESOLVE_CACHED);
+
+    if (fd >= 0)
+        return fstat(fd, ret_st) == 0;
+    return errno != ENOENT && cst_mounts_is_local(mounts, path) && stat(path, ret_st) == 0;
 }
 
-static gboolean share_object(const CstPoolSource *a, const CstPoolSource *b)
+/* *ret_id is all zeroes if there is no such object, or if looking for it could take long. */
+static void storage_identify(const char *path, const GPtrArray *mounts, CstStorageId *ret_id)
 {
-    for (guint i = 0; i < a->devices->len; i++)
-        for (guint j = 0; j < b->devices->len; j++) {
-            const CstPoolDevice *left = g_ptr_array_index(a->devices, i);
-            const CstPoolDevice *right = g_ptr_array_index(b->devices, j);
+    struct stat st;
 
-            if (same_object(left->path, right->path, TRUE))
-                return TRUE;
-        }
+    *ret_id = (CstStorageId){0};
+    if (!path || !storage_stat(path, mounts, &st))
+        return;
+    *ret_id = S_ISBLK(st.st_mode) ? (CstStorageId){.device = st.st_rdev}
+                                  : (CstStorageId){.device = st.st_dev, .inode = st.st_ino};
+}
+
+static gboolean id_equal(gconstpointer a, gconstpointer b)
+{
+    const CstStorageId *one = a, *two = b;
+
+    return one->device && one->device == two->device && one->inode == two->inode;
+}
+
+static guint id_hash(gconstpointer id)
+{
+    const CstStorageId *storage = id;
+
+    return (guint)(storage->device * 31 + storage->inode);
+}
+
+static gboolean same_directory(const CstPoolDef *a, const CstPoolDef *b, const GPtrArray *mounts)
+{
+    CstStorageId one, two;
+
+    storage_identify(a->target_path, mounts, &one);
+    storage_identify(b->target_path, mounts, &two);
+    return id_equal(&one, &two);
+}
+
+/* Each device is looked at once, as a document of 1 MiB may contain tens of thousands. */
+static gboolean share_device(const CstPoolSource *a, const CstPoolSource *b,
+                             const GPtrArray *mounts)
+{
+    g_autoptr(GHashTable) ids = g_hash_table_new_full(id_hash, id_equal, g_free, NULL);
+    CstStorageId id;
+
+    for (guint i = 0; i < a->devices->len; i++) {
+        storage_identify(((CstPoolDevice *)g_ptr_array_index(a->devices, i))->path, mounts, &id);
+        if (id.device)
+            g_hash_table_add(ids, g_memdup2(&id, sizeof(id)));
+    }
+    for (guint i = 0; i < b->devices->len; i++) {
+        storage_identify(((CstPoolDevice *)g_ptr_array_index(b->devices, i))->path, mounts, &id);
+        if (id.device && g_hash_table_contains(ids, &id))
+            return TRUE;
+    }
     return FALSE;
 }
 
-static gboolean same_storage(const CstPoolDef *a, const CstPoolDef *b)
-{
-    const CstPoolTypeInfo *left = cst_pool_type_info(a->type);
-    const CstPoolTypeInfo *right = cst_pool_type_info(b->type);
+/* --- one other pool --------------------------------------------------------------------------- */
 
-    if (cst_pool_def_same_source(a, b))
-        return TRUE;
-    if (!left || !right || left->conflict != right->conflict)
+static CstConflict conflict_of(const CstPoolDef *def)
+{
+    const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
+
+    return info ? info->conflict : CST_CONFLICT_NONE;
+}
+
+static gboolean same_clean_path(const char *left, const char *right)
+{
+    g_autofree char *one = NULL, *two = NULL;
+
+    if (!strstr(left, "/.") && !strstr(right, "/.") && !strstr(left, "//") && !strstr(right, "//"))
+        return strcmp(left, right) == 0;
+    one = g_canonicalize_filename(left, "/");
+    two = g_canonicalize_filename(right, "/");
+    return strcmp(one, two) == 0;
+}
+
+/* What the check knows of the definition that is checked. */
+typedef struct {
+    const CstPoolDef *def;
+    GPtrArray *mounts;
+    CstStorageId id; /* of its directory, where such a pool conflicts by that */
+    gboolean active; /* only active pools count */
+} Check;
+
+/*
+ * With the pool's lock held. TRUE: the pool has the same storage by its definition. *ret_def is a
+ * copy of its definition if the storage has to be looked at; the caller's.
+ */
+static gboolean same_by_text(const Check *check, const CstPool *pool, CstPoolDef **ret_def)
+{
+    const CstPoolDef *other = pool->def;
+    CstConflict conflict = conflict_of(check->def);
+    gboolean kept;
+
+    *ret_def = NULL;
+    if (check->active && !pool->active && !pool->starting)
         return FALSE;
-    if (left->conflict == CST_CONFLICT_DEVICE)
-        return share_object(&a->source, &b->source);
-    return left->conflict == CST_CONFLICT_TARGET && a->type == b->type && a->target_path &&
-           b->target_path && same_object(a->target_path, b->target_path, FALSE);
+    if (cst_pool_def_same_source(other, check->def))
+        return TRUE;
+    if (conflict != conflict_of(other))
+        return FALSE;
+    if (conflict == CST_CONFLICT_DEVICE)
+        *ret_def = cst_pool_def_copy(other);
+    if (conflict != CST_CONFLICT_TARGET || other->type != check->def->type || !other->target_path ||
+        !check->def->target_path)
+        return FALSE;
+    kept = g_strcmp0(pool->storage_path, other->target_path) == 0;
+    if (!kept || id_equal(&pool->storage, &check->id))
+        *ret_def = cst_pool_def_copy(other);
+    return same_clean_path(other->target_path, check->def->target_path);
+}
+
+static void keep_identity(CstPool *pool, const char *path, const CstStorageId *id)
+{
+    g_mutex_lock(&pool->lock);
+    g_free(pool->storage_path);
+    pool->storage_path = g_strdup(path);
+    pool->storage = *id;
+    g_mutex_unlock(&pool->lock);
+}
+
+static gboolean same_by_identity(const Check *check, CstPool *pool, const CstPoolDef *other)
+{
+    CstStorageId id;
+
+    if (conflict_of(other) == CST_CONFLICT_DEVICE)
+        return share_device(&other->source, &check->def->source, check->mounts);
+    storage_identify(other->target_path, check->mounts, &id);
+    keep_identity(pool, other->target_path, &id);
+    return id_equal(&id, &check->id) && same_directory(other, check->def, check->mounts);
+}
+
+static gboolean has_same_storage(const Check *check, CstPool *pool)
+{
+    g_autoptr(CstPoolDef) other = NULL;
+    gboolean same;
+
+    g_mutex_lock(&pool->lock);
+    same = same_by_text(check, pool, &other);
+    g_mutex_unlock(&pool->lock);
+    return same || (other && same_by_identity(check, pool, other));
 }
 
 gboolean pool_check_sources(CstService *service, const CstPoolDef *def, gboolean active,
                             GError **error)
 {
     g_autoptr(GPtrArray) pools = cst_service_pools(service, 0, error);
+    g_autoptr(GPtrArray) mounts = cst_mounts_read();
+    Check check = {.def = def, .mounts = mounts, .active = active};
 
+    if (conflict_of(def) == CST_CONFLICT_TARGET)
+        storage_identify(def->target_path, mounts, &check.id);
     for (guint i = 0; pools && i < pools->len; i++) {
         CstPool *pool = g_ptr_array_index(pools, i);
-        g_autoptr(CstPoolDef) other = NULL;
 
-        if (cst_uuid_equal(&pool->uuid, &def->uuid))
-            continue;
-        g_mutex_lock(&pool->lock);
-        if (!active || pool->active || pool->starting)
-            other = cst_pool_def_copy(pool->def);
-        g_mutex_unlock(&pool->lock);
-        if (other && same_storage(other, def))
+        if (cst_uuid_equal(&pool->uuid, &def->uuid)) {
+            if (check.id.device)
+                keep_identity(pool, def->target_path, &check.id);
+        } else if (has_same_storage(&check, pool)) {
             return cst_fail(error, CST_ERROR_EXISTS, _("Storage source conflict with pool: '%s'"),
                             pool->name);
+        }
     }
     return pools != NULL;
 }

@@ -26,6 +26,12 @@ GPtrArray *cst_mounts_read(void);
 /** What is mounted at @target, on top of all others there; borrowed from @mounts, NULL: nothing. */
 const CstMount *cst_mounts_at(const GPtrArray *mounts, const char *target);
 
+/**
+ * Whether @path (absolute; its links are not followed) is on a file system that this host keeps
+ * itself, so that a look at it does not wait for a server.
+ */
+gboolean cst_mounts_is_local(const GPtrArray *mounts, const char *path);
+
 /** Whether the file system of @mount lies on block device @device. */
 gboolean cst_mount_lies_on(const CstMount *mount, dev_t device);
 
