@@ -99,6 +99,23 @@ static void print_json(CliCtl *ctl, const Transfer *transfer)
     cli_sheet_print_json(ctl, ctl->out_is_data ? ctl->err : ctl->out, facts, G_N_ELEMENTS(facts));
 }
 
+/*
+ * Finds the directory of @file. Fails with @complaint, which names the file as virsh does, where
+ * the directory does not exist.
+ */
+static gboolean file_place_init(CstPlace *place, const char *file, const char *complaint,
+                                GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (cst_place_init(place, file, &why))
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return cst_fail_errno(error, ENOENT, "%s", complaint);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 /* --- upload ---------------------------------------------------------------------------------- */
 
 static gboolean run_upload(CstTask *task, gpointer data, GError **error)
@@ -129,29 +146,18 @@ static gboolean refuse_writer(const CliArgs *args, const char *file, int fd, GEr
                     who);
 }
 
-static gboolean find_source(const char *file, CstPlace *place, GError **error)
-{
-    g_autoptr(GError) why = NULL;
-
-    if (cst_place_init(place, file, &why))
-        return TRUE;
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) /* as virsh says it */
-        return cst_fail_errno(error, ENOENT, _("cannot read %s"), file);
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
-}
-
 static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
 {
+    g_autofree char *complaint = g_strdup_printf(_("cannot read %s"), transfer->file);
     g_auto(CstPlace) place = CST_PLACE_INIT;
     g_auto(CstFd) fd = -1;
 
-    if (!is_standard(transfer->file) && !find_source(transfer->file, &place, error))
+    if (!is_standard(transfer->file) && !file_place_init(&place, transfer->file, complaint, error))
         return FALSE;
     fd = is_standard(transfer->file) ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
                                      : cst_place_open(&place, O_RDONLY);
     if (fd < 0)
-        return cst_fail_errno(error, errno, _("cannot read %s"), transfer->file);
+        return cst_fail_errno(error, errno, "%s", complaint);
     if (!refuse_writer(ctl->current, transfer->file, fd, error))
         return FALSE;
     cli_plan(ctl, _("Would upload %s to vol %s"), transfer->file, transfer->name);
@@ -338,16 +344,12 @@ static gboolean check_unused(CliCtl *ctl, const char *file, const CstPlace *plac
 
 static gboolean download_to_file(CliCtl *ctl, Transfer *transfer, GError **error)
 {
+    g_autofree char *complaint = g_strdup_printf(_("cannot create %s"), transfer->file);
     Output output = {.place = CST_PLACE_INIT};
-    g_autoptr(GError) why = NULL;
     gboolean ok = FALSE;
 
-    if (!cst_place_init(&output.place, transfer->file, &why)) {
-        if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) /* as virsh says it */
-            cst_fail_errno(error, ENOENT, _("cannot create %s"), transfer->file);
-        else
-            g_propagate_error(error, g_steal_pointer(&why));
-    } else if (check_unused(ctl, transfer->file, &output.place, error)) {
+    if (file_place_init(&output.place, transfer->file, complaint, error) &&
+        check_unused(ctl, transfer->file, &output.place, error)) {
         transfer->fd = ctl->settings.dry_run ? check_output(ctl, transfer, &output, error)
                                              : open_output(ctl, transfer, &output, error);
         ok = transfer->fd >= 0 && receive(ctl, transfer, error);
