@@ -308,7 +308,8 @@ int cst_openat2(int dirfd, const char *name, int flags, mode_t mode, uint64_t re
 
     do {
         fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-    } while (cst_open_again(fd, &tries));
+        /* With RESOLVE_CACHED the same error says that the cache has no answer. */
+    } while (!(resolve & RESOLVE_CACHED) && cst_open_again(fd, &tries));
     return fd;
 }
 
