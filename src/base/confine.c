@@ -143,9 +143,12 @@ static gboolean make_place(int root, const Tree *tree)
 
 static gboolean tree_attach(int root, const Tree *tree)
 {
-    const char *path = tree->path ? tree->path + 1 : NULL;
+    const char *path;
 
-    if (path && *tree->link)
+    if (!tree->path)
+        return TRUE;
+    path = tree->path + 1;
+    if (*tree->link)
         return symlinkat(tree->link, root, path) == 0;
     /* The program is in /usr in most cases. */
     if (tree->tree < 0 || faccessat(root, path, F_OK, 0) == 0)

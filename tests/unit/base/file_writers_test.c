@@ -58,7 +58,7 @@ static pid_t writer_start(const char *path, gboolean map, int *ret_stop)
     middle = fork();
     if (middle == 0) {
         if (fork() == 0) {
-            int fd = open(path, O_RDWR);
+            int fd = open(path, O_RDWR | O_CLOEXEC);
             char byte;
 
             if (map && mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED)

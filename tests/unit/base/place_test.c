@@ -182,7 +182,7 @@ static void steps_stay_in_the_directory_that_was_opened(void **state)
     assert_true(cst_place_init(&place, "theirs/victim", &error));
     draft = cst_place_make_draft(&place, &name, &error);
     assert_true(draft >= 0);
-    fd = openat(draft, "victim", O_WRONLY | O_CREAT | O_EXCL, 0644);
+    fd = openat(draft, "victim", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     /* The owner puts a link to a directory of ours in the place of each directory. */
     assert_int_equal(rename("theirs", "moved"), 0);
     their_link("private", "theirs");
