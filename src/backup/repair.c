@@ -143,7 +143,7 @@ static gboolean find_damage(Repair *repair, GError **error)
     return check_chunks(repair, error);
 }
 
-/* --- what the backups have lost --------------------------------------------------------------- */
+/* --- ranges that backups have lost ------------------------------------------------------------ */
 
 static void add_loss(Repair *repair, const CstBackup *backup, const CstBackupVolume *volume,
                      uint64_t offset, uint64_t length)

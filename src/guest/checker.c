@@ -149,7 +149,7 @@ static char *telling_line(const char *text)
     return NULL;
 }
 
-/* What a tool prints that this host gave too little to. */
+/* Messages of a tool that got too little memory from this host. */
 static const char *const starved[] = {
     "emory allocation failed",
     "annot allocate memory",

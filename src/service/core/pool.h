@@ -44,7 +44,7 @@ struct CstPool {
     gboolean needs_recovery; /* remote: what dead processes left there is still to be recovered */
     gboolean retried;        /* the autostart has a task that brings it back */
     char *problem;
-    char *storage_path; /* path whose identity is kept (pool/conflict.c); NULL: none is */
+    char *storage_path; /* the path that storage was read from (pool/conflict.c); NULL: not read */
     CstStorageId storage;
     CstPoolUsage usage;
     CstHealthLevel health;    /* of its storage, when last asked */

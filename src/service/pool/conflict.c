@@ -115,7 +115,7 @@ static gboolean same_clean_path(const char *left, const char *right)
     return strcmp(one, two) == 0;
 }
 
-/* What the check knows of the definition that is checked. */
+/* The definition that is checked, and the identity of its directory. */
 typedef struct {
     const CstPoolDef *def;
     GPtrArray *mounts;
