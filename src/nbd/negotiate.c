@@ -101,6 +101,17 @@ static gboolean is_export(const Option *option, const char *name)
 
 /* --- options ---------------------------------------------------------------------------------- */
 
+static gboolean prove(NbdConnection *connection)
+{
+    return !connection->prove || connection->prove(connection->client);
+}
+
+/* Before the reply: a client that reads it has its place. A session of TLS has proved itself. */
+static gboolean may_transmit(NbdConnection *connection)
+{
+    return connection->session || prove(connection);
+}
+
 /* The only option without a reply of its own: the name is the whole data. */
 static Verdict export_name(Option *option)
 {
@@ -108,7 +119,7 @@ static Verdict export_name(Option *option)
     g_autofree char *name = g_strndup((const char *)option->at, option->left);
     uint8_t answer[10 + 124] = {0};
 
-    if (!is_export(option, name))
+    if (!is_export(option, name) || !may_transmit(connection))
         return CLOSE;
     nbd_put16(nbd_put64(answer, connection->size), nbd_transmission_flags(connection));
     return nbd_send(connection, answer, connection->zeroes ? sizeof(answer) : 10, NULL, 0)
@@ -163,6 +174,7 @@ static gboolean tell_export(const Option *option, gboolean named, gboolean descr
 static Verdict info_or_go(Option *option)
 {
     g_autofree char *name = take_string(option);
+    gboolean go = option->number == NBD_OPT_GO;
     gboolean named = FALSE, described = FALSE;
     uint16_t count = 0;
 
@@ -177,14 +189,10 @@ static Verdict info_or_go(Option *option)
         named |= type == NBD_INFO_NAME;
         described |= type == NBD_INFO_DESCRIPTION;
     }
-    if (!tell_export(option, named, described) || acknowledge(option) == CLOSE)
+    if ((go && !may_transmit(option->connection)) || !tell_export(option, named, described) ||
+        acknowledge(option) == CLOSE)
         return CLOSE;
-    return option->number == NBD_OPT_GO ? TRANSMIT : NEXT;
-}
-
-static gboolean prove(NbdConnection *connection)
-{
-    return !connection->prove || connection->prove(connection->client);
+    return go ? TRANSMIT : NEXT;
 }
 
 /* What was agreed in the clear does not count. */
@@ -380,5 +388,5 @@ gboolean nbd_negotiate(NbdConnection *connection)
 
     for (guint i = 0; i < OPTIONS_MAX && verdict == NEXT; i++)
         verdict = next_option(connection);
-    return verdict == TRANSMIT && (connection->session || prove(connection));
+    return verdict == TRANSMIT;
 }
