@@ -54,7 +54,7 @@ def start(operation, env=()):
 VARIES = re.compile(r"[Aa]llocation|physical|time")
 
 # Where commands over image files make theirs: in any directory, which nobody looks through later.
-DRAFT = re.compile(r"pool/\.cistern-\w{6}(/|$)")
+DRAFT = re.compile(r"pool/\.cistern-[0-9a-f]{8}(/|$)")
 
 
 def files():
