@@ -165,7 +165,8 @@ class Pair:
         self.signal(which, signal.SIGCONT)
         subprocess.run([SCRIPT, "serve", self.servers[which].dir], check=True, timeout=120)
         self.servers[0].tool("volume", "start", self.VOLUME, "force", check=False)
-        self.wait(lambda: self.tool("status").count(" Y ") >= 4)
+        # The servers refuse the command while they do not know each other again.
+        self.wait(lambda: self.tool("status", check=False).count(" Y ") >= 4)
 
     def held(self, which, name):
         """What one server has of a file."""
