@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lists of checksums. Lines that have another form are passed over, as `sha256sum -c` does: lists
- * have comments and headings. Of several lines for a file the strongest digest counts, and two of
- * one kind have to agree.
+ * Parses lists of checksums. A line of another form is ignored, as `sha256sum -c` does, because
+ * lists have comments and headings. Of several digests of a file, the strongest counts. Two digests
+ * of one kind have to agree.
+ *
+ * A list that belongs to a published image may name it with directories ("./images/d.qcow2"), which
+ * are those of the build machine. So the last component of the name counts. Two files of one name
+ * in different directories are two digests of one name, and refused. A manifest belongs to a
+ * package with directories, so the whole name counts in it.
  */
 #include "list.h"
 
@@ -85,34 +90,85 @@ static gboolean read_bsd(const char *text, size_t len, Line *ret_line)
     return FALSE;
 }
 
-static gboolean is_of(const Line *line, const char *name)
+/* Returns @name without its directories. */
+static const char *base_name(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    return slash ? slash + 1 : name;
+}
+
+/* Whether @line names the file: in a manifest by the whole path, in a list by the last component.
+ */
+static gboolean line_is_of(const Line *line, const char *name, gboolean manifest)
 {
     g_autofree char *text = g_strndup(line->name, line->name_len);
     g_autofree char *plain = line->escaped ? g_strcompress(text) : NULL;
     const char *found = plain ? plain : text;
 
+    if (!manifest)
+        return g_str_equal(base_name(found), name);
     return g_str_equal(g_str_has_prefix(found, "./") ? found + 2 : found, name);
 }
 
-/* Notes what a line says in @best; FALSE when it says otherwise than one before. */
-static gboolean take(const ImportChecksum *checksum, ImportChecksum *best, gboolean *found)
+/* Reads a file that is one digest and no name, as NixOS and Alpine publish them. */
+static gboolean read_bare(const char *text, ImportChecksum *ret_checksum)
 {
-    if (*found && best->kind == checksum->kind)
-        return g_str_equal(best->hex, checksum->hex);
-    if (!*found || cst_digest_size(best->kind) < cst_digest_size(checksum->kind))
-        *best = *checksum;
-    *found = TRUE;
+    static const char space[] = " \t\r\n";
+    const char *hex = text + strspn(text, space);
+    size_t len = strcspn(hex, space);
+
+    if (hex[len + strspn(hex + len, space)] != '\0')
+        return FALSE;
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        if (import_checksum_take((CstDigestKind)kind, hex, len, ret_checksum))
+            return TRUE;
+    return FALSE;
+}
+
+/* The digests of one file in a list: at most one of each kind. */
+typedef struct {
+    gboolean found[KINDS];
+    ImportChecksum checksums[KINDS];
+} Digests;
+
+/* Adds a line's digest; FALSE when an earlier line has another digest of its kind. */
+static gboolean digests_add(Digests *digests, const ImportChecksum *checksum)
+{
+    ImportChecksum *known = &digests->checksums[checksum->kind];
+
+    if (digests->found[checksum->kind])
+        return g_str_equal(known->hex, checksum->hex);
+    *known = *checksum;
+    digests->found[checksum->kind] = TRUE;
     return TRUE;
 }
 
-gboolean import_list_find(const char *text, const char *name, const char *what,
-                          gboolean damage_only, ImportChecksum *ret_checksum, GError **error)
+/* Gives the strongest digest that counts: SHA-1 counts only in a manifest. */
+static gboolean digests_best(const Digests *digests, gboolean manifest,
+                             ImportChecksum *ret_checksum)
+{
+    gboolean any = FALSE;
+
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        if (digests->found[kind] && (manifest || kind != CST_SHA1) &&
+            (!any || cst_digest_size(ret_checksum->kind) < cst_digest_size((CstDigestKind)kind))) {
+            *ret_checksum = digests->checksums[kind];
+            any = TRUE;
+        }
+    return any;
+}
+
+gboolean import_list_find(const char *text, const char *name, const char *what, gboolean manifest,
+                          ImportChecksum *ret_checksum, GError **error)
 {
     g_autofree char *shown = cst_text_escape(name);
-    gboolean found = FALSE;
-    ImportChecksum best;
+    Digests digests = {0};
+    ImportChecksum bare;
     Line line;
 
+    if (!manifest && read_bare(text, &bare))
+        digests_add(&digests, &bare);
     for (const char *at = text, *end; *at; at = *end ? end + 1 : end) {
         size_t len;
 
@@ -121,16 +177,14 @@ gboolean import_list_find(const char *text, const char *name, const char *what,
         if (len > 0 && at[len - 1] == '\r')
             len--;
         if ((read_coreutils(at, len, &line) || read_bsd(at, len, &line)) &&
-            (damage_only || line.checksum.kind != CST_SHA1) && is_of(&line, name) &&
-            !take(&line.checksum, &best, &found))
+            line_is_of(&line, name, manifest) && !digests_add(&digests, &line.checksum))
             return cst_fail(error, CST_ERROR_MISMATCH,
                             _("'%s' has two different checksums of '%s'"), what, shown);
     }
-    if (!found)
-        return damage_only ? cst_fail(error, CST_ERROR_NOT_FOUND,
-                                      _("'%s' has no SHA-1 or SHA-2 checksum of '%s'"), what, shown)
-                           : cst_fail(error, CST_ERROR_NOT_FOUND,
-                                      _("'%s' has no SHA-2 checksum of '%s'"), what, shown);
-    *ret_checksum = best;
-    return TRUE;
+    if (digests_best(&digests, manifest, ret_checksum))
+        return TRUE;
+    return manifest ? cst_fail(error, CST_ERROR_NOT_FOUND,
+                               _("'%s' has no SHA-1 or SHA-2 checksum of '%s'"), what, shown)
+                    : cst_fail(error, CST_ERROR_NOT_FOUND, _("'%s' has no SHA-2 checksum of '%s'"),
+                               what, shown);
 }

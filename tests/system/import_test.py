@@ -357,8 +357,18 @@ class Checks(Importing):
         for number, text in enumerate((f"{right}  disk.raw\n{wrong}  other.raw\n",
                                        f"# text\nSHA256 (disk.raw) = {right}\n")):
             self.made(path, f"v{number}", "--checksum-file", self.file("SUMS", text))
+        for number, form in enumerate(("{}", "{}\r\n", "{} *./images/disk.raw\r\n",
+                                       "SHA256 (images/disk.raw) = {}\n",
+                                       "SHA256(disk.raw)= {}\n", "SHA2-256(./disk.raw)= {}\n")):
+            for case in (str.lower, str.upper):
+                sums = self.file("SUMS", form.format(case(wrong)))
+                self.refused(path, "x", "--checksum-file", sums, text=f"and not {wrong}", code=7)
+                sums = self.file("SUMS", form.format(case(right)))
+                self.made(path, f"form{number}{case.__name__}", "--checksum-file", sums)
         for text, why, code in ((f"{wrong}  disk.raw\n", f"and not {wrong}", 7),
                                 (f"{right}  other.raw\n", "has no SHA-2 checksum of 'disk.raw'", 3),
+                                (f"{right}\n{wrong}  other.raw\n", "has no SHA-2 checksum", 3),
+                                (f"{right}  disk.raw\n{wrong}  ./b/disk.raw\n", "two different", 7),
                                 (f"{right}  disk.raw\n{wrong}  disk.raw\n", "two different", 7)):
             self.refused(path, "x", "--checksum-file", self.file("SUMS", text), text=why, code=code)
         self.refused(path, "x", "--checksum-file", "/nonexistent", text="/nonexistent", code=3)

@@ -35,6 +35,16 @@ static void test_forms(void **state)
         {SHA1 "  x\n" A256 "  x\n" C512 "  x\n", "x", C512},
         {A256 "  x\n" A256 "  x\n", "x", A256},
         {A256 "  a b\n", "a b", A256},
+        {A256 "  ./images/disk.img\r\n", "disk.img", A256},
+        {A256 " */srv/images/disk.img\n", "disk.img", A256},
+        {"SHA256 (images/disk.img) = " A256 "\n", "disk.img", A256},
+        {A256 "  x\n" A256 "  images/x\n", "x", A256},
+        {"SHA2-512(images/x)= " C512 "\n", "x", C512},
+        {A256, "x", A256},
+        {A256 "\n", "x", A256},
+        {"\r\n " A256 " \r\n\n", "x", A256},
+        {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", "x", A256},
+        {C512 "\n", "x", C512},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -50,10 +60,16 @@ static void test_what_is_none(void **state)
     static const char *const rows[] = {
         "",
         "\n\n",
-        A256,
-        A256 "  ",
         A256 " x",
-        A256 "  y/x",
+        A256 "  x/",
+        A256 "  x/y",
+        A256 "  y/ax",
+        A256 "\n" A256 "\n",
+        A256 "\n# text\n",
+        A256 "  y\n" A256 "\n",
+        A256 "a",
+        SHA1,
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         A256 "  x ",
         A256 "  X",
         "a" A256 "  x",
@@ -83,14 +99,38 @@ static void test_what_is_none(void **state)
     }
 }
 
-static void test_contradictions(void **state)
+static void two_digests_of_one_kind_are_refused(void **state)
 {
+    static const char *const rows[] = {
+        A256 "  x\nSHA256 (x) = " B256 "\n",
+        A256 "  x\n" B256 "  ./images/x\n",
+        A256 "  old/x\n" B256 "  new/x\n",
+        "SHA512 (x) = " C512 "\n" A256 "  x\n" B256 "  x\n",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        ImportChecksum found;
+
+        assert_false(import_list_find(rows[i], "x", "list", FALSE, &found, &error));
+        assert_int_equal(error->code, CST_ERROR_MISMATCH);
+    }
+}
+
+/* A package has directories, so "a/x" and "b/x" are two files, and each needs its own line. */
+static void manifest_names_files_by_their_whole_path(void **state)
+{
+    static const char list[] = A256 "  a/x\n" B256 "  ./b/x\n";
     g_autoptr(GError) error = NULL;
     ImportChecksum found;
 
-    assert_false(
-        import_list_find(A256 "  x\nSHA256 (x) = " B256 "\n", "x", "list", FALSE, &found, &error));
-    assert_int_equal(error->code, CST_ERROR_MISMATCH);
+    assert_true(import_list_find(list, "a/x", "list", TRUE, &found, NULL));
+    assert_string_equal(found.hex, A256);
+    assert_true(import_list_find(list, "b/x", "list", TRUE, &found, NULL));
+    assert_string_equal(found.hex, B256);
+    assert_false(import_list_find(list, "x", "list", TRUE, &found, &error));
+    assert_int_equal(error->code, CST_ERROR_NOT_FOUND);
+    assert_false(import_list_find(A256, "x", "list", TRUE, &found, NULL));
 }
 
 /* SHA-1 shows that something broke on its way, and loses against anything stronger. */
@@ -113,7 +153,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_what_is_none),
-        cmocka_unit_test(test_contradictions),
+        cmocka_unit_test(two_digests_of_one_kind_are_refused),
+        cmocka_unit_test(manifest_names_files_by_their_whole_path),
         cmocka_unit_test(test_what_shows_damage),
     };
 
