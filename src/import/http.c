@@ -17,6 +17,7 @@
 #include "curl.h"
 #include "http_reply.h"
 #include "name.h"
+#include "redirect.h"
 
 #define REDIRECTS   5L
 #define CONNECT_MAX 20L          /* seconds */
@@ -37,6 +38,7 @@ struct ImportHttp {
     uint64_t size;
     char *validator;
     gboolean ranges;
+    ImportRedirect redirect; /* addresses that its requests may reach */
 };
 
 /* One request, which may take several attempts. */
@@ -225,6 +227,7 @@ static CURLcode perform(Request *request)
 
     http->curl->curl_easy_reset(http->handle);
     set_limits(http);
+    import_redirect_watch(&http->redirect, http->curl, http->handle);
     set(http->handle, CURLOPT_URL, http->url);
     set(http->handle, CURLOPT_RANGE, range);
     set(http->handle, CURLOPT_HTTPHEADER, headers);
@@ -310,6 +313,8 @@ static gboolean tell(Request *request, CURLcode code, GError **error)
         g_propagate_error(error, g_steal_pointer(&request->error));
         return FALSE;
     }
+    if (!import_redirect_check(&http->redirect, http->curl, http->handle, http->name, error))
+        return FALSE;
     if (code == CURLE_ABORTED_BY_CALLBACK)
         return cst_task_check(http->context->task, error) ||
                cst_fail(error, CST_ERROR_CANCELLED, _("'%s' was not read to its end"), http->name);
@@ -367,8 +372,8 @@ static gboolean run(Request *request, GError **error)
             wait = FIRST_WAIT;
         }
         failures += code == CURLE_OPERATION_TIMEDOUT ? 2 : 1;
-        if (request->error || !may_pass(request, code) || failures >= ATTEMPTS ||
-            !can_go_on(request))
+        if (request->error || request->http->redirect.refused[0] || !may_pass(request, code) ||
+            failures >= ATTEMPTS || !can_go_on(request))
             return tell(request, code, error);
         if (!wait_for(request->http->context->task, wait, error))
             return FALSE;

@@ -10,7 +10,8 @@
  *
  * Requests are repeated, with growing waits, while the server says that it can't now, or
  * connections break; what has come is not asked for again. Redirects are followed a few times,
- * never from https to http and never to anything else.
+ * never from https to http, never to anything else, and never from a public address to a private
+ * one (redirect.h).
  */
 typedef struct ImportHttp ImportHttp;
 
