@@ -98,8 +98,7 @@ static const char *base_name(const char *name)
     return slash ? slash + 1 : name;
 }
 
-/* Whether @line names the file: in a manifest by the whole path, in a list by the last component.
- */
+/* Whether @line names the file: in a manifest by its whole path, in a list by its last part. */
 static gboolean line_is_of(const Line *line, const char *name, gboolean manifest)
 {
     g_autofree char *text = g_strndup(line->name, line->name_len);
