@@ -19,7 +19,15 @@ typedef struct {
     const CstImageFormat *format;
     CstBlob *content; /* what a guest sees */
     uint64_t capacity;
+    uint64_t packed; /* bytes of its image, or of what that was unpacked from */
 } Disk;
+
+/* The receiver of a disk's content. */
+typedef struct {
+    CstImportPieceFunc piece;
+    gpointer data;
+    uint8_t *buf; /* of IMPORT_STEP bytes */
+} Sink;
 
 struct CstImport {
     CstImportHow how;
@@ -32,7 +40,14 @@ struct CstImport {
 static gboolean open_disk(CstImport *import, const ImportSource *source, GError **error)
 {
     Disk disk = {.source = source};
+    uint64_t whole = import->source.packed; /* of a package */
 
+    if (!cst_blob_get_size(source->blob, &disk.packed, error))
+        return FALSE;
+    if (source->packed > 0)
+        disk.packed = MIN(disk.packed, source->packed);
+    if (whole > 0)
+        disk.packed = MIN(disk.packed, whole);
     disk.content =
         import_disk_open(&import->context, source->name, source->blob, &disk.format, error);
     if (!disk.content)
@@ -118,17 +133,25 @@ uint64_t cst_import_capacity(const CstImport *import, guint disk)
     return disk_of(import, disk)->capacity;
 }
 
-static gboolean send_data(const Disk *disk, uint64_t offset, uint64_t length, uint8_t *buf,
-                          CstImportPieceFunc piece, gpointer data, GError **error)
+/*
+ * Sends data, and adds it to *made. An image with compressed clusters, or with many references to
+ * one cluster, can be as small as any compressed file and expand as far. So the same bound holds.
+ */
+static gboolean send_data(const CstImport *import, const Disk *disk, const CstExtent *extent,
+                          uint64_t *made, const Sink *sink, GError **error)
 {
-    while (length > 0) {
-        size_t len = (size_t)MIN(length, IMPORT_STEP);
+    uint64_t offset = extent->offset, end = extent->offset + extent->length;
 
-        if (!cst_blob_pread(disk->content, buf, len, offset, error) ||
-            !piece(buf, len, 0, data, error))
+    while (offset < end) {
+        size_t len = (size_t)MIN(end - offset, IMPORT_STEP);
+
+        *made += len;
+        if (!import_check_expansion(&import->context, *made, disk->packed, disk->source->name,
+                                    error) ||
+            !cst_blob_pread(disk->content, sink->buf, len, offset, error) ||
+            !sink->piece(sink->buf, len, 0, sink->data, error))
             return FALSE;
         offset += len;
-        length -= len;
     }
     return TRUE;
 }
@@ -138,6 +161,8 @@ gboolean cst_import_send(CstImport *import, guint number, CstImportPieceFunc pie
 {
     const Disk *disk = disk_of(import, number);
     g_autofree uint8_t *buf = cst_alloc(IMPORT_STEP, 1, disk->source->name, error);
+    const Sink sink = {piece, data, buf};
+    uint64_t made = 0;
     CstExtent extent;
 
     if (!buf)
@@ -145,9 +170,8 @@ gboolean cst_import_send(CstImport *import, guint number, CstImportPieceFunc pie
     for (uint64_t offset = 0; offset < disk->capacity; offset += extent.length) {
         if (!cst_blob_extent(disk->content, offset, disk->capacity - offset, &extent, error))
             return FALSE;
-        if (extent.flags & CST_EXTENT_ZERO
-                ? !piece(NULL, 0, extent.length, data, error)
-                : !send_data(disk, offset, extent.length, buf, piece, data, error))
+        if (extent.flags & CST_EXTENT_ZERO ? !piece(NULL, 0, extent.length, data, error)
+                                           : !send_data(import, disk, &extent, &made, &sink, error))
             return FALSE;
     }
     return import_source_is_unchanged(&import->source, error) &&

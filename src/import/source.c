@@ -110,6 +110,14 @@ static gboolean open_url(const ImportContext *context, const char *url, ImportSo
     return source->blob != NULL;
 }
 
+/* Notes what the source is unpacked from. Of several steps, the smallest input is the bound. */
+static void note_packed(ImportSource *source, const ImportReader *reader)
+{
+    uint64_t packed = reader->origin->taken;
+
+    source->packed = source->packed > 0 ? MIN(source->packed, packed) : packed;
+}
+
 /* Takes over @blob. */
 static void set_blob(ImportSource *source, CstBlob *blob)
 {
@@ -244,6 +252,7 @@ static gboolean read_all(ImportSource *source, const ImportContext *context, Imp
         cst_blob_unref(blob);
         return FALSE;
     }
+    note_packed(source, reader);
     set_blob(source, blob);
     return TRUE;
 }
@@ -423,6 +432,7 @@ gboolean import_source_unpack(ImportSource *source, const ImportContext *context
             cst_blob_unref(blob);
         return FALSE;
     }
+    note_packed(source, reader);
     set_blob(source, blob);
     return TRUE;
 }

@@ -18,6 +18,7 @@ typedef struct {
     ImportDownload *download; /**< all of that file; NULL: it is read by ranges, or spooled */
     int fd;             /**< of a file that is read where it lies, borrowed of the blob; else -1 */
     struct stat before; /**< what it was when it was opened */
+    uint64_t packed;    /**< bytes that @blob was unpacked or spooled from; 0: @blob as it is */
 } ImportSource;
 
 /** Whether the source is standard input. */

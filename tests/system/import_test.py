@@ -517,6 +517,32 @@ class Checks(Importing):
                     self.refused(self.file("cut." + fmt, image[:size]), "x", "--source-format", fmt,
                                  text="'", code=1)
 
+    @staticmethod
+    def qcow2_bomb():
+        """384 KiB with 2 GiB of content: all entries of its L2 table refer to one compressed cluster."""
+        bits, tables, entries = 16, 4, 1 << 13
+        cluster = 1 << bits
+        packer = zlib.compressobj(9, wbits=-12)
+        data = packer.compress(bytes(cluster)) + packer.flush()
+        header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 0, 0, bits,
+                             tables * entries * cluster, 0, tables, 3 * cluster, cluster, 1, 0, 0,
+                             0, 0, 0, 4, 104)
+        counts = struct.pack(">6H", 1, 1, 1, 1, tables, tables * entries)
+        sectors = len(data) // 512
+        entry = 1 << 62 | sectors << 62 - (bits - 8) | 5 * cluster
+        parts = (header, struct.pack(">Q", 2 * cluster), counts,
+                 struct.pack(">Q", 4 * cluster) * tables, struct.pack(">Q", entry) * entries, data)
+        return b"".join(part.ljust(cluster, b"\0") for part in parts)
+
+    def test_image_that_expands_beyond_the_bound_is_refused(self):
+        """A small image with much content, as it is and packed again; --max-size allows it."""
+        bomb = self.qcow2_bomb()
+        for name, content in (("bomb.qcow2", bomb), ("bomb.qcow2.gz", gzip.compress(bomb))):
+            err = self.refused(self.file(name, content), "x", code=1,
+                               text="unpacks to over 1000 times its size")
+            self.assertIn("--max-size allows that", err)
+        self.made(self.file("bomb.qcow2", bomb), "wanted", "--max-size", "2G")
+
     def test_bombs(self):
         """Small things that would fill a disk: refused before they have."""
         gzipped = self.file("bomb.gz", self.zeroes(1025))

@@ -74,7 +74,7 @@ uint64_t cst_import_capacity(const CstImport *import, guint disk);
  * Gives the content of disk @disk to @piece, one piece after the other without gaps; runs of zeroes
  * that are known as such are holes. Advances no task: who takes the pieces does. In the end, checks
  * that a source that was read where it lies is the same as when it was opened (MISMATCH), so the
- * volume must not appear before.
+ * volume must not appear before. LIMIT when an image expands beyond the bound of compressed files.
  */
 gboolean cst_import_send(CstImport *import, guint disk, CstImportPieceFunc piece, gpointer data,
                          GError **error);
