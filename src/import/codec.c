@@ -56,7 +56,8 @@ static void gzip_end(gpointer state)
 }
 
 const struct ImportCodec import_codec_gzip = {
-    "gzip", ".gz", (const uint8_t *)"\x1f\x8b\x08", 3, gzip_begin, gzip_step, gzip_reset, gzip_end,
+    "gzip",   ".gz", (const uint8_t *)"\x1f\x8b\x08", 3, gzip_begin, gzip_step, gzip_reset,
+    gzip_end, NULL,
 };
 
 /* --- xz --------------------------------------------------------------------------------------- */
@@ -107,6 +108,11 @@ static void xz_end(gpointer state)
     g_free(state);
 }
 
+static uint64_t xz_memory(gpointer state)
+{
+    return lzma_memusage(state);
+}
+
 const struct ImportCodec import_codec_xz = {
     "xz",
     ".xz",
@@ -117,6 +123,7 @@ const struct ImportCodec import_codec_xz = {
     xz_step,
     xz_reset,
     xz_end,
+    xz_memory,
 };
 
 /* --- zstd ------------------------------------------------------------------------------------- */
@@ -159,9 +166,15 @@ static void zstd_end(gpointer state)
     ZSTD_freeDCtx(state);
 }
 
+static uint64_t zstd_memory(gpointer state)
+{
+    return ZSTD_sizeof_DCtx(state);
+}
+
 const struct ImportCodec import_codec_zstd = {
-    "zstd",     ".zst",   (const uint8_t *)"\x28\xb5\x2f\xfd", 4, zstd_begin, zstd_step,
-    zstd_reset, zstd_end,
+    "zstd",     ".zst",     (const uint8_t *)"\x28\xb5\x2f\xfd",
+    4,          zstd_begin, zstd_step,
+    zstd_reset, zstd_end,   zstd_memory,
 };
 
 /* --- bzip2 ------------------------------------------------------------------------------------ */
@@ -211,5 +224,6 @@ static void bzip2_end(gpointer state)
 }
 
 const struct ImportCodec import_codec_bzip2 = {
-    "bzip2", ".bz2", (const uint8_t *)"BZh", 3, bzip2_begin, bzip2_step, bzip2_reset, bzip2_end,
+    "bzip2",   ".bz2", (const uint8_t *)"BZh", 3, bzip2_begin, bzip2_step, bzip2_reset,
+    bzip2_end, NULL,
 };

@@ -31,13 +31,13 @@ struct ImportCodec {
     ImportCodecResult (*step)(gpointer state, ImportCodecStep *step);
     gboolean (*reset)(gpointer state);
     void (*end)(gpointer state);
+    uint64_t (*memory)(gpointer state); /**< bytes that it has; NULL: too few to count */
 };
 
-/**
- * Most memory that the dictionary of one compression may ask for, bytes. Three nested compressions
- * each have one. The largest presets of xz and zstd need 64 and 128 MiB.
- */
+/** Most bytes of the dictionary of one compression. xz -9 needs 64 MiB, zstd --ultra 128 MiB. */
 #define IMPORT_CODEC_MEMORY (UINT64_C(256) << 20)
+/** Most bytes of all nested compressions of a source: one largest dictionary, and buffers. */
+#define IMPORT_CHAIN_MEMORY (IMPORT_CODEC_MEMORY + (UINT64_C(16) << 20))
 #define IMPORT_CODECS       4
 
 extern const struct ImportCodec import_codec_gzip, import_codec_xz, import_codec_zstd,

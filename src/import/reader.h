@@ -21,12 +21,13 @@ typedef struct {
 /** First member of every implementation's struct. */
 struct ImportReader {
     const ImportReaderOps *ops;
-    char *name;                 /**< for messages */
-    CstTask *task;              /**< borrowed; may be NULL */
-    GByteArray *peeked;         /**< read ahead, and not given out yet */
-    uint64_t taken;             /**< bytes given out */
-    const ImportReader *origin; /**< what all of it comes from; itself, if it unpacks nothing */
-    CstDigest *digest;          /**< borrowed: of all that is given out; NULL: none */
+    char *name;           /**< for messages */
+    CstTask *task;        /**< borrowed; may be NULL */
+    GByteArray *peeked;   /**< read ahead, and not given out yet */
+    uint64_t taken;       /**< bytes given out */
+    uint64_t memory;      /**< of an origin: bytes of all decompressors over it */
+    ImportReader *origin; /**< what all of it comes from; itself, if it unpacks nothing */
+    CstDigest *digest;    /**< borrowed: of all that is given out; NULL: none */
 };
 
 /** Initialises the head of an implementation's struct. Copies @name. */

@@ -26,6 +26,7 @@ typedef struct {
     gboolean in_member; /* a member has begun, and not ended */
     gboolean padding;   /* one has ended: zeroes may follow */
     uint64_t made;      /* bytes */
+    uint64_t memory;    /* bytes of the codec, as its origin counts them */
     size_t have, used;  /* of input */
     uint8_t input[INPUT];
 } Unpacker;
@@ -108,6 +109,17 @@ static gboolean is_stuck(const Unpacker *self, const ImportCodecStep *step, size
     return made == 0 && self->have > 0 && step->in_len == self->have - self->used;
 }
 
+/* Counts the codec's memory; FALSE when all decompressors over the origin have too much. */
+static gboolean count_memory(Unpacker *self)
+{
+    ImportReader *origin = self->head.origin;
+    uint64_t memory = self->codec->memory ? self->codec->memory(self->state) : 0;
+
+    origin->memory += memory - self->memory;
+    self->memory = memory;
+    return origin->memory <= IMPORT_CHAIN_MEMORY;
+}
+
 /* One step of the codec; *ret_len may be 0. */
 static gboolean run_step(Unpacker *self, uint8_t *buf, size_t len, size_t *ret_len, GError **error)
 {
@@ -116,7 +128,7 @@ static gboolean run_step(Unpacker *self, uint8_t *buf, size_t len, size_t *ret_l
 
     *ret_len = len - step.out_len;
     self->made += *ret_len;
-    if (result == CODEC_MEMORY)
+    if (!count_memory(self) || result == CODEC_MEMORY)
         return cst_fail(error, CST_ERROR_LIMIT, _("'%s' needs too much memory to be unpacked"),
                         self->head.name);
     if (result == CODEC_DAMAGED || (result == CODEC_MORE && is_stuck(self, &step, *ret_len)))

@@ -573,6 +573,22 @@ class Checks(Importing):
         frame = b"\x28\xb5\x2f\xfd" + bytes([0x00, (31 - 10) << 3]) + b"\x01\x00\x00"
         self.refused(self.file("window.zst", frame), "x", text="'")
 
+    def test_nested_compressions_share_one_budget_of_memory(self):
+        """Windows of 128 MiB: two of them are the budget, and a third one is refused."""
+        def frame(log, data):
+            head = b"\x28\xb5\x2f\xfd" + bytes([0, (log - 10) << 3])
+            return head + struct.pack("<I", len(data) << 3 | 1)[:3] + data
+
+        content = os.urandom(4096)
+        largest = self.file("largest.zst", frame(28, content))
+        self.made(largest, "largest", note=self.spooled(largest))
+        two = self.file("two.zst", frame(27, frame(27, content)))
+        self.made(two, "two", note=self.spooled(two))
+        for data in (frame(27, frame(27, frame(27, content))), frame(28, frame(27, content)),
+                     frame(27, frame(28, content)),
+                     frame(10, b"") + frame(28, frame(10, b"") + frame(28, content))):
+            self.refused(self.file("nested.zst", data), "x", code=1, text="needs too much memory")
+
     @unittest.skipUnless(space.private_mounts(), "needs root and a mount namespace")
     def test_a_spool_without_space(self):
         os.makedirs(self.at("small"))
