@@ -24,7 +24,9 @@ static const struct {
     {CST_EXIT_USAGE, "usage: the command line is wrong"},
     {CST_EXIT_NOT_FOUND, "not found: no such pool, volume, secret or file"},
     {CST_EXIT_DENIED, "denied: permission, authentication or a read-only connection"},
-    {CST_EXIT_CONFLICT, "conflict: the name exists, or the thing is busy or in the wrong state"},
+    {CST_EXIT_CONFLICT,
+     "conflict: the name exists, the thing is busy or in the wrong state, or its "
+     "pool is not active"},
     {CST_EXIT_UNREACHABLE, "backend or server unreachable"},
     {CST_EXIT_MISMATCH, "verification found a mismatch"},
     {CST_EXIT_PARTIAL, "partly done"},

@@ -48,6 +48,11 @@ WORDS = {
     "snap-rename": ["s", "u"],
     "snap-revert": ["s", "--yes"],
 }
+# Of these, the words that suffice to have the volume looked up.
+UNSPECIFIC = {
+    "vol-copy": ["--to", "storage:///embed?root=/nonexistent"],
+    "migrate-check": ["--to", "storage:///embed?root=/nonexistent"],
+}
 NO_POOL = {"vol-name", "vol-pool"}  # they take a volume of any pool, and no --pool
 
 
@@ -69,15 +74,15 @@ class Case(unittest.TestCase):
     def file(self, name):
         return os.path.join(self.home.name, name)
 
-    def cistern(self, *words, stdin=""):
+    def cistern(self, *words, stdin="", config="/dev/null"):
         done = subprocess.run(
             [os.environ["CISTERN"], "--root", self.file("root"), *words], text=True, timeout=60,
             capture_output=True, check=False, input=stdin,
-            env={**os.environ, "LC_ALL": "C", "CISTERN_CONFIG": "/dev/null"})
+            env={**os.environ, "LC_ALL": "C", "CISTERN_CONFIG": config})
         return done.returncode, done.stdout, done.stderr
 
-    def good(self, *words, stdin=""):
-        status, out, err = self.cistern(*words, stdin=stdin)
+    def good(self, *words, **how):
+        status, out, err = self.cistern(*words, **how)
         self.assertEqual(0, status, (words, err))
         return out
 
@@ -91,9 +96,9 @@ class Names(Case):
             if any(option["name"] == "vol" for option in whole["options"]):
                 yield whole
 
-    def words(self, command):
+    def words(self, command, words=None):
         words = [self.file("missing") if word == "M" else word
-                 for word in WORDS.get(command["name"], [])]
+                 for word in words or WORDS.get(command["name"], [])]
         return words + (["--dry-run"] if command["mutates"] else [])
 
     def test_each_command_takes_them(self):
@@ -116,6 +121,49 @@ class Names(Case):
                 self.assertEqual(3, wrong[0], wrong)
             found += 1
         self.assertGreater(found, 30)
+
+    def test_each_command_reports_an_inactive_pool(self):
+        self.good("pool-define-as", "off", "dir", "--target", self.file("off-files"))
+        inactive = (5, "error: pool 'off' is not active\n")
+        found = 0
+        for command in self.takers():
+            name = command["name"]
+            with self.subTest(name):
+                words = UNSPECIFIC.get(name) or WORDS.get(name, [])
+                if words is None or name.startswith("backup-"):
+                    continue
+                rest = self.words(command, words)
+                self.assertEqual(inactive, self.cistern(name, "off/v", *rest)[::2])
+                if name not in NO_POOL:
+                    self.assertEqual(inactive, self.cistern(name, "v", "--pool", "off", *rest)[::2])
+                    self.assertEqual(inactive, self.cistern(name, "off/v", "--pool", "p", *rest)[::2])
+                found += 1
+        self.assertGreater(found, 30)
+
+    def test_an_inactive_pool_is_reported_for_another_volume_and_the_configured_pool(self):
+        self.good("pool-define-as", "off", "dir", "--target", self.file("off-files"))
+        inactive = (5, "error: pool 'off' is not active\n")
+        with open(self.file("conf"), "w", encoding="ascii") as stream:
+            stream.write("[defaults]\npool = off\n")
+        for words in (["vol-compare", "p/base", "off/v"],
+                      ["vol-create-as", "p", "n", "1M", "--format", "qcow2", "--backing-vol", "off/v",
+                       "--backing-vol-format", "qcow2"],
+                      ["vol-create-as", "off", "n", "1M"]):
+            with self.subTest(words[0]):
+                status, _, err = self.cistern(*words)
+                self.assertEqual(5, status, err)
+                self.assertIn("pool 'off' is not active\n", err)
+        self.assertEqual(inactive, self.cistern("vol-info", "gone", config=self.file("conf"))[::2])
+        self.good("vol-info", "base", config=self.file("conf"))
+        status, _, err = self.cistern("vol-info", self.file("off-files/v"))
+        self.assertEqual(3, status, err)
+        self.assertIn("hint: pool 'off' at '" + self.file("off-files") + "' is not active; "
+                      "`cistern pool-start off` starts it\n", err)
+
+    def test_completion_prints_no_message_of_an_inactive_pool(self):
+        self.good("pool-define-as", "off", "dir", "--target", self.file("off-files"))
+        for words in (["snap-info", "off/v", ""], ["snap-info", "v", "--pool", "off", ""]):
+            self.assertEqual("", self.cistern("complete", "--", *words)[2])
 
     def test_so_do_options_that_name_another_one(self):
         with open(self.file("n.xml"), "w", encoding="ascii") as xml:

@@ -68,10 +68,13 @@ int cli_wipe_algorithm(const char *name)
     return -1;
 }
 
-/** The sentence alone, as virsh prints it; in JSON and for the exit status it is a state. */
+/**
+ * Fails with STATE. People read the sentence alone, as virsh prints it. A completion prints
+ * nothing.
+ */
 static gboolean fail_inactive(CliCtl *ctl, const char *pool, GError **error)
 {
-    if (!ctl->settings.json) {
+    if (!ctl->settings.json && !ctl->typed) {
         cli_complain(ctl, _("pool '%s' is not active"), pool);
         ctl->reported = TRUE;
     }
@@ -106,26 +109,37 @@ static CstVolRef *by_key_or_path(CliCtl *ctl, const char *text, GError **error)
     return vol ? vol : cst_conn_vol_by_path(ctl->conn, text, error);
 }
 
-/** "POOL/NAME"; NULL when it is nothing like that. */
-static CstVolRef *by_full_name(CliCtl *ctl, const char *text)
+/** Returns the pool of "POOL/NAME"; NULL when @text has another form or the pool does not exist. */
+static CstPoolRef *pool_of_full_name(CliCtl *ctl, const char *text)
 {
-    g_autoptr(CstPoolRef) pool = NULL;
-    g_autofree char *pool_name = NULL;
     const char *slash = strchr(text, '/');
+    g_autofree char *name = NULL;
 
     if (!slash || slash == text || !slash[1])
         return NULL;
-    pool_name = g_strndup(text, slash - text);
-    pool = cst_conn_pool_by_name(ctl->conn, pool_name, NULL);
-    return pool ? cst_conn_vol_by_name(ctl->conn, pool, slash + 1, NULL) : NULL;
+    name = g_strndup(text, slash - text);
+    return cst_conn_pool_by_name(ctl->conn, name, NULL);
+}
+
+/** Returns the volume "POOL/NAME"; NULL when there is no such pool or volume. */
+static CstVolRef *by_full_name(CliCtl *ctl, const char *text)
+{
+    g_autoptr(CstPoolRef) pool = pool_of_full_name(ctl, text);
+
+    return pool ? cst_conn_vol_by_name(ctl->conn, pool, strchr(text, '/') + 1, NULL) : NULL;
+}
+
+static CstPoolRef *default_pool(CliCtl *ctl)
+{
+    const char *name = ctl->config.pool.value;
+
+    return name ? cst_conn_pool_by_name(ctl->conn, name, NULL) : NULL;
 }
 
 /** NULL when no pool is configured, or it does not have the volume. */
 static CstVolRef *in_default_pool(CliCtl *ctl, const char *name)
 {
-    const char *pool_name = ctl->config.pool.value;
-    g_autoptr(CstPoolRef) pool =
-        pool_name ? cst_conn_pool_by_name(ctl->conn, pool_name, NULL) : NULL;
+    g_autoptr(CstPoolRef) pool = default_pool(ctl);
 
     return pool ? cst_conn_vol_by_name(ctl->conn, pool, name, NULL) : NULL;
 }
@@ -175,6 +189,24 @@ static void offer_vols(CliCtl *ctl, const CstPoolRef *pool, CliNearest *nearest)
     }
 }
 
+/* The hint of the error being reported is an inactive pool whose directory @path lies in. */
+static void hint_at_inactive_pool(CliCtl *ctl, const char *path)
+{
+    g_autoptr(GPtrArray) pools = cst_conn_pool_list(ctl->conn, CST_LIST_POOLS_INACTIVE, NULL);
+
+    for (guint i = 0; pools && i < pools->len; i++) {
+        const CstPoolRef *pool = g_ptr_array_index(pools, i);
+        g_autofree char *xml = cst_conn_pool_xml(ctl->conn, pool, 0, NULL);
+        g_autofree char *target = xml ? cli_xml_text(xml, "/pool/target/path") : NULL;
+
+        if (target && g_str_has_prefix(path, target) && path[strlen(target)] == '/') {
+            cli_hint(ctl, _("pool '%s' at '%s' is not active; `cistern pool-start %s` starts it"),
+                     pool->name, target, pool->name);
+            return;
+        }
+    }
+}
+
 /**
  * The hint of the error being reported is the volume that @name most likely means. @pool limits the
  * search; NULL: all active pools.
@@ -184,9 +216,10 @@ static void suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name)
     g_autoptr(GPtrArray) pools = NULL;
     g_auto(CliNearest) nearest = {0};
 
-    /* What is meant as a path is no name. */
-    if (*name == '/')
+    if (*name == '/') {
+        hint_at_inactive_pool(ctl, name);
         return;
+    }
     cli_nearest_init(&nearest, name);
     if (pool) {
         offer_vols(ctl, pool, &nearest);
@@ -198,32 +231,58 @@ static void suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name)
     cli_suggest_name(ctl, &nearest);
 }
 
-/** @text by name in @pool (NULL: none was given), by key, by path, then in the ways of our own. */
-static CstVolRef *find_vol(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error)
+/**
+ * FALSE with STATE when the volume @text, which was not found, is one of an inactive pool: of the
+ * pool that its words name, or of the configured pool.
+ */
+static gboolean check_pool_is_active(CliCtl *ctl, const CstPoolRef *pool, const char *text,
+                                     GError **error)
+{
+    g_autoptr(CstPoolRef) named = strchr(text, '/') ? pool_of_full_name(ctl, text)
+                                  : pool            ? NULL
+                                                    : default_pool(ctl);
+    const CstPoolRef *meant = named ? named : pool;
+    gboolean active = TRUE;
+
+    if (!meant || !cst_conn_pool_is_active(ctl->conn, meant, &active, NULL) || active)
+        return TRUE;
+    return fail_inactive(ctl, meant->name, error);
+}
+
+/**
+ * Finds @text by name in @pool (NULL: no pool was given), by key, by path, then in the ways of our
+ * own. A failure has virsh's headline, with the advice to give the option @advice (NULL: none).
+ */
+static CstVolRef *find_vol(CliCtl *ctl, const CstPoolRef *pool, const char *text,
+                           const char *advice, GError **error)
 {
     g_autoptr(GError) why = NULL;
     CstVolRef *vol = pool ? cst_conn_vol_by_name(ctl->conn, pool, text, NULL) : NULL;
+    GError *ambiguous = NULL;
 
     if (!vol)
         vol = by_key_or_path(ctl, text, &why);
     if (!vol)
         vol = by_full_name(ctl, text);
-    if (!vol && !pool && !by_unique_name(ctl, text, &vol, error))
+    if (!vol && !pool)
+        by_unique_name(ctl, text, &vol, &ambiguous);
+    if (vol)
+        return vol;
+    if (!ambiguous && !check_pool_is_active(ctl, pool, text, error))
         return NULL;
-    if (!vol && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
+    if (advice)
+        cli_failed(ctl, _("failed to get vol '%s', specifying --%s might help"), text, advice);
+    else
+        cli_failed(ctl, _("failed to get vol '%s'"), text);
+    if (!ambiguous && g_error_matches(why, CST_ERROR, CST_ERROR_NO_VOL))
         suggest_vol(ctl, pool, text);
-    if (!vol)
-        g_propagate_error(error, g_steal_pointer(&why));
-    return vol;
+    g_propagate_error(error, ambiguous ? ambiguous : g_steal_pointer(&why));
+    return NULL;
 }
 
 CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error)
 {
-    CstVolRef *vol = find_vol(ctl, pool, text, error);
-
-    if (!vol)
-        cli_failed(ctl, _("failed to get vol '%s'"), text);
-    return vol;
+    return find_vol(ctl, pool, text, NULL, error);
 }
 
 CstVolRef *cli_vol(CliCtl *ctl, const CliArgs *args, const char *pool_option, const char **ret_name,
@@ -254,15 +313,9 @@ CstVolRef *cli_vol_named(CliCtl *ctl, const CliArgs *args, const char *name,
 
     if (!find_pool(ctl, args, pool_option, &pool, error))
         return NULL;
-    vol = find_vol(ctl, pool, name, error);
-    if (!vol) {
-        if (pool || !pool_option)
-            cli_failed(ctl, _("failed to get vol '%s'"), name);
-        else
-            cli_failed(ctl, _("failed to get vol '%s', specifying --%s might help"), name,
-                       pool_option);
+    vol = find_vol(ctl, pool, name, pool ? NULL : pool_option, error);
+    if (!vol)
         return NULL;
-    }
     if (pool && !g_str_equal(vol->pool, pool->name)) {
         cst_fail(error, CST_ERROR_NOT_FOUND, _("Requested volume '%s' is not in pool '%s'"), name,
                  pool->name);
