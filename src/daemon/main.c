@@ -219,6 +219,7 @@ static CstWireServer *serve(CstService *service, const CstPaths *paths, const Da
 
     cst_wire_options_init(&wire);
     wire.session = paths->session;
+    wire.etc_dir = paths->etc_dir;
     daemon_config_limits(config, &wire);
     server = cst_wire_server_new(service, &wire, error);
     for (guint i = 0; server && i < sockets->len; i++) {

@@ -6,7 +6,8 @@
  * The kernel's answers (SO_PEERCRED, SO_PEERGROUPS) are of the moment of connect(2), so a process
  * that changes its user or execs later is still whom it was then. A user who is not trusted counts
  * against two limits: connections of all such users together (n_guests), so that root can still
- * connect when others have taken the rest, and those of this user (user.c).
+ * connect when others have taken the rest, and those of this user (user.c). The subordinate uids of
+ * a user count for the user (subuid.c); what a connection may do depends on its own uid.
  *
  * A process that may not use the socket is not disconnected: it is refused when it opens the
  * connection, with a message that says why (check_access(), dispatch.c).
@@ -80,8 +81,10 @@ static gboolean count_user(Client *client)
     if (!client->counted) {
         g_atomic_int_add(&server->n_guests, -1);
         if (note_refusal(server))
-            cst_log(CST_LOG_WARNING, _("user %u has %u connections already, another is refused"),
-                    (unsigned)client->uid, server->options.max_user_clients);
+            cst_log(CST_LOG_WARNING,
+                    _("user %u has %u connections already, another of uid %u is refused"),
+                    (unsigned)client->user->account, server->options.max_user_clients,
+                    (unsigned)client->uid);
     }
     return client->counted;
 }

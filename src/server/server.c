@@ -130,6 +130,8 @@ CstWireServer *cst_wire_server_new(CstService *service, const CstWireOptions *op
     g_mutex_init(&server->users_lock);
     g_mutex_init(&server->streams_lock);
     server->users = g_hash_table_new(NULL, NULL);
+    server->subuids = subuid_table_new(options->etc_dir, server->owner);
+    server->options.etc_dir = NULL; /* borrowed for this call */
     dispatch_index(&server->procedures);
     if (!start(server, error))
         g_clear_pointer(&server, cst_wire_server_free);
@@ -159,6 +161,7 @@ void cst_wire_server_free(CstWireServer *server)
     if (server->streams)
         g_thread_pool_free(server->streams, FALSE, TRUE);
     g_hash_table_unref(server->users);
+    subuid_table_free(server->subuids);
     g_mutex_clear(&server->users_lock);
     g_mutex_clear(&server->streams_lock);
     g_free(server->loops);

@@ -6,6 +6,7 @@
 
 #include "loop.h"
 #include "procedures.h"
+#include "subuid.h"
 #include "user.h"
 
 /**
@@ -29,7 +30,8 @@ struct CstWireServer {
     _Atomic gint64 scarce_at;  /**< when a connection was refused last; monotonic µs */
 
     GMutex users_lock;
-    GHashTable *users; /**< uid -> User * */
+    GHashTable *users;    /**< account -> User * */
+    SubuidTable *subuids; /**< guarded by users_lock */
 
     const ClientHooks *client_hooks;
     CstProcedureIndex procedures;

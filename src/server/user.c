@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Users of the server by uid. The table, references and connection counts are guarded by the
+ * Users of the server by account. The tables, references and connection counts are guarded by the
  * server's users_lock; the bytes are an atomic number, because the threads of all loops and of the
  * workers charge them.
  *
@@ -18,16 +18,18 @@
 
 User *user_get(struct CstWireServer *server, uid_t uid)
 {
+    uid_t account;
     User *user;
 
     g_mutex_lock(&server->users_lock);
-    user = g_hash_table_lookup(server->users, GUINT_TO_POINTER(uid));
+    account = subuid_account(server->subuids, uid);
+    user = g_hash_table_lookup(server->users, GUINT_TO_POINTER(account));
     if (!user) {
         user = g_new0(User, 1);
-        user->uid = uid;
-        user->trusted = uid == 0 || uid == server->owner;
+        user->account = account;
+        user->trusted = account == 0 || account == server->owner;
         user->budget = user->trusted ? G_MAXSIZE : server->options.max_user_bytes;
-        g_hash_table_insert(server->users, GUINT_TO_POINTER(uid), user);
+        g_hash_table_insert(server->users, GUINT_TO_POINTER(account), user);
     }
     user->refs++;
     g_mutex_unlock(&server->users_lock);
@@ -38,7 +40,7 @@ void user_put(struct CstWireServer *server, User *user)
 {
     g_mutex_lock(&server->users_lock);
     if (--user->refs == 0) {
-        g_hash_table_remove(server->users, GUINT_TO_POINTER(user->uid));
+        g_hash_table_remove(server->users, GUINT_TO_POINTER(user->account));
         g_free(user);
     }
     g_mutex_unlock(&server->users_lock);

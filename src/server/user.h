@@ -10,15 +10,15 @@
 struct CstWireServer;
 
 /**
- * What all connections of one uid share: how many they are, how many bytes are held for them (what
- * they have sent and nobody has handled, replies that are made or wait to be read, events, pieces
- * of streams), and their turns at the workers. Found through the server, freed with its last
- * connection.
+ * What all connections of one account share, which is a uid and the subordinate uids of its user:
+ * how many they are, how many bytes are held for them (what they have sent and nobody has handled,
+ * replies that are made or wait to be read, events, pieces of streams), and their turns at the
+ * workers. Found through the server, freed with its last connection.
  */
 typedef struct User {
     guint refs;        /**< guarded by the server's users_lock, as is the next one */
     guint connections; /**< counted against max_user_clients */
-    uid_t uid;
+    uid_t account; /**< the uid of the user, or the first one of a range without a single owner */
     gboolean trusted; /**< root or the daemon's user */
     size_t budget;    /**< bytes that may be held; G_MAXSIZE: no limit */
     _Atomic size_t bytes;
@@ -27,8 +27,8 @@ typedef struct User {
 } User;
 
 /**
- * Returns the user of @uid with a new reference; makes it when the uid has no connection yet. Never
- * NULL. From any thread, as all functions here.
+ * Returns the user that @uid counts for (subuid.h) with a new reference; makes it when it has no
+ * connection yet. Never NULL. From any thread, as all functions here.
  */
 User *user_get(struct CstWireServer *server, uid_t uid);
 /** Drops a reference; the last one frees @user. */

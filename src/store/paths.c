@@ -9,6 +9,7 @@
 
 static void set_system_layout(CstPaths *paths, const char *root)
 {
+    paths->etc_dir = g_build_filename(root, "etc", NULL);
     paths->pool_dir = g_build_filename(root, "etc/libvirt/storage", NULL);
     paths->secret_dir = g_build_filename(root, "etc/libvirt/secrets", NULL);
     paths->run_dir = g_build_filename(root, "run/libvirt", NULL);
@@ -24,6 +25,7 @@ static void set_session_layout(CstPaths *paths)
     const char *config = g_get_user_config_dir();
 
     paths->session = TRUE;
+    paths->etc_dir = g_strdup("/etc");
     paths->pool_dir = g_build_filename(config, "libvirt/storage", NULL);
     paths->secret_dir = g_build_filename(config, "libvirt/secrets", NULL);
     paths->run_dir = g_build_filename(g_get_user_runtime_dir(), "libvirt", NULL);
@@ -62,6 +64,7 @@ CstPaths *cst_paths_copy(const CstPaths *paths)
     *copy = (CstPaths){
         .root = g_strdup(paths->root),
         .session = paths->session,
+        .etc_dir = g_strdup(paths->etc_dir),
         .pool_dir = g_strdup(paths->pool_dir),
         .autostart_dir = g_strdup(paths->autostart_dir),
         .pool_run_dir = g_strdup(paths->pool_run_dir),
@@ -83,6 +86,7 @@ void cst_paths_free(CstPaths *paths)
     if (!paths)
         return;
     g_free(paths->root);
+    g_free(paths->etc_dir);
     g_free(paths->pool_dir);
     g_free(paths->autostart_dir);
     g_free(paths->pool_run_dir);

@@ -575,6 +575,54 @@ class Connections(Fair):
                 client.close()
 
 
+def answers(path, n):
+    """Connects @n times to the socket at @path. Returns the clients that got an answer."""
+    clients = []
+    for _ in range(n):
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(wait.LIMIT_S)
+        client.connect(path)
+        try:
+            client.sendall(packet(66, b"", 1))
+            answered = client.recv(4) != b""
+        except (BrokenPipeError, ConnectionResetError):
+            answered = False
+        if answered:
+            clients.append(client)
+        else:
+            client.close()
+    return clients
+
+
+class Subuids(Fair):
+    """The uids of a range in /etc/subuid share the limits of the user who has the range."""
+
+    SETTINGS = "max_clients = 5000\n"
+    MOST = 500  # max_user_clients in src/server/server.c
+    ALICE, FIRST = 60001, 200000
+
+    def test_subordinate_uids_share_the_connections_of_their_user(self):
+        path = self.peer.sock_ro
+        for name, text in (("passwd", f"alice:x:{self.ALICE}:{self.ALICE}::/:/bin/sh\n"),
+                           ("subuid", f"alice:{self.FIRST}:65536\n")):
+            with open(os.path.join(self.peer.root, "etc", name), "w", encoding="utf-8") as out:
+                out.write(text)
+
+        def expect(wanted, n):
+            def connect(ready):
+                clients = answers(path, n)
+                if len(clients) == wanted:
+                    ready()
+                return clients
+            return connect
+
+        for uid in (self.FIRST, self.FIRST + 65535, self.ALICE):
+            self.attack(expect(self.MOST // 4, self.MOST // 4), uid)
+        self.attack(expect(self.MOST - 3 * (self.MOST // 4), self.MOST), self.FIRST + 1)
+        self.attack(expect(0, 10), self.FIRST + 2)
+        self.attack(expect(10, 10), self.FIRST + 65536)
+
+
 @MEASURES
 class Secrets(Fair):
     """A secret's value is in memory where the secret is kept, and nowhere else."""

@@ -18,9 +18,10 @@
 static char *describe(const CstPaths *paths)
 {
     const char *const names[] = {
-        paths->pool_dir,       paths->autostart_dir, paths->pool_run_dir,  paths->secret_dir,
-        paths->secret_run_dir, paths->system_token,  paths->data_dir,      paths->run_dir,
-        paths->socket,         paths->socket_ro,     paths->secret_socket, paths->secret_socket_ro,
+        paths->etc_dir,          paths->pool_dir,       paths->autostart_dir, paths->pool_run_dir,
+        paths->secret_dir,       paths->secret_run_dir, paths->system_token,  paths->data_dir,
+        paths->run_dir,          paths->socket,         paths->socket_ro,     paths->secret_socket,
+        paths->secret_socket_ro,
     };
     GString *text = g_string_new(paths->session ? "session" : "system");
 
@@ -30,8 +31,9 @@ static char *describe(const CstPaths *paths)
 }
 
 #define SYSTEM(root)                                                                       \
-    "system " root "/etc/libvirt/storage " root "/etc/libvirt/storage/autostart " root     \
-    "/run/libvirt/storage " root "/etc/libvirt/secrets " root "/run/libvirt/secrets " root \
+    "system " root "/etc " root "/etc/libvirt/storage " root                               \
+    "/etc/libvirt/storage/autostart " root "/run/libvirt/storage " root                    \
+    "/etc/libvirt/secrets " root "/run/libvirt/secrets " root                              \
     "/run/libvirt/common/system.token " root "/var/lib/cistern " root "/run/libvirt " root \
     "/run/libvirt/virtstoraged-sock " root "/run/libvirt/virtstoraged-sock-ro " root       \
     "/run/libvirt/virtsecretd-sock " root "/run/libvirt/virtsecretd-sock-ro"
@@ -87,7 +89,7 @@ static gboolean session_is_right(void)
     copy = cst_paths_copy(paths);
     text = describe(copy);
     return !copy->root &&
-           g_str_equal(text, "session /c/libvirt/storage /c/libvirt/storage/autostart "
+           g_str_equal(text, "session /etc /c/libvirt/storage /c/libvirt/storage/autostart "
                              "/t/libvirt/storage/run /c/libvirt/secrets /t/libvirt/secrets/run "
                              "/t/libvirt/common/system.token /d/cistern /t/libvirt "
                              "/t/libvirt/virtstoraged-sock - /t/libvirt/virtsecretd-sock -");

@@ -59,8 +59,8 @@ Probe probe_connect(Bench *bench, gboolean read_only)
     return probe;
 }
 
-Probe probe_connect_as(Bench *bench, gid_t primary, const gid_t *others, size_t count,
-                       gboolean read_only)
+static Probe connect_as(Bench *bench, uid_t uid, gid_t primary, const gid_t *others, size_t count,
+                        gboolean read_only)
 {
     Probe probe = {.serial = 100};
     int fds[2];
@@ -69,7 +69,7 @@ Probe probe_connect_as(Bench *bench, gid_t primary, const gid_t *others, size_t 
         skip();
     assert_int_equal(setgroups(count, others), 0);
     assert_int_equal(setegid(primary), 0);
-    assert_int_equal(seteuid(PROBE_STRANGER), 0);
+    assert_int_equal(seteuid(uid), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     assert_int_equal(seteuid(0), 0);
     assert_int_equal(setegid(0), 0);
@@ -77,6 +77,12 @@ Probe probe_connect_as(Bench *bench, gid_t primary, const gid_t *others, size_t 
     probe.fd = fds[0];
     cst_wire_server_adopt(bench->server, fds[1], read_only);
     return probe;
+}
+
+Probe probe_connect_as(Bench *bench, gid_t primary, const gid_t *others, size_t count,
+                       gboolean read_only)
+{
+    return connect_as(bench, PROBE_STRANGER, primary, others, count, read_only);
 }
 
 static Probe opened(Probe probe)
@@ -96,6 +102,11 @@ Probe probe_open(Bench *bench, gboolean read_only)
 Probe probe_open_stranger(Bench *bench, gboolean read_only)
 {
     return opened(probe_connect_as(bench, PROBE_STRANGER, NULL, 0, read_only));
+}
+
+Probe probe_connect_uid(Bench *bench, uid_t uid)
+{
+    return connect_as(bench, uid, PROBE_STRANGER, NULL, 0, TRUE);
 }
 
 void probe_close(Probe *probe)

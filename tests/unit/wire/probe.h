@@ -48,6 +48,8 @@ Probe probe_connect(Bench *bench, gboolean read_only);
 #define PROBE_STRANGER 65534
 Probe probe_connect_as(Bench *bench, gid_t primary, const gid_t *others, size_t count,
                        gboolean read_only);
+/** The same as user @uid, for reading. */
+Probe probe_connect_uid(Bench *bench, uid_t uid);
 /** Connected, and CONNECT_OPEN done. */
 Probe probe_open(Bench *bench, gboolean read_only);
 /** The same, as a stranger who is in no group but his own (PROBE_STRANGER). */

@@ -39,6 +39,7 @@ typedef struct {
     guint keepalive_count;   /**< pings without an answer; then it is dropped */
     gboolean has_group;      /**< members of @group may use the read-write socket */
     gid_t group;
+    const char *etc_dir; /**< directory of subuid and passwd, copied; NULL: no subordinate uids */
 } CstWireOptions;
 
 /** Fills *@ret_options with the defaults; the caller changes what it needs. */

@@ -10,6 +10,7 @@
 typedef struct {
     char *root;             /**< absolute; NULL: none given */
     gboolean session;       /**< session layout */
+    char *etc_dir;          /**< etc: subuid, passwd */
     char *pool_dir;         /**< etc/libvirt/storage: NAME.xml, 0600 */
     char *autostart_dir;    /**< etc/libvirt/storage/autostart: symlinks */
     char *pool_run_dir;     /**< run/libvirt/storage: state of active pools, driver.pid */
