@@ -68,6 +68,10 @@ _cistern()
         _cistern_quote "$line"
         COMPREPLY+=("$quoted")
     done <<< "$answer"
+    # A name follows the pool that a slash ends.
+    if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == */ ]]; then
+        compopt -o nospace 2>/dev/null
+    fi
     if declare -F __ltrim_colon_completions >/dev/null; then
         __ltrim_colon_completions "$cur"
     fi

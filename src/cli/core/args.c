@@ -32,6 +32,13 @@ static const CliArg *find_item(const CliArgs *args, const char *name)
     return NULL;
 }
 
+const char *cli_full_name(const char *word)
+{
+    const char *slash = strchr(word, '/');
+
+    return slash && slash > word && slash[1] ? slash + 1 : NULL;
+}
+
 static gboolean takes_rest(const CliCommand *command)
 {
     for (const CliOption *option = command->options; option && option->name; option++)
@@ -40,9 +47,42 @@ static gboolean takes_rest(const CliCommand *command)
     return FALSE;
 }
 
+/* Whether @option gives the pool by POOL/NAME for the option @pool. */
+static gboolean option_names_pool(const CliOption *option, const CliOption *pool)
+{
+    return option->names_pool && g_str_equal(option->names_pool, pool->name);
+}
+
+gboolean cli_args_name_pool(const CliArgs *args, const CliOption *option)
+{
+    for (guint i = 0; i < args->items->len; i++) {
+        const CliArg *item = &g_array_index(args->items, CliArg, i);
+
+        if (item->value && option_names_pool(item->option, option) && cli_full_name(item->value))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/*
+ * Whether @word is POOL/NAME, or the beginning of one, where virsh wants the pool and a name comes
+ * later.
+ */
+static gboolean stands_for_pool(const CliArgs *args, const CliOption *pool, const char *word)
+{
+    const char *slash = word ? strchr(word, '/') : NULL;
+
+    for (const CliOption *option = args->command->options; option->name; option++)
+        if (option_names_pool(option, pool) && cli_option_is_positional(option))
+            return (pool->flags & CLI_OPT_REQUIRED) && slash && slash > word &&
+                   !cli_args_has(args, option->name);
+    return FALSE;
+}
+
 gboolean cli_args_takes_word(const CliArgs *args, const CliOption *option, const char *word)
 {
-    return cli_option_is_positional(option) &&
+    return cli_option_is_positional(option) && !cli_args_name_pool(args, option) &&
+           !stands_for_pool(args, option, word) &&
            (!(option->flags & CLI_OPT_NO_SLASH) || !takes_rest(args->command) ||
             (!args->by_alias && !(word && strchr(word, '/'))));
 }

@@ -24,6 +24,13 @@ struct CliArgs {
 void cli_args_free(CliArgs *args);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliArgs, cli_args_free)
 
+/** Returns the NAME in a word POOL/NAME, borrowed from it; NULL: the word is not of that form. */
+const char *cli_full_name(const char *word);
+/**
+ * Whether the value of another option says what @option would: it is POOL/NAME, and its row has
+ * @option as names_pool.
+ */
+gboolean cli_args_name_pool(const CliArgs *args, const CliOption *option);
 /** Whether a plain word, @word or (NULL) any that might come next, may fill @option. */
 gboolean cli_args_takes_word(const CliArgs *args, const CliOption *option, const char *word);
 /** Whether the option was given, whatever its kind. */

@@ -49,6 +49,7 @@ typedef struct {
     const char *help;
     CliCompleter complete;     /**< NULL: nothing is offered but, with CLI_OPT_FILE, files */
     const char *unless;        /**< required, unless this other option is given */
+    const char *names_pool;    /**< the value POOL/NAME stands for this other option as well */
     gboolean complete_by_list; /**< the value is a list with commas */
     char letter;               /**< "-f" means the same; 0: none */
     unsigned needs;            /**< of a common option: CliCommandFlags that it goes with; 0: all */

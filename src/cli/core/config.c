@@ -214,7 +214,7 @@ void cli_config_imply_pool(const CliConfig *config, CliArgs *args)
 {
     for (const CliOption *option = args->command->options; option && option->name; option++)
         if (config->pool.value && (option->flags & CLI_OPT_POOL) &&
-            !cli_args_has(args, option->name))
+            !cli_args_has(args, option->name) && !cli_args_name_pool(args, option))
             cli_args_imply(args, option, config->pool.value, config->pool.origin);
 }
 

@@ -265,7 +265,7 @@ static gboolean take_word(Parser *parser, const char *const *at, GError **error)
 
 static gboolean is_missing(const CliArgs *args, const CliOption *option)
 {
-    if (cli_args_has(args, option->name))
+    if (cli_args_has(args, option->name) || cli_args_name_pool(args, option))
         return FALSE;
     return option->flags & CLI_OPT_REQUIRED ||
            (option->unless && !cli_args_has(args, option->unless));

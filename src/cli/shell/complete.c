@@ -89,10 +89,10 @@ static void add_values(CliCtl *ctl, const CliArgs *args, const CliOption *option
 }
 
 /** The option that a plain word would fill, where offering its values is no noise. */
-static const CliOption *wanted_positional(const CliArgs *args)
+static const CliOption *wanted_positional(const CliArgs *args, const char *typed)
 {
     for (const CliOption *option = args->command->options; option && option->name; option++) {
-        if (!cli_args_takes_word(args, option, NULL))
+        if (!cli_args_takes_word(args, option, typed))
             continue;
         if (option->kind == CLI_OPT_ARGV)
             return option;
@@ -108,7 +108,7 @@ static void add_for_command(CliCtl *ctl, const CliArgs *args, const CliOption *p
                             gboolean data_only, const char *typed, gboolean *ret_files,
                             GPtrArray *words)
 {
-    const CliOption *option = pending ? pending : wanted_positional(args);
+    const CliOption *option = pending ? pending : wanted_positional(args, typed);
 
     /* The image commands work on files, and have no other words but those that are completed. */
     *ret_files = option && !option->complete &&

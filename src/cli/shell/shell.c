@@ -85,6 +85,9 @@ static char **complete(const char *text, int start, int end)
     candidates = cli_complete_line(shell_ctl, (int)g_strv_length(words), words, FALSE, &files);
     /* With nothing of ours readline would go on to file names. */
     rl_attempted_completion_over = !files;
+    /* A name follows the pool that a slash ends. */
+    rl_completion_append_character =
+        candidates->len == 1 && g_str_has_suffix(candidates->pdata[0], "/") ? '\0' : ' ';
     return candidates->len ? rl_completion_matches(text, give_candidate) : NULL;
 }
 

@@ -183,9 +183,11 @@ static void mistakes_in_the_words_are_usage_errors(void **state)
 {
     fake_vols.fail = g_strdup("no");
     says(state, "vol-create-as images a/b 1M", CST_EXIT_USAGE, "\n",
-         "error: Failed to create vol a/b\nerror: operation failed: no\n");
+         "error: Failed to create vol a/b\nerror: operation failed: no\n"
+         "hint: there is no pool 'a', which 'a/b' would name as POOL/NAME\n");
     says(state, "vol-clone alpha a/b --pool images", CST_EXIT_USAGE, "\n",
-         "error: Failed to clone vol from alpha\nerror: operation failed: no\n");
+         "error: Failed to clone vol from alpha\nerror: operation failed: no\n"
+         "hint: there is no pool 'a', which 'a/b' would name as POOL/NAME\n");
     says(state, "vol-create-as images a 1M", CST_EXIT_FAILED, "\n",
          "error: Failed to create vol a\nerror: operation failed: no\n");
 }

@@ -129,20 +129,9 @@ CstVolRef *cli_restore(CliCtl *ctl, CstRepo *repo, const CstBackupVolume *volume
 
 /* --- backup-restore --------------------------------------------------------------------------- */
 
-/* --pool, or the pool that the volume was in. */
-static CstPoolRef *pool_for(CliCtl *ctl, const CliArgs *args, const CstBackupVolume *volume,
-                            GError **error)
-{
-    if (!cli_conn(ctl, error))
-        return NULL;
-    return cli_args_has(args, "pool") ? cli_pool(ctl, args, "pool", NULL, error)
-                                      : cst_conn_pool_by_name(ctl->conn, volume->pool, error);
-}
-
 typedef struct {
     const CliArgs *args;
     CstRepo *repo;
-    const char *newname; /* NULL: that of the backup */
     const char *format;
     gboolean job_runs; /* one job for all volumes has begun */
 } RestoreWords;
@@ -151,18 +140,25 @@ static gboolean restore_volume(CliCtl *ctl, gconstpointer thing, gpointer data, 
 {
     const RestoreWords *words = data;
     const CstBackupVolume *volume = thing;
-    g_autoptr(CstPoolRef) pool = pool_for(ctl, words->args, volume, error);
+    CliRestore how = {.name = volume->name, .format = words->format};
     g_autoptr(CstVolRef) made = NULL;
-    const CliRestore how = {pool, words->newname ? words->newname : volume->name, words->format};
+    g_auto(CliNewVol) place = {0};
 
-    if (!pool)
+    if (!cli_vol_new(ctl, words->args, "newname", "pool", &place, error))
         return FALSE;
-    cli_plan(ctl, _("Would restore vol %s in pool %s"), how.name, pool->name);
-    if (!words->job_runs && !cli_job_begin(ctl, "backup-restore", pool->name, how.name, error))
+    if (!place.pool)
+        place.pool = cst_conn_pool_by_name(ctl->conn, volume->pool, error);
+    if (!place.pool)
+        return FALSE;
+    how.pool = place.pool;
+    if (place.name)
+        how.name = place.name;
+    cli_plan(ctl, _("Would restore vol %s in pool %s"), how.name, how.pool->name);
+    if (!words->job_runs && !cli_job_begin(ctl, "backup-restore", how.pool->name, how.name, error))
         return FALSE;
     made = cli_restore(ctl, words->repo, volume, &how, error);
     return cli_outcome(ctl, made != NULL, "volume", how.name, _("Vol %s restored in pool %s"),
-                       _("Failed to restore vol %s in pool %s"), how.name, pool->name);
+                       _("Failed to restore vol %s in pool %s"), how.name, how.pool->name);
 }
 
 static void name_volume(gconstpointer thing, const char **ret_pool, const char **ret_name)
@@ -231,8 +227,7 @@ static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
     const CstBackupVolume *volume;
     RestoreWords words = {.args = args};
 
-    if (!cli_args_string(args, "newname", &words.newname, error) ||
-        !cli_args_string(args, "format", &words.format, error) ||
+    if (!cli_args_string(args, "format", &words.format, error) ||
         !cli_args_exclusive(args, "all", "newname", error))
         return FALSE;
     backup = cli_repo_backup(ctl, args, &repo, error);
@@ -255,7 +250,12 @@ static const CliOption restore_options[] = {
      .help = N_("pool of the new vol; default: where the vol was"),
      .complete = cli_complete_active_pools},
     CLI_SWITCH("all", N_("restore all vols of the backup; with a name, those of that pool")),
-    CLI_NAMED("newname", N_("name of the new vol; default: that of the backup")),
+    {.name = "newname",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("name of the new vol; default: that of the backup"),
+     .complete = cli_complete_new_vols,
+     .names_pool = "pool"},
     FORMAT,
     REPO_OPTIONS,
     CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer")),

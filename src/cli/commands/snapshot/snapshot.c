@@ -169,14 +169,25 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, change_clear)
  * How a change is made and reported. All texts take the snapshot, the volume and the third word.
  */
 typedef struct {
-    const char *other;    /**< option with the third word; NULL: none */
-    gboolean takes_size;  /**< option --size limits what the snapshot may grow to */
-    const char *question; /**< asked when data is lost; NULL: none is */
+    const char *other;     /**< option with the third word; NULL: none */
+    gboolean other_is_vol; /**< the third word names a new volume of the same pool */
+    gboolean takes_size;   /**< option --size limits what the snapshot may grow to */
+    const char *question;  /**< asked when data is lost; NULL: none is */
     /** Asked instead when snapshots are lost with it, which are its third word; NULL: none are. */
     const char *question_lost;
     const char *plan, *label, *done, *failed;
     CliTaskFunc run;
 } ChangeKind;
+
+static gboolean read_new_vol(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
+                             Change *change, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = cst_conn_pool_of_vol(ctl->conn, change->vol, error);
+
+    return pool && cli_vol_new_name(ctl, args, kind->other, pool,
+                                    _("vol-move moves the new vol to another pool later"),
+                                    &change->other, error);
+}
 
 static gboolean read_change(CliCtl *ctl, const CliArgs *args, const ChangeKind *kind,
                             Change *change, GError **error)
@@ -184,7 +195,9 @@ static gboolean read_change(CliCtl *ctl, const CliArgs *args, const ChangeKind *
     const char *limit = NULL;
 
     if (!cli_args_string(args, "name", &change->name, error) ||
-        (kind->other && !cli_args_string(args, kind->other, &change->other, error)) ||
+        (kind->other_is_vol && !read_new_vol(ctl, args, kind, change, error)) ||
+        (kind->other && !kind->other_is_vol &&
+         !cli_args_string(args, kind->other, &change->other, error)) ||
         (kind->takes_size && !cli_args_string(args, "size", &limit, error)))
         return FALSE;
     return !limit || cli_vol_size(ctl, limit, &change->limit, error);
@@ -438,6 +451,7 @@ static gboolean run_clone(CstTask *task, gpointer data, GError **error)
 
 static const ChangeKind clone_kind = {
     .other = "newvol",
+    .other_is_vol = TRUE,
     .plan = N_("Would make a copy of snapshot %s of vol %s: vol %s"),
     .label = N_("Cloning"),
     .done = N_("Snapshot %s of vol %s cloned to vol %s"),
@@ -451,8 +465,9 @@ static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption clone_options[] = {
-    VOL,    NAME, CLI_REQUIRED("newvol", N_("name of the new volume"), ), POOL, RATE_LIMIT,
-    DETACH, {0},
+    VOL,  NAME,       NEW_NAME("newvol", CLI_OPT_REQUIRED, NULL, N_("name of the new volume")),
+    POOL, RATE_LIMIT, DETACH,
+    {0},
 };
 
 static const CliCommand clone_command = {

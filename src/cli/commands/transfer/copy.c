@@ -47,6 +47,7 @@ static void copy_clear(Copy *copy)
     cst_vol_digests_clear(&copy->distant);
     cli_changed_clear(&copy->changed);
     g_free(copy->new_name);
+    g_free(copy->new_pool);
     g_free(copy->partial);
     g_free(copy->new_format);
 }
@@ -75,7 +76,6 @@ static gboolean read_options(Copy *copy, const CliArgs *args, GError **error)
            cli_args_exclusive(args, "force-share", "move", error) &&
            cli_args_exclusive(args, "since", "update", error) &&
            cli_args_string(args, "to", &copy->to, error) &&
-           cli_args_string(args, "newpool", &copy->new_pool, error) &&
            cli_args_string(args, "format", &copy->format, error) &&
            cli_args_string(args, "since", &copy->since, error) &&
            cli_args_string(args, "snapshot", &copy->what.snapshot, error);
@@ -348,14 +348,29 @@ static gboolean make_copy(Copy *copy, GError **error)
             cst_conn_vol_delete(copy->conn, copy->vol, CST_VOL_DELETE_AT_ONCE, NULL, error));
 }
 
+/* The other side's pool is known by its name only. */
+static gboolean read_place(Copy *copy, const CliArgs *args, GError **error)
+{
+    const char *word, *pool, *name;
+
+    if (!cli_args_string(args, "name", &word, error) ||
+        !cli_args_string(args, "newpool", &pool, error))
+        return FALSE;
+    name = word ? cli_full_name(word) : NULL;
+    copy->new_pool = name ? g_strndup(word, (size_t)(name - 1 - word)) : g_strdup(pool);
+    if (pool && !g_str_equal(pool, copy->new_pool))
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("'%s' names pool '%s', and --%s names pool '%s': leave one of them out"),
+                        word, copy->new_pool, "newpool", pool);
+    copy->new_name = g_strdup(name ? name : word ? word : copy->vol->name);
+    return TRUE;
+}
+
 static gboolean prepare(Copy *copy, const CliArgs *args, GError **error)
 {
-    const char *new_name = NULL;
-
     if (!read_options(copy, args, error) || !look_at_source(copy, args, error) ||
-        !cli_args_string(args, "name", &new_name, error))
+        !read_place(copy, args, error))
         return FALSE;
-    copy->new_name = g_strdup(new_name ? new_name : copy->vol->name);
     copy->partial = g_strconcat(copy->new_name, PARTIAL, NULL);
     cli_plan(copy->ctl,
              copy->moves ? _("Would move vol %s to '%s'") : _("Would copy vol %s to '%s'"),
@@ -390,7 +405,11 @@ static const CliOption copy_options[] = {
      .help = N_("connection URI of the daemon that gets it")},
     POOL,
     CLI_NAMED("newpool", N_("pool there; default: one of the same name")),
-    CLI_NAMED("name", N_("name of the copy; default: the same")),
+    {.name = "name",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_NAMED,
+     .help = N_("name of the copy; default: the same"),
+     .names_pool = "newpool"},
     FORMAT_OPTION("format", N_("format of the copy; default: the same, where that pool has it")),
     CLI_NAMED("snapshot", N_("what this snapshot holds")),
     CLI_NAMED("since", N_("bring up to date a copy that holds what this snapshot does")),

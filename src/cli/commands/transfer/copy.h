@@ -19,7 +19,8 @@ typedef struct {
     CstVolRef *vol;
     CliVolContent *content; /* of it */
     const char *name, *to;  /* as the user wrote them */
-    const char *new_pool, *format, *since;
+    const char *format, *since;
+    char *new_pool; /* NULL: one of the same name */
     gboolean update, moves;
     CstVolSend what;
     uint64_t capacity, allocation; /* of the volume */

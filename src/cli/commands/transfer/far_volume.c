@@ -2,8 +2,6 @@
 /* Volumes of other daemons. */
 #include "far_volume.h"
 
-#include <string.h>
-
 #include <base/error.h>
 #include <base/i18n.h>
 
@@ -13,18 +11,11 @@ struct CliFarVolume {
     CliVolContent *content;
 };
 
-const char *cli_far_volume_name(const char *source)
-{
-    const char *slash = strchr(source, '/');
-
-    return slash && slash > source && slash[1] ? slash + 1 : NULL;
-}
-
 static gboolean look_at(CliFarVolume *far, const CliCtl *ctl, const char *uri, const char *source,
                         const CstImportHow *how, GError **error)
 {
     const CstConnOptions options = {.must_exist = TRUE, .unattended = ctl->background >= 0};
-    const char *name = cli_far_volume_name(source);
+    const char *name = cli_full_name(source);
     g_autofree char *pool_name = name ? g_strndup(source, (size_t)(name - 1 - source)) : NULL;
     g_autoptr(CstPoolRef) pool = NULL;
 

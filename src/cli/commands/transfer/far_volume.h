@@ -18,7 +18,5 @@ CliFarVolume *cli_far_volume_open(const CliCtl *ctl, const char *uri, const char
 void cli_far_volume_free(CliFarVolume *far);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliFarVolume, cli_far_volume_free)
 
-/** What comes after the pool in @source; NULL when that is no "POOL/VOL". */
-const char *cli_far_volume_name(const char *source);
 /** What its guest sees; borrowed. */
 CliVolContent *cli_far_volume_content(const CliFarVolume *far);

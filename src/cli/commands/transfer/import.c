@@ -287,7 +287,7 @@ static void print_many(const Importing *importing)
 static char *source_name(const Importing *importing)
 {
     const char *source = importing->how.source;
-    const char *name = importing->from ? cli_far_volume_name(source) : NULL;
+    const char *name = importing->from ? cli_full_name(source) : NULL;
 
     return name ? g_strdup(name) : cst_import_name(source);
 }
@@ -296,13 +296,16 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(GPtrArray) vols = g_ptr_array_new_with_free_func((GDestroyNotify)cst_vol_ref_free);
     Importing importing = {.ctl = ctl, .how = {.note = cli_note, .note_data = ctl}, .vols = vols};
-    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
+    g_auto(CliNewVol) place = {0};
     g_autofree char *name = NULL, *shown = NULL;
+    const CstPoolRef *pool;
     const CstVolRef *vol;
 
-    if (!pool || !cli_vol_new_name(ctl, args, "newname", &importing.name, error) ||
+    if (!cli_vol_new(ctl, args, "newname", "pool", &place, error) ||
         !read_options(ctl, args, &importing, error))
         return FALSE;
+    pool = place.pool;
+    importing.name = place.name;
     if (!importing.name)
         importing.name = name = source_name(&importing);
     importing.shown = shown = cst_url_shown(importing.how.source);
@@ -325,7 +328,8 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
 static const CliOption import_options[] = {
     CLI_FILE("source", CLI_OPT_REQUIRED,
              N_("image file, device, OVA, OVF or URL, perhaps compressed; -: stdin")),
-    CLI_STRING("newname", N_("name of the new volume; default: that of the source")),
+    NEW_NAME("newname", CLI_OPT_OFFERED, "pool",
+             N_("name of the new volume; default: that of the source")),
     {.name = "pool",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_REQUIRED | CLI_OPT_NAMED | CLI_OPT_POOL,

@@ -59,16 +59,18 @@ static char *numbered(const Pattern *pattern, guint number)
 }
 
 /* The names of the clones that are asked for; NULL with an error. *ret_many: --count was given. */
-static GPtrArray *read_names(CliCtl *ctl, const CliArgs *args, gboolean *ret_many, GError **error)
+static GPtrArray *read_names(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
+                             gboolean *ret_many, GError **error)
 {
+    const char *elsewhere = _("vol-convert copies a vol to another pool");
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     const char *newname, *pattern_text;
     unsigned count = 1, first = 1;
     Pattern pattern;
 
     *ret_many = cli_args_has(args, "count");
-    if (!cli_vol_new_name(ctl, args, "newname", &newname, error) ||
-        !cli_args_string(args, "name", &pattern_text, error) ||
+    if (!cli_vol_new_name(ctl, args, "newname", pool, elsewhere, &newname, error) ||
+        !cli_vol_new_name(ctl, args, "name", pool, elsewhere, &pattern_text, error) ||
         !cli_args_uint(args, "count", &count, error) ||
         !cli_args_uint(args, "first", &first, error))
         return NULL;
@@ -211,7 +213,7 @@ static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
     cloning.pool = pool = cst_conn_pool_of_vol(ctl->conn, source, error);
     if (!pool)
         return cli_failed(ctl, "%s", _("failed to get parent pool"));
-    names = read_names(ctl, args, &many, error);
+    names = read_names(ctl, args, pool, &many, error);
     if (!names || !check_options(args, many, error))
         return FALSE;
     cloning.xml = xml = cst_conn_vol_xml(ctl->conn, source, 0, error);
@@ -223,7 +225,12 @@ static gboolean cmd_clone(CliCtl *ctl, const CliArgs *args, GError **error)
 
 static const CliOption clone_options[] = {
     VOL,
-    {.name = "newname", .kind = CLI_OPT_STRING, .help = N_("clone name"), .unless = "name"},
+    {.name = "newname",
+     .kind = CLI_OPT_STRING,
+     .flags = CLI_OPT_OFFERED,
+     .help = N_("clone name"),
+     .unless = "name",
+     .complete = cli_complete_new_vols},
     POOL,
     PREALLOC,
     PREALLOCATION,
@@ -238,7 +245,7 @@ static const CliOption clone_options[] = {
      .kind = CLI_OPT_INT,
      .flags = CLI_OPT_NAMED,
      .help = N_("the first of these numbers (1)")},
-    CLI_NAMED("name", N_("the same as newname")),
+    NEW_NAME("name", CLI_OPT_NAMED, NULL, N_("the same as newname")),
     FORCE_SHARE,
     OVERWRITE,
     RATE_LIMIT,

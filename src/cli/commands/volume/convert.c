@@ -33,24 +33,24 @@ static gboolean run_convert(CstTask *task, gpointer data, GError **error)
     return conversion->vol != NULL;
 }
 
-static CstPoolRef *new_pool(CliCtl *ctl, const CliArgs *args, const CstVolRef *source,
-                            GError **error)
-{
-    return cli_args_has(args, "newpool") ? cli_pool(ctl, args, "newpool", NULL, error)
-                                         : cst_conn_pool_of_vol(ctl->conn, source, error);
-}
-
 static gboolean convert(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GError **error)
 {
     const char *name;
     g_autoptr(CstVolRef) source = cli_vol(ctl, args, "pool", &name, error);
-    g_autoptr(CstPoolRef) pool = source ? new_pool(ctl, args, source, error) : NULL;
+    g_auto(CliNewVol) place = {0};
     g_autoptr(CstVolRef) vol = NULL;
     g_autofree char *writers = NULL;
-    Conversion conversion = {.conn = ctl->conn, .pool = pool, .source = source, .how = *how};
+    Conversion conversion = {.conn = ctl->conn, .source = source};
 
-    if (!pool)
+    if (!source || !cli_vol_new(ctl, args, "newname", "newpool", &place, error))
         return FALSE;
+    if (!place.pool)
+        place.pool = cst_conn_pool_of_vol(ctl->conn, source, error);
+    if (!place.pool)
+        return FALSE;
+    how->name = place.name;
+    conversion.pool = place.pool;
+    conversion.how = *how;
     cli_plan(ctl, _("Would convert vol %s to vol %s, format %s"), name, how->name, how->format);
     writers = cli_vol_writers(ctl, source);
     if (!cli_run_task(ctl, _("Converting"), run_convert, &conversion, error))
@@ -69,8 +69,7 @@ static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
                              (cli_args_has(args, "overwrite") ? CST_VOL_CONVERT_OVERWRITE : 0)};
     gboolean help;
 
-    if (!cli_vol_new_name(ctl, args, "newname", &how.name, error) ||
-        !cli_args_string(args, "format", &how.format, error) ||
+    if (!cli_args_string(args, "format", &how.format, error) ||
         !cli_image_option_help(ctl, args, how.format, &how.options, &help, error))
         return FALSE;
     return help || convert(ctl, args, &how, error);
@@ -78,7 +77,7 @@ static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 
 static const CliOption convert_options[] = {
     VOL,
-    CLI_REQUIRED("newname", N_("name of the new volume"), ),
+    NEW_NAME("newname", CLI_OPT_REQUIRED, "newpool", N_("name of the new volume")),
     {.name = "format",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED | CLI_OPT_REQUIRED,

@@ -158,15 +158,14 @@ const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool)
     return NULL;
 }
 
-/** Everything but the backing volume, of which *ret_backing is what the user wrote. */
+/** Everything but the name and the backing volume, of which *ret_backing is what the user wrote. */
 static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
                           const char **ret_backing, GError **error)
 {
     const char *capacity;
     const char *allocation = NULL;
 
-    if (!cli_vol_new_name(ctl, args, "name", &spec->name, error) ||
-        !cli_args_string(args, "capacity", &capacity, error) ||
+    if (!cli_args_string(args, "capacity", &capacity, error) ||
         !cli_vol_size(ctl, capacity, &spec->capacity, error))
         return FALSE;
     /* An empty --allocation is none, as in virsh. */
@@ -185,15 +184,19 @@ static gboolean read_spec(CliCtl *ctl, const CliArgs *args, CliVolSpec *spec,
 
 static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
+    g_auto(CliNewVol) place = {0};
     g_autoptr(CstVolRef) vol = NULL;
     g_autofree char *path = NULL;
     g_autofree char *xml = NULL;
+    const CstPoolRef *pool;
     const char *backing;
     CliVolSpec spec = {0};
 
-    if (!pool || !read_spec(ctl, args, &spec, &backing, error))
+    if (!cli_vol_new(ctl, args, "name", "pool", &place, error) ||
+        !read_spec(ctl, args, &spec, &backing, error))
         return FALSE;
+    pool = place.pool;
+    spec.name = place.name;
     if (!spec.format)
         spec.format = cli_vol_default_format(ctl, pool);
     if (backing) {
@@ -218,7 +221,7 @@ static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
 
 static const CliOption create_as_options[] = {
     OF_POOL(N_("pool name")),
-    CLI_REQUIRED("name", N_("name of the volume"), ),
+    NEW_NAME("name", CLI_OPT_REQUIRED, "pool", N_("name of the volume")),
     CLI_REQUIRED("capacity", N_("size of the vol, as scaled integer (default bytes)"), ),
     CLI_STRING("allocation", N_("initial allocation size, as scaled integer (default bytes)")),
     FORMAT_OPTION("format", N_("file format type %s")),

@@ -20,26 +20,30 @@ static gboolean run_move(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_move(moving->conn, moving->vol, moving->pool, &moving->how, task, error);
 }
 
+gboolean cli_vol_move(CliCtl *ctl, const CstVolRef *vol, const char *typed, const CstPoolRef *pool,
+                      const CstVolMove *how, GError **error)
+{
+    Moving moving = {ctl->conn, vol, pool, *how};
+
+    cli_plan(ctl, _("Would move vol %s to pool %s"), typed, pool->name);
+    return cli_outcome(ctl, cli_run_task(ctl, _("Moving"), run_move, &moving, error), "volume",
+                       how->name ? how->name : vol->name, _("Vol %s moved to pool %s"),
+                       _("Failed to move vol %s to pool %s"), typed, pool->name);
+}
+
 static gboolean cmd_move(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    const char *name = "", *pool_name;
-    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
-    g_autoptr(CstPoolRef) pool = NULL;
-    Moving moving = {.conn = ctl->conn, .vol = vol};
+    const char *typed = "";
+    g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &typed, error);
+    g_auto(CliNewVol) place = {0};
+    CstVolMove how = {0};
 
-    if (!vol || !cli_args_string(args, "newpool", &pool_name, error) ||
-        !cli_args_string(args, "name", &moving.how.name, error) ||
-        !cli_args_string(args, "format", &moving.how.format, error))
+    if (!vol || !cli_args_string(args, "format", &how.format, error) ||
+        !cli_vol_new(ctl, args, "name", "newpool", &place, error))
         return FALSE;
-    pool = cst_conn_pool_by_name(ctl->conn, pool_name, error);
-    if (!pool)
-        return FALSE;
-    moving.pool = pool;
-    moving.how.flags = cli_args_has(args, "overwrite") ? CST_VOL_CONVERT_OVERWRITE : 0;
-    cli_plan(ctl, _("Would move vol %s to pool %s"), name, pool_name);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Moving"), run_move, &moving, error), "volume",
-                       moving.how.name ? moving.how.name : vol->name, _("Vol %s moved to pool %s"),
-                       _("Failed to move vol %s to pool %s"), name, pool_name);
+    how.name = place.name;
+    how.flags = cli_args_has(args, "overwrite") ? CST_VOL_CONVERT_OVERWRITE : 0;
+    return cli_vol_move(ctl, vol, typed, place.pool, &how, error);
 }
 
 static const CliOption move_options[] = {
@@ -50,7 +54,7 @@ static const CliOption move_options[] = {
      .help = N_("pool to move it to"),
      .complete = cli_complete_active_pools},
     POOL,
-    CLI_NAMED("name", N_("its name there; default: the same")),
+    NEW_NAME("name", CLI_OPT_NAMED, "newpool", N_("its name there; default: the same")),
     FORMAT_OPTION("format", N_("its format there; default: the same, where that pool has it")),
     OVERWRITE,
     RATE_LIMIT,

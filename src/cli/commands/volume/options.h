@@ -21,6 +21,12 @@
         .name = "pool", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NO_SLASH,     \
         .help = N_("pool name or uuid"), .complete = cli_complete_active_pools \
     }
+/* The name of a new volume, where POOL/NAME stands for option @pool as well (NULL: for none). */
+#define NEW_NAME(option, how, pool, text)                                     \
+    {                                                                         \
+        .name = option, .kind = CLI_OPT_STRING, .flags = (how), .help = text, \
+        .complete = cli_complete_new_vols, .names_pool = (pool)               \
+    }
 /* More of them, behind everything else. */
 #define FURTHER_VOLS CLI_FURTHER(N_("more vols of the pool, or POOL/VOL"), cli_complete_vols)
 /* Ours; never taken from a plain word. */

@@ -19,13 +19,38 @@ static gboolean run_rename(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_rename(renaming->conn, renaming->vol, renaming->new_name, task, error);
 }
 
+/* As mv(1) does, `mv` moves where a new name alone would not do. */
+static gboolean move_vol(CliCtl *ctl, const CliArgs *args, const CstVolRef *vol, const char *name,
+                         GError **error)
+{
+    g_auto(CliNewVol) place = {0};
+
+    return cli_vol_new(ctl, args, "newname", NULL, &place, error) &&
+           cli_vol_move(ctl, vol, name, place.pool, &(CstVolMove){.name = place.name}, error);
+}
+
+/* Whether `mv` was given POOL/NAME of a pool that @vol is not in. */
+static gboolean leaves_pool(CliCtl *ctl, const CliArgs *args, const CstVolRef *vol)
+{
+    g_auto(CliNewVol) place = {0};
+
+    return args->by_alias && cli_vol_new(ctl, args, "newname", NULL, &place, NULL) && place.pool &&
+           !g_str_equal(place.pool->name, vol->pool);
+}
+
 static gboolean cmd_rename(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     const char *name = "", *new_name;
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
+    g_autoptr(CstPoolRef) pool = vol ? cst_conn_pool_of_vol(ctl->conn, vol, error) : NULL;
     Renaming renaming = {ctl->conn, vol, NULL};
 
-    if (!vol || !cli_vol_new_name(ctl, args, "newname", &new_name, error))
+    if (!pool)
+        return FALSE;
+    if (leaves_pool(ctl, args, vol))
+        return move_vol(ctl, args, vol, name, error);
+    if (!cli_vol_new_name(ctl, args, "newname", pool, _("vol-move moves a vol to another pool"),
+                          &new_name, error))
         return FALSE;
     renaming.new_name = new_name;
     cli_plan(ctl, _("Would rename vol %s to %s"), name, new_name);
@@ -35,7 +60,7 @@ static gboolean cmd_rename(CliCtl *ctl, const CliArgs *args, GError **error)
 }
 
 static const CliOption rename_options[] = {
-    VOL, CLI_REQUIRED("newname", N_("new name of the vol"), ), POOL, DETACH, {0}};
+    VOL, NEW_NAME("newname", CLI_OPT_REQUIRED, NULL, N_("new name of the vol")), POOL, DETACH, {0}};
 
 const CliCommand cli_vol_rename_command = {
     .name = "vol-rename",

@@ -172,7 +172,9 @@ static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
         return FALSE;
     pools = cli_pools_asked(ctl, args, error);
     restoring.pool = pools ? find_pool_of(ctl, pools, restoring.which, error) : NULL;
-    if (!restoring.pool)
+    if (!restoring.pool ||
+        !cli_vol_new_name(ctl, args, "name", restoring.pool,
+                          _("vol-move moves a vol to another pool"), &restoring.new_name, error))
         return FALSE;
     restoring.conn = ctl->conn;
     cli_plan(ctl, _("Would restore vol %s in pool %s"), restoring.which, restoring.pool->name);
@@ -198,7 +200,7 @@ static gboolean cmd_restore(CliCtl *ctl, const CliArgs *args, GError **error)
 static const CliOption restore_options[] = {
     TRASHED(CLI_OPT_REQUIRED),
     ACTIVE_POOL,
-    CLI_NAMED("name", N_("restore it by this name instead of its own")),
+    NEW_NAME("name", CLI_OPT_NAMED, NULL, N_("restore it by this name instead of its own")),
     DETACH,
     {0},
 };

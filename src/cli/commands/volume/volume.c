@@ -112,13 +112,10 @@ static CstVolRef *by_key_or_path(CliCtl *ctl, const char *text, GError **error)
 /** Returns the pool of "POOL/NAME"; NULL when @text has another form or the pool does not exist. */
 static CstPoolRef *pool_of_full_name(CliCtl *ctl, const char *text)
 {
-    const char *slash = strchr(text, '/');
-    g_autofree char *name = NULL;
+    const char *name = cli_full_name(text);
+    g_autofree char *pool = name ? g_strndup(text, (size_t)(name - 1 - text)) : NULL;
 
-    if (!slash || slash == text || !slash[1])
-        return NULL;
-    name = g_strndup(text, slash - text);
-    return cst_conn_pool_by_name(ctl->conn, name, NULL);
+    return pool ? cst_conn_pool_by_name(ctl->conn, pool, NULL) : NULL;
 }
 
 /** Returns the volume "POOL/NAME"; NULL when there is no such pool or volume. */
@@ -126,7 +123,7 @@ static CstVolRef *by_full_name(CliCtl *ctl, const char *text)
 {
     g_autoptr(CstPoolRef) pool = pool_of_full_name(ctl, text);
 
-    return pool ? cst_conn_vol_by_name(ctl->conn, pool, strchr(text, '/') + 1, NULL) : NULL;
+    return pool ? cst_conn_vol_by_name(ctl->conn, pool, cli_full_name(text), NULL) : NULL;
 }
 
 static CstPoolRef *default_pool(CliCtl *ctl)
@@ -405,16 +402,6 @@ GPtrArray *cli_vols(CliCtl *ctl, const CliArgs *args, CliVolFinder find, GError 
         g_ptr_array_add(vols, arg);
     }
     return g_steal_pointer(&vols);
-}
-
-gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
-                          const char **ret_name, GError **error)
-{
-    if (!cli_args_string(args, option, ret_name, error))
-        return FALSE;
-    if (*ret_name && strchr(*ret_name, '/'))
-        ctl->blame |= CLI_BLAME_ALL;
-    return TRUE;
 }
 
 /** What is wrong with the digits is said in one line, what is wrong with the unit in two. */

@@ -77,12 +77,31 @@ mode_t cli_vol_copy_mode(CliCtl *ctl, const CstVolRef *vol);
 /** Returns "file", …, "unknown"; static, untranslated. */
 const char *cli_vol_type_word(int type);
 
+/** Where a new volume is to be. */
+typedef struct {
+    CstPoolRef *pool; /**< owned; NULL: neither the name nor an option says which */
+    const char *name; /**< borrowed from the arguments; NULL: the option was not given */
+} CliNewVol;
+
+void cli_new_vol_clear(CliNewVol *place);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CliNewVol, cli_new_vol_clear)
+
 /**
- * Reads the name of a new volume from option @option. A name that no volume can have goes on to the
- * server, whose words virsh prints, but fails as a mistake in the command line.
+ * Reads NAME or POOL/NAME of a new volume from option @option, and the pool from option
+ * @pool_option (NULL: the command has none) where it was given. USAGE when both name a pool and
+ * these differ. A name that no volume can have goes on to the server, whose words virsh prints, but
+ * fails as a mistake in the command line; the hint says which pool was looked for. Opens the
+ * connection. *ret_place is the caller's to clear in any case.
+ */
+gboolean cli_vol_new(CliCtl *ctl, const CliArgs *args, const char *option, const char *pool_option,
+                     CliNewVol *ret_place, GError **error);
+/**
+ * Reads the name of a new volume that can only be in @pool, likewise. USAGE for POOL/NAME of
+ * another pool; @elsewhere (may be NULL) is the hint then: the command that reaches other pools.
  */
 gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
-                          const char **ret_name, GError **error);
+                          const CstPoolRef *pool, const char *elsewhere, const char **ret_name,
+                          GError **error);
 
 /** Parses "10G" as bytes; the error is worded as virsh's ("Malformed size 1X"). */
 gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError **error);
@@ -113,11 +132,12 @@ char *cli_vol_spec_xml(const CliVolSpec *spec);
 char *cli_vol_clone_xml(const char *xml, const char *name, GError **error);
 
 /*
- * Candidates for <vol>, with and without a pool to take names from, and for --algorithm; as
- * CliCompleter.
+ * Candidates for <vol>, with and without a pool to take names from, for the name of a new volume
+ * (POOL/), and for --algorithm; as CliCompleter.
  */
 void cli_complete_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_input_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+void cli_complete_new_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_vol_keys(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 void cli_complete_wipe_algorithms(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
 /** Returns the number of the algorithm (CstWipeAlgorithm); -1: there is none of that name. */
@@ -143,6 +163,13 @@ gboolean cli_vol_declare(CliCtl *ctl, const CstVolRef *vol, const CstVolDeclare 
 CstVolRef *cli_vol_make(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool,
                         const CstVolRef *source, const char *xml, const char *label,
                         GError **error);
+
+/**
+ * Moves @vol, which the user called @typed, to @pool as @how says, and prints the result. Both
+ * vol-move and `mv` are that.
+ */
+gboolean cli_vol_move(CliCtl *ctl, const CstVolRef *vol, const char *typed, const CstPoolRef *pool,
+                      const CstVolMove *how, GError **error);
 
 /** Reads the options of a new volume, as far as the command has them, as CstVolCreateFlags. */
 gboolean cli_vol_create_flags(const CliArgs *args, unsigned *ret_flags, GError **error);

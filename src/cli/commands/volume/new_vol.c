@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Names of new volumes: NAME or POOL/NAME. The pool in the name and the one of an option must be
+ * the same. The configured pool gives way to the one in the name.
+ */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "commands/pool/pool.h"
+#include "volume.h"
+
+void cli_new_vol_clear(CliNewVol *place)
+{
+    g_clear_pointer(&place->pool, cst_pool_ref_free);
+}
+
+static gboolean pool_is_same(const CstPoolRef *a, const CstPoolRef *b)
+{
+    return memcmp(&a->uuid, &b->uuid, sizeof a->uuid) == 0;
+}
+
+static gboolean pool_is_required(const CliArgs *args, const char *pool_option)
+{
+    const CliOption *option = pool_option ? cli_command_option(args->command, pool_option) : NULL;
+
+    return option && (option->flags & CLI_OPT_REQUIRED) && !cli_args_has(args, pool_option);
+}
+
+/*
+ * The pool that @word names as POOL/NAME. Without such a pool *ret_pool is NULL, and the hint says
+ * so, because the server will complain of the slash only.
+ */
+static gboolean find_named_pool(CliCtl *ctl, const char *word, const char *name, gboolean required,
+                                CstPoolRef **ret_pool, GError **error)
+{
+    g_autofree char *pool_name = g_strndup(word, (size_t)(name - 1 - word));
+    g_autoptr(GError) why = NULL;
+
+    *ret_pool = cst_conn_pool_by_name(ctl->conn, pool_name, &why);
+    if (*ret_pool)
+        return TRUE;
+    if (!required && g_error_matches(why, CST_ERROR, CST_ERROR_NO_POOL)) {
+        cli_hint(ctl, _("there is no pool '%s', which '%s' would name as POOL/NAME"), pool_name,
+                 word);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&why));
+    return cli_failed(ctl, _("failed to get pool '%s'"), pool_name);
+}
+
+/* Takes the pool off @word, where it names one, to *ret_place. */
+static gboolean read_word(CliCtl *ctl, const CliArgs *args, const char *word,
+                          const char *pool_option, CliNewVol *ret_place, GError **error)
+{
+    const char *name = cli_full_name(word);
+
+    if (name && !find_named_pool(ctl, word, name, pool_is_required(args, pool_option),
+                                 &ret_place->pool, error))
+        return FALSE;
+    ret_place->name = ret_place->pool ? name : word;
+    if (strchr(ret_place->name, '/'))
+        ctl->blame |= CLI_BLAME_ALL;
+    return TRUE;
+}
+
+gboolean cli_vol_new(CliCtl *ctl, const CliArgs *args, const char *option, const char *pool_option,
+                     CliNewVol *ret_place, GError **error)
+{
+    g_autoptr(CstPoolRef) pool = NULL;
+    const char *word;
+
+    *ret_place = (CliNewVol){0};
+    if (!cli_conn(ctl, error) || !cli_args_string(args, option, &word, error))
+        return FALSE;
+    if (pool_option && cli_args_has(args, pool_option)) {
+        pool = cli_pool(ctl, args, pool_option, NULL, error);
+        if (!pool)
+            return FALSE;
+    }
+    if (word && !read_word(ctl, args, word, pool_option, ret_place, error))
+        return FALSE;
+    if (pool && ret_place->pool && !pool_is_same(pool, ret_place->pool))
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("'%s' names pool '%s', and --%s names pool '%s': leave one of them out"),
+                        word, ret_place->pool->name, pool_option, pool->name);
+    if (!ret_place->pool)
+        ret_place->pool = g_steal_pointer(&pool);
+    return TRUE;
+}
+
+gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
+                          const CstPoolRef *pool, const char *elsewhere, const char **ret_name,
+                          GError **error)
+{
+    g_auto(CliNewVol) place = {0};
+
+    if (!cli_vol_new(ctl, args, option, NULL, &place, error))
+        return FALSE;
+    *ret_name = place.name;
+    if (!place.pool || pool_is_same(place.pool, pool))
+        return TRUE;
+    if (elsewhere)
+        cli_hint(ctl, "%s", elsewhere);
+    return cst_fail(error, CST_ERROR_USAGE,
+                    _("%s names a new vol of pool '%s', and '%s/%s' is in another pool"),
+                    args->command->name, pool->name, place.pool->name, place.name);
+}
+
+void cli_complete_new_vols(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    guint first = words->len;
+
+    cli_complete_active_pools(ctl, args, words);
+    for (guint i = first; i < words->len; i++) {
+        g_autofree char *pool = words->pdata[i];
+
+        words->pdata[i] = g_strconcat(pool, "/", NULL);
+    }
+}
