@@ -157,7 +157,7 @@ gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCrea
         {CST_CREATE_SUBFORMAT, options->subformat != NULL, "subformat"},
         {CST_CREATE_BLOCK_SIZE, options->block_size != 0, "block_size"},
         {CST_CREATE_SECTOR_SIZE, options->sector_size != 0, "logical_sector_size"},
-        {CST_CREATE_FORCE_SIZE, options->force_size, "force_size"},
+        {CST_CREATE_FORCE_SIZE, options->round_size, "force_size"},
         {CST_CREATE_ADAPTER_TYPE, options->adapter_type != NULL, "adapter_type"},
         {CST_CREATE_DATA_FILE, options->data_file || options->data_file_raw, "data_file"},
         {CST_CREATE_HW_VERSION, options->hw_version != NULL, "hwversion"},

@@ -123,8 +123,9 @@ SETS = [
     Options("vmdk", "subformat=twoGbMaxExtentFlat", far=True),
     Options("vmdk", "subformat=streamOptimized", ours_only=True),
     Options("vmdk", "cluster_size=8192", 8 * KIB, ours_only=True), Options("vmdk", backing="vmdk"),
-    Options("vpc", unit=2 * MIB, far=True), Options("vpc", "force_size=on", unit=2 * MIB, far=True),
-    Options("vpc", "subformat=fixed", unit=2 * MIB),
+    Options("vpc", "force_size=off", unit=2 * MIB, qemu="", far=True),
+    Options("vpc", unit=2 * MIB, qemu="force_size=on", far=True),
+    Options("vpc", "subformat=fixed,force_size=off", unit=2 * MIB, qemu="subformat=fixed"),
     Options("vhdx", "block_size=1048576", unit=MIB, far=True), Options("vhdx", unit=8 * MIB),
     Options("vhdx", "subformat=fixed", unit=8 * MIB),
 ]

@@ -226,8 +226,6 @@ class Images(WithDaemon):
         for image_format in ("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx", "parallels"):
             name = f"as-{image_format}"
             self.done("vol-convert", "top", name, "--pool", "p", "--format", image_format)
-            if image_format == "vpc":  # whole cylinders; longer is no difference
-                peers.run(["qemu-img", "check", "-f", "vpc", self.at("p", name)])
             self.same("top", "qcow2", name, image_format)
             self.assertIsNone(self.backing(name))
             _, out, _ = self.cistern("vol-compare", "top", name, "--pool", "p")

@@ -104,7 +104,13 @@ gboolean tool_preallocation(const char *text, CstPreallocation *ret_preallocatio
     return cst_fail(error, CST_ERROR_INVALID, "preallocation=%s", text);
 }
 
-typedef enum { OPTION_TEXT, OPTION_SIZE, OPTION_NUMBER, OPTION_SWITCH } OptionKind;
+typedef enum {
+    OPTION_TEXT,
+    OPTION_SIZE,
+    OPTION_NUMBER,
+    OPTION_SWITCH,
+    OPTION_INVERTED_SWITCH
+} OptionKind;
 
 /* Where an option of "-o" goes. */
 static const struct {
@@ -127,7 +133,7 @@ static const struct {
     {"lazy_refcounts", OPTION_SWITCH, offsetof(CstImageCreate, lazy_refcounts)},
     {"extended_l2", OPTION_SWITCH, offsetof(CstImageCreate, extended_l2)},
     {"data_file_raw", OPTION_SWITCH, offsetof(CstImageCreate, data_file_raw)},
-    {"force_size", OPTION_SWITCH, offsetof(CstImageCreate, force_size)},
+    {"force_size", OPTION_INVERTED_SWITCH, offsetof(CstImageCreate, round_size)},
 };
 
 static void put_option(OptionKind kind, void *member, const char *value)
@@ -137,6 +143,7 @@ static void put_option(OptionKind kind, void *member, const char *value)
     case OPTION_SIZE: *(uint64_t *)member = strtoull(value, NULL, 0); break;
     case OPTION_NUMBER: *(unsigned *)member = (unsigned)strtoul(value, NULL, 0); break;
     case OPTION_SWITCH: *(gboolean *)member = strcmp(value, "on") == 0; break;
+    case OPTION_INVERTED_SWITCH: *(gboolean *)member = strcmp(value, "on") != 0; break;
     }
 }
 

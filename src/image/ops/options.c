@@ -88,6 +88,15 @@ static gboolean set_switch(CstImageOptions *options, gpointer member, char *valu
     return strcmp(text, "on") == 0 || strcmp(text, "off") == 0;
 }
 
+/** For a member whose FALSE is the option's "on". */
+static gboolean set_inverted_switch(CstImageOptions *options, gpointer member, char *value)
+{
+    gboolean *off = member, valid = set_switch(options, member, value);
+
+    *off = !*off;
+    return valid;
+}
+
 static gboolean set_static(CstImageOptions *options, gpointer member, char *value)
 {
     g_autofree char *text = value;
@@ -146,10 +155,10 @@ static const Row rows[] = {
      CST_CREATE_EXTENDED_L2,
      MEMBER(extended_l2),
      set_switch},
-    {{"force_size", "on|off", N_("keep the exact size, not one of whole cylinders")},
+    {{"force_size", "on|off", N_("keep the exact size (default); off: round up to whole cylinders")},
      CST_CREATE_FORCE_SIZE,
-     MEMBER(force_size),
-     set_switch},
+     MEMBER(round_size),
+     set_inverted_switch},
     {{"hwversion", "number", N_("version of the virtual hardware to be named")},
      CST_CREATE_HW_VERSION,
      MEMBER(hw_version),

@@ -50,20 +50,21 @@ static gboolean choose_kind(const CstImageCreate *options, VpcKind *ret_kind, GE
 }
 
 /*
- * Virtual PC's rule: a disk has whole cylinders, so that geometry and size say the same to
- * everybody. A child has its parent's size. Beyond the largest geometry the size is exact anyway.
+ * The footer has the size of the disk: Azure refuses a rounded one, and a copy of a disk must not
+ * grow. Rounding is for programs that go by the geometry, as Virtual PC does: they see the whole
+ * disk only if it has whole cylinders. A child has its parent's size. Beyond the largest geometry
+ * no program goes by it.
  */
 static gboolean set_size(VpcHeader *header, const CstImageCreate *options, GError **error)
 {
     uint64_t sectors = options->capacity / VPC_SECTOR, round;
-    gboolean exact = options->force_size || sectors > VPC_MAX_GEOMETRY;
+    gboolean exact = !options->round_size || header->kind == VPC_DIFFERENCING ||
+                     sectors > VPC_MAX_GEOMETRY;
 
     if (options->capacity > VPC_MAX_CAPACITY)
         return cst_fail(error, CST_ERROR_INVALID,
                         _("a VHD image can have at most %" PRIu64 " bytes"), VPC_MAX_CAPACITY);
     round = vpc_geometry_sectors(vpc_geometry_round_up(sectors));
-    if (header->kind == VPC_DIFFERENCING && round != sectors)
-        exact = TRUE;
     vpc_footer_set_size(header, exact ? options->capacity : round * VPC_SECTOR, exact);
     return TRUE;
 }

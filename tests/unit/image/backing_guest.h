@@ -15,7 +15,7 @@
 static inline CstBlob *make_backing(const char *name, uint64_t size, int byte)
 {
     const CstImageFormat *format = cst_image_format_find(name, NULL);
-    const CstImageCreate options = {.capacity = size, .force_size = g_str_equal(name, "vpc")};
+    const CstImageCreate options = {.capacity = size};
     g_autoptr(CstBlob) blob = cst_blob_sparse_new(0);
     g_autofree uint8_t *bytes = g_malloc(size);
     CstBlob *guest;

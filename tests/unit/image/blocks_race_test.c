@@ -27,7 +27,7 @@ static const Variant variants[] = {
     {"qcow2", {.capacity = DISK, .cluster_size = 4096, .backing = "base", .backing_format = "raw"}},
     {"vdi", {.capacity = DISK}},
     {"vmdk", {.capacity = DISK}},
-    {"vpc", {.capacity = DISK, .force_size = TRUE}},
+    {"vpc", {.capacity = DISK}},
     {"vhdx", {.capacity = DISK, .block_size = CST_MIB}},
     {"qcow", {.capacity = DISK}},
     {"qed", {.capacity = DISK, .cluster_size = 8192, .table_size = 1}},

@@ -28,7 +28,7 @@ typedef struct {
 
 static const Variant variants[] = {
     {{.capacity = CLUSTERS * CST_MIB}, "vdi", CST_MIB, 512, 1},
-    {{.capacity = CLUSTERS * 2 * CST_MIB, .force_size = TRUE}, "vpc", 2 * CST_MIB, 1536, 2},
+    {{.capacity = CLUSTERS * 2 * CST_MIB}, "vpc", 2 * CST_MIB, 1536, 2},
     {{.capacity = CLUSTERS * CST_MIB}, "parallels", CST_MIB, 64, 2},
 };
 
@@ -91,7 +91,7 @@ static const Variant sound[] = {
     {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "qcow2", .cluster = 64 * CST_KIB},
     {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "qed", .cluster = 64 * CST_KIB},
     {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "parallels", .cluster = CST_MIB},
-    {.options = {.capacity = CLUSTERS * 2 * CST_MIB, .force_size = TRUE},
+    {.options = {.capacity = CLUSTERS * 2 * CST_MIB},
      .format = "vpc",
      .cluster = 2 * CST_MIB},
 };

@@ -207,7 +207,7 @@ gboolean world_create(World *world, const char *name, const char *format,
 void world_base(World *world, const char *name, guint seed)
 {
     const char *format = world->variant->below;
-    const CstImageCreate options = {.force_size = strcmp(format, "vpc") == 0};
+    const CstImageCreate options = {0};
 
     world_add(world, name, cst_blob_sparse_new(0));
     assert_true(world_create(world, name, format, &options, NULL, NULL));

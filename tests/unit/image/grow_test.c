@@ -29,13 +29,13 @@ typedef struct {
 
 static const Variant variants[] = {
     {"vdi", {0}, CST_MIB, 2 * CST_GIB, CST_PREALLOC_OFF},
-    {"vpc", {.force_size = TRUE}, 2 * CST_MIB, 2 * CST_GIB, CST_PREALLOC_OFF},
+    {"vpc", {0}, 2 * CST_MIB, 2 * CST_GIB, CST_PREALLOC_OFF},
     {"vhdx", {.block_size = CST_MIB}, CST_MIB, 300 * CST_GIB, CST_PREALLOC_OFF},
     {"vmdk", {0}, 64 * CST_KIB, 40 * CST_GIB, CST_PREALLOC_OFF},
     {"parallels", {.cluster_size = 4096}, 4096, 2000 * 4096, CST_PREALLOC_OFF},
     {"qcow", {0}, 4096, CST_GIB, CST_PREALLOC_OFF},
     {"vdi", {0}, CST_MIB, 7 * CST_MIB, CST_PREALLOC_METADATA},
-    {"vpc", {.force_size = TRUE}, 2 * CST_MIB, 14 * CST_MIB, CST_PREALLOC_METADATA},
+    {"vpc", {0}, 2 * CST_MIB, 14 * CST_MIB, CST_PREALLOC_METADATA},
     {"vhdx", {.block_size = CST_MIB}, CST_MIB, 7 * CST_MIB, CST_PREALLOC_METADATA},
     {"parallels", {.cluster_size = 4096}, 4096, 7 * 4096, CST_PREALLOC_METADATA},
     {"qcow", {0}, 4096, 7 * 4096, CST_PREALLOC_METADATA},

@@ -35,7 +35,7 @@ static const Variant variants[] = {
     {"vmdk", {0}, TRUE},
     {"vmdk", {.cluster_size = 8192}, TRUE},
     {"vmdk", {.subformat = "twoGbMaxExtentSparse"}, TRUE},
-    {"vpc", {.force_size = TRUE}, FALSE},
+    {"vpc", {0}, FALSE},
     {"vhdx", {.block_size = CST_MIB}, TRUE},
     {"vhdx", {.block_size = CST_MIB, .sector_size = 4096}, TRUE},
 };

@@ -46,7 +46,7 @@ static const Variant variants[] = {
      .empty = UINT32_MAX,
      .nowhere = 1000000},
     {.format = "vpc",
-     .options = {.force_size = TRUE},
+     .options = {0},
      .block = 2 * CST_MIB,
      .table = 1536,
      .width = 4,

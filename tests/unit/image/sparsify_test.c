@@ -39,7 +39,7 @@ static const Variant variants[] = {
     {"vdi", {.capacity = SIZE}, 0},
     {"vhdx", {.capacity = SIZE, .block_size = CST_MIB}, 0},
     {"vmdk", {.capacity = SIZE}, 0},
-    {"vpc", {.capacity = SIZE, .force_size = TRUE}, 0},
+    {"vpc", {.capacity = SIZE}, 0},
 };
 
 static uint8_t content[SIZE];

@@ -43,7 +43,7 @@ static const Variant variants[] = {
     {"vmdk", {.capacity = SIZE, .cluster_size = 8192}},
     {"vdi", {.capacity = SIZE}},
     {"vdi", {.capacity = SIZE, .subformat = "static"}},
-    {"vpc", {.capacity = SIZE, .force_size = TRUE}},
+    {"vpc", {.capacity = SIZE}},
     {"vhdx", {.capacity = SIZE, .block_size = CST_MIB}},
     {"vhdx", {.capacity = SIZE, .block_size = 2 * CST_MIB}},
     {"qcow", {.capacity = SIZE}},

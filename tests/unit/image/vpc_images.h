@@ -44,7 +44,7 @@ static inline CstBlob *make(const CstImageCreate *options)
 
 static inline CstBlob *create(uint64_t capacity)
 {
-    return make(&(CstImageCreate){.capacity = capacity, .force_size = TRUE});
+    return make(&(CstImageCreate){.capacity = capacity});
 }
 
 static inline CstBlob *open_over(CstBlob *blob, CstBlob *parent)
@@ -163,5 +163,5 @@ static inline void resize(CstBlob *blob, uint64_t capacity)
 static inline CstBlob *child_of(uint64_t capacity, const char *name)
 {
     return make(&(CstImageCreate){
-        .capacity = capacity, .backing = name, .backing_format = "vpc", .force_size = TRUE});
+        .capacity = capacity, .backing = name, .backing_format = "vpc"});
 }

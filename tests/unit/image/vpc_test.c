@@ -46,7 +46,7 @@ static uint64_t capacity_of(CstBlob *blob)
 
 #define MOST (UINT64_C(65535) * 16 * 255 * 512)
 
-static void sizes_are_whole_cylinders_unless_forced(void **state)
+static void size_is_exact_unless_whole_cylinders_are_asked_for(void **state)
 {
     static const struct {
         uint64_t asked, made;
@@ -64,7 +64,8 @@ static void sizes_are_whole_cylinders_unless_forced(void **state)
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
-        g_autoptr(CstBlob) round = make(&(CstImageCreate){.capacity = sizes[i].asked});
+        g_autoptr(CstBlob) round =
+            make(&(CstImageCreate){.capacity = sizes[i].asked, .round_size = TRUE});
         g_autoptr(CstBlob) exact = create(sizes[i].asked);
 
         assert_int_equal(capacity_of(round), sizes[i].made);
@@ -235,9 +236,9 @@ static void a_lost_copy_in_front_is_written_again(void **state)
 static void a_guest_can_not_turn_a_fixed_disk_into_another_kind(void **state)
 {
     g_autoptr(CstBlob) blob =
-        make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed", .force_size = TRUE});
+        make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
     g_autoptr(CstBlob) forged = make(&(CstImageCreate){
-        .capacity = SIZE, .backing = "secret", .backing_format = "vpc", .force_size = TRUE});
+        .capacity = SIZE, .backing = "secret", .backing_format = "vpc"});
     g_autoptr(CstBlob) guest = open_guest(blob);
     g_auto(CstImageInfo) info = {0};
     uint8_t raw[4096];
@@ -313,7 +314,7 @@ static void shrinking_moves_blocks_and_cuts_the_file(void **state)
 static void a_fixed_disk_keeps_its_footer_at_its_end(void **state)
 {
     g_autoptr(CstBlob) blob =
-        make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed", .force_size = TRUE});
+        make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
     static const uint64_t sizes[] = {SIZE + 512, SIZE * 2, 512, 0, SIZE};
 
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
@@ -453,8 +454,7 @@ static void another_parent_is_refused(void **state)
     CstImageCreate options = {.capacity = SIZE,
                               .backing = "p",
                               .backing_format = "vpc",
-                              .backing_guest = guest,
-                              .force_size = TRUE};
+                              .backing_guest = guest};
     g_autoptr(CstBlob) child = make(&options), stranger = NULL, blob = cst_blob_sparse_new(0);
     g_autoptr(GError) error = NULL;
     uint8_t stored[16], uuid[16];
@@ -493,7 +493,7 @@ static void a_fixed_disk_that_grows_never_shows_its_footer(void **state)
 
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
         g_autoptr(CstBlob) blob =
-            make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed", .force_size = TRUE});
+            make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
         g_autoptr(CstBlob) power = cst_blob_power_new(blob, NULL);
         unsigned seen = 0;
 
@@ -521,7 +521,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(geometries_follow_the_appendix),
-        cmocka_unit_test(sizes_are_whole_cylinders_unless_forced),
+        cmocka_unit_test(size_is_exact_unless_whole_cylinders_are_asked_for),
         cmocka_unit_test(the_creator_tells_whether_geometry_or_size_counts),
         cmocka_unit_test(a_geometry_at_its_end_leaves_it_to_the_size),
         cmocka_unit_test(sizes_around_the_ends_of_blocks_and_table_work),

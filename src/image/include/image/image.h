@@ -180,7 +180,7 @@ typedef struct {
     const char *subformat;    /**< "fixed", "monolithicSparse", …; NULL: the format's default */
     uint64_t block_size;      /**< vhdx: bytes; 0: chosen by capacity */
     unsigned sector_size;     /**< vhdx: 512 or 4096; 0 = 512 */
-    gboolean force_size;      /**< vpc: keep the exact capacity, not one of whole cylinders */
+    gboolean round_size;      /**< vpc: round the capacity up to whole cylinders */
     const char *adapter_type; /**< vmdk: "ide", "lsilogic", …; NULL: "ide" */
     const char *hw_version;   /**< vmdk: of the virtual hardware, a number; NULL: "4" */
     gboolean zeroed_grain;    /**< vmdk: grains may be marked as zero in the tables */
