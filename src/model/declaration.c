@@ -23,6 +23,7 @@ CstDeclaration *cst_declaration_copy(const CstDeclaration *declaration)
 
     cst_declaration_set_backing(copy, declaration->backing, declaration->backing_format);
     copy->data_file = g_strdup(declaration->data_file);
+    copy->seen_format = g_strdup(declaration->seen_format);
     return copy;
 }
 
@@ -34,7 +35,13 @@ void cst_declaration_free(CstDeclaration *declaration)
     g_free(declaration->backing);
     g_free(declaration->backing_format);
     g_free(declaration->data_file);
+    g_free(declaration->seen_format);
     g_free(declaration);
+}
+
+gboolean cst_declaration_declares(const CstDeclaration *declaration)
+{
+    return declaration->format || declaration->restricted || !declaration->seen_format;
 }
 
 void cst_declaration_set_backing(CstDeclaration *declaration, const char *path, const char *format)

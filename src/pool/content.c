@@ -43,7 +43,24 @@ CstDeclaration *cst_declaration_of_text(const char *text)
     return cst_image_format_find(format, NULL) ? cst_declaration_new(format, restricted) : NULL;
 }
 
-/* A record without a format (of references alone) takes that of the content. */
+/*
+ * Consumes @recorded, which takes precedence over what is kept with the content. A record without a
+ * format (of references alone) takes that of the content; a record of no more than the format that
+ * was seen takes all.
+ */
+static void add_record(CstDeclaration **declaration, CstDeclaration *recorded)
+{
+    if (*declaration && !cst_declaration_declares(recorded)) {
+        (*declaration)->seen_format = g_steal_pointer(&recorded->seen_format);
+        cst_declaration_free(recorded);
+        return;
+    }
+    if (*declaration && !recorded->format)
+        recorded->format = g_steal_pointer(&(*declaration)->format);
+    cst_declaration_free(*declaration);
+    *declaration = recorded;
+}
+
 void cst_files_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                         CstDeclaration **declarations)
 {
@@ -52,12 +69,8 @@ void cst_files_declared(const CstPoolState *state, CstVolume *const *volumes, gu
     if (state)
         cst_pool_state_declared(state, volumes, count, recorded);
     for (guint i = 0; i < count; i++) {
-        if (!recorded[i])
-            continue;
-        if (declarations[i] && !recorded[i]->format)
-            recorded[i]->format = g_steal_pointer(&declarations[i]->format);
-        cst_declaration_free(declarations[i]);
-        declarations[i] = recorded[i];
+        if (recorded[i])
+            add_record(&declarations[i], recorded[i]);
     }
 }
 
@@ -185,25 +198,43 @@ static CstVolume *read_as(const CstFiles *files, const char *name, CstBlob *blob
     return volume;
 }
 
-/* Returns the declared format if it differs from the one found, else NULL. */
+/*
+ * Returns the format that counts if it is not the one found, else NULL: the declared format; if
+ * none is declared, and the content has no header of any image, the format that it had before.
+ */
 static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclaration *declaration)
 {
     const CstImageFormat *format;
+    const char *name = declaration ? declaration->format : NULL;
 
-    if (!declaration || !declaration->format)
-        return NULL;
-    format = cst_image_format_find(declaration->format, NULL);
+    if (declaration && !name && cst_image_name_is_plain(volume->format))
+        name = declaration->seen_format;
+    format = name ? cst_image_format_find(name, NULL) : NULL;
     return format != cst_image_format_find(volume->format, NULL) ? format : NULL;
 }
 
+static void note_lost_header(CstVolume *volume)
+{
+    CstVolumeExtra *extra = cst_volume_extra(volume);
+
+    g_free(extra->problem);
+    extra->problem = g_strdup_printf(
+        _("it is a %s image, but its header is gone: put the header back (from a backup or a "
+          "snapshot), or, if its bytes are the disk, declare that (vol-trust %s --format raw)"),
+        volume->format, volume->name);
+}
+
 /*
- * Notes that @volume is declared to be of another format than its content looks like. Where both
+ * Notes that the content of @volume looks like another format than the one that counts. Where both
  * are plain bytes (a disk, a medium) nothing is noted: a guest can write such a signature.
  */
 static void note_content(CstVolume *volume, const char *content)
 {
-    if (!cst_image_name_is_plain(volume->format) || !cst_image_name_is_plain(content))
-        cst_volume_extra(volume)->content = content;
+    if (cst_image_name_is_plain(volume->format) && cst_image_name_is_plain(content))
+        return;
+    cst_volume_extra(volume)->content = content;
+    if (cst_volume_header_is_lost(volume))
+        note_lost_header(volume);
 }
 
 /*

@@ -97,6 +97,16 @@ static CstTrust trust_in(const CstVolume *volume, const CstDeclaration *declarat
     return CST_TRUST_PLACE;
 }
 
+static uint8_t flags_of_declaration(const CstVolume *volume, const CstDeclaration *declaration)
+{
+    const char *kept = declaration->format ? declaration->format : declaration->seen_format;
+
+    return (uint8_t)((cst_declaration_declares(declaration) ? CST_VOLUME_DECLARED : 0) |
+                     (declaration->restricted ? CST_VOLUME_RESTRICTED : 0) |
+                     (kept && cst_volume_same_format(kept, volume->format) ? CST_VOLUME_FORMAT_KEPT
+                                                                           : 0));
+}
+
 /*
  * A backing file is declared by name only together with its format: the same file read as another
  * format is another disk.
@@ -106,8 +116,7 @@ void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration)
     CstVolumeExtra *extra = volume->extra;
 
     if (declaration)
-        volume->flags |=
-            CST_VOLUME_DECLARED | (declaration->restricted ? CST_VOLUME_RESTRICTED : 0);
+        volume->flags |= flags_of_declaration(volume, declaration);
     if (!extra)
         return;
     extra->backing_trust =
@@ -118,6 +127,12 @@ void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration)
     extra->data_trust = trust_in(volume, declaration,
                                  declaration && declaration->data_file && extra->data_file &&
                                      strcmp(declaration->data_file, extra->data_file) == 0);
+}
+
+gboolean cst_volume_header_is_lost(const CstVolume *volume)
+{
+    return volume->extra && volume->extra->content && !cst_image_name_is_plain(volume->format) &&
+           cst_image_name_is_plain(volume->extra->content);
 }
 
 const char *cst_volume_problem(const CstVolume *volume)

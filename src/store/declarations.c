@@ -16,7 +16,7 @@
 #include "declarations_db.h"
 
 /* Columns of SQL_FIND_NAME and SQL_FIND_DIR behind those of the declaration. */
-enum { COLUMN_INODE = 5, COLUMN_BTIME, COLUMN_NAME };
+enum { COLUMN_INODE = 6, COLUMN_BTIME, COLUMN_NAME };
 
 CstDeclarations *cst_declarations_new(const CstPaths *paths)
 {
@@ -60,6 +60,7 @@ static CstDeclaration *read_row(sqlite3_stmt *statement)
     declaration->backing = column_text(statement, 2);
     declaration->backing_format = column_text(statement, 3);
     declaration->data_file = column_text(statement, 4);
+    declaration->seen_format = column_text(statement, 5);
     return declaration;
 }
 
@@ -121,6 +122,20 @@ static void rebind_row(CstDeclarations *declarations, const CstDeclaredFile *fil
     db_run(declarations, statement, NULL);
 }
 
+/*
+ * Reads a row that was made for an earlier file of the name. A declaration passes on to the present
+ * file; the format that was seen in the earlier one does not. NULL: nothing passes on.
+ */
+static CstDeclaration *read_moved_row(sqlite3_stmt *statement)
+{
+    g_autoptr(CstDeclaration) declaration = read_row(statement);
+
+    if (!cst_declaration_declares(declaration))
+        return NULL;
+    g_clear_pointer(&declaration->seen_format, g_free);
+    return g_steal_pointer(&declaration);
+}
+
 /* With the lock held, and the database open. */
 static gboolean find(CstDeclarations *declarations, const CstDeclaredFile *file, gboolean by_name,
                      CstDeclaration **ret_declaration, GError **error)
@@ -129,12 +144,13 @@ static gboolean find(CstDeclarations *declarations, const CstDeclaredFile *file,
     sqlite3_stmt *statement;
     int result = find_row(declarations, file, by_name, &statement, &moved);
 
-    if (result == SQLITE_ROW || result == SQLITE_DONE)
-        *ret_declaration = result == SQLITE_ROW ? read_row(statement) : NULL;
-    else
+    *ret_declaration = NULL;
+    if (result == SQLITE_ROW)
+        *ret_declaration = moved ? read_moved_row(statement) : read_row(statement);
+    else if (result != SQLITE_DONE)
         db_fail(declarations, error);
     sqlite3_reset(statement);
-    if (moved && by_name && file->id.inode)
+    if (moved && *ret_declaration && file->id.inode)
         rebind_row(declarations, file);
     return result == SQLITE_ROW || result == SQLITE_DONE;
 }
@@ -294,6 +310,7 @@ static void bind_declaration(sqlite3_stmt *statement, const CstDeclaration *decl
     db_bind_text(statement, 7, declaration->backing);
     db_bind_text(statement, 8, declaration->backing_format);
     db_bind_text(statement, 9, declaration->data_file);
+    db_bind_text(statement, 10, declaration->seen_format);
 }
 
 static void bind_file(sqlite3_stmt *statement, const CstDeclaredFile *file)
@@ -349,6 +366,20 @@ gboolean cst_declarations_set(CstDeclarations *declarations, const CstDeclaredFi
     return done;
 }
 
+/* For a file that has a record: updates the format that was seen, and may restrict the file. */
+static gboolean set_seen(CstDeclarations *declarations, const CstDeclaredRecord *record,
+                         GError **error)
+{
+    sqlite3_stmt *statement;
+
+    if (!record->declaration->seen_format)
+        return TRUE;
+    statement = db_use(declarations, SQL_SET_SEEN);
+    bind_file(statement, &record->file);
+    bind_declaration(statement, record->declaration);
+    return db_run(declarations, statement, error);
+}
+
 /* With the lock held, and the database open. */
 static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredRecord *records,
                          guint count, GError **error)
@@ -361,7 +392,9 @@ static gboolean add_rows(CstDeclarations *declarations, const CstDeclaredRecord 
     for (guint i = 0; done && i < count; i++) {
         bind_declaration(statement, records[i].declaration);
         bind_file(statement, &records[i].file);
-        done = db_run(declarations, statement, error);
+        done =
+            db_run(declarations, statement, error) &&
+            (sqlite3_changes(declarations->db) > 0 || set_seen(declarations, &records[i], error));
     }
     return db_end_transaction(declarations, done, error);
 }

@@ -24,7 +24,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS declarations ("
     "  dir TEXT NOT NULL, name TEXT NOT NULL, inode INTEGER NOT NULL, btime INTEGER NOT NULL,"
     "  format TEXT, restricted INTEGER NOT NULL, backing TEXT, backing_format TEXT, data_file TEXT,"
-    "  missing INTEGER NOT NULL DEFAULT 0,"
+    "  missing INTEGER NOT NULL DEFAULT 0, seen TEXT,"
     "  PRIMARY KEY (dir, name)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS by_file ON declarations (inode, btime);"
     "CREATE TABLE IF NOT EXISTS policies (dir TEXT PRIMARY KEY, follow TEXT NOT NULL) WITHOUT "
@@ -38,7 +38,7 @@ static const char schema[] =
 
 /* Selects the record that was read, not one that has replaced it since. */
 #define SAME_ROW        " WHERE dir = ?1 AND name = ?2 AND inode = ?3 AND btime = ?4"
-#define COLUMNS         "format, restricted, backing, backing_format, data_file"
+#define COLUMNS         "format, restricted, backing, backing_format, data_file, seen"
 #define OVERLAY_COLUMNS "dir, volume, path, inode, btime"
 
 static const char *const texts[SQL_N_STATEMENTS] = {
@@ -55,13 +55,19 @@ static const char *const texts[SQL_N_STATEMENTS] = {
     [SQL_FIND_FILES] = "SELECT inode, btime FROM declarations INDEXED BY by_file WHERE btime <> 0",
     [SQL_FORGET_FILE] = "DELETE FROM declarations WHERE inode = ?1 AND btime = ?2",
     [SQL_SET] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     /* A file has a record if one has its identity or, without a birth time, its name and inode. */
     [SQL_ADD] = "INSERT OR REPLACE INTO declarations (dir, name, inode, btime, " COLUMNS ")"
-                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS"
+                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE NOT EXISTS"
                 " (SELECT 1 FROM declarations WHERE inode = ?3 AND btime = ?4"
                 "  AND (btime <> 0 OR (dir = ?1 AND name = ?2)))",
-    [SQL_SET_FILE] = "UPDATE declarations SET inode = ?3, btime = ?4 WHERE dir = ?1 AND name = ?2",
+    /* Of the records of that file, those without a declared format. */
+    [SQL_SET_SEEN] = "UPDATE declarations SET seen = ?10, restricted = max(restricted, ?6)"
+                     " WHERE inode = ?3 AND btime = ?4"
+                     " AND (btime <> 0 OR (dir = ?1 AND name = ?2)) AND format IS NULL",
+    /* The format was seen in the file that had the name before. */
+    [SQL_SET_FILE] = "UPDATE declarations SET inode = ?3, btime = ?4, seen = NULL"
+                     " WHERE dir = ?1 AND name = ?2",
     [SQL_REMOVE] = "DELETE FROM declarations WHERE dir = ?1 AND name = ?2",
     [SQL_LIST] = "SELECT name, inode, btime, missing FROM declarations WHERE dir = ?1",
     [SQL_SET_MISSING] = "UPDATE declarations SET missing = ?5" SAME_ROW,
@@ -102,17 +108,25 @@ static gboolean prepare_all(CstDeclarations *declarations)
     return TRUE;
 }
 
-/* Upgrades databases that were created without the column "missing". */
-static int add_missing(sqlite3 *db)
+/* Adds a column to a database that was created without it. */
+static int add_column(sqlite3 *db, const char *look, const char *add)
 {
-    static const char look[] = "SELECT missing FROM declarations LIMIT 0";
-
     if (sqlite3_exec(db, look, NULL, NULL, NULL) == SQLITE_OK)
         return SQLITE_OK;
-    sqlite3_exec(db, "ALTER TABLE declarations ADD COLUMN missing INTEGER NOT NULL DEFAULT 0", NULL,
-                 NULL, NULL);
+    sqlite3_exec(db, add, NULL, NULL, NULL);
     /* Another process may have added the column first, so the failure is no proof. */
     return sqlite3_exec(db, look, NULL, NULL, NULL);
+}
+
+static int upgrade(sqlite3 *db)
+{
+    int result = add_column(db, "SELECT missing FROM declarations LIMIT 0",
+                            "ALTER TABLE declarations ADD COLUMN missing INTEGER NOT NULL DEFAULT "
+                            "0");
+
+    return result == SQLITE_OK ? add_column(db, "SELECT seen FROM declarations LIMIT 0",
+                                            "ALTER TABLE declarations ADD COLUMN seen TEXT")
+                               : result;
 }
 
 /*
@@ -135,7 +149,7 @@ static int try_open(CstDeclarations *declarations)
     if (result == SQLITE_OK)
         result = sqlite3_exec(declarations->db, schema, NULL, NULL, NULL);
     if (result == SQLITE_OK)
-        result = add_missing(declarations->db);
+        result = upgrade(declarations->db);
     return result;
 }
 

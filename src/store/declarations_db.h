@@ -23,6 +23,7 @@ typedef enum {
     SQL_FORGET_FILE,
     SQL_SET,
     SQL_ADD,
+    SQL_SET_SEEN,
     SQL_SET_FILE,
     SQL_REMOVE,
     SQL_LIST,

@@ -8,6 +8,7 @@
  *
  * - of a volume of plain bytes (raw, iso) that it is that: its guest can write anything at its
  *   start;
+ * - of an image its format, as it was seen: without its header it must not become a raw disk;
  * - of a volume that was uploaded to that it is restricted, before the first byte is written;
  * - in a directory that others can write, all that is declared;
  * - references that lead outside of all pools.
@@ -72,22 +73,30 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
 
 /*
  * Returns what to record of @volume, of which nothing is declared, as it is found: plain bytes,
- * which a guest could make look like an image, keep their format; an image with references where
- * others can write is restricted. NULL: its place says all there is. The caller frees it.
+ * which a guest could make look like an image, keep their format; an image is known by its format
+ * if its header is destroyed; an image with references where others can write is restricted. NULL:
+ * the record is up to date. The caller frees it.
  */
 static CstDeclaration *declaration_to_pin(const CstVolume *volume)
 {
     const CstVolumeExtra *extra = volume->extra;
+    gboolean declared = (volume->flags & CST_VOLUME_DECLARED) != 0;
+    gboolean restricted;
+    CstDeclaration *declaration;
 
     /* An empty file may be one that a tool is only about to write. */
     if (volume->type != CST_VOL_FILE || volume->stamp.size == 0 || volume->stamp.inode == 0 ||
-        (volume->flags & CST_VOLUME_DECLARED) || (extra && extra->problem))
+        (extra && extra->problem))
         return NULL;
     if (cst_image_name_is_plain(volume->format))
-        return cst_declaration_new(volume->format, FALSE);
-    if ((volume->flags & CST_VOLUME_SHARED) && extra && (extra->backing_path || extra->data_file))
-        return cst_declaration_new(NULL, TRUE);
-    return NULL;
+        return declared ? NULL : cst_declaration_new(volume->format, FALSE);
+    restricted = !declared && (volume->flags & CST_VOLUME_SHARED) && extra &&
+                 (extra->backing_path || extra->data_file);
+    if ((volume->flags & CST_VOLUME_FORMAT_KEPT) && !restricted)
+        return NULL;
+    declaration = cst_declaration_new(NULL, restricted);
+    declaration->seen_format = g_strdup(volume->format);
+    return declaration;
 }
 
 /*
@@ -115,7 +124,8 @@ void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volum
             continue;
         g_ptr_array_add(declarations, declaration);
         g_array_append_val(records, record);
-        volume->flags |= CST_VOLUME_DECLARED;
+        volume->flags |= CST_VOLUME_FORMAT_KEPT |
+                         (cst_declaration_declares(declaration) ? CST_VOLUME_DECLARED : 0);
     }
     if (records->len > 0 &&
         !cst_declarations_add_many(store_of(pool), (gpointer)records->data, records->len, &error))
@@ -123,6 +133,13 @@ void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volum
 }
 
 /* --- what may be opened ----------------------------------------------------------------------- */
+
+gboolean trust_check_header(const CstVolume *volume, GError **error)
+{
+    return !cst_volume_header_is_lost(volume) ||
+           cst_fail(error, CST_ERROR_CORRUPT, _("cannot use volume '%s': %s"), volume->name,
+                    cst_volume_problem(volume));
+}
 
 gboolean trust_has_backing(const CstVolume *volume)
 {

@@ -24,8 +24,9 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
 
 /**
  * Records what was found of files that other tools have made, and that nothing is declared of: raw
- * ones stay raw, whatever is written into them; images that lie where others can write stay
- * restricted. Marks the records of @volumes (borrowed, not published yet) as declared.
+ * ones stay raw, whatever is written into them; images keep their format if their headers are
+ * destroyed, and where others can write they stay restricted. Marks the records of @volumes
+ * (borrowed, not published yet) as declared.
  */
 void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volumes, guint count);
 
@@ -41,6 +42,9 @@ gboolean trust_check_backing(CstPool *pool, const CstVolume *volume, gboolean ou
 gboolean trust_follows_outside(CstPool *pool, CstTrust trust);
 /** Checks the same of @part, another file in which @volume's image keeps data. */
 gboolean trust_check_part(CstPool *pool, const CstVolume *volume, const char *part, GError **error);
+
+/** Fails with CORRUPT for an image whose header is lost: its bytes are not what its guest sees. */
+gboolean trust_check_header(const CstVolume *volume, GError **error);
 
 /** TRUE when the volume names a backing file that is declared. */
 gboolean trust_has_backing(const CstVolume *volume);

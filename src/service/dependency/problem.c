@@ -150,7 +150,7 @@ GPtrArray *cst_vol_problems(CstPool *pool, const char *name, GError **error)
     if (!extra)
         return problems;
     add(problems, g_strdup(extra->problem));
-    if (extra->content)
+    if (extra->content && !cst_volume_header_is_lost(volume))
         add(problems, g_strdup_printf(_("its content looks like %s, but it is declared to be %s "
                                         "(vol-trust --format %s, if that is meant)"),
                                       extra->content, volume->format, extra->content));

@@ -23,6 +23,7 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "core/trust.h"
 #include "core/trust_device.h"
 #include "declare.h"
 #include "dependency/guard.h"
@@ -374,6 +375,8 @@ static gboolean create_from(CstPool *pool, const char *xml, CstPool *source_pool
             return FALSE;
     }
     clone.source = image ? image : volume;
+    if (!trust_check_header(clone.source, error))
+        return FALSE;
     fit_to_source(def, clone.source);
     clone.def = def;
     clone.from = &source_claim;

@@ -14,6 +14,7 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "core/trust.h"
 #include "image_record.h"
 #include "plan.h"
 #include "transaction.h"
@@ -55,7 +56,7 @@ static gboolean claim_backing(VolumeClaim *claim, CstPool *owner, CstVolDef *def
         return FALSE;
     base =
         images ? image_record_declared(pool, claim->state, listed, error) : cst_volume_ref(listed);
-    if (!base ||
+    if (!base || !trust_check_header(base, error) ||
         !volume_base_format(base->format, def->backing->path, &def->backing->format, error))
         return FALSE;
     if (!def->has_capacity)

@@ -91,6 +91,16 @@ static gboolean needs_record(const CstPool *pool, const CstVolDraft *draft,
            (declaration->backing && is_outside(pool, declaration->backing));
 }
 
+/* Replaces the record of an earlier volume of this name, removed without Cistern. */
+static gboolean keep_format(const VolumeClaim *claim, const CstDeclaredFile *file,
+                            const char *format, GError **error)
+{
+    g_autoptr(CstDeclaration) seen = cst_declaration_new(NULL, FALSE);
+
+    seen->seen_format = g_strdup(format);
+    return cst_declarations_set(store_of(claim->pool), file, seen, FALSE, error);
+}
+
 gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
                              const CstDeclaration *declaration, GError **error)
 {
@@ -102,9 +112,8 @@ gboolean trust_declare_draft(const VolumeClaim *claim, const CstVolDraft *draft,
         return TRUE;
     if (!cst_may_change(error))
         return FALSE;
-    /* A record there is now is of an earlier volume of this name, removed without Cistern. */
     if (!needs_record(claim->pool, draft, declaration))
-        return cst_declarations_remove(store_of(claim->pool), file.dir, file.name, error);
+        return keep_format(claim, &file, declaration->format, error);
     kept = cst_declaration_copy(declaration);
     /* Where others can write, an image's references are declared one by one. */
     kept->restricted |= draft->shared;

@@ -78,7 +78,7 @@ static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, 
 
     if (listed)
         link->volume = image_record_declared(claim->pool, claim->state, listed, error);
-    if (!link->volume)
+    if (!link->volume || !trust_check_header(link->volume, error))
         return FALSE;
     if (link->volume->type == CST_VOL_DIR)
         return cst_fail(error, CST_ERROR_NO_SUPPORT, _("volume '%s' is a directory, no image"),

@@ -105,7 +105,7 @@ CstImage *volume_open_image(VolumeClaim *claim, const CstVolume *volume, unsigne
     const CstImageFormat *format = cst_image_format_find(volume->format, error);
     g_autoptr(CstBlob) blob = NULL;
 
-    if (!format)
+    if (!format || !trust_check_header(volume, error))
         return NULL;
     blob = cst_pool_state_vol_open(claim->state, volume->name, writable, error);
     return blob ? cst_image_open_as(blob, format, &how, error) : NULL;

@@ -23,6 +23,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "core/trust.h"
 #include "core/trust_device.h"
 #include "declare.h"
 #include "dependency/chain.h"
@@ -167,7 +168,8 @@ static gboolean take_format(Rebase *rebase, GError **error)
     const char *format;
 
     rebase->format = g_strdup(rebase->how->backing_format);
-    return base && trust_content_format(rebase->base_pool, state, base, &format, error) &&
+    return base && trust_check_header(base, error) &&
+           trust_content_format(rebase->base_pool, state, base, &format, error) &&
            volume_base_format(format, rebase->how->backing, &rebase->format, error);
 }
 

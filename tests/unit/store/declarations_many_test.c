@@ -69,6 +69,82 @@ static void test_many_are_added_only_where_nothing_is_recorded(void **state)
     assert_format(root, file("/p", "moved", 1, 0), TRUE, NULL);
 }
 
+static CstDeclaration *seen(const char *format, gboolean restricted)
+{
+    CstDeclaration *declaration = cst_declaration_new(NULL, restricted);
+
+    declaration->seen_format = g_strdup(format);
+    return declaration;
+}
+
+static void add_seen(Root *root, CstDeclaredFile about, const char *format, gboolean restricted)
+{
+    g_autoptr(CstDeclaration) declaration = seen(format, restricted);
+    const CstDeclaredRecord record = {about, declaration};
+
+    assert_true(cst_declarations_add_many(root->store, &record, 1, NULL));
+}
+
+/* @format NULL: there is no record. */
+static void assert_seen(Root *root, CstDeclaredFile about, gboolean by_name, const char *format,
+                        gboolean restricted)
+{
+    g_autoptr(CstDeclaration) found = find(root, about, by_name);
+
+    if (!format) {
+        assert_null(found);
+        return;
+    }
+    assert_non_null(found);
+    assert_null(found->format);
+    assert_string_equal(found->seen_format, format);
+    assert_int_equal(found->restricted, restricted);
+    assert_int_equal(cst_declaration_declares(found), restricted);
+}
+
+static void test_seen_format_belongs_to_the_file_and_not_to_its_name(void **state)
+{
+    Root *root = *state;
+    const CstDeclaredFile a = file("/p", "a", 7, 5);
+
+    add_seen(root, a, "qcow2", FALSE);
+    assert_seen(root, a, FALSE, "qcow2", FALSE);
+    assert_seen(root, file("/q", "renamed", 7, 5), FALSE, "qcow2", FALSE);
+    for (int i = 0; i < 2; i++)
+        assert_seen(root, file("/p", "a", 8, 6), TRUE, NULL, FALSE);
+    assert_seen(root, a, FALSE, "qcow2", FALSE);
+    /* A restriction passes on to the file that has taken the name, the format does not. */
+    add_seen(root, a, "qcow2", TRUE);
+    for (int i = 0; i < 2; i++) {
+        g_autoptr(CstDeclaration) found = find(root, file("/p", "a", 8, 6), TRUE);
+
+        assert_true(found->restricted);
+        assert_null(found->seen_format);
+    }
+}
+
+static void test_seen_format_changes_unless_a_format_is_declared(void **state)
+{
+    Root *root = *state;
+    const CstDeclaredFile a = file("/p", "a", 7, 5), b = file("/p", "b", 8, 0);
+    g_autoptr(CstDeclaration) found = NULL;
+
+    add_seen(root, b, "qed", FALSE);
+    add_seen(root, a, "qcow2", FALSE);
+    add_seen(root, a, "vmdk", TRUE);
+    assert_seen(root, a, FALSE, "vmdk", TRUE);
+    add_seen(root, a, "vdi", FALSE);
+    assert_seen(root, a, FALSE, "vdi", TRUE);
+    add_seen(root, b, "vdi", FALSE);
+    assert_seen(root, b, FALSE, "vdi", FALSE);
+    set(root, a, "raw", FALSE);
+    add_seen(root, a, "qcow2", TRUE);
+    found = find(root, a, FALSE);
+    assert_string_equal(found->format, "raw");
+    assert_null(found->seen_format);
+    assert_false(found->restricted);
+}
+
 #define MANY 200
 
 typedef struct {
@@ -221,6 +297,8 @@ int main(void)
         TEST(test_many_at_once),
         TEST(test_the_memory_of_a_large_transaction_is_given_back),
         TEST(test_many_are_added_only_where_nothing_is_recorded),
+        TEST(test_seen_format_belongs_to_the_file_and_not_to_its_name),
+        TEST(test_seen_format_changes_unless_a_format_is_declared),
         TEST(test_many_are_found_as_each_alone_is),
         TEST(test_as_many_are_found_as_are_looked_up),
         TEST(test_a_record_follows_its_name_when_many_are_looked_up),

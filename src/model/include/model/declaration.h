@@ -18,6 +18,11 @@ typedef struct {
     char *backing;        /**< absolute path of the backing file */
     char *backing_format; /**< its format; NULL: not declared */
     char *data_file;      /**< as the image names it; a file in the image's directory */
+    /**
+     * The image format that the content had when its header was last read. It states nothing: it
+     * counts only where no format is declared and the content has no header of any image.
+     */
+    char *seen_format;
 } CstDeclaration;
 
 /** Makes a declaration without references. @format may be NULL. */
@@ -28,6 +33,8 @@ CstDeclaration *cst_declaration_copy(const CstDeclaration *declaration);
 void cst_declaration_free(CstDeclaration *declaration);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstDeclaration, cst_declaration_free)
 
+/** FALSE when the record holds no more than the format that was seen. */
+gboolean cst_declaration_declares(const CstDeclaration *declaration);
 /** Replaces the declared backing file. @path NULL: none; @format NULL: not declared. */
 void cst_declaration_set_backing(CstDeclaration *declaration, const char *path, const char *format);
 

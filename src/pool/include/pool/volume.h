@@ -53,9 +53,10 @@ typedef struct {
 } CstVolumeExtra;
 
 typedef enum {
-    CST_VOLUME_SHARED = 1 << 0,    /**< others than root and our user can write where it lies */
-    CST_VOLUME_DECLARED = 1 << 1,  /**< something is declared of its content */
-    CST_VOLUME_RESTRICTED = 1 << 2 /**< its references are declared one by one */
+    CST_VOLUME_SHARED = 1 << 0,     /**< others than root and our user can write where it lies */
+    CST_VOLUME_DECLARED = 1 << 1,   /**< something is declared of its content */
+    CST_VOLUME_RESTRICTED = 1 << 2, /**< its references are declared one by one */
+    CST_VOLUME_FORMAT_KEPT = 1 << 3 /**< a record keeps the format that it has */
 } CstVolumeFlags;
 
 typedef struct {
@@ -104,6 +105,12 @@ gboolean cst_volume_same_format(const char *a, const char *b);
 
 /** Returns why the volume can't be used; NULL: it can. Borrowed. */
 const char *cst_volume_problem(const CstVolume *volume);
+
+/**
+ * Whether the volume's format is that of an image, and the content has no header of it or of any
+ * other image. The volume has a problem then that names the way out.
+ */
+gboolean cst_volume_header_is_lost(const CstVolume *volume);
 
 /** Whether the storage behind both is the same and has not changed in between. */
 gboolean cst_volume_stamp_equal(const CstVolumeStamp *a, const CstVolumeStamp *b);

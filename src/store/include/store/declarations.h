@@ -32,7 +32,8 @@ typedef struct {
 /**
  * Looks up what is declared of @file. *ret_declaration is a copy owned by the caller; NULL when
  * nothing is declared. @by_name: also accept a record of this directory and name that was made for
- * another file, which has been replaced since, and bind it to the present file.
+ * another file, which has been replaced since, and bind it to the present file. The seen_format of
+ * the earlier file does not count.
  */
 gboolean cst_declarations_find(CstDeclarations *declarations, const CstDeclaredFile *file,
                                gboolean by_name, CstDeclaration **ret_declaration, GError **error);
@@ -67,7 +68,8 @@ typedef struct {
 
 /**
  * Adds those of @count records whose files have none yet, in one transaction. Replaces records of
- * the same name that were made for another file.
+ * the same name that were made for another file. A file that has a record without a declared format
+ * gets the new seen_format, if that is not NULL, and is restricted if the new record is.
  */
 gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDeclaredRecord *records,
                                    guint count, GError **error);
