@@ -58,8 +58,8 @@ static gboolean choose_kind(const CstImageCreate *options, VpcKind *ret_kind, GE
 static gboolean set_size(VpcHeader *header, const CstImageCreate *options, GError **error)
 {
     uint64_t sectors = options->capacity / VPC_SECTOR, round;
-    gboolean exact = !options->round_size || header->kind == VPC_DIFFERENCING ||
-                     sectors > VPC_MAX_GEOMETRY;
+    gboolean exact =
+        !options->round_size || header->kind == VPC_DIFFERENCING || sectors > VPC_MAX_GEOMETRY;
 
     if (options->capacity > VPC_MAX_CAPACITY)
         return cst_fail(error, CST_ERROR_INVALID,

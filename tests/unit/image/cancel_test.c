@@ -91,9 +91,7 @@ static const Variant sound[] = {
     {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "qcow2", .cluster = 64 * CST_KIB},
     {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "qed", .cluster = 64 * CST_KIB},
     {.options = {.capacity = CLUSTERS * CST_MIB}, .format = "parallels", .cluster = CST_MIB},
-    {.options = {.capacity = CLUSTERS * 2 * CST_MIB},
-     .format = "vpc",
-     .cluster = 2 * CST_MIB},
+    {.options = {.capacity = CLUSTERS * 2 * CST_MIB}, .format = "vpc", .cluster = 2 * CST_MIB},
 };
 
 /* Every other cluster is there. */

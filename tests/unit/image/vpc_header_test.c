@@ -139,8 +139,7 @@ static void a_footer_is_whole_and_signed_or_none(void **state)
 
 static void a_fixed_disk_ends_with_its_footer(void **state)
 {
-    g_autoptr(CstBlob) blob =
-        make(&(CstImageCreate){.capacity = CST_MIB, .subformat = "fixed"});
+    g_autoptr(CstBlob) blob = make(&(CstImageCreate){.capacity = CST_MIB, .subformat = "fixed"});
     g_autoptr(CstBlob) nothing = cst_blob_sparse_new(0);
     uint8_t raw[8], footer[512];
 

@@ -162,6 +162,5 @@ static inline void resize(CstBlob *blob, uint64_t capacity)
 
 static inline CstBlob *child_of(uint64_t capacity, const char *name)
 {
-    return make(&(CstImageCreate){
-        .capacity = capacity, .backing = name, .backing_format = "vpc"});
+    return make(&(CstImageCreate){.capacity = capacity, .backing = name, .backing_format = "vpc"});
 }

@@ -235,10 +235,9 @@ static void a_lost_copy_in_front_is_written_again(void **state)
 /* The first bytes of a fixed disk are the guest's, who could pretend it to be another kind. */
 static void a_guest_can_not_turn_a_fixed_disk_into_another_kind(void **state)
 {
-    g_autoptr(CstBlob) blob =
-        make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
-    g_autoptr(CstBlob) forged = make(&(CstImageCreate){
-        .capacity = SIZE, .backing = "secret", .backing_format = "vpc"});
+    g_autoptr(CstBlob) blob = make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
+    g_autoptr(CstBlob) forged =
+        make(&(CstImageCreate){.capacity = SIZE, .backing = "secret", .backing_format = "vpc"});
     g_autoptr(CstBlob) guest = open_guest(blob);
     g_auto(CstImageInfo) info = {0};
     uint8_t raw[4096];
@@ -313,8 +312,7 @@ static void shrinking_moves_blocks_and_cuts_the_file(void **state)
 
 static void a_fixed_disk_keeps_its_footer_at_its_end(void **state)
 {
-    g_autoptr(CstBlob) blob =
-        make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
+    g_autoptr(CstBlob) blob = make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
     static const uint64_t sizes[] = {SIZE + 512, SIZE * 2, 512, 0, SIZE};
 
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
@@ -451,10 +449,8 @@ static void another_parent_is_refused(void **state)
 {
     g_autoptr(CstBlob) parent = create(SIZE), other = create(SIZE), guest = open_guest(parent);
     g_autoptr(CstBlob) plain = cst_blob_memory_new(NULL, SIZE);
-    CstImageCreate options = {.capacity = SIZE,
-                              .backing = "p",
-                              .backing_format = "vpc",
-                              .backing_guest = guest};
+    CstImageCreate options = {
+        .capacity = SIZE, .backing = "p", .backing_format = "vpc", .backing_guest = guest};
     g_autoptr(CstBlob) child = make(&options), stranger = NULL, blob = cst_blob_sparse_new(0);
     g_autoptr(GError) error = NULL;
     uint8_t stored[16], uuid[16];
@@ -492,8 +488,7 @@ static void a_fixed_disk_that_grows_never_shows_its_footer(void **state)
     static const uint64_t sizes[] = {SIZE + 512, SIZE + 1024, 2 * SIZE};
 
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
-        g_autoptr(CstBlob) blob =
-            make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
+        g_autoptr(CstBlob) blob = make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
         g_autoptr(CstBlob) power = cst_blob_power_new(blob, NULL);
         unsigned seen = 0;
 
