@@ -576,6 +576,7 @@ const CliCommand *const cli_pool_commands[] = {
     &name_command,
     &cli_pool_refresh_command,
     &start_command,
+    &cli_pool_trash_command,
     &cli_pool_trust_command,
     &undefine_command,
     &uuid_command,

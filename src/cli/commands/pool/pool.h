@@ -90,5 +90,6 @@ extern const CliCommand cli_pool_edit_command;
 extern const CliCommand cli_pool_info_command;
 extern const CliCommand cli_pool_list_command;
 extern const CliCommand cli_pool_refresh_command;
+extern const CliCommand cli_pool_trash_command;
 extern const CliCommand cli_pool_trust_command;
 extern const CliCommand cli_pool_event_command;

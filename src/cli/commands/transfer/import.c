@@ -311,7 +311,7 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
     importing.shown = shown = cst_url_shown(importing.how.source);
     importing.pool = pool;
     if (!importing.format)
-        importing.format = cli_vol_default_format(ctl, pool);
+        importing.format = cli_vol_format_of(ctl, pool, importing.name);
     if (!check_name_is_free(&importing, importing.name, error) ||
         !cli_job_begin(ctl, "import", pool->name, importing.name, error) ||
         !cli_run_task(ctl, _("Importing"), importing.from ? run_import_volume : run_import,
@@ -338,7 +338,7 @@ static const CliOption import_options[] = {
     {.name = "format",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
-     .help = N_("format of the volume; default: what the pool makes"),
+     .help = N_("format of the volume; default: by the ending of its name, else the pool's"),
      .complete = cli_complete_vol_formats},
     {.name = "source-format",
      .kind = CLI_OPT_STRING,

@@ -4,6 +4,8 @@
  * They differ in where the document comes from; the creation itself is one call. The texts are
  * virsh's: scripts compare them.
  */
+#include <string.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <model/pool_type.h>
@@ -143,9 +145,9 @@ static char *backing_path(CliCtl *ctl, const CstPoolRef *pool, const char *backi
     return vol ? cst_conn_vol_path(ctl->conn, vol, error) : NULL;
 }
 
-const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool)
+/* Whether volumes of @pool can have @format; FALSE where that cannot be asked. */
+static gboolean pool_makes(CliCtl *ctl, const CstPoolRef *pool, const char *format)
 {
-    const char *format = ctl->config.format;
     g_autofree char *xml = format ? cst_conn_pool_xml(ctl->conn, pool, 0, NULL) : NULL;
 
     for (CstPoolType type = 0; xml && cst_pool_type_info(type); type++) {
@@ -153,9 +155,30 @@ const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool)
             g_strdup_printf("/pool[@type='%s']", cst_pool_type_info(type)->name);
 
         if (cst_pool_volume_format_ok(type, format) && cli_xml_has(xml, of_type))
-            return format;
+            return TRUE;
     }
-    return NULL;
+    return FALSE;
+}
+
+const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool)
+{
+    return pool_makes(ctl, pool, ctl->config.format) ? ctl->config.format : NULL;
+}
+
+const char *cli_vol_format_of(CliCtl *ctl, const CstPoolRef *pool, const char *name)
+{
+    static const struct {
+        const char *ending, *format;
+    } rows[] = {
+        {".qcow2", "qcow2"}, {".raw", "raw"}, {".img", "raw"},   {".vmdk", "vmdk"}, {".vdi", "vdi"},
+        {".vhd", "vpc"},     {".vpc", "vpc"}, {".vhdx", "vhdx"}, {".qed", "qed"},
+    };
+    const char *dot = strrchr(name, '.');
+
+    for (gsize i = 0; dot && i < G_N_ELEMENTS(rows); i++)
+        if (g_ascii_strcasecmp(rows[i].ending, dot) == 0 && pool_makes(ctl, pool, rows[i].format))
+            return rows[i].format;
+    return cli_vol_default_format(ctl, pool);
 }
 
 /** Everything but the name and the backing volume, of which *ret_backing is what the user wrote. */

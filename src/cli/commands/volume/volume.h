@@ -112,6 +112,12 @@ gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError
  */
 const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool);
 
+/**
+ * Returns the format that the ending of @name says (".vhd" is vpc, ".img" raw), where volumes of
+ * @pool can have it; else cli_vol_default_format(). Static or borrowed.
+ */
+const char *cli_vol_format_of(CliCtl *ctl, const CstPoolRef *pool, const char *name);
+
 /** What vol-create-as makes its document of; NULL or FALSE where not given. */
 typedef struct {
     const char *name;
