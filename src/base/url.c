@@ -99,3 +99,25 @@ char *cst_url_shown(const char *text)
     /* The password may be anywhere in a URL that cannot be parsed. */
     return g_strdup_printf("%.*s://…", (int)(strstr(text, "://") - text), text);
 }
+
+void cst_url_mask(char *text)
+{
+    for (char *url = strchr(text, ':'); url; url = strchr(url, ':')) {
+        const gboolean http = (url - text >= 4 && g_ascii_strncasecmp(url - 4, "http", 4) == 0) ||
+                              (url - text >= 5 && g_ascii_strncasecmp(url - 5, "https", 5) == 0);
+        char *at, *end;
+
+        url++;
+        if (!http || !g_str_has_prefix(url, "//"))
+            continue;
+        url += strlen("//");
+        end = url + strcspn(url, " \t\n\"'");
+        at = url + strcspn(url, "?# \t\n\"'");
+        memset(at, '*', (size_t)(end - at));
+        /* A password that is not encoded may have a slash. */
+        at = memrchr(url, '@', (size_t)(at - url));
+        if (at)
+            memset(url, '*', (size_t)(at - url));
+        url = end;
+    }
+}

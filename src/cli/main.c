@@ -15,6 +15,7 @@
 #include <base/liveness.h>
 #include <base/locale.h>
 #include <base/log.h>
+#include <base/url.h>
 
 #include "core/background.h"
 #include "core/ctl.h"
@@ -146,10 +147,21 @@ static gboolean load_config(CliCtl *ctl, GError **error)
     return TRUE;
 }
 
+/* Every user of the host can read the command line in /proc/PID/cmdline. Returns a copy of it. */
+static GStrv arguments_hide(char **argv)
+{
+    GStrv words = g_strdupv(argv);
+
+    for (char **word = argv; *word; word++)
+        cst_url_mask(*word);
+    return words;
+}
+
 int main(int argc, char **argv)
 {
+    g_auto(GStrv) words = arguments_hide(argv);
     g_autoptr(GError) error = NULL;
-    CliSettings settings = {.json = wants_json(argc, argv)};
+    CliSettings settings = {.json = wants_json(argc, words)};
     CstExitStatus status;
     CliAction action;
     CliCtl ctl;
@@ -160,7 +172,7 @@ int main(int argc, char **argv)
     cst_log_init();
     /* What the embedded service notes in passing is for daemons' journals; -d shows it. */
     cst_log_set_level(CST_LOG_ERROR);
-    ok = cli_options_parse(argc, argv, &settings, &action, &first, &error);
+    ok = cli_options_parse(argc, words, &settings, &action, &first, &error);
     cli_ctl_init(&ctl, &settings, cli_groups());
     ctl.background = cli_background_take();
     running = &ctl;
@@ -168,7 +180,7 @@ int main(int argc, char **argv)
     if (ok && action == CLI_RUN && !settings.no_config)
         ok = load_config(&ctl, &error);
     if (ok) {
-        status = run(&ctl, action, argc - first, argv + first);
+        status = run(&ctl, action, argc - first, words + first);
     } else {
         status = cli_exit_status(&ctl, error);
         cli_report(&ctl, error);

@@ -3,6 +3,7 @@
 #include <conn/client_jobs.h>
 
 #include <base/error_class.h>
+#include <base/url.h>
 
 #include "conn_private.h"
 
@@ -60,6 +61,8 @@ gboolean cst_conn_client_job_end(CstConn *conn, uint64_t handle, const GError *w
     char *word = why ? (char *)cst_error_info(cst_error_code(why))->word : NULL;
     const wire_client_job_end_args args = {handle, cst_opt_arg(&word), cst_opt_arg(&text)};
 
+    if (text)
+        cst_url_mask(text);
     return cst_conn_own_call(conn, WIRE_CISTERN_CLIENT_JOB_END, &args, NULL, NULL, error);
 }
 

@@ -35,10 +35,11 @@ gboolean import_is_url(const char *source)
 
 char *import_file_of(const char *source)
 {
-    g_autoptr(GUri) uri =
-        import_is_url(source) ? g_uri_parse(source, G_URI_FLAGS_NONE, NULL) : NULL;
+    const gboolean url = import_is_url(source);
+    g_autoptr(GUri) uri = url ? g_uri_parse(source, G_URI_FLAGS_NONE, NULL) : NULL;
 
-    return g_path_get_basename(uri ? g_uri_get_path(uri) : source);
+    /* The last part of a URL that cannot be parsed may be a password. */
+    return g_path_get_basename(uri ? g_uri_get_path(uri) : url ? "" : source);
 }
 
 char *cst_import_name(const char *source)

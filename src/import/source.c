@@ -193,9 +193,9 @@ static gboolean find_checksum(const ImportContext *context, gboolean *ret_wanted
     if (how->checksum_url && !import_is_url(where))
         return cst_fail(error, CST_ERROR_USAGE, _("'%s' is no URL; --checksum-file reads files"),
                         where);
-    shown = how->checksum_url ? cst_url_shown(where) : g_strdup(where);
-    list = import_signed_list(context, where, shown ? shown : where, error);
-    return list && import_list_find(list, file, shown ? shown : where, FALSE, ret_checksum, error);
+    shown = cst_url_shown(where);
+    list = import_signed_list(context, where, shown, error);
+    return list && import_list_find(list, file, shown, FALSE, ret_checksum, error);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -359,10 +359,11 @@ static char *url_beside(const char *url, const char *name, GError **error)
     g_autofree char *escaped = g_uri_escape_string(name, NULL, FALSE);
     /* With a "./", no name is taken for a scheme. */
     g_autofree char *relative = g_strconcat("./", escaped, NULL);
+    g_autofree char *shown = cst_url_shown(url);
     char *beside = g_uri_resolve_relative(url, relative, G_URI_FLAGS_ENCODED, NULL);
 
     if (!beside)
-        cst_fail(error, CST_ERROR_INVALID, _("'%s' is no URL that '%s' could be beside"), url,
+        cst_fail(error, CST_ERROR_INVALID, _("'%s' is no URL that '%s' could be beside"), shown,
                  name);
     return beside;
 }

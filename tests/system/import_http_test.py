@@ -5,6 +5,7 @@ import contextlib
 import glob
 import gzip
 import http.server
+import json
 import os
 import re
 import signal
@@ -157,7 +158,7 @@ class Server:
         self.server.server_close()
 
 
-class Servers(Importing):
+class WithServer(Importing):
     def setUp(self):
         super().setUp()
         self.server = Server()
@@ -176,6 +177,8 @@ class Servers(Importing):
     def assert_disk(self, name):
         self.assertEqual(Handler.files["disk.raw"], read(self.at("p", name)))
 
+
+class Servers(WithServer):
     def test_by_ranges(self):
         """An image by its tables and data, in few requests, and without a spool."""
         for number, file in enumerate(("disk.raw", "disk.qcow2")):
@@ -435,3 +438,71 @@ class Servers(Importing):
         self.assertEqual(0, peers.run([space.CISTERN, "-c", self.peer.uri, "vol-import", "--pool", "p",
                                        self.url("ranges/disk.raw"), "--dry-run"])[0])
         self.assertEqual([], self.entries("p"))
+
+
+class SecretsOfUrls(WithServer):
+    """The password and the token of a URL are in no job, log, file or command line."""
+
+    SECRETS = ("hunter2", "t0ken")
+
+    def url(self, path):
+        return f"http://me:hunter2@127.0.0.1:{self.server.port}/{path}?token=t0ken"
+
+    def assert_clean(self, place, text):
+        for secret in self.SECRETS:
+            self.assertNotIn(secret, text, place)
+
+    def command_lines(self):
+        """Those of the processes that import from this server."""
+        found = []
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as line:
+                text = line.read()
+                if str(self.server.port) in text and "vol-import" in text:
+                    found.append(text)
+        return found
+
+    def assert_nothing_is_seen(self, job):
+        for words in (("job-list", "--all"), ("job-list", "--all", "--json"), ("job-info", job),
+                      ("job-info", job, "--json")):
+            self.assert_clean(words, "".join(self.cistern(*words)[1:]))
+        self.assert_clean("log", self.peer.log())
+        for folder, _, names in os.walk(self.peer.root):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path):
+                    self.assert_clean(path, read(path).decode(errors="replace"))
+
+    def test_password_of_a_running_import_is_in_no_command_line_job_or_file(self):
+        for detach in ((), ("--detach",)):
+            Handler.log.clear()
+            child = self.start("--download", self.url("silent/disk.raw"), *detach)
+            self.wait_until(lambda: Handler.log, "the server is asked")
+            lines = self.command_lines()
+            self.assertTrue(lines)
+            self.assert_clean("command line", "".join(lines))
+            (job,) = self.wait_until(lambda: json.loads(self.cistern("job-list", "--json")[1])["jobs"],
+                                     "the job is listed")
+            self.assert_nothing_is_seen(str(job["id"]))
+            self.cistern("job-cancel", str(job["id"]))
+            Handler.released.set()
+            out, err = child.communicate(timeout=60)
+            self.assert_clean("output", out + err)
+            self.cistern("job-wait", str(job["id"]))
+            self.assert_nothing_is_seen(str(job["id"]))
+            Handler.released.clear()
+
+    def test_password_is_in_no_error(self):
+        """Also of words that are wrong, and of a URL that cannot be parsed."""
+        port = self.server.port
+        for words in ((self.url("never/none"),), (self.url("found/none"),),
+                      (self.url("found/none").replace("http", "ftp"),),
+                      (self.url("found/none"), "x", self.url("found/more")),
+                      (f"http://me:hunter2@127.0.0.1:{port}port/x",),
+                      ("http://127.0.0.1:port/hunter2",),
+                      (self.url("ranges/disk.raw"), "--checksum-url", self.url("found/none")),
+                      (self.url("ranges/disk.raw"), "--checksum-file", self.url("found/none"))):
+            for option in ((), ("--json",)):
+                status, out, err = self.run_import(*words, *option)
+                self.assertNotEqual(0, status, words)
+                self.assert_clean(words, out + err)

@@ -12,6 +12,7 @@
 
 #include <base/error_class.h>
 #include <base/i18n.h>
+#include <base/url.h>
 
 #include "sheet.h"
 #include "text.h"
@@ -117,11 +118,20 @@ static const char *hint_for(CstErrorCode code)
     }
 }
 
+/* An error may quote words of the command line, with a URL that was typed wrong. */
+static char *error_shown(const GError *error)
+{
+    char *text = cst_error_text(error);
+
+    cst_url_mask(text);
+    return text;
+}
+
 static void report_json(CliCtl *ctl, const GError *error)
 {
     const CstErrorInfo *info = cst_error_info(cst_error_code(error));
     const char *hint = ctl->hint ? ctl->hint : hint_for(cst_error_code(error));
-    g_autofree char *text = cst_error_text(error);
+    g_autofree char *text = error_shown(error);
     const CliFact facts[] = {
         cli_fact_text("code", NULL, info->word),
         cli_fact_text("message", NULL, text),
@@ -140,7 +150,7 @@ static void report_json(CliCtl *ctl, const GError *error)
 
 static void report_text(CliCtl *ctl, const GError *error)
 {
-    g_autofree char *text = cst_error_text(error);
+    g_autofree char *text = error_shown(error);
     const char *hint = hint_for(cst_error_code(error));
 
     if (ctl->headline)

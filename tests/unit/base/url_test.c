@@ -100,10 +100,36 @@ static void url_is_shown_without_its_secrets(void **state)
     }
 }
 
+static void url_mask_hides_secrets_in_a_line(void **state)
+{
+    static const struct {
+        const char *line, *masked;
+    } rows[] = {
+        {"vol-import http://me:pw@host/x?t=s 'https://k@h/y#f' v",
+         "vol-import http://*****@host/x**** 'https://*@h/y**' v"},
+        {"--checksum-url=HTTPS://u:p/w@h/SUMS", "--checksum-url=HTTPS://*****@h/SUMS"},
+        {"http://host/x", "http://host/x"},
+        {"http://", "http://"},
+        {"http:/me:pw@host", "http:/me:pw@host"},
+        {"qemu+ssh://root@host/system?keyfile=k", "qemu+ssh://root@host/system?keyfile=k"},
+        {"a:b@c?d", "a:b@c?d"},
+        {"http:http://u@h", "http:http://*@h"},
+        {"", ""},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *line = g_strdup(rows[i].line);
+
+        cst_url_mask(line);
+        assert_string_equal(line, rows[i].masked);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(url_is_shown_without_its_secrets),
+        cmocka_unit_test(url_mask_hides_secrets_in_a_line),
         cmocka_unit_test(paths_are_escaped_and_back),
         cmocka_unit_test(references_lead_from_the_directory),
         cmocka_unit_test(spellings_of_a_local_file_give_its_clean_path),

@@ -23,3 +23,9 @@ char *cst_reference_path(const char *reference);
  * that is no URL stays as it is. g_free() it.
  */
 char *cst_url_shown(const char *text);
+/**
+ * Overwrites the user, password, query and fragment of each http and https URL in @text with "*".
+ * The length stays. For text that was typed, such as a command line, whose URLs may be wrong: more
+ * may be overwritten than is secret.
+ */
+void cst_url_mask(char *text);
