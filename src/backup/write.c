@@ -79,6 +79,7 @@ CstBackupWriter *cst_writer_new(CstRepo *repo, const CstBackupHow *how, GError *
     return g_steal_pointer(&writer);
 }
 
+/* Forgets the volume that is being written, with the chunks that are not stored yet. */
 static void volume_clear(CstBackupWriter *writer)
 {
     if (writer->volume) {
@@ -88,6 +89,7 @@ static void volume_clear(CstBackupWriter *writer)
         cst_backup_free(owner);
     }
     chunk_lists_clear(&writer->previous);
+    writer->n_names = writer->n_items = writer->fill = 0;
 }
 
 void cst_writer_free(CstBackupWriter *writer)
@@ -154,7 +156,6 @@ gboolean cst_writer_volume(CstBackupWriter *writer, const CstBackupVolume *volum
     writer->volume->base = text_of(volume->base);
     writer->volume->size = volume->size;
     writer->position = 0;
-    writer->n_names = writer->n_items = writer->fill = 0;
     g_byte_array_set_size(writer->lists, 0);
     return TRUE;
 }
@@ -390,7 +391,6 @@ gboolean cst_writer_same(CstBackupWriter *writer, uint64_t len, GError **error)
 gboolean cst_writer_volume_drop(CstBackupWriter *writer)
 {
     volume_clear(writer);
-    writer->n_names = writer->n_items = writer->fill = 0;
     return !writer->packs.failed && !writer->failed;
 }
 
