@@ -913,6 +913,19 @@ class Hostile(Served):
             self.assertEqual(client.chunks(), [(1, bytes(8 + MIB))])
         self.assertLess(server.memory("VmHWM"), 400)
 
+    def test_memory_of_writes_that_never_come_is_given_back(self):
+        """Clients announce 32 MiB and leave; a client that reads as much is still served."""
+        server = self.serve(32 * MIB)
+        for _ in range(8):
+            client = self.raw(server).go()
+            client.ask(WRITE, 0, 32 * MIB, data=b"x")
+            client.close()
+        client = self.raw(server).go(structured=False)
+        client.socket.settimeout(60)
+        client.ask(READ, 0, 32 * MIB)
+        self.assertEqual(client.simple(), 0)
+        client.take(32 * MIB)
+
     def test_unproven_connections_of_a_host_keep_no_client_out(self):
         """An attacker's connections negotiate no more; each client of another host gets in."""
         server = self.serve(MIB, port=True)
