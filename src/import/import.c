@@ -19,7 +19,7 @@ typedef struct {
     const CstImageFormat *format;
     CstBlob *content; /* what a guest sees */
     uint64_t capacity;
-    uint64_t packed; /* bytes of its image, or of what that was unpacked from */
+    uint64_t packed; /* bytes of its image, or of the file that holds it packed */
 } Disk;
 
 /* The receiver of a disk's content. */

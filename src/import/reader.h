@@ -26,8 +26,8 @@ struct ImportReader {
     GByteArray *peeked;   /**< read ahead, and not given out yet */
     uint64_t taken;       /**< bytes given out */
     uint64_t memory;      /**< of an origin: bytes of all decompressors over it */
-    ImportReader *origin; /**< what all of it comes from; itself, if it unpacks nothing */
-    CstDigest *digest;    /**< borrowed: of all that is given out; NULL: none */
+    ImportReader *origin; /**< the first reader of the chain; this one, if it is the first */
+    CstDigest *digest;    /**< borrowed: of all bytes that are given out; may be NULL */
 };
 
 /** Initialises the head of an implementation's struct. Copies @name. */

@@ -110,7 +110,7 @@ static gboolean open_url(const ImportContext *context, const char *url, ImportSo
     return source->blob != NULL;
 }
 
-/* Notes what the source is unpacked from. Of several steps, the smallest input is the bound. */
+/* Counts the packed bytes of the source. Of several steps, the smallest input is the bound. */
 static void note_packed(ImportSource *source, const ImportReader *reader)
 {
     uint64_t packed = reader->origin->taken;

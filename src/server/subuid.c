@@ -33,7 +33,7 @@ typedef struct {
     uint32_t account;
 } SubuidRange;
 
-/* What changes when a file is written to or replaced. */
+/* Attributes that change when a file is written to or replaced. */
 typedef struct {
     uint64_t inode, size;
     struct timespec mtime, ctime;
@@ -151,7 +151,7 @@ static void users_parse(char *passwd, GHashTable *users, GHashTable *names)
     }
 }
 
-/* The account of a range from @first on whose owner is @name: the owner, or @first. */
+/* Returns the account of the range that begins at @first: its owner @name, or @first itself. */
 static uint32_t range_account(const SubuidTable *table, const char *name, uint32_t first,
                               GHashTable *names)
 {
@@ -191,7 +191,7 @@ static int range_compare(gconstpointer a, gconstpointer b)
     return left->first < right->first ? -1 : left->first > right->first;
 }
 
-/* Sorts the ranges and makes one of those that overlap. */
+/* Sorts the ranges, and joins ranges that overlap. */
 static void ranges_join(GArray *ranges)
 {
     guint n = 0;

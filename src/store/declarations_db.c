@@ -61,7 +61,7 @@ static const char *const texts[SQL_N_STATEMENTS] = {
                 " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE NOT EXISTS"
                 " (SELECT 1 FROM declarations WHERE inode = ?3 AND btime = ?4"
                 "  AND (btime <> 0 OR (dir = ?1 AND name = ?2)))",
-    /* Of the records of that file, those without a declared format. */
+    /* Updates a record of the file only if it has no declared format. */
     [SQL_SET_SEEN] = "UPDATE declarations SET seen = ?10, restricted = max(restricted, ?6)"
                      " WHERE inode = ?3 AND btime = ?4"
                      " AND (btime <> 0 OR (dir = ?1 AND name = ?2)) AND format IS NULL",

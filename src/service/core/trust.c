@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An image may name other files. Who wrote the image chose those names: the administrator who made
- * it, or whoever uploaded it or can write where it lies. So a reference is followed only when it is
- * declared, and a format that was declared does not change with the content.
+ * An image may name other files. The author of the image chose these names: the administrator, or
+ * a user who uploaded the image or can write in its directory. So a reference is followed only when
+ * it is declared, and a format that was declared does not change with the content.
  *
- * Recorded (store/declarations.h) is what the file and its directory do not show:
+ * A record (store/declarations.h) holds facts that the file and its directory do not show:
  *
  * - of a volume of plain bytes (raw, iso) that it is that: its guest can write anything at its
  *   start;
@@ -72,10 +72,10 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
 /* --- what other tools have made --------------------------------------------------------------- */
 
 /*
- * Returns what to record of @volume, of which nothing is declared, as it is found: plain bytes,
- * which a guest could make look like an image, keep their format; an image is known by its format
- * if its header is destroyed; an image with references where others can write is restricted. NULL:
- * the record is up to date. The caller frees it.
+ * Returns the record that a scan makes of @volume, which the caller frees; NULL: the present record
+ * is up to date. Plain bytes keep their format, because a guest could make them look like an image.
+ * An image keeps the format that was seen, in case that its header is destroyed. An image with
+ * references is restricted in a directory that other users can write.
  */
 static CstDeclaration *declaration_to_pin(const CstVolume *volume)
 {

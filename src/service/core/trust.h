@@ -23,10 +23,10 @@ void trust_declared(const CstPoolState *state, CstVolume *const *volumes, guint 
                     CstDeclaration **ret_declarations, gpointer data);
 
 /**
- * Records what was found of files that other tools have made, and that nothing is declared of: raw
- * ones stay raw, whatever is written into them; images keep their format if their headers are
- * destroyed, and where others can write they stay restricted. Marks the records of @volumes
- * (borrowed, not published yet) as declared.
+ * Records the formats of files that other tools have made and that have no declaration. A raw file
+ * stays raw after any write. An image keeps its format if its header is destroyed, and stays
+ * restricted in a directory that other users can write. Marks the records of @volumes (borrowed,
+ * not published yet) as declared.
  */
 void trust_pin(CstPool *pool, const CstPoolState *state, CstVolume *const *volumes, guint count);
 
@@ -43,7 +43,7 @@ gboolean trust_follows_outside(CstPool *pool, CstTrust trust);
 /** Checks the same of @part, another file in which @volume's image keeps data. */
 gboolean trust_check_part(CstPool *pool, const CstVolume *volume, const char *part, GError **error);
 
-/** Fails with CORRUPT for an image whose header is lost: its bytes are not what its guest sees. */
+/** Fails with CORRUPT for an image whose header is lost: its bytes are not the guest's disk. */
 gboolean trust_check_header(const CstVolume *volume, GError **error);
 
 /** TRUE when the volume names a backing file that is declared. */

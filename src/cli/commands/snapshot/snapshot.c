@@ -169,10 +169,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Change, change_clear)
  * How a change is made and reported. All texts take the snapshot, the volume and the third word.
  */
 typedef struct {
-    const char *other;     /**< option with the third word; NULL: none */
+    const char *other;     /**< option with the third word; may be NULL */
     gboolean other_is_vol; /**< the third word names a new volume of the same pool */
-    gboolean takes_size;   /**< option --size limits what the snapshot may grow to */
-    const char *question;  /**< asked when data is lost; NULL: none is */
+    gboolean takes_size;   /**< option --size limits the growth of the snapshot */
+    const char *question;  /**< asked before data is lost; NULL: no data is lost */
     /** Asked instead when snapshots are lost with it, which are its third word; NULL: none are. */
     const char *question_lost;
     const char *plan, *label, *done, *failed;
