@@ -131,6 +131,8 @@ CASES = {
     "vol-trust": (["vol-trust v --pool p", "vol-trust q --pool p"],
                   ["vol-trust none --pool p", "vol-trust dir --pool p",
                    "vol-trust v --pool p --format nothing"]),
+    "pool-trash": (["pool-trash p --days 7", "pool-trash p --days off"],
+                   ["pool-trash none --days 7", "pool-trash p --days x", "pool-trash kept --days off"]),
     "pool-trust": (["pool-trust p --follow pools"],
                    ["pool-trust none --follow none", "pool-trust p --follow sideways"]),
     "vol-rebase": (["vol-rebase top --pool p -b base -F qcow2",
