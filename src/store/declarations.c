@@ -445,12 +445,13 @@ static Change *plan_change(sqlite3_stmt *row, const CstDeclarationSweep *sweep)
     const CstFileId id = {.inode = (uint64_t)sqlite3_column_int64(row, 1),
                           .btime_ns = sqlite3_column_int64(row, 2)};
     gint64 missing = sqlite3_column_int64(row, 3);
-    gboolean there = sweep->may_exist(name, &id, sweep->data);
+    CstDeclaredPresence presence = sweep->look(name, &id, sweep->data);
+    gboolean there = presence == CST_DECLARED_PRESENT;
     gboolean drop = !there && missing && sweep->now - missing >= sweep->grace_period;
     Change *change;
 
-    /* The record says so already. */
-    if (!drop && there == (missing == 0))
+    /* A doubt ends no wait: each start of a daemon has doubts until all pools are scanned. */
+    if (presence == CST_DECLARED_UNKNOWN || (!drop && there == (missing == 0)))
         return NULL;
     change = g_new0(Change, 1);
     change->name = g_strdup(name);

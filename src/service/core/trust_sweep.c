@@ -78,25 +78,25 @@ static void collect_all(Sweep *sweep)
         collect_pool(sweep, g_ptr_array_index(others, i));
 }
 
-/*
- * CstDeclarationSweep.may_exist. In case of doubt TRUE: a record that stays too long does no harm.
- */
-static gboolean may_be_there(const char *name, const CstFileId *id, gpointer data)
+/* CstDeclarationSweep.look. A record that stays too long does no harm. */
+static CstDeclaredPresence file_look(const char *name, const CstFileId *id, gpointer data)
 {
     Sweep *sweep = data;
 
     /* What is kept after its deletion is in no table; its record goes with it. */
     if (cst_name_is_trash(name) || g_hash_table_contains(sweep->found, name))
-        return TRUE;
+        return CST_DECLARED_PRESENT;
     if (!sweep->files)
         collect_all(sweep);
-    return sweep->unknown || g_hash_table_contains(sweep->files, id);
+    if (g_hash_table_contains(sweep->files, id))
+        return CST_DECLARED_PRESENT;
+    return sweep->unknown ? CST_DECLARED_UNKNOWN : CST_DECLARED_MISSING;
 }
 
 void trust_sweep(CstPool *pool, CstPoolState *state, GHashTable *found)
 {
     Sweep sweep = {.pool = pool, .found = found};
-    const CstDeclarationSweep how = {.may_exist = may_be_there,
+    const CstDeclarationSweep how = {.look = file_look,
                                      .data = &sweep,
                                      .now = g_get_real_time() / G_USEC_PER_SEC,
                                      .grace_period = PATIENCE_S};

@@ -72,9 +72,9 @@ static char *read_rows(const Root *root)
     return g_string_free(text, FALSE);
 }
 
-static gboolean may_exist(const char *name, const CstFileId *id, gpointer data)
+static CstDeclaredPresence is_a(const char *name, const CstFileId *id, gpointer data)
 {
-    return strcmp(name, "a") == 0;
+    return strcmp(name, "a") == 0 ? CST_DECLARED_PRESENT : CST_DECLARED_MISSING;
 }
 
 static gboolean set_one(Root *root, gboolean durable, GError **error)
@@ -107,7 +107,7 @@ static gboolean add_many(Root *root, GError **error)
 
 static gboolean sweep(Root *root, GError **error)
 {
-    const CstDeclarationSweep how = {.may_exist = may_exist, .now = 1000, .grace_period = 100};
+    const CstDeclarationSweep how = {.look = is_a, .now = 1000, .grace_period = 100};
 
     return cst_declarations_sweep(root->store, "/p", &how, error);
 }
@@ -290,16 +290,16 @@ static void database_in_the_making_is_waited_for(void **state)
 }
 
 /* The file of the record is another one by the time of the change. */
-static gboolean replace_meanwhile(const char *name, const CstFileId *id, gpointer data)
+static CstDeclaredPresence replace_meanwhile(const char *name, const CstFileId *id, gpointer data)
 {
     if (strcmp(name, "b") == 0)
         set(data, file("/p", "b", 88, 5), "vdi", TRUE);
-    return FALSE;
+    return CST_DECLARED_MISSING;
 }
 
-static gboolean is_missing(const char *name, const CstFileId *id, gpointer data)
+static CstDeclaredPresence is_missing(const char *name, const CstFileId *id, gpointer data)
 {
-    return FALSE;
+    return CST_DECLARED_MISSING;
 }
 
 /* It is neither marked as missing nor dropped: the plan was made for another file. */
@@ -308,7 +308,7 @@ static void sweep_leaves_a_record_that_changed_meanwhile(void **state)
     Root *root = *state;
     Root other = {.store = cst_declarations_new(root->paths)};
     CstDeclarationSweep how = {
-        .may_exist = replace_meanwhile, .data = &other, .now = 1000, .grace_period = 100};
+        .look = replace_meanwhile, .data = &other, .now = 1000, .grace_period = 100};
     g_autofree char *marked = NULL, *dropped = NULL;
 
     prepare(root);
@@ -317,9 +317,9 @@ static void sweep_leaves_a_record_that_changed_meanwhile(void **state)
     assert_non_null(strstr(marked, "|b|88|5|vdi|1|/images/base|raw|data.raw|0|-|\n"));
     assert_non_null(strstr(marked, "|a|7|5|qcow2|1|/images/base|raw|data.raw|1000|-|\n"));
     prepare(root);
-    how.may_exist = is_missing;
+    how.look = is_missing;
     assert_true(cst_declarations_sweep(root->store, "/p", &how, NULL));
-    how.may_exist = replace_meanwhile;
+    how.look = replace_meanwhile;
     how.now += 100;
     assert_true(cst_declarations_sweep(root->store, "/p", &how, NULL));
     dropped = read_rows(root);

@@ -123,14 +123,19 @@ static void test_nothing_stays_open(void **state)
 
 /* --- other processes -------------------------------------------------------------------------- */
 
-static gboolean is_a(const char *name, const CstFileId *id, gpointer data)
+static CstDeclaredPresence is_a(const char *name, const CstFileId *id, gpointer data)
 {
-    return strcmp(name, "a") == 0;
+    return strcmp(name, "a") == 0 ? CST_DECLARED_PRESENT : CST_DECLARED_MISSING;
 }
 
-static gboolean is_not(const char *name, const CstFileId *id, gpointer data)
+static CstDeclaredPresence is_not(const char *name, const CstFileId *id, gpointer data)
 {
-    return FALSE;
+    return CST_DECLARED_MISSING;
+}
+
+static CstDeclaredPresence is_unknown(const char *name, const CstFileId *id, gpointer data)
+{
+    return CST_DECLARED_UNKNOWN;
 }
 
 static void look_by_file(Root *root)
@@ -158,7 +163,7 @@ static void look_for_a_policy(Root *root)
 
 static void sweep_nothing(Root *root)
 {
-    const CstDeclarationSweep how = {.may_exist = is_a, .now = 1000, .grace_period = 100};
+    const CstDeclarationSweep how = {.look = is_a, .now = 1000, .grace_period = 100};
 
     assert_true(cst_declarations_sweep(root->store, "/other", &how, NULL));
 }
@@ -230,10 +235,11 @@ static void test_removed_is_forgotten(void **state)
 
 /* --- records whose files are gone ------------------------------------------------------------- */
 
-static void sweep(Root *root, gboolean (*may_exist)(const char *, const CstFileId *, gpointer),
+static void sweep(Root *root,
+                  CstDeclaredPresence (*look)(const char *, const CstFileId *, gpointer),
                   gint64 now)
 {
-    const CstDeclarationSweep how = {.may_exist = may_exist, .now = now, .grace_period = 100};
+    const CstDeclarationSweep how = {.look = look, .now = now, .grace_period = 100};
 
     assert_true(cst_declarations_sweep(root->store, "/p", &how, NULL));
 }
@@ -270,6 +276,19 @@ static void test_what_comes_back_has_not_been_missed(void **state)
     assert_format(root, file("/p", "a", 8, 6), FALSE, "raw");
     sweep(root, is_not, 1300);
     assert_format(root, file("/p", "a", 8, 6), FALSE, NULL);
+}
+
+static void test_doubt_neither_drops_a_record_nor_ends_its_wait(void **state)
+{
+    Root *root = *state;
+
+    set(root, file("/p", "a", 7, 5), "raw", FALSE);
+    sweep(root, is_unknown, 1000);
+    sweep(root, is_not, 1050);
+    sweep(root, is_unknown, 1200);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, "raw");
+    sweep(root, is_not, 1201);
+    assert_format(root, file("/p", "a", 7, 5), FALSE, NULL);
 }
 
 static void test_a_database_of_before_is_swept_too(void **state)
@@ -364,7 +383,7 @@ static void assert_refused(gboolean done, GError **error)
 static void try_everything(Root *root)
 {
     const CstDeclaredFile about = file("/p", "a", 7, 5);
-    const CstDeclarationSweep how = {.may_exist = is_a, .now = 1, .grace_period = 1};
+    const CstDeclarationSweep how = {.look = is_a, .now = 1, .grace_period = 1};
     g_autoptr(CstDeclaration) raw = cst_declaration_new("raw", FALSE);
     const CstDeclaredRecord record = {about, raw};
     CstDeclaration *found = NULL;
@@ -461,6 +480,7 @@ int main(void)
         TEST(test_a_directory_that_cannot_be_made_is_an_error),
         TEST(test_what_has_been_missed_for_long_is_dropped),
         TEST(test_what_comes_back_has_not_been_missed),
+        TEST(test_doubt_neither_drops_a_record_nor_ends_its_wait),
         TEST(test_a_database_of_before_is_swept_too),
         TEST(test_killed),
         TEST(test_two_processes_write_at_once),

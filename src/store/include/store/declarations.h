@@ -78,10 +78,17 @@ gboolean cst_declarations_add_many(CstDeclarations *declarations, const CstDecla
 gboolean cst_declarations_remove(CstDeclarations *declarations, const char *dir, const char *name,
                                  GError **error);
 
+/** Whether the file of a record exists. */
+typedef enum {
+    CST_DECLARED_MISSING,
+    CST_DECLARED_PRESENT,
+    CST_DECLARED_UNKNOWN, /**< it may be in a place that cannot be looked at now */
+} CstDeclaredPresence;
+
 /** Parameters of cst_declarations_sweep(). */
 typedef struct {
-    /** FALSE: no known file is the record's. Must not call the database, which is locked. */
-    gboolean (*may_exist)(const char *name, const CstFileId *id, gpointer data);
+    /** Looks for the file of a record. Must not call the database, which is locked. */
+    CstDeclaredPresence (*look)(const char *name, const CstFileId *id, gpointer data);
     gpointer data;
     gint64 now;          /**< seconds of a clock that continues across restarts */
     gint64 grace_period; /**< seconds for which a file must have been missing */
@@ -89,8 +96,9 @@ typedef struct {
 
 /**
  * Deletes the records of @dir whose files have been missing for the grace period. Stores for the
- * others since when their file is missing, or that it is back. Call it after a complete scan of the
- * directory. A record that is set again starts as not missing.
+ * others since when their file is missing, or that it is back. A record whose file is unknown stays
+ * as it is. Call it after a complete scan of the directory. A record that is set again starts as
+ * not missing.
  */
 gboolean cst_declarations_sweep(CstDeclarations *declarations, const char *dir,
                                 const CstDeclarationSweep *sweep, GError **error);
