@@ -59,7 +59,7 @@ static gboolean read_word(CliCtl *ctl, const CliArgs *args, const char *word,
     if (name && !find_named_pool(ctl, word, name, pool_is_required(args, pool_option),
                                  &ret_place->pool, error))
         return FALSE;
-    ret_place->name = ret_place->pool ? name : word;
+    ret_place->name = name && ret_place->pool ? name : word;
     if (strchr(ret_place->name, '/'))
         ctl->blame |= CLI_BLAME_ALL;
     return TRUE;
