@@ -10,10 +10,10 @@
 struct CstWireServer;
 
 /**
- * What all connections of one account share, which is a uid and the subordinate uids of its user:
- * how many they are, how many bytes are held for them (what they have sent and nobody has handled,
- * replies that are made or wait to be read, events, pieces of streams), and their turns at the
- * workers. Found through the server, freed with its last connection.
+ * An account: a uid and the subordinate uids of its user. All its connections share one limit of
+ * connections, one budget of bytes and one turn at the workers. The bytes are those of requests
+ * that wait, replies that are made or wait to be read, events, and pieces of streams. Found through
+ * the server, freed with its last connection.
  */
 typedef struct User {
     guint refs;        /**< guarded by the server's users_lock, as is the next one */

@@ -39,6 +39,13 @@ const char *cli_full_name(const char *word)
     return slash && slash > word && slash[1] ? slash + 1 : NULL;
 }
 
+char *cli_full_name_pool(const char *word)
+{
+    const char *name = cli_full_name(word);
+
+    return name ? g_strndup(word, (size_t)(name - 1 - word)) : NULL;
+}
+
 static gboolean takes_rest(const CliCommand *command)
 {
     for (const CliOption *option = command->options; option && option->name; option++)

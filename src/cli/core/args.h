@@ -26,6 +26,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliArgs, cli_args_free)
 
 /** Returns the NAME in a word POOL/NAME, borrowed from it; NULL: the word is not of that form. */
 const char *cli_full_name(const char *word);
+/** Returns the POOL in a word POOL/NAME, to be freed; NULL: the word is not of that form. */
+char *cli_full_name_pool(const char *word);
 /**
  * Whether the value of another option says what @option would: it is POOL/NAME, and its row has
  * @option as names_pool.

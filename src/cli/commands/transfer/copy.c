@@ -357,7 +357,7 @@ static gboolean read_place(Copy *copy, const CliArgs *args, GError **error)
         !cli_args_string(args, "newpool", &pool, error))
         return FALSE;
     name = word ? cli_full_name(word) : NULL;
-    copy->new_pool = name ? g_strndup(word, (size_t)(name - 1 - word)) : g_strdup(pool);
+    copy->new_pool = name ? cli_full_name_pool(word) : g_strdup(pool);
     if (pool && !g_str_equal(pool, copy->new_pool))
         return cst_fail(error, CST_ERROR_USAGE,
                         _("'%s' names pool '%s', and --%s names pool '%s': leave one of them out"),

@@ -16,7 +16,7 @@ static gboolean look_at(CliFarVolume *far, const CliCtl *ctl, const char *uri, c
 {
     const CstConnOptions options = {.must_exist = TRUE, .unattended = ctl->background >= 0};
     const char *name = cli_full_name(source);
-    g_autofree char *pool_name = name ? g_strndup(source, (size_t)(name - 1 - source)) : NULL;
+    g_autofree char *pool_name = cli_full_name_pool(source);
     g_autoptr(CstPoolRef) pool = NULL;
 
     if (!name)

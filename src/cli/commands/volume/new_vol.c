@@ -7,6 +7,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/uuid.h>
 
 #include "commands/pool/pool.h"
 #include "volume.h"
@@ -14,11 +15,6 @@
 void cli_new_vol_clear(CliNewVol *place)
 {
     g_clear_pointer(&place->pool, cst_pool_ref_free);
-}
-
-static gboolean pool_is_same(const CstPoolRef *a, const CstPoolRef *b)
-{
-    return memcmp(&a->uuid, &b->uuid, sizeof a->uuid) == 0;
 }
 
 static gboolean pool_is_required(const CliArgs *args, const char *pool_option)
@@ -32,10 +28,10 @@ static gboolean pool_is_required(const CliArgs *args, const char *pool_option)
  * The pool that @word names as POOL/NAME. Without such a pool *ret_pool is NULL, and the hint says
  * so, because the server will complain of the slash only.
  */
-static gboolean find_named_pool(CliCtl *ctl, const char *word, const char *name, gboolean required,
+static gboolean find_named_pool(CliCtl *ctl, const char *word, gboolean required,
                                 CstPoolRef **ret_pool, GError **error)
 {
-    g_autofree char *pool_name = g_strndup(word, (size_t)(name - 1 - word));
+    g_autofree char *pool_name = cli_full_name_pool(word);
     g_autoptr(GError) why = NULL;
 
     *ret_pool = cst_conn_pool_by_name(ctl->conn, pool_name, &why);
@@ -56,8 +52,8 @@ static gboolean read_word(CliCtl *ctl, const CliArgs *args, const char *word,
 {
     const char *name = cli_full_name(word);
 
-    if (name && !find_named_pool(ctl, word, name, pool_is_required(args, pool_option),
-                                 &ret_place->pool, error))
+    if (name &&
+        !find_named_pool(ctl, word, pool_is_required(args, pool_option), &ret_place->pool, error))
         return FALSE;
     ret_place->name = name && ret_place->pool ? name : word;
     if (strchr(ret_place->name, '/'))
@@ -81,7 +77,7 @@ gboolean cli_vol_new(CliCtl *ctl, const CliArgs *args, const char *option, const
     }
     if (word && !read_word(ctl, args, word, pool_option, ret_place, error))
         return FALSE;
-    if (pool && ret_place->pool && !pool_is_same(pool, ret_place->pool))
+    if (pool && ret_place->pool && !cst_uuid_equal(&pool->uuid, &ret_place->pool->uuid))
         return cst_fail(error, CST_ERROR_USAGE,
                         _("'%s' names pool '%s', and --%s names pool '%s': leave one of them out"),
                         word, ret_place->pool->name, pool_option, pool->name);
@@ -99,7 +95,7 @@ gboolean cli_vol_new_name(CliCtl *ctl, const CliArgs *args, const char *option,
     if (!cli_vol_new(ctl, args, option, NULL, &place, error))
         return FALSE;
     *ret_name = place.name;
-    if (!place.pool || pool_is_same(place.pool, pool))
+    if (!place.pool || cst_uuid_equal(&place.pool->uuid, &pool->uuid))
         return TRUE;
     if (elsewhere)
         cli_hint(ctl, "%s", elsewhere);

@@ -112,8 +112,7 @@ static CstVolRef *by_key_or_path(CliCtl *ctl, const char *text, GError **error)
 /** Returns the pool of "POOL/NAME"; NULL when @text has another form or the pool does not exist. */
 static CstPoolRef *pool_of_full_name(CliCtl *ctl, const char *text)
 {
-    const char *name = cli_full_name(text);
-    g_autofree char *pool = name ? g_strndup(text, (size_t)(name - 1 - text)) : NULL;
+    g_autofree char *pool = cli_full_name_pool(text);
 
     return pool ? cst_conn_pool_by_name(ctl->conn, pool, NULL) : NULL;
 }
