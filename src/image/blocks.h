@@ -6,7 +6,8 @@
 /**
  * What the block formats have in common: the guest's bytes are cut into blocks of one size, each of
  * which is somewhere in the file or nowhere. This file moves the bytes; a format says where they
- * are. qcow2 uses what reads and what claims, and writes by itself (ARCHITECTURE.md says why).
+ * are. qcow2 uses the functions that read and that claim, and has its own
+ * writer (docs/internals/images.md has the reasons).
  *
  * One lock guards all metadata; data is read and written outside of it. A byte that has its place
  * is written there, by any number of threads. Bytes without a place get one step by step: the
