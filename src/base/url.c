@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include <base/file.h>
+
 /* What libxml2 leaves as it is in a path, besides letters, digits, "-", ".", "_" and "~". */
 #define ALLOWED_IN_PATH "/!*'():@&=+$,;"
 
@@ -86,6 +88,16 @@ char *cst_reference_path(const char *reference)
     return g_path_is_absolute(path) ? g_canonicalize_filename(path, NULL) : g_strdup(reference);
 }
 
+gboolean cst_reference_is_below(const char *reference)
+{
+    g_auto(GStrv) parts = g_strsplit(reference, "/", -1);
+
+    for (char **part = parts; *part; part++)
+        if (!cst_name_check(*part, "file", NULL))
+            return FALSE;
+    return *reference != '\0';
+}
+
 char *cst_url_shown(const char *text)
 {
     const char *path = path_of_url(text);
@@ -100,24 +112,138 @@ char *cst_url_shown(const char *text)
     return g_strdup_printf("%.*s://…", (int)(strstr(text, "://") - text), text);
 }
 
+/* --- references for people -------------------------------------------------------------------- */
+
+/* Whether a value under @key, of @len bytes, may be a secret by itself. A backslash hides a key. */
+static gboolean is_secret_key(const char *key, size_t len)
+{
+    static const char *const words[] = {"password", "user", "cookie", "header", "token", "query"};
+    g_autofree char *name = g_ascii_strdown(key, (gssize)len);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+        if (strstr(name, words[i]))
+            return TRUE;
+    return strchr(name, '\\') != NULL;
+}
+
+/* Appends a string of a JSON document, of @len bytes as they are written there. */
+static void append_value(GString *shown, const char *value, size_t len, gboolean secret)
+{
+    g_autofree char *text = g_strndup(value, len);
+    g_autofree char *safe = NULL;
+
+    /* A backslash may hide the mark of a URL. */
+    if (secret || strchr(text, '\\'))
+        g_string_append_c(shown, '*');
+    else
+        g_string_append(shown, safe = cst_reference_shown(text));
+}
+
+/* Returns the end of the string that begins at @at, behind its quote. */
+static const char *end_of_string(const char *at)
+{
+    while (*at && *at != '"')
+        at += *at == '\\' && at[1] ? 2 : 1;
+    return at;
+}
+
+/*
+ * Returns QEMU's JSON of a reference without secrets. A secret that is a number or an object of its
+ * own is not one that QEMU has.
+ */
+static char *json_shown(const char *json)
+{
+    GString *shown = g_string_new(NULL);
+    gboolean secret = FALSE;
+
+    while (*json) {
+        const char *quote = strchrnul(json, '"'), *end, *next;
+
+        g_string_append_len(shown, json, quote - json);
+        if (!*quote)
+            break;
+        end = end_of_string(quote + 1);
+        next = *end ? end + 1 : end;
+        g_string_append_c(shown, '"');
+        if (next[strspn(next, " \t\r\n")] == ':') {
+            secret = is_secret_key(quote + 1, (size_t)(end - quote - 1));
+            g_string_append_len(shown, quote + 1, end - quote - 1);
+        } else {
+            append_value(shown, quote + 1, (size_t)(end - quote - 1), secret);
+        }
+        if (*end)
+            g_string_append_c(shown, '"');
+        json = next;
+    }
+    return g_string_free(shown, FALSE);
+}
+
+char *cst_reference_shown(const char *reference)
+{
+    const char *authority = strstr(reference, "://");
+
+    if (*reference == '/')
+        return g_strdup(reference);
+    if (g_str_has_prefix(reference, "json:"))
+        return json_shown(reference);
+    /* "rbd:POOL/IMAGE:id=NAME:key=SECRET" */
+    if (g_str_has_prefix(reference, "rbd:") && strchr(reference + strlen("rbd:"), ':'))
+        return g_strdup_printf("rbd:%.*s:…", (int)strcspn(reference + strlen("rbd:"), ":"),
+                               reference + strlen("rbd:"));
+    if (!authority || path_of_url(reference))
+        return cst_url_shown(reference);
+    return g_strdup_printf("%.*s://…", (int)(authority - reference), reference);
+}
+
+/* --- text that was typed ---------------------------------------------------------------------- */
+
+static gboolean is_scheme(char c)
+{
+    return g_ascii_isalnum(c) || c == '+' || c == '-' || c == '.';
+}
+
+/*
+ * Whether the scheme that ends at @end is of a connection, as "storage+unix" and "qemu" are: the
+ * user and the query of such a URI are no secrets, and say where it leads.
+ */
+static gboolean is_connection(const char *text, const char *end)
+{
+    static const char *const schemes[] = {"storage", "qemu", "secret", "virt"};
+    const char *begin = end;
+
+    while (begin > text && is_scheme(begin[-1]))
+        begin--;
+    for (size_t i = 0; i < G_N_ELEMENTS(schemes); i++)
+        if (g_str_has_prefix(begin, schemes[i]) && begin + strlen(schemes[i]) <= end)
+            return TRUE;
+    return FALSE;
+}
+
+/* Masks the user before @end. A password that is not encoded may have a slash. */
+static void mask_user(char *authority, const char *end, gboolean connection)
+{
+    char *at = memrchr(authority, '@', (size_t)(end - authority));
+    size_t len = at ? (size_t)(at - authority) : 0;
+
+    if (len > 0 && (!connection || memchr(authority, ':', len)))
+        memset(authority, '*', len);
+}
+
 void cst_url_mask(char *text)
 {
-    for (char *url = strchr(text, ':'); url; url = strchr(url, ':')) {
-        const gboolean http = (url - text >= 4 && g_ascii_strncasecmp(url - 4, "http", 4) == 0) ||
-                              (url - text >= 5 && g_ascii_strncasecmp(url - 5, "https", 5) == 0);
-        char *at, *end;
+    for (char *url = strstr(text, "://"); url; url = strstr(url, "://")) {
+        gboolean connection;
+        char *end, *query;
 
-        url++;
-        if (!http || !g_str_has_prefix(url, "//"))
+        url += strlen("://");
+        if (url - text < 4 || !is_scheme(url[-4]))
             continue;
-        url += strlen("//");
+        connection = is_connection(text, url - strlen("://"));
         end = url + strcspn(url, " \t\n\"'");
-        at = url + strcspn(url, "?# \t\n\"'");
-        memset(at, '*', (size_t)(end - at));
-        /* A password that is not encoded may have a slash. */
-        at = memrchr(url, '@', (size_t)(at - url));
-        if (at)
-            memset(url, '*', (size_t)(at - url));
+        query = url + strcspn(url, "?# \t\n\"'");
+        if (!connection)
+            memset(query, '*', (size_t)(end - query));
+        mask_user(url, query, connection);
         url = end;
     }
 }

@@ -12,6 +12,7 @@
 #include <base/i18n.h>
 #include <base/text.h>
 #include <base/units.h>
+#include <base/url.h>
 #include <blob/tail.h>
 
 #include "kind.h"
@@ -23,7 +24,7 @@
 static gboolean refuse_reference(const char *name, const char *what, const char *file,
                                  GError **error)
 {
-    g_autofree char *shown = cst_text_escape(file);
+    g_autofree char *plain = cst_reference_shown(file), *shown = cst_text_escape(plain);
 
     return cst_fail(error, CST_ERROR_DENIED,
                     _("'%s' is not all there is: it refers to %s '%s', which is not followed; "

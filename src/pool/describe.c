@@ -6,6 +6,7 @@
  */
 #include <pool/pool.h>
 
+#include <base/url.h>
 #include <image/image.h>
 
 static struct timespec from_ns(int64_t ns)
@@ -56,8 +57,11 @@ static void describe_claims(CstVolDef *def, const CstVolumeExtra *extra)
 {
     if (extra->content)
         cst_options_add(&def->options, "content", extra->content);
-    if (extra->backing_path && extra->backing_trust == CST_TRUST_NONE)
-        cst_options_add(&def->options, "undeclared-backing", extra->backing_path);
+    if (extra->backing_path && extra->backing_trust == CST_TRUST_NONE) {
+        g_autofree char *shown = cst_reference_shown(extra->backing_path);
+
+        cst_options_add(&def->options, "undeclared-backing", shown);
+    }
     if (extra->data_file && extra->data_trust == CST_TRUST_NONE)
         cst_options_add(&def->options, "undeclared-data-file", extra->data_file);
 }

@@ -132,15 +132,18 @@ static void report_json(CliCtl *ctl, const GError *error)
     const CstErrorInfo *info = cst_error_info(cst_error_code(error));
     const char *hint = ctl->hint ? ctl->hint : hint_for(cst_error_code(error));
     g_autofree char *text = error_shown(error);
+    g_autofree char *context = g_strdup(ctl->headline);
     const CliFact facts[] = {
         cli_fact_text("code", NULL, info->word),
         cli_fact_text("message", NULL, text),
-        cli_fact_text("context", NULL, ctl->headline),
+        cli_fact_text("context", NULL, context),
         cli_fact_number("exit", NULL, TRUE, cli_exit_status(ctl, error)),
         cli_fact_text("hint", NULL, hint),
     };
     CliSheet sheet;
 
+    if (context)
+        cst_url_mask(context);
     cli_sheet_begin(&sheet, ctl);
     cli_sheet_begin_object(&sheet, "error", NULL);
     cli_sheet_add(&sheet, facts, G_N_ELEMENTS(facts));

@@ -12,6 +12,7 @@
 #include <base/i18n.h>
 #include <base/text.h>
 #include <base/units.h>
+#include <base/url.h>
 
 /* Names and texts in a message may come from other users, images and servers. */
 static void print_escaped(FILE *stream, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
@@ -95,9 +96,11 @@ static gboolean is_like_message(const char *line)
 void cli_error_line(CliCtl *ctl, const char *text)
 {
     gboolean color = cli_use_color(ctl, ctl->err);
-
     g_autofree char *escaped = cst_text_escape_lines(text);
-    g_auto(GStrv) lines = g_strsplit(escaped, "\n", -1);
+    g_auto(GStrv) lines = NULL;
+
+    cst_url_mask(escaped); /* it may quote a word of the command line */
+    lines = g_strsplit(escaped, "\n", -1);
 
     /* What went to stdout before comes first when both go to one place. */
     fflush(ctl->out);

@@ -19,6 +19,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/url.h>
 
 #include "format.h"
 
@@ -57,9 +58,11 @@ static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GE
     if (link->info.compat && files->open_data)
         return files->open_data(link->blob, name, writable, files->data, error);
     if (link->info.compat && !files->open_backing) {
+        g_autofree char *shown = cst_reference_shown(name);
+
         cst_fail(error, CST_ERROR_DENIED,
                  _("'%s' keeps its data in '%s', which was not to be followed"), link->blob->name,
-                 name);
+                 shown);
         return NULL;
     }
     return files->open_part(link->blob, name, writable, files->data, error);
@@ -112,10 +115,12 @@ static Link *next_link(CstChain *chain, const Link *link, GError **error)
     CstBlob *blob;
 
     if (!link->declared) {
+        g_autofree char *shown = cst_reference_shown(link->info.backing);
+
         cst_fail(error, CST_ERROR_DENIED,
                  _("'%s' is based on '%s', but its own format was only guessed, and its guest "
                    "may have made it look so; give the format of each image that points to others"),
-                 link->blob->name, link->info.backing);
+                 link->blob->name, shown);
         return NULL;
     }
     if (chain->links->len >= CST_CHAIN_MAX) {

@@ -19,6 +19,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/url.h>
 #include <image/hold.h>
 
 char *cst_path_named(const char *owner, const char *name)
@@ -42,9 +43,11 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
     g_autofree char *path = cst_path_named(owner->name, name);
 
     if (!path) {
+        g_autofree char *shown = cst_reference_shown(name);
+
         cst_fail(error, CST_ERROR_UNSUPPORTED,
                  _("'%s' is based on '%s', which is no file; only files can be followed"),
-                 owner->name, name);
+                 owner->name, shown);
         return NULL;
     }
     return cst_blob_file_open(path, FALSE, error);
@@ -112,6 +115,7 @@ CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const 
                             gboolean writable, GError **error)
 {
     g_autofree char *path = cst_path_named(owner->name, name);
+    g_autofree char *shown = NULL;
     struct stat named;
     gboolean same = FALSE;
 
@@ -127,10 +131,11 @@ CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const 
                        owner->name, path);
         return NULL;
     }
+    shown = cst_reference_shown(path ? path : name);
     cst_fail(error, CST_ERROR_DENIED,
              _("'%s' keeps its data in '%s', which is not the data file that was named for it; "
                "nothing was opened"),
-             owner->name, path ? path : name);
+             owner->name, shown);
     return NULL;
 }
 
@@ -161,10 +166,11 @@ CstChainFiles cst_path_files(unsigned flags)
 static gboolean check_stands_alone(CstChain *chain, GError **error)
 {
     const char *backing = cst_chain_info(chain, 0)->backing;
+    g_autofree char *shown = backing ? cst_reference_shown(backing) : NULL;
 
-    return !backing || cst_fail(error, CST_ERROR_DENIED,
-                                _("'%s' is based on '%s', which was not to be followed"),
-                                cst_chain_blob(chain, 0)->name, backing);
+    return !shown || cst_fail(error, CST_ERROR_DENIED,
+                              _("'%s' is based on '%s', which was not to be followed"),
+                              cst_chain_blob(chain, 0)->name, shown);
 }
 
 CstChain *cst_path_open(const char *path, const CstImageFormat *format, unsigned open_flags,

@@ -24,6 +24,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/url.h>
 #include <image/image.h>
 #include <store/declarations.h>
 
@@ -149,16 +150,18 @@ gboolean trust_has_backing(const CstVolume *volume)
 
 static gboolean undeclared(const CstVolume *volume, const char *reference, GError **error)
 {
+    g_autofree char *shown = cst_reference_shown(reference);
+
     if (volume->type != CST_VOL_FILE)
         return cst_fail(error, CST_ERROR_DENIED,
                         _("volume '%s' names the file '%s'; what images on devices name is not "
                           "followed"),
-                        volume->name, reference);
+                        volume->name, shown);
     return cst_fail(error, CST_ERROR_DENIED,
                     _("volume '%s' names the file '%s', and nobody but its content says so: it was "
                       "uploaded, or lies where others can write; if that is meant, declare it "
                       "(vol-trust %s)"),
-                    volume->name, reference, volume->name);
+                    volume->name, shown, volume->name);
 }
 
 /*
@@ -169,6 +172,7 @@ static gboolean undeclared(const CstVolume *volume, const char *reference, GErro
 static gboolean check(CstPool *pool, const CstVolume *volume, const char *reference, CstTrust trust,
                       gboolean outside, GError **error)
 {
+    g_autofree char *shown = cst_reference_shown(reference);
     CstFollow follow = CST_FOLLOW_POOLS;
 
     if (trust == CST_TRUST_NONE)
@@ -182,16 +186,16 @@ static gboolean check(CstPool *pool, const CstVolume *volume, const char *refere
             error, CST_ERROR_DENIED,
             _("volume '%s' names the file '%s', which pool '%s' follows only when it is "
               "declared (vol-trust %s)"),
-            volume->name, reference, pool->name, volume->name);
+            volume->name, shown, pool->name, volume->name);
     if (outside && *reference == '/' && !g_file_test(reference, G_FILE_TEST_EXISTS))
         return cst_fail(error, CST_ERROR_NOT_FOUND,
                         _("volume '%s' is based on '%s', which does not exist"), volume->name,
-                        reference);
+                        shown);
     if (outside && follow != CST_FOLLOW_ANYWHERE)
         return cst_fail(error, CST_ERROR_NOT_FOUND,
                         _("volume '%s' is based on '%s', which is no volume of an active pool; "
                           "define and start a pool that holds it, or declare it (vol-trust %s)"),
-                        volume->name, reference, volume->name);
+                        volume->name, shown, volume->name);
     return TRUE;
 }
 

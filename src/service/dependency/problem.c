@@ -9,6 +9,7 @@
 #include "problem.h"
 
 #include <base/i18n.h>
+#include <base/url.h>
 
 #include "core/pool.h"
 #include "core/scan.h"
@@ -67,9 +68,11 @@ static const char *format_at(CstService *service, const char *path, VolumeBases 
 /* The same sentence for backing and data files; @what is translated. */
 static char *undeclared_problem(const char *what, const char *reference)
 {
+    g_autofree char *shown = cst_reference_shown(reference);
+
     return g_strdup_printf(_("its content names '%s' as its %s, which nobody has declared; it is "
                              "not followed (vol-trust)"),
-                           reference, what);
+                           shown, what);
 }
 
 /*
@@ -77,13 +80,15 @@ static char *undeclared_problem(const char *what, const char *reference)
  */
 static char *missing_problem(CstPool *pool, const CstVolumeExtra *extra)
 {
+    g_autofree char *shown = cst_reference_shown(extra->backing_path);
+
     if (!g_file_test(extra->backing_path, G_FILE_TEST_EXISTS))
-        return g_strdup_printf(_("its backing store '%s' does not exist"), extra->backing_path);
+        return g_strdup_printf(_("its backing store '%s' does not exist"), shown);
     if (trust_follows_outside(pool, extra->backing_trust))
         return NULL;
     return g_strdup_printf(_("its backing store '%s' is no volume of an active pool; define and "
                              "start a pool that holds it, or declare it (vol-trust)"),
-                           extra->backing_path);
+                           shown);
 }
 
 /*

@@ -17,6 +17,7 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/url.h>
 #include <image/image.h>
 #include <service/trust.h>
 #include <store/declarations.h>
@@ -243,6 +244,8 @@ static gboolean check_declared(const CstVolume *volume, const CstDeclaration *wa
 {
     const CstVolumeExtra *extra = volume->extra;
     const char *backing = extra ? extra->backing_path : NULL;
+    g_autofree char *named = backing ? cst_reference_shown(backing) : NULL;
+    g_autofree char *said = wanted->backing ? cst_reference_shown(wanted->backing) : NULL;
 
     if (extra && extra->problem)
         return cst_fail(error, CST_ERROR_INVALID,
@@ -253,8 +256,7 @@ static gboolean check_declared(const CstVolume *volume, const CstDeclaration *wa
     return cst_fail(error, CST_ERROR_MISMATCH,
                     _("volume '%s' was said to be based on '%s', but its content names '%s'; that "
                       "is not followed"),
-                    volume->name, wanted->backing ? wanted->backing : _("nothing"),
-                    backing ? backing : _("nothing"));
+                    volume->name, said ? said : _("nothing"), named ? named : _("nothing"));
 }
 
 /* What was asked for, as a record. A backing given as a volume's name is one of the same pool. */

@@ -15,6 +15,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/url.h>
 
 #include "core/claim.h"
 #include "core/scan.h"
@@ -156,10 +157,12 @@ static const ImageLink *open_outside(ImageChain *chain, const ImageLink *owner, 
     ImageLink *link;
 
     if (depth == chain->base && depth > 0) {
+        g_autofree char *shown = cst_reference_shown(owner->volume->extra->backing_path);
+
         cst_fail(error, CST_ERROR_UNSUPPORTED,
                  _("'%s' is no volume of an active pool, and is not changed; define and start a "
                    "pool that holds it"),
-                 owner->volume->extra->backing_path);
+                 shown);
         return NULL;
     }
     link = link_new(chain);
@@ -233,10 +236,12 @@ static CstBlob *open_part(CstBlob *owner, const char *name, gboolean writable, g
         if (link->blob != owner)
             continue;
         if (!link->claim.pool) {
+            g_autofree char *shown = cst_reference_shown(name);
+
             cst_fail(error, CST_ERROR_DENIED,
                      _("'%s', which is in no active pool, keeps its data in '%s'; that is not "
                        "followed"),
-                     link->path, name);
+                     link->path, shown);
             return NULL;
         }
         files = volume_part_files(&link->claim, link->volume);

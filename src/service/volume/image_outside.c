@@ -11,6 +11,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/url.h>
 #include <image/image.h>
 
 #include "image_chain.h"
@@ -20,16 +21,23 @@ gboolean image_outside_open(ImageLink *link, const ImageLink *owner, GError **er
 {
     const CstVolumeExtra *extra = owner->volume->extra;
     g_autofree char *dir = g_path_get_dirname(extra->backing_path);
+    g_autofree char *shown = cst_reference_shown(extra->backing_path);
     g_auto(CstImageInfo) info = {0};
     const CstImageFormat *format = NULL;
     struct stat above;
-    gboolean shared = stat(dir, &above) < 0 || !cst_only_we_write(&above);
+    gboolean shared;
+
+    if (!g_path_is_absolute(extra->backing_path))
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' is based on '%s', which is no file; only files can be followed"),
+                        owner->volume->name, shown);
+    shared = stat(dir, &above) < 0 || !cst_only_we_write(&above);
 
     if (shared && extra->backing_trust != CST_TRUST_NAMED)
         return cst_fail(error, CST_ERROR_DENIED,
                         _("volume '%s' is based on '%s', which lies in no active pool and where "
                           "others can write; declare it if that is meant (vol-trust %s)"),
-                        owner->volume->name, extra->backing_path, owner->volume->name);
+                        owner->volume->name, shown, owner->volume->name);
     /*
      * Without a declared format the content is probed: the file lies where only we write, or is
      * declared.

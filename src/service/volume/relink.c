@@ -12,6 +12,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/url.h>
 #include <blob/dry.h>
 #include <image/backing.h>
 #include <store/declarations.h>
@@ -92,10 +93,12 @@ gboolean relink_plan(CstPoolState *state, const CstVolume *overlay, const CstVol
     ret_link->from = g_strdup(info.backing);
     ret_link->to = info.backing ? replace_name(info.backing, base->name, new_name) : NULL;
     ret_link->format = g_strdup(info.backing_format ? info.backing_format : base->format);
-    if (!ret_link->to)
+    if (!ret_link->to) {
+        g_autofree char *shown = cst_reference_shown(info.backing ? info.backing : "");
+
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("it refers to '%s', in another way than by that name"),
-                        info.backing ? info.backing : "");
+                        _("it refers to '%s', in another way than by that name"), shown);
+    }
     return try_in_memory(blob, overlay, ret_link, error);
 }
 
@@ -162,10 +165,13 @@ gboolean relink_overlay(CstService *service, CstPoolState *state, const char *na
     if (!blob || !inspect(overlay, blob, &info, error))
         return FALSE;
     follows = g_strcmp0(info.backing, link->to) == 0;
-    if (!follows && g_strcmp0(info.backing, link->from) != 0)
+    if (!follows && g_strcmp0(info.backing, link->from) != 0) {
+        g_autofree char *shown = info.backing ? cst_reference_shown(info.backing) : NULL;
+
         return cst_fail(error, CST_ERROR_MISMATCH,
                         _("volume '%s' is based on '%s' by now, and not on '%s'"), name,
-                        info.backing ? info.backing : _("nothing"), link->from);
+                        shown ? shown : _("nothing"), link->from);
+    }
     find_paths(overlay, link, follows, &from, &to);
     return (follows || set_reference(blob, info.format, link->to, link->format, error)) &&
            declare(service, state, overlay, blob, from, to, error);

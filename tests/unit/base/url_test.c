@@ -100,6 +100,48 @@ static void url_is_shown_without_its_secrets(void **state)
     }
 }
 
+static void only_plain_relative_paths_are_below(void **state)
+{
+    static const char *const below[] = {"a", "a/b", "a/b/c.vmdk", "a..b/..c"},
+                             *const not [] = {"",   "/",      "/a",  "a/",         "a//b",
+                                              "..", "a/../b", "./a", "http://h/x", "a/\n"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(below); i++)
+        assert_true(cst_reference_is_below(below[i]));
+    for (size_t i = 0; i < G_N_ELEMENTS(not ); i++)
+        assert_false(cst_reference_is_below(not [i]));
+}
+
+static void reference_is_shown_without_its_secrets(void **state)
+{
+    static const struct {
+        const char *reference, *shown;
+    } rows[] = {
+        {"base.qcow2", "base.qcow2"},
+        {"/a/u:p@b://c?d", "/a/u:p@b://c?d"},
+        {"nbd://u:p@host/x?k=s", "nbd://host/x"},
+        {"iscsi://u%p@host/iqn.x/0", "iscsi://…"},
+        {"blkdebug:/etc/rules:nbd://u:p@host/x", "blkdebug:/etc/rules:nbd://…"},
+        {"rbd:pool/image", "rbd:pool/image"},
+        {"rbd:pool/image:id=a:key=QVFC", "rbd:pool/image:…"},
+        {"json:{\"driver\": \"raw\", \"file\": {\"driver\":\"https\",\"url\":"
+         "\"https://u:p@h/x?t=s\", \"password-secret\" : \"s1\", \"username\":\"u\"}}",
+         "json:{\"driver\": \"raw\", \"file\": {\"driver\":\"https\",\"url\":"
+         "\"https://h/x\", \"password-secret\" : \"*\", \"username\":\"*\"}}"},
+        {"json:{\"\\u0070assword\":\"s\",\"url\":\"https:\\/\\/u:p@h\"}",
+         "json:{\"\\u0070assword\":\"*\",\"url\":\"*\"}"},
+        {"json:{\"filename\":\"/a", "json:{\"filename\":\"/a"},
+        {"json:\"\\", "json:\"*"},
+        {"", ""},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *shown = cst_reference_shown(rows[i].reference);
+
+        assert_string_equal(shown, rows[i].shown);
+    }
+}
+
 static void url_mask_hides_secrets_in_a_line(void **state)
 {
     static const struct {
@@ -112,6 +154,14 @@ static void url_mask_hides_secrets_in_a_line(void **state)
         {"http://", "http://"},
         {"http:/me:pw@host", "http:/me:pw@host"},
         {"qemu+ssh://root@host/system?keyfile=k", "qemu+ssh://root@host/system?keyfile=k"},
+        {"storage+ssh://root:pw/x@host/system", "storage+ssh://*********@host/system"},
+        {"'nbd://u:pw@host/x?socket=/s'", "'nbd://****@host/x**********'"},
+        {"iscsi://u%pw@host", "iscsi://****@host"},
+        {"storage+unix:///system?socket=/a:b@c", "storage+unix:///system?socket=/a:b@c"},
+        {"ssh://u@h/x", "ssh://*@h/x"},
+        {"xstorage://u@h?q", "xstorage://*@h**"},
+        {"stor://u@h?q", "stor://*@h**"},
+        {"a://b:c@d ://e:f@g", "a://***@d ://e:f@g"},
         {"a:b@c?d", "a:b@c?d"},
         {"http:http://u@h", "http:http://*@h"},
         {"", ""},
@@ -129,6 +179,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(url_is_shown_without_its_secrets),
+        cmocka_unit_test(only_plain_relative_paths_are_below),
+        cmocka_unit_test(reference_is_shown_without_its_secrets),
         cmocka_unit_test(url_mask_hides_secrets_in_a_line),
         cmocka_unit_test(paths_are_escaped_and_back),
         cmocka_unit_test(references_lead_from_the_directory),

@@ -15,6 +15,7 @@
 #include <base/i18n.h>
 #include <base/place.h>
 #include <base/units.h>
+#include <base/url.h>
 #include <image/hold.h>
 
 #include "output/text.h"
@@ -166,10 +167,12 @@ static gboolean names_data_file(const CstImageInfo *info)
 
 static gboolean deny_data(CstBlob *blob, const char *name, GError **error)
 {
+    g_autofree char *shown = cst_reference_shown(name);
+
     return cst_fail(error, CST_ERROR_DENIED,
                     _("'%s' keeps its data in '%s', which is opened only when --data-file names "
                       "it; look whether that is the file that it should be"),
-                    blob->name, name);
+                    blob->name, shown);
 }
 
 CstBlob *cli_image_open_data(CstBlob *owner, const char *name, gboolean writable, gpointer data,
@@ -232,13 +235,15 @@ static gboolean check_stands_alone(const CliArgs *args, CstBlob *blob, const Cst
                                    GError **error)
 {
     g_auto(CstImageInfo) info = {0};
+    g_autofree char *shown = NULL;
 
     if (!cst_image_inspect(blob, format, &info, error))
         return FALSE;
-    if (info.backing)
+    shown = info.backing ? cst_reference_shown(info.backing) : NULL;
+    if (shown)
         return cst_fail(error, CST_ERROR_DENIED,
                         _("'%s' is based on '%s', which is opened only with --backing-chain"),
-                        blob->name, info.backing);
+                        blob->name, shown);
     return check_data(args, blob, &info, error);
 }
 

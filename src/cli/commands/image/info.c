@@ -12,6 +12,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/url.h>
 #include <image/bitmap.h>
 #include <image/snapshot.h>
 
@@ -136,6 +137,9 @@ CliTable *cli_image_snapshot_table(const GPtrArray *snapshots)
 static void add_facts(CliSheet *sheet, const Shown *shown)
 {
     const CstImageInfo *info = &shown->info;
+    g_autofree char *backing = info->backing ? cst_reference_shown(info->backing) : NULL;
+    g_autofree char *full_path =
+        shown->full_backing ? cst_reference_shown(shown->full_backing) : NULL;
     const char *full = g_strcmp0(shown->full_backing, info->backing) == 0
                            ? NULL
                            : N_("backing file (actual path)");
@@ -158,8 +162,8 @@ static void add_facts(CliSheet *sheet, const Shown *shown)
         cli_fact_bool("corrupt", NULL, TRUE, info->corrupt),
         cli_fact_bool("encrypted", NULL, info->encryption != NULL, TRUE),
         cli_fact_text("encryption", NULL, info->encryption),
-        cli_fact_text("backing-filename", N_("backing file"), info->backing),
-        cli_fact_text("full-backing-filename", full, shown->full_backing),
+        cli_fact_text("backing-filename", N_("backing file"), backing),
+        cli_fact_text("full-backing-filename", full, full_path),
         cli_fact_text("backing-filename-format", N_("backing file format"), info->backing_format),
         cli_fact_text("problem", info->corrupt ? N_("damaged") : N_("can't be opened"),
                       info->problem),
@@ -328,8 +332,9 @@ const CliCommand cli_image_info_command = {
     .summary = N_("describe image files"),
     .description = N_(
         "Shows what images say of themselves. Nothing that an image points to is opened, unless "
-        "--backing-chain asks for it. A damaged image is described as far as it can be read, and "
-        "the exit status is then 1."),
+        "--backing-chain asks for it. URLs that an image names are shown without user, password "
+        "and query. A damaged image is described as far as it can be read, and the exit status is "
+        "then 1."),
     .options = info_options,
     .handler = cmd_info,
     .flags = OURS,

@@ -7,6 +7,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/url.h>
 
 #include "commands/check_report.h"
 #include "options.h"
@@ -253,18 +254,20 @@ static const CliColumn chain_columns[] = {
 /** A star marks the volume that the command was asked about. */
 static void add_row(CliTable *table, const CstChainRow *row)
 {
-    g_autofree char *marked = g_strdup_printf("%s%s", row->name, row->self ? " *" : "");
+    g_autofree char *name = cst_reference_shown(row->name);
+    g_autofree char *path = row->path ? cst_reference_shown(row->path) : NULL;
+    g_autofree char *marked = g_strdup_printf("%s%s", name, row->self ? " *" : "");
     gboolean known = row->format != NULL;
 
     cli_table_add_level(table, row->level);
     cli_table_add_text(table, marked);
-    cli_table_add_text(table, row->name);
+    cli_table_add_text(table, name);
     cli_table_add_text(table, row->pool);
     cli_table_add_bool(table, row->self);
     cli_table_add_text(table, row->format);
     cli_table_add_known_size(table, known, row->capacity);
     cli_table_add_known_size(table, known, row->allocation);
-    cli_table_add_text(table, row->path);
+    cli_table_add_text(table, path);
     cli_table_add_text(table, row->problem);
 }
 

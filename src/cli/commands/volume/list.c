@@ -7,6 +7,7 @@
  */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/url.h>
 
 #include "commands/pool/pool.h"
 #include "holders.h"
@@ -108,6 +109,7 @@ static void add_row(const Listing *listing, const PoolVolumes *volumes, guint i)
     const CstVolMore *more = volumes->more ? g_ptr_array_index(volumes->more, i) : NULL;
     gboolean counted = more && more->snapshots >= 0;
     g_autofree char *holders = NULL;
+    g_autofree char *backing = more && more->backing ? cst_reference_shown(more->backing) : NULL;
     CliTable *table = listing->table;
 
     if (listing->view->needs & NEEDS_HOLDERS)
@@ -118,7 +120,7 @@ static void add_row(const Listing *listing, const PoolVolumes *volumes, guint i)
     cli_table_add_text(table, *row->path ? row->path : NULL);
     cli_table_add_text(table, row->key);
     add_details(table, row, (listing->view->needs & NEEDS_DETAILS) != 0);
-    cli_table_add_text(table, more ? more->backing : NULL);
+    cli_table_add_text(table, backing);
     cli_table_add_known_number(table, counted, counted ? (uint64_t)more->snapshots : 0);
     cli_table_add_text(table, holders);
     cli_table_add_known_bool(table, volumes->protected_ones != NULL,
