@@ -275,6 +275,24 @@ static gboolean resolve(const char *text, GUri *guri, const CstUriSocketDirs *di
     return TRUE;
 }
 
+/*
+ * Whether @text has a password, also one with characters that would have to be escaped. The part
+ * behind the colon is a port where no "@" follows it.
+ */
+static gboolean has_password(const char *text)
+{
+    const char *authority = strstr(text, "://"), *colon, *port_end;
+
+    if (!authority)
+        return FALSE;
+    authority += strlen("://");
+    colon = memchr(authority, ':', strcspn(authority, "/?#"));
+    if (!colon || memchr(authority, '[', (size_t)(colon - authority))) /* IPv6 */
+        return FALSE;
+    port_end = colon + 1 + strspn(colon + 1, "0123456789");
+    return strchr(colon, '@') && !memchr("/?#", *port_end, 3);
+}
+
 gboolean cst_conn_uri_parse(const char *text, const CstUriSocketDirs *dirs, gboolean read_only,
                             CstConnUri *ret_uri, GError **error)
 {
@@ -283,6 +301,11 @@ gboolean cst_conn_uri_parse(const char *text, const CstUriSocketDirs *dirs, gboo
     g_auto(Parts) parts = {0};
     g_auto(CstConnUri) uri = {0};
 
+    if (has_password(text))
+        return cst_fail(error, CST_ERROR_USAGE, "%s",
+                        _("cannot use a connection URI with a password: other users of this host "
+                          "could read it; leave it out, and log in with a key "
+                          "(?keyfile=FILE, ssh-agent)"));
     if (!guri)
         return cst_fail(error, CST_ERROR_INVALID, _("cannot read URI '%s': %s"), text,
                         why->message);

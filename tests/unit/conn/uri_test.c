@@ -92,6 +92,32 @@ static const struct {
     {"", CST_ERROR_INVALID, ""},
 };
 
+static void uri_with_password_is_refused_and_not_quoted(void **state)
+{
+    static const char *const uris[] = {"storage+ssh://root:s3cret@h/system",
+                                       "storage+ssh://root:s3cret/x@h/system",
+                                       "storage+ssh://root:12s3cret?@h/system",
+                                       "storage+nothing://u:s3cret@h:port/", "x://:s3cret@"};
+    static const char *const fine[] = {"storage+ssh://h:22/system?keyfile=/a@b",
+                                       "storage+ssh://u@[fe80::1]/system?keyfile=/a@b",
+                                       "storage+unix:///system?socket=/a:b@c"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(uris); i++) {
+        g_auto(CstConnUri) uri = {0};
+        g_autoptr(GError) error = NULL;
+
+        assert_false(cst_conn_uri_parse(uris[i], &nowhere, FALSE, &uri, &error));
+        assert_int_equal(error->code, CST_ERROR_USAGE);
+        assert_null(strstr(error->message, "s3cret"));
+        assert_non_null(strstr(error->message, "keyfile="));
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(fine); i++) {
+        g_auto(CstConnUri) uri = {0};
+
+        assert_true(cst_conn_uri_parse(fine[i], &nowhere, FALSE, &uri, NULL));
+    }
+}
+
 static void bad_uris_are_refused_with_the_reason(void **state)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -165,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_uris_lead_where_libvirts_client_goes),
+        cmocka_unit_test(uri_with_password_is_refused_and_not_quoted),
         cmocka_unit_test(bad_uris_are_refused_with_the_reason),
         cmocka_unit_test(embedded_root_is_kept),
         cmocka_unit_test(existing_socket_is_preferred),
