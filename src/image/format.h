@@ -18,6 +18,9 @@
  * asserts that a failure has set an error.
  */
 
+/** Bytes at the end of a file that CstImageFormat.probe_tail looks at. */
+#define CST_IMAGE_TAIL_LEN 512
+
 /** Which members of CstImageCreate beyond capacity a format knows. */
 typedef enum {
     CST_CREATE_BACKING = 1 << 0,
@@ -92,6 +95,12 @@ struct CstImageFormat {
      * (not at all) to 100 (beyond doubt). Pure and cheap. NULL: the format is never guessed.
      */
     int (*probe)(const uint8_t *head, size_t len, uint64_t size);
+
+    /**
+     * Returns whether the last CST_IMAGE_TAIL_LEN bytes of a blob of @size bytes, at @tail, mark an
+     * image that has no mark at its beginning. Pure. NULL: the format has no such images.
+     */
+    gboolean (*probe_tail)(const uint8_t *tail, uint64_t size);
 
     /**
      * Bytes that no other format has there. A blob that has them and that no probe is sure of is an

@@ -103,6 +103,23 @@ static void note_damaged_header(CstInspection *inspection)
     info->problem = g_strdup_printf(_("the %s header is damaged: %s"), format->name, why);
 }
 
+/*
+ * The format of a blob that has no mark at its beginning; raw: no mark at its end either. Reads the
+ * end first, because it is not part of the guest's disk, and the guest may write an ISO 9660 mark.
+ */
+static const CstImageFormat *probe_beyond_head(CstInspection *inspection)
+{
+    uint8_t tail[CST_IMAGE_TAIL_LEN];
+
+    if (inspection->size > sizeof(tail) &&
+        !cst_inspection_read(inspection, inspection->size - sizeof(tail), tail, sizeof(tail)))
+        return &cst_format_raw;
+    for (size_t i = 0; formats[i] && inspection->size > sizeof(tail); i++)
+        if (formats[i]->probe_tail && formats[i]->probe_tail(tail, inspection->size))
+            return formats[i];
+    return cst_inspection_is_iso(inspection) ? &cst_format_iso : &cst_format_raw;
+}
+
 gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImageInfo *ret_info,
                            GError **error)
 {
@@ -115,8 +132,8 @@ gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImage
         return FALSE;
     if (!known)
         known = cst_image_probe(head, inspection.head_len, inspection.size);
-    if (!format && known == &cst_format_raw && cst_inspection_is_iso(&inspection))
-        known = &cst_format_iso;
+    if (!format && known == &cst_format_raw)
+        known = probe_beyond_head(&inspection);
     if (!cst_inspection_run(&inspection, known, error))
         return FALSE;
     if (!format)

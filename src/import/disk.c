@@ -8,7 +8,6 @@
 
 #include <inttypes.h>
 
-#include <base/bytes.h>
 #include <base/i18n.h>
 #include <base/text.h>
 #include <base/units.h>
@@ -17,9 +16,8 @@
 
 #include "kind.h"
 
-#define VHD_FOOTER  UINT64_C(512) /* bytes at the end of the file */
-#define VHD_SIZE_AT 48            /* in the footer: the size of the disk */
-#define LAST_MAX    (2 * CST_MIB) /* a file's last cluster may lack up to so many bytes */
+#define VHD_FOOTER UINT64_C(512) /* bytes at the end of the file */
+#define LAST_MAX   (2 * CST_MIB) /* a file's last cluster may lack up to so many bytes */
 
 static gboolean refuse_reference(const char *name, const char *what, const char *file,
                                  GError **error)
@@ -109,40 +107,27 @@ static gboolean check_whole(const ImportContext *context, CstBlob *blob, const c
 }
 
 /*
- * A fixed VHD is a raw disk with a footer, so it has no mark where it begins. The size in the
- * footer counts, as for Hyper-V and Azure, and not the geometry, which may cover less. *ret_disk
- * NULL: the file has no such footer.
+ * Returns whether the file was recognised as a fixed VHD: a raw disk with a footer. The engine has
+ * checked that the size in the footer is that of the bytes before it.
  */
-static gboolean open_fixed_vhd(CstBlob *blob, const char *name, uint64_t size,
-                               const CstImageFormat **ret_format, CstBlob **ret_disk,
-                               GError **error)
+static gboolean is_fixed_vhd(const CstImageInfo *info)
 {
-    const CstImageFormat *format = cst_image_format_find("vpc", error);
-    g_auto(CstImageInfo) info = {0};
-    uint8_t length[8];
-
-    *ret_disk = NULL;
-    if (!format || size <= VHD_FOOTER)
-        return format != NULL;
-    if (!cst_image_inspect(blob, format, &info, error) ||
-        !cst_blob_pread(blob, length, sizeof(length), size - VHD_FOOTER + VHD_SIZE_AT, error))
-        return FALSE;
-    if (info.problem || g_strcmp0(info.subformat, "fixed") != 0 ||
-        cst_be64(length) != size - VHD_FOOTER)
-        return TRUE;
-    *ret_format = format;
-    *ret_disk = cst_blob_slice(blob, 0, size - VHD_FOOTER, name);
-    return TRUE;
+    return info->format == cst_image_format_find("vpc", NULL) && !info->problem &&
+           g_strcmp0(info->subformat, "fixed") == 0;
 }
 
-/* A file that no format was recognised in by its beginning; *ret_disk NULL: it is a raw disk. */
-static gboolean open_unmarked(const ImportContext *context, CstBlob *blob, const char *name,
-                              uint64_t size, const CstImageFormat **ret_format, CstBlob **ret_disk,
-                              GError **error)
+/*
+ * Opens the bytes before the footer. The size in the footer counts, as for Hyper-V and Azure, and
+ * not the geometry, which may cover less.
+ */
+static CstBlob *open_fixed_vhd(const ImportContext *context, CstBlob *blob, const char *name,
+                               uint64_t size, const CstImageInfo *info,
+                               const CstImageFormat **ret_format, GError **error)
 {
-    return open_fixed_vhd(blob, name, size, ret_format, ret_disk, error) &&
-           (*ret_disk ? import_check_size(context, size - VHD_FOOTER, name, error)
-                      : import_check_is_disk(blob, name, error));
+    if (!import_check_size(context, size - VHD_FOOTER, name, error))
+        return NULL;
+    *ret_format = info->format;
+    return cst_blob_slice(blob, 0, size - VHD_FOOTER, name);
 }
 
 CstBlob *import_disk_open(const ImportContext *context, const char *name, CstBlob *blob,
@@ -151,7 +136,6 @@ CstBlob *import_disk_open(const ImportContext *context, const char *name, CstBlo
     const CstImageFormat *format = NULL;
     g_auto(CstImageInfo) info = {0};
     g_autoptr(CstImage) image = NULL;
-    CstBlob *disk = NULL;
     uint64_t size;
 
     if (!cst_blob_get_size(blob, &size, error))
@@ -167,11 +151,11 @@ CstBlob *import_disk_open(const ImportContext *context, const char *name, CstBlo
     }
     if (!cst_image_inspect(blob, format, &info, error))
         return NULL;
+    if (!format && is_fixed_vhd(&info))
+        return open_fixed_vhd(context, blob, name, size, &info, ret_format, error);
     if (!format && cst_image_format_is_plain(info.format) &&
-        !open_unmarked(context, blob, name, size, ret_format, &disk, error))
+        !import_check_is_disk(blob, name, error))
         return NULL;
-    if (disk)
-        return disk;
     if (!check_info(context, blob, name, &info, error) ||
         !check_whole(context, blob, name, &info, size, error))
         return NULL;

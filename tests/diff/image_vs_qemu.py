@@ -25,7 +25,7 @@ FOREIGN = [
     ("qed", {"cluster_size": 8192, "table_size": 4}, "qed"), ("vdi", {}, "vdi"),
     ("vdi", {"static": "on"}, "vdi"), ("parallels", {}, "parallels"),
     ("parallels", {"cluster_size": MIB * 2}, "parallels"),
-    ("vpc", {}, "vpc"), ("vpc", {"subformat": "fixed"}, "raw"), ("vpc", {"force_size": "on"}, "vpc"),
+    ("vpc", {}, "vpc"), ("vpc", {"subformat": "fixed"}, "vpc"), ("vpc", {"force_size": "on"}, "vpc"),
     ("vhdx", {}, "vhdx"), ("vhdx", {"subformat": "fixed"}, "vhdx"),
     ("vhdx", {"block_size": 8 * MIB}, "vhdx"),
 ] + [("vmdk", {"subformat": sub}, "vmdk") for sub in (

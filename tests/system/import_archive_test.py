@@ -9,7 +9,8 @@ import subprocess
 import tarfile
 import zipfile
 
-from import_test import MIB, Importing, read
+from harness import peers, space
+from import_test import MIB, Importing, read, zstd
 
 
 def zipped(files):
@@ -103,13 +104,24 @@ class Archives(Importing):
         self.assertEqual(data, read(self.at("p", "asis"))[:len(data)])
 
 
-class FixedVhd(Importing):
+class WithCommands(Importing):
+    def cistern(self, *words):
+        return peers.run([space.CISTERN, "-c", self.peer.uri, *words])
+
+    def cistern_ok(self, *words):
+        status, out, err = self.cistern(*words)
+        self.assertEqual(0, status, err)
+        return out
+
+
+class FixedVhd(WithCommands):
     def test_fixed_vhd_is_recognised_by_its_footer(self):
         content = self.content()
         path = self.image("disk.vhd", content, "vpc", "-o", "subformat=fixed,force_size")
         data = read(path)
         self.made(path, "vhd")
         self.assertEqual(content, read(self.at("p", "vhd")))
+        self.assertIn("file format: vpc", self.cistern_ok("image-info", path))
         self.made(path, "asis", "--source-format", "raw")
         self.assertEqual(data, read(self.at("p", "asis")))
         # A footer with a wrong checksum, and one of another size, are bytes of a raw disk.

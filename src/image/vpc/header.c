@@ -72,6 +72,13 @@ static gboolean footer_holds(const uint8_t *raw)
            cst_be32(raw + AT_CHECKSUM) == checksum_of(raw, VPC_FOOTER_LEN, AT_CHECKSUM);
 }
 
+gboolean vpc_probe_tail(const uint8_t *tail, uint64_t size)
+{
+    return footer_holds(tail) && cst_be32(tail + AT_VERSION) == FORMAT_VERSION &&
+           cst_be32(tail + AT_KIND) == VPC_FIXED &&
+           cst_be64(tail + AT_SIZE) == size - VPC_FOOTER_LEN;
+}
+
 /*
  * Programs disagree on whether the geometry or the size field counts: Virtual PC goes by the
  * geometry, Hyper-V by the size. As in QEMU, the size field counts for creators known to write it

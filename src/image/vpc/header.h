@@ -47,9 +47,14 @@ typedef struct {
 
 /**
  * As CstImageFormat.probe: returns 100 when the file begins with a footer of version 1.0, else 0. A
- * fixed disk has its footer at the end only, where no probe looks.
+ * fixed disk has its footer at the end only, see vpc_probe_tail().
  */
 int vpc_probe(const uint8_t *head, size_t len, uint64_t size);
+/**
+ * As CstImageFormat.probe_tail: whether the last 512 bytes are the footer of a fixed disk, with its
+ * exact checksum, and its size is that of the bytes before it.
+ */
+gboolean vpc_probe_tail(const uint8_t *tail, uint64_t size);
 /**
  * Reads and checks footer and dynamic header; damage goes to @inspection as problems. FALSE: there
  * is no footer or no dynamic header, and @ret_header is untouched.

@@ -16,6 +16,7 @@ const CstImageFormat cst_format_vpc = {
     .name = "vpc",
     .alias = "vhd",
     .probe = vpc_probe,
+    .probe_tail = vpc_probe_tail,
     .magic = {CST_IMAGE_MAGIC(0, "conectix")},
     .inspect = vpc_inspect,
     .create_options =

@@ -232,6 +232,37 @@ static void a_lost_copy_in_front_is_written_again(void **state)
     assert_clean(blob);
 }
 
+static void assert_recognised_as(CstBlob *blob, const char *expected)
+{
+    g_auto(CstImageInfo) info = {0};
+
+    assert_true(cst_image_inspect(blob, NULL, &info, NULL));
+    assert_string_equal(cst_image_format_name(info.format), expected);
+}
+
+static void fixed_disk_is_recognised_by_its_exact_footer(void **state)
+{
+    g_autoptr(CstBlob) blob = make(&(CstImageCreate){.capacity = SIZE, .subformat = "fixed"});
+    uint8_t footer[512];
+
+    assert_recognised_as(blob, "vpc");
+    put(blob, 32769, "CD001", 5);
+    assert_recognised_as(blob, "vpc");
+    put(blob, 32769, "     ", 5);
+    assert_true(cst_blob_pread(blob, footer, sizeof(footer), SIZE, NULL));
+    for (size_t i = 0; i < sizeof(footer); i++) {
+        const uint8_t wrong = footer[i] ^ 1;
+
+        put(blob, SIZE + i, &wrong, 1);
+        assert_recognised_as(blob, "raw");
+        put(blob, SIZE + i, &footer[i], 1);
+    }
+    assert_recognised_as(blob, "vpc");
+    assert_true(cst_blob_resize(blob, SIZE + 1024, NULL));
+    put(blob, SIZE + 512, footer, sizeof(footer));
+    assert_recognised_as(blob, "raw");
+}
+
 /* The first bytes of a fixed disk are the guest's, who could pretend it to be another kind. */
 static void a_guest_can_not_turn_a_fixed_disk_into_another_kind(void **state)
 {
@@ -525,6 +556,7 @@ int main(void)
         cmocka_unit_test(sectors_without_their_bit_read_as_zeroes_until_written),
         cmocka_unit_test(a_missing_footer_at_the_end_is_written_again),
         cmocka_unit_test(a_lost_copy_in_front_is_written_again),
+        cmocka_unit_test(fixed_disk_is_recognised_by_its_exact_footer),
         cmocka_unit_test(a_guest_can_not_turn_a_fixed_disk_into_another_kind),
         cmocka_unit_test(growing_moves_the_table_to_the_end),
         cmocka_unit_test(a_table_stays_while_its_sector_has_room),

@@ -102,17 +102,17 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstImageInfo, cst_image_info_clear)
  *   because in an image of small clusters the guest decides what is at 32 KiB;
  * - a magic number before a version that there is not, or before nothing, is of its format, with a
  *   problem (libvirt: raw): what has become unreadable is no empty disk;
- * - a fixed VHD has nothing but a footer: it is raw here, as for libvirt and qemu, unless the
- *   caller says "vpc"; nor are bochs, cloop and dmg ever guessed.
+ * - bochs, cloop and dmg are never guessed.
  *
- * ISO 9660 shows only with @len of 33 KiB; cst_image_inspect() looks there by itself.
+ * ISO 9660 shows only with @len of 33 KiB, and a fixed VHD has nothing but a footer at its end.
+ * cst_image_inspect() reads both places by itself.
  */
 const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t size);
 
 /**
  * Describes an untrusted image: bounded memory (at most 200 KiB), reads only @blob. @format NULL:
  * probe first. A damaged image is not an error: ret_info->corrupt and ->problem say so, with what
- * could be read. FALSE only when the blob can't be read. Raw costs two reads, qcow2 one.
+ * could be read. FALSE only when the blob can't be read. Raw costs three reads, qcow2 one.
  */
 gboolean cst_image_inspect(CstBlob *blob, const CstImageFormat *format, CstImageInfo *ret_info,
                            GError **error);
