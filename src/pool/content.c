@@ -136,7 +136,7 @@ static void take_info(const CstFiles *files, CstVolume *volume, const CstImageIn
     CstVolumeExtra *extra;
 
     volume->format = cst_image_format_name(info->format);
-    if (info->capacity)
+    if (info->capacity || !info->problem)
         volume->capacity = info->capacity;
     if (!info->backing && !info->data_file && !info->encryption && !info->compat && !info->problem)
         return;
