@@ -279,6 +279,7 @@ struct CstImage {
     CstBlob *backing; /**< NULL: none */
     gboolean writable;
     uint64_t capacity;
+    unsigned sector_size; /**< set by open(); 0: 512 */
 };
 
 /**

@@ -138,6 +138,13 @@ CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format)
     return image && image->format == format ? image : NULL;
 }
 
+unsigned cst_guest_sector_size(CstBlob *guest)
+{
+    CstImage *image = cst_guest_image(guest);
+
+    return image ? cst_image_sector_size(image) : CST_SECTOR_SIZE;
+}
+
 CstBlob *cst_image_guest_blob(CstImage *image)
 {
     CstGuestBlob *guest;

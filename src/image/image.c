@@ -47,6 +47,11 @@ gboolean cst_image_format_is_container(const CstImageFormat *format)
     return format->is_container;
 }
 
+gboolean cst_image_format_has_sector_size(const CstImageFormat *format)
+{
+    return (format->create_options & CST_CREATE_SECTOR_SIZE) != 0;
+}
+
 gboolean cst_image_format_can_create(const CstImageFormat *format)
 {
     return format->create != NULL;
@@ -288,6 +293,11 @@ void cst_image_free(CstImage *image)
 uint64_t cst_image_capacity(CstImage *image)
 {
     return image->capacity;
+}
+
+unsigned cst_image_sector_size(CstImage *image)
+{
+    return image->sector_size ? image->sector_size : CST_SECTOR_SIZE;
 }
 
 gboolean cst_image_flush(CstImage *image, GError **error)

@@ -51,6 +51,26 @@ static gboolean check_references(CstBlob *blob, const char *name, const CstImage
     return TRUE;
 }
 
+/* A volume does not record the sector size, and a guest finds no partitions with another one. */
+static gboolean check_sector_size(const ImportContext *context, const char *name,
+                                  const CstImageInfo *info, GError **error)
+{
+    if (info->sector_size <= CST_SECTOR_SIZE)
+        return TRUE;
+    if (!context->how->drop_sector_size)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("cannot import '%s': its sectors have %u bytes, which the volume would "
+                          "not record, so a guest would find no partitions; say "
+                          "--drop-sector-size, and give its <disk> element "
+                          "<blockio logical_block_size='%u'/>"),
+                        name, info->sector_size, info->sector_size);
+    import_note(context,
+                _("the sectors of '%s' have %u bytes, which the volume does not record; its guest "
+                  "needs <blockio logical_block_size='%u'/> in the <disk> element"),
+                name, info->sector_size, info->sector_size);
+    return TRUE;
+}
+
 static gboolean check_info(const ImportContext *context, CstBlob *blob, const char *name,
                            const CstImageInfo *info, GError **error)
 {
@@ -73,7 +93,8 @@ static gboolean check_info(const ImportContext *context, CstBlob *blob, const ch
                         _("'%s' has the format %s, which is not read"), name, format);
     if (info->snapshots > 0)
         import_note(context, _("'%s' has %u snapshots, which are left out"), name, info->snapshots);
-    return import_check_size(context, info->capacity, name, error);
+    return check_sector_size(context, name, info, error) &&
+           import_check_size(context, info->capacity, name, error);
 }
 
 /*

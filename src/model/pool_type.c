@@ -60,9 +60,9 @@ static const CstPoolNamespace logical_options = {
     .names = logical_option_names,
 };
 
-/* Written only: references in an image's content that nobody has declared. */
+/* Written only: the sector size of a VHDX, and undeclared references in an image's content. */
 static const char *const file_volume_option_names[] = {"content", "undeclared-backing",
-                                                       "undeclared-data-file", NULL};
+                                                       "undeclared-data-file", "sector-size", NULL};
 static const CstPoolNamespace file_volume_options = {
     .prefix = "cistern",
     .uri = CST_XML_NAMESPACE,

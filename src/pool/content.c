@@ -138,7 +138,8 @@ static void take_info(const CstFiles *files, CstVolume *volume, const CstImageIn
     volume->format = cst_image_format_name(info->format);
     if (info->capacity || !info->problem)
         volume->capacity = info->capacity;
-    if (!info->backing && !info->data_file && !info->encryption && !info->compat && !info->problem)
+    if (!info->backing && !info->data_file && !info->encryption && !info->compat &&
+        !info->problem && info->sector_size <= CST_SECTOR_SIZE)
         return;
     extra = cst_volume_extra(volume);
     extra->backing_path = info->backing ? files->reference(files->data, info->backing) : NULL;
@@ -150,6 +151,11 @@ static void take_info(const CstFiles *files, CstVolume *volume, const CstImageIn
     extra->cluster_size = info->compat ? info->cluster_size : 0; /* libvirt: of qcow2 only */
     extra->lazy_refcounts = info->lazy_refcounts;
     extra->extended_l2 = info->extended_l2;
+    if (info->sector_size > CST_SECTOR_SIZE) {
+        g_autofree char *size = g_strdup_printf("%u", info->sector_size);
+
+        cst_options_add(&extra->options, "sector-size", size);
+    }
 }
 
 /*

@@ -132,6 +132,36 @@ class FixedVhd(WithCommands):
             self.assertEqual(other, read(self.at("p", name)))
 
 
+class Sectors(WithCommands):
+    def test_disk_of_4096_byte_sectors_is_refused_unless_the_user_drops_them(self):
+        content = self.content()
+        raw, path = self.file("d.raw", content), os.path.join(self.peer.files, "d.vhdx")
+        self.cistern_ok("image-convert", "-f", "raw", "-O", "vhdx", "-o", "logical_sector_size=4096", raw, path)
+        self.assertIn("sector size: 4096", self.cistern_ok("image-info", path))
+        self.refused(path, "x", text="its sectors have 4096 bytes", code=1)
+        self.made(path, "dropped", "--drop-sector-size",
+                  note=f"the sectors of '{path}' have 4096 bytes, which the volume does not record; its guest needs "
+                       "<blockio logical_block_size='4096'/> in the <disk> element")
+        self.assert_content("dropped", content)
+
+    def test_volume_of_4096_byte_sectors_shows_and_keeps_them(self):
+        raw = self.file("d.raw", self.content())
+        self.cistern_ok("image-convert", "-f", "raw", "-O", "vhdx", "-o", "logical_sector_size=4096", raw, self.at("p", "v.vhdx"))
+        self.ok("pool-refresh", "p")
+        self.assertIn("Sector size:    4096", self.cistern_ok("vol-info", "v.vhdx", "p"))
+        out = os.path.join(self.peer.files, "out")
+        for words in (("vol-export", "v.vhdx", "--pool", "p", out + ".qcow2"),
+                      ("vol-convert", "v.vhdx", "new", "--pool", "p", "-O", "qcow2"),
+                      ("image-convert", self.at("p", "v.vhdx"), out + ".raw")):
+            status, _, err = self.cistern(*words)
+            self.assertEqual(1, status, err)
+            self.assertIn("sectors have 4096 bytes", err)
+            self.assertFalse(os.path.exists(words[-1]))
+            self.cistern_ok(*words, "--drop-sector-size")
+        self.cistern_ok("vol-export", "v.vhdx", "--pool", "p", out + ".vhdx")
+        self.assertIn("sector size: 4096", self.cistern_ok("image-info", out + ".vhdx"))
+
+
 class NoDisks(Importing):
     def test_source_that_is_no_disk_is_refused_by_name(self):
         content = self.content()

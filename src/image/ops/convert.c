@@ -27,6 +27,29 @@ typedef struct {
     unsigned flags;
 } Conversion;
 
+/* The partition table counts in sectors, so a guest finds none where the sector size differs. */
+static gboolean check_sector_size(CstBlob *from, unsigned target, unsigned flags, GError **error)
+{
+    unsigned source = cst_guest_sector_size(from);
+
+    return source == target || (flags & CST_CONVERT_DROP_SECTOR_SIZE) ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("cannot convert '%s': its sectors have %u bytes, and those of the copy %u, "
+                      "so a guest would find no partitions; convert it to vhdx, or with "
+                      "--drop-sector-size"),
+                    from->name, source, target);
+}
+
+gboolean cst_image_keep_sector_size(CstBlob *from, const CstImageFormat *format,
+                                    CstImageCreate *options, unsigned flags, GError **error)
+{
+    if (!cst_image_format_has_sector_size(format))
+        return check_sector_size(from, CST_SECTOR_SIZE, flags, error);
+    if (!options->sector_size)
+        options->sector_size = cst_guest_sector_size(from);
+    return TRUE;
+}
+
 static gboolean make(Conversion *conversion, CstTask *task, GError **error)
 {
     CstImageCreate *create = &conversion->create;
@@ -118,7 +141,9 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
 
     if ((conversion->flags & CST_CONVERT_COMPRESS) && !conversion->create.subformat)
         conversion->create.subformat = packs_itself;
-    if (!make(conversion, task, error))
+    if (!cst_image_keep_sector_size(conversion->from, conversion->format, &conversion->create,
+                                    conversion->flags, error) ||
+        !make(conversion, task, error))
         return FALSE;
     image = cst_image_open_as(conversion->to, conversion->format, &how, error);
     if (!image)
@@ -153,7 +178,8 @@ gboolean cst_image_overwrite(CstBlob *from, CstBlob *guest, const uint64_t *zero
 {
     gboolean zero = (flags & CST_CONVERT_TARGET_ZERO) != 0;
 
-    return check_target_size(from, guest, task, error) &&
+    return check_sector_size(from, cst_guest_sector_size(guest), flags, error) &&
+           check_target_size(from, guest, task, error) &&
            (flags & CST_CONVERT_COMPRESS
                 ? overwrite_compressed(from, guest, zero_run, zero, task, error)
                 : copy(from, guest, zero_run, zero, task, error)) &&

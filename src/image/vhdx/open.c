@@ -147,6 +147,7 @@ Vhdx *vhdx_open_for(const CstImageFormat *format, CstBlob *blob, const CstImageO
     vhdx->file = g_steal_pointer(&file);
     vhdx->header = header;
     vhdx->layout = layout;
+    vhdx->blocks.image.sector_size = layout.sector_size;
     vhdx->same_content = (how->flags & CST_IMAGE_SAME_CONTENT) != 0;
     cst_uuid_generate(&next);
     memcpy(vhdx->next_data_write, next.bytes, 16);

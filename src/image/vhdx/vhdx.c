@@ -35,6 +35,7 @@ static void vhdx_inspect(CstInspection *inspection)
         return;
     info->capacity = layout.capacity;
     info->cluster_size = layout.block_size;
+    info->sector_size = layout.sector_size;
     cst_inspection_set(&info->subformat, layout.flags & VHDX_FLAG_PARENT  ? "differencing"
                                          : layout.flags & VHDX_FLAG_FIXED ? "fixed"
                                                                           : "dynamic");

@@ -17,6 +17,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <image/convert.h>
 #include <image/snapshot.h>
 #include <service/volumes.h>
 
@@ -185,7 +186,8 @@ static gboolean copy_content(ImageChain *source, const CstVolDraft *draft, const
 
     /* What is read through the whole chain stands on its own. */
     options.backing = options.backing_format = NULL;
-    if (!from || !cst_image_create(draft->blob, clone->plan.format, &options, clone->task, error))
+    if (!from || !cst_image_keep_sector_size(from, clone->plan.format, &options, 0, error) ||
+        !cst_image_create(draft->blob, clone->plan.format, &options, clone->task, error))
         return FALSE;
     image = cst_image_open(draft->blob, clone->plan.format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
                            NULL, error);

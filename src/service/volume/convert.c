@@ -71,6 +71,8 @@ static gboolean fill(CstBlob *guest, const VolumeTxn *txn, Conversion *conversio
 {
     unsigned flags =
         (conversion->how->flags & CST_VOL_CONVERT_COMPRESS ? CST_CONVERT_COMPRESS : 0) |
+        (conversion->how->flags & CST_VOL_CONVERT_DROP_SECTOR_SIZE ? CST_CONVERT_DROP_SECTOR_SIZE
+                                                                   : 0) |
         (txn->draft.zeroed ? CST_CONVERT_TARGET_ZERO : 0);
 
     conversion->options.create.file_name = conversion->how->name;
@@ -114,7 +116,7 @@ static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *
 
     if (!cst_flags_check(how->flags,
                          CST_VOL_CONVERT_COMPRESS | CST_VOL_CONVERT_FORCE_SHARE |
-                             CST_VOL_CONVERT_OVERWRITE,
+                             CST_VOL_CONVERT_OVERWRITE | CST_VOL_CONVERT_DROP_SECTOR_SIZE,
                          "storageVolConvert", error) ||
         !cst_name_check(how->name, _("volume"), error))
         return FALSE;

@@ -2,6 +2,7 @@
 
 /* VHDX beyond what the contract of all formats says: parents, sectors, sizes, identity. */
 #include <image/backing.h>
+#include <image/convert.h>
 
 #include "format.h"
 #include "vhdx_images.h"
@@ -29,6 +30,8 @@ static void every_block_and_sector_size_is_made_and_opens(void **state)
             assert_string_equal(info.subformat, "dynamic");
             assert_int_equal(info.cluster_size, block);
             assert_int_equal(info.capacity, block + 4096);
+            assert_int_equal(info.sector_size, sectors[i]);
+            assert_int_equal(cst_guest_sector_size(guest), sectors[i]);
             assert_false(info.corrupt);
         }
     }
@@ -43,6 +46,31 @@ static void a_capacity_is_rounded_up_to_whole_sectors(void **state)
     assert_int_equal(cst_image_capacity(image), 4096);
     assert_true(cst_image_resize(image, 5000, CST_PREALLOC_OFF, NULL, NULL));
     assert_int_equal(cst_image_capacity(image), 8192);
+}
+
+static void sector_size_is_kept_by_a_conversion_or_it_is_refused(void **state)
+{
+    const CstImageFormat *qcow2 = cst_image_format_find("qcow2", NULL);
+    g_autoptr(CstBlob) blob = make(&(CstImageCreate){.capacity = CST_MIB, .sector_size = 4096});
+    g_autoptr(CstBlob) to = cst_blob_sparse_new(0);
+    g_autoptr(CstBlob) guest = open_guest(blob, CST_IMAGE_WRITE, NULL);
+    g_autoptr(CstBlob) other = NULL;
+    g_autoptr(GError) error = NULL;
+    g_auto(CstImageInfo) info = {0};
+
+    put(guest, 4096, 2000, 7);
+    assert_false(cst_image_convert(guest, to, qcow2, NULL, 0, NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED));
+    assert_non_null(strstr(error->message, "its sectors have 4096 bytes"));
+    assert_true(
+        cst_image_convert(guest, to, qcow2, NULL, CST_CONVERT_DROP_SECTOR_SIZE, NULL, NULL));
+    assert_true(cst_image_convert(guest, to, vhdx(), NULL, 0, NULL, NULL));
+    assert_true(cst_image_inspect(to, NULL, &info, NULL));
+    assert_int_equal(info.sector_size, 4096);
+    other = cst_blob_sparse_new(CST_MIB);
+    assert_false(cst_image_overwrite(guest, other, NULL, 0, NULL, NULL));
+    assert_true(cst_image_overwrite(guest, other, NULL, CST_CONVERT_DROP_SECTOR_SIZE, NULL, NULL));
+    assert_byte(other, 4096, 2000, 7);
 }
 
 static void bad_options_are_refused(void **state)
@@ -491,6 +519,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_block_and_sector_size_is_made_and_opens),
         cmocka_unit_test(a_capacity_is_rounded_up_to_whole_sectors),
+        cmocka_unit_test(sector_size_is_kept_by_a_conversion_or_it_is_refused),
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(the_largest_disk_costs_what_is_written),
         cmocka_unit_test(a_table_that_gets_too_short_moves),

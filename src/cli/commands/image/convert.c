@@ -132,6 +132,8 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Conversion *con
 {
     if (cli_args_has(args, "compress"))
         conversion->flags |= CST_CONVERT_COMPRESS;
+    if (cli_args_has(args, "drop-sector-size"))
+        conversion->flags |= CST_CONVERT_DROP_SECTOR_SIZE;
     if (cli_args_has(args, "target-is-zero"))
         conversion->flags |= CST_CONVERT_TARGET_ZERO;
     return read_paths(args, conversion, error) &&
@@ -322,6 +324,15 @@ static gboolean run_conversion(CstTask *task, gpointer data, GError **error)
                                task, error);
 }
 
+/* Of a source whose sector size the copy does not have; --drop-sector-size has allowed it. */
+static void warn_of_sector_size(CliCtl *ctl, const Conversion *conversion)
+{
+    unsigned size = cst_guest_sector_size(conversion->from);
+
+    if (size != CST_SECTOR_SIZE && !cst_image_format_has_sector_size(conversion->format))
+        cli_warn_of_sector_size(ctl, conversion->names, size);
+}
+
 static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Conversion) conversion = {0};
@@ -340,6 +351,7 @@ static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
         !cli_run_task(ctl, _("Converting"), run_conversion, &conversion, error) ||
         (!there && !cli_image_target_commit(&conversion.target, error)))
         return cli_failed(ctl, _("Failed to convert image %s"), conversion.names);
+    warn_of_sector_size(ctl, &conversion);
     cli_done(ctl, "image", conversion.path, _("Image %s converted to %s"), conversion.names,
              conversion.path);
     return TRUE;
@@ -362,6 +374,7 @@ static const CliOption convert_options[] = {
                 "is copied")},
     FORMAT("backing-format", 'F', N_("format of that image")),
     CLI_COMPRESS,
+    CLI_DROP_SECTOR_SIZE,
     {.name = "no-create",
      .kind = CLI_OPT_BOOL,
      .letter = 'n',

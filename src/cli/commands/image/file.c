@@ -131,6 +131,14 @@ CstBlob *cli_image_open(CliCtl *ctl, const CliArgs *args, const char *path, cons
     return *ret_format ? g_steal_pointer(&blob) : NULL;
 }
 
+void cli_warn_of_sector_size(CliCtl *ctl, const char *name, unsigned size)
+{
+    cli_warn(ctl,
+             _("warning: the sectors of '%s' have %u bytes, which the copy does not record; its "
+               "guest needs <blockio logical_block_size='%u'/> in the <disk> element\n"),
+             name, size, size);
+}
+
 /* --- words ----------------------------------------------------------------------------------- */
 
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes)

@@ -43,6 +43,8 @@ gboolean cli_image_cache(const CliArgs *args, gboolean *ret_unsafe, GError **err
 gboolean cli_image_target_format(const CliArgs *args, const CstImageFormat **ret_format,
                                  GError **error);
 
+/** Warns that a copy of @name does not record its sector size, which is @size bytes. */
+void cli_warn_of_sector_size(CliCtl *ctl, const char *name, unsigned size);
 /** Returns "1.5 GiB" as qemu-img has it, with --bytes digits. Free it. */
 char *cli_image_size_text(const CliCtl *ctl, uint64_t bytes);
 

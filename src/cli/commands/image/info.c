@@ -157,6 +157,8 @@ static void add_facts(CliSheet *sheet, const Shown *shown)
         cli_fact_text(NULL, N_("encrypted"), info->encryption),
         cli_fact_number("cluster-size", "cluster_size", info->cluster_size != 0,
                         info->cluster_size),
+        cli_fact_number("sector-size", N_("sector size"), info->sector_size > CST_SECTOR_SIZE,
+                        info->sector_size),
         cli_fact_text(NULL, N_("cleanly shut down"), info->dirty ? _("no") : NULL),
         cli_fact_bool("dirty-flag", NULL, TRUE, info->dirty),
         cli_fact_bool("corrupt", NULL, TRUE, info->corrupt),

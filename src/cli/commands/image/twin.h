@@ -47,6 +47,9 @@ gboolean cli_image_measure(CliCtl *ctl, const CliArgs *args, const char *subject
         .name = "compress", .kind = CLI_OPT_BOOL, .letter = 'c',                 \
         .help = N_("compress the data (qcow2; vmdk: subformat streamOptimized)") \
     }
+#define CLI_DROP_SECTOR_SIZE                                                                       \
+    CLI_SWITCH("drop-sector-size", N_("copy a disk of 4096-byte sectors although the copy cannot " \
+                                      "record them"))
 #define CLI_STRICT                                             \
     {                                                          \
         .name = "strict", .kind = CLI_OPT_BOOL, .letter = 's', \

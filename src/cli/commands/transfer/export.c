@@ -158,6 +158,28 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Export *export,
     return TRUE;
 }
 
+/* Keeps the volume's sector size where the format records one. *ret_size: that of the volume. */
+static gboolean keep_sector_size(CliCtl *ctl, const CliArgs *args, Export *export,
+                                 unsigned *ret_size, GError **error)
+{
+    CstImageCreate *create = &export->options.create;
+
+    *ret_size = cli_vol_sector_size(ctl, export->vol);
+    if (*ret_size == CST_SECTOR_SIZE)
+        return TRUE;
+    if (export->format && cst_image_format_has_sector_size(export->format)) {
+        create->sector_size = create->sector_size ? create->sector_size : *ret_size;
+        *ret_size = CST_SECTOR_SIZE; /* nothing is lost */
+        return TRUE;
+    }
+    return cli_args_has(args, "drop-sector-size") ||
+           cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("cannot export volume '%s': its sectors have %u bytes, which the image would "
+                      "not record, so a guest would find no partitions; export it as vhdx, or say "
+                      "--drop-sector-size"),
+                    export->name, *ret_size);
+}
+
 /* --- the target ------------------------------------------------------------------------------- */
 
 /* What is not written in order needs a file that it can be written to first. */
@@ -349,6 +371,7 @@ static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
     g_auto(Export) export = {0};
     g_autofree char *writers = NULL;
     gboolean help, plain;
+    unsigned sector_size;
 
     if (!read_arguments(ctl, args, &export, &help, error))
         return FALSE;
@@ -357,7 +380,8 @@ static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
     cli_plan(ctl, _("Would export vol %s to %s, format %s"), export.name, export.path,
              export.format ? cst_image_format_name(export.format) : "ova");
     writers = cli_vol_writers(ctl, export.vol);
-    if (!open_target(ctl, &export, error))
+    if (!keep_sector_size(ctl, args, &export, &sector_size, error) ||
+        !open_target(ctl, &export, error))
         return cli_failed(ctl, _("Failed to export vol %s"), export.name);
     if (!cli_job_begin(ctl, "export", export.vol->pool, export.vol->name, error))
         return FALSE;
@@ -366,6 +390,8 @@ static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
         !commit(ctl, &export, error))
         return cli_failed(ctl, _("Failed to export vol %s"), export.name);
     cli_vol_warn_of(ctl, export.name, writers);
+    if (sector_size != CST_SECTOR_SIZE)
+        cli_warn_of_sector_size(ctl, export.name, sector_size);
     if (!ctl->out_is_data)
         cli_done(ctl, "file", export.path, _("Vol %s exported to %s"), export.name, export.path);
     return TRUE;
@@ -385,6 +411,7 @@ static const CliOption export_options[] = {
      .complete = cli_complete_image_formats},
     CLI_IMAGE_OPTIONS,
     CLI_COMPRESS,
+    CLI_DROP_SECTOR_SIZE,
     CLI_NAMED("snapshot", N_("what this snapshot holds")),
     CLI_SWITCH("checksum", N_("write the SHA-256 of the file beside it, as FILE.sha256")),
     {.name = "checksum-file",

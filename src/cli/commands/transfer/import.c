@@ -17,6 +17,7 @@
 #include <base/url.h>
 #include <import/import.h>
 
+#include "commands/image/twin.h"
 #include "commands/volume/options.h"
 #include "far_volume.h"
 #include "output/job.h"
@@ -240,6 +241,7 @@ static gboolean read_options(CliCtl *ctl, const CliArgs *args, Importing *import
         return cli_args_bad_number("0", "disk", error);
     how->download = cli_args_has(args, "download");
     how->force_share = cli_args_has(args, "force-share");
+    how->drop_sector_size = cli_args_has(args, "drop-sector-size");
     importing->flags &= ~(unsigned)CST_VOL_CREATE_FORCE_SHARE; /* of the source, not the volume */
     /* Where nobody asks for more, the volume takes what its content needs. */
     if (!cli_args_has(args, "preallocation"))
@@ -376,6 +378,7 @@ static const CliOption import_options[] = {
      .help = N_("where to unpack; default: TMPDIR, else /var/tmp")},
     CLI_SWITCH("download",
                N_("have all of an URL here first; an interrupted import goes on with it")),
+    CLI_DROP_SECTOR_SIZE,
     PREALLOCATION,
     OVERWRITE,
     FORCE_SHARE,

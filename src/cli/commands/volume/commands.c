@@ -381,6 +381,16 @@ static void add_both_sizes(CliSheet *sheet, const CstVolRef *vol, const CstVolIn
         add_size(sheet, "physical", NULL, also.physical);
 }
 
+/* virsh has no such line, so a disk of ordinary sectors gets none. */
+static void add_sector_size(CliSheet *sheet, const CstVolRef *vol)
+{
+    unsigned size = cli_vol_sector_size(sheet->ctl, vol);
+    const CliFact fact =
+        cli_fact_number("sector_size", N_("Sector size:"), size != CLI_SECTOR_SIZE, size);
+
+    cli_sheet_add(sheet, &fact, 1);
+}
+
 static void add_problems(CliSheet *sheet, const GPtrArray *problems)
 {
     cli_sheet_add_words(sheet, "problems", problems);
@@ -423,6 +433,7 @@ static gboolean show_info(CliSheet *sheet, gconstpointer thing, gpointer data, G
         add_size(sheet, "physical", N_("Physical:"), info.physical);
     else
         add_both_sizes(sheet, vol, &info);
+    add_sector_size(sheet, vol);
     add_problems(sheet, problems);
     return TRUE;
 }

@@ -63,10 +63,11 @@ static gboolean convert(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GE
 
 static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
-    CstVolConvert how = {.flags =
-                             (cli_args_has(args, "compress") ? CST_VOL_CONVERT_COMPRESS : 0) |
-                             (cli_args_has(args, "force-share") ? CST_VOL_CONVERT_FORCE_SHARE : 0) |
-                             (cli_args_has(args, "overwrite") ? CST_VOL_CONVERT_OVERWRITE : 0)};
+    CstVolConvert how = {
+        .flags = (cli_args_has(args, "compress") ? CST_VOL_CONVERT_COMPRESS : 0) |
+                 (cli_args_has(args, "force-share") ? CST_VOL_CONVERT_FORCE_SHARE : 0) |
+                 (cli_args_has(args, "overwrite") ? CST_VOL_CONVERT_OVERWRITE : 0) |
+                 (cli_args_has(args, "drop-sector-size") ? CST_VOL_CONVERT_DROP_SECTOR_SIZE : 0)};
     gboolean help;
 
     if (!cli_args_string(args, "format", &how.format, error) ||
@@ -88,6 +89,7 @@ static const CliOption convert_options[] = {
     POOL_OPTION("newpool", N_("pool of the new volume; default: that of the first one")),
     CLI_IMAGE_OPTIONS,
     CLI_COMPRESS,
+    CLI_DROP_SECTOR_SIZE,
     FORCE_SHARE,
     OVERWRITE,
     RATE_LIMIT,

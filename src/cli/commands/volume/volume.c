@@ -60,6 +60,15 @@ void cli_vol_warn_of(CliCtl *ctl, const char *name, const char *writers)
              name, writers);
 }
 
+unsigned cli_vol_sector_size(CliCtl *ctl, const CstVolRef *vol)
+{
+    g_autofree char *xml = cst_conn_vol_xml(ctl->conn, vol, 0, NULL);
+    g_autofree char *size =
+        xml ? cli_xml_text(xml, "//*[local-name()='option'][@name='sector-size']/@value") : NULL;
+
+    return size ? (unsigned)strtoul(size, NULL, 10) : CLI_SECTOR_SIZE;
+}
+
 int cli_wipe_algorithm(const char *name)
 {
     for (int i = 0; wipe_algorithms[i]; i++)

@@ -57,6 +57,11 @@ gboolean cli_vol_check_snapshot(CliCtl *ctl, const CstVolRef *vol, const char *n
  */
 CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error);
 
+/** Bytes of a volume's logical sector, unless its image says otherwise. */
+#define CLI_SECTOR_SIZE 512u
+/** Returns the bytes of a volume's logical sector: CLI_SECTOR_SIZE, unless its image says
+ * otherwise. */
+unsigned cli_vol_sector_size(CliCtl *ctl, const CstVolRef *vol);
 /**
  * Returns who may be writing to @vol now, for a warning once it has been copied: "" when nobody is,
  * the server can't say, or the command has --force-share, which asks not to be warned. Free it.

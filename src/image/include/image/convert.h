@@ -8,7 +8,9 @@ typedef enum {
      * format can't. */
     CST_CONVERT_COMPRESS = 1 << 0,
     /** The target reads as zeroes already, so that a raw image needs no zeroes written. */
-    CST_CONVERT_TARGET_ZERO = 1 << 1
+    CST_CONVERT_TARGET_ZERO = 1 << 1,
+    /** The target's sector may have another size than the source's. */
+    CST_CONVERT_DROP_SECTOR_SIZE = 1 << 2
 } CstConvertFlags;
 
 /**
@@ -18,12 +20,24 @@ typedef enum {
  * backing_guest, it gets what differs from that. @flags are CstConvertFlags. Zeroes are left
  * out, extents shared where the file system can. After a failure @to holds nothing of use. Sets
  * @task's total, in bytes, and advances it.
+ *
+ * A format that records the sector size gets that of @from, unless @options set one. Another format
+ * cannot hold a disk of 4096-byte sectors, because its guest would find no partitions: UNSUPPORTED,
+ * unless CST_CONVERT_DROP_SECTOR_SIZE allows it.
  */
 gboolean cst_image_convert(CstBlob *from, CstBlob *to, const CstImageFormat *format,
                            const CstImageCreate *options, unsigned flags, CstTask *task,
                            GError **error);
 
 /* --- not in the library: other ways to fill an image ------------------------------------------ */
+
+/**
+ * Does what cst_image_convert() does about the sector size, for a caller that copies by itself:
+ * sets options->sector_size to that of @from, or fails with UNSUPPORTED. @flags are
+ * CstConvertFlags.
+ */
+gboolean cst_image_keep_sector_size(CstBlob *from, const CstImageFormat *format,
+                                    CstImageCreate *options, unsigned flags, GError **error);
 
 /**
  * Converts as cst_image_convert() does, but writes runs of fewer than @zero_run zero bytes (a

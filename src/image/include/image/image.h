@@ -34,6 +34,8 @@ gboolean cst_image_name_is_plain(const char *name);
 gboolean cst_image_format_is_raw(const CstImageFormat *format);
 /** Returns whether an image is an encrypted container and nothing else, as for luks. */
 gboolean cst_image_format_is_container(const CstImageFormat *format);
+/** Returns whether an image of @format records the size of the guest's sectors. */
+gboolean cst_image_format_has_sector_size(const CstImageFormat *format);
 /**
  * Finds a format by name; NULL with INVALID for an unknown one. Accepts "vhd" for "vpc", "ploop"
  * for "parallels" and "host_device" for "raw".
@@ -69,6 +71,8 @@ typedef struct {
     char *encryption; /**< "luks", "luks2", "aes"; NULL: none */
     char *compat;     /**< qcow2: "0.10" or "1.1" */
     uint64_t cluster_size; /**< bytes per block, grain or cluster; 0: not a notion of the format */
+    unsigned sector_size;  /**< vhdx: logical sector of the guest's disk, 512 or 4096; 0: not a
+                                notion of the format, and the sector has 512 bytes */
     gboolean lazy_refcounts;
     gboolean extended_l2;
     gboolean dirty;          /**< not closed cleanly: tables may need repair, or a log a replay */
@@ -258,8 +262,15 @@ CstImage *cst_image_open(CstBlob *blob, const CstImageFormat *format, unsigned f
 void cst_image_free(CstImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstImage, cst_image_free)
 
+/** Bytes of a disk's logical sector, unless the image records another size. */
+#define CST_SECTOR_SIZE 512u
+
 /** Returns the size in bytes that the guest sees. */
 uint64_t cst_image_capacity(CstImage *image);
+/** Returns the bytes of the disk's logical sector: 512, or 4096 for a VHDX image that says so. */
+unsigned cst_image_sector_size(CstImage *image);
+/** The same for a guest's view; 512 for a blob that is no view of an image. */
+unsigned cst_guest_sector_size(CstBlob *guest);
 
 /**
  * The guest's view as a blob (reads, writes, extents, zero, discard, flush), so that one copy loop

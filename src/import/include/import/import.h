@@ -30,9 +30,10 @@ typedef struct {
     const char *spool_dir; /**< for what is read more than once; NULL: TMPDIR, else /var/tmp */
     gboolean download;     /**< have all of an URL here first, also where parts would do */
     gboolean force_share;  /**< read a file or device that another program can write to */
-    uint64_t max_size;     /**< 0: CST_IMPORT_MAX_SIZE, and no compression beyond belief */
-    const char *ca_file;   /**< certificates that servers are believed by; NULL: the system's */
-    unsigned timeout_s;    /**< how long a server may be silent, or nearly so; 0: 30 */
+    gboolean drop_sector_size; /**< read a disk of 4096-byte sectors, with a note */
+    uint64_t max_size;         /**< 0: CST_IMPORT_MAX_SIZE, and no compression beyond belief */
+    const char *ca_file;       /**< certificates that servers are believed by; NULL: the system's */
+    unsigned timeout_s;        /**< how long a server may be silent, or nearly so; 0: 30 */
     /** Told in words what takes space or is left out: that something is spooled. May be NULL. */
     void (*note)(const char *text, gpointer data);
     gpointer note_data;

@@ -33,8 +33,9 @@ typedef enum { CST_VOL_COMMIT_KEEP = 1 << 0 } CstVolCommitFlags;
 
 typedef enum {
     CST_VOL_CONVERT_COMPRESS = 1 << 0,
-    CST_VOL_CONVERT_FORCE_SHARE = 1 << 1, /**< also a source that is open for writing */
-    CST_VOL_CONVERT_OVERWRITE = 1 << 2    /**< onto a LUN, whatever that holds */
+    CST_VOL_CONVERT_FORCE_SHARE = 1 << 1,     /**< also a source that is open for writing */
+    CST_VOL_CONVERT_OVERWRITE = 1 << 2,       /**< onto a LUN, whatever that holds */
+    CST_VOL_CONVERT_DROP_SECTOR_SIZE = 1 << 3 /**< the copy's sector may have another size */
 } CstVolConvertFlags;
 
 /** Parameters of a conversion. Strings are borrowed. */
