@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Packages (DMTF DSP0243): an OVF descriptor with its files beside it, or all of them in a tar
- * archive (OVA). The names in a descriptor are looked up, in the archive or in the descriptor's own
- * directory, and nowhere else.
+ * archive (OVA). The paths in a descriptor are looked up below the descriptor's own directory, of
+ * the archive or of the file system, and nowhere else.
  *
  * The manifest has the descriptor's name with the ending .mf. Where there is one, the descriptor
  * and each file that is used must be in it. A manifest shows damage and not forgery: who changes a
@@ -38,6 +38,7 @@ typedef struct {
     char *manifest;    /* the manifest's name, for messages; NULL: not looked for yet */
     char *digests;     /* its text; NULL: there is none */
     const char *shown; /* the source's name; borrowed */
+    char *dir;         /* of the descriptor in the archive, with its slash; NULL: the root */
 } Package;
 
 static void package_clear(Package *package)
@@ -45,6 +46,7 @@ static void package_clear(Package *package)
     import_tar_free(package->tar);
     g_free(package->manifest);
     g_free(package->digests);
+    g_free(package->dir);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Package, package_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImportSource, import_source_clear)
@@ -61,11 +63,12 @@ static gboolean open_file(const Package *package, const char *name, ImportSource
                           GError **error)
 {
     const ImportTarEntry *entry;
-    g_autofree char *shown = cst_text_escape(name);
+    g_autofree char *shown = cst_text_escape(name), *path = NULL;
 
     if (!package->tar)
         return import_source_open_beside(ret_file, package->context, name, error);
-    entry = import_tar_find(package->tar, name);
+    path = g_strconcat(package->dir ? package->dir : "", name, NULL);
+    entry = import_tar_find(package->tar, path);
     if (!entry)
         return cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no '%s' in '%s'"), shown,
                         package->shown);
@@ -90,6 +93,23 @@ static char *read_text(CstBlob *blob, size_t limit, GError **error)
     text = cst_alloc0(size + 1, 1, blob->name, error);
     return text && cst_blob_pread(blob, text, (size_t)size, 0, error) ? g_steal_pointer(&text)
                                                                       : NULL;
+}
+
+/*
+ * Returns a UTF-16 text as UTF-8, without an XML declaration, because that names the encoding.
+ * NULL: @text has no mark of UTF-16, or is no valid text.
+ */
+static char *utf8_of(const char *text, size_t len)
+{
+    const char *from = len < 2                            ? NULL
+                       : memcmp(text, "\xff\xfe", 2) == 0 ? "UTF-16LE"
+                       : memcmp(text, "\xfe\xff", 2) == 0 ? "UTF-16BE"
+                                                          : NULL;
+    g_autofree char *plain =
+        from ? g_convert(text + 2, (gssize)(len - 2), "UTF-8", from, NULL, NULL, NULL) : NULL;
+    const char *end = plain && g_str_has_prefix(plain, "<?xml") ? strstr(plain, "?>") : NULL;
+
+    return end ? g_strdup(end + strlen("?>")) : g_steal_pointer(&plain);
 }
 
 /* --- the manifest ----------------------------------------------------------------------------- */
@@ -210,7 +230,7 @@ static gboolean open_package(Package *package, const char *name, CstBlob *blob,
                              GPtrArray **ret_disks, GError **error)
 {
     g_autofree char *text = read_text(blob, CST_XML_MAX_BYTES, error);
-    g_autofree char *shown = cst_text_escape(name);
+    g_autofree char *shown = cst_text_escape(name), *plain = NULL;
     g_autoptr(GPtrArray) found = NULL;
     uint64_t len;
     guint empty = 0;
@@ -220,7 +240,8 @@ static gboolean open_package(Package *package, const char *name, CstBlob *blob,
     if (!read_manifest(package, name, error) ||
         !verify_descriptor(package, name, text, (size_t)len, error))
         return FALSE;
-    found = cst_ovf_disks(text, shown, &empty, error);
+    plain = utf8_of(text, (size_t)len);
+    found = cst_ovf_disks(plain ? plain : text, shown, &empty, error);
     if (!found || !open_disks(package, found, ret_disks, error))
         return FALSE;
     if (empty > 0)
@@ -247,21 +268,41 @@ static gboolean is_called_package(const char *name)
     return ends_in(unpacked, OVA_ENDING) || ends_in(unpacked, OVF_ENDING);
 }
 
-/* The archive's only descriptor; *ret_entry NULL: there is none, so it is no OVA. */
-static gboolean find_descriptor(const Package *package, const ImportTarEntry **ret_entry,
-                                GError **error)
+/* The only descriptor in the root, or (@below) in directories; *ret_entry NULL: there is none. */
+static gboolean find_only(const Package *package, gboolean below, const ImportTarEntry **ret_entry,
+                          GError **error)
 {
     *ret_entry = NULL;
     for (guint i = 0; i < import_tar_count(package->tar); i++) {
         const ImportTarEntry *entry = import_tar_entry(package->tar, i);
 
-        if (!ends_in(entry->name, OVF_ENDING) || strchr(entry->name, '/'))
+        if (!ends_in(entry->name, OVF_ENDING) || (strchr(entry->name, '/') != NULL) != below)
             continue;
         if (*ret_entry)
-            return cst_fail(error, CST_ERROR_UNSUPPORTED, _("'%s' has two descriptors"),
+            return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                            _("'%s' has two descriptors; unpack it, and import one of them"),
                             package->shown);
         *ret_entry = entry;
     }
+    return TRUE;
+}
+
+/*
+ * Finds the descriptor, and the directory in the archive that its paths begin in. A descriptor in
+ * the root takes precedence. *ret_entry NULL: there is none, so it is no OVA.
+ */
+static gboolean find_descriptor(Package *package, const ImportTarEntry **ret_entry, GError **error)
+{
+    const char *name;
+
+    if (!find_only(package, FALSE, ret_entry, error))
+        return FALSE;
+    if (*ret_entry)
+        return TRUE;
+    if (!find_only(package, TRUE, ret_entry, error))
+        return FALSE;
+    name = *ret_entry ? (*ret_entry)->name : NULL;
+    package->dir = name ? g_strndup(name, (gsize)(strrchr(name, '/') + 1 - name)) : NULL;
     return TRUE;
 }
 
@@ -293,7 +334,8 @@ static gboolean open_tar(Package *package, const char *name, ImportSource *sourc
     if (!entry)
         return import_source_unpack(source, package->context, error);
     descriptor = cst_blob_slice(source->blob, entry->offset, entry->length, package->shown);
-    return open_package(package, entry->name, descriptor, ret_disks, error);
+    return open_package(package, entry->name + (package->dir ? strlen(package->dir) : 0),
+                        descriptor, ret_disks, error);
 }
 
 /*
@@ -324,8 +366,12 @@ static gboolean open_ovf(Package *package, const char *name, CstBlob *blob, GPtr
 
 static gboolean is_descriptor(const uint8_t *head, size_t len)
 {
-    g_autofree char *text = g_strndup((const char *)head, len);
-    const char *at = g_str_has_prefix(text, "\xef\xbb\xbf") ? text + 3 : text;
+    g_autofree char *text = utf8_of((const char *)head, len & ~(size_t)1);
+    const char *at;
+
+    if (!text)
+        text = g_strndup((const char *)head, len);
+    at = g_str_has_prefix(text, "\xef\xbb\xbf") ? text + 3 : text;
 
     while (g_ascii_isspace(*at))
         at++;

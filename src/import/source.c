@@ -356,7 +356,7 @@ gboolean import_source_open(ImportSource *source, const ImportContext *context, 
 
 static char *url_beside(const char *url, const char *name, GError **error)
 {
-    g_autofree char *escaped = g_uri_escape_string(name, NULL, FALSE);
+    g_autofree char *escaped = g_uri_escape_string(name, "/", FALSE);
     /* With a "./", no name is taken for a scheme. */
     g_autofree char *relative = g_strconcat("./", escaped, NULL);
     g_autofree char *shown = cst_url_shown(url);
@@ -368,7 +368,7 @@ static char *url_beside(const char *url, const char *name, GError **error)
     return beside;
 }
 
-/* The name is an entry of the directory and no link to elsewhere, or it is refused. */
+/* The path stays below the directory and follows no link, or it is refused. */
 static gboolean open_file_beside(ImportSource *source, const ImportContext *context,
                                  const char *name, GError **error)
 {
@@ -400,8 +400,12 @@ gboolean import_source_open_beside(ImportSource *source, const ImportContext *co
     g_autofree char *url = NULL;
 
     *source = (ImportSource){.fd = -1};
-    if (!cst_name_check(name, "file", error))
-        return FALSE;
+    if (!cst_reference_is_below(name)) {
+        g_autofree char *shown = cst_text_escape(name);
+
+        return cst_fail(error, CST_ERROR_DENIED,
+                        _("cannot read '%s': it is not a file beside the descriptor"), shown);
+    }
     if (!import_is_url(context->how->source))
         return open_file_beside(source, context, name, error);
     url = url_beside(context->how->source, name, error);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * OVF descriptors. Versions 1 and 2 have namespaces of their own, and programs mix them up, so
- * elements and attributes are found by their local names. A reference to a file is a name beside
- * the descriptor, and nothing else: no path, no URL.
+ * elements and attributes are found by their local names. A reference to a file is a path below the
+ * descriptor's directory, and nothing else: no path that leads out of it, no URL.
  */
 #include <model/ovf.h>
 
 #include <string.h>
 
 #include <base/error.h>
-#include <base/file.h>
 #include <base/i18n.h>
 #include <base/text.h>
+#include <base/url.h>
 
 #include "xml_read.h"
 
@@ -88,7 +88,7 @@ static gboolean check_file(const CstOvfDisk *disk, xmlNode *file, const char *wh
     g_autofree char *compression = attribute(file, "compression");
     g_autofree char *shown = cst_text_escape(disk->file ? disk->file : "");
 
-    if (!disk->file || !cst_name_check(disk->file, "file", NULL))
+    if (!disk->file || !cst_reference_is_below(disk->file))
         return cst_fail(error, CST_ERROR_DENIED,
                         _("%s: disk '%s' is in '%s', which is not a file beside the descriptor"),
                         what, disk->id, shown);
@@ -115,6 +115,15 @@ static gboolean check_once(const GPtrArray *disks, const CstOvfDisk *disk, const
                             disk->id);
     }
     return TRUE;
+}
+
+/* The path of a <File>, without a leading "./"; NULL: it has none. */
+static char *path_of(xmlNode *file)
+{
+    g_autofree char *href = attribute(file, "href");
+
+    return href && g_str_has_prefix(href, "./") ? g_strdup(href + strlen("./"))
+                                                : g_steal_pointer(&href);
 }
 
 static gboolean add_disk(xmlNode *node, xmlNode *references, const char *what, GPtrArray *disks,
@@ -144,7 +153,7 @@ static gboolean add_disk(xmlNode *node, xmlNode *references, const char *what, G
     disk = g_new0(CstOvfDisk, 1);
     g_ptr_array_add(disks, disk);
     disk->id = g_steal_pointer(&id);
-    disk->file = attribute(file, "href");
+    disk->file = path_of(file);
     return check_file(disk, file, what, error) && check_once(disks, disk, what, error);
 }
 

@@ -298,6 +298,38 @@ class Hostile(Packages):
         self.made(path, "as-it-is", "--source-format", "raw")
         self.assertEqual(content, read(self.at("p", "as-it-is")))
 
+    def test_descriptor_in_utf_16_is_read(self):
+        ovf = descriptor("d0.vmdk").decode().replace('version="1.0"', 'version="1.0" encoding="UTF-16"')
+        for name, data in (("le", b"\xff\xfe" + ovf.encode("utf-16-le")), ("be", b"\xfe\xff" + ovf.encode("utf-16-be"))):
+            self.made(self.ova(self.package(self.one, ovf=data)), name)
+            self.assert_disk(name)
+            for file, content in self.package(self.one, ovf=data).items():
+                self.file(file, content)
+            self.made(os.path.join(self.peer.files, "vm.ovf"), name + "-ovf")
+            self.assert_disk(name + "-ovf")
+
+    def test_disks_in_directories_below_the_descriptor_are_read(self):
+        files = self.package({"disks/a/d0.vmdk": self.one["d0.vmdk"]})
+        self.made(self.ova(files), "ova")
+        self.assert_disk("ova")
+        self.made(self.ova(self.package({"d0.vmdk": self.one["d0.vmdk"]}, ovf=descriptor("./d0.vmdk"))), "dotted-href")
+        self.assert_disk("dotted-href")
+        self.made(self.ova({"export/" + name: data for name, data in files.items()}), "nested")
+        self.assert_disk("nested")
+        os.makedirs(os.path.join(self.peer.files, "disks/a"))
+        for name, data in files.items():
+            self.file(name, data)
+        path = os.path.join(self.peer.files, "vm.ovf")
+        self.made(path, "ovf")
+        self.assert_disk("ovf")
+        os.rename(os.path.join(self.peer.files, "disks"), os.path.join(self.peer.files, "elsewhere"))
+        os.symlink("elsewhere", os.path.join(self.peer.files, "disks"))
+        self.refused(path, "x", text="is a link, which is not followed", code=4)
+
+    def test_two_disks_in_one_file_are_refused(self):
+        for hrefs in (("d0.vmdk", "d0.vmdk"), ("d0.vmdk", "./d0.vmdk")):
+            self.refused(self.ova(self.package(self.one, ovf=descriptor(*hrefs))), "x", text="are the same file")
+
     def test_what_is_called_a_package(self):
         """And begins otherwise is no disk either."""
         whole = read(self.ova(self.package(self.one)))

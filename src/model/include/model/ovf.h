@@ -11,7 +11,7 @@
 /** A disk with content. */
 typedef struct {
     char *id;   /**< "vmdisk1", for messages */
-    char *file; /**< the name of its file, beside the descriptor: never a path or an URL */
+    char *file; /**< the path of its file below the descriptor's directory: never a URL */
 } CstOvfDisk;
 
 /**
