@@ -15,8 +15,11 @@
 
 #include <base/i18n.h>
 #include <base/text.h>
+#include <base/units.h>
 
+#include "codec.h"
 #include "libarchive.h"
+#include "seven_zip.h"
 #include "unpack.h"
 
 #define FILES_MAX      1000u
@@ -39,7 +42,7 @@ typedef struct {
 gboolean import_archive_probe(const uint8_t *head, size_t len)
 {
     return (len >= 4 && (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "PK\5\6", 4) == 0)) ||
-           (len >= 6 && memcmp(head, "7z\xbc\xaf\x27\x1c", 6) == 0);
+           import_7z_probe(head, len);
 }
 
 static size_t strip_ending(const char *name, size_t len, const char *const *endings)
@@ -235,6 +238,59 @@ static const ArchiveFile *choose_disk(const Archive *self, const GPtrArray *file
     return NULL;
 }
 
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static gboolean count_memory(Archive *self, uint64_t memory, GError **error)
+{
+    self->input.memory = memory;
+    return memory <= IMPORT_CHAIN_MEMORY ||
+           cst_fail(error, CST_ERROR_LIMIT, _("'%s' needs too much memory to be unpacked"),
+                    self->head.name);
+}
+
+/* A 7z archive is refused before libarchive allocates what its header asks for. */
+static gboolean check_7z(Archive *self, GError **error)
+{
+    uint8_t head[16];
+    uint64_t memory = 0;
+
+    return self->size < sizeof(head) ||
+           (cst_blob_pread(self->blob, head, sizeof(head), 0, error) &&
+            (!import_7z_probe(head, sizeof(head)) ||
+             (import_7z_memory(self->blob, self->head.name, &memory, error) &&
+              count_memory(self, memory, error))));
+}
+
+/*
+ * Of a zip archive, libarchive names the method of the entry that it has come to ("ZIP 2.0
+ * (deflation)"), and creates the decoder with the first byte that is read. It does not bound the
+ * memory for LZMA and xz.
+ */
+static gboolean check_zip(Archive *self, GError **error)
+{
+    static const struct {
+        const char *name;
+        uint64_t memory;
+    } methods[] = {{"(uncompressed)", 0},
+                   {"(deflation)", CST_MIB},
+                   {"(bzip)", 10 * CST_MIB},
+                   {"(zstd)", 128 * CST_MIB},
+                   {"(ppmd-1)", 256 * CST_MIB}};
+    const char *format = self->library->archive_format_name(self->archive);
+    g_autofree char *shown = NULL;
+
+    if (!format || !g_str_has_prefix(format, "ZIP"))
+        return TRUE;
+    for (size_t i = 0; i < G_N_ELEMENTS(methods); i++)
+        if (g_str_has_suffix(format, methods[i].name))
+            return count_memory(self, methods[i].memory, error);
+    shown = cst_text_escape(format);
+    return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                    _("cannot read the archive '%s': the method of its disk, %s, has no bound on "
+                      "memory; unpack it, and import the disk"),
+                    self->head.name, shown);
+}
+
 /* Goes to the disk's bytes. */
 static gboolean archive_find(Archive *self, GError **error)
 {
@@ -254,6 +310,8 @@ static gboolean archive_find(Archive *self, GError **error)
         else if (!entry)
             return cst_fail(error, CST_ERROR_MISMATCH, _("'%s' has changed while it was read"),
                             self->head.name);
+    if (!check_zip(self, error))
+        return FALSE;
     shown = cst_text_escape(disk->name);
     import_note(self->context, _("'%s' is an archive; its disk '%s' is imported"), self->head.name,
                 shown);
@@ -307,5 +365,5 @@ ImportReader *import_archive_open(const ImportContext *context, CstBlob *blob, c
     if (!cst_blob_get_size(blob, &self->size, error))
         return NULL;
     self->input.taken = self->size;
-    return archive_find(self, error) ? g_steal_pointer(&reader) : NULL;
+    return check_7z(self, error) && archive_find(self, error) ? g_steal_pointer(&reader) : NULL;
 }

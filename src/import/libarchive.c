@@ -31,6 +31,7 @@ static gpointer load_library(gpointer data)
     FIND(archive_read_open1);
     FIND(archive_read_next_header);
     FIND(archive_read_data);
+    FIND(archive_format_name);
     FIND(archive_error_string);
     FIND(archive_set_error);
     FIND(archive_entry_pathname);

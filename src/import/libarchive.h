@@ -33,6 +33,7 @@ typedef struct {
     int (*archive_read_open1)(struct archive *archive);
     int (*archive_read_next_header)(struct archive *archive, struct archive_entry **ret_entry);
     ssize_t (*archive_read_data)(struct archive *archive, void *buf, size_t len);
+    const char *(*archive_format_name)(struct archive *archive);
     const char *(*archive_error_string)(struct archive *archive);
     void (*archive_set_error)(struct archive *archive, int number, const char *format, ...);
     const char *(*archive_entry_pathname)(struct archive_entry *entry);

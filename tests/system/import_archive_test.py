@@ -6,8 +6,10 @@ import io
 import lzma
 import os
 import subprocess
+import sys
 import tarfile
 import zipfile
+import zlib
 
 from harness import peers, space
 from import_test import MIB, Importing, read, zstd
@@ -186,7 +188,63 @@ class NoDisks(Importing):
         self.made(self.file("a.raw", b"words" + bytes(MIB)))
 
 
+def number(value):
+    return b"\xff" + value.to_bytes(8, "little")
+
+
+def seven_zip_of_lzma2(content, dictionary, bits):
+    """An archive of one disk, whose decoder is to have the dictionary that @bits stands for."""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": dictionary}]
+    packed = lzma.compress(content, lzma.FORMAT_RAW, filters=filters)
+    name = "d.raw\0".encode("utf-16-le")
+    header = (b"\x01\x04\x06" + number(0) + b"\x01\x09" + number(len(packed)) + b"\0" +
+              b"\x07\x0b\x01\0\x01\x21\x21\x01" + bytes([bits]) + b"\x0c" + number(len(content)) + b"\0" +
+              b"\x08\0\0\x05\x01\x11" + number(len(name) + 1) + b"\0" + name + b"\0\0")
+    start = (len(packed).to_bytes(8, "little") + len(header).to_bytes(8, "little") +
+             zlib.crc32(header).to_bytes(4, "little"))
+    return b"7z\xbc\xaf\x27\x1c\0\4" + zlib.crc32(start).to_bytes(4, "little") + start + packed + header
+
+
 class Memory(Importing):
+    def peak(self, path):
+        """Imports @path in a child; returns its status, its errors and its VmHWM in MiB."""
+        # A small process starts it, because a child's ru_maxrss includes its parent's memory before the exec.
+        launcher = ("import os, subprocess, sys\n"
+                    "child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+                    "_, status, usage = os.wait4(child.pid, 0)\n"
+                    "print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)")
+        _, out, err = peers.run([sys.executable, "-c", launcher, space.CISTERN, "-c", self.peer.uri, "vol-import",
+                                 "--pool", "p", "--spool-dir", self.spool, path])
+        status, peak = out.split()
+        return int(status), err, int(peak) >> 10
+
+    def test_dictionary_of_7z_is_bounded_before_it_is_allocated(self):
+        content = self.content()
+        path = self.file("small.7z", seven_zip_of_lzma2(content, 1 << 20, 18))
+        self.made(path, note=f"'{path}' is an archive; its disk 'd.raw' is imported\nnote: '{path}' is spooled in {self.spool}")
+        self.assert_content("small", content)
+        path = self.file("large.7z", seven_zip_of_lzma2(bytes(416 * MIB), 1 << 20, 33))  # 384 MiB
+        status, err, peak = self.peak(path)
+        self.assertEqual(1, status)
+        self.assertIn("needs too much memory to be unpacked", err)
+        self.assertLess(peak, 128)
+
+    def test_nested_layers_have_one_budget(self):
+        """zstd in zstd in a 7z archive: each has a permitted dictionary, and their sum is too large."""
+        inner = self.frame(27) + zstd(bytes(160 * MIB), "--long=27")
+        outer = zstd(inner, "--long=27", "--no-check")
+        path = self.file("d.7z", seven_zip_of_lzma2(outer, 1 << 20, 30))  # 128 MiB
+        status, err, peak = self.peak(path)
+        self.assertEqual(1, status, err)
+        self.assertIn("needs too much memory to be unpacked", err)
+        self.assertLess(peak, 272 + 128)
+
+    def test_zip_whose_method_has_no_bound_is_refused(self):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
+            archive.writestr("d.raw", self.content())
+        self.refused(self.file("d.zip", stream.getvalue()), text="has no bound on memory; unpack it", code=1)
+
     def frame(self, window):
         """A frame of zstd that asks for a window of 2^@window bytes."""
         return (b"\x28\xb5\x2f\xfd\0" + bytes([(window - 10) << 3]) + (4096 << 3 | 1).to_bytes(3, "little") +
