@@ -19,6 +19,7 @@ typedef struct {
 } Answer;
 
 struct iscsi_context {
+    iscsi_log_fn log;
     int fd;
     GQueue answers; /* of Answer */
     GQueue unanswered;
@@ -114,6 +115,15 @@ int iscsi_set_target_username_pwd(struct iscsi_context *context, const char *use
     return 0;
 }
 
+void iscsi_set_log_level(struct iscsi_context *context, int level)
+{
+}
+
+void iscsi_set_log_fn(struct iscsi_context *context, iscsi_log_fn log)
+{
+    context->log = log;
+}
+
 const char *iscsi_get_error(struct iscsi_context *context)
 {
     return context->error;
@@ -175,6 +185,12 @@ int iscsi_login_async(struct iscsi_context *context, iscsi_command_cb call, void
     if (fake.deaf)
         return 0;
     fake.logins++;
+    if (context->log) {
+        context->log(6, fake.admits_all ? "TargetLoginReply: AuthMethod=None"
+                                        : "TargetLoginReply: AuthMethod=CHAP");
+        if (!fake.admits_all)
+            context->log(6, "TargetLoginReply: CHAP_C=0x00");
+    }
     g_strlcpy(fake.portal, context->portal, sizeof(fake.portal));
     g_strlcpy(context->error, welcome ? "" : "Status: Authentication failure(513)",
               sizeof(context->error));

@@ -30,6 +30,7 @@ typedef struct {
     gboolean elsewhere;       /* but only of one to LUN 0 */
     const char *away;         /* a portal that does not let anybody in */
     const char *password;     /* that is asked for; NULL: none */
+    gboolean admits_all;      /* it chooses no authentication */
     uint8_t fail_opcode, key; /* this opcode fails with this key and code */
     uint16_t ascq;
     gint shorten; /* reads give so many bytes less */

@@ -455,6 +455,15 @@ class Chap(OnTarget):
         self.ok("pool-start", "c")
         self.assertEqual(["unit:0:0:1", "unit:0:0:2"], self.names("c"))
 
+    def test_target_that_admits_without_chap_is_refused(self):
+        self.secret("ours", "onewaysecret1")
+        self.define("c", start=False, auth=AUTH.format(user="me"))
+        self.fails("pool-start", "c", text="it admits initiators without CHAP")
+        self.cistern("pool-start", "c", status=4)
+        self.target.account("me", "onewaysecret1")
+        self.ok("pool-start", "c")
+        self.assertEqual(["unit:0:0:1", "unit:0:0:2"], self.names("c"))
+
     def test_mutual(self):
         self.target.account("me", "onewaysecret1")
         self.target.account("them", "otherwaysecret", outgoing=True)

@@ -29,6 +29,8 @@
     X(iscsi_set_noautoreconnect)        \
     X(iscsi_set_initiator_username_pwd) \
     X(iscsi_set_target_username_pwd)    \
+    X(iscsi_set_log_fn)                 \
+    X(iscsi_set_log_level)              \
     X(iscsi_get_error)                  \
     X(iscsi_get_target_address)         \
     X(iscsi_is_logged_in)               \

@@ -6,6 +6,11 @@
  *
  * The values of CHAP are asked for right before a login and overwritten right after it, libiscsi's
  * copies too: it fills its 256 bytes up with zeroes when it is given empty ones.
+ *
+ * libiscsi offers "AuthMethod=CHAP,None" and does not report the method that the target has chosen.
+ * Its log does: it has each key of the target's login replies. A target that admits without CHAP
+ * although the pool has a secret may be another machine, so the login fails. libiscsi formats its
+ * log in one static buffer, so one thread at a time serves a login that is logged (log_lock).
  */
 #include "initiator.h"
 
@@ -30,6 +35,34 @@ enum {
     LOGIN_CLASS_TARGET = 0x03
 };
 
+#define LOG_REPLIES 6 /* libiscsi's level for the keys of login replies */
+
+/* The login of this thread whose replies are watched for a challenge of CHAP. */
+static _Thread_local struct {
+    gboolean active;
+    gboolean challenged;
+} chap_watch;
+static GMutex log_lock;
+
+/* libiscsi's log has no pointer for its caller. */
+static void note_login_reply(int level, const char *text)
+{
+    if (g_str_has_prefix(text, "TargetLoginReply: CHAP_C="))
+        chap_watch.challenged = TRUE;
+}
+
+static int serve_once(const IscsiLib *lib, struct iscsi_context *context, int events)
+{
+    int result;
+
+    if (!chap_watch.active)
+        return lib->iscsi_service(context, events);
+    g_mutex_lock(&log_lock);
+    result = lib->iscsi_service(context, events);
+    g_mutex_unlock(&log_lock);
+    return result;
+}
+
 gboolean iscsi_serve(const IscsiLib *lib, struct iscsi_context *context, const gboolean *done,
                      gint64 deadline, gint *closing)
 {
@@ -42,7 +75,7 @@ gboolean iscsi_serve(const IscsiLib *lib, struct iscsi_context *context, const g
         fd.events = (short)lib->iscsi_which_events(context);
         if (poll(&fd, 1, (int)MIN(left / G_TIME_SPAN_MILLISECOND + 1, STEP_MS)) < 0)
             continue;
-        if (lib->iscsi_service(context, fd.revents) < 0 && !*done)
+        if (serve_once(lib, context, fd.revents) < 0 && !*done)
             return FALSE;
     }
     return TRUE;
@@ -150,6 +183,35 @@ static gboolean log_in(const IscsiLogin *how, const IscsiLib *lib, struct iscsi_
                     portal);
 }
 
+static gboolean refuse_without_chap(const IscsiLogin *how, const char *portal, GError **error)
+{
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("cannot use target '%s' at portal '%s': it admits initiators without CHAP, "
+                      "and the pool has a secret; require CHAP on the target, or remove <auth> "
+                      "from the pool"),
+                    how->target->target ? how->target->target : "", portal);
+}
+
+/* Logs in with CHAP. A discovery may be open to all, and its result is checked by the login. */
+static gboolean log_in_with_chap(const IscsiLogin *how, const IscsiLib *lib,
+                                 struct iscsi_context *context, const char *portal, gint64 deadline,
+                                 char **ret_elsewhere, GError **error)
+{
+    gboolean done;
+
+    if (how->type != ISCSI_SESSION_NORMAL)
+        return log_in(how, lib, context, portal, deadline, ret_elsewhere, error);
+    lib->iscsi_set_log_fn(context, note_login_reply);
+    lib->iscsi_set_log_level(context, LOG_REPLIES);
+    chap_watch.challenged = FALSE;
+    chap_watch.active = TRUE;
+    done = log_in(how, lib, context, portal, deadline, ret_elsewhere, error);
+    chap_watch.active = FALSE;
+    lib->iscsi_set_log_level(context, 0);
+    lib->iscsi_set_log_fn(context, NULL);
+    return done && (chap_watch.challenged || refuse_without_chap(how, portal, error));
+}
+
 static struct iscsi_context *new_context(const IscsiLogin *how, const IscsiLib *lib, GError **error)
 {
     struct iscsi_context *context = lib->iscsi_create_context(how->target->initiator);
@@ -181,7 +243,8 @@ static struct iscsi_context *log_in_at(const IscsiLogin *how, const IscsiLib *li
            (!how->target->chap || how->target->chap(how->target->data, &chap, error));
     if (done) {
         set_chap(lib, context, &chap);
-        done = log_in(how, lib, context, portal, deadline, ret_elsewhere, error);
+        done = (chap.user ? log_in_with_chap : log_in)(how, lib, context, portal, deadline,
+                                                       ret_elsewhere, error);
     }
     unset_chap(lib, context);
     if (done)

@@ -330,6 +330,18 @@ static void test_chap_is_asked_for_and_wiped(void **state)
     assert_code(error, CST_ERROR_DENIED);
 }
 
+static void test_target_that_admits_without_chap_is_refused(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    fake.admits_all = TRUE;
+    assert_false(cst_iscsi_connect(session, &error));
+    assert_code(error, CST_ERROR_DENIED);
+    assert_non_null(strstr(error->message, "it admits initiators without CHAP"));
+    fake.admits_all = FALSE;
+    assert_true(cst_iscsi_connect(session, NULL));
+}
+
 static void test_errors_of_the_target(void **state)
 {
     static const struct {
@@ -415,6 +427,7 @@ int main(void)
         TEST(test_attention_makes_us_look_again),
         TEST(test_attention_that_only_other_luns_draw),
         TEST(test_chap_is_asked_for_and_wiped),
+        TEST(test_target_that_admits_without_chap_is_refused),
         TEST(test_errors_of_the_target),
         TEST(test_luns_and_what_they_take),
         TEST(test_discovery),
