@@ -39,15 +39,32 @@ gboolean cst_text_name_check(const char *name, const char *what, GError **error)
     return TRUE;
 }
 
+/* Return: the end of the printable ASCII at the start of the text from @text to @end. */
+static const char *ascii_end(const char *text, const char *end)
+{
+    while (text < end && *text >= ' ' && *text < 0x7f)
+        text++;
+    return text;
+}
+
 /* Appends @len bytes at @text. Characters in @kept are copied, although they are not printable. */
 static void append_escaped(GString *out, const char *text, gsize len, const char *kept)
 {
     const char *end = text + len;
 
     while (text < end) {
-        gunichar c = g_utf8_get_char_validated(text, end - text);
-        gboolean valid = c != (gunichar)-1 && c != (gunichar)-2;
-        const char *next = valid ? g_utf8_next_char(text) : text + 1;
+        const char *ascii = ascii_end(text, end), *next;
+        gboolean valid;
+        gunichar c;
+
+        if (ascii > text) {
+            g_string_append_len(out, text, ascii - text);
+            text = ascii;
+            continue;
+        }
+        c = g_utf8_get_char_validated(text, end - text);
+        valid = c != (gunichar)-1 && c != (gunichar)-2;
+        next = valid ? g_utf8_next_char(text) : text + 1;
 
         if (valid && (cst_text_is_plain(c) || (c < 0x80 && strchr(kept, (int)c))))
             g_string_append_len(out, text, next - text);

@@ -44,14 +44,17 @@ void cli_json_flush(CliJson *json, FILE *stream)
 /* What stands before a value: a comma, and its name where it is a member. */
 static void begin_value(CliJson *json, const char *key)
 {
+    gsize at;
+
     if (json->follows)
         g_string_append_c(json->text, ',');
     json->follows = TRUE;
     if (!key)
         return;
     g_string_append_c(json->text, '"');
-    for (; *key; key++)
-        g_string_append_c(json->text, *key == '-' ? '_' : *key);
+    at = json->text->len;
+    g_string_append(json->text, key);
+    g_strdelimit(json->text->str + at, "-", '_');
     g_string_append(json->text, "\":");
 }
 
@@ -83,17 +86,32 @@ static void append_escaped(GString *out, gunichar c)
         g_string_append_unichar(out, c);
 }
 
+/* Return: the bytes at the start of @text that JSON holds as they are. */
+static gsize plain_length(const char *text)
+{
+    const char *end = text;
+
+    while (*end >= ' ' && *end < 0x7f && *end != '"' && *end != '\\')
+        end++;
+    return (gsize)(end - text);
+}
+
 void cli_json_add_string(CliJson *json, const char *key, const char *value)
 {
-    g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
+    g_autofree char *valid = NULL;
+    gsize plain;
 
     begin_value(json, key);
-    if (!valid) {
+    if (!value) {
         g_string_append(json->text, "null");
         return;
     }
     g_string_append_c(json->text, '"');
-    for (const char *at = valid; *at; at = g_utf8_next_char(at))
+    plain = plain_length(value);
+    g_string_append_len(json->text, value, (gssize)plain);
+    if (value[plain])
+        valid = g_utf8_make_valid(value + plain, -1);
+    for (const char *at = valid; at && *at; at = g_utf8_next_char(at))
         append_escaped(json->text, g_utf8_get_char(at));
     g_string_append_c(json->text, '"');
 }
@@ -115,8 +133,15 @@ void cli_json_add_bool(CliJson *json, const char *key, gboolean value)
 
 void cli_json_add_number(CliJson *json, const char *key, uint64_t value)
 {
+    char digits[20];
+    char *first = digits + sizeof(digits);
+
+    value = MIN(value, (uint64_t)G_MAXINT64);
+    do
+        *--first = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
     begin_value(json, key);
-    g_string_append_printf(json->text, "%" G_GUINT64_FORMAT, MIN(value, (uint64_t)G_MAXINT64));
+    g_string_append_len(json->text, first, digits + sizeof(digits) - first);
 }
 
 void cli_json_add_spelt(CliJson *json, const char *key, const char *text)

@@ -53,11 +53,14 @@ typedef struct {
     guint n_rows; /**< with the header */
 } Layout;
 
-static Shown show(const char *text)
+/* Takes over @text, which may be NULL. */
+static Shown show(char *text)
 {
+    g_autofree char *raw = text ? text : g_strdup("");
     Shown shown;
 
-    shown.text = cli_table_encode(text ? text : "", &shown.width);
+    shown.width = cli_text_plain(raw);
+    shown.text = raw[shown.width] ? cli_table_encode(raw, &shown.width) : g_steal_pointer(&raw);
     return shown;
 }
 
@@ -82,7 +85,7 @@ static void layout_init(Layout *layout, const CliCtl *ctl, const CliTable *table
     for (guint row = 0; row < layout->n_rows; row++)
         for (guint i = 0; i < n; i++) {
             const CliColumn *column = table_column(table, i);
-            g_autofree char *text = NULL;
+            char *text;
             Shown *shown = &layout->shown[row * n + i];
 
             if (!table_shows(table, i))
@@ -196,9 +199,14 @@ void cli_table_print_listing(CliCtl *ctl, const CliTable *table, const char *key
 
 char *cli_table_encode(const char *text, size_t *ret_width)
 {
-    GString *out = g_string_sized_new(strlen(text));
+    size_t plain = cli_text_plain(text);
+    GString *out;
 
-    *ret_width = 0;
+    *ret_width = plain;
+    if (!text[plain])
+        return g_strndup(text, plain);
+    out = g_string_new_len(text, (gssize)plain);
+    text += plain;
     while (*text) {
         int columns;
         size_t len = cli_char_width(text, &columns);

@@ -33,10 +33,20 @@ size_t cli_char_width(const char *text, int *ret_columns)
     return len;
 }
 
+size_t cli_text_plain(const char *text)
+{
+    const char *end = text;
+
+    while (*end >= ' ' && *end < 0x7f && *end != '\\')
+        end++;
+    return (size_t)(end - text);
+}
+
 size_t cli_text_width(const char *text)
 {
-    size_t width = 0;
+    size_t width = cli_text_plain(text);
 
+    text += width;
     while (*text) {
         int columns;
         size_t len = cli_char_width(text, &columns);

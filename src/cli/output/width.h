@@ -10,6 +10,12 @@
  */
 size_t cli_char_width(const char *text, int *ret_columns);
 
+/**
+ * Return: the bytes at the start of @text that are printable ASCII without a backslash. Each of
+ * them takes one column and needs no escape.
+ */
+size_t cli_text_plain(const char *text);
+
 /** Returns the columns of a whole text; unprintable characters count one per byte. */
 size_t cli_text_width(const char *text);
 

@@ -231,6 +231,8 @@ static void unprintable_bytes_are_shown_in_hex(void **state)
 {
     encodes("plain", "plain", 5);
     encodes("a\tb\n", "a\\x09b\\x0a", 10);
+    encodes("a\\b~ ", "a\\b~ ", 5);
+    encodes("a\x7f", "a\\x7f", 5);
     encodes("a\\xb", "a\\x5cxb", 7);
     encodes("a\033[2Jb", "a\\x1b[2Jb", 9);
     setlocale(LC_CTYPE, "C");
