@@ -101,16 +101,42 @@ static gboolean read_run(CstBlocks *blocks, const CstRun *run, uint8_t *buf, uin
     }
 }
 
+/*
+ * Maps the range like map(), and joins runs of data that adjoin in the file, so that small blocks
+ * in a row are one read. @next is the run after the returned one, which has been mapped already;
+ * its length is 0 if it has not. Set it to zero before the first call.
+ */
+static gboolean map_joined(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *next,
+                           CstRun *ret_run, GError **error)
+{
+    CstRun run = *next;
+
+    next->length = 0;
+    if (run.length == 0 && !map(blocks, offset, length, &run, error))
+        return FALSE;
+    while (run.kind == CST_RUN_DATA && run.length < length) {
+        if (!map(blocks, offset + run.length, length - run.length, next, error))
+            return FALSE;
+        if (next->kind != CST_RUN_DATA || next->host != run.host + run.length)
+            break;
+        run.length += next->length;
+        next->length = 0;
+    }
+    *ret_run = run;
+    return TRUE;
+}
+
 gboolean cst_blocks_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error)
 {
     CstBlocks *blocks = blocks_of(image);
+    CstRun next = {0};
     uint8_t *at = buf;
 
     while (len > 0) {
         size_t n;
         CstRun run;
 
-        if (!map(blocks, offset, len, &run, error))
+        if (!map_joined(blocks, offset, len, &next, &run, error))
             return FALSE;
         n = (size_t)run.length;
         if (!read_run(blocks, &run, at, offset, error))
