@@ -148,6 +148,20 @@ static void an_image_has_its_name_when_all_else_is_durable(void **state)
     IN_ORDER("rename b-flat.vmdk ", "rename b.vmdk ", here);
 }
 
+static void conversion_with_unsafe_cache_syncs_neither_files_nor_directories(void **state)
+{
+    says(state, "image-create -f raw a 1M", CST_EXIT_OK, "Image a created\n\n", "");
+    g_string_truncate(calls, 0);
+    session_run(*state, "image-convert -t unsafe -O qcow2 -o data_file=far/b.raw a b");
+    assert_int_equal(((Session *)*state)->status, CST_EXIT_OK);
+    session_run(*state, "image-convert -t unsafe -O vmdk -o subformat=monolithicFlat a c.vmdk");
+    assert_int_equal(((Session *)*state)->status, CST_EXIT_OK);
+    assert_null(strstr(calls->str, "sync "));
+    assert_files("a b c-flat.vmdk c.vmdk far far/b.raw");
+    session_run(*state, "image-convert -t writeback -O qcow2 a d");
+    assert_non_null(strstr(calls->str, "sync d "));
+}
+
 static void what_has_come_meanwhile_is_not_overwritten(void **state)
 {
     for (int i = 0; i < 2; i++) {
@@ -224,6 +238,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(an_image_has_its_name_when_all_else_is_durable),
+        TEST(conversion_with_unsafe_cache_syncs_neither_files_nor_directories),
         TEST(what_has_come_meanwhile_is_not_overwritten),
         TEST(names_are_given_without_flags_of_renaming),
         TEST(of_an_image_that_fails_no_part_is_left),

@@ -303,7 +303,7 @@ static gboolean make_new(Conversion *conversion, CstTask *task, GError **error)
     unsigned flags = conversion->flags | (conversion->target.dir ? CST_CONVERT_TARGET_ZERO : 0);
 
     if (conversion->unsafe)
-        cst_blob_file_skip_sync(draft);
+        cli_image_target_skip_sync(&conversion->target);
     create->files = &files;
     create->file_name = conversion->target.name;
     return conversion->scans

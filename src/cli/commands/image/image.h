@@ -85,6 +85,7 @@ typedef struct {
     CstBlob *data;       /**< a data file of it that lies elsewhere; NULL: none */
     CstPlace data_place; /**< of that data file */
     mode_t most;         /**< mode bits that a new file may have, beside what the umask takes */
+    gboolean unsafe;     /**< neither files nor directories are synced */
     gboolean guarded;    /**< an interrupt waits until the draft is cleared away */
 } CliImageTarget;
 
@@ -94,6 +95,8 @@ typedef struct {
  */
 gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,
                                GError **error);
+/** Has the target and its parts skip all syncs (--cache unsafe). Call it before parts are made. */
+void cli_image_target_skip_sync(CliImageTarget *target);
 /**
  * Returns callbacks for the parts that the image is made with: they grow with it, except a data
  * file in another directory, which -o data_file names. That one must not exist yet, and is made

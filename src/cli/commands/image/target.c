@@ -2,8 +2,9 @@
 /*
  * The image that a command makes. It grows in a hidden directory next to its final name, so that
  * its parts get the names that they keep, and moves to that name when it is complete and synced,
- * the parts first. Whatever ends the command before that removes the directory, and an interrupt
- * waits for it; only a kill leaves it behind. A block device is written in place.
+ * the parts first. With --cache unsafe neither files nor directories are synced. Whatever ends the
+ * command before that removes the directory, and an interrupt waits for it; only a kill leaves it
+ * behind. A block device is written in place.
  *
  * A file that is replaced is claimed, so that no machine goes on with it unnoticed, and passes its
  * mode and owner on, but no set-user-ID bits. A new name never replaces a file that has appeared
@@ -103,6 +104,17 @@ static char *path_beside(const CliImageTarget *target, const char *name)
     return g_build_filename(dir, name, NULL);
 }
 
+/* The blob of a part, which takes over @fd. Parts of an unsafe target are not synced. */
+static CstBlob *part_blob(const CliImageTarget *target, int fd, const char *path, gboolean writable,
+                          GError **error)
+{
+    CstBlob *blob = cst_blob_file_new(fd, path, writable, error);
+
+    if (blob && target->unsafe)
+        cst_blob_file_skip_sync(blob);
+    return blob;
+}
+
 /* Creates the file @name of the draft; it and its messages have the path that it will get. */
 static CstBlob *create_in_draft(CliImageTarget *target, const char *name, GError **error)
 {
@@ -114,7 +126,7 @@ static CstBlob *create_in_draft(CliImageTarget *target, const char *name, GError
         return NULL;
     }
     g_ptr_array_add(target->parts, g_strdup(name));
-    return cst_blob_file_new(fd, path, TRUE, error);
+    return part_blob(target, fd, path, TRUE, error);
 }
 
 static gboolean open_draft(CliImageTarget *target, GError **error)
@@ -193,6 +205,12 @@ gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *re
     return ctl->settings.dry_run ? open_nowhere(target, error) : open_draft(target, error);
 }
 
+void cli_image_target_skip_sync(CliImageTarget *target)
+{
+    target->unsafe = TRUE;
+    cst_blob_file_skip_sync(target->blob);
+}
+
 /* --- parts ------------------------------------------------------------------------------------ */
 
 /* The command line names it, so no other user decides which file that is; yet none is replaced. */
@@ -213,7 +231,7 @@ static CstBlob *create_elsewhere(CliImageTarget *target, const char *name, GErro
         cst_fail(error, CST_ERROR_EXISTS, _("'%s' exists"), path);
     else if (fd < 0)
         cst_fail_errno(error, errno, _("cannot create '%s'"), path);
-    target->data = fd < 0 ? NULL : cst_blob_file_new(fd, path, TRUE, error);
+    target->data = fd < 0 ? NULL : part_blob(target, fd, path, TRUE, error);
     return target->data ? cst_blob_ref(target->data) : NULL;
 }
 
@@ -253,7 +271,7 @@ static CstBlob *open_part(const char *name, gboolean writable, gpointer data, GE
         cst_fail_errno(error, errno, _("cannot open '%s'"), path);
         return NULL;
     }
-    return cst_blob_file_new(fd, path, writable, error);
+    return part_blob(target, fd, path, writable, error);
 }
 
 CstImageFiles cli_image_target_files(CliImageTarget *target)
@@ -275,7 +293,8 @@ static gboolean limit_mode(int fd, const char *path, mode_t most, GError **error
 static gboolean sync_elsewhere(const CliImageTarget *target, GError **error)
 {
     return limit_mode(cst_blob_file_fd(target->data), target->data->name, target->most, error) &&
-           cst_blob_flush(target->data, error) && cst_place_sync(&target->data_place, error);
+           cst_blob_flush(target->data, error) &&
+           (target->unsafe || cst_place_sync(&target->data_place, error));
 }
 
 /*
@@ -372,7 +391,7 @@ gboolean cli_image_target_commit(CliImageTarget *target, GError **error)
     if (!target->dir)
         return TRUE;
     drop_draft(target);
-    return cst_place_sync(&target->place, error);
+    return target->unsafe || cst_place_sync(&target->place, error);
 }
 
 void cli_image_target_clear(CliImageTarget *target)
