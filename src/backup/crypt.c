@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Keys and ciphers of a repository, by GnuTLS (see the header). Keeps no state. */
+/*
+ * Keys and ciphers of a repository, by GnuTLS (see the header). Keeps no state. A repository begins
+ * with random bytes or with the check of its config, so these two functions load the library.
+ */
 #include "crypt.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
+#include <gnutls_library.h>
 
 #include <base/bytes.h>
 #include <base/error.h>
@@ -35,8 +37,11 @@ void repo_keys_clear(RepoKeys *keys)
 
 gboolean repo_random(void *ret_bytes, size_t len, GError **error)
 {
-    int result = gnutls_rnd(GNUTLS_RND_KEY, ret_bytes, len);
+    int result;
 
+    if (!cst_library_load(&cst_gnutls_library, error))
+        return FALSE;
+    result = gnutls_rnd(GNUTLS_RND_KEY, ret_bytes, len);
     return result == 0 || fail_gnutls(error, result);
 }
 
@@ -150,8 +155,11 @@ gboolean repo_keys_open(const RepoConfig *config, const CstSecretBytes *secret, 
 
 gboolean repo_config_sum(const uint8_t *file, uint8_t ret_sum[REPO_HASH], GError **error)
 {
-    int result = gnutls_hash_fast(GNUTLS_DIG_SHA256, file, REPO_CONFIG_SUM, ret_sum);
+    int result;
 
+    if (!cst_library_load(&cst_gnutls_library, error))
+        return FALSE;
+    result = gnutls_hash_fast(GNUTLS_DIG_SHA256, file, REPO_CONFIG_SUM, ret_sum);
     return result == 0 || fail_gnutls(error, result);
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <base/digest.h>
 
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
+#include <gnutls_library.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
@@ -25,8 +24,11 @@ struct CstDigest {
 
 CstDigest *cst_digest_new(CstDigestKind kind, GError **error)
 {
-    CstDigest *digest = g_new0(CstDigest, 1);
+    CstDigest *digest;
 
+    if (!cst_library_load(&cst_gnutls_library, error))
+        return NULL;
+    digest = g_new0(CstDigest, 1);
     digest->kind = kind;
     if (gnutls_hash_init(&digest->hash, kinds[kind].algorithm) >= 0)
         return digest;

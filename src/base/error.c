@@ -126,17 +126,20 @@ static CstErrorCode code_from_errno(int err)
 
 CstErrorCode cst_error_code(const GError *error)
 {
+    /* G_IO_ERROR without GIO, which would have to be loaded for it. */
+    const GQuark io_domain = g_quark_try_string("g-io-error-quark");
+
     if (error->domain == CST_ERROR)
         return error->code;
     /*
      * Errors of GLib's functions; those of key files and options are translated where they happen.
      */
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    if (g_error_matches(error, io_domain, G_IO_ERROR_CANCELLED))
         return CST_ERROR_CANCELLED;
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ||
+    if (g_error_matches(error, io_domain, G_IO_ERROR_NOT_FOUND) ||
         g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
         return CST_ERROR_NOT_FOUND;
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED) ||
+    if (g_error_matches(error, io_domain, G_IO_ERROR_PERMISSION_DENIED) ||
         g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES))
         return CST_ERROR_DENIED;
     return CST_ERROR_IO;

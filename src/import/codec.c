@@ -5,8 +5,8 @@
  */
 #include "codec.h"
 
-#include <bzlib.h>
-#include <lzma.h>
+#include <bzip2_library.h>
+#include <lzma_library.h>
 #include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -56,8 +56,8 @@ static void gzip_end(gpointer state)
 }
 
 const struct ImportCodec import_codec_gzip = {
-    "gzip",   ".gz", (const uint8_t *)"\x1f\x8b\x08", 3, gzip_begin, gzip_step, gzip_reset,
-    gzip_end, NULL,
+    "gzip", ".gz", (const uint8_t *)"\x1f\x8b\x08", 3, gzip_begin, gzip_step, gzip_reset, gzip_end,
+    NULL,   NULL,
 };
 
 /* --- xz --------------------------------------------------------------------------------------- */
@@ -124,6 +124,7 @@ const struct ImportCodec import_codec_xz = {
     xz_reset,
     xz_end,
     xz_memory,
+    &cst_lzma_library,
 };
 
 /* --- zstd ------------------------------------------------------------------------------------- */
@@ -175,6 +176,7 @@ const struct ImportCodec import_codec_zstd = {
     "zstd",     ".zst",     (const uint8_t *)"\x28\xb5\x2f\xfd",
     4,          zstd_begin, zstd_step,
     zstd_reset, zstd_end,   zstd_memory,
+    NULL,
 };
 
 /* --- bzip2 ------------------------------------------------------------------------------------ */
@@ -225,5 +227,5 @@ static void bzip2_end(gpointer state)
 
 const struct ImportCodec import_codec_bzip2 = {
     "bzip2",   ".bz2", (const uint8_t *)"BZh", 3, bzip2_begin, bzip2_step, bzip2_reset,
-    bzip2_end, NULL,
+    bzip2_end, NULL,   &cst_bzip2_library,
 };

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <base/library.h>
+
 /** One compression, as unpack.c drives it. */
 
 typedef enum {
@@ -32,6 +34,7 @@ struct ImportCodec {
     gboolean (*reset)(gpointer state);
     void (*end)(gpointer state);
     uint64_t (*memory)(gpointer state); /**< bytes that it has; NULL: too few to count */
+    CstLibrary *library;                /**< to be loaded before begin(); NULL: it is linked */
 };
 
 /** Most bytes of the dictionary of one compression. xz -9 needs 64 MiB, zstd --ultra 128 MiB. */

@@ -143,6 +143,15 @@ static gboolean run_step(Unpacker *self, uint8_t *buf, size_t len, size_t *ret_l
     return check_made(self, error);
 }
 
+static gboolean unpacker_begin(Unpacker *self, GError **error)
+{
+    if (self->codec->library && !cst_library_load(self->codec->library, error))
+        return FALSE;
+    self->state = self->codec->begin();
+    return self->state ||
+           cst_fail(error, CST_ERROR_NO_MEMORY, _("no memory to unpack '%s'"), self->head.name);
+}
+
 static gboolean unpack_read(ImportReader *reader, uint8_t *buf, size_t len, size_t *ret_len,
                             GError **error)
 {
@@ -150,8 +159,8 @@ static gboolean unpack_read(ImportReader *reader, uint8_t *buf, size_t len, size
     gboolean more = TRUE;
 
     *ret_len = 0;
-    if (!self->state)
-        return cst_fail(error, CST_ERROR_NO_MEMORY, _("no memory to unpack '%s'"), reader->name);
+    if (!self->state && !unpacker_begin(self, error))
+        return FALSE;
     len = MIN(len, IMPORT_STEP);
     while (*ret_len == 0) {
         if (!cst_task_check(reader->task, error))
@@ -187,6 +196,5 @@ ImportReader *import_unpack(ImportReader *packed, const ImportCodec *codec,
     self->packed = packed;
     self->codec = codec;
     self->context = context;
-    self->state = codec->begin();
     return &self->head;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <libxml/tree.h>
+#include <libxml2_library.h>
 
 #include <model/pool_def.h>
 

@@ -5,7 +5,7 @@
  */
 #include <model/schema.h>
 
-#include <libxml/relaxng.h>
+#include <libxml2_library.h>
 #include <string.h>
 
 #include <base/error.h>

@@ -10,8 +10,7 @@
 #include "xml_read.h"
 
 #include <errno.h>
-#include <libxml/parser.h>
-#include <libxml/parserInternals.h>
+#include <libxml2_library.h>
 #include <string.h>
 
 #include <base/error.h>
@@ -122,6 +121,8 @@ xmlDoc *cst_xml_parse(const char *text, const char *root, const char *what, GErr
     const char *found;
     size_t len = strnlen(text, CST_XML_MAX_BYTES + 1);
 
+    if (!cst_library_load(&cst_libxml2_library, error))
+        return NULL;
     init_parser();
     if (len > CST_XML_MAX_BYTES) {
         cst_fail(error, CST_ERROR_XML, _("%s: document is larger than %u bytes"), what,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <glib.h>
-#include <libxml/tree.h>
+#include <libxml2_library.h>
 #include <stdint.h>
 
 #include <base/error.h>

@@ -12,7 +12,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <gio/gio.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pwd.h>
@@ -285,13 +284,12 @@ static gboolean is_loopback(const struct sockaddr *address)
 static gboolean bound_port(int fd, guint16 *ret_port, GError **error)
 {
     struct sockaddr_storage address = {0};
-    g_autoptr(GSocketAddress) bound = NULL;
     socklen_t len = sizeof(address);
 
     if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
         return cst_fail_errno(error, errno, _("cannot find out the port"));
-    bound = g_socket_address_new_from_native(&address, len);
-    *ret_port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(bound));
+    *ret_port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                    : ((struct sockaddr_in *)&address)->sin_port);
     return TRUE;
 }
 

@@ -7,8 +7,7 @@
 #include "tls.h"
 
 #include <errno.h>
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
+#include <gnutls_library.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -78,10 +77,13 @@ static int psk_find(gnutls_session_t session, const char *name, gnutls_datum_t *
 CstNbdTls *cst_nbd_tls_new_psk(const char *path, GError **error)
 {
     g_autoptr(CstNbdTls) tls = g_new0(CstNbdTls, 1);
-    int result = gnutls_psk_allocate_server_credentials(&tls->psk);
     char *text = NULL;
     size_t len = 0;
+    int result;
 
+    if (!cst_library_load(&cst_gnutls_library, error))
+        return NULL;
+    result = gnutls_psk_allocate_server_credentials(&tls->psk);
     /* The file is read when a client comes, but a file that can't be used is reported now. */
     if (access(path, R_OK) < 0) {
         cst_fail_errno(error, errno, _("cannot read the keys in '%s'"), path);
@@ -150,8 +152,11 @@ static gboolean load(gnutls_certificate_credentials_t x509, const char *dir, GEr
 CstNbdTls *cst_nbd_tls_new_certificates(const char *dir, GError **error)
 {
     g_autoptr(CstNbdTls) tls = g_new0(CstNbdTls, 1);
-    int result = gnutls_certificate_allocate_credentials(&tls->x509);
+    int result;
 
+    if (!cst_library_load(&cst_gnutls_library, error))
+        return NULL;
+    result = gnutls_certificate_allocate_credentials(&tls->x509);
     if (result < 0) {
         fail_certificates(dir, result, error);
         return NULL;

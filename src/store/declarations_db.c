@@ -164,6 +164,8 @@ gboolean db_open(CstDeclarations *declarations, GError **error)
 
     if (declarations->db)
         return TRUE;
+    if (!cst_library_load(&cst_sqlite_library, error))
+        return FALSE;
     if (!cst_dir_ensure(declarations->dir, 0700, error))
         return FALSE;
     while ((result = try_open(declarations)) == SQLITE_BUSY && g_get_monotonic_time() < end) {

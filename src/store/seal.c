@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
+#include <gnutls_library.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
@@ -137,6 +136,8 @@ gboolean seal_close(const CstSecretBytes *key, const CstUuid *uuid, gint64 chang
     if (value->len == 0 || value->len > CST_SECRET_VALUE_MAX)
         return cst_fail(error, CST_ERROR_INVALID, _("a secret's value has at most %d bytes"),
                         CST_SECRET_VALUE_MAX);
+    if (!cst_library_load(&cst_gnutls_library, error))
+        return FALSE;
     file = g_malloc0(len);
     memcpy(file, MAGIC, MAGIC_BYTES);
     write_32(file + VERSION_AT, VERSION);
@@ -159,7 +160,8 @@ gboolean seal_open(const CstSecretBytes *key, const CstUuid *uuid, const uint8_t
     SealHead head;
     int result;
 
-    if (!seal_read_head(file, len, path, &head, error) ||
+    if (!cst_library_load(&cst_gnutls_library, error) ||
+        !seal_read_head(file, len, path, &head, error) ||
         !cst_secret_bytes_alloc(&value, len - SEAL_HEAD - SEAL_TAG, error))
         return FALSE;
     result = run_cipher(key, uuid, (uint8_t *)file, len - SEAL_HEAD, &value, FALSE);

@@ -12,8 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
+#include <gnutls_library.h>
 
 #include <base/crash.h>
 #include <base/error.h>
@@ -55,7 +54,9 @@ static gboolean read_key(const char *path, mode_t others, CstSecretBytes *ret_ke
                         _("'%s' is not used: it is user %u's, mode %04o, so others may know or "
                           "change it; its owner alone may have access to a key"),
                         path, (unsigned)st.st_uid, st.st_mode & 07777);
-    return cst_secret_bytes_alloc(ret_key, SEAL_KEY_BYTES, error) &&
+    /* The caller needs it for the key's name. */
+    return cst_library_load(&cst_gnutls_library, error) &&
+           cst_secret_bytes_alloc(ret_key, SEAL_KEY_BYTES, error) &&
            cst_pread_full(fd, ret_key->data, SEAL_KEY_BYTES, 0, path, error);
 }
 
@@ -229,7 +230,8 @@ gboolean seal_keys_make(const CstPaths *paths, GError **error)
     int result;
 
     /* The name of the directory, too: a process that was killed may have made and not synced it. */
-    if (!cst_secret_bytes_alloc(&key, SEAL_KEY_BYTES, error) || !cst_dir_ensure(dir, 0700, error) ||
+    if (!cst_library_load(&cst_gnutls_library, error) ||
+        !cst_secret_bytes_alloc(&key, SEAL_KEY_BYTES, error) || !cst_dir_ensure(dir, 0700, error) ||
         !cst_parent_sync(dir, error))
         return FALSE;
     result = gnutls_rnd(GNUTLS_RND_KEY, key.data, key.len);

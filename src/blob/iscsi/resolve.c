@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <gio/gio.h>
+#include <gio_library.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
@@ -39,6 +39,11 @@ static char *split(const char *portal, uint16_t *port)
     return g_strndup(portal, (gsize)(end - portal));
 }
 
+typedef GResolver Resolver;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Resolver, g_object_unref)
+typedef GCancellable Cancellable;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Cancellable, g_object_unref)
+
 typedef struct {
     GList *addresses;
     GError *error;
@@ -50,7 +55,7 @@ static void lookup_done(GObject *resolver, GAsyncResult *result, gpointer data)
     Lookup *lookup = data;
 
     lookup->addresses =
-        g_resolver_lookup_by_name_finish(G_RESOLVER(resolver), result, &lookup->error);
+        g_resolver_lookup_by_name_finish((GResolver *)resolver, result, &lookup->error);
     lookup->done = TRUE;
 }
 
@@ -62,8 +67,8 @@ static gboolean wake_up(gpointer unused)
 /* Cancelled, the answer comes at once, whatever the resolver does. */
 static void look_up(const char *host, gint64 deadline, gint *closing, Lookup *lookup)
 {
-    g_autoptr(GResolver) resolver = g_resolver_get_default();
-    g_autoptr(GCancellable) cancellable = g_cancellable_new();
+    g_autoptr(Resolver) resolver = g_resolver_get_default();
+    g_autoptr(Cancellable) cancellable = g_cancellable_new();
     g_autoptr(GMainContext) context = g_main_context_new();
     g_autoptr(GSource) timer = g_timeout_source_new(STEP_MS);
 
@@ -92,6 +97,8 @@ gboolean iscsi_resolve(const char *portal, gint64 deadline, gint *closing, GPtrA
         g_ptr_array_add(found, cst_iscsi_portal(host, port));
         return TRUE;
     }
+    if (!cst_library_load(&cst_gio_library, error))
+        return FALSE;
     look_up(host, deadline, closing, &lookup);
     for (GList *at = lookup.addresses; at && count < ADDRESSES_MAX; at = at->next, count++) {
         g_autofree char *address = g_inet_address_to_string(at->data);

@@ -7,9 +7,7 @@
 #include "xml.h"
 
 #include <errno.h>
-#include <libxml/parser.h>
-#include <libxml/tree.h>
-#include <libxml/xpath.h>
+#include <libxml2_library.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -109,9 +107,12 @@ static xmlXPathObject *evaluate(xmlDoc *doc, const char *xpath)
 
 static char *select_nodes(const char *xml, const char *xpath, gboolean wrap, GError **error)
 {
-    g_autoptr(xmlDoc) doc = xmlReadMemory(xml, (int)strlen(xml), "dump.xml", NULL, PARSE_SILENTLY);
+    g_autoptr(xmlDoc) doc = NULL;
     g_autoptr(xmlXPathObject) object = NULL;
 
+    if (!cst_library_load(&cst_libxml2_library, error))
+        return NULL;
+    doc = xmlReadMemory(xml, (int)strlen(xml), "dump.xml", NULL, PARSE_SILENTLY);
     if (!doc) {
         cst_fail(error, CST_ERROR_XML, "%s", _("the server's answer is not well formed"));
         return NULL;

@@ -18,8 +18,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <readline/history.h>
-#include <readline/readline.h>
+#include <readline_library.h>
 
 #include <base/error_class.h>
 #include <base/i18n.h>
@@ -207,22 +206,28 @@ static void run_script(CliCtl *ctl)
     free(line);
 }
 
+static CstExitStatus report_error(CliCtl *ctl, const GError *error)
+{
+    CstExitStatus status = cli_exit_status(ctl, error);
+
+    cli_report(ctl, error);
+    return status;
+}
+
 CstExitStatus cli_shell(CliCtl *ctl)
 {
     g_autoptr(GError) error = NULL;
 
-    if (ctl->connected_uri && !cli_conn(ctl, &error)) {
-        CstExitStatus status = cli_exit_status(ctl, error);
-
-        cli_report(ctl, error);
-        return status;
-    }
+    if (ctl->connected_uri && !cli_conn(ctl, &error))
+        return report_error(ctl, error);
     ctl->in_shell = TRUE;
     cli_extra(ctl, _("Welcome to %s, the storage interactive terminal.\n\n"), "cistern");
     cli_extra_lines(ctl, _("Type:  'help' for help with commands\n"
                            "       'quit' to quit\n\n"));
-    if (isatty(STDIN_FILENO))
+    if (isatty(STDIN_FILENO) && cst_library_load(&cst_readline_library, &error))
         run_terminal(ctl);
+    else if (error)
+        return report_error(ctl, error);
     else
         run_script(ctl);
     return CST_EXIT_OK;

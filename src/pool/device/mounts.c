@@ -5,7 +5,7 @@
  */
 #include <pool/mounts.h>
 
-#include <libmount.h>
+#include <libmount_library.h>
 #include <stdio.h>
 #include <string.h>
 

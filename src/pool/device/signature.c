@@ -7,7 +7,7 @@
  */
 #include <pool/device.h>
 
-#include <blkid.h>
+#include <blkid_library.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -62,6 +62,8 @@ gboolean cst_device_signature(const char *path, char **ret_name, GError **error)
 
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot open device '%s'"), path);
+    if (!cst_library_load(&cst_blkid_library, error))
+        return FALSE;
     if (probe_fd(fd, ret_name) != 0)
         return cst_fail(error, CST_ERROR_PROBE,
                         _("cannot tell what device '%s' carries; look with 'wipefs %s'"), path,
@@ -87,10 +89,12 @@ static int open_alone(const char *path, int flags, GError **error)
 char *cst_device_uuid(const char *path)
 {
     g_auto(CstFd) fd = cst_node_open(path, O_RDONLY);
-    blkid_probe probe = fd < 0 ? NULL : blkid_new_probe();
+    blkid_probe probe = NULL;
     const char *uuid = NULL;
     char *copy = NULL;
 
+    if (fd >= 0 && cst_library_load(&cst_blkid_library, NULL))
+        probe = blkid_new_probe();
     if (probe && blkid_probe_set_device(probe, fd, 0, 0) == 0) {
         blkid_probe_enable_superblocks(probe, 1);
         blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_UUID);

@@ -13,8 +13,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libudev.h>
 #include <sys/socket.h>
+#include <udev_library.h>
 #include <unistd.h>
 
 #include <base/child.h>
@@ -34,10 +34,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(UdevMonitor, udev_monitor_unref)
 
 int cst_device_watch_open(GError **error)
 {
-    g_autoptr(Udev) udev = udev_new();
-    g_autoptr(UdevMonitor) monitor = udev ? udev_monitor_new_from_netlink(udev, "udev") : NULL;
+    g_autoptr(Udev) udev = NULL;
+    g_autoptr(UdevMonitor) monitor = NULL;
     int fd = -1;
 
+    if (!cst_library_load(&cst_udev_library, error))
+        return -1;
+    udev = udev_new();
+    monitor = udev ? udev_monitor_new_from_netlink(udev, "udev") : NULL;
     if (monitor && udev_monitor_filter_add_match_subsystem_devtype(monitor, "block", NULL) >= 0 &&
         udev_monitor_enable_receiving(monitor) >= 0)
         fd = fcntl(udev_monitor_get_fd(monitor), F_DUPFD_CLOEXEC, 0);
@@ -87,9 +91,15 @@ gboolean cst_device_settle(const char *path, CstTask *task, GError **error)
 
 char *cst_device_property(dev_t device, const char *key)
 {
-    g_autoptr(Udev) udev = udev_new();
-    g_autoptr(UdevDevice) found = udev ? udev_device_new_from_devnum(udev, 'b', device) : NULL;
-    const char *value = found ? udev_device_get_property_value(found, key) : NULL;
+    g_autoptr(Udev) udev = NULL;
+    g_autoptr(UdevDevice) found = NULL;
+    const char *value = NULL;
 
+    if (cst_library_load(&cst_udev_library, NULL))
+        udev = udev_new();
+    if (udev)
+        found = udev_device_new_from_devnum(udev, 'b', device);
+    if (found)
+        value = udev_device_get_property_value(found, key);
     return value && *value ? g_strdup(value) : NULL;
 }

@@ -15,7 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libfdisk.h>
+#include <libfdisk_library.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,9 +105,13 @@ static int hear(struct fdisk_context *context, struct fdisk_ask *ask, void *said
 static Context *context_open(int fd, const char *node, gboolean writable, GString *said,
                              GError **error)
 {
-    g_autoptr(Context) context = fdisk_new_context();
-    int result = context ? fdisk_disable_dialogs(context, 1) : -ENOMEM;
+    g_autoptr(Context) context = NULL;
+    int result;
 
+    if (!cst_library_load(&cst_libfdisk_library, error))
+        return NULL;
+    context = fdisk_new_context();
+    result = context ? fdisk_disable_dialogs(context, 1) : -ENOMEM;
     if (result == 0)
         result = fdisk_set_ask(context, hear, said);
     if (result == 0)

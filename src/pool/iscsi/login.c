@@ -12,7 +12,7 @@
  */
 #include "iscsi.h"
 
-#include <gio/gio.h>
+#include <gio_library.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -280,11 +280,16 @@ static gboolean iscsi_rescan(const CstPoolDef *def, CstTask *task, GError **erro
 
 /* --- portals that were away ------------------------------------------------------------------- */
 
+typedef GSocketClient SocketClient;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SocketClient, g_object_unref)
+typedef GSocketConnection SocketConnection;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SocketConnection, g_object_unref)
+
 /* Whether something accepts connections there: a login to a silent host may take minutes. */
 static gboolean answers(const CstHost *host)
 {
-    g_autoptr(GSocketClient) client = g_socket_client_new();
-    g_autoptr(GSocketConnection) connection = NULL;
+    g_autoptr(SocketClient) client = g_socket_client_new();
+    g_autoptr(SocketConnection) connection = NULL;
 
     g_socket_client_set_timeout(client, ANSWER_S);
     g_socket_client_set_enable_proxy(client, FALSE);

@@ -9,13 +9,16 @@
  */
 #include "report.h"
 
-#include <json-glib/json-glib.h>
+#include <json_glib_library.h>
 #include <string.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
 
 #include "lvm.h"
+
+typedef JsonParser ReportParser;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ReportParser, g_object_unref)
 
 #define CONFIG                                                                                \
     ("report{time_format=\"%s\" mark_hidden_devices=1 list_item_separator=\",\" buffered=1} " \
@@ -421,10 +424,15 @@ static JsonObject *only_report(JsonParser *parser, const char *json, GError **er
 
 LvmGroup *lvm_group_parse(const char *name, const char *json, GError **error)
 {
-    g_autoptr(JsonParser) parser = json_parser_new_immutable();
-    g_autoptr(LvmGroup) group = group_new();
-    JsonObject *report = only_report(parser, json, error);
+    g_autoptr(ReportParser) parser = NULL;
+    g_autoptr(LvmGroup) group = NULL;
+    JsonObject *report;
 
+    if (!cst_library_load(&cst_json_glib_library, error))
+        return NULL;
+    parser = json_parser_new_immutable();
+    group = group_new();
+    report = only_report(parser, json, error);
     if (!report || !read_report(group, name, report, error))
         return NULL;
     return g_steal_pointer(&group);
@@ -512,10 +520,13 @@ GPtrArray *lvm_devices_read(GError **error)
     const char *const argv[] = {"pvs",      "--reportformat", "json", "-o", "pv_name,vg_name",
                                 "--config", CONFIG,           NULL};
     g_autoptr(GPtrArray) devices = g_ptr_array_new_with_free_func((GDestroyNotify)lvm_device_free);
-    g_autoptr(JsonParser) parser = json_parser_new_immutable();
+    g_autoptr(ReportParser) parser = NULL;
     g_autofree char *json = NULL;
     JsonObject *report;
 
+    if (!cst_library_load(&cst_json_glib_library, error))
+        return NULL;
+    parser = json_parser_new_immutable();
     if (!lvm_output(argv, lvm_host.report_s, NULL, &json, error))
         return NULL;
     report = only_report(parser, json, error);

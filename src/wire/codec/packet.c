@@ -66,6 +66,8 @@ gboolean cst_wire_payload_decode(const uint8_t *packet, size_t len, xdrproc_t fu
 
     if (len < CST_WIRE_HEADER_LEN || len > CST_WIRE_PACKET_MAX)
         return cst_fail(error, CST_ERROR_RPC, _("Unable to decode message payload"));
+    if (!cst_library_load(&cst_tirpc_library, error))
+        return FALSE;
     xdrmem_create(&xdr, (char *)packet + CST_WIRE_HEADER_LEN, (u_int)(len - CST_WIRE_HEADER_LEN),
                   XDR_DECODE);
     ok = func(&xdr, ret_args, 0);
@@ -87,6 +89,8 @@ gboolean cst_wire_append(GByteArray *buf, const CstWireHeader *header, xdrproc_t
         cst_wire_append_raw(buf, header, NULL, 0);
         return TRUE;
     }
+    if (!cst_library_load(&cst_tirpc_library, error))
+        return FALSE;
     for (;;) {
         XDR xdr;
         gboolean ok;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <rpc/rpc.h>
+#include <tirpc_library.h>
 
 /**
  * As xdr_string(), for strings that are used as C strings: decoding fails when a NUL byte is among

@@ -7,6 +7,8 @@
 
 #include <sqlite3.h>
 
+#include <base/library.h>
+
 /* --- SQLite's files --------------------------------------------------------------------------- */
 
 static guint steps, failing_step; /* writes and syncs; failing_step 0: no step fails */
@@ -226,12 +228,24 @@ static int on_busy(void *unused, int times)
     return 1;
 }
 
-int __wrap_sqlite3_busy_timeout(sqlite3 *db, int ms);
+extern CstLibrary cst_sqlite_library;
 
-int __wrap_sqlite3_busy_timeout(sqlite3 *db, int ms)
+static int set_busy_handler(sqlite3 *db, int ms)
 {
     assert_true(ms >= 1000);
     return sqlite3_busy_handler(db, on_busy, NULL);
+}
+
+/* The store calls set_busy_handler() in place of sqlite3_busy_timeout(). */
+static void replace_busy_timeout(void)
+{
+    int (*handler)(sqlite3 *, int) = set_busy_handler;
+    guint i = 0;
+
+    assert_true(cst_library_load(&cst_sqlite_library, NULL));
+    while (strcmp(cst_sqlite_library.names[i], "sqlite3_busy_timeout") != 0)
+        i++;
+    memcpy(&cst_sqlite_library.found[i], &handler, sizeof(handler));
 }
 
 static void change_waits_for_the_lock_or_changes_nothing(void **state)
@@ -341,5 +355,6 @@ int main(void)
 
     real_open = vfs->xOpen;
     vfs->xOpen = open_with_steps;
+    replace_busy_timeout();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

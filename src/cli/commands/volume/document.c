@@ -3,8 +3,7 @@
  * Documents of volumes: the one that vol-create-as makes of its options, and the one that vol-clone
  * makes of its source's. The XML writer escapes each option, so that a name is nothing but a name.
  */
-#include <libxml/parser.h>
-#include <libxml/tree.h>
+#include <libxml2_library.h>
 #include <limits.h>
 #include <string.h>
 
@@ -83,6 +82,8 @@ char *cli_vol_clone_xml(const char *xml, const char *name, GError **error)
     xmlBuffer *buffer;
     char *result;
 
+    if (!cst_library_load(&cst_libxml2_library, error))
+        return NULL;
     if (strlen(xml) <= INT_MAX)
         doc = xmlReadMemory(xml, (int)strlen(xml), "volume.xml", NULL,
                             XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);

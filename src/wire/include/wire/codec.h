@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include <tirpc_library.h>
+
 #include <cistern_remote.h>
 
 /**
