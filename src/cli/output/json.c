@@ -133,15 +133,9 @@ void cli_json_add_bool(CliJson *json, const char *key, gboolean value)
 
 void cli_json_add_number(CliJson *json, const char *key, uint64_t value)
 {
-    char digits[20];
-    char *first = digits + sizeof(digits);
+    char buffer[CLI_DIGITS];
 
-    value = MIN(value, (uint64_t)G_MAXINT64);
-    do
-        *--first = (char)('0' + value % 10);
-    while ((value /= 10) > 0);
-    begin_value(json, key);
-    g_string_append_len(json->text, first, digits + sizeof(digits) - first);
+    cli_json_add_spelt(json, key, cli_digits(MIN(value, (uint64_t)G_MAXINT64), buffer));
 }
 
 void cli_json_add_spelt(CliJson *json, const char *key, const char *text)

@@ -5,12 +5,9 @@
  */
 #include "table_private.h"
 
-static void cell_clear(gpointer data)
-{
-    Cell *cell = data;
+#include <string.h>
 
-    g_free(cell->text);
-}
+#define TEXTS_CHUNK 16384 /* bytes that are allocated at a time for the text of cells */
 
 static void attached_clear(gpointer data)
 {
@@ -24,7 +21,7 @@ CliTable *cli_table_new(const CliColumn *columns, guint n_columns)
     table->columns = columns;
     table->n_columns = n_columns;
     table->cells = g_array_new(FALSE, FALSE, sizeof(Cell));
-    g_array_set_clear_func(table->cells, cell_clear);
+    table->texts = g_string_chunk_new(TEXTS_CHUNK);
     table->levels = g_array_new(FALSE, FALSE, sizeof(guint));
     table->attached = g_array_new(FALSE, FALSE, sizeof(Attached));
     g_array_set_clear_func(table->attached, attached_clear);
@@ -36,6 +33,7 @@ void cli_table_free(CliTable *table)
     if (!table)
         return;
     g_array_unref(table->cells);
+    g_string_chunk_free(table->texts);
     g_array_unref(table->levels);
     g_array_unref(table->attached);
     g_clear_pointer(&table->order, g_array_unref);
@@ -56,9 +54,22 @@ static void add_cell(CliTable *table, CliCellKind kind, const Cell *cell)
     g_array_append_vals(table->cells, cell, 1);
 }
 
+/* Return: a copy of @text, which rows one after the other share if they have the same. */
+static const char *keep_text(CliTable *table, const char *text)
+{
+    guint above = table->cells->len - table->n_columns;
+    const Cell *cell =
+        table->cells->len >= table->n_columns ? &g_array_index(table->cells, Cell, above) : NULL;
+
+    return cell && cell->present && strcmp(cell->text, text) == 0
+               ? cell->text
+               : g_string_chunk_insert(table->texts, text);
+}
+
 void cli_table_add_text(CliTable *table, const char *text)
 {
-    add_cell(table, CLI_CELL_TEXT, &(Cell){.present = text != NULL, .text = g_strdup(text)});
+    add_cell(table, CLI_CELL_TEXT,
+             &(Cell){.present = text != NULL, .text = text ? keep_text(table, text) : NULL});
 }
 
 void cli_table_add_word(CliTable *table, const char *word)
@@ -136,7 +147,11 @@ CliCell cli_table_cell(const CliTable *table, guint row, guint column)
 {
     const Cell *cell = &g_array_index(table->cells, Cell, row * table->n_columns + column);
 
-    return (CliCell){cell->present, cell->word ? cell->word : cell->text, cell->number};
+    switch (table->columns[column].kind) {
+    case CLI_CELL_TEXT: return (CliCell){cell->present, cell->text, 0};
+    case CLI_CELL_WORD: return (CliCell){cell->present, cell->word, 0};
+    default: return (CliCell){cell->present, NULL, cell->number};
+    }
 }
 
 void cli_table_arrange(CliTable *table, GArray *columns, GArray *rows)

@@ -5,7 +5,8 @@
  */
 #include "table_private.h"
 
-#define DEPTH_MAX 1000 /* ours ends far above */
+#define DEPTH_MAX 1000  /* ours ends far above */
+#define FLUSH_AT  32768 /* bytes of rows that are written at a time */
 
 /* @key NULL: the value alone. */
 static void add_json_cell(CliJson *json, const char *key, const CliColumn *column, const Cell *cell)
@@ -65,7 +66,8 @@ void cli_table_print_json(CliCtl *ctl, const CliTable *table, const char *key)
     for (guint row = 0; row < table_rows(table); row++) {
         open_json_row(&json, table, row, NULL);
         cli_json_close(&json, '}');
-        cli_json_flush(&json, ctl->out);
+        if (json.text->len >= FLUSH_AT)
+            cli_json_flush(&json, ctl->out);
     }
     cli_json_close(&json, ']');
     cli_json_end(&json, ctl->out);

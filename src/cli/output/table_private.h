@@ -7,15 +7,18 @@
 
 typedef struct {
     gboolean present;
-    char *text;       /**< CLI_CELL_TEXT: owned */
-    const char *word; /**< CLI_CELL_WORD */
-    uint64_t number;
+    union {
+        const char *text; /**< CLI_CELL_TEXT: in CliTable.texts */
+        const char *word; /**< CLI_CELL_WORD */
+        uint64_t number;  /**< all others */
+    };
 } Cell;
 
 struct CliTable {
     const CliColumn *columns;
     guint n_columns;
-    GArray *cells;    /**< of Cell, row after row */
+    GArray *cells; /**< of Cell, row after row */
+    GStringChunk *texts;
     GArray *levels;   /**< of guint, one a row of a tree */
     GArray *attached; /**< of Attached, in the order of their being attached */
     GArray *order;    /**< of guint: the columns that are printed; NULL: all */

@@ -24,6 +24,8 @@ typedef struct {
 /** Text of a cell for people; the caller frees it. NULL: nothing to show. */
 static char *cell_text(const CliCtl *ctl, const CliColumn *column, const Cell *cell)
 {
+    char buffer[CLI_DIGITS];
+
     if (!cell->present)
         return column->absent ? g_strdup(_(column->absent)) : NULL;
     switch (column->kind) {
@@ -31,7 +33,7 @@ static char *cell_text(const CliCtl *ctl, const CliColumn *column, const Cell *c
     case CLI_CELL_WORD: return g_strdup(_(cell->word));
     case CLI_CELL_BOOL: return g_strdup(cell->number ? _("yes") : _("no"));
     case CLI_CELL_SIZE: return cli_size_text(ctl, cell->number);
-    case CLI_CELL_NUMBER: return g_strdup_printf("%" G_GUINT64_FORMAT, cell->number);
+    case CLI_CELL_NUMBER: return g_strdup(cli_digits(cell->number, buffer));
     case CLI_CELL_DURATION:
         return g_strdup_printf("%" G_GUINT64_FORMAT ":%02u:%02u", cell->number / 3600,
                                (unsigned)(cell->number / 60 % 60), (unsigned)(cell->number % 60));

@@ -23,6 +23,17 @@ static void print_escaped(FILE *stream, const char *format, va_list args)
     fputs(text, stream);
 }
 
+const char *cli_digits(uint64_t value, char buffer[CLI_DIGITS])
+{
+    char *first = buffer + CLI_DIGITS - 1;
+
+    *first = '\0';
+    do
+        *--first = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    return first;
+}
+
 void cli_print_lines(CliCtl *ctl, const char *text)
 {
     g_autofree char *lines = NULL;

@@ -10,6 +10,11 @@
  * image or a server. A newline that the message itself has stays one.
  */
 
+/** Bytes of the digits of any number, with the NUL. */
+#define CLI_DIGITS 21
+/** Return: the decimal digits of @value, which are at the end of @buffer. Faster than printf(). */
+const char *cli_digits(uint64_t value, char buffer[CLI_DIGITS]);
+
 /** Prints text for people on stdout; nothing with --json. */
 void cli_print(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** Prints the same unless --quiet is given: headers, blank lines, that something was done. */
