@@ -10,6 +10,10 @@
  */
 #include <base/liveness.h>
 
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -32,6 +36,7 @@ struct CstLiveness {
     GCond cond;
     GQueue calls;    /* CstLivenessCall.link */
     gboolean kept;   /* there is a keeper */
+    gboolean probed; /* a probe has returned */
     gboolean ended;  /* the users are gone */
     gint64 asked_at; /* monotonic: when the probe that has not returned was begun; 0: none runs */
     gboolean silent; /* it has not for longer than the patience */
@@ -120,6 +125,7 @@ static gpointer probe(gpointer data)
     g_clear_error(&liveness->failure);
     liveness->failure = failure;
     liveness->silent = FALSE;
+    liveness->probed = TRUE;
     liveness->asked_at = 0;
     g_cond_broadcast(&liveness->cond);
     g_mutex_unlock(&liveness->lock);
@@ -130,10 +136,13 @@ static gpointer probe(gpointer data)
 /* With the lock held. */
 static gboolean fail_silent(const CstLiveness *liveness, GError **error)
 {
-    gint64 seconds = (g_get_monotonic_time() - liveness->asked_at) / G_TIME_SPAN_SECOND;
+    gint64 now = g_get_monotonic_time(), since = liveness->asked_at ? liveness->asked_at : now;
 
-    return cst_fail(error, CST_ERROR_UNREACHABLE, _("%s has not answered for %d s"), liveness->what,
-                    (int)seconds);
+    return cst_fail(
+        error, CST_ERROR_UNREACHABLE,
+        _("%s has not answered for %d s; check its server or device, calls succeed again "
+          "once it answers"),
+        liveness->what, (int)((now - since) / G_TIME_SPAN_SECOND));
 }
 
 /* With the lock held. */
@@ -148,6 +157,96 @@ static void tell_calls(CstLiveness *liveness)
     if (cst_liveness_given_up && !g_queue_is_empty(&liveness->calls))
         cst_liveness_given_up(error);
 }
+
+/* --- single calls that hang ------------------------------------------------------------------- */
+
+/*
+ * The system calls that end by themselves while storage works. A call into a server or a child may
+ * be blocked in others (poll(2), futex(2)) for as long as the work lasts, and in copies inside the
+ * kernel, so these do not count.
+ */
+static gboolean is_storage_call(long number)
+{
+    static const long numbers[] = {
+        SYS_openat,    SYS_openat2,    SYS_newfstatat, SYS_fstat,     SYS_statx,
+        SYS_statfs,    SYS_fstatfs,    SYS_getdents64, SYS_pread64,   SYS_pwrite64,
+        SYS_preadv,    SYS_pwritev,    SYS_fsync,      SYS_fdatasync, SYS_ftruncate,
+        SYS_unlinkat,  SYS_renameat2,  SYS_linkat,     SYS_mkdirat,   SYS_readlinkat,
+        SYS_fgetxattr, SYS_flistxattr, SYS_fchmod,     SYS_fchown,    SYS_close,
+#ifdef SYS_open /* the older calls, which newer architectures do not have */
+        SYS_open,      SYS_stat,       SYS_lstat,      SYS_unlink,    SYS_rename,
+        SYS_mkdir,     SYS_rmdir,      SYS_link,       SYS_readlink,
+#endif
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+        if (numbers[i] == number)
+            return TRUE;
+    return FALSE;
+}
+
+static char *thread_read(pid_t thread, const char *file)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/task/%d/%s", (int)thread, file);
+    char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
+}
+
+/* Whether the thread is blocked in a system call of storage now ("running" is no number). */
+static gboolean is_blocked(pid_t thread)
+{
+    g_autofree char *text = thread_read(thread, "syscall");
+
+    return text && g_ascii_isdigit(*text) && is_storage_call(g_ascii_strtoll(text, NULL, 10));
+}
+
+static guint64 count_switches(pid_t thread)
+{
+    g_autofree char *text = thread_read(thread, "status");
+    const char *line = text ? strstr(text, "\nvoluntary_ctxt_switches:") : NULL;
+
+    return line ? g_ascii_strtoull(strchr(line, ':') + 1, NULL, 10) : 0;
+}
+
+/* With the lock held. Each wake-up of the thread is progress. */
+static gboolean call_is_overdue(CstLivenessCall *call)
+{
+    gint64 most = cst_task_max_wait(call->task), now = g_get_monotonic_time();
+    guint64 switches;
+
+    if (!most || !is_blocked(call->thread)) {
+        call->blocked_at = 0;
+        return FALSE;
+    }
+    switches = count_switches(call->thread);
+    if (!call->blocked_at || switches != call->switches) {
+        call->blocked_at = now;
+        call->switches = switches;
+    }
+    return now - call->blocked_at >= most;
+}
+
+/* With the lock held. A task that is told again ignores it. */
+static void tell_overdue_calls(CstLiveness *liveness)
+{
+    for (GList *link = liveness->calls.head; link; link = link->next) {
+        CstLivenessCall *call = link->data;
+        g_autoptr(GError) error = NULL;
+
+        if (!call_is_overdue(call))
+            continue;
+        cst_fail(
+            &error, CST_ERROR_UNREACHABLE,
+            _("a call has been blocked for %d s in %s, which otherwise answers; check the file "
+              "or device of the call, it succeeds again once that answers"),
+            (int)((g_get_monotonic_time() - call->blocked_at) / G_TIME_SPAN_SECOND),
+            liveness->what);
+        cst_task_tell_stuck(call->task, error);
+    }
+}
+
+/* --- the keeper ------------------------------------------------------------------------------- */
 
 /* With the lock held: until the probe that runs has returned. */
 static void await_probe(CstLiveness *liveness)
@@ -191,6 +290,7 @@ static gpointer keep(gpointer data)
         if (!start_thread(liveness, "prober", probe))
             liveness->asked_at = 0;
         await_probe(liveness);
+        tell_overdue_calls(liveness);
         await_period(liveness);
     }
     g_mutex_unlock(&liveness->lock);
@@ -220,6 +320,27 @@ gboolean cst_liveness_check(CstLiveness *liveness, GError **error)
     return ok;
 }
 
+gboolean cst_liveness_await(CstLiveness *liveness, gint64 until, GError **error)
+{
+    gboolean ok;
+
+    if (!liveness)
+        return TRUE;
+    g_mutex_lock(&liveness->lock);
+    ok = answers(liveness, error);
+    while (ok && (!liveness->probed || liveness->asked_at)) {
+        CST_TEST_POINT("liveness.answer.wait");
+        if (g_cond_wait_until(&liveness->cond, &liveness->lock, until))
+            continue;
+        ok = liveness->probed && !liveness->asked_at;
+        if (!ok)
+            fail_silent(liveness, error);
+        break;
+    }
+    g_mutex_unlock(&liveness->lock);
+    return ok;
+}
+
 gboolean cst_liveness_works(CstLiveness *liveness, GError **error)
 {
     gboolean ok;
@@ -243,7 +364,7 @@ gboolean cst_liveness_enter(CstLiveness *liveness, CstLivenessCall *call, GError
 
     if (!liveness)
         return TRUE;
-    *call = (CstLivenessCall){.task = context ? context->task : NULL};
+    *call = (CstLivenessCall){.task = context ? context->task : NULL, .thread = gettid()};
     call->link.data = call;
     g_mutex_lock(&liveness->lock);
     ok = answers(liveness, error);

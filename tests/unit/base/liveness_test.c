@@ -515,6 +515,26 @@ static void a_probe_that_hangs_keeps_nobody(void **state)
     assert_false(storage->freed);
 }
 
+static void await_fails_at_its_deadline_while_the_probe_hangs(void **state)
+{
+    Storage *storage = *state;
+    CstLiveness *liveness = liveness_of(storage);
+    g_autoptr(GError) error = NULL;
+
+    hang(storage, TRUE);
+    point_watch("liveness.answer.wait");
+    assert_true(cst_liveness_await(NULL, 0, NULL));
+    assert_false(cst_liveness_await(liveness, g_get_monotonic_time(), &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_UNREACHABLE));
+    assert_true(g_str_has_prefix(error->message, "the storage of pool 'p' has not answered for "));
+    hang(storage, FALSE);
+    assert_true(cst_liveness_await(liveness, g_get_monotonic_time() + LONG_US, NULL));
+    assert_true(point_passed("liveness.answer.wait") > 0);
+    points_clear();
+    assert_probes(storage, 1, 1);
+    cst_liveness_unref(liveness);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -529,6 +549,7 @@ int main(void)
         TEST(calls_that_hang_are_told),
         TEST(a_program_may_give_up),
         TEST(a_probe_that_hangs_keeps_nobody),
+        TEST(await_fails_at_its_deadline_while_the_probe_hangs),
     };
 
     cst_liveness_times = (struct CstLivenessTimes){.patience = PATIENCE_US, .period = PERIOD_US};

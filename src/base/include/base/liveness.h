@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/types.h>
+
 #include <glib.h>
 
 #include <base/task.h>
@@ -11,6 +13,10 @@
  * it every few seconds. When that gets no answer, further calls are refused at once, and the tasks
  * of those that hang already are told, so that their clients get an answer; their threads stay in
  * the kernel until it lets them go. When the probe returns, calls are let in again.
+ *
+ * A single call may hang although the probe returns (a file whose server is gone). Its task is told
+ * when its thread has been blocked in one system call for as long as the task may wait
+ * (cst_task_max_wait()).
  *
  * Storage that answers with an error is known, too (cst_liveness_works()), but calls are let in:
  * one that fails says best what it can't do, and another one may need nothing of what is broken.
@@ -41,8 +47,11 @@ void cst_liveness_unref(CstLiveness *liveness);
 
 /** A call in the storage, kept by the caller, mostly on its stack. */
 typedef struct {
-    GList link;    /**< private, as is the rest */
-    CstTask *task; /**< borrowed from the thread's log context; NULL: nobody to tell */
+    GList link;        /**< private, as is the rest */
+    CstTask *task;     /**< borrowed from the thread's log context; NULL: no client waits */
+    pid_t thread;      /**< whose call it is */
+    guint64 switches;  /**< of that thread, when they last differed */
+    gint64 blocked_at; /**< monotonic: since when they have not changed; 0: not looked at yet */
 } CstLivenessCall;
 
 /**
@@ -54,6 +63,12 @@ gboolean cst_liveness_enter(CstLiveness *liveness, CstLivenessCall *call, GError
 void cst_liveness_leave(CstLiveness *liveness, CstLivenessCall *call);
 /** FALSE with UNREACHABLE while the storage does not answer. Touches no storage. */
 gboolean cst_liveness_check(CstLiveness *liveness, GError **error);
+/**
+ * Waits until a probe has returned, with success or an error, and none is under way; not beyond
+ * @until (monotonic). FALSE with UNREACHABLE: the probe is still under way. NULL: TRUE at once. The
+ * caller touches no storage, so it never hangs.
+ */
+gboolean cst_liveness_await(CstLiveness *liveness, gint64 until, GError **error);
 /** As cst_liveness_check(), and FALSE with what the last probe failed with, too. */
 gboolean cst_liveness_works(CstLiveness *liveness, GError **error);
 
