@@ -11,6 +11,7 @@
  */
 #include <base/process.h>
 
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,6 +54,38 @@ int64_t cst_process_parent(int64_t pid)
         return 0;
     line = strstr(status, "\nPPid:");
     return line ? g_ascii_strtoll(line + strlen("\nPPid:"), NULL, 10) : 0;
+}
+
+/* The mask of signals in the line @name of proc_pid_status(5). */
+static uint64_t signal_mask(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+
+    return line ? g_ascii_strtoull(line + strlen(name), NULL, 16) : 0;
+}
+
+/* exit_group(2) and a signal that ends the process leave SIGKILL pending in each thread. */
+static gboolean thread_is_ending(const char *dir, const char *thread)
+{
+    const uint64_t killed = UINT64_C(1) << (SIGKILL - 1);
+    g_autofree char *path = g_build_filename(dir, thread, "status", NULL);
+    g_autofree char *status = NULL;
+
+    return !g_file_get_contents(path, &status, NULL, NULL) || strstr(status, "\nState:\tZ") ||
+           strstr(status, "\nState:\tX") ||
+           ((signal_mask(status, "\nSigPnd:") | signal_mask(status, "\nShdPnd:")) & killed);
+}
+
+gboolean cst_process_is_ending(int64_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/task", pid);
+    g_autoptr(GDir) dir = pid > 0 ? g_dir_open(path, 0, NULL) : NULL;
+    gboolean is_ending = dir != NULL;
+    const char *thread;
+
+    while (is_ending && (thread = g_dir_read_name(dir)))
+        is_ending = thread_is_ending(path, thread);
+    return is_ending;
 }
 
 static gboolean holds_pid(const char *file, int64_t pid)

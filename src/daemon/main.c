@@ -10,7 +10,8 @@
  *
  * The order of the end: jobs are cancelled or left to the next daemon, the sockets' names removed,
  * connections closed and their calls cancelled, the driver lock given up. It takes STOP_SECONDS at
- * most (end_in_time()), because a call into storage that does not answer cannot be ended.
+ * most (end_in_time()), because a call into storage that does not answer cannot be ended. The
+ * kernel may hold its thread even then, so the connections and the driver lock are given up first.
  */
 #include <errno.h>
 #include <locale.h>
@@ -19,10 +20,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <base/error_class.h>
+#include <base/file.h>
 #include <base/foreign.h>
 #include <base/i18n.h>
 #include <base/locale.h>
@@ -31,6 +34,7 @@
 #include <server/server.h>
 #include <service/secrets.h>
 #include <service/service.h>
+#include <store/driver_lock.h>
 #include <store/paths.h>
 
 #include "config.h"
@@ -161,24 +165,47 @@ static void wait_for_end(const sigset_t *signals, const char *path, const Option
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
-static gpointer end_late(gpointer nothing)
+/*
+ * A thread that the kernel holds keeps the descriptors of the process, so connections are ended
+ * here: their clients would wait for ever. Listening sockets stay, as systemd has them, too.
+ */
+static void end_connections(void)
 {
+    g_auto(GStrv) fds = cst_kernel_list("/proc/self/fd");
+
+    for (char **name = fds; *name; name++) {
+        int fd = (int)g_ascii_strtoll(*name, NULL, 10), listens = 0;
+        socklen_t len = sizeof(listens);
+
+        if (fd > STDERR_FILENO && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 &&
+            !listens)
+            shutdown(fd, SHUT_RDWR);
+    }
+}
+
+/* Owns @data, the CstPaths. */
+static gpointer end_late(gpointer data)
+{
+    g_autoptr(CstPaths) paths = data;
+
     g_usleep(STOP_SECONDS * G_USEC_PER_SEC);
     cst_log(
         CST_LOG_WARNING,
         _("storage does not answer: stopping without it; the next start finishes what is left"));
+    end_connections();
+    cst_driver_locks_give_up(paths);
     /* _exit(), because exit handlers would wait for what hangs. */
     _exit(CST_EXIT_OK);
-    return nothing;
+    return NULL;
 }
 
 /*
  * Ends the process after STOP_SECONDS: a call that hangs in the kernel or in a library cannot be
  * ended from here.
  */
-static void end_in_time(void)
+static void end_in_time(const CstPaths *paths)
 {
-    GThread *thread = g_thread_try_new("end", end_late, NULL, NULL);
+    GThread *thread = g_thread_try_new("end", end_late, cst_paths_copy(paths), NULL);
 
     if (thread)
         g_thread_unref(thread);
@@ -274,7 +301,7 @@ static gboolean run(const CstPaths *paths, const char *config_path, const Option
         daemon_notify("READY=1");
         wait_for_end(&signals, config_path, options, &config);
         daemon_notify("STOPPING=1");
-        end_in_time();
+        end_in_time(paths);
         cst_service_stop(service);
     }
     /*

@@ -23,6 +23,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/process.h>
 
 #define FIRST_PASSED_FD 3 /* sd_listen_fds(3) */
 #define PASSED_MAX      16
@@ -114,6 +115,16 @@ static gboolean fill_address(const char *path, struct sockaddr_un *ret_address, 
     return TRUE;
 }
 
+/* A process that was killed and hangs in the kernel keeps its socket, and accepts no connection. */
+static gboolean listener_is_ending(int fd)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof(peer);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           cst_process_is_ending(peer.pid);
+}
+
 /* Fails with BUSY when somebody answers at @path. EAGAIN means a listener whose queue is full. */
 static gboolean check_stale(const char *path, GError **error)
 {
@@ -126,7 +137,8 @@ static gboolean check_stale(const char *path, GError **error)
     if (fd < 0)
         return cst_fail_errno(error, errno, _("cannot make a socket"));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN)
-        return cst_fail(error, CST_ERROR_BUSY,
+        return listener_is_ending(fd) ||
+               cst_fail(error, CST_ERROR_BUSY,
                         _("another daemon answers at '%s'; stop it first (libvirtd, "
                           "virtstoraged, virtsecretd or cisternd)"),
                         path);

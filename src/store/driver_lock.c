@@ -6,6 +6,11 @@
  * is still the one at the path; otherwise the path is opened again. POSIX locks cannot be waited
  * for with a timeout: the lock is polled every RETRY_US.
  *
+ * A holder that was killed while a thread of it hangs in the kernel keeps the lock until the kernel
+ * lets that thread go, which may never happen. It changes nothing any more, so its file is unlinked
+ * and the next one locked. A lock by flock(2) on the old file makes this one step among those who
+ * try it: the second one finds another file at the path and unlinks nothing.
+ *
  * The file contains the holder's pid while the lock is held, and is empty after it was released.
  */
 #include <store/driver_lock.h>
@@ -14,6 +19,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,15 +78,32 @@ static char *describe_holder(int fd)
     return cst_process_describe(query.l_pid);
 }
 
-char *cst_driver_lock_holder(const CstPaths *paths)
+/* The pid of the holder of the storage driver's lock, 0 for an unknown one; -1: no holder. */
+static int64_t holder_pid(const CstPaths *paths)
 {
     struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
     g_autofree char *path = g_build_filename(paths->pool_run_dir, "driver.pid", NULL);
     g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0 || fcntl(fd, F_GETLK, &query) < 0 || query.l_type == F_UNLCK)
-        return NULL;
-    return describe_holder(fd);
+        return -1;
+    return query.l_pid;
+}
+
+char *cst_driver_lock_holder(const CstPaths *paths)
+{
+    int64_t pid = holder_pid(paths);
+
+    return pid < 0 ? NULL : cst_process_describe(pid);
+}
+
+gboolean cst_driver_lock_is_of_daemon(const CstPaths *paths)
+{
+    int64_t pid = holder_pid(paths);
+    g_autofree char *command = pid > 0 ? cst_process_command(pid) : NULL;
+
+    return command && !cst_process_is_ending(pid) &&
+           (strcmp(command, "cisternd") == 0 || strcmp(command, "virtstoraged") == 0);
 }
 
 /* The file may be one of libvirt's daemons, or of an older version, which create it as 0644. */
@@ -90,6 +113,23 @@ static void lock_file_tighten(int fd, const char *path)
 
     if (fstat(fd, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) && fchmod(fd, FILE_MODE) < 0)
         cst_log(CST_LOG_WARNING, "cannot change the mode of '%s': %s", path, g_strerror(errno));
+}
+
+/* Unlinks the file at @path if it is the one that is open as @fd and its holder is ending. */
+static void drop_file_of_ending(int fd, const char *path)
+{
+    struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    struct stat held, current;
+
+    if (fcntl(fd, F_GETLK, &query) < 0 || query.l_type == F_UNLCK ||
+        !cst_process_is_ending(query.l_pid) || flock(fd, LOCK_EX) < 0)
+        return;
+    if (fstat(fd, &held) == 0 && stat(path, &current) == 0 && held.st_ino == current.st_ino) {
+        cst_log(CST_LOG_WARNING, "process %d is ending and keeps the lock on '%s': replacing it",
+                (int)query.l_pid, path);
+        unlink(path);
+    }
+    flock(fd, LOCK_UN);
 }
 
 typedef enum { TRY_ACQUIRED, TRY_HELD, TRY_STALE, TRY_FAILED } TryResult;
@@ -149,7 +189,7 @@ gboolean cst_driver_lock_acquire(CstDriverLock *lock, unsigned timeout_ms, GErro
         case TRY_FAILED: return FALSE;
         /* Closing the descriptor releases the lock on the file that is gone. */
         case TRY_STALE: continue;
-        case TRY_HELD: break;
+        case TRY_HELD: drop_file_of_ending(fd, lock->path); break;
         }
         if (g_get_monotonic_time() >= deadline) {
             holder = describe_holder(fd);
@@ -169,6 +209,30 @@ void cst_driver_lock_release(CstDriverLock *lock)
         cst_log(CST_LOG_DEBUG, "cannot empty '%s'", lock->path);
     /* The file stays: others may be waiting for it. */
     cst_fd_clear(&lock->fd);
+}
+
+/*
+ * POSIX locks belong to the process, so any descriptor of the file releases them. The pid is
+ * removed before the release: afterwards it may be a successor's.
+ */
+static void lock_file_give_up(const char *dir)
+{
+    struct flock request = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_len = 1};
+    g_autofree char *path = g_build_filename(dir, "driver.pid", NULL);
+    g_auto(CstFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    char pid[32] = "";
+
+    if (fd < 0 || pread(fd, pid, sizeof(pid) - 1, 0) < 0 ||
+        g_ascii_strtoll(pid, NULL, 10) != getpid())
+        return;
+    if (ftruncate(fd, 0) < 0 || fcntl(fd, F_SETLK, &request) < 0)
+        cst_log(CST_LOG_WARNING, "cannot unlock '%s': %s", path, g_strerror(errno));
+}
+
+void cst_driver_locks_give_up(const CstPaths *paths)
+{
+    lock_file_give_up(paths->secret_run_dir);
+    lock_file_give_up(paths->pool_run_dir);
 }
 
 gboolean cst_driver_lock_is_held(const CstDriverLock *lock)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -198,6 +199,56 @@ static void another_process_acquires_it_after_the_release_only(void **state)
     assert_false(another_process_acquires(s));
     cst_driver_lock_free(lock);
     assert_true(another_process_acquires(s));
+}
+
+static void lock_that_is_given_up_is_free_for_another_process(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    g_autofree char *content = NULL;
+    CstDriverLock *lock = cst_driver_lock_new(s->paths, CST_DRIVER_STORAGE);
+
+    assert_true(cst_driver_lock_acquire(lock, 0, NULL));
+    assert_false(another_process_acquires(s));
+    cst_driver_locks_give_up(s->paths);
+    assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    assert_string_equal(content, "");
+    assert_true(another_process_acquires(s));
+    cst_driver_lock_release(lock);
+    cst_driver_lock_free(lock);
+}
+
+static void pid_of_a_successor_stays_when_nothing_is_given_up(void **state)
+{
+    Scratch *s = *state;
+    g_autofree char *path = g_build_filename(s->paths->pool_run_dir, FILE_NAME, NULL);
+    g_autofree char *before = NULL;
+    g_autofree char *after = NULL;
+    Holder holder = start_holder(s, CST_DRIVER_STORAGE);
+
+    assert_true(g_file_get_contents(path, &before, NULL, NULL));
+    cst_driver_locks_give_up(s->paths);
+    assert_true(g_file_get_contents(path, &after, NULL, NULL));
+    assert_string_equal(before, after);
+    assert_false(another_process_acquires(s));
+    end_holder(&holder);
+}
+
+static void holder_is_a_daemon_by_its_command_only(void **state)
+{
+    Scratch *s = *state;
+    Holder holder;
+
+    assert_false(cst_driver_lock_is_of_daemon(s->paths));
+    holder = start_holder(s, CST_DRIVER_STORAGE);
+    assert_false(cst_driver_lock_is_of_daemon(s->paths));
+    end_holder(&holder);
+    /* The child inherits the name. */
+    prctl(PR_SET_NAME, "cisternd");
+    holder = start_holder(s, CST_DRIVER_STORAGE);
+    assert_true(cst_driver_lock_is_of_daemon(s->paths));
+    end_holder(&holder);
+    prctl(PR_SET_NAME, "driver-lock");
 }
 
 /* A link to a file that somebody has locked says nothing about the lock. */
@@ -396,6 +447,9 @@ int main(void)
         scratch_test(what_cannot_be_opened_is_said),
         scratch_test(whoever_holds_it_is_named),
         scratch_test(another_process_acquires_it_after_the_release_only),
+        scratch_test(lock_that_is_given_up_is_free_for_another_process),
+        scratch_test(pid_of_a_successor_stays_when_nothing_is_given_up),
+        scratch_test(holder_is_a_daemon_by_its_command_only),
         scratch_test(a_link_has_no_holder),
         scratch_test(it_is_waited_for),
         scratch_test(a_lock_on_a_file_that_went_is_no_lock),

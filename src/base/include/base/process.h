@@ -17,6 +17,13 @@ char *cst_process_command(int64_t pid);
 int64_t cst_process_parent(int64_t pid);
 
 /**
+ * Whether process @pid has been killed or has exited, and is still there because the kernel holds a
+ * thread of it (hanging storage). It runs no further instruction of its program, but its
+ * descriptors and locks stay. FALSE for 0 and for a process that is gone.
+ */
+gboolean cst_process_is_ending(int64_t pid);
+
+/**
  * Describes process @pid for a message: "process 123 (qemu-system-x86, domain 'web1')", or as much
  * of it as can be found out; "another process" for 0. The domain is the one that libvirt's pid file
  * for QEMU names. The caller frees it.

@@ -37,8 +37,21 @@ void cst_driver_lock_release(CstDriverLock *lock);
 gboolean cst_driver_lock_is_held(const CstDriverLock *lock);
 
 /**
+ * Releases the locks of both drivers, for a process that ends while a thread of it hangs in the
+ * kernel. Such a thread keeps the process, its descriptors and with them its locks. Call it from
+ * any thread right before _exit(), whatever state the objects are in. Does nothing where this
+ * process holds no lock.
+ */
+void cst_driver_locks_give_up(const CstPaths *paths);
+
+/**
  * Describes the holder of the storage driver's lock ("process 123 (libvirtd)") without acquiring
  * it; NULL: nobody holds it. The caller frees the text. Must not be called by a process that holds
  * the lock: it would lose it.
  */
 char *cst_driver_lock_holder(const CstPaths *paths);
+/**
+ * Whether a daemon that listens at this root's sockets (cisternd, virtstoraged) holds the storage
+ * driver's lock. FALSE also when this user may not read the file. The same restriction holds.
+ */
+gboolean cst_driver_lock_is_of_daemon(const CstPaths *paths);
