@@ -26,8 +26,8 @@ CstCall pool_call_begin(const CstPoolState *state, const char *slot, const char 
 
 void pool_blob_watched(const CstPoolState *state, CstBlob *blob)
 {
-    if (blob && state->liveness)
-        cst_blob_set_liveness(blob, state->liveness);
+    if (blob && pool_liveness(state))
+        cst_blob_set_liveness(blob, pool_liveness(state));
 }
 
 gboolean pool_unsupported(const CstPoolState *state, const char *what, GError **error)

@@ -10,6 +10,12 @@
  * a name, are not logged.
  */
 
+/** Whether the storage of @state answers; NULL: calls end by themselves. Borrowed. Any thread. */
+static inline CstLiveness *pool_liveness(const CstPoolState *state)
+{
+    return g_atomic_pointer_get(&((CstPoolState *)state)->liveness);
+}
+
 /**
  * Begins a call on @state, for @volume (NULL: for the pool as a whole); the texts must live until
  * cst_call_end(). Hand &call.why to the backend.
@@ -25,7 +31,7 @@ CstCall pool_call_begin_type(CstPoolType type, const char *slot, const char *poo
 #define POOL_CALL(state, slot, volume, error, ...)                                 \
     ({                                                                             \
         CstCall call_ = pool_call_begin(state, #slot, volume);                     \
-        gboolean done_ = cst_call_enter(&call_, (state)->liveness) &&              \
+        gboolean done_ = cst_call_enter(&call_, pool_liveness(state)) &&           \
                          (state)->backend->slot(state, ##__VA_ARGS__, &call_.why); \
                                                                                    \
         cst_call_end(&call_, done_, error);                                        \

@@ -50,13 +50,25 @@ static CstLiveness *liveness_of(const CstBackend *backend, const CstPoolDef *def
     g_autofree char *what = NULL;
     Touched *touched;
 
-    if (!backend->touch)
+    if (!backend->touch || (backend->may_hang && !backend->may_hang(def)))
         return NULL;
     what = g_strdup_printf(_("the storage of pool '%s'"), def->name);
     probe.patience = backend->patience ? backend->patience(def) : 0;
     probe.data = touched = g_new(Touched, 1);
     *touched = (Touched){backend->touch, cst_pool_def_copy(def)};
     return cst_liveness_new(&probe, what);
+}
+
+/* What is mounted at the pool's directory may have become storage that hangs. */
+static void renew_liveness(CstPoolState *state)
+{
+    CstLiveness *liveness;
+
+    if (pool_liveness(state) || !state->backend->may_hang)
+        return;
+    liveness = liveness_of(state->backend, state->def);
+    if (liveness && !g_atomic_pointer_compare_and_exchange(&state->liveness, NULL, liveness))
+        cst_liveness_unref(liveness);
 }
 
 /* A state that breaks the contract (it is returned with an error) is closed again. */
@@ -93,21 +105,34 @@ gboolean cst_pool_state_drafts_by_intent(CstPoolState *state)
 
 gboolean cst_pool_state_may_hang(CstPoolState *state)
 {
-    return state->liveness != NULL;
+    return pool_liveness(state) != NULL;
 }
 
 gboolean cst_pool_state_answers(CstPoolState *state, GError **error)
 {
-    return cst_liveness_check(state->liveness, error);
+    return cst_liveness_check(pool_liveness(state), error);
+}
+
+gboolean cst_pool_state_await(CstPoolState *state, gint64 until, GError **error)
+{
+    return cst_liveness_await(pool_liveness(state), until, error);
 }
 
 gboolean cst_pool_state_works(CstPoolState *state, GError **error)
 {
-    return cst_liveness_works(state->liveness, error);
+    return cst_liveness_works(pool_liveness(state), error);
+}
+
+gboolean cst_pool_state_check_may_hang(CstPoolState *state)
+{
+    return state->backend->check_touches && pool_liveness(state);
 }
 
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
+    renew_liveness(state);
+    if (state->backend->check_touches)
+        return POOL_CALL(state, check, NULL, error, ret_active);
     return POOL_CALL_OUTSIDE(state, check, error, ret_active);
 }
 
@@ -168,6 +193,7 @@ gboolean cst_pool_state_rescan_bus(CstPoolState *state, CstTask *task, GError **
 gboolean cst_pool_state_scan(CstPoolState *state, const CstScan *scan, CstTask *task,
                              GError **error)
 {
+    renew_liveness(state);
     return POOL_CALL(state, scan, NULL, error, scan, task);
 }
 
@@ -186,7 +212,7 @@ gboolean cst_pool_state_scan_any(CstPoolState *state, const char *name, CstVolum
 {
     CstCall call = pool_call_begin(state, "scan_one", name);
     g_autoptr(CstVolume) volume = NULL;
-    gboolean done = cst_call_enter(&call, state->liveness) &&
+    gboolean done = cst_call_enter(&call, pool_liveness(state)) &&
                     state->backend->scan_one(state, name, known, &volume, &call.why);
 
     if (done && volume && strcmp(volume->name, name) != 0)
@@ -238,7 +264,7 @@ char *cst_pool_state_vol_identity(CstPoolState *state, const CstVolume *volume, 
     if (!state->backend->vol_identity)
         return cst_file_id_text(&file);
     call = pool_call_begin(state, "vol_identity", volume->name);
-    if (cst_call_enter(&call, state->liveness))
+    if (cst_call_enter(&call, pool_liveness(state)))
         identity = state->backend->vol_identity(state, volume, &call.why);
     return cst_call_end(&call, identity != NULL, error) ? g_steal_pointer(&identity) : NULL;
 }
@@ -256,7 +282,7 @@ char *cst_pool_state_identity(CstPoolState *state, GError **error)
     if (!state->backend->identity)
         return NULL;
     call = pool_call_begin(state, "identity", NULL);
-    if (cst_call_enter(&call, state->liveness))
+    if (cst_call_enter(&call, pool_liveness(state)))
         line = state->backend->identity(state, &call.why);
     return cst_call_end(&call, line != NULL, error) ? g_steal_pointer(&line) : NULL;
 }
@@ -266,6 +292,9 @@ gboolean cst_pool_state_expect(CstPoolState *state, const char *recorded, gboole
 {
     if (!state->backend->expect)
         return TRUE;
+    /* Only a start looks at the storage, which must not even be probed otherwise. */
+    if (!starting)
+        return POOL_CALL_OUTSIDE(state, expect, error, recorded, starting);
     return POOL_CALL(state, expect, NULL, error, recorded, starting);
 }
 
@@ -322,8 +351,8 @@ gboolean cst_pool_state_make(CstPoolState *state, const CstVolDef *def, GError *
     if (!state->backend->ends_dry_runs && !cst_may_change(error))
         return FALSE;
     call = pool_call_begin(state, "vol_make", def->name);
-    done =
-        cst_call_enter(&call, state->liveness) && state->backend->vol_make(state, def, &call.why);
+    done = cst_call_enter(&call, pool_liveness(state)) &&
+           state->backend->vol_make(state, def, &call.why);
     if (done && cst_dry_run())
         return cst_call_broken(&call, "made a volume in a dry run", error);
     return cst_call_end(&call, done, error);
@@ -339,7 +368,7 @@ static gboolean try_reserve(CstPoolState *state, const CstVolDef *def, CstVolDra
     CstCall call = pool_call_begin(state, "vol_reserve", def->name);
     g_autoptr(GError) why = NULL;
 
-    if (cst_call_enter(&call, state->liveness) &&
+    if (cst_call_enter(&call, pool_liveness(state)) &&
         state->backend->vol_reserve(state, def, draft, &call.why))
         return cst_call_broken(&call, "made a volume in a dry run", error);
     cst_call_end(&call, FALSE, &why);
@@ -372,7 +401,7 @@ gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVo
     if (cst_dry_run())
         return reserve_dry(state, def, draft, error);
     call = pool_call_begin(state, "vol_reserve", def->name);
-    done = cst_call_enter(&call, state->liveness) &&
+    done = cst_call_enter(&call, pool_liveness(state)) &&
            state->backend->vol_reserve(state, def, draft, &call.why);
     if (done && !draft->blob && def->type != CST_VOL_DIR)
         return cst_call_broken(&call, "made a draft that can't be written", error);
@@ -427,7 +456,7 @@ gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
     if (!state->backend->vol_declare)
         return FALSE;
     call = pool_call_begin(state, "vol_declare", blob->name);
-    done = cst_call_enter(&call, state->liveness) &&
+    done = cst_call_enter(&call, pool_liveness(state)) &&
            state->backend->vol_declare(state, blob, declaration);
     cst_call_trace(&call, done);
     g_clear_error(&call.why);
@@ -450,7 +479,7 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
         return NULL;
     }
     call = pool_call_begin(state, "vol_open", name);
-    if (cst_call_enter(&call, state->liveness))
+    if (cst_call_enter(&call, pool_liveness(state)))
         blob = state->backend->vol_open(state, name, writable && !below, &call.why);
     pool_blob_watched(state, blob);
     /*
@@ -505,7 +534,7 @@ int cst_pool_state_watch_open(CstPoolState *state, GError **error)
     if (!state->backend->watch_open || !state->backend->watch_read)
         return -1;
     call = pool_call_begin(state, "watch_open", NULL);
-    if (cst_call_enter(&call, state->liveness))
+    if (cst_call_enter(&call, pool_liveness(state)))
         fd = state->backend->watch_open(state, &call.why);
     if (!cst_call_end(&call, fd >= 0, error))
         cst_fd_clear(&fd);

@@ -16,7 +16,7 @@
 #define SNAPSHOT_CALL(state, ops, slot, error, volume, ...)                   \
     ({                                                                        \
         CstCall call_ = pool_call_begin(state, "snapshots." #slot, volume);   \
-        gboolean done_ = cst_call_enter(&call_, (state)->liveness) &&         \
+        gboolean done_ = cst_call_enter(&call_, pool_liveness(state)) &&      \
                          (ops)->slot(state, volume, __VA_ARGS__, &call_.why); \
                                                                               \
         cst_call_end(&call_, done_, error);                                   \
@@ -37,7 +37,7 @@ gboolean cst_pool_state_snapshots_of_drafts(CstPoolState *state, gboolean *ret_c
     if (!*ret_can || !ops->can_make)
         return TRUE;
     call = pool_call_begin(state, "snapshots.can_make", NULL);
-    asked = cst_call_enter(&call, state->liveness) && ops->can_make(state, ret_can, &call.why);
+    asked = cst_call_enter(&call, pool_liveness(state)) && ops->can_make(state, ret_can, &call.why);
     return cst_call_end(&call, asked, error);
 }
 
@@ -120,7 +120,7 @@ gboolean cst_pool_state_snapshot_create_many(CstPoolState *state, const char *co
     if (!cst_may_change(error))
         return FALSE;
     call = pool_call_begin(state, "snapshots.create_many", volumes[0]);
-    done = cst_call_enter(&call, state->liveness) &&
+    done = cst_call_enter(&call, pool_liveness(state)) &&
            ops->create_many(state, volumes, name, task, &call.why);
     return cst_call_end(&call, done, error);
 }
@@ -190,7 +190,7 @@ CstBlob *cst_pool_state_snapshot_open(CstPoolState *state, const char *volume, c
     if (!ops)
         return NULL;
     call = pool_call_begin(state, "snapshots.open", volume);
-    if (cst_call_enter(&call, state->liveness))
+    if (cst_call_enter(&call, pool_liveness(state)))
         blob = ops->open(state, volume, name, &call.why);
     pool_blob_watched(state, blob);
     if (!cst_call_end(&call, blob != NULL, error))

@@ -21,7 +21,6 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <base/dry_run.h>
@@ -585,13 +584,6 @@ gboolean cst_entry_is_empty(const CstDirHandle *dir, const char *name)
     closedir(stream);
     errno = ENOTEMPTY;
     return is_empty;
-}
-
-gboolean cst_path_touch(const char *path, GError **error)
-{
-    struct statfs fs;
-
-    return statfs(path, &fs) == 0 || cst_fail_errno(error, errno, _("cannot statfs '%s'"), path);
 }
 
 gboolean cst_path_readable(const char *path)

@@ -13,6 +13,7 @@
  * From below to above; a file calls files of the lines before its own, and to its left:
  *
  *     beneath.c                    directories and entries, safely opened
+ *     touch.c                      whether its file system answers
  *     target.c  owner.c  draft.c   the pool's directory; owners; what is being made
  *     declare.c                    declarations kept with the content
  *     scan.c                       records of the volumes
@@ -25,6 +26,16 @@
  * Functions that are a callback of the table do what CstBackend says of it.
  */
 extern const CstBackend cst_dir_backend;
+
+/* --- touch.c ---------------------------------------------------------------------------------- */
+
+/**
+ * As cst_path_touch(), but fails only with errors of the file system (EIO, ESTALE and the like). A
+ * directory that is missing or forbidden has answered, and the calls that need it report that.
+ */
+gboolean cst_dir_touch(const CstPoolDef *def, GError **error);
+/** FALSE for a directory on a file system that this host keeps on a disk or in memory. */
+gboolean cst_dir_may_hang(const CstPoolDef *def);
 
 /* --- target.c --------------------------------------------------------------------------------- */
 

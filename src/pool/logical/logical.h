@@ -18,6 +18,7 @@
  *
  *     lvm.c  mapping.c  report.c  delta.c      the tools, device-mapper, the tools' report, what
  *                                              thin_delta says
+ *     touch.c                                  whether the physical volumes answer
  *     names.c  options.c                       names, tags, options
  *     paths.c  group.c  plain.c  cache.c       nodes; what a report says, what the kernel says
  *                                              instead; how long a report is used
@@ -69,6 +70,10 @@ typedef struct {
 } LogicalState;
 
 #define LOGICAL(state) ((LogicalState *)(state))
+
+/* --- touch.c ---------------------------------------------------------------------------------- */
+
+gboolean logical_touch(const CstPoolDef *def, GError **error);
 
 /* --- options.c -------------------------------------------------------------------------------- */
 

@@ -86,7 +86,7 @@ struct CstPoolState {
     const CstBackend *backend;
     const CstPoolHost *host;
     CstPoolDef *def;       /**< copy, owned; what the state was opened with */
-    CstLiveness *liveness; /**< whether the storage answers; NULL: calls end by themselves */
+    CstLiveness *liveness; /**< atomic; whether it answers; NULL: calls end by themselves */
 };
 
 /** What an active pool's storage says of itself. */
@@ -270,6 +270,7 @@ struct CstBackend {
      * calls check, which must be cheap, and scans the pool when it went away or came back.
      */
     gboolean on_mounts;
+    gboolean check_touches; /**< check, too, is refused while touch hangs */
     /**
      * vol_flatten puts other storage in the volume's place, so whoever has the volume open would
      * go on with the old one. The core makes sure that nobody has before it calls; the callback
@@ -352,15 +353,14 @@ struct CstBackend {
     /* --- storage that hangs or fails ---------------------------------------------------------- */
 
     /**
-     * Touches the storage of @def for a moment, in a thread of its own that may hang as long as it
-     * likes. While it hangs the other callbacks are not called, except for check, stop and
-     * watch_read, which must not wait for the storage. FALSE: all of the storage fails, not some
-     * volume of it; the error is the pool's problem until the next touch succeeds. NULL: calls into
-     * this storage end by themselves.
+     * Touches the storage of @def for a moment, in a thread of its own that may hang for long.
+     * Meanwhile no other callback is called but check (see check_touches), stop and watch_read,
+     * which must not wait for the storage. FALSE: all of it fails; the error is the pool's problem
+     * until the next touch succeeds. NULL: calls into this storage end by themselves.
      */
     gboolean (*touch)(const CstPoolDef *def, GError **error);
-    /** How long touch may take, in microseconds; 0 or NULL: the default, five seconds. */
-    gint64 (*patience)(const CstPoolDef *def);
+    gboolean (*may_hang)(const CstPoolDef *def); /**< FALSE: do not touch it now; NULL: TRUE */
+    gint64 (*patience)(const CstPoolDef *def);   /**< of touch, in us; 0 or NULL: five seconds */
 
     /* --- lifecycle --------------------------------------------------------------------------- */
 

@@ -41,8 +41,9 @@ gboolean cst_handle_open_fixed(const char *path, CstDirHandle *ret_handle, GErro
 char *cst_path_real(const char *path);
 
 /**
- * Asks the file system at @path for its state (statfs(2)), which may take as long as its server
- * likes. Fails with what the kernel says when there is none.
+ * Calls statfs(2) on the directory @path and opens it, which may take as long as its server likes.
+ * Fails with the error of statfs(2), which is also in errno; a directory that cannot be opened has
+ * answered.
  */
 gboolean cst_path_touch(const char *path, GError **error);
 

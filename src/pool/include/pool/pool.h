@@ -27,10 +27,17 @@ gboolean cst_pool_state_may_hang(CstPoolState *state);
  */
 gboolean cst_pool_state_answers(CstPoolState *state, GError **error);
 /**
+ * Waits until the storage has answered (CstBackend.touch), not beyond @until (monotonic). FALSE
+ * with UNREACHABLE: it has not. TRUE at once for storage that never hangs. Never hangs itself.
+ */
+gboolean cst_pool_state_await(CstPoolState *state, gint64 until, GError **error);
+/**
  * As cst_pool_state_answers(), and FALSE while its storage answers with an error
  * (CstBackend.touch), although calls are let in then.
  */
 gboolean cst_pool_state_works(CstPoolState *state, GError **error);
+/** Whether cst_pool_state_check() may hang with the storage (CstBackend.check_touches). */
+gboolean cst_pool_state_check_may_hang(CstPoolState *state);
 /** CstBackend.check. */
 gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError **error);
 /** CstBackend.build; success where nothing has to be made. */
