@@ -29,6 +29,7 @@ void cst_conn_free(CstConn *conn)
 {
     if (!conn)
         return;
+    g_free(conn->stale_socket);
     conn->transport->close(conn->self);
     cst_conn_uri_clear(&conn->uri);
     g_free(conn->given_uri);
@@ -38,6 +39,11 @@ void cst_conn_free(CstConn *conn)
 gboolean cst_conn_is_read_only(const CstConn *conn)
 {
     return conn->read_only;
+}
+
+const char *cst_conn_stale_socket(const CstConn *conn)
+{
+    return conn->stale_socket;
 }
 
 gboolean cst_conn_is_embedded(const CstConn *conn)

@@ -9,9 +9,10 @@
 
 struct CstConn {
     const CstTransport *transport;
-    gpointer self;   /**< the transport's object */
-    char *given_uri; /**< the URI as the user gave it; NULL: none */
-    CstConnUri uri;  /**< what was connected to; empty when embedded */
+    gpointer self;      /**< the transport's object */
+    char *given_uri;    /**< the URI as the user gave it; NULL: none */
+    CstConnUri uri;     /**< what was connected to; empty when embedded */
+    char *stale_socket; /**< see cst_conn_stale_socket() */
     gboolean read_only;
     gboolean dry_run;
 };

@@ -6,16 +6,30 @@
  * the one of the environment; the daemon of this root if one listens; embedded. A daemon that
  * manages the root holds the driver lock, so an embedded command would fail with BUSY: it connects
  * to the daemon instead.
+ *
+ * A daemon holds that lock before it listens, and one that was killed leaves its socket. So a
+ * connection that is refused is tried again for as long as a daemon holds the lock, up to
+ * START_WAIT_US; without a holder the socket is stale and the command is embedded.
  */
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <store/driver_lock.h>
 #include <store/paths.h>
 
 #include "conn_private.h"
 #include "local.h"
 #include "remote.h"
 #include "uri.h"
+
+#define START_WAIT_US (10 * G_TIME_SPAN_SECOND) /* for a daemon that is starting */
+#define START_LOOK_US (20 * G_TIME_SPAN_MILLISECOND)
+
+/*
+ * Atomic: this process has an embedded service, or had one. Reading the driver lock's holder would
+ * then lose its lock.
+ */
+static gint embedded_before;
 
 static CstConn *open_local(const char *root, const CstConnOptions *options, GError **error)
 {
@@ -29,6 +43,7 @@ static CstConn *open_local(const char *root, const CstConnOptions *options, GErr
                  root);
         return NULL;
     }
+    g_atomic_int_set(&embedded_before, TRUE);
     self = cst_local_open(paths, error);
     return self ? cst_conn_new(&cst_local_transport, self, NULL, options->read_only) : NULL;
 }
@@ -87,29 +102,60 @@ static CstConn *open_uri(const char *text, const CstConnOptions *options, GError
     return open_remote(&uri, text, options->read_only, &reached, error);
 }
 
+static gboolean daemon_is_starting(const CstPaths *paths)
+{
+    return !g_atomic_int_get(&embedded_before) && cst_driver_lock_is_of_daemon(paths);
+}
+
+/* Connects to the daemon of this root, once it has started. *ret_listens: one listens. */
+static CstConn *open_daemon(const CstPaths *paths, const CstConnOptions *options,
+                            gboolean *ret_listens, GError **error)
+{
+    gint64 until = g_get_monotonic_time() + START_WAIT_US;
+
+    for (;;) {
+        g_autoptr(GError) why = NULL;
+        g_auto(CstConnUri) uri = {.target = CST_URI_UNIX};
+        gboolean reached, is_starting;
+        CstConn *conn;
+
+        uri.name = g_strdup(paths->session ? "storage:///session" : "storage:///system");
+        uri.socket =
+            g_strdup(options->read_only && paths->socket_ro ? paths->socket_ro : paths->socket);
+        conn = open_remote(&uri, NULL, options->read_only, &reached, &why);
+        if (conn)
+            return conn;
+        *ret_listens = reached || !g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE);
+        is_starting = !*ret_listens && daemon_is_starting(paths);
+        if (!is_starting || g_get_monotonic_time() >= until) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return NULL;
+        }
+        g_usleep(START_LOOK_US);
+    }
+}
+
 /*
- * Without a URI: connects to the daemon of this root; embedded when nobody listens at its socket. A
- * daemon that listens but refuses the connection is an error.
+ * Without a URI: connects to the daemon of this root; embedded when no daemon listens at its
+ * socket. A daemon that listens but refuses the connection is an error.
  */
 static CstConn *open_default(const CstConnOptions *options, GError **error)
 {
     g_autoptr(CstPaths) paths = cst_paths_new(options->root);
     g_autoptr(GError) why = NULL;
-    g_auto(CstConnUri) uri = {0};
-    gboolean reached;
-    CstConn *conn;
+    gboolean listens = FALSE;
+    CstConn *conn = open_daemon(paths, options, &listens, &why);
 
-    uri.target = CST_URI_UNIX;
-    uri.name = g_strdup(paths->session ? "storage:///session" : "storage:///system");
-    uri.socket =
-        g_strdup(options->read_only && paths->socket_ro ? paths->socket_ro : paths->socket);
-    conn = open_remote(&uri, NULL, options->read_only, &reached, &why);
     if (conn)
         return conn;
-    if (!reached && g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
-        return open_local(options->root, options, error);
-    g_propagate_error(error, g_steal_pointer(&why));
-    return NULL;
+    if (listens) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
+    conn = open_local(options->root, options, error);
+    if (conn && g_file_test(paths->socket, G_FILE_TEST_EXISTS))
+        conn->stale_socket = g_strdup(paths->socket);
+    return conn;
 }
 
 static const char *default_uri(const CstConnOptions *options)

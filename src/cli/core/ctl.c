@@ -48,6 +48,19 @@ static void hint_at_uris(CliCtl *ctl, const GError *why)
                "storage+ssh://HOST/system and storage:///embed?root=DIR"));
 }
 
+/* The socket names a daemon that the user believes to run. */
+static void note_stale_socket(const CliCtl *ctl)
+{
+    const char *path = cst_conn_stale_socket(ctl->conn);
+    g_autofree char *escaped = path ? cst_text_escape(path) : NULL;
+
+    if (path && !ctl->settings.quiet && !ctl->settings.json)
+        fprintf(ctl->err,
+                _("note: no daemon answers at '%s'; the command works without it, start it with "
+                  "'systemctl start cisternd'\n"),
+                escaped);
+}
+
 CstConn *cli_conn(CliCtl *ctl, GError **error)
 {
     const CstConnOptions options = {
@@ -61,8 +74,11 @@ CstConn *cli_conn(CliCtl *ctl, GError **error)
     };
     GError *why = NULL;
 
-    if (!ctl->conn)
+    if (!ctl->conn) {
         ctl->conn = cst_conn_open(ctl->connected_uri, &options, &why);
+        if (ctl->conn)
+            note_stale_socket(ctl);
+    }
     if (!ctl->conn) {
         cli_failed(ctl, "%s", _("failed to connect to the hypervisor"));
         hint_at_uris(ctl, why);

@@ -67,6 +67,11 @@ char *cst_conn_capabilities(CstConn *conn, GError **error);
 gboolean cst_conn_is_read_only(const CstConn *conn);
 /** Whether the service runs in this process. */
 gboolean cst_conn_is_embedded(const CstConn *conn);
+/**
+ * The path of the socket that a dead daemon has left, of an embedded connection that was opened
+ * because no daemon listens there any more; NULL: there is none. Borrowed.
+ */
+const char *cst_conn_stale_socket(const CstConn *conn);
 
 /**
  * Switches dry runs on or off for the calls that follow. A dry run performs every check and changes
