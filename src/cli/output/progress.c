@@ -5,8 +5,10 @@
  *
  * The lock guards whether the work has finished; otherwise the threads share only the task, which
  * is safe from any thread. The first SIGINT or SIGTERM cancels the task, and the work's own error
- * is what the command fails with. A thread that blocks in a system call (the open, read or write of
- * a FIFO) is woken by a signal, and finds the task cancelled.
+ * is what the command fails with. Work that has not ended GIVE_UP_US later hangs in storage, and
+ * the program ends without it, which leaves the state that a crash would leave. A thread that
+ * blocks in a system call (the open, read or write of a FIFO) is woken by a signal, and finds the
+ * task cancelled.
  */
 #include "core/ctl.h"
 
@@ -22,14 +24,16 @@
 #include "core/interrupt.h"
 #include "job.h"
 #include "progress.h"
+#include "report.h"
 #include "sheet.h"
 #include "width.h"
 
-#define TICK_US  100000                /* between two looks at the task */
-#define BAR_US   200000                /* between two drawings of the bar */
-#define EVENT_US G_USEC_PER_SEC        /* between two JSON events */
-#define LINE_US  (10 * G_USEC_PER_SEC) /* between two lines where there is no terminal */
-#define QUIET_US 500000                /* work shorter than this shows nothing */
+#define TICK_US    100000                /* between two looks at the task */
+#define BAR_US     200000                /* between two drawings of the bar */
+#define EVENT_US   G_USEC_PER_SEC        /* between two JSON events */
+#define LINE_US    (10 * G_USEC_PER_SEC) /* between two lines where there is no terminal */
+#define QUIET_US   500000                /* work shorter than this shows nothing */
+#define GIVE_UP_US (10 * G_USEC_PER_SEC) /* from a signal until the work counts as hanging */
 
 typedef struct {
     CliTaskFunc func;
@@ -177,8 +181,22 @@ static void view_init(View *view, CliCtl *ctl, const char *label, CstTask *task)
     view->started = view->shown = g_get_monotonic_time();
 }
 
+/* With the work's lock held: ends the program, as the work's thread cannot be got out of a call. */
+static void give_up(CliCtl *ctl)
+{
+    g_autoptr(GError) error = NULL;
+
+    cst_fail(
+        &error, CST_ERROR_CANCELLED,
+        _("cancelled by request; the storage has not answered since, and the call into it ends "
+          "once it does"));
+    cli_report(ctl, error);
+    _exit(cli_exit_status(ctl, error));
+}
+
 static void watch(View *view, Work *work)
 {
+    gint64 interrupted_at = 0;
     gboolean silent = work->ready || view->ctl->settings.quiet || view->ctl->background >= 0;
     gboolean announced = FALSE;
 
@@ -192,6 +210,10 @@ static void watch(View *view, Work *work)
             work->ready(view->ctl, work->data);
             announced = TRUE;
         }
+        if (cli_interrupted() && !interrupted_at)
+            interrupted_at = now;
+        if (interrupted_at && now - interrupted_at >= GIVE_UP_US)
+            give_up(view->ctl);
         /* At each tick, as the thread may enter a call that blocks right after it was woken. */
         if (work->started && cst_task_cancelled(work->task))
             cli_interrupt_wake(work->thread);
