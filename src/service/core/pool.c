@@ -170,11 +170,21 @@ gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error)
 
 /* --- recovery --------------------------------------------------------------------------------- */
 
+gboolean pool_recovers_late(CstPool *pool, CstPoolState *state)
+{
+    gboolean late;
+
+    g_mutex_lock(&pool->lock);
+    late = pool->recovers_late || cst_pool_state_is_remote(state);
+    g_mutex_unlock(&pool->lock);
+    return late;
+}
+
 void pool_recover(CstPool *pool, CstPoolState *state)
 {
     gboolean needed;
 
-    if (!cst_pool_state_is_remote(state))
+    if (!pool_recovers_late(pool, state))
         return;
     g_mutex_lock(&pool->lock);
     needed = pool->needs_recovery;
@@ -190,7 +200,7 @@ void pool_recover(CstPool *pool, CstPoolState *state)
 
 void pool_recover_later(CstPool *pool, CstPoolState *state)
 {
-    if (!cst_pool_state_is_remote(state))
+    if (!pool_recovers_late(pool, state))
         return;
     g_mutex_lock(&pool->lock);
     pool->needs_recovery = TRUE;

@@ -42,6 +42,7 @@ struct CstPool {
     gboolean inaccessible;   /* active, but its storage is not there as it should be */
     gboolean removed;        /* no longer in the service's tables */
     gboolean needs_recovery; /* remote: what dead processes left there is still to be recovered */
+    gboolean recovers_late;  /* local, but as remote: it did not answer while the service loaded */
     gboolean retried;        /* the autostart has a task that brings it back */
     char *problem;
     char *storage_path; /* the path that storage was read from (pool/conflict.c); NULL: not read */
@@ -122,14 +123,19 @@ CstPoolState *pool_state_open(CstPool *pool, GError **error);
 gboolean pool_state_is_current(const CstPool *pool, const CstPoolState *state);
 
 /**
+ * Whether the pool is recovered once its storage answers, and not while the service loads: remote
+ * storage, and local storage that did not answer then (recovers_late). Takes the pool's lock.
+ */
+gboolean pool_recovers_late(CstPool *pool, CstPoolState *state);
+/**
  * Call it when a pool's storage has answered: drops or completes, once, what dead processes left on
- * remote storage. What can't be now makes the pool need recovery again. Without effect on local
- * storage, which was recovered when the service was loaded.
+ * storage that is recovered late. What can't be now makes the pool need recovery again. Without
+ * effect on other storage, which was recovered when the service was loaded.
  */
 void pool_recover(CstPool *pool, CstPoolState *state);
 /**
- * Call it when something on remote storage could not be recovered, or the storage did not answer:
- * has a daemon try again later.
+ * Call it when something could not be recovered on storage that is recovered late, or the storage
+ * did not answer: has a daemon try again later.
  */
 void pool_recover_later(CstPool *pool, CstPoolState *state);
 

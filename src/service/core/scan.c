@@ -19,6 +19,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
+#include <base/log_context.h>
 #include <base/test_point.h>
 
 #include "draft.h"
@@ -30,6 +31,9 @@
 #include "table.h"
 #include "trust.h"
 #include "trust_sweep.h"
+
+/* How often a wait asks whether the storage still answers. */
+#define LOOK_US (100 * G_TIME_SPAN_MILLISECOND)
 
 /* --- scanning --------------------------------------------------------------------------------- */
 
@@ -52,6 +56,13 @@ static void scan_sink(CstVolume *volume, gpointer data)
     g_hash_table_replace(((Scan *)data)->found, volume->name, volume);
 }
 
+static gboolean fail_scanning(const CstPool *pool, GError **error)
+{
+    return cst_fail(error, CST_ERROR_BUSY,
+                    _("storage pool '%s' is still being refreshed; its storage may not answer"),
+                    pool->name);
+}
+
 /*
  * With the lock held: waits until no other scan runs. One that hangs with its storage never ends,
  * and the others fail with BUSY when their longest wait is over.
@@ -65,10 +76,7 @@ static gboolean wait_for_scan(CstPool *pool, CstTask *task, GError **error)
         if (pool_wait(pool, task, &since, &why))
             continue;
         if (!why)
-            return cst_fail(error, CST_ERROR_BUSY,
-                            _("storage pool '%s' is still being refreshed; its storage may not "
-                              "answer"),
-                            pool->name);
+            return fail_scanning(pool, error);
         g_propagate_error(error, why);
         return FALSE;
     }
@@ -282,22 +290,52 @@ static void rescan_stale(CstPool *pool, CstPoolState *state, char *const *names)
 }
 
 /*
- * Waits for a first scan without a limit, as there is nothing to answer from. If that one fails,
- * this caller scans, and returns the error.
+ * With the lock held: waits for the pool's first scan while another thread does it. Fails with
+ * UNREACHABLE when that scan hangs with its storage, and with BUSY when @task, which may be NULL,
+ * has waited as long as it may.
+ */
+static gboolean wait_for_first_scan(CstPool *pool, CstPoolState *state, CstTask *task,
+                                    GError **error)
+{
+    gint64 since = 0;
+
+    while (pool->scanning && !pool->scanned) {
+        g_autoptr(GError) why = NULL;
+
+        CST_TEST_POINT("pool.first_scan.wait");
+        if (!cst_pool_state_answers(state, error))
+            return FALSE;
+        if (!task) {
+            g_cond_wait_until(&pool->cond, &pool->lock, g_get_monotonic_time() + LOOK_US);
+        } else if (!pool_wait(pool, task, &since, &why)) {
+            if (!why)
+                return fail_scanning(pool, error);
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/*
+ * Waits for a first scan, as there is nothing to answer from. If that one fails, this caller scans,
+ * and returns the error.
  */
 gboolean pool_scan_if_new(CstPool *pool, CstPoolState *state, GError **error)
 {
+    const CstLogContext *context = cst_log_context();
+    CstTask *task = context ? context->task : NULL;
     g_auto(GStrv) stale = NULL;
-    gboolean scanned;
+    gboolean scanned, waited;
 
     g_mutex_lock(&pool->lock);
-    while (pool->scanning && !pool->scanned) {
-        CST_TEST_POINT("pool.first_scan.wait");
-        g_cond_wait(&pool->cond, &pool->lock);
-    }
+    waited = wait_for_first_scan(pool, state, task, error);
     scanned = pool->scanned;
-    stale = stale_names(pool);
+    stale = waited ? stale_names(pool) : NULL;
     g_mutex_unlock(&pool->lock);
+    cst_task_set_waiting(task, FALSE);
+    if (!waited)
+        return FALSE;
     if (!scanned && !pool_rescan(pool, state, NULL, error))
         return FALSE;
     rescan_stale(pool, state, stale);

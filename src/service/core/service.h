@@ -56,6 +56,7 @@ struct CstService {
      */
     GRecMutex definitions;
     guint definitions_depth;
+    gint64 load_until;  /* monotonic: until when a load waits for storage to answer */
     char *loaded_stamp; /* embedded: what the directories looked like when they were last read */
 
     /* secret_files: held while the secrets' directory is read or changed (secret/sync.c). */

@@ -56,8 +56,7 @@ gboolean pool_expect_recorded(CstService *service, const CstUuid *uuid, CstPoolS
     return cst_pool_state_expect(state, recorded, starting, error);
 }
 
-/* Failures are logged: without a record the next start accepts what is there. */
-static void record_identity(CstPool *pool, const char *identity)
+void pool_record_identity(CstPool *pool, const char *identity)
 {
     g_autoptr(GError) error = NULL;
 
@@ -83,8 +82,7 @@ static gboolean start_storage(CstPool *pool, CstPoolState *state, CstTask *task,
     return FALSE;
 }
 
-/* Takes the state over into the pool; from here on everybody sees it active. */
-static void set_active(CstPool *pool, CstPoolState *state)
+void pool_set_active(CstPool *pool, CstPoolState *state)
 {
     g_mutex_lock(&pool->lock);
     pool->state = cst_pool_state_ref(state);
@@ -146,7 +144,7 @@ static gboolean save_state(CstPool *pool, CstPoolState *state, GError **error)
         return FALSE;
     done = cst_pool_state_save(pool->service->paths, pool->def, error);
     if (done)
-        record_identity(pool, identity);
+        pool_record_identity(pool, identity);
     definitions_leave(pool->service);
     return done;
 }
@@ -235,7 +233,7 @@ gboolean pool_start_changing(CstPool *pool, CstTask *task, GError **error)
         pool_abandon_start(pool);
         return FALSE;
     }
-    set_active(pool, state);
+    pool_set_active(pool, state);
     renew_since(pool, state, epoch);
     pool_recover(pool, state);
     pool->service->hooks->pool_started(pool);
@@ -279,58 +277,6 @@ gboolean cst_pool_start(CstPool *pool, unsigned flags, CstTask *task, GError **e
 
     job_begin(&job, pool, "start", NULL, &task);
     return job_end(&job, start_pool(pool, flags, task, error), error);
-}
-
-/* A pool that libvirt started, or an older version of this program, has no identity on record. */
-static gboolean expect_as_adopted(CstPool *pool, CstPoolState *state, GError **error)
-{
-    g_autofree char *recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
-
-    if (!recorded && !cst_pool_state_is_remote(state)) {
-        g_autofree char *identity = cst_pool_state_identity(state, NULL);
-
-        record_identity(pool, identity);
-        recorded = cst_pool_identity_load(pool->service->paths, &pool->uuid);
-    }
-    return cst_pool_state_expect(state, recorded, FALSE, error);
-}
-
-/* What is wrong with storage that is not there; the caller frees it. */
-static char *describe_missing(CstPool *pool, CstPoolState *state)
-{
-    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
-    g_autoptr(GError) error = NULL;
-
-    if (!cst_pool_state_is_remote(state) && !cst_pool_state_usage(state, &usage, &error))
-        return g_strdup(error->message);
-    return g_strdup_printf(_("its storage is not there: '%s'"), pool->def->target_path
-                                                                    ? pool->def->target_path
-                                                                    : pool->def->source.name);
-}
-
-/*
- * A pool whose storage can't even be opened, or is not the one on record, loses its state file: it
- * is inactive from now on.
- */
-gboolean pool_adopt(CstPool *pool, GError **error)
-{
-    g_autoptr(CstPoolState) state = pool_state_open(pool, error);
-    gboolean active = FALSE;
-
-    if (state && expect_as_adopted(pool, state, error) &&
-        cst_pool_state_check(state, &active, error)) {
-        /* The pool stays active while its storage is away, with a problem that says so. */
-        set_active(pool, state);
-        if (!active) {
-            g_autofree char *problem = describe_missing(pool, state);
-
-            pool_set_problem(pool, problem, TRUE);
-        }
-        return TRUE;
-    }
-    cst_pool_state_remove(pool->service->paths, pool->name, NULL);
-    registry_forget_transient(pool);
-    return FALSE;
 }
 
 /* --- stop ------------------------------------------------------------------------------------- */

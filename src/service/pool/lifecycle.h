@@ -28,11 +28,13 @@ gboolean pool_create_flags_check(unsigned flags, const char *function, GError **
  * inactive.
  */
 gboolean pool_build_if_asked(CstPool *pool, unsigned create_flags, GError **error);
+/** Takes the state over into the pool; from here on everybody sees it active. */
+void pool_set_active(CstPool *pool, CstPoolState *state);
 /**
- * Makes a pool active that has a state file (after a restart). Storage that is missing becomes a
- * problem of the active pool. FALSE: the pool is not active, and its state file is removed.
+ * Records what cst_pool_state_identity() returned; NULL: nothing. A failure is logged: without a
+ * record the next start accepts the storage that it finds.
  */
-gboolean pool_adopt(CstPool *pool, GError **error);
+void pool_record_identity(CstPool *pool, const char *identity);
 /**
  * Has @state verify that the storage is the one on record for the pool @uuid (CstBackend.expect).
  * @starting: the call is part of a start.

@@ -5,18 +5,24 @@
  * the process is only starting.
  *
  * Definitions are taken first, then states: a state file has the definition in force, and makes the
- * pool active (pool_adopt()). Pools that have lost a file lose what it stood for; pools without any
- * file are removed from the tables, but stay valid for whoever has a reference.
+ * pool active (pool_adopt()). A daemon probes the storage of all these pools at the same time, in
+ * threads of its own, and waits for the answers up to one common deadline, so that storage that
+ * hangs does not delay its start. Pools that have lost a file lose what it stood for; pools without
+ * any file are removed from the tables, but stay valid for whoever has a reference.
  */
 #include "load.h"
 
 #include <base/log.h>
 #include <store/pool_files.h>
 
+#include "adopt.h"
 #include "core/pool.h"
 #include "core/registry.h"
 #include "core/service.h"
 #include "lifecycle.h"
+
+/* Sockets have to be open within a second of a daemon's start. */
+#define LOAD_WAIT_US (600 * G_TIME_SPAN_MILLISECOND)
 
 /* The pool of that name and uuid; one of the same name with another uuid goes. */
 static CstPool *find_or_add(CstService *service, const CstPoolDef *def)
@@ -65,17 +71,15 @@ static void take_definition(CstPool *pool, CstPoolFile *file)
 }
 
 /*
- * A pool that is active here already, or is being started, needs nothing: its state file says
- * nothing new.
+ * FALSE for a pool that is active here already, or is being started: its state file contains
+ * nothing new. TRUE: the pool is to be adopted.
  */
-static void take_state(CstPool *pool, CstPoolFile *file)
+static gboolean take_state(CstPool *pool, CstPoolFile *file)
 {
-    g_autoptr(GError) error = NULL;
-
     g_mutex_lock(&pool->lock);
     if (pool->active || pool->starting) {
         g_mutex_unlock(&pool->lock);
-        return;
+        return FALSE;
     }
     /* The state holds the definition in force; one that differs in the file is for later. */
     cst_pool_def_free(pool->new_def);
@@ -85,8 +89,32 @@ static void take_state(CstPool *pool, CstPoolFile *file)
     cst_pool_def_free(pool->def);
     pool->def = g_steal_pointer(&file->def);
     g_mutex_unlock(&pool->lock);
-    if (!pool_adopt(pool, &error))
-        cst_log(CST_LOG_WARNING, "pool '%s' is no longer active: %s", pool->name, error->message);
+    return TRUE;
+}
+
+/* Adopts @pools, which have state files. All probes are under way before the first wait. */
+static void adopt_all(CstService *service, GPtrArray *pools)
+{
+    g_autoptr(GPtrArray) states = g_ptr_array_new();
+
+    for (guint i = 0; i < pools->len; i++) {
+        CstPoolState *state = pool_state_open(g_ptr_array_index(pools, i), NULL);
+
+        /* Only where pool_adopt() waits for the answer. */
+        if (state && service->mode == CST_SERVICE_DAEMON && !cst_pool_state_is_remote(state))
+            cst_pool_state_answers(state, NULL);
+        g_ptr_array_add(states, state);
+    }
+    service->load_until = g_get_monotonic_time() + LOAD_WAIT_US;
+    for (guint i = 0; i < pools->len; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+        g_autoptr(CstPoolState) state = g_ptr_array_index(states, i);
+        g_autoptr(GError) error = NULL;
+
+        if (!pool_adopt(pool, state, &error))
+            cst_log(CST_LOG_WARNING, "pool '%s' is no longer active: %s", pool->name,
+                    error->message);
+    }
 }
 
 /* Removes the pools that have no file any more. @seen: the names that have one. */
@@ -128,6 +156,7 @@ void pools_load(CstService *service)
     g_autoptr(GHashTable) defined = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GHashTable) active = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GPtrArray) pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
+    g_autoptr(GPtrArray) adopted = g_ptr_array_new();
 
     for (guint i = 0; i < files->len; i++) {
         CstPoolFile *file = g_ptr_array_index(files, i);
@@ -142,9 +171,11 @@ void pools_load(CstService *service)
         CstPool *pool = find_or_add(service, file->def);
 
         g_hash_table_add(active, g_strdup(pool->name));
-        take_state(pool, file);
+        if (take_state(pool, file))
+            g_ptr_array_add(adopted, pool);
         g_ptr_array_add(pools, pool);
     }
+    adopt_all(service, adopted);
     for (guint i = 0; i < pools->len; i++) {
         CstPool *pool = g_ptr_array_index(pools, i);
 

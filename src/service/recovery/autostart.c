@@ -18,7 +18,9 @@
 #include "core/scan.h"
 #include "core/service.h"
 
-#define WORKERS_MAX     16
+#define WORKERS_MAX 16
+/* How long a worker waits for an answer before it accesses storage. */
+#define ANSWER_US       (5 * G_TIME_SPAN_SECOND)
 #define FIRST_RETRY_S   1
 #define LONGEST_RETRY_S 60
 /* An active pool's storage is tried more often, as guests may be waiting for it. */
@@ -60,8 +62,9 @@ static gboolean is_there(CstPool *pool)
     if (!pool->service->like_libvirt)
         return FALSE;
     state = pool_state_open(pool, NULL);
-    return state && !cst_pool_state_is_remote(state) && cst_pool_state_check(state, &there, NULL) &&
-           there;
+    return state && !cst_pool_state_is_remote(state) &&
+           cst_pool_state_await(state, g_get_monotonic_time() + ANSWER_US, NULL) &&
+           cst_pool_state_check(state, &there, NULL) && there;
 }
 
 /*
@@ -79,6 +82,18 @@ static gboolean wanted(CstPool *pool)
     return startable && (autostart || is_there(pool));
 }
 
+/* Whether a try has something to do, by what memory knows. */
+static gboolean may_be_wanted(CstPool *pool)
+{
+    gboolean may;
+
+    g_mutex_lock(&pool->lock);
+    may = pool->active ||
+          (pool->persistent && !pool->removed && (pool->autostart || pool->service->like_libvirt));
+    g_mutex_unlock(&pool->lock);
+    return may;
+}
+
 /*
  * Watches and rescans a pool that is active already. FALSE: to be tried again, as remote storage
  * is; a pool of files is watched instead.
@@ -89,6 +104,11 @@ static gboolean bring_back(AutostartTask *task, CstPoolState *state)
     g_autoptr(GError) error = NULL;
     gboolean needs_recovery;
 
+    /* Storage that hangs holds no worker: the pool is tried again. */
+    if (!cst_pool_state_await(state, g_get_monotonic_time() + ANSWER_US, &error)) {
+        pool_set_problem(pool, error->message, TRUE);
+        return FALSE;
+    }
     if (!task->watched)
         pool->service->hooks->pool_started(pool);
     task->watched = TRUE;
@@ -96,12 +116,12 @@ static gboolean bring_back(AutostartTask *task, CstPoolState *state)
         /* Logged at the first failure only; the pool's problem says the same meanwhile. */
         if (task->delay_s == FIRST_RETRY_S)
             cst_log(CST_LOG_WARNING, "pool '%s': %s", pool->name, error->message);
-        return !cst_pool_state_is_remote(state);
+        return !pool_recovers_late(pool, state);
     }
     g_mutex_lock(&pool->lock);
     needs_recovery = pool->needs_recovery;
     g_mutex_unlock(&pool->lock);
-    return !needs_recovery || !cst_pool_state_is_remote(state);
+    return !needs_recovery || !pool_recovers_late(pool, state);
 }
 
 /* TRUE: nothing more to do. FALSE without an error: an active pool that needs another try. */
@@ -124,7 +144,8 @@ static gboolean finish(CstPool *pool)
 
     g_mutex_lock(&pool->lock);
     pool->retried = FALSE;
-    again = pool->state && cst_pool_state_is_remote(pool->state) && pool->needs_recovery;
+    again = pool->state && pool->needs_recovery &&
+            (pool->recovers_late || cst_pool_state_is_remote(pool->state));
     g_mutex_unlock(&pool->lock);
     return again;
 }
@@ -264,7 +285,8 @@ void autostart_add(Autostart *autostart, CstPool *pool)
 {
     AutostartTask *task;
 
-    if ((!wanted(pool) && !cst_pool_is_active(pool)) || !claim(pool))
+    /* In the caller's thread, which may be starting the daemon: no storage is accessed. */
+    if (!may_be_wanted(pool) || !claim(pool))
         return;
     task = g_new0(AutostartTask, 1);
     task->pool = cst_pool_ref(pool);

@@ -8,7 +8,8 @@
  *
  * Local storage is recovered while the service loads, before anything else uses it. Remote storage
  * may not answer for long, so its intents are kept until it does: the start of the pool, or a scan
- * of it that succeeds, replays them then.
+ * of it that succeeds, replays them then. Local storage that does not answer while the service
+ * loads (cst_pool_state_await()) is treated like remote storage (CstPool.recovers_late).
  */
 #include "replay.h"
 
@@ -24,6 +25,9 @@
 #include "volume/move.h"
 #include "volume/move_rename.h"
 #include "volume/rename.h"
+
+/* How long storage may take to answer; it is probed in another thread. */
+#define LEAST_WAIT_US (200 * G_TIME_SPAN_MILLISECOND)
 
 /*
  * Opens the pool as it was when the intent was recorded. *ret_state NULL: the record names none, so
@@ -67,7 +71,8 @@ static CstPoolState *open_pool(CstService *service, const char *name, GError **e
     g_autoptr(CstPool) pool = cst_service_pool_by_name(service, name, error);
     g_autoptr(CstPoolState) state = pool ? pool_state_open(pool, error) : NULL;
 
-    return state && pool_expect_recorded(service, &pool->uuid, state, FALSE, error)
+    return state && cst_pool_state_await(state, g_get_monotonic_time() + LEAST_WAIT_US, error) &&
+                   pool_expect_recorded(service, &pool->uuid, state, FALSE, error)
                ? g_steal_pointer(&state)
                : NULL;
 }
@@ -87,21 +92,69 @@ static gboolean recover_recorded(CstService *service, CstPoolState *state,
     return drop_recorded(state, record, error);
 }
 
+/* The replay of all intents while the service loads. */
+typedef struct {
+    CstService *service;
+    GHashTable *silent; /* names of pools whose storage has not answered */
+} LoadReplay;
+
+/* Each pool is waited for once, and a healthy one has some time even after the load's deadline. */
+static gboolean storage_answers(const LoadReplay *replay, CstPoolState *state,
+                                const CstIntentRecord *record)
+{
+    const char *name = g_hash_table_lookup(record->fields, "pool");
+    gint64 until = MAX(replay->service->load_until, g_get_monotonic_time() + LEAST_WAIT_US);
+
+    if (name && g_hash_table_contains(replay->silent, name))
+        return FALSE;
+    if (cst_pool_state_await(state, until, NULL))
+        return TRUE;
+    if (name)
+        g_hash_table_add(replay->silent, g_strdup(name));
+    return FALSE;
+}
+
+/* The pool's intents are kept until its storage answers. */
+static void postpone(CstService *service, const CstIntentRecord *record)
+{
+    const char *name = g_hash_table_lookup(record->fields, "pool");
+    g_autoptr(CstPool) pool = name ? cst_service_pool_by_name(service, name, NULL) : NULL;
+
+    if (!pool)
+        return;
+    g_mutex_lock(&pool->lock);
+    pool->recovers_late = TRUE;
+    g_mutex_unlock(&pool->lock);
+}
+
 /* CstReplayFunc. A record without a state is removed; one about remote storage is kept. */
 static gboolean replay_local(const CstIntentRecord *record, gpointer data, GError **error)
 {
+    const LoadReplay *replay = data;
     g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(GError) why = NULL;
 
-    if (!open_recorded(data, record, &state, error))
+    if (!open_recorded(replay->service, record, &state, error))
         return FALSE;
     /* What is far away may not answer for long: its pool sees to it (replay_pool). */
-    return !state ||
-           (!cst_pool_state_is_remote(state) && recover_recorded(data, state, record, error));
+    if (!state || cst_pool_state_is_remote(state))
+        return !state;
+    if (storage_answers(replay, state, record) &&
+        recover_recorded(replay->service, state, record, &why))
+        return TRUE;
+    /* Another pool of the record may be the one that does not answer (open_pool()). */
+    if (!why || g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
+        postpone(replay->service, record);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }
 
 void replay_journal(CstService *service)
 {
-    cst_journal_replay(service->journal, replay_local, service);
+    g_autoptr(GHashTable) silent = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    LoadReplay replay = {.service = service, .silent = silent};
+
+    cst_journal_replay(service->journal, replay_local, &replay);
 }
 
 typedef struct {

@@ -41,6 +41,9 @@ class Server:
             raise OSError(ctypes.get_errno(), "mount")
         self.hears = threading.Event()
         self.hears.set()
+        self.held = set()  # operations that get no answer
+        self.unanswered = []
+        self.lock = threading.Lock()
         self.over = False
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
@@ -49,6 +52,10 @@ class Server:
         _length, operation, unique = struct.unpack_from("<IIQ", request)
         if operation in UNANSWERED:
             return
+        with self.lock:
+            if operation in self.held:
+                self.unanswered.append(request)
+                return
         error, data = 0, self.ANSWERS.get(operation, b"")
         if operation == GETATTR:
             data = _attributes()
@@ -76,6 +83,21 @@ class Server:
     def speak(self):
         self.hears.set()
 
+    def hold(self, *operations):
+        """
+        From now on these operations (all without one) are received and get no answer, so that not
+        even SIGKILL ends a thread that waits for one.
+        """
+        with self.lock:
+            self.held = set(operations or [*self.ANSWERS, LOOKUP, GETATTR])
+
+    def release(self):
+        with self.lock:
+            self.held = set()
+            requests, self.unanswered = self.unanswered, []
+        for request in requests:
+            self._answer(request)
+
     def is_mounted(self):
         with open("/proc/self/mountinfo", encoding="utf-8") as table:
             return any(f" {self.where} " in line for line in table)
@@ -86,6 +108,7 @@ class Server:
             return
         self.over = True
         self.hears.set()
+        self.release()
         self.thread.join()
         os.close(self.device)
         self.device = -1

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <base/log_context.h>
 
 #include "core/pool.h"
 #include "core/scan.h"
@@ -233,6 +234,7 @@ static void scan_gives_up_waiting_for_another_one(void **state)
     g_autoptr(CstPool) pool = memory_pool(*state, "p");
     g_autoptr(CstPoolState) storage = pool_state_get(pool, NULL);
     g_autoptr(CstTask) task = cst_task_new(), cancelled = cst_task_new();
+    CstLogContext log = {.task = task};
     Work work = {.pool = pool, .state = storage};
     g_autoptr(GError) error = NULL;
 
@@ -248,6 +250,12 @@ static void scan_gives_up_waiting_for_another_one(void **state)
     assert_false(pool_scan(pool, storage, cancelled, &error));
     assert_error(&error, CST_ERROR_CANCELLED);
     assert_false(cst_task_waiting(cancelled));
+    pool_table_clear(pool);
+    cst_log_push(&log);
+    assert_false(pool_scan_if_new(pool, storage, &error));
+    cst_log_pop(&log);
+    assert_error(&error, CST_ERROR_BUSY);
+    assert_false(cst_task_waiting(task));
     assert_true(pool->scanning);
     point_release("pool.scan.scanned");
     work_end(&work);
