@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+#include <base/error.h>
+#include <base/i18n.h>
+
 /* Writes line ends and tabs that a parser would normalise as character references. */
 static void add_blank(GString *out, char blank, gboolean in_attribute)
 {
@@ -16,8 +19,26 @@ static void add_blank(GString *out, char blank, gboolean in_attribute)
         g_string_append_c(out, blank);
 }
 
-static void add_escaped(GString *out, const char *text, gboolean in_attribute)
+/* Whether XML 1.0 has a way to write the byte @c. */
+static gboolean can_write(unsigned char c)
 {
+    return c >= 0x20 || c == '\t' || c == '\n' || c == '\r';
+}
+
+static gboolean can_write_text(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (!can_write((unsigned char)*p))
+            return FALSE;
+    return g_utf8_validate(text, -1, NULL);
+}
+
+static void add_escaped(CstXmlWriter *xml, const char *text, gboolean in_attribute)
+{
+    GString *out = xml->out;
+
+    if (!xml->incomplete && !can_write_text(text))
+        xml->incomplete = text;
     for (const char *p = text; *p; p++) {
         switch (*p) {
         case '<': g_string_append(out, "&lt;"); break;
@@ -29,8 +50,7 @@ static void add_escaped(GString *out, const char *text, gboolean in_attribute)
         case '\n':
         case '\t': add_blank(out, *p, in_attribute); break;
         default:
-            /* Other control characters cannot be written in XML 1.0 at all. */
-            if ((unsigned char)*p >= 0x20)
+            if (can_write((unsigned char)*p))
                 g_string_append_c(out, *p);
         }
     }
@@ -59,7 +79,7 @@ static void add_start(CstXmlWriter *xml, const char *name, va_list attrs, const 
         g_string_append_c(xml->out, ' ');
         g_string_append(xml->out, attr);
         g_string_append(xml->out, "='");
-        add_escaped(xml->out, value, TRUE);
+        add_escaped(xml, value, TRUE);
         g_string_append_c(xml->out, '\'');
     }
     g_string_append(xml->out, end);
@@ -106,7 +126,7 @@ void cst_xml_element(CstXmlWriter *xml, const char *name, const char *text)
     g_string_append_c(xml->out, '<');
     g_string_append(xml->out, name);
     g_string_append_c(xml->out, '>');
-    add_escaped(xml->out, text, FALSE);
+    add_escaped(xml, text, FALSE);
     add_end(xml, name);
 }
 
@@ -119,4 +139,21 @@ void cst_xml_size(CstXmlWriter *xml, const char *name, const char *unit, uint64_
         g_string_append_printf(xml->out, " unit='%s'", unit);
     g_string_append_printf(xml->out, ">%" G_GUINT64_FORMAT, value);
     add_end(xml, name);
+}
+
+gboolean cst_xml_check_text(const char *text, GError **error)
+{
+    return can_write_text(text) ||
+           cst_fail(error, CST_ERROR_INVALID,
+                    _("cannot write '%s' in XML: it has a control character or is not UTF-8"),
+                    text);
+}
+
+char *cst_xml_take(CstXmlWriter *xml, GError **error)
+{
+    gboolean ok = !xml->incomplete || cst_xml_check_text(xml->incomplete, error);
+    char *text = g_string_free(xml->out, !ok);
+
+    xml->out = NULL;
+    return text;
 }

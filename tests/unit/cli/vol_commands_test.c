@@ -44,7 +44,7 @@ static void says_of(void **state, const char *file, const char *line, CstExitSta
 
 static void assert_spec(const CliVolSpec *spec, const char *want)
 {
-    g_autofree char *xml = cli_vol_spec_xml(spec);
+    g_autofree char *xml = cli_vol_spec_xml(spec, NULL);
 
     assert_string_equal(xml, want);
 }

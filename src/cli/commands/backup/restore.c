@@ -62,8 +62,8 @@ static gboolean write_document(Restore *restore, GError **error)
         cst_xml_close(&out, "target");
     }
     cst_xml_close(&out, "volume");
-    restore->xml = g_string_free(out.out, FALSE);
-    return TRUE;
+    restore->xml = cst_xml_take(&out, error);
+    return restore->xml != NULL;
 }
 
 static gboolean give_range(CstBlob *blob, const CstExtent *range, uint8_t *piece, CstPieceFunc give,

@@ -505,13 +505,15 @@ static const CliCommand find_sources_command = {
     .handler = cmd_find_sources,
 };
 
-/** The <source> that find-storage-pool-sources-as asks with; NULL without a host. */
-static char *source_spec(const char *host, const char *port, const char *initiator)
+/** Gets the <source> that find-storage-pool-sources-as asks with, or NULL without a host. */
+static gboolean source_spec(const char *host, const char *port, const char *initiator,
+                            char **ret_xml, GError **error)
 {
     CstXmlWriter xml = {0};
 
+    *ret_xml = NULL;
     if (!host)
-        return NULL;
+        return TRUE;
     xml.out = g_string_new(NULL);
     cst_xml_open(&xml, "source", NULL);
     cst_xml_empty(&xml, "host", "name", host, "port", port, NULL);
@@ -521,7 +523,8 @@ static char *source_spec(const char *host, const char *port, const char *initiat
         cst_xml_close(&xml, "initiator");
     }
     cst_xml_close(&xml, "source");
-    return g_string_free(xml.out, FALSE);
+    *ret_xml = cst_xml_take(&xml, error);
+    return *ret_xml != NULL;
 }
 
 static gboolean cmd_find_sources_as(CliCtl *ctl, const CliArgs *args, GError **error)
@@ -537,8 +540,7 @@ static gboolean cmd_find_sources_as(CliCtl *ctl, const CliArgs *args, GError **e
         !cli_args_string(args, "port", &port, error) ||
         !cli_args_string(args, "initiator", &initiator, error))
         return FALSE;
-    spec = source_spec(host, port, initiator);
-    return find_sources(ctl, type, spec, error);
+    return source_spec(host, port, initiator, &spec, error) && find_sources(ctl, type, spec, error);
 }
 
 static const CliOption find_sources_as_options[] = {

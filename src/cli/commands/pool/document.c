@@ -168,8 +168,8 @@ gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_n
                       fields.trash, NULL);
     cst_xml_close(&xml, "pool");
     *ret_name = fields.name;
-    *ret_xml = g_string_free(xml.out, FALSE);
-    return TRUE;
+    *ret_xml = cst_xml_take(&xml, error);
+    return *ret_xml != NULL;
 }
 
 gboolean cli_pool_check_type(const CliArgs *args, GError **error)

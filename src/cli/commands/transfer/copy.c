@@ -294,8 +294,10 @@ static gboolean look_at_target(Copy *copy, GError **error)
 
 static gboolean make_partial(Copy *copy, GError **error)
 {
-    g_autofree char *xml = copy_document(copy, copy->partial);
+    g_autofree char *xml = copy_document(copy, copy->partial, error);
 
+    if (!xml)
+        return FALSE;
     copy->there = cst_conn_vol_create(copy->far, copy->pool, xml, 0, NULL, error);
     copy->fresh = TRUE;
     return copy->there && check_size(copy, copy->partial, error);

@@ -64,8 +64,8 @@ gboolean copy_check_is_there(const Copy *copy, GError **error);
 gboolean copy_check_peer(const Copy *copy, GError **error);
 /** The least space that the copy is assumed to take there, in bytes. */
 uint64_t copy_peer_space(const Copy *copy);
-/** The document of the copy, as a volume called @name. Free it. */
-char *copy_document(const Copy *copy, const char *name);
+/** Returns the document of the copy, as a volume called @name. Free it. As cli_vol_spec_xml(). */
+char *copy_document(const Copy *copy, const char *name, GError **error);
 /** The command that deletes what is there under the copy's name. Free it. */
 char *copy_delete_command(const Copy *copy);
 /**

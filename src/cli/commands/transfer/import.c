@@ -98,10 +98,11 @@ static CstConnReceive *receive_vol(const Importing *importing, uint64_t size, co
 {
     const CliVolSpec spec = {
         .name = name, .format = importing->format, .capacity = MAX(size, importing->resize)};
-    g_autofree char *xml = cli_vol_spec_xml(&spec);
+    g_autofree char *xml = cli_vol_spec_xml(&spec, error);
 
-    return cst_conn_vol_receive(importing->ctl->conn, importing->pool, xml, importing->flags, task,
-                                error);
+    return xml ? cst_conn_vol_receive(importing->ctl->conn, importing->pool, xml, importing->flags,
+                                      task, error)
+               : NULL;
 }
 
 static CstVolRef *import_disk(const Importing *importing, CstImport *import, guint disk,

@@ -138,16 +138,15 @@ static gboolean run_make_image(CstTask *task, gpointer data, GError **error)
 
 /* --- an upload -------------------------------------------------------------------------------- */
 
-char *copy_document(const Copy *copy, const char *name)
+char *copy_document(const Copy *copy, const char *name, GError **error)
 {
-    g_autofree char *escaped = g_markup_escape_text(name, -1);
-    const CliVolSpec spec = {.name = escaped,
+    const CliVolSpec spec = {.name = name,
                              .capacity = copy->capacity,
                              .has_allocation =
                                  !cst_pool_type_info(copy->pool_type)->allocation_is_limit,
                              .format = copy->new_format};
 
-    return cli_vol_spec_xml(&spec);
+    return cli_vol_spec_xml(&spec, error);
 }
 
 /*
@@ -175,8 +174,10 @@ static gboolean measure(Peer *peer, GError **error)
 static gboolean make_vol(Peer *peer, GError **error)
 {
     Copy *copy = peer->copy;
-    g_autofree char *xml = copy_document(copy, copy->new_name);
+    g_autofree char *xml = copy_document(copy, copy->new_name, error);
 
+    if (!xml)
+        return FALSE;
     if (!peer->format)
         peer->length = copy->capacity;
     copy->there = cst_conn_vol_create(copy->far, copy->pool, xml, 0, NULL, error);
@@ -251,11 +252,11 @@ static gboolean run_give(CstTask *task, gpointer data, GError **error)
 {
     Peer *peer = data;
     Copy *copy = peer->copy;
-    g_autofree char *xml = copy_document(copy, copy->new_name);
+    g_autofree char *xml = copy_document(copy, copy->new_name, error);
 
     peer->length = copy->capacity;
     cst_task_set_total(task, peer->length);
-    if (!chunks_begin(&copy->passed, peer->length, COPY_CHUNK, error))
+    if (!xml || !chunks_begin(&copy->passed, peer->length, COPY_CHUNK, error))
         return FALSE;
     copy->receive =
         cst_conn_vol_receive(copy->far, copy->pool, xml, CST_VOL_CREATE_PREALLOC_OFF, NULL, error);

@@ -229,7 +229,9 @@ static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
         spec.backing_path = path;
     }
     ctl->blame |= CLI_BLAME_DOCUMENT;
-    xml = cli_vol_spec_xml(&spec);
+    xml = cli_vol_spec_xml(&spec, error);
+    if (!xml)
+        return FALSE;
     if (cli_args_has(args, "print-xml")) {
         cli_document(ctl, "xml", xml);
         return TRUE;

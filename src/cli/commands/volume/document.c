@@ -18,7 +18,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
 /* --- vol-create-as --------------------------------------------------------------------------- */
 
-char *cli_vol_spec_xml(const CliVolSpec *spec)
+char *cli_vol_spec_xml(const CliVolSpec *spec, GError **error)
 {
     CstXmlWriter xml = {.out = g_string_new(NULL)};
 
@@ -45,7 +45,7 @@ char *cli_vol_spec_xml(const CliVolSpec *spec)
         cst_xml_close(&xml, "cistern:options");
     }
     cst_xml_close(&xml, "volume");
-    return g_string_free(xml.out, FALSE);
+    return cst_xml_take(&xml, error);
 }
 
 /* --- vol-clone ------------------------------------------------------------------------------- */
@@ -82,7 +82,7 @@ char *cli_vol_clone_xml(const char *xml, const char *name, GError **error)
     xmlBuffer *buffer;
     char *result;
 
-    if (!cst_library_load(&cst_libxml2_library, error))
+    if (!cst_xml_check_text(name, error) || !cst_library_load(&cst_libxml2_library, error))
         return NULL;
     if (strlen(xml) <= INT_MAX)
         doc = xmlReadMemory(xml, (int)strlen(xml), "volume.xml", NULL,

@@ -135,8 +135,11 @@ typedef struct {
     const char *thin;           /**< "yes", "no": in our own namespace, for logical pools */
 } CliVolSpec;
 
-/** Returns the <volume> of @spec in virsh's layout, with each value escaped. Free it. */
-char *cli_vol_spec_xml(const CliVolSpec *spec);
+/**
+ * Returns the <volume> of @spec in virsh's layout, with each value escaped. Free it. NULL with
+ * INVALID if XML cannot represent a value.
+ */
+char *cli_vol_spec_xml(const CliVolSpec *spec, GError **error);
 /**
  * Returns the document of a volume with another name in it, as virsh's vol-clone edits it. Free it.
  */

@@ -7,12 +7,13 @@
 /**
  * Writing XML in libvirt's layout: two spaces per level, single quotes, one element per line.
  * Attribute lists are pairs of name and value that end with a NULL name; an attribute whose value
- * is NULL is omitted. Values and text are escaped; control characters that XML cannot represent are
- * omitted.
+ * is NULL is omitted. Values and text are escaped. As in libvirt, a control character that XML
+ * cannot represent is omitted; cst_xml_take() refuses such a document.
  */
 typedef struct {
     GString *out;
     int depth;
+    const char *incomplete; /**< a value from which a character was omitted, borrowed; NULL: none */
 } CstXmlWriter;
 
 /** Writes <name a='b'> and increments the level. */
@@ -25,3 +26,11 @@ void cst_xml_empty(CstXmlWriter *xml, const char *name, ...) G_GNUC_NULL_TERMINA
 void cst_xml_element(CstXmlWriter *xml, const char *name, const char *text);
 /** Writes <name unit='@unit'>value</name>; @unit NULL: no attribute. */
 void cst_xml_size(CstXmlWriter *xml, const char *name, const char *unit, uint64_t value);
+/**
+ * Returns the document of @xml, which the caller frees. Fails with INVALID if XML cannot represent
+ * one of its values: the value has a control character, or is not UTF-8. Frees the buffer in any
+ * case. The values must still be valid.
+ */
+char *cst_xml_take(CstXmlWriter *xml, GError **error);
+/** Fails with INVALID if XML cannot represent @text. */
+gboolean cst_xml_check_text(const char *text, GError **error);
