@@ -115,7 +115,6 @@ class Terminal(unittest.TestCase):
                  "foo"),
                 (["image-create", "-f", "raw", image, "10X"], "10X"),
                 (["vol-resize", "disk", "10X"], "unknown suffix 'X'"),
-                (["secret-dumpxml", "mine"], "'mine' is not a UUID; `cistern secret-list`"),
                 (["pool-lst"], "did you mean 'pool-list'"),
                 (["vol-list", "one", "--detials"], "did you mean --details")):
             with self.subTest(words=words):

@@ -142,6 +142,14 @@ char *cli_xml_text(const char *xml, const char *xpath)
     return *found ? g_steal_pointer(&found) : NULL;
 }
 
+void cli_blame_name_in(CliCtl *ctl, const char *xml, const char *xpath)
+{
+    g_autofree char *name = cli_xml_text(xml, xpath);
+
+    if (name)
+        cli_blame_name(ctl, name);
+}
+
 gboolean cli_xml_has(const char *xml, const char *xpath)
 {
     g_autofree char *found = select_nodes(xml, xpath, FALSE, NULL);

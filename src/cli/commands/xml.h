@@ -29,5 +29,7 @@ gboolean cli_read_xml(const char *path, char **ret_xml, GError **error);
 gboolean cli_dump_xml(CliCtl *ctl, const CliArgs *args, const char *xml, GError **error);
 /** Returns the text of the first node that @xpath selects in @xml; NULL: none. Free it. */
 char *cli_xml_text(const char *xml, const char *xpath);
+/** As cli_blame_name() for the name that @xpath selects in @xml. */
+void cli_blame_name_in(CliCtl *ctl, const char *xml, const char *xpath);
 /** Whether @xpath selects something in @xml. */
 gboolean cli_xml_has(const char *xml, const char *xpath);

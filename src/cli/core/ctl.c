@@ -10,6 +10,7 @@
 #include <stdarg.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 #include <base/text.h>
 
@@ -34,6 +35,7 @@ void cli_ctl_clear(CliCtl *ctl)
     cli_config_clear(&ctl->config);
     g_clear_pointer(&ctl->headline, g_free);
     g_clear_pointer(&ctl->hint, g_free);
+    g_clear_pointer(&ctl->next_step, g_free);
     g_clear_pointer(&ctl->plan, g_free);
 }
 
@@ -127,6 +129,21 @@ void cli_hint(CliCtl *ctl, const char *format, ...)
     va_start(args, format);
     set_text(ctl, &ctl->hint, format, args);
     va_end(args);
+}
+
+void cli_next_step(CliCtl *ctl, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_text(ctl, &ctl->next_step, format, args);
+    va_end(args);
+}
+
+void cli_blame_name(CliCtl *ctl, const char *name)
+{
+    if (!cst_name_check(name, "", NULL))
+        ctl->blame |= CLI_BLAME_ALL;
 }
 
 CstExitStatus cli_exit_status(const CliCtl *ctl, const GError *error)

@@ -51,8 +51,10 @@ struct CliCtl {
     const CliArgs *current; /**< command being run */
     char *headline;         /**< set by cli_failed() */
     char *hint;             /**< what to do next about the failure; NULL: what its class tells */
+    char *next_step;        /**< like hint, for a terminal and JSON only */
     char *plan;             /**< of a dry run, set by cli_plan(); NULL: none, or printed */
     unsigned blame;         /**< CliBlame, of the command being run */
+    gint64 started_us;      /**< monotonic time at which the command began */
     gboolean reported;      /**< the command has reported its failure to people already */
     uint64_t detached;      /**< job that goes on without the command, which is no failure */
     CliJob *job;            /**< as which the command is listed; NULL: none (output/job.h) */
@@ -95,6 +97,18 @@ char *cli_format(const CliCtl *ctl, const char *format, va_list args) G_GNUC_PRI
 
 /** Says what to do about a failure, instead of what its class tells; the last call wins. */
 void cli_hint(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/**
+ * As cli_hint() for a hint that scripts do not get: a terminal and JSON show it, unless there is a
+ * hint. The last call wins.
+ */
+void cli_next_step(CliCtl *ctl, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/**
+ * Makes the failure of the command a mistake in the command line if no object can be called @name.
+ * The server reports such a name with libvirt's numbers, which are those of other failures.
+ */
+void cli_blame_name(CliCtl *ctl, const char *name);
 
 /**
  * Returns the exit status for @error; ctl->blame may make it that of a mistake in the command line.

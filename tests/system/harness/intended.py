@@ -122,7 +122,7 @@ INTENDED = [
      unlike("^error: unknown pool type 'nonsense'; `cistern pool-capabilities` lists the types$")),
     ("a user has called no function of the library", CISTERN + ":secret_value",
      "secret-get-value not-a-uuid",
-     unlike("^error: 'not-a-uuid' is not a UUID; `cistern secret-list` shows")),
+     ours_is((1, 3), stderr="^error: 'not-a-uuid' is not a UUID; `cistern secret-list` shows")),
 
     ("a VHD has the size that it was given, which qemu-img rounds up to whole cylinders",
      "^(?!cistern-on-stock).*formats_that_libvirt_names", "vol-dumpxml vpc",

@@ -120,7 +120,7 @@ static void what_is_not_found_is_said_as_virsh_says_it(void **state)
          "error: failed to get secret 'cccccccc-0000-0000-0000-00000000000c'\n"
          "error: Secret not found: no secret with matching uuid "
          "'cccccccc-0000-0000-0000-00000000000c'\n");
-    says(state, "secret-undefine mine", CST_EXIT_USAGE, "\n",
+    says(state, "secret-undefine mine", CST_EXIT_NOT_FOUND, "\n",
          "error: failed to get secret 'mine'\n"
          "error: 'mine' is not a UUID; `cistern secret-list` shows the UUIDs of the secrets\n");
 }
@@ -336,7 +336,7 @@ static void events_name_their_secret(void **state)
     says(state, "secret-event", CST_EXIT_USAGE, "\n",
          "error: either --list or --event <type> is required\n");
     says(state, "secret-event --event x", CST_EXIT_USAGE, "\n", "error: unknown event type x\n");
-    says(state, "secret-event --event lifecycle --secret mine", CST_EXIT_USAGE, "\n",
+    says(state, "secret-event --event lifecycle --secret mine", CST_EXIT_NOT_FOUND, "\n",
          "error: failed to get secret 'mine'\n"
          "error: 'mine' is not a UUID; `cistern secret-list` shows the UUIDs of the secrets\n");
     says(state, "secret-event --event value-changed --secret " A, CST_EXIT_OK,

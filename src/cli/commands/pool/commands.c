@@ -98,6 +98,7 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_conn(ctl, error) || !cli_args_string(args, "file", &from, error) ||
         !cli_pool_create_flags(args, &flags, error) || !cli_read_xml(from, &xml, error))
         return FALSE;
+    cli_blame_name_in(ctl, xml, "/pool/name");
     cli_plan(ctl, _("Would create a pool from %s"), from);
     if ((flags & CST_POOL_CREATE_WITH_BUILD_OVERWRITE) && !confirm_overwrite(ctl, from, error))
         return FALSE;
@@ -170,6 +171,7 @@ static gboolean cmd_define(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!cli_conn(ctl, error) || !cli_args_string(args, "file", &from, error) ||
         !cli_read_xml(from, &xml, error))
         return FALSE;
+    cli_blame_name_in(ctl, xml, "/pool/name");
     cli_plan(ctl, _("Would define a pool from %s"), from);
     pool = cst_conn_pool_define(ctl->conn, xml, flags, error);
     if (!pool)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
 #include <model/pool_type.h>
 #include <model/xml_write.h>
@@ -143,6 +144,12 @@ static void write_source(CstXmlWriter *xml, const Fields *f)
     cst_xml_close(xml, "source");
 }
 
+/* The name becomes that of a file. The server refuses '/' and a newline with libvirt's texts. */
+static gboolean check_pool_name(const char *name, GError **error)
+{
+    return strpbrk(name, "/\n") || cst_name_check(name, _("pool"), error);
+}
+
 gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_name, char **ret_xml,
                             GError **error)
 {
@@ -150,9 +157,11 @@ gboolean cli_pool_build_xml(CliCtl *ctl, const CliArgs *args, const char **ret_n
     g_autofree char *target = NULL;
     Fields fields = {0};
 
-    if (!read_fields(args, &fields, error) || !resolve_target(ctl, fields.target, &target, error))
+    if (!read_fields(args, &fields, error) || !check_pool_name(fields.name, error) ||
+        !resolve_target(ctl, fields.target, &target, error))
         return FALSE;
     ctl->blame |= CLI_BLAME_DOCUMENT;
+    cli_blame_name(ctl, fields.name);
     xml.out = g_string_new(NULL);
     cst_xml_open(&xml, "pool", "type", fields.type, NULL);
     cst_xml_element(&xml, "name", fields.name);

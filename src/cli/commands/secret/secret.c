@@ -16,7 +16,7 @@ CstConnSecret *cli_secret_named(CliCtl *ctl, const char *name, GError **error)
     if (cst_uuid_parse(name, &uuid))
         secret = cst_conn_secret_by_uuid(ctl->conn, &uuid, error);
     else
-        cst_fail(error, CST_ERROR_USAGE,
+        cst_fail(error, CST_ERROR_NOT_FOUND,
                  _("'%s' is not a UUID; `cistern secret-list` shows the UUIDs of the secrets"),
                  name);
     if (!secret)

@@ -109,6 +109,7 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
 
     if (!pool || !cli_args_string(args, "file", &from, error) || !cli_read_xml(from, &xml, error))
         return FALSE;
+    cli_blame_name_in(ctl, xml, "/volume/name");
     cli_plan(ctl, _("Would create a vol in pool %s from %s"), pool->name, from);
     vol = cli_vol_make(ctl, args, pool, NULL, xml, _("Creating"), error);
     if (!vol)
@@ -285,6 +286,7 @@ static gboolean cmd_create_from(CliCtl *ctl, const CliArgs *args, GError **error
     source = cli_vol(ctl, args, "inputpool", NULL, error);
     if (!source || !cli_read_xml(from, &xml, error))
         return FALSE;
+    cli_blame_name_in(ctl, xml, "/volume/name");
     cli_plan(ctl, _("Would create a vol in pool %s from %s and input vol %s"), pool->name, from,
              source->name);
     vol = cli_vol_make(ctl, args, pool, source, xml, _("Copying"), error);

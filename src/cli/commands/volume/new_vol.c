@@ -56,8 +56,7 @@ static gboolean read_word(CliCtl *ctl, const CliArgs *args, const char *word,
         !find_named_pool(ctl, word, pool_is_required(args, pool_option), &ret_place->pool, error))
         return FALSE;
     ret_place->name = name && ret_place->pool ? name : word;
-    if (strchr(ret_place->name, '/'))
-        ctl->blame |= CLI_BLAME_ALL;
+    cli_blame_name(ctl, ret_place->name);
     return TRUE;
 }
 
