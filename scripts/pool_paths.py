@@ -34,7 +34,6 @@ EXCEPT = {
     "src/cli/commands/transfer/known.c": ("g_file_get_contents g_file_set_contents_full",
                                           "in the cache of cst_place_cache_dir()"),
     "src/cli/commands/volume/stream.c": ("open faccessat", "/dev/null; below a place"),
-    "src/cli/commands/xml.c": ("fopen", "reads a typed document"),
     "src/cli/core/background.c": ("open", "/dev/null"),
     "src/cli/core/config.c": ("stat", "owner of the home directory; the file is read trusted"),
     "src/cli/shell/commands.c": ("chdir", "the shell's cd"),

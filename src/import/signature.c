@@ -32,14 +32,51 @@ typedef struct {
     size_t len;
 } List;
 
+/* Bytes that gpgv finds at a path: a file in memory. gpgv itself opens no file of another user. */
+typedef struct {
+    char *path; /* NULL: there are no bytes */
+    CstFd fd;
+} Kept;
+
+static void kept_clear(Kept *kept)
+{
+    g_free(kept->path);
+    cst_fd_clear(&kept->fd);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Kept, kept_clear)
+
+/* @name is for messages. */
+static gboolean keep_bytes(const char *name, const char *bytes, size_t len, Kept *ret_kept,
+                           GError **error)
+{
+    ret_kept->fd = memfd_create("gpgv", MFD_CLOEXEC);
+    if (ret_kept->fd < 0)
+        return cst_fail_errno(error, errno, _("cannot keep '%s' in memory"), name);
+    if (!cst_pwrite_full(ret_kept->fd, bytes, len, 0, name, error))
+        return FALSE;
+    ret_kept->path = g_strdup_printf("/proc/%ld/fd/%d", (long)getpid(), ret_kept->fd);
+    return TRUE;
+}
+
+/* A FIFO or a device at @path is refused. */
+static gboolean keep_file(const char *path, Kept *ret_kept, GError **error)
+{
+    g_autofree char *bytes = NULL;
+    size_t len;
+
+    return cst_file_read(path, LIST_MAX, &bytes, &len, error) &&
+           keep_bytes(path, bytes, len, ret_kept, error);
+}
+
 /* Has gpgv verify @signature of @list (NULL: the list's own); what was signed goes to *ret_out. */
 static gboolean run_gpgv(const ImportContext *context, const char *signature, const List *list,
                          char **ret_out, GError **error)
 {
-    /* gpgv looks for a keyring without a slash in a directory of its own. */
-    g_autofree char *keyring = g_canonicalize_filename(context->how->keyring, NULL);
-    const char *beside[] = {"gpgv", "--keyring", keyring, "--", signature, "-", NULL};
-    const char *inside[] = {"gpgv", "--keyring", keyring, "--output", "-", "--", "-", NULL};
+    g_auto(Kept) keys = {.fd = -1};
+    const char *keyring = context->how->keyring;
+    gboolean kept = keep_file(keyring, &keys, error);
+    const char *beside[] = {"gpgv", "--keyring", keys.path, "--", signature, "-", NULL};
+    const char *inside[] = {"gpgv", "--keyring", keys.path, "--output", "-", "--", "-", NULL};
     CstChild child = {.argv = signature ? beside : inside,
                       .timeout_s = GPGV_S,
                       .output_limit = LIST_MAX,
@@ -47,8 +84,10 @@ static gboolean run_gpgv(const ImportContext *context, const char *signature, co
                       .input_len = list->len};
     g_auto(CstChildResult) result = {0};
 
-    if (access(keyring, R_OK) < 0)
-        return cst_fail(error, CST_ERROR_NOT_FOUND, _("cannot read the keyring '%s'"), keyring);
+    if (!kept) {
+        g_prefix_error(error, "%s", _("cannot read the keyring: "));
+        return FALSE;
+    }
     if (!cst_child_run(&child, context->task, &result, error)) {
         g_prefix_error(error, _("cannot verify the signature of '%s' (gpgv): "), list->name);
         return FALSE;
@@ -58,32 +97,6 @@ static gboolean run_gpgv(const ImportContext *context, const char *signature, co
                         _("'%s' is not signed by a key of '%s'; gpgv says: %s"), list->name,
                         keyring, g_strstrip(result.err));
     *ret_out = g_steal_pointer(&result.out);
-    return TRUE;
-}
-
-/* A signature: a file's path, or, of what came from a server, that of a file in memory. */
-typedef struct {
-    char *path; /* NULL: there is none */
-    CstFd fd;
-} Signature;
-
-static void signature_clear(Signature *signature)
-{
-    g_free(signature->path);
-    cst_fd_clear(&signature->fd);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Signature, signature_clear)
-
-/* Has gpgv find @bytes at a path. */
-static gboolean keep_signature(const List *list, const char *bytes, size_t len,
-                               Signature *ret_signature, GError **error)
-{
-    ret_signature->fd = memfd_create("signature", MFD_CLOEXEC);
-    if (ret_signature->fd < 0)
-        return cst_fail_errno(error, errno, _("cannot keep the signature of '%s'"), list->name);
-    if (!cst_pwrite_full(ret_signature->fd, bytes, len, 0, list->name, error))
-        return FALSE;
-    ret_signature->path = g_strdup_printf("/proc/%ld/fd/%d", (long)getpid(), ret_signature->fd);
     return TRUE;
 }
 
@@ -97,7 +110,7 @@ static char *url_beside(const char *url, const char *ending)
 
 /* That a server has none is no error, anything else is. */
 static gboolean look_for(const ImportContext *context, const List *list, const char *ending,
-                         Signature *ret_signature, GError **error)
+                         Kept *ret_signature, GError **error)
 {
     g_autofree char *name = import_is_url(list->path) ? url_beside(list->path, ending)
                                                       : g_strconcat(list->path, ending, NULL);
@@ -107,20 +120,20 @@ static gboolean look_for(const ImportContext *context, const List *list, const c
 
     if (!import_is_url(list->path)) {
         if (access(name, F_OK) == 0)
-            ret_signature->path = g_steal_pointer(&name);
+            return keep_file(name, ret_signature, error);
         return TRUE;
     }
     bytes = import_fetch(context, name, SIGNATURE_MAX, &len, &problem);
     if (bytes)
-        return keep_signature(list, bytes, len, ret_signature, error);
+        return keep_bytes(list->name, bytes, len, ret_signature, error);
     if (cst_error_code(problem) == CST_ERROR_NOT_FOUND)
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
 }
 
-static gboolean find_signature(const ImportContext *context, const List *list,
-                               Signature *ret_signature, GError **error)
+static gboolean find_signature(const ImportContext *context, const List *list, Kept *ret_signature,
+                               GError **error)
 {
     static const char *const endings[] = {".gpg", ".sign", ".asc", ".sig"};
 
@@ -139,7 +152,7 @@ static gboolean find_signature(const ImportContext *context, const List *list,
 static char *verify(const ImportContext *context, const List *list, GError **error)
 {
     g_autofree char *text = list->text;
-    g_auto(Signature) signature = {.fd = -1};
+    g_auto(Kept) signature = {.fd = -1};
     char *out = NULL;
 
     if (strstr(text, CLEAR_SIGN))

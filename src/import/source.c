@@ -16,7 +16,7 @@
 #include <base/dry_run.h>
 #include <base/file.h>
 #include <base/i18n.h>
-#include <base/place.h>
+#include <base/input.h>
 #include <base/test_point.h>
 #include <base/text.h>
 #include <base/url.h>
@@ -53,33 +53,24 @@ gboolean import_is_standard(const ImportContext *context)
 
 static int open_source(const ImportContext *context, ImportSource *source, GError **error)
 {
-    const char *path = context->how->source;
-    int fd;
+    g_autofree char *complaint = NULL;
+    g_auto(CstFd) fd = -1;
 
-    if (import_is_standard(context)) {
-        source->name = g_strdup(_("(standard input)"));
-        fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    } else {
-        g_auto(CstPlace) place = CST_PLACE_INIT;
-        g_autoptr(GError) why = NULL;
-
-        source->name = g_strdup(path);
-        if (cst_place_init(&place, path, &why)) {
-            fd = cst_place_open(&place, O_RDONLY);
-        } else if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
-            errno = ENOENT;
-            fd = -1;
-        } else {
-            g_propagate_error(error, g_steal_pointer(&why));
+    source->name =
+        g_strdup(import_is_standard(context) ? _("(standard input)") : context->how->source);
+    complaint = g_strdup_printf(_("cannot read '%s'"), source->name);
+    if (!import_is_standard(context)) {
+        fd = cst_input_open(context->how->source, complaint, error);
+        if (fd < 0)
             return -1;
-        }
+    } else {
+        fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     }
-    if (fd >= 0 && fstat(fd, &source->before) == 0)
-        return fd;
-    cst_fail_errno(error, errno, _("cannot read '%s'"), source->name);
-    if (fd >= 0)
-        close(fd);
-    return -1;
+    if (fd < 0 || fstat(fd, &source->before) < 0) {
+        cst_fail_errno(error, errno, "%s", complaint);
+        return -1;
+    }
+    return g_steal_fd(&fd);
 }
 
 /* A file that a shell has opened and read from is read on from there, as a pipe is. */

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include <base/error.h>
+#include <base/file.h>
 #include <base/i18n.h>
+#include <base/input.h>
 
 #include "output/report.h"
 
@@ -42,12 +44,17 @@ static gboolean read_stream(FILE *file, GString *text, const char *path, GError 
 
 gboolean cli_read_xml(const char *path, char **ret_xml, GError **error)
 {
+    g_autofree char *complaint = g_strdup_printf(_("Failed to open file '%s'"), path);
     g_autoptr(GString) text = g_string_new(NULL);
-    FILE *file = fopen(path, "re");
+    g_auto(CstFd) fd = cst_input_open(path, complaint, error);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     gboolean ok;
 
+    if (fd < 0)
+        return FALSE;
     if (!file)
-        return cst_fail_errno(error, errno, _("Failed to open file '%s'"), path);
+        return cst_fail_errno(error, errno, "%s", complaint);
+    g_steal_fd(&fd);
     ok = read_stream(file, text, path, error);
     fclose(file);
     if (ok)

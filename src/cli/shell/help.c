@@ -141,6 +141,7 @@ static void add_json_option(CliJson *json, const CliOption *option)
         cli_json_add_string(json, "letter", (const char[]){option->letter, 0});
     cli_json_add_bool(json, "required", (option->flags & CLI_OPT_REQUIRED) != 0);
     cli_json_add_bool(json, "positional", cli_option_is_positional(option));
+    cli_json_add_bool(json, "file", (option->flags & CLI_OPT_FILE) != 0);
     cli_json_add_string(json, "help", help);
     cli_json_close(json, '}');
 }

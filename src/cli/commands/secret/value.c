@@ -14,6 +14,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
+#include <base/input.h>
 
 #include "output/json.h"
 #include "output/report.h"
@@ -57,11 +58,10 @@ static gboolean read_all(int fd, const char *path, Value *value, GError **error)
 
 static gboolean read_file(const char *path, Value *value, GError **error)
 {
-    g_auto(CstFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_autofree char *complaint = g_strdup_printf(_("Failed to open file '%s'"), path);
+    g_auto(CstFd) fd = cst_input_open(path, complaint, error);
 
-    if (fd < 0)
-        return cst_fail_errno(error, errno, _("Failed to open file '%s'"), path);
-    return read_all(fd, path, value, error);
+    return fd >= 0 && read_all(fd, path, value, error);
 }
 
 /** @stop (-1: none) ends it unsuccessfully: ^C, which the terminal no longer makes a signal. */

@@ -16,6 +16,7 @@
 #include <base/file.h>
 #include <base/file_writers.h>
 #include <base/i18n.h>
+#include <base/input.h>
 #include <base/place.h>
 
 #include "commands/xml.h"
@@ -146,18 +147,25 @@ static gboolean refuse_writer(const CliArgs *args, const char *file, int fd, GEr
                     who);
 }
 
+static int open_input(const char *file, const char *complaint, GError **error)
+{
+    int fd;
+
+    if (!is_standard(file))
+        return cst_input_open(file, complaint, error);
+    fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (fd < 0)
+        cst_fail_errno(error, errno, "%s", complaint);
+    return fd;
+}
+
 static gboolean upload(CliCtl *ctl, Transfer *transfer, GError **error)
 {
     g_autofree char *complaint = g_strdup_printf(_("cannot read %s"), transfer->file);
-    g_auto(CstPlace) place = CST_PLACE_INIT;
-    g_auto(CstFd) fd = -1;
+    g_auto(CstFd) fd = open_input(transfer->file, complaint, error);
 
-    if (!is_standard(transfer->file) && !file_place_init(&place, transfer->file, complaint, error))
-        return FALSE;
-    fd = is_standard(transfer->file) ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
-                                     : cst_place_open(&place, O_RDONLY);
     if (fd < 0)
-        return cst_fail_errno(error, errno, "%s", complaint);
+        return FALSE;
     if (!refuse_writer(ctl->current, transfer->file, fd, error))
         return FALSE;
     cli_plan(ctl, _("Would upload %s to vol %s"), transfer->file, transfer->name);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Files that a user names as input (see the header). A FIFO is opened with O_NONBLOCK, so that the
+ * open does not wait, and examined before anything does. poll() then waits for its writer: it
+ * reports data, or POLLHUP once a writer has come and gone.
+ */
+#include <base/input.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+#include <base/place.h>
+
+static gboolean find_place(CstPlace *place, const char *path, const char *complaint, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (cst_place_init(place, path, &why))
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND))
+        return cst_fail_errno(error, ENOENT, "%s", complaint);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
+static gboolean check_owner(const CstPlace *place, const struct stat *st, GError **error)
+{
+    if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode) || S_ISDIR(st->st_mode) || place->magic ||
+        cst_owner_is_us(st->st_uid))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_DENIED,
+                    _("cannot read '%s': it is a FIFO or device of user %u, who could let the "
+                      "command wait; copy its content to a file of your own, or pass it as "
+                      "/dev/stdin"),
+                    place->path, (unsigned)st->st_uid);
+}
+
+static gboolean await_writer(int fd, const char *complaint, GError **error)
+{
+    struct pollfd fifo = {.fd = fd, .events = POLLIN};
+
+    return poll(&fifo, 1, -1) > 0 || cst_fail_errno(error, errno, "%s", complaint);
+}
+
+int cst_input_open(const char *path, const char *complaint, GError **error)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_auto(CstFd) fd = -1;
+    struct stat st;
+
+    /* "/" and "." are no names. As for any directory, read() reports it. */
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        return g_steal_fd(&fd);
+    if (!find_place(&place, path, complaint, error))
+        return -1;
+    fd = cst_place_open(&place, O_RDONLY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        cst_fail_errno(error, errno, "%s", complaint);
+        return -1;
+    }
+    /* The pipe of a descriptor has its writer, or has lost it: read() tells. */
+    if (!check_owner(&place, &st, error) ||
+        (S_ISFIFO(st.st_mode) && !place.magic && !await_writer(fd, complaint, error)))
+        return -1;
+    if (fcntl(fd, F_SETFL, 0) < 0) {
+        cst_fail_errno(error, errno, "%s", complaint);
+        return -1;
+    }
+    return g_steal_fd(&fd);
+}

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Files that a user names as input. Another user plants a FIFO under the name: the command reports
+it and does not wait. A FIFO of the caller's own, /dev/stdin and <(…) work, and a signal ends the
+wait."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from harness import space, wait
+
+TENANT = 12345
+UUID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
+VOLUME = "<volume><name>n</name><capacity>4096</capacity></volume>"
+# By command and option: the rest of a command line that reads the file. {f} is the file.
+READERS = {
+    ("vol-create", "file"): "vol-create p {f}",
+    ("vol-create-from", "file"): "vol-create-from p {f} v --inputpool p",
+    ("pool-create", "file"): "pool-create {f}",
+    ("pool-define", "file"): "pool-define {f}",
+    ("secret-define", "file"): "secret-define {f}",
+    ("secret-set-value", "file"): "secret-set-value " + UUID + " --file {f}",
+    ("find-storage-pool-sources", "srcSpec"): "find-storage-pool-sources netfs {f}",
+    ("vol-upload", "file"): "vol-upload v {f} --pool p",
+    ("vol-import", "source"): "vol-import {f} new --pool p",
+    ("vol-import", "checksum-file"): "vol-import {at}/data new --pool p --checksum-file {f}",
+    ("vol-import", "keyring"): "vol-import {at}/data new --pool p --checksum-file {at}/sums "
+                               "--keyring {f}",
+    ("vol-serve", "tls-psk"): "vol-serve v --pool p --socket {at}/s --tls-psk {f}",
+    ("vol-serve", "tls-certificates"): "vol-serve v --pool p --socket {at}/s --tls-certificates {f}",
+    ("backup-mount", "tls-psk"): "backup-mount {at}/repo latest --socket {at}/s --tls-psk {f}",
+    ("backup-mount", "tls-certificates"): "backup-mount {at}/repo latest --socket {at}/s "
+                                          "--tls-certificates {f}",
+    ("image-info", "file"): "image-info {f}",
+    ("image-check", "file"): "image-check {f}",
+    ("image-map", "file"): "image-map {f}",
+    ("image-measure", "file"): "image-measure --file {f} --target-format qcow2",
+    ("image-convert", "source"): "image-convert {f} {at}/out",
+    ("image-compare", "a"): "image-compare {f} {at}/data",
+    ("image-compare", "b"): "image-compare {at}/data {f}",
+    ("backup-list", "key-file"): "backup-list {at}/sealed --key-file {f}",
+}
+
+
+def as_tenant(script, *words):
+    subprocess.run(["setpriv", "--reuid", str(TENANT), "--regid", str(TENANT), "--clear-groups",
+                    "sh", "-ec", script, "sh", *words], check=True, cwd="/")
+
+
+class Inputs(unittest.TestCase):
+    """Embedded, in a root of its own, with the pool "p" that has the volume "v"."""
+
+    def setUp(self):
+        where = tempfile.TemporaryDirectory(prefix="cistern-inputs-")
+        self.addCleanup(where.cleanup)
+        self.where = where.name
+        os.chmod(self.where, 0o755)
+        os.mkdir(self.at("home"))
+        self.ok("pool-define-as", "p", "dir", "--target", self.at("p"), "--build", "--start")
+        self.ok("vol-create-as", "p", "v", "1M")
+        self.write("secret.xml", f"<secret ephemeral='no'><uuid>{UUID}</uuid></secret>")
+        self.ok("secret-define", self.at("secret.xml"))
+        self.write("data", "x" * 4096)
+        self.write("sums", "0" * 64 + "  data\n")
+        self.write("sums.asc", "not a signature\n")
+        self.write("vol.xml", VOLUME)
+
+    def at(self, *parts):
+        return os.path.join(self.where, *parts)
+
+    def write(self, name, text):
+        with open(self.at(name), "w", encoding="utf-8") as out:
+            out.write(text)
+
+    def argv(self, *words):
+        return [space.CISTERN, "--root", self.at("root"), *words]
+
+    def run_in(self, *words, **options):
+        return subprocess.run(self.argv(*words), capture_output=True, text=True, check=False,
+                              stdin=options.pop("stdin", subprocess.DEVNULL), timeout=wait.LIMIT_S,
+                              env={**os.environ, "LC_ALL": "C.UTF-8"}, **options)
+
+    def ok(self, *words, **options):
+        done = self.run_in(*words, **options)
+        self.assertEqual(0, done.returncode, (words, done.stderr))
+        return done.stdout
+
+    def make_repositories(self):
+        self.write("key", "k" * 32)
+        os.chmod(self.at("key"), 0o600)
+        self.ok("backup-init", self.at("repo"), "--no-encryption")
+        self.ok("backup-create", self.at("repo"), "p/v")
+        self.ok("backup-init", self.at("sealed"), "--key-file", self.at("key"))
+
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_planted_fifo_is_refused_by_each_command(self):
+        self.make_repositories()
+        os.chown(self.at("home"), TENANT, TENANT)
+        as_tenant('mkfifo -m 666 "$1"', self.at("home", "fifo"))
+        for (command, option), line in READERS.items():
+            with self.subTest(command=command, option=option):
+                words = line.format(f=self.at("home", "fifo"), at=self.where).split()
+                done = self.run_in(*words)  # a command that waits fails by the limit
+                self.assertNotEqual(0, done.returncode, done.stderr)
+                self.assertIn(self.at("home", "fifo"), done.stderr)
+
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_planted_signature_of_a_list_is_refused(self):
+        os.chown(self.at("home"), TENANT, TENANT)
+        as_tenant('cp "$1" "$2/sums"; mkfifo -m 666 "$2/sums.asc"', self.at("sums"), self.at("home"))
+        done = self.run_in("vol-import", self.at("data"), "new", "--pool", "p", "--checksum-file",
+                           self.at("home", "sums"), "--keyring", self.at("data"))
+        self.assertEqual(2, done.returncode, done.stderr)
+        self.assertIn("sums.asc' is not a regular file", done.stderr)
+
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_refusal_names_the_owner_and_the_next_step(self):
+        os.chown(self.at("home"), TENANT, TENANT)
+        as_tenant('mkfifo -m 666 "$1"', self.at("home", "fifo"))
+        done = self.run_in("vol-create", "p", self.at("home", "fifo"))
+        self.assertEqual(4, done.returncode)
+        self.assertIn(f"a FIFO or device of user {TENANT}", done.stderr)
+        self.assertIn("/dev/stdin", done.stderr)
+
+    @unittest.skipUnless(space.IS_ROOT, "needs root, and a user who isn't")
+    def test_planted_link_is_not_followed(self):
+        os.chown(self.at("home"), TENANT, TENANT)
+        as_tenant('ln -s "$1" "$2"', self.at("vol.xml"), self.at("home", "link"))
+        for command in ("vol-create p", "pool-define", "secret-define", "vol-upload v --pool p --file"):
+            done = self.run_in(*command.split(), self.at("home", "link"))
+            self.assertEqual(4, done.returncode, (command, done.stderr))
+
+    def test_own_fifo_is_read(self):
+        os.mkfifo(self.at("own"))
+        child = subprocess.Popen(self.argv("vol-create", "p", self.at("own")),
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with open(self.at("own"), "w", encoding="utf-8") as out:
+            out.write(VOLUME)
+        _, err = child.communicate(timeout=wait.LIMIT_S)
+        self.assertEqual((0, ""), (child.returncode, err))
+        self.assertIn("n", os.listdir(self.at("p")))
+
+    def test_standard_input_and_process_substitution_are_read(self):
+        with open(self.at("vol.xml"), encoding="utf-8") as stream:
+            self.ok("vol-create", "p", "/dev/stdin", stdin=stream)
+        self.ok("vol-delete", "n", "--pool", "p")
+        program = subprocess.list2cmdline(self.argv("vol-create", "p"))
+        for shell in (f"{program} <(cat {self.at('vol.xml')})",
+                      f"cat {self.at('vol.xml')} | {program} /dev/stdin"):
+            subprocess.run(["bash", "-c", shell], check=True, timeout=wait.LIMIT_S,
+                           stdout=subprocess.DEVNULL)
+            self.ok("vol-delete", "n", "--pool", "p")
+        # The writer is gone before the command opens the pipe.
+        ends = os.pipe()
+        os.close(ends[1])
+        with os.fdopen(ends[0]) as empty:
+            done = self.run_in("vol-create", "p", "/dev/stdin", stdin=empty)
+        self.assertEqual(1, done.returncode, done.stderr)
+
+    def test_one_signal_ends_the_wait_for_a_writer(self):
+        os.mkfifo(self.at("own"))
+        for line in ("vol-create p {f}", "pool-define {f}", "vol-upload v {f} --pool p",
+                     "secret-set-value " + UUID + " --file {f}", "vol-import {f} new --pool p"):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with self.subTest(line=line, signal=number):
+                    words = line.format(f=self.at("own")).split()
+                    child = subprocess.Popen(self.argv(*words), stdout=subprocess.PIPE,
+                                             stderr=subprocess.PIPE, text=True)
+                    self.addCleanup(child.kill)
+                    self.await_open(child)
+                    child.send_signal(number)
+                    child.communicate(timeout=wait.LIMIT_S)
+                    self.assertIn(child.returncode, (-number, 128 + number))
+
+    def await_open(self, child):
+        """The command has the FIFO open."""
+        def has_it():
+            folder = f"/proc/{child.pid}/fd"
+            for name in os.listdir(folder):
+                try:
+                    if os.readlink(os.path.join(folder, name)) == self.at("own"):
+                        return True
+                except FileNotFoundError:
+                    pass
+            return False
+        wait.until(has_it, "the command opens the FIFO")
+
+    def test_each_option_that_names_a_file_is_classified(self):
+        groups = json.loads(self.ok("help", "--json"))["groups"]
+        for command in (c for group in groups for c in group["commands"]):
+            for option in command["options"]:
+                name = (command["name"], option["name"])
+                if not option["file"] or option["name"] == "root":
+                    continue
+                self.assertTrue(name in READERS or is_output(*name), name)
+
+
+# Directories, outputs, images that a command changes, and options that READERS have once.
+OUTPUTS = {("vol-download", "file"), ("vol-export", "target"), ("vol-export", "checksum-file"),
+           ("image-convert", "target"), ("image-create", "file"), ("vol-import", "spool-dir"),
+           ("vol-import", "ca-file"),  # curl opens it, for a server only
+           ("backup-prove", "scratch"), ("backup-prove", "firmware")}
+
+
+def is_output(command, option):
+    return ((command, option) in OUTPUTS or option in ("report", "socket", "data-file", "key-file")
+            or command.startswith("pool-") or (command.startswith("image-") and option == "file"))
+
+
+if __name__ == "__main__":
+    unittest.main()
