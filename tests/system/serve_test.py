@@ -215,6 +215,36 @@ class Serving(WithDaemon):
         self.end(child)
         self.ok("vol-resize", "disk", "16M", "--pool", "p")
 
+    def test_holders_and_refusals_name_the_export_at_once(self):
+        for words in ((), ("--read-only",)):
+            name = f"disk{len(words)}"
+            self.ok("vol-create-as", "p", name, "1M")
+            child = self.serve(name, *words)
+            self.assert_holder(name, "-c", self.peer.uri)
+            self.assert_refused(name, "-c", self.peer.uri)
+            self.end(child)
+
+    def test_holders_and_refusals_name_the_export_without_a_daemon(self):
+        self.ok("vol-create-as", "p", "disk0", "1M")
+        self.ok("vol-create-as", "p", "disk1", "1M")
+        self.peer.stop()
+        for name, words in (("disk0", ()), ("disk1", ("--read-only",))):
+            child = self.serve(name, *words, embedded=True)
+            self.assert_holder(name, "--embedded", "--root", self.peer.root)
+            if not words:
+                self.assert_refused(name, "--embedded", "--root", self.peer.root)
+            self.end(child)
+
+    def assert_holder(self, name, *where):
+        status, out, err = peers.run([space.CISTERN, *where, "vol-holders", name, "--pool", "p", "--json"])
+        self.assertEqual(0, status, err)
+        self.assertIn("(serve)", str(json.loads(out)["holders"]))
+
+    def assert_refused(self, name, *where):
+        status, _, err = peers.run([space.CISTERN, *where, "vol-resize", name, "2M", "--pool", "p"])
+        self.assertEqual(5, status, err)
+        self.assertRegex(err, "held by 'serve'|process [0-9]+")
+
     def test_readers_share(self):
         self.ok("vol-create-as", "p", "disk", "8M", "--format", "qcow2")
         child = self.serve("disk", "--read-only")

@@ -18,6 +18,7 @@
  */
 #include "job.h"
 
+#include <base/dry_run.h>
 #include <base/error_class.h>
 #include <base/i18n.h>
 #include <base/log.h>
@@ -230,6 +231,12 @@ uint64_t job_begin_client(Job *job, CstService *service, const CstClientJob *wha
     id = job_entry_publish(job->entry, error);
     add_entry(service->jobs, job->entry);
     return id;
+}
+
+void job_list_now(const Job *job)
+{
+    if (!cst_dry_run())
+        job_entry_publish(job->entry, NULL);
 }
 
 gboolean job_cancel_requested(const Job *job)

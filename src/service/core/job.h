@@ -51,6 +51,11 @@ void job_begin_service(Job *job, CstService *service, const char *kind, const ch
  */
 uint64_t job_begin_client(Job *job, CstService *service, const CstClientJob *what, CstTask *task,
                           GError **error);
+/**
+ * Lists the job at once, for work that other programs notice before the usual delay is over. If
+ * that fails, the publishing thread tries it again.
+ */
+void job_list_now(const Job *job);
 /** Whether somebody has requested the job's end, other than by stopping this process. */
 gboolean job_cancel_requested(const Job *job);
 /**

@@ -51,8 +51,8 @@ static gboolean check(const CstVolServe *how, GError **error)
 }
 
 /* What has been written is safe before anybody is told that the serving has ended. */
-static gboolean serve(CstPool *pool, const char *name, const CstVolServe *how, CstTask *task,
-                      GError **error)
+static gboolean serve(CstPool *pool, const char *name, const CstVolServe *how, const Job *job,
+                      CstTask *task, GError **error)
 {
     g_auto(VolumeView) view = {.task = task,
                                .snapshot = how->snapshot,
@@ -64,6 +64,7 @@ static gboolean serve(CstPool *pool, const char *name, const CstVolServe *how, C
     if (!check(how, error) || !volume_view_open(&view, pool, name, error) ||
         (how->read_only && !cst_may_change(error)))
         return FALSE;
+    job_list_now(job);
     done = serve_view(name, how, &view, task, error);
     return cst_blob_flush(view.blob, done ? error : NULL) && done;
 }
@@ -74,5 +75,5 @@ gboolean cst_vol_serve(CstPool *pool, const char *name, const CstVolServe *how, 
     g_auto(Job) job = {0};
 
     job_begin(&job, pool, "serve", name, &task);
-    return job_end(&job, serve(pool, name, how, task, error), error);
+    return job_end(&job, serve(pool, name, how, &job, task, error), error);
 }
