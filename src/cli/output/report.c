@@ -17,12 +17,39 @@
 #include "sheet.h"
 #include "text.h"
 
-static void print_done(CliCtl *ctl, const char *key, const char *value, const char *message)
+double cli_seconds(const CliCtl *ctl)
+{
+    return (double)(g_get_monotonic_time() - ctl->started_us) / G_USEC_PER_SEC;
+}
+
+gboolean cli_shows_sizes(const CliCtl *ctl)
+{
+    return !ctl->plan && (ctl->settings.json || isatty(fileno(ctl->out)));
+}
+
+void cli_print_size_line(CliCtl *ctl, uint64_t bytes)
+{
+    g_autofree char *size = bytes == CLI_BYTES_UNKNOWN ? NULL : cli_size_text(ctl, bytes);
+
+    if (ctl->settings.json || !isatty(fileno(ctl->out)))
+        return;
+    if (size)
+        cli_extra(ctl, _("%s in %.1f s"), size, cli_seconds(ctl));
+    else
+        cli_extra(ctl, _("done in %.1f s"), cli_seconds(ctl));
+    cli_extra(ctl, "\n");
+}
+
+/* @sized: @bytes and the time belong to the result. */
+static void print_done(CliCtl *ctl, const char *key, const char *value, const char *message,
+                       gboolean sized, uint64_t bytes)
 {
     const CliFact facts[] = {
         cli_fact_text("command", NULL, ctl->current->command->name),
         {key, NULL, key != NULL, CLI_FACT_TEXT, value, 0, 0},
         cli_fact_text("message", NULL, message),
+        cli_fact_number("bytes", NULL, sized && bytes != CLI_BYTES_UNKNOWN, bytes),
+        {"seconds", NULL, sized, CLI_FACT_REAL, NULL, 0, cli_seconds(ctl)},
     };
 
     /* It was not done: a dry run ends with its plan. */
@@ -32,6 +59,8 @@ static void print_done(CliCtl *ctl, const char *key, const char *value, const ch
         cli_sheet_print_json(ctl, ctl->out, facts, G_N_ELEMENTS(facts));
     cli_extra_lines(ctl, message);
     cli_extra(ctl, "\n");
+    if (sized)
+        cli_print_size_line(ctl, bytes);
 }
 
 void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
@@ -42,7 +71,19 @@ void cli_done(CliCtl *ctl, const char *key, const char *value, const char *forma
     va_start(args, format);
     message = cli_format(ctl, format, args);
     va_end(args);
-    print_done(ctl, key, value, message);
+    print_done(ctl, key, value, message, FALSE, 0);
+}
+
+void cli_done_sized(CliCtl *ctl, const char *key, const char *value, uint64_t bytes,
+                    const char *format, ...)
+{
+    g_autofree char *message = NULL;
+    va_list args;
+
+    va_start(args, format);
+    message = cli_format(ctl, format, args);
+    va_end(args);
+    print_done(ctl, key, value, message, TRUE, bytes);
 }
 
 gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *value, const char *done,
@@ -56,7 +97,7 @@ gboolean cli_outcome(CliCtl *ctl, gboolean ok, const char *key, const char *valu
     va_end(args);
     if (!ok)
         return cli_failed(ctl, "%s", message);
-    print_done(ctl, key, value, message);
+    print_done(ctl, key, value, message, FALSE, 0);
     return TRUE;
 }
 

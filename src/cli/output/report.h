@@ -12,6 +12,21 @@
  */
 void cli_done(CliCtl *ctl, const char *key, const char *value, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
+/** The size of an object that is not known, or is not shown. */
+#define CLI_BYTES_UNKNOWN G_MAXUINT64
+/**
+ * As cli_done() for a command that made an object of @bytes (CLI_BYTES_UNKNOWN: not known). JSON
+ * has "bytes" and "seconds" as well. A terminal shows both on a second line; a pipe does not get
+ * it, because scripts compare virsh's texts.
+ */
+void cli_done_sized(CliCtl *ctl, const char *key, const char *value, uint64_t bytes,
+                    const char *format, ...) G_GNUC_PRINTF(5, 6);
+/** Whether cli_done_sized() shows sizes, so that the caller has to find them out. */
+gboolean cli_shows_sizes(const CliCtl *ctl);
+/** Returns the seconds since the command began. */
+double cli_seconds(const CliCtl *ctl);
+/** Prints the second line of cli_done_sized(). */
+void cli_print_size_line(CliCtl *ctl, uint64_t bytes);
 /**
  * Ends a command whose work returned @ok: as cli_done() with @done, or as cli_failed() with
  * @failed. Both formats take the same arguments. Returns @ok.

@@ -170,6 +170,7 @@ static CstExitStatus run_one(CliCtl *ctl, CliArgs *args)
         setlocale(LC_MESSAGES, "C");
     ctl->current = args;
     ctl->blame = 0;
+    ctl->started_us = started;
     ok = move_connection(ctl, args, &moved, &error) &&
          (runs_elsewhere(ctl, args) ? run_elsewhere(ctl, args, &status, &connected, &error)
                                     : run_handler(ctl, args, &connected, &error));

@@ -196,6 +196,8 @@ INTENDED = [
     ("and so that one is not listed", "sizes_of_the_command_line", "vol-list|stat",
      masked(r"^ ?v25 .*\n", "")),
 
+    ("a size without a unit that is small is noted", CISTERN + ":sizes_of_the_command_line",
+     "vol-create-as p v[0-9]+ '(1|007)' ", masked(r"^note: the size .*\n", "")),
     ("a format that nobody can create is refused with those that there are",
      "formats_that_libvirt_names", "vol-create-as p (bochs|cloop|dmg|fat|cow) ",
      unlike("can't be created; those of these formats can: ")),

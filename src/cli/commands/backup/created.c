@@ -161,6 +161,8 @@ void backup_print_created(const BackupCreate *create, const CstBackup *backup)
         cli_fact_text("message", NULL, message),
         cli_fact_bool("one_moment", NULL, create->together, cli_backup_one_moment(backup)),
         cli_fact_number("span_us", NULL, create->together, backup->span_us),
+        cli_fact_number("bytes", NULL, TRUE, cli_backup_sum(backup).size),
+        cli_fact_real("seconds", cli_seconds(ctl)),
     };
 
     if (ctl->settings.json) {
@@ -176,4 +178,5 @@ void backup_print_created(const BackupCreate *create, const CstBackup *backup)
     cli_extra(ctl, "%s\n", message);
     for (guint i = 0; i < notes->len; i++)
         cli_extra(ctl, "%s\n", (const char *)notes->pdata[i]);
+    cli_print_size_line(ctl, CLI_BYTES_UNKNOWN);
 }

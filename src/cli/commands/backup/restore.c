@@ -157,8 +157,11 @@ static gboolean restore_volume(CliCtl *ctl, gconstpointer thing, gpointer data, 
     if (!words->job_runs && !cli_job_begin(ctl, "backup-restore", how.pool->name, how.name, error))
         return FALSE;
     made = cli_restore(ctl, words->repo, volume, &how, error);
-    return cli_outcome(ctl, made != NULL, "volume", how.name, _("Vol %s restored in pool %s"),
-                       _("Failed to restore vol %s in pool %s"), how.name, how.pool->name);
+    if (!made)
+        return cli_failed(ctl, _("Failed to restore vol %s in pool %s"), how.name, how.pool->name);
+    cli_done_sized(ctl, "volume", how.name, volume->size, _("Vol %s restored in pool %s"), how.name,
+                   how.pool->name);
+    return TRUE;
 }
 
 static void name_volume(gconstpointer thing, const char **ret_pool, const char **ret_name)

@@ -393,9 +393,9 @@ static gboolean cmd_copy(CliCtl *ctl, const CliArgs *args, GError **error)
                    ? cli_failed(ctl, _("Failed to copy vol %s to '%s'"), copy.name, copy.to)
                    : FALSE;
     }
-    cli_done(ctl, "volume", copy.new_name,
-             copy.moves ? _("Vol %s moved to '%s'") : _("Vol %s copied to '%s'"), copy.name,
-             copy.to);
+    cli_done_sized(ctl, "volume", copy.new_name, copy.capacity,
+                   copy.moves ? _("Vol %s moved to '%s'") : _("Vol %s copied to '%s'"), copy.name,
+                   copy.to);
     return TRUE;
 }
 

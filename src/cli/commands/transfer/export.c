@@ -393,7 +393,8 @@ static gboolean cmd_export(CliCtl *ctl, const CliArgs *args, GError **error)
     if (sector_size != CST_SECTOR_SIZE)
         cli_warn_of_sector_size(ctl, export.name, sector_size);
     if (!ctl->out_is_data)
-        cli_done(ctl, "file", export.path, _("Vol %s exported to %s"), export.name, export.path);
+        cli_done_sized(ctl, "file", export.path, cli_vol_made_size(ctl, export.vol),
+                       _("Vol %s exported to %s"), export.name, export.path);
     return TRUE;
 }
 

@@ -324,7 +324,8 @@ static gboolean cmd_import(CliCtl *ctl, const CliArgs *args, GError **error)
     if (vols->len > 1)
         print_many(&importing);
     else
-        cli_done(ctl, "volume", vol->name, _("Vol %s imported from %s"), vol->name, shown);
+        cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol),
+                       _("Vol %s imported from %s"), vol->name, shown);
     return TRUE;
 }
 

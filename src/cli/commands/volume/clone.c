@@ -133,7 +133,8 @@ static gboolean clone_one(const Cloning *cloning, const char *name, GError **err
     vol = clone_as(cloning, name, error);
     if (!vol)
         return cli_failed(ctl, _("Failed to clone vol from %s"), source->name);
-    cli_done(ctl, "volume", vol->name, _("Vol %s cloned from %s"), vol->name, source->name);
+    cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol),
+                   _("Vol %s cloned from %s"), vol->name, source->name);
     return TRUE;
 }
 

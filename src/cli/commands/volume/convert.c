@@ -57,7 +57,8 @@ static gboolean convert(CliCtl *ctl, const CliArgs *args, CstVolConvert *how, GE
         return cli_failed(ctl, _("Failed to convert vol %s"), name);
     vol = conversion.vol;
     cli_vol_warn_of(ctl, name, writers);
-    cli_done(ctl, "volume", vol->name, _("Vol %s converted to vol %s"), name, vol->name);
+    cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol),
+                   _("Vol %s converted to vol %s"), name, vol->name);
     return TRUE;
 }
 

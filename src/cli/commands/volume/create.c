@@ -8,6 +8,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/units.h>
 #include <model/pool_type.h>
 
 #include "commands/pool/pool.h"
@@ -15,6 +16,7 @@
 #include "options.h"
 #include "output/progress.h"
 #include "output/report.h"
+#include "output/text.h"
 #include "volume.h"
 
 /** One creation, with or without a volume to copy from. */
@@ -100,6 +102,29 @@ CstVolRef *cli_vol_make(CliCtl *ctl, const CliArgs *args, const CstPoolRef *pool
     return creation.vol;
 }
 
+uint64_t cli_vol_made_size(CliCtl *ctl, const CstVolRef *vol)
+{
+    CstVolInfo info = {0};
+
+    return cli_shows_sizes(ctl) && cst_conn_vol_info(ctl->conn, vol, FALSE, &info, NULL)
+               ? info.capacity
+               : CLI_BYTES_UNKNOWN;
+}
+
+/* A person who writes 30 most likely means GiB. */
+void cli_vol_note_bytes(CliCtl *ctl, const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    uint64_t bytes = 0;
+    g_autofree char *note = NULL;
+
+    if (text[digits] || !cst_units_parse(text, 1, &bytes, NULL) || bytes == 0 ||
+        bytes >= 1024 * 1024)
+        return;
+    note = g_strdup_printf(_("the size %s is in bytes; write %sG for %s GiB"), text, text, text);
+    cli_note(note, ctl);
+}
+
 static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
@@ -114,7 +139,8 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     vol = cli_vol_make(ctl, args, pool, NULL, xml, _("Creating"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol from %s"), from);
-    cli_done(ctl, "volume", vol->name, _("Vol %s created from %s"), vol->name, from);
+    cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol),
+                   _("Vol %s created from %s"), vol->name, from);
     return TRUE;
 }
 
@@ -213,10 +239,11 @@ static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autofree char *path = NULL;
     g_autofree char *xml = NULL;
     const CstPoolRef *pool;
-    const char *backing;
+    const char *backing, *capacity;
     CliVolSpec spec = {0};
 
     if (!cli_vol_new(ctl, args, "name", "pool", &place, error) ||
+        !cli_args_string(args, "capacity", &capacity, error) ||
         !read_spec(ctl, args, &spec, &backing, error))
         return FALSE;
     pool = place.pool;
@@ -241,7 +268,9 @@ static gboolean cmd_create_as(CliCtl *ctl, const CliArgs *args, GError **error)
     vol = cli_vol_make(ctl, args, pool, NULL, xml, _("Creating"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol %s"), spec.name);
-    cli_done(ctl, "volume", vol->name, _("Vol %s created"), spec.name);
+    cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol), _("Vol %s created"),
+                   spec.name);
+    cli_vol_note_bytes(ctl, capacity);
     return TRUE;
 }
 
@@ -292,8 +321,8 @@ static gboolean cmd_create_from(CliCtl *ctl, const CliArgs *args, GError **error
     vol = cli_vol_make(ctl, args, pool, source, xml, _("Copying"), error);
     if (!vol)
         return cli_failed(ctl, _("Failed to create vol from %s"), from);
-    cli_done(ctl, "volume", vol->name, _("Vol %s created from input vol %s"), vol->name,
-             source->name);
+    cli_done_sized(ctl, "volume", vol->name, cli_vol_made_size(ctl, vol),
+                   _("Vol %s created from input vol %s"), vol->name, source->name);
     return TRUE;
 }
 

@@ -25,10 +25,14 @@ gboolean cli_vol_move(CliCtl *ctl, const CstVolRef *vol, const char *typed, cons
 {
     Moving moving = {ctl->conn, vol, pool, *how};
 
+    uint64_t size = cli_vol_made_size(ctl, vol);
+
     cli_plan(ctl, _("Would move vol %s to pool %s"), typed, pool->name);
-    return cli_outcome(ctl, cli_run_task(ctl, _("Moving"), run_move, &moving, error), "volume",
-                       how->name ? how->name : vol->name, _("Vol %s moved to pool %s"),
-                       _("Failed to move vol %s to pool %s"), typed, pool->name);
+    if (!cli_run_task(ctl, _("Moving"), run_move, &moving, error))
+        return cli_failed(ctl, _("Failed to move vol %s to pool %s"), typed, pool->name);
+    cli_done_sized(ctl, "volume", how->name ? how->name : vol->name, size,
+                   _("Vol %s moved to pool %s"), typed, pool->name);
+    return TRUE;
 }
 
 static gboolean cmd_move(CliCtl *ctl, const CliArgs *args, GError **error)

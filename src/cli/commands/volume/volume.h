@@ -123,6 +123,14 @@ const char *cli_vol_default_format(CliCtl *ctl, const CstPoolRef *pool);
  */
 const char *cli_vol_format_of(CliCtl *ctl, const CstPoolRef *pool, const char *name);
 
+/**
+ * Notes on stderr that the size @text is in bytes, if it has no unit and is below 1 MiB. Prints
+ * nothing with --json or --quiet.
+ */
+void cli_vol_note_bytes(CliCtl *ctl, const char *text);
+/** Returns the capacity of @vol for cli_done_sized(); asks the server only if it is shown. */
+uint64_t cli_vol_made_size(CliCtl *ctl, const CstVolRef *vol);
+
 /** What vol-create-as makes its document of; NULL or FALSE where not given. */
 typedef struct {
     const char *name;
