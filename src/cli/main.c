@@ -88,6 +88,7 @@ static CstExitStatus run_words(CliCtl *ctl, int argc, char **argv)
         return cli_run_string(ctl, argv[0]);
     commands = cli_parse_argv(ctl->groups, &ctl->config, argc, argv, &error);
     if (!commands) {
+        cli_next_step_help(ctl, argv[0], argv[1]);
         cli_report(ctl, error);
         return CST_EXIT_USAGE;
     }

@@ -69,6 +69,56 @@ void cli_nearest_clear(CliNearest *nearest)
 
 /* --- commands and options -------------------------------------------------------------------- */
 
+/* Commands of other storage tools, and words that people expect. */
+static const struct {
+    const char *word, *command;
+} other_tools[] = {
+    {"create", "vol-create-as"},
+    {"delete", "vol-delete"},
+    {"info", "vol-info"},
+    {"clone", "vol-clone"},
+    {"resize", "vol-resize"},
+    {"rename", "vol-rename"},
+    {"move", "vol-move"},
+    {"import", "vol-import"},
+    {"upload", "vol-upload"},
+    {"download", "vol-download"},
+    {"convert", "image-convert"},
+    {"snapshot", "snap-create"},
+    {"revert", "snap-revert"},
+    {"backup", "backup-create"},
+    {"restore", "backup-restore"},
+    {"define", "pool-define-as"},
+    {"start", "pool-start"},
+    {"stop", "pool-destroy"},
+    {"list", "vol-list"},
+    {"lvcreate", "vol-create-as"},
+    {"lvremove", "vol-delete"},
+    {"lvresize", "vol-resize"},
+    {"lvextend", "vol-resize"},
+    {"lvrename", "vol-rename"},
+    {"lvs", "vol-list"},
+    {"lvdisplay", "vol-info"},
+    {"vgs", "pool-list"},
+    {"vgdisplay", "pool-info"},
+    {"vgcreate", "pool-define-as"},
+    {"zfs", "vol-list"},
+    {"zpool", "pool-list"},
+    {"rbd", "vol-list"},
+    {"qemu-img", "image-info"},
+    {"virsh", "help"},
+    {"df", "pool-list"},
+    {"du", "vol-list"},
+};
+
+static const char *command_of_other_tool(const char *word)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(other_tools); i++)
+        if (g_str_equal(other_tools[i].word, word))
+            return other_tools[i].command;
+    return NULL;
+}
+
 static void offer_command(const CliCommand *command, CliNearest *nearest)
 {
     cli_nearest_offer(nearest, command->name);
@@ -89,6 +139,9 @@ char *cli_suggest_command(const CliGroup *groups, const char *const *words)
     g_auto(CliNearest) one = {0};
     g_auto(CliNearest) two = {0};
 
+    if (command_of_other_tool(words[0]) &&
+        cli_command_find(groups, command_of_other_tool(words[0])))
+        return g_strdup(command_of_other_tool(words[0]));
     cli_nearest_init(&one, words[0]);
     offer_commands(groups, &one);
     if (!joined)

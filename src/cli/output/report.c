@@ -159,6 +159,17 @@ static const char *hint_for(CstErrorCode code)
     }
 }
 
+/* For a person at a terminal and for JSON: what the command says, else the class. */
+static char *next_step_for(const CliCtl *ctl, CstErrorCode code)
+{
+    if (ctl->next_step)
+        return g_strdup(ctl->next_step);
+    if (code == CST_ERROR_USAGE && ctl->current)
+        return g_strdup_printf(_("`cistern help %s` shows what the command takes"),
+                               ctl->current->command->name);
+    return g_strdup(hint_for(code));
+}
+
 /* An error may quote words of the command line, with a URL that was typed wrong. */
 static char *error_shown(const GError *error)
 {
@@ -171,7 +182,8 @@ static char *error_shown(const GError *error)
 static void report_json(CliCtl *ctl, const GError *error)
 {
     const CstErrorInfo *info = cst_error_info(cst_error_code(error));
-    const char *hint = ctl->hint ? ctl->hint : hint_for(cst_error_code(error));
+    g_autofree char *next_step = next_step_for(ctl, cst_error_code(error));
+    const char *hint = ctl->hint ? ctl->hint : next_step;
     g_autofree char *text = error_shown(error);
     g_autofree char *context = g_strdup(ctl->headline);
     const CliFact facts[] = {
@@ -195,7 +207,7 @@ static void report_json(CliCtl *ctl, const GError *error)
 static void report_text(CliCtl *ctl, const GError *error)
 {
     g_autofree char *text = error_shown(error);
-    const char *hint = hint_for(cst_error_code(error));
+    g_autofree char *hint = next_step_for(ctl, cst_error_code(error));
 
     if (ctl->headline)
         cli_error_line(ctl, ctl->headline);
@@ -219,6 +231,7 @@ static void forget(CliCtl *ctl)
     ctl->reported = FALSE;
     g_clear_pointer(&ctl->headline, g_free);
     g_clear_pointer(&ctl->hint, g_free);
+    g_clear_pointer(&ctl->next_step, g_free);
 }
 
 void cli_report_part(CliCtl *ctl, const GError *error)

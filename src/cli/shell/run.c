@@ -10,8 +10,10 @@
 #include "run.h"
 
 #include <locale.h>
+#include <string.h>
 
 #include <base/dry_run.h>
+#include <base/error.h>
 #include <base/error_class.h>
 #include <base/i18n.h>
 
@@ -152,6 +154,39 @@ static void report_detached(CliCtl *ctl)
         cli_value(ctl, "job", id);
 }
 
+/* The pool that @item names by itself or as POOL/NAME; free it; NULL: none. */
+static char *pool_named(const CliArg *item)
+{
+    const char *name = item->option->name;
+
+    if (!item->value)
+        return NULL;
+    return g_str_equal(name, "pool") || g_str_equal(name, "newpool")
+               ? g_strdup(item->value)
+               : (item->option->names_pool ? cli_full_name_pool(item->value) : NULL);
+}
+
+/* Names the command that changes the state of the pool, because of which @error came. */
+static void hint_at_pool_state(CliCtl *ctl, const CliArgs *args, const GError *error)
+{
+    static const char *const of_inactive[] = {"pool-delete", "pool-undefine", "pool-build", NULL};
+
+    if (!ctl->conn || !g_error_matches(error, CST_ERROR, CST_ERROR_STATE))
+        return;
+    for (guint i = 0; i < args->items->len; i++) {
+        g_autofree char *name = pool_named(&g_array_index(args->items, CliArg, i));
+        g_autoptr(CstPoolRef) pool = name ? cst_conn_pool_by_name(ctl->conn, name, NULL) : NULL;
+        gboolean active;
+
+        if (!pool || !cst_conn_pool_is_active(ctl->conn, pool, &active, NULL))
+            continue;
+        if (!active)
+            cli_next_step(ctl, _("`cistern pool-start %s` starts it"), pool->name);
+        else if (g_strv_contains(of_inactive, args->command->name))
+            cli_next_step(ctl, _("`cistern pool-destroy %s` stops it"), pool->name);
+    }
+}
+
 static CstExitStatus run_one(CliCtl *ctl, CliArgs *args)
 {
     g_autoptr(GError) error = NULL;
@@ -180,6 +215,7 @@ static CstExitStatus run_one(CliCtl *ctl, CliArgs *args)
         report_detached(ctl);
     } else if (!ok) {
         status = cli_exit_status(ctl, error);
+        hint_at_pool_state(ctl, args, error);
         cli_report(ctl, error);
     }
     if (!ctl->leave && connected && !ctl->silent && !ctl->out_is_data)
@@ -206,12 +242,25 @@ CstExitStatus cli_run_all(CliCtl *ctl, const GPtrArray *commands)
     return status;
 }
 
+void cli_next_step_help(CliCtl *ctl, const char *first, const char *second)
+{
+    const CliCommand *command = cli_command_find(ctl->groups, first);
+
+    if (!command && second)
+        command = cli_command_find_joined(ctl->groups, first, second);
+    if (command)
+        cli_next_step(ctl, _("`cistern help %s` shows what the command takes"), command->name);
+}
+
 CstExitStatus cli_run_string(CliCtl *ctl, const char *text)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) commands = cli_parse_string(ctl->groups, &ctl->config, text, &error);
 
     if (!commands) {
+        g_autofree char *first = g_strndup(text, strcspn(text, " \t;\n"));
+
+        cli_next_step_help(ctl, first, NULL);
         cli_report(ctl, error);
         return CST_EXIT_USAGE;
     }

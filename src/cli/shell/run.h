@@ -11,6 +11,11 @@
  */
 CstExitStatus cli_run_all(CliCtl *ctl, const GPtrArray *commands);
 /**
+ * Makes the help of the command that @first, or @first and @second (may be NULL), name the next
+ * step of the mistake that is reported.
+ */
+void cli_next_step_help(CliCtl *ctl, const char *first, const char *second);
+/**
  * Parses @text and runs all commands in it, or none when it does not parse (CST_EXIT_USAGE).
  * Returns the exit status.
  */

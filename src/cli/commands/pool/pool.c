@@ -66,12 +66,30 @@ static void suggest_pool(CliCtl *ctl, const char *name)
     cli_suggest_name(ctl, &nearest);
 }
 
+/* Words in another order: a plain word of the command is a pool. */
+static void look_for_pool(CliCtl *ctl, const CliArgs *args, const char *name)
+{
+    for (guint i = 0; i < args->items->len; i++) {
+        const CliArg *item = &g_array_index(args->items, CliArg, i);
+        g_autoptr(CstPoolRef) pool = item->plain && item->value && strcmp(item->value, name) != 0
+                                         ? cst_conn_pool_by_name(ctl->conn, item->value, NULL)
+                                         : NULL;
+
+        if (pool)
+            cli_next_step(ctl,
+                          _("'%s' is a pool, and '%s' stands where the pool is expected; "
+                            "`cistern help %s` shows the order of the words"),
+                          pool->name, name, args->command->name);
+    }
+}
+
 static void fail_pool(CliCtl *ctl, const CliArgs *args, const char *option, const char *name)
 {
     const char *origin = cli_args_origin(args, option);
 
     cli_failed(ctl, _("failed to get pool '%s'"), name);
     suggest_pool(ctl, name);
+    look_for_pool(ctl, args, name);
     if (origin)
         cli_hint(ctl, _("no pool was named, and '%s' is the default of %s"), name, origin);
 }

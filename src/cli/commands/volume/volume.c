@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
@@ -83,10 +84,15 @@ int cli_wipe_algorithm(const char *name)
  */
 static gboolean fail_inactive(CliCtl *ctl, const char *pool, GError **error)
 {
+    g_autofree char *step = g_strdup_printf(_("`cistern pool-start %s` starts it"), pool);
+
     if (!ctl->settings.json && !ctl->typed) {
         cli_complain(ctl, _("pool '%s' is not active"), pool);
         ctl->reported = TRUE;
+        if (isatty(fileno(ctl->err)))
+            cli_warn(ctl, _("hint: %s\n"), step);
     }
+    cli_next_step(ctl, "%s", step);
     return cst_fail(error, CST_ERROR_STATE, _("pool '%s' is not active"), pool);
 }
 
@@ -212,6 +218,17 @@ static void hint_at_inactive_pool(CliCtl *ctl, const char *path)
     }
 }
 
+/* Returns the pool that @name, which is no volume, names: "p" or "p/"; NULL: none. */
+static CstPoolRef *pool_called(CliCtl *ctl, const char *name)
+{
+    g_autofree char *pool = g_strdup(name);
+    size_t len = strlen(pool);
+
+    if (len > 1 && pool[len - 1] == '/')
+        pool[len - 1] = '\0';
+    return cst_conn_pool_by_name(ctl->conn, pool, NULL);
+}
+
 /**
  * The hint of the error being reported is the volume that @name most likely means. @pool limits the
  * search; NULL: all active pools.
@@ -219,10 +236,17 @@ static void hint_at_inactive_pool(CliCtl *ctl, const char *path)
 static void suggest_vol(CliCtl *ctl, const CstPoolRef *pool, const char *name)
 {
     g_autoptr(GPtrArray) pools = NULL;
+    g_autoptr(CstPoolRef) named = NULL;
     g_auto(CliNearest) nearest = {0};
 
     if (*name == '/') {
         hint_at_inactive_pool(ctl, name);
+        return;
+    }
+    named = pool_called(ctl, name);
+    if (named) {
+        cli_next_step(ctl, _("'%s' is a pool; `cistern vol-list %s` lists its volumes"),
+                      named->name, named->name);
         return;
     }
     cli_nearest_init(&nearest, name);
@@ -422,6 +446,9 @@ gboolean cli_vol_size(CliCtl *ctl, const char *text, uint64_t *ret_bytes, GError
         start++;
     if (*start == '+')
         start++;
+    cli_next_step(ctl, "%s",
+                  *text == '-' ? _("options of a name have two dashes, as --format")
+                               : _("a size is a number with a unit, as 10G or 512M, in one word"));
     errno = 0;
     (void)strtoull(start, &end, 10);
     if (!g_ascii_isdigit(*start) || errno)
