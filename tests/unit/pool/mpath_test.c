@@ -307,6 +307,30 @@ static void test_garbage_is_refused(void **state)
     }
 }
 
+/*
+ * The array of words grows in steps, so a parser that reads on after the last word finds NULL there
+ * in most lines. Lines of each length fill the array to its end, for AddressSanitizer.
+ */
+static void test_line_that_ends_early_is_refused_at_each_length(void **state)
+{
+    for (guint features = 0; features < 70; features++) {
+        g_autoptr(GString) line = g_string_new(NULL);
+        const char *space;
+
+        g_string_printf(line, "%u", features);
+        for (guint i = 0; i < features; i++)
+            g_string_append(line, " f");
+        g_string_append(line, " 0 1 1 A 0 9 1 8:16 A 0 1 8:32 F 0 1");
+        while ((space = strrchr(line->str, ' '))) {
+            g_autoptr(GError) error = NULL;
+
+            assert_null(mpath_status_parse(line->str, &error));
+            assert_int_equal(error->code, CST_ERROR_CORRUPT);
+            g_string_truncate(line, (gsize)(space - line->str));
+        }
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fake_sysfs_tear_down)
@@ -322,6 +346,7 @@ int main(void)
         TEST(test_health_that_cannot_be_asked_for),
         cmocka_unit_test(test_status_lines),
         cmocka_unit_test(test_garbage_is_refused),
+        cmocka_unit_test(test_line_that_ends_early_is_refused_at_each_length),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
