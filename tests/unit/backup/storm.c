@@ -29,6 +29,7 @@ static GRand *chance;
 static GArray *dirty;    /* of int: descriptors of files with unsynced bytes */
 static GPtrArray *loose; /* of Loose *, in the order in which they came */
 static unsigned graves;
+static const char *refused_folder; /* NULL: none */
 
 #define GRAVE "grave-"
 
@@ -143,8 +144,35 @@ int __wrap_renameat(int olddir, const char *old, int newdir, const char *new)
     return result;
 }
 
+void storm_refuse_removal(const char *folder)
+{
+    refused_folder = folder;
+}
+
+gboolean storm_removal_refused(void)
+{
+    gboolean refused = !refused_folder;
+
+    refused_folder = NULL;
+    return refused;
+}
+
+static gboolean is_folder(int dir, const char *folder)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", dir);
+    g_autofree char *path = g_file_read_link(link, NULL);
+    g_autofree char *name = path ? g_path_get_basename(path) : NULL;
+
+    return g_strcmp0(name, folder) == 0;
+}
+
 int __wrap_unlinkat(int dir, const char *name, int flags)
 {
+    if (refused_folder && is_folder(dir, refused_folder)) {
+        refused_folder = NULL;
+        errno = EIO;
+        return -1;
+    }
     /* A full disk has room for removals. */
     if (kind != STORM_FULL && !pass())
         return -1;

@@ -17,5 +17,10 @@ void storm_arm(StormKind kind, unsigned nth, unsigned seed);
 /** Ends it, a power cut by cutting the power; returns how many changing calls there were. */
 unsigned storm_calm(void);
 
+/** Has the next unlinkat(2) in a directory that is called @folder fail with EIO, once. */
+void storm_refuse_removal(const char *folder);
+/** Whether such a call has failed since then; drops the order if it has not. */
+gboolean storm_removal_refused(void);
+
 /** What a process ends with that was killed. */
 #define STORM_STATUS 77

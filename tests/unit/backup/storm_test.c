@@ -208,6 +208,82 @@ static void a_writer_that_has_failed_commits_nothing(void **state)
     assert_int_equal(scratch_problems(repo, TRUE, FALSE), 0);
 }
 
+static guint count_entries(const Scratch *s, const char *folder)
+{
+    g_autofree char *path = g_build_filename(s->path, folder, NULL);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    guint count = 0;
+
+    assert_non_null(dir);
+    while (g_dir_read_name(dir))
+        count++;
+    return count;
+}
+
+/* Plays @play with a removal in @folder that fails, and then once more. */
+static void refuse_removal(Scene *scene, CstRepo *repo, const char *folder, Play play)
+{
+    GError *error = NULL;
+
+    storm_refuse_removal(folder);
+    assert_false(play(scene, repo, &error));
+    assert_error(error, CST_ERROR_IO);
+    assert_true(storm_removal_refused());
+    scratch_assert_holds(repo, scene->kept_id, "v", scene->kept, SIZE);
+    if (!play(scene, repo, &error))
+        fail_msg("%s: %s", folder, error->message);
+    scratch_assert_holds(repo, scene->kept_id, "v", scene->kept, SIZE);
+    assert_int_equal(scratch_problems(repo, TRUE, FALSE), 0);
+}
+
+static void prune_fails_when_a_file_cannot_be_removed(void **state)
+{
+    static const char *const folders[] = {"packs", "index", "backups"};
+    g_autofree Scene *scene = g_new0(Scene, 1);
+    Scratch *s = scene->s = *state;
+
+    prepare(scene);
+    for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
+        scratch_run("rm -rf '%s' && cp -a '%s/good' '%s'", s->path, s->dir, s->path);
+        g_autoptr(CstRepo) repo = scratch_open(s);
+
+        refuse_removal(scene, repo, folders[i], play_prune);
+        assert_int_equal(count_entries(s, "packs"), 1);
+        assert_int_equal(count_entries(s, "index"), 1);
+    }
+}
+
+static gboolean play_repair(Scene *scene, CstRepo *repo, GError **error)
+{
+    g_auto(CstRepairReport) report = {0};
+
+    return cst_repo_repair(repo, FALSE, NULL, &report, error);
+}
+
+/* The first pack, which the kept backup needs, stays sound: another one is damaged. */
+static void repair_fails_when_a_pack_cannot_be_removed(void **state)
+{
+    g_autofree Scene *scene = g_new0(Scene, 1);
+    Scratch *s = scene->s = *state;
+    GError *error = NULL;
+    char id[CST_BACKUP_ID_TEXT];
+
+    prepare(scene);
+    g_autoptr(CstRepo) repo = scratch_open(s);
+    scratch_run("ls '%s/packs' > '%s/before'", s->path, s->dir);
+    scratch_backup(repo, "v", scene->next, SIZE, id);
+    scratch_run("cd '%s/packs' && new=$(ls | grep -vxFf '%s/before') && "
+                "printf xxxx | dd of=\"$new\" bs=1 seek=100 conv=notrunc 2>/dev/null",
+                s->path, s->dir);
+    storm_refuse_removal("packs");
+    assert_false(play_repair(scene, repo, &error));
+    assert_error(error, CST_ERROR_IO);
+    assert_true(storm_removal_refused());
+    assert_true(play_repair(scene, repo, NULL));
+    scratch_assert_holds(repo, scene->kept_id, "v", scene->kept, SIZE);
+    scratch_run("cd '%s/packs' && test $(ls | grep -vcxFf '%s/before') = 1", s->path, s->dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +291,8 @@ int main(void)
         scratch_test(forgetting_and_pruning),
         scratch_test(making_a_repository),
         scratch_test(a_writer_that_has_failed_commits_nothing),
+        scratch_test(prune_fails_when_a_file_cannot_be_removed),
+        scratch_test(repair_fails_when_a_pack_cannot_be_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
