@@ -8,7 +8,9 @@
  * system's programs, a few devices and the program itself are cloned into it (open_tree(2)), read
  * only; then it becomes "/" (pivot_root(2)), and the root of the host is detached. Sockets of the
  * host have no name there, and a filter denies connect(2) as well. The child is process 1 of a PID
- * namespace (launch.c): the kernel kills the processes that it has left when it ends.
+ * namespace (launch.c). The kernel ignores signals that process 1 sends to itself, and gives it the
+ * orphans. So it becomes an init: the program is its child, it reaps all processes, and ends as the
+ * program did. The kernel kills the processes that are left then.
  */
 #include <base/confine.h>
 
@@ -29,6 +31,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FIRST_USER 61184 /* systemd's users for the time of a service */
@@ -258,6 +261,38 @@ static void say(const char *text)
     (void)ignored;
 }
 
+/* --- process 1 -------------------------------------------------------------------------------- */
+
+/*
+ * Reaps until @program ends, and passes its end on: as the exit status that the caller computes from
+ * a signal. No process of the program's user can read this copy of our memory.
+ */
+G_NORETURN static void run_init(pid_t program)
+{
+    int status = 0;
+    pid_t pid;
+
+    /* The pipes have to end with the program. */
+    (void)close_range(0, ~0U, 0);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    do {
+        pid = waitpid(-1, &status, 0);
+    } while (pid != program && (pid >= 0 || errno == EINTR));
+    if (pid != program)
+        _exit(CST_CONFINE_FAILED);
+    _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+/* Returns in a child of this process, which becomes its init. */
+static gboolean fork_from_init(void)
+{
+    long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+
+    if (pid > 0)
+        run_init((pid_t)pid);
+    return pid == 0;
+}
+
 void cst_confine_enter(const CstConfine *confine, const char *program, int parent)
 {
     struct pollfd death = {.fd = parent, .events = POLLIN};
@@ -265,12 +300,13 @@ void cst_confine_enter(const CstConfine *confine, const char *program, int paren
     /* The signal is forgotten when the user changes, so it is asked for last. */
     if (give_up(confine, program) && chdir("/") == 0 &&
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0) {
-        if (poll(&death, 1, 0) == 0)
+        if (poll(&death, 1, 0) != 0)
+            _exit(CST_CONFINE_FAILED);
+        if (!confine->uid || fork_from_init())
             return;
-    } else {
-        say("cannot give up rights: ");
-        say(strerrordesc_np(errno));
-        say("\n");
     }
+    say("cannot give up rights: ");
+    say(strerrordesc_np(errno));
+    say("\n");
     _exit(CST_CONFINE_FAILED);
 }

@@ -4,7 +4,7 @@
  * fork() would copy the tables of all of it: milliseconds in a daemon with many volumes.
  * posix_spawn(), which does the same, has no umask. A child that is to be confined gets a copy of
  * the memory, because the kernel gives a namespace of users to no process that shares its memory,
- * and is process 1 of a PID namespace when it is root's.
+ * and is process 1 of a PID namespace when it is root's: the init of the program (confine.c).
  *
  * Until the program runs, a pipe is open on which the child says why it can't; it is read to its
  * end.

@@ -510,55 +510,6 @@ static void what_is_watched_has_no_limit_of_output_and_one_of_time(void **state)
     g_string_free(watched.taken, TRUE);
 }
 
-/* --- confined --------------------------------------------------------------------------------- */
-
-static gboolean run_confined(const char *script, const CstConfine *confine,
-                             CstChildResult *ret_result)
-{
-    const char *const argv[] = {"sh", "-c", script, NULL};
-    const CstChild child = {.argv = argv, .timeout_s = 20, .confine = confine};
-
-    assert_true(cst_child_run(&child, NULL, ret_result, NULL));
-    return ret_result->status != CST_CONFINE_FAILED;
-}
-
-static void a_confined_child_has_no_rights(void **state)
-{
-    g_auto(CstChildResult) result = {0};
-    CstConfine confine = {.memory = 64 * CST_MIB};
-
-    cst_confine_choose_user(&confine);
-    if (geteuid() != 0) {
-        assert_int_equal(confine.uid, 0);
-        skip();
-    }
-    assert_in_range(confine.uid, 61184, 65519);
-    if (!run_confined("id -u; id -G; grep -c : /proc/net/dev; ulimit -c; ulimit -v;"
-                      "grep NoNewPrivs /proc/self/status; grep CapEff /proc/self/status;"
-                      "touch /tmp/x 2>/dev/null || echo read-only; pwd; env | grep -v PWD= | sort",
-                      &confine, &result))
-        skip();
-    {
-        g_autofree char *expected = g_strdup_printf(
-            "%u\n%u\n1\n0\n65536\nNoNewPrivs:\t1\nCapEff:\t0000000000000000\nread-only\n/\n",
-            confine.uid, confine.uid);
-
-        assert_true(g_str_has_prefix(result.out, expected));
-        assert_null(strstr(result.out, "HOME="));
-        assert_non_null(strstr(result.out, "LC_ALL=C\n"));
-    }
-}
-
-static void what_can_not_be_confined_is_not_run(void **state)
-{
-    g_auto(CstChildResult) result = {0};
-    const CstConfine confine = {.uid = (uid_t)-1};
-
-    assert_false(run_confined("echo ran", &confine, &result));
-    assert_string_equal(result.out, "");
-    assert_true(g_str_has_prefix(result.err, "cannot give up rights: "));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,8 +517,6 @@ int main(void)
         cmocka_unit_test(whoever_watches_ends_it_when_it_is_enough),
         cmocka_unit_test(whoever_watches_is_asked_while_nothing_comes),
         cmocka_unit_test(what_is_watched_has_no_limit_of_output_and_one_of_time),
-        cmocka_unit_test(a_confined_child_has_no_rights),
-        cmocka_unit_test(what_can_not_be_confined_is_not_run),
         cmocka_unit_test(what_a_tool_makes_is_for_nobody_else),
         cmocka_unit_test(it_may_look_for_programs_elsewhere),
         cmocka_unit_test(nothing_of_ours_is_inherited),

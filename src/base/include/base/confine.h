@@ -10,8 +10,9 @@
  * what it was given and no more. It gains no rights, has a network of its own with nothing in it,
  * leaves no core, cannot connect(2), and ends with the thread that started it. When this process is
  * root's it has another user and no groups, and a root directory with the system's programs and a
- * few devices, all read only; it is alone in a PID namespace, and no process of it is left when it
- * ends. An ordinary user's child keeps that user's rights, and where the kernel grants users no
+ * few devices, all read only; it is alone in a PID namespace, below an init that reaps its orphans,
+ * and no process of it is left when it ends. The init passes the end by a signal on as the exit
+ * status 128 + signal. An ordinary user's child keeps that user's rights, and where the kernel grants users no
  * network of their own, the network too.
  */
 typedef struct {
