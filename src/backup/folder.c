@@ -117,30 +117,13 @@ static gboolean open_children(Folders *folders, gboolean shared_ok, GError **err
     return TRUE;
 }
 
-/* Finds the directory that the repository's own lies in, and makes it if it is missing. */
-static gboolean find_parent(const Folders *folders, CstPlace *place, GError **error)
-{
-    g_autofree char *parent = g_path_get_dirname(folders->path);
-    g_autoptr(GError) why = NULL;
-
-    if (cst_place_init(place, folders->path, &why))
-        return TRUE;
-    if (!g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
-        g_propagate_error(error, g_steal_pointer(&why));
-        return FALSE;
-    }
-    cst_place_clear(place);
-    return cst_may_change(error) && cst_dir_ensure(parent, 0700, error) &&
-           cst_place_init(place, folders->path, error);
-}
-
 gboolean folders_make(Folders *folders, const char *path, GError **error)
 {
     g_auto(CstPlace) place = CST_PLACE_INIT;
     gboolean empty;
 
     folders_init(folders, path);
-    if (!find_parent(folders, &place, error))
+    if (!cst_place_init_making(&place, folders->path, error))
         return FALSE;
     folders->root = cst_place_open(&place, O_RDONLY | O_DIRECTORY);
     if (folders->root < 0 && errno != ENOENT)

@@ -33,6 +33,7 @@ typedef struct {
     char *left; /* components that have not been opened */
     guint links;
     gboolean follow; /* a link of the last component */
+    gboolean make;   /* directories that are missing */
 } Walk;
 
 gboolean cst_stat_is_same(const struct stat *a, const struct stat *b)
@@ -131,6 +132,23 @@ static void note_exchangeable(CstPlace *place, const char *name)
         place->exchanged = g_strdup(name);
 }
 
+/* Makes the directory @name in the one that was reached. Its name survives a power cut. */
+static gboolean make_directory(const Walk *walk, const char *name, GError **error)
+{
+    const CstPlace *place = walk->place;
+    g_auto(CstFd) dir = -1;
+
+    if (!cst_may_change(error))
+        return FALSE;
+    if (mkdirat(place->dir, name, 0700) < 0 && errno != EEXIST)
+        return cst_fail_errno(error, errno, _("cannot create a directory of '%s'"), place->path);
+    CST_TEST_POINT("place.parent.made");
+    dir = openat(place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return cst_fail_errno(error, errno, _("cannot create a directory of '%s'"), place->path);
+    return cst_dir_sync(dir, place->path, error);
+}
+
 /* Enters the directory @name, or goes on with the text of the link @name. */
 static gboolean walk_into(Walk *walk, const char *name, GError **error)
 {
@@ -146,6 +164,11 @@ static gboolean walk_into(Walk *walk, const char *name, GError **error)
                           "out of; name the directory itself"),
                         place->path);
     fd = openat(place->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT && walk->make) {
+        if (!make_directory(walk, name, error))
+            return FALSE;
+        fd = openat(place->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    }
     if (fd < 0 || fstat(fd, &st) < 0)
         return cst_fail_errno(error, errno, _("cannot open '%s'"), place->path);
     if (S_ISLNK(st.st_mode) && !is_on_proc(fd))
@@ -196,6 +219,27 @@ static gboolean walk_path(Walk *walk, GError **error)
     return TRUE;
 }
 
+/* Walks with the settings in @walk. */
+static gboolean init_by_walk(CstPlace *ret_place, const char *path, uid_t user, Walk *walk,
+                             GError **error)
+{
+    gboolean ok;
+    int readable;
+
+    walk->place = ret_place;
+    walk->left = g_strdup(path);
+    *ret_place = (CstPlace){.dir = -1, .path = g_strdup(path), .user = user};
+    ok = walk_path(walk, error);
+    g_free(walk->left);
+    /* For fsync(); a directory that may only be entered stays an O_PATH descriptor. */
+    readable = ok ? openat(ret_place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (readable >= 0) {
+        cst_fd_clear(&ret_place->dir);
+        ret_place->dir = readable;
+    }
+    return ok;
+}
+
 gboolean cst_place_init(CstPlace *ret_place, const char *path, GError **error)
 {
     return cst_place_init_for(ret_place, path, geteuid(), TRUE, error);
@@ -204,20 +248,16 @@ gboolean cst_place_init(CstPlace *ret_place, const char *path, GError **error)
 gboolean cst_place_init_for(CstPlace *ret_place, const char *path, uid_t user, gboolean follow,
                             GError **error)
 {
-    Walk walk = {.place = ret_place, .left = g_strdup(path), .follow = follow};
-    gboolean ok;
-    int readable;
+    Walk walk = {.follow = follow};
 
-    *ret_place = (CstPlace){.dir = -1, .path = g_strdup(path), .user = user};
-    ok = walk_path(&walk, error);
-    g_free(walk.left);
-    /* For fsync(); a directory that may only be entered stays an O_PATH descriptor. */
-    readable = ok ? openat(ret_place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (readable >= 0) {
-        cst_fd_clear(&ret_place->dir);
-        ret_place->dir = readable;
-    }
-    return ok;
+    return init_by_walk(ret_place, path, user, &walk, error);
+}
+
+gboolean cst_place_init_making(CstPlace *ret_place, const char *path, GError **error)
+{
+    Walk walk = {.follow = TRUE, .make = TRUE};
+
+    return init_by_walk(ret_place, path, geteuid(), &walk, error);
 }
 
 void cst_place_clear(CstPlace *place)

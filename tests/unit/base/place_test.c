@@ -373,6 +373,40 @@ static void a_new_name_replaces_nothing(void **state)
     assert_int_equal(rmdir("private"), 0);
 }
 
+static void test_missing_directories_are_made_private(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    struct stat st;
+
+    assert_true(cst_place_init_making(&place, "private/a/b/name", NULL));
+    assert_string_equal(place.name, "name");
+    assert_true(place.closed);
+    assert_int_equal(stat("private/a", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(stat("private/a/b", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(access("private/a/b/name", F_OK), -1);
+}
+
+static void exchange_made_directory(gpointer unused)
+{
+    assert_int_equal(rename("theirs/a", "theirs/moved"), 0);
+    assert_int_equal(symlink("../private", "theirs/a"), 0);
+    assert_int_equal(lchown("theirs/a", OTHER, OTHER), 0);
+}
+
+static void test_made_directory_that_becomes_a_link_is_not_entered(void **state)
+{
+    g_auto(CstPlace) place = CST_PLACE_INIT;
+    g_autoptr(GError) error = NULL;
+
+    point_run("place.parent.made", exchange_made_directory, NULL);
+    assert_false(cst_place_init_making(&place, "theirs/a/b/name", &error));
+    points_clear();
+    assert_int_equal(cst_error_code(error), CST_ERROR_DENIED);
+    assert_int_equal(access("private/b", F_OK), -1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -391,6 +425,8 @@ int main(void)
         TEST(only_the_file_that_was_meant_is_removed),
         TEST(outputs_give_nothing_away),
         TEST(a_new_name_replaces_nothing),
+        TEST(test_missing_directories_are_made_private),
+        TEST(test_made_directory_that_becomes_a_link_is_not_entered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,11 @@ gboolean cst_place_init_for(CstPlace *ret_place, const char *path, uid_t user, g
                             GError **error);
 /** The same for this process's user, with a link of the name followed. */
 gboolean cst_place_init(CstPlace *ret_place, const char *path, GError **error);
+/**
+ * The same, and makes the directories above the name that are missing, with mode 0700; each is
+ * synced before the next one is made.
+ */
+gboolean cst_place_init_making(CstPlace *ret_place, const char *path, GError **error);
 /** Closes the directory and frees the strings. */
 void cst_place_clear(CstPlace *place);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstPlace, cst_place_clear)
