@@ -31,7 +31,7 @@ typedef struct {
     GPtrArray *backups;   /**< of the repository, CstBackup *, oldest first; NULL: not read */
     gboolean incremental; /**< read what has changed; the snapshots stay */
     gboolean together;    /**< all snapshots in one step where that can be */
-    gboolean must;        /**< a volume that can have no snapshot is an error */
+    gboolean must;        /**< a volume that can have no snapshot is left out */
     gboolean named;       /**< the command line names each volume */
     gboolean checking;    /**< before the command detaches; nothing is stored yet */
     char *snapshot;       /**< name of those that are made; NULL: none are */

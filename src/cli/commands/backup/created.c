@@ -3,8 +3,8 @@
  * The volumes of a backup one after the other, and the report of it. A volume that cannot be read
  * is left out, because the images of one tenant must not stop the backups of the others: it moves
  * from ->sources to ->missing, its new snapshot is deleted, and the command ends with PARTIAL. What
- * ends the whole backup is a cancellation, a repository that can store no more, the failure of the
- * only volume, and a volume that can have no snapshot where one was asked for.
+ * ends the whole backup is a cancellation, a repository that can store no more, and the failure of
+ * the only volume.
  *
  * A command that is about to detach refuses a named volume that cannot be read. The caller asked
  * for this volume, and does not see the exit status of a detached command.
@@ -27,7 +27,6 @@ static gboolean leave_out(BackupCreate *create, guint index, GError *why, GError
 
     if ((create->writer && !cst_writer_volume_drop(create->writer)) ||
         cst_error_code(why) == CST_ERROR_CANCELLED ||
-        (create->must && !source->snapshot && backup_no_snapshots(why)) ||
         create->sources->len + create->missing->len == 1) {
         g_propagate_error(error, why);
         return FALSE;

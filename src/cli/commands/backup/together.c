@@ -10,6 +10,8 @@
 
 #include <base/error.h>
 
+#include "snapshots.h"
+
 /* A server that does not know sets makes one after the other. */
 static gboolean one_by_one(BackupCreate *create, const GPtrArray *members, GError **error)
 {
@@ -82,6 +84,16 @@ static gboolean check_member(BackupCreate *create, BackupSource *source, GError 
     return FALSE;
 }
 
+/* A dry run does not show whether a file system shares extents: only a snapshot does. */
+static gboolean try_member(BackupCreate *create, BackupSource *source, GError **error)
+{
+    if (source->snapshot)
+        return TRUE;
+    if (!cst_conn_snapshot_create(create->ctl->conn, source->ref, create->snapshot, 0, NULL, error))
+        return FALSE;
+    return cst_conn_snapshot_delete(create->ctl->conn, source->ref, create->snapshot, NULL, error);
+}
+
 /* A set failed with @why, which this takes over: the members that refuse a snapshot are left out,
  * so that the set can be tried again. FALSE when there are none. */
 static gboolean leave_out_refusing(BackupCreate *create, GError *why, GError **error)
@@ -97,7 +109,9 @@ static gboolean leave_out_refusing(BackupCreate *create, GError *why, GError **e
     fine = backup_each(create, check_member, error);
     if (!cst_conn_set_dry_run(conn, FALSE, fine ? error : NULL))
         fine = FALSE;
-    else if (fine && create->missing->len == missing) {
+    if (fine && create->missing->len == missing && backup_no_snapshots(why))
+        fine = backup_each(create, try_member, error);
+    if (fine && create->missing->len == missing) {
         g_propagate_error(error, g_steal_pointer(&why));
         fine = FALSE;
     }
