@@ -21,8 +21,13 @@ class Repository(WithDaemon):
     def setUp(self):
         super().setUp()
         self.repo = os.path.join(self.peer.files, "repo")
-        self.key = ("--key-file", self.file("key", b"k" * 32))
+        self.key = ("--key-file", self.key_file("key", b"k" * 32))
         self.fine("backup-init", self.repo, *self.key)
+
+    def key_file(self, name, content, mode=0o600):
+        path = self.file(name, content)
+        os.chmod(path, mode)
+        return path
 
     def fine(self, *words, embedded=False):
         """The daemon has its root for itself, so a command without it has another one."""
@@ -327,12 +332,29 @@ class Keeping(Repository):
         self.fine("backup-create", repo, "p/a", "--secret", SECRET)
         self.assertIn("p/a", self.fine("backup-list", repo, "--secret", SECRET))
         # The value itself protects the key, wherever it comes from.
-        self.assertIn("p/a", self.fine("backup-list", repo, "--key-file", self.file("old", b"old")))
+        self.assertIn("p/a", self.fine("backup-list", repo, "--key-file", self.key_file("old", b"old")))
         self.ok("secret-set-value", SECRET, "bmV3")
-        for key in (("--secret", SECRET), ("--key-file", self.file("new", b"new")), ()):
+        for key in (("--secret", SECRET), ("--key-file", self.key_file("new", b"new")), ()):
             status, _, err = self.cistern("backup-list", repo, *key)
             self.assertNotEqual(0, status)
             self.assertIn("encrypted", err)
+
+    def test_key_file_that_others_may_read_is_refused(self):
+        for mode in (0o640, 0o604, 0o620, 0o644):
+            with self.subTest(mode=oct(mode)):
+                key = self.key_file("open", b"k" * 32, mode)
+                for words in (("backup-list", self.repo), ("backup-init", self.repo + "2")):
+                    status, _, err = self.cistern(*words, "--key-file", key)
+                    self.assertEqual(4, status, err)
+                    self.assertIn("other users may know the key", err)
+        self.assertFalse(os.path.exists(self.repo + "2"))
+        os.chown(self.key_file("theirs", b"k" * 32), TENANT, TENANT)
+        self.assertEqual(4, self.cistern("backup-list", self.repo, "--key-file",
+                                         os.path.join(self.peer.files, "theirs"))[0])
+        # A pipe of the shell is no file of others.
+        status, _, err = peers.run(["bash", "-c", f"'{space.CISTERN}' -c '{self.peer.uri}' "
+                                    f"backup-list '{self.repo}' --key-file <(cat '{self.key[1]}')"])
+        self.assertEqual((0, ""), (status, err))
 
     def test_a_hidden_directory_of_a_pool(self):
         self.make("a", "raw", "write -P 1 0 1M")

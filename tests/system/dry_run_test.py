@@ -314,6 +314,7 @@ class DryRun(WithDaemon):
     def make_volumes(self):
         self.write("data", b"x" * MIB)
         self.write("value", b"new")
+        os.chmod(self.at("value"), 0o600)
         vol = "<volume><name>{}</name><capacity unit='M'>4</capacity>{}</volume>"
         self.write("vol.xml", vol.format("new", ""))
         self.write("taken.xml", vol.format("v", ""))

@@ -91,7 +91,7 @@ gboolean cli_repo_secret(CliCtl *ctl, const CliArgs *args, CstSecretBytes *ret_s
         return FALSE;
     *ret_given = uuid || file;
     if (file)
-        return cli_secret_read_file(file, ret_secret, error);
+        return cli_secret_read_private_file(file, ret_secret, error);
     if (!uuid)
         return TRUE;
     secret = cli_conn(ctl, error) ? cli_secret_named(ctl, uuid, error) : NULL;

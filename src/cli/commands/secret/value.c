@@ -150,6 +150,22 @@ gboolean cli_secret_read_file(const char *path, CstSecretBytes *ret_text, GError
     return TRUE;
 }
 
+gboolean cli_secret_read_private_file(const char *path, CstSecretBytes *ret_text, GError **error)
+{
+    g_autofree char *text = NULL;
+    size_t len;
+    gboolean done;
+
+    /* A pipe, such as the shell makes for <(COMMAND), has no other readers. */
+    if (g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR))
+        return cli_secret_read_file(path, ret_text, error);
+    if (!cst_file_read_private(path, FILE_MAX, &text, &len, error))
+        return FALSE;
+    done = cst_secret_bytes_copy(ret_text, text, len, error);
+    explicit_bzero(text, len);
+    return done;
+}
+
 gboolean cli_secret_read_prompt(CliCtl *ctl, CstSecretBytes *ret_text, GError **error)
 {
     g_auto(Value) value = {0};
