@@ -7,6 +7,8 @@
  */
 #include <string.h>
 
+#include <base/flags.h>
+
 #include "api_private.h"
 
 static void fill_secret(wire_secret *ret, const CstSecretRow *row)
@@ -162,6 +164,9 @@ static gboolean get_value(CstApiCall *call, const void *data, void *ret_data, GE
     CstUuid uuid = uuid_of(args->secret.uuid);
     g_auto(CstSecretBytes) value = {0};
 
+    /* Flags of the service are none of the protocol's. */
+    if (!call->embedded && !cst_flags_check(args->flags, 0, "secretGetValue", error))
+        return FALSE;
     if (!cst_service_secret_get_value(call->service, &uuid, args->flags, call->token, &value,
                                       error))
         return FALSE;

@@ -35,6 +35,7 @@ static CstApiCall call_of(CstLocal *local, const CstProcedure *procedure, CstTas
     cst_task_set_part_of(task, cst_client_jobs_group(local->session.jobs));
     return (CstApiCall){.service = local->service,
                         .session = &local->session,
+                        .embedded = TRUE,
                         .procedure = procedure,
                         .task = task};
 }

@@ -6,6 +6,8 @@
  */
 #include <string.h>
 
+#include <service/secrets.h>
+
 #include "conn_private.h"
 
 /* Makes a reference from @wire, whose strings it takes over. */
@@ -91,10 +93,10 @@ gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, c
     return cst_conn_call(conn, WIRE_PROC_SECRET_SET_VALUE, &args, NULL, NULL, error);
 }
 
-gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret,
-                                   CstSecretBytes *ret_value, GError **error)
+static gboolean get_value(CstConn *conn, const CstConnSecret *secret, unsigned flags,
+                          CstSecretBytes *ret_value, GError **error)
 {
-    wire_secret_flags_args args = {cst_secret_arg(secret), 0};
+    wire_secret_flags_args args = {cst_secret_arg(secret), flags};
     wire_secret_value_ret ret = {0};
     gboolean done;
 
@@ -105,6 +107,19 @@ gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret,
         explicit_bzero(ret.value.value_val, ret.value.value_len);
     xdr_free((xdrproc_t)xdr_wire_secret_value_ret, (char *)&ret);
     return done;
+}
+
+gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret,
+                                   CstSecretBytes *ret_value, GError **error)
+{
+    return get_value(conn, secret, 0, ret_value, error);
+}
+
+gboolean cst_conn_secret_use_value(CstConn *conn, const CstConnSecret *secret,
+                                   CstSecretBytes *ret_value, GError **error)
+{
+    return get_value(conn, secret, cst_conn_is_embedded(conn) ? CST_SECRET_VALUE_INTERNAL : 0,
+                     ret_value, error);
 }
 
 /* --- values at rest --------------------------------------------------------------------------- */

@@ -339,6 +339,40 @@ class Keeping(Repository):
             self.assertNotEqual(0, status)
             self.assertIn("encrypted", err)
 
+    def test_private_secret_is_a_key_without_a_daemon_only(self):
+        text = self.file("private.xml", "<secret ephemeral='no' private='yes'>"
+                         f"<uuid>{SECRET}</uuid></secret>")
+        repo = os.path.join(self.peer.files, "private")
+        self.make("a", "raw", "write -P 1 0 1M")
+        source = os.path.join(self.peer.files, "source")
+        os.makedirs(source)
+        self.fine("pool-create-as", "e", "dir", "--target", source, embedded=True)
+        self.fine("vol-create-as", "e", "v", "1M", embedded=True)
+        self.fine("secret-define", text, embedded=True)
+        self.fine("secret-set-value", SECRET, "--file", self.key_file("old", b"old"), "--plain",
+                  embedded=True)
+        self.fine("backup-init", repo, "--secret", SECRET, embedded=True)
+        self.fine("backup-create", repo, "e/v", "--secret", SECRET, embedded=True)
+        self.assertIn("e/v", self.fine("backup-list", repo, "--secret", SECRET, embedded=True))
+        self.assertIn("e/v", self.fine("backup-list", repo, "--key-file",
+                                       os.path.join(self.peer.files, "old")))
+        # The value is for use, and not to be shown.
+        root = os.path.join(self.peer.files, "root")
+        status, out, err = peers.run([space.CISTERN, "--embedded", "--root", root,
+                                      "secret-get-value", SECRET])
+        self.assertNotEqual(0, status)
+        self.assertIn("secret is private", err)
+        self.assertNotIn("b2xk", out)
+        # A daemon gives it to no client.
+        self.virsh("secret-undefine", SECRET)
+        self.ok("secret-define", text)
+        self.addCleanup(self.virsh, "secret-undefine", SECRET)
+        self.ok("secret-set-value", SECRET, "b2xk")
+        status, _, err = self.cistern("backup-list", repo, "--secret", SECRET)
+        self.assertNotEqual(0, status)
+        self.assertIn("secret is private", err)
+        self.assertIn("a daemon gives the value of a private secret to no client", err)
+
     def test_key_file_that_others_may_read_is_refused(self):
         for mode in (0o640, 0o604, 0o620, 0o644):
             with self.subTest(mode=oct(mode)):

@@ -77,12 +77,13 @@ static gboolean read_value(const CstService *service, Found *found, CstSecretByt
 gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
                                       const char *token, CstSecretBytes *ret_value, GError **error)
 {
-    gboolean elevated = token && cst_system_token_matches(service->paths, token);
+    gboolean elevated = (flags & CST_SECRET_VALUE_INTERNAL) ||
+                        (token && cst_system_token_matches(service->paths, token));
     g_auto(Found) it = {0};
     CstSecretFile *secret;
     gboolean done = FALSE;
 
-    if (!cst_flags_check(flags, 0, "secretGetValue", error) || !secrets_sync(service, error))
+    if (!cst_flags_check(flags, CST_SECRET_VALUE_INTERNAL, "secretGetValue", error) || !secrets_sync(service, error))
         return FALSE;
     g_mutex_lock(&service->tables);
     secret = secret_find(service, uuid, error);

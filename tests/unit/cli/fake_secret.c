@@ -141,6 +141,12 @@ gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret,
     return cst_secret_bytes_copy(ret_value, data, len, error);
 }
 
+gboolean cst_conn_secret_use_value(CstConn *conn, const CstConnSecret *secret,
+                                   CstSecretBytes *ret_value, GError **error)
+{
+    return cst_conn_secret_get_value(conn, secret, ret_value, error);
+}
+
 static gboolean change_seals(const GPtrArray *secrets, unsigned flags, guint *ret_count,
                              GError **error)
 {

@@ -215,6 +215,7 @@ static CstSecretBytes value;
     X(secret_xml, cst_conn_secret_xml(conn, &secret, error))                                     \
     X(secret_set_value, cst_conn_secret_set_value(conn, &secret, uuid.bytes, 1, error))          \
     X(secret_get_value, cst_conn_secret_get_value(conn, &secret, &value, error))                 \
+    X(secret_use_value, cst_conn_secret_use_value(conn, &secret, &value, error))                 \
     X(secrets_seal, cst_conn_secrets_seal(conn, NULL, 1, &result.count, error))                  \
     X(secret_rotate,                                                                             \
       cst_conn_secret_rotate(conn, &secret, &(CstConnRotate){.value = &value}, NULL, error))     \

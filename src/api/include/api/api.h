@@ -37,6 +37,7 @@ typedef struct {
     const CstProcedure *procedure;
     CstTask *task;                        /**< of CST_RUN_LONG, otherwise NULL; borrowed */
     char token[CST_SYSTEM_TOKEN_LEN + 1]; /**< system token that the caller has shown; "": none */
+    gboolean embedded;                    /**< the caller is in this process; no client is */
     CstUpload *upload;                    /**< opened by the procedure; the caller takes it over */
     CstDownload *download;                /**< the same; at most one of the two */
     gboolean sparse;                      /**< of either: holes are told as such */

@@ -80,6 +80,19 @@ gboolean cli_repo_job_begin(CliCtl *ctl, const CliArgs *args, const char *kind, 
     return cli_job_begin(ctl, kind, text, what, error);
 }
 
+/* The reason is in the error already: what else can be done is not. Always FALSE. */
+static gboolean explain_private(CliCtl *ctl, const CstConnSecret *secret)
+{
+    g_autofree char *xml = cst_conn_secret_xml(ctl->conn, secret, NULL);
+    g_autofree char *is_private = xml ? cli_xml_text(xml, "/secret/@private") : NULL;
+
+    if (!cst_conn_is_embedded(ctl->conn) && g_strcmp0(is_private, "yes") == 0)
+        cli_hint(ctl, "%s",
+                 _("a daemon gives the value of a private secret to no client; use --key-file, or "
+                   "a secret that is not private"));
+    return FALSE;
+}
+
 gboolean cli_repo_secret(CliCtl *ctl, const CliArgs *args, CstSecretBytes *ret_secret,
                          gboolean *ret_given, GError **error)
 {
@@ -95,7 +108,8 @@ gboolean cli_repo_secret(CliCtl *ctl, const CliArgs *args, CstSecretBytes *ret_s
     if (!uuid)
         return TRUE;
     secret = cli_conn(ctl, error) ? cli_secret_named(ctl, uuid, error) : NULL;
-    return secret && cst_conn_secret_get_value(ctl->conn, secret, ret_secret, error);
+    return secret && (cst_conn_secret_use_value(ctl->conn, secret, ret_secret, error) ||
+                      explain_private(ctl, secret));
 }
 
 CstRepo *cli_repo(CliCtl *ctl, const CliArgs *args, GError **error)

@@ -42,6 +42,12 @@ gboolean cst_conn_secret_set_value(CstConn *conn, const CstConnSecret *secret, c
 /** Reads the value. */
 gboolean cst_conn_secret_get_value(CstConn *conn, const CstConnSecret *secret,
                                    CstSecretBytes *ret_value, GError **error);
+/**
+ * Reads the value for use in this process, not to show it: of a private secret, too, if the service
+ * runs in this process. INVALID_SECRET for a private secret of a daemon.
+ */
+gboolean cst_conn_secret_use_value(CstConn *conn, const CstConnSecret *secret,
+                                   CstSecretBytes *ret_value, GError **error);
 
 typedef enum {
     CST_CONN_SEAL_ALL = 1 << 0,  /**< all secrets, and not those that are given */

@@ -49,11 +49,17 @@ char *cst_service_secret_get_xml(CstService *service, const CstUuid *uuid, unsig
 gboolean cst_service_secret_set_value(CstService *service, const CstUuid *uuid,
                                       const uint8_t *value, size_t len, unsigned flags,
                                       GError **error);
+
+typedef enum {
+    CST_SECRET_VALUE_INTERNAL = 1 << 0 /**< for use in this process, so also of a private secret */
+} CstSecretValueFlags;
+
 /**
- * Reads the value. INVALID_SECRET for a private secret ("secret is private") unless @token is the
- * host's system token (store/system_token.h), by which libvirt's daemons prove themselves to each
- * other (NULL: none), and for a value that is sealed with a key that is not here. NO_SECRET when
- * the secret has no value.
+ * Reads the value. @flags: CstSecretValueFlags. INVALID_SECRET for a private secret ("secret is
+ * private") unless the use is internal, or @token is the host's system token
+ * (store/system_token.h), by which libvirt's daemons prove themselves to each other (NULL: none),
+ * and for a value that is sealed with a key that is not here. NO_SECRET when the secret has no
+ * value.
  */
 gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, unsigned flags,
                                       const char *token, CstSecretBytes *ret_value, GError **error);
