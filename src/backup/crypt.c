@@ -155,11 +155,16 @@ gboolean repo_keys_open(const RepoConfig *config, const CstSecretBytes *secret, 
 
 gboolean repo_config_sum(const uint8_t *file, uint8_t ret_sum[REPO_HASH], GError **error)
 {
+    return repo_digest(file, REPO_CONFIG_SUM, ret_sum, error);
+}
+
+gboolean repo_digest(const void *bytes, size_t len, uint8_t ret_digest[REPO_HASH], GError **error)
+{
     int result;
 
     if (!cst_library_load(&cst_gnutls_library, error))
         return FALSE;
-    result = gnutls_hash_fast(GNUTLS_DIG_SHA256, file, REPO_CONFIG_SUM, ret_sum);
+    result = gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes, len, ret_digest);
     return result == 0 || fail_gnutls(error, result);
 }
 

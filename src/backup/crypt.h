@@ -34,6 +34,8 @@ gboolean repo_keys_open(const RepoConfig *config, const CstSecretBytes *secret, 
 
 /** The checksum of a config file, into its place or to compare. */
 gboolean repo_config_sum(const uint8_t *file, uint8_t ret_sum[REPO_HASH], GError **error);
+/** Computes the SHA-256 of @len bytes. */
+gboolean repo_digest(const void *bytes, size_t len, uint8_t ret_digest[REPO_HASH], GError **error);
 
 /** The name of a chunk. Any thread. */
 gboolean repo_chunk_name(const RepoKeys *keys, ChunkKind kind, const void *content, size_t len,

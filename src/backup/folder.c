@@ -278,6 +278,13 @@ gboolean folder_remove(const Folders *folders, FolderKind kind, const char *name
            cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
 }
 
+gboolean folder_has(const Folders *folders, FolderKind kind, const char *name)
+{
+    struct stat st;
+
+    return fstatat(folders->fds[kind], name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 gboolean folder_sync(const Folders *folders, FolderKind kind, GError **error)
 {
     return cst_dir_sync(folders->fds[kind], folders->path, error);

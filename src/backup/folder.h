@@ -55,6 +55,8 @@ gboolean folder_publish_config(const Folders *folders, int fd, const uint8_t dra
 void folder_drop_draft(const Folders *folders, const uint8_t draft[REPO_ID]);
 /** Removes a file, durable after folder_sync(); succeeds when there is none. */
 gboolean folder_remove(const Folders *folders, FolderKind kind, const char *name, GError **error);
+/** Whether the file @name exists, readable or not. */
+gboolean folder_has(const Folders *folders, FolderKind kind, const char *name);
 gboolean folder_sync(const Folders *folders, FolderKind kind, GError **error);
 
 /** Names of the files whose name is an id, sorted. @others: counts other names; NULL. */

@@ -218,6 +218,18 @@ static void put_text(GByteArray *body, const char *text)
     g_byte_array_append(body, (const uint8_t *)(text ? text : ""), (guint)len);
 }
 
+/* The place in the order of backups: number, then id and digest of the predecessor or zeroes. */
+static void put_order(GByteArray *body, const CstBackup *backup)
+{
+    uint8_t id[REPO_ID] = {0};
+
+    if (*backup->predecessor.id)
+        (void)repo_id_parse(backup->predecessor.id, id);
+    put_64(body, backup->number);
+    g_byte_array_append(body, id, REPO_ID);
+    g_byte_array_append(body, backup->predecessor.digest, REPO_HASH);
+}
+
 GByteArray *repo_manifest_format(const CstBackup *backup)
 {
     GByteArray *body = g_byte_array_new();
@@ -250,6 +262,8 @@ GByteArray *repo_manifest_format(const CstBackup *backup)
         put_32(body, volume->n_lists);
         g_byte_array_append(body, volume->lists, volume->n_lists * REPO_HASH);
     }
+    if (backup->number > 0)
+        put_order(body, backup);
     return body;
 }
 
@@ -369,6 +383,26 @@ static void take_moment(Reading *reading, CstBackup *backup)
         backup->span_us = take_64(reading);
 }
 
+/* The manifests of older versions end before the order. */
+static void take_order(Reading *reading, CstBackup *backup)
+{
+    const uint8_t *id, *digest;
+
+    if (reading->bad || reading->left == 0)
+        return;
+    backup->number = take_64(reading);
+    id = take(reading, REPO_ID);
+    digest = take(reading, REPO_HASH);
+    if (!digest || backup->number == 0 || backup->number > REPO_NUMBER_MAX) {
+        reading->bad = TRUE;
+        return;
+    }
+    memcpy(backup->predecessor.digest, digest, REPO_HASH);
+    backup->predecessor.number = backup->number - 1;
+    if (!cst_bytes_are_zero(id, REPO_ID))
+        repo_id_format(id, backup->predecessor.id);
+}
+
 CstBackup *repo_manifest_parse(const uint8_t *body, size_t len, uint32_t chunk, const char *name,
                                GError **error)
 {
@@ -388,6 +422,7 @@ CstBackup *repo_manifest_parse(const uint8_t *body, size_t len, uint32_t chunk, 
     count = take_32(&reading, REPO_VOLUMES_MAX);
     for (uint32_t i = 0; i < count && !reading.bad; i++)
         take_volume(&reading, chunk, backup);
+    take_order(&reading, backup);
     if (reading.bad || reading.left > 0 || backup->volumes->len == 0) {
         cst_fail(error, CST_ERROR_CORRUPT, _("'%s' is no description of a backup"), name);
         return NULL;

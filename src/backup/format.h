@@ -35,6 +35,7 @@
 #define REPO_NAME_MAX     4096u
 #define REPO_TAGS_MAX     256u
 #define REPO_VOLUMES_MAX  65536u
+#define REPO_NUMBER_MAX   (UINT64_C(1) << 62) /* of a backup */
 /* What a guest sees of a volume is no larger: its lists fit into a manifest. */
 #define REPO_VOLUME_MAX (UINT64_C(1) << 46)
 

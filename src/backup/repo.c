@@ -308,6 +308,8 @@ static CstBackup *read_manifest(CstRepo *repo, const char *id, GError **error)
     g_autofree uint8_t *body = repo_file_read(repo, REPO_MANIFEST, id, &len, error);
     CstBackup *backup = body ? repo_manifest_parse(body, len, repo->config.chunk, id, error) : NULL;
 
+    if (backup && !repo_digest(body, len, backup->digest, error))
+        g_clear_pointer(&backup, cst_backup_free);
     if (backup)
         g_strlcpy(backup->id, id, sizeof(backup->id));
     return backup;

@@ -410,12 +410,30 @@ gboolean cst_writer_volume_end(CstBackupWriter *writer, GError **error)
     return TRUE;
 }
 
+/*
+ * The newest backup at this time becomes the predecessor. Another program may commit a backup with
+ * the same predecessor: both get the same number. A damaged manifest counts as missing.
+ */
+static gboolean choose_number(CstBackupWriter *writer, GError **error)
+{
+    g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) backups = cst_repo_backups(writer->repo, damaged, error);
+
+    if (!backups)
+        return FALSE;
+    writer->backup->predecessor = cst_backups_newest(backups);
+    writer->backup->number = writer->backup->predecessor.number + 1;
+    return TRUE;
+}
+
 gboolean cst_writer_commit(CstBackupWriter *writer, char *ret_id, GError **error)
 {
     g_autoptr(GByteArray) body = NULL;
 
     if (writer->volume || writer->backup->volumes->len == 0)
         return cst_fail(error, CST_ERROR_INVALID, _("the backup is not complete"));
+    if (!choose_number(writer, error))
+        return FALSE;
     body = repo_manifest_format(writer->backup);
     if (body->len > REPO_MANIFEST_MAX - REPO_FILE_HEAD - REPO_TAG)
         return cst_fail(error, CST_ERROR_LIMIT, _("these are too many volumes for one backup"));

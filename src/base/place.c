@@ -471,7 +471,7 @@ gboolean cst_place_replace(const CstPlace *place, const void *data, size_t len, 
     return ok && cst_place_sync(place, error);
 }
 
-/* --- the user's cache ------------------------------------------------------------------------- */
+/* --- the user's directories ------------------------------------------------------------------- */
 
 static gboolean is_our_directory(const char *path)
 {
@@ -480,17 +480,15 @@ static gboolean is_our_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
 }
 
-char *cst_place_cache_dir(const char *name)
+/* Makes cistern/@name in @above, which is made if it is missing and @parent is this user's. */
+static char *user_dir(const char *above, const char *parent, const char *name)
 {
-    const char *cache = g_get_user_cache_dir();
-    g_autofree char *parent = g_path_get_dirname(cache);
-    g_autofree char *dir = g_build_filename(cache, "cistern", name, NULL);
+    g_autofree char *dir = g_build_filename(above, "cistern", name, NULL);
     g_autofree char *inside = g_build_filename(dir, "x", NULL);
     g_auto(CstPlace) place = CST_PLACE_INIT;
-
     g_autoptr(GError) why = NULL;
 
-    if (!is_our_directory(g_file_test(cache, G_FILE_TEST_EXISTS) ? cache : parent))
+    if (!is_our_directory(g_file_test(above, G_FILE_TEST_EXISTS) ? above : parent))
         return NULL;
     if (!cst_place_init(&place, inside, &why)) {
         /* A link that another user can change is no reason to make directories where it leads. */
@@ -503,4 +501,17 @@ char *cst_place_cache_dir(const char *name)
     }
     return place.trusted && !place.exchanged && place.owner == geteuid() ? g_steal_pointer(&dir)
                                                                          : NULL;
+}
+
+char *cst_place_cache_dir(const char *name)
+{
+    const char *cache = g_get_user_cache_dir();
+    g_autofree char *parent = g_path_get_dirname(cache);
+
+    return user_dir(cache, parent, name);
+}
+
+char *cst_place_state_dir(const char *name)
+{
+    return user_dir(g_get_user_state_dir(), g_get_home_dir(), name);
 }

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -543,3 +544,102 @@ class Keeping(Repository):
         self.assertIn("--shared", err)
         self.assertEqual(0, self.cistern("backup-list", self.repo, "--shared", *self.key)[0])
 
+
+class PutBack(Repository):
+    """A repository whose directory is exchanged for an earlier copy of it."""
+
+    def setUp(self):
+        super().setUp()
+        self.make("a", "raw", "write -P 1 0 1M")
+        self.first = self.backup("p/a")
+        self.copy = os.path.join(self.peer.files, "copy")
+        shutil.copytree(self.repo, self.copy)
+        self.io(self.at("p", "a"), "write -P 2 0 1M")
+        self.second = self.backup("p/a")
+
+    def put_back(self):
+        shutil.rmtree(self.repo)
+        shutil.copytree(self.copy, self.repo)
+
+    def state_file(self):
+        with open(os.path.join(self.repo, "config"), "rb") as stream:
+            name = stream.read()[12:28].hex()
+        return os.path.join(space.ENV["HOME"], ".local/state/cistern/backups", name)
+
+    def test_backup_to_it_is_refused_until_it_is_accepted(self):
+        self.put_back()
+        for words in (("p/a",), ("p/a", "--dry-run"), ("--pool", "p", "--incremental")):
+            status, _, err = self.cistern("backup-create", self.repo, *words, *self.key)
+            self.assertEqual(5, status, err)
+            self.assertIn(f"has seen backup '{self.second[:8]}', which is missing", err)
+            self.assertIn("--accept-rollback", err)
+        self.assertEqual([self.first], os.listdir(os.path.join(self.repo, "backups")))
+        out = self.fine("--json", "backup-create", self.repo, "p/a", "--accept-rollback",
+                        *self.key)
+        self.assertEqual({self.first, json.loads(out)["backup"]}, set(self.listed()))
+        self.backup("p/a")
+
+    def test_readers_warn_and_check_fails(self):
+        self.put_back()
+        missing = f"has seen backup '{self.second[:8]}', which is missing"
+        for words in (("backup-list", self.repo), ("backup-info", self.repo, "latest"),
+                      ("backup-restore", self.repo, "latest", "--newname", "b"),
+                      ("backup-prove", self.repo, "latest", "--content-only")):
+            status, out, err = self.cistern(*words, *self.key)
+            self.assertEqual(0, status, out + err)
+            self.assertIn("warning: ", err)
+            self.assertIn(missing, err)
+        self.io(self.at("p", "b"), "read -P 1 0 1M")
+        status, out, err = self.cistern("backup-check", self.repo, *self.key)
+        self.assertEqual(7, status, out + err)
+        self.assertIn(missing, out)
+
+    def test_forgetting_the_newest_backup_is_no_rollback(self):
+        self.fine("backup-forget", self.repo, self.second, "--yes", *self.key)
+        self.assertEqual({self.first}, set(self.listed()))
+        self.fine("backup-check", self.repo, *self.key)
+        self.fine("backup-forget", self.repo, self.first, "--yes", *self.key)
+        self.assertFalse(os.path.exists(self.state_file()))
+        self.backup("p/a")
+
+    def test_repair_that_drops_the_newest_manifest_is_no_rollback(self):
+        with open(os.path.join(self.repo, "backups", self.second), "r+b") as stream:
+            stream.seek(60)
+            stream.write(b"damage")
+        self.fine("backup-repair", self.repo, *self.key)
+        self.fine("backup-check", self.repo, *self.key)
+        self.backup("p/a")
+
+    def test_dry_runs_note_nothing(self):
+        before = open(self.state_file(), "rb").read()
+        os.remove(self.state_file())
+        self.fine("backup-create", self.repo, "p/a", "--dry-run", *self.key)
+        self.assertFalse(os.path.exists(self.state_file()))
+        self.listed()
+        self.assertEqual(before, open(self.state_file(), "rb").read())
+        self.assertEqual(0o600, os.stat(self.state_file()).st_mode & 0o7777)
+
+    def test_file_that_cannot_be_read_is_named(self):
+        with open(self.state_file(), "w", encoding="ascii") as stream:
+            stream.write("rubbish\n")
+        status, _, err = self.cistern("backup-create", self.repo, "p/a", *self.key)
+        self.assertNotEqual(0, status)
+        self.assertIn(self.state_file(), err)
+        os.remove(self.state_file())
+        self.backup("p/a")
+
+    def test_number_of_remembered_repositories_is_bounded(self):
+        directory = os.path.dirname(self.state_file())
+        for i in range(300):
+            path = os.path.join(directory, f"{i:032x}")
+            with open(path, "w", encoding="ascii") as stream:
+                stream.write("rubbish\n")
+            os.utime(path, (i, i))
+        os.remove(self.state_file())
+        self.listed()
+        self.assertTrue(os.path.exists(self.state_file()))
+        self.assertEqual(256, len(os.listdir(directory)))
+        self.assertFalse(os.path.exists(os.path.join(directory, f"{0:032x}")))
+        for i in range(300):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.join(directory, f"{i:032x}"))

@@ -22,6 +22,8 @@ typedef struct CstRepo CstRepo;
 #define CST_BACKUP_ID_BYTES 16
 /** "0123…" and the zero behind it. */
 #define CST_BACKUP_ID_TEXT (2 * CST_BACKUP_ID_BYTES + 1)
+/** Bytes of the SHA-256 of a manifest. */
+#define CST_BACKUP_DIGEST 32
 
 /* Limits of the size of a chunk, which is a power of two. */
 #define CST_CHUNK_MIN     (64u << 10)
@@ -92,8 +94,18 @@ typedef enum {
     CST_BACKUP_IN_TURN = 3 /**< their snapshots were made one after the other, then all were read */
 } CstBackupMoment;
 
+/** Names one backup: where it is in the order of backups, and a digest of its manifest. */
+typedef struct {
+    uint64_t number; /**< one more than that of its predecessor; 0: made by an older version */
+    char id[CST_BACKUP_ID_TEXT]; /**< "": no backup */
+    uint8_t digest[CST_BACKUP_DIGEST];
+} CstBackupMark;
+
 typedef struct {
     char id[CST_BACKUP_ID_TEXT];
+    CstBackupMark predecessor; /**< the newest backup when this one was made; id "": not known */
+    uint64_t number;           /**< 0: its manifest is from an older version and has no number */
+    uint8_t digest[CST_BACKUP_DIGEST]; /**< of its own manifest */
     int64_t time_us; /**< real time; for several volumes at one moment: that moment */
     char *host;
     GStrv tags;
@@ -123,6 +135,21 @@ CstBackup *cst_repo_backup(CstRepo *repo, const char *prefix, GError **error);
 CstBackup *cst_repo_latest(CstRepo *repo, const char *volume, GError **error);
 /** The volume @name ("POOL/NAME", NAME, or NULL when there is only one) of a backup; NO_VOL. */
 const CstBackupVolume *cst_backup_volume(const CstBackup *backup, const char *name, GError **error);
+
+/* --- a repository that was put back ----------------------------------------------------------- */
+
+/** Returns the mark of the newest of @backups (of CstBackup *); id "" if there are none. */
+CstBackupMark cst_backups_newest(const GPtrArray *backups);
+/** Whether the repository has a manifest @id, also a damaged one. */
+gboolean cst_repo_has_manifest(CstRepo *repo, const char *id);
+/**
+ * Checks that the repository, which holds @backups, has not been put back to a state before the
+ * backup @seen was made. STATE if the manifest of @seen is missing and no later backup names it as
+ * its predecessor, or if the manifest has another digest. A backup without a number that is missing
+ * is no error, and a later backup whose predecessor is forgotten proves nothing.
+ */
+gboolean cst_repo_check_seen(CstRepo *repo, const GPtrArray *backups, const CstBackupMark *seen,
+                             GError **error);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 

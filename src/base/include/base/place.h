@@ -117,6 +117,8 @@ gboolean cst_place_replace(const CstPlace *place, const void *data, size_t len, 
  * directory on the way: a program of root's that runs with another user's HOME has no cache.
  */
 char *cst_place_cache_dir(const char *name);
+/** The same below XDG_STATE_HOME (~/.local/state), for records that have to stay. */
+char *cst_place_state_dir(const char *name);
 
 /** Whether both describe the same file. */
 gboolean cst_stat_is_same(const struct stat *a, const struct stat *b);

@@ -22,6 +22,7 @@
 #include "output/report.h"
 #include "output/sheet.h"
 #include "output/text.h"
+#include "seen.h"
 #include "snapshots.h"
 
 static void source_free(gpointer data)
@@ -400,6 +401,22 @@ static gboolean run(BackupCreate *create, char *ret_id, GError **error)
     return done;
 }
 
+/* What is added to a repository that was put back would hide that backups are missing. */
+static gboolean check_rollback(const BackupCreate *create, const CliArgs *args, GError **error)
+{
+    GError *why = NULL;
+
+    if (cli_args_has(args, "accept-rollback"))
+        return backup_seen_accept(create->repo, error);
+    if (backup_seen_check(create->repo, &why))
+        return TRUE;
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_STATE))
+        cli_hint(create->ctl, "%s",
+                 _("find out why; --accept-rollback goes on with the repository as it is"));
+    g_propagate_error(error, why);
+    return FALSE;
+}
+
 static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(BackupCreate) create = {.ctl = ctl};
@@ -411,7 +428,8 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     create.must = create.together || cli_args_has(args, "snapshot");
     create.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
     create.repo = cli_repo(ctl, args, error);
-    if (!create.repo || !find_sources(&create, args, error))
+    if (!create.repo || !check_rollback(&create, args, error) ||
+        !find_sources(&create, args, error))
         return FALSE;
     if (create.must || create.incremental)
         create.snapshot = backup_snapshot_name(create.repo);
@@ -428,6 +446,7 @@ static gboolean cmd_create(CliCtl *ctl, const CliArgs *args, GError **error)
     backup = cst_repo_backup(create.repo, id, error);
     if (!backup)
         return FALSE;
+    backup_seen_note(ctl, create.repo, backup);
     backup_print_created(&create, backup);
     return create.missing->len == 0 || backup_missing_fail(&create, backup, error);
 }
@@ -452,6 +471,7 @@ static const CliOption create_options[] = {
      .kind = CLI_OPT_BOOL,
      .letter = 'U',
      .help = N_("read also what another program is writing to")},
+    CLI_SWITCH("accept-rollback", N_("add to a repository that was put back to an earlier state")),
     REPO_OPTIONS,
     CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer")),
     CLI_DETACH,

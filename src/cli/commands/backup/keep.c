@@ -12,6 +12,7 @@
 #include "output/report.h"
 #include "output/sheet.h"
 #include "output/text.h"
+#include "seen.h"
 #include "snapshots.h"
 
 /* --- backup-forget ---------------------------------------------------------------------------- */
@@ -98,6 +99,7 @@ static gboolean cmd_forget(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(GPtrArray) named = cli_args_rest(args);
     g_autoptr(GPtrArray) ids = g_ptr_array_new();
     g_autoptr(GPtrArray) forgotten = g_ptr_array_new();
+    g_autoptr(GPtrArray) staying = g_ptr_array_new();
     g_autoptr(GPtrArray) reasons = NULL;
     g_auto(GStrv) tags = NULL;
     CstKeep keep = {0};
@@ -115,6 +117,8 @@ static gboolean cmd_forget(CliCtl *ctl, const CliArgs *args, GError **error)
         if (!reasons->pdata[i]) {
             g_ptr_array_add(ids, ((CstBackup *)backups->pdata[i])->id);
             g_ptr_array_add(forgotten, backups->pdata[i]);
+        } else {
+            g_ptr_array_add(staying, backups->pdata[i]);
         }
     g_ptr_array_add(ids, NULL);
     print_decision(ctl, backups, reasons);
@@ -124,6 +128,7 @@ static gboolean cmd_forget(CliCtl *ctl, const CliArgs *args, GError **error)
              ids->len - 1);
     if (!cli_confirm(ctl, error, ngettext("Forget %u backup?", "Forget %u backups?", ids->len - 1),
                      ids->len - 1) ||
+        !backup_seen_before_removal(repo, staying, error) ||
         !cst_repo_forget(repo, (const char *const *)ids->pdata, error))
         return FALSE;
     backup_snapshots_forget(ctl, repo, forgotten);
@@ -271,12 +276,20 @@ static gboolean cmd_check(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstRepo) repo = cli_repo(ctl, args, error);
     Check check = {.repo = repo, .how = {cli_args_has(args, "read-data")}};
+    g_autoptr(GError) why = NULL;
     guint problems;
-    gboolean done;
+    gboolean done, seen;
 
     if (!repo || !cli_repo_job_begin(ctl, args, "backup-check", NULL, error))
         return FALSE;
+    seen = backup_seen_check(repo, &why);
+    if (!seen && !g_error_matches(why, CST_ERROR, CST_ERROR_STATE)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
     done = cli_run_task(ctl, _("Checking"), run_check, &check, error);
+    if (done && !seen)
+        g_ptr_array_add(check.report.problems, cst_error_text(why));
     if (done)
         print_report(ctl, &check.report);
     problems = done ? check.report.problems->len : 0;

@@ -9,6 +9,7 @@
 #include "output/sheet.h"
 #include "output/text.h"
 #include "output/view.h"
+#include "seen.h"
 
 /* --- backup-list ------------------------------------------------------------------------------ */
 
@@ -101,6 +102,8 @@ static gboolean cmd_list(CliCtl *ctl, const CliArgs *args, GError **error)
         !cli_args_string(args, "vol", &vol, error))
         return FALSE;
     repo = cli_repo(ctl, args, error);
+    if (repo)
+        backup_seen_warn(ctl, repo);
     backups = repo ? cst_repo_backups(repo, damaged, error) : NULL;
     if (!backups)
         return FALSE;

@@ -8,6 +8,7 @@
 #include "output/report.h"
 #include "output/sheet.h"
 #include "output/text.h"
+#include "seen.h"
 
 typedef struct {
     CstRepo *repo;
@@ -75,13 +76,26 @@ static void print_report(CliCtl *ctl, const CstRepairReport *report, const char 
         cli_plan(ctl, "%s", plan);
 }
 
+/* A repair removes the manifests that cannot be read. */
+static gboolean before_repair(const Repair *repair, GError **error)
+{
+    g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) readable = NULL;
+
+    if (repair->only_plan)
+        return TRUE;
+    readable = cst_repo_backups(repair->repo, damaged, error);
+    return readable && backup_seen_before_removal(repair->repo, readable, error);
+}
+
 static gboolean cmd_repair(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_autoptr(CstRepo) repo = cli_repo(ctl, args, error);
     Repair repair = {.repo = repo, .only_plan = ctl->settings.dry_run};
     gboolean done;
 
-    if (!repo || !cli_repo_job_begin(ctl, args, "backup-repair", NULL, error))
+    if (!repo || !cli_repo_job_begin(ctl, args, "backup-repair", NULL, error) ||
+        !before_repair(&repair, error))
         return FALSE;
     done = cli_run_task(ctl, _("Repairing"), run_repair, &repair, error);
     if (done) {

@@ -13,6 +13,7 @@
 #include "commands/secret/secret.h"
 #include "commands/xml.h"
 #include "output/report.h"
+#include "seen.h"
 
 /** Directory of a repository in a pool. Volumes have no names like that. */
 #define POOL_REPO ".cistern-backups"
@@ -134,6 +135,7 @@ CstBackup *cli_repo_backup(CliCtl *ctl, const CliArgs *args, CstRepo **ret_repo,
     *ret_repo = cli_repo(ctl, args, error);
     if (!*ret_repo)
         return NULL;
+    backup_seen_warn(ctl, *ret_repo);
     return word && strcmp(id, "latest") == 0 ? cst_repo_latest(*ret_repo, word, error)
                                              : cst_repo_backup(*ret_repo, id, error);
 }

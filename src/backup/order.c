@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The order of backups. Each manifest has a number and names its predecessor, the newest backup
+ * when it was made. A client that has seen a backup can so find out later that the repository was
+ * put back to an earlier state: the backup is missing, and the backup that follows it does not name
+ * it. Backups may be forgotten, so a missing manifest alone proves nothing.
+ */
+#include <string.h>
+
+#include <base/error.h>
+#include <base/i18n.h>
+
+#include "repo.h"
+
+static gboolean is_newer(const CstBackup *backup, const CstBackup *than)
+{
+    if (backup->number != than->number)
+        return backup->number > than->number;
+    if (backup->time_us != than->time_us)
+        return backup->time_us > than->time_us;
+    return strcmp(backup->id, than->id) > 0;
+}
+
+CstBackupMark cst_backups_newest(const GPtrArray *backups)
+{
+    const CstBackup *newest = NULL;
+    CstBackupMark mark = {0};
+
+    for (guint i = 0; i < backups->len; i++)
+        if (!newest || is_newer(backups->pdata[i], newest))
+            newest = backups->pdata[i];
+    if (!newest)
+        return mark;
+    mark.number = newest->number;
+    g_strlcpy(mark.id, newest->id, sizeof(mark.id));
+    memcpy(mark.digest, newest->digest, sizeof(mark.digest));
+    return mark;
+}
+
+gboolean cst_repo_has_manifest(CstRepo *repo, const char *id)
+{
+    uint8_t bytes[REPO_ID];
+
+    return repo_id_parse(id, bytes) && folder_has(&repo->folders, FOLDER_BACKUPS, id);
+}
+
+static gboolean is_named(const GPtrArray *backups, const CstBackupMark *mark)
+{
+    for (guint i = 0; i < backups->len; i++) {
+        const CstBackup *backup = backups->pdata[i];
+
+        if (strcmp(backup->predecessor.id, mark->id) == 0 &&
+            memcmp(backup->predecessor.digest, mark->digest, sizeof(mark->digest)) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Whether the backups between @mark and all later ones are forgotten, so that the chain is open. */
+static gboolean is_chain_open(const GPtrArray *backups, const CstBackupMark *mark)
+{
+    gboolean later = FALSE;
+
+    for (guint i = 0; i < backups->len; i++) {
+        const CstBackup *backup = backups->pdata[i];
+
+        if (backup->number == mark->number + 1)
+            return FALSE;
+        later = later || backup->number > mark->number;
+    }
+    return later;
+}
+
+gboolean cst_repo_check_seen(CstRepo *repo, const GPtrArray *backups, const CstBackupMark *seen,
+                             GError **error)
+{
+    const char *path = repo->folders.path;
+
+    for (guint i = 0; i < backups->len; i++) {
+        const CstBackup *backup = backups->pdata[i];
+
+        if (strcmp(backup->id, seen->id) != 0)
+            continue;
+        return memcmp(backup->digest, seen->digest, sizeof(seen->digest)) == 0 ||
+               cst_fail(error, CST_ERROR_STATE,
+                        _("repository '%s' was changed: the manifest of backup '%.8s' is another "
+                          "one than this client has seen"),
+                        path, seen->id);
+    }
+    /* A manifest that exists is damaged, which is reported as such. */
+    if (seen->number == 0 || cst_repo_has_manifest(repo, seen->id) || is_named(backups, seen) ||
+        is_chain_open(backups, seen))
+        return TRUE;
+    return cst_fail(error, CST_ERROR_STATE,
+                    _("repository '%s' was put back to an earlier state: this client has seen "
+                      "backup '%.8s', which is missing, and no later backup names it"),
+                    path, seen->id);
+}
