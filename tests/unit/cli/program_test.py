@@ -92,19 +92,6 @@ class Help(unittest.TestCase):
             self.assertIn(option, out)
 
 
-class Readme(unittest.TestCase):
-    def test_its_commands_and_options_are_there(self):
-        known = ours()
-        with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as page:
-            lines = re.findall(r"^    # cistern (?:--root \S+ )?([a-z].*)$", page.read(), re.M)
-        self.assertGreater(len(lines), 15)
-        for line in lines:
-            words = re.split(r"[;|<]", line)[0].split()
-            self.assertIn(words[0], known)
-            options = {option["name"] for option in known[words[0]]["options"]}
-            self.assertLessEqual({w[2:] for w in words if w.startswith("--")}, options, line)
-
-
 # What virsh requires and we don't.
 OUR_HELP = {"vol-clone": (("<newname>", "[--newname <string>]"),
                           ("[--newname] <string>", "--newname <string>")),
