@@ -165,7 +165,7 @@ void overlays_after_scan(CstPool *pool, CstPoolState *state, const GPtrArray *be
         return;
     g_mutex_lock(&pool->lock);
     current = pool_state_is_current(pool, state);
-    g_hash_table_iter_init(&iter, pool->volumes);
+    volume_table_iter_init(&iter, pool->volumes);
     while (current && g_hash_table_iter_next(&iter, NULL, &volume))
         append_overlays(state->def->target_path, volume, now);
     g_mutex_unlock(&pool->lock);

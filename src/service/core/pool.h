@@ -9,6 +9,8 @@
 #include <service/pools.h>
 #include <service/volumes.h>
 
+#include "volume_table.h"
+
 /** A directory, or with inode 0 a block device; device 0: none. */
 typedef struct {
     dev_t device;
@@ -54,10 +56,10 @@ struct CstPool {
     CstPoolState *state;      /* non-NULL while active */
     CstPoolState *next_state; /* borrowed: of the start under way; NULL: none */
 
-    GHashTable *volumes; /* name (inside the record) to CstVolume * */
-    GPtrArray *sorted;   /* the same by name; NULL: to be made again */
-    guint64 generation;  /* of the table: changes whenever volumes does */
-    GHashTable *drafts;  /* name (inside the record) to VolumeDraft *: volumes being created */
+    VolumeTable *volumes;
+    GPtrArray *sorted;  /* the same by name; NULL: to be made again */
+    guint64 generation; /* of the table: changes whenever volumes does */
+    GHashTable *drafts; /* name (inside the record) to VolumeDraft *: volumes being created */
     gboolean scanned;
     gboolean scanning;
     GHashTable *touched;   /* names changed during the running scan; NULL when there is none */

@@ -39,7 +39,8 @@
 
 typedef struct {
     CstPool *pool;
-    GHashTable *found;
+    const char *dir; /* of the images; NULL: none */
+    VolumeTable *found;
 } Scan;
 
 /*
@@ -53,7 +54,9 @@ static CstVolume *scan_known(const char *name, gpointer data)
 /* CstScan.sink: takes the reference over. */
 static void scan_sink(CstVolume *volume, gpointer data)
 {
-    g_hash_table_replace(((Scan *)data)->found, volume->name, volume);
+    Scan *scan = data;
+
+    volume_table_set(scan->found, scan->dir, volume);
 }
 
 static gboolean fail_scanning(const CstPool *pool, GError **error)
@@ -100,19 +103,19 @@ static gboolean scan_begin(CstPool *pool, CstTask *task, GError **error)
 }
 
 /* What changed through us while the scan ran is newer than what it saw. */
-static void keep_touched(CstPool *pool, GHashTable *found)
+static void keep_touched(CstPool *pool, VolumeTable *found)
 {
     GHashTableIter iter;
     gpointer name;
 
     g_hash_table_iter_init(&iter, pool->touched);
     while (g_hash_table_iter_next(&iter, &name, NULL)) {
-        CstVolume *current = g_hash_table_lookup(pool->volumes, name);
+        CstVolume *current = volume_table_get(pool->volumes, name);
 
         if (current)
-            g_hash_table_replace(found, current->name, cst_volume_ref(current));
+            volume_table_set(found, pool->def->target_path, cst_volume_ref(current));
         else
-            g_hash_table_remove(found, name);
+            volume_table_remove(found, name);
     }
 }
 
@@ -127,9 +130,9 @@ static void outdate_name_scans(CstPool *pool)
  * Ends the scan; @found NULL: it failed. Takes the table over. What @state has found is dropped if
  * the pool was stopped meanwhile.
  */
-static void scan_end(CstPool *pool, const CstPoolState *state, GHashTable *found)
+static void scan_end(CstPool *pool, const CstPoolState *state, VolumeTable *found)
 {
-    GHashTable *old = found;
+    VolumeTable *old = found;
 
     g_mutex_lock(&pool->lock);
     if (found && pool_state_is_current(pool, state)) {
@@ -147,7 +150,7 @@ static void scan_end(CstPool *pool, const CstPoolState *state, GHashTable *found
     g_mutex_unlock(&pool->lock);
     /* Thousands of records are freed outside of the lock, after the swap. */
     if (old)
-        g_hash_table_unref(old);
+        volume_table_free(old);
 }
 
 /*
@@ -186,14 +189,14 @@ gint64 pool_usage_due(CstPool *pool)
 }
 
 /* Before the table is published: trust_pin() marks the records, which nobody may do afterwards. */
-static void pin_found(CstPool *pool, const CstPoolState *state, GHashTable *found)
+static void pin_found(CstPool *pool, const CstPoolState *state, VolumeTable *found)
 {
     guint count = 0;
-    g_autofree gpointer *volumes = g_malloc_n(g_hash_table_size(found), sizeof(gpointer));
+    g_autofree gpointer *volumes = g_malloc_n(volume_table_size(found), sizeof(gpointer));
     GHashTableIter iter;
     gpointer volume;
 
-    g_hash_table_iter_init(&iter, found);
+    volume_table_iter_init(&iter, found);
     while (g_hash_table_iter_next(&iter, NULL, &volume))
         volumes[count++] = volume;
     trust_pin(pool, state, (CstVolume *const *)volumes, count);
@@ -205,14 +208,14 @@ static void pin_found(CstPool *pool, const CstPoolState *state, GHashTable *foun
  */
 gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **error)
 {
-    Scan context = {.pool = pool};
+    Scan context = {.pool = pool, .dir = state->def->target_path};
     CstScan scan = {.known = scan_known, .sink = scan_sink, .data = &context};
     g_autoptr(GPtrArray) overlays = NULL;
 
     if (!scan_begin(pool, task, error))
         return FALSE;
     overlays = overlays_before_scan(pool, state);
-    context.found = pool_table_new();
+    context.found = volume_table_new();
     if (cst_pool_state_scan(state, &scan, task, error)) {
         pin_found(pool, state, context.found);
         trust_sweep(pool, state, context.found);
@@ -221,7 +224,7 @@ gboolean pool_scan(CstPool *pool, CstPoolState *state, CstTask *task, GError **e
         overlays_after_scan(pool, state, overlays);
         return pool_usage_update(pool, state, error);
     }
-    g_hash_table_unref(context.found);
+    volume_table_free(context.found);
     scan_end(pool, state, NULL);
     return FALSE;
 }
@@ -370,7 +373,7 @@ static CstVolume *name_scan_begin(CstPool *pool, NameScan *scan)
     g_hash_table_remove(pool->deferred, scan->name);
     scan->outdated = FALSE;
     g_ptr_array_add(pool->name_scans, scan);
-    known = g_hash_table_lookup(pool->volumes, scan->name);
+    known = volume_table_get(pool->volumes, scan->name);
     if (known)
         cst_volume_ref(known);
     g_mutex_unlock(&pool->lock);

@@ -12,15 +12,8 @@
 #include <string.h>
 
 #include <base/test_point.h>
-#include <base/url.h>
 
 #include "pool.h"
-#include "trust.h"
-
-GHashTable *pool_table_new(void)
-{
-    return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)cst_volume_unref);
-}
 
 void pool_table_unsort(CstPool *pool)
 {
@@ -48,9 +41,9 @@ void pool_table_set(CstPool *pool, const char *name, CstVolume *volume)
 {
     note_change(pool, name);
     if (volume)
-        g_hash_table_replace(pool->volumes, volume->name, volume);
+        volume_table_set(pool->volumes, pool->def->target_path, volume);
     else
-        g_hash_table_remove(pool->volumes, name);
+        volume_table_remove(pool->volumes, name);
 }
 
 void pool_table_remove(CstPool *pool, const char *name)
@@ -64,16 +57,16 @@ void pool_table_remove(CstPool *pool, const char *name)
 /* The records are freed outside of the lock: there may be thousands. */
 void pool_table_clear(CstPool *pool)
 {
-    GHashTable *old;
+    VolumeTable *old;
 
     g_mutex_lock(&pool->lock);
     old = pool->volumes;
-    pool->volumes = pool_table_new();
+    pool->volumes = volume_table_new();
     pool->scanned = FALSE;
     g_hash_table_remove_all(pool->stale);
     pool_table_unsort(pool);
     g_mutex_unlock(&pool->lock);
-    g_hash_table_unref(old);
+    volume_table_free(old);
 }
 
 /* --- finding ---------------------------------------------------------------------------------- */
@@ -83,7 +76,7 @@ CstVolume *pool_table_found(CstPool *pool, const char *name)
     CstVolume *volume;
 
     g_mutex_lock(&pool->lock);
-    volume = g_hash_table_lookup(pool->volumes, name);
+    volume = volume_table_get(pool->volumes, name);
     if (volume)
         cst_volume_ref(volume);
     g_mutex_unlock(&pool->lock);
@@ -93,7 +86,7 @@ CstVolume *pool_table_found(CstPool *pool, const char *name)
 /* The table comes first: from the commit to the end of a creation a name is in both. */
 CstVolume *pool_table_find(CstPool *pool, const char *name)
 {
-    CstVolume *volume = g_hash_table_lookup(pool->volumes, name);
+    CstVolume *volume = volume_table_get(pool->volumes, name);
     const VolumeDraft *draft = volume ? NULL : g_hash_table_lookup(pool->drafts, name);
 
     if (volume)
@@ -130,7 +123,7 @@ static guint count_drafts(const CstPool *pool)
 
     g_hash_table_iter_init(&iter, pool->drafts);
     while (g_hash_table_iter_next(&iter, &name, NULL))
-        count += !g_hash_table_contains(pool->volumes, name);
+        count += !volume_table_get(pool->volumes, name);
     return count;
 }
 
@@ -139,7 +132,7 @@ guint pool_table_count(CstPool *pool)
     guint count;
 
     g_mutex_lock(&pool->lock);
-    count = g_hash_table_size(pool->volumes) + count_drafts(pool);
+    count = volume_table_size(pool->volumes) + count_drafts(pool);
     g_mutex_unlock(&pool->lock);
     return count;
 }
@@ -148,16 +141,16 @@ guint pool_table_count(CstPool *pool)
 static GPtrArray *collect(CstPool *pool)
 {
     GPtrArray *all =
-        g_ptr_array_new_full(g_hash_table_size(pool->volumes), (GDestroyNotify)cst_volume_unref);
+        g_ptr_array_new_full(volume_table_size(pool->volumes), (GDestroyNotify)cst_volume_unref);
     GHashTableIter iter;
     gpointer name, draft, volume;
 
-    g_hash_table_iter_init(&iter, pool->volumes);
+    volume_table_iter_init(&iter, pool->volumes);
     while (g_hash_table_iter_next(&iter, NULL, &volume))
         g_ptr_array_add(all, cst_volume_ref(volume));
     g_hash_table_iter_init(&iter, pool->drafts);
     while (g_hash_table_iter_next(&iter, &name, &draft))
-        if (!g_hash_table_contains(pool->volumes, name))
+        if (!volume_table_get(pool->volumes, name))
             g_ptr_array_add(all, cst_volume_ref(((const VolumeDraft *)draft)->volume));
     return all;
 }
@@ -189,89 +182,29 @@ GPtrArray *pool_table_sorted(CstPool *pool)
 
 /* --- what is based on what -------------------------------------------------------------------- */
 
-/* Takes @text over. */
-static void note_overlay(GHashTable *overlays, const char *path, char *text)
-{
-    GPtrArray *texts = g_hash_table_lookup(overlays, path);
-
-    if (!texts) {
-        texts = g_ptr_array_new_with_free_func(g_free);
-        g_hash_table_insert(overlays, g_strdup(path), texts);
-    }
-    g_ptr_array_add(texts, text);
-}
-
-/*
- * Only declared references count. An image that merely claims to be based on another volume must
- * not keep its owner from deleting it.
- */
-void volume_references(const char *dir, const CstVolume *volume, GPtrArray *paths)
-{
-    const CstVolumeExtra *extra = volume->extra;
-
-    if (trust_has_backing(volume))
-        g_ptr_array_add(paths, cst_reference_path(extra->backing_path));
-    if (dir && extra && extra->data_file && extra->data_trust != CST_TRUST_NONE) {
-        g_autofree char *data = cst_reference_resolve(dir, extra->data_file);
-
-        g_ptr_array_add(paths, cst_reference_path(data));
-    }
-}
-
-/* Most volumes are based on no file, which costs no allocation. */
-static gboolean is_based_on(const CstPool *pool, const CstVolume *volume, const char *path)
-{
-    g_autoptr(GPtrArray) paths = NULL;
-
-    if (!volume->extra || (!volume->extra->backing_path && !volume->extra->data_file))
-        return FALSE;
-    paths = g_ptr_array_new_with_free_func(g_free);
-    volume_references(pool->def->target_path, volume, paths);
-    return g_ptr_array_find_with_equal_func(paths, path, g_str_equal, NULL);
-}
-
 gboolean pool_table_has_overlay(CstPool *pool, const char *path)
 {
-    GHashTableIter iter;
-    gboolean found = FALSE;
-    gpointer volume;
+    gboolean found;
 
     g_mutex_lock(&pool->lock);
-    g_hash_table_iter_init(&iter, pool->volumes);
-    while (!found && g_hash_table_iter_next(&iter, NULL, &volume))
-        found = is_based_on(pool, volume, path);
+    found = volume_table_has_overlay(pool->volumes, path);
     g_mutex_unlock(&pool->lock);
     return found;
 }
 
-void pool_table_based_on(CstPool *pool, const char *path, GPtrArray *volumes)
+gboolean pool_table_has_overlays(CstPool *pool)
 {
-    GHashTableIter iter;
-    gpointer volume;
+    gboolean any;
 
     g_mutex_lock(&pool->lock);
-    g_hash_table_iter_init(&iter, pool->volumes);
-    while (g_hash_table_iter_next(&iter, NULL, &volume))
-        if (is_based_on(pool, volume, path))
-            g_ptr_array_add(volumes, cst_volume_ref(volume));
+    any = volume_table_has_overlays(pool->volumes);
     g_mutex_unlock(&pool->lock);
+    return any;
 }
 
-void pool_table_overlays(CstPool *pool, GHashTable *overlays)
+void pool_table_based_on(CstPool *pool, const char *path, GPtrArray *volumes)
 {
-    GHashTableIter iter;
-    gpointer value;
-
     g_mutex_lock(&pool->lock);
-    g_hash_table_iter_init(&iter, pool->volumes);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const CstVolume *volume = value;
-        g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-
-        volume_references(pool->def->target_path, volume, paths);
-        for (guint i = 0; i < paths->len; i++)
-            note_overlay(overlays, g_ptr_array_index(paths, i),
-                         g_strdup_printf("%s/%s", pool->name, volume->name));
-    }
+    volume_table_overlays(pool->volumes, path, volumes);
     g_mutex_unlock(&pool->lock);
 }

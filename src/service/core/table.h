@@ -3,8 +3,6 @@
 
 #include "pool.h"
 
-/** A table of volumes by name, empty; it owns a reference to each. */
-GHashTable *pool_table_new(void);
 /**
  * With the pool's lock held: sets the record of @name to @volume, whose reference it takes over;
  * NULL: there is none.
@@ -34,20 +32,12 @@ guint pool_table_count(CstPool *pool);
  * and does not change it: it is shared.
  */
 GPtrArray *pool_table_sorted(CstPool *pool);
-/**
- * Appends to @paths (owned) the clean path of each file that @volume's image refers to, and may.
- * @dir: the directory of the image; NULL: none.
- */
-void volume_references(const char *dir, const CstVolume *volume, GPtrArray *paths);
-/**
- * Adds to @overlays (path to GPtrArray of char *, all owned) "pool/volume" for each volume known
- * here that is based on something.
- */
-void pool_table_overlays(CstPool *pool, GHashTable *overlays);
+/** Whether the image of some volume refers to @path, which is clean, and may. Costs one look-up. */
+gboolean pool_table_has_overlay(CstPool *pool, const char *path);
+/** Whether the image of some volume refers to any file. */
+gboolean pool_table_has_overlays(CstPool *pool);
 /**
  * Appends to @volumes a reference to the record of each volume that names @path
- * as its backing or data file, and may.
+ * as its backing or data file, and may. Costs as much as there are.
  */
 void pool_table_based_on(CstPool *pool, const char *path, GPtrArray *volumes);
-/** Whether some volume is based on @path, which is clean; cheaper than collecting all of them. */
-gboolean pool_table_has_overlay(CstPool *pool, const char *path);

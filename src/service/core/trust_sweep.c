@@ -25,17 +25,17 @@
 
 typedef struct {
     CstPool *pool;
-    GHashTable *found;
+    const VolumeTable *found;
     GHashTable *files; /* set of CstFileId: all files of pools; NULL: not collected yet */
     gboolean unknown;  /* there is a pool of which nobody knows what is in it */
 } Sweep;
 
-static void collect(Sweep *sweep, GHashTable *volumes)
+static void collect(Sweep *sweep, const VolumeTable *volumes)
 {
     GHashTableIter iter;
     gpointer volume;
 
-    g_hash_table_iter_init(&iter, volumes);
+    volume_table_iter_init(&iter, volumes);
     while (g_hash_table_iter_next(&iter, NULL, &volume)) {
         const CstFileId id = cst_volume_file_id(volume);
 
@@ -84,7 +84,7 @@ static CstDeclaredPresence file_look(const char *name, const CstFileId *id, gpoi
     Sweep *sweep = data;
 
     /* What is kept after its deletion is in no table; its record goes with it. */
-    if (cst_name_is_trash(name) || g_hash_table_contains(sweep->found, name))
+    if (cst_name_is_trash(name) || volume_table_get(sweep->found, name))
         return CST_DECLARED_PRESENT;
     if (!sweep->files)
         collect_all(sweep);
@@ -93,7 +93,7 @@ static CstDeclaredPresence file_look(const char *name, const CstFileId *id, gpoi
     return sweep->unknown ? CST_DECLARED_UNKNOWN : CST_DECLARED_MISSING;
 }
 
-void trust_sweep(CstPool *pool, CstPoolState *state, GHashTable *found)
+void trust_sweep(CstPool *pool, CstPoolState *state, const VolumeTable *found)
 {
     Sweep sweep = {.pool = pool, .found = found};
     const CstDeclarationSweep how = {.look = file_look,

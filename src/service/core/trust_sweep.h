@@ -8,4 +8,4 @@
  * what there is: notes which records have no file any more, and drops those that have had none for
  * a week. Once an hour at most.
  */
-void trust_sweep(CstPool *pool, CstPoolState *state, GHashTable *found);
+void trust_sweep(CstPool *pool, CstPoolState *state, const VolumeTable *found);

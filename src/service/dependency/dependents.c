@@ -8,8 +8,7 @@
  *
  * Two relations make a child: an image names the parent as its backing or data file, or the
  * technology of the parent's pool shares content (vol_children). Both may name the same volume,
- * which is shown once. The map from paths to overlays is collected once per tree, over all active
- * pools.
+ * which is shown once. Each pool's table has an index of its overlays by the path of their base.
  */
 #include "dependents.h"
 
@@ -31,7 +30,7 @@
 
 typedef struct {
     CstService *service;
-    GHashTable *overlays;   /* path to GPtrArray of "pool/volume" */
+    GPtrArray *pools;       /* CstPool * (owned): those that have overlays */
     GHashTable *seen;       /* "pool/volume" */
     const GPtrArray *chain; /* VolumeNode *: shown though there are too many; NULL: none */
     guint most;             /* rows */
@@ -41,7 +40,7 @@ typedef struct {
 
 static void tree_clear(Tree *tree)
 {
-    g_clear_pointer(&tree->overlays, g_hash_table_unref);
+    g_clear_pointer(&tree->pools, g_ptr_array_unref);
     g_clear_pointer(&tree->seen, g_hash_table_unref);
     g_clear_pointer(&tree->rows, g_ptr_array_unref);
 }
@@ -93,19 +92,6 @@ static void set_problem(CstChainRow *row, const char *problem)
 /* --- children --------------------------------------------------------------------------------- */
 
 /*
- * The node of "pool/volume", as pool_table_overlays() writes it. A pool's name has no slash. A pool
- * that is gone since leaves a node in no pool.
- */
-static VolumeNode *node_of_overlay(const Tree *tree, const char *text)
-{
-    const char *slash = strchr(text, '/');
-    g_autofree char *pool_name = g_strndup(text, slash - text);
-    CstPool *pool = cst_service_pool_by_name(tree->service, pool_name, NULL);
-
-    return volume_node_new(pool, g_strdup(pool ? slash + 1 : text));
-}
-
-/*
  * The node of a clone that the parent's technology reports by its path. Several pools may list the
  * same storage: the parent's own pool has precedence.
  */
@@ -145,6 +131,20 @@ static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
         volume_node_free(node);
 }
 
+/* Adds the volumes of @pool whose images refer to @path. */
+static void add_overlays(GHashTable *found, GPtrArray *nodes, CstPool *pool, const char *path)
+{
+    g_autoptr(GPtrArray) volumes =
+        g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
+
+    pool_table_based_on(pool, path, volumes);
+    for (guint i = 0; i < volumes->len; i++) {
+        const CstVolume *volume = g_ptr_array_index(volumes, i);
+
+        add_child(found, nodes, volume_node_new(cst_pool_ref(pool), g_strdup(volume->name)));
+    }
+}
+
 /*
  * The children of a volume, by name. @state, @name: the volume, whose technology is queried; @state
  * NULL: only images count. @path: the volume as images name it.
@@ -154,7 +154,6 @@ static GPtrArray *children_of(const Tree *tree, CstPoolState *state, const char 
 {
     g_autoptr(GHashTable) found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GPtrArray) paths = state ? cst_pool_state_vol_children(state, name, error) : NULL;
-    const GPtrArray *overlays = g_hash_table_lookup(tree->overlays, path);
     GPtrArray *nodes;
 
     if (state && !paths)
@@ -162,8 +161,8 @@ static GPtrArray *children_of(const Tree *tree, CstPoolState *state, const char 
     nodes = g_ptr_array_new_with_free_func((GDestroyNotify)volume_node_free);
     for (guint i = 0; paths && i < paths->len; i++)
         add_child(found, nodes, node_of_child(tree, state, g_ptr_array_index(paths, i)));
-    for (guint i = 0; overlays && i < overlays->len; i++)
-        add_child(found, nodes, node_of_overlay(tree, g_ptr_array_index(overlays, i)));
+    for (guint i = 0; i < tree->pools->len; i++)
+        add_overlays(found, nodes, g_ptr_array_index(tree->pools, i), path);
     g_ptr_array_sort(nodes, by_key);
     return nodes;
 }
@@ -260,8 +259,8 @@ static gboolean may_hold_overlays(CstPool *pool, gboolean all)
 }
 
 /*
- * Collects who is based on what, over all active pools. A pool that can't be scanned contributes
- * nothing.
+ * Begins a tree over all active pools whose images refer to files. A pool that can't be scanned has
+ * no part in it.
  */
 static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, GError **error)
 {
@@ -273,17 +272,19 @@ static gboolean tree_begin(Tree *tree, CstPool *pool, gboolean all, guint most, 
     tree->most = most;
     tree->rows = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_row_free);
     tree->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    tree->overlays =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
-    for (guint i = 0; i < pools->len; i++)
-        if (may_hold_overlays(g_ptr_array_index(pools, i), all))
-            pool_table_overlays(g_ptr_array_index(pools, i), tree->overlays);
+    tree->pools = g_ptr_array_new_with_free_func((GDestroyNotify)cst_pool_unref);
+    for (guint i = 0; i < pools->len; i++) {
+        CstPool *other = g_ptr_array_index(pools, i);
+
+        if (may_hold_overlays(other, all) && pool_table_has_overlays(other))
+            g_ptr_array_add(tree->pools, cst_pool_ref(other));
+    }
     return TRUE;
 }
 
 /*
- * Whether nothing is based on the volume at @path, the usual case: a search through the tables
- * without collecting all overlays. FALSE where the technology has to be queried as well.
+ * Whether no image refers to the volume at @path, the usual case: one look-up in each pool's index.
+ * FALSE where the technology has to be queried as well.
  */
 static gboolean has_no_overlays(const VolumeClaim *claim, const char *path)
 {

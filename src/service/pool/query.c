@@ -78,7 +78,7 @@ void cst_pool_get_info(CstPool *pool, CstPoolInfo *ret_info)
         .capacity = pool->usage.capacity,
         .allocation = pool->usage.allocation,
         .available = pool->usage.available,
-        .volumes = g_hash_table_size(pool->volumes),
+        .volumes = volume_table_size(pool->volumes),
     };
     g_mutex_unlock(&pool->lock);
 }

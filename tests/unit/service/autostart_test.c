@@ -225,7 +225,7 @@ static void active_pool_is_scanned_until_its_storage_answers(void **state)
     assert_int_equal(g_atomic_int_get(&failing_scans), 0);
     /* One task, which logs its first failure only. */
     assert_int_equal(g_atomic_int_get(&warnings), 1);
-    assert_int_equal(g_hash_table_size(pool->volumes), 1);
+    assert_int_equal(volume_table_size(pool->volumes), 1);
     assert_null(pool->problem);
     assert_false(pool->inaccessible);
     autostart_free(autostart);

@@ -470,7 +470,7 @@ static void report_again(gpointer pool)
 
 static uint64_t capacity_of(CstPool *pool, const char *name)
 {
-    g_autoptr(CstVolume) volume = g_hash_table_lookup(pool->volumes, name);
+    g_autoptr(CstVolume) volume = volume_table_get(pool->volumes, name);
 
     return volume ? cst_volume_ref(volume)->capacity : 0;
 }
