@@ -100,10 +100,10 @@ static CstFileId identify(GHashTable *known, const char *path, gboolean cached)
 
 /*
  * Appends to @added what @now has and @before lacks, or has with an unknown base that is known now;
- * to @removed the reverse. The arrays borrow.
+ * to @removed the reverse, but for the records of volumes in @unreadable. The arrays borrow.
  */
-static void compare_overlays(const GPtrArray *before, const GPtrArray *now, GPtrArray *removed,
-                             GPtrArray *added)
+static void compare_overlays(const GPtrArray *before, const GPtrArray *now, GHashTable *unreadable,
+                             GPtrArray *removed, GPtrArray *added)
 {
     g_autoptr(GHashTable) old = g_hash_table_new(overlay_hash, overlay_equal);
     g_autoptr(GHashTable) ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -126,16 +126,19 @@ static void compare_overlays(const GPtrArray *before, const GPtrArray *now, GPtr
     }
     g_hash_table_iter_init(&iter, old);
     while (g_hash_table_iter_next(&iter, &left, NULL))
-        g_ptr_array_add(removed, left);
+        if (!unreadable || !g_hash_table_contains(unreadable, ((const CstOverlay *)left)->volume))
+            g_ptr_array_add(removed, left);
 }
 
-static void write_difference(CstPool *pool, const GPtrArray *before, const GPtrArray *now)
+/* @unreadable: names of the volumes whose references are unknown; NULL: there are none. */
+static void write_difference(CstPool *pool, const GPtrArray *before, const GPtrArray *now,
+                             GHashTable *unreadable)
 {
     g_autoptr(GPtrArray) removed = g_ptr_array_new();
     g_autoptr(GPtrArray) added = g_ptr_array_new();
     g_autoptr(GError) error = NULL;
 
-    compare_overlays(before, now, removed, added);
+    compare_overlays(before, now, unreadable, removed, added);
     if ((removed->len || added->len) &&
         !cst_overlays_change(pool->service->declarations, removed, added, &error))
         cst_log(CST_LOG_WARNING, "pool '%s': the references of its images are not remembered: %s",
@@ -157,6 +160,8 @@ GPtrArray *overlays_before_scan(CstPool *pool, CstPoolState *state)
 void overlays_after_scan(CstPool *pool, CstPoolState *state, const GPtrArray *before)
 {
     g_autoptr(GPtrArray) now = overlays_new();
+    g_autoptr(GHashTable) unreadable =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     GHashTableIter iter;
     gpointer volume;
     gboolean current;
@@ -166,16 +171,22 @@ void overlays_after_scan(CstPool *pool, CstPoolState *state, const GPtrArray *be
     g_mutex_lock(&pool->lock);
     current = pool_state_is_current(pool, state);
     volume_table_iter_init(&iter, pool->volumes);
-    while (current && g_hash_table_iter_next(&iter, NULL, &volume))
+    while (current && g_hash_table_iter_next(&iter, NULL, &volume)) {
         append_overlays(state->def->target_path, volume, now);
+        if (volume_references_unknown(volume))
+            g_hash_table_add(unreadable, g_strdup(((const CstVolume *)volume)->name));
+    }
     g_mutex_unlock(&pool->lock);
     if (current)
-        write_difference(pool, before, now);
+        write_difference(pool, before, now, unreadable);
 }
 
-static gboolean has_references(const CstVolume *volume)
+/* Whether there may be records of @volume. */
+static gboolean may_refer(const CstVolume *volume)
 {
-    return volume && volume->extra && (volume->extra->backing_path || volume->extra->data_file);
+    return volume && volume->extra &&
+           (volume->extra->backing_path || volume->extra->data_file ||
+            volume_references_unknown(volume));
 }
 
 void overlays_note(CstPool *pool, CstPoolState *state, const CstVolume *known,
@@ -184,11 +195,33 @@ void overlays_note(CstPool *pool, CstPoolState *state, const CstVolume *known,
     g_autoptr(GPtrArray) before = NULL;
     g_autoptr(GPtrArray) now = overlays_new();
 
-    if (known == volume || (!has_references(known) && !has_references(volume)) || !remembers(state))
+    if (known == volume || (!may_refer(known) && !may_refer(volume)) || !remembers(state) ||
+        (volume && volume_references_unknown(volume)) ||
+        (!volume && pool_table_is_moving(pool, known->name)))
         return;
     before = cst_overlays_of_volume(pool->service->declarations, state->def->target_path,
                                     volume ? volume->name : known->name, NULL);
     append_overlays(state->def->target_path, volume, now);
     if (before)
-        write_difference(pool, before, now);
+        write_difference(pool, before, now, NULL);
+}
+
+gboolean overlays_rename(CstService *service, CstPoolState *state, const char *name,
+                         const CstVolume *volume, GError **error)
+{
+    g_autoptr(GPtrArray) before = NULL;
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    g_autoptr(GPtrArray) now = overlays_new();
+
+    if (!remembers(state) || cst_name_is_trash(volume->name))
+        return TRUE;
+    before = cst_overlays_of_volume(service->declarations, state->def->target_path, name, error);
+    append_overlays(state->def->target_path, volume, now);
+    for (guint i = 0; before && volume_references_unknown(volume) && i < before->len; i++) {
+        const CstOverlay *overlay = g_ptr_array_index(before, i);
+
+        g_ptr_array_add(now,
+                        cst_overlay_new(overlay->dir, volume->name, overlay->path, &overlay->base));
+    }
+    return before && (now->len == 0 || cst_overlays_change(service->declarations, none, now, error));
 }

@@ -27,3 +27,10 @@ void overlays_after_scan(CstPool *pool, CstPoolState *state, const GPtrArray *be
  */
 void overlays_note(CstPool *pool, CstPoolState *state, const CstVolume *known,
                    const CstVolume *volume);
+/**
+ * Remembers the references of @volume, which was called @name before, under its new name. Those of
+ * an image that can't be read are the remembered ones. A volume in the trash keeps no base. May be
+ * repeated.
+ */
+gboolean overlays_rename(CstService *service, CstPoolState *state, const char *name,
+                         const CstVolume *volume, GError **error);

@@ -36,6 +36,7 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
     g_mutex_init(&pool->lock);
     g_cond_init(&pool->cond);
     pool->volumes = volume_table_new();
+    pool->moving = volume_table_new();
     pool->claims =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     pool->drafts =
@@ -59,6 +60,7 @@ void cst_pool_unref(CstPool *pool)
     if (!pool || !g_atomic_int_dec_and_test(&pool->refs))
         return;
     volume_table_free(pool->volumes);
+    volume_table_free(pool->moving);
     g_clear_pointer(&pool->sorted, g_ptr_array_unref);
     g_hash_table_unref(pool->drafts);
     g_hash_table_unref(pool->claims);

@@ -57,6 +57,7 @@ struct CstPool {
     CstPoolState *next_state; /* borrowed: of the start under way; NULL: none */
 
     VolumeTable *volumes;
+    VolumeTable *moving; /* records of volumes that are getting another name (table.h) */
     GPtrArray *sorted;  /* the same by name; NULL: to be made again */
     guint64 generation; /* of the table: changes whenever volumes does */
     GHashTable *drafts; /* name (inside the record) to VolumeDraft *: volumes being created */

@@ -182,12 +182,37 @@ GPtrArray *pool_table_sorted(CstPool *pool)
 
 /* --- what is based on what -------------------------------------------------------------------- */
 
+void pool_table_begin_move(CstPool *pool, CstVolume *volume)
+{
+    g_mutex_lock(&pool->lock);
+    volume_table_set(pool->moving, pool->def->target_path, cst_volume_ref(volume));
+    g_mutex_unlock(&pool->lock);
+}
+
+void pool_table_end_move(CstPool *pool, const char *name)
+{
+    g_mutex_lock(&pool->lock);
+    volume_table_remove(pool->moving, name);
+    g_mutex_unlock(&pool->lock);
+}
+
+gboolean pool_table_is_moving(CstPool *pool, const char *name)
+{
+    gboolean moving;
+
+    g_mutex_lock(&pool->lock);
+    moving = volume_table_get(pool->moving, name) != NULL;
+    g_mutex_unlock(&pool->lock);
+    return moving;
+}
+
 gboolean pool_table_has_overlay(CstPool *pool, const char *path)
 {
     gboolean found;
 
     g_mutex_lock(&pool->lock);
-    found = volume_table_has_overlay(pool->volumes, path);
+    found = volume_table_has_overlay(pool->volumes, path) ||
+            volume_table_has_overlay(pool->moving, path);
     g_mutex_unlock(&pool->lock);
     return found;
 }
@@ -197,14 +222,33 @@ gboolean pool_table_has_overlays(CstPool *pool)
     gboolean any;
 
     g_mutex_lock(&pool->lock);
-    any = volume_table_has_overlays(pool->volumes);
+    any = volume_table_has_overlays(pool->volumes) || volume_table_has_overlays(pool->moving);
     g_mutex_unlock(&pool->lock);
     return any;
 }
 
+static gboolean has_name(const GPtrArray *volumes, const char *name)
+{
+    for (guint i = 0; i < volumes->len; i++)
+        if (strcmp(((const CstVolume *)g_ptr_array_index(volumes, i))->name, name) == 0)
+            return TRUE;
+    return FALSE;
+}
+
 void pool_table_based_on(CstPool *pool, const char *path, GPtrArray *volumes)
 {
+    g_autoptr(GPtrArray) moving = g_ptr_array_new();
+
     g_mutex_lock(&pool->lock);
     volume_table_overlays(pool->volumes, path, volumes);
+    volume_table_overlays(pool->moving, path, moving);
     g_mutex_unlock(&pool->lock);
+    for (guint i = 0; i < moving->len; i++) {
+        CstVolume *volume = g_ptr_array_index(moving, i);
+
+        if (has_name(volumes, volume->name))
+            cst_volume_unref(volume);
+        else
+            g_ptr_array_add(volumes, volume);
+    }
 }

@@ -32,6 +32,14 @@ guint pool_table_count(CstPool *pool);
  * and does not change it: it is shared.
  */
 GPtrArray *pool_table_sorted(CstPool *pool);
+/**
+ * Call it before @volume gets another name or goes to another pool: what it refers to counts until
+ * pool_table_end_move(), whatever scans find meanwhile under the old and the new name.
+ */
+void pool_table_begin_move(CstPool *pool, CstVolume *volume);
+/** Call it when the table has the new record, or the volume has kept its name. May be repeated. */
+void pool_table_end_move(CstPool *pool, const char *name);
+gboolean pool_table_is_moving(CstPool *pool, const char *name);
 /** Whether the image of some volume refers to @path, which is clean, and may. Costs one look-up. */
 gboolean pool_table_has_overlay(CstPool *pool, const char *path);
 /** Whether the image of some volume refers to any file. */

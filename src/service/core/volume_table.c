@@ -89,6 +89,14 @@ void volume_references(const char *dir, const CstVolume *volume, GPtrArray *path
     }
 }
 
+gboolean volume_references_unknown(const CstVolume *volume)
+{
+    const CstVolumeExtra *extra = volume->extra;
+
+    return volume->type == CST_VOL_FILE && extra && extra->problem && !extra->backing_path &&
+           !extra->data_file;
+}
+
 static Base *base_of_path(VolumeTable *table, const char *path)
 {
     Base *base = g_hash_table_lookup(table->bases, path);

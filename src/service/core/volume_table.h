@@ -39,3 +39,8 @@ void volume_table_overlays(const VolumeTable *table, const char *path, GPtrArray
  * @dir: the directory of the image; NULL: none.
  */
 void volume_references(const char *dir, const CstVolume *volume, GPtrArray *paths);
+/**
+ * Whether the content of @volume could not be read as an image, so that the files to which it
+ * refers are unknown. References that were seen before still count then.
+ */
+gboolean volume_references_unknown(const CstVolume *volume);

@@ -13,6 +13,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <image/hold.h>
 #include <image/image.h>
 #include <service/images.h>
@@ -143,8 +144,10 @@ static gboolean refuse_needed(const VolumeClaim *claim, gboolean images, GError 
     if (claim->pool->service->like_libvirt && cst_pool_state_holds_images(claim->state))
         return TRUE;
     tree = tree_below(claim, images, error);
+    CST_TEST_POINT("volume.needed.listed");
+    /* A pool may have become active since. So the images in tables count, too. */
     if (!tree || !*tree)
-        return tree && volume_not_remembered(claim, TRUE, error);
+        return tree && volume_not_remembered(claim, REMEMBERED_ALL, error);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' is what others are based on; delete them or make them "
                       "independent (vol-flatten) first:%s"),
@@ -163,7 +166,7 @@ gboolean volume_not_needed_outside_trash(const VolumeClaim *claim, GError **erro
     for (guint i = 0; rows && i < rows->len; i++)
         if (!cst_name_is_trash(((const CstChainRow *)g_ptr_array_index(rows, i))->name))
             return volume_not_needed(claim, error);
-    return rows && volume_not_remembered(claim, TRUE, error);
+    return rows && volume_not_remembered(claim, REMEMBERED_OTHER_PATHS, error);
 }
 
 gboolean volume_not_needed_by_images(const VolumeClaim *claim, GError **error)
@@ -181,7 +184,7 @@ gboolean volume_shows_in_none(const VolumeClaim *claim, GError **error)
     g_autofree char *tree = tree_below(claim, TRUE, error);
 
     if (!tree || !*tree)
-        return tree && volume_not_remembered(claim, TRUE, error);
+        return tree && volume_not_remembered(claim, REMEMBERED_ALL, error);
     return cst_fail(error, CST_ERROR_BUSY,
                     _("volume '%s' holds what others show; make them independent (vol-flatten) or "
                       "delete them first:%s"),

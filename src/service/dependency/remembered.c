@@ -25,46 +25,59 @@
 
 #define NAMED_AT_MOST 20 /* in a message */
 
+/* What the table of a pool has of an overlay. */
+typedef enum {
+    OVERLAY_UNSEEN,     /* the table is not in force: the pool is not active, for example */
+    OVERLAY_UNREADABLE, /* the file is there; which files it refers to is unknown */
+    OVERLAY_SEEN,       /* it has the base */
+    OVERLAY_OUTDATED    /* it was deleted, or has another base; the record is about to be removed */
+} OverlayState;
+
 /* Where an overlay is. */
 typedef struct {
-    CstPool *pool;   /* a reference; NULL: no pool has the directory */
-    gboolean active; /* its table is in force */
+    CstPool *pool; /* borrowed; NULL: no pool has the directory */
+    OverlayState state;
 } OverlayPlace;
 
-/* An active pool of the directory has precedence over one that is only defined. */
-static OverlayPlace place_of_overlay(const GPtrArray *pools, const char *dir)
+/* With the pool's lock held, of a table in force. */
+static OverlayState state_in_table(CstPool *pool, const CstOverlay *overlay)
 {
-    OverlayPlace place = {0};
+    g_autoptr(CstVolume) volume = pool_table_find(pool, overlay->volume);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
 
-    for (guint i = 0; i < pools->len && !place.active; i++) {
-        CstPool *pool = g_ptr_array_index(pools, i);
-        gboolean same, active;
-
-        g_mutex_lock(&pool->lock);
-        same = g_strcmp0(pool->def->target_path, dir) == 0;
-        active = pool->active && pool->scanned && !pool->inaccessible;
-        g_mutex_unlock(&pool->lock);
-        if (same && (active || !place.pool))
-            place = (OverlayPlace){.pool = pool, .active = active};
-    }
-    return place;
+    if (g_hash_table_contains(pool->stale, overlay->volume) ||
+        volume_table_get(pool->moving, overlay->volume) ||
+        (volume && volume_references_unknown(volume)))
+        return OVERLAY_UNREADABLE;
+    if (!volume)
+        return OVERLAY_OUTDATED;
+    volume_references(overlay->dir, volume, paths);
+    return g_ptr_array_find_with_equal_func(paths, overlay->path, g_str_equal, NULL)
+               ? OVERLAY_SEEN
+               : OVERLAY_OUTDATED;
 }
 
 /*
- * Whether the table of the active pool contradicts the record: the overlay was deleted or has
- * another base now, and the record is about to be removed.
+ * An active pool of the directory has precedence over one that is only defined. Whether the pool is
+ * active and what its table has are read under one lock, because a stop empties the table.
  */
-static gboolean is_outdated(const OverlayPlace *place, const CstOverlay *overlay)
+static OverlayPlace place_of_overlay(const GPtrArray *pools, const CstOverlay *overlay)
 {
-    g_autoptr(CstVolume) volume =
-        place->active ? pool_table_known(place->pool, overlay->volume) : NULL;
-    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    OverlayPlace place = {0};
 
-    if (!place->active)
-        return FALSE;
-    if (volume)
-        volume_references(overlay->dir, volume, paths);
-    return !g_ptr_array_find_with_equal_func(paths, overlay->path, g_str_equal, NULL);
+    for (guint i = 0; i < pools->len && place.state == OVERLAY_UNSEEN; i++) {
+        CstPool *pool = g_ptr_array_index(pools, i);
+
+        g_mutex_lock(&pool->lock);
+        if (g_strcmp0(pool->def->target_path, overlay->dir) == 0) {
+            if (pool->active && pool->scanned && !pool->inaccessible)
+                place = (OverlayPlace){.pool = pool, .state = state_in_table(pool, overlay)};
+            else if (!place.pool)
+                place.pool = pool;
+        }
+        g_mutex_unlock(&pool->lock);
+    }
+    return place;
 }
 
 /* Whether the overlay certainly exists no more. */
@@ -84,8 +97,11 @@ static void append_line(GString *lines, const OverlayPlace *place, const CstOver
     if (!place->pool)
         g_string_append_printf(lines, _("\n  '%s' in '%s', of which no pool is defined"),
                                overlay->volume, overlay->dir);
-    else if (!place->active)
+    else if (place->state == OVERLAY_UNSEEN)
         g_string_append_printf(lines, _("\n  '%s' in '%s', pool '%s', which is not active"),
+                               overlay->volume, overlay->dir, cst_pool_name(place->pool));
+    else if (place->state == OVERLAY_UNREADABLE)
+        g_string_append_printf(lines, _("\n  '%s' in '%s', pool '%s', whose header is unreadable"),
                                overlay->volume, overlay->dir, cst_pool_name(place->pool));
     else
         g_string_append_printf(lines, _("\n  '%s' in '%s', pool '%s', which names it '%s'"),
@@ -100,23 +116,29 @@ static gboolean is_itself(const VolumeClaim *claim, const CstOverlay *overlay)
            g_strcmp0(claim->state->def->target_path, overlay->dir) == 0;
 }
 
-/*
- * Counts the overlays that are still valid, and describes the first of them. @own_path: of the
- * volume, under which the tree of active pools shows its overlays; NULL: skip all of active pools.
- */
+static gboolean counts(const OverlayPlace *place, const CstOverlay *overlay, const char *own_path,
+                       RememberedImages which)
+{
+    if (place->state != OVERLAY_SEEN)
+        return place->state != OVERLAY_OUTDATED;
+    return which == REMEMBERED_ALL ||
+           (which == REMEMBERED_OTHER_PATHS && strcmp(own_path, overlay->path) != 0);
+}
+
+/* Counts the overlays that are still valid, and describes the first of them. */
 static guint describe_overlays(const VolumeClaim *claim, const char *own_path,
-                               const GPtrArray *overlays, const GPtrArray *pools, GString *lines)
+                               RememberedImages which, const GPtrArray *overlays,
+                               const GPtrArray *pools, GString *lines)
 {
     g_autoptr(GPtrArray) mounts = cst_mounts_read();
     guint count = 0;
 
     for (guint i = 0; i < overlays->len; i++) {
         const CstOverlay *overlay = g_ptr_array_index(overlays, i);
-        const OverlayPlace place = place_of_overlay(pools, overlay->dir);
+        const OverlayPlace place = place_of_overlay(pools, overlay);
 
-        if (is_itself(claim, overlay) || is_outdated(&place, overlay) ||
-            is_gone(&place, mounts, overlay) ||
-            (place.active && (!own_path || strcmp(own_path, overlay->path) == 0)))
+        if (is_itself(claim, overlay) || !counts(&place, overlay, own_path, which) ||
+            is_gone(&place, mounts, overlay))
             continue;
         if (count++ < NAMED_AT_MOST)
             append_line(lines, &place, overlay);
@@ -124,7 +146,7 @@ static guint describe_overlays(const VolumeClaim *claim, const char *own_path,
     return count;
 }
 
-gboolean volume_not_remembered(const VolumeClaim *claim, gboolean other_paths, GError **error)
+gboolean volume_not_remembered(const VolumeClaim *claim, RememberedImages which, GError **error)
 {
     CstService *service = claim->pool->service;
     g_autofree char *path = cst_pool_state_vol_path(claim->state, claim->name);
@@ -143,7 +165,7 @@ gboolean volume_not_remembered(const VolumeClaim *claim, gboolean other_paths, G
     pools = cst_service_pools(service, 0, error);
     if (!pools)
         return FALSE;
-    count = describe_overlays(claim, other_paths ? path : NULL, overlays, pools, lines);
+    count = describe_overlays(claim, path, which, overlays, pools, lines);
     if (count == 0)
         return TRUE;
     if (count > NAMED_AT_MOST)

@@ -4,10 +4,18 @@
 #include "core/claim.h"
 
 /**
- * Checks that no remembered image is based on a claimed volume. Images that the tables of active
- * pools show under the volume's own path (volume_dependents()) do not count. With @other_paths,
- * images of active pools count that name the volume by another path. BUSY names each overlay with
- * its directory and pool. Reads memory and the database, and looks for an overlay of no pool where
- * that cannot hang.
+ * Which remembered images count. An image of an inactive pool always counts, and so does an image
+ * that can't be read now.
  */
-gboolean volume_not_remembered(const VolumeClaim *claim, gboolean other_paths, GError **error);
+typedef enum {
+    REMEMBERED_UNSEEN,      /* none that the table of an active pool has */
+    REMEMBERED_OTHER_PATHS, /* also those in tables that name the volume by another path */
+    REMEMBERED_ALL          /* also those in tables that name it by its own path */
+} RememberedImages;
+
+/**
+ * Checks that no remembered image is based on a claimed volume. BUSY names each overlay with its
+ * directory and pool. Reads memory and the database, and looks for an overlay of no pool where that
+ * cannot hang.
+ */
+gboolean volume_not_remembered(const VolumeClaim *claim, RememberedImages which, GError **error);

@@ -17,6 +17,7 @@
 #include <store/protected.h>
 
 #include "core/intent.h"
+#include "core/overlays.h"
 #include "core/service.h"
 #include "core/trust.h"
 #include "core/trust_device.h"
@@ -128,7 +129,8 @@ gboolean kept_move(CstService *service, CstPoolState *state, const char *name,
     if (trust_device_applies(state, volume))
         return kept_move_device(service, state, name, state, volume, kept, error);
     return !trust_applies(state) ||
-           move_file(service, state, name, volume, kept->declaration, error);
+           (overlays_rename(service, state, name, volume, error) &&
+            move_file(service, state, name, volume, kept->declaration, error));
 }
 
 /* --- in a record ------------------------------------------------------------------------------ */

@@ -72,7 +72,7 @@ static gboolean check_nobody_else(const ImageChain *chain, GError **error)
                             _("others than this chain are based on volume '%s'; make them "
                               "independent (vol-flatten) first"),
                             link->claim.name);
-        if (!volume_not_remembered(&link->claim, FALSE, error))
+        if (!volume_not_remembered(&link->claim, REMEMBERED_UNSEEN, error))
             return FALSE;
     }
     return TRUE;

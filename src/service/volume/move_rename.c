@@ -110,8 +110,9 @@ static void show(const MoveRename *move, GPtrArray *children)
     CstPool *const pools[] = {move->pool, move->to};
     CstPoolState *const states[] = {move->claim.state, move->new_claim.state};
 
-    pool_rescan_volume(move->pool, move->claim.state, move->name);
     pool_rescan_volume(move->to, move->new_claim.state, move->new_name);
+    pool_table_end_move(move->pool, move->name);
+    pool_rescan_volume(move->pool, move->claim.state, move->name);
     /* Volumes that the technology bases on this one show it by its name. */
     for (guint i = 0; children && i < children->len; i++)
         for (size_t j = 0; j < G_N_ELEMENTS(pools); j++) {
@@ -156,7 +157,7 @@ static gboolean settle(CstService *service, CstPoolState *from, const char *name
     return !volume || kept_move_device(service, from, name, to, volume, kept, error);
 }
 
-static gboolean perform(MoveRename *move, gboolean *ret_done, GError **error)
+static gboolean perform_steps(MoveRename *move, gboolean *ret_done, GError **error)
 {
     g_autoptr(GPtrArray) children = NULL;
     g_autoptr(GError) why = NULL;
@@ -178,6 +179,17 @@ static gboolean perform(MoveRename *move, gboolean *ret_done, GError **error)
     children = cst_pool_state_vol_children(move->new_claim.state, move->new_name, NULL);
     show(move, children);
     return TRUE;
+}
+
+/* What the volume refers to counts at every moment, although it is in no pool in between. */
+static gboolean perform(MoveRename *move, gboolean *ret_done, GError **error)
+{
+    gboolean done;
+
+    pool_table_begin_move(move->pool, move->volume);
+    done = perform_steps(move, ret_done, error);
+    pool_table_end_move(move->pool, move->name);
+    return done;
 }
 
 gboolean volume_move_by_rename(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,

@@ -230,7 +230,7 @@ static gboolean prepare(Rename *rename, GError **error)
     CST_TEST_POINT("vol.rename.planned");
     return claim_both(rename, state, error) && volume_not_held(&rename->claim, error) &&
            check_same_overlays(rename, error) &&
-           volume_not_remembered(&rename->claim, TRUE, error) &&
+           volume_not_remembered(&rename->claim, REMEMBERED_OTHER_PATHS, error) &&
            kept_read(rename->pool, rename->claim.state, rename->volume, &rename->kept, error);
 }
 
@@ -407,20 +407,26 @@ static void rescan_children(CstPool *pool, CstPoolState *state, const char *name
     }
 }
 
+/*
+ * The new name is entered before the old one is removed: a base of the volume is never without its
+ * overlay.
+ */
 static void show(const Rename *rename)
 {
     CstPool *pool = rename->pool;
 
-    overlays_note(pool, rename->claim.state, rename->volume, NULL);
-    pool_table_remove(pool, rename->name);
     pool_rescan_volume(pool, rename->claim.state, rename->new_name);
+    CST_TEST_POINT("vol.rename.shown");
+    pool_table_remove(pool, rename->name);
+    pool_table_end_move(pool, rename->name);
+    overlays_note(pool, rename->claim.state, rename->volume, NULL);
     rescan_children(pool, rename->claim.state, rename->new_name);
     for (guint i = 0; i < rename->overlays->len; i++)
         volume_rescan(&((Overlay *)g_ptr_array_index(rename->overlays, i))->claim);
 }
 
 /* What was prepared; the intent is ended by who clears @rename. */
-static gboolean perform(Rename *rename, GError **error)
+static gboolean perform_steps(Rename *rename, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
@@ -438,6 +444,17 @@ static gboolean perform(Rename *rename, GError **error)
     CST_CRASH_POINT("vol.rename.settled");
     show(rename);
     return TRUE;
+}
+
+/* What the volume refers to counts at every moment, although it has no name in between. */
+static gboolean perform(Rename *rename, GError **error)
+{
+    gboolean done;
+
+    pool_table_begin_move(rename->pool, rename->volume);
+    done = perform_steps(rename, error);
+    pool_table_end_move(rename->pool, rename->name);
+    return done;
 }
 
 static gboolean rename_volume(CstPool *pool, const char *name, const char *new_name, CstTask *task,
