@@ -2,7 +2,8 @@
 /*
  * What is known of volumes: listings, XML, sizes, paths and keys. A listing is answered from the
  * pool's table; one with sizes rescans the pool first when the last scan is older than a second,
- * because no watch reports files that grow. XML and sizes of a single volume scan that volume.
+ * because no watch reports files that grow. The later pages of a listing show the sizes that the
+ * scan for its first page has read. XML and sizes of a single volume scan that volume.
  * Nothing is claimed: an answer is what was true at its moment.
  */
 #include <string.h>
@@ -80,7 +81,7 @@ gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
 }
 
 /*
- * Scans again before a listing with sizes, as no watch reports files that grow while a guest
+ * Scans again before the first page of a listing with sizes, as no watch reports files that grow while a guest
  * writes. With like_libvirt, sizes are those of the last refresh. A pool whose storage is missing
  * is left to the monitor.
  */
@@ -129,7 +130,8 @@ GPtrArray *cst_pool_list_volumes(CstPool *pool, const char *after, guint limit, 
 
     if (!state)
         return NULL;
-    if (!(listing.details ? freshen(pool, state, error) : pool_scan_if_new(pool, state, error)))
+    if (!(listing.details && !after ? freshen(pool, state, error)
+                                    : pool_scan_if_new(pool, state, error)))
         return NULL;
     sorted = pool_table_sorted(pool);
     listing.drafts = volume_drafts_any(pool);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Work that must not grow with the number of pools, volumes or pages. The tests count the steps at
+ * the test points.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+
+#include "core/pool.h"
+#include "fixture.h"
+#include "points.h"
+
+static guint count_volumes(CstPool *pool)
+{
+    GError *error = NULL;
+    guint count = 0;
+
+    cst_pool_count_volumes(pool, &count, &error);
+    assert_no_error(error);
+    return count;
+}
+
+/* --- pages of a listing ----------------------------------------------------------------------- */
+
+/* Reads a page with sizes of at most two rows, long after the last scan; returns the row count. */
+static guint read_late_page(CstPool *pool, const char *after)
+{
+    g_autoptr(GPtrArray) rows = NULL;
+
+    g_mutex_lock(&pool->lock);
+    pool->scanned_at = g_get_monotonic_time() - 10 * G_TIME_SPAN_SECOND;
+    g_mutex_unlock(&pool->lock);
+    rows = cst_pool_list_volumes(pool, after, 2, CST_VOL_ROWS_DETAILS, NULL);
+    assert_non_null(rows);
+    return rows->len;
+}
+
+static void only_the_first_page_of_a_listing_scans(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+
+    fixture_create(pool, "a", "raw", "");
+    fixture_create(pool, "b", "raw", "");
+    fixture_create(pool, "c", "raw", "");
+    assert_int_equal(count_volumes(pool), 3);
+    point_watch("pool.scan.scanned");
+    assert_int_equal(read_late_page(pool, NULL), 2);
+    assert_int_equal(point_passed("pool.scan.scanned"), 1);
+    assert_int_equal(read_late_page(pool, "b"), 1);
+    assert_int_equal(read_late_page(pool, "c"), 0);
+    assert_int_equal(point_passed("pool.scan.scanned"), 1);
+    points_clear();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(only_the_first_page_of_a_listing_scans, fixture_setup,
+                                        fixture_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
