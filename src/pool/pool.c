@@ -537,8 +537,20 @@ int cst_pool_state_watch_open(CstPoolState *state, GError **error)
     if (cst_call_enter(&call, pool_liveness(state)))
         fd = state->backend->watch_open(state, &call.why);
     if (!cst_call_end(&call, fd >= 0, error))
-        cst_fd_clear(&fd);
+        cst_pool_state_watch_close(state, &fd);
     return fd;
+}
+
+void cst_pool_state_watch_close(CstPoolState *state, int *fd)
+{
+    if (*fd >= 0 && state->backend->watch_close) {
+        CstCall call = pool_call_begin(state, "watch_close", NULL);
+
+        state->backend->watch_close(state, *fd);
+        cst_call_trace(&call, TRUE);
+        *fd = -1;
+    }
+    cst_fd_clear(fd);
 }
 
 void cst_pool_state_watch_read(CstPoolState *state, int fd,

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of the directory by others, from inotify. An event names the entry that it is about; an
- * event without a name, or a queue that overflowed, means "anything". Writes are reported when the
- * file is closed, not while a guest writes.
+ * Changes of the directory by others, from inotify (notify.c). An event names the entry that it is
+ * about; an event without a name, or a queue that overflowed, means "anything". Writes are reported
+ * when the file is closed, not while a guest writes.
  */
 #include "dir.h"
 
 #include <errno.h>
 #include <sys/inotify.h>
-#include <unistd.h>
 
 #include <base/error.h>
 #include <base/i18n.h>
+
+#include "notify.h"
 
 #define WATCHED                                                                         \
     (IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | \
@@ -27,34 +28,35 @@ int cst_dir_watch_open(CstPoolState *state, GError **error)
         return -1;
     /* What was opened and found to be the pool's is watched, whatever has the name by now. */
     opened = g_strdup_printf("/proc/self/fd/%d", target.fd);
-    fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (fd >= 0 && inotify_add_watch(fd, opened, WATCHED | IN_ONLYDIR) >= 0)
-        return fd;
-    cst_fail_errno(error, errno, _("cannot watch '%s'"), state->def->target_path);
-    if (fd >= 0)
-        close(fd);
-    return -1;
+    fd = dir_notify_open(opened, WATCHED | IN_ONLYDIR);
+    if (fd < 0)
+        cst_fail_errno(error, errno, _("cannot watch '%s'"), state->def->target_path);
+    return fd;
 }
 
-/*
- * Until the queue is empty (the descriptor does not block). Names that no listing shows are
- * skipped.
- */
+void cst_dir_watch_close(CstPoolState *state, int fd)
+{
+    dir_notify_close(fd);
+}
+
+/* The receiver of names that a listing shows. */
+typedef struct {
+    void (*changed)(const char *name, gpointer data);
+    gpointer data;
+} ShownNames;
+
+static void pass_shown(const char *name, gpointer data)
+{
+    const ShownNames *shown = data;
+
+    if (!name || !cst_dir_name_hidden(name))
+        shown->changed(name, shown->data);
+}
+
 void cst_dir_watch_read(CstPoolState *state, int fd,
                         void (*changed)(const char *name, gpointer data), gpointer data)
 {
-    char buf[65536] __attribute__((aligned(__alignof__(struct inotify_event))));
-    ssize_t n;
+    ShownNames shown = {.changed = changed, .data = data};
 
-    while ((n = read(fd, buf, sizeof(buf))) > 0) {
-        for (char *p = buf; p < buf + n;) {
-            const struct inotify_event *event = (const struct inotify_event *)p;
-
-            p += sizeof(*event) + event->len;
-            if (event->len == 0 || (event->mask & IN_Q_OVERFLOW))
-                changed(NULL, data);
-            else if (!cst_dir_name_hidden(event->name))
-                changed(event->name, data);
-        }
-    }
+    dir_notify_read(fd, pass_shown, &shown);
 }

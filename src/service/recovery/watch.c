@@ -37,7 +37,7 @@
 
 void watch_free(Watch *watch)
 {
-    cst_fd_clear(&watch->fd);
+    cst_pool_state_watch_close(watch->state, &watch->fd);
     g_hash_table_unref(watch->changed);
     cst_pool_state_unref(watch->state);
     cst_pool_unref(watch->pool);
@@ -66,7 +66,7 @@ static void note_changed(const char *name, gpointer data)
 static void drop_unless_wanted(Watch *watch)
 {
     if (watch->pool->service->like_libvirt)
-        cst_fd_clear(&watch->fd);
+        cst_pool_state_watch_close(watch->state, &watch->fd);
 }
 
 /* The storage that has come back is another directory than the one that was watched. */
@@ -76,7 +76,7 @@ static gboolean renew_watch(Watch *watch)
 
     if (fd < 0)
         return FALSE;
-    cst_fd_clear(&watch->fd);
+    cst_pool_state_watch_close(watch->state, &watch->fd);
     watch->fd = fd;
     drop_unless_wanted(watch);
     return TRUE;

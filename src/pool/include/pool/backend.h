@@ -562,10 +562,12 @@ struct CstBackend {
     gboolean (*space_usage)(CstPoolState *state, GPtrArray *usage, GError **error);
     const CstSnapshotBackend *snapshots;
 
-    /* --- watch: changes behind our back; both or none ----------------------------------------- */
+    /* --- watch: changes behind our back; open and read, or none ------------------------------- */
 
-    /** Opens a descriptor that becomes readable when something changed; the caller closes it. */
+    /** Opens a descriptor that becomes readable when something changed. */
     int (*watch_open)(CstPoolState *state, GError **error);
+    /** Closes it. Must not wait for the storage. NULL: by close(). */
+    void (*watch_close)(CstPoolState *state, int fd);
     /** Reads what there is: calls @changed with each name, or with NULL for "anything". */
     void (*watch_read)(CstPoolState *state, int fd,
                        void (*changed)(const char *name, gpointer data), gpointer data);

@@ -150,6 +150,7 @@ gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error);
 gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error);
 
 int cst_dir_watch_open(CstPoolState *state, GError **error);
+void cst_dir_watch_close(CstPoolState *state, int fd);
 void cst_dir_watch_read(CstPoolState *state, int fd,
                         void (*changed)(const char *name, gpointer data), gpointer data);
 
@@ -168,4 +169,4 @@ void cst_dir_watch_read(CstPoolState *state, int fd,
     .vol_rename = cst_dir_vol_rename, .vol_link = cst_dir_vol_link, .vol_take = cst_dir_vol_take, \
     .vol_open = cst_dir_vol_open, .vol_holders = cst_dir_vol_holders,                             \
     .snapshots = &cst_dir_snapshots, .watch_open = cst_dir_watch_open,                            \
-    .watch_read = cst_dir_watch_read
+    .watch_close = cst_dir_watch_close, .watch_read = cst_dir_watch_read

@@ -244,6 +244,8 @@ gboolean cst_pool_state_check_create(CstPoolState *state, GError **error);
 
 /** CstBackend.watch_open; -1 without an error where the backend can't watch. */
 int cst_pool_state_watch_open(CstPoolState *state, GError **error);
+/** CstBackend.watch_close; does nothing when *fd is negative, and sets it to -1. */
+void cst_pool_state_watch_close(CstPoolState *state, int *fd);
 /** CstBackend.watch_read, of a descriptor that cst_pool_state_watch_open() has opened. */
 void cst_pool_state_watch_read(CstPoolState *state, int fd,
                                void (*changed)(const char *name, gpointer data), gpointer data);
