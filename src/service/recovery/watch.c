@@ -14,6 +14,7 @@
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/space.h"
+#include "core/table.h"
 #include "volume/trash.h"
 
 /*
@@ -24,6 +25,13 @@
 #define UNNAMED_MIN_MS 1000
 #define UNNAMED_MAX_MS 8000
 #define UNNAMED_SCANS  4
+/*
+ * A scan of one new file writes a record to the disk on its own, which takes as long as a scan of
+ * all takes for many known ones; a scan of all writes the records in one transaction. So a pool of
+ * which more than one in so many volumes has changed is scanned as a whole.
+ */
+#define CHANGED_MIN   64
+#define CHANGED_SHARE 16
 /* A pool whose storage was missing is scanned this often. */
 #define RETRY_MS 5000
 /* Space that may run full while guests write is checked this often: no watch reports it. */
@@ -152,6 +160,13 @@ static gboolean rescan_changed(Watch *watch)
     return any;
 }
 
+static gboolean many_changed(const Watch *watch)
+{
+    guint changed = g_hash_table_size(watch->changed);
+
+    return changed > CHANGED_MIN && changed > pool_table_count(watch->pool) / CHANGED_SHARE;
+}
+
 /* Reads what was reported since the last time, and brings the table up to date with it. */
 static void catch_up(Watch *watch)
 {
@@ -162,6 +177,7 @@ static void catch_up(Watch *watch)
         cst_pool_state_watch_read(watch->state, watch->fd, note_changed, watch);
     if (watch->unnamed_due && watch->unnamed_due <= g_get_monotonic_time())
         watch->all = TRUE;
+    watch->all = watch->all || many_changed(watch);
     changed = !watch->all && rescan_changed(watch);
     g_hash_table_remove_all(watch->changed);
     watch->due = watch->unnamed_due;

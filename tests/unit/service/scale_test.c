@@ -11,9 +11,12 @@
 
 #include <base/error.h>
 
+#include "await.h"
 #include "core/pool.h"
 #include "fixture.h"
 #include "points.h"
+
+#define STORM 200 /* files that appear at once */
 
 static guint count_volumes(CstPool *pool)
 {
@@ -57,10 +60,42 @@ static void only_the_first_page_of_a_listing_scans(void **state)
     points_clear();
 }
 
+/* --- the monitor ------------------------------------------------------------------------------ */
+
+/* One scan of all, instead of a scan and a transaction for each file. One new file needs none. */
+static void many_new_files_are_read_by_one_scan(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = NULL;
+
+    point_hold("monitor.thread.poll");
+    pool = fixture_pool(f, "p");
+    point_await("monitor.thread.poll", 1);
+    assert_int_equal(count_volumes(pool), 0);
+    for (guint i = 0; i < STORM; i++) {
+        g_autofree char *name = g_strdup_printf("v%u", i);
+
+        fixture_write(f, "p", name, "content");
+    }
+    point_watch("pool.scan.scanned");
+    point_watch("volume.scan.scanned");
+    point_release("monitor.thread.poll");
+    AWAIT_STATE(count_volumes(pool) == STORM, "%u volumes", count_volumes(pool));
+    assert_true(point_passed("pool.scan.scanned") > 0);
+    /* The reports of the last files may come late, and are read one by one. */
+    assert_true(point_passed("volume.scan.scanned") < STORM);
+    fixture_write(f, "p", "late", "content");
+    AWAIT_STATE(count_volumes(pool) == STORM + 1, "%u volumes", count_volumes(pool));
+    assert_true(point_passed("volume.scan.scanned") > 0);
+    points_clear();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(only_the_first_page_of_a_listing_scans, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(many_new_files_are_read_by_one_scan, fixture_setup,
                                         fixture_teardown),
     };
 
