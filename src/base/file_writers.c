@@ -249,3 +249,22 @@ gboolean cst_file_stamp_differs(const CstFileStamp *before, const CstFileStamp *
            before->mtime_ns != now->mtime_ns || before->ctime_s != now->ctime_s ||
            before->ctime_ns != now->ctime_ns;
 }
+
+char *cst_file_stamp_format(const CstFileStamp *stamp)
+{
+    if (!stamp->counted)
+        return NULL;
+    return g_strdup_printf("%" PRIu64 " %" PRId64 ".%09" PRId64 " %" PRId64 ".%09" PRId64,
+                           stamp->size, stamp->mtime_s, stamp->mtime_ns, stamp->ctime_s,
+                           stamp->ctime_ns);
+}
+
+CstFileStamp cst_file_stamp_parse(const char *text)
+{
+    CstFileStamp stamp = {0};
+
+    stamp.counted = text && sscanf(text, "%" SCNu64 " %" SCNd64 ".%" SCNd64 " %" SCNd64 ".%" SCNd64,
+                                   &stamp.size, &stamp.mtime_s, &stamp.mtime_ns, &stamp.ctime_s,
+                                   &stamp.ctime_ns) == 5;
+    return stamp;
+}

@@ -16,7 +16,9 @@
  * An intent says, durably, that the original is to go. It is written before the copy gets its name
  * where the copy is told from anything else that may have the name then (a file), and afterwards
  * elsewhere: killed in between, both are there, whole. What the replay deletes is the very storage
- * that the intent tells of, and only beside the very copy.
+ * that the intent tells of, and only beside the very copy. The intent has the stamp that the
+ * original's file had before the copy. A file that was written to since stays, and so does the
+ * copy.
  */
 #include "move.h"
 
@@ -45,6 +47,7 @@
 #include "history.h"
 #include "image_chain.h"
 #include "move_rename.h"
+#include "move_replay.h"
 #include "plan.h"
 #include "protect.h"
 #include "transaction.h"
@@ -256,9 +259,11 @@ static gboolean record(Move *move, const char *copy, GError **error)
     const ImageLink *link = original(move);
     g_autoptr(GHashTable) fields = intent_fields_new();
     g_autofree char *snapshots = volume_history_names(&move->history);
+    g_autofree char *stamp = cst_file_stamp_format(&move->stamp);
 
     move->aside = *snapshots ? trash_name_of(move->name) : NULL;
     intent_put(fields, "volume", move->name);
+    intent_put(fields, "stamp", stamp);
     intent_put(fields, "snapshots", snapshots);
     intent_put(fields, "aside", move->aside);
     intent_put(fields, "to-pool", cst_pool_name(move->to));
@@ -397,31 +402,6 @@ static gboolean link_there(Move *move, gboolean *ret_done, GError **error)
 
 /* --- the original ----------------------------------------------------------------------------- */
 
-/* Under a name that nothing else gets. Snapshots that were not copied keep it from going. */
-static gboolean delete_aside(CstPoolState *state, const char *aside, const char *snapshots,
-                             CstTask *task, GError **error)
-{
-    return volume_history_remove(state, aside, snapshots, task, error) &&
-           cst_pool_state_delete(state, aside, 0, error);
-}
-
-/*
- * Snapshots go one by one. So that nobody finds an original without some of them under its name, it
- * gets another name first, by which the replay knows it, too. It may have got that before a crash.
- */
-static gboolean delete_with_snapshots(CstPoolState *state, const char *name, const char *aside,
-                                      const char *snapshots, CstTask *task, GError **error)
-{
-    if (cst_pool_state_rename(state, name, aside, error)) {
-        CST_CRASH_POINT("vol.move.aside");
-        if (delete_aside(state, aside, snapshots, task, error))
-            return TRUE;
-    }
-    /* A rename that failed may have happened all the same. */
-    cst_pool_state_rename(state, aside, name, NULL);
-    return FALSE;
-}
-
 /* A failure to look does not say that it is gone. */
 static gboolean is_there(CstPoolState *state, const char *name)
 {
@@ -465,7 +445,7 @@ static gboolean delete_original(Move *move, GError **error)
     if (!move->linked && !volume_not_held(&link->claim, &why))
         return fail_half(move, why, error);
     if ((move->aside
-             ? !delete_with_snapshots(state, move->name, move->aside, snapshots, move->task, &why)
+             ? !move_delete_by_name(state, move->name, move->aside, snapshots, move->task, &why)
              : !cst_pool_state_delete(state, move->name, 0, &why)) &&
         !deletion_failed(move, why, error))
         return FALSE;
@@ -527,63 +507,4 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
         event_emit_pool(to, CST_EVENT_POOL_REFRESH, 0);
     }
     return job_end(&job, done, error);
-}
-
-/* --- after a crash ---------------------------------------------------------------------------- */
-
-/*
- * @taken: something else has the original's name, which has its other one. What has got another
- * snapshot since is not what was copied: it stays.
- */
-static gboolean delete_moved(CstPoolState *state, const CstIntentRecord *record, const char *name,
-                             gboolean taken, GError **error)
-{
-    const char *aside = g_hash_table_lookup(record->fields, "aside");
-    const char *snapshots = g_hash_table_lookup(record->fields, "snapshots");
-    g_autoptr(GError) why = NULL;
-
-    if (!aside)
-        return cst_pool_state_delete(state, name, 0, error);
-    if (taken ? delete_aside(state, aside, snapshots, NULL, &why)
-              : delete_with_snapshots(state, name, aside, snapshots, NULL, &why))
-        return cst_pool_state_settle(state, error);
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_STATE)) {
-        cst_log(CST_LOG_WARNING, "the original of a move stays: %s", why->message);
-        return TRUE;
-    }
-    g_propagate_error(error, g_steal_pointer(&why));
-    return FALSE;
-}
-
-gboolean volume_move_replay(CstService *service, CstPoolState *state, VolumeOpenPool open_pool,
-                            const CstIntentRecord *record, GError **error)
-{
-    const char *name = g_hash_table_lookup(record->fields, "volume");
-    const char *to_pool = g_hash_table_lookup(record->fields, "to-pool");
-    const char *to = g_hash_table_lookup(record->fields, "to");
-    const char *aside = g_hash_table_lookup(record->fields, "aside");
-    g_autoptr(CstPoolState) there = NULL;
-    g_autoptr(CstVolume) mine = NULL, moved = NULL, copy = NULL;
-
-    if (!name || !to_pool || !to)
-        return TRUE;
-    if (!cst_pool_state_scan_one(state, name, NULL, &mine, error) ||
-        (aside && !cst_pool_state_scan_any(state, aside, NULL, &moved, error)))
-        return FALSE;
-    if (moved)
-        return delete_moved(state, record, name, mine != NULL, error);
-    if (!intent_keep_if_same(record->fields, "identity", state, &mine, error))
-        return FALSE;
-    /* It is gone already, or something else has its name. */
-    if (!mine)
-        return TRUE;
-    there = open_pool(service, to_pool, error);
-    if (!there || !cst_pool_state_scan_one(there, to, NULL, &copy, error) ||
-        !intent_keep_if_same(record->fields, "to-identity", there, &copy, error))
-        return FALSE;
-    if (!copy)
-        return TRUE;
-    cst_log(CST_LOG_INFO, "volume '%s' was moved to '%s' of pool '%s': the original goes", name, to,
-            to_pool);
-    return delete_moved(state, record, name, FALSE, error);
 }

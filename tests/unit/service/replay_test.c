@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a start makes of the journal: what it can't undo now is kept for the next one. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include <base/error.h>
+
 #include "fixture.h"
+#include "points.h"
 
 #define TOKEN "11111111-2222-3333-4444-555555555555"
 #define DRAFT ".cistern-" TOKEN ".part"
@@ -71,11 +76,83 @@ static void an_intent_is_kept_until_it_is_undone(void **state)
     fixture_restart(f, CST_SERVICE_EMBEDDED);
 }
 
+/* --- a move that was killed before it deleted the original ------------------------------------ */
+
+typedef struct {
+    Fixture *f;
+    char *path;
+    char *intent;
+} KilledMove;
+
+static void write_in_place(Fixture *f, const char *content)
+{
+    g_autofree char *path = g_build_filename(f->images, "p", "v", NULL);
+    int fd = open(path, O_WRONLY);
+
+    assert_int_equal(write(fd, content, strlen(content)), strlen(content));
+    close(fd);
+}
+
+/* Keeps the intent as a kill at this point leaves it. Writing lets the move itself end early. */
+static void keep_intent_and_write(gpointer data)
+{
+    KilledMove *killed = data;
+    g_autofree char *dir = g_build_filename(killed->f->paths->data_dir, "journal", NULL);
+    g_autoptr(GDir) entries = g_dir_open(dir, 0, NULL);
+    const char *name;
+
+    assert_non_null(entries);
+    while ((name = g_dir_read_name(entries)))
+        if (g_str_has_suffix(name, ".intent") && !killed->path) {
+            killed->path = g_build_filename(dir, name, NULL);
+            assert_true(g_file_get_contents(killed->path, &killed->intent, NULL, NULL));
+        }
+    write_in_place(killed->f, "written after the copy");
+}
+
+static void assert_content(Fixture *f, const char *pool, const char *name, const char *wanted)
+{
+    g_autofree char *path = g_build_filename(f->images, pool, name, NULL);
+    g_autofree char *content = NULL;
+
+    assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    assert_string_equal(content, wanted);
+}
+
+static void replayed_move_keeps_original_that_was_written_to(void **state)
+{
+    Fixture *f = *state;
+    const CstVolMove how = {.format = "qcow2"};
+    KilledMove killed = {.f = f};
+    g_autoptr(GError) error = NULL;
+    CstPool *p = fixture_pool(f, "p"), *q = fixture_pool(f, "q");
+
+    fixture_write(f, "p", "v", "before the copy");
+    assert_true(cst_pool_refresh(p, 0, NULL, &error));
+    point_run("vol.move.copied", keep_intent_and_write, &killed);
+    assert_false(cst_vol_move(p, "v", q, &how, NULL, &error));
+    assert_error(&error, CST_ERROR_BUSY);
+    points_clear();
+    assert_non_null(killed.intent);
+    cst_pool_unref(p);
+    cst_pool_unref(q);
+    g_clear_pointer(&f->service, cst_service_free);
+    assert_true(g_file_set_contents(killed.path, killed.intent, -1, NULL));
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    assert_content(f, "p", "v", "written after the copy");
+    assert_true(fixture_exists(f, "q", "v"));
+    assert_int_not_equal(access(killed.path, F_OK), 0);
+    g_free(killed.path);
+    g_free(killed.intent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_intent_is_kept_until_it_is_undone, fixture_setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(replayed_move_keeps_original_that_was_written_to,
+                                        fixture_setup, fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

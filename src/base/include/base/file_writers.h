@@ -49,3 +49,8 @@ CstFileStamp cst_file_stamp(int fd);
 
 /** Whether the content may have changed from @before to @now. */
 gboolean cst_file_stamp_differs(const CstFileStamp *before, const CstFileStamp *now);
+
+/** Formats @stamp for a record. Free it; NULL: the stamp is not counted. */
+char *cst_file_stamp_format(const CstFileStamp *stamp);
+/** Parses such a text; NULL, and what is none, give a stamp that differs from no other. */
+CstFileStamp cst_file_stamp_parse(const char *text);
