@@ -11,6 +11,7 @@ import sys
 from harness import peers, space
 from harness.cases import WithDaemon
 
+MIB = 1 << 20
 WRITER = """
 import mmap, os, sys
 fd = os.open(sys.argv[1], os.O_RDWR)
@@ -240,3 +241,80 @@ class FilesAndDevices(WithDaemon):
         for command in (f"vol-import {device} new --pool p", f"vol-export v {device} --pool p --yes"):
             status, _, err = self.cistern(*command.split())
             self.assertEqual(0, status, err)
+
+
+class Meanwhile(WithDaemon):
+    """A source that is at rest when a copy begins, and that a program writes to before it ends."""
+
+    def setUp(self):
+        super().setUp()
+        self.ok("vol-create-as", "p", "v", "8M", "--format", "raw")
+        self.write(self.at("p", "v"), os.urandom(8 * MIB), 0)
+
+    def write(self, path, content, offset):
+        fd = os.open(path, os.O_WRONLY)
+        os.pwrite(fd, content, offset)
+        os.close(fd)
+
+    def begin(self, *words):
+        rate = () if "--rate-limit" in words else ("--rate-limit", "1M")
+        argv = [space.CISTERN, "-c", self.peer.uri, *words, *rate]
+        return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                env=space.ENV, text=True)
+
+    def change_when(self, begun, path, *words):
+        """The exit status and the messages of a copy during which PATH is written to."""
+        with self.begin(*words) as process:
+            self.wait_until(begun, f"{words} copies", lambda: self.cistern("job-list")[1])
+            self.write(path, b"other content", 8 * MIB - 4096)
+            _, err = process.communicate()
+        return process.returncode, err
+
+    def copies(self):
+        return any(job["done"] for job in json.loads(self.cistern("--json", "job-list")[1])["jobs"])
+
+    def test_copy_of_volume_that_is_written_to_is_refused(self):
+        out = os.path.join(self.peer.files, "out.raw")
+        document = os.path.join(self.peer.files, "x.xml")
+        with open(document, "w", encoding="utf-8") as stream:
+            stream.write("<volume><name>x</name><capacity>0</capacity>"
+                         "<target><format type='qcow2'/></target></volume>")
+        for words in (("vol-create-from", "p", document, "v", "--inputpool", "p"),
+                      ("vol-convert", "v", "x", "--pool", "p", "--format", "qcow2"),
+                      ("vol-export", "v", out, "--pool", "p")):
+            with self.subTest(words=words):
+                status, err = self.change_when(self.copies, self.at("p", "v"), *words)
+                self.assertEqual(5, status, err)
+                self.assertIn("another program has written to", err)
+                self.assertEqual(["v"], os.listdir(self.at("p")))
+                self.assertFalse(os.path.exists(out))
+
+    def test_clone_of_bytes_that_are_written_to_is_refused(self):
+        """It is copied by runs of 8 MiB, two at a time."""
+        self.write(self.at("p", "v"), os.urandom(64 * MIB), 0)
+        self.ok("pool-refresh", "p")
+        status, err = self.change_when(self.copies, self.at("p", "v"), "vol-clone", "v", "x", "--pool",
+                                       "p", "--rate-limit", "8M")
+        self.assertEqual(5, status, err)
+        self.assertIn("another program has written to 'v'", err)
+        self.assertEqual(["v"], os.listdir(self.at("p")))
+
+    def test_copy_with_force_share_is_made_although_the_volume_is_written_to(self):
+        status, err = self.change_when(self.copies, self.at("p", "v"), "vol-convert", "v", "x",
+                                       "--pool", "p", "--format", "qcow2", "--force-share")
+        self.assertEqual(0, status, err)
+        self.assertEqual(["v", "x"], sorted(os.listdir(self.at("p"))))
+
+    def test_copy_of_image_file_that_is_written_to_is_refused(self):
+        source, where = os.path.join(self.peer.files, "in.raw"), os.path.join(self.peer.files, "out")
+        os.makedirs(where)
+        with open(source, "wb") as stream:
+            stream.write(os.urandom(8 * MIB))
+        target = os.path.join(where, "x")
+        for words in (("image-convert", "-f", "raw", source, target),
+                      ("image-dd", "-f", "raw", f"if={source}", f"of={target}")):
+            with self.subTest(words=words):
+                status, err = self.change_when(lambda: os.listdir(where), source, *words)
+                self.assertEqual(5, status, err)
+                self.assertIn(f"another program has written to '{source}'", err)
+                self.assertEqual([], os.listdir(where))

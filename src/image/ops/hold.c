@@ -263,3 +263,21 @@ gboolean cst_image_refuse_writer(CstBlob *blob, GError **error)
                     _("'%s' is open for writing in %s; stop it before the image is changed"),
                     blob->name, who);
 }
+
+CstFileStamp cst_image_stamp(CstBlob *blob)
+{
+    return cst_image_is_written(blob, NULL) ? (CstFileStamp){0}
+                                            : cst_file_stamp(cst_blob_file_fd(blob));
+}
+
+gboolean cst_image_is_as_before(CstBlob *blob, const CstFileStamp *before, const char *name,
+                                GError **error)
+{
+    const CstFileStamp now = cst_file_stamp(cst_blob_file_fd(blob));
+
+    return !cst_file_stamp_differs(before, &now) ||
+           cst_fail(error, CST_ERROR_BUSY,
+                    _("another program has written to '%s' while it was copied; stop it and repeat "
+                      "the copy, or say --force-share"),
+                    name);
+}

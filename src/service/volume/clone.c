@@ -24,6 +24,7 @@
 #include "core/claim.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "core/service.h"
 #include "core/trust.h"
 #include "core/trust_device.h"
 #include "declare.h"
@@ -160,14 +161,26 @@ static gboolean drop_snapshots_inside(CstBlob *blob, const VolumeClone *clone, G
     return cst_image_flush(image, error);
 }
 
+/* Compatible with libvirt, a volume that changes during a copy is no error. */
+static gboolean watches_source(const VolumeClone *clone)
+{
+    return !clone->snapshot && !(clone->flags & CST_VOL_CREATE_FORCE_SHARE) &&
+           !clone->from->pool->service->like_libvirt;
+}
+
 static gboolean copy_bytes(const VolumeTxn *txn, const VolumeClone *clone, GError **error)
 {
     g_autoptr(CstBlob) from = NULL;
+    CstFileStamp stamp = {0};
 
     if (!txn->shared) {
         from = open_bytes(clone, error);
-        if (!from || !check_at_rest(clone, from, error) ||
-            !copy_whole(from, txn->draft.blob, txn->draft.zeroed, clone, error))
+        if (!from || !check_at_rest(clone, from, error))
+            return FALSE;
+        if (watches_source(clone))
+            stamp = cst_image_stamp(from);
+        if (!copy_whole(from, txn->draft.blob, txn->draft.zeroed, clone, error) ||
+            !cst_image_is_as_before(from, &stamp, clone->source->name, error))
             return FALSE;
     }
     return drop_snapshots_inside(txn->draft.blob, clone, error) &&
@@ -248,7 +261,7 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
     txn.claim.after = image_chain_last_claim(&source);
     return volume_txn_begin(&txn, pool, clone->def, "clone", error) &&
            copy_content(&source, &txn.draft, clone, error) &&
-           volume_txn_commit(&txn, clone->def, error);
+           image_chain_is_as_before(&source, error) && volume_txn_commit(&txn, clone->def, error);
 }
 
 gboolean volume_clone(CstPool *pool, VolumeClone *clone, GError **error)

@@ -105,7 +105,8 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
     txn.claim.after = image_chain_last_claim(&chain);
     return guest && cst_blob_get_size(guest, &def->capacity, error) &&
            volume_txn_begin(&txn, pool, def, "convert", error) &&
-           fill(guest, &txn, conversion, error) && volume_txn_commit(&txn, def, error);
+           fill(guest, &txn, conversion, error) && image_chain_is_as_before(&chain, error) &&
+           volume_txn_commit(&txn, def, error);
 }
 
 static gboolean convert_volume(CstPool *pool, CstPool *source_pool, const char *source,

@@ -211,9 +211,9 @@ gboolean cst_download_read(CstDownload *download, void *buf, size_t size, size_t
     if (download->offset < download->end)
         return stream_step(&download->job,
                            read_piece(download, buf, size, ret_len, ret_hole, error), error);
-    if (download->job.entry)
-        job_end(&download->job, TRUE, NULL);
-    return TRUE;
+    if (!download->job.entry)
+        return TRUE;
+    return job_end(&download->job, image_chain_is_as_before(&download->view.chain, error), error);
 }
 
 void cst_download_ends(CstDownload *download)

@@ -19,6 +19,7 @@
 
 #include "core/claim.h"
 #include "core/scan.h"
+#include "core/service.h"
 #include "core/trust.h"
 #include "dependency/chain.h"
 #include "dependency/guard.h"
@@ -88,8 +89,12 @@ static gboolean open_link(ImageLink *link, gboolean writable, gboolean at_rest, 
         return FALSE;
     link->path = cst_pool_state_vol_path(claim->state, claim->name);
     link->blob = cst_pool_state_vol_open(claim->state, claim->name, writable, error);
-    return link->blob &&
-           (writable || !at_rest || volume_not_written(link->volume, link->blob, error));
+    if (!link->blob || writable || !at_rest)
+        return link->blob != NULL;
+    /* Compatible with libvirt, a volume that changes during a copy is no error. */
+    if (!claim->pool->service->like_libvirt)
+        link->stamp = cst_image_stamp(link->blob);
+    return volume_not_written(link->volume, link->blob, error);
 }
 
 /* The links follow the claims that were made in advance, but the first link precedes those. */
@@ -355,6 +360,17 @@ CstBlob *image_chain_guest(ImageChain *chain, const char *snapshot, GError **err
 {
     return cst_chain_open_images(chain->chain, 0, snapshot, error) ? cst_chain_guest(chain->chain)
                                                                    : NULL;
+}
+
+gboolean image_chain_is_as_before(const ImageChain *chain, GError **error)
+{
+    for (guint i = 0; chain->links && i < chain->links->len; i++) {
+        const ImageLink *link = image_chain_link(chain, i);
+
+        if (!cst_image_is_as_before(link->blob, &link->stamp, link->path, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 void image_chain_close(ImageChain *chain)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <image/chain.h>
+#include <image/hold.h>
 
 #include "core/claim.h"
 
@@ -10,7 +11,8 @@ typedef struct {
     VolumeClaim claim; /* without a pool: of a file outside */
     CstVolume *volume; /* its record; of a file outside: made by inspecting it */
     CstBlob *blob;
-    char *path; /* of the file */
+    char *path;         /* of the file */
+    CstFileStamp stamp; /* when it was opened; counted if it was opened to be read at rest */
 } ImageLink;
 
 /** A volume's image with what it is based on. */
@@ -68,3 +70,9 @@ ImageLink *image_chain_link(const ImageChain *chain, guint index);
  * NULL: none.
  */
 const VolumeClaim *image_chain_last_claim(const ImageChain *chain);
+
+/**
+ * Fails with BUSY if another program has written to one of the files since the chain was opened.
+ * For chains that were opened at rest; call it when all was read.
+ */
+gboolean image_chain_is_as_before(const ImageChain *chain, GError **error);

@@ -31,6 +31,7 @@
 typedef struct {
     GPtrArray *paths;  /**< of the sources; borrowed strings */
     GPtrArray *chains; /**< of CstChain: the sources */
+    GPtrArray *stamps; /**< of GArray of CstFileStamp: of each chain's files, before the copy */
     char *names;       /**< of the sources, for messages */
     const char *path;  /**< of the target */
     const CstImageFormat *format;
@@ -51,6 +52,7 @@ static void conversion_clear(Conversion *conversion)
     if (conversion->from)
         cst_blob_unref(conversion->from);
     g_clear_pointer(&conversion->chains, g_ptr_array_unref);
+    g_clear_pointer(&conversion->stamps, g_ptr_array_unref);
     cst_chain_free(conversion->backing);
     cst_chain_free(conversion->there);
     cst_image_options_clear(&conversion->options);
@@ -162,6 +164,32 @@ gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GE
     return TRUE;
 }
 
+GArray *cli_image_stamps(const CliArgs *args, const CstChain *source)
+{
+    GArray *stamps = g_array_new(FALSE, FALSE, sizeof(CstFileStamp));
+
+    for (guint i = 0; i < cst_chain_length(source); i++) {
+        const CstFileStamp stamp = cli_args_has(args, "force-share")
+                                       ? (CstFileStamp){0}
+                                       : cst_image_stamp(cst_chain_blob(source, i));
+
+        g_array_append_val(stamps, stamp);
+    }
+    return stamps;
+}
+
+gboolean cli_image_is_as_before(const CstChain *source, const GArray *stamps, GError **error)
+{
+    for (guint i = 0; i < stamps->len; i++) {
+        CstBlob *blob = cst_chain_blob(source, i);
+
+        if (!cst_image_is_as_before(blob, &g_array_index(stamps, CstFileStamp, i), blob->name,
+                                    error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 mode_t cli_image_copy_mode(const CstChain *source)
 {
     mode_t mode = 0666;
@@ -201,6 +229,7 @@ static gboolean open_sources(CliCtl *ctl, const CliArgs *args, Conversion *conve
 
     if (!cli_args_string(args, "snapshot", &snapshot, error))
         return FALSE;
+    conversion->stamps = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
     conversion->chains = g_ptr_array_new_with_free_func((GDestroyNotify)cst_chain_free);
     for (guint i = 0; i < conversion->paths->len; i++) {
         CstChain *chain = cli_image_source_path(ctl, args, g_ptr_array_index(conversion->paths, i),
@@ -209,6 +238,7 @@ static gboolean open_sources(CliCtl *ctl, const CliArgs *args, Conversion *conve
         if (!chain)
             return FALSE;
         g_ptr_array_add(conversion->chains, chain);
+        g_ptr_array_add(conversion->stamps, cli_image_stamps(args, chain));
         if (!cli_image_check_at_rest(args, chain, error))
             return FALSE;
     }
@@ -333,6 +363,15 @@ static void warn_of_sector_size(CliCtl *ctl, const Conversion *conversion)
         cli_warn_of_sector_size(ctl, conversion->names, size);
 }
 
+static gboolean sources_are_as_before(const Conversion *conversion, GError **error)
+{
+    for (guint i = 0; i < conversion->chains->len; i++)
+        if (!cli_image_is_as_before(g_ptr_array_index(conversion->chains, i),
+                                    g_ptr_array_index(conversion->stamps, i), error))
+            return FALSE;
+    return TRUE;
+}
+
 static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Conversion) conversion = {0};
@@ -349,6 +388,7 @@ static gboolean cmd_convert(CliCtl *ctl, const CliArgs *args, GError **error)
     if (!(there ? open_there(ctl, args, &conversion, error)
                 : open_new(ctl, args, &conversion, error)) ||
         !cli_run_task(ctl, _("Converting"), run_conversion, &conversion, error) ||
+        !sources_are_as_before(&conversion, error) ||
         (!there && !cli_image_target_commit(&conversion.target, error)))
         return cli_failed(ctl, _("Failed to convert image %s"), conversion.names);
     warn_of_sector_size(ctl, &conversion);

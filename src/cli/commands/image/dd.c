@@ -124,13 +124,14 @@ static gboolean run_copy(CstTask *task, gpointer data, GError **error)
 static gboolean cmd_dd(CliCtl *ctl, const CliArgs *args, GError **error)
 {
     g_auto(Copying) copying = {0};
+    g_autoptr(GArray) stamps = NULL;
 
     if (!read_operands(args, &copying, error) ||
         !cli_image_target_format(args, &copying.format, error))
         return FALSE;
     copying.source = cli_image_source_path(ctl, args, copying.input, "source-format", NULL, error);
-    if (!copying.source || !cli_image_check_at_rest(args, copying.source, error) ||
-        !cut(&copying, error))
+    stamps = copying.source ? cli_image_stamps(args, copying.source) : NULL;
+    if (!stamps || !cli_image_check_at_rest(args, copying.source, error) || !cut(&copying, error))
         return FALSE;
     cli_plan(ctl, _("Would convert image %s to %s, format %s"), copying.input, copying.output,
              cst_image_format_name(copying.format));
@@ -138,6 +139,7 @@ static gboolean cmd_dd(CliCtl *ctl, const CliArgs *args, GError **error)
         return cli_failed(ctl, _("Failed to convert image %s"), copying.input);
     copying.target.most &= cli_image_copy_mode(copying.source);
     if (!cli_run_task(ctl, _("Copying"), run_copy, &copying, error) ||
+        !cli_image_is_as_before(copying.source, stamps, error) ||
         !cli_image_target_commit(&copying.target, error))
         return cli_failed(ctl, _("Failed to convert image %s"), copying.input);
     cli_done(ctl, "image", copying.output, _("Image %s converted to %s"), copying.input,

@@ -5,6 +5,7 @@
 
 #include <base/place.h>
 #include <image/chain.h>
+#include <image/hold.h>
 #include <image/luks.h>
 #include <image/options.h>
 #include <image/path.h>
@@ -143,6 +144,14 @@ CstChain *cli_image_source_path(CliCtl *ctl, const CliArgs *args, const char *pa
  * is given.
  */
 gboolean cli_image_check_at_rest(const CliArgs *args, const CstChain *source, GError **error);
+
+/**
+ * Returns the stamps of the files of @source before they are copied (CstFileStamp); none are
+ * counted with --force-share. Free it with g_array_unref().
+ */
+GArray *cli_image_stamps(const CliArgs *args, const CstChain *source);
+/** Fails with BUSY when one of these files was written to since. */
+gboolean cli_image_is_as_before(const CstChain *source, const GArray *stamps, GError **error);
 
 /** Returns the mode of a copy that no more users may read than all the files of @source. */
 mode_t cli_image_copy_mode(const CstChain *source);

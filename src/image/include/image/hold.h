@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/file_writers.h>
 #include <blob/blob.h>
 
 /**
@@ -51,3 +52,15 @@ GArray *cst_image_users(CstBlob *blob);
  * QEMU's locks. Complements cst_image_hold() before a file is changed or replaced.
  */
 gboolean cst_image_refuse_writer(CstBlob *blob, GError **error);
+
+/**
+ * Takes the stamp of a source before it is copied. A source that another program can write to
+ * already has a stamp that differs from no other: the copy was asked for in spite of the writer.
+ */
+CstFileStamp cst_image_stamp(CstBlob *blob);
+/**
+ * Fails with BUSY if the source was written to since @before: the copy mixes what the source held
+ * at different times. @name is the source's, for the message.
+ */
+gboolean cst_image_is_as_before(CstBlob *blob, const CstFileStamp *before, const char *name,
+                                GError **error);
