@@ -288,6 +288,20 @@ static gboolean health(CstApiCall *call, const void *args, void *data, GError **
     return TRUE;
 }
 
+static gboolean room(CstApiCall *call, const void *args, void *data, GError **error)
+{
+    g_autoptr(CstPool) pool =
+        cst_api_pool(call->service, &((const wire_pool_args *)args)->pool, error);
+    wire_pool_room_ret *ret = data;
+    CstRoom found;
+
+    if (!pool || !cst_pool_room(pool, &found, error))
+        return FALSE;
+    ret->known = found.known;
+    ret->bytes = found.bytes;
+    return TRUE;
+}
+
 static gboolean thin_stores(CstApiCall *call, const void *args, void *data, GError **error)
 {
     wire_pool_thin_ret *ret = data;
@@ -363,6 +377,7 @@ const CstProcedure cst_api_pool_procedures[] = {
                       get_problem),
     CST_OWN_PROCEDURE(POOL_HEALTH, LONG, READ, "cisternPoolHealth", pool_args, pool_health_ret,
                       health),
+    CST_OWN_PROCEDURE(POOL_ROOM, LONG, READ, "cisternPoolRoom", pool_args, pool_room_ret, room),
     CST_OWN_PROCEDURE(POOL_THIN, LONG, READ, "cisternPoolThin", pool_args, pool_thin_ret,
                       thin_stores),
     {0},

@@ -222,6 +222,25 @@ GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **er
     return stores;
 }
 
+gboolean cst_conn_pool_room(CstConn *conn, const CstPoolRef *pool, CstRoom *ret_room,
+                            GError **error)
+{
+    wire_pool_args args = {cst_pool_arg(pool)};
+    wire_pool_room_ret ret = {0};
+    gboolean can;
+
+    *ret_room = (CstRoom){0};
+    if (!cst_conn_supports(conn, WIRE_CISTERN_POOL_ROOM, &can, error))
+        return FALSE;
+    if (!can)
+        return TRUE;
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_POOL_ROOM, &args, &ret, NULL, error))
+        return FALSE;
+    ret_room->known = ret.known != 0;
+    ret_room->bytes = ret.bytes;
+    return TRUE;
+}
+
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error)
 {
     wire_pool_flags_args args = {cst_pool_arg(pool), flags};

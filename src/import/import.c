@@ -7,6 +7,7 @@
 
 #include <base/alloc.h>
 #include <base/i18n.h>
+#include <blob/room.h>
 
 #include "disk.h"
 #include "package.h"
@@ -131,6 +132,13 @@ const char *cst_import_format(const CstImport *import, guint disk)
 uint64_t cst_import_capacity(const CstImport *import, guint disk)
 {
     return disk_of(import, disk)->capacity;
+}
+
+gboolean cst_import_data_size(const CstImport *import, guint disk, uint64_t *ret_size,
+                              GError **error)
+{
+    return cst_blob_data_size(disk_of(import, disk)->content, import->context.task, ret_size,
+                              error);
 }
 
 /*

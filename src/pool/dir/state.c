@@ -46,6 +46,7 @@ gboolean cst_dir_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **er
     /* f_bfree and not f_bavail, as libvirt shows it: with what is reserved for root. */
     ret_usage->available = (uint64_t)fs.f_frsize * fs.f_bfree;
     ret_usage->allocation = ret_usage->capacity - ret_usage->available;
+    ret_usage->room = cst_room_of(target.fd);
     return TRUE;
 }
 

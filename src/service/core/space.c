@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
+ * The space of pools: the check before a copy that it fits, and warnings.
+ *
  * Warns of space that may run full while guests write, where no command is there to fail: thin
  * pools, snapshot stores. Only a daemon warns, in its log. The pool keeps what was warned of
  * (CstFullness), so that a warning is repeated only when the space has become fuller; the pool's
@@ -46,4 +48,30 @@ gboolean pool_has_limited_space(CstPool *pool)
     any = pool->limited_spaces > 0;
     g_mutex_unlock(&pool->lock);
     return any;
+}
+
+CstRoom pool_room(CstPoolState *state)
+{
+    CstPoolUsage usage = CST_POOL_USAGE_UNKNOWN;
+
+    if (!cst_pool_state_holds_images(state) || !cst_pool_state_usage(state, &usage, NULL))
+        return (CstRoom){0};
+    return usage.room;
+}
+
+gboolean pool_check_room(CstPool *pool, CstPoolState *state, const char *name,
+                         const SpaceCopy *copy, CstTask *task, GError **error)
+{
+    uint64_t needed = copy->whole ? copy->capacity : 0;
+    CstRoom room;
+
+    if (!copy->from && !copy->whole)
+        return TRUE;
+    /* Storage that does not answer makes the copy itself fail. */
+    room = pool_room(state);
+    if (!room.known)
+        return TRUE;
+    if (copy->from && !cst_room_check_copy(&room, copy->from, copy->whole, task, &needed, error))
+        return FALSE;
+    return needed <= room.bytes || cst_room_fail_pool(name, pool->name, needed, room.bytes, error);
 }

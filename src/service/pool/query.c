@@ -11,6 +11,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "core/space.h"
 
 char *cst_pool_get_problem(CstPool *pool)
 {
@@ -29,6 +30,16 @@ GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error)
     if (!state)
         return g_ptr_array_new();
     return cst_pool_state_thin(state, error);
+}
+
+gboolean cst_pool_room(CstPool *pool, CstRoom *ret_room, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+
+    if (!state)
+        return FALSE;
+    *ret_room = pool_room(state);
+    return TRUE;
 }
 
 gboolean cst_pool_get_health(CstPool *pool, CstPoolHealth *ret_health, GError **error)

@@ -127,6 +127,23 @@ static CstBlob *open_bytes(const VolumeClone *clone, GError **error)
 }
 
 /*
+ * Opens the source before the copy begins, so that a full pool of files is found first. *ret_from
+ * stays NULL where the technology of @pool may share the content and needs no bytes.
+ */
+static gboolean open_for_room(CstPool *pool, const VolumeClone *clone, CstBlob **ret_from,
+                              GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(pool, error);
+
+    if (!state)
+        return FALSE;
+    if (!cst_pool_state_holds_images(state) || (clone->flags & CST_VOL_CREATE_REFLINK))
+        return TRUE;
+    *ret_from = open_bytes(clone, error);
+    return *ret_from != NULL;
+}
+
+/*
  * Fails with BUSY while somebody writes to the source, unless the caller has asked to copy it
  * anyway. A snapshot's bytes don't change, whoever writes to the volume.
  */
@@ -174,7 +191,7 @@ static gboolean copy_bytes(const VolumeTxn *txn, const VolumeClone *clone, GErro
     CstFileStamp stamp = {0};
 
     if (!txn->shared) {
-        from = open_bytes(clone, error);
+        from = txn->copy.from ? cst_blob_ref(txn->copy.from) : open_bytes(clone, error);
         if (!from || !check_at_rest(clone, from, error))
             return FALSE;
         if (watches_source(clone))
@@ -188,10 +205,9 @@ static gboolean copy_bytes(const VolumeTxn *txn, const VolumeClone *clone, GErro
 }
 
 /* Through the guests' views: another format, or another shape of the same one. */
-static gboolean copy_content(ImageChain *source, const CstVolDraft *draft, const VolumeClone *clone,
+static gboolean copy_content(CstBlob *from, const CstVolDraft *draft, const VolumeClone *clone,
                              GError **error)
 {
-    CstBlob *from = image_chain_guest(source, clone->snapshot, error);
     g_autoptr(CstBlob) to = NULL;
     CstImageCreate options = clone->plan.options;
     CstImage *image;
@@ -199,7 +215,7 @@ static gboolean copy_content(ImageChain *source, const CstVolDraft *draft, const
 
     /* What is read through the whole chain stands on its own. */
     options.backing = options.backing_format = NULL;
-    if (!from || !cst_image_keep_sector_size(from, clone->plan.format, &options, 0, error) ||
+    if (!cst_image_keep_sector_size(from, clone->plan.format, &options, 0, error) ||
         !cst_image_create(draft->blob, clone->plan.format, &options, clone->task, error))
         return FALSE;
     image = cst_image_open(draft->blob, clone->plan.format, CST_IMAGE_WRITE | CST_IMAGE_NO_BARRIERS,
@@ -219,6 +235,7 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
                              .claim.after = clone->from,
                              .copies = TRUE,
                              .overwrite = (clone->flags & CST_VOL_CREATE_OVERWRITE) != 0};
+    g_autoptr(CstBlob) from = NULL;
 
     /*
      * A raw volume has no backing file of its own: where its pool shares data with another volume,
@@ -227,8 +244,10 @@ static gboolean clone_bytes(CstPool *pool, VolumeClone *clone, GError **error)
     if (cst_image_name_is_plain(clone->source->format))
         g_clear_pointer(&clone->def->backing, cst_backing_def_free);
     if (!trust_content_format(clone->from->pool, clone->from->state, clone->source, &txn.content,
-                              error))
+                              error) ||
+        !open_for_room(pool, clone, &from, error))
         return FALSE;
+    txn.copy.from = from;
     txn.declaration = trust_of_copy(clone->def, clone->source);
     return volume_txn_begin_clone(&txn, pool, clone->def, clone->from->pool, clone->source->name,
                                   clone->snapshot, error) &&
@@ -249,6 +268,7 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
     g_auto(VolumeTxn) txn = {.claim.task = clone->task,
                              .copies = TRUE,
                              .overwrite = (clone->flags & CST_VOL_CREATE_OVERWRITE) != 0};
+    CstBlob *from;
 
     if (clone->flags & CST_VOL_CREATE_REFLINK)
         return cst_fail(error, CST_ERROR_CONFIG,
@@ -258,9 +278,13 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
     if (!volume_plan(clone->def, clone->flags, &clone->plan, error) ||
         !image_chain_open(&source, clone->from->pool, clone->source->name, error))
         return FALSE;
+    from = image_chain_guest(&source, clone->snapshot, error);
+    if (!from)
+        return FALSE;
+    txn.copy = (SpaceCopy){.from = from, .whole = image_takes_all_space(&clone->plan.options)};
     txn.claim.after = image_chain_last_claim(&source);
     return volume_txn_begin(&txn, pool, clone->def, "clone", error) &&
-           copy_content(&source, &txn.draft, clone, error) &&
+           copy_content(from, &txn.draft, clone, error) &&
            image_chain_is_as_before(&source, error) && volume_txn_commit(&txn, clone->def, error);
 }
 

@@ -103,6 +103,10 @@ static gboolean convert(CstPool *pool, CstPool *source_pool, const char *source,
         return FALSE;
     guest = image_chain_guest(&chain, NULL, error);
     txn.claim.after = image_chain_last_claim(&chain);
+    /* How far compression goes is not known before. */
+    if (!(conversion->how->flags & CST_VOL_CONVERT_COMPRESS))
+        txn.copy =
+            (SpaceCopy){.from = guest, .whole = image_takes_all_space(&conversion->options.create)};
     return guest && cst_blob_get_size(guest, &def->capacity, error) &&
            volume_txn_begin(&txn, pool, def, "convert", error) &&
            fill(guest, &txn, conversion, error) && image_chain_is_as_before(&chain, error) &&

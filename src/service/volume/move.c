@@ -22,7 +22,10 @@
  */
 #include "move.h"
 
+#include <sys/stat.h>
+
 #include <base/crash.h>
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/file.h>
 #include <base/file_writers.h>
@@ -40,6 +43,7 @@
 #include "core/job.h"
 #include "core/scan.h"
 #include "core/service.h"
+#include "core/space.h"
 #include "core/trust.h"
 #include "declare.h"
 #include "delete.h"
@@ -463,6 +467,7 @@ static gboolean make_copy(Move *move, GError **error)
         .overwrite = (move->how->flags & CST_VOL_CONVERT_OVERWRITE) != 0,
         .image = !cst_image_format_is_plain(move->format),
         .content = cst_image_format_name(move->format),
+        .copy.from = move->bytes ? original(move)->blob : cst_chain_guest(move->chain.chain),
     };
 
     if (move->bytes)
@@ -472,6 +477,30 @@ static gboolean make_copy(Move *move, GError **error)
         return FALSE;
     CST_CRASH_POINT("vol.move.copied");
     return move->intent || record_after(move, txn.claim.state, error);
+}
+
+/*
+ * A dry run ends before the file would get its second name. So it does not find out whether that
+ * can be done, or a copy is needed, except by the file system.
+ */
+static gboolean check_room_of_dry_run(const Move *move, GError **error)
+{
+    const SpaceCopy copy = {.from = move->bytes ? original(move)->blob
+                                                : cst_chain_guest(move->chain.chain)};
+    g_autoptr(CstPoolState) state = NULL;
+    struct stat st;
+    CstRoom room;
+
+    if (!cst_dry_run())
+        return TRUE;
+    state = pool_state_get(move->to, error);
+    if (!state)
+        return FALSE;
+    room = pool_room(state);
+    if (room.known && fstat(cst_blob_file_fd(original(move)->blob), &st) == 0 &&
+        st.st_dev == room.device)
+        return TRUE;
+    return pool_check_room(move->to, state, move->def->name, &copy, move->task, error);
 }
 
 static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
@@ -490,8 +519,9 @@ static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const 
         !volume_move_by_rename(pool, name, to, how, task, &renamed, error))
         return FALSE;
     return renamed || (open_original(&move, error) && plan_definition(&move, error) &&
-                       check_history(&move, error) && link_there(&move, &linked, error) &&
-                       (linked || make_copy(&move, error)) && delete_original(&move, error));
+                       check_history(&move, error) && check_room_of_dry_run(&move, error) &&
+                       link_there(&move, &linked, error) && (linked || make_copy(&move, error)) &&
+                       delete_original(&move, error));
 }
 
 gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,

@@ -43,3 +43,10 @@ gboolean volume_is_raw(const CstVolDef *def);
 
 /** Fails with CONFIG when @flags ask for what the format of @def does not have. */
 gboolean volume_flags_fit(const CstVolDef *def, unsigned flags, GError **error);
+
+/** Whether a new image with these options takes space for each byte of its capacity. */
+static inline gboolean image_takes_all_space(const CstImageCreate *options)
+{
+    return options->preallocation == CST_PREALLOC_FALLOC ||
+           options->preallocation == CST_PREALLOC_FULL;
+}

@@ -67,8 +67,11 @@ static gboolean open_receive(Receive *receive, CstPool *pool, unsigned flags, GE
                                .copies = TRUE,
                                .overwrite = (flags & CST_VOL_CREATE_OVERWRITE) != 0};
     if (!check_definition(receive->def, flags, error) ||
-        !volume_plan(receive->def, flags, &receive->plan, error) ||
-        !volume_txn_begin(&receive->txn, pool, receive->def, "receive", error) ||
+        !volume_plan(receive->def, flags, &receive->plan, error))
+        return FALSE;
+    receive->txn.copy = (SpaceCopy){.whole = image_takes_all_space(&receive->plan.options),
+                                    .capacity = receive->def->capacity};
+    if (!volume_txn_begin(&receive->txn, pool, receive->def, "receive", error) ||
         !make_image(receive, error))
         return FALSE;
     if (cst_task_progress(receive->base.task).total == 0)

@@ -75,6 +75,12 @@ static gboolean claim_name(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, 
     return cst_pool_state_check_create(txn->claim.state, error);
 }
 
+static gboolean check_copy_fits(const VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
+                                GError **error)
+{
+    return pool_check_room(pool, txn->claim.state, def->name, &txn->copy, txn->claim.task, error);
+}
+
 /* Records the intent, which names the draft, before the backend makes it. */
 static gboolean record_intent(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                               const char *operation, GError **error)
@@ -126,6 +132,7 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
     if (txn->made)
         return TRUE;
     if ((told && !pool_check_free(pool, txn->claim.state, def->name, error)) ||
+        !check_copy_fits(txn, pool, def, error) ||
         !record_intent(txn, pool, def, operation, error) ||
         !cst_pool_state_reserve(txn->claim.state, def, &txn->draft, error))
         return FALSE;
@@ -147,7 +154,7 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
         return TRUE;
     if (!claim_name(txn, pool, def, error) ||
         !pool_check_free(pool, txn->claim.state, def->name, error) ||
-        !record_intent(txn, pool, def, "clone", error))
+        !check_copy_fits(txn, pool, def, error) || !record_intent(txn, pool, def, "clone", error))
         return FALSE;
     txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,
                                                                       snapshot, &txn->draft, &why);

@@ -5,6 +5,7 @@
 #include <store/journal.h>
 
 #include "core/claim.h"
+#include "core/space.h"
 
 /**
  * A new volume's transaction: begun, then committed or rolled back; see CstVolDraft. The caller
@@ -22,6 +23,7 @@ typedef struct {
     gboolean empty; /* set by a caller who writes nothing to the volume */
     /* Set by a caller who copies: where nothing is made, a volume that is there takes the copy. */
     gboolean copies;
+    SpaceCopy copy;      /* set by a caller who copies into a file; its source is borrowed */
     gboolean overwrite;  /* whatever that volume holds */
     gboolean image;      /* the copy is an image, whose length is not its capacity */
     const char *content; /* format of the copy, declared of a device that takes it; NULL: raw */
@@ -34,8 +36,8 @@ typedef struct {
 /**
  * Claims the name, records the intent and reserves the draft, which the caller then fills
  * (txn->draft.blob). Where nothing is to be written (txn->empty), the pool's technology may make
- * the volume at once (txn->made). @operation is for the journal. VOL_EXISTS. Call volume_txn_end()
- * in any case.
+ * the volume at once (txn->made). @operation is for the journal. VOL_EXISTS; NO_SPACE where
+ * txn->copy is certain not to fit. Call volume_txn_end() in any case.
  */
 gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                           const char *operation, GError **error);

@@ -7,9 +7,11 @@
 
 #include <base/alloc.h>
 #include <base/error.h>
+#include <blob/room.h>
 #include <model/pool_type.h>
 
 #include "commands/pool/pool.h"
+#include "commands/room.h"
 #include "commands/volume/volume.h"
 #include "commands/xml.h"
 #include "output/each.h"
@@ -101,14 +103,37 @@ gboolean cli_backup_give(CstBlob *blob, uint64_t size, CstPieceFunc give, gpoint
     return TRUE;
 }
 
+typedef struct {
+    CstBlob *blob;
+    uint64_t size;
+} RestoredContent;
+
+static gboolean give_content(CstPieceFunc piece, gpointer piece_data, gpointer data, GError **error)
+{
+    const RestoredContent *content = data;
+
+    return cli_backup_give(content->blob, content->size, piece, piece_data, error);
+}
+
+static gboolean check_room(const Restore *restore, CstBlob *blob, CstTask *task, GError **error)
+{
+    RestoredContent content = {blob, restore->volume->size};
+    CliRoomCopy copy = {
+        .name = restore->how->name, .give = give_content, .user = &content, .task = task};
+
+    return cst_blob_data_size(blob, task, &copy.data, error) &&
+           cli_room_check_pool(restore->ctl->conn, restore->how->pool, &copy, error);
+}
+
 static gboolean run_restore(CstTask *task, gpointer data, GError **error)
 {
     Restore *restore = data;
     g_autoptr(CstBlob) blob = cst_backup_open(restore->repo, restore->volume, error);
     g_autoptr(CstConnReceive) receive =
-        blob ? cst_conn_vol_receive(restore->ctl->conn, restore->how->pool, restore->xml, 0, task,
-                                    error)
-             : NULL;
+        blob && check_room(restore, blob, task, error)
+            ? cst_conn_vol_receive(restore->ctl->conn, restore->how->pool, restore->xml, 0, task,
+                                   error)
+            : NULL;
 
     if (receive &&
         cli_backup_give(blob, restore->volume->size, cst_conn_receive_piece, receive, error))

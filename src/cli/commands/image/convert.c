@@ -314,7 +314,12 @@ static gboolean open_there(CliCtl *ctl, const CliArgs *args, Conversion *convers
 
 static gboolean open_new(CliCtl *ctl, const CliArgs *args, Conversion *conversion, GError **error)
 {
+    const gboolean whole = conversion->scans && conversion->zero_run == 0;
+
     if ((conversion->options.create.backing && !open_backing(ctl, args, conversion, error)) ||
+        (!(conversion->flags & CST_CONVERT_COMPRESS) &&
+         !cli_image_check_room(conversion->path, conversion->from, &conversion->options.create,
+                               whole, error)) ||
         !cli_image_target_open(ctl, conversion->path, &conversion->target, error))
         return FALSE;
     for (guint i = 0; i < conversion->chains->len; i++)

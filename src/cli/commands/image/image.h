@@ -91,6 +91,13 @@ typedef struct {
 } CliImageTarget;
 
 /**
+ * Fails with NO_SPACE if an image at @path, a copy of @from with the options @create, is certain
+ * not to fit into its file system. May read @from. Call it before cli_image_target_open(), so that
+ * nothing was made. Copies that are compressed, or based on another image, are not checked.
+ */
+gboolean cli_image_check_room(const char *path, CstBlob *from, const CstImageCreate *create,
+                              gboolean whole, GError **error);
+/**
  * Opens the draft of an image at @path, or the block device; in a dry run a draft in memory. Asks
  * before something is overwritten (cli_confirm()). Clear *ret_target in any case.
  */

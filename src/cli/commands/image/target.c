@@ -29,8 +29,10 @@
 #include <base/place.h>
 #include <base/test_point.h>
 #include <blob/dry.h>
+#include <blob/room.h>
 #include <image/hold.h>
 
+#include "commands/room.h"
 #include "core/interrupt.h"
 #include "output/confirm.h"
 #include "output/text.h"
@@ -179,6 +181,22 @@ static gboolean find_place(CliImageTarget *target, GError **error)
         return cst_fail_errno(error, ENOENT, _("cannot create '%s'"), target->path);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
+}
+
+gboolean cli_image_check_room(const char *path, CstBlob *from, const CstImageCreate *create,
+                              gboolean whole, GError **error)
+{
+    const gboolean all = whole || create->preallocation == CST_PREALLOC_FALLOC ||
+                         create->preallocation == CST_PREALLOC_FULL;
+    CstRoom room;
+    uint64_t needed;
+
+    /* A data file may lie in another file system. */
+    if (create->backing || create->data_file)
+        return TRUE;
+    room = cli_room_of_path(path);
+    return cst_room_check_copy(&room, from, all, NULL, &needed, error) &&
+           (needed == 0 || cst_room_fail_file(path, needed, room.bytes, error));
 }
 
 gboolean cli_image_target_open(CliCtl *ctl, const char *path, CliImageTarget *ret_target,

@@ -24,6 +24,7 @@
 #include <image/convert.h>
 
 #include "commands/image/image.h"
+#include "commands/room.h"
 #include "commands/volume/options.h"
 #include "image_writer.h"
 #include "output/confirm.h"
@@ -37,6 +38,7 @@
 
 typedef struct {
     CstConn *conn;
+    gboolean dry_run;
     CstVolRef *vol;
     const char *name; /* as the user wrote it */
     const char *path;
@@ -150,6 +152,7 @@ static gboolean read_arguments(CliCtl *ctl, const CliArgs *args, Export *export,
         !cli_vol_check_snapshot(ctl, export->vol, export->what.snapshot, error))
         return cli_failed(ctl, _("Failed to export vol %s"), export->name);
     export->conn = ctl->conn;
+    export->dry_run = ctl->settings.dry_run;
     export->what.flags = cli_args_has(args, "force-share") ? CST_VOL_STREAM_FORCE_SHARE : 0;
     export->flags = cli_args_has(args, "compress") ? CST_CONVERT_COMPRESS : 0;
     base = export->to_stdout ? g_strdup(export->vol->name) : g_path_get_basename(export->path);
@@ -239,11 +242,56 @@ static gboolean confirm_checksum(CliCtl *ctl, Export *export, GError **error)
            cli_confirm(ctl, error, _("'%s' exists. Overwrite it?"), export->checksum_path);
 }
 
+static gboolean give_content(CstPieceFunc piece, gpointer piece_data, gpointer data, GError **error)
+{
+    const Export *export = data;
+    const CstConnSink sink = {.piece = piece, .data = piece_data};
+    gboolean sent;
+
+    /* A dry run of the export sends nothing, but the counting needs the content. */
+    sent = cst_conn_set_dry_run(export->conn, FALSE, error) &&
+           cst_conn_vol_send(export->conn, export->vol, &export->what, &sink, NULL, error);
+    return cst_conn_set_dry_run(export->conn, export->dry_run, sent ? error : NULL) && sent;
+}
+
+/* Bytes of the content that are not known to be zeroes; at most all of them. */
+static uint64_t content_size(const Export *export, uint64_t capacity)
+{
+    CstMeasureReport measure = {0};
+
+    /* The measure of an image without holes: its tables and what its clusters hold. */
+    if (export->what.snapshot ||
+        !cst_conn_vol_measure(export->conn, export->vol, "qcow2", NULL, NULL, &measure, NULL))
+        return capacity;
+    return MIN(measure.required, capacity);
+}
+
+/* How far compression goes is not known before. */
+static gboolean check_room(const Export *export, GError **error)
+{
+    CstImageCreate create = export->options.create;
+    CliRoomCopy copy = {.name = export->path, .user = (gpointer) export};
+    CstVolInfo info;
+
+    if (export->to_stdout || !export->format || export->flags & CST_CONVERT_COMPRESS ||
+        create.data_file || !cli_room_of_path(export->path).known)
+        return TRUE;
+    if (!cst_conn_vol_info(export->conn, export->vol, FALSE, &info, error))
+        return FALSE;
+    copy.data = info.capacity;
+    if (create.preallocation != CST_PREALLOC_FALLOC && create.preallocation != CST_PREALLOC_FULL) {
+        copy.give = give_content;
+        copy.data = content_size(export, info.capacity);
+    }
+    return cli_room_check_file(&copy, error);
+}
+
 static gboolean open_target(CliCtl *ctl, Export *export, GError **error)
 {
     if (export->to_stdout)
         return open_stdout(ctl, export, error);
-    if (!cli_image_target_open(ctl, export->path, &export->target, error) ||
+    if (!check_room(export, error) ||
+        !cli_image_target_open(ctl, export->path, &export->target, error) ||
         !confirm_checksum(ctl, export, error))
         return FALSE;
     export->to = export->target.blob;

@@ -18,6 +18,7 @@
 #include <import/import.h>
 
 #include "commands/image/twin.h"
+#include "commands/room.h"
 #include "commands/volume/options.h"
 #include "far_volume.h"
 #include "output/job.h"
@@ -145,6 +146,32 @@ static gboolean import_disks(Importing *importing, CstImport *import, const GPtr
     return FALSE;
 }
 
+static gboolean give_disks(CstPieceFunc piece, gpointer piece_data, gpointer data, GError **error)
+{
+    CstImport *import = data;
+
+    for (guint i = 0; i < cst_import_disks(import); i++)
+        if (!cst_import_send(import, i, piece, piece_data, error))
+            return FALSE;
+    return TRUE;
+}
+
+/* All disks together. The service checks a volume whose space is preallocated. */
+static gboolean check_room(const Importing *importing, CstImport *import, CstTask *task,
+                           GError **error)
+{
+    CliRoomCopy copy = {.name = importing->name, .give = give_disks, .user = import, .task = task};
+
+    for (guint i = 0; i < cst_import_disks(import); i++) {
+        uint64_t data;
+
+        if (!cst_import_data_size(import, i, &data, error))
+            return FALSE;
+        copy.data += data;
+    }
+    return cli_room_check_pool(importing->ctl->conn, importing->pool, &copy, error);
+}
+
 static gboolean run_import(CstTask *task, gpointer data, GError **error)
 {
     Importing *importing = data;
@@ -163,12 +190,21 @@ static gboolean run_import(CstTask *task, gpointer data, GError **error)
         total += cst_import_capacity(import, i);
     }
     cli_plan_lines(importing->ctl, plan->str);
+    if (!check_room(importing, import, task, error))
+        return FALSE;
     /* What was unpacked is done, and all of the content is to come. */
     cst_task_set_total(task, cst_task_progress(task).done + total);
     if (!import_disks(importing, import, names, task, error))
         return FALSE;
     cst_import_done(import);
     return TRUE;
+}
+
+static gboolean give_far(CstPieceFunc piece, gpointer piece_data, gpointer data, GError **error)
+{
+    g_autoptr(CstTask) own = cst_task_new(); /* the import's task counts the copy alone */
+
+    return cli_vol_content_send(data, &(CstVolSend){0}, piece, piece_data, own, error);
 }
 
 /* A volume of another daemon. */
@@ -189,6 +225,14 @@ static gboolean run_import_volume(CstTask *task, gpointer data, GError **error)
     if (!plan_disk(importing, importing->from, size, importing->name, plan, error))
         return FALSE;
     cli_plan_lines(importing->ctl, plan->str);
+    if (!cli_room_check_pool(importing->ctl->conn, importing->pool,
+                             &(CliRoomCopy){.name = importing->name,
+                                            .data = size,
+                                            .give = give_far,
+                                            .user = content,
+                                            .task = task},
+                             error))
+        return FALSE;
     cst_task_set_total(task, cst_task_progress(task).done + size);
     receive = receive_vol(importing, size, importing->name, NULL, error);
     vol = receive && cli_vol_content_send(content, &(CstVolSend){0}, cst_conn_receive_piece,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/room.h>
 #include <base/task.h>
 #include <base/uuid.h>
 #include <model/declaration.h>
@@ -150,6 +151,11 @@ gboolean cst_conn_pool_health(CstConn *conn, const CstPoolRef *pool, CstPoolHeal
                               GError **error);
 /** The thin pools (or equivalents) of a pool. Elements CstThinStore *; empty: it has none. */
 GPtrArray *cst_conn_pool_thin(CstConn *conn, const CstPoolRef *pool, GError **error);
+/**
+ * Asks how many bytes new volumes in files can have; not known by a stock server or an older one.
+ */
+gboolean cst_conn_pool_room(CstConn *conn, const CstPoolRef *pool, CstRoom *ret_room,
+                            GError **error);
 /** The pool's XML document. @flags: CstStorageXmlFlags. */
 char *cst_conn_pool_xml(CstConn *conn, const CstPoolRef *pool, unsigned flags, GError **error);
 /** The number of volumes of an active pool. */

@@ -71,6 +71,9 @@ guint cst_import_disks(const CstImport *import);
 const char *cst_import_format(const CstImport *import, guint disk);
 /** Bytes that a guest sees of it. */
 uint64_t cst_import_capacity(const CstImport *import, guint disk);
+/** Sums up the bytes of disk @disk that are not known to be zeroes. Reads no content. */
+gboolean cst_import_data_size(const CstImport *import, guint disk, uint64_t *ret_size,
+                              GError **error);
 /**
  * Gives the content of disk @disk to @piece, one piece after the other without gaps; runs of zeroes
  * that are known as such are holes. Advances no task: who takes the pieces does. In the end, checks

@@ -7,6 +7,7 @@
 #include <base/changed.h>
 #include <base/error.h>
 #include <base/liveness.h>
+#include <base/room.h>
 #include <base/secret_bytes.h>
 #include <base/task.h>
 #include <blob/blob.h>
@@ -102,6 +103,7 @@ typedef struct {
      * What others have changed is not in them, so the core asks again at that (monotonic) time.
      */
     gint64 until;
+    CstRoom room; /**< for new files; not known where volumes are no files */
 } CstPoolUsage;
 
 #define CST_POOL_USAGE_UNKNOWN \

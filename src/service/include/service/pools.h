@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/room.h>
 #include <base/task.h>
 #include <model/flags.h>
 #include <model/listing.h>
@@ -54,6 +55,11 @@ char *cst_pool_get_problem(CstPool *pool);
  * active.
  */
 GPtrArray *cst_pool_thin_stores(CstPool *pool, GError **error);
+/**
+ * Asks how many bytes new volumes of an active pool can have. Known for pools of files only, and
+ * not for every file system (base/room.h).
+ */
+gboolean cst_pool_room(CstPool *pool, CstRoom *ret_room, GError **error);
 /**
  * Asks how the storage of an active pool is, by its own technology; UNKNOWN where that does not
  * tell. The caller clears *ret_health.
