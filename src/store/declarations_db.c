@@ -9,6 +9,8 @@
  */
 #include "declarations_db.h"
 
+#include <errno.h>
+
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
@@ -92,11 +94,30 @@ void db_close(CstDeclarations *declarations)
     g_clear_pointer(&declarations->db, sqlite3_close);
 }
 
+/*
+ * The error of the system call that failed, 0: SQLite has another reason. SQLite's own words for it
+ * are "disk I/O error" and "unable to open database file".
+ */
+static int failed_call_errno(sqlite3 *db)
+{
+    int result = db ? sqlite3_errcode(db) & 0xff : SQLITE_OK;
+    int err = db ? sqlite3_system_errno(db) : 0;
+
+    if (result == SQLITE_FULL)
+        return err == EDQUOT ? EDQUOT : ENOSPC;
+    return result == SQLITE_IOERR || result == SQLITE_CANTOPEN ? err : 0;
+}
+
 gboolean db_fail(const CstDeclarations *declarations, GError **error)
 {
+    int err = failed_call_errno(declarations->db);
+
+    if (err == ENOSPC || err == EDQUOT)
+        return cst_fail_errno(error, err, _("cannot write '%s'"), declarations->path);
     return cst_fail(error, CST_ERROR_IO, _("cannot use '%s': %s"), declarations->path,
-                    declarations->db ? sqlite3_errmsg(declarations->db)
-                                     : sqlite3_errstr(SQLITE_NOMEM));
+                    err                ? g_strerror(err)
+                    : declarations->db ? sqlite3_errmsg(declarations->db)
+                                       : sqlite3_errstr(SQLITE_NOMEM));
 }
 
 static gboolean prepare_all(CstDeclarations *declarations)

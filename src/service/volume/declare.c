@@ -146,9 +146,12 @@ static gboolean record(const VolumeClaim *claim, const CstVolume *volume, CstBlo
 {
     const CstDeclaredFile file = trust_file(claim->state, claim->name, cst_volume_file_id(volume));
 
+    if (!cst_declarations_set(store_of(claim->pool), &file, declaration, TRUE, error))
+        return FALSE;
+    /* After the database: the attribute alone restricts a volume whose call has failed. */
     if (blob)
         cst_pool_state_vol_declare(claim->state, blob, declaration);
-    return cst_declarations_set(store_of(claim->pool), &file, declaration, TRUE, error);
+    return TRUE;
 }
 
 gboolean trust_restrict(const VolumeClaim *claim, const CstVolume *volume, CstBlob *blob,
@@ -275,15 +278,44 @@ static CstDeclaration *wanted_of(const VolumeClaim *claim, const CstVolume *volu
     return wanted;
 }
 
-/* Takes over as declared what the content, in the format that is wanted, names now. */
-static void take_references(CstDeclaration *wanted, const CstVolume *volume)
+/* Returns the path or URL that a scan records for @reference; the caller frees it. */
+static char *resolved_reference(CstPoolState *state, const char *reference)
 {
-    const CstVolumeExtra *extra = volume->extra;
+    const char *dir = state->def->target_path;
+    g_autofree char *path = cst_reference_resolve(dir, reference);
+    /* Several URLs may lead to one file. */
+    g_autofree char *name = strstr(dir, "://") ? cst_pool_state_vol_resolve(state, path) : NULL;
 
-    if (!extra)
-        return;
+    return name ? cst_pool_state_vol_path(state, name) : g_steal_pointer(&path);
+}
+
+/*
+ * Reads the references that the content names in the declared format. Adopts them as declared
+ * (CST_VOL_DECLARE_CONTENT), or checks that they are the declared ones.
+ */
+static gboolean complete_wanted(const VolumeClaim *claim, const CstVolume *before, CstBlob *blob,
+                                unsigned flags, CstDeclaration *wanted, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(wanted->format, error);
+    g_auto(CstImageInfo) info = {0};
+    g_autoptr(CstVolume) image = NULL;
+    CstVolumeExtra *extra;
+
+    if (!format)
+        return FALSE;
+    if (flags & CST_VOL_DECLARE_NOTHING)
+        return TRUE;
+    if (!cst_image_inspect(blob, format, &info, error))
+        return FALSE;
+    image = image_record_new(before->name, before->type, NULL, &info);
+    extra = cst_volume_extra(image);
+    g_free(extra->backing_path);
+    extra->backing_path = info.backing ? resolved_reference(claim->state, info.backing) : NULL;
+    if (!(flags & CST_VOL_DECLARE_CONTENT))
+        return check_declared(image, wanted, error);
     cst_declaration_set_backing(wanted, extra->backing_path, extra->backing_format);
     wanted->data_file = g_strdup(extra->data_file);
+    return TRUE;
 }
 
 /* A device's content has a format, and no references that are followed (core/trust_device.h). */
@@ -330,22 +362,12 @@ static gboolean declare(const VolumeClaim *claim, const CstVolDeclare *how, GErr
         return cst_fail(error, CST_ERROR_UNSUPPORTED,
                         _("volume '%s' is no image file; there is nothing to declare of it"),
                         claim->name);
-    if (how->format && !cst_image_format_find(how->format, error))
-        return FALSE;
     wanted = wanted_of(claim, before, how);
     blob = cst_pool_state_vol_open(claim->state, claim->name, FALSE, error);
-    /* The format first: what the content names depends on it. */
-    if (!blob || !cst_may_change(error) || !record(claim, before, blob, wanted, error))
+    /* One record is the only change, so that a call that fails leaves the former declaration. */
+    if (!blob || !complete_wanted(claim, before, blob, how->flags, wanted, error) ||
+        !cst_may_change(error) || !record(claim, before, blob, wanted, error))
         return FALSE;
-    volume = rescan_as_new(claim);
-    if (!volume)
-        return cst_fail_no_volume(claim->name, error);
-    if (!(how->flags & CST_VOL_DECLARE_CONTENT))
-        return (how->flags & CST_VOL_DECLARE_NOTHING) || check_declared(volume, wanted, error);
-    take_references(wanted, volume);
-    if (!record(claim, volume, blob, wanted, error))
-        return FALSE;
-    cst_volume_unref(volume);
     volume = rescan_as_new(claim);
     return TRUE;
 }

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A disk that is full or fails for a while: a call that fails has changed nothing, or says what it
+ * has changed. The calls of libc's library are replaced, for SQLite as well.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <base/error.h>
+#include <base/log.h>
+#include <base/units.h>
+#include <service/images.h>
+#include <service/trash.h>
+#include <service/trust.h>
+#include <store/trash.h>
+
+#include "await.h"
+#include "fixture.h"
+#include "points.h"
+
+/* --- the disk --------------------------------------------------------------------------------- */
+
+typedef enum {
+    NO_WRITES = 1 << 0,     /* below the path */
+    NO_GROWTH = 1 << 1,     /* writes behind the end of a file */
+    NO_ALLOCATION = 1 << 2, /* fallocate() that reserves space */
+    NO_DIR_SYNC = 1 << 3,   /* fsync() of the path itself */
+} Fault;
+
+static struct {
+    GMutex lock;
+    char *path; /* NULL: the disk works */
+    unsigned faults;
+    guint after; /* calls that work before the faults begin */
+} disk;
+
+static void disk_fail(const char *path, unsigned faults, guint after)
+{
+    g_mutex_lock(&disk.lock);
+    disk.path = g_strdup(path);
+    disk.faults = faults;
+    disk.after = after;
+    g_mutex_unlock(&disk.lock);
+}
+
+static void disk_repair(void)
+{
+    g_mutex_lock(&disk.lock);
+    g_clear_pointer(&disk.path, g_free);
+    g_mutex_unlock(&disk.lock);
+}
+
+/* Whether a call about @fd fails now, for one of @faults; errno is kept. */
+static gboolean fails(int fd, unsigned faults, gboolean itself)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    int saved = errno;
+    gboolean failed = FALSE;
+
+    g_mutex_lock(&disk.lock);
+    if (disk.path && (disk.faults & faults)) {
+        g_autofree char *path = g_file_read_link(link, NULL);
+
+        failed = path &&
+                 (itself ? strcmp(path, disk.path) == 0 : g_str_has_prefix(path, disk.path)) &&
+                 (disk.after == 0 || disk.after-- == 0);
+    }
+    g_mutex_unlock(&disk.lock);
+    errno = saved;
+    return failed;
+}
+
+ssize_t pwrite64(int fd, const void *buf, size_t len, off_t offset)
+{
+    struct stat st;
+    gboolean grows = fstat(fd, &st) == 0 && offset + (off_t)len > st.st_size;
+
+    if (fails(fd, NO_WRITES | (grows ? NO_GROWTH : 0), FALSE)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, buf, len, offset);
+}
+
+int fallocate64(int fd, int mode, off_t offset, off_t len)
+{
+    if (mode == 0 && fails(fd, NO_ALLOCATION, FALSE)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return (int)syscall(SYS_fallocate, fd, mode, offset, len);
+}
+
+/* Nothing here needs to be on a disk. */
+int fsync(int fd)
+{
+    if (!fails(fd, NO_DIR_SYNC, TRUE))
+        return 0;
+    errno = EIO;
+    return -1;
+}
+
+/* --- helpers ---------------------------------------------------------------------------------- */
+
+static char *path_in(Fixture *f, const char *pool, const char *name)
+{
+    return g_build_filename(f->images, pool, name, NULL);
+}
+
+static void create_overlay(Fixture *f, CstPool *pool)
+{
+    g_autofree char *base = path_in(f, "p", "base");
+    g_autofree char *more = g_strdup_printf("<backingStore><path>%s</path><format type='qcow2'/>"
+                                            "</backingStore>",
+                                            base);
+
+    fixture_create(pool, "base", "qcow2", "");
+    fixture_create(pool, "over", "qcow2", more);
+}
+
+static void assert_base_is_needed(CstPool *pool)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_false(cst_vol_delete(pool, "base", 0, NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_BUSY));
+}
+
+static void assert_says(const GError *error, const char *text)
+{
+    assert_non_null(error);
+    if (!strstr(error->message, text))
+        fail_msg("'%s' is not in: %s", text, error->message);
+}
+
+/* --- declarations ----------------------------------------------------------------------------- */
+
+static gboolean upload(CstPool *pool, GError **error)
+{
+    g_autoptr(CstUpload) stream = cst_vol_upload(pool, "over", 0, 0, 0, NULL, error);
+
+    return stream && cst_upload_write(stream, "xxxx", 4, error) && cst_upload_finish(stream, error);
+}
+
+static void test_upload_without_space_for_its_record_keeps_the_declaration(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(GError) error = NULL;
+
+    create_overlay(f, pool);
+    disk_fail(f->paths->data_dir, NO_WRITES, 0);
+    assert_false(upload(pool, &error));
+    disk_repair();
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NO_SPACE));
+    assert_says(error, f->paths->data_dir);
+    assert_says(error, "No space left on device");
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_base_is_needed(pool);
+}
+
+static void test_declaration_without_space_keeps_the_former_one(void **state)
+{
+    static const CstVolDeclare revoke = {.flags = CST_VOL_DECLARE_NOTHING};
+    static const CstVolDeclare other = {.format = "raw"};
+    const CstVolDeclare *calls[] = {&revoke, &other};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    create_overlay(f, pool);
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autoptr(GError) error = NULL;
+
+        disk_fail(f->paths->data_dir, NO_WRITES, 0);
+        assert_false(cst_vol_declare(pool, "over", calls[i], NULL, &error));
+        disk_repair();
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NO_SPACE));
+        assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+        assert_base_is_needed(pool);
+    }
+}
+
+static void test_declaration_that_does_not_match_changes_nothing(void **state)
+{
+    const CstVolDeclare wrong = {.backing = "elsewhere", .backing_format = "qcow2"};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(GError) error = NULL;
+
+    create_overlay(f, pool);
+    assert_false(cst_vol_declare(pool, "over", &wrong, NULL, &error));
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_MISMATCH));
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_base_is_needed(pool);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_upload_without_space_for_its_record_keeps_the_declaration),
+        TEST(test_declaration_without_space_keeps_the_former_one),
+        TEST(test_declaration_that_does_not_match_changes_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
