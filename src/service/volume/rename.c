@@ -20,11 +20,13 @@
 #include <string.h>
 
 #include <base/crash.h>
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/log.h>
 #include <base/test_point.h>
 #include <service/volumes.h>
+#include <store/trash.h>
 
 #include "by_name.h"
 #include "core/claim.h"
@@ -425,6 +427,19 @@ static void show(const Rename *rename)
         volume_rescan(&((Overlay *)g_ptr_array_index(rename->overlays, i))->claim);
 }
 
+/* Before the rename: trash-list finds a deleted volume by its record alone. */
+static gboolean record_trashed(const Rename *rename, GError **error)
+{
+    const CstTrashed *trashed = rename->kept.trashed;
+
+    if (!trashed || cst_dry_run())
+        return TRUE;
+    if (!cst_trash_set(rename->pool->service->paths, &rename->pool->uuid, trashed, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.rename.trash_recorded");
+    return TRUE;
+}
+
 /* What was prepared; the intent is ended by who clears @rename. */
 static gboolean perform_steps(Rename *rename, GError **error)
 {
@@ -433,6 +448,8 @@ static gboolean perform_steps(Rename *rename, GError **error)
     if (!record(rename, error))
         return FALSE;
     CST_CRASH_POINT("vol.rename.recorded");
+    if (!record_trashed(rename, error))
+        return FALSE;
     if (rename->overlays->len > 0 ? !change_with_overlays(rename, error)
                                   : !change_alone(rename, error))
         return FALSE;
@@ -569,7 +586,8 @@ gboolean volume_rename_replay(CstService *service, CstPoolState *state, VolumeOp
     kept_load(record->fields, &kept);
     /* Without the new name nothing has happened, nor if somebody else has made it. */
     if (!after)
-        return TRUE;
+        return !kept.trashed ||
+               cst_trash_remove(service->paths, &state->def->uuid, kept.trashed->hidden, error);
     /* The old one is another volume's by now. Nobody else makes names of the trash. */
     if (before && !is_one(state, before, after))
         return !kept.trashed ||

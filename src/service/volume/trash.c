@@ -5,9 +5,10 @@
  * there, the record of what it was called is one of these. So the rename's intent and its replay
  * are all that a crash needs (rename.c).
  *
- * The record is made after the rename, and removed after the volume. One without a volume is left
- * over from a crash; whoever finds it, with the hidden name claimed, drops it. How long a volume is
- * kept is decided when it is deleted: another setting of the pool counts for later ones.
+ * The record is made before the rename (rename.c), and removed after the volume. One without a
+ * volume is left over from a crash; whoever finds it, with the hidden name claimed, drops it. How
+ * long a volume is kept is decided when it is deleted: another setting of the pool counts for later
+ * ones.
  */
 #include "trash.h"
 
@@ -139,6 +140,16 @@ static CstTrashed *record_new(const VolumeClaim *claim, const char *hidden, guin
     return trashed;
 }
 
+/* Drops the record of a volume that has kept its name. One that stays names no volume. */
+static void drop_unused_record(const VolumeClaim *hidden)
+{
+    CstPool *pool = hidden->pool;
+    g_autoptr(CstVolume) volume = NULL;
+
+    if (cst_pool_state_scan_any(hidden->state, hidden->name, NULL, &volume, NULL) && !volume)
+        cst_trash_remove(pool->service->paths, &pool->uuid, hidden->name, NULL);
+}
+
 gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, guint days,
                       GError **error)
 {
@@ -154,8 +165,10 @@ gboolean trash_volume(VolumeClaim *claim, CstVolume *volume, unsigned flags, gui
         !kept_read(claim->pool, claim->state, volume, &kept, error))
         return FALSE;
     kept.trashed = record_new(claim, hidden, days);
-    if (!volume_rename_claimed(claim, volume, hidden, &kept, error))
+    if (!volume_rename_claimed(claim, volume, hidden, &kept, error)) {
+        drop_unused_record(&hidden_claim);
         return FALSE;
+    }
     volume_orphan_readers(claim);
     return TRUE;
 }

@@ -143,6 +143,15 @@ static void assert_says(const GError *error, const char *text)
         fail_msg("'%s' is not in: %s", text, error->message);
 }
 
+/* Whether a directory of the service's own data is empty or missing. */
+static gboolean is_empty(Fixture *f, const char *name)
+{
+    g_autofree char *path = g_build_filename(f->paths->data_dir, name, NULL);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+
+    return !dir || !g_dir_read_name(dir);
+}
+
 /* --- declarations ----------------------------------------------------------------------------- */
 
 static gboolean upload(CstPool *pool, GError **error)
@@ -204,6 +213,47 @@ static void test_declaration_that_does_not_match_changes_nothing(void **state)
     assert_base_is_needed(pool);
 }
 
+/* --- deletions -------------------------------------------------------------------------------- */
+
+static CstPool *pool_with_trash(Fixture *f)
+{
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *xml = cst_pool_get_xml(pool, CST_STORAGE_XML_INACTIVE, NULL);
+    g_autoptr(GString) text = g_string_new(xml);
+
+    g_string_replace(text, "</pool>",
+                     "<c:trash xmlns:c='urn:cistern:storage:1.0' days='7'/></pool>", 1);
+    return cst_service_pool_define(f->service, text->str, 0, NULL);
+}
+
+static guint count_trash(CstPool *pool)
+{
+    g_autoptr(GPtrArray) rows = cst_pool_trash_list(pool, NULL);
+
+    assert_non_null(rows);
+    return rows->len;
+}
+
+static void test_deletion_without_space_for_its_record_keeps_the_volume(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = pool_with_trash(f);
+    g_autofree char *records = g_build_filename(f->paths->data_dir, "trash", NULL);
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(pool, "v", "raw", "");
+    disk_fail(records, NO_WRITES, 0);
+    assert_false(cst_vol_delete(pool, "v", 0, NULL, &error));
+    disk_repair();
+    assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NO_SPACE));
+    assert_says(error, records);
+    assert_true(fixture_exists(f, "p", "v"));
+    assert_int_equal(count_trash(pool), 0);
+    assert_true(is_empty(f, "journal"));
+    assert_true(cst_vol_delete(pool, "v", 0, NULL, NULL));
+    assert_int_equal(count_trash(pool), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -211,6 +261,7 @@ int main(void)
         TEST(test_upload_without_space_for_its_record_keeps_the_declaration),
         TEST(test_declaration_without_space_keeps_the_former_one),
         TEST(test_declaration_that_does_not_match_changes_nothing),
+        TEST(test_deletion_without_space_for_its_record_keeps_the_volume),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
