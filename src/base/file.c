@@ -156,7 +156,13 @@ gboolean cst_file_replace_dated(const char *path, const void *data, size_t len, 
         unlink(temporary);
         return FALSE;
     }
-    return cst_parent_sync(path, error);
+    if (cst_parent_sync(path, error))
+        return TRUE;
+    g_prefix_error(error,
+                   _("'%s' is written, but a power cut may undo that (check the disk, then run "
+                     "sync): "),
+                   path);
+    return FALSE;
 }
 
 typedef enum { READ_ANY, READ_TRUSTED, READ_PRIVATE } ReadAccess;
@@ -236,7 +242,13 @@ gboolean cst_file_remove(const char *path, GError **error)
             return TRUE;
         return cst_fail_errno(error, errno, _("cannot remove '%s'"), path);
     }
-    return cst_parent_sync(path, error);
+    if (cst_parent_sync(path, error))
+        return TRUE;
+    g_prefix_error(error,
+                   _("'%s' is removed, but a power cut may undo that (check the disk, then run "
+                     "sync): "),
+                   path);
+    return FALSE;
 }
 
 /*

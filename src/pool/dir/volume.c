@@ -231,7 +231,13 @@ gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flag
         return cst_fail_errno(error, errno, _("cannot unlink file '%s/%s'"), target.path, name);
     }
     CST_CRASH_POINT("vol.delete.unlinked");
-    return cst_dir_names_sync(state, &target, error);
+    if (cst_dir_names_sync(state, &target, error))
+        return TRUE;
+    g_prefix_error(error,
+                   _("volume '%s' is deleted, but a power cut may undo that (check the disk, then "
+                     "run sync): "),
+                   name);
+    return FALSE;
 }
 
 CstBlob *cst_dir_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)

@@ -84,9 +84,15 @@ static gboolean resize_image(VolumeClaim *claim, const CstVolume *volume, uint64
     CST_CRASH_POINT("vol.resize.opened");
     if (!cst_image_resize(image, capacity,
                           flags & CST_VOL_RESIZE_ALLOCATE ? CST_PREALLOC_FALLOC : CST_PREALLOC_OFF,
-                          task, error) ||
-        !cst_image_flush(image, error))
+                          task, error))
         return FALSE;
+    if (!cst_image_flush(image, error)) {
+        g_prefix_error(error,
+                       _("volume '%s' has its new capacity, but a power cut may undo that (check "
+                         "the disk, then run sync): "),
+                       volume->name);
+        return FALSE;
+    }
     CST_CRASH_POINT("vol.resize.resized");
     return TRUE;
 }

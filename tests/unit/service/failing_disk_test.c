@@ -254,6 +254,22 @@ static void test_deletion_without_space_for_its_record_keeps_the_volume(void **s
     assert_int_equal(count_trash(pool), 1);
 }
 
+static void test_deletion_that_is_not_synced_says_that_it_is_done(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *dir = path_in(f, "p", NULL);
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(pool, "v", "raw", "");
+    disk_fail(dir, NO_DIR_SYNC, 0);
+    assert_false(cst_vol_delete(pool, "v", 0, NULL, &error));
+    disk_repair();
+    assert_false(fixture_exists(f, "p", "v"));
+    assert_says(error, "volume 'v' is deleted, but a power cut may undo that (check the disk, then "
+                       "run sync): cannot sync directory '");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -262,6 +278,7 @@ int main(void)
         TEST(test_declaration_without_space_keeps_the_former_one),
         TEST(test_declaration_that_does_not_match_changes_nothing),
         TEST(test_deletion_without_space_for_its_record_keeps_the_volume),
+        TEST(test_deletion_that_is_not_synced_says_that_it_is_done),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
