@@ -11,6 +11,7 @@
 
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 
 #include "dispatch.h"
 
@@ -343,9 +344,27 @@ gboolean cst_image_write_compressed(CstImage *image, const void *buf, size_t len
     return IMAGE_CALL(image, write_packed, error, buf, len, offset);
 }
 
+/*
+ * Takes back a growth whose space could not be allocated. If that fails too, @why says which
+ * capacity the image has.
+ */
+static void undo_growth(CstImage *image, uint64_t old, GError **why)
+{
+    g_autoptr(GError) left = NULL;
+
+    CST_TEST_POINT("image.resize.undo");
+    if (!IMAGE_CALL(image, resize, &left, old, CST_PREALLOC_OFF, NULL))
+        g_prefix_error(why,
+                       _("'%s' has grown to %" PRIu64 " bytes, but its space is not "
+                         "allocated: "),
+                       image->blob->name, image->capacity);
+}
+
 gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                           CstTask *task, GError **error)
 {
+    uint64_t old = image->capacity;
+
     if (!image_may_change(image, error))
         return FALSE;
     if (!image->format->resize)
@@ -355,7 +374,11 @@ gboolean cst_image_resize(CstImage *image, uint64_t capacity, CstPreallocation p
         return cst_fail(error, CST_ERROR_INVALID, _("the capacity is out of range"));
     if (!image->format->is_plain)
         capacity = (capacity + 511) / 512 * 512;
-    return IMAGE_CALL(image, resize, error, capacity, preallocation, task);
+    if (IMAGE_CALL(image, resize, error, capacity, preallocation, task))
+        return TRUE;
+    if (image->capacity > old)
+        undo_growth(image, old, error);
+    return FALSE;
 }
 
 /* --- checking ------------------------------------------------------------------------------ */

@@ -270,6 +270,40 @@ static void test_deletion_that_is_not_synced_says_that_it_is_done(void **state)
                        "run sync): cannot sync directory '");
 }
 
+/* --- space ------------------------------------------------------------------------------------ */
+
+static void test_growth_that_cannot_be_allocated_is_undone(void **state)
+{
+    static const char *const formats[] = {"raw", "qcow2", "vdi",      "vhdx",
+                                          "vpc", "vmdk",  "parallels"};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    point_watch("image.resize.undo");
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autofree char *path = path_in(f, "p", formats[i]);
+        g_auto(CstCheckReport) report = {0};
+        g_autoptr(GError) error = NULL;
+        CstVolInfo info;
+
+        fixture_create(pool, formats[i], formats[i], "");
+        disk_fail(path, NO_ALLOCATION, 0);
+        if (cst_vol_resize(pool, formats[i], 96 * CST_MIB, CST_VOL_RESIZE_ALLOCATE, NULL, &error))
+            fail_msg("%s grows without space", formats[i]);
+        disk_repair();
+        assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NO_SPACE));
+        assert_true(cst_vol_get_info(pool, formats[i], &info, NULL));
+        if (info.capacity != CST_MIB)
+            fail_msg("%s has %" G_GUINT64_FORMAT " bytes", formats[i], (guint64)info.capacity);
+        if (cst_vol_check(pool, formats[i], 0, NULL, &report, NULL) && report.errors > 0)
+            fail_msg("%s has %d errors", formats[i], (int)report.errors);
+        assert_true(
+            cst_vol_resize(pool, formats[i], 96 * CST_MIB, CST_VOL_RESIZE_ALLOCATE, NULL, NULL));
+    }
+    assert_true(point_passed("image.resize.undo") > 0);
+    points_clear();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -279,6 +313,7 @@ int main(void)
         TEST(test_declaration_that_does_not_match_changes_nothing),
         TEST(test_deletion_without_space_for_its_record_keeps_the_volume),
         TEST(test_deletion_that_is_not_synced_says_that_it_is_done),
+        TEST(test_growth_that_cannot_be_allocated_is_undone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
