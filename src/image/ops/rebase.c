@@ -68,9 +68,21 @@ static gboolean check_old(CstChain *chain, CstBlob *old, GError **error)
     return image || !old;
 }
 
+/*
+ * Frees the clusters that a full or failing disk has left without a reference: their counts were
+ * written, and the tables were not. The image is closed. The first failure is the one to report.
+ */
+static void free_leaks_after(CstChain *chain, const GError *why)
+{
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_IO))
+        cst_chain_repair_leaks(chain, 0, NULL, NULL);
+}
+
 gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) old = NULL, marker = NULL, guest = NULL;
+    g_autoptr(GError) why = NULL;
     CstImage *image;
 
     if (!check(chain, how, error) ||
@@ -84,10 +96,14 @@ gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *t
     guest = cst_image_guest_blob(image);
     if (!how->unsafe && !cst_may_change(error))
         return FALSE;
-    if ((!how->unsafe && !keep_content(guest, how->guest, task, error)) ||
+    if ((!how->unsafe && !keep_content(guest, how->guest, task, &why)) ||
         !cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format,
-                               how->guest, error))
+                               how->guest, &why)) {
+        g_clear_pointer(&guest, cst_blob_unref);
+        free_leaks_after(chain, why);
+        g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
+    }
     /* frees the tables that only an image with a backing image needs */
     if (how->backing || !cst_image_format_minds_changes(cst_chain_info(chain, 0)->format))
         return TRUE;

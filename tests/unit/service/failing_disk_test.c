@@ -304,6 +304,43 @@ static void test_growth_that_cannot_be_allocated_is_undone(void **state)
     points_clear();
 }
 
+static void test_flatten_without_space_leaks_nothing(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autofree char *content = g_strnfill(4 * CST_MIB, 'x');
+    g_autofree char *path = path_in(f, "p", "top");
+    g_autofree char *more = NULL, *xml = NULL;
+    const CstVolConvert how = {.name = "bottom", .format = "qcow2"};
+    gboolean failed = TRUE;
+
+    fixture_write(f, "p", "plain", content);
+    assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_true(cst_vol_convert(pool, pool, "plain", &how, NULL, NULL));
+    xml = g_strdup_printf("<volume><name>top</name><target><format type='qcow2'/></target>"
+                          "<backingStore><path>%s/p/bottom</path></backingStore></volume>",
+                          f->images);
+    for (guint after = 0; failed; after++) {
+        g_auto(CstCheckReport) report = {0};
+        CstCompareReport compared = {0};
+        g_autoptr(GError) error = NULL;
+
+        fixture_create_xml(pool, xml);
+        disk_fail(path, NO_GROWTH, after);
+        failed = !cst_vol_flatten(pool, "top", NULL, &error);
+        disk_repair();
+        assert_true(failed || after > 0);
+        if (failed)
+            assert_true(g_error_matches(error, CST_ERROR, CST_ERROR_NO_SPACE));
+        assert_true(cst_vol_check(pool, "top", 0, NULL, &report, NULL));
+        if (report.errors + report.leaks > 0)
+            fail_msg("write %u: %d errors, %d leaks", after, (int)report.errors, (int)report.leaks);
+        assert_true(cst_vol_compare(pool, "top", pool, "plain", NULL, &compared, NULL));
+        assert_true(compared.same);
+        assert_true(cst_vol_delete(pool, "top", 0, NULL, NULL));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -314,6 +351,7 @@ int main(void)
         TEST(test_deletion_without_space_for_its_record_keeps_the_volume),
         TEST(test_deletion_that_is_not_synced_says_that_it_is_done),
         TEST(test_growth_that_cannot_be_allocated_is_undone),
+        TEST(test_flatten_without_space_leaks_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
