@@ -118,12 +118,14 @@ gboolean cst_file_fits(const CstVolume *known, const CstFileSeen *seen)
            !cst_volume_problem(known);
 }
 
-/* Only when a record is made, so that a problem is not logged with every look-up. */
-void cst_file_log_problem(const CstPoolState *state, const CstVolume *volume)
+void cst_file_log_problem(const CstPoolState *state, const CstVolume *known,
+                          const CstVolume *volume)
 {
     const char *problem = volume ? cst_volume_problem(volume) : NULL;
+    gboolean is_logged = problem && known && g_strcmp0(cst_volume_problem(known), problem) == 0 &&
+                         cst_volume_stamp_equal(&known->stamp, &volume->stamp);
 
-    if (problem)
+    if (problem && !is_logged)
         cst_log(CST_LOG_WARNING, "pool '%s': volume '%s': %s", state->def->name, volume->name,
                 problem);
 }
@@ -394,7 +396,7 @@ static void conclude(const CstFileReading *r, Entry *entry)
     }
     if (!entry->volume)
         return;
-    cst_file_log_problem(r->files->state, entry->volume);
+    cst_file_log_problem(r->files->state, entry->known, entry->volume);
     r->scan->sink(g_steal_pointer(&entry->volume), r->scan->data);
 }
 

@@ -157,7 +157,7 @@ gboolean cst_dir_scan_one(CstPoolState *state, const char *name, CstVolume *know
         return FALSE;
     *ret_volume = cst_dir_probe(state, &target, name, known);
     if (*ret_volume != known)
-        cst_file_log_problem(state, *ret_volume);
+        cst_file_log_problem(state, known, *ret_volume);
     return TRUE;
 }
 

@@ -183,7 +183,7 @@ gboolean gluster_scan_one(CstPoolState *state, const char *name, CstVolume *know
     if (probe(&looking, name, &st, known, &seen, ret_volume) == PROBE_OPEN)
         *ret_volume = cst_file_inspect(&files, name, &seen, known);
     if (*ret_volume != known)
-        cst_file_log_problem(state, *ret_volume);
+        cst_file_log_problem(state, known, *ret_volume);
     return TRUE;
 }
 

@@ -341,6 +341,35 @@ static void test_flatten_without_space_leaks_nothing(void **state)
     }
 }
 
+/* --- the log ---------------------------------------------------------------------------------- */
+
+static guint warnings;
+
+static GLogWriterOutput count_warning(GLogLevelFlags level, const GLogField *fields, gsize count,
+                                      gpointer unused)
+{
+    for (gsize i = 0; i < count; i++)
+        if (g_str_equal(fields[i].key, "MESSAGE") && strstr(fields[i].value, "'odd'"))
+            warnings++;
+    return G_LOG_WRITER_HANDLED;
+}
+
+static void test_odd_file_is_logged_once_for_each_content(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    warnings = 0;
+    fixture_write(f, "p", "odd", "QFI\xfb and no image");
+    for (int i = 0; i < 3; i++)
+        assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_int_equal(warnings, 1);
+    fixture_write(f, "p", "odd", "QFI\xfb and still no image");
+    for (int i = 0; i < 3; i++)
+        assert_true(cst_pool_refresh(pool, 0, NULL, NULL));
+    assert_int_equal(warnings, 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -352,7 +381,9 @@ int main(void)
         TEST(test_deletion_that_is_not_synced_says_that_it_is_done),
         TEST(test_growth_that_cannot_be_allocated_is_undone),
         TEST(test_flatten_without_space_leaks_nothing),
+        TEST(test_odd_file_is_logged_once_for_each_content),
     };
 
+    g_log_set_writer_func(count_warning, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

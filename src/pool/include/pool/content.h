@@ -52,8 +52,12 @@ gboolean cst_file_fits(const CstVolume *known, const CstFileSeen *seen);
  */
 CstVolume *cst_file_inspect(const CstFiles *files, const char *name, CstFileSeen *seen,
                             CstVolume *known);
-/** Logs the problem of a record that was just made, if it has one. NULL: nothing. */
-void cst_file_log_problem(const CstPoolState *state, const CstVolume *volume);
+/**
+ * Logs the problem of a record that was just made (NULL: the file is gone), once for each content
+ * of the file: @known, the former record (NULL: there is no former one), has it for this stamp.
+ */
+void cst_file_log_problem(const CstPoolState *state, const CstVolume *known,
+                          const CstVolume *volume);
 /** As cst_pool_state_declared(), for files: declarations[i] is what was kept with the content. */
 void cst_files_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                         CstDeclaration **declarations);
