@@ -27,7 +27,7 @@ endef
 
 .DEFAULT_GOAL := build
 .PHONY: help build build-tests build-asan build-crash build-fuzz demo lab test test-all test-again test-unit test-system test-tsan \
-	test-crash test-power test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench \
+	test-crash test-faults test-power test-lab test-tck test-blocktests test-deb test-ecosystem soak sequences bench \
 	fuzz mutation lint format install uninstall clean deb
 
 help: ## list the targets
@@ -89,6 +89,10 @@ test-tsan: ## unit and system tests with ThreadSanitizer (GLib built for it once
 test-crash: build-crash ## only kill -9 at every crash point
 	@$(DEPS) test
 	@BUILD=$(BUILD) scripts/test crash $(T)
+
+test-faults: build ## only failing system calls in each changing verb; T=pattern picks some
+	@$(DEPS) test
+	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/test faults $(T)
 
 test-power: build ## only power cuts at every moment; T=pattern picks some
 	@$(DEPS) test

@@ -8,6 +8,7 @@
  */
 #include <base/error.h>
 #include <base/i18n.h>
+#include <model/pool_def.h>
 
 #include "options.h"
 #include "output/confirm.h"
@@ -28,6 +29,17 @@ static gboolean run_delete(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_delete(deletion->conn, deletion->vol, deletion->flags, task, error);
 }
 
+/* Whether the pool would have kept the volume. FALSE as well where the pool cannot be asked. */
+static gboolean uses_trash(const Deletion *deletion)
+{
+    g_autoptr(CstPoolRef) pool = cst_conn_pool_by_name(deletion->conn, deletion->vol->pool, NULL);
+    g_autofree char *xml =
+        pool ? cst_conn_pool_xml(deletion->conn, pool, CST_STORAGE_XML_INACTIVE, NULL) : NULL;
+    g_autoptr(CstPoolDef) def = xml ? cst_pool_def_parse(xml, 0, NULL) : NULL;
+
+    return def && def->trash_days > 0 && !(deletion->flags & CST_VOL_DELETE_AT_ONCE);
+}
+
 static gboolean delete_one(CliCtl *ctl, gconstpointer thing, gpointer data, GError **error)
 {
     const CliVolArg *arg = thing;
@@ -38,8 +50,8 @@ static gboolean delete_one(CliCtl *ctl, gconstpointer thing, gpointer data, GErr
     if (!cli_confirm(ctl, error, _("Delete vol %s?"), arg->typed))
         return FALSE;
     done = cli_run_task(ctl, _("Deleting"), run_delete, &deletion, error);
-    /* The record of a volume that is kept takes some. */
-    if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_NO_SPACE))
+    /* The record of a volume that is kept takes space. */
+    if (!done && g_error_matches(*error, CST_ERROR, CST_ERROR_NO_SPACE) && uses_trash(&deletion))
         cli_hint(ctl, "%s", _("--no-trash deletes it for good, without a record"));
     return cli_outcome(ctl, done, "volume", arg->vol->name, _("Vol %s deleted"),
                        _("Failed to delete vol %s"), arg->typed);
