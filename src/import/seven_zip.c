@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-#include <lzma.h>
+#include <lzma_library.h>
 
 #include <base/alloc.h>
 #include <base/bytes.h>
@@ -347,6 +347,8 @@ static gboolean unpack_header(CstBlob *blob, const char *name, Header *header, S
         return refuse_packing(name, error);
     if (len > HEADER_MAX)
         return refuse_size(name, error);
+    if (coder->method != METHOD_COPY && !cst_library_load(&cst_lzma_library, error))
+        return FALSE;
     packed = read_header(blob, name, streams->pack_at, streams->pack_size, error);
     bytes = packed ? cst_alloc0((size_t)len, 1, name, error) : NULL;
     if (!bytes)
