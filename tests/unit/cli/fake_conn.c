@@ -96,6 +96,11 @@ gboolean cst_conn_is_embedded(const CstConn *conn)
     return FALSE;
 }
 
+const char *cst_conn_stale_socket(const CstConn *conn)
+{
+    return NULL;
+}
+
 char *cst_conn_hostname(CstConn *conn, GError **error)
 {
     return g_strdup("host");
@@ -295,6 +300,13 @@ gboolean cst_conn_pool_is_persistent(CstConn *conn, const CstPoolRef *pool, gboo
 gboolean cst_conn_pool_info(CstConn *conn, const CstPoolRef *pool, CstPoolInfo *ret, GError **error)
 {
     *ret = find(pool->name)->info;
+    return TRUE;
+}
+
+gboolean cst_conn_pool_room(CstConn *conn, const CstPoolRef *pool, CstRoom *ret_room,
+                            GError **error)
+{
+    *ret_room = (CstRoom){0};
     return TRUE;
 }
 
