@@ -264,8 +264,8 @@ static void say(const char *text)
 /* --- process 1 -------------------------------------------------------------------------------- */
 
 /*
- * Reaps until @program ends, and passes its end on: as the exit status that the caller computes from
- * a signal. No process of the program's user can read this copy of our memory.
+ * Reaps until @program ends, and passes its end on: as the exit status that the caller computes
+ * from a signal. No process of the program's user can read this copy of our memory.
  */
 G_NORETURN static void run_init(pid_t program)
 {

@@ -6,8 +6,7 @@ The operations of tests/crash come from tests/system/harness/operations.py. The 
 verbs that tests/crash does not play. ELSEWHERE has a reason for each verb without an operation.
 """
 
-from harness.operations import (DEFINED, KEEPING, KEPT, OPERATIONS, OVERLAY, SHOTS_INSIDE,
-                                Operation)
+from harness.operations import OPERATIONS, OVERLAY, Operation
 
 REPO = ["backup-init {w}/repo --no-encryption", "backup-create {w}/repo p/raw",
         "vol-upload raw {f}/payload --pool p", "backup-create {w}/repo p/raw"]

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Allocates clusters, one or a few in a row, from the refcount blocks; region.c allocates areas
- * that must be contiguous. The search begins at q->free_hint, below which no cluster is free, and
- * creates the refcount blocks that are missing on its way.
+ * Allocates clusters, one or a few in a row, from the refcount blocks. region.c allocates areas
+ * that must be contiguous. The search begins at q->free_hint, because no cluster below it is free.
+ * It creates missing refcount blocks on its way.
  *
  * An allocation changes cached refcount blocks only. sync.c writes them before any table that
  * refers to the clusters, so a crash leaves an allocated cluster free or leaked. The header and the
- * active tables are never handed out, even when damaged refcounts call their clusters free. The
+ * active tables are never allocated, even if damaged refcounts mark their clusters as free. The
  * caller holds the lock.
  */
 #include <base/error.h>
@@ -16,11 +16,11 @@
 #include "refcount.h"
 #include "state.h"
 
-#define HOST_LIMIT_BITS 56 /* L1 and L2 entries have no more */
+#define HOST_LIMIT_BITS 56 /* width of an offset in L1 and L2 entries */
 
 /*
- * A missing block is put into the first cluster that it counts: with no block, all clusters there
- * are free.
+ * Allocates a missing block in the first cluster that it counts. This cluster is free, because all
+ * clusters without a block are free.
  */
 static gboolean ensure_block(Qcow2 *q, uint64_t cluster, GError **error)
 {
@@ -51,7 +51,7 @@ static gboolean hits(const Qcow2 *q, uint64_t cluster, uint64_t offset, uint64_t
     return length > 0 && cluster >= first && cluster <= (offset + length - 1) >> q->cluster_bits;
 }
 
-/* Damaged refcounts may offer a cluster that holds the image together. */
+/* Refuses clusters of the header and of tables in use, which damaged refcounts may mark as free. */
 static gboolean check_is_free(Qcow2 *q, uint64_t cluster, GError **error)
 {
     const Qcow2Header *header = &q->header;
@@ -64,7 +64,7 @@ static gboolean check_is_free(Qcow2 *q, uint64_t cluster, GError **error)
     return TRUE;
 }
 
-/* The first free cluster; its block exists and is returned. */
+/* Finds the first free cluster. Creates and returns the block that counts it. */
 static CstPage *find_free(Qcow2 *q, uint64_t *ret_cluster, GError **error)
 {
     uint64_t entries = UINT64_C(1) << q->block_bits, cluster = q->free_hint;
@@ -97,7 +97,7 @@ gboolean qcow2_alloc(Qcow2 *q, uint64_t wanted, uint64_t *ret_cluster, uint64_t 
 
     if (!block)
         return FALSE;
-    wanted = MIN(wanted, entries - (first & (entries - 1))); /* inside one block */
+    wanted = MIN(wanted, entries - (first & (entries - 1))); /* the run must be inside one block */
     while (got < wanted &&
            qcow2_refcount_get(block->data, order, (first + got) & (entries - 1)) == 0) {
         if (!check_is_free(q, first + got, error))

@@ -2,13 +2,13 @@
 
 /*
  * Changes the options of an existing image: version, refcount width, lazy refcounts, data file,
- * size. plan() refuses what is not possible before anything is written.
+ * size. plan() refuses impossible changes before the first write.
  *
- * All options but the size take effect with one write of the header: through head.h where only the
- * first cluster changes, through switch.h where tables change as well (a downgrade, another
- * refcount width, an upgrade of an image with snapshots). The size is a step of its own: first in a
- * downgrade, last otherwise, so that the image is resized while it has version 3. A crash between
- * the two steps leaves a valid image with only the first change.
+ * One write of the header makes all options but the size valid. head.h makes the write if only the
+ * first cluster changes, switch.h if tables change as well (a downgrade, another refcount width, an
+ * upgrade of an image with snapshots). The size is a separate step: first in a downgrade, last
+ * otherwise, so that the image is resized while it has version 3. A crash between the two steps
+ * leaves a valid image with only the first change.
  */
 #include <string.h>
 
@@ -22,12 +22,12 @@
 #include "snaptable.h"
 #include "switch.h"
 
-/* An amendment: what it asks for and what it needs. */
+/* An amendment: the requested options and the planned header. */
 typedef struct {
     Qcow2 *q;
     const CstImageAmend *amend;
     CstTask *task;
-    Qcow2Header to; /* what the header shall say */
+    Qcow2Header to; /* the planned header */
     GArray *snapshots;
     uint64_t table_bytes; /* of the snapshot table */
 } Amend;
@@ -48,7 +48,7 @@ static gboolean goes_up(const Amend *job)
     return job->to.version > job->q->header.version;
 }
 
-/* --- what it shall be ------------------------------------------------------------------------- */
+/* --- planning --------------------------------------------------------------------------------- */
 
 static gboolean plan_version(Amend *job, GError **error)
 {
@@ -108,7 +108,7 @@ static gboolean is_text(GBytes *bytes, const char *text)
            memcmp(g_bytes_get_data(bytes, NULL), text, strlen(text)) == 0;
 }
 
-/* Another one would change what the guest sees. */
+/* Refuses another backing image, because it would change the guest's view. */
 static gboolean check_backing(Amend *job, GError **error)
 {
     const CstImageAmend *amend = job->amend;
@@ -127,7 +127,7 @@ static gboolean check_backing(Amend *job, GError **error)
                     job->q->blocks.blob->name);
 }
 
-/* In version 2 they have the image's size, and the length of their state has 32 bits. */
+/* Checks the limits of version 2: snapshots have the image's size, and state sizes have 32 bits. */
 static gboolean check_snapshots(Amend *job, GError **error)
 {
     uint64_t size = job->amend->has_size ? job->amend->size : job->q->header.size;
@@ -171,7 +171,8 @@ static void copy_planned(const Amend *job, Qcow2Header *header)
     header->refcount_order = job->to.refcount_order;
 }
 
-/* Entries of the snapshot table have fields of their own in version 3. */
+/* Changes header and tables. Version 3 has additional fields in the entries of the snapshot
+ * table. */
 static gboolean amend_tables(Amend *job, GError **error)
 {
     g_auto(Qcow2Switch) change = {0};
@@ -191,7 +192,7 @@ static gboolean amend_tables(Amend *job, GError **error)
            qcow2_switch_commit(&change, error);
 }
 
-/* Lock held. */
+/* Changes the first cluster only. Lock held. */
 static gboolean amend_header(Amend *job, GError **error)
 {
     g_auto(Qcow2Head) head = {0};

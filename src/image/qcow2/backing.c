@@ -2,9 +2,9 @@
 
 /*
  * Changes the relation of an image to its backing image. qcow2_set_backing() replaces the reference
- * with one change of the header (head.h); qcow2_empty() gives up all L2 tables and what they refer
- * to, so that the backing image shows everywhere. Both flush what was written before the change,
- * and the change itself.
+ * with one change of the header (head.h). qcow2_empty() gives up all L2 tables and the clusters
+ * that they refer to, so that the backing image shows everywhere. Both flush all earlier writes
+ * first, and flush the change itself.
  */
 #include "head.h"
 #include "qcow2.h"

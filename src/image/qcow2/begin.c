@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Prepares an image for the first change of the guest's bytes: autoclear features that are not kept
- * up to date here are cleared, and enabled bitmaps are marked as in use on the disk.
+ * Prepares an image for the first change of the guest's bytes. Clears the autoclear bits of
+ * features that this code does not keep up to date, and marks enabled bitmaps as in use on the
+ * disk.
  */
 #include "bitmapdir.h"
 #include "qcow2.h"

@@ -3,11 +3,10 @@
 /*
  * The callbacks for dirty bitmaps (CstBitmapOps).
  *
- * Each change claims all guest clusters and holds the lock, so that no guest write is missed by a
- * bitmap that is being added. Adding, removing, clearing and merging are edits (bitmapedit.h), of
- * which the disk has all or nothing. Enabling and disabling write a flag of the directory in place.
- * The source of a merge may be a bitmap of another image, whose directory is read first, under its
- * own lock.
+ * Each change claims all guest clusters and holds the lock, so that a bitmap that is being added
+ * misses no guest write. Adding, removing, clearing and merging are atomic edits (bitmapedit.h).
+ * Enabling and disabling write a flag of the directory in place. The source of a merge may be a
+ * bitmap of another image. Its directory is read first, under the lock of that image.
  */
 #include <string.h>
 
@@ -102,7 +101,7 @@ static gboolean edit_locked(Qcow2 *q, Change change, const Request *request, GEr
            change(&edit, request, error);
 }
 
-/* Nobody writes to the guest meanwhile: a new bitmap would miss it. */
+/* Claims all guest clusters during the edit, because a new bitmap would miss concurrent writes. */
 static gboolean edit(Qcow2 *q, Change change, const Request *request, GError **error)
 {
     CstBlockClaim claim;
@@ -115,7 +114,7 @@ static gboolean edit(Qcow2 *q, Change change, const Request *request, GError **e
     if (ok)
         ok = qcow2_write_back(q, error) && qcow2_barrier(q, error);
     else if (!q->lost)
-        qcow2_write_back(q, NULL); /* what was taken is given back */
+        qcow2_write_back(q, NULL); /* frees the clusters of the failed edit */
     qcow2_release(q, &claim);
     return ok;
 }
@@ -182,7 +181,7 @@ static gboolean do_enable(Qcow2BitmapEdit *edit, const Request *request, GError 
     flags =
         request->enabled ? bitmap->flags | QCOW2_BITMAP_AUTO : bitmap->flags & ~QCOW2_BITMAP_AUTO;
     cst_put_be32(raw, flags);
-    q->writing = FALSE; /* the next write has to outdate it */
+    q->writing = FALSE; /* so that the next write marks the bitmap as in use */
     return flags == bitmap->flags ||
            cst_blob_pwrite(q->blocks.blob, raw, sizeof(raw),
                            q->header.bitmaps_offset + bitmap->at + 12, error);
@@ -238,7 +237,7 @@ static gboolean enable(CstImage *image, const char *name, gboolean enabled, GErr
                 error);
 }
 
-/* The ranges that were found, of which there may be @max. */
+/* The dirty ranges found so far, at most @max. */
 typedef struct {
     GArray *ranges; /* of CstRange */
     guint max;

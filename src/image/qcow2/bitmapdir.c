@@ -4,8 +4,8 @@
  * Parses and packs the bitmap directory, and reads the tables of bitmaps.
  *
  * Offsets, sizes and counts are compared with the file's size and the limits of bitmapdir.h before
- * memory is allocated for them. Bitmaps of unknown types, unknown flags and extra data are kept as
- * they were found; qcow2_bitmap_is_usable() decides whether a bitmap can be relied on.
+ * memory is allocated for them. Unknown types of bitmaps, unknown flags and extra data are
+ * preserved. qcow2_bitmap_is_usable() decides whether the bits of a bitmap are reliable.
  */
 #include "bitmapdir.h"
 

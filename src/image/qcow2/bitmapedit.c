@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The transaction behind changes of bitmaps (bitmapedit.h).
+ * Implements the transaction for changes of bitmaps (bitmapedit.h).
  *
- * All new content is written to free clusters, noted in edit->fresh; what it replaces is noted in
- * edit->stale. The old directory, tables and bits stay complete on the disk until
- * qcow2_bitmaps_switch() writes the header, and the stale clusters are given up after that. A
- * failure before that point frees the fresh clusters. When a failed write leaves the header in an
- * unknown state (q->lost), neither is freed: a leak is the worst that remains.
+ * All new content is written to free clusters, which edit->fresh lists. edit->stale lists the
+ * clusters that it replaces. The old directory, tables and bits stay complete on the disk until
+ * qcow2_bitmaps_switch() writes the header. The stale clusters are given up after that. A failure
+ * before that point frees the fresh clusters. If a failed write leaves the header in an unknown
+ * state (q->lost), neither list is freed, so that at worst clusters are leaked.
  */
 #include "bitmapedit.h"
 
@@ -129,7 +129,7 @@ gboolean qcow2_bitmap_edit_drop(Qcow2BitmapEdit *edit, const Qcow2Bitmap *bitmap
     return TRUE;
 }
 
-/* Finds damaged refcounts before anything has changed: stale clusters must be counted. */
+/* Refuses damaged refcounts before any change: the refcounts of stale clusters must be above 0. */
 static gboolean stale_is_counted(Qcow2BitmapEdit *edit, GError **error)
 {
     for (guint i = 0; i < edit->stale->len; i++) {

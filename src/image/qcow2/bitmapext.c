@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Writes the bitmaps extension of the header, and marks bitmaps as outdated.
+ * Writes the bitmaps extension of the header, and marks bitmaps as in use.
  *
  * Extensions are multiples of 8 bytes long, so an aligned group of 8 bytes never crosses a sector,
- * and a sector is written whole or not at all. An extension within one sector changes with one
- * write, together with the disk's size if the extension is in the header's first sector. Otherwise
- * the autoclear bit, which says whether the extension counts, is cleared first and set again last,
- * with a barrier after each write: a power cut in between leaves an image without bitmaps, never
- * with wrong ones.
+ * and a sector is written atomically. An extension within one sector changes with one write,
+ * together with the disk's size if the extension is in the header's first sector. Otherwise the
+ * autoclear bit, which makes the extension valid, is cleared first and set again last, with a
+ * barrier after each write. A power cut in between leaves an image without bitmaps, never one with
+ * wrong bitmaps.
  */
 #include <string.h>
 
@@ -48,7 +48,7 @@ static void encode(uint8_t *raw, uint32_t count, uint64_t offset, uint64_t bytes
     cst_put_be64(raw + 24, offset);
 }
 
-/* The extension is there, but does not count yet. */
+/* Writes the extension. It is not valid yet, because the autoclear bit is cleared. */
 static gboolean place(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_t size, GError **error)
 {
     const Qcow2HeadExtension *old = qcow2_head_find(head, QCOW2_EXT_BITMAPS);
@@ -89,7 +89,8 @@ static gboolean put_size(Qcow2 *q, uint64_t size, GError **error)
     return size == q->header.size || put(q, QCOW2_AT_SIZE, raw, sizeof(raw), error);
 }
 
-/* Size and extension are both in the first sector: what lies between them stays as it is. */
+/* Writes size and extension, which are both in the first sector. The bytes between them are
+ * rewritten unchanged. */
 static gboolean put_both(Qcow2 *q, const Qcow2Head *head, uint64_t at, const uint8_t *ext,
                          uint64_t size, GError **error)
 {
@@ -104,7 +105,8 @@ static gboolean switch_to(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_
     const Qcow2HeadExtension *old = qcow2_head_find(head, QCOW2_EXT_BITMAPS);
     uint64_t bit = QCOW2_AUTOCLEAR_BITMAPS;
 
-    /* Its head stays as it is, and is alone in the first sector where QEMU wrote the header. */
+    /* The extension's head does not change. In headers that QEMU wrote, only the head is in the
+     * first sector. */
     if (qcow2_bitmaps_are_valid(q) && old && size == q->header.size &&
         is_in_one_sector(old->at + EXT_HEAD, EXT_BYTES - EXT_HEAD))
         return put(q, old->at + EXT_HEAD, ext + EXT_HEAD, EXT_BYTES - EXT_HEAD, error);
@@ -115,7 +117,7 @@ static gboolean switch_to(Qcow2 *q, Qcow2Head *head, const uint8_t *ext, uint64_
            put_autoclear(q, q->header.autoclear | bit, error);
 }
 
-/* Nothing has been written: the header has no room. */
+/* Returns whether the header had no room for the change. The header is unwritten then. */
 static gboolean was_refused(const GError *error)
 {
     return g_error_matches(error, CST_ERROR, CST_ERROR_LIMIT) ||
@@ -134,7 +136,7 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
         return FALSE;
     if (!(count ? switch_to(q, &head, ext, size, &why)
                 : take_away(q, &head, &why) && put_size(q, size, &why))) {
-        /* unless nothing has been written, the disk may refer to either directory */
+        /* after a failed write the disk may refer to either directory */
         q->lost = !was_refused(why);
         q->writing = FALSE;
         g_propagate_error(error, why);
@@ -145,11 +147,11 @@ gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_
     q->header.bitmaps_offset = offset;
     q->header.bitmaps_bytes = bytes;
     q->header.size = size;
-    q->writing = FALSE; /* the next write has to outdate the new ones */
+    q->writing = FALSE; /* so that the next write marks the new bitmaps as in use */
     return TRUE;
 }
 
-/* --- outdating ----------------------------------------------------------------------------- */
+/* --- marking as in use --------------------------------------------------------------------- */
 
 gboolean qcow2_bitmaps_outdate(Qcow2 *q, gboolean all, GError **error)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Adds the bits of one bitmap to another, which may have another granularity.
+ * Adds the bits of one bitmap to another bitmap, which may have another granularity.
  *
  * The source's bits are read in the order of the guest's bytes, so that only one cluster of each
- * bitmap is in memory at a time. A changed cluster of the target is written to a new place: the old
- * bitmap stays complete until the edit is committed (bitmapedit.h).
+ * bitmap is in memory at a time. A changed cluster of the target is written to a new cluster. The
+ * old bitmap stays complete until the edit is committed (bitmapedit.h).
  */
 #include <string.h>
 
@@ -19,12 +19,12 @@
 /* The bitmap to which bits are added. */
 typedef struct {
     Qcow2 *q;
-    uint64_t *table; /* of the target, being changed */
+    uint64_t *table; /* table of the target, changed in place */
     uint32_t entries;
     unsigned granularity_bits;
-    uint8_t *bits;    /* the cluster at hand */
-    uint32_t index;   /* its entry; entries: none */
-    gboolean changed; /* against what the entry says */
+    uint8_t *bits;    /* the loaded cluster of bits */
+    uint32_t index;   /* its table entry; entries: no cluster is loaded */
+    gboolean changed; /* bits differ from the cluster on the disk */
     GArray *fresh, *stale;
 } Target;
 
@@ -62,7 +62,7 @@ static gboolean load_bits(Target *target, uint32_t index, GError **error)
     return TRUE;
 }
 
-/* Sets the bits @first to @last, all of one cluster. */
+/* Sets the bits @first to @last of the loaded cluster. */
 static void set_bits(Target *target, uint64_t first, uint64_t last)
 {
     for (uint64_t bit = first; bit <= last; bit++) {
@@ -79,7 +79,7 @@ static void set_bits(Target *target, uint64_t first, uint64_t last)
     }
 }
 
-/* The guest's bytes from @from to before @to are dirty. */
+/* Sets the bits of the guest's bytes from @from to before @to. */
 static gboolean set_range(gpointer data, uint64_t from, uint64_t to, GError **error)
 {
     Target *target = data;

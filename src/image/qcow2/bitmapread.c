@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Reads the bits of a dirty bitmap, in the order of the guest's bytes, one cluster of them at a
- * time. A table may promise far more bits than there are: no two entries share a cluster, so those
- * that have one can't be more than the file has clusters.
+ * Reads the bits of a dirty bitmap, in the order of the guest's bytes, one cluster of bits at a
+ * time. A damaged table may have far more entries with a cluster than the file has clusters. Such a
+ * table is refused, because two entries never share a cluster.
  */
 #include <string.h>
 
@@ -35,7 +35,7 @@ static gboolean is_set(const uint8_t *bits, uint64_t bit)
     return bits[bit / 8] & 1u << bit % 8;
 }
 
-/* Length of the run of equal bits that starts at @first, at most up to @count. */
+/* Returns the length of the run of equal bits at @first. The run ends before bit @count. */
 static uint64_t run_length(const uint8_t *bits, uint64_t first, uint64_t count)
 {
     gboolean set = is_set(bits, first);
@@ -53,8 +53,8 @@ static uint64_t run_length(const uint8_t *bits, uint64_t first, uint64_t count)
     return MIN(end, count) - first;
 }
 
-/* The runs of set bits of one cluster, whose first bit is bit @first; @count of them are of the
- * guest. */
+/* Calls @func for the runs of set bits in one cluster of bits. The first bit of the cluster is bit
+ * @first of the bitmap, and @count bits are inside the guest's disk. */
 static gboolean each_in_cluster(const Qcow2 *q, const Qcow2Bitmap *bitmap, const uint8_t *bits,
                                 uint64_t first, uint64_t count, Qcow2DirtyFunc func, gpointer data,
                                 GError **error)

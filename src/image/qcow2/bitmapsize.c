@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Fits the bitmaps to another size of the disk, as a part of the caller's edit (bitmapedit.h).
+ * Adapts the bitmaps to another size of the disk, as a part of the caller's edit (bitmapedit.h).
  *
- * Tables are extended with entries that read as clean, or cut. Set bits behind the bytes that exist
- * before and after the change are cleared, as they would describe bytes that take the place of
- * those that went. Changed tables and clusters of bits are written to free places, so the bitmaps
- * on the disk describe the old size until the edit is committed.
+ * Tables are extended with entries that read as clean, or truncated. Set bits after the bytes that
+ * exist before and after the change are cleared. Otherwise they would describe bytes that a later
+ * growth adds. Changed tables and clusters of bits are written to free clusters, so the bitmaps on
+ * the disk describe the old size until the edit is committed.
  */
 #include <string.h>
 
@@ -17,15 +17,15 @@
 
 #include "bitmapedit.h"
 
-/* A bitmap that is being fitted. */
+/* A bitmap that is being adapted. */
 typedef struct {
     Qcow2BitmapEdit *edit;
     uint64_t *table;
     uint32_t entries;
-    uint64_t bits; /* how many bits describe bytes that exist before and after */
+    uint64_t bits; /* number of bits for bytes that exist before and after */
 } Fit;
 
-/* Clears the bits from @first on in a cluster. Returns whether any was set. */
+/* Clears the bits from @first on in a cluster. Returns whether a bit was set. */
 static gboolean cut_bits(uint8_t *bits, uint64_t cluster_size, uint64_t first)
 {
     gboolean found = FALSE;
@@ -39,7 +39,7 @@ static gboolean cut_bits(uint8_t *bits, uint64_t cluster_size, uint64_t first)
     return found;
 }
 
-/* Clears the bits behind the bytes that stay: they would apply to bytes added later. */
+/* Clears the bits after the remaining bytes, because they would apply to bytes added later. */
 static gboolean cut_tail(Fit *fit, GError **error)
 {
     Qcow2 *q = fit->edit->q;

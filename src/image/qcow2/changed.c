@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What has changed since an internal snapshot, as the tables tell.
+ * Finds the changes since an internal snapshot by comparing tables.
  *
- * A cluster that a snapshot refers to is never written in place (its entry in the active table has
- * no COPIED flag), so whoever refers to the same place sees the same bytes: two equal entries are
- * equal content, and two L1 entries that are equal refer to the same table. No data is read, of the
- * tables only those that differ, and bitmaps are not needed. An entry in use whose place is the
- * snapshot's and that has the COPIED flag nevertheless is damage, after which a hypervisor may have
- * written to both; such a cluster counts as changed.
+ * A cluster that a snapshot refers to is never written in place, because its entry in the active
+ * table has no COPIED flag. Two equal entries therefore mean equal content, and two equal L1
+ * entries refer to the same L2 table. The comparison reads no data, only L2 tables that differ, and
+ * needs no bitmaps. An entry in use with the COPIED flag and the same cluster as the snapshot's
+ * entry is damage. A hypervisor may have written to the shared cluster, so that cluster counts as
+ * changed.
  *
- * With an external data file all clusters are written in place: nothing can be told.
+ * With an external data file all clusters are written in place, so changes are unknown.
  */
 #include <string.h>
 
@@ -22,12 +22,12 @@
 #include "qcow2.h"
 #include "snaptable.h"
 
-/* One of the two contents. */
+/* The content of the disk at a snapshot, or now. */
 typedef struct {
-    uint64_t *l1; /* NULL: the active one */
+    uint64_t *l1; /* NULL: the active L1 table */
     uint32_t l1_size;
     uint64_t capacity;
-    uint8_t *table; /* one L2 table, of a snapshot */
+    uint8_t *table; /* buffer for one L2 table of the snapshot */
 } Side;
 
 static void side_clear(Side *side)
@@ -56,7 +56,8 @@ static uint64_t l1_entry(const Qcow2 *q, const Side *side, uint64_t index)
     return index < (side->l1 ? side->l1_size : q->header.l1_size) ? l1[index] : 0;
 }
 
-/* *ret_table: NULL where there is none. Valid until the next call. */
+/* Gets the L2 table at @index. *ret_table is NULL if no table exists, and valid until the next
+ * call. */
 static gboolean read_table(Qcow2 *q, const Side *side, uint64_t index, const uint8_t **ret_table,
                            GError **error)
 {
@@ -75,7 +76,8 @@ static gboolean read_table(Qcow2 *q, const Side *side, uint64_t index, const uin
     return cst_blob_pread(q->blocks.blob, side->table, q->cluster_size, place, error);
 }
 
-/* Of L1 and of L2 entries. A place that only one of the two may refer to is not shared. */
+/* Compares two L1 or two L2 entries. A COPIED flag of the entry in use means that the cluster is
+ * not shared. */
 static gboolean same_word(uint64_t older, uint64_t newer, gboolean in_use)
 {
     return ((older ^ newer) & ~QCOW2_COPIED) == 0 &&
@@ -83,7 +85,8 @@ static gboolean same_word(uint64_t older, uint64_t newer, gboolean in_use)
 }
 
 /*
- * Adds what differs in one L2 table's range from @at to before @end. FALSE: there is no more room.
+ * Adds the clusters that differ between two L2 tables in the range from @at to before @end. Returns
+ * FALSE when @changed has no more room.
  */
 static gboolean compare_tables(const Qcow2 *q, const uint8_t *older, const uint8_t *newer,
                                gboolean in_use, uint64_t at, uint64_t end, CstChanged *changed)
@@ -101,7 +104,7 @@ static gboolean compare_tables(const Qcow2 *q, const uint8_t *older, const uint8
     return TRUE;
 }
 
-/* *ret_full: there is no more room. */
+/* Adds the differences between @since and @until. Sets *ret_full when @changed has no more room. */
 static gboolean compare(Qcow2 *q, const Side *since, const Side *until, CstTask *task,
                         CstChanged *changed, gboolean *ret_full, GError **error)
 {
@@ -125,11 +128,12 @@ static gboolean compare(Qcow2 *q, const Side *since, const Side *until, CstTask 
     return TRUE;
 }
 
-/* The time and the clock are what tells a snapshot from one that had its id before. */
+/* Identifies the snapshot. Time and clock distinguish it from a deleted snapshot with the same
+ * id. */
 static char *identity(const Qcow2 *q, const Qcow2Snapshot *snapshot)
 {
     if (q->header.backing_offset != 0)
-        return NULL; /* what it does not hold itself is not the snapshot's */
+        return NULL; /* content of the backing image is not the snapshot's */
     return g_strdup_printf("%s %" G_GUINT32_FORMAT ".%09" G_GUINT32_FORMAT " %" G_GUINT64_FORMAT
                            " %" G_GUINT64_FORMAT,
                            snapshot->id, snapshot->seconds, snapshot->nanoseconds, snapshot->clock,

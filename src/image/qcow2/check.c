@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Checks and repairs images. A check counts everything that the tables refer to (walk.h), compares
- * that with the refcounts in the file (refs.h), and then verifies that the COPIED flags agree with
- * them (review.h). It trusts the tables and not the counts: a repair changes counts and flags, and
- * moves or frees nothing that holds data.
+ * Checks and repairs images. A check counts all references in the tables (walk.h), compares the
+ * sums with the refcounts in the file (refs.h), and then verifies that the COPIED flags agree with
+ * them (review.h). It trusts the tables, not the refcounts. A repair changes refcounts and flags.
+ * It moves or frees no cluster that holds data.
  *
  * Repairs are written in this order: unknown autoclear bits, a number of snapshots beyond the
- * limit, refcounts, flags, and the marks "dirty" and "corrupt" last, when no error is left. An
- * interrupted repair can therefore be repeated. Refcount blocks that are misplaced are replaced by
- * a new refcount structure behind the end of the file, to which one write of the header switches.
+ * limit, refcounts, flags. The marks "dirty" and "corrupt" are cleared last, when no error is left.
+ * An interrupted repair can therefore be repeated. Misplaced refcount blocks are replaced by a new
+ * refcount structure after the end of the file, to which one write of the header switches.
  *
- * As in qemu-img, each cluster counted too low, each wrong flag and each bad reference is one
- * error, and each cluster counted too high is one leak. Beyond that, the check finds tables that
- * share their cluster with something else although the count says two, and clusters behind the end
- * of the file that are counted.
+ * As in qemu-img, each refcount that is too low, each wrong flag and each bad reference is one
+ * error, and each refcount that is too high is one leak. In addition, the check finds tables that
+ * share their cluster although the refcount is two, and clusters past the end of the file with a
+ * refcount.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -34,13 +34,13 @@ typedef struct {
     Qcow2Walk walk;
     unsigned flags;
     CstTask *task;
-    gboolean refs_sound; /* the refcount structure can be used as it is */
+    gboolean refs_sound; /* the refcount structure is usable without a rebuild */
     uint64_t refs_errors;
-    gboolean complete;        /* all snapshots and bitmaps could be read */
-    gboolean counted;         /* the refcounts in the file are right (again), but for leaks */
-    uint64_t snapshots_cut;   /* snapshots that the repair has taken out of the table */
-    uint64_t snapshots_wrong; /* entries of the snapshot table that have to be written anew */
-    gboolean again;           /* they have been: everything has to be checked again */
+    gboolean complete;        /* all snapshots and bitmaps are readable */
+    gboolean counted;         /* the refcounts in the file are right, except for leaks */
+    uint64_t snapshots_cut;   /* snapshots that the repair has removed from the table */
+    uint64_t snapshots_wrong; /* entries of the snapshot table that must be rewritten */
+    gboolean again;           /* they have been rewritten: run the check once more */
 } Check;
 
 static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
@@ -72,7 +72,7 @@ static Qcow2 *open_unchecked(CstBlob *blob, GError **error)
 
 /* --- walking ------------------------------------------------------------------------------- */
 
-/* Reports @why, which it takes over, if it is damage of the image. Other errors end the check. */
+/* Reports @why, and frees it, if it is damage of the image. Other errors end the check. */
 static gboolean note_damage(Check *check, GError *why, GError **error)
 {
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
@@ -94,9 +94,9 @@ static gboolean put_header(Qcow2 *q, uint64_t offset, const uint8_t *raw, size_t
 }
 
 /*
- * Snapshots beyond the limits are taken out at once, as QEMU does, so that what only they refer to
- * is leaked. Entries that break the format's rules stay until the refcounts are right, which a new
- * table needs (renew_snapshots()).
+ * Counts the faults of the snapshot table. Removes snapshots beyond the limits at once, as QEMU
+ * does, so that their clusters are leaks. Entries that break the format's rules remain until the
+ * refcounts are right, because a new table needs free clusters (renew_snapshots()).
  */
 static gboolean judge_snapshots(Check *check, const Qcow2SnapshotFaults *faults, GError **error)
 {
@@ -183,7 +183,7 @@ static gboolean walk_bitmap(Check *check, const Qcow2Bitmap *bitmap, GError **er
 static gboolean walk_bitmaps(Check *check, GError **error)
 {
     GError *why = NULL;
-    /* what some program has outdated is forgotten: its clusters are leaks */
+    /* invalid bitmaps are left out: their clusters are leaks */
     g_autoptr(GArray) bitmaps = qcow2_bitmaps_read(check->q, &why);
 
     if (!bitmaps)
@@ -217,7 +217,7 @@ static gboolean walk_refs(Check *check, GError **error)
 
 /* --- repairing ------------------------------------------------------------------------------ */
 
-/* Writes a new refcount structure behind the end of the file; the old one becomes free space. */
+/* Writes a new refcount structure after the end of the file. The old one becomes free space. */
 static gboolean rebuild(Check *check, GError **error)
 {
     Qcow2 *q = check->q;
@@ -240,8 +240,8 @@ static gboolean rebuild(Check *check, GError **error)
            cst_blob_get_size(q->blocks.blob, &check->walk.file_size, error);
 }
 
-/* Nothing is repaired while a snapshot or bitmap is unreadable: what it refers to must not be
- * freed. */
+/* Forbids repairs while a snapshot or bitmap is unreadable, because they would free its
+ * clusters. */
 static unsigned allowed_fixes(const Check *check)
 {
     unsigned fix = check->flags;
@@ -278,7 +278,7 @@ static gboolean compare(Check *check, CstImageCheck *result, GError **error)
     return TRUE;
 }
 
-/* Clears the marks "dirty" and "corrupt", as tables and refcounts agree again. */
+/* Clears the marks "dirty" and "corrupt", because tables and refcounts agree again. */
 static gboolean mark_clean(Check *check, GError **error)
 {
     Qcow2Header *header = &check->q->header;
@@ -292,7 +292,7 @@ static gboolean mark_clean(Check *check, GError **error)
     return put_header(check->q, QCOW2_AT_INCOMPATIBLE, raw, sizeof(raw), error);
 }
 
-/* Features that are unknown here would not be kept up to date by a repair. */
+/* Clears unknown autoclear bits, because a repair does not keep their features up to date. */
 static gboolean clear_unknown_features(Check *check, GError **error)
 {
     Qcow2Header *header = &check->q->header;
@@ -306,7 +306,8 @@ static gboolean clear_unknown_features(Check *check, GError **error)
     return put_header(check->q, QCOW2_AT_AUTOCLEAR, raw, sizeof(raw), error);
 }
 
-/* Writes the snapshot table anew, as the format wants it; one write to the header switches. */
+/* Rewrites the snapshot table by the rules of the format. One write of the header switches to
+ * it. */
 static gboolean renew_snapshots(Check *check, GError **error)
 {
     Qcow2 *q = check->q;
@@ -319,7 +320,8 @@ static gboolean renew_snapshots(Check *check, GError **error)
     if (!snapshots)
         return FALSE;
     g_mutex_lock(&q->blocks.lock);
-    ok = qcow2_state_renew(q, &header, error); /* refcounts have been written behind its back */
+    ok = qcow2_state_renew(q, &header, error); /* the check has written refcounts without the
+                                                  cache */
     g_mutex_unlock(&q->blocks.lock);
     return ok && qcow2_switch_begin(&change, q, check->task, error) &&
            qcow2_switch_put_snapshots(&change, snapshots, faults.bytes, error) &&
@@ -327,9 +329,9 @@ static gboolean renew_snapshots(Check *check, GError **error)
 }
 
 /*
- * COPIED flags are put right with the errors. With the leaks they are as well, but only when there
- * was nothing else: then the counts are right, and each flag that differs is left over from what
- * has leaked.
+ * COPIED flags are repaired together with errors. A repair of leaks repairs them only if the image
+ * had no other errors. The refcounts are right then, and each wrong flag was caused by a leaked
+ * reference.
  */
 static gboolean may_fix_flags(const Check *check, const CstImageCheck *result)
 {
@@ -396,7 +398,8 @@ gboolean qcow2_check(const CstImageFormat *format, CstBlob *blob, const CstImage
         return FALSE;
     if (!again)
         return TRUE;
-    first = *ret_check; /* with a new snapshot table; what was not repaired is found again */
+    first = *ret_check; /* with a new snapshot table; the second check reports unrepaired errors
+                           again */
     if (!check_once(blob, flags, ret_check, &again, task, error))
         return FALSE;
     ret_check->errors += first.errors_fixed;

@@ -2,11 +2,11 @@
 
 /*
  * A sparse array of reference counts: an index of chunks of 16-bit counters. A chunk is allocated
- * with the first count in its range. A counter of 65,535 is saturated, and what exceeds it is in
- * the hash table "more".
+ * with the first count in its range. A counter of 65,535 is saturated; the hash table "more" has
+ * the part of the count above 65,535.
  *
- * Anybody can make a sparse file of any length, so the index (CHUNKS_MAX) and the chunks
- * (BYTES_MAX) have limits.
+ * The index (CHUNKS_MAX) and the chunks (BYTES_MAX) have limits, because any user can create a
+ * sparse file of any length.
  */
 #include "counts.h"
 
@@ -20,7 +20,7 @@
 
 #define CHUNK      (UINT64_C(1) << QCOW2_COUNTS_CHUNK_BITS)
 #define CHUNKS_MAX (UINT64_C(1) << 21) /* 64 Gi clusters, 16 MiB of pointers */
-#define BYTES_MAX  CST_GIB             /* 512 Mi clusters that count: 32 TiB of 64 KiB ones */
+#define BYTES_MAX  CST_GIB             /* 512 Mi counted clusters: 32 TiB of 64 KiB ones */
 
 static gboolean reach(Qcow2Counts *counts, uint64_t clusters, GError **error)
 {
@@ -101,7 +101,7 @@ void qcow2_counts_subtract(Qcow2Counts *counts, uint64_t cluster, uint64_t times
     if (count >= G_MAXUINT16)
         g_hash_table_remove(counts->more, &cluster);
     counts->chunks[cluster / CHUNK][cluster % CHUNK] = 0;
-    /* can't fail: the piece is there */
+    /* cannot fail: the chunk exists */
     qcow2_counts_add(counts, cluster, count - times, NULL);
     if (count == times)
         counts->hint = MIN(counts->hint, cluster);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Creates images. An empty image is four areas in a row: header, refcount table, refcount blocks,
- * L1 table. The refcount blocks count exactly the clusters of these areas. Only bytes that are not
- * zero are written. Preallocation opens the empty image, which is valid, and fills it like any
- * other.
+ * Creates images. An empty image is four contiguous areas: header, refcount table, refcount blocks,
+ * L1 table. The refcount blocks count exactly the clusters of these areas. Only bytes other than
+ * zero are written. Preallocation opens the empty image, which is valid, and preallocates as in any
+ * other image.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 #include "refcount.h"
 #include "space.h"
 
-#define MAX_HEAD 4096u /* bytes that header, extensions and names may take */
+#define MAX_HEAD 4096u /* limit in bytes of header, extensions and names */
 
 /* Clusters of each area. */
 typedef struct {
@@ -176,7 +176,7 @@ static gboolean write_refcounts(CstBlob *blob, const Qcow2Header *header, const 
         return FALSE;
     for (uint64_t i = 0; i < layout->block_clusters; i++)
         cst_put_be64(table + i * 8, blocks_at + i * cluster_size);
-    /* the blocks lie in a row, so they are one array */
+    /* the blocks are contiguous, so they are one array */
     for (uint64_t i = 0; i < layout->total; i++)
         qcow2_refcount_set(counts, header->refcount_order, i, 1);
     return cst_blob_pwrite(blob, table, table_bytes, header->reftable_offset, error) &&
@@ -217,7 +217,7 @@ static CstBlob *give(const char *name, gboolean writable, gpointer data, GError 
     return cst_blob_ref(data);
 }
 
-/* Empty, but of the disk's size: what it has not been given is zero. */
+/* Creates a sparse data file of the disk's size. Unwritten bytes read as zeroes. */
 static gboolean make_data_file(const CstImageCreate *options, CstBlob **ret_data, GError **error)
 {
     const CstImageFiles *files = options->files;
@@ -231,7 +231,7 @@ static gboolean make_data_file(const CstImageCreate *options, CstBlob **ret_data
     return *ret_data && cst_blob_resize(*ret_data, options->capacity, error);
 }
 
-/* The empty image is a sound one: it is opened and filled up like any other. */
+/* Preallocates all clusters. Opens the empty image for this, because it is valid. */
 static gboolean preallocate(const CstImageFormat *format, CstBlob *blob, CstBlob *data,
                             CstPreallocation preallocation, CstTask *task, GError **error)
 {
@@ -255,7 +255,7 @@ gboolean qcow2_create(const CstImageFormat *format, CstBlob *blob, const CstImag
     if (!plan_image(options, &header, &layout, error) || !make_data_file(options, &data, error) ||
         !write_empty(blob, &header, options, &layout, error))
         return FALSE;
-    if (options->data_file_raw) /* whose tables leave nothing out */
+    if (options->data_file_raw) /* a raw data file needs a table entry for each cluster */
         preallocation = MAX(preallocation, CST_PREALLOC_METADATA);
     return preallocation == CST_PREALLOC_OFF ||
            preallocate(format, blob, data, preallocation, task, error);

@@ -3,10 +3,11 @@
 /*
  * Rewrites L2 entries that read as zeroes for a downgrade to version 2.
  *
- * Each L2 table is read once, however many snapshots share it. A changed table is written as a
- * copy, which the same number of L1 tables share, and so is each new cluster of zeroes that the
- * copy refers to. COPIED flags, which say that something has one user, therefore stay valid. The
- * old tables are not touched: they belong to the image until the switch is committed (switch.h).
+ * Each L2 table is read once, regardless of the number of snapshots that share it. A changed table
+ * is written as a copy, which the same number of L1 tables share. The same applies to each new
+ * cluster of zeroes that the copy refers to. Therefore COPIED flags, which mark references of a
+ * single user, remain valid. The old tables are not changed, because the image uses them until the
+ * switch is committed (switch.h).
  */
 #include "expand.h"
 
@@ -24,7 +25,7 @@ typedef struct {
     Qcow2 *q;
     const Qcow2Walk *walk;
     GHashTable *moved; /* uint64_t place of an L2 table -> uint64_t place of its copy */
-    uint8_t *zeroes;   /* a cluster of them */
+    uint8_t *zeroes;   /* one cluster of zeroes */
 } Expansion;
 
 static void expansion_clear(Expansion *expansion)
@@ -34,7 +35,8 @@ static void expansion_clear(Expansion *expansion)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Expansion, expansion_clear)
 
-/* What lies at @place is written, and counted once: the other users of it. */
+/* Adds the references of further users to @place. Its first reference was counted when it was
+ * written. */
 static gboolean add_users(Expansion *expansion, uint64_t place, uint64_t uses, GError **error)
 {
     return qcow2_counts_add(&expansion->change->base, place >> expansion->q->cluster_bits, uses - 1,
@@ -122,7 +124,7 @@ static gboolean expand_tables(Expansion *expansion, GError **error)
     return TRUE;
 }
 
-/* Entries of an L1 table lead to the copies; FALSE: to none. */
+/* Redirects the entries of an L1 table to the copies. Returns FALSE if no entry changed. */
 static gboolean follow_moves(const Expansion *expansion, uint64_t *l1, uint32_t count)
 {
     gboolean changed = FALSE;

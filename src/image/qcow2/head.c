@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Reads, composes and writes the first cluster of an image; head.h says what the disk holds
- * meanwhile.
+ * Reads, composes and writes the first cluster of an image. head.h describes the state of the disk
+ * after each step.
  *
  * compose() lays out fields, extensions and the backing image's name in memory. lay_out() compares
- * the result with the first cluster on the disk: behind the first sector, bytes that the old header
- * uses must not change before that sector does. A name that is in the way is moved first, which is
- * a change of its own; an extension in the way makes the change impossible. put() writes what is
- * behind the first sector, and then that sector between two barriers.
+ * the result with the first cluster on the disk. After the first sector, bytes that the old header
+ * uses must not change before that sector does. A name in such bytes is moved first, by a change of
+ * its own. An extension in such bytes makes the change impossible. put() writes the content after
+ * the first sector, then that sector between two barriers.
  */
 #include "head.h"
 
@@ -28,7 +28,7 @@
 
 typedef enum { INCOMPATIBLE, COMPATIBLE, AUTOCLEAR } FeatureKind;
 
-/* As the table of the format has them, and in the words that QEMU uses. */
+/* An entry of the format's table of feature names, with the names of QEMU. */
 typedef struct {
     uint8_t kind;
     uint8_t bit;
@@ -48,7 +48,7 @@ static const Feature features[] = {
     {AUTOCLEAR, 1, "raw external data"},
 };
 
-/* --- taking it apart ------------------------------------------------------------------------- */
+/* --- parsing --------------------------------------------------------------------------------- */
 
 static void clear_extension(void *data)
 {
@@ -78,7 +78,7 @@ static void append(Qcow2Head *head, uint32_t type, const void *data, size_t len,
     g_array_append_val(head->extensions, extension);
 }
 
-/* They end with a mark, or where the name of the backing image begins. */
+/* Reads the extensions. They end with a mark, or at the name of the backing image. */
 static gboolean read_extensions(Qcow2Head *head, GError **error)
 {
     const Qcow2Header *header = &head->header;
@@ -98,7 +98,7 @@ static gboolean read_extensions(Qcow2Head *head, GError **error)
     return TRUE;
 }
 
-/* The header has been checked at opening, which bounds what is read here. */
+/* Opening the image has checked the header, which bounds the reads here. */
 gboolean qcow2_head_read(Qcow2Head *head, Qcow2 *q, GError **error)
 {
     const Qcow2Header *header = &q->header;
@@ -119,9 +119,9 @@ gboolean qcow2_head_read(Qcow2Head *head, Qcow2 *q, GError **error)
     return TRUE;
 }
 
-/* --- changing it ----------------------------------------------------------------------------- */
+/* --- changing -------------------------------------------------------------------------------- */
 
-/* The last one, which is the one that counts; -1: there is none. */
+/* Returns the index of the last extension of @type, which is the valid one; -1 if none exists. */
 static int index_of(const Qcow2Head *head, uint32_t type)
 {
     int i = (int)head->extensions->len - 1;
@@ -175,12 +175,12 @@ void qcow2_head_set_backing(Qcow2Head *head, const char *name)
         head->name = g_bytes_new(name, strlen(name));
 }
 
-/* --- putting it together --------------------------------------------------------------------- */
+/* --- composing ------------------------------------------------------------------------------- */
 
-/* The bytes of a header in the making. */
+/* A header that is being composed. */
 typedef struct {
-    uint8_t *raw; /* head->bytes of them */
-    uint64_t end; /* behind the mark that ends the extensions */
+    uint8_t *raw; /* head->bytes bytes */
+    uint64_t end; /* offset after the mark that ends the extensions */
     uint64_t name_at, name_len;
 } Layout;
 
@@ -215,7 +215,7 @@ static uint64_t extensions_length(const Qcow2Head *head)
     return total;
 }
 
-/* A header that is longer than what is known of it keeps its length. */
+/* Keeps the length of an existing header, which may be longer than the known fields. */
 static uint32_t header_length(const Qcow2Head *head)
 {
     if (head->header.version == 2)
@@ -223,7 +223,8 @@ static uint32_t header_length(const Qcow2Head *head)
     return head->q && head->q->header.version >= 3 ? head->q->header.length : V3_LENGTH_WRITTEN;
 }
 
-/* Where the name lies does not matter, so it stays where it is unless something else goes there. */
+/* Returns the offset for the name. The name may be anywhere, so it keeps its position unless
+ * extensions need it. */
 static uint64_t place_name(const Qcow2Head *head, const Layout *layout)
 {
     uint64_t at = cst_round_up(layout->end, 8), old, old_end;
@@ -235,7 +236,7 @@ static uint64_t place_name(const Qcow2Head *head, const Layout *layout)
     if (old >= layout->end && layout->name_len == head->q->header.backing_size &&
         memcmp(head->raw + old, g_bytes_get_data(head->name, NULL), layout->name_len) == 0)
         return old;
-    /* within the first sector it may lie on the old name, as both change at once */
+    /* in the first sector the new name may overlap the old one, because both change at once */
     if (at + layout->name_len > QCOW2_SECTOR && at < MAX(old_end, head->old_end + EXTENSION_HEAD))
         at = cst_round_up(MAX(MAX(old_end, head->old_end + EXTENSION_HEAD), layout->end), 8);
     return at;
@@ -260,7 +261,8 @@ static gboolean fail_layout(const Qcow2Head *head, GError **error)
                     head->q->blocks.blob->name);
 }
 
-/* The fields last, as they have the offset of the name. */
+/* Composes the first cluster. Writes the name's position last, because it depends on the
+ * extensions. */
 static gboolean compose(Qcow2Head *head, Layout *layout, GError **error)
 {
     Qcow2Header *header = &head->header;
@@ -311,7 +313,7 @@ uint8_t *qcow2_head_pack(Qcow2Head *head, size_t *ret_len, GError **error)
     return g_steal_pointer(&layout.raw);
 }
 
-/* --- writing it ------------------------------------------------------------------------------ */
+/* --- writing --------------------------------------------------------------------------------- */
 
 static gboolean is_old_name(const Qcow2Head *head, uint64_t at)
 {
@@ -322,7 +324,8 @@ static gboolean is_old_name(const Qcow2Head *head, uint64_t at)
 
 typedef enum { NOTHING, THE_NAME, EXTENSIONS } InTheWay;
 
-/* What of the old header would change behind the first sector, before that sector does. */
+/* Returns which part of the old header would change after the first sector, before that sector
+ * does. */
 static InTheWay in_the_way(const Qcow2Head *head, const Layout *layout)
 {
     InTheWay found = NOTHING;
@@ -346,7 +349,7 @@ static gboolean put_behind(const Qcow2Head *head, const Layout *layout, uint64_t
            cst_blob_pwrite(head->q->blocks.blob, layout->raw + from, end - from, from, error);
 }
 
-/* Writes a copy of the old name behind everything, then points the header at it. */
+/* Writes a copy of the old name after all other content, then points the header at it. */
 static gboolean move_name(Qcow2Head *head, uint64_t end, GError **error)
 {
     Qcow2Header *old = &head->q->header;
@@ -366,7 +369,7 @@ static gboolean move_name(Qcow2Head *head, uint64_t end, GError **error)
     return TRUE;
 }
 
-/* Composes the layout and makes sure that nothing of the old header is in the way. */
+/* Composes the layout. Fails if it would overwrite bytes that the old header uses. */
 static gboolean lay_out(Qcow2Head *head, Layout *layout, GError **error)
 {
     if (!compose(head, layout, error))
@@ -399,7 +402,7 @@ static gboolean was_refused(const GError *error)
            g_error_matches(error, CST_ERROR, CST_ERROR_UNSUPPORTED);
 }
 
-/* Adds the names of features again if there is room now. Images work without them. */
+/* Adds the names of features again if they fit now. Images are valid without them. */
 static gboolean append_names(Qcow2 *q, GBytes *names, GError **error)
 {
     g_auto(Qcow2Head) head = {0};

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Decodes, checks and encodes the header and the extensions that matter here.
+ * Decodes, checks and encodes the header and the extensions that this code uses.
  *
  * The header may come from an attacker. All reads are bounded: at most MAX_EXTENSIONS extensions
  * inside the first cluster, names up to the limits of header.h. Names are read before features and
- * tables are checked, so that a damaged image still reports which other files it refers to.
+ * tables are checked, so that the references of a damaged image are reported too.
  */
 #include "header.h"
 
@@ -55,7 +55,7 @@ static gboolean bad(CstInspection *inspection, const char *what)
     return FALSE;
 }
 
-/* Without these nothing else in the header can be understood. */
+/* Checks the fields that are needed to find all other content of the header. */
 static gboolean check_frame(CstInspection *inspection, const Qcow2Header *header)
 {
     uint64_t cluster_size;
@@ -107,7 +107,7 @@ static gboolean check_tables(CstInspection *inspection, const Qcow2Header *heade
         return bad(inspection, "refcount table offset");
     if (header->snapshots > QCOW2_MAX_SNAPSHOTS) {
         bad(inspection, "number of snapshots");
-        return TRUE; /* a repair cuts them to what may be */
+        return TRUE; /* a repair removes the snapshots beyond the limit */
     }
     if (!table_is_sane(inspection, header, header->snapshots_offset,
                        (uint64_t)header->snapshots * 40))
@@ -244,7 +244,7 @@ static gboolean read_names(CstInspection *inspection, Qcow2Header *header)
             cst_inspection_string(inspection, header->backing_offset, header->backing_size);
         return info->backing != NULL;
     }
-    g_clear_pointer(&info->backing_format, g_free); /* of nothing */
+    g_clear_pointer(&info->backing_format, g_free); /* no backing image */
     return TRUE;
 }
 
@@ -271,7 +271,7 @@ gboolean qcow2_header_read(CstInspection *inspection, Qcow2Header *ret_header)
     if (!check_frame(inspection, &header))
         return FALSE;
     describe(inspection, &header);
-    /* Names first: even a damaged image shall not hide what it points to. */
+    /* Read the names first, so that a damaged image reports its references too. */
     if (!read_names(inspection, &header) || !check_features(inspection, &header) ||
         !check_tables(inspection, &header))
         return FALSE;

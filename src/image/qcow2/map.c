@@ -2,12 +2,12 @@
 
 /*
  * Reads and changes L1 and L2 tables (qcow2, "Cluster mapping", "Extended L2 Entries"): the kind of
- * an entry, the run that begins at an offset, and L2 tables that may be changed.
+ * an entry, the run that begins at an offset, and L2 tables for changes.
  *
- * An L2 table whose L1 entry lacks the COPIED flag belongs to a snapshot too. qcow2_l2_for_write()
- * copies such a table to a new cluster, points the L1 entry at the copy and gives up one use of the
- * old table. All changes are made in memory; sync.c writes them in their order. The caller holds
- * the lock.
+ * An L2 table whose L1 entry lacks the COPIED flag is shared with a snapshot. qcow2_l2_for_write()
+ * copies such a table to a new cluster, points the L1 entry at the copy, and gives up one reference
+ * to the old table. All changes are made in memory; sync.c writes them in their order. The caller
+ * holds the lock.
  */
 #include <string.h>
 
@@ -40,7 +40,7 @@ gboolean qcow2_entry_put(Qcow2 *q, CstPage *table, uint64_t index, Qcow2Entry en
     return TRUE;
 }
 
-/* A place of 0 is one in an external data file, where the guest's first byte is. */
+/* An offset of 0 with the COPIED flag is the guest's first byte in an external data file. */
 static gboolean has_place(const Qcow2 *q, const Qcow2Entry *entry)
 {
     return qcow2_entry_host(entry) != 0 ||
@@ -87,7 +87,7 @@ void qcow2_entry_give_up(Qcow2 *q, const Qcow2Entry *entry)
     uint64_t host = 0, length = 0;
 
     if (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE)
-        return; /* nothing is counted outside */
+        return; /* an external data file has no refcounts */
     if (entry->word & QCOW2_COMPRESSED) {
         qcow2_packed_place(q, entry->word, &host, &length);
         qcow2_give_up(q, host >> q->cluster_bits,
@@ -138,7 +138,7 @@ gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, const uint8_t **ret_tabl
     return page != NULL;
 }
 
-/* A fresh table for the L1 entry, a copy of the one it had before. */
+/* Allocates a new table for the L1 entry and copies the old table into it, if one exists. */
 static CstPage *replace_l2(Qcow2 *q, uint32_t index, GError **error)
 {
     uint64_t old = q->l1[index] & QCOW2_OFFSET_MASK, cluster = 0, got = 0;
@@ -185,7 +185,7 @@ CstPage *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, GError **error)
 
 /* --- runs ---------------------------------------------------------------------------------- */
 
-/* Without L2 tables: up to the next one that exists. */
+/* Returns the length of a range without L2 tables, which ends at the next table. */
 static uint64_t gap_length(const Qcow2 *q, uint64_t offset, uint64_t length)
 {
     unsigned shift = q->cluster_bits + q->l2_bits;
@@ -197,7 +197,7 @@ static uint64_t gap_length(const Qcow2 *q, uint64_t offset, uint64_t length)
     return MIN(length, (index << shift) - offset);
 }
 
-/* Where the subcluster @inside of a cluster has its space; 0: nowhere. */
+/* Returns the offset in the file of the byte @inside of a cluster; 0: the byte has no space. */
 static uint64_t space_of(const Qcow2Entry *entry, Qcow2Kind kind, uint64_t inside)
 {
     if (kind == QCOW2_PACKED)
@@ -205,7 +205,8 @@ static uint64_t space_of(const Qcow2Entry *entry, Qcow2Kind kind, uint64_t insid
     return kind == QCOW2_DATA || qcow2_entry_host(entry) ? qcow2_entry_host(entry) + inside : 0;
 }
 
-/* The subcluster at @host is of the run's kind, and adjoins it if it is anywhere. */
+/* Returns whether the subcluster at @host has the run's kind and, if it has space, adjoins the
+ * run. */
 static gboolean goes_on(const Qcow2Run *run, Qcow2Kind kind, uint64_t host, uint64_t distance)
 {
     if (kind != run->kind || kind == QCOW2_PACKED)
@@ -215,7 +216,8 @@ static gboolean goes_on(const Qcow2Run *run, Qcow2Kind kind, uint64_t host, uint
     return host == run->host + distance;
 }
 
-/* The run of subclusters from @offset on; grows @run by what is of its kind and adjoins. */
+/* Finds the run of subclusters at @offset. Extends @run while the next subcluster has its kind and
+ * adjoins it. */
 static gboolean extend_run(Qcow2 *q, const uint8_t *table, uint64_t offset, uint64_t end,
                            Qcow2Run *run, GError **error)
 {

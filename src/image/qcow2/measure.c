@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Calculates the size of an image that does not exist yet from the options, the source's data and
- * its bitmaps. Nothing is written. The results equal those of qemu-img.
+ * Calculates the size of a future image from the options, the source's data and its bitmaps. Writes
+ * no data. The results equal those of qemu-img.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@
 #include "qcow2.h"
 #include "state.h"
 
-/** Bytes of refcount blocks and table that count @clusters and themselves. */
+/** Returns the bytes of the refcount blocks and table that count @clusters and themselves. */
 static uint64_t refcount_bytes(uint64_t clusters, uint64_t cluster, unsigned bits)
 {
     uint64_t per_block = cluster * 8 / bits, blocks = 0, table = 0, before;
@@ -28,7 +28,8 @@ static uint64_t refcount_bytes(uint64_t clusters, uint64_t cluster, unsigned bit
     return (blocks + table) * cluster;
 }
 
-/* As with qemu-img: a table and all of the bits for each one, and the directory of all. */
+/* Adds the space of the bitmaps, like qemu-img: a table and all bits of each bitmap, and one
+ * directory. */
 static gboolean measure_bitmaps(const CstMeasuring *measuring, uint64_t cluster,
                                 CstImageMeasure *measure, GError **error)
 {
@@ -59,8 +60,9 @@ static gboolean measure_bitmaps(const CstMeasuring *measuring, uint64_t cluster,
 }
 
 /*
- * The layout of the specification: header, refcount table and blocks, L1 table, L2 tables. As with
- * qemu-img, all metadata count as required, whether the first data need them or not.
+ * Computes the size by the layout of the specification: header, refcount table and blocks, L1
+ * table, L2 tables. Like qemu-img, counts all metadata as required, even if the first data does not
+ * need it.
  */
 gboolean qcow2_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure, GError **error)
 {

@@ -2,8 +2,8 @@
 
 /*
  * Opens and closes images. The header is checked completely before a table is read. The L1 table is
- * read at once, the refcount table only for writing; L2 tables and refcount blocks are read through
- * the caches on demand. Opening for reading writes nothing; opening for writing repairs an image
+ * read at once, the refcount table only for writing. L2 tables and refcount blocks are read through
+ * the caches on demand. Opening for reading writes no data; opening for writing repairs an image
  * that was not closed cleanly.
  */
 #include <base/error.h>
@@ -37,8 +37,8 @@ static gboolean check_openable(const CstBlob *blob, const CstImageInfo *info,
 }
 
 /*
- * An image with lazy refcounts that was not closed cleanly is put right before it is written to, as
- * QEMU does; the mark goes with that.
+ * Repairs an image with lazy refcounts that was not closed cleanly before the first write, as QEMU
+ * does. The repair clears the mark "dirty".
  */
 static gboolean repair(const CstImageFormat *format, CstBlob *blob, GError **error)
 {
@@ -57,7 +57,8 @@ static gboolean repair(const CstImageFormat *format, CstBlob *blob, GError **err
     return TRUE;
 }
 
-/* *ret_data_file: the name of the file with the guest's data; NULL: they are in the image. */
+/* Reads and checks the header. *ret_data_file is the name of the external data file; NULL: the
+ * guest's data is in the image. */
 static gboolean read_header(CstBlob *blob, const CstImageOpen *how, Qcow2Header *ret_header,
                             gboolean *ret_wants_backing, char **ret_data_file, GError **error)
 {
@@ -141,7 +142,7 @@ void qcow2_close(CstImage *image)
 {
     Qcow2 *q = qcow2_of(image);
 
-    /* whoever cares for the outcome has flushed before */
+    /* a caller that needs the result has called qcow2_flush() before */
     if (image->writable)
         qcow2_write_back(q, NULL);
     qcow2_state_free(q);

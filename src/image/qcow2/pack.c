@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Compresses clusters. The functions touch no state of the image but its header's compression type,
- * so any number of threads may compress at the same time.
+ * Compresses clusters. The functions use only the compression type in the image's header, so any
+ * number of threads may compress at the same time.
  */
 #include <zstd.h>
 
 #include "deflate.h"
 #include "state.h"
 
-/* Setting up costs more than packing a small cluster: each thread keeps its own. */
+/* Each thread keeps its compression context, because creating one takes longer than compressing a
+ * small cluster. */
 static void free_zstd(void *context)
 {
     ZSTD_freeCCtx(context);

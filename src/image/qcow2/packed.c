@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Writes compressed clusters. They lie one behind the other, at any byte, and may extend into the
- * next host cluster if that one follows directly. A host cluster is counted once for each
- * compressed cluster that touches it.
+ * Writes compressed clusters. They are adjacent, begin at any byte, and may extend into the next
+ * host cluster if it follows directly. The refcount of a host cluster is the number of compressed
+ * clusters in it.
  *
- * The data is compressed without the lock; space is reserved and counted under the lock, the data
- * is written without it, and the L2 entry is changed under the lock again. q->packed_at is where
- * the next data may go. A cluster that does not become smaller is written uncompressed.
+ * The data is compressed without the lock. Space is reserved and counted under the lock, the data
+ * is written without it, and the L2 entry is changed under the lock again. q->packed_at is the
+ * offset for the next data. A cluster that does not become smaller is written uncompressed.
  */
 #include <string.h>
 
@@ -35,7 +35,7 @@ static void uncount(Qcow2 *q, uint64_t cluster)
 {
     uint64_t count = 0;
 
-    /* a failure leaves a leak, and the caller has an error to report already */
+    /* a failure leaves a leak; the caller already has an error to report */
     if (qcow2_count_get(q, cluster, &count, NULL) && count > 0)
         qcow2_count_set(q, cluster, count - 1, NULL);
 }
@@ -46,13 +46,13 @@ static void unplace(Qcow2 *q, uint64_t host, size_t len)
     for (uint64_t i = 0; i < touched(q, host, len); i++)
         uncount(q, (host >> q->cluster_bits) + i);
     q->packed_at =
-        0; /* somebody else may have gone on behind it; the rest of the cluster is lost */
+        0; /* another writer may have appended data after it; the rest of the cluster is unused */
 }
 
 /*
- * Allocates a host cluster and extends the file to its end, since other programs read whole
- * sectors. This happens before there is data in the cluster: later it would race with the writers
- * of further pieces.
+ * Allocates a host cluster and extends the file to its end, because other programs read whole
+ * sectors. This is done before the cluster contains data. Later, the extension would race with
+ * writers of further compressed data.
  */
 static gboolean new_cluster(Qcow2 *q, uint64_t *ret_cluster, GError **error)
 {
@@ -70,7 +70,8 @@ static gboolean new_cluster(Qcow2 *q, uint64_t *ret_cluster, GError **error)
     return TRUE;
 }
 
-/* Behind the last compressed data, in the same cluster and perhaps the next; 0: not there. */
+/* Reserves space after the last compressed data, in the same cluster and perhaps the next.
+ * *ret_host is 0 if no space follows it. */
 static gboolean place_behind(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
 {
     uint64_t at = q->packed_at, cluster = at >> q->cluster_bits, next = 0, count = 0;
@@ -96,7 +97,7 @@ static gboolean place_behind(Qcow2 *q, size_t len, uint64_t *ret_host, GError **
     return TRUE;
 }
 
-/* Lock held. Bytes for @len; the clusters they touch are counted once more. */
+/* Lock held. Reserves @len bytes and adds one reference to each cluster that they touch. */
 static gboolean place(Qcow2 *q, size_t len, uint64_t *ret_host, GError **error)
 {
     unsigned limit = MIN(62 - (q->cluster_bits - 8), 56);
@@ -124,7 +125,7 @@ static gboolean commit(Qcow2 *q, uint64_t offset, uint64_t host, size_t len, GEr
 {
     uint64_t index = qcow2_l2_index(q, offset);
     CstPage *table = qcow2_l2_for_write(q, offset, error);
-    uint64_t more = ((host & 511) + len - 1) >> 9; /* sectors behind the first */
+    uint64_t more = ((host & 511) + len - 1) >> 9; /* sectors after the first */
     Qcow2Entry old, entry = {QCOW2_COMPRESSED | host, 0};
 
     if (!table)

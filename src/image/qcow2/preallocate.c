@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Gives clusters a place in the file without changing what the guest reads.
+ * Allocates clusters in the file without changing the content that the guest reads.
  *
- * Each step takes a run of clusters of one L2 table that have no place. Under the lock it allocates
- * them, makes the file read as zeroes there and enters the places into the table; then, without the
- * lock, it has the file system reserve the space. A cluster through which a backing image shows
- * gets a place only with extended L2 entries, which can have a place and still show it.
+ * Each step handles a run of unallocated clusters of one L2 table. Under the lock it allocates
+ * them, makes the file read as zeroes there, and enters their offsets into the table. Then, without
+ * the lock, it reserves their space in the file system. A cluster that shows the backing image is
+ * allocated only with extended L2 entries, because such an entry can have an offset and still show
+ * the backing image.
  */
 #include "space.h"
 #include "state.h"
 
 /*
- * Zeroes a range of the file; what lies behind its end is extended and reads as zeroes by itself.
+ * Zeroes a range of the file. Extends the file for bytes past its end, which then read as zeroes.
  */
 static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **error)
 {
     CstBlob *blob = q->blocks.data;
     uint64_t size = 0;
 
-    if (q->data) /* which has no more bytes than the disk */
+    if (q->data) /* the data file is not longer than the disk */
         length = MIN(length, q->blocks.image.capacity - host);
     if (!cst_blob_get_size(blob, &size, error))
         return FALSE;
@@ -29,7 +30,7 @@ static gboolean zero_host(Qcow2 *q, uint64_t host, uint64_t length, GError **err
     return host + length <= size || cst_blob_resize(blob, host + length, error);
 }
 
-/* Lock held. Places for up to @clusters clusters from @offset on, all of one L2 table. */
+/* Lock held. Allocates up to @clusters clusters from @offset on, all of one L2 table. */
 static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uint64_t *ret_host,
                                uint64_t *ret_count, GError **error)
 {
@@ -38,7 +39,7 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
 
     if (!table)
         return FALSE;
-    if (q->data) { /* where every cluster has the place that it has in the disk */
+    if (q->data) { /* a cluster has the same offset in the data file and in the disk */
         first = offset >> q->cluster_bits;
         count = clusters;
     } else if (!qcow2_alloc(q, clusters, &first, &count, error)) {
@@ -54,9 +55,9 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
         Qcow2Entry entry = {(first + i) << q->cluster_bits | QCOW2_COPIED, 0};
         Qcow2Entry old = qcow2_entry_get(q, table->data, qcow2_l2_index(q, at));
 
-        entry.word |= old.word; /* zeroes that hide a backing image stay zeroes */
+        entry.word |= old.word; /* zeroes that hide a backing image remain zeroes */
         if (q->sub_count > 1) {
-            entry.bitmap = old.bitmap; /* a place, but the backing image still shows */
+            entry.bitmap = old.bitmap; /* allocated, but the backing image still shows */
             if (!qcow2_backing_shows(q, at) && old.bitmap == 0)
                 entry.bitmap = G_MAXUINT32;
         }
@@ -69,9 +70,9 @@ static gboolean place_clusters(Qcow2 *q, uint64_t offset, uint64_t clusters, uin
 }
 
 /*
- * Returns whether @entry needs a place: it is unallocated, or reads as zeroes without a place,
- * which is how growing hides a longer backing image. Except with subclusters, a place would hide
- * what a backing image shows, so such entries stay unallocated.
+ * Returns whether @entry needs space: it is unallocated, or reads as zeroes without space. The
+ * latter is how growing hides a longer backing image. Without subclusters, space would hide the
+ * content of the backing image, so such entries remain unallocated.
  */
 static gboolean is_placeless(const Qcow2 *q, const Qcow2Entry *entry, uint64_t offset)
 {
@@ -80,7 +81,7 @@ static gboolean is_placeless(const Qcow2 *q, const Qcow2Entry *entry, uint64_t o
     return entry->word == QCOW2_READS_ZERO || (entry->word == 0 && !qcow2_backing_shows(q, offset));
 }
 
-/* Lock held. Clusters from @offset on that have no place yet, inside one L2 table. */
+/* Lock held. Finds the first run of clusters without space from @offset on, inside one L2 table. */
 static gboolean find_placeless(Qcow2 *q, uint64_t offset, uint64_t end, uint64_t *ret_skip,
                                uint64_t *ret_count, GError **error)
 {

@@ -160,8 +160,7 @@ GPtrArray *overlays_before_scan(CstPool *pool, CstPoolState *state)
 void overlays_after_scan(CstPool *pool, CstPoolState *state, const GPtrArray *before)
 {
     g_autoptr(GPtrArray) now = overlays_new();
-    g_autoptr(GHashTable) unreadable =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) unreadable = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     GHashTableIter iter;
     gpointer volume;
     gboolean current;
@@ -223,5 +222,6 @@ gboolean overlays_rename(CstService *service, CstPoolState *state, const char *n
         g_ptr_array_add(now,
                         cst_overlay_new(overlay->dir, volume->name, overlay->path, &overlay->base));
     }
-    return before && (now->len == 0 || cst_overlays_change(service->declarations, none, now, error));
+    return before &&
+           (now->len == 0 || cst_overlays_change(service->declarations, none, now, error));
 }

@@ -58,9 +58,9 @@ struct CstPool {
 
     VolumeTable *volumes;
     VolumeTable *moving; /* records of volumes that are getting another name (table.h) */
-    GPtrArray *sorted;  /* the same by name; NULL: to be made again */
-    guint64 generation; /* of the table: changes whenever volumes does */
-    GHashTable *drafts; /* name (inside the record) to VolumeDraft *: volumes being created */
+    GPtrArray *sorted;   /* the same by name; NULL: to be made again */
+    guint64 generation;  /* of the table: changes whenever volumes does */
+    GHashTable *drafts;  /* name (inside the record) to VolumeDraft *: volumes being created */
     gboolean scanned;
     gboolean scanning;
     GHashTable *touched;   /* names changed during the running scan; NULL when there is none */

@@ -116,8 +116,8 @@ static Reference *reference_new(Base *base, CstVolume *overlay, Reference *sibli
 {
     Reference *reference = g_new(Reference, 1);
 
-    *reference = (Reference){
-        .base = base, .overlay = overlay, .next = base->first, .sibling = sibling};
+    *reference =
+        (Reference){.base = base, .overlay = overlay, .next = base->first, .sibling = sibling};
     if (base->first)
         base->first->previous = reference;
     base->first = reference;

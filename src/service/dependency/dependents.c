@@ -134,8 +134,7 @@ static void add_child(GHashTable *found, GPtrArray *nodes, VolumeNode *node)
 /* Adds the volumes of @pool whose images refer to @path. */
 static void add_overlays(GHashTable *found, GPtrArray *nodes, CstPool *pool, const char *path)
 {
-    g_autoptr(GPtrArray) volumes =
-        g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
+    g_autoptr(GPtrArray) volumes = g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
 
     pool_table_based_on(pool, path, volumes);
     for (guint i = 0; i < volumes->len; i++) {

@@ -9,7 +9,7 @@
 typedef struct {
     CstPool *pool;       /* referenced */
     CstPoolState *state; /* referenced */
-    int fd; /* closed by cst_pool_state_watch_close() */
+    int fd;              /* closed by cst_pool_state_watch_close() */
     GHashTable *changed; /* names */
     gboolean all;        /* anything may have changed */
     gint64 unnamed_due;  /* monotonic: when to scan for what was reported without a name; 0: none */

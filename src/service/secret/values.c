@@ -83,7 +83,8 @@ gboolean cst_service_secret_get_value(CstService *service, const CstUuid *uuid, 
     CstSecretFile *secret;
     gboolean done = FALSE;
 
-    if (!cst_flags_check(flags, CST_SECRET_VALUE_INTERNAL, "secretGetValue", error) || !secrets_sync(service, error))
+    if (!cst_flags_check(flags, CST_SECRET_VALUE_INTERNAL, "secretGetValue", error) ||
+        !secrets_sync(service, error))
         return FALSE;
     g_mutex_lock(&service->tables);
     secret = secret_find(service, uuid, error);

@@ -81,9 +81,9 @@ gboolean cst_pool_count_volumes(CstPool *pool, guint *ret_count, GError **error)
 }
 
 /*
- * Scans again before the first page of a listing with sizes, as no watch reports files that grow while a guest
- * writes. With like_libvirt, sizes are those of the last refresh. A pool whose storage is missing
- * is left to the monitor.
+ * Scans again before the first page of a listing with sizes, as no watch reports files that grow
+ * while a guest writes. With like_libvirt, sizes are those of the last refresh. A pool whose
+ * storage is missing is left to the monitor.
  */
 static gboolean freshen(CstPool *pool, CstPoolState *state, GError **error)
 {

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Another name for a volume, with all that goes by its name: what is kept of it (by_name.c), and
- * the references of images that are based on it (relink.c).
+ * Renames a volume, its records (by_name.c), and the references of its overlays (relink.c).
  *
- * What is based on the volume is claimed first, then the volume, then the new name. An intent says,
- * durably, what is to become of what. Without overlays the backend's step is all that happens to
- * the storage. With them
+ * The overlays are claimed first, then the volume, then the new name. A durable intent records the
+ * change. Without overlays, the storage changes by the backend's rename only. With overlays:
  *
- * - the volume gets the new name beside the old one (vol_link);
- * - each overlay's header is rewritten, in one step;
- * - the old name goes (vol_rename),
+ * - vol_link gives the volume the new name in addition to the old one.
+ * - One write for each overlay changes the reference in its header.
+ * - vol_rename removes the old name. The records follow.
  *
- * so that at every moment each overlay's reference leads to the volume. Then what is kept follows.
- * A failure on the way takes the steps back. After a crash the replay goes on from the first step
- * that lasted: with the new name there it goes forward, else nothing has happened.
+ * So each reference leads to the volume at all times. A failure undoes the steps. After a crash,
+ * the replay completes the rename if the new name exists. Otherwise the storage is unchanged.
  */
 #include "rename.h"
 

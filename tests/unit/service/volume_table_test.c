@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The index of a table of volumes (core/volume_table.h) against a search through all its records. */
+/* Compares the index of a table of volumes (core/volume_table.h) with a search of all records. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,8 +76,7 @@ static gboolean refers_to(const CstVolume *volume, const char *path)
 
 static void assert_index(const VolumeTable *table, const char *path)
 {
-    g_autoptr(GPtrArray) found =
-        g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)cst_volume_unref);
     GHashTableIter iter;
     gpointer volume;
     guint count = 0;

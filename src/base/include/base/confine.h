@@ -12,8 +12,8 @@
  * root's it has another user and no groups, and a root directory with the system's programs and a
  * few devices, all read only; it is alone in a PID namespace, below an init that reaps its orphans,
  * and no process of it is left when it ends. The init passes the end by a signal on as the exit
- * status 128 + signal. An ordinary user's child keeps that user's rights, and where the kernel grants users no
- * network of their own, the network too.
+ * status 128 + signal. An ordinary user's child keeps that user's rights, and where the kernel
+ * grants users no network of their own, the network too.
  */
 typedef struct {
     uid_t uid;        /**< user and group; 0: those of this process */

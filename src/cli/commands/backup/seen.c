@@ -180,7 +180,8 @@ gboolean backup_seen_check(CstRepo *repo, GError **error)
         g_error_free(why);
         seen = again;
     }
-    /* A check succeeds also if its result cannot be kept: the next one compares with an older backup. */
+    /* A check succeeds also if its result cannot be kept: the next one compares with an older
+     * backup. */
     if (path && is_newer(&newest, &seen))
         (void)seen_write(path, &newest, NULL);
     return TRUE;

@@ -16,7 +16,9 @@ CstConnSecret *cli_secret(CliCtl *ctl, const CliArgs *args, const char **ret_nam
 CstConnSecret *cli_secret_named(CliCtl *ctl, const char *name, GError **error);
 /** Reads all of the file at @path; NULL: of stdin. */
 gboolean cli_secret_read_file(const char *path, CstSecretBytes *ret_text, GError **error);
-/** Reads all of the file at @path; DENIED for a regular file that another user may read or write. */
+/**
+ * Reads all of the file at @path. DENIED for a regular file that another user may read or write.
+ */
 gboolean cli_secret_read_private_file(const char *path, CstSecretBytes *ret_text, GError **error);
 /** Asks for a line, unseen on a terminal; where there is none, reads it from stdin. */
 gboolean cli_secret_read_prompt(CliCtl *ctl, CstSecretBytes *ret_text, GError **error);

@@ -585,9 +585,7 @@ gboolean cst_fail_snapshot_exists(const char *volume, const char *name, GError *
 #define cst_fail_no_snapshot(...)     CST_GIVES_FALSE(cst_fail_no_snapshot(__VA_ARGS__))
 #define cst_fail_snapshot_exists(...) CST_GIVES_FALSE(cst_fail_snapshot_exists(__VA_ARGS__))
 
-/**
- * CstPoolHost.drafts; an empty table where the host lends none.
- */
+/** CstPoolHost.drafts; an empty table if the host has no such callback. */
 GHashTable *cst_pool_state_drafts(const CstPoolState *state, GError **error);
 
 /** Returns @state, with a reference more: for what outlives the call. Any thread. */
@@ -596,9 +594,6 @@ CstPoolState *cst_pool_state_ref(CstPoolState *state);
 void cst_pool_state_unref(CstPoolState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolState, cst_pool_state_unref)
 
-/**
- * CstPoolHost.declared. @declarations holds @count NULLs, which stay where nothing is declared; the
- * caller frees the others.
- */
+/** CstPoolHost.declared. Fills @declarations, @count NULLs, which the caller frees. */
 void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                              CstDeclaration **declarations);
