@@ -458,8 +458,16 @@ static gboolean delete_original(Move *move, GError **error)
     return TRUE;
 }
 
+/* Returns a new reference to the content whose size decides whether the copy fits. */
+static CstBlob *open_counted(Move *move, GError **error)
+{
+    return move->bytes ? cst_blob_ref(original(move)->blob)
+                       : cst_chain_view(move->chain.chain, NULL, error);
+}
+
 static gboolean make_copy(Move *move, GError **error)
 {
+    g_autoptr(CstBlob) counted = open_counted(move, error);
     g_auto(VolumeTxn) txn = {
         .claim.task = move->task,
         .claim.after = image_chain_last_claim(&move->chain),
@@ -467,9 +475,11 @@ static gboolean make_copy(Move *move, GError **error)
         .overwrite = (move->how->flags & CST_VOL_CONVERT_OVERWRITE) != 0,
         .image = !cst_image_format_is_plain(move->format),
         .content = cst_image_format_name(move->format),
-        .copy.from = move->bytes ? original(move)->blob : cst_chain_guest(move->chain.chain),
+        .copy.from = counted,
     };
 
+    if (!counted)
+        return FALSE;
     if (move->bytes)
         txn.declaration = trust_of_copy(move->def, original(move)->volume);
     if (!fill(move, &txn, error) || !check_unwritten(move, error) ||
@@ -483,11 +493,10 @@ static gboolean make_copy(Move *move, GError **error)
  * A dry run ends before the file would get its second name. So it does not find out whether that
  * can be done, or a copy is needed, except by the file system.
  */
-static gboolean check_room_of_dry_run(const Move *move, GError **error)
+static gboolean check_room_of_dry_run(Move *move, GError **error)
 {
-    const SpaceCopy copy = {.from = move->bytes ? original(move)->blob
-                                                : cst_chain_guest(move->chain.chain)};
     g_autoptr(CstPoolState) state = NULL;
+    g_autoptr(CstBlob) counted = NULL;
     struct stat st;
     CstRoom room;
 
@@ -500,7 +509,9 @@ static gboolean check_room_of_dry_run(const Move *move, GError **error)
     if (room.known && fstat(cst_blob_file_fd(original(move)->blob), &st) == 0 &&
         st.st_dev == room.device)
         return TRUE;
-    return pool_check_room(move->to, state, move->def->name, &copy, move->task, error);
+    counted = open_counted(move, error);
+    return counted && pool_check_room(move->to, state, move->def->name,
+                                      &(SpaceCopy){.from = counted}, move->task, error);
 }
 
 static gboolean move_volume(CstPool *pool, const char *name, CstPool *to, const CstVolMove *how,
