@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes that are whole devices of this host (see the header). Each callback finds them anew, as
- * the kernel gives a node like /dev/sdb to whatever is attached next. Only paths and keys, which
- * must not wait for anything, are answered from what was found last where that is enough.
+ * Volumes that are whole devices of this host (see the header). Each callback searches for them
+ * again, because the kernel reuses a node like /dev/sdb for the next attached device. Only paths
+ * and keys come from the cached result of the last search if it has the volume, because these calls
+ * must not block.
  */
 #include <pool/attached.h>
 
@@ -64,9 +65,9 @@ void cst_attached_clear(CstAttachedState *state)
     g_mutex_clear(&state->lock);
 }
 
-/* --- finding ---------------------------------------------------------------------------------- */
+/* --- search ----------------------------------------------------------------------------------- */
 
-/* Keeps what was found for later paths and keys. */
+/* Caches the found devices for later paths and keys. */
 static void keep(CstAttachedState *state, GPtrArray *found)
 {
     GHashTable *names = g_hash_table_new(g_str_hash, g_str_equal);
@@ -84,7 +85,7 @@ static void keep(CstAttachedState *state, GPtrArray *found)
     g_mutex_unlock(&state->lock);
 }
 
-/* Returns all that is attached now; the caller unrefs. */
+/* Returns all devices that are attached now. The caller unrefs the array. */
 static GPtrArray *find_all(CstPoolState *state, GError **error)
 {
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
@@ -95,7 +96,7 @@ static GPtrArray *find_all(CstPoolState *state, GError **error)
     return g_steal_pointer(&found);
 }
 
-/* NULL: there is none of the name. The array keeps it. */
+/* Returns device @name, which the array owns, or NULL if the array has no such device. */
 static const CstAttached *find_in(const GPtrArray *found, const char *name)
 {
     for (guint i = 0; i < found->len; i++) {
@@ -107,7 +108,9 @@ static const CstAttached *find_in(const GPtrArray *found, const char *name)
     return NULL;
 }
 
-/* Returns volume @name, which *ret_found keeps; the caller unrefs that. NULL with NO_VOL. */
+/*
+ * Returns volume @name, or NULL with NO_VOL. *ret_found owns the volume, and the caller unrefs it.
+ */
 static const CstAttached *find_volume(CstPoolState *state, const char *name, GPtrArray **ret_found,
                                       GError **error)
 {
@@ -165,7 +168,7 @@ gboolean cst_attached_scan_one(CstPoolState *state, const char *name, CstVolume 
     return found != NULL;
 }
 
-/* As libvirt counts: all of each device is allocated. */
+/* Like libvirt, counts all of each device as allocated. */
 gboolean cst_attached_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {
     g_autoptr(GPtrArray) found = find_all(state, error);
@@ -191,7 +194,7 @@ static char *known_path(CstAttachedState *state, const char *name)
     return path;
 }
 
-/* Where nothing was found under the name the path leads nowhere, but has the pool's form. */
+/* If no device has the name, the path has the pool's form but does not exist. */
 char *cst_attached_vol_path(CstPoolState *state, const char *name)
 {
     char *path = known_path(ATTACHED(state), name);
@@ -204,14 +207,14 @@ char *cst_attached_vol_path(CstPoolState *state, const char *name)
     return path ? path : g_strdup_printf("%s/%s", state->def->target_path, name);
 }
 
-/* @node: the device that @path leads to; 0: to none. */
+/* @node is the number of the device that @path leads to, or 0 if it leads to no device. */
 static gboolean is_meant(const CstAttached *attached, const char *path, dev_t node)
 {
     return (node && attached->device == node) || g_strcmp0(attached->path, path) == 0 ||
            g_strcmp0(attached->key, path) == 0;
 }
 
-/* The name of what was found last and is meant; NULL: nothing is. *ret_any: anything was found. */
+/* Returns the name of the matching cached device, or NULL. *ret_any: a cached result exists. */
 static char *resolve_known(CstAttachedState *state, const char *path, dev_t node, gboolean *ret_any)
 {
     char *name = NULL;
@@ -228,7 +231,10 @@ static char *resolve_known(CstAttachedState *state, const char *path, dev_t node
     return name;
 }
 
-/* Any name of the device will do, as with libvirt. One that is not known may have come since. */
+/*
+ * Accepts any name of the device, like libvirt. An unknown device may have been attached since the
+ * last search.
+ */
 char *cst_attached_vol_resolve(CstPoolState *state, const char *path)
 {
     g_autoptr(GPtrArray) found = NULL;
@@ -249,8 +255,8 @@ char *cst_attached_vol_resolve(CstPoolState *state, const char *path)
 /* --- content ---------------------------------------------------------------------------------- */
 
 /*
- * Whether volume @name is still the device with number @device. While a descriptor has it open, the
- * kernel gives the number to no other device.
+ * Verifies that volume @name is still the device with number @device. While a descriptor has the
+ * device open, the kernel gives the number to no other device.
  */
 static gboolean is_still(CstPoolState *state, const char *name, dev_t device, GError **error)
 {
@@ -292,7 +298,7 @@ gboolean cst_attached_vol_holders(CstPoolState *state, const char *name, GPtrArr
     return attached && cst_device_holders(attached->node, holders, error);
 }
 
-/* --- changes by others ------------------------------------------------------------------------ */
+/* --- changes by other programs ---------------------------------------------------------------- */
 
 int cst_attached_watch_open(CstPoolState *state, GError **error)
 {

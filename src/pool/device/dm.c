@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Questions to device-mapper: one ioctl on its control node, where a tool would read all maps. */
+/* Queries device-mapper with one ioctl on its control node. A tool would read all maps. */
 #include <pool/device.h>
 
 #include <errno.h>

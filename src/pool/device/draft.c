@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names that the volumes of block pools have while nobody may see them. The maker in a draft's name
- * is a process: the start of its boot's id, its number, and when it was started. A draft thus shows
- * by itself whether its maker lives.
+ * Hidden names of the volumes of block pools. A draft's name identifies the process that creates
+ * it: the start of the boot's id, the pid, and the start time. The name alone thus shows whether
+ * the process is alive.
  */
 #include <pool/device.h>
 
@@ -17,7 +17,9 @@
 #define OLD_SUFFIX   ".old"
 #define HEX_LEN      32
 
-/* Returns when a process was started, in the kernel's ticks since boot; 0: there is none. */
+/*
+ * Returns the start time of a process in the kernel's ticks since boot, or 0 if it does not exist.
+ */
 static unsigned long long start_of(int pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
@@ -27,7 +29,7 @@ static unsigned long long start_of(int pid)
 
     if (!text)
         return 0;
-    /* The second field is a name that may hold anything, so the count begins behind its ")". */
+    /* The second field is a command name with arbitrary characters, so parse after its last ")". */
     rest = strrchr(text, ')');
     if (!rest || sscanf(rest,
                         ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
@@ -37,7 +39,7 @@ static unsigned long long start_of(int pid)
     return start;
 }
 
-/* The first characters of this boot's id, which tell process numbers of different boots apart. */
+/* Stores the first characters of this boot's id, which distinguish the pids of different boots. */
 static void boot_mark(char mark[5])
 {
     g_autofree char *text = cst_kernel_read("/proc/sys/kernel/random/boot_id");
@@ -47,7 +49,7 @@ static void boot_mark(char mark[5])
         g_strlcpy(mark, text, 5);
 }
 
-/* The token without its dashes. */
+/* Returns the token without its dashes. */
 static char *hex_of(const char *token)
 {
     g_autoptr(GString) hex = g_string_new(NULL);
@@ -59,8 +61,8 @@ static char *hex_of(const char *token)
 }
 
 /*
- * From the token, the same process makes the same name again (commit); another one finds it by the
- * token alone.
+ * For the same token, a process always gets the same name (commit). Another process finds the draft
+ * by the token alone.
  */
 char *cst_draft_name(const char *token)
 {
@@ -72,7 +74,7 @@ char *cst_draft_name(const char *token)
                            start_of(getpid()));
 }
 
-/* The maker in it is the draft's, so both are recovered together. */
+/* The name contains the draft's process, so both volumes are recovered together. */
 char *cst_draft_old_name(const char *draft)
 {
     return g_strdup_printf("%.*s" OLD_SUFFIX, (int)(strlen(draft) - strlen(DRAFT_SUFFIX)), draft);
@@ -109,7 +111,9 @@ gboolean cst_draft_is_old(const char *name)
     return cst_draft_is_hidden(name) && g_str_has_suffix(name, OLD_SUFFIX);
 }
 
-/* By the token only: the maker may be another process, or an earlier boot. */
+/*
+ * Compares only the token, because another process or an earlier boot may have created the draft.
+ */
 gboolean cst_draft_is_of(const char *name, const char *token)
 {
     g_autofree char *hex = hex_of(token);
@@ -119,7 +123,7 @@ gboolean cst_draft_is_of(const char *name, const char *token)
            name[strlen(CST_HIDDEN_PREFIX) + HEX_LEN] == '.';
 }
 
-/* The start time tells apart processes that have had the same number. */
+/* The start time distinguishes processes that have had the same pid. */
 gboolean cst_draft_maker_lives(const char *name)
 {
     char boot[5], now[5];

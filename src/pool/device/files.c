@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who uses a regular file as if it were a device: loop devices upon it, with whatever lies upon
- * those, and swap space.
+ * Holders of a regular file that is used like a device: loop devices on it, with their own uses,
+ * and swap space.
  */
 #include <pool/device.h>
 
@@ -11,7 +11,7 @@
 #include <pool/mounts.h>
 
 /*
- * Adds one holder for the loop device, with what uses it: "loop device /dev/loop3 (mounted on
+ * Adds one holder for the loop device, and lists its uses: "loop device /dev/loop3 (mounted on
  * '/srv')".
  */
 static void add_loop(const char *name, GPtrArray *holders)

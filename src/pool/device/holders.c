@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who has a block device open. The kernel has no list of them, so each kind is searched for where
- * it shows: devices on top in /sys, loop devices by asking each, mounts in mountinfo, swap space,
- * descriptors of processes in /proc. For a device of device-mapper the kernel's own open count says
- * first whether there is anybody at all, and afterwards whether somebody was missed.
+ * Holders of a block device. The kernel has no list of them, so each kind is searched for
+ * separately: stacked devices in /sys, loop devices by an ioctl on each, mounts in mountinfo, swap
+ * space, and descriptors of processes in /proc. For a device-mapper device, the kernel's open count
+ * is read first. If it is zero, the search is skipped. If it exceeds the holders that were found,
+ * the count is listed.
  *
- * The answer is a snapshot: somebody may open the device right after it, and a process that ends
+ * The result is a snapshot. A program may open the device right after it. A process that ends
  * during the search is not listed.
  */
 #include <pool/device.h>
@@ -30,25 +31,24 @@ typedef struct {
     GPtrArray *holders;
     guint ours;    /* descriptors of this process */
     guint named;   /* holders that were found */
-    guint passing; /* of those that are there for a moment only */
+    guint passing; /* of these, short-lived openers */
 } Search;
 
 /*
- * udev opens a device whenever somebody who wrote to it has closed it, a tool of LVM's when it
- * scans, losetup when it looks for a free one. They are gone again before anybody could act on
- * their being listed, so the search is repeated for PASSING_US while nobody else has the device
- * open.
+ * Some programs open a device for a short time: udev after a writer has closed it, a tool of LVM
+ * during a scan, losetup during its search for a free device. They have closed it before a user
+ * could act on the list. Therefore the search is repeated for PASSING_US while only such programs
+ * have the device open.
  */
 #define PASSING_US (3 * G_TIME_SPAN_SECOND)
 #define LOOK_US    (50 * G_TIME_SPAN_MILLISECOND)
 
 #define BLOCK_DEVICES "/sys/block"
 
-/* --- device-mapper's own count ---------------------------------------------------------------- */
+/* --- open count of device-mapper -------------------------------------------------------------- */
 
 /*
- * Returns how often the device is open; -1: it is no device-mapper device, or the kernel can't be
- * asked.
+ * Returns the open count of the device, or -1 if it is no device-mapper device or the query fails.
  */
 static int open_count(dev_t device)
 {
@@ -59,9 +59,9 @@ static int open_count(dev_t device)
     return status.open_count;
 }
 
-/* --- who -------------------------------------------------------------------------------------- */
+/* --- holders ---------------------------------------------------------------------------------- */
 
-/* Adds the devices that lie on top of it: "crypt-srv (dm-4)", "md0". */
+/* Adds the devices that are stacked on the device: "crypt-srv (dm-4)", "md0". */
 static void find_stacked(Search *search)
 {
     g_autofree char *dir = cst_sysfs_block(search->device);
@@ -80,7 +80,7 @@ static void find_stacked(Search *search)
     }
 }
 
-/* Adds its mounts in this process's mount namespace. */
+/* Adds the mounts of the device in this process's mount namespace. */
 static void find_mounts(Search *search)
 {
     g_autoptr(GPtrArray) mounts = cst_mounts_read();
@@ -96,7 +96,7 @@ static void find_mounts(Search *search)
     }
 }
 
-/* The kernel does not list them as devices on top. */
+/* Adds the loop devices, which the kernel does not list as stacked devices. */
 static void find_loops(Search *search)
 {
     const struct stat device = {.st_mode = S_IFBLK, .st_rdev = search->device};
@@ -123,8 +123,8 @@ static void find_swap(Search *search)
 }
 
 /*
- * Whether a descriptor is open for writing, by fdinfo's line "flags:\t0100002", in octal. A
- * descriptor that can't be read any more counts as writable.
+ * Returns whether a descriptor is open for writing, from fdinfo's line "flags:\t0100002", in octal.
+ * A descriptor that can no longer be read counts as writable.
  */
 static gboolean is_writable(const char *pid, const char *descriptor)
 {
@@ -139,8 +139,8 @@ static gboolean is_writable(const char *pid, const char *descriptor)
 }
 
 /*
- * Counts the descriptors that process @pid has of @device; those of other users' processes are only
- * seen by root.
+ * Counts the descriptors that process @pid has of @device. Only root sees the descriptors of other
+ * users' processes.
  */
 static guint descriptors_of(const char *pid, dev_t device, gboolean *ret_writes)
 {
@@ -221,8 +221,8 @@ static void find_uses(Search *search)
 }
 
 /*
- * Searches once. If nothing was found although the kernel counts more opens than this process has,
- * the count itself is listed; that may be over in a moment as well.
+ * Searches once. If no holder was found but the kernel counts more opens than this process has, the
+ * count itself is listed as a short-lived holder.
  */
 static void find_holders(Search *search)
 {
@@ -250,7 +250,10 @@ static void find_uses_of(const char *node, GPtrArray *holders)
         find_uses(&search);
 }
 
-/* Partitions have directories of their own below the device's, which begin with its name. */
+/*
+ * The directory of a partition is below the device's directory, and its name begins with the
+ * device's.
+ */
 void cst_device_uses(const char *name, GPtrArray *holders)
 {
     g_autofree char *path = g_build_filename(BLOCK_DEVICES, name, NULL);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which loop devices lie upon a file, or upon another block device: for that the kernel keeps no
- * list of holders, and gives the device exclusively all the same. Files are compared by device and
- * inode, devices by their number: the name under which they were attached proves nothing, as it may
- * have been renamed or linked since.
+ * Finds the loop devices on a file or on another block device. The kernel has no list of such
+ * holders, and allows an exclusive open despite them. Files are compared by device and inode,
+ * devices by their number. The path of the attachment is no evidence, because it may have been
+ * renamed or linked since.
  *
- * Only devices with a size are queried, which /proc/partitions lists, so that a host without
- * attached loop devices pays for two short reads (7 microseconds; querying eight idle devices would
- * take 25).
+ * Only devices with a size are queried. /proc/partitions lists them, so that a host without
+ * attached loop devices pays for two short reads (7 microseconds; a query of eight idle devices
+ * would take 25).
  */
 #include <pool/device.h>
 
@@ -35,9 +35,7 @@ gboolean cst_loop_reads_only(const char *name)
     return cst_sysfs_number(dir, "ro", &read_only) && read_only;
 }
 
-/*
- * Compares by the name of the backing file, where the device has no node to query (in a container).
- */
+/* Compares by the name of the backing file if the device has no node to query (in a container). */
 static gboolean is_named(const char *name, const struct stat *below)
 {
     g_autofree char *dir = g_build_filename("/sys/block", name, NULL);
@@ -48,8 +46,8 @@ static gboolean is_named(const char *name, const struct stat *below)
 }
 
 /*
- * Whether loop device @name lies upon what @below is. LOOP_GET_STATUS64 reports device and inode of
- * a file, and of a block device its number (0: it is none).
+ * Returns whether loop device @name is on the file or device of @below. LOOP_GET_STATUS64 reports
+ * device and inode of a file, and the number of a block device (0 if it is none).
  */
 static gboolean is_upon(const char *name, const struct stat *below)
 {
@@ -66,7 +64,7 @@ static gboolean is_upon(const char *name, const struct stat *below)
 
 /*
  * Returns the name of the loop device in a line of /proc/partitions, "   7        3     102400
- * loop3"; NULL: the line is about something else, or about a partition ("loop3p1").
+ * loop3". Returns NULL for a line about another device or about a partition ("loop3p1").
  */
 static const char *loop_of(const char *line)
 {
@@ -74,7 +72,7 @@ static const char *loop_of(const char *line)
 
     if (!name || strncmp(name + 1, "loop", 4) != 0)
         return NULL;
-    return strchr(name + 5, 'p') ? NULL : name + 1; /* no partition ("loop3p1") */
+    return strchr(name + 5, 'p') ? NULL : name + 1;
 }
 
 GStrv cst_loops_upon(const struct stat *below)

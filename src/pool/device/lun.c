@@ -5,9 +5,9 @@
  *     /sys/bus/scsi/devices/HOST:CHANNEL:TARGET:LUN/   type, state, wwid
  *                                          …/block/sdb/   dev ("8:16"), size (sectors)
  *
- * The number of a host changes with the order in which the kernel finds them, so a volume's name
- * has only the rest of the address, and its path is one that udev has made. A LUN that the kernel
- * has found but not yet made a disk of has no block directory; it is no volume before that.
+ * The number of a host depends on the order in which the kernel finds the hosts. Therefore a
+ * volume's name contains only the rest of the address, and its path is a link of udev. A LUN has no
+ * block directory until the kernel has created its disk. Until then the LUN is no volume.
  */
 #include <pool/attached.h>
 
@@ -24,11 +24,11 @@
 
 #define SCSI_DEVICES "/sys/bus/scsi/devices"
 
-/* SCSI's peripheral device types. */
+/* Peripheral device types of SCSI. */
 #define TYPE_DISK    0
 #define TYPE_OPTICAL 5
 
-/* How long to wait for disks and names to appear after a rescan. */
+/* The wait for disks and names to appear after a rescan. */
 #define APPEAR_US   (5 * G_TIME_SPAN_SECOND)
 #define APPEAR_STEP (100 * G_TIME_SPAN_MILLISECOND)
 
@@ -55,7 +55,7 @@ static gint compare_addresses(gconstpointer a, gconstpointer b)
     return x->lun < y->lun ? -1 : x->lun > y->lun;
 }
 
-/* Whether it is what libvirt makes volumes of. */
+/* Returns whether libvirt would make a volume of the device. */
 static gboolean is_disk(const char *dir)
 {
     g_autofree char *type = cst_sysfs_read(dir, "type");
@@ -65,7 +65,7 @@ static gboolean is_disk(const char *dir)
            (number == TYPE_DISK || number == TYPE_OPTICAL);
 }
 
-/* The disks of @host, sorted: of Address. */
+/* Returns the disks of @host as a sorted array of Address. */
 static GArray *addresses_of(unsigned host)
 {
     g_auto(GStrv) names = cst_kernel_list(SCSI_DEVICES);
@@ -89,9 +89,9 @@ static GArray *addresses_of(unsigned host)
     return addresses;
 }
 
-/* --- names that last -------------------------------------------------------------------------- */
+/* --- stable names ----------------------------------------------------------------------------- */
 
-/* A name in @dir for each block device that has one there, the first by the alphabet. */
+/* Maps each block device with a name in @dir to its alphabetically first name. */
 static GHashTable *names_in(const char *dir)
 {
     GHashTable *names = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
@@ -113,7 +113,7 @@ static GHashTable *names_in(const char *dir)
     return names;
 }
 
-/* Whether the LUN behind block device @device is that with @wwid. */
+/* Returns whether the LUN of block device @device has @wwid. */
 static gboolean is_lun(gint64 device, const char *wwid)
 {
     g_autofree char *dir = cst_sysfs_block((dev_t)device);
@@ -123,8 +123,9 @@ static gboolean is_lun(gint64 device, const char *wwid)
 }
 
 /*
- * The path that lasts. Two sessions with one portal share the names below by-path, which then lead
- * to the other session's device; that is the same LUN, so the name is good for both.
+ * Returns the stable path. Two sessions with one portal share the names below by-path. These names
+ * then lead to the other session's device. It is the same LUN, so the name is valid for both
+ * devices.
  */
 static const char *lasting_path(GHashTable *names, dev_t device, const char *dir)
 {
@@ -146,9 +147,10 @@ static const char *lasting_path(GHashTable *names, dev_t device, const char *dir
 /* --- keys ------------------------------------------------------------------------------------- */
 
 /*
- * The LUN's serial as libvirt has it, which runs udev's scsi_id: that prints the number of the
- * designator's type in front of its digits. udev's own rules may have preferred another designator
- * (those of sg3-utils do), so theirs is taken only where the LUN has none of these types.
+ * Returns the LUN's serial as libvirt shows it. libvirt runs udev's scsi_id, which prints the
+ * number of the designator's type before its digits. udev's own rules may prefer another designator
+ * (the rules of sg3-utils do). Therefore udev's serial is used only if the LUN has no designator of
+ * these types.
  */
 static char *key_of(const CstAttached *lun, const char *dir)
 {
@@ -166,7 +168,7 @@ static char *key_of(const CstAttached *lun, const char *dir)
 
 /* --- one LUN ---------------------------------------------------------------------------------- */
 
-/* The directory of the LUN's disk in sysfs; NULL: it has none yet. */
+/* Returns the directory of the LUN's disk in sysfs, or NULL if it has no disk yet. */
 static char *block_dir(const char *dir)
 {
     g_autofree char *path = g_build_filename(dir, "block", NULL);
@@ -183,7 +185,10 @@ static gboolean take_block(CstAttached *lun, const char *block)
     return cst_sysfs_device(block, &lun->device) && cst_sysfs_bytes(block, "size", &lun->size);
 }
 
-/* "blocked" and "quiesce" pass: the kernel then waits for the transport, and so do reads. */
+/*
+ * In the states "blocked" and "quiesce" the kernel waits for the transport, and reads wait too.
+ * They are no problem.
+ */
 static char *problem_of(const char *dir)
 {
     static const char *const fine[] = {"running", "blocked", "quiesce", "transport-quiesce", NULL};
@@ -226,7 +231,7 @@ void cst_luns_find(unsigned host, const char *target, GPtrArray *found)
         lun = cst_attached_add(found);
         lun->name =
             g_strdup_printf("unit:%u:%u:%" PRIu64, address->channel, address->target, address->lun);
-        if (!take_block(lun, block)) { /* it has just gone */
+        if (!take_block(lun, block)) { /* the disk was removed just now */
             g_ptr_array_set_size(found, (int)found->len - 1);
             continue;
         }
@@ -236,7 +241,7 @@ void cst_luns_find(unsigned host, const char *target, GPtrArray *found)
     }
 }
 
-/* --- looking for more ------------------------------------------------------------------------- */
+/* --- rescan ----------------------------------------------------------------------------------- */
 
 static gboolean all_have_disks(unsigned host)
 {
@@ -251,7 +256,10 @@ static gboolean all_have_disks(unsigned host)
     return TRUE;
 }
 
-/* The scan below finds new LUNs only; each one that is known reads its own size again. */
+/*
+ * The scan in cst_luns_rescan() finds only new LUNs. This write makes each known LUN read its size
+ * again.
+ */
 static void rescan_known(unsigned host)
 {
     g_autoptr(GArray) addresses = addresses_of(host);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel's tables of mounts and of swap space, and the host's fstab, parsed by libmount. The
- * tables are read at once and as a whole: each answer is a snapshot.
+ * The kernel's tables of mounts and of swap space, and the host's fstab, parsed by libmount. Each
+ * table is read as a whole, so each result is a snapshot.
  */
 #include <pool/mounts.h>
 
@@ -12,14 +12,14 @@
 #include <base/file.h>
 #include <pool/device.h>
 
-#define BTRFS "/sys/fs/btrfs" /* a folder for each that is mounted */
+#define BTRFS "/sys/fs/btrfs" /* a directory for each mounted btrfs */
 
 typedef struct libmnt_table MountTable;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountTable, mnt_unref_table)
 typedef struct libmnt_iter MountIter;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountIter, mnt_free_iter)
 
-/* Returns @made of libmount's; as with GLib's allocators, the process ends when memory is short. */
+/* Returns @made, an object of libmount. Like GLib's allocators, aborts if memory is exhausted. */
 static gpointer checked(gpointer made)
 {
     if (!made)
@@ -27,7 +27,10 @@ static gpointer checked(gpointer made)
     return made;
 }
 
-/* The kernel's table at @path (/proc/self/mountinfo, /proc/swaps); empty when it can't be read. */
+/*
+ * Reads the kernel's table at @path (/proc/self/mountinfo, /proc/swaps). Empty if it cannot be
+ * read.
+ */
 static MountTable *read_table(const char *path)
 {
     MountTable *table = checked(mnt_new_table());
@@ -91,7 +94,7 @@ const CstMount *cst_mounts_at(const GPtrArray *mounts, const char *target)
     return NULL;
 }
 
-/* Whether @mount covers @path. */
+/* Returns whether @path is at or below the target of @mount. */
 static gboolean mount_covers(const CstMount *mount, const char *path)
 {
     size_t len = strlen(mount->target);
@@ -116,7 +119,7 @@ gboolean cst_mounts_is_local(const GPtrArray *mounts, const char *path)
     return found && g_strv_contains(types, found->type);
 }
 
-/* Whether btrfs @uuid, which is mounted, lies on @device. */
+/* Returns whether the mounted btrfs @uuid uses @device. */
 static gboolean btrfs_has(const char *uuid, dev_t device)
 {
     g_autofree char *path = g_build_filename(BTRFS, uuid, "devices", NULL);
@@ -132,7 +135,7 @@ static gboolean btrfs_has(const char *uuid, dev_t device)
     return FALSE;
 }
 
-/* Whether one btrfs lies on both devices. */
+/* Returns whether one btrfs uses both devices. */
 static gboolean share_btrfs(dev_t one, dev_t other)
 {
     g_auto(GStrv) uuids = cst_kernel_list(BTRFS);
@@ -144,9 +147,9 @@ static gboolean share_btrfs(dev_t one, dev_t other)
 }
 
 /*
- * The device's number is in the row, but for btrfs, which has a number of its own there and names
- * one of the devices that it lies on. Only btrfs' word is taken for it: a FUSE mount's source is
- * what the user who mounted it has written.
+ * The row has the device's number, except for btrfs. A btrfs has its own number and names only one
+ * of its devices. The named source is trusted only for btrfs, because a user can choose any source
+ * for a FUSE mount.
  */
 gboolean cst_mount_lies_on(const CstMount *mount, dev_t device)
 {
@@ -166,13 +169,13 @@ static gboolean has_option(struct libmnt_fs *row, const char *name)
     return mnt_fs_get_option(row, name, NULL, NULL) == 0;
 }
 
-/* What is mounted when somebody looks there is the host's doing, too. */
+/* The host also mounts the entries of an automounter. */
 static gboolean is_automatic(struct libmnt_fs *row)
 {
     return !has_option(row, "noauto") || has_option(row, "x-systemd.automount");
 }
 
-/* A slash at the end means nothing. */
+/* Ignores slashes at the end. */
 static gboolean is_same_path(const char *a, const char *b)
 {
     size_t len = strlen(b);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The names below a pool's target path. Pools of block devices give a folder of links there, such
- * as /dev/disk/by-path, and libvirt shows each volume by the link that leads to its device.
+ * The names below a pool's target path. Pools of block devices have a directory of links as target,
+ * such as /dev/disk/by-path. libvirt shows each volume by the link that leads to its device.
  */
 #include <pool/device.h>
 
@@ -9,7 +9,7 @@
 
 #include <base/file.h>
 
-/* /dev itself has the nodes, and folders elsewhere have no links of udev's. */
+/* /dev itself contains the nodes, and directories outside of /dev have no links of udev. */
 static gboolean has_links(const char *folder)
 {
     return g_str_has_prefix(folder, "/dev/");

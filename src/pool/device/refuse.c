@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What keeps a block device from being changed: who has it open, and what it carries. The reasons
- * name who and what, in libvirt's words where scripts may depend on them.
+ * Checks that refuse a change of a block device: its holders and its content. The messages name the
+ * holder or the content, and use libvirt's text if scripts may depend on it.
  */
 #include <pool/device.h>
 
@@ -11,8 +11,8 @@
 #include <base/i18n.h>
 
 /*
- * Those who have it open and stay. On a busy machine udev's look at a device takes longer than a
- * listing waits for its end.
+ * Returns the holders of the device that remain. On a busy machine, udev's probe of a device takes
+ * longer than cst_device_holders() waits.
  */
 static GPtrArray *find_holders(const char *path, GError **error)
 {
@@ -34,7 +34,10 @@ gboolean cst_device_refuse_held(const char *path, const char *volume, GError **e
     return holders && cst_holders_refuse(holders, volume, error);
 }
 
-/* First by name for the message, then by asking the kernel, which knows of more. */
+/*
+ * Searches for holders first, because the message can name them. Then tries an exclusive open,
+ * because the kernel knows of more holders.
+ */
 gboolean cst_device_refuse_used(const char *path, GError **error)
 {
     g_autoptr(GPtrArray) holders = find_holders(path, error);

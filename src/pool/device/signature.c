@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a block device carries, as libblkid knows it, and the means to make it carry nothing.
- * Formatting depends on the answer, so what is not known for certain is an error and never
- * "nothing". Devices are opened with O_EXCL before they are cleared, which the kernel refuses while
- * they are mounted or part of another device.
+ * Identifies the content of a block device with libblkid, and clears it. Formatting depends on the
+ * result, so an uncertain result is an error and never "empty". A device is opened with O_EXCL
+ * before it is cleared. The kernel refuses this while the device is mounted or part of another
+ * device.
  */
 #include <pool/device.h>
 
@@ -19,8 +19,8 @@
 #include <blob/blob.h>
 
 /*
- * The type of the content; of a partitioned device, that of its table. FALSE: libblkid found
- * something without a name.
+ * Stores the type of the content, or for a partitioned device the type of its table. Returns FALSE
+ * if libblkid found content without a name.
  */
 static gboolean name_of(blkid_probe probe, char **ret_name)
 {
@@ -34,8 +34,8 @@ static gboolean name_of(blkid_probe probe, char **ret_name)
 }
 
 /*
- * Probes for file systems, RAIDs and partition tables. 0: *ret_name is what was found, or NULL when
- * nothing was; other values: it is not known (an error, or several signatures).
+ * Probes for file systems, RAIDs and partition tables. Returns 0 and sets *ret_name, NULL for an
+ * empty device. Other return values: an error, or several signatures.
  */
 static int probe_fd(int fd, char **ret_name)
 {
@@ -72,8 +72,8 @@ gboolean cst_device_signature(const char *path, char **ret_name, GError **error)
 }
 
 /*
- * Opens a block device exclusively; -1 with BUSY while the kernel or another exclusive opener has
- * it.
+ * Opens a block device exclusively. Returns -1 with BUSY if the kernel or another exclusive opener
+ * uses it.
  */
 static int open_alone(const char *path, int flags, GError **error)
 {
@@ -114,7 +114,7 @@ gboolean cst_device_is_free(const char *path, GError **error)
     return fd >= 0;
 }
 
-/* Some signatures lie at the end of a device (RAID, GPT's backup). */
+/* Also clears the end of the device, where some signatures are (RAID, GPT's backup). */
 gboolean cst_device_clear(const char *path, GError **error)
 {
     int fd = open_alone(path, O_RDWR, error);
@@ -131,7 +131,10 @@ gboolean cst_device_clear(const char *path, GError **error)
            cst_blob_zero(blob, size - part, part, 0, error) && cst_blob_flush(blob, error);
 }
 
-/* What there is too little of here, and files that can't be read like this, blame no device. */
+/*
+ * A lack of resources of this process, or a file that does not support such reads, is no error of
+ * the device.
+ */
 static gboolean blames_device(int err)
 {
     static const int others[] = {EMFILE, ENFILE, ENOMEM, EINTR, EACCES, EPERM, EINVAL, EISDIR};

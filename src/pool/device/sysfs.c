@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Attributes in sysfs: a directory for each thing that the kernel has, a file for each fact. */
+/*
+ * Attributes in sysfs: each object of the kernel is a directory, and each attribute is a file in
+ * it.
+ */
 #include <pool/device.h>
 
 #include <stdio.h>
@@ -8,7 +11,7 @@
 
 #include <base/file.h>
 
-#define SECTOR 512 /* sizes are in these, whatever the device has */
+#define SECTOR 512 /* sysfs uses this unit for all devices */
 
 char *cst_sysfs_block(dev_t device)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What udev knows and does. It makes the stable names below /dev/disk some time after the kernel
- * has made a device, so whoever causes devices to appear waits for it, and whoever wants to know of
- * devices that others attach listens to what it broadcasts when it is done with one.
+ * Interface to udev. udev creates the stable names below /dev/disk some time after the kernel has
+ * created a device. A caller that attaches devices therefore waits for udev. A caller that watches
+ * for devices listens to udev's broadcasts, which follow the processing of each device.
  *
- * The descriptor to listen with is a copy of libudev's socket, which keeps the filter that libudev
- * has put on it, so that nothing else has to live as long as the descriptor does. What it receives
- * is not looked at: an event says "something has changed", and the scan that follows finds out
- * what. That also makes lost events (ENOBUFS) and forged ones harmless.
+ * The descriptor for the watch is a copy of libudev's socket. The socket keeps the filter of
+ * libudev, so the descriptor outlives the libudev objects. The content of events is ignored. An
+ * event means that any device may have changed, and the following scan finds the changes. Lost
+ * events (ENOBUFS) and forged ones are harmless for the same reason.
  */
 #include <pool/device.h>
 
@@ -30,7 +30,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(UdevMonitor, udev_monitor_unref)
 
 #define SETTLE_S 10u
 
-/* --- changes by others ------------------------------------------------------------------------ */
+/* --- changes by other programs ---------------------------------------------------------------- */
 
 int cst_device_watch_open(GError **error)
 {
@@ -50,7 +50,10 @@ int cst_device_watch_open(GError **error)
     return fd;
 }
 
-/* The socket does not block. One whose buffer has run over says so once, and goes on. */
+/*
+ * Does not block. After an overflow of its buffer, the socket reports ENOBUFS once and then
+ * continues.
+ */
 gboolean cst_device_watch_drain(int fd)
 {
     gboolean any = FALSE;
@@ -66,16 +69,16 @@ gboolean cst_device_watch_drain(int fd)
 /* --- waiting ---------------------------------------------------------------------------------- */
 
 /*
- * "udevadm settle" first makes udev read what the kernel has reported by now, which looking at
- * udev's queue does not. Where udev does not run it returns at once. That time is up is no failure:
- * the caller sees whether what it waits for is there.
+ * "udevadm settle" first makes udev read all events that the kernel has reported, which a check of
+ * udev's queue would not do. It returns at once if udev does not run. A timeout is no failure,
+ * because the caller checks for the device itself.
  */
 gboolean cst_device_settle(const char *path, CstTask *task, GError **error)
 {
     g_autofree char *timeout = g_strdup_printf("--timeout=%u", SETTLE_S);
     g_autofree char *until = path ? g_strdup_printf("--exit-if-exists=%s", path) : NULL;
     const char *const argv[] = {"udevadm", "settle", timeout, until, NULL};
-    /* It ends by itself; this is for one that doesn't. */
+    /* The command has its own timeout. This one ends a command that hangs. */
     const CstChild child = {.argv = argv, .timeout_s = SETTLE_S + 5};
     g_auto(CstChildResult) result = {0};
     g_autoptr(GError) why = NULL;
@@ -87,7 +90,7 @@ gboolean cst_device_settle(const char *path, CstTask *task, GError **error)
     return FALSE;
 }
 
-/* --- what it knows of a device ---------------------------------------------------------------- */
+/* --- properties of a device ------------------------------------------------------------------- */
 
 char *cst_device_property(dev_t device, const char *key)
 {

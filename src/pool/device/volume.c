@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What volumes that are block devices have in common: the device's node in their records, and
- * whether a new record says anything new. One that says nothing new is dropped for the known one,
- * so that a refresh changes nothing where nothing has changed.
+ * Common code for volumes that are block devices: the device's node in their records, and the
+ * comparison of records. A new record without changes is dropped and the known one is kept, so that
+ * a refresh without changes has no effect.
  */
 #include <pool/device.h>
 
@@ -46,7 +46,7 @@ gboolean cst_device_take_node(CstVolume *volume, const char *path)
     return TRUE;
 }
 
-/* A pvmove changes the extents and nothing else. */
+/* A pvmove changes only the extents. */
 static gboolean same_extents(const GPtrArray *a, const GPtrArray *b)
 {
     guint len = a ? a->len : 0;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opening beneath a directory whose owner may be an attacker: a tenant's share on which root works.
- * Such an owner can rename, replace and link entries at any moment, so a name proves nothing from
- * one call to the next; what counts is the descriptor, and what fstat() says of it.
+ * Opens entries in a directory whose owner may be an attacker, such as a tenant's share on which
+ * root works. The owner can rename, replace and link entries at any time. Therefore a name may
+ * refer to another file at the next call. Decisions depend on the descriptor and on fstat() of it.
  *
- * A first stat by name only keeps FIFOs and device nodes from being opened, which may have effects
- * of its own; everything is decided again on the descriptor. Links are refused by the kernel
- * (openat2() with RESOLVE_NO_SYMLINKS), not by a check beforehand. They are followed only in a
- * directory in which root and we alone can make entries, when the link is root's or ours.
+ * The first stat by name only prevents the open of FIFOs and device nodes, which may have side
+ * effects. Every check is repeated on the descriptor. The kernel refuses links (openat2() with
+ * RESOLVE_NO_SYMLINKS), so no check by name is needed. A link is followed only if root or this user
+ * owns it, in a directory in which only root and this user can create entries.
  *
- * A change (rename, unlink) works on names, so a caller that must know what it has changed compares
- * entry and descriptor (cst_entry_is()). Handles are not shared between threads.
+ * A change (rename, unlink) works on names. A caller that must know the changed file compares entry
+ * and descriptor (cst_entry_is()). Threads do not share handles.
  */
 #include "beneath.h"
 
@@ -28,9 +28,9 @@
 #include <base/i18n.h>
 
 /*
- * How names are opened: neither through links nor out of the directory (STRICT), and without
- * waiting for a FIFO's other end or making a terminal ours (SAFELY). LINKS_MAX is the kernel's
- * limit as well.
+ * Flags of all opens. STRICT: the kernel follows no links and does not leave the directory. SAFELY:
+ * the open does not wait for the other end of a FIFO, and a terminal does not become the
+ * controlling terminal. LINKS_MAX equals the limit of the kernel.
  */
 #define STRICT    (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 #define SAFELY    (O_NONBLOCK | O_NOCTTY)
@@ -42,7 +42,7 @@ void cst_handle_clear(CstDirHandle *dir)
     g_clear_pointer(&dir->path, g_free);
 }
 
-/* Takes @fd over; FALSE and errno. */
+/* Adopts @fd. Returns FALSE and errno on failure. */
 static gboolean handle_init(CstDirHandle *dir, int fd, const char *path)
 {
     *dir = (CstDirHandle){.fd = fd};
@@ -63,15 +63,15 @@ gboolean cst_handle_open(const char *path, CstDirHandle *ret_handle, GError **er
            cst_fail_errno(error, errno, _("cannot open directory '%s'"), path);
 }
 
-/* --- a path whose parts may belong to others -------------------------------------------------- */
+/* --- a path whose parts may belong to other users --------------------------------------------- */
 
-/* A walk along a path: the directory reached, and what is still to go. */
+/* A walk along a path: the directory that it has reached, and the rest of the path. */
 typedef struct {
-    const char *path; /* all of it, for messages */
+    const char *path; /* the whole path, for messages */
     CstFd at;         /* O_PATH */
     char *rest;
     guint links;
-    gboolean fixed; /* nobody else may be able to exchange a part */
+    gboolean fixed; /* no other user may be able to replace a part */
 } Walk;
 
 static void walk_clear(Walk *walk)
@@ -81,7 +81,10 @@ static void walk_clear(Walk *walk)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Walk, walk_clear)
 
-/* Takes @fd over as the directory reached; FALSE and errno if it is no descriptor. */
+/*
+ * Adopts @fd as the directory that the walk has reached. Returns FALSE and errno if @fd is
+ * negative.
+ */
 static gboolean walk_to(Walk *walk, int fd)
 {
     if (fd < 0)
@@ -92,9 +95,9 @@ static gboolean walk_to(Walk *walk, int fd)
 }
 
 /*
- * Continues the walk where the link @fd leads, if it is root's or ours and nobody else can make
- * entries in its directory; DENIED otherwise. The link's content replaces the part in front of the
- * rest of the path.
+ * Continues the walk at the target of the link @fd. The link's content replaces its part of the
+ * path. Fails with DENIED unless root or this user owns the link and only they can create entries
+ * in its directory.
  */
 static gboolean follow(Walk *walk, const char *part, int fd, const struct stat *link,
                        GError **error)
@@ -120,7 +123,7 @@ static gboolean follow(Walk *walk, const char *part, int fd, const struct stat *
            cst_fail_errno(error, errno, _("cannot open directory '%s'"), walk->path);
 }
 
-/* Takes the next part off the rest; NULL: there is none. */
+/* Removes the next part from the rest of the path and returns it. NULL: the path is complete. */
 static char *next_part(Walk *walk)
 {
     const char *begin = walk->rest + strspn(walk->rest, "/");
@@ -134,8 +137,8 @@ static char *next_part(Walk *walk)
 }
 
 /*
- * Fails with DENIED when somebody else could put another entry in the place of @part, which @st
- * describes: who may write to the directory that it is in, unless that is sticky.
+ * Fails with DENIED if another user could replace @part, which @st describes. This is the case if
+ * another user may write to the parent directory, unless the directory is sticky.
  */
 static gboolean check_fixed(const Walk *walk, const char *part, const struct stat *st,
                             GError **error)
@@ -155,8 +158,8 @@ static gboolean check_fixed(const Walk *walk, const char *part, const struct sta
 }
 
 /*
- * Descends into one part, never through a link by the kernel: O_PATH and O_NOFOLLOW open the link
- * itself.
+ * Descends into one part. The kernel never follows a link here, because O_PATH with O_NOFOLLOW
+ * opens the link itself.
  */
 static gboolean walk_part(Walk *walk, const char *part, GError **error)
 {
@@ -174,7 +177,9 @@ static gboolean walk_part(Walk *walk, const char *part, GError **error)
     return walk_to(walk, g_steal_fd(&fd));
 }
 
-/* Makes @part in the directory reached unless it exists; its name survives a power cut. */
+/*
+ * Creates @part in the directory that the walk has reached, unless it exists, and syncs its name.
+ */
 static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GError **error)
 {
     g_auto(CstFd) fd = -1;
@@ -188,7 +193,10 @@ static gboolean make_part(const Walk *walk, const char *part, mode_t mode, GErro
     return cst_dir_sync(fd, walk->path, error);
 }
 
-/* O_PATH descriptors can't be listed or synced, so the last directory is opened anew by ".". */
+/*
+ * Opens the last directory again as ".", because an O_PATH descriptor can be neither listed nor
+ * synced.
+ */
 static gboolean walk_all(Walk *walk, gboolean make, mode_t mode, CstDirHandle *ret_handle,
                          GError **error)
 {
@@ -224,7 +232,7 @@ gboolean cst_handle_open_fixed(const char *path, CstDirHandle *ret_handle, GErro
     return walk_all(&walk, FALSE, 0, ret_handle, error);
 }
 
-/* Where the directory @fd is, without links; NULL: that can't be told. */
+/* Returns the path of the directory @fd without symbolic links, or NULL if it is unknown. */
 static char *path_of_fd(int fd)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
@@ -234,7 +242,7 @@ static char *path_of_fd(int fd)
     return len > 0 ? g_strndup(path, (gsize)len) : NULL;
 }
 
-/* Text of the link that is open as @fd (O_PATH); NULL: it is none. */
+/* Returns the text of the link that is open as @fd (O_PATH), or NULL if it is no link. */
 static char *text_of_link(int fd)
 {
     char text[PATH_MAX];
@@ -244,8 +252,8 @@ static char *text_of_link(int fd)
 }
 
 /*
- * The last part is opened with RESOLVE_NO_XDEV, which fails before what is mounted there is asked
- * anything. Only the directories above are entered.
+ * Opens the last part with RESOLVE_NO_XDEV. On a mount point the open fails before the kernel
+ * queries the mounted file system. Only the directories above are entered.
  */
 static char *real_path(const char *path, guint links)
 {
@@ -311,7 +319,9 @@ gboolean cst_handle_open_own(const CstDirHandle *in, const char *name, gboolean 
     return not_ours(path, error);
 }
 
-/* A descriptor of its own, as the position of a directory stream belongs to the open file. */
+/*
+ * Opens a separate descriptor, because the position of a directory stream belongs to the open file.
+ */
 DIR *cst_handle_list(const CstDirHandle *dir)
 {
     g_auto(CstFd) fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -325,8 +335,9 @@ DIR *cst_handle_list(const CstDirHandle *dir)
 /* --- entries ---------------------------------------------------------------------------------- */
 
 /*
- * A link is trusted by its maker and place. In a directory where others can write, a hard link may
- * lead to another tenant's file, and a device node to the host's disk.
+ * The trust in a link depends on its owner and its directory. In a directory that other users can
+ * write to, a hard link may lead to another tenant's file. A device node may lead to the host's
+ * disk.
  */
 char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEntryOwner *owner)
 {
@@ -360,7 +371,7 @@ static gboolean check_trust(const CstDirHandle *dir, const char *name, const Cst
     return !why || cst_fail(error, CST_ERROR_DENIED, "%s", why);
 }
 
-/* What can be a volume with content. */
+/* Returns whether an entry of this mode can be a volume with content. */
 static gboolean has_content(mode_t mode)
 {
     return S_ISREG(mode) || S_ISBLK(mode);
@@ -377,7 +388,7 @@ static gboolean no_content(const char *name, GError **error)
                     name);
 }
 
-/* Checks by name what is there now, before anything is opened; *ret_link: a trusted link. */
+/* Checks the entry by name before any open. *ret_link: the entry is a trusted link. */
 static gboolean check_entry(const CstDirHandle *dir, const char *name, gboolean *ret_link,
                             GError **error)
 {
@@ -396,7 +407,7 @@ static gboolean check_entry(const CstDirHandle *dir, const char *name, gboolean 
 }
 
 /*
- * Fails as for an untrusted link: the entry was none when it was checked, and somebody has just
+ * Fails as for an untrusted link. The entry was no link at the check, so another user has just
  * replaced it.
  */
 static gboolean became_link(const CstDirHandle *dir, const char *name, GError **error)
@@ -427,7 +438,7 @@ int cst_entry_open_stat(const CstDirHandle *dir, const char *name, int flags, st
         return -1;
     }
     owner = (CstEntryOwner){ret_st->stx_mode, ret_st->stx_uid, ret_st->stx_nlink};
-    /* What a trusted link leads to is its maker's affair. */
+    /* The owner of a trusted link is responsible for its target. */
     if (!link && !check_trust(dir, name, &owner, error))
         return -1;
     return g_steal_fd(&fd);
@@ -440,7 +451,9 @@ int cst_entry_open(const CstDirHandle *dir, const char *name, int flags, GError 
     return cst_entry_open_stat(dir, name, flags, &st, error);
 }
 
-/* Through a trusted link the entry is not what was opened, which cst_entry_is() shows. */
+/*
+ * A trusted link is refused, because cst_entry_is() compares the entry itself with the opened file.
+ */
 int cst_entry_open_file(const CstDirHandle *dir, const char *name, int flags, GError **error)
 {
     g_auto(CstFd) fd = cst_entry_open(dir, name, flags, error);
@@ -456,7 +469,10 @@ int cst_entry_open_file(const CstDirHandle *dir, const char *name, int flags, GE
     return g_steal_fd(&fd);
 }
 
-/* Hard links are no objection: nothing is read or written, and the name is removed. */
+/*
+ * Hard links are accepted, because the file is neither read nor written and only its name is
+ * removed.
+ */
 int cst_entry_open_draft(const CstDirHandle *dir, const char *name)
 {
     struct stat st;
@@ -530,8 +546,8 @@ gboolean cst_entry_same(const CstDirHandle *dir, const char *name, const char *o
 }
 
 /*
- * All that the rename of a directory replaces is an empty one: which somebody would have to make
- * after the look, and lose nothing in.
+ * Renames a directory. The rename can only replace an empty directory that another process created
+ * after the check. Such a directory has no content that could be lost.
  */
 static gboolean rename_directory(const CstDirHandle *dir, const char *from, const char *to)
 {
@@ -544,7 +560,7 @@ static gboolean rename_directory(const CstDirHandle *dir, const char *from, cons
     return errno == ENOENT && renameat(dir->fd, from, dir->fd, to) == 0;
 }
 
-/* File systems that can't rename without replacing (some network ones) link and unlink. */
+/* Some network file systems cannot rename without replacing. On these, link and unlink the file. */
 gboolean cst_entry_rename_new(const CstDirHandle *dir, const char *from, const char *to)
 {
     struct stat st;
@@ -568,7 +584,7 @@ gboolean cst_handle_may_change(const CstDirHandle *dir)
     return !cst_dry_run() || faccessat(dir->fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-/* FALSE with ENOTEMPTY, which rmdir(2) would return. */
+/* Sets errno to ENOTEMPTY like rmdir(2) if the directory has entries. */
 gboolean cst_entry_is_empty(const CstDirHandle *dir, const char *name)
 {
     int fd = cst_openat2(dir->fd, name, O_RDONLY | O_DIRECTORY | SAFELY, 0, STRICT);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-build and pool-delete of directories. Root gives the target away here (owner, mode), so the
- * path is walked part by part, and a link in it is followed only where nobody else can have made
- * it. A build that is repeated changes nothing more; one that was interrupted leaves a directory
- * without its owner or mode, which the next one sets.
+ * pool-build and pool-delete of directories. Root gives the target away (owner, mode), so the path
+ * is walked part by part. A link in the path is followed only if no other user can have created it.
+ *
+ * A repeated build changes nothing else. An interrupted build leaves a directory without its owner
+ * or mode, which the next build sets.
  */
 #include "dir.h"
 
@@ -17,12 +18,12 @@
 #include <base/flags.h>
 #include <base/i18n.h>
 
-#define DEFAULT_DIR_MODE 0711 /* libvirt's */
+#define DEFAULT_DIR_MODE 0711 /* as in libvirt */
 
 /*
- * Copy-on-write makes guests' disks slow on btrfs: it is turned off there unless the definition
- * asks for it (@feature_cow 1). A definition that turns it off (0) must not be ignored, so a
- * failure is an error then.
+ * Turns copy-on-write off on btrfs unless the definition requests it (@feature_cow 1), because it
+ * makes guests' disks slow. If the definition turns it off (0), a failure is an error, because the
+ * setting must not be ignored.
  */
 static gboolean set_cow(int fd, const char *path, int feature_cow, GError **error)
 {
@@ -45,7 +46,7 @@ static gboolean apply_perms(int fd, const char *path, const CstPerms *perms, GEr
     return TRUE;
 }
 
-/* Refuses flags about formatting, which are for devices, in libvirt's words. */
+/* Refuses the formatting flags, which are for devices, with libvirt's message. */
 static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GError **error)
 {
     const unsigned formatting = CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE;
@@ -63,7 +64,8 @@ static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GEr
 }
 
 /*
- * In a dry run, checks that what exists of the path could be opened; what is missing would be made.
+ * In a dry run, checks that the existing parts of the path can be opened. A build would create the
+ * missing ones.
  */
 static gboolean check_there(const char *path, GError **error)
 {
@@ -96,7 +98,7 @@ gboolean cst_dir_build(CstPoolState *state, unsigned flags, GError **error)
            cst_dir_sync(target.fd, path, error);
 }
 
-/* rmdir(2) refuses what is not empty, and what is mounted. */
+/* rmdir(2) refuses a directory that has entries or is a mount point. */
 gboolean cst_dir_destroy(CstPoolState *state, unsigned flags, GError **error)
 {
     const char *path = state->def->target_path;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Declarations kept with a file's content: the extended attribute "user.cistern.format" holds
- * "FORMAT" or "FORMAT restricted". It goes along where a tool copies a file with its attributes,
- * and exists when our own records are lost. Whoever owns the file can write it, so it only ever
- * takes away: it fixes the format and restricts the references, and declares none. That of a draft
- * is synced with its content.
+ * Declarations kept with a file's content. The extended attribute "user.cistern.format" holds
+ * "FORMAT" or "FORMAT restricted". A tool that copies a file with its attributes also copies the
+ * declaration. It survives the loss of our own records.
+ *
+ * The owner of the file can write the attribute, so it can only remove rights: it fixes the format,
+ * restricts the references, and never declares a reference. The declaration of a draft is synced
+ * with its content.
  */
 #include "dir.h"
 
@@ -17,8 +19,8 @@
 #include <pool/content.h>
 
 /*
- * File systems without such attributes are no error: the core's record then has to be durable by
- * itself.
+ * A file system without extended attributes is no error. The core must then make its own record
+ * durable.
  */
 gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration)
 {
@@ -32,7 +34,8 @@ gboolean cst_dir_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclar
 }
 
 /*
- * The owner of the file may have written anything: an unknown format or a longer value is nothing.
+ * The owner of the file may have written any value. An unknown format or a longer value counts as
+ * missing.
  */
 CstDeclaration *cst_dir_declaration_read(CstBlob *blob)
 {

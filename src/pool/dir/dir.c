@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backend's table, above the files that do the work. Every path goes through beneath.c; which
- * directory is the pool's is decided in target.c.
+ * The backend's table. Every path is opened through beneath.c. target.c decides which directory is
+ * the pool's.
  */
 #include "dir.h"
 
-/* The target is not touched: a definition may be loaded before its storage is mounted. */
+/* Does not access the target, because a definition may be loaded before its storage is mounted. */
 static CstPoolState *dir_open(const CstPoolDef *def, GError **error)
 {
     g_autofree CstDirState *dir = g_new0(CstDirState, 1);
@@ -30,7 +30,7 @@ static gboolean dir_check(CstPoolState *state, gboolean *ret_active, GError **er
     return TRUE;
 }
 
-/* Nothing is mounted by this type: the directory has to be there. */
+/* The directory must exist, because this type mounts no file system. */
 static gboolean dir_start(CstPoolState *state, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;

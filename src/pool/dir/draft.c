@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Drafts in a directory: files and directories that are being made, under names that no listing
- * shows (PREFIX<token>SUFFIX), until a rename gives them the real one.
+ * Drafts in a directory: new files and directories under names that no listing shows
+ * (PREFIX<token>SUFFIX), until a rename gives them their final name.
  *
- * Whoever makes a file holds a lock on it (an open file description's, which the kernel drops when
- * its process dies), so a draft whose lock can be acquired is a dead process's. The lock is on one
- * byte where no content is, and conflicts with nobody else's. A directory can't be locked: one that
- * is empty is dropped, and a living maker (another host, a daemon with another root) makes it again
- * when its commit finds it gone.
+ * The process that creates a file holds a lock on its open file description. The kernel drops the
+ * lock when the process dies. Therefore a draft whose lock can be acquired belongs to a dead
+ * process. The lock covers one byte at an offset without content, and conflicts with no lock of
+ * other programs.
+ *
+ * A directory cannot be locked. An empty draft directory is removed. Its creator may be alive on
+ * another host or in a daemon with another root. The commit of such a creator finds the directory
+ * missing and creates it again.
  */
 #include "dir.h"
 
@@ -29,9 +32,9 @@ gboolean cst_dir_is_draft(const char *name)
 }
 
 /*
- * What an NFS client makes of a file that is deleted while it has it open, by the name that Linux
- * gives it: the numbers of the inode and of the rename, 16 and 8 digits. It goes with the last
- * descriptor.
+ * Returns whether @name is a name that the NFS client of Linux gives to a file that is deleted
+ * while it is open. The digits are the numbers of the inode (16) and of the rename (8). The file
+ * disappears with its last descriptor.
  */
 static gboolean is_nfs_leftover(const char *name)
 {
@@ -47,7 +50,7 @@ gboolean cst_dir_name_hidden(const char *name)
         return TRUE;
     if (g_str_has_prefix(name, CST_DRAFT_PREFIX) || is_nfs_leftover(name))
         return TRUE;
-    /* XML has no way to write other control characters. */
+    /* XML cannot represent other control characters. */
     for (const char *p = name; *p; p++)
         if (g_ascii_iscntrl(*p) && *p != '\t' && *p != '\n')
             return TRUE;
@@ -66,7 +69,10 @@ char *cst_dir_draft_name(const char *token)
 
 /* --- the files -------------------------------------------------------------------------------- */
 
-/* The byte before the last possible offset: QEMU's locks are at the beginning. FALSE and errno. */
+/*
+ * Locks the byte before the last possible offset, because QEMU's locks are at the beginning.
+ * Returns FALSE and errno on failure.
+ */
 static gboolean lock_draft(int fd)
 {
     struct flock lock = {
@@ -82,7 +88,7 @@ int cst_dir_create_draft(const CstDirHandle *dir, const char *name)
 
     if (fd < 0)
         return -1;
-    /* Where the file system has no locks, there is none that another process could have. */
+    /* On a file system without locks, no other process can hold one either. */
     taken = !lock_draft(fd) && errno == EAGAIN;
     if (taken || !cst_entry_is(dir, name, fd)) {
         errno = EAGAIN;
@@ -91,7 +97,7 @@ int cst_dir_create_draft(const CstDirHandle *dir, const char *name)
     return g_steal_fd(&fd);
 }
 
-/* EISDIR is what Linux returns for unlinking a directory. */
+/* Linux returns EISDIR for the unlink of a directory. */
 gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name)
 {
     return cst_entry_remove(dir, name, FALSE) || errno == ENOENT ||
@@ -99,8 +105,8 @@ gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name)
 }
 
 /*
- * Removes draft @name if its maker is dead. What is neither a file nor a directory is no draft of
- * ours, whatever its name.
+ * Removes draft @name if the process that created it is dead. An entry that is neither a file nor a
+ * directory is no draft of ours, regardless of its name.
  */
 static void drop_if_dead(const CstDirHandle *dir, const char *name)
 {

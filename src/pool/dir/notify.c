@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One inotify instance for the directories of all pools. A thread of its own reads the events and
- * adds their names to the watchers of the directory. It only copies names, so the kernel's queue
- * stays short. A watcher has an eventfd, which its owner polls.
+ * One inotify instance for the directories of all pools. A dedicated thread reads the events and
+ * adds their names to the watchers of the directory. The thread only copies names, so that the
+ * kernel's queue stays short. A watcher has an eventfd, which its owner polls.
  *
- * The kernel reports one directory under one number, however often it was added. So a number may
- * have several watchers: pools of the same directory.
+ * The kernel reports one directory under one number, even if it was added several times. Therefore
+ * a number may have several watchers, if several pools use the same directory.
  *
- * An overflow of the kernel's queue may have lost events of any directory. Then every watcher is
- * told that anything may have changed. A watcher with too many names is told the same of its own
- * directory.
+ * After an overflow of the kernel's queue, events of any directory may be lost. Every watcher is
+ * then marked "anything may have changed". A watcher with too many names gets the same mark.
  *
- * The instance and its thread exist while there are watchers. The lock guards all of it and is
- * never held during a system call that blocks.
+ * The instance and its thread exist while watchers exist. The lock guards the instance and its
+ * watchers. It is never held during a system call that blocks.
  */
 #include "notify.h"
 
@@ -25,11 +24,11 @@
 #include <base/file.h>
 #include <base/test_point.h>
 
-/* Beyond this many names a scan of the directory costs less than a look at each. */
+/* With more names than this, a scan of the directory costs less than a probe of each name. */
 #define NAMES_MAX 65536
 
 typedef struct {
-    int fd; /* eventfd: readable when there is something to read */
+    int fd; /* eventfd: readable while changes are unread */
     int wd;
     GHashTable *names;
     gboolean anything; /* the names are incomplete */
@@ -44,7 +43,7 @@ typedef struct {
 } Notifier;
 
 static GMutex lock;
-static Notifier *notifier; /* NULL: there are no watchers */
+static Notifier *notifier; /* NULL: no watchers exist */
 
 /* --- watchers --------------------------------------------------------------------------------- */
 
@@ -64,7 +63,7 @@ static void signal_fd(int fd)
         continue;
 }
 
-/* @name NULL: anything may have changed. */
+/* Records a change of entry @name. NULL: any entry may have changed. */
 static void watcher_note(Watcher *watcher, const char *name)
 {
     if (!name || g_hash_table_size(watcher->names) >= NAMES_MAX)
@@ -100,7 +99,7 @@ static void note_event(const Notifier *of, const struct inotify_event *event)
         note_all(of);
     for (guint i = 0; watchers && i < watchers->len; i++)
         watcher_note(g_ptr_array_index(watchers, i), event->len > 0 ? event->name : NULL);
-    /* The directory is gone, and the kernel may give its number to another one. */
+    /* The directory is gone, and the kernel may reuse its number. */
     if (event->mask & IN_IGNORED)
         g_hash_table_remove(of->by_wd, GINT_TO_POINTER(event->wd));
 }
@@ -140,7 +139,7 @@ static gpointer notifier_thread(gpointer data)
     }
 }
 
-/* NULL with errno. */
+/* Returns NULL with errno on failure. */
 static Notifier *notifier_new(void)
 {
     CstFd inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -165,7 +164,7 @@ static Notifier *notifier_new(void)
     return created;
 }
 
-/* Without the lock, which the thread may be waiting for. */
+/* Call it without the lock, because the thread may be waiting for the lock. */
 static void notifier_free(Notifier *old)
 {
     signal_fd(old->stop);
@@ -177,7 +176,7 @@ static void notifier_free(Notifier *old)
     g_free(old);
 }
 
-/* With the lock held: takes the instance out of use when it has no watchers. */
+/* Detaches the instance if it has no watchers. Call it with the lock held. */
 static Notifier *steal_if_idle(void)
 {
     return notifier && g_hash_table_size(notifier->by_fd) == 0 ? g_steal_pointer(&notifier) : NULL;
@@ -185,7 +184,7 @@ static Notifier *steal_if_idle(void)
 
 /* --- for the backend -------------------------------------------------------------------------- */
 
-/* With the lock held. -1 with errno. */
+/* Call it with the lock held. Returns -1 with errno on failure. */
 static int add_watcher(const char *path, uint32_t mask)
 {
     int wd = inotify_add_watch(notifier->inotify, path, mask);

@@ -10,12 +10,12 @@
 
 /**
  * Watches the directory at @path for the events in @mask. Returns a descriptor that becomes
- * readable after a change, for dir_notify_close(); -1 with errno.
+ * readable after a change, or -1 with errno. Release it with dir_notify_close().
  */
 int dir_notify_open(const char *path, uint32_t mask);
 /**
- * Calls @changed with the name of each entry that has changed since the last call, once and in no
- * order; with NULL when anything may have changed. Does not block.
+ * Calls @changed once with the name of each entry that has changed since the last call, in no
+ * order. Calls it with NULL if any entry may have changed. Does not block.
  */
 void dir_notify_read(int fd, void (*changed)(const char *name, gpointer data), gpointer data);
 void dir_notify_close(int fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a new file or directory gets besides its content: its owner, and no copy-on-write. Both work
- * on descriptors only.
+ * Attributes of a new file or directory besides its content: the owner, and no copy-on-write. Both
+ * functions work on descriptors only.
  */
 #include "dir.h"
 
@@ -24,7 +24,8 @@ gboolean cst_dir_set_owner(int fd, const char *name, const CstPerms *perms, GErr
 }
 
 /*
- * Of a file, btrfs obeys the flag only while it is empty; what is made in a directory inherits it.
+ * Btrfs honors the flag of a file only while the file is empty. New entries of a directory inherit
+ * the directory's flag.
  */
 gboolean cst_dir_turn_cow_off(int fd)
 {

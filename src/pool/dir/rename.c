@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Another name for a volume of a directory. A file and its snapshots (snapshot.c) are two entries,
- * so a rename has two steps, each on the disk before the next; a crash in between leaves the volume
- * under one of its names and whole, and the same call completes it.
+ * Renames a volume of a directory. A file and its snapshots (snapshot.c) are two entries, so a
+ * rename has two steps. Each step is synced before the next one. After a crash in between, the
+ * volume is complete under one of its names, and the same call completes the rename.
  *
- * Without a second name: the file, which the kernel does not put in the place of another, then the
- * snapshots. With one (vol_link): the snapshots, then the old name goes, so that at no moment is
- * there an error that could not be undone by whoever still needs the old name.
+ * Without a second name, the first step renames the file without replacing an entry. The second
+ * step moves the snapshots. With a second name (vol_link), the first step moves the snapshots and
+ * the second removes the old name. In this order, a user of the old name can undo every failed
+ * step.
  *
- * Another directory of the same file system can have a volume's file as well (vol_take).
+ * vol_take links a volume's file into another directory of the same file system.
  */
 #include "dir.h"
 
@@ -30,7 +31,7 @@ static gboolean cannot_rename(const CstDirHandle *target, const char *name, cons
                           new_name);
 }
 
-/* Those of a volume that somebody removed by other means would become those of this one. */
+/* Snapshots of a volume that another program removed would become snapshots of this volume. */
 static gboolean refuse_former_snapshots(const CstDirHandle *target, const char *name,
                                         GError **error)
 {
@@ -89,13 +90,17 @@ gboolean cst_dir_vol_rename(CstPoolState *state, const char *name, const char *n
         return FALSE;
     if (is_linked)
         return drop_name(state, &target, name, new_name, error);
-    /* Without the old name the file was renamed already, and a crash came before the rest. */
+    /*
+     * If the old name is missing, a crash interrupted an earlier rename after the file was renamed.
+     */
     return is_there ? move_file(state, &target, name, new_name, error)
                     : cst_dir_names_sync(state, &target, error) &&
                           cst_dir_move_snapshots(&target, name, new_name, error);
 }
 
-/* Syncs the second name @name. On failure the name is removed, and a second try makes it. */
+/*
+ * Syncs the second name @name. On failure removes the name, so that a second try creates it again.
+ */
 static gboolean settle_link(CstPoolState *state, const CstDirHandle *target, const char *name,
                             GError **error)
 {
@@ -128,7 +133,7 @@ gboolean cst_dir_vol_link(CstPoolState *state, const char *name, const char *new
     return cannot_rename(&target, name, new_name, errno, error);
 }
 
-/* A link to a file somewhere else is another thing than the file. */
+/* Refuses a symbolic link, because it would name another file than the entry. */
 static gboolean is_the_file(CstPoolState *from, const char *name, int fd, GError **error)
 {
     g_auto(CstDirHandle) source = CST_DIR_HANDLE_NONE;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finds volumes: the directory's entries are stat'ed one after another, and what has changed since
- * its record was made is opened and inspected (pool/content.c). The stat before that only decides
- * whether the old record still fits, and keeps FIFOs and devices from being opened. What must not
- * be opened (cst_entry_distrust()) is listed with the reason as its problem.
+ * Finds volumes. The scan stats the directory's entries one after another. It opens and inspects
+ * entries that have changed since their record was made (pool/content.c). The first stat only
+ * decides whether the old record still matches, and prevents the open of FIFOs and devices. An
+ * entry that must not be opened (cst_entry_distrust()) is listed, and the reason is its problem.
  *
- * Only the directory itself can fail a scan: an error in one entry becomes that volume's problem.
+ * Only an error of the directory itself fails the scan. An error of one entry becomes the problem
+ * of its volume.
  */
 #include "dir.h"
 
@@ -31,7 +32,7 @@ int64_t cst_dir_btime_ns(const struct statx *st)
     return st->stx_mask & STATX_BTIME ? to_ns(&st->stx_btime) : 0;
 }
 
-/* What a stat says of an entry: of what a trusted link leads to, else of the entry itself. */
+/* Converts a stat of an entry, or of the target of a trusted link. */
 static CstFileSeen seen_of(const struct statx *st, gboolean shared)
 {
     return (CstFileSeen){
@@ -80,10 +81,12 @@ static CstFiles files_of(const CstPoolState *state, const CstDirHandle *dir)
                       .data = (gpointer)dir};
 }
 
-/* PROBE_NONE: no volume; PROBE_DONE: *ret_volume is complete; PROBE_OPEN: it wants to be opened. */
+/*
+ * PROBE_NONE: no volume; PROBE_DONE: *ret_volume is complete; PROBE_OPEN: the entry must be opened.
+ */
 typedef enum { PROBE_NONE, PROBE_DONE, PROBE_OPEN } Probe;
 
-/* Entries that are gone and links that lead nowhere are no volumes. */
+/* Missing entries and dangling links are no volumes. */
 static Probe probe_failed(const char *name, CstVolume **ret_volume)
 {
     g_autofree char *problem = NULL;
@@ -96,7 +99,7 @@ static Probe probe_failed(const char *name, CstVolume **ret_volume)
     return PROBE_DONE;
 }
 
-/* Decides by a stat what is to be done with an entry. *ret_seen is for cst_file_inspect(). */
+/* Decides from a stat how to process an entry. *ret_seen is the input of cst_file_inspect(). */
 static Probe probe(const CstDirHandle *dir, const char *name, CstVolume *known,
                    CstFileSeen *ret_seen, CstVolume **ret_volume)
 {
@@ -107,7 +110,7 @@ static Probe probe(const CstDirHandle *dir, const char *name, CstVolume *known,
 
     if (!cst_entry_stat(dir, name, FALSE, &st))
         return probe_failed(name, ret_volume);
-    /* What a link leads to may lie anywhere. */
+    /* The target of a link may be in any directory. */
     shared = !dir->is_private || S_ISLNK(st.stx_mode);
     *ret_seen = seen_of(&st, shared);
     owner = (CstEntryOwner){st.stx_mode, st.stx_uid, st.stx_nlink};
@@ -170,7 +173,7 @@ typedef struct {
     CstFileReading *reading;
 } Scanning;
 
-/* Hands on what a stat suffices for, and keeps the rest for the threads. */
+/* Reports an entry if a stat suffices, and queues it for the threads if it must be opened. */
 static void scan_entry(Scanning *s, const char *name)
 {
     g_autoptr(CstVolume) known = s->scan->known(name, s->scan->data);
@@ -189,7 +192,7 @@ static gboolean read_entries(Scanning *s, DIR *dir, GError **error)
     struct dirent *entry;
 
     for (errno = 0; (entry = readdir(dir)); errno = 0) {
-        /* Not all file systems fill in d_type; the stat decides then. */
+        /* Some file systems do not fill in d_type. The stat decides for these. */
         if (cst_dir_name_hidden(entry->d_name) || entry->d_type == DT_FIFO ||
             entry->d_type == DT_SOCK || entry->d_type == DT_CHR)
             continue;

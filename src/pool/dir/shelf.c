@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where the snapshots of files are: TARGET/.cistern-snapshots/VOLUME, a shelf for each volume that
- * has some. Both directories are ours alone (cst_handle_open_own()): who may write to the target
- * can put something else in their place, which is refused, or remove them. Each is opened below the
- * other; with a path of two parts only the last one would be guarded.
+ * Directories of the snapshots of files: TARGET/.cistern-snapshots/VOLUME, one for each volume that
+ * has snapshots. Only this program uses both directories (cst_handle_open_own()). A user with write
+ * access to the target can remove them, or replace them by other entries, which are then refused.
+ * Each one is opened relative to its parent, because a path of two parts would guard only the last
+ * part.
  *
- * The snapshots of a draft are on a shelf of its name, and become the volume's right before it
- * does. For that moment a second name of the draft's file lies among them: it says whose they are
- * if its maker dies then.
+ * The snapshots of a draft are in a directory with the draft's name. The directory is renamed to
+ * the volume's name right before the draft itself. During this step the directory holds a mark: a
+ * hard link to the draft's file. After a crash the mark identifies the owner of the snapshots.
  */
 #include "dir.h"
 
@@ -19,7 +20,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Somebody who removes the last snapshot of another volume may take the upper directory along. */
+/* The removal of another volume's last snapshot may remove the upper directory. */
 #define MAKE_TRIES 8
 
 void cst_dir_shelf_clear(CstDirShelf *shelf)
@@ -28,7 +29,7 @@ void cst_dir_shelf_clear(CstDirShelf *shelf)
     cst_handle_clear(&shelf->all);
 }
 
-/* TRUE with descriptors of -1 where directories are missing and not to be made. */
+/* Returns TRUE with descriptors of -1 if directories are missing and @make is FALSE. */
 static gboolean try_open(const CstDirHandle *target, const char *volume, gboolean make,
                          CstDirShelf *ret_shelf, GError **error)
 {
@@ -48,7 +49,7 @@ gboolean cst_dir_shelf_open(CstPoolState *state, const CstDirHandle *target, con
 
         if (try_open(target, volume, make, ret_shelf, &why))
             break;
-        /* A directory of another user is refused, and stays. */
+        /* A directory of another user is refused and never removed. */
         ours = ret_shelf->all.fd >= 0;
         cst_dir_shelf_clear(ret_shelf);
         if (tries == 1 || !g_error_matches(why, CST_ERROR, CST_ERROR_NOT_FOUND)) {
@@ -65,7 +66,6 @@ gboolean cst_dir_shelf_open(CstPoolState *state, const CstDirHandle *target, con
     return FALSE;
 }
 
-/* Removes what is empty. */
 void cst_dir_shelf_tidy(const CstDirHandle *target, const CstDirHandle *all, const char *volume)
 {
     if (cst_entry_remove(all, volume, TRUE))
@@ -102,7 +102,7 @@ gboolean cst_dir_move_snapshots(const CstDirHandle *target, const char *from, co
     }
     if (cst_dir_sync(all.fd, all.path, error))
         return TRUE;
-    /* The volume keeps the name @from, and its snapshots are found by that. */
+    /* The volume keeps the name @from, so its snapshots must be found by this name. */
     cst_entry_rename_new(&all, to, from);
     return FALSE;
 }
@@ -138,7 +138,7 @@ void cst_dir_unmark_snapshots(const CstDirHandle *target, const char *draft, con
         cst_entry_remove(&shelf.volume, draft, FALSE);
 }
 
-/* The mark goes last: without it nobody would know what is left. */
+/* Removes the mark last, because only the mark identifies the remaining snapshots after a crash. */
 static void clear_shelf(const CstDirHandle *target, const CstDirShelf *shelf, const char *name,
                         const char *draft)
 {
@@ -154,7 +154,10 @@ static void clear_shelf(const CstDirHandle *target, const CstDirShelf *shelf, co
     cst_dir_shelf_tidy(target, &shelf->all, name);
 }
 
-/* Whether @entry marks the shelf of @name as that of a draft, which is not the volume yet. */
+/*
+ * Returns whether @entry marks the snapshot directory of @name as that of a draft that is not yet
+ * the volume.
+ */
 static gboolean is_mark(const CstDirHandle *target, const CstDirShelf *shelf, const char *name,
                         const char *entry)
 {
@@ -166,7 +169,10 @@ static gboolean is_mark(const CstDirHandle *target, const CstDirShelf *shelf, co
            !cst_entry_same(target, entry, name);
 }
 
-/* The draft in @target whose shelf it is, by the shelf's name or its mark; NULL: none. Free it. */
+/*
+ * Returns the draft in @target that owns the snapshot directory, by the directory's name or its
+ * mark. NULL: a volume owns it. The caller frees the result.
+ */
 static char *draft_of_shelf(const CstDirHandle *target, const CstDirShelf *shelf, const char *name)
 {
     DIR *dir = cst_dir_is_draft(name) ? NULL : cst_handle_list(&shelf->volume);
@@ -181,7 +187,7 @@ static char *draft_of_shelf(const CstDirHandle *target, const CstDirShelf *shelf
     return found;
 }
 
-/* Calls @each for each directory of snapshots that is ours. */
+/* Calls @each for each snapshot directory that belongs to this program. */
 static void each_shelf(const CstDirHandle *target,
                        void (*each)(const CstDirHandle *target, const CstDirShelf *shelf,
                                     const char *name, const char *draft),
@@ -204,7 +210,10 @@ static void each_shelf(const CstDirHandle *target,
         closedir(dir);
 }
 
-/* Of a draft that has become a volume they are the volume's, and the mark is all that is left. */
+/*
+ * If the draft has become a volume, the volume owns the snapshots, and only the mark is left to
+ * remove.
+ */
 static void drop_if_of(const CstDirHandle *target, const CstDirShelf *shelf, const char *name,
                        const char *draft)
 {
@@ -221,7 +230,7 @@ void cst_dir_drop_snapshots_of(const CstDirHandle *target, const char *draft)
     each_shelf(target, drop_if_of, draft);
 }
 
-/* --- what is left over ------------------------------------------------------------------------ */
+/* --- leftovers of dead processes -------------------------------------------------------------- */
 
 static void drop_if_dead(const CstDirHandle *target, const CstDirShelf *shelf, const char *name,
                          const char *draft)
@@ -236,10 +245,10 @@ static void drop_if_dead(const CstDirHandle *target, const CstDirShelf *shelf, c
         cst_dir_shelf_tidy(target, &shelf->all, name);
 }
 
-/* Directories that are not ours are left alone. */
+/* Directories of other users are not changed. */
 void cst_dir_drop_snapshot_drafts(const CstDirHandle *target)
 {
     each_shelf(target, drop_if_dead, NULL);
-    /* It may have been made by a process that died before it put anything into it. */
+    /* A process may have created the directory and died before it added an entry. */
     cst_entry_remove(target, CST_SNAPSHOT_DIR, TRUE);
 }

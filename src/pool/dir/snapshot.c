@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots of files on a file system that shares extents: TARGET/.cistern-snapshots/VOLUME/NAME is
- * a reflink copy of the whole file, and the files that exist are all the record there is. A copy
- * being made has a draft's name and lock, so that what a dead process left is not taken for a
+ * Snapshots of files on a file system that shares extents. TARGET/.cistern-snapshots/VOLUME/NAME is
+ * a reflink copy of the whole file. No other record of a snapshot exists. A copy in progress has
+ * the name and the lock of a draft, so that the copy of a dead process is not mistaken for a
  * snapshot.
  *
  * create: copy to a draft, sync, rename without replacing, sync the directory. revert: the same
- * with a draft in the target, which then replaces the volume's file; a crash leaves the old or the
- * new one, and a draft that replay drops. The core has claimed the volume meanwhile.
+ * steps with a draft in the target, which replaces the volume's file. A crash leaves the old or the
+ * new file, and a draft that replay removes. The core holds a claim on the volume during the
+ * revert.
  */
 #include "dir.h"
 
@@ -27,7 +28,10 @@
 
 #define XATTR_LIST_MAX 65536
 
-/* Opens the directory of @volume's snapshots; NOT_FOUND, of snapshot @name, where there is none. */
+/*
+ * Opens the directory of @volume's snapshots. Fails with NOT_FOUND for snapshot @name if it is
+ * missing.
+ */
 static gboolean shelf_find(CstPoolState *state, const char *volume, const char *name,
                            CstDirHandle *ret_target, CstDirShelf *ret_shelf, GError **error)
 {
@@ -37,7 +41,7 @@ static gboolean shelf_find(CstPoolState *state, const char *volume, const char *
     return ret_shelf->volume.fd >= 0 || cst_fail_no_snapshot(volume, name, error);
 }
 
-/* The snapshot's file, for reading; -1 with @error. */
+/* Opens the snapshot's file for reading. Returns -1 with @error on failure. */
 static int open_snapshot(CstPoolState *state, const CstDirHandle *target, const char *volume,
                          const char *name, GError **error)
 {
@@ -56,15 +60,16 @@ static int open_snapshot(CstPoolState *state, const CstDirHandle *target, const 
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
-/* A snapshot and when exactly it was taken. */
+/* A snapshot and its time of creation in nanoseconds. */
 typedef struct {
     CstSnapshot *snapshot;
     int64_t ns;
 } Found;
 
 /*
- * FALSE: the entry is gone or no file. The time of a snapshot is that of the copy's birth; where
- * the file system keeps none, of its last change of the inode.
+ * Fills in *ret_found. Returns FALSE if the entry is gone or no file. The time of a snapshot is the
+ * time of birth of the copy. If the file system records no birth, it is the last change of the
+ * inode.
  */
 static gboolean describe(const CstDirHandle *dir, const char *name, Found *ret_found)
 {
@@ -84,7 +89,7 @@ static gboolean describe(const CstDirHandle *dir, const char *name, Found *ret_f
     return TRUE;
 }
 
-/* By name where the times are equal. */
+/* Snapshots of the same age are sorted by name. */
 static int compare_age(gconstpointer a, gconstpointer b)
 {
     const Found *left = a, *right = b;
@@ -126,7 +131,7 @@ static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray
 
 /* --- copying ---------------------------------------------------------------------------------- */
 
-/* The errors that mean "this file system can't" become one UNSUPPORTED. */
+/* Maps all errors that mean "this file system cannot share extents" to UNSUPPORTED. */
 static gboolean share(int from, int to, const char *volume, GError **error)
 {
     if (ioctl(to, FICLONE, from) == 0)
@@ -141,8 +146,9 @@ static gboolean share(int from, int to, const char *volume, GError **error)
 }
 
 /*
- * Copies labels, the declaration and whatever else is attached; failures are ignored, as the copy
- * is what counts. Capabilities are left out: they would give rights to whoever runs the file.
+ * Copies labels, the declaration and all other extended attributes. Ignores failures, because the
+ * copy of the content is sufficient. Omits capabilities, because they would give rights to each
+ * user that runs the file.
  */
 static void copy_attributes(int from, int to)
 {
@@ -156,11 +162,13 @@ static void copy_attributes(int from, int to)
                            : fgetxattr(from, name, value, XATTR_LIST_MAX);
 
         if (size >= 0 && fsetxattr(to, name, value, (size_t)size, 0) < 0)
-            continue; /* not ours to set */
+            continue; /* this process may not set it */
     }
 }
 
-/* A locked draft in @dir that shares the content of @from; *ret_draft is its name. */
+/*
+ * Creates a locked draft in @dir that shares the content of @from. Stores its name in *ret_draft.
+ */
 static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, char **ret_draft,
                          GError **error)
 {
@@ -188,7 +196,7 @@ static int copy_to_draft(int from, const CstDirHandle *dir, const char *volume, 
 
 /* --- the changes ------------------------------------------------------------------------------ */
 
-/* The content has to be on the disk before the rename shows it. */
+/* The content must be durable before the rename makes it visible. */
 static gboolean sync_draft(int fd, const char *volume, GError **error)
 {
     if (fsync(fd) < 0)
@@ -197,7 +205,9 @@ static gboolean sync_draft(int fd, const char *volume, GError **error)
     return TRUE;
 }
 
-/* Makes the draft a snapshot, durably; EXISTS rather than replace another. */
+/*
+ * Renames the draft to a snapshot, and syncs the change. Fails with EXISTS if the name is in use.
+ */
 static gboolean put_on_shelf(const CstDirShelf *shelf, int fd, const char *draft, const char *name,
                              const char *volume, GError **error)
 {
@@ -242,8 +252,8 @@ static gboolean snapshot_create(CstPoolState *state, const char *volume, const c
 }
 
 /*
- * Gives the copy the owner and mode that the volume has now: at the time of the snapshot the owner
- * may have been another. Set-id bits are dropped.
+ * Gives the copy the current owner and mode of the volume, because the owner may have changed since
+ * the snapshot. Drops set-id bits.
  */
 static gboolean take_owner(int from, int to, const char *volume, GError **error)
 {
@@ -256,8 +266,8 @@ static gboolean take_owner(int from, int to, const char *volume, GError **error)
 }
 
 /*
- * Replaces the volume's file, which @now has open, by the draft; DENIED when either name has become
- * another file.
+ * Replaces the volume's file, which is open as @now, by the draft. Fails with DENIED if either name
+ * refers to another file.
  */
 static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, int now, int copy,
                              const char *draft, const char *volume, GError **error)
@@ -276,8 +286,8 @@ static gboolean put_in_place(CstPoolState *state, const CstDirHandle *target, in
 }
 
 /*
- * The volume's file is replaced as a whole, so the old content stays intact until the rename. Owner
- * and mode are those that it has now.
+ * Replaces the whole file, so that the old content stays intact until the rename. Keeps the current
+ * owner and mode.
  */
 static gboolean snapshot_revert(CstPoolState *state, const char *volume, const char *name,
                                 const GPtrArray *agreed, CstTask *task, GError **error)
@@ -302,7 +312,7 @@ static gboolean snapshot_revert(CstPoolState *state, const char *volume, const c
     return FALSE;
 }
 
-/* One unlink; clones share extents and don't depend on the file. */
+/* Removes the file. Clones of the snapshot share extents and do not depend on its file. */
 static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {

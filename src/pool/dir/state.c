@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The state of a pool of files, and the callbacks that need no more than the definition and a stat.
- * A state holds no descriptor between calls, so an unmount is never in its way.
+ * The state of a pool of files, and the callbacks that need only the definition and a stat. A state
+ * holds no descriptor between calls, so it never blocks an unmount.
  */
 #include "dir.h"
 
@@ -43,7 +43,9 @@ gboolean cst_dir_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **er
     ret_usage->uid = target.st.st_uid;
     ret_usage->gid = target.st.st_gid;
     ret_usage->capacity = (uint64_t)fs.f_frsize * fs.f_blocks;
-    /* f_bfree and not f_bavail, as libvirt shows it: with what is reserved for root. */
+    /*
+     * Uses f_bfree like libvirt, not f_bavail, so the blocks reserved for root count as available.
+     */
     ret_usage->available = (uint64_t)fs.f_frsize * fs.f_bfree;
     ret_usage->allocation = ret_usage->capacity - ret_usage->available;
     ret_usage->room = cst_room_of(target.fd);

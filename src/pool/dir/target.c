@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which directory is the pool's: the target. It is opened once in each call, here, and before
- * anything else is compared with the one that the pool was started with: when its file system is
- * not mounted, the directory below is somebody else's, and nothing may be read or written there.
+ * Identifies the pool's directory: the target. Each call opens the target once, in this file. It
+ * first compares the target with the directory that the pool was started with. While the file
+ * system is not mounted, the path leads to the directory below, which must be neither read nor
+ * written.
  *
- * What the target must be comes from the core (expect) and is written as one line:
+ * The core supplies the expected identity (expect) as one line:
  *
  *     mounted=1 type=58465342 inode=128 device=2049 boot=UUID
  *
- * which says whether the directory is the root of a mounted file system, of which type, and which
- * inode and device it is. Device numbers hold until the next boot only. After a boot, what is found
- * counts as the same if it is mounted as before, and from then on its inode and device count as
- * well.
+ * The line records whether the directory is the root of a mounted file system, the type of the file
+ * system, and the inode and device of the directory. Device numbers are valid only until the next
+ * boot. After a boot, a directory that is mounted as before is accepted. From then on its inode and
+ * device must match as well.
  *
- * A pool of another type, whose directory is what it mounts, knows by itself whether it is the
- * right one (CstDirState.admit); of the above, inode and device alone then count, until the next
- * mount.
+ * A type that mounts its own directory verifies the target itself (CstDirState.admit). For such a
+ * pool only inode and device are compared, until the next mount.
  *
- * state->lock guards what is expected; it is not held while the directory is touched.
+ * state->lock guards the expected identity. It is not held while the directory is accessed.
  */
 #include "dir.h"
 
@@ -37,7 +37,7 @@ static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
     g_strlcpy(boot, text ? g_strchomp(text) : "", CST_UUID_TEXT_LEN);
 }
 
-/* A directory on another device than the one above it is the root of a mounted file system. */
+/* A directory whose parent is on another device is the root of a mounted file system. */
 static gboolean identify(const CstDirHandle *target, CstDirIdentity *ret, GError **error)
 {
     struct statfs fs;
@@ -55,7 +55,8 @@ static gboolean identify(const CstDirHandle *target, CstDirIdentity *ret, GError
 }
 
 /*
- * Parses the recorded line. One that can't be read expects nothing; the boot's UUID may be missing.
+ * Parses the recorded line. An invalid line sets no expectation. The UUID of the boot may be
+ * missing.
  */
 static void parse(const char *recorded, CstDirIdentity *ret)
 {
@@ -67,7 +68,7 @@ static void parse(const char *recorded, CstDirIdentity *ret)
         return;
     read_boot_id(is);
     ret->known = TRUE;
-    /* Ids that are not known ("") say nothing about the boots. */
+    /* Unknown boot ids ("") cannot be compared. */
     ret->exact = *is && strcmp(was, is) == 0;
 }
 
@@ -76,7 +77,7 @@ static gboolean is_exactly(const CstDirIdentity *must, const CstDirHandle *targe
     return must->device == target->st.st_dev && must->inode == target->st.st_ino;
 }
 
-/* Fails with STATE, saying what is missing, when @is can't be @must. */
+/* Fails with STATE if @is does not match @must. The message names the difference. */
 static gboolean compare(const CstDirIdentity *must, const CstDirIdentity *is, const char *path,
                         GError **error)
 {
@@ -107,7 +108,7 @@ static void set_expected(CstDirState *state, const CstDirIdentity *must)
     g_mutex_unlock(&state->lock);
 }
 
-/* Whether a directory that is not exactly the expected one is the pool's all the same. */
+/* Decides whether a directory with another inode or device is still the pool's. */
 static gboolean admit(CstDirState *dir, const CstDirIdentity *must, const CstDirHandle *target,
                       GError **error)
 {
@@ -117,12 +118,12 @@ static gboolean admit(CstDirState *dir, const CstDirIdentity *must, const CstDir
         !(dir->admit ? dir->admit(&dir->head, target, error)
                      : compare(must, &is, dir->head.def->target_path, error)))
         return FALSE;
-    /* What was found after a boot, or mounted anew, counts exactly from now on. */
+    /* From now on the inode and device that were found after a boot or a mount must match. */
     set_expected(dir, &is);
     return TRUE;
 }
 
-/* The usual case, the very same directory, costs no more than the fstat() of opening it. */
+/* In the usual case, an unchanged directory, the only cost is the fstat() of the open. */
 gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GError **error)
 {
     CstDirState *dir = (CstDirState *)state;
@@ -149,7 +150,9 @@ gboolean cst_dir_expect(CstPoolState *state, const char *recorded, gboolean star
 
     parse(recorded, &must);
     if (starting) {
-        /* A start may find another directory of the same kind: restored, or made anew. */
+        /*
+         * A start accepts another directory of the same kind, such as a restored or recreated one.
+         */
         must.exact = FALSE;
         if (!cst_handle_open(state->def->target_path, &target, error) ||
             !identify(&target, &is, error) || !compare(&must, &is, target.path, error))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whether the file system of a pool's directory answers (CstBackend.touch, may_hang). The probe
- * returns no descriptor and reads no name, so the path may belong to anyone.
+ * Probes whether the file system of a pool's directory responds (CstBackend.touch, may_hang). The
+ * probe returns no descriptor and reads no name, so the path may belong to any user.
  *
- * A file system of this host, which has a disk or memory below it, is not probed: statfs(2) and
- * open(2) are answered from memory there, also when the disk hangs.
+ * A file system on a disk or in memory of this host is not probed. The kernel serves statfs(2) and
+ * open(2) from memory there, even if the disk hangs.
  */
 #include "dir.h"
 
@@ -30,7 +30,7 @@ gboolean cst_path_touch(const char *path, GError **error)
         errno = err;
         return FALSE;
     }
-    /* A server may answer statfs(2) and no longer open anything. */
+    /* A server may answer statfs(2) and still fail every open. */
     g_auto(CstFd) fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 
     return TRUE;
@@ -53,7 +53,7 @@ gboolean cst_dir_touch(const CstPoolDef *def, GError **error)
     return !failed;
 }
 
-/* A device number with a major number is a disk's, which is the usual case and decided at once. */
+/* A device number with a nonzero major belongs to a disk. This usual case is decided first. */
 gboolean cst_dir_may_hang(const CstPoolDef *def)
 {
     const char *path = def->target_path;

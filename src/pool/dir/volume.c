@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes of a directory pool: made as drafts (draft.c), opened, and removed.
+ * Volumes of a directory pool: creation as drafts (draft.c), opening, and removal.
  *
- * A volume is complete or does not exist. Its draft is filled under a hidden name with mode 0600;
- * the commit sets owner and mode, syncs the content, renames without replacing, and syncs the
- * directory before the call answers. A process killed before the rename leaves the draft, which is
- * dropped by its token or at the pool's next start; killed after it, the volume exists.
+ * A volume is complete or does not exist. Its draft is filled under a hidden name with mode 0600.
+ * The commit sets owner and mode, syncs the content, renames without replacing, and syncs the
+ * directory before the call returns. A process killed before the rename leaves the draft, which is
+ * removed by its token or at the pool's next start. After the rename, the volume exists.
  */
 #include "dir.h"
 
@@ -26,13 +26,13 @@
 #include <image/hold.h>
 #include <pool/device.h>
 
-#define DEFAULT_MODE 0600 /* of a directory too, as libvirt makes them */
+#define DEFAULT_MODE 0600 /* also for directories, as in libvirt */
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
 /*
- * Makes the file or directory and, of a file, its blob. The file has its owner from the beginning,
- * and nobody else may read it yet.
+ * Creates the file or directory and, for a file, its blob. The file has its owner from the
+ * beginning, and no other user may read it yet.
  */
 static gboolean make_draft(const CstDirHandle *target, const char *name, const CstVolDef *def,
                            CstVolDraft *draft, GError **error)
@@ -42,8 +42,8 @@ static gboolean make_draft(const CstDirHandle *target, const char *name, const C
     struct statx st;
 
     /*
-     * A directory gets its owner at the commit: until then cst_handle_open_own() must recognise it
-     * as ours.
+     * A directory gets its owner at the commit. Until then cst_handle_open_own() must recognise it
+     * as belonging to this program.
      */
     if (def->type == CST_VOL_DIR)
         return cst_handle_open_own(target, name, TRUE, &made, error);
@@ -62,7 +62,10 @@ static gboolean make_draft(const CstDirHandle *target, const char *name, const C
     return draft->blob != NULL;
 }
 
-/* The backing file must exist now, as with libvirt. It is not opened: the image only names it. */
+/*
+ * Verifies that the backing file is accessible, like libvirt. It is not opened, because the image
+ * only names it.
+ */
 static gboolean check_backing(const CstVolDef *def, GError **error)
 {
     if (!def->backing || !g_path_is_absolute(def->backing->path) ||
@@ -72,7 +75,7 @@ static gboolean check_backing(const CstVolDef *def, GError **error)
                           def->backing->path);
 }
 
-/* The checks come before the end of a dry run. The name is checked again by the commit's rename. */
+/* All checks come before the end of a dry run. The rename of the commit checks the name again. */
 gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error)
 {
@@ -100,8 +103,8 @@ gboolean cst_dir_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
 }
 
 /*
- * Gives a finished draft its mode and, if it is a directory, its owner, and syncs it; @fd is the
- * file or the directory.
+ * Sets the mode of a finished draft and, for a directory, its owner, and syncs it. @fd is the file
+ * or the directory.
  */
 static gboolean settle_draft(int fd, const CstVolDef *def, GError **error)
 {
@@ -117,9 +120,10 @@ static gboolean settle_draft(int fd, const CstVolDef *def, GError **error)
 }
 
 /*
- * Gives the draft, which @fd has open, its name, durably. DENIED when somebody else's file has got
- * the name, which stays then. After a failure to sync the volume is the draft again, because the
- * mark of its snapshots (shelf.c) names the draft, and vol_abandon() finds them by that.
+ * Renames the draft, which is open as @fd, to @name, and syncs the change. Fails with DENIED if the
+ * name refers to another user's file, which is kept. If the sync fails, the volume becomes the
+ * draft again, because the mark of its snapshots (shelf.c) names the draft. vol_abandon() finds the
+ * snapshots by the mark.
  */
 static gboolean name_draft(CstPoolState *state, const CstDirHandle *target, int fd,
                            const char *draft, const char *name, GError **error)
@@ -143,8 +147,8 @@ static gboolean name_draft(CstPoolState *state, const CstDirHandle *target, int 
 }
 
 /*
- * The content is synced before the name appears, so that a volume is whole or not there; then the
- * directory, so that what was answered stays.
+ * Syncs the content before the name appears, so that a volume is complete or missing. Then syncs
+ * the directory, so that a volume that was reported as created survives a power cut.
  */
 gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                             GError **error)
@@ -157,7 +161,10 @@ gboolean cst_dir_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    /* Made again if it is gone: nothing keeps another process' start from dropping it (draft.c). */
+    /*
+     * Create the directory again if it is gone, because the start of another process may drop it
+     * (draft.c).
+     */
     if (!draft->blob && !cst_handle_open_own(&target, name, TRUE, &made, error))
         return FALSE;
     fd = draft->blob ? cst_blob_file_fd(draft->blob) : made.fd;
@@ -195,7 +202,7 @@ gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
 
     if (!cst_dir_target_open(state, &target, error))
         return FALSE;
-    /* Whose snapshots they are is told by the drafts. */
+    /* The drafts identify the owner of their snapshots, so the snapshots are removed first. */
     cst_dir_drop_snapshot_drafts(&target);
     cst_dir_drop_dead(&target);
     return TRUE;
@@ -203,7 +210,7 @@ gboolean cst_dir_drop_drafts(CstPoolState *state, GError **error)
 
 /* --- existing volumes ------------------------------------------------------------------------- */
 
-/* One unlink; a file that is gone already is success. Of a link the link is removed. */
+/* Removes the entry. A missing file is success. For a symbolic link, only the link is removed. */
 gboolean cst_dir_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
     g_auto(CstDirHandle) target = CST_DIR_HANDLE_NONE;
@@ -262,7 +269,9 @@ static void add_user(const CstImageUser *user, GPtrArray *holders)
     cst_holders_add(holders, user->pid, "%s", who)->reads_only = !user->writes;
 }
 
-/* Several machines may read one volume. @pid: 0 when nobody of them can be found. */
+/*
+ * Adds the users of the image. Several machines may read one volume. @pid: 0 if no user is known.
+ */
 static void add_users(CstBlob *blob, int64_t pid, GPtrArray *holders)
 {
     const CstImageUser unknown = {pid, cst_image_is_written(blob, NULL)};
@@ -291,7 +300,7 @@ static gboolean has_writer(const GPtrArray *holders)
 }
 
 /*
- * Adds the processes that can write to the file and hold none of QEMU's locks. The kernel's count
+ * Adds the processes that can write to the file and hold no lock of QEMU. The kernel's count
  * includes loop devices and holders whose process is unknown, so an unnamed writer is listed only
  * if no other writer is.
  */
@@ -311,19 +320,20 @@ static void add_writers_without_lock(int fd, GPtrArray *holders)
 }
 
 /*
- * Locks show QEMU and our own processes, loop devices and swap the kernel's use, and the search for
- * writers all other programs that can change the file. Other readers are not known.
+ * Finds holders in three ways. Locks show QEMU and processes of this program. Loop devices and swap
+ * show uses by the kernel. The search for writers shows all other programs that can change the
+ * file. Readers without a lock are unknown.
  */
 gboolean cst_dir_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error)
 {
-    /* What can't be opened, or is no file, has no holders that could be found. */
+    /* A volume that cannot be opened, or is no file, has no holders that could be found. */
     g_autoptr(CstBlob) blob = cst_dir_vol_open(state, name, FALSE, NULL);
     int64_t pid = 0;
 
     if (!blob)
         return TRUE;
-    /* What this process does with it, the core knows. */
+    /* The core already knows the uses of this process. */
     if (cst_image_is_open(blob, &pid) && pid != getpid())
         add_users(blob, pid, holders);
     cst_file_holders(cst_blob_file_fd(blob), holders);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of the directory by others, from inotify (notify.c). An event names the entry that it is
- * about; an event without a name, or a queue that overflowed, means "anything". Writes are reported
- * when the file is closed, not while a guest writes.
+ * Watches for changes of the directory by other programs, with inotify (notify.c). An event names
+ * its entry. An event without a name, or a queue that overflowed, means that any entry may have
+ * changed. A write is reported when the file is closed, not while a guest writes.
  */
 #include "dir.h"
 
@@ -26,7 +26,7 @@ int cst_dir_watch_open(CstPoolState *state, GError **error)
 
     if (!cst_dir_target_open(state, &target, error))
         return -1;
-    /* What was opened and found to be the pool's is watched, whatever has the name by now. */
+    /* Watch the directory that was opened and verified, even if the path now leads elsewhere. */
     opened = g_strdup_printf("/proc/self/fd/%d", target.fd);
     fd = dir_notify_open(opened, WATCHED | IN_ONLYDIR);
     if (fd < 0)
@@ -39,7 +39,7 @@ void cst_dir_watch_close(CstPoolState *state, int fd)
     dir_notify_close(fd);
 }
 
-/* The receiver of names that a listing shows. */
+/* A callback that receives only the names that a listing shows. */
 typedef struct {
     void (*changed)(const char *name, gpointer data);
     gpointer data;
