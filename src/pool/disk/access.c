@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A pool's disk, opened: the one that is expected, with the table that the definition says. The
- * table is read each time, which takes a millisecond, so that nothing of what other tools change
- * is missed. Which disk it must be is the label's identifier and the disk's serial number, as far
- * as it has these.
+ * Opens a pool's disk, and verifies its identity and the type of its table. The table is read at
+ * each open, which takes a millisecond, so that no change by another tool is missed. The identity
+ * is the label's identifier and the disk's serial number, if the disk has them.
  */
 #include "disk.h"
 
@@ -18,7 +17,7 @@
 #include <base/log.h>
 #include <pool/device.h>
 
-/* udev holds the lock while it looks at a disk, other tools while they change it. */
+/* udev holds the lock during its probe of a disk, other tools during a change. */
 #define LOCK_WAIT_US (30 * G_TIME_SPAN_SECOND)
 
 void disk_access_clear(DiskAccess *access)
@@ -66,7 +65,7 @@ static gboolean lock_disk(const DiskAccess *access, GError **error)
     return cst_flock_wait(access->fd, access->device.node, LOCK_WAIT_US, busy, error);
 }
 
-/* In libvirt's words. */
+/* Fails with libvirt's messages. */
 static gboolean refuse_label(const DiskAccess *access, const char *wanted, GError **error)
 {
     const char *node = access->device.node;
@@ -113,7 +112,7 @@ static gboolean check_identity(CstPoolState *state, const DiskAccess *access, GE
     if (disk->id && g_strcmp0(access->table->id, disk->id) != 0)
         return refuse_other(state, access, _("label's identifier"), access->table->id, disk->id,
                             error);
-    /* udev may not have got that far. */
+    /* udev may not have processed the disk yet, so a missing serial number is accepted. */
     if (serial && strcmp(serial, disk->serial) != 0)
         return refuse_other(state, access, _("serial number"), serial, disk->serial, error);
     return TRUE;
@@ -132,7 +131,7 @@ gboolean disk_access_lock(CstPoolState *state, DiskAccess *ret_access, GError **
            read_table(state, ret_access, error) && check_identity(state, ret_access, error);
 }
 
-/* "id=… serial=…", without what there isn't. */
+/* Returns "id=… serial=…"; missing values are empty. */
 char *disk_identity(CstPoolState *state, GError **error)
 {
     g_auto(DiskAccess) access = {.fd = -1};
@@ -145,7 +144,7 @@ char *disk_identity(CstPoolState *state, GError **error)
                            serial ? serial : "");
 }
 
-/* Takes over what disk_identity() wrote. */
+/* Parses a line of disk_identity() as the expected identity. */
 static void expect_line(DiskState *disk, const char *line)
 {
     const char *serial = line ? strstr(line, " serial=") : NULL;
@@ -162,7 +161,9 @@ static void expect_line(DiskState *disk, const char *line)
         g_clear_pointer(&disk->serial, g_free);
 }
 
-/* A start accepts another disk with a table of the right type, and expects that from then on. */
+/*
+ * A start accepts another disk with a table of the right type. From then on, this disk is expected.
+ */
 gboolean disk_expect(CstPoolState *state, const char *recorded, gboolean starting, GError **error)
 {
     g_autofree char *line = NULL;
@@ -189,7 +190,7 @@ gboolean disk_change(DiskAccess *access, const DiskChange *change, GError **erro
            (!now || disk_show(&access->device, access->fd, now, error));
 }
 
-/* If the table can't be read, the one from before the change is as close as can be. */
+/* If the table cannot be read, the table from before the change is the best approximation. */
 void disk_follow(DiskAccess *access)
 {
     g_autoptr(DiskTable) now = NULL;
@@ -199,7 +200,7 @@ void disk_follow(DiskAccess *access)
     disk_show(&access->device, access->fd, now ? now : access->table, NULL);
 }
 
-/* Opens any partition of the disk; -1: it has none. */
+/* Opens any partition of the disk. Returns -1 if it has no partition that can be opened. */
 static int open_any(const DiskAccess *access)
 {
     g_autoptr(GArray) shown = disk_shown(&access->device);
@@ -216,9 +217,9 @@ static int open_any(const DiskAccess *access)
 }
 
 /*
- * udev has the kernel read the table anew once a disk's node that was written to is closed: all
- * nodes go and come back, unless one of them is open. Our own writing is aside of the node where
- * that can be had (cst_node_open_aside()).
+ * After a writer closes a disk's node, udev makes the kernel read the table again. All nodes of
+ * partitions then disappear and return, unless one of them is open. Therefore one partition is kept
+ * open. Our own writes use a node that udev does not watch, if possible (cst_node_open_aside()).
  */
 void disk_access_settle(DiskAccess *access)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes deleted and resized. The kernel forgets a partition before the table does, because only
- * it knows for certain that nobody has it open; killed in between, the next start has it take the
- * partition over again. Logical partitions behind a deleted one are renumbered, so those must not
- * be in use either.
+ * Deletes and resizes volumes. The partition is removed from the kernel before the table, because
+ * only the kernel knows for certain that no process has it open. After a crash in between, the next
+ * start adds the partition to the kernel again. A delete renumbers the logical partitions after the
+ * deleted one, so they must not be in use either.
  */
 #include "disk.h"
 
@@ -20,7 +20,7 @@
 #include <base/units.h>
 #include <pool/device.h>
 
-/* The partition that is volume @name; NULL with NO_VOL when there is none. */
+/* Returns the partition of volume @name, or NULL with NO_VOL if it does not exist. */
 static const DiskPartition *find(const DiskAccess *access, const char *name, GError **error)
 {
     const DiskPartition *partition =
@@ -32,7 +32,7 @@ static const DiskPartition *find(const DiskAccess *access, const char *name, GEr
     return NULL;
 }
 
-/* --- who has it open -------------------------------------------------------------------------- */
+/* --- holders ---------------------------------------------------------------------------------- */
 
 static gboolean add_holders(const DiskAccess *access, guint number, GPtrArray *holders,
                             GError **error)
@@ -42,7 +42,7 @@ static gboolean add_holders(const DiskAccess *access, guint number, GPtrArray *h
     return cst_device_holders(node, holders, error);
 }
 
-/* Logical partitions that whatever is done to @partition is done to as well, or renumbers. */
+/* Returns whether a delete of @partition also removes or renumbers the logical partition @other. */
 static gboolean is_affected(const DiskPartition *partition, const DiskPartition *other)
 {
     return other->kind == DISK_LOGICAL &&
@@ -76,7 +76,10 @@ static gboolean refuse_with_logicals(const DiskAccess *access, const DiskPartiti
                     name, count);
 }
 
-/* Those that would be called otherwise afterwards: their users would go on under the old name. */
+/*
+ * Refuses the delete if a partition to be renumbered is in use, because its users would continue
+ * under the old name.
+ */
 static gboolean refuse_renumbering(const DiskAccess *access, const DiskPartition *partition,
                                    GError **error)
 {
@@ -95,7 +98,9 @@ static gboolean refuse_renumbering(const DiskAccess *access, const DiskPartition
     return TRUE;
 }
 
-/* What can't be forgotten is taken over again with all others. */
+/*
+ * On failure, makes the kernel follow the table again, including the partitions that were removed.
+ */
 static gboolean hide_affected(DiskAccess *access, const DiskPartition *partition, GError **error)
 {
     for (guint i = 0; i < access->table->partitions->len; i++) {
@@ -110,7 +115,7 @@ static gboolean hide_affected(DiskAccess *access, const DiskPartition *partition
     return TRUE;
 }
 
-/* Whether the table on the disk has no partition where @partition was. */
+/* Returns whether the table on the disk has no partition at the start of @partition. */
 static gboolean is_gone(const DiskAccess *access, const DiskPartition *partition)
 {
     g_autoptr(DiskTable) now = NULL;
@@ -124,9 +129,9 @@ static gboolean is_gone(const DiskAccess *access, const DiskPartition *partition
 }
 
 /*
- * Makes the change of a delete. Once the table is written the volume is gone, and a logical one
- * behind it may have its name: a second delete would remove that one. So a failure of the kernel to
- * follow is logged, and is no failure of the delete.
+ * Removes the partition from the table. Once the table is written, the volume is gone, and a later
+ * logical partition may have its name. A second delete would then remove that partition. Therefore
+ * a failure of the kernel to follow is only logged.
  */
 static gboolean remove_partition(CstPoolState *state, DiskAccess *access, const DiskChange *change,
                                  GError **error)
@@ -170,7 +175,7 @@ gboolean disk_vol_delete(CstPoolState *state, const char *name, unsigned flags, 
 
 /* --- wiping, resizing ------------------------------------------------------------------------- */
 
-/* In libvirt's words. */
+/* Fails with libvirt's message. */
 gboolean disk_vol_check_wipe(CstPoolState *state, const char *name, GError **error)
 {
     g_auto(DiskAccess) access = {.fd = -1};
@@ -185,7 +190,7 @@ gboolean disk_vol_check_wipe(CstPoolState *state, const char *name, GError **err
     return cst_fail(error, CST_ERROR_NO_SUPPORT, _("cannot wipe extended partition '%s'"), path);
 }
 
-/* The room behind it, less what is being made there now. */
+/* Returns the offset up to which the partition can grow, without the extents of current drafts. */
 static uint64_t room_behind(const DiskAccess *access, const DiskPartition *partition)
 {
     g_autoptr(GArray) numbers = g_array_new(FALSE, TRUE, sizeof(guint));
@@ -202,7 +207,9 @@ static uint64_t room_behind(const DiskAccess *access, const DiskPartition *parti
     return end;
 }
 
-/* An extended one must go on holding what it holds. */
+/*
+ * Returns the lowest possible end. An extended partition must still contain its logical partitions.
+ */
 static uint64_t least_end(const DiskAccess *access, const DiskPartition *partition)
 {
     uint64_t end = partition->start + access->table->sector;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a volume that is being made takes of the disk before the table says so: an extent and a
- * number. Both are claimed by locks of a descriptor of the disk's node (F_OFD_SETLK), on the bytes
- * of the extent and on a byte far behind any disk's end that stands for the number. Other makers,
- * in this process and in others, see them, and they end with their owner, however it ends. Whoever
- * looks for a place does so with the disk locked, so nobody claims what is being chosen; and so a
- * lock for reading will do, which does not need the node open for writing.
+ * Claims of new volumes on the disk before they are in the table: an extent and a number. Both are
+ * locks of a descriptor of the disk's node (F_OFD_SETLK). One lock covers the bytes of the extent.
+ * The other covers one byte, far after the end of any disk, that represents the number. Other
+ * processes and threads that create volumes see the locks. The kernel drops them when their owner
+ * ends, even after a crash.
+ *
+ * A caller that searches for an extent holds the lock of the disk, so no other caller claims the
+ * same extent. Therefore a read lock is sufficient, and the node need not be open for writing.
  */
 #include "disk.h"
 
@@ -15,7 +17,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* The byte that stands for number 0. */
+/* The byte that represents number 0. */
 #define NUMBERS (INT64_C(1) << 62)
 
 static struct flock range(short type, uint64_t start, uint64_t end)
@@ -27,8 +29,9 @@ static struct flock range(short type, uint64_t start, uint64_t end)
 }
 
 /*
- * Adds what others hold of the range. The kernel tells one lock, in no order, so both sides of it
- * are asked about again. Where it can't tell, the claim itself will fail.
+ * Adds the parts of the range that other descriptors have locked. The kernel reports one lock at a
+ * time, in no order, so both sides of it are queried again. If the query fails, the claim itself
+ * will fail.
  */
 static void add_held(int fd, uint64_t start, uint64_t end, GArray *extents)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The disk of a pool and how it and its partitions are called. The definition may name it by any of
- * its links; volumes are called by what the kernel, or device-mapper, calls the disk now: the name
- * and the number, with a "p" between them when the name ends in a digit, or, on device-mapper, when
- * the definition does not say part_separator='no'. That is libvirt's rule.
+ * The disk of a pool, and the names of the disk and its partitions. The definition may name the
+ * disk by any of its links. The name of a volume is the current name of the disk in the kernel or
+ * device-mapper, followed by the number. libvirt's rule puts a "p" between them if the disk's name
+ * ends in a digit. On device-mapper, it also does so unless the definition has part_separator='no'.
  */
 #include "disk.h"
 
@@ -38,7 +38,7 @@ static const char *separator_of(const CstPoolDef *def, const DiskDevice *device)
     return device->mapped && source_device(def)->part_separator != 0 ? "p" : "";
 }
 
-/* The kernel writes "cciss!c0d0" for what lies below a folder of /dev. */
+/* The kernel writes "cciss!c0d0" for a node in a subdirectory of /dev. */
 static gboolean name_device(dev_t number, DiskDevice *device)
 {
     g_autofree char *dir = cst_sysfs_block(number);
@@ -108,8 +108,8 @@ guint disk_number_of(const DiskDevice *device, const char *name)
 }
 
 /*
- * libvirt shows a volume by the link below the target path that leads to it, such as one of
- * /dev/disk/by-id; where there is none, by its node.
+ * Like libvirt, shows a volume by its link below the target path, such as one of /dev/disk/by-id,
+ * or by its node if no link exists.
  */
 char *disk_vol_path(CstPoolState *state, const char *name)
 {
@@ -125,7 +125,7 @@ char *disk_vol_path(CstPoolState *state, const char *name)
     return cst_device_stable_path(state->def->target_path, node);
 }
 
-/* Of a link: the name of what it leads to. */
+/* Returns the name of the device that a link leads to. */
 static char *kernel_name(const char *path)
 {
     g_autofree char *dir = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The backend's table, above the files that do the work, and the life of a pool's state. */
+/* The backend's table, and the lifecycle of a pool's state. */
 #include "disk.h"
 
 #include <base/error.h>

@@ -11,48 +11,48 @@
 #include "table.h"
 
 /**
- * Pools that are a disk, whose partitions are the volumes, as libvirt has them.
+ * Pools that are a disk. The partitions are the volumes, as in libvirt.
  *
- * From below to above; a file calls files of the lines before its own, and to its left:
+ * The files, lowest layer first. A file calls only files of earlier lines, and files to its left:
  *
  *     table.c                          a table as values: free extents, numbers
  *     fdisk.c  parted_output.c  parted.c  label.c    tables on disks
  *     device.c  kernel.c               the disk and its names; its partitions in the kernel
- *     seen.c                           what the last scan saw
- *     access.c                         a disk opened, known to be the right one, read, locked
- *     claim.c  draft.c                 what new volumes take; their content
+ *     seen.c                           the cached result of the last scan
+ *     access.c                         a disk that is opened, verified, read and locked
+ *     claim.c  draft.c                 extents and numbers of new volumes; their content
  *     scan.c  volume.c  change.c  lifecycle.c  watch.c    the callbacks
- *     disk.c                           the table
+ *     disk.c                           the backend's table
  *
- * Functions that are a callback of the table do what CstBackend says of it.
+ * CstBackend documents the functions that are callbacks of the table.
  *
- * A volume is called what the kernel calls the partition, "sdb1", as libvirt has it; a creation
- * under another name is refused. There are no drafts on the disk: until its commit a new volume is
- * a free extent that its maker has claimed (claim.c), and written to through the whole disk. The
- * commit enters it into the table.
+ * As in libvirt, the name of a volume is the kernel's name of the partition, "sdb1". A creation
+ * under another name is refused. The disk contains no drafts. Until its commit, a new volume is a
+ * free extent that its creator has claimed (claim.c) and writes through the whole disk. The commit
+ * enters it into the table.
  *
- * Locks: whoever changes a table or chooses an extent holds flock(2) on the disk, which keeps udev
- * from reading the table meanwhile, and other programs that keep to udev's rule from writing it.
+ * Locks: a function that changes a table or chooses an extent holds flock(2) on the disk. The lock
+ * keeps udev from reading the table, and other programs that follow udev's rule from writing it.
  */
 extern const CstBackend cst_disk_backend;
 
 typedef struct {
     CstPoolState head;
-    gboolean known; /**< the core has said what to expect: the pool was started some time */
-    char *id;       /**< of the label that it must be; NULL: any */
-    char *serial;   /**< of the disk that it must be; NULL: any */
-    GMutex lock;    /**< guards what follows: what the last usage() saw */
+    gboolean known; /**< the core has set the expected disk, so the pool was started */
+    char *id;       /**< of the expected label; NULL: any */
+    char *serial;   /**< of the expected disk; NULL: any */
+    GMutex lock;    /**< guards free and label, from the last usage() */
     GArray *free;   /**< of CstDeviceExtent */
     const char *label;
     gint scanned;        /**< atomic: this state has scanned the disk before */
-    CstReportCache seen; /**< of GHashTable: what the last scan saw, CstVolume by name */
+    CstReportCache seen; /**< of GHashTable: volumes of the last scan, by name */
 } DiskState;
 
 #define DISK(state) ((DiskState *)(state))
 
 /* --- device.c --------------------------------------------------------------------------------- */
 
-/** The disk that a definition names, as it is called now. */
+/** The disk of a definition, under its current name. */
 typedef struct {
     dev_t number;
     char *node;            /**< "/dev/sdb", "/dev/mapper/mpatha" */
@@ -61,22 +61,22 @@ typedef struct {
     gboolean mapped;       /**< of device-mapper, whose partitions are maps of their own */
 } DiskDevice;
 
-/** Frees what @device holds. */
+/** Frees the strings of @device. */
 void disk_device_clear(DiskDevice *device);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DiskDevice, disk_device_clear)
 
-/** Path of the device in the definition, borrowed. */
+/** Returns the path of the device in the definition, borrowed. */
 const char *disk_path(const CstPoolDef *def);
-/** Finds the disk; INVALID when there is none of that path, or it is no whole disk. */
+/** Finds the disk. Fails with INVALID if the path does not exist or is no whole disk. */
 gboolean disk_device_find(const CstPoolDef *def, DiskDevice *ret_device, GError **error);
-/** The same for names alone: a disk that is not there is called what its path says. */
+/** Like disk_device_find(), for names only. Derives the name of a missing disk from its path. */
 void disk_device_guess(const CstPoolDef *def, DiskDevice *ret_device);
 
 /** Returns the node of partition @number ("/dev/sdb1"); free it. */
 char *disk_partition_node(const DiskDevice *device, guint number);
 /** Returns the name of the volume that partition @number is ("sdb1"); free it. */
 char *disk_partition_name(const DiskDevice *device, guint number);
-/** The number of the partition that a volume of that name is; 0: there can't be such a volume. */
+/** Returns the number of the partition of volume @name, or 0 if no volume can have this name. */
 guint disk_number_of(const DiskDevice *device, const char *name);
 
 /** CstBackend.vol_path, vol_resolve, touch. */
@@ -86,26 +86,31 @@ gboolean disk_touch(const CstPoolDef *def, GError **error);
 
 /* --- kernel.c --------------------------------------------------------------------------------- */
 
-/** A partition as the kernel has it. */
+/** A partition in the kernel's view. */
 typedef struct {
     guint number;
     uint64_t start, size;
 } DiskShown;
 
-/** What partitions the kernel has; an array of DiskShown. Empty for a mapped disk. */
+/**
+ * Returns the partitions in the kernel's view as an array of DiskShown. Empty for a mapped disk.
+ */
 GArray *disk_shown(const DiskDevice *device);
-/** Whether the kernel has @partition where the table says; always TRUE of a mapped disk. */
+/**
+ * Returns whether the kernel's view of @partition equals the table. Do not call it for a mapped
+ * disk.
+ */
 gboolean disk_is_shown(const GArray *shown, const DiskPartition *partition);
 /**
- * Has the kernel know the partitions of @table, no others, and those in their sizes. @fd is the
- * disk's. BUSY when one that has to go is in use.
+ * Makes the kernel's view equal to the partitions of @table and their sizes. @fd has the disk open.
+ * Fails with BUSY if a partition to be removed is in use.
  */
 gboolean disk_show(const DiskDevice *device, int fd, const DiskTable *table, GError **error);
-/** How long another process may hold a partition that has to go open, microseconds. */
+/** The longest wait for another process to close a partition to be removed, in microseconds. */
 extern gint64 disk_busy_us;
 /**
- * Removes partition @number from the kernel's view; waits up to disk_busy_us for programs that read
- * it for a moment. BUSY when it stays in use. Succeeds when the kernel has no such partition.
+ * Removes partition @number from the kernel's view. Waits up to disk_busy_us for programs that read
+ * it briefly. Fails with BUSY if it stays in use. Succeeds if the kernel has no such partition.
  */
 gboolean disk_hide(const DiskDevice *device, int fd, guint number, GError **error);
 
@@ -113,45 +118,48 @@ gboolean disk_hide(const DiskDevice *device, int fd, guint number, GError **erro
 
 typedef struct {
     DiskDevice device;
-    int fd; /**< of the disk, for reading; holds the lock, if any */
+    int fd; /**< of the disk, for reading; holds the lock, if locked */
     const DiskLabelOps *ops;
     DiskTable *table;
-    DiskState *changes; /**< whose disk is locked, to be changed; NULL: it is only read */
+    DiskState *changes; /**< state whose disk is locked for a change; NULL: read only */
 } DiskAccess;
 
-/** Closes it, and unlocks the disk. What was seen of one that was locked does not count. */
+/** Closes and unlocks the disk. If it was locked, also drops the cached result of the last scan. */
 void disk_access_clear(DiskAccess *access);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DiskAccess, disk_access_clear)
 
 /**
- * Opens the pool's disk and reads its table. STATE when it is not the one that is expected; PROBE,
- * or STATE, when it has no table, or another one than the definition says.
+ * Opens the pool's disk and reads its table. Fails with STATE if it is another disk than expected.
+ * Fails with PROBE or STATE if it has no table, or a table of another type than the definition.
  */
 gboolean disk_access_open(CstPoolState *state, DiskAccess *ret_access, GError **error);
-/** The same, with the disk locked; BUSY when another program keeps it locked. */
+/**
+ * Like disk_access_open(), with the disk locked. Fails with BUSY if another program keeps it
+ * locked.
+ */
 gboolean disk_access_lock(CstPoolState *state, DiskAccess *ret_access, GError **error);
-/** The name of the label that the definition asks for, its default where it leaves that open. */
+/** Returns the name of the definition's label, or the default if the definition has no label. */
 const char *disk_wanted_label(const CstPoolDef *def);
 
 /**
- * Makes a change of the table, and has the kernel follow. The access is locked, and its table is
- * that of before afterwards.
+ * Changes the table, and makes the kernel follow. @access must be locked. Its table is not updated.
  */
 gboolean disk_change(DiskAccess *access, const DiskChange *change, GError **error);
 /**
- * Has the kernel follow the table as it is on the disk now. After a change that failed: it may have
- * been written or not, and partitions may be hidden. A failure is ignored.
+ * Makes the kernel follow the table on the disk. Call it after a change that failed, because the
+ * table may have been written or not, and partitions may be hidden. Ignores failures.
  */
 void disk_follow(DiskAccess *access);
 /**
- * Ends the access and waits for udev, so that names which it makes are there and nodes stay: it
- * reads a table anew when somebody has written to the disk, unless a partition is open.
+ * Ends the access and waits until udev has created its names. Keeps a partition open during the
+ * wait, because after a write udev makes the kernel read the table again unless a partition is
+ * open.
  */
 void disk_access_settle(DiskAccess *access);
 
 /**
- * Completes what a change that was killed has left: half of a GPT, a kernel that has other
- * partitions than the table. BUSY when one of those is in use.
+ * Completes a change that was interrupted by a crash: repairs half of a GPT, and makes the kernel
+ * follow the table. Fails with BUSY if a partition to be removed is in use.
  */
 gboolean disk_complete(CstPoolState *state, GError **error);
 
@@ -161,38 +169,41 @@ gboolean disk_expect(CstPoolState *state, const char *recorded, gboolean startin
 
 /* --- claim.c ---------------------------------------------------------------------------------- */
 
-/** What claims of other makers there are: numbers (guint) and extents (CstDeviceExtent). */
+/** Appends the claims of other drafts: numbers (guint) and extents (CstDeviceExtent). */
 void disk_claims(int fd, const DiskTable *table, GArray *numbers, GArray *extents);
-/** Claims partition @wanted for as long as @fd is open. The disk is locked. */
+/** Claims partition @wanted until @fd is closed. The caller holds the lock of the disk. */
 gboolean disk_claim(int fd, const DiskPartition *wanted, GError **error);
 
 /* --- draft.c ---------------------------------------------------------------------------------- */
 
 /**
- * Makes a blob of the range of @wanted, of the disk at @node, which is locked. @claim, the
- * descriptor that it is claimed by, is taken over, also when there is none to be made.
+ * Creates a blob of the range of @wanted on the disk at @node, which is locked. Adopts @claim, the
+ * descriptor with the claim, also on failure.
  */
 CstBlob *disk_draft_new(int claim, const char *node, const DiskPartition *wanted, GError **error);
-/** The partition that the blob is to become, borrowed; NULL: it is none of disk_draft_new(). */
+/**
+ * Returns the partition that the blob will become, borrowed. NULL: the blob is not from
+ * disk_draft_new().
+ */
 const DiskPartition *disk_draft_partition(CstBlob *blob);
-/** Closes the disk, and so gives up the claim; the blob can't be used any more. */
+/** Closes the disk and thereby releases the claim. The blob cannot be used afterwards. */
 void disk_draft_close(CstBlob *blob);
 
 /* --- seen.c ----------------------------------------------------------------------------------- */
 
-/** How long a scan counts; tests have it count for less, or more. */
+/** The time for which the result of a scan is valid, in microseconds. Tests change it. */
 extern gint64 disk_seen_us;
 
-/** Initialises, or frees, what @disk has seen. */
+/** Initialises, or frees, the cache of @disk. */
 void disk_seen_init(DiskState *disk);
 void disk_seen_clear(DiskState *disk);
-/** Something was changed, or may have been: what was seen does not count any more. */
+/** Invalidates the cached result, because the disk was changed or may have been changed. */
 void disk_seen_forget(DiskState *disk);
-/** Before a scan. Returns the count of changes, for disk_seen_end(). */
+/** Call it before a scan. Returns the count of changes, for disk_seen_end(). */
 guint disk_seen_begin(DiskState *disk);
-/** After it: takes over @found, all volumes by their names; NULL: the disk could not be read. */
+/** Call it after the scan. Adopts @found, all volumes by name. NULL: the disk could not be read. */
 void disk_seen_end(DiskState *disk, GHashTable *found, guint changes);
-/** What the last scan saw of that name, a new reference; NULL: nothing, or it does not count. */
+/** Returns the cached volume of that name as a new reference, or NULL if no valid one is cached. */
 CstVolume *disk_seen_find(DiskState *disk, const char *name);
 
 /* --- scan.c ----------------------------------------------------------------------------------- */

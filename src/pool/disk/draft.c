@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The content of a volume that is being made: a range of the whole disk. It is written there
- * through the disk's own page cache, which the partition's node, once there is one, does not share;
- * so the commit syncs it, and what the cache has of the range from before is dropped first. The
- * disk is opened aside of its node, which has the claim: udev would probe all partitions when that
- * is closed after writing.
+ * The content of a new volume: a range of the whole disk. It is written through the disk's page
+ * cache, which the later node of the partition does not share. Therefore the commit syncs it, and
+ * old cached content of the range is dropped first. The disk is opened by a node that udev does not
+ * watch, because udev would probe all partitions after a writer closes the watched node. The
+ * watched node has the claim.
  */
 #include "disk.h"
 
@@ -18,7 +18,7 @@
 typedef struct {
     CstBlob head;
     CstBlob *disk; /* NULL: closed */
-    int claim;     /* -1: given up */
+    int claim;     /* -1: released */
     DiskPartition partition;
 } DraftBlob;
 
@@ -54,7 +54,7 @@ static void draft_close(CstBlob *blob)
     g_free(blob);
 }
 
-/* Behind its end lies another partition. */
+/* Another partition may follow the end of the range. */
 static gboolean draft_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
                              GError **error)
 {
@@ -95,7 +95,7 @@ static const CstBlobOps draft_ops = {
     .discard = draft_discard,
 };
 
-/* The blob of the whole disk; what the cache has of the range is dropped. */
+/* Opens the whole disk as a blob, and drops the cached content of the range. */
 static CstBlob *open_disk(const char *node, const DiskPartition *wanted, GError **error)
 {
     int fd = cst_node_open_aside(node, O_RDWR);

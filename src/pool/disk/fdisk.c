@@ -2,14 +2,14 @@
 /*
  * Tables of type gpt and dos, by libfdisk.
  *
- * What a kill or a power cut leaves: the disk is opened with O_DSYNC, so that what libfdisk writes
- * is on the disk in the order in which it writes. Of a GPT it writes the backup's entries, the
- * backup's header, the primary entries, the primary header: at each moment at least one of the two
- * is whole and says either what was or what is to be. A primary one that is half written makes
- * libfdisk, and only it, go by the backup; the kernel would show no partitions, so the next start
- * of the pool completes it (repair). A change of a dos table is one sector, but for a new logical
- * partition: its own link is zeroed before (an empty chain ends there), libfdisk writes the link
- * that leads to it, then its own.
+ * State after a kill or a power cut: the disk is opened with O_DSYNC, so that the writes of
+ * libfdisk reach the disk in their order. For a GPT, libfdisk writes the backup's entries, the
+ * backup's header, the primary entries and the primary header. At each point in time at least one
+ * copy is complete, and contains the old or the new table. If the primary copy is half written,
+ * libfdisk uses the backup, but the kernel would show no partitions. Therefore the next start of
+ * the pool completes it (repair). A change of a dos table is one sector, except for a new logical
+ * partition. For it, its own link is zeroed first, so that the chain ends there. Then libfdisk
+ * writes the link that leads to it, and then its own link.
  */
 #include "label.h"
 
@@ -33,15 +33,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Partition, fdisk_unref_partition)
 typedef struct fdisk_parttype PartType;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PartType, fdisk_unref_parttype)
 
-/* Numbers in 32 bits, as a dos table has them. */
+/* A dos table has sector numbers of 32 bits. */
 #define DOS_SECTORS (UINT64_C(1) << 32)
 #define DOS_PRIMARY 4
 
 /* --- marks ------------------------------------------------------------------------------------ */
 
 /*
- * The type of a partition that is marked like this, and the other way round: the first row that
- * fits counts. "none", what documents have that say nothing, is Linux' data, as with libvirt.
+ * Maps marks to partition types and back. The first matching row counts. Like in libvirt, the
+ * default "none" of documents is Linux' data.
  */
 static const struct {
     const char *mark;
@@ -72,7 +72,7 @@ static const char *mark_of(const PartType *type)
     return "none";
 }
 
-/* A new reference to the type that stands for @mark. */
+/* Returns a new reference to the type for @mark. */
 static PartType *type_of(const struct fdisk_label *label, const char *mark)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(marks); i++) {
@@ -88,8 +88,8 @@ static PartType *type_of(const struct fdisk_label *label, const char *mark)
 /* --- a context -------------------------------------------------------------------------------- */
 
 /*
- * Collects what libfdisk complains of, for the error. It asks nothing, as its dialogs are off, and
- * what it tells of success is of no interest.
+ * Collects the warnings of libfdisk for the error message. libfdisk asks no questions, because its
+ * dialogs are off. Its messages about success are ignored.
  */
 static int hear(struct fdisk_context *context, struct fdisk_ask *ask, void *said)
 {
@@ -101,7 +101,10 @@ static int hear(struct fdisk_context *context, struct fdisk_ask *ask, void *said
     return 0;
 }
 
-/* Keeps the descriptor the caller's. @said collects complaints. NULL with @error. */
+/*
+ * Opens a context. The caller keeps the ownership of the descriptor. @said collects warnings.
+ * Returns NULL with @error on failure.
+ */
 static Context *context_open(int fd, const char *node, gboolean writable, GString *said,
                              GError **error)
 {
@@ -122,7 +125,10 @@ static Context *context_open(int fd, const char *node, gboolean writable, GStrin
     return NULL;
 }
 
-/* FALSE always. @result: what libfdisk returned, a negative errno. */
+/*
+ * Sets the error of a refused change. @result is libfdisk's result, a negative errno. Always
+ * returns FALSE.
+ */
 static gboolean refused(int result, const char *node, const GString *said, GError **error)
 {
     if (result == -ENOSPC || result == -ERANGE)
@@ -144,9 +150,7 @@ static DiskKind kind_of(Partition *partition)
     return fdisk_partition_is_nested(partition) ? DISK_LOGICAL : DISK_PRIMARY;
 }
 
-/*
- * An entry that lies outside of the disk, as garbage or an enlarged file may have it, is CORRUPT.
- */
+/* Fails with CORRUPT if an entry is outside of the disk, because of garbage or an enlarged file. */
 static gboolean take_partition(DiskTable *table, Partition *from, const char *node, GError **error)
 {
     uint64_t sectors = table->size / table->sector;
@@ -253,8 +257,8 @@ static gboolean fdisk_read(int fd, const char *node, DiskTable **ret_table, GErr
 /* --- changing --------------------------------------------------------------------------------- */
 
 /*
- * A chain that leads to the new link while that is not yet written ends there. Before libfdisk
- * reads the disk: it would go on with what an old chain has there.
+ * Zeroes the new link, so that a chain that already leads to it ends there. This must happen before
+ * libfdisk reads the disk, because libfdisk would follow an old chain there.
  */
 static gboolean clear_link(int fd, const char *node, const DiskTable *table,
                            const DiskChange *change, GError **error)
@@ -284,7 +288,7 @@ static int add(Context *context, const DiskTable *table, const DiskPartition *wa
     fdisk_partition_size_explicit(partition, 1);
     fdisk_partition_set_type(partition, type);
     result = fdisk_add_partition(context, partition, &number);
-    /* Written under another number it would be another volume. */
+    /* A partition under another number would be another volume. */
     return result == 0 && number != wanted->number - 1 ? -ERANGE : result;
 }
 
@@ -309,9 +313,11 @@ static int apply(Context *context, const DiskTable *table, const DiskChange *cha
 }
 
 /*
- * Opened so that each write is on the disk before the next one begins. @aside: udev does not see it
- * closed, upon which it would probe all partitions anew; it learns of those that come and go from
- * the kernel. -1 with @error.
+ * Opens the disk so that each write reaches the disk before the next one begins. Returns -1 with
+ * @error on failure.
+ *
+ * @aside: udev does not see the close, after which it would probe all partitions again. The kernel
+ * reports new and removed partitions to udev.
  */
 static int open_to_write(const char *node, gboolean aside, GError **error)
 {
@@ -326,7 +332,7 @@ static int open_to_write(const char *node, gboolean aside, GError **error)
 static gboolean fdisk_change(const char *node, const DiskTable *table, const DiskChange *change,
                              GError **error)
 {
-    /* Of a new size the kernel reports nothing. */
+    /* The kernel reports no event for a new size, so udev must see the close. */
     g_auto(CstFd) fd = open_to_write(node, change->action != DISK_RESIZE, error);
     g_autoptr(GString) said = g_string_new(NULL);
     g_autoptr(Context) context = NULL;
@@ -359,7 +365,7 @@ static gboolean fdisk_put_label(const char *node, const char *label, GError **er
     return result == 0 || refused(result, node, said, error);
 }
 
-/* libfdisk has marked a GPT as changed when it found one of its two copies damaged. */
+/* libfdisk marks a GPT as changed if it found one of its two copies damaged. */
 static gboolean fdisk_repair(const char *node, GError **error)
 {
     g_auto(CstFd) fd = open_to_write(node, TRUE, error);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The partitions that the kernel has of a disk, and how it comes to have those of the table. It
- * would read the table itself (BLKRRPART), but only while nobody has any partition open, and only
- * the types of tables that it was built with; so it is told of each that came, went or changed its
- * size (BLKPG), and the others stay as they are. Partitions of a device-mapper device are maps,
- * which kpartx makes.
+ * The kernel's view of the partitions of a disk, and its update from the table. The kernel could
+ * read the table itself (BLKRRPART), but only while no partition is open, and only tables of the
+ * types that it was built with. Therefore it is informed of each added, removed or resized
+ * partition (BLKPG), and all other partitions stay unchanged. Partitions of a device-mapper device
+ * are maps, which kpartx creates.
  */
 #include "disk.h"
 
@@ -21,7 +21,7 @@
 #include <pool/device.h>
 #include <pool/tool.h>
 
-/* What the kernel shows of an extended partition: its link, so that nobody writes over it. */
+/* The kernel shows only the link of an extended partition, so that no program writes over it. */
 #define EXTENDED_BYTES 1024
 #define TOOL_S         60
 #define BUSY_STEP_US   (10 * G_TIME_SPAN_MILLISECOND)
@@ -42,9 +42,9 @@ static gboolean run(const char *const *argv, const char *package, GError **error
     return cst_tool_run(&tool, NULL, NULL, error);
 }
 
-/* --- what there is ---------------------------------------------------------------------------- */
+/* --- the kernel's view ------------------------------------------------------------------------ */
 
-/* Of "sdb12", and of "nvme0n1p12"; 0: it is no partition of the disk. */
+/* Returns the number of "sdb12" or "nvme0n1p12", or 0 if @name is no partition of the disk. */
 static guint number_of(const DiskDevice *device, const char *name)
 {
     const char *rest = name + strlen(device->kernel);
@@ -89,7 +89,7 @@ static uint64_t shown_size(const DiskPartition *partition)
     return partition->kind == DISK_EXTENDED ? MIN(size, EXTENDED_BYTES) : size;
 }
 
-/* Of an extended one only the start counts: tools show as much of it as they like. */
+/* Compares only the start of an extended partition, because tools show different sizes of it. */
 gboolean disk_is_shown(const GArray *shown, const DiskPartition *partition)
 {
     const DiskShown *now = find_shown(shown, partition->number);
@@ -98,7 +98,7 @@ gboolean disk_is_shown(const GArray *shown, const DiskPartition *partition)
            (partition->kind == DISK_EXTENDED || now->size == shown_size(partition));
 }
 
-/* --- telling it ------------------------------------------------------------------------------- */
+/* --- updates ---------------------------------------------------------------------------------- */
 
 static gboolean tell(int fd, int action, guint number, uint64_t start, uint64_t size)
 {
@@ -112,8 +112,8 @@ static gboolean tell(int fd, int action, guint number, uint64_t start, uint64_t 
 
 /*
  * Removes the partition from the kernel's view. The kernel refuses with EBUSY while any process has
- * the partition open, so also for the moment in which blkid or udev reads it. The caller has found
- * no lasting holder, so a refusal is repeated for disk_busy_us. Returns 0 or an errno.
+ * the partition open, also while blkid or udev reads it. The caller has found no permanent holder,
+ * so the removal is retried for disk_busy_us. Returns 0 or an errno.
  */
 static int hide_partition(int fd, guint number)
 {
@@ -130,7 +130,7 @@ static int hide_partition(int fd, guint number)
     return 0;
 }
 
-/* A map that is in use stays, and dmsetup says so. */
+/* dmsetup refuses to remove a map that is in use. */
 static gboolean hide_map(const DiskDevice *device, guint number, GError **error)
 {
     g_autofree char *node = disk_partition_node(device, number);
@@ -157,7 +157,10 @@ gboolean disk_hide(const DiskDevice *device, int fd, guint number, GError **erro
     return cst_fail_errno(error, err, _("the kernel does not let go of partition '%s'"), node);
 }
 
-/* Forgets those that the table has elsewhere, or not at all; the label's own are its own matter. */
+/*
+ * Removes the partitions that are missing in the table or have another start there. Partitions that
+ * are reserved for the label are not changed.
+ */
 static gboolean hide_others(const DiskDevice *device, int fd, const DiskTable *table,
                             const GArray *shown, GError **error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which implementation has which type of partition table. */
+/* The implementation for each type of partition table. */
 #include "label.h"
 
 #include <string.h>

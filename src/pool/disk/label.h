@@ -4,9 +4,9 @@
 #include "table.h"
 
 /**
- * Partition tables on disks: read, and changed by one partition at a time. Two implementations,
- * one for the labels that libfdisk has wholly (fdisk.c: gpt, dos), one for those that parted has
- * (parted.c: bsd, dvh, mac, pc98, sun).
+ * Partition tables on disks: reading, and changes of one partition at a time. Two implementations
+ * exist. fdisk.c is for the labels that libfdisk supports completely (gpt, dos). parted.c is for
+ * the labels of parted (bsd, dvh, mac, pc98, sun).
  */
 
 typedef enum { DISK_ADD, DISK_REMOVE, DISK_RESIZE } DiskAction;
@@ -18,34 +18,34 @@ typedef struct {
 
 typedef struct {
     /**
-     * Reads the table of the disk at @node, which @fd has open. *ret_table NULL (no error): there
-     * is none that this implementation knows.
+     * Reads the table of the disk at @node, which is open as @fd. Sets *ret_table to NULL without
+     * an error if the disk has no table of this implementation.
      */
     gboolean (*read)(int fd, const char *node, DiskTable **ret_table, GError **error);
     /**
-     * Makes one change, on the disk when it returns. What was there before or what is there after
-     * it is what a kill at any moment leaves, where the label allows that (docs/disk.md).
+     * Makes one change, which is durable when the function returns. A kill at any point in time
+     * leaves the old or the new table, if the label permits this (docs/disk.md).
      */
     gboolean (*change)(const char *node, const DiskTable *table, const DiskChange *change,
                        GError **error);
-    /** Puts an empty table of type @label on the disk. */
+    /** Writes an empty table of type @label to the disk. */
     gboolean (*put_label)(const char *node, const char *label, GError **error);
     /**
-     * Completes what a killed change has left, so that the kernel understands the table again.
-     * NULL: nothing can be left.
+     * Completes an interrupted change, so that the kernel understands the table again. NULL: a
+     * change of this implementation leaves no state to repair.
      */
     gboolean (*repair)(const char *node, GError **error);
 } DiskLabelOps;
 
 extern const DiskLabelOps disk_fdisk, disk_parted;
 
-/** What reads and writes tables of type @label ("gpt"); NULL with UNSUPPORTED: nothing does. */
+/** Returns the implementation for tables of type @label ("gpt"), or NULL with UNSUPPORTED. */
 const DiskLabelOps *disk_label_ops(const char *label, GError **error);
 
 /* --- parted's output (parted_output.c) -------------------------------------------------------- */
 
 /**
- * Parses what "parted --machine DISK unit cyl print unit B print free" says; CORRUPT when it is not
- * that. *ret_table NULL: parted knows no table there.
+ * Parses the output of "parted --machine DISK unit cyl print unit B print free". Fails with CORRUPT
+ * on other text. Sets *ret_table to NULL if parted knows no table on the disk.
  */
 gboolean disk_parted_parse(const char *output, DiskTable **ret_table, GError **error);

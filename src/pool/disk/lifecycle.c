@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The partition table of a pool: made on a disk that carries nothing, expected at the start,
- * removed. Messages and rules are libvirt's where scripts may depend on them. A build that is
- * killed leaves a disk with cleared ends or with the new table.
+ * The lifecycle of a pool's partition table: build writes it to an empty disk, start verifies it,
+ * delete removes it. Messages and rules equal libvirt's if scripts may depend on them. An
+ * interrupted build leaves a disk with cleared ends or with the new table.
  */
 #include "disk.h"
 
@@ -17,8 +17,9 @@
 #include <pool/device.h>
 
 /*
- * A disk does not show that it is in use as a pool, so one that was never started is not active, as
- * with libvirt. Of others it counts that the disk is there: nothing is read, since that may hang.
+ * A disk does not show that a pool uses it. Therefore a pool that was never started is not active,
+ * as in libvirt. Any other pool is active if its disk exists. The disk is not read, because a read
+ * may hang.
  */
 gboolean disk_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
@@ -39,7 +40,7 @@ gboolean disk_start(CstPoolState *state, GError **error)
 
 /* --- build, delete ---------------------------------------------------------------------------- */
 
-/* The disk itself and each of its partitions. */
+/* Refuses if the disk or any of its partitions is in use. */
 static gboolean refuse_used(const DiskDevice *device, GError **error)
 {
     g_autoptr(GArray) shown = disk_shown(device);
@@ -54,7 +55,7 @@ static gboolean refuse_used(const DiskDevice *device, GError **error)
     return cst_device_refuse_used(device->node, error);
 }
 
-/* Has the kernel forget all partitions of a table that is going away. */
+/* Removes all partitions of a table that will be removed from the kernel. */
 static gboolean hide_all(const DiskDevice *device, GError **error)
 {
     g_auto(CstFd) fd = cst_node_open(device->node, O_RDONLY);
@@ -66,7 +67,7 @@ static gboolean hide_all(const DiskDevice *device, GError **error)
     return TRUE;
 }
 
-/* libblkid's names of tables are the definitions', but for one. */
+/* Returns libblkid's name of a label, which equals the definition's name except for one label. */
 static const char *signature_of(const char *label)
 {
     return strcmp(label, "dvh") == 0 ? "sgi" : label;
@@ -100,7 +101,7 @@ gboolean disk_build(CstPoolState *state, unsigned flags, GError **error)
     return TRUE;
 }
 
-/* With all partitions, as libvirt does, but for a disk of which anything is in use. */
+/* Like libvirt, removes the table with all partitions. Unlike libvirt, refuses if any is in use. */
 gboolean disk_destroy(CstPoolState *state, unsigned flags, GError **error)
 {
     g_auto(DiskAccess) access = {.fd = -1};

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tables of the other types that libvirt knows, by parted, as it does: bsd, dvh, mac, pc98 and sun.
- * parted promises nothing about a kill in the middle, and can't make a partition smaller without
- * somebody to ask, so these are not resized. Which number it gives is seen when it is done.
+ * Tables of the other types that libvirt supports (bsd, dvh, mac, pc98 and sun), with parted, like
+ * libvirt. parted gives no guarantee about a kill during a change. It shrinks a partition only
+ * after an interactive question, so partitions of these types are not resized. parted chooses the
+ * number of a new partition, which is known only after the change.
  *
- * parted opens a disk for writing even to read it. udev takes the end of that for a change of the
- * disk and looks at it anew, which a pool's watch sees, and so on for ever. So what parted said of
- * a disk is kept, and goes for as long as the places where such tables lie have not changed.
+ * parted opens a disk for writing even to read it. udev treats the close as a change and probes the
+ * disk again. The pool's watch sees the probe and would read the disk again, in an endless loop.
+ * Therefore the output of parted is cached. It is valid while the areas of the disk with such
+ * tables are unchanged.
  *
  * Debian's libparted runs "udevadm settle" around each change, if it finds that program. We hold
- * the disk's lock meanwhile, and udev puts off what it was told of a locked disk, so that would
- * wait for its whole time of two minutes. So it does not find it; whoever called us awaits udev.
+ * the disk's lock at this time, and udev defers the events of a locked disk. The command would
+ * therefore wait for its full timeout of two minutes. Therefore libparted gets a PATH without that
+ * program. Our caller waits for udev.
  */
 #include "label.h"
 
@@ -26,7 +29,7 @@
 
 #define TIMEOUT_S 120
 
-/* A PATH in which there is nothing, and can't be. */
+/* A PATH that can contain no programs. */
 #define NO_PROGRAMS "/dev/null"
 
 static const CstToolMeaning meanings[] = {
@@ -48,10 +51,10 @@ static gboolean parted(const char *const *argv, char **ret_out, GError **error)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* None of these tables reaches further. */
+/* All of these tables are before this offset. */
 #define TABLES_END (64 * CST_KIB)
 
-/* What parted said of a disk. */
+/* The cached output of parted for a disk. */
 typedef struct {
     char *state; /* of the disk */
     char *said;
@@ -69,7 +72,7 @@ static void known_free(gpointer data)
     g_free(last);
 }
 
-/* Returns what tells one state of the disk's tables from another; NULL: it can't be read. */
+/* Returns a checksum of the disk's table area and size, or NULL if the disk cannot be read. */
 static char *state_of(const char *node)
 {
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
@@ -85,7 +88,7 @@ static char *state_of(const char *node)
     return g_strdup(g_checksum_get_string(sum));
 }
 
-/* NULL: nothing is known of the disk in that state. */
+/* Returns the cached output for the disk in that state, or NULL if no such output is cached. */
 static char *recall(const char *node, const char *state)
 {
     const Known *last;
@@ -114,7 +117,7 @@ static void keep(const char *node, const char *state, const char *said)
     g_mutex_unlock(&known_lock);
 }
 
-/* A disk without a table is a failure to parted. */
+/* parted fails for a disk without a table. */
 static gboolean parted_read(int fd, const char *node, DiskTable **ret_table, GError **error)
 {
     const char *const argv[] = {"parted", "--script", "--machine", "--",    node,   "unit", "cyl",
@@ -139,8 +142,8 @@ static gboolean parted_read(int fd, const char *node, DiskTable **ret_table, GEr
 /* --- changing --------------------------------------------------------------------------------- */
 
 /*
- * The words between "mkpart" and the range: a type of partition where the label has several, a name
- * where it has names, else a file system.
+ * Returns the word between "mkpart" and the range: a type of partition if the label has several
+ * types, a name if it has names, else a file system.
  */
 static const char *part_word(const char *label)
 {
@@ -157,7 +160,7 @@ static gboolean remove_partition(const char *node, guint number, GError **error)
     return parted(argv, NULL, error);
 }
 
-/* Number of the partition that begins at @start; 0: there is none. */
+/* Returns the number of the partition that begins at @start, or 0 if it does not exist. */
 static guint number_at(const DiskTable *table, uint64_t start)
 {
     for (guint i = 0; table && i < table->partitions->len; i++) {
@@ -169,7 +172,7 @@ static guint number_at(const DiskTable *table, uint64_t start)
     return 0;
 }
 
-/* A partition of another number would be another volume: it is removed again. */
+/* A partition under another number would be another volume, so it is removed again. */
 static gboolean check_number(const char *node, const DiskPartition *wanted, GError **error)
 {
     g_autoptr(DiskTable) now = NULL;

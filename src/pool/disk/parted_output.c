@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What parted says of a disk, as in
+ * Parses the output of parted for a disk, such as
  *
  *     CYL;
  *     /dev/sdb:2088cyl:scsi:512:512:sun:Model:;
@@ -10,9 +10,9 @@
  *     1:1048576B:9437183B:8388608B:ext4:name:flags;
  *     1:9437184B:17179869183B:17170432000B:free;
  *
- * It is taken for what it is, a tool's text: each number is bounded, partitions lie on the disk,
- * and what does not fit is an error and never left out. Names may hold colons, so fields behind
- * the fifth are not looked at apart.
+ * The output is untrusted text of a tool. Each number is bounded, and partitions must be on the
+ * disk. A line that does not match is an error and is never skipped. Names may contain colons, so
+ * the fields after the fifth are not separated.
  */
 #include "label.h"
 
@@ -22,17 +22,19 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-/* More lines are no disk's. */
+/* More lines are no valid output. */
 #define LINES_MAX  4096
 #define NUMBER_MAX 1024
 #define SECTOR_MAX 65536
 
-/* What parted can write that libfdisk can't, how many partitions there can be, and what is the
- * label's own. */
+/*
+ * The labels that parted supports and libfdisk does not, with their number of partitions and the
+ * number that is reserved for the label.
+ */
 static const struct {
     const char *name;
     guint slots;
-    guint own; /* a number that is no volume's: the whole disk, the header, the map; 0: none */
+    guint own; /* a reserved number: the whole disk, the header, the map; 0: no such number */
 } labels[] = {
     {"bsd", 8, 0}, {"dvh", 16, 9}, {"mac", 64, 1}, {"pc98", 16, 0}, {"sun", 8, 3},
 };
@@ -78,7 +80,9 @@ static guint own_number(const DiskTable *table)
     return 0;
 }
 
-/* "1:1048576B:9437183B:8388608B:free;", or of a partition, with its file system, name and flags. */
+/*
+ * Parses "1:1048576B:9437183B:8388608B:free;" or a partition with its file system, name and flags.
+ */
 static gboolean parse_entry(const char *line, DiskTable *table, GError **error)
 {
     g_auto(GStrv) fields = g_strsplit(line, ":", 6);
@@ -111,8 +115,8 @@ static gboolean overlap(const DiskPartition *partition, const CstDeviceExtent *e
 }
 
 /*
- * What parted calls free inside of the label's own partition (dvh's header) is none of ours; inside
- * of another one it is a contradiction.
+ * Removes free extents inside the label's own partition (dvh's header), which no volume may use. A
+ * free extent inside another partition is a contradiction.
  */
 static gboolean check_free(DiskTable *table, GError **error)
 {
@@ -135,7 +139,10 @@ static gboolean check_free(DiskTable *table, GError **error)
     return TRUE;
 }
 
-/* The whole disk of a sun label is not listed, and its number is not given either. */
+/*
+ * Reserves the label's own number. parted does not list the whole disk of a sun label, and never
+ * assigns its number.
+ */
 static void reserve_own(DiskTable *table)
 {
     DiskPartition own = {.number = own_number(table),
@@ -148,13 +155,13 @@ static void reserve_own(DiskTable *table)
         g_array_append_val(table->partitions, own);
 }
 
-/* Whether partitions begin and end at cylinders. */
+/* Returns whether partitions begin and end at cylinders. */
 static gboolean in_cylinders(const DiskTable *table)
 {
     return strcmp(table->label, "sun") == 0 || strcmp(table->label, "pc98") == 0;
 }
 
-/* "2088:255:63:8225kB;": what a cylinder is. */
+/* Parses the size of a cylinder from "2088:255:63:8225kB;". */
 static gboolean parse_geometry(const char *line, const DiskTable *table, uint64_t *ret_cylinder,
                                GError **error)
 {
@@ -169,7 +176,7 @@ static gboolean parse_geometry(const char *line, const DiskTable *table, uint64_
     return TRUE;
 }
 
-/* Index of the line @wanted; that of the end where there is none. */
+/* Returns the index of the line @wanted, or of the end if it does not exist. */
 static guint find_line(char **lines, guint from, const char *wanted)
 {
     while (lines[from] && strcmp(lines[from], wanted) != 0)

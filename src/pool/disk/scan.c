@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of the volumes, and what the pool says of itself, from the table as it is on the disk, or
- * was a moment ago (seen.c). A partition that the kernel has not taken over, or has elsewhere, is
- * listed with that as its problem: what its node leads to is not the volume.
+ * Records of the volumes and usage of the pool, from the table on the disk or from the cached
+ * result of the last scan (seen.c). If the kernel does not have a partition, or has it elsewhere,
+ * its node does not lead to the volume. The volume is then listed with this problem.
  */
 #include "disk.h"
 
@@ -14,7 +14,7 @@
 #include <base/test_point.h>
 #include <pool/device.h>
 
-/* What logical partitions take of the extended one. */
+/* Returns the bytes of all logical partitions in the extended one. */
 static uint64_t logical_bytes(const DiskTable *table)
 {
     uint64_t bytes = 0;
@@ -75,8 +75,8 @@ static gboolean all_shown(const DiskAccess *access)
 }
 
 /*
- * The first scan of a program has the kernel follow the table, as a program that was killed may
- * have ended between the two. Later ones leave a difference to whoever is making it.
+ * The first scan of a process makes the kernel follow the table, because a crash may have separated
+ * the two. Later scans ignore a difference, because another process may be changing the table.
  */
 static gboolean open_to_scan(CstPoolState *state, DiskAccess *access, GError **error)
 {
@@ -85,7 +85,7 @@ static gboolean open_to_scan(CstPoolState *state, DiskAccess *access, GError **e
     if (g_atomic_int_exchange(&DISK(state)->scanned, 1) || all_shown(access))
         return TRUE;
     disk_access_clear(access);
-    disk_complete(state, NULL); /* what stays different is shown with its problem */
+    disk_complete(state, NULL); /* remaining differences become the volumes' problem */
     return disk_access_open(state, access, error);
 }
 
@@ -109,7 +109,7 @@ gboolean disk_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GErr
     return TRUE;
 }
 
-/* Keeps records of all volumes, for those who ask for the next one. */
+/* Caches the records of all volumes, because a caller often asks for one volume after another. */
 static void see_all(CstPoolState *state, const DiskAccess *access, const GArray *shown,
                     guint changes)
 {
@@ -128,9 +128,9 @@ static void see_all(CstPoolState *state, const DiskAccess *access, const GArray 
 }
 
 /*
- * Whether it was seen a moment ago as the record @known (NULL: none) says. The records of those
- * that were seen are nobody else's, so one that differs is made again; and one that nobody knows
- * is always looked for.
+ * Returns whether the cached record equals @known (may be NULL). The cached records are never
+ * returned to callers, so a record that differs is made again. An unknown volume is always read
+ * from the disk.
  */
 static gboolean just_seen(CstPoolState *state, const CstVolume *known)
 {
@@ -169,8 +169,9 @@ gboolean disk_scan_one(CstPoolState *state, const char *name, CstVolume *known,
 }
 
 /*
- * Where partitions have no UUIDs it is their place, which is another one's only if that was made
- * there anew; numbers move on when a logical partition goes.
+ * The identity of a partition without UUID is its start. Another partition has the same start only
+ * if it was created there later. The number is no identity, because the delete of a logical
+ * partition renumbers other partitions.
  */
 char *disk_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
 {
@@ -222,7 +223,7 @@ gboolean disk_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error
     return TRUE;
 }
 
-/* A definition that leaves the type of the table open shows the one that the disk has. */
+/* If the definition has no type of table, shows the type on the disk. */
 void disk_describe(CstPoolState *state, CstPoolDef *def)
 {
     DiskState *disk = DISK(state);

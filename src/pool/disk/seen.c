@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the last scan saw (pool/report_cache.h), for those who ask for one volume after another:
- * reading the table takes libfdisk as long for one as for all. It counts for a moment
- * (disk_seen_us), until this pool changes something or an event says that somebody has. Whatever
- * changes the disk, or opens a volume, reads the table itself.
+ * Caches the result of the last scan (pool/report_cache.h), for callers that ask for one volume
+ * after another. libfdisk needs the same time to read one partition as to read all. The result is
+ * valid for disk_seen_us, until this pool changes the disk or an event reports a change. Functions
+ * that change the disk or open a volume read the table themselves.
  */
 #include "disk.h"
 

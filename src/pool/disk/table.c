@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The arithmetic of a partition table: free extents, the best of them, numbers. An extended
- * partition is one extent of the disk and has extents of its own inside, between logical partitions
- * and the links of their chain. A logical partition has its link in front of it, at the distance
- * that libfdisk keeps (lead), which is a grain on all but tiny disks.
+ * The arithmetic of a partition table: free extents, the best free extent, and numbers. An extended
+ * partition is one extent of the disk. Inside it are separate extents, between logical partitions
+ * and the links of their chain. The link of a logical partition precedes it, at the distance that
+ * libfdisk keeps (lead). This distance is one grain, except on tiny disks.
  */
 #include "table.h"
 
@@ -86,7 +86,7 @@ static int compare_starts(gconstpointer a, gconstpointer b)
     return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* What is taken of the disk (@inside FALSE), or of the extended partition. */
+/* Returns the used extents of the disk (@inside FALSE) or of the extended partition, sorted. */
 static GArray *used_extents(const DiskTable *table, gboolean inside)
 {
     GArray *used = g_array_new(FALSE, TRUE, sizeof(CstDeviceExtent));
@@ -103,7 +103,7 @@ static GArray *used_extents(const DiskTable *table, gboolean inside)
     return used;
 }
 
-/* Adds what of [@start, @end) none of @used, which are ordered, covers. They may overlap. */
+/* Adds the parts of [@start, @end) that @used does not cover. @used is sorted and may overlap. */
 static void add_gaps(DiskTable *table, const GArray *used, uint64_t start, uint64_t end,
                      DiskKind kind)
 {
@@ -177,7 +177,10 @@ static gboolean is_taken(const DiskTable *table, const GArray *taken, guint numb
     return disk_table_find(table, number) != NULL;
 }
 
-/* Logical partitions are numbered in the order of their chain, so a new one is always the last. */
+/*
+ * The numbers of logical partitions follow the order of their chain, so a new one is always the
+ * last.
+ */
 static gboolean next_logical(const DiskTable *table, const GArray *taken, guint *ret_number,
                              GError **error)
 {
@@ -217,9 +220,11 @@ gboolean disk_table_next(const DiskTable *table, gboolean extended, const GArray
     return next_logical(table, taken, ret_number, error);
 }
 
-/* --- places ----------------------------------------------------------------------------------- */
+/* --- free ranges ------------------------------------------------------------------------------ */
 
-/* Moves *@start behind what others take of the room for @size bytes there. */
+/*
+ * Moves *@start past the first extent of @taken that overlaps @size bytes there. FALSE: none does.
+ */
 static gboolean moved_behind(const GArray *taken, uint64_t lead, uint64_t size, uint64_t *start)
 {
     for (guint i = 0; i < taken->len; i++) {
@@ -234,8 +239,8 @@ static gboolean moved_behind(const GArray *taken, uint64_t lead, uint64_t size, 
 }
 
 /*
- * The first place in @extent; FALSE when there is none. Never in the first grain of the disk: some
- * labels call it free although they lie there themselves.
+ * Finds the first range in @extent. Returns FALSE if no range is large enough. The first grain of
+ * the disk is never used, because some labels report it as free although they are stored there.
  */
 static gboolean place_in(const DiskTable *table, const CstDeviceExtent *extent, uint64_t size,
                          const GArray *taken, uint64_t *ret_start)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New volumes, and opening them. A volume exists from the moment at which its entry is in the
- * table. Before that there is a claim, which ends with its process, and bytes in free space; so
- * nothing is left of a maker that was killed. One that was killed right after it had written the
- * table has left a volume which the kernel does not know of: that is put right when its intent is
- * replayed, or when the pool starts.
+ * Creates and opens volumes. A volume exists once its entry is in the table. Before that, a claim,
+ * which ends with its process, and bytes in free space exist. Therefore a killed process leaves no
+ * draft. A process that is killed right after the write of the table leaves a volume that the
+ * kernel does not know. The replay of the intent or the start of the pool repairs this.
  */
 #include "disk.h"
 
@@ -20,7 +19,7 @@
 #include <base/log.h>
 #include <base/units.h>
 
-/* Where file systems, RAIDs and tables have their signatures: at both ends. */
+/* File systems, RAIDs and tables have their signatures at both ends. */
 #define SIGNATURE_BYTES CST_MIB
 
 static CstBlob *open_node(const char *node, gboolean writable, GError **error)
@@ -64,7 +63,7 @@ CstBlob *disk_vol_open(CstPoolState *state, const char *name, gboolean writable,
     return open_node(node, writable, error);
 }
 
-/* --- making ----------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
 static gboolean check_def(const CstVolDef *def, GError **error)
 {
@@ -79,7 +78,10 @@ static gboolean check_def(const CstVolDef *def, GError **error)
     return TRUE;
 }
 
-/* libvirt makes the partition and removes it again when it is called otherwise than asked for. */
+/*
+ * Refuses another name than the expected one before the creation. libvirt creates the partition and
+ * then removes it.
+ */
 static gboolean check_name(const DiskAccess *access, const char *name, guint number, GError **error)
 {
     g_autofree char *expected = disk_partition_name(&access->device, number);
@@ -89,7 +91,7 @@ static gboolean check_name(const DiskAccess *access, const char *name, guint num
                     expected);
 }
 
-/* The definition's mark, or the default one; static. */
+/* Returns the definition's mark, or the default one; static. */
 static const char *mark_of(const CstVolDef *def)
 {
     const char *const *mark = cst_pool_type_info(CST_POOL_DISK)->volume_marks;
@@ -99,7 +101,7 @@ static const char *mark_of(const CstVolDef *def)
     return *mark ? *mark : cst_pool_type_info(CST_POOL_DISK)->default_volume_format;
 }
 
-/* Chooses number, kind and place; claims of other makers are seen through @fd. */
+/* Chooses the number, kind and start. @fd shows the claims of other drafts. */
 static gboolean choose(const DiskAccess *access, int fd, const CstVolDef *def,
                        DiskPartition *ret_wanted, GError **error)
 {
@@ -121,7 +123,7 @@ static gboolean choose(const DiskAccess *access, int fd, const CstVolDef *def,
 }
 
 /*
- * What lay there before would be found again, by udev for one, as soon as the partition is there.
+ * Clears old signatures, because udev and other tools would find them when the partition appears.
  */
 static gboolean clear_signatures(CstBlob *blob, GError **error)
 {
@@ -154,7 +156,7 @@ gboolean disk_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft
     return draft->blob && clear_signatures(draft->blob, error);
 }
 
-/* Tools that know nothing of our claims may have made a partition there. */
+/* Another tool, which ignores our claims, may have created a partition there. */
 static gboolean check_still_free(const DiskAccess *access, const DiskPartition *wanted,
                                  const char *name, GError **error)
 {
@@ -169,8 +171,8 @@ static gboolean check_still_free(const DiskAccess *access, const DiskPartition *
 }
 
 /*
- * After a failure of the commit: removes the partition from the table, if the change has got that
- * far. The caller reports that no volume was made.
+ * Undoes a failed commit: removes the partition from the table, if it was already written. The
+ * caller reports that no volume was created.
  */
 static void take_back(DiskAccess *access, const DiskPartition *made)
 {
@@ -187,7 +189,7 @@ static void take_back(DiskAccess *access, const DiskPartition *made)
     disk_follow(access);
 }
 
-/* The disk that the draft has open is closed while it is locked, before udev reads the table. */
+/* Closes the draft's descriptors of the disk under the lock, before udev reads the table. */
 gboolean disk_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                          GError **error)
 {
@@ -221,7 +223,10 @@ gboolean disk_vol_abandon(CstPoolState *state, const char *token, GError **error
     return disk_complete(state, error);
 }
 
-/* A partition that somebody has removed and somebody else still uses keeps nobody from the rest. */
+/*
+ * Ignores BUSY, so that a removed partition that is still in use does not block the rest of the
+ * pool.
+ */
 gboolean disk_drop_drafts(CstPoolState *state, GError **error)
 {
     g_autoptr(GError) why = NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of the disk by others. Whatever writes a table closes the disk afterwards, which the
- * kernel reports of its node, as it does to udev; and each partition that it takes over or forgets
- * is a node that comes or goes beside the disk's. Events say that something has changed; what, the
- * scan finds out.
+ * Watches for changes of the disk by other programs. A program that writes a table then closes the
+ * disk, and the kernel reports the close of the node, as it does to udev. For each partition that
+ * the kernel adds or removes, a node appears or disappears in the directory of the disk's node. An
+ * event only reports that the disk changed. The scan finds the changes.
  */
 #include "disk.h"
 
@@ -37,7 +37,8 @@ int disk_watch_open(CstPoolState *state, GError **error)
 }
 
 /*
- * Of the folder's events only those of the disk's own nodes count; those of the disk have no name.
+ * Returns whether an event of the directory is about the disk's own nodes. Events of the disk have
+ * no name.
  */
 static gboolean concerns(const struct inotify_event *event, const char *own)
 {
