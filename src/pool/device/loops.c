@@ -63,8 +63,11 @@ static gboolean is_upon(const char *name, const struct stat *below)
 }
 
 /*
- * Returns the name of the loop device in a line of /proc/partitions, "   7        3     102400
- * loop3". Returns NULL for a line about another device or about a partition ("loop3p1").
+ * Returns the name of the loop device in a line of /proc/partitions:
+ *
+ *        7        3     102400 loop3
+ *
+ * Returns NULL for a line about another device or about a partition ("loop3p1").
  */
 static const char *loop_of(const char *line)
 {

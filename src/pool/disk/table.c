@@ -223,7 +223,8 @@ gboolean disk_table_next(const DiskTable *table, gboolean extended, const GArray
 /* --- free ranges ------------------------------------------------------------------------------ */
 
 /*
- * Moves *@start past the first extent of @taken that overlaps @size bytes there. FALSE: none does.
+ * Moves *@start past the first extent of @taken that overlaps @size bytes there. Returns FALSE if
+ * no extent overlaps.
  */
 static gboolean moved_behind(const GArray *taken, uint64_t lead, uint64_t size, uint64_t *start)
 {

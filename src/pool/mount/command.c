@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Mounts and unmounts by mount(8) and umount(8), as children with a time limit: a mount in this
- * process could hang one of its threads for as long as a server likes. What they have really done
- * is read from the kernel's table, whatever they say.
+ * Mounts and unmounts with mount(8) and umount(8). Both are children with a timeout, because
+ * mount(2) in this process could block a thread for as long as the server does not respond. The
+ * result is read from the kernel's table and never from the exit status alone.
  *
- * umount gets a path that is known to be the target's, and must not resolve it (-c), which would
- * ask the server. Where the storage does not answer it is cut off: first by force (-f), which ends
- * what waits for the server, then by taking the mount out of the tree while it is in use (-l).
+ * umount gets the path of a mount in the kernel's table, and must not resolve it (-c), because that
+ * would contact the server. If the storage does not respond, it is disconnected. First umount -f
+ * aborts the requests that wait for the server. Then umount -l detaches the mount from the tree
+ * while it is in use.
  */
 #include "mount.h"
 
@@ -27,11 +28,11 @@ MountTimes mount_times = {.mount_s = 300,
                           .format_s = 3600,
                           .ask_s = 20};
 
-/* For a program that has looked in for a moment (udev, a probe of ours) to be gone again. */
+/* The wait for a short-lived user (udev, one of our probes) to leave the mount. */
 #define PASSING_US (2 * G_TIME_SPAN_SECOND)
 #define LOOK_US    (100 * G_TIME_SPAN_MILLISECOND)
 
-/* As mount, mount.nfs, mount.cifs and mount.glusterfs word it. */
+/* Parts of the messages of mount, mount.nfs, mount.cifs and mount.glusterfs. */
 static const CstToolMeaning meanings[] = {
     {"onnection timed out", CST_ERROR_UNREACHABLE},
     {"onnection refused", CST_ERROR_UNREACHABLE},
@@ -78,8 +79,8 @@ static gboolean is_one_line(const char *text, size_t len)
 }
 
 /*
- * What mount.cifs reads as a file of credentials; "DOMAIN\\user" gives both. A line break in a
- * value would begin another option.
+ * Formats the credentials file of mount.cifs. "DOMAIN\\user" contains both names. A line break in a
+ * value would begin another option, so control characters are refused.
  */
 static gboolean credentials(const CstAuth *auth, const CstSecretBytes *password,
                             CstSecretBytes *ret_text, GError **error)
@@ -106,7 +107,7 @@ static gboolean credentials(const CstAuth *auth, const CstSecretBytes *password,
     return TRUE;
 }
 
-/* *ret_text stays empty where nobody has to be named. */
+/* Reads the credentials of the pool. *ret_text stays empty if the definition has no <auth>. */
 static gboolean read_credentials(const MountState *state, CstSecretBytes *ret_text, GError **error)
 {
     const CstAuth *auth = &def_of(state)->source.auth;
@@ -140,7 +141,10 @@ static gboolean run_mount(const MountState *state, const CstSecretBytes *input, 
     return options && cst_tool_run(&tool, NULL, NULL, error);
 }
 
-/* A server that does not answer is what the time-out means. */
+/*
+ * Reports a timeout of a network mount as UNREACHABLE, because the server did not respond. Consumes
+ * @why.
+ */
 static void report(const MountState *state, GError *why, GError **error)
 {
     if (is_network(state) && g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT)) {
@@ -174,7 +178,7 @@ gboolean mount_run(MountState *state, GError **error)
 
 /* --- umount ----------------------------------------------------------------------------------- */
 
-/* @how: options, the last one NULL; at most four. */
+/* Runs umount with the options @how, at most three and a final NULL. */
 static gboolean run_umount(const MountState *state, const char *const how[4], unsigned timeout_s,
                            GError **error)
 {
@@ -193,7 +197,9 @@ static gboolean run_umount(const MountState *state, const char *const how[4], un
     return cst_tool_run(&tool, NULL, NULL, error);
 }
 
-/* Fails with BUSY and the names of those who use the mount; TRUE when nobody is found. */
+/*
+ * Fails with BUSY, and the message names the users of the mount. Returns TRUE if no user is found.
+ */
 static gboolean refuse_used(const MountState *state, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
@@ -208,7 +214,7 @@ static gboolean refuse_used(const MountState *state, GError **error)
                                          def_of(state)->target_path, who);
 }
 
-/* While the storage answers. TIMEOUT: it has stopped to. */
+/* Unmounts storage that responds. Fails with TIMEOUT if it stops responding. */
 static gboolean unmount(const MountState *state, GError **error)
 {
     unsigned timeout_s = is_network(state) ? mount_times.umount_network_s : mount_times.umount_s;
@@ -236,7 +242,9 @@ static gboolean unmount(const MountState *state, GError **error)
     }
 }
 
-/* -i: without umount.nfs, which would tell the server about it. */
+/*
+ * Disconnects storage that does not respond. -i skips umount.nfs, which would contact the server.
+ */
 static gboolean cut_off(const MountState *state, GError **error)
 {
     static const char *const forced[4] = {"-i", "-f", NULL};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a server has to mount: NFS exports, as showmount lists them, and Gluster volumes, as the
- * gluster tool does. A host that answers for one of them is a success; what the other tool says is
- * then of no interest. Both print what a stranger's server has sent.
+ * Discovers the exports of a server: NFS exports with showmount, and Gluster volumes with the
+ * gluster tool. The discovery succeeds if one of the tools does. The error of the other tool is
+ * then ignored. The output of both tools contains untrusted data from the server.
  */
 #include "mount.h"
 
@@ -19,11 +19,12 @@
 /* --- showmount -------------------------------------------------------------------------------- */
 
 /*
- * Returns the path in a line, which ends with the clients that may mount it, without spaces:
+ * Returns the path in a line of showmount. The line ends with the permitted clients, without
+ * spaces:
  *
  *     /srv/two words  host1,host2
  *
- * NULL: it is no such line.
+ * Returns NULL for any other line.
  */
 static char *export_in(const char *line)
 {
@@ -49,7 +50,7 @@ void mount_parse_exports(const char *text, GPtrArray *paths)
     }
 }
 
-/* --- asking ----------------------------------------------------------------------------------- */
+/* --- queries ---------------------------------------------------------------------------------- */
 
 static const CstToolMeaning meanings[] = {
     {"Unknown host", CST_ERROR_UNREACHABLE},

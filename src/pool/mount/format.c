@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pool-build of a pool on a device: the directory, and when the flags ask for it a file system. A
- * device in use is never formatted, and one that carries anything only when it is to be overwritten
- * (libblkid decides). A build that was interrupted leaves a device that carries nothing, or the
- * beginning of a file system.
+ * pool-build of a pool on a device: creates the directory, and a file system if the flags request
+ * it. A device in use is never formatted. A device with content is formatted only with the
+ * overwrite flag; libblkid detects the content. An interrupted build leaves an empty device or a
+ * partial file system.
  */
 #include "mount.h"
 
@@ -17,12 +17,15 @@
 #include <pool/device.h>
 #include <pool/tool.h>
 
-/* How a file system is made, and what libblkid calls it then. None of the tools may ask anybody. */
+/*
+ * The command that makes a file system, and libblkid's name for it. The options suppress all
+ * interactive questions.
+ */
 typedef struct {
-    const char *name; /* the format's (pool_type.c) */
+    const char *name; /* name of the format (pool_type.c) */
     const char *signature;
     const char *package;
-    const char *argv[6]; /* in front of the device */
+    const char *argv[6]; /* the arguments before the device */
 } FileSystem;
 
 static const FileSystem file_systems[] = {
@@ -39,7 +42,7 @@ static const FileSystem file_systems[] = {
     {"ocfs2", "ocfs2", "ocfs2-tools", {"mkfs.ocfs2", "-q", "-F", "-M", "local"}},
 };
 
-/* NULL with CONFIG: that of @def can't be made. */
+/* Returns the command for the file system of @def, or NULL with CONFIG if it cannot be made. */
 static const FileSystem *find_file_system(const CstPoolDef *def, GError **error)
 {
     const char *name = cst_pool_format_name(def->type, def->source.format);
@@ -75,7 +78,7 @@ static gboolean check_device(const MountState *state, GError **error)
            cst_fail(error, CST_ERROR_INVALID, _("'%s' is no block device"), state->source);
 }
 
-/* Fails when the device is used, or carries something that is not to be overwritten. */
+/* Fails if the device is in use, or has content that must not be overwritten. */
 static gboolean check_content(const MountState *state, const FileSystem *made, gboolean overwrite,
                               GError **error)
 {
@@ -87,7 +90,7 @@ static gboolean check_content(const MountState *state, const FileSystem *made, g
            (overwrite || cst_device_refuse_content(state->source, made->signature, error));
 }
 
-/* What the tool has really made is read from the device. */
+/* Runs the tool, and verifies the new file system by its signature on the device. */
 static gboolean make(const MountState *state, const FileSystem *made, GError **error)
 {
     const char *argv[G_N_ELEMENTS(made->argv) + 2] = {NULL};
@@ -107,7 +110,10 @@ static gboolean make(const MountState *state, const FileSystem *made, GError **e
                     made->argv[0], state->source, made->signature);
 }
 
-/* What is to be made on the device; NULL with an error when it can't be, or must not. */
+/*
+ * Returns the command for the file system to make. Returns NULL with an error if it cannot be made,
+ * or must not be made.
+ */
 static const FileSystem *plan(const MountState *state, unsigned flags, GError **error)
 {
     const FileSystem *made;
@@ -119,7 +125,7 @@ static const FileSystem *plan(const MountState *state, unsigned flags, GError **
                                                                                        : NULL;
 }
 
-/* All checks come before the directory is made, where a dry run ends. */
+/* All checks come before the creation of the directory, where a dry run ends. */
 gboolean mount_build_fs(CstPoolState *state, unsigned flags, GError **error)
 {
     const MountState *mounted = (const MountState *)state;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whether the storage is that which the pool was started with. Its identity is a line,
+ * Verifies that the storage is the one that the pool was started with. Its identity is one line.
+ * The first form is for a file system on a device, the second for an export of a server:
  *
  *     uuid=2f1c… type=ext4
  *     source=host:/export fsid=a1b2…
  *
- * of the file system on a device, and of what a server exports, where the server tells an id. Two
- * lines are the same storage if they are equal.
+ * Two equal lines mean the same storage. The id is omitted if the server does not report one.
  *
- * What is mounted is looked at when it was mounted anew, and then known by the directory's device
- * and inode (dir/target.c). Which mount a directory is in is told by the number of the mount of its
- * descriptor, so nothing can come between the table and the directory.
+ * The identity is read only after a new mount. Then the directory is recognised by its device and
+ * inode (dir/target.c). The mount of a directory is found by the mount id of its descriptor, so a
+ * concurrent mount cannot cause a mismatch between the table and the directory.
  */
 #include "mount.h"
 
@@ -29,12 +29,12 @@
 /* --- the line --------------------------------------------------------------------------------- */
 
 /*
- * NFS keeps the server's id of a file system to itself but for this table:
+ * NFS shows the server's id of a file system only in this table:
  *
  *     NV SERVER   PORT DEV          FSID                              FSC
  *     v4 0a000002  801 0:45         29a53b4cdd4a42f1:8b9e3ec9e7a1d0b2 no
  *
- * NULL: there is no such row.
+ * Returns NULL if the device has no row.
  */
 static char *nfs_fsid(dev_t device)
 {
@@ -53,8 +53,8 @@ static char *nfs_fsid(dev_t device)
 }
 
 /*
- * Of what statfs(2) tells of an SMB share, the first word is the volume's serial number; the second
- * one is of a time that Samba does not keep. FUSE tells nothing.
+ * For an SMB share, the first word of f_fsid of statfs(2) is the volume's serial number. The second
+ * word is a time that Samba does not keep. FUSE reports no id.
  */
 static char *fsid_of(const CstDirHandle *target, const CstMount *mount)
 {
@@ -84,7 +84,10 @@ static char *line_of(const MountState *state, const CstDirHandle *target, const 
 
 /* --- admission -------------------------------------------------------------------------------- */
 
-/* The mount that the open directory is in, borrowed from @mounts; NULL: it is gone already. */
+/*
+ * Returns the mount of the open directory, borrowed from @mounts, or NULL if it is already
+ * unmounted.
+ */
 static const CstMount *mount_of(const CstDirHandle *target, const GPtrArray *mounts)
 {
     g_autofree char *path = g_strdup_printf("/proc/self/fdinfo/%d", target->fd);
@@ -100,7 +103,7 @@ static const CstMount *mount_of(const CstDirHandle *target, const GPtrArray *mou
     return NULL;
 }
 
-/* Not a directory somewhere below the root of what is mounted. */
+/* Returns whether the target is the root of the mount, and no directory below it. */
 static gboolean is_root(const CstDirHandle *target, const CstMount *mount)
 {
     g_autofree char *real = cst_path_real(target->path);
@@ -108,7 +111,10 @@ static gboolean is_root(const CstDirHandle *target, const CstMount *mount)
     return strcmp(target->path, mount->target) == 0 || strcmp(real, mount->target) == 0;
 }
 
-/* The line of what is mounted at the target; NULL with STATE when it is not the pool's source. */
+/*
+ * Returns the identity of the mount at the target, or NULL with STATE if it is not the pool's
+ * source.
+ */
 static char *look(const MountState *state, const CstDirHandle *target, GError **error)
 {
     g_autoptr(GPtrArray) mounts = cst_mounts_read();

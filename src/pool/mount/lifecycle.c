@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starting mounts the source at the target, stopping unmounts it. The right mount that is there
- * already is used; a wrong one, and a device that is in use elsewhere, are refused by name. Root
- * mounts on a path, so it must be one in which nobody else can exchange a directory meanwhile.
+ * Start mounts the source at the target, stop unmounts it. If the source is already mounted there,
+ * the start uses this mount. It refuses another mount, and a device in use elsewhere, and names it
+ * in the message. Root mounts on a path, so no other user may be able to replace a directory in it.
  *
- * A process killed after the mount leaves it, and the next start uses it. What fstab has the host
- * mount is not unmounted: others count on its being there.
+ * A process that is killed after the mount leaves it, and the next start uses it. A mount that
+ * fstab defines is never unmounted, because other programs depend on it.
  */
 #include "mount.h"
 
@@ -33,7 +33,7 @@ gboolean mount_check(CstPoolState *state, gboolean *ret_active, GError **error)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-/* A process that has the device open does not mind; what the kernel does with it, does. */
+/* A process that has the device open is no obstacle to a mount. A use by the kernel is. */
 static gboolean refuse_used_device(const char *path, GError **error)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
@@ -63,8 +63,8 @@ static gboolean check_device(const MountState *state, GError **error)
 }
 
 /*
- * *ret_there: the right one is mounted already. BUSY, naming it, when something else is. What an
- * automount would mount is mounted first.
+ * Sets *ret_there if the pool's source is already mounted. Fails with BUSY if another source is
+ * mounted, and names it. First triggers an automount at the target.
  */
 static gboolean check_mounted(MountState *state, gboolean *ret_there, GError **error)
 {
@@ -100,7 +100,7 @@ gboolean mount_start(CstPoolState *state, GError **error)
         return FALSE;
     if (!cst_handle_open_fixed(state->def->target_path, &target, error) || !cst_may_change(error))
         return FALSE;
-    /* An open directory would keep a later unmount of what lies above it from happening. */
+    /* An open directory would later prevent an unmount of the file system that contains it. */
     cst_handle_clear(&target);
     if (!mount_run(mounted, error))
         return FALSE;
@@ -117,7 +117,10 @@ static gboolean is_the_hosts(const MountState *state)
     return cst_fstab_mounts(def_of(state)->target_path) || cst_fstab_mounts(real);
 }
 
-/* A start that failed does not unmount what it has found, which may be another file system. */
+/*
+ * After a failed start, does not unmount a mount that the start found, because it may be another
+ * file system.
+ */
 gboolean mount_stop(CstPoolState *state, GError **error)
 {
     MountState *mounted = (MountState *)state;
@@ -132,7 +135,7 @@ gboolean mount_stop(CstPoolState *state, GError **error)
     return mount_undo(mounted, error);
 }
 
-/* The directory below goes; the storage stays as it is. */
+/* Removes the directory of the mount point. The storage is not changed. */
 gboolean mount_destroy(CstPoolState *state, unsigned flags, GError **error)
 {
     g_autoptr(GPtrArray) mounts = cst_mounts_read();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The tables of both backends. A state touches nothing when it is opened: a definition may be
- * loaded while its server is away.
+ * The tables of both backends. open() accesses no storage, because a definition may be loaded while
+ * its server is down.
  */
 #include "mount.h"
 
@@ -32,7 +32,10 @@ static void mount_close(CstPoolState *state)
     g_free(mounted);
 }
 
-/* What is cached of a file system says nothing of its device. */
+/*
+ * Reads the device itself, because cached content of the file system does not show the device's
+ * state.
+ */
 static gboolean touch_device(const CstPoolDef *def, GError **error)
 {
     g_autofree char *source = mount_source(def, error);

@@ -5,14 +5,14 @@
 #include <pool/mounts.h>
 
 /**
- * Pools whose directory is what they mount there: a device's file system (type fs), or what a
- * server exports (netfs: NFS, CIFS, GlusterFS by FUSE). Everything above the mount is pool/dir's.
+ * Pools that mount their directory: the file system of a device (type fs), or an export of a server
+ * (netfs: NFS, CIFS, GlusterFS by FUSE). pool/dir implements the volumes.
  *
- * From below to above; a file calls files of the lines before its own, and to its left:
+ * The files, lowest layer first. A file calls only files of earlier lines, and files to its left:
  *
- *     source.c  users.c               what is mounted, with which options; who keeps a mount busy
- *     table.c  discover.c  format.c   what is mounted at the target now; servers; file systems
- *     command.c  identity.c           mount and umount; whether it is the same storage as before
+ *     source.c  users.c               source, type and options of the mount; users of a mount
+ *     table.c  discover.c  format.c   the current mount of the target; servers; file systems
+ *     command.c  identity.c           mount and umount; verification of the storage
  *     lifecycle.c                     the callbacks check, start, stop and destroy
  *     mount.c                         the tables
  */
@@ -20,20 +20,20 @@ extern const CstBackend cst_fs_backend, cst_netfs_backend;
 
 typedef struct {
     CstDirState dir;
-    char *source;     /**< what is mounted, in mount's words: "/dev/sdc1", "host:/export" */
+    char *source;     /**< source of the mount, as for mount(8): "/dev/sdc1", "host:/export" */
     char *recorded;   /**< identity of the expected storage; NULL: any. Guarded by dir.lock */
-    gboolean foreign; /**< it was mounted before the start, and may be another's storage */
+    gboolean foreign; /**< mounted before the start, maybe from other storage */
 } MountState;
 
-/** How long the tools may take, in seconds; tests change it. */
+/** Timeouts of the tools in seconds. Tests change them. */
 typedef struct {
-    unsigned mount_s;         /**< of a device: a file system may have much to recover */
-    unsigned mount_network_s; /**< of a server's directory */
-    unsigned umount_s;        /**< what was written is on its way to the device */
+    unsigned mount_s;         /**< of a device; its file system may need a long recovery */
+    unsigned mount_network_s; /**< of an export */
+    unsigned umount_s;        /**< must write cached data to the device */
     unsigned umount_network_s;
-    unsigned force_s;  /**< to let go of storage that does not answer */
+    unsigned force_s;  /**< to disconnect storage that does not respond */
     unsigned format_s; /**< a new file system */
-    unsigned ask_s;    /**< a server, for what it has */
+    unsigned ask_s;    /**< a query of a server's exports */
 } MountTimes;
 
 extern MountTimes mount_times;
@@ -41,37 +41,42 @@ extern MountTimes mount_times;
 /* --- source.c --------------------------------------------------------------------------------- */
 
 /**
- * Returns what is mounted for @def, in mount's words; NULL with CONFIG or INVALID when the
- * definition does not say so. Free it.
+ * Returns the source of the mount for @def, as for mount(8). Returns NULL with CONFIG or INVALID if
+ * the definition has no valid source. The caller frees the result.
  */
 char *mount_source(const CstPoolDef *def, GError **error);
-/** The type for mount -t; "auto": mount finds it out. Static. */
+/** Returns the type for mount -t, static. "auto": mount detects it. */
 const char *mount_type(const CstPoolDef *def);
 /**
- * The options for mount -o, as libvirt gives them: never empty. @authenticated: a user's name and
- * password come from stdin. INVALID for options that would show a password. Free it.
+ * Returns libvirt's options for mount -o, which are never empty. Fails with INVALID for options
+ * that would show a password. The caller frees the result.
+ *
+ * @authenticated: mount reads a user's name and password from stdin.
  */
 char *mount_options(const CstPoolDef *def, gboolean authenticated, GError **error);
-/** Whether the name of @mount's source, and its type, are those of @def, a netfs pool. */
+/** Returns whether the source and type of @mount are the export @source of @def, a netfs pool. */
 gboolean mount_is_export(const CstPoolDef *def, const char *source, const CstMount *mount);
 
 /* --- users.c ---------------------------------------------------------------------------------- */
 
-/** Appends a CstHolder for each one of this host that keeps @mount, one of @mounts, from going. */
+/**
+ * Appends a CstHolder for each user on this host that prevents the unmount of @mount, one of
+ * @mounts.
+ */
 void mount_users(const CstMount *mount, const GPtrArray *mounts, GPtrArray *holders);
 
 /* --- table.c ---------------------------------------------------------------------------------- */
 
-/** Whether @mount is of the pool's source. */
+/** Returns whether @mount is of the pool's source. */
 gboolean mount_is_ours(const MountState *state, const CstMount *mount);
-/** What is mounted at the pool's target; borrowed from @mounts, NULL: nothing. */
+/** Returns the mount at the pool's target, borrowed from @mounts, or NULL if no mount exists. */
 const CstMount *mount_at_target(const MountState *state, const GPtrArray *mounts);
-/** Whether the pool's source is mounted at its target now. Touches neither. */
+/** Returns whether the pool's source is mounted at its target. Does not access either of them. */
 gboolean mount_is_there(const MountState *state);
 
 /* --- discover.c ------------------------------------------------------------------------------- */
 
-/** Appends the paths that showmount has printed to @paths, an array that frees them. */
+/** Appends the paths in the output of showmount to @paths, an array that frees its elements. */
 void mount_parse_exports(const char *text, GPtrArray *paths);
 
 gboolean mount_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error);
@@ -82,17 +87,20 @@ gboolean mount_build_fs(CstPoolState *state, unsigned flags, GError **error);
 
 /* --- command.c -------------------------------------------------------------------------------- */
 
-/** Mounts the source at the target, and sees that it is there. */
+/** Mounts the source at the target, and verifies the mount in the kernel's table. */
 gboolean mount_run(MountState *state, GError **error);
 /**
- * Unmounts the target; BUSY, naming them, while it is in use. Storage that does not answer is let
- * go of: what was not yet written there is lost.
+ * Unmounts the target. Fails with BUSY while it is in use, and names the users. Disconnects storage
+ * that does not respond; unwritten data is lost then.
  */
 gboolean mount_undo(MountState *state, GError **error);
 
 /* --- identity.c ------------------------------------------------------------------------------- */
 
-/** CstDirState.admit: what is mounted at the target is the pool's source, and the one expected. */
+/**
+ * CstDirState.admit: verifies that the mount of the target is the pool's source, and the expected
+ * one.
+ */
 gboolean mount_admit(CstPoolState *state, const CstDirHandle *target, GError **error);
 char *mount_identity(CstPoolState *state, GError **error);
 gboolean mount_expect(CstPoolState *state, const char *recorded, gboolean starting, GError **error);

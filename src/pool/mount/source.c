@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a definition has mounted: the source, type and options for mount, which are libvirt's, and
- * whether a mount is of that source. Texts of the definition become arguments of tools run by root,
- * so those that a tool would take for options are refused.
+ * Source, type and options for mount from a definition, as in libvirt, and the comparison of a
+ * mount with that source. Texts of the definition become arguments of tools that root runs. Texts
+ * that a tool would parse as options are refused.
  */
 #include "mount.h"
 
@@ -12,23 +12,23 @@
 #include <base/i18n.h>
 #include <pool/tool.h>
 
-/* What a server's directory is mounted as; indexed by the format of netfs pools (pool_type.c). */
+/* The mount type of each format of netfs pools (pool_type.c). */
 typedef struct {
-    const char *name;    /* the format's */
+    const char *name;    /* name of the format */
     const char *type;    /* for mount -t */
-    const char *kernel;  /* how the types in the kernel's table begin */
-    const char *options; /* besides the defaults; NULL: none */
+    const char *kernel;  /* prefix of the types in the kernel's table */
+    const char *options; /* additional options; may be NULL */
 } NetworkFormat;
 
 static const NetworkFormat network_formats[] = {
     {"auto", "auto", "nfs", NULL},
     {"nfs", "nfs", "nfs", NULL},
     {"glusterfs", "glusterfs", "fuse.glusterfs", "direct-io-mode=1"},
-    /* The server would have locks of QEMU's and ours keep everybody from writing there. */
+    /* With locks of the server, locks of QEMU and of this program would block all writers. */
     {"cifs", "cifs", "cifs", "nobrl"},
 };
 
-/* As libvirt mounts everything. */
+/* libvirt's options of all mounts. */
 #define DEFAULT_OPTIONS "nodev,nosuid,noexec"
 
 static const NetworkFormat *network_format(const CstPoolDef *def)
@@ -46,7 +46,7 @@ static gboolean is_cifs(const CstPoolDef *def)
     return g_strcmp0(network_format(def)->type, "cifs") == 0;
 }
 
-/* An IPv6 address stands in brackets, as the path follows after a colon. */
+/* An IPv6 address is put in brackets, because the path follows after a colon. */
 static char *export_source(const CstPoolDef *def, const char *host)
 {
     gboolean bracketed = strchr(host, ':') && *host != '[';
@@ -99,13 +99,13 @@ const char *mount_type(const CstPoolDef *def)
     if (def->type == CST_POOL_NETFS)
         return network_format(def)->type;
     name = cst_pool_format_name(def->type, def->source.format);
-    /* The kernel's word for it is another than libvirt's. */
+    /* The kernel's name of the type differs from libvirt's. */
     return g_strcmp0(name, "hfs+") == 0 ? "hfsplus" : name;
 }
 
 /* --- options ---------------------------------------------------------------------------------- */
 
-/* Everybody on the host can read the arguments of mount. */
+/* Refuses passwords, because all users of the host can read the arguments of mount. */
 static gboolean refuse_password(const char *option, GError **error)
 {
     static const char *const names[] = {"pass", "password", "pass2", "password2"};
@@ -121,7 +121,7 @@ static gboolean refuse_password(const char *option, GError **error)
     return TRUE;
 }
 
-/* Whether the options say who asks: a user, or a ticket of Kerberos'. */
+/* Returns whether the options identify the user, by name or by a Kerberos ticket. */
 static gboolean names_user(const CstPoolDef *def)
 {
     static const char *const begins[] = {"credentials=", "cred=", "user=", "username=", "sec=krb5"};
@@ -142,7 +142,7 @@ static void add_network_options(GString *text, const CstPoolDef *def, gboolean a
         g_string_append_printf(text, ",nfsvers=%s", def->source.protocol_ver);
     if (format->options)
         g_string_append_printf(text, ",%s", format->options);
-    /* mount.cifs opens its stdin by that name. */
+    /* mount.cifs opens its stdin by this path. */
     if (is_cifs(def) && authenticated)
         g_string_append(text, ",credentials=/proc/self/fd/0");
     else if (is_cifs(def) && !names_user(def))
@@ -165,9 +165,9 @@ char *mount_options(const CstPoolDef *def, gboolean authenticated, GError **erro
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-/* --- recognising it --------------------------------------------------------------------------- */
+/* --- comparison ------------------------------------------------------------------------------- */
 
-/* Where "host:/dir" is divided: in front of the path; NULL: it is no such source. */
+/* Returns the colon between host and path in "host:/dir", or NULL if the text has another form. */
 static const char *path_in(const char *source)
 {
     const char *end = *source == '[' ? strchr(source, ']') : source;
@@ -175,7 +175,7 @@ static const char *path_in(const char *source)
     return end ? strchr(end, ':') : NULL;
 }
 
-/* Slashes at either end of the path mean nothing to a server, but for its root. */
+/* Compares paths without slashes at either end, which a server ignores, except in its root. */
 static gboolean is_same_dir(const char *a, const char *b)
 {
     size_t len;
@@ -196,7 +196,7 @@ static gboolean is_same_export(const char *a, const char *b)
            is_same_dir(in_a + 1, in_b + 1);
 }
 
-/* Types are "nfs" and "nfs4", and for SMB also "smb3". */
+/* The kernel's types are "nfs" and "nfs4", and for SMB "cifs" and "smb3". */
 gboolean mount_is_export(const CstPoolDef *def, const char *source, const CstMount *mount)
 {
     const char *type = mount->type ? mount->type : "";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is mounted at a pool's target, by the kernel's table alone: neither the target nor what is
- * mounted there is touched, so a server that is gone delays nobody here.
+ * Finds the mount of a pool's target in the kernel's table. Neither the target nor the mounted
+ * storage is accessed, so a server that is down causes no delay.
  */
 #include "mount.h"
 
@@ -9,7 +9,7 @@
 
 #include <base/file.h>
 
-/* Of a device that is gone there is only the name to go by. */
+/* A device that is gone can only be compared by name. */
 static gboolean is_of_device(const MountState *state, const CstMount *mount)
 {
     struct stat st;
@@ -20,8 +20,8 @@ static gboolean is_of_device(const MountState *state, const CstMount *mount)
 }
 
 /*
- * A part of the file system, which a bind mount shows, is not the pool's. Subvolumes of a btrfs and
- * directories of an SMB share are parts, too, for the kernel.
+ * A bind mount of a part of the file system is not the pool's mount. The kernel also shows
+ * subvolumes of a btrfs and directories of an SMB share as parts.
  */
 static gboolean is_whole(const CstMount *mount)
 {
@@ -39,7 +39,7 @@ gboolean mount_is_ours(const MountState *state, const CstMount *mount)
                                        : is_of_device(state, mount);
 }
 
-/* The path is resolved only where nothing is mounted by the name that it is given. */
+/* Resolves the path only if no mount has the name in the definition. */
 const CstMount *mount_at_target(const MountState *state, const GPtrArray *mounts)
 {
     const char *target = state->dir.head.def->target_path;

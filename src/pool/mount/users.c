@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who keeps a mount from going: the kernel only says that somebody does. The search goes by the
- * numbers of mounts and by names that the kernel has written down, and touches no file: processes
- * may have some open on other storage, which hangs.
+ * Users that prevent an unmount. The kernel only reports that users exist. The search compares
+ * mount ids and paths from the kernel, and accesses no file, because a process may have files open
+ * on other storage that hangs.
  */
 #include "mount.h"
 
@@ -15,7 +15,7 @@
 #include <base/i18n.h>
 #include <base/process.h>
 
-/* Whether @path is @target or lies below it. */
+/* Returns whether @path is at or below @target. */
 static gboolean is_below(const char *path, const char *target)
 {
     size_t len = strlen(target);
@@ -23,7 +23,7 @@ static gboolean is_below(const char *path, const char *target)
     return path && strncmp(path, target, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
-/* Whether a descriptor is of the mount @id, by fdinfo's line "mnt_id:\t29". */
+/* Returns whether a descriptor is of mount @id, from fdinfo's line "mnt_id:\t29". */
 static gboolean is_of_mount(const char *fdinfo, int id)
 {
     g_autofree char *text = cst_kernel_read(fdinfo);
@@ -46,7 +46,7 @@ static gboolean has_descriptor(const char *pid, int id)
     return FALSE;
 }
 
-/* Works in there, or runs a program from there. */
+/* Returns whether the process has its working directory, root or program at or below @target. */
 static gboolean lives_below(const char *pid, const char *target)
 {
     static const char *const links[] = {"cwd", "root", "exe"};
