@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How a pool's sessions are: at how many of its portals it is logged in, and whether the one that
- * the LUNs are taken from answers. The first is read from the kernel and costs nothing.
+ * The health of a pool's sessions: the number of portals with a working session, and whether the
+ * session that provides the LUNs responds. The first is read from the kernel without a request to
+ * the target.
  *
- * A read through a session that gets no answer hangs until open-iscsi gives the session up, minutes
- * after the kernel has called it lost. Where another session works the pool goes on with that, so
- * the read is done by a thread that is left to itself then.
+ * A read through a lost session hangs until open-iscsi ends the session, minutes after the kernel
+ * has reported it as lost. If another session works, the pool uses that one. Therefore a thread
+ * does the read. After the switch to another session, the thread is no longer waited for.
  */
 #include "iscsi.h"
 
@@ -16,12 +17,12 @@
 #include <base/test_point.h>
 #include <pool/device.h>
 
-/* How often to look what has become of a session. */
+/* The interval between two checks of a session's state. */
 #define LOOK_US (500 * G_TIME_SPAN_MILLISECOND)
 
-/* --- whether it answers ----------------------------------------------------------------------- */
+/* --- probe ------------------------------------------------------------------------------------ */
 
-/* A read that may hang; its thread and whoever waits for it have a reference each. */
+/* A read that may hang. Its thread and its waiter have one reference each. */
 typedef struct {
     gatomicrefcount references;
     GMutex lock;
@@ -40,7 +41,7 @@ static void read_unref(Read *read)
     g_free(read);
 }
 
-/* That it fails is an answer. */
+/* A failed read is also a response. */
 static gpointer run_read(gpointer data)
 {
     Read *read = data;
@@ -68,7 +69,7 @@ static Read *start_read(const char *node)
     return read;
 }
 
-/* Waits for a moment; TRUE: it has come back. */
+/* Waits for LOOK_US. Returns TRUE if the read has finished. */
 static gboolean await_read(Read *read)
 {
     gint64 end = g_get_monotonic_time() + LOOK_US;
@@ -86,8 +87,10 @@ static gboolean await_read(Read *read)
 }
 
 /*
- * The session that LUNs are taken from; NULL: none works. *ret_lost: calls hang in one. That is so
- * while the kernel says FAILED, and not in one that is just being logged in or was given up (FREE).
+ * Returns the session that provides the LUNs, or NULL if no session works.
+ *
+ * *ret_lost: I/O hangs in one of the sessions. This is the case in state FAILED. It is not the case
+ * during a login, or after open-iscsi has ended the session (FREE).
  */
 static IscsiSession *first_working(const CstPoolDef *def, gboolean *ret_lost)
 {
@@ -112,7 +115,10 @@ static gboolean is_first_working(const CstPoolDef *def, unsigned sid)
     return session && session->sid == sid;
 }
 
-/* FALSE: the session was lost meanwhile, or gave its place up. */
+/*
+ * Reads from the session's first LUN. Returns FALSE if the session was lost during the read, or is
+ * no longer the first working one.
+ */
 static gboolean session_answers(const CstPoolDef *def, const IscsiSession *session)
 {
     g_autoptr(GPtrArray) luns = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
@@ -130,7 +136,7 @@ static gboolean session_answers(const CstPoolDef *def, const IscsiSession *sessi
     return done;
 }
 
-/* A disk that fails is the affair of its volume: the target may have others. */
+/* A failed disk is a problem of its volume only, because other disks of the target may work. */
 gboolean iscsi_touch(const CstPoolDef *def, GError **error)
 {
     for (;;) {
@@ -146,7 +152,7 @@ gboolean iscsi_touch(const CstPoolDef *def, GError **error)
     }
 }
 
-/* --- how the sessions are --------------------------------------------------------------------- */
+/* --- health ----------------------------------------------------------------------------------- */
 
 static guint count_working(const GPtrArray *sessions)
 {
@@ -178,7 +184,10 @@ static void note_lost(CstPoolHealth *health, const GPtrArray *sessions)
     }
 }
 
-/* Portals that never let the pool in. Names of hosts are not looked up here, as that may last. */
+/*
+ * Notes the portals without any session. Host names are not resolved here, because that may take
+ * long.
+ */
 static void note_missing(CstPoolHealth *health, const CstPoolDef *def, const GPtrArray *sessions)
 {
     for (guint i = 0; i < def->source.hosts->len; i++) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Interfaces of ours. open-iscsi tells initiators of one host apart by its interfaces, so each
- * initiator's name gets one, under a name as libvirt makes it ("libvirt-iface-1a2b3c4d"); pools of
- * one initiator share it, and so do those that have the host's name (ISCSI_IFACE_PLAIN).
+ * Interfaces of this program. open-iscsi distinguishes the initiators of a host by interface, so
+ * each initiator's name gets one. Its name has libvirt's form ("libvirt-iface-1a2b3c4d"). Pools
+ * with the same initiator share it. Pools with the host's name share ISCSI_IFACE_PLAIN.
  *
- * Removing an interface removes the records that use it, so nobody may be making one meanwhile:
- * iscsi_lock().
+ * The removal of an interface also removes the records that use it, so no other process may create
+ * one at the same time: iscsi_lock().
  */
 #include "iscsi.h"
 
@@ -17,7 +17,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
-/* As long as another pool's login may take. */
+/* The maximum duration of another pool's login. */
 #define LOCK_US (120 * G_TIME_SPAN_SECOND)
 
 int iscsi_lock(GError **error)
@@ -50,8 +50,9 @@ static GPtrArray *list_ifaces(GError **error)
 }
 
 /*
- * One of ours with @initiator; else, for an initiator's name, one that has none and is not the
- * plain one: somebody who died has made it and not given it its name. NULL: none.
+ * Returns our interface with @initiator. Otherwise, for an initiator's name, returns an interface
+ * without a name that is not the plain one, because a process died between its creation and its
+ * naming. Returns NULL if neither exists.
  */
 static const IscsiIface *choose(const GPtrArray *ifaces, const char *initiator)
 {
@@ -71,7 +72,7 @@ static const IscsiIface *choose(const GPtrArray *ifaces, const char *initiator)
     return unfinished;
 }
 
-/* A name that no interface has. */
+/* Returns an unused name for an interface. */
 static char *new_name(const GPtrArray *ifaces)
 {
     for (;;) {

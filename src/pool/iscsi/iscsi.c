@@ -2,10 +2,10 @@
 /*
  * The callbacks of iscsi pools and their table.
  *
- * A session that is lost keeps its disks for two minutes (open-iscsi's replacement_timeout), during
- * which reads of them hang, and fails them afterwards, until it is back. All that time the storage
- * "does not answer" (base/liveness.h): the touch (health.c) comes back when there is a session
- * again, and that the session is lost the kernel tells it at once.
+ * A lost session keeps its disks for two minutes (open-iscsi's replacement_timeout). Reads of the
+ * disks hang during this time, and fail afterwards until the session returns. For the whole time
+ * the storage counts as not responding (base/liveness.h). The kernel reports the loss at once, and
+ * the touch (health.c) returns when a session works again.
  */
 #include "iscsi.h"
 
@@ -14,7 +14,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* --- which LUNs ------------------------------------------------------------------------------- */
+/* --- LUNs ------------------------------------------------------------------------------------- */
 
 static gboolean has_name(const GPtrArray *found, const char *name)
 {
@@ -24,7 +24,7 @@ static gboolean has_name(const GPtrArray *found, const char *name)
     return FALSE;
 }
 
-/* Each LUN comes once, by the first session that has it. */
+/* Adds each LUN once, from the first session that has it. */
 static void take_luns(const IscsiSession *session, const char *target, GPtrArray *found)
 {
     g_autoptr(GPtrArray) luns = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
@@ -78,7 +78,7 @@ static void state_free(CstPoolState *state)
     g_free(state);
 }
 
-/* libvirt checks these when it starts a pool, in these words. */
+/* libvirt checks these at the start of a pool, with the same messages. */
 static gboolean check_source(const CstPoolDef *def, GError **error)
 {
     if (def->source.hosts->len == 0)

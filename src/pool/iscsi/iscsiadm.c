@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs iscsiadm. Its exit status says what went wrong; its messages are for people. Never among its
- * arguments: secrets.
+ * Runs iscsiadm. Its exit status determines the error class; its messages are for people. Secrets
+ * are never among its arguments.
  */
 #include "iscsi.h"
 
@@ -20,16 +20,16 @@ IscsiHost iscsi_host = {
     .gone_s = 10,
 };
 
-/* open-iscsi's exit statuses (include/iscsi_err.h), and the class of error that they mean. */
+/* open-iscsi's exit statuses (include/iscsi_err.h), with their error classes. */
 static const CstToolStatus statuses[] = {
     {2, CST_ERROR_NOT_FOUND, NULL},    /* no such session */
     {4, CST_ERROR_UNREACHABLE, NULL},  /* transport */
     {5, CST_ERROR_UNREACHABLE, NULL},  /* login */
     {8, CST_ERROR_UNREACHABLE, NULL},  /* connection timed out */
-    {11, CST_ERROR_UNREACHABLE, NULL}, /* no answer */
+    {11, CST_ERROR_UNREACHABLE, NULL}, /* no response */
     {12, CST_ERROR_UNSUPPORTED, N_("load the kernel module iscsi_tcp")},
     {13, CST_ERROR_DENIED, NULL},
-    {15, CST_ERROR_EXISTS, NULL}, /* there is such a session */
+    {15, CST_ERROR_EXISTS, NULL}, /* the session exists */
     {18, CST_ERROR_STATE, N_("iscsid does not answer; see 'systemctl status iscsid'")},
     {19, CST_ERROR_AUTH, N_("the target refuses the login, or can't prove who it is")},
     {20, CST_ERROR_STATE, N_("iscsid does not run; start it with 'systemctl start iscsid'")},
@@ -57,7 +57,7 @@ gboolean iscsi_run(const char *const *args, unsigned timeout_s, IscsiStatus acce
     memcpy(argv + 1, args, count * sizeof(*argv));
     if (cst_tool_run(&tool, NULL, ret_out, &why))
         return TRUE;
-    /* It waits for a target, or for iscsid that does. */
+    /* iscsiadm waits for a target, or for iscsid, which waits for a target. */
     if (g_error_matches(why, CST_ERROR, CST_ERROR_TIMEOUT))
         why->code = CST_ERROR_UNREACHABLE;
     g_propagate_error(error, why);

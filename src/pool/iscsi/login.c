@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From a definition to sessions, and back. For each portal: ask it for the target (which tells its
- * portal group), make a record of it through an interface of ours, log in. One portal that lets us
- * in is enough; the others are for when it doesn't.
+ * From a definition to sessions, and back. Three steps for each portal: query it for the target,
+ * which reports its portal group, create a record through one of our interfaces, log in. One
+ * successful portal is sufficient. The other portals are for redundancy.
  *
- * Sessions with the target that somebody else has made are used as they are: a second one would
- * show each LUN twice on this host. They stay when the pool stops.
+ * Existing sessions of other programs with the target are used, because a second session would show
+ * each LUN twice on this host. They are kept when the pool stops.
  *
- * Killed on its way, a start leaves records and sessions through an interface of ours; the next
- * start of the pool goes on with them, and its stop removes them.
+ * A start that is killed leaves records and sessions through one of our interfaces. The next start
+ * of the pool uses them, and its stop removes them.
  */
 #include "iscsi.h"
 
@@ -35,7 +35,7 @@ static const CstHost *host_of(const CstPoolDef *def, guint i)
 
 /* --- discovery -------------------------------------------------------------------------------- */
 
-/* *ret_address: the numeric address of @name; the caller frees it. */
+/* Resolves @name to the numeric address *ret_address. The caller frees it. */
 static gboolean resolve(const char *name, char **ret_address, GError **error)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
@@ -55,7 +55,7 @@ static gboolean resolve(const char *name, char **ret_address, GError **error)
     return TRUE;
 }
 
-/* Asks a portal for its targets; nothing of the answer is kept in the database. */
+/* Queries a portal for its targets. The database does not keep the result. */
 static GPtrArray *ask(const char *address, uint16_t port, const char *iface, GError **error)
 {
     g_autofree char *portal =
@@ -70,8 +70,9 @@ static GPtrArray *ask(const char *address, uint16_t port, const char *iface, GEr
 }
 
 /*
- * The group of the portal that was asked; where the target names other addresses only (behind
- * address translation), that of the first. FALSE: the portal does not offer the target.
+ * Sets the group of @node to the group of the queried portal. If the target lists only other
+ * addresses, because of address translation, uses the first one. Returns FALSE if the portal does
+ * not offer the target.
  */
 static gboolean find_group(const GPtrArray *offers, IscsiNode *node)
 {
@@ -108,7 +109,7 @@ static gboolean log_in_to_node(const IscsiNode *node, const CstChap *chap, GErro
     return TRUE;
 }
 
-/* Logs in to one of the definition's hosts, unless there is a session with it. */
+/* Logs in to one of the definition's hosts, unless a session with it exists. */
 static gboolean log_in_to_host(const CstPoolDef *def, const CstHost *host, const char *iface,
                                const CstChap *chap, GError **error)
 {
@@ -144,7 +145,7 @@ static gboolean verify_session(const CstPoolDef *def, GError **error)
                     iscsi_target(def));
 }
 
-/* TRUE when one login was a success; else the first failure is the error. */
+/* Returns TRUE if one login succeeded. Otherwise returns the first error. */
 static gboolean log_in_to_hosts(const CstPoolDef *def, const char *iface, const CstChap *chap,
                                 GError **error)
 {
@@ -206,7 +207,9 @@ static gboolean log_out(const CstPoolDef *def, const GPtrArray *sessions, GError
                     iscsi_target(def));
 }
 
-/* Removes records of the target through interfaces of ours with its initiator, and those. */
+/*
+ * Removes the records of the target through our interface with its initiator, then the interface.
+ */
 static gboolean remove_records(const CstPoolDef *def, GError **error)
 {
     g_autofree char *iface = NULL;
@@ -249,7 +252,10 @@ gboolean iscsi_stop(CstPoolState *state, GError **error)
     lock = iscsi_lock(error);
     if (lock < 0)
         return FALSE;
-    /* With the lock, because a refresh of the pool elsewhere may have logged in until then. */
+    /*
+     * Read the sessions under the lock, because a refresh in another process may have logged in
+     * before.
+     */
     sessions = iscsi_sessions_of(state->def);
     return refuse_held(state, sessions, error) && log_out(state->def, sessions, error) &&
            remove_records(state->def, error);
@@ -278,14 +284,14 @@ static gboolean iscsi_rescan(const CstPoolDef *def, CstTask *task, GError **erro
     return TRUE;
 }
 
-/* --- portals that were away ------------------------------------------------------------------- */
+/* --- portals without a session ---------------------------------------------------------------- */
 
 typedef GSocketClient SocketClient;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SocketClient, g_object_unref)
 typedef GSocketConnection SocketConnection;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SocketConnection, g_object_unref)
 
-/* Whether something accepts connections there: a login to a silent host may take minutes. */
+/* Returns whether the host accepts connections. A login to a silent host may take minutes. */
 static gboolean answers(const CstHost *host)
 {
     g_autoptr(SocketClient) client = g_socket_client_new();
@@ -299,8 +305,8 @@ static gboolean answers(const CstHost *host)
 }
 
 /*
- * Logs in where the pool has no session and somebody answers. A pool without any session by now has
- * been stopped meanwhile, and stays so.
+ * Logs in to hosts that respond and have no session. A pool without any session was stopped by
+ * another process, and stays stopped.
  */
 static gboolean log_in_again(CstPoolState *state, GError **error)
 {
@@ -330,7 +336,10 @@ static gboolean log_in_again(CstPoolState *state, GError **error)
     return iface != NULL;
 }
 
-/* The pool works without those portals, and its health tells of them. */
+/*
+ * A failed login is only logged, because the pool works with fewer portals and its health shows
+ * them.
+ */
 gboolean iscsi_refresh(CstPoolState *state, CstTask *task, GError **error)
 {
     g_autoptr(GPtrArray) sessions = iscsi_sessions_of(state->def);
@@ -342,9 +351,9 @@ gboolean iscsi_refresh(CstPoolState *state, CstTask *task, GError **error)
     return iscsi_rescan(state->def, task, error);
 }
 
-/* --- from nothing ----------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
-/* What a failed start has made is removed again; that its removal fails is not what went wrong. */
+/* A failed start removes its sessions and records. Errors of this removal are ignored. */
 gboolean iscsi_start(CstPoolState *state, GError **error)
 {
     const CstPoolDef *def = state->def;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Values of CHAP that change. A login with another value is tried by libiscsi and not by the
- * kernel, whose session is not touched: the initiator's name is the same, and the session's
- * identifier (ISID) another one, so that the target takes it for one more session of this host.
+ * Changed CHAP values. A trial login with the new value uses libiscsi and not the kernel, so the
+ * kernel's session is not affected. The initiator's name is the same and the session's identifier
+ * (ISID) differs, so the target accepts it as another session of this host.
  *
- * A session that is there goes on with its login. iscsid, which makes it anew when it is lost,
- * reads the record again only when it was restarted itself.
+ * An existing session keeps its login. iscsid logs in again after a loss, and reads the record
+ * again only after its own restart.
  */
 #include "iscsi.h"
 
@@ -57,7 +57,10 @@ gboolean iscsi_prove(CstPoolState *state, GError **error)
     return done;
 }
 
-/* There is nothing to do where somebody else has logged in, or nobody. */
+/*
+ * Does nothing if our interface does not exist, because then only another program can have logged
+ * in.
+ */
 gboolean iscsi_renew(CstPoolState *state, GError **error)
 {
     g_auto(CstChap) chap = {0};

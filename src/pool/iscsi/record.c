@@ -2,16 +2,16 @@
 /*
  * Node records and their CHAP values.
  *
- * iscsiadm takes a value on its command line only, where every user of the host can read it, and
- * reads nothing from its input. The library of open-iscsi can't write records, and iscsid's socket
- * speaks a structure of each version's own. So the record is made by iscsiadm, without secrets, and
- * the values are then put into its file, which has lines "name = value" and is replaced whole; mode
- * 600, as iscsiadm makes it under our umask. iscsid reads it again when it has been restarted, so
- * it stays for as long as the pool is active.
+ * iscsiadm accepts a value only on its command line, where every user of the host can read it. It
+ * reads no input. The library of open-iscsi cannot write records, and the structure on iscsid's
+ * socket depends on the version. Therefore iscsiadm creates the record without secrets. Then the
+ * values are written into the record's file, which has lines "name = value" and is replaced as a
+ * whole. The file has mode 600, as iscsiadm creates it under our umask. iscsid reads the file again
+ * after a restart, so it is kept while the pool is active.
  *
- * iscsiadm's lock is a file that outlives a process that dies with it, and then keeps everybody out
- * of the database; it is not taken here. Nobody else has reason to change a record of an interface
- * of ours, and readers see the old file or the new one.
+ * iscsiadm's lock is a file that survives a killed process and then blocks all access to the
+ * database. This code does not acquire that lock. No other program has a reason to change a record
+ * of our interfaces. A reader sees either the old or the new file.
  */
 #include "iscsi.h"
 
@@ -25,7 +25,7 @@
 #define AUTH_PREFIX "node.session.auth."
 #define FIRST_LINE  "# BEGIN RECORD"
 
-/* A record has some 60 short lines. */
+/* A record has about 60 short lines. */
 #define INITIATOR_FILE "initiatorname.iscsi"
 #define INITIATOR_MAX  (64 * CST_KIB)
 #define INITIATOR_KEY  "InitiatorName="
@@ -40,7 +40,7 @@ static void wipe(char **text)
     g_clear_pointer(text, g_free);
 }
 
-/* Whether a record's line can hold it: iscsiadm strips blanks at both ends. */
+/* Returns whether a line of a record can contain the value. iscsiadm strips blanks at both ends. */
 static gboolean fits_in_line(const char *value, size_t len)
 {
     if (len == 0 || len > CST_CHAP_MAX || value[0] == ' ' || value[len - 1] == ' ')
@@ -94,7 +94,8 @@ static void append_chap(GString *text, const CstChap *chap)
 }
 
 /*
- * Lines that say what CHAP is done with; "…auth.chap_algs" says how, and is the host's to choose.
+ * Returns whether a line has a CHAP value. "…auth.chap_algs" is not included, because the host's
+ * administrator chooses the algorithms.
  */
 static gboolean is_value(const char *line, size_t len)
 {
@@ -115,7 +116,10 @@ static gboolean is_value(const char *line, size_t len)
     return FALSE;
 }
 
-/* Room for all of it is made at once, so that no copy of a secret is left behind in memory. */
+/*
+ * The buffer has its full size from the start, so that no reallocation leaves a copy of a secret in
+ * memory.
+ */
 char *iscsi_record_with(const char *text, const CstChap *chap)
 {
     GString *out = g_string_sized_new(strlen(text) + 6 * (CST_CHAP_MAX + 64));
@@ -138,9 +142,9 @@ char *iscsi_record_with(const char *text, const CstChap *chap)
     return g_string_free(out, FALSE);
 }
 
-/* --- its file --------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
-/* "nodes/IQN/10.0.0.1,3260,1": the directory of the record, below one of the databases. */
+/* Returns the directory of the record in a database: "nodes/IQN/10.0.0.1,3260,1". */
 static char *record_dir(const IscsiNode *node, const char *database)
 {
     g_autofree char *portal = g_strdup_printf("%s,%u,%u", node->address, node->port, node->tpgt);
@@ -148,7 +152,10 @@ static char *record_dir(const IscsiNode *node, const char *database)
     return g_build_filename(database, "nodes", node->target, portal, NULL);
 }
 
-/* Unfinished files of a process that died here would keep iscsiadm from removing the directory. */
+/*
+ * First removes temporary files of a dead process, which would prevent iscsiadm from removing the
+ * directory.
+ */
 static gboolean write_chap_to(const char *dir, const char *path, const CstChap *chap,
                               GError **error)
 {
@@ -190,8 +197,8 @@ char *iscsi_portal(const IscsiNode *node)
 }
 
 /*
- * The pool logs in, not the host when it starts; and a portal that does not answer is given up
- * before our own patience ends (2 x 15 s).
+ * Sets startup to manual, because the pool logs in and not the boot of the host. Limits the login
+ * retries, so that iscsiadm gives up (2 x 15 s) before our own timeout.
  */
 gboolean iscsi_record_make(const IscsiNode *node, const CstChap *chap, GError **error)
 {
@@ -209,7 +216,7 @@ gboolean iscsi_record_make(const IscsiNode *node, const CstChap *chap, GError **
            write_chap(node, chap, error);
 }
 
-/* Appends the directories of the target's records, one for each portal. */
+/* Returns the directories of the target's records, one for each portal. */
 static GPtrArray *record_dirs(const char *target)
 {
     GPtrArray *dirs = g_ptr_array_new_with_free_func(g_free);

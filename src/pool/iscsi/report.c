@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What iscsiadm prints, for which it has no other format than these lines. A line that does not
- * have the form is left out: a target's answer is in there, and it may say anything.
+ * Parses the output of iscsiadm, which has no other format than these lines. A line of another form
+ * is skipped, because the output contains untrusted data from the target.
  */
 #include "iscsi.h"
 
 #include <string.h>
 
-/* iscsiadm's word for a value that is not set. */
+/* iscsiadm's text for an unset value. */
 #define EMPTY "<empty>"
 
 static void offer_free(gpointer data)

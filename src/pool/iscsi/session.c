@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * iSCSI sessions as the kernel has them:
+ * The kernel's iSCSI sessions:
  *
  *     /sys/class/iscsi_session/session3         a link to …/host7/session3/iscsi_session/session3;
  *                                               targetname, initiatorname, ifacename, state
  *     /sys/class/iscsi_connection/connection3:0 persistent_address, persistent_port: the portal
- * that was logged in to, before any redirection
+ *                                               of the login, before any redirection
  *
- * A session is a pool's when target and initiator are those of its definition. Without an
- * initiator's name in the definition that is the host's, which the interface "default" has, and the
- * one of ours for such pools.
+ * A session belongs to a pool if its target and initiator are equal to the target and initiator of
+ * the definition. If the definition has no initiator's name, the host's name is meant. The
+ * interface "default" and our plain interface (ISCSI_IFACE_PLAIN) have this name.
  */
 #include "iscsi.h"
 
@@ -34,7 +34,7 @@ const char *iscsi_target(const CstPoolDef *def)
     return ((const CstPoolDevice *)g_ptr_array_index(def->source.devices, 0))->path;
 }
 
-/* From the path of the session: …/host7/session3/iscsi_session/session3. */
+/* Reads the SCSI host from the path of the session: …/host7/session3/iscsi_session/session3. */
 static gboolean read_host(const char *dir, unsigned sid, unsigned *ret_host)
 {
     g_autofree char *end = g_strdup_printf("/session%u/iscsi_session/session%u", sid, sid);
@@ -53,7 +53,9 @@ static gboolean read_host(const char *dir, unsigned sid, unsigned *ret_host)
     return TRUE;
 }
 
-/* Stays unknown where the session has no connection, as one that is just being closed. */
+/*
+ * The portal stays unknown if the session has no connection, for example while it is being closed.
+ */
 static void read_portal(IscsiSession *session)
 {
     g_autofree char *dir = g_strdup_printf(CONNECTIONS "/connection%u:0", session->sid);
@@ -74,7 +76,7 @@ static gboolean has_initiator(const char *dir, const char *iface, const char *in
     return g_strcmp0(iface, "default") == 0 || g_strcmp0(iface, ISCSI_IFACE_PLAIN) == 0;
 }
 
-/* NULL: not of this target and initiator, or just going. */
+/* Returns NULL if the session has another target or initiator, or is being removed. */
 static IscsiSession *read_session(unsigned sid, const CstPoolDef *def)
 {
     g_autofree char *dir = g_strdup_printf(SESSIONS "/session%u", sid);
