@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the definition says of volume, servers and directory. libvirt knows TCP only, and its
- * documents have no place for a transport: our option names it, and the path of a Unix socket
- * stands in place of a host's name then.
+ * Reads volume, servers and directory from the definition. libvirt supports only TCP, and its
+ * documents have no element for a transport. Our option names the transport. With transport unix,
+ * the path of the socket replaces the host's name.
  */
 #include "gluster.h"
 

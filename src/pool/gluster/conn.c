@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Connections to volumes. One is shared by all calls of all pools with the same volume and servers:
- * making one takes tens of milliseconds, and ending one up to ten seconds, in glfs_fini(), which a
- * thread waits for that nobody else does. A program that ends waits for none (base/foreign.h).
+ * Connections to volumes. All calls of all pools with the same volume and servers share one
+ * connection. Its creation takes tens of milliseconds. Its end takes up to ten seconds in
+ * glfs_fini(), on a thread of its own. A process that exits does not wait for this thread
+ * (base/foreign.h).
  *
- * The library connects again by itself when servers were away. What it does not get over (a server
- * that was restored with other bricks) is given up after a while without an answer, and connected
- * anew.
+ * The library reconnects by itself after an outage of the servers. It cannot recover from some
+ * changes, such as a server that was restored with other bricks. Such a connection is dropped after
+ * some time without a response, and replaced.
  *
- * Our client has no caches and no write-behind: others write to the volume too, a refresh wants to
- * see it, and a write that fails should say so itself and not the next one.
+ * Our client has no caches and no write-behind, for two reasons. A refresh must show the writes of
+ * other clients. A failed write must return its own error, and not the next write.
  *
- * The registry's lock guards the table of places and their users; each place's lock what follows in
- * it. Neither is held across a call into the library.
+ * The registry's lock guards the table of places and their users. The lock of a place guards the
+ * fields after it. Neither lock is held during a call into the library.
  */
 #include "gluster.h"
 
@@ -25,9 +26,12 @@
 #include <base/test_point.h>
 #include <base/uuid.h>
 
-/* Attempts of one place that hang: further ones are refused until one of them ends. */
+/*
+ * The maximum of hanging attempts of one place. Further attempts are refused until one of them
+ * ends.
+ */
 #define HANGING_MAX 4
-/* What the servers say of the volume's structure is text of some kilobytes. */
+/* The servers describe the volume's structure in a text of some kilobytes. */
 #define VOLFILE_MAX (1 << 20)
 #define UUID_BYTES  16
 
@@ -35,21 +39,21 @@ gint64 gluster_give_up_us = 30 * G_TIME_SPAN_SECOND;
 
 struct GlusterPlace {
     guint users; /* guarded by the registry's lock */
-    gint refs;   /* of users together, and of attempts */
+    gint refs;   /* one for all users, one for each attempt */
     char *key;
     GMutex lock;
     GCond cond;
-    GlusterConn *conn; /* NULL: none now */
+    GlusterConn *conn; /* NULL: not connected */
     gboolean connecting;
     guint attempt;        /* counts the attempts to connect */
-    guint first;          /* index of the server that is asked first; whoever connects has it */
-    GError *problem;      /* how the last one failed */
-    guint hanging;        /* attempts that nobody waits for any more */
-    gint64 failing_since; /* monotonic: since when touches fail; 0: the last one succeeded */
+    guint first;          /* index of the first server; only the connecting thread uses it */
+    GError *problem;      /* error of the last attempt */
+    guint hanging;        /* attempts without a waiting caller */
+    gint64 failing_since; /* monotonic time since which touches fail; 0: the last one succeeded */
 };
 
 static GMutex registry_lock;
-static GHashTable *places; /* key, the place's own, to GlusterPlace */
+static GHashTable *places; /* key (owned by the place) to GlusterPlace */
 
 /* --- connections ------------------------------------------------------------------------------ */
 
@@ -70,7 +74,9 @@ static void disconnect(gpointer data, gpointer unused)
     g_free(conn);
 }
 
-/* Unlimited: one that hangs must not keep others from ending. */
+/*
+ * The number of threads is unlimited, so that a hanging disconnection does not block the next ones.
+ */
 void gluster_conn_unref(GlusterConn *conn)
 {
     static GThreadPool *threads;
@@ -87,7 +93,7 @@ void gluster_changed(GlusterConn *conn)
     static guint last;
     guint next;
 
-    /* 0 is no number of a change. */
+    /* 0 is reserved. */
     do
         next = g_atomic_int_add(&last, 1) + 1;
     while (next == 0);
@@ -107,10 +113,10 @@ typedef struct {
     const CstGluster *gluster;
     CstPoolDef *def;
     GlusterConf conf; /* of def */
-    guint first;      /* index of the server that is asked first */
+    guint first;      /* index of the first server */
     char *url;
-    GlusterConn *conn; /* what has been made; NULL: taken, or none */
-    gboolean left;     /* guarded by the place's lock: its caller has given up */
+    GlusterConn *conn; /* the new connection; NULL: transferred to the caller, or not yet created */
+    gboolean left;     /* guarded by the place's lock: the caller has timed out */
 } Connecting;
 
 static void place_free_ref(GlusterPlace *place);
@@ -138,11 +144,14 @@ static void configure(const Connecting *c, glfs_t *fs)
     guint seconds = c->conf.timeout_ms / 1000;
     g_autofree char *ping = NULL;
 
-    /* Where there may be another copy, it is gone on with before our own patience is over. */
+    /*
+     * With several servers, the client must switch to another copy of the data before our own
+     * timeout.
+     */
     if (c->def->source.hosts->len > 1)
         seconds = MAX(seconds / 2, 1);
     ping = g_strdup_printf("%u", seconds);
-    /* What it has to say goes into our errors, not into a file of its own. */
+    /* The library's messages become our errors, so it needs no log file. */
     c->gluster->glfs_set_logging(fs, "/dev/null", 1);
     for (size_t i = 0; i < G_N_ELEMENTS(caches); i++)
         c->gluster->glfs_set_xlator_option(fs, caches[i], "pass-through", "true");
@@ -163,16 +172,18 @@ static gboolean add_servers(const Connecting *c, glfs_t *fs, GError **error)
 }
 
 /*
- * Whether copying by the servers is right on a volume of this structure: in one that keeps several
- * copies, or pieces, of a file, only a layer that knows that may copy, and those of today do not.
+ * Returns whether the servers may copy ranges on a volume of this structure. If a volume keeps
+ * several copies or pieces of a file, a copy must go through a layer that supports this. No current
+ * layer does.
  */
 static gboolean may_copy(const CstGluster *gluster, glfs_t *fs)
 {
     static const char *const layers[] = {"type cluster/replicate", "type cluster/disperse",
                                          "type features/shard", "type cluster/afr"};
     /*
-     * Without room it tells the length that is missing. It must be given exactly that: the library
-     * copies as much as there is room for (Gluster 10.3).
+     * Without a buffer, the call returns the negative of the required length. The second call must
+     * pass exactly this length, because the library copies as many bytes as the buffer has (Gluster
+     * 10.3).
      */
     ssize_t missing = gluster->glfs_get_volfile(fs, NULL, 0);
     g_autofree char *text = NULL;
@@ -188,7 +199,10 @@ static gboolean may_copy(const CstGluster *gluster, glfs_t *fs)
     return TRUE;
 }
 
-/* glusterd does not tell it over a Unix socket (Gluster 10.3): a pool over one goes without. */
+/*
+ * Reads the volume's UUID. glusterd does not report it over a Unix socket (Gluster 10.3), so a pool
+ * over one has no UUID.
+ */
 static void read_id(const Connecting *c, GlusterConn *conn)
 {
     CstUuid id;
@@ -203,7 +217,7 @@ static gboolean init_failed(const Connecting *c, int err, GError **error)
         return cst_fail(error, CST_ERROR_NOT_FOUND,
                         _("failed to connect to %s: the servers have no volume '%s'"), c->url,
                         c->def->source.name);
-    /* The library's answer to a structure whose bricks are not there. */
+    /* The library returns these errors if the bricks of the volume are down. */
     if (err == 0 || err == EIO)
         return cst_fail(error, CST_ERROR_UNREACHABLE,
                         _("failed to connect to %s: the servers do not serve volume '%s'; see "
@@ -212,7 +226,10 @@ static gboolean init_failed(const Connecting *c, int err, GError **error)
     return cst_gluster_fail(error, err, _("failed to connect to %s"), c->url);
 }
 
-/* Runs in its own thread. What it has made so far is in c->conn, which frees it after a failure. */
+/*
+ * Connects, in its own thread. c->conn owns the unfinished connection, and its cleanup releases it
+ * after a failure.
+ */
 static gboolean connect_now(CstWork *work, GError **error)
 {
     Connecting *c = (Connecting *)work;
@@ -223,7 +240,7 @@ static gboolean connect_now(CstWork *work, GError **error)
     gluster_changed(conn);
     conn->gluster = c->gluster;
     conn->timeout_ms = c->conf.timeout_ms;
-    /* From here on, the program must not end under the library's feet. */
+    /* From here on, the process must not exit while the library runs. */
     cst_foreign_enter();
     conn->fs = c->gluster->glfs_new(c->def->source.name);
     if (!conn->fs) {
@@ -254,16 +271,17 @@ static Connecting *connecting_new(GlusterPlace *place, const GlusterConf *conf,
     c->gluster = gluster;
     c->first = first;
     c->def = cst_pool_def_copy(conf->def);
-    gluster_conf_read(c->def, &c->conf, NULL); /* it has been read before */
+    gluster_conf_read(c->def, &c->conf, NULL); /* cannot fail, because it was read before */
     c->url = gluster_conf_url(&c->conf);
     c->work.what = c->url;
     return c;
 }
 
 /*
- * Connects by way of server @first, or others that the library then tries. Takes the connection out
- * of the work. One that comes after the deadline is ended when it does, and counts as hanging until
- * then, which *ret_hangs says.
+ * Connects through server @first, or through other servers that the library then tries. Returns the
+ * connection, or NULL with @error. A connection that is established after the deadline is closed,
+ * and counts as hanging until then. Sets *ret_hangs if this attempt hangs and further attempts are
+ * permitted.
  */
 static GlusterConn *connect_with_deadline(GlusterPlace *place, const GlusterConf *conf, guint first,
                                           guint deadline_ms, gboolean *ret_hangs, GError **error)
@@ -293,9 +311,10 @@ static GlusterConn *connect_with_deadline(GlusterPlace *place, const GlusterConf
 }
 
 /*
- * The library goes on to the next server when one refuses, and waits for ever for one that is
- * frozen. So each server has its part of the time to be the first, beginning with the one that was
- * when it last went well. The last one has most of it: a frozen brick beside it has to be given up.
+ * Connects through one of the servers. The library tries the next server if one refuses, and waits
+ * forever for a server that is frozen. Therefore each server is the first one for a part of the
+ * timeout, beginning with the last successful one. The last server gets the largest part, because
+ * the library may first have to give up a frozen brick.
  */
 static GlusterConn *connect_by_any(GlusterPlace *place, const GlusterConf *conf, GError **error)
 {
@@ -320,7 +339,7 @@ static GlusterConn *connect_by_any(GlusterPlace *place, const GlusterConf *conf,
 
 /* --- places ----------------------------------------------------------------------------------- */
 
-/* Returns the place with a user more; NULL: there is none, and @make is FALSE. */
+/* Returns the place with one more user, or NULL if it does not exist and @make is FALSE. */
 static GlusterPlace *place_get(const GlusterConf *conf, gboolean make)
 {
     GlusterPlace *place;
@@ -375,7 +394,10 @@ void gluster_place_unref(GlusterPlace *place)
         place_free_ref(place);
 }
 
-/* With the lock held: TRUE when the caller is the one to connect. */
+/*
+ * Waits for a running attempt, or begins one. Call it with the lock held. Returns TRUE if the
+ * caller must connect.
+ */
 static gboolean wait_or_begin(GlusterPlace *place, const GlusterConf *conf, GError **error)
 {
     guint attempt = place->attempt;
@@ -386,7 +408,10 @@ static gboolean wait_or_begin(GlusterPlace *place, const GlusterConf *conf, GErr
     }
     if (place->conn)
         return FALSE;
-    /* A caller that waited for a failed attempt fails with it: another would take as long again. */
+    /*
+     * A caller that waited for a failed attempt fails with its error, because another attempt would
+     * take as long again.
+     */
     if (attempt != place->attempt && place->problem) {
         g_propagate_error(error, g_error_copy(place->problem));
         return FALSE;
@@ -426,9 +451,9 @@ GlusterConn *gluster_conn_get(GlusterPlace *place, const GlusterConf *conf, GErr
     return conn;
 }
 
-/* --- signs of life ---------------------------------------------------------------------------- */
+/* --- touch ------------------------------------------------------------------------------------ */
 
-/* Returns the connection to be given up, for the caller to release; NULL: it may stay. */
+/* Records the result of a touch. Returns a dead connection, which the caller releases, or NULL. */
 static GlusterConn *note_touch(GlusterPlace *place, const GlusterConn *conn, gboolean answered)
 {
     GlusterConn *dead = NULL;
@@ -447,7 +472,7 @@ static GlusterConn *note_touch(GlusterPlace *place, const GlusterConn *conn, gbo
     return dead;
 }
 
-/* A statfs is answered by each brick, and kept by no cache. */
+/* Uses statfs, because each brick must respond and no cache serves it. */
 gboolean gluster_touch(const CstPoolDef *def, GError **error)
 {
     g_auto(GlusterConf) conf = {0};
@@ -459,7 +484,7 @@ gboolean gluster_touch(const CstPoolDef *def, GError **error)
 
     if (!gluster_conf_read(def, &conf, error))
         return FALSE;
-    /* A probe may outlive its pool, and then wants no connection. */
+    /* A probe may outlive its pool, and must not create a connection then. */
     place = place_get(&conf, FALSE);
     if (!place)
         return TRUE;
@@ -475,7 +500,7 @@ gboolean gluster_touch(const CstPoolDef *def, GError **error)
     return conn != NULL;
 }
 
-/* --- the state's ------------------------------------------------------------------------------ */
+/* --- the state -------------------------------------------------------------------------------- */
 
 void gluster_expect_now(GlusterState *state, const GlusterConn *conn)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What pools there could be: the volumes that a server has, as the gluster tool lists them. */
+/* Discovers pools: the volumes of a server, as the gluster tool lists them. */
 #include "gluster.h"
 
 #include <base/i18n.h>

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New volumes. A draft is a file under a hidden name, which its maker has locked; the servers drop
- * the lock when its process dies. Gluster's rename replaces what has the name, so the commit links
- * the draft to it, which fails when the name is taken, and then removes the draft's own. A crash in
- * between leaves the volume whole, and a second name of it, which is dropped as any draft is.
+ * New volumes. A draft is a file under a hidden name, which its creator has locked. The servers
+ * drop the lock when the process dies. Gluster's rename replaces an existing file. Therefore the
+ * commit links the draft to the new name, which fails if the name is in use, and then removes the
+ * hidden name. A crash in between leaves a complete volume with the hidden name as a second one.
+ * That name is later removed like any draft.
  *
- * Nothing syncs a directory over Gluster. A sync of the file after the link has the brick's file
- * system write the names as well, as both are of one transaction there.
+ * Gluster has no sync of a directory. A sync of the file after the link also makes the brick's file
+ * system write the names, because both are in one transaction there.
  */
 #include "gluster.h"
 
@@ -22,16 +23,16 @@
 #include <base/test_point.h>
 #include <pool/files.h>
 
-#define DEFAULT_MODE 0600 /* of a directory too, as libvirt makes them */
+#define DEFAULT_MODE 0600 /* also for directories, as in libvirt */
 /*
- * A draft without a lock may be that of a client that was cut off from the servers, and comes back;
- * so only an old one is dropped without its maker's journal.
+ * A draft without a lock may belong to a client that is disconnected from the servers and will
+ * return. Therefore a draft without a journal entry is dropped only after this time.
  */
 #define DRAFT_MAX_AGE_S 3600
-/* Bytes that are copied to see whether that is done right. */
+/* Bytes of the test of server-side copies. */
 #define TRIAL 512
 
-/* --- making ----------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
 static gboolean exists(const GlusterConn *conn, const char *path)
 {
@@ -40,7 +41,7 @@ static gboolean exists(const GlusterConn *conn, const char *path)
     return conn->gluster->glfs_lstat(conn->fs, path, &st) == 0;
 }
 
-/* The backing file must exist now where it is one of this pool; the image only names it. */
+/* Verifies that a backing file in this pool exists. The image only names it. */
 static gboolean check_backing(CstPoolState *state, const GlusterConn *conn, const CstVolDef *def,
                               GError **error)
 {
@@ -65,14 +66,14 @@ static gboolean set_owner(const GlusterConn *conn, glfs_fd_t *fd, const CstVolDe
 }
 
 /*
- * Whether the servers copy what they are asked to: those of Gluster 10.3 take the beginning of the
- * source for any part of it. @fd is a new file, which holds nothing before and afterwards.
+ * Tests whether the servers copy the requested range. The servers of Gluster 10.3 always copy from
+ * the beginning of the source. @fd is a new, empty file. The caller truncates it afterwards.
  */
 static gboolean copies_right(const GlusterConn *conn, glfs_fd_t *fd)
 {
     char bytes[2 * TRIAL], back[TRIAL] = "";
     off64_t in = TRIAL, out = sizeof(bytes);
-    struct glfs_stat told[3]; /* the library writes all of them */
+    struct glfs_stat told[3]; /* the library fills in all three */
 
     memset(bytes, 'a', TRIAL);
     memset(bytes + TRIAL, 'b', TRIAL);
@@ -84,7 +85,7 @@ static gboolean copies_right(const GlusterConn *conn, glfs_fd_t *fd)
            memcmp(back, bytes + TRIAL, TRIAL) == 0;
 }
 
-/* Tries it once for a connection, on the first file that is made. */
+/* Runs the test once for each connection, on the first new file. */
 static gboolean try_copying(GlusterConn *conn, glfs_fd_t *fd, const char *name, GError **error)
 {
     if (g_atomic_int_get(&conn->copies) >= 0)
@@ -113,8 +114,8 @@ static gboolean make_draft(GlusterConn *conn, const char *path, const CstVolDef 
 }
 
 /*
- * The checks come before the end of a dry run. The name is checked again by the commit. A directory
- * is made by its commit, in one step.
+ * All checks come before the end of a dry run. The commit checks the name again, and creates a
+ * directory in one step.
  */
 gboolean gluster_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                              GError **error)
@@ -139,14 +140,17 @@ gboolean gluster_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     return FALSE;
 }
 
-/* --- naming ----------------------------------------------------------------------------------- */
+/* --- commit ----------------------------------------------------------------------------------- */
 
 static mode_t mode_of(const CstVolDef *def)
 {
     return def->perms.mode == CST_PERMS_UNSET ? DEFAULT_MODE : def->perms.mode & 07777;
 }
 
-/* Owner and mode are no part of the one step: a crash leaves a directory that is only ours. */
+/*
+ * Creates the directory, then sets owner and mode. A crash in between leaves a directory that only
+ * this user can access.
+ */
 static gboolean make_directory(const GlusterConn *conn, const char *path, const CstVolDef *def,
                                GError **error)
 {
@@ -177,8 +181,9 @@ static gboolean is_file(const GlusterConn *conn, const char *path, glfs_fd_t *fd
 }
 
 /*
- * Gives the draft, which @fd has open, its name, durably. DENIED when somebody else's file has got
- * the name, which stays then. A failure to sync removes the volume again.
+ * Gives the draft, which is open as @fd, its final name, and syncs the change. Fails with DENIED if
+ * the name refers to another user's file, which is kept. Removes the volume again if the sync
+ * fails.
  */
 static gboolean name_draft(const GlusterConn *conn, glfs_fd_t *fd, const char *hidden,
                            const char *path, const CstVolDef *def, GError **error)
@@ -203,7 +208,7 @@ static gboolean name_draft(const GlusterConn *conn, glfs_fd_t *fd, const char *h
     return FALSE;
 }
 
-/* The content is synced before the name appears, so that a volume is whole or not there. */
+/* Syncs the content before the name appears, so that a volume is complete or missing. */
 gboolean gluster_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                             GError **error)
 {
@@ -228,7 +233,7 @@ gboolean gluster_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     return name_draft(conn, fd, hidden, path, def, error);
 }
 
-/* --- dropping --------------------------------------------------------------------------------- */
+/* --- removal of drafts ------------------------------------------------------------------------ */
 
 /* The token comes from a journal file, but it must not lead out of the directory. */
 gboolean gluster_vol_abandon(CstPoolState *state, const char *token, GError **error)
@@ -248,7 +253,10 @@ gboolean gluster_vol_abandon(CstPoolState *state, const char *token, GError **er
     return TRUE;
 }
 
-/* Of a draft that was linked already only this name goes. */
+/*
+ * Returns whether the draft is old and its creator is dead. If the draft already has its final
+ * name, only the hidden name is removed.
+ */
 static gboolean is_dead(GlusterConn *conn, const char *path, const char *name,
                         const struct stat *st)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Paths of volumes, and files and the directory as the library opens them. A URL that names one of
- * the servers, with or without Gluster's usual port, means the same file as ours, which names the
- * first one.
+ * Paths of volumes, and opened files and directories of the library. A URL may name any of the
+ * servers, with or without Gluster's usual port. It means the same file as our URL, which names the
+ * first server.
  */
 #include "gluster.h"
 
@@ -25,7 +25,7 @@ char *gluster_vol_path(CstPoolState *state, const char *name)
     return g_strconcat(gluster->prefixes[0], escaped, gluster->suffix, NULL);
 }
 
-/* What follows one of the prefixes; NULL: it begins with none. */
+/* Returns the part of @path after one of the prefixes, or NULL if no prefix matches. */
 static const char *behind_prefix(const GlusterState *state, const char *path)
 {
     for (char **prefix = state->prefixes; *prefix; prefix++)
@@ -35,7 +35,8 @@ static const char *behind_prefix(const GlusterState *state, const char *path)
 }
 
 /*
- * A name never has a '?' as it stands: it is escaped. Which socket a query names is of no matter.
+ * A '?' in a name is escaped, so the first one begins the query. The socket in the query is
+ * ignored.
  */
 char *gluster_vol_resolve(CstPoolState *state, const char *path)
 {
@@ -50,7 +51,7 @@ char *gluster_vol_resolve(CstPoolState *state, const char *path)
 
 static void writer_unref(GlusterConn *conn)
 {
-    /* In this order: without a writer, a listing from before the change must be void already. */
+    /* Keep this order: when the last writer is gone, an older listing must already be invalid. */
     gluster_changed(conn);
     CST_TEST_POINT("gluster.writer.changed");
     g_atomic_int_add(&conn->writers, -1);
@@ -102,13 +103,13 @@ CstBlob *gluster_file_create(GlusterConn *conn, const char *path, const char *na
     return NULL;
 }
 
-/* The byte before the last possible offset: QEMU's locks are at the beginning. */
+/* Locks the byte before the last possible offset, because QEMU's locks are at the beginning. */
 gboolean gluster_file_lock(CstBlob *blob)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = G_MAXINT64 - 1, .l_len = 1};
 
-    /* Where the servers have no locks, there is none that another process could have. */
+    /* On servers without locks, no other process can hold one either. */
     return cst_blob_lock(blob, F_OFD_SETLK, &lock) == 0 || errno != EAGAIN;
 }
 
@@ -146,9 +147,9 @@ gboolean gluster_listing_open(GlusterConn *conn, const GlusterConf *conf,
 }
 
 /*
- * The servers send names and what a stat says of them together, many at a time. Not by
- * glfs_xreaddirplus_r(): what that gives has to go by glfs_free(), which asks the connection that
- * was made first how memory is kept, also once it is closed, and then frees what is no memory.
+ * The servers send names together with their stat, many in one reply. glfs_xreaddirplus_r() is not
+ * used, because its result must be freed by glfs_free(). That function reads the memory settings of
+ * the first connection of the process, even if it is closed, and then frees an invalid pointer.
  */
 gboolean gluster_listing_next(GlusterListing *listing)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backend's table, above the files that do the work, and the life of a pool's state. Nothing
- * here touches the servers before a start or a first call: definitions of servers that don't answer
- * must load.
+ * The backend's table, and the lifecycle of a pool's state. No function contacts the servers before
+ * a start or a first call, because a definition must load while its servers are down.
  */
 #include "gluster.h"
 
@@ -18,7 +17,7 @@
 
 /* --- the state -------------------------------------------------------------------------------- */
 
-/* The beginnings of URLs by way of @host, without its port if @port is 0. */
+/* Adds the prefixes of URLs through @host. Without a port if @port is 0. */
 static void add_prefixes(GStrvBuilder *builder, const GlusterConf *conf, const CstHost *host,
                          guint port, const char *path)
 {
@@ -53,7 +52,7 @@ static GStrv prefixes_of(const GlusterConf *conf)
     return g_strv_builder_end(builder);
 }
 
-/* The path of a socket stands behind the volume's name. */
+/* Returns the suffix of our URLs: with transport unix, the path of the socket. */
 static char *suffix_of(const GlusterConf *conf)
 {
     const CstHost *host = g_ptr_array_index(conf->def->source.hosts, 0);
@@ -108,7 +107,7 @@ static gint64 gluster_patience(const CstPoolDef *def)
 
 /* --- identity --------------------------------------------------------------------------------- */
 
-/* A line without an id says nothing. */
+/* A line without an id sets no expectation. */
 static char *gluster_identity(CstPoolState *state, GError **error)
 {
     g_autoptr(GlusterConn) conn = gluster_connect(state, error);
@@ -116,7 +115,7 @@ static char *gluster_identity(CstPoolState *state, GError **error)
     return conn ? g_strdup_printf("gluster %s\n", conn->id) : NULL;
 }
 
-/* A start takes the volume that there is; who goes on wants the one that was recorded. */
+/* A start accepts the current volume. Otherwise the recorded volume is expected. */
 static gboolean gluster_expect(CstPoolState *head, const char *recorded, gboolean starting,
                                GError **error)
 {
@@ -142,8 +141,8 @@ static gboolean gluster_expect(CstPoolState *head, const char *recorded, gboolea
 /* --- callbacks -------------------------------------------------------------------------------- */
 
 /*
- * Nothing is mounted on this host: a pool that was started here is active here. Whether the servers
- * answer is asked by the refresh that follows, which may take its time.
+ * Always active, because a pool needs no mount on this host. The following refresh verifies that
+ * the servers respond, which may take long.
  */
 static gboolean gluster_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {

@@ -5,51 +5,54 @@
 #include <pool/backend.h>
 
 /**
- * Pools of files in a directory of a Gluster volume, through libgfapi: nothing is mounted. Volumes
- * are the directory's entries, in any format of images, and are called by QEMU's URLs
- * (gluster://HOST/VOLUME/DIR/NAME), as libvirt has it.
+ * Pools of files in a directory of a Gluster volume, through libgfapi, without a mount. Each entry
+ * of the directory is a volume, in any image format. As in libvirt, the path of a volume is QEMU's
+ * URL (gluster://HOST/VOLUME/DIR/NAME).
  *
- * From below to above; a file calls files of the lines before its own, and to its left:
+ * The files, lowest layer first. A file calls only files of earlier lines, and files to its left:
  *
- *     conf.c                    what the definition says
+ *     conf.c                    reads the definition
  *     conn.c                    connections, which pools share
  *     file.c                    opening files; paths
- *     recent.c                  what was listed a moment ago
- *     scan.c  draft.c  volume.c records; what is being made; volumes that are there
- *     rename.c                  other names for these
- *     discover.c                what volumes a server has
- *     gluster.c                 the table, and the life of a state
+ *     recent.c                  short-lived cache of a listing
+ *     scan.c  draft.c  volume.c records; new volumes; existing volumes
+ *     rename.c                  other names for existing volumes
+ *     discover.c                the volumes of a server
+ *     gluster.c                 the backend's table, and the lifecycle of a state
  *
- * Functions that are a callback of the table do what CstBackend says of it.
+ * CstBackend documents the functions that are callbacks of the table.
  */
 extern const CstBackend cst_gluster_backend;
 
 /**
- * The root of a volume as the library has to be asked for it: of "/" it tells success without an
- * answer, or ENOTDIR, when the servers are away (Gluster 10.3).
+ * The path of a volume's root for the library. For "/" the library returns success without a reply
+ * of the servers, or ENOTDIR, while the servers are down (Gluster 10.3).
  */
 #define GLUSTER_ROOT "/."
 
 /* --- conf.c ----------------------------------------------------------------------------------- */
 
-/** How the servers that know the volume are reached. Immutable once read. */
+/** Address of a volume: transport, servers and directory. Immutable once read. */
 typedef struct {
     const CstPoolDef *def; /**< borrowed */
     const char *transport; /**< "tcp" or "unix"; static */
     char *directory;       /**< in the volume: "/" or "/a/b" */
-    const char *self;      /**< the directory itself, for the library: that, or GLUSTER_ROOT */
-    char *key;             /**< names volume and servers: what has the same shares a connection */
-    guint timeout_ms;      /**< for an answer of the servers */
+    const char *self;      /**< path of the directory for the library: directory, or GLUSTER_ROOT */
+    char *key;             /**< volume and servers; equal keys share a connection */
+    guint timeout_ms;      /**< for a response of the servers */
 } GlusterConf;
 
-/** Fills in *ret_conf. @def must outlive it. XML or CONFIG for what can't be. */
+/** Fills in *ret_conf. @def must outlive it. Fails with XML or CONFIG for an invalid definition. */
 gboolean gluster_conf_read(const CstPoolDef *def, GlusterConf *ret_conf, GError **error);
-/** Frees what *conf has. */
+/** Frees the strings of *conf. */
 void gluster_conf_clear(GlusterConf *conf);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GlusterConf, gluster_conf_clear)
-/** The path in the volume of entry @name of the directory; g_free() it. */
+/**
+ * Returns the path in the volume of entry @name of the directory. The caller frees it with
+ * g_free().
+ */
 char *gluster_conf_path(const GlusterConf *conf, const char *name);
-/** The URL of the volume, as libvirt has it in errors; g_free() it. */
+/** Returns the URL of the volume, as in libvirt's errors. The caller frees it with g_free(). */
 char *gluster_conf_url(const GlusterConf *conf);
 
 /* --- conn.c ----------------------------------------------------------------------------------- */
@@ -60,49 +63,57 @@ typedef struct {
     const CstGluster *gluster;
     glfs_t *fs;
     char id[37]; /**< the volume's UUID as text; "": unknown */
-    gint copies; /**< atomic: 1: its servers copy ranges between files; 0: not; -1: untried */
+    gint copies; /**< atomic: servers copy ranges between files: 1 yes, 0 no, -1 untested */
     guint timeout_ms;
-    guint changes; /**< atomic: a number of its own after each change through us */
+    guint changes; /**< atomic: a new unique number after each change by this process */
     gint writers;  /**< atomic: files that are open for writing */
 } GlusterConn;
 
-/** What connections of a volume and set of servers go by, for as long as somebody wants one. */
+/** The shared connection of a volume and its servers, and its users. */
 typedef struct GlusterPlace GlusterPlace;
 
-/** Wants connections to the volume of @conf, which are made when they are asked for. */
+/** Returns the place of the volume of @conf and adds a user. Does not connect. */
 GlusterPlace *gluster_place_get(const GlusterConf *conf);
-/** Wants none any more; with the last one the connection goes, in its own time. NULL: nothing. */
+/** Removes a user. After the last one, the connection is closed in the background. Accepts NULL. */
 void gluster_place_unref(GlusterPlace *place);
 
 /**
- * Returns a new reference to the connection, made when there is none. Lasts no longer than the
- * conf's timeout. UNREACHABLE; NOT_FOUND: no such volume.
+ * Returns a new reference to the connection, and creates a missing one. Blocks for at most the
+ * timeout of @conf. Fails with UNREACHABLE, or NOT_FOUND if the volume does not exist.
  */
 GlusterConn *gluster_conn_get(GlusterPlace *place, const GlusterConf *conf, GError **error);
-/** Returns @conn with one reference more. Any thread. */
+/** Adds a reference and returns @conn. Any thread. */
 GlusterConn *gluster_conn_ref(GlusterConn *conn);
-/** Disconnects with the last reference, in a thread of its own: it takes seconds. NULL: nothing. */
+/**
+ * Drops a reference. The last one disconnects on a separate thread, because it takes seconds.
+ * Accepts NULL.
+ */
 void gluster_conn_unref(GlusterConn *conn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GlusterConn, gluster_conn_unref)
-/** A connection that has had no answer for so long is given up; tests change it. */
+/**
+ * Time without a response after which a connection is dropped, in microseconds. Tests change it.
+ */
 extern gint64 gluster_give_up_us;
-/** Call it after a change of files, or when what was listed before must not be used any more. */
+/** Invalidates earlier listings. Call it after a change of files. */
 void gluster_changed(GlusterConn *conn);
-/** A number that no connection had before its last change; 0: something is being written. */
+/**
+ * Returns the number of the last change, unique among all connections. 0: a file is open for
+ * writing.
+ */
 guint gluster_changes(GlusterConn *conn);
 /**
- * Asks the servers for a sign of life; FALSE with UNREACHABLE. A connection that has had none for
- * long is given up, so that the next call makes a new one.
+ * Verifies that the servers respond; FALSE with UNREACHABLE. A connection without a response for
+ * gluster_give_up_us is dropped, so that the next call creates a new one.
  */
 gboolean gluster_touch(const CstPoolDef *def, GError **error);
 
-/** What was listed lately, for many looks at single entries (recent.c). */
+/** Cache of a recent listing, for many queries of single entries (recent.c). */
 typedef struct {
-    GMutex lock; /* guards what follows */
+    GMutex lock; /* guards the fields below */
     gint64 since;
-    guint asked;         /* names since then */
-    gboolean listing;    /* somebody makes a listing */
-    GHashTable *entries; /* name to struct stat, as lstat says; NULL: none */
+    guint asked;         /* queries since then */
+    gboolean listing;    /* a thread makes a listing */
+    GHashTable *entries; /* name to struct stat of lstat; NULL: no listing */
     gboolean is_private; /* gluster_is_private() */
     gint64 until;        /* monotonic */
     guint changes;       /* gluster_changes() before the listing */
@@ -114,16 +125,19 @@ typedef struct {
     CstPoolState head;
     GlusterConf conf;
     GlusterPlace *place;
-    GStrv prefixes; /**< the ways in which a URL of a file here may begin; the first is ours */
-    char *suffix;   /**< and how ours end: "?socket=…" or "" */
+    GStrv prefixes; /**< valid prefixes of URLs of files here; the first is ours */
+    char *suffix;   /**< suffix of our URLs: "?socket=…" or "" */
     GMutex lock;
     char *expected; /**< UUID that the volume must have; NULL: any; guarded by the lock */
     GlusterRecent recent;
 } GlusterState;
 
-/** As gluster_conn_get(); STATE when the volume is not the one that the pool was started with. */
+/**
+ * Like gluster_conn_get(). Fails with STATE if the volume is not the one that the pool was started
+ * with.
+ */
 GlusterConn *gluster_connect(CstPoolState *state, GError **error);
-/** Expects the volume that is there now. */
+/** Expects the current volume from now on. */
 void gluster_expect_now(GlusterState *state, const GlusterConn *conn);
 
 /* --- file.c ----------------------------------------------------------------------------------- */
@@ -131,27 +145,30 @@ void gluster_expect_now(GlusterState *state, const GlusterConn *conn);
 char *gluster_vol_path(CstPoolState *state, const char *name);
 char *gluster_vol_resolve(CstPoolState *state, const char *path);
 
-/** Opens the file at @path in the volume, with the flags of open(2), as a blob called @name. */
+/** Opens the file at @path in the volume as a blob named @name. @flags as for open(2). */
 CstBlob *gluster_file_open(GlusterConn *conn, const char *path, const char *name, int flags,
                            GError **error);
 /**
- * Creates the file at @path, for nobody else to read, and locks it for its maker: who finds a draft
- * that is not locked has found a dead one's.
+ * Creates the file at @path with mode 0600, and locks it. A draft without a lock belongs to a dead
+ * process.
  */
 CstBlob *gluster_file_create(GlusterConn *conn, const char *path, const char *name, GError **error);
-/** Locks a draft, as its maker does; FALSE: its maker lives. */
+/** Locks a draft, like its creator. Returns FALSE if its creator is alive. */
 gboolean gluster_file_lock(CstBlob *blob);
-/** Whether only root and we may write to the directory, and to what leads there. */
+/** Returns whether only root and this user may write to the directory and all its parents. */
 gboolean gluster_is_private(GlusterConn *conn, const GlusterConf *conf);
 
-/** One entry after another; what is read lives until the next call. FALSE: none left, or failed. */
+/**
+ * Iterator over the entries of the directory. An entry is valid until the next call.
+ * gluster_listing_next() returns FALSE at the end or on failure.
+ */
 typedef struct {
     GlusterConn *conn; /**< borrowed */
     glfs_fd_t *dir;
     struct dirent entry;
-    struct stat st;   /**< of the entry; zero where the servers did not tell */
+    struct stat st;   /**< of the entry; zero if the servers did not send it */
     const char *name; /**< of the entry */
-    int err;          /**< errno of a failure; 0: none */
+    int err;          /**< errno of a failure; 0: no failure */
 } GlusterListing;
 
 /** Opens the directory. */
@@ -163,7 +180,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GlusterListing, gluster_listing_close)
 
 /* --- recent.c --------------------------------------------------------------------------------- */
 
-/** Names in how short a time are a burst, and how long a listing answers; tests change them. */
+/** The duration of a burst of queries, and the validity of a listing. Tests change them. */
 typedef struct {
     gint64 burst_us;
     gint64 fresh_us;
@@ -173,8 +190,8 @@ extern GlusterRecentTimes gluster_recent_times;
 void gluster_recent_init(GlusterRecent *recent);
 void gluster_recent_clear(GlusterRecent *recent);
 /**
- * Looks for entry @name in what was listed a moment ago, which this call does by itself when many
- * names are asked for. FALSE: not there, which says nothing of whether there is one.
+ * Searches for entry @name in the cached listing. Makes a new listing if many names are queried.
+ * FALSE: the name is not in the cache, but the entry may exist.
  */
 gboolean gluster_recent_find(GlusterRecent *recent, GlusterConn *conn, const GlusterConf *conf,
                              const char *name, struct stat *ret_st, gboolean *ret_private);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who asks for the details of all volumes asks for one after the other (virsh does), and each look
- * costs round trips. So when many names are asked for within a moment, one listing answers for the
- * next moment.
+ * A short-lived cache of a listing. Some clients (virsh) query the details of all volumes one after
+ * another, and each query costs round trips. After many queries in a short time, one listing serves
+ * the following queries for fresh_us.
  *
- * It is not used once something has changed through this process: conn->changes has another number
- * after each change, and with each connection, and while a file is open for writing the listing is
- * neither made nor used. What other clients change is seen when the moment is over, or with the
- * next refresh, which counts as a change. A record is made of what the file that was opened says,
- * so a listing that is too old costs another look and no more.
+ * The listing is invalid once this process has changed a file. conn->changes gets another number
+ * with each change and each connection. While a file is open for writing, a listing is neither made
+ * nor used. A change by another client appears after fresh_us or with the next refresh, which
+ * counts as a change. The record of a volume is made from the opened file, so an outdated listing
+ * only costs one more query.
  */
 #include "gluster.h"
 
@@ -16,9 +16,9 @@
 
 #include <base/test_point.h>
 
-/* So many names are a burst. */
+/* This many queries are a burst. */
 #define BURST 16
-/* A larger directory costs more to list than some names do to be asked for. */
+/* In a larger directory, a listing costs more than the queries. */
 #define ENTRIES_MAX 2048
 
 GlusterRecentTimes gluster_recent_times = {
@@ -37,7 +37,9 @@ void gluster_recent_clear(GlusterRecent *recent)
     g_mutex_clear(&recent->lock);
 }
 
-/* Names and what lstat says of them. NULL: failed, or too many. */
+/*
+ * Returns a map from name to the stat of lstat, or NULL after a failure or with too many entries.
+ */
 static GHashTable *list(GlusterConn *conn, const GlusterConf *conf)
 {
     g_autoptr(GHashTable) entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -55,13 +57,18 @@ static GHashTable *list(GlusterConn *conn, const GlusterConf *conf)
     return listing.err ? NULL : g_steal_pointer(&entries);
 }
 
-/* With the lock held: whether nothing has changed since the listing was begun. */
+/*
+ * Returns whether no file has changed since the start of the listing. Call it with the lock held.
+ */
 static gboolean is_current(const GlusterRecent *recent, GlusterConn *conn)
 {
     return recent->changes && recent->changes == gluster_changes(conn);
 }
 
-/* With the lock held: forgets what is too old, and counts. TRUE: this caller makes a listing. */
+/*
+ * Drops an outdated listing and counts the query. Call it with the lock held. Returns TRUE if this
+ * caller must make a listing.
+ */
 static gboolean wants_listing(GlusterRecent *recent, GlusterConn *conn, gint64 now)
 {
     if (recent->entries && (now >= recent->until || !is_current(recent, conn)))
@@ -77,7 +84,10 @@ static gboolean wants_listing(GlusterRecent *recent, GlusterConn *conn, gint64 n
     return recent->listing = TRUE;
 }
 
-/* With the lock held, which is released meanwhile. What changes while it is made makes it void. */
+/*
+ * Makes a new listing. Call it with the lock held; it is released during the listing. A change
+ * during the listing makes the result invalid.
+ */
 static void renew(GlusterRecent *recent, GlusterConn *conn, const GlusterConf *conf, gint64 now)
 {
     GHashTable *entries;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Another name for a volume. Gluster's rename replaces what has the name, so a file gets the new
- * one as a second, which fails when it is taken, and then loses the old one; a crash in between
- * leaves both, and the same call completes it. The rename of a directory, which has no second name,
- * replaces nothing but an empty one: which somebody would have to make after the look.
+ * Renames volumes. Gluster's rename replaces an existing file. Therefore a file first gets the new
+ * name as a hard link, which fails if the name is in use, and then loses the old one. A crash in
+ * between leaves both names, and the same call completes the rename. A directory cannot have a
+ * second name. Its rename can only replace an empty directory that another client created after the
+ * check.
  *
- * A file of another directory of the volume gets its name here in the same way (vol_take).
+ * vol_take links a file of another directory of the Gluster volume in the same way.
  *
- * Nothing syncs a directory over Gluster: a sync of the file has the brick's file system write the
- * names as well (draft.c).
+ * Gluster has no sync of a directory. A sync of the file also makes the brick's file system write
+ * the names (draft.c).
  */
 #include "gluster.h"
 
@@ -20,7 +21,7 @@
 #include <base/dry_run.h>
 #include <base/i18n.h>
 
-/* The two names in the volume of Gluster, and what has them. */
+/* The old and new name in the Gluster volume, and the entries with these names. */
 typedef struct {
     GlusterConn *conn;
     char *from, *to;
@@ -37,7 +38,7 @@ static void names_clear(Names *names)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Names, names_clear)
 
-/* @from: the pool that @name is of. */
+/* Stats both names. @from is the pool of @name. */
 static gboolean look(CstPoolState *state, CstPoolState *from, const char *name,
                      const char *new_name, Names *names, GError **error)
 {
@@ -77,7 +78,7 @@ static gboolean cannot_rename(const Names *names, int err, GError **error)
                                   names->new_name);
 }
 
-/* What is no regular file is not opened; its names get to the disk with the next sync there. */
+/* An entry that is no regular file is not opened. The next sync on the brick writes its names. */
 static gboolean sync_names(const Names *names, const char *path, const struct stat *st,
                            GError **error)
 {
@@ -92,7 +93,9 @@ static gboolean sync_names(const Names *names, const char *path, const struct st
            cst_gluster_fail(error, errno, _("cannot sync data to file '%s'"), names->name);
 }
 
-/* A name that can't be synced is removed again, so that the same call may be repeated. */
+/*
+ * Adds the new name. If its sync fails, removes it again, so that the caller can repeat the call.
+ */
 static gboolean add_name(const Names *names, GError **error)
 {
     if (names->conn->gluster->glfs_link(names->conn->fs, names->from, names->to) == 0) {
@@ -122,13 +125,16 @@ static gboolean move_directory(const Names *names, GError **error)
            cannot_rename(names, errno, error);
 }
 
-/* The names of one volume of Gluster may be given by way of different servers. */
+/* Two pools may reach one Gluster volume through different servers. */
 static gboolean same_volume(const GlusterConn *a, const GlusterConn *b)
 {
     return a == b || (a->id[0] && strcmp(a->id, b->id) == 0);
 }
 
-/* What has the name is not a link to somewhere else, and what the caller has open. */
+/*
+ * Returns whether the old name is a regular file, and no link, and is the file that the caller has
+ * open.
+ */
 static gboolean is_open_in(const Names *names, CstBlob *blob)
 {
     glfs_fd_t *fd = cst_blob_gluster_fd(blob);
@@ -138,7 +144,7 @@ static gboolean is_open_in(const Names *names, CstBlob *blob)
            names->conn->gluster->glfs_fstat(fd, &st) == 0 && st.st_ino == names->at_from.st_ino;
 }
 
-/* @from: the connection of the directory that it is in now; it may be that of the new one. */
+/* @from is the connection of the old directory. It may equal the connection of the new one. */
 static gboolean add_free_name(const Names *names, GlusterConn *from, GError **error)
 {
     gboolean done;
@@ -190,7 +196,10 @@ gboolean gluster_vol_rename(CstPoolState *state, const char *name, const char *n
 
     if (!look(state, state, name, new_name, &names, error))
         return FALSE;
-    /* Without the old name it was renamed already; the sync of that may have failed. */
+    /*
+     * If the old name is missing, the volume was already renamed. The sync of the rename may have
+     * failed.
+     */
     if (!names.is_there)
         return names.is_taken ? sync_names(&names, names.to, &names.at_to, error)
                               : cst_fail_no_volume(name, error);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of volumes. One listing tells what a stat would say of every entry, so a refresh without
- * changes costs a few round trips whatever their number; the content of what has changed is read by
- * pool/content.c, on several threads.
+ * Records of volumes. A listing contains the stat of every entry. Therefore a refresh without
+ * changes costs a few round trips for any number of entries. pool/content.c reads the content of
+ * changed files on several threads.
  *
- * As in a directory of this host, an entry is not opened when others may have planted it
- * (cst_entry_distrust()), and is listed with that as its problem.
+ * As in a local directory, an entry that another user may have planted is not opened
+ * (cst_entry_distrust()), and is listed with that problem.
  */
 #include "gluster.h"
 
@@ -18,7 +18,7 @@
 #include <pool/content.h>
 #include <pool/files.h>
 
-/* What one call looks at. */
+/* Context of one scan. */
 typedef struct {
     CstPoolState *state;
     const GlusterConf *conf;
@@ -46,13 +46,13 @@ static CstFileSeen seen_of(const struct stat *st, gboolean shared)
         .gid = st->st_gid,
         .atime_ns = to_ns(&st->st_atim),
         .shared = shared,
-        .counted = TRUE, /* as libvirt has it here, and not in pools of type dir */
+        .counted = TRUE, /* as in libvirt for this type, but not for pools of type dir */
     };
 }
 
 /* --- CstFiles --------------------------------------------------------------------------------- */
 
-/* Another URL of a file of this pool becomes ours, by which the tables know it. */
+/* Converts another URL of a file of this pool to our URL, which is the key in the tables. */
 static char *reference_of(gpointer data, const char *reference)
 {
     const Looking *looking = data;
@@ -104,10 +104,12 @@ static void look(CstPoolState *state, GlusterConn *conn, gboolean is_private, Lo
 
 /* --- one entry -------------------------------------------------------------------------------- */
 
-/* PROBE_NONE: no volume; PROBE_DONE: *ret_volume is complete; PROBE_OPEN: it wants to be opened. */
+/*
+ * PROBE_NONE: no volume; PROBE_DONE: *ret_volume is complete; PROBE_OPEN: the entry must be opened.
+ */
 typedef enum { PROBE_NONE, PROBE_DONE, PROBE_OPEN } Probe;
 
-/* What is gone, and links that lead nowhere, are no volumes. */
+/* Missing entries and dangling links are no volumes. */
 static Probe probe_failed(const char *name, int err, CstVolume **ret_volume)
 {
     g_autofree char *problem = NULL;
@@ -120,7 +122,10 @@ static Probe probe_failed(const char *name, int err, CstVolume **ret_volume)
     return PROBE_DONE;
 }
 
-/* @st is what lstat says; what a trusted link leads to takes its place. */
+/*
+ * Decides from a stat how to process an entry. @st is the result of lstat, and is replaced by the
+ * stat of a trusted link's target.
+ */
 static Probe probe(const Looking *looking, const char *name, struct stat *st, CstVolume *known,
                    CstFileSeen *ret_seen, CstVolume **ret_volume)
 {
@@ -187,9 +192,12 @@ gboolean gluster_scan_one(CstPoolState *state, const char *name, CstVolume *know
     return TRUE;
 }
 
-/* --- all of them ------------------------------------------------------------------------------ */
+/* --- scanning the directory ------------------------------------------------------------------- */
 
-/* Asks again for what the listing could not tell. FALSE: the entry is gone, or is a problem. */
+/*
+ * Stats an entry without a stat in the listing. Returns FALSE if the entry is gone or has a
+ * problem.
+ */
 static gboolean stat_entry(const Looking *looking, const CstScan *scan, GlusterListing *listing)
 {
     g_autofree char *path = NULL;
@@ -205,7 +213,7 @@ static gboolean stat_entry(const Looking *looking, const CstScan *scan, GlusterL
     return FALSE;
 }
 
-/* Hands on what the listing suffices for, and keeps the rest to be read. */
+/* Reports an entry if the listing suffices, and queues it for the threads if it must be opened. */
 static void scan_entry(const Looking *looking, const CstScan *scan, GlusterListing *listing,
                        CstFileReading *reading)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Volumes that are there: opened, declared, asked for their users, removed. */
+/* Existing volumes: open, declaration, holders, removal. */
 #include "gluster.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* Refuses what a scan would not open: see there. */
+/* Refuses an entry that a scan would not open (scan.c). */
 static gboolean check_entry(CstPoolState *state, GlusterConn *conn, const char *path,
                             const char *name, GError **error)
 {
@@ -69,7 +69,7 @@ gboolean gluster_vol_declare(CstPoolState *state, CstBlob *blob, const CstDeclar
     return FALSE;
 }
 
-/* The owner of the file may have written anything. */
+/* The owner of the file may have written any value. */
 CstDeclaration *gluster_declared(CstBlob *blob)
 {
     char value[CST_DECLARATION_TEXT_MAX];
@@ -82,13 +82,13 @@ CstDeclaration *gluster_declared(CstBlob *blob)
 /* --- users, removal --------------------------------------------------------------------------- */
 
 /*
- * Who takes QEMU's locks: we, on any host, and machines on a mount of the volume. QEMU's own driver
- * of Gluster takes none.
+ * Finds holders of QEMU's locks: this program on any host, and virtual machines on a mount of the
+ * volume. QEMU's own driver of Gluster acquires no locks.
  */
 gboolean gluster_vol_holders(CstPoolState *state, const char *name, GPtrArray *holders,
                              GError **error)
 {
-    /* Nobody can be asked about what can't be opened, or is no file. */
+    /* A volume that cannot be opened, or is no file, has no holders that could be found. */
     g_autoptr(CstBlob) blob = gluster_vol_open(state, name, FALSE, NULL);
     int64_t pid = 0;
 
@@ -99,8 +99,8 @@ gboolean gluster_vol_holders(CstPoolState *state, const char *name, GPtrArray *h
 }
 
 /*
- * One step; what is gone already is success. Of a link the link is removed. An image's snapshots
- * are inside.
+ * Removes the entry in one step. A missing entry is success. For a symbolic link, only the link is
+ * removed. Internal snapshots of an image are removed with it.
  */
 gboolean gluster_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backend's table, the life of a pool's state, and discovery. Nothing here touches the network
- * before a start or a first call: definitions of targets that don't answer must load.
+ * The backend's table, the lifecycle of a pool's state, and discovery. No function contacts the
+ * target before a start or a first call, because a definition must load while its target is down.
  */
 #include "iscsi_direct.h"
 
@@ -45,7 +45,7 @@ static void direct_close(CstPoolState *head)
 {
     DirectState *state = (DirectState *)head;
 
-    /* First: its thread may be asking for the secret. */
+    /* Free the session first, because its thread may be reading the secret through the state. */
     cst_iscsi_free(state->session);
     g_hash_table_unref(state->known);
     g_hash_table_unref(state->sizes);
@@ -55,7 +55,7 @@ static void direct_close(CstPoolState *head)
     g_free(state);
 }
 
-/* Nothing is set up on this host: a pool that was started here is active here. */
+/* Always active, because a pool needs no setup on this host. */
 static gboolean direct_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     *ret_active = TRUE;
@@ -67,14 +67,14 @@ static gboolean direct_start(CstPoolState *state, GError **error)
     return cst_iscsi_connect(((DirectState *)state)->session, error);
 }
 
-/* Blobs that are open connect again if they have to. */
+/* Open blobs connect again if necessary. */
 static gboolean direct_stop(CstPoolState *state, GError **error)
 {
     cst_iscsi_disconnect(((DirectState *)state)->session);
     return TRUE;
 }
 
-/* Each login asks for the values, so a change of them needs no renewal. */
+/* Each login reads the CHAP values, so a change of them needs no renewal. */
 static gboolean direct_prove(CstPoolState *state, GError **error)
 {
     return cst_iscsi_connect(((DirectState *)state)->session, error);
@@ -94,7 +94,7 @@ static void add_source(GArray *sources, const CstPoolSource *spec, const char *t
     g_array_append_val(sources, source);
 }
 
-/* With libvirt's words for what is missing. */
+/* Uses libvirt's messages for missing elements. */
 static gboolean direct_discover(const CstPoolSource *spec, GArray *ret_sources, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);

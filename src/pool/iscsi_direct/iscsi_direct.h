@@ -5,17 +5,17 @@
 #include <pool/backend.h>
 
 /**
- * Pools that are the LUNs of an iSCSI target that this process itself speaks to (blob/iscsi.h). The
- * host's kernel knows nothing of them, and nothing has to be set up on it.
+ * Pools of the LUNs of an iSCSI target that this process accesses directly (blob/iscsi.h). The
+ * host's kernel is not involved, and the host needs no setup.
  *
- * From below to above; a file calls files of the lines before its own:
+ * The files, lowest layer first. A file calls only files of earlier lines:
  *
- *     names.c                   libvirt's names and paths; what a definition means
- *     units.c                   what is behind the LUNs, and whether it is what it was
- *     scan.c  volume.c          records; bytes
- *     iscsi_direct.c            sessions, discovery, and the table
+ *     names.c                   libvirt's names and paths; parsing of a definition
+ *     units.c                   the units of the LUNs, and verification of their identity
+ *     scan.c  volume.c          records; content
+ *     iscsi_direct.c            sessions, discovery, and the backend's table
  *
- * Functions that are a callback of the table do what CstBackend says of it.
+ * CstBackend documents the functions that are callbacks of the table.
  */
 extern const CstBackend cst_iscsi_direct_backend;
 
@@ -24,11 +24,11 @@ typedef struct {
     CstIscsi *session;
     char *prefix; /**< of all paths: "ip-10.0.0.1:3260-iscsi-iqn…-lun-" */
 
-    GMutex lock;       /**< guards what follows */
+    GMutex lock;       /**< guards the fields below */
     GHashTable *known; /**< number of a LUN to the text of its unit's designators */
-    GHashTable *sizes; /**< number of a LUN to what it counts for in the pool's usage */
-    gboolean scanned;  /**< all LUNs are in there, as they are now */
-    guint looks;       /**< counts what was seen of LUNs, to tell a list from before that */
+    GHashTable *sizes; /**< number of a LUN to its part of the pool's usage */
+    gboolean scanned;  /**< known and sizes are complete and current */
+    guint looks;       /**< count of observations of LUNs; detects an outdated list */
 } DirectState;
 
 /* --- names.c ---------------------------------------------------------------------------------- */
@@ -36,19 +36,21 @@ typedef struct {
 #define DIRECT_TIMEOUT_S     5
 #define DIRECT_TIMEOUT_MAX_S 600
 
-/** What the definition says of the target, its portals and the time-out; refusals as libvirt's. */
+/** Checks the definition's target, portals and timeout, with libvirt's error messages. */
 gboolean direct_check_source(const CstPoolDef *def, GError **error);
-/** Returns the portals ("10.0.0.1:3260"), NULL-terminated; g_strfreev() it. */
+/**
+ * Returns the portals ("10.0.0.1:3260"), NULL-terminated. The caller frees them with g_strfreev().
+ */
 char **direct_portals(const CstPoolSource *source);
-/** The time-out of the option "timeout", in ms; FALSE with CONFIG for one that can't be. */
+/** Reads the option "timeout", in milliseconds. Fails with CONFIG for an invalid value. */
 gboolean direct_timeout(const CstPoolDef *def, guint *ret_ms, GError **error);
-/** See DirectState.prefix; free it. */
+/** Returns the value of DirectState.prefix. The caller frees it. */
 char *direct_prefix(const CstPoolDef *def);
-/** "unit:0:0:3" for 3; free it. */
+/** Returns "unit:0:0:3" for 3. The caller frees it. */
 char *direct_name(uint16_t lun);
-/** FALSE: @name is no such name. */
+/** Parses such a name. Returns FALSE if @name has another form. */
 gboolean direct_lun_of(const char *name, uint16_t *ret_lun);
-/** The same for what follows the prefix in a path. */
+/** Parses the part of a path after the prefix. Returns FALSE if it is no number of a LUN. */
 gboolean direct_lun_in_path(const char *number, uint16_t *ret_lun);
 char *direct_vol_path(CstPoolState *state, const char *name);
 char *direct_vol_resolve(CstPoolState *state, const char *path);
@@ -56,20 +58,23 @@ char *direct_vol_resolve(CstPoolState *state, const char *path);
 /* --- units.c ---------------------------------------------------------------------------------- */
 
 /**
- * Looks at all LUNs. Returns an array of CstIscsiLun, which clears them. *ret_begun:
- * DirectState.looks when the list was begun.
+ * Queries all LUNs. Returns an array of CstIscsiLun, which clears its elements, or NULL with
+ * @error. Sets *ret_begun to the value of DirectState.looks at the start of the list.
  */
 GArray *direct_units(DirectState *state, guint *ret_begun, GError **error);
-/** Whether it is something that a volume can be: a disk, an optical drive, or what hides itself. */
+/**
+ * Returns whether the LUN can be a volume: a disk, an optical drive, or a unit whose query failed.
+ */
 gboolean direct_is_volume(const CstIscsiLun *lun);
 /**
- * Whether the LUN is the unit that it was when it was seen first; STATE if not. One that is new is
- * that from now on.
+ * Verifies that the LUN is the same unit as at first sight; fails with STATE if not. Records the
+ * unit of a new LUN.
  */
 gboolean direct_is_known(DirectState *state, const CstIscsiLun *lun, GError **error);
 /**
- * Forgets units whose LUNs are not among @luns, so that another unit may have their numbers. Does
- * nothing when a LUN was seen since the list was @begun, because that LUN may be missing in it.
+ * Forgets the units of LUNs that are missing in @luns, so that their numbers can be reused. Does
+ * nothing if a LUN was observed since @begun, the start of the list, because the list may lack that
+ * LUN.
  */
 void direct_forget_gone(DirectState *state, const GArray *luns, guint begun);
 

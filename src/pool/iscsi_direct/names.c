@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names and paths of volumes as libvirt has them, and what a definition means. A path begins with
- * the first portal, over which the LUN need not be read.
+ * libvirt's names and paths of volumes, and the parsing of a definition. A path begins with the
+ * first portal, but the LUN may be read through another one.
  */
 #include "iscsi_direct.h"
 
@@ -17,7 +17,7 @@
 
 /* --- definitions ------------------------------------------------------------------------------ */
 
-/* A name of iSCSI goes into the text of a login, where a NUL ends it, and into paths. */
+/* Checks an iSCSI name. It becomes part of a login's text, where a NUL ends it, and of paths. */
 static gboolean check_name(const char *name, const char *what, GError **error)
 {
     size_t len = strlen(name);
@@ -93,7 +93,7 @@ gboolean direct_lun_in_path(const char *number, uint16_t *ret_lun)
 {
     guint64 value;
 
-    /* "01" and "+1" are other names than "1". */
+    /* "01" and "+1" are not accepted as "1". */
     if (!g_ascii_isdigit(number[0]) || (number[0] == '0' && number[1]) ||
         !g_ascii_string_to_unsigned(number, 10, 0, LUN_MAX, &value, NULL))
         return FALSE;

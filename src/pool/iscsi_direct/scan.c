@@ -7,7 +7,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* The unit's digest is what an inode is to a file. */
+/* Fills in the stamp. The unit's digest replaces the inode of a file. */
 static void stamp(CstVolume *volume, const CstScsiUnit *unit)
 {
     volume->stamp.inode = g_str_hash(unit->id);
@@ -35,7 +35,7 @@ static CstVolume *volume_of(DirectState *state, const CstIscsiLun *lun)
     return volume;
 }
 
-/* The old record, if nothing of it has changed; takes both references over. */
+/* Returns the old record if it is unchanged, else the new one. Adopts both references. */
 static CstVolume *newest(CstVolume *known, CstVolume *now)
 {
     gboolean same = known && cst_volume_stamp_equal(&known->stamp, &now->stamp) &&
@@ -46,13 +46,13 @@ static CstVolume *newest(CstVolume *known, CstVolume *now)
     return same ? known : now;
 }
 
-/* --- what they count for in the pool ---------------------------------------------------------- */
+/* --- usage of the pool ------------------------------------------------------------------------ */
 
 typedef struct {
     uint64_t capacity, allocation; /* bytes */
 } Size;
 
-/* With the lock held. */
+/* Call it with the lock held. */
 static void note_size(DirectState *state, const CstIscsiLun *lun)
 {
     gpointer key = GUINT_TO_POINTER(lun->lun);
@@ -67,7 +67,10 @@ static void note_size(DirectState *state, const CstIscsiLun *lun)
     g_hash_table_insert(state->sizes, key, size);
 }
 
-/* A LUN that was seen since the list was @begun may be another now: the next query lists again. */
+/*
+ * Records the sizes of all LUNs. If a LUN was observed since @begun, the start of the list, its
+ * size may be outdated. Then the next query lists again.
+ */
 static void note_all_sizes(DirectState *state, const GArray *luns, guint begun)
 {
     g_mutex_lock(&state->lock);
@@ -79,7 +82,9 @@ static void note_all_sizes(DirectState *state, const GArray *luns, guint begun)
     g_mutex_unlock(&state->lock);
 }
 
-/* @listed: the sizes were noted just now. FALSE: they are out of date. */
+/*
+ * Adds up the sizes. @listed: the sizes were recorded just now. Returns FALSE if they are outdated.
+ */
 static gboolean take_usage(DirectState *state, gboolean listed, CstPoolUsage *ret_usage)
 {
     GHashTableIter iter;
@@ -99,7 +104,10 @@ static gboolean take_usage(DirectState *state, gboolean listed, CstPoolUsage *re
     return current;
 }
 
-/* What the scans have seen; to ask again would see no more. Nothing can be made in what is free. */
+/*
+ * Uses the sizes from the scans, because another query would return the same. Reports no available
+ * space, because no volume can be created.
+ */
 gboolean direct_usage(CstPoolState *head, CstPoolUsage *ret_usage, GError **error)
 {
     DirectState *state = (DirectState *)head;

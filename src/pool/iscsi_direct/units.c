@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is behind the LUNs, and whether it is what it was.
+ * The units of the LUNs, and verification of their identity.
  *
- * A LUN is a number, behind which the target can put another unit at any time. A volume is the unit
- * that was seen behind its number first: by the pool's start, which records it (identity), or by a
- * scan since. Another one in its place is listed with that as its problem, and not opened, until it
- * has been seen that the number was free, or the pool is started anew. A unit without designators
- * (VPD page 0x83) can't be told from another one.
+ * A LUN is a number. The target can assign another unit to it at any time. A volume is the unit
+ * that was first observed under its number. The start of the pool records it (identity), or a later
+ * scan does. If another unit replaces it, the volume is listed with this problem and not opened.
+ * This ends when a list shows that the number is free, or with a restart of the pool. Units without
+ * designators (VPD page 0x83) cannot be distinguished.
  */
 #include "iscsi_direct.h"
 
@@ -16,12 +16,12 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
-/* So much of a unit's digest is recorded, and of so many LUNs. */
+/* Recorded digits of a unit's digest, and the maximum of recorded LUNs. */
 #define RECORDED_DIGITS 16
 #define RECORDED_LUNS   512
 #define RECORD_PREFIX   "iscsi-direct="
 
-/* --- looking ---------------------------------------------------------------------------------- */
+/* --- queries ---------------------------------------------------------------------------------- */
 
 GArray *direct_units(DirectState *state, guint *ret_begun, GError **error)
 {
@@ -44,7 +44,7 @@ GArray *direct_units(DirectState *state, guint *ret_begun, GError **error)
     return g_steal_pointer(&luns);
 }
 
-/* Controllers, as some targets have at LUN 0, and tapes are none. */
+/* Controllers, which some targets have at LUN 0, and tapes are no volumes. */
 gboolean direct_is_volume(const CstIscsiLun *lun)
 {
     if (!lun->exists)
@@ -98,7 +98,7 @@ void direct_forget_gone(DirectState *state, const GArray *luns, guint begun)
     g_mutex_unlock(&state->lock);
 }
 
-/* --- across programs -------------------------------------------------------------------------- */
+/* --- identity --------------------------------------------------------------------------------- */
 
 static gint compare_numbers(gconstpointer a, gconstpointer b)
 {
@@ -119,7 +119,7 @@ static gboolean learn_all(DirectState *state, GError **error)
     return luns != NULL;
 }
 
-/* "iscsi-direct=1:0123456789abcdef 2:…". */
+/* Returns the recorded units: "iscsi-direct=1:0123456789abcdef 2:…". */
 char *direct_identity(CstPoolState *head, GError **error)
 {
     DirectState *state = (DirectState *)head;
@@ -156,7 +156,7 @@ static void take_recorded(DirectState *state, const char *recorded)
     }
 }
 
-/* A start takes what there is now: the administrator has looked. */
+/* A start accepts the current units, because the administrator has requested it. */
 gboolean direct_expect(CstPoolState *head, const char *recorded, gboolean starting, GError **error)
 {
     DirectState *state = (DirectState *)head;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The bytes of a LUN. */
+/* The content of a LUN. */
 #include "iscsi_direct.h"
 
 #include <base/error.h>
@@ -24,7 +24,7 @@ static gboolean check_lun(DirectState *state, const CstIscsiLun *lun, const char
     return direct_is_known(state, lun, error);
 }
 
-/* The blob keeps the state, and with it the session. */
+/* The blob holds a reference to the state, which owns the session. */
 CstBlob *direct_vol_open(CstPoolState *head, const char *name, gboolean writable, GError **error)
 {
     DirectState *state = (DirectState *)head;
