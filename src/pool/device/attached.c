@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Volumes that are whole devices of this host (see the header). Each callback searches for them
- * again, because the kernel reuses a node like /dev/sdb for the next attached device. Only paths
- * and keys come from the cached result of the last search if it has the volume, because these calls
- * must not block.
+ * again, because the kernel reuses a node like /dev/sdb for the next attached device. Paths and
+ * keys come from the cached result of the last search if it suffices, because these calls must not
+ * block.
  */
 #include <pool/attached.h>
 

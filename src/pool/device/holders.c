@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Holders of a block device. The kernel has no list of them, so each kind is searched for
- * separately: stacked devices in /sys, loop devices by an ioctl on each, mounts in mountinfo, swap
- * space, and descriptors of processes in /proc. For a device-mapper device, the kernel's open count
- * is read first. If it is zero, the search is skipped. If it exceeds the holders that were found,
- * the count is listed.
+ * separately. Stacked devices are in /sys, mounts in mountinfo, swap space in /proc/swaps, and
+ * descriptors of processes in /proc. Loop devices are queried by an ioctl on each. For a
+ * device-mapper device, the kernel's open count is read first. If it is zero, the search is
+ * skipped. If no holder is found although it exceeds our own opens, the count itself is listed.
  *
  * The result is a snapshot. A program may open the device right after it. A process that ends
  * during the search is not listed.
@@ -35,10 +35,10 @@ typedef struct {
 } Search;
 
 /*
- * Some programs open a device for a short time: udev after a writer has closed it, a tool of LVM
- * during a scan, losetup during its search for a free device. They have closed it before a user
- * could act on the list. Therefore the search is repeated for PASSING_US while only such programs
- * have the device open.
+ * Some programs open a device only for a short time. Examples are udev after a writer has closed
+ * it, a tool of LVM during a scan, and losetup during its search for a free device. They have
+ * closed it before a user could act on the list. Therefore the search is repeated for PASSING_US
+ * while only such programs have the device open.
  */
 #define PASSING_US (3 * G_TIME_SPAN_SECOND)
 #define LOOK_US    (50 * G_TIME_SPAN_MILLISECOND)

@@ -5,9 +5,9 @@
  * devices by their number. The path of the attachment is no evidence, because it may have been
  * renamed or linked since.
  *
- * Only devices with a size are queried. /proc/partitions lists them, so that a host without
- * attached loop devices pays for two short reads (7 microseconds; a query of eight idle devices
- * would take 25).
+ * Only devices with a size are queried. /proc/partitions lists them, so a host without attached
+ * loop devices pays only for two short reads. They take 7 microseconds; a query of eight idle
+ * devices would take 25.
  */
 #include <pool/device.h>
 
@@ -47,7 +47,7 @@ static gboolean is_named(const char *name, const struct stat *below)
 
 /*
  * Returns whether loop device @name is on the file or device of @below. LOOP_GET_STATUS64 reports
- * device and inode of a file, and the number of a block device (0 if it is none).
+ * device and inode of a file, and the number of a block device (0 for a file).
  */
 static gboolean is_upon(const char *name, const struct stat *below)
 {

@@ -11,8 +11,8 @@
 #include <base/i18n.h>
 
 /*
- * Returns the holders of the device that remain. On a busy machine, udev's probe of a device takes
- * longer than cst_device_holders() waits.
+ * Returns the holders of the device. Waits up to CST_HOLDERS_PASS_US for short-lived holders,
+ * because on a busy machine udev's probe takes longer than cst_device_holders() waits.
  */
 static GPtrArray *find_holders(const char *path, GError **error)
 {

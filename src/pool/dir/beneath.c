@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opens entries in a directory whose owner may be an attacker, such as a tenant's share on which
- * root works. The owner can rename, replace and link entries at any time. Therefore a name may
- * refer to another file at the next call. Decisions depend on the descriptor and on fstat() of it.
+ * Opens entries in a directory of an untrusted owner, such as a tenant's share on which root works.
+ * The owner can rename, replace and link entries at any time. Therefore a name may refer to another
+ * file at the next call. Decisions depend on the descriptor and on fstat() of it.
  *
  * The first stat by name only prevents the open of FIFOs and device nodes, which may have side
  * effects. Every check is repeated on the descriptor. The kernel refuses links (openat2() with

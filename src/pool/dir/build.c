@@ -3,8 +3,8 @@
  * pool-build and pool-delete of directories. Root gives the target away (owner, mode), so the path
  * is walked part by part. A link in the path is followed only if no other user can have created it.
  *
- * A repeated build changes nothing else. An interrupted build leaves a directory without its owner
- * or mode, which the next build sets.
+ * A repeated build makes no further change. An interrupted build leaves a directory without its
+ * owner or mode, which the next build sets.
  */
 #include "dir.h"
 

@@ -4,7 +4,7 @@
  * "FORMAT" or "FORMAT restricted". A tool that copies a file with its attributes also copies the
  * declaration. It survives the loss of our own records.
  *
- * The owner of the file can write the attribute, so it can only remove rights: it fixes the format,
+ * The owner of the file can write the attribute, so it can only remove rights. It fixes the format,
  * restricts the references, and never declares a reference. The declaration of a draft is synced
  * with its content.
  */

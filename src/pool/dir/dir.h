@@ -65,8 +65,8 @@ gboolean cst_dir_turn_cow_off(int fd);
 /* --- draft.c ---------------------------------------------------------------------------------- */
 
 /**
- * Creates draft @name, a regular file with mode 0600, and locks it, so that no other process
- * removes it as the draft of a dead process.
+ * Creates draft @name, a regular file with mode 0600, and locks it. The lock prevents its removal
+ * as the draft of a dead process.
  *
  * Returns a descriptor open for reading and writing, or -1 with errno. EAGAIN: another process
  * found the file before it was locked, and removes it.
@@ -79,7 +79,7 @@ int cst_dir_create_draft(const CstDirHandle *dir, const char *name);
 gboolean cst_dir_remove_draft(const CstDirHandle *dir, const char *name);
 /** Returns whether no process creates the draft any more: the draft or the process is gone. */
 gboolean cst_dir_draft_is_dead(const CstDirHandle *dir, const char *name);
-/** Removes the drafts in @dir whose processes are dead. */
+/** Removes the drafts of dead processes in @dir. */
 void cst_dir_drop_dead(const CstDirHandle *dir);
 
 /* --- declare.c -------------------------------------------------------------------------------- */
@@ -137,14 +137,15 @@ void cst_dir_shelf_tidy(const CstDirHandle *target, const CstDirHandle *all, con
  */
 gboolean cst_dir_has_snapshots(const CstDirHandle *target, const char *volume);
 /**
- * Gives the snapshots of volume @from to volume @to, and syncs the change. Does nothing if @from
- * has no snapshots. Fails with EXISTS if @to has snapshots.
+ * Gives the snapshots of volume @from to volume @to, and syncs the change. Succeeds without a
+ * change if @from has no snapshots. Fails with EXISTS if @to has snapshots.
  */
 gboolean cst_dir_move_snapshots(const CstDirHandle *target, const char *from, const char *to,
                                 GError **error);
 /**
- * Gives the snapshots of @draft to @volume, and syncs the change. Call it right before the draft,
- * whose file @fd has open, is renamed to @volume. Fails with EXISTS if @volume has snapshots.
+ * Gives the snapshots of @draft to @volume, and syncs the change. Call it right before the rename
+ * of the draft to @volume. @fd has the file of the draft open. Fails with EXISTS if @volume has
+ * snapshots.
  *
  * Sets *ret_placed if the draft had snapshots. In this case call cst_dir_unmark_snapshots() after
  * the rename.
@@ -152,7 +153,10 @@ gboolean cst_dir_move_snapshots(const CstDirHandle *target, const char *from, co
 gboolean cst_dir_place_snapshots(const CstDirHandle *target, const char *draft, int fd,
                                  const char *volume, gboolean *ret_placed, GError **error);
 void cst_dir_unmark_snapshots(const CstDirHandle *target, const char *draft, const char *volume);
-/** Removes the snapshots of @draft if the draft exists and will not become a volume. */
+/**
+ * Removes the snapshots of @draft if the draft exists and will not become a volume. Otherwise
+ * removes only its mark.
+ */
 void cst_dir_drop_snapshots_of(const CstDirHandle *target, const char *draft);
 /**
  * Removes three kinds of leftovers of dead processes: drafts of snapshots, the snapshots of volume

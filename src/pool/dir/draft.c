@@ -4,8 +4,8 @@
  * (PREFIX<token>SUFFIX), until a rename gives them their final name.
  *
  * The process that creates a file holds a lock on its open file description. The kernel drops the
- * lock when the process dies. Therefore a draft whose lock can be acquired belongs to a dead
- * process. The lock covers one byte at an offset without content, and conflicts with no lock of
+ * lock when the process dies. Therefore a draft belongs to a dead process if its lock can be
+ * acquired. The lock covers one byte at an offset without content, and conflicts with no lock of
  * other programs.
  *
  * A directory cannot be locked. An empty draft directory is removed. Its creator may be alive on

@@ -90,7 +90,7 @@ static void note_all(const Notifier *of)
         watcher_note(watcher, NULL);
 }
 
-/* Events of a directory whose last watcher has gone are dropped. */
+/* Events of a directory without watchers are dropped. */
 static void note_event(const Notifier *of, const struct inotify_event *event)
 {
     const GPtrArray *watchers = watchers_of(of, event->wd);

@@ -2,7 +2,7 @@
 /*
  * Snapshots of files on a file system that shares extents. TARGET/.cistern-snapshots/VOLUME/NAME is
  * a reflink copy of the whole file. No other record of a snapshot exists. A copy in progress has
- * the name and the lock of a draft, so that the copy of a dead process is not mistaken for a
+ * the name and the lock of a draft. Therefore the copy of a dead process is not mistaken for a
  * snapshot.
  *
  * create: copy to a draft, sync, rename without replacing, sync the directory. revert: the same

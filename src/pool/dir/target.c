@@ -9,10 +9,10 @@
  *
  *     mounted=1 type=58465342 inode=128 device=2049 boot=UUID
  *
- * The line records whether the directory is the root of a mounted file system, the type of the file
- * system, and the inode and device of the directory. Device numbers are valid only until the next
- * boot. After a boot, a directory that is mounted as before is accepted. From then on its inode and
- * device must match as well.
+ * The line records whether the directory is the root of a mounted file system, and the type of that
+ * file system. It also records the inode and device of the directory. Device numbers are valid only
+ * until the next boot. After a boot, a directory that is mounted as before is accepted. From then
+ * on its inode and device must match as well.
  *
  * A type that mounts its own directory verifies the target itself (CstDirState.admit). For such a
  * pool only inode and device are compared, until the next mount.
@@ -37,7 +37,7 @@ static void read_boot_id(char boot[CST_UUID_TEXT_LEN])
     g_strlcpy(boot, text ? g_strchomp(text) : "", CST_UUID_TEXT_LEN);
 }
 
-/* A directory whose parent is on another device is the root of a mounted file system. */
+/* A directory is the root of a mounted file system if its parent is on another device. */
 static gboolean identify(const CstDirHandle *target, CstDirIdentity *ret, GError **error)
 {
     struct statfs fs;

@@ -301,8 +301,8 @@ static gboolean has_writer(const GPtrArray *holders)
 
 /*
  * Adds the processes that can write to the file and hold no lock of QEMU. The kernel's count
- * includes loop devices and holders whose process is unknown, so an unnamed writer is listed only
- * if no other writer is.
+ * includes loop devices and unknown processes, so an unnamed writer is listed only if no other
+ * writer is.
  */
 static void add_writers_without_lock(int fd, GPtrArray *holders)
 {

@@ -99,7 +99,8 @@ static gboolean refuse_renumbering(const DiskAccess *access, const DiskPartition
 }
 
 /*
- * On failure, makes the kernel follow the table again, including the partitions that were removed.
+ * Removes the affected partitions from the kernel's view. On failure, makes the kernel follow the
+ * table again, including the partitions that were already removed.
  */
 static gboolean hide_affected(DiskAccess *access, const DiskPartition *partition, GError **error)
 {

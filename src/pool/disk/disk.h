@@ -58,7 +58,7 @@ typedef struct {
     char *node;            /**< "/dev/sdb", "/dev/mapper/mpatha" */
     char *kernel;          /**< "sdb", "dm-3" */
     const char *separator; /**< between the node's name and a partition's number; static */
-    gboolean mapped;       /**< of device-mapper, whose partitions are maps of their own */
+    gboolean mapped;       /**< a device-mapper device; its partitions are separate maps */
 } DiskDevice;
 
 /** Frees the strings of @device. */
@@ -98,7 +98,7 @@ typedef struct {
 GArray *disk_shown(const DiskDevice *device);
 /**
  * Returns whether the kernel's view of @partition equals the table. Do not call it for a mapped
- * disk.
+ * disk, because disk_shown() is empty for it.
  */
 gboolean disk_is_shown(const GArray *shown, const DiskPartition *partition);
 /**
@@ -121,7 +121,7 @@ typedef struct {
     int fd; /**< of the disk, for reading; holds the lock, if locked */
     const DiskLabelOps *ops;
     DiskTable *table;
-    DiskState *changes; /**< state whose disk is locked for a change; NULL: read only */
+    DiskState *changes; /**< state of the disk that is locked for a change; NULL: read only */
 } DiskAccess;
 
 /** Closes and unlocks the disk. If it was locked, also drops the cached result of the last scan. */

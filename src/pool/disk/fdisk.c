@@ -2,14 +2,14 @@
 /*
  * Tables of type gpt and dos, by libfdisk.
  *
- * State after a kill or a power cut: the disk is opened with O_DSYNC, so that the writes of
- * libfdisk reach the disk in their order. For a GPT, libfdisk writes the backup's entries, the
- * backup's header, the primary entries and the primary header. At each point in time at least one
- * copy is complete, and contains the old or the new table. If the primary copy is half written,
- * libfdisk uses the backup, but the kernel would show no partitions. Therefore the next start of
- * the pool completes it (repair). A change of a dos table is one sector, except for a new logical
- * partition. For it, its own link is zeroed first, so that the chain ends there. Then libfdisk
- * writes the link that leads to it, and then its own link.
+ * State after a kill or a power cut: O_DSYNC ensures that the writes of libfdisk reach the disk in
+ * their order. For a GPT, libfdisk writes the backup's entries, the backup's header, the primary
+ * entries and the primary header. At each point in time at least one copy is complete, and contains
+ * the old or the new table. If the primary copy is half written, libfdisk uses the backup, but the
+ * kernel would show no partitions. Therefore the next start of the pool completes it (repair). A
+ * change of a dos table is one sector, except for a new logical partition. For it, its own link is
+ * zeroed first, so that the chain ends there. Then libfdisk writes the link that leads to it, and
+ * then its own link.
  */
 #include "label.h"
 
@@ -40,8 +40,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PartType, fdisk_unref_parttype)
 /* --- marks ------------------------------------------------------------------------------------ */
 
 /*
- * Maps marks to partition types and back. The first matching row counts. Like in libvirt, the
- * default "none" of documents is Linux' data.
+ * Maps marks to partition types and back. The first matching row counts. "none" is the mark of
+ * documents without one, and means Linux data, as in libvirt.
  */
 static const struct {
     const char *mark;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The kernel's view of the partitions of a disk, and its update from the table. The kernel could
- * read the table itself (BLKRRPART), but only while no partition is open, and only tables of the
- * types that it was built with. Therefore it is informed of each added, removed or resized
- * partition (BLKPG), and all other partitions stay unchanged. Partitions of a device-mapper device
- * are maps, which kpartx creates.
+ * read the table itself (BLKRRPART), but only while no partition is open. It also supports only the
+ * types of tables that it was built with. Therefore it is informed of each added, removed or
+ * resized partition (BLKPG), and all other partitions stay unchanged. Partitions of a device-mapper
+ * device are maps, which kpartx creates.
  */
 #include "disk.h"
 

@@ -142,8 +142,8 @@ static gboolean parted_read(int fd, const char *node, DiskTable **ret_table, GEr
 /* --- changing --------------------------------------------------------------------------------- */
 
 /*
- * Returns the word between "mkpart" and the range: a type of partition if the label has several
- * types, a name if it has names, else a file system.
+ * Returns the word between "mkpart" and the range. It is a type of partition if the label has
+ * several types, a name if it has names, else a file system.
  */
 static const char *part_word(const char *label)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Renames volumes. Gluster's rename replaces an existing file. Therefore a file first gets the new
- * name as a hard link, which fails if the name is in use, and then loses the old one. A crash in
+ * name as a hard link, which fails if the name is in use. Then the old name is removed. A crash in
  * between leaves both names, and the same call completes the rename. A directory cannot have a
  * second name. Its rename can only replace an empty directory that another client created after the
  * check.

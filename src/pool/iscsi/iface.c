@@ -51,8 +51,8 @@ static GPtrArray *list_ifaces(GError **error)
 
 /*
  * Returns our interface with @initiator. Otherwise, for an initiator's name, returns an interface
- * without a name that is not the plain one, because a process died between its creation and its
- * naming. Returns NULL if neither exists.
+ * without an initiator that is not the plain one. Such an interface remains after the death of a
+ * process between creation and naming. Returns NULL if neither exists.
  */
 static const IscsiIface *choose(const GPtrArray *ifaces, const char *initiator)
 {

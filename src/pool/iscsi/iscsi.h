@@ -20,9 +20,10 @@
  * CstBackend documents the functions that are callbacks of the table.
  *
  * Ownership: open-iscsi keeps a record for each target, portal and interface ("node"). An interface
- * can have its own initiator's name. Pools log in through their own interfaces, whose names have
- * libvirt's prefix. Any process may remove the records of such interfaces, the sessions through
- * them and the interfaces themselves. All other records, sessions and interfaces are never changed.
+ * can have its own initiator's name. Pools log in through their own interfaces. The names of these
+ * have libvirt's prefix. Any process may remove the records of such interfaces, the sessions
+ * through them and the interfaces themselves. All other records, sessions and interfaces are never
+ * changed.
  */
 extern const CstBackend cst_iscsi_backend;
 
@@ -64,7 +65,7 @@ typedef enum {
 gboolean iscsi_run(const char *const *args, unsigned timeout_s, IscsiStatus accepted,
                    char **ret_out, GError **error);
 
-/* --- report.c: what iscsiadm prints; pure ----------------------------------------------------- */
+/* --- report.c: parsers of the output of iscsiadm; pure ---------------------------------------- */
 
 /**
  * Returns whether @text is valid as a target's name, an argument of iscsiadm and a directory's

@@ -58,8 +58,8 @@ gboolean iscsi_prove(CstPoolState *state, GError **error)
 }
 
 /*
- * Does nothing if our interface does not exist, because then only another program can have logged
- * in.
+ * Succeeds without a change if our interface does not exist, because this program has no login
+ * then.
  */
 gboolean iscsi_renew(CstPoolState *state, GError **error)
 {

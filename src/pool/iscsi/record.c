@@ -25,7 +25,7 @@
 #define AUTH_PREFIX "node.session.auth."
 #define FIRST_LINE  "# BEGIN RECORD"
 
-/* A record has about 60 short lines. */
+/* RECORD_MAX: a record has about 60 short lines. */
 #define INITIATOR_FILE "initiatorname.iscsi"
 #define INITIATOR_MAX  (64 * CST_KIB)
 #define INITIATOR_KEY  "InitiatorName="

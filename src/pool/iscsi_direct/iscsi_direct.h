@@ -63,7 +63,7 @@ char *direct_vol_resolve(CstPoolState *state, const char *path);
  */
 GArray *direct_units(DirectState *state, guint *ret_begun, GError **error);
 /**
- * Returns whether the LUN can be a volume: a disk, an optical drive, or a unit whose query failed.
+ * Returns whether the LUN can be a volume: a disk, an optical drive, or a unit with a failed query.
  */
 gboolean direct_is_volume(const CstIscsiLun *lun);
 /**
@@ -72,9 +72,9 @@ gboolean direct_is_volume(const CstIscsiLun *lun);
  */
 gboolean direct_is_known(DirectState *state, const CstIscsiLun *lun, GError **error);
 /**
- * Forgets the units of LUNs that are missing in @luns, so that their numbers can be reused. Does
- * nothing if a LUN was observed since @begun, the start of the list, because the list may lack that
- * LUN.
+ * Forgets the units of LUNs that are missing in @luns, so that their numbers can be reused. Keeps
+ * all units if a LUN was observed since @begun, the start of the list, because the list may lack
+ * that LUN.
  */
 void direct_forget_gone(DirectState *state, const GArray *luns, guint begun);
 

@@ -6,11 +6,11 @@
  *     uuid=2f1c… type=ext4
  *     source=host:/export fsid=a1b2…
  *
- * Two equal lines mean the same storage. The id is omitted if the server does not report one.
+ * Two equal lines mean the same storage. The fsid is 0 if the server does not report an id.
  *
  * The identity is read only after a new mount. Then the directory is recognised by its device and
- * inode (dir/target.c). The mount of a directory is found by the mount id of its descriptor, so a
- * concurrent mount cannot cause a mismatch between the table and the directory.
+ * inode (dir/target.c). The mount of a directory is found by the mount id of its descriptor.
+ * Therefore a concurrent mount cannot cause a mismatch between the table and the directory.
  */
 #include "mount.h"
 

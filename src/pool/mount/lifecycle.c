@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Start mounts the source at the target, stop unmounts it. If the source is already mounted there,
- * the start uses this mount. It refuses another mount, and a device in use elsewhere, and names it
- * in the message. Root mounts on a path, so no other user may be able to replace a directory in it.
+ * The start mounts the source at the target, the stop unmounts it. If the source is already
+ * mounted, the start uses this mount. It refuses another mount, and a device in use elsewhere, and
+ * names it in the message. Root mounts on a path, so no other user may be able to replace a
+ * directory in it.
  *
  * A process that is killed after the mount leaves it, and the next start uses it. A mount that
  * fstab defines is never unmounted, because other programs depend on it.

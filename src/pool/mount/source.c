@@ -24,7 +24,10 @@ static const NetworkFormat network_formats[] = {
     {"auto", "auto", "nfs", NULL},
     {"nfs", "nfs", "nfs", NULL},
     {"glusterfs", "glusterfs", "fuse.glusterfs", "direct-io-mode=1"},
-    /* With locks of the server, locks of QEMU and of this program would block all writers. */
+    /*
+     * Without nobrl the server enforces byte-range locks, so locks of QEMU and this program would
+     * block writes.
+     */
     {"cifs", "cifs", "cifs", "nobrl"},
 };
 

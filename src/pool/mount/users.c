@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Users that prevent an unmount. The kernel only reports that users exist. The search compares
- * mount ids and paths from the kernel, and accesses no file, because a process may have files open
+ * Users that prevent an unmount. The kernel only reports that users exist. The search only compares
+ * mount ids and paths from the kernel. It accesses no file, because a process may have files open
  * on other storage that hangs.
  */
 #include "mount.h"
