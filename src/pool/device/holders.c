@@ -3,8 +3,8 @@
  * Holders of a block device. The kernel has no list of them, so each kind is searched for
  * separately. Stacked devices are in /sys, mounts in mountinfo, swap space in /proc/swaps, and
  * descriptors of processes in /proc. Loop devices are queried by an ioctl on each. For a
- * device-mapper device, the kernel's open count is read first. If it is zero, the search is
- * skipped. If no holder is found although it exceeds our own opens, the count itself is listed.
+ * device-mapper device, the kernel's open count is read first. If the count is zero, the search is
+ * skipped. If it exceeds our own opens and no holder is found, the count itself is listed.
  *
  * The result is a snapshot. A program may open the device right after it. A process that ends
  * during the search is not listed.

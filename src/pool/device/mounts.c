@@ -169,7 +169,7 @@ static gboolean has_option(struct libmnt_fs *row, const char *name)
     return mnt_fs_get_option(row, name, NULL, NULL) == 0;
 }
 
-/* The host also mounts the entries of an automounter. */
+/* An entry with x-systemd.automount is mounted on first access, so it counts as automatic. */
 static gboolean is_automatic(struct libmnt_fs *row)
 {
     return !has_option(row, "noauto") || has_option(row, "x-systemd.automount");

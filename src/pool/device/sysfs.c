@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Attributes in sysfs: each object of the kernel is a directory, and each attribute is a file in
- * it.
- */
+/* Attributes in sysfs: a directory for each kernel object, a file for each attribute. */
 #include <pool/device.h>
 
 #include <stdio.h>
