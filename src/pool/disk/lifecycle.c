@@ -55,7 +55,7 @@ static gboolean refuse_used(const DiskDevice *device, GError **error)
     return cst_device_refuse_used(device->node, error);
 }
 
-/* Removes all partitions of a table that will be removed from the kernel. */
+/* Removes all partitions from the kernel's view before their table is removed. */
 static gboolean hide_all(const DiskDevice *device, GError **error)
 {
     g_auto(CstFd) fd = cst_node_open(device->node, O_RDONLY);
@@ -101,7 +101,7 @@ gboolean disk_build(CstPoolState *state, unsigned flags, GError **error)
     return TRUE;
 }
 
-/* Like libvirt, removes the table with all partitions. Unlike libvirt, refuses if any is in use. */
+/* Removes the table with all partitions, like libvirt. Unlike libvirt, refuses a disk in use. */
 gboolean disk_destroy(CstPoolState *state, unsigned flags, GError **error)
 {
     g_auto(DiskAccess) access = {.fd = -1};

@@ -11,9 +11,9 @@
  * tables are unchanged.
  *
  * Debian's libparted runs "udevadm settle" around each change, if it finds that program. We hold
- * the disk's lock at this time, and udev defers the events of a locked disk. The command would
- * therefore wait for its full timeout of two minutes. Therefore libparted gets a PATH without that
- * program. Our caller waits for udev.
+ * the disk's lock at this time, and udev defers the events of a locked disk. The command would wait
+ * for its full timeout of two minutes. Therefore libparted gets a PATH without that program. Our
+ * caller waits for udev.
  */
 #include "label.h"
 

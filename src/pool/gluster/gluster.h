@@ -149,8 +149,8 @@ char *gluster_vol_resolve(CstPoolState *state, const char *path);
 CstBlob *gluster_file_open(GlusterConn *conn, const char *path, const char *name, int flags,
                            GError **error);
 /**
- * Creates the file at @path with mode 0600, and locks it. A draft without a lock belongs to a dead
- * process.
+ * Creates the file at @path with mode 0600, and locks it. The lock shows other processes that the
+ * creator is alive.
  */
 CstBlob *gluster_file_create(GlusterConn *conn, const char *path, const char *name, GError **error);
 /** Locks a draft, like its creator. Returns FALSE if its creator is alive. */
