@@ -6,48 +6,49 @@
 #include <pool/backend.h>
 
 /**
- * Pools whose volumes are whole block devices that this host has attached: LUNs of a SCSI host or
- * of an iSCSI session, multipath maps. Nothing is made or deleted there, so all that such a backend
- * has to say is which devices there are; the callbacks below do the rest.
+ * Pools whose volumes are whole block devices attached to this host: LUNs of a SCSI host or of an
+ * iSCSI session, multipath maps. Volumes are never created or deleted in such a pool. The backend
+ * only supplies find(), which lists the devices; the callbacks below use its list.
  */
 
-/** A device that was found. Its finder fills it in; strings are owned. */
+/** A device found by CstAttachedState.find(), which fills it in. The strings are owned. */
 typedef struct {
-    char *name;         /**< the volume's */
-    char *node;         /**< what is opened: "/dev/sdb" */
+    char *name;         /**< name of the volume */
+    char *node;         /**< device node to open: "/dev/sdb" */
     dev_t device;       /**< number of the node */
-    char *path;         /**< as clients see it, after a restart of the host too where that can be */
-    char *key;          /**< the same for each path to the device; NULL: @path */
-    char *problem;      /**< why it can't be used; NULL: it can */
+    char *path;         /**< path for clients; stable over a restart of the host if such a path
+                             exists */
+    char *key;          /**< the same for each path to the device; NULL: @path is the key */
+    char *problem;      /**< why the device cannot be used; NULL: it can */
     GPtrArray *options; /**< of CstPoolOption, in the type's namespace for volumes; NULL: none */
     uint64_t size;      /**< bytes */
 } CstAttached;
 
-/** Appends an empty one to @found; borrowed. */
+/** Appends an empty element to @found. Returns a borrowed pointer to it. */
 CstAttached *cst_attached_add(GPtrArray *found);
-/** Frees it. */
+/** Frees @attached and its strings. */
 void cst_attached_free(CstAttached *attached);
 
 typedef struct {
     CstPoolState head;
     /**
-     * Appends what is attached now to @found, an array that frees its elements, each under a name
-     * of its own. Reads what the kernel knows, and no device. Any thread.
+     * Appends the devices that are attached now to @found, an array that frees its elements. Each
+     * device gets a unique name. Reads only the kernel's information and no device. Any thread.
      */
     gboolean (*find)(CstPoolState *state, GPtrArray *found, GError **error);
-    GMutex lock;       /**< private, as is what follows */
-    GPtrArray *last;   /**< what was found last */
-    GHashTable *names; /**< the same by name */
+    GMutex lock;       /**< private, like the members below */
+    GPtrArray *last;   /**< result of the last find() */
+    GHashTable *names; /**< the same devices by name */
 } CstAttachedState;
 
 /**
- * Fills in the head of a backend's own state, with a copy of @def. INVALID when the target is no
- * directory below /dev, where stable names are.
+ * Initialises the head of a backend's own state and copies @def. INVALID if the target is not a
+ * directory below /dev, because only /dev has stable names.
  */
 gboolean cst_attached_init(CstAttachedState *state, const CstPoolDef *def,
                            gboolean (*find)(CstPoolState *state, GPtrArray *found, GError **error),
                            GError **error);
-/** Frees what the head owns, also after a cst_attached_init() that failed. */
+/** Frees the members of the head, also after a failed cst_attached_init(). */
 void cst_attached_clear(CstAttachedState *state);
 
 /* Callbacks of a CstBackend whose state begins with a CstAttachedState. */
@@ -68,13 +69,14 @@ void cst_attached_watch_read(CstPoolState *state, int fd,
 /* --- LUNs of a SCSI host (lun.c) -------------------------------------------------------------- */
 
 /**
- * Appends each disk and optical drive of SCSI host @host, in the order of their addresses, under
- * libvirt's names, "unit:CHANNEL:TARGET:LUN". Paths are those that udev has made below @target.
+ * Appends each disk and optical drive of SCSI host @host, in the order of their addresses. The
+ * names are libvirt's: "unit:CHANNEL:TARGET:LUN". The paths are the links that udev made below
+ * @target.
  */
 void cst_luns_find(unsigned host, const char *target, GPtrArray *found);
 
 /**
- * Has the host look for LUNs that came, went or changed their size, and waits, some seconds at
- * most, until what came has its names. IO when the kernel refuses.
+ * Rescans the host for LUNs that were added, removed or resized. Waits a few seconds at most until
+ * new LUNs have their links. IO if the kernel refuses the scan.
  */
 gboolean cst_luns_rescan(unsigned host, CstTask *task, GError **error);

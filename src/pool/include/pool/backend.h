@@ -20,8 +20,9 @@
 #include <pool/volume.h>
 
 /**
- * A backend makes one pool type work. Its callbacks are grouped by capability; a NULL callback
- * means that the technology can't, and the dispatcher (pool.h) turns that into one clear error.
+ * A backend implements one pool type. Its callbacks are grouped by capability. A NULL callback
+ * means that the technology lacks the operation, and the dispatcher (pool.h) reports one clear
+ * error.
  *
  * The life of a pool's state:
  *
@@ -29,56 +30,62 @@
  *                     │  build  │                                     │
  *                     └─────────┴───────────── delete ────────────────┘
  *
- * A backend takes no locks for its callers and never calls up. The core runs at most one lifecycle
- * callback at a time, at most one changing callback per volume, and scan, scan_one and usage in
- * parallel with anything, from any thread. Every callback that fails sets @error and leaves things
- * as they were; one that succeeds sets none. @error is never NULL. Volumes and snapshots that a
- * callback is asked about may be gone: NO_VOL, NOT_FOUND. A backend that fails without an error, or
- * returns what its slot's contract forbids, makes an INTERNAL error that names it (dispatch.h).
+ * A backend acquires no locks for its callers and never calls up. The core runs at most one
+ * lifecycle callback at a time and at most one changing callback per volume. It runs scan, scan_one
+ * and usage in parallel with any other callback, from any thread.
+ *
+ * A callback that fails sets @error and leaves the storage unchanged. A callback that succeeds sets
+ * no error. @error is never NULL. The volume or snapshot in a call may have been removed: NO_VOL,
+ * NOT_FOUND. If a backend fails without an error, or returns a value that its slot's contract
+ * forbids, the dispatcher fails with an INTERNAL error that names the backend (dispatch.h).
  */
 
 typedef struct CstBackend CstBackend;
 typedef struct CstPoolState CstPoolState;
 
-/** What the core lends to a state for as long as it lives. Any thread; takes no long locks. */
+/**
+ * Callbacks of the core for a state, valid as long as the state lives. Any thread; they hold no
+ * lock for long.
+ */
 typedef struct {
     /**
-     * Reads the value of the secret that @auth names; the caller clears it as soon as possible, and
-     * what it makes of it is in CstSecretBytes as well. NO_SECRET when there is none of that name,
-     * or it has no value; INVALID_SECRET when it is sealed with a key that is not here.
+     * Reads the value of the secret that @auth names. The caller clears the value as soon as
+     * possible and keeps all data derived from it in CstSecretBytes. NO_SECRET if no secret has
+     * that name, or the secret has no value. INVALID_SECRET if it is sealed with a key that this
+     * host lacks.
      */
     gboolean (*secret)(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
                        GError **error);
     /**
-     * Looks up what is declared of the content of @count volumes, records that have name, file and
-     * place (CST_VOLUME_SHARED): puts a new declaration for each into @ret_declarations; NULL:
-     * nothing. Call it after the content has been read: whoever lets a stranger's bytes be written
-     * declares that before them. NULL callback: nothing is ever declared.
+     * Looks up the declarations of @count volumes. The records need the name, the file and the
+     * place (CST_VOLUME_SHARED). Sets ret_declarations[i] to a new declaration, or NULL if the
+     * volume has no declaration. Call it after the content has been read, because a declaration is
+     * stored before untrusted bytes are written. NULL callback: no volume has a declaration.
      */
     void (*declared)(const CstPoolState *state, CstVolume *const *volumes, guint count,
                      CstDeclaration **ret_declarations, gpointer data);
     /**
-     * Returns the drafts that have an intent (drafts_by_intent): the text of each token with the
-     * name of its volume, "" where it is not known. The caller unrefs. NULL with @error when nobody
-     * can tell. NULL callback: there are no intents.
+     * Returns the drafts that have an intent (drafts_by_intent): the text of each token, with the
+     * name of its volume, or "" if the name is unknown. The caller unrefs the table. NULL with
+     * @error if the intents cannot be read. NULL callback: no draft has an intent.
      */
     GHashTable *(*drafts)(gpointer data, GError **error);
     gpointer data;
 } CstPoolHost;
 
-/** Who may change what a storage's server lets its users log in with. */
+/** The account that may change the credentials of users of a storage server. */
 typedef struct {
-    const char *user;          /**< as the server knows it: "client.admin" */
+    const char *user;          /**< name on the server: "client.admin" */
     const CstSecretBytes *key; /**< borrowed for the call */
 } CstLoginAdmin;
 
 /**
- * What a deleted volume is called for as long as it is kept, or the last part of a nested name;
- * what follows is at most 53 bytes of UTF-8, and ends with a digit or letter that is no suffix of a
- * draft's.
+ * Prefix of the name of a deleted volume in the trash; in a nested name, of its last component. At
+ * most 53 bytes of UTF-8 follow. The name ends with a digit or a letter, and not with the suffix of
+ * a draft.
  */
 #define CST_TRASH_PREFIX ".cistern-trash-"
-/** Whether @name is that of a deleted volume that is kept. */
+/** Whether @name is the name of a volume in the trash. */
 gboolean cst_name_is_trash(const char *name);
 
 /** Head of every backend's own state struct. */
@@ -86,34 +93,35 @@ struct CstPoolState {
     gint refs;
     const CstBackend *backend;
     const CstPoolHost *host;
-    CstPoolDef *def;       /**< copy, owned; what the state was opened with */
-    CstLiveness *liveness; /**< atomic; whether it answers; NULL: calls end by themselves */
+    CstPoolDef *def;       /**< copy, owned: the definition that the state was opened with */
+    CstLiveness *liveness; /**< atomic; whether the storage answers; NULL: calls never hang */
 };
 
-/** What an active pool's storage says of itself. */
+/** Sizes and permissions of an active pool's storage. */
 typedef struct {
     uint64_t capacity; /**< bytes */
     uint64_t allocation;
     uint64_t available;
-    uint32_t mode; /**< of the target; CST_PERMS_UNSET where there is no such thing */
+    uint32_t mode; /**< of the target; CST_PERMS_UNSET if the pool has no target with a mode */
     uint32_t uid;
     uint32_t gid;
     /**
-     * Not 0: the sizes are estimated, from those that were read before and our own changes since.
-     * What others have changed is not in them, so the core asks again at that (monotonic) time.
+     * Not 0: the sizes are estimated from the last report and this process's own changes. Changes
+     * by other programs are missing, so the core asks again at this (monotonic) time.
      */
     gint64 until;
-    CstRoom room; /**< for new files; not known where volumes are no files */
+    CstRoom room; /**< for new files; unknown if volumes are not files */
 } CstPoolUsage;
 
 #define CST_POOL_USAGE_UNKNOWN \
     ((CstPoolUsage){.mode = CST_PERMS_UNSET, .uid = CST_PERMS_UNSET, .gid = CST_PERMS_UNSET})
 
 /**
- * Receives each volume that a scan finds; takes the reference over. Any thread, one call at a time.
+ * Receives each volume that a scan finds, and consumes the reference. Any thread, one call at a
+ * time.
  */
 typedef void (*CstVolumeSink)(CstVolume *volume, gpointer data);
-/** Returns what is known of @name from before as a new reference, or NULL. Any thread. */
+/** Returns a new reference to the former record of @name, or NULL. Any thread. */
 typedef CstVolume *(*CstVolumeKnown)(const char *name, gpointer data);
 
 typedef struct {
@@ -123,132 +131,142 @@ typedef struct {
 } CstScan;
 
 /**
- * A volume being made: it has its space and can be written, but under a name that no listing
- * shows, until commit gives it its real one (drafts_by_intent: or the intent's end does). A process
- * that dies leaves only the draft, which the journal's replay (or the next start of the pool) drops
- * by its token.
+ * A volume under construction. It has its space and can be written, under a name that no listing
+ * shows. The commit gives it the volume's name (drafts_by_intent: the end of the intent does). A
+ * process that dies leaves only the draft. The journal's replay, or the next start of the pool,
+ * drops it by its token.
  */
 typedef struct {
-    char *token;     /**< a uuid's text, made by the core; names the draft in the journal */
-    char *name;      /**< what snapshots.create and vol_resize know it by; NULL: they don't */
+    char *token;     /**< text of a UUID, made by the core; names the draft in the journal */
+    char *name;      /**< name of the draft for snapshots.create and vol_resize; NULL: they cannot
+                          find it */
     CstBlob *blob;   /**< open for reading and writing; NULL for a directory volume */
-    CstFileId id;    /**< of the file; zero where a volume is none */
-    gboolean shared; /**< others than root and our user can write where it lies */
-    gboolean zeroed; /**< what nobody has written reads as zeroes */
+    CstFileId id;    /**< of the file; zero if volumes are not files */
+    gboolean shared; /**< users other than root and our user can write to its directory */
+    gboolean zeroed; /**< bytes that were never written read as zeroes */
 } CstVolDraft;
 
-/** Frees the texts, drops the reference to the blob; the draft on the storage stays. */
+/** Frees the strings and drops the reference to the blob. The draft on the storage stays. */
 void cst_vol_draft_clear(CstVolDraft *draft);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstVolDraft, cst_vol_draft_clear)
 
 /**
- * Who has a volume open, in words for a message: "mounted on '/srv'", "process 812 (qemu-nbd)" (as
- * cst_process_describe() has it), …
+ * A user of an open volume, described for a message: "mounted on '/srv'", "process 812 (qemu-nbd)"
+ * (the format of cst_process_describe()), …
  */
 typedef struct {
     char *what;
     int64_t pid;         /**< 0: not a process of this host, or unknown */
     gboolean reads_only; /**< known not to write */
-    gboolean passing;    /**< has it for a moment only: udev, tools that look at all devices */
+    gboolean passing;    /**< opens the device only briefly: udev, tools that scan all devices */
 } CstHolder;
 
-/** Frees a holder with its text. */
+/** Frees the holder and its text. */
 void cst_holder_free(CstHolder *holder);
-/** Appends to @holders, an array that frees them; returns the new one, borrowed. */
+/** Appends a holder to @holders, an array that frees its elements. Returns it, borrowed. */
 CstHolder *cst_holders_add(GPtrArray *holders, int64_t pid, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
-/** All of @holders in one line; empty when there are none. g_free() it. */
+/** Describes all of @holders in one line; "" if the array is empty. g_free() the result. */
 char *cst_holders_describe(const GPtrArray *holders);
-/** Whether there are some, all of which have it for a moment only. */
+/** Whether @holders is not empty and each holder is passing. */
 gboolean cst_holders_pass(const GPtrArray *holders);
-/** How long they are waited for before work on a volume is refused because of them, in µs. */
+/** Maximum wait for passing holders before the work on a volume is refused, in µs. */
 #define CST_HOLDERS_PASS_US (20 * G_TIME_SPAN_SECOND)
-/** Returns TRUE when @holders is empty; else fails with BUSY, naming @volume and all of them. */
+/**
+ * Returns TRUE if @holders is empty. Otherwise fails with BUSY and names @volume and all holders.
+ */
 gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error);
 
 /**
- * How full a space is that was set aside and may run out while guests write: a thin pool's data or
- * its metadata, what a classic snapshot may take.
+ * Usage of a preallocated space that may run out while guests write: the data or the metadata of a
+ * thin pool, the space of a classic snapshot.
  */
 typedef struct {
-    char *what;       /**< in the words for a log: "the data of thin pool 'x'"; unique in a pool */
-    guint hundredths; /**< of a percent that are used: 0 to 10000 */
-    gboolean lost;    /**< it ran out, and what was in it is gone */
+    char *what;       /**< name for a log message: "the data of thin pool 'x'"; unique in a pool */
+    guint hundredths; /**< used hundredths of a percent: 0 to 10000 */
+    gboolean lost;    /**< the space ran out, and its content is lost */
 } CstSpaceUsage;
 
-/** Frees an entry with its text. */
+/** Frees an entry and its text. */
 void cst_space_usage_free(CstSpaceUsage *usage);
 /** Appends an entry to @usage, an array that frees its elements (cst_space_usage_free). */
 void cst_space_usage_add(GPtrArray *usage, guint hundredths, gboolean lost, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
 
-/** How a snapshot is to be made. */
+/** Parameters of a new snapshot. */
 typedef struct {
-    uint64_t limit; /**< bytes set aside for what will differ; 0: the technology's default */
-    uint64_t room;  /**< that default, where something has to be set aside; 0: its own */
+    uint64_t limit; /**< bytes reserved for differing data; 0: default of the technology */
+    uint64_t room;  /**< that default, if space must be reserved; 0: the backend's own default */
     /**
-     * When its content was taken, in microseconds since the epoch, where the technology can note
-     * another time than that of its making; 0: now.
+     * Time of the content in microseconds since the epoch; 0: now. Only used if the technology can
+     * record a time other than the creation time.
      */
     int64_t taken_us;
 } CstSnapshotCreate;
 
 /**
- * Snapshots made by the pool's technology. The core has claimed the volume for writing in all that
- * change something, has made sure that nobody holds it open for revert and delete, and has checked
- * the names. NOT_FOUND names the snapshot, EXISTS likewise; BUSY names what depends on it.
+ * Snapshots made by the pool's technology. For each change the core has claimed the volume for
+ * writing and has checked the names. For revert and delete it has also checked that the volume is
+ * not open. NOT_FOUND and EXISTS name the snapshot; BUSY names its dependents.
  */
 typedef struct {
     /**
-     * A draft can have snapshots, which become the volume's with the commit, and go with the draft
-     * when that is dropped: vol_reserve gives it the name by which create and vol_resize find it.
+     * A draft can have snapshots. They become the volume's snapshots with the commit, and are
+     * dropped with the draft. vol_reserve sets the name (CstVolDraft.name) that create and
+     * vol_resize use for the draft.
      */
     gboolean of_drafts;
-    /** With of_drafts: whether this pool's storage can make any. NULL: it can. */
+    /** With of_drafts: whether this pool's storage supports snapshots of drafts. NULL: it does. */
     gboolean (*can_make)(CstPoolState *state, gboolean *ret_can, GError **error);
-    /** Appends CstSnapshot to @snapshots, oldest first; kept_by is the dispatcher's to set. */
+    /** Appends CstSnapshot to @snapshots, oldest first. The dispatcher sets kept_by. */
     gboolean (*list)(CstPoolState *state, const char *volume, GPtrArray *snapshots, GError **error);
-    /** All or nothing, and on the disk when it returns. */
+    /** Creates the snapshot atomically. The snapshot is durable on return. */
     gboolean (*create)(CstPoolState *state, const char *volume, const char *name,
                        const CstSnapshotCreate *how, CstTask *task, GError **error);
     /**
-     * Takes snapshots @name of all of @volumes (NULL-terminated, two at least) at one moment, in
-     * one step: what was written to one of them before something was written to another is in the
-     * snapshot of the one if that is in the other's. All or none, and on the disk when it returns;
-     * killed midway as well. EXISTS when one of them has a snapshot of that name, and NO_VOL where
-     * one is not there, before anything was made. NULL: the technology can't.
+     * Creates snapshot @name of each of @volumes (NULL-terminated, at least two) atomically, at one
+     * point in time. Write order is kept across the volumes: if a snapshot contains a write, the
+     * snapshots contain all earlier writes to the other volumes. Creates all snapshots or no
+     * snapshot, also if the process is killed; durable on return. Before any change it fails with
+     * EXISTS if a volume has a snapshot of that name, and with NO_VOL if a volume is missing. NULL:
+     * not supported.
      */
     gboolean (*create_many)(CstPoolState *state, const char *const *volumes, const char *name,
                             CstTask *task, GError **error);
     /**
-     * Appends the names, oldest first, of the snapshots that a revert to @name would remove. NULL:
-     * it never removes any.
+     * Appends the names of the snapshots that a revert to @name would remove, oldest first. NULL: a
+     * revert never removes a snapshot.
      */
     gboolean (*revert_loses)(CstPoolState *state, const char *volume, const char *name,
                              GPtrArray *names, GError **error);
     /**
-     * Makes the volume hold what the snapshot does; the snapshot stays, and those that revert_loses
-     * names go. The user has agreed to lose @agreed (names; NULL: none) and no others: one that
-     * somebody has taken since is BUSY, with nothing changed. Killed midway: one content or the
-     * other (a technology that consumes the snapshot and makes it anew may lose it there). BUSY
-     * when somebody has opened the volume since the core looked.
+     * Restores the content of the snapshot to the volume. The snapshot stays; the snapshots listed
+     * by revert_loses are removed. The user agreed to lose only @agreed (names; NULL: an empty
+     * list). A snapshot created since then makes the call fail with BUSY and no change. If the
+     * process is killed, the volume has the old content or the snapshot's. A technology that
+     * consumes the snapshot and creates it anew may lose the snapshot in this case. BUSY if the
+     * volume was opened since the core's check.
      */
     gboolean (*revert)(CstPoolState *state, const char *volume, const char *name,
                        const GPtrArray *agreed, CstTask *task, GError **error);
-    /** Removes the snapshot, or fails with it whole; BUSY, naming them, while clones need it. */
+    /**
+     * Removes the snapshot, or fails and leaves it intact. BUSY, naming them, while clones need it.
+     */
     gboolean (*remove)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
                        GError **error);
-    /** Renames in one step; EXISTS rather than replace another. Clones stay what they are. */
+    /**
+     * Renames the snapshot atomically. EXISTS if another snapshot has the name. Clones are not
+     * affected.
+     */
     gboolean (*rename)(CstPoolState *state, const char *volume, const char *name,
                        const char *new_name, GError **error);
-    /** Opens what the snapshot holds, for reading; a new reference. */
+    /** Opens the content of the snapshot for reading. Returns a new reference. */
     CstBlob *(*open)(CstPoolState *state, const char *volume, const char *name, GError **error);
     /**
-     * Tells which of the bytes as they are stored may differ between the snapshot @since and the
-     * snapshot @until (NULL: the volume now), without reading all of them: see base/changed.h. What
-     * it makes for that is gone when it returns, or, when it was killed, once drop_drafts has run.
-     * UNSUPPORTED where this can't be told of this volume, or of an @until that is older. NULL: of
-     * none.
+     * Reports the ranges of the stored bytes that may differ between snapshot @since and snapshot
+     * @until (NULL: the current volume), without reading all of them; see base/changed.h. Its
+     * temporary objects are removed on return or, after a kill, by drop_drafts. UNSUPPORTED if the
+     * technology cannot compare this volume, or if @until is older. NULL: not supported.
      */
     gboolean (*changed)(CstPoolState *state, const char *volume, const char *since,
                         const char *until, CstTask *task, CstChanged *changed, GError **error);
@@ -257,327 +275,346 @@ typedef struct {
 struct CstBackend {
     CstPoolType type;
     /**
-     * In a dry run build, start, destroy, vol_make, vol_reserve and vol_delete end by themselves
-     * right before their first change (cst_may_change), after their checks. FALSE: the dispatcher
-     * does not call them then, and does not know what they would have refused.
+     * In a dry run build, start, destroy, vol_make, vol_reserve and vol_delete do their checks and
+     * return right before their first change (cst_may_change). FALSE: the dispatcher does not call
+     * them in a dry run, so their checks are not made.
      */
     gboolean ends_dry_runs;
     /**
-     * Its storage is reached over a network and may not answer for long: check touches nothing
-     * then, and the core does nothing with the storage while the program starts.
+     * The storage is accessed over a network and may not answer for long. check does not access it,
+     * and the core does not access it while the program starts.
      */
     gboolean remote;
     /**
-     * Its storage is what is mounted at a path: with each change of the host's mounts the daemon
-     * calls check, which must be cheap, and scans the pool when it went away or came back.
+     * The storage is a file system mounted at a path. With each change of the host's mounts the
+     * daemon calls check, which must be cheap. It scans the pool if the storage disappeared or came
+     * back.
      */
     gboolean on_mounts;
     gboolean check_touches; /**< check, too, is refused while touch hangs */
     /**
-     * vol_flatten puts other storage in the volume's place, so whoever has the volume open would
-     * go on with the old one. The core makes sure that nobody has before it calls; the callback
-     * does so again before the replacement, and fails with BUSY. FALSE: it is safe under a guest.
+     * vol_flatten replaces the volume's storage, so a process that has the volume open would keep
+     * using the old storage. Before the call the core checks that the volume is not open. The
+     * callback checks it again before the replacement, and fails with BUSY. FALSE: flattening is
+     * safe under a running guest.
      */
     gboolean flattens_at_rest;
     /**
-     * vol_delete refuses by itself, in the step that removes it, a volume that is another one than
-     * it was reported to be (STATE), or that snapshots or other volumes of the technology hang on
-     * (BUSY). The core looks for these before it calls only where it is not to remove anything yet,
-     * and after a refusal, to say what is in the way.
+     * vol_delete itself refuses a volume that is not the reported one (STATE), or that has
+     * snapshots or dependent volumes of the technology (BUSY). The check is part of the step that
+     * removes the volume. The core makes these checks itself only in a dry run, if it is to delete
+     * the snapshots too, and after a refusal, to report the reason.
      */
     gboolean delete_refuses;
     /**
-     * Where the host lends drafts(), its drafts have the volume's name from the beginning, and a
-     * mark with the token: what has the mark is a draft for as long as the token has an intent, and
-     * the volume from the intent's end on. So the core makes the intent durable before vol_reserve
-     * and vol_reserve_clone, and its end durable after vol_commit, which only has to make the draft
-     * what the volume is to be.
+     * If the host supplies drafts(), the drafts have the volume's name from the beginning, and a
+     * mark with the token. An object with the mark is a draft as long as the token has an intent,
+     * and the volume after the intent's end. So the core makes the intent durable before
+     * vol_reserve and vol_reserve_clone. It makes the intent's end durable after vol_commit, which
+     * only gives the draft its final properties.
      */
     gboolean drafts_by_intent;
     /**
-     * Takes names of CST_TRASH_PREFIX for vol_rename, scan_one, vol_holders, vol_children,
-     * vol_delete and the snapshots' callbacks, while scan and watch_read leave them out;
-     * drop_drafts spares them. FALSE: its pools can't keep deleted volumes.
+     * vol_rename, scan_one, vol_holders, vol_children, vol_delete and the snapshot callbacks accept
+     * names with CST_TRASH_PREFIX. scan and watch_read leave these names out; drop_drafts keeps
+     * them. FALSE: its pools cannot keep deleted volumes.
      */
     gboolean keeps_trash;
-    /** Names that begin like this are the backend's own, no volume's or snapshot's; NULL: none. */
+    /**
+     * Names with this prefix belong to the backend; no volume or snapshot may have one. NULL: no
+     * prefix.
+     */
     const char *reserved_prefix;
     /**
-     * The options of a definition that name a secret besides its <auth>, by UUID or usage, ended by
-     * NULL, so that users of a secret are found; NULL: none.
+     * Options of a definition, besides its <auth>, that name a secret by UUID or usage. The
+     * NULL-terminated list lets the core find the users of a secret. NULL: no such option.
      */
     const char *const *secret_options;
 
     /* --- required ---------------------------------------------------------------------------- */
 
     /**
-     * Makes the state from a definition and keeps a copy of @def in it; the dispatcher fills the
-     * rest of its head. Touches no storage. INVALID or CONFIG for a definition that can't be one.
+     * Creates the state from a definition and keeps a copy of @def in it. The dispatcher fills in
+     * the rest of the head. Does not access the storage. INVALID or CONFIG if the definition is not
+     * valid.
      */
     CstPoolState *(*open)(const CstPoolDef *def, GError **error);
-    /** Frees the state, its copy of the definition included; the storage stays as it is. */
+    /** Frees the state and its copy of the definition. Does not change the storage. */
     void (*close)(CstPoolState *state);
     /**
-     * Says whether the pool is active on this host (mounted, logged in, …). That it is not is an
-     * answer and no error.
+     * Sets *ret_active to whether the pool is active on this host (mounted, logged in, …). An
+     * inactive pool is not an error.
      */
     gboolean (*check)(CstPoolState *state, gboolean *ret_active, GError **error);
     /**
-     * Finds all volumes. A record whose stamp still fits is handed on as it was; one that can't be
-     * read is handed on with its problem. FALSE only when the pool itself can't be listed.
+     * Finds all volumes. If the stamp of the known record still matches, it passes on that record.
+     * A volume that cannot be read gets a record with its problem. FALSE only if the pool itself
+     * cannot be listed.
      */
     gboolean (*scan)(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
     /**
-     * Makes the record of volume @name, or returns a reference to @known (NULL: none) when that
-     * still fits. *ret_volume is NULL at first, and stays so when there is none of that name.
+     * Makes the record of volume @name, or returns a new reference to @known (may be NULL) if that
+     * still matches. *ret_volume is NULL at first, and stays NULL if the volume does not exist.
      */
     gboolean (*scan_one)(CstPoolState *state, const char *name, CstVolume *known,
                          CstVolume **ret_volume, GError **error);
-    /** Fills *ret_usage, which begins as CST_POOL_USAGE_UNKNOWN, in bytes. */
+    /** Fills in *ret_usage, in bytes; initially CST_POOL_USAGE_UNKNOWN. */
     gboolean (*usage)(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
     /**
-     * Adds to @def, a copy of the definition that is about to be shown, what the storage says of
-     * itself besides its usage (free extents of a disk), as the last usage() saw it. Touches no
-     * storage. NULL: nothing.
+     * Adds further properties of the storage (such as the free extents of a disk), as read by the
+     * last usage(), to @def. @def is a copy of the definition for display. Does not access the
+     * storage. NULL: no further properties.
      */
     void (*describe)(CstPoolState *state, CstPoolDef *def);
     /**
-     * Returns the path of a volume as libvirt shows it, from the definition alone; never NULL.
-     * Caller frees.
+     * Returns the path of a volume as libvirt shows it, from the definition alone. Never NULL. The
+     * caller frees it.
      */
     char *(*vol_path)(CstPoolState *state, const char *name);
     /**
-     * Returns the name of the volume that @path (clean, absolute) or key may mean, from the
-     * definition alone; NULL: it can't be in this pool. Caller frees.
+     * Returns the name of the volume that @path (clean, absolute) or a key may mean, from the
+     * definition alone. NULL if it cannot belong to this pool. The caller frees it.
      */
     char *(*vol_resolve)(CstPoolState *state, const char *path);
 
     /* --- storage that hangs or fails ---------------------------------------------------------- */
 
     /**
-     * Touches the storage of @def for a moment, in a thread of its own that may hang for long.
-     * Meanwhile no other callback is called but check (see check_touches), stop and watch_read,
-     * which must not wait for the storage. FALSE: all of it fails; the error is the pool's problem
-     * until the next touch succeeds. NULL: calls into this storage end by themselves.
+     * Accesses the storage of @def briefly, in a separate thread that may hang for long. While it
+     * hangs, the dispatcher calls only the callbacks that do not wait for the storage: check (see
+     * check_touches), stop, watch_read, watch_close, the login callbacks, and the callbacks that
+     * use the definition alone. FALSE: all accesses fail; the error is the pool's problem until the
+     * next touch succeeds. NULL: calls to this storage never hang.
      */
     gboolean (*touch)(const CstPoolDef *def, GError **error);
     gboolean (*may_hang)(const CstPoolDef *def); /**< FALSE: do not touch it now; NULL: TRUE */
-    gint64 (*patience)(const CstPoolDef *def);   /**< of touch, in us; 0 or NULL: five seconds */
+    gint64 (*patience)(const CstPoolDef *def);   /**< time limit of touch, in us; 0 or NULL: five
+                                                      seconds */
 
     /* --- lifecycle --------------------------------------------------------------------------- */
 
     /**
-     * Makes the storage (pool-build). @flags: CstPoolBuildFlags; those that mean nothing here are
-     * FLAGS. What carries something is never formatted without CST_POOL_BUILD_OVERWRITE:
-     * POOL_BUILT. A repetition changes nothing more. NULL: nothing has to be made.
+     * Creates the storage (pool-build). @flags: CstPoolBuildFlags; FLAGS for a flag that does not
+     * apply to the type. POOL_BUILT if formatting would destroy content and
+     * CST_POOL_BUILD_OVERWRITE is not set. A repeated call changes no more. NULL: success without a
+     * change.
      */
     gboolean (*build)(CstPoolState *state, unsigned flags, GError **error);
-    /**
-     * Makes the storage usable on this host; also called when it is already. NULL: it always is.
-     */
+    /** Makes the storage usable on this host; also called if it already is. NULL: always usable. */
     gboolean (*start)(CstPoolState *state, GError **error);
-    /** Undoes start; BUSY, naming it, while a volume is in use. NULL: nothing to undo. */
+    /**
+     * Undoes start. BUSY, naming the volume, while a volume is in use. NULL: no action is needed.
+     */
     gboolean (*stop)(CstPoolState *state, GError **error);
-    /** Removes the storage (pool-delete) of a pool without volumes. NULL: can't. */
+    /** Removes the storage (pool-delete) of a pool without volumes. NULL: not supported. */
     gboolean (*destroy)(CstPoolState *state, unsigned flags, GError **error);
     /**
-     * Drops drafts of processes that are gone, and finishes what they left halfway; before the
-     * first scan after a start (remote: and before the first one of this program).
+     * Drops the drafts of dead processes and finishes their incomplete changes. Called before the
+     * first scan after a start (remote: also before the first scan of this program).
      */
     gboolean (*drop_drafts)(CstPoolState *state, GError **error);
 
     /**
-     * Has the host look for devices that came, went or changed, which nobody tells it of, before a
-     * scan that a client has asked for; may last. NULL: a scan sees what there is.
+     * Rescans the bus for devices that were added, removed or changed without a notification.
+     * Called before a scan that a client requested; may take long. NULL: a scan needs no rescan.
      */
     gboolean (*rescan_bus)(CstPoolState *state, CstTask *task, GError **error);
 
-    /* --- login: storage that lets in who knows a secret --------------------------------------- */
+    /* --- login: storage that authenticates its users by a secret ------------------------------ */
 
     /**
-     * Logs in to the storage anew, with what host->secret() lends now, and out again; what is in
-     * use keeps the login that it has. DENIED or AUTH when the storage refuses the login; other
-     * errors say nothing of the value. On a state of its own, which does nothing else; asks the
-     * host for nothing after it has returned. NULL: there is no login.
+     * Opens a new login with the current value of host->secret(), and closes it. Existing logins
+     * are kept. DENIED or AUTH if the storage refuses the login; other errors do not depend on the
+     * value. Called on a separate state that is not used otherwise. Does not call the host after it
+     * has returned. NULL: the storage has no login.
      */
     gboolean (*prove)(CstPoolState *state, GError **error);
     /**
-     * The value of a secret of the pool has changed: logins from now on use the new one, and what
-     * is under way goes on with the login that it has. NULL: each login asks for the value.
+     * Reports that the value of a secret of the pool has changed. New logins use the new value, and
+     * work in progress keeps its login. NULL: each login reads the value anew.
      */
     gboolean (*renew)(CstPoolState *state, GError **error);
     /**
-     * Has the storage's server, as @admin, let in the pool's user with @value and nothing else;
-     * what the user may do stays as it is. @value NULL: changes nothing. *ret_account names the
-     * user and the server, and is the same for all pools that log in as that user; the caller frees
-     * it. DENIED: @admin may not; NOT_FOUND: there is no such user. NULL: can't be done from here.
+     * Logs in to the storage's server as @admin and makes @value the only credential of the pool's
+     * user. The permissions of the user are kept. @value NULL: changes no credential. *ret_account
+     * names the user and the server, and is equal for all pools that log in as that user; the
+     * caller frees it. DENIED if @admin lacks the permission; NOT_FOUND if the user does not exist.
+     * NULL: not supported.
      */
     gboolean (*set_credential)(CstPoolState *state, const CstLoginAdmin *admin,
                                const CstSecretBytes *value, char **ret_account, GError **error);
 
-    /* --- identity: notice that the storage under the pool is not the one it was --------------- */
+    /* --- identity: detect that the storage of the pool was replaced --------------------------- */
 
-    /** Returns one line, ended by "\n", that describes the storage now; NULL with @error. */
+    /** Returns one line, ended by "\n", that describes the current storage. NULL with @error. */
     char *(*identity)(CstPoolState *state, GError **error);
     /**
-     * Expects the storage of @recorded from now on (NULL, or a line that says nothing: any): each
-     * callback verifies it before it touches anything, and fails with STATE, saying what is
-     * missing, when it can't be the same. Called once, before the state is shared.
+     * Expects the storage of @recorded from now on (NULL, or an empty description: any). Each
+     * callback verifies it before any access. A callback fails with STATE, naming the missing
+     * storage, if it is another one. Called once, before the state is shared.
      *
-     * @starting: compares at once, also accepts something of the same kind (restored, made anew),
-     * and expects from then on what is there now. Otherwise it touches no storage: that of an
-     * active pool may be away for the moment.
+     * @starting: compares at once, and also accepts storage of the same kind (restored, created
+     * anew), which is expected from then on. Otherwise does not access the storage, because the
+     * storage of an active pool may be unavailable for a while.
      */
     gboolean (*expect)(CstPoolState *state, const char *recorded, gboolean starting,
                        GError **error);
 
     /* --- discover ---------------------------------------------------------------------------- */
 
-    /** Appends a CstPoolSource to @ret_sources for each pool there could be; @spec may be NULL. */
+    /** Appends a CstPoolSource to @ret_sources for each possible pool. @spec may be NULL. */
     gboolean (*discover)(const CstPoolSource *spec, GArray *ret_sources, GError **error);
 
     /* --- volumes ----------------------------------------------------------------------------- */
 
     /**
-     * Returns what tells the storage of @volume, just scanned, from any other that ever has its
-     * name, and stays over renames and reboots: a UUID, a number that is given once. "": nothing
-     * tells. Caller frees. NULL: the inode and birth of a file.
+     * Returns a text that distinguishes the storage of @volume, just scanned, from all other
+     * volumes that ever have its name. It survives renames and reboots: a UUID, a number that is
+     * never reused. "" if the storage has no such property. The caller frees it. NULL: the inode
+     * and birth time of the file are used.
      */
     char *(*vol_identity)(CstPoolState *state, const CstVolume *volume, GError **error);
     /**
-     * Makes volume def->name in one step, for which the core needs neither a draft nor an intent:
-     * at every moment there is no such volume, or the whole of it, whoever dies meanwhile. It has
-     * the size, space, owner and mode that @def asks for and is on the disk on return. Nothing is
-     * written to it, so it reads as zeroes if the type's documents name formats. VOL_EXISTS when
-     * the name is taken; other failures leave no volume. UNSUPPORTED, before anything has changed:
-     * the core goes by vol_reserve. NULL: never; so for volumes that are files, whose content has
-     * to be declared.
+     * Creates volume def->name atomically, without a draft or an intent: after a crash the volume
+     * is complete or missing. It has the size, space, owner and mode of @def and is durable on
+     * return. No content is written; it reads as zeroes if the type's documents name formats.
+     * VOL_EXISTS if the name is in use; other failures leave no volume. UNSUPPORTED, before any
+     * change: the core uses vol_reserve. NULL: the core always uses vol_reserve. Types with files
+     * must leave it NULL, because their content must be declared.
      */
     gboolean (*vol_make)(CstPoolState *state, const CstVolDef *def, GError **error);
     /**
-     * Makes the draft that @draft's token names, for @def, and sets its blob: owner as it will be,
-     * readable by nobody else before the commit. VOL_EXISTS when the name is taken. The blob of a
-     * file-like draft is empty; a block-like one has the capacity asked for.
+     * Creates the draft with the token of @draft, for @def, and sets its blob. The owner is the
+     * final one; other users cannot read the draft before the commit. VOL_EXISTS if the name is in
+     * use. The blob of a file-like draft is empty; a block-like draft has the requested capacity.
      */
     gboolean (*vol_reserve)(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error);
-    /** Gives the draft its name, atomically; VOL_EXISTS when somebody took it meanwhile. */
+    /**
+     * Gives the draft its name atomically. VOL_EXISTS if the name was acquired by another volume.
+     */
     gboolean (*vol_commit)(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                            GError **error);
-    /** Drops a draft, by token: also one of a dead process. A missing one is success. */
+    /**
+     * Drops a draft by its token, also a draft of a dead process. Succeeds if it does not exist.
+     */
     gboolean (*vol_abandon)(CstPoolState *state, const char *token, GError **error);
     /**
-     * Removes a volume that nobody holds and nothing depends on; on the disk when it returns. One
-     * that is gone already may be success. @flags: CstVolDeleteFlags; FLAGS for unknown ones.
+     * Removes a volume without holders or dependents. The removal is durable on return. May succeed
+     * if the volume does not exist. @flags: CstVolDeleteFlags; FLAGS for unknown flags.
      */
     gboolean (*vol_delete)(CstPoolState *state, const char *name, unsigned flags, GError **error);
     /**
-     * Gives volume @name, which nobody has open, the name @new_name, with its snapshots; what
-     * depends on it by the technology goes on to. VOL_EXISTS when another volume has the name, by
-     * the step itself, and the other one untouched. On the disk when it returns. Where both are
-     * names of the volume (vol_link), @name ceases to be one. Called again after a crash at any
-     * point it completes what is left: without a volume @name, @new_name is taken for it. NULL: the
-     * name is the volume's place.
+     * Renames volume @name, which is not open, to @new_name, with its snapshots. Its dependents in
+     * the technology are kept. The step itself fails with VOL_EXISTS if another volume has the
+     * name, and does not change that volume. Durable on return. If both are names of the volume
+     * (vol_link), removes @name. A repeated call after a crash at any point completes the rename:
+     * if volume @name is missing, @new_name is assumed to be the volume. NULL: the name is the
+     * location of the volume, and cannot change.
      */
     gboolean (*vol_rename)(CstPoolState *state, const char *name, const char *new_name,
                            GError **error);
     /**
-     * Makes @new_name a second name of volume @name, so that what refers to it by either finds it.
-     * VOL_EXISTS when the name is taken; UNSUPPORTED where the storage can't. On the disk when it
-     * returns. vol_rename() drops one of the two again. NULL: the technology can't.
+     * Adds @new_name as a second name of volume @name, so that references by either name find it.
+     * VOL_EXISTS if the name is in use; UNSUPPORTED if the storage has no second names. Durable on
+     * return. vol_rename() later removes one of the names. NULL: not supported.
      */
     gboolean (*vol_link)(CstPoolState *state, const char *name, const char *new_name,
                          GError **error);
     /**
-     * Makes volume @name of @from, a pool of the same backend, a volume @new_name of this one as
-     * well, without copying it; @blob is what is open of it, and no other file is taken for it.
-     * VOL_EXISTS when the name is taken; UNSUPPORTED where the two are not on the same storage. On
-     * the disk when it returns. NULL: the technology can't.
+     * Makes volume @name of @from, a pool of the same backend, also available as volume @new_name
+     * of this pool, without a copy. @blob is the open volume; the callback must not accept another
+     * file. VOL_EXISTS if the name is in use; UNSUPPORTED if the pools are on different storage.
+     * Durable on return. NULL: not supported.
      */
     gboolean (*vol_take)(CstPoolState *state, CstPoolState *from, const char *name, CstBlob *blob,
                          const char *new_name, GError **error);
     /**
-     * Gives volume @name of @from, a pool of the same backend, which nobody has open, the name
-     * @new_name in this one, in one step, with its snapshots; what depends on it by the technology
-     * goes on to. VOL_EXISTS when the name is taken, by the step itself; UNSUPPORTED, before
-     * anything has changed, where it has to be copied. On the disk when it returns. NULL: the
-     * technology can't.
+     * Moves volume @name of @from, a pool of the same backend, to this pool as @new_name,
+     * atomically and with its snapshots. The volume is not open. Its dependents in the technology
+     * are kept. The step itself fails with VOL_EXISTS if the name is in use. UNSUPPORTED, before
+     * any change, if the volume must be copied. Durable on return. NULL: not supported.
      */
     gboolean (*vol_rename_from)(CstPoolState *state, CstPoolState *from, const char *name,
                                 const char *new_name, GError **error);
     /**
-     * Keeps with the content of @blob, a volume or a draft, what is declared of its format and
-     * that its references are restricted; a copy of the file by other tools takes that along. FALSE
-     * (no error) where the storage has no place for it. NULL: it never has.
+     * Stores the declared format, and whether the references are restricted, with the content of
+     * @blob, a volume or a draft. A copy of the file by another tool includes the declaration.
+     * FALSE (no error) if the storage cannot store it. NULL: it never can.
      */
     gboolean (*vol_declare)(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
     /**
-     * Fails with the reason where writing to all of a volume would break it. NULL: it never does.
+     * Fails with the reason if overwriting the whole volume would damage it. NULL: it never does.
      */
     gboolean (*vol_check_wipe)(CstPoolState *state, const char *name, GError **error);
-    /** Opens the volume's bytes as they are stored; a new reference. NULL: can't. */
+    /** Opens the stored bytes of the volume. Returns a new reference. NULL: not supported. */
     CstBlob *(*vol_open)(CstPoolState *state, const char *name, gboolean writable, GError **error);
     /**
-     * Changes the capacity, in both directions and durably, of volumes that are no files and have
-     * raw content. NULL: can't.
+     * Changes the capacity, in both directions and durably, of a volume that is not a file and has
+     * raw content. NULL: not supported.
      */
     gboolean (*vol_resize)(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                            GError **error);
     /**
-     * As vol_reserve, but the draft holds what @source (or its snapshot @snapshot, NULL: none)
-     * holds, at once, because the technology can share it; without a blob where it need not grow.
-     * UNSUPPORTED: the core copies. NULL: never.
+     * Like vol_reserve, but the draft has the content of @source (or of its snapshot @snapshot; may
+     * be NULL) at once, because the technology shares it. The blob may be NULL if the draft need
+     * not grow. UNSUPPORTED: the core copies. NULL: the core always copies.
      */
     gboolean (*vol_reserve_clone)(CstPoolState *state, const CstVolDef *def, const char *source,
                                   const char *snapshot, CstVolDraft *draft, GError **error);
 
-    /* --- who uses it, what depends on it ------------------------------------------------------ */
+    /* --- holders and dependents --------------------------------------------------------------- */
 
-    /** Appends CstHolder for everybody who has the volume open, this process not counted. */
+    /** Appends a CstHolder for each user that has the volume open, without this process. */
     gboolean (*vol_holders)(CstPoolState *state, const char *name, GPtrArray *holders,
                             GError **error);
     /**
-     * Appends the path of each volume that shares content with it and would be lost with it: as
-     * vol_path has it, also for those in other places of the technology (another Ceph pool). The
-     * core shows them by the name of the pool that lists them, where there is one, as
-     * "pool/volume", and else by that path.
+     * Appends the path, in the form of vol_path, of each volume that shares content with this
+     * volume and would be lost with it. This includes volumes in other places of the technology
+     * (another Ceph pool). The core shows each volume as "pool/volume" if a pool lists it, else by
+     * that path.
      */
     gboolean (*vol_children)(CstPoolState *state, const char *name, GPtrArray *children,
                              GError **error);
     /**
-     * Makes a volume that shares content with another (extra->backing_path) hold all of it, in
-     * steps after each of which it is whole. Guests may have it open, unless flattens_at_rest.
+     * Copies all shared content (extra->backing_path) into the volume. The volume is consistent
+     * after each step. Guests may have it open, unless flattens_at_rest.
      */
     gboolean (*vol_flatten)(CstPoolState *state, const char *name, CstTask *task, GError **error);
 
-    /* --- groups; NULL: the technology has none ------------------------------------------------ */
+    /* --- groups; NULL: not supported by the technology ---------------------------------------- */
 
     /**
-     * Says how the storage is, by its technology; *ret_health begins empty. @details: with the
-     * notes; without them the daemon asks every few seconds, so that it must cost nothing.
+     * Reports the health of the storage. *ret_health is empty at first. @details: includes the
+     * notes. Without @details the call must be cheap, because the daemon makes it every few
+     * seconds.
      */
     gboolean (*health)(CstPoolState *state, gboolean details, CstPoolHealth *ret_health,
                        GError **error);
-    /** Appends a CstThinStore for each store that volumes draw their space from. */
+    /** Appends a CstThinStore for each store that volumes are allocated from. */
     gboolean (*thin)(CstPoolState *state, GPtrArray *stores, GError **error);
-    /** Appends a CstSpaceUsage for each space that may run full while no command is running. */
+    /** Appends a CstSpaceUsage for each space that may run full without a running command. */
     gboolean (*space_usage)(CstPoolState *state, GPtrArray *usage, GError **error);
     const CstSnapshotBackend *snapshots;
 
-    /* --- watch: changes behind our back; open and read, or none ------------------------------- */
+    /* --- watch: changes by other programs; open and read, or neither -------------------------- */
 
-    /** Opens a descriptor that becomes readable when something changed. */
+    /**
+     * Opens a descriptor that becomes readable after a change. The core closes it with watch_close.
+     */
     int (*watch_open)(CstPoolState *state, GError **error);
-    /** Closes it. Must not wait for the storage. NULL: by close(). */
+    /** Closes @fd. Must not wait for the storage. NULL: close() is enough. */
     void (*watch_close)(CstPoolState *state, int fd);
-    /** Reads what there is: calls @changed with each name, or with NULL for "anything". */
+    /**
+     * Reads all pending events. Calls @changed with each name, or with NULL for an unknown change.
+     */
     void (*watch_read)(CstPoolState *state, int fd,
                        void (*changed)(const char *name, gpointer data), gpointer data);
 };
 
-/* --- what the core gives to backends (backend.c) ---------------------------------------------- */
+/* --- functions of the core for backends (backend.c) ------------------------------------------- */
 
-/* Failures that every pool type words alike; always FALSE. */
+/* Failures with the same message in all pool types. Always return FALSE. */
 gboolean cst_fail_no_volume(const char *name, GError **error);
 gboolean cst_fail_no_snapshot(const char *volume, const char *name, GError **error);
 gboolean cst_fail_snapshot_exists(const char *volume, const char *name, GError **error);
@@ -588,9 +625,9 @@ gboolean cst_fail_snapshot_exists(const char *volume, const char *name, GError *
 /** CstPoolHost.drafts; an empty table if the host has no such callback. */
 GHashTable *cst_pool_state_drafts(const CstPoolState *state, GError **error);
 
-/** Returns @state, with a reference more: for what outlives the call. Any thread. */
+/** Returns @state with a new reference, for objects that outlive the call. Any thread. */
 CstPoolState *cst_pool_state_ref(CstPoolState *state);
-/** Closes with the last reference. NULL: nothing. */
+/** Drops a reference; the last one closes the state. Accepts NULL. */
 void cst_pool_state_unref(CstPoolState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstPoolState, cst_pool_state_unref)
 

@@ -4,11 +4,11 @@
 #include <pool/backend.h>
 
 /**
- * Records of volumes that are files, whatever opens them: a directory of this host (src/pool/dir)
- * or a library that speaks to servers (src/pool/gluster).
+ * Records of volumes that are files, opened in a directory of this host (src/pool/dir) or by a
+ * library that connects to servers (src/pool/gluster).
  */
 
-/** What the storage says of a file without reading it. */
+/** Metadata of a file, read without its content. */
 typedef struct {
     CstVolType type; /**< CST_VOL_FILE, CST_VOL_DIR or CST_VOL_BLOCK */
     CstVolumeStamp stamp;
@@ -17,38 +17,41 @@ typedef struct {
     uint32_t uid, gid;
     int64_t atime_ns;
     int64_t btime_ns; /**< 0: unknown */
-    gboolean shared;  /**< others can write where its content lies, as far as we know */
-    gboolean counted; /**< sizes are shown of a directory, too */
+    gboolean shared;  /**< other users can write to its directory, as far as is known */
+    gboolean counted; /**< report sizes for a directory, too */
 } CstFileSeen;
 
-/** A directory of files, and how they are opened. Lives as long as the call that uses it. */
+/** A directory of files, and the functions to open them. Valid during the call that uses it. */
 typedef struct {
-    const CstPoolState *state; /**< the pool that lists them; NULL: none does */
+    const CstPoolState *state; /**< the pool that lists them; NULL: no pool does */
     /**
-     * Returns the path, as volumes of pools are looked up by it, of the file that an image here
-     * means by @reference; the caller frees it.
+     * Returns the path of the file that an image in this directory means by @reference, in the form
+     * in which pools look up volumes. The caller frees it.
      */
     char *(*reference)(gpointer data, const char *reference);
     /**
-     * Opens file @name for reading and updates *seen to what was opened. NOT_FOUND and INVALID: it
-     * is gone, or no volume any more. Called from several threads.
+     * Opens file @name for reading and updates *seen from the open file. NOT_FOUND if the file was
+     * removed; INVALID if it is not a volume any more. Called from several threads.
      */
     CstBlob *(*open)(gpointer data, const char *name, CstFileSeen *seen, GError **error);
-    /** Reads what is kept with the content of the file; NULL: nothing, or nothing of ours. */
+    /**
+     * Reads the declaration stored with the content of the file. NULL if it has no valid
+     * declaration.
+     */
     CstDeclaration *(*declared)(CstBlob *blob);
     gpointer data;
 } CstFiles;
 
-/** The record as far as *seen fills it: a raw file, until its content says otherwise. */
+/** Makes the record from *seen: a raw file, until its content is read. */
 CstVolume *cst_file_record(const char *name, const CstFileSeen *seen);
-/** Sets the record's problem. Returns @volume, for chaining. */
+/** Sets the record's problem. Returns @volume for chaining. */
 CstVolume *cst_file_with_problem(CstVolume *volume, const char *problem);
-/** Whether @known (NULL: nothing) still describes the file. */
+/** Whether @known (may be NULL) still describes the file. */
 gboolean cst_file_fits(const CstVolume *known, const CstFileSeen *seen);
 /**
- * Makes the record of a file that *seen says to be one, from its content and what is declared of
- * it. Returns @known (NULL: nothing) with a reference more where that fits, and NULL when the file
- * is gone. What can't be read is a record with a problem.
+ * Makes the record of a file from its content and its declaration. Returns @known (may be NULL)
+ * with a new reference if it still matches, and NULL if the file was removed. A file that cannot be
+ * read gets a record with a problem.
  */
 CstVolume *cst_file_inspect(const CstFiles *files, const char *name, CstFileSeen *seen,
                             CstVolume *known);
@@ -58,27 +61,30 @@ CstVolume *cst_file_inspect(const CstFiles *files, const char *name, CstFileSeen
  */
 void cst_file_log_problem(const CstPoolState *state, const CstVolume *known,
                           const CstVolume *volume);
-/** As cst_pool_state_declared(), for files: declarations[i] is what was kept with the content. */
+/**
+ * Like cst_pool_state_declared(), for files. On entry declarations[i] is the declaration stored
+ * with the content.
+ */
 void cst_files_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                         CstDeclaration **declarations);
 
-/** The text in which a declaration is kept with the content; g_free() it. */
+/** Returns the text of a declaration to store with the content. g_free() it. */
 char *cst_declaration_text(const CstDeclaration *declaration);
-/** The declaration of @text, of anybody's making; NULL: it is none of ours. */
+/** Parses the untrusted text of a declaration. NULL if it is not valid. */
 CstDeclaration *cst_declaration_of_text(const char *text);
-/** The extended attribute that has it, and the length that its text has at most. */
+/** The extended attribute with the text, and the maximum length of the text. */
 #define CST_DECLARATION_XATTR    "user.cistern.format"
 #define CST_DECLARATION_TEXT_MAX 64
 
-/** Files whose content a scan has to read. */
+/** Files to be read by a scan. */
 typedef struct CstFileReading CstFileReading;
 
-/** What it is given must outlive it. */
+/** Makes an empty list. The arguments must outlive it. */
 CstFileReading *cst_file_reading_new(const CstFiles *files, const CstScan *scan);
 void cst_file_reading_free(CstFileReading *reading);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstFileReading, cst_file_reading_free)
-/** Notes a file to be read. @known may be NULL. */
+/** Adds a file to read. @known may be NULL. */
 void cst_file_reading_add(CstFileReading *reading, const char *name, const CstFileSeen *seen,
                           CstVolume *known);
-/** Reads all of them on several threads, and hands their records to the scan's sink. */
+/** Reads all files on several threads, and passes their records to the scan's sink. */
 void cst_file_reading_run(CstFileReading *reading);

@@ -6,19 +6,20 @@
 #include <pool/backend.h>
 
 /**
- * Pools that are a directory of files: what src/pool/dir shares with the types that mount the
+ * Pools that are a directory of files. src/pool/dir shares this code with the types that mount the
  * directory first (src/pool/mount).
  */
 
-/** Names that begin like this are ours: no listing shows them and no volume may have one. */
+/** Prefix of Cistern's own names. Listings do not show them, and no volume may have one. */
 #define CST_DRAFT_PREFIX ".cistern-"
 
-/** A directory held open. */
+/** An open directory. */
 typedef struct {
     CstFd fd;
-    char *path;          /**< for messages and for what images refer to; nothing is opened by it */
-    gboolean is_private; /**< only root and we may make, rename and remove entries */
-    struct stat st;      /**< as it was when it was opened */
+    char *path;          /**< for messages and for references of images; never used to open a
+                              file */
+    gboolean is_private; /**< only root and our user may create, rename and remove entries */
+    struct stat st;      /**< its state at the time of the open */
 } CstDirHandle;
 
 #define CST_DIR_HANDLE_NONE ((CstDirHandle){.fd = -1})
@@ -28,28 +29,28 @@ void cst_handle_clear(CstDirHandle *dir);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstDirHandle, cst_handle_clear)
 
 /**
- * Opens the directory at @path for somebody who is going to mount on it by that path: nobody but
- * root and us may be able to put something else in the place of any part of it. DENIED names the
- * part otherwise. Links are followed as by cst_handle_open_trusted().
+ * Opens the directory at @path for a caller that will mount on that path. Only root and our user
+ * may be able to replace a component of the path; DENIED names the component otherwise. Links are
+ * followed as by cst_handle_open_trusted().
  */
 gboolean cst_handle_open_fixed(const char *path, CstDirHandle *ret_handle, GError **error);
 
 /**
- * Where @path leads, without links, as the kernel's table of mounts has it. What is mounted there
- * is not touched; @path itself where it can't be told. g_free() it.
+ * Resolves all links of @path, to the form in the kernel's mount table. Does not access the mounted
+ * file system. Returns a copy of @path if it cannot be resolved. g_free() the result.
  */
 char *cst_path_real(const char *path);
 
 /**
- * Calls statfs(2) on the directory @path and opens it, which may take as long as its server likes.
- * Fails with the error of statfs(2), which is also in errno; a directory that cannot be opened has
- * answered.
+ * Calls statfs(2) on the directory @path and opens it; waits as long as its server does. Fails with
+ * the error of statfs(2), which is also in errno. A failure to open the directory counts as an
+ * answer.
  */
 gboolean cst_path_touch(const char *path, GError **error);
 
 /* --- trust (dir/beneath.c) -------------------------------------------------------------------- */
 
-/** What stat says of an entry's owner. */
+/** Mode, owner and link count of an entry, from stat. */
 typedef struct {
     mode_t mode;
     uid_t uid;
@@ -57,34 +58,35 @@ typedef struct {
 } CstEntryOwner;
 
 /**
- * Returns why entry @name must be neither read nor written; NULL: it may be. Refused are symbolic
- * links that others can have planted and, in a directory that others may write to, files with more
- * than one name (another tenant's, linked there) and device nodes. g_free() it.
+ * Returns the reason why entry @name must be neither read nor written; NULL if it may be. Refuses
+ * symbolic links that other users can have created. In a directory that other users may write to,
+ * also refuses files with several links (to another tenant's file) and device nodes. g_free() the
+ * result.
  */
 char *cst_entry_distrust(const CstDirHandle *dir, const char *name, const CstEntryOwner *owner);
 
 /* --- names (dir/draft.c) ---------------------------------------------------------------------- */
 
-/** What is being made is called PREFIX<token>SUFFIX. */
+/** A draft is named PREFIX<token>SUFFIX. */
 #define CST_DRAFT_SUFFIX ".part"
 
-/** Name of the draft that @token stands for; the caller frees it. */
+/** Returns the name of the draft of @token. The caller frees it. */
 char *cst_dir_draft_name(const char *token);
-/** Whether @name has the form of a draft's name, whoever made it. */
+/** Whether @name has the form of a draft's name, made by any process. */
 gboolean cst_dir_is_draft(const char *name);
 /**
- * TRUE for names that no listing shows: ".", "..", ours, names with control characters, and what an
- * NFS client keeps of a file that was deleted while it was open.
+ * Returns TRUE for names that listings do not show: ".", "..", names with our prefix or with
+ * control characters, and the files that an NFS client keeps for a deleted open file.
  */
 gboolean cst_dir_name_hidden(const char *name);
-/** Whether @name can be a volume's: one that listings show, or that is in the trash. */
+/** Whether @name can be the name of a volume: shown by listings, or in the trash. */
 gboolean cst_dir_name_is_volume(const char *name);
 /* --- the state -------------------------------------------------------------------------------- */
 
-/** What a target directory must be (target.c). */
+/** The expected identity of a target directory (target.c). */
 typedef struct {
-    gboolean known; /**< FALSE: anything will do */
-    gboolean exact; /**< inode and device count, because they were seen since the last boot */
+    gboolean known; /**< FALSE: any directory is accepted */
+    gboolean exact; /**< compare inode and device, because they were recorded since the last boot */
     int mounted;
     unsigned long type;
     unsigned long long inode;
@@ -97,27 +99,27 @@ typedef struct {
     CstDirIdentity must; /**< guarded by the lock */
     CstSyncGroup *names; /**< syncs of the target directory */
     /**
-     * Whether @target, not the directory that was admitted last, is the pool's; FALSE with STATE,
-     * saying why not. NULL: go by what CstDirIdentity says.
+     * Checks that @target, which is not the directory admitted last, belongs to the pool. FALSE
+     * with STATE and the reason if not. NULL: compare with CstDirIdentity.
      */
     gboolean (*admit)(CstPoolState *state, const CstDirHandle *target, GError **error);
 } CstDirState;
 
 /**
- * Fills in @dir, which is zeroed, and its copy of @def. INVALID, with nothing to clear, when the
- * definition names no absolute path. The target is not touched.
+ * Initialises @dir, which is zeroed, with a copy of @def. INVALID, with no need to clear @dir, if
+ * the definition has no absolute path. Does not access the target.
  */
 gboolean cst_dir_state_init(CstDirState *dir, const CstPoolDef *def, GError **error);
-/** Frees what @dir has, not @dir itself. */
+/** Frees the members of @dir, not @dir itself. */
 void cst_dir_state_clear(CstDirState *dir);
 
 /**
- * Opens the target directory for one call. STATE when it is not the one that the pool was started
- * with; NOT_FOUND and the like when it can't be opened.
+ * Opens the target directory for one call. STATE if it is not the directory that the pool was
+ * started with; NOT_FOUND or a similar error if it cannot be opened.
  */
 gboolean cst_dir_target_open(CstPoolState *state, CstDirHandle *ret_target, GError **error);
 
-/* --- callbacks, which do what CstBackend says of them ----------------------------------------- */
+/* --- callbacks; CstBackend has their contracts ------------------------------------------------ */
 
 gboolean cst_dir_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
 char *cst_dir_vol_path(CstPoolState *state, const char *name);
@@ -155,9 +157,9 @@ void cst_dir_watch_read(CstPoolState *state, int fd,
                         void (*changed)(const char *name, gpointer data), gpointer data);
 
 /**
- * The members of a backend's table that all pools of files have alike. Its states begin with a
- * CstDirState. No vol_resize and no vol_children: files are images, which the image engine resizes
- * and the core's tables relate.
+ * Members of a backend's table that are common to all pools of files. The backend's state begins
+ * with a CstDirState. vol_resize and vol_children are missing: the image engine resizes the images,
+ * and the core's tables have their references.
  */
 #define CST_DIR_VOLUMES                                                                           \
     .on_mounts = TRUE, .keeps_trash = TRUE, .reserved_prefix = CST_DRAFT_PREFIX,                  \

@@ -4,18 +4,19 @@
 #include <pool/backend.h>
 
 /**
- * Which spaces of a pool (CstSpaceUsage) to warn of: each at 80, 90 and 95 percent and when what
- * was in it is lost, once, until it is below that level again.
+ * State of the warnings for the spaces of a pool (CstSpaceUsage). Each space is reported once at
+ * 80, 90 and 95 percent and when its content is lost. It is reported again after the usage was
+ * below that level.
  */
 typedef struct CstFullness CstFullness;
 
-/** Makes one that has warned of nothing yet. Not thread-safe: the caller locks. */
+/** Makes a state without warnings. Not thread-safe: the caller holds a lock. */
 CstFullness *cst_fullness_new(void);
-/** Frees it; NULL: nothing. */
+/** Frees @fullness. Accepts NULL. */
 void cst_fullness_free(CstFullness *fullness);
 
 /**
- * Returns a line of text (char *) for each space of @usage that has reached a higher level than
- * last time; @usage has all spaces of the pool, and one that is missing is forgotten.
+ * Returns a line of text (char *) for each space of @usage with a higher level than in the last
+ * call. @usage must list all spaces of the pool; the state of a missing space is dropped.
  */
 GPtrArray *cst_fullness_warnings(CstFullness *fullness, const GPtrArray *usage);

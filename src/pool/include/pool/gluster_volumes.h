@@ -3,10 +3,10 @@
 
 #include <glib.h>
 
-/** The volumes that a Gluster server has. */
+/** The volumes of a Gluster server. */
 
-/** Appends the names that gluster has printed to @names, an array that frees them. */
+/** Appends the names in the output of gluster to @names, an array that frees its elements. */
 gboolean cst_gluster_parse_volumes(const char *xml, GPtrArray *names, GError **error);
-/** Asks the server at @host, a name that can be a host's (cst_host_check()), for them. */
+/** Reads the names from the server at @host, a valid host name (cst_host_check()). */
 gboolean cst_gluster_volumes(const char *host, unsigned timeout_s, GPtrArray *names,
                              GError **error);

@@ -3,9 +3,13 @@
 
 #include <pool/backend.h>
 
-/** Which backends this build has. They stand below this; nothing that a backend uses asks here. */
+/**
+ * The backends of this build. The backends are in a layer below the registry, and do not use it.
+ */
 
-/** Returns the backend of pools of @type; NULL with UNSUPPORTED when this build has none. */
+/**
+ * Returns the backend of pools of @type; NULL with UNSUPPORTED if this build has no such backend.
+ */
 const CstBackend *cst_backend_for(CstPoolType type, GError **error);
-/** TRUE when this build has a backend for @type; for the capabilities document. */
+/** Whether this build has a backend for @type; for the capabilities document. */
 gboolean cst_backend_exists(CstPoolType type);

@@ -8,50 +8,50 @@
 #include <base/task.h>
 
 /**
- * Programs of the host that backends work with: LVM's, mount, mkfs and the like, run as
- * base/child.h does, and what they complain of.
+ * Runs programs of the host for the backends: LVM's tools, mount, mkfs and the like. Uses
+ * base/child.h, and maps the error messages of the tools to error classes.
  */
 
-/** Words of a complaint and the class of error that they mean. */
+/** A part of an error message and the error class that it means. */
 typedef struct {
     const char *words; /**< a part of the message; NULL ends a list */
     CstErrorCode code;
 } CstToolMeaning;
 
-/** An exit status that is part of a tool's interface, and what it means. */
+/** A documented exit status of a tool and its meaning. */
 typedef struct {
     int status; /**< 0 ends a list */
     CstErrorCode code;
-    const char *hint; /**< what to do, marked by N_(); NULL: the complaint says enough */
+    const char *hint; /**< advice, marked by N_(); NULL: the message of the tool is sufficient */
 } CstToolStatus;
 
 typedef struct {
     const char *const *argv;        /**< argv[0] is the tool's name */
-    const char *package;            /**< of Debian's that has the tool, for a message */
-    const CstToolMeaning *meanings; /**< the first one that fits counts; NULL: none is known */
-    const CstToolStatus *statuses;  /**< these count before words; NULL: all mean the same */
-    int accepted;                   /**< a status that is success as 0 is */
-    unsigned timeout_s;             /**< 0: none */
-    size_t output_limit;            /**< bytes of stdout; 0: as CstChild has it */
-    const void *input;              /**< what it reads from its stdin; NULL: nothing */
+    const char *package;            /**< Debian package of the tool, for a message */
+    const CstToolMeaning *meanings; /**< the first match is used; NULL: no messages are known */
+    const CstToolStatus *statuses;  /**< matched before messages; NULL: the status has no meaning */
+    int accepted;                   /**< a further status that means success */
+    unsigned timeout_s;             /**< 0: no limit */
+    size_t output_limit;            /**< limit of stdout in bytes; 0: default of CstChild */
+    const void *input;              /**< data for stdin; NULL: empty */
     size_t input_len;
-    const CstChildStream *stream; /**< takes stdout as it comes; NULL: it is kept */
-    const char *search_path;      /**< where it finds programs of its own; NULL: our PATH */
+    const CstChildStream *stream; /**< receives stdout while the tool runs; NULL: it is buffered */
+    const char *search_path;      /**< PATH of the tool; NULL: our PATH */
 } CstTool;
 
 /**
- * Runs @tool. *ret_out (NULL: of no interest) is its stdout, which the caller frees; it is set
- * whenever the tool ran to its end, a failure's too. Only the exit status decides. UNSUPPORTED when
- * the tool is not installed; TIMEOUT, CANCELLED, LIMIT; else the class that its status or its
- * message means, FAILED when they mean none. @task may be NULL.
+ * Runs @tool. *ret_out (may be NULL) is set to its stdout, which the caller frees, whenever the
+ * tool ran to its end, also if it failed. Only the exit status decides about success. UNSUPPORTED
+ * if the tool is not installed; TIMEOUT, CANCELLED, LIMIT. Otherwise fails with the class of its
+ * status or message, or with FAILED if neither is known. @task may be NULL.
  */
 gboolean cst_tool_run(const CstTool *tool, CstTask *task, char **ret_out, GError **error);
 
-/** FALSE with INVALID when @host can't be a host's name, or would be an option of a tool. */
+/** Fails with INVALID if @host is not a valid host name, or would be an option of a tool. */
 gboolean cst_host_check(const char *host, GError **error);
-/** Whether a name that a tool has printed can stand in a document: a server may send anything. */
+/** Whether a name printed by a tool is valid text for a document. Servers are untrusted. */
 gboolean cst_tool_is_text(const char *name, gsize len);
-/** Whether the tool called @name is on this host. */
+/** Whether the tool called @name is installed on this host. */
 gboolean cst_tool_exists(const char *name);
-/** UNSUPPORTED, with what to install, where the tool called @name, of @package, is not. */
+/** Fails with UNSUPPORTED, naming @package, if the tool called @name is not installed. */
 gboolean cst_tool_require(const char *name, const char *package, GError **error);
