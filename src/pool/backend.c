@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What backends use of the core, and what stands below all of them: the references of a pool's
- * state, the host's declarations, common failures, and the lists that callbacks append to. Which
- * backends there are is known above (registry.c, pool.c), so nothing here calls one, except that
- * the last reference closes its state.
+ * Functions that backends use, below all backends: the references of a pool's state, the host's
+ * declarations, common failures, and the lists that callbacks append to. The list of backends is in
+ * a higher layer (registry.c, pool.c). No function here calls a backend, except that the last
+ * reference closes its state.
  *
- * There is no lock: reference counts are atomic, lists belong to the caller.
+ * No lock is needed: reference counts are atomic, and a list belongs to the caller.
  */
 #include <pool/backend.h>
 
@@ -60,7 +60,7 @@ void cst_pool_state_unref(CstPoolState *state)
     cst_liveness_unref(liveness);
 }
 
-/* Without a host (tests, tools) nothing is declared. */
+/* Without a host (tests, tools) no volume has a declaration. */
 void cst_pool_state_declared(const CstPoolState *state, CstVolume *const *volumes, guint count,
                              CstDeclaration **declarations)
 {

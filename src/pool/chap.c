@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The values of CHAP of pools that log in to an iSCSI target. */
+/* CHAP credentials of pools that log in to an iSCSI target. */
 #include <pool/chap.h>
 
 #include <string.h>

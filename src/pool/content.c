@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Makes records of files: what the storage says of them decides whether the old record still fits,
- * and what has changed is opened and inspected, in a scan on several threads. A record describes
- * the file that was open while it was made.
+ * Makes the records of files. The metadata of a file decides whether its former record still
+ * matches. Changed files are opened and inspected; a scan does this on several threads. A record
+ * describes the file that was open while the record was made.
  *
- * What is declared of a file is looked up after its content has been read, for all files of a scan
- * at once. Whoever writes content that nobody declared restricts the file before the first byte, so
- * content that was seen is never judged by an older declaration. Each file is first inspected as
- * what it looks like, and again only where another format is declared.
+ * A scan looks up the declarations of all files at once, after it has read their content. The
+ * writer of undeclared content restricts the file before it writes the first byte. So content is
+ * never judged by an older declaration. Each file is first inspected with the detected format, and
+ * again only if another format is declared.
  *
- * A scan has no lock: entries belong to the thread that has taken their index, and everything else
- * is done by the caller's thread. An error in one file becomes that volume's problem.
+ * A scan has no lock. An entry belongs to the thread that acquired its index, and the caller's
+ * thread does all other work. An error in one file becomes that volume's problem.
  */
 #include <pool/content.h>
 
@@ -22,7 +22,7 @@
 #include <base/threads.h>
 #include <image/image.h>
 
-/* Inspecting a file waits for the storage, so more threads than cores; a few files need none. */
+/* Inspection waits for the storage, so use more threads than cores. A few files need no thread. */
 #define SCAN_THREADS_MAX 32
 #define FILES_PER_THREAD 16
 
@@ -44,9 +44,9 @@ CstDeclaration *cst_declaration_of_text(const char *text)
 }
 
 /*
- * Consumes @recorded, which takes precedence over what is kept with the content. A record without a
- * format (of references alone) takes that of the content; a record of no more than the format that
- * was seen takes all.
+ * Consumes @recorded, which takes precedence over the declaration stored with the content. A record
+ * of references alone has no format, and adopts the format stored with the content. A record of a
+ * seen format alone adopts the whole declaration stored with the content.
  */
 static void add_record(CstDeclaration **declaration, CstDeclaration *recorded)
 {
@@ -106,9 +106,8 @@ CstVolume *cst_file_with_problem(CstVolume *volume, const char *problem)
 }
 
 /*
- * The allocation can change without the stamp (a hole filled within the same clock tick, space
- * punched by the file system), so it is compared as well. A record with a problem is always made
- * anew.
+ * The allocation can change without the stamp (a hole filled within one clock tick, space punched
+ * by the file system), so it is compared as well. A record with a problem is always made anew.
  */
 gboolean cst_file_fits(const CstVolume *known, const CstFileSeen *seen)
 {
@@ -132,7 +131,7 @@ void cst_file_log_problem(const CstPoolState *state, const CstVolume *known,
 
 /* --- inspecting one file ---------------------------------------------------------------------- */
 
-/* Copies what inspection found; the extra part is made only where there is something for it. */
+/* Copies the result of the inspection. The extra part is created only if it is needed. */
 static void take_info(const CstFiles *files, CstVolume *volume, const CstImageInfo *info)
 {
     CstVolumeExtra *extra;
@@ -161,8 +160,8 @@ static void take_info(const CstFiles *files, CstVolume *volume, const CstImageIn
 }
 
 /*
- * Opens a file of which *seen was said, which is updated to what was opened. NULL: *ret_volume is
- * complete, or NULL as well when the file is gone or no volume.
+ * Opens the file described by *seen, and updates *seen from the open file. If it returns NULL,
+ * *ret_volume is the complete record, or NULL if the file was removed or is not a volume.
  */
 static CstBlob *open_file(const CstFiles *files, const char *name, CstVolume *known,
                           CstFileSeen *seen, CstVolume **ret_volume)
@@ -186,8 +185,8 @@ static CstBlob *open_file(const CstFiles *files, const char *name, CstVolume *kn
 }
 
 /*
- * Makes the record of an open file, inspected as @format (NULL: as what it looks like).
- * *ret_readable FALSE: it could not be read, and the record has that as its problem. Never NULL.
+ * Makes the record of an open file, inspected as @format (NULL: detect the format). If the file
+ * cannot be read, *ret_readable is FALSE and the record has the error as its problem. Never NULL.
  */
 static CstVolume *read_as(const CstFiles *files, const char *name, CstBlob *blob,
                           const CstFileSeen *seen, const CstImageFormat *format,
@@ -207,8 +206,8 @@ static CstVolume *read_as(const CstFiles *files, const char *name, CstBlob *blob
 }
 
 /*
- * Returns the format that counts if it is not the one found, else NULL: the declared format; if
- * none is declared, and the content has no header of any image, the format that it had before.
+ * Returns the format that overrules the detected format, or NULL. This is the declared format. If
+ * no format is declared, and the content has no image header, it is the former format.
  */
 static const CstImageFormat *overruling(const CstVolume *volume, const CstDeclaration *declaration)
 {
@@ -233,8 +232,8 @@ static void note_lost_header(CstVolume *volume)
 }
 
 /*
- * Notes that the content of @volume looks like another format than the one that counts. Where both
- * are plain bytes (a disk, a medium) nothing is noted: a guest can write such a signature.
+ * Records that the content of @volume looks like a format other than the volume's. Does nothing if
+ * both formats are plain bytes (a disk, a medium), because a guest can write such a signature.
  */
 static void note_content(CstVolume *volume, const char *content)
 {
@@ -246,8 +245,8 @@ static void note_content(CstVolume *volume, const char *content)
 }
 
 /*
- * Reads the content, then what is declared of it, in this order (see the top), and again as the
- * declared format.
+ * Reads the content, then the declaration, in this order (see the top). Reads the content again if
+ * another format is declared.
  */
 static CstVolume *inspect(const CstFiles *files, const char *name, CstBlob *blob,
                           const CstFileSeen *seen)
@@ -282,21 +281,21 @@ CstVolume *cst_file_inspect(const CstFiles *files, const char *name, CstFileSeen
 
 /* --- reading many ----------------------------------------------------------------------------- */
 
-/* A file that is to be opened, and what was found in it. Owned by CstFileReading.waiting. */
+/* A file to open, and its record. Owned by CstFileReading.waiting. */
 typedef struct {
     char *name;
-    CstVolume *known; /* referenced; NULL: nothing */
+    CstVolume *known; /* referenced; NULL: no former record */
     CstFileSeen seen;
-    CstVolume *volume;           /* NULL: not looked at yet; gone, or no volume */
-    CstDeclaration *declaration; /* at first what is kept with the content */
-    gboolean undeclared;         /* what is declared of the volume has still to be asked for */
+    CstVolume *volume;           /* NULL: not read yet; removed, or not a volume */
+    CstDeclaration *declaration; /* at first the declaration stored with the content */
+    gboolean undeclared;         /* the declaration of the volume must still be looked up */
 } Entry;
 
 struct CstFileReading {
     const CstFiles *files;
     const CstScan *scan;
     GPtrArray *waiting; /* of Entry */
-    gint next;          /* index of the next one, shared by the threads */
+    gint next;          /* index of the next file, shared by the threads */
 };
 
 static void entry_free(Entry *entry)
@@ -334,7 +333,7 @@ void cst_file_reading_add(CstFileReading *reading, const char *name, const CstFi
     g_ptr_array_add(reading->waiting, entry);
 }
 
-/* Runs on each thread: takes the next file until there is none. */
+/* Runs on each thread: reads the next file until all files are read. */
 static gpointer read_waiting(gpointer data)
 {
     CstFileReading *r = data;
@@ -356,8 +355,8 @@ static gpointer read_waiting(gpointer data)
 }
 
 /*
- * Looks up what is declared of all files that were read, in one call. The content of all of them
- * has been read by now.
+ * Looks up the declarations of all files in one call. The content of all files has already been
+ * read.
  */
 static void declare_waiting(CstFileReading *r)
 {
@@ -383,8 +382,8 @@ static void declare_waiting(CstFileReading *r)
 }
 
 /*
- * Hands a file's record to the sink. One that is declared to be of another format is opened again,
- * as it was closed after reading.
+ * Passes a file's record to the sink. A file with another declared format is opened again, because
+ * it was closed after reading.
  */
 static void conclude(const CstFileReading *r, Entry *entry)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Fills in what <volume> shows, from a record; no storage is touched. References that nobody has
- * declared are shown as options of our namespace and not in the elements that clients act on: a
- * client that follows <backingStore> must not follow what an attacker wrote into an image.
+ * Converts a record to the content of <volume>, without access to the storage. Undeclared
+ * references are shown as options of our namespace, and not in the elements that clients act on. A
+ * client that follows <backingStore> must not follow a reference that an attacker wrote into an
+ * image.
  */
 #include <pool/pool.h>
 
@@ -14,7 +15,7 @@ static struct timespec from_ns(int64_t ns)
     return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
-/* NULL: the technology keeps none. */
+/* NULL: the technology has no times. */
 static CstTimes *describe_times(const CstPoolState *state, const CstVolume *volume)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(state->def->type);
@@ -28,13 +29,13 @@ static CstTimes *describe_times(const CstPoolState *state, const CstVolume *volu
     times->mtime = from_ns(volume->stamp.mtime_ns);
     times->ctime = from_ns(volume->stamp.ctime_ns);
     times->btime = from_ns(volume->btime_ns);
-    /* Devices and remote files have none either; libvirt shows it as 0 there. */
+    /* Devices and remote files have no birth time either; libvirt shows it as 0 for them. */
     if (volume->btime_ns == 0 && volume->type != CST_VOL_BLOCK && !info->url_scheme)
         times->btime.tv_nsec = CST_TIME_ABSENT;
     return times;
 }
 
-/* libvirt's word for the encryption that the image engine reports; "default" for others. */
+/* Maps the engine's name of an encryption to libvirt's; "default" for unknown names. */
 static CstEncryptionFormat encryption_format(const char *name)
 {
     static const struct {
@@ -52,7 +53,7 @@ static CstEncryptionFormat encryption_format(const char *name)
     return CST_ENCRYPTION_DEFAULT;
 }
 
-/* What only the content says of itself, as options of our namespace. */
+/* Adds undeclared properties of the content as options of our namespace. */
 static void describe_claims(CstVolDef *def, const CstVolumeExtra *extra)
 {
     if (extra->content)
@@ -66,12 +67,12 @@ static void describe_claims(CstVolDef *def, const CstVolumeExtra *extra)
         cst_options_add(&def->options, "undeclared-data-file", extra->data_file);
 }
 
-/* Everything is copied but extents, which are immutable and shared. */
+/* Copies all members except extents, which are immutable and shared. */
 static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
 {
     def->mark = g_strdup(extra->mark);
     def->compat = g_strdup(extra->compat);
-    /* <features> exists from version 1.1 of qcow2 on. */
+    /* <features> exists since version 1.1 of qcow2. */
     def->has_features = g_strcmp0(extra->compat, "1.1") == 0;
     def->cluster_size = extra->cluster_size;
     def->lazy_refcounts = extra->lazy_refcounts;
@@ -85,7 +86,7 @@ static void describe_extra(CstVolDef *def, const CstVolumeExtra *extra)
         def->encryption = cst_encryption_new(encryption_format(extra->encryption));
 }
 
-/* What libvirt's documents call the engine's format; "dir" is none of the engine's. */
+/* Maps the engine's name of a format to libvirt's. The engine has no format "dir". */
 static const char *xml_format(const char *name)
 {
     const CstImageFormat *format = name ? cst_image_format_find(name, NULL) : NULL;

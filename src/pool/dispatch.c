@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How calls through a CstBackend begin, and the one error of what a technology can't do; see
+ * Begins calls through a CstBackend, and reports operations that a technology lacks; see
  * dispatch.h.
  */
 #include "dispatch.h"

@@ -5,27 +5,27 @@
 #include <pool/backend.h>
 
 /*
- * How calls through a CstBackend begin; for the files of the dispatcher (pool.c, relations.c,
- * snapshot.c), which are the only ones that call a backend. vol_path and vol_resolve, which compute
- * a name, are not logged.
+ * Begins calls through a CstBackend. For the files of the dispatcher (pool.c, relations.c,
+ * snapshot.c, login.c); no other file calls a backend. vol_path and vol_resolve only compute a name
+ * and are not logged.
  */
 
-/** Whether the storage of @state answers; NULL: calls end by themselves. Borrowed. Any thread. */
+/** Returns the liveness of @state's storage, borrowed; NULL: calls never hang. Any thread. */
 static inline CstLiveness *pool_liveness(const CstPoolState *state)
 {
     return g_atomic_pointer_get(&((CstPoolState *)state)->liveness);
 }
 
 /**
- * Begins a call on @state, for @volume (NULL: for the pool as a whole); the texts must live until
- * cst_call_end(). Hand &call.why to the backend.
+ * Begins a call on @state, for @volume (NULL: for the pool as a whole). The strings must live until
+ * cst_call_end(). Pass &call.why to the backend.
  */
 CstCall pool_call_begin(const CstPoolState *state, const char *slot, const char *volume);
-/** Begins a call where there is no state yet; @pool (its name) may be NULL. */
+/** Begins a call without a state. @pool (its name) may be NULL. */
 CstCall pool_call_begin_type(CstPoolType type, const char *slot, const char *pool);
 
 /**
- * Calls backend->SLOT(state, …, error) for @volume (NULL: none), checked and traced; refused while
+ * Calls backend->SLOT(state, …, error) for @volume (may be NULL), checked and traced. Refused while
  * the storage does not answer.
  */
 #define POOL_CALL(state, slot, volume, error, ...)                                 \
@@ -37,7 +37,7 @@ CstCall pool_call_begin_type(CstPoolType type, const char *slot, const char *poo
         cst_call_end(&call_, done_, error);                                        \
     })
 
-/** As POOL_CALL, for the slots that never wait for the storage. */
+/** Like POOL_CALL, for slots that never wait for the storage. */
 #define POOL_CALL_OUTSIDE(state, slot, error, ...)                                 \
     ({                                                                             \
         CstCall call_ = pool_call_begin(state, #slot, NULL);                       \
@@ -46,8 +46,11 @@ CstCall pool_call_begin_type(CstPoolType type, const char *slot, const char *poo
         cst_call_end(&call_, done_, error);                                        \
     })
 
-/** Has calls on @blob (NULL: none), of a volume in @state, refused while that does not answer. */
+/**
+ * Makes calls on @blob (may be NULL), of a volume in @state, fail while the storage does not
+ * answer.
+ */
 void pool_blob_watched(const CstPoolState *state, CstBlob *blob);
 
-/** Fails with NO_SUPPORT: @what, translated, and the pool's type. Returns FALSE. */
+/** Fails with NO_SUPPORT. The message has @what, translated, and the pool's type. Returns FALSE. */
 gboolean pool_unsupported(const CstPoolState *state, const char *what, GError **error);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Decides when to warn that a space runs full: at each level once. The level that a space is on is
- * kept from one check to the next, so that falling below a level makes reaching it worth a warning
- * again. The caller locks.
+ * Decides when to warn that a space runs full: once at each level. The level of a space is kept
+ * between checks. If the usage falls below a level and reaches it again, the warning is repeated.
+ * The caller holds a lock.
  */
 #include <pool/fullness.h>
 
 #include <base/i18n.h>
 
 struct CstFullness {
-    GHashTable
-        *reported; /* CstSpaceUsage.what to the level last seen: 0, an index + 1, LEVEL_LOST */
+    GHashTable *reported; /* CstSpaceUsage.what to the last level: 0, an index + 1, LEVEL_LOST */
 };
 
 static const guint levels[] = {8000, 9000, 9500}; /* hundredths of a percent */
@@ -33,7 +32,7 @@ void cst_fullness_free(CstFullness *fullness)
     g_free(fullness);
 }
 
-/* The number of levels reached; LEVEL_LOST is above all of them. */
+/* Returns the number of levels reached. LEVEL_LOST is above all of them. */
 static guint level_of(const CstSpaceUsage *space)
 {
     guint level = 0;
@@ -66,7 +65,7 @@ GPtrArray *cst_fullness_warnings(CstFullness *fullness, const GPtrArray *usage)
             g_ptr_array_add(warnings, describe(space));
         g_hash_table_insert(now, g_strdup(space->what), GUINT_TO_POINTER(level));
     }
-    /* Spaces that no longer exist are forgotten. */
+    /* Drop the spaces that no longer exist. */
     g_hash_table_unref(fullness->reported);
     fullness->reported = now;
     return warnings;

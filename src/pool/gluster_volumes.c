@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The volumes of a Gluster server, as the gluster tool lists them: for pools that mount them
- * (netfs) and for those that speak to it (gluster). The tool prints what a stranger's server has
- * sent.
+ * Lists the volumes of a Gluster server with the gluster tool, for pools that mount them (netfs)
+ * and for pools that access the server directly (gluster). The output comes from an untrusted
+ * server.
  */
 #include <pool/gluster_volumes.h>
 
@@ -14,7 +14,7 @@
 
 #define OUTPUT_LIMIT (4u << 20)
 
-/* Whether the text that follows is a volume's name. */
+/* Whether the next text is the name of a volume. */
 static gboolean is_name(GMarkupParseContext *context)
 {
     static const char *const path[] = {"name", "volume", "volumes", "volInfo", "cliOutput"};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The part of the checked dispatch that is about logins. These calls end by themselves, at the
- * deadlines of the login, so they are also made while the pool's storage does not answer.
+ * The part of the checked dispatch for logins. These calls have the deadlines of the login, so they
+ * are also allowed while the pool's storage does not answer.
  */
 #include <pool/pool.h>
 
@@ -23,7 +23,7 @@ gboolean cst_pool_state_renew(CstPoolState *state, GError **error)
     return !state->backend->renew || POOL_CALL_OUTSIDE(state, renew, error);
 }
 
-/* Without a value nothing changes, so that a dry run may look. */
+/* Without @value no credential is changed, so a dry run is allowed. */
 gboolean cst_pool_state_set_credential(CstPoolState *state, const CstLoginAdmin *admin,
                                        const CstSecretBytes *value, char **ret_account,
                                        GError **error)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The checked dispatch of a pool's life, its volumes and its watch; relations.c and snapshot.c have
- * the rest of it. Each call checks that the backend has the callback, ends a dry run before the
- * first change, calls through the vtable, and holds the backend to its contract (dispatch.h).
+ * The checked dispatch of a pool's lifecycle, its volumes and its watch; relations.c, snapshot.c
+ * and login.c have the other calls. Each call checks that the backend has the callback, and ends a
+ * dry run before the first change. It then calls through the vtable, and checks that the backend
+ * obeys its contract (dispatch.h).
  *
- * No lock is taken: a state's own locking is its backend's, and who may call what in parallel is
- * the core's affair (pool/backend.h).
+ * The dispatcher acquires no lock. A backend locks its own state, and the core decides which calls
+ * run in parallel (pool/backend.h).
  */
 #include <pool/pool.h>
 
@@ -23,7 +24,7 @@
 
 #include "dispatch.h"
 
-/* What a probe uses, which may outlive the state, and with it whatever the backend's table says. */
+/* The data of a probe. A probe may outlive the state, so the data does not refer to it. */
 typedef struct {
     gboolean (*touch)(const CstPoolDef *def, GError **error);
     CstPoolDef *def;
@@ -59,7 +60,7 @@ static CstLiveness *liveness_of(const CstBackend *backend, const CstPoolDef *def
     return cst_liveness_new(&probe, what);
 }
 
-/* What is mounted at the pool's directory may have become storage that hangs. */
+/* The file system mounted at the pool's directory may have changed to storage that hangs. */
 static void renew_liveness(CstPoolState *state)
 {
     CstLiveness *liveness;
@@ -71,7 +72,7 @@ static void renew_liveness(CstPoolState *state)
         cst_liveness_unref(liveness);
 }
 
-/* A state that breaks the contract (it is returned with an error) is closed again. */
+/* If the backend violates its contract by returning a state and an error, the state is closed. */
 CstPoolState *cst_pool_state_open(const CstPoolDef *def, const CstPoolHost *host, GError **error)
 {
     const CstBackend *backend = cst_backend_for(def->type, error);
@@ -137,8 +138,8 @@ gboolean cst_pool_state_check(CstPoolState *state, gboolean *ret_active, GError 
 }
 
 /*
- * A backend that ends dry runs by itself checks first what it would refuse; others are not called
- * at all.
+ * A backend that ends dry runs by itself makes its checks first. Other backends are not called in a
+ * dry run.
  */
 gboolean cst_pool_state_build(CstPoolState *state, unsigned flags, GError **error)
 {
@@ -158,7 +159,7 @@ gboolean cst_pool_state_start(CstPoolState *state, GError **error)
     return POOL_CALL(state, start, NULL, error);
 }
 
-/* Drafts of dead processes are no part of what a dry run plans. */
+/* A dry run does not plan the removal of dead processes' drafts. */
 gboolean cst_pool_state_settle(CstPoolState *state, GError **error)
 {
     if (!state->backend->drop_drafts || cst_dry_run())
@@ -166,7 +167,7 @@ gboolean cst_pool_state_settle(CstPoolState *state, GError **error)
     return POOL_CALL(state, drop_drafts, NULL, error);
 }
 
-/* A pool that has nothing to stop still becomes inactive, so a dry run ends here. */
+/* A stop makes the pool inactive even without a callback, so a dry run ends here. */
 gboolean cst_pool_state_stop(CstPoolState *state, GError **error)
 {
     if (!cst_may_change(error))
@@ -206,7 +207,7 @@ gboolean cst_pool_state_scan_one(CstPoolState *state, const char *name, CstVolum
     return TRUE;
 }
 
-/* The name of the record is checked, as the core's table goes by it. */
+/* Checks the name of the record, because the core's table relies on it. */
 gboolean cst_pool_state_scan_any(CstPoolState *state, const char *name, CstVolume *known,
                                  CstVolume **ret_volume, GError **error)
 {
@@ -235,7 +236,7 @@ void cst_pool_state_describe(CstPoolState *state, CstPoolDef *def)
         state->backend->describe(state, def);
 }
 
-/* Paths can't fail for their callers, so a backend's failure is only logged. */
+/* Callers do not expect a path to fail, so a backend's failure is only logged. */
 char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
 {
     char *path = state->backend->vol_path(state, name);
@@ -247,7 +248,7 @@ char *cst_pool_state_vol_path(CstPoolState *state, const char *name)
     return g_strdup(name);
 }
 
-/* Only types whose keys are no paths (LVM's UUIDs) set one. */
+/* Only types with keys that are not paths (LVM's UUIDs) set a key. */
 char *cst_pool_state_vol_key(CstPoolState *state, const CstVolume *volume)
 {
     if (volume->extra && volume->extra->key)
@@ -292,7 +293,7 @@ gboolean cst_pool_state_expect(CstPoolState *state, const char *recorded, gboole
 {
     if (!state->backend->expect)
         return TRUE;
-    /* Only a start looks at the storage, which must not even be probed otherwise. */
+    /* Only a start accesses the storage; otherwise it must not even be probed. */
     if (!starting)
         return POOL_CALL_OUTSIDE(state, expect, error, recorded, starting);
     return POOL_CALL(state, expect, NULL, error, recorded, starting);
@@ -303,7 +304,7 @@ gboolean cst_pool_state_is_on_mounts(CstPoolState *state)
     return state->backend->on_mounts;
 }
 
-/* The prefix keeps users from making what the backend would hide or take for a draft. */
+/* The prefix prevents user-defined names that the backend would hide or treat as drafts. */
 gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const char *what,
                                    GError **error)
 {
@@ -318,7 +319,10 @@ gboolean cst_pool_state_name_check(CstPoolState *state, const char *name, const 
                     what, name, reserved);
 }
 
-/* A name of a nested dataset is one of names; it is checked whole where the type has none. */
+/*
+ * Each component of a nested name is checked. If the type has no nested names, the name is checked
+ * as a whole.
+ */
 gboolean cst_pool_state_volume_name_check(CstPoolState *state, const char *name, GError **error)
 {
     g_auto(GStrv) parts = NULL;
@@ -338,7 +342,7 @@ gboolean cst_pool_state_check_create(CstPoolState *state, GError **error)
            pool_unsupported(state, _("storage pool does not support volume creation"), error);
 }
 
-/* In a dry run it ends before it makes anything, so success is a breach of its contract. */
+/* The backend must end a dry run before the creation, so success violates its contract. */
 gboolean cst_pool_state_make(CstPoolState *state, const CstVolDef *def, GError **error)
 {
     CstCall call;
@@ -359,8 +363,8 @@ gboolean cst_pool_state_make(CstPoolState *state, const CstVolDef *def, GError *
 }
 
 /*
- * Has the backend check whether it would make @def: in a dry run it ends before it makes anything,
- * so success is a breach of its contract.
+ * Makes the backend check whether it would create @def. The backend must end a dry run before the
+ * creation, so success violates its contract.
  */
 static gboolean try_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error)
@@ -389,7 +393,7 @@ static gboolean reserve_dry(CstPoolState *state, const CstVolDef *def, CstVolDra
     return TRUE;
 }
 
-/* Only a directory may come without a blob: everything else has to be filled. */
+/* Only a directory may have no blob, because the content of all other types must be written. */
 gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error)
 {
@@ -409,14 +413,14 @@ gboolean cst_pool_state_reserve(CstPoolState *state, const CstVolDef *def, CstVo
     return cst_call_end(&call, done, error);
 }
 
-/* A draft in memory has no commit: a dry run ends here at the latest. */
+/* A draft in memory has no commit, so a dry run ends here at the latest. */
 gboolean cst_pool_state_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                                GError **error)
 {
     return cst_may_change(error) && POOL_CALL(state, vol_commit, def->name, error, draft, def);
 }
 
-/* There is no draft on the storage in a dry run. */
+/* A dry run has no draft on the storage. */
 gboolean cst_pool_state_abandon(CstPoolState *state, const char *token, GError **error)
 {
     CST_TEST_POINT("pool.draft.abandon");
@@ -446,7 +450,7 @@ gboolean cst_pool_state_vol_check_wipe(CstPoolState *state, const char *name, GE
     return !state->backend->vol_check_wipe || POOL_CALL(state, vol_check_wipe, name, error, name);
 }
 
-/* FALSE is no failure: the caller's own record then has to survive by itself. */
+/* FALSE is not a failure: the caller then relies on its own record of the declaration. */
 gboolean cst_pool_state_vol_declare(CstPoolState *state, CstBlob *blob,
                                     const CstDeclaration *declaration)
 {
@@ -467,8 +471,9 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
                                  GError **error)
 {
     /*
-     * In a dry run a file that is opened for writing gets a layer in memory by itself (blob/dry.h).
-     * Remote storage is no file: it is opened for reading, with such a layer on top.
+     * In a dry run, a file opened for writing gets a layer in memory from the blob layer
+     * (blob/dry.h). Remote storage has no file, so it is opened for reading and gets such a layer
+     * here.
      */
     gboolean below = writable && cst_dry_run() && state->backend->remote;
     CstBlob *blob = NULL;
@@ -484,7 +489,7 @@ CstBlob *cst_pool_state_vol_open(CstPoolState *state, const char *name, gboolean
     pool_blob_watched(state, blob);
     /*
      * Acquires QEMU's locks, so that a machine that runs on the volume and this process exclude
-     * each other, whatever is to be written. Over a network that may hang, too.
+     * each other for any write. Over a network this may hang, too.
      */
     if (blob && !call.why && writable && !below && !cst_image_hold(blob, &call.why))
         g_clear_pointer(&blob, cst_blob_unref);
@@ -511,7 +516,7 @@ gboolean cst_pool_state_can_resize(CstPoolState *state)
     return state->backend->vol_resize != NULL;
 }
 
-/* In a dry run the caller takes the path of a copy, whose draft is in memory. */
+/* In a dry run the caller makes a copy instead, with a draft in memory. */
 gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                       const char *snapshot, CstVolDraft *draft, GError **error)
 {
@@ -525,7 +530,7 @@ gboolean cst_pool_state_reserve_clone(CstPoolState *state, const CstVolDef *def,
     return TRUE;
 }
 
-/* -1 without an error where there is nothing to watch. */
+/* Returns -1 without an error if the backend has no watch. */
 int cst_pool_state_watch_open(CstPoolState *state, GError **error)
 {
     CstCall call;

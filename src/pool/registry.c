@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The one place that lists the backends. To add one, add its line here; the order means nothing. */
+/* The list of the backends. To add a backend, add a line here. The order is not significant. */
 #include <pool/registry.h>
 
 #include <base/error.h>

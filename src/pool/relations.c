@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The part of the checked dispatch that queries who uses a volume, what depends on it, and what it
- * draws its space from, and that changes its name. Where a backend has no callback, the answer to a
- * query is an empty list; to flatten, to rename and a second name are unsupported.
+ * The part of the checked dispatch for the users of a volume, its dependents, its storage and its
+ * name. If a backend has no callback, a query returns an empty list. Flattening, renaming and
+ * second names are then unsupported.
  */
 #include <pool/pool.h>
 
@@ -155,7 +155,7 @@ gboolean cst_pool_state_rename_from(CstPoolState *state, CstPoolState *from, con
     return POOL_CALL(state, vol_rename_from, new_name, error, from, name, new_name);
 }
 
-/* By the type's traits, without a question to the backend. */
+/* Depends on the type alone; does not call the backend. */
 gboolean cst_pool_state_holds_images(CstPoolState *state)
 {
     return cst_pool_type_has_files(state->def->type);

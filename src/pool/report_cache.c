@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The last report on a pool's storage, and how long it may be used (pool/report_cache.h).
+ * Caches the last report on a pool's storage, and limits its use (pool/report_cache.h).
  *
- * last_at 0 means that the last report is outdated. It stays all the same, for those who may guess.
+ * last_at 0 means that the last report is outdated. It is kept for callers that accept an estimate.
  */
 #include <pool/report_cache.h>
 
@@ -25,9 +25,9 @@ void cst_report_cache_clear(CstReportCache *cache)
     g_mutex_clear(&cache->lock);
 }
 
-/* --- what changed ----------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
-/* Also counts the change, so that a report begun before it is not taken for fresh. */
+/* Also counts the change, so that a report begun earlier is not considered fresh. */
 void cst_report_cache_forget(CstReportCache *cache)
 {
     cache->last_at = 0;
@@ -75,7 +75,7 @@ gpointer cst_report_cache_fresh(const CstReportCache *cache, gint64 fresh_us)
                : NULL;
 }
 
-/* With the lock held: the last report if it is fresh and answers the query. */
+/* Returns the last report if it is fresh and answers the query. The caller holds the lock. */
 static gpointer answer_now(const CstReportCache *cache, const CstReportQuery *query)
 {
     gpointer report = cst_report_cache_fresh(cache, query->fresh_us);
@@ -87,8 +87,8 @@ static gpointer answer_now(const CstReportCache *cache, const CstReportQuery *qu
 }
 
 /*
- * With the lock held: waits for the report that another thread is reading for all. NULL when there
- * is none, or it takes too long.
+ * Waits for the report in progress in another thread. Returns NULL if no thread makes a report, or
+ * it takes too long. The caller holds the lock.
  */
 static gpointer wait_for_answer(CstReportCache *cache, const CstReportQuery *query)
 {
@@ -109,7 +109,7 @@ gpointer cst_report_cache_get(CstReportCache *cache, const CstReportQuery *query
 
     g_mutex_lock(&cache->lock);
     report = wait_for_answer(cache, query);
-    /* Only the first of those without a report reads one; after a timeout several may. */
+    /* Only the first thread without a report reads one; after a timeout several threads may. */
     cache->reporting = cache->reporting || !report;
     g_mutex_unlock(&cache->lock);
     if (report)
@@ -133,7 +133,7 @@ gpointer cst_report_cache_last(CstReportCache *cache)
     return report;
 }
 
-/* --- what our own changes make of the last report --------------------------------------------- */
+/* --- estimates: the last report and our own changes ------------------------------------------- */
 
 void cst_report_cache_account(CstReportCache *cache, int64_t bytes)
 {
@@ -145,7 +145,7 @@ void cst_report_cache_account(CstReportCache *cache, int64_t bytes)
     g_mutex_unlock(&cache->lock);
 }
 
-/* With the lock held: whether all that was changed since the last report is accounted for. */
+/* Whether all changes since the last report are accounted for. The caller holds the lock. */
 static gboolean is_accounted(const CstReportCache *cache, gint64 estimate_us)
 {
     return cache->taken_at && cache->accounted == cache->changes &&

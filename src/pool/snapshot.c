@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The part of the checked dispatch that calls through a CstSnapshotBackend. A dry run compares the
- * names with the snapshots that exist, and calls nothing that would change them.
+ * names with the existing snapshots, and calls no callback that changes the storage.
  */
 #include <pool/pool.h>
 
@@ -41,7 +41,7 @@ gboolean cst_pool_state_snapshots_of_drafts(CstPoolState *state, gboolean *ret_c
     return cst_call_end(&call, asked, error);
 }
 
-/* NULL with NO_SUPPORT where the technology makes no snapshots. */
+/* NULL with NO_SUPPORT if the technology has no snapshots. */
 static const CstSnapshotBackend *snapshots_of(CstPoolState *state, GError **error)
 {
     if (!state->backend->snapshots)
@@ -56,14 +56,14 @@ GPtrArray *cst_pool_state_snapshots(CstPoolState *state, const char *volume, GEr
 
     if (!ops || !SNAPSHOT_CALL(state, ops, list, error, volume, list))
         return NULL;
-    /* Set here, so that all backends are named alike. */
+    /* Set here, so that all backends use the same names. */
     for (guint i = 0; i < list->len; i++)
         ((CstSnapshot *)list->pdata[i])->kept_by =
             g_strdup(cst_pool_type_name(state->backend->type));
     return g_steal_pointer(&list);
 }
 
-/* Checks in a dry run that snapshot @name exists, or (@wanted FALSE) does not. */
+/* Checks in a dry run that snapshot @name exists (@wanted TRUE) or does not exist. */
 static gboolean check_name(CstPoolState *state, const char *volume, const char *name,
                            gboolean wanted, GError **error)
 {
@@ -79,8 +79,8 @@ static gboolean check_name(CstPoolState *state, const char *volume, const char *
 }
 
 /*
- * Whether a change may begin; in a dry run it may not, after the names were checked: snapshot @name
- * must exist, @fresh must not. Either may be NULL.
+ * Whether a change may begin. In a dry run it fails with DRY_RUN after the check of the names:
+ * snapshot @name must exist, and @fresh must not. Either may be NULL.
  */
 static gboolean may_change(CstPoolState *state, const char *volume, const char *name,
                            const char *fresh, GError **error)

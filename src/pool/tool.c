@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs the host's tools and translates what they complain of (pool/tool.h). A tool gets an argument
- * vector, no shell, the C locale, no inherited descriptors and a time limit; its output is bounded.
+ * Runs the host's tools and maps their error messages (pool/tool.h). A tool is run without a shell,
+ * in the C locale, without inherited descriptors and with a time limit. Its output is limited.
  */
 #include <pool/tool.h>
 
@@ -11,11 +11,13 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/* Bytes of a complaint that become part of an error. */
+/* Maximum number of bytes of a tool's messages in an error. */
 #define COMPLAINT_MAX 1000
 
-/* Returns the tool's messages on one line, without its name, and without the warnings that
- * accompany success as well. */
+/*
+ * Returns the tool's messages on one line, without its name. Leaves out warnings, because tools
+ * also print them on success.
+ */
 static char *complaint(const char *name, const char *err)
 {
     g_autofree char *prefix = g_strconcat(name, ": ", NULL);
@@ -33,7 +35,7 @@ static char *complaint(const char *name, const char *err)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-/* What is known of an exit status; NULL: nothing. */
+/* Returns the meaning of an exit status; NULL if it is unknown. */
 static const CstToolStatus *status_of(const CstTool *tool, int status)
 {
     for (const CstToolStatus *known = tool->statuses; known && known->status; known++)
@@ -51,7 +53,7 @@ static CstErrorCode meaning_of(const CstToolMeaning *meanings, const char *said)
 }
 
 /*
- * Returns the sentence for an error; a status of a tool that has some is news where it is unknown.
+ * Returns the text of an error. If the tool has documented statuses, an unknown status is included.
  */
 static char *what_failed(const CstTool *tool, int status, const char *said)
 {
@@ -73,7 +75,7 @@ static gboolean fail_with(const CstTool *tool, int status, const char *said, GEr
     return cst_fail(error, known ? known->code : meaning_of(tool->meanings, said), "%s", why);
 }
 
-/* Warnings of a success go to the log. */
+/* The messages of a successful tool are logged. */
 static gboolean judge(const CstTool *tool, const CstChildResult *result, GError **error)
 {
     g_autofree char *said = complaint(tool->argv[0], result->err);
@@ -85,7 +87,10 @@ static gboolean judge(const CstTool *tool, const CstChildResult *result, GError 
     return TRUE;
 }
 
-/* Returns the path of a tool; NULL: there is none. Free it. A daemon's PATH may lack /usr/sbin. */
+/*
+ * Returns the path of a tool, or NULL if it is not installed. The caller frees it. A daemon's PATH
+ * may lack /usr/sbin.
+ */
 static char *find_tool(const char *name)
 {
     g_autofree char *sbin = g_build_filename("/usr/sbin", name, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The record of a volume, and the judgement which of the files that its image names may be followed
- * (docs/security-model.md). A record is filled by the backend that makes it, and is immutable once
- * it is handed on; only the reference count changes, which is atomic.
+ * The record of a volume, and the decision which files referenced by its image may be followed
+ * (docs/security-model.md). The backend fills in a record, which is immutable after that. Only the
+ * reference count changes; it is atomic.
  */
 #include <pool/volume.h>
 
@@ -10,7 +10,10 @@
 
 #include <image/image.h>
 
-/* The name is part of the allocation: tables of ten thousands of volumes are kept. */
+/*
+ * The name is part of the allocation to save memory, because tables have tens of thousands of
+ * volumes.
+ */
 CstVolume *cst_volume_new(const char *name)
 {
     size_t len = strlen(name) + 1;
@@ -73,8 +76,8 @@ CstFileId cst_volume_file_id(const CstVolume *volume)
 /* --- trust ------------------------------------------------------------------------------------ */
 
 /*
- * Whether the declared format does not contradict the one found. Aliases ("vhd") are equal; a
- * missing or unknown name contradicts nothing.
+ * Whether the declared format is compatible with the detected format. Aliases ("vhd") are equal; a
+ * missing or unknown name is compatible with any format.
  */
 static gboolean same_format(const char *declared, const char *found)
 {
@@ -85,8 +88,9 @@ static gboolean same_format(const char *declared, const char *found)
 }
 
 /*
- * How far a reference of the volume is trusted. @named: it is declared one by one; else the place
- * decides, unless others can write there or the volume is restricted.
+ * Returns the trust in a reference of the volume. If @named, the reference is declared
+ * individually. Otherwise the place decides, unless other users can write there or the volume is
+ * restricted.
  */
 static CstTrust trust_in(const CstVolume *volume, const CstDeclaration *declaration, gboolean named)
 {
@@ -108,8 +112,8 @@ static uint8_t flags_of_declaration(const CstVolume *volume, const CstDeclaratio
 }
 
 /*
- * A backing file is declared by name only together with its format: the same file read as another
- * format is another disk.
+ * A declaration of a backing file is valid only together with its format, because the same file
+ * read in another format is another disk.
  */
 void cst_volume_judge(CstVolume *volume, const CstDeclaration *declaration)
 {
