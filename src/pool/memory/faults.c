@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Makes callbacks fail or hang because a test wants it; see pool/memory.h. One lock guards
- * everything here; it is released while a call hangs.
+ * Makes callbacks fail or hang for tests; see pool/memory.h. One lock guards all data of this file;
+ * it is released while a call hangs.
  */
 #include "store.h"
 
@@ -9,11 +9,11 @@
 
 static GMutex faults_lock;
 static GCond released;
-static GHashTable *failing; /* callback to calls until it fails; NULL: none do */
+static GHashTable *failing; /* callback to calls until it fails; NULL: no faults */
 static CstErrorCode failing_with;
 static gboolean struck;
-static char *hanging; /* the callback to wait in; NULL: none */
-static guint waiting; /* calls that do */
+static char *hanging; /* the callback that hangs; NULL: no callback */
+static guint waiting; /* calls in memory_enter() */
 
 void cst_memory_fault(const char *callback, guint nth)
 {
@@ -68,7 +68,7 @@ void cst_memory_release(void)
     g_mutex_unlock(&faults_lock);
 }
 
-/* With the lock held: counts the call, and returns TRUE when it is the one that has to fail. */
+/* Counts the call. Returns TRUE if this call must fail. The caller holds the lock. */
 static gboolean strikes(const char *callback)
 {
     guint left = failing ? GPOINTER_TO_UINT(g_hash_table_lookup(failing, callback)) : 0;
@@ -80,7 +80,7 @@ static gboolean strikes(const char *callback)
     return left == 1;
 }
 
-/* Hangs first, then fails: a test may release a call into its failure. */
+/* Hangs first, then fails, so that a test may make a released call fail. */
 gboolean memory_enter(const char *callback, GError **error)
 {
     CstErrorCode code;

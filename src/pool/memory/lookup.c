@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How every callback begins: the store, the disk or the snapshot that it is about is looked up, and
- * the lock is acquired, because others may have changed it since the last call. Whoever gets
- * something has the lock, and unlocks it; a failure returns without the lock.
+ * The start of each callback: looks up the store, the disk or the snapshot, and acquires the lock,
+ * because other calls may have changed it. On success the caller holds the lock and must release
+ * it. On failure the lock is not held.
  */
 #include "memory.h"
 
@@ -14,7 +14,7 @@ char *memory_vol_path(CstPoolState *state, const char *name)
     return g_strconcat(state->def->source.name, "/", name, NULL);
 }
 
-/* The fault is tried without the lock, so that a call that hangs is in nobody's way. */
+/* The fault is tried without the lock, so that a call that hangs does not block other calls. */
 MemoryStore *memory_enter_store(CstPoolState *state, const char *callback, GError **error)
 {
     MemoryStore *store;
@@ -58,7 +58,9 @@ MemoryDisk *memory_disk_at(MemoryDisk *disk, const char *snapshot, GError **erro
     return NULL;
 }
 
-/* With the lock held: those that began with @disk (@snapshot NULL: with whatever of it). */
+/*
+ * Appends the clones of @disk (@snapshot NULL: of any of its snapshots). The caller holds the lock.
+ */
 void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snapshot,
                         GPtrArray *children)
 {

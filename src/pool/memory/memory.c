@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The example backend: every group of callbacks on the smallest technology there can be. It has no
- * state of its own beyond what the core gives it; what is stored is looked up in every call
- * (lookup.c). The table stands here, above the files that do the work; none of them calls back.
+ * The example backend: all groups of callbacks on a minimal technology. It keeps no state besides
+ * the state of the core; each call looks up the stored objects (lookup.c). This file has the table,
+ * in the layer above the files that do the work, which do not call back.
  */
 #include <pool/memory.h>
 
@@ -16,7 +16,7 @@
 
 /* --- state ------------------------------------------------------------------------------------ */
 
-/* No store is looked up: a state may be opened before its store exists. */
+/* Does not look up the store, because a state may be opened before its store exists. */
 static CstPoolState *memory_open(const CstPoolDef *def, GError **error)
 {
     CstPoolState *state = g_new0(CstPoolState, 1);
@@ -31,7 +31,7 @@ static void memory_close(CstPoolState *state)
     g_free(state);
 }
 
-/* A store that is gone is a pool that is not active: no error. */
+/* If the store does not exist, the pool is inactive; this is not an error. */
 static gboolean memory_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     MemoryStore *store;
@@ -47,7 +47,7 @@ static gboolean memory_check(CstPoolState *state, gboolean *ret_active, GError *
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
-/* "STORE/NAME"; no leading slash, as with RBD. */
+/* Parses "STORE/NAME", without a leading slash, as with RBD. */
 static char *memory_vol_resolve(CstPoolState *state, const char *path)
 {
     size_t len = strlen(state->def->source.name);
@@ -57,7 +57,7 @@ static char *memory_vol_resolve(CstPoolState *state, const char *path)
     return g_strdup(path + len + 1);
 }
 
-/* Makes the record of a disk, or returns @known when nothing was written since. */
+/* Makes the record of a disk, or returns @known if the disk has not changed since. */
 static CstVolume *describe(CstPoolState *state, MemoryDisk *disk, CstVolume *known)
 {
     CstVolumeStamp stamp = memory_disk_stamp(disk);
@@ -133,7 +133,7 @@ static gboolean memory_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErro
 
 /* --- lifecycle -------------------------------------------------------------------------------- */
 
-/* What is there is kept: nothing is formatted unasked. */
+/* An existing store is kept. */
 static gboolean memory_build(CstPoolState *state, unsigned flags, GError **error)
 {
     if (!cst_flags_check(flags, 0, "virStorageBackendMemoryBuild", error) ||
@@ -167,7 +167,7 @@ static gboolean memory_stop(CstPoolState *state, GError **error)
     return set_active(state, "stop", FALSE, error);
 }
 
-/* Checked under the same lock as the removal, so that no volume comes in between. */
+/* The check is under the same lock as the removal, so that no volume is added in between. */
 static gboolean memory_destroy(CstPoolState *state, unsigned flags, GError **error)
 {
     MemoryStore *store;

@@ -4,36 +4,36 @@
 #include "store.h"
 
 /**
- * What the files of the example backend share; a real one has a header like this, too. From below
- * to above: store.c (the technology), lookup.c, volume.c and snapshot.c, memory.c (the table). Each
- * calls only what is below it.
+ * Internal header of the example backend; a real backend has a similar header. The layers from
+ * bottom to top: store.c (the technology), lookup.c, volume.c and snapshot.c, memory.c (the table).
+ * Each file calls only lower layers.
  */
 
 /* --- lookup.c --------------------------------------------------------------------------------- */
 
 /**
- * Begins a callback: returns the store, or its disk @name, with the lock held, which the caller
- * releases (memory_unlock()). NULL with @error, and without the lock, when @callback is to fail or
- * there is no such thing.
+ * Begin a callback: look up the store, or its disk @name, and return it with the lock held. The
+ * caller releases the lock (memory_unlock()). NULL with @error, without the lock, if @callback has
+ * a fault or the object does not exist.
  */
 MemoryStore *memory_enter_store(CstPoolState *state, const char *callback, GError **error);
 MemoryDisk *memory_enter_disk(CstPoolState *state, const char *callback, const char *name,
                               GError **error);
 /**
- * With the lock held: returns the disk itself (@snapshot NULL) or one of its snapshots, borrowed;
- * NULL with NOT_FOUND.
+ * Returns the disk itself (@snapshot NULL) or one of its snapshots, borrowed. NULL with NOT_FOUND.
+ * The caller holds the lock.
  */
 MemoryDisk *memory_disk_at(MemoryDisk *disk, const char *snapshot, GError **error);
 /** CstBackend.vol_path, also for the paths of clones. */
 char *memory_vol_path(CstPoolState *state, const char *name);
 /**
- * With the lock held: appends the path of each disk that was cloned from @disk, or from its
- * snapshot @snapshot (NULL: from any).
+ * Appends the path of each disk that was cloned from @disk, or from its snapshot @snapshot (NULL:
+ * any). The caller holds the lock.
  */
 void memory_list_clones(CstPoolState *state, MemoryDisk *disk, const char *snapshot,
                         GPtrArray *children);
 
-/* --- volume.c: the callbacks of those names --------------------------------------------------- */
+/* --- volume.c: callbacks ---------------------------------------------------------------------- */
 
 gboolean memory_vol_make(CstPoolState *state, const CstVolDef *def, GError **error);
 gboolean memory_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,

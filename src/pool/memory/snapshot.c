@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots of the example backend: disks kept in their volume's list, which share all blocks with
- * it. A clone names the disk and the snapshot that it was made from, so a rename updates the
- * clones. Each change is one step under the lock.
+ * Snapshots of the example backend: disks in their volume's list, which share all blocks with the
+ * volume. A clone refers to its disk and its snapshot by name, so a rename updates the clones. Each
+ * change is one step under the lock.
  */
 #include "memory.h"
 
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* The list is in order of age, as snapshots are appended. */
+/* The list is sorted by age, because snapshots are appended. */
 static gboolean snapshot_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                               GError **error)
 {
@@ -46,7 +46,7 @@ static gboolean snapshot_create(CstPoolState *state, const char *volume, const c
     return fresh || cst_fail_snapshot_exists(volume, name, error);
 }
 
-/* The snapshot @name of @volume with the lock held; NULL with @error, and without it. */
+/* Returns snapshot @name of @volume with the lock held. NULL with @error, without the lock. */
 static MemoryDisk *enter_snapshot(CstPoolState *state, const char *callback, const char *volume,
                                   const char *name, GError **error)
 {
@@ -71,7 +71,7 @@ static gboolean snapshot_revert(CstPoolState *state, const char *volume, const c
     return TRUE;
 }
 
-/* Clones refer to the snapshot by name, so it has to stay while there are any. */
+/* Clones refer to the snapshot by name, so it must be kept while it has clones. */
 static gboolean snapshot_remove(CstPoolState *state, const char *volume, const char *name,
                                 CstTask *task, GError **error)
 {
@@ -91,7 +91,7 @@ static gboolean snapshot_remove(CstPoolState *state, const char *volume, const c
                                         name, volume, (const char *)clones->pdata[0]);
 }
 
-/* With the lock held: clones know their snapshot by its name. */
+/* Updates the name of the snapshot in its clones. The caller holds the lock. */
 static void rename_origin(MemoryStore *store, const char *volume, const char *name,
                           const char *new_name)
 {

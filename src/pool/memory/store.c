@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The technology of the example backend: disks in this process's memory, made of blocks that are
- * shared until somebody writes to them. One lock guards what stores and disks exist; each disk's
- * own lock, acquired after it, guards its size and its blocks, so that reads and writes of content
- * wait for nothing else. A block (GBytes) is immutable; NULL stands for zeroes.
+ * The technology of the example backend: disks in the memory of this process. A disk consists of
+ * blocks that are shared until they are written. One lock guards the sets of stores and disks. Each
+ * disk's own lock, acquired after it, guards its size and its blocks, so that reads and writes of
+ * content wait only for that lock. A block (GBytes) is immutable; NULL means zeroes.
  */
 #include "store.h"
 
@@ -43,7 +43,8 @@ static guint blocks_of(uint64_t size)
 }
 
 /*
- * Every disk gets another number, so that one that replaces another of its name has another stamp.
+ * Every disk gets a new number, so that a disk that replaces another disk of its name has another
+ * stamp.
  */
 MemoryDisk *memory_disk_new(const char *name, uint64_t size)
 {
@@ -58,7 +59,7 @@ MemoryDisk *memory_disk_new(const char *name, uint64_t size)
     g_mutex_init(&disk->lock);
     disk->blocks = g_ptr_array_new_with_free_func(block_free);
     disk->size = size;
-    disk->writes = 1; /* that it was made: a time of 0 would be an unknown one */
+    disk->writes = 1; /* counts the creation, because a time of 0 means unknown */
     g_ptr_array_set_size(disk->blocks, (gint)blocks_of(size));
     return disk;
 }
@@ -91,7 +92,7 @@ int memory_disk_find(const MemoryDisk *disk, const char *snapshot)
     return -1;
 }
 
-/* With the disk's lock held: a list of the same blocks, with references of its own. */
+/* Returns a list of the same blocks, with new references. The caller holds the disk's lock. */
 static GPtrArray *share_blocks(const MemoryDisk *disk)
 {
     GPtrArray *shared = g_ptr_array_new_with_free_func(block_free);
@@ -102,7 +103,7 @@ static GPtrArray *share_blocks(const MemoryDisk *disk)
     return shared;
 }
 
-/* One lock after the other: two disks that become each other can't deadlock. */
+/* Holds one lock at a time, so that two calls with exchanged arguments cannot deadlock. */
 void memory_disk_become(MemoryDisk *disk, MemoryDisk *from)
 {
     GPtrArray *blocks;
@@ -120,7 +121,7 @@ void memory_disk_become(MemoryDisk *disk, MemoryDisk *from)
     g_mutex_unlock(&disk->lock);
 }
 
-/* A block that is in use never changes, and is not another one's as long as both lists have it. */
+/* A block in use never changes, and its address is not reused as long as both lists hold it. */
 void memory_disk_changed(MemoryDisk *since, MemoryDisk *until, CstChanged *changed)
 {
     GPtrArray *blocks;
@@ -152,8 +153,8 @@ MemoryDisk *memory_disk_copy(MemoryDisk *disk, const char *name)
 }
 
 /*
- * With the disk's lock held: puts @len bytes of @buf (NULL: zeroes) into one block. The block is
- * replaced, never changed, as others may share it; zeroes cost no memory.
+ * Writes @len bytes of @buf (NULL: zeroes) to one block. Replaces the block and never changes it,
+ * because other disks may share it. Zero blocks use no memory. The caller holds the disk's lock.
  */
 static void put_into_block(MemoryDisk *disk, uint64_t offset, const void *buf, size_t len)
 {
@@ -173,7 +174,7 @@ static void put_into_block(MemoryDisk *disk, uint64_t offset, const void *buf, s
     *block = g_bytes_new_take(bytes, BLOCK);
 }
 
-/* With the disk's lock held: writes @len bytes of @buf (NULL: zeroes), block by block. */
+/* Writes @len bytes of @buf (NULL: zeroes), block by block. The caller holds the disk's lock. */
 static void put(MemoryDisk *disk, uint64_t offset, const uint8_t *buf, uint64_t len)
 {
     disk->writes++;
@@ -190,7 +191,7 @@ static void put(MemoryDisk *disk, uint64_t offset, const uint8_t *buf, uint64_t 
 void memory_disk_resize(MemoryDisk *disk, uint64_t size)
 {
     g_mutex_lock(&disk->lock);
-    /* What is cut off must not come back when the disk grows again. */
+    /* Zero the end, so that the old content does not reappear when the disk grows again. */
     if (size < disk->size)
         put(disk, size, NULL, disk->size - size);
     g_ptr_array_set_size(disk->blocks, (gint)blocks_of(size));
@@ -199,7 +200,7 @@ void memory_disk_resize(MemoryDisk *disk, uint64_t size)
     g_mutex_unlock(&disk->lock);
 }
 
-/* Copies a block even if nobody shares it any more. */
+/* Copies a block even if it is no longer shared. */
 gboolean memory_disk_own(MemoryDisk *disk, guint index)
 {
     gboolean found;
@@ -216,7 +217,7 @@ gboolean memory_disk_own(MemoryDisk *disk, guint index)
     return found;
 }
 
-/* Adds the disk's blocks to @seen, so that shared ones count once. */
+/* Adds the disk's blocks to @seen, so that shared blocks count once. */
 static void collect_blocks(MemoryDisk *disk, GHashTable *seen)
 {
     g_mutex_lock(&disk->lock);
@@ -276,7 +277,7 @@ static gboolean disk_pread(CstBlob *blob, void *buf, size_t len, uint64_t offset
     return TRUE;
 }
 
-/* A block device does not grow because somebody writes behind its end. */
+/* Like a block device, a disk does not grow with a write past its end. */
 static gboolean disk_pwrite(CstBlob *blob, const void *buf, size_t len, uint64_t offset,
                             GError **error)
 {
@@ -321,7 +322,7 @@ static gboolean disk_zero(CstBlob *blob, uint64_t offset, uint64_t length, unsig
     return TRUE;
 }
 
-/* One run of equal kind, from block to block. */
+/* Returns one run of data or holes, extended block by block. */
 static gboolean disk_extent(CstBlob *blob, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                             GError **error)
 {
@@ -357,7 +358,7 @@ static const CstBlobOps disk_ops = {
     .zero = disk_zero,
 };
 
-/* The reference keeps a deleted disk readable for who has it open, as an unlinked file is. */
+/* The reference keeps a deleted disk readable for its open blobs, like an unlinked file. */
 CstBlob *memory_blob_new(MemoryDisk *disk, gboolean writable)
 {
     DiskBlob *blob = g_new0(DiskBlob, 1);
@@ -369,7 +370,7 @@ CstBlob *memory_blob_new(MemoryDisk *disk, gboolean writable)
 
 /* --- stores ----------------------------------------------------------------------------------- */
 
-/* Disks that somebody has open survive their store. */
+/* Open disks outlive their store. */
 static void store_free(gpointer data)
 {
     MemoryStore *store = data;
@@ -462,7 +463,7 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* With drafts and snapshots, so that a test sees what a crash would leave. */
+/* Includes drafts and snapshots, so that a test sees the state after a crash. */
 char **cst_memory_list(const char *store)
 {
     GPtrArray *names = g_ptr_array_new();
@@ -493,7 +494,7 @@ char **cst_memory_list(const char *store)
     return (char **)g_ptr_array_free(names, FALSE);
 }
 
-/* Holders are texts only: nothing keeps the volume from being used. */
+/* Holders are only texts; they do not prevent any use of the volume. */
 void cst_memory_hold(const char *store, const char *volume, const char *who)
 {
     MemoryStore *there;

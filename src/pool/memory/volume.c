@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes of the example backend. A draft is a disk that its store lists under its token; the
- * commit moves it among the disks under its name while the lock is held, so that others see one
- * step.
+ * Volumes of the example backend. A draft is a disk that its store lists under its token. The
+ * commit moves it to the disks under its name while the lock is held, so that it is one step for
+ * other calls.
  */
 #include "memory.h"
 
@@ -16,7 +16,7 @@
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
-/* With the lock held: lists @disk as a draft; takes it over. */
+/* Adds @disk to the drafts and consumes the reference. The caller holds the lock. */
 static void add_draft(MemoryStore *store, MemoryDisk *disk, CstVolDraft *draft)
 {
     draft->blob = memory_blob_new(disk, TRUE);
@@ -25,7 +25,7 @@ static void add_draft(MemoryStore *store, MemoryDisk *disk, CstVolDraft *draft)
     g_hash_table_insert(store->drafts, g_strdup(draft->token), disk);
 }
 
-/* With the lock held: what forbids a new disk for @def. */
+/* Checks that a new disk for @def is possible. The caller holds the lock. */
 static gboolean check_new(const MemoryStore *store, const CstVolDef *def, GError **error)
 {
     if (def->type == CST_VOL_DIR)
@@ -38,7 +38,7 @@ static gboolean check_new(const MemoryStore *store, const CstVolDef *def, GError
     return TRUE;
 }
 
-/* Others see one step, as the lock is held. */
+/* Atomic for other calls, because the lock is held. */
 gboolean memory_vol_make(CstPoolState *state, const CstVolDef *def, GError **error)
 {
     MemoryStore *store = memory_enter_store(state, "vol_make", error);
@@ -70,7 +70,7 @@ gboolean memory_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDra
     return fits;
 }
 
-/* Moves the draft among the disks in one step; VOL_EXISTS when the name was taken meanwhile. */
+/* Moves the draft to the disks in one step. VOL_EXISTS if the name is in use by now. */
 gboolean memory_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                            GError **error)
 {
@@ -93,7 +93,7 @@ gboolean memory_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVol
     return free_name || cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
 }
 
-/* May be called by another process than the one that made the draft, and twice. */
+/* May be called by a process other than the maker of the draft, and repeatedly. */
 gboolean memory_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
     MemoryStore *store;
@@ -106,13 +106,13 @@ gboolean memory_vol_abandon(CstPoolState *state, const char *token, GError **err
     return TRUE;
 }
 
-/* The table's own reference is the only one left. */
+/* Only the table has a reference. */
 static gboolean is_dead(gpointer token, gpointer disk, gpointer data)
 {
     return g_atomic_int_get(&((MemoryDisk *)disk)->refs) == 1;
 }
 
-/* Whoever makes a volume has its draft open; a draft that nobody has open is a dead one's. */
+/* The maker of a volume keeps its draft open, so a draft that is not open has no live maker. */
 gboolean memory_drop_drafts(CstPoolState *state, GError **error)
 {
     MemoryStore *store = memory_enter_store(state, "drop_drafts", error);
@@ -126,7 +126,7 @@ gboolean memory_drop_drafts(CstPoolState *state, GError **error)
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
-/* A volume that is gone already is success. Its snapshots go with it. */
+/* Succeeds if the volume does not exist. Removes its snapshots, too. */
 gboolean memory_vol_delete(CstPoolState *state, const char *name, unsigned flags, GError **error)
 {
     MemoryStore *store;
@@ -141,7 +141,7 @@ gboolean memory_vol_delete(CstPoolState *state, const char *name, unsigned flags
     return TRUE;
 }
 
-/* With the lock held: clones know what they were made from by its name. */
+/* Updates the name of the disk in its clones. The caller holds the lock. */
 static void rename_origins(MemoryStore *store, const char *name, const char *new_name)
 {
     GHashTableIter iter;
@@ -155,13 +155,13 @@ static void rename_origins(MemoryStore *store, const char *name, const char *new
             g_free(disk->origin);
             disk->origin = g_strdup(new_name);
             g_mutex_lock(&disk->lock);
-            disk->writes++; /* what is known of it is out of date */
+            disk->writes++; /* its old record is outdated */
             g_mutex_unlock(&disk->lock);
         }
     }
 }
 
-/* Snapshots are the disk's own. Without a disk @name, @new_name has been renamed already. */
+/* Snapshots are part of the disk. If disk @name is missing, it was already renamed to @new_name. */
 gboolean memory_vol_rename(CstPoolState *state, const char *name, const char *new_name,
                            GError **error)
 {
@@ -215,7 +215,7 @@ gboolean memory_vol_resize(CstPoolState *state, const char *name, uint64_t capac
 
 /* --- sharing ---------------------------------------------------------------------------------- */
 
-/* With the lock held: a draft that shares the blocks of @source or of its snapshot. */
+/* Makes a draft that shares the blocks of @source or of its snapshot. The caller holds the lock. */
 static gboolean add_clone(MemoryStore *store, MemoryDisk *source, const char *snapshot,
                           const CstVolDef *def, CstVolDraft *draft, GError **error)
 {
@@ -233,7 +233,7 @@ static gboolean add_clone(MemoryStore *store, MemoryDisk *source, const char *sn
     return TRUE;
 }
 
-/* Always possible here, so the core never has to copy within a store. */
+/* Always possible, so the core never copies within a store. */
 gboolean memory_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                   const char *snapshot, CstVolDraft *draft, GError **error)
 {
@@ -273,8 +273,8 @@ gboolean memory_vol_children(CstPoolState *state, const char *name, GPtrArray *c
 }
 
 /*
- * Copies block by block without holding the lock; the disk is complete and right after each block,
- * and a repetition continues.
+ * Copies block by block without holding the lock. The disk is complete and consistent after each
+ * block, and a repeated call continues.
  */
 gboolean memory_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error)
 {
@@ -297,7 +297,7 @@ gboolean memory_vol_flatten(CstPoolState *state, const char *name, CstTask *task
     return TRUE;
 }
 
-/* The whole store is thin: what nobody wrote costs nothing. */
+/* The whole store is thin: unwritten blocks use no space. */
 gboolean memory_thin(CstPoolState *state, GPtrArray *stores, GError **error)
 {
     MemoryStore *store = memory_enter_store(state, "thin", error);

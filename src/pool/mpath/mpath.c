@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Multipath maps: those of device-mapper's devices whose table is a multipath target. A map is the
- * volume "dm-N", as with libvirt, and has the path below /dev/mapper. multipathd or "multipath"
- * makes the maps and removes them; starting and stopping the pool changes nothing.
+ * Multipath maps: the device-mapper devices with a multipath target. A map is the volume "dm-N", as
+ * with libvirt, and its path is below /dev/mapper. multipathd or "multipath" creates and removes
+ * the maps; starting and stopping the pool changes nothing on the host.
  *
- * A map without a path that works may keep its readers waiting for as long as that lasts, so it is
- * shown with that problem and not read.
+ * A map without a working path may block its readers for an unlimited time. So it is shown with
+ * that problem and is not read.
  */
 #include "mpath.h"
 
@@ -23,8 +23,8 @@
 /* --- paths ------------------------------------------------------------------------------------ */
 
 /*
- * "sdb active", "sdc failed", "sdd failed (offline)": the kernel's state of the disk as well. "8:16
- * failed" where it has the device no longer.
+ * Appends "sdb active", "sdc failed", or "sdd failed (offline)" with the kernel's state of the
+ * disk. Appends "8:16 failed" if the kernel has no such device any more.
  */
 static void describe_path(GString *text, const MpathPath *path)
 {
@@ -72,12 +72,12 @@ static void take_paths(CstAttached *map, const GArray *paths)
 
 /* --- maps ------------------------------------------------------------------------------------- */
 
-/** What the kernel calls "dm-N". */
+/** A device-mapper device "dm-N". */
 typedef struct {
     char *dir; /**< in /sys */
     char *name;
     dev_t device;
-    GArray *paths; /**< of MpathPath; NULL: it is no map, or has gone */
+    GArray *paths; /**< of MpathPath; NULL: not a map, or removed */
 } Map;
 
 static void map_clear(Map *map)
@@ -124,7 +124,7 @@ static gboolean take_map(const char *node, GPtrArray *found, GError **error)
     return TRUE;
 }
 
-/* "dm-2" before "dm-10". */
+/* "dm-2" sorts before "dm-10". */
 static gint compare_nodes(gconstpointer a, gconstpointer b)
 {
     const CstAttached *x = *(CstAttached *const *)a, *y = *(CstAttached *const *)b;
@@ -150,7 +150,7 @@ typedef struct {
     guint active;
 } PathCount;
 
-/* Counts the paths of a map; those of one that lacks some are named in @notes (NULL: nowhere). */
+/* Counts the paths of a map. If a path has failed, describes the paths in @notes (may be NULL). */
 static gboolean count_paths(const char *node, PathCount *count, CstPoolHealth *notes,
                             GError **error)
 {
@@ -175,7 +175,7 @@ static gboolean count_paths(const char *node, PathCount *count, CstPoolHealth *n
     return TRUE;
 }
 
-/* A map without a path is a volume with a problem; others go on, and so does the pool. */
+/* A map without a path is a volume with a problem; the other maps and the pool are not affected. */
 static gboolean mpath_health(CstPoolState *state, gboolean details, CstPoolHealth *health,
                              GError **error)
 {
@@ -209,7 +209,7 @@ static CstPoolState *mpath_open(const CstPoolDef *def, GError **error)
     return NULL;
 }
 
-/* The maps are there, or none, whether the pool was started or not. */
+/* The pool is always active, because the maps do not depend on its start. */
 static gboolean mpath_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     *ret_active = TRUE;

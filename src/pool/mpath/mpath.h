@@ -4,28 +4,28 @@
 #include <pool/attached.h>
 
 /**
- * The pool of this host's multipath maps, as libvirt has it, with the paths below each of them.
+ * The pool of this host's multipath maps, as in libvirt, with the paths of each map.
  *
  *     ../device/…      volumes that are whole devices
- *     status.c         what device-mapper says of a map
+ *     status.c         device-mapper's status of a map
  *     mpath.c          the callbacks and their table
  */
 extern const CstBackend cst_mpath_backend;
 
-/** One path of a map. */
+/** A path of a map. */
 typedef struct {
     dev_t device;
-    gboolean active; /**< the kernel sends requests there; else it has failed */
+    gboolean active; /**< the kernel sends requests to it; FALSE: it has failed */
 } MpathPath;
 
 /**
- * Reads the status line of device-mapper's target "multipath"; returns an array of MpathPath, in
- * the order of the groups, which the caller unrefs. NULL with CORRUPT for a line that is none.
+ * Parses the status line of device-mapper's target "multipath". Returns an array of MpathPath, in
+ * the order of the groups, which the caller unrefs. NULL with CORRUPT if the line is not valid.
  */
 GArray *mpath_status_parse(const char *line, GError **error);
 
 /**
- * Asks device-mapper for the paths of the map with number @device. *ret_paths NULL: it is another
- * kind of device-mapper's devices, or has gone.
+ * Reads the paths of the map with number @device from device-mapper. *ret_paths is NULL if the
+ * device is not a multipath map, or was removed.
  */
 gboolean mpath_status_read(dev_t device, GArray **ret_paths, GError **error);

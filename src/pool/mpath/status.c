@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What device-mapper says of a multipath map. It is the kernel's own account of which paths
- * requests are sent to; multipathd, which checks the paths and tells the kernel, need not run.
+ * Reads device-mapper's status of a multipath map. The status is the kernel's own list of the paths
+ * that it sends requests to. multipathd, which checks the paths and reports them to the kernel,
+ * need not run.
  *
  * The status line of the target is (drivers/md/dm-mpath.c):
  *
@@ -19,12 +20,12 @@
 #include <base/i18n.h>
 #include <pool/device.h>
 
-#define ANSWER_SIZE (64u << 10) /* some thousand paths */
+#define ANSWER_SIZE (64u << 10) /* for some thousand paths */
 #define COUNT_MAX   4096
 
 /* --- the line --------------------------------------------------------------------------------- */
 
-/* The words not read yet, of a line that was split at spaces. */
+/* The unread words of a line that was split at spaces. */
 typedef char **Words;
 
 static const char *next_word(Words *words)
@@ -48,7 +49,7 @@ static gboolean skip(Words *words, guint64 count)
     return count == 0;
 }
 
-/* A count, and as many words. */
+/* Skips a count, and as many words. */
 static gboolean skip_list(Words *words)
 {
     guint64 count;
@@ -110,8 +111,8 @@ GArray *mpath_status_parse(const char *line, GError **error)
 /* --- the kernel ------------------------------------------------------------------------------- */
 
 /*
- * Returns the status line in @answer, of ANSWER_SIZE bytes; NULL: the map has no target, or one of
- * another type.
+ * Returns the status line in @answer, of ANSWER_SIZE bytes. NULL if the device has no target, or a
+ * target of another type.
  */
 static const char *status_in(const struct dm_ioctl *answer)
 {

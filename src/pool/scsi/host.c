@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which SCSI host an adapter is. The kernel numbers hosts as it finds them, so only the current
- * boot knows what "host3" is; the address of the hardware and world wide names last longer. All of
- * it is read from sysfs:
+ * Finds the SCSI host of an adapter. The kernel numbers hosts in the order of detection, so "host3"
+ * is valid only for the current boot. The address of the hardware and world wide names are
+ * permanent. The data is read from sysfs:
  *
- *     /sys/class/scsi_host/host3     a link to
- * …/pci0000:00/0000:00:1f.2/ata3/host3/scsi_host/host3; unique_id tells the hosts of one PCI
- * function apart /sys/class/fc_host/host3       node_name, port_name ("0x2001001b32a9da4e"), …
+ *     /sys/class/scsi_host/host3   a link to
+ *                                  …/pci0000:00/0000:00:1f.2/ata3/host3/scsi_host/host3
+ *     …/host3/unique_id            distinguishes the hosts of one PCI function
+ *     /sys/class/fc_host/host3     node_name, port_name ("0x2001001b32a9da4e"), …
  */
 #include "scsi.h"
 
@@ -43,7 +44,7 @@ static gint compare_numbers(gconstpointer a, gconstpointer b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* Numbers of the hosts in a class, in order. */
+/* Returns the sorted numbers of the hosts in a class. */
 static GArray *hosts_in(const char *class)
 {
     g_auto(GStrv) names = cst_kernel_list(class);

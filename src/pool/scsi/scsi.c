@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The callbacks of scsi pools, above the files that do the work, and their table.
+ * The callbacks of scsi pools, in the layer above the files that do the work, and their table.
  *
- * The pool is known by where its host's hardware is from the start on: once the driver has been
- * loaded anew, "host3" may be another adapter, whose disks are not shown.
+ * From its start on, a pool is identified by the location of its host's hardware. After a reload of
+ * the driver, "host3" may be another adapter, and its disks are not shown.
  */
 #include "scsi.h"
 
@@ -16,8 +16,8 @@
 
 typedef struct {
     CstAttachedState head;
-    char *place;         /* where the host has to be; NULL: anywhere */
-    gboolean made_vport; /* by this pool's start */
+    char *place;         /* required location of the host; NULL: any */
+    gboolean made_vport; /* the start of this pool made it */
 } ScsiState;
 
 #define SCSI(state) ((ScsiState *)(state))
@@ -27,7 +27,10 @@ static const CstAdapter *adapter_of(const CstPoolState *state)
     return &state->def->source.adapter;
 }
 
-/* The number of the host now; STATE when it is not the one that the pool was started with. */
+/*
+ * Returns the current number of the host. STATE if it is not the host that the pool was started
+ * with.
+ */
 static gboolean find_host(CstPoolState *state, unsigned *ret_host, GError **error)
 {
     g_autofree char *place = NULL;
@@ -100,7 +103,7 @@ static gboolean scsi_start(CstPoolState *state, GError **error)
         return FALSE;
     if (scsi_rescan_bus(state, NULL, error))
         return TRUE;
-    /* A start that fails is followed by no stop, so the port that it has made goes here. */
+    /* A failed start is not followed by a stop, so remove the port that it made. */
     if (SCSI(state)->made_vport)
         scsi_vport_remove(adapter, state->def->name, NULL);
     SCSI(state)->made_vport = FALSE;
@@ -108,8 +111,8 @@ static gboolean scsi_start(CstPoolState *state, GError **error)
 }
 
 /*
- * A virtual port goes with the pool if the definition says so or, where it says nothing, if the
- * pool's start has made it.
+ * Whether to remove the virtual port with the pool: if the definition requests it. If the
+ * definition does not set it, then if the pool's start made the port.
  */
 static gboolean is_vport_ours(const CstPoolState *state)
 {
@@ -120,7 +123,10 @@ static gboolean is_vport_ours(const CstPoolState *state)
     return adapter->managed < 0 ? SCSI((CstPoolState *)state)->made_vport : adapter->managed;
 }
 
-/* The LUNs of another host stay, whoever uses them; those of a virtual port go with it. */
+/*
+ * The LUNs of a physical host stay, even if they are in use; the LUNs of a virtual port are removed
+ * with it.
+ */
 static gboolean scsi_stop(CstPoolState *state, GError **error)
 {
     g_autoptr(GPtrArray) found = NULL;
@@ -129,7 +135,7 @@ static gboolean scsi_stop(CstPoolState *state, GError **error)
         return TRUE;
     found = g_ptr_array_new_with_free_func((GDestroyNotify)cst_attached_free);
     if (!scsi_find(state, found, NULL))
-        return TRUE; /* gone already */
+        return TRUE; /* already removed */
     for (guint i = 0; i < found->len; i++) {
         const CstAttached *lun = g_ptr_array_index(found, i);
 
@@ -158,7 +164,7 @@ static char *scsi_identity(CstPoolState *state, GError **error)
     return NULL;
 }
 
-/* A start takes the host that the definition means now. */
+/* A start adopts the current host of the definition. */
 static gboolean scsi_expect(CstPoolState *state, const char *recorded, gboolean starting,
                             GError **error)
 {

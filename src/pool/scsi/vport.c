@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Virtual ports of Fibre Channel hosts (NPIV): the kernel makes one, as a SCSI host of its own,
- * when "WWPN:WWNN" is written to vport_create of the physical host, and removes it by vport_delete.
+ * Virtual ports of Fibre Channel hosts (NPIV). The kernel creates a port, as a separate SCSI host,
+ * after a write of "WWPN:WWNN" to vport_create of the physical host. A write to vport_delete
+ * removes it.
  *
- * Which physical host that is, the adapter says by name, by its world wide names or by those of the
- * fabric; else the first one that is online and has a port left is taken, as with libvirt.
+ * The adapter names the physical host by name, by world wide names or by the world wide name of the
+ * fabric. Without a name, the first host that is online and has a free port is used, as in libvirt.
  */
 #include "scsi.h"
 
@@ -18,7 +19,7 @@
 
 #define WAIT_STEP (100 * G_TIME_SPAN_MILLISECOND)
 
-/* The driver makes the host while vport_create is being written to, or soon afterwards. */
+/* The driver creates the host during the write to vport_create, or soon afterwards. */
 gint64 scsi_vport_wait_us = 10 * G_TIME_SPAN_SECOND;
 
 static gboolean has_attribute(unsigned host, const char *name, const char *wwn)
@@ -35,7 +36,7 @@ static gboolean read_count(unsigned host, const char *name, guint64 *ret_count)
     return text && g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT32, ret_count, NULL);
 }
 
-/* Whether it could make another port. */
+/* Whether the host can create another port. */
 static gboolean is_capable(unsigned host)
 {
     g_autofree char *state = scsi_fc_attribute(host, "port_state");
@@ -56,7 +57,7 @@ static gboolean is_parent(const CstAdapter *adapter, unsigned host)
     return is_capable(host);
 }
 
-/* The physical host that has, or is to make, the port. */
+/* Finds the physical host of the port, which has it or creates it. */
 static gboolean find_parent(const CstAdapter *adapter, const char *pool, unsigned *ret_host,
                             GError **error)
 {
@@ -121,14 +122,16 @@ gboolean scsi_vport_ensure(const CstAdapter *adapter, const char *pool, gboolean
     *ret_made = await_host(adapter, TRUE);
     if (*ret_made)
         return TRUE;
-    /* The driver may make it still. */
+    /* The driver may still create it later. */
     write_command(parent, "vport_delete", adapter, NULL);
     return cst_fail(error, CST_ERROR_TIMEOUT,
                     _("SCSI host %u has made no virtual port with wwnn='%s' and wwpn='%s'"), parent,
                     adapter->wwnn, adapter->wwpn);
 }
 
-/* The directory of a virtual port lies in that of its parent: …/host5/vport-5:0-0/host6. */
+/*
+ * The directory of a virtual port is inside the directory of its parent: …/host5/vport-5:0-0/host6.
+ */
 static gboolean parent_of(unsigned host, unsigned *ret_parent)
 {
     g_autofree char *place = scsi_host_place(host);
