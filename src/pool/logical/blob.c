@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An LV as a blob: the device's file blob, with one difference. When a write, a flush or a zeroing
- * fails, LVM's report is read to find out whether the LV's thin pool is full, and the error says so
- * instead of "I/O error" (thin.c). That costs nothing until something fails. Reads and discards
- * pass through.
+ * An LV as a blob: the file blob of the device, with one difference. If a write, a flush or a
+ * zeroing fails, the blob reads LVM's report. If the LV's thin pool is full, the error says so
+ * instead of "I/O error" (thin.c). Successful calls have no extra cost. Reads and discards are only
+ * passed on.
  */
 #include "logical.h"
 
@@ -22,7 +22,7 @@ typedef struct {
 
 #define LV_BLOB(blob) ((LvBlob *)(blob))
 
-/* Takes @why over; FALSE always. */
+/* Consumes @why. Always returns FALSE. */
 static gboolean explain(const LvBlob *blob, GError *why, GError **error)
 {
     logical_explain_full(blob->state, blob->head.name, &why);
@@ -116,13 +116,13 @@ CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean 
     return &blob->head;
 }
 
-/* For owner and mode of the node, which only this folder sets. */
+/* For the owner and mode of the node, which only this folder sets. */
 int logical_blob_fd(CstBlob *blob)
 {
     return cst_blob_file_fd(LV_BLOB(blob)->inner);
 }
 
-/* What LVM calls active has a node; one that is missing is an error here. */
+/* An active LV has a node, so a missing node is an error here. */
 CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error)
 {
     g_autofree char *path = logical_device(state, lv);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The last report (pool/report_cache.h), which may be used for a moment (lvm_host.fresh_us), as a
- * report takes LVM about as long as a change does.
+ * The last report (pool/report_cache.h), which may be used for a short time (lvm_host.fresh_us),
+ * because a report takes LVM about as long as a change.
  *
- * What changed is known from our own changes, and from device nodes that come and go (watch.c). A
- * node's event may come late, and be about a change that the last report has already: then nothing
- * is forgotten. While a report is being made, events are collected in cache->nodes, and the report
- * is only kept as fresh if it agrees with all of them. The lock of the shared part guards the rest.
+ * Changes are detected from our own changes, and from the creation and removal of device nodes
+ * (watch.c). An event of a node may be late, and the last report may already contain its change;
+ * such an event is ignored. While a report is made, events are collected in cache->nodes. The
+ * report is fresh only if it agrees with all of them. The lock of the shared part guards all
+ * members.
  *
- * An outdated report stays for logical_name_of_uuid(), which may guess, and for what of it does not
- * change (plain.c).
+ * An outdated report is kept for logical_name_of_uuid(), which may use outdated data, and for its
+ * constant parts (plain.c).
  */
 #include "logical.h"
 
@@ -47,9 +48,9 @@ void logical_cache_clear(LogicalCache *cache)
     cst_report_cache_clear(SHARED(cache));
 }
 
-/* --- what changed (with the lock held) -------------------------------------------------------- */
+/* --- changes (the caller holds the lock) ------------------------------------------------------ */
 
-/* Whether the report agrees with a node being there or not. */
+/* Whether the report agrees with the existence of a node. */
 static gboolean says(const LvmGroup *group, const char *lv, gboolean is_there)
 {
     const LvmVolume *known = lvm_group_find(group, lv);
@@ -57,7 +58,7 @@ static gboolean says(const LvmGroup *group, const char *lv, gboolean is_there)
     return (known && lvm_is_active(known)) == is_there;
 }
 
-/* Whether a report agrees with all nodes that came and went while it was made. */
+/* Whether a report agrees with all nodes that were created or removed while it was made. */
 static gboolean says_all(const LogicalCache *cache, const LvmGroup *group)
 {
     GHashTableIter iter;
@@ -82,7 +83,9 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
 
     g_mutex_lock(&shared->lock);
     if (shared->reports > 0) {
-        /* Inserting a name for the second time: what went and came back may be another LV. */
+        /*
+         * The name is already in the table: a node that was removed and created may be another LV.
+         */
         if (!g_hash_table_insert(cache->nodes, g_strdup(lv), GINT_TO_POINTER(is_there)))
             cst_report_cache_forget(shared);
     } else if (shared->last && !g_hash_table_contains(cache->ours, lv) &&
@@ -94,7 +97,7 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* Ends a report; @group NULL: there was no answer. @changes: from cst_report_cache_begin(). */
+/* Ends a report. @group is NULL if the tool failed. @changes is from cst_report_cache_begin(). */
 static void report_end(LogicalCache *cache, LvmGroup *group, guint changes)
 {
     CstReportCache *shared = SHARED(cache);
@@ -113,7 +116,7 @@ static void report_end(LogicalCache *cache, LvmGroup *group, guint changes)
 }
 
 /*
- * Takes @group (NULL: none) over and returns it; NULL with STATE when it is not the one that the
+ * Consumes @group (may be NULL) and returns it. NULL with STATE if it is not the group that the
  * pool was started with.
  */
 static LvmGroup *expected_group(const LogicalState *state, LvmGroup *group, GError **error)
@@ -159,7 +162,7 @@ LvmGroup *logical_group_last(LogicalState *state)
     return cst_report_cache_last(SHARED(&state->cache));
 }
 
-/* --- what our own changes make of the last report --------------------------------------------- */
+/* --- estimates: the last report and our own changes ------------------------------------------- */
 
 void logical_cache_own(LogicalState *state, const char *lv)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of existing volumes: delete, wipe (the check), resize. What a tool has done is read from
- * the device or a new report; its exit status alone proves nothing.
+ * Changes of existing volumes: delete, wipe (the check), resize. The result of a tool is read from
+ * the device or a new report, because its exit status alone is not reliable.
  */
 #include "logical.h"
 
@@ -30,8 +30,8 @@ static gboolean refuse_dependents_of(CstPoolState *state, const LvmGroup *group,
 }
 
 /*
- * Checked by the core already, and again here: "lvremove -f" removes an origin together with its
- * snapshots.
+ * The core has already checked this. It is checked again, because "lvremove -f" removes an origin
+ * together with its snapshots.
  */
 static gboolean refuse_dependents(CstPoolState *state, const char *name, GError **error)
 {
@@ -64,7 +64,10 @@ gboolean logical_vol_delete(CstPoolState *state, const char *name, unsigned flag
 
 /* --- rename ----------------------------------------------------------------------------------- */
 
-/* What LVM appends to the names of the devices below an LV that is not a plain one. */
+/*
+ * Returns the length of the longest suffix that LVM appends to the names of the devices below an
+ * LV; 0 for a plain LV.
+ */
 static size_t suffix_of(const LvmGroup *group, const LvmVolume *lv)
 {
     size_t len = strlen(lv->name), longest = 0;
@@ -78,7 +81,7 @@ static size_t suffix_of(const LvmGroup *group, const LvmVolume *lv)
     return longest + (strchr("oOsS", lvm_kind(lv)) ? strlen("-real") : 0);
 }
 
-/* Snapshots are tied to the volume's id, and others' by LVM itself. */
+/* Our snapshots refer to the id of the volume. LVM itself updates other snapshots. */
 gboolean logical_vol_rename(CstPoolState *state, const char *name, const char *new_name,
                             GError **error)
 {
@@ -94,7 +97,7 @@ gboolean logical_vol_rename(CstPoolState *state, const char *name, const char *n
     taken = lvm_group_find(group, new_name);
     lv = logical_find(group, name, taken ? NULL : error);
     if (!lv)
-        return taken != NULL; /* it has the name already */
+        return taken != NULL; /* it was already renamed */
     if (taken)
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", new_name);
     return logical_name_fits(logical, new_name, suffix_of(group, lv), error) &&
@@ -103,7 +106,7 @@ gboolean logical_vol_rename(CstPoolState *state, const char *name, const char *n
 
 /* --- wipe ------------------------------------------------------------------------------------- */
 
-/* A classic snapshot would run out of room, and be lost, if all of it was written. */
+/* A classic snapshot would run out of space and be lost if all of it was written. */
 gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **error)
 {
     g_autoptr(LvmGroup) group = logical_group_cached(LOGICAL(state), error);
@@ -119,7 +122,7 @@ gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **
 
 /* --- resize ----------------------------------------------------------------------------------- */
 
-/* LVM keeps origins and their classic snapshots at one size. */
+/* LVM requires one size for an origin and its classic snapshots. */
 static gboolean check_resizable(const LvmVolume *lv, GError **error)
 {
     if (lvm_is_cow(lv))
@@ -144,8 +147,8 @@ static gboolean has_size(LogicalState *state, const char *name, uint64_t size)
 }
 
 /*
- * Checks the size that the LV has now. @why: the tool's error, NULL: it reported success; returned
- * if the size is wrong.
+ * Checks the current size of the LV. @why: the tool's error (NULL: it reported success), which is
+ * returned if the size is wrong.
  */
 static gboolean check_size(LogicalState *state, const char *name, uint64_t size, GError **why,
                            GError **error)
@@ -185,7 +188,7 @@ gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capa
     if (capacity == 0 || capacity > G_MAXINT64 - group->extent_size)
         return cst_fail(error, CST_ERROR_INVALID, _("volume '%s' can't have %" PRIu64 " bytes"),
                         name, capacity);
-    /* LVM rounds up to extents as well; the check needs the exact size. */
+    /* LVM also rounds up to extents; the check needs the exact size. */
     size = cst_round_up(capacity, group->extent_size);
     if (!check_resizable(lv, error))
         return FALSE;

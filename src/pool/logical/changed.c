@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has changed of a thin volume since a snapshot: where the two do not have the same block of
- * their thin pool, as thin_delta tells from the thin pool's metadata alone (delta.c). A block that
- * both have is never written to in place. Other volumes can't be told of.
+ * Finds the changes of a thin volume since a snapshot: the ranges where the two have different
+ * blocks of their thin pool. thin_delta computes them from the thin pool's metadata alone
+ * (delta.c). A shared block is never overwritten in place. Other volumes are not supported.
  *
- * The metadata are those of one moment (metadata.c). They know thin volumes by numbers, which are
- * given away again. So LVM is asked before that moment and after it, and must have the same volumes
- * under the same numbers both times.
+ * The metadata snapshot is of one point in time (metadata.c). It identifies thin volumes by
+ * numbers, which LVM reuses. So LVM's report is read before and after the metadata snapshot, and
+ * both reports must have the same volumes with the same numbers.
  */
 #include "logical.h"
 
@@ -20,14 +20,14 @@
 
 #include "delta.h"
 
-/* Which two are compared. */
+/* The volume and the snapshots to compare. */
 typedef struct {
     const char *volume;
     const char *since;
     const char *until; /* NULL: the volume itself */
 } Question;
 
-/* In @group, whose reference it takes over. */
+/* Consumes the reference to @group. */
 static gboolean find(LvmGroup *group, const Question *question, LogicalLookup *found,
                      const LvmVolume **ret_newer, GError **error)
 {
@@ -37,7 +37,7 @@ static gboolean find(LvmGroup *group, const Question *question, LogicalLookup *f
     return *ret_newer || cst_fail_no_snapshot(question->volume, question->until, error);
 }
 
-/* Its number in its thin pool; NULL: it is not thin. */
+/* Returns the number in the thin pool; NULL if the LV is not thin. */
 static const char *number_of(const LvmVolume *lv)
 {
     const LvmSegment *only = lv->segments->len == 1 ? lv->segments->pdata[0] : NULL;
@@ -82,7 +82,10 @@ static gboolean run_delta(const LogicalMetadata *metadata, const LvmVolume *olde
            lvm_delta_end(delta, older->size, error);
 }
 
-/* What was written to the device and is still in memory is in no metadata, but is read. */
+/*
+ * Cached writes are missing in the metadata, but a reader of the volume would see them. So write
+ * them out.
+ */
 static gboolean write_out(const LogicalState *state, const char *volume, GError **error)
 {
     g_autofree char *path = logical_device(state, volume);

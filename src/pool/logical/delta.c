@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The document of thin_delta (thin-provisioning-tools):
+ * Parses the output of thin_delta (thin-provisioning-tools):
  *
  *     <superblock data_block_size="128" …>     sectors
  *       <diff left="1" right="2">
- *         <same begin="0" length="2"/>         blocks that both have at one place
+ *         <same begin="0" length="2"/>         blocks that are shared
  *         <different begin="2" length="1"/>
- *         <left_only begin="3" length="1"/>    one of them reads as zeroes there
+ *         <left_only begin="3" length="1"/>    the other device has zeroes there
  *         <right_only begin="30" length="2"/>
  *       </diff>
  *     </superblock>
  *
- * What neither of them has is left out. With --verbose other elements stand in the ranges; it is
- * not asked for.
+ * Ranges that are not allocated in either device are left out. With --verbose the ranges have
+ * further elements; the option is not used.
  */
 #include "delta.h"
 
@@ -23,9 +23,12 @@
 #include <base/units.h>
 
 #define SECTOR 512
-/* The kernel's bounds of a thin pool's blocks: 64 KiB to 1 GiB. */
+/* The kernel's limits of a thin pool's block size: 64 KiB to 1 GiB. */
 #define MAX_BLOCK (UINT64_C(1) << 30)
-/* Without an element in so many bytes it is no such document; the parser keeps no more. */
+/*
+ * Maximum distance of two elements in bytes. A document with a longer gap is not valid, because the
+ * parser would have to buffer it.
+ */
 #define MAX_ELEMENT (64u << 10)
 
 struct LvmDelta {
@@ -33,10 +36,10 @@ struct LvmDelta {
     CstChanged *changed;
     GMarkupParseContext *parser;
     uint64_t block; /* bytes; 0: not known yet */
-    uint64_t last;  /* end of the range before */
+    uint64_t last;  /* end of the last range */
     size_t silent;  /* bytes since the last element */
-    gboolean begun; /* the ranges have */
-    gboolean ended; /* and are through */
+    gboolean begun; /* the element "diff" has begun */
+    gboolean ended; /* the element "diff" has ended */
     gboolean full;
 };
 
@@ -157,7 +160,7 @@ void lvm_delta_free(LvmDelta *delta)
     g_free(delta);
 }
 
-/* @why: the parser's, which has errors of its own. Takes it over; FALSE always. */
+/* Consumes @why, an error of the parser or of a callback. Always returns FALSE. */
 static gboolean fail_parse(GError *why, GError **error)
 {
     if (why->domain == CST_ERROR) {
@@ -171,7 +174,7 @@ static gboolean fail_parse(GError *why, GError **error)
 gboolean lvm_delta_take(LvmDelta *delta, const char *text, size_t length, gboolean *ret_full,
                         GError **error)
 {
-    /* In small parts, so that what the parser keeps of a long element is seen in time. */
+    /* Parse small parts, so that a long element is detected before the parser buffers too much. */
     for (size_t at = 0; at < length && !delta->full;) {
         size_t part = MIN(length - at, MAX_ELEMENT / 2);
         GError *why = NULL;

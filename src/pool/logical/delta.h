@@ -4,24 +4,28 @@
 #include <base/changed.h>
 
 /**
- * Reads what thin_delta prints of two thin devices, an XML document of ranges, for where they
- * differ. Pure; takes the document in parts of any length, and keeps none of it.
+ * Parses the output of thin_delta for two thin devices, an XML document of ranges, and reports
+ * where they differ. Pure. Accepts the document in parts of any length, and stores no part of it.
  */
 typedef struct LvmDelta LvmDelta;
 
-/** @changed, which is begun and outlives the delta, gets what differs. Free it. */
+/**
+ * Makes a parser that adds the differing ranges to @changed, which has begun and outlives the
+ * parser. The caller frees it.
+ */
 LvmDelta *lvm_delta_new(const char *left, const char *right, CstChanged *changed);
-/** Frees it. NULL is accepted. */
+/** Frees @delta. Accepts NULL. */
 void lvm_delta_free(LvmDelta *delta);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LvmDelta, lvm_delta_free)
 
 /**
- * Takes the next part. CORRUPT: it is no such document, or of other devices than @left and @right.
- * *@ret_full: there is no more room, and the rest is of no interest.
+ * Parses the next part. CORRUPT if the document is not valid, or is about devices other than @left
+ * and @right. Sets *ret_full to whether @changed is full, so that the rest is not needed.
  */
 gboolean lvm_delta_take(LvmDelta *delta, const char *text, size_t length, gboolean *ret_full,
                         GError **error);
 /**
- * Ends, when the document has: CORRUPT unless it was whole. @older: bytes of the older device.
+ * Ends the parser at the end of the document. CORRUPT if the document is not complete. @older:
+ * bytes of the older device.
  */
 gboolean lvm_delta_end(LvmDelta *delta, uint64_t older, GError **error);

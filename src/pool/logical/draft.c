@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Drafts that have the volume's name from the beginning (CstBackend.drafts_by_intent): lvrename
- * would take longer than lvcreate. lvcreate sets the tag "intent" with the draft's token in the
- * step that makes the LV. An LV with the tag is a draft while the host has an intent of that token,
- * and a volume from the intent's end on; the tag stays, and says nothing any more. Without such a
- * host, drafts have hidden names (volume.c).
+ * Drafts that have the volume's name from the beginning (CstBackend.drafts_by_intent), because an
+ * lvrename would take longer than the lvcreate. lvcreate sets the tag "intent" with the draft's
+ * token in the step that creates the LV. An LV with the tag is a draft while the host has an intent
+ * of that token, and a volume from the intent's end on. The tag stays and is ignored then. Without
+ * such a host, drafts have hidden names (volume.c).
  *
- * What device-mapper says of an LV has no tags (plain.c), so a name that an intent gives to a draft
- * is looked for in a report.
+ * device-mapper's data of an LV has no tags (plain.c), so an LV with the name of a draft's intent
+ * is looked up in a report.
  */
 #include "logical.h"
 
@@ -39,7 +39,10 @@ gboolean logical_is_draft_of(const LvmVolume *lv, const char *token)
     return g_strcmp0(has, token) == 0;
 }
 
-/* A rollback removes the LV before the intent: what is in an older report has no node by then. */
+/*
+ * A rollback removes the LV before the intent. So if the intent is missing, an LV of an older
+ * report that was rolled back has no node any more.
+ */
 gboolean logical_is_draft(const LogicalState *state, GHashTable *drafts, const LvmVolume *lv)
 {
     g_autofree char *token = logical_tag_value(lv, KEY);
@@ -61,11 +64,11 @@ gboolean logical_may_be_draft(GHashTable *drafts, const char *name)
     return FALSE;
 }
 
-/* --- tools that go on ------------------------------------------------------------------------- */
+/* --- tools that outlive their caller ---------------------------------------------------------- */
 
 /*
- * An lvcreate outlives who called it, and may make the LV only now. It has the token in its tag,
- * and so in its command line.
+ * An lvcreate outlives its caller, and may create the LV later. Its command line has the tag with
+ * the token.
  */
 gboolean logical_draft_await_tools(const char *token, GError **error)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Flattening: a draft of the same size and kind gets the volume's content, and then its name
- * (swap.c). Nobody may have the volume open meanwhile: the core has checked that at the start, the
- * swap checks it again, and who came and went in between is known by what was written. A failure or
- * a cancel drops the draft; after a crash drop_drafts does, or ends the swap. The core has claimed
- * the volume.
+ * (swap.c). The volume must not be open. The core checks this at the start, and the swap checks it
+ * again. The write count of the device detects a writer in between. On a failure or a cancellation
+ * the draft is dropped. After a crash, drop_drafts drops it or completes the swap. The core has
+ * claimed the volume.
  */
 #include "logical.h"
 
@@ -15,8 +15,8 @@
 #include <base/uuid.h>
 
 /*
- * Makes a draft of the same size and kind that shares nothing. The tag "id" ties the volume's
- * snapshots to it.
+ * Makes a draft of the same size and kind that shares no content. The tag "id" keeps the volume's
+ * snapshots assigned to it.
  */
 static gboolean reserve_like(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv,
                              CstVolDraft *draft, GError **error)
@@ -65,7 +65,7 @@ gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
     if (!lv)
         return FALSE;
     if (!lv->origin)
-        return TRUE; /* on its own already */
+        return TRUE; /* shares no content */
     writes = cst_device_count_writes(path);
     cst_uuid_generate(&uuid);
     draft.token = g_strdup(cst_uuid_format(&uuid, token));
@@ -74,7 +74,7 @@ gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
         copy_content(logical, name, &draft, task, error) &&
         cst_device_refuse_written(path, name, writes, error)) {
         CST_CRASH_POINT("logical.flatten.copied");
-        /* Closed before the swap, which LVM refuses while the LV is open. */
+        /* Close it before the swap, because LVM refuses the swap while the LV is open. */
         g_clear_pointer(&draft.blob, cst_blob_unref);
         if (logical_swap_in(logical, name, draft_name, error))
             return TRUE;

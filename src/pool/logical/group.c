@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What one report (report.h) says of the pool's volumes: which LVs are volumes, how large they are
- * to whoever opens them, and which LVs are their snapshots or depend on them. Pure functions of a
- * report; what they return is borrowed from it.
+ * Evaluates one report (report.h): which LVs are volumes, their capacity for a user, and which LVs
+ * are their snapshots or depend on them. Pure functions of a report; results are borrowed from it.
  */
 #include "logical.h"
 
 #include <string.h>
 
-/* No thin pools ("t"), and no parts of them ("d", "D"). */
+/* Excludes thin pools ("t") and their parts ("d", "D"). */
 static gboolean may_be_volume(const LvmVolume *lv)
 {
     return !lv->hidden && !strchr("tdD", lvm_kind(lv));
 }
 
 /*
- * As in libvirt, only active LVs are shown. A lost snapshot is shown, too, so that it can be
+ * As in libvirt, only active LVs are shown. A lost snapshot is also shown, so that it can be
  * deleted.
  */
 gboolean logical_is_shown(const LvmVolume *lv)
@@ -24,13 +23,15 @@ gboolean logical_is_shown(const LvmVolume *lv)
            !cst_draft_is_hidden(lv->name);
 }
 
-/* Active or not: what is kept has to be found again. */
+/* Also finds inactive LVs, because deleted volumes must be found again. */
 gboolean logical_is_trashed(const LvmVolume *lv)
 {
     return may_be_volume(lv) && cst_name_is_trash(lv->name);
 }
 
-/* A classic snapshot's own size is its room for changes; who opens it sees its origin's. */
+/*
+ * The size of a classic snapshot is its space for changes; its device has the size of the origin.
+ */
 uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv)
 {
     const LvmVolume *origin = lvm_is_cow(lv) ? lvm_group_origin(group, lv) : NULL;
@@ -48,7 +49,7 @@ const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **
     return NULL;
 }
 
-/* The tag is set when another LV takes the volume's place (swap.c). */
+/* The tag is set when another LV replaces the volume (swap.c). */
 char *logical_volume_id(const LvmVolume *lv)
 {
     char *id = logical_tag_value(lv, "id");
@@ -56,7 +57,7 @@ char *logical_volume_id(const LvmVolume *lv)
     return id ? id : g_strdup(lv->uuid);
 }
 
-/* The tag survives a revert, which makes the LV anew. Older ones are of whole seconds. */
+/* The tag is kept by a revert, which creates the LV anew. Older tags have whole seconds. */
 int64_t logical_snapshot_taken_us(const LvmVolume *lv)
 {
     g_autofree char *at = logical_tag_value(lv, "at");
@@ -93,7 +94,7 @@ GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id)
     return snapshots;
 }
 
-/* Thin snapshots are independent of their origin; only classic ones would be removed with it. */
+/* Thin snapshots are independent of their origin; only classic snapshots are removed with it. */
 GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv)
 {
     GPtrArray *children = g_ptr_array_new_with_free_func(g_free);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The volume group of a pool: made on devices that carry nothing, activated and deactivated,
- * removed. Messages and rules are libvirt's where scripts may depend on them. Whether a tool has
- * done what it says is read from a report.
+ * The volume group of a pool: created on empty devices, activated and deactivated, removed.
+ * Messages and rules are libvirt's where scripts may depend on them. The result of a tool is read
+ * from a report.
  *
- * A build that fails or is interrupted leaves cleared devices, or physical volumes in no group,
- * which the next attempt removes or reuses; an existing group is never made anew, whatever the
- * flags say.
+ * A build that fails or is interrupted leaves cleared devices, or physical volumes without a group.
+ * The next build removes or reuses them. An existing group is never created anew, with any flags.
  */
 #include "logical.h"
 
@@ -19,7 +18,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/* libblkid's word for a physical volume. */
+/* libblkid's name for a physical volume. */
 #define LVM_SIGNATURE "LVM2_member"
 
 /* Borrowed from the definition. */
@@ -40,8 +39,8 @@ static gboolean has_device(const LvmGroup *group, const char *path)
 /* --- check, start, stop ----------------------------------------------------------------------- */
 
 /*
- * Checks that at least one of the definition's devices is in the group, as libvirt does: they only
- * hint at which group is meant.
+ * Checks that at least one of the definition's devices is in the group, as in libvirt: the devices
+ * are only a hint at the group.
  */
 static gboolean match_devices(const CstPoolState *state, const LvmGroup *group, GError **error)
 {
@@ -59,7 +58,9 @@ static gboolean match_devices(const CstPoolState *state, const LvmGroup *group, 
     return TRUE;
 }
 
-/* Reads the group, if it exists and is the one that is meant; NULL with CONFIG otherwise. */
+/*
+ * Reads the group, if it exists and matches the definition's devices; NULL with CONFIG otherwise.
+ */
 static LvmGroup *read_matching(CstPoolState *state, GError **error)
 {
     GError *why = NULL;
@@ -76,7 +77,10 @@ static LvmGroup *read_matching(CstPoolState *state, GError **error)
     return group && match_devices(state, group, error) ? g_steal_pointer(&group) : NULL;
 }
 
-/* A group without volumes has nothing that could be active: its existence suffices. */
+/*
+ * A group without volumes has no LV that could be active, so the pool is active if the group
+ * exists.
+ */
 gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -95,7 +99,7 @@ gboolean logical_check(CstPoolState *state, gboolean *ret_active, GError **error
     return TRUE;
 }
 
-/* "l": only on this host, where a group is shared. */
+/* "l": only on this host, if the group is shared. */
 static gboolean set_active(CstPoolState *state, const char *how, GError **error)
 {
     return logical_change(LOGICAL(state), NULL, error, "vgchange", how, LOGICAL(state)->vg, NULL);
@@ -108,7 +112,7 @@ gboolean logical_start(CstPoolState *state, GError **error)
     return group && set_active(state, "-aly", error);
 }
 
-/* LVM itself would only refuse as a whole, and name nobody. */
+/* LVM would refuse the group as a whole, without naming the holders. */
 static gboolean refuse_held(CstPoolState *state, const LvmGroup *group, GError **error)
 {
     for (guint i = 0; i < group->volumes->len; i++) {
@@ -145,8 +149,8 @@ static gboolean check_build_flags(const CstPoolState *state, unsigned flags, GEr
 }
 
 /*
- * An existing group is used and never made anew; a device of another group is never taken, whatever
- * the flags say.
+ * An existing group is used and never created anew. A device of another group is never used, with
+ * any flags.
  */
 static gboolean refuse_member(const CstPoolState *state, const char *path, const GPtrArray *members,
                               GError **error)
@@ -187,7 +191,7 @@ static gboolean check_devices(const CstPoolState *state, unsigned flags, GError 
     return TRUE;
 }
 
-/* Whether the group exists with all devices of the definition, whatever the tool said. */
+/* Whether the group exists with all devices of the definition. Ignores the tool's result. */
 static gboolean built(CstPoolState *state)
 {
     g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), NULL, NULL);
@@ -199,8 +203,8 @@ static gboolean built(CstPoolState *state)
 }
 
 /*
- * Removes the physical volumes on our devices that are in no group: what a failed build or a
- * removed group has left.
+ * Removes the physical volumes without a group from our devices, which a failed build or a removed
+ * group has left.
  */
 static void release_devices(CstPoolState *state)
 {
@@ -229,7 +233,7 @@ static gboolean make_group(CstPoolState *state, GError **error)
         g_ptr_array_add(argv, (gpointer)device_path(state, i));
     g_ptr_array_add(argv, NULL);
     said = logical_changev(LOGICAL(state), (const char *const *)argv->pdata, NULL, &why);
-    /* A group that is complete despite an error is a success. */
+    /* A complete group is a success, even if the tool failed. */
     if (built(state)) {
         g_clear_error(&why);
         return TRUE;
@@ -257,10 +261,7 @@ gboolean logical_build(CstPoolState *state, unsigned flags, GError **error)
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
-/*
- * TRUE when the group no longer exists. FALSE with an error while it does, or when LVM does not
- * answer.
- */
+/* TRUE if the group no longer exists. FALSE with an error if it exists, or if LVM fails. */
 static gboolean group_is_gone(CstPoolState *state, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -298,7 +299,7 @@ gboolean logical_destroy(CstPoolState *state, unsigned flags, GError **error)
 
 /* --- discover --------------------------------------------------------------------------------- */
 
-/* Returns the source for @group, appended when it is the first device of that group. */
+/* Returns the source for @group. Appends a source for the first device of a group. */
 static CstPoolSource *source_of(GArray *sources, const char *group)
 {
     CstPoolSource source;

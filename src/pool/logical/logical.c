@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backend's table, above the files that do the work, and the life of a pool's state. The group
- * is known by its UUID from the start on: another group of the same name is refused in every call
- * (cache.c).
+ * The backend's table, in the layer above the files that do the work, and the lifecycle of a pool's
+ * state. From its start on, the pool identifies the group by its UUID. Each call refuses another
+ * group of the same name (cache.c).
  */
 #include "logical.h"
 
@@ -11,7 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* LVM's uuid of an LV: 6-4-4-4-4-4-6 characters. */
+/* LVM's UUID of an LV: 6-4-4-4-4-4-6 characters. */
 #define LV_UUID_LEN 38
 
 static void state_free(CstPoolState *state)
@@ -48,14 +48,16 @@ static gboolean logical_usage(CstPoolState *state, CstPoolUsage *ret_usage, GErr
         group = logical_group_cached(LOGICAL(state), error);
     if (!group)
         return FALSE;
-    /* What others did meanwhile may have left less than we reckon with. */
+    /* Other programs' changes may have left less space than computed. */
     ret_usage->capacity = group->size;
     ret_usage->available = (uint64_t)CLAMP((int64_t)group->free - taken, 0, (int64_t)group->size);
     ret_usage->allocation = group->size - ret_usage->available;
     return TRUE;
 }
 
-/* Keys are LVs' UUIDs, which only the last report knows; paths follow from the names. */
+/*
+ * A key is the UUID of an LV, which is looked up in the last report. A path follows from the name.
+ */
 static char *logical_vol_resolve(CstPoolState *state, const char *path)
 {
     const char *target = state->def->target_path;
@@ -79,8 +81,8 @@ static char *logical_identity(CstPoolState *state, GError **error)
 }
 
 /*
- * A start accepts another group of the name (restored, or made anew) and expects that one, by its
- * UUID, from then on.
+ * A start accepts another group of the name (restored, or created anew). From then on it expects
+ * the UUID of that group.
  */
 static gboolean logical_expect(CstPoolState *state, const char *recorded, gboolean starting,
                                GError **error)

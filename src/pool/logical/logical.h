@@ -10,32 +10,32 @@
 #include "report.h"
 
 /**
- * Pools that are an LVM volume group, as libvirt has them, and thin volumes besides. Everything is
- * done by LVM's own tools, and everything is read from one report (report.h), so that what we say
- * is what one moment of the group's metadata said.
+ * Pools that are an LVM volume group, as in libvirt, with support for thin volumes. LVM's own tools
+ * make all changes. All data is read from one report (report.h), so that it is of one point in time
+ * of the group's metadata.
  *
- * From below to above; a file calls files of the lines before its own, and to its left:
+ * From bottom to top; a file calls files of earlier lines, and files to its left:
  *
- *     lvm.c  mapping.c  report.c  delta.c      the tools, device-mapper, the tools' report, what
- *                                              thin_delta says
+ *     lvm.c  mapping.c  report.c  delta.c      the tools, device-mapper, the tools' report, the
+ *                                              output of thin_delta
  *     touch.c                                  whether the physical volumes answer
  *     names.c  options.c                       names, tags, options
- *     paths.c  group.c  plain.c  cache.c       nodes; what a report says, what the kernel says
+ *     paths.c  group.c  plain.c  cache.c       nodes; the data of a report, or of the kernel
  *                                              instead; how long a report is used
  *     lv.c  thin.c  blob.c  swap.c  draft.c    checked changes of one LV; thin pools; its content;
- *                                              what is a draft
- *     lookup.c  metadata.c                     snapshots; a thin pool's metadata, to be read
+ *                                              drafts
+ *     lookup.c  metadata.c                     snapshots; reading a thin pool's metadata
  *     scan.c  volume.c                         records; new volumes
- *     changed.c                                what differs from a snapshot's
+ *     changed.c                                the changes since a snapshot
  *     change.c  flatten.c  snapshot.c  relations.c  lifecycle.c  watch.c
  *                                              the other callbacks
  *     logical.c                                the table
  *
- * Functions that are a callback of the table do what CstBackend says of it.
+ * CstBackend has the contracts of the callbacks.
  *
- * Names: a volume is the LV of its name, and so is a draft whose tag "intent" says so (draft.c).
- * Hidden ones (pool/device.h) are other drafts, volumes while another LV takes their name (tag
- * "was" has it), volumes in the trash (CST_TRASH_PREFIX), and
+ * Names: a volume is the LV of its name, and so is a draft with the tag "intent" (draft.c). Hidden
+ * names (pool/device.h) are for other drafts, for volumes that another LV replaces (the tag "was"
+ * has their name), for volumes in the trash (CST_TRASH_PREFIX), and for
  *
  *     .cistern-HEX.snap         a snapshot; tags "of", "snap" and "at" (snapshot.c)
  *
@@ -45,26 +45,26 @@ extern const CstBackend cst_logical_backend;
 
 /** Settings of a pool, from the options of our namespace. */
 typedef struct {
-    gboolean thin;   /**< volumes that say nothing become thin */
-    char *thin_pool; /**< NULL: the only one there is, or DEFAULT_THIN_POOL */
-    char *thin_size; /**< as lvcreate takes it: "-l80%FREE", "-L10485760k" */
+    gboolean thin;   /**< default for volumes without the option */
+    char *thin_pool; /**< NULL: the only thin pool of the group, or DEFAULT_THIN_POOL */
+    char *thin_size; /**< argument of lvcreate: "-l80%FREE", "-L10485760k" */
     char *thin_metadata;
     uint64_t snapshot_bytes; /**< 0: by percent */
     unsigned snapshot_percent;
 } LogicalOptions;
 
-/** The last report, and what is known to have changed since (cache.c). */
+/** The last report, and the known changes since (cache.c). */
 typedef struct {
-    CstReportCache shared; /**< of LvmGroup; its lock guards what follows */
-    GHashTable *nodes;     /**< names of nodes that came (TRUE) or went while a report was made */
-    GHashTable *seen;      /**< uuid to name of plain LVs that were seen since the last report */
-    GHashTable *ours;      /**< names that we changed since then: their nodes' events are no news */
+    CstReportCache shared; /**< of LvmGroup; its lock guards the members below */
+    GHashTable *nodes;     /**< names of nodes created (TRUE) or removed while a report was made */
+    GHashTable *seen;      /**< UUID to name of the plain LVs seen since the last report */
+    GHashTable *ours;      /**< names changed by us since then; events of their nodes are ignored */
 } LogicalCache;
 
 typedef struct {
     CstPoolState head;
-    const char *vg; /**< the definition's */
-    char *uuid;     /**< of the group that it must be; NULL: any of the name */
+    const char *vg; /**< name of the group, from the definition */
+    char *uuid;     /**< of the expected group; NULL: any group of the name */
     LogicalOptions options;
     LogicalCache cache;
 } LogicalState;
@@ -78,39 +78,45 @@ gboolean logical_touch(const CstPoolDef *def, GError **error);
 /* --- options.c -------------------------------------------------------------------------------- */
 
 /**
- * Reads the definition's options; CONFIG names one that can't be. Clear *ret_options either way.
+ * Reads the definition's options. CONFIG names an option that is not valid. The caller clears
+ * *ret_options in any case.
  */
 gboolean logical_options_read(const CstPoolDef *def, LogicalOptions *ret_options, GError **error);
-/** Frees what the options hold. */
+/** Frees the members of @options. */
 void logical_options_clear(LogicalOptions *options);
 
 /* --- names.c ---------------------------------------------------------------------------------- */
 
-/** Ends the name of a snapshot's LV (cst_hidden_name). */
+/** Suffix of the name of a snapshot's LV (cst_hidden_name). */
 #define LOGICAL_SNAPSHOT_SUFFIX ".snap"
 
-/** INVALID when LVM would not take @name, or would take it for something of its own. */
+/** Fails with INVALID if LVM does not accept @name, or reserves it. */
 gboolean logical_name_check(const char *name, GError **error);
 
 /**
- * INVALID when device-mapper has no room for an LV @name with further @suffix characters. To be
- * asked before any rename.
+ * Fails with INVALID if device-mapper's limit is exceeded by an LV @name with @suffix further
+ * characters. Call it before each rename.
  */
 gboolean logical_name_fits(const LogicalState *state, const char *name, size_t suffix,
                            GError **error);
 
-/** Returns the tag "cistern:KEY=VALUE", with what LVM takes in no tag escaped; free it. */
+/**
+ * Returns the tag "cistern:KEY=VALUE", with characters that LVM forbids in tags escaped. The caller
+ * frees it.
+ */
 char *logical_tag(const char *key, const char *value);
-/** Returns the value of tag @key, unescaped; NULL: no such tag. Free it. */
+/**
+ * Returns the value of tag @key, unescaped; NULL if the LV does not have it. The caller frees it.
+ */
 char *logical_tag_value(const LvmVolume *lv, const char *key);
 
 /* --- paths.c ---------------------------------------------------------------------------------- */
 
-/** "/dev/VG/NAME" */
+/** Returns "/dev/VG/NAME". The caller frees it. */
 char *logical_device(const LogicalState *state, const char *name);
-/** "VG/NAME", as the tools take it */
+/** Returns "VG/NAME", the argument of LVM's tools. The caller frees it. */
 char *logical_target(const LogicalState *state, const char *name);
-/** Stats the device node of an LV; FALSE: it has none, so it is not active. */
+/** Stats the device node of an LV. FALSE if it has no node, because it is not active. */
 gboolean logical_has_node(const LogicalState *state, const char *lv, struct stat *ret_st);
 
 /** CstBackend.vol_path. */
@@ -118,65 +124,77 @@ char *logical_vol_path(CstPoolState *state, const char *name);
 
 /* --- group.c ---------------------------------------------------------------------------------- */
 
-/** The LV that is volume @name; NO_VOL when there is none. The group keeps it. */
+/** Returns the LV of volume @name, borrowed from the group. NO_VOL if it does not exist. */
 const LvmVolume *logical_find(const LvmGroup *group, const char *name, GError **error);
 /** Whether vol-list shows the LV. */
 gboolean logical_is_shown(const LvmVolume *lv);
-/** Whether the LV is a deleted volume that is kept. */
+/** Whether the LV is a volume in the trash. */
 gboolean logical_is_trashed(const LvmVolume *lv);
-/** Returns the capacity that whoever opens the LV sees. */
+/** Returns the capacity of the LV for its users, in bytes. */
 uint64_t logical_capacity(const LvmGroup *group, const LvmVolume *lv);
-/** What ties snapshots to a volume, whatever LV it is at the time; free it. */
+/**
+ * Returns the id that assigns snapshots to a volume, even if another LV replaces it. The caller
+ * frees it.
+ */
 char *logical_volume_id(const LvmVolume *lv);
-/** When a snapshot's content was taken, in microseconds since the epoch. */
+/** Returns the time of a snapshot's content, in microseconds since the epoch. */
 int64_t logical_snapshot_taken_us(const LvmVolume *lv);
-/** Snapshots of ours of the volume with @id, oldest first; LvmVolume of @group. */
+/** Returns our snapshots of the volume with @id, oldest first; LvmVolume borrowed from @group. */
 GPtrArray *logical_snapshots_of(const LvmGroup *group, const char *id);
-/** Paths of what would be removed together with @lv, but for its snapshots; frees them. */
+/**
+ * Returns the paths of the LVs that would be removed together with @lv, without its snapshots. The
+ * array frees its elements.
+ */
 GPtrArray *logical_children_of(CstPoolState *state, const LvmGroup *group, const LvmVolume *lv);
 
 /* --- plain.c ---------------------------------------------------------------------------------- */
 
 /**
- * Returns what a report would say of the LV, from what device-mapper has loaded, if it is plain:
- * nothing hangs on it, and it lies on physical volumes of @group (any report; NULL: none), linear
- * or striped. NULL: it isn't, or is not known to be; a report says what it is. Free it.
+ * Returns the data of the LV from device-mapper's table, if the LV is plain. A plain LV has no
+ * dependents, and lies on physical volumes of @group (any report; may be NULL), linear or striped.
+ * NULL if the LV is not plain, or this is not known; read a report instead. The caller frees it.
  */
 LvmVolume *logical_plain_lv(LogicalState *state, const LvmGroup *group, const char *name);
 
 /* --- cache.c ---------------------------------------------------------------------------------- */
 
-/** Initialises, or frees, a cache. */
+/** Initialise or clear a cache. */
 void logical_cache_init(LogicalCache *cache);
 void logical_cache_clear(LogicalCache *cache);
-/** The group as it is now; the caller unrefs. NOT_FOUND: there is none; STATE: another one. */
+/**
+ * Reads a new report of the group; the caller unrefs. NOT_FOUND if it does not exist; STATE if it
+ * is not the expected group.
+ */
 LvmGroup *logical_group_read(LogicalState *state, CstTask *task, GError **error);
-/** The same, or the last report when it is new enough and no change is known of since. */
+/** Like logical_group_read(), or returns the last report if it is fresh. */
 LvmGroup *logical_group_cached(LogicalState *state, GError **error);
-/** The last report, however old; a new reference. NULL: there was none. */
+/** Returns a new reference to the last report, of any age. NULL if no report was read. */
 LvmGroup *logical_group_last(LogicalState *state);
-/** As logical_plain_lv(), with the last report. */
+/** Like logical_plain_lv(), with the last report. */
 LvmVolume *logical_plain_now(LogicalState *state, const char *name);
-/** Says that LV @lv is about to be changed by us, and that nothing else of the group will be. */
+/** Announces a change by us that affects only LV @lv. */
 void logical_cache_own(LogicalState *state, const char *lv);
 /**
- * Says that such a change has been made, by one call of a tool, and took @bytes of the group's
- * space (negative: gave them back).
+ * Reports that such a change was made by one call of a tool, and that it allocated @bytes of the
+ * group's space (negative: freed them).
  */
 void logical_cache_account(LogicalState *state, int64_t bytes);
 /**
- * The last report while it is fresh (*ret_until 0), or while only changes that are accounted for
- * came since, which took *ret_taken bytes: at most until *ret_until. NULL: nobody knows. A new
- * reference.
+ * Returns the last report if it is fresh (*ret_until is 0), or if only accounted changes followed.
+ * In the second case they allocated *ret_taken bytes, and the estimate is valid until *ret_until.
+ * Returns NULL if an estimate is not possible, else a new reference.
  */
 LvmGroup *logical_group_estimate(LogicalState *state, int64_t *ret_taken, gint64 *ret_until);
-/** Name of the volume of that uuid in the last report, or seen since; NULL: none. */
+/**
+ * Returns the name of the volume with @uuid in the last report, or seen since; NULL if unknown. The
+ * caller frees it.
+ */
 char *logical_name_of_uuid(LogicalState *state, const char *uuid);
-/** Marks the last report outdated, as something is changed. */
+/** Marks the last report as outdated after a change. */
 void logical_cache_invalidate(LogicalState *state);
 /**
- * Marks the last report outdated because the node of @lv came or went; does nothing where the
- * report agrees already.
+ * Marks the last report as outdated after the node of @lv was created or removed. Does nothing if
+ * the report already agrees.
  */
 void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is_there);
 
@@ -185,25 +203,25 @@ void logical_cache_node_changed(LogicalState *state, const char *lv, gboolean is
 /** Whether the LV is a thin pool. */
 gboolean logical_is_thin_pool(const LvmVolume *lv);
 /**
- * Returns the name of the thin pool that a new volume is to draw from, made when there is none;
- * free it. INVALID when the name is another LV's.
+ * Returns the name of the thin pool for a new volume, and creates the pool if necessary. The caller
+ * frees it. INVALID if another LV has the name.
  */
 char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const CstVolDef *def,
                                GError **error);
 /**
- * Makes a thin snapshot of LV @source under the name @lv, with @tags (NULL-terminated; NULL: none).
+ * Creates a thin snapshot of LV @source with the name @lv and @tags (NULL-terminated; may be NULL).
  */
 gboolean logical_thin_snapshot(LogicalState *state, const char *source, const char *lv,
                                gboolean writable, char *const *tags, GError **error);
 /**
- * Runs @argv (lvcreate) for a thin volume in the pool @in, or in that of volume @in; explains a
- * full pool.
+ * Runs @argv (lvcreate) for a thin volume in the thin pool @in, or in the thin pool of volume @in.
+ * The error explains a full pool.
  */
 gboolean logical_thin_create(LogicalState *state, const char *in, const char *const *argv,
                              GError **error);
 /**
- * After a change of LV @lv failed with @why: when it is thin and its pool is full, or in need of
- * repair, @why becomes an error that says that and what to do.
+ * Replaces *why, the error of a failed change of LV @lv. If the LV is thin and its pool is full or
+ * damaged, the new error says so and names the remedy.
  */
 void logical_explain_full(LogicalState *state, const char *lv, GError **why);
 
@@ -214,19 +232,22 @@ gboolean logical_space_usage(CstPoolState *state, GPtrArray *usage, GError **err
 /* --- lv.c ------------------------------------------------------------------------------------- */
 
 /**
- * Runs a tool that changes something of the group, and marks the last report outdated, whatever
- * the tool said. The arguments, or the vector, end with NULL. Limit: lvm_host.change_s.
+ * Run a tool that changes the group, and mark the last report as outdated, even if the tool failed.
+ * The arguments, or the vector, end with NULL. Time limit: lvm_host.change_s.
  */
 gboolean logical_change(LogicalState *state, CstTask *task, GError **error, const char *tool,
                         ...) G_GNUC_NULL_TERMINATED;
 gboolean logical_changev(LogicalState *state, const char *const *argv, CstTask *task,
                          GError **error);
-/** As logical_changev(), with a limit of its own; 0: none. */
+/** Like logical_changev(), with the time limit @timeout_s in seconds; 0: no limit. */
 gboolean logical_change_within(LogicalState *state, const char *const *argv, unsigned timeout_s,
                                CstTask *task, GError **error);
-/** Removes an LV; succeeds when it is gone afterwards, whatever lvremove said. */
+/** Removes an LV. Succeeds if the LV does not exist afterwards, even if lvremove failed. */
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error);
-/** Renames an LV, checked likewise; EXISTS when the name is taken, INVALID when it is too long. */
+/**
+ * Renames an LV and checks the result likewise. EXISTS if the name is in use; INVALID if it is too
+ * long.
+ */
 gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error);
 /** Runs lvchange with @option, "--addtag" or "--deltag", and @tag. */
 gboolean logical_change_tag(LogicalState *state, const char *lv, const char *option,
@@ -237,85 +258,89 @@ gboolean logical_change_tag(LogicalState *state, const char *lv, const char *opt
 /** Opens an LV of any name as a blob. */
 CstBlob *logical_open_lv(LogicalState *state, const char *lv, gboolean writable, GError **error);
 /**
- * Makes a blob of a device's descriptor, which it takes over, as cst_blob_file_new() does; a full
- * thin pool is reported as such.
+ * Makes a blob of a device's descriptor, and consumes the descriptor like cst_blob_file_new(). The
+ * errors of the blob report a full thin pool.
  */
 CstBlob *logical_blob_new(LogicalState *state, int fd, const char *lv, gboolean writable,
                           GError **error);
-/** The descriptor of what logical_open_lv() opened; the blob keeps it. */
+/** Returns the descriptor of a blob of logical_open_lv(); it still belongs to the blob. */
 int logical_blob_fd(CstBlob *blob);
 
 /* --- swap.c ----------------------------------------------------------------------------------- */
 
-/** BUSY, naming the holders, while anybody has the LV @lv of volume @volume open. */
+/** Fails with BUSY and names the holders if the LV @lv of volume @volume is open. */
 gboolean logical_refuse_held(LogicalState *state, const char *lv, const char *volume,
                              GError **error);
 /**
- * Gives LV @draft the name of volume @name, whose LV is removed. BUSY, with nothing changed, when
- * somebody has the volume open.
+ * Gives LV @draft the name of volume @name, and removes the volume's former LV. BUSY without a
+ * change if the volume is open.
  */
 gboolean logical_swap_in(LogicalState *state, const char *name, const char *draft, GError **error);
-/** Completes or undoes the swap of which a dead process left LV @old. */
+/** Completes or undoes the swap in which a dead process left LV @old. */
 gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,
                               GError **error);
 
 /* --- draft.c ---------------------------------------------------------------------------------- */
 
-/** Whether drafts of the state are told from volumes by a tag, and not by their names. */
+/** Whether the state marks drafts by a tag, and not by their names. */
 gboolean logical_tags_drafts(const LogicalState *state);
-/** Returns the tag of the draft of @token; free it. */
+/** Returns the tag of the draft of @token. The caller frees it. */
 char *logical_draft_tag(const char *token);
 /** Whether the LV has the tag of the draft of @token. */
 gboolean logical_is_draft_of(const LvmVolume *lv, const char *token);
 /**
- * Whether the LV, of a report that was made before @drafts (cst_pool_state_drafts()) was read, is a
- * draft, or was one and is gone.
+ * Whether the LV is a draft, or was a draft and is removed. The report of the LV must be older than
+ * @drafts (cst_pool_state_drafts()).
  */
 gboolean logical_is_draft(const LogicalState *state, GHashTable *drafts, const LvmVolume *lv);
-/** Whether an LV @name, of which only the name is known, may be one of @drafts. */
+/** Whether an LV of which only the name is known may be one of @drafts. */
 gboolean logical_may_be_draft(GHashTable *drafts, const char *name);
-/** Waits until no tool works on the draft of @token any more; BUSY when one does for too long. */
+/** Waits until no tool works on the draft of @token any more. BUSY if a tool takes too long. */
 gboolean logical_draft_await_tools(const char *token, GError **error);
 
 /* --- lookup.c --------------------------------------------------------------------------------- */
 
-/** A volume, a snapshot of it, and the report that they are part of. */
+/** A volume, its snapshot, and the report with both. */
 typedef struct {
     LvmGroup *group;
     const LvmVolume *volume;
-    const LvmVolume *snapshot; /**< NULL: there is none of that name */
+    const LvmVolume *snapshot; /**< NULL: no snapshot has that name */
     char *id;
 } LogicalLookup;
 
-/** Frees what was found; volume and snapshot are borrowed from the group. */
+/** Frees the members. The volume and the snapshot are borrowed from the group. */
 void logical_lookup_clear(LogicalLookup *found);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LogicalLookup, logical_lookup_clear)
 
 /**
- * Finds the volume and, unless @name is NULL, its snapshot of that name, if any. @now: from a new
- * report, as each write of a guest changes how full a classic snapshot is.
+ * Finds the volume and, unless @name is NULL, its snapshot of that name, if any. @now: read a new
+ * report if the volume has snapshots, because each write of a guest changes the usage of a classic
+ * snapshot.
  */
 gboolean logical_look_up(CstPoolState *state, const char *volume, const char *name, gboolean now,
                          LogicalLookup *found, GError **error);
-/** The same; NOT_FOUND when there is no snapshot of that name. */
+/** Like logical_look_up(). NOT_FOUND if no snapshot has that name. */
 gboolean logical_find_snapshot(CstPoolState *state, const char *volume, const char *name,
                                gboolean now, LogicalLookup *found, GError **error);
-/** The same in @group, whose reference it takes over; NULL: there is none, with @error. */
+/**
+ * Like logical_find_snapshot(), in @group, whose reference it consumes. If @group is NULL, @error
+ * is already set.
+ */
 gboolean logical_find_snapshot_in(LvmGroup *group, const char *volume, const char *name,
                                   LogicalLookup *found, GError **error);
-/** The volume's snapshot @name in the same report; NULL: there is none. */
+/** Returns the volume's snapshot @name in the same report; NULL if it does not exist. */
 const LvmVolume *logical_snapshot_named(const LogicalLookup *found, const char *name);
 
 /* --- metadata.c ------------------------------------------------------------------------------- */
 
-/** The metadata of a thin pool as they were at one moment, kept for reading. */
+/** The metadata snapshot of a thin pool, reserved for reading. */
 typedef struct {
     LogicalState *state; /**< borrowed */
     char *pool;          /**< the thin pool */
     char *path;          /**< of the device with the metadata */
     char *node;          /**< of the thin pool's own device */
-    LvmGroup *before;    /**< a report from before that moment; NULL: none */
-    int lock;            /**< -1: none */
+    LvmGroup *before;    /**< a report older than the metadata snapshot; NULL: not read */
+    int lock;            /**< descriptor of the metadata's device with a lock; -1: not open */
     gboolean reserved;
     gboolean tagged;
 } LogicalMetadata;
@@ -323,16 +348,16 @@ typedef struct {
 #define LOGICAL_METADATA_NONE ((LogicalMetadata){.lock = -1})
 
 /**
- * Has the kernel keep the metadata of thin pool @pool as they are, for this process alone, until
- * logical_metadata_release(), which is called in any case. BUSY, naming who it is, when another
- * program has them kept for too long; UNSUPPORTED when the thin pool is not active.
+ * Reserves a metadata snapshot of thin pool @pool for this process. The caller always calls
+ * logical_metadata_release(). BUSY, naming the holder, if another program has a reservation for too
+ * long; UNSUPPORTED if the thin pool is not active.
  */
 gboolean logical_metadata_reserve(LogicalState *state, const char *pool, CstTask *task,
                                   LogicalMetadata *metadata, GError **error);
-/** Ends that. What can't be ended is logged, and is ended by the next one. */
+/** Ends the reservation. A failure is logged; the next reservation ends it then. */
 void logical_metadata_release(LogicalMetadata *metadata);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LogicalMetadata, logical_metadata_release)
-/** Ends what a dead process has left of that in thin pool @pool, unless somebody else is at it. */
+/** Ends a dead process's reservation in thin pool @pool, unless another process uses it. */
 gboolean logical_metadata_recover(LogicalState *state, const LvmVolume *pool, GError **error);
 
 /* --- scan.c ----------------------------------------------------------------------------------- */
@@ -345,10 +370,7 @@ char *logical_vol_identity(CstPoolState *state, const CstVolume *volume, GError 
 /* --- volume.c --------------------------------------------------------------------------------- */
 
 gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **error);
-/**
- * Makes the draft for @def that @token names, under a hidden name whatever the host lends, and
- * opens it.
- */
+/** Makes the draft of @draft's token for @def, under a hidden name with any host, and opens it. */
 gboolean logical_reserve_hidden(LogicalState *state, const CstVolDef *def, CstVolDraft *draft,
                                 GError **error);
 gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
@@ -370,8 +392,7 @@ gboolean logical_vol_check_wipe(CstPoolState *state, const char *name, GError **
 gboolean logical_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                             GError **error);
 
-/* --- changed.c, flatten.c, snapshot.c, relations.c
- * ------------------------------------------------------- */
+/* --- changed.c, flatten.c, snapshot.c, relations.c -------------------------------------------- */
 
 gboolean logical_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A volume and its snapshots, in one report. */
+/* Finds a volume and its snapshots in one report. */
 #include "logical.h"
 
 #include <string.h>
@@ -11,8 +11,8 @@ void logical_lookup_clear(LogicalLookup *found)
 }
 
 /*
- * Finds the volume in @group, whose reference it takes over. Returns its snapshots, oldest first;
- * NULL with @error.
+ * Finds the volume in @group, and consumes the reference to @group. Returns its snapshots, oldest
+ * first; NULL with @error.
  */
 static GPtrArray *find_volume(LvmGroup *group, const char *volume, LogicalLookup *found,
                               GError **error)

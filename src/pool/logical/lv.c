@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes. Tools are not believed about what they have done: what exists afterwards counts. Where a
- * device's node shows it, the node suffices; a report takes as long as most changes do.
+ * Changes. The result of a tool is not trusted, and is checked on the storage. If the device's node
+ * shows the result, the node is sufficient, because a report takes as long as most changes.
  */
 #include "logical.h"
 
@@ -12,8 +12,8 @@
 #include <base/i18n.h>
 
 /*
- * Marks the report outdated only when the tool has ended: of a report that was begun while it ran,
- * nobody knows on which side of the change it is. One from before is not wrong until then.
+ * Marks the report as outdated only after the tool has ended. A report that was begun while the
+ * tool ran may or may not have the change. A report from before is valid until then.
  */
 gboolean logical_change_within(LogicalState *state, const char *const *argv, unsigned timeout_s,
                                CstTask *task, GError **error)
@@ -47,7 +47,8 @@ gboolean logical_change(LogicalState *state, CstTask *task, GError **error, cons
 }
 
 /*
- * The node is looked at before: one that was inactive has none, and only a report can show its end.
+ * Checks the node before the removal: an inactive LV has no node, so only a report can show that it
+ * was removed.
  */
 gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
 {
@@ -58,7 +59,7 @@ gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
     gboolean had_node = logical_has_node(state, lv, &node);
 
     if (!logical_change(state, NULL, &why, "lvremove", "-f", target, NULL)) {
-        /* As libvirt: an LV that LVM can't remove in one step may go in two. */
+        /* As in libvirt: an LV that LVM cannot remove in one step may be removable in two. */
         logical_change(state, NULL, NULL, "lvchange", "-aln", target, NULL);
         g_clear_error(&why);
         logical_change(state, NULL, &why, "lvremove", "-f", target, NULL);
@@ -78,8 +79,8 @@ gboolean logical_remove_lv(LogicalState *state, const char *lv, GError **error)
 }
 
 /*
- * The same device under the new name, and none under the old one, proves the rename without a
- * report.
+ * If the new name has the same device and the old name has no device, the rename is verified
+ * without a report.
  */
 gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to, GError **error)
 {
@@ -106,7 +107,7 @@ gboolean logical_rename_lv(LogicalState *state, const char *from, const char *to
     return FALSE;
 }
 
-/* Tags show in no node; LVM's exit status is believed here. */
+/* A node does not show tags, so LVM's exit status is trusted here. */
 gboolean logical_change_tag(LogicalState *state, const char *lv, const char *option,
                             const char *tag, GError **error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* LVM's tools, and what they mean by what they say. Their output is bounded by OUTPUT_LIMIT. */
+/* Runs LVM's tools and maps their messages. Their output is limited to OUTPUT_LIMIT. */
 #include "lvm.h"
 
 #include <base/units.h>
@@ -18,8 +18,8 @@ LvmHost lvm_host = {.dev = "/dev",
                     .estimate_us = 10 * G_TIME_SPAN_SECOND};
 
 /*
- * Parts of LVM's messages (it has one locale here) and the class of error that they mean; the first
- * row that fits counts. Capital letters are left out where a message begins in either way.
+ * Parts of LVM's messages (in the C locale) and their error class; the first matching row is used.
+ * The first letter is left out if a message may begin with a capital.
  */
 static const CstToolMeaning meanings[] = {
     {"insufficient free space", CST_ERROR_NO_SPACE},
@@ -69,7 +69,7 @@ gboolean lvm_delta_stream(const char *const *argv, CstChildTake take, gpointer d
     return cst_tool_run(&tool, task, NULL, error);
 }
 
-/* A '-' of a name is doubled, so that the one between two names is known. */
+/* Each '-' in a name is doubled, so that the separator between the names is unique. */
 char *lvm_layer_path(const char *vg, const char *lv, const char *layer)
 {
     g_auto(GStrv) group = g_strsplit(vg, "-", -1), volume = g_strsplit(lv, "-", -1);

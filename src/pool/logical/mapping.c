@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Asks device-mapper for what it has loaded for an LV: one ioctl on a node, where a tool of LVM's
- * would read the whole group. LVM gives its devices uuids that begin with "LVM-", the group's uuid
- * and the LV's; parts of LVs, and the layers of those that are more than a mapping, have a suffix
- * behind.
+ * Reads the table of an LV from device-mapper: one ioctl on a node, where a tool of LVM would read
+ * the whole group. The UUIDs of LVM's devices consist of "LVM-", the group's UUID and the LV's
+ * UUID. The devices of parts of LVs, and of layers of complex LVs, also have a suffix.
  */
 #include "lvm.h"
 
@@ -21,7 +20,10 @@
 #define UUID_LEN    32 /* without dashes */
 #define ANSWER_SIZE 16384
 
-/* What the kernel fills in; targets follow at data_start, each with its parameters as text. */
+/*
+ * The buffer for the kernel's answer. The targets begin at data_start, each with its parameters as
+ * text.
+ */
 typedef union {
     struct dm_ioctl head;
     char bytes[ANSWER_SIZE];
@@ -34,7 +36,7 @@ void lvm_mapping_clear(LvmMapping *mapping)
     g_clear_pointer(&mapping->table, g_free);
 }
 
-/* A mapping that is not live, or is being replaced, is no answer; nor is one that does not fit. */
+/* A table that is not live, is being replaced, or does not fit is rejected. */
 static gboolean ask(const char *path, Answer *answer)
 {
     struct stat node;
@@ -47,7 +49,7 @@ static gboolean ask(const char *path, Answer *answer)
              (DM_SUSPEND_FLAG | DM_INACTIVE_PRESENT_FLAG | DM_BUFFER_FULL_FLAG));
 }
 
-/* "abcdef-ghij-…": 32 characters as LVM shows them; free it. */
+/* Converts 32 characters to LVM's form "abcdef-ghij-…". The caller frees it. */
 static char *dashed(const char *raw)
 {
     GString *text = g_string_new_len(raw, UUID_LEN);
@@ -68,7 +70,7 @@ static gboolean take_uuids(const char *text, LvmMapping *mapping)
     return TRUE;
 }
 
-/* The kernel counts from the first target to the next one. */
+/* The kernel's offset "next" is relative to the first target. */
 static void take_table(const Answer *answer, LvmMapping *mapping)
 {
     GString *table = g_string_new(NULL);
@@ -98,9 +100,7 @@ gboolean lvm_mapping_read(const char *path, LvmMapping *ret_mapping)
 
 /* --- thin pools ------------------------------------------------------------------------------- */
 
-/*
- * What the status of a thin pool has in front of the word that says what is kept of its metadata.
- */
+/* Number of fields in the status of a thin pool before the field of the metadata snapshot. */
 #define FIELDS_BEFORE_HELD 3
 #define NOT_HELD           "-"
 
@@ -115,7 +115,7 @@ static gboolean find_pool(const char *path, dev_t *ret_device, GError **error)
     return TRUE;
 }
 
-/* Has the kernel do @request with the thin pool at @path. */
+/* Sends @request for the thin pool at @path to the kernel. */
 static gboolean ask_pool(unsigned long request, const char *path, Answer *answer, GError **error)
 {
     dev_t device;
@@ -153,7 +153,7 @@ gboolean lvm_pool_message(const char *path, const char *message, GError **error)
     g_autofree Answer *answer = g_new0(Answer, 1);
     struct dm_target_msg *to = (void *)(answer->bytes + sizeof(answer->head));
 
-    /* Of sector 0 on, which the only target has. */
+    /* The sector is 0, because a thin pool has only one target. */
     g_strlcpy(to->message, message, sizeof(*answer) - sizeof(answer->head) - sizeof(*to));
     return ask_pool(DM_TARGET_MSG, path, answer, error);
 }

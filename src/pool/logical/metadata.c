@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The metadata of a thin pool can be read while it is in use when the kernel keeps them as they are
- * at one moment ("reserve_metadata_snap"). It does so for one at a time, does not know for whom,
- * and remembers it on the disk until it is told to stop. So
+ * The metadata of a thin pool in use can be read if the kernel reserves a metadata snapshot
+ * ("reserve_metadata_snap"). A thin pool has at most one reservation. The kernel does not record
+ * its owner, and stores it on the disk until it is released. So
  *
- * - our processes wait for each other, by a lock of the metadata's device that dies with its owner;
- * - the thin pool has a tag from before the reservation until after its end: one with the tag that
- *   nobody locks is a dead process's, and the next one ends it;
- * - a reservation without the tag is another program's, and is waited for. So is one with the tag
- *   while a process has the metadata open: a process of ours was killed before it made one, or
- *   after it had ended it, and another program has made one since.
+ * - our processes exclude each other with a lock on the metadata's device, which is released when
+ *   its owner dies;
+ * - the thin pool has a tag from before the reservation until after its release. A tag without a
+ *   lock is a dead process's, and the next process releases its reservation;
+ * - a reservation without the tag is another program's, so wait for its release. The same applies
+ *   to a reservation with the tag while a process has the metadata open. In that case a process of
+ *   ours was killed before its reservation or after its release, and another program has made a
+ *   reservation since.
  */
 #include "logical.h"
 
@@ -55,7 +57,7 @@ static gboolean open_metadata(LogicalMetadata *metadata, GError **error)
            cst_fail_errno(error, errno, _("cannot open '%s'"), metadata->path);
 }
 
-/* TRUE, *ret_locked FALSE: another process of ours has it. */
+/* TRUE with *ret_locked FALSE: another process of ours has the lock. */
 static gboolean try_lock(LogicalMetadata *metadata, gboolean *ret_locked, GError **error)
 {
     *ret_locked = flock(metadata->lock, LOCK_EX | LOCK_NB) == 0;
@@ -63,7 +65,7 @@ static gboolean try_lock(LogicalMetadata *metadata, gboolean *ret_locked, GError
            cst_fail_errno(error, errno, _("cannot lock '%s'"), metadata->path);
 }
 
-/* Processes that have the metadata open, one of them with a reservation perhaps. */
+/* Describes the processes that have the metadata open; one of them may have a reservation. */
 static gboolean find_readers(const LogicalMetadata *metadata, char **ret_who, GError **error)
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
@@ -78,9 +80,7 @@ static gboolean find_readers(const LogicalMetadata *metadata, char **ret_who, GE
     return TRUE;
 }
 
-/*
- * Whether nothing is reserved. Ends the reservation of a dead process of ours, if it is one.
- */
+/* Whether the thin pool has no reservation. Releases a dead process's reservation. */
 static gboolean is_free(LogicalMetadata *metadata, gboolean *ret_yes, GError **error)
 {
     g_autofree char *readers = NULL;
@@ -115,10 +115,10 @@ static gboolean fail_held(const LogicalMetadata *metadata, GError **error)
                     metadata->node);
 }
 
-/* A question to be asked again until its answer is TRUE, or it was asked for too long. */
+/* A condition that is polled until it is TRUE, or until a time limit. */
 typedef gboolean (*Question)(LogicalMetadata *metadata, gboolean *ret_yes, GError **error);
 
-/* *ret_yes FALSE: it was asked for too long. */
+/* *ret_yes is FALSE if the time limit was reached. */
 static gboolean ask_again(LogicalMetadata *metadata, Question question, CstTask *task,
                           gboolean *ret_yes, GError **error)
 {
@@ -146,7 +146,7 @@ static gboolean lock(LogicalMetadata *metadata, CstTask *task, GError **error)
                               metadata->pool);
 }
 
-/* Ends what is left of dead processes, and waits for those of others. */
+/* Releases dead processes' reservations, and waits for other programs' reservations. */
 static gboolean await_free(LogicalMetadata *metadata, CstTask *task, GError **error)
 {
     const LvmVolume *pool;
@@ -174,7 +174,7 @@ gboolean logical_metadata_reserve(LogicalState *state, const char *pool, CstTask
         !await_free(metadata, task, error))
         return FALSE;
     if (!metadata->tagged) {
-        /* A tool that failed may have set the tag: the release removes it. */
+        /* A tool that failed may have set the tag, so the release removes it. */
         metadata->tagged = TRUE;
         if (!change_tag(metadata, TRUE, error))
             return FALSE;
@@ -185,7 +185,7 @@ gboolean logical_metadata_reserve(LogicalState *state, const char *pool, CstTask
     return metadata->reserved;
 }
 
-/* The tag stays while something is reserved, for that may be ours. */
+/* The tag is kept while a reservation exists, because it may be ours. */
 static gboolean end(LogicalMetadata *metadata, GError **error)
 {
     gboolean held;

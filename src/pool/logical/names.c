@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names and tags of LVs: which people may give, and which LVM or we keep (logical.h). */
+/* Names and tags of LVs: valid names, and names reserved by LVM or by us (logical.h). */
 #include "logical.h"
 
 #include <string.h>
@@ -10,12 +10,12 @@
 #define TAG_PREFIX   "cistern:"
 #define NAME_MAX_LEN 127
 /*
- * Of "VG-LV". LVM sees that there is no room for it when it has changed the metadata and suspended
- * the device, and leaves it at that.
+ * Limit for "VG-LV". LVM detects a longer name only after it has changed the metadata and suspended
+ * the device, and leaves the device suspended.
  */
 #define MAPPED_MAX_LEN 127
 
-/* lvm(8): characters of a name, and what LVM keeps for its own parts. */
+/* From lvm(8): the characters of a name, and the suffixes reserved for LVM's parts. */
 static const char name_characters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+_.-";
 static const char *const reserved_parts[] = {
@@ -42,7 +42,7 @@ gboolean logical_name_check(const char *name, GError **error)
     return TRUE;
 }
 
-/* As device-mapper writes it. */
+/* Returns the length in device-mapper's form. */
 static size_t mapped_len(const char *name)
 {
     size_t len = 0;
@@ -64,7 +64,7 @@ gboolean logical_name_fits(const LogicalState *state, const char *name, size_t s
 
 /* --- tags ------------------------------------------------------------------------------------- */
 
-/* Snapshot names may hold bytes that tags may not: "#HH" stands for such a byte. */
+/* Snapshot names may have bytes that tags must not have: "#HH" encodes such a byte. */
 char *logical_tag(const char *key, const char *value)
 {
     g_autoptr(GString) tag = g_string_new(TAG_PREFIX);
@@ -79,7 +79,7 @@ char *logical_tag(const char *key, const char *value)
     return g_string_free(g_steal_pointer(&tag), FALSE);
 }
 
-/* What is no escape stays as it is. */
+/* Invalid escapes are kept unchanged. */
 static char *unescape(const char *text)
 {
     g_autoptr(GString) value = g_string_new(NULL);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The pool's options of our namespace, checked when the pool is opened, so that a misspelt value
- * fails there and not in the middle of a creation. Sizes are kept in the form in which LVM's tools
- * take them.
+ * The pool's options of our namespace. They are checked when the pool is opened, so that a misspelt
+ * value does not fail later during a creation. Sizes are stored as arguments of LVM's tools.
  */
 #include "logical.h"
 
@@ -15,7 +14,7 @@
 #define DEFAULT_THIN_SIZE        "-l90%FREE"
 #define DEFAULT_SNAPSHOT_PERCENT 20
 
-/* CONFIG, with the option, its value and what it takes instead. */
+/* Fails with CONFIG. The message has the option, its value and the valid values. */
 static gboolean refuse(const char *key, const char *value, const char *wanted, GError **error)
 {
     return cst_fail(error, CST_ERROR_CONFIG, _("option '%s' of the pool is '%s'; it takes %s"), key,
@@ -48,7 +47,7 @@ static gboolean read_thin(const GPtrArray *options, LogicalOptions *o, GError **
     return !o->thin_pool || logical_name_check(o->thin_pool, error);
 }
 
-/* Sizes of a thin pool are only used when one has to be made. */
+/* The sizes of a thin pool are only used when a thin pool is created. */
 static gboolean read_sizes(const GPtrArray *options, LogicalOptions *o, GError **error)
 {
     const char *size = cst_options_get(options, "thin-pool-size");
@@ -72,7 +71,7 @@ static gboolean read_sizes(const GPtrArray *options, LogicalOptions *o, GError *
     return TRUE;
 }
 
-/* Of classic snapshots, when the caller gives no limit of its own. */
+/* The default size of classic snapshots. */
 static gboolean read_snapshot(const GPtrArray *options, LogicalOptions *o, GError **error)
 {
     const char *size = cst_options_get(options, "snapshot-size");

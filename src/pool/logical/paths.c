@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where LVM's tools and udev have an LV: the tools' name for it, and its device's node. */
+/* The name of an LV for LVM's tools, and the path of its device node. */
 #include "logical.h"
 
 #include <base/file.h>
@@ -15,7 +15,8 @@ char *logical_target(const LogicalState *state, const char *name)
 }
 
 /*
- * As libvirt shows it, by the definition's target; the device itself is always below lvm_host.dev.
+ * The path that libvirt shows, below the definition's target. The device itself is always below
+ * lvm_host.dev.
  */
 char *logical_vol_path(CstPoolState *state, const char *name)
 {

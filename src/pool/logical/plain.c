@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Plain LVs: those whose device lies on physical volumes and nothing else. What a report would say
- * of one, device-mapper says at once, and surely: which LV it is, how large, and where it lies. And
- * nothing hangs on it: under an origin, a snapshot or a thin volume lie other devices of LVM's.
+ * Plain LVs: their device lies directly on physical volumes. device-mapper reports the identity,
+ * the size and the location of a plain LV at once and reliably, without LVM's report. A plain LV
+ * has no dependents, because an origin, a snapshot or a thin volume lies on further devices of LVM.
  *
- * From the last report comes only what changes with the physical volumes; a device that it does not
- * know makes the LV one that is not plain, and a report is read.
+ * Only data that changes with the physical volumes is read from the last report. If the report
+ * lacks a device, the LV is not considered plain, and a new report is read.
  */
 #include "logical.h"
 
@@ -16,10 +16,10 @@
 #include <pool/device.h>
 
 #define SECTOR 512
-/* A disk has less sectors than that, so that sums of them can't overflow. */
+/* A disk has fewer sectors, so that sums cannot overflow. */
 #define SECTORS_MAX (G_MAXINT64 / SECTOR / 2)
 
-/* The physical volume that has the device's number; NULL: none that is known. */
+/* Returns the physical volume with the device number; NULL if it is not known. */
 static const LvmPhysical *physical_of(const LvmGroup *group, const char *number)
 {
     struct stat st;
@@ -36,7 +36,7 @@ static const LvmPhysical *physical_of(const LvmGroup *group, const char *number)
     return NULL;
 }
 
-/* Appends "/dev/sda(12)", the extent at @offset, in sectors, of the device @number. */
+/* Appends "/dev/sda(12)": the extent at @offset, in sectors, of the device @number. */
 static gboolean append_piece(const LvmGroup *group, const char *number, const char *offset,
                              GString *devices)
 {
@@ -53,7 +53,7 @@ static gboolean append_piece(const LvmGroup *group, const char *number, const ch
     return TRUE;
 }
 
-/* @words: pairs of a device's number and an offset, up to the NULL. */
+/* @words: NULL-terminated pairs of a device number and an offset. */
 static gboolean append_pieces(const LvmGroup *group, char *const *words, GString *devices)
 {
     for (; words[0] && words[1]; words += 2)
@@ -62,7 +62,9 @@ static gboolean append_pieces(const LvmGroup *group, char *const *words, GString
     return !words[0] && devices->len > 0;
 }
 
-/* "START LENGTH linear 254:0 2048", "START LENGTH striped 2 128 254:0 2048 254:16 2048" */
+/*
+ * Parses "START LENGTH linear 254:0 2048" or "START LENGTH striped 2 128 254:0 2048 254:16 2048".
+ */
 static gboolean take_target(const LvmGroup *group, const char *line, LvmVolume *lv)
 {
     g_auto(GStrv) words = g_strsplit(line, " ", -1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who uses a volume, and what depends on it. Users are those of the device (pool/device.h);
- * dependents are classic snapshots, which are volumes by themselves.
+ * Users and dependents of a volume. The users are the holders of the device (pool/device.h). The
+ * dependents are classic snapshots, which are separate volumes.
  */
 #include "logical.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads LVM's report. LVM's tools run as root on devices that others fill, so the report is
- * believed only as a whole (report.h): any field that is missing, of another kind or out of bounds
+ * Reads LVM's report. LVM's tools run as root on devices with untrusted content, so the report is
+ * accepted only as a whole (report.h). Any field that is missing, of another type or out of bounds
  * makes it CORRUPT.
  *
- * A report is parsed into an LvmGroup, which is immutable from then on and shared by references.
- * The tables by name and by UUID borrow from the list of volumes.
+ * A report is parsed into an LvmGroup, which is immutable after that and shared by references. The
+ * tables by name and by UUID borrow from the list of volumes.
  */
 #include "report.h"
 
@@ -31,7 +31,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ReportParser, g_object_unref)
     ("lv_uuid,lv_name,lv_attr,lv_size,origin,origin_uuid,pool_lv,data_percent," \
      "metadata_percent,lv_metadata_size,lv_time,lv_tags")
 
-/* --- what is made of it ----------------------------------------------------------------------- */
+/* --- the parsed report ------------------------------------------------------------------------ */
 
 static void segment_free(gpointer data)
 {
@@ -127,7 +127,7 @@ const LvmVolume *lvm_group_origin(const LvmGroup *group, const LvmVolume *lv)
 
 /* --- strict reading --------------------------------------------------------------------------- */
 
-/* Fails with CORRUPT; @what: the field, as LVM calls it. */
+/* Fails with CORRUPT. @what: LVM's name of the field. */
 static gboolean disbelieve(GError **error, const char *what)
 {
     return cst_fail(error, CST_ERROR_CORRUPT,
@@ -136,8 +136,8 @@ static gboolean disbelieve(GError **error, const char *what)
 }
 
 /*
- * Returns the field's text, borrowed from the parser; NULL with an error when it is missing or no
- * string. LVM's JSON has all values as strings.
+ * Returns the field's text, borrowed from the parser. NULL with an error if it is missing or not a
+ * string, because LVM's JSON has all values as strings.
  */
 static const char *text_of(JsonObject *row, const char *field, GError **error)
 {
@@ -168,7 +168,7 @@ static gboolean take_optional(JsonObject *row, const char *field, char **ret_tex
     return text != NULL;
 }
 
-/* LVM's JSON has numbers as text. */
+/* LVM's JSON has numbers as strings. */
 static gboolean take_number(JsonObject *row, const char *field, uint64_t *ret_number,
                             GError **error)
 {
@@ -200,7 +200,7 @@ static gboolean take_percent(JsonObject *row, const char *field, int *ret_percen
     return TRUE;
 }
 
-/* Hidden ones are reported as "[name]". */
+/* LVM reports a hidden LV as "[name]". */
 static char *strip_brackets(char *name, gboolean *ret_hidden)
 {
     size_t len = name ? strlen(name) : 0;
@@ -216,8 +216,8 @@ static char *strip_brackets(char *name, gboolean *ret_hidden)
 typedef gboolean (*RowReader)(LvmGroup *group, JsonObject *row, GError **error);
 
 /*
- * Reads all rows of one part of the report ("vg", "lv", …) by @read. *ret_count: how many there
- * were.
+ * Reads all rows of one part of the report ("vg", "lv", …) with @read. *ret_count: the number of
+ * rows.
  */
 static gboolean read_rows(LvmGroup *group, JsonObject *report, const char *part, RowReader read,
                           guint *ret_count, GError **error)
@@ -242,7 +242,7 @@ static gboolean read_rows(LvmGroup *group, JsonObject *report, const char *part,
 
 /* --- the parts -------------------------------------------------------------------------------- */
 
-/* There is exactly one group in a report. */
+/* A report has exactly one group. */
 static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
 {
     if (group->name)
@@ -258,7 +258,7 @@ static gboolean read_vg(LvmGroup *group, JsonObject *row, GError **error)
     return TRUE;
 }
 
-/* A missing device is reported by "missing" in pv_missing, else "". */
+/* pv_missing is "missing" for a missing device, else "". */
 static gboolean read_pv(LvmGroup *group, JsonObject *row, GError **error)
 {
     LvmPhysical *physical = g_new0(LvmPhysical, 1);
@@ -272,7 +272,7 @@ static gboolean read_pv(LvmGroup *group, JsonObject *row, GError **error)
     return TRUE;
 }
 
-/* Names, attributes and relations of an LV. */
+/* Reads the names, attributes and relations of an LV. */
 static gboolean fill_names(LvmVolume *lv, JsonObject *row, GError **error)
 {
     gboolean origin_hidden;
@@ -289,13 +289,13 @@ static gboolean fill_names(LvmVolume *lv, JsonObject *row, GError **error)
         return disbelieve(error, "lv_attr");
     strip_brackets(lv->name, &lv->hidden);
     strip_brackets(lv->origin, &origin_hidden);
-    /* The inner part of a sparse volume is nobody's backing store. */
+    /* A hidden origin is the inner part of a sparse volume, and not a backing store. */
     if (origin_hidden)
         g_clear_pointer(&lv->origin, g_free);
     return TRUE;
 }
 
-/* Sizes, percentages, time and tags of an LV. Only thin pools have a size of metadata. */
+/* Reads the sizes, percentages, time and tags of an LV. Only thin pools have a metadata size. */
 static gboolean fill_numbers(LvmVolume *lv, JsonObject *row, GError **error)
 {
     g_autofree char *metadata_size = NULL;
@@ -329,7 +329,7 @@ static gboolean read_lv(LvmGroup *group, JsonObject *row, GError **error)
     return TRUE;
 }
 
-/* A segment of an LV that the report does not list is not believed. */
+/* Refuses a segment of an LV that the report does not list. */
 static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
 {
     const char *uuid = text_of(row, "lv_uuid", error);
@@ -348,7 +348,7 @@ static gboolean read_seg(LvmGroup *group, JsonObject *row, GError **error)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-/* Whether the segments add up to the LV's size. */
+/* Whether the sizes of the segments add up to the LV's size. */
 static gboolean covered(const LvmVolume *lv)
 {
     uint64_t sum = 0;
@@ -358,7 +358,7 @@ static gboolean covered(const LvmVolume *lv)
     return sum == lv->size;
 }
 
-/* Checks that nothing was lost from the report: volumes would seem to be gone. */
+/* Checks that the report is complete, because a missing volume would appear to be deleted. */
 static gboolean check_whole(const LvmGroup *group, JsonObject *vg, guint pvs, GError **error)
 {
     uint64_t pv_count = 0, lv_count = 0;
@@ -379,7 +379,7 @@ static gboolean check_whole(const LvmGroup *group, JsonObject *vg, guint pvs, GE
     return visible == lv_count || disbelieve(error, "lv_count");
 }
 
-/* The order matters: segments refer to LVs. */
+/* The order is significant, because segments refer to LVs. */
 static gboolean read_report(LvmGroup *group, const char *name, JsonObject *report, GError **error)
 {
     guint vgs = 0, pvs = 0, count = 0;
@@ -397,8 +397,8 @@ static gboolean read_report(LvmGroup *group, const char *name, JsonObject *repor
 }
 
 /*
- * Returns the object in {"report": [ {…} ]}, which belongs to @parser; NULL with an error when the
- * text has another shape.
+ * Returns the object in {"report": [ {…} ]}, borrowed from @parser. NULL with an error if the text
+ * has another form.
  */
 static JsonObject *only_report(JsonParser *parser, const char *json, GError **error)
 {
@@ -439,8 +439,8 @@ LvmGroup *lvm_group_parse(const char *name, const char *json, GError **error)
 }
 
 /*
- * Sizes in bytes without a unit, times as seconds since the epoch, hidden LVs marked by brackets.
- * Nobody needs "pvseg", so it has one field only.
+ * Sizes are in bytes without a unit, times in seconds since the epoch, and brackets mark hidden
+ * LVs. "pvseg" is not needed, so it has only one field.
  */
 LvmGroup *lvm_group_read(const char *name, CstTask *task, GError **error)
 {
@@ -514,7 +514,7 @@ static gboolean read_devices(JsonObject *report, GPtrArray *devices, GError **er
     return TRUE;
 }
 
-/* Devices of all groups and of none, for build and discovery. */
+/* Reads the devices with and without a group, for build and discovery. */
 GPtrArray *lvm_devices_read(GError **error)
 {
     const char *const argv[] = {"pvs",      "--reportformat", "json", "-o", "pv_name,vg_name",

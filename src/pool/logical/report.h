@@ -7,10 +7,10 @@
 #include <base/task.h>
 
 /**
- * What LVM says of a volume group: one report (lvm fullreport, as JSON) that is consistent in
- * itself. It is believed only as a whole: every requested field is there and of its kind, the
- * numbers of devices and volumes are those that the group itself reports, every volume's segments
- * cover it. Volumes are borrowed from their group.
+ * LVM's report of a volume group (lvm fullreport, as JSON), which is consistent in itself. It is
+ * accepted only as a whole: every requested field exists with the right type, the numbers of
+ * devices and volumes match the group's own counts, and the segments of every volume cover it.
+ * Volumes are borrowed from their group.
  */
 
 #define LVM_PERCENT_UNKNOWN (-1)
@@ -20,18 +20,18 @@ typedef struct {
     uint64_t start;
     uint64_t size;
     char *devices; /**< "/dev/sda(0),/dev/sdb(12)": device or LV, and extent in it */
-    char *thin_id; /**< number of a thin volume in its thin pool; NULL: it is none */
+    char *thin_id; /**< number of a thin volume in its thin pool; NULL: not thin */
 } LvmSegment;
 
 typedef struct {
     char *uuid;
-    char *name;      /**< without the brackets of hidden ones */
+    char *name;      /**< without the brackets of a hidden LV */
     gboolean hidden; /**< a part of another LV */
-    char *attr;      /**< ten characters or more, see lvs(8) */
+    char *attr;      /**< at least nine characters, see lvs(8) */
     uint64_t size;
-    char *origin;      /**< NULL: none */
-    char *origin_uuid; /**< NULL: none */
-    char *pool;        /**< thin pool; NULL: none */
+    char *origin;      /**< NULL: no origin */
+    char *origin_uuid; /**< NULL: no origin */
+    char *pool;        /**< thin pool; NULL: not thin */
     int data;          /**< hundredths of a percent, LVM_PERCENT_UNKNOWN */
     int metadata;
     uint64_t metadata_size;
@@ -43,7 +43,7 @@ typedef struct {
 /** A physical volume of a group. */
 typedef struct {
     char *path;
-    uint64_t start; /**< bytes in front of its first extent */
+    uint64_t start; /**< bytes before its first extent */
 } LvmPhysical;
 
 typedef struct {
@@ -61,39 +61,43 @@ typedef struct {
 } LvmGroup;
 
 /**
- * Reads the group from LVM; a new reference. NOT_FOUND when there is no such group; CORRUPT when
- * the report is not believed. @task cancels; NULL: nobody.
+ * Reads the group from LVM. Returns a new reference. NOT_FOUND if the group does not exist; CORRUPT
+ * if the report is not valid. @task (may be NULL) can cancel it.
  */
 LvmGroup *lvm_group_read(const char *name, CstTask *task, GError **error);
-/** Parses the JSON of a report on group @name; a new reference. CORRUPT when it is not believed. */
+/**
+ * Parses the JSON of a report on group @name. Returns a new reference. CORRUPT if it is not valid.
+ */
 LvmGroup *lvm_group_parse(const char *name, const char *json, GError **error);
 
-/** Returns @group with one reference more. Any thread. */
+/** Returns @group with a new reference. Any thread. */
 LvmGroup *lvm_group_ref(LvmGroup *group);
-/** Frees the group with the last reference. NULL is accepted. */
+/** Drops a reference; the last one frees the group. Accepts NULL. */
 void lvm_group_unref(LvmGroup *group);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LvmGroup, lvm_group_unref)
 
-/** Makes an LV without segments, for what is known without a report; free it. */
+/** Makes an LV without segments, for data from sources other than a report. The caller frees it. */
 LvmVolume *lvm_volume_new(const char *name);
-/** Frees an LV with its segments. */
+/** Frees an LV and its segments. Accepts NULL. */
 void lvm_volume_free(LvmVolume *lv);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LvmVolume, lvm_volume_free)
-/** Appends an empty segment, which the LV keeps. */
+/** Appends an empty segment. Returns it, borrowed from the LV. */
 LvmSegment *lvm_volume_add_segment(LvmVolume *lv);
 
-/** A physical volume and the group it is in. */
+/** A physical volume and its group. */
 typedef struct {
     char *device;
-    char *group; /**< "": in none */
+    char *group; /**< "": no group */
 } LvmDevice;
 
 /** Frees a device. */
 void lvm_device_free(LvmDevice *device);
-/** Reads all physical volumes of this host, as LvmDevice freed with the array. */
+/** Reads all physical volumes of this host, as LvmDevice, freed with the array. */
 GPtrArray *lvm_devices_read(GError **error);
 
-/** Returns @percent hundredths of a percent of @size, without overflow; 0 when that is unknown. */
+/**
+ * Returns @percent hundredths of a percent of @size, without overflow; 0 if @percent is unknown.
+ */
 static inline uint64_t lvm_part(uint64_t size, int percent)
 {
     uint64_t part = percent == LVM_PERCENT_UNKNOWN ? 0 : (uint64_t)percent;
@@ -101,7 +105,7 @@ static inline uint64_t lvm_part(uint64_t size, int percent)
     return size / 10000 * part + size % 10000 * part / 10000;
 }
 
-/** Returns the first letter of lvs' attributes: the type. */
+/** Returns the first letter of the attributes in lvs: the type. */
 static inline char lvm_kind(const LvmVolume *lv)
 {
     return lv->attr[0];
@@ -113,21 +117,21 @@ static inline gboolean lvm_is_thin(const LvmVolume *lv)
 }
 
 /**
- * Returns the ninth letter of lvs' attributes, its health: of a thin pool 'D' (no room for data),
- * 'M' (none for metadata).
+ * Returns the ninth letter of the attributes in lvs, the health. For a thin pool: 'D' (out of data
+ * space), 'M' (out of metadata space).
  */
 static inline char lvm_health(const LvmVolume *lv)
 {
     return lv->attr[8];
 }
 
-/** A classic snapshot, whether it still works or not. */
+/** Whether the LV is a classic snapshot, working or lost. */
 static inline gboolean lvm_is_cow(const LvmVolume *lv)
 {
     return lvm_kind(lv) == 's' || lvm_kind(lv) == 'S';
 }
 
-/** A classic snapshot that ran out of room: it holds nothing any more. */
+/** Whether the LV is a classic snapshot that ran out of space and lost its content. */
 static inline gboolean lvm_is_lost(const LvmVolume *lv)
 {
     return lvm_is_cow(lv) && (lv->attr[4] == 'I' || lv->attr[4] == 'S' || lv->data >= 10000);
@@ -138,13 +142,13 @@ static inline gboolean lvm_is_active(const LvmVolume *lv)
     return lv->attr[4] == 'a';
 }
 
-/** A thin pool that is active, but lets its metadata not be written before it is repaired. */
+/** Whether the LV is an active thin pool that needs a check before its metadata can be written. */
 static inline gboolean lvm_needs_check(const LvmVolume *lv)
 {
     return lv->attr[4] == 'c' || lv->attr[4] == 'C';
 }
 
-/** Returns the LV @name; NULL: there is none. */
+/** Returns the LV @name; NULL if it does not exist. */
 const LvmVolume *lvm_group_find(const LvmGroup *group, const char *name);
-/** Returns the LV that @lv is a snapshot of; NULL: none, or gone. */
+/** Returns the origin of snapshot @lv; NULL if it has no origin, or the origin was removed. */
 const LvmVolume *lvm_group_origin(const LvmGroup *group, const LvmVolume *lv);

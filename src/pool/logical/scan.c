@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of the volumes, made from one report each time and from the devices' nodes. Where an LV
- * lies on devices is followed through its parts (RAID, mirrors), which are LVs themselves; a report
- * in which parts go round in circles is refused.
+ * Makes the records of the volumes, from one report and from the device nodes. The location of an
+ * LV is resolved through its parts (RAID, mirrors), which are LVs themselves. A report with a cycle
+ * of parts is refused.
  *
- * A scan collects all records first and hands them on only when the whole report has proved right.
+ * A scan collects all records first, and passes them on only after the whole report was checked.
  */
 #include "logical.h"
 
@@ -14,11 +14,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Parts of an LV are LVs themselves, which may have parts; deeper nesting is not believed. */
+/* Maximum nesting of the parts of an LV. Deeper nesting is refused as a cycle. */
 #define PART_DEPTH_MAX 6
 
-/* --- where it lies on devices
- * ---------------------------------------------------------------------------- */
+/* --- location on devices ---------------------------------------------------------------------- */
 
 typedef struct {
     const LvmGroup *group;
@@ -28,7 +27,7 @@ typedef struct {
 
 static gboolean map_lv(Mapping *mapping, const LvmVolume *lv, unsigned depth, GError **error);
 
-/* "/dev/sda(12)" or "name_rimage_0(0)": one piece of a segment. */
+/* Parses one piece of a segment: "/dev/sda(12)" or "name_rimage_0(0)". */
 static gboolean map_piece(Mapping *mapping, const char *piece, uint64_t size, unsigned depth,
                           GError **error)
 {
@@ -61,7 +60,7 @@ static gboolean map_segment(Mapping *mapping, const LvmSegment *segment, unsigne
 {
     g_auto(GStrv) pieces = g_strsplit(segment->devices, ",", -1);
     guint count = g_strv_length(pieces);
-    /* Stripes share the segment; whatever else has several pieces has LVs of their own size. */
+    /* Stripes share the segment. In other segments the pieces are LVs with a size of their own. */
     uint64_t size = count > 0 ? segment->size / count : 0;
 
     for (guint i = 0; i < count; i++)
@@ -82,7 +81,7 @@ static gboolean map_lv(Mapping *mapping, const LvmVolume *lv, unsigned depth, GE
     return TRUE;
 }
 
-/* Takes the extents over into the record. A device that is missing is a problem of the volume. */
+/* Moves the extents to the record. A missing device is a problem of the volume. */
 static gboolean map_extents(const LvmGroup *group, const LvmVolume *lv, CstVolumeExtra *extra,
                             GError **error)
 {
@@ -99,7 +98,7 @@ static gboolean map_extents(const LvmGroup *group, const LvmVolume *lv, CstVolum
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* What a thin volume has drawn from its pool is its allocation. */
+/* The allocation of a thin volume is the space that it uses in its pool. */
 static void take_thin(const LvmVolume *lv, CstVolume *volume, CstVolumeExtra *extra)
 {
     char percent[16];
@@ -159,15 +158,15 @@ gboolean logical_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
             return FALSE;
         g_ptr_array_add(volumes, cst_device_newest(scan->known(lv->name, scan->data), volume));
     }
-    /* Only now, as an error above must leave the table as it was. */
+    /* Only now, because an error above must not change the core's table. */
     for (guint i = 0; i < volumes->len; i++)
         scan->sink(cst_volume_ref(g_ptr_array_index(volumes, i)), scan->data);
     return TRUE;
 }
 
 /*
- * Returns a report that knows @name, which has a node: one that doesn't is older than the node, and
- * read anew.
+ * Returns a report with LV @name, which has a node. If the cached report lacks the LV, it is older
+ * than the node, so a new report is read.
  */
 static LvmGroup *group_with(LogicalState *state, const char *name, GError **error)
 {
@@ -180,8 +179,8 @@ static LvmGroup *group_with(LogicalState *state, const char *name, GError **erro
 }
 
 /*
- * Looks up @name in a report: a new one where the name is a draft's. *ret_lv stays NULL where it is
- * no volume.
+ * Looks up @name in a report; in a new report if @name may be a draft's. *ret_lv stays NULL if it
+ * is not a volume.
  */
 static LvmGroup *look_up(LogicalState *state, const char *name, gboolean fresh,
                          const LvmVolume **ret_lv, GError **error)
@@ -199,8 +198,9 @@ static LvmGroup *look_up(LogicalState *state, const char *name, gboolean fresh,
 }
 
 /*
- * Finds the LV @name by what the kernel says of it (*ret_plain) or by a report. The drafts are read
- * afterwards in both: what is none of them then was none before, or is gone.
+ * Finds the LV @name in the kernel's table (*ret_plain) or in a report. In both cases the drafts
+ * are read afterwards. If the LV is not in this list, it was not a draft before either, or was
+ * removed.
  */
 static LvmGroup *look_at(LogicalState *state, const char *name, LvmVolume **ret_plain,
                          const LvmVolume **ret_lv, GError **error)
@@ -219,7 +219,10 @@ static LvmGroup *look_at(LogicalState *state, const char *name, LvmVolume **ret_
     return logical_group_last(state);
 }
 
-/* A deleted volume. One that is not active has no node: only a new report says that it is gone. */
+/*
+ * Finds a volume in the trash. An inactive LV has no node, so only a new report shows that it was
+ * removed.
+ */
 static LvmGroup *look_into_trash(LogicalState *state, const char *name, const LvmVolume **ret_lv,
                                  GError **error)
 {
@@ -248,7 +251,7 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
     *ret_volume = NULL;
     if (!trashed && !logical_has_node(LOGICAL(state), name, &node))
-        return TRUE; /* what is not active is not shown */
+        return TRUE; /* inactive LVs are not shown */
     group = trashed ? look_into_trash(LOGICAL(state), name, &lv, error)
                     : look_at(LOGICAL(state), name, &plain, &lv, error);
     if (!group)
@@ -262,7 +265,7 @@ gboolean logical_scan_one(CstPoolState *state, const char *name, CstVolume *know
     return TRUE;
 }
 
-/* Its key is the LV's UUID. */
+/* The identity is the LV's UUID. */
 char *logical_vol_identity(CstPoolState *state, const CstVolume *volume, GError **error)
 {
     return g_strdup(volume->extra->key);

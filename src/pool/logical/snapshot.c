@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A snapshot is an LV under a hidden name. Its tags are all there is to know of it: "of" (the
- * volume's id), "snap" (its name), "at" (when it was taken). Thin ones need no size. Classic ones
- * have one, and are lost when more of the volume is overwritten than fits.
+ * A snapshot is an LV with a hidden name. All its properties are in its tags: "of" (the volume's
+ * id), "snap" (its name), "at" (its time). A thin snapshot has no size. A classic snapshot has a
+ * size, and is lost if more of the volume is overwritten than fits.
  *
- * Reverting keeps the snapshot. A writable thin snapshot of a thin one takes the volume's name
- * (swap.c). A classic one is merged back, which consumes it, and made anew; a crash between the two
- * loses the snapshot, not the volume's content. The core has claimed the volume and, for revert and
- * delete, checked that nobody has it open.
+ * A revert keeps the snapshot. A thin revert makes a writable thin snapshot of the snapshot, which
+ * gets the volume's name (swap.c). A classic revert merges the snapshot, which consumes it, and
+ * creates it anew. A crash between the two loses the snapshot, but not the volume's content. The
+ * core has claimed the volume. For revert and delete it has checked that the volume is not open.
  */
 #include "logical.h"
 
@@ -19,7 +19,7 @@
 #include <base/i18n.h>
 #include <base/uuid.h>
 
-/* EXISTS when there is one of that name. */
+/* Fails with EXISTS if a snapshot has that name. */
 static gboolean refuse_taken(CstPoolState *state, const char *volume, const char *name,
                              LogicalLookup *found, GError **error)
 {
@@ -63,7 +63,7 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
     g_autoptr(GPtrArray) list = NULL;
 
     if (plain)
-        return TRUE; /* an origin's device lies on more than physical volumes, a thin one's too */
+        return TRUE; /* the devices of an origin and of a thin volume lie on further devices */
     if (!logical_look_up(state, volume, NULL, TRUE, &found, error))
         return FALSE;
     list = logical_snapshots_of(found.group, found.id);
@@ -88,7 +88,8 @@ static char **make_tags(const char *id, const char *name, int64_t taken_us)
 }
 
 /*
- * Bytes for changes: as asked for, or by the pool's options a size or a percentage of the volume.
+ * Returns the bytes for changes: the requested size, or the size or percentage of the pool's
+ * options.
  */
 static uint64_t room_for(const LogicalState *state, const CstSnapshotCreate *how, uint64_t capacity)
 {
@@ -111,8 +112,8 @@ static gboolean make_classic(LogicalState *state, const char *volume, const char
 }
 
 /*
- * Checks whether the LV was made, whatever the tool said: one that failed afterwards has made it.
- * @why: its error, NULL: none.
+ * Checks whether the LV was created, even if the tool failed, because it may have failed after the
+ * creation. @why: the tool's error; NULL: it reported success.
  */
 static gboolean check_made(LogicalState *state, const char *lv, GError **why, GError **error)
 {
@@ -151,7 +152,8 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
               "only when they are thin"),
             volume);
     /*
-     * With the LV in one change of the group's metadata, so no crash leaves one without its name.
+     * LVM sets the tags in the same change of the metadata as it creates the LV, so that no crash
+     * leaves a snapshot without its name.
      */
     tags = make_tags(found.id, name, how && how->taken_us ? how->taken_us : g_get_real_time());
     CST_CRASH_POINT("logical.snapshot.before");
@@ -165,7 +167,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
 
 /* --- revert ----------------------------------------------------------------------------------- */
 
-/* A writable thin snapshot of the snapshot takes the volume's name. */
+/* A writable thin snapshot of the snapshot gets the volume's name. */
 static gboolean revert_thin(CstPoolState *state, const LogicalLookup *found, GError **error)
 {
     LogicalState *logical = LOGICAL(state);
@@ -180,7 +182,7 @@ static gboolean revert_thin(CstPoolState *state, const LogicalLookup *found, GEr
     done = logical_thin_snapshot(logical, found->snapshot->name, draft, TRUE, tags, error);
     CST_CRASH_POINT("logical.revert.drafted");
     g_free(tags[0]);
-    /* The tag "id" on the draft keeps the other snapshots tied to the volume. */
+    /* The tag "id" of the draft keeps the other snapshots assigned to the volume. */
     done = done && logical_swap_in(logical, found->volume->name, draft, error);
     if (!done)
         logical_vol_abandon(state, token, NULL);
@@ -188,8 +190,8 @@ static gboolean revert_thin(CstPoolState *state, const LogicalLookup *found, GEr
 }
 
 /*
- * Merges classic snapshot LV @lv back into its origin, however long that takes. What counts is the
- * report: after a merge the snapshot is gone, whatever the tool said.
+ * Merges classic snapshot LV @lv into its origin, without a time limit. The report decides: after a
+ * merge the snapshot is removed, even if the tool failed.
  */
 static gboolean merge_classic(LogicalState *state, const char *lv, GError **error)
 {
@@ -214,8 +216,9 @@ static gboolean merge_classic(LogicalState *state, const char *lv, GError **erro
 }
 
 /*
- * LVM merges a classic snapshot back into its origin, which survives a power cut, and consumes it.
- * Volume and snapshot then hold the same, so that a new one of the volume is the old one again.
+ * LVM merges a classic snapshot into its origin, which survives a power cut, and consumes it.
+ * Volume and snapshot then have the same content, so a new snapshot of the volume replaces the old
+ * one.
  */
 static gboolean revert_classic(LogicalState *state, const LogicalLookup *found, const char *name,
                                GError **error)
@@ -229,7 +232,9 @@ static gboolean revert_classic(LogicalState *state, const LogicalLookup *found, 
         return cst_fail(error, CST_ERROR_CORRUPT,
                         _("snapshot '%s' of volume '%s' ran out of room and is lost; delete it"),
                         name, found->volume->name);
-    /* Looked at as late as can be: a merge that LVM puts off can't be called off any more. */
+    /*
+     * Checked as late as possible, because a merge that LVM postpones cannot be cancelled any more.
+     */
     if (!logical_refuse_held(state, found->volume->name, found->volume->name, error) ||
         !merge_classic(state, snapshot->name, error))
         return FALSE;
@@ -266,7 +271,7 @@ static gboolean remove_snapshot(CstPoolState *state, const char *volume, const c
            logical_remove_lv(LOGICAL(state), found.snapshot->name, error);
 }
 
-/* One change of the group's metadata: no moment without a name. */
+/* One change of the group's metadata, so that the snapshot always has a name. */
 static gboolean rename_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 const char *new_name, GError **error)
 {

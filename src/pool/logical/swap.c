@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One LV takes another's name, in steps that a crash may cut at any point:
+ * One LV replaces another LV under its name, in steps that a crash may interrupt at any point:
  *
  * - the old LV gets a tag with its name ("was");
- * - it is renamed to a hidden name, so for a moment nobody has the name;
+ * - it is renamed to a hidden name, so that for a short time no LV has the name;
  * - the draft is renamed to the name;
  * - the old LV is removed.
  *
- * Who has the old LV open would go on writing to what is removed. So nobody may have: that is
- * checked before the first step, and once more when the LV has stepped aside, as from then on
- * nobody opens it by its name. Then it gets its name back.
+ * A process that has the old LV open would keep writing to a removed LV. So the old LV must not be
+ * open. This is checked before the first step, and again after the old LV was renamed, because it
+ * cannot be opened by its name any more. If it is open then, it gets its name back.
  *
- * The next start sees which step was the last: while nobody has the name, the old LV gets it back;
- * otherwise the old one is removed.
+ * The next start detects the last step. If no LV has the name, the old LV gets it back; otherwise
+ * the old LV is removed.
  */
 #include "logical.h"
 
@@ -34,9 +34,9 @@ gboolean logical_refuse_held(LogicalState *state, const char *lv, const char *vo
 }
 
 /*
- * Ends a swap before the draft has got the name: the old LV, which may be called @lv by now, is
- * @name again, without the tag. A tag that stays would be the name that a recovery gives back to
- * the LV, after it has been renamed.
+ * Undoes a swap before the draft got the name. The old LV, with the current name @lv, becomes @name
+ * again, without the tag. If the tag was kept, a recovery would later rename the LV back to this
+ * name, after it was renamed by a user.
  */
 static void swap_undo(LogicalState *state, const char *lv, const char *name, const char *tag)
 {
@@ -54,7 +54,7 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
     g_autoptr(GError) why = NULL;
     struct stat owner;
 
-    /* Before anything is changed: an inactive volume can't be swapped. */
+    /* Before any change: an inactive volume cannot be swapped. */
     if (!cst_node_stat(path, &owner))
         return cst_fail(error, CST_ERROR_STATE, _("device '%s' is not there"), path);
     if (!logical_refuse_held(state, name, name, error))
@@ -76,15 +76,13 @@ gboolean logical_swap_in(LogicalState *state, const char *name, const char *draf
     }
     CST_CRASH_POINT("logical.swap.in");
     cst_device_copy_owner(&owner, path);
-    /* The volume is replaced, so this is no failure: the next start tries again. */
+    /* The volume is replaced, so this is not a failure; the next start tries again. */
     if (!logical_remove_lv(state, old, &why))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
     return TRUE;
 }
 
-/*
- * The tag was written by us, but anybody with access to LVM can change it, so the name is checked.
- */
+/* The tag is ours, but any user with access to LVM can change it, so the name is checked. */
 gboolean logical_swap_recover(LogicalState *state, const LvmGroup *group, const LvmVolume *old,
                               GError **error)
 {

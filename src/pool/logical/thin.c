@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Thin pools: found or made when a volume wants one, how full they are, and what their being full
- * makes of other errors. A full pool fails writes and tools in many ways; whenever one fails, the
- * report is read for the cause, and the error names the pool and what to do.
+ * Thin pools: found or created for a volume, their usage, and the explanation of errors by a full
+ * pool. A full pool makes writes and tools fail in many ways. After each failure the report is read
+ * for the cause, and the error names the pool and the remedy.
  */
 #include "logical.h"
 
@@ -12,7 +12,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/* Made when a thin volume is asked for, no pool is named and there is none. */
+/* Created for a thin volume if no thin pool is named or exists. */
 #define DEFAULT_THIN_POOL "cistern-thin"
 
 gboolean logical_is_thin_pool(const LvmVolume *lv)
@@ -20,7 +20,7 @@ gboolean logical_is_thin_pool(const LvmVolume *lv)
     return !lv->hidden && lvm_kind(lv) == 't';
 }
 
-/* Returns the only thin pool of the group; NULL: there is none, or more than one. */
+/* Returns the only thin pool of the group; NULL if it has no thin pool, or several. */
 static const LvmVolume *only_thin_pool(const LvmGroup *group)
 {
     const LvmVolume *only = NULL;
@@ -37,7 +37,7 @@ static const LvmVolume *only_thin_pool(const LvmGroup *group)
     return only;
 }
 
-/* The volume's option comes first, then the pool's, then the only pool there is. */
+/* The volume's option takes precedence over the pool's option, and that over the only thin pool. */
 static const char *wanted_name(const LogicalState *state, const LvmGroup *group,
                                const CstVolDef *def)
 {
@@ -53,8 +53,8 @@ static const char *wanted_name(const LogicalState *state, const LvmGroup *group,
 }
 
 /*
- * Has a full pool answer writes with "no space" at once, which pauses a guest; LVM's default is to
- * hold them for a minute and then to fail them as broken. A failure is logged.
+ * Makes a full pool fail writes with "no space" at once, which pauses a guest. LVM's default is to
+ * queue them for a minute and then to fail them with an I/O error. A failure is logged.
  */
 static void say_when_full(LogicalState *state, const char *name)
 {
@@ -86,7 +86,7 @@ static gboolean make_thin_pool(LogicalState *state, const char *name, GError **e
     group = logical_group_read(state, NULL, error);
     if (!group)
         return FALSE;
-    /* Another process may have made it meanwhile; then it keeps that one's settings. */
+    /* If another process has created it in between, keep its settings. */
     lv = lvm_group_find(group, name);
     if (lv && logical_is_thin_pool(lv)) {
         if (!why)
@@ -120,7 +120,9 @@ char *logical_thin_pool_ensure(LogicalState *state, const LvmGroup *group, const
 
 /* --- full ------------------------------------------------------------------------------------- */
 
-/* Sets the error that explains a full pool; @data: its data, else its metadata. */
+/*
+ * Sets the error that explains a full pool. @data: its data space is full, else its metadata space.
+ */
 static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data, GError **error)
 {
     int percent = data ? pool->data : pool->metadata;
@@ -129,7 +131,7 @@ static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data
             ? g_strdup("")
             : g_strdup_printf(_(" (%d.%02d%% used)"), percent / 100, percent % 100);
     const char *option = data ? "-L" : "--poolmetadatasize ";
-    /* What is deleted can't be noted while there is no room for metadata. */
+    /* A deletion cannot be recorded without metadata space. */
     const char *or_else = data ? _(" or delete volumes") : "";
 
     cst_fail(
@@ -141,9 +143,9 @@ static void say_full(const LvmGroup *group, const LvmVolume *pool, gboolean data
 }
 
 /*
- * Sets an error that explains what is wrong with the pool; FALSE: it is neither full nor broken, as
- * far as LVM says. @refused: LVM has refused a new volume for lack of space, which it does long
- * before the metadata is full.
+ * Sets an error that explains the problem of the pool. FALSE if LVM reports that the pool is
+ * neither full nor damaged. @refused: LVM refused a new volume for lack of space, which it does
+ * long before the metadata is full.
  */
 static gboolean say_what_ails(const LvmGroup *group, const LvmVolume *pool, gboolean refused,
                               GError **error)
@@ -167,9 +169,7 @@ static gboolean say_what_ails(const LvmGroup *group, const LvmVolume *pool, gboo
     return TRUE;
 }
 
-/*
- * Whether the error may come from a full pool: such a write or tool fails in one of these classes.
- */
+/* Whether a full pool may be the cause: such a write or tool fails with one of these classes. */
 static gboolean may_be_fullness(const GError *why)
 {
     CstErrorCode code = cst_error_code(why);
@@ -177,7 +177,7 @@ static gboolean may_be_fullness(const GError *why)
     return code == CST_ERROR_NO_SPACE || code == CST_ERROR_IO || code == CST_ERROR_FAILED;
 }
 
-/* Replaces *why if the pool of the LV explains it. @lv_name: a volume or the pool itself. */
+/* Replaces *why if the LV's pool explains it. @lv_name: a volume or the thin pool itself. */
 static void explain(LogicalState *state, const char *lv_name, gboolean refused, GError **why)
 {
     g_autoptr(LvmGroup) group =
@@ -275,7 +275,7 @@ static void add_pool_usage(const LvmVolume *lv, GPtrArray *usage)
                             lv->name);
 }
 
-/* Returns the volume of which @lv is a snapshot of ours; NULL: none that exists. */
+/* Returns the volume of our snapshot @lv; NULL if it does not exist. */
 static const LvmVolume *volume_of_snapshot(const LvmGroup *group, const LvmVolume *lv)
 {
     g_autofree char *of = logical_tag_value(lv, "of");
@@ -291,8 +291,8 @@ static const LvmVolume *volume_of_snapshot(const LvmGroup *group, const LvmVolum
 }
 
 /*
- * Adds the room for changes of a classic snapshot: one of ours, or a volume that is one in LVM's
- * terms.
+ * Adds the space for changes of a classic snapshot: our snapshot, or a volume that LVM implements
+ * as one.
  */
 static void add_cow_usage(const LvmGroup *group, const LvmVolume *lv, GPtrArray *usage)
 {

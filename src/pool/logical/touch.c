@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whether the physical volumes of a group answer (CstBackend.touch). No tool of LVM's is run: it
- * would hang with the device. The physical volumes are those below the group's active LVs, as sysfs
- * shows them:
+ * Checks whether the physical volumes of a group answer (CstBackend.touch). No tool of LVM is run,
+ * because it would hang with the device. The physical volumes are found below the group's active
+ * LVs in sysfs:
  *
  *     /sys/block/dm-3/dm/uuid         LVM-…
  *     /sys/block/dm-3/dm/name         my--group-volume: hyphens of the names are doubled
  *     /sys/block/dm-3/slaves/sdb1     a physical volume, or another dm-N of the group
  *
- * One block of each is read. A group without active LVs has answered.
+ * One block of each is read. A group without active LVs counts as an answer.
  */
 #include "logical.h"
 
@@ -31,7 +31,7 @@ static gboolean device_is_of_group(const char *node, const char *vg)
            name[len] == '-' && name[len + 1] != '-';
 }
 
-/* Adds the names of the physical volumes below @node, without those of the group's own devices. */
+/* Adds the names of the physical volumes below @node, without the group's own devices. */
 static void add_physical(const char *node, const char *vg, GHashTable *physical)
 {
     g_autofree char *dir = g_build_filename(BLOCK_DEVICES, node, "slaves", NULL);
@@ -42,7 +42,7 @@ static void add_physical(const char *node, const char *vg, GHashTable *physical)
             g_hash_table_add(physical, g_strdup(*name));
 }
 
-/* Fails only when each physical volume does: a group may work in part. */
+/* Fails only if all physical volumes fail, because a part of a group may work. */
 gboolean logical_touch(const CstPoolDef *def, GError **error)
 {
     g_autoptr(GHashTable) physical = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

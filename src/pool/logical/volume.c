@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New volumes, and opening them. What nothing has to be written to is made by one lvcreate, under
- * its name. Else a draft is an LV under its name as well, with a tag by which it is known
- * (draft.c), and a volume when its intent ends. A process killed before that leaves a draft, which
- * is removed by its token; killed after it, the volume exists.
+ * New volumes, and opening volumes. A volume without content is created by one lvcreate, under its
+ * name. Otherwise a draft is also an LV with the volume's name, marked by a tag (draft.c), and
+ * becomes a volume when its intent ends. A process killed before that leaves a draft, which is
+ * removed by its token. After that the volume exists.
  *
- * Where the host has no intents, and for what a volume is to be replaced by, a draft is an LV under
- * a hidden name, which also says who makes it (names.c); lvrename makes it a volume in one step.
- * What is left of one is removed by its token or at the pool's next start.
+ * If the host has no intents, and for the replacement of a volume, a draft is an LV with a hidden
+ * name, which includes its maker (names.c). lvrename makes it a volume in one step. Its remains are
+ * removed by the token or at the pool's next start.
  */
 #include "logical.h"
 
@@ -33,13 +33,13 @@ CstBlob *logical_vol_open(CstPoolState *state, const char *name, gboolean writab
     return logical_open_lv(LOGICAL(state), name, writable, error);
 }
 
-/* --- making ----------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
 typedef enum { KIND_THICK, KIND_SPARSE, KIND_THIN, KIND_SNAPSHOT } Kind;
 
 /*
- * Whether the definition asks for a thin volume; @otherwise: what a definition means that says
- * nothing.
+ * Whether the definition requests a thin volume. @otherwise: the result for a definition without
+ * the option.
  */
 static gboolean asks_thin(const LogicalState *state, const CstVolDef *def, gboolean otherwise)
 {
@@ -49,9 +49,9 @@ static gboolean asks_thin(const LogicalState *state, const CstVolDef *def, gbool
 }
 
 /*
- * What kind of LV the definition asks for: thin when it says so, or when the pool's volumes are;
- * else a capacity above the allocation means what it means to libvirt: a sparse volume, LVM's
- * snapshot of nothing, which breaks when more is written than fits.
+ * Returns the kind of the LV: thin if the definition or the pool's options say so. Otherwise a
+ * capacity above the allocation means a sparse volume, as in libvirt: LVM's snapshot without an
+ * origin, which breaks if more is written than fits.
  */
 static Kind kind_of(const LogicalState *state, const CstVolDef *def)
 {
@@ -65,7 +65,7 @@ static Kind kind_of(const LogicalState *state, const CstVolDef *def)
     return KIND_THICK;
 }
 
-/* Refuses what can't be made. A name that an inactive LV has is refused by the commit. */
+/* Refuses a definition that is not supported. The commit refuses a name that an inactive LV has. */
 static gboolean check_def(const LogicalState *state, const CstVolDef *def, GError **error)
 {
     const char *thin = cst_options_get(def->options, "thin");
@@ -87,15 +87,15 @@ static gboolean check_def(const LogicalState *state, const CstVolDef *def, GErro
     return TRUE;
 }
 
-/* What lvcreate is to make. */
+/* Parameters of lvcreate. */
 typedef struct {
     const CstVolDef *def;
     Kind kind;
     const char *lv; /* its name */
-    char *tag;      /* NULL: none */
+    char *tag;      /* NULL: no tag */
 } NewLv;
 
-/* Returns lvcreate's arguments, those that follow @lv included; free them. */
+/* Returns lvcreate's arguments, including the arguments after @lv. The caller frees the array. */
 static GPtrArray *lvcreate_argv(const NewLv *lv, ...) G_GNUC_NULL_TERMINATED;
 static GPtrArray *lvcreate_argv(const NewLv *lv, ...)
 {
@@ -135,7 +135,7 @@ static gboolean make_thick(LogicalState *state, const NewLv *lv, GError **error)
     return TRUE;
 }
 
-/* A snapshot without an origin, of a virtual size: LVM's sparse volume. */
+/* Creates LVM's sparse volume: a snapshot without an origin, with a virtual size. */
 static gboolean make_sparse(LogicalState *state, const NewLv *lv, GError **error)
 {
     g_autofree char *room = lvm_size("-L", lv->def->allocation);
@@ -157,8 +157,8 @@ static gboolean make_thin(LogicalState *state, const LvmGroup *group, const NewL
 }
 
 /*
- * Makes a snapshot whose origin is the definition's backing store, as libvirt does. Only volumes of
- * this group can be origins.
+ * Creates a snapshot of the definition's backing store, as libvirt does. Only volumes of this group
+ * can be origins.
  */
 static gboolean make_snapshot(LogicalState *state, const LvmGroup *group, const NewLv *lv,
                               GError **error)
@@ -197,7 +197,7 @@ static gboolean make_lv(LogicalState *state, const NewLv *lv, GError **error)
     }
 }
 
-/* Opens a new LV. LVM may have made it larger than asked for, never smaller. */
+/* Opens a new LV. LVM may have created it larger than requested, but not smaller. */
 static CstBlob *open_made(LogicalState *state, const char *lv, const CstVolDef *def,
                           gboolean writable, GError **error)
 {
@@ -228,9 +228,7 @@ static gboolean open_draft(LogicalState *state, const char *lv, const CstVolDef 
     return TRUE;
 }
 
-/*
- * Fails with @why, which is taken over, or with VOL_EXISTS where that says that the name is taken.
- */
+/* Consumes @why and fails with it, or with VOL_EXISTS if @why says that the name is in use. */
 static gboolean fail_with(const CstVolDef *def, GError *why, GError **error)
 {
     if (!g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS)) {
@@ -241,7 +239,7 @@ static gboolean fail_with(const CstVolDef *def, GError *why, GError **error)
     return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
 }
 
-/* The volume exists, so that a failure is only logged. */
+/* The volume exists, so a failure is only logged. */
 static void settle_made(LogicalState *state, CstBlob *blob, const CstVolDef *def)
 {
     g_autoptr(GError) why = NULL;
@@ -250,11 +248,12 @@ static void settle_made(LogicalState *state, CstBlob *blob, const CstVolDef *def
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
 }
 
-/* --- in one step ------------------------------------------------------------------------------ */
+/* --- creation in one step --------------------------------------------------------------------- */
 
 /*
- * After lvcreate has failed with @why. There may be an LV of that name all the same, made by that
- * lvcreate or by others since: nobody can tell, so it stays, and the error says so.
+ * Fails after lvcreate has failed with @why. An LV of that name may exist, created by that lvcreate
+ * or by another program since. The two cases cannot be distinguished, so the LV is kept, and the
+ * error says so.
  */
 static gboolean fail_made(LogicalState *state, const CstVolDef *def, GError *why, GError **error)
 {
@@ -271,8 +270,8 @@ static gboolean fail_made(LogicalState *state, const CstVolDef *def, GError *why
 }
 
 /*
- * lvcreate makes an LV under its name or does not. What is not as it was asked for is removed
- * again. The device is not opened for writing: udev would look at it once more.
+ * lvcreate creates an LV under its name atomically. An LV that does not match the request is
+ * removed again. The device is not opened for writing, because udev would then scan it once more.
  */
 gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **error)
 {
@@ -301,7 +300,7 @@ gboolean logical_vol_make(CstPoolState *state, const CstVolDef *def, GError **er
 
 /* --- drafts ----------------------------------------------------------------------------------- */
 
-/* What fails may leave a draft, which the core abandons. */
+/* A failure may leave a draft; the core calls vol_abandon. */
 static gboolean reserve(LogicalState *state, const NewLv *lv, CstVolDraft *draft, GError **error)
 {
     GError *why = NULL;
@@ -343,7 +342,7 @@ gboolean logical_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
 
 /* --- clones ----------------------------------------------------------------------------------- */
 
-/* Returns the LV to clone: the volume, or its snapshot of that name. Borrowed. */
+/* Returns the LV to clone, borrowed: the volume, or its snapshot of that name. */
 static const LvmVolume *clone_source(const LvmGroup *group, const char *source,
                                      const char *snapshot, GError **error)
 {
@@ -370,7 +369,7 @@ static gboolean fail_thick(GError **error)
                     _("only thin volumes share content with their clones"));
 }
 
-/* Makes the draft, a thin snapshot, of the size that is asked for. */
+/* Creates the draft, a thin snapshot, with the requested size. */
 static gboolean clone_thin(LogicalState *state, const LvmVolume *from, const NewLv *lv,
                            GError **error)
 {
@@ -386,8 +385,8 @@ static gboolean clone_thin(LogicalState *state, const LvmVolume *from, const New
 }
 
 /*
- * That a plain source is not thin, the kernel says without a report. Whatever fails after the
- * snapshot was made leaves a draft, which the core abandons.
+ * If the source is plain, the kernel shows without a report that it is not thin. A failure after
+ * the creation of the snapshot leaves a draft; the core calls vol_abandon.
  */
 gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                    const char *snapshot, CstVolDraft *draft, GError **error)
@@ -415,7 +414,7 @@ gboolean logical_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
 
 /* --- commit and abandon ----------------------------------------------------------------------- */
 
-/* Gives the draft, whose name is hidden, its own. */
+/* Renames the draft from its hidden name to the volume's name. */
 static gboolean name_draft(LogicalState *state, const char *token, const CstVolDef *def,
                            GError **error)
 {
@@ -430,7 +429,7 @@ static gboolean name_draft(LogicalState *state, const char *token, const CstVolD
     return TRUE;
 }
 
-/* The rename is the commit; where there is none, the end of the intent. */
+/* The rename is the commit. A tagged draft is committed by the end of its intent. */
 gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                             GError **error)
 {
@@ -447,8 +446,9 @@ gboolean logical_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 }
 
 /*
- * Its snapshots first: without it nobody would know whose they are. What is to replace a volume has
- * the tag "id" of that one, whose snapshots stay: a draft's own are those of its LV.
+ * Removes the draft's snapshots first, because without the draft they could not be assigned to it.
+ * A draft that replaces a volume has the tag "id" of that volume, whose snapshots must be kept. So
+ * the draft's own snapshots are found by the UUID of its LV.
  */
 static gboolean drop_draft(LogicalState *state, const LvmGroup *group, const LvmVolume *lv,
                            GError **error)
@@ -482,8 +482,8 @@ gboolean logical_vol_abandon(CstPoolState *state, const char *token, GError **er
 }
 
 /*
- * Drafts with hidden names, and interrupted swaps, whose maker is dead. Those with a tag have an
- * intent, which is replayed.
+ * Drops drafts with hidden names, and recovers interrupted swaps, if their maker is dead. Tagged
+ * drafts have an intent, which is replayed.
  */
 gboolean logical_drop_drafts(CstPoolState *state, GError **error)
 {
@@ -502,7 +502,7 @@ gboolean logical_drop_drafts(CstPoolState *state, GError **error)
             logical_swap_recover(logical, group, lv, &why);
         else if (cst_draft_is(lv->name) && logical_remove_lv(logical, lv->name, &why))
             cst_log(CST_LOG_INFO, "dropped the half-made volume '%s'", lv->name);
-        /* One that can't be dropped keeps nobody from the rest. */
+        /* A failure does not prevent the cleanup of the other LVs. */
         if (why)
             cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
     }

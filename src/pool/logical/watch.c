@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of the group by others. udev keeps a link /dev/VG/NAME for each active LV, so that
- * directory shows what LVM's tools do. It comes and goes with the first and the last of the links,
- * so the one above is watched for it as well.
+ * Detects changes of the group by other programs. udev keeps a link /dev/VG/NAME for each active
+ * LV, so the directory /dev/VG shows the changes of LVM's tools. The directory is created with the
+ * first link and removed with the last. So its parent is watched, too.
  *
- * An event is also reported to the cache (cache.c). Inactive LVs have no node, and are not shown
- * either.
+ * Each event is also reported to the cache (cache.c). Inactive LVs have no node, and are not shown.
  */
 #include "logical.h"
 
@@ -20,7 +19,7 @@
 #define LINKS  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define FOLDER (IN_CREATE | IN_MOVED_TO)
 
-/* Fails silently where the group has no active LV: the directory does not exist then. */
+/* Fails silently if the group has no active LV, because the directory does not exist then. */
 static void watch_links(const LogicalState *state, int fd)
 {
     g_autofree char *path = g_strdup_printf("%s/%s", lvm_host.dev, state->vg);
@@ -43,7 +42,8 @@ int logical_watch_open(CstPoolState *state, GError **error)
 }
 
 /*
- * Whether the event is from the directory above, whose watch is the first of the inotify instance.
+ * Whether the event is from the parent directory, which has the first watch of the inotify
+ * instance.
  */
 static gboolean is_above(const struct inotify_event *event)
 {
@@ -51,8 +51,8 @@ static gboolean is_above(const struct inotify_event *event)
 }
 
 /*
- * Reports a node to the cache. Events come late, so what exists by now counts; what went and came
- * back may be another LV.
+ * Reports a node to the cache. Events may be late, so the current state of the node is used. A node
+ * that was removed and created again may be another LV.
  */
 static void take_node(LogicalState *state, const struct inotify_event *event)
 {
@@ -66,7 +66,7 @@ static void take_node(LogicalState *state, const struct inotify_event *event)
         logical_cache_node_changed(state, event->name, is_there);
 }
 
-/* An overflow, or a new directory of the group, means that anything may have changed. */
+/* After an overflow, or a new directory of the group, any LV may have changed. */
 static void take_event(LogicalState *state, int fd, const struct inotify_event *event,
                        void (*changed)(const char *name, gpointer data), gpointer data)
 {
@@ -76,7 +76,7 @@ static void take_event(LogicalState *state, int fd, const struct inotify_event *
     } else if (is_above(event)) {
         if (event->len == 0 || strcmp(event->name, state->vg) != 0)
             return;
-        /* What was linked before we watched goes without a report of its own. */
+        /* Links created before the watch have no event of their own. */
         logical_cache_invalidate(state);
         watch_links(state, fd);
         changed(NULL, data);
