@@ -17,7 +17,7 @@ typedef struct {
 } LvmMapping;
 
 typedef struct {
-    const char *dev; /**< where devices are: "/dev" */
+    const char *dev; /**< directory of device nodes: "/dev" */
     /** lvm_mapping_read() */
     gboolean (*mapping)(const char *path, LvmMapping *ret_mapping);
     /** lvm_pool_held() */
