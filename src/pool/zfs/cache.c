@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is known of the pool without asking ZFS's tools, each of which takes about as long as a
- * change does:
+ * Data of the pool that is available without ZFS's tools, each of which takes about as long as a
+ * change:
  *
- * - the last report on datasets (pool/report_cache.h), of all of them or of some, for a moment
- *   (zfs_host.fresh_us). It answers who only wants to see; what destroys something is decided by
- *   ZFS, in the same step, by the guids (program.c);
- * - that the pool's own dataset was seen to be the expected one, for the same moment;
- * - the sizes of the ZFS pool, which are kept for a while over our own changes (estimate_us): ZFS
- *   counts what a change took or gave only with the next transaction groups;
- * - what volumes were reported to be, of any age: by it a change knows whether it is still that
- *   volume, and how much space its end gives back.
+ * - the last report on all or some datasets (pool/report_cache.h), for a short time
+ *   (zfs_host.fresh_us). It answers read-only callers. For a destructive change ZFS itself checks
+ *   the guids, in the same step (program.c);
+ * - whether the pool's own dataset was verified to be the expected one, for the same time;
+ * - the sizes of the ZFS pool, which are kept for a while after our own changes (estimate_us),
+ *   because ZFS accounts for a change only with the next transaction groups;
+ * - the last reported guid and space of each volume, of any age. With the guid a change detects
+ *   whether the volume is still the same, and the space is the estimate of what a removal frees.
  */
 #include "zfs.h"
 
@@ -55,10 +55,10 @@ ZfsReport *zfs_report_new(GPtrArray *datasets, gboolean all)
 
 /* --- the cache -------------------------------------------------------------------------------- */
 
-/* What a volume was reported to be. */
+/* The last reported properties of a volume. */
 typedef struct {
     char *guid;
-    uint64_t kept; /* bytes that it keeps from others */
+    uint64_t kept; /* bytes that its removal would free */
 } Shown;
 
 static void shown_free(gpointer data)
@@ -97,7 +97,7 @@ static void unlock(ZfsCache *cache)
     g_mutex_unlock(&cache->reports.lock);
 }
 
-/* With the lock held. */
+/* The caller holds the lock. */
 static void drop_pool(ZfsCache *cache)
 {
     g_clear_pointer(&cache->pool, zfs_pool_free);
@@ -124,8 +124,8 @@ void zfs_cache_changed(ZfsCache *cache)
 }
 
 /*
- * With the lock held: what volumes are by a report; nobody knows where something was changed since
- * the report was begun.
+ * Records the properties of the volumes in a report. If a change was made since the report began
+ * (@known FALSE), they are unknown. The caller holds the lock.
  */
 static void show(ZfsCache *cache, const ZfsReport *report, gboolean known)
 {
@@ -147,8 +147,8 @@ static void show(ZfsCache *cache, const ZfsReport *report, gboolean known)
 }
 
 /*
- * A report on some datasets does not take the place of a fresh one on all; it was made for one that
- * the other does not have.
+ * A report on some datasets does not replace a fresh report on all datasets. It was read for a
+ * dataset that the other report lacks.
  */
 void zfs_cache_end(ZfsCache *cache, ZfsReport *report, guint changes)
 {
@@ -231,7 +231,7 @@ ZfsPool *zfs_cache_pool(ZfsCache *cache, gint64 *ret_until)
     return pool;
 }
 
-/* --- what was shown --------------------------------------------------------------------------- */
+/* --- reported volumes ------------------------------------------------------------------------- */
 
 char *zfs_cache_shown(ZfsCache *cache, const char *dataset, uint64_t *ret_kept)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes of existing volumes: delete and resize; and who uses one, or would be lost with it. ZFS
- * removes no volume that has snapshots, and none of those are removed here but what has become
- * useless of our own.
+ * Changes of existing volumes: delete and resize; also their users and dependents. ZFS does not
+ * remove a volume with snapshots. This file removes only snapshots of our own that are no longer
+ * needed.
  */
 #include "zfs.h"
 
@@ -16,9 +16,11 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-/* --- who ------------------------------------------------------------------------------------- */
+/* --- users and dependents --------------------------------------------------------------------- */
 
-/* A clone as vol_path has it, also one in another dataset of the ZFS pool. */
+/*
+ * Returns the path of a clone, in the form of vol_path; also for another dataset of the ZFS pool.
+ */
 static char *path_of(CstPoolState *state, const char *dataset)
 {
     const char *volume = zfs_volume_of(ZFS(state), dataset);
@@ -75,7 +77,10 @@ gboolean zfs_refuse_snapshots(const ZfsState *state, const char *name, const cha
     return snapshots != NULL;
 }
 
-/* In a dry run ZFS is not asked to refuse: what would keep it from removing is looked for. */
+/*
+ * A dry run does not call ZFS, so it checks for the snapshots and clones that would prevent the
+ * removal.
+ */
 static gboolean check_delete(const ZfsState *state, const char *name, GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL;
@@ -85,8 +90,8 @@ static gboolean check_delete(const ZfsState *state, const char *name, GError **e
 }
 
 /*
- * Removes what was last reported under the name, and nothing else that has got it since. What ZFS
- * refuses for the sake of snapshots is tried again once useless ones of our own are gone.
+ * Removes the volume that was last reported under the name, and no other volume that has the name
+ * now. If ZFS refuses because of snapshots, removes our own unneeded snapshots and tries again.
  */
 static gboolean destroy(const ZfsState *state, const char *name, const char *dataset,
                         GError **error)
@@ -105,7 +110,7 @@ static gboolean destroy(const ZfsState *state, const char *name, const char *dat
     if (end == ZFS_GONE)
         return cst_fail_no_volume(name, error);
     if (end != ZFS_DONE) {
-        /* Another one of the name can be removed by who has seen it. */
+        /* Drop the old guid, so that a caller who has seen the new volume can remove it. */
         zfs_cache_gone(state->cache, dataset);
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
@@ -137,7 +142,10 @@ gboolean zfs_vol_delete(CstPoolState *state, const char *name, unsigned flags, G
 
 /* --- rename ----------------------------------------------------------------------------------- */
 
-/* What it looks for, ZFS would refuse by itself; a dry run and a crash before want to know. */
+/*
+ * ZFS would refuse the same cases itself. The check is needed for a dry run, and for a repetition
+ * after a crash.
+ */
 static gboolean find_both(const ZfsState *state, const char *from, const char *to,
                           gboolean *ret_from, gboolean *ret_to, GError **error)
 {
@@ -151,7 +159,10 @@ static gboolean find_both(const ZfsState *state, const char *from, const char *t
     return TRUE;
 }
 
-/* Clones and snapshots go by the dataset's id. @from: of the pool that the volume is in now. */
+/*
+ * Clones and snapshots refer to the dataset's id, so they are kept. @from: dataset in the source
+ * pool.
+ */
 static gboolean rename_to(const ZfsState *state, const ZfsState *from_state, const char *from,
                           const char *to, const char *new_name, GError **error)
 {
@@ -185,8 +196,9 @@ gboolean zfs_vol_rename(CstPoolState *state, const char *name, const char *new_n
 }
 
 /*
- * ZFS takes nothing out of what a key is for, but a volume that has a key of its own. What has none
- * it takes in as it is, where a copy would be encrypted: that is not what a move is expected to do.
+ * ZFS does not move a dataset away from its encryption root, unless the volume has a key of its
+ * own. It would move an unencrypted volume unchanged below an encryption root, where a copy would
+ * be encrypted. That is not expected of a move, so it is refused.
  */
 static gboolean same_key(const ZfsDataset *volume, const ZfsDataset *parent, GError **error)
 {
@@ -241,8 +253,8 @@ gboolean zfs_set_size(const ZfsState *state, const char *dataset, uint64_t size,
 }
 
 /*
- * Checks the size that the volume has now. @why: the tool's error, NULL: it reported success;
- * returned if the size is wrong.
+ * Checks the current size of the volume. @why: the tool's error (NULL: it reported success), which
+ * is returned if the size is wrong.
  */
 static gboolean check_size(const ZfsState *state, const char *name, uint64_t size, GError **why,
                            GError **error)
@@ -262,7 +274,7 @@ static gboolean check_size(const ZfsState *state, const char *name, uint64_t siz
     return FALSE;
 }
 
-/* ZFS changes what the volume has reserved by itself, where that was all of it. */
+/* ZFS itself adapts the reservation of a volume that is fully reserved. */
 gboolean zfs_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                         GError **error)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has changed since a snapshot, as an incremental stream tells it (stream.c). ZFS has no other
- * way to say so: a dry run of "zfs send" tells sizes, and zdb is for debugging. The stream comes at
- * the pace at which ZFS reads what has changed, as it lies on the disks, and whoever asks is about
- * to read the same; what has not changed costs nothing.
+ * Reads the changes since a snapshot from an incremental stream (stream.c), because ZFS has no
+ * other interface for them: a dry run of "zfs send" reports only sizes, and zdb is for debugging.
+ * ZFS reads all changed data from the disks for the stream, and the caller usually reads the same
+ * data next. Unchanged data costs no time.
  *
- * A stream leads to a snapshot. What the volume holds now gets one for as long as that lasts, under
- * a hidden name, which is dropped by drop_drafts if we die. The stream names both snapshots by
- * their guids, so that one that has taken the other's name meanwhile is noticed.
+ * A stream ends at a snapshot. For the current content of the volume, a temporary snapshot with a
+ * hidden name is made. If this process dies, drop_drafts removes it. The stream names both
+ * snapshots by their guids, so that a replaced snapshot is detected.
  */
 #include "zfs.h"
 
@@ -39,8 +39,8 @@ static gboolean take(const void *bytes, size_t length, gpointer data, gboolean *
 }
 
 /*
- * Data is sent as it lies on the disks: compressed, in large blocks, and (-w, which says all of
- * that) encrypted, for which no key is needed.
+ * Data is sent in the form on the disks: compressed, in large blocks, and, with -w (which implies
+ * these), encrypted, so that no key is needed.
  */
 static gboolean tell(const ZfsDataset *volume, const ZfsSnapshot *since, const ZfsSnapshot *until,
                      CstTask *task, CstChanged *changed, GError **error)
@@ -78,13 +78,16 @@ static gboolean tell_until(CstPoolState *state, const char *volume, const char *
     return tell(found.volume, found.snapshot, to, task, changed, error);
 }
 
-/* What was written to the device and is still in memory is in no snapshot, but is read. */
+/*
+ * Cached writes are missing in the snapshot, but a reader of the volume would see them. So write
+ * them out.
+ */
 static gboolean write_out(const ZfsDataset *dataset, const char *volume, GError **error)
 {
     g_auto(CstFd) fd = -1;
 
     if (dataset->locked)
-        return TRUE; /* there is no device, and nothing can have been written */
+        return TRUE; /* without the key it has no device, so no data can have been written */
     fd = zfs_node_open(dataset->name, O_RDONLY, error);
     return fd >= 0 && cst_device_write_out(fd, volume, error);
 }
@@ -109,7 +112,7 @@ static gboolean tell_now(CstPoolState *state, const char *volume, const char *si
     CST_CRASH_POINT("zfs.changed.snapshot");
     told = made && tell_until(state, volume, since, name, task, changed, error);
     CST_CRASH_POINT("zfs.changed.told");
-    /* A tool that was killed may have made it all the same. */
+    /* A tool that was killed may have created the snapshot, so it is always removed. */
     if (!zfs_drop_snapshot(ZFS(state), &(ZfsSnapshot){.dataset = dataset->name, .name = name},
                            &why) &&
         made)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Clones. ZFS clones snapshots only, so a clone of what a volume holds now needs one: a hidden one,
- * of the draft's name. Once the clone exists, the snapshot is removed "deferred": ZFS keeps it for
- * the clone's sake, and removes it by itself when the clone goes.
+ * Clones. ZFS clones only snapshots, so a clone of the current content of a volume needs a
+ * snapshot. It has a hidden name, the name of the draft. When the clone exists, the snapshot is
+ * removed "deferred": ZFS keeps it for the clone, and removes it with the clone.
  *
- * Killed before that, it leaves a snapshot whose name says that its maker is dead; the next start
- * removes it then, also deferred.
+ * If the process is killed before that, the name of the snapshot shows that its maker is dead. The
+ * next start removes it, also deferred.
  */
 #include "zfs.h"
 
@@ -36,7 +36,7 @@ gboolean zfs_clone(const ZfsState *state, const char *snapshot, const char *data
     return TRUE;
 }
 
-/* Clones a snapshot with the properties that the definition asks for. */
+/* Clones a snapshot, with the properties of the definition. */
 static gboolean clone_for(const ZfsState *state, const CstVolDef *def, const char *snapshot,
                           const char *dataset, GError **error)
 {
@@ -47,7 +47,7 @@ static gboolean clone_for(const ZfsState *state, const CstVolDef *def, const cha
            zfs_clone(state, snapshot, dataset, options, error);
 }
 
-/* Clones what the volume holds now. */
+/* Clones the current content of the volume. */
 static gboolean clone_now(const ZfsState *state, const CstVolDef *def, const char *source,
                           const char *dataset, GError **error)
 {
@@ -60,14 +60,16 @@ static gboolean clone_now(const ZfsState *state, const CstVolDef *def, const cha
     CST_CRASH_POINT("zfs.clone.snapshot");
     cloned = clone_for(state, def, snapshot, dataset, error);
     CST_CRASH_POINT("zfs.clone.cloned");
-    /* A failure is no reason to fail: the snapshot does no harm, and the next start tries again. */
+    /*
+     * This is not a failure of the clone: the snapshot is harmless, and the next start tries again.
+     */
     if (!zfs_drop_snapshot(state, &hidden, NULL))
         cst_log(CST_LOG_WARNING, "pool '%s': cannot drop snapshot '%s'", state->head.def->name,
                 snapshot);
     return cloned;
 }
 
-/* A clone has the size of its origin and reserves nothing at first. */
+/* Adapts a clone, which has the size of its origin and no reservation at first. */
 static gboolean fit_clone(const ZfsState *state, const CstVolDef *def, const ZfsDataset *source,
                           uint64_t size, const char *dataset, GError **error)
 {
@@ -78,7 +80,7 @@ static gboolean fit_clone(const ZfsState *state, const CstVolDef *def, const Zfs
            zfs_change(state, NULL, error, "zfs", "set", "refreservation=auto", dataset, NULL);
 }
 
-/* Looks up a snapshot's size; FALSE with NOT_FOUND when there is none. */
+/* Looks up a snapshot's size. FALSE with NOT_FOUND if it does not exist. */
 static gboolean size_of(const char *dataset, const char *volume, const char *name,
                         uint64_t *ret_size, GError **error)
 {
@@ -90,7 +92,7 @@ static gboolean size_of(const char *dataset, const char *volume, const char *nam
     return snapshot || (snapshots && cst_fail_no_snapshot(volume, name, error));
 }
 
-/* What fails once there is a draft leaves it, and the core abandons it. */
+/* On failure an existing draft is left in place; the core calls vol_abandon. */
 gboolean zfs_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                const char *snapshot, CstVolDraft *draft, GError **error)
 {
@@ -121,7 +123,7 @@ gboolean zfs_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const 
            zfs_open_draft(dataset, def, draft, error);
 }
 
-/* A definition that names a volume of this pool as its backing store asks for a clone of it. */
+/* If the backing store of the definition is a volume of this pool, clones that volume. */
 gboolean zfs_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                          GError **error)
 {
@@ -136,18 +138,16 @@ gboolean zfs_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft 
     return zfs_vol_reserve_clone(state, def, source, NULL, draft, error);
 }
 
-/* --- what dead processes left ----------------------------------------------------------------- */
+/* --- remains of dead processes ---------------------------------------------------------------- */
 
-/* One that can't be dropped keeps nobody from the rest. */
+/* A failure does not prevent the cleanup of other datasets. */
 static void warn(const CstPoolState *state, GError *why)
 {
     if (why)
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->def->name, why->message);
 }
 
-/*
- * Calls @drop for each dataset whose name says, by @is_one, what it is, and that its maker is dead.
- */
+/* Calls @drop for each volume whose name matches @is_one and has a dead maker. */
 static void drop_dead(CstPoolState *state, const GPtrArray *datasets,
                       gboolean (*is_one)(const char *name),
                       gboolean (*drop)(const ZfsState *state, const GPtrArray *datasets,
@@ -174,8 +174,8 @@ static gboolean drop_half_made(const ZfsState *state, const GPtrArray *datasets,
 }
 
 /*
- * Swaps are ended first: their drafts are needed for that. Snapshots come last, when nothing hangs
- * on those of drafts any more.
+ * Recovers the swaps first, because this needs their drafts. Removes the snapshots last, when the
+ * snapshots of drafts have no dependents any more.
  */
 gboolean zfs_drop_drafts(CstPoolState *state, GError **error)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reading and changing datasets. Each report also has the pool's own dataset, by whose guid it is
- * known that it is still the one that the pool was started with; so that costs nothing more. A
- * change is believed when a report, or the device itself, shows it.
+ * Reads and changes datasets. Each report includes the pool's own dataset, whose guid verifies that
+ * it is still the dataset that the pool was started with. So the check has no extra cost. The
+ * result of a change is verified by a report or by the device itself.
  */
 #include "zfs.h"
 
@@ -41,7 +41,7 @@ static gboolean fail_not_found(const ZfsState *state, GError **error)
     return cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no ZFS dataset '%s'"), state->root);
 }
 
-/* Takes @datasets (NULL: none) over and returns it when its root is the one that is meant. */
+/* Consumes @datasets (may be NULL) and returns it if the root dataset is the expected one. */
 static GPtrArray *expected(const ZfsState *state, GPtrArray *datasets, GError **error)
 {
     g_autoptr(GPtrArray) owned = datasets;
@@ -61,8 +61,8 @@ static GPtrArray *expected(const ZfsState *state, GPtrArray *datasets, GError **
 }
 
 /*
- * Runs zfs list. What it names and can't find is missing in its report; the others are there all
- * the same.
+ * Runs zfs list. If zfs does not find a named dataset, the report lacks that dataset and has all
+ * other datasets.
  */
 static GPtrArray *list(const ZfsState *state, const char *const *argv, CstTask *task,
                        GError **error)
@@ -80,7 +80,7 @@ static GPtrArray *list(const ZfsState *state, const char *const *argv, CstTask *
     return expected(state, zfs_datasets_parse(out, error), error);
 }
 
-/* The same for the cache; @all: the vector asks for everything. A new reference. */
+/* Like list(), for the cache. @all: @argv lists all datasets. Returns a new reference. */
 static ZfsReport *read_report(const ZfsState *state, const char *const *argv, gboolean all,
                               CstTask *task, GError **error)
 {
@@ -93,7 +93,7 @@ static ZfsReport *read_report(const ZfsState *state, const char *const *argv, gb
     return report;
 }
 
-/* Takes @report (NULL: none) over. */
+/* Consumes @report (may be NULL). */
 static GPtrArray *datasets_of(ZfsReport *report)
 {
     GPtrArray *datasets = report ? g_ptr_array_ref(report->datasets) : NULL;
@@ -137,7 +137,7 @@ GPtrArray *zfs_read_all(const ZfsState *state, CstTask *task, GError **error)
     return datasets_of(read_all(state, task, error));
 }
 
-/* --- what a report of a moment ago says ------------------------------------------------------- */
+/* --- cached reports --------------------------------------------------------------------------- */
 
 typedef struct {
     const ZfsState *state;
@@ -150,8 +150,8 @@ static gboolean has_dataset(gpointer report, gpointer data)
 }
 
 /*
- * Whoever asks for one is told of that one. Who asks for another one right afterwards may go on
- * asking, for all that there are; so that is what is read then.
+ * The first query reads only its own dataset. A second query for another dataset soon after may be
+ * followed by queries for all datasets, so it reads all of them.
  */
 static gpointer read_more(gpointer data, GError **error)
 {
@@ -209,7 +209,10 @@ static gboolean is_draft(const ZfsDataset *dataset)
     return dataset->is_volume && cst_draft_is(zfs_last_of(dataset->name));
 }
 
-/* @found, if it is a volume or will be one; NULL with NO_VOL, unless there was no answer. */
+/*
+ * Returns @found if it is a volume or a draft. NULL with NO_VOL; if @datasets is NULL, @error is
+ * already set.
+ */
 static const ZfsDataset *volume(const ZfsState *state, const char *name, const ZfsDataset *found,
                                 GPtrArray *datasets, GError **error)
 {
@@ -334,7 +337,7 @@ gboolean zfs_change_idle(const ZfsState *state, GError **error, const char *tool
     return done;
 }
 
-/* What ZFS did not say is looked for. */
+/* If ZFS did not report the result, reads a report. */
 ZfsEnd zfs_destroy_volume(const ZfsState *state, const char *dataset, const char *guid,
                           GError **error)
 {
@@ -366,7 +369,7 @@ gboolean zfs_destroy_dataset(const ZfsState *state, const char *dataset, GError 
     return FALSE;
 }
 
-/* The device that says to be of the new name proves the rename without a report. */
+/* If the device reports the new name, the rename is verified without a report. */
 gboolean zfs_rename_dataset(const ZfsState *state, const char *from, const char *to, GError **error)
 {
     const char *const names[] = {from, to, NULL};

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Flattening: a draft of the same size gets the clone's content, and then its name (swap.c). zfs
- * promote would only turn the dependency round, and give the source's snapshots to the clone: who
- * flattens a clone wants to be rid of the source without touching it.
+ * promote would only reverse the dependency and move the source's snapshots to the clone. But a
+ * user who flattens a clone wants independence without a change of the source.
  *
- * Nobody may have the volume open meanwhile: the core has checked that at the start, the swap
- * checks it again, and who came and went in between is known by what was written. A failure or a
- * cancel drops the draft; after a crash drop_drafts does, or ends the swap. The core has claimed
- * the volume.
+ * The volume must not be open. The core checks this at the start, and the swap checks it again. The
+ * write count of the device detects a writer in between. On a failure or a cancellation the draft
+ * is dropped. After a crash, drop_drafts drops it or completes the swap. The core has claimed the
+ * volume.
  */
 #include "zfs.h"
 
@@ -16,7 +16,7 @@
 #include <base/i18n.h>
 #include <base/uuid.h>
 
-/* Makes the draft, in the block size of the volume, and with as much reserved. */
+/* Makes the draft, with the block size and the reservation of the volume. */
 static gboolean make_draft(const ZfsState *state, const char *name, const ZfsDataset *dataset,
                            const char *draft, CstVolDraft *ret_draft, GError **error)
 {
@@ -45,7 +45,7 @@ static gboolean copy_content(const ZfsDataset *dataset, CstBlob *to, CstTask *ta
            cst_blob_flush(to, error);
 }
 
-/* Makes @draft, of which @ret_draft is opened, hold what the volume does. */
+/* Copies the volume's content to @draft, which is opened as @ret_draft. */
 static gboolean fill_draft(const ZfsState *state, const char *name, const ZfsDataset *dataset,
                            const char *draft, CstVolDraft *ret_draft, CstTask *task, GError **error)
 {
@@ -54,7 +54,7 @@ static gboolean fill_draft(const ZfsState *state, const char *name, const ZfsDat
     gboolean filled = make_draft(state, name, dataset, draft, ret_draft, error) &&
                       copy_content(dataset, ret_draft->blob, task, error);
 
-    /* Closed before it is renamed, and before anybody counts. */
+    /* Close it before the rename, and before the write count is compared. */
     g_clear_pointer(&ret_draft->blob, cst_blob_unref);
     return filled && cst_device_refuse_written(path, name, writes, error);
 }
@@ -71,8 +71,8 @@ gboolean zfs_vol_flatten(CstPoolState *state, const char *name, CstTask *task, G
     if (!dataset)
         return FALSE;
     if (!dataset->origin)
-        return TRUE; /* on its own already */
-    /* ZFS keeps snapshots with the volume that they were taken of, and would lose them with it. */
+        return TRUE; /* shares no content */
+    /* The swap would lose the snapshots, because ZFS keeps them with the old volume. */
     if (!zfs_refuse_snapshots(ZFS(state), name, dataset->name, error))
         return FALSE;
     cst_uuid_generate(&uuid);

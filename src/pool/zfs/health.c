@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How the devices of the ZFS pool are. Its state is in the kernel's statistics, which is read often
- * and costs nothing; which devices are not well, and what was scrubbed, is said by zpool status in
- * words for people only. They are passed on as they are: from the line that begins with a key
- * ("scan:") to the next one, and the rows of the table of devices whose state is not the good one.
+ * Health of the ZFS pool's devices. The state is read often, from the kernel's statistics, which is
+ * cheap. zpool status reports the faulty devices and the result of a scrub, only as text for users.
+ * The text is passed on unchanged: from the line that begins with a key ("scan:") to the next key,
+ * and the rows of the device table with a faulty state.
  */
 #include "zfs.h"
 
@@ -13,7 +13,7 @@
 #include <base/file.h>
 #include <base/i18n.h>
 
-/* zpoolconcepts(7). Whatever else there may be is no good news. */
+/* From zpoolconcepts(7). Unknown states count as degraded. */
 static const struct {
     const char *state;
     CstHealthLevel level;
@@ -23,10 +23,13 @@ static const struct {
     {"SUSPENDED", CST_HEALTH_FAILED},
 };
 
-/* Keys of zpool status whose text is passed on. */
+/* Keys of zpool status with text that is passed on. */
 static const char *const keys[] = {"status", "scan", "errors", NULL};
 
-/* States of a device that are no reason to name it; the last two are those of spares. */
+/*
+ * States of devices that are not reported. "STATE" is the table's header; the last two are states
+ * of spares.
+ */
 static const char *const well[] = {"STATE", "ONLINE", "AVAIL", "INUSE", NULL};
 
 #define NO_ERRORS "errors: No known data errors"
@@ -39,7 +42,9 @@ static CstHealthLevel level_of(const char *state)
     return CST_HEALTH_DEGRADED;
 }
 
-/* "scan" of "  scan: none requested"; NULL: the line goes on with what another one began. */
+/*
+ * Returns "scan" for " scan: none requested"; NULL if the line continues the text of another key.
+ */
 static char *key_of(const char *line)
 {
     const char *begin = line + strspn(line, " ");
@@ -57,7 +62,7 @@ static void end_note(CstPoolHealth *health, GString *note)
     g_string_truncate(note, 0);
 }
 
-/* A row of the table of devices: "name state read write checksum words…". */
+/* Parses a row of the device table: "name state read write checksum words…". */
 static void take_device(char *line, CstPoolHealth *health)
 {
     g_auto(GStrv) words = g_strsplit_set(g_strstrip(line), " \t", -1);
@@ -71,7 +76,7 @@ static void take_device(char *line, CstPoolHealth *health)
             field[count++] = *word;
     if (count < 5 || g_strv_contains(well, field[1]))
         return;
-    /* What follows the counts is the reason, in several words. */
+    /* The reason follows the counts, in several words. */
     if (count == G_N_ELEMENTS(field))
         rest = strstr(line + strlen(field[0]), field[5]);
     note = g_strdup_printf("%s: %s%s%s", field[0], field[1], rest ? ", " : "", rest ? rest : "");
@@ -101,7 +106,7 @@ void zfs_status_parse(const char *text, CstPoolHealth *health)
     end_note(health, note);
 }
 
-/* Only a ZFS pool that is suspended can't be asked more. */
+/* Only a suspended ZFS pool cannot be queried further. */
 gboolean zfs_health(CstPoolState *state, gboolean details, CstPoolHealth *health, GError **error)
 {
     const char *const argv[] = {"zpool", "status", ZFS(state)->pool, NULL};

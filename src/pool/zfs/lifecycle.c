@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The dataset of a pool: made (with a ZFS pool on devices that carry nothing, or inside of one),
+ * The dataset of a pool: created (with a ZFS pool on empty devices, or in an existing ZFS pool),
  * started, removed. Messages and rules are libvirt's where scripts may depend on them.
  *
- * A ZFS pool is imported for the whole host, with file systems that have nothing to do with us; so
- * a start imports none, and a stop exports none: both are the host's affair (zfs-import.service). A
- * start loads the key of an encrypted dataset, from the secret that the definition names.
+ * A ZFS pool is imported for the whole host, with unrelated file systems. So a start does not
+ * import it, and a stop does not export it; the host does both (zfs-import.service). A start loads
+ * the key of an encrypted dataset, from the secret of the definition.
  */
 #include "zfs.h"
 
@@ -22,7 +22,10 @@
 
 /* --- check ------------------------------------------------------------------------------------ */
 
-/* Whether the kernel has suspended a ZFS pool, whose calls hang then. It says so by itself. */
+/*
+ * Whether the kernel has suspended a ZFS pool. Calls to it hang then. Reads the kernel's
+ * statistics.
+ */
 static gboolean is_suspended(const char *pool)
 {
     g_autofree char *state = zfs_kernel_state(pool);
@@ -31,8 +34,8 @@ static gboolean is_suspended(const char *pool)
 }
 
 /*
- * A ZFS pool that has lost its devices waits for them, and so does all that touches it. What else
- * is wrong with it zfs_health() tells.
+ * A ZFS pool that has lost its devices waits for them, and so does each access to it. zfs_health()
+ * reports other problems.
  */
 gboolean zfs_touch(const CstPoolDef *def, GError **error)
 {
@@ -45,7 +48,7 @@ gboolean zfs_touch(const CstPoolDef *def, GError **error)
     return TRUE;
 }
 
-/* A ZFS pool that is suspended is there; only what lies in it is not asked for. */
+/* A suspended ZFS pool is active, and its datasets are not read. */
 gboolean zfs_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL;
@@ -123,7 +126,7 @@ static gboolean lies_in_dataset(const ZfsState *state)
     return strchr(state->root, '/') != NULL;
 }
 
-/* libvirt takes no flags here at all. */
+/* libvirt accepts no flags here. */
 static gboolean check_build(CstPoolState *state, unsigned flags, GError **error)
 {
     if (!cst_flags_check(flags, CST_POOL_BUILD_OVERWRITE | CST_POOL_BUILD_NO_OVERWRITE,
@@ -137,7 +140,9 @@ static gboolean check_build(CstPoolState *state, unsigned flags, GError **error)
     return TRUE;
 }
 
-/* What is there is used, and never made anew. Whatever else the report may fail of is an error. */
+/*
+ * An existing dataset is used, and never created anew. An error other than NOT_FOUND is returned.
+ */
 static gboolean refuse_existing(const ZfsState *state, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -153,7 +158,7 @@ static gboolean refuse_existing(const ZfsState *state, GError **error)
     return FALSE;
 }
 
-/* Without the flag to overwrite, a device that carries anything is refused. */
+/* Without the overwrite flag, a device with any content is refused. */
 static gboolean check_devices(const CstPoolState *state, unsigned flags, GError **error)
 {
     for (guint i = 0; i < state->def->source.devices->len; i++) {
@@ -166,14 +171,14 @@ static gboolean check_devices(const CstPoolState *state, unsigned flags, GError 
     return TRUE;
 }
 
-/* The words of a vector that borrows all of them. */
+/* Appends words to a vector, which borrows them. */
 static void add_words(GPtrArray *argv, const char *const *words)
 {
     for (; *words; words++)
         g_ptr_array_add(argv, (gpointer)*words);
 }
 
-/* Ends @argv and runs it, with the pool's key as input when it has one. */
+/* Ends @argv and runs it, with the pool's key as input if the pool has one. */
 static gboolean run_vector(CstPoolState *state, GPtrArray *argv, GError **error)
 {
     g_ptr_array_add(argv, NULL);
@@ -195,7 +200,7 @@ static gboolean make_dataset(CstPoolState *state, GError **error)
     return run_vector(state, argv, error);
 }
 
-/* "-f" also for old labels of ZFS's own, which come to light with the new partitions. */
+/* "-f" is also needed for old labels of ZFS, which are detected only in the new partitions. */
 static gboolean make_pool(CstPoolState *state, unsigned flags, GError **error)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -229,7 +234,7 @@ gboolean zfs_build(CstPoolState *state, unsigned flags, GError **error)
         make_dataset(state, &why);
     else
         make_pool(state, flags, &why);
-    /* One that is there despite an error is a success, as its devices were empty before. */
+    /* An existing dataset is a success even if the tool failed, because it did not exist before. */
     datasets = zfs_read(ZFS(state), NULL, why ? NULL : error);
     if (!datasets && why)
         g_propagate_error(error, g_steal_pointer(&why));
@@ -239,8 +244,8 @@ gboolean zfs_build(CstPoolState *state, unsigned flags, GError **error)
 /* --- delete ----------------------------------------------------------------------------------- */
 
 /*
- * ZFS would remove all datasets with their snapshots, also those that no volume list shows; so
- * there may be none.
+ * ZFS would remove all datasets and their snapshots, including datasets that volume lists do not
+ * show. So no dataset and no snapshot may exist.
  */
 static gboolean refuse_content(const ZfsState *state, GError **error)
 {
@@ -259,9 +264,7 @@ static gboolean refuse_content(const ZfsState *state, GError **error)
                     state->root, ((const ZfsSnapshot *)g_ptr_array_index(snapshots, 0))->name);
 }
 
-/*
- * TRUE when the dataset is gone. FALSE with an error while it is not, or when ZFS does not answer.
- */
+/* TRUE if the dataset is removed. FALSE with an error if it exists, or if ZFS fails. */
 static gboolean is_gone(const ZfsState *state, GError **why, GError **error)
 {
     g_autoptr(GError) missing = NULL;

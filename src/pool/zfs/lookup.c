@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A volume and its snapshots, as they are now. */
+/*
+ * Finds a volume and its snapshots. The snapshots are read anew; the volume may be from a cached
+ * report.
+ */
 #include "zfs.h"
 
 #include <string.h>
@@ -24,7 +27,10 @@ const ZfsSnapshot *zfs_snapshot_named(const GPtrArray *snapshots, const char *na
     return NULL;
 }
 
-/* That the volume is the one that it was, the changes see to. */
+/*
+ * The callers' changes verify that the volume is still the same, so the cached report is
+ * sufficient.
+ */
 gboolean zfs_look_up(CstPoolState *state, const char *volume, const char *name, ZfsLookup *found,
                      GError **error)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of datasets, of volumes, and of their devices' nodes. A volume's name is its dataset's from
- * the pool's dataset on, so that volumes of equal names in different datasets stay apart.
+ * Names of datasets, of volumes, and of their device nodes. The name of a volume is the name of its
+ * dataset relative to the pool's dataset, so that volumes in different datasets have different
+ * names.
  *
- * udev's rule links the devices below /dev/zvol by the names of their datasets, with '+' for the
- * blanks that ZFS takes in names; '+' itself is in none.
+ * udev's rule links the devices below /dev/zvol by the names of their datasets, with '+' for each
+ * blank. ZFS allows blanks in names, but not '+'.
  */
 #include "zfs.h"
 
@@ -13,17 +14,20 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* zfs(8): letters, digits and these, blanks too; a whole name has up to 255 bytes. */
+/*
+ * From zfs(8): letters, digits and these characters, including blanks; a full name has up to 255
+ * bytes.
+ */
 #define OTHER_CHARACTERS "-_.: "
 #define NAME_MAX_LEN     255
 /*
- * What a draft's name beside the volume takes at most, with the '/' around it. One in the trash
- * takes less, and has no draft beside it.
+ * Maximum length of a draft's name in the dataset of the volume, including the '/' characters. A
+ * name in the trash is shorter, and has no draft.
  */
 #define DRAFT_MAX_LEN 82
 #define ROOT_MAX_LEN  100
 
-/* What ZFS takes between two '/', or behind '@'. */
+/* Whether the text is valid between two '/' or after '@'. */
 static gboolean is_component(const char *text)
 {
     if (!*text || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
@@ -69,7 +73,9 @@ gboolean zfs_snapshot_name_check(const char *name, GError **error)
                     name, NAME_MAX_LEN / 2);
 }
 
-/* zpool(8): a pool's name begins with a letter. What begins with '-' would be an option. */
+/*
+ * From zpool(8): a pool's name begins with a letter. A name with a leading '-' would be an option.
+ */
 gboolean zfs_root_check(const char *root, GError **error)
 {
     return (zfs_is_name(root) && g_ascii_isalpha(*root) && strlen(root) <= ROOT_MAX_LEN) ||
@@ -98,7 +104,10 @@ char *zfs_parent_of(const char *dataset)
     return slash ? g_strndup(dataset, (gsize)(slash - dataset)) : g_strdup(dataset);
 }
 
-/* Beside the volume, as one that is encrypted can't leave the dataset that has its key. */
+/*
+ * In the same dataset as the volume, because an encrypted volume cannot leave the dataset with its
+ * key.
+ */
 char *zfs_draft_of(const ZfsState *state, const char *name, const char *token)
 {
     g_autofree char *dataset = zfs_dataset_of(state, name);
@@ -141,7 +150,8 @@ char *zfs_device_of(const char *dataset)
 }
 
 /*
- * As libvirt shows it, by the definition's target; the device itself is always below zfs_host.dev.
+ * The path that libvirt shows, below the definition's target. The device itself is always below
+ * zfs_host.dev.
  */
 char *zfs_vol_path(CstPoolState *state, const char *name)
 {
@@ -150,7 +160,7 @@ char *zfs_vol_path(CstPoolState *state, const char *name)
     return g_strdelimit(path, " ", '+');
 }
 
-/* A key is the name of the dataset. */
+/* The key is the name of the dataset. */
 char *zfs_vol_resolve(CstPoolState *state, const char *path)
 {
     const char *target = state->def->target_path;

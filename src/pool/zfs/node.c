@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Devices of volumes. The kernel makes them behind a change's back, and udev links them by their
- * datasets' names later still; so a link may be missing, or be that of a dataset that had the name
- * before. A device says itself which dataset it is (BLKZNAME), and is waited for until it does.
+ * Devices of volumes. The kernel creates them asynchronously after a change, and udev links them by
+ * the names of their datasets even later. So a link may be missing, or lead to the dataset that had
+ * the name before. A device reports its dataset (BLKZNAME); wait until this is the expected one.
  *
- * ZFS makes the device of a new volume before it sets the properties that the volume is made with.
- * volmode=dev then has the device replaced by one whose partitions the host does not look for, but
- * not while somebody has it open, as udev does at first: it silently stays what it was. So the
- * property is set until it has an effect.
+ * ZFS creates the device of a new volume before it sets the initial properties of the volume.
+ * volmode=dev then replaces the device by a device without partition scanning. But if the device is
+ * open, for example by udev at first, ZFS silently keeps the old device. So the property is set
+ * repeatedly until it has an effect.
  */
 #include "zfs.h"
 
@@ -24,7 +24,10 @@
 
 #define TRY_AGAIN_US (10 * G_TIME_SPAN_MILLISECOND)
 
-/* From OpenZFS's zvol(4) driver (sys/fs/zfs.h), whose header is on no host without its sources. */
+/*
+ * From the interface of OpenZFS's zvol driver (sys/fs/zfs.h). The header is only installed with the
+ * sources.
+ */
 #define DATASET_NAME_LEN 256
 #define BLKZNAME         _IOR(0x12, 125, char[DATASET_NAME_LEN])
 
@@ -35,7 +38,7 @@ static gboolean is_device_of(int fd, const char *dataset)
     return ioctl(fd, BLKZNAME, name) >= 0 && strcmp(name, dataset) == 0;
 }
 
-/* Opens what is linked there now; -1 with errno, ENOENT also when that is another dataset. */
+/* Opens the linked device. -1 with errno; ENOENT also if the device is of another dataset. */
 static int open_now(const char *path, const char *dataset, int flags)
 {
     int fd = cst_node_open(path, flags);
@@ -52,7 +55,7 @@ static int open_awaited(const char *path, const char *dataset, int flags)
     gint64 end = g_get_monotonic_time() + zfs_host.node_us;
     int fd;
 
-    /* ENXIO: the link leads to a device that has gone. */
+    /* ENXIO: the link leads to a removed device. */
     while ((fd = open_now(path, dataset, flags)) < 0 && (errno == ENOENT || errno == ENXIO) &&
            g_get_monotonic_time() < end)
         g_usleep(TRY_AGAIN_US);
@@ -87,8 +90,8 @@ gboolean zfs_node_comes(const char *dataset)
 /* --- new devices ------------------------------------------------------------------------------ */
 
 /*
- * A disk with room for the numbers of partitions is one on which they are looked for. It is not
- * opened for that: an open device is not replaced.
+ * The kernel scans a disk for partitions if it has room for several device numbers. The device is
+ * not opened for this check, because ZFS does not replace an open device.
  */
 static gboolean is_partitionable(const char *dataset)
 {
@@ -115,6 +118,6 @@ void zfs_node_settle(const char *dataset)
                 "somebody has ZFS volume '%s' open, so the host looks for partitions on it until "
                 "its ZFS pool is imported again",
                 dataset);
-    /* udev gives a new device the owner and mode of its rules. */
+    /* udev sets the owner and mode of its rules on a new device. */
     cst_device_settle(NULL, NULL, NULL);
 }

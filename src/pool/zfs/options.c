@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Options of pools and volumes in our namespace: ZFS's properties under their own names, given to
- * each new volume as they are, since ZFS knows best which it has and what they take. Those that
- * would contradict what a definition says elsewhere, or make a volume that can't be opened, are
- * refused. The pool has one option besides: "key-secret".
+ * Options of pools and volumes in our namespace. They are ZFS's properties under their own names,
+ * and are passed unchanged to each new volume, because only ZFS knows the valid names and values.
+ * Properties that contradict the definition, or make a volume that cannot be opened, are refused.
+ * The pool also has the option "key-secret".
  */
 #include "zfs.h"
 
@@ -18,15 +18,15 @@
 #define NAME_LETTER "abcdefghijklmnopqrstuvwxyz0123456789_"
 #define USER_LETTER NAME_LETTER ":.-"
 
-/* Decided by the capacity, the allocation, the dataset above, and by what a volume is for. */
+/* Set by the capacity, the allocation, the parent dataset and the use of the volume. */
 static const char *const not_options[] = {
     "volsize",   "refreservation", "reservation", "volmode",    "readonly", "encryption",
     "keyformat", "keylocation",    "pbkdf2iters", "mountpoint", "canmount", NULL};
 
-/* Properties that a clone has from its origin for ever. */
+/* Properties that a clone permanently inherits from its origin. */
 static const char *const for_ever[] = {"volblocksize", NULL};
 
-/* zfsprops(8): a property of a user's own has a ':' in its name. */
+/* From zfsprops(8): a user property has a ':' in its name. */
 static gboolean is_property(const char *name)
 {
     const char *letters = strchr(name, ':') ? USER_LETTER : NAME_LETTER;

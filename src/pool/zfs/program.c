@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes that look before they leap: channel programs (zfs-program(8)), which ZFS runs as one step
- * of the transaction group that it writes. Nobody else changes anything of the ZFS pool between
- * their look and their change, and both are on the disk together, or neither is.
+ * Checked changes with channel programs (zfs-program(8)). ZFS runs a program atomically, as a step
+ * of the transaction group. No other change of the ZFS pool happens between the program's checks
+ * and its changes. The changes of a program are on the disk completely or not at all.
  *
- * What is named is also known by its guid, so nothing is done to another dataset that has got the
- * name meanwhile. Lua's integers have signs, so guids are compared as such; "g" in front of them
- * keeps the negative ones from being options of the tool.
+ * Each object is also identified by its guid, so that another dataset with the same name is not
+ * changed. Lua's integers are signed, so guids are compared as signed numbers. The prefix "g"
+ * prevents that the tool parses a negative guid as an option.
  *
- * A program answers with a word, or with a word and what it is about: "done", "busy",
- * "newer tank/v@later".
+ * A program returns a word, or a word and the affected object: "done", "busy", "newer
+ * tank/v@later".
  */
 #include "zfs.h"
 
@@ -20,10 +20,10 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* A guid that nobody knows. */
+/* Matches any guid. */
 #define ANY "g"
 
-/* What all programs begin with; its names are those of their first arguments. */
+/* The start of all programs. Its local variables have the names of the first arguments. */
 #define PROLOGUE                                                                         \
     "local argv = (...)['argv']\n"                                                       \
     "local root, root_guid, name, guid = argv[1], argv[2], argv[3], argv[4]\n"           \
@@ -40,7 +40,10 @@
     "  return number == 0 and 'done' or number == 16 and 'busy' or 'error ' .. number\n" \
     "end\n"
 
-/* argv[5]: "volume" or "snapshot". A volume that others need is left to who can say of whom. */
+/*
+ * argv[5]: "volume" or "snapshot". A volume with snapshots is refused, and the caller finds the
+ * dependents.
+ */
 static const char destroy_program[] =
     "-- cistern destroy\n" PROLOGUE
     "if zfs.get_prop(name, 'type') ~= argv[5] then return 'gone' end\n"
@@ -50,8 +53,9 @@ static const char destroy_program[] =
     "return ended(zfs.sync.destroy(name))\n";
 
 /*
- * argv[5], argv[6]: the snapshot, and its guid; then the guids of newer ones that may go, and the
- * bookmarks that are no newer. Whatever may fail is asked for before anything is removed.
+ * argv[5], argv[6]: the snapshot, and its guid. They are followed by the guids of newer snapshots
+ * that may be removed, and by the bookmarks that are not newer. All conditions are checked before
+ * any removal.
  */
 static const char revert_program[] =
     "-- cistern revert\n" PROLOGUE "local snapshot, known, newer = argv[5], {}, {}\n"
@@ -86,14 +90,17 @@ gboolean zfs_fail_other_root(const ZfsState *state, GError **error)
                     state->root);
 }
 
-/* "g-5" of "18446744073709551611"; free it. */
+/* Converts "18446744073709551611" to "g-5". The caller frees it. */
 static char *guid_argument(const char *guid)
 {
     return guid ? g_strdup_printf("g%" PRId64, (int64_t)g_ascii_strtoull(guid, NULL, 10))
                 : g_strdup(ANY);
 }
 
-/* The vector of a program on @dataset (@guid NULL: any), which the caller goes on with. */
+/*
+ * Returns the start of a program's argument vector for @dataset (@guid NULL: any guid). The caller
+ * appends further arguments.
+ */
 static GPtrArray *vector_new(const ZfsState *state, const char *dataset, const char *guid)
 {
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
@@ -108,7 +115,7 @@ static GPtrArray *vector_new(const ZfsState *state, const char *dataset, const c
     return argv;
 }
 
-/* Whether the answer begins with the word; *ret_what: what it is about. */
+/* Whether the answer begins with the word. *ret_what: the affected object. */
 static gboolean says(const char *answer, const char *word, const char **ret_what)
 {
     size_t len = strlen(word);
@@ -122,7 +129,7 @@ static gboolean says(const char *answer, const char *word, const char **ret_what
 typedef struct {
     GPtrArray *argv;
     const char *program;
-    char *answer; /* the last one; NULL: there was none */
+    char *answer; /* the last answer; NULL: no answer */
 } Run;
 
 static void run_clear(Run *run)
@@ -146,13 +153,13 @@ static gboolean run_once(gpointer data, gboolean *ret_busy, GError **error)
     if (!run->answer)
         return FALSE;
     *ret_busy = says(run->answer, "busy", &what);
-    /* The error is the caller's, who knows what it is about. */
+    /* The caller replaces this error, because it knows the object. */
     return !*ret_busy || cst_fail(error, CST_ERROR_BUSY, _("ZFS says that somebody has it in use"));
 }
 
 /*
- * Runs the program, again while somebody has the device open for a moment. FALSE: it did not say
- * what it did.
+ * Runs the program, and repeats it while the device is briefly open. FALSE if the program did not
+ * report its result.
  */
 static gboolean run_program(const ZfsState *state, Run *run, GError **error)
 {
@@ -166,7 +173,7 @@ static gboolean run_program(const ZfsState *state, Run *run, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    /* What was read of another pool is nothing to go by. */
+    /* The cached data is of another pool, so drop it. */
     if (strcmp(run->answer, "root") == 0)
         zfs_cache_reset(state->cache);
     else
@@ -174,9 +181,9 @@ static gboolean run_program(const ZfsState *state, Run *run, GError **error)
     return TRUE;
 }
 
-/* --- what it said ----------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
-/* Sets @error by what all programs may say. Always FALSE. */
+/* Sets @error for the answers that all programs have in common. Always returns FALSE. */
 static gboolean fail_by(const ZfsState *state, const char *answer, const char *dataset,
                         GError **error)
 {

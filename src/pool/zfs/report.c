@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parses reports of zfs and zpool (report.h). Names hold no tabs and no line ends, which ZFS takes
- * in none; values of properties that anybody may set are not asked for, but for our own mark.
+ * Parses reports of zfs and zpool (report.h). Names have no tabs and newlines, because ZFS does not
+ * allow them. Properties that any user may set are not requested, except our own mark.
  *
- * Every line ends with a line end, so a report that was cut in the middle of a line shows.
+ * Each line ends with a newline, so a report that was cut within a line is detected.
  */
 #include "report.h"
 
@@ -12,9 +12,9 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-#define NOTHING "-" /* a property that the dataset does not have */
+#define NOTHING "-" /* value of a property that the dataset lacks */
 
-/* Always FALSE. @what: the field that is wrong. */
+/* Always returns FALSE. @what: the invalid field. */
 static gboolean disbelieve(const char *what, GError **error)
 {
     return cst_fail(error, CST_ERROR_CORRUPT,
@@ -24,11 +24,12 @@ static gboolean disbelieve(const char *what, GError **error)
 /* --- lines ------------------------------------------------------------------------------------ */
 
 /*
- * Parses one line's fields, @count of them, and adds what they say to @into. FALSE with @error.
+ * Parses the fields of one line, @count of them, and appends the result to @into. FALSE with
+ * @error.
  */
 typedef gboolean (*TakeFields)(char **fields, GPtrArray *into, GError **error);
 
-/* Parses all lines. NULL with @error; otherwise @into, which is freed in that case. */
+/* Parses all lines. Returns @into; on failure frees it and returns NULL with @error. */
 static GPtrArray *parse_lines(const char *text, guint count, TakeFields take, GPtrArray *into,
                               GError **error)
 {
@@ -52,7 +53,7 @@ static GPtrArray *parse_lines(const char *text, guint count, TakeFields take, GP
 
 /* --- fields ----------------------------------------------------------------------------------- */
 
-/* A number of bytes; "-" and "none" are 0. */
+/* Parses a number of bytes; "-" and "none" are 0. */
 static gboolean take_number(const char *text, const char *what, uint64_t *ret_number,
                             GError **error)
 {
@@ -65,7 +66,7 @@ static gboolean take_number(const char *text, const char *what, uint64_t *ret_nu
     return TRUE;
 }
 
-/* A guid is any number of 64 bits, kept as text. */
+/* A guid is a 64-bit number, stored as text. */
 static gboolean take_guid(const char *text, char **ret_guid, GError **error)
 {
     if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, NULL, NULL))
@@ -74,7 +75,7 @@ static gboolean take_guid(const char *text, char **ret_guid, GError **error)
     return TRUE;
 }
 
-/* NULL where the dataset has no such property. */
+/* NULL if the dataset lacks the property. */
 static char *take_text(const char *text)
 {
     return *text && strcmp(text, NOTHING) != 0 ? g_strdup(text) : NULL;
@@ -140,7 +141,7 @@ static gboolean take_dataset(char **fields, GPtrArray *into, GError **error)
     if (!take_guid(fields[DATASET_GUID], &dataset->guid, error) ||
         !take_sizes(fields, dataset, error))
         return FALSE;
-    /* A volume that could be divided by its block size has one. */
+    /* A volume has a size and a block size; callers divide by the latter. */
     if (dataset->is_volume && (dataset->size == 0 || dataset->block == 0))
         return disbelieve("volsize", error);
     return TRUE;
@@ -249,7 +250,7 @@ static gboolean take_pool(char **fields, GPtrArray *into, GError **error)
     g_ptr_array_add(into, pool);
     pool->name = g_strdup(fields[POOL_NAME]);
     pool->health = g_strdup(fields[POOL_HEALTH]);
-    /* A pool that has lost its devices has no sizes any more. */
+    /* A pool that has lost its devices has no sizes. */
     return take_guid(fields[POOL_GUID], &pool->guid, error) &&
            take_number(fields[POOL_SIZE], "size", &pool->size, error) &&
            take_number(fields[POOL_ALLOCATED], "allocated", &pool->allocated, error);

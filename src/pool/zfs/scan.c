@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of the volumes, made from a report and from the devices' nodes, and what the pool as a
- * whole holds. A volume's allocation is what is kept for it: what it has reserved, or
- * what it holds where that is more, as sparse volumes reserve nothing.
+ * Makes the records of the volumes, from a report and from the device nodes, and the usage of the
+ * pool. The allocation of a volume is its reservation, or its referenced bytes if these are more,
+ * because sparse volumes have no reservation.
  */
 #include "zfs.h"
 
@@ -11,7 +11,7 @@
 #include <base/i18n.h>
 #include <base/units.h>
 
-/* "16K", as people and ZFS's tools write it. */
+/* "16K", the form of ZFS's tools. */
 static void add_size_option(CstVolumeExtra *extra, const char *key, uint64_t bytes)
 {
     g_autofree char *text = bytes % CST_KIB == 0
@@ -21,7 +21,7 @@ static void add_size_option(CstVolumeExtra *extra, const char *key, uint64_t byt
     cst_options_add(&extra->options, key, text);
 }
 
-/* The volume behind a clone's snapshot may be anywhere in the ZFS pool. */
+/* The origin of a clone may be anywhere in the ZFS pool. */
 static void take_origin(const ZfsState *state, const ZfsDataset *dataset, CstVolumeExtra *extra)
 {
     g_autofree char *origin = NULL;
@@ -75,7 +75,7 @@ gboolean zfs_scan(CstPoolState *state, const CstScan *scan, CstTask *task, GErro
         volume = volume_of(ZFS(state), dataset);
         scan->sink(cst_device_newest(scan->known(volume->name, scan->data), volume), scan->data);
     }
-    /* Whoever has all looked at wants no estimate of the rest. */
+    /* After a full scan the caller expects exact sizes, so drop the estimate. */
     zfs_cache_drop_pool(ZFS(state)->cache);
     return TRUE;
 }
@@ -106,8 +106,9 @@ char *zfs_vol_identity(CstPoolState *state, const CstVolume *volume, GError **er
 }
 
 /*
- * Capacity and allocation are the ZFS pool's, as libvirt has them. What is available is what ZFS
- * would give to the dataset: the pool's free space has more, which reservations and quotas hold.
+ * Capacity and allocation are of the ZFS pool, as in libvirt. The available space is of the
+ * dataset. The free space of the pool is larger, because it includes reservations and ignores
+ * quotas.
  */
 gboolean zfs_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots are ZFS's own, whoever made them; only the hidden ones that clones hang on are not
- * shown (clone.c).
+ * Snapshots are ZFS's own snapshots, made by any program. Only the hidden snapshots of clones are
+ * not shown (clone.c).
  *
- * ZFS takes a volume back to its newest snapshot only: to go further back, it removes what is newer
- * than the snapshot, and it can't while a clone hangs on one of those. So a revert says first what
- * it would remove.
+ * ZFS rolls a volume back only to its newest snapshot. To go further back, it must remove the newer
+ * snapshots, and it cannot do so while a clone depends on one of them. So a revert lists them in
+ * advance.
  *
- * A snapshot has no device of its own, unless the volume is told to show all of them to the host.
- * It is read by a clone under a hidden name, which is removed when it is closed, or, after a crash,
- * by drop_drafts.
+ * A snapshot has no device of its own, unless the volume's snapdev property makes them visible to
+ * the host. It is read through a clone with a hidden name. The clone is removed when the blob is
+ * closed or, after a crash, by drop_drafts.
  */
 #include "zfs.h"
 
@@ -49,15 +49,15 @@ static gboolean list_snapshots(CstPoolState *state, const char *volume, GPtrArra
 
 /* --- create, rename, remove ------------------------------------------------------------------- */
 
-/* EXISTS when there is one of that name. */
+/* Fails with EXISTS if a snapshot has that name. */
 static gboolean refuse_taken(const ZfsLookup *found, const char *volume, GError **error)
 {
     return !found->snapshot || cst_fail_snapshot_exists(volume, found->snapshot->name, error);
 }
 
 /*
- * Ends a change of which zfs said @why (NULL: success): checks that there is a snapshot @name now,
- * or (@wanted FALSE) that there is none.
+ * Checks the result of a change in which zfs returned @why (NULL: success): snapshot @name must
+ * exist (@wanted TRUE) or not exist.
  */
 static gboolean check_done(CstPoolState *state, const char *volume, const char *name,
                            gboolean wanted, GError **why, GError **error)
@@ -96,7 +96,7 @@ static gboolean create_snapshot(CstPoolState *state, const char *volume, const c
     return check_done(state, volume, name, TRUE, &why, error);
 }
 
-/* Whole names, "DATASET@NAME", of the snapshots that are asked for; the caller unrefs it. */
+/* Returns the full names, "DATASET@NAME", of the requested snapshots. The caller unrefs it. */
 static GPtrArray *wanted_of(const ZfsState *state, const char *const *volumes, const char *name)
 {
     GPtrArray *wanted = g_ptr_array_new_with_free_func(g_free);
@@ -106,7 +106,7 @@ static GPtrArray *wanted_of(const ZfsState *state, const char *const *volumes, c
     return wanted;
 }
 
-/* Finds how many of them there are, and the first one's index in *ret_first. */
+/* Counts the existing snapshots of @wanted. *ret_first: the index of the first one. */
 static gboolean count_there(const ZfsState *state, const GPtrArray *wanted, guint *ret_count,
                             guint *ret_first, GError **error)
 {
@@ -146,7 +146,7 @@ static gboolean check_all_free(CstPoolState *state, const char *const *volumes, 
            (count == 0 || cst_fail_snapshot_exists(volumes[first], name, error));
 }
 
-/* ZFS takes those of one command in one transaction group, all or none. */
+/* ZFS creates the snapshots of one command in one transaction group, completely or not at all. */
 static gboolean create_snapshots(CstPoolState *state, const char *const *volumes, const char *name,
                                  CstTask *task, GError **error)
 {
@@ -196,7 +196,7 @@ static gboolean rename_snapshot(CstPoolState *state, const char *volume, const c
     return check_done(state, volume, new_name, TRUE, &why, error);
 }
 
-/* BUSY, naming it, while a clone hangs on the snapshot. */
+/* Fails with BUSY, naming it, if the snapshot has a clone. */
 static gboolean refuse_clones(const ZfsSnapshot *snapshot, const char *volume, GError **error)
 {
     return !*snapshot->clones ||
@@ -238,7 +238,10 @@ static gboolean revert_loses(CstPoolState *state, const char *volume, const char
     return TRUE;
 }
 
-/* Whether a revert was agreed to lose the snapshot; our own hidden ones are nobody's loss. */
+/*
+ * Whether a revert may remove the snapshot: the user agreed to it, or it is a hidden snapshot of
+ * ours.
+ */
 static gboolean may_go(const ZfsSnapshot *snapshot, const GPtrArray *agreed)
 {
     for (guint i = 0; agreed && i < agreed->len; i++)
@@ -248,8 +251,8 @@ static gboolean may_go(const ZfsSnapshot *snapshot, const GPtrArray *agreed)
 }
 
 /*
- * A clone that hangs on what is newer keeps ZFS from going back, and is never removed for that. So
- * does a newer bookmark, by which somebody goes on sending from there.
+ * A clone of a newer snapshot prevents the rollback, and is never removed for it. The same applies
+ * to a newer bookmark, because it may be the base of a further zfs send.
  */
 static gboolean refuse_newer(const ZfsSnapshot *newer, const ZfsSnapshot *to, const char *volume,
                              const GPtrArray *agreed, GError **error)
@@ -274,8 +277,8 @@ static gboolean refuse_newer(const ZfsSnapshot *newer, const ZfsSnapshot *to, co
 }
 
 /*
- * Removes the newer snapshots and goes back in one step, in which ZFS makes sure that there is
- * nothing newer than what was seen here.
+ * Removes the newer snapshots and rolls back in one step. In this step ZFS verifies that no newer
+ * snapshot exists besides the ones found here.
  */
 static gboolean revert_snapshot(CstPoolState *state, const char *volume, const char *name,
                                 const GPtrArray *agreed, CstTask *task, GError **error)
@@ -303,7 +306,7 @@ static gboolean revert_snapshot(CstPoolState *state, const char *volume, const c
         return FALSE;
     path = zfs_device_of(found.volume->name);
     CST_CRASH_POINT("zfs.revert.before");
-    /* Looked at as late as can be. */
+    /* Checked as late as possible. */
     return cst_device_refuse_held(path, volume, error) &&
            zfs_program_revert(ZFS(state),
                               &(ZfsRevert){.dataset = found.volume,
@@ -315,7 +318,7 @@ static gboolean revert_snapshot(CstPoolState *state, const char *volume, const c
 
 /* --- open ------------------------------------------------------------------------------------- */
 
-/* The clone that shows a snapshot, as a blob that removes it in the end. */
+/* A blob for the clone that shows a snapshot. Closing it removes the clone. */
 typedef struct {
     CstBlob head;
     CstBlob *inner;
@@ -393,7 +396,7 @@ static CstBlob *open_snapshot(CstPoolState *state, const char *volume, const cha
     whole = zfs_snapshot_of(found.volume, name);
     dataset = zfs_draft_of(ZFS(state), volume, cst_uuid_format(&uuid, token));
     if (!zfs_clone(ZFS(state), whole, dataset, NULL, error)) {
-        /* A tool that was killed may have made it all the same. */
+        /* A tool that was killed may have created the clone. */
         zfs_destroy_dataset(ZFS(state), dataset, NULL);
         return NULL;
     }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The records of a send stream (OpenZFS, include/sys/zfs_ioctl.h, dmu_replay_record_t): a type, the
- * length of a payload, and 304 bytes by type, in the byte order of the host that sends. The content
- * of a volume is its object 1; the other ones have its size and properties.
+ * The records of a send stream (OpenZFS, include/sys/zfs_ioctl.h, dmu_replay_record_t). A record
+ * has a type, the length of a payload, and 304 bytes that depend on the type, in the byte order of
+ * the sending host. The content of a volume is its object 1. Other objects have its size and
+ * properties.
  *
- * Records come by object and offset. One exception: what an object is to lose behind its last block
- * (up to the end of time) is said right after the object itself, before its blocks. Whatever is not
- * as it should be is an error: a range too many does no harm, and one too few does.
+ * Records are sorted by object and offset, with one exception. A FREE record for the range after an
+ * object's last block (up to the maximum offset) follows the object itself, before its blocks. Any
+ * other deviation is an error. A reported range too many is harmless, but a missing range is not.
  *
- * The checksums in the records are not looked at: between the kernel and us there is a pipe.
+ * The checksums in the records are not verified, because the stream comes from the kernel through a
+ * pipe.
  */
 #include "stream.h"
 
@@ -36,7 +38,7 @@ enum {
     REDACT,
 };
 
-/* Features of streams: a stream with another one may have to be read in another way. */
+/* Known features of streams. A stream with an unknown feature may need another parser. */
 enum {
     SA_SPILL = 1 << 2,
     EMBED_DATA = 1 << 16,
@@ -81,7 +83,7 @@ static uint32_t get32(const ZfsStream *stream, size_t at)
 
 /* --- ranges ----------------------------------------------------------------------------------- */
 
-/* All from @offset on may have changed, and nothing behind that was told yet. */
+/* Marks all bytes from @offset on as changed. No range after @offset may have been reported yet. */
 static gboolean cut(ZfsStream *stream, uint64_t offset, GError **error)
 {
     if (offset < stream->last)
@@ -137,7 +139,10 @@ static gboolean take_object(ZfsStream *stream, GError **error)
     return stream->skip <= MAX_DATA || corrupt(error);
 }
 
-/* An object that is freed is made again, and holds only what comes behind. */
+/*
+ * If the content object is freed, it is created anew with the content of the later records, so all
+ * of it may have changed.
+ */
 static gboolean take_free_objects(ZfsStream *stream, GError **error)
 {
     uint64_t first = get64(stream, 8), count = get64(stream, 16);
@@ -145,7 +150,7 @@ static gboolean take_free_objects(ZfsStream *stream, GError **error)
     return first > CONTENT || count <= CONTENT - first || cut(stream, 0, error);
 }
 
-/* Its payload is compressed where it says so. */
+/* The payload may be compressed. */
 static gboolean take_write(ZfsStream *stream, GError **error)
 {
     uint64_t length = get64(stream, 32);
@@ -156,7 +161,7 @@ static gboolean take_write(ZfsStream *stream, GError **error)
     return get64(stream, 8) != CONTENT || add(stream, get64(stream, 24), length, error);
 }
 
-/* FREE, WRITE_BYREF, WRITE_EMBEDDED and REDACT have their range at the same place. */
+/* FREE, WRITE_BYREF, WRITE_EMBEDDED and REDACT have their range at the same position. */
 static gboolean take_range(ZfsStream *stream, GError **error)
 {
     return get64(stream, 8) != CONTENT || add(stream, get64(stream, 16), get64(stream, 24), error);

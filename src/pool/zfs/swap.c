@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One volume takes another's name, in steps that a crash may cut at any point:
+ * One volume replaces another volume under its name, in steps that a crash may interrupt at any
+ * point:
  *
- * - the draft was made with the mark ZFS_REPLACES: the hidden name that the volume will get, and
- *   the volume's name;
- * - the volume is renamed to the hidden name, so for a moment nobody has the name;
+ * - the draft was created with the mark ZFS_REPLACES, which has the future hidden name of the old
+ *   volume, and the volume's name;
+ * - the old volume is renamed to the hidden name, so that for a short time no volume has the name;
  * - the draft is renamed to the name;
- * - the old one is removed.
+ * - the old volume is removed.
  *
- * Who has the old one open would go on writing to what is removed. So nobody may have: that is
- * checked before the first step, and once more when the old one has stepped aside, as from then on
- * nobody opens it by its name. Then it gets its name back.
+ * A process that has the old volume open would keep writing to a removed volume. So the old volume
+ * must not be open. This is checked before the first step, and again after it was renamed, because
+ * it cannot be opened by its name any more. If it is open then, it gets its name back.
  *
- * The next start, which finds the old one, looks for the mark that names it. If a draft has it, the
- * old one gets its name back; if the volume has it, the old one is removed. An old one that no mark
- * names is left alone; and a draft is not dropped before its old one is gone.
+ * If the next start finds an old volume, it searches for the mark with its name. If a draft has the
+ * mark, the old volume gets its name back. If the volume of the name has the mark, the old volume
+ * is removed. An old volume without a mark is kept, and a draft is not dropped before its old
+ * volume is gone.
  */
 #include "zfs.h"
 
@@ -26,7 +28,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-/* The old one's dataset; @draft: that of the one that takes its name. Free it. */
+/* Returns the dataset name of the old volume that @draft replaces. The caller frees it. */
 static char *old_of(const char *draft)
 {
     g_autofree char *parent = zfs_parent_of(draft);
@@ -50,7 +52,7 @@ gboolean zfs_swap_in(const ZfsState *state, const char *name, const char *draft,
     g_autoptr(GError) why = NULL;
     struct stat owner;
 
-    /* Before anything is changed: who has a volume without a node open can't be known. */
+    /* Before any change: without a node the holders of a volume cannot be determined. */
     if (!cst_node_stat(path, &owner))
         return cst_fail(error, CST_ERROR_STATE, _("device '%s' is not there"), path);
     if (!cst_device_refuse_held(path, name, error) ||
@@ -65,13 +67,16 @@ gboolean zfs_swap_in(const ZfsState *state, const char *name, const char *draft,
     }
     CST_CRASH_POINT("zfs.swap.in");
     cst_device_copy_owner(&owner, path);
-    /* The volume is replaced, so this is no failure: the next start tries again. */
+    /* The volume is replaced, so this is not a failure; the next start tries again. */
     if (!zfs_destroy_dataset(state, old, &why))
         cst_log(CST_LOG_WARNING, "pool '%s': %s", state->head.def->name, why->message);
     return TRUE;
 }
 
-/* Returns the dataset whose mark names @old, and in *ret_name the volume's name; NULL: none. */
+/*
+ * Returns the dataset with a mark for @old, and the volume's name in *ret_name; NULL if no dataset
+ * has such a mark.
+ */
 static const ZfsDataset *successor_of(const GPtrArray *datasets, const ZfsDataset *old,
                                       const char **ret_name)
 {
@@ -90,9 +95,7 @@ static const ZfsDataset *successor_of(const GPtrArray *datasets, const ZfsDatase
     return NULL;
 }
 
-/*
- * The mark was written by us, but anybody with access to ZFS can change it, so the name is checked.
- */
+/* The mark is ours, but any user with access to ZFS can change it, so the name is checked. */
 gboolean zfs_swap_recover(const ZfsState *state, const GPtrArray *datasets, const ZfsDataset *old,
                           GError **error)
 {
@@ -111,7 +114,10 @@ gboolean zfs_swap_recover(const ZfsState *state, const GPtrArray *datasets, cons
     return zfs_rename_dataset(state, old->name, dataset, error);
 }
 
-/* Nothing hangs on those of what was never a volume. Somebody else may have dropped it. */
+/*
+ * The snapshots of a draft have no dependents. If another process has dropped the draft, the call
+ * succeeds.
+ */
 static gboolean drop_snapshots(const ZfsState *state, const char *draft, GError **error)
 {
     g_autoptr(GError) why = NULL;

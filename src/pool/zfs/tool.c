@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs zfs and zpool (pool/tool.h), and knows what they complain of. Both say in the kernel's place
- * what it refused, in one language, and end with a status that is not 0.
+ * Runs zfs and zpool (pool/tool.h) and maps their messages. The tools report the kernel's refusals
+ * in one language, with an exit status other than 0.
  */
 #include "tool.h"
 
@@ -13,7 +13,9 @@
 #define OUTPUT_LIMIT (32u << 20)
 #define TRY_AGAIN_US (50 * G_TIME_SPAN_MILLISECOND)
 
-/* zfs's words for what is open, as opposed to what has dependents; zpool's are the same. */
+/*
+ * zfs's message for an open dataset, in contrast to a dataset with dependents; zpool's is the same.
+ */
 #define IS_BUSY "is busy"
 
 ZfsHost zfs_host = {.dev = "/dev",
@@ -44,7 +46,7 @@ static const CstToolMeaning meanings[] = {
     {NULL, CST_ERROR_FAILED},
 };
 
-/* Runs @tool, of which the vector, the time and the input are given. */
+/* Runs @tool. The caller sets the vector, the time limit and the input. */
 static gboolean run(CstTool tool, CstTask *task, char **ret_out, GError **error)
 {
     tool.package = "zfsutils-linux";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New volumes, and opening them. A draft is a zvol under a hidden name beside the volume that it
- * becomes; zfs rename makes it that in one step. A process killed before leaves a draft, which is
- * removed by its token or at the pool's next start; killed after it, the volume exists.
+ * New volumes, and opening volumes. A draft is a zvol with a hidden name in the dataset of its
+ * volume; zfs rename makes it the volume in one step. A process killed before that leaves a draft,
+ * which is removed by its token or at the pool's next start. After that the volume exists.
  */
 #include "zfs.h"
 
@@ -22,7 +22,7 @@
 CstBlob *zfs_vol_open(CstPoolState *state, const char *name, gboolean writable, GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL;
-    /* Nothing is written to what was there a moment ago. */
+    /* For writing the cached report is not sufficient. */
     const ZfsDataset *dataset = writable ? zfs_read_volume(ZFS(state), name, &datasets, error)
                                          : zfs_look_volume(ZFS(state), name, &datasets, error);
 
@@ -45,7 +45,7 @@ gboolean zfs_check_parent(const ZfsState *state, const char *name, GError **erro
     g_autoptr(GPtrArray) datasets = NULL;
     const ZfsDataset *found;
 
-    /* The pool's own one is always there, and zfs create says so where it isn't. */
+    /* The pool's own dataset always exists; otherwise zfs create reports it. */
     if (strcmp(parent, state->root) == 0)
         return zfs_prove(state, error);
     found = zfs_look(state, parent, &datasets, error);
@@ -72,8 +72,8 @@ gboolean zfs_check_def(const ZfsState *state, const CstVolDef *def, GError **err
 }
 
 /*
- * As libvirt: a volume whose allocation is its capacity has all of that reserved; any other is
- * sparse, with its allocation reserved. ZFS rounds the size up to its blocks.
+ * As in libvirt: a volume whose allocation is its capacity is fully reserved. Any other volume is
+ * sparse, and its allocation is reserved. ZFS rounds the size up to its blocks.
  */
 gboolean zfs_make_volume(const ZfsState *state, const CstVolDef *def, const char *dataset,
                          const char *mark, GError **error)
@@ -126,7 +126,7 @@ gboolean zfs_open_draft(const char *dataset, const CstVolDef *def, CstVolDraft *
     return TRUE;
 }
 
-/* What fails once there is a draft leaves it, and the core abandons it. */
+/* On failure an existing draft is left in place; the core calls vol_abandon. */
 gboolean zfs_reserve_empty(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                            GError **error)
 {
@@ -141,7 +141,7 @@ gboolean zfs_reserve_empty(CstPoolState *state, const CstVolDef *def, CstVolDraf
     return zfs_open_draft(dataset, def, draft, error);
 }
 
-/* Sets the owner; one that can't be set is only logged: the volume exists. */
+/* Sets the owner. A failure is only logged, because the volume exists. */
 static void settle_owner(const CstPoolState *state, int fd, const CstVolDef *def)
 {
     g_autoptr(GError) why = NULL;
@@ -151,7 +151,7 @@ static void settle_owner(const CstPoolState *state, int fd, const CstVolDef *def
                 state->def->name, def->name, why ? ": " : "", why ? why->message : "");
 }
 
-/* Whether the volume is there after a zfs create that ended with @why (NULL: success). */
+/* Whether the volume exists after a zfs create that returned @why (NULL: success). */
 static gboolean check_made(const ZfsState *state, const char *dataset, GError **why, GError **error)
 {
     const char *const names[] = {dataset, NULL};
@@ -166,7 +166,7 @@ static gboolean check_made(const ZfsState *state, const char *dataset, GError **
     return FALSE;
 }
 
-/* One zfs create is all or nothing. Whatever it said, the volume is made when it is there. */
+/* A zfs create is atomic. If the volume exists, it was created, even if the tool failed. */
 gboolean zfs_vol_make(CstPoolState *state, const CstVolDef *def, GError **error)
 {
     g_autofree char *dataset = zfs_dataset_of(ZFS(state), def->name);
@@ -183,7 +183,7 @@ gboolean zfs_vol_make(CstPoolState *state, const CstVolDef *def, GError **error)
     CST_CRASH_POINT("zfs.make.made");
     if (g_error_matches(why, CST_ERROR, CST_ERROR_EXISTS))
         return cst_fail(error, CST_ERROR_VOL_EXISTS, "'%s'", def->name);
-    /* The device proves it without a report. */
+    /* An open device verifies the creation without a report. */
     if (fd < 0 && !check_made(ZFS(state), dataset, &why, error))
         return FALSE;
     settle_owner(state, fd, def);
@@ -216,7 +216,7 @@ gboolean zfs_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVolDef
     return TRUE;
 }
 
-/* The snapshot that a clone's draft hangs on has the draft's name, and goes with it. */
+/* The snapshot that a clone's draft depends on has the draft's name, and is removed with it. */
 gboolean zfs_vol_abandon(CstPoolState *state, const char *token, GError **error)
 {
     g_autoptr(GPtrArray) datasets = NULL, snapshots = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes by others. udev reports the devices of zvols as it does all block devices: when one was
- * made, renamed, resized or removed. Which it was does not matter, as one report tells all.
+ * Detects changes by other programs. udev reports the devices of zvols like all block devices: when
+ * a device was created, renamed, resized or removed. The event's device is not significant, because
+ * one report has all volumes.
  */
 #include "zfs.h"
 

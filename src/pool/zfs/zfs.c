@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backend's table, above the files that do the work, and the life of a pool's state. A pool is
- * known by the guids of its ZFS pool and of its dataset from the start on. The dataset's is
- * compared in every call (dataset.c); the ZFS pool's, which tells apart the halves of a mirror that
- * was split, whenever the pool's sizes are read.
+ * The backend's table, in the layer above the files that do the work, and the lifecycle of a pool's
+ * state. From its start on, a pool is identified by the guids of its ZFS pool and of its dataset.
+ * Each call compares the dataset's guid (dataset.c). The ZFS pool's guid distinguishes the halves
+ * of a split mirror; it is compared when the pool's sizes are read.
  */
 #include "zfs.h"
 
@@ -46,7 +46,7 @@ static CstPoolState *zfs_open(const CstPoolDef *def, GError **error)
 
 #define IDENTITY_FORMAT "zpool=%s dataset=%s\n"
 
-/* Reads both guids; FALSE with @error. */
+/* Reads both guids. FALSE with @error. */
 static gboolean read_guids(const ZfsState *state, char **ret_pool, char **ret_root, GError **error)
 {
     g_autoptr(ZfsPool) pool = zfs_read_pool(state, error);
@@ -68,7 +68,7 @@ static char *zfs_identity(CstPoolState *state, GError **error)
                : NULL;
 }
 
-/* A start accepts another ZFS pool of the name, and expects that one from then on. */
+/* A start accepts another ZFS pool of the name, and expects it from then on. */
 static gboolean zfs_expect(CstPoolState *state, const char *recorded, gboolean starting,
                            GError **error)
 {

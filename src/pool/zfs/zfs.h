@@ -8,63 +8,63 @@
 #include "tool.h"
 
 /**
- * Pools that are a ZFS pool, or a dataset in one ("tank/vm"), as libvirt has them. Volumes are the
- * zvols below, also those in datasets further down, under their names from there on ("web/disk").
- * Everything is done by ZFS's own tools; what is there is read from their reports (report.h).
+ * Pools that are a ZFS pool, or a dataset in one ("tank/vm"), as in libvirt. The volumes are the
+ * zvols below it. Zvols in nested datasets are included, under their relative names ("web/disk").
+ * ZFS's own tools make all changes, and their reports have all data (report.h).
  *
- * From below to above; a file calls files of the lines before its own, and to its left:
+ * From bottom to top; a file calls files of earlier lines, and files to its left:
  *
- *     tool.c  report.c                        the tools and what they say
- *     names.c  node.c                         names and paths; a device's node, awaited
- *     cache.c  program.c                      what is known; changes that look before they leap
+ *     tool.c  report.c                        the tools and their reports
+ *     names.c  node.c                         names and paths; waiting for a device's node
+ *     cache.c  program.c                      cached data; checked changes
  *     dataset.c  options.c  swap.c            reading and changing datasets; properties; a swap
- *     scan.c  health.c  lookup.c  stream.c    records and usage; how the devices are; snapshots;
- *                                             what "zfs send" says
+ *     scan.c  health.c  lookup.c  stream.c    records and usage; health of the devices; snapshots;
+ *                                             the output of "zfs send"
  *     volume.c  change.c                      new volumes; delete and resize
- *     clone.c  flatten.c  changed.c           shared content; what differs from a snapshot's
+ *     clone.c  flatten.c  changed.c           shared content; changes since a snapshot
  *     snapshot.c                              snapshots
  *     lifecycle.c  watch.c                    the other callbacks
  *     zfs.c                                   the table
  *
- * Functions that are a callback of the table do what CstBackend says of it.
+ * CstBackend has the contracts of the callbacks.
  *
- * Hidden names (pool/device.h) are those of
+ * Hidden names (pool/device.h) are for
  *
- *     DIR/.cistern-HEX.MAKER.part   a draft beside the volume that it becomes
- *     DIR/.cistern-HEX.MAKER.old    a volume while another one takes its name (swap.c)
- *     VOLUME@.cistern-HEX.MAKER.part   the snapshot that a clone of VOLUME hangs on (clone.c), or
- *                                      up to which changes are told (changed.c)
+ *     DIR/.cistern-HEX.MAKER.part      a draft in the dataset of its volume, or the clone that
+ * shows a snapshot (snapshot.c) DIR/.cistern-HEX.MAKER.old       a volume while another volume
+ * replaces it (swap.c) VOLUME@.cistern-HEX.MAKER.part   the snapshot that a clone of VOLUME depends
+ * on (clone.c), or the temporary snapshot of changed.c
  *
- * and of volumes in the trash (CST_TRASH_PREFIX).
+ * and for volumes in the trash (CST_TRASH_PREFIX).
  */
 extern const CstBackend cst_zfs_backend;
 
-/** A report on datasets that is kept for a moment; immutable. */
+/** A cached report on datasets; immutable. */
 typedef struct {
     gint refs;
-    GPtrArray *datasets; /**< of ZfsDataset, the pool's own one first */
+    GPtrArray *datasets; /**< of ZfsDataset, the pool's own dataset first */
     GHashTable *by_name;
-    gboolean all; /**< that there are; otherwise those that were asked for */
+    gboolean all; /**< has all datasets; FALSE: only the requested ones */
 } ZfsReport;
 
-/** What is known without asking ZFS's tools (cache.c). */
+/** Data that is available without ZFS's tools (cache.c). */
 typedef struct {
-    CstReportCache reports; /**< of ZfsReport; its lock guards what follows */
-    GHashTable *shown;      /**< what volumes were reported to be, by their datasets' names */
-    gint64 proved_at;       /**< the pool's own dataset was the expected one then; 0: never */
-    ZfsPool *pool;          /**< sizes of the ZFS pool; NULL: to be read */
-    gint64 pool_changed_at; /**< the first change of ours since they were read; 0: none */
+    CstReportCache reports; /**< of ZfsReport; its lock guards the members below */
+    GHashTable *shown;      /**< dataset name to the last reported properties of the volume */
+    gint64 proved_at;       /**< time when the pool's own dataset was verified; 0: never */
+    ZfsPool *pool;          /**< sizes of the ZFS pool; NULL: not read */
+    gint64 pool_changed_at; /**< our first change since they were read; 0: no change */
 } ZfsCache;
 
 typedef struct {
     CstPoolState head;
-    const char *root;  /**< the dataset, the definition's source name */
-    char *pool;        /**< what is in front of the first '/' of it */
-    char *pool_guid;   /**< that it must have; NULL: any */
-    char *root_guid;   /**< that the dataset must have; NULL: any */
+    const char *root;  /**< the dataset: the definition's source name */
+    char *pool;        /**< its part before the first '/' */
+    char *pool_guid;   /**< expected guid of the ZFS pool; NULL: any */
+    char *root_guid;   /**< expected guid of the dataset; NULL: any */
     gboolean has_key;  /**< the definition names a secret */
     CstUuid key;       /**< the secret with the dataset's key */
-    GPtrArray *common; /**< of CstPoolOption: properties of new volumes; NULL: none */
+    GPtrArray *common; /**< of CstPoolOption: properties of new volumes; NULL: no properties */
     ZfsCache *cache;
 } ZfsState;
 
@@ -72,34 +72,32 @@ typedef struct {
 
 /* --- names.c ---------------------------------------------------------------------------------- */
 
-/** Whether a dataset can have the name, by its characters. */
+/** Whether the characters of @name are valid for a dataset. */
 gboolean zfs_is_name(const char *name);
-/** INVALID where ZFS takes no dataset, or no snapshot, of that name. */
+/** Fail with INVALID if ZFS does not allow a dataset, or a snapshot, of that name. */
 gboolean zfs_name_check(const ZfsState *state, const char *name, GError **error);
 gboolean zfs_snapshot_name_check(const char *name, GError **error);
-/** INVALID where a pool can't lie on dataset @root. */
+/** Fails with INVALID if dataset @root is not a valid name for a pool. */
 gboolean zfs_root_check(const char *root, GError **error);
 
-/** The whole name of volume @name's dataset; free it. */
+/** Returns the full name of volume @name's dataset. The caller frees it. */
 char *zfs_dataset_of(const ZfsState *state, const char *name);
-/**
- * The name that the dataset has as a volume, a part of @dataset; NULL: it is not below the root.
- */
+/** Returns the volume name of the dataset, a part of @dataset; NULL if it is not below the root. */
 const char *zfs_volume_of(const ZfsState *state, const char *dataset);
-/** The dataset above @dataset; free it. */
+/** Returns the parent of @dataset. The caller frees it. */
 char *zfs_parent_of(const char *dataset);
-/** The dataset of draft @token for volume @name; free it. */
+/** Returns the dataset name of draft @token for volume @name. The caller frees it. */
 char *zfs_draft_of(const ZfsState *state, const char *name, const char *token);
-/** What is behind the last '/' of a dataset's name; a part of it. */
+/** Returns the part after the last '/' of a dataset's name; borrowed. */
 const char *zfs_last_of(const char *dataset);
 /** Whether the dataset is a volume of the pool, in the trash or not. */
 gboolean zfs_is_volume(const ZfsState *state, const ZfsDataset *dataset);
 /** Whether vol-list shows the dataset. */
 gboolean zfs_is_shown(const ZfsState *state, const ZfsDataset *dataset);
-/** The dataset that is meant by "DATASET@SNAPSHOT"; free it. */
+/** Returns the dataset of "DATASET@SNAPSHOT". The caller frees it. */
 char *zfs_origin_of(const char *snapshot);
 
-/** The path of a dataset's device; free it. */
+/** Returns the path of a dataset's device. The caller frees it. */
 char *zfs_device_of(const char *dataset);
 /** CstBackend.vol_path and vol_resolve. */
 char *zfs_vol_path(CstPoolState *state, const char *name);
@@ -108,198 +106,219 @@ char *zfs_vol_resolve(CstPoolState *state, const char *path);
 /* --- node.c ----------------------------------------------------------------------------------- */
 
 /**
- * Given to all volumes, so that the host does not show their guests' partitions; and to what
- * pool-build makes, as the device of a volume that inherits it has it from the first moment.
+ * Set for all volumes, so that the host does not scan their guests' partitions. Also set for
+ * datasets that pool-build creates, because a volume that inherits it has it from its creation on.
  */
 #define ZFS_VOLMODE "volmode=dev"
 
 /**
- * Opens the device of @dataset once udev has linked it; -1 with @error. Whatever was linked there
- * before (the links follow later than a change of names) is not taken for it.
+ * Opens the device of @dataset after udev has linked it; -1 with @error. Waits if the link still
+ * leads to another dataset, because udev updates the links only after a rename.
  */
 int zfs_node_open(const char *dataset, int flags, GError **error);
-/** The same as a blob. */
+/** Like zfs_node_open(), as a blob. */
 CstBlob *zfs_node_blob(const char *dataset, gboolean writable, GError **error);
 /**
- * Sees to it that the host looks for no partitions on the device of @dataset, which has just been
- * made with ZFS_VOLMODE, and waits until udev is done with it. That partitions are looked for all
- * the same is logged.
+ * Ensures that the host does not scan the new device of @dataset, created with ZFS_VOLMODE, for
+ * partitions. Waits until udev has processed the device. Logs a failure.
  */
 void zfs_node_settle(const char *dataset);
-/** Whether the device of @dataset is there, or comes while it is waited for. */
+/** Whether the device of @dataset exists, or appears within the time limit. */
 gboolean zfs_node_comes(const char *dataset);
 
 /* --- cache.c ---------------------------------------------------------------------------------- */
 
 void zfs_cache_init(ZfsCache *cache);
-/** Frees what the cache keeps, not @cache itself. */
+/** Frees the members of the cache, not @cache itself. */
 void zfs_cache_clear(ZfsCache *cache);
-/** Says that the pool may lie on other storage: nothing is known any more. */
+/** Drops all data, because the pool may be on other storage. */
 void zfs_cache_reset(ZfsCache *cache);
-/** Says that we have changed something, or may have. */
+/** Reports a change, or a possible change, by us. */
 void zfs_cache_changed(ZfsCache *cache);
 /**
- * Ends a report that cst_report_cache_begin() began, with @changes from there; NULL: there was none
- * that shows the expected dataset.
+ * Ends a report of cst_report_cache_begin(), which returned @changes. @report is NULL if the tool
+ * failed or the dataset is not the expected one.
  */
 void zfs_cache_end(ZfsCache *cache, ZfsReport *report, guint changes);
-/** Whether the last report is fresh, and one on some datasets only. */
+/** Whether the last report is fresh and has only some datasets. */
 gboolean zfs_cache_has_some(ZfsCache *cache);
 
-/** Says that the pool's own dataset is the expected one now. */
+/** Reports that the pool's own dataset was verified now. */
 void zfs_cache_prove(ZfsCache *cache);
-/** Whether it was a moment ago. */
+/** Whether it was verified a short time ago. */
 gboolean zfs_cache_is_proved(ZfsCache *cache);
 
-/** Keeps, or forgets, the sizes of the ZFS pool. */
+/** Store, or drop, the sizes of the ZFS pool. */
 void zfs_cache_keep_pool(ZfsCache *cache, const ZfsPool *pool);
 void zfs_cache_drop_pool(ZfsCache *cache);
 /**
- * The sizes from before our last changes, which will do until *ret_until; NULL: to be read. Free
- * it.
+ * Returns the sizes from before our last changes, which are valid until *ret_until. NULL if they
+ * must be read. The caller frees it.
  */
 ZfsPool *zfs_cache_pool(ZfsCache *cache, gint64 *ret_until);
 
 /**
- * The guid that @dataset was last reported to have, and what its end would give back; NULL: not
- * known. Free it.
+ * Returns the guid that was last reported for @dataset; *ret_kept is the space that its removal
+ * would free. NULL if unknown. The caller frees it.
  */
 char *zfs_cache_shown(ZfsCache *cache, const char *dataset, uint64_t *ret_kept);
-/** Says that there is no @dataset any more. */
+/** Reports that @dataset does not exist any more. */
 void zfs_cache_gone(ZfsCache *cache, const char *dataset);
 
-/** A report of @datasets, which it takes over. */
+/** Makes a report of @datasets, and consumes the reference. */
 ZfsReport *zfs_report_new(GPtrArray *datasets, gboolean all);
-/** NULL is accepted. */
+/** Accepts NULL. */
 void zfs_report_unref(gpointer report);
 
 /* --- program.c -------------------------------------------------------------------------------- */
 
-/** How a removal ended. */
+/** Result of a removal. */
 typedef enum {
     ZFS_DONE,
-    ZFS_GONE,    /**< there is none; NOT_FOUND */
+    ZFS_GONE,    /**< it does not exist; NOT_FOUND */
     ZFS_NEEDED,  /**< a volume has snapshots; BUSY */
-    ZFS_REFUSED, /**< nothing was changed: it is open, or another one than it was */
-    ZFS_UNKNOWN, /**< ZFS did not say */
+    ZFS_REFUSED, /**< no change: it is open, or is another one than reported */
+    ZFS_UNKNOWN, /**< ZFS did not report the result */
 } ZfsEnd;
 
 /**
- * Removes the volume, or the snapshot, @dataset, if the pool lies on the expected dataset and
- * @dataset has @guid (NULL: any), in one step. All but ZFS_DONE set @error.
+ * Removes the volume, or the snapshot, @dataset in one step. Checks that the pool is on the
+ * expected dataset, and that @dataset has @guid (NULL: any). Sets @error for all results except
+ * ZFS_DONE.
  */
 ZfsEnd zfs_program_destroy(const ZfsState *state, const char *dataset, const char *guid,
                            GError **error);
 
-/** What a revert found, and may remove. */
+/** Parameters of a revert. */
 typedef struct {
     const ZfsDataset *dataset;
     const ZfsSnapshot *snapshot;
-    const GPtrArray *newer;     /**< of ZfsSnapshot: newer ones, which may go */
-    const GPtrArray *bookmarks; /**< whole names of bookmarks, none of which is newer */
+    const GPtrArray *newer;     /**< of ZfsSnapshot: newer snapshots that may be removed */
+    const GPtrArray *bookmarks; /**< full names of the bookmarks that are not newer */
 } ZfsRevert;
 
 /**
- * Removes the newer snapshots and takes the dataset back, in one step. BUSY, with nothing changed,
- * when there is more that is newer, or something keeps one of them; STATE or NOT_FOUND when what
- * was found is another one by now.
+ * Removes the newer snapshots and rolls the dataset back, in one step. BUSY without a change if
+ * another newer snapshot or bookmark exists, or a newer snapshot has a clone or a hold. STATE or
+ * NOT_FOUND if the dataset or the snapshot was replaced.
  */
 gboolean zfs_program_revert(const ZfsState *state, const ZfsRevert *revert, GError **error);
 
-/** STATE: the pool lies on another dataset than it was started with. Always FALSE. */
+/**
+ * Fails with STATE: the pool is not on the dataset that it was started with. Always returns FALSE.
+ */
 gboolean zfs_fail_other_root(const ZfsState *state, GError **error);
 
 /* --- dataset.c -------------------------------------------------------------------------------- */
 
 /**
- * Reads the pool's own dataset and, of @names (NULL-terminated, whole names), those that there are:
- * an array of ZfsDataset, the pool's own one first. NOT_FOUND: the pool's is not there; STATE: it
- * is another one than the pool was started with.
+ * Reads the pool's own dataset and the existing datasets of @names (NULL-terminated, full names).
+ * Returns an array of ZfsDataset, the pool's own dataset first. NOT_FOUND if the pool's dataset
+ * does not exist; STATE if it is not the expected one.
  */
 GPtrArray *zfs_read(const ZfsState *state, const char *const *names, GError **error);
-/** The same with everything below it. */
+/** Like zfs_read(), with all datasets below it. */
 GPtrArray *zfs_read_all(const ZfsState *state, CstTask *task, GError **error);
-/** Reads what volume @name is; NO_VOL when it is none. *ret_datasets keeps it, and is freed. */
+/**
+ * Reads volume @name, or a draft of that name; NO_VOL if it does not exist. The result is borrowed
+ * from *ret_datasets, which the caller unrefs.
+ */
 const ZfsDataset *zfs_read_volume(const ZfsState *state, const char *name, GPtrArray **ret_datasets,
                                   GError **error);
 /**
- * The dataset of that whole name as a report of a moment ago had it, or as it is now. NULL: there
- * is none, or, with *ret_datasets NULL, @error. *ret_datasets keeps it, and is freed.
+ * Returns the dataset of that full name, from the cached report if it is fresh. NULL if it does not
+ * exist; if *ret_datasets is also NULL, @error is set. The result is borrowed from *ret_datasets,
+ * which the caller unrefs.
  */
 const ZfsDataset *zfs_look(const ZfsState *state, const char *dataset, GPtrArray **ret_datasets,
                            GError **error);
-/** The same as zfs_read_volume() for who changes nothing by it. */
+/** Like zfs_read_volume(), but may answer from the cached report. For read-only callers. */
 const ZfsDataset *zfs_look_volume(const ZfsState *state, const char *name, GPtrArray **ret_datasets,
                                   GError **error);
-/** Whether the pool's own dataset is the expected one, now or a moment ago; as zfs_read(). */
+/**
+ * Whether the pool's own dataset is the expected one, verified now or a short time ago; fails like
+ * zfs_read().
+ */
 gboolean zfs_prove(const ZfsState *state, GError **error);
-/** What could be written in the pool; an estimate, for some time after our changes, *ret_until. */
+/**
+ * Reads the available bytes of the pool. After our changes the result is an estimate, valid until
+ * *ret_until.
+ */
 gboolean zfs_available(const ZfsState *state, uint64_t *ret_available, gint64 *ret_until,
                        GError **error);
-/** The snapshots of @dataset, or (@all) also those of all below it, as an array; oldest first. */
+/**
+ * Returns an array of the snapshots of @dataset, or (@all) also of all datasets below it, oldest
+ * first.
+ */
 GPtrArray *zfs_read_snapshots(const char *dataset, gboolean all, GError **error);
-/** The same of @dataset with its bookmarks. */
+/** Like zfs_read_snapshots(), for @dataset alone, with its bookmarks. */
 GPtrArray *zfs_read_history(const char *dataset, GError **error);
-/** The ZFS pool; STATE when it is another one than the pool was started with. */
+/** Reads the ZFS pool. STATE if it is not the expected one. */
 ZfsPool *zfs_read_pool(const ZfsState *state, GError **error);
-/** Whether the kernel has the ZFS pool; touches no storage. */
+/** Whether the ZFS pool is imported. Does not access the storage. */
 gboolean zfs_is_imported(const ZfsState *state);
-/** The kernel's word for how the ZFS pool @pool is; touches no storage. NULL: no such. Free it. */
+/**
+ * Returns the kernel's state of ZFS pool @pool, without access to the storage; NULL if it is not
+ * imported. The caller frees it.
+ */
 char *zfs_kernel_state(const char *pool);
-/** The word for one that waits for devices that it has lost; whatever touches it hangs. */
+/** The state of a ZFS pool that waits for lost devices. Each access to it hangs. */
 #define ZFS_SUSPENDED "SUSPENDED"
 
-/** Runs a tool that changes something; @argv, or the arguments, end with NULL. */
+/** Run a tool that makes a change. @argv, or the arguments, end with NULL. */
 gboolean zfs_change_vector(const ZfsState *state, const GPtrArray *argv, CstTask *task,
                            GError **error);
 gboolean zfs_change(const ZfsState *state, CstTask *task, GError **error, const char *tool,
                     ...) G_GNUC_NULL_TERMINATED;
-/** As zfs_change(), but tried again for a while when somebody has the device open. */
+/** Like zfs_change(), but repeated for a while if the device is open. */
 gboolean zfs_change_idle(const ZfsState *state, GError **error, const char *tool,
                          ...) G_GNUC_NULL_TERMINATED;
 
-/** As zfs_program_destroy() for a volume; what ZFS did not say is looked for. */
+/** Like zfs_program_destroy(), for a volume. If ZFS did not report the result, reads a report. */
 ZfsEnd zfs_destroy_volume(const ZfsState *state, const char *dataset, const char *guid,
                           GError **error);
-/** Removes a volume; succeeds when it is gone afterwards, whatever zfs said. */
+/** Removes a volume. Succeeds if it does not exist afterwards, even if zfs failed. */
 gboolean zfs_destroy_dataset(const ZfsState *state, const char *dataset, GError **error);
-/** Renames one, checked likewise; EXISTS when the name is taken. */
+/** Renames a dataset and checks the result likewise. EXISTS if the name is in use. */
 gboolean zfs_rename_dataset(const ZfsState *state, const char *from, const char *to,
                             GError **error);
 
-/**
- * Removes a snapshot, at once or, while clones hang on it, with the last of them.
- */
+/** Removes a snapshot at once or, if it has clones, together with the last clone. */
 gboolean zfs_drop_snapshot(const ZfsState *state, const ZfsSnapshot *snapshot, GError **error);
 
 /* --- options.c -------------------------------------------------------------------------------- */
 
-/** Takes the pool's options into the state; CONFIG names one that can't be. */
+/** Copies the pool's options to the state. CONFIG names an option that is not valid. */
 gboolean zfs_options_read(ZfsState *state, GError **error);
 /**
- * Appends "-o" and "PROPERTY=VALUE" for a new volume to @argv, in which @texts keeps the texts: the
- * pool's properties, but for those that @own has, and @own's. CONFIG names one that can't be.
- * @clone: without those that a clone takes from its origin.
+ * Appends "-o" and "PROPERTY=VALUE" for a new volume to @argv; @texts owns the strings. The
+ * properties are @own's, and the pool's unless @own overrides them. CONFIG names a property that is
+ * not valid. @clone: without the properties that a clone inherits from its origin.
  */
 gboolean zfs_options_add(const ZfsState *state, const GPtrArray *own, gboolean clone,
                          GPtrArray *argv, GPtrArray *texts, GError **error);
-/** The value of "volblocksize" in bytes; 0: not given, or no size. */
+/** Returns the value of "volblocksize" in bytes; 0 if it is missing or not a size. */
 uint64_t zfs_options_block(const GPtrArray *options);
 
 /* --- swap.c ----------------------------------------------------------------------------------- */
 
-/** The mark, "PROPERTY=VALUE", of a draft that is to replace volume @name; free it. */
+/**
+ * Returns the mark, "PROPERTY=VALUE", of a draft that will replace volume @name. The caller frees
+ * it.
+ */
 char *zfs_swap_mark(const char *draft, const char *name);
 /**
- * Gives @draft, which has the mark, the name of volume @name, which is removed. BUSY, with nothing
- * changed, when somebody has the volume open.
+ * Gives @draft, which has the mark, the name of volume @name, and removes the old volume. BUSY
+ * without a change if the volume is open.
  */
 gboolean zfs_swap_in(const ZfsState *state, const char *name, const char *draft, GError **error);
-/** Completes or undoes the swap of which a dead process left volume @old. */
+/** Completes or undoes the swap in which a dead process left volume @old. */
 gboolean zfs_swap_recover(const ZfsState *state, const GPtrArray *datasets, const ZfsDataset *old,
                           GError **error);
-/** Removes a draft with its snapshots; STATE while the volume that it was to replace waits for its
- * name. */
+/**
+ * Removes a draft and its snapshots. STATE if the volume that it was to replace has not got its
+ * name back yet.
+ */
 gboolean zfs_drop_draft(const ZfsState *state, const char *draft, GError **error);
 
 /* --- scan.c ----------------------------------------------------------------------------------- */
@@ -313,28 +332,28 @@ gboolean zfs_usage(CstPoolState *state, CstPoolUsage *ret_usage, GError **error)
 /* --- health.c --------------------------------------------------------------------------------- */
 
 gboolean zfs_health(CstPoolState *state, gboolean details, CstPoolHealth *health, GError **error);
-/** Appends to @health's notes what the output of zpool status says. */
+/** Appends the output of zpool status to @health's notes. */
 void zfs_status_parse(const char *text, CstPoolHealth *health);
 
 /* --- volume.c --------------------------------------------------------------------------------- */
 
-/**
- * Refuses a name below a dataset that is not there (NOT_FOUND) or is a volume, which holds none.
- */
+/** Refuses a name below a dataset that does not exist (NOT_FOUND), or below a volume (INVALID). */
 gboolean zfs_check_parent(const ZfsState *state, const char *name, GError **error);
-/** Refuses what can't be a volume: CONFIG, INVALID, or NOT_FOUND without the dataset above it. */
+/**
+ * Refuses a definition that is not supported: CONFIG, INVALID, or NOT_FOUND if the parent dataset
+ * does not exist.
+ */
 gboolean zfs_check_def(const ZfsState *state, const CstVolDef *def, GError **error);
 /**
- * Makes the volume that @def describes as @dataset, with our own property @mark ("NAME=VALUE";
- * NULL: none).
+ * Creates the volume of @def as @dataset, with our own property @mark ("NAME=VALUE"; may be NULL).
  */
 gboolean zfs_make_volume(const ZfsState *state, const CstVolDef *def, const char *dataset,
                          const char *mark, GError **error);
-/** Opens a draft for its maker, for nobody else to read. */
+/** Opens a draft for its maker; other users cannot read it. */
 gboolean zfs_open_draft(const char *dataset, const CstVolDef *def, CstVolDraft *draft,
                         GError **error);
 
-/** CstBackend.vol_reserve for a volume that begins empty. */
+/** CstBackend.vol_reserve for a volume without content. */
 gboolean zfs_reserve_empty(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                            GError **error);
 gboolean zfs_vol_make(CstPoolState *state, const CstVolDef *def, GError **error);
@@ -346,8 +365,8 @@ CstBlob *zfs_vol_open(CstPoolState *state, const char *name, gboolean writable, 
 /* --- change.c --------------------------------------------------------------------------------- */
 
 /**
- * BUSY while @dataset, volume @name, has a snapshot or a clone, which ZFS would keep it for. Hidden
- * snapshots that nothing hangs on any more are removed.
+ * Fails with BUSY if @dataset, volume @name, has a snapshot or a clone, for which ZFS would refuse
+ * the removal. Removes hidden snapshots without clones.
  */
 gboolean zfs_refuse_snapshots(const ZfsState *state, const char *name, const char *dataset,
                               GError **error);
@@ -358,7 +377,7 @@ gboolean zfs_vol_rename_from(CstPoolState *state, CstPoolState *from, const char
                              const char *new_name, GError **error);
 gboolean zfs_vol_resize(CstPoolState *state, const char *name, uint64_t capacity, CstTask *task,
                         GError **error);
-/** Sets the size of a dataset's device; @size: a multiple of its block size. */
+/** Sets the size of a dataset's device. @size must be a multiple of its block size. */
 gboolean zfs_set_size(const ZfsState *state, const char *dataset, uint64_t size, CstTask *task,
                       GError **error);
 gboolean zfs_vol_children(CstPoolState *state, const char *name, GPtrArray *children,
@@ -371,32 +390,36 @@ gboolean zfs_vol_holders(CstPoolState *state, const char *name, GPtrArray *holde
 typedef struct {
     GPtrArray *datasets;
     const ZfsDataset *volume;
-    GPtrArray *snapshots;        /**< oldest first, hidden ones too */
-    const ZfsSnapshot *snapshot; /**< NULL: there is none of that name */
+    GPtrArray *snapshots;        /**< oldest first, including hidden snapshots */
+    const ZfsSnapshot *snapshot; /**< NULL: no snapshot has that name */
     guint at;                    /**< its index */
 } ZfsLookup;
 
-/** Frees what was found. */
+/** Frees the members. */
 void zfs_lookup_clear(ZfsLookup *found);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ZfsLookup, zfs_lookup_clear)
 
-/** The one of that name; NULL: there is none. *ret_at (NULL: of no interest) is its index. */
+/**
+ * Returns the snapshot of that name, borrowed; NULL if it does not exist. *ret_at (may be NULL) is
+ * its index.
+ */
 const ZfsSnapshot *zfs_snapshot_named(const GPtrArray *snapshots, const char *name, guint *ret_at);
-/** Finds the volume and, unless @name is NULL, its snapshot of that name, if any, as of now. */
+/**
+ * Finds the volume, in the cached report if it is fresh. Reads its snapshots and, unless @name is
+ * NULL, finds its snapshot of that name, if any.
+ */
 gboolean zfs_look_up(CstPoolState *state, const char *volume, const char *name, ZfsLookup *found,
                      GError **error);
-/** The same; NOT_FOUND when there is no snapshot of that name. */
+/** Like zfs_look_up(). NOT_FOUND if no snapshot has that name. */
 gboolean zfs_find_snapshot(CstPoolState *state, const char *volume, const char *name,
                            ZfsLookup *found, GError **error);
-/** The text of "DATASET@NAME"; free it. */
+/** Returns "DATASET@NAME". The caller frees it. */
 char *zfs_snapshot_of(const ZfsDataset *volume, const char *name);
 
-/* --- clone.c, flatten.c, changed.c, snapshot.c
- * ----------------------------------------------------------- */
+/* --- clone.c, flatten.c, changed.c, snapshot.c ------------------------------------------------ */
 
 /**
- * Makes a clone of "DATASET@SNAPSHOT" that other programs see as @dataset, by @options (-o and
- * values; NULL: none).
+ * Creates a clone of "DATASET@SNAPSHOT" as @dataset, with @options ("-o" and values; may be NULL).
  */
 gboolean zfs_clone(const ZfsState *state, const char *snapshot, const char *dataset,
                    const GPtrArray *options, GError **error);
@@ -404,7 +427,7 @@ gboolean zfs_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDraft 
                          GError **error);
 gboolean zfs_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, const char *source,
                                const char *snapshot, CstVolDraft *draft, GError **error);
-/** Removes drafts and hidden snapshots of dead processes, and ends their swaps. */
+/** Removes the drafts and hidden snapshots of dead processes, and recovers their swaps. */
 gboolean zfs_drop_drafts(CstPoolState *state, GError **error);
 
 gboolean zfs_vol_flatten(CstPoolState *state, const char *name, CstTask *task, GError **error);
