@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has changed since a snapshot, as librbd tells it: from the snapshots that each object of the
- * image has kept its old content for. Content that a clone reads from its parent has not changed.
- * The image is asked for piece by piece, in each of which what is told is put in order.
+ * Reads the changes since a snapshot from librbd, which derives them from the snapshots for which
+ * each object of the image has kept its old content. Content that a clone reads from its parent has
+ * not changed. The image is queried in pieces, and the ranges of each piece are sorted.
  */
 #include "rbd.h"
 
@@ -13,12 +13,12 @@
 
 #define PIECE (UINT64_C(4) << 30)
 
-/* What the job is to tell, and gathers; its own, for it may outlive the call. */
+/* Input and result of the job. The job owns them, because it may outlive the call. */
 typedef struct {
     char *until; /* NULL: the image itself */
     CstChanged changed;
     GArray *piece; /* of CstRange */
-    RbdJob *job;   /* whose it is; borrowed */
+    RbdJob *job;   /* the job; borrowed */
 } Question;
 
 static void question_free(gpointer data)
@@ -31,7 +31,7 @@ static void question_free(gpointer data)
     g_free(question);
 }
 
-/* In librbd's threads, one at a time. */
+/* Called in librbd's threads, one call at a time. */
 static int add_range(uint64_t offset, size_t length, int exists, void *data)
 {
     Question *question = data;
@@ -48,7 +48,7 @@ static gint by_offset(gconstpointer a, gconstpointer b)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* FALSE: there is no more room. */
+/* FALSE if @changed is full. */
 static gboolean take_piece(Question *question)
 {
     g_array_sort(question->piece, by_offset);
@@ -62,7 +62,7 @@ static gboolean take_piece(Question *question)
     return TRUE;
 }
 
-/* 0 or a negative errno. @older: bytes that the snapshot has. */
+/* Returns 0 or a negative errno. @older: bytes of the image in the snapshot. */
 static int tell(Question *question, rbd_image_t image, const char *since, uint64_t older)
 {
     CstChanged *changed = &question->changed;
@@ -73,7 +73,7 @@ static int tell(Question *question, rbd_image_t image, const char *since, uint64
                                                             0, 0, add_range, question);
 
         if (result >= 0)
-            result = cst_rbd_job_progress(0, 0, question->job); /* also where nothing was told */
+            result = cst_rbd_job_progress(0, 0, question->job); /* also if no range was reported */
         if (result < 0)
             return result;
         if (!take_piece(question))
@@ -84,8 +84,8 @@ static int tell(Question *question, rbd_image_t image, const char *since, uint64
 }
 
 /*
- * Ids are the Ceph pool's and never used again; the time tells a Ceph pool from one that had its
- * name before.
+ * The ids of a Ceph pool are never reused. The time distinguishes the Ceph pool from an older pool
+ * with its name.
  */
 static int identify(RbdJob *job, rbd_image_t image, uint64_t id, char **ret_identity)
 {
@@ -98,7 +98,10 @@ static int identify(RbdJob *job, rbd_image_t image, uint64_t id, char **ret_iden
     return result;
 }
 
-/* Ceph tells what has changed from an older snapshot to a newer one; the newer ids are higher. */
+/*
+ * Ceph reports the changes only from an older snapshot to a newer one. A newer snapshot has a
+ * higher id.
+ */
 static gboolean check_order(RbdJob *job, uint64_t since, uint64_t until, GError **error)
 {
     const Question *question = job->out;
@@ -108,7 +111,7 @@ static gboolean check_order(RbdJob *job, uint64_t since, uint64_t until, GError 
                                       job->other, job->name, question->until);
 }
 
-/* Shows @snapshot (NULL: the image itself), and gives its size. */
+/* Sets @image to @snapshot (NULL: the image itself), and returns its size. */
 static gboolean show(RbdJob *job, rbd_image_t image, const char *snapshot, uint64_t *ret_size,
                      GError **error)
 {

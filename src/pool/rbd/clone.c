@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Clones. An RBD clone depends on a snapshot. When the caller names none, one that is ready will
- * do: the helper of another clone, or what libvirt left of one, if nothing was written since. A
- * snapshot costs a round of the monitors, which lasts longer than all the rest. Else a helper is
- * made for the clone: with clones of version 2 it goes to the snapshots' trash at once, which the
- * cluster empties itself when the last clone is gone; with version 1 (clusters that old clients
- * must understand) it is protected, and dropped with the last clone (origin.c).
+ * Clones. An RBD clone depends on a snapshot. If the caller names no snapshot, an existing one is
+ * used if the image has not been written since: the helper of another clone, or a snapshot that
+ * libvirt left. Creating a snapshot needs a round of the monitors, which takes longer than all
+ * other steps. Otherwise a helper snapshot is created for the clone.
  *
- * In order: a note in the pool's metadata says on which image the helper is; helper; clone, under
- * the draft's name; the note is removed. A crash leaves the note, by which vol_abandon drops both.
+ * With clones of version 2 the helper is moved to the snapshots' trash at once. The cluster removes
+ * it from the trash with the last clone. With version 1 (clusters that support old clients) it is
+ * protected, and dropped with the last clone (origin.c).
+ *
+ * The steps are: a note in the pool's metadata with the image of the helper; the helper; the clone,
+ * under the draft's name; removal of the note. A crash leaves the note, and vol_abandon uses it to
+ * drop both.
  */
 #include "rbd.h"
 
@@ -22,12 +25,15 @@
 
 #include "header.h"
 
-/* Ceph's release "mimic", the first whose clients know clones of version 2. */
+/* Ceph's release "mimic", the first with clients that support clones of version 2. */
 #define MIMIC 13
 
 /* --- cloning ---------------------------------------------------------------------------------- */
 
-/* As librbd decides it: by the configuration, else by the oldest client that the cluster admits. */
+/*
+ * Makes the same decision as librbd: by the configuration, else by the oldest client that the
+ * cluster admits.
+ */
 static unsigned clone_format(RbdJob *job)
 {
     char text[16] = "";
@@ -47,14 +53,14 @@ typedef struct {
     rbd_image_t image; /* the source */
     const char *source;
     const char *snapshot;
-    gboolean helper; /* is made */
+    gboolean helper; /* the snapshot is a helper, and must be created */
     unsigned format;
     rbd_image_options_t options; /* of the clone */
 } Cloning;
 
 /*
- * Makes the helper if there is to be one, protects the snapshot for version 1, and clones. 0 or a
- * negative errno.
+ * Creates the helper if requested, protects the snapshot for version 1, and clones it. Returns 0 or
+ * a negative errno.
  */
 static int make_clone(const Cloning *c, const char *draft)
 {
@@ -72,14 +78,14 @@ static int make_clone(const Cloning *c, const char *draft)
     result = ceph->rbd_clone3(c->job->conn->io, c->source, c->snapshot, c->job->conn->io, draft,
                               c->options);
     CST_CRASH_POINT("rbd.clone.cloned");
-    /* It goes to the trash, and from there with the last clone. */
+    /* The helper moves to the trash, and is removed from there with the last clone. */
     if (result >= 0 && c->helper && c->format == 2)
         result =
             ceph->rbd_snap_remove2(c->image, c->snapshot, 0, cst_rbd_job_progress, &c->job->work);
     return result;
 }
 
-/* The note is removed only after success: a failure leaves it for vol_abandon. */
+/* Removes the note only after success, so that vol_abandon finds it after a failure. */
 static gboolean clone_from(Cloning *c, const char *token, GError **error)
 {
     RbdJob *job = c->job;
@@ -95,14 +101,14 @@ static gboolean clone_from(Cloning *c, const char *token, GError **error)
         result = cst_rbd_helper_done(job, token);
     if (result >= 0)
         return TRUE;
-    /* No layering, an image of the old format: its bytes can be copied still. */
+    /* The image lacks layering, or has the old format. The core can still copy its bytes. */
     if (result == -EINVAL || result == -ENOSYS || result == -EOPNOTSUPP)
         return cst_fail(error, CST_ERROR_UNSUPPORTED, _("volume '%s' can't be cloned by Ceph: %s"),
                         c->source, g_strerror(-result));
     return cst_ceph_fail(error, result, _("failed to clone volume '%s'"), c->source);
 }
 
-/* Bit 0 is RBD_FEATURE_LAYERING, which clones need. */
+/* Clones need bit 0, RBD_FEATURE_LAYERING. */
 static gboolean layered(RbdJob *job, rbd_image_t image)
 {
     uint64_t features = 0;
@@ -110,10 +116,10 @@ static gboolean layered(RbdJob *job, rbd_image_t image)
     return job->ceph->rbd_get_features(image, &features) >= 0 && (features & 1);
 }
 
-/* What a clone is to be made of; the job's input. */
+/* Parameters of a clone; the job's input. */
 typedef struct {
     char *source;
-    char *snapshot; /* of the source; NULL: what it holds now, through a helper */
+    char *snapshot; /* of the source; NULL: its current content, through a helper */
     char *token;
     GPtrArray *options; /* of the new volume */
 } CloneRequest;
@@ -129,9 +135,9 @@ static void clone_request_free(gpointer data)
     g_free(request);
 }
 
-/* --- a snapshot that is ready ----------------------------------------------------------------- */
+/* --- reuse of an existing snapshot ------------------------------------------------------------ */
 
-/* "libvirt-12345": libvirt's name for a snapshot that it makes for a clone, and leaves. */
+/* "libvirt-12345": name of a snapshot that libvirt makes for a clone, and does not remove. */
 static gboolean is_libvirts(const char *name)
 {
     static const char prefix[] = "libvirt-";
@@ -142,7 +148,8 @@ static gboolean is_libvirts(const char *name)
 }
 
 /*
- * Snapshots that people made are theirs to delete: no clone hangs on them that does not name them.
+ * Whether the snapshot may be reused. A user's snapshot must stay deletable, so it is used only for
+ * clones that name it.
  */
 static gboolean is_for_clones(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap)
 {
@@ -153,7 +160,10 @@ static gboolean is_for_clones(RbdJob *job, rbd_image_t image, const rbd_snap_inf
            type == RBD_SNAP_NAMESPACE_TYPE_USER;
 }
 
-/* The newest one of the source, which frees its name; NULL: there is none. */
+/*
+ * Returns the name of the newest reusable snapshot of the source, if it has @size; NULL otherwise.
+ * The caller frees it.
+ */
 static char *newest_for_clones(const Cloning *c, uint64_t size)
 {
     rbd_snap_info_t *infos = NULL;
@@ -175,14 +185,14 @@ static char *newest_for_clones(const Cloning *c, uint64_t size)
     return name;
 }
 
-/* Ends the comparison with the first difference. */
+/* Stops the comparison at the first difference. */
 static int stop_at_difference(uint64_t offset, size_t length, int exists, void *data)
 {
     *(gboolean *)data = TRUE;
     return -ECANCELED;
 }
 
-/* Whether maps of objects answer what has changed; without them each object would be asked. */
+/* Whether object maps answer the comparison. Without them each object would have to be read. */
 static gboolean compares_fast(const Cloning *c)
 {
     RbdHeader header = {0};
@@ -192,7 +202,7 @@ static gboolean compares_fast(const Cloning *c)
            cst_rbd_header_has_map(&header);
 }
 
-/* What somebody who has the source open holds back is in no snapshot that was made before. */
+/* Whether another client has the source open. Its cached writes are not in any older snapshot. */
 static gboolean is_open_elsewhere(const Cloning *c)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)cst_holder_free);
@@ -200,7 +210,10 @@ static gboolean is_open_elsewhere(const Cloning *c)
     return !cst_rbd_list_watchers(c->job, c->image, holders, NULL) || holders->len > 0;
 }
 
-/* Returns a snapshot that holds what the source holds now; NULL: none that is known to. Free it. */
+/*
+ * Returns a snapshot with the current content of the source; NULL if no snapshot is known to have
+ * it. The caller frees it.
+ */
 static char *ready_snapshot(const Cloning *c)
 {
     gboolean differs = FALSE;
@@ -219,8 +232,8 @@ static char *ready_snapshot(const Cloning *c)
 }
 
 /*
- * Clones from a snapshot that is ready. FALSE: there is none, or it went meanwhile; nothing was
- * made.
+ * Clones from an existing snapshot. FALSE without any change if no snapshot is suitable, or it was
+ * removed in the meantime.
  */
 static gboolean clone_from_ready(Cloning *c, const char *token)
 {
@@ -232,14 +245,14 @@ static gboolean clone_from_ready(Cloning *c, const char *token)
     c->snapshot = ready;
     if (clone_from(c, token, &why))
         return TRUE;
-    /* What was protected for this clone alone; -EBUSY: others need it, too. */
+    /* Undo a protection that was set for this clone alone. -EBUSY: other clones need it, too. */
     if (cst_rbd_snapshot_protected_by_us(c->job, c->image, ready) > 0)
         cst_rbd_snapshot_unprotect(c->job, c->image, ready);
     cst_log(CST_LOG_DEBUG, "snapshot '%s' does not do for a clone: %s", ready, why->message);
     return FALSE;
 }
 
-/* Of what the source holds now. */
+/* Clones the current content of the source. */
 static gboolean clone_current(Cloning *c, const char *token, GError **error)
 {
     g_autofree char *helper = cst_rbd_helper_name(token);
@@ -251,9 +264,9 @@ static gboolean clone_current(Cloning *c, const char *token, GError **error)
     return clone_from(c, token, error);
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* --- the whole clone -------------------------------------------------------------------------- */
 
-/* With the source open: what makes cloning impossible is UNSUPPORTED, and the core copies. */
+/* The source is open. If it cannot be cloned, fails with UNSUPPORTED, and the core copies. */
 static gboolean clone_opened(Cloning *c, const CloneRequest *request, GError **error)
 {
     const CstCeph *ceph = c->job->ceph;
@@ -274,8 +287,8 @@ static gboolean clone_opened(Cloning *c, const CloneRequest *request, GError **e
 }
 
 /*
- * Whether the clone is large enough already; then it is not opened, which would take a dozen round
- * trips. A snapshot's size is not known here, so its clone is opened.
+ * Whether the clone is already large enough. Then it is not opened, which would take a dozen round
+ * trips. The size of a snapshot is not known here, so its clone is opened.
  */
 static gboolean is_large_enough(const Cloning *c, const CloneRequest *request)
 {
@@ -285,7 +298,7 @@ static gboolean is_large_enough(const Cloning *c, const CloneRequest *request)
            size >= c->job->size;
 }
 
-/* Runs in the job's thread. No blob and no error: a clone that is complete. */
+/* Runs in the job's thread. Success without a blob means that the clone is complete. */
 static gboolean clone_volume(RbdJob *job, GError **error)
 {
     const CloneRequest *request = job->in;
@@ -329,7 +342,7 @@ gboolean cst_rbd_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
     job->in = request;
     job->in_free = clone_request_free;
     if (!cst_rbd_job_wait(job, &why)) {
-        /* The core goes on by copying: what was tried must be gone. */
+        /* The core will copy instead, so the remains of the attempt must be removed. */
         if (g_error_matches(why, CST_ERROR, CST_ERROR_UNSUPPORTED) &&
             !cst_rbd_vol_abandon(state, draft->token, error))
             return FALSE;
@@ -337,7 +350,7 @@ gboolean cst_rbd_vol_reserve_clone(CstPoolState *state, const CstVolDef *def, co
         return FALSE;
     }
     draft->blob = g_steal_pointer(&job->out);
-    /* What was not written shows the source. */
+    /* Unwritten ranges read from the source. */
     draft->zeroed = FALSE;
     return TRUE;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the definition says of the cluster: options of the connection, the Ceph pool, monitors. Ours
- * come first and can be overridden by the definition's; the key is not among them (conn.c sets it).
- * No ceph.conf is read.
+ * The cluster's data in the definition: options of the connection, the Ceph pool, monitors. Our own
+ * options are set first, so that the definition can override them. The key is not an option here;
+ * conn.c sets it. ceph.conf is not read.
  */
 #include "rbd.h"
 
@@ -11,7 +11,7 @@
 #include <base/error.h>
 #include <base/i18n.h>
 
-/* Seconds; libvirt's, so that a definition behaves the same under both. */
+/* Seconds; libvirt's value, so that a definition behaves the same. */
 #define TIMEOUT "30"
 
 static void option_free(RbdOption *option)
@@ -30,7 +30,7 @@ static void add(GPtrArray *options, const char *key, const char *value)
     g_ptr_array_add(options, option);
 }
 
-/* An IPv6 address needs brackets to have a port. */
+/* An IPv6 address with a port needs brackets. */
 char *cst_rbd_conf_monitors(const CstPoolSource *source)
 {
     GString *text = g_string_new(NULL);
@@ -52,17 +52,20 @@ GPtrArray *cst_rbd_conf_options(const CstPoolDef *def)
     GPtrArray *options = g_ptr_array_new_with_free_func((GDestroyNotify)option_free);
     g_autofree char *monitors = cst_rbd_conf_monitors(&def->source);
 
-    /* What the library has to say goes into our errors, not to our stderr. */
+    /* The library must not write to our stderr; its errors are reported in ours. */
     add(options, "log_to_stderr", "false");
     add(options, "err_to_stderr", "false");
     add(options, "log_file", "");
     add(options, "client_mount_timeout", TIMEOUT);
     add(options, "rados_mon_op_timeout", TIMEOUT);
     add(options, "rados_osd_op_timeout", TIMEOUT);
-    /* All monitors at once: of three at a time all may be dead, and a round takes seconds. */
+    /*
+     * Contact all monitors at once. If only three are contacted at a time, all of them may be dead,
+     * and a round takes seconds.
+     */
     add(options, "mon_client_hunt_parallel", "0");
     add(options, "rbd_default_format", "2");
-    /* The service copies in large pieces, and a flush means what it says. */
+    /* The service copies in large pieces, and a flush must write the data to the cluster. */
     add(options, "rbd_cache", "false");
     add(options, "auth_supported", def->source.auth.type == CST_AUTH_CEPH ? "cephx" : "none");
     add(options, "mon_host", monitors);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The connection to a cluster, one for all calls of a pool, made by the first of them. Calls that
- * come while it is being made wait for that attempt and share its result, also a failure, since the
- * next attempt would take as long. state->lock guards which connection there is; it is not held
- * while connecting.
+ * The connection to a cluster. All calls of a pool share one connection, which the first call
+ * makes. Calls that arrive during the attempt wait for it and share its result, including a
+ * failure, because a new attempt would take as long. state->lock guards the pointer to the
+ * connection; it is not held while connecting.
  *
- * A connection lives as long as anybody references it: one that is dropped serves the calls under
- * way, and the next call makes another. Connecting runs in a thread of its own (CstWork) that a
- * hanging library can't keep the caller in.
+ * A connection lives as long as it has references. A dropped connection serves the calls in
+ * progress, and the next call makes a new one. A separate thread (CstWork) connects, so that a
+ * hanging library cannot block the caller.
  */
 #include "rbd.h"
 
@@ -19,7 +19,7 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
-/* Longer than Ceph's own time-outs, which say better what happened and tidy up. */
+/* Longer than Ceph's own time-outs, because Ceph reports a better error and cleans up. */
 #define SLACK_MS     5000
 #define DEADLINE_MAX 3600
 
@@ -45,7 +45,7 @@ RbdConn *cst_rbd_conn_ref(RbdConn *conn)
     return conn;
 }
 
-/* May run in any thread, also in that of a job that was given up. */
+/* May run in any thread, also in the thread of an abandoned job. */
 void cst_rbd_conn_unref(RbdConn *conn)
 {
     if (!conn || !g_atomic_int_dec_and_test(&conn->refs))
@@ -59,7 +59,7 @@ void cst_rbd_conn_unref(RbdConn *conn)
     g_free(conn);
 }
 
-/* Outside of the lock: the last reference shuts the client down. */
+/* Drops the reference without the lock, because the last reference shuts the client down. */
 void cst_rbd_conn_drop(RbdState *state)
 {
     RbdConn *conn;
@@ -70,7 +70,7 @@ void cst_rbd_conn_drop(RbdState *state)
     cst_rbd_conn_unref(conn);
 }
 
-/* The caller references @conn, so its address can't be that of a newer connection. */
+/* The caller references @conn, so a newer connection cannot have the same address. */
 void cst_rbd_conn_give_up(RbdState *state, const RbdConn *conn)
 {
     RbdConn *dropped = NULL;
@@ -104,11 +104,11 @@ typedef struct {
     CstSecretBytes key; /* base64 */
     char *pool;
     char *namespace;
-    gboolean admin; /* the user is an administrator, who uses no pool */
-    RbdConn *conn;  /* the result, when all went well */
+    gboolean admin; /* the user is an administrator, and no pool is opened */
+    RbdConn *conn;  /* the result after success */
 } Connecting;
 
-/* Runs when both the thread and the waiter have let go; wipes the key. */
+/* Runs when both the thread and the waiter have dropped their reference. Wipes the key. */
 static void connecting_clear(CstWork *work)
 {
     Connecting *c = (Connecting *)work;
@@ -121,7 +121,7 @@ static void connecting_clear(CstWork *work)
     cst_rbd_conn_unref(c->conn);
 }
 
-/* A misspelt option of the definition is CONFIG, before anything is sent. */
+/* A misspelt option of the definition fails with CONFIG before any data is sent. */
 static gboolean configure(Connecting *c, rados_t cluster, GError **error)
 {
     int result;
@@ -141,7 +141,7 @@ static gboolean configure(Connecting *c, rados_t cluster, GError **error)
     return TRUE;
 }
 
-/* The longest of Ceph's own time-outs; 0 is "for ever" to Ceph, and our default to us. */
+/* Returns the longest of Ceph's own time-outs. 0 means no limit to Ceph, and our default here. */
 static guint deadline_of(const Connecting *c, rados_t cluster)
 {
     static const char *const names[] = {"client_mount_timeout", "rados_mon_op_timeout",
@@ -171,7 +171,7 @@ static gboolean open_pool(Connecting *c, RbdConn *conn, GError **error)
     if (result < 0)
         return cst_ceph_fail(error, result, _("cannot use Ceph pool '%s'"), c->pool);
     conn->pool_id = c->ceph->rados_ioctx_get_id(conn->io);
-    /* A full pool is an error, not a reason to wait until somebody makes room. */
+    /* Fail if the pool is full, instead of waiting until it has space. */
     c->ceph->rados_set_pool_full_try(conn->io);
     if (!c->namespace)
         return TRUE;
@@ -202,7 +202,10 @@ static gboolean refused(const Connecting *c, GError **error)
                     c->user);
 }
 
-/* Runs in its own thread. What it has made so far is in c->conn, which frees it after a failure. */
+/*
+ * Runs in a separate thread. After a failure c->conn owns all objects created so far, and frees
+ * them.
+ */
 static gboolean connect_now(CstWork *work, GError **error)
 {
     Connecting *c = (Connecting *)work;
@@ -212,7 +215,7 @@ static gboolean connect_now(CstWork *work, GError **error)
 
     conn->refs = 1;
     conn->ceph = c->ceph;
-    /* From here on, the program must not end under Ceph's feet. */
+    /* From here on the program must not exit while Ceph's threads run. */
     cst_foreign_enter();
     result = c->ceph->rados_create(&cluster, c->user);
     if (result < 0) {
@@ -235,9 +238,9 @@ static gboolean connect_now(CstWork *work, GError **error)
 }
 
 /*
- * What a cephx key is (Ceph's CryptoKey, little-endian): type (1: AES, 2: AES256KRB5), time (8
- * bytes), length of the secret, secret. Ceph's library writes a key that it cannot decode to
- * stderr, in full and whatever its options say, so it must never see one.
+ * Checks the format of a cephx key (Ceph's CryptoKey, little-endian): type (1: AES, 2: AES256KRB5),
+ * time (8 bytes), length of the secret, secret. Ceph's library writes an invalid key to stderr in
+ * full, with any options, so it must never get one.
  */
 static gboolean is_cephx_key(const CstSecretBytes *value)
 {
@@ -251,7 +254,7 @@ static gboolean is_cephx_key(const CstSecretBytes *value)
     return value->len >= 12 + len && ((type == 1 && len >= 16) || (type == 2 && len >= 32));
 }
 
-/* cephx keys are base64; the secret holds what they stand for. */
+/* The secret has the decoded key; Ceph's library needs base64. */
 static gboolean read_key(RbdState *state, Connecting *c, GError **error)
 {
     const CstAuth *auth = &state->head.def->source.auth;
@@ -273,7 +276,7 @@ static gboolean read_key(RbdState *state, Connecting *c, GError **error)
            cst_secret_bytes_to_base64(&c->key, &value, error);
 }
 
-/* NULL: Ceph's libraries are not there. */
+/* NULL if Ceph's libraries are not installed. */
 static Connecting *connecting_new(RbdState *state, GError **error)
 {
     const CstCeph *ceph = cst_ceph(error);
@@ -291,10 +294,15 @@ static Connecting *connecting_new(RbdState *state, GError **error)
     return c;
 }
 
-/* Takes the connection out of the work; one that comes after the deadline is freed with it. */
+/*
+ * Steals the connection from the work. A connection made after the deadline is freed with the work.
+ */
 static RbdConn *connect_with_deadline(Connecting *c, GError **error)
 {
-    /* Bounded by client_mount_timeout; this is for name servers that hang, and the like. */
+    /*
+     * client_mount_timeout limits the attempt; this limit is for hanging name servers and similar
+     * cases.
+     */
     return cst_work_wait(&c->work, DEADLINE_MAX * 1000, error) ? g_steal_pointer(&c->conn) : NULL;
 }
 
@@ -320,7 +328,7 @@ RbdConn *cst_rbd_conn_new_admin(RbdState *state, const CstLoginAdmin *admin, GEr
 
 /* --- sharing ---------------------------------------------------------------------------------- */
 
-/* With the lock held: TRUE when the caller is the one to connect. */
+/* TRUE if the caller must connect. The caller holds the lock. */
 static gboolean wait_or_begin(RbdState *state, GError **error)
 {
     guint attempt = state->attempt;
@@ -331,7 +339,10 @@ static gboolean wait_or_begin(RbdState *state, GError **error)
     }
     if (state->conn)
         return FALSE;
-    /* A caller that waited for a failed attempt fails with it: another would take as long again. */
+    /*
+     * If a caller has waited for a failed attempt, it fails with its error, because another attempt
+     * would take as long.
+     */
     if (attempt != state->attempt && state->problem) {
         g_propagate_error(error, g_error_copy(state->problem));
         return FALSE;
@@ -341,8 +352,8 @@ static gboolean wait_or_begin(RbdState *state, GError **error)
 }
 
 /*
- * Connects without the lock, which is held before and after. A value that has been replaced
- * meanwhile must not be that of the connection that others share from now on.
+ * Connects without the lock, which is held before and after. If the secret was replaced in the
+ * meantime, connects again, so that other calls do not share a connection with the old value.
  */
 static RbdConn *connect_unlocked(RbdState *state, GError **error)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New images. A draft is an image under a hidden name (RBD_HIDDEN_PREFIX); a rename, which the
- * cluster does in one step, makes it a volume. A crash before that leaves the draft, which the
- * journal's replay abandons by its token. Drafts that even the journal has lost are recognised by
- * their age and by having no watcher: whoever makes one has it open.
+ * New images. A draft is an image with a hidden name (RBD_HIDDEN_PREFIX). A rename, which is atomic
+ * in the cluster, makes it a volume. A crash before that leaves the draft, which the journal's
+ * replay abandons by its token. A draft without an entry in the journal is recognised by its age
+ * and by the lack of watchers, because the maker of a draft has it open.
  */
 #include "rbd.h"
 
@@ -18,15 +18,15 @@
 #include <base/test_point.h>
 #include <base/units.h>
 
-/* A draft that nobody has open and that is older than this lost its maker. */
+/* A draft that is not open and is older than this has no maker. */
 #define DRAFT_MAX_AGE_S 3600
-/* Powers of two that an object's size may be. */
+/* Limits of the exponent of an object's size. */
 #define OBJECT_ORDER_MIN 12
 #define OBJECT_ORDER_MAX 25
 
-/* --- making ----------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
-/* @text: names as the rbd tool takes them; NULL: the configuration's default. */
+/* @text: names in the format of the rbd tool; NULL: the configuration's default. */
 static gboolean set_features(RbdJob *job, rbd_image_options_t options, const char *text,
                              GError **error)
 {
@@ -71,8 +71,8 @@ gboolean cst_rbd_set_options(RbdJob *job, rbd_image_options_t options, const GPt
 }
 
 /*
- * Makes the image job->other. What the options leave open comes from the connection's configuration
- * (rbd_default_…).
+ * Creates the image job->other. Options that are not set have the defaults of the connection's
+ * configuration (rbd_default_…).
  */
 static gboolean make_image(RbdJob *job, const GPtrArray *wanted, GError **error)
 {
@@ -91,7 +91,7 @@ static gboolean make_image(RbdJob *job, const GPtrArray *wanted, GError **error)
     return done;
 }
 
-/* Runs in the job's thread, as all functions here that take a job. */
+/* Runs in the job's thread, like all functions here with a job argument. */
 static gboolean make_draft(RbdJob *job, GError **error)
 {
     if (!make_image(job, job->in, error))
@@ -111,7 +111,7 @@ gboolean cst_rbd_check_new(CstPoolState *state, const CstVolDef *def, GError **e
     if (cst_rbd_is_draft(def->name))
         return cst_fail(error, CST_ERROR_INVALID, _("'%s' is a name for volumes being made"),
                         def->name);
-    /* The type's default format is the only one that its volumes have. */
+    /* The volumes of the type have only its default format. */
     if (def->format &&
         strcmp(def->format, cst_pool_type_info(CST_POOL_RBD)->default_volume_format) != 0)
         return cst_fail(error, CST_ERROR_CONFIG,
@@ -146,7 +146,7 @@ gboolean cst_rbd_vol_reserve(CstPoolState *state, const CstVolDef *def, CstVolDr
     return TRUE;
 }
 
-/* One step for everybody else; EEXIST when the name was taken meanwhile. */
+/* Atomic for other clients. EEXIST if the name is in use by now. */
 static gboolean name_draft(RbdJob *job, GError **error)
 {
     int result = job->ceph->rbd_rename(job->conn->io, job->other, job->name);
@@ -167,7 +167,7 @@ gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
 
     if (draft->blob && !cst_blob_flush(draft->blob, error))
         return FALSE;
-    /* Whoever opens the new volume next should not find us holding it. */
+    /* Close the draft, so that the next user of the volume does not find it open by us. */
     g_clear_pointer(&draft->blob, cst_blob_unref);
     CST_CRASH_POINT("rbd.commit.synced");
     job = cst_rbd_job_new(state, name_draft, def->name, error);
@@ -177,7 +177,7 @@ gboolean cst_rbd_vol_commit(CstPoolState *state, CstVolDraft *draft, const CstVo
     return cst_rbd_job_wait(job, error);
 }
 
-/* A draft that does not exist may still have left a helper on its source. */
+/* If the draft does not exist, its source may still have a helper. */
 static gboolean draft_remove(RbdJob *job, GError **error)
 {
     g_autofree char *draft = cst_rbd_draft_name(job->other);
@@ -205,7 +205,7 @@ gboolean cst_rbd_vol_abandon(CstPoolState *state, const char *token, GError **er
     return cst_rbd_job_wait(job, error);
 }
 
-/* --- drafts that even the journal lost -------------------------------------------------------- */
+/* --- drafts without an entry in the journal --------------------------------------------------- */
 
 static gboolean is_dead(RbdJob *job, const char *name)
 {
@@ -218,7 +218,8 @@ static gboolean is_dead(RbdJob *job, const char *name)
         return FALSE;
     result = job->ceph->rbd_get_create_timestamp(image, &made);
     /*
-     * A list without room: -ERANGE means that there are watchers. Opening read-only makes us none.
+     * A list without space: -ERANGE means that the image has watchers. A read-only open does not
+     * make this client a watcher.
      */
     if (result >= 0)
         result = job->ceph->rbd_watchers_list(image, NULL, &watchers);
@@ -226,7 +227,7 @@ static gboolean is_dead(RbdJob *job, const char *name)
     return result >= 0 && watchers == 0 && time(NULL) - made.tv_sec > DRAFT_MAX_AGE_S;
 }
 
-/* One that can't be dropped is logged and keeps nobody from the rest. */
+/* A failure is logged, and does not prevent the removal of other drafts. */
 static gboolean drop_dead(RbdJob *job, GError **error)
 {
     const GPtrArray *pairs = job->in;
@@ -246,10 +247,7 @@ static gboolean drop_dead(RbdJob *job, GError **error)
     return cst_rbd_finish_releases(job, error) && cst_rbd_finish_reverts(job, error);
 }
 
-/*
- * Names are listed first, by a job of its own; then everything that crashes left is dropped or
- * completed.
- */
+/* A separate job lists the names first. Then all remains of crashes are dropped or completed. */
 gboolean cst_rbd_drop_drafts(CstPoolState *state, GError **error)
 {
     g_autoptr(GPtrArray) pairs = cst_rbd_list_names(state, error);

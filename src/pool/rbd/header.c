@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What an image is, from the answers of OSDs; see header.h. Questions are added to one read
- * operation per object, so an image takes one round trip for its header. Answers come from the
- * network: every length is checked, and whatever does not decode is left to librbd.
+ * Reads the properties of an image from OSDs; see header.h. All method calls for an object are in
+ * one read operation, so that an image's header takes one round trip. The answers come from the
+ * network, so every length is checked. An image with an invalid answer is left to librbd.
  */
 #include "header.h"
 
@@ -11,10 +11,10 @@
 #include <base/units.h>
 
 #define FEATURE_FAST_DIFF (UINT64_C(1) << 4)
-#define ORDER_MAX         25 /* objects of 32 MiB, the largest that librbd makes */
+#define ORDER_MAX         25 /* objects of 32 MiB, the largest of librbd */
 #define NAME_MAX_LEN      4096
 
-/* The head of an image, as opposed to one of its snapshots. */
+/* The snapshot id of the image's head. */
 static const uint8_t head_snapshot[8] = {0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 void cst_rbd_header_clear(RbdHeader *header)
@@ -32,9 +32,9 @@ void cst_rbd_answers_clear(const CstCeph *ceph, RbdAnswers *answers)
     memset(answers, 0, sizeof(*answers));
 }
 
-/* --- asking ----------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
-/* Adds one method call; @of_head: its argument is the snapshot id of the image's head. */
+/* Adds one method call. @of_head: its argument is the snapshot id of the image's head. */
 static void ask(const CstCeph *ceph, rados_read_op_t op, RbdAnswers *answers, size_t i,
                 const char *method, gboolean of_head)
 {
@@ -49,14 +49,14 @@ char *cst_rbd_id_ask(const CstCeph *ceph, rados_read_op_t op, const char *name, 
     return g_strconcat("rbd_id.", name, NULL);
 }
 
-/* Images of format 1 are the object "NAME.rbd". */
+/* An image of format 1 has the object "NAME.rbd". */
 char *cst_rbd_old_ask(const CstCeph *ceph, rados_read_op_t op, const char *name)
 {
     ceph->rados_read_op_stat(op, NULL, NULL, NULL);
     return g_strconcat(name, ".rbd", NULL);
 }
 
-/* The argument is an encoded string: a little-endian length, then the bytes. */
+/* The argument is an encoded string: a little-endian length and the bytes. */
 char *cst_rbd_name_ask(const CstCeph *ceph, rados_read_op_t op, const char *id, RbdAnswers *answers)
 {
     uint32_t len = (uint32_t)strlen(id);
@@ -94,13 +94,16 @@ typedef struct {
     gboolean bad;
 } Reader;
 
-/* An answer that is an error makes the reader bad, and so everything that is read from it. */
+/*
+ * Makes a reader of an answer. If the answer is an error, the reader is bad, and so are all reads
+ * from it.
+ */
 static Reader reader(const RbdAnswers *answers, size_t i)
 {
     return (Reader){(const uint8_t *)answers->data[i], answers->len[i], answers->result[i] < 0};
 }
 
-/* Reads a little-endian integer; 0 from a reader that is bad or at its end. */
+/* Reads a little-endian integer; 0 if the reader is bad or at its end. */
 static uint64_t take_int(Reader *r, size_t bytes)
 {
     uint64_t value = 0;
@@ -116,7 +119,7 @@ static uint64_t take_int(Reader *r, size_t bytes)
     return value;
 }
 
-/* Reads a string, which the caller frees; NULL if it has zeroes in it or is too long. */
+/* Reads a string, which the caller frees; NULL if it has zero bytes or is too long. */
 static char *take_string(Reader *r)
 {
     size_t len = (size_t)take_int(r, 4);
@@ -132,10 +135,7 @@ static char *take_string(Reader *r)
     return text;
 }
 
-/*
- * Enters a versioned struct: its version, the oldest version of readers that understand it, its
- * length.
- */
+/* Enters a versioned struct: its version, the oldest compatible version of readers, its length. */
 static void enter_struct(Reader *r)
 {
     uint64_t compatible, len;
@@ -157,7 +157,7 @@ char *cst_rbd_id_decode(const RbdAnswers *answers)
     return id;
 }
 
-/* A parent pool of -1 means that the image is no clone. */
+/* A parent pool of -1 means that the image is not a clone. */
 static gboolean decode_parent(const RbdAnswers *answers, RbdHeader *header)
 {
     Reader r = reader(answers, 3);
@@ -207,8 +207,8 @@ uint64_t cst_rbd_header_objects_size(const RbdHeader *header)
 }
 
 /*
- * Counts the objects that exist: two bits an object, the first in the highest bits; 00 does not
- * exist.
+ * Counts the existing objects. An object has two bits, and the first object has the highest bits;
+ * 00 means that it does not exist.
  */
 static uint64_t count_there(const uint8_t *bits, uint64_t objects)
 {
@@ -228,7 +228,7 @@ gboolean cst_rbd_map_decode(const RbdAnswers *answers, RbdHeader *header)
     take_int(&r, 4); /* length of the map's own header */
     enter_struct(&r);
     listed = take_int(&r, 8);
-    /* A map of another size is one that a change of the image's size is just making. */
+    /* If the map has another size, a resize of the image is in progress. */
     if (r.bad || listed < objects || (objects + 3) / 4 > r.left)
         return FALSE;
     there = count_there(r.p, objects);

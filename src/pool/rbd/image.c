@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opens images in a job's thread: for librbd's calls, or as a blob. A blob outlives its job, so it
- * keeps the connection by a reference of its own.
+ * Opens images in a job's thread, for librbd's calls or as a blob. A blob outlives its job, so it
+ * has its own reference to the connection.
  */
 #include "rbd.h"
 
@@ -59,7 +59,7 @@ CstBlob *cst_rbd_image_blob(RbdJob *job, const char *name, const char *snapshot,
             return NULL;
         }
     }
-    /* From here on the blob owns the image, also if it can't be made. */
+    /* From here on the blob owns the image, even if it cannot be made. */
     rbd.owner = cst_rbd_conn_ref(job->conn);
     return cst_blob_rbd_new(&rbd, job->name, writable, error);
 }

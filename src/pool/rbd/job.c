@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Jobs: each call on the cluster runs in a thread of its own, which may hang as long as it likes.
- * The waiting caller gives up after the connection's deadline and leaves the job to itself;
- * therefore everything the job uses is its own, or referenced by it, and after a failure the caller
- * must not read what the job writes.
+ * Jobs: each call to the cluster runs in a separate thread, which may hang for any time. The
+ * waiting caller gives up after the connection's deadline and abandons the job. Therefore the job
+ * owns or references all its data, and after a failure the caller must not read the job's results.
  *
- * A heartbeat (progress, for example) restarts the deadline: long work that moves is not given up.
+ * A heartbeat (for example, by progress) restarts the deadline, so that long work with progress is
+ * not abandoned.
  */
 #include "rbd.h"
 
@@ -22,7 +22,7 @@ static gboolean run_job(CstWork *work, GError **error)
     return job->run(job, error);
 }
 
-/* Runs when the last of caller and thread lets go. */
+/* Runs when the last of caller and thread drops its reference. */
 static void job_clear(CstWork *work)
 {
     RbdJob *job = (RbdJob *)work;
@@ -71,9 +71,10 @@ gboolean cst_rbd_job_wait(RbdJob *job, GError **error)
     if (cst_work_wait(&job->work, job->conn->deadline_ms, &why))
         return TRUE;
     /*
-     * Ceph's own layers find a cluster again that was away; a client that was shut out, or whose
-     * calls got stuck, starts afresh. Images are read and written without the monitors, but a new
-     * connection needs them.
+     * Ceph's own layers reconnect to a cluster that was unreachable. But a client that was
+     * blocklisted, or has stuck calls, needs a new connection. Reads and writes of images do not
+     * need the monitors, but a new connection does. So a job that queries the monitors does not
+     * drop the connection.
      */
     if (!(job->flags & RBD_JOB_ASKS_MONITORS) &&
         g_error_matches(why, CST_ERROR, CST_ERROR_UNREACHABLE))
@@ -99,11 +100,13 @@ gboolean cst_rbd_job_list(CstPoolState *state, RbdRun run, const char *name,
     return TRUE;
 }
 
-/* Called in librbd's threads. The result cancels librbd's work where that does no harm. */
+/*
+ * Called in librbd's threads. A negative result cancels librbd's work, if the job may be cancelled.
+ */
 int cst_rbd_job_progress(uint64_t done, uint64_t total, void *data)
 {
     RbdJob *job = data;
-    /* librbd counts in units of its own, the task in bytes. */
+    /* librbd counts in its own units, and the task in bytes. */
     uint64_t now = total ? (uint64_t)((double)done / (double)total * (double)job->size) : 0;
 
     cst_work_heartbeat(&job->work);

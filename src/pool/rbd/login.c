@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Users of a cluster and their keys. A login is proved by a connection of its own: the monitors
- * check the key when it is made, and ask again for tickets of the OSDs.
+ * Users of a cluster and their keys. A separate connection verifies a login: the monitors check the
+ * key when the connection is made, and again for the tickets of the OSDs.
  *
- * An administrator changes a key by what "ceph auth get" and "ceph auth import" do: the user's
- * section of the keyring is read and written back with another key, so that what the user may do
- * stays as it is. The monitors take both as one transaction each; what somebody else changes of the
- * user between the two is lost, as with the tools.
+ * An administrator changes a key with the commands of "ceph auth get" and "ceph auth import": the
+ * user's section of the keyring is read and written back with another key. So the permissions of
+ * the user are kept. Each command is one transaction in the monitors. A change of the user by
+ * another program between the two commands is lost, as with the tools.
  */
 #include "rbd.h"
 
@@ -26,7 +26,7 @@ gboolean cst_rbd_prove(CstPoolState *state, GError **error)
     return conn != NULL;
 }
 
-/* One look at a user, or one change, in a thread of its own with a deadline. */
+/* A query or a change of a user, in a separate thread with a deadline. */
 typedef struct {
     CstWork work;
     RbdConn *conn;
@@ -47,7 +47,7 @@ static void change_clear(CstWork *work)
     g_free(change->account);
 }
 
-/* The library's own buffers hold keys as well. */
+/* The library's own buffers also have keys, so wipe them. */
 static void free_answer(const CstCeph *ceph, char *answer, size_t len)
 {
     if (!answer)
@@ -56,7 +56,7 @@ static void free_answer(const CstCeph *ceph, char *answer, size_t len)
     ceph->rados_buffer_free(answer);
 }
 
-/* Sends "auth VERB" with @input (NULL: none). *ret_answer stays empty where there is none. */
+/* Sends @command with @input (may be NULL). *ret_answer stays empty if the answer is empty. */
 static gboolean ask_monitors(Change *change, const char *command, const CstSecretBytes *input,
                              CstSecretBytes *ret_answer, GError **error)
 {
@@ -69,7 +69,7 @@ static gboolean ask_monitors(Change *change, const char *command, const CstSecre
         change->conn->cluster, commands, 1, input ? (const char *)input->data : "",
         input ? input->len : 0, &answer, &answer_len, &status, &status_len);
 
-    /* The text of the status names users only, but its form is not documented. */
+    /* The text of the status has only names of users, but its format is not documented. */
     free_answer(ceph, status, status_len);
     if (result == -ENOENT)
         done = cst_fail(error, CST_ERROR_NOT_FOUND, _("the Ceph cluster has no user '%s'"),
@@ -109,7 +109,7 @@ static gboolean change_now(CstWork *work, GError **error)
            ask_monitors(change, "{\"prefix\": \"auth import\"}", &changed, NULL, error);
 }
 
-/* Ceph's names of users become JSON and a section's head. */
+/* The names of users are inserted in JSON and in the head of a section. */
 static gboolean check_user(const char *user, GError **error)
 {
     for (const char *at = user; *at; at++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names of images and snapshots: which people may give, and which are ours. */
+/* Names of images and snapshots: valid names, and our own names. */
 #include "rbd.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@ gboolean cst_rbd_is_draft(const char *name)
     return g_str_has_prefix(name, RBD_HIDDEN_PREFIX) && g_str_has_suffix(name, RBD_DRAFT_SUFFIX);
 }
 
-/* No suffix: a helper is a snapshot, and no draft. */
+/* Without a suffix, because a helper is a snapshot, and not a draft. */
 char *cst_rbd_helper_name(const char *token)
 {
     return g_strconcat(RBD_HIDDEN_PREFIX, token, NULL);

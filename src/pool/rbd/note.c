@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Notes: keys in the Ceph pool's metadata that say, after a crash, what was being done. They lie
- * with the images, where every host that uses the pool finds them. A key is a prefix, which says
- * what kind of note it is, and a name.
+ * Notes: keys in the Ceph pool's metadata that record a change in progress, for the recovery after
+ * a crash. They are stored with the images, so that each host with the pool finds them. A key
+ * consists of a prefix for the kind of the note, and a name.
  */
 #include "rbd.h"
 
@@ -12,7 +12,7 @@
 #include <base/i18n.h>
 
 #define NOTES_AT_ONCE 64
-#define NOTE_MAX      4096 /* of keys, and of values, on average */
+#define NOTE_MAX      4096 /* average limit of a key, and of a value */
 
 int cst_rbd_note_set(RbdJob *job, const char *prefix, const char *name, const char *value)
 {
@@ -40,8 +40,8 @@ char *cst_rbd_note_get(RbdJob *job, const char *prefix, const char *name, int *r
 }
 
 /*
- * Hands the notes in @keys, which end with an empty one, to @each. *ret_last: the last key, from
- * which the next list goes on. FALSE: the notes with this prefix are over.
+ * Calls @each for the notes in @keys, which end with an empty key. *ret_last: the last key, where
+ * the next list continues. FALSE if no further notes have the prefix.
  */
 static gboolean hand_out(RbdJob *job, const char *prefix, const char *keys, const char *values,
                          RbdNoteFunc each, char **ret_last)
@@ -57,8 +57,8 @@ static gboolean hand_out(RbdJob *job, const char *prefix, const char *keys, cons
 }
 
 /*
- * Reads NOTES_AT_ONCE at a time, from after the last key on; keys are sorted, so those of a prefix
- * are contiguous. @each may remove the note.
+ * Reads NOTES_AT_ONCE notes at a time, starting after the last key. Keys are sorted, so the keys of
+ * a prefix are contiguous. @each may remove the note.
  */
 gboolean cst_rbd_note_each(RbdJob *job, const char *prefix, RbdNoteFunc each, GError **error)
 {
@@ -72,7 +72,7 @@ gboolean cst_rbd_note_each(RbdJob *job, const char *prefix, RbdNoteFunc each, GE
         int result = job->ceph->rbd_pool_metadata_list(job->conn->io, last, NOTES_AT_ONCE, keys,
                                                        &keys_len, values, &values_len);
 
-        /* A pool that nobody noted anything in has no place for it either. */
+        /* A pool without any note may have no metadata object. */
         if (result == -ENOENT || result == -EOPNOTSUPP)
             return TRUE;
         if (result < 0)

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a clone was cloned from, its origin, and what becomes of that when the clone needs it no
- * more. A clone depends on a snapshot: one that people made, or a helper that was made for the
- * clone alone (clone.c). With the last clone a helper is removed, and a snapshot that we protected
- * for the clones is unprotected again.
+ * The origin of a clone, and its release when the clone does not need it any more. A clone depends
+ * on a snapshot: a user's snapshot, or a helper that was made for clones (clone.c). After the last
+ * clone, a helper is removed, and a snapshot that we protected for clones is unprotected.
  *
- * Two notes in the pool's metadata survive a crash: "cistern_release_IMAGE@SNAPSHOT" from before a
- * clone is removed or flattened until its origin is released, and "cistern_clone_TOKEN" from before
- * a helper is made until the clone is. Releasing may be repeated: it does nothing while another
- * clone needs the snapshot.
+ * Two notes in the pool's metadata survive a crash. "cistern_release_IMAGE@SNAPSHOT" exists from
+ * before a clone is removed or flattened until its origin is released. "cistern_clone_TOKEN" exists
+ * from before a helper is created until the clone is created. A release may be repeated; it does
+ * nothing while another clone needs the snapshot.
  */
 #include "rbd.h"
 
@@ -20,8 +19,8 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-#define HELPER_NOTE  "cistern_clone_"   /* and the token: the source */
-#define RELEASE_NOTE "cistern_release_" /* and IMAGE@SNAPSHOT */
+#define HELPER_NOTE  "cistern_clone_"   /* followed by the token; the value is the source */
+#define RELEASE_NOTE "cistern_release_" /* followed by IMAGE@SNAPSHOT */
 
 /* --- origins and clones ----------------------------------------------------------------------- */
 
@@ -33,7 +32,7 @@ void cst_rbd_origin_clear(RbdOrigin *origin)
     g_free(origin->snapshot);
 }
 
-/* "pool/namespace/image"; @namespace may be NULL or "". */
+/* Returns "pool/namespace/image"; @namespace may be NULL or "". */
 static char *image_path(const char *pool, const char *namespace, const char *image)
 {
     gboolean has_namespace = namespace && *namespace;
@@ -47,7 +46,7 @@ char *cst_rbd_origin_path(const RbdOrigin *origin)
     return image_path(origin->pool, origin->namespace, origin->image);
 }
 
-/* librbd's texts are copied, as it frees them with its own function. */
+/* librbd's strings are copied, because librbd frees them with its own function. */
 gboolean cst_rbd_origin_read(RbdJob *job, rbd_image_t image, RbdOrigin *ret_origin, GError **error)
 {
     rbd_linked_image_spec_t parent = {0};
@@ -84,7 +83,7 @@ char *cst_rbd_clones_text(const RbdState *state, const GPtrArray *paths)
     return g_string_free(text, FALSE);
 }
 
-/* The list may grow between two calls, so it is asked for again until it fits. */
+/* The list may grow between two calls, so the call is repeated until the list fits. */
 gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children, GError **error)
 {
     g_autofree rbd_linked_image_spec_t *specs = NULL;
@@ -110,8 +109,8 @@ gboolean cst_rbd_list_clones(RbdJob *job, rbd_image_t image, GPtrArray *children
 /* --- releasing an origin ---------------------------------------------------------------------- */
 
 /*
- * Unprotects the snapshot and, when it is a helper, removes it. 0 or a negative errno; -EBUSY:
- * other clones need it.
+ * Unprotects the snapshot and, if it is a helper, removes it. Returns 0 or a negative errno; -EBUSY
+ * if other clones need it.
  */
 static int release_snapshot(RbdJob *job, const RbdOrigin *origin)
 {
@@ -132,8 +131,8 @@ static int release_snapshot(RbdJob *job, const RbdOrigin *origin)
 }
 
 /*
- * "IMAGE@SNAPSHOT" when there may be something to release; NULL otherwise. Helpers are made in the
- * pool that they are used in, and what is in the trash goes by itself.
+ * Returns "IMAGE@SNAPSHOT" if a release may be needed, else NULL. A helper is always in the pool of
+ * its clones. A snapshot in the trash is removed by the cluster.
  */
 static char *release_name(RbdJob *job, const RbdOrigin *origin)
 {
@@ -153,12 +152,12 @@ void cst_rbd_origin_note(RbdJob *job, const RbdOrigin *origin)
         cst_rbd_note_set(job, RELEASE_NOTE, name, "1");
 }
 
-/* Releases the origin and removes its note, which stays after an unexpected failure. */
+/* Releases the origin and removes its note. The note is kept after an unexpected failure. */
 static void release_noted(RbdJob *job, const RbdOrigin *origin, const char *name)
 {
     int result = release_snapshot(job, origin);
 
-    /* -EBUSY: another clone needs the snapshot, and will release it when it goes. */
+    /* -EBUSY: another clone needs the snapshot, and its removal releases it. */
     if (result < 0 && result != -EBUSY && result != -ENOENT)
         cst_log(CST_LOG_WARNING, "cannot release snapshot '%s': %s", name, g_strerror(-result));
     else
@@ -173,7 +172,7 @@ void cst_rbd_origin_release(RbdJob *job, const RbdOrigin *origin)
         release_noted(job, origin, name);
 }
 
-/* RbdNoteFunc. What was a helper is recognised by its name. */
+/* RbdNoteFunc. A helper is recognised by its name. */
 static void finish_release(RbdJob *job, const char *name, const char *value)
 {
     g_auto(GStrv) parts = g_strsplit(name, "@", 2);
@@ -190,7 +189,7 @@ gboolean cst_rbd_finish_releases(RbdJob *job, GError **error)
     return cst_rbd_note_each(job, RELEASE_NOTE, finish_release, error);
 }
 
-/* --- helpers of clones that never were -------------------------------------------------------- */
+/* --- helpers of unfinished clones ------------------------------------------------------------- */
 
 int cst_rbd_helper_note(RbdJob *job, const char *token, const char *source)
 {
@@ -202,7 +201,7 @@ int cst_rbd_helper_done(RbdJob *job, const char *token)
     return cst_rbd_note_remove(job, HELPER_NOTE, token);
 }
 
-/* -EBUSY: another clone was made of it, and will release it when it goes. */
+/* -EBUSY: the helper has another clone, and its removal releases the helper. */
 static int drop_helper(RbdJob *job, const char *source, const char *snapshot)
 {
     RbdOrigin origin = {.image = (char *)source, .snapshot = (char *)snapshot, .helper = TRUE};

@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Protection of snapshots, which clones of version 1 need. What people protected stays protected;
- * that it was us is noted in the image's metadata, under the snapshot's number, before the
- * protection is set: a crash in between leaves a note without a protection, rather than a
- * protection that nobody undoes.
+ * Protection of snapshots, which clones of version 1 need. A user's protection is kept. Our own
+ * protection is recorded in the image's metadata, under the snapshot's number, before it is set. So
+ * a crash in between leaves a note without a protection, and never a protection that is not undone.
  *
- * Such a note outlives its reason only until our next clone of the snapshot, which ends with both
- * gone. Where people protect the snapshot before that (or once more, after they unprotected one of
- * ours), it is taken for ours, and unprotected when the snapshot is deleted through us or its last
- * clone goes. Ceph says neither who protected a snapshot nor when, so no order of the two steps
- * tells those cases apart; the other order would leave snapshots that can't be deleted.
+ * Such a note is removed with the end of our next clone of the snapshot. If a user protects the
+ * snapshot before that (or again, after unprotecting our protection), the protection is treated as
+ * ours. It is then removed when the snapshot is deleted through us, or after its last clone. Ceph
+ * does not report the owner or the time of a protection. So no order of the two steps distinguishes
+ * these cases, and the other order would leave snapshots that cannot be deleted.
  */
 #include "rbd.h"
 
 #include <errno.h>
 
-/* The key of snapshots that we protected and may unprotect again. */
+/* The key of snapshots that we protected and may unprotect. */
 #define PROTECTED_KEY "cistern_protected_"
 
 /*
- * The metadata key of a snapshot, by its number, which stays when the snapshot is renamed. 0 or a
- * negative errno.
+ * Returns the metadata key of a snapshot in *ret_key. The key has the snapshot's number, which is
+ * kept by a rename. Returns 0 or a negative errno.
  */
 static int protected_key(RbdJob *job, rbd_image_t image, const char *snapshot, char **ret_key)
 {
@@ -46,7 +45,10 @@ int cst_rbd_snapshot_protected_by_us(RbdJob *job, rbd_image_t image, const char 
     return result < 0 ? result : 1;
 }
 
-/* One that people made is noted first: if it were protected without a note, it would stay so. */
+/*
+ * For a user's snapshot the note is set first, because a protection without a note would never be
+ * removed.
+ */
 int cst_rbd_snapshot_protect(RbdJob *job, rbd_image_t image, const char *snapshot, gboolean helper)
 {
     g_autofree char *key = NULL;
@@ -62,11 +64,11 @@ int cst_rbd_snapshot_protect(RbdJob *job, rbd_image_t image, const char *snapsho
     }
     if (result >= 0)
         result = job->ceph->rbd_snap_protect(image, snapshot);
-    /* Another clone was faster. */
+    /* Another clone has protected it in the meantime. */
     return result == -EBUSY ? 0 : result;
 }
 
-/* The note goes last, for the same reason. */
+/* The note is removed last, for the same reason. */
 int cst_rbd_snapshot_unprotect(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
     g_autofree char *key = NULL;

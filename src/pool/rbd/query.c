@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Queries many images without opening them. Listing is one call; what each image is takes two more
- * (its header, its object map), which are made asynchronously, many at once. Opening a thousand
- * images with librbd would take ten times as long. Images that this can't describe are opened after
- * all (scan.c).
+ * Queries many images without opening them. Listing is one call. The properties of an image need
+ * two further calls (its header, its object map), which are asynchronous, with many calls in
+ * parallel. Opening a thousand images with librbd would take ten times as long. Images that cannot
+ * be described in this way are opened (scan.c).
  *
- * Each image goes through steps (its id, its header, its object map, its parent's name), one call
- * after another; the answer to one begins the next, in librados' thread. work.lock guards which
- * image is next and how many calls are under way; a query belongs to the thread that its answer
- * comes in.
+ * Each image passes through steps (its id, its header, its object map, its parent's name), with one
+ * call at a time. The answer to a call starts the next call, in librados' thread. work.lock guards
+ * the index of the next image and the number of pending calls. A query belongs to the thread of its
+ * answer.
  *
- * Whoever waits gives up after the deadline. Calls under way keep a reference on the scanning, so a
- * late answer writes into memory that still exists, and nobody reads.
+ * The waiter gives up after the deadline. Pending calls have a reference to the scanning, so a late
+ * answer writes to memory that still exists, and is not read.
  */
 #include "query.h"
 
@@ -21,14 +21,14 @@
 #include <base/alloc.h>
 
 /*
- * Calls under way at once: enough that those to an OSD that hangs leave room for the others, and
- * less than librados lets through (objecter_inflight_ops).
+ * Maximum number of pending calls. It is large, so that calls to a hanging OSD do not block calls
+ * to other OSDs, and below librados' own limit (objecter_inflight_ops).
  */
 #define IN_FLIGHT 512
 
-/* --- asking ----------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
-/* Runs when the last answer is in and the waiter has let go. */
+/* Runs after the last answer, when the waiter has dropped its reference. */
 static void scanning_clear(CstWork *work)
 {
     RbdScanning *s = (RbdScanning *)work;
@@ -49,8 +49,8 @@ static void scanning_clear(CstWork *work)
 static void ask(RbdQuery *query);
 
 /*
- * With the lock held: the next image to query, NULL: none. Once a call has timed out, the rest is
- * given up when the deadline of the first is over.
+ * Returns the next image to query, or NULL. If a call has timed out, the remaining images are
+ * skipped after the deadline of the first call. The caller holds the lock.
  */
 static RbdQuery *next_query(RbdScanning *s)
 {
@@ -60,14 +60,14 @@ static RbdQuery *next_query(RbdScanning *s)
     while (s->next < s->count) {
         RbdQuery *query = &s->queries[s->next++];
 
-        /* Images of the old format have no header object to ask. */
+        /* An image of the old format has no header object. */
         if (!query->id || *query->id)
             return query;
     }
     return NULL;
 }
 
-/* Ends one query and begins the next; with none left and none under way, the whole is done. */
+/* Ends a query and starts the next one. After the last query the scanning is finished. */
 static void query_done(RbdScanning *s)
 {
     RbdQuery *next;
@@ -93,7 +93,7 @@ static void name_parent(RbdQuery *query)
         query->header.parent = g_strconcat(query->scanning->prefix, name, NULL);
 }
 
-/* Whether the parent is in this pool and namespace, where its name can be queried. */
+/* Whether the parent is in this pool and namespace, so that its name can be queried. */
 static gboolean has_parent_here(const RbdQuery *query)
 {
     const RbdScanning *s = query->scanning;
@@ -102,7 +102,7 @@ static gboolean has_parent_here(const RbdQuery *query)
            strcmp(query->header.parent_namespace, s->namespace) == 0;
 }
 
-/* Moves to the next step; TRUE when there is one to ask for. */
+/* Moves to the next step. TRUE if the step needs a call. */
 static gboolean next_step(RbdQuery *query)
 {
     const RbdScanning *s = query->scanning;
@@ -122,8 +122,8 @@ static gboolean next_step(RbdQuery *query)
 }
 
 /*
- * Decodes the answer; TRUE when there is another step to ask for. What does not decode becomes
- * -EBADMSG, by which scan.c opens the image.
+ * Decodes the answer. TRUE if another step needs a call. An invalid answer becomes -EBADMSG, so
+ * that scan.c opens the image.
  */
 static gboolean take_answer(RbdQuery *query)
 {
@@ -144,15 +144,12 @@ static gboolean take_answer(RbdQuery *query)
     return done && next_step(query);
 }
 
-/*
- * Does the same for an answer that is an error. An image without an id may be one of the old
- * format.
- */
+/* Like take_answer(), for a failed call. An image without an id may have the old format. */
 static gboolean take_refusal(RbdQuery *query)
 {
     if (query->result != -ENOENT)
         return FALSE;
-    /* A parent that has no name is in the trash, which librbd knows to look into. */
+    /* A parent without a name is in the trash, which only librbd searches. */
     if (query->step == ASK_PARENT)
         query->result = 0;
     if (query->step != ASK_ID || !query->scanning->no_list)
@@ -162,8 +159,8 @@ static gboolean take_refusal(RbdQuery *query)
 }
 
 /*
- * librados' callback, in one of its threads. The reference from ask() keeps the scanning alive
- * until here.
+ * librados' callback, in one of its threads. The reference of ask() keeps the scanning alive until
+ * here.
  */
 static void answered(rados_completion_t completion, void *data)
 {
@@ -199,7 +196,7 @@ static char *add_questions(RbdQuery *query, rados_read_op_t op)
     return cst_rbd_map_ask(ceph, op, query->id, &query->answers);
 }
 
-/* Makes the call of the query's step. A call that can't be made ends the query with its error. */
+/* Makes the call of the query's step. If the call cannot be made, the query ends with its error. */
 static void ask(RbdQuery *query)
 {
     RbdScanning *s = query->scanning;
@@ -223,7 +220,8 @@ static void ask(RbdQuery *query)
 
 gboolean cst_rbd_scanning_ask(RbdScanning *s)
 {
-    s->pending = 1; /* this call counts as one, so that the first answers can't end the scan */
+    s->pending = 1; /* this function counts as a call, so that the first answers cannot finish the
+                       scanning */
     for (guint i = 0; i < IN_FLIGHT; i++) {
         gboolean left;
 

@@ -3,14 +3,14 @@
 
 #include "header.h"
 
-/** Queries many images at once, without opening them (query.c). */
+/** Queries many images in parallel, without opening them (query.c). */
 
 typedef struct RbdScanning RbdScanning;
 
-/** One image on its way through the steps. */
+/** The query of one image. */
 typedef struct {
-    RbdScanning *scanning; /* referenced while a call is under way */
-    char *id;              /* "": an image of the old format; NULL: to be asked */
+    RbdScanning *scanning; /* referenced while a call is pending */
+    char *id;              /* "": an image of the old format; NULL: to be queried */
     char *name;
     RbdHeader header;
     RbdAnswers answers;
@@ -21,30 +21,30 @@ typedef struct {
 struct RbdScanning {
     CstWork work;
     RbdConn *conn;          /* referenced */
-    gboolean capacity_only; /* the definition says not to ask for allocations */
-    gboolean no_list; /* without lists of images: also ask for old formats and the parent's name */
-    char *namespace;  /* "": none */
+    gboolean capacity_only; /* the definition disables reading allocations */
+    gboolean no_list; /* without a list of images: also query old formats and the parent's name */
+    char *namespace;  /* "": no namespace */
     char *prefix;     /* of paths */
     RbdQuery *queries;
     guint count;
-    guint next, pending; /* under work.lock */
+    guint next, pending; /* guarded by work.lock */
     gint64 started;
-    gboolean late; /* some call has timed out */
+    gboolean late; /* a call has timed out */
     char *what;
 };
 
 /**
- * Makes a scanning for at most @count images: add them, then ask. Drop it with
- * cst_work_unref(). NULL with NO_MEMORY.
+ * Makes a scanning for at most @count images. Add the images, then call cst_rbd_scanning_ask().
+ * Drop it with cst_work_unref(). NULL with NO_MEMORY.
  */
 RbdScanning *cst_rbd_scanning_new(CstPoolState *state, RbdConn *conn, guint count, GError **error);
 /**
- * Adds image @name. @id: its id; NULL: it has to be queried; "": of the old format, which is not
- * queried.
+ * Adds image @name. @id: its id; NULL: the id is queried; "": an image of the old format, which is
+ * not queried.
  */
 void cst_rbd_scanning_add(RbdScanning *s, const char *name, const char *id);
 /**
- * Queries all images and waits. TRUE: each has an answer, or an error, in its query. FALSE: time
- * ran out, and the queries must not be read.
+ * Queries all images and waits. TRUE: each query has an answer or an error. FALSE: the deadline has
+ * passed, and the queries must not be read.
  */
 gboolean cst_rbd_scanning_ask(RbdScanning *s);

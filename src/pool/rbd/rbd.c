@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backend's table, above the files that do the work, and the life of a pool's state. Nothing
- * here touches the cluster before a start or a first call: definitions of clusters that don't
- * answer must load.
+ * The backend's table, in the layer above the files that do the work, and the lifecycle of a pool's
+ * state. No function here accesses the cluster before a start or a first call, because definitions
+ * of unreachable clusters must load.
  */
 #include "rbd.h"
 
@@ -28,7 +28,7 @@ static CstPoolState *rbd_open_state(const CstPoolDef *def, GError **error)
     return &state->head;
 }
 
-/* Calls under way have references on the state, so none is left here. */
+/* Calls in progress have references to the state, so no call is in progress here. */
 static void rbd_close_state(CstPoolState *head)
 {
     RbdState *state = (RbdState *)head;
@@ -42,8 +42,8 @@ static void rbd_close_state(CstPoolState *head)
 }
 
 /*
- * Nothing is mounted or logged in on this host: a pool that was started here is active here.
- * Whether the cluster answers is asked by the refresh that follows, which may take its time.
+ * The host has no mount or login of the pool, so a started pool is always active. The following
+ * refresh checks whether the cluster answers, because it may take long.
  */
 static gboolean rbd_check(CstPoolState *state, gboolean *ret_active, GError **error)
 {
@@ -58,14 +58,17 @@ static gboolean rbd_start(CstPoolState *state, GError **error)
     return conn != NULL;
 }
 
-/* Drafts and blobs that are open keep their connection. */
+/* Open drafts and blobs keep their connection. */
 static gboolean rbd_stop(CstPoolState *state, GError **error)
 {
     cst_rbd_conn_drop((RbdState *)state);
     return TRUE;
 }
 
-/* As libvirt does, shows the cluster's capacity and available space, and the pool's allocation. */
+/*
+ * As in libvirt, capacity and available space are of the cluster, and the allocation is of the
+ * pool.
+ */
 static gboolean ask_usage(RbdJob *job, GError **error)
 {
     CstPoolUsage *usage = job->out = g_new0(CstPoolUsage, 1);
@@ -109,7 +112,7 @@ static char *rbd_vol_resolve(CstPoolState *state, const char *path)
 {
     const char *prefix = ((RbdState *)state)->prefix;
 
-    /* A further '/' is one of a namespace of that pool: not this one. */
+    /* A path with a further '/' is in a namespace of the Ceph pool, and not in this pool. */
     if (!g_str_has_prefix(path, prefix) || !path[strlen(prefix)] ||
         strchr(path + strlen(prefix), '/'))
         return NULL;

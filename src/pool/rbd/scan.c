@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lists a Ceph pool's images and makes their records. What OSDs know is queried for many images at
- * once (query.c); an image that this does not describe is opened through librbd. One that does not
- * answer is listed as it was, with that as its problem: a part of the cluster that hangs must not
- * make volumes vanish.
+ * Lists a Ceph pool's images and makes their records. OSDs are queried for many images in parallel
+ * (query.c). An image that this does not describe is opened through librbd. If an image does not
+ * answer, the scan lists its old record with that problem, because volumes must not disappear when
+ * a part of the cluster hangs.
  *
- * There is no stamp of an image's content: a record fits while size, features and allocation stay
+ * Ceph has no stamp of an image's content. A record matches while size, features and allocation are
  * the same.
  */
 #include "query.h"
@@ -18,7 +18,7 @@
 #include <base/i18n.h>
 #include <base/log.h>
 
-#define ID_SIZE 256 /* of an image's id; librbd's are some 20 characters */
+#define ID_SIZE 256 /* of an image's id; librbd's have about 20 characters */
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
@@ -30,8 +30,8 @@ static void list_free(gpointer data)
 }
 
 /*
- * Lists ids and names alternately, in the job's thread. The list may grow between two calls, so it
- * is asked for again until it fits.
+ * Lists ids and names alternately, in the job's thread. The list may grow between two calls, so the
+ * call is repeated until the list fits.
  */
 static gboolean list_images(RbdJob *job, GError **error)
 {
@@ -66,7 +66,7 @@ GPtrArray *cst_rbd_list_names(CstPoolState *state, GError **error)
     return job && cst_rbd_job_wait(job, error) ? g_steal_pointer(&job->out) : NULL;
 }
 
-/* Drafts, and names with control characters, which XML can't hold. */
+/* Hides drafts, and names with control characters, which are not valid in XML. */
 static gboolean is_hidden(const char *name)
 {
     if (cst_rbd_is_draft(name))
@@ -109,7 +109,7 @@ static gboolean still_fits(const CstVolume *known, const CstVolume *now)
                      now->extra ? now->extra->backing_path : NULL);
 }
 
-/* Takes @volume over; returns @known instead if that still fits. */
+/* Consumes @volume. Returns a new reference to @known instead if it still matches. */
 static CstVolume *or_known(CstVolume *volume, CstVolume *known)
 {
     if (!still_fits(known, volume))
@@ -119,8 +119,8 @@ static CstVolume *or_known(CstVolume *volume, CstVolume *known)
 }
 
 /*
- * Without a map of its objects, all that an image may have counts as allocated, and the option says
- * that it is an estimate.
+ * Without an object map, the size of all possible objects is the allocation, and the option marks
+ * it as an estimate.
  */
 static CstVolume *volume_new(const CstPoolState *state, const RbdHeader *header, const char *name)
 {
@@ -145,7 +145,8 @@ static CstVolume *volume_new(const CstPoolState *state, const RbdHeader *header,
 }
 
 /*
- * The record of an image that could not be queried now: as it was, with the reason as its problem.
+ * Makes the record of an image that could not be queried: the old record, with the reason as its
+ * problem.
  */
 static CstVolume *volume_unanswered(const char *name, const CstVolume *known, const char *problem)
 {
@@ -184,7 +185,9 @@ static int add_run(uint64_t offset, size_t length, int exists, void *data)
     return 0;
 }
 
-/* With a map, the iteration over whole objects is answered from it, without asking each object. */
+/*
+ * With an object map, librbd answers the iteration over whole objects without reading each object.
+ */
 static gboolean read_image(RbdJob *job, rbd_image_t image, RbdHeader *header, GError **error)
 {
     rbd_image_info_t info = {0};
@@ -226,7 +229,7 @@ static gboolean probe_image(RbdJob *job, GError **error)
     return done;
 }
 
-/* The job that is returned has the header as its result. */
+/* Returns a job with the header as its result. */
 static RbdJob *open_and_probe(CstPoolState *state, const char *name, GError **error)
 {
     g_autoptr(RbdJob) job = cst_rbd_job_new(state, probe_image, name, error);
@@ -238,11 +241,11 @@ static RbdJob *open_and_probe(CstPoolState *state, const char *name, GError **er
     return cst_rbd_job_wait(job, error) ? g_steal_pointer(&job) : NULL;
 }
 
-/* --- handing on ------------------------------------------------------------------------------- */
+/* --- passing on ------------------------------------------------------------------------------- */
 
 /*
- * Names the parent, which in this pool is in the list that the scan began with. FALSE: it is
- * elsewhere, so the image has to be opened.
+ * Looks up the parent's name in the list of the scan. FALSE if the parent is not in this pool, so
+ * that the image must be opened.
  */
 static gboolean name_parent(RbdState *state, RbdConn *conn, GHashTable *names, RbdHeader *header)
 {
@@ -261,8 +264,8 @@ static gboolean name_parent(RbdState *state, RbdConn *conn, GHashTable *names, R
 }
 
 /*
- * The record of a queried image; NULL: it is gone. @described: the answers say all. An image that
- * timed out is not opened: that would take another deadline.
+ * Makes the record of a queried image; NULL if it was removed. @described: the answers are
+ * complete. An image that timed out is not opened, because this would take another deadline.
  */
 static CstVolume *record_of(CstPoolState *state, RbdQuery *query, gboolean described,
                             CstVolume *known)
@@ -286,7 +289,7 @@ static CstVolume *record_of(CstPoolState *state, RbdQuery *query, gboolean descr
     return volume_unanswered(query->name, known, why->message);
 }
 
-/* Hands on all records. Only this thread calls the scan's functions. */
+/* Passes on all records. Only this thread calls the scan's functions. */
 static gboolean hand_on(CstPoolState *state, RbdScanning *s, GPtrArray *pairs, const CstScan *scan,
                         CstTask *task, GError **error)
 {
@@ -311,7 +314,7 @@ static gboolean hand_on(CstPoolState *state, RbdScanning *s, GPtrArray *pairs, c
     return TRUE;
 }
 
-/* Hands on all volumes as they were: the cluster stopped answering. */
+/* Passes on all volumes with their old data, because the cluster does not answer. */
 static void hand_on_unanswered(RbdScanning *s, const CstScan *scan)
 {
     for (guint i = 0; i < s->count; i++) {
@@ -345,8 +348,9 @@ gboolean cst_rbd_scan(CstPoolState *state, const CstScan *scan, CstTask *task, G
 }
 
 /*
- * Queries one image without opening it; *ret_answered FALSE: it has to be opened. A silent cluster
- * is an error here, where somebody waits for this one volume, and has the next call connect anew.
+ * Queries one image without opening it. If *ret_answered is FALSE, the image must be opened. A
+ * cluster that does not answer is an error here, because the caller waits for this one volume. The
+ * next call then connects anew.
  */
 static gboolean query_one(CstPoolState *state, const char *name, CstVolume *known,
                           CstVolume **ret_volume, gboolean *ret_answered, GError **error)
@@ -404,7 +408,7 @@ gboolean cst_rbd_scan_one(CstPoolState *state, const char *name, CstVolume *know
 
 /* --- identity --------------------------------------------------------------------------------- */
 
-/* An image of the old format has none that librbd tells. */
+/* librbd reports no id for an image of the old format. */
 static gboolean read_id(RbdJob *job, rbd_image_t image, GError **error)
 {
     char id[ID_SIZE] = "";

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots of images, made, listed and removed by librbd. What it lists besides (helpers of
- * clones, the trash, those of groups and mirrors) is not people's, and not shown.
+ * Snapshots of images, created, listed and removed by librbd. librbd also lists helpers of clones,
+ * the trash, and snapshots of groups and mirrors. These are not user snapshots, and are not shown.
  *
- * A revert copies object by object, so one that is cut short leaves a mixture. A note in the pool's
- * metadata names it before it begins: the next start of the pool repeats it to the end, unless
- * somebody has the volume open.
+ * A revert copies object by object, so an interrupted revert leaves mixed content. A note in the
+ * pool's metadata records the revert before it begins. The next start of the pool repeats the
+ * revert, unless the volume is open.
  */
 #include "rbd.h"
 
@@ -19,11 +19,11 @@
 #include <base/log.h>
 #include <base/test_point.h>
 
-#define REVERT_NOTE "cistern_revert_" /* and the volume: the snapshot */
+#define REVERT_NOTE "cistern_revert_" /* followed by the volume; the value is the snapshot */
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
-/* An error counts as "not people's": what can't be identified is not shown. */
+/* A snapshot that cannot be identified is not shown. */
 gboolean cst_rbd_snapshot_is_users(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *snap)
 {
     rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
@@ -59,7 +59,10 @@ int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t 
     rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
     int result = job->ceph->rbd_snap_get_namespace_type(image, snap->id, &type);
 
-    /* What is in the trash goes with its last clone; those of groups and mirrors are theirs. */
+    /*
+     * The cluster removes a snapshot in the trash with its last clone. Groups and mirrors remove
+     * their own snapshots.
+     */
     if (result < 0 || type != RBD_SNAP_NAMESPACE_TYPE_USER)
         return result;
     result = cst_rbd_snapshot_unprotect(job, image, snap->name);
@@ -69,7 +72,7 @@ int cst_rbd_snapshot_drop(RbdJob *job, rbd_image_t image, const rbd_snap_info_t 
     return result;
 }
 
-/* How much a snapshot alone keeps allocated only the OSDs know, object by object. */
+/* The bytes of a snapshot alone are unknown, because only the OSDs know them, object by object. */
 static CstSnapshot *describe(RbdJob *job, rbd_image_t image, const rbd_snap_info_t *info)
 {
     CstSnapshot *snapshot = g_new0(CstSnapshot, 1);
@@ -103,7 +106,7 @@ static gboolean list(RbdJob *job, GError **error)
     return cst_rbd_with_image(job, FALSE, list_of_image, error);
 }
 
-/* Moves the list out of the job, which frees what stays in it. */
+/* Moves the list out of the job, which frees the remaining elements. */
 static gboolean snapshots_list(CstPoolState *state, const char *volume, GPtrArray *snapshots,
                                GError **error)
 {
@@ -132,8 +135,8 @@ static gboolean create(RbdJob *job, GError **error)
 }
 
 /*
- * Clones of version 2 do not keep a snapshot from being removed by Ceph, so this is checked here.
- * The image is set back to its head.
+ * Ceph itself does not refuse to remove a snapshot with clones of version 2, so this is checked
+ * here. Sets the image back to its head.
  */
 static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
 {
@@ -158,8 +161,8 @@ static gboolean refuse_clones(RbdJob *job, rbd_image_t image, GError **error)
 }
 
 /*
- * A snapshot that somebody else protected is left to them; what we protected for clones that are
- * gone is unprotected.
+ * A snapshot protected by another user is refused. A protection that we set for removed clones is
+ * removed.
  */
 static gboolean remove_from(RbdJob *job, rbd_image_t image, GError **error)
 {
@@ -225,7 +228,7 @@ static RbdJob *snapshot_job(CstPoolState *state, RbdRun run, const char *volume,
     return job;
 }
 
-/* Names under the hidden prefix would not be listed. */
+/* A name with the hidden prefix would not be listed. */
 static gboolean name_ok(const char *name, GError **error)
 {
     if (g_str_has_prefix(name, RBD_HIDDEN_PREFIX))
@@ -270,7 +273,7 @@ static gboolean snapshots_rename(CstPoolState *state, const char *volume, const 
 
 /* --- revert ----------------------------------------------------------------------------------- */
 
-/* 0 or a negative errno. The task counts the image's size. */
+/* Returns 0 or a negative errno. The task counts the image's size. */
 static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
 {
     CST_TEST_POINT("rbd.snapshot.roll_back");
@@ -280,7 +283,7 @@ static int roll_back(RbdJob *job, rbd_image_t image, const char *snapshot)
                                                       &job->work);
 }
 
-/* Whether the revert of @volume is finished, and only its note was still there. */
+/* Whether the revert of @volume is finished, and only its note remains. */
 static gboolean is_finished(RbdState *state, const char *volume)
 {
     gboolean finished;
@@ -301,10 +304,7 @@ static void set_finished(RbdState *state, const char *volume, gboolean finished)
     g_mutex_unlock(&state->lock);
 }
 
-/*
- * The note is written only after the snapshot is known to exist, and removed only after the whole
- * revert.
- */
+/* The note is set after the snapshot was found, and removed after the whole revert. */
 static gboolean revert_in(RbdJob *job, rbd_image_t image, GError **error)
 {
     uint64_t id = 0;
@@ -333,7 +333,7 @@ static gboolean revert(RbdJob *job, GError **error)
     return cst_rbd_with_image(job, TRUE, revert_in, error);
 }
 
-/* A revert can't be cancelled: stopped midway, it would leave a mixture. */
+/* A revert cannot be cancelled, because it would leave mixed content. */
 static gboolean snapshots_revert(CstPoolState *state, const char *volume, const char *name,
                                  const GPtrArray *agreed, CstTask *task, GError **error)
 {
@@ -346,7 +346,8 @@ static gboolean snapshots_revert(CstPoolState *state, const char *volume, const 
 }
 
 /*
- * TRUE: nobody has the volume open, so nobody is reverting it. *ret_result: 0 or a negative errno.
+ * TRUE if the volume is not open, so that no revert of it is in progress. *ret_result: 0 or a
+ * negative errno.
  */
 static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
 {
@@ -360,11 +361,11 @@ static gboolean is_free(RbdJob *job, const char *volume, int *ret_result)
     job->ceph->rbd_close(image);
     if (*ret_result != -ERANGE)
         return *ret_result < 0 || watchers == 0;
-    *ret_result = 0; /* there is no room for those that it has */
+    *ret_result = 0; /* the list has no space for the watchers */
     return FALSE;
 }
 
-/* Opens @volume and reverts it. 0 or a negative errno. */
+/* Opens @volume and reverts it. Returns 0 or a negative errno. */
 static int revert_again(RbdJob *job, const char *volume, const char *snapshot)
 {
     rbd_image_t image = NULL;
@@ -382,9 +383,9 @@ static int revert_again(RbdJob *job, const char *volume, const char *snapshot)
 }
 
 /*
- * RbdNoteFunc: completes the revert of @volume that a crash cut short; one that another process is
- * doing is left to it. When only the note could not be removed, the revert is not repeated, because
- * the volume may have been written since.
+ * RbdNoteFunc: completes the interrupted revert of @volume, unless another process is doing it. If
+ * only the note could not be removed, the revert is not repeated, because the volume may have been
+ * written since.
  */
 static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
 {
@@ -397,20 +398,20 @@ static void finish_revert(RbdJob *job, const char *volume, const char *snapshot)
     }
     if (!finished && result >= 0)
         result = revert_again(job, volume, snapshot);
-    /* A volume or a snapshot that is gone needs no more. */
+    /* If the volume or the snapshot was removed, no revert is needed. */
     if (result >= 0 || result == -ENOENT)
         result = cst_rbd_note_remove(job, REVERT_NOTE, volume);
     if (result < 0)
         job->flags |= RBD_JOB_LEFT;
 }
 
-/* In the job that drops drafts; from here on it can't be cancelled, either. */
+/* Runs in the job that drops drafts, which cannot be cancelled from here on. */
 gboolean cst_rbd_finish_reverts(RbdJob *job, GError **error)
 {
     job->flags = RBD_JOB_UNSTOPPABLE;
     if (!cst_rbd_note_each(job, REVERT_NOTE, finish_revert, error))
         return FALSE;
-    /* A later note of these volumes, which another process may write, is of another revert. */
+    /* A later note of these volumes is of another revert, because another process may write it. */
     if (!(job->flags & RBD_JOB_LEFT)) {
         g_mutex_lock(&job->state->lock);
         g_hash_table_remove_all(job->state->finished);

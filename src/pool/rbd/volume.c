@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Existing volumes: opened, removed, resized, flattened, and who uses them. Each is a job (job.c)
- * with one open image. What is removed or flattened releases its origin (origin.c), after a note
- * that survives a crash.
+ * Existing volumes: opening, removal, resize, flattening, and their users. Each call is a job
+ * (job.c) with one open image. A removal or a flattening releases the origin (origin.c), after a
+ * note that survives a crash.
  */
 #include "rbd.h"
 
@@ -40,8 +40,8 @@ CstBlob *cst_rbd_vol_open(CstPoolState *state, const char *name, gboolean writab
 /* --- delete ----------------------------------------------------------------------------------- */
 
 /*
- * Removes the snapshots that may go: all, or (@all FALSE) those that only clones needed. BUSY when
- * others are left.
+ * Removes snapshots: all, or (@all FALSE) only snapshots that are not a user's. BUSY if user
+ * snapshots remain.
  */
 static gboolean remove_snapshots(RbdJob *job, rbd_image_t image, const char *name, gboolean all,
                                  GError **error)
@@ -69,7 +69,7 @@ static gboolean remove_snapshots(RbdJob *job, rbd_image_t image, const char *nam
            cst_ceph_fail(error, result, _("failed to remove the snapshots of volume '%s'"), name);
 }
 
-/* librbd's own refusal would not name the clones. */
+/* librbd's own error would not name the clones. */
 static gboolean refuse_parent(RbdJob *job, rbd_image_t image, const char *name, GError **error)
 {
     g_autoptr(GPtrArray) children = g_ptr_array_new_with_free_func(g_free);
@@ -85,8 +85,8 @@ static gboolean refuse_parent(RbdJob *job, rbd_image_t image, const char *name, 
 }
 
 /*
- * Everything that forbids the removal, then the snapshots; what is left after a failure is the
- * image without some of them.
+ * Makes all checks, then removes the snapshots. After a failure the image exists, and may lack some
+ * of them.
  */
 static gboolean prepare_removal(RbdJob *job, const char *name, gboolean snapshots,
                                 RbdOrigin *origin, GError **error)
@@ -104,8 +104,8 @@ static gboolean prepare_removal(RbdJob *job, const char *name, gboolean snapshot
 }
 
 /*
- * The note about the origin is written before the removal: afterwards nobody could read what the
- * image was cloned from.
+ * The note about the origin is set before the removal, because the origin cannot be read
+ * afterwards.
  */
 gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots, GError **error)
 {
@@ -118,7 +118,9 @@ gboolean cst_rbd_remove_image(RbdJob *job, const char *name, gboolean snapshots,
     CST_CRASH_POINT("rbd.remove.prepared");
     result =
         job->ceph->rbd_remove_with_progress(job->conn->io, name, cst_rbd_job_progress, &job->work);
-    /* Ceph keeps an image while it has watchers; the core's own check was a moment ago. */
+    /*
+     * Ceph refuses to remove an image with watchers, which may be newer than the core's own check.
+     */
     if (result == -EBUSY)
         return cst_fail(error, CST_ERROR_BUSY,
                         _("volume '%s' is open somewhere; close it there first"), name);
@@ -152,8 +154,8 @@ gboolean cst_rbd_vol_delete(CstPoolState *state, const char *name, unsigned flag
 /* --- rename ----------------------------------------------------------------------------------- */
 
 /*
- * One step for everybody else. Clones, and what snapshots and notes say, go by the image's id. An
- * image that is gone, with another one of the new name, was renamed already.
+ * Atomic for other clients. Clones and snapshots refer to the image's id. If the image does not
+ * exist and an image with the new name does, it was already renamed.
  */
 static gboolean rename_image(RbdJob *job, GError **error)
 {
@@ -189,7 +191,7 @@ gboolean cst_rbd_vol_rename(CstPoolState *state, const char *name, const char *n
 
 /* --- resize, flatten -------------------------------------------------------------------------- */
 
-/* "true": shrinking is allowed; the core has checked it. */
+/* "true" allows shrinking, which the core has checked. */
 static gboolean resize(RbdJob *job, GError **error)
 {
     rbd_image_t image = NULL;
@@ -215,8 +217,10 @@ gboolean cst_rbd_vol_resize(CstPoolState *state, const char *name, uint64_t capa
     return cst_rbd_job_wait(job, error);
 }
 
-/* Copies what the image still reads from its parent; stopped midway, the rest is still read
- * there. */
+/*
+ * Copies the content that the image still reads from its parent. After an interruption the rest is
+ * still read from the parent.
+ */
 static gboolean flatten_image(RbdJob *job, rbd_image_t image, GError **error)
 {
     int result;
@@ -231,8 +235,8 @@ static gboolean flatten_image(RbdJob *job, rbd_image_t image, GError **error)
 }
 
 /*
- * The origin is read first, since a flattened image has none. It is released also after a failure,
- * which does nothing while the clone still needs it.
+ * The origin is read first, because a flattened image has no origin. It is also released after a
+ * failure, which does nothing while the clone still needs it.
  */
 static gboolean flatten(RbdJob *job, GError **error)
 {
@@ -266,11 +270,11 @@ gboolean cst_rbd_vol_flatten(CstPoolState *state, const char *name, CstTask *tas
     return cst_rbd_job_wait(job, error);
 }
 
-/* --- who uses it, what depends on it ---------------------------------------------------------- */
+/* --- users and dependents --------------------------------------------------------------------- */
 
 /*
- * Watchers are who has the image open for writing. This client's own are not counted, whichever of
- * its calls they belong to.
+ * Appends the watchers: the clients that have the image open for writing. Leaves out the watchers
+ * of this client, of all its calls.
  */
 gboolean cst_rbd_list_watchers(RbdJob *job, rbd_image_t image, GPtrArray *holders, GError **error)
 {
