@@ -228,7 +228,7 @@ gboolean cst_rbd_map_decode(const RbdAnswers *answers, RbdHeader *header)
     take_int(&r, 4); /* length of the map's own header */
     enter_struct(&r);
     listed = take_int(&r, 8);
-    /* If the map has another size, a resize of the image is in progress. */
+    /* If the map is too short, a resize of the image is in progress. */
     if (r.bad || listed < objects || (objects + 3) / 4 > r.left)
         return FALSE;
     there = count_there(r.p, objects);

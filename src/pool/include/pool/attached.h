@@ -20,7 +20,8 @@ typedef struct {
                              exists */
     char *key;          /**< the same for each path to the device; NULL: @path is the key */
     char *problem;      /**< why the device cannot be used; NULL: it can */
-    GPtrArray *options; /**< of CstPoolOption, in the type's namespace for volumes; NULL: none */
+    GPtrArray *options; /**< of CstPoolOption, in the type's namespace for volumes; NULL: no
+                             options */
     uint64_t size;      /**< bytes */
 } CstAttached;
 

@@ -56,8 +56,8 @@ gboolean cst_file_fits(const CstVolume *known, const CstFileSeen *seen);
 CstVolume *cst_file_inspect(const CstFiles *files, const char *name, CstFileSeen *seen,
                             CstVolume *known);
 /**
- * Logs the problem of a record that was just made (NULL: the file is gone), once for each content
- * of the file: @known, the former record (NULL: there is no former one), has it for this stamp.
+ * Logs the problem of a new record (NULL: the file was removed), once for each content of the file.
+ * A problem of @known, the former record (may be NULL), with the same stamp is already logged.
  */
 void cst_file_log_problem(const CstPoolState *state, const CstVolume *known,
                           const CstVolume *volume);
