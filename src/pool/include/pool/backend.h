@@ -21,8 +21,7 @@
 
 /**
  * A backend implements one pool type. Its callbacks are grouped by capability. A NULL callback
- * means that the technology lacks the operation, and the dispatcher (pool.h) reports one clear
- * error.
+ * means that the technology lacks the operation; the dispatcher (pool.h) reports one clear error.
  *
  * The life of a pool's state:
  *
@@ -36,23 +35,19 @@
  *
  * A callback that fails sets @error and leaves the storage unchanged. A callback that succeeds sets
  * no error. @error is never NULL. The volume or snapshot in a call may have been removed: NO_VOL,
- * NOT_FOUND. If a backend fails without an error, or returns a value that its slot's contract
- * forbids, the dispatcher fails with an INTERNAL error that names the backend (dispatch.h).
+ * NOT_FOUND. If a backend fails without an error, or violates the contract of a slot, the
+ * dispatcher fails with an INTERNAL error that names the backend (dispatch.h).
  */
 
 typedef struct CstBackend CstBackend;
 typedef struct CstPoolState CstPoolState;
 
-/**
- * Callbacks of the core for a state, valid as long as the state lives. Any thread; they hold no
- * lock for long.
- */
+/** Callbacks of the core, valid as long as the state. Any thread; they hold no lock for long. */
 typedef struct {
     /**
      * Reads the value of the secret that @auth names. The caller clears the value as soon as
-     * possible and keeps all data derived from it in CstSecretBytes. NO_SECRET if no secret has
-     * that name, or the secret has no value. INVALID_SECRET if it is sealed with a key that this
-     * host lacks.
+     * possible and keeps all derived data in CstSecretBytes. NO_SECRET without a secret of that
+     * name or its value. INVALID_SECRET if it is sealed with a key that this host lacks.
      */
     gboolean (*secret)(const CstAuth *auth, CstSecretBytes *ret_value, gpointer data,
                        GError **error);
@@ -81,8 +76,7 @@ typedef struct {
 
 /**
  * Prefix of the name of a deleted volume in the trash; in a nested name, of its last component. At
- * most 53 bytes of UTF-8 follow. The name ends with a digit or a letter, and not with the suffix of
- * a draft.
+ * most 53 bytes of UTF-8 follow. The last one is a digit or a letter, not a draft's suffix.
  */
 #define CST_TRASH_PREFIX ".cistern-trash-"
 /** Whether @name is the name of a volume in the trash. */
@@ -116,10 +110,7 @@ typedef struct {
 #define CST_POOL_USAGE_UNKNOWN \
     ((CstPoolUsage){.mode = CST_PERMS_UNSET, .uid = CST_PERMS_UNSET, .gid = CST_PERMS_UNSET})
 
-/**
- * Receives each volume that a scan finds, and consumes the reference. Any thread, one call at a
- * time.
- */
+/** Receives a volume of a scan and consumes the reference. Any thread, one call at a time. */
 typedef void (*CstVolumeSink)(CstVolume *volume, gpointer data);
 /** Returns a new reference to the former record of @name, or NULL. Any thread. */
 typedef CstVolume *(*CstVolumeKnown)(const char *name, gpointer data);
@@ -138,8 +129,8 @@ typedef struct {
  */
 typedef struct {
     char *token;     /**< text of a UUID, made by the core; names the draft in the journal */
-    char *name;      /**< name of the draft for snapshots.create and vol_resize; NULL: they cannot
-                          find it */
+    char *name;      /**< name of the draft in snapshots.create and vol_resize; NULL: not
+                          possible */
     CstBlob *blob;   /**< open for reading and writing; NULL for a directory volume */
     CstFileId id;    /**< of the file; zero if volumes are not files */
     gboolean shared; /**< users other than root and our user can write to its directory */
@@ -173,7 +164,7 @@ gboolean cst_holders_pass(const GPtrArray *holders);
 /** Maximum wait for passing holders before the work on a volume is refused, in µs. */
 #define CST_HOLDERS_PASS_US (20 * G_TIME_SPAN_SECOND)
 /**
- * Returns TRUE if @holders is empty. Otherwise fails with BUSY and names @volume and all holders.
+ * Returns TRUE if @holders is empty. Otherwise fails with BUSY and names @volume and the holders.
  */
 gboolean cst_holders_refuse(const GPtrArray *holders, const char *volume, GError **error);
 
@@ -211,9 +202,8 @@ typedef struct {
  */
 typedef struct {
     /**
-     * A draft can have snapshots. They become the volume's snapshots with the commit, and are
-     * dropped with the draft. vol_reserve sets the name (CstVolDraft.name) that create and
-     * vol_resize use for the draft.
+     * A draft can have snapshots. They become the volume's with the commit, and are dropped with
+     * the draft. vol_reserve sets CstVolDraft.name, which create and vol_resize use for the draft.
      */
     gboolean of_drafts;
     /** With of_drafts: whether this pool's storage supports snapshots of drafts. NULL: it does. */
@@ -225,17 +215,16 @@ typedef struct {
                        const CstSnapshotCreate *how, CstTask *task, GError **error);
     /**
      * Creates snapshot @name of each of @volumes (NULL-terminated, at least two) atomically, at one
-     * point in time. Write order is kept across the volumes: if a snapshot contains a write, the
-     * snapshots contain all earlier writes to the other volumes. Creates all snapshots or no
-     * snapshot, also if the process is killed; durable on return. Before any change it fails with
-     * EXISTS if a volume has a snapshot of that name, and with NO_VOL if a volume is missing. NULL:
-     * not supported.
+     * point in time. If a snapshot contains a write, the snapshots contain all earlier writes to
+     * the other volumes. Creates all snapshots or no snapshot, even if the process is killed;
+     * durable on return. Before any change it fails with EXISTS if a volume has a snapshot of that
+     * name, and with NO_VOL if a volume is missing. NULL: not supported.
      */
     gboolean (*create_many)(CstPoolState *state, const char *const *volumes, const char *name,
                             CstTask *task, GError **error);
     /**
-     * Appends the names of the snapshots that a revert to @name would remove, oldest first. NULL: a
-     * revert never removes a snapshot.
+     * Appends the names of the snapshots that a revert to @name would remove, oldest first. NULL:
+     * it never removes one.
      */
     gboolean (*revert_loses)(CstPoolState *state, const char *volume, const char *name,
                              GPtrArray *names, GError **error);
@@ -249,15 +238,10 @@ typedef struct {
      */
     gboolean (*revert)(CstPoolState *state, const char *volume, const char *name,
                        const GPtrArray *agreed, CstTask *task, GError **error);
-    /**
-     * Removes the snapshot, or fails and leaves it intact. BUSY, naming them, while clones need it.
-     */
+    /** Removes the snapshot, or leaves it intact. BUSY, naming them, if clones need it. */
     gboolean (*remove)(CstPoolState *state, const char *volume, const char *name, CstTask *task,
                        GError **error);
-    /**
-     * Renames the snapshot atomically. EXISTS if another snapshot has the name. Clones are not
-     * affected.
-     */
+    /** Renames the snapshot atomically. EXISTS if the name is in use. Clones are not affected. */
     gboolean (*rename)(CstPoolState *state, const char *volume, const char *name,
                        const char *new_name, GError **error);
     /** Opens the content of the snapshot for reading. Returns a new reference. */
@@ -320,10 +304,7 @@ struct CstBackend {
      * them. FALSE: its pools cannot keep deleted volumes.
      */
     gboolean keeps_trash;
-    /**
-     * Names with this prefix belong to the backend; no volume or snapshot may have one. NULL: no
-     * prefix.
-     */
+    /** Reserved prefix; no volume or snapshot may have such a name. NULL: no prefix. */
     const char *reserved_prefix;
     /**
      * Options of a definition, besides its <auth>, that name a secret by UUID or usage. The
@@ -334,22 +315,18 @@ struct CstBackend {
     /* --- required ---------------------------------------------------------------------------- */
 
     /**
-     * Creates the state from a definition and keeps a copy of @def in it. The dispatcher fills in
-     * the rest of the head. Does not access the storage. INVALID or CONFIG if the definition is not
+     * Creates the state from a definition and stores a copy of @def. The dispatcher fills in the
+     * rest of the head. Does not access the storage. INVALID or CONFIG if the definition is not
      * valid.
      */
     CstPoolState *(*open)(const CstPoolDef *def, GError **error);
     /** Frees the state and its copy of the definition. Does not change the storage. */
     void (*close)(CstPoolState *state);
-    /**
-     * Sets *ret_active to whether the pool is active on this host (mounted, logged in, …). An
-     * inactive pool is not an error.
-     */
+    /** Sets *ret_active: whether the pool is active (mounted, …). Inactive is not an error. */
     gboolean (*check)(CstPoolState *state, gboolean *ret_active, GError **error);
     /**
      * Finds all volumes. If the stamp of the known record still matches, it passes on that record.
-     * A volume that cannot be read gets a record with its problem. FALSE only if the pool itself
-     * cannot be listed.
+     * An unreadable volume gets a record with its problem. FALSE only if the pool cannot be listed.
      */
     gboolean (*scan)(CstPoolState *state, const CstScan *scan, CstTask *task, GError **error);
     /**
@@ -361,15 +338,11 @@ struct CstBackend {
     /** Fills in *ret_usage, in bytes; initially CST_POOL_USAGE_UNKNOWN. */
     gboolean (*usage)(CstPoolState *state, CstPoolUsage *ret_usage, GError **error);
     /**
-     * Adds further properties of the storage (such as the free extents of a disk), as read by the
-     * last usage(), to @def. @def is a copy of the definition for display. Does not access the
-     * storage. NULL: no further properties.
+     * Adds properties of the storage (such as free extents of a disk) to @def, a copy for display.
+     * They were read by the last usage(). Does not access the storage. NULL: no such properties.
      */
     void (*describe)(CstPoolState *state, CstPoolDef *def);
-    /**
-     * Returns the path of a volume as libvirt shows it, from the definition alone. Never NULL. The
-     * caller frees it.
-     */
+    /** Returns a volume's path in libvirt's form, by the definition alone; never NULL. Free it. */
     char *(*vol_path)(CstPoolState *state, const char *name);
     /**
      * Returns the name of the volume that @path (clean, absolute) or a key may mean, from the
@@ -388,23 +361,19 @@ struct CstBackend {
      */
     gboolean (*touch)(const CstPoolDef *def, GError **error);
     gboolean (*may_hang)(const CstPoolDef *def); /**< FALSE: do not touch it now; NULL: TRUE */
-    gint64 (*patience)(const CstPoolDef *def);   /**< time limit of touch, in us; 0 or NULL: five
-                                                      seconds */
+    gint64 (*patience)(const CstPoolDef *def);   /**< of touch, in us; 0 or NULL: five seconds */
 
     /* --- lifecycle --------------------------------------------------------------------------- */
 
     /**
      * Creates the storage (pool-build). @flags: CstPoolBuildFlags; FLAGS for a flag that does not
-     * apply to the type. POOL_BUILT if formatting would destroy content and
-     * CST_POOL_BUILD_OVERWRITE is not set. A repeated call changes no more. NULL: success without a
-     * change.
+     * apply. POOL_BUILT if formatting would destroy content without CST_POOL_BUILD_OVERWRITE. A
+     * repeated call changes no more. NULL: success without a change.
      */
     gboolean (*build)(CstPoolState *state, unsigned flags, GError **error);
     /** Makes the storage usable on this host; also called if it already is. NULL: always usable. */
     gboolean (*start)(CstPoolState *state, GError **error);
-    /**
-     * Undoes start. BUSY, naming the volume, while a volume is in use. NULL: no action is needed.
-     */
+    /** Undoes start. BUSY, naming the volume, while a volume is in use. NULL: no action. */
     gboolean (*stop)(CstPoolState *state, GError **error);
     /** Removes the storage (pool-delete) of a pool without volumes. NULL: not supported. */
     gboolean (*destroy)(CstPoolState *state, unsigned flags, GError **error);
@@ -425,8 +394,7 @@ struct CstBackend {
     /**
      * Opens a new login with the current value of host->secret(), and closes it. Existing logins
      * are kept. DENIED or AUTH if the storage refuses the login; other errors do not depend on the
-     * value. Called on a separate state that is not used otherwise. Does not call the host after it
-     * has returned. NULL: the storage has no login.
+     * value. Called on a separate state; does not call the host after its return. NULL: no login.
      */
     gboolean (*prove)(CstPoolState *state, GError **error);
     /**
@@ -436,10 +404,10 @@ struct CstBackend {
     gboolean (*renew)(CstPoolState *state, GError **error);
     /**
      * Logs in to the storage's server as @admin and makes @value the only credential of the pool's
-     * user. The permissions of the user are kept. @value NULL: changes no credential. *ret_account
-     * names the user and the server, and is equal for all pools that log in as that user; the
-     * caller frees it. DENIED if @admin lacks the permission; NOT_FOUND if the user does not exist.
-     * NULL: not supported.
+     * user. The user's permissions are kept. @value NULL: changes no credential. *ret_account names
+     * the user and the server, and is equal for all pools with that user; the caller frees it.
+     * DENIED if @admin lacks the permission; NOT_FOUND if the user does not exist. NULL: not
+     * supported.
      */
     gboolean (*set_credential)(CstPoolState *state, const CstLoginAdmin *admin,
                                const CstSecretBytes *value, char **ret_account, GError **error);
@@ -469,9 +437,9 @@ struct CstBackend {
 
     /**
      * Returns a text that distinguishes the storage of @volume, just scanned, from all other
-     * volumes that ever have its name. It survives renames and reboots: a UUID, a number that is
-     * never reused. "" if the storage has no such property. The caller frees it. NULL: the inode
-     * and birth time of the file are used.
+     * volumes that ever have its name: a UUID, a number that is never reused. Renames and reboots
+     * keep it. "" if there is no such text. The caller frees it. NULL: the file's inode and birth
+     * time.
      */
     char *(*vol_identity)(CstPoolState *state, const CstVolume *volume, GError **error);
     /**
@@ -490,14 +458,10 @@ struct CstBackend {
      */
     gboolean (*vol_reserve)(CstPoolState *state, const CstVolDef *def, CstVolDraft *draft,
                             GError **error);
-    /**
-     * Gives the draft its name atomically. VOL_EXISTS if the name was acquired by another volume.
-     */
+    /** Gives the draft its name atomically. VOL_EXISTS if a volume has the name by now. */
     gboolean (*vol_commit)(CstPoolState *state, CstVolDraft *draft, const CstVolDef *def,
                            GError **error);
-    /**
-     * Drops a draft by its token, also a draft of a dead process. Succeeds if it does not exist.
-     */
+    /** Drops a draft by its token, even of a dead process. Succeeds if it does not exist. */
     gboolean (*vol_abandon)(CstPoolState *state, const char *token, GError **error);
     /**
      * Removes a volume without holders or dependents. The removal is durable on return. May succeed
@@ -543,9 +507,7 @@ struct CstBackend {
      * FALSE (no error) if the storage cannot store it. NULL: it never can.
      */
     gboolean (*vol_declare)(CstPoolState *state, CstBlob *blob, const CstDeclaration *declaration);
-    /**
-     * Fails with the reason if overwriting the whole volume would damage it. NULL: it never does.
-     */
+    /** Fails with the reason if a wipe would damage the volume. NULL: it never does. */
     gboolean (*vol_check_wipe)(CstPoolState *state, const char *name, GError **error);
     /** Opens the stored bytes of the volume. Returns a new reference. NULL: not supported. */
     CstBlob *(*vol_open)(CstPoolState *state, const char *name, gboolean writable, GError **error);
@@ -570,9 +532,8 @@ struct CstBackend {
                             GError **error);
     /**
      * Appends the path, in the form of vol_path, of each volume that shares content with this
-     * volume and would be lost with it. This includes volumes in other places of the technology
-     * (another Ceph pool). The core shows each volume as "pool/volume" if a pool lists it, else by
-     * that path.
+     * volume and would be lost with it, also in other places of the technology (another Ceph pool).
+     * The core shows the volume as "pool/volume" if a pool lists it, else by that path.
      */
     gboolean (*vol_children)(CstPoolState *state, const char *name, GPtrArray *children,
                              GError **error);
@@ -585,9 +546,8 @@ struct CstBackend {
     /* --- groups; NULL: not supported by the technology ---------------------------------------- */
 
     /**
-     * Reports the health of the storage. *ret_health is empty at first. @details: includes the
-     * notes. Without @details the call must be cheap, because the daemon makes it every few
-     * seconds.
+     * Reports the health of the storage. *ret_health is empty at first. @details: with the notes.
+     * Without @details it must be cheap, because the daemon calls it every few seconds.
      */
     gboolean (*health)(CstPoolState *state, gboolean details, CstPoolHealth *ret_health,
                        GError **error);
@@ -599,15 +559,11 @@ struct CstBackend {
 
     /* --- watch: changes by other programs; open and read, or neither -------------------------- */
 
-    /**
-     * Opens a descriptor that becomes readable after a change. The core closes it with watch_close.
-     */
+    /** Opens a descriptor that becomes readable after a change; closed by watch_close. */
     int (*watch_open)(CstPoolState *state, GError **error);
     /** Closes @fd. Must not wait for the storage. NULL: close() is enough. */
     void (*watch_close)(CstPoolState *state, int fd);
-    /**
-     * Reads all pending events. Calls @changed with each name, or with NULL for an unknown change.
-     */
+    /** Reads all pending events. Calls @changed with each name, or NULL for an unknown change. */
     void (*watch_read)(CstPoolState *state, int fd,
                        void (*changed)(const char *name, gpointer data), gpointer data);
 };
