@@ -29,71 +29,73 @@ typedef struct {
     char *name;
 } Qcow2Bitmap;
 
-/** Frees what @bitmap owns and zeroes it. */
+/** Frees the members of @bitmap and zeroes it. */
 void qcow2_bitmap_clear(Qcow2Bitmap *bitmap);
 
-/** Returns whether the image has bitmaps and no program that ignores them has changed it since. */
+/** Returns whether the image has valid bitmaps. The autoclear bit is cleared by programs that
+ * change the image and do not know bitmaps. */
 static inline gboolean qcow2_bitmaps_are_valid(const Qcow2 *q)
 {
     return q->header.has_bitmaps && (q->header.autoclear & QCOW2_AUTOCLEAR_BITMAPS);
 }
 
 /**
- * Reads the directory as an array of Qcow2Bitmap that clears its elements; the caller's. Returns an
- * empty array when the image has no valid bitmaps. CORRUPT when the directory is damaged, NO_MEMORY
- * when it does not fit into memory. Lock held.
+ * Reads the directory. Returns an array of Qcow2Bitmap, which clears its elements; the caller frees
+ * it. The array is empty when the image has no valid bitmaps. CORRUPT when the directory is
+ * damaged, NO_MEMORY when it does not fit into memory. Lock held.
  */
 GArray *qcow2_bitmaps_read(Qcow2 *q, GError **error);
-/** Makes an empty array of the same kind. */
+/** Returns an empty array of Qcow2Bitmap, which clears its elements. */
 GArray *qcow2_bitmaps_new(void);
 /**
- * Packs @bitmaps as a directory of *ret_len bytes; the caller's. Does not check the limits of the
- * format. NO_MEMORY, in which errors @name names the image.
+ * Packs @bitmaps as a directory. Returns *ret_len bytes, which the caller frees. Does not check the
+ * limits of the format. NO_MEMORY; the error names the image @name.
  */
 uint8_t *qcow2_bitmaps_pack(const GArray *bitmaps, const char *name, uint64_t *ret_len,
                             GError **error);
 
-/** Returns the length of a directory entry with @extra_size bytes of extra data and a name of
- * @name_size bytes, padding included. */
+/** Returns the length in bytes of a directory entry, padding included. The entry has @extra_size
+ * bytes of extra data and a name of @name_size bytes. */
 uint64_t qcow2_bitmap_entry_len(uint64_t extra_size, uint64_t name_size);
-/** Returns how many entries the table of a bitmap needs for a disk of @size bytes. */
+/** Returns the number of entries in the table of a bitmap for a disk of @size bytes. */
 uint64_t qcow2_bitmap_entries(const Qcow2 *q, uint64_t size, unsigned granularity_bits);
-/** Returns whether the bits of @bitmap can be relied on. FALSE when it is inconsistent (marked as
- * in use) or of a kind that is unknown here. */
+/** Returns whether the bits of @bitmap are reliable. FALSE when the bitmap is inconsistent (marked
+ * as in use) or of an unknown kind. */
 gboolean qcow2_bitmap_is_usable(const Qcow2 *q, const Qcow2Bitmap *bitmap);
 
-/** Reads the table of @bitmap: table_size entries in host order; the caller's. CORRUPT when the
- * table is too long or not inside the file. Lock held. */
+/** Reads the table of @bitmap. Returns table_size entries in host order, which the caller frees.
+ * CORRUPT when the table is too long or not inside the file. Lock held. */
 uint64_t *qcow2_bitmap_table(Qcow2 *q, const Qcow2Bitmap *bitmap, GError **error);
 
 /* --- bitmapext.c: the extension in the header; lock held ------------------------------------- */
 
 /**
- * Makes the header refer to the directory of @count bitmaps at @offset, @bytes bytes long, or, if
- * there are 0, to no directory. Sets the size of the disk to @size bytes. The caller has written
- * the directory and all that it refers to; cached metadata is synced first. The change is on the
- * disk when the function returns TRUE. LIMIT or UNSUPPORTED when the header has no room for a first
- * bitmap, which leaves the image as it was. A failed write of the header sets q->lost.
+ * Makes the header refer to the directory of @count bitmaps at @offset, @bytes bytes long. With a
+ * @count of 0 the header refers to no directory. Sets the size of the disk to @size bytes. The
+ * caller has written the directory, the tables and the bits. Syncs cached metadata first. The
+ * change is on the disk when the function returns TRUE. LIMIT or UNSUPPORTED when the header has no
+ * room for a first bitmap; the image is unchanged then. A failed write of the header sets q->lost.
  */
 gboolean qcow2_bitmaps_switch(Qcow2 *q, uint32_t count, uint64_t offset, uint64_t bytes,
                               uint64_t size, GError **error);
 /**
- * Marks enabled bitmaps, or @all bitmaps, as in use on the disk, before the guest's bytes change.
- * Invalidates all bitmaps when the directory is damaged. Issues a barrier after the changes.
+ * Marks enabled bitmaps (all bitmaps with @all) as in use on the disk. Call it before the guest's
+ * bytes change. Invalidates all bitmaps when the directory is damaged. Issues a barrier after the
+ * changes.
  */
 gboolean qcow2_bitmaps_outdate(Qcow2 *q, gboolean all, GError **error);
 
 /* --- bitmapread.c; lock held ------------------------------------------------------------------ */
 
-/** Reads the cluster of bits that the table entry @entry stands for into @bits, cluster_size bytes
- * long. CORRUPT when the entry is damaged. */
+/** Reads the cluster of bits of the table entry @entry into @bits, which has room for cluster_size
+ * bytes. CORRUPT when the entry is damaged. */
 gboolean qcow2_bitmap_bits(Qcow2 *q, uint64_t entry, uint8_t *bits, GError **error);
 
-/** Takes the guest's bytes from @from to before @to, which are dirty. */
+/** Receives a dirty range: the guest's bytes from @from to before @to. */
 typedef gboolean (*Qcow2DirtyFunc)(gpointer data, uint64_t from, uint64_t to, GError **error);
 /**
- * Calls @func for each run of set bits, in their order; a run may be told in several pieces.
- * CORRUPT when the bitmap's table is damaged.
+ * Calls @func for each run of set bits, in ascending order. One run may be reported in several
+ * pieces. CORRUPT when the bitmap's table is damaged.
  */
 gboolean qcow2_bitmap_each_dirty(Qcow2 *q, const Qcow2Bitmap *bitmap, Qcow2DirtyFunc func,
                                  gpointer data, GError **error);
@@ -101,10 +103,10 @@ gboolean qcow2_bitmap_each_dirty(Qcow2 *q, const Qcow2Bitmap *bitmap, Qcow2Dirty
 /* --- bitmapmerge.c; lock held ----------------------------------------------------------------- */
 
 /**
- * Adds the bits of @from, a bitmap of @source, to those of @to and returns the new table, in host
- * order; the caller's. @to does not change. Writes changed bits to new clusters. Adds these to
- * @fresh, and the clusters that they replace to @stale (uint64_t cluster numbers), even when it
- * fails.
+ * Computes the union of two bitmaps: the bits of @to and of @from, a bitmap of @source. Returns the
+ * new table in host order, which the caller frees. @to does not change. Writes changed bits to new
+ * clusters. Adds the numbers of the new clusters to @fresh and the numbers of the replaced clusters
+ * to @stale (uint64_t), even when it fails.
  */
 uint64_t *qcow2_bitmap_merged(Qcow2 *q, const Qcow2Bitmap *to, Qcow2 *source,
                               const Qcow2Bitmap *from, GArray *fresh, GArray *stale,

@@ -4,54 +4,57 @@
 #include "bitmapdir.h"
 
 /**
- * A change of the bitmaps: begin, put and drop, commit, clear. It writes a new directory and other
- * new content to free places, then the header's extension, and gives up afterwards what only the
- * old directory used. Each call needs the lock, and no other change of the bitmaps may run between
- * begin and clear.
+ * A change of the bitmaps. Call order: begin, put and drop, commit, clear.
+ *
+ * The new directory and all other new content are written to free clusters. Then one change of the
+ * header's extension makes them valid. The clusters that only the old directory used are given up
+ * afterwards. Each call needs the lock. No other change of the bitmaps may run between begin and
+ * clear.
  */
 typedef struct {
-    Qcow2 *q;         /**< borrowed; NULL: nothing is being changed */
-    GArray *bitmaps;  /**< Qcow2Bitmap: the directory to be written */
-    GArray *fresh;    /**< uint64_t: clusters to be freed when the edit fails */
-    GArray *stale;    /**< uint64_t: clusters to be given up when it is committed */
-    gboolean changed; /**< a commit is needed */
+    Qcow2 *q;         /**< borrowed; NULL: no edit has begun */
+    GArray *bitmaps;  /**< Qcow2Bitmap: the directory to write */
+    GArray *fresh;    /**< uint64_t: clusters to free when the edit fails */
+    GArray *stale;    /**< uint64_t: clusters to give up after the commit */
+    gboolean changed; /**< the edit needs a commit */
 } Qcow2BitmapEdit;
 
-/** Begins a change of the bitmaps of @q, which it borrows, by reading the directory. */
+/** Begins a change of the bitmaps of @q by reading the directory. Borrows @q. */
 gboolean qcow2_bitmap_edit_begin(Qcow2BitmapEdit *edit, Qcow2 *q, GError **error);
-/** Ends the edit; frees clusters that were not committed. May be called for a struct of zeroes. */
+/** Ends the edit and frees uncommitted clusters. Accepts a zeroed struct. */
 void qcow2_bitmap_edit_clear(Qcow2BitmapEdit *edit);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Qcow2BitmapEdit, qcow2_bitmap_edit_clear)
 
-/** Writes one cluster of @bits to a new place and stores it in *entry, a table entry. */
+/** Writes one cluster of @bits to a new cluster. Sets *entry to the table entry for it. */
 gboolean qcow2_bitmap_edit_put_bits(Qcow2BitmapEdit *edit, const uint8_t *bits, uint64_t *entry,
                                     GError **error);
-/** Writes @table, the table_size entries of @bitmap in host order, to a new place, and sets
+/** Writes @table, the table_size entries of @bitmap in host order, to new clusters. Sets
  * table_offset. @table may be NULL: all entries are zero. */
 gboolean qcow2_bitmap_edit_put_table(Qcow2BitmapEdit *edit, Qcow2Bitmap *bitmap,
                                      const uint64_t *table, GError **error);
-/** Notes the clusters of the table of @bitmap as stale; the clusters of bits stay. */
+/** Marks the clusters of the table of @bitmap as stale. The clusters of bits remain in use. */
 void qcow2_bitmap_edit_drop_table(Qcow2BitmapEdit *edit, const Qcow2Bitmap *bitmap);
-/** Notes the table of @bitmap and its clusters of bits as stale. CORRUPT when it is damaged. */
+/** Marks the table of @bitmap and its clusters of bits as stale. CORRUPT when the table is
+ * damaged. */
 gboolean qcow2_bitmap_edit_drop(Qcow2BitmapEdit *edit, const Qcow2Bitmap *bitmap, GError **error);
-/** Notes the cluster of bits that the table entry @entry refers to, if any, as stale. CORRUPT when
+/** Marks the cluster of bits of the table entry @entry as stale, if the entry has one. CORRUPT when
  * the entry is damaged. */
 gboolean qcow2_bitmap_edit_drop_bits(Qcow2BitmapEdit *edit, uint64_t entry, GError **error);
 
 /**
- * Writes the directory and makes it valid, together with @size, the size of the disk in bytes.
- * A power cut leaves the old or the new state of both, except where the header has no room for both
- * in one sector: then it may leave an image without bitmaps. LIMIT when the directory is too large,
- * CORRUPT when a stale cluster is not counted; both before the header changes.
+ * Writes the directory and makes it valid, together with @size, the size of the disk in bytes. A
+ * power cut leaves the old or the new state of both. Exception: if the header has no room for both
+ * in one sector, a power cut may leave an image without bitmaps. LIMIT when the directory is too
+ * large, CORRUPT when the refcount of a stale cluster is 0; the header is unchanged in both cases.
  */
 gboolean qcow2_bitmap_edit_commit(Qcow2BitmapEdit *edit, uint64_t size, GError **error);
 
 /* --- bitmapsize.c ----------------------------------------------------------------------------- */
 
 /**
- * Fits the bitmaps to a disk of @size bytes: the bytes that are added are clean, and no bit is set
- * for bytes that go. Inconsistent bitmaps stay as they are; with @size 0 all bitmaps are removed.
- * Sets edit->changed when there is something to commit. UNSUPPORTED when a bitmap is of an unknown
- * kind, LIMIT when one would be too large.
+ * Adapts the bitmaps to a disk of @size bytes. Added bytes are clean, and the bits of removed bytes
+ * are cleared. Inconsistent bitmaps stay unchanged. A @size of 0 removes all bitmaps. Sets
+ * edit->changed when a commit is needed. UNSUPPORTED when a bitmap is of an unknown kind, LIMIT
+ * when a bitmap would be too large.
  */
 gboolean qcow2_bitmap_edit_fit(Qcow2BitmapEdit *edit, uint64_t size, GError **error);

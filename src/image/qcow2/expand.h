@@ -5,12 +5,12 @@
 #include "switch.h"
 
 /**
- * Replaces the entries that read as zeroes, which version 2 does not have, in the image and in its
- * @snapshots (Qcow2Snapshot). They become unallocated if the image has no backing image, else
- * clusters full of zeroes. All that is written belongs to @change and is not in use before
- * qcow2_switch_commit(). @walk is the result of qcow2_switch_walk(). Changes the L1 offsets
- * in @snapshots, which the caller writes with qcow2_switch_put_snapshots(). UNSUPPORTED when zeroes
- * would have to be encrypted.
+ * Replaces the entries that read as zeroes in the image and in its @snapshots (Qcow2Snapshot),
+ * because version 2 has no such entries. They become unallocated if the image has no backing image,
+ * else they refer to clusters full of zeroes. New tables and clusters belong to @change and are
+ * unused before qcow2_switch_commit(). @walk is the result of qcow2_switch_walk(). Changes the L1
+ * offsets in @snapshots, which the caller writes with qcow2_switch_put_snapshots(). UNSUPPORTED
+ * when zeroes would have to be encrypted.
  */
 gboolean qcow2_expand_zeroes(Qcow2Switch *change, const Qcow2Walk *walk, GArray *snapshots,
                              GError **error);

@@ -4,8 +4,8 @@
 #include "inspection.h"
 
 /**
- * The header of a qcow2 image, versions 2 and 3 (qemu docs/interop/qcow2, "Header"), and the
- * limits that qemu puts on top of the format, which keep memory bounded.
+ * The header of a qcow2 image, versions 2 and 3 (qemu docs/interop/qcow2, "Header"). The limits are
+ * the limits that QEMU adds to the format, which keep memory bounded.
  */
 
 #define QCOW2_MAGIC     0x514649fbu
@@ -21,8 +21,8 @@
 #define QCOW2_MAX_BACKING_NAME     1023u
 #define QCOW2_MAX_EXTENSION_NAME   1023u
 
-#define QCOW2_HEADER_AREA (64u * 1024) /* how much of the first cluster extensions may use */
-#define QCOW2_SECTOR      512u         /* bytes that are written completely or not at all */
+#define QCOW2_HEADER_AREA (64u * 1024) /* bytes of the first cluster for extensions */
+#define QCOW2_SECTOR      512u         /* bytes that a disk writes atomically */
 
 /* byte offsets of the fields that are rewritten in place */
 #define QCOW2_AT_BACKING_OFFSET  8
@@ -47,8 +47,8 @@ typedef enum {
 
 #define QCOW2_COMPAT_LAZY_REFCOUNTS 1u
 #define QCOW2_AUTOCLEAR_BITMAPS     1u
-#define QCOW2_AUTOCLEAR_KEPT        3u /* the features that are kept up to date here */
-#define QCOW2_AUTOCLEAR_RAW_DATA    2u /* the data file alone reads as the guest's disk */
+#define QCOW2_AUTOCLEAR_KEPT        3u /* the features that this code keeps up to date */
+#define QCOW2_AUTOCLEAR_RAW_DATA    2u /* the data file alone reads like the guest's disk */
 
 typedef enum {
     QCOW2_EXT_END = 0,
@@ -63,7 +63,8 @@ typedef enum {
 typedef enum { QCOW2_CRYPT_NONE, QCOW2_CRYPT_AES, QCOW2_CRYPT_LUKS } Qcow2Crypt;
 typedef enum { QCOW2_ZLIB, QCOW2_ZSTD } Qcow2Compression;
 
-/** The fields of the header in host order; offsets and sizes in bytes unless named otherwise. */
+/** The fields of the header in host order. Offsets and sizes are in bytes unless named
+ * otherwise. */
 typedef struct {
     uint32_t version;
     uint64_t backing_offset;
@@ -83,7 +84,8 @@ typedef struct {
     uint32_t refcount_order;
     uint32_t length;
     uint8_t compression;
-    gboolean has_bitmaps; /**< the bitmaps extension exists; it gives the next fields, unchecked */
+    gboolean has_bitmaps; /**< the bitmaps extension exists; the next fields come from it,
+                               unchecked */
     uint32_t bitmaps;
     uint64_t bitmaps_bytes; /**< length of the directory */
     uint64_t bitmaps_offset;
@@ -91,7 +93,7 @@ typedef struct {
     uint64_t crypt_bytes;
 } Qcow2Header;
 
-/** Returns how many bytes of the guest one entry of the L1 table stands for. */
+/** Returns the number of guest bytes that one entry of the L1 table maps. */
 static inline uint64_t qcow2_l1_span(const Qcow2Header *header)
 {
     unsigned entry_bits = header->incompatible & QCOW2_INCOMPAT_EXTENDED_L2 ? 4 : 3;
@@ -100,10 +102,10 @@ static inline uint64_t qcow2_l1_span(const Qcow2Header *header)
 }
 
 /**
- * Parses and checks the header, and adds what it says to inspection->info. Returns FALSE when the
- * header is too damaged to work with, which inspection->info->problem describes, or can't be read
- * (see cst_inspection_ok()). TRUE may come with a problem too: unknown features, or damage that
- * leaves the fields usable. *ret_header changes only with TRUE.
+ * Parses and checks the header, and stores its values in inspection->info. Returns FALSE when the
+ * header is too damaged for use, which inspection->info->problem describes, or cannot be read (see
+ * cst_inspection_ok()). A problem may also come with TRUE: unknown features, or damage that leaves
+ * the fields usable. *ret_header changes only with TRUE.
  */
 gboolean qcow2_header_read(CstInspection *inspection, Qcow2Header *ret_header);
 

@@ -33,8 +33,8 @@ gboolean qcow2_set_backing(CstImage *image, const char *name, const char *format
 gboolean qcow2_empty(CstImage *image, CstTask *task, GError **error);
 uint64_t qcow2_zero_unit(CstImage *image);
 gboolean qcow2_trim(CstImage *image, CstTask *task, GError **error);
-/** A flag in addition to CstCheckFlags: the user has not asked for the repair, so it removes no
- * snapshot. */
+/** A flag in addition to CstCheckFlags: the repair is automatic and not requested by the user. It
+ * removes no snapshot. */
 #define QCOW2_CHECK_UNASKED (1u << 16)
 gboolean qcow2_check(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
                      unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);

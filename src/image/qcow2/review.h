@@ -4,15 +4,15 @@
 #include "walk.h"
 
 /**
- * The last pass of a check, after everything is counted: finds tables that share their place and
- * COPIED flags that do not agree with the refcounts, and mends entries.
+ * The last pass of a check, after all references are counted. It finds tables that share their
+ * clusters and COPIED flags that disagree with the refcounts, and repairs entries.
  */
 typedef struct {
     Qcow2Walk *walk;   /**< borrowed; complete */
     gboolean fix;      /**< write corrected entries */
-    gboolean ask_file; /**< the counts in the file differ from the walk's and decide about flags */
+    gboolean ask_file; /**< compare flags with the file's counts, which differ from the walk's */
 } Qcow2Review;
 
-/** Runs the pass. Adds to errors and errors_fixed of @result; flushes what it has fixed. @task may
- * be NULL. */
+/** Runs the pass. Adds to errors and errors_fixed of @result. Flushes the repaired entries. @task
+ * may be NULL. */
 gboolean qcow2_review(Qcow2Review *review, CstImageCheck *result, CstTask *task, GError **error);
