@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The table that describes qcow2 to the image engine (CstImageFormat), and the callbacks that only
- * need the header: probe and inspect.
+ * The table that describes qcow2 to the image engine (CstImageFormat), and the callbacks that need
+ * only the header: probe and inspect.
  */
 #include "qcow2.h"
 

@@ -2,9 +2,9 @@
 
 /*
  * Reads the guest's bytes: qcow2's callbacks for the reader of all block formats (blocks.h), and
- * the location of bytes in files. The tables are searched under the lock; data is read and
- * decompressed without it. Images whose content is encrypted, or whose data file was not opened,
- * are refused.
+ * the location of bytes in files. The tables are searched under the lock. Data is read and
+ * decompressed without it. Encrypted images, and images whose data file was not opened, are
+ * refused.
  */
 #include <string.h>
 
@@ -76,7 +76,7 @@ gboolean qcow2_pread(CstImage *image, void *buf, size_t len, uint64_t offset, GE
            cst_blocks_pread(image, buf, len, offset, error);
 }
 
-/* A preallocated cluster that reads as zeroes has a place, too. */
+/* Reports a location for a preallocated cluster that reads as zeroes, too. */
 gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length,
                       CstBlobLocation *ret_location, GError **error)
 {
@@ -91,7 +91,7 @@ gboolean qcow2_locate(CstImage *image, uint64_t offset, uint64_t length,
     if (!ok)
         return FALSE;
     location.length = run.length;
-    if (q->header.crypt != QCOW2_CRYPT_NONE) { /* what lies there is not what the guest sees */
+    if (q->header.crypt != QCOW2_CRYPT_NONE) { /* the file has encrypted bytes, not the guest's */
         *ret_location = location;
         return TRUE;
     }

@@ -3,9 +3,10 @@
 /*
  * Access to single refcounts through the cache of refcount blocks. The caller holds the lock.
  *
- * A cluster that loses a user is not counted down at once: the disk may still refer to it. It waits
- * in q->pending until sync.c has written the tables that no longer refer to it. A cluster whose
- * count becomes 0 is dropped from the cache of L2 tables and discarded in the file.
+ * The refcount of a cluster that loses a reference is not lowered at once, because the disk may
+ * still refer to the cluster. The cluster waits in q->pending until sync.c has written the tables
+ * without the reference. A cluster whose count becomes 0 is dropped from the cache of L2 tables and
+ * discarded in the file.
  */
 #include <base/i18n.h>
 
@@ -58,7 +59,7 @@ gboolean qcow2_count_set(Qcow2 *q, uint64_t cluster, uint64_t count, GError **er
 
 void qcow2_alloc_undo(Qcow2 *q, uint64_t cluster, uint64_t count)
 {
-    /* a failure leaves a leak, and the caller has an error to report already */
+    /* a failure leaves a leak; the caller already has an error to report */
     for (uint64_t i = 0; i < count; i++)
         if (!qcow2_count_set(q, cluster + i, 0, NULL))
             return;
@@ -134,7 +135,7 @@ gboolean qcow2_apply_pending(Qcow2 *q, GError **error)
         return TRUE;
     work = q->pending;
     q->pending = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    q->applying = TRUE; /* a full cache syncs in the middle */
+    q->applying = TRUE; /* a full cache may sync during the loop */
     qsort(work->data, work->len, sizeof(uint64_t), by_number);
     for (guint i = 0; ok && i < work->len; i++)
         ok = count_down(q, g_array_index(work, uint64_t, i), &freed, error);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The refcount structure as a whole: marks its own clusters, compares it with a walk, loads it, and
- * writes a new one.
+ * The refcount structure as a whole: counts its own clusters, compares it with a walk, loads it,
+ * and writes a new one.
  *
- * Blocks are read and written directly, not through the cache of refcount blocks: callers write the
- * cache back before, and reload the state afterwards. A new structure counts itself too.
- * place_blocks() therefore takes places for the table and the blocks until every cluster that is
- * counted, these included, has a block. Its places are free in the file, so the old structure stays
- * valid until the caller switches the header to the new one.
+ * Blocks are read and written directly, without the cache of refcount blocks. Callers write the
+ * cache back before, and reload the state afterwards. A new structure counts its own clusters too.
+ * place_blocks() therefore allocates clusters for the table and the blocks until every counted
+ * cluster, including these, has a block. The clusters are free in the file, so the old structure
+ * stays valid until the caller switches the header to the new one.
  */
 #include "refs.h"
 
@@ -30,7 +30,7 @@ static uint64_t place_of(const Qcow2 *q, uint64_t index)
     return index < q->reftable_entries ? q->reftable[index] : 0;
 }
 
-/* The block can be read: it has a place, and one inside of the file. */
+/* Returns whether a refcount block at @place is readable: it is aligned and inside the file. */
 static gboolean is_usable(const Qcow2Walk *walk, uint64_t place)
 {
     return place != 0 && (place & (walk->q->cluster_size - 1)) == 0 &&
@@ -90,7 +90,8 @@ void qcow2_refs_unmark(Qcow2Walk *walk)
     const Qcow2 *q = walk->q;
     uint64_t table = q->header.reftable_offset >> q->cluster_bits;
 
-    g_array_set_size(walk->areas, walk->areas->len - 1); /* the table was the last to be added */
+    g_array_set_size(walk->areas, walk->areas->len - 1); /* qcow2_refs_mark() has added the table
+                                                            last */
     for (uint32_t i = 0; i < q->header.reftable_clusters; i++)
         qcow2_counts_subtract(&walk->counts, table + i, 1);
     for (uint32_t i = 0; i < q->reftable_entries; i++)
@@ -105,7 +106,7 @@ typedef struct {
     unsigned fix;
     Qcow2RefsReport *report;
     uint8_t *block;
-    gboolean dirty; /* the block has been repaired */
+    gboolean dirty; /* a count in the block was corrected */
     CstCheckRun run;
 } Comparison;
 
@@ -180,7 +181,7 @@ static void compare_block(Comparison *c, uint64_t first, uint64_t count)
         compare_count(c, first + i, i);
 }
 
-/* Compares clusters that no refcount block counts: their count in the file is 0. */
+/* Compares the clusters without a refcount block. Their count in the file is 0. */
 static void compare_blockless(Comparison *c, uint64_t first, uint64_t end)
 {
     uint64_t at = first;
@@ -193,8 +194,8 @@ static void compare_blockless(Comparison *c, uint64_t first, uint64_t end)
     }
 }
 
-/* The first block from @index on that can be read; @end if there is none. Skips missing blocks
- * without reading: a sparse file may lack the blocks for terabytes. */
+/* Returns the first readable block from @index on; @end if no block is readable. Reads no missing
+ * blocks, because a sparse file may lack the blocks for terabytes. */
 static uint64_t next_usable(const Qcow2Walk *walk, uint64_t index, uint64_t end)
 {
     uint64_t entries = MIN(walk->q->reftable_entries, end);
@@ -252,9 +253,8 @@ static uint64_t used_entries(const Qcow2 *q)
 }
 
 /**
- * Adds what one refcount block says of the clusters from @first on. No file holds as many
- * references as a count of 64 bits can claim; one that claims them would wrap around when one is
- * added.
+ * Adds the counts of one refcount block. Its first count is that of cluster @first. Refuses counts
+ * above 63 bits, because adding to them could overflow, and no file holds as many references.
  */
 static gboolean load_block(Qcow2 *q, const uint8_t *block, uint64_t first, Qcow2Counts *counts,
                            GError **error)
@@ -312,10 +312,10 @@ static unsigned new_block_bits(const Qcow2 *q, const Qcow2Sum *sum)
     return q->cluster_bits + 3 - sum->order;
 }
 
-/* A new structure that is being laid out. */
+/* The layout of a new structure. */
 typedef struct {
-    uint64_t *places; /* cluster of each block, 0: not needed */
-    uint64_t blocks;  /* that there are places for */
+    uint64_t *places; /* cluster of each block; 0: no block is needed */
+    uint64_t blocks;  /* number of entries in places */
     uint64_t table, clusters;
 } Structure;
 
@@ -342,7 +342,7 @@ static gboolean place_table(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *n
     return qcow2_counts_take(sum->base, from, wanted, &new->table, error);
 }
 
-/* Extends the array of places to all clusters that are counted; their number only grows. */
+/* Extends the array of places to all counted clusters. The number of clusters never decreases. */
 static gboolean make_places(const Qcow2 *q, const Qcow2Sum *sum, Structure *new, GError **error)
 {
     uint64_t blocks = (sum->base->clusters >> new_block_bits(q, sum)) + 1;
@@ -356,8 +356,8 @@ static gboolean make_places(const Qcow2 *q, const Qcow2Sum *sum, Structure *new,
     return TRUE;
 }
 
-/* Takes places until each range with counted clusters has a block. A place may itself lie in a
- * range that has none yet. */
+/* Allocates blocks until each range with counted clusters has a block. A new block may itself be in
+ * a range that has no block yet. */
 static gboolean place_blocks(Qcow2 *q, Qcow2Sum *sum, uint64_t from, Structure *new, GError **error)
 {
     unsigned bits = new_block_bits(q, sum);

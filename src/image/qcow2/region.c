@@ -4,10 +4,10 @@
  * Allocates areas that must be contiguous (the L1 table, the refcount table, tables of bitmaps),
  * and grows the refcount table.
  *
- * A region begins behind the last cluster in use, and the refcount blocks that are missing to count
- * it follow it directly. The size of the file does not matter: a block device has no space behind
- * its end. A new refcount table is complete on the disk before the header refers to it, and the old
- * one is given up after that. The caller holds the lock.
+ * A region begins after the last cluster in use. The refcount blocks that are missing to count it
+ * follow directly. The size of the file is irrelevant, because a block device has no space past its
+ * end. A new refcount table is complete on the disk before the header refers to it. The old one is
+ * given up after that. The caller holds the lock.
  */
 #include <string.h>
 
@@ -20,11 +20,11 @@
 #include "refcount.h"
 #include "state.h"
 
-/* All in clusters. */
+/* A region. All numbers are in clusters. */
 typedef struct {
-    uint64_t first;  /* cluster */
-    uint64_t count;  /* what was asked for */
-    uint64_t blocks; /* refcount blocks behind it */
+    uint64_t first;  /* first cluster */
+    uint64_t count;  /* requested clusters */
+    uint64_t blocks; /* refcount blocks after them */
 } Region;
 
 gboolean qcow2_used_end(Qcow2 *q, uint64_t *ret_cluster, GError **error)
@@ -54,7 +54,7 @@ static uint64_t place_of(const Qcow2 *q, uint64_t index)
     return index < q->reftable_entries ? q->reftable[index] : 0;
 }
 
-/* Blocks that are missing to count the clusters from @first to before @end. */
+/* Returns the number of missing blocks for the clusters from @first to before @end. */
 static uint64_t missing_blocks(const Qcow2 *q, uint64_t first, uint64_t end)
 {
     uint64_t missing = 0;
@@ -79,8 +79,8 @@ static gboolean plan_region(Qcow2 *q, uint64_t count, Region *ret_region, GError
 }
 
 /*
- * Enters the region's blocks into the table in memory. What the table on the disk has no place for
- * is written with the longer one (switch_reftable()), and never where the shorter one ends.
+ * Enters the region's blocks into the table in memory. Entries past the end of the table on the
+ * disk are not marked dirty. switch_reftable() writes them with the longer table.
  */
 static gboolean add_blocks(Qcow2 *q, const Region *region, GError **error)
 {
@@ -105,7 +105,7 @@ static gboolean add_blocks(Qcow2 *q, const Region *region, GError **error)
     return TRUE;
 }
 
-/* Counts the region, with its blocks, in the cache. */
+/* Sets the refcounts of the region and its blocks to 1 in the cache. */
 static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
 {
     uint64_t end = region->first + region->count + region->blocks;
@@ -118,8 +118,8 @@ static gboolean install_region(Qcow2 *q, const Region *region, GError **error)
     return TRUE;
 }
 
-/* Takes the blocks of a region that could not be used out of the table and the cache, so that they
- * are never written. What older blocks count of the region is leaked. */
+/* Removes the blocks of an unusable region from the table and the cache, so that they are never
+ * written. Clusters of the region that older blocks count are leaked. */
 static void forget_region(Qcow2 *q, const Region *region)
 {
     uint64_t end = region->first + region->count + region->blocks;
@@ -168,7 +168,7 @@ static gboolean write_reftable(Qcow2 *q, uint64_t offset, GError **error)
     return cst_blob_pwrite(q->blocks.blob, raw, (size_t)q->reftable_entries * 8, offset, error);
 }
 
-/* The new table is complete on the disk before the header points to it. */
+/* Writes the new table completely to the disk, then points the header to it. */
 static gboolean switch_reftable(Qcow2 *q, const Region *region, GError **error)
 {
     uint64_t old = q->header.reftable_offset >> q->cluster_bits;
@@ -200,7 +200,7 @@ gboolean qcow2_reftable_grow(Qcow2 *q, uint64_t entries, GError **error)
     uint32_t old_entries = q->reftable_entries;
     Region region = {0, 0, 0};
 
-    do { /* until it can count itself as well */
+    do { /* until the table also counts its own clusters */
         clusters = MAX(clusters, cst_div_up(entries_for(q, &region), per_cluster));
         if (clusters << q->cluster_bits > QCOW2_MAX_REFTABLE_BYTES)
             return cst_fail(error, CST_ERROR_LIMIT, _("'%s' can't grow any further"),

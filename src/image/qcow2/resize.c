@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Changes the size of the disk. The caller keeps writers of the guest away meanwhile.
+ * Changes the size of the disk. The caller prevents concurrent guest writes.
  *
  * Growing: the L1 table grows, the new bytes are made to read as zeroes and are preallocated if
- * asked for, and the header's size is written last; until then the image has its old size.
- * Shrinking: entries behind the new end are removed and synced, then the size is written, then the
- * L1 table and the file are cut. The size is written before the L1 table is cut, because a table
- * that is too short for the size makes the image unusable. Bitmaps that have to follow change
- * together with the size (bitmapedit.h).
+ * requested, and the header's size is written last. Until then the image has its old size.
+ * Shrinking: entries after the new end are removed and synced, then the size is written, then the
+ * L1 table and the file are truncated. The size is written before the L1 table is truncated,
+ * because a table that is too short for the size makes the image unusable. Bitmaps that depend on
+ * the size change together with it (bitmapedit.h).
  */
 #include <inttypes.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static gboolean write_l1(Qcow2 *q, const uint64_t *l1, uint64_t entries, uint64_
     return cst_blob_pwrite(q->blocks.blob, raw, clusters << q->cluster_bits, offset, error);
 }
 
-/* Writes place and length of the L1 table to the header: one write, inside one sector. */
+/* Writes offset and length of the L1 table to the header with one write inside one sector. */
 static gboolean write_l1_place(Qcow2 *q, uint32_t entries, uint64_t offset, GError **error)
 {
     uint8_t raw[12];
@@ -47,7 +47,7 @@ static gboolean write_l1_place(Qcow2 *q, uint32_t entries, uint64_t offset, GErr
     return cst_blob_pwrite(q->blocks.blob, raw, sizeof(raw), QCOW2_AT_L1_SIZE, error);
 }
 
-/* Lock held. The new table is whole on the disk before the header names it. */
+/* Lock held. The new table is complete on the disk before the header refers to it. */
 static gboolean grow_l1(Qcow2 *q, uint64_t entries, GError **error)
 {
     uint64_t old_clusters = cst_div_up((uint64_t)q->header.l1_size * 8, q->cluster_size);
@@ -92,8 +92,8 @@ static gboolean zero_range(Qcow2 *q, uint64_t offset, uint64_t end, GError **err
 }
 
 /*
- * New bytes read as zeroes: the rest of what was the last cluster may hold anything, and behind it
- * a backing image that is longer than this one was would show.
+ * Makes new bytes read as zeroes. The rest of the old last cluster may hold any bytes, and a
+ * backing image that is longer than the old size would show after it.
  */
 static gboolean zero_new_bytes(Qcow2 *q, uint64_t old, uint64_t new, GError **error)
 {
@@ -104,7 +104,7 @@ static gboolean zero_new_bytes(Qcow2 *q, uint64_t old, uint64_t new, GError **er
            zero_range(q, cluster_end, MIN(new, shown), error);
 }
 
-/* Writes the size to the header, together with changed bitmaps if there are any. */
+/* Writes the size to the header, together with the bitmaps if they changed. */
 static gboolean write_size(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t size, GError **error)
 {
     uint8_t raw[8];
@@ -124,7 +124,7 @@ static gboolean write_size(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t size, GE
     return TRUE;
 }
 
-/* What a data file holds beyond the end of the disk must not show. */
+/* Grows the data file. Zeroes its bytes past the old end of the disk, because they would show. */
 static gboolean grow_data(Qcow2 *q, uint64_t capacity, GError **error)
 {
     uint64_t old = q->blocks.image.capacity, size = 0;
@@ -138,7 +138,7 @@ static gboolean grow_data(Qcow2 *q, uint64_t capacity, GError **error)
     return size >= capacity || cst_blob_resize(q->data, capacity, error);
 }
 
-/* A data file that reads as the disk does has its size; a device keeps its own. */
+/* Truncates a raw data file, which has the size of the disk. A device keeps its size. */
 static gboolean cut_data(Qcow2 *q, uint64_t capacity, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -167,7 +167,7 @@ static gboolean grow(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity,
     g_mutex_unlock(&q->blocks.lock);
     if (!ok || !grow_data(q, capacity, error))
         return FALSE;
-    if (qcow2_is_raw(q)) /* whose tables leave nothing out */
+    if (qcow2_is_raw(q)) /* a raw data file needs a table entry for each cluster */
         preallocation = MAX(preallocation, CST_PREALLOC_METADATA);
     q->blocks.image.capacity = capacity;
     ok = zero_new_bytes(q, old, capacity, error) &&
@@ -205,7 +205,7 @@ gboolean qcow2_give_up_l2(Qcow2 *q, uint32_t index, GError **error)
     return qcow2_relieve(q, error);
 }
 
-/* Lock held. Everything behind the new end is unreferenced on the disk, then counted down. */
+/* Lock held. Removes the tables' references past the new end. */
 static gboolean cut_tables(Qcow2 *q, uint64_t capacity, GError **error)
 {
     uint64_t span = qcow2_l1_span(&q->header), keep = cst_div_up(capacity, span);
@@ -217,7 +217,7 @@ static gboolean cut_tables(Qcow2 *q, uint64_t capacity, GError **error)
     return qcow2_forget(q, first, MIN(keep * span, q->header.l1_size * span), FALSE, error);
 }
 
-/* Lock held. The L1 table stays where it is and gives up clusters at its end. */
+/* Lock held. Shortens the L1 table in place and gives up the clusters at its end. */
 static gboolean cut_l1(Qcow2 *q, uint64_t capacity, GError **error)
 {
     uint64_t keep = MAX(cst_div_up(capacity, qcow2_l1_span(&q->header)), 1);
@@ -259,7 +259,7 @@ static gboolean shrink(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GE
     g_mutex_lock(&q->blocks.lock);
     ok = cut_tables(q, capacity, error);
     g_mutex_unlock(&q->blocks.lock);
-    /* the size goes first: a table shorter than the size needs would make the image unusable */
+    /* write the size first, because a table that is too short for it makes the image unusable */
     if (!ok || !write_size(q, bitmaps, capacity, error) || !qcow2_barrier(q, error))
         return FALSE;
     q->blocks.image.capacity = capacity;
@@ -273,10 +273,10 @@ static gboolean shrink(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GE
 /* --- both ---------------------------------------------------------------------------------- */
 
 /*
- * Prepares header and bitmaps. Growing leaves the guest's bytes as they are, so bitmaps stay valid;
- * nobody writes to the guest meanwhile. Shrinking removes data before the size changes, which the
- * bitmaps do not record: they are marked as in use first, and valid ones are written with the new
- * size. Lock held.
+ * Prepares header and bitmaps. Growing leaves the guest's bytes unchanged, so bitmaps stay valid;
+ * the caller prevents concurrent guest writes. Shrinking removes data before the size changes, and
+ * the bitmaps do not record that. They are marked as in use first, and valid ones are written with
+ * the new size. Lock held.
  */
 static gboolean begin(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GError **error)
 {
@@ -294,7 +294,7 @@ static gboolean begin(Qcow2 *q, Qcow2BitmapEdit *bitmaps, uint64_t capacity, GEr
     return TRUE;
 }
 
-/* Ends the edit. The next write has to mark the bitmaps as in use. Lock held. */
+/* Ends the edit. The next write marks the bitmaps as in use again. Lock held. */
 static void finish(Qcow2 *q, Qcow2BitmapEdit *bitmaps)
 {
     if (!bitmaps->q)
@@ -326,6 +326,6 @@ gboolean qcow2_resize(CstImage *image, uint64_t capacity, CstPreallocation preal
     finish(q, &bitmaps);
     g_mutex_unlock(&q->blocks.lock);
     if (!ok && !q->lost)
-        qcow2_write_back(q, NULL); /* what was taken is given back */
+        qcow2_write_back(q, NULL); /* frees the clusters of the failed resize */
     return ok;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The last pass of a check: shared places and COPIED flags (review.h).
+ * The last pass of a check: shared clusters and COPIED flags (review.h).
  *
- * An entry of a table in use must have the COPIED flag exactly if what it refers to is counted
- * once. The pass reads the L1 table and the L2 tables in use again, and also those of snapshots
- * when entries have to be mended. Repaired entries are written in place, after the refcounts that
- * they agree with; a table that shares its cluster with something else is left alone.
+ * An entry of a table in use must have the COPIED flag exactly if the refcount of its cluster is 1.
+ * The pass reads the L1 table and the L2 tables in use again, and also the tables of snapshots when
+ * entries must be repaired. Repaired entries are written in place, after the refcounts that they
+ * agree with. A table that shares its cluster is not changed.
  */
 #include "review.h"
 
@@ -21,7 +21,7 @@
 
 #define BATCH_BYTES CST_MIB
 
-/* The count that is valid in the file. */
+/* Gets the refcount of @cluster to compare flags with. */
 static gboolean count_of(const Qcow2Review *review, uint64_t cluster, uint64_t *ret_count,
                          GError **error)
 {
@@ -30,7 +30,7 @@ static gboolean count_of(const Qcow2Review *review, uint64_t cluster, uint64_t *
     *ret_count = qcow2_counts_get(&review->walk->counts, cluster);
     if (!review->ask_file || qcow2_count_get(review->walk->q, cluster, ret_count, &why))
         return TRUE;
-    /* where the file's own count has no place, an error is counted already */
+    /* the check has already counted an error for a missing or misplaced refcount block */
     if (g_error_matches(why, CST_ERROR, CST_ERROR_CORRUPT)) {
         g_error_free(why);
         return TRUE;
@@ -39,9 +39,10 @@ static gboolean count_of(const Qcow2Review *review, uint64_t cluster, uint64_t *
     return FALSE;
 }
 
-/* --- places -------------------------------------------------------------------------------- */
+/* --- shared clusters ----------------------------------------------------------------------- */
 
-/* Reports a shared place. Where the count differs from the file's, the error is counted already. */
+/* Reports a shared cluster. If the count differs from the file's count, the error was already
+ * counted. */
 static gboolean review_place(const Qcow2Review *review, uint64_t cluster, uint64_t expected,
                              CstImageCheck *result, GError **error)
 {
@@ -142,7 +143,7 @@ static gboolean mend_entry(const Qcow2Review *review, const Qcow2WalkTable *tabl
     return TRUE;
 }
 
-/* *ret_dirty: entries in @raw have changed. */
+/* *ret_dirty is set when entries in @raw have changed. */
 static gboolean review_table(const Qcow2Review *review, const Qcow2WalkTable *table, uint8_t *raw,
                              CstImageCheck *result, gboolean *ret_dirty, GError **error)
 {
@@ -166,7 +167,7 @@ static gboolean review_table(const Qcow2Review *review, const Qcow2WalkTable *ta
         if ((wanted.word ^ entry.word) == QCOW2_COPIED && !(entry.word & QCOW2_COMPRESSED))
             note(review, qcow2_entry_host(&entry), result);
         else
-            result->errors_fixed += table->uses; /* counted by the walk */
+            result->errors_fixed += table->uses; /* the walk has counted the errors */
         cst_put_be64(at, wanted.word);
         if (q->sub_count > 1)
             cst_put_be64(at + 8, wanted.bitmap);
@@ -175,7 +176,8 @@ static gboolean review_table(const Qcow2Review *review, const Qcow2WalkTable *ta
     return TRUE;
 }
 
-/* Writing to a table that shares its place would harm what is there as well. */
+/* Returns whether the table may be written. A write to a shared cluster would damage its other
+ * user. */
 static gboolean may_fix(const Qcow2Review *review, const Qcow2WalkTable *table)
 {
     const Qcow2Walk *walk = review->walk;

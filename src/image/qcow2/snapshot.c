@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Internal snapshots: create, revert, delete, rename, list, and reading the disk as it was.
+ * Internal snapshots: create, revert, delete, rename, list, and opening the disk at a snapshot.
  *
- * Snapshots share clusters with the active image and with each other; the refcount of a cluster
- * says from how many L1 tables it can be reached. Only tables in use have the COPIED flag, for
- * clusters of one reference. Each change claims all guest clusters and is one switch (switch.h):
- * tables whose flags have to change are copied and not changed in place, as the old image must stay
- * valid until the header is written. Reverting is the exception: it clears COPIED flags of the
- * snapshot's tables in place, on which the old image does not rely.
+ * Snapshots share clusters with the active image and with each other. The refcount of a cluster is
+ * the number of L1 tables that reach it. Only tables in use have COPIED flags, for clusters with a
+ * single reference. Each change claims all guest clusters and is one switch (switch.h). Tables
+ * whose flags change are copied and not changed in place, because the old image must stay valid
+ * until the header is written. Reverting is the exception: it clears COPIED flags of the snapshot's
+ * tables in place, because the old image does not use them.
  */
 #include <string.h>
 
@@ -23,16 +23,16 @@
 #include "snaptable.h"
 #include "switch.h"
 
-/* A change of the snapshots. */
+/* The state of a change of the snapshots. */
 typedef struct {
     Qcow2 *q;
     Qcow2Switch change;
     GArray *snapshots; /* Qcow2Snapshot */
     uint64_t table_bytes;
-    uint64_t *l1; /* the table in use, to be changed */
+    uint64_t *l1; /* copy of the L1 table in use, to be changed */
     uint32_t l1_size;
     gboolean l1_changed;
-    const char *new_name; /* when one is renamed */
+    const char *new_name; /* for a rename */
 } Job;
 
 static gboolean is_supported(const Qcow2 *q, GError **error)
@@ -114,7 +114,7 @@ static gboolean name_is_free(const Job *job, const char *name, GError **error)
                     job->q->blocks.blob->name, name);
 }
 
-/* --- what all changes share ---------------------------------------------------------------- */
+/* --- common parts of all changes ----------------------------------------------------------- */
 
 static gboolean begin(Job *job, Qcow2 *q, CstTask *task, GError **error)
 {
@@ -177,8 +177,8 @@ static gboolean set_flags(const Job *job, uint8_t *table, gboolean shared)
 
 /*
  * Corrects the flags of the L1 entry at @index and of its table, for the counts after the commit. A
- * table that has to change is copied. With @taken_over a snapshot keeps the old table, else the
- * copy replaces it.
+ * table that must change is copied. With @taken_over a snapshot keeps the old table, else the copy
+ * replaces it.
  */
 static gboolean renew_table(Job *job, uint32_t index, gboolean taken_over, uint8_t *buf,
                             GError **error)
@@ -253,7 +253,7 @@ static void append(Job *job, const char *name)
     g_array_append_val(job->snapshots, snapshot);
 }
 
-/* The snapshot takes over the L1 table; what it leads to is used once more. */
+/* The snapshot adopts the L1 table. Each cluster that the table reaches gets one more reference. */
 static gboolean create(Job *job, const char *name, GError **error)
 {
     const Qcow2Header *header = &job->q->header;
@@ -275,9 +275,10 @@ static gboolean create(Job *job, const char *name, GError **error)
 /* --- reverting ----------------------------------------------------------------------------- */
 
 /*
- * Flags in a snapshot's tables need not be right; now the tables will be in use, and all that they
- * refer to has two users at least. Tables that are in use already have no flags there either, for
- * the same reason, so nothing that matters is changed in place.
+ * Clears the COPIED flags in the tables of the snapshot. The flags in a snapshot's tables may be
+ * wrong. After the revert the tables are in use, and all their clusters have at least two
+ * references. For the same reason, tables that the snapshot shares with the active image have no
+ * flags. Therefore no flag that the old image uses is changed in place.
  */
 static gboolean clear_flags(Job *job, GError **error)
 {
@@ -338,9 +339,9 @@ static gboolean load_l1(Job *job, const Qcow2Snapshot *snapshot, GError **error)
 }
 
 /*
- * Marks bitmaps as in use: enabled ones, as they do not record the bytes that a revert changes, and
- * all if the disk gets another size. They are marked before the switch: a bitmap that is
- * invalidated too early does no harm.
+ * Marks bitmaps as in use: enabled ones, because they do not record the bytes that a revert
+ * changes, and all if the disk gets another size. They are marked before the switch, because a
+ * bitmap that is invalidated too early does no harm.
  */
 static gboolean outdate_bitmaps(Qcow2 *q, uint64_t size, GError **error)
 {

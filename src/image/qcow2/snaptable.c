@@ -3,10 +3,10 @@
 /*
  * Parses and packs the snapshot table.
  *
- * The header does not say how long the table is, so it is read piece by piece as its entries ask
- * for more, at most to the end of the file or QCOW2_MAX_SNAPSHOT_BYTES. A repair reads tables that
- * break the limits entry by entry, since one entry may claim gigabytes of extra data. Extra data
- * that is unknown here is kept when a table is packed.
+ * The header does not contain the length of the table. The table is read in pieces as its entries
+ * require more bytes, at most to the end of the file or QCOW2_MAX_SNAPSHOT_BYTES. A repair reads
+ * tables that break the limits entry by entry, because one entry may claim gigabytes of extra data.
+ * Unknown extra data is preserved when a table is packed.
  */
 #include "snaptable.h"
 
@@ -42,11 +42,11 @@ GArray *qcow2_snapshots_new(void)
     return snapshots;
 }
 
-/* What has been read of the table, from its start on. */
+/* The part of the table that has been read, from its start. */
 typedef struct {
     Qcow2 *q;
-    uint64_t room; /* bytes up to the end of the file, or what a table may have */
-    uint64_t most; /* bytes that may be read of it */
+    uint64_t room; /* bytes up to the end of the file, or the maximum of a table */
+    uint64_t most; /* maximum number of bytes to read */
     uint8_t *bytes;
     uint64_t len;
 } Reader;
@@ -120,7 +120,7 @@ static gboolean read_entry(Reader *reader, uint64_t *at, Qcow2Snapshot *snapshot
     return TRUE;
 }
 
-/* Reads all snapshots; LIMIT when their table has more than @most bytes. */
+/* Reads all snapshots. LIMIT when their table has more than @most bytes. */
 static GArray *read_table(Qcow2 *q, uint64_t most, uint64_t *ret_bytes, GError **error)
 {
     g_autoptr(GArray) snapshots = qcow2_snapshots_new();
@@ -158,7 +158,7 @@ GArray *qcow2_snapshots_read_list(Qcow2 *q, GError **error)
     return read_table(q, QCOW2_LIST_BYTES, NULL, error);
 }
 
-/* Version 3 wants the two 64-bit sizes; an entry that has them keeps them. */
+/* Returns the length of the packed extra data. Version 3 needs the two 64-bit sizes. */
 static uint32_t extra_size(const Qcow2Header *header, const Qcow2Snapshot *snapshot)
 {
     gboolean wide = snapshot->state_size > G_MAXUINT32 || header->version >= 3 ||
@@ -178,8 +178,8 @@ static uint64_t packed_bytes(const Qcow2Header *header, const Qcow2Snapshot *sna
 }
 
 /*
- * The entry at *at, its extra data cut to what may be; *at moves behind it. An entry may say that
- * its extra data has gigabytes, so only what is kept is read.
+ * Reads the entry at *at, its extra data truncated to the limit, and advances *at past it. An entry
+ * may claim gigabytes of extra data, so only the kept part is read.
  */
 static gboolean salvage_entry(Qcow2 *q, uint64_t size, uint64_t *at, Qcow2Snapshot *snapshot,
                               gboolean *ret_cut, GError **error)
@@ -243,7 +243,7 @@ GArray *qcow2_snapshots_salvage(Qcow2 *q, Qcow2SnapshotFaults *ret_faults, GErro
     return g_steal_pointer(&snapshots);
 }
 
-/* Into zeroes. */
+/* Packs an entry into @raw, which the caller has zeroed. */
 static void pack_entry(const Qcow2Header *header, const Qcow2Snapshot *snapshot, uint8_t *raw)
 {
     uint32_t extra = extra_size(header, snapshot);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Makes, reloads and frees the state of an opened image (state.h).
+ * Allocates, reloads and frees the state of an opened image (state.h).
  *
- * The caches hold about L2_CACHE_BYTES and BLOCK_CACHE_BYTES, whatever the size of the image. When
- * all pages of a cache are dirty, a complete sync writes them, so that the order of sync.c holds
- * then too. qcow2_state_renew() forgets all cached tables, after the tables on the disk were
+ * The caches hold about L2_CACHE_BYTES and BLOCK_CACHE_BYTES, regardless of the size of the image.
+ * When all pages of a cache are dirty, a complete sync writes them, so that the order of sync.c
+ * holds then too. qcow2_state_renew() drops all cached tables after the tables on the disk were
  * replaced without the caches.
  */
 #include "state.h"
@@ -35,7 +35,7 @@ static void set_geometry(Qcow2 *q)
     q->block_bits = q->cluster_bits + 3 - q->header.refcount_order;
 }
 
-/* @count entries of a table whose bounds the header check has approved. */
+/* Reads @count entries of a table whose bounds the header check has approved. */
 static uint64_t *read_table(CstBlob *blob, uint64_t offset, uint32_t count, GError **error)
 {
     uint64_t *table = cst_alloc(count, sizeof(*table), blob->name, error);

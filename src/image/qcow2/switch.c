@@ -3,11 +3,12 @@
 /*
  * Changes many tables with one write of the header (switch.h).
  *
- * New content is put where change->base counts nothing: base has all refcounts of the file, so
- * nothing of the old image is overwritten. qcow2_switch_begin() therefore refuses an image whose
- * refcounts leave out metadata in use. Commit order: the new refcount structure, a barrier, the
- * header, a barrier; then the state is reloaded, and clusters that only the old image used are
- * discarded. A crash before the header is written leaves the old image without a leak.
+ * New content is written to clusters with a count of 0 in change->base. base has all refcounts of
+ * the file, so no cluster of the old image is overwritten. qcow2_switch_begin() therefore refuses
+ * an image that has metadata in use with a refcount of 0. Commit order: the new refcount structure,
+ * a barrier, the header, a barrier. Then the state is reloaded, and clusters that only the old
+ * image used are discarded. A crash before the header is written leaves the old image without a
+ * leak.
  */
 #include "switch.h"
 
@@ -21,10 +22,10 @@
 #include "bytes.h"
 #include "snaptable.h"
 
-#define SWITCHED_AT  QCOW2_AT_SIZE /* the header's bytes that change in one write … */
-#define SWITCHED_END 72            /* … up to here: all inside the first sector */
+#define SWITCHED_AT  QCOW2_AT_SIZE /* bytes of the header that change in one write, */
+#define SWITCHED_END 72            /* up to here; all are in the first sector */
 
-/* Damaged counts must not offer what holds the image together as free. */
+/* Refuses an area with a refcount of 0, because its clusters would be allocated again. */
 static gboolean check_area(const Qcow2Switch *change, uint64_t offset, uint64_t bytes,
                            GError **error)
 {
@@ -74,7 +75,7 @@ void qcow2_switch_clear(Qcow2Switch *change)
     qcow2_counts_clear(&change->minus);
 }
 
-/* Every cluster of the trees is counted. */
+/* Adds the references of the walk to @counts. Refuses clusters with a refcount of 0. */
 static gboolean add_trees(Qcow2Switch *change, const Qcow2Walk *walk, Qcow2Counts *counts,
                           GError **error)
 {
@@ -222,7 +223,7 @@ static gboolean put_fields(Qcow2Switch *change, GError **error)
     return qcow2_put_header(q, raw + SWITCHED_AT, SWITCHED_AT, SWITCHED_END - SWITCHED_AT, error);
 }
 
-/* The moment: everything new is on the disk, then the header, in one write. */
+/* Commits the change: one write of the header, after all new content is on the disk. */
 static gboolean put_header(Qcow2Switch *change, GError **error)
 {
     if (!change->head)
@@ -234,7 +235,7 @@ static gboolean put_header(Qcow2Switch *change, GError **error)
     return TRUE;
 }
 
-/* What the old image used and the new one does not goes back to the file system. */
+/* Discards the clusters that the old image used and the new one does not. */
 static void hand_back(const Qcow2Switch *change)
 {
     uint64_t end = change->minus.clusters, at = 0;

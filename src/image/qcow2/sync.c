@@ -3,8 +3,8 @@
 /*
  * Writes changed metadata in the order that keeps the image valid: refcount blocks, a barrier, the
  * refcount table; a barrier, L2 tables, a barrier, the L1 table. Clusters that were given up are
- * counted down after another barrier, when nothing on the disk refers to them any more; the smaller
- * counts are written by the next sync. A power cut therefore leaves leaked clusters at worst.
+ * counted down after another barrier, when no table on the disk refers to them. The next sync
+ * writes the lower counts. A power cut therefore leaves leaked clusters at worst.
  */
 #include "bytes.h"
 
@@ -14,7 +14,7 @@
 
 #define PENDING_MAX 65536 /* half a MiB of cluster numbers */
 
-/* Writes entries @first to before @end of a table of 64-bit numbers; empties the range. */
+/* Writes entries @first to before @end of a table of 64-bit numbers, and empties the range. */
 static gboolean write_entries(Qcow2 *q, const uint64_t *table, uint64_t place, uint32_t *first,
                               uint32_t *end, GError **error)
 {
@@ -44,7 +44,7 @@ static gboolean write_refcounts(Qcow2 *q, GError **error)
                          &q->reftable_dirty_end, error);
 }
 
-/* The guest's data, which the tables will refer to, is behind the first barrier as well. */
+/* Writes L2 and L1 tables. The first barrier also covers the guest's data that they refer to. */
 static gboolean write_tables(Qcow2 *q, GError **error)
 {
     if (cst_page_cache_dirty_count(q->l2s, 0) > 0 &&
@@ -62,7 +62,7 @@ gboolean qcow2_sync(Qcow2 *q, GError **error)
         return FALSE;
     if (q->applying || q->pending->len == 0)
         return TRUE;
-    /* From here on, smaller counts may reach the disk at any time: the next sync writes them. */
+    /* From here on, lower counts may reach the disk at any time. The next sync writes them. */
     return qcow2_barrier(q, error) && qcow2_apply_pending(q, error);
 }
 

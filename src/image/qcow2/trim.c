@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Returns free space to the file system. The image is flushed first, so that nothing on the disk
- * refers to a free cluster. Then runs of clusters that are counted 0 times are discarded, with the
- * lock held so that none of them is allocated meanwhile, and the file is cut behind its last
- * cluster in use.
+ * Returns free space to the file system. The image is flushed first, so that no table on the disk
+ * refers to a free cluster. Then runs of clusters with a refcount of 0 are discarded, with the lock
+ * held so that no cluster of a run is allocated concurrently. Finally the file is truncated after
+ * its last cluster in use.
  */
 #include "qcow2.h"
 
@@ -16,7 +16,8 @@ uint64_t qcow2_zero_unit(CstImage *image)
     return UINT64_C(1) << qcow2_of(image)->sub_bits;
 }
 
-/* Lock held. Free clusters from @cluster on, inside one refcount block; 0: it is in use. */
+/* Lock held. Counts the free clusters from @cluster on, inside one refcount block; 0: @cluster is
+ * in use. */
 static gboolean count_free(Qcow2 *q, uint64_t cluster, uint64_t end, uint64_t *ret_count,
                            GError **error)
 {
@@ -61,7 +62,7 @@ gboolean qcow2_trim(CstImage *image, CstTask *task, GError **error)
     uint64_t size = 0;
     gboolean ok;
 
-    /* Nothing on the disk may refer to what is free. */
+    /* after the flush no table on the disk refers to a free cluster */
     if (!qcow2_flush(image, error) || !cst_blob_get_size(q->blocks.blob, &size, error))
         return FALSE;
     g_mutex_lock(&q->blocks.lock);

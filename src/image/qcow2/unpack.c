@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Decompresses clusters. The input may be garbage: output ends with the cluster, and the memory for
- * a zstd window is limited. What follows the compressed data in its last sector is ignored. No lock
+ * Decompresses clusters. The input is untrusted: output ends with the cluster, and the memory for a
+ * zstd window is limited. Bytes after the compressed data in its last sector are ignored. No lock
  * is needed.
  */
 #include <base/error.h>
@@ -20,7 +20,7 @@ static gboolean unzstd_cluster(const uint8_t *packed, size_t packed_len, uint8_t
     ZSTD_outBuffer out = {cluster, cluster_len, 0};
     ZSTD_DCtx *context = ZSTD_createDCtx();
 
-    /* a window larger than a cluster is of no use and would cost memory */
+    /* a larger window is useless for one cluster and would cost memory */
     if (!context || ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, 23))) {
         ZSTD_freeDCtx(context);
         return FALSE;

@@ -2,7 +2,7 @@
 
 /*
  * Barriers, and changes of an opened image's header. Such a change reaches the disk at once, after
- * everything that was written before it.
+ * all earlier writes.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -18,7 +18,7 @@ gboolean(qcow2_corrupt)(const Qcow2 *q, GError **error, const char *what)
 
 gboolean qcow2_barrier(Qcow2 *q, GError **error)
 {
-    /* data first: what is in the image may refer to it */
+    /* flush the data file first, because the image may refer to its data */
     return !q->blocks.barriers ||
            ((!q->data || cst_blob_flush(q->data, error)) && cst_blob_flush(q->blocks.blob, error));
 }
@@ -46,7 +46,7 @@ gboolean qcow2_put_header(Qcow2 *q, const uint8_t *raw, uint64_t offset, size_t 
 {
     if (!qcow2_barrier(q, error))
         return FALSE;
-    q->lost = TRUE; /* until both calls say that the disk has it */
+    q->lost = TRUE; /* until both calls confirm the write */
     if (!cst_blob_pwrite(q->blocks.blob, raw, len, offset, error) || !qcow2_barrier(q, error)) {
         q->writing = FALSE; /* so that the next writer gets the error */
         return FALSE;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Counts what the tables of an image refer to; walk.h has the order of the calls.
+ * Counts the references in the tables of an image. walk.h has the order of the calls.
  *
- * One thread gathers the L2 tables of all L1 tables. Then several threads take batches of tables
- * that are adjacent in the file, read and scan them without a lock, and add what they found to the
- * walk under WorkerPool.lock. A table that several L1 tables share is scanned once and its
- * references count that many times. L1 tables that are together longer than the file overlap; the
- * walk refuses them, as they could keep it busy for hours.
+ * One thread collects the L2 tables of all L1 tables. Then several threads claim batches of tables
+ * that are adjacent in the file. They read and scan them without a lock, and add the results to the
+ * walk under WorkerPool.lock. A table that several L1 tables share is scanned once, and its
+ * references count that many times. L1 tables that are together longer than the file overlap. The
+ * walk refuses them, because they could keep it busy for hours.
  */
 #include "walk.h"
 
@@ -24,9 +24,9 @@
 #include "bytes.h"
 
 #define L1_RESERVED    (~(QCOW2_COPIED | QCOW2_OFFSET_MASK))
-#define BATCH_BYTES    CST_MIB /* read at once where tables lie in a row */
+#define BATCH_BYTES    CST_MIB /* maximum of one read of adjacent tables */
 #define THREADS_MAX    4u
-#define THREADED_BYTES (4 * CST_MIB) /* less is read sooner than a thread starts */
+#define THREADED_BYTES (4 * CST_MIB) /* reading fewer bytes is faster than starting a thread */
 
 gboolean qcow2_walk_init(Qcow2Walk *walk, Qcow2 *q, GError **error)
 {
@@ -104,7 +104,8 @@ static gboolean add_table(Qcow2Walk *walk, uint64_t place, gboolean active, GErr
     return TRUE;
 }
 
-/* Until all L1 tables are gathered, L2 tables are the only thing that is counted. */
+/* Collects the L2 table of an L1 entry. At this stage the walk counts references to L2 tables
+ * only. */
 static gboolean gather(Qcow2Walk *walk, uint64_t entry, gboolean active, GError **error)
 {
     uint64_t place = entry & QCOW2_OFFSET_MASK, cluster = place >> walk->q->cluster_bits;
@@ -140,7 +141,7 @@ gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gbool
                          offset);
         return TRUE;
     }
-    /* more than fits into the file overlaps, and could keep us busy for hours */
+    /* L1 tables longer than the file overlap, and could keep the walk busy for hours */
     walk->l1_bytes += bytes;
     if (walk->l1_bytes > walk->file_size)
         return qcow2_corrupt(walk->q, error, _("the L1 tables of its snapshots overlap"));
@@ -163,7 +164,7 @@ gboolean qcow2_walk_l1(Qcow2Walk *walk, uint64_t offset, uint64_t entries, gbool
 
 /* --- L2 ------------------------------------------------------------------------------------ */
 
-/* Anything that our own reading would call damaged. */
+/* Returns whether qcow2_map() would report the entry as damaged. */
 static gboolean is_damaged(const Qcow2 *q, const Qcow2Entry *entry)
 {
     for (unsigned sub = 0; sub < q->sub_count; sub++)
@@ -180,23 +181,23 @@ Qcow2Entry qcow2_entry_mended(const Qcow2 *q, const Qcow2Entry *entry)
         mended.word &= ~QCOW2_COPIED;
         mended.bitmap = 0;
     } else if (q->sub_count > 1) {
-        mended.bitmap &= ~(entry->bitmap >> 32); /* zero is what counts (and what is read) */
+        mended.bitmap &= ~(entry->bitmap >> 32); /* zero has priority */
         if ((qcow2_entry_host(entry) & (q->cluster_size - 1)) && (uint32_t)mended.bitmap == 0)
-            mended.word = 0; /* nothing is read from its place */
+            mended.word = 0; /* its offset is not used for reads */
     } else if ((entry->word & QCOW2_READS_ZERO) && q->header.version >= 3 &&
                (qcow2_entry_host(entry) & (q->cluster_size - 1))) {
-        mended.word = QCOW2_READS_ZERO; /* its place was not used for reading anyway */
+        mended.word = QCOW2_READS_ZERO; /* its offset was not used for reads */
     }
     return is_damaged(q, &mended) ? *entry : mended;
 }
 
-/* One thread's part of the work: what it found, until it adds that to the walk. */
+/* The state of one thread: its results, until it adds them to the walk. */
 typedef struct {
     Qcow2Walk *walk;
     uint8_t *buf;
-    uint64_t *clusters; /* that the table at hand refers to */
+    uint64_t *clusters; /* clusters that the current table refers to */
     size_t count;
-    uint64_t index; /* of the table's entry at hand */
+    uint64_t index; /* current entry of the table */
     CstImageCheck found;
     uint64_t fixable;
 } Worker;
@@ -205,11 +206,11 @@ typedef struct {
     Qcow2Walk *walk;
     CstTask *task;
     GMutex lock;
-    guint next; /* table */
+    guint next; /* index of the next table to claim */
     GError *error;
 } WorkerPool;
 
-/* @what: marked with N_() */
+/* Reports an error of the current entry. @what is marked with N_(). */
 static void found_error(Worker *worker, const Qcow2WalkTable *table, gboolean fixable,
                         const char *what)
 {
@@ -256,7 +257,8 @@ static void scan_damaged(Worker *worker, const Qcow2WalkTable *table, Qcow2Entry
         *entry = mended;
 }
 
-/* A damaged entry may point into the middle of a cluster: both that it touches are in use. */
+/* Counts the cluster at @host. A misaligned offset of a damaged entry touches two clusters; both
+ * are counted. */
 static void scan_place(Worker *worker, const Qcow2WalkTable *table, uint64_t host)
 {
     const Qcow2 *q = worker->walk->q;
@@ -276,7 +278,7 @@ static void scan_table(Worker *worker, const Qcow2WalkTable *table, const uint8_
 {
     const Qcow2 *q = worker->walk->q;
     uint64_t entries = UINT64_C(1) << q->l2_bits, expected = 0;
-    /* what an ordinary entry has not; most entries are ordinary */
+    /* bits that an ordinary entry does not have; most entries are ordinary */
     uint64_t odd = ~(QCOW2_COPIED | QCOW2_OFFSET_MASK) | (q->cluster_size - 1);
     gboolean outside = (q->header.incompatible & QCOW2_INCOMPAT_DATA_FILE) != 0;
 
@@ -322,7 +324,7 @@ static gboolean add_found(WorkerPool *pool, const Worker *worker, const Qcow2Wal
     return ok;
 }
 
-/* The next tables that lie in a row. */
+/* Claims the next tables that are adjacent in the file. Returns their number. */
 static guint take_batch(WorkerPool *pool, guint *ret_first)
 {
     const Qcow2WalkTable *tables = pool->walk->tables;
@@ -352,7 +354,7 @@ static gboolean scan_batch(WorkerPool *pool, Worker *worker, guint first, guint 
     for (guint i = 0; i < count; i++) {
         scan_table(worker, &table[i], worker->buf + i * size);
         if (!add_found(pool, worker, &table[i]))
-            return FALSE; /* pool->error says why */
+            return FALSE; /* pool->error has the reason */
     }
     return TRUE;
 }
@@ -377,7 +379,7 @@ static void *work(void *data)
     guint first = 0, count;
 
     worker.buf = cst_alloc(MAX(BATCH_BYTES, q->cluster_size), 1, q->blocks.blob->name, &error);
-    if (worker.buf) /* a compressed cluster touches three at most */
+    if (worker.buf) /* a compressed cluster touches at most three host clusters */
         worker.clusters = cst_alloc(3 * (UINT64_C(1) << q->l2_bits), sizeof(uint64_t),
                                     q->blocks.blob->name, &error);
     while (worker.clusters && (count = take_batch(pool, &first)) > 0)

@@ -2,13 +2,14 @@
 
 /*
  * Writes the guest's bytes in steps, each over a run of clusters of one L2 table. A step is planned
- * under the lock (where the bytes go), written without it, and committed to the L2 entries under
- * it. The caller's claim keeps other writers off its guest clusters between these phases.
+ * under the lock, written without it, and committed to the L2 entries under it. The plan chooses
+ * the offsets in the file. The caller's claim excludes other writers of its guest clusters between
+ * these phases.
  *
- * Where a cluster gets a new place, the bytes around the written ones are filled in with what the
- * guest sees there. The unit of filling is a subcluster where the rest of the cluster stays as it
- * is, and the cluster where data has to move. Old clusters are given up with the commit; until the
- * L2 table is synced, the disk refers to their unchanged content.
+ * If a cluster is newly allocated, the bytes around the written ones are filled with the content
+ * that the guest sees there. The unit of filling is a subcluster if the rest of the cluster stays
+ * unchanged, and the cluster if data has to move. Old clusters are given up with the commit. Until
+ * the L2 table is synced, the disk refers to their unchanged content.
  */
 #include <string.h>
 
@@ -21,15 +22,15 @@
 #include "qcow2.h"
 #include "state.h"
 
-#define BOUNCE_MAX (1 * CST_MIB) /* larger pieces are written straight from the caller's buffer */
+#define BOUNCE_MAX (1 * CST_MIB) /* larger pieces are written directly from the caller's buffer */
 
 typedef struct {
     uint64_t offset;   /* of the guest */
     uint64_t length;   /* of the step */
-    uint64_t host;     /* where @offset goes */
-    uint64_t unit;     /* of filling; 0: the bytes go in place, nothing to commit */
-    uint64_t clusters; /* newly allocated from the cluster of host on; 0: the old place is kept */
-    gboolean fresh;    /* the place reads as zeroes, and so do the bytes around */
+    uint64_t host;     /* offset in the file for the bytes at offset */
+    uint64_t unit;     /* of filling; 0: the bytes are written in place, without a commit */
+    uint64_t clusters; /* newly allocated from the cluster of host on; 0: the old cluster is kept */
+    gboolean fresh;    /* the new clusters and the bytes around the written ones read as zeroes */
 } Step;
 
 void qcow2_claim(Qcow2 *q, CstBlockClaim *claim, uint64_t offset, uint64_t length)
@@ -48,7 +49,8 @@ void qcow2_release(Qcow2 *q, CstBlockClaim *claim)
     g_mutex_unlock(&q->blocks.lock);
 }
 
-/* Every touched subcluster of a cluster holds data, and nobody else refers to it. */
+/* Returns whether each touched subcluster of a cluster holds data and the cluster has no other
+ * user. */
 static gboolean is_in_place(const Qcow2 *q, const Qcow2Entry *entry, uint64_t inside,
                             uint64_t length)
 {
@@ -74,9 +76,9 @@ static gboolean has_data(const Qcow2 *q, const Qcow2Entry *entry)
     return FALSE;
 }
 
-/** Where a write takes its bytes from. */
+/** The source of the bytes of a write. */
 typedef struct {
-    const uint8_t *buf; /* NULL: from the blob, by sharing */
+    const uint8_t *buf; /* NULL: share the bytes of the blob */
     CstBlob *blob;
     uint64_t at; /* in the blob */
 } Source;
@@ -86,7 +88,7 @@ static uint64_t piece(const Qcow2 *q, uint64_t offset, uint64_t length)
     return MIN(length, q->cluster_size - (offset & (q->cluster_size - 1)));
 }
 
-/* In place: as many clusters as follow each other in the file. */
+/* Plans a write in place, over as many clusters as are adjacent in the file. */
 static void plan_in_place(Qcow2 *q, const uint8_t *table, uint64_t end, Step *step)
 {
     Qcow2Entry entry = qcow2_entry_get(q, table, qcow2_l2_index(q, step->offset));
@@ -106,7 +108,7 @@ static void plan_in_place(Qcow2 *q, const uint8_t *table, uint64_t end, Step *st
     step->unit = step->clusters = 0;
 }
 
-/* The bytes that a filling would copy are known to be zero, without reading them. */
+/* Returns whether the bytes that a filling would copy are known to be zero without reading them. */
 static gboolean surroundings_are_zero(const Qcow2 *q, const Qcow2Entry *entry, uint64_t offset)
 {
     uint64_t start = offset & ~(q->cluster_size - 1);
@@ -121,7 +123,8 @@ static gboolean surroundings_are_zero(const Qcow2 *q, const Qcow2Entry *entry, u
     return TRUE;
 }
 
-/* New clusters: as many as need one, in this table, and are free in a row. */
+/* Plans a write to new clusters. Covers adjacent entries of this table that need a cluster, as far
+ * as free clusters are contiguous. */
 static gboolean plan_new(Qcow2 *q, const uint8_t *table, uint64_t end, Step *step, GError **error)
 {
     uint64_t start = step->offset & ~(q->cluster_size - 1), at = start, cluster = 0, size = 0;
@@ -133,7 +136,7 @@ static gboolean plan_new(Qcow2 *q, const uint8_t *table, uint64_t end, Step *ste
 
         if (at != start && (entry.word & QCOW2_COPIED))
             break;
-        if (has_data(q, &entry) != has_data(q, &first)) /* filled in another unit */
+        if (has_data(q, &entry) != has_data(q, &first)) /* it needs another unit of filling */
             break;
         last = entry;
         at += q->cluster_size;
@@ -141,10 +144,10 @@ static gboolean plan_new(Qcow2 *q, const uint8_t *table, uint64_t end, Step *ste
     }
     step->fresh = surroundings_are_zero(q, &first, start) &&
                   surroundings_are_zero(q, &last, at - q->cluster_size);
-    /* Asked for before the clusters are allocated, so that a failure has nothing to undo. */
+    /* Get the size before the clusters are allocated, so that a failure needs no undo. */
     if (!cst_blob_get_size(q->blocks.data, &size, error))
         return FALSE;
-    if (q->data) { /* where every cluster has the place that it has in the disk */
+    if (q->data) { /* a cluster has the same offset in the data file and in the disk */
         cluster = start >> q->cluster_bits;
         step->clusters = wanted;
     } else if (!qcow2_alloc(q, wanted, &cluster, &step->clusters, error)) {
@@ -170,7 +173,7 @@ static gboolean check_entries(Qcow2 *q, const uint8_t *table, uint64_t offset, u
     return TRUE;
 }
 
-/* Lock held. @length is cut to what one step can do. */
+/* Lock held. Plans one step; step->length is at most @length. */
 static gboolean plan_step(Qcow2 *q, uint64_t offset, uint64_t length, Step *step, GError **error)
 {
     unsigned shift = q->cluster_bits + q->l2_bits;
@@ -193,7 +196,8 @@ static gboolean plan_step(Qcow2 *q, uint64_t offset, uint64_t length, Step *step
         return TRUE;
     }
     if ((entry.word & QCOW2_COPIED) && qcow2_entry_host(&entry)) {
-        /* a place is there, but not all of its content: fill around the written bytes */
+        /* the cluster is allocated, but not all of its content is valid: fill around the written
+         * bytes */
         step->host = qcow2_entry_host(&entry) + (offset & (q->cluster_size - 1));
         step->length = first;
         step->unit = UINT64_C(1) << q->sub_bits;
@@ -202,7 +206,8 @@ static gboolean plan_step(Qcow2 *q, uint64_t offset, uint64_t length, Step *step
     return plan_new(q, table, end, step, error);
 }
 
-/* What the guest sees around the written bytes; beyond the end of the image: zeroes. */
+/* Reads the content that the guest sees around the written bytes. Bytes past the end of the image
+ * are zero. */
 static gboolean read_around(Qcow2 *q, uint8_t *buf, uint64_t length, uint64_t offset,
                             GError **error)
 {
@@ -247,7 +252,7 @@ static gboolean write_step(Qcow2 *q, const Step *step, const Source *from, GErro
     if (step->unit > 0 && !step->fresh) {
         before = step->offset & (step->unit - 1);
         after = -(step->offset + step->length) & (step->unit - 1);
-        if (q->data) /* which has no more bytes than the disk */
+        if (q->data) /* the data file is not longer than the disk */
             after = MIN(after, q->blocks.image.capacity - step->offset - step->length);
     }
     if (before + after > 0)
@@ -255,7 +260,7 @@ static gboolean write_step(Qcow2 *q, const Step *step, const Source *from, GErro
     return cst_blob_pwrite(q->blocks.data, from->buf, step->length, step->host, error);
 }
 
-/* Bits of the subclusters that a step has given content, in the cluster at @start. */
+/* Returns the bits of the subclusters that a step has written in the cluster at @start. */
 static uint64_t written_subs(const Qcow2 *q, const Step *step, uint64_t start)
 {
     uint64_t from = MAX(step->offset, start),
@@ -268,7 +273,7 @@ static uint64_t written_subs(const Qcow2 *q, const Step *step, uint64_t start)
     return (G_MAXUINT32 >> (31 - last)) & (uint64_t)(G_MAXUINT32 << first);
 }
 
-/* Lock held. Frees the clusters of a step to which no table refers. */
+/* Lock held. Frees the clusters of a step that was not committed. */
 static void undo_step(Qcow2 *q, const Step *step)
 {
     if (step->clusters > 0 && !q->data)
@@ -351,7 +356,8 @@ gboolean qcow2_write_claimed(Qcow2 *q, const uint8_t *buf, uint64_t len, uint64_
     return write_from(q, (Source){.buf = buf}, len, offset, error);
 }
 
-/* Whole clusters that the file can share as well. */
+/* Returns the cluster size if the file can share extents of that size; 0: the image cannot
+ * share. */
 uint64_t qcow2_share_unit(CstImage *image)
 {
     const Qcow2 *q = qcow2_of(image);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Zeroes and discards ranges. Whole clusters and subclusters change L2 entries only; their space in
- * the file returns with the next sync. What is smaller than that is written as zeroes. Version 2
- * has no entries that read as zeroes: clusters that can't be left unallocated there are written,
- * too. A data file that has to read as the disk does is zeroed as well.
+ * Zeroes and discards ranges. For whole clusters and subclusters only L2 entries change; their
+ * space in the file is freed by the next sync. Smaller ranges are written as zeroes. Version 2 has
+ * no entries that read as zeroes, so clusters that cannot be unallocated there are written, too. A
+ * raw data file is zeroed as well.
  */
 #include <base/error.h>
 #include <base/i18n.h>
@@ -34,7 +34,8 @@ static gboolean reads_zero_anyway(const Qcow2 *q, const Qcow2Run *run, uint64_t 
            (run->kind == QCOW2_UNALLOCATED && !qcow2_backing_shows(q, offset));
 }
 
-/* Less than a subcluster at either end: written out, where it does not read as zeroes already. */
+/* Zeroes a range that is smaller than a subcluster. Writes only bytes that do not read as zeroes
+ * yet. */
 static gboolean zero_partly(Qcow2 *q, uint64_t offset, uint64_t length, GError **error)
 {
     while (length > 0) {
@@ -53,7 +54,7 @@ static gboolean zero_partly(Qcow2 *q, uint64_t offset, uint64_t length, GError *
     return TRUE;
 }
 
-/* The entry for a cluster of which subclusters @first to @last shall read as zeroes. */
+/* Returns the entry for a cluster in which the subclusters of the bit mask @subs read as zeroes. */
 static Qcow2Entry zeroed_entry(const Qcow2 *q, const Qcow2Entry *old, uint64_t subs,
                                gboolean keep_place)
 {
@@ -66,7 +67,7 @@ static Qcow2Entry zeroed_entry(const Qcow2 *q, const Qcow2Entry *old, uint64_t s
         entry.word |= QCOW2_READS_ZERO;
         return entry;
     }
-    if (subs != G_MAXUINT32) { /* the others stay, and so does the place */
+    if (subs != G_MAXUINT32) { /* other subclusters and the offset stay unchanged */
         entry.word = old->word;
         entry.bitmap = old->bitmap & ~subs;
     }
@@ -74,7 +75,8 @@ static Qcow2Entry zeroed_entry(const Qcow2 *q, const Qcow2Entry *old, uint64_t s
     return entry;
 }
 
-/* The last subcluster of a range in one cluster. The image's last cluster is whole. */
+/* Returns the last subcluster of a range in one cluster. The image's last cluster counts as
+ * whole. */
 static unsigned last_sub(const Qcow2 *q, uint64_t end)
 {
     if (end == q->blocks.image.capacity)
@@ -82,7 +84,8 @@ static unsigned last_sub(const Qcow2 *q, uint64_t end)
     return (unsigned)(((end - 1) & (q->cluster_size - 1)) >> q->sub_bits);
 }
 
-/* Lock held. Whole subclusters of one cluster. FALSE without error: they must be written. */
+/* Lock held. Zeroes whole subclusters of one cluster. FALSE without error: the caller must write
+ * zeroes. */
 static gboolean zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t length, unsigned flags,
                                  GError **error)
 {
@@ -106,7 +109,7 @@ static gboolean zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t length, uns
     return qcow2_relieve(q, error);
 }
 
-/* What can be done with one entry: at most a cluster, cut at the end of the image. */
+/* Zeroes the first part of a range and sets *length to its length. Changes one entry at most. */
 static gboolean zero_step(Qcow2 *q, uint64_t offset, uint64_t *length, unsigned flags,
                           GError **error)
 {
@@ -140,7 +143,7 @@ static gboolean zero_step(Qcow2 *q, uint64_t offset, uint64_t *length, unsigned 
     return write_zeroes(q, offset, *length, error);
 }
 
-/* In a data file that reads as the disk does, zeroes have to be, whatever the tables say. */
+/* Zeroes the range in a raw data file, which must hold the zeroes regardless of the tables. */
 static gboolean zero_outside(Qcow2 *q, uint64_t offset, uint64_t length, unsigned flags,
                              GError **error)
 {
@@ -158,7 +161,7 @@ gboolean qcow2_zero_claimed(Qcow2 *q, uint64_t offset, uint64_t length, unsigned
 {
     uint64_t unit = UINT64_C(1) << q->sub_bits, end = offset + length;
     uint64_t first = (offset + unit - 1) & ~(unit - 1);
-    /* the last cluster of the image is whole, even where the image ends inside of it */
+    /* the last cluster counts as whole, even if the image ends inside it */
     uint64_t last = end == q->blocks.image.capacity ? end : end & ~(unit - 1);
 
     if (!zero_outside(q, offset, length, flags, error))
@@ -223,7 +226,7 @@ gboolean qcow2_forget(Qcow2 *q, uint64_t offset, uint64_t end, gboolean hide, GE
 
         if (!qcow2_l2_for_read(q, offset >> shift, &table, error))
             return FALSE;
-        if (!table) { /* on to the next table */
+        if (!table) { /* continue with the next table */
             offset = ((offset >> shift) + 1) << shift;
             continue;
         }
@@ -245,7 +248,7 @@ gboolean qcow2_discard(CstImage *image, uint64_t offset, uint64_t length, GError
     CstBlockClaim claim;
     gboolean ok;
 
-    /* version 2 can't hide its backing image: the content stays, which discard allows */
+    /* version 2 cannot hide its backing image, so the content stays, as discard allows */
     if (first >= last || (q->header.version < 3 && qcow2_backing_shows(q, first)))
         return TRUE;
     if (qcow2_is_raw(q))
