@@ -4,47 +4,48 @@
 #include <image/image.h>
 #include <image/options.h>
 
-/** Changing in place what an image was created with. */
+/** In-place changes of the creation options of an image. */
 
 typedef enum { CST_AMEND_KEEP, CST_AMEND_ON, CST_AMEND_OFF } CstAmendSwitch;
 
-/** The options to change; members that are zero or NULL keep what the image has. */
+/** The options to change. Members that are zero or NULL keep the image's values. */
 typedef struct {
     const char *compat;     /**< "0.10" or "1.1" */
     unsigned refcount_bits; /**< 1, 2, 4 … 64 */
     CstAmendSwitch lazy_refcounts;
-    const char *data_file; /**< the name of the data file, which must be there; it is not moved */
+    const char *data_file;        /**< name of the existing data file; the file is not moved */
     CstAmendSwitch data_file_raw; /**< can only be switched off */
-    const char *backing; /**< must equal the present one; cst_image_set_backing() changes it */
-    const char *backing_format; /**< likewise */
+    const char *backing;        /**< must equal the present reference, which cst_image_set_backing()
+                                     changes */
+    const char *backing_format; /**< must equal the present format */
     gboolean has_size;
     uint64_t size; /**< as for cst_image_resize() */
 } CstImageAmend;
 
-/** Returns whether cst_image_amend() knows @format. */
+/** Returns whether cst_image_amend() supports @format. */
 gboolean cst_image_format_can_amend(const CstImageFormat *format);
 /**
- * Returns the options that can be changed, as an array of const CstImageOption pointers; free the
+ * Returns the options that can be changed, as an array of const CstImageOption pointers. Free the
  * array with g_ptr_array_unref().
  */
 GPtrArray *cst_image_amend_options_of(const CstImageFormat *format);
 /**
- * Parses as cst_image_options_parse() does; an option that can't be changed is ARGUMENT_UNSUPPORTED
- * as well.
+ * Parses like cst_image_options_parse(). An option that cannot be changed is ARGUMENT_UNSUPPORTED,
+ * too.
  */
 gboolean cst_image_amend_parse(CstImageOptions *options, const CstImageFormat *format,
                                const char *text, GError **error);
-/** Sets *ret_amend to what was parsed. Its strings belong to @options. */
+/** Sets *ret_amend to the parsed options. Its strings belong to @options. */
 void cst_image_amend_read(const CstImageOptions *options, CstImageAmend *ret_amend);
 
 /**
- * Changes @image, which is open for writing; everything is on the disk when it returns. A power cut
- * leaves the old image, the new one, or, when its size changes, one with either the size or all
- * else changed; the call can be made again then. Nobody may read or write the guest's bytes
- * meanwhile, which stay as they are.
+ * Changes @image, which is open for writing. All changes are on the disk when the call returns. A
+ * power cut leaves the old image or the new one. If the size changes, it may leave an image with
+ * only the size or only the other options changed; the call can then be repeated. No thread may
+ * read or write the guest's bytes during the call. The call does not change them.
  *
- * INVALID for what does not go together, UNSUPPORTED where the image has what the older version
- * lacks, LIMIT where its refcounts don't fit.
+ * INVALID for options that contradict each other, UNSUPPORTED when the image has features that the
+ * older version lacks, LIMIT when its refcounts exceed the new width.
  */
 gboolean cst_image_amend(CstImage *image, const CstImageAmend *amend, CstTask *task,
                          GError **error);

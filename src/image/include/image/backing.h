@@ -4,56 +4,57 @@
 #include <image/image.h>
 
 /**
- * The reference of an image to the one it is based on, and what the image holds upon it. These are
- * the single steps; image/rebase.h and image/commit.h keep the guest's content whole.
+ * The reference of an image to its backing image, and the content that the image holds over it.
+ * These are the single steps. image/rebase.h and image/commit.h preserve the guest's content.
  */
 
-/** Returns whether cst_image_set_backing() knows @format. */
+/** Returns whether cst_image_set_backing() supports @format. */
 gboolean cst_image_format_can_rebase(const CstImageFormat *format);
-/** Returns whether cst_image_empty() knows @format. */
+/** Returns whether cst_image_empty() supports @format. */
 gboolean cst_image_format_can_empty(const CstImageFormat *format);
 
 /**
- * Writes out what was written, then makes the image refer to @name of format @format (both NULL: to
- * nothing) and to nothing else, in one step that a power cut lets happen or not. The image must be
- * opened anew before it is read again. LIMIT when the header has no room for the name, UNSUPPORTED
- * where the format can't, or the header's layout does not allow it in one step.
+ * Writes out earlier changes, then replaces the backing reference with @name of format @format
+ * (both NULL: no backing image). The replacement is atomic, even with a power cut. Reopen the image
+ * before it is read again. LIMIT when the header has no room for the name. UNSUPPORTED when the
+ * format cannot change the reference, or the header's layout does not allow an atomic change.
  *
- * @guest is the guest's view of the new backing image, for formats that remember which one it was;
- * NULL: not at hand, and then vhdx and vpc remember none, while vmdk is INVALID.
+ * @guest is the guest's view of the new backing image, for formats that record its identity. With
+ * NULL, vhdx and vpc record no identity, while vmdk fails with INVALID.
  */
 gboolean cst_image_set_backing(CstImage *image, const char *name, const char *format,
                                CstBlob *guest, GError **error);
 
 /**
- * Returns whether images of @format record the state of their backing image, and refuse it when it
- * has changed.
+ * Returns whether images of @format record the state of their backing image, and refuse a backing
+ * image in another state.
  */
 gboolean cst_image_format_minds_changes(const CstImageFormat *format);
 
 /**
- * @parent (open for writing, not changed since) is going to change in a way that the guest of
- * @image, which is open upon it, will not see. From now on @image is valid upon @parent as it is
- * and as it will be. Is on the disk when it returns; nothing is written to @parent. Formats that do
- * not mind do nothing.
+ * Announces a change of @parent that the guest of @image will not see. @parent is open for writing
+ * and not changed yet; @image is open with @parent as its backing image. Afterwards @image accepts
+ * both the present and the future state of @parent. The announcement is on the disk when the call
+ * returns. Does not write to @parent. Has no effect for formats that do not record the state.
  */
 gboolean cst_image_expect(CstImage *image, CstImage *parent, GError **error);
 /**
- * Records in @image that @parent has changed as announced with cst_image_expect(), and is on the
- * disk. The old state of @parent is not accepted any more.
+ * Records in @image that @parent has changed as announced with cst_image_expect(). The change of
+ * @parent must be on the disk. Afterwards @image refuses the old state of @parent.
  */
 gboolean cst_image_follow(CstImage *image, CstImage *parent, GError **error);
 
 /**
- * Drops all that @image holds itself, so that the whole backing image shows. May be interrupted
- * anywhere, and begun again. No other thread may use the image meanwhile. The space that the
- * content had may remain in the file as a leak. UNSUPPORTED where the format can't.
+ * Drops all content that @image holds itself, so that the whole backing image shows. May be
+ * interrupted at any point, and repeated. No other thread may use the image during the call. The
+ * space of the content may remain in the file as a leak. UNSUPPORTED for formats without this
+ * operation.
  */
 gboolean cst_image_empty(CstImage *image, CstTask *task, GError **error);
 
 /**
- * Returns space of the file that @image does not use to the file system. Trusts the image's own
- * account of free space, so check the image before. Does nothing for formats without such an
- * account. No other thread may use the image meanwhile.
+ * Returns unused space of the image's file to the file system. Trusts the image's metadata about
+ * free space, so check the image before. Has no effect for formats without such metadata. No other
+ * thread may use the image during the call.
  */
 gboolean cst_image_trim(CstImage *image, CstTask *task, GError **error);

@@ -3,16 +3,17 @@
 
 #include <blob/blob.h>
 
-/** How two guests' views differ. */
+/** The difference between two guests' views. */
 typedef struct {
     gboolean same;       /**< all bytes are equal, and the rest of the longer one is zero */
-    uint64_t offset;     /**< the first byte that differs, unless same */
+    uint64_t offset;     /**< offset of the first difference, unless same */
     gboolean sizes_same; /**< both have the same length */
 } CstDifference;
 
 /**
- * Compares what is read from @a and @b (guest views, or any blobs), on several threads; where both
- * are known to be zero nothing is read. Advances @task by bytes, the longer one's size in all.
+ * Compares the content of @a and @b (guest views, or any blobs) on several threads. Does not read
+ * ranges that are known to be zero in both. Advances @task by bytes, in total the size of the
+ * longer one.
  */
 gboolean cst_image_compare(CstBlob *a, CstBlob *b, CstDifference *ret_difference, CstTask *task,
                            GError **error);

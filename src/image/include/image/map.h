@@ -3,25 +3,25 @@
 
 #include <image/chain.h>
 
-/** A run of the guest's bytes that the same image provides in the same way. */
+/** A run of the guest's bytes with the same source and properties. */
 typedef struct {
     uint64_t start, length;
-    guint depth;         /**< index of the image that decides what is read; 0: the top one */
-    gboolean present;    /**< it decides by what it holds, not by holding nothing */
+    guint depth;         /**< index of the image that provides the content; 0: the top image */
+    gboolean present;    /**< the range is allocated in that image ("present" in qemu-img map) */
     gboolean zero;       /**< reads as zeroes */
-    gboolean data;       /**< the bytes occupy space in that image's file */
-    gboolean has_offset; /**< the bytes are at offset in that image's file, or have space there if
-                              they read as zeroes; never where they are compressed */
+    gboolean data;       /**< the bytes have allocated space in that image's file */
+    gboolean has_offset; /**< the bytes, or their space if they read as zeroes, are at offset in
+                              that image's file; FALSE for compressed data */
     uint64_t offset;
 } CstMapRun;
 
-/** Gets one run, valid during the call. FALSE with @error set ends the walk. */
+/** Receives one run, valid during the call. FALSE with @error set ends the walk. */
 typedef gboolean (*CstMapFunc)(const CstMapRun *run, gpointer data, GError **error);
 
 /**
- * Calls @func for the runs of what the guest sees of @chain (cst_chain_look() is enough), in order
- * and without gaps; neighbours differ. Where the images that would decide are not in the chain,
- * neither present nor zero nor data is set. Advances @task by the capacity in all.
+ * Calls @func for the runs of the guest's view of @chain (from cst_chain_look()), in ascending
+ * order and without gaps. Adjacent runs differ. If the image that provides the content is not in
+ * the chain, neither present nor zero nor data is set. Advances @task by the capacity.
  */
 gboolean cst_chain_map(CstChain *chain, CstMapFunc func, gpointer data, CstTask *task,
                        GError **error);
@@ -29,8 +29,8 @@ gboolean cst_chain_map(CstChain *chain, CstMapFunc func, gpointer data, CstTask 
 /* --- not in the library: maps in pages -------------------------------------------------------- */
 
 /**
- * The same for at most @length bytes from @start on; the range may cut off the first and the last
- * run. Calls @func for nothing behind the end of the image.
+ * Like cst_chain_map(), for at most @length bytes from @start on. The range may cut off the first
+ * and the last run. Does not call @func past the end of the image.
  */
 gboolean cst_chain_map_range(CstChain *chain, uint64_t start, uint64_t length, CstMapFunc func,
                              gpointer data, CstTask *task, GError **error);

@@ -3,20 +3,20 @@
 
 #include <image/image.h>
 
-/** Bytes that an image file will need. */
+/** The size of an image file in bytes. */
 typedef struct {
-    uint64_t required;        /**< right after creation, or with the source's data in it */
-    uint64_t fully_allocated; /**< when every byte of the guest is written */
-    gboolean has_bitmaps;     /**< both images can keep dirty bitmaps */
-    uint64_t bitmaps; /**< bytes for copies of the source's bitmaps, not part of the other two */
+    uint64_t required;        /**< directly after creation, or after copying the source's data */
+    uint64_t fully_allocated; /**< when every byte of the guest has been written */
+    gboolean has_bitmaps;     /**< both images support dirty bitmaps */
+    uint64_t bitmaps;         /**< bytes for copies of the source's bitmaps, not included above */
 } CstImageMeasure;
 
 /**
- * How large a new image of @format with @options will be, all its files together. @source (a
- * guest's view) NULL: an empty one of options->capacity; else a copy of that, of its size. For
- * qcow2 these are qemu-img's numbers, which count tables that an empty image does without, but not
- * the gaps that growing tables leave; for others they are exact for an empty image, and never too
- * small for a copy. UNSUPPORTED for formats that can't be created. Advances @task by the source's
+ * Calculates the size of a new image of @format with @options, all its files together. @source is
+ * the guest's view to copy, with its size; NULL: an empty image of options->capacity. For qcow2 the
+ * results equal qemu-img's. They include tables that an empty image lacks, but not the gaps that
+ * growing tables leave. For other formats the results are exact for an empty image, and an upper
+ * bound for a copy. UNSUPPORTED for formats that cannot be created. Advances @task by the source's
  * size.
  */
 gboolean cst_image_measure(const CstImageFormat *format, const CstImageCreate *options,

@@ -4,14 +4,14 @@
 #include <image/image.h>
 
 typedef enum {
-    CST_PACK_ALL = 1 << 0,   /**< zeroes get space, too, where @dst would show them anyway */
-    CST_PACK_ZEROED = 1 << 1 /**< @dst reads as zeroes itself; what is below it does not show */
+    CST_PACK_ALL = 1 << 0,   /**< allocate space for zeroes, even if @dst shows zeroes anyway */
+    CST_PACK_ZEROED = 1 << 1 /**< @dst reads as zeroes and hides its backing image */
 } CstPackFlags;
 
 /**
- * Copies @src into @dst, an image at least as large whose cst_image_compression_unit() is not 0,
- * compressed; on all processors. Nothing is allocated in @dst where @src goes. Left out is what
- * @dst shows anyway: zeroes, or what the image that it is opened upon has. @flags are CstPackFlags.
- * Advances @task by bytes of @src. The caller flushes @dst.
+ * Copies @src with compression into @dst, on all processors. @dst is at least as large as @src, its
+ * cst_image_compression_unit() is not 0, and the range of @src is unallocated in it. Leaves out
+ * bytes that @dst shows anyway: zeroes, or the content of its backing image. @flags are
+ * CstPackFlags. Advances @task by bytes of @src. The caller flushes @dst.
  */
 gboolean cst_image_pack(CstBlob *src, CstImage *dst, unsigned flags, CstTask *task, GError **error);

@@ -4,19 +4,20 @@
 #include <image/chain.h>
 
 /**
- * Images by their paths. What an image names is opened only as far as the caller agreed: its parts
- * (the extents of a VMDK, a data file of qcow2) from its own directory and nowhere else, because
- * they are written to; its backing files from anywhere, but only when asked to follow them.
+ * Opens images by path. A file that an image refers to is opened only as far as the caller agreed.
+ * Parts (the extents of a VMDK, a data file of qcow2) are opened only in the image's own directory,
+ * because they are written to. Backing files are opened from any directory, but only with
+ * CST_PATH_FOLLOW.
  */
 
 typedef enum {
-    CST_PATH_FOLLOW = 1 << 0 /**< open backing files, by the names that the images have */
+    CST_PATH_FOLLOW = 1 << 0 /**< open backing files, by the names in the images */
 } CstPathFlags;
 
 /**
- * What a chain whose blobs are files may open; @flags are CstPathFlags. Without CST_PATH_FOLLOW
- * chains end after one image. Names of protocols ("nbd://…", "json:{…}") are UNSUPPORTED, parts
- * whose names lead out of the directory INVALID or DENIED.
+ * Returns the policy for a chain whose blobs are files. @flags are CstPathFlags. Without
+ * CST_PATH_FOLLOW chains end after one image. Names of protocols ("nbd://…", "json:{…}") are
+ * UNSUPPORTED. Parts with a name outside the directory are INVALID or DENIED.
  */
 CstChainFiles cst_path_files(unsigned flags);
 
@@ -27,24 +28,25 @@ CstChainFiles cst_path_files(unsigned flags);
 CstImageFiles cst_path_parts(CstBlob *owner);
 
 /**
- * Opens the data file that the image at @owner calls @name, wherever it lies, if it is one that the
- * caller has named as well: @consented is a list of paths that ends with NULL. The caller's path is
- * what is opened, and only where the image's name leads to the same file; for writing the file is
- * claimed as by cst_image_hold(). DENIED when the image names another file.
+ * Opens the data file @name of the image at @owner, in any directory, if the caller has named the
+ * file, too. @consented is a list of paths that ends with NULL. Opens the caller's path, and only
+ * if the image's name leads to the same file. For writing the file is claimed as by
+ * cst_image_hold(). DENIED when the image refers to another file.
  */
 CstBlob *cst_path_open_data(CstBlob *owner, const char *name, const char *const *consented,
                             gboolean writable, GError **error);
 
 /**
- * Returns the path that the reference @name means in the image at the path @owner; NULL when @name
- * is no file but a protocol. g_free() it.
+ * Returns the path of the reference @name in the image at the path @owner. NULL when @name is a
+ * protocol and not a file. g_free() it.
  */
 char *cst_path_named(const char *owner, const char *name);
 
 /**
- * Opens the image at @path as @format (NULL: probed, which a guest that may write a raw image can
- * deceive) with @open_flags (CstImageOpenFlags) and @path_flags. For writing it is claimed first,
- * as cst_image_hold() does. DENIED when it is based on a file that is not to be followed.
+ * Opens the image at @path as @format with @open_flags (CstImageOpenFlags) and @path_flags. A NULL
+ * @format is probed, which is unsafe if a guest can write a raw image. For writing the image is
+ * claimed first, as by cst_image_hold(). DENIED when it has a backing file that must not be
+ * followed.
  */
 CstChain *cst_path_open(const char *path, const CstImageFormat *format, unsigned open_flags,
                         unsigned path_flags, GError **error);

@@ -3,30 +3,33 @@
 
 #include <image/chain.h>
 
-/** What an image is to be based on from now on. */
+/** The new backing image of an image. */
 typedef struct {
-    const char *backing;        /**< text to store as the reference; NULL: on nothing */
-    const char *backing_format; /**< comes with backing */
-    CstBlob *guest;             /**< guest's view of it; may be NULL when unsafe, but for formats
-                                     that record its state (image/backing.h) */
-    gboolean unsafe; /**< change the reference only: the caller knows that both show the same */
+    const char *backing;        /**< text to store as the reference; NULL: no backing image */
+    const char *backing_format; /**< required with backing */
+    CstBlob *guest;             /**< guest's view of it; NULL is allowed with unsafe, except for
+                                     formats that record its state (image/backing.h) */
+    gboolean unsafe; /**< change only the reference: the caller knows that both backing images
+                          have the same content */
 } CstImageRebase;
 
 /**
- * Bases the image on top of @chain (from cst_chain_look(); its blob is writable, and held) on
- * something else, while what its guest sees stays what it is: where the old and the new backing
- * differ, the image gets the old content first. @chain holds all that the image is based on now.
+ * Replaces the backing image of the top image of @chain (from cst_chain_look()), and preserves the
+ * guest's content. The blob of the image must be writable and claimed with cst_image_hold(). Where
+ * the old and the new backing image differ, the old content is first written into the image. @chain
+ * must hold all present backing images.
  *
- * At every moment, a power cut included, the image is valid and shows the same; after a failure or
- * a cancel it is based on what it was, with some of that content in it, and the work can be begun
- * again. Everything is on the disk when it returns. @chain can only be freed afterwards.
+ * The image is valid and shows the same content at every point in time, even after a power cut.
+ * After a failure or a cancel it has its old backing image and some of that content, and the rebase
+ * can be repeated. All changes are on the disk when the call returns. Afterwards @chain can only be
+ * freed.
  *
- * Only the image itself is written to. STATE when it has snapshots, which would lose what they see
- * of the old backing (not with unsafe). Advances @task by the image's capacity in all.
+ * Writes only to the image itself. STATE when the image has snapshots, whose content depends on the
+ * old backing image (not with unsafe). Advances @task by the image's capacity.
  */
 gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *task,
                           GError **error);
 
-/** Rebases the top image on nothing, so that it holds all of its content itself. Succeeds at once
- * when it has no backing image. */
+/** Rebases the top image to no backing image, so that it holds all of its content itself. Succeeds
+ * at once when it has no backing image. */
 gboolean cst_chain_flatten(CstChain *chain, CstTask *task, GError **error);

@@ -4,13 +4,14 @@
 #include <image/image.h>
 
 /**
- * Gives space back, in place: what @blob, an image of @format, holds of zeroes for its guest
- * becomes holes, and so does what it does not use of its file. The guest, snapshots and dirty
- * bitmaps see what they saw; zeroes upon a backing image go on hiding it, and it is not opened.
+ * Returns space of @blob, an image of @format, to the file system in place. Zeroes that the image
+ * holds for its guest and unused space of its file become holes. The content of the guest, of
+ * snapshots and of dirty bitmaps does not change. Zeroes that hide a backing image go on hiding it.
+ * The backing image is not opened.
  *
- * Can be cancelled and power may be cut anywhere. *ret_given_back is in bytes, as the file system
- * counts them, over all files of the image (0 where it took more meanwhile). STATE when the image
- * has errors, which must be repaired first: its own account of free space is not to be trusted.
+ * The call can be cancelled, and power can be cut, at any point. *ret_given_back is in bytes, as
+ * the file system counts them, over all files of the image (0 if the files grew). STATE when the
+ * image has errors, because its metadata about free space is unreliable; repair them first.
  * Advances @task by the capacity.
  */
 gboolean cst_image_sparsify(CstBlob *blob, const CstImageFormat *format, const CstImageFiles *files,
