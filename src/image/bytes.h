@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Integers of images, which are what they are of any file. */
+/* Images use the integer functions for all files. */
 #include <base/bytes.h>

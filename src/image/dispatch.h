@@ -6,13 +6,14 @@
 #include "format.h"
 
 /*
- * Calls through a CstImageFormat, held to their contract and traced (base/call.h); for the files of
- * the dispatcher (image.c, snapshot.c, bitmap.c, amend.c, backing.c), which are the only ones that
- * call a format. What moves the guest's bytes goes through guest.c, and is checked and traced as
- * the calls of any blob are.
+ * Calls through a CstImageFormat with a check of its contract and a trace (base/call.h). Only the
+ * files of the dispatcher call a format: image.c, snapshot.c, bitmap.c, amend.c, backing.c. The
+ * calls that move the guest's bytes go through guest.c, and are checked and traced like the calls
+ * of any blob.
  */
 
-/** Begins a call of @format's on the image in the file @name; hand &call.why to the format. */
+/** Begins a call of @format on the image in the file @name. Pass &call.why to the format as its
+ * error. */
 static inline CstCall image_call_begin(const CstImageFormat *format, const char *slot,
                                        const char *name)
 {
@@ -23,7 +24,7 @@ static inline CstCall image_call_begin(const CstImageFormat *format, const char 
                      .began = cst_call_now()};
 }
 
-/** Calls image->format->SLOT(image, …, error); SLOT may be in a group: snapshots->create. */
+/** Calls image->format->SLOT(image, …, error). SLOT may be in a group: snapshots->create. */
 #define IMAGE_CALL(image, slot, error, ...)                                            \
     ({                                                                                 \
         CstCall call_ = image_call_begin((image)->format, #slot, (image)->blob->name); \
@@ -32,5 +33,5 @@ static inline CstCall image_call_begin(const CstImageFormat *format, const char 
         cst_call_end(&call_, done_, error);                                            \
     })
 
-/** Checks that @image is open for writing; else fails with READ_ONLY. */
+/** Checks that @image is open for writing. Otherwise fails with READ_ONLY. */
 gboolean image_may_change(const CstImage *image, GError **error);

@@ -12,16 +12,17 @@
 #include "measuring.h"
 
 /**
- * A format: what registry.c lists and image.c calls. Callbacks are grouped by capability; a NULL
- * one is a capability that the format lacks, and image.c turns it into one clear error. Only
- * image.c calls through this table: it has checked state, range and capability before, and it
- * asserts that a failure has set an error.
+ * The vtable of an image format. registry.c lists the formats. Callbacks are grouped by capability.
+ * A NULL callback means that the format lacks the capability, and the dispatcher turns it into one
+ * clear error. Only the dispatcher (the files of dispatch.h, guest.c and registry.c) calls through
+ * this table. It checks state, range and capability before a call, and asserts that a failure has
+ * set an error.
  */
 
-/** Bytes at the end of a file that CstImageFormat.probe_tail looks at. */
+/** Bytes at the end of a file for CstImageFormat.probe_tail. */
 #define CST_IMAGE_TAIL_LEN 512
 
-/** Which members of CstImageCreate beyond capacity a format knows. */
+/** Members of CstImageCreate, besides capacity, that a format supports. */
 typedef enum {
     CST_CREATE_BACKING = 1 << 0,
     CST_CREATE_COMPAT = 1 << 1,
@@ -37,14 +38,14 @@ typedef enum {
     CST_CREATE_FORCE_SIZE = 1 << 11,
     CST_CREATE_ADAPTER_TYPE = 1 << 12,
     CST_CREATE_DATA_FILE = 1 << 13,
-    CST_CREATE_STATIC = 1 << 14, /**< subformat has "dynamic" and "static", and no others */
+    CST_CREATE_STATIC = 1 << 14, /**< subformat has only "dynamic" and "static" */
     CST_CREATE_HW_VERSION = 1 << 15,
     CST_CREATE_ZEROED_GRAIN = 1 << 16,
     CST_CREATE_LOG_SIZE = 1 << 17,
     CST_CREATE_TABLE_SIZE = 1 << 18
 } CstCreateOptions;
 
-/** Internal snapshots; see image/snapshot.h. Images are open for writing except for list and
+/** Internal snapshots; see image/snapshot.h. Images are open for writing, except for list and
  * changed. */
 typedef struct {
     GPtrArray *(*list)(CstImage *image, GError **error);
@@ -56,8 +57,7 @@ typedef struct {
                         CstChanged *changed, GError **error);
 } CstSnapshotOps;
 
-/** Dirty bitmaps; see image/bitmap.h. Images are open for writing except for list, sources and
- * ranges. */
+/** Dirty bitmaps; see image/bitmap.h. Images are open for writing, except for list and ranges. */
 typedef struct {
     GPtrArray *(*list)(CstImage *image, GError **error);
     gboolean (*add)(CstImage *image, const char *name, uint64_t granularity, gboolean enabled,
@@ -65,13 +65,13 @@ typedef struct {
     gboolean (*remove)(CstImage *image, const char *name, GError **error);
     gboolean (*clear)(CstImage *image, const char *name, GError **error);
     gboolean (*enable)(CstImage *image, const char *name, gboolean enabled, GError **error);
-    /** Both images are of this format and of one size. */
+    /** Both images have this format and the same size. */
     gboolean (*merge)(CstImage *image, const char *name, CstImage *source, const char *source_name,
                       GError **error);
     GArray *(*ranges)(CstImage *image, const char *name, guint max, CstTask *task, GError **error);
 } CstBitmapOps;
 
-/** Bytes at a fixed offset that identify a format; len 0: none. */
+/** Bytes at a fixed offset that identify a format; len 0: unused. */
 typedef struct {
     size_t offset;
     const char *bytes;
@@ -85,82 +85,84 @@ typedef struct {
 
 struct CstImageFormat {
     const char *name;
-    const char *alias;    /**< a second name that is understood; NULL: none */
-    const char *xml_name; /**< for libvirt's volume XML; NULL: as name */
+    const char *alias;    /**< second name; NULL: no second name */
+    const char *xml_name; /**< name for libvirt's volume XML; NULL: same as name */
 
     /* --- inspecting ---------------------------------------------------------------------- */
 
     /**
-     * Returns how certain the first @len bytes of a blob of @size bytes are of this format, from 0
-     * (not at all) to 100 (beyond doubt). Pure and cheap. NULL: the format is never guessed.
+     * Returns the certainty that the first @len bytes of a blob of @size bytes are of this format,
+     * from 0 (no match) to 100 (certain). Pure and cheap. NULL: the format is never guessed.
      */
     int (*probe)(const uint8_t *head, size_t len, uint64_t size);
 
     /**
-     * Returns whether the last CST_IMAGE_TAIL_LEN bytes of a blob of @size bytes, at @tail, mark an
-     * image that has no mark at its beginning. Pure. NULL: the format has no such images.
+     * Returns whether the last CST_IMAGE_TAIL_LEN bytes at @tail of a blob of @size bytes mark an
+     * image without a mark at its beginning. Pure. NULL: the format has no such images.
      */
     gboolean (*probe_tail)(const uint8_t *tail, uint64_t size);
 
     /**
-     * Bytes that no other format has there. A blob that has them and that no probe is sure of is an
-     * image of this format with a damaged header, or of an unknown version.
+     * Bytes that are unique to this format. If no probe recognises a blob with these bytes, it is
+     * an image of this format with a damaged header, or of an unknown version.
      */
     CstImageMagic magic[2];
 
     /**
-     * Fills inspection->info (its format is set already). Reads only through @inspection. Damage
-     * goes to cst_inspection_problem(), and the rest is filled in as far as it makes sense.
+     * Fills in inspection->info, except its format, which is set. Reads only through @inspection.
+     * Reports damage with cst_inspection_problem(), and fills in the other members as far as
+     * possible.
      */
     void (*inspect)(CstInspection *inspection);
 
-    /** See cst_image_inspect_parts(); @parts is to be filled. NULL: one file. */
+    /** Appends to @parts; see cst_image_inspect_parts(). NULL: the format has a single file. */
     void (*inspect_parts)(CstInspection *inspection, GPtrArray *parts);
 
-    /** See cst_image_inspect_luks(); leaves the version 0 where there is no header. NULL: never. */
+    /** See cst_image_inspect_luks(). Leaves the version 0 if the image has no header. NULL: the
+     * format has no encryption with LUKS. */
     void (*inspect_luks)(CstInspection *inspection, CstImageLuks *luks);
 
     /* --- creating ------------------------------------------------------------------------ */
 
     unsigned create_options; /**< CstCreateOptions */
-    /** The subformat whose data is always compressed; NULL: there is none. */
+    /** The subformat whose data is always compressed; NULL: the format has no such subformat. */
     const char *compressed_subformat;
-    /** options->capacity is a multiple of 512; only what create_options names is set. */
+    /** options->capacity is a multiple of 512. Only the options of create_options are set. */
     gboolean (*create)(const CstImageFormat *format, CstBlob *blob, const CstImageCreate *options,
                        CstTask *task, GError **error);
 
     /**
-     * The size of the file (files) that create() makes of the same options, and an upper bound of
-     * what it has grown to when the source has been copied into it. Fails where create() would.
-     * NULL only where create is.
+     * Calculates the size of the file or files that create() would make with the same options, and
+     * an upper bound of the size after a copy of the source. Fails if create() would fail. NULL
+     * only if create is NULL.
      */
     gboolean (*measure)(const CstMeasuring *measuring, CstImageMeasure *ret_measure,
                         GError **error);
 
     /* --- opening ------------------------------------------------------------------------- */
 
-    /** The guest's bytes are the blob's bytes: the guest's view is the blob itself. */
+    /** The guest's bytes are the blob's bytes, so the guest's view is the blob itself. */
     gboolean is_plain;
-    /** Plain, and any bytes are an image: what is of no other format is taken for this one. */
+    /** Plain, and any bytes are a valid image. A blob of no other format has this format. */
     gboolean is_raw;
-    /** The file is an encrypted container and nothing else. */
+    /** The file is only an encrypted container. */
     gboolean is_container;
     /**
-     * A block without an entry holds nothing, with or without a backing image, which is something
-     * else than a block of zeroes. With CST_IMAGE_SAME_CONTENT open() takes a backing image then,
-     * whatever the header says of one.
+     * A block without an entry is unallocated, with or without a backing image, and differs from a
+     * block of zeroes. With CST_IMAGE_SAME_CONTENT, open() accepts a backing image regardless of
+     * the header.
      */
     gboolean is_layered;
-    /** Of a format without open: what to do instead, to be shown; marked with N_(). */
+    /** For a format without open: an alternative to show to the user; marked with N_(). */
     const char *instead;
     /**
-     * Allocates the format's struct (its head is a CstImage, which image.c fills in afterwards)
-     * and sets @head->capacity. With CST_IMAGE_WRITE nothing is written yet, but for a log that has
-     * to be replayed first.
+     * Allocates the format's struct, whose head is a CstImage, and sets @head->capacity. image.c
+     * fills in the other members of the head. Does not write to the image, except to replay a log
+     * with CST_IMAGE_WRITE.
      */
     CstImage *(*open)(const CstImageFormat *format, CstBlob *blob, const CstImageOpen *how,
                       GError **error);
-    /** Writes out what is still held back, frees the format's part and the struct. Never fails. */
+    /** Writes cached changes, and frees the format's members and the struct. Never fails. */
     void (*close)(CstImage *image);
 
     /* --- the guest's bytes; ranges lie inside the capacity, length > 0; many threads -------- */
@@ -169,16 +171,16 @@ struct CstImageFormat {
     gboolean (*extent)(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,
                        GError **error);
     /**
-     * As CstBlobOps.locate: in the image's file, another file of it, or the backing image. NULL:
-     * no location is reported.
+     * Like CstBlobOps.locate: a location in the image's file, another file of it, or the backing
+     * image. NULL: no location is reported.
      */
     gboolean (*locate)(CstImage *image, uint64_t offset, uint64_t length,
                        CstBlobLocation *ret_location, GError **error);
     gboolean (*pwrite)(CstImage *image, const void *buf, size_t len, uint64_t offset,
                        GError **error);
     /**
-     * Returns the unit in bytes in which take_shared() takes over data as CstBlobOps.take_shared
-     * says; 0: this image can't. A format has both callbacks or neither.
+     * Returns the unit in bytes for take_shared(), which has the contract of
+     * CstBlobOps.take_shared; 0: this image cannot share. A format has both callbacks or neither.
      */
     uint64_t (*share_unit)(CstImage *image);
     gboolean (*take_shared)(CstImage *image, uint64_t offset, CstBlob *src, uint64_t src_offset,
@@ -186,36 +188,39 @@ struct CstImageFormat {
     gboolean (*zero)(CstImage *image, uint64_t offset, uint64_t length, unsigned flags,
                      GError **error);
     gboolean (*discard)(CstImage *image, uint64_t offset, uint64_t length, GError **error);
-    /** Returns when everything written so far is on the disk, and found after a power cut. */
+    /** Makes all earlier writes durable. When it returns, they are found after a power cut. */
     gboolean (*flush)(CstImage *image, GError **error);
 
-    /* --- compressed writing; both or none ----------------------------------------------- */
+    /* --- compressed writing; both or neither -------------------------------------------- */
 
-    /** Returns the bytes that are compressed together; 0: this image can't be compressed. */
+    /** Returns the number of bytes that are compressed together; 0: this image cannot be
+     * compressed. */
     uint64_t (*packed_unit)(CstImage *image);
-    /** Writes one unit, or the shorter last one, compressed; otherwise as pwrite. */
+    /** Writes one unit, or the shorter last one, compressed if possible, else like pwrite. */
     gboolean (*write_packed)(CstImage *image, const void *buf, size_t len, uint64_t offset,
                              GError **error);
 
     /* --- size ---------------------------------------------------------------------------- */
 
-    /** @capacity is a multiple of 512; sets image->capacity. */
+    /** Sets image->capacity to @capacity, a multiple of 512. */
     gboolean (*resize)(CstImage *image, uint64_t capacity, CstPreallocation preallocation,
                        CstTask *task, GError **error);
 
-    unsigned amend_options; /**< CstCreateOptions that amend() changes, beside the size */
-    /** See cst_image_amend(); a size is a multiple of 512. */
+    unsigned amend_options; /**< CstCreateOptions, besides the size, that amend() changes */
+    /** See cst_image_amend(). A size is a multiple of 512. */
     gboolean (*amend)(CstImage *image, const CstImageAmend *amend, CstTask *task, GError **error);
 
-    /* --- what is below ------------------------------------------------------------------- */
+    /* --- backing image ------------------------------------------------------------------- */
 
     /**
-     * See image/backing.h. What was written before is on the disk first; one atomic step. @parent:
-     * the new backing image where it is at hand and of this format; else NULL.
+     * Replaces the backing reference in one atomic step, after all earlier writes are on the disk;
+     * see image/backing.h. @parent is the new backing image if it is available and of this format,
+     * else NULL.
      */
     gboolean (*set_backing)(CstImage *image, const char *name, const char *format, CstImage *parent,
                             GError **error);
-    /** See cst_image_expect() and cst_image_follow(); @parent is of this format. Both or none. */
+    /** See cst_image_expect() and cst_image_follow(). @parent is of this format. Both or
+     * neither. */
     gboolean (*expect)(CstImage *image, CstImage *parent, GError **error);
     gboolean (*follow)(CstImage *image, CstImage *parent, GError **error);
     /** See cst_image_empty(). */
@@ -231,30 +236,30 @@ struct CstImageFormat {
     /* --- check --------------------------------------------------------------------------- */
 
     /**
-     * See cst_image_check_as(). *ret_check is zeroed, but for its findings, which stay; there are
-     * none when @flags ask for a repair. Works on images that open() refuses.
+     * See cst_image_check_as(). *ret_check is zeroed, except for its findings, which are NULL if
+     * @flags request a repair. The callback keeps the pointer. Works on images that open() refuses.
      */
     gboolean (*check)(const CstImageFormat *format, CstBlob *blob, const CstImageFiles *files,
                       unsigned flags, CstImageCheck *ret_check, CstTask *task, GError **error);
 
-    /* --- groups; NULL: the format has none ------------------------------------------------- */
+    /* --- groups; NULL: the format lacks the group ------------------------------------------ */
 
     const CstSnapshotOps *snapshots;
     const CstBitmapOps *bitmaps;
 };
 
-/* --- what a check counts, and lists --------------------------------------------------------- */
+/* --- counts and findings of a check --------------------------------------------------------- */
 
-/** Adds @count to the errors of @check, and lists them as one finding, if @check has a list. */
+/** Adds @count to the errors of @check, and lists them as one finding if @check has a list. */
 void cst_check_errors(CstImageCheck *check, uint64_t count, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
-/** The same for leaks. */
+/** Adds @count to the leaks of @check, and lists them as one finding if @check has a list. */
 void cst_check_leaks(CstImageCheck *check, uint64_t count, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
 /**
- * A run of neighbouring units of the file with the same fault, listed as one finding. The caller
- * counts the units in its CstImageCheck.
+ * A run of adjacent units of the file with the same fault, listed as one finding. The caller counts
+ * the units in its CstImageCheck.
  */
 typedef struct {
     CstFindings *findings; /**< borrowed */
@@ -265,61 +270,62 @@ typedef struct {
 } CstCheckRun;
 
 /**
- * Adds unit @number, which has the fault @what, to the run; lists the old run first if the unit
- * does not continue it. Faults are compared by pointer.
+ * Adds unit @number with the fault @what to the run. Lists the old run first if the unit does not
+ * continue it. Faults are compared by pointer.
  */
 void cst_check_run_add(CstCheckRun *run, CstFindingKind kind, uint64_t number, const char *what);
-/** Lists the run that is still open, if any. Call it once after the last cst_check_run_add(). */
+/** Lists the open run, if any. Call it once after the last cst_check_run_add(). */
 void cst_check_run_end(CstCheckRun *run);
 
 /** Head of every opened image. */
 struct CstImage {
     const CstImageFormat *format;
     CstBlob *blob;
-    CstBlob *backing; /**< NULL: none */
+    CstBlob *backing; /**< NULL: no backing image */
     gboolean writable;
     uint64_t capacity;
     unsigned sector_size; /**< set by open(); 0: 512 */
 };
 
 /**
- * Returns the image whose guest's view @blob is (borrowed), or NULL when @blob is anything else,
- * such as the view of a plain image.
+ * Returns the image of the guest's view @blob; borrowed. NULL when @blob is another blob, such as
+ * the view of a plain image.
  */
 CstImage *cst_guest_image(CstBlob *blob);
-/** The same, but only for an image of @format; else NULL. @blob may be NULL. */
+/** Like cst_guest_image(), but returns NULL unless the image has @format. @blob may be NULL. */
 CstImage *cst_guest_image_of(CstBlob *blob, const CstImageFormat *format);
 
 /**
- * Fills @inspection->info with what the image says of itself as one of @format. FALSE only when the
- * blob could not be read.
+ * Inspects the image as @format and fills in @inspection->info. FALSE only when the blob cannot be
+ * read.
  */
 gboolean cst_inspection_run(CstInspection *inspection, const CstImageFormat *format,
                             GError **error);
 
 /**
- * Inspects an image of one file that is to be opened. Fails with CORRUPT or UNSUPPORTED when the
- * header has a problem or the image is encrypted, and with INVALID when @how has a backing image
- * that the image does not name. The caller clears *ret_info.
+ * Inspects an image of one file before it is opened. CORRUPT or UNSUPPORTED when the header has a
+ * problem or the image is encrypted, INVALID when @how has a backing image but the image has no
+ * reference to one. The caller clears *ret_info.
  */
 gboolean cst_image_inspect_for_open(CstBlob *blob, const CstImageFormat *format,
                                     const CstImageOpen *how, CstImageInfo *ret_info,
                                     GError **error);
 
 /**
- * Calls the measure() callback of measuring->format, which must have one; the options have been
- * checked.
+ * Calls the measure() callback of measuring->format, which must have one. The caller has checked
+ * the options.
  */
 gboolean cst_format_measure(const CstMeasuring *measuring, CstImageMeasure *ret_measure,
                             GError **error);
 /** Returns the unit in bytes in which zeroing frees space in @image; 0: any number of bytes. */
 uint64_t cst_image_zero_unit(CstImage *image);
 
-/** Checks that @format knows every option that is set; else fails with ARGUMENT_UNSUPPORTED. */
+/** Checks that @format supports every option that is set. Otherwise fails with
+ * ARGUMENT_UNSUPPORTED. */
 gboolean cst_image_check_create(const CstImageFormat *format, const CstImageCreate *options,
                                 GError **error);
 
-/** What registry.c lists; nothing else refers to them. */
+/** The formats of registry.c. No other file refers to them. */
 extern const CstImageFormat cst_format_raw;
 extern const CstImageFormat cst_format_qcow2;
 extern const CstImageFormat cst_format_qcow;

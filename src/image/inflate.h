@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /**
- * Decompresses a deflate stream without a zlib header to exactly @len bytes. Bytes may follow the
- * stream. FALSE: it is damaged, or shorter.
+ * Decompresses a deflate stream without a zlib header to exactly @len bytes. Ignores bytes after
+ * the stream. FALSE: the stream is damaged, or shorter.
  */
 gboolean cst_inflate(const uint8_t *packed, size_t packed_len, uint8_t *buf, size_t len);

@@ -4,15 +4,15 @@
 #include <image/image.h>
 
 /**
- * The inspection of an untrusted image. Parsers read through it and report through it, so that they
- * need no error paths of their own: `if (!cst_inspection_read(…)) return;`.
+ * The inspection of an untrusted image. Parsers read and report through it, so that they need no
+ * error paths of their own: `if (!cst_inspection_read(…)) return;`.
  */
 typedef struct {
     CstBlob *blob;
     uint64_t size; /**< of the blob */
     const uint8_t *head;
-    size_t head_len;    /**< bytes of head that are known; the whole blob when it is shorter */
-    CstImageInfo *info; /**< what is found out */
+    size_t head_len;    /**< number of bytes in head; the whole blob if it is shorter */
+    CstImageInfo *info; /**< result of the inspection */
     GError *error;      /**< the blob could not be read; ends the inspection */
 } CstInspection;
 
@@ -24,14 +24,14 @@ gboolean cst_inspection_init(CstInspection *inspection, CstBlob *blob, uint8_t *
                              CstImageInfo *info, GError **error);
 
 /**
- * Copies bytes of the image. FALSE: they lie outside (a problem is noted: the image is cut off) or
- * the blob could not be read (inspection->error).
+ * Copies bytes of the image. FALSE: the bytes are outside the blob (reports a problem: the image is
+ * cut off), or the blob cannot be read (sets inspection->error).
  */
 gboolean cst_inspection_read(CstInspection *inspection, uint64_t offset, void *buf, size_t len);
 
 /**
- * Reads @len bytes as a string that ends at the first NUL; g_free() it. NULL on failure, as of
- * cst_inspection_read(). The caller bounds @len.
+ * Reads @len bytes as a string that ends at the first NUL; g_free() it. NULL on failure, as for
+ * cst_inspection_read(). The caller limits @len.
  */
 char *cst_inspection_string(CstInspection *inspection, uint64_t offset, size_t len);
 
@@ -39,25 +39,26 @@ char *cst_inspection_string(CstInspection *inspection, uint64_t offset, size_t l
 gboolean cst_inspection_ok(CstInspection *inspection, GError **error);
 
 /**
- * Returns FALSE when the image can't be opened: the blob could not be read, or a problem was noted
- * (CORRUPT when it is damage, else UNSUPPORTED).
+ * Returns FALSE when the image cannot be opened: the blob could not be read, or a problem was
+ * reported (CORRUPT for damage, else UNSUPPORTED).
  */
 gboolean cst_inspection_is_sound(CstInspection *inspection, GError **error);
 
-/** Notes damage and sets info->corrupt. Only the text of the first problem is kept. */
+/** Reports damage and sets info->corrupt. Only the text of the first problem is kept. */
 void cst_inspection_problem(CstInspection *inspection, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/** Notes why an undamaged image can't be opened. Only the text of the first problem is kept. */
+/** Reports the reason why an undamaged image cannot be opened. Only the text of the first problem
+ * is kept. */
 void cst_inspection_unsupported(CstInspection *inspection, const char *format, ...)
     G_GNUC_PRINTF(2, 3);
 
 /**
- * Returns whether the volume descriptor of ISO 9660 is in sector 16, behind the head. FALSE also
- * when the blob can't be read there.
+ * Returns whether sector 16, which is after the head, has the volume descriptor of ISO 9660. FALSE
+ * also when the blob cannot be read there.
  */
 gboolean cst_inspection_is_iso(CstInspection *inspection);
 
-/** Replaces the string at @field by a copy of @text. */
+/** Replaces the string at @field with a copy of @text. */
 void cst_inspection_set(char **field, const char *text);
 
 /**

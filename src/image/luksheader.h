@@ -6,7 +6,7 @@
 #include "inspection.h"
 
 /**
- * Reads the LUKS header at @offset, which may be up to @length bytes long, into @luks (zeroed; the
- * caller clears it). Damage is noted in luks->problem, never returned.
+ * Reads the LUKS header at @offset, at most @length bytes long, into @luks, which the caller zeroes
+ * and clears. Reports damage in luks->problem only.
  */
 void cst_luks_read(CstInspection *inspection, uint64_t offset, uint64_t length, CstImageLuks *luks);

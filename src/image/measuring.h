@@ -7,13 +7,13 @@
 typedef struct {
     const CstImageFormat *format;
     const CstImageCreate *options; /**< capacity is the image's, rounded as for create */
-    CstBlob *source;               /**< a guest's view; NULL: none */
+    CstBlob *source;               /**< a guest's view; NULL: no source */
     uint64_t source_size;
     CstTask *task;
 } CstMeasuring;
 
 /**
- * Counts the units of @unit bytes in which the source holds anything but known zeroes, from its
+ * Counts the units of @unit bytes in which the source has bytes other than known zeroes, from its
  * extents alone. Advances the task by the source's size.
  */
 gboolean cst_measuring_count(const CstMeasuring *measuring, uint64_t unit, uint64_t *ret_count,
