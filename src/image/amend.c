@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Checked dispatch of amend: the image must be open for writing, its format must have the callback,
- * and the new size is rounded up to whole sectors of 512 bytes before the format gets it. The
- * format checks the combination of options, and carries the change out in an order that a power cut
- * can interrupt anywhere.
+ * Checked dispatch of amend. The image must be open for writing, and its format must have the
+ * callback. The new size is rounded up to whole sectors of 512 bytes. The format checks the
+ * combination of options. It makes the changes in an order that a power cut can interrupt at any
+ * point.
  */
 #include <image/amend.h>
 

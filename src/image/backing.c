@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Checked dispatch of the calls that concern the backing image (set_backing, expect, follow, empty)
- * and of trim: a missing callback is UNSUPPORTED, or success where the format has nothing to do; a
- * change needs an image that is open for writing. A parent of another format is never handed to a
- * format, because only the own format knows how to compare identities.
+ * Checked dispatch of the calls for the backing image (set_backing, expect, follow, empty) and of
+ * trim. A missing callback is UNSUPPORTED, or success if the format needs no action. A change needs
+ * an image that is open for writing. A format never gets a parent of another format, because only
+ * the own format can compare identities.
  */
 #include <image/backing.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Checked dispatch of the dirty bitmap calls. Limits that hold for every format are checked here:
- * the length of a name and the range of a granularity as QEMU has them, and for a merge equal
- * formats and sizes. How the bitmaps lie on disk is the business of the format.
+ * Checked dispatch of the dirty bitmap calls. This file checks the limits for all formats: the
+ * length of a name and the range of a granularity as in QEMU, and equal formats and sizes for a
+ * merge. The format defines the layout of bitmaps on the disk.
  */
 #include <image/bitmap.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Moves the guest's bytes of all block formats, one run at a time; blocks.h has the model and the
- * rules of locking. do_step() is the order of a write to bytes without a place. */
+/* Moves the guest's bytes of all block formats, one run at a time. blocks.h describes the model and
+ * the locking. do_step() has the order of a write to bytes without a place. */
 #include "blocks.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@
 #include <base/units.h>
 
 #define SECTOR     512u
-#define MAX_SECTOR 4096u /* larger units are whole blocks, none of which the guest sees yet */
+#define MAX_SECTOR 4096u /* larger units are whole blocks, which were unallocated */
 #define FILL_CHUNK CST_MIB
 
 static CstBlocks *blocks_of(CstImage *image)
@@ -63,7 +63,8 @@ static gboolean map(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun 
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-/* Bytes of the range that the backing image reaches; it may end before the image does. */
+/* Returns the number of bytes of the range inside the backing image, which may be shorter than the
+ * image. */
 static uint64_t backing_there(const CstBlocks *blocks, uint64_t offset, uint64_t length)
 {
     uint64_t start = blocks->backing_start;
@@ -102,9 +103,9 @@ static gboolean read_run(CstBlocks *blocks, const CstRun *run, uint8_t *buf, uin
 }
 
 /*
- * Maps the range like map(), and joins runs of data that adjoin in the file, so that small blocks
- * in a row are one read. @next is the run after the returned one, which has been mapped already;
- * its length is 0 if it has not. Set it to zero before the first call.
+ * Maps the range like map(), and joins runs of data that are adjacent in the file, so that adjacent
+ * small blocks are one read. @next is the run after the returned one if it has been mapped already,
+ * else its length is 0. Set its length to 0 before the first call.
  */
 static gboolean map_joined(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *next,
                            CstRun *ret_run, GError **error)
@@ -148,7 +149,7 @@ gboolean cst_blocks_pread(CstImage *image, void *buf, size_t len, uint64_t offse
     return TRUE;
 }
 
-/* Describes a run that has a place; a hole of the file inside of it reads as zeroes. */
+/* Describes a run with a place. A hole of the file inside it reads as zeroes. */
 static gboolean data_extent(CstBlocks *blocks, const CstRun *run, CstExtent *extent, GError **error)
 {
     CstExtent host;
@@ -270,7 +271,7 @@ void cst_blocks_release(CstBlocks *blocks, CstBlockClaim *claim)
     g_cond_broadcast(&blocks->released);
 }
 
-/* Lock held. On success either the bytes have a place, or the caller owns a claim on the block. */
+/* Lock held. On success the bytes have a place, or the caller owns a claim on the block. */
 static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length, CstRun *run,
                              CstBlockClaim *claim, GError **error)
 {
@@ -289,7 +290,7 @@ static gboolean map_or_claim(CstBlocks *blocks, uint64_t offset, uint64_t length
     return TRUE;
 }
 
-/* Copies what the guest sees at @offset to @host; zeroes behind the image's capacity. */
+/* Copies the guest's content at @offset to @host. Bytes past the image's capacity are zero. */
 static gboolean fill_from_guest(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
                                 GError **error)
 {
@@ -311,7 +312,7 @@ static gboolean fill_from_guest(CstBlocks *blocks, uint64_t host, uint64_t lengt
     return TRUE;
 }
 
-/* Writes what the guest sees at @offset, around the bytes of @step, to @host. */
+/* Writes the guest's content at @offset, around the bytes of @step, to @host. */
 static gboolean fill(CstBlocks *blocks, uint64_t host, uint64_t length, uint64_t offset,
                      const CstStep *step, GError **error)
 {
@@ -337,7 +338,7 @@ static gboolean fill_around(CstBlocks *blocks, const CstStep *step, GError **err
            (after == 0 || fill(blocks, step->host + step->length, after, end, step, error));
 }
 
-/* @buf NULL: zeroes. */
+/* Writes the data of a step and fills in the bytes around. @buf NULL: zeroes. */
 static gboolean write_step(CstBlocks *blocks, const CstStep *step, const uint8_t *buf,
                            GError **error)
 {
@@ -345,7 +346,7 @@ static gboolean write_step(CstBlocks *blocks, const CstStep *step, const uint8_t
     gboolean reaches = buf && step->host + step->length >= step->block_end;
     uint64_t size = 0;
 
-    if (!reaches) { /* before the data, which may share the last sector */
+    if (!reaches) { /* extend the file before the data, which may share the last sector */
         if (!cst_blob_get_size(blocks->data, &size, error))
             return FALSE;
         if (size < step->block_end && !cst_blob_pwrite(blocks->data, zeroes, sizeof(zeroes),
@@ -360,7 +361,7 @@ static gboolean write_step(CstBlocks *blocks, const CstStep *step, const uint8_t
            cst_blocks_zero_host(blocks, step->host, step->length, CST_ZERO_MAY_UNMAP, error);
 }
 
-/* Lock held, the block claimed. Releases the lock while data is written; takes it again. */
+/* Lock held, the block claimed. Releases the lock while data is written, and acquires it again. */
 static gboolean do_step(CstBlocks *blocks, CstStep *step, const uint8_t *buf, GError **error)
 {
     gboolean ok;
@@ -385,7 +386,8 @@ static gboolean write_in_place(CstBlocks *blocks, const CstRun *run, const uint8
     return cst_blocks_zero_host(blocks, run->host, run->length, flags, error);
 }
 
-/* Lock held, block claimed. @buf NULL: zeroes; a whole block may get an entry instead of data. */
+/* Lock held, block claimed. @buf NULL: zeroes; a whole block may get a table entry instead of
+ * data. */
 static gboolean write_to_place(CstBlocks *blocks, const CstRun *run, const uint8_t *buf,
                                uint64_t offset, GError **error)
 {
@@ -400,7 +402,7 @@ static gboolean write_to_place(CstBlocks *blocks, const CstRun *run, const uint8
     return done || do_step(blocks, &step, buf, error);
 }
 
-/* Writes the first part of the range, at least one byte; *ret_done is its length. */
+/* Writes the first part of the range, at least one byte. *ret_done is its length. */
 static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t length, uint64_t offset,
                            unsigned flags, uint64_t *ret_done, GError **error)
 {
@@ -423,7 +425,7 @@ static gboolean write_some(CstBlocks *blocks, const uint8_t *buf, uint64_t lengt
     return ok;
 }
 
-/* @buf NULL: zeroes. */
+/* Writes the range. @buf NULL: zeroes. */
 static gboolean write_range(CstBlocks *blocks, const uint8_t *buf, uint64_t length, uint64_t offset,
                             unsigned flags, GError **error)
 {

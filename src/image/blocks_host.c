@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads, copies and zeroes bytes of the file in which an image of a block format keeps its data.
- * The file may end before its last block does: what is missing reads as zeroes.
+ * Reads, copies and zeroes bytes of the file with the data of an image of a block format. The file
+ * may end before its last block does. The missing bytes read as zeroes.
  */
 #include "blocks.h"
 
@@ -43,7 +43,8 @@ gboolean cst_blocks_zero_host(CstBlocks *blocks, uint64_t host, uint64_t length,
            (there == 0 || cst_blob_zero(blocks->data, host, there, flags, error));
 }
 
-/* The run of one kind at @host, at most @length long; zeroes behind the end of the file. */
+/* Finds the run of one kind at @host, at most @length bytes long. Bytes past the end of the file
+ * are zero. */
 static gboolean run_at(CstBlocks *blocks, uint64_t host, uint64_t length, CstExtent *ret_run,
                        GError **error)
 {
@@ -57,7 +58,7 @@ static gboolean run_at(CstBlocks *blocks, uint64_t host, uint64_t length, CstExt
     return TRUE;
 }
 
-/* Zeroes a range that may lie behind the end of the file, with holes where it can. */
+/* Zeroes a range, which may be past the end of the file, with holes if possible. */
 static gboolean put_zeroes(CstBlocks *blocks, uint64_t host, uint64_t length, GError **error)
 {
     uint64_t size = 0;
@@ -81,7 +82,7 @@ gboolean cst_blocks_copy_host(CstBlocks *blocks, uint64_t from, uint64_t to, uin
 {
     CstExtent run;
 
-    /* Keep holes: repairing an image whose blocks all share one place would fill the disk. */
+    /* Keep holes: a repair of an image whose blocks all share one place would fill the disk. */
     for (uint64_t done = 0; done < length; done += run.length)
         if (!run_at(blocks, from + done, MIN(COPY_CHUNK, length - done), &run, error) ||
             !(run.flags & CST_EXTENT_ZERO

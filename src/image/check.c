@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What the checks of all formats report: errors and leaks are counted in the CstImageCheck, and
- * listed as findings. A check that walks a file unit by unit would list thousands of neighbours
- * with the same fault, so those are gathered into a run, which is one finding.
+ * The common reports of the checks of all formats. Errors and leaks are counted in the
+ * CstImageCheck, and listed as findings. A check that walks a file unit by unit would list
+ * thousands of adjacent units with the same fault. Such units are collected in a run, which is one
+ * finding.
  */
 #include <inttypes.h>
 #include <stdarg.h>

@@ -4,16 +4,17 @@
 #include <zlib.h>
 
 /*
- * QEMU packs and unpacks with a window of 4 KiB and no zlib header, so nothing larger may be used.
- * That is also why this is zlib: libdeflate (as in VMDK) is two to three times as fast, but its
- * window of 32 KiB is fixed; ISA-L's window can be set, but on binaries and documents it makes 8 %
- * more of them. So the speed comes from packing on all processors, where qemu-img packs one cluster
- * after the other.
+ * Compression for qcow and qcow2. QEMU compresses and decompresses with a window of 4 KiB and no
+ * zlib header, so the window must not be larger. Therefore this file uses zlib. libdeflate (as in
+ * VMDK) is two to three times as fast, but its window of 32 KiB is fixed. ISA-L's window is
+ * adjustable, but its output for binaries and documents is 8 % larger. The speed comes from
+ * compression on all processors, while qemu-img compresses one cluster after the other.
  */
 #define WINDOW_BITS  (-12)
 #define MEMORY_LEVEL 9
 
-/* Setting up costs more than packing a small cluster: each thread keeps its own. */
+/* Each thread keeps its stream, because creating one takes longer than compressing a small
+ * cluster. */
 static void free_deflater(void *stream)
 {
     deflateEnd(stream);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The guest's view of an opened image as a blob, and the way back from the blob to the image.
- * blob.c checks ranges, traces each call and turns a missing operation into an error; the functions
- * here add what only the image knows: writes end at the capacity, and shared data comes in whole
- * units of the format. A plain format (raw, iso) gets no view of its own: its guest's bytes are
- * those of the file, so the physical blob is handed out and copies between such images can share
+ * The guest's view of an opened image as a blob, and the way from the blob to the image. blob.c
+ * checks ranges, traces each call and turns a missing operation into an error. The functions here
+ * add the rules of the image: writes end at the capacity, and shared data is in whole units of the
+ * format. A plain format (raw, iso) has no separate view, because its guest's bytes are the bytes
+ * of the file. The physical blob is returned instead, so that copies between such images can share
  * extents.
  */
 #include <base/error.h>

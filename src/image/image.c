@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The checked dispatcher of image formats: it checks state, range and capability, turns a missing
- * callback into one clear error, calls the format, and holds it to its contract (dispatch.h).
- * Callbacks that inspect report through a CstInspection, and can't fail by themselves.
+ * The checked dispatcher of image formats. It checks state, range and capability, turns a missing
+ * callback into one clear error, calls the format, and verifies its contract (dispatch.h).
+ * Callbacks that inspect report through a CstInspection and return no error.
  */
 #include <image/image.h>
 
@@ -283,7 +283,8 @@ void cst_image_free(CstImage *image)
     image->format->close(image);
     cst_call_trace(&call, TRUE);
     /*
-     * The image is whole without: another program that can't read it is told so by its own error.
+     * The image is valid without the padding. A program that cannot read an unpadded file reports
+     * its own error.
      */
     if (padded)
         cst_blob_pad_image(blob, NULL);
@@ -345,8 +346,8 @@ gboolean cst_image_write_compressed(CstImage *image, const void *buf, size_t len
 }
 
 /*
- * Takes back a growth whose space could not be allocated. If that fails too, @why says which
- * capacity the image has.
+ * Reverts a growth whose space could not be allocated. If that fails too, the prefix of @why has
+ * the capacity of the image.
  */
 static void undo_growth(CstImage *image, uint64_t old, GError **why)
 {
@@ -417,8 +418,8 @@ gboolean cst_image_check_as(CstBlob *blob, const CstImageFormat *format, unsigne
     return check_once(blob, format, flags, files, NULL, ret_check, task, error);
 }
 
-/* Only a check without repair lists what it finds: a repair may check several times, and changes
- * what it has found. */
+/* Only a check without repair lists its findings, because a repair may check several times and
+ * changes the image between the checks. */
 gboolean cst_image_check_list(CstBlob *blob, const CstImageFormat *format, unsigned flags,
                               const CstImageFiles *files, CstFindings *findings,
                               CstImageCheck *ret_check, CstTask *task, GError **error)

@@ -2,18 +2,18 @@
 
 /*
  * Decompression of raw deflate streams, for qcow and qcow2. libdeflate is tried first, because it
- * is several times as fast; it needs a complete stream that ends exactly where the output does.
- * zlib takes the others: those that are cut off behind the last byte of the output, or that go on
- * after it. A stream that gives fewer bytes is damaged to both. Each thread keeps a libdeflate
- * decompressor of its own, so there is no lock.
+ * is several times as fast. It needs a complete stream that ends exactly at the end of the output.
+ * zlib decompresses other streams: truncated after the last byte of the output, or longer than the
+ * output. Both report a stream with fewer bytes as damaged. Each thread keeps its own libdeflate
+ * decompressor, so no lock is needed.
  */
 #include "inflate.h"
 
 #include <libdeflate.h>
 #include <zlib.h>
 
-/* Negative: a stream without a zlib header. QEMU compresses with a window of 4 KiB; other writers
- * may have used the largest one, of 32 KiB. */
+/* Negative: a stream without a zlib header. QEMU compresses with a window of 4 KiB. Other writers
+ * may have used the maximum of 32 KiB. */
 #define WINDOW_BITS (-15)
 
 static void free_inflater(void *inflater)
@@ -21,7 +21,7 @@ static void free_inflater(void *inflater)
     libdeflate_free_decompressor(inflater);
 }
 
-/* Decompressor of the calling thread; freed when the thread ends. */
+/* Decompressor of the calling thread, freed when the thread ends. */
 static GPrivate inflaters = G_PRIVATE_INIT(free_inflater);
 
 static struct libdeflate_decompressor *get_inflater(void)
@@ -35,9 +35,7 @@ static struct libdeflate_decompressor *get_inflater(void)
     return inflater;
 }
 
-/*
- * The fast path. Fails for a stream that does not end where the buffer does; few are of that kind.
- */
+/* The fast path. Fails for a stream that does not end at the end of the buffer, which is rare. */
 static gboolean inflate_at_once(const uint8_t *packed, size_t packed_len, uint8_t *buf, size_t len)
 {
     struct libdeflate_decompressor *inflater = get_inflater();
@@ -64,7 +62,7 @@ static gboolean inflate_as_far_as_it_goes(const uint8_t *packed, size_t packed_l
         return FALSE;
     rc = inflate(&stream, Z_FINISH);
     inflateEnd(&stream);
-    /* bytes may follow, so the end of the stream need not be seen */
+    /* the output is complete even if the stream has not ended */
     return stream.avail_out == 0 && (rc == Z_STREAM_END || rc == Z_BUF_ERROR);
 }
 

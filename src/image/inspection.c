@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Reading an untrusted header through a CstInspection. Every read is checked against the size of
- * the blob, and the first CST_IMAGE_PROBE_LEN bytes come from memory. Damage is noted in the info
- * (only the first problem, which is usually the cause of the others); a failed read is kept in
- * inspection->error, after which all reads fail at once, so that a parser can return without
- * handling either.
+ * Reads an untrusted header through a CstInspection. Every read is checked against the size of the
+ * blob, and the first CST_IMAGE_PROBE_LEN bytes come from memory. Damage is recorded in the info,
+ * only the first problem, which is usually the cause of later ones. A failed read is kept in
+ * inspection->error, and all later reads fail at once. Therefore a parser can return without
+ * handling either case.
  */
 #include "inspection.h"
 
@@ -126,7 +126,7 @@ void cst_inspection_unsupported(CstInspection *inspection, const char *format, .
     va_end(args);
 }
 
-/* ECMA-119 8.1.2: "CD001" one byte into the volume descriptor in sector 16. */
+/* ECMA-119 8.1.2: "CD001" at offset 1 of the volume descriptor in sector 16. */
 gboolean cst_inspection_is_iso(CstInspection *inspection)
 {
     char mark[5];

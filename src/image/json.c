@@ -4,13 +4,13 @@
 #include <string.h>
 
 /*
- * Just enough to find values in the JSON of a LUKS2 header: no numbers are interpreted, and escapes
- * stay what they are, for nothing that is looked for has any. Not json-glib: it follows the nesting
- * of an untrusted image's text with its stack as deep as that goes, and the library of the engine
- * would need it.
+ * A minimal JSON parser for the values of a LUKS2 header. It does not interpret numbers, and keeps
+ * escapes unchanged, because the needed values have no escapes. json-glib is not used for two
+ * reasons. It recurses as deep as the text of an untrusted image nests, and the library of the
+ * engine would depend on it.
  */
 #define MAX_DEPTH 16
-#define MAX_PATH  256 /* what is longer is nothing that is looked for */
+#define MAX_PATH  256 /* longer paths are incomplete; no needed value has one */
 
 typedef struct {
     const char *at;
@@ -36,7 +36,7 @@ static gboolean take(Walk *walk, char wanted)
     return TRUE;
 }
 
-/* NULL: there is none. */
+/* Returns the next string; NULL if the text has no string here. */
 static char *take_string(Walk *walk)
 {
     const char *start;

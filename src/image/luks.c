@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What a LUKS header says, for "info": the binary header of version 1, and of version 2 the JSON
- * area behind the binary header (4096 bytes). The checksum of version 2 is not verified and only
- * the first copy of its header is read: nothing is decrypted with what is found. All sizes and
- * offsets are untrusted; the JSON area is read only up to 4 MiB, and the first problem that is
- * noted stays.
+ * Reads LUKS headers for "info": the binary header of version 1, and the JSON area of version 2,
+ * which is after the binary header (4096 bytes). The checksum of version 2 is not verified, and
+ * only the first copy of its header is read, because the result decrypts no data. All sizes and
+ * offsets are untrusted. The JSON area is read only up to 4 MiB. The first problem is kept.
  */
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +43,7 @@ void cst_image_luks_clear(CstImageLuks *luks)
     memset(luks, 0, sizeof(*luks));
 }
 
-/* "xts-plain64", "cbc-essiv:sha256", "ecb". */
+/* Splits a mode such as "xts-plain64", "cbc-essiv:sha256" or "ecb". */
 static void split_mode(CstImageLuks *luks, const char *text)
 {
     const char *dash = strchr(text, '-'), *colon = dash ? strchr(dash, ':') : NULL;
@@ -103,7 +102,7 @@ static void read_v1(const uint8_t *raw, CstImageLuks *luks)
         read_slot(luks, raw + 208 + (size_t)i * 48);
 }
 
-/* --- version 2: most of it is JSON ------------------------------------------------------------ */
+/* --- version 2: mostly JSON ------------------------------------------------------------------- */
 
 static void take_text(char **field, const char *value)
 {
@@ -111,7 +110,7 @@ static void take_text(char **field, const char *value)
         *field = g_strdup(value);
 }
 
-/* "aes-xts-plain64" */
+/* Splits the encryption, such as "aes-xts-plain64". The first value counts. */
 static void take_encryption(CstImageLuks *luks, const char *value)
 {
     const char *dash = strchr(value, '-');
@@ -123,8 +122,8 @@ static void take_encryption(CstImageLuks *luks, const char *value)
         split_mode(luks, dash + 1);
 }
 
-/* State of the walk through the JSON area. Members of one key slot follow each other there: a
- * member of slot "number" belongs to the last slot of luks, and another number begins a new one. */
+/* State of the walk through the JSON area. Members of one key slot are adjacent there. A member of
+ * slot "number" belongs to the last slot of luks, and another number begins a new slot. */
 typedef struct {
     CstImageLuks *luks;
     int number;
@@ -191,7 +190,7 @@ static void read_v2(CstInspection *inspection, uint64_t offset, uint64_t length,
     set_key_bytes(luks, reading.key_bytes);
 }
 
-/* --- any -------------------------------------------------------------------------------------- */
+/* --- all versions ----------------------------------------------------------------------------- */
 
 void cst_luks_read(CstInspection *inspection, uint64_t offset, uint64_t length, CstImageLuks *luks)
 {

@@ -2,9 +2,9 @@
 
 /*
  * A hash table finds pages by group and key. All clean pages are in one list. The last one is
- * evicted, unless it was used since it came into the list: then it gets a second chance, at the
- * head ("clock"). So a hit costs a store, and an eviction does not search. Dirty pages are in a
- * list of their group, so that a write does not look at clean ones.
+ * evicted, unless it was used since it was added to the list. In that case it gets a second chance
+ * at the head ("clock"). Therefore a hit costs one store, and an eviction needs no search. Dirty
+ * pages are in a list of their group, so that a write does not visit clean pages.
  */
 #include "page_cache.h"
 
@@ -71,7 +71,7 @@ CstPage *cst_page_cache_look_up(CstPageCache *cache, uint64_t key, unsigned grou
     return page;
 }
 
-/* Takes a page out of the hash table. */
+/* Removes a page from the hash table. */
 static void forget(CstPageCache *cache, CstPage *page)
 {
     if (page->cached)
@@ -91,7 +91,7 @@ static gboolean spill(CstPageCache *cache, GError **error)
     return TRUE;
 }
 
-/* Afterwards a page can be taken. The spill hook may have loaded pages, and dropped others. */
+/* Ensures that a page can be added or evicted. The spill hook may have loaded and dropped pages. */
 static gboolean make_room(CstPageCache *cache, GError **error)
 {
     if (cache->count < cache->max_pages || cache->clean.length > 0)
@@ -101,7 +101,7 @@ static gboolean make_room(CstPageCache *cache, GError **error)
             cst_fail(error, CST_ERROR_INTERNAL, _("the table cache is full of changes")));
 }
 
-/* Takes the page to evict out of its list. There is a clean one. */
+/* Removes the page to evict from its list, which must not be empty. */
 static CstPage *pop_unused(CstPageCache *cache)
 {
     CstPage *page = g_queue_pop_tail_link(&cache->clean)->data;
@@ -114,8 +114,8 @@ static CstPage *pop_unused(CstPageCache *cache)
     return page;
 }
 
-/* A page for @id, clean, in no list and not yet cached: a new one, or an evicted one. NULL when
- * there is no memory for a new one; nothing has changed then. */
+/* Returns a page for @id, clean, in no list and not yet cached. It is a new page, or an evicted
+ * one. NULL without memory for a new page; the cache is unchanged then. */
 static CstPage *take_page(CstPageCache *cache, const CstPageId *id, GError **error)
 {
     CstPage *page;
@@ -215,7 +215,7 @@ gboolean cst_page_cache_dirty_range(CstPageCache *cache, CstPage *page, size_t f
     return TRUE;
 }
 
-/* Takes a page out of its list; its changes are forgotten. */
+/* Removes a page from its list and discards its changes. */
 static void unlink_page(CstPageCache *cache, CstPage *page)
 {
     GQueue *list = cst_page_is_dirty(page) ? &cache->dirty[page->id.group] : &cache->clean;
@@ -240,7 +240,7 @@ void cst_page_cache_drop(CstPageCache *cache, uint64_t key, unsigned group)
     unlink_page(cache, page);
     forget(cache, page);
     page->used = FALSE;
-    /* not freed: the caller may hold the page until the next one is loaded */
+    /* not freed, because the caller may use the page until the next one is loaded */
     g_queue_push_tail_link(&cache->clean, &page->link);
 }
 
@@ -248,7 +248,7 @@ static void free_pages(GQueue *list)
 {
     for (GList *link = list->head, *next; link; link = next) {
         next = link->next;
-        g_free(link->data); /* the link is part of it */
+        g_free(link->data); /* the link is a member of the page */
     }
     g_queue_init(list);
 }
@@ -291,7 +291,7 @@ CstPage **cst_page_cache_dirty_pages(CstPageCache *cache, unsigned group, GError
     return pages;
 }
 
-/* The mirror first: when its write fails, what readers see has not changed. */
+/* Writes the mirror first, so that readers see the old content if its write fails. */
 static gboolean write_page(CstPageCache *cache, const CstPage *page, GError **error)
 {
     const uint8_t *data = page->data + page->dirty_first;

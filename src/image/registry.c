@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * All formats: by name, and by what an untrusted blob holds. Nothing below this file refers to it,
- * so that a format can use the dispatcher (image.c) for images of its own kind.
+ * The list of all formats, and the lookup by name and by the content of an untrusted blob. No file
+ * below this one refers to it, so that a format can use the dispatcher (image.c) for images of its
+ * own kind.
  */
 #include <string.h>
 
@@ -12,7 +13,8 @@
 #include "format.h"
 
 /*
- * In probing order: of two equally sure formats the first one wins. Raw, sure of nothing, is last.
+ * In probing order: the first of two formats with equal certainty has priority. Raw has no
+ * certainty and is last.
  */
 static const CstImageFormat *const formats[] = {
     &cst_format_qcow2, &cst_format_qcow, &cst_format_qed,  &cst_format_vmdk,
@@ -62,7 +64,7 @@ static gboolean has_magic(const CstImageFormat *format, const uint8_t *head, siz
     return FALSE;
 }
 
-/* The format that has the magic number; raw: none. */
+/* Returns the format with the magic number; raw if no format has it. */
 static const CstImageFormat *format_of_magic(const uint8_t *head, size_t len)
 {
     for (size_t i = 0; formats[i]; i++)
@@ -88,7 +90,8 @@ const CstImageFormat *cst_image_probe(const uint8_t *head, size_t len, uint64_t 
     return best_score > 0 ? best : format_of_magic(head, len);
 }
 
-/* What follows the magic number is no header that this format has. */
+/* Reports a damaged header if the magic number is valid but the format does not recognise the
+ * header. */
 static void note_damaged_header(CstInspection *inspection)
 {
     CstImageInfo *info = inspection->info;
@@ -104,8 +107,9 @@ static void note_damaged_header(CstInspection *inspection)
 }
 
 /*
- * The format of a blob that has no mark at its beginning; raw: no mark at its end either. Reads the
- * end first, because it is not part of the guest's disk, and the guest may write an ISO 9660 mark.
+ * Returns the format of a blob without a mark at its beginning; raw if it has no mark at its end
+ * either. Reads the end first, because the end is not part of the guest's disk, while the guest may
+ * write an ISO 9660 mark.
  */
 static const CstImageFormat *probe_beyond_head(CstInspection *inspection)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Checked dispatch of the internal snapshot calls. A new name is checked here (1 to 255 bytes); the
- * name of an existing snapshot is not, because other tools may have given it any bytes.
+ * Checked dispatch of the internal snapshot calls. A new name is checked here (1 to 255 bytes). The
+ * name of an existing snapshot is not checked, because other tools may have given it any bytes.
  */
 #include <image/snapshot.h>
 

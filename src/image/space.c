@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Space of the file (or block device) below an image: emptying it, and reserving or writing a
- * range. Resizing and allocating are tried first, and UNSUPPORTED from the blob decides for the
- * alternative: a device keeps its size, and a range that can't be reserved is written with zeroes.
- * Long work runs in steps of STEP bytes, between which the task can be cancelled.
+ * Space of the file (or block device) of an image: drops its content, and reserves or writes a
+ * range. Resizing and allocating are tried first. UNSUPPORTED from the blob selects the
+ * alternative: a device keeps its size, and an unreservable range is written with zeroes. Long work
+ * runs in steps of STEP bytes, between which the task can be cancelled.
  */
 #include "space.h"
 
@@ -15,7 +15,7 @@
 #include <base/units.h>
 #include <blob/steps.h>
 
-#define STEP (16 * CST_MIB) /* unit of cancel and progress */
+#define STEP (16 * CST_MIB) /* bytes between checks for a cancel */
 
 gboolean cst_space_reset(CstBlob *blob, uint64_t size, gboolean *ret_zeroed, GError **error)
 {
@@ -54,7 +54,8 @@ static gboolean write_zeroes(CstBlob *blob, uint64_t offset, uint64_t length, GE
     return TRUE;
 }
 
-/* *ret_write: it can't be reserved, only written. */
+/* Reserves a range. *ret_write is set when the blob cannot reserve, so the range must be
+ * written. */
 static gboolean reserve(CstBlob *blob, uint64_t offset, uint64_t length, CstTask *task,
                         gboolean *ret_write, GError **error)
 {

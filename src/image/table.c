@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A table of 32-bit entries behind a page cache (table.h has the contract): pages of 16384 entries,
- * at most 64 of them, keyed by the index of their first entry. An entry of either byte order is
- * converted when it is read or set, so a page holds the bytes of the file.
+ * A table of 32-bit entries with a page cache (table.h has the contract). It has at most 64 pages
+ * of 16384 entries, with the index of their first entry as the key. An entry is converted from its
+ * byte order when it is read or set, so a page holds the bytes of the file.
  */
 #include "table.h"
 

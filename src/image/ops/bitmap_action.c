@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Bitmap actions: parses the words that qemu-img has for them, and carries them out. */
+/* Bitmap actions: parses their names in qemu-img, and performs them. */
 #include <image/bitmap.h>
 
 #include <string.h>

@@ -2,16 +2,15 @@
 
 /*
  * Collects and opens the chain of an image: the top image, its backing image, and so on. Every file
- * comes from a callback of the caller; this file decides only when a callback may be asked.
+ * comes from a callback of the caller. This file only decides when to call it.
  *
- * The top image is what the caller named. Below it a reference is followed only from an image whose
- * format was declared (by the image above, by the caller, or by a header that rules out raw): a
- * guest can write the header of any format into a raw disk, and would choose the file that is read
- * next. A chain that contains itself is not recognised as such; it ends at CST_CHAIN_MAX.
+ * The caller has named the top image. Below it, a reference is followed only from an image with a
+ * declared format. The image above, the caller, or a header that rules out raw can declare it. A
+ * guest can write the header of any format into a raw disk, and would otherwise choose the next
+ * file that is read. A chain that contains itself is not detected; it ends at CST_CHAIN_MAX.
  *
- * Images are opened from the bottom up, each upon the guest's view of the one below. Only the top
- * image is ever kept by the chain; the views that the operations of this folder open belong to
- * them.
+ * Images are opened from the bottom up, each with the guest's view of the image below. The chain
+ * keeps only the top image. The views that the operations of this folder open belong to them.
  */
 #include "chain.h"
 
@@ -23,19 +22,19 @@
 
 #include "format.h"
 
-/** One image of the chain. */
+/** An image of the chain. */
 typedef struct {
     CstChain *chain;
     CstBlob *blob;
     CstImageInfo info;
-    gboolean declared;   /**< the format is known from elsewhere than the content of the image */
-    CstImageFiles files; /**< for its parts */
+    gboolean declared;   /**< the format is known, and not probed from the content of the image */
+    CstImageFiles files; /**< callbacks for its parts */
 } Link;
 
 struct CstChain {
     CstChainFiles files;
     GPtrArray *links; /**< of Link; top first */
-    CstImage *image;  /**< the one on top, until guest is made of it */
+    CstImage *image;  /**< the top image, until guest is created from it */
     CstBlob *guest;
 };
 
@@ -54,7 +53,7 @@ static CstBlob *part_open(const char *name, gboolean writable, gpointer data, GE
 
     const CstChainFiles *files = &link->chain->files;
 
-    /* Extents of a VMDK are parts of it; a qcow2 image can name any other file as its data. */
+    /* Extents of a VMDK are its parts. A qcow2 image can name any other file as its data. */
     if (link->info.compat && files->open_data)
         return files->open_data(link->blob, name, writable, files->data, error);
     if (link->info.compat && !files->open_backing) {
@@ -76,8 +75,8 @@ static CstBlob *part_create(const char *name, gpointer data, GError **error)
 }
 
 /**
- * Inspects @blob (taken over) and appends it to the chain. NULL with @error set; the chain then
- * still owns the blob.
+ * Inspects @blob (consumed) and appends it to the chain. NULL with @error set; the chain owns the
+ * blob even then.
  */
 static Link *add_link(CstChain *chain, CstBlob *blob, const CstImageFormat *format, GError **error)
 {
@@ -94,8 +93,8 @@ static Link *add_link(CstChain *chain, CstBlob *blob, const CstImageFormat *form
 }
 
 /**
- * Appends the image below @owner. If the header of @owner rules out raw, and so a format that a
- * guest could fake, the probed format counts as declared.
+ * Appends the image below @owner. If the header of @owner rules out raw, a guest cannot have faked
+ * the format, so the probed format counts as declared.
  */
 static Link *add_backing(CstChain *chain, const Link *owner, CstBlob *blob,
                          const CstImageFormat *format, GError **error)
@@ -257,7 +256,8 @@ CstChain *cst_chain_look(CstBlob *blob, const CstImageFormat *format, const CstC
     top = add_link(chain, cst_blob_ref(blob), format, error);
     if (!top)
         return NULL;
-    /* The one on top is what the caller named, however its format was found. */
+    /* The caller has named the top image, so its format counts as declared even if it was
+     * probed. */
     top->declared = TRUE;
     return collect(chain, top, error) ? g_steal_pointer(&chain) : NULL;
 }

@@ -4,31 +4,32 @@
 #include <image/chain.h>
 
 /**
- * Opens image @index of the chain with @flags (CstImageOpenFlags) upon @below (NULL: none). The
- * caller frees the image before the chain. For the other files of this folder.
+ * Opens image @index of the chain with @flags (CstImageOpenFlags) and the backing image @below
+ * (NULL: no backing image). The caller frees the image before the chain. For the other files of
+ * this folder.
  */
 CstImage *cst_chain_open_one(CstChain *chain, guint index, unsigned flags, CstBlob *below,
                              GError **error);
 
 /**
- * Opens the images from @index to before @end for reading, each upon the next and the last one upon
- * @bottom (NULL: none), and returns the guest's view of them: a new reference. NULL with @error
- * set, or when the range is empty and @bottom NULL.
+ * Opens the images from @index to before @end for reading, each with the next one as its backing
+ * image, and the last one with @bottom (NULL: no backing image). Returns the guest's view of them,
+ * a new reference. NULL with @error set, or if the range is empty and @bottom NULL.
  */
 CstBlob *cst_chain_open_view(CstChain *chain, guint index, guint end, CstBlob *bottom,
                              GError **error);
 /**
  * Sets *ret_below to the view of all images below image @index, for reading (a new reference); NULL
- * when the chain ends there.
+ * if the chain ends at @index.
  */
 gboolean cst_chain_open_below(CstChain *chain, guint index, CstBlob **ret_below, GError **error);
 
-/** Checks image @index, which nobody has open, and returns its leaked space to the file system. */
+/** Checks image @index, which must not be open, and returns its leaked space to the file system. */
 gboolean cst_chain_repair_leaks(CstChain *chain, guint index, CstTask *task, GError **error);
 
 /**
- * Fails with STATE when one of the images before @end has snapshots: their content depends on the
- * backing image, which therefore must not change.
+ * Fails with STATE when an image before @end has snapshots, because their content depends on the
+ * backing image, which must not change.
  */
 gboolean cst_chain_check_snapshots(const CstChain *chain, guint end, GError **error);
 /** Fails with READ_ONLY when the file of image @index is open for reading only. */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Commits the images above the base into the base. They are opened upon a marker (marker.h) instead
- * of the base: extents with its flag are the base's own and stay; everything else is copied into
- * the base.
+ * Commits the images above the base into the base. They are opened with a marker (marker.h) instead
+ * of the base. Extents with its flag are the base's own content and stay. All other extents are
+ * copied into the base.
  *
- * At every moment the guest of the top image reads the same: it sees its own bytes before the copy,
- * after it, and during it. Everything is flushed to the base before the top image is emptied. Where
- * the format of the image right above the base records the state of its backing image,
- * cst_image_expect() announces the change before the first write to the base and cst_image_follow()
+ * The guest of the top image reads the same content at every point in time: its own bytes before,
+ * during and after the copy. All content is flushed to the base before the top image is emptied. If
+ * the format of the image directly above the base records the state of its backing image,
+ * cst_image_expect() announces the change before the first write to the base. cst_image_follow()
  * confirms it after the flush.
  */
 #include <image/backing.h>
@@ -23,10 +23,11 @@
 #include "marker.h"
 
 typedef struct {
-    CstBlob *above;  /* guest's view of what is above the base */
+    CstBlob *above;  /* guest's view of the images above the base */
     CstBlob *base;   /* guest's view of the base */
     uint64_t size;   /* of above */
-    CstImage *child; /* what is right above the base; NULL: does not mind its changes */
+    CstImage *child; /* image directly above the base; NULL: it does not record the state of the
+                        base */
 } Commit;
 
 static void commit_clear(Commit *commit)
@@ -57,8 +58,8 @@ static gboolean check(CstChain *chain, guint base, GError **error)
 }
 
 /**
- * Opens the image right above the base upon it, if its format records the state of its backing
- * image. Fails with MISMATCH when the recorded state is not that of the base.
+ * Opens the image directly above the base with the base, if its format records the state of its
+ * backing image. Fails with MISMATCH when the recorded state differs from the base.
  */
 static gboolean open_child(CstChain *chain, guint base, Commit *commit, GError **error)
 {
@@ -76,8 +77,8 @@ static gboolean grow(CstImage *image, const Commit *commit, CstTask *task, GErro
 }
 
 /**
- * Opens everything before anything is written; then the base grows, unless push_with_child() has to
- * announce that first.
+ * Opens all images before the first write. Then grows the base, unless push_with_child() must
+ * announce the growth first.
  */
 static gboolean open_all(CstChain *chain, guint base, Commit *commit, CstTask *task, GError **error)
 {
@@ -98,7 +99,8 @@ static gboolean open_all(CstChain *chain, guint base, Commit *commit, CstTask *t
     return ok && open_child(chain, base, commit, error);
 }
 
-/** Sets *ret_length to the length of the run from @offset on that is, or is not, the base's own. */
+/** Sets *ret_length to the length of the run at @offset that is the base's own content, or is not
+ * (*ret_own). */
 static gboolean measure(const Commit *commit, uint64_t offset, gboolean *ret_own,
                         uint64_t *ret_length, GError **error)
 {
@@ -154,8 +156,8 @@ static gboolean empty(CstChain *chain, CstTask *task, GError **error)
 }
 
 /**
- * Copies, with the changes of the base announced to and confirmed by the image above, so that what
- * it records is valid at every moment.
+ * Copies the content. The child image announces and confirms the change of the base, so that its
+ * record is valid at every point in time.
  */
 static gboolean push_with_child(const Commit *commit, CstTask *task, GError **error)
 {

@@ -6,18 +6,18 @@
 #include "workers.h"
 
 /*
- * Threads draw runs from one cursor. A difference far ahead does not end the comparison of what is
- * before it: runs are handed out in order, so all that is drawn is finished, and the smallest
- * offset counts.
+ * Compares two views. Threads draw runs from one cursor. A difference far ahead does not end the
+ * comparison of earlier runs: runs are drawn in order, all drawn runs are finished, and the
+ * smallest offset counts.
  */
 
-/* Sides of a piece that are zero need not be read. */
+/* Sides of a piece that are known to be zero, and are not read. */
 enum { A_ZERO = 1, B_ZERO = 2, BOTH_ZERO = 3 };
 
 typedef struct {
     CstBlob *blob;
     uint64_t size;
-    CstExtent run; /**< the last extent that was found at the cursor */
+    CstExtent run; /**< the rest of the last extent, from the cursor on */
 } Side;
 
 typedef struct {
@@ -25,8 +25,8 @@ typedef struct {
     uint64_t length; /**< of the longer one */
     CstTask *task;
     uint64_t cursor;
-    GMutex lock;    /* guards what follows */
-    uint64_t first; /**< smallest offset that differs; G_MAXUINT64: none so far */
+    GMutex lock;    /* guards first */
+    uint64_t first; /**< smallest offset of a difference; G_MAXUINT64: no difference so far */
 } Compare;
 
 static gboolean look_ahead(Compare *compare, Side *side, GError **error)

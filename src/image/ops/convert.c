@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Copies what a guest sees into an image: a new one that stands alone, a new one upon a backing
- * image (which gets only what differs), or one that is there. Compression, sharing and holes are
- * decided here; moving the bytes is cst_blob_copy(), cst_write_difference() or cst_image_pack().
+ * Copies a guest's view into an image: a new image without a backing image, a new one with a
+ * backing image (which gets only the differences), or an existing one. This file decides on
+ * compression, sharing and holes. cst_blob_copy(), cst_write_difference() or cst_image_pack() move
+ * the bytes.
  */
 #include <image/convert.h>
 
@@ -23,11 +24,11 @@ typedef struct {
     CstBlob *from, *to;
     const CstImageFormat *format;
     CstImageCreate create;
-    const uint64_t *zero_run; /* NULL: what is fastest */
+    const uint64_t *zero_run; /* NULL: the fastest method */
     unsigned flags;
 } Conversion;
 
-/* The partition table counts in sectors, so a guest finds none where the sector size differs. */
+/* Partition tables count in sectors, so a guest finds no partitions if the sector size differs. */
 static gboolean check_sector_size(CstBlob *from, unsigned target, unsigned flags, GError **error)
 {
     unsigned source = cst_guest_sector_size(from);
@@ -62,7 +63,8 @@ static gboolean make(Conversion *conversion, CstTask *task, GError **error)
     return cst_image_create(conversion->to, conversion->format, create, task, error);
 }
 
-/* @image: NULL for a plain format, where the bytes of the guest are those of the file. */
+/* Checks that the image can be compressed. @image is NULL for a plain format, which has no separate
+ * view. */
 static gboolean check_compression(CstImage *image, GError **error)
 {
     return (image && cst_image_compression_unit(image) > 0) ||
@@ -71,7 +73,7 @@ static gboolean check_compression(CstImage *image, GError **error)
                     image ? image->format->name : "raw");
 }
 
-/* Runs of zeroes that are at least 0 bytes long make no holes: all of them are written. */
+/* With a zero run of 0 bytes no zeroes become holes: all of them are written. */
 static unsigned pack_flags(const uint64_t *zero_run)
 {
     return zero_run && *zero_run == 0 ? CST_PACK_ALL : 0;
@@ -86,8 +88,8 @@ static gboolean fill_compressed(const Conversion *conversion, CstImage *image, C
 }
 
 /*
- * Compressed data takes another place than what it replaces, so the old content is given up first:
- * the copy then needs no more space than it has to, and what is left out reads as zeroes.
+ * Drops the old content first, because compressed data gets new space. Therefore the copy needs the
+ * least space, and ranges that it leaves out read as zeroes.
  */
 static gboolean overwrite_compressed(CstBlob *from, CstBlob *guest, const uint64_t *zero_run,
                                      gboolean zero, CstTask *task, GError **error)
@@ -101,7 +103,7 @@ static gboolean overwrite_compressed(CstBlob *from, CstBlob *guest, const uint64
            cst_image_pack(from, image, CST_PACK_ZEROED | pack_flags(zero_run), task, error);
 }
 
-/** Copies all of @from over what the guest sees. */
+/** Copies all of @from over the guest's view. */
 static gboolean copy(CstBlob *from, CstBlob *guest, const uint64_t *zero_run, gboolean zero,
                      CstTask *task, GError **error)
 {
@@ -114,7 +116,7 @@ static gboolean copy(CstBlob *from, CstBlob *guest, const uint64_t *zero_run, gb
                     : cst_blob_copy(from, 0, guest, 0, size, flags, task, error);
 }
 
-/** Fills the empty image. */
+/** Fills the new image. */
 static gboolean fill(Conversion *conversion, CstBlob *guest, CstTask *task, GError **error)
 {
     /* A new image reads as zeroes; a bare device keeps its old content. */
@@ -148,7 +150,7 @@ static gboolean convert(Conversion *conversion, CstTask *task, GError **error)
     image = cst_image_open_as(conversion->to, conversion->format, &how, error);
     if (!image)
         return FALSE;
-    /* A subformat that always compresses takes plain writes. */
+    /* A subformat that always compresses accepts plain writes. */
     if ((conversion->flags & CST_CONVERT_COMPRESS) &&
         !(packs_itself && strcmp(conversion->create.subformat, packs_itself) == 0)) {
         gboolean ok = fill_compressed(conversion, image, task, error);

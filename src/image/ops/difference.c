@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writes into an image that is based on another one what it needs in order to show a given content:
- * nothing where the backing image shows the same, zeroes or data where it does not; or into any
- * image where it shows something else itself. Threads draw pieces, read both sides, and compare
- * them in units of the format; units of one kind in a row are written together.
+ * Writes the difference between a given content and the backing image into an image. It writes
+ * zeroes or data where the backing image differs, and does not write where they are equal. It can
+ * also compare with the image's own content. Threads draw pieces, read both sides, and compare them
+ * in units of the format. Adjacent units of one kind are written together.
  */
 #include "difference.h"
 
@@ -18,21 +18,21 @@
 
 enum { OLD_ZERO = 1, NEW_ZERO = 2 };
 
-#define SMALL_UNIT 4096 /* what differs is written in units of this, or of the format */
+#define SMALL_UNIT 4096 /* unit of comparison, unless the format has one */
 
 typedef struct {
-    CstBlob *from;        /* what the image is to show: without an end */
-    CstBlob *guest;       /* of the image */
-    CstBlob *below;       /* what the image is upon: a marker, so that it has no end */
+    CstBlob *from;        /* the content that the image must show; without an end */
+    CstBlob *guest;       /* guest's view of the image */
+    CstBlob *below;       /* the backing image's content, from a marker, so that it has no end */
     unsigned flags;       /* CstDifferenceFlags */
-    const GArray *ranges; /* of CstRange: where they may differ */
-    guint range;          /* that the cursor is in */
+    const GArray *ranges; /* of CstRange: ranges that may differ */
+    guint range;          /* index of the range at the cursor */
     uint64_t unit;
     uint64_t cursor;
     CstTask *task;
 } Difference;
 
-/** Bytes from the cursor to the end of its range; 0: the last one has ended. */
+/** Returns the bytes from the cursor to the end of its range; 0: after the last range. */
 static uint64_t bytes_left(Difference *diff)
 {
     for (; diff->range < diff->ranges->len; diff->range++) {
@@ -45,7 +45,7 @@ static uint64_t bytes_left(Difference *diff)
     return 0;
 }
 
-/** Finds what may have to be copied at the cursor; FALSE without an error: nothing there. */
+/** Finds the piece at the cursor. FALSE without an error: the piece needs no comparison. */
 static gboolean next_run(Difference *diff, uint64_t left, CstPiece *piece, GError **error)
 {
     CstExtent old, new;
@@ -119,7 +119,7 @@ static gboolean write_run(const Difference *diff, Verdict verdict, const uint8_t
                            : cst_blob_pwrite(diff->guest, buf, len, offset, error);
 }
 
-/** Writes consecutive units with the same outcome of the comparison together. */
+/** Compares a piece, and writes consecutive units with the same result together. */
 static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
 {
     const Difference *diff = job;
@@ -149,7 +149,8 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
 
 static const CstWorkersOps difference_ops = {.draw = draw, .work = work};
 
-/* @below may be what the image shows by itself: then it is made to show what @from does. */
+/* @below may be the image's own view. In that case the image is changed to show the content of
+ * @from. */
 static gboolean write_ranges(CstBlob *from, CstBlob *guest, CstBlob *below, const GArray *ranges,
                              unsigned flags, CstTask *task, GError **error)
 {

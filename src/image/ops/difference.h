@@ -4,16 +4,16 @@
 #include <blob/blob.h>
 
 typedef enum {
-    /** @from is the image itself, opened upon a marker (marker.h): examine only what it has not
-     * allocated. */
+    /** @from is the image itself, opened with a marker (marker.h): examine only unallocated
+     * ranges. */
     CST_DIFFERENCE_UNALLOCATED = 1 << 0
 } CstDifferenceFlags;
 
 /**
- * Writes into @guest (the guest's view of an image, upon anything) where @below, which it is or
- * will be based on (NULL: zeroes), differs from @from, so that the image upon @below shows what
- * @from does. @from is at least as long as the image. @flags are CstDifferenceFlags. Advances @task
- * by the image's capacity. Flushes nothing.
+ * Writes into @guest (the guest's view of an image with any backing image) the differences between
+ * @from and @below. @below is the present or future backing image (NULL: zeroes). Afterwards the
+ * image shows the content of @from over @below. @from is at least as long as the image. @flags are
+ * CstDifferenceFlags. Advances @task by the image's capacity. Does not flush.
  */
 gboolean cst_write_difference(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,
                               CstTask *task, GError **error);

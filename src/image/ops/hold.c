@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Locks that QEMU's processes and this one see on an image file (image/hold.h explains the bytes).
- * All of them are shared locks of the open file description: they live as long as the blob's
- * descriptor, and closing another descriptor of the same file does not release them. F_OFD_GETLK
- * with a write lock asks whether somebody else holds a byte.
+ * Locks on an image file that this process shares with QEMU's processes (image/hold.h describes the
+ * bytes). All of them are shared locks of the open file description. They live as long as the
+ * blob's descriptor, and closing another descriptor of the same file does not release them.
+ * F_OFD_GETLK with a write lock tests whether another description holds a byte.
  *
- * The kernel does not report the process behind such a lock. For the error message the process is
- * searched for in /proc/PID/fdinfo, which shows other users' processes only to root. The result of
- * the search changes nothing but the message.
+ * The kernel does not report the process of such a lock. For the error message the process is
+ * searched in /proc/PID/fdinfo, which shows other users' processes only to root. The result of the
+ * search affects only the message.
  */
 #include <image/hold.h>
 
@@ -36,14 +36,14 @@ typedef struct {
 
 static const Bytes claimed = {
     5, {DOES + READ, DOES + WRITE, DOES + RESIZE, FORBIDS + WRITE, FORBIDS + RESIZE}};
-/* Another process holding any of these conflicts with our open mode. */
+/* Bytes that conflict with our open mode if another process locks them. */
 static const Bytes refused = {
     5, {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + WRITE, DOES + RESIZE}};
-/* Held by whoever has the file open in any mode. */
+/* Bytes that a process locks if it has the file open in any mode. */
 static const Bytes using = {
     6,
     {FORBIDS + READ, FORBIDS + WRITE, FORBIDS + RESIZE, DOES + READ, DOES + WRITE, DOES + RESIZE}};
-/* Held by whoever changes the file. */
+/* Bytes that a process locks if it changes the file. */
 static const Bytes changing = {2, {DOES + WRITE, DOES + RESIZE}};
 
 static int lock_byte(CstBlob *blob, int command, short type, off_t byte, short *ret_type)
@@ -63,9 +63,10 @@ static void let_go(CstBlob *blob)
         lock_byte(blob, F_OFD_SETLK, F_UNLCK, claimed.at[i], &type);
 }
 
-/* --- who holds it ----------------------------------------------------------------------------- */
+/* --- holders of locks ------------------------------------------------------------------------- */
 
-/* One line of proc_pid_fdinfo(5): "lock:\t1: OFDLCK  ADVISORY  READ -1 08:01:INODE FIRST LAST". */
+/* Matches a line of proc_pid_fdinfo(5):
+ * "lock:\t1: OFDLCK  ADVISORY  READ -1 08:01:INODE FIRST LAST". */
 static gboolean is_lock_on(const char *line, const char *inode, const Bytes *bytes)
 {
     const char *at = strstr(line, "OFDLCK") ? strstr(line, inode) : NULL;
@@ -96,7 +97,7 @@ static gboolean has_lock(const char *path, const char *inode, const Bytes *bytes
     return FALSE;
 }
 
-/* The file that is asked about: what the kernel calls it in a lock's line, and what it is. */
+/* The file of the blob: its inode in the kernel's notation, and its identity. */
 typedef struct {
     char *inode;
     struct stat st;
@@ -118,7 +119,8 @@ static gboolean file_of(CstBlob *blob, File *ret_file)
     return TRUE;
 }
 
-/* Other file systems have files of the same number. One that can't be looked at may be it. */
+/* Compares the file of a descriptor, because other file systems may have the same inode number. An
+ * unreadable descriptor counts as a match. */
 static gboolean is_file(const char *pid, const char *descriptor, const File *file)
 {
     g_autofree char *path = g_strdup_printf("/proc/%s/fd/%s", pid, descriptor);
@@ -144,7 +146,7 @@ static gboolean process_holds(const char *pid, const File *file, const Bytes *by
     return found;
 }
 
-/* Of other processes than this one, those that hold a lock on one of @bytes, at most @max. */
+/* Returns the other processes that lock one of @bytes, at most @max. */
 static GArray *holders(CstBlob *blob, const Bytes *bytes, guint max)
 {
     g_autofree char *self = g_strdup_printf("%d", getpid());
@@ -168,8 +170,8 @@ static GArray *holders(CstBlob *blob, const Bytes *bytes, guint max)
 }
 
 /*
- * Returns the process that holds a lock on one of @bytes; 0 when it is unknown, because only root
- * can read the descriptors of others, or it is on another host.
+ * Returns the process that locks one of @bytes; 0 when it is unknown, because only root can read
+ * the descriptors of other users, or because it is on another host.
  */
 static int64_t holder(CstBlob *blob, const Bytes *bytes)
 {
@@ -185,8 +187,8 @@ GArray *cst_image_users(CstBlob *blob)
 
 /* --- claiming --------------------------------------------------------------------------------- */
 
-/* Whether this process holds such a lock, through another descriptor than the blob's, which has
- * none. */
+/* Returns whether this process holds such a lock through another descriptor than the blob's, which
+ * has no lock. */
 static gboolean is_ours(CstBlob *blob, const Bytes *bytes)
 {
     g_auto(File) file = {0};
@@ -194,7 +196,7 @@ static gboolean is_ours(CstBlob *blob, const Bytes *bytes)
     return file_of(blob, &file) && process_holds("self", &file, bytes);
 }
 
-/* Whether another open file description has a lock on one of @bytes. */
+/* Returns whether another open file description locks one of @bytes. */
 static gboolean is_locked(CstBlob *blob, const Bytes *bytes)
 {
     short type;
@@ -210,11 +212,11 @@ gboolean cst_image_hold(CstBlob *blob, GError **error)
     g_autofree char *who = NULL;
     short type;
 
-    /* Claim first, then check: of two that do so at once, at least one sees the other. */
+    /* Claim first, then check, so that of two concurrent claims at least one sees the other. */
     for (size_t i = 0; i < claimed.count; i++)
         if (lock_byte(blob, F_OFD_SETLK, F_RDLCK, claimed.at[i], &type) < 0 && errno != EAGAIN &&
             errno != EACCES)
-            return TRUE; /* no locks here */
+            return TRUE; /* the file system has no locks */
     if (!is_locked(blob, &refused))
         return TRUE;
     who = cst_process_describe(holder(blob, &refused));

@@ -6,28 +6,28 @@
 #include "marker.h"
 
 /*
- * Every image is opened upon a marker (marker.h) instead of the image below. An extent with its
- * flag is not allocated in the image, and the next one is asked. An image without a backing file
- * gets a marker as well if its format has unallocated blocks: they differ from blocks that hold
- * zeroes. Their locations are asked for without the marker.
+ * Maps the runs of a chain. Every image is opened with a marker (marker.h) instead of the image
+ * below. An extent with its flag is unallocated in the image, and the next image is queried. An
+ * image without a backing file also gets a marker if its format has unallocated blocks, because
+ * they differ from blocks of zeroes. Their locations are queried without the marker.
  *
- * An extent is found once and then located piece by piece: a format may find long extents and know
- * only the places of single blocks.
+ * An extent is found once and then located piece by piece, because a format may find long extents
+ * but know only the places of single blocks.
  */
 
-/** One image of the chain. */
+/** An image of the chain. */
 typedef struct {
     CstBlob *guest;
-    CstBlob *alone; /**< the same without a marker; NULL: guest has none, or needs it */
+    CstBlob *alone; /**< the same view without a marker; NULL: guest is sufficient for locations */
     uint64_t size;
-    gboolean based; /**< it names a backing image */
+    gboolean based; /**< the image has a backing reference */
 } Layer;
 
 typedef struct {
     GArray *layers; /**< of Layer */
     CstMapFunc func;
     gpointer data;
-    CstMapRun run; /**< waits for its end; length 0: none */
+    CstMapRun run; /**< last run, which may still grow; length 0: no run */
 } Map;
 
 static void layer_clear(gpointer data)
@@ -88,7 +88,7 @@ static gboolean put(Map *map, const CstMapRun *run, GError **error)
     return TRUE;
 }
 
-/* Emits the runs of an extent that @layer decides: one for each contiguous range of its file. */
+/* Emits the runs of an extent that @layer provides: one for each contiguous range of its file. */
 static gboolean put_extent(Map *map, const Layer *layer, guint depth, const CstExtent *extent,
                            GError **error)
 {
@@ -116,7 +116,7 @@ static gboolean put_extent(Map *map, const Layer *layer, guint depth, const CstE
     return TRUE;
 }
 
-/* Finds the layer that decides the bytes at @start and emits them; cuts *length to what it did. */
+/* Finds the layer that provides the bytes at @start and emits its run. Cuts *length to the run. */
 static gboolean resolve(Map *map, uint64_t start, uint64_t *length, GError **error)
 {
     CstMapRun run = {.start = start};
@@ -125,7 +125,7 @@ static gboolean resolve(Map *map, uint64_t start, uint64_t *length, GError **err
         const Layer *layer = &g_array_index(map->layers, Layer, i);
         CstExtent extent;
 
-        run.zero = start >= layer->size; /* the one above is longer */
+        run.zero = start >= layer->size; /* the image above is longer */
         if (run.zero)
             break;
         run.depth = i;

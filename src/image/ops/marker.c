@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A marker is a read-only blob without an end that stands in for a backing image: every extent of
- * it carries CST_EXTENT_BELOW. An image that is opened upon it passes the flag on for all that it
- * has not allocated, so extents show which content is the image's own.
+ * A marker is a read-only blob without an end that replaces a backing image. All its extents have
+ * CST_EXTENT_BELOW. An image that is opened with it passes the flag on for its unallocated ranges,
+ * so extents show which content is the image's own.
  */
 #include "marker.h"
 
@@ -11,7 +11,7 @@
 
 typedef struct {
     CstBlob head;
-    CstBlob *inner; /* NULL: none */
+    CstBlob *inner; /* NULL: only zeroes */
 } Marker;
 
 static gboolean inner_size(CstBlob *blob, uint64_t *ret_size, GError **error)

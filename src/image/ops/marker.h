@@ -3,12 +3,13 @@
 
 #include <blob/blob.h>
 
-/** A flag in addition to CstExtentFlags: the image holds nothing here; its backing decides. */
+/** A flag in addition to CstExtentFlags: the image is unallocated here, and its backing image
+ * provides the content. */
 #define CST_EXTENT_BELOW (1u << 16)
 
 /**
- * Creates a stand-in for a backing image, for finding out what the image above holds itself. It
- * reads as @inner (referenced; NULL: none) followed by zeroes, has no end, and marks all extents
+ * Creates a replacement of a backing image, which shows the image's own content by its extents. It
+ * reads as @inner (referenced; NULL: empty) followed by zeroes, has no end, and marks all extents
  * with CST_EXTENT_BELOW. Read-only; any number of threads.
  */
 CstBlob *cst_marker_new(CstBlob *inner);

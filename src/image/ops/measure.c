@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Measures an image before it is created: rounds the capacity as create does, and hands the
- * format's arithmetic a source, whose extents it may count in units of the format.
+ * Measures an image before it is created. Rounds the capacity as create does, and passes the source
+ * to the format, which may count its extents in units of the format.
  */
 #include <image/measure.h>
 
@@ -17,7 +17,7 @@
 gboolean cst_measuring_count(const CstMeasuring *measuring, uint64_t unit, uint64_t *ret_count,
                              GError **error)
 {
-    uint64_t count = 0, counted = 0; /* units before counted are done */
+    uint64_t count = 0, counted = 0; /* end of the units that have been counted */
     CstExtent run;
 
     for (uint64_t at = 0; at < measuring->source_size; at += run.length) {

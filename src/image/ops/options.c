@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The table of create options, and all that it drives: parsing, help, completion and what amend can
- * change. A row names the member of CstImageCreate that the option sets, the function that sets it,
- * and the capability bit that a format must have. The index of a row is the option's bit in
+ * The table of create options, and its users: parsing, help, completion, and the options of amend.
+ * A row has the member of CstImageCreate that the option sets, the function that sets it, and the
+ * capability bit that a format must have. The index of a row is the option's bit in
  * CstImageOptions.given, so the table has at most 32 rows.
  */
 #include <image/amend.h>
@@ -22,9 +22,10 @@ typedef gboolean (*SetFunc)(CstImageOptions *options, gpointer member, char *val
 
 typedef struct {
     CstImageOption option;
-    unsigned bit;  /**< CstCreateOptions that the format must know; 0: every format has it */
-    size_t member; /**< in CstImageCreate */
-    SetFunc set;   /**< takes over value; FALSE: not a value of this option */
+    unsigned bit;  /**< CstCreateOptions that the format must support; 0: every format has the
+                        option */
+    size_t member; /**< offset in CstImageCreate */
+    SetFunc set;   /**< consumes value; FALSE: invalid value of this option */
 } Row;
 
 static gboolean set_text(CstImageOptions *options, gpointer member, char *value)
@@ -69,7 +70,8 @@ static gboolean set_number(CstImageOptions *options, gpointer member, char *valu
     return TRUE;
 }
 
-/** For members of CstImageCreate in which 0 stands for the default, and so is no value. */
+/** For members of CstImageCreate in which 0 means the default, and is therefore an invalid
+ * value. */
 static gboolean set_positive_number(CstImageOptions *options, gpointer member, char *value)
 {
     return set_number(options, member, value) && *(const unsigned *)member > 0;
@@ -220,7 +222,7 @@ gboolean cst_preallocation_parse(const char *text, CstPreallocation *ret_preallo
     return FALSE;
 }
 
-/** What the options are parsed for. */
+/** The purpose of parsing. */
 typedef enum { TO_CREATE, TO_AMEND } Purpose;
 
 static gboolean has(const CstImageFormat *format, Purpose purpose, const Row *row)
@@ -258,8 +260,8 @@ void cst_image_options_clear(CstImageOptions *options)
 }
 
 /**
- * Returns the text up to the next single comma, with doubled commas made one; NULL at the end.
- * Advances *text.
+ * Returns the text up to the next single comma, with doubled commas replaced by one; NULL at the
+ * end. Advances *text.
  */
 static char *next_word(const char **text)
 {

@@ -2,10 +2,10 @@
 
 /*
  * Copies into an image with compression, one unit of the format at a time, on all processors.
- * Drawing a piece is serialised and passes over whole units that are known to read as they should;
- * a worker then reads its unit and compares it with what the destination shows without being
- * written to, so that zeroes and bytes equal to the backing image take no space. The source may end
- * inside of a unit: the rest of that unit, up to the destination's end, is filled with zeroes.
+ * Drawing a piece is serialised, and skips whole units that the destination is known to show. A
+ * worker reads its unit and compares it with the content that the destination shows without a
+ * write. Therefore zeroes and bytes equal to the backing image need no space. The source may end
+ * inside a unit. The rest of that unit, up to the destination's end, is filled with zeroes.
  */
 #include <image/pack.h>
 
@@ -19,18 +19,18 @@
 
 typedef struct {
     CstBlob *src;
-    CstBlob *below; /* what the destination is based on, without an end; NULL: nothing */
+    CstBlob *below; /* backing image of the destination, without an end; NULL: no backing image */
     CstImage *dst;
     unsigned flags; /* CstPackFlags */
     CstTask *task;
-    uint64_t size, capacity; /* of the source; of the destination */
+    uint64_t size, capacity; /* of the source, and of the destination */
     uint64_t unit;
     uint64_t cursor;
 } Pack;
 
 /**
- * Finds the run at the cursor; CST_EXTENT_ZERO in its flags means that the destination shows it
- * already.
+ * Finds the run at the cursor. CST_EXTENT_ZERO in its flags means that the destination already
+ * shows it.
  */
 static gboolean next_run(const Pack *pack, uint64_t left, CstExtent *run, GError **error)
 {
@@ -47,7 +47,7 @@ static gboolean next_run(const Pack *pack, uint64_t left, CstExtent *run, GError
     return TRUE;
 }
 
-/** Moves the cursor over whole units that the destination shows already. */
+/** Moves the cursor over whole units that the destination already shows. */
 static gboolean skip_zeroes(Pack *pack, GError **error)
 {
     while (pack->cursor < pack->size) {
@@ -78,7 +78,7 @@ static gboolean draw(gpointer data, CstPiece *piece, GError **error)
     return TRUE;
 }
 
-/* Whether the destination shows these bytes without being written to. */
+/* Sets *ret_shown if the destination shows these bytes without a write. */
 static gboolean is_shown(const Pack *pack, const uint8_t *buf, size_t len, uint64_t offset,
                          gboolean *ret_shown, GError **error)
 {
@@ -94,7 +94,8 @@ static gboolean is_shown(const Pack *pack, const uint8_t *buf, size_t len, uint6
     return TRUE;
 }
 
-/* Does not use the buffers of the worker threads, because a unit may be longer. */
+/* Compresses a unit. Does not use the buffers of the worker threads, because a unit may be
+ * longer. */
 static gboolean work(gpointer data, const CstPiece *piece, uint8_t *const bufs[2], GError **error)
 {
     Pack *pack = data;

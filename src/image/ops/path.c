@@ -2,11 +2,11 @@
 
 /*
  * Opens images, their backing files and parts by path. A name in an image is untrusted. Parts are
- * opened beneath the image's own directory only, without following links that lead out of it,
- * because they are written to; a backing file may be anywhere, and is opened for reading only. For
- * a data file that lies elsewhere the caller's path is opened, and the file that was opened (not
- * the name) is compared with the one that the image names, so that exchanging names in between
- * gains nothing.
+ * opened only beneath the image's own directory, without following links that lead out of it,
+ * because they are written to. A backing file may be in any directory, and is opened for reading
+ * only. For a data file in another directory the caller's path is opened. The opened file, not its
+ * name, is compared with the file that the image refers to, so that a concurrent rename has no
+ * effect.
  */
 #include <image/path.h>
 
@@ -29,7 +29,7 @@ char *cst_path_named(const char *owner, const char *name)
     const char *slash = strchr(path, '/');
     g_autofree char *dir = NULL;
 
-    /* "nbd://…", "json:{…}": what stands before the first slash names a protocol. */
+    /* "nbd://…", "json:{…}": a colon before the first slash ends the name of a protocol. */
     if (colon && (!slash || colon < slash))
         return NULL;
     if (g_path_is_absolute(path) || !strchr(owner, '/'))
@@ -53,7 +53,7 @@ static CstBlob *open_backing(CstBlob *owner, const char *name, gpointer data, GE
     return cst_blob_file_open(path, FALSE, error);
 }
 
-/** Opens or creates @name in the image's own directory. Links that lead out of it are refused. */
+/** Opens or creates @name in the image's own directory. Refuses links that lead out of it. */
 static CstBlob *beside(CstBlob *owner, const char *name, int flags, gboolean writable,
                        GError **error)
 {
@@ -91,8 +91,8 @@ static gboolean is_same_file(const struct stat *a, const struct stat *b)
 }
 
 /**
- * Opens @path if it leads to @file; *ret_same says whether it does. NULL without an error when it
- * does not.
+ * Opens @path if it leads to @file, and sets *ret_same accordingly. NULL without an error if it
+ * leads to another file.
  */
 static CstBlob *open_if_same(const char *path, const struct stat *file, gboolean writable,
                              gboolean *ret_same, GError **error)
@@ -106,7 +106,7 @@ static CstBlob *open_if_same(const char *path, const struct stat *file, gboolean
     blob = cst_blob_file_open(path, writable, error);
     if (!blob)
         return NULL;
-    /* names may be changed meanwhile: what was opened is what counts */
+    /* names may change concurrently, so compare the opened file */
     *ret_same = fstat(cst_blob_file_fd(blob), &st) == 0 && is_same_file(&st, file);
     return *ret_same && (!writable || cst_image_hold(blob, error)) ? g_steal_pointer(&blob) : NULL;
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Rebases an image without changing what its guest sees. The image is opened upon a marker
- * (marker.h) over its old backing image: extents with its flag are not allocated in the image.
- * Where the new backing image differs there, the old content is written into the image, which is
- * invisible as long as the old reference stands. After a flush the format switches the reference in
- * one atomic step. A power cut before that leaves an image upon its old backing image, with some of
- * the content in it already.
+ * Rebases an image without changing the guest's view. The image is opened with a marker (marker.h)
+ * over its old backing image. Extents with its flag are unallocated in the image. If the new
+ * backing image differs there, the old content is written into the image, which is invisible under
+ * the old reference. After a flush the format replaces the reference in one atomic step. A power
+ * cut before that leaves an image with its old backing image, and with some of the content.
  */
 #include <image/backing.h>
 #include <image/rebase.h>
@@ -59,7 +58,7 @@ static gboolean check(const CstChain *chain, const CstImageRebase *how, GError *
     return cst_chain_check_snapshots(chain, 1, error);
 }
 
-/** Opens the image upon @old once: MISMATCH when the image records another backing image. */
+/** Opens the image with @old once. MISMATCH when the image records another backing image. */
 static gboolean check_old(CstChain *chain, CstBlob *old, GError **error)
 {
     CstImage *image = old ? cst_chain_open_one(chain, 0, 0, old, error) : NULL;
@@ -69,8 +68,9 @@ static gboolean check_old(CstChain *chain, CstBlob *old, GError **error)
 }
 
 /*
- * Frees the clusters that a full or failing disk has left without a reference: their counts were
- * written, and the tables were not. The image is closed. The first failure is the one to report.
+ * Frees clusters that are leaked after a full or failing disk: their refcounts were written, but
+ * the tables were not. The image must be closed. Ignores errors, because the caller reports the
+ * first failure.
  */
 static void free_leaks_after(CstChain *chain, const GError *why)
 {
@@ -104,7 +104,7 @@ gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *t
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
-    /* frees the tables that only an image with a backing image needs */
+    /* frees tables that are needed only with a backing image */
     if (how->backing || !cst_image_format_minds_changes(cst_chain_info(chain, 0)->format))
         return TRUE;
     g_clear_pointer(&guest, cst_blob_unref);

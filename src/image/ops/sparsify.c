@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Frees the zeroes of an image in place. The image is opened upon a marker (marker.h) instead of
- * its backing image, so only what it holds itself is examined. cst_blob_zero() without writing
- * frees the space of a run, and leaves an entry that goes on hiding the backing image; where the
- * format can't do that, the run stays as it is. At the end trim gives back what the image's file
- * has free. At every moment the guest reads the same, so the work may be interrupted anywhere.
+ * Frees the zeroes of an image in place. The image is opened with a marker (marker.h) instead of
+ * its backing image, so only its own content is examined. cst_blob_zero() without writing frees the
+ * space of a run, and leaves an entry that hides the backing image. If the format cannot do that,
+ * the run is unchanged. At the end trim returns the free space of the image's file. The guest reads
+ * the same content at every point in time, so the work may be interrupted.
  */
 #include <image/backing.h>
 #include <image/sparsify.h>
@@ -21,7 +21,7 @@
 #include "marker.h"
 #include "workers.h"
 
-#define SMALL_UNIT 4096 /* of file systems */
+#define SMALL_UNIT 4096 /* block size of file systems */
 
 typedef struct {
     CstBlob *guest;
@@ -33,9 +33,9 @@ typedef struct {
 } Sparsify;
 
 /**
- * Cuts a piece from the run at the cursor. Where the format frees whole units, the image holds a
- * unit entirely or not at all: a piece never ends inside of a unit, and a unit that is only partly
- * known to be zero is read.
+ * Cuts a piece from the run at the cursor. If the format frees whole units, a unit is allocated
+ * entirely or not at all. Therefore a piece never ends inside a unit, and a unit that is only
+ * partly known to be zero is read.
  */
 static void cut(const Sparsify *sparsify, const CstExtent *run, CstPiece *piece)
 {
@@ -74,7 +74,7 @@ static gboolean draw(gpointer job, CstPiece *piece, GError **error)
     return FALSE;
 }
 
-/** Frees a run of zeroes, by whole units (the last one of the image may be shorter). */
+/** Frees the whole units of a run of zeroes. The last unit of the image may be shorter. */
 static gboolean give_up(const Sparsify *sparsify, uint64_t offset, uint64_t end, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -123,9 +123,9 @@ static gboolean work(gpointer job, const CstPiece *piece, uint8_t *const bufs[2]
 
 static const CstWorkersOps sparsify_ops = {.draw = draw, .work = work};
 
-/* --- what the files take ---------------------------------------------------------------------- */
+/* --- space of the files ----------------------------------------------------------------------- */
 
-/** The image's files: its own, and the parts that it opens. */
+/** The image's files: its own file, and the parts that it opens. */
 typedef struct {
     const CstImageFiles *files;
     GPtrArray *blobs;
@@ -173,7 +173,7 @@ static gboolean space_taken(const Files *files, uint64_t *ret_space, GError **er
     return TRUE;
 }
 
-/* --- all of it -------------------------------------------------------------------------------- */
+/* --- the whole operation ---------------------------------------------------------------------- */
 
 static gboolean check(CstBlob *blob, const CstImageFormat *format, CstTask *task, GError **error)
 {
@@ -204,7 +204,7 @@ static CstImage *open_image(CstBlob *blob, const CstImageFormat *format, Files *
     return cst_image_open_as(blob, format, &how, error);
 }
 
-/** Takes over @image. */
+/** Frees the zeroes of @image (consumed). */
 static gboolean give_back(CstImage *image, const Files *files, uint64_t *ret_given_back,
                           CstTask *task, GError **error)
 {

@@ -10,7 +10,7 @@ typedef struct {
     const CstWorkersOps *ops;
     gpointer job;
     CstTask *task;
-    GMutex lock; /* guards draw() and what follows */
+    GMutex lock; /* guards draw() and the next members */
     gboolean done;
     GError *error;
 } WorkerPool;
