@@ -165,7 +165,7 @@ struct CstImageFormat {
     /** Writes cached changes, and frees the format's members and the struct. Never fails. */
     void (*close)(CstImage *image);
 
-    /* --- the guest's bytes; ranges lie inside the capacity, length > 0; many threads -------- */
+    /* --- the guest's bytes; ranges are inside the capacity, length > 0; many threads -------- */
 
     gboolean (*pread)(CstImage *image, void *buf, size_t len, uint64_t offset, GError **error);
     gboolean (*extent)(CstImage *image, uint64_t offset, uint64_t length, CstExtent *ret_extent,

@@ -2,7 +2,7 @@
 
 /*
  * Calculates the size of a future image from the options, the source's data and its bitmaps. Writes
- * no data. The results equal those of qemu-img.
+ * no data. The results equal qemu-img's.
  */
 #include <string.h>
 

@@ -213,11 +213,11 @@ gboolean qcow2_map(Qcow2 *q, uint64_t offset, uint64_t length, Qcow2Run *ret_run
 
 /**
  * Returns the L2 table of the guest's @offset for changes. Allocates a missing table, and copies a
- * table that is shared with a snapshot. page_cache.h says how long the page is valid. Write entries
- * with qcow2_entry_put(), which marks the page dirty.
+ * table that is shared with a snapshot. page_cache.h defines how long the page is valid. Write
+ * entries with qcow2_entry_put(), which marks the page dirty.
  */
 CstPage *qcow2_l2_for_write(Qcow2 *q, uint64_t offset, GError **error);
-/** Gets the L2 table of @l1_index for reading only. page_cache.h says how long it is valid.
+/** Gets the L2 table of @l1_index for reading only. page_cache.h defines how long it is valid.
  * *ret_table is NULL if no table exists. */
 gboolean qcow2_l2_for_read(Qcow2 *q, uint64_t l1_index, const uint8_t **ret_table, GError **error);
 

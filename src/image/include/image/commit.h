@@ -21,10 +21,10 @@ typedef enum {
  * only be freed. Advances @task by the capacity of the top image.
  *
  * STATE when an image above @base has snapshots, because their content would change with @base.
- * UNSUPPORTED when the format of an image above cannot be emptied. MISMATCH when such an image
- * records another state of @base. If the format of the image directly above @base records the state
- * of its backing image (image/backing.h), that image must be writable, too, and its record is
- * updated.
+ * UNSUPPORTED when the format of an image above cannot be emptied. MISMATCH when the image directly
+ * above @base records another state of it. If the format of the image directly above @base records
+ * the state of its backing image (image/backing.h), that image must be writable, too, and its
+ * record is updated.
  */
 gboolean cst_chain_commit(CstChain *chain, guint base, unsigned flags, CstTask *task,
                           GError **error);

@@ -5,8 +5,8 @@
 #include <blob/blob.h>
 
 /**
- * Claims a file for writing with QEMU's locks for the lifetime of the blob, so that a machine that
- * uses the image and this process exclude each other. BUSY; the error names the process that holds
+ * Claims a file for writing with QEMU's locks for the lifetime of the blob. A machine that uses the
+ * image and this process therefore exclude each other. BUSY; the error names the process that holds
  * the file, if it can be found.
  *
  * The locks are shared locks of the open file description (F_RDLCK) on single bytes. Byte 100 + n

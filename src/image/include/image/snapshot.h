@@ -17,7 +17,7 @@ typedef struct {
     uint64_t seconds;     /**< time of the snapshot, since the epoch */
     uint32_t nanoseconds; /**< fraction of that second */
     uint64_t clock;       /**< nanoseconds that the guest had run */
-    uint64_t state_size;  /**< bytes of the machine's state; 0: none */
+    uint64_t state_size;  /**< bytes of the machine's state; 0: no state */
     uint64_t capacity;    /**< bytes the guest saw */
 } CstImageSnapshot;
 
@@ -35,7 +35,7 @@ GPtrArray *cst_image_snapshot_list(CstImage *image, GError **error);
 
 /**
  * Takes a snapshot of the guest's present content. EXISTS when a snapshot has that name, INVALID
- * for an empty name or a name of more than 255 bytes, LIMIT when the image's refcounts are too
+ * for an empty name or a name of more than 255 bytes. LIMIT when the image's refcounts are too
  * narrow (1 bit) or it has too many snapshots.
  */
 gboolean cst_image_snapshot_create(CstImage *image, const char *name, CstTask *task,
